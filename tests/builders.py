@@ -11,12 +11,16 @@ from transformers import (
     BertModel,
     MT5Config,
     MT5ForConditionalGeneration,
+    PegasusConfig,
+    PegasusForConditionalGeneration,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaModel,
     T5Config,
     T5ForConditionalGeneration,
+    T5GemmaConfig,
+    T5GemmaForConditionalGeneration,
 )
 
 from limbeck.students.scratch import train_tokenizer
@@ -78,6 +82,31 @@ def bart(folder: Path, words: list[str] | None = None, always: str | None = None
     if always is not None:
         model.final_logits_bias[0, tokenizer.convert_tokens_to_ids(always)] = 1e4
     return save(folder, model, tokenizer)
+
+
+def t5gemma(folder: Path) -> Path:
+    """A T5Gemma, whose logits are capped softly."""
+    tokenizer = word_tokenizer("<s>", "</s>")
+    stack = {
+        "vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "sliding_window": 64,
+        "final_logit_softcapping": 3.0, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    config = T5GemmaConfig(encoder=stack, decoder=stack, vocab_size=len(tokenizer), decoder_start_token_id=0)
+    return save(folder, T5GemmaForConditionalGeneration(config), tokenizer)
+
+
+def pegasus(folder: Path) -> Path:
+    """A Pegasus: an encoder-decoder whose head nobody has said how to take out."""
+    tokenizer = word_tokenizer("<s>", "</s>")
+    config = PegasusConfig(
+        vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=300,
+        bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=1, forced_eos_token_id=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return save(folder, PegasusForConditionalGeneration(config), tokenizer)
 
 
 def encoder(folder: Path, kind: str, width: int = 16) -> Path:

@@ -44,6 +44,10 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
     splits, objective = load(recipe.data), recipe.objective.build()
     set_seed(recipe.seed)
     student = students.load(recipe.student, _texts(splits.train, objective.views))
+    if student.head().weight is None:
+        log.info(
+            "a %s's vocabulary head cannot be taken apart: its logits are made whole", student.model.config.model_type
+        )
     training_set = tokenise(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     notes = {**splits.notes, **training_set.notes, "labels_inexpressible": _inexpressible(student, splits, recipe)}

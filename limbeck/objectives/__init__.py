@@ -1,6 +1,7 @@
 """Objectives: what a student is trained for, as values (terms, measures, methods) and as losses."""
 
-from limbeck.objectives.losses import IGNORE, ViewStates, alignment, gradient_shares, losses, term_counts, token_loss
+from limbeck.objectives.chunk import IGNORE
+from limbeck.objectives.losses import ViewStates, gradient_shares, losses, term_counts
 from limbeck.objectives.measures import MEASURES
 from limbeck.objectives.methods import METHODS, Method, objective
 from limbeck.objectives.pooling import POOLS
@@ -19,10 +20,8 @@ __all__ = [
     "ObjectiveSettings",
     "TokenTerm",
     "ViewStates",
-    "alignment",
     "gradient_shares",
     "losses",
     "objective",
     "term_counts",
-    "token_loss",
 ]

@@ -52,11 +52,24 @@ class Objective:
         views = [term.views if isinstance(term, AlignmentTerm) else (term.view,) for term in self.terms]
         return tuple(dict.fromkeys(view for some in views for view in some))
 
+    def __post_init__(self) -> None:
+        if len({term.mask_padding for term in self.pools}) > 1:
+            raise ValueError("alignment terms of one objective either all see the padding or none does")
+
+    @property
+    def pools(self) -> tuple[AlignmentTerm, ...]:
+        """The terms that pool next-token distributions."""
+        return tuple(term for term in self.terms if isinstance(term, AlignmentTerm))
+
+    @property
+    def sees_padding(self) -> bool:
+        """Whether the value depends on how a batch was padded."""
+        return any(not term.mask_padding for term in self.pools)
+
     @property
     def pads_to(self) -> int:
         """What a batch's lengths are rounded up to: 8, which matrix units like, unless a term sees the padding."""
-        sees = any(isinstance(term, AlignmentTerm) and not term.mask_padding for term in self.terms)
-        return 1 if sees else 8
+        return 1 if self.sees_padding else 8
 
     @property
     def answer_view(self) -> View:

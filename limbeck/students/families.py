@@ -8,21 +8,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 
 from limbeck.errors import LimbeckError
+from limbeck.students import t5
 
 
 @dataclass(frozen=True)
 class VocabularyHead:
-    """The last linear layer: `logits = hidden @ weight.T + bias`."""
+    """The last linear layer: `logits = hidden @ weight.T + bias`, then `c tanh(logits / c)` with a soft cap c.
 
-    weight: Tensor  # [V, D]
-    bias: Tensor | None  # [V]
+    Without a weight the head could not be taken out of the model, and "hidden states" are the model's own logits.
+    """
 
-    def logits(self, hidden_BTD: Tensor) -> Tensor:
-        """Logits `[B, T, V]` of hidden states `[B, T, D]`."""
-        return nn.functional.linear(hidden_BTD, self.weight, self.bias)
+    weight: Tensor | None  # [V, D]
+    bias: Tensor | None = None  # [V]
+    soft_cap: float | None = None
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits `[..., V]` of hidden states `[..., D]`."""
+        if self.weight is not None:
+            hidden = nn.functional.linear(hidden, self.weight, self.bias)
+        return hidden if self.soft_cap is None else self.soft_cap * (hidden / self.soft_cap).tanh()
+
+    def to(self, dtype: torch.dtype) -> "VocabularyHead":
+        """The same head with its parameters in another type."""
+        weight, bias = (None if one is None else one.to(dtype) for one in (self.weight, self.bias))
+        return VocabularyHead(weight, bias, self.soft_cap)
 
 
 @dataclass(frozen=True)
@@ -31,19 +46,16 @@ class Family:
 
     states: Callable[[Any, Tensor, Tensor, Tensor], Tensor]  # model, ids [B, T], memory [B, S, D], mask [B, S]
     head: Callable[[Any], VocabularyHead]
+    encode: Callable[[Any, Tensor, Tensor], Tensor]  # model, ids [B, S], mask [B, S]
+    prepare: Callable[[Any], None] | None = None  # once, when the student is made
 
 
-def _t5_states(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
-    hidden = model.decoder(
-        input_ids=ids_BT, encoder_hidden_states=memory_BSD, encoder_attention_mask=mask_BS, use_cache=False
-    )[0]
-    # T5 1.0 scales before its tied head; v1.1, whose head is its own, does not, and mT5 never does
-    scaled = getattr(model.config, "scale_decoder_outputs", False)
-    return hidden * model.config.d_model**-0.5 if scaled else hidden
+def _encode(model: Any, ids_BS: Tensor, mask_BS: Tensor) -> Tensor:
+    return model.get_encoder()(input_ids=ids_BS, attention_mask=mask_BS)[0]
 
 
 def _t5_head(model: Any) -> VocabularyHead:
-    return VocabularyHead(model.lm_head.weight, None)
+    return VocabularyHead(model.lm_head.weight)
 
 
 def _bart_states(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
@@ -75,32 +87,52 @@ def _pair_head(model: Any) -> VocabularyHead:
     return VocabularyHead(linear.weight, linear.bias)
 
 
+def _t5gemma_states(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
+    return model.model.decoder(
+        input_ids=ids_BT, encoder_hidden_states=memory_BSD, encoder_attention_mask=mask_BS, use_cache=False
+    )[0]
+
+
+def _t5gemma_head(model: Any) -> VocabularyHead:
+    return VocabularyHead(model.lm_head.out_proj.weight, soft_cap=model.config.decoder.final_logit_softcapping)
+
+
+def _whole(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
+    """For a head that nobody has said how to take out: the model's logits themselves."""
+    memory = BaseModelOutput(last_hidden_state=memory_BSD)
+    return model(encoder_outputs=memory, attention_mask=mask_BS, decoder_input_ids=ids_BT, use_cache=False).logits
+
+
+_T5 = Family(t5.states, _t5_head, t5.encode, t5.prepare)
 _FAMILIES = {
-    "t5": Family(_t5_states, _t5_head),
-    "mt5": Family(_t5_states, _t5_head),
-    "bart": Family(_bart_states, _bart_head),
-    "encoder-decoder": Family(_pair_states, _pair_head),
+    "t5": _T5,
+    "mt5": _T5,
+    "bart": Family(_bart_states, _bart_head, _encode),
+    "t5gemma": Family(_t5gemma_states, _t5gemma_head, _encode),
+    "encoder-decoder": Family(_pair_states, _pair_head, _encode),
 }
+_OTHER = Family(_whole, lambda _: VocabularyHead(None), _encode)
 PAIRABLE = ("bert", "roberta", "xlm-roberta")  # encoders that can be made into an encoder-decoder
 
 
 def family_of(config: Any) -> Family:
-    """The family of a model's configuration.
+    """The family of a model's configuration; any other encoder-decoder's head stays in the model.
 
     Raises:
-        LimbeckError: a decoder-only or otherwise unknown architecture.
+        LimbeckError: no encoder-decoder that writes text, or a pair of other encoders.
     """
-    family = _FAMILIES.get(config.model_type)
-    if family is None or (config.model_type == "encoder-decoder" and config.decoder.model_type not in PAIRABLE):
+    pair = config.model_type == "encoder-decoder"
+    writes = config.is_encoder_decoder and config.model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+    if not writes or (pair and config.decoder.model_type not in PAIRABLE):
         kind = "an encoder-decoder" if config.is_encoder_decoder else "no encoder-decoder"
         raise LimbeckError(
             f"a {config.model_type!r} model ({kind}) cannot be a student: "
-            f"take one of {', '.join(_FAMILIES)} (pairs of {', '.join(PAIRABLE)})"
+            f"take one of {', '.join(_FAMILIES)} (pairs of {', '.join(PAIRABLE)}), or another that writes text"
         )
     missing = [name for name in ("decoder_start_token_id", "pad_token_id", "eos_token_id") if not _has(config, name)]
     if missing:
         raise LimbeckError(f"the model's configuration lacks {', '.join(missing)}: set it in its config.json")
-    return family
+    return _FAMILIES.get(config.model_type, _OTHER)
 
 
 def _has(config: Any, name: str) -> bool:

@@ -27,6 +27,8 @@ class Student(nn.Module):
     ) -> None:
         super().__init__()
         self.family = family_of(model.config)
+        if self.family.prepare is not None:
+            self.family.prepare(model)
         self.model = model
         self.tokenizer = tokenizer
         self.max_source_length = min(max_source_length, _positions(model.config))
@@ -71,7 +73,7 @@ class Student(nn.Module):
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The encoder's states `[B, S, D]` of ids and mask `[B, S]`."""
-        return self.model.get_encoder()(input_ids=input_ids, attention_mask=attention_mask)[0]
+        return self.family.encode(self.model, input_ids, attention_mask)
 
     def decode(self, labels: Tensor, memory: Tensor, attention_mask: Tensor) -> Tensor:
         """What the vocabulary head is fed with, `[B, T, D]`, under teacher forcing.

@@ -35,7 +35,7 @@ class Distiller(nn.Module):
             input_ids: `[views * B, S]`, the sources view after view, with `attention_mask`.
             labels: for each view target ids `[B, T]`, -100 on padding.
             counts: what each term is divided by; None: this batch's own counts.
-            with_shares: also give each term's share of the gradient norm (needs the gradient on).
+            with_shares: also give each term's share of the gradient norm.
 
         Returns:
             `loss`, a scalar; `terms`, each term's value unweighted; `shares`, empty unless asked for.
@@ -47,9 +47,10 @@ class Distiller(nn.Module):
             for i, view in enumerate(labels)
         }
         counts = term_counts(self.objective, labels) if counts is None else counts
-        loss, values = losses(self.objective, states, self.student.head(), counts)
-        shares = gradient_shares(self.objective, values, states) if with_shares else {}
-        return {"loss": loss, "terms": {name: value.detach() for name, value in values.items()}, "shares": shares}
+        head = self.student.head()
+        loss, values = losses(self.objective, states, head, counts)
+        shares = gradient_shares(self.objective, states, head, counts) if with_shares else {}
+        return {"loss": loss, "terms": values, "shares": shares}
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
         """What the Hugging Face Trainer calls for `gradient_checkpointing: true`, with its own options."""

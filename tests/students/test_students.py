@@ -13,7 +13,7 @@ from limbeck.errors import LimbeckError
 from limbeck.students import Card, ScratchSettings, StudentSettings, open_student, pad, padding_mask, save_student
 from tests import builders
 
-FAMILIES = ["t5-1.0", "t5-1.1", "mt5", "bart", "bert-pair", "roberta-pair", "scratch"]
+FAMILIES = ["t5-1.0", "t5-1.1", "mt5", "bart", "t5gemma", "pegasus", "bert-pair", "roberta-pair", "scratch"]
 
 
 def make(kind: str, folder: Path) -> StudentSettings:
@@ -24,6 +24,10 @@ def make(kind: str, folder: Path) -> StudentSettings:
             return StudentSettings(name=str(builders.t5(folder, mt5=True)))
         case "bart":
             return StudentSettings(name=str(builders.bart(folder)))
+        case "t5gemma":
+            return StudentSettings(name=str(builders.t5gemma(folder)))
+        case "pegasus":
+            return StudentSettings(name=str(builders.pegasus(folder)))
         case "bert-pair" | "roberta-pair":
             kind = kind.removesuffix("-pair")
             wide = builders.encoder(folder / "decoder", kind, width=24)
@@ -32,9 +36,10 @@ def make(kind: str, folder: Path) -> StudentSettings:
 
 
 def random_head(student: students.Student) -> None:
-    """Random biases too, so that leaving one out would show."""
-    for weight in (*student.parameters(), *(buffer for buffer in student.buffers() if buffer.is_floating_point())):
-        torch.nn.init.normal_(weight, std=0.3)
+    """Random biases too, so that leaving one out would show; what is not saved (rotary frequencies) stays."""
+    for weight in student.state_dict().values():
+        if weight.is_floating_point():
+            torch.nn.init.normal_(weight, std=0.3)
 
 
 @pytest.mark.parametrize("kind", FAMILIES)

@@ -1,0 +1,79 @@
+"""T5 without what transformers does slowly: position bias and mask added up in every layer, and GELU in eight steps.
+
+transformers builds T5's additive attention mask, `[B, heads, T, T]`, anew in each layer although all layers share it.
+Here it is built once a stack and handed over as a ready mask, which transformers passes on as it is; a registered
+attention function takes it for the whole of the bias. Where transformers builds its own masks (generation), they are
+boolean, and everything goes its usual way. Legend: B batch, S source tokens, T target tokens, D hidden size.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.activations import NewGELUActivation
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+_NAME = "limbeck-t5"
+
+
+def prepare(model: Any) -> None:
+    """Have a T5's attention take ready masks, and its tanh-GELU be torch's: the same numbers but for rounding."""
+    model.set_attn_implementation(_NAME)
+    for module in model.modules():
+        if isinstance(getattr(module, "act", None), NewGELUActivation):
+            module.act = nn.GELU(approximate="tanh")
+
+
+def encode(model: Any, ids_BS: Tensor, mask_BS: Tensor) -> Tensor:
+    """The encoder's states `[B, S, D]`."""
+    bias = _position_bias(model.encoder, ids_BS.shape[1])
+    return model.encoder(input_ids=ids_BS, attention_mask=_masked(bias, mask_BS[:, None, None, :] > 0))[0]
+
+
+def states(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
+    """What the vocabulary head is fed with, `[B, T, D]`."""
+    length = ids_BT.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=ids_BT.device).tril()
+    hidden = model.decoder(
+        input_ids=ids_BT,
+        attention_mask=_masked(_position_bias(model.decoder, length), causal),
+        encoder_hidden_states=memory_BSD,
+        # cross-attention has no position bias
+        encoder_attention_mask=_masked(memory_BSD.new_zeros(()), mask_BS[:, None, None, :] > 0),
+        use_cache=False,
+    )[0]
+    # T5 1.0 scales before its tied head; v1.1, whose head is its own, does not, and mT5 never does
+    scaled = getattr(model.config, "scale_decoder_outputs", False)
+    return hidden * model.config.d_model**-0.5 if scaled else hidden
+
+
+def _position_bias(stack: Any, length: int) -> Tensor:
+    """The relative-position bias `[1, heads, length, length]`, which the first layer keeps for all."""
+    return stack.block[0].layer[0].SelfAttention.compute_bias(length, length)
+
+
+def _masked(bias: Tensor, seen: Tensor) -> Tensor:
+    """`bias` where a position is seen, a very negative number elsewhere, in the type that attention is computed in."""
+    kind = bias.device.type
+    bias = bias.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else bias
+    return torch.where(seen, bias, torch.finfo(bias.dtype).min)
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    position_bias: Tensor | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    ready = attention_mask is not None and attention_mask.is_floating_point()
+    bias = None if ready else position_bias
+    return sdpa_attention_forward(module, query, key, value, attention_mask, position_bias=bias, **options)
+
+
+ALL_ATTENTION_FUNCTIONS.register(_NAME, _attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register(_NAME, sdpa_mask)

@@ -1,0 +1,67 @@
+"""The plain version of the objectives: logits made whole, every gradient by automatic differentiation.
+
+Legend: B batch, T target tokens, D hidden size, V vocabulary.
+"""
+
+import torch
+
+from limbeck.objectives import IGNORE, MEASURES, AlignmentTerm
+
+
+def max_pool(log_p, mask):
+    return log_p.masked_fill(~mask.unsqueeze(-1), float("-inf")).amax(1)
+
+
+def mean_pool(log_p, mask):
+    masked = log_p.masked_fill(~mask.unsqueeze(-1), float("-inf"))
+    return masked.logsumexp(1) - mask.sum(1, keepdim=True).to(log_p.dtype).log()
+
+
+POOLS = {"max": max_pool, "mean": mean_pool}
+
+
+def losses(objective, states, head, counts):
+    """The objective's value and each term's, all differentiable."""
+    logits = {view: wide(head.logits(state.hidden)) for view, state in states.items()}
+    labels = {view: state.labels for view, state in states.items()}
+    values = {}
+    for term in objective.terms:
+        if isinstance(term, AlignmentTerm):
+            first, second = term.views
+            per_row = alignment(term, logits[first], labels[first], logits[second], labels[second])
+            complete = (labels[first] != IGNORE).any(1) & (labels[second] != IGNORE).any(1)
+            total = (per_row * complete).sum()
+        else:
+            total = token_loss(logits[term.view], labels[term.view]).sum()
+        values[term.name] = total / counts[term.name].clamp(min=1)
+    return sum(term.weight * values[term.name] for term in objective.terms), values
+
+
+def token_loss(logits_BTV, labels_BT):
+    flat = torch.nn.functional.cross_entropy(
+        logits_BTV.flatten(0, 1), labels_BT.flatten(), ignore_index=IGNORE, reduction="none"
+    )
+    return flat.view_as(labels_BT).sum(1)
+
+
+def alignment(term, label_logits, labels, rationale_logits, rationales):
+    """The alignment of every example, `[B]`."""
+    log_v = pooled(term, label_logits, labels)
+    log_z = pooled(term, rationale_logits, rationales)
+    measure = MEASURES[term.measure]
+
+    def one_way(first, second):
+        return measure(first.detach() if term.detach == "label" else first, second)
+
+    return (one_way(log_v, log_z) + one_way(log_z, log_v)) / 2 if term.symmetric else one_way(log_v, log_z)
+
+
+def pooled(term, logits_BTV, labels_BT):
+    mask = labels_BT != IGNORE if term.mask_padding else torch.ones_like(labels_BT, dtype=torch.bool)
+    mask = mask | ~mask.any(1, keepdim=True)
+    log_v = POOLS[term.pool](logits_BTV.log_softmax(-1), mask)
+    return log_v.log_softmax(-1) if term.normalise else log_v
+
+
+def wide(logits):
+    return logits if logits.dtype == torch.float64 else logits.float()
