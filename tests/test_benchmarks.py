@@ -121,3 +121,8 @@ def test_a_case_that_fails_does_not_take_the_others_with_it(tmp_path, monkeypatc
     options = ["--tiny", "--device", "cpu", "--repeats", "2", "--out", str(tmp_path)]
     assert run.main(["--only", "head", "curve", *options]) == 1
     assert len(json.loads(next(tmp_path.glob("*.json")).read_text())["rows"]) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_command_runs_on_a_gpu(tmp_path):
+    assert run.main(["--tiny", "--device", "cuda", "--repeats", "2", "--out", str(tmp_path)]) == 0
