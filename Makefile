@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test check fuzz clean
+.PHONY: quickstart test check fuzz bench clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/installed
@@ -21,6 +21,10 @@ check: $(VENV)/installed
 # Thousands of broken recipes and data rows; the tests do a few hundred.
 fuzz: $(VENV)/installed
 	LIMBECK_FUZZ=2000 $(BIN)/python -m pytest -n 2 tests/test_fuzz.py
+
+# limbeck beside the naive way, on the GPU where there is one; a table in benchmarks/results.
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks.run
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

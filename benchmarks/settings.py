@@ -1,0 +1,36 @@
+"""What every case is given."""
+
+from dataclasses import dataclass
+
+from benchmarks.inputs import BASE, SMALL, TINY, Shape
+from limbeck.students import ScratchSettings
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`device`: "cpu" or "cuda"; `rounds`: how often each side is timed; `tiny`: toy sizes, to see that all runs."""
+
+    device: str
+    rounds: int = 20
+    tiny: bool = False
+
+    @property
+    def gpu(self) -> bool:
+        return self.device == "cuda"
+
+    @property
+    def small(self) -> ScratchSettings:
+        """The shape of T5-v1.1-small."""
+        return TINY if self.tiny else SMALL
+
+    @property
+    def models(self) -> dict[str, ScratchSettings]:
+        """The students whose whole step is measured."""
+        if self.tiny:
+            return {"tiny": TINY}
+        return {"T5-small": SMALL, "T5-base": BASE} if self.gpu else {"T5-small": SMALL}
+
+    @property
+    def shape(self) -> Shape:
+        """The batch of the whole step."""
+        return Shape(2, 8, 3, 6) if self.tiny else Shape(64 if self.gpu else 8, 48, 8, 48)
