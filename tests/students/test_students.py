@@ -89,6 +89,7 @@ def test_a_saved_student_loads_with_from_pretrained_and_says_the_same(kind, tmp_
     plain, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     for name, weight in student.model.state_dict().items():
         torch.testing.assert_close(plain.state_dict()[name], weight, rtol=0, atol=0)
+    assert "limbeck" not in (folder / "config.json").read_text()
     text = builders.TEXTS[0]
     ids = tokenizer(text, return_tensors="pt")["input_ids"]
     said = plain.generate(input_ids=ids, max_new_tokens=10)

@@ -81,6 +81,23 @@ def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
     assert [value.item() for value in output["terms"].values()] == pytest.approx(plain, rel=1e-5)
 
 
+def test_a_whole_step_compiles_into_one_graph():
+    student = scratch()
+    distiller = Distiller(student, objective("mi"))
+    batch = Collator(student.pad_id)(tokenise(EXAMPLES, objective("mi").views, student).rows)
+    torch.compiler.reset()
+    results = []
+    for forward in (distiller, torch.compile(distiller, fullgraph=True, backend="aot_eager")):
+        student.zero_grad()
+        output = forward(**batch, with_shares=True)
+        output["loss"].backward()
+        gradient = torch.cat([weight.grad.flatten() for weight in student.parameters()])
+        results.append((output["loss"].item(), list(output["shares"].values()), gradient))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-6)
+    torch.testing.assert_close(results[0][1], results[1][1])
+    torch.testing.assert_close(results[0][2], results[1][2], rtol=1e-4, atol=1e-7)
+
+
 def trainer(student, name, folder, **changes):
     values = {
         "max_steps": 6,
