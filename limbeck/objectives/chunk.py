@@ -39,14 +39,15 @@ class Chunk:
         flat = torch.cat([ids.flatten() for ids in labels.values()])
         self.real = flat != IGNORE
         self.ids = flat.clamp(min=0).unsqueeze(1)
-        logits = head.logits(rows)
+        # not rounded to the rows' type, which would change arg-maxes
+        logits = head.wide_logits(rows, wide)
         # the derivative of the soft cap c tanh(x / c)
         self.slope = None if head.soft_cap is None else 1 - (logits / head.soft_cap).square()
-        log_sum = log_sum_exp(logits, wide)
+        log_sum = log_sum_exp(logits)
         self.token_losses = (log_sum - logits.gather(1, self.ids).squeeze(1)).masked_fill(~self.real, 0)
         # P = 0 on padding, so that no pool sees it
         log_sum = log_sum if objective.sees_padding else log_sum.masked_fill(self._padding(), math.inf)
-        self.log_p = logits.to(wide).sub_(log_sum.unsqueeze(1))
+        self.log_p = logits.sub_(log_sum.unsqueeze(1))
         self.at_label = torch.zeros_like(log_sum)  # -G at the labels
         self.sums = torch.zeros_like(log_sum)  # -sum_k G_k
         self.added: list[tuple[View, Add]] = []  # the pools' G
@@ -103,11 +104,11 @@ class Chunk:
         )
 
 
-def log_sum_exp(logits: Tensor, wide: torch.dtype) -> Tensor:
+def log_sum_exp(logits: Tensor) -> Tensor:
     """log sum_k exp(logits_k), `[R]`, without a second tensor of the logits' size."""
     # the largest logit less the log of its probability, which is at least 1 / V
     parts = logits.split(max(len(logits) // 8, 1))
-    return torch.cat([some.amax(-1).to(wide) - some.softmax(-1, dtype=wide).amax(-1).log() for some in parts])
+    return torch.cat([some.amax(-1) - some.softmax(-1).amax(-1).log() for some in parts])
 
 
 def compare(term: AlignmentTerm, log_v: Tensor, log_z: Tensor) -> Tensor:

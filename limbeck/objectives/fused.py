@@ -67,15 +67,16 @@ def walk(
         torch.zeros_like(head.weight, dtype=wide) if head.weight is not None and wanted[1] else None,
         torch.zeros_like(head.bias, dtype=wide) if head.bias is not None and wanted[2] else None,
     )
-    for part in _parts(hidden, head, examples):
-        rows = torch.cat([states[part].flatten(0, 1).to(narrow) for states in hidden.values()])
-        chunk = Chunk(objective, rows, {view: ids[part] for view, ids in labels.items()}, head, wide)
-        for term in objective.terms:
-            count = counts[term.name]
-            values[term.name] += chunk.add(term, term.weight * gradients.unit / count, any(wanted)) / count
-        if any(wanted):
-            _add(gradients, part, rows, chunk.gradient(), head)
-        del chunk  # or it would still be there while the next one is made
+    with torch.autocast(gradients.unit.device.type, enabled=False):  # every type is chosen here
+        for part in _parts(hidden, head, examples):
+            rows = torch.cat([states[part].flatten(0, 1).to(narrow) for states in hidden.values()])
+            chunk = Chunk(objective, rows, {view: ids[part] for view, ids in labels.items()}, head, wide)
+            for term in objective.terms:
+                count = counts[term.name]
+                values[term.name] += chunk.add(term, term.weight * gradients.unit / count, any(wanted)) / count
+            if any(wanted):
+                _add(gradients, part, rows, chunk.gradient(), head)
+            del chunk  # or it would still be there while the next one is made
     return values, gradients
 
 

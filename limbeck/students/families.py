@@ -30,9 +30,21 @@ class VocabularyHead:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits `[..., V]` of hidden states `[..., D]`."""
-        if self.weight is not None:
-            hidden = nn.functional.linear(hidden, self.weight, self.bias)
-        return hidden if self.soft_cap is None else self.soft_cap * (hidden / self.soft_cap).tanh()
+        logits = hidden if self.weight is None else nn.functional.linear(hidden, self.weight, self.bias)
+        return self._capped(logits)
+
+    def wide_logits(self, hidden: Tensor, dtype: torch.dtype) -> Tensor:
+        """Logits `[R, V]` of `[R, D]` in a wider type than the operands', never rounded to theirs."""
+        if self.weight is None or hidden.dtype == dtype:
+            return self.logits(hidden).to(dtype)
+        if hidden.is_cuda:
+            logits = torch.mm(hidden, self.weight.t(), out_dtype=dtype)
+        else:  # a processor has no such product
+            logits = hidden.to(dtype) @ self.weight.to(dtype).t()
+        return self._capped(logits if self.bias is None else logits.add_(self.bias))
+
+    def _capped(self, logits: Tensor) -> Tensor:
+        return logits if self.soft_cap is None else self.soft_cap * (logits / self.soft_cap).tanh()
 
     def to(self, dtype: torch.dtype) -> "VocabularyHead":
         """The same head with its parameters in another type."""
