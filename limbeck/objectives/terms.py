@@ -53,10 +53,9 @@ class Objective:
         return tuple(dict.fromkeys(view for some in views for view in some))
 
     @property
-    def pads_to(self) -> int:
-        """What a batch's lengths are rounded up to: 8, which matrix units like, unless a term sees the padding."""
-        sees = any(isinstance(term, AlignmentTerm) and not term.mask_padding for term in self.terms)
-        return 1 if sees else 8
+    def sees_padding(self) -> bool:
+        """Whether the loss depends on how a batch is padded, and so on which examples share it."""
+        return any(isinstance(term, AlignmentTerm) and not term.mask_padding for term in self.terms)
 
     @property
     def answer_view(self) -> View:
