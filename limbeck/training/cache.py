@@ -58,7 +58,7 @@ def read(path: Path, views: Sequence[View]) -> TrainingSet | None:
         notes = read_json(path / "notes.json")
         if len(sources) != len(targets) or len(sources) % len(views) or not isinstance(notes, dict):
             raise ValueError("its files do not fit together")
-    except (OSError, ValueError, LimbeckError) as error:
+    except (OSError, EOFError, ValueError, LimbeckError) as error:
         log.warning("%s: a damaged cache, made anew (%s)", path, error)
         shutil.rmtree(path, ignore_errors=True)
         return None
