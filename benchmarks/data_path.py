@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from limbeck.data import DataSettings, View, load, read, source, target
 from limbeck.schema import Example
@@ -57,10 +57,14 @@ def unigram(texts: Iterable[str], size: int = 32_000) -> PreTrainedTokenizerBase
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
 
 
-def student_of(kind: str, examples: Sequence[Example]) -> Student:
-    """A student with next to no weights and a tokenizer trained on the examples: `unigram` or `bpe`."""
+def tokenizer_of(kind: str, examples: Sequence[Example]) -> PreTrainedTokenizerBase:
+    """A tokenizer trained on the examples: `unigram`, to 32,000 pieces, or the `bpe` of a scratch student, to 8,000."""
     texts = [text for e in examples for v in VIEWS for text in (source(e, v, "\n"), target(e, v) or "")]
-    tokenizer = unigram(texts) if kind == "unigram" else train_tokenizer(texts, 8000)
+    return unigram(texts) if kind == "unigram" else train_tokenizer(texts, 8000)
+
+
+def student_of(tokenizer: PreTrainedTokenizerBase) -> Student:
+    """A student with next to no weights."""
     tiny = ScratchSettings(d_model=8, d_kv=4, d_ff=8, num_heads=1, num_layers=1)
     return Student(build_t5(tiny, tokenizer), tokenizer, 1024, 256)
 
@@ -101,7 +105,7 @@ def useful_tokens(root: Path) -> dict[str, Any]:
     for task in TASKS:
         examples = examples_of(task, root)
         for kind in ("unigram", "bpe"):
-            student = student_of(kind, examples)
+            student = student_of(tokenizer_of(kind, examples))
             made = tokenise(examples, VIEWS, student)
             rounded = -(-made.widths() // MULTIPLE) * MULTIPLE
             real = len(made.sources.ids) + len(made.targets.ids)
@@ -121,7 +125,7 @@ def collation(root: Path) -> dict[str, Any]:
     """The time to take and collate 64 CQA examples in two views, on one thread, over all batches of an epoch."""
     torch.set_num_threads(1)
     examples = examples_of("cqa", root)
-    made = tokenise(examples, VIEWS, student_of("unigram", examples))
+    made = tokenise(examples, VIEWS, student_of(tokenizer_of("unigram", examples)))
     collate = Collator(pad_id=0, multiple=MULTIPLE)
     order = list(BucketSampler(made, BATCH, MULTIPLE, SEED))
     batches = [order[i : i + BATCH] for i in range(0, len(order) - BATCH + 1, BATCH)]
@@ -156,9 +160,9 @@ def many_examples(root: Path, rows: int = ESNLI_ROWS) -> list[Example]:
     ]
 
 
-def one_start(root: Path, kind: str) -> dict[str, Any]:
+def one_start(root: Path, tokenizer: Path) -> dict[str, Any]:
     """Tokenise e-SNLI's number of rows, or find them in the cache; the peak is this whole process's."""
-    student = student_of(kind, examples_of("esnli", root))
+    student = student_of(AutoTokenizer.from_pretrained(tokenizer))
     examples = many_examples(root)
     peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)  # noqa: E731
     before = peak()
@@ -183,14 +187,16 @@ def many_rows(root: Path) -> dict[str, Any]:
     """Two starts for each tokenizer, each a process of its own, with an empty cache before the first."""
     results = {}
     for kind in ("unigram", "bpe"):
-        with tempfile.TemporaryDirectory() as cache:
-            command = [sys.executable, "-m", "benchmarks.data_path", "--root", str(root), "--one-start", kind]
-            environment = {**os.environ, "LIMBECK_CACHE": cache}
+        with tempfile.TemporaryDirectory() as folder:
+            cache, tokenizer = Path(folder) / "cache", Path(folder) / "tokenizer"
+            tokenizer_of(kind, examples_of("esnli", root)).save_pretrained(tokenizer)  # Unigram's training is not exact
+            command = [sys.executable, "-m", "benchmarks.data_path", "--root", str(root), "--one-start", str(tokenizer)]
+            environment = {**os.environ, "LIMBECK_CACHE": str(cache)}
             starts = [
                 json.loads(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603
                 for _ in range(2)
             ]
-            files = sum(path.stat().st_size for path in Path(cache).rglob("*") if path.is_file())
+            files = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
         results[kind] = {"first start": starts[0], "second start": starts[1], "cache MiB": round(files / 2**20)}
     return results
 
@@ -198,7 +204,7 @@ def many_rows(root: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True, help="the folder with svamp, cqa and esnli")
-    parser.add_argument("--one-start", choices=("unigram", "bpe"), help=argparse.SUPPRESS)
+    parser.add_argument("--one-start", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one_start:
         print(json.dumps(one_start(given.root, given.one_start)))

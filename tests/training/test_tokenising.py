@@ -46,8 +46,7 @@ def one_by_one(texts: list[str], pupil: Student, limit: int) -> tuple[list[list[
 @settings(max_examples=60, deadline=None)
 @given(examples=st.lists(example, min_size=1, max_size=6), limit=st.sampled_from([6, 12, 500]))
 def test_ids_are_those_of_the_prefixed_texts(kind, examples, limit):
-    pupil = student(kind)
-    pupil.max_source_length = pupil.max_target_length = limit
+    pupil = Student(student(kind).model, student(kind).tokenizer, limit, limit)
     examples = [*examples, Example("last", ("yes",), "yes", "maybe")]
     made = tokenise(examples, VIEWS, pupil)
     sources, cut = one_by_one([source(e, view, pupil.separator) for view in VIEWS for e in examples], pupil, limit)
