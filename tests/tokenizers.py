@@ -44,11 +44,19 @@ def wordpiece() -> PreTrainedTokenizerBase:
 
 
 def merging() -> PreTrainedTokenizerBase:
-    """A BPE that knows no words: it merges a prefix with what follows, here `n: The` but not `t: The`."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    trainer = trainers.BpeTrainer(vocab_size=200, special_tokens=SPECIAL, show_progress=False)
-    tokenizer.train_from_iterator(["explain: The man", "explain: Luke", "predict: he", *TEXTS[:1]] * 3, trainer)
-    return _framed(tokenizer)
+    """A BPE that knows no words: in `explain: Luke` one piece reaches over the colon, in `predict: Luke` none does."""
+    letters = sorted(set("".join(TEXTS)))
+    merges = [(" ", "L"), ("n", ":"), ("n:", " L")]
+    pieces = [*SPECIAL, *letters, *("".join(pair) for pair in merges)]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    return _framed(Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>")))
+
+
+def rewriting(what: str = "(?<=explain: )yes", by: str = "no") -> PreTrainedTokenizerBase:
+    """Whole words, but a normaliser changes one of them: as a default the first after a prefix."""
+    tokenizer = builders.word_tokenizer("<s>", "</s>")
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace(Regex(what), by)
+    return tokenizer
 
 
 KINDS = {
@@ -58,6 +66,7 @@ KINDS = {
     "unigram": unigram,
     "wordpiece": wordpiece,
     "merging": merging,
+    "rewriting": rewriting,
     "bytes": ByT5Tokenizer,  # in Python, not fast
 }
-EXACT_WAY = ("merging", "bytes")  # prefixes cannot be exchanged
+EXACT_WAY = ("merging", "rewriting", "bytes")  # prefixes cannot be exchanged

@@ -108,6 +108,11 @@ def test_the_key_is_of_everything_that_decides_the_ids(home, monkeypatch):
             {"label": "maybeL", "rationale": "uke scored 1"},
         )
     ]
+    for one, two in (  # the same texts in the same order, parted otherwise between two examples
+        ({"segments": ("yes",)}, {"segments": ("no 0", "yes", "no 1")}),
+        ({"label": "may"}, {"label": "bemaybe"}),
+    ):
+        others.append(place([replace(EXAMPLES[0], **one), replace(first, **two), *EXAMPLES[2:]]))
     others += [place(EXAMPLES[::-1]), place(EXAMPLES[:-1]), place(views=VIEWS[::-1]), place(views=(View.ANSWER_FIRST,))]
     others += [place(by=student(kind)) for kind in KINDS if kind != "unigram"]
     monkeypatch.setattr(pupil, "max_source_length", 77)

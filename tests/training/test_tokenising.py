@@ -12,7 +12,7 @@ from limbeck.students import ScratchSettings, Student
 from limbeck.students.scratch import build_t5
 from limbeck.training import tokenise
 from limbeck.training.prefixes import heads
-from tests.tokenizers import EXACT_WAY, KINDS, TEXTS
+from tests.tokenizers import EXACT_WAY, KINDS, TEXTS, rewriting
 
 VIEWS = (View.PREDICT, View.EXPLAIN)
 WORDS = sorted({word for text in TEXTS for word in text.split()} | {"[SEP]", "</s>", "\n", "a:b", "ﬁ", "é", "e\u0301"})
@@ -67,14 +67,22 @@ def test_prefixes_are_exchanged_only_where_a_word_ends_with_them(kind):
     assert (found is None) == (kind in EXACT_WAY)
 
 
-def test_a_merge_across_the_prefix_would_make_exchanging_wrong():
-    """That the tokenizer `merging` tests what it should: in one view a piece reaches over the colon."""
-    ids = student("merging").tokenizer
-    predict, explain = (
-        ids.convert_ids_to_tokens(ids(f"{word}: The man")["input_ids"]) for word in ("predict", "explain")
-    )
-    assert any(": T" in piece for piece in explain)
-    assert not any(": T" in piece for piece in predict)
+def test_a_merge_that_no_sample_shows_is_met_by_asking_for_words():
+    """In `merging` a piece reaches over the colon, in one view only, and only before `Luke`."""
+    tokenizer = student("merging").tokenizer
+    pieces = [tokenizer.tokenize(f"{word}: Luke") for word in ("predict", "explain")]
+    assert ["n: L" in some for some in pieces] == [False, True]
+    assert heads(tokenizer, [prefix(view) for view in VIEWS], ["yes"]) is None
+
+
+def test_a_prefix_that_came_out_otherwise_in_one_row_is_not_exchanged_there(monkeypatch):
+    monkeypatch.setattr("limbeck.training.tokenising._SPREAD", 1)
+    model, tokenizer = student("bart-words").model, rewriting("predict(?=: Luke)", "yes no")
+    pupil = Student(model, tokenizer, 512, 512)
+    assert heads(tokenizer, [prefix(view) for view in VIEWS], ["yes"]) is not None
+    made = tokenise([Example("a", ("yes",), "yes", "no"), Example("b", ("Luke scored",), "yes", "no")], VIEWS, pupil)
+    assert made.sources[1] == tokenizer("predict: Luke scored")["input_ids"]
+    assert made.sources[3] == tokenizer("explain: Luke scored")["input_ids"]
 
 
 def test_examples_come_in_their_order_over_several_blocks(monkeypatch):
