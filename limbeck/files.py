@@ -30,7 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a file is in the way of the folder: the error above says it
+                temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

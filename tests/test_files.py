@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from limbeck.errors import LimbeckError
-from limbeck.files import read_json, read_jsonl, read_text, write_json, write_jsonl
+from limbeck.files import read_json, read_jsonl, read_text, write_json, write_jsonl, write_text
 
 
 def test_what_was_written_reads_back_and_leaves_no_other_file(tmp_path):
@@ -53,3 +53,9 @@ def test_paths_that_cannot_be_read_are_one_printable_line(name):
     with pytest.raises(LimbeckError) as caught:
         read_text(Path(name))
     str(caught.value).encode()
+
+
+def test_a_file_in_the_way_of_a_folder_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(LimbeckError, match="cannot be written"):
+        write_text(tmp_path / "file" / "inner" / "text", "new")

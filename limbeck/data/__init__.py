@@ -8,7 +8,7 @@ from limbeck.data.load import Splits, digest, load, read, task_of
 from limbeck.data.settings import DataSettings
 from limbeck.data.summary import show, summarise
 from limbeck.data.table import FilesSource, read_rows
-from limbeck.data.views import RATIONALE_MARK, View, source, split_target, target
+from limbeck.data.views import RATIONALE_MARK, View, prefix, source, split_target, target
 
 __all__ = [
     "RATIONALE_MARK",
@@ -22,6 +22,7 @@ __all__ = [
     "digest",
     "fetch",
     "load",
+    "prefix",
     "read",
     "read_rows",
     "show",

@@ -21,10 +21,14 @@ _ANSWER = re.compile(r"(?<!\w)answer\s*:", re.IGNORECASE)
 _RATIONALE = re.compile(r"(?<!\w)rationale\s*:", re.IGNORECASE)
 
 
+def prefix(view: View) -> str:
+    """What the source of a view begins with: the paper's own words."""
+    return "explain: " if view is View.EXPLAIN else "predict: "
+
+
 def source(example: Example, view: View, separator: str) -> str:
-    """The text that the student reads: the paper's prefix, then the segments with `separator` between them."""
-    prefix = "explain: " if view is View.EXPLAIN else "predict: "
-    return prefix + separator.join(example.segments)
+    """The text that the student reads: the prefix, then the segments with `separator` between them."""
+    return prefix(view) + separator.join(example.segments)
 
 
 def target(example: Example, view: View) -> str | None:

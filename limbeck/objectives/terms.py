@@ -46,15 +46,15 @@ class Objective:
     name: str
     terms: tuple[Term, ...]
 
+    def __post_init__(self) -> None:
+        if len({term.mask_padding for term in self.pools}) > 1:
+            raise ValueError("alignment terms of one objective either all see the padding or none does")
+
     @property
     def views(self) -> tuple[View, ...]:
         """The views a batch must hold, each once, in the terms' order."""
         views = [term.views if isinstance(term, AlignmentTerm) else (term.view,) for term in self.terms]
         return tuple(dict.fromkeys(view for some in views for view in some))
-
-    def __post_init__(self) -> None:
-        if len({term.mask_padding for term in self.pools}) > 1:
-            raise ValueError("alignment terms of one objective either all see the padding or none does")
 
     @property
     def pools(self) -> tuple[AlignmentTerm, ...]:
@@ -63,13 +63,8 @@ class Objective:
 
     @property
     def sees_padding(self) -> bool:
-        """Whether the value depends on how a batch was padded."""
+        """Whether the loss depends on how a batch is padded, and so on which examples share it."""
         return any(not term.mask_padding for term in self.pools)
-
-    @property
-    def pads_to(self) -> int:
-        """What a batch's lengths are rounded up to: 8, which matrix units like, unless a term sees the padding."""
-        return 1 if self.sees_padding else 8
 
     @property
     def answer_view(self) -> View:

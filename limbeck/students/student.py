@@ -49,12 +49,12 @@ class Student(nn.Module):
     def pad_id(self) -> int:
         return int(self.model.config.pad_token_id)
 
-    def source_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
-        """Token ids of inputs, and how many inputs were cut to `max_source_length`."""
+    def source_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
+        """Token ids of inputs, and the numbers of those that were cut to `max_source_length`."""
         return self._ids(texts, self.max_source_length)
 
-    def target_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
-        """Token ids of targets, and how many targets were cut to `max_target_length`.
+    def target_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
+        """Token ids of targets, and the numbers of those that were cut to `max_target_length`.
 
         A first token that is the decoder's start token (BERT's `[CLS]`) is left out: the decoder is fed it anyway.
         """
@@ -62,14 +62,15 @@ class Student(nn.Module):
         start = self.model.config.decoder_start_token_id
         return [row[1:] if row and row[0] == start else row for row in ids], cut
 
-    def _ids(self, texts: Sequence[str], limit: int) -> tuple[list[list[int]], int]:
+    def _ids(self, texts: Sequence[str], limit: int) -> tuple[list[list[int]], list[int]]:
         if not texts:
-            return [], 0
-        ids = self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+            return [], []
+        unused = {"return_attention_mask": False, "return_token_type_ids": False}  # to make them takes as long again
+        ids = self.tokenizer(list(texts), truncation=False, verbose=False, **unused)["input_ids"]
         cut = [i for i, row in enumerate(ids) if len(row) > limit]
         for i in cut:  # again, so that a cut text keeps its end token
             ids[i] = self.tokenizer(texts[i], truncation=True, max_length=limit)["input_ids"]
-        return ids, len(cut)
+        return ids, cut
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The encoder's states `[B, S, D]` of ids and mask `[B, S]`."""

@@ -1,8 +1,10 @@
 """Training: batches, the Distiller, and the Trainer."""
 
-from limbeck.training.dataset import Collator, TrainingSet, tokenise
+from limbeck.training.collator import Collator
+from limbeck.training.dataset import TrainingSet
 from limbeck.training.distiller import Distiller
 from limbeck.training.settings import TrainingSettings, chosen, training_arguments
+from limbeck.training.tokenising import tokenise
 from limbeck.training.trainer import Trainer
 
 __all__ = [

@@ -22,7 +22,9 @@ from transformers import (
 from limbeck.errors import LimbeckError
 from limbeck.files import write_jsonl
 from limbeck.objectives import term_counts
-from limbeck.training.dataset import Collator, TrainingSet
+from limbeck.training.batches import BucketSampler
+from limbeck.training.collator import Collator
+from limbeck.training.dataset import TrainingSet
 from limbeck.training.distiller import Distiller
 
 
@@ -43,10 +45,13 @@ class Trainer(transformers.Trainer):
         log_file: Path,
     ) -> None:
         """`validate` returns at least `accuracy`; `log_file` gets one JSON line for every log entry."""
+        self.training_set = training_set
+        # matrix units like multiples of 8; a term that sees the padding shall see no more of it than need be
+        self.multiple = 1 if distiller.objective.sees_padding else 8
         super().__init__(
             model=distiller,
             args=args,
-            data_collator=Collator(distiller.student.pad_id, distiller.objective.pads_to),
+            data_collator=Collator(distiller.student.pad_id, self.multiple),  # type: ignore[arg-type]
             train_dataset=training_set,
             eval_dataset=[],  # validation does not go through a data loader
             processing_class=distiller.student.tokenizer,
@@ -76,6 +81,12 @@ class Trainer(transformers.Trainer):
         self._load_from_checkpoint(str(checkpoint))
         if self.state.best_global_step is not None:
             self._load_best_model()
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.distiller.objective.sees_padding:
+            return super()._get_train_sampler(train_dataset)  # what shares a batch changes its value: left to chance
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return BucketSampler(self.training_set, self._train_batch_size, self.multiple, seed)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Each term's count over the whole accumulated batch, on all processes."""

@@ -32,11 +32,17 @@ def scratch(dropout: float = 0.0) -> students.Student:
     return students.load(StudentSettings(scratch=settings), builders.TEXTS)
 
 
+def collated(student, examples, name):
+    """All the examples as one batch."""
+    rows = tokenise(examples, objective(name).views, student).__getitems__(range(len(examples)))
+    return Collator(student.pad_id)(rows)
+
+
 def test_tokenise_keeps_or_leaves_out_what_has_no_rationale():
     student = scratch()
     two = tokenise(PARTIAL, objective("dss").views, student)
     assert len(two) == 13
-    assert two[0].targets[View.EXPLAIN] == []
+    assert two.targets[len(two)] == []  # the explain view's first row
     assert two.notes["without_target"] == 0
     joint = tokenise(PARTIAL, objective("single-task").views, student)
     assert len(joint) == 12
@@ -55,8 +61,7 @@ def test_cut_targets_are_counted():
 
 def test_a_batch_holds_the_views_one_after_the_other_padded_to_eights():
     student = scratch()
-    rows = tokenise(PARTIAL, objective("dss").views, student).rows[:3]
-    batch = Collator(student.pad_id)(rows)
+    batch = collated(student, PARTIAL[:3], "dss")
     assert batch["input_ids"].shape[0] == 6
     assert all(size % 8 == 0 for size in (batch["input_ids"].shape[1], *(x.shape[1] for x in batch["labels"].values())))
     texts = student.tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
@@ -69,7 +74,7 @@ def test_a_batch_holds_the_views_one_after_the_other_padded_to_eights():
 
 def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
     student = scratch().eval()
-    batch = Collator(student.pad_id)(tokenise(EXAMPLES, objective("dss").views, student).rows)
+    batch = collated(student, EXAMPLES, "dss")
     output = Distiller(student, objective("dss"))(**batch)
     plain = [
         student.model(input_ids=ids, attention_mask=mask, labels=labels).loss.item()
@@ -151,14 +156,13 @@ def test_gradient_checkpointing_changes_no_weight(tmp_path):
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-4)
 
 
-def test_only_the_official_term_keeps_batches_as_short_as_they_can_be():
+def test_only_the_official_term_keeps_batches_as_short_as_they_can_be(tmp_path):
     student = scratch()
     for name, rounded in (("mi", True), ("mi-official", False)):
-        method = objective(name)
-        rows = tokenise(EXAMPLES, method.views, student).rows
-        batch = Collator(student.pad_id, method.pads_to)(rows)
-        longest = max(len(row.targets[View.EXPLAIN]) for row in rows)
+        one = trainer(student, name, tmp_path)
+        longest = int(one.train_dataset.targets.lengths[12:].max())
         assert longest % 8 != 0
+        batch = one.data_collator(one.train_dataset.__getitems__(range(12)))
         assert batch["labels"][View.EXPLAIN].shape[1] == (-(-longest // 8) * 8 if rounded else longest)
 
 

@@ -1,0 +1,145 @@
+"""Bucketed batches: every example once, the same after a resume, and less padding than by sorting."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from accelerate import skip_first_batches
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limbeck.data import DataSettings, View, load, source, target
+from limbeck.students import ScratchSettings, StudentSettings, pad, padding_mask
+from limbeck.students import load as load_student
+from limbeck.training import Collator, TrainingSet, tokenise
+from limbeck.training.batches import BucketSampler, bucketed
+from limbeck.training.tokens import TokenTable
+from tests.training.test_training import scratch, trainer
+
+VIEWS = (View.PREDICT, View.EXPLAIN)
+rows = st.lists(st.lists(st.integers(0, 99), max_size=20), min_size=4, max_size=4)
+
+
+def random_set(n: int, seed: int = 0) -> TrainingSet:
+    rng = np.random.default_rng(seed)
+    draw = lambda low, high: [rng.integers(1, 50, size).tolist() for size in rng.integers(low, high, 2 * n)]  # noqa: E731
+    return TrainingSet(VIEWS, TokenTable.of(draw(5, 90)), TokenTable.of(draw(0, 60)))
+
+
+def costs(widths, weights, order, size) -> list[int]:
+    """What each batch costs, by a plain loop."""
+    batches = [order[i : i + size] for i in range(0, len(order), size)]
+    return [len(b) * sum(w * max(widths[i][k] for i in b) for k, w in enumerate(weights)) for b in batches]
+
+
+@settings(max_examples=100, deadline=None)
+@given(examples=st.lists(rows, min_size=1, max_size=6), multiple=st.sampled_from([1, 8]))
+def test_a_batch_is_what_padding_lists_gives(examples, multiple):
+    sources, targets = ([row[k] for k in pair for row in examples] for pair in ((0, 1), (2, 3)))
+    sources = [[7, *row] for row in sources]
+    targets[0] = [7]
+    training_set = TrainingSet(VIEWS, TokenTable.of(sources), TokenTable.of(targets))
+    chosen = list(range(len(examples)))[::-1]
+    batch = Collator(9, multiple)(training_set.__getitems__(chosen))
+    picked = [sources[v * len(examples) + i] for v in (0, 1) for i in chosen]
+    assert torch.equal(batch["input_ids"], pad(picked, 9, multiple))
+    assert torch.equal(batch["attention_mask"], padding_mask(picked, multiple))
+    for v, view in enumerate(VIEWS):
+        expected = pad([targets[v * len(examples) + i] for i in chosen], -100, multiple)
+        assert torch.equal(batch["labels"][view], expected.to(torch.int64))
+    tensors = [batch["input_ids"], batch["attention_mask"], *batch["labels"].values()]
+    assert {tensor.dtype for tensor in tensors} == {torch.int64}
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 300), size=st.integers(1, 40), seed=st.integers(0, 9))
+def test_an_epoch_is_a_permutation_that_seed_and_epoch_decide(n, size, seed):
+    sampler = BucketSampler(random_set(n), size, 8, seed)
+    first = list(sampler)
+    assert sorted(first) == list(range(n)) and len(sampler) == n
+    assert list(sampler) == first
+    assert list(BucketSampler(random_set(n), size, 8, seed)) == first
+    sampler.set_epoch(1)
+    second = list(sampler)
+    sampler.set_epoch(0)
+    assert list(sampler) == first
+    if n > 50 and size > 1:
+        assert second != first
+        assert list(BucketSampler(random_set(n), size, 8, seed + 1)) != first
+
+
+def test_what_is_alike_comes_together_and_the_dearest_batch_first():
+    kinds = np.array(list(itertools.product((8, 64), (8, 16), (8, 96))))
+    widths = np.repeat(kinds, 10, axis=0)
+    for seed in range(5):
+        order = bucketed(widths, np.array([2, 1, 1]), 10, np.random.default_rng(seed))
+        assert all(len({tuple(widths[i]) for i in batch}) == 1 for batch in order.reshape(-1, 10))
+        assert widths[order[0]].tolist() == [64, 16, 96]
+
+
+def test_it_pads_less_than_sorting_and_mixes_anew_each_epoch():
+    training_set = random_set(700)
+    sampler = BucketSampler(training_set, 32, 8, 3)
+    by_source = np.argsort(training_set.widths()[:, 0], kind="stable")
+    epochs = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        ours, theirs, chance = (
+            sum(costs(sampler.widths, (2, 1, 1), some, 32))
+            for some in (order, by_source, np.random.default_rng(epoch).permutation(700))
+        )
+        assert ours < 0.95 * theirs < theirs < chance
+        batches = costs(sampler.widths, (2, 1, 1), order, 32)
+        assert batches[0] == max(batches)
+        assert abs(np.corrcoef(range(20), batches[1:21])[0, 1]) < 0.7  # lengths do not drift through an epoch
+        epochs.append({frozenset(order[i : i + 32]) for i in range(0, 700, 32)})
+    assert len(epochs[0] & epochs[1]) <= 2
+    remainders = [set(order[-28:]) for order in (list(BucketSampler(training_set, 32, 8, seed)) for seed in range(2))]
+    assert remainders[0] != remainders[1]
+
+
+def batch_key(batch) -> tuple:
+    return tuple(batch["input_ids"].flatten().tolist())
+
+
+def test_the_trainers_loader_follows_it_also_after_a_skip_and_with_workers(tmp_path):
+    one = trainer(scratch(), "mi", tmp_path, per_device_train_batch_size=5, data_seed=11)
+    sampler = BucketSampler(one.train_dataset, 5, 8, 11)
+    loader = one.get_train_dataloader()
+    for epoch in (0, 1):
+        loader.set_epoch(epoch)
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        expected = [
+            batch_key(one.data_collator(one.train_dataset.__getitems__(order[i : i + 5]))) for i in range(0, 12, 5)
+        ]
+        assert [batch_key(batch) for batch in loader] == expected
+        resumed = skip_first_batches(loader, 1)
+        resumed.set_epoch(epoch)
+        assert [batch_key(batch) for batch in resumed] == expected[1:]
+    with_workers = trainer(
+        scratch(), "mi", tmp_path, per_device_train_batch_size=5, data_seed=11, dataloader_num_workers=2
+    ).get_train_dataloader()
+    with_workers.set_epoch(1)
+    assert [batch_key(batch) for batch in with_workers] == expected
+    short = trainer(scratch(), "mi", tmp_path, per_device_train_batch_size=5, dataloader_drop_last=True)
+    assert [len(batch["labels"][View.PREDICT]) for batch in short.get_train_dataloader()] == [5, 5]
+
+
+def test_an_objective_that_sees_padding_keeps_random_batches(tmp_path):
+    assert not isinstance(trainer(scratch(), "mi-official", tmp_path)._get_train_sampler(), BucketSampler)
+    assert isinstance(trainer(scratch(), "mi-mean", tmp_path)._get_train_sampler(), BucketSampler)
+
+
+@pytest.mark.parametrize(("task", "least"), [("svamp", 0.70), ("cqa", 0.80)])
+def test_the_share_of_real_tokens_on_the_released_data(task, least, dss):
+    settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": str(dss)}}, "test")
+    examples = load(settings).train
+    texts = (text for e in examples for v in VIEWS for text in (source(e, v, "\n"), target(e, v) or ""))
+    tiny = ScratchSettings(vocab_size=8000, d_model=8, d_kv=4, d_ff=8, num_heads=1, num_layers=1)
+    made = tokenise(examples, VIEWS, load_student(StudentSettings(scratch=tiny), texts))
+    sampler = BucketSampler(made, 64, 8, 0)
+    fed = sum(costs(sampler.widths.tolist(), (2, 1, 1), list(sampler), 64))
+    assert (len(made.sources.ids) + len(made.targets.ids)) / fed >= least
