@@ -14,7 +14,7 @@ _CONVERTED = ("t5", "mt5")
 
 
 def ctranslate2_engine(model: Any, int8: bool) -> Engine:
-    """Greedy search on a copy of the model's weights as they are now, with torch's number of threads.
+    """Greedy search on a copy of the model's weights as they are now: on the processor, with torch's number of threads.
 
     In float32 it writes transformers' tokens. With `int8` the weights are rounded: measure what that does to answers.
 
@@ -56,16 +56,15 @@ def _translator(model: Any, precision: str) -> Any:
         raise LimbeckError("engine ctranslate2: not installed; `pip install 'limbeck[fast]'`") from None
     try:
         with torch.no_grad(), TemporaryDirectory() as folder:
-            # CTranslate2 reads the weights' memory, which has to be the processor's
+            # the converter reads the weights' memory, which has to be the processor's
             spec = T5Loader().get_model_spec(model if model.device.type == "cpu" else copy.deepcopy(model).cpu())
             _name_ids(spec, config)
             spec.config.layer_norm_epsilon = config.layer_norm_epsilon
             spec.validate()
             spec.optimize()
             spec.save(folder)
-            device = "cuda" if model.device.type == "cuda" else "cpu"
-            return ctranslate2.Translator(folder, device, compute_type=precision, intra_threads=torch.get_num_threads())
-    except (LookupError, AttributeError, NotImplementedError, ValueError, RuntimeError) as error:
+            return ctranslate2.Translator(folder, compute_type=precision, intra_threads=torch.get_num_threads())
+    except (LookupError, AttributeError, NotImplementedError, ValueError, RuntimeError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise LimbeckError(f"engine ctranslate2 cannot run this student ({reason}): use transformers") from error
 
