@@ -1,0 +1,1 @@
+"""Benchmarks: limbeck beside the naive way, measured in turns on the same machine. `make bench` runs them all."""
