@@ -119,7 +119,7 @@ CHOICES = [["yes", "no", "maybe"], ["The answer is ( 84.0 / 2.0 )", "yes"], ["no
 
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_a_score_is_the_models_own_loss_of_the_pair(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(scoring, "_LOGITS", 1000)  # three tokens' logits at a time
+    monkeypatch.setattr(scoring, "_TOKENS", 3)  # a target's logits are not all made at once
     student = random_student(kind, tmp_path)
     texts = [*builders.TEXTS, "yes", "How many points a round?"]
     student.train()
