@@ -46,9 +46,9 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
         choices_of([*splits.valid, *splits.test], task_of(recipe.data), objective.answer_view)  # refuse before training
     set_seed(recipe.seed)
     student = students.load(recipe.student, _texts(splits.train, objective.views))
-    student.engine(recipe.evaluation.engine)  # likewise
     training_set = tokenise(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
+    student.engine(recipe.evaluation.engine)  # refuse before training, likewise
     notes = {**splits.notes, **training_set.notes, "labels_inexpressible": _inexpressible(student, splits, recipe)}
     said = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in notes.items() if count)
     log.info("%s: %s on %d examples%s", run.path, objective.name, len(training_set), f" ({said})" if said else "")
