@@ -35,6 +35,21 @@ class SplitName(StrEnum):
     TEST = "test"
 
 
+class Engine(StrEnum):
+    TRANSFORMERS = "transformers"
+    CTRANSLATE2 = "ctranslate2"
+    INT8 = "ctranslate2-int8"
+
+
+class Answers(StrEnum):
+    GENERATE = "generate"
+    CHOICES = "choices"
+
+
+_ENGINE = "What generates; the ctranslate2 engines, for T5 and mT5, need limbeck[fast]."
+_ANSWERS = "Generate answers, or pick the likeliest of the choices that the task or the row gives."
+
+
 @app.command()
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/quickstart"),
@@ -126,12 +141,16 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
     split: Annotated[SplitName, typer.Option(help="Which split.")] = SplitName.TEST,
     rationale: Annotated[bool, typer.Option("--rationale", help="Generate rationales too.")] = False,
+    engine: Annotated[Engine | None, typer.Option(help=f"{_ENGINE} Without it, the recipe's.")] = None,
+    answers: Annotated[Answers | None, typer.Option(help=f"{_ANSWERS} Without it, as the recipe says.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run's student on a split of its data; its predictions are kept in the run's folder."""
     from limbeck.experiments import evaluate as run_evaluate
 
-    measured = run_evaluate(run, split.value, rationale)
+    measured = run_evaluate(
+        run, split.value, rationale, engine.value if engine else None, answers.value if answers else None
+    )
     if as_json:
         _print_json(measured)
     else:
@@ -149,11 +168,13 @@ def predict(
     ],
     rationale: Annotated[bool, typer.Option("--rationale", help="Write the student's rationales too.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Inputs generated from at a time.")] = 64,
+    engine: Annotated[Engine, typer.Option(help=_ENGINE)] = Engine.TRANSFORMERS,
+    answers: Annotated[Answers, typer.Option(help=_ANSWERS)] = Answers.GENERATE,
 ) -> None:
     """Answer every row of a file."""
     from limbeck.experiments import predict_file
 
-    done = predict_file(model, source, target, rationale, batch_size)
+    done = predict_file(model, source, target, rationale, batch_size, engine.value, answers.value)
     graded = f"; accuracy {done['accuracy']:.4f} on the {done['n']} with a label" if done["n"] else ""
     print(f"{target}: {done['rows']} predictions{graded}")
 

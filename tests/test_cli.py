@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import pytest
 import yaml
 
 from limbeck import cli
+from limbeck.evaluation import Answers
 from limbeck.objectives import METHODS
+from limbeck.students import EngineName
 from tests.experiments.recipes import TINY
 
 
@@ -69,6 +72,11 @@ def test_schema_is_one_and_knows_our_fields_and_transformers(limbeck):
     assert schema["additionalProperties"] is False
 
 
+def test_the_options_name_the_engines_and_answers_that_there_are():
+    assert [engine.value for engine in cli.Engine] == list(get_args(EngineName))
+    assert [answers.value for answers in cli.Answers] == list(get_args(Answers))
+
+
 def test_train_evaluate_and_predict(limbeck, tmp_path):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
     code, out, err = limbeck("train", "recipe.yaml", "-s", "objective=mi", "-s", "seed=3", "--out", "run", "--json")
@@ -79,6 +87,11 @@ def test_train_evaluate_and_predict(limbeck, tmp_path):
     assert "mi on 24 examples" in err
     code, out, _ = limbeck("evaluate", "run", "--json")
     assert (code, json.loads(out)) == (0, printed["test"])
+    code, out, _ = limbeck("evaluate", "run", "--engine", "transformers", "--answers", "generate", "--json")
+    assert (code, json.loads(out)) == (0, printed["test"])
+    code, _, err = limbeck("evaluate", "run", "--answers", "choices")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "has no choices" in err
     (tmp_path / "in.jsonl").write_text('{"input": "Ada has 3 pears and gets 2. How many?"}\n')
     code, out, _ = limbeck("predict", "run", "--input", "in.jsonl", "--output", "out.jsonl", "--rationale")
     assert code == 0

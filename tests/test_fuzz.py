@@ -59,7 +59,7 @@ MORE = {
     "training": " ".join(TrainingSettings.model_fields),
     "data": "labels keep fraction validation seed choices answer",
     "student": "name encoder max_source_length",
-    "evaluation": "rationales batch_size",
+    "evaluation": "rationales batch_size engine answers",
 }
 FIELDS = [
     *paths(TINY),

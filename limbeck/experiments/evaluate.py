@@ -7,26 +7,38 @@ from typing import Any
 
 from limbeck.data import load, read_rows, task_of
 from limbeck.errors import LimbeckError
-from limbeck.evaluation import accuracy, predict
+from limbeck.evaluation import Answers, EvaluationSettings, accuracy, predict
 from limbeck.experiments.provenance import data_hashes
 from limbeck.experiments.recipe import Recipe
 from limbeck.experiments.run import Run, check_data, open_run
 from limbeck.files import write_jsonl
 from limbeck.schema import Example, Prediction
-from limbeck.students import Student, open_student
+from limbeck.students import EngineName, Student, open_student
 from limbeck.tasks import Split, get
 
 
-def evaluate(path: Path | str, split: Split = "test", rationales: bool = False) -> dict[str, Any]:
+def evaluate(
+    path: Path | str,
+    split: Split = "test",
+    rationales: bool = False,
+    engine: EngineName | None = None,
+    answers: Answers | None = None,
+) -> dict[str, Any]:
     """Measure a finished run's student on a split; predictions and accuracy go into the run's folder.
 
+    `engine` and `answers` are those of the recipe unless given.
+
     Returns:
-        accuracy, its 95 % interval, exact, n.
+        accuracy, its 95 % interval, exact, n; engine and answers.
 
     Raises:
-        LimbeckError: no finished run there, its data has gone, or rationales are asked of a student that learnt none.
+        LimbeckError: no finished run there, its data has gone, rationales are asked of a student that learnt none, the
+            engine cannot run the student, or there are no choices to pick answers from.
     """
     run = open_run(Path(path))
+    changes = {name: value for name, value in (("engine", engine), ("answers", answers)) if value is not None}
+    settings = EvaluationSettings.parse(run.recipe.evaluation.model_dump() | changes, "evaluate")
+    run.recipe = run.recipe.model_copy(update={"evaluation": settings})
     results = run.results
     _check_rationales(rationales, run.recipe.objective.build().rationale_view is not None, run.recipe.objective.name)
     splits = load(run.recipe.data)
@@ -40,10 +52,11 @@ def evaluate(path: Path | str, split: Split = "test", rationales: bool = False) 
 def measure(
     run: Run, student: Student, examples: Sequence[Example], split: Split, rationales: bool = False
 ) -> dict[str, Any]:
-    """Accuracy of `student` on `examples`; its predictions are written into the run as those of `split`."""
+    """Accuracy of `student` on `examples`, and how it was asked; its predictions are the run's for `split`."""
     predictions = ask(student, examples, run.recipe, rationales, title=split)
     _write(run.predictions(split), predictions)
-    return accuracy(predictions)
+    settings = run.recipe.evaluation
+    return {**accuracy(predictions), "engine": settings.engine, "answers": settings.answers}
 
 
 def ask(
@@ -59,11 +72,19 @@ def ask(
         objective.rationale_view if rationales else None,
         recipe.evaluation.batch_size,
         title,
+        recipe.evaluation.engine,
+        recipe.evaluation.answers,
     )
 
 
 def predict_file(
-    model: Path | str, source: Path | str, target: Path | str, rationales: bool = False, batch_size: int = 64
+    model: Path | str,
+    source: Path | str,
+    target: Path | str,
+    rationales: bool = False,
+    batch_size: int = 64,
+    engine: EngineName = "transformers",
+    answers: Answers = "generate",
 ) -> dict[str, Any]:
     """Answer every row of a JSONL, CSV or Parquet file; the answers are written as JSON lines.
 
@@ -73,12 +94,15 @@ def predict_file(
         target: the file written, whole or not at all.
         rationales: write the student's rationale too.
         batch_size: inputs generated from at a time.
+        engine: what generates.
+        answers: `choices`: the answer is the likeliest of a row's choices (or of the task's).
 
     Returns:
         accuracy, interval, exact and n over the rows with a label; `rows`.
 
     Raises:
-        LimbeckError: no student there, a bad row, or rationales asked of a student that learnt none.
+        LimbeckError: no student there, a bad row, rationales asked of a student that learnt none, an engine that cannot
+            run the student, or no choices to pick from.
     """
     model, source, target = Path(model), Path(source), Path(target)
     if target.resolve() == source.resolve():
@@ -92,7 +116,7 @@ def predict_file(
     if not examples:
         raise LimbeckError(f"{source}: no rows")
     view = card.rationale_view if rationales else None
-    predictions = predict(student, examples, task, card.answer_view, view, batch_size, title=source.name)
+    predictions = predict(student, examples, task, card.answer_view, view, batch_size, source.name, engine, answers)
     _write(target, predictions)
     return {**accuracy(predictions), "rows": len(predictions)}
 

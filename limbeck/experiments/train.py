@@ -11,7 +11,7 @@ from transformers import TrainingArguments, set_seed
 from limbeck import students
 from limbeck.data import Splits, View, load, source, target, task_of
 from limbeck.errors import LimbeckError
-from limbeck.evaluation import accuracy
+from limbeck.evaluation import accuracy, choices_of
 from limbeck.experiments.evaluate import ask, measure
 from limbeck.experiments.provenance import now, provenance
 from limbeck.experiments.recipe import Recipe
@@ -42,6 +42,8 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
     if run.finished:
         return run
     splits, objective = load(recipe.data), recipe.objective.build()
+    if recipe.evaluation.answers == "choices":
+        choices_of([*splits.valid, *splits.test], task_of(recipe.data), objective.answer_view)  # refuse before training
     set_seed(recipe.seed)
     student = students.load(recipe.student, _texts(splits.train, objective.views))
     if student.head().weight is None:
@@ -50,6 +52,7 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
         )
     training_set = tokenise(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
+    student.engine(recipe.evaluation.engine)  # refuse before training, likewise
     notes = {**splits.notes, **training_set.notes, "labels_inexpressible": _inexpressible(student, splits, recipe)}
     said = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in notes.items() if count)
     log.info("%s: %s on %d examples%s", run.path, objective.name, len(training_set), f" ({said})" if said else "")

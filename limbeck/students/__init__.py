@@ -1,14 +1,17 @@
 """Students: any Hugging Face encoder-decoder, and how each yields its features."""
 
+from limbeck.students.batches import pad, padding_mask
 from limbeck.students.card import CARD, Card, open_student, save_student
+from limbeck.students.engines import EngineName
 from limbeck.students.families import VocabularyHead
 from limbeck.students.load import load
 from limbeck.students.settings import NamedStudent, ScratchSettings, StudentSettings
-from limbeck.students.student import Student, pad, padding_mask
+from limbeck.students.student import Student
 
 __all__ = [
     "CARD",
     "Card",
+    "EngineName",
     "NamedStudent",
     "ScratchSettings",
     "Student",

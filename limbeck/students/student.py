@@ -3,16 +3,21 @@
 Legend: B batch, S source tokens, T target tokens, D hidden size, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from limbeck.students.batches import pad, padding_mask
+from limbeck.students.engines import Done, Engine, EngineName, Ids, transformers_engine
 from limbeck.students.families import VocabularyHead, family_of
+from limbeck.students.fast import ctranslate2_engine
+from limbeck.students.scoring import log_probabilities
 
 
 class Student(nn.Module):
@@ -93,6 +98,16 @@ class Student(nn.Module):
         """The vocabulary head as it is now (its weight is a view, not a copy)."""
         return self.family.head(self.model)
 
+    def engine(self, name: EngineName) -> Engine:
+        """What writes answers, with the weights as they are now.
+
+        Raises:
+            LimbeckError: CTranslate2 is not installed, or cannot run this student.
+        """
+        if name == "transformers":
+            return transformers_engine(self.model)
+        return ctranslate2_engine(self.model, int8=name == "ctranslate2-int8")
+
     @torch.inference_mode()
     def generate(
         self,
@@ -101,57 +116,71 @@ class Student(nn.Module):
         batch_size: int,
         title: str | None = None,
         stop: str | None = None,
+        engine: EngineName = "transformers",
     ) -> list[str]:
         """Greedy answers to `texts`, in their order; inputs of like length share a batch.
 
         `title` names a progress bar, shown where standard error is a terminal. An answer ends early once it holds the
         words `stop`, which stay in it.
+
+        Raises:
+            LimbeckError: as `engine`.
         """
-        console = Console(stderr=True)
-        quiet = title is None or not console.is_terminal
-        training = self.training
-        self.eval()
+        write = self.engine(engine)
         ids, _ = self.source_ids(texts)
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         answers = [""] * len(ids)
-        batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-        for rows in track(batches, title or "", console=console, disable=quiet, transient=True):
-            batch = pad([ids[i] for i in rows], self.pad_id)
-            output = self.model.generate(  # type: ignore[operator]
-                input_ids=batch.to(self.model.device),
-                attention_mask=(padding_mask([ids[i] for i in rows])).to(self.model.device),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                stopping_criteria=[_Says(stop, self.tokenizer)] if stop else None,
-            )
-            for i, text in zip(rows, self.tokenizer.batch_decode(output, skip_special_tokens=True), strict=True):
-                answers[i] = text.strip()
-        self.train(training)
+        with self._evaluating():
+            for rows in _batches(ids, batch_size, title):
+                written = write([ids[i] for i in rows], max_new_tokens, self._says(stop) if stop else None)
+                for i, text in zip(rows, self.tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
+                    answers[i] = text.strip()
         return answers
 
+    @torch.inference_mode()
+    def score(
+        self, texts: Sequence[str], choices: Sequence[Sequence[str]], batch_size: int, title: str | None = None
+    ) -> list[list[float]]:
+        """How likely each of a text's `choices` is as the whole answer: log-probability, in nats.
 
-class _Says(StoppingCriteria):
-    """Ends a sequence whose last tokens hold `words`; transformers' own takes no tokenizer of whole words."""
+        It is the sum over the choice's tokens, the end token included, in one pass: nothing is generated, each text is
+        encoded once, and the decoder gets `batch_size` pairs of text and choice at a time.
+        """
+        ids, _ = self.source_ids(texts)
+        scores: list[list[float]] = [[] for _ in ids]
+        with self._evaluating():
+            for rows in _batches(ids, batch_size, title):
+                batch = [ids[i] for i in rows]
+                mask = padding_mask(batch).to(self.model.device)
+                memory = self.encode(pad(batch, self.pad_id).to(self.model.device), mask)
+                targets = [(row, target) for row, i in enumerate(rows) for target in self.target_ids(choices[i])[0]]
+                for begin in range(0, len(targets), batch_size):
+                    of, said = zip(*targets[begin : begin + batch_size], strict=True)
+                    labels = pad(said, -100).to(self.model.device)
+                    hidden = self.decode(labels, memory[list(of)], mask[list(of)])
+                    for row, log_p in zip(of, log_probabilities(self.head(), hidden, labels).tolist(), strict=True):
+                        scores[rows[row]].append(log_p)
+        return scores
 
-    def __init__(self, words: str, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.words = words
-        self.tokenizer = tokenizer
+    def _says(self, words: str) -> Done:
+        """Whether the last of some ids hold `words`: a token is a character at least."""
+        return lambda ids: words in self.tokenizer.decode(ids[-len(words) :])
 
-    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
-        tails = self.tokenizer.batch_decode(input_ids[:, -len(self.words) :])  # a token is a character at least
-        return torch.tensor([self.words in tail for tail in tails], device=input_ids.device)
-
-
-def pad(rows: Sequence[Sequence[int]], value: int, multiple: int = 1) -> Tensor:
-    """`rows` right-padded with `value` to their longest, rounded up to a `multiple`: `[B, longest]`, int64."""
-    longest = max((len(row) for row in rows), default=0)
-    width = max(-(-longest // multiple) * multiple, 1)
-    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Without dropout inside."""
+        training = self.training
+        self.eval()
+        yield
+        self.train(training)
 
 
-def padding_mask(rows: Sequence[Sequence[int]], multiple: int = 1) -> Tensor:
-    """1 on tokens and 0 on the padding that `pad` would add: `[B, longest]`, int64."""
-    return pad([[1] * len(row) for row in rows], 0, multiple)
+def _batches(ids: Sequence[Ids], batch_size: int, title: str | None) -> Iterator[list[int]]:
+    """Indices of `ids`, those of like length together; with a progress bar named `title`."""
+    console = Console(stderr=True)
+    quiet = title is None or not console.is_terminal
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    yield from track(batches, title or "", console=console, disable=quiet, transient=True)
 
 
 def _positions(config: Any) -> int:

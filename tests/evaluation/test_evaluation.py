@@ -7,6 +7,7 @@ import torch
 
 from limbeck import tasks
 from limbeck.data import View
+from limbeck.errors import LimbeckError
 from limbeck.evaluation import accuracy, predict
 from limbeck.schema import Example, Prediction
 from limbeck.students import StudentSettings, load
@@ -89,6 +90,48 @@ def test_who_answers_first_stops_there_unless_reasons_are_asked(tmp_path):
     assert both.rationale.count("Rationale:") == 19
     assert student.generate(["yes"], 20, 1, stop="Rationale:") == ["Rationale:"]
     assert student.generate(["yes"], 20, 1)[0].count("Rationale:") == 20
+
+
+CHOOSABLE = [
+    Example("1", ("How many?",), "yes", choices=("no", "maybe", "yes")),
+    Example("2", ("scored 84 points " * 5,), "84", choices=("The answer is 84", "84")),
+    Example("3", ("entailment",), "", choices=()),  # the task's own
+]
+
+
+def test_the_likeliest_choice_is_the_answer(tmp_path):
+    """Against the model's loss on every pair, one at a time."""
+    student = load(StudentSettings(name=str(builders.t5(tmp_path)), max_target_length=8), ())
+    torch.manual_seed(3)
+    for weight in student.parameters():
+        torch.nn.init.normal_(weight, std=0.4)
+    student.eval()
+    task = tasks.get("custom", ["entailment", "contradiction"])
+    answers = predict(student, CHOOSABLE, task, View.PREDICT, View.EXPLAIN, batch_size=2, answers="choices")
+    for example, answer in zip(CHOOSABLE, answers, strict=True):
+        among = example.choices or task.choices
+        ids = torch.tensor(student.source_ids(["predict: " + example.input])[0])
+        losses = []
+        for choice in among:
+            labels = torch.tensor(student.target_ids([choice])[0])
+            losses.append(student.model(input_ids=ids, labels=labels).loss.item() * labels.shape[1])
+        assert answer.prediction == among[losses.index(min(losses))]
+        assert answer.rationale is not None
+    assert [one.correct for one in answers] == [answers[0].prediction == "yes", answers[1].prediction == "84", None]
+    assert [one.rationale for one in answers] == [
+        one.rationale for one in predict(student, CHOOSABLE, task, View.PREDICT, View.EXPLAIN)
+    ]
+
+
+@pytest.mark.parametrize("view", [View.RATIONALE_FIRST, View.ANSWER_FIRST])
+def test_choices_are_refused_where_the_answer_is_not_alone_or_there_are_none(view, tmp_path):
+    student = load(StudentSettings(name=str(builders.t5(tmp_path))), ())
+    with pytest.raises(LimbeckError, match=f"not in the {view.value} view") as caught:
+        predict(student, CHOOSABLE[:2], tasks.get("custom"), view, answers="choices")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(LimbeckError, match="example '3' has no choices") as caught:
+        predict(student, CHOOSABLE, tasks.get("custom"), View.PREDICT, answers="choices")
+    assert "\n" not in str(caught.value)
 
 
 HOSTILE = ['__import__("os").system("touch_hacked")', "9**9**9**9", "(" * 5000, "-" * 5000 + "1", "1e999999999", "\x00"]

@@ -101,6 +101,59 @@ def test_evaluate_measures_again_and_adds_a_split(finished):
     assert open_run(finished.path).results["train"]["n"] == 24
 
 
+def test_evaluate_with_another_engine_says_so_and_gives_the_same_answers(finished):
+    pytest.importorskip("ctranslate2", reason="the engine ctranslate2 needs limbeck[fast]")
+    before = evaluate(finished.path, "test", rationales=True)
+    answers = finished.predictions("test").read_bytes()
+    assert (before["engine"], before["answers"]) == ("transformers", "generate")
+    measured = evaluate(finished.path, "test", rationales=True, engine="ctranslate2")
+    assert measured == {**before, "engine": "ctranslate2"}
+    assert finished.predictions("test").read_bytes() == answers
+    assert open_run(finished.path).results["test"] == measured
+    assert evaluate(finished.path, "test", rationales=True) == before
+
+
+def test_a_recipe_with_choices_and_the_fast_engine_runs_whole(tmp_path):
+    pytest.importorskip("ctranslate2", reason="the engine ctranslate2 needs limbeck[fast]")
+    rows = [{"input": f"Is {i} even?", "label": "no" if i % 2 else "yes", "rationale": "So."} for i in range(30)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = {"kind": "files", "train": str(tmp_path / "rows.jsonl"), "test": str(tmp_path / "rows.jsonl")}
+    data = {"task": "custom", "source": source, "choices": ["no", "yes"]}
+    evaluation = {"answers": "choices", "engine": "ctranslate2-int8", "rationales": True}
+    run = train(recipe(data=data, evaluation=evaluation), tmp_path / "run")
+    assert run.results["test"]["answers"] == "choices"
+    assert {row["prediction"] for row in lines(run.predictions("test"))} <= {"no", "yes"}
+    assert "rationale" in lines(run.predictions("test"))[0]
+    assert evaluate(run.path, answers="generate")["answers"] == "generate"
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"input": "Is 3 even?"}\n{"input": "Is 4 even?", "choices": ["4", "no"]}\n')
+    predict_file(run.path, source, target, answers="choices")
+    first, second = lines(target)
+    assert first["prediction"] in ("no", "yes")
+    assert second["prediction"] in ("4", "no")
+    predict_file(run.path, source, target, engine="ctranslate2")
+    fast = target.read_bytes()
+    predict_file(run.path, source, target)
+    assert target.read_bytes() == fast
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"evaluation": {"answers": "choices"}}, "task 'arithmetic': example .* has no choices"),
+        ({"evaluation": {"answers": "choices"}, "objective": "answer-first"}, "not in the answer-first view"),
+        ({"evaluation": {"engine": "ctranslate2"}, "student": "BART"}, "no 'bart'"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused_before_training(changes, words, tmp_path):
+    if "student" in changes:
+        changes = {**changes, "student": {"name": str(builders.bart(tmp_path / "bart"))}}
+    with pytest.raises(LimbeckError, match=words) as caught:
+        train(recipe(**changes), tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_cannot_be_evaluated_is_refused(tmp_path):
     with pytest.raises(LimbeckError, match="no run here"):
         evaluate(tmp_path)
@@ -109,6 +162,11 @@ def test_what_cannot_be_evaluated_is_refused(tmp_path):
     (unfinished / "recipe.yaml").write_text(yaml.safe_dump(TINY))
     with pytest.raises(LimbeckError, match="not finished"):
         evaluate(unfinished)
+
+
+def test_an_engine_that_is_none_is_refused_by_name(finished):
+    with pytest.raises(LimbeckError, match=r"evaluate: engine: .*'ctranslate2'"):
+        evaluate(finished.path, engine="vllm")
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "dss"])

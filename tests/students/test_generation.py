@@ -1,0 +1,137 @@
+"""The engines write the same tokens, and choices are scored as the models' own losses have it."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import T5Config, T5ForConditionalGeneration
+
+from limbeck import students
+from limbeck.errors import LimbeckError
+from limbeck.students import StudentSettings, pad, padding_mask, scoring
+from limbeck.students.scratch import train_tokenizer
+from tests import builders
+from tests.students.test_students import FAMILIES, make, random_head
+
+T5S = ["t5-1.0", "t5-1.1", "mt5", "scratch"]
+SOURCES = [*builders.TEXTS, "", " ", "</s>", "<pad> <extra_id_0> \x00 🙂", "2 " * 90, "yes </s> no"]
+
+
+@pytest.fixture
+def ctranslate2():
+    return pytest.importorskip("ctranslate2", reason="the engine ctranslate2 needs limbeck[fast]")
+
+
+def random_student(kind: str, folder: Path, seed: int = 1) -> students.Student:
+    torch.manual_seed(seed)
+    student = students.load(make(kind, folder), builders.TEXTS).eval()
+    random_head(student)
+    return student
+
+
+def often_ends(student: students.Student, batch: list[list[int]]) -> None:
+    """Give the end token the weights of the token the student likes best, and the other way round.
+
+    So that some answers end soon and others never: a random student seldom says the end token.
+    """
+    written = student.engine("transformers")(batch, 12, None)
+    favourite = torch.tensor([id for ids in written for id in ids[1:]]).mode().values.item()
+    weight, end = student.head().weight.data, student.model.config.eos_token_id
+    weight[[end, favourite]] = weight[[favourite, end]]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("kind", T5S)
+def test_ctranslate2_writes_the_tokens_of_transformers(kind, seed, tmp_path, ctranslate2):
+    student = random_student(kind, tmp_path, seed)
+    batch, _ = student.source_ids(SOURCES)
+    every = student.model.config.vocab_size  # some ids are of no token of the tokenizer
+    batch += [torch.randint(every, (n,)).tolist() for n in (1, 2, 50)] + [list(range(every - 7, every))]
+    often_ends(student, batch)
+    for rows in (batch, batch[:1]):
+        theirs = student.engine("transformers")(rows, 24, None)
+        assert student.engine("ctranslate2")(rows, 24, None) == theirs
+    lengths = {len(ids) for ids in student.engine("transformers")(batch, 24, None)}
+    assert len(lengths) > 1
+    assert student.engine("ctranslate2")(batch, 1, None) == student.engine("transformers")(batch, 1, None)
+
+
+@pytest.mark.parametrize("kind", T5S)
+def test_the_call_is_the_same_for_both_engines(kind, tmp_path, ctranslate2):
+    student = random_student(kind, tmp_path)
+    student.max_source_length = 20  # some of the sources are cut
+    theirs = student.generate(SOURCES, 20, 3)
+    assert student.generate(SOURCES, 20, 3, engine="ctranslate2") == theirs
+    assert student.generate(SOURCES[::-1], 20, 2, engine="ctranslate2") == theirs[::-1]
+    assert student.generate([], 20, 3, engine="ctranslate2") == []
+    stop = next(found[0] for text in theirs if (found := re.search("(?<=..)[!-~]{2}", text)))
+    stopped = student.generate(SOURCES, 20, 3, stop=stop)
+    assert stopped != theirs
+    assert student.generate(SOURCES, 20, 3, stop=stop, engine="ctranslate2") == stopped
+    for text, whole in zip(stopped, theirs, strict=True):
+        assert whole.startswith(text)
+        assert text == whole or stop in text
+
+
+def test_ctranslate2_has_the_weights_of_the_moment_and_leaves_them_alone(tmp_path, ctranslate2):
+    student = random_student("t5-1.1", tmp_path)
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    batch, _ = student.source_ids(SOURCES)
+    engine, int8 = student.engine("ctranslate2"), student.engine("ctranslate2-int8")
+    written = engine(batch, 12, None)
+    assert all(0 <= id < student.model.config.vocab_size for ids in int8(batch, 12, None) for id in ids)
+    for name, value in student.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    random_head(student)
+    assert engine(batch, 12, None) == written
+    assert student.engine("ctranslate2")(batch, 12, None) != written
+
+
+def refused(student: students.Student) -> str:
+    with pytest.raises(LimbeckError) as caught:
+        student.generate(["yes"], 3, 1, engine="ctranslate2")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["bart", "roberta-pair"])
+def test_students_of_other_families_are_refused(kind, tmp_path):
+    assert "use transformers" in refused(students.load(make(kind, tmp_path), ()))
+
+
+def test_where_ctranslate2_is_not_installed_it_says_how(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    assert "pip install 'limbeck[fast]'" in refused(students.load(make("t5-1.0", tmp_path), ()))
+
+
+def test_a_t5_of_unusual_parts_is_refused(tmp_path, ctranslate2):
+    tokenizer = train_tokenizer(builders.TEXTS, 300)
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "vocab_size": len(tokenizer)}
+    config = T5Config(**sizes, feed_forward_proj="tanh", decoder_start_token_id=0)
+    folder = builders.save(tmp_path, T5ForConditionalGeneration(config), tokenizer)
+    assert "tanh" in refused(students.load(StudentSettings(name=str(folder)), ()))
+
+
+CHOICES = [["yes", "no", "maybe"], ["The answer is ( 84.0 / 2.0 )", "yes"], ["no"], [], ["entailment"] * 7]
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_score_is_the_models_own_loss_of_the_pair(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(scoring, "_TOKENS", 3)  # a target's logits are not all made at once
+    student = random_student(kind, tmp_path)
+    texts = [*builders.TEXTS, "yes", "How many points a round?"]
+    student.train()
+    scores = student.score(texts, CHOICES, batch_size=2)
+    assert student.training
+    student.eval()
+    assert [len(row) for row in scores] == [3, 2, 1, 0, 7]
+    for text, choices, row in zip(texts, CHOICES, scores, strict=True):
+        ids = student.source_ids([text])[0]
+        for choice, score in zip(choices, row, strict=True):
+            labels = pad(student.target_ids([choice])[0], -100)
+            with torch.no_grad():
+                loss = student.model(input_ids=pad(ids, 0), attention_mask=padding_mask(ids), labels=labels).loss
+            assert score == pytest.approx(-loss.item() * labels.shape[1], rel=1e-4)
+    assert student.score([], [], 2) == []
