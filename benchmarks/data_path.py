@@ -1,12 +1,10 @@
-"""What the data path takes: useful tokens a batch, collation, and tokenising e-SNLI's number of rows.
+"""Case `data`: useful tokens a batch, collation, and tokenising e-SNLI's number of rows.
 
-    python -m benchmarks.data_path --root FOLDER     # FOLDER holds the released data: svamp, cqa, esnli
-
-Prints one JSON object. e-SNLI's training rows are not needed: its validation rows stand in for them, and for its
-549,367 rows they are repeated with about an eighth of the words of premise and rationale exchanged.
+e-SNLI's training rows are not needed: its validation rows stand in for them, and for its 549,367 rows they are repeated
+with about an eighth of the words of premise and rationale exchanged. `python -m benchmarks.data_path ROOT TOKENIZER`
+prints one start of tokenising them, for the case to run in a process of its own.
 """
 
-import argparse
 import json
 import os
 import random
@@ -15,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,9 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from benchmarks.naive import IGNORE, NaiveCollator
+from benchmarks.rows import value_row, yes
+from benchmarks.settings import Settings
 from limbeck.data import DataSettings, View, load, read, source, target
 from limbeck.schema import Example
 from limbeck.students import ScratchSettings, Student
@@ -34,8 +35,7 @@ from limbeck.training.batches import BucketSampler
 VIEWS = (View.PREDICT, View.EXPLAIN)
 BATCH, MULTIPLE, SEED = 64, 8, 0
 ESNLI_ROWS = 549_367
-TASKS = ("svamp", "cqa", "esnli")
-Array = Any
+LEAST_USEFUL = {"svamp": 0.70, "cqa": 0.80, "esnli": 0.80}
 
 
 def examples_of(task: str, root: Path) -> list[Example]:
@@ -99,45 +99,69 @@ def same_batch(training_set: TrainingSet) -> float:
     return pairs(numbers[0] * len(training_set) + numbers[1]) / pairs(numbers[0])
 
 
-def useful_tokens(root: Path) -> dict[str, Any]:
-    """The share of useful tokens at batch 64, by task and tokenizer, of our order and of others."""
-    results = {}
-    for task in TASKS:
+def useful_tokens(root: Path) -> Iterator[dict[str, Any]]:
+    """Tokens fed for each useful one at batch 64, by task and tokenizer, beside sorted megabatches."""
+    for task, least in LEAST_USEFUL.items():
         examples = examples_of(task, root)
         for kind in ("unigram", "bpe"):
-            student = student_of(tokenizer_of(kind, examples))
-            made = tokenise(examples, VIEWS, student)
-            rounded = -(-made.widths() // MULTIPLE) * MULTIPLE
-            real = len(made.sources.ids) + len(made.targets.ids)
-            results[f"{task}, {kind}"] = {
-                "rows": len(made),
-                "vocabulary": len(student.tokenizer),
-                "bucketed": round(useful_share(made, list(BucketSampler(made, BATCH, MULTIPLE, SEED))), 4),
-                "sorted megabatches": round(useful_share(made, sorted_megabatches(made)), 4),
-                "random": round(useful_share(made, np.random.default_rng(SEED).permutation(len(made)).tolist()), 4),
-                "every row alone": round(real / float(rounded.sum() + rounded[:, 0].sum()), 4),
-                "pairs that meet again": round(same_batch(made), 4),
-            }
-    return results
+            made = tokenise(examples, VIEWS, student_of(tokenizer_of(kind, examples)))
+            share = useful_share(made, list(BucketSampler(made, BATCH, MULTIPLE, SEED)))
+            usual = useful_share(made, sorted_megabatches(made))
+            chance = useful_share(made, np.random.default_rng(SEED).permutation(len(made)).tolist())
+            yield value_row(
+                f"data: {task}, {kind}, {len(made)} rows, batch {BATCH}",
+                "tokens fed for each useful one",
+                "",
+                ("sorted megabatches", 1 / usual),
+                ("limbeck", 1 / share),
+                f"useful share at least {least:.2f}",
+                yes(share >= least),
+                f"useful share {usual:.3f} and {share:.3f}, in random order {chance:.3f}; "
+                f"pairs in one batch meet again in the next epoch: {same_batch(made):.2f}",
+            )
 
 
-def collation(root: Path) -> dict[str, Any]:
+def collation(root: Path) -> Iterator[dict[str, Any]]:
     """The time to take and collate 64 CQA examples in two views, on one thread, over all batches of an epoch."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     examples = examples_of("cqa", root)
-    made = tokenise(examples, VIEWS, student_of(tokenizer_of("unigram", examples)))
-    collate = Collator(pad_id=0, multiple=MULTIPLE)
+    student = student_of(tokenizer_of("unigram", examples))
+    made = tokenise(examples, VIEWS, student)
     order = list(BucketSampler(made, BATCH, MULTIPLE, SEED))
     batches = [order[i : i + BATCH] for i in range(0, len(order) - BATCH + 1, BATCH)]
-    seconds = []
-    for batch in batches * 20:
-        begun = time.perf_counter(), time.thread_time()
-        collate(made.__getitems__(batch))
-        seconds.append((time.perf_counter() - begun[0], time.thread_time() - begun[1]))
-    wall, cpu = 1e3 * np.array(seconds[len(batches) :]).T  # the first epoch warms the caches
-    low, median, high = np.quantile(wall, [0.1, 0.5, 0.9])
-    shown = {"median": median, "10 %": low, "90 %": high, "median of CPU time": np.median(cpu)}
-    return {"milliseconds": {name: round(float(value), 4) for name, value in shown.items()}, "repeats": len(wall)}
+    collate, naive = Collator(pad_id=0, multiple=MULTIPLE), NaiveCollator(student.tokenizer)
+    features = [_feature(made, i) for i in range(len(made))]
+    naive_times = _times(lambda batch: naive([features[i] for i in batch]), batches)
+    times = _times(lambda batch: collate(made.__getitems__(batch)), batches * 20)[len(batches) :]
+    torch.set_num_threads(threads)
+    low, median, high = np.quantile(times, [0.1, 0.5, 0.9])
+    yield value_row(
+        f"data: collating {BATCH} CQA examples, two views",
+        "time",
+        "ms",
+        ("naive", float(np.median(naive_times))),
+        ("limbeck", float(median)),
+        "at most 0.1 ms",
+        yes(median <= 0.1),
+        f"10 % to 90 %: {low:.3f} to {high:.3f} ms, {len(times)} batches",
+    )
+
+
+def _feature(made: TrainingSet, row: int) -> dict[str, Any]:
+    """An example as the naive collator takes it."""
+    rows = {view.value: number * len(made) + row for number, view in enumerate(made.views)}
+    return {view: {"input_ids": made.sources[i], "labels": made.targets[i] or [IGNORE]} for view, i in rows.items()}
+
+
+def _times(call: Any, batches: list[list[int]]) -> np.ndarray:
+    """Milliseconds of a call for each batch."""
+    taken = []
+    for batch in batches:
+        begun = time.perf_counter()
+        call(batch)
+        taken.append(1e3 * (time.perf_counter() - begun))
+    return np.array(taken)
 
 
 def many_examples(root: Path, rows: int = ESNLI_ROWS) -> list[Example]:
@@ -183,37 +207,47 @@ def one_start(root: Path, tokenizer: Path) -> dict[str, Any]:
     }
 
 
-def many_rows(root: Path) -> dict[str, Any]:
+def many_rows(root: Path) -> Iterator[dict[str, Any]]:
     """Two starts for each tokenizer, each a process of its own, with an empty cache before the first."""
-    results = {}
     for kind in ("unigram", "bpe"):
         with tempfile.TemporaryDirectory() as folder:
             cache, tokenizer = Path(folder) / "cache", Path(folder) / "tokenizer"
             tokenizer_of(kind, examples_of("esnli", root)).save_pretrained(tokenizer)  # Unigram's training is not exact
-            command = [sys.executable, "-m", "benchmarks.data_path", "--root", str(root), "--one-start", str(tokenizer)]
+            command = [sys.executable, "-m", "benchmarks.data_path", str(root), str(tokenizer)]
             environment = {**os.environ, "LIMBECK_CACHE": str(cache)}
-            starts = [
+            first, second = (
                 json.loads(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout)
                 for _ in range(2)
-            ]
+            )
             files = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
-        results[kind] = {"first start": starts[0], "second start": starts[1], "cache MiB": round(files / 2**20)}
-    return results
+        met = first["seconds"] <= 180 and first["peak GiB"] < 2 and second["seconds"] < 2
+        yield value_row(
+            f"data: tokenising {first['rows']} rows, {kind}",
+            "time to start",
+            "s",
+            ("first", first["seconds"]),
+            ("second, from the cache", second["seconds"]),
+            "at most 180 s and 2 GiB, then under 2 s",
+            yes(met),
+            f"peak {first['peak GiB']} GiB ({first['peak GiB before']} before); {first['tokens']} tokens, "
+            f"{files / 2**20:.0f} MiB; an epoch's order {first['order of an epoch, seconds']} s; "
+            f"useful share {first['useful tokens']:.3f}",
+        )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, required=True, help="the folder with svamp, cqa and esnli")
-    parser.add_argument("--one-start", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one_start:
-        print(json.dumps(one_start(given.root, given.one_start)))
-        return
+def data(settings: Settings) -> Iterator[dict[str, Any]]:
+    """All of them, with a cache of their own."""
     with tempfile.TemporaryDirectory() as cache:
+        before = os.environ.get("LIMBECK_CACHE")
         os.environ["LIMBECK_CACHE"] = cache
-        results = {"collation": collation(given.root), "useful tokens": useful_tokens(given.root)}
-    print(json.dumps({**results, "many rows": many_rows(given.root)}, indent=2))
+        try:
+            yield from collation(settings.root)
+            yield from useful_tokens(settings.root)
+        finally:
+            os.environ.pop("LIMBECK_CACHE")
+            os.environ |= {} if before is None else {"LIMBECK_CACHE": before}
+    yield from many_rows(settings.root)
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(one_start(Path(sys.argv[1]), Path(sys.argv[2]))))

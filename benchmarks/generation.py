@@ -1,17 +1,13 @@
-"""How fast answers are generated on CommonsenseQA's test split, and what int8 does to a trained student's accuracy.
+"""Case `generation`: answers on CommonsenseQA's test split, and what int8 does to a trained student's accuracy.
 
-    python -m benchmarks.generation --root FOLDER --out FOLDER
-
-FOLDER of `--root` holds the released data; below `--out` two small students are trained, and found again by the next
-call. One thread each, and seconds are the processor's, which other work on the machine changes less than the clock's.
-transformers is asked as one would without limbeck: batches in the file's order, the cache on. A quarter of an hour a
-round on a quiet core, most of it for the larger student, whose random weights never end an answer before its limit.
+Two small students are trained first, and kept in `runs/benchmarks` for the next call. One thread each, and seconds are
+the processor's, which other work on the machine changes less than the clock's. transformers is asked as one would
+without limbeck: batches in the file's order, the cache on. The larger student's random weights never end an answer
+before its limit.
 """
 
-import argparse
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -20,6 +16,8 @@ from typing import Any
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
+from benchmarks.rows import value_row, yes
+from benchmarks.settings import Settings
 from limbeck.data import View, load, source, task_of
 from limbeck.evaluation import accuracy, predict
 from limbeck.experiments import Recipe, Run, load_recipe, train
@@ -28,6 +26,8 @@ from limbeck.schema import Example
 from limbeck.students import EngineName, Student, open_student
 from limbeck.students.scratch import train_tokenizer
 
+OUT = Path("runs/benchmarks")
+BATCH = 64
 ENGINES: tuple[EngineName, ...] = ("transformers", "ctranslate2", "ctranslate2-int8")
 # T5-v1.1-small's shape; its 32,128 ids include padding that no tokenizer has a token for
 SMALL = {"vocab_size": 32128, "d_model": 512, "d_kv": 64, "d_ff": 1024, "num_layers": 8, "num_heads": 6}
@@ -85,76 +85,73 @@ def tokens(
 
 @torch.inference_mode()
 def speed(
-    student: Student, examples: Sequence[Example], max_new_tokens: int, batch_size: int = 64, rounds: int = 2
-) -> dict[str, Any]:
-    """Processor seconds of whole calls, CTranslate2's conversion included: the least of `rounds` taken in turns.
-
-    Returns:
-        `seconds`; `times`: how many times as fast as transformers in the file's order; `differ`: rows whose tokens are
-        others than transformers'; and what was generated from and how much.
-    """
+    name: str, student: Student, examples: Sequence[Example], max_new_tokens: int, rounds: int
+) -> Iterator[dict[str, Any]]:
+    """Processor seconds of whole calls, CTranslate2's conversion included: the least of `rounds` taken in turns."""
     student.eval()
     texts = [source(example, View.PREDICT, student.separator) for example in examples]
     calls: dict[str, Callable[[], Any]] = {
-        "file order": partial(plain, student, texts, max_new_tokens, batch_size),
-        **{name: partial(student.generate, texts, max_new_tokens, batch_size, engine=name) for name in ENGINES},
-        "choices": partial(student.score, texts, [example.choices for example in examples], batch_size),
+        "file order": partial(plain, student, texts, max_new_tokens, BATCH),
+        **{engine: partial(student.generate, texts, max_new_tokens, BATCH, engine=engine) for engine in ENGINES},
     }
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    seconds: dict[str, list[float]] = {call: [] for call in calls}
     for _ in range(rounds):
-        for name, call in calls.items():
+        for call, run in calls.items():
             begun = time.process_time()
-            call()
-            seconds[name].append(time.process_time() - begun)
-    least = {name: min(taken) for name, taken in seconds.items()}
-    written = {name: tokens(student, texts, max_new_tokens, batch_size, name) for name in ENGINES}
-    lengths = [len(row) for row in written["transformers"]]
-    return {
-        "rows": len(texts),
-        "batch_size": batch_size,
-        "rounds": rounds,
-        "parameters": sum(weight.numel() for weight in student.parameters()),
-        "new_tokens": {"mean": round(mean(lengths), 2), "most": max(lengths), "limit": max_new_tokens},
-        "seconds": {name: round(taken, 2) for name, taken in least.items()},
-        "times": {name: round(least["file order"] / taken, 2) for name, taken in least.items()},
-        "differ": {
-            name: sum(ours != theirs for ours, theirs in zip(rows, written["transformers"], strict=True))
-            for name, rows in written.items()
-        },
-    }
+            run()
+            seconds[call].append(time.process_time() - begun)
+    least = {call: min(taken) for call, taken in seconds.items()}
+    written = {engine: tokens(student, texts, max_new_tokens, BATCH, engine) for engine in ENGINES}
+    length = mean(len(row) for row in written["transformers"])
+    for engine in ENGINES:
+        differ = sum(a != b for a, b in zip(written[engine], written["transformers"], strict=True))
+        ratio = least["file order"] / least[engine]
+        target, met = "", ""
+        if engine == "ctranslate2":
+            target, met = "at least 1.5 times, identical tokens", yes(ratio >= 1.5 and differ == 0)
+        elif engine == "ctranslate2-int8":
+            target, met = "at least 4 times", yes(ratio >= 4)
+        yield value_row(
+            f"generation: CQA test, {len(texts)} rows, {name}, batch {BATCH}",
+            "processor time",
+            "s",
+            ("transformers, file order", least["file order"]),
+            (f"limbeck, {engine}", least[engine]),
+            target,
+            met,
+            f"other tokens than transformers' in {differ} rows; {length:.2f} new tokens a row",
+        )
 
 
-def engines_accuracy(run: Run) -> dict[str, Any]:
-    """A run's student's accuracy on its test split, by engine, and on how many rows transformers' answer is another."""
+def engines_accuracy(run: Run) -> Iterator[dict[str, Any]]:
+    """A run's student's accuracy on its test split, by engine."""
     student, card = open_student(run.model)
     examples, task = load(run.recipe.data).test, task_of(run.recipe.data)
     given = {name: predict(student, examples, task, card.answer_view, engine=name) for name in ENGINES}
-    answers = {name: [one.prediction for one in predictions] for name, predictions in given.items()}
-    return {
-        name: accuracy(predictions)
-        | {"differ": sum(a != b for a, b in zip(answers[name], answers["transformers"], strict=True))}
-        for name, predictions in given.items()
-    }
+    measured = {name: accuracy(predictions) for name, predictions in given.items()}
+    for name in ENGINES[1:]:
+        pairs = zip(given[name], given["transformers"], strict=True)
+        differ = sum(one.prediction != other.prediction for one, other in pairs)
+        low, high = measured[name]["interval"]
+        yield value_row(
+            f"generation: {run.recipe.data.task}, {run.recipe.objective.name}, n = {len(examples)}",
+            "accuracy",
+            "",
+            ("transformers", measured["transformers"]["accuracy"]),
+            (name, measured[name]["accuracy"]),
+            note=f"95 % interval {low:.3f} to {high:.3f}; {differ} answers are others",
+        )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, required=True, help="the released data, with cqa/ in it")
-    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/generation"), help="where students are kept")
-    parser.add_argument("--rounds", type=int, default=2, help="the least of so many is taken")
-    options = parser.parse_args()
+def generation(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Speed with a student whose answers end, and with the shape of T5-v1.1-small; accuracy of int8."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    cqa = trained_on_cqa(options.root, options.out / "cqa")
+    cqa = trained_on_cqa(settings.root, OUT / "cqa")
     splits = load(cqa.recipe.data)
     student, _ = open_student(cqa.model)
-    report = {"trained, width 256": speed(student, splits.test, max_new_tokens=32, rounds=options.rounds)}
-    print(json.dumps(report, indent=2), flush=True)
+    yield from speed("trained, width 256", student, splits.test, max_new_tokens=32, rounds=3)
     student = random_small([source(example, View.PREDICT, "") for example in splits.train])
-    report = {"random, T5-v1.1-small": speed(student, splits.test, max_new_tokens=16, rounds=options.rounds)}
-    print(json.dumps(report, indent=2), flush=True)
-    arithmetic = train(load_recipe(QUICKSTART, ["objective=dss"]), options.out / "arithmetic", resume=True)
-    print(json.dumps({"arithmetic, accuracy": engines_accuracy(arithmetic)}, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+    yield from speed("random, T5-v1.1-small", student, splits.test, max_new_tokens=16, rounds=1)
+    yield from engines_accuracy(train(load_recipe(QUICKSTART, ["objective=dss"]), OUT / "arithmetic", resume=True))
+    torch.set_num_threads(threads)

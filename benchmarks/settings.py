@@ -1,6 +1,7 @@
 """What every case is given."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.inputs import BASE, SMALL, TINY, Shape
 from limbeck.students import ScratchSettings
@@ -8,9 +9,10 @@ from limbeck.students import ScratchSettings
 
 @dataclass(frozen=True)
 class Settings:
-    """`device`: "cpu" or "cuda"; `rounds`: how often each side is timed; `tiny`: toy sizes, to see that all runs."""
+    """`device`: "cpu" or "cuda"; `root`: the released data; `rounds`: timings of each side; `tiny`: toy sizes."""
 
     device: str
+    root: Path
     rounds: int = 20
     tiny: bool = False
 
