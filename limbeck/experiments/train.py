@@ -47,9 +47,8 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
     set_seed(recipe.seed)
     student = students.load(recipe.student, _texts(splits.train, objective.views))
     if student.head().weight is None:
-        log.info(
-            "a %s's vocabulary head cannot be taken apart: its logits are made whole", student.model.config.model_type
-        )
+        kind = student.model.config.model_type
+        log.info("a %r model's vocabulary head cannot be taken out: logits are made whole, which takes memory", kind)
     training_set = tokenise(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     student.engine(recipe.evaluation.engine)  # refuse before training, likewise

@@ -291,6 +291,17 @@ def test_a_pretrained_folder_trains_and_its_labels_are_checked_against_its_token
     )
 
 
+def test_a_student_whose_head_stays_in_the_model_trains_and_the_run_says_so_once(tmp_path, caplog):
+    caplog.set_level("INFO", logger="limbeck")
+    folder = builders.pegasus(tmp_path / "pegasus")
+    run = train(recipe(student={"name": str(folder), "max_target_length": 12}, objective="mi"), tmp_path / "run")
+    losses = [entry["loss"] for entry in lines(run.log) if "loss" in entry]
+    assert losses[-1] < losses[0]
+    assert [message for message in caplog.messages if "made whole" in message] == [
+        "a 'pegasus' model's vocabulary head cannot be taken out: logits are made whole, which takes memory"
+    ]
+
+
 def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
     """SIGKILL at two moments; dropout on, so that the random state has to come back too."""
     values = {**TINY, "objective": "mi", "training": {**TINY["training"], "max_steps": 60, "eval_steps": 10}}
