@@ -3,16 +3,13 @@
 import os
 import platform
 import re
-import subprocess
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import limbeck
-
-_LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
+from limbeck.experiments.provenance import revision, versions
 
 
 def describe(device: str) -> dict[str, Any]:
@@ -22,10 +19,9 @@ def describe(device: str) -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "versions": {"limbeck": limbeck.__version__, "python": platform.python_version()}
-        | {name: version(name) for name in _LIBRARIES},
+        "versions": {"limbeck": limbeck.__version__} | versions(),
         "cuda": torch.version.cuda if device == "cuda" else None,
-        "revision": _revision(),
+        "revision": revision(),
     }
 
 
@@ -40,13 +36,3 @@ def _cpu() -> str:
     except OSError:
         found = None
     return found[1] if found else platform.processor() or platform.machine()
-
-
-def _revision() -> str | None:
-    """The git revision, "-dirty" if changed since; None where this is no checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         **machine.describe(chosen.device),
         "rows": [],
     }
-    name = f"{started:%Y-%m-%d-%H%M}-{_slug(found['device'])}"
+    name = f"{started:%Y-%m-%d-%H%M%S}-{_slug(found['device'])}"
     print(f"{found['device']}, {found['threads']} threads, torch {found['versions']['torch']}", flush=True)
     failed = []
     for case in chosen.only or CASES:

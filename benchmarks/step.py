@@ -62,7 +62,8 @@ class Step:
         return 3 * sum(p.numel() * p.element_size() for p in self.model.parameters())
 
     def _naive(self) -> Callable[[Any], Tensor]:
-        return lambda batch: model_loss(self.model, batch, self.side.method)
+        loss: Any = torch.compile(model_loss, dynamic=False) if self.side.compiled else model_loss
+        return lambda batch: loss(self.model, batch, self.side.method)
 
     def _limbeck(self) -> Callable[[Any], Tensor]:
         student = Student(self.model, tokenizer(self.model.config.vocab_size), 1024, 1024)
@@ -86,7 +87,7 @@ def step(settings: Settings) -> Iterator[dict[str, Any]]:
     """The step of `mi` with dropout 0.1: time and, on a GPU, memory and the share of peak FLOPs."""
     sides = [Side("naive"), Side("limbeck")]
     if settings.gpu:
-        sides += [Side("naive", bf16=True), Side("limbeck", bf16=True), Side("limbeck", bf16=True, compiled=True)]
+        sides += [Side(way, bf16=True, compiled=compiled) for way in ("naive", "limbeck") for compiled in (False, True)]
     for name, sizes in settings.models.items():
         case = f"step mi, {name}, {settings.shape}"
         made = steps(sides, sizes, settings.shape, settings.device, dropout=0.1)
@@ -121,6 +122,7 @@ def _gpu_times(case: str, name: str, times: Times, flops: int) -> Iterator[dict[
             note = shares if baseline == "naive bf16" else ""
             row = time_row(case, times, baseline, subject, target if best else None, note)
             yield row | {"flops": flops, "utilisation": used[subject]}
+    yield time_row(case, times, "naive bf16 compiled", "limbeck bf16 compiled")
     bound = H200_MILLISECONDS.get(name)
     if bound is not None and "H200" in device:
         ours = ("limbeck bf16 compiled", 1e3 * times.median("limbeck bf16 compiled"))

@@ -46,8 +46,9 @@ class Answers(StrEnum):
     CHOICES = "choices"
 
 
-_ENGINE = "What generates; the ctranslate2 engines, for T5 and mT5, need limbeck[fast]."
+_ENGINE = "What generates; the ctranslate2 engines run T5 and mT5 on the processor and need limbeck\\[fast]."
 _ANSWERS = "Generate answers, or pick the likeliest of the choices that the task or the row gives."
+_RECIPES = "By default what the recipe says."
 
 
 @app.command()
@@ -141,16 +142,15 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
     split: Annotated[SplitName, typer.Option(help="Which split.")] = SplitName.TEST,
     rationale: Annotated[bool, typer.Option("--rationale", help="Generate rationales too.")] = False,
-    engine: Annotated[Engine | None, typer.Option(help=f"{_ENGINE} Without it, the recipe's.")] = None,
-    answers: Annotated[Answers | None, typer.Option(help=f"{_ANSWERS} Without it, as the recipe says.")] = None,
+    engine: Annotated[Engine | None, typer.Option(help=f"{_ENGINE} {_RECIPES}")] = None,
+    answers: Annotated[Answers | None, typer.Option(help=f"{_ANSWERS} {_RECIPES}")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run's student on a split of its data; its predictions are kept in the run's folder."""
+    """Measure a run's student on a split of its data, in place of what the run's folder has for that split."""
     from limbeck.experiments import evaluate as run_evaluate
 
-    measured = run_evaluate(
-        run, split.value, rationale, engine.value if engine else None, answers.value if answers else None
-    )
+    how: Any = (engine.value if engine else None, answers.value if answers else None)
+    measured = run_evaluate(run, split.value, rationale, *how)
     if as_json:
         _print_json(measured)
     else:
@@ -167,14 +167,15 @@ def predict(
         Path, typer.Option("--output", help="JSON lines: id, input, prediction, and what else is known.")
     ],
     rationale: Annotated[bool, typer.Option("--rationale", help="Write the student's rationales too.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Inputs generated from at a time.")] = 64,
-    engine: Annotated[Engine, typer.Option(help=_ENGINE)] = Engine.TRANSFORMERS,
-    answers: Annotated[Answers, typer.Option(help=_ANSWERS)] = Answers.GENERATE,
+    batch_size: Annotated[int, typer.Option(min=1, help="Inputs (or pairs of input and choice) at a time.")] = 64,
+    engine: Annotated[Engine | None, typer.Option(help=f"{_ENGINE} {_RECIPES}")] = None,
+    answers: Annotated[Answers | None, typer.Option(help=f"{_ANSWERS} {_RECIPES}")] = None,
 ) -> None:
     """Answer every row of a file."""
     from limbeck.experiments import predict_file
 
-    done = predict_file(model, source, target, rationale, batch_size, engine.value, answers.value)
+    how: Any = (engine.value if engine else None, answers.value if answers else None)
+    done = predict_file(model, source, target, rationale, batch_size, *how)
     graded = f"; accuracy {done['accuracy']:.4f} on the {done['n']} with a label" if done["n"] else ""
     print(f"{target}: {done['rows']} predictions{graded}")
 

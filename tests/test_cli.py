@@ -11,9 +11,8 @@ import pytest
 import yaml
 
 from limbeck import cli
-from limbeck.evaluation import Answers
 from limbeck.objectives import METHODS
-from limbeck.students import EngineName
+from limbeck.students import Answers, EngineName
 from tests.experiments.recipes import TINY
 
 

@@ -2,6 +2,6 @@
 
 from limbeck.evaluation.accuracy import accuracy
 from limbeck.evaluation.predictions import choices_of, predict
-from limbeck.evaluation.settings import Answers, EvaluationSettings
+from limbeck.evaluation.settings import EvaluationSettings
 
-__all__ = ["Answers", "EvaluationSettings", "accuracy", "choices_of", "predict"]
+__all__ = ["EvaluationSettings", "accuracy", "choices_of", "predict"]

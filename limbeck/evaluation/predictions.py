@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from limbeck.data import RATIONALE_MARK, View, source, split_target
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.settings import Answers
 from limbeck.schema import Example, Prediction
-from limbeck.students import EngineName, Student
+from limbeck.students import Answers, EngineName, Student
 from limbeck.tasks import Task
 
 
@@ -32,7 +31,7 @@ def predict(
         rationale_view: also give the rationale, from this view; None: no rationale.
         batch_size: inputs generated from at a time.
         title: of a progress bar, shown on a terminal.
-        engine: what generates.
+        engine: what generates; not used where nothing is generated.
         answers: `choices`: nothing is generated, the likeliest of the example's choices is the answer.
 
     Raises:

@@ -1,21 +1,21 @@
 """The evaluation part of a recipe."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from limbeck.settings import Settings
-from limbeck.students import EngineName
-
-Answers = Literal["generate", "choices"]
+from limbeck.students import Answers, EngineName
 
 
 class EvaluationSettings(Settings):
     """How a student is measured, while it is trained and after."""
 
-    batch_size: int = Field(64, ge=1, description="inputs generated from at a time")
+    batch_size: int = Field(64, ge=1, description="inputs, or pairs of input and choice, at a time")
     rationales: bool = Field(False, description="also generate the rationales of the test predictions")
     # Validation too goes through the engine, converting at each: 1 s of one core for T5-v1.1-small, 4 s for base (248 M
     # weights), where generating answers for a thousand rows takes minutes. And what is chosen is what will be used.
     engine: EngineName = Field("transformers", description="what generates; ctranslate2: T5 family, limbeck[fast]")
     answers: Answers = Field("generate", description="choices: the likeliest of the example's choices is the answer")
+
+    def generates(self, rationales: bool) -> bool:
+        """Whether anything is generated, which is what the engine is for."""
+        return rationales or self.answers == "generate"

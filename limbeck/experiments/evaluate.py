@@ -7,13 +7,13 @@ from typing import Any
 
 from limbeck.data import load, read_rows, task_of
 from limbeck.errors import LimbeckError
-from limbeck.evaluation import Answers, EvaluationSettings, accuracy, predict
+from limbeck.evaluation import EvaluationSettings, accuracy, predict
 from limbeck.experiments.provenance import data_hashes
 from limbeck.experiments.recipe import Recipe
 from limbeck.experiments.run import Run, check_data, open_run
 from limbeck.files import write_jsonl
 from limbeck.schema import Example, Prediction
-from limbeck.students import EngineName, Student, open_student
+from limbeck.students import Answers, EngineName, Student, open_student
 from limbeck.tasks import Split, get
 
 
@@ -56,7 +56,8 @@ def measure(
     predictions = ask(student, examples, run.recipe, rationales, title=split)
     _write(run.predictions(split), predictions)
     settings = run.recipe.evaluation
-    return {**accuracy(predictions), "engine": settings.engine, "answers": settings.answers}
+    engine = settings.engine if settings.generates(rationales) else None
+    return {**accuracy(predictions), "engine": engine, "answers": settings.answers}
 
 
 def ask(
@@ -83,8 +84,8 @@ def predict_file(
     target: Path | str,
     rationales: bool = False,
     batch_size: int = 64,
-    engine: EngineName = "transformers",
-    answers: Answers = "generate",
+    engine: EngineName | None = None,
+    answers: Answers | None = None,
 ) -> dict[str, Any]:
     """Answer every row of a JSONL, CSV or Parquet file; the answers are written as JSON lines.
 
@@ -94,11 +95,11 @@ def predict_file(
         target: the file written, whole or not at all.
         rationales: write the student's rationale too.
         batch_size: inputs generated from at a time.
-        engine: what generates.
-        answers: `choices`: the answer is the likeliest of a row's choices (or of the task's).
+        engine: what generates; None: as the student was measured.
+        answers: `choices`: the answer is the likeliest of a row's choices (or of the task's); None: likewise.
 
     Returns:
-        accuracy, interval, exact and n over the rows with a label; `rows`.
+        accuracy, interval, exact and n over the rows with a label; `rows`, `engine`, `answers`.
 
     Raises:
         LimbeckError: no student there, a bad row, rationales asked of a student that learnt none, an engine that cannot
@@ -116,9 +117,10 @@ def predict_file(
     if not examples:
         raise LimbeckError(f"{source}: no rows")
     view = card.rationale_view if rationales else None
+    engine, answers = engine or card.engine, answers or card.answers
     predictions = predict(student, examples, task, card.answer_view, view, batch_size, source.name, engine, answers)
     _write(target, predictions)
-    return {**accuracy(predictions), "rows": len(predictions)}
+    return {**accuracy(predictions), "rows": len(predictions), "engine": engine, "answers": answers}
 
 
 def _check_rationales(asked: bool, learnt: bool, objective: str) -> None:

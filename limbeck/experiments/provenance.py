@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ import limbeck
 from limbeck.data import Splits, digest
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy")
+_EXTRAS = ("ctranslate2",)  # recorded where they are installed
 
 
 def provenance(splits: Splits, seed: int) -> dict[str, Any]:
     """The provenance of a run that starts now."""
     return {
         "limbeck": limbeck.__version__,
-        "revision": _revision(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+        "revision": revision(),
+        "versions": versions(),
         "machine": {
             "platform": platform.platform(),
             "cores": os.cpu_count(),
@@ -36,6 +38,12 @@ def provenance(splits: Splits, seed: int) -> dict[str, Any]:
     }
 
 
+def versions() -> dict[str, str]:
+    """Python's and the libraries'."""
+    extras = [name for name in _EXTRAS if find_spec(name)]
+    return {"python": platform.python_version()} | {name: version(name) for name in (*_LIBRARIES, *extras)}
+
+
 def data_hashes(splits: Splits) -> dict[str, Any]:
     """Rows and SHA-256 of every split's examples."""
     named = (("train", splits.train), ("valid", splits.valid), ("test", splits.test))
@@ -47,7 +55,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _revision() -> str | None:
+def revision() -> str | None:
     """The git revision limbeck runs from, "-dirty" if it was changed since; None where it is no checkout of its own."""
     folder = Path(limbeck.__file__).parent
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

@@ -49,9 +49,10 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
     if student.head().weight is None:
         kind = student.model.config.model_type
         log.info("a %r model's vocabulary head cannot be taken out: logits are made whole, which takes memory", kind)
+    if recipe.evaluation.generates(recipe.evaluation.rationales):
+        student.engine(recipe.evaluation.engine)  # likewise
     training_set = tokenise(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
-    student.engine(recipe.evaluation.engine)  # refuse before training, likewise
     notes = {**splits.notes, **training_set.notes, "labels_inexpressible": _inexpressible(student, splits, recipe)}
     said = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in notes.items() if count)
     log.info("%s: %s on %d examples%s", run.path, objective.name, len(training_set), f" ({said})" if said else "")
@@ -139,4 +140,6 @@ def _card(recipe: Recipe, student: Student) -> Card:
         rationale_view=objective.rationale_view,
         max_source_length=student.max_source_length,
         max_target_length=student.max_target_length,
+        engine=recipe.evaluation.engine,
+        answers=recipe.evaluation.answers,
     )

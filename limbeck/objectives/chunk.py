@@ -5,8 +5,8 @@ column's arg-max,
 
     dL/d logits = G - P * sum_k G_k
 
-One tensor `[R, V]` is alive: it holds logits, then log P, then P, then the gradient. Sums are in float32 (float64 stays
-float64).
+One tensor `[R, V]` is alive (two where logits are capped or a pool's gradient is dense): it holds logits, then log P,
+then P, then the gradient. Sums are in float32 (float64 stays float64).
 Legend: b examples of the chunk, T target tokens, V vocabulary, R rows: all tokens of all views, view after view.
 """
 
@@ -42,9 +42,12 @@ class Chunk:
         # not rounded to the rows' type, which would change arg-maxes
         logits = head.wide_logits(rows, wide)
         # the derivative of the soft cap c tanh(x / c)
-        self.slope = None if head.soft_cap is None else 1 - (logits / head.soft_cap).square()
-        log_sum = log_sum_exp(logits)
-        self.token_losses = (log_sum - logits.gather(1, self.ids).squeeze(1)).masked_fill(~self.real, 0)
+        self.slope = None if head.soft_cap is None else logits.div(head.soft_cap).square_().neg_().add_(1)
+        largest, log_top = top(logits)
+        # largest first: a confident token's loss would be lost in the rounding of a large log sum
+        self.at_label_losses = (largest - logits.gather(1, self.ids).squeeze(1)) - log_top
+        self.token_losses = self.at_label_losses.masked_fill(~self.real, 0)
+        log_sum = largest - log_top
         # P = 0 on padding, so that no pool sees it
         log_sum = log_sum if objective.sees_padding else log_sum.masked_fill(self._padding(), math.inf)
         self.log_p = logits.sub_(log_sum.unsqueeze(1))
@@ -85,7 +88,9 @@ class Chunk:
     def gradient(self) -> Tensor:
         """The gradient of all terms added so far by the logits, `[R, V]`; the chunk is used up."""
         total = self.log_p.exp_().mul_((self.sums + self.at_label).unsqueeze(1))
-        total.scatter_add_(1, self.ids, -self.at_label.unsqueeze(1))
+        # at the label P - 1, which is small for a confident token, from its loss
+        losses = -self.at_label_losses
+        total.scatter_(1, self.ids, (self.at_label * losses.expm1() + self.sums * losses.exp()).unsqueeze(1))
         for view, add in self.added:
             add(self._rows(total, view).unflatten(0, self.labels[view].shape))
         return total if self.slope is None else total.mul_(self.slope)
@@ -104,11 +109,13 @@ class Chunk:
         )
 
 
-def log_sum_exp(logits: Tensor) -> Tensor:
-    """log sum_k exp(logits_k), `[R]`, without a second tensor of the logits' size."""
-    # the largest logit less the log of its probability, which is at least 1 / V
+def top(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest logit and the logarithm of its probability, each `[R]`: log sum_k exp(logits_k) is their difference.
+
+    An eighth at a time, so that there is no second tensor of the logits' size. A largest probability is at least 1 / V.
+    """
     parts = logits.split(max(len(logits) // 8, 1))
-    return torch.cat([some.amax(-1) - some.softmax(-1).amax(-1).log() for some in parts])
+    return logits.amax(-1), torch.cat([some.softmax(-1).amax(-1) for some in parts]).log()
 
 
 def compare(term: AlignmentTerm, log_v: Tensor, log_z: Tensor) -> Tensor:

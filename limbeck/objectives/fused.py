@@ -1,8 +1,8 @@
 """The fused vocabulary head: an objective's value and gradients together, a chunk of examples at a time.
 
 With V = 32,128 the logits `[B, T, V]` are the largest things in a training step, so they are never made whole: each
-chunk's are computed once, and only the gradients by the states and by the head's weight are kept. Matrix products are
-in autocast's type where that is on. Nothing waits for the device.
+chunk's are computed once, and only the gradients by the states and by the head's weight are kept. Matrix products take
+operands of autocast's type where that is on, and add up in a wider one. Nothing waits for the device.
 Legend: B examples, T target tokens, D hidden size, V vocabulary.
 """
 
@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from limbeck.data import View
 from limbeck.objectives.chunk import Chunk
 from limbeck.objectives.terms import Objective
-from limbeck.students import VocabularyHead
+from limbeck.students import VocabularyHead, wide_product
 
 _CPU_BYTES = 16 * 2**20  # of logits at a time: about what a processor's caches hold
 _GPU_PART = 64  # this part of a GPU's memory: thousands of rows on a large one
@@ -56,21 +56,23 @@ def walk(
         wanted: whether gradients are, by the states, by the head's weight, and by its bias.
         examples: a chunk's; None: as many as suit the device.
     """
-    narrow = _product_type(next(iter(hidden.values())), head)
+    first = next(iter(hidden.values()))
+    narrow = _product_type(first, head)
     wide = torch.float64 if narrow == torch.float64 else torch.float32
     head = head.to(narrow)
+    wide_head = head if first.is_cuda else head.to(wide)  # what `wide_product` would do for every chunk
     counts = {term.name: counts[term.name].clamp(min=1).to(wide) for term in objective.terms}
     values = {name: torch.zeros_like(count) for name, count in counts.items()}
     gradients = Gradients(
         torch.stack(list(counts.values())).max(),
-        {view: torch.zeros_like(states) for view, states in hidden.items()},
+        {view: torch.zeros_like(states) for view, states in hidden.items() if wanted[0]},
         torch.zeros_like(head.weight, dtype=wide) if head.weight is not None and wanted[1] else None,
         torch.zeros_like(head.bias, dtype=wide) if head.bias is not None and wanted[2] else None,
     )
     with torch.autocast(gradients.unit.device.type, enabled=False):  # every type is chosen here
         for part in _parts(hidden, head, examples):
             rows = torch.cat([states[part].flatten(0, 1).to(narrow) for states in hidden.values()])
-            chunk = Chunk(objective, rows, {view: ids[part] for view, ids in labels.items()}, head, wide)
+            chunk = Chunk(objective, rows, {view: ids[part] for view, ids in labels.items()}, wide_head, wide)
             for term in objective.terms:
                 count = counts[term.name]
                 values[term.name] += chunk.add(term, term.weight * gradients.unit / count, any(wanted)) / count
@@ -88,19 +90,22 @@ def _add(gradients: Gradients, part: slice, rows: Tensor, by_logits: Tensor, hea
     if gradients.weight is not None and gradients.weight.dtype == narrow.dtype:
         gradients.weight.addmm_(narrow.t(), rows)
     elif gradients.weight is not None:
-        gradients.weight.add_(narrow.t() @ rows)
-    by_rows = narrow if head.weight is None else narrow @ head.weight
-    chunks = [states[part] for states in gradients.hidden.values()]
-    for states, some in zip(chunks, by_rows.split([len(states.flatten(0, 1)) for states in chunks]), strict=True):
-        states.copy_(some.view_as(states))
+        gradients.weight.add_(wide_product(narrow.t(), rows, gradients.weight.dtype))
+    if gradients.hidden:
+        by_rows = narrow if head.weight is None else narrow @ head.weight
+        chunks = [states[part] for states in gradients.hidden.values()]
+        for states, some in zip(chunks, by_rows.split([len(states.flatten(0, 1)) for states in chunks]), strict=True):
+            states.copy_(some.view_as(states))
 
 
 def _product_type(states: Tensor, head: VocabularyHead) -> torch.dtype:
     """The type that the head's matrix products are in."""
+    if head.weight is None:
+        return states.dtype
     kind = states.device.type
     if torch.is_autocast_enabled(kind) and states.dtype != torch.float64:
         return torch.get_autocast_dtype(kind)
-    return states.dtype if head.weight is None else head.weight.dtype
+    return head.weight.dtype
 
 
 def _parts(hidden: Mapping[View, Tensor], head: VocabularyHead, examples: int | None) -> Iterator[slice]:
@@ -115,6 +120,11 @@ def _parts(hidden: Mapping[View, Tensor], head: VocabularyHead, examples: int | 
         examples = -(-batch // -(-batch // examples))  # chunks of like size
     for begin in range(0, batch, examples):
         yield slice(begin, begin + examples)
+
+
+def weighted(objective: Objective, values: Mapping[str, Tensor]) -> Tensor:
+    """The weighted sum of the terms' values."""
+    return torch.stack([term.weight * values[term.name] for term in objective.terms]).sum()
 
 
 class Fused(torch.autograd.Function):
@@ -137,11 +147,11 @@ class Fused(torch.autograd.Function):
         head = VocabularyHead(weight, bias, soft_cap)
         values, gradients = walk(objective, states, labels, head, counts, wanted, examples)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(gradients.unit, gradients.weight, gradients.bias, *gradients.hidden.values())
+        by_hidden = [gradients.hidden.get(view) for view in labels]
+        ctx.save_for_backward(gradients.unit, gradients.weight, gradients.bias, *by_hidden)
         ctx.types = [None if parameter is None else parameter.dtype for parameter in (weight, bias)]
         ctx.mark_non_differentiable(*values.values())
-        loss = torch.stack([term.weight * values[term.name] for term in objective.terms]).sum()
-        return loss, *values.values()
+        return weighted(objective, values), *values.values()
 
     @staticmethod
     @once_differentiable
@@ -153,4 +163,5 @@ class Fused(torch.autograd.Function):
             None if gradient is None else gradient.mul_(factor).to(kind)
             for gradient, kind in zip((weight, bias), ctx.types, strict=True)
         )
-        return None, None, None, None, None, weight, bias, *(gradient * factor for gradient in hidden)
+        by_hidden = [None if gradient is None else gradient * factor for gradient in hidden]
+        return None, None, None, None, None, weight, bias, *by_hidden

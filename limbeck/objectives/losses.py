@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limbeck.data import View
 from limbeck.objectives.chunk import IGNORE, has_targets
-from limbeck.objectives.fused import Fused, walk
+from limbeck.objectives.fused import Fused, walk, weighted
 from limbeck.objectives.terms import AlignmentTerm, Objective
 from limbeck.students import VocabularyHead
 
@@ -54,6 +54,10 @@ def losses(
         examples: whose logits are in memory at a time; None: as many as suit the device.
     """
     labels = {view: state.labels for view, state in states.items()}
+    if not torch.is_grad_enabled():  # inside an autograd function it cannot be seen
+        by_view = {view: state.hidden for view, state in states.items()}
+        terms, _ = walk(objective, by_view, labels, head, counts, (False, False, False), examples)
+        return weighted(objective, terms), terms
     hidden = [state.hidden for state in states.values()]
     loss, *values = Fused.apply(objective, labels, counts, examples, head.soft_cap, head.weight, head.bias, *hidden)
     return loss, {term.name: value for term, value in zip(objective.terms, values, strict=True)}

@@ -1,15 +1,16 @@
 """Students: any Hugging Face encoder-decoder, and how each yields its features."""
 
 from limbeck.students.batches import pad, padding_mask
-from limbeck.students.card import CARD, Card, open_student, save_student
+from limbeck.students.card import CARD, Answers, Card, open_student, save_student
 from limbeck.students.engines import EngineName
-from limbeck.students.families import VocabularyHead
+from limbeck.students.families import VocabularyHead, wide_product
 from limbeck.students.load import load
 from limbeck.students.settings import NamedStudent, ScratchSettings, StudentSettings
 from limbeck.students.student import Student
 
 __all__ = [
     "CARD",
+    "Answers",
     "Card",
     "EngineName",
     "NamedStudent",
@@ -22,4 +23,5 @@ __all__ = [
     "pad",
     "padding_mask",
     "save_student",
+    "wide_product",
 ]

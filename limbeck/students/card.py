@@ -3,15 +3,19 @@
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from limbeck.data import View
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json, replacing, write_json
 from limbeck.settings import Settings
+from limbeck.students.engines import EngineName
 from limbeck.students.load import load
 from limbeck.students.settings import StudentSettings
 from limbeck.students.student import Student
 
 CARD = "limbeck.json"
+Answers = Literal["generate", "choices"]
 
 
 class Card(Settings):
@@ -25,6 +29,8 @@ class Card(Settings):
     rationale_view: View | None = None  # None: the student learnt no rationales
     max_source_length: int
     max_target_length: int
+    engine: EngineName = "transformers"  # how the student was measured, and so how it is asked
+    answers: Answers = "generate"
 
 
 def save_student(student: Student, card: Card, folder: Path) -> None:
@@ -36,7 +42,7 @@ def save_student(student: Student, card: Card, folder: Path) -> None:
 
 
 def open_student(folder: Path) -> tuple[Student, Card]:
-    """A trained student and its card.
+    """A trained student, on the GPU where there is one, and its card.
 
     Raises:
         LimbeckError: no such folder, no card in it, or a model that does not load.
@@ -45,4 +51,5 @@ def open_student(folder: Path) -> tuple[Student, Card]:
         raise LimbeckError(f"{folder}: no trained student here ({CARD} is missing); give a run's folder or its model/")
     card = Card.parse(read_json(folder / CARD), str(folder / CARD))
     lengths = {"max_source_length": card.max_source_length, "max_target_length": card.max_target_length}
-    return load(StudentSettings.parse({"name": str(folder), **lengths}, str(folder / CARD)), texts=()), card
+    student = load(StudentSettings.parse({"name": str(folder), **lengths}, str(folder / CARD)), texts=())
+    return student.to("cuda" if torch.cuda.is_available() else "cpu"), card

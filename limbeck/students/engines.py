@@ -1,6 +1,6 @@
 """What writes answers: the engine's type, which its names are, and transformers' own greedy search.
 
-Token ids are the border, not texts: the tokenizer is asked once for the inputs and once for the answers.
+Token ids are the border, not texts: no engine asks a tokenizer.
 """
 
 from collections.abc import Callable, Sequence

@@ -37,10 +37,7 @@ class VocabularyHead:
         """Logits `[R, V]` of `[R, D]` in a wider type than the operands', never rounded to theirs."""
         if self.weight is None or hidden.dtype == dtype:
             return self.logits(hidden).to(dtype)
-        if hidden.is_cuda:
-            logits = torch.mm(hidden, self.weight.t(), out_dtype=dtype)
-        else:  # a processor has no such product
-            logits = hidden.to(dtype) @ self.weight.to(dtype).t()
+        logits = wide_product(hidden, self.weight.t(), dtype)
         return self._capped(logits if self.bias is None else logits.add_(self.bias))
 
     def _capped(self, logits: Tensor) -> Tensor:
@@ -50,6 +47,13 @@ class VocabularyHead:
         """The same head with its parameters in another type."""
         weight, bias = (None if one is None else one.to(dtype) for one in (self.weight, self.bias))
         return VocabularyHead(weight, bias, self.soft_cap)
+
+
+def wide_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
+    """`a @ b` of two matrices in a type at least as wide as theirs, never rounded to theirs."""
+    if a.is_cuda and a.dtype != dtype:
+        return torch.mm(a, b, out_dtype=dtype)
+    return a.to(dtype) @ b.to(dtype)  # elsewhere there is no such product
 
 
 @dataclass(frozen=True)

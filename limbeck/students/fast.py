@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,12 +17,17 @@ _CONVERTED = ("t5", "mt5")
 def ctranslate2_engine(model: Any, int8: bool) -> Engine:
     """Greedy search on a copy of the model's weights as they are now: on the processor, with torch's number of threads.
 
-    In float32 it writes transformers' tokens. With `int8` the weights are rounded: measure what that does to answers.
+    In float32 it writes transformers' tokens, but for ties within rounding. With `int8` weights are rounded, which
+    changes some answers.
 
     Raises:
         LimbeckError: CTranslate2 is not installed, or cannot run a model of this kind.
     """
-    translator = _translator(model, "int8" if int8 else "float32")
+    _check(model.config)
+    # the converter reads the weights' memory, which has to be the processor's
+    here = {id(weight): torch.nn.Parameter(weight.detach().cpu()) for weight in model.parameters()}
+    copied = model if model.device.type == "cpu" else copy.deepcopy(model, here)
+    translator = _translator(copied, "int8" if int8 else "float32")
 
     def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Ids]:
         written: list[Ids] = [[] for _ in batch]
@@ -43,28 +49,35 @@ def ctranslate2_engine(model: Any, int8: bool) -> Engine:
     return write
 
 
-def _translator(model: Any, precision: str) -> Any:
-    """A translator with the model's weights."""
-    config = model.config
+def _check(config: Any) -> None:
+    """Refuse what cannot be converted, before any weight is touched."""
     if config.model_type not in _CONVERTED:
         kinds = " and ".join(_CONVERTED)
         raise LimbeckError(f"engine ctranslate2 runs {kinds} students, no {config.model_type!r}: use transformers")
+    if find_spec("ctranslate2") is None:
+        raise LimbeckError("engine ctranslate2: not installed; `pip install 'limbeck[fast]'`")
+
+
+def _translator(model: Any, precision: str) -> Any:
+    """A translator with the model's weights."""
+    import ctranslate2
+    from ctranslate2.converters.transformers import T5Loader
+
+    with torch.no_grad(), TemporaryDirectory() as folder:
+        _spec(T5Loader(), model).save(folder)
+        return ctranslate2.Translator(folder, compute_type=precision, intra_threads=torch.get_num_threads())
+
+
+def _spec(loader: Any, model: Any) -> Any:
+    """The model as CTranslate2 describes it."""
     try:
-        import ctranslate2
-        from ctranslate2.converters.transformers import T5Loader
-    except ImportError:
-        raise LimbeckError("engine ctranslate2: not installed; `pip install 'limbeck[fast]'`") from None
-    try:
-        with torch.no_grad(), TemporaryDirectory() as folder:
-            # the converter reads the weights' memory, which has to be the processor's
-            spec = T5Loader().get_model_spec(model if model.device.type == "cpu" else copy.deepcopy(model).cpu())
-            _name_ids(spec, config)
-            spec.config.layer_norm_epsilon = config.layer_norm_epsilon
-            spec.validate()
-            spec.optimize()
-            spec.save(folder)
-            return ctranslate2.Translator(folder, compute_type=precision, intra_threads=torch.get_num_threads())
-    except (LookupError, AttributeError, NotImplementedError, ValueError, RuntimeError, OSError) as error:
+        spec = loader.get_model_spec(model)
+        _name_ids(spec, model.config)
+        spec.config.layer_norm_epsilon = model.config.layer_norm_epsilon
+        spec.validate()
+        spec.optimize()
+        return spec
+    except (LookupError, AttributeError, NotImplementedError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise LimbeckError(f"engine ctranslate2 cannot run this student ({reason}): use transformers") from error
 

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from limbeck.students.families import VocabularyHead
 
-_TOKENS = 256  # whose logits are in memory at a time: 32 MB for T5's vocabulary, 256 MB for mT5's
+_TOKENS = 256  # whose logits are in memory at a time: twice 32 MB for T5's vocabulary, twice 256 MB for mT5's
 
 
 def log_probabilities(head: VocabularyHead, hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from limbeck.errors import LimbeckError
 from limbeck.students.batches import pad, padding_mask
 from limbeck.students.engines import Done, Engine, EngineName, Ids, transformers_engine
 from limbeck.students.families import VocabularyHead, family_of
@@ -53,6 +54,12 @@ class Student(nn.Module):
     @property
     def pad_id(self) -> int:
         return int(self.model.config.pad_token_id)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many token ids the model has embeddings for, which may be more than its tokenizer has tokens."""
+        embeddings: Any = self.model.get_input_embeddings()
+        return int(embeddings.num_embeddings)
 
     def source_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
         """Token ids of inputs, and the numbers of those that were cut to `max_source_length`."""
@@ -144,6 +151,9 @@ class Student(nn.Module):
 
         It is the sum over the choice's tokens, the end token included, in one pass: nothing is generated, each text is
         encoded once, and the decoder gets `batch_size` pairs of text and choice at a time.
+
+        Raises:
+            LimbeckError: a choice is longer than the student writes, so that what is left of it may be another's too.
         """
         ids, _ = self.source_ids(texts)
         scores: list[list[float]] = [[] for _ in ids]
@@ -152,7 +162,7 @@ class Student(nn.Module):
                 batch = [ids[i] for i in rows]
                 mask = padding_mask(batch).to(self.model.device)
                 memory = self.encode(pad(batch, self.pad_id).to(self.model.device), mask)
-                targets = [(row, target) for row, i in enumerate(rows) for target in self.target_ids(choices[i])[0]]
+                targets = [(row, target) for row, i in enumerate(rows) for target in self._whole(choices[i])]
                 for begin in range(0, len(targets), batch_size):
                     of, said = zip(*targets[begin : begin + batch_size], strict=True)
                     labels = pad(said, -100).to(self.model.device)
@@ -160,6 +170,16 @@ class Student(nn.Module):
                     for row, log_p in zip(of, log_probabilities(self.head(), hidden, labels).tolist(), strict=True):
                         scores[rows[row]].append(log_p)
         return scores
+
+    def _whole(self, choices: Sequence[str]) -> list[Ids]:
+        """The choices' token ids, none of them cut."""
+        ids, cut = self.target_ids(choices)
+        if cut:
+            raise LimbeckError(
+                f"the choice {choices[cut[0]]!r:.80} has more than {self.max_target_length} tokens: "
+                "train with a larger student.max_target_length, or use answers: generate"
+            )
+        return ids
 
     def _says(self, words: str) -> Done:
         """Whether the last of some ids hold `words`: a token is a character at least."""
@@ -170,15 +190,17 @@ class Student(nn.Module):
         """Without dropout inside."""
         training = self.training
         self.eval()
-        yield
-        self.train(training)
+        try:
+            yield
+        finally:
+            self.train(training)
 
 
 def _batches(ids: Sequence[Ids], batch_size: int, title: str | None) -> Iterator[list[int]]:
-    """Indices of `ids`, those of like length together; with a progress bar named `title`."""
+    """Indices of `ids`, those of like length together, the longest first; with a progress bar named `title`."""
     console = Console(stderr=True)
     quiet = title is None or not console.is_terminal
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     yield from track(batches, title or "", console=console, disable=quiet, transient=True)
 

@@ -3,7 +3,8 @@
 transformers builds T5's additive attention mask, `[B, heads, T, T]`, anew in each layer although all layers share it.
 Here it is built once a stack and handed over as a ready mask, which transformers passes on as it is; a registered
 attention function takes it for the whole of the bias. Where transformers builds its own masks (generation), they are
-boolean, and everything goes its usual way. Legend: B batch, S source tokens, T target tokens, D hidden size.
+boolean, and everything goes its usual way. So nobody else may give such a model a floating mask of his own, nor another
+attention. Legend: B batch, S source tokens, T target tokens, D hidden size.
 """
 
 from typing import Any
@@ -20,7 +21,8 @@ _NAME = "limbeck-t5"
 
 def prepare(model: Any) -> None:
     """Have a T5's attention take ready masks, and its tanh-GELU be torch's: the same numbers but for rounding."""
-    model.set_attn_implementation(_NAME)
+    for part in (model, model.encoder, model.decoder):  # older transformers leave out parts of the same configuration
+        part.set_attn_implementation(_NAME)
     for module in model.modules():
         if isinstance(getattr(module, "act", None), NewGELUActivation):
             module.act = nn.GELU(approximate="tanh")
@@ -57,7 +59,8 @@ def _position_bias(stack: Any, length: int) -> Tensor:
 def _masked(bias: Tensor, seen: Tensor) -> Tensor:
     """`bias` where a position is seen, a very negative number elsewhere, in the type that attention is computed in."""
     kind = bias.device.type
-    bias = bias.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else bias
+    if torch.is_autocast_enabled(kind) and bias.dtype != torch.float64:  # which autocast leaves alone
+        bias = bias.to(torch.get_autocast_dtype(kind))
     return torch.where(seen, bias, torch.finfo(bias.dtype).min)
 
 

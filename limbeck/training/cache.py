@@ -41,23 +41,31 @@ def place(examples: Sequence[Example], views: Sequence[View], student: Student) 
     Raises:
         LimbeckError: the user has no home folder, and neither variable is set.
     """
-    given = os.environ.get("LIMBECK_CACHE")
+    given, caches = (os.environ.get(name) for name in ("LIMBECK_CACHE", "XDG_CACHE_HOME"))
     try:
-        folder = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limbeck"
+        folder = Path(given).expanduser() if given else Path(caches or Path.home() / ".cache") / "limbeck"
     except RuntimeError:
         raise LimbeckError("there is no home folder to keep token ids in: set LIMBECK_CACHE to a folder") from None
     return folder / "tokens" / _key(examples, views, student)
 
 
-def read(path: Path, views: Sequence[View]) -> TrainingSet | None:
-    """The training set in the folder, its arrays mapped; None where there is none. A damaged one is removed."""
+def read(path: Path, views: Sequence[View], vocabulary: int) -> TrainingSet | None:
+    """The training set in the folder, its arrays mapped; None where there is none. A damaged one is removed.
+
+    `vocabulary`: what ids stay below.
+    """
+    if not path.is_dir():
+        return None
     try:
-        if not path.is_dir():
-            return None
-        sources, targets = (_table(path, name) for name in _NAMES)
+        sources, targets = (_table(path, name, vocabulary) for name in _NAMES)
         notes = read_json(path / "notes.json")
-        if len(sources) != len(targets) or len(sources) % len(views) or not isinstance(notes, dict):
-            raise ValueError("its files do not fit together")
+        if len(sources) != len(targets) or len(sources) % len(views):
+            raise ValueError("sources and targets do not fit together")
+        if not isinstance(notes, dict) or not all(isinstance(count, int) for count in notes.values()):
+            raise ValueError("its notes are not counts")
+    except PermissionError as error:
+        log.warning("%s: not read, texts are tokenised again (%s)", path, error)
+        return None
     except (OSError, EOFError, ValueError, LimbeckError) as error:
         log.warning("%s: a damaged cache, made anew (%s)", path, error)
         shutil.rmtree(path, ignore_errors=True)
@@ -79,13 +87,15 @@ def write(path: Path, training_set: TrainingSet) -> None:
             log.warning("token ids are not kept for the next start: %s", error)
 
 
-def _table(path: Path, name: str) -> TokenTable:
+def _table(path: Path, name: str, vocabulary: int) -> TokenTable:
     """A table of mapped arrays. Raises OSError or ValueError where they are damaged."""
     files = (path / f"{name}.ids.npy", path / f"{name}.offsets.npy")
     ids, offsets = (np.asarray(np.load(file, mmap_mode="r", allow_pickle=False)) for file in files)
     kinds = ids.dtype == np.int32 and offsets.dtype == np.int64 and ids.ndim == offsets.ndim == 1
-    if not kinds or offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
+    if not kinds or len(offsets) < 2 or offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
         raise ValueError(f"{name}: ids and offsets do not fit together")
+    if len(ids) and not (ids.min() >= 0 and ids.max() < vocabulary):
+        raise ValueError(f"{name}: ids that the student does not have")
     return TokenTable(ids, offsets)
 
 

@@ -82,6 +82,8 @@ def training_arguments(settings: Any, output_dir: Path, seed: int) -> TrainingAr
     """
     values = chosen(settings)
     values.setdefault("dataloader_pin_memory", torch.cuda.is_available())
+    # pinned batches need not be waited for
+    values["accelerator_config"] = {"non_blocking": values["dataloader_pin_memory"]}
     evaluates = values["eval_strategy"] != "no"
     try:
         arguments = TrainingArguments(

@@ -35,12 +35,14 @@ def tokenise(examples: Sequence[Example], views: Sequence[View], student: Studen
                 f"no training example has a rationale, which the {view.value} view of this objective needs"
             )
     place = cache.place(examples, views, student)
-    found = cache.read(place, views)
-    if found is None:
-        made = _tokenised(examples, tuple(views), student)
-        cache.write(place, made)
-        found = cache.read(place, views)  # mapped from the files; or another process was faster
-    return found or made
+    vocabulary = student.vocabulary
+    found = cache.read(place, views, vocabulary)
+    if found is not None:
+        return found
+    made = _tokenised(examples, tuple(views), student)
+    cache.write(place, made)
+    found = cache.read(place, views, vocabulary)  # mapped from the files; or another process was faster
+    return made if found is None else found
 
 
 def _tokenised(examples: Sequence[Example], views: tuple[View, ...], student: Student) -> TrainingSet:

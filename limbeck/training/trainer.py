@@ -91,11 +91,10 @@ class Trainer(transformers.Trainer):
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Each term's count over the whole accumulated batch, on all processes."""
         self._steps += 1
-        totals: dict[str, Tensor] = {}
-        for batch in batch_samples:
-            for name, count in term_counts(self.distiller.objective, batch["labels"]).items():
-                totals[name] = totals.get(name, torch.zeros_like(count)) + count
-        return self.accelerator.reduce({name: total.to(device) for name, total in totals.items()}, "sum")
+        counts = [term_counts(self.distiller.objective, batch["labels"]) for batch in batch_samples]
+        totals = torch.stack([torch.stack(list(count.values())) for count in counts]).sum(0)
+        totals = self.accelerator.reduce(totals.to(device, non_blocking=True), "sum")
+        return dict(zip(counts[0], totals.unbind(), strict=True))
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -23,6 +23,7 @@ from limbeck.objectives import (
     objective,
     term_counts,
 )
+from limbeck.objectives.fused import walk
 from limbeck.students import VocabularyHead
 from tests.objectives import oracle
 
@@ -434,12 +435,70 @@ def test_without_gradient_only_values_are_made():
     counts = term_counts(method, {view: state.labels for view, state in states.items()})
     with torch.no_grad():
         loss, values = losses(method, states, head, counts)
+        _, made = walk(
+            method,
+            {view: state.hidden for view, state in states.items()},
+            {view: state.labels for view, state in states.items()},
+            *(head, counts, (False, False, False), None),
+        )
+    assert (made.hidden, made.weight, made.bias) == ({}, None, None)
     plain, expected = oracle.losses(method, states, head, counts)
     assert not loss.requires_grad
     assert loss.item() == pytest.approx(plain.item(), rel=1e-6)
     assert {name: value.item() for name, value in values.items()} == pytest.approx(
         {name: value.item() for name, value in expected.items()}, rel=1e-5
     )
+
+
+@pytest.mark.parametrize("name", ["finetune", "mi"])
+def test_confident_tokens_keep_their_gradient(name):
+    """Large logits, one of them so far ahead that its probability is 1 - 1e-4 or nearer."""
+    method, vocabulary = objective(name), 50
+    states = {}
+    for view in method.views:
+        labels = torch.randint(0, vocabulary, (2, 3))
+        logits = torch.full((2, 3, vocabulary), 30.0, dtype=torch.float64)
+        logits.scatter_(2, labels.unsqueeze(-1), torch.tensor([[43.0, 45.0, 48.0]] * 2).double().unsqueeze(-1))
+        states[view] = ViewStates(logits, labels)
+    counts = term_counts(method, {view: state.labels for view, state in states.items()})
+    results = {}
+    for kind, compute in ((torch.float32, losses), (torch.float64, oracle.losses)):
+        given = {v: ViewStates(s.hidden.detach().to(kind).requires_grad_(), s.labels) for v, s in states.items()}
+        loss, _ = compute(method, given, VocabularyHead(None), counts)
+        loss.backward()
+        results[kind] = loss.item(), [state.hidden.grad for state in given.values()]
+    # float32 itself cannot tell 1 - 1e-4 better than this
+    assert results[torch.float32][0] == pytest.approx(results[torch.float64][0], rel=5e-3)
+    assert max(relative_errors(results[torch.float32][1], results[torch.float64][1])) <= 5e-3
+
+
+def test_a_head_gradient_beyond_float16_is_right():
+    """One token has a third of 12,000 rows, and one channel is large: the sum over rows exceeds 65,504."""
+    torch.manual_seed(0)
+    labels = torch.randint(0, 20, (12, 1000))
+    labels[torch.rand(labels.shape) < 0.3] = 7
+    hidden = torch.randn(12, 1000, 4)
+    hidden[..., 0] = 20
+    weight = torch.zeros(20, 4, requires_grad=True)
+    method, states = objective("finetune"), {View.PREDICT: ViewStates(hidden, labels)}
+    counts = term_counts(method, {View.PREDICT: labels})
+    with torch.autocast("cpu", torch.float16):
+        losses(method, states, VocabularyHead(weight), counts, examples=12)[0].backward()
+    found, weight.grad = weight.grad, None
+    oracle.losses(method, states, VocabularyHead(weight), counts)[0].backward()
+    assert relative_errors([found], [weight.grad.double()])[0] <= 1e-2
+
+
+def test_logits_of_a_head_left_in_are_not_rounded_by_autocast():
+    states, _ = random_batch((View.PREDICT,), vocabulary=8, width=50)
+    given = {View.PREDICT: ViewStates(states[View.PREDICT].hidden.float(), states[View.PREDICT].labels % 50)}
+    given[View.PREDICT].labels[states[View.PREDICT].labels == IGNORE] = IGNORE
+    method = objective("finetune")
+    counts = term_counts(method, {View.PREDICT: given[View.PREDICT].labels})
+    plain, _ = losses(method, given, VocabularyHead(None), counts)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded, _ = losses(method, given, VocabularyHead(None), counts)
+    assert rounded.item() == plain.item()
 
 
 def test_two_token_terms_on_one_view_add_up():

@@ -49,8 +49,8 @@ def test_head_on_decoder_states_gives_the_models_logits(kind, tmp_path):
     random_head(student)
     sources, _ = student.source_ids(builders.TEXTS)
     targets, _ = student.target_ids(["The answer is", "yes", "84 / 2"])
-    input_ids, mask = pad(sources, student.pad_id, 8), padding_mask(sources, 8)
-    labels = pad(targets, -100, 8)
+    input_ids, mask = pad(sources, student.pad_id), padding_mask(sources)
+    labels = pad(targets, -100)
     with torch.no_grad():
         hidden = student.decode(labels, student.encode(input_ids, mask), mask)
         ours = student.head().logits(hidden)

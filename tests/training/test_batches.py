@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limbeck.data import DataSettings, View, load, source, target
-from limbeck.students import ScratchSettings, StudentSettings, pad, padding_mask
+from limbeck.students import ScratchSettings, StudentSettings
 from limbeck.students import load as load_student
 from limbeck.training import Collator, TrainingSet, tokenise
 from limbeck.training.batches import BucketSampler, bucketed
@@ -33,6 +33,14 @@ def costs(widths, weights, order, size) -> list[int]:
     return [len(b) * sum(w * max(widths[i][k] for i in b) for k, w in enumerate(weights)) for b in batches]
 
 
+def padded(rows, value, multiple):
+    """Lists filled up to the longest, one by one."""
+    width = max(len(row) for row in rows)
+    while width % multiple:
+        width += 1
+    return torch.tensor([row + [value] * (max(width, 1) - len(row)) for row in rows])
+
+
 @settings(max_examples=100, deadline=None)
 @given(examples=st.lists(rows, min_size=1, max_size=6), multiple=st.sampled_from([1, 8]))
 def test_a_batch_is_what_padding_lists_gives(examples, multiple):
@@ -43,10 +51,10 @@ def test_a_batch_is_what_padding_lists_gives(examples, multiple):
     chosen = list(range(len(examples)))[::-1]
     batch = Collator(9, multiple)(training_set.__getitems__(chosen))
     picked = [sources[v * len(examples) + i] for v in (0, 1) for i in chosen]
-    assert torch.equal(batch["input_ids"], pad(picked, 9, multiple))
-    assert torch.equal(batch["attention_mask"], padding_mask(picked, multiple))
+    assert torch.equal(batch["input_ids"], padded(picked, 9, multiple))
+    assert torch.equal(batch["attention_mask"], padded([[1] * len(row) for row in picked], 0, multiple))
     for v, view in enumerate(VIEWS):
-        expected = pad([targets[v * len(examples) + i] for i in chosen], -100, multiple)
+        expected = padded([targets[v * len(examples) + i] for i in chosen], -100, multiple)
         assert torch.equal(batch["labels"][view], expected.to(torch.int64))
     tensors = [batch["input_ids"], batch["attention_mask"], *batch["labels"].values()]
     assert {tensor.dtype for tensor in tensors} == {torch.int64}

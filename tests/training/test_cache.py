@@ -57,6 +57,28 @@ def test_a_damaged_cache_is_made_anew_with_one_line(name, harm, home, caplog):
     assert file.read_bytes() == whole
 
 
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("sources.ids.npy", np.full(3, 10**6, np.int32)),
+        ("targets.ids.npy", np.full(3, -7, np.int32)),
+        ("sources.offsets.npy", np.zeros(0, np.int64)),
+        ("sources.offsets.npy", np.zeros(1, np.int64)),
+    ],
+)
+def test_arrays_that_cannot_be_are_not_believed(name, array, home, caplog):
+    first = tokenise(EXAMPLES, VIEWS, student("unigram"))
+    (folder,) = (home / "tokens").iterdir()
+    if name.endswith("ids.npy"):
+        whole = np.load(folder / name)
+        array = np.concatenate([array, whole[3:]])
+    (folder / name).unlink()  # the first's arrays are mapped from it
+    np.save(folder / name, array)
+    with caplog.at_level(logging.WARNING):
+        assert same(first, tokenise(EXAMPLES, VIEWS, student("unigram")))
+    assert len(caplog.records) == 1
+
+
 def test_offsets_that_run_backwards_are_not_believed(home):
     first = tokenise(EXAMPLES, VIEWS, student("unigram"))
     (folder,) = (home / "tokens").iterdir()
@@ -81,7 +103,7 @@ def test_of_two_that_write_the_first_is_kept(home, caplog):
     made = tokenise(EXAMPLES, VIEWS, student("unigram"))
     (folder,) = (home / "tokens").iterdir()
     cache.write(folder, replace(made, notes={"other": 1}))
-    assert cache.read(folder, VIEWS).notes == made.notes
+    assert cache.read(folder, VIEWS, 10**6).notes == made.notes
     assert not caplog.records
     assert [path.name for path in (home / "tokens").iterdir()] == [folder.name]
 
