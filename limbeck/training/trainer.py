@@ -34,8 +34,6 @@ class Trainer(transformers.Trainer):
     Checkpoints hold the plain Hugging Face model and tokenizer, which load with `from_pretrained`.
     """
 
-    loss_is_scaled_for_ga = True  # every term is divided by its count over the whole accumulated batch
-
     def __init__(
         self,
         distiller: Distiller,
@@ -57,6 +55,8 @@ class Trainer(transformers.Trainer):
             processing_class=distiller.student.tokenizer,
             callbacks=[_LogFile(log_file)],
         )
+        # every term is divided by its count over the whole accumulated batch: transformers shall not divide again
+        self.model_accepts_loss_kwargs = True
         # standard output is for results: no printed log entries, and on a terminal a bar that carries them
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback) is not None:
