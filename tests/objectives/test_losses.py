@@ -400,20 +400,19 @@ def test_a_pools_gradient_is_the_automatic_one(name):
     torch.testing.assert_close(sums, log_p.grad.sum(-1), rtol=1e-10, atol=1e-12)
 
 
-def test_the_fused_head_never_waits_for_the_device():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_fused_head_never_waits_for_the_device(dtype):
     """Under fake tensors, which hold no numbers, whatever looked at a value would raise."""
-    method = objective("kl")
-    with FakeTensorMode():
-        weight = torch.randn(50, 8, requires_grad=True)
-        states = {
-            view: ViewStates(torch.randn(4, 6, 8, requires_grad=True), torch.zeros(4, 6, dtype=torch.long))
-            for view in method.views
-        }
-        counts = term_counts(method, {view: state.labels for view, state in states.items()})
-        losses(method, states, VocabularyHead(weight), counts, examples=2)[0].backward()
-        shares = gradient_shares(method, states, VocabularyHead(weight), counts)
-    assert weight.grad.shape == (50, 8)
-    assert len(shares) == 3
+    method, made = objective("kl"), {"dtype": dtype}
+    with FakeTensorMode(), torch.no_grad():
+        head = VocabularyHead(torch.randn(50, 8, **made), torch.randn(50, **made))
+        hidden = {view: torch.randn(4, 6, 8, **made) for view in method.views}
+        labels = {view: torch.zeros(4, 6, dtype=torch.long) for view in method.views}
+        counts = term_counts(method, labels)
+        values, gradients = walk(method, hidden, labels, head, counts, (True, True, True), 2)
+    assert {value.dtype for value in values.values()} == {torch.float32}
+    assert (gradients.weight.shape, gradients.weight.dtype, gradients.bias.shape) == ((50, 8), torch.float32, (50,))
+    assert {gradient.dtype for gradient in gradients.hidden.values()} == {dtype}
 
 
 @pytest.mark.parametrize("name", ["mi", "mi-mean", "mi-official", "kl", "finetune"])

@@ -5,12 +5,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from limbeck import students
 from limbeck.data import View
 from limbeck.errors import LimbeckError
-from limbeck.students import Card, ScratchSettings, StudentSettings, open_student, pad, padding_mask, save_student
+from limbeck.students import (
+    Card,
+    ScratchSettings,
+    StudentSettings,
+    open_student,
+    pad,
+    padding_mask,
+    save_student,
+    wide_product,
+)
 from tests import builders
 
 FAMILIES = ["t5-1.0", "t5-1.1", "mt5", "bart", "t5gemma", "pegasus", "bert-pair", "roberta-pair", "scratch"]
@@ -59,6 +69,17 @@ def test_head_on_decoder_states_gives_the_models_logits(kind, tmp_path):
     real = labels != -100
     torch.testing.assert_close(ours[real], theirs[real], rtol=1e-5, atol=1e-5)
     assert (fed[:, 0] == student.model.generation_config.decoder_start_token_id).all()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_wide_product_is_not_rounded(device):
+    """On a GPU by a product of its own; fake tensors have its shapes and types without one."""
+    a, b = torch.randn(3, 8).bfloat16(), torch.randn(8, 5).bfloat16()
+    torch.testing.assert_close(wide_product(a, b, torch.float32), a.float() @ b.float())
+    with FakeTensorMode():
+        made = {"device": device, "dtype": torch.bfloat16}
+        product = wide_product(torch.randn(3, 8, **made), torch.randn(8, 5, **made), torch.float32)
+    assert (product.shape, product.dtype, product.device.type) == ((3, 5), torch.float32, device)
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
