@@ -51,7 +51,16 @@ class TokenTable:
         """
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
-        columns = np.arange(max(-(-int(lengths.max()) // multiple) * multiple, 1))
-        real = columns.astype(np.int32) < lengths.astype(np.int32)[:, None]
-        ids = self.ids.take(starts[:, None] + columns, mode="clip")  # past a row's end any id, which `where` replaces
-        return np.where(real, ids, value).astype(np.int64), real  # int32 until the end: half the time
+        width = max(-(-int(lengths.max()) // multiple) * multiple, 1)
+        real = np.arange(width) < lengths[:, None]
+        ids = self._windows(starts, width).astype(np.int64)
+        np.copyto(ids, value, where=~real)
+        return ids, real
+
+    def _windows(self, starts: NDArray[np.int64], width: int) -> NDArray[np.int32]:
+        """From each start on `width` ids, whatever rows they are of: `[B, width]`."""
+        last = len(self.ids) - width
+        if starts.max() > last:  # past the end any ids will do
+            return self.ids.take(starts[:, None] + np.arange(width), mode="clip")
+        # a view of every window there is, so that rows are copied whole instead of id by id
+        return np.ndarray((last + 1, width), np.int32, self.ids, strides=self.ids.strides * 2)[starts]
