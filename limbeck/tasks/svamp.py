@@ -3,6 +3,7 @@
 from limbeck.schema import Example
 from limbeck.tasks.answers import same_value
 from limbeck.tasks.equations import evaluate
+from limbeck.tasks.prose import from_prose
 from limbeck.tasks.task import HubInputs, Row, Task, first_line, label_text, row_id, text_field
 
 
@@ -19,11 +20,11 @@ def read_answer(text: str, _example: Example) -> str | None:
     """The equation that the answer is: anything with a value, or anything in parentheses that all close.
 
     The second takes in equations with an unknown, `(2 * x)`: an answer the teacher gave, and a wrong one. Parentheses
-    left open mean that the answer was cut off.
+    left open mean that the answer was cut off. Else it is read as prose: as LaTeX, with a unit.
     """
     answer = first_line(text).removesuffix(".").rstrip()
-    whole = answer.startswith("(") and _closes(answer)
-    return answer if whole or evaluate(answer) is not None else None
+    equation = answer if evaluate(answer) is not None else from_prose(answer)
+    return answer if equation is None and answer.startswith("(") and _closes(answer) else equation
 
 
 def _closes(text: str) -> bool:
