@@ -150,6 +150,7 @@ def test_the_question_told_again_does_not_end_a_reply() -> None:
         ("\n**Answer: 84 / 2**", "42"),
         ("\n### Answer: 2**3", "8"),
         (" The answer is x = 42.", "42"),
+        (" The answer is 42. Each has as many.", "42"),
         (" The answer is 84 / 2 = 43.", None),
         (" The answer is 5 less than 8.", None),
         ("\nAnswer: 50%", None),
