@@ -13,5 +13,6 @@ TASK = Task(
     read_answer=nli.read_answer,
     equal=same_text,
     choices=nli.LABELS,
+    nouns=nli.NOUNS,
     hub=HubInputs("facebook/anli", None, {"train": "train_r1", "valid": "dev_r1", "test": "test_r1"}),
 )

@@ -1,7 +1,7 @@
 """A user's own task: free text in, free text out, unless the data's settings say more."""
 
 from limbeck.schema import Example
-from limbeck.tasks.answers import choice_of, same_text
+from limbeck.tasks.answers import leading_choice, same_text
 from limbeck.tasks.task import Row, Task, first_line, label_text, row_id, text_field
 
 
@@ -14,7 +14,7 @@ def read_answer(text: str, example: Example) -> str | None:
     """What stands on the rest of the line; where the example has choices, the choice that it is."""
     answer = first_line(text)
     if example.choices:
-        return choice_of(answer, example.choices)
+        return leading_choice(answer, example.choices)
     return answer.removesuffix(".").rstrip() or None
 
 

@@ -13,6 +13,7 @@ TASK = Task(
     read_answer=nli.read_answer,
     equal=same_text,
     choices=nli.LABELS,
+    nouns=nli.NOUNS,
     # The Hub's Parquet copy: the dataset itself is a loading script, which `datasets` no longer runs.
     hub=HubInputs(
         "esnli/esnli", None, {"train": "train", "valid": "validation", "test": "test"}, "refs/convert/parquet"

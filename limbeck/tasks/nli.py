@@ -1,11 +1,32 @@
 """What the tasks of natural language inference share: their rows, their labels and their teacher's answers."""
 
+import re
+
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.tasks.answers import choice_of
+from limbeck.tasks.answers import choice_of, leading_choice, normalise
 from limbeck.tasks.task import Row, first_line, row_id, text_field
 
 LABELS = ("entailment", "neutral", "contradiction")
+NOUNS = ("label", "relationship", "relation", "verdict")
+
+_NAMED = re.compile("|".join(LABELS), re.IGNORECASE)
+_ALONE = {
+    "yes": "entailment",
+    "no": "contradiction",
+    "maybe": "neutral",
+    "unknown": "neutral",
+    "undetermined": "neutral",
+    "cannot be determined": "neutral",
+    "it is not possible to tell": "neutral",
+}
+_VERB = re.compile(
+    r"(?:(?:it|this|the|premise|hypothesis|is)\s+){0,4}(?:(?P<entails>entail(?:s|ed)?)|contradict(?:s|ed|ory)?)\b",
+    re.IGNORECASE,
+)
+_UNSURE = re.compile(
+    r"\b(?:not|no|nothing|never|nor|neither|or|but|both)\b|n't\b|entail.*contradict|contradict.*entail", re.IGNORECASE
+)
 
 
 def read(row: Row, id: str) -> Example:
@@ -26,5 +47,17 @@ def _label(row: Row) -> str:
 
 
 def read_answer(text: str, _example: Example) -> str | None:
-    """The label that the answer is; None where it is none of the three."""
-    return choice_of(first_line(text), LABELS)
+    """The label that the answer is or begins with; None where it is none of the three, or denies one.
+
+    Other words for a label count as it: "entails" and "contradicts" at the answer's start, after its subject at most,
+    and "yes", "no" and "maybe" where they are the whole answer. They are read only where no label's own name stands.
+    """
+    answer = first_line(text)
+    label = leading_choice(answer, LABELS)
+    if label is not None or _NAMED.search(answer):
+        return label
+    alone = _ALONE.get(normalise(answer))
+    verb = _VERB.match(answer)
+    if alone is not None or verb is None or _UNSURE.search(answer):
+        return alone
+    return "entailment" if verb["entails"] else "contradiction"

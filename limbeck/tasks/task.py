@@ -29,7 +29,8 @@ class Task:
     `label_field` gives an example with the label "", which stands for "not known": a label is otherwise never blank.
     It raises LimbeckError naming the field; the caller knows file and line and adds them.
 
-    The teacher wrote its answer after `marker`; from `stop` on it ran on into a question of its own making.
+    The teacher wrote its answer after `marker`, or after "the answer is" in another form; `nouns` are other words for
+    "answer". From `stop` on it ran on into a question of its own making.
     `read_answer(text, example)` is the answer in what follows the marker, None where there is no clear one.
     `equal(prediction, label)` says whether a prediction is right.
     """
@@ -43,6 +44,7 @@ class Task:
     equal: Callable[[str, str], bool]
     label_field: str = "label"
     choices: tuple[str, ...] = ()
+    nouns: tuple[str, ...] = ()
     hub: HubInputs | None = None
 
 
