@@ -111,6 +111,11 @@ def test_a_saved_student_loads_with_from_pretrained_and_says_the_same(kind, tmp_
     for name, weight in student.model.state_dict().items():
         torch.testing.assert_close(plain.state_dict()[name], weight, rtol=0, atol=0)
     assert "limbeck" not in (folder / "config.json").read_text()
+    # what limbeck computes faster it computes alike
+    batch = {"input_ids": torch.tensor([[5, 6, 7, 2]]), "decoder_input_ids": torch.tensor([[2, 8, 9]])}
+    with torch.no_grad():
+        ours, theirs = student.model.eval()(**batch).logits, plain.eval()(**batch).logits
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
     text = builders.TEXTS[0]
     ids = tokenizer(text, return_tensors="pt")["input_ids"]
     said = plain.generate(input_ids=ids, max_new_tokens=10)
