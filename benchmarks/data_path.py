@@ -86,6 +86,11 @@ def sorted_megabatches(training_set: TrainingSet, batches: int = 50) -> list[int
     return [i for part in parts for i in part[np.argsort(-lengths[part], kind="stable")].tolist()]
 
 
+def _pairs(groups: np.ndarray) -> int:
+    """How many ordered pairs of members share a group."""
+    return int(sum(count * (count - 1) for count in np.unique(groups, return_counts=True)[1]))
+
+
 def same_batch(training_set: TrainingSet) -> float:
     """How probable it is that two examples that share a batch in one epoch share one in the next."""
     sampler = BucketSampler(training_set, BATCH, MULTIPLE, SEED)
@@ -95,8 +100,7 @@ def same_batch(training_set: TrainingSet) -> float:
         number = np.empty(len(training_set), np.int64)
         number[list(sampler)] = np.arange(len(training_set)) // BATCH
         numbers.append(number)
-    pairs = lambda number: int(sum(count * (count - 1) for count in np.unique(number, return_counts=True)[1]))  # noqa: E731
-    return pairs(numbers[0] * len(training_set) + numbers[1]) / pairs(numbers[0])
+    return _pairs(numbers[0] * len(training_set) + numbers[1]) / _pairs(numbers[0])
 
 
 def useful_tokens(root: Path) -> Iterator[dict[str, Any]]:
@@ -184,12 +188,16 @@ def many_examples(root: Path, rows: int = ESNLI_ROWS) -> list[Example]:
     ]
 
 
+def _peak() -> float:
+    """The most memory this process has had resident, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+
+
 def one_start(root: Path, tokenizer: Path) -> dict[str, Any]:
     """Tokenise e-SNLI's number of rows, or find them in the cache; the peak is this whole process's."""
     student = student_of(AutoTokenizer.from_pretrained(tokenizer))
     examples = many_examples(root)
-    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)  # noqa: E731
-    before = peak()
+    before = _peak()
     begun, cpu = time.perf_counter(), time.process_time()
     made = tokenise(examples, VIEWS, student)
     seconds = {"seconds": time.perf_counter() - begun, "CPU seconds": time.process_time() - cpu}
@@ -198,7 +206,7 @@ def one_start(root: Path, tokenizer: Path) -> dict[str, Any]:
     order = list(sampler)
     return {
         **{name: round(value, 2) for name, value in seconds.items()},
-        "peak GiB": round(peak(), 2),
+        "peak GiB": round(_peak(), 2),
         "peak GiB before": round(before, 2),
         "rows": len(made),
         "tokens": len(made.sources.ids) + len(made.targets.ids),

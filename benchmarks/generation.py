@@ -14,8 +14,8 @@ from statistics import mean
 from typing import Any
 
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
 
+from benchmarks.inputs import SMALL, model
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import View, load, source, task_of
@@ -29,8 +29,6 @@ from limbeck.students.scratch import train_tokenizer
 OUT = Path("runs/benchmarks")
 BATCH = 64
 ENGINES: tuple[EngineName, ...] = ("transformers", "ctranslate2", "ctranslate2-int8")
-# T5-v1.1-small's shape; its 32,128 ids include padding that no tokenizer has a token for
-SMALL = {"vocab_size": 32128, "d_model": 512, "d_kv": 64, "d_ff": 1024, "num_layers": 8, "num_heads": 6}
 
 
 def trained_on_cqa(root: Path, out: Path) -> Run:
@@ -49,12 +47,7 @@ def trained_on_cqa(root: Path, out: Path) -> Run:
 
 def random_small(texts: Sequence[str]) -> Student:
     """T5-v1.1-small's shape with random weights and a tokenizer of `texts`; it seldom ends by itself."""
-    tokenizer = train_tokenizer(texts, 32_000)
-    torch.manual_seed(0)
-    config = T5Config(**SMALL, feed_forward_proj="gated-gelu", decoder_start_token_id=0, tie_word_embeddings=False)
-    model = T5ForConditionalGeneration(config)
-    model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight) * config.d_model**-0.5)
-    return Student(model, tokenizer, max_source_length=1024, max_target_length=256)
+    return Student(model(SMALL, dropout=0.0), train_tokenizer(texts, 32_000), 1024, 256)
 
 
 def plain(student: Student, texts: Sequence[str], max_new_tokens: int, batch_size: int) -> list[str]:
@@ -63,7 +56,7 @@ def plain(student: Student, texts: Sequence[str], max_new_tokens: int, batch_siz
     for begin in range(0, len(texts), batch_size):
         some = list(texts[begin : begin + batch_size])
         batch = student.tokenizer(some, padding=True, return_tensors="pt")
-        output = student.model.generate(  # type: ignore[operator]
+        output = student.model.generate(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], max_new_tokens=max_new_tokens
         )
         answers += [text.strip() for text in student.tokenizer.batch_decode(output, skip_special_tokens=True)]

@@ -1,6 +1,5 @@
 """Students: any Hugging Face encoder-decoder, and how each yields its features."""
 
-from limbeck.students.batches import pad, padding_mask
 from limbeck.students.card import CARD, Answers, Card, open_student, save_student
 from limbeck.students.engines import EngineName
 from limbeck.students.families import VocabularyHead, wide_product
@@ -20,8 +19,6 @@ __all__ = [
     "VocabularyHead",
     "load",
     "open_student",
-    "pad",
-    "padding_mask",
     "save_student",
     "wide_product",
 ]

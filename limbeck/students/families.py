@@ -74,7 +74,7 @@ def _t5_head(model: Any) -> VocabularyHead:
     return VocabularyHead(model.lm_head.weight)
 
 
-def _bart_states(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
+def _decoder_states(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
     return model.model.decoder(
         input_ids=ids_BT, encoder_hidden_states=memory_BSD, encoder_attention_mask=mask_BS, use_cache=False
     )[0]
@@ -103,12 +103,6 @@ def _pair_head(model: Any) -> VocabularyHead:
     return VocabularyHead(linear.weight, linear.bias)
 
 
-def _t5gemma_states(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
-    return model.model.decoder(
-        input_ids=ids_BT, encoder_hidden_states=memory_BSD, encoder_attention_mask=mask_BS, use_cache=False
-    )[0]
-
-
 def _t5gemma_head(model: Any) -> VocabularyHead:
     return VocabularyHead(model.lm_head.out_proj.weight, soft_cap=model.config.decoder.final_logit_softcapping)
 
@@ -123,8 +117,8 @@ _T5 = Family(t5.states, _t5_head, t5.encode, t5.prepare)
 _FAMILIES = {
     "t5": _T5,
     "mt5": _T5,
-    "bart": Family(_bart_states, _bart_head, _encode),
-    "t5gemma": Family(_t5gemma_states, _t5gemma_head, _encode),
+    "bart": Family(_decoder_states, _bart_head, _encode),
+    "t5gemma": Family(_decoder_states, _t5gemma_head, _encode),
     "encoder-decoder": Family(_pair_states, _pair_head, _encode),
 }
 _OTHER = Family(_whole, lambda _: VocabularyHead(None), _encode)

@@ -24,10 +24,10 @@ def ctranslate2_engine(model: Any, int8: bool) -> Engine:
         LimbeckError: CTranslate2 is not installed, or cannot run a model of this kind.
     """
     _check(model.config)
-    # the converter reads the weights' memory, which has to be the processor's
-    here = {id(weight): torch.nn.Parameter(weight.detach().cpu()) for weight in model.parameters()}
-    copied = model if model.device.type == "cpu" else copy.deepcopy(model, here)
-    translator = _translator(copied, "int8" if int8 else "float32")
+    if model.device.type != "cpu":  # the converter reads the weights' memory, which has to be the processor's
+        here = {id(weight): torch.nn.Parameter(weight.detach().cpu()) for weight in model.parameters()}
+        model = copy.deepcopy(model, here)
+    translator = _translator(model, "int8" if int8 else "float32")
 
     def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Ids]:
         written: list[Ids] = [[] for _ in batch]

@@ -104,7 +104,7 @@ class Trainer(transformers.Trainer):
         for name, value in output["terms"].items():
             self._terms[name] += value
         if shares_due:
-            self._shares = {name: share.detach() for name, share in output["shares"].items()}
+            self._shares = output["shares"]
         # processes average their gradients, while every loss is a part of the whole batch's
         loss = output["loss"] * self.accelerator.num_processes
         return (loss, output) if return_outputs else loss

@@ -10,7 +10,8 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from limbeck import students
 from limbeck.errors import LimbeckError
-from limbeck.students import StudentSettings, pad, padding_mask, scoring
+from limbeck.students import StudentSettings, scoring
+from limbeck.students.batches import pad, padding_mask
 from limbeck.students.scratch import train_tokenizer
 from tests import builders
 from tests.students.test_students import FAMILIES, make, random_head

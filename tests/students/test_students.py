@@ -16,11 +16,10 @@ from limbeck.students import (
     ScratchSettings,
     StudentSettings,
     open_student,
-    pad,
-    padding_mask,
     save_student,
     wide_product,
 )
+from limbeck.students.batches import pad, padding_mask
 from tests import builders
 
 FAMILIES = ["t5-1.0", "t5-1.1", "mt5", "bart", "t5gemma", "pegasus", "bert-pair", "roberta-pair", "scratch"]
