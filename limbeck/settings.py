@@ -8,6 +8,8 @@ from pydantic_core import ErrorDetails
 
 from limbeck.errors import LimbeckError, unknown
 
+UNSHOWN = "unshown"  # the type of a PydanticCustomError about a value that may hold a key: it is never shown
+
 
 class Settings(BaseModel):
     """A frozen model that refuses unknown fields."""
@@ -43,7 +45,8 @@ def _first(model: type[BaseModel], problems: list[ErrorDetails]) -> str:
     else:
         reason = problem["msg"].removeprefix("Value error, ")
         given = problem["input"]
-        shown = "" if isinstance(given, Mapping | list) or problem["type"] == "missing" else f", not {given!r:.80}"
+        unshown = isinstance(given, Mapping | list) or problem["type"] in ("missing", UNSHOWN)
+        shown = "" if unshown else f", not {given!r:.80}"
         text = f"{field}: {reason}{shown}"
     return text if len(problems) == 1 else f"{text} (and {len(problems) - 1} more)"
 
