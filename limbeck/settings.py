@@ -1,12 +1,15 @@
 """What every settings model shares: strict fields, and errors of one line that name the field."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self, get_args
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from limbeck.errors import LimbeckError, unknown
+from limbeck.files import read_text
 
 UNSHOWN = "unshown"  # the type of a PydanticCustomError about a value that may hold a key: it is never shown
 
@@ -28,10 +31,59 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise LimbeckError(f"{where}: {_first(cls, error.errors())}") from None
 
+    @classmethod
+    def load(cls, path: Path, changes: Sequence[str] = ()) -> Self:
+        """The settings in the YAML file `path`, with `changes` of the form `key=value`, `key` dotted (`a.b=0.2`).
+
+        Raises:
+            LimbeckError: names the file (or the change), the field, and what is wrong with it.
+        """
+        values = yaml_value(read_text(path), str(path))
+        if not isinstance(values, dict):
+            required = next(name for name, field in cls.model_fields.items() if field.is_required())
+            raise LimbeckError(f"{path}: a mapping was expected, with at least the key {required!r}")
+        for change in changes:
+            _set(values, change)
+        return cls.parse(values, " ".join([str(path), *(f"-s {change.partition('=')[0]}" for change in changes)]))
+
 
 def from_name(value: Any) -> Any:
     """A bare string where settings may stand, as the settings with that `name`; anything else as it is."""
     return {"name": value} if isinstance(value, str) else value
+
+
+def yaml_value(text: str, where: str) -> Any:
+    """The value of a YAML text found at `where`.
+
+    Raises:
+        LimbeckError: it is no YAML; names the line.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise LimbeckError(f"{where}{line}: not YAML ({getattr(error, 'problem', None) or error})") from None
+    except (ValueError, RecursionError, AttributeError) as error:  # a date that is none; nesting without end
+        raise LimbeckError(f"{where}: not YAML ({error})") from None
+
+
+def _set(values: dict[str, Any], change: str) -> None:
+    """Change one value in place; a mapping on the way is made where there is none, or where a bare name stands."""
+    key, equals, text = change.partition("=")
+    *path, last = key.split(".")
+    if not equals or not all([*path, last]):
+        raise LimbeckError(f"-s {change}: of the form key=value, like -s objective.a3=0.2")
+    level = values
+    for part in path:
+        inner = level.get(part)
+        if isinstance(inner, str):
+            inner = {"name": inner}  # `objective: mi`, then `-s objective.a3=0.2`
+        level[part] = inner = {} if inner is None else inner
+        if not isinstance(inner, dict):
+            raise LimbeckError(f"-s {change}: {part!r} is no mapping in the file")
+        level = inner
+    level[last] = yaml_value(text, f"-s {key}")
 
 
 def _first(model: type[BaseModel], problems: list[ErrorDetails]) -> str:

@@ -81,9 +81,9 @@ def test_a_wrong_change_is_one_line_that_names_it(change, words, tmp_path):
     ("text", "words"),
     [
         ("data: [", "recipe.yaml:1: not YAML"),
-        ("just words", "a recipe is a mapping"),
-        ("- a\n- b", "a recipe is a mapping"),
-        ("", "a recipe is a mapping"),
+        ("just words", "a mapping was expected"),
+        ("- a\n- b", "a mapping was expected"),
+        ("", "a mapping was expected"),
         ("seed: 3", "data: Field required"),
         ("data: 3", "data"),
         ("{" * 3000, "not YAML"),

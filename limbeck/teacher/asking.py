@@ -1,0 +1,239 @@
+"""Asking a teacher many questions: so many at a time, at a bounded rate, again where that may help, and each once."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
+
+from limbeck.errors import LimbeckError
+from limbeck.schema import Example
+from limbeck.teacher.engine import Engine, Failure, Message, Reply
+from limbeck.teacher.interrupts import interrupts
+from limbeck.teacher.journal import Journal
+from limbeck.teacher.pacing import Rates, backoff
+from limbeck.teacher.settings import LimitSettings
+from limbeck.teacher.store import Key, Outcome, Store, Tokens
+
+_POLL = 0.5  # seconds between two looks at what other processes have in flight
+_BYTES_PER_TOKEN = 3  # of English it is about four: an estimate that is rather too high
+_PER_MESSAGE = 8  # tokens that a chat template adds
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One wanted answer, and the most tokens that it may use."""
+
+    key: Key
+    example: Example
+    hint: bool
+    most: Tokens
+
+
+@dataclass
+class Tally:
+    """How the asking goes: counts of this start of the job, and the tokens its requests used."""
+
+    wanted: int = 0  # answers that were missing when it began
+    sent: int = 0  # requests
+    stored: int = 0  # replies
+    given_up: int = 0  # answers that stay missing for now
+    failures: Counter[str] = field(default_factory=Counter)  # requests, by kind
+    tokens: Tokens = field(default_factory=lambda: Tokens(0, 0))
+    stopped: str | None = None  # why it ended before all was asked: "budget", "time", "interrupted"
+
+
+def estimate(messages: Sequence[Message]) -> int:
+    """About how many tokens a conversation has, rather too many than too few."""
+    return sum(len(one["content"].encode(errors="replace")) // _BYTES_PER_TOKEN + _PER_MESSAGE for one in messages)
+
+
+def ask_all(
+    requests: Sequence[Request],
+    messages: Callable[[Request], Sequence[Message]],
+    engine: Callable[[], Engine],
+    store: Store,
+    limits: LimitSettings,
+    fits: Callable[[Tokens], bool],
+    watch: Callable[[Tally], None],
+) -> Tally:
+    """Ask for every answer that the store has not, until all are there or were given up, or something ends it.
+
+    A reply is in the store before the next request is sent in its place. Ctrl-C waits for what is in flight; a second
+    one does not. `fits` says whether so many tokens may be spent, all earlier requests to the model included.
+
+    Raises:
+        LimbeckError: no request can succeed, or none did; what arrived is stored.
+    """
+    asker = _Asker(requests, messages, store, limits, fits, watch)
+    asyncio.run(asker.run(engine))
+    return asker.tally
+
+
+class _Ended(Exception):  # noqa: N818 - no error
+    """The job ended before the request was sent: its claim goes back."""
+
+
+class _Asker:
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        messages: Callable[[Request], Sequence[Message]],
+        store: Store,
+        limits: LimitSettings,
+        fits: Callable[[Tokens], bool],
+        watch: Callable[[Tally], None],
+    ) -> None:
+        self._messages, self._limits, self._fits, self._watch = messages, limits, fits, watch
+        self._requests = {request.key: request for request in requests}  # the same question twice is asked once
+        self._pending = deque(self._requests)
+        self._elsewhere: list[Key] = []  # claimed by other processes
+        self._ready: deque[Key] = deque()  # claimed by this one, not sent yet
+        self._in_flight = 0
+        self._claiming = asyncio.Lock()
+        self._something_ended = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._fatal: LimbeckError | None = None
+        self._given_up_in_a_row = 0
+        self._journal = Journal(store)
+        self._rates = Rates(limits, max((sum(request.most) for request in requests), default=1))
+        self.tally = Tally(wanted=len(self._pending))
+
+    async def run(self, engine: Callable[[], Engine]) -> None:
+        self._engine = engine()
+        try:
+            with interrupts(lambda: self._end("interrupted")):
+                if self._limits.hours is not None:
+                    asyncio.get_running_loop().call_later(3600 * self._limits.hours, self._end, "time")
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self._limits.concurrency, len(self._pending))):
+                        group.create_task(self._work())
+        finally:
+            self._journal.close()
+            await self._engine.close()
+        if self._fatal is not None:
+            raise self._fatal
+
+    def _end(self, why: str) -> None:
+        self.tally.stopped = self.tally.stopped or why
+        self._stop.set()
+
+    async def _work(self) -> None:
+        """Answer one after the other until there is no more. An error ends the others' work, not their requests."""
+        try:
+            while (key := await self._next()) is not None:
+                self._in_flight += 1
+                try:
+                    with suppress(_Ended):
+                        await self._answer(self._requests[key])
+                finally:
+                    self._in_flight -= 1
+                    self._something_ended.set()
+        except LimbeckError as error:
+            self._fatal = self._fatal or error
+            self._stop.set()
+
+    async def _next(self) -> Key | None:
+        """What is to be asked next, claimed; None: nothing."""
+        async with self._claiming:
+            while not self._ready and not self._stop.is_set() and (self._pending or self._elsewhere):
+                await self._claim()
+            return self._ready.popleft() if self._ready and not self._stop.is_set() else None
+
+    async def _claim(self) -> None:
+        again = not self._pending
+        if again:  # all that is left is with other processes: some may have been killed, or have given up
+            await self._journal.do(lambda store: store.release_dead())
+            self._pending, self._elsewhere = deque(self._elsewhere), []
+        batch = [self._pending.popleft() for _ in range(min(len(self._pending), self._limits.concurrency))]
+        wanted = [(key, self._requests[key].most) for key in batch]
+        self._something_ended.clear()
+        claimed = await self._journal.do(lambda store: store.claim(wanted, self._fits))
+        self._ready.extend(claimed.mine)
+        self._elsewhere.extend(claimed.elsewhere)
+        self._pending.extendleft(reversed(claimed.too_dear))
+        if claimed.mine:
+            return
+        if claimed.too_dear and self._in_flight:
+            await self._something_ended.wait()  # it may have used less than it might have
+        elif claimed.too_dear:
+            self._end("budget")
+        elif again:
+            await self._sleep(_POLL)
+
+    async def _answer(self, request: Request) -> None:
+        conversation = self._messages(request)
+
+        async def note(state: RetryCallState) -> None:
+            await self._keep(request, _result(state), last=False)
+
+        result: Reply | Failure = await AsyncRetrying(
+            sleep=self._sleep,
+            stop=lambda state: stop_after_attempt(self._limits.attempts)(state) or self._stop.is_set(),
+            wait=lambda state: backoff(state.attempt_number, _result(state).retry_after),
+            retry=retry_if_result(lambda result: isinstance(result, Failure) and result.again),
+            before_sleep=note,
+            retry_error_callback=_result,
+        )(self._send, request, conversation)
+        await self._keep(request, result, last=True)
+        self._judge(result)
+
+    async def _send(self, request: Request, conversation: Sequence[Message]) -> Reply | Failure:
+        await self._rates.wait(sum(request.most), self._stop)
+        if self._stop.is_set():
+            raise _Ended
+        self.tally.sent += 1
+        return await self._engine.ask(conversation)
+
+    async def _keep(self, request: Request, result: Reply | Failure, last: bool) -> None:
+        used = _used(result, request.most.prompt)
+        await self._journal.put(Outcome(request.key, request.example.id, result, used, last))
+        tally = self.tally
+        tally.tokens = Tokens(tally.tokens.prompt + used.prompt, tally.tokens.completion + used.completion)
+        if isinstance(result, Reply):
+            tally.stored += 1
+        else:
+            tally.failures[result.kind] += 1
+            tally.given_up += last
+            self._check_hopeless(result)
+        self._watch(tally)
+
+    def _check_hopeless(self, failure: Failure) -> None:
+        """Stop where nothing was ever answered: the address is wrong, or the server down."""
+        failures = self.tally.failures.total()
+        if not self.tally.stored and failures >= 8 + 2 * self._limits.concurrency:
+            raise LimbeckError(f"none of {failures} requests was answered; the last one: {failure.message}")
+
+    def _judge(self, result: Reply | Failure) -> None:
+        """Stop where one answer after the other is given up: it is the teacher that fails, not the question."""
+        self._given_up_in_a_row = 0 if isinstance(result, Reply) else self._given_up_in_a_row + 1
+        if isinstance(result, Failure) and self._given_up_in_a_row >= 8 + 2 * self._limits.concurrency:
+            raise LimbeckError(
+                f"the last {self._given_up_in_a_row} questions came to nothing; the last one: {result.message}. "
+                "What was answered is stored; start the job again to ask for the rest"
+            )
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, but not past the end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+
+def _result(state: RetryCallState) -> Any:
+    return state.outcome.result() if state.outcome else None
+
+
+def _used(result: Reply | Failure, prompt: int) -> Tokens:
+    """The tokens that came to be paid for: as the teacher counted, else estimated, and none where no body came back."""
+    if result.raw is None:
+        return Tokens(0, 0)
+    text = result.text if isinstance(result, Reply) else ""
+    counted = result.prompt_tokens, result.completion_tokens
+    return Tokens(
+        prompt if counted[0] is None else counted[0],
+        len(text.encode(errors="replace")) // _BYTES_PER_TOKEN if counted[1] is None else counted[1],
+    )

@@ -1,0 +1,53 @@
+"""The store as tasks use it: behind a thread of its own, so that the disk holds nobody up."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from limbeck.teacher.store import Outcome, Store
+
+T = TypeVar("T")
+
+
+class Journal:
+    """A store in a thread. Outcomes that come in while it writes go into its next transaction together."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="limbeck-store")
+        self._waiting: list[tuple[Outcome, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def do(self, what: Callable[[Store], T]) -> T:
+        """`what` of the store, in its thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, what, self._store)
+
+    async def put(self, outcome: Outcome) -> None:
+        """Return once the outcome is on the disk. Raises LimbeckError where it cannot be written."""
+        written = asyncio.get_running_loop().create_future()
+        self._waiting.append((outcome, written))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        await written
+
+    async def _write(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            error: Exception | None = None
+            try:
+                await self.do(partial(_put, [outcome for outcome, _ in batch]))
+            except Exception as raised:
+                error = raised
+            for _, written in batch:
+                if not written.cancelled():
+                    written.set_result(None) if error is None else written.set_exception(error)
+
+    def close(self) -> None:
+        """Wait for the thread to end."""
+        self._thread.shutdown()
+
+
+def _put(outcomes: list[Outcome], store: Store) -> None:
+    store.put(outcomes)
