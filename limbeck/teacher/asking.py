@@ -1,6 +1,7 @@
 """Asking a teacher many questions: so many at a time, at a bounded rate, again where that may help, and each once."""
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -43,6 +44,7 @@ class Tally:
     given_up: int = 0  # answers that stay missing for now
     failures: Counter[str] = field(default_factory=Counter)  # requests, by kind
     tokens: Tokens = field(default_factory=lambda: Tokens(0, 0))
+    begun: float = field(default_factory=time.monotonic)
     stopped: str | None = None  # why it ended before all was asked: "budget", "time", "interrupted"
 
 
@@ -51,26 +53,26 @@ def estimate(messages: Sequence[Message]) -> int:
     return sum(len(one["content"].encode(errors="replace")) // _BYTES_PER_TOKEN + _PER_MESSAGE for one in messages)
 
 
-def ask_all(
+async def ask_all(
     requests: Sequence[Request],
     messages: Callable[[Request], Sequence[Message]],
-    engine: Callable[[], Engine],
+    engine: Engine,
     store: Store,
     limits: LimitSettings,
-    fits: Callable[[Tokens], bool],
+    covers: Callable[[Tokens], bool],
+    tally: Tally,
     watch: Callable[[Tally], None],
-) -> Tally:
+) -> None:
     """Ask for every answer that the store has not, until all are there or were given up, or something ends it.
 
     A reply is in the store before the next request is sent in its place. Ctrl-C waits for what is in flight; a second
-    one does not. `fits` says whether so many tokens may be spent, all earlier requests to the model included.
+    one does not. `covers` says whether so many tokens may be spent, all earlier requests to the model included. What
+    happens is added to `tally`, and shown to `watch` after every request.
 
     Raises:
         LimbeckError: no request can succeed, or none did; what arrived is stored.
     """
-    asker = _Asker(requests, messages, store, limits, fits, watch)
-    asyncio.run(asker.run(engine))
-    return asker.tally
+    await _Asker(requests, messages, engine, store, limits, covers, tally, watch).run()
 
 
 class _Ended(Exception):  # noqa: N818 - no error
@@ -82,12 +84,15 @@ class _Asker:
         self,
         requests: Sequence[Request],
         messages: Callable[[Request], Sequence[Message]],
+        engine: Engine,
         store: Store,
         limits: LimitSettings,
-        fits: Callable[[Tokens], bool],
+        covers: Callable[[Tokens], bool],
+        tally: Tally,
         watch: Callable[[Tally], None],
     ) -> None:
-        self._messages, self._limits, self._fits, self._watch = messages, limits, fits, watch
+        self._messages, self._engine, self._limits = messages, engine, limits
+        self._covers, self._tally, self._watch = covers, tally, watch
         self._requests = {request.key: request for request in requests}  # the same question twice is asked once
         self._pending = deque(self._requests)
         self._elsewhere: list[Key] = []  # claimed by other processes
@@ -100,25 +105,24 @@ class _Asker:
         self._given_up_in_a_row = 0
         self._journal = Journal(store)
         self._rates = Rates(limits, max((sum(request.most) for request in requests), default=1))
-        self.tally = Tally(wanted=len(self._pending))
+        tally.wanted += len(self._pending)
 
-    async def run(self, engine: Callable[[], Engine]) -> None:
-        self._engine = engine()
+    async def run(self) -> None:
         try:
             with interrupts(lambda: self._end("interrupted")):
                 if self._limits.hours is not None:
-                    asyncio.get_running_loop().call_later(3600 * self._limits.hours, self._end, "time")
+                    left = self._tally.begun + 3600 * self._limits.hours - time.monotonic()
+                    asyncio.get_running_loop().call_later(max(0.0, left), self._end, "time")
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self._limits.concurrency, len(self._pending))):
                         group.create_task(self._work())
         finally:
             self._journal.close()
-            await self._engine.close()
         if self._fatal is not None:
             raise self._fatal
 
     def _end(self, why: str) -> None:
-        self.tally.stopped = self.tally.stopped or why
+        self._tally.stopped = self._tally.stopped or why
         self._stop.set()
 
     async def _work(self) -> None:
@@ -151,7 +155,7 @@ class _Asker:
         batch = [self._pending.popleft() for _ in range(min(len(self._pending), self._limits.concurrency))]
         wanted = [(key, self._requests[key].most) for key in batch]
         self._something_ended.clear()
-        claimed = await self._journal.do(lambda store: store.claim(wanted, self._fits))
+        claimed = await self._journal.do(lambda store: store.claim(wanted, self._covers))
         self._ready.extend(claimed.mine)
         self._elsewhere.extend(claimed.elsewhere)
         self._pending.extendleft(reversed(claimed.too_dear))
@@ -185,13 +189,13 @@ class _Asker:
         await self._rates.wait(sum(request.most), self._stop)
         if self._stop.is_set():
             raise _Ended
-        self.tally.sent += 1
+        self._tally.sent += 1
         return await self._engine.ask(conversation)
 
     async def _keep(self, request: Request, result: Reply | Failure, last: bool) -> None:
         used = _used(result, request.most.prompt)
         await self._journal.put(Outcome(request.key, request.example.id, result, used, last))
-        tally = self.tally
+        tally = self._tally
         tally.tokens = Tokens(tally.tokens.prompt + used.prompt, tally.tokens.completion + used.completion)
         if isinstance(result, Reply):
             tally.stored += 1
@@ -203,8 +207,8 @@ class _Asker:
 
     def _check_hopeless(self, failure: Failure) -> None:
         """Stop where nothing was ever answered: the address is wrong, or the server down."""
-        failures = self.tally.failures.total()
-        if not self.tally.stored and failures >= 8 + 2 * self._limits.concurrency:
+        failures = self._tally.failures.total()
+        if not self._tally.stored and failures >= 8 + 2 * self._limits.concurrency:
             raise LimbeckError(f"none of {failures} requests was answered; the last one: {failure.message}")
 
     def _judge(self, result: Reply | Failure) -> None:

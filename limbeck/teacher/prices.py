@@ -1,0 +1,46 @@
+"""What a teacher's tokens cost, and whether a budget still covers them."""
+
+from importlib.resources import files
+
+from limbeck.errors import LimbeckError
+from limbeck.settings import yaml_value
+from limbeck.teacher.settings import BudgetSettings, PriceSettings
+from limbeck.teacher.store import Tokens
+
+
+def price_of(model: str, given: PriceSettings | None) -> PriceSettings | None:
+    """What `model` costs: as given, or as the table has it; None: nobody says."""
+    if given is not None:
+        return given
+    text = (files("limbeck.teacher") / "prices.yaml").read_text(encoding="utf-8")
+    table = {name: PriceSettings.parse(price, name) for name, price in yaml_value(text, "prices.yaml").items()}
+    return table.get(model)
+
+
+def cost(tokens: Tokens, price: PriceSettings) -> float:
+    """The price of so many tokens."""
+    return (tokens.prompt * price.input + tokens.completion * price.output) / 1e6
+
+
+class Purse:
+    """A budget, with the price that it is spent at."""
+
+    def __init__(self, budget: BudgetSettings, price: PriceSettings | None, model: str) -> None:
+        """
+        Raises:
+            LimbeckError: it is in money, and no price is known.
+        """
+        if budget.money is not None and price is None:
+            raise LimbeckError(
+                f"budget.money: no price of {model!r} is known; give it, for a million tokens, "
+                "as prices: {input: ..., output: ...}"
+            )
+        self._budget, self.price = budget, price
+
+    def covers(self, spent: Tokens) -> bool:
+        """Whether all the tokens spent, past requests' and the next ones', are within the budget."""
+        if self._budget.tokens is not None and sum(spent) > self._budget.tokens:
+            return False
+        if self._budget.money is None or self.price is None:
+            return True
+        return cost(spent, self.price) <= self._budget.money
