@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.settings import DataSettings
 from limbeck.data.splits import carve, select, subset
+from limbeck.data.table import FilesSource
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import Task, get
@@ -47,12 +48,16 @@ def read(settings: DataSettings) -> dict[str, list[Example]]:
 
 
 def load(settings: DataSettings) -> Splits:
-    """The examples of a run: `read`, then validation carved where there is none, then the choice of training rows.
+    """The examples of a run: `read`, then test and validation carved where missing, then the choice of training rows.
+
+    Only a source of files may lack its test split: another one has a test split of its own, or is not whole.
 
     Raises:
         LimbeckError: as `read`; train or test is missing; nothing is left to train on.
     """
     splits = read(settings)
+    if "test" not in splits and isinstance(settings.source, FilesSource):
+        splits["train"], splits["test"] = carve(splits["train"], settings.test, settings.seed, "test")
     missing = [name for name in ("train", "test") if name not in splits]
     if missing:
         raise LimbeckError(
@@ -63,13 +68,15 @@ def load(settings: DataSettings) -> Splits:
     if "valid" in splits:
         valid = splits.pop("valid")
     else:
-        train, valid = carve(train, settings.validation, settings.seed)
+        train, valid = carve(train, settings.validation, settings.seed, "validation")
     for extra in splits.values():
         train += extra
     train = subset(train, settings.fraction, settings.seed)
     train, notes = select(train, task_of(settings), settings.labels, settings.keep)
     if not train:
-        raise LimbeckError(f"task {settings.task!r}: no training rows are left; lower `validation` or add rows")
+        raise LimbeckError(
+            f"task {settings.task!r}: no training rows are left; lower `test` or `validation`, or add rows"
+        )
     notes["rows_without_rationale"] = sum(example.rationale is None for example in train)
     return Splits(tuple(train), tuple(valid), tuple(test), notes)
 

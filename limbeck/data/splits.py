@@ -1,4 +1,4 @@
-"""Which rows are validated on and trained on: the carve, the nested fraction, the labels and the rationales."""
+"""Which rows are held out and trained on: the carve, the nested fraction, the labels and the rationales."""
 
 import random
 from collections.abc import Sequence
@@ -7,12 +7,27 @@ from typing import Literal
 
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.tasks import Task
+from limbeck.tasks import Task, normalise
 
 
-def carve(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """The examples as (train, valid), both in their order; valid is a random `share`, at least one row."""
-    chosen = set(_order(len(examples), f"validation {seed}")[: max(1, round(share * len(examples)))])
+def carve(
+    examples: Sequence[Example], share: float, seed: int, part: Literal["test", "validation"]
+) -> tuple[list[Example], list[Example]]:
+    """The examples as (train, part), both in their order; the part is a random `share` of the rows, at least one.
+
+    Rows whose inputs are equal, normalised, are one question: all of them fall on the same side, so that nothing is
+    learnt by heart; so the part may be larger than its share, by the rows of the last question drawn.
+    """
+    questions: dict[str, list[int]] = {}
+    for index, example in enumerate(examples):
+        questions.setdefault(normalise(example.input), []).append(index)
+    rows = list(questions.values())
+    wanted = max(1, round(share * len(examples)))
+    chosen: set[int] = set()
+    for place in _order(len(rows), f"{part} {seed}"):
+        if len(chosen) >= wanted:
+            break
+        chosen.update(rows[place])
     train = [example for index, example in enumerate(examples) if index not in chosen]
     return train, [examples[index] for index in sorted(chosen)]
 

@@ -10,6 +10,7 @@ from limbeck.data.archive import ArchiveSource
 from limbeck.data.hub import HubSource
 from limbeck.data.load import read, task_of
 from limbeck.data.settings import DataSettings
+from limbeck.data.table import FilesSource
 from limbeck.data.views import View, source, target
 from limbeck.schema import Example
 from limbeck.tasks import Task
@@ -102,6 +103,7 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
         for part, lengths in counts["words"].items():
             shown = "none" if lengths is None else ", ".join(f"{name} {value:g}" for name, value in lengths.items())
             lines.append(f"  words of the {part}: {shown}")
+    lines += _carved(settings, splits)
     for row in _examples(splits, n, seed):
         lines += ["", f"{row['id']} ({row['split']})"]
         for view, texts in row["views"].items():
@@ -111,6 +113,16 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
                 f"    writes: {_indented(texts['target'])}",
             ]
     return "\n".join(lines)
+
+
+def _carved(settings: DataSettings, splits: _Rows) -> list[str]:
+    """A line for each split that the files lack, with what a run will do about it."""
+    shares = {"test": settings.test, "valid": settings.validation} if isinstance(settings.source, FilesSource) else {}
+    return [
+        f"{split}: no file of its own; a run holds out {share:g} of the training rows for it, the same every time"
+        for split, share in shares.items()
+        if split not in splits
+    ]
 
 
 def _indented(text: str | None) -> str:

@@ -24,12 +24,15 @@ Columns = Mapping[Column, str]
 
 
 class FilesSource(Settings):
-    """One file a split. `columns` maps our names to the files': `{input: question, label: answer}`."""
+    """One file a split; `train` is enough. `columns` maps our names to the files': `{input: question, label: answer}`.
+
+    What is missing is carved from train: a test split by `DataSettings.test`, validation by `DataSettings.validation`.
+    """
 
     kind: Literal["files"] = "files"
     train: Path
     valid: Path | None = None
-    test: Path
+    test: Path | None = None
     columns: dict[Column, str] = Field(default_factory=dict)
 
     def read(self, task: Task) -> dict[str, list[Example]]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from limbeck.data import DataSettings, digest, load, read, task_of
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
+from tests.archives import write_rows
 
 SMALL: dict[str, Any] = {"task": "arithmetic", "source": {"kind": "generated", "train": 80, "valid": 5, "test": 5}}
 
@@ -30,7 +31,9 @@ SMALL: dict[str, Any] = {"task": "arithmetic", "source": {"kind": "generated", "
         ({**SMALL, "answer": "equation"}, "choices and answer are for task 'custom' only"),
         ({"task": "svamp", "source": {"kind": "archiv"}}, "source"),
         ({"task": "svamp", "source": {"kind": "archive"}}, "root"),
-        ({"task": "custom", "source": {"kind": "files", "train": "t.jsonl"}}, "test"),
+        ({"task": "custom", "source": {"kind": "files", "test": "t.jsonl"}}, "train"),
+        ({**SMALL, "test": 0}, "test"),
+        ({**SMALL, "test": 1}, "test"),
         ({"task": "custom", "source": {"kind": "files", "train": "t", "test": "t", "columns": {"x": "y"}}}, "columns"),
         ({"task": "arithmetic", "source": {"kind": "generated", "train": 0}}, "train"),
         ({"task": "arithmetic", "source": {"kind": "generated", "error_rate": 2}}, "error_rate"),
@@ -66,6 +69,29 @@ def test_nothing_left_to_train_on(tmp_path: Any) -> None:
     (tmp_path / "r.jsonl").write_text('{"input": "x", "label": "y"}\n')
     source = {"kind": "files", "train": str(tmp_path / "r.jsonl"), "test": str(tmp_path / "r.jsonl")}
     with pytest.raises(LimbeckError, match="no training rows are left"):
+        load(DataSettings.parse({"task": "custom", "source": source}, "x"))
+
+
+def test_one_file_is_enough(tmp_path: Any) -> None:
+    rows = [{"input": f"q{i}", "label": "y", "rationale": f"r{j}"} for i in range(60) for j in range(1 + i % 3)]
+    write_rows(tmp_path / "all.jsonl", rows)
+    source = {"kind": "files", "train": str(tmp_path / "all.jsonl")}
+    given = {"task": "custom", "source": source, "test": 0.2, "validation": 0.25}
+    splits = load(DataSettings.parse(given, "x"))
+    parts = [splits.train, splits.valid, splits.test]
+    questions = [{row.input for row in part} for part in parts]
+    assert sum(map(len, questions)) == 60  # each question in one part, and none lost
+    assert sum(map(len, parts)) == len(rows) == 120
+    assert [24 <= len(splits.test) <= 26, 24 <= len(splits.valid) <= 26] == [True, True]
+    other = load(DataSettings.parse({**given, "validation": 0.5, "fraction": 0.5}, "x"))
+    assert other.test == splits.test  # carved first: what else is chosen does not move it
+    assert load(DataSettings.parse({**given, "seed": 1}, "x")).test != splits.test
+
+
+def test_a_file_of_one_question_leaves_nothing_to_train_on(tmp_path: Any) -> None:
+    write_rows(tmp_path / "r.jsonl", [{"input": "x", "label": "y", "id": f"x#{i}"} for i in range(9)])
+    source = {"kind": "files", "train": str(tmp_path / "r.jsonl")}
+    with pytest.raises(LimbeckError, match="no training rows are left; lower `test` or `validation`"):
         load(DataSettings.parse({"task": "custom", "source": source}, "x"))
 
 

@@ -1,5 +1,7 @@
 """The carve, the nested fraction, and what is trained on."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,17 +19,42 @@ def rows(count: int) -> list[Example]:
 @given(st.integers(2, 60), st.floats(0.01, 0.99), st.integers(0, 5))
 def test_a_carve_parts_the_rows_in_their_order(count: int, share: float, seed: int) -> None:
     examples = rows(count)
-    train, valid = carve(examples, share, seed)
+    train, valid = carve(examples, share, seed, "validation")
     assert sorted(train + valid, key=lambda row: int(row.id)) == examples
     assert [int(row.id) for row in train] == sorted(int(row.id) for row in train)
     assert len(valid) == max(1, round(share * count))
+    drawn = random.Random(f"validation {seed}").sample(range(count), count)[: len(valid)]
+    assert [int(row.id) for row in valid] == sorted(drawn)  # the same rows in every release of limbeck
 
 
 def test_a_carve_is_random_and_seeded() -> None:
-    carves = {seed: [row.id for row in carve(rows(100), 0.1, seed)[1]] for seed in range(20)}
-    assert all(carve(rows(100), 0.1, seed)[1][0].id == ids[0] for seed, ids in carves.items())
+    carves = {seed: [row.id for row in carve(rows(100), 0.1, seed, "test")[1]] for seed in range(20)}
+    assert all(carve(rows(100), 0.1, seed, "test")[1][0].id == ids[0] for seed, ids in carves.items())
     assert len({tuple(ids) for ids in carves.values()}) == 20
     assert len({id for ids in carves.values() for id in ids}) > 70  # not always the same corner
+    assert all(carves[seed] != [row.id for row in carve(rows(100), 0.1, seed, "validation")[1]] for seed in carves)
+
+
+SPELLINGS = ["Why {}?", " why  {}?", "WHY {}?\n", "Why {}?."]
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from(SPELLINGS)), min_size=1), st.floats(0.01, 0.99))
+def test_a_question_that_stands_twice_is_never_on_both_sides(drawn: list[tuple[int, str]], share: float) -> None:
+    examples = [Example(str(i), (spelling.format(number),), "1") for i, (number, spelling) in enumerate(drawn)]
+    sides = carve(examples, share, 0, "test")
+    train, test = ({drawn[int(row.id)][0] for row in side} for side in sides)
+    assert not train & test
+    assert sorted(int(row.id) for side in sides for row in side) == list(range(len(drawn)))
+    wanted = max(1, round(share * len(drawn)))
+    sizes = [sum(number == other for other, _ in drawn) for number in test]
+    assert wanted <= len(sides[1]) < wanted + max(sizes)
+
+
+def test_a_question_is_as_likely_held_out_however_often_it_stands() -> None:
+    examples = [Example(f"{i}-{j}", (f"q{i}",), "1") for i in range(40) for j in range(1 + 4 * (i % 2))]
+    held_out = [row.id for seed in range(200) for row in carve(examples, 0.2, seed, "test")[1] if row.id.endswith("-0")]
+    often = sum(int(id.partition("-")[0]) % 2 for id in held_out)
+    assert 0.45 < often / len(held_out) < 0.55
 
 
 @given(st.integers(1, 200), st.integers(0, 3), st.floats(0.001, 1), st.floats(0.001, 1))

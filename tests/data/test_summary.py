@@ -71,6 +71,16 @@ def test_the_released_svamp(dss: Path) -> None:
     assert summary["train"]["unparsed_rationales"] == 11
 
 
+def test_the_page_says_which_splits_a_run_carves(tmp_path: Path) -> None:
+    write_rows(tmp_path / "r.jsonl", [{"input": "q", "label": "x"}])
+    source = {"kind": "files", "train": str(tmp_path / "r.jsonl")}
+    page = show(DataSettings.parse({"task": "custom", "source": source, "test": 0.25}, "x"), 0)
+    assert "test: no file of its own; a run holds out 0.25 of the training rows for it" in page
+    assert "valid: no file of its own; a run holds out 0.1 of the training rows" in page
+    whole = {**source, "test": source["train"], "valid": source["train"]}
+    assert "no file of its own" not in show(DataSettings.parse({"task": "custom", "source": whole}, "x"), 0)
+
+
 def test_the_page_holds_the_counts_and_the_examples(tmp_path: Path) -> None:
     rows = [{"input": "What\nis it?", "label": "x", "rationale": "Because."}, {"input": "And it?", "label": "y"}]
     write_rows(tmp_path / "r.jsonl", rows)
