@@ -4,20 +4,23 @@ from limbeck.data.archive import ArchiveSource
 from limbeck.data.fetch import fetch
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
-from limbeck.data.load import Splits, digest, load, read, task_of
+from limbeck.data.load import Splits, digest, load, read
 from limbeck.data.settings import DataSettings
 from limbeck.data.summary import show, summarise
-from limbeck.data.table import FilesSource, read_rows
+from limbeck.data.table import Column, FilesSource, read_rows
 from limbeck.data.views import RATIONALE_MARK, View, prefix, source, split_target, target
+from limbeck.tasks.settings import TaskSettings, task_of
 
 __all__ = [
     "RATIONALE_MARK",
     "ArchiveSource",
+    "Column",
     "DataSettings",
     "FilesSource",
     "GeneratedSource",
     "HubSource",
     "Splits",
+    "TaskSettings",
     "View",
     "digest",
     "fetch",

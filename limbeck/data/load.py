@@ -11,7 +11,7 @@ from limbeck.data.splits import carve, select, subset
 from limbeck.data.table import FilesSource
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.tasks import Task, get
+from limbeck.tasks.settings import task_of
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,6 @@ class Splits:
     valid: tuple[Example, ...]
     test: tuple[Example, ...]
     notes: dict[str, int]
-
-
-def task_of(settings: DataSettings) -> Task:
-    """The settings' task; `custom` with the settings' choices and way of comparing."""
-    return get(settings.task, settings.choices, settings.answer)
 
 
 def read(settings: DataSettings) -> dict[str, list[Example]]:

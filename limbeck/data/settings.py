@@ -2,23 +2,20 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from limbeck.data.archive import ArchiveSource
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
 from limbeck.data.table import FilesSource
-from limbeck.errors import LimbeckError
-from limbeck.settings import Settings
-from limbeck.tasks import get
+from limbeck.tasks.settings import TaskSettings
 
 Source = Annotated[ArchiveSource | FilesSource | HubSource | GeneratedSource, Field(discriminator="kind")]
 
 
-class DataSettings(Settings):
+class DataSettings(TaskSettings):
     """A task's data and the choice of training rows. `seed` is apart from a run's, so that runs share their splits."""
 
-    task: str
     source: Source | None = None  # None: the rows that `arithmetic` makes
     labels: Literal["gold", "teacher"] = "gold"
     keep: Literal["all", "correct"] = "all"  # correct: only rationales whose teacher label is right
@@ -26,27 +23,15 @@ class DataSettings(Settings):
     test: float = Field(default=0.1, gt=0, lt=1)  # share of the rows, where a files source has no test split
     validation: float = Field(default=0.1, gt=0, lt=1)  # share of train, where the source has no validation split
     seed: int = 0
-    choices: list[str] = Field(default_factory=list)  # the labels allowed (task custom)
-    answer: Literal["text", "equation"] = "text"  # how answers are compared (task custom)
-
-    @field_validator("task")
-    @classmethod
-    def _known(cls, task: str) -> str:
-        try:
-            return get(task).name
-        except LimbeckError as error:
-            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _source_fits(self) -> Self:
         generated = self.source is None or isinstance(self.source, GeneratedSource)
         if generated and self.task != "arithmetic":
             raise ValueError(
                 f"task {self.task!r} needs a source that reads data: say where its rows are "
                 "(kind: archive, files or hub); only 'arithmetic' makes its own"
             )
-        if self.task != "custom" and (self.choices or self.answer != "text"):
-            raise ValueError(f"choices and answer are for task 'custom' only; {self.task!r} brings its own")
         if isinstance(self.source, ArchiveSource) and self.source.augment and self.task != "svamp":
             raise ValueError(f"source.augment is for task 'svamp' only, not {self.task!r}")
         return self

@@ -8,12 +8,13 @@ import numpy as np
 
 from limbeck.data.archive import ArchiveSource
 from limbeck.data.hub import HubSource
-from limbeck.data.load import read, task_of
+from limbeck.data.load import read
 from limbeck.data.settings import DataSettings
 from limbeck.data.table import FilesSource
 from limbeck.data.views import View, source, target
 from limbeck.schema import Example
 from limbeck.tasks import Task
+from limbeck.tasks.settings import task_of
 
 _Rows = dict[str, list[Example]]  # by split
 

@@ -1,0 +1,37 @@
+"""Which task, as settings say it."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from limbeck.errors import LimbeckError
+from limbeck.settings import Settings
+from limbeck.tasks import get
+from limbeck.tasks.task import Task
+
+
+class TaskSettings(Settings):
+    """A task by name; of a user's own, `custom`, also its labels and how answers are compared."""
+
+    task: str
+    choices: list[str] = Field(default_factory=list)  # the labels allowed (task custom)
+    answer: Literal["text", "equation"] = "text"  # how answers are compared (task custom)
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, task: str) -> str:
+        try:
+            return get(task).name
+        except LimbeckError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _own(self) -> Self:
+        if self.task != "custom" and (self.choices or self.answer != "text"):
+            raise ValueError(f"choices and answer are for task 'custom' only; {self.task!r} brings its own")
+        return self
+
+
+def task_of(settings: TaskSettings) -> Task:
+    """The settings' task; `custom` with the settings' choices and way of comparing."""
+    return get(settings.task, settings.choices, settings.answer)
