@@ -241,5 +241,7 @@ def _provenance(opened: _Opened) -> dict[str, Any]:
     }
     key = os.environ.get(job.teacher.key, "").strip()
     if key and key in json.dumps([values, opened.questions.sent], ensure_ascii=False):
-        raise LimbeckError(f"the key in ${job.teacher.key} stands in the job or its prompt; take it out: it is kept there")
+        raise LimbeckError(
+            f"the key in ${job.teacher.key} stands in the job or its prompt; take it out: it is kept there"
+        )
     return values

@@ -47,6 +47,11 @@ class Tally:
     begun: float = field(default_factory=time.monotonic)
     stopped: str | None = None  # why it ended before all was asked: "budget", "time", "interrupted"
 
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self.begun
+
 
 def estimate(messages: Sequence[Message]) -> int:
     """About how many tokens a conversation has, rather too many than too few."""

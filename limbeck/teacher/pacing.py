@@ -44,4 +44,4 @@ def backoff(failures: int, retry_after: float | None) -> float:
 
     Never less than the teacher asked for; a little more, so that not all come back at the same moment.
     """
-    return (retry_after or 0.0) + random.uniform(0, min(_LONGEST_WAIT, 2.0 ** min(failures, 10)) / 2)
+    return (retry_after or 0.0) + random.uniform(0, min(_LONGEST_WAIT, 2.0 ** min(failures - 1, 10)))

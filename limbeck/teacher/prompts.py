@@ -3,22 +3,19 @@
 The hint, for the examples that the teacher got wrong, is STaR's rationalisation (Zelikman et al. 2022).
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from limbeck.errors import LimbeckError
 from limbeck.files import read_text
 from limbeck.schema import Example
-from limbeck.settings import UNSHOWN, Settings
+from limbeck.settings import UNSHOWN, Settings, yaml_value
 from limbeck.tasks import Task, get
 from limbeck.teacher.engine import Message
 from limbeck.teacher.parsing import parse
@@ -92,11 +89,6 @@ class Prompt(Settings):
             asked = f"{asked}\n\n{_filled(self.hint, {'label': example.label})}"
         return [*self._opening(), {"role": "user", "content": asked}]
 
-    def digest(self, hint: bool = False) -> str:
-        """SHA-256, in hexadecimal, over all that `messages` sends but the question's own text and label."""
-        sent = [self._opening(), self.question, self.choices, self.hint if hint else None]
-        return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()
-
     def _opening(self) -> list[Message]:
         messages = [{"role": "system", "content": self.instruction}]
         for example in self.examples:
@@ -128,7 +120,7 @@ def load_prompt(task: Task, path: Path | None = None) -> Prompt:
             does not show rationale and answer in a way that the task's parser reads.
     """
     where = f"the prompt of task {task.name!r}" if path is None else str(path)
-    values = _yaml(prompt_text(task.name) if path is None else read_text(path), where)
+    values = yaml_value(prompt_text(task.name) if path is None else read_text(path), where)
     if not isinstance(values, dict):
         raise LimbeckError(f"{where}: a prompt is a mapping with the keys {', '.join(Prompt.model_fields)}")
     rows = values.get("examples") or []  # null: all are commented out
@@ -175,15 +167,3 @@ def _worked(row: Any, task: Task, where: str) -> WorkedExample:
 def _filled(template: str, values: Mapping[str, str]) -> str:
     """The template with its placeholders replaced in one pass: braces in the values are never looked at."""
     return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
-
-
-# merge: becomes the reader in limbeck.settings that recipes use too.
-def _yaml(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise LimbeckError(f"{where}{line}: not YAML ({getattr(error, 'problem', None) or error})") from None
-    except (ValueError, RecursionError, AttributeError) as error:  # a date that is none; nesting without end
-        raise LimbeckError(f"{where}: not YAML ({error})") from None

@@ -222,7 +222,7 @@ def _put(connection: sqlite3.Connection, one: Outcome) -> None:
     result, arrived = one.result, _now()
     if isinstance(result, Reply):
         row = (*one.key, *one.tokens, result.finish_reason, arrived, one.example, result.text, result.raw)
-        if connection.execute(f"INSERT OR IGNORE INTO replies VALUES ({_marks(row)})", row).rowcount:
+        if connection.execute(f"INSERT INTO replies VALUES ({_marks(row)}) ON CONFLICT DO NOTHING", row).rowcount:
             return
         result = Failure("answered twice", "the store had a reply already", raw=result.raw)
     failure = (*one.key, *one.tokens, arrived, one.example, result.kind, result.message, result.raw)

@@ -236,49 +236,15 @@ def test_worked_examples_may_be_a_text_a_list_or_the_fields_of_the_task(tmp_path
     assert commented.examples == ()
 
 
-def test_the_digest_is_of_what_is_sent_and_not_of_how_the_file_is_written(tmp_path):
+def test_comments_and_layout_of_the_file_change_nothing(tmp_path):
     task = get("svamp")
     prompt = load_prompt(task, written(tmp_path, PLAIN))
-    assert re.fullmatch("[0-9a-f]{64}", prompt.digest())
     text = (
         "# a comment\nhint: |\n  It is {label}.\n\nquestion: >-\n  Q\n  {input}\ninstruction: 'Think.'\n"
         "examples:\n- reply: 'One more. The answer is (1 + 1).'  # why\n"
         "  input: ['1 and 1?']\nchoices: One of {choices}\n"
     )
-    again = load_prompt(task, written(tmp_path, text))
-    assert (again.digest(), again.digest(hint=True)) == (prompt.digest(), prompt.digest(hint=True))
-    assert prompt.digest() == prompt.model_copy().digest()  # and not of its identity
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"instruction": "Think!"},
-        {"question": "Q: {input}"},
-        {"choices": "Any of {choices}"},
-        {"choices": None},
-        {"examples": []},
-        {"examples": PLAIN["examples"] * 2},
-        {"examples": [{"input": "1 and 2?", "reply": "One more. The answer is (1 + 1)."}]},
-        {"examples": [{"input": "1 and 1?", "reply": "Two. The answer is (1 + 1)."}]},
-        {"examples": [{"input": "1 and 1?", "choices": ["2"], "reply": "One more. The answer is (1 + 1)."}]},
-    ],
-    ids=str,
-)
-def test_the_digest_changes_with_all_that_is_sent(change, tmp_path):
-    task = get("svamp")
-    prompt = load_prompt(task, written(tmp_path, PLAIN))
-    changed = load_prompt(task, written(tmp_path, {**PLAIN, **change}))
-    assert changed.digest() != prompt.digest()
-    assert changed.digest(hint=True) != prompt.digest(hint=True)
-
-
-def test_the_hint_is_in_the_digest_of_questions_that_have_it(tmp_path):
-    prompt = load_prompt(get("svamp"), written(tmp_path, PLAIN))
-    other = load_prompt(get("svamp"), written(tmp_path, {**PLAIN, "hint": "Say {label}."}))
-    assert prompt.digest() == other.digest()  # its answers stay, and are not paid for again
-    assert prompt.digest(hint=True) != other.digest(hint=True)
-    assert prompt.digest(hint=True) != prompt.digest()
+    assert load_prompt(task, written(tmp_path, text)) == prompt
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
-"""The command line: the verbs, their help, their output. What they do is done below; heavy imports wait for a verb."""
+"""The verbs, their help, their output. What they do is done on the floors below; heavy imports wait for a verb."""
 
-import json
 import logging
 import os
 import sys
@@ -13,20 +12,24 @@ from rich.console import Console
 from rich.table import Table
 
 import limbeck
+from limbeck.cli.printing import Changes, Json, print_json
+from limbeck.cli.teach import teach_app
 from limbeck.errors import LimbeckError
 
 app = typer.Typer(
     help="Distil the reasoning of a large language model into a small one.\n\n"
-    "Begin with `limbeck quickstart`, look at data with `limbeck data show`, train with `limbeck train RECIPE`.",
+    "Begin with `limbeck quickstart`, look at data with `limbeck data show`, get rationales with `limbeck teach run`, "
+    "train with `limbeck train RECIPE`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 data_app = typer.Typer(help="Look at data, and unpack the authors' archive.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(teach_app, name="teach")
 
 INTERRUPTED = 130  # what typer exits with on Ctrl-C
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+_INTERRUPTED = "interrupted; a run goes on from its last checkpoint with --resume, `teach run` where it was"
 
 
 class SplitName(StrEnum):
@@ -65,7 +68,7 @@ def quickstart(
 
     runs = run_quickstart(out, seed)
     if as_json:
-        _print_json({run.recipe.objective.name: run.results for run in runs})
+        print_json({run.recipe.objective.name: run.results for run in runs})
         return
     table = Table(title="arithmetic: accuracy on the test split")
     for column in ("objective", "accuracy", "95 % interval", "n", "training"):
@@ -98,7 +101,7 @@ def data_show(
         source = {"kind": "archive", "root": root} if root else None
         settings = DataSettings.parse({"task": task, "source": source}, "data show")
     if as_json:
-        _print_json(summarise(settings))
+        print_json(summarise(settings))
     else:
         print(show(settings, examples))
 
@@ -118,10 +121,7 @@ def data_fetch(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A recipe, YAML; `limbeck schema` says what may be in it.")],
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a value, like -s objective.a3=0.2; repeatable."),
-    ] = None,
+    changes: Changes = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; without it, one below runs/.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the run in that folder.")] = False,
     as_json: Json = False,
@@ -132,7 +132,7 @@ def train(
 
     run = run_train(load_recipe(recipe, changes or []), out, resume)
     if as_json:
-        _print_json({"run": str(run.path), **run.results})
+        print_json({"run": str(run.path), **run.results})
     else:
         _print_accuracy(run.path, {split: run.results[split] for split in ("valid", "test")})
 
@@ -152,7 +152,7 @@ def evaluate(
     how: Any = (engine.value if engine else None, answers.value if answers else None)
     measured = run_evaluate(run, split.value, rationale, *how)
     if as_json:
-        _print_json(measured)
+        print_json(measured)
     else:
         _print_accuracy(run, {split.value: measured})
 
@@ -187,7 +187,7 @@ def objectives(as_json: Json = False) -> None:
 
     if as_json:
         fields = ("formula", "summary", "reference")
-        _print_json({name: {field: getattr(method, field) for field in fields} for name, method in METHODS.items()})
+        print_json({name: {field: getattr(method, field) for field in fields} for name, method in METHODS.items()})
         return
     table = Table(show_lines=True)
     for column in ("name", "formula", "what it is", "from"):
@@ -202,7 +202,7 @@ def schema() -> None:
     """Print the JSON schema of a recipe, for editors and other machines."""
     from limbeck.experiments import Recipe
 
-    _print_json(Recipe.model_json_schema())
+    print_json(Recipe.model_json_schema())
 
 
 def _version(wanted: bool) -> None:
@@ -216,10 +216,6 @@ def _options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     pass
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _cells(measured: dict[str, Any]) -> tuple[str, str, str]:
@@ -254,9 +250,5 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            print("limbeck: interrupted; a run goes on from its last checkpoint with --resume", file=sys.stderr)
+            print(f"limbeck: {_INTERRUPTED}", file=sys.stderr)
         raise
-
-
-if __name__ == "__main__":
-    main()
