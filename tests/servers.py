@@ -3,7 +3,8 @@
     with Server(lambda number, asked: completion("Why. The answer is (1).")) as server:
         ...  # server.url is a base_url; server.asked has every request
 
-By itself, for measurements: `python -m tests.servers --latency 0.2 --failing 0.3` prints its base_url and runs until killed.
+By itself, for measurements: `python -m tests.servers --latency 0.2 --failing 0.3` prints its base_url and runs until it
+is terminated.
 """
 
 import argparse
@@ -12,7 +13,9 @@ import contextlib
 import json
 import random
 import signal
+import socket
 import ssl
+import struct
 import subprocess
 import threading
 from collections import Counter
@@ -21,6 +24,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
+
+PAUSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,9 @@ class Answer:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0  # seconds before the first byte
-    # whole: as HTTP has it; cut: half of the body, then the connection is closed; close: nothing, closed; reset: likewise,
-    # with a TCP reset; garbage: the body and nothing else; endless: the body over and over, in chunks; dribble: the body,
-    # a byte a second; silent: nothing, and the connection stays open
+    # whole: as HTTP has it; cut: half of the body, and the connection is closed; close, reset: nothing, and it is
+    # closed or reset; garbage: the body without a head; endless: the body over and over, in chunks; dribble: the
+    # body, a byte every `PAUSE` seconds; silent: nothing, and the connection stays open
     way: Literal["whole", "cut", "close", "reset", "garbage", "endless", "dribble", "silent"] = "whole"
     paid: bool = False  # it is a completion that somebody pays for
 
@@ -140,20 +145,7 @@ def mixed(
 def certificate(folder: Path) -> tuple[Path, Path] | None:
     """A self-signed certificate for 127.0.0.1 and its key, made on the spot; None without openssl."""
     files = folder / "cert.pem", folder / "key.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=test",
-    ]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(files[0]), "-keyout", str(files[1])]
     try:
         subprocess.run(command, check=True, capture_output=True)
@@ -225,7 +217,8 @@ class Server:
         try:
             async for asked in self._requests(reader):
                 if not await self._answer(asked, writer):
-                    break
+                    return
+            writer.write(b"HTTP/1.1 400 X\r\nContent-Length: 0\r\n\r\n")  # to no request that could be read
         except (ConnectionError, asyncio.CancelledError, ssl.SSLError):
             pass  # the client went away, or the server is being stopped
         finally:
@@ -235,7 +228,10 @@ class Server:
     async def _requests(self, reader: asyncio.StreamReader) -> AsyncIterator[Asked]:
         with contextlib.suppress(asyncio.IncompleteReadError):
             while True:
-                head = await reader.readuntil(b"\r\n\r\n")
+                head = await reader.readexactly(1)
+                if not head.isalpha():  # TLS, or whatever; a server of HTTP says so
+                    break
+                head += await reader.readuntil(b"\r\n\r\n")
                 first, *rest = head.decode("latin-1").split("\r\n")
                 headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest if line)}
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
@@ -252,7 +248,7 @@ class Server:
         if answer.delay:
             await asyncio.sleep(answer.delay)
         if answer.way == "reset":
-            writer.transport.abort()
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
         if answer.way == "silent":
             await asyncio.sleep(3600)
@@ -270,24 +266,21 @@ async def _pieces(answer: Answer) -> AsyncIterator[bytes]:
     if answer.way == "garbage":
         yield answer.body
         return
-    headers = {"Content-Type": "application/json"} | answer.headers
-    headers |= (
-        {"Transfer-Encoding": "chunked"} if answer.way == "endless" else {"Content-Length": str(len(answer.body))}
-    )
-    head = (
-        f"HTTP/1.1 {answer.status} X\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
-    )
+    length = {"Content-Length": str(len(answer.body))} if answer.way != "endless" else {"Transfer-Encoding": "chunked"}
+    headers = {"Content-Type": "application/json"} | length | answer.headers
+    lines = [f"HTTP/1.1 {answer.status} X", *(f"{name}: {value}" for name, value in headers.items()), "\r\n"]
+    head = "\r\n".join(lines).encode("latin-1")
     if answer.way == "whole":
-        yield head.encode("latin-1") + answer.body
+        yield head + answer.body
         return
-    yield head.encode("latin-1")
+    yield head
     if answer.way == "cut":
         yield answer.body[: len(answer.body) // 2]
     while answer.way == "endless":
         yield b"%x\r\n%b\r\n" % (len(answer.body), answer.body)
     for byte in answer.body if answer.way == "dribble" else b"":
         yield bytes([byte])
-        await asyncio.sleep(1)
+        await asyncio.sleep(PAUSE)
 
 
 async def _main() -> None:
