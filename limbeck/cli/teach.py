@@ -34,13 +34,13 @@ class Form(StrEnum):
     INSTRUCTION = "instruction"
 
 
-def _teach() -> ModuleType:
-    """What the verbs do, once the extra is found to be installed."""
+def _load(job: Path, changes: list[str] | None) -> Any:
+    """The job in a file, once the extra is found to be installed."""
     try:
-        from limbeck.experiments import teach
+        from limbeck.data import teaching
     except ModuleNotFoundError as error:
         raise LimbeckError(f"{error.name} is missing: pip install 'limbeck[teacher]'") from None
-    return teach
+    return teaching.Job.load(job, changes or [])
 
 
 @teach_app.command("run")

@@ -20,15 +20,10 @@ def accuracy(predictions: Sequence[Prediction]) -> dict[str, Any]:
     if n == 0:
         return {"accuracy": None, "interval": None, "exact": None, "n": 0}
     right = sum(bool(one.correct) for one in graded)
+    interval = binomtest(right, n).proportion_ci(method="wilson")
     return {
         "accuracy": right / n,
-        "interval": wilson(right, n),
+        "interval": [float(interval.low), float(interval.high)],
         "exact": sum(bool(one.exact) for one in graded) / n,
         "n": n,
     }
-
-
-def wilson(right: int, n: int) -> list[float]:
-    """Wilson's 95 % interval of a share, `right` of `n` > 0."""
-    interval = binomtest(right, n).proportion_ci(method="wilson")
-    return [float(interval.low), float(interval.high)]

@@ -1,0 +1,59 @@
+"""A job for a teacher: which questions are put to whom, how, and for how much."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from limbeck.data.table import Column, read_rows
+from limbeck.tasks.settings import TaskSettings, task_of
+from limbeck.teacher.filters import FilterSettings
+from limbeck.teacher.prices import Purse, cost, price_of
+from limbeck.teacher.prompts import load_prompt
+from limbeck.teacher.questions import Questions
+from limbeck.teacher.settings import BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
+from limbeck.teacher.sifting import Sifted, sift
+from limbeck.teacher.store import Store, Tokens
+
+
+class Job(TaskSettings):
+    """`teach.yaml`: which questions are put to which teacher, how, for how much, and what is kept of its answers.
+
+    Paths in it are relative to where limbeck is started.
+    """
+
+    rows: Path = Field(description="the questions: JSONL, CSV or Parquet with `input`, and `label` where it is known")
+    columns: dict[Column, str] = Field(default_factory=dict)
+    task: str = "custom"
+    teacher: NamedTeacher
+    prompt: Path | None = Field(None, description="by default the task's own: `limbeck teach prompt TASK` prints it")
+    sampling: SamplingSettings = SamplingSettings()
+    rationalise: bool = Field(False, description="ask again, with the label as a hint, what came out wrong")
+    limits: LimitSettings = LimitSettings()
+    budget: BudgetSettings = BudgetSettings()
+    prices: PriceSettings | None = Field(None, description="of a million tokens; by default from limbeck's table")
+    filters: FilterSettings = FilterSettings()
+    store: Path = Path("teach.sqlite")
+
+
+class OpenJob:
+    """A job whose rows and prompt are read, and whose budget is checked."""
+
+    def __init__(self, job: Job) -> None:
+        """
+        Raises:
+            LimbeckError: a bad row or prompt, or a budget in money without a price.
+        """
+        self.job, self.task = job, task_of(job)
+        self.examples = read_rows(job.rows, job.columns, labelled=False, task=self.task)
+        prompt = load_prompt(self.task, job.prompt)
+        self.questions = Questions(self.examples, prompt, job.teacher.name, job.sampling)
+        self.price = price_of(job.teacher.name, job.prices)
+        self.purse = Purse(job.budget, self.price, job.teacher.name)
+
+    def cost(self, tokens: Tokens) -> float | None:
+        """What so many tokens cost; None where no price is known."""
+        return None if self.price is None else cost(tokens, self.price)
+
+    def sifted(self, store: Store) -> list[Sifted]:
+        """Every question with its vote, and what becomes of each of its samples."""
+        return sift(self.questions.asked(store), self.task, self.job.filters)
