@@ -1,10 +1,12 @@
 """Data: sources, splits, and the views of an example that a student sees."""
 
 from limbeck.data.archive import ArchiveSource
+from limbeck.data.exchange import Form, export_rows, read_conversations
 from limbeck.data.fetch import fetch
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
 from limbeck.data.load import Splits, digest, load, read, task_of
+from limbeck.data.push import push
 from limbeck.data.settings import DataSettings
 from limbeck.data.summary import show, summarise
 from limbeck.data.table import FilesSource, read_rows
@@ -15,15 +17,19 @@ __all__ = [
     "ArchiveSource",
     "DataSettings",
     "FilesSource",
+    "Form",
     "GeneratedSource",
     "HubSource",
     "Splits",
     "View",
     "digest",
+    "export_rows",
     "fetch",
     "load",
     "prefix",
+    "push",
     "read",
+    "read_conversations",
     "read_rows",
     "show",
     "source",
