@@ -3,7 +3,6 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -16,8 +15,8 @@ from limbeck.errors import LimbeckError
 
 teach_app = typer.Typer(
     help="Get rationales from a large model: any OpenAI-compatible endpoint, or a local Hugging Face model.\n\n"
-    "A job file says what to ask whom; `rows: questions.jsonl` and `teacher: MODEL` are enough. Every reply is kept in the "
-    "job's store the moment it arrives: start the job again, and only what is missing is asked for.",
+    "A job file says what to ask whom; `rows: questions.jsonl` and `teacher: MODEL` are enough. Every reply is kept in "
+    "the job's store the moment it arrives: start the job again, and only what is missing is asked for.",
     no_args_is_help=True,
 )
 
@@ -34,13 +33,17 @@ class Form(StrEnum):
     INSTRUCTION = "instruction"
 
 
+def _needed(error: ModuleNotFoundError) -> LimbeckError:
+    return LimbeckError(f"{error.name} is missing: pip install 'limbeck[teacher]'")
+
+
 def _load(job: Path, changes: list[str] | None) -> Any:
     """The job in a file, once the extra is found to be installed."""
     try:
-        from limbeck.data import teaching
+        from limbeck.data.job import Job
     except ModuleNotFoundError as error:
-        raise LimbeckError(f"{error.name} is missing: pip install 'limbeck[teacher]'") from None
-    return teaching.Job.load(job, changes or [])
+        raise _needed(error) from None
+    return Job.load(job, changes or [])
 
 
 @teach_app.command("run")
@@ -54,14 +57,15 @@ def run(
 
     Exit code 0: all is answered; 1: something is missing yet (it says why); 2: a mistake; 130: interrupted.
     """
-    teach = _teach()
-    settings = teach.Job.load(job, changes or [])
+    settings = _load(job, changes)
+    from limbeck.data.teaching import plan, teach
+
     if dry_run:
-        planned = teach.plan(settings)
+        planned = plan(settings)
         print_json(planned) if as_json else _print_plan(planned)
         return
     with _progress() as watch:
-        done = teach.teach(settings, watch)
+        done = teach(settings, watch)
     print_json(done) if as_json else _print_done(done, settings.store)
     if done["stopped"] == "interrupted":
         raise typer.Exit(INTERRUPTED)
@@ -80,11 +84,12 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show what the teacher has said so far: outcomes, its accuracy against the labels, the cost."""
-    teach = _teach()
-    settings = teach.Job.load(job, changes or [])
-    shown = teach.show(settings)
+    settings = _load(job, changes)
+    from limbeck.data import taught
+
+    shown = taught.show(settings)
     if replies is not None:
-        shown["replies"] = teach.replies(settings, replies, count)
+        shown["replies"] = taught.replies(settings, replies, count)
     print_json(shown) if as_json else _print_shown(shown)
 
 
@@ -102,14 +107,15 @@ def export(
     yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
 ) -> None:
     """Write the rationales that passed the filters, with their questions and labels, to a file (and to the Hub)."""
-    teach = _teach()
-    settings = teach.Job.load(job, changes or [])
-    done = teach.export(settings, output, form.value, every)
-    print(f"{output}: {done['rows']} rows, {done['rationales']} with a rationale")
+    settings = _load(job, changes)
+    from limbeck.data import transfer
+
+    done = transfer.export(settings, output, form.value, every)
+    print(f"{output}: {done['rows']} rows with {done['kept']['rationales']} rationales")
     if hub is not None:
         if not yes:
             typer.confirm(f"Upload {output} to the Hub as {hub} ({'public' if public else 'private'})?", abort=True)
-        print(teach.upload(output, hub, private=not public))
+        print(transfer.upload(output, hub, private=not public))
 
 
 @teach_app.command("import")
@@ -123,7 +129,9 @@ def import_(
     task: Annotated[str, typer.Option(help="Whose answers these are.")] = "custom",
 ) -> None:
     """Make training rows of data from elsewhere: chat formats of other tools, or the authors' released archive."""
-    for path, rows in _teach().import_rows(source, output, task).items():
+    from limbeck.data.transfer import import_rows
+
+    for path, rows in import_rows(source, output, task).items():
         print(f"{path}: {', '.join(f'{name} {count}' for name, count in rows.items())}")
 
 
@@ -138,7 +146,11 @@ def prompt(task: Annotated[str, typer.Argument(help="A task's name.")]) -> None:
 @teach_app.command("schema")
 def schema() -> None:
     """Print the JSON schema of a job, for editors and other machines."""
-    print_json(_teach().Job.model_json_schema())
+    try:
+        from limbeck.data.job import Job
+    except ModuleNotFoundError as error:
+        raise _needed(error) from None
+    print_json(Job.model_json_schema())
 
 
 class _progress:  # noqa: N801 - used as a function

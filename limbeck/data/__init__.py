@@ -1,10 +1,12 @@
 """Data: sources, splits, and the views of an example that a student sees."""
 
 from limbeck.data.archive import ArchiveSource
+from limbeck.data.exchange import Form, export_rows, read_conversations
 from limbeck.data.fetch import fetch
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
 from limbeck.data.load import Splits, digest, load, read
+from limbeck.data.push import push
 from limbeck.data.settings import DataSettings
 from limbeck.data.summary import show, summarise
 from limbeck.data.table import Column, FilesSource, read_rows
@@ -17,16 +19,20 @@ __all__ = [
     "Column",
     "DataSettings",
     "FilesSource",
+    "Form",
     "GeneratedSource",
     "HubSource",
     "Splits",
     "TaskSettings",
     "View",
     "digest",
+    "export_rows",
     "fetch",
     "load",
     "prefix",
+    "push",
     "read",
+    "read_conversations",
     "read_rows",
     "show",
     "source",

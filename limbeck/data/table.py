@@ -13,7 +13,7 @@ from pydantic import Field
 
 from limbeck.data.rows import check_label
 from limbeck.errors import LimbeckError
-from limbeck.files import read_jsonl, read_text
+from limbeck.files import read_json, read_jsonl, read_text
 from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import TASKS, Row, Task
@@ -48,7 +48,7 @@ class FilesSource(Settings):
 def read_rows(
     path: Path, columns: Columns | None = None, labelled: bool = True, task: Task | None = None
 ) -> list[Example]:
-    """The examples in a JSONL (or `.json` with a JSON object a line), CSV or Parquet file.
+    """The examples in a JSONL, JSON (a list of objects, or one a line), CSV or Parquet file.
 
     A row has an `input` (a text, or a list of texts: its segments), a `label`, and where known a `rationale`, an `id`,
     a `teacher_label`, and `choices` (a list of texts; in CSV written as a JSON list). `columns` maps these names to the
@@ -57,23 +57,32 @@ def read_rows(
     If not `labelled`, rows may lack the label: theirs is then "", which no labelled row can have.
 
     Raises:
-        LimbeckError: names file, line (in Parquet the row, from 1) and field.
+        LimbeckError: names file, line (in Parquet the row, in a JSON list the item, from 1) and field.
     """
     task = task or TASKS["custom"]
     columns = columns or {}
-    examples: list[Example] = []
-    seen: dict[str, str] = {}
-    rows = list(_rows(path))
-    if not rows:
-        raise LimbeckError(f"{path}: no rows")
+    rows = table_rows(path)
     check_columns(columns, (row for _, row in rows), str(path))
-    for index, (where, row) in enumerate(rows):
-        example = table_example(row, task, columns, f"{path.stem}-{index}", where, labelled)
+    return distinct(
+        (where, table_example(row, task, columns, f"{path.stem}-{index}", where, labelled))
+        for index, (where, row) in enumerate(rows)
+    )
+
+
+def distinct(examples: Iterable[tuple[str, Example]]) -> list[Example]:
+    """The examples, each of which comes after the words that say where it stands.
+
+    Raises:
+        LimbeckError: an id stands twice; names both places.
+    """
+    seen: dict[str, str] = {}
+    kept = []
+    for where, example in examples:
         if example.id in seen:
             raise LimbeckError(f"{where}: field 'id': {example.id!r:.60} stands already at {seen[example.id]}")
         seen[example.id] = where
-        examples.append(example)
-    return examples
+        kept.append(example)
+    return kept
 
 
 def check_columns(columns: Columns, rows: Iterable[Row], where: str) -> None:
@@ -148,9 +157,22 @@ def _blank(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
+def table_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Each row of a JSONL, JSON, CSV or Parquet file, after the words that say where it stands.
+
+    Raises:
+        LimbeckError: the file cannot be read (names the line), or has no rows.
+    """
+    rows = list(_rows(path))
+    if not rows:
+        raise LimbeckError(f"{path}: no rows")
+    return rows
+
+
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each row of the file, after the words that say where it stands."""
     match path.suffix.lower():
+        case ".json" if read_text(path).lstrip().startswith("["):
+            return _json_rows(path)
         case ".jsonl" | ".json":
             return ((f"{path}:{line}", row) for line, row in read_jsonl(path))
         case ".csv":
@@ -159,6 +181,13 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             return _parquet_rows(path)
         case other:
             raise LimbeckError(f"{path}: the suffix {other!r} is none of .jsonl, .json, .csv, .parquet")
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, row in enumerate(read_json(path), start=1):
+        if not isinstance(row, dict):
+            raise LimbeckError(f"{path}: item {number}: a JSON object was expected, not {type(row).__name__}")
+        yield f"{path}: item {number}", row
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

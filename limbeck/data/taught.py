@@ -6,6 +6,7 @@ from typing import Any
 from scipy.stats import binomtest
 
 from limbeck.data.job import Job, OpenJob
+from limbeck.errors import unknown
 from limbeck.schema import Example
 from limbeck.teacher.sifting import Outcome, Sifted, count_votes, counts
 from limbeck.teacher.store import Store
@@ -81,3 +82,23 @@ def _interval(right: int, n: int) -> list[float] | None:
         return None
     interval = binomtest(right, n).proportion_ci(method="wilson")
     return [float(interval.low), float(interval.high)]
+
+
+def replies(job: Job, outcome: str, count: int) -> list[dict[str, Any]]:
+    """The first `count` raw replies of an outcome: `id`, `label`, what was `read` as the answer, `text`.
+
+    Raises:
+        LimbeckError: no such outcome (offers the nearest); or as `show`.
+    """
+    if outcome not in list(Outcome):
+        raise unknown("outcome", outcome, list(Outcome))
+    opened = OpenJob(job)
+    with Store.open(job.store, create=False) as store:
+        asked, sifted = opened.questions.asked(store), opened.sifted(store)
+    found = [
+        {"id": one.example.id, "label": one.example.label, "read": judged.label, "text": sample.text}
+        for one, each in zip(asked, sifted, strict=True)
+        for sample, judged in zip(one.samples, each.samples, strict=True)
+        if judged.outcome == outcome and sample.text is not None
+    ]
+    return found[:count]

@@ -1,0 +1,85 @@
+"""A job's rationales into files and onto the Hub, and rows from elsewhere into files."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.exchange import Form, export_rows, read_conversations
+from limbeck.data.job import Job, OpenJob
+from limbeck.data.load import read
+from limbeck.data.push import push
+from limbeck.data.settings import DataSettings
+from limbeck.data.taught import show, taught
+from limbeck.errors import LimbeckError
+from limbeck.files import read_json, read_jsonl, write_json, write_jsonl
+from limbeck.schema import Example
+from limbeck.tasks import get
+from limbeck.tasks.settings import task_of
+
+
+def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
+    """Write `taught` to the file `output` as JSON lines, and what they came from to NAME.provenance.json beside it.
+
+    Returns:
+        The provenance: the job, what `show` says, `rows` written and, of other forms than limbeck's, `left_out`.
+
+    Raises:
+        LimbeckError: as `show`; nothing was kept that could be written; the output is the file of the questions.
+    """
+    if output.resolve() == job.rows.resolve():
+        raise LimbeckError(f"{output}: the output would overwrite the questions; give another --output")
+    rows, left_out = export_rows(taught(job, every), task_of(job), form)
+    if not rows:
+        raise LimbeckError(f"{job.store}: nothing to export; `limbeck teach show` says what became of the replies")
+    provenance = {
+        "form": form,
+        "rows": len(rows),
+        "left_out": left_out,
+        **show(job),
+        "job": job.model_dump(mode="json", exclude_none=True),
+        "prompt": OpenJob(job).questions.prompt,
+        "limbeck": version("limbeck"),
+    }
+    write_jsonl(output, rows)
+    write_json(output.with_name(f"{output.stem}.provenance.json"), provenance)
+    return provenance
+
+
+def upload(output: Path, name: str, private: bool) -> str:
+    """Upload what `export` wrote as a data set of the Hub; returns its URL. Raises LimbeckError as `push`."""
+    provenance = read_json(output.with_name(f"{output.stem}.provenance.json"))
+    teacher, rows, kept = provenance["teacher"], provenance["rows"], provenance["kept"]
+    card = (
+        f"# {name}\n\n{rows} rows, with {kept['rationales']} rationales that {teacher} wrote, asked and filtered by "
+        f"limbeck {provenance['limbeck']}. Where the rows' labels come from, "
+        "who wrote their questions, and under what licence, is the owner's to say.\n"
+    )
+    return push((row for _, row in read_jsonl(output)), name, card, private)
+
+
+def import_rows(source: Path, output: Path, task: str) -> dict[Path, dict[str, int]]:
+    """Training rows of conversations (a file, written to the file `output`) or of the released archive (a folder).
+
+    The archive's splits become files in the folder `output`. Returns what was written, and counts of it.
+
+    Raises:
+        LimbeckError: a bad row, or no archive of this task there.
+    """
+    if not source.is_dir():
+        examples, counted = read_conversations(source, get(task))
+        return {_write(output, examples, task): counted}
+    settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "teach import")
+    return {
+        _write(output / f"{task}_{split}.jsonl", examples, task): {
+            "rows": len(examples),
+            "unparsed_rationales": sum(example.rationale is None for example in examples),
+            "unparsed_labels": sum(example.teacher_label is None for example in examples),
+        }
+        for split, examples in read(settings).items()
+    }
+
+
+def _write(path: Path, examples: Sequence[Example], task: str) -> Path:
+    write_jsonl(path, export_rows(examples, get(task), "limbeck")[0])
+    return path
