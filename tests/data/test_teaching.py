@@ -1,0 +1,273 @@
+"""A whole job against bad servers: nothing lost, nothing paid twice, however it ends and whoever else is at it."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from limbeck.data.job import Job
+from limbeck.data.taught import show, taught
+from limbeck.data.teaching import plan, teach
+from limbeck.errors import LimbeckError
+from tests.servers import ENDLESS, HANGING, HUGE, PASSING, Asked, Server, completion, error, mixed, redirect
+
+KEY = "sk-very-secret-0123456789"
+ROWS = 1000
+EXPECTED = ROWS / 0.7  # requests, where 3 of 10 fail
+SPREAD = (ROWS * 0.3) ** 0.5 / 0.7  # its standard deviation: of the failures before the thousandth success
+
+
+def said(asked: Asked) -> str:
+    number = asked.question.rpartition(" ")[2]
+    return f"The number that was asked for is {number}. The answer is {number}."
+
+
+def write_job(folder: Path, url: str, rows: int = ROWS, **more: Any) -> Path:
+    questions = [{"input": f"Say the number {i}", "label": str(i)} for i in range(rows)]
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
+    job = {
+        "rows": str(folder / "questions.jsonl"),
+        "teacher": {"name": "m", "base_url": url},
+        "limits": {"concurrency": 32, "request_seconds": 5, "attempts": 30} | more.pop("limits", {}),
+        "store": str(folder / "teach.sqlite"),
+    }
+    (folder / "teach.yaml").write_text(yaml.safe_dump(job | more))
+    return folder / "teach.yaml"
+
+
+def stored(folder: Path) -> Counter[str]:
+    """How many replies the store has, by what they say."""
+    with sqlite3.connect(folder / "teach.sqlite") as connection:
+        return Counter(text for (text,) in connection.execute("SELECT text FROM replies"))
+
+
+def paid(server: Server) -> Counter[str]:
+    """How often each question was answered in full."""
+    return Counter(asked.question for asked in server.asked if asked.answer and asked.answer.paid and asked.sent)
+
+
+def all_of_them(rows: int = ROWS) -> Counter[str]:
+    return Counter(f"The number that was asked for is {i}. The answer is {i}." for i in range(rows))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr("limbeck.teacher.asking.backoff", lambda failures, retry_after: retry_after or 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(quick, tmp_path):
+    fatal = [error(401, f"Incorrect API key {KEY}"), error(404, "no such model"), redirect("http://127.0.0.2:9/v1")]
+    ways = [*PASSING.values(), *HANGING.values(), error(400, "a bad request"), HUGE, ENDLESS, *fatal]
+    lines: list[str] = []
+    with Server(mixed(0.3, seed=3, failures=ways, text=said)) as server:
+        job = Job.load(write_job(tmp_path, server.url, limits={"request_seconds": 0.5}))
+        for _ in range(200):  # what a user does: start it again after an error that stops all
+            try:
+                if not teach(job)["missing"]:
+                    break
+            except LimbeckError as raised:
+                lines.append(str(raised))
+        asked, given = list(server.asked), paid(server)
+    assert stored(tmp_path) == all_of_them()
+    assert given == Counter(f"Say the number {i}" for i in range(ROWS))  # each paid once, and each paid one is there
+    assert len(asked) <= EXPECTED + 5 * SPREAD
+    assert len(asked) == ROWS + sum(not one.answer.paid for one in asked)
+    ways_met = {id(one.answer) for one in asked if not one.answer.paid}
+    assert len(ways_met) >= len(ways) - 3
+    assert {"key", "model", "redirects"} <= {word for line in lines for word in line.split()}
+    assert all("\n" not in line and KEY not in line for line in lines)
+    assert len(taught(job)) == ROWS == show(job)["kept"]["rationales"]
+
+
+class Started:
+    """`limbeck teach run` in a process of its own."""
+
+    def __init__(self, job: Path) -> None:
+        command = [sys.executable, "-m", "limbeck.cli", "teach", "run", str(job), "--json"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def kill_when(self, reached: Callable[[], bool]) -> None:
+        while not reached() and self.process.poll() is None:
+            time.sleep(0.005)
+        os.kill(self.process.pid, signal.SIGKILL)
+        assert self.process.wait() == -signal.SIGKILL
+
+    def end(self) -> tuple[int, dict[str, Any]]:
+        out, err = self.process.communicate(timeout=180)
+        assert self.process.returncode in (0, 1), err
+        return self.process.returncode, json.loads(out)
+
+
+def test_killed_five_times_it_loses_no_more_than_what_was_in_flight(tmp_path):
+    with Server(mixed(0.3, seed=4, text=said, latency=0.01)) as server:
+        job = write_job(tmp_path, server.url)
+        for kill in range(1, 6):
+            seen = server.count
+            Started(job).kill_when(lambda kill=kill, seen=seen: server.count >= max(240 * kill, seen + 40))
+            assert 0 < stored(tmp_path).total() < ROWS
+        code, done = Started(job).end()
+        assert (code, done["missing"]) == (0, 0)
+        given, count = paid(server), server.count
+    assert stored(tmp_path) == all_of_them()
+    lost = given.total() - ROWS
+    assert 0 <= lost <= 5 * 32
+    assert count <= EXPECTED + 5 * SPREAD + 5 * 32 / 0.7
+
+
+def test_two_processes_share_a_store_and_pay_for_nothing_twice(tmp_path):
+    with Server(mixed(0.3, seed=5, text=said, latency=0.02)) as server:
+        job = write_job(tmp_path, server.url)
+        both = [Started(job), Started(job)]
+        ends = [one.end() for one in both]
+        given, count = paid(server), server.count
+    assert [code for code, _ in ends] == [0, 0]
+    assert sum(done["stored"] for _, done in ends) == ROWS
+    assert min(done["stored"] for _, done in ends) > 0
+    assert stored(tmp_path) == all_of_them()
+    assert given == Counter(f"Say the number {i}" for i in range(ROWS))
+    assert count <= EXPECTED + 5 * SPREAD
+
+
+def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
+    with Server(lambda number, asked: completion(said(asked), usage=(50, 20))) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=40, prices={"input": 2, "output": 10}))
+        planned = plan(job)
+        assert (planned["questions"], planned["missing"], planned["answers"]) == (40, 40, 0)
+        assert planned["expected_cost"] is None
+        assert server.count == 0
+        assert not Path(job.store).exists()
+        done = teach(job)
+        assert done["cost"] == pytest.approx(40 * (50 * 2 + 20 * 10) / 1e6)
+        assert done["cost"] < planned["cost"]
+        longer = job.model_copy(update={"sampling": job.sampling.model_copy(update={"max_tokens": 2000})})
+        again = plan(longer)  # how long an answer may get makes no other answer
+        assert (again["missing"], again["answers"], again["expected_cost"]) == (0, 40, 0)
+        assert again["spent"] == {"tokens": {"prompt": 2000, "completion": 800}, "cost": done["cost"]}
+
+
+def test_a_budget_in_money_holds_over_all_starts(quick, tmp_path):
+    with Server(lambda number, asked: completion(said(asked), usage=(50, 20))) as server:
+        path = write_job(tmp_path, server.url, rows=200, prices={"input": 2, "output": 10}, budget={"money": 0.02})
+        job = Job.load(path, ["sampling.max_tokens=100"])
+        done = teach(job)
+        assert (done["stopped"], done["missing"]) == ("budget", 200 - done["stored"])
+        assert 0.017 < done["cost"] <= 0.02
+        assert teach(job)["requests"] == 0
+        more = teach(Job.load(path, ["sampling.max_tokens=100", "budget.money=1"]))
+        assert (more["stored"], more["missing"], more["stopped"]) == (200 - done["stored"], 0, None)
+        assert server.count == 200
+
+
+def test_a_budget_needs_a_price(tmp_path):
+    job = Job.load(write_job(tmp_path, "http://127.0.0.1:9/v1", rows=2, budget={"money": 1}))
+    with pytest.raises(LimbeckError, match=r"budget\.money.*'m'.*prices"):
+        teach(job)
+    assert not (tmp_path / "teach.sqlite").exists()
+
+
+def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(quick, tmp_path):
+    def behave(number: int, asked: Asked):
+        question = asked.question.partition("\n")[0]
+        wanted = int(question.rpartition(" ")[2])
+        hinted = asked.question != question
+        right = wanted % 3 != 0 or (hinted and wanted % 2 == 0)
+        return completion(f"We say what is wanted, {wanted}. The answer is {wanted if right else 'no'}.")
+
+    with Server(behave) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=30, rationalise=True))
+        done = teach(job)
+        assert (done["requests"], done["stored"], done["missing"]) == (40, 40, 0)  # ten are multiples of three
+        assert teach(job)["requests"] == 0
+        shown = show(job)
+        assert shown["votes"]["right"] == 20  # a hint has no vote
+        assert shown["kept"] == {"rationales": 25, "questions": 25}
+        rows = {row.label: row for row in taught(job)}
+        assert rows["6"].rationale == "We say what is wanted, 6."
+        assert (rows["6"].teacher_label, rows["3"].teacher_label) == ("no", "no")
+        assert rows["3"].rationale is None
+
+
+def test_several_samples_are_voted_on_and_all_can_be_taken_out(quick, tmp_path):
+    def behave(number: int, asked: Asked):
+        return completion(f"Reason number {number}, of many. The answer is {'yes' if number % 3 else 'no'}.")
+
+    with Server(behave) as server:
+        job = Job.load(
+            write_job(tmp_path, server.url, rows=4, sampling={"samples": 6}, filters={"gold": False}),
+            ["limits.concurrency=1"],
+        )
+        assert teach(job)["stored"] == 24
+        assert all(asked.body["temperature"] == 0.7 for asked in server.asked)
+        assert len(taught(job)) == 4
+        every = taught(job, every=True)
+        assert len(every) == 16  # two of three say yes
+        assert {example.teacher_label for example in every} == {"yes"}
+        assert [example.id for example in every[:4]] == [f"questions-0{more}" for more in ("", "#2", "#3", "#4")]
+        assert len({example.rationale for example in every}) == 16
+
+
+def test_rows_without_labels_get_the_teachers(quick, tmp_path):
+    with Server(lambda number, asked: completion("We think a while. The answer is blue.")) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=3))
+        (tmp_path / "questions.jsonl").write_text('{"input": "a colour"}\n{"input": "one more", "label": "red"}\n')
+        teach(job)
+        first, second = taught(job)
+        assert (first.label, first.teacher_label, first.rationale) == ("blue", "blue", "We think a while.")
+        assert (second.label, second.teacher_label, second.rationale) == ("red", "blue", None)
+
+
+def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
+    """A server that echoes all it gets, at every log level: the key is in no file, no log and no error."""
+    caplog.set_level(0)
+
+    def behave(number: int, asked: Asked):
+        echo = json.dumps(asked.headers)
+        match number % 4:
+            case 0:
+                return error(500, echo)
+            case 1:
+                return error(400, echo, headers={"X-Echo": KEY})
+            case 2:
+                return completion(f"Your header is {asked.headers['authorization']}. The answer is 1.")
+        return completion(f"{echo} The answer is 1.", finish_reason="length")
+
+    with Server(behave) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=12))
+        assert teach(job)["stored"] > 0
+        assert any(asked.headers["authorization"] == f"Bearer {KEY}" for asked in server.asked)
+        shown = json.dumps([show(job), plan(job)])
+    with Server(lambda number, asked: error(401, f"Bearer {KEY} is wrong")) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=2), [f"store={tmp_path}/other.sqlite"])
+        with pytest.raises(LimbeckError) as raised:
+            teach(job)
+    out, err = capfd.readouterr()
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert {"teach.sqlite", "other.sqlite"} <= written.keys()
+    for where, text in {**written, "error": str(raised.value), "shown": shown, "out": out, "err": err}.items():
+        assert KEY not in str(text), where
+        assert "Bearer sk" not in str(text), where
+    assert KEY not in caplog.text
+    assert all(KEY not in str(vars(record)) for record in caplog.records)
+
+
+def test_a_key_in_the_job_is_refused(tmp_path):
+    job = Job.load(write_job(tmp_path, "http://127.0.0.1:9/v1", rows=2), [f"sampling.extra={{user: {KEY}}}"])
+    with pytest.raises(LimbeckError, match="OPENAI_API_KEY") as raised:
+        teach(job)
+    assert KEY not in str(raised.value)
+    assert KEY.encode() not in (tmp_path / "teach.sqlite").read_bytes()
