@@ -51,7 +51,7 @@ class FilterSettings(Settings):
     max_words: int | None = Field(None, ge=1)
     language: str | None = Field(None, description="of the rationales, like en, de or zh; needs limbeck[teacher]")
     leaks: bool = Field(True, description="drop what holds an answer, a template's token or talk of the hint")
-    duplicates: bool = Field(True, description="drop what says the same as one kept before")
+    duplicates: bool = Field(True, description="drop what repeats a rationale kept for the same question")
 
     @field_validator("language")
     @classmethod

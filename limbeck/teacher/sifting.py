@@ -85,8 +85,8 @@ class VoteCounts:
 def sift(asked: Sequence[Asked], task: Task, filters: FilterSettings) -> list[Sifted]:
     """Every question with its vote and the outcome of each sample, in the order given.
 
-    That order decides which of several equal rationales is kept: the first. Hinted samples have no say in votes, and
-    are held to the gold label, which they were told, even with `gold` off.
+    That order decides which of several equal rationales of one question is kept: the first. Hinted samples have no say
+    in votes, and are held to the gold label, which they were told, even with `gold` off.
 
     Raises:
         LimbeckError: a language is asked for, and py3langid is not installed.
@@ -117,7 +117,7 @@ def count_votes(sifted: Sequence[Sifted], task: Task) -> VoteCounts:
 class _Sieve:
     task: Task
     filters: FilterSettings
-    kept: set[str]  # the rationales so far, normalised
+    kept: set[tuple[tuple[str, ...], str]]  # the rationales so far, normalised, each with its question
 
     def question(self, asked: Asked) -> Sifted:
         example = asked.example
@@ -142,7 +142,7 @@ class _Sieve:
             said.rationale, sample.hinted, example
         )
         if unfit is None:
-            self.kept.add(normalise(said.rationale))
+            self.kept.add((example.segments, normalise(said.rationale)))
         return unfit or Outcome.KEPT
 
     def by_answer(self, label: str, hinted: bool, example: Example, vote: Vote | None) -> Outcome | None:
@@ -164,5 +164,5 @@ class _Sieve:
             return Outcome.LANGUAGE
         if filters.leaks and leaks(rationale, self.task, example, hinted):
             return Outcome.LEAK
-        seen = filters.duplicates and normalise(rationale) in self.kept
+        seen = filters.duplicates and (example.segments, normalise(rationale)) in self.kept
         return Outcome.DUPLICATE if seen else None

@@ -1,0 +1,96 @@
+"""The pages of the documentation, followed to the letter."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from limbeck.files import read_jsonl
+from tests import builders
+from tests.servers import Asked, Server, completion
+
+PAGE = Path(__file__).parents[1] / "docs" / "teacher.md"
+WORDS = {
+    "billing": ["charged twice", "no invoice", "a wrong sum", "an unknown fee"],
+    "delivery": ["a lost parcel", "a late parcel", "a wrong address", "no courier"],
+    "returns": ["shoes too small", "a broken lamp", "a wrong colour", "a torn shirt"],
+}
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def written(folder: Path) -> None:
+    """Every block that begins with a file's name, as that file."""
+    for text in [*blocks("yaml"), *blocks("jsonl")]:
+        name, _, content = text.partition("\n")
+        (folder / name.removeprefix("# ")).write_text(content)
+
+
+def answer(asked: Asked):
+    """What a teacher says that knows the words."""
+    for label, words in WORDS.items():
+        for word in words:
+            if word in asked.question:
+                return completion(
+                    f"The customer speaks of {word}, which is a matter of {label}.\n\nThe answer is {label}."
+                )
+    return completion("The customer wants something.\n\nThe answer is delivery.")
+
+
+def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monkeypatch):
+    written(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"questions.jsonl", "teach.yaml", "recipe.yaml"}
+    more = [
+        {"input": f"I complain about {word}, order {number}.", "label": label}
+        for number in range(5)
+        for label, words in WORDS.items()
+        for word in words
+    ]
+    with (tmp_path / "questions.jsonl").open("a") as stream:
+        stream.writelines(json.dumps(row) + "\n" for row in more)
+    builders.t5(tmp_path / "google" / "flan-t5-small")  # what the Hub would give, but tiny
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    commands = [line.partition("#")[0].strip() for line in blocks("sh")[0].splitlines()]
+    assert len(commands) == 4
+    outputs = []
+    with Server(lambda number, asked: answer(asked)) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        for command in commands:
+            program, *words = shlex.split(command)
+            assert program == "limbeck"
+            done = subprocess.run(
+                [sys.executable, "-m", "limbeck.cli", *words], cwd=tmp_path, capture_output=True, text=True, timeout=300
+            )
+            assert done.returncode == 0, done.stderr
+            outputs.append(done.stdout)
+        assert server.count == 63
+    assert "63 replies stored" in outputs[0]
+    # of the page's three questions it takes one for another: it does not know the words
+    assert "accuracy: 0.9841" in outputs[1]
+    rows = [row for _, row in read_jsonl(tmp_path / "taught.jsonl")]
+    assert len(rows) == 63
+    assert rows[3]["rationale"] == "The customer speaks of charged twice, which is a matter of billing."
+    assert sum("rationale" in row for row in rows) == 62
+    results = json.loads((tmp_path / "runs" / "mine" / "results.json").read_text())
+    assert results["test"]["n"] == 6
+    assert (tmp_path / "runs" / "mine" / "model" / "config.json").is_file()
+
+
+@pytest.mark.parametrize("text", blocks("sh"))
+def test_every_command_of_the_page_is_one(text):
+    for line in text.splitlines():
+        program, *words = shlex.split(line, comments=True)
+        assert program == "limbeck"
+        verbs = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
+        done = subprocess.run(
+            [sys.executable, "-m", "limbeck.cli", *verbs, "--help"], capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        options = [word for word in words if word.startswith("--")]
+        assert all(option in done.stdout for option in options)
