@@ -193,8 +193,8 @@ def conversation(question: str, reply: str | None, **more: Any) -> dict[str, Any
 def test_labels_ids_choices_and_counts(tmp_path: Path) -> None:
     rows = [
         conversation("a?", "Why. The answer is yes.", id="a", label="no", choices=["yes", "no"]),
-        conversation("b?", "Why. The answer is 7.", answer=8),
-        conversation("c?", "I do not know.", label="c"),
+        conversation("b?", "Why. The answer is 7.", answer=8, label=None),
+        conversation("c?", "I do not know.", label="c", answer="d"),
         conversation("d?", "I do not know."),
         conversation("e?", None, label=None),
         conversation("f?", "Why. The answer is yes.", label="", answer="no"),

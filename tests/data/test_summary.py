@@ -79,6 +79,9 @@ def test_the_page_says_which_splits_a_run_carves(tmp_path: Path) -> None:
     assert "valid: no file of its own; a run holds out 0.1 of the training rows" in page
     whole = {**source, "test": source["train"], "valid": source["train"]}
     assert "no file of its own" not in show(DataSettings.parse({"task": "custom", "source": whole}, "x"), 0)
+    write_rows(tmp_path / "svamp" / "svamp_train.json", [{"input": "q", "label": "( 1.0 + 1.0 )"}])
+    write_shards(tmp_path / "svamp" / "llm", "train", ["So. The answer is (2)."], size=1)
+    assert "test:" not in show(settings(tmp_path), 0)  # of an archive without its test split a run makes nothing
 
 
 def test_the_page_holds_the_counts_and_the_examples(tmp_path: Path) -> None:
