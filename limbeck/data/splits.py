@@ -15,21 +15,24 @@ def carve(
 ) -> tuple[list[Example], list[Example]]:
     """The examples as (train, part), both in their order; the part is a random `share` of the rows, at least one.
 
-    Rows whose inputs are equal, normalised, are one question: all of them fall on the same side, so that nothing is
-    learnt by heart; so the part may be larger than its share, by the rows of the last question drawn.
+    Rows whose inputs are equal, normalised, are one question (with several rationales, say). None of them is trained on
+    where the part has it, so that nothing is learnt by heart; and the part has the first alone, so that what is
+    measured on it counts questions.
     """
     questions: dict[str, list[int]] = {}
     for index, example in enumerate(examples):
         questions.setdefault(normalise(example.input), []).append(index)
     rows = list(questions.values())
     wanted = max(1, round(share * len(examples)))
-    chosen: set[int] = set()
+    taken: set[int] = set()
+    part_rows: list[int] = []
     for place in _order(len(rows), f"{part} {seed}"):
-        if len(chosen) >= wanted:
+        if len(taken) >= wanted:
             break
-        chosen.update(rows[place])
-    train = [example for index, example in enumerate(examples) if index not in chosen]
-    return train, [examples[index] for index in sorted(chosen)]
+        taken.update(rows[place])
+        part_rows.append(rows[place][0])
+    train = [example for index, example in enumerate(examples) if index not in taken]
+    return train, [examples[index] for index in sorted(part_rows)]
 
 
 def subset(examples: Sequence[Example], fraction: float, seed: int) -> list[Example]:
