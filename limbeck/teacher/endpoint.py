@@ -182,10 +182,10 @@ def _body(settings: TeacherSettings, sampling: SamplingSettings) -> dict[str, ob
 
 
 def _key(variable: str) -> str | None:
-    """The key, if there is one."""
+    """The key, if there is one. Quotes come from files of variables that a shell would have taken them out of."""
     key = os.environ.get(variable, "").strip()
-    if not re.fullmatch("[!-~]*", key):
-        raise LimbeckError(f"${variable}: a key is made of ASCII letters, digits and signs, without blanks")
+    if not re.fullmatch(r"""((?!["'\\])[!-~])*""", key):
+        raise LimbeckError(f"${variable}: a key is ASCII without blanks, quotes and backslashes")
     return key or None
 
 
