@@ -21,7 +21,8 @@ class Redact:
     def __init__(self, key: str | None) -> None:
         """`key`: printable ASCII, without quotes and backslashes."""
         # Up to 8 backslashes: three levels of JSON. Without a bound a body of backslashes would take hours.
-        one = [rf"(?:{re.escape(c)}|\\\\{{0,7}}(?:{re.escape(c)}|u00(?i:{ord(c):02x})))" for c in key or ""]
+        slash = {"/": "/|"}  # the only one of these characters that JSON writes with a backslash of its own
+        one = [rf"(?:{re.escape(c)}|\\\\{{0,7}}(?:{slash.get(c, '')}u00(?i:{ord(c):02x})))" for c in key or ""]
         self._pattern = re.compile("".join(one)) if len(one) >= SHORTEST_KEY else None
 
     def __call__(self, text: str) -> str:

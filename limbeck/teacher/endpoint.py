@@ -126,7 +126,7 @@ class EndpointEngine:
         message, code = read_error(text, self._redact)
         said = f": {message}" if message else ""
         if 300 <= status < 400:
-            to = self._redact(_target(self._url, headers.get("location", "")))
+            to = self._redact(_base(self._url, headers.get("location", "")))
             raise LimbeckError(f"{self._url} redirects to {to}; give that as base_url if you trust it")
         if status in (401, 403):
             state = "is set" if self._keyed else "is not set"
@@ -221,13 +221,14 @@ def _loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _target(url: httpx2.URL, location: str) -> str:
-    """Where a redirect leads, without password and query."""
+def _base(url: httpx2.URL, location: str) -> str:
+    """The base_url that a redirect leads to, without password and query."""
     try:
         target = url.join(location)
     except (ValueError, httpx2.InvalidURL):
         return "an address that cannot be read"
-    return f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}{target.path}"
+    path = target.path.rstrip("/").removesuffix("/chat/completions")
+    return f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}{path}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -11,7 +11,8 @@ from limbeck.teacher.completion import Redact, line, read_completion, read_error
 from limbeck.teacher.engine import Failure, Reply
 
 SIGNS = st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="\"'\\")
-KEYS = st.text(SIGNS, min_size=6, max_size=60)
+# no key of random signs repeats itself; one that did could also be seen half within the escape before it
+KEYS = st.text(SIGNS, min_size=6, max_size=60).filter(lambda key: all(key[n:] != key[:-n] for n in range(1, 6)))
 FIELDS = ["choices", "message", "content", "text", "finish_reason", "usage", "prompt_tokens", "error", "code", "type"]
 NOTHING = Redact(None)
 
@@ -46,7 +47,7 @@ def test_no_key_is_left_in_json_within_json(key: str, before: str, after: str, l
     redacted = Redact(key)(written)
     for _ in range(levels):
         redacted = json.loads(redacted)[0]
-    assert key not in redacted or key in before + after or key in "[key]"
+    assert key not in redacted
 
 
 @given(key=KEYS, text=st.text())
