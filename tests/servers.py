@@ -9,8 +9,8 @@ is terminated.
 
 import argparse
 import asyncio
-import contextlib
 import json
+import os
 import random
 import signal
 import socket
@@ -215,32 +215,33 @@ class Server:
         self._tasks.add(task)
         self.connections += 1
         try:
-            async for asked in self._requests(reader):
-                if not await self._answer(asked, writer):
-                    return
-            writer.write(b"HTTP/1.1 400 X\r\nContent-Length: 0\r\n\r\n")  # to no request that could be read
+            while (asked := await self._read(reader, writer)) and await self._answer(asked, writer):
+                pass
         except (ConnectionError, asyncio.CancelledError, ssl.SSLError):
             pass  # the client went away, or the server is being stopped
         finally:
             self._tasks.discard(task)
             writer.close()
 
-    async def _requests(self, reader: asyncio.StreamReader) -> AsyncIterator[Asked]:
-        with contextlib.suppress(asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readexactly(1)
-                if not head.isalpha():  # TLS, or whatever; a server of HTTP says so
-                    break
-                head += await reader.readuntil(b"\r\n\r\n")
-                first, *rest = head.decode("latin-1").split("\r\n")
-                headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest if line)}
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                method, path, _ = first.split(" ")
-                asked = Asked(self.count, method, path, headers, json.loads(body or b"{}"))
-                self.count += 1
-                if self._record:
-                    self.asked.append(asked)
-                yield asked
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Asked | None:
+        """The next request of a connection; None: there is no other."""
+        try:
+            head = await reader.readexactly(1)
+            if not head.isalpha():  # TLS, or whatever
+                writer.write(b"HTTP/1.1 400 X\r\nContent-Length: 0\r\n\r\n")
+                return None
+            head += await reader.readuntil(b"\r\n\r\n")
+            first, *rest = head.decode("latin-1").split("\r\n")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest if line)}
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+        except asyncio.IncompleteReadError:
+            return None
+        method, path, _ = first.split(" ")
+        asked = Asked(self.count, method, path, headers, json.loads(body or b"{}"))
+        self.count += 1
+        if self._record:
+            self.asked.append(asked)
+        return asked
 
     async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; whether the connection may be used again."""
@@ -249,6 +250,9 @@ class Server:
             await asyncio.sleep(answer.delay)
         if answer.way == "reset":
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return False
+        if answer.way == "garbage" and self._tls:  # past the encryption
+            os.write(writer.get_extra_info("socket").fileno(), answer.body)
             return False
         if answer.way == "silent":
             await asyncio.sleep(3600)

@@ -19,9 +19,10 @@ class Redact:
     """Takes a key out of text, written as it is or with JSON's escapes, also those of JSON within JSON."""
 
     def __init__(self, key: str | None) -> None:
-        """`key`: printable ASCII."""
+        """`key`: printable ASCII, without quotes and backslashes."""
         # Up to 8 backslashes: three levels of JSON. Without a bound a body of backslashes would take hours.
-        one = [rf"(?:{re.escape(c)}|\\\\{{0,7}}(?:{re.escape(c)}|u00(?i:{ord(c):02x})))" for c in key or ""]
+        slash = {"/": "/|"}  # the only one of these characters that JSON writes with a backslash of its own
+        one = [rf"(?:{re.escape(c)}|\\\\{{0,7}}(?:{slash.get(c, '')}u00(?i:{ord(c):02x})))" for c in key or ""]
         self._pattern = re.compile("".join(one)) if len(one) >= SHORTEST_KEY else None
 
     def __call__(self, text: str) -> str:
@@ -40,7 +41,7 @@ def read_completion(raw: str, redact: Callable[[str], str]) -> Reply | Failure:
     """What comes of the body of a success, out of which the key has been taken already."""
     body = _object(raw)
     if body is None:
-        return Failure("not JSON", f"no JSON object: {line(raw, redact) or 'an empty body'}")
+        return Failure("not JSON", line(f"no JSON object: {raw or 'an empty body'}", redact))
     usage = _dict(body.get("usage"))
     paid: dict[str, Any] = {
         "raw": raw,
@@ -106,7 +107,7 @@ def _count(value: Any) -> int | None:
 
 
 def _text(content: Any) -> str:
-    """A message's content, a text or a list of parts with texts; half characters, which UTF-8 cannot write, replaced."""
+    """A message's content, text or a list of parts with texts; half characters, which UTF-8 cannot write, replaced."""
     if isinstance(content, list):
         parts = [_dict(part).get("text") for part in content]
         content = "".join(part for part in parts if isinstance(part, str))

@@ -126,7 +126,7 @@ class EndpointEngine:
         message, code = read_error(text, self._redact)
         said = f": {message}" if message else ""
         if 300 <= status < 400:
-            to = self._redact(_target(self._url, headers.get("location", "")))
+            to = self._redact(_base(self._url, headers.get("location", "")))
             raise LimbeckError(f"{self._url} redirects to {to}; give that as base_url if you trust it")
         if status in (401, 403):
             state = "is set" if self._keyed else "is not set"
@@ -182,10 +182,10 @@ def _body(settings: TeacherSettings, sampling: SamplingSettings) -> dict[str, ob
 
 
 def _key(variable: str) -> str | None:
-    """The key, if there is one."""
+    """The key, if there is one. Quotes come from files of variables that a shell would have taken them out of."""
     key = os.environ.get(variable, "").strip()
-    if not re.fullmatch("[!-~]*", key):
-        raise LimbeckError(f"${variable}: a key is made of ASCII letters, digits and signs, without blanks")
+    if not re.fullmatch(r"""((?!["'\\])[!-~])*""", key):
+        raise LimbeckError(f"${variable}: a key is ASCII without blanks, quotes and backslashes")
     return key or None
 
 
@@ -221,13 +221,14 @@ def _loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _target(url: httpx2.URL, location: str) -> str:
-    """Where a redirect leads, without password and query."""
+def _base(url: httpx2.URL, location: str) -> str:
+    """The base_url that a redirect leads to, without password and query."""
     try:
         target = url.join(location)
     except (ValueError, httpx2.InvalidURL):
         return "an address that cannot be read"
-    return f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}{target.path}"
+    path = target.path.rstrip("/").removesuffix("/chat/completions")
+    return f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}{path}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
