@@ -22,6 +22,7 @@ from benchmarks.methods import methods
 from benchmarks.rows import line, markdown
 from benchmarks.settings import Settings
 from benchmarks.step import step
+from benchmarks.teaching import teaching
 from limbeck.files import write_json, write_text
 
 # A case gives rows as `benchmarks.rows` makes them. To add one, write it and give it a row here.
@@ -32,6 +33,7 @@ CASES: dict[str, Callable[[Settings], Iterable[dict[str, Any]]]] = {
     "curve": curve,
     "data": data,
     "generation": generation,
+    "teaching": teaching,
 }
 REAL = ("data", "generation")  # cases of real data, left out where they are not there
 

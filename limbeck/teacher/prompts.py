@@ -5,6 +5,7 @@ The hint, for the examples that the teacher got wrong, is STaR's rationalisation
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,14 +88,15 @@ class Prompt(Settings):
             if not example.label:
                 raise LimbeckError(f"{where}: no hint can be given: its label is not known")
             asked = f"{asked}\n\n{_filled(self.hint, {'label': example.label})}"
-        return [*self._opening(), {"role": "user", "content": asked}]
+        return [*self._opening, {"role": "user", "content": asked}]
 
-    def _opening(self) -> list[Message]:
+    @cached_property
+    def _opening(self) -> tuple[Message, ...]:
         messages = [{"role": "system", "content": self.instruction}]
         for example in self.examples:
             messages.append({"role": "user", "content": self._asked(example.input, example.choices, "examples")})
             messages.append({"role": "assistant", "content": example.reply})
-        return messages
+        return tuple(messages)
 
     def _asked(self, segments: Sequence[str], choices: Sequence[str], where: str) -> str:
         """The user's turn. Raises LimbeckError, naming `where`, if a segment that the question shows is not there."""
