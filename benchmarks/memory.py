@@ -34,9 +34,9 @@ def peak_of(call: Callable[[], object], device: str) -> dict[str, int] | None:
         return {"before": before, "after": after, "peak": peak}
     try:
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
-        before = _status("VmRSS")
+        before = resident_bytes()
         call()
-        return {"before": before, "after": _status("VmRSS"), "peak": _status("VmHWM")}
+        return {"before": before, "after": resident_bytes(), "peak": _status("VmHWM")}
     except OSError:
         return None
 
@@ -51,6 +51,11 @@ def in_fresh_process(module: str, argument: Any) -> Any:
     command = [sys.executable, "-m", module, json.dumps(argument)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
+
+
+def resident_bytes() -> int:
+    """What this process has resident. Raises OSError where the system does not tell."""
+    return _status("VmRSS")
 
 
 def _status(field: str) -> int:

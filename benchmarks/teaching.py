@@ -1,7 +1,7 @@
 """Case `teaching`: requests a second to a server that takes its time, and memory over many of them.
 
-The server is `tests.servers` in a process of its own, and so is each side: `python -m benchmarks.teaching ARGUMENT`. The
-baseline is the openai client with a semaphore, which stores nothing.
+The server is `tests.servers` in a process of its own, and so is each side: `python -m benchmarks.teaching ARGUMENT`.
+The baseline is the openai client with a semaphore, which stores nothing.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.memory import in_fresh_process
+from benchmarks.memory import in_fresh_process, resident_bytes
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 
@@ -39,7 +39,7 @@ def teaching(settings: Settings) -> Iterator[dict[str, Any]]:
         ("limbeck, every reply on the disk", 1e3 * rate),
         f"at least {LEAST:.0f} requests a second",
         yes(1 / rate >= LEAST),
-        f"{1 / rate:.0f} requests a second against {1 / other:.0f}; at this latency at most {CONCURRENCY / LATENCY:.0f}",
+        f"{1 / rate:.0f} requests a second against {1 / other:.0f}; at most {CONCURRENCY / LATENCY:.0f}",
     )
     early, late = ours["resident"]
     yield value_row(
@@ -62,11 +62,10 @@ def _server() -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.terminate()
+            process.communicate()
 
 
 def _limbeck(url: str, requests: int) -> dict[str, Any]:
-    import psutil
-
     from limbeck.data.job import Job
     from limbeck.data.teaching import teach
     from limbeck.teacher.asking import Tally
@@ -75,7 +74,7 @@ def _limbeck(url: str, requests: int) -> dict[str, Any]:
 
     def watch(tally: Tally, _cost: float | None) -> None:
         if tally.stored in (requests // 4, requests):
-            resident.append(psutil.Process().memory_info().rss / 2**20)
+            resident.append(resident_bytes() / 2**20)
 
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "rows.jsonl"

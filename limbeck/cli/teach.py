@@ -111,7 +111,8 @@ def export(
     from limbeck.data import transfer
 
     done = transfer.export(settings, output, form.value, every)
-    print(f"{output}: {done['rows']} rows with {done['kept']['rationales']} rationales")
+    left_out = f"; {done['left_out']} left out" if done["left_out"] else ""
+    print(f"{output}: {done['rows']} rows, {done['rationales']} of them with a rationale{left_out}")
     if hub is not None:
         if not yes:
             typer.confirm(f"Upload {output} to the Hub as {hub} ({'public' if public else 'private'})?", abort=True)
@@ -202,6 +203,9 @@ def _print_plan(planned: dict[str, Any]) -> None:
 
 def _print_done(done: dict[str, Any], store: Path) -> None:
     tokens = done["tokens"]
+    if not done["requests"] and not done["missing"]:
+        print(f"nothing to ask: all {done['answers']} answers are in {store}")
+        return
     print(
         f"{done['stored']} replies stored in {store}, {done['requests']} requests, "
         f"{tokens['prompt']} + {tokens['completion']} tokens, cost {_money(done['cost'])}"

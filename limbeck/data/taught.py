@@ -91,7 +91,7 @@ def replies(job: Job, outcome: str, count: int) -> list[dict[str, Any]]:
         LimbeckError: no such outcome (offers the nearest); or as `show`.
     """
     if outcome not in list(Outcome):
-        raise unknown("outcome", outcome, list(Outcome))
+        raise unknown("outcome", outcome, [each.value for each in Outcome])
     opened = OpenJob(job)
     with Store.open(job.store, create=False) as store:
         asked, sifted = opened.questions.asked(store), opened.sifted(store)

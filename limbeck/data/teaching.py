@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -15,7 +15,6 @@ from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.teacher.asking import Tally, ask_all
 from limbeck.teacher.engines import open_engine
-from limbeck.teacher.sifting import Asked
 from limbeck.teacher.store import Store, Tokens
 
 _LIBRARIES = ("limbeck", "httpx2", "pydantic")
@@ -29,8 +28,8 @@ def teach(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally
         watch: called after every request with the counts, and the cost so far where a price is known.
 
     Returns:
-        `wanted` answers, `requests` sent, replies `stored`, answers `given_up`, `failures` by kind, `tokens` used and
-        their `cost` (None: no price), what `stopped` it early (budget, time, interrupted), and answers still `missing`.
+        Answers `wanted` when it began, `requests` sent, replies `stored`, answers `given_up`, `failures` by kind, `tokens` used and
+        their `cost` (None: no price), what `stopped` it early (budget, time, interrupted); the `answers` that are stored now, and those `missing`.
 
     Raises:
         LimbeckError: a bad row, prompt or price, or a teacher that cannot be asked; what arrived is stored.
@@ -41,7 +40,8 @@ def teach(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally
         store.begin(opened.questions.prompt, opened.questions.sent, _provenance(opened))
         store.release_dead()
         asyncio.run(_ask(opened, store, tally, lambda tally: watch(tally, opened.cost(tally.tokens))))
-        missing = _missing(opened.questions.asked(store))
+        samples = [sample for one in opened.questions.asked(store) for sample in one.samples]
+    answers = sum(sample.text is not None for sample in samples)
     return {
         "wanted": tally.wanted,
         "requests": tally.sent,
@@ -51,7 +51,8 @@ def teach(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally
         "tokens": tally.tokens._asdict(),
         "cost": opened.cost(tally.tokens),
         "stopped": tally.stopped,
-        "missing": missing,
+        "answers": answers,
+        "missing": len(samples) - answers,
     }
 
 
@@ -61,7 +62,8 @@ async def _ask(opened: OpenJob, store: Store, tally: Tally, watch: Callable[[Tal
     try:
         for hint in (False, True) if job.rationalise else (False,):
             chosen = _mistaken(opened, store) if hint else opened.examples
-            wanted = questions.requests(chosen, hint)
+            answered = store.answered(job.teacher.name, questions.prompt)
+            wanted = [one for one in questions.requests(chosen, hint) if one.key[2:] not in answered]
             if tally.stopped is None:
                 covers = opened.purse.covers
                 await ask_all(wanted, questions.messages, engine, store, job.limits, covers, tally, watch)
@@ -112,10 +114,6 @@ def plan(job: Job) -> dict[str, Any]:
         "expected_cost": None if spent is None or not replies else spent / replies * len(missing),
         "spent": {"tokens": used._asdict(), "cost": spent},
     }
-
-
-def _missing(asked: Sequence[Asked]) -> int:
-    return sum(sample.text is None for one in asked for sample in one.samples)
 
 
 def _provenance(opened: OpenJob) -> dict[str, Any]:

@@ -22,20 +22,23 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
     """Write `taught` to the file `output` as JSON lines, and what they came from to NAME.provenance.json beside it.
 
     Returns:
-        The provenance: the job, what `show` says, `rows` written and, of other forms than limbeck's, `left_out`.
+        The provenance: the job, what `show` says, `rows` written, how many `rationales` are in them, and, of other
+        forms than limbeck's, rows `left_out`.
 
     Raises:
         LimbeckError: as `show`; nothing was kept that could be written; the output is the file of the questions.
     """
     if output.resolve() == job.rows.resolve():
         raise LimbeckError(f"{output}: the output would overwrite the questions; give another --output")
-    rows, left_out = export_rows(taught(job, every), task_of(job), form)
+    examples = taught(job, every)
+    rows, left_out = export_rows(examples, task_of(job), form)
     if not rows:
         raise LimbeckError(f"{job.store}: nothing to export; `limbeck teach show` says what became of the replies")
     provenance = {
         "form": form,
         "rows": len(rows),
         "left_out": left_out,
+        "rationales": sum(example.rationale is not None for example in examples),
         **show(job),
         "job": job.model_dump(mode="json", exclude_none=True),
         "prompt": OpenJob(job).questions.prompt,

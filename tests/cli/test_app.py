@@ -16,24 +16,6 @@ from limbeck.students import Answers, EngineName
 from tests.experiments.recipes import TINY
 
 
-def run(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of `limbeck WORDS`."""
-    monkeypatch.setattr(sys, "argv", ["limbeck", *words])
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as end:
-        code = int(end.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-@pytest.fixture
-def limbeck(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    return lambda *words: run(monkeypatch, capsys, *words)
-
-
 @pytest.mark.parametrize(
     "verb",
     [
@@ -47,6 +29,7 @@ def limbeck(monkeypatch, capsys, tmp_path):
         ["predict"],
         ["objectives"],
         ["schema"],
+        *(["teach", *verb] for verb in ([], ["run"], ["show"], ["export"], ["import"], ["prompt"], ["schema"])),
     ],
 )
 def test_every_verb_has_help(verb, limbeck):
