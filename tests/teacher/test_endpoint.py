@@ -150,6 +150,7 @@ PASSES = [
     (PASSING["null"], "no content", "missing or blank"),
     (PASSING["blank"], "no content", "missing or blank"),
     (completion("half of", finish_reason="error"), "broken off", "not whole"),
+    (completion(delay=3), "timed out", "within 0.5 seconds"),
     (HANGING["silent"], "timed out", "within 0.5 seconds"),
     (HANGING["dribble"], "timed out", "within 0.5 seconds"),
 ]
@@ -344,8 +345,14 @@ def test_a_key_in_the_open(url: str, warned: bool, caplog: pytest.LogCaptureFixt
 
 
 def test_cookies_are_not_kept() -> None:
-    with Server(lambda number, asked: completion(headers={"Set-Cookie": "id=1; Path=/"})) as server:
-        ask(server.url, times=2)
+    async def run(url: str) -> list[str]:
+        teacher = engine(url)
+        await teacher.ask(QUESTION)
+        await teacher.ask(QUESTION)
+        return [name for client in teacher._clients for name in client.cookies]
+
+    with Server(lambda number, asked: completion(headers={"Set-Cookie": f"id{number}=1; Path=/"})) as server:
+        assert asyncio.run(run(server.url)) == []
     assert "cookie" not in server.asked[1].headers
 
 
