@@ -28,8 +28,9 @@ def teach(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally
         watch: called after every request with the counts, and the cost so far where a price is known.
 
     Returns:
-        Answers `wanted` when it began, `requests` sent, replies `stored`, answers `given_up`, `failures` by kind, `tokens` used and
-        their `cost` (None: no price), what `stopped` it early (budget, time, interrupted); the `answers` that are stored now, and those `missing`.
+        Answers `wanted` when it began, `requests` sent, replies `stored`, answers `given_up`, `failures` by kind,
+        `tokens` used and their `cost` (None: no price), what `stopped` it early (budget, time, interrupted); the
+        `answers` that are stored now, and those `missing`.
 
     Raises:
         LimbeckError: a bad row, prompt or price, or a teacher that cannot be asked; what arrived is stored.
