@@ -14,7 +14,7 @@ from limbeck.data.load import digest
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.teacher.asking import Tally, ask_all
-from limbeck.teacher.engines import open_engine
+from limbeck.teacher.engines import fitting, open_engine
 from limbeck.teacher.store import Store, Tokens
 
 _LIBRARIES = ("limbeck", "httpx2", "pydantic")
@@ -59,7 +59,8 @@ def teach(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally
 
 async def _ask(opened: OpenJob, store: Store, tally: Tally, watch: Callable[[Tally], None]) -> None:
     job, questions = opened.job, opened.questions
-    engine = open_engine(job.teacher, job.sampling, job.limits)
+    limits = fitting(job.limits, job.teacher)
+    engine = open_engine(job.teacher, job.sampling, limits)
     try:
         for hint in (False, True) if job.rationalise else (False,):
             chosen = _mistaken(opened, store) if hint else opened.examples
@@ -67,7 +68,7 @@ async def _ask(opened: OpenJob, store: Store, tally: Tally, watch: Callable[[Tal
             wanted = [one for one in questions.requests(chosen, hint) if one.key[2:] not in answered]
             if tally.stopped is None:
                 covers = opened.purse.covers
-                await ask_all(wanted, questions.messages, engine, store, job.limits, covers, tally, watch)
+                await ask_all(wanted, questions.messages, engine, store, limits, covers, tally, watch)
     finally:
         await engine.close()
 

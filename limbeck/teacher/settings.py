@@ -69,7 +69,9 @@ class SamplingSettings(Settings):
 class LimitSettings(Settings):
     """How hard an endpoint is pressed, by each process that asks it."""
 
-    concurrency: int = Field(16, ge=1, le=4096, description="requests in flight at a time")
+    concurrency: int = Field(
+        16, ge=1, le=4096, description="requests in flight at a time; of engine local: twice what its batches hold"
+    )
     requests_per_minute: float | None = Field(None, gt=0)
     tokens_per_minute: float | None = Field(None, gt=0, description="of questions and answers together, estimated")
     request_seconds: float = Field(120, gt=0, description="the longest that one request may take")
