@@ -1,6 +1,7 @@
 """Engines on Ray: a Ray of the tests' own, with workers in processes of their own."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from limbeck.data.job import Job
+from limbeck.data.teaching import teach
 from limbeck.errors import LimbeckError
 from limbeck.teacher.cluster import ClusterEngine
 from limbeck.teacher.engine import Failure, Reply
@@ -19,6 +22,7 @@ from limbeck.teacher.local import LocalEngine
 from limbeck.teacher.settings import SamplingSettings, TeacherSettings
 from tests.chat_models import random_model
 from tests.processes import Process, nobody
+from tests.servers import Server, mixed
 
 ray = pytest.importorskip("ray", reason="limbeck[ray] is not installed")
 ROOT = Path(__file__).parents[2]
@@ -149,3 +153,16 @@ def test_an_error_of_a_worker_is_the_same_here(processes):
 
     with pytest.raises(LimbeckError, match=r"^nobody\.yaml: no such teacher$"):
         asyncio.run(ask())
+
+
+def test_a_whole_job_over_two_workers_asks_every_row_once(processes, tmp_path):
+    rows = [{"input": f"question {i}", "label": "1"} for i in range(60)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with Server(mixed(0.2, seed=1)) as server:
+        teacher = {"name": "m", "base_url": server.url, "workers": 2}
+        values = {"rows": tmp_path / "rows.jsonl", "teacher": teacher, "store": tmp_path / "teach.sqlite"}
+        done = teach(Job.parse({**values, "limits": {"attempts": 20}}, "test"))
+        assert (done["stored"], done["missing"]) == (60, 0)
+        assert server.paid == Counter(f"question {i}" for i in range(60))
+        assert server.connections >= 2
+        assert len(server.asked) == done["requests"] == 60 + sum(done["failures"].values())
