@@ -69,7 +69,7 @@ def run(
     print_json(done) if as_json else _print_done(done, settings.store)
     if done["stopped"] == "interrupted":
         raise typer.Exit(INTERRUPTED)
-    if done["missing"]:
+    if done["missing"] or done["stopped"]:
         raise typer.Exit(INCOMPLETE)
 
 
@@ -87,9 +87,10 @@ def show(
     settings = _load(job, changes)
     from limbeck.data import taught
 
-    shown = taught.show(settings)
+    found = taught.read_taught(settings)
+    shown = taught.summary(found)
     if replies is not None:
-        shown["replies"] = taught.replies(settings, replies, count)
+        shown["replies"] = taught.replies(found, replies, count)
     print_json(shown) if as_json else _print_shown(shown)
 
 
@@ -192,11 +193,12 @@ def _money(cost: float | None) -> str:
 def _print_plan(planned: dict[str, Any]) -> None:
     tokens = planned["tokens"]
     print(f"{planned['teacher']}: {planned['questions']} questions, {planned['answers']} answers stored")
+    hinted = f" and up to {planned['hinted']} with a hint" if planned["hinted"] else ""
     print(
-        f"to send: {planned['missing']} requests, about {tokens['prompt']} tokens of questions, "
+        f"to send: {planned['missing']} requests{hinted}, about {tokens['prompt']} tokens of questions, "
         f"at most {tokens['completion']} of answers"
     )
-    print(f"cost: at most {_money(planned['cost'])}", end="")
+    print(f"cost: at most {_money(planned['cost'])} if none has to be sent again", end="")
     print("" if planned["expected_cost"] is None else f", about {_money(planned['expected_cost'])} at the mean so far")
     print(f"spent so far: {sum(planned['spent']['tokens'].values())} tokens, {_money(planned['spent']['cost'])}")
 
@@ -216,6 +218,8 @@ def _print_done(done: dict[str, Any], store: Path) -> None:
     if done["missing"]:
         because = f" ({why[done['stopped']]})" if done["stopped"] else ""
         print(f"{done['missing']} answers are missing{because}; start the job again to ask for them")
+    if "cut off" in done["failures"]:
+        print("what was cut off reached sampling.max_tokens: raise it before you start the job again")
 
 
 def _print_shown(shown: dict[str, Any]) -> None:

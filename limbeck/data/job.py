@@ -5,13 +5,15 @@ from pathlib import Path
 from pydantic import Field
 
 from limbeck.data.table import Column, read_rows
+from limbeck.schema import Example
 from limbeck.tasks.settings import TaskSettings, task_of
+from limbeck.teacher.asking import Request
 from limbeck.teacher.filters import FilterSettings
-from limbeck.teacher.prices import Purse, cost, price_of
+from limbeck.teacher.prices import cost, coverage, price_of
 from limbeck.teacher.prompts import load_prompt
 from limbeck.teacher.questions import Questions
 from limbeck.teacher.settings import BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
-from limbeck.teacher.sifting import Sifted, sift
+from limbeck.teacher.sifting import Judged, sift
 from limbeck.teacher.store import Store, Tokens
 
 
@@ -48,12 +50,36 @@ class OpenJob:
         prompt = load_prompt(self.task, job.prompt)
         self.questions = Questions(self.examples, prompt, job.teacher.name, job.sampling)
         self.price = price_of(job.teacher.name, job.prices)
-        self.purse = Purse(job.budget, self.price, job.teacher.name)
+        self.covers = coverage(job.budget, self.price, job.teacher.name)
 
     def cost(self, tokens: Tokens) -> float | None:
         """What so many tokens cost; None where no price is known."""
         return None if self.price is None else cost(tokens, self.price)
 
-    def sifted(self, store: Store) -> list[Sifted]:
-        """Every question with its vote, and what becomes of each of its samples."""
-        return sift(self.questions.asked(store), self.task, self.job.filters)
+    def unanswered(self, store: Store | None) -> list[Request]:
+        """What is wanted without a hint and has no reply; all of it, where there is no store yet."""
+        return self._without_reply(self.questions.requests(self.examples), store)
+
+    def mistaken(self, store: Store) -> list[Request]:
+        """What is to be asked with its label as a hint and has no reply; nothing where the job rationalises nothing.
+
+        That are the examples of known label to which every sample has a reply, and none of them the right answer.
+        """
+        if not self.job.rationalise:
+            return []
+        asked = self.questions.asked(store)
+        chosen = [
+            one.example
+            for one, found in zip(asked, sift(asked, self.task, self.job.filters), strict=True)
+            if one.example.label and not any(self._right(judged, one.example) for judged in found.samples)
+            if all(sample.text is not None for sample in one.samples if not sample.hinted)
+        ]
+        return self._without_reply(self.questions.requests(chosen, hint=True), store)
+
+    def _right(self, judged: Judged, example: Example) -> bool:
+        return not judged.hinted and judged.label is not None and self.task.equal(judged.label, example.label)
+
+    def _without_reply(self, requests: list[Request], store: Store | None) -> list[Request]:
+        answered = store.answered(self.job.teacher.name, self.questions.prompt) if store else set()
+        found = {one.key: one for one in requests}  # the same question twice is one request
+        return [one for key, one in found.items() if (key.question, key.sample) not in answered]

@@ -1,6 +1,8 @@
 """What a teacher's answers have come to: counts, its accuracy, and the examples to train on."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from scipy.stats import binomtest
@@ -8,33 +10,48 @@ from scipy.stats import binomtest
 from limbeck.data.job import Job, OpenJob
 from limbeck.errors import unknown
 from limbeck.schema import Example
-from limbeck.teacher.sifting import Outcome, Sifted, count_votes, counts
-from limbeck.teacher.store import Store
+from limbeck.teacher.sifting import Asked, Outcome, Sifted, count_votes, counts, sift
+from limbeck.teacher.store import Store, Tokens
 
 
-def show(job: Job) -> dict[str, Any]:
-    """What a job has brought so far.
+@dataclass(frozen=True)
+class Taught:
+    """A job with what its store had at one time."""
 
-    Returns:
-        `outcomes` (samples by what became of them), `failures` (of samples without a reply, by kind), `votes`
-        (accuracy against the gold labels with its 95 % interval, and the counts), `kept` rationales and the questions
-        that have one, and what was `spent`.
+    opened: OpenJob
+    asked: Sequence[Asked]
+    sifted: Sequence[Sifted]
+    used: Tokens
+
+
+def read_taught(job: Job) -> Taught:
+    """What the job's store has now.
 
     Raises:
         LimbeckError: there is no store yet, or a bad row or prompt.
     """
     opened = OpenJob(job)
     with Store.open(job.store, create=False) as store:
-        sifted = opened.sifted(store)
+        asked = opened.questions.asked(store)
         used, _ = store.usage(job.teacher.name)
-        failures = store.failures(job.teacher.name, opened.questions.prompt)
-    votes = count_votes(sifted, opened.task)
-    kept = [sum(sample.outcome is Outcome.KEPT for sample in one.samples) for one in sifted]
-    kinds = list(failures.values())
+    return Taught(opened, asked, sift(asked, opened.task, job.filters), used)
+
+
+def summary(taught: Taught) -> dict[str, Any]:
+    """What a job has brought so far.
+
+    Returns:
+        `outcomes` (samples by what became of them), `failures` (of samples without a reply, by kind), `votes`
+        (accuracy against the gold labels with its 95 % interval, and the counts), `kept` rationales and the questions
+        that have one, and what was `spent`.
+    """
+    votes = count_votes(taught.sifted, taught.opened.task)
+    kept = [sum(sample.outcome is Outcome.KEPT for sample in one.samples) for one in taught.sifted]
+    kinds = [one.failure for each in taught.asked for one in each.samples if one.text is None and one.failure]
     return {
-        "teacher": job.teacher.name,
-        "questions": len(sifted),
-        "outcomes": counts(sifted),
+        "teacher": taught.opened.job.teacher.name,
+        "questions": len(taught.sifted),
+        "outcomes": counts(taught.sifted),
         "failures": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
         "votes": {
             "accuracy": votes.right / votes.graded if votes.graded else None,
@@ -45,35 +62,54 @@ def show(job: Job) -> dict[str, Any]:
             "without_label": votes.questions - votes.labelled,
         },
         "kept": {"rationales": sum(kept), "questions": sum(bool(count) for count in kept)},
-        "spent": {"tokens": used._asdict(), "cost": opened.cost(used)},
+        "spent": {"tokens": taught.used._asdict(), "cost": taught.opened.cost(taught.used)},
     }
 
 
-def taught(job: Job, every: bool = False) -> list[Example]:
+def training_examples(taught: Taught, every: bool = False) -> list[Example]:
     """The job's examples with the teacher's answer (its vote) and the first rationale that was kept.
 
-    A question whose label is not known has the teacher's answer for it, and is left out where there is none. With
-    `every`, a question stands once for each rationale that was kept: `id`, `id#2`, `id#3`.
-
-    Raises:
-        LimbeckError: as `show`.
+    A question whose label is not known has the vote for it, and is left out where there is none, or less agreement than
+    the filters want. With `every`, a question stands once for each rationale that was kept: `id`, `id#2`, `id#3`.
     """
-    opened = OpenJob(job)
-    with Store.open(job.store, create=False) as store:
-        sifted = opened.sifted(store)
-    return [example for one in sifted for example in _examples(one, every)]
+    least = taught.opened.job.filters.agreement
+    taken = {one.example.id for one in taught.sifted}
+    return [example for one in taught.sifted for example in _examples(one, every, least, taken)]
 
 
-def _examples(one: Sifted, every: bool) -> list[Example]:
-    label = one.example.label or one.vote
+def _examples(one: Sifted, every: bool, least: float, taken: set[str]) -> list[Example]:
+    agreed = one.agreement is not None and one.agreement >= least
+    label = one.example.label or (one.vote if agreed else None)
     if label is None:
         return []
     kept = [sample.rationale for sample in one.samples if sample.outcome is Outcome.KEPT] or [None]
     example = replace(one.example, label=label, teacher_label=one.vote)
-    return [
-        replace(example, rationale=rationale, id=example.id if number == 1 else f"{example.id}#{number}")
-        for number, rationale in enumerate(kept if every else kept[:1], start=1)
+    first, *more = [replace(example, rationale=rationale) for rationale in (kept if every else kept[:1])]
+    return [first, *(replace(each, id=_new_id(first.id, taken)) for each in more)]
+
+
+def _new_id(id: str, taken: set[str]) -> str:
+    """The id with the first number, from 2, that makes it one of its own."""
+    new = next(each for each in (f"{id}#{number}" for number in count(2)) if each not in taken)
+    taken.add(new)
+    return new
+
+
+def replies(taught: Taught, outcome: str, most: int) -> list[dict[str, Any]]:
+    """The first raw replies of an outcome: `id`, `label`, what was `read` as the answer, `text`.
+
+    Raises:
+        LimbeckError: no such outcome; offers the nearest.
+    """
+    if outcome not in list(Outcome):
+        raise unknown("outcome", outcome, [each.value for each in Outcome])
+    found = [
+        {"id": one.example.id, "label": one.example.label, "read": judged.label, "text": sample.text}
+        for one, each in zip(taught.asked, taught.sifted, strict=True)
+        for sample, judged in zip(one.samples, each.samples, strict=True)
+        if judged.outcome == outcome and sample.text is not None
     ]
+    return found[:most]
 
 
 def _interval(right: int, n: int) -> list[float] | None:
@@ -82,23 +118,3 @@ def _interval(right: int, n: int) -> list[float] | None:
         return None
     interval = binomtest(right, n).proportion_ci(method="wilson")
     return [float(interval.low), float(interval.high)]
-
-
-def replies(job: Job, outcome: str, count: int) -> list[dict[str, Any]]:
-    """The first `count` raw replies of an outcome: `id`, `label`, what was `read` as the answer, `text`.
-
-    Raises:
-        LimbeckError: no such outcome (offers the nearest); or as `show`.
-    """
-    if outcome not in list(Outcome):
-        raise unknown("outcome", outcome, [each.value for each in Outcome])
-    opened = OpenJob(job)
-    with Store.open(job.store, create=False) as store:
-        asked, sifted = opened.questions.asked(store), opened.sifted(store)
-    found = [
-        {"id": one.example.id, "label": one.example.label, "read": judged.label, "text": sample.text}
-        for one, each in zip(asked, sifted, strict=True)
-        for sample, judged in zip(one.samples, each.samples, strict=True)
-        if judged.outcome == outcome and sample.text is not None
-    ]
-    return found[:count]

@@ -6,17 +6,19 @@ import os
 import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from limbeck.data.job import Job, OpenJob
 from limbeck.data.load import digest
 from limbeck.errors import LimbeckError
-from limbeck.schema import Example
-from limbeck.teacher.asking import Tally, ask_all
+from limbeck.teacher.asking import Request, Tally, ask_all
+from limbeck.teacher.endpoint import completions_url
 from limbeck.teacher.engines import fitting, open_engine
 from limbeck.teacher.store import Store, Tokens
 
+_SECRET = 12  # characters; what is shorter ("ollama", "not-needed") is no secret, and may well be a word
 _LIBRARIES = ("limbeck", "httpx2", "pydantic")
 
 
@@ -41,8 +43,8 @@ def teach(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally
         store.begin(opened.questions.prompt, opened.questions.sent, _provenance(opened))
         store.release_dead()
         asyncio.run(_ask(opened, store, tally, lambda tally: watch(tally, opened.cost(tally.tokens))))
-        samples = [sample for one in opened.questions.asked(store) for sample in one.samples]
-    answers = sum(sample.text is not None for sample in samples)
+        missing = len(opened.unanswered(store)) + len(opened.mistaken(store))
+        replies = len(store.answered(job.teacher.name, opened.questions.prompt))
     return {
         "wanted": tally.wanted,
         "requests": tally.sent,
@@ -52,65 +54,57 @@ def teach(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally
         "tokens": tally.tokens._asdict(),
         "cost": opened.cost(tally.tokens),
         "stopped": tally.stopped,
-        "answers": answers,
-        "missing": len(samples) - answers,
+        "answers": replies,
+        "missing": missing,
     }
 
 
 async def _ask(opened: OpenJob, store: Store, tally: Tally, watch: Callable[[Tally], None]) -> None:
-    job, questions = opened.job, opened.questions
+    job = opened.job
     limits = fitting(job.limits, job.teacher)
     engine = open_engine(job.teacher, job.sampling, limits)
     try:
-        for hint in (False, True) if job.rationalise else (False,):
-            chosen = _mistaken(opened, store) if hint else opened.examples
-            answered = store.answered(job.teacher.name, questions.prompt)
-            wanted = [one for one in questions.requests(chosen, hint) if one.key[2:] not in answered]
+        for wanted in (opened.unanswered, opened.mistaken):  # the second are known once the first are answered
             if tally.stopped is None:
-                covers = opened.purse.covers
-                await ask_all(wanted, questions.messages, engine, store, limits, covers, tally, watch)
+                ask = partial(ask_all, wanted(store), opened.questions.messages, engine, store, limits)
+                await ask(opened.covers, tally, watch)
     finally:
         await engine.close()
-
-
-def _mistaken(opened: OpenJob, store: Store) -> list[Example]:
-    """The examples of known label to which every sample has a reply, and none of them the right answer."""
-    chosen = []
-    for asked, found in zip(opened.questions.asked(store), opened.sifted(store), strict=True):
-        samples = [sample for sample in asked.samples if not sample.hinted]
-        said = [sample.label for sample in found.samples if not sample.hinted]
-        right = any(label is not None and opened.task.equal(label, asked.example.label) for label in said)
-        if asked.example.label and all(sample.text is not None for sample in samples) and not right:
-            chosen.append(asked.example)
-    return chosen
 
 
 def plan(job: Job) -> dict[str, Any]:
     """What `teach` would do, without asking: how many requests, and what they may cost at most.
 
     Returns:
-        `questions`, `answers` that are there and `missing`, `tokens` of the missing requests (of the questions
-        estimated, of the answers the most there can be), `cost` at most, and `expected_cost` by the mean of the replies
-        that are there; None where no price is known or nothing was answered yet.
+        `questions`; `answers` that are there and `missing`; of a job that rationalises, how many may be asked again
+        with a hint, `hinted`; `tokens` of all these requests, each sent once (of the questions estimated, of the
+        answers the most there can be), and their `cost` at most; `expected_cost` of the missing ones by the mean of the
+        replies that are there. None where no price is known or nothing was answered yet. And what was `spent`.
 
     Raises:
         LimbeckError: as `teach`, but for the teacher.
     """
     opened = OpenJob(job)
-    model, wanted = job.teacher.name, {one.key: one for one in opened.questions.requests(opened.examples)}
-    used, replies, answered = Tokens(0, 0), 0, set[tuple[str, int]]()
+    missing, hinted, used, replies = opened.unanswered(None), list[Request](), Tokens(0, 0), 0
+    answers = len(missing)
     if job.store.exists():
         with Store.open(job.store, create=False) as store:
-            used, replies = store.usage(model)
-            answered = store.answered(model, opened.questions.prompt)
-    missing = [one for key, one in wanted.items() if (key.question, key.sample) not in answered]
-    most = Tokens(sum(one.most.prompt for one in missing), sum(one.most.completion for one in missing))
+            missing, hinted = opened.unanswered(store), opened.mistaken(store)
+            used, replies = store.usage(job.teacher.name)
+    answers -= len(missing)
+    if job.rationalise:  # what is not answered yet may come out wrong
+        unknown = {one.example.id for one in missing}
+        labelled = [example for example in opened.examples if example.label and example.id in unknown]
+        hinted += opened.questions.requests(labelled, hint=True)
+    sent = [*missing, *hinted]
+    most = Tokens(sum(one.most.prompt for one in sent), sum(one.most.completion for one in sent))
     spent = opened.cost(used)
     return {
-        "teacher": model,
+        "teacher": job.teacher.name,
         "questions": len(opened.examples),
-        "answers": len(wanted) - len(missing),
+        "answers": answers,
         "missing": len(missing),
+        "hinted": len(hinted),
         "tokens": most._asdict(),
         "cost": opened.cost(most),
         "expected_cost": None if spent is None or not replies else spent / replies * len(missing),
@@ -127,13 +121,14 @@ def _provenance(opened: OpenJob) -> dict[str, Any]:
     job = opened.job
     values = {
         "job": job.model_dump(mode="json", exclude_none=True),
+        "endpoint": str(completions_url(job.teacher)) if job.teacher.engine == "endpoint" else None,
         "rows": {"count": len(opened.examples), "sha256": digest(opened.examples)},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     key = os.environ.get(job.teacher.key, "").strip()
-    if key and key in json.dumps([values, opened.questions.sent], ensure_ascii=False):
+    if len(key) >= _SECRET and key in json.dumps([values, opened.questions.sent], ensure_ascii=False):
         raise LimbeckError(
-            f"the key in ${job.teacher.key} stands in the job or its prompt; take it out: it is kept there"
+            f"the key in ${job.teacher.key} stands in the job or its prompt too; take it out: they are kept"
         )
     return values

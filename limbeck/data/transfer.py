@@ -6,32 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data.exchange import Form, export_rows, read_conversations
-from limbeck.data.job import Job, OpenJob
+from limbeck.data.job import Job
 from limbeck.data.load import read
 from limbeck.data.push import push
 from limbeck.data.settings import DataSettings
-from limbeck.data.taught import show, taught
+from limbeck.data.taught import read_taught, summary, training_examples
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json, read_jsonl, write_json, write_jsonl
 from limbeck.schema import Example
 from limbeck.tasks import get
-from limbeck.tasks.settings import task_of
 
 
 def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
-    """Write `taught` to the file `output` as JSON lines, and what they came from to NAME.provenance.json beside it.
+    """Write `training_examples` to the file `output` as JSON lines, and what they came from to NAME.provenance.json.
 
     Returns:
-        The provenance: the job, what `show` says, `rows` written, how many `rationales` are in them, and, of other
+        The provenance: the job, what `summary` says, `rows` written, how many `rationales` are in them, and, of other
         forms than limbeck's, rows `left_out`.
 
     Raises:
-        LimbeckError: as `show`; nothing was kept that could be written; the output is the file of the questions.
+        LimbeckError: there is no store; nothing is in it that could be written; the output is one of the job's files.
     """
-    if output.resolve() == job.rows.resolve():
-        raise LimbeckError(f"{output}: the output would overwrite the questions; give another --output")
-    examples = taught(job, every)
-    rows, left_out = export_rows(examples, task_of(job), form)
+    ours = [job.rows, job.store, *([job.prompt] if job.prompt else [])]
+    if output.resolve() in [path.resolve() for path in ours] or output.suffix.lower() in (".yaml", ".yml"):
+        raise LimbeckError(f"{output}: the output would overwrite a file of the job's; name a JSONL file as --output")
+    taught = read_taught(job)
+    examples = training_examples(taught, every)
+    rows, left_out = export_rows(examples, taught.opened.task, form)
     if not rows:
         raise LimbeckError(f"{job.store}: nothing to export; `limbeck teach show` says what became of the replies")
     provenance = {
@@ -39,24 +40,27 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
         "rows": len(rows),
         "left_out": left_out,
         "rationales": sum(example.rationale is not None for example in examples),
-        **show(job),
+        **summary(taught),
         "job": job.model_dump(mode="json", exclude_none=True),
-        "prompt": OpenJob(job).questions.prompt,
+        "prompt": taught.opened.questions.prompt,
         "limbeck": version("limbeck"),
     }
     write_jsonl(output, rows)
-    write_json(output.with_name(f"{output.stem}.provenance.json"), provenance)
+    write_json(_provenance(output), provenance)
     return provenance
+
+
+def _provenance(output: Path) -> Path:
+    return output.with_name(f"{output.stem}.provenance.json")
 
 
 def upload(output: Path, name: str, private: bool) -> str:
     """Upload what `export` wrote as a data set of the Hub; returns its URL. Raises LimbeckError as `push`."""
-    provenance = read_json(output.with_name(f"{output.stem}.provenance.json"))
-    teacher, rows, kept = provenance["teacher"], provenance["rows"], provenance["kept"]
+    provenance = read_json(_provenance(output))
     card = (
-        f"# {name}\n\n{rows} rows, with {kept['rationales']} rationales that {teacher} wrote, asked and filtered by "
-        f"limbeck {provenance['limbeck']}. Where the rows' labels come from, "
-        "who wrote their questions, and under what licence, is the owner's to say.\n"
+        f"# {name}\n\n{provenance['rows']} rows, with {provenance['rationales']} rationales that "
+        f"{provenance['teacher']} wrote, asked and filtered by limbeck {provenance['limbeck']}. Where the rows' labels "
+        "come from, who wrote their questions, and under what licence, is the owner's to say.\n"
     )
     return push((row for _, row in read_jsonl(output)), name, card, private)
 

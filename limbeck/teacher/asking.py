@@ -1,23 +1,24 @@
 """Asking a teacher many questions: so many at a time, at a bounded rate, again where that may help, and each once."""
 
 import asyncio
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
+from itertools import count
 
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.teacher.engine import Engine, Failure, Message, Reply
+from limbeck.teacher.engine import FORBIDDEN, Engine, Failure, Message, Reply
 from limbeck.teacher.interrupts import interrupts
 from limbeck.teacher.journal import Journal
 from limbeck.teacher.pacing import Rates, backoff
 from limbeck.teacher.settings import LimitSettings
 from limbeck.teacher.store import Key, Outcome, Store, Tokens
+
+log = logging.getLogger(__name__)
 
 _POLL = 0.5  # seconds between two looks at what other processes have in flight
 _BYTES_PER_TOKEN = 3  # of English it is about four: an estimate that is rather too high
@@ -64,24 +65,20 @@ async def ask_all(
     engine: Engine,
     store: Store,
     limits: LimitSettings,
-    covers: Callable[[Tokens], bool],
+    covers: Callable[[Tokens], bool] | None,
     tally: Tally,
     watch: Callable[[Tally], None],
 ) -> None:
     """Ask for every answer that the store has not, until all are there or were given up, or something ends it.
 
     A reply is in the store before the next request is sent in its place. Ctrl-C waits for what is in flight; a second
-    one does not. `covers` says whether so many tokens may be spent, all earlier requests to the model included. What
-    happens is added to `tally`, and shown to `watch` after every request.
+    one does not. `covers` says whether so many tokens may be spent, all earlier requests to the model included;
+    None: any. What happens is added to `tally`, and shown to `watch` after every request.
 
     Raises:
         LimbeckError: no request can succeed, or none did; what arrived is stored.
     """
     await _Asker(requests, messages, engine, store, limits, covers, tally, watch).run()
-
-
-class _Ended(Exception):  # noqa: N818 - no error
-    """The job ended before the request was sent: its claim goes back."""
 
 
 class _Asker:
@@ -92,7 +89,7 @@ class _Asker:
         engine: Engine,
         store: Store,
         limits: LimitSettings,
-        covers: Callable[[Tokens], bool],
+        covers: Callable[[Tokens], bool] | None,
         tally: Tally,
         watch: Callable[[Tally], None],
     ) -> None:
@@ -106,15 +103,23 @@ class _Asker:
         self._claiming = asyncio.Lock()
         self._something_ended = asyncio.Event()
         self._stop = asyncio.Event()
-        self._fatal: LimbeckError | None = None
-        self._given_up_in_a_row = 0
+        self._error: Exception | None = None
+        self._ever = False  # the model has answered something
+        self._since = 0  # what other processes have given up after this failure is given up here, too
+        self._refused, self._in_a_row = 0, 0
+        self._waiting = False
         self._journal = Journal(store)
         self._rates = Rates(limits, max((sum(request.most) for request in requests), default=1))
         tally.wanted += len(self._pending)
 
     async def run(self) -> None:
+        if not self._requests:
+            return
+        model = next(iter(self._requests)).model
+        self._ever = await self._journal.do(lambda store: store.has_any(model))
+        self._since = await self._journal.do(lambda store: store.last_failure())
         try:
-            with interrupts(lambda: self._end("interrupted")):
+            with interrupts(self._interrupted):
                 if self._limits.hours is not None:
                     left = self._tally.begun + 3600 * self._limits.hours - time.monotonic()
                     asyncio.get_running_loop().call_later(max(0.0, left), self._end, "time")
@@ -123,12 +128,16 @@ class _Asker:
                         group.create_task(self._work())
         finally:
             self._journal.close()
-        if self._fatal is not None:
-            raise self._fatal
+        if self._error is not None:
+            raise self._error
 
     def _end(self, why: str) -> None:
         self._tally.stopped = self._tally.stopped or why
         self._stop.set()
+
+    def _interrupted(self) -> None:
+        log.warning("stopping once %d requests in flight are answered; again, and they are lost", self._in_flight)
+        self._end("interrupted")
 
     async def _work(self) -> None:
         """Answer one after the other until there is no more. An error ends the others' work, not their requests."""
@@ -136,13 +145,12 @@ class _Asker:
             while (key := await self._next()) is not None:
                 self._in_flight += 1
                 try:
-                    with suppress(_Ended):
-                        await self._answer(self._requests[key])
+                    await self._answer(self._requests[key])
                 finally:
                     self._in_flight -= 1
                     self._something_ended.set()
-        except LimbeckError as error:
-            self._fatal = self._fatal or error
+        except Exception as error:
+            self._error = self._error or error
             self._stop.set()
 
     async def _next(self) -> Key | None:
@@ -154,13 +162,12 @@ class _Asker:
 
     async def _claim(self) -> None:
         again = not self._pending
-        if again:  # all that is left is with other processes: some may have been killed, or have given up
-            await self._journal.do(lambda store: store.release_dead())
+        if again:  # all that is left is with other processes
             self._pending, self._elsewhere = deque(self._elsewhere), []
         batch = [self._pending.popleft() for _ in range(min(len(self._pending), self._limits.concurrency))]
         wanted = [(key, self._requests[key].most) for key in batch]
         self._something_ended.clear()
-        claimed = await self._journal.do(lambda store: store.claim(wanted, self._covers))
+        claimed = await self._journal.do(lambda store: store.claim(wanted, self._covers, self._since))
         self._ready.extend(claimed.mine)
         self._elsewhere.extend(claimed.elsewhere)
         self._pending.extendleft(reversed(claimed.too_dear))
@@ -168,37 +175,47 @@ class _Asker:
             return
         if claimed.too_dear and self._in_flight:
             await self._something_ended.wait()  # it may have used less than it might have
-        elif claimed.too_dear:
+        elif claimed.too_dear and not claimed.others:
             self._end("budget")
-        elif again:
+        elif claimed.too_dear or (again and self._elsewhere):
+            await self._wait_for_others()
+
+    async def _wait_for_others(self) -> None:
+        """Wait for what other processes have claimed; some of them may have been killed."""
+        if not self._waiting:
+            log.info("waiting for another process that asks the same teacher with this store")
+        self._waiting = True
+        if not await self._journal.do(lambda store: store.release_dead()):
             await self._sleep(_POLL)
 
     async def _answer(self, request: Request) -> None:
+        """Send a request until it is answered, or that is given up."""
         conversation = self._messages(request)
+        for attempt in count(1):
+            await self._rates.wait(sum(request.most), self._stop)
+            if self._stop.is_set():
+                return  # its claim goes back
+            self._tally.sent += 1
+            result = await self._engine.ask(conversation)
+            failed = isinstance(result, Failure) and result.again and attempt < self._limits.attempts
+            last = not failed or self._stop.is_set()
+            await self._keep(request, result, last)
+            if last or not await self._affords_more(request, result):
+                return
+            await self._sleep(backoff(attempt, result.retry_after if isinstance(result, Failure) else None))
 
-        async def note(state: RetryCallState) -> None:
-            await self._keep(request, _result(state), last=False)
-
-        result: Reply | Failure = await AsyncRetrying(
-            sleep=self._sleep,
-            stop=lambda state: stop_after_attempt(self._limits.attempts)(state) or self._stop.is_set(),
-            wait=lambda state: backoff(state.attempt_number, _result(state).retry_after),
-            retry=retry_if_result(lambda result: isinstance(result, Failure) and result.again),
-            before_sleep=note,
-            retry_error_callback=_result,
-        )(self._send, request, conversation)
-        await self._keep(request, result, last=True)
-        self._judge(result)
-
-    async def _send(self, request: Request, conversation: Sequence[Message]) -> Reply | Failure:
-        await self._rates.wait(sum(request.most), self._stop)
-        if self._stop.is_set():
-            raise _Ended
-        self._tally.sent += 1
-        return await self._engine.ask(conversation)
+    async def _affords_more(self, request: Request, result: Reply | Failure) -> bool:
+        """Whether a further attempt is within the budget, where the last one was paid for."""
+        covers = self._covers
+        if covers is None or result.raw is None:
+            return True
+        if await self._journal.do(lambda store: covers(store.spent(request.key.model))):
+            return True
+        self._end("budget")
+        return False
 
     async def _keep(self, request: Request, result: Reply | Failure, last: bool) -> None:
-        used = _used(result, request.most.prompt)
+        used = _used(result, request.most)
         await self._journal.put(Outcome(request.key, request.example.id, result, used, last))
         tally = self._tally
         tally.tokens = Tokens(tally.tokens.prompt + used.prompt, tally.tokens.completion + used.completion)
@@ -207,21 +224,31 @@ class _Asker:
         else:
             tally.failures[result.kind] += 1
             tally.given_up += last
-            self._check_hopeless(result)
         self._watch(tally)
+        self._check_hopeless(result, last)
 
-    def _check_hopeless(self, failure: Failure) -> None:
-        """Stop where nothing was ever answered: the address is wrong, or the server down."""
-        failures = self._tally.failures.total()
-        if not self._tally.stored and failures >= 8 + 2 * self._limits.concurrency:
-            raise LimbeckError(f"none of {failures} requests was answered; the last one: {failure.message}")
+    def _check_hopeless(self, result: Reply | Failure, last: bool) -> None:
+        """Stop where it is the teacher that fails, not the question.
 
-    def _judge(self, result: Reply | Failure) -> None:
-        """Stop where one answer after the other is given up: it is the teacher that fails, not the question."""
-        self._given_up_in_a_row = 0 if isinstance(result, Reply) else self._given_up_in_a_row + 1
-        if isinstance(result, Failure) and self._given_up_in_a_row >= 8 + 2 * self._limits.concurrency:
+        So it is where it never answered anything and cannot be reached, or refuses what it is asked; or where one
+        request after the other is given up that might as well have been answered.
+        """
+        limit = 8 + 2 * self._limits.concurrency
+        if isinstance(result, Reply) or result.raw:
+            self._ever = True
+        if isinstance(result, Reply) or not result.again:
+            self._in_a_row = 0
+        if isinstance(result, Reply):
+            return
+        self._refused += not self._ever and (result.kind == "no connection" or not result.again)
+        self._in_a_row += last and result.again
+        if not self._ever and result.kind == FORBIDDEN:
+            raise LimbeckError(result.message)
+        if not self._ever and self._refused >= limit:
+            raise LimbeckError(f"none of {self._refused} requests was answered; the last one: {result.message}")
+        if self._in_a_row >= limit:
             raise LimbeckError(
-                f"the last {self._given_up_in_a_row} questions came to nothing; the last one: {result.message}. "
+                f"the last {self._in_a_row} questions came to nothing; the last one: {result.message}. "
                 "What was answered is stored; start the job again to ask for the rest"
             )
 
@@ -232,17 +259,11 @@ class _Asker:
                 await self._stop.wait()
 
 
-def _result(state: RetryCallState) -> Any:
-    return state.outcome.result() if state.outcome else None
-
-
-def _used(result: Reply | Failure, prompt: int) -> Tokens:
-    """The tokens that came to be paid for: as the teacher counted, else estimated, and none where no body came back."""
+def _used(result: Reply | Failure, most: Tokens) -> Tokens:
+    """The tokens that may have to be paid for: as the teacher counted, else estimated, at the dearest."""
     if result.raw is None:
         return Tokens(0, 0)
-    text = result.text if isinstance(result, Reply) else ""
+    text = len(result.text.encode(errors="replace")) // _BYTES_PER_TOKEN if isinstance(result, Reply) else None
     counted = result.prompt_tokens, result.completion_tokens
-    return Tokens(
-        prompt if counted[0] is None else counted[0],
-        len(text.encode(errors="replace")) // _BYTES_PER_TOKEN if counted[1] is None else counted[1],
-    )
+    completion = most.completion if text is None else text
+    return Tokens(most.prompt if counted[0] is None else counted[0], completion if counted[1] is None else counted[1])

@@ -41,7 +41,7 @@ def read_completion(raw: str, redact: Callable[[str], str]) -> Reply | Failure:
     """What comes of the body of a success, out of which the key has been taken already."""
     body = _object(raw)
     if body is None:
-        return Failure("not JSON", line(f"no JSON object: {raw or 'an empty body'}", redact))
+        return Failure("not JSON", line(f"no JSON object: {raw or 'an empty body'}", redact), raw=raw)
     usage = _dict(body.get("usage"))
     paid: dict[str, Any] = {
         "raw": raw,
@@ -53,7 +53,7 @@ def read_completion(raw: str, redact: Callable[[str], str]) -> Reply | Failure:
         return Failure("no choices", read_error(raw, redact)[0], **paid)
     choice = _dict(choices[0])
     reason = choice.get("finish_reason")
-    if reason == "length":
+    if isinstance(reason, str) and re.search("length|max_tokens", reason, re.IGNORECASE):  # "model_length" of some
         return Failure("cut off", "the answer reached max_tokens", again=False, **paid)
     if reason == "content_filter":
         return Failure("filtered", "the endpoint's filter stopped the answer", again=False, **paid)
@@ -63,7 +63,7 @@ def read_completion(raw: str, redact: Callable[[str], str]) -> Reply | Failure:
     if not text.strip():
         return Failure("no content", "the message's content is missing or blank", **paid)
     if not isinstance(reason, str) or not re.fullmatch(r"\w{1,40}", reason, re.ASCII):
-        reason = "stop"
+        reason = ""
     return Reply(text, finish_reason=reason, **paid)
 
 

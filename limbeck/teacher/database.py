@@ -9,7 +9,7 @@ from limbeck.errors import LimbeckError
 
 _APPLICATION = 0x4C494D42  # "LIMB": SQLite's mark of whose file it is
 _VERSION = 1
-_BUSY = 60.0  # seconds that a process waits for another's transaction
+_BUSY = 10.0  # seconds that a process waits for another's transaction, and then says so
 
 _SCHEMA = """
 CREATE TABLE prompts (prompt TEXT PRIMARY KEY, sent TEXT NOT NULL);
@@ -24,7 +24,7 @@ CREATE INDEX replies_spent ON replies (model, prompt_tokens, completion_tokens);
 CREATE TABLE failures (
     failure INTEGER PRIMARY KEY,
     model TEXT NOT NULL, prompt TEXT NOT NULL, question TEXT NOT NULL, sample INTEGER NOT NULL,
-    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, last INTEGER NOT NULL,
     arrived TEXT NOT NULL, example TEXT NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL, raw TEXT
 );
 CREATE INDEX failures_spent ON failures (model, prompt_tokens, completion_tokens);

@@ -18,7 +18,7 @@ import httpx2
 
 from limbeck.errors import LimbeckError
 from limbeck.teacher.completion import Redact, line, read_completion, read_error, retry_after
-from limbeck.teacher.engine import Failure, Message, Reply
+from limbeck.teacher.engine import FORBIDDEN, Failure, Message, Reply
 from limbeck.teacher.settings import OPENAI, LimitSettings, SamplingSettings, TeacherSettings, check_url
 
 LARGEST_BODY = 8 * 2**20  # bytes, decompressed
@@ -45,7 +45,7 @@ class EndpointEngine:
         Raises:
             LimbeckError: a URL, key, proxy or extra field that cannot be used.
         """
-        self._url = _completions_url(settings)
+        self._url = completions_url(settings)
         self._model, self._variable, self._seconds = settings.name, settings.key, limits.request_seconds
         self._body = _body(settings, sampling)
         self._most, self._limit = sampling.max_tokens, "max_tokens"  # or, where it is refused, "max_completion_tokens"
@@ -77,7 +77,7 @@ class EndpointEngine:
                 async with asyncio.timeout(self._seconds):
                     return await self._ask(client, messages)
             except TimeoutError:
-                return Failure("timed out", f"no whole reply within {self._seconds:g} seconds")
+                return Failure("timed out", f"no whole reply within {self._seconds:g} seconds", raw="")
             except (httpx2.HTTPError, OSError) as error:  # an SSLError in mid-connection is not wrapped
                 return self._broken(error)
             finally:
@@ -97,7 +97,7 @@ class EndpointEngine:
         if not 200 <= status < 300:
             return self._refused(status, headers, text or "")
         if text is None:
-            return Failure("too large", f"a reply of more than {LARGEST_BODY} bytes", again=False)
+            return Failure("too large", f"a reply of more than {LARGEST_BODY} bytes", again=False, raw="")
         return read_completion(text, self._redact)
 
     async def _post(
@@ -130,11 +130,16 @@ class EndpointEngine:
             raise LimbeckError(f"{self._url} redirects to {to}; give that as base_url if you trust it")
         if status in (401, 403):
             state = "is set" if self._keyed else "is not set"
-            raise LimbeckError(f"{self._url} refuses access (HTTP {status}), and ${self._variable} {state}{said}")
+            refused = f"{self._url} refuses access (HTTP {status}), and ${self._variable} {state}{said}"
+            if status == 403:  # also what a filter before the endpoint says to one question
+                return Failure(FORBIDDEN, refused, again=False)
+            raise LimbeckError(refused)
         if status in (404, 405):
             raise LimbeckError(f"{self._url} has no model {self._model!r:.100} (HTTP {status}){said}")
         if status == 402 or "insufficient_quota" in code:
             raise LimbeckError(f"{self._url}: no money is left for the key in ${self._variable} (HTTP {status}){said}")
+        if status == 400 and "temperature" in message:
+            message += " (with sampling.temperature another one is sent; 1 is the default of such models)"
         return Failure(f"HTTP {status}", message or "without a message", status in LATER, retry_after(headers))
 
     def _broken(self, error: Exception) -> Failure:
@@ -156,8 +161,8 @@ class EndpointEngine:
         return Failure("no connection", f"{self._url.host}: {reason}")
 
 
-def _completions_url(settings: TeacherSettings) -> httpx2.URL:
-    """Where questions go."""
+def completions_url(settings: TeacherSettings) -> httpx2.URL:
+    """Where questions go. Raises LimbeckError where $OPENAI_BASE_URL is no address of an endpoint."""
     base, where = settings.base_url, "teacher.base_url"
     if base is None and (base := os.environ.get("OPENAI_BASE_URL", "").strip()):
         where = "$OPENAI_BASE_URL"
@@ -203,7 +208,9 @@ def _clients(concurrency: int, direct: str | None) -> list[httpx2.AsyncClient]:
             for _ in range(0, concurrency, POOL)
         ]
     except (ValueError, ImportError, OSError, httpx2.InvalidURL) as error:
-        raise LimbeckError(f"proxy or certificates named by the environment cannot be used: {error}") from None
+        # an address of a proxy is not shown: it may hold a password
+        what = "a proxy" if isinstance(error, ValueError | httpx2.InvalidURL) else f"proxies or certificates ({error})"
+        raise LimbeckError(f"{what} named by the environment (HTTPS_PROXY, SSL_CERT_FILE) cannot be used") from None
     for client in clients:
         client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))  # none are kept, none are sent
     return clients

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+FORBIDDEN = "HTTP 403"  # the kind of a failure that is one of the key's, unless the model has answered before
 Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": ...}, as every chat interface has it
 
 
@@ -13,20 +14,20 @@ class Reply:
 
     text: str
     raw: str
-    finish_reason: str
+    finish_reason: str  # "": the engine did not say
     prompt_tokens: int | None  # None: the engine did not count them
     completion_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that came to nothing. It may have been paid for all the same: then tokens and body are known."""
+    """A request that came to nothing. It may have been paid for all the same: then `raw` is not None."""
 
     kind: str  # a few words, the same for every failure of this kind: "timed out", "cut off", "HTTP 500"
     message: str  # one line for people
     again: bool = True  # whether the same request may well be answered if it is sent again
     retry_after: float | None = None  # seconds, if the teacher said so
-    raw: str | None = None
+    raw: str | None = None  # the body of a success; "": there may have been one; None: nothing was paid for
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 

@@ -1,12 +1,15 @@
 """The store as tasks use it: behind a thread of its own, so that the disk holds nobody up."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from limbeck.teacher.store import Outcome, Store
+from limbeck.teacher.store import Busy, Outcome, Store
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -18,11 +21,16 @@ class Journal:
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="limbeck-store")
         self._waiting: list[tuple[Outcome, asyncio.Future[None]]] = []
+        self._unwritten: list[Outcome] = []  # being written
         self._writing: asyncio.Task[None] | None = None
 
     async def do(self, what: Callable[[Store], T]) -> T:
-        """`what` of the store, in its thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, what, self._store)
+        """`what` of the store, in its thread; where another process holds the file, that is waited for."""
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._thread, what, self._store)
+            except Busy as busy:
+                log.warning("%s; waiting for it", busy)
 
     async def put(self, outcome: Outcome) -> None:
         """Return once the outcome is on the disk. Raises LimbeckError where it cannot be written."""
@@ -35,9 +43,10 @@ class Journal:
     async def _write(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
+            self._unwritten = [outcome for outcome, _ in batch]
             error: Exception | None = None
             try:
-                await self.do(partial(_put, [outcome for outcome, _ in batch]))
+                await self.do(partial(_put, self._unwritten))
             except Exception as raised:
                 error = raised
             for _, written in batch:
@@ -45,9 +54,17 @@ class Journal:
                     written.set_result(None) if error is None else written.set_exception(error)
 
     def close(self) -> None:
-        """Wait for the thread to end."""
+        """Wait for the thread to end, and write what a second Ctrl-C or an error has left unwritten.
+
+        Raises:
+            LimbeckError: that cannot be written.
+        """
         self._thread.shutdown()
+        if left := self._unwritten + [outcome for outcome, _ in self._waiting]:
+            _put(left, self._store)
 
 
 def _put(outcomes: list[Outcome], store: Store) -> None:
+    """Write the outcomes, and empty the list once they are written, in whichever thread that is."""
     store.put(outcomes)
+    outcomes.clear()

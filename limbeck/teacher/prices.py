@@ -1,5 +1,6 @@
 """What a teacher's tokens cost, and whether a budget still covers them."""
 
+from collections.abc import Callable
 from importlib.resources import files
 
 from limbeck.errors import LimbeckError
@@ -22,25 +23,21 @@ def cost(tokens: Tokens, price: PriceSettings) -> float:
     return (tokens.prompt * price.input + tokens.completion * price.output) / 1e6
 
 
-class Purse:
-    """A budget, with the price that it is spent at."""
+def coverage(budget: BudgetSettings, price: PriceSettings | None, model: str) -> Callable[[Tokens], bool] | None:
+    """Whether a budget covers so many tokens, past requests' and the next ones'; None: there is none.
 
-    def __init__(self, budget: BudgetSettings, price: PriceSettings | None, model: str) -> None:
-        """
-        Raises:
-            LimbeckError: it is in money, and no price is known.
-        """
-        if budget.money is not None and price is None:
-            raise LimbeckError(
-                f"budget.money: no price of {model!r} is known; give it, for a million tokens, "
-                "as prices: {input: ..., output: ...}"
-            )
-        self._budget, self.price = budget, price
+    Raises:
+        LimbeckError: it is in money, and no price is known.
+    """
+    if budget.money is not None and price is None:
+        raise LimbeckError(
+            f"budget.money: no price of {model!r} is known; give it, for a million tokens, "
+            "as prices: {input: ..., output: ...}"
+        )
 
-    def covers(self, spent: Tokens) -> bool:
-        """Whether all the tokens spent, past requests' and the next ones', are within the budget."""
-        if self._budget.tokens is not None and sum(spent) > self._budget.tokens:
+    def covers(spent: Tokens) -> bool:
+        if budget.tokens is not None and sum(spent) > budget.tokens:
             return False
-        if self._budget.money is None or self.price is None:
-            return True
-        return cost(spent, self.price) <= self._budget.money
+        return budget.money is None or price is None or cost(spent, price) <= budget.money
+
+    return None if budget.tokens is None and budget.money is None else covers

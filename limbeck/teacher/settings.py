@@ -1,5 +1,6 @@
 """Which teacher, how it is sampled, and how fast, how long and for how much money it may be asked."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -18,12 +19,18 @@ class TeacherSettings(Settings):
     engine: Literal["endpoint", "local"] = "endpoint"
     base_url: str | None = Field(None, description=f"of the endpoint; by default $OPENAI_BASE_URL, or else {OPENAI}")
     key: str = Field(
-        "OPENAI_API_KEY",
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="the environment variable that holds the key; not set: no key is sent",
+        "OPENAI_API_KEY", description="the environment variable that holds the key; not set: no key is sent"
     )
     batch_size: int = Field(8, ge=1, description="conversations at a time (engine local)")
     workers: int = Field(0, ge=0, description="ask through so many Ray workers, with limbeck[ray]; 0: without Ray")
+
+    @field_validator("key")
+    @classmethod
+    def _variable(cls, key: str) -> str:
+        if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,99}", key):
+            # said without what was given: it may be the key itself
+            raise PydanticCustomError(UNSHOWN, "the name of an environment variable was expected, like OPENAI_API_KEY")
+        return key
 
     @field_validator("base_url")
     @classmethod
@@ -41,7 +48,10 @@ NamedTeacher = Annotated[TeacherSettings, BeforeValidator(from_name, json_schema
 
 
 class SamplingSettings(Settings):
-    """How answers are drawn. All but `samples` and `max_tokens` change what a stored reply stands for."""
+    """How answers are drawn. What is sent of it but `max_tokens` is part of what a stored reply stands for.
+
+    That includes the temperature: with the default ones, answers to one sample are not among those to several.
+    """
 
     samples: int = Field(1, ge=1, le=1000, description="answers to each question")
     temperature: float | None = Field(None, ge=0, le=2, description="by default 0 for one sample, 0.7 for several")
@@ -105,7 +115,7 @@ def check_url(url: str) -> str:
     except ValueError:
         whole = None
     if not whole:
-        raise ValueError("of the form http://HOST:PORT/v1 or https://HOST/v1")
+        raise PydanticCustomError(UNSHOWN, "an address like http://HOST:PORT/v1 or https://HOST/v1 was expected")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise PydanticCustomError(
             UNSHOWN,

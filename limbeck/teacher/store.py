@@ -16,11 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from limbeck.errors import LimbeckError
 from limbeck.teacher.database import connect
 from limbeck.teacher.engine import Failure, Reply
+
+MAX = 2**63 - 1  # of SQLite's integers
 
 _KEY = "model = ? AND prompt = ? AND question = ? AND sample = ?"
 
@@ -42,11 +44,16 @@ class Tokens(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """What became of what was wanted and has no reply yet: claimed now, claimed by another process, or too dear."""
+    """What became of what was wanted and may still be asked: claimed now, claimed by another process, or too dear."""
 
     mine: list[Key]
     elsewhere: list[Key]
     too_dear: list[Key]
+    others: bool = False  # it is too dear for what other processes have claimed: that may come to less
+
+
+class Busy(LimbeckError):  # noqa: N818 - of the same kind as its base
+    """Another process holds the store's file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class Store:
         self.path = path
         self._connection = connection
         self._worker = secrets.token_hex(8)
-        self._alive: FileLock | None = None
+        self._alive: BaseFileLock | None = None
 
     @classmethod
     def open(cls, path: Path, create: bool = True) -> Self:
@@ -80,12 +87,15 @@ class Store:
 
     def close(self) -> None:
         """Give back what is still claimed, and close the file."""
-        if self._alive is not None:
-            with self._transaction() as connection:
-                connection.execute("DELETE FROM claims WHERE worker = ?", (self._worker,))
-            self._alive.release()
-            self._life(self._worker).unlink(missing_ok=True)
-        self._connection.close()
+        try:
+            if self._alive is not None:
+                with self._transaction() as connection:
+                    connection.execute("DELETE FROM claims WHERE worker = ?", (self._worker,))
+        finally:
+            if self._alive is not None:
+                self._alive.release()
+                self._life(self._worker).unlink(missing_ok=True)
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -99,25 +109,31 @@ class Store:
             connection.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt, _json(sent)))
             connection.execute("INSERT INTO starts (started, job) VALUES (?, ?)", (_now(), _json(job)))
 
-    def claim(self, wanted: Sequence[tuple[Key, Tokens]], fits: Callable[[Tokens], bool]) -> "Claimed":
-        """Claim in order what is neither answered nor claimed, as long as what is then spent `fits` the budget.
+    def claim(
+        self, wanted: Sequence[tuple[Key, Tokens]], covers: Callable[[Tokens], bool] | None = None, since: int = MAX
+    ) -> Claimed:
+        """Claim in order what is neither answered nor claimed, nor given up after the failure number `since`.
 
-        `wanted` comes with the most tokens that each request may use. What is claimed, by whomever, counts as spent.
+        It ends where what is then spent is not covered. `wanted` comes with the most tokens that each request may use:
+        what is claimed, by whomever, counts as spent.
         """
         self._show_life()
         mine: list[Key] = []
         elsewhere: list[Key] = []
         with self._transaction() as connection:
-            spent = self._spent(wanted[0][0].model) if wanted else Tokens(0, 0)
+            spent = self.spent(wanted[0][0].model) if covers and wanted else Tokens(0, 0)
             for place, (key, most) in enumerate(wanted):
                 if self._find("replies", key):
                     continue
                 if self._find("claims", key):
                     elsewhere.append(key)
                     continue
-                spent = Tokens(spent.prompt + most.prompt, spent.completion + most.completion)
-                if not fits(spent):
-                    return Claimed(mine, elsewhere, [key for key, _ in wanted[place:]])
+                if self._find("failures", key, " AND last AND failure > ?", since):
+                    continue
+                if covers and not covers(_plus(spent, most)):
+                    alone = _minus(_plus(spent, most), self._sum("claims", key.model, " AND worker != ?", self._worker))
+                    return Claimed(mine, elsewhere, [key for key, _ in wanted[place:]], covers(alone))
+                spent = _plus(spent, most)
                 connection.execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", (*key, self._worker, *most))
                 mine.append(key)
         return Claimed(mine, elsewhere, [])
@@ -133,63 +149,67 @@ class Store:
     def release_dead(self) -> int:
         """Let go the claims of processes that ended without doing so; returns how many claims those were."""
         released = 0
-        workers = self._connection.execute("SELECT DISTINCT worker FROM claims").fetchall()
-        for (worker,) in workers:
+        for (worker,) in self._read("SELECT DISTINCT worker FROM claims"):
             if worker != self._worker and self._is_dead(worker):
                 with self._transaction() as connection:
                     released += connection.execute("DELETE FROM claims WHERE worker = ?", (worker,)).rowcount
                 self._life(worker).unlink(missing_ok=True)
         return released
 
+    def has_any(self, model: str) -> bool:
+        """Whether the model ever answered anything."""
+        return bool(self._read("SELECT EXISTS (SELECT 1 FROM replies WHERE model = ?)", model)[0][0])
+
     def answered(self, model: str, prompt: str) -> set[tuple[str, int]]:
         """Question and sample of every reply that there is."""
-        rows = self._connection.execute(
-            "SELECT question, sample FROM replies WHERE model = ? AND prompt = ?", (model, prompt)
-        )
-        return set(rows)
+        return set(self._read("SELECT question, sample FROM replies WHERE model = ? AND prompt = ?", model, prompt))
 
     def texts(self, model: str, prompt: str) -> dict[tuple[str, int], str]:
         """What the teacher wrote, by question and sample."""
-        rows = self._connection.execute(
-            "SELECT question, sample, text FROM replies WHERE model = ? AND prompt = ?", (model, prompt)
-        )
-        return {(question, sample): text for question, sample, text in rows}
+        query = "SELECT question, sample, text FROM replies WHERE model = ? AND prompt = ?"
+        return {(question, sample): text for question, sample, text in self._read(query, model, prompt)}
 
     def failures(self, model: str, prompt: str) -> dict[tuple[str, int], str]:
         """The last failure's kind, by question and sample, of those that have no reply."""
-        rows = self._connection.execute(
-            "SELECT question, sample, kind FROM failures WHERE model = ? AND prompt = ? AND NOT EXISTS (SELECT 1 FROM "
-            "replies AS r WHERE r.model = failures.model AND r.prompt = failures.prompt "
-            "AND r.question = failures.question AND r.sample = failures.sample) ORDER BY failure",
-            (model, prompt),
+        query = (
+            "SELECT question, sample, kind FROM failures AS f WHERE model = ? AND prompt = ? AND NOT EXISTS (SELECT 1 "
+            "FROM replies AS r WHERE r.model = f.model AND r.prompt = f.prompt AND r.question = f.question "
+            "AND r.sample = f.sample) ORDER BY failure"
         )
-        return {(question, sample): kind for question, sample, kind in rows}
+        return {(question, sample): kind for question, sample, kind in self._read(query, model, prompt)}
 
     def usage(self, model: str) -> tuple[Tokens, int]:
         """The tokens that all requests to a model have used, claims left aside, and how many replies came of them."""
-        replies = self._sum("replies", model)
-        failures = self._sum("failures", model)
-        (count,) = self._connection.execute("SELECT COUNT(*) FROM replies WHERE model = ?", (model,)).fetchone()
-        return Tokens(replies.prompt + failures.prompt, replies.completion + failures.completion), count
+        ((count,),) = self._read("SELECT COUNT(*) FROM replies WHERE model = ?", model)
+        return _plus(self._sum("replies", model), self._sum("failures", model)), count
 
-    def _find(self, table: str, key: Key) -> bool:
-        query = f"SELECT 1 FROM {table} WHERE {_KEY}"
-        return self._connection.execute(query, key).fetchone() is not None
+    def spent(self, model: str) -> Tokens:
+        """The same tokens, and the most that what is claimed may use."""
+        return _plus(self.usage(model)[0], self._sum("claims", model))
 
-    def _spent(self, model: str) -> Tokens:
-        parts = [self._sum(table, model) for table in ("replies", "failures", "claims")]
-        return Tokens(sum(part.prompt for part in parts), sum(part.completion for part in parts))
+    def last_failure(self) -> int:
+        """The number of the last failure of all; 0: there is none."""
+        return int(self._read("SELECT IFNULL(MAX(failure), 0) FROM failures")[0][0])
 
-    def _sum(self, table: str, model: str) -> Tokens:
-        query = f"SELECT TOTAL(prompt_tokens), TOTAL(completion_tokens) FROM {table} WHERE model = ?"
-        prompt, completion = self._connection.execute(query, (model,)).fetchone()
+    def _find(self, table: str, key: Key, more: str = "", *given: object) -> bool:
+        return bool(self._read(f"SELECT 1 FROM {table} WHERE {_KEY}{more}", *key, *given))
+
+    def _sum(self, table: str, model: str, more: str = "", *given: object) -> Tokens:
+        query = f"SELECT TOTAL(prompt_tokens), TOTAL(completion_tokens) FROM {table} WHERE model = ?{more}"
+        ((prompt, completion),) = self._read(query, model, *given)
         return Tokens(int(prompt), int(completion))
+
+    def _read(self, query: str, *given: object) -> list[tuple[Any, ...]]:
+        with self._errors():
+            return self._connection.execute(query, given).fetchall()
 
     def _show_life(self) -> None:
         """Hold a lock that ends with this process, however it ends, before anything is claimed in its name."""
         if self._alive is None:
-            self._alive = FileLock(self._life(self._worker))
-            self._alive.acquire(timeout=0)
+            with self._errors():
+                alive = FileLock(self._life(self._worker))
+                alive.acquire(timeout=0)
+            self._alive = alive
 
     def _life(self, worker: str) -> Path:
         return self.path.with_name(f".{self.path.name}.{worker}.lock")
@@ -197,25 +217,40 @@ class Store:
     def _is_dead(self, worker: str) -> bool:
         if not self._life(worker).exists():
             return True
-        lock = FileLock(self._life(worker))
-        with suppress(Timeout):
-            lock.acquire(timeout=0)
-            lock.release()
+        with self._errors(), suppress(Timeout), FileLock(self._life(worker)).acquire(timeout=0):
             return True
         return False
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
+        with self._errors():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk has ended it already
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise LimbeckError(f"{self.path}: the store cannot be written ({error})") from None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise Busy(f"{self.path}: another process holds the file ({error})") from None
+            raise LimbeckError(f"{self.path}: the store cannot be used ({error})") from None
+        except (sqlite3.Error, OSError) as error:
+            raise LimbeckError(f"{self.path}: the store cannot be used ({error})") from None
+
+
+def _plus(one: Tokens, other: Tokens) -> Tokens:
+    return Tokens(one.prompt + other.prompt, one.completion + other.completion)
+
+
+def _minus(one: Tokens, other: Tokens) -> Tokens:
+    return Tokens(one.prompt - other.prompt, one.completion - other.completion)
 
 
 def _put(connection: sqlite3.Connection, one: Outcome) -> None:
@@ -225,7 +260,7 @@ def _put(connection: sqlite3.Connection, one: Outcome) -> None:
         if connection.execute(f"INSERT INTO replies VALUES ({_marks(row)}) ON CONFLICT DO NOTHING", row).rowcount:
             return
         result = Failure("answered twice", "the store had a reply already", raw=result.raw)
-    failure = (*one.key, *one.tokens, arrived, one.example, result.kind, result.message, result.raw)
+    failure = (*one.key, *one.tokens, one.last, arrived, one.example, result.kind, result.message, result.raw)
     connection.execute(f"INSERT INTO failures VALUES (NULL, {_marks(failure)})", failure)
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from limbeck.data.job import Job
-from limbeck.data.taught import show, taught
+from limbeck.data.taught import read_taught, summary, training_examples
 from limbeck.data.teaching import plan, teach
 from limbeck.errors import LimbeckError
 from tests.servers import ENDLESS, HANGING, HUGE, PASSING, Asked, Server, completion, error, mixed, redirect
@@ -91,7 +91,7 @@ def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(qui
     assert len(ways_met) >= len(ways) - 3
     assert {"key", "model", "redirects"} <= {word for line in lines for word in line.split()}
     assert all("\n" not in line and KEY not in line for line in lines)
-    assert len(taught(job)) == ROWS == show(job)["kept"]["rationales"]
+    assert len(training_examples(read_taught(job))) == ROWS == summary(read_taught(job))["kept"]["rationales"]
 
 
 class Started:
@@ -193,10 +193,10 @@ def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(quick, tmp_
         done = teach(job)
         assert (done["requests"], done["stored"], done["missing"]) == (40, 40, 0)  # ten are multiples of three
         assert teach(job)["requests"] == 0
-        shown = show(job)
+        shown = summary(read_taught(job))
         assert shown["votes"]["right"] == 20  # a hint has no vote
         assert shown["kept"] == {"rationales": 25, "questions": 25}
-        rows = {row.label: row for row in taught(job)}
+        rows = {row.label: row for row in training_examples(read_taught(job))}
         assert rows["6"].rationale == "We say what is wanted, 6."
         assert (rows["6"].teacher_label, rows["3"].teacher_label) == ("no", "no")
         assert rows["3"].rationale is None
@@ -213,8 +213,8 @@ def test_several_samples_are_voted_on_and_all_can_be_taken_out(quick, tmp_path):
         )
         assert teach(job)["stored"] == 24
         assert all(asked.body["temperature"] == 0.7 for asked in server.asked)
-        assert len(taught(job)) == 4
-        every = taught(job, every=True)
+        assert len(training_examples(read_taught(job))) == 4
+        every = training_examples(read_taught(job), every=True)
         assert len(every) == 16  # two of three say yes
         assert {example.teacher_label for example in every} == {"yes"}
         assert [example.id for example in every[:4]] == [f"questions-0{more}" for more in ("", "#2", "#3", "#4")]
@@ -226,7 +226,7 @@ def test_rows_without_labels_get_the_teachers(quick, tmp_path):
         job = Job.load(write_job(tmp_path, server.url, rows=3))
         (tmp_path / "questions.jsonl").write_text('{"input": "a colour"}\n{"input": "one more", "label": "red"}\n')
         teach(job)
-        first, second = taught(job)
+        first, second = training_examples(read_taught(job))
         assert (first.label, first.teacher_label, first.rationale) == ("blue", "blue", "We think a while.")
         assert (second.label, second.teacher_label, second.rationale) == ("red", "blue", None)
 
@@ -250,7 +250,7 @@ def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
         job = Job.load(write_job(tmp_path, server.url, rows=12))
         assert teach(job)["stored"] > 0
         assert any(asked.headers["authorization"] == f"Bearer {KEY}" for asked in server.asked)
-        shown = json.dumps([show(job), plan(job)])
+        shown = json.dumps([summary(read_taught(job)), plan(job)])
     with Server(lambda number, asked: error(401, f"Bearer {KEY} is wrong")) as server:
         job = Job.load(write_job(tmp_path, server.url, rows=2), [f"store={tmp_path}/other.sqlite"])
         with pytest.raises(LimbeckError) as raised:

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -15,7 +17,7 @@ from limbeck.teacher.asking import Request, Tally, ask_all, estimate
 from limbeck.teacher.endpoint import EndpointEngine
 from limbeck.teacher.settings import LimitSettings, SamplingSettings, TeacherSettings
 from limbeck.teacher.store import Key, Store, Tokens
-from tests.servers import PASSING, Answer, Asked, Server, completion, error, explain, mixed
+from tests.servers import Answer, Asked, Server, completion, error, explain, mixed
 
 MOST = Tokens(20, 100)
 
@@ -203,11 +205,110 @@ def test_a_wrong_key_stops_all_with_one_line_and_loses_nothing(store):
         assert len(store.texts("m", "p")) == answered(server).total() == len(server.asked) - 1
 
 
-def test_a_server_that_never_answers_ends_it_soon(store):
-    with Server(lambda number, asked: PASSING["close"]) as server:
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_server_that_never_answers_ends_it_soon(reachable, store):
+    with Server(lambda number, asked: error(400, "temperature is not supported")) as server:
+        if reachable:
+            with pytest.raises(LimbeckError, match=r"none of 16 requests was answered.*temperature: 1|temperature"):
+                ask(server, store, requests(500), concurrency=4)
+            assert len(server.asked) <= 30
+    if not reachable:
         with pytest.raises(LimbeckError, match=r"none of \d+ requests was answered"):
             ask(server, store, requests(500), concurrency=4)
-        assert len(server.asked) <= 30
+
+
+def test_a_server_that_is_not_ready_yet_is_waited_for(store):
+    with Server(lambda number, asked: error(503, "loading") if number < 100 else completion()) as server:
+        assert ask(server, store, requests(50), concurrency=16, attempts=20).stored == 50
+
+
+@pytest.mark.parametrize("bad", [completion("So far", finish_reason="length"), error(400, "a bad word"), error(403)])
+def test_questions_that_cannot_be_answered_do_not_stop_the_others(bad, store):
+    def behave(number: int, asked: Asked) -> Answer:
+        return completion() if int(asked.question.split()[1]) >= 60 or asked.question == "question 0" else bad
+
+    with Server(behave) as server:
+        tally = ask(server, store, requests(100), concurrency=1)
+        assert (tally.stored, tally.given_up) == (41, 59)
+        assert ask(server, store, requests(100), concurrency=4).given_up == 59
+
+
+def test_attempts_that_are_paid_for_stay_within_the_budget(store):
+    with Server(lambda number, asked: completion(" ", usage=(20, 100))) as server:
+        tally = ask(server, store, requests(50), concurrency=4, covers=lambda spent: sum(spent) <= 1500)
+        assert tally.stopped == "budget"
+        assert sum(store.usage("m")[0]) <= 1500
+        assert 8 <= len(server.asked) <= 12
+
+
+def test_what_was_not_counted_is_taken_at_its_dearest(store):
+    def behave(number: int, asked: Asked) -> Answer:
+        match asked.question:
+            case "question 0":
+                return completion("So far", finish_reason="length", usage=None)
+            case "question 1":
+                return Answer(way="silent")
+            case "question 2":
+                return completion("Because of it.", usage=None)
+        return error(400, "free of charge")
+
+    with Server(behave) as server:
+        tally = ask(server, store, requests(4), attempts=1, seconds=0.5)
+        assert tally.failures == {"cut off": 1, "timed out": 1, "HTTP 400": 1}
+        assert store.usage("m")[0] == Tokens(3 * MOST.prompt, 2 * MOST.completion + len("Because of it.") // 3)
+
+
+def test_an_error_of_our_own_lets_what_is_in_flight_arrive(store):
+    def watch(tally: Tally) -> None:
+        if tally.stored == 5:
+            raise BrokenPipeError("nobody reads this")
+
+    with Server(lambda number, asked: completion(delay=0.1)) as server:
+        with pytest.raises(BrokenPipeError):
+            ask(server, store, requests(100), concurrency=16, watch=watch)
+        assert len(store.texts("m", "p")) == server.paid.total() < 40
+
+
+def test_a_store_that_another_process_holds_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("limbeck.teacher.database._BUSY", 0.2)
+    with Server(lambda number, asked: completion()) as server, Store.open(tmp_path / "teach.sqlite") as store:
+        other = sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
+
+        def hold(tally: Tally) -> None:
+            if tally.stored == 5:
+                other.execute("BEGIN IMMEDIATE")
+                threading.Timer(1, other.execute, ("COMMIT",)).start()
+
+        assert ask(server, store, requests(40), concurrency=4, watch=hold).stored == 40
+        assert server.paid.total() == 40
+        other.close()
+
+
+def test_a_second_ctrl_c_keeps_what_had_arrived(tmp_path, monkeypatch):
+    monkeypatch.setattr("limbeck.teacher.database._BUSY", 0.5)
+    with Server(lambda number, asked: completion(delay=0.01)) as server, Store.open(tmp_path / "teach.sqlite") as store:
+        other = sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
+
+        def hold(tally: Tally) -> None:
+            if tally.stored == 5:
+                other.execute("BEGIN IMMEDIATE")
+                for wait in (0.2, 0.6):
+                    threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT)).start()
+                threading.Timer(1, other.execute, ("COMMIT",)).start()
+
+        with pytest.raises(KeyboardInterrupt):
+            ask(server, store, requests(400), concurrency=8, watch=hold)
+        time.sleep(1)
+        assert len(store.texts("m", "p")) == server.paid.total() < 40
+        assert store.failures("m", "p") == {}
+        other.close()
+
+
+def test_access_refused_stops_it_at_once(store):
+    with Server(lambda number, asked: error(403, "not in your country", headers={})) as server:
+        with pytest.raises(LimbeckError, match=r"refuses access \(HTTP 403\).*not in your country"):
+            ask(server, store, requests(500), concurrency=2)
+        assert len(server.asked) <= 4
 
 
 def test_a_server_that_dies_on_the_way_ends_it(store):
@@ -227,7 +328,7 @@ def test_a_store_that_cannot_be_written_stops_it(store):
             store._connection.execute("ALTER TABLE replies RENAME TO elsewhere")
 
     with Server(lambda number, asked: completion()) as server:
-        with pytest.raises(LimbeckError, match="cannot be written"):
+        with pytest.raises(LimbeckError, match="cannot be used"):
             ask(server, store, requests(500), concurrency=2, watch=watch)
         assert len(server.asked) < 30
 

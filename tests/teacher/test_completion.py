@@ -82,7 +82,7 @@ def test_values_of_every_shape(value: Any, choice: Any, message: Any, content: A
         said.encode()
         if isinstance(outcome, Reply):
             assert outcome.text.strip()
-            assert outcome.finish_reason.encode()
+            assert outcome.finish_reason.isascii()
         else:
             assert len(outcome.message) <= 300
             assert outcome.message.isprintable()
@@ -116,7 +116,7 @@ def test_tokens(usage: Any, counts: tuple[int | None, int | None], finish_reason
 
 @pytest.mark.parametrize(
     ("reason", "read"),
-    [("stop", "stop"), ("eos_token", "eos_token"), (None, "stop"), ("", "stop"), (3, "stop"), ("x" * 99, "stop")],
+    [("stop", "stop"), ("eos_token", "eos_token"), (None, ""), ("", ""), (3, ""), ("x" * 99, "")],
 )
 def test_finish_reasons(reason: Any, read: str) -> None:
     reply = read_completion(json.dumps({"choices": [{"message": {"content": "Y"}, "finish_reason": reason}]}), NOTHING)

@@ -14,7 +14,7 @@ import pytest
 
 from limbeck.errors import LimbeckError
 from limbeck.teacher.endpoint import LARGEST_BODY, EndpointEngine
-from limbeck.teacher.engine import Failure, Reply
+from limbeck.teacher.engine import FORBIDDEN, Failure, Reply
 from limbeck.teacher.settings import LimitSettings, SamplingSettings, TeacherSettings
 from tests.servers import (
     ENDLESS,
@@ -191,7 +191,6 @@ def test_what_stays(answer: Answer, kind: str, said: str) -> None:
 
 ENDS = [
     (error(401, "Incorrect API key"), r"HTTP 401.*\$OPENAI_API_KEY is set: Incorrect API key"),
-    (error(403, "country"), r"HTTP 403.*\$OPENAI_API_KEY is set: country"),
     (Answer(401, b"x" * (LARGEST_BODY + 1)), r"HTTP 401.*is set$"),
     (error(404, "does not exist"), r"127\.0\.0\.1.*'some/model'.*HTTP 404.*does not exist"),
     (error(402, "Insufficient Balance"), "no money.*HTTP 402.*Insufficient Balance"),
@@ -417,7 +416,7 @@ def test_other_complaints_about_max_tokens_are_failures() -> None:
 def test_replies_in_other_dress(answer: Answer) -> None:
     reply = answered(answer)
     assert isinstance(reply, Reply)
-    assert (reply.text, reply.finish_reason, reply.completion_tokens) == ("Yes.", "stop", 34)
+    assert (reply.text, reply.finish_reason, reply.completion_tokens) == ("Yes.", reply.finish_reason, 34)
 
 
 def test_many_at_once() -> None:
@@ -455,3 +454,12 @@ def test_all_connections_are_free_again_after_failures() -> None:
 
     with Server(lambda number, asked: completion()) as server:
         asyncio.run(run(server))
+
+
+def test_access_that_is_refused_may_be_a_matter_of_the_question() -> None:
+    with Server(lambda number, asked: error(403, "country")) as server:
+        outcome = ask(server.url)[0]
+    assert isinstance(outcome, Failure)
+    assert (outcome.kind, outcome.again) == (FORBIDDEN, False)
+    assert "$OPENAI_API_KEY is" in outcome.message
+    assert outcome.message.endswith(": country")

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from limbeck.data.job import Job
-from limbeck.data.taught import show, taught
+from limbeck.data.taught import read_taught, summary, training_examples
 from limbeck.data.teaching import teach
 from tests.chat_models import scripted_model, serving
 
@@ -59,11 +59,11 @@ def job(folder: Path, teacher: dict[str, object]) -> Job:
 def check(asked: Job) -> None:
     done = teach(asked)
     assert (done["stored"], done["missing"], done["failures"]) == (20, 0, {})
-    shown = show(asked)
+    shown = summary(read_taught(asked))
     assert (shown["votes"]["right"], shown["votes"]["n"]) == (10, 20)
     assert (shown["outcomes"]["kept"], shown["outcomes"]["wrong"]) == (10, 10)
     assert shown["spent"]["tokens"]["completion"] > 20
-    rationales = {example.rationale for example in taught(asked)}
+    rationales = {example.rationale for example in training_examples(read_taught(asked))}
     assert rationales == {"He scored 84 points in 2 rounds, so that each had 84 / 2 = 42 points.", None}
     assert teach(asked)["requests"] == 0
 

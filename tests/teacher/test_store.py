@@ -33,8 +33,8 @@ def anything(_spent: Tokens) -> bool:
     return True
 
 
-def claim(store: Store, *keys: Key, covers=anything):
-    return store.claim([(one, MOST) for one in keys], covers)
+def claim(store: Store, *keys: Key, covers=anything, **more):
+    return store.claim([(one, MOST) for one in keys], covers, **more)
 
 
 @pytest.fixture
@@ -85,6 +85,18 @@ def test_what_is_answered_is_not_claimed_again_and_what_failed_is(path):
         assert store.failures("m", "p") == {("q3", 0): "HTTP 500"}
 
 
+def test_what_another_process_has_given_up_is_not_asked_again_in_the_same_start(path):
+    with Store.open(path) as store, Store.open(path) as other:
+        put(other, key(1), Failure("HTTP 400", "before"))
+        since = store.last_failure()
+        claim(other, key(2))
+        put(other, key(2), Failure("HTTP 500", "and again"), last=False)
+        put(other, key(2), Failure("HTTP 500", "given up"))
+        put(other, key(3), Failure("HTTP 500", "and then killed"), last=False)
+        assert claim(store, key(1), key(2), key(3), since=since).mine == [key(1), key(3)]
+        assert claim(store, key(2), since=store.last_failure()).mine == [key(2)]
+
+
 def test_a_second_reply_to_one_question_is_kept_beside_the_first(path):
     with Store.open(path) as store:
         put(store, key(1), reply("first"))
@@ -109,7 +121,12 @@ def test_the_budget_counts_replies_failures_and_what_anybody_has_claimed(path):
         claimed = claim(store, key(4), key(5), key(6), key(7), key(8), covers=covers)
         assert (claimed.mine, claimed.elsewhere) == ([key(5), key(6)], [key(4)])
         assert claimed.too_dear == [key(7), key(8)]
-        assert asked == [Tokens(12 + 20, 113 + 200), Tokens(12 + 30, 113 + 300), Tokens(12 + 40, 113 + 400)]
+        assert asked[:3] == [Tokens(12 + 20, 113 + 200), Tokens(12 + 30, 113 + 300), Tokens(12 + 40, 113 + 400)]
+        # without what the other process has claimed it would fit: that may come to less
+        assert asked[3:] == [Tokens(12 + 30, 113 + 300)]
+        assert claimed.others
+        assert not claim(store, key(7), covers=lambda spent: sum(spent) <= 7 + 13 + 5 + 100 + 2 * 110).others
+        assert store.claim([(key(7), MOST)]).mine == [key(7)]  # no budget at all
 
 
 def test_claims_end_with_the_store_that_made_them(path):
@@ -173,7 +190,7 @@ def test_it_notes_every_start_and_the_prompt_in_full(path):
 def test_a_transaction_that_fails_leaves_nothing(path):
     with Store.open(path) as store:
         bad = Outcome(key(2), "x", Reply(None, "", "stop", 1, 1), Tokens(1, 1), True)  # type: ignore[arg-type]
-        with pytest.raises(LimbeckError, match="cannot be written"):
+        with pytest.raises(LimbeckError, match="cannot be used"):
             store.put([Outcome(key(1), "x", reply(), Tokens(1, 1), True), bad])
         assert store.texts("m", "p") == {}
         put(store, key(1), reply())
