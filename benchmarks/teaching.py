@@ -66,9 +66,9 @@ def _server() -> Iterator[str]:
 
 
 def _limbeck(url: str, requests: int) -> dict[str, Any]:
-    from limbeck.data.job import Job
-    from limbeck.data.teaching import teach
     from limbeck.teacher.asking import Tally
+    from limbeck.teaching.job import Job
+    from limbeck.teaching.run import teach
 
     resident: list[float] = []
 

@@ -6,7 +6,6 @@ from limbeck.data.fetch import fetch
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
 from limbeck.data.load import Splits, digest, load, read
-from limbeck.data.push import push
 from limbeck.data.settings import DataSettings
 from limbeck.data.summary import show, summarise
 from limbeck.data.table import Column, FilesSource, read_rows
@@ -30,7 +29,6 @@ __all__ = [
     "fetch",
     "load",
     "prefix",
-    "push",
     "read",
     "read_conversations",
     "read_rows",

@@ -1,6 +1,6 @@
 """Which task, as settings say it."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +16,13 @@ class TaskSettings(Settings):
     task: str
     choices: list[str] = Field(default_factory=list)  # the labels allowed (task custom)
     answer: Literal["text", "equation"] = "text"  # how answers are compared (task custom)
+
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _quoted(cls, choices: Any) -> Any:
+        if isinstance(choices, list) and any(isinstance(choice, bool) for choice in choices):
+            raise ValueError('yes and no, on and off, true and false need quotes in YAML: ["yes", "no"]')
+        return choices
 
     @field_validator("task")
     @classmethod

@@ -16,7 +16,7 @@ from limbeck.teacher.interrupts import interrupts
 from limbeck.teacher.journal import Journal
 from limbeck.teacher.pacing import Rates, backoff
 from limbeck.teacher.settings import LimitSettings
-from limbeck.teacher.store import Key, Outcome, Store, Tokens
+from limbeck.teacher.store import Key, Record, Store, Tokens
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class Tally:
     stored: int = 0  # replies
     given_up: int = 0  # answers that stay missing for now
     failures: Counter[str] = field(default_factory=Counter)  # requests, by kind
+    reasons: dict[str, str] = field(default_factory=dict)  # the last failure's message, by kind
     tokens: Tokens = field(default_factory=lambda: Tokens(0, 0))
     begun: float = field(default_factory=time.monotonic)
     stopped: str | None = None  # why it ended before all was asked: "budget", "time", "interrupted"
@@ -59,29 +60,14 @@ def estimate(messages: Sequence[Message]) -> int:
     return sum(len(one["content"].encode(errors="replace")) // _BYTES_PER_TOKEN + _PER_MESSAGE for one in messages)
 
 
-async def ask_all(
-    requests: Sequence[Request],
-    messages: Callable[[Request], Sequence[Message]],
-    engine: Engine,
-    store: Store,
-    limits: LimitSettings,
-    covers: Callable[[Tokens], bool] | None,
-    tally: Tally,
-    watch: Callable[[Tally], None],
-) -> None:
-    """Ask for every answer that the store has not, until all are there or were given up, or something ends it.
+class Asker:
+    """Asks for every answer that the store has not, until all are there or were given up, or something ends it.
 
     A reply is in the store before the next request is sent in its place. Ctrl-C waits for what is in flight; a second
-    one does not. `covers` says whether so many tokens may be spent, all earlier requests to the model included;
-    None: any. What happens is added to `tally`, and shown to `watch` after every request.
-
-    Raises:
-        LimbeckError: no request can succeed, or none did; what arrived is stored.
+    one does not. `covers` says whether so many tokens may be spent, all earlier requests to the model included; None:
+    any. What happens is added to `tally`, and shown to `watch` after every request.
     """
-    await _Asker(requests, messages, engine, store, limits, covers, tally, watch).run()
 
-
-class _Asker:
     def __init__(
         self,
         requests: Sequence[Request],
@@ -113,6 +99,10 @@ class _Asker:
         tally.wanted += len(self._pending)
 
     async def run(self) -> None:
+        """
+        Raises:
+            LimbeckError: no request can succeed, or none did; what arrived is stored.
+        """
         if not self._requests:
             return
         model = next(iter(self._requests)).model
@@ -216,13 +206,14 @@ class _Asker:
 
     async def _keep(self, request: Request, result: Reply | Failure, last: bool) -> None:
         used = _used(result, request.most)
-        await self._journal.put(Outcome(request.key, request.example.id, result, used, last))
+        await self._journal.put(Record(request.key, request.example.id, result, used, last))
         tally = self._tally
         tally.tokens = Tokens(tally.tokens.prompt + used.prompt, tally.tokens.completion + used.completion)
         if isinstance(result, Reply):
             tally.stored += 1
         else:
             tally.failures[result.kind] += 1
+            tally.reasons[result.kind] = result.message
             tally.given_up += last
         self._watch(tally)
         self._check_hopeless(result, last)
@@ -233,7 +224,7 @@ class _Asker:
         So it is where it never answered anything and cannot be reached, or refuses what it is asked; or where one
         request after the other is given up that might as well have been answered.
         """
-        limit = 8 + 2 * self._limits.concurrency
+        limit = 8 + 2 * min(self._limits.concurrency, len(self._requests))
         if isinstance(result, Reply) or result.raw:
             self._ever = True
         if isinstance(result, Reply) or not result.again:

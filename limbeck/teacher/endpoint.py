@@ -47,7 +47,7 @@ class EndpointEngine:
         """
         self._url = completions_url(settings)
         self._model, self._variable, self._seconds = settings.name, settings.key, limits.request_seconds
-        self._body = _body(settings, sampling)
+        self._body, self._heat_is_ours = _body(settings, sampling), sampling.temperature is None
         self._most, self._limit = sampling.max_tokens, "max_tokens"  # or, where it is refused, "max_completion_tokens"
         key = _key(settings.key)
         self._keyed, self._redact = key is not None, Redact(key)
@@ -70,7 +70,7 @@ class EndpointEngine:
         self._free = [self._clients[i // POOL] for i in range(limits.concurrency)]
 
     async def ask(self, messages: Sequence[Message]) -> Reply | Failure:
-        """Send one request, or two if the endpoint turns out to insist on `max_completion_tokens`. See `Engine`."""
+        """Send one request, and again if the endpoint insists on `max_completion_tokens` or its own temperature."""
         async with self._turn:
             client = self._free.pop()
             try:
@@ -89,10 +89,14 @@ class EndpointEngine:
             await client.aclose()
 
     async def _ask(self, client: httpx2.AsyncClient, messages: Sequence[Message]) -> Reply | Failure:
-        limit = self._limit
+        limit, heated = self._limit, self._heat_is_ours and "temperature" in self._body
         status, headers, text = await self._post(client, messages, limit)
         if status == 400 and limit == "max_tokens" and _insists(text or ""):
             self._limit = "max_completion_tokens"
+            status, headers, text = await self._post(client, messages, self._limit)
+        if status == 400 and heated and "temperature" in (text or ""):  # so do reasoning models of OpenAI's
+            if self._body.pop("temperature", None) is not None:
+                logger.warning("%s takes no other temperature than its own, which is used", self._model)
             status, headers, text = await self._post(client, messages, self._limit)
         if not 200 <= status < 300:
             return self._refused(status, headers, text or "")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from limbeck.teacher.store import Busy, Outcome, Store
+from limbeck.teacher.store import Busy, Record, Store
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +20,8 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="limbeck-store")
-        self._waiting: list[tuple[Outcome, asyncio.Future[None]]] = []
-        self._unwritten: list[Outcome] = []  # being written
+        self._waiting: list[tuple[Record, asyncio.Future[None]]] = []
+        self._unwritten: list[Record] = []  # being written
         self._writing: asyncio.Task[None] | None = None
 
     async def do(self, what: Callable[[Store], T]) -> T:
@@ -32,10 +32,10 @@ class Journal:
             except Busy as busy:
                 log.warning("%s; waiting for it", busy)
 
-    async def put(self, outcome: Outcome) -> None:
-        """Return once the outcome is on the disk. Raises LimbeckError where it cannot be written."""
+    async def put(self, record: Record) -> None:
+        """Return once the record is on the disk. Raises LimbeckError where it cannot be written."""
         written = asyncio.get_running_loop().create_future()
-        self._waiting.append((outcome, written))
+        self._waiting.append((record, written))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
         await written
@@ -43,7 +43,7 @@ class Journal:
     async def _write(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
-            self._unwritten = [outcome for outcome, _ in batch]
+            self._unwritten = [record for record, _ in batch]
             error: Exception | None = None
             try:
                 await self.do(partial(_put, self._unwritten))
@@ -60,11 +60,11 @@ class Journal:
             LimbeckError: that cannot be written.
         """
         self._thread.shutdown()
-        if left := self._unwritten + [outcome for outcome, _ in self._waiting]:
+        if left := self._unwritten + [record for record, _ in self._waiting]:
             _put(left, self._store)
 
 
-def _put(outcomes: list[Outcome], store: Store) -> None:
-    """Write the outcomes, and empty the list once they are written, in whichever thread that is."""
-    store.put(outcomes)
-    outcomes.clear()
+def _put(records: list[Record], store: Store) -> None:
+    """Write the records, and empty the list once they are written, in whichever thread that is."""
+    store.put(records)
+    records.clear()

@@ -13,8 +13,6 @@ from limbeck.teacher.settings import SamplingSettings
 from limbeck.teacher.sifting import Asked, Sample
 from limbeck.teacher.store import Key, Store, Tokens
 
-HINTED = 1  # samples of a question whose label is given as a hint
-
 
 class Questions:
     """The questions that a prompt makes of examples, for one model.
@@ -40,8 +38,8 @@ class Questions:
         self._questions = {example.id: self._question(example, hint=False) for example in examples}
 
     def requests(self, examples: Sequence[Example], hint: bool = False) -> list[Request]:
-        """All the answers wanted to these examples: the first sample of each, then the second."""
-        samples = HINTED if hint else self._sampling.samples
+        """All the answers wanted to these examples: the first sample of each, then the second; one with a hint."""
+        samples = 1 if hint else self._sampling.samples
         asked = [(example, self._question(example, hint), self._most(example, hint)) for example in examples]
         return [
             Request(Key(self._model, self.prompt, question, sample), example, hint, most)
@@ -59,16 +57,16 @@ class Questions:
 
         def sample(question: str, index: int, hinted: bool) -> Sample:
             place = (question, index)
-            return Sample(replies.get(place), failures.get(place), hinted)
+            kind, reason = failures.get(place, (None, None))
+            return Sample(replies.get(place), kind, reason, hinted)
 
         found = []
         for example in self.examples:
             question = self._questions[example.id]
             samples = [sample(question, index, False) for index in range(self._sampling.samples)]
             if example.label:
-                question = self._question(example, hint=True)
-                hinted = [sample(question, index, True) for index in range(HINTED)]
-                samples += [one for one in hinted if one.text is not None or one.failure is not None]
+                hinted = sample(self._question(example, hint=True), 0, True)
+                samples += [hinted] if hinted.text is not None or hinted.failure is not None else []
             found.append(Asked(example, tuple(samples)))
         return found
 

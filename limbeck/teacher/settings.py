@@ -41,6 +41,8 @@ class TeacherSettings(Settings):
     def _fits(self) -> Self:
         if self.engine == "local" and self.base_url is not None:
             raise ValueError("base_url is for engine endpoint; a local model has none")
+        if self.engine == "endpoint" and "batch_size" in self.model_fields_set:
+            raise ValueError("batch_size is for engine local; an endpoint has limits.concurrency")
         return self
 
 

@@ -36,6 +36,7 @@ class Sample:
 
     text: str | None  # the raw reply; None: there is none
     failure: str | None = None  # its last failure's kind, where it was asked and has no reply; both None: not asked yet
+    reason: str | None = None  # that failure's message
     hinted: bool = False  # the gold label was given as a hint
 
 
@@ -117,7 +118,7 @@ def count_votes(sifted: Sequence[Sifted], task: Task) -> VoteCounts:
 class _Sieve:
     task: Task
     filters: FilterSettings
-    kept: set[tuple[tuple[str, ...], str]]  # the rationales so far, normalised, each with its question
+    kept: set[tuple[str, str]]  # ids of the questions so far, with the rationales kept for them, normalised
 
     def question(self, asked: Asked) -> Sifted:
         example = asked.example
@@ -142,7 +143,7 @@ class _Sieve:
             said.rationale, sample.hinted, example
         )
         if unfit is None:
-            self.kept.add((example.segments, normalise(said.rationale)))
+            self.kept.add((example.id, normalise(said.rationale)))
         return unfit or Outcome.KEPT
 
     def by_answer(self, label: str, hinted: bool, example: Example, vote: Vote | None) -> Outcome | None:
@@ -164,5 +165,5 @@ class _Sieve:
             return Outcome.LANGUAGE
         if filters.leaks and leaks(rationale, self.task, example, hinted):
             return Outcome.LEAK
-        seen = filters.duplicates and (example.segments, normalise(rationale)) in self.kept
+        seen = filters.duplicates and (example.id, normalise(rationale)) in self.kept
         return Outcome.DUPLICATE if seen else None

@@ -57,7 +57,7 @@ class Busy(LimbeckError):  # noqa: N818 - of the same kind as its base
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Record:
     """What came of one request. `last` says that its claim is over: it is not sent again in this start of the job."""
 
     key: Key
@@ -138,10 +138,10 @@ class Store:
                 mine.append(key)
         return Claimed(mine, elsewhere, [])
 
-    def put(self, outcomes: Iterable[Outcome]) -> None:
+    def put(self, records: Iterable[Record]) -> None:
         """Keep what came of requests, all in one transaction that is on the disk when this returns."""
         with self._transaction() as connection:
-            for one in outcomes:
+            for one in records:
                 _put(connection, one)
                 if one.last:
                     connection.execute(f"DELETE FROM claims WHERE {_KEY}", one.key)
@@ -169,14 +169,19 @@ class Store:
         query = "SELECT question, sample, text FROM replies WHERE model = ? AND prompt = ?"
         return {(question, sample): text for question, sample, text in self._read(query, model, prompt)}
 
-    def failures(self, model: str, prompt: str) -> dict[tuple[str, int], str]:
-        """The last failure's kind, by question and sample, of those that have no reply."""
+    def failures(self, model: str, prompt: str) -> dict[tuple[str, int], tuple[str, str]]:
+        """The last failure's kind and message, by question and sample, of those that have no reply."""
         query = (
-            "SELECT question, sample, kind FROM failures AS f WHERE model = ? AND prompt = ? AND NOT EXISTS (SELECT 1 "
+            "SELECT question, sample, kind, message FROM failures AS f WHERE model = ? AND prompt = ? AND NOT EXISTS (SELECT 1 "
             "FROM replies AS r WHERE r.model = f.model AND r.prompt = f.prompt AND r.question = f.question "
             "AND r.sample = f.sample) ORDER BY failure"
         )
-        return {(question, sample): kind for question, sample, kind in self._read(query, model, prompt)}
+        found = self._read(query, model, prompt)
+        return {(question, sample): (kind, message) for question, sample, kind, message in found}
+
+    def other_replies(self, model: str, prompt: str) -> int:
+        """How many replies of the model are to something else."""
+        return int(self._read("SELECT COUNT(*) FROM replies WHERE model = ? AND prompt != ?", model, prompt)[0][0])
 
     def usage(self, model: str) -> tuple[Tokens, int]:
         """The tokens that all requests to a model have used, claims left aside, and how many replies came of them."""
@@ -253,7 +258,7 @@ def _minus(one: Tokens, other: Tokens) -> Tokens:
     return Tokens(one.prompt - other.prompt, one.completion - other.completion)
 
 
-def _put(connection: sqlite3.Connection, one: Outcome) -> None:
+def _put(connection: sqlite3.Connection, one: Record) -> None:
     result, arrived = one.result, _now()
     if isinstance(result, Reply):
         row = (*one.key, *one.tokens, result.finish_reason, arrived, one.example, result.text, result.raw)

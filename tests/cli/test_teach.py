@@ -54,11 +54,13 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
             "stored": 0,
             "given_up": 0,
             "failures": {},
+            "reasons": {},
             "tokens": {"prompt": 0, "completion": 0},
             "cost": 0.0,
             "stopped": None,
             "answers": 5,
             "missing": 0,
+            "other_replies": 0,
         }
         code, out, _ = limbeck("teach", "run", "teach.yaml")
         assert out == "nothing to ask: all 5 answers are in teach.sqlite\n"
@@ -98,8 +100,11 @@ def test_what_is_missing_is_said_and_is_exit_code_one(limbeck, job):
         job(server.url)
         code, out, err = limbeck("teach", "run", "teach.yaml")
     assert (code, err) == (1, "")
-    assert "failures: HTTP 400 1" in out
-    assert "1 answers are missing; start the job again" in out
+    assert "failed 1 times: HTTP 400, the last time: no numbers above two" in out
+    assert "missing yet: 1 answers. Start the job again" in out
+    code, out, _ = limbeck("teach", "show", "teach.yaml", "--replies", "failed")
+    assert "without a reply: 1, HTTP 400, the last time: no numbers above two" in out
+    assert "--- questions-3" in out
 
 
 def test_changes_on_the_command_line(limbeck, job):
@@ -195,7 +200,7 @@ def test_the_forms_are_those_there_are():
 
 
 def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path):
-    with Server(lambda number, asked: completion("Why. The answer is 1.", delay=0.3)) as server:
+    with Server(lambda number, asked: completion("Why. The answer is 1.", delay=1.0)) as server:
         job(server.url, limits={"concurrency": 2})
         heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
         command = [sys.executable, "-m", "limbeck.cli", "teach", "run", "teach.yaml"]
@@ -208,6 +213,6 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path):
             out, err = process.communicate(timeout=60)
         assert process.returncode == 130
         assert "2 replies stored" in out
-        assert "it was interrupted" in out
+        assert "It was interrupted" in out
         assert "Traceback" not in err
         assert server.count == 2

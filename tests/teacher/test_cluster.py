@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.data.job import Job
-from limbeck.data.teaching import teach
 from limbeck.errors import LimbeckError
 from limbeck.teacher.cluster import ClusterEngine
 from limbeck.teacher.engine import Failure, Reply
 from limbeck.teacher.local import LocalEngine
 from limbeck.teacher.settings import SamplingSettings, TeacherSettings
+from limbeck.teaching.job import Job
+from limbeck.teaching.run import teach
 from tests.chat_models import random_model
 from tests.processes import Process, nobody
 from tests.servers import Server, mixed

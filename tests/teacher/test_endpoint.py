@@ -456,6 +456,20 @@ def test_all_connections_are_free_again_after_failures() -> None:
         asyncio.run(run(server))
 
 
+def test_a_model_that_takes_no_temperature_gets_none_unless_the_user_wants_one() -> None:
+    def behave(number: int, asked: Any) -> Answer:
+        if "temperature" in asked.body:
+            return error(400, "Unsupported value: 'temperature' does not support 0.0 with this model.")
+        return completion("Yes.")
+
+    with Server(behave) as server:
+        assert all(isinstance(one, Reply) for one in ask(server.url, 3))
+        assert [("temperature" in asked.body) for asked in server.asked].count(False) == 3
+        [refused] = ask(server.url, temperature=0.0)
+        assert isinstance(refused, Failure)
+        assert "sampling.temperature" in refused.message
+
+
 def test_access_that_is_refused_may_be_a_matter_of_the_question() -> None:
     with Server(lambda number, asked: error(403, "country")) as server:
         outcome = ask(server.url)[0]

@@ -12,7 +12,7 @@ from limbeck.teacher.prompts import Prompt, WorkedExample, load_prompt
 from limbeck.teacher.questions import Questions
 from limbeck.teacher.settings import SamplingSettings
 from limbeck.teacher.sifting import Asked, Sample
-from limbeck.teacher.store import Outcome, Store, Tokens
+from limbeck.teacher.store import Record, Store, Tokens
 
 PROMPT = Prompt(
     instruction="Think.",
@@ -105,10 +105,10 @@ def test_what_the_store_has_is_laid_beside_the_examples(tmp_path: Path):
             (one_more, Failure("HTTP 500", "oops")),
             (one_more, Reply("III.", "{}", "stop", 1, 1)),
         ]
-        store.put([Outcome(request.key, request.example.id, result, Tokens(1, 1), True) for request, result in results])
+        store.put([Record(request.key, request.example.id, result, Tokens(1, 1), True) for request, result in results])
         assert made.asked(store) == [
             Asked(ONE, (Sample("Three."), Sample("III."), Sample("Three!", hinted=True))),
-            Asked(TWO, (Sample(None, "HTTP 500"), Sample(None))),
+            Asked(TWO, (Sample(None, "HTTP 500", "oops"), Sample(None))),
         ]
         assert questions(samples=1, temperature=0.7).asked(store)[0] == Asked(
             ONE, (Sample("Three."), Sample("Three!", hinted=True))

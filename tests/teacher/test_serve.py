@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from limbeck.data.job import Job
-from limbeck.data.taught import read_taught, summary, training_examples
-from limbeck.data.teaching import teach
+from limbeck.teaching.job import Job
+from limbeck.teaching.run import teach
+from limbeck.teaching.taught import read_taught, summary, training_examples
 from tests.chat_models import scripted_model, serving
 
 REPLY = "He scored 84 points in 2 rounds, so that each had 84 / 2 = 42 points. The answer is ( 84.0 / 2.0 )."

@@ -12,7 +12,7 @@ import pytest
 
 from limbeck.errors import LimbeckError
 from limbeck.teacher.engine import Failure, Reply
-from limbeck.teacher.store import Key, Outcome, Store, Tokens
+from limbeck.teacher.store import Key, Record, Store, Tokens
 
 MOST = Tokens(10, 100)
 
@@ -26,7 +26,7 @@ def reply(text: str = "Because.") -> Reply:
 
 
 def put(store: Store, key: Key, result: Reply | Failure, tokens: Tokens = Tokens(3, 4), last: bool = True) -> None:  # noqa: B008
-    store.put([Outcome(key, "example", result, tokens, last)])
+    store.put([Record(key, "example", result, tokens, last)])
 
 
 def anything(_spent: Tokens) -> bool:
@@ -80,9 +80,9 @@ def test_what_is_answered_is_not_claimed_again_and_what_failed_is(path):
         put(store, key(3), Failure("HTTP 500", "oops"), last=False)  # it is tried again: the claim stays
         claimed = claim(store, key(1), key(2), key(3))
         assert (claimed.mine, claimed.elsewhere, claimed.too_dear) == ([key(2)], [key(3)], [])
-        assert store.failures("m", "p") == {("q2", 0): "timed out", ("q3", 0): "HTTP 500"}
+        assert store.failures("m", "p") == {("q2", 0): ("timed out", "too slow"), ("q3", 0): ("HTTP 500", "oops")}
         put(store, key(2), reply())
-        assert store.failures("m", "p") == {("q3", 0): "HTTP 500"}
+        assert store.failures("m", "p") == {("q3", 0): ("HTTP 500", "oops")}
 
 
 def test_what_another_process_has_given_up_is_not_asked_again_in_the_same_start(path):
@@ -168,7 +168,7 @@ def test_many_stores_on_one_file_claim_every_question_once(path):
         with Store.open(path) as store:
             for start in range(0, len(keys), 10):
                 claimed = claim(store, *keys[start : start + 10]).mine
-                store.put([Outcome(one, "x", reply(), Tokens(1, 1), True) for one in claimed])
+                store.put([Record(one, "x", reply(), Tokens(1, 1), True) for one in claimed])
                 mine += claimed
         return mine
 
@@ -189,9 +189,9 @@ def test_it_notes_every_start_and_the_prompt_in_full(path):
 
 def test_a_transaction_that_fails_leaves_nothing(path):
     with Store.open(path) as store:
-        bad = Outcome(key(2), "x", Reply(None, "", "stop", 1, 1), Tokens(1, 1), True)  # type: ignore[arg-type]
+        bad = Record(key(2), "x", Reply(None, "", "stop", 1, 1), Tokens(1, 1), True)  # type: ignore[arg-type]
         with pytest.raises(LimbeckError, match="cannot be used"):
-            store.put([Outcome(key(1), "x", reply(), Tokens(1, 1), True), bad])
+            store.put([Record(key(1), "x", reply(), Tokens(1, 1), True), bad])
         assert store.texts("m", "p") == {}
         put(store, key(1), reply())
         assert len(store.texts("m", "p")) == 1

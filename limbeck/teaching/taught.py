@@ -1,5 +1,6 @@
 """What a teacher's answers have come to: counts, its accuracy, and the examples to train on."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -7,11 +8,11 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from limbeck.data.job import Job, OpenJob
 from limbeck.errors import unknown
 from limbeck.schema import Example
 from limbeck.teacher.sifting import Asked, Outcome, Sifted, count_votes, counts, sift
 from limbeck.teacher.store import Store, Tokens
+from limbeck.teaching.job import Job, OpenJob
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Taught:
     asked: Sequence[Asked]
     sifted: Sequence[Sifted]
     used: Tokens
+    others: int  # replies of the same model to other prompts or samplings
 
 
 def read_taught(job: Job) -> Taught:
@@ -34,25 +36,29 @@ def read_taught(job: Job) -> Taught:
     with Store.open(job.store, create=False) as store:
         asked = opened.questions.asked(store)
         used, _ = store.usage(job.teacher.name)
-    return Taught(opened, asked, sift(asked, opened.task, job.filters), used)
+        others = store.other_replies(job.teacher.name, opened.questions.prompt)
+    return Taught(opened, asked, sift(asked, opened.task, job.filters), used, others)
 
 
 def summary(taught: Taught) -> dict[str, Any]:
     """What a job has brought so far.
 
     Returns:
-        `outcomes` (samples by what became of them), `failures` (of samples without a reply, by kind), `votes`
+        `outcomes` (samples by what became of them), `failures` (of samples without a reply, by kind, and for each kind
+        the last one's reason), `votes`
         (accuracy against the gold labels with its 95 % interval, and the counts), `kept` rationales and the questions
         that have one, and what was `spent`.
     """
     votes = count_votes(taught.sifted, taught.opened.task)
     kept = [sum(sample.outcome is Outcome.KEPT for sample in one.samples) for one in taught.sifted]
-    kinds = [one.failure for each in taught.asked for one in each.samples if one.text is None and one.failure]
+    failed = [one for each in taught.asked for one in each.samples if one.text is None and one.failure]
+    kinds = Counter(str(one.failure) for one in failed)
     return {
         "teacher": taught.opened.job.teacher.name,
         "questions": len(taught.sifted),
         "outcomes": counts(taught.sifted),
-        "failures": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
+        "failures": dict(kinds.most_common()),
+        "reasons": {str(one.failure): one.reason for one in failed},
         "votes": {
             "accuracy": votes.right / votes.graded if votes.graded else None,
             "interval": _interval(votes.right, votes.graded),
@@ -62,6 +68,7 @@ def summary(taught: Taught) -> dict[str, Any]:
             "without_label": votes.questions - votes.labelled,
         },
         "kept": {"rationales": sum(kept), "questions": sum(bool(count) for count in kept)},
+        "other_replies": taught.others,
         "spent": {"tokens": taught.used._asdict(), "cost": taught.opened.cost(taught.used)},
     }
 
@@ -96,7 +103,7 @@ def _new_id(id: str, taken: set[str]) -> str:
 
 
 def replies(taught: Taught, outcome: str, most: int) -> list[dict[str, Any]]:
-    """The first raw replies of an outcome: `id`, `label`, what was `read` as the answer, `text`.
+    """The first raw replies of an outcome: `id`, `label`, what was `read` as the answer, `text` (or why it failed).
 
     Raises:
         LimbeckError: no such outcome; offers the nearest.
@@ -104,10 +111,15 @@ def replies(taught: Taught, outcome: str, most: int) -> list[dict[str, Any]]:
     if outcome not in list(Outcome):
         raise unknown("outcome", outcome, [each.value for each in Outcome])
     found = [
-        {"id": one.example.id, "label": one.example.label, "read": judged.label, "text": sample.text}
+        {
+            "id": one.example.id,
+            "label": one.example.label,
+            "read": judged.label,
+            "text": sample.text if sample.reason is None else sample.reason,
+        }
         for one, each in zip(taught.asked, taught.sifted, strict=True)
         for sample, judged in zip(one.samples, each.samples, strict=True)
-        if judged.outcome == outcome and sample.text is not None
+        if judged.outcome == outcome and outcome != Outcome.NOT_ASKED
     ]
     return found[:most]
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-from limbeck.data.job import Job
-from limbeck.data.taught import read_taught, summary, training_examples
-from limbeck.data.teaching import plan, teach
 from limbeck.errors import LimbeckError
+from limbeck.teaching.job import Job
+from limbeck.teaching.run import plan, teach
+from limbeck.teaching.taught import read_taught, summary, training_examples
 from tests.servers import ENDLESS, HANGING, HUGE, PASSING, Asked, Server, completion, error, mixed, redirect
 
 KEY = "sk-very-secret-0123456789"

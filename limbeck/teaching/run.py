@@ -6,17 +6,16 @@ import os
 import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from limbeck.data.job import Job, OpenJob
 from limbeck.data.load import digest
 from limbeck.errors import LimbeckError
-from limbeck.teacher.asking import Request, Tally, ask_all
+from limbeck.teacher.asking import Asker, Request, Tally
 from limbeck.teacher.endpoint import completions_url
 from limbeck.teacher.engines import fitting, open_engine
 from limbeck.teacher.store import Store, Tokens
+from limbeck.teaching.job import Job, OpenJob
 
 _SECRET = 12  # characters; what is shorter ("ollama", "not-needed") is no secret, and may well be a word
 _LIBRARIES = ("limbeck", "httpx2", "pydantic")
@@ -30,9 +29,9 @@ def teach(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally
         watch: called after every request with the counts, and the cost so far where a price is known.
 
     Returns:
-        Answers `wanted` when it began, `requests` sent, replies `stored`, answers `given_up`, `failures` by kind,
+        Answers `wanted` when it began, `requests` sent, replies `stored`, answers `given_up`, `failures` by kind with their last `reasons`,
         `tokens` used and their `cost` (None: no price), what `stopped` it early (budget, time, interrupted); the
-        `answers` that are stored now, and those `missing`.
+        `answers` that are stored now, those `missing`, and the store's `other_replies` of this model, to other prompts.
 
     Raises:
         LimbeckError: a bad row, prompt or price, or a teacher that cannot be asked; what arrived is stored.
@@ -45,17 +44,20 @@ def teach(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally
         asyncio.run(_ask(opened, store, tally, lambda tally: watch(tally, opened.cost(tally.tokens))))
         missing = len(opened.unanswered(store)) + len(opened.mistaken(store))
         replies = len(store.answered(job.teacher.name, opened.questions.prompt))
+        others = store.other_replies(job.teacher.name, opened.questions.prompt)
     return {
         "wanted": tally.wanted,
         "requests": tally.sent,
         "stored": tally.stored,
         "given_up": tally.given_up,
         "failures": dict(tally.failures.most_common()),
+        "reasons": tally.reasons,
         "tokens": tally.tokens._asdict(),
         "cost": opened.cost(tally.tokens),
         "stopped": tally.stopped,
         "answers": replies,
         "missing": missing,
+        "other_replies": others,
     }
 
 
@@ -66,8 +68,8 @@ async def _ask(opened: OpenJob, store: Store, tally: Tally, watch: Callable[[Tal
     try:
         for wanted in (opened.unanswered, opened.mistaken):  # the second are known once the first are answered
             if tally.stopped is None:
-                ask = partial(ask_all, wanted(store), opened.questions.messages, engine, store, limits)
-                await ask(opened.covers, tally, watch)
+                requests, messages = wanted(store), opened.questions.messages
+                await Asker(requests, messages, engine, store, limits, opened.covers, tally, watch).run()
     finally:
         await engine.close()
 
@@ -85,12 +87,14 @@ def plan(job: Job) -> dict[str, Any]:
         LimbeckError: as `teach`, but for the teacher.
     """
     opened = OpenJob(job)
-    missing, hinted, used, replies = opened.unanswered(None), list[Request](), Tokens(0, 0), 0
+    missing, hinted = opened.unanswered(None), list[Request]()
+    used, replies, others = Tokens(0, 0), 0, 0
     answers = len(missing)
     if job.store.exists():
         with Store.open(job.store, create=False) as store:
             missing, hinted = opened.unanswered(store), opened.mistaken(store)
             used, replies = store.usage(job.teacher.name)
+            others = store.other_replies(job.teacher.name, opened.questions.prompt)
     answers -= len(missing)
     if job.rationalise:  # what is not answered yet may come out wrong
         unknown = {one.example.id for one in missing}
@@ -109,6 +113,7 @@ def plan(job: Job) -> dict[str, Any]:
         "cost": opened.cost(most),
         "expected_cost": None if spent is None or not replies else spent / replies * len(missing),
         "spent": {"tokens": used._asdict(), "cost": spent},
+        "other_replies": others,
     }
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data.exchange import Form, export_rows, read_conversations
-from limbeck.data.job import Job
 from limbeck.data.load import read
-from limbeck.data.push import push
 from limbeck.data.settings import DataSettings
-from limbeck.data.taught import read_taught, summary, training_examples
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json, read_jsonl, write_json, write_jsonl
 from limbeck.schema import Example
 from limbeck.tasks import get
+from limbeck.teaching.job import Job
+from limbeck.teaching.push import push
+from limbeck.teaching.taught import read_taught, summary, training_examples
 
 
 def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
@@ -22,14 +22,13 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
 
     Returns:
         The provenance: the job, what `summary` says, `rows` written, how many `rationales` are in them, and, of other
-        forms than limbeck's, rows `left_out`.
+        forms than limbeck's, rows `left_out`; also questions without any label, the teacher's included.
 
     Raises:
         LimbeckError: there is no store; nothing is in it that could be written; the output is one of the job's files.
     """
     ours = [job.rows, job.store, *([job.prompt] if job.prompt else [])]
-    if output.resolve() in [path.resolve() for path in ours] or output.suffix.lower() in (".yaml", ".yml"):
-        raise LimbeckError(f"{output}: the output would overwrite a file of the job's; name a JSONL file as --output")
+    _check(output, *ours)
     taught = read_taught(job)
     examples = training_examples(taught, every)
     rows, left_out = export_rows(examples, taught.opened.task, form)
@@ -38,7 +37,7 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
     provenance = {
         "form": form,
         "rows": len(rows),
-        "left_out": left_out,
+        "left_out": left_out + sum(not one.example.label and one.vote is None for one in taught.sifted),
         "rationales": sum(example.rationale is not None for example in examples),
         **summary(taught),
         "job": job.model_dump(mode="json", exclude_none=True),
@@ -48,6 +47,14 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
     write_jsonl(output, rows)
     write_json(_provenance(output), provenance)
     return provenance
+
+
+def _check(output: Path, *others: Path) -> None:
+    """Check that a file of JSON lines is written, and over none of `others`."""
+    if output.resolve() in [path.resolve() for path in others]:
+        raise LimbeckError(f"{output}: the output would overwrite what it is made from; give another --output")
+    if output.suffix.lower() not in (".jsonl", ".json"):
+        raise LimbeckError(f"{output}: JSON lines are written; name a file that ends in .jsonl as --output")
 
 
 def _provenance(output: Path) -> Path:
@@ -74,8 +81,11 @@ def import_rows(source: Path, output: Path, task: str) -> dict[Path, dict[str, i
         LimbeckError: a bad row, or no archive of this task there.
     """
     if not source.is_dir():
+        _check(output, source)
         examples, counted = read_conversations(source, get(task))
         return {_write(output, examples, task): counted}
+    if task == "custom":
+        raise LimbeckError(f"{source}: a folder, so the released archive: say with --task whose rows to import")
     settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "teach import")
     return {
         _write(output / f"{task}_{split}.jsonl", examples, task): {
