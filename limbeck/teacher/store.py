@@ -172,8 +172,8 @@ class Store:
     def failures(self, model: str, prompt: str) -> dict[tuple[str, int], tuple[str, str]]:
         """The last failure's kind and message, by question and sample, of those that have no reply."""
         query = (
-            "SELECT question, sample, kind, message FROM failures AS f WHERE model = ? AND prompt = ? AND NOT EXISTS (SELECT 1 "
-            "FROM replies AS r WHERE r.model = f.model AND r.prompt = f.prompt AND r.question = f.question "
+            "SELECT question, sample, kind, message FROM failures AS f WHERE model = ? AND prompt = ? AND NOT EXISTS "
+            "(SELECT 1 FROM replies AS r WHERE r.model = f.model AND r.prompt = f.prompt AND r.question = f.question "
             "AND r.sample = f.sample) ORDER BY failure"
         )
         found = self._read(query, model, prompt)

@@ -29,9 +29,10 @@ def teach(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally
         watch: called after every request with the counts, and the cost so far where a price is known.
 
     Returns:
-        Answers `wanted` when it began, `requests` sent, replies `stored`, answers `given_up`, `failures` by kind with their last `reasons`,
-        `tokens` used and their `cost` (None: no price), what `stopped` it early (budget, time, interrupted); the
-        `answers` that are stored now, those `missing`, and the store's `other_replies` of this model, to other prompts.
+        Answers `wanted` when it began, `requests` sent, replies `stored`, answers `given_up`, `failures` by kind with
+        their last `reasons`, `tokens` used and their `cost` (None: no price), what `stopped` it early (budget, time,
+        interrupted); the `answers` that are stored now, those `missing`, and the store's `other_replies` of this model,
+        which are to other prompts.
 
     Raises:
         LimbeckError: a bad row, prompt or price, or a teacher that cannot be asked; what arrived is stored.
