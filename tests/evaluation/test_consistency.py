@@ -10,7 +10,7 @@ from limbeck.evaluation.consistency import conclusion, consistency
 from limbeck.schema import Example
 
 SVAMP = Example("1", ("How many are left?",), "( 45.0 - 3.0 )")
-CQA = Example("1", ("Where?",), "dam", choices=("dam", "music store", "store", "big city", "washington d.c"))
+CQA = Example("1", ("Where?",), "dam", choices=("dam", "store", "music store", "big city", "washington d.c"))
 NLI = Example("1", ("A man sleeps.", "He rests."), "neutral", choices=tasks.nli.LABELS)
 
 EQUATIONS = [  # the text, and an equation of the value that it comes to
@@ -41,7 +41,7 @@ CHOICES = [
     ("Only big cities have it.", "big city"),
     ("The answer must be a city. Of the above, only Washington D.C. is.", "washington d.c"),
     ("It could be a dam or a store.", "store"),
-    ("It is a dam. So the answer is (c) store.", "store"),
+    ("It is a dam. So the answer is (b) store.", "store"),
     ("Madame is damned.", None),
     ("", None),
 ]

@@ -88,7 +88,9 @@ def test_what_is_stored_is_not_asked_again_and_more_runs_ask_only_for_those(tmp_
         judged = judge(items(5), first)
         assert server.count == 15
         assert len(judged) == 15
-        assert judge(items(5), first) == judged
+        wanted = []
+        assert judge(items(5), first, lambda tally, cost: wanted.append(tally.wanted)) == judged
+        assert wanted == [0]
         assert server.count == 15
         judge(items(5), settings(server.url, tmp_path / "judge.sqlite", runs=2))
         assert server.count == 15 + 30
