@@ -35,3 +35,24 @@ class Prediction:
     correct: bool | None  # right by the task's rule: equal value, or equal normalised text
     exact: bool | None  # the very same string as the label
     rationale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a judge said of one rationale, asked once or several times over."""
+
+    id: str  # of the example
+    task: str
+    run: str  # whose rationale it is
+    label: str  # the answer that was shown with it
+    rationale: str
+    judge: str  # the model
+    temperature: float
+    replies: tuple[str | None, ...]  # one each time it was asked; None: no reply came
+    scores: tuple[float | None, ...]  # of these replies, from 1 to 5; None: no reply, or no score in it
+
+    @property
+    def score(self) -> float | None:
+        """The mean of the scores that there are."""
+        read = [score for score in self.scores if score is not None]
+        return sum(read) / len(read) if read else None

@@ -1,0 +1,83 @@
+"""How near two texts are by an encoder: the cosine between the means of their tokens' states."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from transformers import AutoModel, AutoTokenizer
+
+from limbeck.errors import LimbeckError
+
+LONGEST = 512  # tokens of a text; the rest is cut off. Fewer where the encoder has fewer positions
+
+
+class Encoder:
+    """Any encoder of the Hub or in a folder; of an encoder-decoder its encoder. Loaded once, used for many texts."""
+
+    def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
+        self.name = name
+        self._model = (model.get_encoder() if model.config.is_encoder_decoder else model).eval()
+        self._tokenizer = tokenizer
+        self.longest = min(LONGEST, tokenizer.model_max_length, _positions(self._model.config))
+
+    @classmethod
+    def load(cls, name: str) -> Self:
+        """The encoder `name`, on the GPU where there is one.
+
+        Raises:
+            LimbeckError: there is none, or its weights are not whole.
+        """
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            model, info = AutoModel.from_pretrained(
+                name, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
+            )
+        except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            raise LimbeckError(f"{name}: cannot be loaded as an encoder: {reason}") from None
+        # a pooler or a decoder is not used here
+        lacking = sorted(key for key in info["missing_keys"] if not key.startswith(("pooler.", "decoder.")))
+        if lacking or info["mismatched_keys"]:
+            raise LimbeckError(f"{name}: its weights do not fit its architecture ({len(lacking)} are missing)")
+        return cls(name, model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer)
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
+        """The texts' embeddings `[N, D]` of length 1: the mean of the last states over real tokens, padding left out.
+
+        Texts of like length are run together. A text without any token has the embedding 0.
+        """
+        whole = [text.encode(errors="replace").decode() for text in texts]  # half a character is none
+        ids = self._tokenizer(whole, truncation=True, max_length=self.longest)["input_ids"] if whole else []
+        found = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
+        order = sorted((index for index in range(len(ids)) if ids[index]), key=lambda index: -len(ids[index]))
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            found[rows] = self._means([ids[row] for row in rows])
+        return found
+
+    def similarity(self, texts: Sequence[str], others: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
+        """The cosine `[N]` of each text with the other in its place, from -1 to 1; 0 where either has no token."""
+        both = self.embed([*texts, *others], batch_size)
+        return np.einsum("nd,nd->n", both[: len(texts)], both[len(texts) :])
+
+    def _means(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        device, pad = self._model.device, self._tokenizer.pad_token_id or 0
+        lengths = torch.tensor([len(row) for row in ids], device=device)
+        width = int(lengths.max())
+        tokens = torch.tensor([[*row, *[pad] * (width - len(row))] for row in ids], device=device)
+        mask = torch.arange(width, device=device) < lengths[:, None]
+        states = self._model(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        means = (states * mask[..., None]).sum(1) / lengths[:, None]
+        return torch.nn.functional.normalize(means, dim=-1).float().cpu().numpy()
+
+
+def _positions(config: Any) -> int:
+    """How many positions the encoder knows; RoBERTa's begin after its padding's."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return LONGEST
+    return int(positions) - (config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0)
