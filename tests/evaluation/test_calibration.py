@@ -15,6 +15,7 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.calibration import calibrate
+from limbeck.evaluation.estimates import Drawn, Null, error_interval
 from limbeck.evaluation.reliability import equal_mass, equal_width, reliability, wilson
 from limbeck.evaluation.temperature import fit_temperature, scale, scale_choices
 
@@ -197,6 +198,14 @@ def test_the_interval_of_an_error_holds_the_true_one(power, least):
     assert held / 120 >= least
 
 
+def test_the_ends_of_an_errors_interval():
+    """A value of 0.3 whose draws have mean 0.32 and go from 0.25 to 0.45."""
+    drawn = Drawn(0.3, 0.32, (0.25, 0.45))
+    assert error_interval(drawn, Null(0.1, (0, 0.2), 0.01)) == pytest.approx((0.15, 0.43))
+    assert error_interval(drawn, Null(0.1, (0, 0.2), 0.03)) == pytest.approx((0, 0.43))
+    assert error_interval(Drawn(0.3, 0.5, (0.4, 0.49)), Null(0.1, (0, 0.2), 0.01)) == pytest.approx((0.11, 0.3))
+
+
 def test_an_interval_excludes_0_where_the_error_is_plain():
     measured = calibrate(*answers(2000, power=3), draws=300)
     for name in ("ece", "adaptive_ece"):
@@ -221,7 +230,7 @@ def test_reliability_is_every_bin_by_hand():
 
 @pytest.mark.parametrize("true", [0.5, 1.0, 2.5])
 def test_a_known_temperature_comes_back(true):
-    """Of ten choices one sample of 20,000 will do. Right or wrong tells less, 1.1 % at best: there the mean of samples."""
+    """Of ten choices one sample of 20,000 will do; right or wrong tells less, 1.1 % at best: there the mean."""
     probabilities, labels = choices(20_000, k=10, temperature=true, seed=3)
     sure = probabilities.max(axis=1)
     fitted = fit_temperature(sure, probabilities.argmax(axis=1) == labels, probabilities, labels)
