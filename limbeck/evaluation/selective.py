@@ -195,7 +195,7 @@ def _harmonic(n: int) -> Floats:
 
 def _at(coverage: float, n: int, sure: Floats, size: Floats, bad: Floats) -> CoveragePoint:
     """`sure` [G]; `size` and `bad` [G + 1], answers and errors in the groups before each."""
-    k = int(np.ceil(coverage * n - 1e-9))  # 0.7 * 10 is 7, whatever binary fractions make of it
+    k = int(np.ceil(coverage * n))
     right = k - float(np.interp(k, size, bad))
     threshold = float(sure[np.searchsorted(size, k) - 1])
     return CoveragePoint(coverage, k, threshold, right / k, wilson(right, k))

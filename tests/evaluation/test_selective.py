@@ -140,3 +140,10 @@ def test_nothing_and_one_answer_are_defined():
 def test_what_makes_no_cascade_is_named(arguments, words):
     with pytest.raises(LimbeckError, match=words):
         cascade(*arguments)
+
+
+def test_a_coverage_of_whole_answers_takes_no_more():
+    """0.95 * 260 and the like: a count is not rounded up because of how fractions are stored."""
+    for n in range(20, 401, 20):
+        counts = [point.n for point in selective(np.linspace(0, 1, n), [True] * n, draws=1).at_coverage]
+        assert counts == [n * share // 20 for share in (10, 12, 14, 16, 18, 19, 20)]
