@@ -112,7 +112,8 @@ def error_interval(drawn: Drawn, chance: Null) -> Interval:
     A draw errs by chance on top of what the sample does by chance: the middle of the draws lies too high by twice the
     bias and never holds a true error of 0. So the lower end is reflected at the value (basic bootstrap, Davison and
     Hinkley 1997, par. 5.2), and is 0 where an error of 0 is not refused (p > 0.025); the upper end is the draws' less
-    their bias, mean - value. In simulations 91 to 98 % of such intervals hold the true error, 0 to 95 % of plain ones.
+    their bias, mean - value. In simulations 90 to 98 % of such intervals hold the true error (n from 100;
+    85 % at n = 50), of plain ones 0 to 95 %.
     """
     low = 0.0 if chance.p_value > 0.025 else max(0.0, 2 * drawn.value - drawn.middle[1])
     high = drawn.middle[1] - max(0.0, drawn.mean - drawn.value)
