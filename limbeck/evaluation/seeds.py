@@ -52,10 +52,11 @@ def estimate(sides: Sequence[np.ndarray]) -> Estimate:
     A side with a single run shows no variance between seeds and is taken to have the other's; one of the sides needs
     two runs at least. The same seed on both sides counts as two seeds, which is safe where it makes them alike.
 
-    In simulations of equal recipes (accuracy 0.79, 200 examples, 3 or 5 seeds a side) a test at 5 % rejected in 1.5-5.1 %,
-    whether the seeds' accuracies had a deviation of 0, 1, 4 or 11 points. Too often only where one recipe has seeds 16
-    points apart and the other none: 9-12 % with 3 seeds, 7-8 % with 5. Few seeds have their price: the half width at
-    4 points is 9-10 points for 3 seeds and 6 for 5.
+    In simulations of equal recipes (accuracy 0.79, 200 examples, 3 or 5 seeds a side) a test at 5 % rejected in
+    1.5-5.1 %, whether the seeds' accuracies had a deviation of 0, 1, 4 or 11 points; with 2 a side in 1.4-6.5 %,
+    with 1 against 3 in 1.5-8.2 %. Too often where one recipe has seeds 16 points apart and the other none: 12-15 %
+    with 2 seeds, 9-12 with 3, 7-8 with 5. Few seeds have their price: the half width at 4 points is 19-21 points
+    for 2 seeds, 9-10 for 3, 6 for 5.
     """
     means = [side.mean(axis=0) for side in sides]
     examples = means[0] - means[1] if len(means) == 2 else means[0]
