@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from scipy.stats import binomtest
-
+from limbeck.evaluation.intervals import wilson
 from limbeck.schema import Prediction
 
 
@@ -20,10 +19,9 @@ def accuracy(predictions: Sequence[Prediction]) -> dict[str, Any]:
     if n == 0:
         return {"accuracy": None, "interval": None, "exact": None, "n": 0}
     right = sum(bool(one.correct) for one in graded)
-    interval = binomtest(right, n).proportion_ci(method="wilson")
     return {
         "accuracy": right / n,
-        "interval": [float(interval.low), float(interval.high)],
+        "interval": list(wilson(right, n) or ()),
         "exact": sum(bool(one.exact) for one in graded) / n,
         "n": n,
     }

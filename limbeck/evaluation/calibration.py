@@ -16,7 +16,8 @@ from limbeck.evaluation.estimates import (
     simulate_labels,
 )
 from limbeck.evaluation.graded import Floats, Graded, graded
-from limbeck.evaluation.reliability import Bin, equal_mass, equal_width, reliability, wilson
+from limbeck.evaluation.intervals import wilson
+from limbeck.evaluation.reliability import Bin, equal_mass, equal_width, reliability
 from limbeck.evaluation.resampling import DRAWS
 from limbeck.evaluation.temperature import EPSILON, Scaling, Temperature, fit_temperature, scaling
 

@@ -22,10 +22,10 @@ from limbeck.evaluation.judge_items import Item, digest, question, sample, templ
 from limbeck.evaluation.scores import read_score
 from limbeck.schema import Judgement
 from limbeck.settings import Settings
-from limbeck.teacher.asking import Request, Tally, ask_all, estimate
+from limbeck.teacher.asking import Asker, Request, Tally, estimate
 from limbeck.teacher.engine import Message
-from limbeck.teacher.engines import open_engine
-from limbeck.teacher.prices import Purse, cost, price_of
+from limbeck.teacher.engines import fitting, open_engine
+from limbeck.teacher.prices import cost, coverage, price_of
 from limbeck.teacher.settings import BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
 from limbeck.teacher.store import Key, Store, Tokens
 
@@ -76,7 +76,7 @@ def judge(
     """
     chosen = sample(items, settings.n, settings.seed)
     price = price_of(settings.teacher.name, settings.prices)
-    purse = Purse(settings.budget, price, settings.teacher.name)
+    covers = coverage(settings.budget, price, settings.teacher.name)
     if not chosen:
         return []
     rounds = [_Round(chosen, settings, SamplingSettings(temperature=0, max_tokens=settings.max_tokens))]
@@ -95,7 +95,7 @@ def judge(
         store.release_dead()
         for one in rounds:
             store.begin(one.prompt, one.sent, provenance)
-        asyncio.run(_ask(rounds, settings, store, purse, tally, show))
+        asyncio.run(_ask(rounds, settings, store, covers, tally, show))
         show(tally)
         judged = [one.judgements(store) for one in rounds]
     return [judgement for of_item in zip(*judged, strict=True) for judgement in of_item]
@@ -157,7 +157,7 @@ async def _ask(
     rounds: Sequence[_Round],
     settings: JudgeSettings,
     store: Store,
-    purse: Purse,
+    covers: Callable[[Tokens], bool] | None,
     tally: Tally,
     watch: Callable[[Tally], None],
 ) -> None:
@@ -166,9 +166,10 @@ async def _ask(
         wanted = [request for request in one.requests() if request.key[2:] not in answered]
         if not wanted or tally.stopped is not None:
             continue
-        engine = open_engine(settings.teacher, one.sampling, settings.limits)
+        limits = fitting(settings.limits, settings.teacher)
+        engine = open_engine(settings.teacher, one.sampling, limits)
         try:
-            await ask_all(wanted, one.messages, engine, store, settings.limits, purse.covers, tally, watch)
+            await Asker(wanted, one.messages, engine, store, limits, covers, tally, watch).run()
         finally:
             await engine.close()
 

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from limbeck.evaluation.graded import Flags, Floats, Ints
+from limbeck.evaluation.intervals import wilson
 
 BINS = 10  # the paper's
-
-_Z = float(ndtri(0.975))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +61,3 @@ def _bin(index: int, confidence: Floats, correct: Flags) -> Bin:
     if n == 0:
         return Bin(low, high, 0, None, None, None)
     return Bin(low, high, n, float(confidence.mean()), float(correct.mean()), wilson(int(correct.sum()), n))
-
-
-def wilson(right: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval (1927) of a share of n > 0. `right` may be a fraction, an expectation over ties, which
-    scipy's does not take."""
-    share, spread = right / n, _Z * _Z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = np.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))

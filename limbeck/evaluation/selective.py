@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.graded import Floats, Ints, flags, graded, same_length, unit_interval
-from limbeck.evaluation.reliability import wilson
+from limbeck.evaluation.intervals import wilson
 from limbeck.evaluation.resampling import DRAWS, Interval, adding, percentiles, resample
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)

@@ -16,7 +16,8 @@ from torchmetrics.functional.classification import binary_calibration_error
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.calibration import calibrate
 from limbeck.evaluation.estimates import Drawn, Null, error_interval
-from limbeck.evaluation.reliability import equal_mass, equal_width, reliability, wilson
+from limbeck.evaluation.intervals import wilson
+from limbeck.evaluation.reliability import equal_mass, equal_width, reliability
 from limbeck.evaluation.temperature import fit_temperature, scale, scale_choices
 
 KEYS = (
