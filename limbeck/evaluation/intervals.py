@@ -10,8 +10,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from limbeck.evaluation.correctness import Correct, as_runs
 from limbeck.evaluation.bootstrap import DRAWS, resampled_means
+from limbeck.evaluation.correctness import Correct, as_runs
 from limbeck.evaluation.resampling import Interval, percentiles
 from limbeck.evaluation.seeds import estimate
 

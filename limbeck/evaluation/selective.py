@@ -40,7 +40,7 @@ class CoveragePoint:
     n: int
     threshold: float
     accuracy: float
-    interval: Interval
+    interval: Interval | None
 
 
 @dataclass(frozen=True, slots=True)

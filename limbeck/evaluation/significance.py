@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.correctness import Correct, as_runs
-from limbeck.evaluation.intervals import Interval, paired_interval
-from limbeck.evaluation.paired import cohens_g, detectable_difference, mcnemar_exact, mcnemar_mid_p, odds_ratio
 from limbeck.evaluation.bootstrap import DRAWS, centred_p_value, resampled_means
-from limbeck.evaluation.resampling import percentiles
+from limbeck.evaluation.correctness import Correct, as_runs
+from limbeck.evaluation.intervals import paired_interval
+from limbeck.evaluation.paired import cohens_g, detectable_difference, mcnemar_exact, mcnemar_mid_p, odds_ratio
+from limbeck.evaluation.resampling import Interval, percentiles
 from limbeck.evaluation.seeds import estimate
 
 MCNEMAR = "McNemar, mid-p"

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from limbeck.evaluation import resampling
-from limbeck.evaluation.bootstrap import centred_p_value, percentiles, resampled_means
+from limbeck.evaluation.bootstrap import centred_p_value, resampled_means
+from limbeck.evaluation.resampling import percentiles
 
 RNG = np.random.default_rng(4)
 EASY = RNG.random(60)
