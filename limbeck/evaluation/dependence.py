@@ -104,6 +104,7 @@ def dependence(
     examples: Sequence[Example],
     seed: int = 0,
     components: int = 4,
+    shuffles: int = 10,
     batch_size: int = 64,
     title: str | None = None,
 ) -> Dependence:
@@ -122,6 +123,7 @@ def dependence(
         examples: held out from its training.
         seed: as `infonce`.
         components: of each side, those that vary most: more come nearer to the ceiling.
+        shuffles: as `infonce`; they take most of the time.
         batch_size: examples at a time.
         title: of a progress bar, shown on a terminal.
 
@@ -130,7 +132,7 @@ def dependence(
     """
     whole = [example for example in examples if example.label and example.rationale]
     x, y = (_states(student, whole, view, batch_size, title) for view in (View.PREDICT, View.EXPLAIN))
-    return infonce(x, y, seed, components)
+    return infonce(x, y, seed, components, shuffles)
 
 
 def _states(student: Student, examples: Sequence[Example], view: View, batch_size: int, title: str | None) -> Array:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.critic import Critic, evaluated, gains, whitening
+from limbeck.evaluation.critic import Critic, evaluated, fit, gains, whitening
 from limbeck.evaluation.dependence import dependence, infonce
 from limbeck.schema import Example
 from limbeck.students import Student, StudentSettings, load
@@ -49,6 +49,17 @@ def test_of_independent_sides_little_is_found_by_few_pairs_too(n, dimensions):
     assert abs(found.nats) < 0.05
     assert abs(found.chance) < 0.05
     assert found.chance <= found.chance_upper < 0.05
+
+
+def test_of_independent_sides_less_than_nothing_is_found_too():
+    """Were critics chosen by the pairs held out, none would lose on them."""
+    assert min(infonce(*gaussians(150, 0, 3, seed=seed), shuffles=0).nats for seed in range(3)) < 0
+
+
+def test_a_critic_that_gains_nothing_on_other_pairs_is_none():
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    assert fit((x, x), (x[:50], -x[:50]), torch.Generator()) is None
+    assert fit((x, x), (x[:50], x[:50]), torch.Generator()) is not None
 
 
 def test_few_pairs_give_less_than_there_is_never_more():
@@ -195,12 +206,12 @@ def test_pooled_states_are_the_means_over_real_tokens_whatever_shares_a_batch(st
 def test_a_students_two_views_tell_of_each_other(student):
     """They read the same input: and against rationales of other questions they do not."""
     examples = questions(200)
-    found = dependence(student, examples, components=2, batch_size=32)
+    found = dependence(student, examples, components=2, shuffles=1, batch_size=32)
     assert found.n == 200
     assert found.components == (2, 2)
     assert found.nats > found.chance_upper + 0.3
     left_out = [replace(examples[0], rationale=None), replace(examples[1], label=""), *examples[2:]]
-    assert dependence(student, left_out, components=2).n == 198
+    assert dependence(student, left_out, components=2, shuffles=0).n == 198
     assert dependence(student, left_out[:2]).reason is not None
     assert student.training
 
@@ -211,5 +222,5 @@ def test_the_two_sides_are_the_predict_and_the_explain_view(student):
     explain = student.pooled(
         ["explain: " + one.input for one in examples], [str(one.rationale) for one in examples], 64
     )
-    found = dependence(student, examples, seed=3, components=2)
-    assert found.nats == pytest.approx(infonce(predict, explain, 3, 2).nats, abs=1e-6)
+    found = dependence(student, examples, seed=3, components=2, shuffles=0)
+    assert found.nats == pytest.approx(infonce(predict, explain, 3, 2, 0).nats, abs=1e-6)
