@@ -171,6 +171,27 @@ class Student(nn.Module):
                         scores[rows[row]].append(log_p)
         return scores
 
+    @torch.inference_mode()
+    def pooled(self, texts: Sequence[str], targets: Sequence[str], batch_size: int, title: str | None = None) -> Tensor:
+        """What the vocabulary head is fed with under teacher forcing, averaged over each target's tokens: `[N, D]`.
+
+        Row i is of `texts[i]` and `targets[i]`, cut to the student's limits. On the CPU, in float32.
+        """
+        ids, _ = self.source_ids(texts)
+        written, _ = self.target_ids(targets)
+        rows_ND: list[Tensor] = [torch.empty(0)] * len(ids)
+        with self._evaluating():
+            for rows in _batches(ids, batch_size, title):
+                batch = [ids[i] for i in rows]
+                mask = padding_mask(batch).to(self.model.device)
+                labels = pad([written[i] for i in rows], -100).to(self.model.device)
+                hidden = self.decode(labels, self.encode(pad(batch, self.pad_id).to(self.model.device), mask), mask)
+                real = (labels != -100).unsqueeze(-1)
+                means = hidden.float().masked_fill(~real, 0).sum(1) / real.sum(1).clamp(min=1)
+                for i, row in zip(rows, means.cpu(), strict=True):
+                    rows_ND[i] = row
+        return torch.stack(rows_ND) if rows_ND else torch.empty(0, 1)
+
     def _whole(self, choices: Sequence[str]) -> list[Ids]:
         """The choices' token ids, none of them cut."""
         ids, cut = self.target_ids(choices)
