@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import limbeck
+from limbeck.cli.measured import print_calibration, print_comparison
 from limbeck.cli.printing import Changes, Json, print_json
 from limbeck.cli.teach import teach_app
 from limbeck.errors import LimbeckError
@@ -178,6 +179,39 @@ def predict(
     done = predict_file(model, source, target, rationale, batch_size, *how)
     graded = f"; accuracy {done['accuracy']:.4f} on the {done['n']} with a label" if done["n"] else ""
     print(f"{target}: {done['rows']} predictions{graded}")
+
+
+@app.command()
+def calibrate(
+    predictions: Annotated[Path, typer.Argument(help="JSON lines with `label`, `prediction`, `confidence`.")],
+    validation: Annotated[
+        Path | None, typer.Option(help="Likewise, to fit the temperature on; without it, on the file itself.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure how far the confidence of answers can be trusted; any tool may have made the file."""
+    from limbeck.experiments.measures import calibrate_file
+
+    found = calibrate_file(predictions, validation, seed)
+    print_json(found) if as_json else print_calibration(found)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A run's folder or a file of predictions; of several seeds, with commas.")],
+    b: Annotated[str, typer.Argument(help="Likewise.")],
+    split: Annotated[SplitName, typer.Option(help="Whose predictions in the folders.")] = SplitName.TEST,
+    shared: Annotated[bool, typer.Option("--shared", help="On the examples that all have, if others differ.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Say whether run A is better than run B on the same examples: difference, interval, paired test."""
+    from limbeck.experiments.measures import compare_runs
+
+    sides = [[Path(part) for part in side.split(",")] for side in (a, b)]
+    found = compare_runs(sides[0], sides[1], split.value, shared, seed)
+    print_json(found) if as_json else print_comparison(found)
 
 
 @app.command()

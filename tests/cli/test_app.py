@@ -27,6 +27,8 @@ from tests.experiments.recipes import TINY
         ["train"],
         ["evaluate"],
         ["predict"],
+        ["calibrate"],
+        ["compare"],
         ["objectives"],
         ["schema"],
         *(["teach", *verb] for verb in ([], ["run"], ["show"], ["export"], ["import"], ["prompt"], ["schema"])),

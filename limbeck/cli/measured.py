@@ -1,0 +1,59 @@
+"""What `limbeck calibrate` and `limbeck compare` show."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_MEASURES = {
+    "accuracy": "accuracy",
+    "average_confidence": "average confidence",
+    "ece": "expected calibration error, 10 bins",
+    "adaptive_ece": "the same, bins of equal mass",
+    "classwise_ece": "the same, over all choices",
+    "mce": "maximum calibration error",
+    "brier": "Brier score",
+    "nll": "negative log-likelihood",
+}
+
+
+def print_calibration(found: dict[str, Any]) -> None:
+    """Measures with intervals, what chance would show, what scaling does, and accuracy at coverage."""
+    table = Table(title=f"{found['n']} answers")
+    for column in ("measure", "value", "95 % interval", "if calibrated"):
+        table.add_column(column, justify="left" if column == "measure" else "right")
+    for name, title in _MEASURES.items():
+        if found[name] is not None:
+            expected = found.get(f"{name}_expected_if_calibrated")
+            table.add_row(title, _number(found[name]), _interval(found[f"{name}_interval"]), _number(expected))
+    Console(highlight=False).print(table)
+    if found["ece_p_value"] is not None:
+        print(f"p-value of the calibration error, were all calibrated: {found['ece_p_value']:.4f}")
+    if found["temperature"] is not None:
+        print(f"temperature that fits best: {found['temperature']:.3f} {_interval(found['temperature_interval'])}")
+    area = found["selective"]
+    print(f"area under risk and coverage: {_number(area['aurc'])} {_interval(area['aurc_interval'])}")
+    for point in area["at_coverage"]:
+        print(f"  the surest {point['coverage']:.0%}: accuracy {point['accuracy']:.4f} {_interval(point['interval'])}")
+
+
+def print_comparison(found: dict[str, Any]) -> None:
+    """Both accuracies, their difference and what the test says."""
+    if not found["n"]:
+        print("no examples to compare on")
+        return
+    print(f"A {found['accuracy_a']:.4f}, B {found['accuracy_b']:.4f}, on {found['n']} examples")
+    print(f"A less B: {found['difference']:+.4f} {_interval(found['interval'])}")
+    print(f"p = {_number(found['p_value'])} ({found['test']}); {found['discordant']:g} discordant")
+    if found["detectable"] is not None:
+        print(f"smallest difference found 4 times of 5 with so many examples: {found['detectable']:.4f}")
+    if found["left_out"]:
+        print(f"left out, for not all runs have them: {found['left_out']} examples")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _interval(interval: Any) -> str:
+    return "" if interval is None else f"({interval[0]:.4f} to {interval[1]:.4f})"

@@ -1,0 +1,94 @@
+"""What files of predictions are worth: calibration of one, comparison of two, a judge's view of their rationales."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limbeck.errors import LimbeckError
+from limbeck.evaluation.answered import Answered, choices, confidences, read_answers
+from limbeck.evaluation.calibration import calibrate
+from limbeck.evaluation.selective import selective
+from limbeck.evaluation.significance import compare
+from limbeck.evaluation.temperature import Temperature, fit_temperature
+from limbeck.tasks import Split
+
+
+def calibrate_file(path: Path, validation: Path | None = None, seed: int = 0) -> dict[str, Any]:
+    """Calibration and selective prediction of the answers in a file of predictions.
+
+    Args:
+        path: JSON lines with `label`, `prediction`, `confidence`.
+        validation: likewise: the temperature is fitted on it; None: on the file itself.
+        seed: of the bootstrap.
+
+    Returns:
+        What `Calibration.to_dict` has, with `selective` as `Selective.to_dict`.
+
+    Raises:
+        LimbeckError: a row that cannot be read or lacks its confidence; names file and line.
+    """
+    answers = read_answers(path)
+    confidence, correct = confidences(answers), _correct(answers)
+    fitted = _temperature(read_answers(validation)) if validation else None
+    probabilities, labels = choices(answers) or (None, None)
+    found = calibrate(confidence, correct, probabilities, labels, seed=seed, validation=fitted)
+    return {**found.to_dict(), "selective": selective(confidence, correct, seed=seed).to_dict()}
+
+
+def _temperature(answers: Sequence[Answered]) -> Temperature:
+    return fit_temperature(confidences(answers), _correct(answers), *(choices(answers) or (None, None)))
+
+
+def compare_runs(
+    a: Sequence[Path], b: Sequence[Path], split: Split = "test", shared: bool = False, seed: int = 0
+) -> dict[str, Any]:
+    """The difference of accuracies, A's less B's, of runs on the same examples.
+
+    Args:
+        a, b: each one run (its folder, or a file of predictions), or the runs of several seeds.
+        split: whose predictions of the folders are compared.
+        shared: compare on the examples that all have, where they have not the same.
+        seed: of the bootstrap.
+
+    Returns:
+        What `Comparison` has, and `left_out`, examples that not all have.
+
+    Raises:
+        LimbeckError: predictions that are not there or have no ids; other examples, or other labels for them.
+    """
+    files = [[_predictions(path, split) for path in side] for side in (a, b)]
+    read = [[{_id(one): one for one in read_answers(path)} for path in side] for side in files]
+    every = [answers for side in read for answers in side]
+    ids = [id for id in every[0] if all(id in answers for answers in every)]
+    left_out = len({id for answers in every for id in answers}) - len(ids)
+    if left_out and not shared:
+        raise LimbeckError(
+            f"{files[0][0]} and {files[-1][-1]}: {left_out} examples are not in all of the runs, {len(ids)} are; "
+            "give --shared to compare on those"
+        )
+    for id in ids:
+        labels = {answers[id].label for answers in every}
+        if len(labels) > 1:
+            raise LimbeckError(
+                f"{every[-1][id].where}: example {id!r:.60} has other labels in other runs: {labels!r:.100}"
+            )
+    one, other = (np.array([[answers[id].correct for id in ids] for answers in side], dtype=bool) for side in read)
+    found = compare(one, other, seed=seed)
+    return {**asdict(found), "left_out": left_out}
+
+
+def _predictions(path: Path, split: Split) -> Path:
+    return path / "predictions" / f"{split}.jsonl" if path.is_dir() else path
+
+
+def _id(one: Answered) -> str:
+    if one.id is None:
+        raise LimbeckError(f"{one.where}: no `id`, so it cannot be matched with another run's answer")
+    return one.id
+
+
+def _correct(answers: Sequence[Answered]) -> "np.ndarray":
+    return np.array([one.correct for one in answers], dtype=bool)

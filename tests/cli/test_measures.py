@@ -1,0 +1,66 @@
+"""`limbeck calibrate` and `limbeck compare`."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def row(**more):
+    return {"label": "yes", "prediction": "yes", "confidence": 0.5} | more
+
+
+def test_calibrate_and_compare_as_verbs(limbeck, tmp_path):
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(size=300)
+    right = rng.uniform(size=300) < confidence
+    rows = [row(id=str(i), prediction="yes" if right[i] else "no", confidence=float(confidence[i])) for i in range(300)]
+    write(tmp_path / "a.jsonl", rows)
+    code, out, _ = limbeck("calibrate", "a.jsonl", "--json")
+    found = json.loads(out)
+    assert code == 0
+    keys = "n accuracy ece ece_interval ece_expected_if_calibrated adaptive_ece mce brier nll average_confidence temperature"
+    assert set(keys.split()) <= found.keys()
+    assert (found["n"], found["accuracy"]) == (300, right.mean())
+    assert found["brier"] == pytest.approx(((confidence - right) ** 2).mean())
+    code, out, _ = limbeck("calibrate", "a.jsonl", "--validation", "a.jsonl")
+    assert code == 0
+    assert "expected calibration error" in out
+    better = [one | {"prediction": "yes"} if i % 10 == 0 else one for i, one in enumerate(rows)]
+    write(tmp_path / "b.jsonl", better)
+    gained = sum(not right[i] for i in range(0, 300, 10))
+    code, out, _ = limbeck("compare", "a.jsonl", "b.jsonl", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["n"], found["discordant"]) == (300, gained)
+    assert found["difference"] == pytest.approx(-gained / 300)
+    exact = binomtest(0, gained).pvalue
+    assert found["p_value"] == pytest.approx(exact / 2)  # mid-p of gained against none
+    code, out, _ = limbeck("compare", "a.jsonl", "b.jsonl")
+    assert f"{gained} discordant" in out
+    code, out, _ = limbeck("compare", "a.jsonl,a.jsonl", "b.jsonl,b.jsonl", "--json")
+    assert json.loads(out)["seeds"] == [2, 2]
+
+
+def test_runs_on_other_examples_are_compared_on_shared_ones_only_when_told_to(limbeck, tmp_path):
+    write(tmp_path / "a.jsonl", [row(id=str(i)) for i in range(10)])
+    write(tmp_path / "b.jsonl", [row(id=str(i)) for i in range(5, 20)])
+    code, _, err = limbeck("compare", "a.jsonl", "b.jsonl")
+    assert code == 2
+    assert "15 examples are not in all of the runs, 5 are; give --shared" in err
+    code, out, _ = limbeck("compare", "a.jsonl", "b.jsonl", "--shared", "--json")
+    found = json.loads(out)
+    assert (found["n"], found["left_out"], found["p_value"]) == (5, 15, 1.0)
+    write(tmp_path / "c.jsonl", [row(id=str(i), label="no") for i in range(10)])
+    code, _, err = limbeck("compare", "a.jsonl", "c.jsonl")
+    assert "has other labels in other runs" in err
+    write(tmp_path / "d.jsonl", [row()])
+    code, _, err = limbeck("compare", "a.jsonl", "d.jsonl")
+    assert "no `id`" in err
+    code, _, err = limbeck("compare", "a.jsonl", "nowhere")
+    assert "nowhere: no such file" in err

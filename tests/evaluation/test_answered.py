@@ -1,0 +1,74 @@
+"""Files of predictions, ours or anybody's, and what is measured on them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from limbeck.errors import LimbeckError
+from limbeck.evaluation.answered import choices, confidences, read_answers
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def row(**more):
+    return {"label": "yes", "prediction": "yes", "confidence": 0.5} | more
+
+
+def test_an_answer_is_right_by_its_own_word_or_by_the_text(tmp_path):
+    rows = [
+        row(),
+        row(prediction=" YES. "),
+        row(prediction="no"),
+        row(prediction="no", correct=True),
+        row(correct=False),
+    ]
+    assert [one.correct for one in read_answers(write(tmp_path / "p.jsonl", rows))] == [True, True, False, True, False]
+
+
+def test_rows_without_a_label_are_passed_over(tmp_path):
+    path = write(tmp_path / "p.jsonl", [{"prediction": "x"}, row(), {"label": None, "prediction": "x"}])
+    assert [one.where for one in read_answers(path)] == [f"{path}:2"]
+    with pytest.raises(LimbeckError, match="no row with a label"):
+        read_answers(write(tmp_path / "q.jsonl", [{"prediction": "x"}]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"label": 1}, "'label': text"),
+        ({"prediction": None}, "'prediction': text"),
+        ({"correct": "yes"}, "'correct': true or false"),
+        ({"confidence": "0.5"}, "'confidence': a number"),
+        ({"confidence": True}, "'confidence': a number"),
+        ({"confidence": 1.01}, "'confidence': a number"),
+        ({"confidence": -0.1}, "'confidence': a number"),
+        ({"confidence": math.nan}, "'confidence': a number"),
+        ({"confidence": None}, "no field 'confidence'"),
+        ({"probabilities": [0.5]}, "'probabilities'"),
+        ({"probabilities": {"yes": 2}}, "'probabilities'"),
+        ({"id": "a"}, "'id': 'a' stands already at"),
+    ],
+)
+def test_a_wrong_row_is_one_line_that_names_it(wrong, says, tmp_path):
+    path = write(tmp_path / "p.jsonl", [row(id="a"), row(id="b") | wrong])
+    with pytest.raises(LimbeckError) as raised:
+        confidences(read_answers(path))
+    assert str(raised.value).startswith(f"{path}:2: ")
+    assert says in str(raised.value)
+
+
+def test_choices_are_a_table_where_every_row_has_them(tmp_path):
+    rows = [
+        row(probabilities={"yes": 0.75, "no": 0.25}),
+        row(label="no", probabilities={"no": 0.5, "yes": 0.25, "perhaps": 0.25}),
+    ]
+    table, labels = choices(read_answers(write(tmp_path / "p.jsonl", rows)))
+    np.testing.assert_array_equal(table, [[0.25, 0, 0.75], [0.5, 0.25, 0.25]])  # no, perhaps, yes
+    assert labels.tolist() == [2, 0]
+    assert choices(read_answers(write(tmp_path / "q.jsonl", [*rows, row()]))) is None
+    assert choices(read_answers(write(tmp_path / "r.jsonl", [row(probabilities={"no": 1.0})]))) is None
