@@ -24,8 +24,8 @@ def test_calibrate_and_compare_as_verbs(limbeck, tmp_path):
     code, out, _ = limbeck("calibrate", "a.jsonl", "--json")
     found = json.loads(out)
     assert code == 0
-    keys = "n accuracy ece ece_interval ece_expected_if_calibrated adaptive_ece mce brier nll average_confidence temperature"
-    assert set(keys.split()) <= found.keys()
+    keys = {"n", "accuracy", "ece", "ece_interval", "ece_expected_if_calibrated", "adaptive_ece", "mce", "brier", "nll"}
+    assert keys | {"average_confidence", "temperature"} <= found.keys()
     assert (found["n"], found["accuracy"]) == (300, right.mean())
     assert found["brier"] == pytest.approx(((confidence - right) ** 2).mean())
     code, out, _ = limbeck("calibrate", "a.jsonl", "--validation", "a.jsonl")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from limbeck.evaluation import resampling
+from limbeck.evaluation import bootstrap
 from limbeck.evaluation.bootstrap import centred_p_value, resampled_means
 from limbeck.evaluation.resampling import percentiles
 
@@ -39,7 +39,7 @@ def test_one_run_is_the_bootstrap_over_examples():
 
 
 def test_memory_is_bounded_and_the_pieces_make_one_sample(monkeypatch):
-    monkeypatch.setattr(resampling, "_CELLS", 100)  # a few draws at a time
+    monkeypatch.setattr(bootstrap, "_CELLS", 100)  # a few draws at a time
     drawn = resampled_means([A, B], 0, 5_001)
     assert drawn.shape == (5_001, 2)
     assert drawn.var(axis=0) == pytest.approx([variance(A), variance(B)], rel=0.08)
