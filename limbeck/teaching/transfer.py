@@ -22,7 +22,7 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
 
     Returns:
         The provenance: the job, what `summary` says, `rows` written, how many `rationales` are in them, and, of other
-        forms than limbeck's, rows `left_out`; also questions without any label, the teacher's included.
+        forms than limbeck's, rows `left_out`; also questions without a label whose vote is none, or too torn.
 
     Raises:
         LimbeckError: there is no store; nothing is in it that could be written; the output is one of the job's files.
@@ -37,7 +37,7 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
     provenance = {
         "form": form,
         "rows": len(rows),
-        "left_out": left_out + sum(not one.example.label and one.vote is None for one in taught.sifted),
+        "left_out": left_out + len(taught.sifted) - len(training_examples(taught)),
         "rationales": sum(example.rationale is not None for example in examples),
         **summary(taught),
         "job": job.model_dump(mode="json", exclude_none=True),

@@ -1,5 +1,6 @@
 """The verbs of `limbeck teach`."""
 
+import io
 import json
 import signal
 import subprocess
@@ -216,3 +217,52 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path):
         assert "It was interrupted" in out
         assert "Traceback" not in err
         assert server.count == 2
+
+
+def test_every_rationale_is_a_row_of_its_own(limbeck, job, tmp_path):
+    with Server(lambda number, asked: completion(f"Reason number {number} of many.\nThe answer is 0.")) as server:
+        job(server.url, sampling={"samples": 2}, filters={"gold": False})
+        assert limbeck("teach", "run", "teach.yaml")[0] == 0
+    _, out, _ = limbeck("teach", "export", "teach.yaml", "--output", "one.jsonl")
+    assert out.startswith("one.jsonl: 5 rows")
+    _, out, _ = limbeck("teach", "export", "teach.yaml", "--output", "every.jsonl", "--every")
+    assert out.startswith("every.jsonl: 10 rows")
+    assert len(read_jsonl(tmp_path / "every.jsonl")) == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "private"),
+    [
+        ([], "y\n", True),
+        (["--public"], "y\n", False),
+        ([], "n\n", None),
+        ([], "\n", None),
+        ([], "", None),
+        (["--yes"], "", True),
+        (["--yes", "--public"], "", False),
+    ],
+)
+def test_an_upload_is_asked_about_and_is_private(words, typed, private, limbeck, job, tmp_path, monkeypatch):
+    pushed = []
+    monkeypatch.setattr("limbeck.teaching.transfer.push", lambda *given: pushed.append(given[1:]) or "https://hub/me")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    with Server(answer) as server:
+        job(server.url)
+        limbeck("teach", "run", "teach.yaml")
+    code, out, _ = limbeck("teach", "export", "teach.yaml", "--output", "taught.jsonl", "--hub", "me/rows", *words)
+    assert (tmp_path / "taught.jsonl").exists()
+    asked = "--yes" not in words
+    assert (f"({'public' if '--public' in words else 'private'})?" in out) == asked
+    assert (code != 0) == (private is None)
+    assert [(name, secret) for name, _, secret in pushed] == ([] if private is None else [("me/rows", private)])
+    assert ("https://hub/me" in out) == (private is not None)
+
+
+def test_public_is_about_the_hub(limbeck, job, tmp_path):
+    with Server(answer) as server:
+        job(server.url)
+        limbeck("teach", "run", "teach.yaml")
+    code, out, err = limbeck("teach", "export", "teach.yaml", "--output", "taught.jsonl", "--public")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--hub" in err
+    assert not (tmp_path / "taught.jsonl").exists()

@@ -350,3 +350,68 @@ def test_one_tally_goes_through_all_phases(store):
 def test_the_estimate_of_tokens_is_rather_too_high():
     text = "Each pack of DVDs costs 76 dollars. If there is a discount of 25 dollars on each pack, how much do you pay?"
     assert 28 <= estimate([{"role": "user", "content": text}]) <= 2 * 28  # 28: by a GPT's tokenizer
+
+
+def test_a_reply_that_cannot_be_stored_stops_it(store):
+    fails = "CREATE TEMP TRIGGER full BEFORE INSERT ON replies BEGIN SELECT RAISE(ABORT, 'no space'); END"
+
+    def watch(tally: Tally) -> None:
+        if tally.stored == 5:
+            store._connection.execute(fails)
+
+    with Server(lambda number, asked: completion()) as server:
+        with pytest.raises(LimbeckError, match=r"cannot be used \(no space\)"):
+            ask(server, store, requests(500), concurrency=2, watch=watch)
+        assert len(server.asked) < 30
+    assert 5 <= len(store.texts("m", "p")) < 10
+
+
+def test_the_time_is_that_of_all_phases(store):
+    tally = Tally()
+    tally.begun -= 3600
+    with Server(lambda number, asked: completion()) as server:
+        assert ask(server, store, requests(5), tally=tally, hours=1.1).stored == 5
+        ask(server, store, requests(40), tally=tally, hours=0.9)
+        assert (tally.stopped, tally.sent, len(server.asked)) == ("time", 5, 5)
+
+
+def test_what_fails_after_the_end_is_not_sent_again(store):
+    def behave(number: int, asked: Asked) -> Answer:
+        return error(401, "wrong key") if asked.question == "question 0" else replace(error(500), delay=0.3)
+
+    with Server(behave) as server:
+        with pytest.raises(LimbeckError, match="OPENAI_API_KEY"):
+            ask(server, store, requests(4), concurrency=4)
+        assert sorted(asked.question for asked in server.asked) == [f"question {i}" for i in range(4)]
+    # each is given up for now, so that a process beside this one does not wait for it
+    assert store._read("SELECT question, last FROM failures ORDER BY question") == [(f"q{i}", 1) for i in (1, 2, 3)]
+    assert store._read("SELECT question FROM claims") == [("q0",)]
+
+
+def test_what_was_too_dear_keeps_its_place(store):
+    with Server(lambda number, asked: completion(usage=(1, 1))) as server:
+        tally = ask(server, store, requests(30), concurrency=4, covers=lambda spent: sum(spent) <= sum(MOST) + 21)
+        assert (tally.stored, tally.stopped) == (11, "budget")
+        assert [asked.question for asked in server.asked] == [f"question {i}" for i in range(11)]
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        (None, Tokens(MOST.prompt, 9)),
+        ({"prompt_tokens": 3}, Tokens(3, 9)),
+        ({"completion_tokens": 4}, Tokens(MOST.prompt, 4)),
+        ((0, 0), Tokens(0, 0)),
+    ],
+    ids=str,
+)
+def test_what_is_not_counted_is_estimated_on_either_side(usage, counted, store):
+    with Server(lambda number, asked: completion("Because " * 3 + "of.", usage=usage)) as server:
+        assert ask(server, store, requests(1)).tokens == counted
+        assert store.usage("m") == (counted, 1)
+
+
+def test_a_budget_holds_at_a_server_that_counts_nothing(store):
+    with Server(lambda number, asked: completion("x" * 240, usage=None)) as server:  # 20 + 80 tokens
+        tally = ask(server, store, requests(100), concurrency=4, covers=lambda spent: sum(spent) <= 1019)
+        assert (tally.stopped, len(server.asked), store.usage("m")[0]) == ("budget", 9, Tokens(180, 720))

@@ -120,3 +120,22 @@ def test_every_shipped_prompt_makes_questions():
         example = Example("x", segments, "")
         made = Questions([example], load_prompt(get(name)), "m", SamplingSettings())
         assert made.messages(made.requests([example])[0])[:-1] == list(made.sent["messages"])
+
+
+def test_the_most_of_a_hinted_request_counts_the_hint():
+    made = questions(PROMPT.model_copy(update={"hint": "It is {label}. " * 50}), max_tokens=7)
+    [plain] = made.requests([ONE])
+    [hinted] = made.requests([ONE], hint=True)
+    assert hinted.most == Tokens(estimate(made.messages(hinted)), 7)
+    assert hinted.most.prompt >= plain.most.prompt + 50 * len("It is 3. ") // 4
+
+
+def test_a_hinted_sample_that_failed_is_shown(tmp_path: Path):
+    made = questions()
+    [plain] = made.requests([ONE])
+    [hinted] = made.requests([ONE], hint=True)
+    with Store.open(tmp_path / "s.sqlite") as store:
+        store.put([Record(plain.key, "one", Reply("Four.", "{}", "stop", 1, 1), Tokens(1, 1), True)])
+        store.put([Record(hinted.key, "one", Failure("cut off", "too long"), Tokens(1, 1), True)])
+        failed = Sample(None, "cut off", "too long", hinted=True)
+        assert made.asked(store) == [Asked(ONE, (Sample("Four."), failed)), Asked(TWO, (Sample(None),))]

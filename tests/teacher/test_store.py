@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from limbeck.errors import LimbeckError
+from limbeck.teacher.database import connect
 from limbeck.teacher.engine import Failure, Reply
 from limbeck.teacher.store import Key, Record, Store, Tokens
 
@@ -221,3 +222,37 @@ def test_a_store_that_is_to_be_read_has_to_be_there(path):
     assert not path.exists()
     with pytest.raises(LimbeckError, match="cannot be opened"):
         Store.open(path.parent.parent)
+
+
+def test_the_claims_of_a_worker_without_a_lock_are_let_go(path):
+    with Store.open(path) as store:
+        for number, worker in ((1, "gone"), (2, "gone"), (3, "gone too")):
+            store._connection.execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, 1, 1)", (*key(number), worker))
+        claim(store, key(4))
+        assert claim(store, key(1), key(3)).elsewhere == [key(1), key(3)]
+        assert store.release_dead() == 3
+        assert rows(path, "SELECT question FROM claims") == [("q4",)]
+        assert claim(store, key(1), key(2), key(3)).mine == [key(1), key(2), key(3)]
+
+
+def test_a_reply_to_one_sample_leaves_the_failure_of_another(path):
+    with Store.open(path) as store:
+        for sample in (0, 1):
+            put(store, key(1, sample), Failure("HTTP 500", f"oops {sample}"))
+        put(store, key(1, 0), reply())
+        assert store.failures("m", "p") == {("q1", 1): ("HTTP 500", "oops 1")}
+        for other in (key(1, 1, prompt="r"), key(1, 1, model="n"), key(2, 1)):
+            put(store, other, reply())
+        assert store.failures("m", "p") == {("q1", 1): ("HTTP 500", "oops 1")}
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_is_written_is_on_the_disk(there, path):
+    if there:
+        Store.open(path).close()
+    connection = connect(path, create=not there)
+    try:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    finally:
+        connection.close()

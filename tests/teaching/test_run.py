@@ -1,22 +1,33 @@
 """A whole job against bad servers: nothing lost, nothing paid twice, however it ends and whoever else is at it."""
 
+import gc
 import json
 import os
+import platform
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from limbeck.data.load import digest
+from limbeck.data.table import read_rows
 from limbeck.errors import LimbeckError
-from limbeck.teaching.job import Job
+from limbeck.teacher.prompts import prompt_text
+from limbeck.teacher.store import Store
+from limbeck.teaching.job import Job, OpenJob
 from limbeck.teaching.run import plan, teach
 from limbeck.teaching.taught import read_taught, summary, training_examples
 from tests.servers import ENDLESS, HANGING, HUGE, PASSING, Asked, Server, completion, error, mixed, redirect
@@ -271,3 +282,179 @@ def test_a_key_in_the_job_is_refused(tmp_path):
         teach(job)
     assert KEY not in str(raised.value)
     assert KEY.encode() not in (tmp_path / "teach.sqlite").read_bytes()
+
+
+def test_a_key_in_the_prompt_is_refused(tmp_path):
+    prompt = yaml.safe_load(prompt_text("custom"))
+    (tmp_path / "prompt.yaml").write_text(yaml.safe_dump(prompt | {"instruction": f"Use {KEY} to think."}))
+    path = write_job(tmp_path, "http://127.0.0.1:9/v1", rows=2, prompt=str(tmp_path / "prompt.yaml"))
+    with pytest.raises(LimbeckError, match="OPENAI_API_KEY") as raised:
+        teach(Job.load(path))
+    assert KEY not in str(raised.value)
+    assert all(KEY.encode() not in each.read_bytes() for each in tmp_path.iterdir() if each.name != "prompt.yaml")
+
+
+def test_the_store_says_what_was_asked_of_whom(quick, tmp_path, monkeypatch):
+    with Server(lambda number, asked: completion(said(asked))) as server:
+        path = write_job(tmp_path, "unused", rows=3, teacher="m", filters={"max_words": 50})
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url + "/")
+        for changes in ([], ["filters.max_words=60"]):
+            teach(Job.load(path, changes))
+        assert server.count == 3
+        sent = server.asked[0].body
+        url = server.url
+    with sqlite3.connect(tmp_path / "teach.sqlite") as connection:
+        starts = [json.loads(job) for (job,) in connection.execute("SELECT job FROM starts ORDER BY start")]
+        prompts = connection.execute("SELECT prompt, sent FROM prompts").fetchall()
+        asked = connection.execute("SELECT DISTINCT prompt FROM replies").fetchall()
+    assert [start["job"]["filters"]["max_words"] for start in starts] == [50, 60]
+    for start in starts:
+        assert start["endpoint"] == f"{url}/chat/completions"
+        assert (start["job"]["teacher"]["name"], start["job"]["rows"]) == ("m", str(tmp_path / "questions.jsonl"))
+        assert start["rows"]["count"] == 3
+        assert start["rows"]["sha256"] == digest(read_rows(tmp_path / "questions.jsonl"))
+        assert start["versions"]["python"] == platform.python_version()
+        assert {name: version(name) for name in ("limbeck", "httpx2", "pydantic")}.items() <= start["versions"].items()
+        assert datetime.fromisoformat(start["started"]).tzinfo is not None
+    [(prompt, content)] = prompts
+    assert asked == [(prompt,)]
+    # in full: all that was sent before the question, and how it was sampled
+    assert json.loads(content)["messages"] == sent["messages"][:-1]
+    assert json.loads(content)["temperature"] == sent["temperature"] == 0
+
+
+def test_what_a_killed_process_had_claimed_is_asked_by_the_one_beside_it(tmp_path):
+    def behave(number: int, asked: Asked):  # slow until both are there
+        return completion(said(asked), delay=0.02 if server.connections > 8 else 0.5)
+
+    with Server(behave) as server:
+        job = write_job(tmp_path, server.url, rows=150, limits={"concurrency": 8, "hours": 40 / 3600})
+        both = [Started(job), Started(job)]
+        both[0].kill_when(lambda: server.connections > 8 and server.count > 40)
+        code, done = both[1].end()
+        assert (code, done["missing"], done["stopped"]) == (0, 0, None)
+        given = paid(server)
+    assert stored(tmp_path) == all_of_them(150)
+    assert given.total() <= 150 + 8  # what was in flight
+    with sqlite3.connect(tmp_path / "teach.sqlite") as connection:
+        assert connection.execute("SELECT * FROM claims").fetchall() == []
+
+
+def test_what_a_killed_process_had_claimed_is_let_go_at_the_start(quick, tmp_path):
+    with Server(lambda number, asked: completion(said(asked))) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=2))
+        with Store.open(job.store) as store:  # of a question that is no longer in the job
+            store._connection.execute("INSERT INTO claims VALUES ('m', 'p', 'q', 0, 'gone', 1000, 1000)")
+        assert teach(job)["missing"] == 0
+    with sqlite3.connect(tmp_path / "teach.sqlite") as connection:
+        assert connection.execute("SELECT * FROM claims").fetchall() == []
+
+
+def wrong(number: int, asked: Asked):
+    """Says yes to what has a hint, and no to what has none; counts four bytes as a token."""
+    text = f"We think of it a while. The answer is {'yes' if 'yes' in asked.question else 'no'}."
+    sent = sum(len(one["content"]) for one in asked.body["messages"])
+    return completion(text, usage=(sent // 4, len(text) // 4))
+
+
+def rationalising(folder: Path, url: str, questions: list[dict[str, str]], *changes: str) -> Job:
+    path = write_job(folder, url, rationalise=True)
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
+    return Job.load(path, ["sampling.max_tokens=50", "limits.concurrency=1", *changes])
+
+
+LABELLED = [{"input": f"Is {i} a number?", "label": "yes"} for i in range(4)]
+
+
+def test_after_a_stop_nothing_is_asked_with_a_hint(quick, tmp_path):
+    """The long question is too dear for the budget; the hint to the short one would not be."""
+    with Server(wrong) as server:
+        questions = [*LABELLED[:1], {"input": "Is it so? " * 1000, "label": "yes"}]
+        done = teach(rationalising(tmp_path, server.url, questions, "budget.tokens=1500"))
+        assert (done["stopped"], done["requests"], done["missing"]) == ("budget", 1, 2)
+        assert [asked.question for asked in server.asked] == ["Is 0 a number?"]
+
+
+def test_a_budget_that_ends_among_the_hints_leaves_answers_missing(quick, tmp_path):
+    with Server(wrong) as server:
+        job = rationalising(tmp_path, server.url, LABELLED)
+        opened = OpenJob(job)
+        hinted = sum(opened.questions.requests(opened.examples, hint=True)[0].most)
+        used = sum(teach(job.model_copy(update={"rationalise": False}))["tokens"].values())
+        # for one hint, and not for another after it
+        path = tmp_path / "teach.yaml"
+        changes = ["sampling.max_tokens=50", "limits.concurrency=1", f"budget.tokens={used + hinted}"]
+        done = teach(Job.load(path, changes))
+        assert (done["stopped"], done["wanted"], done["requests"], done["missing"]) == ("budget", 4, 1, 3)
+        command = [sys.executable, "-m", "limbeck.cli", "teach", "run", str(path), "--json"]
+        run = subprocess.run(
+            [*command, *(word for change in changes for word in ("-s", change))], capture_output=True, text=True
+        )
+        assert (run.returncode, json.loads(run.stdout)["missing"], server.count) == (1, 3, 5)
+        assert teach(job)["missing"] == 0
+
+
+def test_the_plan_of_a_job_with_hints_is_an_upper_bound_at_all_times(quick, tmp_path):
+    rows = [*LABELLED, {"input": "And this?"}, {"input": "Is the answer yes?", "label": "yes"}]
+    changes = ["sampling.samples=2", "prices.input=2", "prices.output=10"]
+
+    def fits(job: Job, first: int, hinted: int) -> None:
+        """So many are said to be missing; and what is then used is no more than was said."""
+        planned = plan(job)
+        assert (planned["missing"], planned["hinted"]) == (first, hinted)
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        if job.store.exists():
+            (copy / "teach.sqlite").write_bytes(job.store.read_bytes())
+        done = teach(job.model_copy(update={"store": copy / "teach.sqlite"}))
+        assert (done["missing"], done["stopped"]) == (0, None)
+        assert done["requests"] <= first + hinted
+        assert all(done["tokens"][each] <= planned["tokens"][each] for each in ("prompt", "completion"))
+        assert done["cost"] <= planned["cost"]
+        shutil.rmtree(copy)
+
+    with Server(wrong) as server:
+        job = rationalising(tmp_path, server.url, rows, *changes)
+        fits(job, 12, 5)
+        one = job.model_copy(update={"sampling": job.sampling.model_copy(update={"samples": 1, "temperature": 0.7})})
+        teach(one.model_copy(update={"rationalise": False}))
+        fits(job, 6, 5)  # of each the second sample is missing yet
+        teach(job.model_copy(update={"rationalise": False}))
+        fits(job, 0, 4)  # one is right as it is
+        teach(job)
+        fits(job, 0, 0)
+        assert plan(job)["tokens"] == {"prompt": 0, "completion": 0}
+
+
+def test_an_unknown_model_without_a_budget_has_no_cost(quick, tmp_path):
+    with Server(lambda number, asked: completion(said(asked))) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=2))
+        planned = plan(job)
+        assert (planned["cost"], planned["expected_cost"], planned["spent"]["cost"]) == (None, None, None)
+        assert teach(job)["cost"] is None
+        known = Job.load(tmp_path / "teach.yaml", ["teacher.name=gpt-4o-mini"])
+        assert teach(known)["cost"] == pytest.approx(2 * (12 * 0.15 + 34 * 0.60) / 1e6)
+
+
+def test_a_budget_in_tokens_holds_where_nothing_is_counted(quick, tmp_path):
+    with Server(lambda number, asked: completion(said(asked), usage=None)) as server:
+        path = write_job(tmp_path, server.url, rows=200, budget={"tokens": 4000})
+        done = teach(Job.load(path, ["sampling.max_tokens=100"]))
+        assert done["stopped"] == "budget"
+        assert 3000 < sum(done["tokens"].values()) <= 4000
+        shortest = len("The number that was asked for is 0. The answer is 0.")
+        assert done["tokens"]["completion"] >= done["requests"] * (shortest // 3)
+        assert done["requests"] == server.count < 200
+
+
+@pytest.mark.parametrize("answer", [completion("Why. The answer is 1."), error(401, "wrong key")])
+def test_connections_are_closed(answer, quick, tmp_path):
+    with Server(lambda number, asked: answer) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=20))
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            with suppress(LimbeckError):
+                teach(job)
+            gc.collect()
+        assert server.connections > 0
+        assert [str(one.message) for one in warned if one.category is ResourceWarning] == []
