@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import EncoderDecoderCache
 from transformers.activations import NewGELUActivation
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
@@ -34,17 +35,21 @@ def encode(model: Any, ids_BS: Tensor, mask_BS: Tensor) -> Tensor:
     return model.encoder(input_ids=ids_BS, attention_mask=_masked(bias, mask_BS[:, None, None, :] > 0))[0]
 
 
-def states(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
-    """What the vocabulary head is fed with, `[B, T, D]`."""
-    length = ids_BT.shape[1]
+def states(
+    model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor, past: EncoderDecoderCache | None = None
+) -> Tensor:
+    """What the vocabulary head is fed with, `[B, T, D]`; `past`, of the positions before, grows by the ids."""
+    seen = past.get_seq_length() if past is not None else 0
+    length = seen + ids_BT.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=ids_BT.device).tril()
     hidden = model.decoder(
         input_ids=ids_BT,
-        attention_mask=_masked(_position_bias(model.decoder, length), causal),
+        attention_mask=_masked(_position_bias(model.decoder, length), causal)[:, :, seen:],
         encoder_hidden_states=memory_BSD,
         # cross-attention has no position bias
         encoder_attention_mask=_masked(memory_BSD.new_zeros(()), mask_BS[:, None, None, :] > 0),
-        use_cache=False,
+        past_key_values=past,
+        use_cache=past is not None,
     )[0]
     # T5 1.0 scales before its tied head; v1.1, whose head is its own, does not, and mT5 never does
     scaled = getattr(model.config, "scale_decoder_outputs", False)
