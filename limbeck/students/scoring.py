@@ -54,7 +54,7 @@ def score_batch(
     """
     start = _Start(family, model, memory_BSD, mask_BS)
     found: list[dict[Target, tuple[LogP, bool]]] = [{} for _ in answers]
-    ordered = [sorted(set(among), key=len, reverse=True) for among in answers]
+    ordered = [sorted(dict.fromkeys(among), key=len, reverse=True) for among in answers]
     for rank in range(max(map(len, ordered), default=0)):
         rows = [row for row, among in enumerate(ordered) if rank < len(among)]
         given = [ordered[row][rank] for row in rows]
@@ -82,7 +82,7 @@ class _Start:
         self.top, self.likeliest = self.log_p.max(1)
 
     def score(self, rows: Sequence[int], answers: Sequence[Target]) -> list[tuple[LogP, bool]]:
-        """Of an answer to each of the texts `rows`: its tokens' log-probabilities, and whether all are the likeliest."""
+        """Of an answer to each of the texts `rows`: its tokens' log-probabilities, and whether all are likeliest."""
         device = self.log_p.device
         of = torch.tensor(rows, device=device)
         first = torch.tensor([ids[0] for ids in answers], device=device)
