@@ -174,10 +174,10 @@ def test_an_answer_that_is_a_choice_is_the_one_generated(kind, engine, tmp_path)
     student = random_student(kind, tmp_path)
     batch, _ = student.source_ids(SOURCES)
     often_ends(student, batch)
-    for limit in (12, 4):
+    ended, found = set(), 0
+    for limit in (12, 2):
         said = student.generate(SOURCES, limit, 3)
         choices = [["no", f"{text} yes", text[:-1] + "\x01", f"{text}</s> no", text, "maybe"] for text in said]
-        found = 0
         for among in (choices, [row if i % 2 else [] for i, row in enumerate(choices)]):
             answers = student.answer(SOURCES, among, limit, 3, engine=engine)
             assert [one.text for one in answers] == said
@@ -187,9 +187,9 @@ def test_an_answer_that_is_a_choice_is_the_one_generated(kind, engine, tmp_path)
                 if answer.ids in targets(student, row):
                     found += 1
                     assert answer.choices[targets(student, row).index(answer.ids)] == pytest.approx(answer.log_p)
-        assert found > 2
-        assert {one.ids[-1] for one in answers} > {student.model.config.eos_token_id}  # others are cut off
-        assert {len(one.ids) for one in answers} >= {limit}
+        ended |= {one.ids[-1] == student.model.config.eos_token_id for one in answers}
+    assert ended == {True, False}  # some are cut off
+    assert found > 2
 
 
 def test_a_stopped_answer_is_stopped_whatever_the_choices(tmp_path):
