@@ -4,7 +4,7 @@ The objectives apply the head themselves, so a family has to say what the last l
 Legend: B batch, T tokens, S source tokens, D hidden size, V vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,8 @@ class Family:
     head: Callable[[Any], VocabularyHead]
     encode: Callable[[Any, Tensor, Tensor], Tensor]  # model, ids [B, S], mask [B, S]
     prepare: Callable[[Any], None] | None = None  # once, when the student is made
+    # as `states`, of several texts side by side, of those lengths; where positions are not absolute
+    packed_states: Callable[[Any, Tensor, Tensor, Tensor, EncoderDecoderCache, Sequence[int]], Tensor] | None = None
 
 
 def _encode(model: Any, ids_BS: Tensor, mask_BS: Tensor) -> Tensor:
@@ -133,7 +135,7 @@ def _whole(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor, past
     ).logits
 
 
-_T5 = Family(t5.states, _t5_head, t5.encode, t5.prepare)
+_T5 = Family(t5.states, _t5_head, t5.encode, t5.prepare, t5.packed_states)
 _FAMILIES = {
     "t5": _T5,
     "mt5": _T5,

@@ -5,8 +5,9 @@ cross-attention makes of them, the start token. It is computed once a text, and 
 Legend: B texts, S source tokens, P answers at a time, T their tokens, N tokens in all, D hidden size, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, zip_longest
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from limbeck.students.batches import pad
 from limbeck.students.families import Family, VocabularyHead
 
 _TOKENS = 256  # whose logits are in memory at a time: twice 32 MB for T5's vocabulary, twice 256 MB for mT5's
+_WIDE = 64  # tokens of a text's answers in the decoder at a time, unless one answer alone has more
 Target = tuple[int, ...]
 """An answer's token ids: not the start token, but the end token, unless it was cut off before. At least one."""
 LogP = list[float]
@@ -49,17 +51,18 @@ def score_batch(
 ) -> list[Scores]:
     """Scores of the `answers` to each text, from the encoder's states.
 
-    The decoder gets one answer to each text at a time, the longest first: so they take cross-attention's keys and
-    values as they are, where pairs of text and answer would need them copied, or made again for every pair.
+    Answers to one text share a row, side by side where the family can, else one after the other, the longest first: so
+    they take cross-attention's keys and values as they are. Pairs of text and answer would need them copied, or made
+    again.
     """
     start = _Start(family, model, memory_BSD, mask_BS)
     found: list[dict[Target, tuple[LogP, bool]]] = [{} for _ in answers]
     ordered = [sorted(dict.fromkeys(among), key=len, reverse=True) for among in answers]
-    for rank in range(max(map(len, ordered), default=0)):
-        rows = [row for row, among in enumerate(ordered) if rank < len(among)]
-        given = [ordered[row][rank] for row in rows]
-        for row, ids, scored in zip(rows, given, start.score(rows, given), strict=True):
-            found[row][ids] = scored
+    for ranks in _passes(ordered, packed=family.packed_states is not None):
+        rows = [row for row, among in enumerate(ordered) if ranks.start < len(among)]
+        given = [ordered[row][ranks] for row in rows]
+        for row, some, scored in zip(rows, given, start.score(rows, given), strict=True):
+            found[row] |= zip(some, scored, strict=True)
     return [
         Scores(
             top,
@@ -68,6 +71,21 @@ def score_batch(
         )
         for top, row, among in zip(start.top.tolist(), found, answers, strict=True)
     ]
+
+
+def _passes(ordered: Sequence[Sequence[Target]], packed: bool) -> Iterator[slice]:
+    """Which of each text's answers go through the decoder together: one, or side by side as many as make `_WIDE`."""
+    begin = 0
+    widths = _widths(ordered)
+    for end in range(1, len(widths) + 1):
+        if end == len(widths) or not packed or sum(widths[begin : end + 1]) > _WIDE:
+            yield slice(begin, end)
+            begin = end
+
+
+def _widths(answers: Sequence[Sequence[Target]]) -> list[int]:
+    """How many tokens are fed of each text's first answers, of their second ones, ... at most."""
+    return [max(len(ids) - 1 for ids in rank if ids) for rank in zip_longest(*answers)]
 
 
 class _Start:
@@ -81,22 +99,41 @@ class _Start:
         self.log_p = family.head(model).logits(hidden_BD).float().log_softmax(1)  # [B, V]
         self.top, self.likeliest = self.log_p.max(1)
 
-    def score(self, rows: Sequence[int], answers: Sequence[Target]) -> list[tuple[LogP, bool]]:
-        """Of an answer to each of the texts `rows`: its tokens' log-probabilities, and whether all are likeliest."""
-        device = self.log_p.device
-        of = torch.tensor(rows, device=device)
-        first = torch.tensor([ids[0] for ids in answers], device=device)
-        log_p_P1 = self.log_p[of, first][:, None]
-        likeliest_P1 = (self.likeliest[of] == first)[:, None]
-        longest = max(map(len, answers))
-        if longest > 1:
-            fed = pad([ids[:-1] for ids in answers], self.model.config.pad_token_id).to(device)
-            labels = pad([ids[1:] for ids in answers], -100).to(device)
-            hidden = self.family.states(self.model, fed, self.memory[of], self.mask[of], self._continued(of))
-            log_p, likeliest = log_probabilities(self.family.head(self.model), hidden, labels)
-            log_p_P1, likeliest_P1 = torch.cat([log_p_P1, log_p], 1), torch.cat([likeliest_P1, likeliest], 1)
-        pairs = zip(answers, log_p_P1.tolist(), likeliest_P1.all(1).tolist(), strict=True)
-        return [(log_p[: len(ids)], greedy) for ids, log_p, greedy in pairs]
+    def score(self, rows: Sequence[int], answers: Sequence[Sequence[Target]]) -> list[list[tuple[LogP, bool]]]:
+        """Of answers to each of the texts `rows`: their tokens' log-probabilities, and whether all are likeliest."""
+        of = torch.tensor(rows, device=self.log_p.device)
+        widths = _widths(answers)
+        begins = [0, *accumulate(widths)]
+        first_PA = pad([[ids[0] for ids in some] for some in answers], 0).to(of.device)
+        first_log_p = self.log_p[of].gather(1, first_PA).tolist()
+        first_likeliest = (self.likeliest[of][:, None] == first_PA).tolist()
+        log_p, likeliest = self._later(of, answers, widths)
+        return [
+            [
+                (
+                    [first_log_p[p][a], *log_p[p][begins[a] : begins[a] + len(ids) - 1]],
+                    first_likeliest[p][a] and all(likeliest[p][begins[a] : begins[a] + len(ids) - 1]),
+                )
+                for a, ids in enumerate(some)
+            ]
+            for p, some in enumerate(answers)
+        ]
+
+    def _later(
+        self, of: Tensor, answers: Sequence[Sequence[Target]], widths: Sequence[int]
+    ) -> tuple[list[list[float]], list[list[bool]]]:
+        """The same of all tokens but the first, each text's answers side by side in those widths."""
+        if not any(widths):
+            return [[] for _ in answers], [[] for _ in answers]
+        fed = _side_by_side([[ids[:-1] for ids in some] for some in answers], widths, self.model.config.pad_token_id)
+        labels = _side_by_side([[ids[1:] for ids in some] for some in answers], widths, -100).to(of.device)
+        inputs = (self.model, fed.to(of.device), self.memory[of], self.mask[of], self._continued(of))
+        if self.family.packed_states is None:
+            hidden = self.family.states(*inputs)
+        else:
+            hidden = self.family.packed_states(*inputs, [width for width in widths if width])
+        log_p, likeliest = log_probabilities(self.family.head(self.model), hidden, labels)
+        return log_p.tolist(), likeliest.tolist()
 
     def _continued(self, rows: Tensor) -> EncoderDecoderCache:
         """A cache that goes on from the start token of those texts."""
@@ -107,6 +144,18 @@ class _Start:
             return EncoderDecoderCache(past.self_attention_cache, self.past.cross_attention_cache)
         _copy(self.past.cross_attention_cache, rows, past.cross_attention_cache)
         return EncoderDecoderCache(past.self_attention_cache, past.cross_attention_cache)  # it sees what is filled
+
+
+def _side_by_side(answers: Sequence[Sequence[Target]], widths: Sequence[int], value: int) -> Tensor:
+    """Each text's answers in one row, each padded with `value` to its width: `[P, sum of widths]`."""
+    rows = []
+    for some in answers:
+        row: list[int] = []
+        for number, width in enumerate(widths):
+            ids = some[number] if number < len(some) else ()
+            row += [*ids, *[value] * (width - len(ids))]
+        rows.append(row)
+    return torch.tensor(rows)
 
 
 def _self_cache(model: Any) -> DynamicCache:
