@@ -136,6 +136,7 @@ def targets(student: students.Student, choices: list[str]) -> list[tuple[int, ..
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_scores_are_those_of_the_whole_model(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(scoring, "_TOKENS", 3)  # a target's logits are not all made at once
+    monkeypatch.setattr(scoring, "_WIDE", 8)  # nor are all choices in the decoder
     student = random_student(kind, tmp_path)
     student.train()
     scores = student.score(TEXTS, CHOICES, batch_size=2)
@@ -147,6 +148,14 @@ def test_scores_are_those_of_the_whole_model(kind, tmp_path, monkeypatch):
             assert log_p == pytest.approx(theirs, abs=1e-4)
             assert one.top == pytest.approx(top, abs=1e-4)
     assert student.score([], [], 2) == []
+
+
+def test_many_and_long_choices_go_through_the_decoder_in_parts():
+    answers = [[tuple(range(1, n + 1)) for n in lengths] for lengths in ([101, *[31] * 5, 1], [1], [])]
+    parts = list(scoring._passes(answers, packed=True))
+    assert parts == [slice(0, 1), slice(1, 3), slice(3, 5), slice(5, 7)]
+    assert list(scoring._passes(answers, packed=False)) == [slice(i, i + 1) for i in range(7)]
+    assert list(scoring._passes([[], []], packed=True)) == []
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
@@ -188,7 +197,9 @@ def test_an_answer_that_is_a_choice_is_the_one_generated(kind, engine, tmp_path)
                     found += 1
                     assert answer.choices[targets(student, row).index(answer.ids)] == pytest.approx(answer.log_p)
         ended |= {one.ids[-1] == student.model.config.eos_token_id for one in answers}
-    assert ended == {True, False}  # some are cut off
+        if limit == 2:  # what would go on is cut off, and is no choice that goes on
+            assert all(len(one.ids) <= limit for one in answers)
+    assert True in ended
     assert found > 2
 
 
