@@ -51,15 +51,20 @@ def confidence(
         meant: the one of `among` that the answer is.
     """
     found = {
-        "sequence": math.exp(math.fsum(log_p)),
-        "normalised": math.exp(math.fsum(log_p) / len(log_p)),
-        "first-token": math.exp(first),
+        "sequence": _rounded(math.exp(math.fsum(log_p))),
+        "normalised": _rounded(math.exp(math.fsum(log_p) / len(log_p))),
+        "first-token": _rounded(math.exp(first)),
     }
-    probabilities = over_choices(among) if among else None
+    probabilities = {one: _rounded(p) for one, p in over_choices(among).items()} if among else None
     if probabilities is not None and meant is not None:
         found["choices"] = probabilities[meant]
     numbers = [*found.values(), *(probabilities or {}).values()]
     return None if any(map(math.isnan, numbers)) else Confidence(found, probabilities)
+
+
+def _rounded(p: float) -> float:
+    """To the digits that a probability computed in float32 has."""
+    return float(f"{p:.7g}")
 
 
 def over_choices(log_p: Mapping[str, float]) -> dict[str, float]:

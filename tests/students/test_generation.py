@@ -163,14 +163,15 @@ def test_many_and_long_choices_go_through_the_decoder_in_parts():
 def test_an_answer_is_what_is_generated_and_its_scores_those_of_the_whole_model(kind, batch_size, tmp_path):
     student = random_student(kind, tmp_path)
     said = student.generate(TEXTS, 9, 5)
-    answers = student.answer(TEXTS, CHOICES, 9, batch_size)
-    assert [one.text for one in answers] == said
-    for text, choices, answer in zip(TEXTS, CHOICES, answers, strict=True):
-        theirs, top = naive(student, text, answer.ids)
-        assert answer.log_p == pytest.approx(theirs, abs=1e-4)
-        assert answer.top == pytest.approx(top, abs=1e-4)
-        for target, log_p in zip(targets(student, choices), answer.choices, strict=True):
-            assert log_p == pytest.approx(naive(student, text, target)[0], abs=1e-4)
+    for every in (CHOICES, CHOICES[::-1]):  # the second way the longest text has none
+        answers = student.answer(TEXTS, every, 9, batch_size)
+        assert [one.text for one in answers] == said
+        for text, choices, answer in zip(TEXTS, every, answers, strict=True):
+            theirs, top = naive(student, text, answer.ids)
+            assert answer.log_p == pytest.approx(theirs, abs=1e-4)
+            assert answer.top == pytest.approx(top, abs=1e-4)
+            for target, log_p in zip(targets(student, choices), answer.choices, strict=True):
+                assert log_p == pytest.approx(naive(student, text, target)[0], abs=1e-4)
     assert student.answer([], [], 9, 2) == []
 
 
@@ -186,7 +187,7 @@ def test_an_answer_that_is_a_choice_is_the_one_generated(kind, engine, tmp_path)
     ended, found = set(), 0
     for limit in (12, 2):
         said = student.generate(SOURCES, limit, 3)
-        choices = [["no", f"{text} yes", text[:-1] + "\x01", f"{text}</s> no", text, "maybe"] for text in said]
+        choices = [["", "no", f"{text} yes", text[:-1] + "\x01", f"{text}</s> no", text, "maybe"] for text in said]
         for among in (choices, [row if i % 2 else [] for i, row in enumerate(choices)]):
             answers = student.answer(SOURCES, among, limit, 3, engine=engine)
             assert [one.text for one in answers] == said
@@ -205,11 +206,16 @@ def test_an_answer_that_is_a_choice_is_the_one_generated(kind, engine, tmp_path)
 
 def test_a_stopped_answer_is_stopped_whatever_the_choices(tmp_path):
     student = random_student("t5-1.1", tmp_path)
-    student.max_source_length = 20
+    often_ends(student, student.source_ids(SOURCES)[0])
     whole = student.generate(SOURCES, 20, 3)
     stop = next(found[0] for text in whole if (found := re.search("(?<=..)[!-~]{2}", text)))
     answers = student.answer(SOURCES, [[text] for text in whole], 20, 3, stop=stop)
-    assert [one.text for one in answers] == student.generate(SOURCES, 20, 3, stop=stop)
+    assert [one.text for one in answers] == student.generate(SOURCES, 20, 3, stop=stop) != whole
+    end = student.model.config.eos_token_id
+    assert student._is_whole((5, end), 2)
+    assert not student._is_whole((5, end), 1)
+    assert not student._is_whole((5, end, 6, end), 9)
+    assert not student._is_whole((5, 6), 9)
     for answer in answers:
         assert len(answer.log_p) == len(answer.ids)
 
