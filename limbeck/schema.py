@@ -1,5 +1,6 @@
 """The records that pass between the floors. Nothing but the standard library."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -35,6 +36,9 @@ class Prediction:
     correct: bool | None  # right by the task's rule: equal value, or equal normalised text
     exact: bool | None  # the very same string as the label
     rationale: str | None = None
+    confidence: float | None = None  # of `confidences` the one asked for; None where it is not defined
+    confidences: Mapping[str, float] | None = None  # by definition; what they are: limbeck/evaluation/confidence.py
+    probabilities: Mapping[str, float] | None = None  # of the choices, and of the answer if it is none of them; sum 1
 
 
 @dataclass(frozen=True, slots=True)

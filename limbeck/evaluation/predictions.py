@@ -1,13 +1,18 @@
 """Asking a student: answers, and where wanted rationales, for examples."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from limbeck.data import RATIONALE_MARK, View, source, split_target
 from limbeck.errors import LimbeckError
+from limbeck.evaluation.confidence import Confidence, Definition, choice_meant, confidence, label_first, label_last
 from limbeck.schema import Example, Prediction
-from limbeck.students import Answers, EngineName, Student
+from limbeck.students import Answer, Answers, EngineName, Student
 from limbeck.tasks import Task
+
+_Given = tuple[str, str | None, Confidence | None]
+"""An answer taken apart into label and rationale, and how sure the student is of the label."""
 
 
 def predict(
@@ -20,6 +25,7 @@ def predict(
     title: str | None = None,
     engine: EngineName = "transformers",
     answers: Answers = "generate",
+    definition: Definition | None = None,
 ) -> list[Prediction]:
     """One prediction an example, in their order, generated greedily up to the student's target length.
 
@@ -33,17 +39,18 @@ def predict(
         title: of a progress bar, shown on a terminal.
         engine: what generates; not used where nothing is generated.
         answers: `choices`: nothing is generated, the likeliest of the example's choices is the answer.
+        definition: which of its confidences is a prediction's `confidence`; None: `choices` where there are any, else
+            `sequence`.
 
     Raises:
         LimbeckError: the engine cannot run this student; `choices` where there are none to choose from.
     """
     if answers == "choices":
-        labels = _likeliest(student, examples, task, answer_view, batch_size, title)
-        given: list[tuple[str, str | None]] = [(label, None) for label in labels]
+        given = _likeliest(student, examples, task, answer_view, batch_size, title)
     else:
         # who answers first need not write the reasons nobody asked for
         stop = RATIONALE_MARK if answer_view is View.ANSWER_FIRST and rationale_view is None else None
-        given = _ask(student, examples, answer_view, batch_size, title, engine, stop)
+        given = _answered(student, examples, task, answer_view, batch_size, title, engine, stop)
     predictions = [
         Prediction(
             example.id,
@@ -53,14 +60,18 @@ def predict(
             correct=task.equal(label, example.label) if example.label else None,
             exact=label == example.label if example.label else None,
             rationale=rationale if rationale_view is answer_view else None,
+            confidence=sure.get(definition) if sure else None,
+            confidences=sure.by_definition if sure else None,
+            probabilities=sure.probabilities if sure else None,
         )
-        for example, (label, rationale) in zip(examples, given, strict=True)
+        for example, (label, rationale, sure) in zip(examples, given, strict=True)
     ]
     if rationale_view is None or rationale_view is answer_view:
         return predictions
     title = f"{title}, rationales" if title else None
-    rationales = _ask(student, examples, rationale_view, batch_size, title, engine)
-    return [replace(one, rationale=text) for one, (text, _) in zip(predictions, rationales, strict=True)]
+    texts = [source(example, rationale_view, student.separator) for example in examples]
+    rationales = student.generate(texts, student.max_target_length, batch_size, title, engine=engine)
+    return [replace(one, rationale=text) for one, text in zip(predictions, rationales, strict=True)]
 
 
 def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> list[tuple[str, ...]]:
@@ -87,33 +98,56 @@ def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> li
 
 def _likeliest(
     student: Student, examples: Sequence[Example], task: Task, view: View, batch_size: int, title: str | None
-) -> list[str]:
+) -> list[_Given]:
     """Of each example's choices the one that the student gives the highest probability; of equals the first."""
     choices = choices_of(examples, task, view)
     texts = [source(example, view, student.separator) for example in examples]
-    scores = student.score(texts, choices, batch_size, title)
-    return [
-        max(zip(row, among, strict=True), key=lambda pair: pair[0])[1]
-        for row, among in zip(scores, choices, strict=True)
-    ]
+    given: list[_Given] = []
+    for among, scores in zip(choices, student.score(texts, choices, batch_size, title), strict=True):
+        sums = [math.fsum(log_p) for log_p in scores.answers]
+        best = max(range(len(sums)), key=sums.__getitem__)
+        sure = confidence(scores.answers[best], scores.top, dict(zip(among, sums, strict=True)), among[best])
+        given.append((among[best], None, sure))
+    return given
 
 
-def _ask(
+def _answered(
     student: Student,
     examples: Sequence[Example],
+    task: Task,
     view: View,
     batch_size: int,
     title: str | None,
     engine: EngineName,
-    stop: str | None = None,
-) -> list[tuple[str, str | None]]:
-    """What the student writes in `view`, taken apart into (label, rationale); an explain view's text comes first."""
-    texts = student.generate(
-        [source(example, view, student.separator) for example in examples],
-        student.max_target_length,
-        batch_size,
-        title,
-        stop,
-        engine,
-    )
-    return [(text, None) if view is View.EXPLAIN else split_target(text, view) for text in texts]
+    stop: str | None,
+) -> list[_Given]:
+    """What the student writes in `view`, taken apart."""
+    alone = view is View.PREDICT
+    choices = [(example.choices or task.choices) if alone else () for example in examples]
+    texts = [source(example, view, student.separator) for example in examples]
+    answers = student.answer(texts, choices, student.max_target_length, batch_size, title, stop, engine)
+    given: list[_Given] = []
+    for answer, among in zip(answers, choices, strict=True):
+        label, rationale = split_target(answer.text, view)
+        sure = _sure_of(answer, among, task) if alone else _sure_of_part(label, answer, view, student)
+        given.append((label, rationale, sure))
+    return given
+
+
+def _sure_of(answer: Answer, choices: Sequence[str], task: Task) -> Confidence | None:
+    """Of a whole answer; no `choices` where the student could not have written one of them."""
+    if not answer.choices:
+        return confidence(answer.log_p, answer.top)
+    among = {choice: math.fsum(log_p) for choice, log_p in zip(choices, answer.choices, strict=True)}
+    meant = choice_meant(answer.text, choices, task.equal)
+    if meant is None:
+        among[answer.text] = math.fsum(answer.log_p)
+        meant = answer.text
+    return confidence(answer.log_p, answer.top, among, meant)
+
+
+def _sure_of_part(label: str, answer: Answer, view: View, student: Student) -> Confidence | None:
+    """Of the label in a joint answer; None where it has none."""
+    find = label_first if view is View.ANSWER_FIRST else label_last
+    part = find(answer.ids, label, student.text) if label else None
+    return confidence(answer.log_p[part], answer.log_p[part][0]) if part else None

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from limbeck.evaluation.confidence import Definition
 from limbeck.settings import Settings
 from limbeck.students import Answers, EngineName
 
@@ -15,6 +16,9 @@ class EvaluationSettings(Settings):
     # weights), where generating answers for a thousand rows takes minutes. And what is chosen is what will be used.
     engine: EngineName = Field("transformers", description="what generates; ctranslate2: T5 family, limbeck[fast]")
     answers: Answers = Field("generate", description="choices: the likeliest of the example's choices is the answer")
+    confidence: Definition | None = Field(
+        None, description="which definition is a prediction's confidence; none: choices where there are, else sequence"
+    )
 
     def generates(self, rationales: bool) -> bool:
         """Whether anything is generated, which is what the engine is for."""

@@ -75,6 +75,7 @@ def ask(
         title,
         recipe.evaluation.engine,
         recipe.evaluation.answers,
+        recipe.evaluation.confidence,
     )
 
 

@@ -4,15 +4,18 @@ from limbeck.students.card import CARD, Answers, Card, open_student, save_studen
 from limbeck.students.engines import EngineName
 from limbeck.students.families import VocabularyHead, wide_product
 from limbeck.students.load import load
+from limbeck.students.scoring import Answer, Scores
 from limbeck.students.settings import NamedStudent, ScratchSettings, StudentSettings
 from limbeck.students.student import Student
 
 __all__ = [
     "CARD",
+    "Answer",
     "Answers",
     "Card",
     "EngineName",
     "NamedStudent",
+    "Scores",
     "ScratchSettings",
     "Student",
     "StudentSettings",

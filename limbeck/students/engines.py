@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from transformers import StoppingCriteria
+from transformers import LogitsProcessor, StoppingCriteria
+from transformers.modeling_outputs import BaseModelOutput
 
 from limbeck.students.batches import pad, padding_mask
+from limbeck.students.scoring import LogP, Target
 
 EngineName = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
 Ids = list[int]
@@ -36,6 +38,35 @@ def transformers_engine(model: Any) -> Engine:
     return write
 
 
+def watched_search(
+    model: Any, memory_BSD: Tensor, mask_BS: Tensor, max_new_tokens: int, done: Done | None
+) -> list[tuple[Target, LogP]]:
+    """The same search from the encoder's states: what is written for each input, and its tokens' log-probabilities."""
+    watch = _Watch()
+    output = model.generate(
+        encoder_outputs=BaseModelOutput(last_hidden_state=memory_BSD),
+        attention_mask=mask_BS,
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        stopping_criteria=[_Criterion(done)] if done else None,
+        logits_processor=[watch],
+    )
+    written = [_with_end(row, model.config) for row in output[:, 1:].tolist()]
+    log_p = torch.stack(watch.log_p, 1).tolist()
+    return [(ids, row[: len(ids)]) for ids, row in zip(written, log_p, strict=True)]
+
+
+class _Watch(LogitsProcessor):
+    """Changes nothing; keeps each step's highest log-probability: the written token's, the search being greedy."""
+
+    def __init__(self) -> None:
+        self.log_p: list[Tensor] = []  # [B] a step
+
+    def __call__(self, input_ids: Tensor, scores: Any) -> Any:
+        self.log_p.append(scores.log_softmax(1).amax(1))
+        return scores
+
+
 class _Criterion(StoppingCriteria):
     """`done` as transformers asks for it; its own criterion of this kind takes no tokenizer of whole words."""
 
@@ -54,3 +85,10 @@ def trimmed(ids: Ids, config: Any) -> Ids:
     while length and ids[length - 1] == config.pad_token_id:
         length -= 1
     return ids[:length]
+
+
+def _with_end(ids: Ids, config: Any) -> Target:
+    """As `trimmed`, but with the end token where there is one, and never empty."""
+    if config.eos_token_id in ids:
+        return tuple(ids[: ids.index(config.eos_token_id) + 1])
+    return tuple(trimmed(ids, config) or ids[:1])

@@ -4,12 +4,13 @@ The objectives apply the head themselves, so a family has to say what the last l
 Legend: B batch, T tokens, S source tokens, D hidden size, V vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 
@@ -60,10 +61,13 @@ def wide_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
 class Family:
     """How to get the head's input, and the head, out of a model."""
 
-    states: Callable[[Any, Tensor, Tensor, Tensor], Tensor]  # model, ids [B, T], memory [B, S, D], mask [B, S]
+    # model, ids [B, T], memory [B, S, D], mask [B, S], and where the ids go on from others, what was kept of those
+    states: Callable[[Any, Tensor, Tensor, Tensor, EncoderDecoderCache | None], Tensor]
     head: Callable[[Any], VocabularyHead]
     encode: Callable[[Any, Tensor, Tensor], Tensor]  # model, ids [B, S], mask [B, S]
     prepare: Callable[[Any], None] | None = None  # once, when the student is made
+    # as `states`, of several texts side by side, of those lengths; where positions are not absolute
+    packed_states: Callable[[Any, Tensor, Tensor, Tensor, EncoderDecoderCache, Sequence[int]], Tensor] | None = None
 
 
 def _encode(model: Any, ids_BS: Tensor, mask_BS: Tensor) -> Tensor:
@@ -74,9 +78,21 @@ def _t5_head(model: Any) -> VocabularyHead:
     return VocabularyHead(model.lm_head.weight)
 
 
-def _decoder_states(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
-    return model.model.decoder(
-        input_ids=ids_BT, encoder_hidden_states=memory_BSD, encoder_attention_mask=mask_BS, use_cache=False
+def _decoder_states(
+    model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor, past: EncoderDecoderCache | None
+) -> Tensor:
+    return _called(model.model.decoder, ids_BT, memory_BSD, mask_BS, past)
+
+
+def _called(
+    decoder: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor, past: EncoderDecoderCache | None
+) -> Tensor:
+    return decoder(
+        input_ids=ids_BT,
+        encoder_hidden_states=memory_BSD,
+        encoder_attention_mask=mask_BS,
+        past_key_values=past,
+        use_cache=past is not None,
     )[0]
 
 
@@ -84,14 +100,14 @@ def _bart_head(model: Any) -> VocabularyHead:
     return VocabularyHead(model.lm_head.weight, model.final_logits_bias[0])
 
 
-def _pair_states(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
+def _pair_states(
+    model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor, past: EncoderDecoderCache | None
+) -> Tensor:
     """An encoder as decoder: its masked-language head has a transform before the linear layer."""
     decoder = model.decoder
     if hasattr(model, "enc_to_dec_proj"):
         memory_BSD = model.enc_to_dec_proj(memory_BSD)
-    hidden = decoder.base_model(
-        input_ids=ids_BT, encoder_hidden_states=memory_BSD, encoder_attention_mask=mask_BS, use_cache=False
-    )[0]
+    hidden = _called(decoder.base_model, ids_BT, memory_BSD, mask_BS, past)
     if decoder.config.model_type == "bert":
         return decoder.cls.predictions.transform(hidden)
     head = decoder.lm_head
@@ -107,13 +123,19 @@ def _t5gemma_head(model: Any) -> VocabularyHead:
     return VocabularyHead(model.lm_head.out_proj.weight, soft_cap=model.config.decoder.final_logit_softcapping)
 
 
-def _whole(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
+def _whole(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor, past: EncoderDecoderCache | None) -> Tensor:
     """For a head that nobody has said how to take out: the model's logits themselves."""
     memory = BaseModelOutput(last_hidden_state=memory_BSD)
-    return model(encoder_outputs=memory, attention_mask=mask_BS, decoder_input_ids=ids_BT, use_cache=False).logits
+    return model(
+        encoder_outputs=memory,
+        attention_mask=mask_BS,
+        decoder_input_ids=ids_BT,
+        past_key_values=past,
+        use_cache=past is not None,
+    ).logits
 
 
-_T5 = Family(t5.states, _t5_head, t5.encode, t5.prepare)
+_T5 = Family(t5.states, _t5_head, t5.encode, t5.prepare, t5.packed_states)
 _FAMILIES = {
     "t5": _T5,
     "mt5": _T5,

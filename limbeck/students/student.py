@@ -8,17 +8,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from limbeck.errors import LimbeckError
-from limbeck.students.batches import pad, padding_mask
-from limbeck.students.engines import Done, Engine, EngineName, Ids, transformers_engine
+from limbeck.students.batches import by_length, pad, padding_mask
+from limbeck.students.engines import Done, Engine, EngineName, Ids, transformers_engine, trimmed, watched_search
 from limbeck.students.families import VocabularyHead, family_of
 from limbeck.students.fast import ctranslate2_engine
-from limbeck.students.scoring import log_probabilities
+from limbeck.students.scoring import Answer, Scores, Target, score_batch
 
 
 class Student(nn.Module):
@@ -99,7 +97,7 @@ class Student(nn.Module):
         start = torch.full_like(labels[:, :1], self.model.config.decoder_start_token_id)
         shifted = torch.cat([start, labels[:, :-1]], 1)
         fed = shifted.masked_fill(shifted < 0, self.pad_id)
-        return self.family.states(self.model, fed, memory, attention_mask)
+        return self.family.states(self.model, fed, memory, attention_mask, None)
 
     def head(self) -> VocabularyHead:
         """The vocabulary head as it is now (its weight is a view, not a copy)."""
@@ -137,39 +135,108 @@ class Student(nn.Module):
         ids, _ = self.source_ids(texts)
         answers = [""] * len(ids)
         with self._evaluating():
-            for rows in _batches(ids, batch_size, title):
+            for rows in by_length(ids, batch_size, title):
                 written = write([ids[i] for i in rows], max_new_tokens, self._says(stop) if stop else None)
-                for i, text in zip(rows, self.tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
-                    answers[i] = text.strip()
+                for i, row in zip(rows, written, strict=True):
+                    answers[i] = self.text(row)
         return answers
+
+    @torch.inference_mode()
+    def answer(
+        self,
+        texts: Sequence[str],
+        choices: Sequence[Sequence[str]],
+        max_new_tokens: int,
+        batch_size: int,
+        title: str | None = None,
+        stop: str | None = None,
+        engine: EngineName = "transformers",
+    ) -> list[Answer]:
+        """As `generate`, with how likely each answer is, and each of its text's `choices`, of which there may be none.
+
+        The choices are scored first. Where one of them is what greedy search with `transformers` writes, as its scores
+        show, that is the answer, and nothing is generated; else the search tells its own log-probabilities. What
+        CTranslate2 writes is scored after it by the model itself, its weights not rounded.
+        Where one of a text's choices is longer than the student writes, none of them is scored.
+
+        Raises:
+            LimbeckError: as `engine`.
+        """
+        write = None if engine == "transformers" else self.engine(engine)
+        done = self._says(stop) if stop else None
+        ids, _ = self.source_ids(texts)
+        whole = self._whole(choices)
+        targets = [[whole[one] for one in among] if whole.keys() >= set(among) else [] for among in choices]
+        answers: dict[int, Answer] = {}
+        with self._evaluating():
+            for rows in by_length(ids, batch_size, title):
+                batch, among = [ids[i] for i in rows], [targets[i] for i in rows]
+                if write is None:
+                    found = self._searched(batch, among, max_new_tokens, done)
+                else:
+                    written = [self._ended(row, max_new_tokens, done) for row in write(batch, max_new_tokens, done)]
+                    found = self._scored(batch, among, written)
+                answers |= dict(zip(rows, found, strict=True))
+        return [answers[i] for i in range(len(ids))]
+
+    def _searched(
+        self, batch: Sequence[Ids], among: Sequence[Sequence[Target]], max_new_tokens: int, done: Done | None
+    ) -> list[Answer]:
+        """What greedy search writes, looked for among the choices first."""
+        memory, mask = self._encoded(batch)
+        answers: dict[int, Answer] = {}
+        scores: dict[int, Scores] = {}
+        if any(among):
+            scores = dict(enumerate(score_batch(self.family, self.model, memory, mask, among)))
+        for row, found in scores.items():
+            if found.greedy is not None and done is None and self._is_whole(among[row][found.greedy], max_new_tokens):
+                said = among[row][found.greedy]
+                answers[row] = Answer(self.text(said), said, found.top, found.answers[found.greedy], found.answers)
+        rest = [row for row in range(len(batch)) if row not in answers]
+        if rest:
+            written = watched_search(self.model, memory[rest], mask[rest], max_new_tokens, done)
+            for row, (said, log_p) in zip(rest, written, strict=True):
+                choices = scores[row].answers if row in scores else []
+                answers[row] = Answer(self.text(said), said, log_p[0], log_p, choices)
+        return [answers[row] for row in range(len(batch))]
+
+    def _scored(
+        self, batch: Sequence[Ids], among: Sequence[Sequence[Target]], written: Sequence[Target]
+    ) -> list[Answer]:
+        """What another engine wrote."""
+        asked = [[said, *choices] for said, choices in zip(written, among, strict=True)]
+        scores = score_batch(self.family, self.model, *self._encoded(batch), asked)
+        return [
+            Answer(self.text(said), said, one.top, one.answers[0], one.answers[1:])
+            for said, one in zip(written, scores, strict=True)
+        ]
 
     @torch.inference_mode()
     def score(
         self, texts: Sequence[str], choices: Sequence[Sequence[str]], batch_size: int, title: str | None = None
-    ) -> list[list[float]]:
-        """How likely each of a text's `choices` is as the whole answer: log-probability, in nats.
+    ) -> list[Scores]:
+        """How likely each of a text's `choices` is as the whole answer, its end token included.
 
-        It is the sum over the choice's tokens, the end token included, in one pass: nothing is generated, each text is
-        encoded once, and the decoder gets `batch_size` pairs of text and choice at a time.
+        Nothing is generated, each text is encoded once, and the decoder gets a choice of each text at a time.
 
         Raises:
             LimbeckError: a choice is longer than the student writes, so that what is left of it may be another's too.
         """
         ids, _ = self.source_ids(texts)
-        scores: list[list[float]] = [[] for _ in ids]
+        whole = self._whole(choices)
+        for choice in (one for among in choices for one in among if one not in whole):
+            raise LimbeckError(
+                f"the choice {choice!r:.80} has more than {self.max_target_length} tokens: "
+                "train with a larger student.max_target_length, or use answers: generate"
+            )
+        scores: dict[int, Scores] = {}
         with self._evaluating():
-            for rows in _batches(ids, batch_size, title):
-                batch = [ids[i] for i in rows]
-                mask = padding_mask(batch).to(self.model.device)
-                memory = self.encode(pad(batch, self.pad_id).to(self.model.device), mask)
-                targets = [(row, target) for row, i in enumerate(rows) for target in self._whole(choices[i])]
-                for begin in range(0, len(targets), batch_size):
-                    of, said = zip(*targets[begin : begin + batch_size], strict=True)
-                    labels = pad(said, -100).to(self.model.device)
-                    hidden = self.decode(labels, memory[list(of)], mask[list(of)])
-                    for row, log_p in zip(of, log_probabilities(self.head(), hidden, labels).tolist(), strict=True):
-                        scores[rows[row]].append(log_p)
-        return scores
+            for rows in by_length(ids, batch_size, title):
+                encoded = self._encoded([ids[i] for i in rows])
+                among = [[whole[one] for one in choices[i]] for i in rows]
+                found = score_batch(self.family, self.model, *encoded, among)
+                scores |= dict(zip(rows, found, strict=True))
+        return [scores[i] for i in range(len(ids))]
 
     @torch.inference_mode()
     def pooled(self, texts: Sequence[str], targets: Sequence[str], batch_size: int, title: str | None = None) -> Tensor:
@@ -181,26 +248,40 @@ class Student(nn.Module):
         written, _ = self.target_ids(targets)
         rows_ND: list[Tensor] = [torch.empty(0)] * len(ids)
         with self._evaluating():
-            for rows in _batches(ids, batch_size, title):
-                batch = [ids[i] for i in rows]
-                mask = padding_mask(batch).to(self.model.device)
+            for rows in by_length(ids, batch_size, title):
                 labels = pad([written[i] for i in rows], -100).to(self.model.device)
-                hidden = self.decode(labels, self.encode(pad(batch, self.pad_id).to(self.model.device), mask), mask)
+                hidden = self.decode(labels, *self._encoded([ids[i] for i in rows]))
                 real = (labels != -100).unsqueeze(-1)
                 means = hidden.float().masked_fill(~real, 0).sum(1) / real.sum(1).clamp(min=1)
                 for i, row in zip(rows, means.cpu(), strict=True):
                     rows_ND[i] = row
         return torch.stack(rows_ND) if rows_ND else torch.empty(0, 1)
 
-    def _whole(self, choices: Sequence[str]) -> list[Ids]:
-        """The choices' token ids, none of them cut."""
-        ids, cut = self.target_ids(choices)
-        if cut:
-            raise LimbeckError(
-                f"the choice {choices[cut[0]]!r:.80} has more than {self.max_target_length} tokens: "
-                "train with a larger student.max_target_length, or use answers: generate"
-            )
-        return ids
+    def _encoded(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+        """The encoder's states `[B, S, D]` of a batch, and their mask `[B, S]`."""
+        mask = padding_mask(batch).to(self.model.device)
+        return self.encode(pad(batch, self.pad_id).to(self.model.device), mask), mask
+
+    def _whole(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
+        """The token ids of every choice, each tokenised once, that the student can write to its end."""
+        every = list(dict.fromkeys(choice for among in choices for choice in among))
+        ids, cut = self.target_ids(every)
+        left_out = set(cut)
+        return {every[i]: tuple(row) for i, row in enumerate(ids) if i not in left_out}
+
+    def _is_whole(self, ids: Target, max_new_tokens: int) -> bool:
+        """Whether a search that meets these tokens ends with the last of them: at the first end token, in time."""
+        end = self.model.config.eos_token_id
+        return end in ids and ids.index(end) == len(ids) - 1 and len(ids) <= max_new_tokens
+
+    def _ended(self, ids: Ids, max_new_tokens: int, done: Done | None) -> Target:
+        """What an engine wrote, with the end token, unless something else ended it."""
+        ended = len(ids) < max_new_tokens and not (done and done(ids))
+        return (*ids, self.model.config.eos_token_id) if ended else tuple(ids)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What written ids say up to their end, without special tokens and the blanks around it."""
+        return str(self.tokenizer.decode(trimmed(list(ids), self.model.config), skip_special_tokens=True)).strip()
 
     def _says(self, words: str) -> Done:
         """Whether the last of some ids hold `words`: a token is a character at least."""
@@ -215,15 +296,6 @@ class Student(nn.Module):
             yield
         finally:
             self.train(training)
-
-
-def _batches(ids: Sequence[Ids], batch_size: int, title: str | None) -> Iterator[list[int]]:
-    """Indices of `ids`, those of like length together, the longest first; with a progress bar named `title`."""
-    console = Console(stderr=True)
-    quiet = title is None or not console.is_terminal
-    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
-    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    yield from track(batches, title or "", console=console, disable=quiet, transient=True)
 
 
 def _positions(config: Any) -> int:

@@ -7,10 +7,12 @@ boolean, and everything goes its usual way. So nobody else may give such a model
 attention. Legend: B batch, S source tokens, T target tokens, D hidden size.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import EncoderDecoderCache
 from transformers.activations import NewGELUActivation
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
@@ -34,21 +36,48 @@ def encode(model: Any, ids_BS: Tensor, mask_BS: Tensor) -> Tensor:
     return model.encoder(input_ids=ids_BS, attention_mask=_masked(bias, mask_BS[:, None, None, :] > 0))[0]
 
 
-def states(model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
-    """What the vocabulary head is fed with, `[B, T, D]`."""
-    length = ids_BT.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool, device=ids_BT.device).tril()
+def states(
+    model: Any, ids_BT: Tensor, memory_BSD: Tensor, mask_BS: Tensor, past: EncoderDecoderCache | None = None
+) -> Tensor:
+    """What the vocabulary head is fed with, `[B, T, D]`; `past`, of the positions before, grows by the ids."""
+    return packed_states(model, ids_BT, memory_BSD, mask_BS, past, [ids_BT.shape[1]])
+
+
+def packed_states(
+    model: Any,
+    ids_BT: Tensor,
+    memory_BSD: Tensor,
+    mask_BS: Tensor,
+    past: EncoderDecoderCache | None,
+    lengths: Sequence[int],
+) -> Tensor:
+    """As `states`, but the ids are of several texts side by side, so `lengths` long, that all go on from `past`.
+
+    None sees another: in T5 a position is nothing but the distance to what it sees.
+    """
+    seen = past.get_seq_length() if past is not None else 0
+    position, of = _laid_out(seen, lengths, ids_BT.device)
+    before = (position <= position[:, None]) & ((of == of[:, None]) | (of < 0))
+    bias = _position_bias(model.decoder, seen + max(lengths))[:, :, position][..., position]
     hidden = model.decoder(
         input_ids=ids_BT,
-        attention_mask=_masked(_position_bias(model.decoder, length), causal),
+        attention_mask=_masked(bias, before)[:, :, seen:],
         encoder_hidden_states=memory_BSD,
         # cross-attention has no position bias
         encoder_attention_mask=_masked(memory_BSD.new_zeros(()), mask_BS[:, None, None, :] > 0),
-        use_cache=False,
+        past_key_values=past,
+        use_cache=past is not None,
     )[0]
     # T5 1.0 scales before its tied head; v1.1, whose head is its own, does not, and mT5 never does
     scaled = getattr(model.config, "scale_decoder_outputs", False)
     return hidden * model.config.d_model**-0.5 if scaled else hidden
+
+
+def _laid_out(seen: int, lengths: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of what was seen, then of each text's tokens: their positions, and the numbers of their texts (-1: of all)."""
+    position = [*range(seen), *(seen + i for length in lengths for i in range(length))]
+    of = [-1] * seen + [number for number, length in enumerate(lengths) for _ in range(length)]
+    return torch.tensor(position, device=device), torch.tensor(of, device=device)
 
 
 def _position_bias(stack: Any, length: int) -> Tensor:

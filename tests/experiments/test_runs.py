@@ -178,7 +178,8 @@ def test_every_objective_runs_from_recipe_to_predictions(name, tmp_path):
     done = predict_file(run.path, source, target)
     assert (done["rows"], done["n"]) == (2, 1)
     assert [row["id"] for row in lines(target)] == ["in-0", "b"]
-    assert set(lines(target)[0]) == {"id", "input", "prediction"}
+    # rationale-first, a student of so few steps may write no label to be sure of
+    assert set(lines(target)[0]) - {"confidence", "confidences"} == {"id", "input", "prediction"}
     if name == "finetune":
         with pytest.raises(LimbeckError, match="learns no rationales"):
             predict_file(run.path, source, target, rationales=True)

@@ -115,24 +115,115 @@ def test_a_t5_of_unusual_parts_is_refused(tmp_path, ctranslate2):
     assert "tanh" in refused(students.load(StudentSettings(name=str(folder)), ()))
 
 
-CHOICES = [["yes", "no", "maybe"], ["The answer is ( 84.0 / 2.0 )", "yes"], ["no"], [], ["entailment"] * 7]
+CHOICES = [["yes", "no", "maybe"], ["The answer is ( 84.0 / 2.0 )", "yes"], ["no"], [], ["entailment", "yes"] * 3]
+TEXTS = [*builders.TEXTS, "yes", "How many points a round?"]
+
+
+def naive(student: students.Student, text: str, target: tuple[int, ...]) -> tuple[list[float], float]:
+    """Log-probabilities of a target's tokens by the whole model in one pass, and the highest at the first."""
+    ids = student.source_ids([text])[0]
+    labels = torch.tensor([target])
+    with torch.no_grad():
+        logits = student.model(input_ids=pad(ids, 0), attention_mask=padding_mask(ids), labels=labels).logits[0]
+    log_p = logits.log_softmax(1)
+    return [log_p[t, id].item() for t, id in enumerate(target)], log_p[0].max().item()
+
+
+def targets(student: students.Student, choices: list[str]) -> list[tuple[int, ...]]:
+    return [tuple(student.target_ids([choice])[0][0]) for choice in choices]
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
-def test_a_score_is_the_models_own_loss_of_the_pair(kind, tmp_path, monkeypatch):
+def test_scores_are_those_of_the_whole_model(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(scoring, "_TOKENS", 3)  # a target's logits are not all made at once
+    monkeypatch.setattr(scoring, "_WIDE", 8)  # nor are all choices in the decoder
     student = random_student(kind, tmp_path)
-    texts = [*builders.TEXTS, "yes", "How many points a round?"]
     student.train()
-    scores = student.score(texts, CHOICES, batch_size=2)
+    scores = student.score(TEXTS, CHOICES, batch_size=2)
     assert student.training
     student.eval()
-    assert [len(row) for row in scores] == [3, 2, 1, 0, 7]
-    for text, choices, row in zip(texts, CHOICES, scores, strict=True):
-        ids = student.source_ids([text])[0]
-        for choice, score in zip(choices, row, strict=True):
-            labels = pad(student.target_ids([choice])[0], -100)
-            with torch.no_grad():
-                loss = student.model(input_ids=pad(ids, 0), attention_mask=padding_mask(ids), labels=labels).loss
-            assert score == pytest.approx(-loss.item() * labels.shape[1], rel=1e-4)
+    for text, choices, one in zip(TEXTS, CHOICES, scores, strict=True):
+        for target, log_p in zip(targets(student, choices), one.answers, strict=True):
+            theirs, top = naive(student, text, target)
+            assert log_p == pytest.approx(theirs, abs=1e-4)
+            assert one.top == pytest.approx(top, abs=1e-4)
     assert student.score([], [], 2) == []
+
+
+def test_many_and_long_choices_go_through_the_decoder_in_parts():
+    answers = [[tuple(range(1, n + 1)) for n in lengths] for lengths in ([101, *[31] * 5, 1], [1], [])]
+    parts = list(scoring._passes(answers, packed=True))
+    assert parts == [slice(0, 1), slice(1, 3), slice(3, 5), slice(5, 7)]
+    assert list(scoring._passes(answers, packed=False)) == [slice(i, i + 1) for i in range(7)]
+    assert list(scoring._passes([[], []], packed=True)) == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_an_answer_is_what_is_generated_and_its_scores_those_of_the_whole_model(kind, batch_size, tmp_path):
+    student = random_student(kind, tmp_path)
+    said = student.generate(TEXTS, 9, 5)
+    for every in (CHOICES, CHOICES[::-1]):  # the second way the longest text has none
+        answers = student.answer(TEXTS, every, 9, batch_size)
+        assert [one.text for one in answers] == said
+        for text, choices, answer in zip(TEXTS, every, answers, strict=True):
+            theirs, top = naive(student, text, answer.ids)
+            assert answer.log_p == pytest.approx(theirs, abs=1e-4)
+            assert answer.top == pytest.approx(top, abs=1e-4)
+            for target, log_p in zip(targets(student, choices), answer.choices, strict=True):
+                assert log_p == pytest.approx(naive(student, text, target)[0], abs=1e-4)
+    assert student.answer([], [], 9, 2) == []
+
+
+@pytest.mark.parametrize("engine", ["transformers", "ctranslate2"])
+@pytest.mark.parametrize("kind", T5S)
+def test_an_answer_that_is_a_choice_is_the_one_generated(kind, engine, tmp_path):
+    """Choices made of what the student writes: whole, with more after it, cut short, and with an end token within."""
+    if engine != "transformers":
+        pytest.importorskip("ctranslate2", reason="the engine ctranslate2 needs limbeck[fast]")
+    student = random_student(kind, tmp_path)
+    batch, _ = student.source_ids(SOURCES)
+    often_ends(student, batch)
+    ended, found = set(), 0
+    for limit in (12, 2):
+        said = student.generate(SOURCES, limit, 3)
+        choices = [["", "no", f"{text} yes", text[:-1] + "\x01", f"{text}</s> no", text, "maybe"] for text in said]
+        for among in (choices, [row if i % 2 else [] for i, row in enumerate(choices)]):
+            answers = student.answer(SOURCES, among, limit, 3, engine=engine)
+            assert [one.text for one in answers] == said
+            for source, row, answer in zip(SOURCES, among, answers, strict=True):
+                assert len(answer.choices) == len(row)
+                assert answer.log_p == pytest.approx(naive(student, source, answer.ids)[0], abs=2e-4)
+                if answer.ids in targets(student, row):
+                    found += 1
+                    assert answer.choices[targets(student, row).index(answer.ids)] == pytest.approx(answer.log_p)
+        ended |= {one.ids[-1] == student.model.config.eos_token_id for one in answers}
+        if limit == 2:  # what would go on is cut off, and is no choice that goes on
+            assert all(len(one.ids) <= limit for one in answers)
+    assert True in ended
+    assert found > 2
+
+
+def test_a_stopped_answer_is_stopped_whatever_the_choices(tmp_path):
+    student = random_student("t5-1.1", tmp_path)
+    often_ends(student, student.source_ids(SOURCES)[0])
+    whole = student.generate(SOURCES, 20, 3)
+    stop = next(found[0] for text in whole if (found := re.search("(?<=..)[!-~]{2}", text)))
+    answers = student.answer(SOURCES, [[text] for text in whole], 20, 3, stop=stop)
+    assert [one.text for one in answers] == student.generate(SOURCES, 20, 3, stop=stop) != whole
+    end = student.model.config.eos_token_id
+    assert student._is_whole((5, end), 2)
+    assert not student._is_whole((5, end), 1)
+    assert not student._is_whole((5, end, 6, end), 9)
+    assert not student._is_whole((5, 6), 9)
+    for answer in answers:
+        assert len(answer.log_p) == len(answer.ids)
+
+
+def test_of_choices_too_long_to_write_none_is_scored(tmp_path):
+    student = random_student("bart", tmp_path)
+    student.max_target_length = 4
+    answers = student.answer(TEXTS[:2], [["yes", "no yes no yes no"], ["yes", "no"]], 4, 2)
+    assert [len(one.choices) for one in answers] == [0, 2]
+    with pytest.raises(LimbeckError, match="the choice 'no yes no yes no' has more than 4 tokens"):
+        student.score(TEXTS[:2], [["yes", "no yes no yes no"], ["yes", "no"]], 2)
