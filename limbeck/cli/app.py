@@ -147,7 +147,11 @@ def evaluate(
     answers: Annotated[Answers | None, typer.Option(help=f"{_ANSWERS} {_RECIPES}")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run's student on a split of its data, in place of what the run's folder has for that split."""
+    """Measure a run's student on a split of its data, in place of what the run's folder has for that split.
+
+    The folder's evaluation/SPLIT.md and .json then have calibration, selective prediction and the cascade with the
+    teacher, and with --rationale the rationales' quality and the dependence of the student's two sides.
+    """
     from limbeck.experiments import evaluate as run_evaluate
 
     how: Any = (engine.value if engine else None, answers.value if answers else None)

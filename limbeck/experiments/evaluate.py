@@ -8,6 +8,7 @@ from typing import Any
 from limbeck.data import load, read_rows, task_of
 from limbeck.errors import LimbeckError
 from limbeck.evaluation import EvaluationSettings, accuracy, predict
+from limbeck.experiments.page import write_page
 from limbeck.experiments.provenance import data_hashes
 from limbeck.experiments.recipe import Recipe
 from limbeck.experiments.run import Run, check_data, open_run
@@ -24,7 +25,7 @@ def evaluate(
     engine: EngineName | None = None,
     answers: Answers | None = None,
 ) -> dict[str, Any]:
-    """Measure a finished run's student on a split; predictions and accuracy go into the run's folder.
+    """Measure a finished run's student on a split: predictions, accuracy and a page of all measures go into its folder.
 
     `engine` and `answers` are those of the recipe unless given.
 
@@ -44,20 +45,22 @@ def evaluate(
     splits = load(run.recipe.data)
     check_data(run, data_hashes(splits))
     student, _ = open_student(run.model)
-    measured = measure(run, student, getattr(splits, split), split, rationales)
+    examples = getattr(splits, split)
+    measured, predictions = measure(run, student, examples, split, rationales)
     run.write_results({**results, split: measured})
+    write_page(run, split, student, examples, predictions)
     return measured
 
 
 def measure(
     run: Run, student: Student, examples: Sequence[Example], split: Split, rationales: bool = False
-) -> dict[str, Any]:
-    """Accuracy of `student` on `examples`, and how it was asked; its predictions are the run's for `split`."""
+) -> tuple[dict[str, Any], list[Prediction]]:
+    """Accuracy of `student` on `examples`, and how it was asked; and its predictions, now the run's for `split`."""
     predictions = ask(student, examples, run.recipe, rationales, title=split)
     _write(run.predictions(split), predictions)
     settings = run.recipe.evaluation
     engine = settings.engine if settings.generates(rationales) else None
-    return {**accuracy(predictions), "engine": engine, "answers": settings.answers}
+    return {**accuracy(predictions), "engine": engine, "answers": settings.answers}, predictions
 
 
 def ask(

@@ -6,6 +6,7 @@ log.jsonl             one line a log entry: loss, every term, every term's share
 checkpoints/          what resuming needs
 model/                the best student, a plain Hugging Face model with its tokenizer, and limbeck.json
 predictions/          test.jsonl, valid.jsonl
+evaluation/           what `evaluate` measured on a split: test.json, and test.md to read
 results.json          written last: a run that has it is finished
 """
 
