@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 import limbeck
-from limbeck.cli.measured import print_calibration, print_comparison
+from limbeck.cli.measured import print_calibration, print_comparison, print_judged
 from limbeck.cli.printing import Changes, Json, print_json
+from limbeck.cli.showing import progress
 from limbeck.cli.teach import teach_app
 from limbeck.errors import LimbeckError
 
@@ -216,6 +217,32 @@ def compare(
     sides = [[Path(part) for part in side.split(",")] for side in (a, b)]
     found = compare_runs(sides[0], sides[1], split.value, shared, seed)
     print_json(found) if as_json else print_comparison(found)
+
+
+@app.command()
+def judge(
+    runs: Annotated[list[Path], typer.Argument(help="Finished runs' folders, evaluated with --rationale.")],
+    settings: Annotated[
+        Path, typer.Option("--judge", help="Who judges, YAML: `teacher: MODEL`, `n`, `runs`, `budget`.")
+    ],
+    changes: Changes = None,
+    split: Annotated[SplitName, typer.Option(help="Whose rationales.")] = SplitName.TEST,
+    as_json: Json = False,
+) -> None:
+    """Have rationales scored from 1 to 5 by a large model, as the paper's Table 7 has it.
+
+    Every reply is kept in the judge's store: what is interrupted goes on where it was.
+    """
+    try:
+        from limbeck.evaluation.judge import JudgeSettings
+        from limbeck.experiments.judging import judge_runs
+    except ModuleNotFoundError as error:
+        raise LimbeckError(f"{error.name} is missing: pip install 'limbeck[teacher]'") from None
+
+    chosen = JudgeSettings.load(settings, changes or [])
+    with progress() as watch:
+        found = judge_runs(runs, chosen, split.value, watch)
+    print_json(found) if as_json else print_judged(found)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What `limbeck calibrate` and `limbeck compare` show."""
+"""What `limbeck calibrate`, `limbeck compare` and `limbeck judge` show."""
 
 from typing import Any
 
@@ -49,6 +49,24 @@ def print_comparison(found: dict[str, Any]) -> None:
         print(f"smallest difference found 4 times of 5 with so many examples: {found['detectable']:.4f}")
     if found["left_out"]:
         print(f"left out, for not all runs have them: {found['left_out']} examples")
+
+
+def print_judged(found: dict[str, Any]) -> None:
+    """The paper's tables 7 and 8: mean scores, and their correlation with right answers."""
+    head, *rows = found["table"]
+    table = Table(title="scores from 1 to 5: mean, standard deviation (examples); ++: self-consistency")
+    for name in head:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+    for name, one in found["correlation"].items():
+        if one is not None and one["pearson"] is not None:
+            pearson = one["pearson"]
+            said = f"{pearson['value']:.2f} {_interval(pearson['interval'])}, p = {_number(pearson['p_value'])}"
+        else:
+            said = "undefined" + (f" ({one['reason']})" if one else "")
+        print(f"{name}: correlation of a right answer with the score: {said}")
 
 
 def _number(value: float | None) -> str:

@@ -29,6 +29,7 @@ from tests.experiments.recipes import TINY
         ["predict"],
         ["calibrate"],
         ["compare"],
+        ["judge"],
         ["objectives"],
         ["schema"],
         *(["teach", *verb] for verb in ([], ["run"], ["show"], ["export"], ["import"], ["prompt"], ["schema"])),

@@ -1,0 +1,102 @@
+"""The judge on runs: their rationales, and the teacher's beside them, scored by a large model."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from limbeck.data import load
+from limbeck.errors import LimbeckError
+from limbeck.evaluation.correlation import correlate
+from limbeck.evaluation.judge import JudgeSettings, judge
+from limbeck.evaluation.judge_items import Item
+from limbeck.evaluation.judged import summarise, table
+from limbeck.experiments.provenance import data_hashes
+from limbeck.experiments.run import Run, check_data, open_run
+from limbeck.files import read_jsonl, write_jsonl
+from limbeck.schema import Judgement
+from limbeck.tasks import Split
+from limbeck.teacher.asking import Tally
+
+GOLD = "Gold"  # the teacher's rationales
+PAPER = {"dss": "DSS", "mi": "Ours"}  # what the paper's Table 7 calls them
+
+
+def judge_runs(
+    paths: Sequence[Path],
+    settings: JudgeSettings,
+    split: Split = "test",
+    watch: Callable[[Tally, float | None], None] = lambda _tally, _cost: None,
+) -> dict[str, Any]:
+    """Have the rationales of finished runs judged, and the teacher's to the same examples.
+
+    Each run's judgements are written to `evaluation/judge-SPLIT.jsonl` in its folder.
+
+    Returns:
+        `summary` as `summarise` has it; `table`, the paper's Table 7 of it; and by run the `correlation` of an answer
+        being right with its rationale's score (the paper's Table 8).
+
+    Raises:
+        LimbeckError: no finished run there, its data has gone, it has no rationales for the split, or as `judge`.
+    """
+    runs = [open_run(path) for path in paths]
+    names = _names(runs)
+    items: dict[tuple[str, str, str], Item] = {}
+    correct: dict[tuple[str, str], bool] = {}
+    for name, run in zip(names, runs, strict=True):
+        for item, right in _items(name, run, split):
+            items.setdefault((item.run, item.task, item.example.id), item)
+            if item.run == name:
+                correct[name, item.example.id] = right
+    judgements = judge(list(items.values()), settings, watch)
+    for name, run in zip(names, runs, strict=True):
+        of_run = [asdict(one) for one in judgements if one.run == name]
+        write_jsonl(run.path / "evaluation" / f"judge-{split}.jsonl", of_run)
+    summary = summarise(judgements)
+    return {
+        "summary": summary,
+        "table": table(summary),
+        "correlation": {name: _correlation(name, judgements, correct) for name in names},
+    }
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """What the paper calls them, or their folders' names where that tells them apart better."""
+    names = [PAPER.get(run.recipe.objective.name, run.path.name) for run in runs]
+    twice = {name for name, count in Counter(names).items() if count > 1}
+    names = [str(run.path) if name in twice else name for name, run in zip(names, runs, strict=True)]
+    if len(set(names)) < len(names) or GOLD in names:
+        raise LimbeckError(f"runs to be judged need names of their own, not {names!r:.200}")
+    return names
+
+
+def _items(name: str, run: Run, split: Split) -> list[tuple[Item, bool]]:
+    """A run's rationales and the teacher's, and whether the run's answer is right."""
+    splits = load(run.recipe.data)
+    check_data(run, data_hashes(splits))
+    examples = {example.id: example for example in getattr(splits, split)}
+    path, task = run.predictions(split), run.recipe.data.task
+    found = []
+    for line, row in read_jsonl(path):
+        example = examples.get(str(row.get("id")))
+        if example is None or not isinstance(row.get("rationale"), str) or not isinstance(row.get("prediction"), str):
+            raise LimbeckError(
+                f"{path}:{line}: no rationale of an example of this run; write them with "
+                f"`limbeck evaluate {run.path} --split {split} --rationale`"
+            )
+        found.append((Item(name, task, example, row["prediction"], row["rationale"]), row.get("correct") is True))
+        if example.rationale is not None:
+            found.append((Item(GOLD, task, example, example.label, example.rationale), True))
+    return found
+
+
+def _correlation(
+    name: str, judgements: Sequence[Judgement], correct: dict[tuple[str, str], bool]
+) -> dict[str, Any] | None:
+    """Of the single scores; None without any."""
+    scored = [(one.score, correct[name, one.id]) for one in judgements if one.run == name and len(one.replies) == 1]
+    pairs = [(score, right) for score, right in scored if score is not None]
+    if not pairs:
+        return None
+    return correlate([score for score, _ in pairs], [right for _, right in pairs]).to_dict()

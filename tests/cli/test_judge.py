@@ -1,0 +1,44 @@
+"""`limbeck judge`: a run's rationales and the teacher's before a judge on 127.0.0.1."""
+
+import json
+
+import yaml
+
+from tests.experiments.recipes import TINY
+from tests.servers import Server, completion
+
+
+def test_a_run_is_judged_beside_the_teacher_and_no_reply_is_asked_for_twice(limbeck, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
+    assert limbeck("train", "recipe.yaml", "--out", "run")[0] == 0
+    (tmp_path / "judge.yaml").write_text("teacher: judge\nn: 4\nruns: 2\n")
+    code, _, err = limbeck("judge", "run", "--judge", "judge.yaml")
+    assert code == 2
+    assert "limbeck evaluate run --split test --rationale" in err
+    assert limbeck("evaluate", "run", "--rationale")[0] == 0
+
+    def behave(number, asked):
+        said = "So we need" in asked.question  # as the teacher's rationales end
+        return completion(f"It explains {'well' if said else 'nothing'}.\nScore: {5 if said else 1}")
+
+    with Server(behave) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        code, out, err = limbeck("judge", "run", "--judge", "judge.yaml", "--json")
+        assert code == 0, err
+        found = json.loads(out)
+        asked = server.count
+        assert 12 <= asked <= 24  # 4 examples, 2 rationales each, 1 + 2 replies; what reads alike is asked about once
+        code, out, _ = limbeck("judge", "run", "--judge", "judge.yaml")
+        assert code == 0
+        assert server.count == asked
+    gold, ours = found["summary"]["Gold"]["arithmetic"], found["summary"]["DSS"]["arithmetic"]
+    assert (gold["single"]["mean"], gold["self_consistency"]["mean"], gold["single"]["n"]) == (5, 5, 4)
+    assert (ours["single"]["mean"], ours["self_consistency"]["runs"]) == (1, 2)
+    assert [row[0] for row in found["table"]] == ["Model", "Gold", "++", "DSS", "++", "Ours", "++"]
+    assert found["correlation"]["DSS"]["reason"]  # all scores are equal
+    assert "not run" in out
+    assert "undefined" in out
+    lines = (tmp_path / "run" / "evaluation" / "judge-test.jsonl").read_text().splitlines()
+    assert len(lines) == 8  # each of 4 rationales singly and several times
+    assert {json.loads(line)["run"] for line in lines} == {"DSS"}
