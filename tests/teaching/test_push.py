@@ -14,10 +14,11 @@ from typing import Any
 import datasets
 import pytest
 
-from limbeck.data import DataSettings, export_rows, push, read
+from limbeck.data import DataSettings, export_rows, read
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
+from limbeck.teaching.push import push
 
 TOKEN = "hf_thisIsASecretOfTheTests"
 EXAMPLES = [
@@ -80,7 +81,7 @@ class Hub(BaseHTTPRequestHandler):
 
 PUSH_ALL = """
 import json, sys
-from limbeck.data import push
+from limbeck.teaching.push import push
 from limbeck.errors import LimbeckError
 given = json.load(sys.stdin)
 said = {}
