@@ -45,7 +45,10 @@ def test_a_run_folder_holds_what_it_says(finished):
     assert yaml.safe_load((finished.path / "recipe.yaml").read_text()) == finished.recipe.resolved()
     rows = lines(finished.predictions("test"))
     assert len(rows) == 6
-    assert set(rows[0]) == {"id", "input", "label", "prediction", "correct", "exact", "rationale"}
+    said = {"id", "input", "label", "prediction", "correct", "exact", "rationale"}
+    assert set(rows[0]) == said | {"confidence", "confidences"}
+    assert set(rows[0]["confidences"]) == {"sequence", "normalised", "first-token"}
+    assert rows[0]["confidence"] == rows[0]["confidences"]["sequence"]
     assert sum(row["correct"] for row in rows) / 6 == results["test"]["accuracy"]
     assert "rationale" not in lines(finished.predictions("valid"))[0]
     assert not list(finished.path.rglob("*.tmp"))
