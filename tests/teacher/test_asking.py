@@ -289,12 +289,19 @@ def test_a_second_ctrl_c_keeps_what_had_arrived(tmp_path, monkeypatch):
     with Server(lambda number, asked: completion(delay=0.01)) as server, Store.open(tmp_path / "teach.sqlite") as store:
         other = sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
 
+        def interrupt(handler: object) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            while signal.getsignal(signal.SIGINT) is handler:  # until the first is heeded: two at once are one
+                time.sleep(0.01)
+            time.sleep(0.5)  # for the replies in flight to arrive: they wait for the store then
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+            other.execute("COMMIT")
+
         def hold(tally: Tally) -> None:
             if tally.stored == 5:
                 other.execute("BEGIN IMMEDIATE")
-                for wait in (0.2, 0.6):
-                    threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT)).start()
-                threading.Timer(1, other.execute, ("COMMIT",)).start()
+                threading.Thread(target=interrupt, args=(signal.getsignal(signal.SIGINT),)).start()
 
         with pytest.raises(KeyboardInterrupt):
             ask(server, store, requests(400), concurrency=8, watch=hold)
