@@ -133,20 +133,24 @@ def test_the_definition_asked_for_is_the_confidence(tmp_path):
     assert given[-1].confidence is None
 
 
-@pytest.mark.parametrize(
-    ("view", "said"), [(View.RATIONALE_FIRST, "so Answer: yes"), (View.ANSWER_FIRST, "yes Rationale: so")]
-)
-def test_in_a_joint_view_it_is_the_labels(view, said, tmp_path):
-    """A student taught by hand to write `said`: a BART whose bias is all it goes by, but for the step it is at."""
-    folder = builders.bart(tmp_path, ["so"])
-    student = load(StudentSettings(name=str(folder), max_target_length=12), ())
-    optimiser = torch.optim.Adam(student.parameters(), 0.02)
+def taught(folder, said: str) -> tuple[Student, torch.Tensor, list[int]]:
+    """A BART taught to write `said` when asked "yes"; the ids of both."""
+    student = load(StudentSettings(name=str(builders.bart(folder, ["so"])), max_target_length=12), ())
     ids = torch.tensor(student.source_ids(["predict: yes"])[0])
     target = student.target_ids([said])[0][0]
+    optimiser = torch.optim.Adam(student.parameters(), 0.02)
     for _ in range(25):
         student.model(input_ids=ids, labels=torch.tensor([target])).loss.backward()
         optimiser.step()
         optimiser.zero_grad()
+    return student, ids, target
+
+
+@pytest.mark.parametrize(
+    ("view", "said"), [(View.RATIONALE_FIRST, "so Answer: yes"), (View.ANSWER_FIRST, "yes Rationale: so")]
+)
+def test_in_a_joint_view_it_is_the_labels(view, said, tmp_path):
+    student, ids, target = taught(tmp_path, said)
     (one,) = predict(student, [Example("1", ("yes",), "yes", choices=("yes", "no"))], tasks.get("custom"), view, view)
     assert (one.prediction, one.rationale) == ("yes", "so")
     student.eval()
@@ -164,7 +168,7 @@ def test_in_a_joint_view_it_is_the_labels(view, said, tmp_path):
 
 
 def test_a_joint_answer_without_a_label_has_no_confidence(tmp_path):
-    student = random_student(tmp_path, 3)
-    (one,) = predict(student, EXAMPLES[3:], tasks.get("custom"), View.RATIONALE_FIRST)
+    student, _, _ = taught(tmp_path, "so")
+    (one,) = predict(student, [Example("1", ("yes",), "yes")], tasks.get("custom"), View.RATIONALE_FIRST)
     assert one.prediction == ""
     assert (one.confidence, one.confidences) == (None, None)
