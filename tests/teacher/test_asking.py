@@ -63,6 +63,14 @@ def store(tmp_path):
 
 
 @pytest.fixture(autouse=True)
+def _heeded():
+    """A parent in the background ignores SIGINT, and its children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """No server here needs a rest."""
     monkeypatch.setattr("limbeck.teacher.asking.backoff", lambda failures, retry_after: retry_after or 0.0)

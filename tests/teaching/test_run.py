@@ -86,7 +86,7 @@ def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(qui
     ways = [*PASSING.values(), *HANGING.values(), error(400, "a bad request"), HUGE, ENDLESS, *fatal]
     lines: list[str] = []
     with Server(mixed(0.3, seed=3, failures=ways, text=said)) as server:
-        job = Job.load(write_job(tmp_path, server.url, limits={"request_seconds": 0.5}))
+        job = Job.load(write_job(tmp_path, server.url, limits={"request_seconds": 4}))
         for _ in range(200):  # what a user does: start it again after an error that stops all
             try:
                 if not teach(job)["missing"]:
