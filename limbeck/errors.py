@@ -15,6 +15,11 @@ class LimbeckError(Exception):
         super().__init__(" ".join(message.split()).encode("utf-8", "backslashreplace").decode())
 
 
+def first_line(error: Exception) -> str:
+    """What an exception of a library's says, without the paragraphs that follow."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> LimbeckError:
     """The error for a name that is not in a table: it offers the nearest name, and lists the table if it is short."""
     names = sorted(known)

@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 import limbeck
-from limbeck.cli.measured import print_calibration, print_comparison, print_judged
-from limbeck.cli.printing import Changes, Json, print_json
-from limbeck.cli.showing import progress
+from limbeck.cli.measures import calibrate, compare, judge
+from limbeck.cli.printing import Changes, Json, SplitName, print_json
 from limbeck.cli.teach import teach_app
 from limbeck.errors import LimbeckError
 
@@ -32,12 +31,6 @@ app.add_typer(teach_app, name="teach")
 
 INTERRUPTED = 130  # what typer exits with on Ctrl-C
 _INTERRUPTED = "interrupted; a run goes on from its last checkpoint with --resume, `teach run` where it was"
-
-
-class SplitName(StrEnum):
-    TRAIN = "train"
-    VALID = "valid"
-    TEST = "test"
 
 
 class Engine(StrEnum):
@@ -186,63 +179,8 @@ def predict(
     print(f"{target}: {done['rows']} predictions{graded}")
 
 
-@app.command()
-def calibrate(
-    predictions: Annotated[Path, typer.Argument(help="JSON lines with `label`, `prediction`, `confidence`.")],
-    validation: Annotated[
-        Path | None, typer.Option(help="Likewise, to fit the temperature on; without it, on the file itself.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    as_json: Json = False,
-) -> None:
-    """Measure how far the confidence of answers can be trusted; any tool may have made the file."""
-    from limbeck.experiments.measures import calibrate_file
-
-    found = calibrate_file(predictions, validation, seed)
-    print_json(found) if as_json else print_calibration(found)
-
-
-@app.command()
-def compare(
-    a: Annotated[str, typer.Argument(help="A run's folder or a file of predictions; of several seeds, with commas.")],
-    b: Annotated[str, typer.Argument(help="Likewise.")],
-    split: Annotated[SplitName, typer.Option(help="Whose predictions in the folders.")] = SplitName.TEST,
-    shared: Annotated[bool, typer.Option("--shared", help="On the examples that all have, if others differ.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    as_json: Json = False,
-) -> None:
-    """Say whether run A is better than run B on the same examples: difference, interval, paired test."""
-    from limbeck.experiments.measures import compare_runs
-
-    sides = [[Path(part) for part in side.split(",")] for side in (a, b)]
-    found = compare_runs(sides[0], sides[1], split.value, shared, seed)
-    print_json(found) if as_json else print_comparison(found)
-
-
-@app.command()
-def judge(
-    runs: Annotated[list[Path], typer.Argument(help="Finished runs' folders, evaluated with --rationale.")],
-    settings: Annotated[
-        Path, typer.Option("--judge", help="Who judges, YAML: `teacher: MODEL`, `n`, `runs`, `budget`.")
-    ],
-    changes: Changes = None,
-    split: Annotated[SplitName, typer.Option(help="Whose rationales.")] = SplitName.TEST,
-    as_json: Json = False,
-) -> None:
-    """Have rationales scored from 1 to 5 by a large model, as the paper's Table 7 has it.
-
-    Every reply is kept in the judge's store: what is interrupted goes on where it was.
-    """
-    try:
-        from limbeck.evaluation.judge import JudgeSettings
-        from limbeck.experiments.judging import judge_runs
-    except ModuleNotFoundError as error:
-        raise LimbeckError(f"{error.name} is missing: pip install 'limbeck[teacher]'") from None
-
-    chosen = JudgeSettings.load(settings, changes or [])
-    with progress() as watch:
-        found = judge_runs(runs, chosen, split.value, watch)
-    print_json(found) if as_json else print_judged(found)
+for verb in (calibrate, compare, judge):
+    app.command()(verb)
 
 
 @app.command()

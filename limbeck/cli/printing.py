@@ -1,6 +1,7 @@
-"""What the verbs share: the option for machines, and JSON printed."""
+"""What the verbs share: options, the splits' names, and JSON printed."""
 
 import json
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,12 @@ Changes = Annotated[
         "--set", "-s", metavar="KEY=VALUE", help="Change a value, like -s seed=1 or -s teacher.name=MODEL; repeatable."
     ),
 ]
+
+
+class SplitName(StrEnum):
+    TRAIN = "train"
+    VALID = "valid"
+    TEST = "test"
 
 
 def print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 
-class progress:  # noqa: N801 - used as a function
+class ProgressBar:
     """A bar on standard error, where that is a terminal: how far, how fast, how dear, how many failures."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from limbeck.cli.printing import Changes, Json, print_json
-from limbeck.cli.showing import print_done, print_plan, print_shown, progress
+from limbeck.cli.showing import ProgressBar, print_done, print_plan, print_shown
 from limbeck.errors import LimbeckError
 
 teach_app = typer.Typer(
@@ -57,7 +57,7 @@ def run(
         planned = teaching.plan(settings)
         print_json(planned) if as_json else print_plan(planned)
         return
-    with progress() as watch:
+    with ProgressBar() as watch:
         done = teaching.teach(settings, watch)
     print_json(done) if as_json else print_done(done, settings.store)
     if done["stopped"] == "interrupted":

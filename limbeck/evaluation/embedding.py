@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, first_line
+from limbeck.students.families import positions
 
 LONGEST = 512  # tokens of a text; the rest is cut off. Fewer where the encoder has fewer positions
 
@@ -21,7 +22,7 @@ class Encoder:
         self.name = name
         self._model = (model.get_encoder() if model.config.is_encoder_decoder else model).eval()
         self._tokenizer = tokenizer
-        self.longest = min(LONGEST, tokenizer.model_max_length, _positions(self._model.config))
+        self.longest = min(LONGEST, tokenizer.model_max_length, positions(self._model.config))
 
     @classmethod
     def load(cls, name: str) -> Self:
@@ -36,8 +37,7 @@ class Encoder:
                 name, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
             )
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            raise LimbeckError(f"{name}: cannot be loaded as an encoder: {reason}") from None
+            raise LimbeckError(f"{name}: cannot be loaded as an encoder: {first_line(error)}") from None
         # a pooler or a decoder is not used here
         lacking = sorted(key for key in info["missing_keys"] if not key.startswith(("pooler.", "decoder.")))
         if lacking or info["mismatched_keys"]:
@@ -73,11 +73,3 @@ class Encoder:
         states = self._model(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
         means = (states * mask[..., None]).sum(1) / lengths[:, None]
         return torch.nn.functional.normalize(means, dim=-1).float().cpu().numpy()
-
-
-def _positions(config: Any) -> int:
-    """How many positions the encoder knows; RoBERTa's begin after its padding's."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
-        return LONGEST
-    return int(positions) - (config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0)

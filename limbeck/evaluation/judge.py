@@ -5,8 +5,6 @@ arrives, and no reply is asked for again.
 """
 
 import asyncio
-import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,7 +15,6 @@ from typing import Any
 
 from pydantic import Field
 
-from limbeck.errors import LimbeckError
 from limbeck.evaluation.judge_items import Item, digest, question, sample, template
 from limbeck.evaluation.scores import read_score
 from limbeck.schema import Judgement
@@ -25,6 +22,7 @@ from limbeck.settings import Settings
 from limbeck.teacher.asking import Asker, Request, Tally, estimate
 from limbeck.teacher.engine import Message
 from limbeck.teacher.engines import fitting, open_engine
+from limbeck.teacher.keys import refuse_key
 from limbeck.teacher.prices import cost, coverage, price_of
 from limbeck.teacher.settings import BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
 from limbeck.teacher.store import Key, Store, Tokens
@@ -186,9 +184,7 @@ def _provenance(items: Sequence[Item], settings: JudgeSettings) -> dict[str, Any
         "versions": {name: version(name) for name in ("limbeck", "httpx2")},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    key = os.environ.get(settings.teacher.key, "").strip()
-    if key and key in json.dumps(values, ensure_ascii=False):
-        raise LimbeckError(f"the key in ${settings.teacher.key} stands in the judge's settings; take it out")
+    refuse_key(settings.teacher.key, values, "the judge's settings")
     return values
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from limbeck.data import task_of
-from limbeck.evaluation.answered import choices, confidences, read_answers
-from limbeck.evaluation.calibration import calibrate
+from limbeck.evaluation.answered import read_answers
 from limbeck.evaluation.dependence import dependence
 from limbeck.evaluation.quality import quality
-from limbeck.evaluation.selective import CascadePoint, cascade, selective
-from limbeck.evaluation.temperature import Temperature, fit_temperature
+from limbeck.evaluation.selective import CascadePoint, cascade
+from limbeck.experiments.measures import calibrate_file
 from limbeck.experiments.run import Run
 from limbeck.files import write_json, write_text
 from limbeck.schema import Example, Prediction
@@ -40,12 +39,14 @@ def write_page(
     teacher = [example.teacher_label for example in examples]
     taught = all(label is not None for label in teacher)
     right = [task.equal(str(label), example.label) for label, example in zip(teacher, examples, strict=True)]
+    calibration = calibrate_file(run.predictions(split), _validation(run, split)) if sure else {"selective": None}
+    selected = calibration.pop("selective")
     found: dict[str, Any] = {
         "run": str(run.path),
         "split": split,
         "n": len(predictions),
-        "calibration": _calibration(run, split) if sure else None,
-        "selective": selective(confidence, correct).to_dict() if sure else None,
+        "calibration": calibration or None,
+        "selective": selected,
         "cascade": _cascade(cascade(confidence, correct, right, 0.0, 1.0)) if sure and taught else None,
         "quality": quality(predictions, examples, task) if reasoned else None,
         "dependence": asdict(dependence(student, examples, title=f"{split}, dependence")) if reasoned else None,
@@ -56,21 +57,12 @@ def write_page(
     return found
 
 
-def _calibration(run: Run, split: Split) -> dict[str, Any]:
-    """With the temperature from validation, where that has confidences and is not what is measured."""
-    answers = read_answers(run.predictions(split))
-    probabilities, labels = choices(answers) or (None, None)
-    correct = np.array([one.correct for one in answers])
-    fitted = _fitted(run.predictions("valid")) if split != "valid" else None
-    return calibrate(confidences(answers), correct, probabilities, labels, validation=fitted).to_dict()
-
-
-def _fitted(path: Path) -> Temperature | None:
-    answers = read_answers(path) if path.is_file() else []
-    if not answers or any(one.confidence is None for one in answers):
+def _validation(run: Run, split: Split) -> Path | None:
+    """The run's predictions on validation, if they have confidences and are not what is measured."""
+    path = run.predictions("valid")
+    if split == "valid" or not path.is_file():
         return None
-    correct = np.array([one.correct for one in answers])
-    return fit_temperature(confidences(answers), correct, *(choices(answers) or (None, None)))
+    return path if all(one.confidence is not None for one in read_answers(path)) else None
 
 
 def _cascade(points: Sequence[CascadePoint]) -> list[dict[str, Any]]:

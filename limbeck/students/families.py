@@ -169,3 +169,13 @@ def family_of(config: Any) -> Family:
 
 def _has(config: Any, name: str) -> bool:
     return getattr(config, name, None) is not None
+
+
+def positions(config: Any) -> int:
+    """How many positions a model's embeddings know; T5's are relative and know no limit."""
+    config = getattr(config, "encoder", config)
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return 2**31
+    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
+    return int(positions) - offset

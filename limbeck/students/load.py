@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, first_line
 from limbeck.students.families import PAIRABLE, family_of
 from limbeck.students.scratch import build_t5, train_tokenizer
 from limbeck.students.settings import StudentSettings
@@ -69,7 +69,7 @@ def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokeni
             encoder, decoder, encoder_trust_remote_code=False, decoder_trust_remote_code=False
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise LimbeckError(f"{encoder}, {decoder}: cannot be made into a pair: {_first_line(error)}") from None
+        raise LimbeckError(f"{encoder}, {decoder}: cannot be made into a pair: {first_line(error)}") from None
     model = model.float()
     model.config.decoder_start_token_id = _first(tokenizer.cls_token_id, tokenizer.bos_token_id)
     model.config.eos_token_id = _first(tokenizer.sep_token_id, tokenizer.eos_token_id)
@@ -83,13 +83,9 @@ def _checkpoint(loader: Any, name: str, **options: Any) -> Any:
         return loader.from_pretrained(name, trust_remote_code=False, **options)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise LimbeckError(
-            f"{name}: cannot be loaded as a student: {_first_line(error)}; give a folder that "
+            f"{name}: cannot be loaded as a student: {first_line(error)}; give a folder that "
             "`save_pretrained` wrote (model and tokenizer), or a name on the Hugging Face Hub and a connection to it"
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _first(*values: int | None) -> int | None:

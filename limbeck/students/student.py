@@ -14,7 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from limbeck.errors import LimbeckError
 from limbeck.students.batches import by_length, pad, padding_mask
 from limbeck.students.engines import Done, Engine, EngineName, Ids, transformers_engine, trimmed, watched_search
-from limbeck.students.families import VocabularyHead, family_of
+from limbeck.students.families import VocabularyHead, family_of, positions
 from limbeck.students.fast import ctranslate2_engine
 from limbeck.students.scoring import Answer, Scores, Target, score_batch
 
@@ -35,8 +35,8 @@ class Student(nn.Module):
             self.family.prepare(model)
         self.model = model
         self.tokenizer = tokenizer
-        self.max_source_length = min(max_source_length, _positions(model.config))
-        self.max_target_length = min(max_target_length, _positions(getattr(model.config, "decoder", model.config)))
+        self.max_source_length = min(max_source_length, positions(model.config))
+        self.max_target_length = min(max_target_length, positions(getattr(model.config, "decoder", model.config)))
         # a checkpoint's own presets (beams, a least length, forced tokens) are for the task it was made for
         model.generation_config = GenerationConfig(
             decoder_start_token_id=model.config.decoder_start_token_id,
@@ -296,13 +296,3 @@ class Student(nn.Module):
             yield
         finally:
             self.train(training)
-
-
-def _positions(config: Any) -> int:
-    """How many positions a model's embeddings know; T5's are relative and know no limit."""
-    config = getattr(config, "encoder", config)
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
-        return 2**31
-    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
-    return int(positions) - offset

@@ -8,7 +8,7 @@ from jinja2 import TemplateError
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from limbeck.errors import LimbeckError, unknown
+from limbeck.errors import LimbeckError, first_line, unknown
 from limbeck.teacher.engine import Message
 from limbeck.teacher.settings import SamplingSettings
 
@@ -99,8 +99,3 @@ def generation_config(model: Any, tokenizer: Any, name: str, sampling: SamplingS
         raise LimbeckError(f"sampling.extra: {first_line(error)}") from None
     config.max_new_tokens = sampling.max_tokens
     return config
-
-
-def first_line(error: Exception) -> str:
-    """What an exception of a library's says, without the paragraphs that follow."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

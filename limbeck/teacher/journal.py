@@ -15,13 +15,14 @@ T = TypeVar("T")
 
 
 class Journal:
-    """A store in a thread. Outcomes that come in while it writes go into its next transaction together."""
+    """A store in a thread. Records that come in while it writes go into its next transaction together."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="limbeck-store")
         self._waiting: list[tuple[Record, asyncio.Future[None]]] = []
         self._unwritten: list[Record] = []  # being written
+        self._refused: list[Record] = []  # that could not be
         self._writing: asyncio.Task[None] | None = None
 
     async def do(self, what: Callable[[Store], T]) -> T:
@@ -49,6 +50,8 @@ class Journal:
                 await self.do(partial(_put, self._unwritten))
             except Exception as raised:
                 error = raised
+                self._refused += self._unwritten
+                self._unwritten = []
             for _, written in batch:
                 if not written.cancelled():
                     written.set_result(None) if error is None else written.set_exception(error)
@@ -60,7 +63,8 @@ class Journal:
             LimbeckError: that cannot be written.
         """
         self._thread.shutdown()
-        if left := self._unwritten + [record for record, _ in self._waiting]:
+        waiting = [record for record, _ in self._waiting]
+        if left := self._refused + self._unwritten + waiting:
             _put(left, self._store)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from transformers import StoppingCriteria
 
-from limbeck.teacher.chat import check_extra, first_line, generation_config, load_chat, render
+from limbeck.errors import first_line
+from limbeck.teacher.chat import check_extra, generation_config, load_chat, render
 from limbeck.teacher.engine import Failure, Message, Reply
 from limbeck.teacher.settings import SamplingSettings, TeacherSettings
 

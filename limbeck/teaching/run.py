@@ -1,8 +1,6 @@
 """Asking a teacher all the questions of a job, or only reckoning what that costs."""
 
 import asyncio
-import json
-import os
 import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,14 +8,13 @@ from importlib.metadata import version
 from typing import Any
 
 from limbeck.data.load import digest
-from limbeck.errors import LimbeckError
 from limbeck.teacher.asking import Asker, Request, Tally
 from limbeck.teacher.endpoint import completions_url
 from limbeck.teacher.engines import fitting, open_engine
+from limbeck.teacher.keys import refuse_key
 from limbeck.teacher.store import Store, Tokens
 from limbeck.teaching.job import Job, OpenJob
 
-_SECRET = 12  # characters; what is shorter ("ollama", "not-needed") is no secret, and may well be a word
 _LIBRARIES = ("limbeck", "httpx2", "pydantic")
 
 
@@ -64,6 +61,8 @@ def teach(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally
 
 async def _ask(opened: OpenJob, store: Store, tally: Tally, watch: Callable[[Tally], None]) -> None:
     job = opened.job
+    if not (opened.unanswered(store) or opened.mistaken(store)):
+        return  # no model is loaded for nothing
     limits = fitting(job.limits, job.teacher)
     engine = open_engine(job.teacher, job.sampling, limits)
     try:
@@ -132,9 +131,5 @@ def _provenance(opened: OpenJob) -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    key = os.environ.get(job.teacher.key, "").strip()
-    if len(key) >= _SECRET and key in json.dumps([values, opened.questions.sent], ensure_ascii=False):
-        raise LimbeckError(
-            f"the key in ${job.teacher.key} stands in the job or its prompt too; take it out: they are kept"
-        )
+    refuse_key(job.teacher.key, [values, opened.questions.sent], "the job or its prompt")
     return values
