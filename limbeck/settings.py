@@ -75,7 +75,7 @@ def change(values: dict[str, Any], text: str) -> None:
         LimbeckError: it has another form, or as `put`.
     """
     key, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not all(key.split(".")):
         raise LimbeckError(f"-s {text}: of the form key=value, like -s objective.a3=0.2")
     put(values, key, yaml_value(value, f"-s {key}"), f"-s {text}")
 
