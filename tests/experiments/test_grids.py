@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -194,15 +195,16 @@ def test_two_processes_share_a_grid_and_one_takes_over_what_the_other_left_when_
     torn = []
 
     def watch(found):
-        by_status = {}
-        for state in found:
-            by_status.setdefault(state.status, []).append(state.cell.name)
-        done = [state.cell.name for state in found if state.status == "finished" and state.seconds is None]
-        held = [name for name in by_status.get("elsewhere", []) if (folders.step(name) or 0) > 10]
-        if other.pid and done and held and by_status.get("running"):
-            other.kill()
-            theirs.update({name: files(folders.run(name)) for name in done})
-            torn.extend(held)
+        """At the first call wait until the other has finished a cell and is at the next one; then kill it."""
+        others = [state.cell.name for state in found if state.status != "running"]
+        deadline = time.monotonic() + 300
+        while other.pid and time.monotonic() < deadline:
+            done = [name for name in others if folders.settled(name) == "finished"]
+            if done and any((folders.step(name) or 0) > 10 for name in others if name not in done):
+                other.kill()
+                theirs.update({name: files(folders.run(name)) for name in others if folders.settled(name)})
+                torn.extend(name for name in others if name not in theirs and folders.step(name))
+            time.sleep(0.02)
 
     other = Other(grids, tmp_path / "out")
     try:
@@ -211,6 +213,7 @@ def test_two_processes_share_a_grid_and_one_takes_over_what_the_other_left_when_
     finally:
         other.kill()
     assert theirs
+    assert torn
     assert {state.cell.name: result(state.path) for state in found if state.status == "finished"} == undisturbed
     for name in undisturbed:
         assert started(folders.run(name)) == ((2, 2) if name in torn else (1, 1))
