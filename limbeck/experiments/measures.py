@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.answered import Answered, choices, confidences, read_answers
+from limbeck.evaluation.answered import Answered, by_id, choices, confidences, read_answers
 from limbeck.evaluation.calibration import calibrate
 from limbeck.evaluation.selective import selective
 from limbeck.evaluation.significance import compare
@@ -60,7 +60,7 @@ def compare_runs(
         LimbeckError: predictions that are not there or have no ids; other examples, or other labels for them.
     """
     files = [[_predictions(path, split) for path in side] for side in (a, b)]
-    read = [[{_id(one): one for one in read_answers(path)} for path in side] for side in files]
+    read = [[by_id(path) for path in side] for side in files]
     every = [answers for side in read for answers in side]
     ids = [id for id in every[0] if all(id in answers for answers in every)]
     left_out = len({id for answers in every for id in answers}) - len(ids)
@@ -82,12 +82,6 @@ def compare_runs(
 
 def _predictions(path: Path, split: Split) -> Path:
     return path / "predictions" / f"{split}.jsonl" if path.is_dir() else path
-
-
-def _id(one: Answered) -> str:
-    if one.id is None:
-        raise LimbeckError(f"{one.where}: no `id`, so it cannot be matched with another run's answer")
-    return one.id
 
 
 def _correct(answers: Sequence[Answered]) -> "np.ndarray":
