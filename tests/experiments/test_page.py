@@ -91,7 +91,7 @@ def test_runs_evaluated_together_have_their_differences_and_similarity_by_an_enc
     with pytest.raises(LimbeckError, match="stands there twice"):
         evaluate_runs([run.path, run.path])
     with pytest.raises(LimbeckError, match="cannot be loaded as an encoder"):
-        evaluate(run.path, encoder=str(tmp_path))
+        evaluate(run.path, rationales=True, encoder=str(tmp_path))
 
 
 def test_an_answer_without_confidence_leaves_the_rest_of_the_page(run, tmp_path):
