@@ -14,6 +14,7 @@ from rich.table import Table
 import limbeck
 from limbeck.cli.measures import calibrate, compare, judge
 from limbeck.cli.printing import Changes, Json, SplitName, print_json
+from limbeck.cli.push import push
 from limbeck.cli.teach import teach_app
 from limbeck.errors import LimbeckError
 
@@ -179,7 +180,7 @@ def predict(
     print(f"{target}: {done['rows']} predictions{graded}")
 
 
-for verb in (calibrate, compare, judge):
+for verb in (calibrate, compare, judge, push):
     app.command()(verb)
 
 
