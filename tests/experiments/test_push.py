@@ -42,12 +42,16 @@ def runs(here):
     source = {"kind": "files", "train": str(here / "rows.jsonl")}
     own = {"data": {"task": "custom", "source": source, "choices": CHOICES}}
     bert = str(builders.encoder(here / "students" / "bert", "bert"))
-    bart = str(builders.bart(here / "students" / "bart", always="Luke"))
+    says = {
+        word: {"name": str(builders.bart(here / "students" / word.strip(":"), always=word)), "max_target_length": 8}
+        for word in ("Luke", "Answer:", "Rationale:")
+    }
     given = {
         "mi": {"objective": "mi", "evaluation": {"rationales": True}},
-        "finetune": {**own, "objective": "finetune", "student": {"name": bart, "max_target_length": 8}},
+        "finetune": {**own, "objective": "finetune", "student": says["Luke"]},
         "single-task": {"objective": "single-task"},
-        "answer-first": {"objective": "answer-first"},
+        "marked": {"objective": "single-task", "student": says["Answer:"]},
+        "answer-first": {"objective": "answer-first", "student": says["Rationale:"]},
         "dss": {**own, "objective": "dss", "student": {"encoder": bert, "decoder": bert, "max_target_length": 8}},
     }
     return {
@@ -98,6 +102,8 @@ def test_the_cards_own_code_answers_as_limbeck_does(runs, folders, tmp_path):
         expected += f"rationale: {answer.get('rationale') or ''}\n" if reasons else ""
         assert said[str(folder)] == expected
     assert said[str(folders["finetune"])].startswith("answer: Luke")
+    assert said[str(folders["marked"])].startswith("answer: \nrationale: Answer: Answer:")
+    assert said[str(folders["answer-first"])].startswith("answer: \nrationale: Rationale: Rationale:")
 
 
 def test_a_folder_is_the_model_and_nothing_of_the_machine(runs, folders, here):
