@@ -35,6 +35,8 @@ def push(
         print(f"{folder}: {', '.join(sorted(files))}")
         return
     assert hub_name is not None  # checked above
+    if not (run / "evaluation" / "test.json").is_file():
+        print(f"The card says little of confidence and rationales; `limbeck evaluate {run} --rationale` measures them.")
     if not yes:
         _print_files(files)
         typer.confirm(f"Upload these to the Hub as {hub_name} ({'public' if public else 'private'})?", abort=True)

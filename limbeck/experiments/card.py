@@ -105,7 +105,7 @@ def _about(run: Run, card: Card) -> dict[str, Any]:
         "choices": choices,
         "segments": segments,
         "row": {"input": segments[0] if len(segments) == 1 else segments},
-        "data": {"lines": card_data.data_lines(run), "splits": read_json(run.path / "provenance.json")["data"]},
+        "data": {"lines": card_data.data_lines(run), "splits": card_results.provenance(run)["data"]},
         "objective": _objective(run),
         "base": _base(run),
         "settings": _settings(run),

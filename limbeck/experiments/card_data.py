@@ -11,7 +11,7 @@ from limbeck.files import read_json
 from limbeck.hub import could_be_name
 from limbeck.tasks import get
 
-_ARCHIVE = "the archive that the authors of Distilling Step-by-Step (Hsieh et al. 2023) released"
+_ARCHIVE = "those of the archive that the authors of Distilling Step-by-Step (Hsieh et al. 2023) released"
 _LABELS = {"gold": "the gold ones", "teacher": "the teacher's, right or wrong"}
 _NOTES = {
     "rows_without_rationale": "rows without a rationale, which trained the answer alone",
@@ -69,7 +69,7 @@ def _source(run: Run, source: dict[str, Any]) -> str:
         case "hub":
             known = data_set(run)
             linked = f"[{code(known)}](https://huggingface.co/datasets/{known})" if known else None
-            return f"the data set {linked or code(last_part(str(source.get('path'))))}" + (
+            return f"those of the data set {linked or code(last_part(str(source.get('path'))))}" + (
                 " of the Hub" if known else ""
             )
         case "files":
@@ -83,7 +83,7 @@ def _teacher(run: Run, source: dict[str, Any]) -> str:
     if run.recipe.objective.build().rationale_view is None and run.recipe.data.labels == "gold":
         return "none, the student learnt no rationales and no teacher's answers"
     if source["kind"] == "archive" or source.get("rationales"):
-        return "PaLM 540B by that paper's account, whose raw outputs are part of the archive"
+        return "PaLM 540B, as Hsieh et al. 2023 say, whose archive has its raw outputs"
     if source["kind"] == "generated":
         return f"a script that errs on purpose in {source.get('error_rate', 0.2):.0%} of the rows"
     beside = Path(source["train"]) if source["kind"] == "files" else Path()

@@ -52,14 +52,13 @@ def evaluation(run: Run) -> dict[str, Any]:
 def measures(found: Mapping[str, Any], reasons: bool) -> list[Row]:
     """Rows of calibration, selective prediction and, if the student `reasons`, its rationales."""
     calibration, selective = found.get("calibration") or {}, found.get("selective") or {}
+    fitted = f", on {code(calibration['temperature_fitted_on'])}" if "temperature_fitted_on" in calibration else ""
     rows = [
         _row("average confidence", calibration, "average_confidence"),
         _row("expected calibration error, 10 bins", calibration, "ece"),
         _row("the same by chance, were it calibrated", calibration, "ece_expected_if_calibrated"),
         _row("Brier score", calibration, "brier"),
-        _row(
-            f"temperature that fits best, on {calibration.get('temperature_fitted_on', '')}", calibration, "temperature"
-        ),
+        _row(f"temperature that fits best{fitted}", calibration, "temperature"),
         _row("area under risk and coverage (less is better)", selective, "aurc"),
     ]
     for point in selective.get("at_coverage") or ():
@@ -126,10 +125,18 @@ def limits(run: Run, card: Card) -> list[Markdown]:
     return [Markdown(line) for line in lines]
 
 
+def provenance(run: Run) -> dict[str, Any]:
+    """What the run's provenance.json holds. Raises LimbeckError where that is no provenance."""
+    path = run.path / "provenance.json"
+    found = read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("data"), dict):
+        raise LimbeckError(f"{path}: no provenance of a run")
+    return found
+
+
 def provenance_lines(run: Run, license: str | None) -> list[Markdown]:
     """Versions, machine, times, licence."""
-    origin = read_json(run.path / "provenance.json")
-    results = run.results
+    origin, results = provenance(run), run.results
     machine = {name: code(value) for name, value in origin.get("machine", {}).items()}
     versions = ", ".join(f"{code(name)} {code(version)}" for name, version in origin.get("versions", {}).items())
     revision = code(origin["revision"]) if origin.get("revision") else "not recorded"

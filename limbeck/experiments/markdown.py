@@ -6,7 +6,7 @@ from typing import Any
 
 LONGEST = 200  # characters of a text that is shown
 
-_SIGNS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&:@=\"'/^])")
+_SIGNS = re.compile(r"(^[-+=]|[\\`*_{}\[\]()<>#.!|~$&:@\"'/^])")
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, and what turns the direction of writing
 
 

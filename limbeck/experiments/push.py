@@ -9,6 +9,7 @@ import yaml
 
 from limbeck.errors import LimbeckError
 from limbeck.experiments.card import model_card
+from limbeck.experiments.card_results import provenance
 from limbeck.experiments.portable import portable
 from limbeck.experiments.run import Run, open_run
 from limbeck.files import read_json, replacing
@@ -40,7 +41,7 @@ def contents(path: Path, name: str | None = None, license: str | None = None) ->
     run = open_run(path)
     results = run.results
     card = model_card(run, name, license)
-    origin = {field: value for field, value in read_json(path / "provenance.json").items() if field != "command"}
+    origin = {field: value for field, value in provenance(run).items() if field != "command"}
     return {
         **_model(run),
         "README.md": card.encode(),

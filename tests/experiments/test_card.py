@@ -227,7 +227,7 @@ def test_hostile_text_is_shown_and_does_nothing(changed):
     assert links == {"https://github.com/huggingface/transformers"}
     titles = [token.content for token, after in zip(tokens[1:], tokens, strict=False) if after.type == "heading_open"]
     assert titles == [
-        "custom\\-mi", "Ask it", "Data", "Method", "Results", "Limits", "Where it comes from", "Citation",
+        "custom-mi", "Ask it", "Data", "Method", "Results", "Limits", "Where it comes from", "Citation",
     ]  # fmt: skip
     fences = [token.info for token in tokens if token.type == "fence"]
     assert fences == ["python", "json", "sh", "bibtex"]
