@@ -11,6 +11,7 @@ from limbeck.students import Card
 
 Row = tuple[Markdown, Markdown, Markdown]  # a measure, its value, its interval
 
+_DEPENDENCE = "dependence of label's and rationale's side, nats, at least; to compare runs with"
 _SEQUENCE = "the probability that the student, sampled from, writes this very answer"
 _CONFIDENCE = {
     None: f"the answer's probability among the choices where there are any, and elsewhere {_SEQUENCE}",
@@ -75,16 +76,15 @@ def _rationales(found: Mapping[str, Any]) -> list[Row]:
     said = f", in the {agreeing['readable']:.0%} that conclude legibly" if agreeing.get("readable") is not None else ""
     words = f" (the teacher's: {number(quality['reference_words'], 1)})" if quality.get("reference_words") else ""
     chance = f" (shuffled: {number(bound['chance'])})" if bound.get("chance") is not None else ""
+    by = f" by {code(similar['encoder'])}" if similar.get("encoder") else ""
     rows = [
         _row("rationales: BLEU against the teacher's, 0 to 100", quality.get("bleu") or {}, "score", digits=1),
         _row("rationales: ROUGE-L against the teacher's", quality, "rougeL"),
-        _row(
-            f"rationales: similarity to the teacher's by {code(similar.get('encoder', 'an encoder'))}", similar, "mean"
-        ),
+        _row(f"rationales: similarity to the teacher's{by}", similar, "mean"),
         _row(f"rationales: words{words}", quality, "words", digits=1),
         _row("rationales: share of 3-grams repeated", quality, "repetition"),
         _row(f"rationales: conclude with the answer given{said}", agreeing, "consistency"),
-        _row(f"dependence of label's and rationale's side, nats, at least{chance}", bound, "nats", "interval"),
+        _row(f"{_DEPENDENCE}{chance}", bound, "nats", "interval"),
     ]
     if bound.get("reason"):
         rows[-1] = (rows[-1][0], Markdown(f"not measured: {code(bound['reason'])}"), Markdown(""))
