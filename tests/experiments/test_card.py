@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from limbeck.errors import LimbeckError
 from limbeck.experiments import Recipe, evaluate, open_run, train
 from limbeck.experiments.card import model_card
-from limbeck.experiments.markdown import LONGEST, code, text
+from limbeck.experiments.marked import LONGEST, code, text
 from limbeck.objectives import METHODS
 from tests.experiments.recipes import TINY
 

@@ -1,4 +1,4 @@
-"""Hostile text on a Markdown page: whatever a name or a choice holds, it is shown and does nothing."""
+"""Markdown that is escaped by default: whatever a name or a choice holds, it is shown and does nothing."""
 
 import re
 import unicodedata
