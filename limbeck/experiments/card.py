@@ -137,7 +137,8 @@ def _size(model: Path) -> Markdown:
             shapes += [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
     if not shapes:
         raise LimbeckError(f"{model}: no weights here (*.safetensors)")
-    return Markdown(f"{sum(map(math.prod, shapes)) / 1e6:,.1f} million")
+    count = sum(map(math.prod, shapes))
+    return Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}")
 
 
 def _objective(run: Run) -> dict[str, Any]:

@@ -20,6 +20,7 @@ def uploads(monkeypatch):
     pushed = []
 
     def upload(files, name, kind, message, private, fresh):
+        assert (kind, fresh) == ("model", True)
         pushed.append((name, private, set(files)))
         return f"https://hub/{name}"
 

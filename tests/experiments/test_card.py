@@ -258,6 +258,16 @@ def test_a_licence_is_an_identifier(license, run):
     assert "\n" not in str(caught.value)
 
 
+def test_choices_are_listed_and_not_without_end(changed):
+    data = {"task": "custom", "source": {"kind": "files", "train": "a.jsonl"}, "choices": ["no", "yes"]}
+    few, many = ["no", "yes"], [f"choice {number}" for number in range(30)]
+    run = changed({"data": data}, {"task": "custom", "choices": few})
+    assert "one of\n`no`, `yes`;\nnothing" in model_card(run)
+    card = run.model / "limbeck.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"choices": many}))
+    assert "`choice 18`, `choice 19` and 10 more;\nnothing" in model_card(run)
+
+
 def test_a_student_measured_by_its_choices_says_so(changed, run):
     test = {**run.results["test"], "answers": "choices"}
     card = model_card(changed(card={"answers": "choices"}, results={"test": test}))
