@@ -15,6 +15,7 @@ from limbeck.cli.evaluate import evaluate
 from limbeck.cli.measured import accuracy_cells, print_accuracy
 from limbeck.cli.measures import calibrate, compare, judge
 from limbeck.cli.printing import ANSWERS, ENGINE, RECIPES, Answers, Changes, Engine, Json, print_json
+from limbeck.cli.push import push
 from limbeck.cli.teach import teach_app
 from limbeck.errors import LimbeckError
 
@@ -140,7 +141,7 @@ def predict(
     print(f"{target}: {done['rows']} predictions{graded}")
 
 
-for verb in (evaluate, calibrate, compare, judge):
+for verb in (evaluate, calibrate, compare, judge, push):
     app.command()(verb)
 
 
