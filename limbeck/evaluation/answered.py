@@ -46,6 +46,20 @@ def read_answers(path: Path) -> list[Answered]:
     return answers
 
 
+def by_id(path: Path) -> dict[str, Answered]:
+    """The answers of a file as `read_answers` has them, by their ids.
+
+    Raises:
+        LimbeckError: as `read_answers`, or an answer has no id.
+    """
+    answers = {}
+    for one in read_answers(path):
+        if one.id is None:
+            raise LimbeckError(f"{one.where}: no `id`, so it cannot be matched with another run's answer")
+        answers[one.id] = one
+    return answers
+
+
 def confidences(answers: Sequence[Answered]) -> Floats:
     """All confidences [N].
 

@@ -1,146 +1,48 @@
-"""The page of an evaluation: how right, how sure, how well reasoned, as JSON and as Markdown."""
+"""The page of an evaluation: what `measures` found as JSON and as Markdown, with its figures beside it."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import numpy as np
-
-from limbeck.data import task_of
-from limbeck.evaluation.answered import read_answers
-from limbeck.evaluation.dependence import dependence
-from limbeck.evaluation.quality import quality
-from limbeck.evaluation.selective import CascadePoint, cascade
-from limbeck.experiments.measures import calibrate_file
-from limbeck.experiments.run import Run
+from limbeck.experiments import figures
+from limbeck.experiments.markdown import escaped
+from limbeck.experiments.sections import SECTIONS, accuracy
 from limbeck.files import write_json, write_text
-from limbeck.schema import Example, Prediction
-from limbeck.students import Student
-from limbeck.tasks import Split
 
-_SHOWN = 11  # points of the cascade on the Markdown page: every tenth of the questions passed on
+_FIGURES = {section.figure for section in SECTIONS if section.figure}
 
 
-def write_page(
-    run: Run, split: Split, student: Student, examples: Sequence[Example], predictions: Sequence[Prediction]
-) -> dict[str, Any]:
-    """Measure what a student said on a split, and write it to `evaluation/SPLIT.json` and `.md` in the run's folder.
-
-    Returns:
-        `calibration` and `selective`, where every answer has a confidence; `cascade` with the teacher, where every
-        example has its answer; `quality` and `dependence`, where there are rationales. What there is not is None.
-    """
-    task = task_of(run.recipe.data)
-    reasoned = any(one.rationale is not None for one in predictions)
-    sure = all(one.confidence is not None and one.correct is not None for one in predictions)
-    confidence = [one.confidence for one in predictions if one.confidence is not None]
-    correct = [bool(one.correct) for one in predictions]
-    teacher = [example.teacher_label for example in examples]
-    taught = all(label is not None for label in teacher)
-    right = [task.equal(str(label), example.label) for label, example in zip(teacher, examples, strict=True)]
-    calibration = calibrate_file(run.predictions(split), _validation(run, split)) if sure else {"selective": None}
-    selected = calibration.pop("selective")
-    found: dict[str, Any] = {
-        "run": str(run.path),
-        "split": split,
-        "n": len(predictions),
-        "calibration": calibration or None,
-        "selective": selected,
-        "cascade": _cascade(cascade(confidence, correct, right, 0.0, 1.0)) if sure and taught else None,
-        "quality": quality(predictions, examples, task) if reasoned else None,
-        "dependence": asdict(dependence(student, examples, title=f"{split}, dependence")) if reasoned else None,
-    }
-    folder = run.path / "evaluation"
-    write_json(folder / f"{split}.json", found)
-    write_text(folder / f"{split}.md", _markdown(found))
-    return found
+def write_page(folder: Path, name: str, found: dict[str, Any]) -> None:
+    """Write `NAME.json`, `NAME.md` and `NAME-FIGURE.svg` of what `measures` found into the folder."""
+    drawn = _figures(found)
+    for figure, svg in drawn.items():
+        write_text(folder / f"{name}-{figure}.svg", svg)
+    for figure in _FIGURES - drawn.keys():  # of an earlier evaluation
+        (folder / f"{name}-{figure}.svg").unlink(missing_ok=True)
+    write_json(folder / f"{name}.json", found)
+    write_text(folder / f"{name}.md", markdown(found, name))
 
 
-def _validation(run: Run, split: Split) -> Path | None:
-    """The run's predictions on validation, if they have confidences and are not what is measured."""
-    path = run.predictions("valid")
-    if split == "valid" or not path.is_file():
-        return None
-    return path if all(one.confidence is not None for one in read_answers(path)) else None
-
-
-def _cascade(points: Sequence[CascadePoint]) -> list[dict[str, Any]]:
-    return [
-        {"threshold": one.threshold, "passed": one.passed, "accuracy": one.accuracy, "cost": one.cost} for one in points
-    ]
-
-
-def _markdown(found: dict[str, Any]) -> str:
-    lines = [f"# {found['run']}, {found['split']}: {found['n']} answers", ""]
-    if (calibration := found["calibration"]) is not None:
-        lines += _table(
-            ("measure", "value", "95 % interval", "if calibrated"),
-            [
-                (
-                    name,
-                    calibration[name],
-                    calibration[f"{name}_interval"],
-                    calibration.get(f"{name}_expected_if_calibrated"),
-                )
-                for name in (
-                    "accuracy",
-                    "average_confidence",
-                    "ece",
-                    "adaptive_ece",
-                    "classwise_ece",
-                    "mce",
-                    "brier",
-                    "nll",
-                )
-            ],
-        )
-        where = calibration["temperature_fitted_on"]
-        lines += [f"Temperature: {_cell(calibration['temperature'])}, fitted on {where}.", ""]
-        bins = [
-            (f"{one['low']:.1f} to {one['high']:.1f}", one["n"], one["confidence"], one["accuracy"], one["interval"])
-            for one in calibration["bins"]
-        ]
-        lines += ["## Reliability", ""]
-        lines += _table(("confidence", "n", "mean confidence", "accuracy", "95 % interval"), bins)
-    if (selected := found["selective"]) is not None:
-        lines += ["## The surest answers", ""]
-        rows = [(f"{one['coverage']:.0%}", one["accuracy"], one["interval"]) for one in selected["at_coverage"]]
-        lines += _table(("share", "accuracy", "95 % interval"), rows)
-        area = f"{_cell(selected['aurc'])} {_cell(selected['aurc_interval'])}"
-        lines += [f"Area under risk and coverage: {area}.", ""]
-    if (points := found["cascade"]) is not None:
-        lines += ["## The student where it is sure, else the teacher", ""]
-        chosen = [min(points, key=lambda one: abs(one["passed"] - share)) for share in np.linspace(0, 1, _SHOWN)]
-        lines += _table(("passed on", "accuracy"), [(f"{one['passed']:.0%}", one["accuracy"]) for one in chosen])
-    if (reasons := found["quality"]) is not None:
-        lines += ["## Rationales", ""]
-        names = ("n", "rouge1", "rouge2", "rougeL", "words", "reference_words", "repetition")
-        lines += _table(("measure", "value"), [("bleu", reasons["bleu"]["score"]), *((n, reasons[n]) for n in names)])
-        agreeing = reasons["consistency"]
-        lines += [f"Consistency: {', '.join(f'{name} {_cell(value)}' for name, value in agreeing.items())}.", ""]
-    if (bound := found["dependence"]) is not None:
-        said = bound["reason"] or f"at least {_cell(bound['nats'])} nats {_cell(bound['interval'])}"
-        lines += [
-            "## Dependence of the label's side and the rationale's",
-            "",
-            f"{said}; to be compared between runs on",
-        ]
-        lines += ["the same examples only.", ""]
+def markdown(found: dict[str, Any], name: str) -> str:
+    """The page: a section for each measure, with its numbers, or the reason why it has none."""
+    where = f"{found['out_of_domain']}, {found['split']}" if found["out_of_domain"] else found["split"]
+    lines = [f"# {escaped(found['run'])}, {escaped(where)}: {found['n']} answers", "", *accuracy(found)]
+    for section in SECTIONS:
+        lines += [f"## {section.title}", ""]
+        if found[section.key] is None:
+            lines += [f"Not measured: {escaped(found['reasons'][section.key])}.", ""]
+            continue
+        lines += section.lines(found)
+        if section.figure:
+            lines += [f"![{section.title}]({quote(f'{name}-{section.figure}.svg')})", ""]
     return "\n".join(lines)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    cells = [heads, ["---"] * len(heads), *([_cell(value) for value in row] for row in rows)]
-    return [*(f"| {' | '.join(row)} |" for row in cells), ""]
-
-
-def _cell(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case float():
-            return f"{value:.4f}"
-        case [low, high] | (low, high):
-            return f"({low:.4f} to {high:.4f})"
-    return str(value)
+def _figures(found: dict[str, Any]) -> dict[str, str]:
+    drawn = {}
+    if found["calibration"] is not None:
+        drawn["reliability"] = figures.reliability(found["calibration"]["bins"])
+        drawn["risk-coverage"] = figures.risk_coverage({"student": found["selective"]["curve"]})
+    if found["cascade"] is not None:
+        drawn["cascade"] = figures.cascade({"student": found["cascade"]}, found["teacher"]["accuracy"])
+    return drawn

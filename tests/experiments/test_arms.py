@@ -1,0 +1,58 @@
+"""Runs found in folders and grouped into arms."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from limbeck.errors import LimbeckError
+from limbeck.experiments.arms import arms, correct, find_runs
+from tests.experiments.recipes import TINY
+
+
+def made(folder, right=None, **changes):
+    """A run's folder as far as reports read it, finished where `right` says which of its answers are."""
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(TINY | changes))
+    if right is not None:
+        (folder / "results.json").write_text("{}")
+        (folder / "predictions").mkdir()
+        rows = [{"id": id, "label": "1", "prediction": "1" if yes else "2"} for id, yes in right.items()]
+        (folder / "predictions" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_seeds_of_a_recipe_are_an_arm_and_arms_are_named_by_what_differs(tmp_path):
+    for seed in (3, 1):
+        made(tmp_path / "deep" / f"dss{seed}", {"a": seed == 1, "b": True}, seed=seed)
+    training = TINY["training"] | {"max_steps": 9}
+    made(tmp_path / "longer", {"a": True}, training=training, objective="mi")
+    made(tmp_path / "mi", {"a": True}, objective="mi")
+    made(tmp_path / "unfinished", objective="kl")
+    found = find_runs([tmp_path, tmp_path / "mi"])
+    assert len(found) == 5
+    grouped = arms(found)
+    names = {arm.name: [run.recipe.seed for run in arm.runs] for arm in grouped}
+    assert names == {"dss": [1, 3], "mi, training.max_steps=9": [7], "mi, training.max_steps=4": [7]}
+    (dss,) = (arm for arm in grouped if arm.name == "dss")
+    assert dss.task == "arithmetic"
+    assert np.array_equal(correct(dss.runs), [[True, True], [False, True]])
+
+
+def test_examples_that_one_run_lacks_are_left_out_of_all(tmp_path):
+    made(tmp_path / "one", {"a": True, "b": False, "c": True}, seed=1)
+    made(tmp_path / "two", {"c": False, "b": True}, seed=2)
+    (arm,) = arms(find_runs([tmp_path]))
+    assert np.array_equal(correct(arm.runs), [[False, True], [True, False]])
+
+
+def test_what_is_no_run_and_what_stands_twice_is_said(tmp_path):
+    with pytest.raises(LimbeckError, match="no such folder"):
+        find_runs([tmp_path / "nowhere"])
+    with pytest.raises(LimbeckError, match="no run in it"):
+        find_runs([tmp_path])
+    made(tmp_path / "one", {"a": True})
+    made(tmp_path / "two", {"a": True})
+    with pytest.raises(LimbeckError, match="the same recipe and seed twice"):
+        arms(find_runs([tmp_path]))
