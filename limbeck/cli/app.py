@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import limbeck
+from limbeck.cli.grid import grid
 from limbeck.cli.measures import calibrate, compare, judge
 from limbeck.cli.printing import Changes, Json, SplitName, print_json
 from limbeck.cli.teach import teach_app
@@ -30,7 +31,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(teach_app, name="teach")
 
 INTERRUPTED = 130  # what typer exits with on Ctrl-C
-_INTERRUPTED = "interrupted; a run goes on from its last checkpoint with --resume, `teach run` where it was"
+_INTERRUPTED = "interrupted; a run goes on from its last checkpoint with --resume, `grid` and `teach run` where it was"
 
 
 class Engine(StrEnum):
@@ -179,7 +180,7 @@ def predict(
     print(f"{target}: {done['rows']} predictions{graded}")
 
 
-for verb in (calibrate, compare, judge):
+for verb in (grid, calibrate, compare, judge):
     app.command()(verb)
 
 
