@@ -15,11 +15,12 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 def style(place: int) -> Mapping[str, Any]:
     """How matplotlib draws the line of the series at `place`; no two of the first 256 alike."""
     turn = place // len(COLOURS)
+    marker = _MARKERS[(place + turn // len(_DASHES)) % len(_MARKERS)]
     return {
         "color": COLOURS[place % len(COLOURS)],
         "linestyle": _DASHES[(place + turn) % len(_DASHES)],
-        "marker": _MARKERS[(place + turn // len(_DASHES)) % len(_MARKERS)],
-        "markersize": 7.5 if _MARKERS[(place + turn // len(_DASHES)) % len(_MARKERS)] == "*" else 5.5,
+        "marker": marker,
+        "markersize": 8 if marker == "*" else 6,
         "markeredgewidth": 0,
         "linewidth": 1.9,
         "clip_on": False,

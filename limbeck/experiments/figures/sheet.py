@@ -19,7 +19,7 @@ from limbeck.experiments.figures.text import plain, shorten, width
 
 WIDTH = 400  # units of the viewBox; a telephone shows it nearly one to one
 FONT = 12.5
-_EDGE, _ABOVE, _BOTTOM, _ROW, _SAMPLE, _GAP = 4, 26, 42, 18, 30, 16
+_EDGE, _ABOVE, _BETWEEN, _BOTTOM, _ROW, _SAMPLE, _GAP = 4, 26, 8, 42, 18, 30, 16
 _FEW = 6  # entries of a legend
 DPI = 72  # a point is a unit, and matplotlib's display coordinates are those of the sheet
 
@@ -45,7 +45,7 @@ class Sheet:
         rows = places[-1][1] + 1 if places else 0
         begin = 8 + (24 if title else 0)
         top = begin + rows * _ROW + (6 if rows else 0)
-        self.height = top + sum(panels) + _ABOVE * len(panels) + _BOTTOM
+        self.height = top + sum(panels) + _ABOVE * len(panels) + _BETWEEN * (len(panels) - 1) + _BOTTOM
         self.figure = Figure(figsize=(WIDTH / DPI, self.height / DPI), dpi=DPI)
         self.figure.patch.set_visible(False)
         if title:
@@ -79,7 +79,9 @@ class Sheet:
         axes.tick_params(axis="y", length=0, pad=6)
         axes.set_xticks([value for value, _ in x.ticks], [text if last else "" for _, text in x.ticks])
         axes.set_yticks([value for value, _ in y.ticks], [text for _, text in y.ticks])
-        if last:
+        if not last:
+            self._down += _BETWEEN
+        else:
             self.write(x.label, (left + right) / 2, self._down + 36, ha="center")
         return axes
 
