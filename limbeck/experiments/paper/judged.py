@@ -1,16 +1,18 @@
 """Tables 7 and 8: what a judge thinks of the rationales, and whether good ones go with right answers."""
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.stats import t as student
 
 from limbeck.evaluation.answered import by_id
-from limbeck.evaluation.bootstrap import centred_p_value
 from limbeck.evaluation.correlation import correlate
 from limbeck.evaluation.graded import Floats
-from limbeck.evaluation.resampling import DRAWS, Interval, percentiles, resample
+from limbeck.evaluation.intervals import Z
+from limbeck.evaluation.resampling import Interval
 from limbeck.evaluation.seeds import Estimate, estimate
 from limbeck.experiments.judgements import read_judgements, single
 from limbeck.experiments.judging import GOLD
@@ -54,8 +56,8 @@ def correlation_table(found: Found) -> Table:
     notes = [
         *setup(found),
         *_judges(judged.values()),
-        "One seed: p of Student's t, interval by Fisher's z. Several: r over the answers of all seeds, p and interval by "
-        "the bootstrap over examples. " + HOLM,
+        "r is a mean over seeds, those left out of which all answers or all scores are alike; p of Student's t and "
+        f"interval by Fisher's z, over examples as for one seed. {HOLM}",
         _paper_p(found),
     ]
     columns = tuple(title_of(task) for task in found.tasks)
@@ -80,14 +82,13 @@ def _scores_cell(found: Found, name: str, task: str, judged: _Judged) -> Cell:
     once = not name.endswith(SEVERAL)
     if row.objective is None:
         every = [judgements for place, runs in judged.items() if place[1] == task for _, judgements in runs]
-        sides = _scores((one for judgements in every for one in judgements if one.run == GOLD), once)
-        scores, objectives = _matrix([sides] if sides else []), list(found.table.objectives)
+        gold = _scores((one for judgements in every for one in judgements if one.run == GOLD), once)
+        scores, objectives = _matrix([gold] if gold else []), list(found.table.objectives)
     else:
         scores, objectives = _matrix(_own(judged[row.objective, task], once)), [row.objective]
     cell = _mean(scores) if scores.size else Cell(None, _why(found, objectives, task))
-    if row.paper is not None and task in found.table.tasks:
-        paper = row.paper[found.table.tasks.index(task)]
-        cell = replace(cell, paper=paper[0], paper_spread=paper[1]) if isinstance(paper, tuple) else cell
+    paper, spread = found.table.pair_of(name, task)
+    cell = replace(cell, paper=paper, paper_spread=spread)
     if once and row.objective not in (None, "dss"):
         sides = [_own(judged[objective, task], once) for objective in (str(row.objective), "dss")]
         cell = _against(cell, *sides)
@@ -159,50 +160,36 @@ def _within(found: Estimate | None, ends: Interval) -> Interval | None:
 
 
 def _correlation_cell(found: Found, name: str, task: str, judged: _Judged) -> Cell:
-    row = found.table.rows[name]
-    objective = str(row.objective)
+    objective = str(found.table.rows[name].objective)
     cell = _correlation(judged[objective, task]) or Cell(None, _why(found, [objective], task))
-    if row.paper is not None and task in found.table.tasks:
-        paper = row.paper[found.table.tasks.index(task)]
-        cell = replace(cell, paper=paper) if not isinstance(paper, tuple) else cell
-    return cell
+    return replace(cell, paper=found.table.number(name, task))
 
 
 def _correlation(runs: Sequence[tuple[Run, Sequence[Judgement]]]) -> Cell | None:
-    """Pearson's r over the answers that have a score; None without any."""
-    pairs: list[tuple[str, float, bool]] = []
+    """The mean over seeds of Pearson's r over the answers that have a score; None without any.
+
+    Its p-value and interval are those of one seed with that r: the seeds' examples are the same ones, and a mean over
+    seeds is not less certain than one of them.
+    """
+    found = []
     for run, judgements in runs:
         answers = by_id(run.predictions("test"))
         own = _scores((one for one in judgements if one.run != GOLD), once=True)
-        pairs += [(id, score, answers[id].correct) for id, score in own.items() if id in answers]
-    if not pairs:
+        pairs = [(score, answers[id].correct) for id, score in own.items() if id in answers]
+        if pairs:
+            found.append(correlate([score for score, _ in pairs], [right for _, right in pairs], draws=1))
+    if not found:
         return None
-    ids, scores, right = zip(*pairs, strict=True)
-    found, seeds, n = correlate(scores, right), len(runs), len(set(ids))
-    if found.pearson is None:
-        return Cell(None, f"undefined: {found.reason}", n=n, seeds=seeds)
-    r = found.pearson
-    if seeds == 1:
-        return Cell(r.value, interval=r.interval, n=n, seeds=1, p_value=r.p_value)
-    drawn = _resampled(ids, np.array(scores), np.array(right, dtype=np.float64))
-    if not len(drawn):
-        return Cell(r.value, n=n, seeds=seeds)
-    return Cell(r.value, interval=percentiles(drawn), n=n, seeds=seeds, p_value=centred_p_value(drawn, r.value))
-
-
-def _resampled(ids: Sequence[str], scores: Floats, right: Floats) -> Floats:
-    """Pearson's r [draws] of answers whose examples were drawn anew, all seeds' answers to one together.
-
-    Draws in which either does not vary have no r and are left out.
-    """
-    _, example = np.unique(ids, return_inverse=True)
-    terms = np.stack([np.ones_like(scores), scores, right, scores**2, right**2, scores * right])
-    sums = np.stack([np.bincount(example, weights=term) for term in terms])  # [6, N]
-    drawn = np.concatenate([sums @ block for block in resample(sums.shape[1], DRAWS, seed=0)], axis=1)
-    n, q, y, qq, yy, qy = drawn
-    spread = np.sqrt(np.maximum(n * qq - q**2, 0) * np.maximum(n * yy - y**2, 0))
-    defined = spread > 1e-9
-    return np.asarray((n * qy - q * y)[defined] / spread[defined])
+    defined = [(one.n, one.pearson.value) for one in found if one.pearson is not None]
+    if not defined:
+        return Cell(None, f"undefined: {found[0].reason}", n=found[0].n, seeds=len(found))
+    n, r = min(n for n, _ in defined), float(np.mean([r for _, r in defined]))
+    if n <= 3 or abs(r) >= 1:
+        return Cell(r, n=n, seeds=len(defined))
+    p_value = float(2 * student.sf(abs(r) * math.sqrt((n - 2) / (1 - r * r)), n - 2))
+    half = Z / math.sqrt(n - 3)
+    interval = math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
+    return Cell(r, interval=interval, n=n, seeds=len(defined), p_value=p_value)
 
 
 def _judges(judged: Iterable[Sequence[tuple[Run, Sequence[Judgement]]]]) -> list[str]:

@@ -19,7 +19,7 @@ def setup(found: Found) -> list[str]:
     way = variant(offline=False, smoke=False)
     theirs = StudentSettings.parse(way.students[found.table.student], "variants.yaml")
     first, training = recipes[0], way.recipe["training"]
-    ours = _trained(first.student, first)
+    ours = _trained(first)
     full = all(first.training.model_dump()[name] == value for name, value in training.items() if name != "eval_steps")
     notes = []
     if first.student == theirs and full and not any(map(_short, recipes)):
@@ -43,11 +43,12 @@ def added(found: Found) -> list[str]:
     return notes
 
 
-def _trained(student: StudentSettings, recipe: Recipe) -> str:
-    training = recipe.training
-    rows = "examples" if training.gradient_accumulation_steps == 1 else "examples at a time"
-    steps = f"{training.max_steps:,} steps" if training.max_steps > 0 else f"{training.num_train_epochs:g} epochs"
-    return f"{_student(student)}, {steps} of {training.per_device_train_batch_size} {rows}"
+def _trained(recipe: Recipe) -> str:
+    training = recipe.training.model_dump()
+    length = training["max_steps"], training["num_train_epochs"]
+    steps = f"{length[0]:,} steps" if length[0] > 0 else f"{length[1]:g} epochs"
+    batch = training["per_device_train_batch_size"] * training["gradient_accumulation_steps"]
+    return f"{_student(recipe.student)}, {steps} of {batch} examples"
 
 
 def _student(student: StudentSettings) -> str:
