@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from limbeck.experiments.grids import Folders, Grid, cells
-from limbeck.experiments.paper import NAMES, case_studies, named_grids, paper_tables
+from limbeck.experiments.paper import NAMES, case_studies, named_grid, named_grids, paper_tables
 from limbeck.experiments.tables import Figure
 from limbeck.schema import Judgement
 from tests.experiments.paper_runs import answers, cell_of, data_at, finished, smoke
@@ -281,6 +281,20 @@ def test_a_case_study_has_every_kind_of_difference_by_its_rule(tmp_path, root):
     (case,) = study.kinds[1].picked
     assert [(said.arm, said.seed, said.correct) for said in case.said] == [("dss", 1, True), ("mi", 1, False)]
     assert case.said[0].rationale == HOSTILE
+
+
+def test_whether_our_numbers_are_to_be_held_against_the_papers_is_said(tmp_path):
+    whole = data_at(tmp_path / "whole", dict.fromkeys(("cqa", "esnli"), "train valid test"))
+    grid, _ = named_grid("table1", root=whole)
+    paper = "google/t5-v1_1-base, 10,000 steps of 64 examples, learning rate 5e-05"
+    (table,) = paper_tables([], [grid])
+    assert table.notes[0] == f"Ours: {paper}, as in the paper."
+    for change in ("training.learning_rate=1e-4", "student=mine", "data.limit=100", "training.max_steps=-1"):
+        (table,) = paper_tables([], [grid.changed([change])])
+        assert table.notes[0].endswith(f"The paper's: {paper}, the whole data; so its numbers are no measure of ours.")
+    (table,) = paper_tables([], [named_grid("table2", offline=True, root=data_at(tmp_path / "local"))[0]])
+    assert "a T5 from scratch of width 128" in table.notes[0]
+    assert "e-SNLI and ANLI: trained on the archive's split 'valid'." in table.notes
 
 
 def test_all_of_the_paper_is_made_without_a_single_run(root):
