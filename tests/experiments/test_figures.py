@@ -1,4 +1,4 @@
-"""Figures: values where they belong, one element of an HTML page that minds its own business, and no name too strange."""
+"""Figures: values where they belong, one element of an HTML page that minds its own business, no name too strange."""
 
 import math
 import re
@@ -154,9 +154,8 @@ def test_counts_of_reliability_are_in_proportion_and_written():
     assert {str(one["n"]) for one in bins} <= set(words(svg))
     assert "no answers" in words(svg)
     assert "no answers" not in words(reliability([a_bin(place, 5, 0.5, 0.5) for place in range(10)]))
-    assert {"1.2k", "12k", "3.4M"} <= set(
-        words(reliability([a_bin(*one, 0.5) for one in enumerate((1234, 12_345, 3_400_000))]))
-    )
+    many = [a_bin(place, n, 0.5, 0.5) for place, n in enumerate((1234, 12_345, 3_400_000))]
+    assert {"1.2k", "12k", "3.4M"} <= set(words(reliability(many)))
 
 
 def test_nothing_right_is_not_no_answers():
@@ -169,10 +168,11 @@ def test_nothing_right_is_not_no_answers():
 def test_points_of_lines_lie_where_values_say():
     xs, a, b = [0.1, 0.4, 0.5, 1.0], [0.0, 0.12, 0.1, 0.3], [0.2, 0.25, 0.3, 0.35]
     everywhere = np.array(xs + xs), np.array(a + b)
+    one, other = list(zip(xs, a, strict=True)), list(zip(xs, b, strict=True))
     drawings = [
-        risk_coverage({"a": risk(*zip(xs, a)), "b": risk(*zip(xs, b))}),
-        cascade({"a": passed(*zip(xs, a)), "b": passed(*zip(xs, b))}, 0.9),
-        learning({"a": list(zip(xs, a)), "b": list(zip(xs, b))}, "loss"),
+        risk_coverage({"a": risk(*one), "b": risk(*other)}),
+        cascade({"a": passed(*one), "b": passed(*other)}, 0.9),
+        learning({"a": one, "b": other}, "loss"),
     ]
     for svg in drawings:
         points = np.array(corners(svg, "series-0") + corners(svg, "series-1"))
@@ -188,9 +188,8 @@ def test_the_teacher_is_a_level_line_at_its_accuracy():
     (_, low), (_, high) = corners(svg, "series-0")
     (left, y), (right, same) = corners(svg, "teacher")
     assert y == same == pytest.approx((low + high) / 2, abs=0.02) and left < right
-    assert "teacher alone" in words(svg) and "stroke-dasharray" in ElementTree.tostring(
-        found(svg, "teacher")[0], "unicode"
-    )
+    assert "teacher alone" in words(svg)
+    assert all(path.get("stroke-dasharray") for path in found(svg, "teacher")[0].iter(f"{SVG}path"))
     assert not found(cascade({"a": passed((0, 0.5), (1, 0.9))}), "teacher")
     assert not found(cascade({"a": passed((0, 0.5), (1, 0.9))}, math.nan), "teacher")
 
@@ -259,8 +258,8 @@ def test_equal_values_and_single_points_are_drawn(value):
 def test_near_values_have_different_numbers_at_the_axis():
     for values in ([0.9, 0.9001], [1e-9, 3e-9], [1e9, 1.0001e9], [-1e-3, 1e-3], [0, 1e7]):
         svg = learning({"a": list(enumerate(values))}, "loss")
-        at_left = [text for text in words(svg) if re.fullmatch(r"[−\d.,e]+", text)]
-        assert len(at_left) == len(set(at_left)) + sum(at_left.count(one) - 1 for one in set(at_left) & {"0", "1"})
+        at_left = [node.text for node in parsed(svg).iter(f"{SVG}text") if node.get("text-anchor") == "end"]
+        assert len(at_left) == len(set(at_left)) >= 3
 
 
 # ------------------------------------------------------------------------------------------------ guests on a page
@@ -385,24 +384,33 @@ def test_nothing_known_says_no_data():
 
 def test_hostile_names_are_words_and_nothing_else():
     tags = {node.tag for svg in every_kind() for node in parsed(svg).iter()}
+    together = [
+        risk_coverage({name: risk((0.5, 0.1)) for name in HOSTILE}),
+        cascade({name: passed((0.5, 0.1)) for name in HOSTILE}, 0.5),
+        learning({name: [(0, 1.0)] for name in HOSTILE}, "loss"),
+        fractions({name: [Point(1, 0.7, 0.6, 0.8)] for name in HOSTILE}, "accuracy"),
+    ]
+    for svg in together:
+        harmless(svg, tags)
+        assert all(plain(name)[:10] in "\n".join(words(svg)) for name in HOSTILE)
+    harmless(reliability(some_bins(), HOSTILE[1]), tags)
     for name in HOSTILE:
-        for svg in every_kind(name):
-            root = parsed(svg)
-            svg.encode()
-            assert {node.tag for node in root.iter()} <= tags
-            assert not any(key.startswith("on") for node in root.iter() for key in node.attrib)
-            assert plain(name)[:20] in "\n".join(words(svg))
-            assert len(svg) < 40_000
-    together = learning({name: [(0, 1.0)] for name in HOSTILE}, "$y$")
-    assert [plain(name)[:10] for name in HOSTILE] == [text[:10] for text in words(together)[-len(HOSTILE) - 2 :]][
-        : len(HOSTILE)
-    ] or all(plain(name)[:10] in "\n".join(words(together)) for name in HOSTILE)
+        for svg in (reliability([], name), learning({"a": [(0, 1.0)]}, name)):
+            harmless(svg, tags)
+        assert plain(name)[:10] in "\n".join(words(svg))
+
+
+def harmless(svg, tags):
+    nodes = list(parsed(svg).iter())
+    assert svg.encode() and len(svg) < 80_000
+    assert {node.tag for node in nodes} <= tags
+    assert not any(key.startswith("on") for node in nodes for key in node.attrib)
 
 
 def test_names_are_one_line_without_marks_of_direction():
     for name in HOSTILE:
         made = plain(name)
-        assert made and made.isprintable() and "\u202e" not in made
+        assert made and made.replace("\u200d", "").isprintable() and "\u202e" not in made
         for limit in (5, 20, 40):
             assert width(shorten(made, limit)) <= limit
     assert shorten("runs/esnli/dss-seed1 and runs/esnli/dss-seed2", 12).endswith("seed2")

@@ -15,7 +15,7 @@ from limbeck.experiments.figures.text import plain, shorten
 
 _HEIGHT = 220
 _MARKERS = 7  # about, of a line with many points
-_LEVEL = {"color": INK, "linestyle": (0, (6, 3)), "linewidth": 1.3, "marker": ""}
+_LEVEL: dict[str, Any] = {"color": INK, "linestyle": (0, (6, 3)), "linewidth": 1.3, "marker": ""}
 _ASIDE = 4.0, 24.0  # units between whiskers of neighbours at one place; of the first and the last, at most
 
 Lines = Mapping[str, list[tuple[float, float]]]
@@ -85,21 +85,26 @@ def fractions(series: Mapping[str, Sequence[Point]], y: str) -> str:
     """
     title = f"{plain(y)} over the fraction of the training data"
     lines = {name: line((one.x, one.mean) for one in points) for name, points in series.items()}
-    whiskers = {name: [one for one in points if all(map(known, one))] for name, points in series.items()}
+    whiskers = {name: _whiskers(points) for name, points in series.items()}
     used, means = _seen(lines)
     if not means:
         return empty(title)
-    ends = [float(end) for points in whiskers.values() for one in points for end in one[2:]]
+    ends = [end for intervals in whiskers.values() for _, low, high in intervals for end in (low, high)]
     sheet, axes = _begin(lines, at("Training data", used), number(y, means + ends))
     step = min(_ASIDE[0], _ASIDE[1] / len(lines))
     for place, name in enumerate(lines):
         aside = ScaledTranslation(step * (place - (len(lines) - 1) / 2) / DPI, 0, sheet.figure.dpi_scale_trans)
-        for which, one in enumerate(whiskers[name]):
-            how = {"color": style(place)["color"], "linewidth": 1.3, "marker": "_", "clip_on": False}
-            (drawn,) = axes.plot([one.x] * 2, [one.low, one.high], transform=axes.transData + aside, **how)
+        for which, (x, *interval) in enumerate(whiskers[name]):
+            how: dict[str, Any] = {"color": style(place)["color"], "linewidth": 1.3, "marker": "_", "clip_on": False}
+            (drawn,) = axes.plot([x, x], interval, transform=axes.transData + aside, **how)
             sheet.name(drawn, f"interval-{place}-{which}")
         _line(sheet, axes, place, name, lines[name], axes.transData + aside, every=True)
     return sheet.svg(_told(title, lines))
+
+
+def _whiskers(points: Sequence[Point]) -> list[tuple[float, float, float]]:
+    """x, low and high of the points that have them and a mean."""
+    return [(x, low, high) for x, mean, low, high in points if known(x) and known(mean) and known(low) and known(high)]
 
 
 def _seen(lines: Lines) -> tuple[list[float], list[float]]:

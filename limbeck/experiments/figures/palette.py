@@ -8,7 +8,7 @@ INK = "#010203"  # stands for the page's own colour until `svg` writes currentCo
 # At least 3:1 against white and against #121212, a narrow band of luminance. Any two are at least 0.097 apart in OKLab
 # as seen normally, by protanopes and by deuteranopes, 0.075 by tritanopes (Machado et al. 2009).
 COLOURS = ("#1f5eff", "#f4620c", "#217a5f", "#b46bb9", "#d4102c", "#819977", "#b002b7", "#598dfe")
-_DASHES = ("solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (7, 2, 1.5, 2)))
+_DASHES = ("solid", (0, (5, 2)), (0, (1.6, 1.4)), (0, (7, 2, 1.5, 2)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
@@ -22,6 +22,6 @@ def style(place: int) -> Mapping[str, Any]:
         "marker": marker,
         "markersize": 8 if marker == "*" else 6,
         "markeredgewidth": 0,
-        "linewidth": 1.9,
+        "linewidth": 2,
         "clip_on": False,
     }

@@ -11,13 +11,15 @@ from limbeck.experiments.figures.points import known
 from limbeck.experiments.figures.sheet import FONT, Sheet, empty, own_style
 from limbeck.experiments.figures.text import plain
 
+Style = dict[str, Any]
+
 _INSET = 0.06  # of a bar's width, on both sides
 _HEADROOM = 1.45  # above the highest count, for its number
-_BAR = {"facecolor": COLOURS[0] + "66", "edgecolor": COLOURS[0], "linewidth": 1.2}
-_COUNT = {"facecolor": INK, "alpha": 0.45, "linewidth": 0}
-_EMPTY = {"facecolor": INK, "alpha": 0.09, "linewidth": 0}
-_DOT = {"color": INK, "marker": "o", "markersize": 4, "linewidth": 1.2, "markeredgewidth": 0, "clip_on": False}
-_DIAGONAL = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1.1, "alpha": 0.75}
+_BAR: Style = {"facecolor": COLOURS[0] + "66", "edgecolor": COLOURS[0], "linewidth": 1.2}
+_COUNT: Style = {"facecolor": INK, "alpha": 0.45, "linewidth": 0}
+_EMPTY: Style = {"facecolor": INK, "alpha": 0.09, "linewidth": 0}
+_DOT: Style = {"color": INK, "marker": "o", "markersize": 4, "linewidth": 1.2, "markeredgewidth": 0, "clip_on": False}
+_DIAGONAL: Style = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1.1, "alpha": 0.75}
 _LEGEND = {
     "accuracy": _BAR,
     "with 95 % interval": _DOT,
@@ -54,7 +56,7 @@ def _bin(sheet: Sheet, above: Axes, below: Axes, place: int, one: Mapping[str, A
     low, n, accuracy, confidence = one["low"], one["n"], one["accuracy"], one["confidence"]
     span = one["high"] - low
     middle = low + span / 2
-    edges = {"x": low + span * _INSET, "width": span * (1 - 2 * _INSET), "align": "edge"}
+    edges: Style = {"x": low + span * _INSET, "width": span * (1 - 2 * _INSET), "align": "edge", "clip_on": False}
     told = f"confidence over {100 * low:.3g} to {100 * one['high']:.3g} %: {n:,} answers"
     below.text(middle, n, _short(n), ha="center", va="bottom", color=INK, fontsize=FONT - 2)
     if n == 0 or not known(accuracy):

@@ -69,7 +69,7 @@ class Sheet:
         right = WIDTH - max(14, _EDGE + width(x.ticks[-1][1]) * FONT / 2 if x.ticks else 0)
         self.write(y.label, _EDGE, self._down + 13)
         self._down += _ABOVE + height
-        room = [left / WIDTH, 1 - self._down / self.height, (right - left) / WIDTH, height / self.height]
+        room = (left / WIDTH, 1 - self._down / self.height, (right - left) / WIDTH, height / self.height)
         axes = self.figure.add_axes(room, xlim=(x.low, x.high), ylim=(y.low, y.high), facecolor="none")
         axes.spines[["left", "top", "right"]].set_visible(False)
         axes.spines["bottom"].set(color=INK, linewidth=1)

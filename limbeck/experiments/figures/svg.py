@@ -30,7 +30,7 @@ def render(figure: Figure, title: str, texts: Mapping[str, str], named: Mapping[
     stream = io.StringIO()
     FigureCanvasSVG(figure).print_svg(stream, metadata=_UNSAID)
     root = ElementTree.fromstring(stream.getvalue())  # noqa: S314 - matplotlib's, of words of our own
-    gids = {artist.get_gid() for artist in figure.findobj() if artist.get_gid()}
+    gids = {gid for artist in figure.findobj() if (gid := artist.get_gid())}
     _strip(root)
     for node in root.iter():
         _bare(node, gids)

@@ -5,12 +5,16 @@ import unicodedata
 _JOINERS = "\u200c\u200d"  # hold emoji and letters of some scripts together
 _BREAKING = ("Cc", "Zl", "Zp")
 _GONE = ("Cf", "Cn", "Co")  # among them marks that turn the direction of the text around
+_ENOUGH = 500  # signs of either end: far more than there is room for
 _NARROW = frozenset("fijlrt.,:;!|'()[] ")
 
 
 def plain(text: object) -> str:
     """One line that XML can hold: no control characters, surrogates or marks of direction. Markup stays, as text."""
-    return " ".join("".join(map(_plain, str(text))).split()) or "(no name)"
+    raw = str(text)
+    if len(raw) > 2 * _ENOUGH:
+        raw = f"{raw[:_ENOUGH]}…{raw[-_ENOUGH:]}"
+    return " ".join("".join(map(_plain, raw)).split()) or "(no name)"
 
 
 def _plain(char: str) -> str:
@@ -37,7 +41,7 @@ def _width(char: str) -> float:
 
 def shorten(text: str, limit: float) -> str:
     """A plain text at most `limit` em wide. What is too long loses its middle: names often differ in their ends."""
-    if len(text) < 1000 and width(text) <= limit:
+    if width(text) <= limit:
         return text
     return _begin(text, limit * 0.55) + "…" + _begin(text[::-1], limit * 0.45 - 1)[::-1]
 
