@@ -69,7 +69,7 @@ def grid(
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all has stopped: another one has nothing to say
         raise typer.Exit(INTERRUPTED) from None
-    judged = _judged(found, settings) if settings is not None else None
+    judged = _judged(found, chosen, settings) if settings is not None else None
     if as_json:
         print_json(_plain(found, out) | ({"judged": judged} if judged else {}))
     else:
@@ -115,11 +115,14 @@ def _judge(path: Path) -> Any:
     return JudgeSettings.load(path)
 
 
-def _judged(found: Sequence[Any], settings: Any) -> dict[str, Any] | None:
+def _judged(found: Sequence[Any], grids: Sequence[Any], settings: Any) -> dict[str, Any] | None:
     """What the judge says of the finished runs that have rationales; None: none has."""
+    from limbeck.experiments.grids import cells
     from limbeck.experiments.judging import judge_runs
+    from limbeck.experiments.paper import judged_grids
 
-    runs = [state.path for state in found if state.status == "finished" and state.cell.recipe.evaluation.rationales]
+    wanted = {cell.name for one in judged_grids(grids) for cell in cells(one) if cell.recipe.evaluation.rationales}
+    runs = [state.path for state in found if state.status == "finished" and state.cell.name in wanted]
     if not runs:
         return None
     with ProgressBar() as watch:

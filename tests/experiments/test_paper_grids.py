@@ -10,7 +10,7 @@ import pytest
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.judge_items import TASK_NAMES
 from limbeck.experiments.grids import cells
-from limbeck.experiments.paper import NAMES, named_grid, named_grids
+from limbeck.experiments.paper import NAMES, judged_grids, named_grid, named_grids
 from limbeck.experiments.paper.spec import paper
 from limbeck.experiments.recipe import load_recipe
 from tests.experiments.paper_runs import TASKS, data_at
@@ -83,6 +83,12 @@ def test_a_task_without_data_is_left_out_and_said(tmp_path):
     for name in ("tabel1", "../table1"):
         with pytest.raises(LimbeckError, match="did you mean 'table1'"):
             named_grid(name)
+
+
+def test_a_judge_is_asked_about_the_tables_that_need_one(tmp_path):
+    grids = {name: named_grid(name, offline=True, root=tmp_path)[0] for name in NAMES}
+    assert judged_grids(list(grids.values())) == [grids["table7"], grids["table8"]]
+    assert judged_grids([grids["table1"], grids["figure4"]]) == [grids["table1"], grids["figure4"]]
 
 
 def test_out_of_domain_needs_both_and_is_in_every_table_alike(tmp_path):

@@ -73,6 +73,12 @@ def named_grids(
     return grids, list(dict.fromkeys(left_out))
 
 
+def judged_grids(grids: Sequence[Grid]) -> list[Grid]:
+    """The grids whose runs a judge is asked about: tables 7 and 8, and where neither is among these, all of them."""
+    wanted = [name for name, table in paper().items() if table.measure in ("judge", "correlation")]
+    return [grid for grid in grids if grid.name in wanted] or list(grids)
+
+
 def _method(name: str) -> dict[str, Any]:
     return {"objective": name, "evaluation.rationales": objective(name).rationale_view is not None}
 
