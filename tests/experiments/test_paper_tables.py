@@ -11,6 +11,7 @@ from scipy import stats
 from limbeck.experiments.grids import Folders, Grid, cells
 from limbeck.experiments.paper import NAMES, case_studies, named_grid, named_grids, paper_tables
 from limbeck.experiments.tables import Figure
+from limbeck.experiments.train import train
 from limbeck.schema import Judgement
 from tests.experiments.paper_runs import answers, cell_of, data_at, finished, smoke
 
@@ -283,6 +284,25 @@ def test_a_case_study_has_every_kind_of_difference_by_its_rule(tmp_path, root):
     (case,) = study.kinds[1].picked
     assert [(said.arm, said.seed, said.correct) for said in case.said] == [("dss", 1, True), ("mi", 1, False)]
     assert case.said[0].rationale == HOSTILE
+
+
+def test_the_smoke_grids_are_trained_and_make_tables(tmp_path):
+    """Without any data at all: the embedded task alone."""
+    grids, _ = named_grids(["table1", "table6", "figure4"], offline=True, smoke=True, root=tmp_path / "no")
+    (cases_grid,) = (grid for grid in grids if grid.name == "figure4")
+    first = [cell for cell in cells(cases_grid) if cell.recipe.seed == 1]
+    runs = [train(cell.recipe, tmp_path / cell.name) for cell in first]
+    accuracy, calibration = paper_tables(runs, grids)
+    for row, run in zip(("DSS", "Ours"), runs, strict=True):
+        measured = run.results["test"]
+        assert at(accuracy, row, "arithmetic").value == 100 * measured["accuracy"]
+        assert at(accuracy, row, "arithmetic").interval == pytest.approx([100 * end for end in measured["interval"]])
+        assert 0 <= at(calibration, row, "arithmetic Conf.").value <= 100
+        assert at(calibration, row, "arithmetic ECE").n == measured["n"] == 16
+    assert at(accuracy, "Finetuning", "arithmetic").reason == "not run"
+    svamp, study = case_studies(runs, grids)
+    assert (svamp.reason, study.examples) == ("no data, so not in the grid that was run", 16)
+    assert all(case.rationale is not None for kind in study.kinds for case in kind.picked)
 
 
 def test_whether_our_numbers_are_to_be_held_against_the_papers_is_said(tmp_path):
