@@ -142,7 +142,14 @@ def test_calibration_in_and_out_of_domain(tmp_path, root):
         runs.append(finished(folder, cell, answers("10", confidence=[0.8, 0.8]), "anli1-test"))
     runs.append(finished(tmp_path / "anli", cell_of(grid, "mi", "anli1"), answers("1", confidence=[0.75])))
     runs.append(finished(tmp_path / "without", cell_of(grid, "dss", "cqa"), answers("1")))
+    for seed, right in ((1, 11), (2, 9)):
+        rows = answers("1" * right + "0" * (20 - right), confidence=[0.5] * 20)
+        runs.append(finished(tmp_path / f"calibrated{seed}", cell_of(grid, "dss", "svamp", seed), rows))
     (table,) = paper_tables(runs, [grid])
+    calibrated = at(table, "DSS", "SVAMP ECE")
+    assert calibrated.value == pytest.approx(5)
+    assert calibrated.interval[0] == pytest.approx(0)  # nothing against an error of 0
+    assert at(table, "DSS", "SVAMP Conf.").interval == pytest.approx((50, 50))
     assert table.columns[:4] == ("SVAMP ECE", "SVAMP Conf.", "CQA ECE", "CQA Conf.")
     assert table.columns[8:] == (
         "e-SNLI (Out) ECE",

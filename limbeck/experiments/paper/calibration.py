@@ -9,9 +9,11 @@ from scipy.stats import t as student
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.answered import Answered, confidences, read_answers
 from limbeck.evaluation.estimates import BinnedError, bootstrap, by_chance, error_interval, simulate_hits
+from limbeck.evaluation.graded import Floats
 from limbeck.evaluation.intervals import Z
 from limbeck.evaluation.reliability import equal_width
 from limbeck.evaluation.resampling import Interval
+from limbeck.experiments.paper.accuracy import percent
 from limbeck.experiments.paper.found import Found, title_of
 from limbeck.experiments.paper.notes import setup
 from limbeck.experiments.run import Run
@@ -44,16 +46,12 @@ class _Domain:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One run's ECE and confidence, and their variances over examples."""
+    """One run's ECE and confidence, with their intervals over examples."""
 
     n: int
     values: tuple[float, float]
     intervals: tuple[Interval, Interval]
     by_chance: float  # the ECE that a calibrated student would have
-
-    @property
-    def variances(self) -> tuple[float, ...]:
-        return tuple(((high - low) / (2 * Z)) ** 2 for low, high in self.intervals)
 
 
 def calibration_table(found: Found) -> Table:
@@ -123,20 +121,27 @@ def _measure(run: Run, name: str) -> _Measured:
 
 
 def _cell(measured: Sequence[_Measured], which: int) -> Cell:
-    """The mean over the seeds.
-
-    error^2 = var(values)/S + mean(variance over examples), with Satterthwaite's degrees of freedom for the first; the
-    second is in the first already where seeds answer differently, so the interval is rather too wide.
-    """
+    """The mean over the seeds."""
     values = np.array([one.values[which] for one in measured])
+    ends = np.array([one.intervals[which] for one in measured])
     seeds, value = len(values), float(values.mean())
-    if seeds == 1:
-        low, high = measured[0].intervals[which]
+    if seeds > 1:
+        below, above = (_reach(values, end) for end in ends.T)
+        interval = max(value - below, 0.0), min(value + above, 1.0)
     else:
-        between = float(values.var(ddof=1)) / seeds
-        variance = between + float(np.mean([one.variances[which] for one in measured]))
-        freedom = (seeds - 1) * (variance / between) ** 2 if between > 0 else np.inf
-        half = float(student.ppf(0.975, freedom)) * variance**0.5
-        low, high = max(value - half, 0.0), min(value + half, 1.0)
-    smallest = min(one.n for one in measured)
-    return Cell(100 * value, interval=(100 * low, 100 * high), n=smallest, seeds=seeds)
+        interval = float(ends[0, 0]), float(ends[0, 1])
+    return Cell(100 * value, interval=percent(interval), n=min(one.n for one in measured), seeds=seeds)
+
+
+def _reach(values: Floats, ends: Floats) -> float:
+    """How far the interval of the mean of values [S] reaches to the side on which their own, over examples, end.
+
+    error^2 = var(values)/S + mean((value - end)^2)/1.96^2 with Satterthwaite's degrees of freedom for the first term.
+    What examples do to a single seed is in both, so it is rather too wide; ends hold the bias of an ECE. In simulations
+    of 60 draws each (200 answers, 1 to 5 seeds, overconfident by 0 or 0.1, with a deviation of 0 or 0.04 between seeds)
+    92 to 100 % of the intervals held the true ECE, and 90 to 98 % the confidence.
+    """
+    between = float(values.var(ddof=1)) / len(values)
+    variance = between + float(((values - ends) ** 2).mean()) / Z**2
+    freedom = (len(values) - 1) * (variance / between) ** 2 if between > 0 else np.inf
+    return float(student.ppf(0.975, freedom)) * variance**0.5
