@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from limbeck.errors import LimbeckError
 from limbeck.experiments.grids import Folders, Grid, cells
 from limbeck.experiments.paper import NAMES, case_studies, named_grid, named_grids, paper_tables
 from limbeck.experiments.tables import Figure
@@ -291,6 +292,16 @@ def test_a_case_study_has_every_kind_of_difference_by_its_rule(tmp_path, root):
     (case,) = study.kinds[1].picked
     assert [(said.arm, said.seed, said.correct) for said in case.said] == [("dss", 1, True), ("mi", 1, False)]
     assert case.said[0].rationale == HOSTILE
+
+
+def test_a_grid_read_twice_is_one_table_and_two_of_one_name_are_refused(tmp_path, root):
+    grid = smoke("table3", root)
+    for folder in ("one", "other"):
+        Folders(tmp_path / folder).write_grid(grid)
+    read = [Grid.load(tmp_path / folder / "grids" / "table3.yaml") for folder in ("one", "other")]
+    assert len(paper_tables([], read)) == 1
+    with pytest.raises(LimbeckError, match=r"other/grids/table3\.yaml: both are called table3 and they differ"):
+        paper_tables([], [read[0], read[1].changed(["seeds=9"])])
 
 
 def test_the_smoke_grids_are_trained_and_make_tables(tmp_path):

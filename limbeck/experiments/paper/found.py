@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from limbeck.errors import LimbeckError
 from limbeck.evaluation.judge_items import TASK_NAMES
 from limbeck.experiments.grids import Cell, Grid, cells
 from limbeck.experiments.paper.spec import NAMES, PaperTable, paper_table
@@ -48,7 +49,7 @@ class Found:
             return "no data, so not in the grid that was run" if without else "not in the grid that was run"
         for cell in self._cells[place]:
             if (error := self._failed(cell.name)) is not None:
-                return f"failed: {error}"
+                return f"failed: {error:.200}"
         return "not finished" if place in self._runs else "not run"
 
     def incomplete(self) -> str | None:
@@ -61,9 +62,23 @@ class Found:
 
 
 def named(grids: Sequence[Grid]) -> list[Grid]:
-    """Those that are the paper's tables and figures, in its order; a grid of the same name with other axes is none."""
-    ours = [grid for grid in grids if grid.name in NAMES and {"task", "method"} <= grid.axes.keys()]
-    return sorted(ours, key=lambda grid: NAMES.index(grid.name))
+    """Those that are the paper's tables and figures, in its order, each once.
+
+    A grid of the same name with other axes is none of them.
+
+    Raises:
+        LimbeckError: two of one name that differ.
+    """
+    ours: dict[str, Grid] = {}
+    for grid in grids:
+        if grid.name in NAMES and {"task", "method"} <= grid.axes.keys():
+            first = ours.setdefault(grid.name, grid)
+            if first.model_dump() != grid.model_dump():
+                raise LimbeckError(
+                    f"{first.where} and {grid.where}: both are called {grid.name} and they differ, as would their "
+                    "tables of that name; take one of them at a time"
+                )
+    return [ours[name] for name in NAMES if name in ours]
 
 
 def title_of(task: str) -> str:

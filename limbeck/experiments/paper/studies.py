@@ -41,7 +41,7 @@ def case_studies(runs: Sequence[Run], grids: Sequence[Grid], failed: Failed = la
     """Figures 4 and 5 of those of the grids that are named so, a study a task.
 
     Raises:
-        LimbeckError: predictions that cannot be read.
+        LimbeckError: as `paper_tables`.
     """
     every = [Found(grid, runs, failed) for grid in named(grids)]
     return [_study(found, task) for found in every if found.table.measure == "cases" for task in found.tasks]

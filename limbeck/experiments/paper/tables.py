@@ -34,7 +34,7 @@ def paper_tables(runs: Sequence[Run], grids: Sequence[Grid], failed: Failed = la
         Tables in which every cell has a value or the reason why there is none.
 
     Raises:
-        LimbeckError: predictions or judgements that cannot be read.
+        LimbeckError: predictions or judgements that cannot be read; two grids of one name that differ.
     """
     every = [Found(grid, runs, failed) for grid in named(grids)]
     return [made for found in every for made in _MADE[found.table.measure](found)]
