@@ -334,6 +334,7 @@ def test_whether_our_numbers_are_to_be_held_against_the_papers_is_said(tmp_path)
         assert table.notes[0].endswith(f"The paper's: {paper}, the whole data; so its numbers are no measure of ours.")
     (table,) = paper_tables([], [named_grid("table2", offline=True, root=data_at(tmp_path / "local"))[0]])
     assert "a T5 from scratch of width 128" in table.notes[0]
+    assert table.notes[1] == "The paper has no arithmetic."
     assert "e-SNLI and ANLI: trained on the archive's split 'valid'." in table.notes
 
 

@@ -31,6 +31,8 @@ def setup(found: Found) -> list[str]:
     else:
         other = _trained(theirs, paper)
         notes = [f"Ours: {said}. The paper's: {other}, the whole data; so its numbers are no measure of ours."]
+    if more := [title_of(task) for task in found.tasks if task not in found.table.tasks]:
+        notes.append(f"The paper has no {' and no '.join(more)}.")
     notes += _data(recipes)
     if (few := found.incomplete()) is not None:
         notes.append(few)
