@@ -4,7 +4,6 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,7 +69,7 @@ def grid(
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all has stopped: another one has nothing to say
         raise typer.Exit(INTERRUPTED) from None
-    judged = _judged(found, settings) if settings is not None else None
+    judged = _judged(found, chosen, settings) if settings is not None else None
     if as_json:
         print_json(_plain(found, out) | ({"judged": judged} if judged else {}))
     else:
@@ -97,18 +96,13 @@ def _grids(names: Sequence[str], changes: Sequence[str], paper: tuple[bool, bool
 
 def _named(name: str, offline: bool, smoke: bool, root: Path) -> list[Any]:
     """The paper's grids of that name; what is left out of them is said."""
-    try:
-        paper = import_module("limbeck.experiments.paper")
-    except ModuleNotFoundError:
-        raise LimbeckError(f"{name}: no grid; give a YAML file") from None
-    if name != "paper" and name not in paper.NAMES:
-        raise unknown("grid (of the paper; others are files, .yaml)", name, [*paper.NAMES, "paper"])
-    found = []
-    for one in paper.NAMES if name == "paper" else [name]:
-        grid, left_out = paper.named_grid(one, offline, smoke, root)
-        found.append(grid)
-        for said in left_out:
-            typer.echo(f"limbeck: {one}: {said}", err=True)
+    from limbeck.experiments.paper import NAMES, PAPER, named_grids
+
+    if name not in (*NAMES, PAPER):
+        raise unknown("grid (of the paper; others are files, .yaml)", name, [*NAMES, PAPER])
+    found, left_out = named_grids([name], offline, smoke, root)
+    for said in left_out:
+        typer.echo(f"limbeck: {said}", err=True)
     return found
 
 
@@ -121,11 +115,14 @@ def _judge(path: Path) -> Any:
     return JudgeSettings.load(path)
 
 
-def _judged(found: Sequence[Any], settings: Any) -> dict[str, Any] | None:
+def _judged(found: Sequence[Any], grids: Sequence[Any], settings: Any) -> dict[str, Any] | None:
     """What the judge says of the finished runs that have rationales; None: none has."""
+    from limbeck.experiments.grids import cells
     from limbeck.experiments.judging import judge_runs
+    from limbeck.experiments.paper import judged_grids
 
-    runs = [state.path for state in found if state.status == "finished" and state.cell.recipe.evaluation.rationales]
+    wanted = {cell.name for one in judged_grids(grids) for cell in cells(one) if cell.recipe.evaluation.rationales}
+    runs = [state.path for state in found if state.status == "finished" and state.cell.name in wanted]
     if not runs:
         return None
     with ProgressBar() as watch:
