@@ -14,6 +14,7 @@ from rich.table import Table
 import limbeck
 from limbeck.cli.measures import calibrate, compare, judge
 from limbeck.cli.printing import Changes, Json, SplitName, print_json
+from limbeck.cli.report import report
 from limbeck.cli.teach import teach_app
 from limbeck.errors import LimbeckError
 
@@ -60,8 +61,10 @@ def quickstart(
     What is finished already is not trained again; what was interrupted goes on.
     """
     from limbeck.experiments import quickstart as run_quickstart
+    from limbeck.experiments.report import write_report
 
     runs = run_quickstart(out, seed)
+    page = write_report([out], out / "report")
     if as_json:
         print_json({run.recipe.objective.name: run.results for run in runs})
         return
@@ -73,6 +76,7 @@ def quickstart(
         table.add_row(run.recipe.objective.name, *_cells(test), f"{seconds:.0f} s")
     Console().print(table)
     print(f"One seed each: the intervals are of the test questions alone. The runs are in {out}/.")
+    print(f"The report, to be opened in a browser: {page}")
     print(f"Next: limbeck evaluate {runs[-1].path} --rationale; limbeck train --help")
 
 
@@ -179,7 +183,7 @@ def predict(
     print(f"{target}: {done['rows']} predictions{graded}")
 
 
-for verb in (calibrate, compare, judge):
+for verb in (calibrate, compare, judge, report):
     app.command()(verb)
 
 

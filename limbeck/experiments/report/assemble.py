@@ -1,0 +1,162 @@
+"""All that a report has to say, as plain values: sections of tables and figures, cases, provenance, citations."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import LimbeckError
+from limbeck.experiments.arms import Arm, arms, correct, find_runs
+from limbeck.experiments.cases import Case, cases
+from limbeck.experiments.citations import Citation, citations
+from limbeck.experiments.report import accuracy, confidence, curves, reasons
+from limbeck.experiments.report.accuracy import Held, held
+from limbeck.experiments.report.browser import Chosen, choose
+from limbeck.experiments.report.origin import origin
+from limbeck.experiments.report.overview import overview
+from limbeck.experiments.report.sides import Group, Side, groups, sides
+from limbeck.experiments.run import Run
+from limbeck.experiments.tables import Figure, Table
+from limbeck.files import read_json
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report. `missing` are sentences on what is not there, and why."""
+
+    id: str
+    title: str
+    text: str
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything, before it is rendered."""
+
+    title: str
+    overview: tuple[str, ...]
+    sections: tuple[Section, ...]
+    comparisons: tuple[dict[str, Any], ...]
+    cases: Chosen
+    origin: Mapping[str, Any]
+    left_out: tuple[str, ...]
+    citations: tuple[Citation, ...]
+
+
+def assemble(paths: Sequence[Path]) -> Report:
+    """The report of the runs in these folders.
+
+    Raises:
+        LimbeckError: as `find_runs` and `arms`; no run is finished; predictions that cannot be read.
+    """
+    runs = find_runs(paths)
+    made = arms(runs)
+    if not made:
+        raise LimbeckError(f"{paths[0]}: none of its {len(runs)} runs is finished, so there is nothing to report")
+    every = cases(made)
+    found = sides(made, every)
+    grouped = groups(found)
+    compared = held(grouped)
+    unfinished = [run for run in runs if not run.finished]
+    sections = [_accuracy(made, compared), _learning(grouped, found), _confidence(grouped, found)]
+    tasks = list(dict.fromkeys(arm.task for arm in made))
+    return Report(
+        title=f"{', '.join(tasks)}: {len(made)} arms, {sum(len(arm.runs) for arm in made)} runs",
+        overview=tuple(overview(made, unfinished, compared)),
+        sections=(*sections, _rationales(made, found, every)),
+        comparisons=tuple(_plainly(one) for one in compared if one.comparison is not None),
+        cases=choose(made, every),
+        origin=origin(made),
+        left_out=tuple(_left_out(paths, unfinished)),
+        citations=tuple(citations([arm.recipe for arm in made])),
+    )
+
+
+def _accuracy(made: Sequence[Arm], compared: Sequence[Held]) -> Section:
+    tables = []
+    missing = []
+    for task in dict.fromkeys(arm.task for arm in made):
+        tables.append(accuracy.table(task, compared))
+        of_task = [arm for arm in made if arm.task == task]
+        others = dict.fromkeys(other for arm in of_task for other in _measured_elsewhere(arm))
+        for other in others:
+            there = [arm for arm in of_task if other in _measured_elsewhere(arm)]
+            try:
+                right = [correct(arm.runs, f"{other}-test") for arm in there]
+            except LimbeckError as error:
+                missing.append(f"The accuracy on {other} of students of {task} is not here: {error}")
+            else:
+                tables.append(accuracy.elsewhere(task, other, there, right))
+    text = "The share of answers that are right by the task's rule, mean over seeds."
+    return Section("accuracy", "Accuracy", text, tuple(tables), missing=tuple(missing))
+
+
+def _measured_elsewhere(arm: Arm) -> list[str]:
+    """Other tasks on which every run of the arm was measured."""
+    names = [set(of) if isinstance(of := run.results.get("out_of_domain"), dict) else set() for run in arm.runs]
+    return sorted(set.intersection(*names))
+
+
+def _learning(grouped: Sequence[Group], found: Sequence[Side]) -> Section:
+    fractions, learnt = curves.fraction_curves(found), curves.learning_curves(grouped)
+    text = (
+        "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states: it tells how "
+        "much of the training a term really is, where its value alone does not."
+    )
+    figures, missing = (*fractions.figures, *learnt.figures), (*fractions.missing, *learnt.missing)
+    return Section("learning", "Learning", text, figures=figures, missing=missing)
+
+
+def _confidence(grouped: Sequence[Group], found: Sequence[Side]) -> Section:
+    tables = [
+        confidence.calibration(task, [side for side in found if side.arm.task == task])
+        for task in dict.fromkeys(side.arm.task for side in found)
+    ]
+    made = confidence.curves(grouped)
+    text = "How far an answer's confidence can be trusted, and what answering only when sure would bring. Seeds are pooled in curves."
+    return Section("confidence", "Confidence", text, tuple(tables), tuple(made.figures), tuple(made.missing))
+
+
+def _rationales(made: Sequence[Arm], found: Sequence[Side], every: Sequence[Case]) -> Section:
+    tables, missing = [], []
+    for task in dict.fromkeys(arm.task for arm in made):
+        quality = reasons.quality(task, [arm for arm in made if arm.task == task])
+        judged = reasons.judged(task, [side for side in found if side.arm.task == task])
+        for table, how in ((quality, "evaluate RUN --rationale"), (judged, "judge RUN...")):
+            if any(cell.value is not None for row in table.rows for cell in row.cells):
+                tables.append(table)
+            else:
+                missing.append(f"{table.title}: not there; `limbeck {how}` measures it.")
+    if not any(case.rationale for case in every):
+        missing.append("The teacher's rationales are not shown: their data has none, or is no longer where it was.")
+    return Section(
+        "rationales", "Rationales", "What the students give as their reasons.", tuple(tables), (), tuple(missing)
+    )
+
+
+def _plainly(one: Held) -> dict[str, Any]:
+    comparison = asdict(one.comparison) if one.comparison else {}
+    left = ("bootstrap_interval", "bootstrap_p_value")  # made of too few draws to be told
+    return {
+        "task": one.side.arm.task,
+        "arm": one.side.arm.name,
+        "baseline": one.group.baseline.arm.name,
+        **{key: value for key, value in comparison.items() if key not in left},
+        "adjusted": one.adjusted,
+    }
+
+
+def _left_out(paths: Sequence[Path], unfinished: Sequence[Run]) -> list[str]:
+    """What was begun and is in no table: a grid's failed cells with their error, and unfinished runs."""
+    said = []
+    for file in sorted(file for path in paths for file in (path / "failed").glob("*.json")):
+        found = read_json(file)
+        error = found.get("error") if isinstance(found, dict) else None
+        said.append(f"{file.stem} failed: {error}")
+    return [*said, *(f"{run.path} is not finished" for run in unfinished)]

@@ -1,0 +1,142 @@
+"""What can be concluded from the runs, and what cannot, in one paragraph made from the numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from limbeck.evaluation.significance import Comparison
+from limbeck.experiments.arms import Arm
+from limbeck.experiments.report.accuracy import Held
+from limbeck.experiments.report.render import number, p_value
+from limbeck.experiments.run import Run
+
+_LEVEL = 0.05
+SMOKE = 50  # optimiser steps; the task that is learnt quickest here takes some hundreds
+
+
+def overview(arms: Sequence[Arm], left_out: Sequence[Run], found: Sequence[Held]) -> list[str]:
+    """The sentences of the paragraph, never empty."""
+    if not arms:
+        return ["No run is finished: there is nothing to report yet."]
+    sentences = [_counted(arms)]
+    if left_out:
+        sentences.append(f"{_runs(len(left_out))} not finished and left out.".replace("1 runs are", "1 run is"))
+    smoke = [held for held in found if max(map(_steps, held.side.arm.runs)) < SMOKE]
+    if smoke:
+        sentences.append(_smoke(smoke, found))
+    kept = [held for held in found if held not in smoke and held.group.baseline not in [one.side for one in smoke]]
+    for name in dict.fromkeys(held.group.name for held in kept):
+        sentences += _of_group(name, [held for held in kept if held.group.name == name])
+    if any(held.comparison and max(held.comparison.seeds) == 1 for held in kept):
+        sentences.append(
+            "Where there is one seed an arm, all of this is about these trained students: "
+            "one seed says nothing of a recipe."
+        )
+    return sentences
+
+
+def _counted(arms: Sequence[Arm]) -> str:
+    runs = [run for arm in arms for run in arm.runs]
+    tasks = list(dict.fromkeys(arm.task for arm in arms))
+    steps, seeds = sorted(map(_steps, runs)), sorted({len(arm.runs) for arm in arms})
+    trained = f"{steps[0]:,}" if steps[0] == steps[-1] else f"{steps[0]:,} to {steps[-1]:,}"
+    said = f"{len(runs)} finished run{_s(runs)}, {len(arms)} arm{_s(arms)} on {_listed(tasks)}"
+    each = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return f"{said}, {each} seed{'' if seeds == [1] else 's'} an arm, trained for {trained} steps."
+
+
+def _smoke(smoke: Sequence[Held], found: Sequence[Held]) -> str:
+    most = max(_steps(run) for held in smoke for run in held.side.arm.runs)
+    which = "All of them" if len(smoke) == len(found) else _listed([_called(held) for held in smoke])
+    return (
+        f"{which} trained for {most} steps at most: such runs show that everything works from end to end, "
+        "and say nothing of the methods."
+    )
+
+
+def _of_group(name: str, found: Sequence[Held]) -> list[str]:
+    """Of one baseline's comparisons."""
+    baseline = found[0].group.baseline
+    tested = [(held, held.comparison) for held in found if held.comparison is not None]
+    apart = [held.side.arm.name for held in found if held.side is not baseline and held.comparison is None]
+    if not tested and not apart:
+        return [f"On {name} there is nothing to compare {baseline.arm.name} with."]
+    sentences = []
+    certain = [(held, one) for held, one in tested if held.adjusted is not None and held.adjusted < _LEVEL]
+    for held, one in certain:
+        sentences.append(_ahead(name, held, one, baseline.arm.name))
+    open_ = [(held, one) for held, one in tested if held.adjusted is None or held.adjusted >= _LEVEL]
+    if open_:
+        sentences.append(_undecided(name, open_, baseline.arm.name))
+    if apart:
+        sentences.append(f"On {name}, {_listed(apart)}: measured on other examples, so not compared.")
+    return sentences
+
+
+def _ahead(name: str, held: Held, one: Comparison, baseline: str) -> str:
+    way = "ahead of" if (one.difference or 0) > 0 else "behind"
+    return (
+        f"On {name} ({_of(one)}) {held.side.arm.name} is {_points(abs(one.difference or 0))} points {way} {baseline}"
+        f"{_interval(one, flip=(one.difference or 0) < 0)}, adjusted p {_equals(held.adjusted)}."
+    )
+
+
+def _undecided(name: str, found: Sequence[tuple[Held, Comparison]], baseline: str) -> str:
+    said = [
+        f"{held.side.arm.name} ({number(100 * (one.difference or 0), 2, sign=True)} points{_interval(one, ', ')}, "
+        f"adjusted p {_equals(held.adjusted)})"
+        for held, one in found
+    ]
+    known = sorted(one.detectable for _, one in found if one.detectable is not None)
+    least = ""
+    if known:
+        ends = _points(known[0]) + (f" to {_points(known[-1])}" if _points(known[0]) != _points(known[-1]) else "")
+        least = f"; with this n and these seeds the smallest difference found 4 times of 5 is {ends} points"
+    return (
+        f"On {name} ({_of(found[0][1])}) no difference can be concluded between {baseline} and {_listed(said)}{least}."
+    )
+
+
+def _of(one: Comparison) -> str:
+    seeds = sorted(set(one.seeds))
+    each = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} and {seeds[1]}"
+    return f"{one.n:,} examples, {each} seed{'' if seeds == [1] else 's'}"
+
+
+def _interval(one: Comparison, before: str = " (", flip: bool = False) -> str:
+    if one.interval is None:
+        return ""
+    ends = sorted(-100 * end for end in one.interval) if flip else [100 * end for end in one.interval]
+    said = f"{before}95 % interval {number(ends[0], 2)} to {number(ends[1], 2)}"
+    return f"{said})" if before == " (" else said
+
+
+def _points(share: float) -> str:
+    return number(100 * share, 2)
+
+
+def _equals(value: float | None) -> str:
+    said = p_value(value)
+    return said.replace("<", "< ") if said.startswith("<") else f"= {said}"
+
+
+def _called(held: Held) -> str:
+    return f"{held.side.arm.name} on {held.side.arm.task}"
+
+
+def _steps(run: Run) -> int:
+    """Optimiser steps taken; where the results do not say, those of the recipe."""
+    training: Any = run.results.get("training")
+    steps = training.get("steps") if isinstance(training, dict) else None
+    return steps if isinstance(steps, int) else run.recipe.training.max_steps
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _runs(count: int) -> str:
+    return f"{count} runs are"
+
+
+def _s(things: Sequence[Any]) -> str:
+    return "" if len(things) == 1 else "s"
