@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from benchmarks import machine
+from benchmarks.confidence import confidence
 from benchmarks.curve import curve
 from benchmarks.data_path import data
 from benchmarks.generation import generation
@@ -33,9 +34,10 @@ CASES: dict[str, Callable[[Settings], Iterable[dict[str, Any]]]] = {
     "curve": curve,
     "data": data,
     "generation": generation,
+    "confidence": confidence,
     "teaching": teaching,
 }
-REAL = ("data", "generation")  # cases of real data, left out where they are not there
+REAL = ("data", "generation", "confidence")  # cases of real data, left out where they are not there
 
 
 def main(arguments: list[str] | None = None) -> int:
