@@ -1,0 +1,90 @@
+"""Uploads to the Hugging Face Hub: files in one commit, and one clear line where it refuses."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.utils import validate_repo_id
+
+from limbeck.errors import LimbeckError, first_line
+
+Kind = Literal["dataset", "model"]
+Files = Mapping[str, bytes | Path]  # name there -> its content, or the file here that has it
+
+_CALLED: dict[Kind, str] = {"dataset": "data set", "model": "model"}
+_ADVICE = {
+    401: "log in with `hf auth login`, or set HF_TOKEN to a token that may write",
+    403: "the token may not write there; look at its permissions, and at the name's owner",
+}
+_OF_ITS_OWN = {".gitattributes"}  # what the Hub itself puts into a new repository
+
+
+def upload(files: Files, name: str, kind: Kind, message: str, private: bool = True, fresh: bool = False) -> str:
+    """Upload `files` as `name` (OWNER/NAME) in one commit, `message` its words; returns its URL.
+
+    `private` is how a new one is made; one that is there stays as public as it is, and gets the files as a further
+    commit. If `fresh`, one that is there is refused, unless it is empty (an upload broke off) and no more public.
+
+    Raises:
+        LimbeckError: the name cannot be one, the Hub refuses, or it cannot be reached.
+    """
+    operations = [
+        huggingface_hub.CommitOperationAdd(path, content if isinstance(content, bytes) else str(content))
+        for path, content in files.items()
+    ]
+    with _in_one_line(name, kind):
+        api = huggingface_hub.HfApi()
+        url = api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
+        if fresh:
+            _check_fresh(api.repo_info(url.repo_id, repo_type=kind), name, kind, private)
+        api.create_commit(url.repo_id, operations, commit_message=message, repo_type=kind)
+        return str(url)
+
+
+def check_name(name: str, kind: Kind) -> None:
+    """Check what can be known of a name without the Hub.
+
+    Raises:
+        LimbeckError: it cannot be a name there.
+    """
+    with _in_one_line(name, kind):
+        validate_repo_id(name)
+
+
+def _check_fresh(found: Any, name: str, kind: Kind, private: bool) -> None:
+    if {file.rfilename for file in found.siblings or ()} - _OF_ITS_OWN:
+        raise LimbeckError(f"{name}: a {_CALLED[kind]} of this name is on the Hub already; give another name")
+    if private and not found.private:
+        raise LimbeckError(f"{name}: is on the Hub already, and public; say --public, or give another name")
+
+
+@contextmanager
+def _in_one_line(name: str, kind: Kind) -> Iterator[None]:
+    try:
+        yield
+    except LimbeckError:
+        raise
+    except HFValidationError:
+        expected = "OWNER/NAME of letters, digits, '-', '_' and '.' was expected"
+        raise LimbeckError(f"{name!r:.200} is no name of a {_CALLED[kind]} on the Hub: {expected}") from None
+    except OfflineModeIsEnabled:
+        raise LimbeckError(f"{name}: the Hub is switched off by HF_HUB_OFFLINE; unset it to upload") from None
+    except HfHubHTTPError as error:
+        raise LimbeckError(f"{name}: the Hub refused ({_refusal(error, huggingface_hub.get_token())})") from None
+    except Exception as error:  # the errors of its HTTP client come as they are; their words may hold the token
+        if isinstance(error.__cause__, HfHubHTTPError):  # a card that the Hub finds fault with
+            said = str(error).partition("\n")[2].strip() or first_line(error)
+            raise LimbeckError(f"{name}: the Hub refused the card in README.md: {said:.300}") from None
+        raise LimbeckError(
+            f"{name}: the Hub cannot be reached, or is none ({type(error).__name__}); try again"
+        ) from None
+
+
+def _refusal(error: HfHubHTTPError, token: str | None) -> str:
+    """The status and what the Hub says to it, without the token, should it say it back."""
+    status = error.response.status_code
+    said = "; ".join(filter(None, (_ADVICE.get(status), error.server_message))) or "it does not say why"
+    return f"{status}: {said.replace(token, '***') if token else said:.300}"
