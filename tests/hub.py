@@ -1,7 +1,7 @@
 """A Hub on this machine: what an upload sends is written down, and names make it refuse.
 
-    with running() as (endpoint, seen):
-        ...  # a process with `environment(endpoint, home)` uploads; `seen` has every request
+with running() as (endpoint, seen):
+    ...  # a process with `environment(endpoint, home)` uploads; `seen` has every request
 """
 
 import base64

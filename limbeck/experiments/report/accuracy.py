@@ -108,7 +108,7 @@ def _notes(found: Sequence[Held], tests: int) -> list[str]:
     names = sorted({one.comparison.test for one in found if one.comparison})
     if names:
         notes.append(
-            f"Differences are in points, to the row marked as baseline; tests: {' or '.join(names)}; Holm's method over "
+            f"Differences are in points, to the row marked baseline; tests: {' or '.join(names)}; Holm's method over "
             f"the {tests} tests of this report. An asterisk marks what stands at 5 % after it."
         )
     if len({one.group.name for one in found}) > 1:

@@ -13,6 +13,7 @@ from limbeck.experiments.citations import Citation, citations
 from limbeck.experiments.report import accuracy, confidence, curves, reasons
 from limbeck.experiments.report.accuracy import Held, held
 from limbeck.experiments.report.browser import Chosen, choose
+from limbeck.experiments.report.evaluated import Pages, pages
 from limbeck.experiments.report.origin import origin
 from limbeck.experiments.report.overview import overview
 from limbeck.experiments.report.sides import Group, Side, groups, sides
@@ -64,12 +65,13 @@ def assemble(paths: Sequence[Path]) -> Report:
     grouped = groups(found)
     compared = held(grouped)
     unfinished = [run for run in runs if not run.finished]
-    sections = [_accuracy(made, compared), _learning(grouped, found), _confidence(grouped, found)]
+    read = pages(run for arm in made for run in arm.runs)
+    sections = [_accuracy(made, compared), _learning(grouped, found), _confidence(grouped, found, read)]
     tasks = list(dict.fromkeys(arm.task for arm in made))
     return Report(
         title=f"{', '.join(tasks)}: {len(made)} arms, {sum(len(arm.runs) for arm in made)} runs",
         overview=tuple(overview(made, unfinished, compared)),
-        sections=(*sections, _rationales(made, found, every)),
+        sections=(*sections, _rationales(made, found, every, read)),
         comparisons=tuple(_plainly(one) for one in compared if one.comparison is not None),
         cases=choose(made, every),
         origin=origin(made),
@@ -106,27 +108,29 @@ def _measured_elsewhere(arm: Arm) -> list[str]:
 def _learning(grouped: Sequence[Group], found: Sequence[Side]) -> Section:
     fractions, learnt = curves.fraction_curves(found), curves.learning_curves(grouped)
     text = (
-        "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states: it tells how "
-        "much of the training a term really is, where its value alone does not."
+        "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states: it tells "
+        "how much of the training a term really is, where its value alone does not."
     )
     figures, missing = (*fractions.figures, *learnt.figures), (*fractions.missing, *learnt.missing)
     return Section("learning", "Learning", text, figures=figures, missing=missing)
 
 
-def _confidence(grouped: Sequence[Group], found: Sequence[Side]) -> Section:
+def _confidence(grouped: Sequence[Group], found: Sequence[Side], read: Pages) -> Section:
     tables = [
-        confidence.calibration(task, [side for side in found if side.arm.task == task])
+        confidence.calibration(task, [side for side in found if side.arm.task == task], read)
         for task in dict.fromkeys(side.arm.task for side in found)
     ]
     made = confidence.curves(grouped)
-    text = "How far an answer's confidence can be trusted, and what answering only when sure would bring. Seeds are pooled in curves."
+    text = (
+        "How far an answer's confidence can be trusted, and what answering only when sure brings. Curves pool the seeds."
+    )
     return Section("confidence", "Confidence", text, tuple(tables), tuple(made.figures), tuple(made.missing))
 
 
-def _rationales(made: Sequence[Arm], found: Sequence[Side], every: Sequence[Case]) -> Section:
+def _rationales(made: Sequence[Arm], found: Sequence[Side], every: Sequence[Case], read: Pages) -> Section:
     tables, missing = [], []
     for task in dict.fromkeys(arm.task for arm in made):
-        quality = reasons.quality(task, [arm for arm in made if arm.task == task])
+        quality = reasons.quality(task, [arm for arm in made if arm.task == task], read)
         judged = reasons.judged(task, [side for side in found if side.arm.task == task])
         for table, how in ((quality, "evaluate RUN --rationale"), (judged, "judge RUN...")):
             if any(cell.value is not None for row in table.rows for cell in row.cells):

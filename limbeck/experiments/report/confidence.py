@@ -1,4 +1,4 @@
-"""How far confidences can be trusted: calibration by arm, reliability, risk and coverage, the cascade with the teacher."""
+"""How far confidences can be trusted: calibration, reliability, risk and coverage, the cascade with the teacher."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from limbeck.evaluation.reliability import ece, reliability
 from limbeck.evaluation.selective import Selective, cascade, selective
 from limbeck.experiments import figures
 from limbeck.experiments.report.curves import Curves
-from limbeck.experiments.report.evaluated import interval_of
+from limbeck.experiments.report.evaluated import Pages, interval_of
 from limbeck.experiments.report.sides import Group, Side
 from limbeck.experiments.tables import Cell, Figure, Row, Table
 
@@ -35,9 +35,9 @@ _MEASURES: dict[str, tuple[str, Measure]] = {
 }
 
 
-def calibration(task: str, found: Sequence[Side]) -> Table:
+def calibration(task: str, found: Sequence[Side], read: Pages) -> Table:
     """One task's arms: the mean over seeds of what each run's confidences are worth."""
-    rows = [Row(side.arm.name, tuple(_cell(side, *one) for one in _MEASURES.values())) for side in found]
+    rows = [Row(side.arm.name, tuple(_cell(side, read, *one) for one in _MEASURES.values())) for side in found]
     return Table(
         name=f"calibration-{task}",
         title=f"{task}: confidence on the test split",
@@ -46,8 +46,8 @@ def calibration(task: str, found: Sequence[Side]) -> Table:
         digits=3,
         notes=(
             "Calibration error: ten bins of equal width. It is above zero by chance, the more so the fewer examples. "
-            "Area: less is better; an order by chance has 1 - accuracy. 95 % intervals: Student's t over seeds, on these "
-            "examples; for a single seed what `limbeck evaluate` found, where it was run.",
+            "Area: less is better; an order by chance has 1 - accuracy. 95 % intervals: Student's t over seeds, on "
+            "these examples; for a single seed what `limbeck evaluate` found, where it was run.",
         ),
     )
 
@@ -68,21 +68,21 @@ def curves(found: Sequence[Group]) -> Curves:
             made.figures.append(_cascade(group, taught))
         else:
             made.missing.append(
-                f"No cascade on {group.name}: the teacher's answers to these examples are not known (or not all of them)."
+                f"No cascade on {group.name}: the teacher's answers are not known, or not all."
             )
     for group in found:
         made.figures += [_reliability(group, side) for side in group.sides if side.sure is not None]
     return made
 
 
-def _cell(side: Side, place: str, measure: Measure) -> Cell:
+def _cell(side: Side, read: Pages, place: str, measure: Measure) -> Cell:
     if side.sure is None:
         return Cell(None, _NONE if side.cases else "no examples")
     values = [measure(sure, right) for sure, right in zip(side.sure, side.right, strict=True)]
     known = np.array([value for value in values if value is not None])
     seeds, n = side.right.shape
     if seeds == 1:
-        interval = interval_of(side.arm.runs[0], place)
+        interval = interval_of(read.get(side.arm.runs[0].path), place)
     else:
         half = float(student.ppf(0.975, seeds - 1)) * float(known.std(ddof=1)) / sqrt(seeds)
         interval = (float(known.mean()) - half, float(known.mean()) + half)
@@ -110,7 +110,7 @@ def _reliability(group: Group, side: Side) -> Figure:
         for one in bins
     ]
     table = Table("bins", title, ("answers", "mean confidence", "accuracy"), tuple(rows), digits=3)
-    svg = figures.reliability(bins, side.arm.name)
+    svg = figures.reliability(bins)
     return Figure(f"reliability-{group.task}-{side.arm.name}", title, svg, table)
 
 

@@ -18,6 +18,7 @@ from limbeck.files import read_jsonl
 
 _DRAWN = 150  # points of a line
 _TABLED = 11  # of them in the table
+_ACCURACY = "eval_accuracy"
 _KINDS = {"term": "{} (nats)", "share": "share of the gradient: {}"}
 
 Line = list[tuple[float, float]]
@@ -45,13 +46,16 @@ def learning_curves(found: Sequence[Group]) -> Curves:
             for key in logged[0]:
                 if all(key in one for one in logged) and (line := _averaged([one[key] for one in logged])):
                     lines.setdefault(key, {})[side.arm.name] = line
-        made.figures += [_learning(group, key, lines[key]) for key in sorted(lines, key=_order)]
+        terms = list(dict.fromkeys(key.partition("_")[2] for key in lines if key != _ACCURACY))
+        order = [f"{kind}_{term}" for term in terms for kind in _KINDS] + [_ACCURACY]
+        made.figures += [_learning(group, key, lines[key]) for key in order if key in lines]
     return made
 
 
 def fraction_curves(found: Sequence[Side]) -> Curves:
     """Of every task whose arms differ in `data.fraction` a figure: accuracy by fraction, an objective a line."""
-    made, of_task = Curves(), {}
+    made = Curves()
+    of_task: dict[str, dict[str, list[Side]]] = {}
     for side in found:
         values = side.arm.recipe.resolved()
         data = {**values["data"], "fraction": None}
@@ -71,7 +75,7 @@ def _logged(run: Run) -> dict[str, dict[int, float]]:
         step = row.get("step")
         for key, value in row.items():
             known = isinstance(step, int) and isinstance(value, int | float) and bool(np.isfinite(value))
-            if known and (key.startswith(("term_", "share_")) or key == "eval_accuracy"):
+            if known and (key.startswith(("term_", "share_")) or key == _ACCURACY):
                 found.setdefault(key, {})[int(str(step))] = float(value)
     return found
 
@@ -87,15 +91,9 @@ def _thinned(line: Line, most: int) -> Line:
     return [line[place] for place in places]
 
 
-def _order(key: str) -> tuple[int, str, str]:
-    """Accuracy, then term by term, the value before its share."""
-    kind, _, term = key.partition("_")
-    return int(kind != "eval"), term, {"term": "0"}.get(kind, "1")
-
-
 def _learning(group: Group, key: str, lines: Mapping[str, Line]) -> Figure:
     kind, _, term = key.partition("_")
-    if kind == "eval":
+    if key == _ACCURACY:
         y, unit, scale = "validation accuracy (%)", "%", 100
     else:
         y, unit, scale = _KINDS[kind].format(term), "", 1

@@ -59,7 +59,12 @@ def _environment() -> Environment:
         finalize=_clear,
     )
     environment.globals |= {"parts": render.parts, "heads": render.heads, "rows": render.rows, "wide": render.wide}
-    environment.globals |= {"title": render.title, "svg": Markup}  # figures escape what they show
+    environment.globals |= {
+        "title": render.title,
+        "notes": render.notes,
+        "sized": render.sized,
+        "svg": Markup,
+    }  # figures escape what they show
     return environment
 
 

@@ -91,9 +91,7 @@ def _undecided(name: str, found: Sequence[tuple[Held, Comparison]], baseline: st
     if known:
         ends = _points(known[0]) + (f" to {_points(known[-1])}" if _points(known[0]) != _points(known[-1]) else "")
         least = f"; with this n and these seeds the smallest difference found 4 times of 5 is {ends} points"
-    return (
-        f"On {name} ({_of(found[0][1])}) no difference can be concluded between {baseline} and {_listed(said)}{least}."
-    )
+    return f"On {name} ({_of(found[0][1])}) no difference from {baseline} can be concluded for {_listed(said)}{least}."
 
 
 def _of(one: Comparison) -> str:
@@ -127,7 +125,7 @@ def _steps(run: Run) -> int:
     """Optimiser steps taken; where the results do not say, those of the recipe."""
     training: Any = run.results.get("training")
     steps = training.get("steps") if isinstance(training, dict) else None
-    return steps if isinstance(steps, int) else run.recipe.training.max_steps
+    return steps if isinstance(steps, int) else int(run.recipe.resolved()["training"]["max_steps"])
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from limbeck.experiments.arms import Arm
-from limbeck.experiments.report.evaluated import number_of, page
+from limbeck.experiments.report.evaluated import Pages, number_of, reason_of
 from limbeck.experiments.report.sides import Side
 from limbeck.experiments.tables import Cell, Row, Table
 
@@ -19,18 +19,18 @@ _QUALITY = {
 }
 
 
-def quality(task: str, arms: Sequence[Arm]) -> Table:
+def quality(task: str, arms: Sequence[Arm], read: Pages) -> Table:
     """One task's arms: the mean over the seeds that were evaluated with rationales."""
     return Table(
         name=f"rationales-{task}",
         title=f"{task}: the rationales' text beside the teacher's",
         columns=tuple(_QUALITY),
-        rows=tuple(Row(arm.name, tuple(_quality(arm, place) for place in _QUALITY.values())) for arm in arms),
+        rows=tuple(Row(arm.name, tuple(_quality(arm, read, place) for place in _QUALITY.values())) for arm in arms),
         digits=3,
         notes=(
-            "From `limbeck evaluate RUN --rationale`. Nearness to one teacher's text is no measure of good reasoning: a "
-            "rationale as good in other words is far from it. Dependence: a lower bound of what the label's side and the "
-            "rationale's tell of each other; compare it between runs on the same examples only.",
+            "From `limbeck evaluate RUN --rationale`. Nearness to one teacher's text is no measure of good reasoning: "
+            "a rationale as good in other words is far from it. Dependence: a lower bound of what the label's side and "
+            "the rationale's tell of each other; compare it between runs on the same examples only.",
         ),
     )
 
@@ -51,13 +51,15 @@ def judged(task: str, found: Sequence[Side]) -> Table:
     )
 
 
-def _quality(arm: Arm, place: str) -> Cell:
+def _quality(arm: Arm, read: Pages, place: str) -> Cell:
     if arm.recipe.objective.build().rationale_view is None:
         return Cell(None, "learns no rationales")
-    if not any(page(run) for run in arm.runs):
+    found = [read[run.path] for run in arm.runs if run.path in read]
+    if not found:
         return Cell(None, "not evaluated")
-    values = [value for run in arm.runs if (value := number_of(run, place)) is not None]
-    return Cell(fmean(values), seeds=len(values)) if values else Cell(None, "not measured")
+    values = [value for page in found if (value := number_of(page, place)) is not None]
+    reason = reason_of(found[0], place.partition(".")[0])
+    return Cell(fmean(values), seeds=len(values)) if values else Cell(None, reason or "not measured")
 
 
 def _scores(side: Side) -> tuple[list[float], int]:

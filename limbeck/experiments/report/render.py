@@ -29,9 +29,22 @@ class Parts(NamedTuple):
     reason: str
     found: bool  # a difference that stands after the correction for many tests
 
+    @property
+    def middle(self) -> tuple[str, ...]:
+        """What `HEADS` names."""
+        return (
+            self.interval,
+            self.paper,
+            self.difference,
+            self.difference_interval,
+            self.p_value,
+            self.adjusted,
+            self.n,
+            self.seeds,
+        )
 
-HEADS = ("95 % interval", "paper", "difference", "95 % interval", "p", "p, Holm", "n", "seeds")
-_MIDDLE = slice(1, 9)  # of Parts, what HEADS names
+
+HEADS = ("95 % interval", "paper", "difference", "its interval", "p", "p, Holm", "n", "seeds")
 
 
 def parts(cell: Cell, table: Table) -> Parts:
@@ -73,12 +86,13 @@ def heads(table: Table) -> list[str]:
 def rows(table: Table) -> list[list[str]]:
     """The rows as texts, the name first."""
     if not wide(table):
-        return [[row.name, *(_together(parts(cell, table)) for cell in row.cells)] for row in table.rows]
+        every = sized(table)
+        return [[row.name, *(_together(parts(cell, table), every) for cell in row.cells)] for row in table.rows]
     used, noted = _used(table), _noted(table)
     found = []
     for row in table.rows:
         one = parts(row.cells[0], table)
-        middle = one[_MIDDLE]
+        middle = one.middle
         found.append([row.name, one.value, *(middle[index] for index in used), *([one.reason] if noted else [])])
     return found
 
@@ -87,9 +101,9 @@ def markdown(table: Table) -> str:
     """A GitHub table with its title and notes."""
     head, *body = [[text.markdown(cell) for cell in row] for row in (heads(table), *rows(table))]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
-    notes = [f"{text.markdown(note)}\n" for note in table.notes]
+    below = [f"{text.markdown(note)}\n" for note in notes(table)]
     return "\n".join(
-        [f"**{text.markdown(title(table))}**", "", *(f"| {' | '.join(one)} |" for one in lines), "", *notes]
+        [f"**{text.markdown(title(table))}**", "", *(f"| {' | '.join(one)} |" for one in lines), "", *below]
     )
 
 
@@ -100,7 +114,7 @@ def latex(table: Table) -> str:
         [
             r"\begin{table}",
             r"  \centering",
-            rf"  \caption{{{text.latex(' '.join([title(table) + '.', *table.notes]))}}}",
+            rf"  \caption{{{text.latex(' '.join([title(table) + '.', *notes(table)]))}}}",
             rf"  \label{{tab:{''.join(sign for sign in table.name if sign.isalnum() or sign == '-')}}}",
             rf"  \begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
             r"    \toprule",
@@ -128,6 +142,25 @@ def csv(table: Table) -> str:
     return stream.getvalue()
 
 
+def notes(table: Table) -> list[str]:
+    """The table's, and before them what all of its cells are means of, where that is the same."""
+    sizes = _sizes(table)
+    if wide(table) or len(sizes) != 1:
+        return list(table.notes)
+    ((n, seeds),) = sizes
+    said = [*([f"{n:,} examples"] if n else []), *([f"{seeds} seed{'s' if seeds > 1 else ''}"] if seeds else [])]
+    return [*([f"All of {' and '.join(said)}."] if said else []), *table.notes]
+
+
+def sized(table: Table) -> bool:
+    """Whether cells have to say each for itself what they are means of."""
+    return len(_sizes(table)) > 1
+
+
+def _sizes(table: Table) -> set[tuple[int | None, int | None]]:
+    return {(cell.n, cell.seeds) for row in table.rows for cell in row.cells if cell.value is not None}
+
+
 def title(table: Table) -> str:
     """With its unit."""
     return f"{table.title} ({table.unit})" if table.unit else table.title
@@ -153,8 +186,8 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
-def _together(one: Parts) -> str:
-    """A cell's parts as one text, for tables of several columns."""
+def _together(one: Parts, sized: bool) -> str:
+    """A cell's parts as one text, for tables of several columns; `sized`: with what it is the mean of."""
     if one.value == "–":
         return f"{one.reason or one.value}{f'; paper {one.paper}' if one.paper else ''}"
     said = one.value + (f" ({one.interval})" if one.interval else "")
@@ -162,12 +195,14 @@ def _together(one: Parts) -> str:
     if one.difference:
         said += f"; {one.difference}" + (f" ({one.difference_interval})" if one.difference_interval else "")
     said += f", p = {one.adjusted or one.p_value}".replace("= <", "< ") if one.p_value else ""
+    said += f"; n = {one.n}" if sized and one.n else ""
+    said += f"; seeds: {one.seeds}" if sized and one.seeds else ""
     return f"{said}; {one.reason}" if one.reason else said
 
 
 def _used(table: Table) -> list[int]:
     """Which of `HEADS` any row has something for."""
-    every = [parts(row.cells[0], table)[_MIDDLE] for row in table.rows]
+    every = [parts(row.cells[0], table).middle for row in table.rows]
     return [index for index in range(len(HEADS)) if any(one[index] for one in every)]
 
 

@@ -67,7 +67,8 @@ def _files(report: Report, made: str) -> Iterator[tuple[str, str]]:
 def _names(tables: Sequence[Table], figures: Sequence[Figure]) -> dict[int, str]:
     """By the identity of a table or figure the stem of its file; a figure's table has the figure's."""
     stems: dict[int, str] = {}
-    for one in (*tables, *figures):
+    every: list[Table | Figure] = [*tables, *figures]
+    for one in every:
         stem = re.sub(r"[^a-z0-9]+", "-", one.name.lower()).strip("-")[:80] or "table"
         taken = set(stems.values())
         number = next(n for n in range(1, len(taken) + 2) if (stem if n == 1 else f"{stem}-{n}") not in taken)

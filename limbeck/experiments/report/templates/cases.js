@@ -86,7 +86,7 @@
     return value !== undefined && make("div", { class: "text" }, make("dt", {}, label), make("dd", { dir: "auto" }, value));
   }
 
-  const score = (value) => value === undefined ? undefined : `${value.toFixed(1)} of 5`;
+  const score = (value) => `${value.toFixed(1)} of 5`;
 
   function card(one) {
     return [
@@ -95,11 +95,12 @@
       make("div", { class: "sides" },
         make("section", { class: "given" }, make("h4", {}, "Gold and teacher"), make("dl", {},
           text("Gold answer", one.gold), text("Teacher's answer", one.teacher), text("Teacher's rationale", one.why),
-          text("Judge", score(one.score)))),
+          text("Judge", one.score === undefined ? undefined : score(one.score)))),
         ...one.said.map((said) => make("section", { class: said.right ? "right" : "wrong" },
           make("h4", {}, said.arm, make("span", { class: "verdict" }, said.right ? "✓ right" : "✗ wrong")),
-          make("dl", {}, text("Answer", said.answer), text("Rationale", said.why), text("Judge", score(said.score)),
-            text("Confidence", said.sure === undefined ? undefined : said.sure.toFixed(3)), text("Seed", String(said.seed)))))),
+          make("dl", {}, text("Answer", said.answer), text("Rationale", said.why)),
+          make("p", { class: "aside" }, [said.score !== undefined && `judge ${score(said.score)}`,
+            said.sure !== undefined && `confidence ${said.sure.toFixed(3)}`, `seed ${said.seed}`].filter(Boolean).join(" · "))))),
     ];
   }
 
