@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 import limbeck
+from limbeck.cli.evaluate import evaluate
+from limbeck.cli.grid import grid
+from limbeck.cli.measured import accuracy_cells, print_accuracy
 from limbeck.cli.measures import calibrate, compare, judge
-from limbeck.cli.printing import Changes, Json, SplitName, print_json
+from limbeck.cli.printing import ANSWERS, ENGINE, RECIPES, Answers, Changes, Engine, Json, print_json
 from limbeck.cli.report import report
 from limbeck.cli.teach import teach_app
 from limbeck.errors import LimbeckError
@@ -31,23 +33,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(teach_app, name="teach")
 
 INTERRUPTED = 130  # what typer exits with on Ctrl-C
-_INTERRUPTED = "interrupted; a run goes on from its last checkpoint with --resume, `teach run` where it was"
-
-
-class Engine(StrEnum):
-    TRANSFORMERS = "transformers"
-    CTRANSLATE2 = "ctranslate2"
-    INT8 = "ctranslate2-int8"
-
-
-class Answers(StrEnum):
-    GENERATE = "generate"
-    CHOICES = "choices"
-
-
-_ENGINE = "What generates; the ctranslate2 engines run T5 and mT5 on the processor and need limbeck\\[fast]."
-_ANSWERS = "Generate answers, or pick the likeliest of the choices that the task or the row gives."
-_RECIPES = "By default what the recipe says."
+_INTERRUPTED = "interrupted; a run goes on from its last checkpoint with --resume, `grid` and `teach run` where it was"
 
 
 @app.command()
@@ -73,7 +59,7 @@ def quickstart(
         table.add_column(column, justify="left" if column == "objective" else "right")
     for run in runs:
         test, seconds = run.results["test"], run.results["training"]["seconds"]
-        table.add_row(run.recipe.objective.name, *_cells(test), f"{seconds:.0f} s")
+        table.add_row(run.recipe.objective.name, *accuracy_cells(test), f"{seconds:.0f} s")
     Console().print(table)
     print(f"One seed each: the intervals are of the test questions alone. The runs are in {out}/.")
     print(f"The report, to be opened in a browser: {page}")
@@ -133,31 +119,7 @@ def train(
     if as_json:
         print_json({"run": str(run.path), **run.results})
     else:
-        _print_accuracy(run.path, {split: run.results[split] for split in ("valid", "test")})
-
-
-@app.command()
-def evaluate(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    split: Annotated[SplitName, typer.Option(help="Which split.")] = SplitName.TEST,
-    rationale: Annotated[bool, typer.Option("--rationale", help="Generate rationales too.")] = False,
-    engine: Annotated[Engine | None, typer.Option(help=f"{_ENGINE} {_RECIPES}")] = None,
-    answers: Annotated[Answers | None, typer.Option(help=f"{_ANSWERS} {_RECIPES}")] = None,
-    as_json: Json = False,
-) -> None:
-    """Measure a run's student on a split of its data, in place of what the run's folder has for that split.
-
-    The folder's evaluation/SPLIT.md and .json then have calibration, selective prediction and the cascade with the
-    teacher, and with --rationale the rationales' quality and the dependence of the student's two sides.
-    """
-    from limbeck.experiments import evaluate as run_evaluate
-
-    how: Any = (engine.value if engine else None, answers.value if answers else None)
-    measured = run_evaluate(run, split.value, rationale, *how)
-    if as_json:
-        print_json(measured)
-    else:
-        _print_accuracy(run, {split.value: measured})
+        print_accuracy(run.path, {split: run.results[split] for split in ("valid", "test")})
 
 
 @app.command()
@@ -171,8 +133,8 @@ def predict(
     ],
     rationale: Annotated[bool, typer.Option("--rationale", help="Write the student's rationales too.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Inputs (or pairs of input and choice) at a time.")] = 64,
-    engine: Annotated[Engine | None, typer.Option(help=f"{_ENGINE} {_RECIPES}")] = None,
-    answers: Annotated[Answers | None, typer.Option(help=f"{_ANSWERS} {_RECIPES}")] = None,
+    engine: Annotated[Engine | None, typer.Option(help=f"{ENGINE} {RECIPES}")] = None,
+    answers: Annotated[Answers | None, typer.Option(help=f"{ANSWERS} {RECIPES}")] = None,
 ) -> None:
     """Answer every row of a file."""
     from limbeck.experiments import predict_file
@@ -183,7 +145,7 @@ def predict(
     print(f"{target}: {done['rows']} predictions{graded}")
 
 
-for verb in (calibrate, compare, judge, report):
+for verb in (grid, report, evaluate, calibrate, compare, judge):
     app.command()(verb)
 
 
@@ -223,19 +185,6 @@ def _options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     pass
-
-
-def _cells(measured: dict[str, Any]) -> tuple[str, str, str]:
-    """Accuracy, interval and n as a table shows them."""
-    low, high = measured["interval"]
-    return f"{measured['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", str(measured["n"])
-
-
-def _print_accuracy(run: Path, splits: dict[str, dict[str, Any]]) -> None:
-    for split, measured in splits.items():
-        accuracy, interval, n = _cells(measured)
-        print(f"{split:>5}: accuracy {accuracy} (95 % interval {interval}, n = {n})")
-    print(f"the run is in {run}/")
 
 
 def main() -> None:

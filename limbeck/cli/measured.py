@@ -1,5 +1,6 @@
-"""What `limbeck calibrate`, `limbeck compare` and `limbeck judge` show."""
+"""What the verbs that measure show."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +16,20 @@ _MEASURES = {
     "brier": "Brier score",
     "nll": "negative log-likelihood",
 }
+
+
+def accuracy_cells(measured: dict[str, Any]) -> tuple[str, str, str]:
+    """Accuracy, interval and n as a table shows them."""
+    low, high = measured["interval"]
+    return f"{measured['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", str(measured["n"])
+
+
+def print_accuracy(run: Path, splits: dict[str, dict[str, Any]]) -> None:
+    """A line a split, and where the run is."""
+    for split, measured in splits.items():
+        accuracy, interval, n = accuracy_cells(measured)
+        print(f"{split:>5}: accuracy {accuracy} (95 % interval {interval}, n = {n})")
+    print(f"the run is in {run}/")
 
 
 def print_calibration(found: dict[str, Any]) -> None:

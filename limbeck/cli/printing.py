@@ -21,6 +21,22 @@ class SplitName(StrEnum):
     TEST = "test"
 
 
+class Engine(StrEnum):
+    TRANSFORMERS = "transformers"
+    CTRANSLATE2 = "ctranslate2"
+    INT8 = "ctranslate2-int8"
+
+
+class Answers(StrEnum):
+    GENERATE = "generate"
+    CHOICES = "choices"
+
+
+ENGINE = "What generates; the ctranslate2 engines run T5 and mT5 on the processor and need limbeck\\[fast]."
+ANSWERS = "Generate answers, or pick the likeliest of the choices that the task or the row gives."
+RECIPES = "By default what the recipe says."
+
+
 def print_json(value: Any) -> None:
     """`value` as indented JSON on standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -5,7 +5,7 @@ from limbeck.data.exchange import Form, export_rows, read_conversations
 from limbeck.data.fetch import fetch
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
-from limbeck.data.load import Splits, digest, load, read
+from limbeck.data.load import Splits, digest, load, load_split, read
 from limbeck.data.settings import DataSettings
 from limbeck.data.summary import show, summarise
 from limbeck.data.table import Column, FilesSource, read_rows
@@ -28,6 +28,7 @@ __all__ = [
     "export_rows",
     "fetch",
     "load",
+    "load_split",
     "prefix",
     "read",
     "read_conversations",

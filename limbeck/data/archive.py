@@ -1,9 +1,9 @@
 """The layout of the authors' released data: input files beside a folder of the teacher's raw outputs in shards."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from limbeck.data.asdiv import read_asdiv
 from limbeck.data.outputs import listing, with_outputs
@@ -18,15 +18,26 @@ from limbeck.tasks import Split, Task
 class ArchiveSource(Settings):
     """`root/{task}/{task}_{split}.json`, with the teacher's outputs in `root/{task}/llm/{split}_CoT_{number}.json`.
 
-    `augment: [asdiv]` adds ASDiv's problems, from `root/asdiv`, to SVAMP's training rows.
+    `augment: [asdiv]` adds ASDiv's problems, from `root/asdiv`, to SVAMP's training rows. `splits` says which of the
+    archive's splits plays which role, `{train: valid, test: test}` where there is no train; without it each plays its
+    own, and with it a role that is not named is not there.
     """
 
     kind: Literal["archive"] = "archive"
     root: Path
     augment: list[Literal["asdiv"]] = Field(default_factory=list)
+    splits: dict[Split, Split] | None = None
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        theirs = list((self.splits or {}).values())
+        for split in theirs:
+            if theirs.count(split) > 1:
+                raise ValueError(f"splits: {split!r} has two roles, so that a student would be measured on what it saw")
+        return self
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """The splits whose input file is there; ASDiv's rows, where asked for, as a split of that name.
+        """The splits by their roles, of those whose input file is there; ASDiv's rows, where asked for, as `asdiv`.
 
         Raises:
             LimbeckError: a file is missing or wrong, or the outputs are not as many as the rows; names the files.
@@ -37,9 +48,13 @@ class ArchiveSource(Settings):
         if not found:
             names = ", ".join(path.name for path in inputs.values())
             raise LimbeckError(f"{folder}: no input files; looked for {names}")
-        splits = {
-            split: with_outputs(read_inputs(path, split, task), task, folder / "llm", split, str(path))
-            for split, path in found.items()
+        for role, split in (self.splits or {}).items():
+            if split not in found:
+                raise LimbeckError(f"{inputs[split]}: no such file, and it is to be the source's {role!r}")
+        roles = self.splits or {split: split for split in found}
+        splits: dict[str, list[Example]] = {
+            role: with_outputs(read_inputs(found[split], split, task), task, folder / "llm", split, str(found[split]))
+            for role, split in roles.items()
         }
         if "asdiv" in self.augment:
             splits["asdiv"] = read_asdiv(self.root / "asdiv", task)

@@ -5,12 +5,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from limbeck.data.archive import ArchiveSource
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.settings import DataSettings
-from limbeck.data.splits import carve, select, subset
+from limbeck.data.splits import carve, limited, select, subset
 from limbeck.data.table import FilesSource
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
+from limbeck.tasks import Split
 from limbeck.tasks.settings import task_of
 
 
@@ -67,6 +69,7 @@ def load(settings: DataSettings) -> Splits:
     for extra in splits.values():
         train += extra
     train = subset(train, settings.fraction, settings.seed)
+    train, valid, test = (limited(rows, settings.limit, settings.seed) for rows in (train, valid, test))
     train, notes = select(train, task_of(settings), settings.labels, settings.keep)
     if not train:
         raise LimbeckError(
@@ -74,6 +77,20 @@ def load(settings: DataSettings) -> Splits:
         )
     notes["rows_without_rationale"] = sum(example.rationale is None for example in train)
     return Splits(tuple(train), tuple(valid), tuple(test), notes)
+
+
+def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
+    """One split, as `load` has it; to be measured on, so that the others need not be there.
+
+    Raises:
+        LimbeckError: as `read`, and as `load` where the split has to be carved from the training rows.
+    """
+    archive = settings.source
+    if split != "test" or not isinstance(archive, ArchiveSource) or "test" not in (archive.splits or {"test": "test"}):
+        return tuple(getattr(load(settings), split))
+    alone = {"splits": {"test": (archive.splits or {}).get("test", "test")}, "augment": []}
+    rows = read(settings.model_copy(update={"source": archive.model_copy(update=alone)}))["test"]
+    return tuple(limited(rows, settings.limit, settings.seed))
 
 
 def digest(examples: Iterable[Example]) -> str:

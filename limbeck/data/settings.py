@@ -22,6 +22,7 @@ class DataSettings(TaskSettings):
     fraction: float = Field(default=1.0, gt=0, le=1)  # of the training rows; smaller ones lie inside larger ones
     test: float = Field(default=0.1, gt=0, lt=1)  # share of the rows, where a files source has no test split
     validation: float = Field(default=0.1, gt=0, lt=1)  # share of train, where the source has no validation split
+    limit: int | None = Field(default=None, ge=1)  # rows of each split at most, the smaller in the larger; to try out
     seed: int = 0
 
     @model_validator(mode="after")

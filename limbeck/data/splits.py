@@ -41,6 +41,13 @@ def subset(examples: Sequence[Example], fraction: float, seed: int) -> list[Exam
     return [examples[index] for index in sorted(_order(len(examples), f"fraction {seed}")[:count])]
 
 
+def limited(examples: Sequence[Example], limit: int | None, seed: int) -> list[Example]:
+    """At most `limit` of the examples, by chance, in their order; with the same seed, fewer lie in more."""
+    if limit is None or len(examples) <= limit:
+        return list(examples)
+    return [examples[index] for index in sorted(_order(len(examples), f"limit {seed}")[:limit])]
+
+
 def _order(count: int, seed: str) -> list[int]:
     return random.Random(seed).sample(range(count), count)
 

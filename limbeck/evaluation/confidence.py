@@ -21,9 +21,8 @@ the highest.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-Definition = Literal["sequence", "normalised", "first-token", "choices"]
+from limbeck.students import Definition
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,12 @@ _SPELLED = str.maketrans({"\u00d7": "*", "\u00b7": "*", "\u00f7": "/", "\u2212":
 _TIMES = re.compile(r"(?<=[\d)])\s?[xX]\s?(?=[\d(])")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3}){1,9}(?![\d,])")
 _ARITHMETIC = re.compile(r"(?<![\w.])[(\d.-](?:[\d+\-*/() \t]|\.(?!\s))*", re.ASCII)  # a sentence ends it
+_SPOKEN = {"plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "divided by": "/"}
+_SIGN, _DECIMAL, _THEN = "|".join(_SPOKEN), r"\d+(?:\.\d+)?(?!\w)", r"(?:,? then)"
+_STEP = re.compile(rf"(?P<then>{_THEN})? (?P<sign>{_SIGN}) (?P<number>{_DECIMAL})", re.ASCII | re.IGNORECASE)
+_IN_WORDS = re.compile(
+    rf"(?<![\w.])(?P<first>{_DECIMAL})(?:{_THEN}? (?:{_SIGN}) {_DECIMAL}){{1,9}}", re.ASCII | re.IGNORECASE
+)
 _OPERATOR = re.compile(r"[\d)]\s{0,3}[+\-*/]")
 
 _WORD = re.compile(r"\w+")
@@ -74,9 +80,9 @@ def conclusion(rationale: str, example: Example, task: Task) -> str | None:
     """The label that can be read in a rationale's own text; None where none is clear.
 
     A sentence that gives the answer, "The answer is ...", counts before all else; in training they are cut out. Else:
-    - equations: the last expression with an operator, `45 - 3` in "So 45 - 3 = 42 are left", or without any the last
-      number. It is evaluated, so that a slip in the result written after it ("= 41") changes nothing: labels are
-      equations as well;
+    - equations: the last expression with an operator, `45 - 3` in "So 45 - 3 = 42 are left" ("45 minus 3, then times 2"
+      is (45 - 3) * 2), or without any the last number. It is evaluated, so that a slip in the result written after it
+      ("= 41") changes nothing: labels are equations as well;
     - natural language inference: the relation that its phrases name ("not necessarily", "contradicts", "implies"),
       where all name the same. Plain sentences ("The man is asleep.") show their relation only to who understands them,
       so that of these rationales most cannot be read, and of those that can nearly all are neutral;
@@ -96,9 +102,18 @@ def conclusion(rationale: str, example: Example, task: Task) -> str | None:
 
 def _last_value(text: str) -> str | None:
     text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text.translate(_SPELLED))
-    runs = _ARITHMETIC.findall(_TIMES.sub("*", text))[-_MOST_NUMBERS:]
+    runs = _ARITHMETIC.findall(_IN_WORDS.sub(_in_signs, _TIMES.sub("*", text)))[-_MOST_NUMBERS:]
     values = [value for run in reversed(runs) if (value := _equation(run)) is not None]
     return next((value for value in values if _OPERATOR.search(value)), values[0] if values else None)
+
+
+def _in_signs(found: re.Match[str]) -> str:
+    """As "13 plus 3, then times 2" is (13+3)*2."""
+    written = found["first"]
+    for step in _STEP.finditer(found[0]):
+        before = f"({written})" if step["then"] else written
+        written = before + _SPOKEN[step["sign"].lower()] + step["number"]
+    return written
 
 
 def _equation(run: str) -> str | None:

@@ -2,10 +2,13 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from limbeck.errors import LimbeckError
 from limbeck.evaluation.agreement import exact_agreement, krippendorff_alpha
 from limbeck.evaluation.judge_items import TASK_NAMES
+from limbeck.files import read_jsonl
 from limbeck.schema import Judgement
 
 PAPER_ROWS = ("Gold", "DSS", "Ours")  # Table 7 of Chen et al. 2024
@@ -37,6 +40,24 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     for (run, task, way), group in groups.items():
         summary.setdefault(run, {}).setdefault(task, {})[way] = _cell(group)
     return summary
+
+
+def read_judgements(path: Path) -> list[Judgement]:
+    """The judgements in a file that `limbeck judge` wrote.
+
+    Raises:
+        LimbeckError: no such file, or a row that is no judgement; names the line.
+    """
+    found = []
+    for line, row in read_jsonl(path):
+        try:
+            one = Judgement(**{**row, "replies": tuple(row["replies"]), "scores": tuple(row["scores"])})
+        except (KeyError, TypeError):
+            raise LimbeckError(f"{path}:{line}: no judgement; have it written anew by `limbeck judge`") from None
+        if not all(score is None or isinstance(score, int | float) for score in one.scores):
+            raise LimbeckError(f"{path}:{line}: field 'scores': numbers were expected")
+        found.append(one)
+    return found
 
 
 def _cell(group: Sequence[Judgement]) -> dict[str, Any]:

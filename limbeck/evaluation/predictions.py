@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from limbeck.data import RATIONALE_MARK, View, source, split_target
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.confidence import Confidence, Definition, choice_meant, confidence, label_first, label_last
+from limbeck.evaluation.confidence import Confidence, choice_meant, confidence, label_first, label_last
 from limbeck.schema import Example, Prediction
-from limbeck.students import Answer, Answers, EngineName, Student
+from limbeck.students import Answer, Answers, Definition, EngineName, Student
 from limbeck.tasks import Task
 
 _Given = tuple[str, str | None, Confidence | None]

@@ -1,10 +1,11 @@
 """The evaluation part of a recipe."""
 
-from pydantic import Field
+from typing import Any
 
-from limbeck.evaluation.confidence import Definition
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
 from limbeck.settings import Settings
-from limbeck.students import Answers, EngineName
+from limbeck.students import Answers, Definition, EngineName
 
 
 class EvaluationSettings(Settings):
@@ -19,6 +20,18 @@ class EvaluationSettings(Settings):
     confidence: Definition | None = Field(
         None, description="which definition is a prediction's confidence; none: choices where there are, else sequence"
     )
+
+    encoder: str | None = Field(None, description="of rationales' similarity on the page; on the Hub, or a folder")
+    out_of_domain: list[str] = Field(
+        default_factory=list,
+        description="tasks of the same labels, in the run's own source, whose test split the student is measured on too",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_none_named(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """No empty list is written: a recipe from before there was one keeps its key."""
+        values: dict[str, Any] = plain(self)
+        return values if self.out_of_domain else {k: v for k, v in values.items() if k != "out_of_domain"}
 
     def generates(self, rationales: bool) -> bool:
         """Whether anything is generated, which is what the engine is for."""

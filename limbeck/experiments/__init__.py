@@ -5,10 +5,21 @@
 >>> run.results["test"]["accuracy"]
 """
 
-from limbeck.experiments.evaluate import evaluate, predict_file
+from limbeck.experiments.evaluate import evaluate, evaluate_runs
+from limbeck.experiments.predict import predict_file
 from limbeck.experiments.quickstart import quickstart
 from limbeck.experiments.recipe import Recipe, load_recipe
 from limbeck.experiments.run import Run, open_run
 from limbeck.experiments.train import train
 
-__all__ = ["Recipe", "Run", "evaluate", "load_recipe", "open_run", "predict_file", "quickstart", "train"]
+__all__ = [
+    "Recipe",
+    "Run",
+    "evaluate",
+    "evaluate_runs",
+    "load_recipe",
+    "open_run",
+    "predict_file",
+    "quickstart",
+    "train",
+]

@@ -1,21 +1,23 @@
-"""Measuring a run's student on a split, and asking any trained student about new inputs."""
+"""Measuring finished runs' students: on a split of their own data, or on another task with the same labels."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from limbeck.data import load, read_rows, task_of
 from limbeck.errors import LimbeckError
 from limbeck.evaluation import EvaluationSettings, accuracy, predict
+from limbeck.evaluation.embedding import Encoder
+from limbeck.experiments.differences import differences
+from limbeck.experiments.domain import Domain, domain_of
+from limbeck.experiments.measuring import Subject, dependence_of, measures
 from limbeck.experiments.page import write_page
-from limbeck.experiments.provenance import data_hashes
 from limbeck.experiments.recipe import Recipe
-from limbeck.experiments.run import Run, check_data, open_run
+from limbeck.experiments.run import Run, open_run
 from limbeck.files import write_jsonl
 from limbeck.schema import Example, Prediction
 from limbeck.students import Answers, EngineName, Student, open_student
-from limbeck.tasks import Split, get
+from limbeck.tasks import Split, Task
 
 
 def evaluate(
@@ -24,54 +26,116 @@ def evaluate(
     rationales: bool = False,
     engine: EngineName | None = None,
     answers: Answers | None = None,
+    on: str | None = None,
+    root: Path | None = None,
+    encoder: str | None = None,
 ) -> dict[str, Any]:
-    """Measure a finished run's student on a split: predictions, accuracy and a page of all measures go into its folder.
-
-    `engine` and `answers` are those of the recipe unless given.
-
-    Returns:
-        accuracy, its 95 % interval, exact, n; engine and answers.
-
-    Raises:
-        LimbeckError: no finished run there, its data has gone, rationales are asked of a student that learnt none, the
-            engine cannot run the student, or there are no choices to pick answers from.
-    """
-    run = open_run(Path(path))
-    changes = {name: value for name, value in (("engine", engine), ("answers", answers)) if value is not None}
-    settings = EvaluationSettings.parse(run.recipe.evaluation.model_dump() | changes, "evaluate")
-    run.recipe = run.recipe.model_copy(update={"evaluation": settings})
-    results = run.results
-    _check_rationales(rationales, run.recipe.objective.build().rationale_view is not None, run.recipe.objective.name)
-    splits = load(run.recipe.data)
-    check_data(run, data_hashes(splits))
-    student, _ = open_student(run.model)
-    examples = getattr(splits, split)
-    measured, predictions = measure(run, student, examples, split, rationales)
-    run.write_results({**results, split: measured})
-    write_page(run, split, student, examples, predictions)
+    """`evaluate_runs` of one run. Returns accuracy, its 95 % interval, exact, n; engine and answers."""
+    (measured,) = evaluate_runs([Path(path)], split, rationales, engine, answers, on, root, encoder).values()
     return measured
 
 
+def evaluate_runs(
+    paths: Sequence[Path],
+    split: Split = "test",
+    rationales: bool = False,
+    engine: EngineName | None = None,
+    answers: Answers | None = None,
+    on: str | None = None,
+    root: Path | None = None,
+    encoder: str | None = None,
+    judge: Callable[[Sequence[Path]], object] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Measure finished runs' students: predictions, accuracy and a page of all measures go into each one's folder.
+
+    Args:
+        paths: the runs' folders; with several, each one's page has its differences to all the others.
+        split: of their own data, or of `on`'s.
+        rationales: generate them too; a run whose recipe has `evaluation.rationales` does so anyway.
+        engine, answers, encoder: those of the recipe unless given.
+        on: a task with the same labels, by name (in the run's own source, or in the archive at `root`), or a recipe
+            file whose data it is. What comes of it stands under NAME-SPLIT, and of the test split in `results.json`
+            under `out_of_domain`.
+        root: folder of the released archive.
+        judge: called with `paths` when all predictions are written and before any page is; `judge_runs` with the same
+            `split`, `on` and `root` is meant.
+
+    Returns:
+        By path: accuracy, its 95 % interval, exact, n; engine and answers.
+
+    Raises:
+        LimbeckError: no finished run there, its data has gone, the labels differ, rationales are asked of a student
+            that learnt none, the engine cannot run the student, or there are no choices to pick answers from.
+    """
+    given = {"engine": engine, "answers": answers, "encoder": encoder}
+    changes = {name: value for name, value in given.items() if value is not None}
+    runs = [_changed(open_run(Path(path)), changes) for path in paths]
+    if len({run.path.resolve() for run in runs}) < len(runs):
+        raise LimbeckError(f"{', '.join(map(str, paths))}: a run stands there twice; name each once")
+    for run in runs:
+        check_rationales(rationales, run.recipe.objective.build().rationale_view is not None, run.recipe.objective.name)
+    domains = [domain_of(run, split, on, root) for run in runs]
+    encoders = {
+        name: Encoder.load(name) for name in sorted({run.recipe.evaluation.encoder or "" for run in runs} - {""})
+    }
+    subjects = [_subject(run, domain, rationales) for run, domain in zip(runs, domains, strict=True)]
+    if judge is not None:
+        judge(paths)
+    compared = differences([run.predictions(domain.name) for run, domain in zip(runs, domains, strict=True)], paths)
+    for subject, others in zip(subjects, compared, strict=True):
+        found = measures(subject, encoders.get(subject.run.recipe.evaluation.encoder or ""), others)
+        write_page(subject.run.path / "evaluation", subject.domain.name, found)
+    return {str(path): subject.results for path, subject in zip(paths, subjects, strict=True)}
+
+
+def _changed(run: Run, changes: dict[str, Any]) -> Run:
+    """A finished run with the recipe's evaluation changed."""
+    run.results  # noqa: B018  or the error that it is not finished
+    settings = EvaluationSettings.parse(run.recipe.evaluation.model_dump() | changes, "evaluate")
+    run.recipe = run.recipe.model_copy(update={"evaluation": settings})
+    return run
+
+
+def _subject(run: Run, domain: Domain, rationales: bool) -> Subject:
+    student, _ = open_student(run.model)
+    results, predictions = measure(run, student, domain, rationales or run.recipe.evaluation.rationales)
+    run.write_results(_noted(run.results, domain, results))
+    return Subject(run, domain, results, predictions, *dependence_of(student, domain, predictions))
+
+
+def _noted(results: dict[str, Any], domain: Domain, measured: dict[str, Any]) -> dict[str, Any]:
+    if domain.foreign is None:
+        return {**results, domain.split: measured}
+    if domain.split != "test":  # the results have one place for each other task
+        return results
+    return {**results, "out_of_domain": {**results.get("out_of_domain", {}), domain.foreign: measured}}
+
+
 def measure(
-    run: Run, student: Student, examples: Sequence[Example], split: Split, rationales: bool = False
+    run: Run, student: Student, domain: Domain, rationales: bool = False
 ) -> tuple[dict[str, Any], list[Prediction]]:
-    """Accuracy of `student` on `examples`, and how it was asked; and its predictions, now the run's for `split`."""
-    predictions = ask(student, examples, run.recipe, rationales, title=split)
-    _write(run.predictions(split), predictions)
+    """Accuracy of `student`, and how it was asked; and its predictions, now the run's for this domain."""
+    predictions = ask(student, domain.examples, domain.task, run.recipe, rationales, title=domain.name)
+    write_predictions(run.predictions(domain.name), predictions)
     settings = run.recipe.evaluation
     engine = settings.engine if settings.generates(rationales) else None
     return {**accuracy(predictions), "engine": engine, "answers": settings.answers}, predictions
 
 
 def ask(
-    student: Student, examples: Sequence[Example], recipe: Recipe, rationales: bool = False, title: str | None = None
+    student: Student,
+    examples: Sequence[Example],
+    task: Task,
+    recipe: Recipe,
+    rationales: bool = False,
+    title: str | None = None,
 ) -> list[Prediction]:
-    """A recipe's student's predictions, in the views its objective taught."""
+    """A recipe's student's predictions, in the views its objective taught, right or wrong by `task`."""
     objective = recipe.objective.build()
     return predict(
         student,
         examples,
-        task_of(recipe.data),
+        task,
         objective.answer_view,
         objective.rationale_view if rationales else None,
         recipe.evaluation.batch_size,
@@ -82,56 +146,12 @@ def ask(
     )
 
 
-def predict_file(
-    model: Path | str,
-    source: Path | str,
-    target: Path | str,
-    rationales: bool = False,
-    batch_size: int = 64,
-    engine: EngineName | None = None,
-    answers: Answers | None = None,
-) -> dict[str, Any]:
-    """Answer every row of a JSONL, CSV or Parquet file; the answers are written as JSON lines.
-
-    Args:
-        model: a run's folder, or its `model/`.
-        source: rows with `input` (or the task's own fields), and if known `label`.
-        target: the file written, whole or not at all.
-        rationales: write the student's rationale too.
-        batch_size: inputs generated from at a time.
-        engine: what generates; None: as the student was measured.
-        answers: `choices`: the answer is the likeliest of a row's choices (or of the task's); None: likewise.
-
-    Returns:
-        accuracy, interval, exact and n over the rows with a label; `rows`, `engine`, `answers`.
-
-    Raises:
-        LimbeckError: no student there, a bad row, rationales asked of a student that learnt none, an engine that cannot
-            run the student, or no choices to pick from.
-    """
-    model, source, target = Path(model), Path(source), Path(target)
-    if target.resolve() == source.resolve():
-        raise LimbeckError(f"{target}: the output would overwrite the input; give another --output")
-    if target.is_dir():
-        raise LimbeckError(f"{target}: a folder; --output is a file")
-    student, card = open_student(model / "model" if (model / "model").is_dir() else model)
-    _check_rationales(rationales, card.rationale_view is not None, card.objective)
-    task = get(card.task, card.choices, card.answer)
-    examples = read_rows(source, {}, labelled=False, task=task)
-    if not examples:
-        raise LimbeckError(f"{source}: no rows")
-    view = card.rationale_view if rationales else None
-    engine, answers = engine or card.engine, answers or card.answers
-    predictions = predict(student, examples, task, card.answer_view, view, batch_size, source.name, engine, answers)
-    _write(target, predictions)
-    return {**accuracy(predictions), "rows": len(predictions), "engine": engine, "answers": answers}
-
-
-def _check_rationales(asked: bool, learnt: bool, objective: str) -> None:
+def check_rationales(asked: bool, learnt: bool, objective: str) -> None:
+    """Raises LimbeckError: rationales are asked for, and the student learnt none."""
     if asked and not learnt:
         raise LimbeckError(f"a student trained with {objective} learns no rationales; train one with dss or mi")
 
 
-def _write(path: Path, predictions: Iterable[Prediction]) -> None:
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """Write predictions as JSON lines, without the fields that are not known."""
     write_jsonl(path, ({k: v for k, v in asdict(one).items() if v is not None} for one in predictions))

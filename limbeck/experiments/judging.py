@@ -6,14 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from limbeck.data import load
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.correlation import correlate
 from limbeck.evaluation.judge import JudgeSettings, judge
 from limbeck.evaluation.judge_items import Item
 from limbeck.evaluation.judged import summarise, table
-from limbeck.experiments.provenance import data_hashes
-from limbeck.experiments.run import Run, check_data, open_run
+from limbeck.experiments.domain import Domain, domain_of
+from limbeck.experiments.run import Run, open_run
 from limbeck.files import read_jsonl, write_jsonl
 from limbeck.schema import Judgement
 from limbeck.tasks import Split
@@ -28,10 +27,14 @@ def judge_runs(
     settings: JudgeSettings,
     split: Split = "test",
     watch: Callable[[Tally, float | None], None] = lambda _tally, _cost: None,
+    on: str | None = None,
+    root: Path | None = None,
 ) -> dict[str, Any]:
     """Have the rationales of finished runs judged, and the teacher's to the same examples.
 
-    Each run's judgements are written to `evaluation/judge-SPLIT.jsonl` in its folder.
+    Each run's judgements are written to `evaluation/judge-SPLIT.jsonl` in its folder, and those of the teacher's
+    rationales beside them, to `judge-gold-SPLIT.jsonl`. `on` and `root` are as `evaluate` has them: then it is
+    NAME-SPLIT.
 
     Returns:
         `summary` as `summarise` has it; `table`, the paper's Table 7 of it; and by run the `correlation` of an answer
@@ -44,15 +47,17 @@ def judge_runs(
     names = _names(runs)
     items: dict[tuple[str, str, str], Item] = {}
     correct: dict[tuple[str, str], bool] = {}
-    for name, run in zip(names, runs, strict=True):
-        for item, right in _items(name, run, split):
+    domains = [domain_of(run, split, on, root) for run in runs]
+    for name, run, domain in zip(names, runs, domains, strict=True):
+        for item, right in _items(name, run, domain):
             items.setdefault((item.run, item.task, item.example.id), item)
             if item.run == name:
                 correct[name, item.example.id] = right
     judgements = judge(list(items.values()), settings, watch)
-    for name, run in zip(names, runs, strict=True):
-        of_run = [asdict(one) for one in judgements if one.run == name]
-        write_jsonl(run.path / "evaluation" / f"judge-{split}.jsonl", of_run)
+    for name, run, domain in zip(names, runs, domains, strict=True):
+        for file, whose in (("judge", name), ("judge-gold", GOLD)):
+            rows = [asdict(one) for one in judgements if one.run == whose and one.task == domain.task.name]
+            write_jsonl(run.path / "evaluation" / f"{file}-{domain.name}.jsonl", rows)
     summary = summarise(judgements)
     return {
         "summary": summary,
@@ -71,19 +76,17 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def _items(name: str, run: Run, split: Split) -> list[tuple[Item, bool]]:
+def _items(name: str, run: Run, domain: Domain) -> list[tuple[Item, bool]]:
     """A run's rationales and the teacher's, and whether the run's answer is right."""
-    splits = load(run.recipe.data)
-    check_data(run, data_hashes(splits))
-    examples = {example.id: example for example in getattr(splits, split)}
-    path, task = run.predictions(split), run.recipe.data.task
+    examples = {example.id: example for example in domain.examples}
+    path, task = run.predictions(domain.name), domain.task.name
     found = []
     for line, row in read_jsonl(path):
         example = examples.get(str(row.get("id")))
         if example is None or not isinstance(row.get("rationale"), str) or not isinstance(row.get("prediction"), str):
             raise LimbeckError(
                 f"{path}:{line}: no rationale of an example of this run; write them with "
-                f"`limbeck evaluate {run.path} --split {split} --rationale`"
+                f"`limbeck evaluate {run.path} --split {domain.split} --rationale`"
             )
         found.append((Item(name, task, example, row["prediction"], row["rationale"]), row.get("correct") is True))
         if example.rationale is not None:

@@ -1,6 +1,6 @@
 """What files of predictions are worth: calibration of one, comparison of two, a judge's view of their rationales."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,13 +60,20 @@ def compare_runs(
         LimbeckError: predictions that are not there or have no ids; other examples, or other labels for them.
     """
     files = [[_predictions(path, split) for path in side] for side in (a, b)]
-    read = [[by_id(path) for path in side] for side in files]
-    every = [answers for side in read for answers in side]
+    one, other = ([by_id(path) for path in side] for side in files)
+    return compare_answers(one, other, f"{files[0][0]} and {files[-1][-1]}", shared, seed)
+
+
+def compare_answers(
+    a: Sequence[Mapping[str, Answered]], b: Sequence[Mapping[str, Answered]], where: str, shared: bool, seed: int = 0
+) -> dict[str, Any]:
+    """As `compare_runs`, of answers by their ids, which stand at `where`."""
+    every = [*a, *b]
     ids = [id for id in every[0] if all(id in answers for answers in every)]
     left_out = len({id for answers in every for id in answers}) - len(ids)
     if left_out and not shared:
         raise LimbeckError(
-            f"{files[0][0]} and {files[-1][-1]}: {left_out} examples are not in all of the runs, {len(ids)} are; "
+            f"{where}: {left_out} examples are not in all of the runs, {len(ids)} are; "
             "give --shared to compare on those"
         )
     for id in ids:
@@ -75,7 +82,7 @@ def compare_runs(
             raise LimbeckError(
                 f"{every[-1][id].where}: example {id!r:.60} has other labels in other runs: {labels!r:.100}"
             )
-    one, other = (np.array([[answers[id].correct for id in ids] for answers in side], dtype=bool) for side in read)
+    one, other = (np.array([[answers[id].correct for id in ids] for answers in side], dtype=bool) for side in (a, b))
     found = compare(one, other, seed=seed)
     return {**asdict(found), "left_out": left_out}
 

@@ -12,6 +12,7 @@ from limbeck import students
 from limbeck.data import Splits, View, load, source, target, task_of
 from limbeck.errors import LimbeckError
 from limbeck.evaluation import accuracy, choices_of
+from limbeck.experiments.domain import Domain, domains_of
 from limbeck.experiments.evaluate import ask, measure
 from limbeck.experiments.provenance import now, provenance
 from limbeck.experiments.recipe import Recipe
@@ -41,9 +42,13 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
     check_place(run, resume)
     if run.finished:
         return run
-    splits, objective = load(recipe.data), recipe.objective.build()
+    splits, objective, task = load(recipe.data), recipe.objective.build(), task_of(recipe.data)
+    valid = Domain("valid", "valid", task, splits.valid, ())
+    test = Domain("test", "test", task, splits.test, splits.valid)
+    others = domains_of(recipe, splits.valid)  # refuse before training
     if recipe.evaluation.answers == "choices":
-        choices_of([*splits.valid, *splits.test], task_of(recipe.data), objective.answer_view)  # refuse before training
+        for domain in (valid, test, *others):
+            choices_of(domain.examples, domain.task, objective.answer_view)  # likewise
     set_seed(recipe.seed)
     student = students.load(recipe.student, _texts(splits.train, objective.views))
     if student.head().weight is None:
@@ -63,13 +68,20 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
         trained = _fit(run, student, splits, training_set, arguments)
         if not run.model.exists():  # it may, if the run was stopped while it was measured
             save_student(student, _card(recipe, student), run.model)
+        rationales = recipe.evaluation.rationales
+        measured: dict[str, Any] = {
+            "valid": measure(run, student, valid)[0],
+            "test": measure(run, student, test, rationales)[0],
+        }
+        if others:
+            foreign = {str(domain.foreign): measure(run, student, domain, rationales)[0] for domain in others}
+            measured["out_of_domain"] = foreign
         run.write_results(
             {
                 "task": recipe.data.task,
                 "objective": objective.name,
                 "seed": recipe.seed,
-                "valid": measure(run, student, splits.valid, "valid")[0],
-                "test": measure(run, student, splits.test, "test", recipe.evaluation.rationales)[0],
+                **measured,
                 "training": {"examples": len(training_set), **trained},
                 "notes": notes,
                 "finished": now(),
@@ -107,7 +119,7 @@ def _fit(
 
 
 def _validate(student: Student, examples: Sequence[Example], recipe: Recipe) -> dict[str, float]:
-    measured = accuracy(ask(student, examples, recipe))
+    measured = accuracy(ask(student, examples, task_of(recipe.data), recipe))
     return {"accuracy": measured["accuracy"], "exact": measured["exact"]}
 
 
@@ -142,4 +154,5 @@ def _card(recipe: Recipe, student: Student) -> Card:
         max_target_length=student.max_target_length,
         engine=recipe.evaluation.engine,
         answers=recipe.evaluation.answers,
+        confidence=recipe.evaluation.confidence,
     )

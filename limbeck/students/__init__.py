@@ -1,6 +1,6 @@
 """Students: any Hugging Face encoder-decoder, and how each yields its features."""
 
-from limbeck.students.card import CARD, Answers, Card, open_student, save_student
+from limbeck.students.card import CARD, Answers, Card, Definition, open_student, save_student
 from limbeck.students.engines import EngineName
 from limbeck.students.families import VocabularyHead, wide_product
 from limbeck.students.load import load
@@ -13,6 +13,7 @@ __all__ = [
     "Answer",
     "Answers",
     "Card",
+    "Definition",
     "EngineName",
     "NamedStudent",
     "Scores",

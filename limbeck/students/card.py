@@ -16,6 +16,8 @@ from limbeck.students.student import Student
 
 CARD = "limbeck.json"
 Answers = Literal["generate", "choices"]
+Definition = Literal["sequence", "normalised", "first-token", "choices"]
+"""Of confidence; limbeck/evaluation/confidence.py says what each is."""
 
 
 class Card(Settings):
@@ -31,6 +33,7 @@ class Card(Settings):
     max_target_length: int
     engine: EngineName = "transformers"  # how the student was measured, and so how it is asked
     answers: Answers = "generate"
+    confidence: Definition | None = None  # which is a prediction's `confidence`; None: the default
 
 
 def save_student(student: Student, card: Card, folder: Path) -> None:

@@ -1,0 +1,42 @@
+"""The differences of several runs, each to all the others, with the p-values adjusted for there being many."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import LimbeckError
+from limbeck.evaluation.answered import by_id
+from limbeck.evaluation.corrections import holm
+from limbeck.experiments.measures import compare_answers
+
+_KEPT = (
+    *("difference", "interval", "p_value", "test", "n", "discordant", "only_a", "only_b", "mcnemar_exact"),
+    *("bootstrap_interval", "bootstrap_p_value", "cohens_g", "odds_ratio", "detectable"),
+)
+
+
+def differences(files: Sequence[Path], names: Sequence[Path]) -> list[list[dict[str, Any]]]:
+    """What tells each run from every other: of each, a list with one entry for each of the others.
+
+    Returns:
+        Entries with the other `run`'s name, and `difference` (this run's accuracy less the other's), `interval`,
+        `p_value` and the rest of `Comparison`; `adjusted`, the p-value by Holm's method over all pairs of these runs;
+        or with a `reason` where they cannot be compared.
+    """
+    read = [by_id(path) for path in files] if len(files) > 1 else []
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for a, b in combinations(range(len(read)), 2):
+        for one, other in ((a, b), (b, a)):
+            try:
+                compared = compare_answers([read[one]], [read[other]], f"{names[one]} and {names[other]}", shared=False)
+                found[one, other] = {"run": str(names[other]), **{key: compared[key] for key in _KEPT}}
+            except LimbeckError as error:
+                found[one, other] = {"run": str(names[other]), "reason": str(error)}
+    pairs = list(combinations(range(len(read)), 2))
+    for (a, b), adjusted in zip(pairs, holm([found[pair].get("p_value") for pair in pairs]), strict=True):
+        for entry in (found[a, b], found[b, a]):
+            if "reason" not in entry:
+                entry["adjusted"] = adjusted
+    every = range(len(names))
+    return [[found[one, other] for other in every if (one, other) in found] for one in every]

@@ -1,0 +1,184 @@
+"""Everything that is measured of a student on one split, as plain values: what a page of an evaluation has to say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.data import task_of
+from limbeck.evaluation.answered import read_answers
+from limbeck.evaluation.correlation import correlate
+from limbeck.evaluation.definitions import by_definition
+from limbeck.evaluation.dependence import dependence
+from limbeck.evaluation.embedding import Encoder
+from limbeck.evaluation.intervals import wilson
+from limbeck.evaluation.judged import read_judgements, summarise
+from limbeck.evaluation.quality import quality
+from limbeck.evaluation.selective import cascade
+from limbeck.evaluation.thresholds import Cascaded, thresholds
+from limbeck.experiments.domain import Domain
+from limbeck.experiments.measures import calibrate_file
+from limbeck.experiments.run import Run
+from limbeck.files import read_jsonl
+from limbeck.schema import Example, Judgement, Prediction
+from limbeck.students import Student
+from limbeck.tasks import Task
+
+STUDENT_COST, TEACHER_COST = 0.0, 1.0  # of one question: what a student costs is nothing beside a teacher
+_NO_RATIONALES = "no rationales were generated: limbeck evaluate RUN --rationale does that"
+
+Found = tuple[Any, str | None]
+"""What was measured, or None and the reason why there is nothing."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run's student, asked: all that its page is made of."""
+
+    run: Run
+    domain: Domain
+    results: dict[str, Any]
+    predictions: list[Prediction]
+    dependence: dict[str, Any] | None
+    independence: str | None  # why there is no `dependence`
+
+
+def dependence_of(student: Student, domain: Domain, predictions: Sequence[Prediction]) -> Found:
+    """The dependence of a student's two sides, while it is at hand."""
+    if not _reasoned(predictions):
+        return None, _NO_RATIONALES
+    return asdict(dependence(student, domain.examples, title=f"{domain.name}, dependence")), None
+
+
+def measures(subject: Subject, encoder: Encoder | None, others: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """All measures of a student's answers, JSON-ready.
+
+    Args:
+        subject: whose answers, and to what.
+        encoder: for the similarity of rationales.
+        others: the differences to other runs, as `differences` has them.
+
+    Returns:
+        `run`, `split`, `out_of_domain` (the other data's name), `n`, and the sections `accuracy`, `calibration`,
+        `definitions`, `selective`, `cascade` (points), `teacher`, `thresholds`, `quality`, `judge`, `significance` and
+        `dependence`. A section that there is not is None, and `reasons` says why.
+    """
+    calibration, unsure = _calibration(subject)
+    selected = calibration.pop("selective") if calibration else None
+    unsure_or = dict.fromkeys(("cascade", "teacher", "thresholds"), (None, unsure))
+    sections: dict[str, Found] = {
+        "accuracy": ({key: subject.results[key] for key in ("accuracy", "interval", "exact", "n")}, None),
+        "calibration": (calibration, unsure),
+        "definitions": _definitions(subject.predictions),
+        "selective": (selected, unsure),
+        **(unsure_or if unsure else _cascade(subject)),
+        "quality": _quality(subject, encoder),
+        "judge": _judge(subject),
+        "significance": (
+            list(others) or None,
+            None if others else "one run alone: name several on the command line to have their differences tested",
+        ),
+        "dependence": (subject.dependence, subject.independence),
+    }
+    return {
+        "run": str(subject.run.path),
+        "split": subject.domain.split,
+        "out_of_domain": subject.domain.foreign,
+        "n": len(subject.predictions),
+        **{name: found for name, (found, _) in sections.items()},
+        "reasons": {name: reason for name, (_, reason) in sections.items() if reason is not None},
+    }
+
+
+def _reasoned(predictions: Sequence[Prediction]) -> bool:
+    return any(one.rationale is not None for one in predictions)
+
+
+def _calibration(subject: Subject) -> Found:
+    unsure = sum(one.confidence is None for one in subject.predictions)
+    if unsure:
+        count = "no answer has" if unsure == len(subject.predictions) else f"{unsure} answers do not have"
+        return None, f"{count} a confidence"
+    return calibrate_file(subject.run.predictions(subject.domain.name), _validation_file(subject)), None
+
+
+def _validation_file(subject: Subject) -> Path | None:
+    """The run's predictions on validation, if they have confidences and are not what is measured."""
+    path = subject.run.predictions("valid")
+    if subject.domain.name == "valid" or not path.is_file():
+        return None
+    return path if all(one.confidence is not None for one in read_answers(path)) else None
+
+
+def _definitions(predictions: Sequence[Prediction]) -> Found:
+    found = by_definition(predictions)
+    return (found, None) if found else (None, "no definition of confidence that all answers have")
+
+
+def _cascade(subject: Subject) -> dict[str, Found]:
+    right = _teacher(subject.domain.examples, subject.domain.task)
+    if right is None:
+        lacking = sum(example.teacher_label is None for example in subject.domain.examples)
+        absent: Found = None, f"no teacher's answer to {lacking} of {len(subject.domain.examples)} examples"
+        return {"cascade": absent, "teacher": absent, "thresholds": absent}
+    confidence = [one.confidence for one in subject.predictions if one.confidence is not None]
+    here = Cascaded(confidence, [bool(one.correct) for one in subject.predictions], right)
+    points = cascade(here.confidence, here.correct, here.teacher, STUDENT_COST, TEACHER_COST)
+    n, hits = len(right), sum(right)
+    alone = {"accuracy": hits / n, "interval": wilson(hits, n), "n": n}
+    return {
+        "cascade": ([asdict(point) for point in points], None),
+        "teacher": (alone, None),
+        "thresholds": _thresholds(subject, here),
+    }
+
+
+def _teacher(examples: Sequence[Example], task: Task) -> list[bool] | None:
+    """Whether the teacher is right on each; None where it did not answer all, or there are none."""
+    said = [(example.teacher_label, example.label) for example in examples]
+    right = [task.equal(answer, label) for answer, label in said if answer is not None]
+    return right if right and len(right) == len(said) else None
+
+
+def _thresholds(subject: Subject, here: Cascaded) -> Found:
+    if subject.domain.name == "valid":
+        return None, "a threshold is chosen on validation, which these answers are"
+    file, examples = _validation_file(subject), {one.id: one for one in subject.domain.validation}
+    rows = [row for _, row in read_jsonl(file)] if file else []
+    asked = [examples[str(row.get("id"))] for row in rows if str(row.get("id")) in examples]
+    right = _teacher(asked, task_of(subject.run.recipe.data)) if len(asked) == len(rows) else None
+    if right is None:
+        return None, "no validation predictions whose questions the teacher answered too"
+    answers = read_answers(file) if file else []
+    confidence = [one.confidence for one in answers if one.confidence is not None]
+    return thresholds(
+        Cascaded(confidence, [one.correct for one in answers], right), here, STUDENT_COST, TEACHER_COST
+    ), None
+
+
+def _quality(subject: Subject, encoder: Encoder | None) -> Found:
+    if not _reasoned(subject.predictions):
+        return None, _NO_RATIONALES
+    return quality(subject.predictions, subject.domain.examples, subject.domain.task, encoder), None
+
+
+def _judge(subject: Subject) -> Found:
+    """What `limbeck judge` left in the run's folder, where it is of these very rationales."""
+    folder, name = subject.run.path / "evaluation", subject.domain.name
+    path, gold = folder / f"judge-{name}.jsonl", folder / f"judge-gold-{name}.jsonl"
+    if not path.is_file():
+        return None, "no judge was asked: limbeck evaluate RUN --judge FILE does that"
+    judgements = read_judgements(path)
+    said = {one.id: one for one in subject.predictions}
+    if not judgements or not all(_same(one, said) for one in judgements):
+        return None, f"{path.name} is of other rationales than these: have them judged again"
+    beside = read_judgements(gold) if gold.is_file() else []
+    single = [one for one in judgements if len(one.replies) == 1]
+    scored = [(score, bool(said[one.id].correct)) for one in single if (score := one.score) is not None]
+    correlation = correlate([score for score, _ in scored], [right for _, right in scored]).to_dict()
+    return {"name": judgements[0].run, "summary": summarise([*beside, *judgements]), "correlation": correlation}, None
+
+
+def _same(one: Judgement, said: Mapping[str, Prediction]) -> bool:
+    prediction = said.get(one.id)
+    return prediction is not None and (prediction.rationale, prediction.prediction) == (one.rationale, one.label)

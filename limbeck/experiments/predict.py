@@ -1,0 +1,57 @@
+"""Asking any trained student about the rows of a file."""
+
+from pathlib import Path
+from typing import Any
+
+from limbeck.data import read_rows
+from limbeck.errors import LimbeckError
+from limbeck.evaluation import accuracy, predict
+from limbeck.experiments.evaluate import check_rationales, write_predictions
+from limbeck.students import Answers, EngineName, open_student
+from limbeck.tasks import get
+
+
+def predict_file(
+    model: Path | str,
+    source: Path | str,
+    target: Path | str,
+    rationales: bool = False,
+    batch_size: int = 64,
+    engine: EngineName | None = None,
+    answers: Answers | None = None,
+) -> dict[str, Any]:
+    """Answer every row of a JSONL, CSV or Parquet file; the answers are written as JSON lines.
+
+    Args:
+        model: a run's folder, or its `model/`.
+        source: rows with `input` (or the task's own fields), and if known `label`.
+        target: the file written, whole or not at all.
+        rationales: write the student's rationale too.
+        batch_size: inputs generated from at a time.
+        engine: what generates; None: as the student was measured.
+        answers: `choices`: the answer is the likeliest of a row's choices (or of the task's); None: likewise.
+
+    Returns:
+        accuracy, interval, exact and n over the rows with a label; `rows`, `engine`, `answers`.
+
+    Raises:
+        LimbeckError: no student there, a bad row, rationales asked of a student that learnt none, an engine that cannot
+            run the student, or no choices to pick from.
+    """
+    model, source, target = Path(model), Path(source), Path(target)
+    if target.resolve() == source.resolve():
+        raise LimbeckError(f"{target}: the output would overwrite the input; give another --output")
+    if target.is_dir():
+        raise LimbeckError(f"{target}: a folder; --output is a file")
+    student, card = open_student(model / "model" if (model / "model").is_dir() else model)
+    check_rationales(rationales, card.rationale_view is not None, card.objective)
+    task = get(card.task, card.choices, card.answer)
+    examples = read_rows(source, {}, labelled=False, task=task)
+    if not examples:
+        raise LimbeckError(f"{source}: no rows")
+    view = card.rationale_view if rationales else None
+    engine, answers = engine or card.engine, answers or card.answers
+    how: Any = (batch_size, source.name, engine, answers, card.confidence)
+    predictions = predict(student, examples, task, card.answer_view, view, *how)
+    write_predictions(target, predictions)
+    return {**accuracy(predictions), "rows": len(predictions), "engine": engine, "answers": answers}
