@@ -1,7 +1,6 @@
 """All that a report has to say, as plain values: sections of tables and figures, cases, provenance, citations."""
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from limbeck.errors import LimbeckError
 from limbeck.experiments.arms import Arm, arms, correct, find_runs
 from limbeck.experiments.cases import Case, cases
 from limbeck.experiments.citations import Citation, citations
+from limbeck.experiments.grids import Folders, Grid
+from limbeck.experiments.paper import Study, case_studies, paper_tables
 from limbeck.experiments.report import accuracy, confidence, curves, reasons
 from limbeck.experiments.report.accuracy import Held, held
 from limbeck.experiments.report.browser import Chosen, choose
@@ -19,9 +20,8 @@ from limbeck.experiments.report.overview import overview
 from limbeck.experiments.report.sides import Group, Side, groups, sides
 from limbeck.experiments.run import Run
 from limbeck.experiments.tables import Figure, Table
-from limbeck.files import read_json
 
-log = logging.getLogger(__name__)
+Failed = Callable[[str], str | None]  # by the name of a cell, the first line of its error
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Report:
     title: str
     overview: tuple[str, ...]
     sections: tuple[Section, ...]
+    studies: tuple[Study, ...]  # the paper's figures 4 and 5
     comparisons: tuple[dict[str, Any], ...]
     cases: Chosen
     origin: Mapping[str, Any]
@@ -65,19 +66,44 @@ def assemble(paths: Sequence[Path]) -> Report:
     grouped = groups(found)
     compared = held(grouped)
     unfinished = [run for run in runs if not run.finished]
+    grids = [Grid.load(file) for path in paths for file in sorted((path / "grids").glob("*.yaml"))]
+    failed = _errors(paths)
+    studies = tuple(case_studies(runs, grids, failed))
     read = pages(run for arm in made for run in arm.runs)
-    sections = [_accuracy(made, compared), _learning(grouped, found), _confidence(grouped, found, read)]
+    sections = [
+        *_paper(paper_tables(runs, grids, failed), studies),
+        _accuracy(made, compared),
+        _learning(grouped, found),
+        _confidence(grouped, found, read),
+        _rationales(made, found, every, read),
+    ]
     tasks = list(dict.fromkeys(arm.task for arm in made))
     return Report(
         title=f"{', '.join(tasks)}: {len(made)} arms, {sum(len(arm.runs) for arm in made)} runs",
         overview=tuple(overview(made, unfinished, compared)),
-        sections=(*sections, _rationales(made, found, every, read)),
+        sections=tuple(sections),
+        studies=studies,
         comparisons=tuple(_plainly(one) for one in compared if one.comparison is not None),
         cases=choose(made, every),
         origin=origin(made),
-        left_out=tuple(_left_out(paths, unfinished)),
+        left_out=tuple(_left_out(paths, unfinished, failed)),
         citations=tuple(citations([arm.recipe for arm in made])),
     )
+
+
+def _errors(paths: Sequence[Path]) -> Failed:
+    """By the name of a grid's cell the first line of why it failed, if it did."""
+    return lambda name: next((error for path in paths if (error := Folders(path).error(name)) is not None), None)
+
+
+def _paper(found: Sequence[Table | Figure], studies: Sequence[Study]) -> list[Section]:
+    """The paper's tables and figures, where such grids were run."""
+    tables = tuple(one for one in found if isinstance(one, Table))
+    figures = tuple(one for one in found if isinstance(one, Figure))
+    if not found and not studies:
+        return []
+    text = "Tables and figures of Chen et al. 2024, made of these runs, with the paper's own numbers beside ours."
+    return [Section("paper", "The paper", text, tables, figures)]
 
 
 def _accuracy(made: Sequence[Arm], compared: Sequence[Held]) -> Section:
@@ -121,9 +147,7 @@ def _confidence(grouped: Sequence[Group], found: Sequence[Side], read: Pages) ->
         for task in dict.fromkeys(side.arm.task for side in found)
     ]
     made = confidence.curves(grouped)
-    text = (
-        "How far an answer's confidence can be trusted, and what answering only when sure brings. Curves pool the seeds."
-    )
+    text = "How far an answer's confidence can be trusted, and what answering only when sure brings. Curves pool seeds."
     return Section("confidence", "Confidence", text, tuple(tables), tuple(made.figures), tuple(made.missing))
 
 
@@ -156,11 +180,9 @@ def _plainly(one: Held) -> dict[str, Any]:
     }
 
 
-def _left_out(paths: Sequence[Path], unfinished: Sequence[Run]) -> list[str]:
+def _left_out(paths: Sequence[Path], unfinished: Sequence[Run], failed: Failed) -> list[str]:
     """What was begun and is in no table: a grid's failed cells with their error, and unfinished runs."""
     said = []
     for file in sorted(file for path in paths for file in (path / "failed").glob("*.json")):
-        found = read_json(file)
-        error = found.get("error") if isinstance(found, dict) else None
-        said.append(f"{file.stem} failed: {error}")
+        said.append(f"{file.stem} failed: {failed(file.stem)}")
     return [*said, *(f"{run.path} is not finished" for run in unfinished)]

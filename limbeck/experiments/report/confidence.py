@@ -67,9 +67,7 @@ def curves(found: Sequence[Group]) -> Curves:
         if taught:
             made.figures.append(_cascade(group, taught))
         else:
-            made.missing.append(
-                f"No cascade on {group.name}: the teacher's answers are not known, or not all."
-            )
+            made.missing.append(f"No cascade on {group.name}: the teacher's answers are not known, or not all.")
     for group in found:
         made.figures += [_reliability(group, side) for side in group.sides if side.sure is not None]
     return made

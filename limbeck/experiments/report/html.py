@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import limbeck
 from limbeck.experiments.report import render
@@ -16,6 +16,8 @@ from limbeck.experiments.report.assemble import Report
 from limbeck.experiments.report.text import plain, shown
 
 _FOLDER = "templates"
+_LONGEST = 1500  # characters of a text that stands on the page itself
+_CODE = re.compile(r"`([^`]+)`")
 _STYLE = re.compile(r'style="([^"]*)"')
 # in a JSON text these stand in strings alone, where their numbers mean the same
 _UNSAFE = {sign: f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
@@ -58,6 +60,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_clear,
     )
+    environment.filters["prose"] = _prose
+    environment.filters["cut"] = lambda text: shown(text, _LONGEST)
     environment.globals |= {"parts": render.parts, "heads": render.heads, "rows": render.rows, "wide": render.wide}
     environment.globals |= {
         "title": render.title,
@@ -71,6 +75,11 @@ def _environment() -> Environment:
 def _clear(value: Any) -> Any:
     """Every text on the page, with what is hidden in it made visible."""
     return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _prose(sentence: str) -> Markup:
+    """A sentence, what stands between backticks set as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(shown(sentence, _LONGEST)))))  # noqa: S704 - escaped here
 
 
 def _policy(scripts: list[str], style: str, figures: list[str]) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 import limbeck
+from limbeck.experiments.cases import Case
+from limbeck.experiments.paper import Study
 from limbeck.experiments.report import render, text
 from limbeck.experiments.report.assemble import Report, Section
 
@@ -13,6 +15,8 @@ def markdown(report: Report, made: str, figures: Sequence[str]) -> str:
     lines = [f"# {text.markdown(report.title)}", "", text.markdown(" ".join(report.overview)), ""]
     for section in report.sections:
         lines += _section(section, stems)
+    for study in report.studies:
+        lines += _study(study)
     lines += ["## Provenance", ""]
     for name, values in report.origin["facts"].items():
         said = "; ".join(f"{text.markdown(one['value'])} ({one['runs']} runs)" for one in values)
@@ -30,3 +34,22 @@ def _section(section: Section, stems: Iterator[str]) -> list[str]:
     for figure, stem in zip(section.figures, stems, strict=False):
         lines += [f"![{text.markdown(figure.title)}](figures/{stem}.svg)", ""]
     return [*lines, *(f"- {text.markdown(one)}" for one in section.missing), ""]
+
+
+def _study(study: Study) -> list[str]:
+    lines = [f"## {text.markdown(f'{study.title}: {study.task}')}", "", text.markdown(study.reason or study.rule), ""]
+    for kind in study.kinds:
+        lines += [f"### {text.markdown(kind.name)}: {kind.count:,}", ""]
+        lines += [line for case in kind.picked for line in _case(case)]
+    return lines
+
+
+def _case(case: Case) -> list[str]:
+    given = [("gold", case.label, None), ("teacher", case.teacher_label, case.rationale)]
+    said = [(one.arm, f"{one.prediction} ({'right' if one.correct else 'wrong'})", one.rationale) for one in case.said]
+    rows = [
+        f"- **{text.markdown(name)}**: {text.markdown(answer)}. {text.markdown(why or '')}"
+        for name, answer, why in (*given, *said)
+        if answer is not None
+    ]
+    return [f"> {text.markdown(case.input)}", "", *rows, ""]

@@ -60,29 +60,29 @@ def _of_group(name: str, found: Sequence[Held]) -> list[str]:
     apart = [held.side.arm.name for held in found if held.side is not baseline and held.comparison is None]
     if not tested and not apart:
         return [f"On {name} there is nothing to compare {baseline.arm.name} with."]
-    sentences = []
+    tested.sort(key=lambda pair: -(pair[1].difference or 0))
     certain = [(held, one) for held, one in tested if held.adjusted is not None and held.adjusted < _LEVEL]
-    for held, one in certain:
-        sentences.append(_ahead(name, held, one, baseline.arm.name))
     open_ = [(held, one) for held, one in tested if held.adjusted is None or held.adjusted >= _LEVEL]
+    said = [_apart(held, one, baseline.arm.name) for held, one in certain]
     if open_:
-        sentences.append(_undecided(name, open_, baseline.arm.name))
+        said.append(_undecided(open_, baseline.arm.name))
     if apart:
-        sentences.append(f"On {name}, {_listed(apart)}: measured on other examples, so not compared.")
-    return sentences
+        said.append(f"{_listed(apart)} {'was' if len(apart) == 1 else 'were'} measured on other examples: not compared")
+    sizes = f" ({_of(tested[0][1])})" if tested else ""
+    return [f"On {name}{sizes}: {'; '.join(said)}."]
 
 
-def _ahead(name: str, held: Held, one: Comparison, baseline: str) -> str:
-    way = "ahead of" if (one.difference or 0) > 0 else "behind"
-    return (
-        f"On {name} ({_of(one)}) {held.side.arm.name} is {_points(abs(one.difference or 0))} points {way} {baseline}"
-        f"{_interval(one, flip=(one.difference or 0) < 0)}, adjusted p {_equals(held.adjusted)}."
-    )
+def _apart(held: Held, one: Comparison, baseline: str) -> str:
+    """Of a difference that stands."""
+    difference = one.difference or 0
+    way = "ahead of" if difference > 0 else "behind"
+    said = f"{held.side.arm.name} is {_points(abs(difference))} points {way} {baseline}"
+    return f"{said} ({_interval(one, flip=difference < 0)}adjusted p {_equals(held.adjusted)})"
 
 
-def _undecided(name: str, found: Sequence[tuple[Held, Comparison]], baseline: str) -> str:
+def _undecided(found: Sequence[tuple[Held, Comparison]], baseline: str) -> str:
     said = [
-        f"{held.side.arm.name} ({number(100 * (one.difference or 0), 2, sign=True)} points{_interval(one, ', ')}, "
+        f"{held.side.arm.name} ({number(100 * (one.difference or 0), 2, sign=True)} points, {_interval(one)}"
         f"adjusted p {_equals(held.adjusted)})"
         for held, one in found
     ]
@@ -90,8 +90,8 @@ def _undecided(name: str, found: Sequence[tuple[Held, Comparison]], baseline: st
     least = ""
     if known:
         ends = _points(known[0]) + (f" to {_points(known[-1])}" if _points(known[0]) != _points(known[-1]) else "")
-        least = f"; with this n and these seeds the smallest difference found 4 times of 5 is {ends} points"
-    return f"On {name} ({_of(found[0][1])}) no difference from {baseline} can be concluded for {_listed(said)}{least}."
+        least = f" (with this n and these seeds the smallest difference found 4 times of 5 is {ends} points)"
+    return f"no difference from {baseline} can be concluded for {_listed(said)}{least}"
 
 
 def _of(one: Comparison) -> str:
@@ -100,12 +100,12 @@ def _of(one: Comparison) -> str:
     return f"{one.n:,} examples, {each} seed{'' if seeds == [1] else 's'}"
 
 
-def _interval(one: Comparison, before: str = " (", flip: bool = False) -> str:
+def _interval(one: Comparison, flip: bool = False) -> str:
+    """With a comma behind; `flip`: of the difference the other way round."""
     if one.interval is None:
         return ""
-    ends = sorted(-100 * end for end in one.interval) if flip else [100 * end for end in one.interval]
-    said = f"{before}95 % interval {number(ends[0], 2)} to {number(ends[1], 2)}"
-    return f"{said})" if before == " (" else said
+    low, high = (-one.interval[1], -one.interval[0]) if flip else one.interval
+    return f"95 % interval {number(100 * low, 2)} to {number(100 * high, 2)}, "
 
 
 def _points(share: float) -> str:

@@ -1,6 +1,7 @@
 """Texts that models, teachers and data wrote, made fit to be shown: nothing hidden in them, and no end to no page."""
 
 import math
+import re
 import unicodedata
 from typing import Any
 
@@ -27,6 +28,7 @@ _LATEX = {
     "−": "$-$",
     "±": r"$\pm$",
 }
+_MARKS = re.compile(r"^(\d*)([-+#.=])")  # what makes a list, a heading or a rule of a line
 
 
 def shown(text: str, most: int | None = None) -> str:
@@ -35,8 +37,9 @@ def shown(text: str, most: int | None = None) -> str:
     Longer than `most` characters it is cut, and says so.
     """
     cut = text if most is None or len(text) <= most else text[:most]
-    clear = "".join(f"<U+{ord(sign):04X}>" if _hidden(sign) else sign for sign in cut.replace("\r\n", "\n"))
-    return clear if len(cut) == len(text) else f"{clear} … (cut: {len(text):,} characters)"
+    if not cut.replace("\n", "").replace("\t", "").isprintable():  # most texts are, and this is quick
+        cut = "".join(f"<U+{ord(sign):04X}>" if _hidden(sign) else sign for sign in cut.replace("\r\n", "\n"))
+    return cut if most is None or len(text) <= most else f"{cut} … (cut: {len(text):,} characters)"
 
 
 def line(text: str, most: int = 200) -> str:
@@ -47,7 +50,8 @@ def line(text: str, most: int = 200) -> str:
 def markdown(text: str) -> str:
     """Any text as one line of Markdown that shows just that text, in a table's cell too."""
     entities = line(text, 2000).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "".join(f"\\{sign}" if sign in "\\`*_{}[]()#+!|~$" else sign for sign in entities)
+    escaped = "".join(f"\\{sign}" if sign in "\\`*_[]|~$" else sign for sign in entities)
+    return _MARKS.sub(r"\1\\\2", escaped)
 
 
 def latex(text: str) -> str:
