@@ -114,10 +114,11 @@ def _reliability(group: Group, side: Side) -> Figure:
 
 def _risk_coverage(group: Group, known: Sequence[Side]) -> Figure:
     found: dict[str, Selective] = {side.arm.name: selective(*_pooled(side), draws=_DRAWS) for side in known}
+    curves = {side.arm.name: [] for side in group.sides} | {name: one.to_dict()["curve"] for name, one in found.items()}
     title = f"{group.name}: risk and coverage"
     rows = [Row(f"{share:.0%} answered", tuple(_risk(one, share) for one in found.values())) for share in _SHARES]
     table = Table("risk-coverage", title, tuple(found), tuple(rows), digits=3)
-    svg = figures.risk_coverage({name: one.to_dict()["curve"] for name, one in found.items()})
+    svg = figures.risk_coverage(curves)
     return Figure(f"risk-coverage-{group.name}", title, svg, table)
 
 
@@ -143,7 +144,12 @@ def _cascade(group: Group, taught: Sequence[Side]) -> Figure:
     notes = ("The point nearest to each share. Thresholds chosen on these very answers promise more than they keep.",)
     table = Table("cascade", title, tuple(found), tuple(rows), digits=3, notes=notes)
     teacher_alone = shares[0] if len(set(shares)) == 1 else None
-    return Figure(f"cascade-{group.name}", title, figures.cascade(found, teacher_alone), table)
+    return Figure(
+        f"cascade-{group.name}",
+        title,
+        figures.cascade({side.arm.name: found.get(side.arm.name, []) for side in group.sides}, teacher_alone),
+        table,
+    )
 
 
 def _nearest(points: Sequence[Mapping[str, Any]], share: float) -> Cell:

@@ -19,7 +19,10 @@ from limbeck.files import read_jsonl
 _DRAWN = 150  # points of a line
 _TABLED = 11  # of them in the table
 _ACCURACY = "eval_accuracy"
-_KINDS = {"term": "{} (nats)", "share": "share of the gradient: {}"}
+_KINDS = {
+    "term": ("{}, a term of the loss", "nats"),
+    "share": ("{}, its share of the gradient", "share"),
+}  # title and y
 
 Line = list[tuple[float, float]]
 
@@ -93,18 +96,15 @@ def _thinned(line: Line, most: int) -> Line:
 
 def _learning(group: Group, key: str, lines: Mapping[str, Line]) -> Figure:
     kind, _, term = key.partition("_")
-    if key == _ACCURACY:
-        y, unit, scale = "validation accuracy (%)", "%", 100
-    else:
-        y, unit, scale = _KINDS[kind].format(term), "", 1
-    scaled = {name: [(step, scale * value) for step, value in line] for name, line in lines.items()}
-    title = f"{group.name}: {y}"
-    return Figure(
-        name=f"learning-{group.name}-{key}", title=title, svg=learning(scaled, y), table=_steps(title, scaled, unit)
-    )
+    words, y = ("validation accuracy", "accuracy (%)") if key == _ACCURACY else _KINDS[kind]
+    scale = 100 if key == _ACCURACY else 1
+    title = f"{group.name}: {words.format(term)}"
+    drawn = {side.arm.name: [(step, scale * v) for step, v in lines.get(side.arm.name, [])] for side in group.sides}
+    table = _steps(title, {name: line for name, line in drawn.items() if line}, key == _ACCURACY)
+    return Figure(f"learning-{group.name}-{key}", title, learning(drawn, y), table)
 
 
-def _steps(title: str, lines: Mapping[str, Line], unit: str) -> Table:
+def _steps(title: str, lines: Mapping[str, Line], percent: bool) -> Table:
     """Some of the steps as rows, a column a line."""
     steps = [
         step
@@ -117,7 +117,7 @@ def _steps(title: str, lines: Mapping[str, Line], unit: str) -> Table:
         Row(f"step {step:,.0f}", tuple(_cell(values.get(step), "not logged at this step") for values in known.values()))
         for step in steps
     ]
-    return Table("steps", title, tuple(lines), tuple(rows), digits=1 if unit else 4)
+    return Table("steps", title, tuple(lines), tuple(rows), "%" if percent else "", 2 if percent else 4)
 
 
 def _cell(value: float | None, reason: str) -> Cell:

@@ -216,5 +216,9 @@ def _halves(name: str) -> Sequence[str]:
 
 def _values(name: str, value: object) -> Sequence[object]:
     if name.endswith("interval"):
-        return value if isinstance(value, tuple) else ("", "")
-    return (text.csv(value),) if isinstance(value, str) else ("" if text.plain(value) is None else value,)
+        return [_known(end) for end in value] if isinstance(value, tuple) else ("", "")
+    return (text.csv(value) if isinstance(value, str) else _known(value),)
+
+
+def _known(value: object) -> object:
+    return "" if text.plain(value) is None else value
