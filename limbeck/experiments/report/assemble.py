@@ -1,7 +1,8 @@
 """All that a report has to say, as plain values: sections of tables and figures, cases, provenance, citations."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +99,18 @@ def _errors(paths: Sequence[Path]) -> Failed:
 
 def _paper(found: Sequence[Table | Figure], studies: Sequence[Study]) -> list[Section]:
     """The paper's tables and figures, where such grids were run."""
-    tables = tuple(one for one in found if isinstance(one, Table))
-    figures = tuple(one for one in found if isinstance(one, Figure))
+    tables = tuple(replace(one, title=_numbered(one)) for one in found if isinstance(one, Table))
+    figures = tuple(replace(one, title=_numbered(one)) for one in found if isinstance(one, Figure))
     if not found and not studies:
         return []
     text = "Tables and figures of Chen et al. 2024, made of these runs, with the paper's own numbers beside ours."
     return [Section("paper", "The paper", text, tables, figures)]
+
+
+def _numbered(one: Table | Figure) -> str:
+    """The title with what the paper calls it before it."""
+    number = re.match(r"(table|figure)(\d+)", one.name)
+    return f"{number[1].capitalize()} {number[2]}: {one.title}" if number else one.title
 
 
 def _accuracy(made: Sequence[Arm], compared: Sequence[Held]) -> Section:

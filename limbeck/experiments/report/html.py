@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+from collections import Counter
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -19,6 +21,7 @@ _FOLDER = "templates"
 _LONGEST = 1500  # characters of a text that stands on the page itself
 _CODE = re.compile(r"`([^`]+)`")
 _STYLE = re.compile(r'style="([^"]*)"')
+_PREFIX = re.compile(r'aria-labelledby="([\w-]+-)title"')  # of all ids of a figure
 # in a JSON text these stand in strings alone, where their numbers mean the same
 _UNSAFE = {sign: f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
@@ -26,21 +29,20 @@ _UNSAFE = {sign: f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 def html(report: Report, made: str) -> str:
     """The whole page."""
     style, theme, browser = (_asset(name) for name in ("page.css", "theme.js", "cases.js"))
-    figures = [figure.svg for section in report.sections for figure in section.figures]
-    return (
-        _environment()
-        .get_template("index.html")
-        .render(
-            report=report,
-            made=made,
-            version=limbeck.__version__,
-            policy=Markup(_policy([theme, browser], style, figures)),  # noqa: S704 - hashes of our own
-            style=Markup(style),  # noqa: S704 - files of this package
-            theme=Markup(theme),  # noqa: S704
-            browser=Markup(browser),  # noqa: S704
-            cases=data(report.cases.cases),
-        )
-    )
+    figures = _apart([figure.svg for section in report.sections for figure in section.figures])
+    drawn = iter(figures)
+    values = {
+        "report": report,
+        "made": made,
+        "version": limbeck.__version__,
+        "policy": Markup(_policy([theme, browser], style, figures)),  # noqa: S704 - hashes of our own
+        "style": Markup(style),  # noqa: S704 - files of this package
+        "theme": Markup(theme),  # noqa: S704
+        "browser": Markup(browser),  # noqa: S704
+        "svg": lambda: Markup(next(drawn)),  # noqa: S704 - the next figure; they escape what they show
+        "cases": data(report.cases.cases),
+    }
+    return _environment().get_template("index.html").render(values)
 
 
 def data(value: Any) -> Markup:
@@ -60,15 +62,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_clear,
     )
-    environment.filters["prose"] = _prose
-    environment.filters["cut"] = lambda text: shown(text, _LONGEST)
-    environment.globals |= {"parts": render.parts, "heads": render.heads, "rows": render.rows, "wide": render.wide}
-    environment.globals |= {
-        "title": render.title,
-        "notes": render.notes,
-        "sized": render.sized,
-        "svg": Markup,
-    }  # figures escape what they show
+    environment.filters |= {"prose": _prose, "cut": lambda text: shown(text, _LONGEST)}
+    functions = (render.parts, render.heads, render.rows, render.wide, render.title, render.notes, render.sized)
+    environment.globals |= {function.__name__: function for function in functions}
     return environment
 
 
@@ -79,10 +75,21 @@ def _clear(value: Any) -> Any:
 
 def _prose(sentence: str) -> Markup:
     """A sentence, what stands between backticks set as code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(shown(sentence, _LONGEST)))))  # noqa: S704 - escaped here
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(shown(sentence)))))  # noqa: S704 - escaped here
 
 
-def _policy(scripts: list[str], style: str, figures: list[str]) -> str:
+def _apart(figures: Sequence[str]) -> list[str]:
+    """The figures; of those that are alike to the byte, each with ids of its own."""
+    seen: Counter[str] = Counter()
+    found = []
+    for svg in figures:
+        prefix = _PREFIX.search(svg)
+        found.append(svg.replace(prefix[1], f"{prefix[1]}{seen[svg]}-") if prefix and seen[svg] else svg)
+        seen[svg] += 1
+    return found
+
+
+def _policy(scripts: Sequence[str], style: str, figures: Sequence[str]) -> str:
     """Nothing is loaded or sent anywhere, and only what is hashed here is run or styles the page."""
     inner = sorted({found for svg in figures for found in _STYLE.findall(svg)})
     styles = " ".join(["'unsafe-hashes'", *map(_hash, [style, *inner])])

@@ -87,7 +87,10 @@ def rows(table: Table) -> list[list[str]]:
     """The rows as texts, the name first."""
     if not wide(table):
         every = sized(table)
-        return [[row.name, *(_together(parts(cell, table), every) for cell in row.cells)] for row in table.rows]
+        return [
+            [row.name, *(_together(parts(cell, table), table.baseline, every) for cell in row.cells)]
+            for row in table.rows
+        ]
     used, noted = _used(table), _noted(table)
     found = []
     for row in table.rows:
@@ -186,14 +189,16 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
-def _together(one: Parts, sized: bool) -> str:
+def _together(one: Parts, baseline: str | None, sized: bool) -> str:
     """A cell's parts as one text, for tables of several columns; `sized`: with what it is the mean of."""
     if one.value == "–":
         return f"{one.reason or one.value}{f'; paper {one.paper}' if one.paper else ''}"
     said = one.value + (f" ({one.interval})" if one.interval else "")
     said += f"; paper {one.paper}" if one.paper else ""
     if one.difference:
-        said += f"; {one.difference}" + (f" ({one.difference_interval})" if one.difference_interval else "")
+        said += f"; {f'vs {baseline} ' if baseline else ''}{one.difference}" + (
+            f" ({one.difference_interval})" if one.difference_interval else ""
+        )
     said += f", p = {one.adjusted or one.p_value}".replace("= <", "< ") if one.p_value else ""
     said += f"; n = {one.n}" if sized and one.n else ""
     said += f"; seeds: {one.seeds}" if sized and one.seeds else ""

@@ -28,7 +28,7 @@ _LATEX = {
     "−": "$-$",
     "±": r"$\pm$",
 }
-_MARKS = re.compile(r"^(\d*)([-+#.=])")  # what makes a list, a heading or a rule of a line
+_MARKS = re.compile(r"^(\d*)([-+#.=)])(?=[\s#=-]|$)")  # what makes a list, a heading or a rule of a line
 
 
 def shown(text: str, most: int | None = None) -> str:
