@@ -33,7 +33,9 @@ app.add_typer(data_app, name="data")
 app.add_typer(teach_app, name="teach")
 
 INTERRUPTED = 130  # what typer exits with on Ctrl-C
-_INTERRUPTED = "interrupted; a run goes on from its last checkpoint with --resume, `grid` and `teach run` where it was"
+_INTERRUPTED = (
+    "interrupted; to go on, start a grid or `teach run` again, and a run with --resume from its last checkpoint"
+)
 
 
 @app.command()

@@ -3,9 +3,8 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from limbeck.data import load
+from limbeck.data import DataSettings, load_split
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.answered import by_id
 from limbeck.experiments.arms import Arm
@@ -123,10 +122,10 @@ def _scores(judgements: Sequence[Judgement]) -> dict[tuple[str, str, str], float
     return found
 
 
-def _teacher(run: Run, data: Any, split: Split) -> Mapping[str, Example]:
+def _teacher(run: Run, data: DataSettings, split: Split) -> Mapping[str, Example]:
     """What the teacher said to each example, by id."""
     try:
-        return {example.id: example for example in getattr(load(data), split)}
+        return {example.id: example for example in load_split(data, split)}
     except LimbeckError as error:
         log.warning("%s: the teacher's words are not shown (%s)", run.path, error)
         return {}

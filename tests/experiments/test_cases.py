@@ -31,10 +31,10 @@ def row(example, right, **more):
 
 def judged(folder, rows):
     (folder / "evaluation").mkdir()
-    with (folder / "evaluation" / "judge-test.jsonl").open("w") as stream:
-        for id, run, rationale, scores in rows:
-            replies = tuple(str(score) for score in scores)
-            one = Judgement(id, "arithmetic", run, "1", rationale, "gpt", 0.0, replies, scores)
+    for id, run, rationale, scores in rows:
+        one = Judgement(id, "arithmetic", run, "1", rationale, "gpt", 0.0, tuple(map(str, scores)), scores)
+        name = "judge-gold-test.jsonl" if run == "Gold" else "judge-test.jsonl"
+        with (folder / "evaluation" / name).open("a") as stream:
             stream.write(json.dumps(asdict(one)) + "\n")
 
 
@@ -70,12 +70,12 @@ def test_the_same_id_of_other_data_is_another_example_and_lost_data_leaves_the_t
     assert [len(one.said) for one in (first, second)] == [1, 1]
 
 
-@pytest.mark.parametrize("wrong", [{"scores": [6]}, {"scores": []}, {"replies": [1]}, {"run": None}, {"judge": 4}])
+@pytest.mark.parametrize("wrong", [{"scores": ["6"]}, {"replies": None}, {"judges": "me"}])
 def test_what_is_no_judgement_is_said(tmp_path, wrong):
     (a, *_) = EXAMPLES
     folder = said(tmp_path / "run", [row(a, True)])
     judged(folder, [(a.id, "mi", "because", (2.0,))])
     path = folder / "evaluation" / "judge-test.jsonl"
     path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}) + "\n")
-    with pytest.raises(LimbeckError, match="no judgement of a rationale"):
+    with pytest.raises(LimbeckError, match=r"judge-test\.jsonl:1: "):
         cases(arms(find_runs([tmp_path])))

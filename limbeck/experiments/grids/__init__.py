@@ -4,9 +4,10 @@
 >>> run_grid([Grid.load("grid.yaml")], out="runs")
 """
 
+from limbeck.experiments.grids.board import State, states
 from limbeck.experiments.grids.cells import Cell, cells
 from limbeck.experiments.grids.folders import Folders
 from limbeck.experiments.grids.grid import Grid
-from limbeck.experiments.grids.run import State, run_grid, states
+from limbeck.experiments.grids.run import run_grid
 
 __all__ = ["Cell", "Folders", "Grid", "State", "cells", "run_grid", "states"]

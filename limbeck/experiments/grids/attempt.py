@@ -28,6 +28,11 @@ class Job:
     out: str
     folder: str  # where limbeck was started, which paths are relative to
 
+    @property
+    def marks(self) -> bool:
+        """Whether it sets what transformers sets for the whole process, and the next cell would find."""
+        return any(name in self.recipe["training"] for name in ("full_determinism", "tf32"))
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -70,8 +75,7 @@ def _train(job: Job, folders: Folders) -> Outcome:
         folders.fail(job.name, said, traceback.format_exc())
         return Outcome("failed", folders.error(job.name), spent=not mistake)  # CUDA, say, does not recover
     folders.forget_failure(job.name)
-    # what transformers sets for the whole process
-    return Outcome("finished", spent=any(name in job.recipe["training"] for name in ("full_determinism", "tf32")))
+    return Outcome("finished", spent=job.marks)
 
 
 def _not_shared(path: str) -> Outcome:

@@ -12,8 +12,8 @@ from limbeck.experiments.grids.attempt import Job, Outcome, attempt
 class RayEngine:
     """`workers` tasks at most on the cluster that RAY_ADDRESS names, or on a Ray started here until `close`.
 
-    A task holds a GPU where the cluster has any, else its share of the processors; Ray decides on which machine. Each
-    runs in a process of its own. Without a number: as many as there are GPUs, or one for two processors.
+    A task holds a GPU where the cluster has any, else its share of the processors; Ray decides on which machine.
+    Without a number: as many as there are GPUs, or one for two processors.
 
     Raises:
         LimbeckError: Ray is not installed, or cannot be reached.
@@ -30,12 +30,13 @@ class RayEngine:
         self.slots = workers or gpus or max(1, processors // 2)
         largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
         share = 1 if gpus else max(1, min(processors // self.slots, largest))  # more than a machine has is never given
-        # A process for every cell, for what one has set in it, or left on its GPU, is none of the next one's business.
-        self._task = ray.remote(num_cpus=share, num_gpus=min(gpus, 1), max_retries=0, max_calls=1)(attempt)
+        how: Any = {"num_cpus": share, "num_gpus": min(gpus, 1), "max_retries": 0}
+        self._task = ray.remote(**how)(attempt)  # where it holds a GPU, Ray gives every task a process of its own
+        self._marking = ray.remote(**how, max_calls=1)(attempt)
         self._tasks: dict[Any, Job] = {}
 
     def start(self, job: Job) -> None:
-        self._tasks[self._task.remote(job)] = job
+        self._tasks[(self._marking if job.marks else self._task).remote(job)] = job
 
     def ended(self, seconds: float) -> list[tuple[str, Outcome]]:
         import ray

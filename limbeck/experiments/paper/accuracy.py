@@ -63,12 +63,9 @@ def percent(interval: Interval | None) -> Interval | None:
 
 
 def _cell(found: Found, name: str, task: str) -> Cell:
-    row = found.table.rows[name]
-    objective = str(row.objective)
+    objective = str(found.table.rows[name].objective)
     runs = found.runs(objective, task)
-    cell = accuracy_cell(runs, found.reason(objective, task))
-    if row.paper is not None and task in found.table.tasks:
-        cell = replace(cell, paper=row.paper[found.table.tasks.index(task)])
+    cell = replace(accuracy_cell(runs, found.reason(objective, task)), paper=found.table.number(name, task))
     if name != BASELINE and (tested := _compared(runs, found.runs("dss", task))) is not None:
         cell = replace(
             cell,

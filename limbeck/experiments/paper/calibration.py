@@ -69,9 +69,7 @@ def calibration_table(found: Found) -> Table:
     notes = [*setup(found), *_NOTES]
     if chances:
         low, high = 100 * min(chances), 100 * max(chances)
-        notes.append(
-            f"An ECE is above 0 by chance: had the students been calibrated, it would have been {low:.2f} to {high:.2f}."
-        )
+        notes.append(f"An ECE is above 0 by chance: of calibrated students it would have been {low:.2f} to {high:.2f}.")
     columns = tuple(f"{domain.title} {measure}" for domain in domains for measure in _MEASURES)
     return Table(found.name, found.table.title, columns, tuple(rows), unit="%", notes=tuple(notes))
 

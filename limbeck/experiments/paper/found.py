@@ -55,7 +55,9 @@ class Found:
         """In how many places fewer seeds have finished than the grid has, in a sentence; None: in none."""
         counts = [sum(run.finished for run in self._runs.get(place, [])) for place in self._cells]
         few = sum(0 < count < self.seeds for count in counts)
-        return f"In {few} of {len(counts)} places fewer than the grid's {self.seeds} seeds have finished." if few else None
+        return (
+            f"In {few} of {len(counts)} places fewer than the grid's {self.seeds} seeds have finished." if few else None
+        )
 
 
 def named(grids: Sequence[Grid]) -> list[Grid]:

@@ -1,10 +1,14 @@
 """What is to be said below the paper's tables: how ours were trained and theirs, and what an interval covers."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from limbeck.data import ArchiveSource
 from limbeck.experiments.paper.found import Found, title_of
 from limbeck.experiments.paper.spec import variant
 from limbeck.experiments.recipe import Recipe
 from limbeck.students import StudentSettings
+from limbeck.training import TrainingSettings
 
 INTERVALS = (
     "Intervals are 95 %: with several seeds Student's t over seeds and examples, "
@@ -16,17 +20,17 @@ HOLM = "p is adjusted by Holm's method over all tests of the table."
 def setup(found: Found) -> list[str]:
     """Whether the paper's numbers may be held against ours: its students, steps and data, and ours."""
     recipes = [cell.recipe for cell in found.cells]
-    way = variant(offline=False, smoke=False)
+    way, first = variant(offline=False, smoke=False), recipes[0]
     theirs = StudentSettings.parse(way.students[found.table.student], "variants.yaml")
-    first, training = recipes[0], way.recipe["training"]
-    ours = _trained(first.student, first)
-    full = all(first.training.model_dump()[name] == value for name, value in training.items() if name != "eval_steps")
-    notes = []
-    if first.student == theirs and full and not any(map(_short, recipes)):
-        notes.append(f"Ours: {ours}, as in the paper.")
+    paper = TrainingSettings.parse(way.recipe["training"], "variants.yaml").model_dump()
+    ours = first.training.model_dump()
+    said = _trained(first.student, ours)
+    alike = first.student == theirs and all(ours[name] == paper[name] for name in way.recipe["training"])
+    if alike and not any(map(_short, recipes)):
+        notes = [f"Ours: {said}, as in the paper."]
     else:
-        said = f"{theirs.name}, {training['max_steps']:,} steps of {training['per_device_train_batch_size']} examples"
-        notes.append(f"Ours: {ours}. The paper's: {said}, the whole data; so its numbers are no measure of ours.")
+        other = _trained(theirs, paper)
+        notes = [f"Ours: {said}. The paper's: {other}, the whole data; so its numbers are no measure of ours."]
     notes += _data(recipes)
     if (few := found.incomplete()) is not None:
         notes.append(few)
@@ -43,11 +47,11 @@ def added(found: Found) -> list[str]:
     return notes
 
 
-def _trained(student: StudentSettings, recipe: Recipe) -> str:
-    training = recipe.training
-    rows = "examples" if training.gradient_accumulation_steps == 1 else "examples at a time"
-    steps = f"{training.max_steps:,} steps" if training.max_steps > 0 else f"{training.num_train_epochs:g} epochs"
-    return f"{_student(student)}, {steps} of {training.per_device_train_batch_size} {rows}"
+def _trained(student: StudentSettings, training: Mapping[str, Any]) -> str:
+    length = training["max_steps"], training["num_train_epochs"]
+    steps = f"{length[0]:,} steps" if length[0] > 0 else f"{length[1]:g} epochs"
+    batch = training["per_device_train_batch_size"] * training["gradient_accumulation_steps"]
+    return f"{_student(student)}, {steps} of {batch} examples, learning rate {training['learning_rate']:g}"
 
 
 def _student(student: StudentSettings) -> str:

@@ -44,6 +44,20 @@ class PaperTable(Settings):
                 raise ValueError(f"row {name!r}: {columns} numbers were expected")
         return self
 
+    def number(self, row: str, task: str) -> float | None:
+        """What the paper has in this place; None: nothing, or a pair."""
+        number = self._printed(row, task)
+        return number if isinstance(number, float) else None
+
+    def pair_of(self, row: str, task: str) -> tuple[float, float] | tuple[None, None]:
+        """Likewise, where the paper has two numbers in a place."""
+        pair = self._printed(row, task)
+        return pair if isinstance(pair, tuple) else (None, None)
+
+    def _printed(self, row: str, task: str) -> float | tuple[float, float] | None:
+        printed = self.rows[row].paper
+        return printed[self.tasks.index(task)] if printed is not None and task in self.tasks else None
+
     @property
     def objectives(self) -> dict[str, str]:
         """The first row's name for each objective that is trained."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from limbeck.experiments.arms import arms
 from limbeck.experiments.cases import Case, cases
-from limbeck.experiments.paper.found import Failed, Found, named
 from limbeck.experiments.grids import Grid
+from limbeck.experiments.paper.found import Failed, Found, named
 from limbeck.experiments.run import Run
 from limbeck.tasks import normalise
 
@@ -44,9 +44,7 @@ def case_studies(runs: Sequence[Run], grids: Sequence[Grid], failed: Failed = la
         LimbeckError: predictions that cannot be read.
     """
     every = [Found(grid, runs, failed) for grid in named(grids)]
-    return [
-        _study(found, task) for found in every if found.table.measure == "cases" for task in found.tasks
-    ]
+    return [_study(found, task) for found in every if found.table.measure == "cases" for task in found.tasks]
 
 
 def _study(found: Found, task: str) -> Study:

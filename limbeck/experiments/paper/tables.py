@@ -5,16 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from limbeck.experiments.grids import Grid
 from limbeck.experiments.paper.accuracy import accuracy_table
 from limbeck.experiments.paper.calibration import calibration_table
+from limbeck.experiments.paper.correlation import correlation_table
 from limbeck.experiments.paper.found import Failed, Found, named
 from limbeck.experiments.paper.fractions import fraction_figures
-from limbeck.experiments.paper.judged import correlation_table, judge_table
+from limbeck.experiments.paper.quality import quality_table
 from limbeck.experiments.run import Run
 from limbeck.experiments.tables import Figure, Table
 
 _MADE: Mapping[str, Callable[[Found], Sequence[Table | Figure]]] = {
     "accuracy": lambda found: [accuracy_table(found)],
     "calibration": lambda found: [calibration_table(found)],
-    "judge": lambda found: [judge_table(found)],
+    "judge": lambda found: [quality_table(found)],
     "correlation": lambda found: [correlation_table(found)],
     "fractions": fraction_figures,
     "cases": lambda _: [],  # `case_studies` has them
