@@ -25,6 +25,7 @@ from tests.experiments.recipes import TINY
         ["data", "show"],
         ["data", "fetch"],
         ["train"],
+        ["grid"],
         ["evaluate"],
         ["predict"],
         ["calibrate"],
