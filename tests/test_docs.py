@@ -8,12 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from limbeck import cli
+from limbeck.experiments import Recipe
 from limbeck.files import read_jsonl
 from tests import builders
+from tests.experiments.recipes import TINY
 from tests.servers import Asked, Server, completion
 
-PAGE = Path(__file__).parents[1] / "docs" / "teacher.md"
+DOCS = Path(__file__).parents[1] / "docs"
+TEACHER, EVALUATION = DOCS / "teacher.md", DOCS / "evaluation.md"
 WORDS = {
     "billing": ["charged twice", "no invoice", "a wrong sum", "an unknown fee"],
     "delivery": ["a lost parcel", "a late parcel", "a wrong address", "no courier"],
@@ -21,13 +26,20 @@ WORDS = {
 }
 
 
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+def blocks(page: Path, kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def written(folder: Path) -> None:
+def commands(block: str) -> list[list[str]]:
+    """The words of each line after `limbeck`."""
+    lines = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert all(program == "limbeck" for program, *_ in lines)
+    return [words for _, *words in lines]
+
+
+def written(page: Path, folder: Path) -> None:
     """Every block that begins with a file's name, as that file."""
-    for text in [*blocks("yaml"), *blocks("jsonl")]:
+    for text in [*blocks(page, "yaml"), *blocks(page, "jsonl")]:
         name, _, content = text.partition("\n")
         (folder / name.removeprefix("# ")).write_text(content)
 
@@ -44,7 +56,7 @@ def answer(asked: Asked):
 
 
 def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monkeypatch):
-    written(tmp_path)
+    written(TEACHER, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"questions.jsonl", "teach.yaml", "recipe.yaml"}
     more = [
         {"input": f"I complain about {word}, order {number}.", "label": label}
@@ -56,14 +68,12 @@ def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monk
         stream.writelines(json.dumps(row) + "\n" for row in more)
     builders.t5(tmp_path / "google" / "flan-t5-small")  # what the Hub would give, but tiny
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
-    commands = [line.partition("#")[0].strip() for line in blocks("sh")[0].splitlines()]
-    assert len(commands) == 4
+    four = commands(blocks(TEACHER, "sh")[0])
+    assert len(four) == 4
     outputs = []
     with Server(lambda number, asked: answer(asked)) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        for command in commands:
-            program, *words = shlex.split(command)
-            assert program == "limbeck"
+        for words in four:
             done = subprocess.run(
                 [sys.executable, "-m", "limbeck.cli", *words], cwd=tmp_path, capture_output=True, text=True, timeout=300
             )
@@ -82,11 +92,33 @@ def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monk
     assert (tmp_path / "runs" / "mine" / "model" / "config.json").is_file()
 
 
-@pytest.mark.parametrize("text", blocks("sh"))
-def test_every_command_of_the_page_is_one(text):
-    for line in text.splitlines():
-        program, *words = shlex.split(line, comments=True)
-        assert program == "limbeck"
+def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers(tmp_path, monkeypatch, capsys):
+    written(EVALUATION, tmp_path)
+    recipe = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
+    assert Recipe.parse(recipe, "the page").objective.name == "dss"
+    small = {**TINY, "data": recipe["data"] | {"source": TINY["data"]["source"]}, "objective": recipe["objective"]}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(small))  # as the page has it it takes minutes
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    trained, files, seeds, _, judged = blocks(EVALUATION, "sh")
+    with Server(lambda number, asked: completion("It explains little.\nScore: 2")) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        for words in commands(trained + files + seeds + judged):
+            monkeypatch.setattr(sys, "argv", ["limbeck", *words])
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+            assert ended.value.code == 0, capsys.readouterr().err
+    page = (tmp_path / "runs" / "dss" / "evaluation" / "test.md").read_text()
+    assert "| runs/mi |" in page
+    assert "| Gold | single | 2.0000 |" in page
+    out = capsys.readouterr().out
+    assert "A 0.5000, B 0.7500, on 4 examples" in out
+    assert "correlation of a right answer with the score: undefined" in out
+
+
+@pytest.mark.parametrize("text", [*blocks(TEACHER, "sh"), *blocks(EVALUATION, "sh")])
+def test_every_command_of_the_pages_is_one(text):
+    for words in commands(text):
         verbs = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
         done = subprocess.run(
             [sys.executable, "-m", "limbeck.cli", *verbs, "--help"], capture_output=True, text=True, timeout=60

@@ -57,14 +57,14 @@ def paths(tree: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 MORE = {
     "objective": "a1 a3 pool measure detach symmetric mask_padding nonsense",
     "training": " ".join(TrainingSettings.model_fields),
-    "data": "labels keep fraction validation seed choices answer",
+    "data": "labels keep fraction validation seed choices answer limit",
     "student": "name encoder max_source_length",
-    "evaluation": "rationales batch_size engine answers",
+    "evaluation": "rationales batch_size engine answers encoder out_of_domain",
 }
 FIELDS = [
     *paths(TINY),
     *((section, field) for section, fields in MORE.items() for field in fields.split()),
-    *(("data", "source", field) for field in ("error_rate", "root", "columns", "kind")),
+    *(("data", "source", field) for field in ("error_rate", "root", "columns", "kind", "splits")),
     ("evaluation",),
     ("surprise",),
 ]

@@ -14,7 +14,9 @@ _MEASURES = {
     "classwise_ece": "the same, over all choices",
     "mce": "maximum calibration error",
     "brier": "Brier score",
+    "brier_choices": "the same, over all choices",
     "nll": "negative log-likelihood",
+    "nll_choices": "the same, of the label",
 }
 
 
@@ -46,6 +48,11 @@ def print_calibration(found: dict[str, Any]) -> None:
         print(f"p-value of the calibration error, were all calibrated: {found['ece_p_value']:.4f}")
     if found["temperature"] is not None:
         print(f"temperature that fits best: {found['temperature']:.3f} {_interval(found['temperature_interval'])}")
+    if reason := found["temperature_reason"] or found["scaling"]["reason"]:
+        print(f"no temperature: {reason}" if found["temperature"] is None else f"nothing to show of it: {reason}")
+    elif (scaled := found["scaling"])["nll_after"] is not None:
+        print(f"  negative log-likelihood {_number(scaled['nll_before'])}, at it {_number(scaled['nll_after'])}")
+        print(f"  calibration error {_number(scaled['ece_before'])}, at it {_number(scaled['ece_after'])}")
     area = found["selective"]
     print(f"area under risk and coverage: {_number(area['aurc'])} {_interval(area['aurc_interval'])}")
     for point in area["at_coverage"]:
@@ -85,7 +92,9 @@ def print_judged(found: dict[str, Any]) -> None:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    if value is None:
+        return ""
+    return f"{value:.1e}" if 0 < abs(value) < 5e-5 else f"{value:.4f}"
 
 
 def _interval(interval: Any) -> str:

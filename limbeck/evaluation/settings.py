@@ -24,7 +24,7 @@ class EvaluationSettings(Settings):
     encoder: str | None = Field(None, description="of rationales' similarity on the page; on the Hub, or a folder")
     out_of_domain: list[str] = Field(
         default_factory=list,
-        description="tasks of the same labels, in the run's own source, whose test split the student is measured on too",
+        description="tasks of the same labels, in the run's own source; their test split is measured too",
     )
 
     @model_serializer(mode="wrap")

@@ -1,12 +1,12 @@
 """The differences of several runs, each to all the others, with the p-values adjusted for there being many."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.answered import by_id
+from limbeck.evaluation.answered import Answered, by_id
 from limbeck.evaluation.corrections import holm
 from limbeck.experiments.measures import compare_answers
 
@@ -28,11 +28,7 @@ def differences(files: Sequence[Path], names: Sequence[Path]) -> list[list[dict[
     found: dict[tuple[int, int], dict[str, Any]] = {}
     for a, b in combinations(range(len(read)), 2):
         for one, other in ((a, b), (b, a)):
-            try:
-                compared = compare_answers([read[one]], [read[other]], f"{names[one]} and {names[other]}", shared=False)
-                found[one, other] = {"run": str(names[other]), **{key: compared[key] for key in _KEPT}}
-            except LimbeckError as error:
-                found[one, other] = {"run": str(names[other]), "reason": str(error)}
+            found[one, other] = {"run": str(names[other]), **_difference(read[one], read[other])}
     pairs = list(combinations(range(len(read)), 2))
     for (a, b), adjusted in zip(pairs, holm([found[pair].get("p_value") for pair in pairs]), strict=True):
         for entry in (found[a, b], found[b, a]):
@@ -40,3 +36,14 @@ def differences(files: Sequence[Path], names: Sequence[Path]) -> list[list[dict[
                 entry["adjusted"] = adjusted
     every = range(len(names))
     return [[found[one, other] for other in every if (one, other) in found] for one in every]
+
+
+def _difference(one: Mapping[str, Answered], other: Mapping[str, Answered]) -> dict[str, Any]:
+    if one.keys() != other.keys():
+        shared = len(one.keys() & other.keys())
+        return {"reason": f"it is on other examples, {shared} are shared; limbeck compare --shared compares on those"}
+    try:
+        compared = compare_answers([one], [other], "both", shared=False)
+    except LimbeckError as error:  # other labels
+        return {"reason": str(error)}
+    return {key: compared[key] for key in _KEPT}

@@ -75,9 +75,9 @@ def evaluate_runs(
     for run in runs:
         check_rationales(rationales, run.recipe.objective.build().rationale_view is not None, run.recipe.objective.name)
     domains = [domain_of(run, split, on, root) for run in runs]
-    encoders = {
-        name: Encoder.load(name) for name in sorted({run.recipe.evaluation.encoder or "" for run in runs} - {""})
-    }
+    wanted = [run.recipe.evaluation for run in runs]
+    named = {one.encoder for one in wanted if rationales or one.rationales}
+    encoders = {name: Encoder.load(name) for name in sorted(name for name in named if name is not None)}
     subjects = [_subject(run, domain, rationales) for run, domain in zip(runs, domains, strict=True)]
     if judge is not None:
         judge(paths)

@@ -5,8 +5,8 @@ provenance.json       versions, data hashes, seed, revision, machine
 log.jsonl             one line a log entry: loss, every term, every term's share of the gradient
 checkpoints/          what resuming needs
 model/                the best student, a plain Hugging Face model with its tokenizer, and limbeck.json
-predictions/          test.jsonl, valid.jsonl
-evaluation/           what `evaluate` measured on a split: test.json, and test.md to read
+predictions/          test.jsonl, valid.jsonl; out of domain anli1-test.jsonl
+evaluation/           what `evaluate` measured on a split: test.json, test.md to read, its figures; judge-test.jsonl
 results.json          written last: a run that has it is finished
 """
 

@@ -22,6 +22,10 @@ def test_a_run_is_judged_beside_the_teacher_and_no_reply_is_asked_for_twice(limb
         said = "So we need" in asked.question  # as the teacher's rationales end
         return completion(f"It explains {'well' if said else 'nothing'}.\nScore: {5 if said else 1}")
 
+    def page() -> dict:
+        return json.loads((tmp_path / "run" / "evaluation" / "test.json").read_text())
+
+    assert page()["judge"] is None
     with Server(behave) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         code, out, err = limbeck("judge", "run", "--judge", "judge.yaml", "--json")
@@ -32,6 +36,22 @@ def test_a_run_is_judged_beside_the_teacher_and_no_reply_is_asked_for_twice(limb
         code, out, _ = limbeck("judge", "run", "--judge", "judge.yaml")
         assert code == 0
         assert server.count == asked
+        code, out, err = limbeck("evaluate", "run", "--judge", "judge.yaml", "-s", "n=5")
+        assert code == 0, err
+        assert asked < server.count <= asked + 6  # one example more
+        assert "Gold" in out
+        assert page()["judge"]["summary"]["Gold"]["arithmetic"]["single"] | {"n": 4} == found["summary"]["Gold"][
+            "arithmetic"
+        ]["single"] | {"examples": 5}
+        assert limbeck("judge", "run", "--judge", "judge.yaml")[0] == 0
+        assert limbeck("evaluate", "run", "--rationale")[0] == 0  # what was judged is still what is said
+    judged = page()["judge"]
+    assert (judged["name"], judged["summary"], judged["correlation"]) == (
+        "DSS",
+        found["summary"],
+        found["correlation"]["DSS"],
+    )
+    assert "| Gold | single | 5.0000 |" in (tmp_path / "run" / "evaluation" / "test.md").read_text()
     gold, ours = found["summary"]["Gold"]["arithmetic"], found["summary"]["DSS"]["arithmetic"]
     assert (gold["single"]["mean"], gold["self_consistency"]["mean"], gold["single"]["n"]) == (5, 5, 4)
     assert (ours["single"]["mean"], ours["self_consistency"]["runs"]) == (1, 2)
@@ -42,3 +62,18 @@ def test_a_run_is_judged_beside_the_teacher_and_no_reply_is_asked_for_twice(limb
     lines = (tmp_path / "run" / "evaluation" / "judge-test.jsonl").read_text().splitlines()
     assert len(lines) == 8  # each of 4 rationales singly and several times
     assert {json.loads(line)["run"] for line in lines} == {"DSS"}
+    lines = (tmp_path / "run" / "evaluation" / "judge-gold-test.jsonl").read_text().splitlines()
+    assert len(lines) == 8
+    assert {json.loads(line)["run"] for line in lines} == {"Gold"}
+    path = tmp_path / "run" / "evaluation" / "judge-test.jsonl"
+    path.write_text(path.read_text().replace('"rationale": "', '"rationale": "Or '))
+    assert limbeck("evaluate", "run", "--rationale")[0] == 0
+    assert page()["judge"] is None
+    assert page()["reasons"]["judge"] == "judge-test.jsonl is of other rationales than these: have them judged again"
+    path.write_text('{"id": "test-0"}\n')
+    code, _, err = limbeck("evaluate", "run", "--rationale")
+    assert code == 2
+    assert "judge-test.jsonl:1: no judgement" in err
+    code, _, err = limbeck("evaluate", "run", "-s", "n=3")
+    assert code == 2
+    assert "--judge" in err

@@ -64,3 +64,56 @@ def test_runs_on_other_examples_are_compared_on_shared_ones_only_when_told_to(li
     assert "no `id`" in err
     code, _, err = limbeck("compare", "a.jsonl", "nowhere")
     assert "nowhere: no such file" in err
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([row(), row(confidence=None)], "p.jsonl:2: no field 'confidence'"),
+        ([row(), row(confidence=float("nan"))], "p.jsonl:2: field 'confidence': a number from 0 to 1 was expected"),
+        ([row(confidence=-0.2)], "p.jsonl:1: field 'confidence': a number from 0 to 1 was expected, not -0.2"),
+        ([row(confidence="0.9")], "p.jsonl:1: field 'confidence': a number from 0 to 1 was expected, not '0.9'"),
+        ([], "p.jsonl: no row with a label"),
+        ([{"label": "yes"}], "p.jsonl:1: field 'prediction': text was expected"),
+    ],
+)
+def test_predictions_that_cannot_be_calibrated_are_one_line(rows, says, limbeck, tmp_path):
+    write(tmp_path / "p.jsonl", rows)
+    code, out, err = limbeck("calibrate", "p.jsonl")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert says in err
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([row()], "fewer than two answers"),
+        ([row(id=str(i)) for i in range(20)], "no temperature changes these confidences"),
+        ([row(confidence=0.5 + i / 100) for i in range(20)], "the colder the likelier"),
+        ([row(prediction="no", confidence=0.5 + i / 100) for i in range(20)], "the milder the likelier"),
+    ],
+    ids=["one answer", "one confidence", "all right", "all wrong"],
+)
+def test_where_a_measure_is_undefined_it_is_said(rows, reason, limbeck, tmp_path):
+    write(tmp_path / "p.jsonl", rows)
+    code, out, _ = limbeck("calibrate", "p.jsonl")
+    assert code == 0
+    assert f"no temperature: {reason}" in out
+    assert "nan" not in out
+    code, out, _ = limbeck("calibrate", "p.jsonl", "--json")
+    found = json.loads(out)
+    assert found["temperature"] is None
+    assert found["accuracy"] == sum(one["prediction"] == "yes" for one in rows) / len(rows)
+    assert (found["ece_interval"] is None) == (len(rows) == 1)
+
+
+def test_one_example_and_a_small_p_value_are_compared(limbeck, tmp_path):
+    write(tmp_path / "a.jsonl", [row(id=str(i)) for i in range(40)])
+    write(tmp_path / "b.jsonl", [row(id=str(i), prediction="no") for i in range(40)])
+    code, out, _ = limbeck("compare", "a.jsonl", "b.jsonl")
+    assert code == 0
+    assert f"p = {binomtest(0, 40).pvalue / 2:.1e} (" in out
+    write(tmp_path / "c.jsonl", [row(id="1")])
+    code, out, _ = limbeck("compare", "c.jsonl", "c.jsonl", "--json")
+    found = json.loads(out)
+    assert (found["n"], found["difference"], found["p_value"], found["cohens_g"]) == (1, 0, 1, None)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.data import load, read
+from limbeck.data import DataSettings, load, load_split, read
 from limbeck.data.asdiv import label_of
 from limbeck.errors import LimbeckError
 from tests.archives import archive_settings as settings
@@ -155,3 +155,32 @@ def test_a_bad_asdiv_row_names_its_field(tmp_path: Path) -> None:
 )
 def test_asdiv_labels(formula: str, answer: str, label: str) -> None:
     assert label_of(formula, answer).split() == label.split()
+
+
+def test_splits_say_which_split_plays_which_role(tmp_path: Path) -> None:
+    source = {"kind": "archive", "root": str(svamp_root(tmp_path)), "splits": {"train": "test", "test": "train"}}
+    given = DataSettings.parse({"task": "svamp", "source": source}, "test")
+    splits = read(given)
+    assert {role: len(rows) for role, rows in splits.items()} == {"train": 5, "test": 24}
+    assert splits["train"][1].rationale == "Why 1."
+    assert (splits["train"][1].input, splits["test"][1].input) == ("test 1 and one?", "train 1 and one?")
+    assert load_split(given, "test") == load(given).test == tuple(splits["test"])
+    fewer = DataSettings.parse({"task": "svamp", "source": source, "limit": 4}, "test")
+    loaded = load(fewer)
+    assert (len(loaded.train), len(loaded.valid), len(loaded.test)) == (4, 1, 4)
+    assert load_split(fewer, "test") == loaded.test
+    alone = DataSettings.parse({"task": "svamp", "source": source | {"splits": {"test": "test"}}}, "test")
+    assert list(read(alone)) == ["test"]
+    assert len(load_split(alone, "test")) == 5
+    with pytest.raises(LimbeckError, match="no split 'train'"):
+        load(alone)
+
+
+def test_a_split_has_one_role_and_has_to_be_there(tmp_path: Path) -> None:
+    source = {"kind": "archive", "root": str(svamp_root(tmp_path))}
+    with pytest.raises(LimbeckError, match="'test' has two roles"):
+        DataSettings.parse({"task": "svamp", "source": source | {"splits": {"train": "test", "test": "test"}}}, "test")
+    named = {"train": "train", "valid": "valid"}
+    given = DataSettings.parse({"task": "svamp", "source": source | {"splits": named}}, "test")
+    with pytest.raises(LimbeckError, match=r"svamp_valid.json: no such file, and it is to be the source's 'valid'"):
+        read(given)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.data.splits import carve, select, subset
+from limbeck.data.splits import carve, limited, select, subset
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
@@ -116,3 +116,11 @@ def test_both_judge_by_gold() -> None:
 def test_without_any_teacher_label(labels: str, keep: str) -> None:
     with pytest.raises(LimbeckError, match="no training row has a teacher_label"):
         select(rows(3), get("custom"), labels, keep)  # type: ignore[arg-type]
+
+
+def test_a_limit_takes_the_smaller_out_of_the_larger_and_no_more_than_there_is() -> None:
+    taken = {limit: [row.id for row in limited(rows(40), limit, 3)] for limit in (1, 7, 39, 40, 100, None)}
+    assert [len(ids) for ids in taken.values()] == [1, 7, 39, 40, 40, 40]
+    assert set(taken[1]) < set(taken[7]) < set(taken[39])
+    assert all(ids == sorted(ids, key=int) for ids in taken.values())
+    assert taken[7] != [row.id for row in limited(rows(40), 7, 4)]

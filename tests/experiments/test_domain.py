@@ -84,6 +84,7 @@ def test_data_that_is_not_there_is_refused_before_training(tmp_path):
     rows = [{"premise": f"A {i}.", "hypothesis": "So?", "label": i % 3} for i in range(9)]
     for split in ("train", "test"):
         write_rows(tmp_path / "esnli" / f"esnli_{split}.json", rows)
+        write_shards(tmp_path / "esnli" / "llm", split, ["So. Answer: neutral"] * 9, size=9)
     source = {"kind": "archive", "root": str(tmp_path)}
     wanted = {**TINY, "data": {"task": "esnli", "source": source}, "evaluation": {"out_of_domain": ["anli1"]}}
     with pytest.raises(LimbeckError, match=r"evaluation.out_of_domain: .*anli1"):
@@ -117,10 +118,11 @@ def test_evaluate_on_another_task_and_on_a_recipes_data(run, root, tmp_path):
 def test_a_task_is_read_from_the_archive_that_root_names(run, root, tmp_path):
     rows = [{"premise": f"Elsewhere {i}.", "hypothesis": "So?", "label": 1} for i in range(2)]
     write_rows(tmp_path / "anli1" / "anli1_test.json", rows)
+    write_shards(tmp_path / "anli1" / "llm", "test", ["So. So the answer is neutral", "Who knows?"], size=9)
     assert evaluate(run.path, on="anli1", root=tmp_path)["n"] == 2
     page = json.loads((run.path / "evaluation" / "anli1-test.json").read_text())
     assert page["cascade"] is None
-    assert page["reasons"]["cascade"] == "no teacher's answer to 2 of 2 examples"
+    assert page["reasons"]["cascade"] == "no teacher's answer to 1 of 2 examples"
     assert evaluate(run.path, on="anli1")["n"] == 5
 
 

@@ -5,8 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from limbeck.experiments import Recipe, evaluate, train
+from limbeck.errors import LimbeckError
+from limbeck.experiments import Recipe, evaluate, evaluate_runs, predict_file, train
+from limbeck.experiments.markdown import cell, escaped, table
+from limbeck.experiments.page import markdown, write_page
 from limbeck.files import read_jsonl
+from tests import builders
 from tests.experiments.recipes import TINY
 
 
@@ -15,30 +19,117 @@ def run(tmp_path_factory):
     return train(Recipe.parse({**TINY, "objective": "dss"}, "test"), tmp_path_factory.mktemp("runs") / "dss")
 
 
+def page(run, name="test"):
+    return json.loads((run.path / "evaluation" / f"{name}.json").read_text())
+
+
 def test_a_page_has_what_the_predictions_say(run):
     measured = evaluate(run.path, "test", rationales=True)
-    found = json.loads((run.path / "evaluation" / "test.json").read_text())
+    found = page(run)
     rows = [row for _, row in read_jsonl(run.predictions("test"))]
     right = np.array([row["correct"] for row in rows])
     sure = np.array([row["confidence"] for row in rows])
     assert found["n"] == len(rows) == measured["n"]
+    assert found["accuracy"]["interval"] == measured["interval"]
     assert found["calibration"]["accuracy"] == measured["accuracy"] == right.mean()
     assert found["calibration"]["brier"] == pytest.approx(((sure - right) ** 2).mean())
     assert found["calibration"]["average_confidence"] == pytest.approx(sure.mean())
+    assert found["calibration"]["temperature_fitted_on"] == "validation"
+    assert set(found["definitions"]) == {"sequence", "normalised", "first-token"}
+    assert found["definitions"]["sequence"]["brier"] == found["calibration"]["brier"]
     assert found["selective"]["n"] == len(rows)
     first, last = found["cascade"][0], found["cascade"][-1]
     assert (first["passed"], first["accuracy"], first["cost"]) == (0, measured["accuracy"], 0)
     assert (last["passed"], last["cost"], last["threshold"]) == (1, 1, None)
+    assert found["teacher"]["accuracy"] == last["accuracy"]
+    assert set(found["thresholds"]) == {"best", "as_teacher"}
     assert found["quality"]["n"] > 0
     assert found["dependence"]["n"] <= len(rows)
-    page = (run.path / "evaluation" / "test.md").read_text()
-    for title in ("Reliability", "The surest answers", "else the teacher", "Rationales", "Dependence"):
-        assert f"## {title}" in page or title in page
-    assert "nan" not in page.lower().split()
+    assert (found["judge"], found["significance"]) == (None, None)
+    text = (run.path / "evaluation" / "test.md").read_text()
+    for title in ("Calibration", "Temperature", "Reliability", "The surest answers", "else the teacher", "Rationales"):
+        assert f"## {title}" in text or title in text
+    assert "nan" not in text.lower().split()
+    for figure in ("reliability", "risk-coverage", "cascade"):
+        assert f"(test-{figure}.svg)" in text
+        assert (run.path / "evaluation" / f"test-{figure}.svg").read_text().startswith("<svg")
 
 
-def test_without_rationales_the_page_says_nothing_of_them(run):
+def test_what_there_is_not_is_none_and_a_line_says_why(run):
     evaluate(run.path, "valid")
-    found = json.loads((run.path / "evaluation" / "valid.json").read_text())
-    assert (found["quality"], found["dependence"]) == (None, None)
+    found = page(run, "valid")
+    assert (found["quality"], found["dependence"], found["thresholds"]) == (None, None, None)
     assert found["calibration"]["temperature_fitted_on"] == "these answers"
+    lines = (run.path / "evaluation" / "valid.md").read_text().splitlines()
+    for name, title in (
+        ("quality", "Rationales"),
+        ("judge", "The judge"),
+        ("significance", "Significance"),
+        ("thresholds", "From which confidence on"),
+    ):
+        assert lines[lines.index(f"## {title}") + 2] == f"Not measured: {found['reasons'][name]}."
+
+
+def test_runs_evaluated_together_have_their_differences_and_similarity_by_an_encoder(run, tmp_path):
+    other = train(Recipe.parse({**TINY, "seed": 8, "evaluation": {"rationales": True}}, "test"), tmp_path / "b_8")
+    encoder = str(builders.encoder(tmp_path / "bert", "bert"))
+    measured = evaluate_runs([run.path, other.path], rationales=True, encoder=encoder)
+    assert list(measured) == [str(run.path), str(other.path)]
+    ours, theirs = page(run), page(other)
+    (one,), (back,) = ours["significance"], theirs["significance"]
+    assert (one["run"], back["run"]) == (str(other.path), str(run.path))
+    gap = measured[str(run.path)]["accuracy"] - measured[str(other.path)]["accuracy"]
+    assert one["difference"] == pytest.approx(gap)
+    assert back["difference"] == pytest.approx(-gap)
+    assert one["adjusted"] == one["p_value"]
+    assert ours["quality"]["similarity"]["encoder"] == encoder
+    assert -1 <= ours["quality"]["similarity"]["mean"] <= 1
+    assert f"| {escaped(str(other.path))} |" in (run.path / "evaluation" / "test.md").read_text()
+    evaluate(other.path)  # the recipe wants its rationales, so that they are not lost
+    assert page(other)["quality"]["n"] == 6
+    assert page(other)["quality"]["similarity"] is None
+    with pytest.raises(LimbeckError, match="stands there twice"):
+        evaluate_runs([run.path, run.path])
+    with pytest.raises(LimbeckError, match="cannot be loaded as an encoder"):
+        evaluate(run.path, rationales=True, encoder=str(tmp_path))
+
+
+def test_an_answer_without_confidence_leaves_the_rest_of_the_page(run, tmp_path):
+    evaluate(run.path)
+    found = page(run)
+    for name in ("calibration", "selective", "cascade", "teacher", "thresholds"):
+        found[name] = None
+        found["reasons"][name] = "2 answers do not have a confidence"
+    write_page(tmp_path, "test", found | {"run": "<b>a|b</b>"})
+    text = (tmp_path / "test.md").read_text()
+    assert text.startswith(r"# \<b\>a\|b\</b\>, test: 6 answers")
+    assert text.count("Not measured: 2 answers do not have a confidence.") == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["test.json", "test.md"]
+
+
+def test_figures_of_an_earlier_page_do_not_stay(run, tmp_path):
+    evaluate(run.path)
+    found = page(run)
+    write_page(tmp_path, "a b", found)
+    assert "(a%20b-cascade.svg)" in markdown(found, "a b")
+    assert (tmp_path / "a b-cascade.svg").is_file()
+    found["cascade"], found["reasons"]["cascade"] = None, "no teacher's answer to 6 of 6 examples"
+    write_page(tmp_path, "a b", found)
+    assert not (tmp_path / "a b-cascade.svg").exists()
+    assert (tmp_path / "a b-reliability.svg").is_file()
+
+
+def test_text_is_shown_as_it_is():
+    assert escaped("a|b\n<script>`x` *y* [z](u) $1 & #2") == r"a\|b \<script\>\`x\` \*y\* \[z\](u) \$1 \& \#2"
+    assert [cell(value) for value in (None, 0.25, 0.00001, 0.0, 3, (0.5, 1.0), "a_b")] == [
+        *("", "0.2500", "1.0e-05", "0.0000", "3", "(0.5000 to 1.0000)", r"a\_b"),
+    ]
+    assert table(("a", "b"), [(1, "x|y")]) == ["| a | b |", "| --- | --- |", r"| 1 | x\|y |", ""]
+
+
+def test_predict_gives_the_confidence_that_the_recipe_chose(tmp_path):
+    run = train(Recipe.parse({**TINY, "evaluation": {"confidence": "normalised"}}, "test"), tmp_path / "run")
+    (tmp_path / "in.jsonl").write_text('{"input": "Ada has 3 pears. How many?"}\n')
+    predict_file(run.path, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    ((_, row),) = read_jsonl(tmp_path / "out.jsonl")
+    assert row["confidence"] == row["confidences"]["normalised"] != row["confidences"]["sequence"]

@@ -40,6 +40,13 @@ def test_the_resolved_form_is_plain_and_reads_back_to_the_same_run():
     assert Recipe.parse({**TINY, "seed": 8}, "test").key != recipe.key
 
 
+def test_settings_that_came_later_leave_an_older_recipe_its_key():
+    assert Recipe.parse(TINY, "test").key == "edcc5e60"  # as of the release before `limit` and `out_of_domain`
+    measured = Recipe.parse({**TINY, "evaluation": {"out_of_domain": ["svamp"]}}, "test")
+    assert measured.key != "edcc5e60"
+    assert Recipe.parse(measured.resolved(), "test").evaluation.out_of_domain == ["svamp"]
+
+
 @pytest.mark.parametrize("path", PACKAGED, ids=str)
 def test_the_recipes_we_ship_are_valid(path):
     load_recipe(path)
@@ -64,6 +71,7 @@ def test_the_recipes_we_ship_are_valid(path):
         ("data.source={kind: archives, root: x}", "kind"),
         ("data.fraction=0", "fraction"),
         ("data.labels=gould", "labels"),
+        ("data.limit=0", "limit"),
         ("evaluation={rationales: true}", "learns no rationales"),
     ],
 )
