@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from limbeck.errors import LimbeckError, first_line
 
@@ -44,14 +44,13 @@ def upload(files: Files, name: str, kind: Kind, message: str, private: bool = Tr
         return str(url)
 
 
-def check_name(name: str, kind: Kind) -> None:
-    """Check what can be known of a name without the Hub.
-
-    Raises:
-        LimbeckError: it cannot be a name there.
-    """
-    with _in_one_line(name, kind):
+def could_be_name(name: str) -> bool:
+    """Whether a repository on the Hub may have this name."""
+    try:
         validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
 
 
 def _check_fresh(found: Any, name: str, kind: Kind, private: bool) -> None:

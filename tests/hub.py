@@ -81,9 +81,9 @@ class Hub(BaseHTTPRequestHandler):
         self.answer(200, "")
 
     def do_GET(self) -> None:  # what there is of a repository; also asked for where creating was refused
-        _, _, kind, owner, name, *_ = [*self.path.split("/"), "", "", ""]
+        owner, name = [*self.path.split("/"), "", "", ""][3:5]
         created = {body["name"]: body for path, body, _ in self.seen if path == "/api/repos/create"}
-        if name not in THERE and (name not in created or name in {one for _, one in REFUSALS}):
+        if name not in THERE and (name not in created or ("create", name) in REFUSALS):
             return self.answer(404, "{}")
         private, files = THERE.get(name) or (created[name]["visibility"] == "private", [".gitattributes"])
         found = {"id": f"{owner}/{name}", "private": private, "siblings": [{"rfilename": file} for file in files]}
@@ -132,7 +132,7 @@ def files_of(seen: Seen, name: str, kind: str = "dataset") -> dict[str, bytes]:
             files[part["value"]["path"]] = base64.b64decode(part["value"]["content"])
         else:
             assert part["key"] == "lfsFile"
-            (content,) = [body for asked, body, _ in seen if asked == f"/store/{part['value']['oid']}"]
+            content = next(body for asked, body, _ in seen if asked == f"/store/{part['value']['oid']}")
             assert hashlib.sha256(content).hexdigest() == part["value"]["oid"]
             files[part["value"]["path"]] = content
     return files

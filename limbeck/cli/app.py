@@ -16,6 +16,7 @@ from limbeck.cli.grid import grid
 from limbeck.cli.measured import accuracy_cells, print_accuracy
 from limbeck.cli.measures import calibrate, compare, judge
 from limbeck.cli.printing import ANSWERS, ENGINE, RECIPES, Answers, Changes, Engine, Json, print_json
+from limbeck.cli.push import push
 from limbeck.cli.report import report
 from limbeck.cli.teach import teach_app
 from limbeck.errors import LimbeckError
@@ -147,7 +148,7 @@ def predict(
     print(f"{target}: {done['rows']} predictions{graded}")
 
 
-for verb in (grid, report, evaluate, calibrate, compare, judge):
+for verb in (grid, report, evaluate, calibrate, compare, judge, push):
     app.command()(verb)
 
 
