@@ -4,7 +4,6 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,18 +92,13 @@ def _grids(names: Sequence[str], changes: Sequence[str], paper: tuple[bool, bool
 
 def _named(name: str, offline: bool, smoke: bool, root: Path) -> list[Any]:
     """The paper's grids of that name; what is left out of them is said."""
-    try:
-        paper = import_module("limbeck.experiments.paper")
-    except ModuleNotFoundError:
-        raise LimbeckError(f"{name}: no grid; give a YAML file") from None
-    if name != "paper" and name not in paper.NAMES:
-        raise unknown("grid (of the paper; others are files, .yaml)", name, [*paper.NAMES, "paper"])
-    found = []
-    for one in paper.NAMES if name == "paper" else [name]:
-        grid, left_out = paper.named_grid(one, offline, smoke, root)
-        found.append(grid)
-        for said in left_out:
-            typer.echo(f"limbeck: {one}: {said}", err=True)
+    from limbeck.experiments.paper import NAMES, PAPER, named_grids
+
+    if name not in (*NAMES, PAPER):
+        raise unknown("grid (of the paper; others are files, .yaml)", name, [*NAMES, PAPER])
+    found, left_out = named_grids([name], offline, smoke, root)
+    for said in left_out:
+        typer.echo(f"limbeck: {said}", err=True)
     return found
 
 

@@ -15,7 +15,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 HOSTILE = "</script><img src=x onerror=alert(1)> \u202e\u2028 <b>bold</b>"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while playwright is open, no other test of this process can run an event loop
 def chromium():
     """Started once; $LIMBECK_CHROMIUM says where it is, if not at /usr/bin/chromium or on the path."""
     named = os.environ.get("LIMBECK_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
