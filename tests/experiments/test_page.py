@@ -19,12 +19,17 @@ def run(tmp_path_factory):
     return train(Recipe.parse({**TINY, "objective": "dss"}, "test"), tmp_path_factory.mktemp("runs") / "dss")
 
 
+@pytest.fixture(scope="module")
+def measured(run):
+    """What `evaluate` returns of the run, with rationales."""
+    return evaluate(run.path, "test", rationales=True)
+
+
 def page(run, name="test"):
     return json.loads((run.path / "evaluation" / f"{name}.json").read_text())
 
 
-def test_a_page_has_what_the_predictions_say(run):
-    measured = evaluate(run.path, "test", rationales=True)
+def test_a_page_has_what_the_predictions_say(run, measured):
     found = page(run)
     rows = [row for _, row in read_jsonl(run.predictions("test"))]
     right = np.array([row["correct"] for row in rows])
@@ -73,12 +78,12 @@ def test_what_there_is_not_is_none_and_a_line_says_why(run):
 def test_runs_evaluated_together_have_their_differences_and_similarity_by_an_encoder(run, tmp_path):
     other = train(Recipe.parse({**TINY, "seed": 8, "evaluation": {"rationales": True}}, "test"), tmp_path / "b_8")
     encoder = str(builders.encoder(tmp_path / "bert", "bert"))
-    measured = evaluate_runs([run.path, other.path], rationales=True, encoder=encoder)
-    assert list(measured) == [str(run.path), str(other.path)]
+    both = evaluate_runs([run.path, other.path], rationales=True, encoder=encoder)
+    assert list(both) == [str(run.path), str(other.path)]
     ours, theirs = page(run), page(other)
     (one,), (back,) = ours["significance"], theirs["significance"]
     assert (one["run"], back["run"]) == (str(other.path), str(run.path))
-    gap = measured[str(run.path)]["accuracy"] - measured[str(other.path)]["accuracy"]
+    gap = both[str(run.path)]["accuracy"] - both[str(other.path)]["accuracy"]
     assert one["difference"] == pytest.approx(gap)
     assert back["difference"] == pytest.approx(-gap)
     assert one["adjusted"] == one["p_value"]
@@ -94,8 +99,7 @@ def test_runs_evaluated_together_have_their_differences_and_similarity_by_an_enc
         evaluate(run.path, rationales=True, encoder=str(tmp_path))
 
 
-def test_an_answer_without_confidence_leaves_the_rest_of_the_page(run, tmp_path):
-    evaluate(run.path)
+def test_an_answer_without_confidence_leaves_the_rest_of_the_page(run, measured, tmp_path):
     found = page(run)
     for name in ("calibration", "selective", "cascade", "teacher", "thresholds"):
         found[name] = None
@@ -107,8 +111,7 @@ def test_an_answer_without_confidence_leaves_the_rest_of_the_page(run, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["test.json", "test.md"]
 
 
-def test_figures_of_an_earlier_page_do_not_stay(run, tmp_path):
-    evaluate(run.path)
+def test_figures_of_an_earlier_page_do_not_stay(run, measured, tmp_path):
     found = page(run)
     write_page(tmp_path, "a b", found)
     assert "(a%20b-cascade.svg)" in markdown(found, "a b")
