@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from limbeck.cli.grid_table import GridTable, print_cells, print_ended
-from limbeck.cli.printing import Changes, Json, print_json
+from limbeck.cli.printing import Json, print_json
 from limbeck.cli.showing import ProgressBar
 from limbeck.errors import LimbeckError, unknown
 
@@ -27,6 +27,7 @@ _GRIDS = (
     "A grid, YAML: `recipe`, `axes`, `seeds`; or a table or figure of the paper: table1 to table8, figure2 to figure5, "
     "or `paper` for all of them."
 )
+_CHANGES = "Change every cell's recipe, like -s training.max_steps=9, or the grid, like -s seeds=3; repeatable."
 _ENGINE = (
     "local: processes of this machine; ray: the Ray cluster that RAY_ADDRESS names, or one started here "
     "(limbeck\\[ray]). Its machines need the same paths: a file system that they share, with locks."
@@ -35,9 +36,9 @@ _WORKERS = "Cells at a time; without it one a GPU, or where there is none one fo
 
 
 def grid(
-    grids: Annotated[list[str], typer.Argument(metavar="GRID...", help=_GRIDS)],
+    grids: Annotated[list[str], typer.Argument(metavar="GRID", help=_GRIDS)],
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
-    changes: Changes = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help=_CHANGES)] = None,
     workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
     engine: Annotated[GridEngine, typer.Option(help=_ENGINE)] = GridEngine.LOCAL,
     retry: Annotated[bool, typer.Option("--retry", help="Train failed cells again.")] = False,
@@ -81,9 +82,12 @@ def _grids(names: Sequence[str], changes: Sequence[str], paper: tuple[bool, bool
     """The grids of files and of the paper's names."""
     from limbeck.experiments.grids import Grid
 
+    files = [name for name in names if Path(name).suffix in (".yaml", ".yml")]
+    if len(files) == len(names) and any(paper[:2]):
+        raise LimbeckError("--offline and --smoke are about the paper's grids: give one, like table1")
     found = []
     for name in dict.fromkeys(names):
-        if Path(name).suffix in (".yaml", ".yml"):
+        if name in files:
             found.append(Grid.load(Path(name), changes))
         else:
             found += [one.changed(changes) for one in _named(name, *paper)]

@@ -107,14 +107,14 @@ def _duration(seconds: float) -> str:
 
 
 def print_cells(states: Sequence[Any]) -> None:
-    """Every cell: how it stands, its seed, its place in the grid, its folder."""
+    """Every cell: how it stands, its place in the grid, its seed, its folder's name."""
     axes = list(dict.fromkeys(axis for state in states for axis in state.cell.values))
     table = Table()
     for column in ("state", *axes, "seed", "folder"):
         table.add_column(escape(column), overflow="fold")
     for state in states:
         values = [escape(state.cell.values.get(axis, "")) for axis in axes]
-        table.add_row(state.status, *values, str(state.cell.recipe.seed), escape(str(state.path)))
+        table.add_row(state.status, *values, str(state.cell.recipe.seed), escape(state.path.name))
     Console().print(table)
     print(summary(states))
 

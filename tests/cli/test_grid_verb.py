@@ -73,6 +73,7 @@ def test_what_is_finished_or_has_failed_is_said_and_judged_and_not_trained_again
         (["grid.yaml", "-s", "objective=kl"], "'objective' of grid.yaml sets it"),
         (["grid.yaml", "--judge", "none.yaml"], "none.yaml: no such file"),
         (["grid.yaml", "--out", "grid.yaml"], "grid.yaml"),
+        (["grid.yaml", "--smoke"], "the paper's grids"),
     ],
 )
 def test_a_mistake_is_one_line(words, says, grid, limbeck, tmp_path):

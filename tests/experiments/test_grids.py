@@ -19,7 +19,7 @@ from limbeck.experiments.run import run_name
 from tests.experiments.recipes import TINY
 
 ROOT = Path(__file__).parents[2]
-TRAINED = {**TINY, "training": {**TINY["training"], "max_steps": 30, "eval_steps": 5}}
+TRAINED = {**TINY, "training": {**TINY["training"], "max_steps": 30, "eval_steps": 10}}
 
 
 def grid(**values) -> Grid:
@@ -195,7 +195,7 @@ def test_two_processes_share_a_grid_and_one_takes_over_what_the_other_left_when_
         for state in found:
             by_status.setdefault(state.status, []).append(state.cell.name)
         done = [state.cell.name for state in found if state.status == "finished" and state.seconds is None]
-        held = [name for name in by_status.get("elsewhere", []) if (folders.step(name) or 0) > 5]
+        held = [name for name in by_status.get("elsewhere", []) if (folders.step(name) or 0) > 10]
         if other.pid and done and held and by_status.get("running"):
             other.kill()
             theirs.update({name: files(folders.run(name)) for name in done})
@@ -241,9 +241,8 @@ def test_a_cell_whose_process_dies_is_tried_once_more(tmp_path):
     assert board.claim() == second
     board.forget_failures()
     assert board.claim() == first
-    board.folders.failure(first.name).unlink(missing_ok=True)
-    board.take_in(first.name, Outcome("failed", "said on another machine"))
-    assert board.folders.error(first.name) == "said on another machine"
+    board.take_in(first.name, Outcome("failed", "said \x1b[2J \ud800 on another machine\nand more"))
+    assert board.folders.error(first.name) == "said  [2J   on another machine"
 
 
 def test_processes_that_cannot_start_are_an_error_and_no_endless_loop(tmp_path, monkeypatch):
@@ -259,6 +258,26 @@ def test_processes_that_cannot_start_are_an_error_and_no_endless_loop(tmp_path, 
             assert engine.ended(60) == []
     engine.close()
     assert log.read_text().count("\nImportError: a broken installation") == 2
+
+
+def test_processes_share_gpus_and_cores(tmp_path, monkeypatch):
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("the environment of a process cannot be read here")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert LocalEngine(None, tmp_path / "log").slots == 2
+    board = Board(states([grid(seeds=3)], tmp_path), Folders(tmp_path))
+    engine = LocalEngine(3, tmp_path / "log")
+    for _ in range(3):
+        engine.start(board.claim())
+    environments = [
+        dict(one.split("=", 1) for one in Path(f"/proc/{child}/environ").read_text().split("\0") if one)
+        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    ]
+    engine.close()
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in environments] == ["3", "5", "3"]
+    assert {one["OMP_NUM_THREADS"] for one in environments} == {str(max(1, len(os.sched_getaffinity(0)) // 3))}
 
 
 def test_on_ray_the_same_grid_gives_the_same_results(undisturbed, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """One attempt at one cell, in whichever process: claim it, train it, say how it ended."""
 
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -57,7 +58,9 @@ def attempt(job: Job) -> Outcome:
             if (settled := folders.settled(job.name)) is not None:
                 return Outcome(settled, folders.error(job.name))
             with logged(folders.log(job.name)):
-                return _train(job, folders)
+                outcome = _train(job, folders)
+                gc.collect()  # trainers are held by cycles, and the next student wants their memory
+                return outcome
     except Timeout:
         return Outcome("held")
     except OSError as error:

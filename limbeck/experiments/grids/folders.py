@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from limbeck.errors import LimbeckError
 from limbeck.experiments.grids.grid import Grid
 from limbeck.experiments.provenance import now
-from limbeck.files import read_json, write_json, write_text
+from limbeck.files import read_json, write_text
 
 Status = Literal["finished", "failed", "running", "elsewhere", "waiting"]  # elsewhere: in a process not ours
 
@@ -76,10 +76,17 @@ class Folders:
             said = read_json(self.failure(name))["error"]
         except (LimbeckError, KeyError, TypeError):
             said = ""
-        return str(said).strip().partition("\n")[0] or f"see {self.failure(name)}"
+        first = str(said).strip().partition("\n")[0] or f"see {self.failure(name)}"
+        return "".join(letter if letter.isprintable() else " " for letter in first)  # it may quote anybody's text
 
-    def fail(self, name: str, error: str, trace: str | None = None) -> None:
-        write_json(self.failure(name), {"error": error, "traceback": trace, "when": now()})
+    def fail(self, name: str, error: str, trace: str = "") -> None:
+        """Keep why a cell's last attempt failed.
+
+        Raises:
+            LimbeckError: the folder cannot be written.
+        """
+        said = {"error": error, "traceback": trace or None, "when": now()}
+        write_text(self.failure(name), json.dumps(said, indent=2) + "\n")  # in ASCII: no text is refused
 
     def forget_failure(self, name: str) -> None:
         self.failure(name).unlink(missing_ok=True)
