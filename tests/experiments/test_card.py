@@ -46,11 +46,16 @@ def run(tmp_path_factory):
 def changed(run, tmp_path):
     """`changed(recipe=..., ...)`: a copy of the run, values in its files replaced."""
 
-    def change(recipe=None, card=None, results=None, provenance=None):
+    def change(recipe=None, card=None, results=None, provenance=None, config=None):
         shutil.copytree(run.path, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
         path = tmp_path / "run" / "recipe.yaml"
         path.write_text(yaml.safe_dump({**run.recipe.resolved(), **(recipe or {})}))
-        for name, values in (("model/limbeck", card), ("results", results), ("provenance", provenance)):
+        for name, values in (
+            ("model/limbeck", card),
+            ("model/config", config),
+            ("results", results),
+            ("provenance", provenance),
+        ):
             file = tmp_path / "run" / f"{name}.json"
             file.write_text(json.dumps(json.loads(file.read_text()) | (values or {})))
         return open_run(tmp_path / "run")
@@ -119,10 +124,14 @@ def test_what_was_not_measured_is_not_made_up(changed):
     assert all("| not measured |" in line for line in rows)
 
 
-@pytest.mark.parametrize("content", ['{"n": 6, "calibration": {"accuracy": 0.987}}', '{"n": 99}', "[]", "{"])
-def test_an_evaluation_of_another_measurement_is_passed_over(content, changed):
+@pytest.mark.parametrize("name", ["accuracy", "n", "[]", "{"])
+def test_an_evaluation_of_another_measurement_is_passed_over(name, changed):
     run = changed()
-    (run.path / "evaluation" / "test.json").write_text(content)
+    path = run.path / "evaluation" / "test.json"
+    found = json.loads(path.read_text())
+    found["n"] += name == "n"
+    found["calibration"]["accuracy"] += name == "accuracy"
+    path.write_text(name if name in ("[]", "{") else json.dumps(found))
     assert row(model_card(run), "expected calibration error")[1] == "not measured"
 
 
@@ -217,7 +226,9 @@ def test_hostile_text_is_shown_and_does_nothing(changed):
             "machine": {"platform": evil, "cores": evil, "device": HOSTILE[5]},
             "revision": evil,
             "versions": {evil: evil},
+            "data": {evil: {"rows": evil, "sha256": evil}},
         },
+        {"model_type": evil},
     )
     card = model_card(run)
     tokens = parsed(card)

@@ -12,6 +12,8 @@ import yaml
 from huggingface_hub import ModelCard
 from transformers import AutoModelForSeq2SeqLM
 
+from limbeck.data import View
+from limbeck.data.views import prefix
 from limbeck.errors import LimbeckError
 from limbeck.experiments import Recipe, open_run, predict_file, train
 from limbeck.experiments.push import contents, push, write
@@ -87,6 +89,8 @@ def test_the_cards_own_code_answers_as_limbeck_does(runs, folders, tmp_path):
     for folder in folders.values():
         (block,) = re.findall(r"^```python\n(.*?)^```$", (folder / "README.md").read_text(), re.DOTALL | re.MULTILINE)
         blocks.append((str(folder), block))
+    for view in (View.PREDICT, View.EXPLAIN):  # a student so small may write the same after either
+        assert f'ask("{prefix(view)}", segments)' in blocks[0][1]
     done = subprocess.run(
         [sys.executable, "-c", CODE],
         input=json.dumps(blocks), capture_output=True, text=True, timeout=240, cwd=tmp_path, check=False,
