@@ -11,7 +11,10 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from limbeck.errors import LimbeckError
+from limbeck.experiments.grids import Folders
 from limbeck.experiments.report import write_report
+from tests.experiments.paper_runs import answers, cell_of, data_at, smoke
+from tests.experiments.paper_runs import finished as finished_cell
 from tests.experiments.reports import ARITHMETIC, finished, questions, write
 
 HOSTILE = [
@@ -134,6 +137,45 @@ def test_an_arm_is_held_against_the_one_that_differs_in_its_objective_alone(tmp_
         figure["table"] for one in found["sections"] for figure in one["figures"] if "fraction of" in figure["title"]
     ]
     assert ([row["name"] for row in curve["rows"]], curve["columns"]) == (["0.5", "1"], ["dss", "mi"])
+
+
+def test_of_many_groups_it_is_said_how_often(tmp_path):
+    for fraction in (0.1, 0.2, 0.3, 0.4, 0.5, 1.0):
+        for objective, right in (("dss", 0.2), ("mi", 0.9), ("kl", 0.2)):
+            data = {**ARITHMETIC, "fraction": fraction}
+            finished(tmp_path / f"{objective}{fraction}", objective, 1, data, right=right)
+    found = read(write_report([tmp_path], tmp_path / "out").parent)
+    said = " ".join(found["overview"])
+    assert re.search(r"Of 12 comparisons: mi is ahead of dss by [\d.]+ points in 6 places \(", said)
+    assert "In 6 of 12 comparisons no difference can be concluded; the smallest differences found 4 times of 5" in said
+    names = [row["name"] for row in tables(found, "accuracy")["accuracy-arithmetic"]["rows"]]
+    assert [name.split("=")[1] for name in names[::3]] == ["0.1", "0.2", "0.3", "0.4", "0.5", "1.0"]
+
+
+def test_the_papers_tables_come_first_with_its_numbers_beside_ours(tmp_path):
+    out = tmp_path / "runs"
+    grids = [smoke(name, data_at(tmp_path / "data")) for name in ("table1", "figure4")]
+    for objective, right in (("dss", "1100"), ("mi", "1010")):
+        rows = answers(right, rationale=["so", "because <b>", "since", "as"])
+        finished_cell(out / objective, cell_of(grids[0], objective, "svamp"), rows)
+    for grid in grids:
+        Folders(out).write_grid(grid)
+    Folders(out).fail(cell_of(grids[0], "finetune", "svamp").name, "out of memory\nmore")
+    report = write_report([out], tmp_path / "report").parent
+    found = read(report)
+    assert [section["id"] for section in found["sections"]][:2] == ["paper", "accuracy"]
+    table = tables(found, "paper")["table1"]
+    rows = {row["name"]: dict(zip(table["columns"], row["cells"], strict=True)) for row in table["rows"]}
+    assert (rows["Ours"]["SVAMP"]["value"], rows["Ours"]["SVAMP"]["paper"]) == (50, 68.0)
+    assert rows["Finetuning"]["SVAMP"]["reason"] == "failed: out of memory"
+    page = (report / "index.html").read_text()
+    assert "Table 1: " in page
+    assert "Figure 4: " in page
+    assert "paper 68.00" in page
+    assert "because &lt;b&gt;" in page
+    assert any("failed: out of memory" in one for one in found["left_out"])
+    assert "because &lt;b&gt;" in (report / "report.md").read_text()
+    assert "paper 68.00" in (report / "tables" / "table1.md").read_text()
 
 
 def test_several_seeds_are_one_arm_and_their_curves_a_mean(tmp_path):

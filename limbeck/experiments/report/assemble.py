@@ -14,13 +14,15 @@ from limbeck.experiments.grids import Folders, Grid
 from limbeck.experiments.paper import Study, case_studies, paper_tables
 from limbeck.experiments.report import accuracy, confidence, curves, reasons
 from limbeck.experiments.report.accuracy import Held, held
-from limbeck.experiments.report.browser import Chosen, choose
+from limbeck.experiments.report.browser import BUDGET, Chosen, choose
 from limbeck.experiments.report.evaluated import Pages, pages
 from limbeck.experiments.report.origin import origin
 from limbeck.experiments.report.overview import overview
 from limbeck.experiments.report.sides import Group, Side, groups, sides
 from limbeck.experiments.run import Run
 from limbeck.experiments.tables import Figure, Table
+
+_PAGE = 4_500_000  # bytes
 
 Failed = Callable[[str], str | None]  # by the name of a cell, the first line of its error
 
@@ -85,11 +87,17 @@ def assemble(paths: Sequence[Path]) -> Report:
         sections=tuple(sections),
         studies=studies,
         comparisons=tuple(_plainly(one) for one in compared if one.comparison is not None),
-        cases=choose(made, every),
+        cases=choose(made, every, _room(sections)),
         origin=origin(made),
         left_out=tuple(_left_out(paths, unfinished, failed)),
         citations=tuple(citations([arm.recipe for arm in made])),
     )
+
+
+def _room(sections: Sequence[Section]) -> int:
+    """Bytes for cases, so that the page stays small whatever else is on it: figures weigh most, then their numbers."""
+    drawn = sum(len(figure.svg) for section in sections for figure in section.figures)
+    return min(BUDGET, max(BUDGET // 8, _PAGE - 3 * drawn // 2))
 
 
 def _errors(paths: Sequence[Path]) -> Failed:

@@ -11,7 +11,7 @@ from limbeck.experiments.arms import Arm
 from limbeck.experiments.cases import Case, Said
 from limbeck.experiments.report.text import shown
 
-BUDGET = 2_000_000  # bytes of JSON: the page shall stay below 5 MB with all else that is on it
+BUDGET = 2_000_000  # bytes of JSON at most
 MOST = 10_000  # cases
 _SEED = 0
 _LONGEST = {"input": 2000, "rationale": 1500, "answer": 300}  # characters of a text that are kept
@@ -25,7 +25,7 @@ class Chosen:
     shared: int  # examples that every arm of their task was measured on
 
 
-def choose(arms: Sequence[Arm], cases: Sequence[Case], budget: int = BUDGET, most: int = MOST) -> Chosen:
+def choose(arms: Sequence[Arm], cases: Sequence[Case], budget: int = BUDGET) -> Chosen:
     """As many shared cases as the budget holds: task by task, and evenly over which arms are right.
 
     An arm is shown by its first seed. The order is that of a seeded shuffle, so that the same runs give the same page.
@@ -42,7 +42,7 @@ def choose(arms: Sequence[Arm], cases: Sequence[Case], budget: int = BUDGET, mos
     for case, said in _in_turn(kinds):
         row = _row(case, said)
         size += len(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace"))
-        if size > budget or len(kept) >= most:
+        if size > budget or len(kept) >= MOST:
             break
         kept.append((case, row))
     place = {id(case): number for number, case in enumerate(cases)}

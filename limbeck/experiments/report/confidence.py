@@ -113,8 +113,10 @@ def _reliability(group: Group, side: Side) -> Figure:
 
 
 def _risk_coverage(group: Group, known: Sequence[Side]) -> Figure:
-    found: dict[str, Selective] = {side.arm.name: selective(*_pooled(side), draws=_DRAWS) for side in known}
-    curves = {side.arm.name: [] for side in group.sides} | {name: one.to_dict()["curve"] for name, one in found.items()}
+    found: dict[str, Selective] = {group.short(side): selective(*_pooled(side), draws=_DRAWS) for side in known}
+    curves = {group.short(side): [] for side in group.sides} | {
+        name: one.to_dict()["curve"] for name, one in found.items()
+    }
     title = f"{group.name}: risk and coverage"
     rows = [Row(f"{share:.0%} answered", tuple(_risk(one, share) for one in found.values())) for share in _SHARES]
     table = Table("risk-coverage", title, tuple(found), tuple(rows), digits=3)
@@ -136,7 +138,7 @@ def _cascade(group: Group, taught: Sequence[Side]) -> Figure:
         teacher = np.array([equal(str(case.teacher_label), case.label) for case in side.cases], dtype=bool)
         shares.append(float(teacher.mean()))
         points = cascade(*_pooled(side), np.tile(teacher, len(side.right)), 0.0, 1.0)
-        found[side.arm.name] = [asdict(one) for one in points]
+        found[group.short(side)] = [asdict(one) for one in points]
     title = f"{group.name}: the student where it is sure, else the teacher"
     rows = [
         Row(f"{share:.0%} passed on", tuple(_nearest(points, share) for points in found.values())) for share in _PASSED
@@ -147,7 +149,7 @@ def _cascade(group: Group, taught: Sequence[Side]) -> Figure:
     return Figure(
         f"cascade-{group.name}",
         title,
-        figures.cascade({side.arm.name: found.get(side.arm.name, []) for side in group.sides}, teacher_alone),
+        figures.cascade({group.short(side): found.get(group.short(side), []) for side in group.sides}, teacher_alone),
         table,
     )
 

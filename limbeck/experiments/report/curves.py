@@ -48,7 +48,7 @@ def learning_curves(found: Sequence[Group]) -> Curves:
                 continue
             for key in logged[0]:
                 if all(key in one for one in logged) and (line := _averaged([one[key] for one in logged])):
-                    lines.setdefault(key, {})[side.arm.name] = line
+                    lines.setdefault(key, {})[group.short(side)] = line
         terms = list(dict.fromkeys(key.partition("_")[2] for key in lines if key != _ACCURACY))
         order = [f"{kind}_{term}" for term in terms for kind in _KINDS] + [_ACCURACY]
         made.figures += [_learning(group, key, lines[key]) for key in order if key in lines]
@@ -99,7 +99,8 @@ def _learning(group: Group, key: str, lines: Mapping[str, Line]) -> Figure:
     words, y = ("validation accuracy", "accuracy (%)") if key == _ACCURACY else _KINDS[kind]
     scale = 100 if key == _ACCURACY else 1
     title = f"{group.name}: {words.format(term)}"
-    drawn = {side.arm.name: [(step, scale * v) for step, v in lines.get(side.arm.name, [])] for side in group.sides}
+    names = [group.short(side) for side in group.sides]
+    drawn = {name: [(step, scale * value) for step, value in lines.get(name, [])] for name in names}
     table = _steps(title, {name: line for name, line in drawn.items() if line}, key == _ACCURACY)
     return Figure(f"learning-{group.name}-{key}", title, learning(drawn, y), table)
 

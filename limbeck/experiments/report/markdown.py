@@ -12,7 +12,7 @@ from limbeck.experiments.report.assemble import Report, Section
 def markdown(report: Report, made: str, figures: Sequence[str]) -> str:
     """`figures`: the stems of the figures' files, in order."""
     stems = iter(figures)
-    lines = [f"# {text.markdown(report.title)}", "", text.markdown(" ".join(report.overview)), ""]
+    lines = [f"# {text.markdown(report.title)}", "", " ".join(map(text.markdown, report.overview)), ""]
     for section in report.sections:
         lines += _section(section, stems)
     for study in report.studies:

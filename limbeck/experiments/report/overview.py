@@ -10,6 +10,8 @@ from limbeck.experiments.report.render import number, p_value
 from limbeck.experiments.run import Run
 
 _LEVEL = 0.05
+_MOST = 5  # groups of arms that are spoken of one by one
+_NAMED = 4
 SMOKE = 50  # optimiser steps; the task that is learnt quickest here takes some hundreds
 
 
@@ -24,8 +26,11 @@ def overview(arms: Sequence[Arm], left_out: Sequence[Run], found: Sequence[Held]
     if smoke:
         sentences.append(_smoke(smoke, found))
     kept = [held for held in found if held not in smoke and held.group.baseline not in [one.side for one in smoke]]
-    for name in dict.fromkeys(held.group.name for held in kept):
-        sentences += _of_group(name, [held for held in kept if held.group.name == name])
+    names = dict.fromkeys(held.group.name for held in kept)
+    if len(names) > _MOST:
+        sentences += _of_many(kept)
+    else:
+        sentences += [_of_group(name, [held for held in kept if held.group.name == name]) for name in names]
     if any(held.comparison and max(held.comparison.seeds) == 1 for held in kept):
         sentences.append(
             "Where there is one seed an arm, all of this is about these trained students: "
@@ -53,44 +58,90 @@ def _smoke(smoke: Sequence[Held], found: Sequence[Held]) -> str:
     )
 
 
-def _of_group(name: str, found: Sequence[Held]) -> list[str]:
-    """Of one baseline's comparisons."""
-    baseline = found[0].group.baseline
+def _of_many(found: Sequence[Held]) -> list[str]:
+    """Of many groups: how often which arm is ahead of or behind which baseline."""
     tested = [(held, held.comparison) for held in found if held.comparison is not None]
-    apart = [held.side.arm.name for held in found if held.side is not baseline and held.comparison is None]
+    kinds: dict[str, list[tuple[Held, Comparison]]] = {}
+    for held, one in tested:
+        if _stands(held):
+            way = "ahead of" if (one.difference or 0) > 0 else "behind"
+            name, baseline = held.group.short(held.side), held.group.short(held.group.baseline)
+            kinds.setdefault(f"{name} is {way} {baseline}", []).append((held, one))
+    said = []
+    for words, group in kinds.items():
+        sizes = sorted(abs(one.difference or 0) for _, one in group)
+        largest = max(held.adjusted or 0 for held, _ in group)
+        places = _some([held.group.name for held, _ in group])
+        often = f"in {len(group)} place{_s(group)} ({places}; adjusted p {_most(largest)})"
+        said.append(f"{words} by {_range(sizes)} points {often}")
+    undecided = [one for held, one in tested if not _stands(held)]
+    sentences = [f"Of {len(tested)} comparisons: {'; '.join(said)}." if said else ""]
+    if undecided:
+        known = sorted(one.detectable for one in undecided if one.detectable is not None)
+        least = f"; the smallest differences found 4 times of 5 are {_range(known)} points" if known else ""
+        sentences.append(f"In {len(undecided)} of {len(tested)} comparisons no difference can be concluded{least}.")
+    apart = [held for held in found if held.comparison is None and held.side is not held.group.baseline]
+    if apart:
+        sentences.append(f"{len(apart)} arm{_s(apart)} measured on other examples than the baseline: not compared.")
+    return [sentence for sentence in sentences if sentence]
+
+
+def _stands(held: Held) -> bool:
+    return held.adjusted is not None and held.adjusted < _LEVEL
+
+
+def _some(names: Sequence[str]) -> str:
+    return "; ".join(names) if len(names) <= _NAMED else f"{'; '.join(names[:_NAMED])}; and others"
+
+
+def _range(values: Sequence[float]) -> str:
+    """Of sorted shares."""
+    low, high = _points(values[0]), _points(values[-1])
+    return low if low == high else f"{low} to {high}"
+
+
+def _most(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"at most {p_value(value)}"
+
+
+def _of_group(name: str, found: Sequence[Held]) -> str:
+    """Of one baseline's comparisons."""
+    group, baseline = found[0].group, found[0].group.baseline
+    called = group.short(baseline)
+    tested = [(held, held.comparison) for held in found if held.comparison is not None]
+    apart = [group.short(held.side) for held in found if held.side is not baseline and held.comparison is None]
     if not tested and not apart:
-        return [f"On {name} there is nothing to compare {baseline.arm.name} with."]
+        return f"On {name} there is nothing to compare {called} with."
     tested.sort(key=lambda pair: -(pair[1].difference or 0))
-    certain = [(held, one) for held, one in tested if held.adjusted is not None and held.adjusted < _LEVEL]
-    open_ = [(held, one) for held, one in tested if held.adjusted is None or held.adjusted >= _LEVEL]
-    said = [_apart(held, one, baseline.arm.name) for held, one in certain]
+    certain = [(held, one) for held, one in tested if _stands(held)]
+    open_ = [(held, one) for held, one in tested if not _stands(held)]
+    said = [_apart(held, one, called) for held, one in certain]
     if open_:
-        said.append(_undecided(open_, baseline.arm.name))
+        said.append(_undecided(open_, called))
     if apart:
         said.append(f"{_listed(apart)} {'was' if len(apart) == 1 else 'were'} measured on other examples: not compared")
     sizes = f" ({_of(tested[0][1])})" if tested else ""
-    return [f"On {name}{sizes}: {'; '.join(said)}."]
+    return f"On {name}{sizes}: {'; '.join(said)}."
 
 
 def _apart(held: Held, one: Comparison, baseline: str) -> str:
     """Of a difference that stands."""
     difference = one.difference or 0
     way = "ahead of" if difference > 0 else "behind"
-    said = f"{held.side.arm.name} is {_points(abs(difference))} points {way} {baseline}"
+    said = f"{held.group.short(held.side)} is {_points(abs(difference))} points {way} {baseline}"
     return f"{said} ({_interval(one, flip=difference < 0)}adjusted p {_equals(held.adjusted)})"
 
 
 def _undecided(found: Sequence[tuple[Held, Comparison]], baseline: str) -> str:
     said = [
-        f"{held.side.arm.name} ({number(100 * (one.difference or 0), 2, sign=True)} points, {_interval(one)}"
+        f"{held.group.short(held.side)} ({number(100 * (one.difference or 0), 2, sign=True)} points, {_interval(one)}"
         f"adjusted p {_equals(held.adjusted)})"
         for held, one in found
     ]
     known = sorted(one.detectable for _, one in found if one.detectable is not None)
     least = ""
     if known:
-        ends = _points(known[0]) + (f" to {_points(known[-1])}" if _points(known[0]) != _points(known[-1]) else "")
-        least = f" (with this n and these seeds the smallest difference found 4 times of 5 is {ends} points)"
+        least = f" (with this n and these seeds the smallest difference found 4 times of 5 is {_range(known)} points)"
     return f"no difference from {baseline} can be concluded for {_listed(said)}{least}"
 
 

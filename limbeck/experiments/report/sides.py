@@ -1,6 +1,7 @@
 """What is compared: an arm's answers by seed and example, and which arm of its task it is held against."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,11 @@ class Group:
     def name(self) -> str:
         return f"{self.task}, {self.setting}" if self.setting else self.task
 
+    def short(self, side: Side) -> str:
+        """An arm's name without what all of the group have in common."""
+        common = self.setting.split(", ")
+        return ", ".join(part for part in side.arm.name.split(", ") if part not in common)
+
     @property
     def baseline(self) -> Side:
         """`dss` where it is among them, else the first."""
@@ -78,8 +84,18 @@ def groups(found: Sequence[Side]) -> list[Group]:
         if all(len(group) == 1 for group in settings.values()):
             settings = {"": of_task}
         several = len(settings) > 1
-        made += [Group(task, _name(group) if several else "", tuple(group)) for group in settings.values()]
+        of_settings = [Group(task, _name(group) if several else "", tuple(group)) for group in settings.values()]
+        made += sorted(of_settings, key=lambda group: _natural(group.setting))
     return made
+
+
+def _natural(words: str) -> list[tuple[float, str]]:
+    """In which numbers are sorted by their size."""
+    return [(float(part), "") if number else (0.0, part) for part, number in _parts(words)]
+
+
+def _parts(words: str) -> list[tuple[str, bool]]:
+    return [(part, index % 2 == 1) for index, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", words))]
 
 
 def _setting(arm: Arm) -> str:
