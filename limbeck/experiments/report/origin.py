@@ -14,7 +14,7 @@ from limbeck.files import read_json
 def origin(arms: Sequence[Arm]) -> dict[str, Any]:
     """By what is said (`revision`, `torch`, `machine` ...) the values there are, each with how many runs have it.
 
-    Also `data`, rows and hashes by task and split; `recipes`, by task and arm; `differences`, by field and arm, of each
+    Also `data`, rows and hashes by task and split; `recipes`, by task and arm; `differences` between the recipes of a
     task; `unknown`, the runs whose provenance is not there.
     """
     facts: dict[str, dict[str, int]] = {}
@@ -39,7 +39,7 @@ def origin(arms: Sequence[Arm]) -> dict[str, Any]:
             {"task": task, "split": split, "rows": rows, "sha256": digest, "runs": count}
             for (task, split, rows, digest), count in data.items()
         ],
-        "differences": {task: differences([a for a in arms if a.task == task]) for task in _tasks(arms)},
+        "differences": _by_task(arms),
         "recipes": [
             {
                 "task": arm.task,
@@ -52,6 +52,20 @@ def origin(arms: Sequence[Arm]) -> dict[str, Any]:
         ],
         "unknown": unknown,
     }
+
+
+def _by_task(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """`tasks`, the names of their `arms` and the `fields` in which they differ; tasks that are alike in it together."""
+    found: list[dict[str, Any]] = []
+    for task in dict.fromkeys(arm.task for arm in arms):
+        of_task = [arm for arm in arms if arm.task == task]
+        one = {"arms": [arm.name for arm in of_task], "fields": differences(of_task)}
+        like = [other for other in found if {**other, "tasks": None} == {**one, "tasks": None}]
+        if like:
+            like[0]["tasks"].append(task)
+        elif one["fields"]:
+            found.append({"tasks": [task], **one})
+    return found
 
 
 def differences(arms: Sequence[Arm]) -> list[dict[str, Any]]:
@@ -81,10 +95,6 @@ def _provenance(run: Run) -> dict[str, Any] | None:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _tasks(arms: Sequence[Arm]) -> list[str]:
-    return list(dict.fromkeys(arm.task for arm in arms))
 
 
 def _value(flat: Mapping[str, Any], key: str) -> str:

@@ -92,10 +92,10 @@
     return [
       make("h3", {}, `${one.task} · `, make("bdi", {}, one.id)),
       make("p", { class: "input", dir: "auto" }, one.input),
+      make("section", { class: "given" }, make("h4", {}, "Gold and teacher"), make("dl", {},
+        text("Gold answer", one.gold), text("Teacher's answer", one.teacher), text("Teacher's rationale", one.why),
+        text("Judge", one.score === undefined ? undefined : score(one.score)))),
       make("div", { class: "sides" },
-        make("section", { class: "given" }, make("h4", {}, "Gold and teacher"), make("dl", {},
-          text("Gold answer", one.gold), text("Teacher's answer", one.teacher), text("Teacher's rationale", one.why),
-          text("Judge", one.score === undefined ? undefined : score(one.score)))),
         ...one.said.map((said) => make("section", { class: said.right ? "right" : "wrong" },
           make("h4", {}, said.arm, make("span", { class: "verdict" }, said.right ? "✓ right" : "✗ wrong")),
           make("dl", {}, text("Answer", said.answer), text("Rationale", said.why)),
