@@ -75,9 +75,9 @@ def test_the_judges_score_filters(opened, cases):
 def test_keys_go_from_case_to_case_and_from_page_to_page(opened, cases):
     page = opened()
     assert chosen(page) == cases[0]["id"]
-    press(page, "j", "j", "k")
-    assert (chosen(page), focused(page)) == (cases[1]["id"], "list")
-    press(page, "ArrowDown")
+    press(page, "j", "j", "j", "k")
+    assert (chosen(page), focused(page)) == (cases[2]["id"], "list")
+    press(page, "ArrowDown", "ArrowUp")
     assert chosen(page) == cases[2]["id"]
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"

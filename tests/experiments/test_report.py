@@ -239,6 +239,9 @@ def hostile(tmp_path_factory):
     said = {f"q{number}": text for number, text in enumerate(HOSTILE)}
     finished(folder / "runs" / "dss", "dss", 1, data, said=said, reason=HOSTILE[0] + HOSTILE[1])
     finished(folder / "runs" / "mi", "mi", 1, data, said=said, reason=HOSTILE[-1])
+    origin = json.loads((folder / "runs" / "mi" / "provenance.json").read_text())
+    origin["versions"]["torch"] = HOSTILE[0] + HOSTILE[1]
+    (folder / "runs" / "mi" / "provenance.json").write_text(json.dumps(origin))
     return write_report([folder / "runs"], folder / "out").parent
 
 
