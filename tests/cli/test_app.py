@@ -30,6 +30,7 @@ from tests.experiments.recipes import TINY
         ["predict"],
         ["calibrate"],
         ["compare"],
+        ["report"],
         ["judge"],
         ["objectives"],
         ["schema"],
