@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from limbeck.errors import LimbeckError
-from limbeck.experiments.marked import Markdown, code, interval, number
+from limbeck.experiments.markdown import Markdown, code, interval, number
 from limbeck.experiments.run import Run
 from limbeck.files import read_json
 from limbeck.students import Card

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.experiments.markdown import cell, escaped, table
+from limbeck.experiments.markdown import cell, code, table, text
 
 _SHOWN = 11  # points of the cascade on the Markdown page: every tenth of the questions passed on
 
@@ -79,7 +79,7 @@ def _scaling(found: dict[str, Any]) -> list[str]:
     reason = one["temperature_reason"] or scaled["reason"]
     lines = [f"Temperature {value if one['temperature'] else 'none'}, fitted on {one['temperature_fitted_on']}.", ""]
     if reason:
-        lines = [f"{lines[0]} No value after it: {escaped(reason)}.", ""]
+        lines = [f"{lines[0]} No value after it: {text(reason)}.", ""]
     rows = [
         ("negative log-likelihood", scaled["nll_before"], scaled["nll_after"]),
         ("expected calibration error", scaled["ece_before"], scaled["ece_after"]),
@@ -150,7 +150,7 @@ def _rationales(found: dict[str, Any]) -> list[str]:
         lines = ["Not measured: similarity; it takes an encoder, `--encoder NAME`.", ""]
     else:
         rows.append(("similarity, mean cosine", similarity["mean"]))
-        lines = [f"Similarity by the encoder {escaped(similarity['encoder'])}.", ""]
+        lines = [f"Similarity by the encoder {code(similarity['encoder'])}.", ""]
     rows += [
         ("consistency: the rationale's conclusion is the answer", agreeing["consistency"]),
         ("rationales with a conclusion that can be read", agreeing["readable"]),
@@ -170,12 +170,12 @@ def _judge(found: dict[str, Any]) -> list[str]:
     heads = ("rationales", "asked", "mean, 1 to 5", "sd", "n", "unread", "missing", "agreement", "alpha")
     lines = [
         *table(heads, rows),
-        f"Correlation of the single score with a right answer, of {escaped(one['name'])}:",
+        f"Correlation of the single score with a right answer, of {text(one['name'])}:",
         "",
     ]
     correlation = one["correlation"]
     if correlation["reason"]:
-        return [*lines, f"undefined: {escaped(correlation['reason'])}.", ""]
+        return [*lines, f"undefined: {text(correlation['reason'])}.", ""]
     names = ("pearson", "point_biserial", "spearman")
     rows = [
         (name.replace("_", "-"), *(correlation[name][key] for key in ("value", "interval", "p_value")))
@@ -187,12 +187,12 @@ def _judge(found: dict[str, Any]) -> list[str]:
 def _significance(found: dict[str, Any]) -> list[str]:
     keys = ("difference", "interval", "p_value", "adjusted", "discordant", "cohens_g", "detectable")
     others = found["significance"]
-    rows = [(one["run"], *(one[key] for key in keys)) for one in others if "reason" not in one]
+    rows = [(code(one["run"]), *(one[key] for key in keys)) for one in others if "reason" not in one]
     heads = ("less", "difference", "95 % interval", "p", "adjusted p", "discordant", "Cohen's g", "detectable")
     lines = table(heads, rows) if rows else []
     for one in others:
         if "reason" in one:
-            lines += [f"Not compared with {escaped(one['run'])}: {escaped(one['reason'])}.", ""]
+            lines += [f"Not compared with {code(one['run'])}: {text(one['reason'])}.", ""]
     return [
         *lines,
         "p by McNemar's test (mid-p), adjusted by Holm's method over all pairs of the runs evaluated together; "
@@ -204,7 +204,7 @@ def _significance(found: dict[str, Any]) -> list[str]:
 def _dependence(found: dict[str, Any]) -> list[str]:
     one = found["dependence"]
     if one["reason"]:
-        return [f"Not measured: {escaped(one['reason'])}.", ""]
+        return [f"Not measured: {text(one['reason'])}.", ""]
     rows = [
         ("lower bound (InfoNCE), nats", one["nats"], one["interval"]),
         ("by chance: the mean over shuffled pairs", one["chance"], None),

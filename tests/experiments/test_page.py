@@ -7,7 +7,7 @@ import pytest
 
 from limbeck.errors import LimbeckError
 from limbeck.experiments import Recipe, evaluate, evaluate_runs, predict_file, train
-from limbeck.experiments.markdown import cell, escaped, table
+from limbeck.experiments.markdown import code
 from limbeck.experiments.page import markdown, write_page
 from limbeck.files import read_jsonl
 from tests import builders
@@ -89,7 +89,7 @@ def test_runs_evaluated_together_have_their_differences_and_similarity_by_an_enc
     assert one["adjusted"] == one["p_value"]
     assert ours["quality"]["similarity"]["encoder"] == encoder
     assert -1 <= ours["quality"]["similarity"]["mean"] <= 1
-    assert f"| {escaped(str(other.path))} |" in (run.path / "evaluation" / "test.md").read_text()
+    assert f"| {code(other.path)} |" in (run.path / "evaluation" / "test.md").read_text()
     evaluate(other.path)  # the recipe wants its rationales, so that they are not lost
     assert page(other)["quality"]["n"] == 6
     assert page(other)["quality"]["similarity"] is None
@@ -120,14 +120,6 @@ def test_figures_of_an_earlier_page_do_not_stay(run, measured, tmp_path):
     write_page(tmp_path, "a b", found)
     assert not (tmp_path / "a b-cascade.svg").exists()
     assert (tmp_path / "a b-reliability.svg").is_file()
-
-
-def test_text_is_shown_as_it_is():
-    assert escaped("a|b\n<script>`x` *y* [z](u) $1 & #2") == r"a\|b \<script\>\`x\` \*y\* \[z\](u) \$1 \& \#2"
-    assert [cell(value) for value in (None, 0.25, 0.00001, 0.0, 3, (0.5, 1.0), "a_b")] == [
-        *("", "0.2500", "1.0e-05", "0.0000", "3", "(0.5000 to 1.0000)", r"a\_b"),
-    ]
-    assert table(("a", "b"), [(1, "x|y")]) == ["| a | b |", "| --- | --- |", r"| 1 | x\|y |", ""]
 
 
 def test_predict_gives_the_confidence_that_the_recipe_chose(tmp_path):
