@@ -8,6 +8,7 @@ from typing import Any
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.agreement import exact_agreement, krippendorff_alpha
 from limbeck.evaluation.judge_items import TASK_NAMES
+from limbeck.evaluation.scores import HIGHEST, LOWEST
 from limbeck.files import read_jsonl
 from limbeck.schema import Judgement
 
@@ -53,11 +54,27 @@ def read_judgements(path: Path) -> list[Judgement]:
         try:
             one = Judgement(**{**row, "replies": tuple(row["replies"]), "scores": tuple(row["scores"])})
         except (KeyError, TypeError):
-            raise LimbeckError(f"{path}:{line}: no judgement; have it written anew by `limbeck judge`") from None
-        if not all(score is None or isinstance(score, int | float) for score in one.scores):
-            raise LimbeckError(f"{path}:{line}: field 'scores': numbers were expected")
+            one = None
+        if one is None or not _whole(one):
+            raise LimbeckError(f"{path}:{line}: no judgement; have it written anew by `limbeck judge`")
         found.append(one)
     return found
+
+
+def _whole(one: Judgement) -> bool:
+    """Whether the fields are what they are to be, which a file does not warrant."""
+    texts = (one.id, one.task, one.run, one.label, one.rationale, one.judge)
+    return (
+        all(isinstance(each, str) for each in texts)
+        and all(reply is None or isinstance(reply, str) for reply in one.replies)
+        and all(score is None or (_number(score) and LOWEST <= score <= HIGHEST) for score in one.scores)
+        and 0 < len(one.replies) == len(one.scores)
+        and _number(one.temperature)
+    )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _cell(group: Sequence[Judgement]) -> dict[str, Any]:
