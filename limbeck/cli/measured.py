@@ -6,20 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from limbeck.shown import interval, number
-
-_MEASURES = {
-    "accuracy": "accuracy",
-    "average_confidence": "average confidence",
-    "ece": "expected calibration error, 10 bins",
-    "adaptive_ece": "the same, bins of equal mass",
-    "classwise_ece": "the same, over all choices",
-    "mce": "maximum calibration error",
-    "brier": "Brier score",
-    "brier_choices": "the same, over all choices",
-    "nll": "negative log-likelihood",
-    "nll_choices": "the same, of the label",
-}
+from limbeck.shown import CALIBRATION, interval, number
 
 
 def accuracy_cells(measured: dict[str, Any]) -> tuple[str, str, str]:
@@ -41,7 +28,7 @@ def print_calibration(found: dict[str, Any]) -> None:
     table = Table(title=f"{found['n']} answers")
     for column in ("measure", "value", "95 % interval", "if calibrated"):
         table.add_column(column, justify="left" if column == "measure" else "right")
-    for name, title in _MEASURES.items():
+    for name, title in CALIBRATION.items():
         if found[name] is not None:
             expected = found.get(f"{name}_expected_if_calibrated")
             table.add_row(title, number(found[name]), interval(found[f"{name}_interval"]), number(expected))
@@ -56,7 +43,7 @@ def print_calibration(found: dict[str, Any]) -> None:
         print(f"  negative log-likelihood {number(scaled['nll_before'])}, at it {number(scaled['nll_after'])}")
         print(f"  calibration error {number(scaled['ece_before'])}, at it {number(scaled['ece_after'])}")
     area = found["selective"]
-    print(f"area under risk and coverage: {number(area['aurc'])} {interval(area['aurc_interval'])}")
+    print(f"area under the risk-coverage curve (AURC): {number(area['aurc'])} {interval(area['aurc_interval'])}")
     for point in area["at_coverage"]:
         print(f"  the surest {point['coverage']:.0%}: accuracy {point['accuracy']:.4f} {interval(point['interval'])}")
 
@@ -85,9 +72,8 @@ def print_judged(found: dict[str, Any]) -> None:
         table.add_row(*row)
     Console(highlight=False).print(table)
     for name, one in found["correlation"].items():
-        if one is not None and one["pearson"] is not None:
-            pearson = one["pearson"]
+        if (pearson := one["pearson"]) is not None:
             said = f"{pearson['value']:.2f} {interval(pearson['interval'])}, p = {number(pearson['p_value'])}"
         else:
-            said = "undefined" + (f" ({one['reason']})" if one else "")
+            said = f"undefined ({one['reason']})"
         print(f"{name}: correlation of a right answer with the score: {said}")

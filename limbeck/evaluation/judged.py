@@ -7,6 +7,7 @@ from typing import Any
 
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.agreement import exact_agreement, krippendorff_alpha
+from limbeck.evaluation.correlation import correlate
 from limbeck.evaluation.judge_items import TASK_NAMES
 from limbeck.evaluation.scores import HIGHEST, LOWEST
 from limbeck.files import read_jsonl
@@ -41,6 +42,13 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     for (run, task, way), group in groups.items():
         summary.setdefault(run, {}).setdefault(task, {})[way] = _cell(group)
     return summary
+
+
+def score_correlation(judgements: Sequence[Judgement], correct: Mapping[str, bool]) -> dict[str, Any]:
+    """`correlate` of one run's single scores with whether the answer was right, by example: the paper's Table 8."""
+    single = [(one.score, correct[one.id]) for one in judgements if len(one.replies) == 1]
+    scored = [(score, right) for score, right in single if score is not None]
+    return correlate([score for score, _ in scored], [right for _, right in scored]).to_dict()
 
 
 def read_judgements(path: Path) -> list[Judgement]:

@@ -7,27 +7,16 @@ from typing import Any
 import numpy as np
 
 from limbeck.experiments.markdown import cell, code, table, text
+from limbeck.shown import CALIBRATION
 
 _SHOWN = 11  # points of the cascade on the Markdown page: every tenth of the questions passed on
 
-_CALIBRATION = {
-    "accuracy": "accuracy",
-    "average_confidence": "average confidence",
-    "ece": "expected calibration error, 10 bins of equal width",
-    "adaptive_ece": "the same, bins of equal mass",
-    "classwise_ece": "the same, over all choices",
-    "mce": "maximum calibration error",
-    "brier": "Brier score of the answer",
-    "brier_choices": "Brier score of all choices",
-    "nll": "negative log-likelihood of being right, nats",
-    "nll_choices": "negative log-likelihood of the label, nats",
-}
 _DEFINITIONS = {
     "average_confidence": "average confidence",
     "ece": "ECE",
     "brier": "Brier score",
     "nll": "NLL",
-    "aurc": "area under risk and coverage",
+    "aurc": "AURC",
 }
 _QUALITY = {
     "n": "rationales beside the teacher's",
@@ -67,7 +56,7 @@ def _calibration(found: dict[str, Any]) -> list[str]:
     one = found["calibration"]
     rows = [
         (title, one[key], one[f"{key}_interval"], one.get(f"{key}_expected_if_calibrated"), one.get(f"{key}_p_value"))
-        for key, title in _CALIBRATION.items()
+        for key, title in CALIBRATION.items()
         if one[key] is not None
     ]
     return table(("measure", "value", "95 % interval", "if calibrated", "p if calibrated"), rows)
@@ -107,8 +96,8 @@ def _surest(found: dict[str, Any]) -> list[str]:
     one = found["selective"]
     rows = [(f"{at['coverage']:.0%}", at["threshold"], at["accuracy"], at["interval"]) for at in one["at_coverage"]]
     areas = [
-        ("area under risk and coverage", one["aurc"], one["aurc_interval"]),
-        ("the same, less that of the best order", one["e_aurc"], one["e_aurc_interval"]),
+        ("area under the risk-coverage curve (AURC)", one["aurc"], one["aurc_interval"]),
+        ("its excess over that of the best order (E-AURC)", one["e_aurc"], one["e_aurc_interval"]),
     ]
     return [
         *table(("share", "of confidence from", "accuracy", "95 % interval"), rows),

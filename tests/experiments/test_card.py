@@ -117,7 +117,7 @@ def test_an_evaluation_of_another_measurement_is_passed_over(name, changed):
     path = run.path / "evaluation" / "test.json"
     found = json.loads(path.read_text())
     found["n"] += name == "n"
-    found["calibration"]["accuracy"] += name == "accuracy"
+    found["accuracy"]["accuracy"] += name == "accuracy"
     path.write_text(name if name in ("[]", "{") else json.dumps(found))
     assert row(model_card(run), "expected calibration error")[1] == "not measured"
 

@@ -1,9 +1,13 @@
 """The page that `evaluate` leaves in a run's folder."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
 
 from limbeck.errors import LimbeckError
 from limbeck.experiments import Recipe, evaluate, evaluate_runs, predict_file, train
@@ -97,6 +101,50 @@ def test_runs_evaluated_together_have_their_differences_and_similarity_by_an_enc
         evaluate_runs([run.path, run.path])
     with pytest.raises(LimbeckError, match="cannot be loaded as an encoder"):
         evaluate(run.path, rationales=True, encoder=str(tmp_path))
+
+
+def test_rationales_stay_where_the_answers_are_asked_for_again(run, measured):
+    def said():
+        return [row["rationale"] for _, row in read_jsonl(run.predictions("test"))]
+
+    before = said()
+    evaluate(run.path)
+    assert said() == before
+    assert page(run)["quality"]["n"] == 6
+    rows = [row for _, row in read_jsonl(run.predictions("test"))]
+    run.predictions("test").write_text("".join(json.dumps(row | {"input": "Another?"}) + "\n" for row in rows))
+    evaluate(run.path)  # of other questions than these
+    assert page(run)["quality"] is None
+    evaluate(run.path, rationales=True)
+    assert said() == before
+
+
+def test_a_student_without_rationales_beside_one_with(run, tmp_path):
+    plain = train(Recipe.parse({**TINY, "objective": "finetune"}, "test"), tmp_path / "plain")
+    asked = []
+    evaluate_runs([plain.path, run.path], rationales=True, judge=asked.extend)
+    assert asked == [run.path]
+    assert (page(plain)["quality"], page(run)["quality"]["n"]) == (None, 6)
+    reasons = page(plain)["reasons"]
+    assert {reasons[name] for name in ("quality", "judge", "dependence")} == {
+        "a student trained with finetune learns no rationales"
+    }
+    with pytest.raises(LimbeckError, match="a student trained with finetune learns no rationales; train one with dss"):
+        evaluate(plain.path, rationales=True)
+
+
+def test_a_broken_student_has_a_page_all_the_same(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    weights = tmp_path / "run" / "model" / "model.safetensors"
+    broken = {name: torch.full_like(one, torch.nan) for name, one in load_file(weights).items()}
+    save_file(broken, weights, {"format": "pt"})
+    source = {**TINY["data"]["source"], "test": 120}  # so many that there would be a dependence
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump({**TINY, "data": {"task": "arithmetic", "source": source}}))
+    evaluate(tmp_path / "run", rationales=True, on=str(tmp_path / "more.yaml"))
+    found = json.loads((tmp_path / "run" / "evaluation" / "more-test.json").read_text())
+    assert (found["calibration"], found["dependence"]) == (None, None)
+    assert found["reasons"]["calibration"] == "no answer has a confidence"
+    assert "not finite" in found["reasons"]["dependence"]
 
 
 def test_an_answer_without_confidence_leaves_the_rest_of_the_page(run, measured, tmp_path):
