@@ -73,6 +73,28 @@ def test_scores_of_choices_are_the_libraries():
     assert (plain.classwise_ece, plain.brier_choices, plain.nll_choices) == (None, None, None)
 
 
+def test_answers_that_are_no_choice_are_no_class():
+    """A student may write what is none of its choices: then that has a probability, in its own row."""
+    probabilities, labels = choices(60, k=3)
+    labels[labels == 2] = 0  # a class that no label is of counts
+    wide = np.hstack([probabilities * 0.5, np.zeros((60, 30))])
+    wide[np.arange(60), 3 + np.arange(60) // 2] = 0.5
+    measured = calibrate(wide.max(axis=1), wide.argmax(axis=1) == labels, wide, labels, draws=400).classwise_ece
+    of_class = [
+        binary_calibration_error(
+            torch.tensor(wide[:, k]), torch.tensor(labels == k, dtype=torch.long), n_bins=10, norm="l1"
+        ).item()
+        for k in range(3)
+    ]
+    assert measured.value == pytest.approx(np.mean(of_class), abs=1e-9)
+    rng, errors = np.random.default_rng(0), []
+    for _ in range(400):
+        drawn = (np.log(wide + 1e-300) + rng.gumbel(size=wide.shape)).argmax(axis=1)
+        gaps = [np.bincount(equal_width(wide[:, k]), weights=(drawn == k) - wide[:, k]) for k in range(3)]
+        errors.append(np.mean([np.abs(one).sum() / 60 for one in gaps]))
+    assert measured.if_calibrated.expected == pytest.approx(np.mean(errors), rel=0.05)
+
+
 def test_being_sure_and_wrong_costs_what_scikit_learn_says():
     assert calibrate([1.0, 0.5], [False, True], draws=10).nll.value == pytest.approx(log_loss([0, 1], [1.0, 0.5]))
     probabilities = np.array([[0.0, 1.0], [0.5, 0.5]])
