@@ -32,7 +32,7 @@ def evaluate(
     answers: Annotated[Answers | None, typer.Option(help=f"{ANSWERS} {RECIPES}")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure runs' students on a split of their data, in place of what their folders have for that split.
+    """Measure runs' students on a split of their data, in place of what their folders have; rationales there stay.
 
     Each folder's evaluation/SPLIT.md and .json then have calibration, selective prediction and the cascade with the
     teacher; with --rationale (which --judge and --encoder imply) the rationales' quality and the dependence of the

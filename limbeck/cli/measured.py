@@ -6,18 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-_MEASURES = {
-    "accuracy": "accuracy",
-    "average_confidence": "average confidence",
-    "ece": "expected calibration error, 10 bins",
-    "adaptive_ece": "the same, bins of equal mass",
-    "classwise_ece": "the same, over all choices",
-    "mce": "maximum calibration error",
-    "brier": "Brier score",
-    "brier_choices": "the same, over all choices",
-    "nll": "negative log-likelihood",
-    "nll_choices": "the same, of the label",
-}
+from limbeck.shown import CALIBRATION, interval, number
 
 
 def accuracy_cells(measured: dict[str, Any]) -> tuple[str, str, str]:
@@ -39,24 +28,24 @@ def print_calibration(found: dict[str, Any]) -> None:
     table = Table(title=f"{found['n']} answers")
     for column in ("measure", "value", "95 % interval", "if calibrated"):
         table.add_column(column, justify="left" if column == "measure" else "right")
-    for name, title in _MEASURES.items():
+    for name, title in CALIBRATION.items():
         if found[name] is not None:
             expected = found.get(f"{name}_expected_if_calibrated")
-            table.add_row(title, _number(found[name]), _interval(found[f"{name}_interval"]), _number(expected))
+            table.add_row(title, number(found[name]), interval(found[f"{name}_interval"]), number(expected))
     Console(highlight=False).print(table)
     if found["ece_p_value"] is not None:
         print(f"p-value of the calibration error, were all calibrated: {found['ece_p_value']:.4f}")
     if found["temperature"] is not None:
-        print(f"temperature that fits best: {found['temperature']:.3f} {_interval(found['temperature_interval'])}")
+        print(f"temperature that fits best: {found['temperature']:.3f} {interval(found['temperature_interval'])}")
     if reason := found["temperature_reason"] or found["scaling"]["reason"]:
         print(f"no temperature: {reason}" if found["temperature"] is None else f"nothing to show of it: {reason}")
     elif (scaled := found["scaling"])["nll_after"] is not None:
-        print(f"  negative log-likelihood {_number(scaled['nll_before'])}, at it {_number(scaled['nll_after'])}")
-        print(f"  calibration error {_number(scaled['ece_before'])}, at it {_number(scaled['ece_after'])}")
+        print(f"  negative log-likelihood {number(scaled['nll_before'])}, at it {number(scaled['nll_after'])}")
+        print(f"  calibration error {number(scaled['ece_before'])}, at it {number(scaled['ece_after'])}")
     area = found["selective"]
-    print(f"area under risk and coverage: {_number(area['aurc'])} {_interval(area['aurc_interval'])}")
+    print(f"area under the risk-coverage curve (AURC): {number(area['aurc'])} {interval(area['aurc_interval'])}")
     for point in area["at_coverage"]:
-        print(f"  the surest {point['coverage']:.0%}: accuracy {point['accuracy']:.4f} {_interval(point['interval'])}")
+        print(f"  the surest {point['coverage']:.0%}: accuracy {point['accuracy']:.4f} {interval(point['interval'])}")
 
 
 def print_comparison(found: dict[str, Any]) -> None:
@@ -65,8 +54,8 @@ def print_comparison(found: dict[str, Any]) -> None:
         print("no examples to compare on")
         return
     print(f"A {found['accuracy_a']:.4f}, B {found['accuracy_b']:.4f}, on {found['n']} examples")
-    print(f"A less B: {found['difference']:+.4f} {_interval(found['interval'])}")
-    print(f"p = {_number(found['p_value'])} ({found['test']}); {found['discordant']:g} discordant")
+    print(f"A less B: {found['difference']:+.4f} {interval(found['interval'])}")
+    print(f"p = {number(found['p_value'])} ({found['test']}); {found['discordant']:g} discordant")
     if found["detectable"] is not None:
         print(f"smallest difference found 4 times of 5 with so many examples: {found['detectable']:.4f}")
     if found["left_out"]:
@@ -83,19 +72,8 @@ def print_judged(found: dict[str, Any]) -> None:
         table.add_row(*row)
     Console(highlight=False).print(table)
     for name, one in found["correlation"].items():
-        if one is not None and one["pearson"] is not None:
-            pearson = one["pearson"]
-            said = f"{pearson['value']:.2f} {_interval(pearson['interval'])}, p = {_number(pearson['p_value'])}"
+        if (pearson := one["pearson"]) is not None:
+            said = f"{pearson['value']:.2f} {interval(pearson['interval'])}, p = {number(pearson['p_value'])}"
         else:
-            said = "undefined" + (f" ({one['reason']})" if one else "")
+            said = f"undefined ({one['reason']})"
         print(f"{name}: correlation of a right answer with the score: {said}")
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.1e}" if 0 < abs(value) < 5e-5 else f"{value:.4f}"
-
-
-def _interval(interval: Any) -> str:
-    return "" if interval is None else f"({interval[0]:.4f} to {interval[1]:.4f})"

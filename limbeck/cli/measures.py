@@ -38,6 +38,8 @@ def compare(
     from limbeck.experiments.measures import compare_runs
 
     sides = [[Path(part) for part in side.split(",")] for side in (a, b)]
+    if not all(part for side in (a, b) for part in side.split(",")):
+        raise LimbeckError(f"{a!r}, {b!r}: a run's folder or a file of predictions was expected between the commas")
     found = compare_runs(sides[0], sides[1], split.value, shared, seed)
     print_json(found) if as_json else print_comparison(found)
 

@@ -1,10 +1,11 @@
 """What the verbs share: options, the splits' names, and JSON printed."""
 
-import json
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+
+from limbeck.files import json_text
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Changes = Annotated[
@@ -39,4 +40,4 @@ RECIPES = "By default what the recipe says."
 
 def print_json(value: Any) -> None:
     """`value` as indented JSON on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json_text(value), end="")

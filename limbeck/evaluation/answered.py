@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.graded import Floats, Ints
+from limbeck.evaluation.graded import SUM, Floats, Ints
 from limbeck.files import read_jsonl
 from limbeck.tasks import same_text
 
@@ -114,4 +114,6 @@ def _probabilities(row: dict[str, Any], where: str) -> dict[str, float] | None:
     numbers = isinstance(found, dict) and all(type(one) in (int, float) and 0 <= one <= 1 for one in found.values())
     if not numbers:
         raise LimbeckError(f"{where}: field 'probabilities': numbers from 0 to 1 by choice were expected")
+    if abs(sum(found.values()) - 1) > SUM:
+        raise LimbeckError(f"{where}: field 'probabilities': they sum to {sum(found.values()):.6g}, not to 1")
     return {name: float(one) for name, one in found.items()}

@@ -15,7 +15,7 @@ from limbeck.evaluation.estimates import (
     simulate_hits,
     simulate_labels,
 )
-from limbeck.evaluation.graded import Floats, Graded, graded
+from limbeck.evaluation.graded import Floats, Graded, Ints, graded
 from limbeck.evaluation.intervals import wilson
 from limbeck.evaluation.reliability import Bin, equal_mass, equal_width, reliability
 from limbeck.evaluation.resampling import DRAWS
@@ -33,7 +33,9 @@ class Calibration:
     - `ece`: sum_b n_b/n gap_b, bins (0, .1] to (.9, 1], 0 in the first (Guo et al. 2017, arXiv 1706.04599, eq. 3).
     - `mce`: max_b gap_b over the same bins (eq. 5).
     - `adaptive_ece`: as `ece` over bins of equal mass (Nixon et al. 2019, arXiv 1904.01685).
-    - `classwise_ece`: mean over choices k of the ece of p_k against [label = k] (Kull et al. 2019, arXiv 1910.12656).
+    - `classwise_ece`: mean over choices k of the ece of p_k against [label = k] (Kull et al. 2019, arXiv 1910.12656);
+      k are the choices that are some label or that every row has, so that what a student wrote once instead of one of
+      them is no class.
     All are above zero by chance even where confidences are right, the more so the smaller n: `if_calibrated` says how
     far, with correctness drawn from Bernoulli(confidence) and labels from their probabilities.
 
@@ -128,7 +130,9 @@ def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Estimate]:
     nulls = by_chance(top, values, simulate_hits(answers.confidence, draws, seed))
     if answers.probabilities is not None:
         classes = {"classwise_ece": errors["classwise_ece"]}
-        nulls |= by_chance(classes, values, simulate_labels(answers.probabilities, draws, seed))
+        which = _classes(answers)
+        hits = (block[:, which] for block in simulate_labels(answers.probabilities, draws, seed))
+        nulls |= by_chance(classes, values, hits)
     found = {"accuracy": Estimate(right / n, wilson(right, n))}
     for name, one in drawn.items():
         chance = nulls.get(name)
@@ -156,9 +160,18 @@ def _errors(answers: Graded) -> dict[str, BinnedError]:
         "mce": BinnedError(equal_width(p), p, y, largest=True),
     }
     if answers.probabilities is not None and answers.labels is not None:
-        hit = answers.labels[:, None] == np.arange(answers.probabilities.shape[1])
-        errors["classwise_ece"] = BinnedError(equal_width(answers.probabilities), answers.probabilities, hit)
+        which = _classes(answers)
+        among, hit = answers.probabilities[:, which], answers.labels[:, None] == which
+        errors["classwise_ece"] = BinnedError(equal_width(among), among, hit)
     return errors
+
+
+def _classes(answers: Graded) -> Ints:
+    """The columns of the choices that are some label or have a probability in every row."""
+    if answers.probabilities is None or answers.labels is None:
+        return np.empty(0, dtype=np.int64)
+    everywhere = np.flatnonzero((answers.probabilities > 0).all(axis=0))
+    return np.union1d(everywhere, answers.labels)
 
 
 def _clip(probabilities: Floats) -> Floats:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, get_args
 
-import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
@@ -57,4 +56,4 @@ def auroc(confidence: ArrayLike, correct: ArrayLike) -> float | None:
     if k in (0, n):
         return None
     ranks = float(rankdata(answers.confidence)[answers.correct].sum())
-    return float(np.clip((ranks - k * (k + 1) / 2) / (k * (n - k)), 0, 1))
+    return (ranks - k * (k + 1) / 2) / (k * (n - k))

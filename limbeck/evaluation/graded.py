@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-_SUM = 1e-3  # how far a row of probabilities may be from one: what half precision does to a softmax
+SUM = 1e-3  # how far a row of probabilities may be from one: what half precision does to a softmax
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def graded(
         raise LimbeckError("probabilities and labels go together: give both or neither")
     among = unit_interval("probabilities", probabilities, 2)
     same_length("confidence", sure, "probabilities", among)
-    _refuse(np.abs(among.sum(axis=1) - 1) > _SUM, "probabilities", among.sum(axis=1), "a row that sums to 1")
+    _refuse(np.abs(among.sum(axis=1) - 1) > SUM, "probabilities", among.sum(axis=1), "a row that sums to 1")
     which = numbers("labels", labels)
     same_length("confidence", sure, "labels", which)
     known = np.isin(which, np.arange(among.shape[1]))

@@ -7,7 +7,9 @@ from typing import Any
 
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.agreement import exact_agreement, krippendorff_alpha
+from limbeck.evaluation.correlation import correlate
 from limbeck.evaluation.judge_items import TASK_NAMES
+from limbeck.evaluation.scores import HIGHEST, LOWEST
 from limbeck.files import read_jsonl
 from limbeck.schema import Judgement
 
@@ -42,6 +44,13 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     return summary
 
 
+def score_correlation(judgements: Sequence[Judgement], correct: Mapping[str, bool]) -> dict[str, Any]:
+    """`correlate` of one run's single scores with whether the answer was right, by example: the paper's Table 8."""
+    single = [(one.score, correct[one.id]) for one in judgements if len(one.replies) == 1]
+    scored = [(score, right) for score, right in single if score is not None]
+    return correlate([score for score, _ in scored], [right for _, right in scored]).to_dict()
+
+
 def read_judgements(path: Path) -> list[Judgement]:
     """The judgements in a file that `limbeck judge` wrote.
 
@@ -53,11 +62,27 @@ def read_judgements(path: Path) -> list[Judgement]:
         try:
             one = Judgement(**{**row, "replies": tuple(row["replies"]), "scores": tuple(row["scores"])})
         except (KeyError, TypeError):
-            raise LimbeckError(f"{path}:{line}: no judgement; have it written anew by `limbeck judge`") from None
-        if not all(score is None or isinstance(score, int | float) for score in one.scores):
-            raise LimbeckError(f"{path}:{line}: field 'scores': numbers were expected")
+            one = None
+        if one is None or not _whole(one):
+            raise LimbeckError(f"{path}:{line}: no judgement; have it written anew by `limbeck judge`")
         found.append(one)
     return found
+
+
+def _whole(one: Judgement) -> bool:
+    """Whether the fields are what they are to be, which a file does not warrant."""
+    texts = (one.id, one.task, one.run, one.label, one.rationale, one.judge)
+    return (
+        all(isinstance(each, str) for each in texts)
+        and all(reply is None or isinstance(reply, str) for reply in one.replies)
+        and all(score is None or (_number(score) and LOWEST <= score <= HIGHEST) for score in one.scores)
+        and 0 < len(one.replies) == len(one.scores)
+        and _number(one.temperature)
+    )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _cell(group: Sequence[Judgement]) -> dict[str, Any]:

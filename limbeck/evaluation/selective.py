@@ -17,7 +17,7 @@ from limbeck.evaluation.resampling import DRAWS, Interval, adding, percentiles, 
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
-_POINTS = 200  # of a curve, so that a page stays small; areas are taken over all answers
+POINTS = 200  # of a curve, so that a page stays small; areas are taken over all answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,8 @@ def selective(confidence: ArrayLike, correct: ArrayLike, seed: int = 0, draws: i
     drawn = np.concatenate([areas(block) for block in resample(n, draws, seed)], axis=1) if n > 1 else None
     size, bad = _running(answered), _running(wrong)
     curve = [
-        RiskPoint(float(sure[i]), float(size[i + 1] / n), float(bad[i + 1] / size[i + 1])) for i in _thinned(len(sure))
+        RiskPoint(float(sure[i]), float(size[i + 1] / n), float(bad[i + 1] / size[i + 1]))
+        for i in _thinned(len(sure), POINTS)
     ]
     return Selective(
         n=n,
@@ -115,7 +116,12 @@ def selective(confidence: ArrayLike, correct: ArrayLike, seed: int = 0, draws: i
 
 
 def cascade(
-    confidence: ArrayLike, correct: ArrayLike, teacher: ArrayLike, student_cost: float, teacher_cost: float
+    confidence: ArrayLike,
+    correct: ArrayLike,
+    teacher: ArrayLike,
+    student_cost: float,
+    teacher_cost: float,
+    points: int | None = POINTS,
 ) -> tuple[CascadePoint, ...]:
     """Accuracy and cost of "the student where it is sure, else the teacher", from none passed on to all.
 
@@ -126,6 +132,8 @@ def cascade(
         confidence, correct: the student's, [N].
         teacher: whether the teacher is right, [N]; or its accuracy, one number, which is then taken to be the same on
             whatever is passed on. That flatters a teacher that finds hard what the student does.
+        student_cost, teacher_cost: of one question.
+        points: of the curve at most, evenly chosen; None: one for every threshold that there is.
 
     Raises:
         LimbeckError: as `graded`; a teacher's accuracy outside [0, 1], a cost that is negative or no number.
@@ -153,7 +161,7 @@ def cascade(
             float(right[i]),
             float(student_cost + (1 - kept[i]) * teacher_cost),
         )
-        for i in _thinned(len(kept))[::-1]
+        for i in _thinned(len(kept), points)[::-1]
     )
 
 
@@ -202,6 +210,6 @@ def _at(coverage: float, n: int, sure: Floats, size: Floats, bad: Floats) -> Cov
     return CoveragePoint(coverage, k, threshold, right / k, wilson(right, k))
 
 
-def _thinned(points: int) -> Ints:
-    """The places of at most `_POINTS` of so many points, evenly, both ends among them."""
-    return np.unique(np.linspace(0, points - 1, min(points, _POINTS)).round().astype(np.int64))
+def _thinned(points: int, most: int | None) -> Ints:
+    """The places of at most `most` of so many points, evenly, both ends among them; None: all."""
+    return np.unique(np.linspace(0, points - 1, min(points, most or points)).round().astype(np.int64))

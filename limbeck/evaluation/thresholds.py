@@ -31,10 +31,12 @@ def thresholds(
     no less accurate than the teacher alone. Each has `threshold` (None: the teacher answers all), `on_validation` and
     `here`, both with `passed` (the share that the teacher gets), `accuracy` and `cost`; and `here` Wilson's `interval`.
 
+    Both sides have answers.
+
     Raises:
-        LimbeckError: as `cascade`; no answers on either side.
+        LimbeckError: as `cascade`.
     """
-    points = cascade(validation.confidence, validation.correct, validation.teacher, student_cost, teacher_cost)
+    points = cascade(validation.confidence, validation.correct, validation.teacher, student_cost, teacher_cost, None)
     alone = points[-1].accuracy  # passed on without exception
     goals = {"best": max(point.accuracy for point in points), "as_teacher": alone}
     chosen = {

@@ -15,7 +15,7 @@ from limbeck.data import task_of
 from limbeck.errors import LimbeckError
 from limbeck.experiments import card_data, card_results
 from limbeck.experiments.citations import citations
-from limbeck.experiments.marked import Markdown, code, interval, number, text
+from limbeck.experiments.markdown import Markdown, code, interval, number, text
 from limbeck.experiments.portable import last_part
 from limbeck.experiments.run import Run
 from limbeck.files import read_json

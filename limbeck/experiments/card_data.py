@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import LimbeckError
-from limbeck.experiments.marked import Markdown, code
+from limbeck.experiments.markdown import Markdown, code
 from limbeck.experiments.portable import last_part, portable
 from limbeck.experiments.run import Run
 from limbeck.files import read_json

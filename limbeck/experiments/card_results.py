@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from limbeck.errors import LimbeckError
-from limbeck.experiments.marked import Markdown, code, interval, number
+from limbeck.experiments.markdown import Markdown, code, interval, number
 from limbeck.experiments.run import Run
 from limbeck.files import read_json
 from limbeck.students import Card
@@ -44,10 +44,9 @@ def evaluation(run: Run) -> dict[str, Any]:
         found = read_json(run.path / "evaluation" / "test.json")
     except LimbeckError:
         return {}
-    calibration = (found.get("calibration") or {}) if isinstance(found, dict) else {}
-    test = run.results["test"]
-    stale = calibration.get("accuracy", test["accuracy"]) != test["accuracy"]
-    return {} if not isinstance(found, dict) or stale or found.get("n") != test["n"] else found
+    newest = {name: run.results["test"].get(name) for name in ("accuracy", "interval", "exact", "n")}
+    fresh = isinstance(found, dict) and found.get("accuracy") == newest and found.get("n") == newest["n"]
+    return found if fresh else {}
 
 
 def measures(found: Mapping[str, Any], reasons: bool) -> list[Row]:
@@ -60,7 +59,7 @@ def measures(found: Mapping[str, Any], reasons: bool) -> list[Row]:
         _row("the same by chance, were it calibrated", calibration, "ece_expected_if_calibrated"),
         _row("Brier score", calibration, "brier"),
         _row(f"temperature that fits best{fitted}", calibration, "temperature"),
-        _row("area under risk and coverage (less is better)", selective, "aurc"),
+        _row("area under the risk-coverage curve (AURC; less is better)", selective, "aurc"),
     ]
     for point in selective.get("at_coverage") or ():
         if point["coverage"] in (0.5, 0.8, 0.9):

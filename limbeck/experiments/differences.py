@@ -41,7 +41,8 @@ def differences(files: Sequence[Path], names: Sequence[Path]) -> list[list[dict[
 def _difference(one: Mapping[str, Answered], other: Mapping[str, Answered]) -> dict[str, Any]:
     if one.keys() != other.keys():
         shared = len(one.keys() & other.keys())
-        return {"reason": f"it is on other examples, {shared} are shared; limbeck compare --shared compares on those"}
+        hint = "; limbeck compare --shared compares on those" if shared else ""
+        return {"reason": f"it is on other examples, {shared} are shared{hint}"}
     try:
         compared = compare_answers([one], [other], "both", shared=False)
     except LimbeckError as error:  # other labels

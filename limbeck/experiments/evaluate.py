@@ -1,7 +1,8 @@
 """Measuring finished runs' students: on a split of their own data, or on another task with the same labels."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from limbeck.experiments.measuring import Subject, dependence_of, measures
 from limbeck.experiments.page import write_page
 from limbeck.experiments.recipe import Recipe
 from limbeck.experiments.run import Run, open_run
-from limbeck.files import write_jsonl
+from limbeck.files import read_jsonl, write_jsonl
 from limbeck.schema import Example, Prediction
 from limbeck.students import Answers, EngineName, Student, open_student
 from limbeck.tasks import Split, Task
@@ -51,36 +52,40 @@ def evaluate_runs(
     Args:
         paths: the runs' folders; with several, each one's page has its differences to all the others.
         split: of their own data, or of `on`'s.
-        rationales: generate them too; a run whose recipe has `evaluation.rationales` does so anyway.
+        rationales: generate them too, of the students that learnt to; a run whose recipe has `evaluation.rationales`
+            does so anyway. Without it the rationales that a run's folder has for the same questions stay.
         engine, answers, encoder: those of the recipe unless given.
         on: a task with the same labels, by name (in the run's own source, or in the archive at `root`), or a recipe
             file whose data it is. What comes of it stands under NAME-SPLIT, and of the test split in `results.json`
             under `out_of_domain`.
         root: folder of the released archive.
-        judge: called with `paths` when all predictions are written and before any page is; `judge_runs` with the same
-            `split`, `on` and `root` is meant.
+        judge: called with the `paths` of those students when all predictions are written and before any page is;
+            `judge_runs` with the same `split`, `on` and `root` is meant.
 
     Returns:
         By path: accuracy, its 95 % interval, exact, n; engine and answers.
 
     Raises:
-        LimbeckError: no finished run there, its data has gone, the labels differ, rationales are asked of a student
-            that learnt none, the engine cannot run the student, or there are no choices to pick answers from.
+        LimbeckError: no finished run there, its data has gone, the labels differ, rationales are asked of
+            students that all learnt none, the engine cannot run the student, or there are no choices to pick from.
     """
     given = {"engine": engine, "answers": answers, "encoder": encoder}
     changes = {name: value for name, value in given.items() if value is not None}
     runs = [_changed(open_run(Path(path)), changes) for path in paths]
     if len({run.path.resolve() for run in runs}) < len(runs):
         raise LimbeckError(f"{', '.join(map(str, paths))}: a run stands there twice; name each once")
-    for run in runs:
-        check_rationales(rationales, run.recipe.objective.build().rationale_view is not None, run.recipe.objective.name)
+    learnt = [run.recipe.objective.build().rationale_view is not None for run in runs]
+    check_rationales(rationales, any(learnt), runs[0].recipe.objective.name)
     domains = [domain_of(run, split, on, root) for run in runs]
     wanted = [run.recipe.evaluation for run in runs]
     named = {one.encoder for one in wanted if rationales or one.rationales}
     encoders = {name: Encoder.load(name) for name in sorted(name for name in named if name is not None)}
-    subjects = [_subject(run, domain, rationales) for run, domain in zip(runs, domains, strict=True)]
+    subjects = [
+        _subject(run, domain, reasons and (rationales or run.recipe.evaluation.rationales))
+        for run, domain, reasons in zip(runs, domains, learnt, strict=True)
+    ]
     if judge is not None:
-        judge(paths)
+        judge([path for path, reasons in zip(paths, learnt, strict=True) if reasons])
     compared = differences([run.predictions(domain.name) for run, domain in zip(runs, domains, strict=True)], paths)
     for subject, others in zip(subjects, compared, strict=True):
         found = measures(subject, encoders.get(subject.run.recipe.evaluation.encoder or ""), others)
@@ -98,9 +103,9 @@ def _changed(run: Run, changes: dict[str, Any]) -> Run:
 
 def _subject(run: Run, domain: Domain, rationales: bool) -> Subject:
     student, _ = open_student(run.model)
-    results, predictions = measure(run, student, domain, rationales or run.recipe.evaluation.rationales)
+    results, predictions = measure(run, student, domain, rationales)
     run.write_results(_noted(run.results, domain, results))
-    return Subject(run, domain, results, predictions, *dependence_of(student, domain, predictions))
+    return Subject(run, domain, results, predictions, *dependence_of(run, student, domain, predictions))
 
 
 def _noted(results: dict[str, Any], domain: Domain, measured: dict[str, Any]) -> dict[str, Any]:
@@ -116,10 +121,29 @@ def measure(
 ) -> tuple[dict[str, Any], list[Prediction]]:
     """Accuracy of `student`, and how it was asked; and its predictions, now the run's for this domain."""
     predictions = ask(student, domain.examples, domain.task, run.recipe, rationales, title=domain.name)
+    if not rationales:
+        predictions = _with_earlier(run, domain, predictions)
     write_predictions(run.predictions(domain.name), predictions)
     settings = run.recipe.evaluation
     engine = settings.engine if settings.generates(rationales) else None
     return {**accuracy(predictions), "engine": engine, "answers": settings.answers}, predictions
+
+
+def _with_earlier(run: Run, domain: Domain, predictions: list[Prediction]) -> list[Prediction]:
+    """The predictions with the rationales that the folder has of the same questions: asking again loses none.
+
+    Where a student writes answer and rationale in one text, the answer has to be the same, too.
+    """
+    objective, rows = run.recipe.objective.build(), []
+    with suppress(LimbeckError):  # none yet, or a file that is no use to anybody
+        rows = [row for _, row in read_jsonl(run.predictions(domain.name))]
+    fields = ("id", "input", *(("prediction",) if objective.rationale_view is objective.answer_view else ()))
+    said = {tuple(str(row.get(name)) for name in fields): row.get("rationale") for row in rows}
+    earlier = [said.get(tuple(getattr(one, name) for name in fields)) for one in predictions]
+    return [
+        replace(one, rationale=text) if isinstance(text, str) else one
+        for one, text in zip(predictions, earlier, strict=True)
+    ]
 
 
 def ask(

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.correlation import correlate
 from limbeck.evaluation.judge import JudgeSettings, judge
 from limbeck.evaluation.judge_items import Item
-from limbeck.evaluation.judged import summarise, table
+from limbeck.evaluation.judged import score_correlation, summarise, table
 from limbeck.experiments.domain import Domain, domain_of
 from limbeck.experiments.run import Run, open_run
 from limbeck.files import read_jsonl, write_jsonl
-from limbeck.schema import Judgement
 from limbeck.tasks import Split
 from limbeck.teacher.asking import Tally
 
@@ -41,18 +39,24 @@ def judge_runs(
         being right with its rationale's score (the paper's Table 8).
 
     Raises:
-        LimbeckError: no finished run there, its data has gone, it has no rationales for the split, or as `judge`.
+        LimbeckError: no finished run there, its data has gone, it has no rationales for the split, two runs have
+            other examples under the same id, or as `judge`.
     """
     runs = [open_run(path) for path in paths]
     names = _names(runs)
     items: dict[tuple[str, str, str], Item] = {}
-    correct: dict[tuple[str, str], bool] = {}
+    correct: dict[str, dict[str, bool]] = {name: {} for name in names}
     domains = [domain_of(run, split, on, root) for run in runs]
     for name, run, domain in zip(names, runs, domains, strict=True):
         for item, right in _items(name, run, domain):
-            items.setdefault((item.run, item.task, item.example.id), item)
+            first = items.setdefault((item.run, item.task, item.example.id), item)
+            if first.example != item.example:  # the teacher's, of an earlier run
+                raise LimbeckError(
+                    f"{run.path}: its example {item.example.id!r:.60} is another one than in {runs[0].path}; "
+                    "judge runs of other data apart"
+                )
             if item.run == name:
-                correct[name, item.example.id] = right
+                correct[name][item.example.id] = right
     judgements = judge(list(items.values()), settings, watch)
     for name, run, domain in zip(names, runs, domains, strict=True):
         for file, whose in (("judge", name), ("judge-gold", GOLD)):
@@ -62,7 +66,9 @@ def judge_runs(
     return {
         "summary": summary,
         "table": table(summary),
-        "correlation": {name: _correlation(name, judgements, correct) for name in names},
+        "correlation": {
+            name: score_correlation([one for one in judgements if one.run == name], correct[name]) for name in names
+        },
     }
 
 
@@ -92,14 +98,3 @@ def _items(name: str, run: Run, domain: Domain) -> list[tuple[Item, bool]]:
         if example.rationale is not None:
             found.append((Item(GOLD, task, example, example.label, example.rationale), True))
     return found
-
-
-def _correlation(
-    name: str, judgements: Sequence[Judgement], correct: dict[tuple[str, str], bool]
-) -> dict[str, Any] | None:
-    """Of the single scores; None without any."""
-    scored = [(one.score, correct[name, one.id]) for one in judgements if one.run == name and len(one.replies) == 1]
-    pairs = [(score, right) for score, right in scored if score is not None]
-    if not pairs:
-        return None
-    return correlate([score for score, _ in pairs], [right for _, right in pairs]).to_dict()

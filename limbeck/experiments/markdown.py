@@ -1,10 +1,45 @@
-"""Values as Markdown, whatever text is among them."""
+"""Markdown that is escaped by default: whatever a name, a choice or a reason holds, it is shown and does nothing."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-_SIGNS = re.compile(r"([\\`*_\[\]<>|~&$#])")
+from limbeck import shown
+
+LONGEST = 500  # characters of a text that is shown
+
+# a bullet, a rule; emphasis, code, links, HTML, headings, cells, formulas, mentions; :emoji: and bare addresses
+_SIGNS = re.compile(r"(^[-+=]|[\\`*_{}\[\]<>#|~$&@]|:(?=\S)|(?<=www)\.)")
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, and what turns the direction of writing
+_JOINERS = "\u200c\u200d"  # which scripts and emoji need
+
+
+class Markdown(str):
+    """Text that is Markdown already, and stays as it is."""
+
+    __slots__ = ()
+
+
+def text(value: Any) -> Markdown:
+    """`value` as words of a line: every sign that could mean something in Markdown, HTML or a formula is escaped."""
+    return value if isinstance(value, Markdown) else Markdown(_SIGNS.sub(r"\\\1", _one_line(str(value))))
+
+
+def code(value: Any) -> Markdown:
+    """`value` as code, also in a cell of a table; as `text` where it holds what would end either."""
+    words = _one_line(str(value))
+    return text(words) if not words or "`" in words or "|" in words else Markdown(f"`{words}`")
+
+
+def number(value: float | None, digits: int = 3) -> Markdown:
+    """A measure of which a page says if it is not there."""
+    return Markdown("not measured" if value is None else shown.number(value, digits))
+
+
+def interval(ends: Sequence[float] | None, digits: int = 3) -> Markdown:
+    """`(0.070 to 0.198)`, or nothing."""
+    return Markdown(shown.interval(ends, digits))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
@@ -13,22 +48,24 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
     return [*(f"| {' | '.join(row)} |" for row in cells), ""]
 
 
-def cell(value: Any) -> str:
-    """A number to four places (a small one to two digits), an interval as `(low to high)`, text escaped, None blank."""
+def cell(value: Any) -> Markdown:
+    """A number to four places, an interval, text escaped, None blank."""
     match value:
         case None:
-            return ""
+            return Markdown("")
         case float():
-            return _number(value)
-        case [low, high] | (low, high):
-            return f"({_number(low)} to {_number(high)})"
-    return escaped(str(value)) if isinstance(value, str) else str(value)
+            return Markdown(shown.number(value))
+        case [_, _] | (_, _):
+            return Markdown(shown.interval(value))
+    return text(value)
 
 
-def escaped(text: str) -> str:
-    """Text that Markdown and HTML show as it is, on one line."""
-    return _SIGNS.sub(r"\\\1", " ".join(text.split()))
+def _one_line(words: str) -> str:
+    """On one line, nothing unseen in it, not too long."""
+    line = " ".join(words.split())
+    line = "".join(one.encode("unicode_escape").decode() if _unseen(one) else one for one in line)
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}\N{HORIZONTAL ELLIPSIS}"
 
 
-def _number(value: float) -> str:
-    return f"{value:.1e}" if 0 < abs(value) < 5e-5 else f"{value:.4f}"
+def _unseen(sign: str) -> bool:
+    return unicodedata.category(sign) in _UNSEEN and sign not in _JOINERS

@@ -32,14 +32,18 @@ def calibrate_file(path: Path, validation: Path | None = None, seed: int = 0) ->
     """
     answers = read_answers(path)
     confidence, correct = confidences(answers), _correct(answers)
-    fitted = _temperature(read_answers(validation)) if validation else None
     probabilities, labels = choices(answers) or (None, None)
+    fitted = _temperature(read_answers(validation), probabilities is not None) if validation else None
     found = calibrate(confidence, correct, probabilities, labels, seed=seed, validation=fitted)
     return {**found.to_dict(), "selective": selective(confidence, correct, seed=seed).to_dict()}
 
 
-def _temperature(answers: Sequence[Answered]) -> Temperature:
-    return fit_temperature(confidences(answers), _correct(answers), *(choices(answers) or (None, None)))
+def _temperature(answers: Sequence[Answered], of_choices: bool) -> Temperature:
+    """Fitted on validation answers: of all choices' probabilities, or of the answer's own confidence."""
+    among = choices(answers) if of_choices else None
+    if of_choices and among is None:
+        return Temperature(None, None, len(answers), "not all validation answers have their choices' probabilities")
+    return fit_temperature(confidences(answers), _correct(answers), *(among or (None, None)))
 
 
 def compare_runs(
@@ -57,9 +61,12 @@ def compare_runs(
         What `Comparison` has, and `left_out`, examples that not all have.
 
     Raises:
-        LimbeckError: predictions that are not there or have no ids; other examples, or other labels for them.
+        LimbeckError: predictions that are not there or have no ids, or stand twice on a side; other examples, or other
+            labels for them.
     """
     files = [[_predictions(path, split) for path in side] for side in (a, b)]
+    for side in files:
+        _refuse_twice(side)
     one, other = ([by_id(path) for path in side] for side in files)
     return compare_answers(one, other, f"{files[0][0]} and {files[-1][-1]}", shared, seed)
 
@@ -89,6 +96,15 @@ def compare_answers(
 
 def _predictions(path: Path, split: Split) -> Path:
     return path / "predictions" / f"{split}.jsonl" if path.is_dir() else path
+
+
+def _refuse_twice(files: Sequence[Path]) -> None:
+    """One run is not two seeds, whose spread would then seem to be nothing."""
+    seen = set()
+    for path in files:
+        if (real := path.resolve()) in seen:
+            raise LimbeckError(f"{path}: stands there twice; name each seed's run once")
+        seen.add(real)
 
 
 def _correct(answers: Sequence[Answered]) -> "np.ndarray":

@@ -6,26 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data import task_of
+from limbeck.errors import LimbeckError
 from limbeck.evaluation.answered import read_answers
-from limbeck.evaluation.correlation import correlate
 from limbeck.evaluation.definitions import by_definition
 from limbeck.evaluation.dependence import dependence
 from limbeck.evaluation.embedding import Encoder
 from limbeck.evaluation.intervals import wilson
-from limbeck.evaluation.judged import read_judgements, summarise
+from limbeck.evaluation.judged import read_judgements, score_correlation, summarise
 from limbeck.evaluation.quality import quality
 from limbeck.evaluation.selective import cascade
 from limbeck.evaluation.thresholds import Cascaded, thresholds
 from limbeck.experiments.domain import Domain
 from limbeck.experiments.measures import calibrate_file
 from limbeck.experiments.run import Run
-from limbeck.files import read_jsonl
 from limbeck.schema import Example, Judgement, Prediction
 from limbeck.students import Student
 from limbeck.tasks import Task
 
 STUDENT_COST, TEACHER_COST = 0.0, 1.0  # of one question: what a student costs is nothing beside a teacher
-_NO_RATIONALES = "no rationales were generated: limbeck evaluate RUN --rationale does that"
 
 Found = tuple[Any, str | None]
 """What was measured, or None and the reason why there is nothing."""
@@ -43,11 +41,14 @@ class Subject:
     independence: str | None  # why there is no `dependence`
 
 
-def dependence_of(student: Student, domain: Domain, predictions: Sequence[Prediction]) -> Found:
+def dependence_of(run: Run, student: Student, domain: Domain, predictions: Sequence[Prediction]) -> Found:
     """The dependence of a student's two sides, while it is at hand."""
-    if not _reasoned(predictions):
-        return None, _NO_RATIONALES
-    return asdict(dependence(student, domain.examples, title=f"{domain.name}, dependence")), None
+    if reason := _unreasoned(run, predictions):
+        return None, reason
+    try:
+        return asdict(dependence(student, domain.examples, title=f"{domain.name}, dependence")), None
+    except LimbeckError as error:  # a broken student: the page says what else is known of it
+        return None, str(error)
 
 
 def measures(subject: Subject, encoder: Encoder | None, others: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -90,8 +91,16 @@ def measures(subject: Subject, encoder: Encoder | None, others: Sequence[dict[st
     }
 
 
-def _reasoned(predictions: Sequence[Prediction]) -> bool:
-    return any(one.rationale is not None for one in predictions)
+def _unreasoned(run: Run, predictions: Sequence[Prediction]) -> str | None:
+    """Why there are no rationales; None where there are."""
+    if all(one.rationale is None for one in predictions):
+        return _unlearnt(run) or "no rationales were generated: limbeck evaluate RUN --rationale does that"
+    return None
+
+
+def _unlearnt(run: Run) -> str | None:
+    name, objective = run.recipe.objective.name, run.recipe.objective.build()
+    return f"a student trained with {name} learns no rationales" if objective.rationale_view is None else None
 
 
 def _calibration(subject: Subject) -> Found:
@@ -144,12 +153,11 @@ def _thresholds(subject: Subject, here: Cascaded) -> Found:
     if subject.domain.name == "valid":
         return None, "a threshold is chosen on validation, which these answers are"
     file, examples = _validation_file(subject), {one.id: one for one in subject.domain.validation}
-    rows = [row for _, row in read_jsonl(file)] if file else []
-    asked = [examples[str(row.get("id"))] for row in rows if str(row.get("id")) in examples]
-    right = _teacher(asked, task_of(subject.run.recipe.data)) if len(asked) == len(rows) else None
+    answers = read_answers(file) if file else []
+    asked = [examples[one.id] for one in answers if one.id in examples]
+    right = _teacher(asked, task_of(subject.run.recipe.data)) if len(asked) == len(answers) else None
     if right is None:
         return None, "no validation predictions whose questions the teacher answered too"
-    answers = read_answers(file) if file else []
     confidence = [one.confidence for one in answers if one.confidence is not None]
     return thresholds(
         Cascaded(confidence, [one.correct for one in answers], right), here, STUDENT_COST, TEACHER_COST
@@ -157,8 +165,8 @@ def _thresholds(subject: Subject, here: Cascaded) -> Found:
 
 
 def _quality(subject: Subject, encoder: Encoder | None) -> Found:
-    if not _reasoned(subject.predictions):
-        return None, _NO_RATIONALES
+    if reason := _unreasoned(subject.run, subject.predictions):
+        return None, reason
     return quality(subject.predictions, subject.domain.examples, subject.domain.task, encoder), None
 
 
@@ -167,15 +175,17 @@ def _judge(subject: Subject) -> Found:
     folder, name = subject.run.path / "evaluation", subject.domain.name
     path, gold = folder / f"judge-{name}.jsonl", folder / f"judge-gold-{name}.jsonl"
     if not path.is_file():
-        return None, "no judge was asked: limbeck evaluate RUN --judge FILE does that"
-    judgements = read_judgements(path)
+        reason = "no judge was asked: limbeck evaluate RUN --judge FILE does that"
+        return None, _unlearnt(subject.run) or reason
+    try:
+        judgements = read_judgements(path)
+        beside = read_judgements(gold) if gold.is_file() else []
+    except LimbeckError as error:
+        return None, str(error)
     said = {one.id: one for one in subject.predictions}
     if not judgements or not all(_same(one, said) for one in judgements):
         return None, f"{path.name} is of other rationales than these: have them judged again"
-    beside = read_judgements(gold) if gold.is_file() else []
-    single = [one for one in judgements if len(one.replies) == 1]
-    scored = [(score, bool(said[one.id].correct)) for one in single if (score := one.score) is not None]
-    correlation = correlate([score for score, _ in scored], [right for _, right in scored]).to_dict()
+    correlation = score_correlation(judgements, {id: bool(one.correct) for id, one in said.items()})
     return {"name": judgements[0].run, "summary": summarise([*beside, *judgements]), "correlation": correlation}, None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from limbeck.experiments import figures
-from limbeck.experiments.markdown import escaped
+from limbeck.experiments.markdown import code, text
 from limbeck.experiments.sections import SECTIONS, accuracy
 from limbeck.files import write_json, write_text
 
@@ -26,11 +26,11 @@ def write_page(folder: Path, name: str, found: dict[str, Any]) -> None:
 def markdown(found: dict[str, Any], name: str) -> str:
     """The page: a section for each measure, with its numbers, or the reason why it has none."""
     where = f"{found['out_of_domain']}, {found['split']}" if found["out_of_domain"] else found["split"]
-    lines = [f"# {escaped(found['run'])}, {escaped(where)}: {found['n']} answers", "", *accuracy(found)]
+    lines = [f"# {code(found['run'])}, {text(where)}: {found['n']} answers", "", *accuracy(found)]
     for section in SECTIONS:
         lines += [f"## {section.title}", ""]
         if found[section.key] is None:
-            lines += [f"Not measured: {escaped(found['reasons'][section.key])}.", ""]
+            lines += [f"Not measured: {text(found['reasons'][section.key])}.", ""]
             continue
         lines += section.lines(found)
         if section.figure:

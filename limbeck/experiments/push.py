@@ -1,6 +1,5 @@
 """A finished run as a model with its card: its files, into a folder or onto the Hugging Face Hub."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from limbeck.experiments.card import model_card
 from limbeck.experiments.card_results import provenance
 from limbeck.experiments.portable import portable
 from limbeck.experiments.run import Run, open_run
-from limbeck.files import read_json, replacing
+from limbeck.files import json_text, read_json, replacing
 from limbeck.hub import Files, could_be_name, upload
 
 # What `save_pretrained` writes. Whatever else lies in the folder is nobody's to publish.
@@ -46,8 +45,8 @@ def contents(path: Path, name: str | None = None, license: str | None = None) ->
         **_model(run),
         "README.md": card.encode(),
         "recipe.yaml": yaml.safe_dump(portable(run.recipe.resolved()), sort_keys=False, allow_unicode=True).encode(),
-        "results.json": _json(portable(results)),
-        "provenance.json": _json(portable(origin)),
+        "results.json": json_text(portable(results)).encode(),
+        "provenance.json": json_text(portable(origin)).encode(),
     }
 
 
@@ -81,7 +80,7 @@ def _model(run: Run) -> dict[str, bytes | Path]:
     found = {path.name: path for pattern in _MODEL_FILES for path in sorted(run.model.glob(pattern)) if path.is_file()}
     if missing := [name for name in ("config.json", "tokenizer_config.json") if name not in found]:
         raise LimbeckError(f"{run.model}: {missing[0]} is missing; the model is not whole")
-    cleaned = {name: _json(_portable_config(read_json(found[name]))) for name in _CONFIGS}
+    cleaned = {name: json_text(_portable_config(read_json(found[name]))).encode() for name in _CONFIGS}
     return {**found, **cleaned}
 
 
@@ -94,7 +93,3 @@ def _portable_config(value: Any) -> Any:
         for name, one in value.items()
         if name not in _LOCAL
     }
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -6,28 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.experiments.markdown import cell, escaped, table
+from limbeck.experiments.markdown import cell, code, table, text
+from limbeck.shown import CALIBRATION
 
 _SHOWN = 11  # points of the cascade on the Markdown page: every tenth of the questions passed on
 
-_CALIBRATION = {
-    "accuracy": "accuracy",
-    "average_confidence": "average confidence",
-    "ece": "expected calibration error, 10 bins of equal width",
-    "adaptive_ece": "the same, bins of equal mass",
-    "classwise_ece": "the same, over all choices",
-    "mce": "maximum calibration error",
-    "brier": "Brier score of the answer",
-    "brier_choices": "Brier score of all choices",
-    "nll": "negative log-likelihood of being right, nats",
-    "nll_choices": "negative log-likelihood of the label, nats",
-}
 _DEFINITIONS = {
     "average_confidence": "average confidence",
     "ece": "ECE",
     "brier": "Brier score",
     "nll": "NLL",
-    "aurc": "area under risk and coverage",
+    "aurc": "AURC",
 }
 _QUALITY = {
     "n": "rationales beside the teacher's",
@@ -67,7 +56,7 @@ def _calibration(found: dict[str, Any]) -> list[str]:
     one = found["calibration"]
     rows = [
         (title, one[key], one[f"{key}_interval"], one.get(f"{key}_expected_if_calibrated"), one.get(f"{key}_p_value"))
-        for key, title in _CALIBRATION.items()
+        for key, title in CALIBRATION.items()
         if one[key] is not None
     ]
     return table(("measure", "value", "95 % interval", "if calibrated", "p if calibrated"), rows)
@@ -79,7 +68,7 @@ def _scaling(found: dict[str, Any]) -> list[str]:
     reason = one["temperature_reason"] or scaled["reason"]
     lines = [f"Temperature {value if one['temperature'] else 'none'}, fitted on {one['temperature_fitted_on']}.", ""]
     if reason:
-        lines = [f"{lines[0]} No value after it: {escaped(reason)}.", ""]
+        lines = [f"{lines[0]} No value after it: {text(reason)}.", ""]
     rows = [
         ("negative log-likelihood", scaled["nll_before"], scaled["nll_after"]),
         ("expected calibration error", scaled["ece_before"], scaled["ece_after"]),
@@ -107,8 +96,8 @@ def _surest(found: dict[str, Any]) -> list[str]:
     one = found["selective"]
     rows = [(f"{at['coverage']:.0%}", at["threshold"], at["accuracy"], at["interval"]) for at in one["at_coverage"]]
     areas = [
-        ("area under risk and coverage", one["aurc"], one["aurc_interval"]),
-        ("the same, less that of the best order", one["e_aurc"], one["e_aurc_interval"]),
+        ("area under the risk-coverage curve (AURC)", one["aurc"], one["aurc_interval"]),
+        ("its excess over that of the best order (E-AURC)", one["e_aurc"], one["e_aurc_interval"]),
     ]
     return [
         *table(("share", "of confidence from", "accuracy", "95 % interval"), rows),
@@ -150,7 +139,7 @@ def _rationales(found: dict[str, Any]) -> list[str]:
         lines = ["Not measured: similarity; it takes an encoder, `--encoder NAME`.", ""]
     else:
         rows.append(("similarity, mean cosine", similarity["mean"]))
-        lines = [f"Similarity by the encoder {escaped(similarity['encoder'])}.", ""]
+        lines = [f"Similarity by the encoder {code(similarity['encoder'])}.", ""]
     rows += [
         ("consistency: the rationale's conclusion is the answer", agreeing["consistency"]),
         ("rationales with a conclusion that can be read", agreeing["readable"]),
@@ -170,12 +159,12 @@ def _judge(found: dict[str, Any]) -> list[str]:
     heads = ("rationales", "asked", "mean, 1 to 5", "sd", "n", "unread", "missing", "agreement", "alpha")
     lines = [
         *table(heads, rows),
-        f"Correlation of the single score with a right answer, of {escaped(one['name'])}:",
+        f"Correlation of the single score with a right answer, of {text(one['name'])}:",
         "",
     ]
     correlation = one["correlation"]
     if correlation["reason"]:
-        return [*lines, f"undefined: {escaped(correlation['reason'])}.", ""]
+        return [*lines, f"undefined: {text(correlation['reason'])}.", ""]
     names = ("pearson", "point_biserial", "spearman")
     rows = [
         (name.replace("_", "-"), *(correlation[name][key] for key in ("value", "interval", "p_value")))
@@ -187,12 +176,12 @@ def _judge(found: dict[str, Any]) -> list[str]:
 def _significance(found: dict[str, Any]) -> list[str]:
     keys = ("difference", "interval", "p_value", "adjusted", "discordant", "cohens_g", "detectable")
     others = found["significance"]
-    rows = [(one["run"], *(one[key] for key in keys)) for one in others if "reason" not in one]
+    rows = [(code(one["run"]), *(one[key] for key in keys)) for one in others if "reason" not in one]
     heads = ("less", "difference", "95 % interval", "p", "adjusted p", "discordant", "Cohen's g", "detectable")
     lines = table(heads, rows) if rows else []
     for one in others:
         if "reason" in one:
-            lines += [f"Not compared with {escaped(one['run'])}: {escaped(one['reason'])}.", ""]
+            lines += [f"Not compared with {code(one['run'])}: {text(one['reason'])}.", ""]
     return [
         *lines,
         "p by McNemar's test (mid-p), adjusted by Holm's method over all pairs of the runs evaluated together; "
@@ -204,7 +193,7 @@ def _significance(found: dict[str, Any]) -> list[str]:
 def _dependence(found: dict[str, Any]) -> list[str]:
     one = found["dependence"]
     if one["reason"]:
-        return [f"Not measured: {escaped(one['reason'])}.", ""]
+        return [f"Not measured: {text(one['reason'])}.", ""]
     rows = [
         ("lower bound (InfoNCE), nats", one["nats"], one["interval"]),
         ("by chance: the mean over shuffled pairs", one["chance"], None),
@@ -221,9 +210,9 @@ SECTIONS = (
     Section("Temperature", "calibration", _scaling),
     Section("Reliability", "calibration", _reliability, "reliability"),
     Section("Definitions of confidence", "definitions", _definitions),
-    Section("The surest answers", "selective", _surest, "risk-coverage"),
-    Section("The student where it is sure, else the teacher", "cascade", _cascade, "cascade"),
-    Section("From which confidence on", "thresholds", _thresholds),
+    Section("Selective prediction: the surest answers", "selective", _surest, "risk-coverage"),
+    Section("Cascade: the student where it is sure, else the teacher", "cascade", _cascade, "cascade"),
+    Section("Thresholds of the cascade", "thresholds", _thresholds),
     Section("Rationales", "quality", _rationales),
     Section("The judge", "judge", _judge),
     Section("Significance", "significance", _significance),

@@ -71,9 +71,20 @@ def test_a_run_is_judged_beside_the_teacher_and_no_reply_is_asked_for_twice(limb
     assert page()["judge"] is None
     assert page()["reasons"]["judge"] == "judge-test.jsonl is of other rationales than these: have them judged again"
     path.write_text('{"id": "test-0"}\n')
-    code, _, err = limbeck("evaluate", "run", "--rationale")
-    assert code == 2
-    assert "judge-test.jsonl:1: no judgement" in err
+    assert limbeck("evaluate", "run", "--rationale")[0] == 0
+    assert "judge-test.jsonl:1: no judgement" in page()["reasons"]["judge"]
     code, _, err = limbeck("evaluate", "run", "-s", "n=3")
     assert code == 2
     assert "--judge" in err
+
+
+def test_runs_whose_examples_share_names_alone_are_not_judged_together(limbeck, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    (tmp_path / "judge.yaml").write_text("teacher: judge\n")
+    recipe = TINY | {"training": TINY["training"] | {"max_steps": 1}, "evaluation": {"rationales": True}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    for seed in ("0", "1"):
+        assert limbeck("train", "recipe.yaml", "-s", f"data.source.seed={seed}", "--out", f"run{seed}")[0] == 0
+    code, _, err = limbeck("judge", "run0", "run1", "--judge", "judge.yaml")
+    assert code == 2
+    assert "run1: its example 'test-0' is another one than in run0; judge runs of other data apart" in err

@@ -43,8 +43,44 @@ def test_calibrate_and_compare_as_verbs(limbeck, tmp_path):
     assert found["p_value"] == pytest.approx(exact / 2)  # mid-p of gained against none
     code, out, _ = limbeck("compare", "a.jsonl", "b.jsonl")
     assert f"{gained} discordant" in out
-    code, out, _ = limbeck("compare", "a.jsonl,a.jsonl", "b.jsonl,b.jsonl", "--json")
-    assert json.loads(out)["seeds"] == [2, 2]
+    write(tmp_path / "a2.jsonl", rows)
+    code, out, _ = limbeck("compare", "a.jsonl,a2.jsonl", "b.jsonl", "--json")
+    assert json.loads(out)["seeds"] == [2, 1]
+
+
+def test_one_run_is_not_two_seeds(limbeck, tmp_path):
+    write(tmp_path / "a.jsonl", [row(id="1")])
+    for side in ("a.jsonl,a.jsonl", "a.jsonl,./a.jsonl"):
+        code, _, err = limbeck("compare", side, "a.jsonl")
+        assert code == 2
+        assert "a.jsonl: stands there twice; name each seed's run once" in err
+    for side in ("", "a.jsonl,"):
+        code, _, err = limbeck("compare", side, "a.jsonl")
+        assert code == 2
+        assert "a run's folder or a file of predictions was expected between the commas" in err
+
+
+def test_a_temperature_of_choices_is_not_taken_for_answers_without(limbeck, tmp_path):
+    rng = np.random.default_rng(2)
+    rows = []
+    for number in range(200):
+        p = dict(zip("abc", rng.dirichlet([1, 1, 1]).tolist(), strict=True))
+        milder = np.sqrt(list(p.values()))
+        said, label = max(p, key=p.get), str(rng.choice(list("abc"), p=milder / milder.sum()))
+        rows.append({"id": str(number), "label": label, "prediction": said, "confidence": p[said], "probabilities": p})
+    bare = [{key: value for key, value in one.items() if key != "probabilities"} for one in rows]
+    write(tmp_path / "all.jsonl", rows)
+    write(tmp_path / "bare.jsonl", bare)
+
+    def temperature(answers, validation):
+        found = json.loads(limbeck("calibrate", answers, "--validation", validation, "--json")[1])
+        return found["temperature"], found["temperature_reason"]
+
+    (of_choices, _), (of_answers, _) = temperature("all.jsonl", "all.jsonl"), temperature("bare.jsonl", "bare.jsonl")
+    assert abs(of_choices - of_answers) > 0.05
+    assert temperature("bare.jsonl", "all.jsonl") == (of_answers, None)
+    reason = "not all validation answers have their choices' probabilities"
+    assert temperature("all.jsonl", "bare.jsonl") == (None, reason)
 
 
 def test_runs_on_other_examples_are_compared_on_shared_ones_only_when_told_to(limbeck, tmp_path):
@@ -75,6 +111,10 @@ def test_runs_on_other_examples_are_compared_on_shared_ones_only_when_told_to(li
         ([row(confidence="0.9")], "p.jsonl:1: field 'confidence': a number from 0 to 1 was expected, not '0.9'"),
         ([], "p.jsonl: no row with a label"),
         ([{"label": "yes"}], "p.jsonl:1: field 'prediction': text was expected"),
+        (
+            [row(probabilities={"yes": 0.5, "no": 0.5}), row(probabilities={"yes": 0.5, "no": 0.3})],
+            "p.jsonl:2: field 'probabilities': they sum to 0.8, not to 1",
+        ),
     ],
 )
 def test_predictions_that_cannot_be_calibrated_are_one_line(rows, says, limbeck, tmp_path):

@@ -18,11 +18,14 @@ from limbeck.evaluation.calibration import calibrate
 from limbeck.evaluation.estimates import Drawn, Null, error_interval
 from limbeck.evaluation.intervals import wilson
 from limbeck.evaluation.reliability import equal_mass, equal_width, reliability
-from limbeck.evaluation.temperature import fit_temperature, scale, scale_choices
+from limbeck.evaluation.temperature import Temperature, fit_temperature, scale, scale_choices
 
 KEYS = (
     "n accuracy ece ece_interval ece_expected_if_calibrated adaptive_ece mce brier nll average_confidence temperature"
 )
+
+
+UNFITTED = Temperature(None, None, 0, "most of the time goes into temperatures, and these are not looked at")
 
 
 def answers(n, seed=0, power=1.0):
@@ -71,6 +74,28 @@ def test_scores_of_choices_are_the_libraries():
     assert measured.nll_choices.value == pytest.approx(log_loss(labels, probabilities), abs=1e-9)
     plain = calibrate(probabilities.max(axis=1), top == labels, draws=50)
     assert (plain.classwise_ece, plain.brier_choices, plain.nll_choices) == (None, None, None)
+
+
+def test_answers_that_are_no_choice_are_no_class():
+    """A student may write what is none of its choices: then that has a probability, in its own row."""
+    probabilities, labels = choices(60, k=3)
+    labels[labels == 2] = 0  # a class that no label is of counts
+    wide = np.hstack([probabilities * 0.5, np.zeros((60, 30))])
+    wide[np.arange(60), 3 + np.arange(60) // 2] = 0.5
+    measured = calibrate(wide.max(axis=1), wide.argmax(axis=1) == labels, wide, labels, draws=400).classwise_ece
+    of_class = [
+        binary_calibration_error(
+            torch.tensor(wide[:, k]), torch.tensor(labels == k, dtype=torch.long), n_bins=10, norm="l1"
+        ).item()
+        for k in range(3)
+    ]
+    assert measured.value == pytest.approx(np.mean(of_class), abs=1e-9)
+    rng, errors = np.random.default_rng(0), []
+    for _ in range(400):
+        drawn = (np.log(wide + 1e-300) + rng.gumbel(size=wide.shape)).argmax(axis=1)
+        gaps = [np.bincount(equal_width(wide[:, k]), weights=(drawn == k) - wide[:, k]) for k in range(3)]
+        errors.append(np.mean([np.abs(one).sum() / 60 for one in gaps]))
+    assert measured.if_calibrated.expected == pytest.approx(np.mean(errors), rel=0.05)
 
 
 def test_being_sure_and_wrong_costs_what_scikit_learn_says():
@@ -152,7 +177,10 @@ def test_what_chance_alone_gives_the_classes_is_foretold():
 
 
 def test_p_values_of_calibrated_predictors_are_even_and_of_others_small():
-    p_values = [calibrate(*answers(300, seed=seed), draws=200).ece.if_calibrated.p_value for seed in range(150)]
+    p_values = [
+        calibrate(*answers(300, seed=seed), draws=200, validation=UNFITTED).ece.if_calibrated.p_value
+        for seed in range(150)
+    ]
     assert np.mean(p_values) == pytest.approx(0.5, abs=0.1)
     assert np.mean(np.array(p_values) <= 0.05) <= 0.12
     assert calibrate(*answers(1000, power=3), draws=200).ece.if_calibrated.p_value == 1 / 201
@@ -193,7 +221,8 @@ def test_the_interval_of_an_error_holds_the_true_one(power, least):
     true = np.abs(np.bincount(equal_width(sure), weights=sure**power - sure)).sum() / len(sure)
     held = 0
     for seed in range(120):
-        measured = calibrate(*answers(400, seed=seed, power=power), draws=200, seed=seed + 1000).ece
+        given_ = answers(400, seed=seed, power=power)
+        measured = calibrate(*given_, draws=200, seed=seed + 1000, validation=UNFITTED).ece
         held += measured.interval[0] <= true + 1e-3 and measured.interval[1] >= true
         assert measured.interval[0] <= measured.value <= measured.interval[1]
     assert held / 120 >= least

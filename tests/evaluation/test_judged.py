@@ -7,8 +7,9 @@ import statistics
 import numpy as np
 import pytest
 
+from limbeck.errors import LimbeckError
 from limbeck.evaluation.agreement import exact_agreement, krippendorff_alpha
-from limbeck.evaluation.judged import summarise, table
+from limbeck.evaluation.judged import read_judgements, summarise, table
 from limbeck.schema import Judgement
 
 # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C: four observers, twelve units.
@@ -113,3 +114,32 @@ def test_the_table_has_the_papers_rows_and_columns():
     named = table(summarise(JUDGED), rows=["Ours"], columns=["svamp"])
     assert named == [["Model", "SVAMP"], ["Ours", "3.67±1.53 (3)"], ["++", "3.25±1.06 (2)"]]
     assert len(table({})) == 7
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": ["1"]},
+        {"task": {}},
+        {"run": 3},
+        {"rationale": None},
+        {"temperature": "0"},
+        {"scores": [float("nan")]},
+        {"scores": [True]},
+        {"scores": [3]},
+        {"scores": []},
+        {"replies": [1]},
+        {"replies": 1},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_a_row_that_is_no_judgement_is_named(wrong, tmp_path):
+    row = {"id": "1", "task": "a", "run": "b", "label": "c", "rationale": "d", "judge": "e", "temperature": 0.7}
+    row |= {"replies": ["3", None], "scores": [3, None]}
+    path = tmp_path / "judge.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    assert read_judgements(path)[0].score == 3
+    path.write_text(json.dumps(row) + "\n" + json.dumps(row | wrong) + "\n")
+    with pytest.raises(LimbeckError, match=r"judge.jsonl:2: no judgement; have it written anew by `limbeck judge`"):
+        read_judgements(path)

@@ -133,6 +133,18 @@ def test_runs_that_always_differ_one_way(seeds):
     assert 0.8 < found.interval[0] < found.interval[1] == 1
 
 
+def test_the_paired_bootstrap_tells_equal_runs_apart_in_one_case_of_twenty_at_most():
+    rng = np.random.default_rng(0)
+    apart = rng.binomial(200, 0.3, size=1000)
+    rejected = 0
+    for number, (both, only_a) in enumerate(zip(apart, rng.binomial(apart, 0.5), strict=True)):
+        a, b = np.zeros((2, 200))
+        a[:only_a], b[only_a:both] = 1, 1
+        p_value = compare(a, b, seed=number, draws=400).bootstrap_p_value
+        rejected += p_value < 0.05
+    assert 0.02 <= rejected / 1000 <= 0.06
+
+
 def test_runs_on_different_examples_are_refused():
     with pytest.raises(LimbeckError, match="correct_a has 100 examples and correct_b 99: compare runs on the same"):
         compare(A, B[1:])

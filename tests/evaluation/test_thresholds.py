@@ -7,9 +7,9 @@ from limbeck.errors import LimbeckError
 from limbeck.evaluation.thresholds import Cascaded, thresholds
 
 
-def drawn(n: int, seed: int) -> Cascaded:
+def drawn(n: int, seed: int, different: int = 20) -> Cascaded:
     rng = np.random.default_rng(seed)
-    confidence = rng.integers(0, 20, size=n) / 20
+    confidence = rng.integers(0, different, size=n) / different
     return Cascaded(confidence, rng.uniform(size=n) < confidence, rng.uniform(size=n) < 0.7)
 
 
@@ -22,9 +22,10 @@ def tried(answers: Cascaded, threshold: float) -> tuple[float, float]:
     return float(np.mean(right)), float(np.mean(np.asarray(answers.confidence) < threshold))
 
 
-def test_what_is_chosen_is_the_best_there_and_is_tried_here():
+@pytest.mark.parametrize(("n", "different"), [(80, 20), (900, 100_000)])  # a curve shows 200 points, and takes all
+def test_what_is_chosen_is_the_best_there_and_is_tried_here(n, different):
     for seed in range(5):
-        there, here = drawn(80, seed), drawn(60, seed + 100)
+        there, here = drawn(n, seed, different), drawn(60, seed + 100)
         found = thresholds(there, here, student_cost=0.1, teacher_cost=2.0)
         options = [tried(there, threshold) for threshold in [*np.unique(there.confidence), np.inf]]
         best = max(accuracy for accuracy, _ in options)

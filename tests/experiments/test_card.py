@@ -12,27 +12,10 @@ from markdown_it import MarkdownIt
 from limbeck.errors import LimbeckError
 from limbeck.experiments import Recipe, evaluate, open_run, train
 from limbeck.experiments.card import model_card
-from limbeck.experiments.marked import LONGEST, code, text
+from limbeck.experiments.markdown import LONGEST
 from limbeck.objectives import METHODS
+from tests.experiments.hostile import HOSTILE
 from tests.experiments.recipes import TINY
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "a|b",
-    "`rm -rf`",
-    "![x](http://evil.example/x.png)",
-    "[click](javascript:alert(1))",
-    "one\n\n# two\n---\n",
-    "$\\frac{1}{2}$",
-    "```\nend",
-    "{{ front }}{% raw %}",
-    "https://evil.example",
-    "\u202etxt.exe",
-    "*bold* _it_ ~~no~~ &lt; <!-- -->",
-    "-",
-    "\\",
-    "x" * 1000,
-]
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +59,10 @@ def row(card: str, name: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
+def shown(words: str):
+    return pytest.approx(float(words), rel=0.05 if "e" in words else 0, abs=5.1e-4)
+
+
 def test_the_metadata_reads_back(run):
     data = ModelCard(model_card(run, "me/mine", "apache-2.0")).data
     assert (data.license, data.library_name, data.pipeline_tag) == (
@@ -97,13 +84,13 @@ def test_the_numbers_are_the_runs(run):
     card, test = model_card(run), run.results["test"]
     low, high = test["interval"]
     assert row(card, "test ") == [
-        "test", f"{test['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", f"{test['exact']:.3f}", str(test["n"]),
+        "test", f"{test['accuracy']:.3f}", f"({low:.3f} to {high:.3f})", f"{test['exact']:.3f}", str(test["n"]),
     ]  # fmt: skip
     found = json.loads((run.path / "evaluation" / "test.json").read_text())
-    assert row(card, "expected calibration error")[1] == f"{found['calibration']['ece']:.3f}"
-    assert row(card, "average confidence")[1] == f"{found['calibration']['average_confidence']:.3f}"
-    assert row(card, "accuracy on the surest 80%")[1] == f"{found['selective']['at_coverage'][3]['accuracy']:.3f}"
-    assert row(card, "rationales: ROUGE-L")[1] == f"{found['quality']['rougeL']:.3f}"
+    assert shown(row(card, "expected calibration error")[1]) == found["calibration"]["ece"]
+    assert shown(row(card, "average confidence")[1]) == found["calibration"]["average_confidence"]
+    assert shown(row(card, "accuracy on the surest 80%")[1]) == found["selective"]["at_coverage"][3]["accuracy"]
+    assert shown(row(card, "rationales: ROUGE-L")[1]) == found["quality"]["rougeL"]
     assert "too few to learn from" in row(card, "dependence")[1]
     assert row(card, "another task")[1] == "not measured"
     origin = json.loads((run.path / "provenance.json").read_text())
@@ -130,7 +117,7 @@ def test_an_evaluation_of_another_measurement_is_passed_over(name, changed):
     path = run.path / "evaluation" / "test.json"
     found = json.loads(path.read_text())
     found["n"] += name == "n"
-    found["calibration"]["accuracy"] += name == "accuracy"
+    found["accuracy"]["accuracy"] += name == "accuracy"
     path.write_text(name if name in ("[]", "{") else json.dumps(found))
     assert row(model_card(run), "expected calibration error")[1] == "not measured"
 
@@ -139,7 +126,7 @@ def test_other_tasks_are_results_too(changed):
     measured = {"accuracy": 0.25, "interval": [0.125, 0.5], "exact": 0.25, "n": 8}
     card = model_card(changed(results={"out_of_domain": {"svamp": measured}}))
     assert row(card, "test of `svamp`, out of domain") == [
-        "test of `svamp`, out of domain", "0.250", "0.125 to 0.500", "0.250", "8",
+        "test of `svamp`, out of domain", "0.250", "(0.125 to 0.500)", "0.250", "8",
     ]  # fmt: skip
     (one,) = [one for one in ModelCard(card).data.eval_results if one.dataset_type == "svamp"]
     assert (one.metric_value, one.dataset_name) == (0.25, "svamp, out of domain")
@@ -210,7 +197,7 @@ def test_the_teacher_that_limbeck_asked_is_named(changed, tmp_path):
     (tmp_path / "taught.provenance.json").write_text(json.dumps({"teacher": "gpt|<b>4</b>"}))
     source = {"kind": "files", "train": str(tmp_path / "taught.jsonl")}
     card = model_card(changed({"data": {"task": "custom", "source": source}}, {"task": "custom"}))
-    assert "Teacher: gpt\\|\\<b\\>4\\<\\/b\\>, says the provenance" in card
+    assert "Teacher: gpt\\|\\<b\\>4\\</b\\>, says the provenance" in card
 
 
 def test_hostile_text_is_shown_and_does_nothing(changed):
@@ -249,17 +236,6 @@ def test_hostile_text_is_shown_and_does_nothing(changed):
     heads = [token for token in tokens if token.type == "th_open"]
     assert len(heads) == 3 + 2 + 5 + 3  # no cell more
     assert ModelCard(card).data.model_name == "custom-mi"
-
-
-@pytest.mark.parametrize("words", HOSTILE)
-def test_escaped_text_is_text_to_a_parser(words):
-    for shown in (text(words), code(words)):
-        tokens = MarkdownIt("commonmark").enable("table").parse(f"| a |\n|---|\n| {shown} |\n")
-        cells = [token for token in tokens if token.type == "inline"]
-        assert len(cells) == 2
-        assert {child.type for child in cells[1].children} <= {"text", "code_inline", "text_special"}
-        said = "".join(child.content for child in cells[1].children)
-        assert said.removesuffix("…") == " ".join(words.split())[:LONGEST].replace("\u202e", "\\u202e")
 
 
 @pytest.mark.parametrize("license", ["", "Apache 2.0", "mit\n---", "mit: x", "../x"])

@@ -105,7 +105,7 @@ def test_evaluate_on_another_task_and_on_a_recipes_data(run, root, tmp_path):
     teacher = [NAMES[i % 2] == NAMES[i % 3] for i in range(5)]
     assert page["teacher"]["accuracy"] == sum(teacher) / 5
     assert page["thresholds"]["best"]["here"]["accuracy"] <= 1
-    assert (run.path / "evaluation" / "anli1-test.md").read_text().startswith(f"# {run.path}, anli1, test: 5 answers")
+    assert (run.path / "evaluation" / "anli1-test.md").read_text().startswith(f"# `{run.path}`, anli1, test: 5 answers")
     data = {"task": "anli1", "limit": 3, "source": {"kind": "archive", "root": str(root), "splits": {"test": "test"}}}
     (tmp_path / "three.yaml").write_text(yaml.safe_dump({**TINY, "data": data}))
     assert evaluate(run.path, on=str(tmp_path / "three.yaml"))["n"] == 3

@@ -1,13 +1,17 @@
 """The page that `evaluate` leaves in a run's folder."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
 
 from limbeck.errors import LimbeckError
 from limbeck.experiments import Recipe, evaluate, evaluate_runs, predict_file, train
-from limbeck.experiments.markdown import cell, escaped, table
+from limbeck.experiments.markdown import code
 from limbeck.experiments.page import markdown, write_page
 from limbeck.files import read_jsonl
 from tests import builders
@@ -52,8 +56,14 @@ def test_a_page_has_what_the_predictions_say(run, measured):
     assert found["dependence"]["n"] <= len(rows)
     assert (found["judge"], found["significance"]) == (None, None)
     text = (run.path / "evaluation" / "test.md").read_text()
-    for title in ("Calibration", "Temperature", "Reliability", "The surest answers", "else the teacher", "Rationales"):
-        assert f"## {title}" in text or title in text
+    for title in (
+        "Calibration",
+        "Temperature",
+        "Reliability",
+        "Selective prediction: the surest answers",
+        "Rationales",
+    ):
+        assert f"## {title}\n" in text
     assert "nan" not in text.lower().split()
     for figure in ("reliability", "risk-coverage", "cascade"):
         assert f"(test-{figure}.svg)" in text
@@ -70,7 +80,7 @@ def test_what_there_is_not_is_none_and_a_line_says_why(run):
         ("quality", "Rationales"),
         ("judge", "The judge"),
         ("significance", "Significance"),
-        ("thresholds", "From which confidence on"),
+        ("thresholds", "Thresholds of the cascade"),
     ):
         assert lines[lines.index(f"## {title}") + 2] == f"Not measured: {found['reasons'][name]}."
 
@@ -89,7 +99,7 @@ def test_runs_evaluated_together_have_their_differences_and_similarity_by_an_enc
     assert one["adjusted"] == one["p_value"]
     assert ours["quality"]["similarity"]["encoder"] == encoder
     assert -1 <= ours["quality"]["similarity"]["mean"] <= 1
-    assert f"| {escaped(str(other.path))} |" in (run.path / "evaluation" / "test.md").read_text()
+    assert f"| {code(other.path)} |" in (run.path / "evaluation" / "test.md").read_text()
     evaluate(other.path)  # the recipe wants its rationales, so that they are not lost
     assert page(other)["quality"]["n"] == 6
     assert page(other)["quality"]["similarity"] is None
@@ -97,6 +107,50 @@ def test_runs_evaluated_together_have_their_differences_and_similarity_by_an_enc
         evaluate_runs([run.path, run.path])
     with pytest.raises(LimbeckError, match="cannot be loaded as an encoder"):
         evaluate(run.path, rationales=True, encoder=str(tmp_path))
+
+
+def test_rationales_stay_where_the_answers_are_asked_for_again(run, measured):
+    def said():
+        return [row["rationale"] for _, row in read_jsonl(run.predictions("test"))]
+
+    before = said()
+    evaluate(run.path)
+    assert said() == before
+    assert page(run)["quality"]["n"] == 6
+    rows = [row for _, row in read_jsonl(run.predictions("test"))]
+    run.predictions("test").write_text("".join(json.dumps(row | {"input": "Another?"}) + "\n" for row in rows))
+    evaluate(run.path)  # of other questions than these
+    assert page(run)["quality"] is None
+    evaluate(run.path, rationales=True)
+    assert said() == before
+
+
+def test_a_student_without_rationales_beside_one_with(run, tmp_path):
+    plain = train(Recipe.parse({**TINY, "objective": "finetune"}, "test"), tmp_path / "plain")
+    asked = []
+    evaluate_runs([plain.path, run.path], rationales=True, judge=asked.extend)
+    assert asked == [run.path]
+    assert (page(plain)["quality"], page(run)["quality"]["n"]) == (None, 6)
+    reasons = page(plain)["reasons"]
+    assert {reasons[name] for name in ("quality", "judge", "dependence")} == {
+        "a student trained with finetune learns no rationales"
+    }
+    with pytest.raises(LimbeckError, match="a student trained with finetune learns no rationales; train one with dss"):
+        evaluate(plain.path, rationales=True)
+
+
+def test_a_broken_student_has_a_page_all_the_same(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    weights = tmp_path / "run" / "model" / "model.safetensors"
+    broken = {name: torch.full_like(one, torch.nan) for name, one in load_file(weights).items()}
+    save_file(broken, weights, {"format": "pt"})
+    source = {**TINY["data"]["source"], "test": 120}  # so many that there would be a dependence
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump({**TINY, "data": {"task": "arithmetic", "source": source}}))
+    evaluate(tmp_path / "run", rationales=True, on=str(tmp_path / "more.yaml"))
+    found = json.loads((tmp_path / "run" / "evaluation" / "more-test.json").read_text())
+    assert (found["calibration"], found["dependence"]) == (None, None)
+    assert found["reasons"]["calibration"] == "no answer has a confidence"
+    assert "not finite" in found["reasons"]["dependence"]
 
 
 def test_an_answer_without_confidence_leaves_the_rest_of_the_page(run, measured, tmp_path):
@@ -120,14 +174,6 @@ def test_figures_of_an_earlier_page_do_not_stay(run, measured, tmp_path):
     write_page(tmp_path, "a b", found)
     assert not (tmp_path / "a b-cascade.svg").exists()
     assert (tmp_path / "a b-reliability.svg").is_file()
-
-
-def test_text_is_shown_as_it_is():
-    assert escaped("a|b\n<script>`x` *y* [z](u) $1 & #2") == r"a\|b \<script\>\`x\` \*y\* \[z\](u) \$1 \& \#2"
-    assert [cell(value) for value in (None, 0.25, 0.00001, 0.0, 3, (0.5, 1.0), "a_b")] == [
-        *("", "0.2500", "1.0e-05", "0.0000", "3", "(0.5000 to 1.0000)", r"a\_b"),
-    ]
-    assert table(("a", "b"), [(1, "x|y")]) == ["| a | b |", "| --- | --- |", r"| 1 | x\|y |", ""]
 
 
 def test_predict_gives_the_confidence_that_the_recipe_chose(tmp_path):
