@@ -1,6 +1,7 @@
 """What `limbeck grid` shows: a live table on a terminal, else a line a cell that ends; and what came of it."""
 
 import logging
+import shlex
 import sys
 import time
 from collections import Counter
@@ -130,4 +131,4 @@ def print_ended(states: Sequence[Any], out: Path, judged: dict[str, Any] | None)
     if judged is not None:
         print(f"judged: {len(judged['correlation'])} runs; judgements are in their evaluation/judge-test.jsonl")
     if len(failed) < len(states):
-        print(f"Next: limbeck report {out} -o report")
+        print(f"Next: limbeck report {shlex.quote(str(out))} -o report")

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import sys
 
 import pytest
@@ -50,6 +51,9 @@ def test_what_is_finished_or_has_failed_is_said_and_judged_and_not_trained_again
     assert f"failed: runs/{failed.name}: CUDA out of [bold]memory\n" in out
     assert "limbeck report runs -o report" in out
     assert yaml.safe_load((tmp_path / "runs" / "grids" / "grid.yaml").read_text())["seeds"] == [1]
+    (tmp_path / "runs").rename(tmp_path / "my runs")
+    assert "limbeck report 'my runs' -o report" in limbeck("grid", "grid.yaml", "--out", "my runs")[1]
+    (tmp_path / "my runs").rename(tmp_path / "runs")
     code, out, _ = limbeck("grid", "grid.yaml", "--dry-run")
     assert "1 of 2 finished, 1 failed" in out
     (tmp_path / "judge.yaml").write_text("teacher: judge\nn: 3\nruns: 1\n")
@@ -90,6 +94,7 @@ def test_ctrl_c_on_a_terminal_ends_everything_with_one_line(grid, tmp_path, monk
     pid, terminal = pty.fork()
     if pid == 0:
         try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
             sys.argv = ["limbeck", "grid", "grid.yaml", "--workers", "1"]
             sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
             cli.main()

@@ -8,13 +8,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import yaml
 from scipy.stats import binom, binomtest
 
 from limbeck.errors import LimbeckError
-from limbeck.experiments.grids import Folders
+from limbeck.experiments.grids import Folders, Grid, cells
 from limbeck.experiments.report import write_report
 from tests.experiments.paper_runs import answers, cell_of, data_at, smoke
 from tests.experiments.paper_runs import finished as finished_cell
+from tests.experiments.recipes import TINY
 from tests.experiments.reports import ARITHMETIC, finished, questions, write
 
 HOSTILE = [
@@ -190,6 +192,67 @@ def test_several_seeds_are_one_arm_and_their_curves_a_mean(tmp_path):
     assert [step["cells"][0]["value"] for step in steps] == [1.5, 9]
 
 
+def test_of_a_grid_it_is_said_what_has_failed_and_what_was_not_run(tmp_path):
+    out = tmp_path / "runs"
+    grid = Grid.parse(
+        {"name": "g", "recipe": {**TINY, "seed": 1}, "axes": {"objective": ["dss", "mi"]}, "seeds": 3}, "g"
+    )
+    every = cells(grid)
+    for cell in every[:2]:
+        finished(out / cell.name, cell.recipe.objective.name, 1, TINY["data"], steps=4)
+        (out / cell.name / "recipe.yaml").write_text(yaml.safe_dump(cell.recipe.resolved()))
+    Folders(out).write_grid(grid)
+    Folders(out).fail(every[2].name, "out of memory")
+    (out / every[3].name).mkdir()
+    (out / every[3].name / "recipe.yaml").write_text(yaml.safe_dump(every[3].recipe.resolved()))
+    found = read(write_report([out], tmp_path / "out").parent)
+    said = " ".join(found["overview"])
+    assert "Of 6 cells of the grid, 1 has failed, 1 is not finished and 2 have not been run" in said
+    assert found["left_out"] == [
+        f"{every[2].name} failed: out of memory",
+        f"{out / every[3].name} is not finished",
+        f"{every[4].name} was not run",
+        f"{every[5].name} was not run",
+    ]
+
+
+def test_seeds_that_answer_alike_make_no_interval_narrower(tmp_path):
+    for seed in (1, 2, 3):
+        run = finished(tmp_path / f"dss{seed}", "dss", seed)
+        rows = [json.loads(line) for line in (run / "predictions" / "test.jsonl").read_text().splitlines()]
+        for number, row in enumerate(rows):
+            row |= {"confidence": 0.55, "correct": number < 30}
+        write(run / "predictions" / "test.jsonl", rows)
+    found = read(write_report([tmp_path], tmp_path / "out").parent)
+    (bins,) = [
+        figure["table"]["rows"]
+        for section in found["sections"]
+        for figure in section["figures"]
+        if "reliability" in figure["title"]
+    ]
+    answers, _, accuracy = bins[5]["cells"]
+    assert (answers["value"], accuracy["value"]) == (180, 0.5)
+    low, high = binomtest(30, 60).proportion_ci(0.95, "wilson")  # of 60 examples, asked thrice
+    assert accuracy["interval"] == pytest.approx([low, high])
+
+
+def test_an_interval_of_a_share_ends_where_shares_do(tmp_path):
+    for seed, sure in ((1, 0.01), (2, 0.2)):
+        run = finished(tmp_path / f"dss{seed}", "dss", seed, right=0.0)
+        rows = [json.loads(line) for line in (run / "predictions" / "test.jsonl").read_text().splitlines()]
+        write(run / "predictions" / "test.jsonl", [{**row, "confidence": sure} for row in rows])
+    found = read(write_report([tmp_path], tmp_path / "out").parent)
+    (row,) = tables(found, "confidence")["calibration-arithmetic"]["rows"]
+    assert row["cells"][0]["interval"] == [0, 1]  # 0.105 and 1.2 to either side
+
+
+def test_arms_of_unlike_many_seeds_say_so(tmp_path):
+    for objective, seed in (("dss", 1), ("dss", 2), ("mi", 1), ("mi", 2), ("kl", 1)):
+        finished(tmp_path / f"{objective}{seed}", objective, seed)
+    said = " ".join(read(write_report([tmp_path], tmp_path / "out").parent)["overview"])
+    assert "On arithmetic (60 examples, 1 to 2 seeds)" in said
+
+
 def test_what_is_missing_says_why(tmp_path):
     run = finished(tmp_path / "dss", "dss", 1)
     (run / "log.jsonl").unlink()
@@ -222,6 +285,20 @@ def test_what_evaluate_and_the_judge_left_is_shown(tmp_path):
     (row,) = tables(found, "confidence")["calibration-arithmetic"]["rows"]
     assert row["cells"][1]["interval"] == [0.1, 0.2]
     assert [one["said"][0]["score"] for one in found["cases"] if "score" in one["said"][0]] == [4]
+
+
+def test_a_judge_s_scores_are_of_so_many_examples_whatever_the_seeds(tmp_path):
+    for seed, score in ((1, 4), (2, 2)):
+        run = finished(tmp_path / f"dss{seed}", "dss", seed)
+        rows = [json.loads(line) for line in (run / "predictions" / "test.jsonl").read_text().splitlines()]
+        judged = {"task": "arithmetic", "run": "DSS", "label": "1", "judge": "large", "temperature": 0}
+        judged |= {"replies": [str(score)], "scores": [score]}
+        mine = [{**judged, "id": row["id"], "rationale": row["rationale"]} for row in rows[:3]]
+        old = [{**judged, "id": row["id"], "rationale": "of before it was evaluated anew"} for row in rows[3:5]]
+        write(run / "evaluation" / "judge-test.jsonl", mine + old)
+    found = read(write_report([tmp_path], tmp_path / "out").parent)
+    cell = tables(found, "rationales")["judge-arithmetic"]["rows"][0]["cells"][0]
+    assert (cell["value"], cell["n"], cell["seeds"]) == (3, 3, 2)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@
 >>> grid, left_out = named_grid("table1", offline=True)
 """
 
+from limbeck.experiments.paper.found import Failed
 from limbeck.experiments.paper.named import PAPER, judged_grids, named_grid, named_grids
 from limbeck.experiments.paper.spec import NAMES
 from limbeck.experiments.paper.studies import Kind, Study, case_studies
@@ -12,6 +13,7 @@ from limbeck.experiments.paper.tables import paper_tables
 __all__ = [
     "NAMES",
     "PAPER",
+    "Failed",
     "Kind",
     "Study",
     "case_studies",

@@ -1,7 +1,7 @@
 """All that a report has to say, as plain values: sections of tables and figures, cases, provenance, citations."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,21 +10,19 @@ from limbeck.errors import LimbeckError
 from limbeck.experiments.arms import Arm, arms, correct, find_runs
 from limbeck.experiments.cases import Case, cases
 from limbeck.experiments.citations import Citation, citations
-from limbeck.experiments.grids import Folders, Grid
+from limbeck.experiments.grids import Grid
 from limbeck.experiments.paper import Study, case_studies, paper_tables
 from limbeck.experiments.report import accuracy, confidence, curves, reasons
 from limbeck.experiments.report.accuracy import Held, held
 from limbeck.experiments.report.browser import BUDGET, Chosen, choose
 from limbeck.experiments.report.evaluated import Pages, pages
+from limbeck.experiments.report.left_out import errors, left_out
 from limbeck.experiments.report.origin import origin
 from limbeck.experiments.report.overview import overview
 from limbeck.experiments.report.sides import Group, Side, groups, sides
-from limbeck.experiments.run import Run
 from limbeck.experiments.tables import Figure, Table
 
 _PAGE = 4_500_000  # bytes
-
-Failed = Callable[[str], str | None]  # by the name of a cell, the first line of its error
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +66,8 @@ def assemble(paths: Sequence[Path]) -> Report:
     found = sides(made, every)
     grouped = groups(found)
     compared = held(grouped)
-    unfinished = [run for run in runs if not run.finished]
     grids = [Grid.load(file) for path in paths for file in sorted((path / "grids").glob("*.yaml"))]
-    failed = _errors(paths)
+    failed, without = errors(paths), left_out(paths, runs, grids)
     studies = tuple(case_studies(runs, grids, failed))
     read = pages(run for arm in made for run in arm.runs)
     sections = [
@@ -83,13 +80,13 @@ def assemble(paths: Sequence[Path]) -> Report:
     tasks = list(dict.fromkeys(arm.task for arm in made))
     return Report(
         title=f"{', '.join(tasks)}: {len(made)} arms, {sum(len(arm.runs) for arm in made)} runs",
-        overview=tuple(overview(made, unfinished, compared)),
+        overview=tuple(overview(made, without, compared)),
         sections=tuple(sections),
         studies=studies,
         comparisons=tuple(_plainly(one) for one in compared if one.comparison is not None),
         cases=choose(made, every, _room(sections)),
         origin=origin(made),
-        left_out=tuple(_left_out(paths, unfinished, failed)),
+        left_out=without.sentences,
         citations=tuple(citations([arm.recipe for arm in made])),
     )
 
@@ -98,11 +95,6 @@ def _room(sections: Sequence[Section]) -> int:
     """Bytes for cases, so that the page stays small whatever else is on it: figures weigh most, then their numbers."""
     drawn = sum(len(figure.svg) for section in sections for figure in section.figures)
     return min(BUDGET, max(BUDGET // 8, _PAGE - 3 * drawn // 2))
-
-
-def _errors(paths: Sequence[Path]) -> Failed:
-    """By the name of a grid's cell the first line of why it failed, if it did."""
-    return lambda name: next((error for path in paths if (error := Folders(path).error(name)) is not None), None)
 
 
 def _paper(found: Sequence[Table | Figure], studies: Sequence[Study]) -> list[Section]:
@@ -193,11 +185,3 @@ def _plainly(one: Held) -> dict[str, Any]:
         **{key: value for key, value in comparison.items() if key not in left},
         "adjusted": one.adjusted,
     }
-
-
-def _left_out(paths: Sequence[Path], unfinished: Sequence[Run], failed: Failed) -> list[str]:
-    """What was begun and is in no table: a grid's failed cells with their error, and unfinished runs."""
-    said = []
-    for file in sorted(file for path in paths for file in (path / "failed").glob("*.json")):
-        said.append(f"{file.stem} failed: {failed(file.stem)}")
-    return [*said, *(f"{run.path} is not finished" for run in unfinished)]

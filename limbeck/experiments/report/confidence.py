@@ -9,7 +9,9 @@ import numpy as np
 from scipy.stats import t as student
 
 from limbeck.data import task_of
-from limbeck.evaluation.reliability import ece, reliability
+from limbeck.evaluation.intervals import wilson
+from limbeck.evaluation.reliability import Bin, ece, equal_width, reliability
+from limbeck.evaluation.resampling import Interval
 from limbeck.evaluation.selective import Selective, cascade, selective
 from limbeck.experiments import figures
 from limbeck.experiments.report.curves import Curves
@@ -83,7 +85,7 @@ def _cell(side: Side, read: Pages, place: str, measure: Measure) -> Cell:
         interval = interval_of(read.get(side.arm.runs[0].path), place)
     else:
         half = float(student.ppf(0.975, seeds - 1)) * float(known.std(ddof=1)) / sqrt(seeds)
-        interval = (float(known.mean()) - half, float(known.mean()) + half)
+        interval = max(float(known.mean()) - half, 0.0), min(float(known.mean()) + half, 1.0)
     return Cell(float(known.mean()), interval=interval, n=n, seeds=seeds)
 
 
@@ -93,8 +95,18 @@ def _pooled(side: Side) -> tuple[np.ndarray, np.ndarray]:
     return sure.ravel(), side.right.ravel()
 
 
+def _binned(side: Side) -> tuple[tuple[Bin, ...], list[Interval | None]]:
+    """The bins of all answers, and intervals of their accuracies: Wilson's, of so many answers as there are examples.
+
+    Several seeds' answers to one example are not several examples.
+    """
+    bins, where = reliability(*_pooled(side)), equal_width(side.sure)
+    examples = [int((where == index).any(axis=0).sum()) for index in range(len(bins))]
+    return bins, [wilson((one.accuracy or 0.0) * n, n) for one, n in zip(bins, examples, strict=True)]
+
+
 def _reliability(group: Group, side: Side) -> Figure:
-    bins = [asdict(one) for one in reliability(*_pooled(side))]
+    bins = [{**asdict(one), "interval": ends} for one, ends in zip(*_binned(side), strict=True)]
     title = f"{side.arm.task}: reliability of {side.arm.name}"
     rows = [
         Row(
@@ -107,7 +119,8 @@ def _reliability(group: Group, side: Side) -> Figure:
         )
         for one in bins
     ]
-    table = Table("bins", title, ("answers", "mean confidence", "accuracy"), tuple(rows), digits=3)
+    notes = ("Intervals: 95 %, Wilson's over the examples in the bin, each counted once whatever the number of seeds.",)
+    table = Table("bins", title, ("answers", "mean confidence", "accuracy"), tuple(rows), digits=3, notes=notes)
     svg = figures.reliability(bins)
     return Figure(f"reliability-{group.task}-{side.arm.name}", title, svg, table)
 

@@ -6,6 +6,7 @@ from typing import Any
 from limbeck.evaluation.significance import Comparison
 from limbeck.experiments.arms import Arm
 from limbeck.experiments.report.accuracy import Held
+from limbeck.experiments.report.left_out import LeftOut
 from limbeck.experiments.report.render import number, p_value
 from limbeck.experiments.run import Run
 
@@ -15,13 +16,9 @@ _NAMED = 4
 SMOKE = 50  # optimiser steps; the task that is learnt quickest here takes some hundreds
 
 
-def overview(arms: Sequence[Arm], left_out: Sequence[Run], found: Sequence[Held]) -> list[str]:
+def overview(arms: Sequence[Arm], without: LeftOut, found: Sequence[Held]) -> list[str]:
     """The sentences of the paragraph, never empty."""
-    if not arms:
-        return ["No run is finished: there is nothing to report yet."]
-    sentences = [_counted(arms)]
-    if left_out:
-        sentences.append(f"{_runs(len(left_out))} not finished and left out.".replace("1 runs are", "1 run is"))
+    sentences = [_counted(arms), *_left_out(without)]
     smoke = [held for held in found if max(map(_steps, held.side.arm.runs)) < SMOKE]
     if smoke:
         sentences.append(_smoke(smoke, found))
@@ -42,11 +39,23 @@ def overview(arms: Sequence[Arm], left_out: Sequence[Run], found: Sequence[Held]
 def _counted(arms: Sequence[Arm]) -> str:
     runs = [run for arm in arms for run in arm.runs]
     tasks = list(dict.fromkeys(arm.task for arm in arms))
-    steps, seeds = sorted(map(_steps, runs)), sorted({len(arm.runs) for arm in arms})
+    steps, seeds = sorted(map(_steps, runs)), _seeds([len(arm.runs) for arm in arms])
     trained = f"{steps[0]:,}" if steps[0] == steps[-1] else f"{steps[0]:,} to {steps[-1]:,}"
     said = f"{len(runs)} finished run{_s(runs)}, {len(arms)} arm{_s(arms)} on {_listed(tasks)}"
-    each = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return f"{said}, {each} seed{'' if seeds == [1] else 's'} an arm, trained for {trained} steps."
+    return f"{said}, {seeds} an arm, trained for {trained} steps."
+
+
+def _left_out(without: LeftOut) -> list[str]:
+    """That a grid has more cells than there are results of, and what else was begun."""
+    kinds = (
+        (without.failed, "has failed", "have failed"),
+        (without.unfinished, "is not finished", "are not finished"),
+        (without.not_run, "has not been run", "have not been run"),
+    )
+    said = [f"{len(names)} {one if len(names) == 1 else several}" for names, one, several in kinds if names]
+    cells = f"Of {without.cells} cells of the grid, {_listed(said)}: nothing here speaks of them." if said else ""
+    others = f"{len(without.others)} unfinished run{_s(without.others)} left out." if without.others else ""
+    return [sentence for sentence in (cells, others) if sentence]
 
 
 def _smoke(smoke: Sequence[Held], found: Sequence[Held]) -> str:
@@ -120,7 +129,7 @@ def _of_group(name: str, found: Sequence[Held]) -> str:
         said.append(_undecided(open_, called))
     if apart:
         said.append(f"{_listed(apart)} {'was' if len(apart) == 1 else 'were'} measured on other examples: not compared")
-    sizes = f" ({_of(tested[0][1])})" if tested else ""
+    sizes = f" ({_of([one for _, one in tested])})" if tested else ""
     return f"On {name}{sizes}: {'; '.join(said)}."
 
 
@@ -145,10 +154,14 @@ def _undecided(found: Sequence[tuple[Held, Comparison]], baseline: str) -> str:
     return f"no difference from {baseline} can be concluded for {_listed(said)}{least}"
 
 
-def _of(one: Comparison) -> str:
-    seeds = sorted(set(one.seeds))
-    each = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} and {seeds[1]}"
-    return f"{one.n:,} examples, {each} seed{'' if seeds == [1] else 's'}"
+def _of(tested: Sequence[Comparison]) -> str:
+    """What comparisons of one group, all on the same examples, are of."""
+    return f"{tested[0].n:,} examples, {_seeds([seeds for one in tested for seeds in one.seeds])}"
+
+
+def _seeds(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least if least == most else f'{least} to {most}'} seed{'' if most == 1 else 's'}"
 
 
 def _interval(one: Comparison, flip: bool = False) -> str:
@@ -181,10 +194,6 @@ def _steps(run: Run) -> int:
 
 def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _runs(count: int) -> str:
-    return f"{count} runs are"
 
 
 def _s(things: Sequence[Any]) -> str:

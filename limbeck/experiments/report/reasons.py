@@ -37,11 +37,11 @@ def quality(task: str, arms: Sequence[Arm], read: Pages) -> Table:
 
 def judged(task: str, found: Sequence[Side]) -> Table:
     """One task's arms and the teacher: mean scores from 1 to 5, with the deviation over examples."""
-    scores = [(side.arm.name, _scores(side)) for side in found]
-    teacher = {case.id: case.score for side in found for case in side.cases if case.score is not None}
-    rows = [Row(name, (_mean(of_arm, seeds),)) for name, (of_arm, seeds) in scores]
+    rows = [Row(side.arm.name, (_scored(side),)) for side in found]
+    every = {id(case): case for side in found for case in side.cases}.values()
+    teacher = [case.score for case in every if case.score is not None]
     if teacher:
-        rows.append(Row("teacher", (_mean(list(teacher.values()), None),)))
+        rows.append(Row("teacher", (_mean(teacher, len(teacher)),)))
     return Table(
         name=f"judge-{task}",
         title=f"{task}: a judge's scores of the rationales, from 1 to 5",
@@ -62,14 +62,16 @@ def _quality(arm: Arm, read: Pages, place: str) -> Cell:
     return Cell(fmean(values), seeds=len(values)) if values else Cell(None, reason or "not measured")
 
 
-def _scores(side: Side) -> tuple[list[float], int]:
-    """Of all seeds, and how many seeds were judged."""
-    said = [one for case in side.cases for one in case.said if one.arm == side.arm.name and one.score is not None]
-    return [one.score for one in said if one.score is not None], len({one.seed for one in said})
-
-
-def _mean(scores: Sequence[float], seeds: int | None) -> Cell:
-    if not scores:
+def _scored(side: Side) -> Cell:
+    """Of the rationales of all seeds."""
+    said = [(case, one) for case in side.cases for one in case.said if one.arm == side.arm.name]
+    judged = [(id(case), one.seed, one.score) for case, one in said if one.score is not None]
+    if not judged:
         return Cell(None, "not judged")
+    examples, seeds, scores = zip(*judged, strict=True)
+    return _mean(scores, len(set(examples)), len(set(seeds)))
+
+
+def _mean(scores: Sequence[float], examples: int, seeds: int | None = None) -> Cell:
     spread = stdev(scores) if len(scores) > 1 else None
-    return Cell(fmean(scores), spread=spread, n=len(scores), seeds=seeds)
+    return Cell(fmean(scores), spread=spread, n=examples, seeds=seeds)

@@ -1,0 +1,49 @@
+"""What a report cannot speak of: cells of its grids that failed or were never run, and runs that are not finished."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from limbeck.experiments.grids import Folders, Grid, cells
+from limbeck.experiments.paper import Failed
+from limbeck.experiments.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """`cells` is how many the grids have; the rest are names, of which `others` are unfinished runs of no grid."""
+
+    cells: int
+    failed: tuple[str, ...]
+    unfinished: tuple[str, ...]
+    not_run: tuple[str, ...]
+    others: tuple[str, ...]
+    sentences: tuple[str, ...]
+
+
+def errors(paths: Sequence[Path]) -> Failed:
+    """By the name of a grid's cell the first line of why it failed, if it did."""
+    return lambda name: next((error for path in paths if (error := Folders(path).error(name)) is not None), None)
+
+
+def left_out(paths: Sequence[Path], runs: Sequence[Run], grids: Sequence[Grid]) -> LeftOut:
+    """What was begun, or is to be, and is in no table. A cell that failed is not unfinished besides."""
+    wanted = {cell.recipe.key: cell.name for grid in grids for cell in cells(grid)}
+    finished = {run.recipe.key for run in runs if run.finished}
+    failed = {file.stem for path in paths for file in sorted((path / "failed").glob("*.json"))}
+    failed -= {name for key, name in wanted.items() if key in finished}
+    begun = [run for run in runs if not run.finished and run.path.name not in failed]
+    settled = finished | {run.recipe.key for run in begun}
+    not_run = [name for key, name in wanted.items() if key not in settled and name not in failed]
+    said, why = [], errors(paths)
+    said += [f"{name} failed: {why(name)}" for name in sorted(failed)]
+    said += [f"{run.path} is not finished" for run in begun]
+    said += [f"{name} was not run" for name in not_run]
+    return LeftOut(
+        len(wanted),
+        failed=tuple(sorted(failed & set(wanted.values()))),
+        unfinished=tuple(run.path.name for run in begun if run.recipe.key in wanted),
+        not_run=tuple(not_run),
+        others=tuple(run.path.name for run in begun if run.recipe.key not in wanted),
+        sentences=tuple(said),
+    )
