@@ -1,7 +1,7 @@
 """Runs found in folders, and grouped into arms: an arm is a recipe less its seed, with one run a seed."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,11 +17,15 @@ from limbeck.experiments.run import Run, open_run
 
 @dataclass(frozen=True)
 class Arm:
-    """Finished runs of one recipe, by seed. `name` tells it from the other arms of its task."""
+    """Finished runs of one recipe, by seed; its objective and other fields, `parts`, tell it from its task's others."""
 
-    name: str
+    parts: tuple[str, ...]
     recipe: Recipe  # of the first seed
     runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.parts)
 
     @property
     def task(self) -> str:
@@ -60,8 +64,16 @@ def arms(runs: Sequence[Run]) -> list[Arm]:
         for one, other in pairwise(group):
             if one.recipe.seed == other.recipe.seed:
                 raise LimbeckError(f"{one.path} and {other.path}: the same recipe and seed twice; leave one out")
-    names = _names([group[0].recipe for group in groups.values()])
-    return [Arm(name, group[0].recipe, tuple(group)) for name, group in zip(names, groups.values(), strict=True)]
+    named = _named([group[0].recipe for group in groups.values()])
+    return [Arm(parts, group[0].recipe, tuple(group)) for parts, group in zip(named, groups.values(), strict=True)]
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """`{"a": {"b": 1}}` as `{"a.b": 1}`."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+    return found
 
 
 def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
@@ -90,26 +102,18 @@ def _less_seed(recipe: Recipe) -> str:
     return json.dumps({**recipe.resolved(), "seed": None}, sort_keys=True)
 
 
-def _names(recipes: Sequence[Recipe]) -> list[str]:
+def _named(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
     """The objective, and where that is not enough within a task, the other fields in which its arms differ."""
     names = []
     for recipe in recipes:
         alike = [one for one in recipes if _kind(one) == _kind(recipe)]
-        fields = [_flat(one.resolved()) for one in alike]
+        fields = [flat(one.resolved()) for one in alike]
         different = sorted(key for key in set().union(*fields) if len({repr(one.get(key)) for one in fields}) > 1)
-        own = _flat(recipe.resolved())
+        own = flat(recipe.resolved())
         said = [f"{key}={own[key]}" for key in different if key in own and key != "seed"]
-        names.append(", ".join([recipe.objective.name, *said]))
+        names.append((recipe.objective.name, *said))
     return names
 
 
 def _kind(recipe: Recipe) -> tuple[str, str]:
     return recipe.data.task, recipe.objective.name
-
-
-def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` as `{"a.b": 1}`."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
-    return flat

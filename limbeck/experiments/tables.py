@@ -1,5 +1,6 @@
-"""Tables and figures as plain values: what a report has to say, before it is rendered."""
+"""Tables and figures as plain values, what a report has to say before it is rendered, and their numbers as texts."""
 
+import math
 from dataclasses import dataclass
 
 from limbeck.evaluation.resampling import Interval
@@ -56,3 +57,29 @@ class Figure:
     title: str
     svg: str
     table: Table
+
+
+def number(value: float | None, digits: int, sign: bool = False) -> str:
+    """Rounded, with a true minus; empty where there is none."""
+    if value is None or not math.isfinite(value):
+        return ""
+    rounded = round(value, digits) + 0.0  # no minus before a zero
+    return f"{rounded:{'+' if sign and rounded else ''}.{digits}f}".replace("-", "−")
+
+
+def interval(ends: Interval | None, digits: int, sign: bool = False) -> str:
+    """`low to high`, or nothing."""
+    return "" if ends is None else f"{number(ends[0], digits, sign)} to {number(ends[1], digits, sign)}"
+
+
+def p_value(value: float | None) -> str:
+    """To two digits that mean something."""
+    if value is None or not math.isfinite(value):
+        return ""
+    return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def equals(value: float) -> str:
+    """A p-value behind its "p": `= 0.02` or `< 0.001`."""
+    said = p_value(value)
+    return said.replace("<", "< ") if said.startswith("<") else f"= {said}"

@@ -106,7 +106,7 @@ def test_a_cell_without_a_value_says_why(tmp_path):
     assert reasons["Ours", "CQA"] == "not finished"
     assert reasons["Ours", "SVAMP"] == "not run"
     assert reasons["Ours", "ANLI"] == "no data, so not in the grid that was run"
-    assert reasons["DSS", "SVAMP"] == "the seeds were measured on no common example"
+    assert reasons["DSS", "SVAMP"] == "no example that all of its runs answered"
     assert all(cell.value is None for row in table.rows for cell in row.cells)
     assert all(reasons.values())
     assert at(table, "Ours", "ANLI").paper == 51.2

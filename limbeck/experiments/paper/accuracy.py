@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from limbeck.evaluation.corrections import holm
-from limbeck.evaluation.intervals import accuracy_interval
-from limbeck.evaluation.resampling import Interval
 from limbeck.evaluation.significance import Comparison, compare
+from limbeck.experiments.accuracies import accuracy_cell, against
 from limbeck.experiments.arms import correct
 from limbeck.experiments.paper.found import Found, title_of
 from limbeck.experiments.paper.notes import HOLM, INTERVALS, added, setup
 from limbeck.experiments.run import Run
-from limbeck.experiments.tables import Cell, Row, Table
+from limbeck.experiments.tables import Cell, Row, Table, equals, interval, number
 
 BASELINE = "DSS"
-_PERCENT = 100
 
 
 def accuracy_table(found: Found) -> Table:
@@ -36,19 +34,9 @@ def accuracy_table(found: Found) -> Table:
     )
 
 
-def accuracy_cell(runs: Sequence[Run], reason: str) -> Cell:
+def accuracy_of(runs: Sequence[Run], reason: str) -> Cell:
     """The accuracy of these runs, the seeds of one recipe; with none, `reason`."""
-    if not runs:
-        return Cell(None, reason)
-    right = correct(runs)
-    if not right.size:
-        return Cell(None, "the seeds were measured on no common example", seeds=len(runs))
-    return Cell(
-        _PERCENT * float(right.mean()),
-        interval=percent(accuracy_interval(right)),
-        n=right.shape[1],
-        seeds=len(runs),
-    )
+    return accuracy_cell(correct(runs)) if runs else Cell(None, reason)
 
 
 def adjusted(rows: Sequence[Row]) -> tuple[Row, ...]:
@@ -57,22 +45,12 @@ def adjusted(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(Row(row.name, tuple(replace(cell, adjusted=next(p_values)) for cell in row.cells)) for row in rows)
 
 
-def percent(interval: Interval | None) -> Interval | None:
-    """An interval of shares, in percent."""
-    return None if interval is None else (_PERCENT * interval[0], _PERCENT * interval[1])
-
-
 def _cell(found: Found, name: str, task: str) -> Cell:
     objective = str(found.table.rows[name].objective)
     runs = found.runs(objective, task)
-    cell = replace(accuracy_cell(runs, found.reason(objective, task)), paper=found.table.number(name, task))
+    cell = replace(accuracy_of(runs, found.reason(objective, task)), paper=found.table.number(name, task))
     if name != BASELINE and (tested := _compared(runs, found.runs("dss", task))) is not None:
-        cell = replace(
-            cell,
-            difference=None if tested.difference is None else _PERCENT * tested.difference,
-            difference_interval=percent(tested.interval),
-            p_value=tested.p_value,
-        )
+        cell = against(cell, tested)
     return cell
 
 
@@ -98,17 +76,13 @@ def _pair(found: Found, one: str, other: str) -> str:
     if not tested:
         return f"{one} less {other}: not run."
     said = [
-        f"{task} {_PERCENT * (found.difference or 0):+.2f}{_interval(found.interval)}{_p(p)}"
+        f"{task} {_difference(found)}{'' if p is None else f', p {equals(p)}'}"
         for (task, found), p in zip(tested.items(), holm([it.p_value for it in tested.values()]), strict=True)
     ]
     return f"{one} less {other}, in points, p adjusted by Holm's method over these tests: {'; '.join(said)}."
 
 
-def _interval(interval: Interval | None) -> str:
-    return "" if interval is None else f" ({_PERCENT * interval[0]:+.2f} to {_PERCENT * interval[1]:+.2f})"
-
-
-def _p(p: float | None) -> str:
-    if p is None:
-        return ""
-    return ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
+def _difference(found: Comparison) -> str:
+    cell = against(Cell(None), found)
+    ends = interval(cell.difference_interval, 2, sign=True)
+    return number(cell.difference, 2, sign=True) + (f" ({ends})" if ends else "")

@@ -13,7 +13,7 @@ from limbeck.evaluation.graded import Floats
 from limbeck.evaluation.intervals import Z
 from limbeck.evaluation.reliability import equal_width
 from limbeck.evaluation.resampling import Interval
-from limbeck.experiments.paper.accuracy import percent
+from limbeck.experiments.accuracies import percent
 from limbeck.experiments.paper.found import Found, title_of
 from limbeck.experiments.paper.notes import setup
 from limbeck.experiments.run import Run

@@ -1,7 +1,7 @@
 """Figures 2 and 3: accuracy by the share of the training data."""
 
 from limbeck.experiments.figures import Point, fractions
-from limbeck.experiments.paper.accuracy import accuracy_cell
+from limbeck.experiments.paper.accuracy import accuracy_of
 from limbeck.experiments.paper.found import Found, title_of
 from limbeck.experiments.paper.notes import INTERVALS, setup
 from limbeck.experiments.tables import Cell, Figure, Row, Table
@@ -27,7 +27,7 @@ def _figure(found: Found, task: str, notes: tuple[str, ...]) -> Figure:
 
 
 def _cell(found: Found, objective: str, task: str, share: float) -> Cell:
-    return accuracy_cell(found.runs(objective, task, share), found.reason(objective, task, share))
+    return accuracy_of(found.runs(objective, task, share), found.reason(objective, task, share))
 
 
 def _point(share: float, cell: Cell) -> Point:

@@ -1,19 +1,17 @@
 """Accuracy by task and arm, each against its baseline, with tests corrected for how many there are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from limbeck.evaluation.corrections import holm
-from limbeck.evaluation.intervals import accuracy_interval
-from limbeck.evaluation.resampling import Interval
 from limbeck.evaluation.significance import Comparison, compare
+from limbeck.experiments.accuracies import accuracy_cell, against
 from limbeck.experiments.arms import Arm
 from limbeck.experiments.report.sides import Group, Side
 from limbeck.experiments.tables import Cell, Row, Table
 
-_POINTS = 100  # to per cent
 _DRAWS = 2  # the bootstrap's intervals are not shown
 
 
@@ -52,7 +50,7 @@ def table(task: str, found: Sequence[Held]) -> Table:
 
 def elsewhere(task: str, other: str, arms: Sequence[Arm], right: Sequence[np.ndarray]) -> Table:
     """What students of `task` score on the test split of `other`, `right` [S, N] by arm; not tested."""
-    rows = [Row(arm.name, (_mean(matrix),)) for arm, matrix in zip(arms, right, strict=True)]
+    rows = [Row(arm.name, (accuracy_cell(matrix),)) for arm, matrix in zip(arms, right, strict=True)]
     return Table(
         name=f"accuracy-{task}-on-{other}",
         title=f"{other}: accuracy of students of {task}",
@@ -61,11 +59,6 @@ def elsewhere(task: str, other: str, arms: Sequence[Arm], right: Sequence[np.nda
         unit="%",
         notes=(_interval_note({len(arm.runs) for arm in arms}),),
     )
-
-
-def points(interval: Interval | None) -> Interval | None:
-    """In per cent."""
-    return None if interval is None else (_POINTS * interval[0], _POINTS * interval[1])
 
 
 def _compared(side: Side, baseline: Side) -> Comparison | None:
@@ -77,30 +70,13 @@ def _compared(side: Side, baseline: Side) -> Comparison | None:
 
 
 def _cell(one: Held) -> Cell:
-    bare, found = _mean(one.side.right), one.comparison
-    if bare.value is None:
-        return bare
-    if found is None:
+    cell = accuracy_cell(one.side.right)
+    if cell.value is None:
+        return cell
+    if one.comparison is None:
         reason = "baseline" if one.side is one.group.baseline else "on other examples than its baseline: not compared"
-        return Cell(bare.value, reason, bare.interval, n=bare.n, seeds=bare.seeds)
-    return Cell(
-        bare.value,
-        interval=bare.interval,
-        n=bare.n,
-        seeds=bare.seeds,
-        difference=None if found.difference is None else _POINTS * found.difference,
-        difference_interval=points(found.interval),
-        p_value=found.p_value,
-        adjusted=one.adjusted,
-    )
-
-
-def _mean(right: np.ndarray) -> Cell:
-    """Of `[S, N]`."""
-    seeds, n = right.shape
-    if n == 0:
-        return Cell(None, "no example that all of its runs answered")
-    return Cell(_POINTS * float(right.mean()), interval=points(accuracy_interval(right)), n=n, seeds=seeds)
+        return replace(cell, reason=reason)
+    return against(cell, one.comparison, one.adjusted)
 
 
 def _notes(found: Sequence[Held], tests: int) -> list[str]:

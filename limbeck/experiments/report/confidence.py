@@ -100,7 +100,8 @@ def _binned(side: Side) -> tuple[tuple[Bin, ...], list[Interval | None]]:
 
     Several seeds' answers to one example are not several examples.
     """
-    bins, where = reliability(*_pooled(side)), equal_width(side.sure)
+    sure: Any = side.sure
+    bins, where = reliability(*_pooled(side)), equal_width(sure)
     examples = [int((where == index).any(axis=0).sum()) for index in range(len(bins))]
     return bins, [wilson((one.accuracy or 0.0) * n, n) for one, n in zip(bins, examples, strict=True)]
 

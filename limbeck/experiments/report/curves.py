@@ -3,14 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.intervals import accuracy_interval
+from limbeck.experiments.accuracies import accuracy_cell
 from limbeck.experiments.figures import Point, fractions, learning
-from limbeck.experiments.report.accuracy import points
 from limbeck.experiments.report.sides import Group, Side
 from limbeck.experiments.run import Run
 from limbeck.experiments.tables import Cell, Figure, Row, Table
@@ -127,11 +125,14 @@ def _cell(value: float | None, reason: str) -> Cell:
 
 def _series(group: Sequence[Side]) -> str:
     """The name of an arm without its fraction."""
-    return ", ".join(part for part in group[0].arm.name.split(", ") if not part.startswith("data.fraction="))
+    return ", ".join(part for part in group[0].arm.parts if not part.startswith("data.fraction="))
 
 
 def _fractions(task: str, series: Mapping[str, Sequence[Side]]) -> Figure:
-    cells = {name: {side.arm.recipe.data.fraction: _mean(side) for side in group} for name, group in series.items()}
+    cells = {
+        name: {side.arm.recipe.data.fraction: accuracy_cell(side.right) for side in group}
+        for name, group in series.items()
+    }
     used = sorted({fraction for row in cells.values() for fraction in row})
     title = f"{task}: accuracy by fraction of the training data"
     drawn = {
@@ -142,11 +143,3 @@ def _fractions(task: str, series: Mapping[str, Sequence[Side]]) -> Figure:
     rows = [Row(f"{fraction:g}", tuple(row.get(fraction, not_run) for row in cells.values())) for fraction in used]
     table = Table("fractions", title, tuple(cells), tuple(rows), unit="%")
     return Figure(f"fractions-{task}", title, fractions(drawn, "accuracy (%)"), table)
-
-
-def _mean(side: Side) -> Cell:
-    seeds, n = side.right.shape
-    if not n:
-        return Cell(None, "no example that all of its runs answered")
-    interval: Any = points(accuracy_interval(side.right))
-    return Cell(100 * float(side.right.mean()), interval=interval, n=n, seeds=seeds)

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from limbeck.errors import LimbeckError
-from limbeck.experiments.arms import Arm
+from limbeck.experiments.arms import Arm, flat
 from limbeck.experiments.run import Run
 from limbeck.files import read_json
 
@@ -70,9 +70,9 @@ def _by_task(arms: Sequence[Arm]) -> list[dict[str, Any]]:
 
 def differences(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """The fields in which arms differ: `field`, and `values` in the order of the arms, empty where one has no such."""
-    flat = [_flat(arm.recipe.resolved()) for arm in arms]
-    keys = dict.fromkeys(key for one in flat for key in one if key != "seed")
-    rows = [{"field": key, "values": [_value(one, key) for one in flat]} for key in keys]
+    every = [flat(arm.recipe.resolved()) for arm in arms]
+    keys = dict.fromkeys(key for one in every for key in one if key != "seed")
+    rows = [{"field": key, "values": [_value(one, key) for one in every]} for key in keys]
     return [row for row in rows if len(set(row["values"])) > 1]
 
 
@@ -97,13 +97,5 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _value(flat: Mapping[str, Any], key: str) -> str:
-    return str(flat[key]) if key in flat else ""
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` as `{"a.b": 1}`."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
-    return flat
+def _value(values: Mapping[str, Any], key: str) -> str:
+    return str(values[key]) if key in values else ""

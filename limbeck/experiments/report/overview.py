@@ -7,8 +7,8 @@ from limbeck.evaluation.significance import Comparison
 from limbeck.experiments.arms import Arm
 from limbeck.experiments.report.accuracy import Held
 from limbeck.experiments.report.left_out import LeftOut
-from limbeck.experiments.report.render import number, p_value
 from limbeck.experiments.run import Run
+from limbeck.experiments.tables import equals, number, p_value
 
 _LEVEL = 0.05
 _MOST = 5  # groups of arms that are spoken of one by one
@@ -138,13 +138,13 @@ def _apart(held: Held, one: Comparison, baseline: str) -> str:
     difference = one.difference or 0
     way = "ahead of" if difference > 0 else "behind"
     said = f"{held.group.short(held.side)} is {_points(abs(difference))} points {way} {baseline}"
-    return f"{said} ({_interval(one, flip=difference < 0)}adjusted p {_equals(held.adjusted)})"
+    return f"{said} ({_interval(one, flip=difference < 0)}adjusted p {equals(held.adjusted or 0.0)})"
 
 
 def _undecided(found: Sequence[tuple[Held, Comparison]], baseline: str) -> str:
     said = [
         f"{held.group.short(held.side)} ({number(100 * (one.difference or 0), 2, sign=True)} points, {_interval(one)}"
-        f"adjusted p {_equals(held.adjusted)})"
+        f"adjusted p {equals(held.adjusted or 0.0)})"
         for held, one in found
     ]
     known = sorted(one.detectable for _, one in found if one.detectable is not None)
@@ -174,11 +174,6 @@ def _interval(one: Comparison, flip: bool = False) -> str:
 
 def _points(share: float) -> str:
     return number(100 * share, 2)
-
-
-def _equals(value: float | None) -> str:
-    said = p_value(value)
-    return said.replace("<", "< ") if said.startswith("<") else f"= {said}"
 
 
 def _called(held: Held) -> str:

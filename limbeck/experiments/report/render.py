@@ -2,14 +2,12 @@
 
 import csv as csv_module
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import NamedTuple
 
-from limbeck.evaluation.resampling import Interval
 from limbeck.experiments.report import text
-from limbeck.experiments.tables import Cell, Table
+from limbeck.experiments.tables import Cell, Table, interval, number, p_value
 
 _LEVEL = 0.05
 
@@ -167,26 +165,6 @@ def _sizes(table: Table) -> set[tuple[int | None, int | None]]:
 def title(table: Table) -> str:
     """With its unit."""
     return f"{table.title} ({table.unit})" if table.unit else table.title
-
-
-def number(value: float | None, digits: int, sign: bool = False) -> str:
-    """Rounded, with a true minus; empty where there is none."""
-    if value is None or not math.isfinite(value):
-        return ""
-    rounded = round(value, digits) + 0.0  # no minus before a zero
-    return f"{rounded:{'+' if sign and rounded else ''}.{digits}f}".replace("-", "−")
-
-
-def interval(ends: Interval | None, digits: int, sign: bool = False) -> str:
-    """`low to high`, or nothing."""
-    return "" if ends is None else f"{number(ends[0], digits, sign)} to {number(ends[1], digits, sign)}"
-
-
-def p_value(value: float | None) -> str:
-    """To two digits that mean something."""
-    if value is None or not math.isfinite(value):
-        return ""
-    return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def _together(one: Parts, baseline: str | None, sized: bool) -> str:

@@ -35,17 +35,16 @@ class Group:
     """Arms of one task to be compared: they differ in their objective, or there are no such and in anything."""
 
     task: str
-    setting: str  # what tells the group from the others of the task; empty if there is nothing to tell
+    setting: tuple[str, ...]  # the fields that tell the group from the others of the task
     sides: tuple[Side, ...]
 
     @property
     def name(self) -> str:
-        return f"{self.task}, {self.setting}" if self.setting else self.task
+        return ", ".join([self.task, *self.setting])
 
     def short(self, side: Side) -> str:
         """An arm's name without what all of the group have in common."""
-        common = self.setting.split(", ")
-        return ", ".join(part for part in side.arm.name.split(", ") if part not in common)
+        return ", ".join(part for part in side.arm.parts if part not in self.setting)
 
     @property
     def baseline(self) -> Side:
@@ -84,8 +83,8 @@ def groups(found: Sequence[Side]) -> list[Group]:
         if all(len(group) == 1 for group in settings.values()):
             settings = {"": of_task}
         several = len(settings) > 1
-        of_settings = [Group(task, _name(group) if several else "", tuple(group)) for group in settings.values()]
-        made += sorted(of_settings, key=lambda group: _natural(group.setting))
+        of_settings = [Group(task, _common(group) if several else (), tuple(group)) for group in settings.values()]
+        made += sorted(of_settings, key=lambda group: _natural(group.name))
     return made
 
 
@@ -103,7 +102,6 @@ def _setting(arm: Arm) -> str:
     return json.dumps({**arm.recipe.resolved(), **apart}, sort_keys=True)
 
 
-def _name(group: Sequence[Side]) -> str:
+def _common(group: Sequence[Side]) -> tuple[str, ...]:
     """What the names of the group's arms have in common beside the objective."""
-    said = [dict.fromkeys(side.arm.name.split(", ")[1:]) for side in group]
-    return ", ".join(part for part in said[0] if all(part in other for other in said))
+    return tuple(part for part in group[0].arm.parts[1:] if all(part in side.arm.parts for side in group))

@@ -1,0 +1,36 @@
+"""Accuracies as cells of a table, in per cent, and what an arm's differs by from another's, in points."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from limbeck.evaluation.intervals import accuracy_interval
+from limbeck.evaluation.resampling import Interval
+from limbeck.evaluation.significance import Comparison
+from limbeck.experiments.tables import Cell
+
+_PERCENT = 100
+
+
+def accuracy_cell(right: np.ndarray) -> Cell:
+    """Of which answers are right, `[S, N]`, a row a seed and a column an example."""
+    seeds, n = right.shape
+    if not n:
+        return Cell(None, "no example that all of its runs answered", seeds=seeds)
+    return Cell(_PERCENT * float(right.mean()), interval=percent(accuracy_interval(right)), n=n, seeds=seeds)
+
+
+def against(cell: Cell, found: Comparison, adjusted: float | None = None) -> Cell:
+    """The cell with its difference to the baseline, the test of it, and that test's p-value `adjusted` for many."""
+    return replace(
+        cell,
+        difference=None if found.difference is None else _PERCENT * found.difference,
+        difference_interval=percent(found.interval),
+        p_value=found.p_value,
+        adjusted=adjusted,
+    )
+
+
+def percent(interval: Interval | None) -> Interval | None:
+    """An interval of shares, in per cent."""
+    return None if interval is None else (_PERCENT * interval[0], _PERCENT * interval[1])
