@@ -1,7 +1,6 @@
 """Markdown that is escaped by default: whatever a name, a choice or a reason holds, it is shown and does nothing."""
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +10,7 @@ LONGEST = 500  # characters of a text that is shown
 
 # a bullet, a rule; emphasis, code, links, HTML, headings, cells, formulas, mentions; :emoji: and bare addresses
 _SIGNS = re.compile(r"(^[-+=]|[\\`*_{}\[\]<>#|~$&@]|:(?=\S)|(?<=www)\.)")
-_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, and what turns the direction of writing
-_JOINERS = "\u200c\u200d"  # which scripts and emoji need
+_NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")  # which makes a list
 
 
 class Markdown(str):
@@ -21,14 +19,16 @@ class Markdown(str):
     __slots__ = ()
 
 
-def text(value: Any) -> Markdown:
+def text(value: Any, most: int = LONGEST) -> Markdown:
     """`value` as words of a line: every sign that could mean something in Markdown, HTML or a formula is escaped."""
-    return value if isinstance(value, Markdown) else Markdown(_SIGNS.sub(r"\\\1", _one_line(str(value))))
+    if isinstance(value, Markdown):
+        return value
+    return Markdown(_NUMBERED.sub(r"\1\\\2", _SIGNS.sub(r"\\\1", shown.line(str(value), most))))
 
 
 def code(value: Any) -> Markdown:
     """`value` as code, also in a cell of a table; as `text` where it holds what would end either."""
-    words = _one_line(str(value))
+    words = shown.line(str(value), LONGEST)
     return text(words) if not words or "`" in words or "|" in words else Markdown(f"`{words}`")
 
 
@@ -58,14 +58,3 @@ def cell(value: Any) -> Markdown:
         case [_, _] | (_, _):
             return Markdown(shown.interval(value))
     return text(value)
-
-
-def _one_line(words: str) -> str:
-    """On one line, nothing unseen in it, not too long."""
-    line = " ".join(words.split())
-    line = "".join(one.encode("unicode_escape").decode() if _unseen(one) else one for one in line)
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}\N{HORIZONTAL ELLIPSIS}"
-
-
-def _unseen(sign: str) -> bool:
-    return unicodedata.category(sign) in _UNSEEN and sign not in _JOINERS

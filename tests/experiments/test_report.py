@@ -177,7 +177,7 @@ def test_the_papers_tables_come_first_with_its_numbers_beside_ours(tmp_path):
     assert "paper 68.00" in page
     assert "because &lt;b&gt;" in page
     assert any("failed: out of memory" in one for one in found["left_out"])
-    assert "because &lt;b&gt;" in (report / "report.md").read_text()
+    assert r"because \<b\>" in (report / "report.md").read_text()
     assert "paper 68.00" in (report / "tables" / "table1.md").read_text()
 
 

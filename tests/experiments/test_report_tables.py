@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from limbeck.experiments.report import render, text
 from limbeck.experiments.tables import Cell, Row, Table
+from limbeck.shown import line, visible
 
 HOSTILE = [
     "</script><img src=x onerror=alert(1)>",
@@ -72,7 +73,7 @@ def test_markdown_shows_the_text_and_nothing_else(name):
     assert [token.type for token in tokens].count("tr_open") == 2
     assert [token.type for token in tokens].count("td_open") == 3
     cells = [token for before, token in pairwise(tokens) if before.type == "td_open"]
-    assert "".join(child.content for child in cells[0].children) == text.line(name)
+    assert "".join(child.content for child in cells[0].children) == line(name)
     alone = MarkdownIt("gfm-like", {"linkify": False}).parse(text.markdown(name))
     assert [token.type for token in alone] == ["paragraph_open", "inline", "paragraph_close"]
 
@@ -94,12 +95,12 @@ def test_csv_has_every_cell_and_no_formula(name):
     rows = list(csv.DictReader(io.StringIO(render.csv(several(name)))))
     assert [(row["column"], row["value"]) for row in rows] == [("one", "1.0"), ("two", "")]
     assert (rows[0]["interval_low"], rows[0]["interval_high"], rows[1]["reason"]) == ("0.5", "1.5", "not run")
-    assert rows[0]["row"].lstrip("'") == text.line(name)
+    assert rows[0]["row"].lstrip("'") == line(name)
     assert rows[0]["row"][0] not in "=+-@\t\r"
 
 
 def test_hidden_characters_are_shown_and_long_texts_cut():
-    assert text.shown("a\u202eb\u2066c\x00") == "a<U+202E>b<U+2066>c<U+0000>"
-    assert text.shown("two\n\tlines, a nbsp\u00a0and 👩\u200d👧") == "two\n\tlines, a nbsp\u00a0and 👩\u200d👧"
-    assert text.shown("x" * 1_000_000, 10) == "xxxxxxxxxx … (cut: 1,000,000 characters)"
+    assert visible("a\u202eb\u2066c\x00") == "a<U+202E>b<U+2066>c<U+0000>"
+    assert visible("two\n\tlines, a nbsp\u00a0and 👩\u200d👧") == "two\n\tlines, a nbsp\u00a0and 👩\u200d👧"
+    assert visible("x" * 1_000_000, 10) == "xxxxxxxxxx … (cut: 1,000,000 characters)"
     assert text.plain({"a": [math.nan, 1, (math.inf,)]}) == {"a": [None, 1, [None]]}

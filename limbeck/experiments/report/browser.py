@@ -9,7 +9,7 @@ from typing import Any
 
 from limbeck.experiments.arms import Arm
 from limbeck.experiments.cases import Case, Said
-from limbeck.experiments.report.text import shown
+from limbeck.shown import visible
 
 BUDGET = 2_000_000  # bytes of JSON at most
 MOST = 10_000  # cases
@@ -61,9 +61,9 @@ def _row(case: Case, said: Sequence[Said]) -> dict[str, Any]:
     """With short keys, since they stand there for every case; what is None is left out."""
     row = {
         "task": case.task,
-        "id": shown(case.id, _LONGEST["answer"]),
-        "input": shown(case.input, _LONGEST["input"]),
-        "gold": shown(case.label, _LONGEST["answer"]),
+        "id": visible(case.id, _LONGEST["answer"]),
+        "input": visible(case.input, _LONGEST["input"]),
+        "gold": visible(case.label, _LONGEST["answer"]),
         "teacher": _text(case.teacher_label, "answer"),
         "why": _text(case.rationale, "rationale"),
         "score": case.score,
@@ -76,7 +76,7 @@ def _said(one: Said) -> dict[str, Any]:
     row = {
         "arm": one.arm,
         "seed": one.seed,
-        "answer": shown(one.prediction, _LONGEST["answer"]),
+        "answer": visible(one.prediction, _LONGEST["answer"]),
         "right": one.correct,
         "sure": None if one.confidence is None else round(one.confidence, 4),
         "why": _text(one.rationale, "rationale"),
@@ -86,4 +86,4 @@ def _said(one: Said) -> dict[str, Any]:
 
 
 def _text(text: str | None, kind: str) -> str | None:
-    return None if text is None else shown(text, _LONGEST[kind])
+    return None if text is None else visible(text, _LONGEST[kind])

@@ -15,7 +15,8 @@ from markupsafe import Markup, escape
 import limbeck
 from limbeck.experiments.report import render
 from limbeck.experiments.report.assemble import Report
-from limbeck.experiments.report.text import plain, shown
+from limbeck.experiments.report.text import plain
+from limbeck.shown import visible
 
 _FOLDER = "templates"
 _LONGEST = 1500  # characters of a text that stands on the page itself
@@ -62,7 +63,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_clear,
     )
-    environment.filters |= {"prose": _prose, "cut": lambda text: shown(text, _LONGEST)}
+    environment.filters |= {"prose": _prose, "cut": lambda text: visible(text, _LONGEST)}
     functions = (render.parts, render.heads, render.rows, render.wide, render.title, render.notes, render.sized)
     environment.globals |= {function.__name__: function for function in functions}
     return environment
@@ -70,12 +71,12 @@ def _environment() -> Environment:
 
 def _clear(value: Any) -> Any:
     """Every text on the page, with what is hidden in it made visible."""
-    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _prose(sentence: str) -> Markup:
     """A sentence, what stands between backticks set as code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(shown(sentence)))))  # noqa: S704 - escaped here
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(visible(sentence)))))  # noqa: S704 - escaped here
 
 
 def _apart(figures: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from limbeck.experiments.report import text
 from limbeck.experiments.tables import Cell, Table, interval, number, p_value
+from limbeck.shown import line
 
 _LEVEL = 0.05
 
@@ -64,7 +65,7 @@ def parts(cell: Cell, table: Table) -> Parts:
         adjusted=p_value(cell.adjusted),
         n="" if cell.n is None else f"{cell.n:,}",
         seeds="" if cell.seeds is None else str(cell.seeds),
-        reason=text.line(cell.reason or "") if not value else baseline,
+        reason=line(cell.reason or "") if not value else baseline,
         found=cell.difference is not None and cell.adjusted is not None and cell.adjusted < _LEVEL,
     )
 

@@ -1,14 +1,13 @@
-"""Texts that models, teachers and data wrote, made fit to be shown: nothing hidden in them, and no end to no page."""
+"""Texts that models, teachers and data wrote, made fit for Markdown, LaTeX, CSV and JSON."""
 
 import math
-import re
-import unicodedata
 from typing import Any
 
-_HIDDEN = frozenset(
-    ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-)  # controls, bidi and other formats, halves of pairs, separators
-_JOINERS = "\u200c\u200d"  # which scripts and emoji need
+from limbeck.experiments.markdown import text as escaped
+from limbeck.shown import line
+
+_LONGEST = 2000  # characters of a text in a table
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -28,40 +27,21 @@ _LATEX = {
     "−": "$-$",
     "±": r"$\pm$",
 }
-_MARKS = re.compile(r"^(\d*)([-+#.=)])(?=[\s#=-]|$)")  # what makes a list, a heading or a rule of a line
-
-
-def shown(text: str, most: int | None = None) -> str:
-    """`text` with every character that would not be seen, or would turn others about, by its number, like `<U+202E>`.
-
-    Longer than `most` characters it is cut, and says so.
-    """
-    cut = text if most is None or len(text) <= most else text[:most]
-    if not cut.replace("\n", "").replace("\t", "").isprintable():  # most texts are, and this is quick
-        cut = "".join(f"<U+{ord(sign):04X}>" if _hidden(sign) else sign for sign in cut.replace("\r\n", "\n"))
-    return cut if most is None or len(text) <= most else f"{cut} … (cut: {len(text):,} characters)"
-
-
-def line(text: str, most: int = 200) -> str:
-    """`shown`, on one line."""
-    return " ".join(shown(text, most).split())
 
 
 def markdown(text: str) -> str:
     """Any text as one line of Markdown that shows just that text, in a table's cell too."""
-    entities = line(text, 2000).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    escaped = "".join(f"\\{sign}" if sign in "\\`*_[]|~$" else sign for sign in entities)
-    return _MARKS.sub(r"\1\\\2", escaped)
+    return escaped(text, _LONGEST)
 
 
 def latex(text: str) -> str:
     """Any text as one line of LaTeX that shows just that text."""
-    return "".join(_LATEX.get(sign, sign) for sign in line(text, 2000))
+    return "".join(_LATEX.get(sign, sign) for sign in line(text, _LONGEST))
 
 
 def csv(text: str) -> str:
     """Any text as the value of a CSV field that no spreadsheet takes for a formula."""
-    clear = line(text, 2000)
+    clear = line(text, _LONGEST)
     return f"'{clear}" if clear.startswith(("=", "+", "-", "@")) else clear
 
 
@@ -75,7 +55,3 @@ def plain(value: Any) -> Any:
         case list() | tuple():
             return [plain(inner) for inner in value]
     return value
-
-
-def _hidden(sign: str) -> bool:
-    return sign not in "\n\t" and sign not in _JOINERS and unicodedata.category(sign) in _HIDDEN
