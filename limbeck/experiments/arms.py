@@ -1,7 +1,7 @@
 """Runs found in folders, and grouped into arms: an arm is a recipe less its seed, with one run a seed."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -103,17 +103,30 @@ def _less_seed(recipe: Recipe) -> str:
 
 
 def _named(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
-    """The objective, and where that is not enough within a task, the other fields in which its arms differ."""
-    names = []
-    for recipe in recipes:
-        alike = [one for one in recipes if _kind(one) == _kind(recipe)]
-        fields = [flat(one.resolved()) for one in alike]
-        different = sorted(key for key in set().union(*fields) if len({repr(one.get(key)) for one in fields}) > 1)
-        own = flat(recipe.resolved())
-        said = [f"{key}={own[key]}" for key in different if key in own and key != "seed"]
-        names.append((recipe.objective.name, *said))
-    return names
+    """The objective, and of the fields in which the arms of a task differ as many as tell them apart.
+
+    Those of an objective and of what is asked of it are compared with arms of the same objective alone.
+    """
+    values = [{key: value for key, value in flat(one.resolved()).items() if key != "seed"} for one in recipes]
+    named = []
+    for recipe, own in zip(recipes, values, strict=True):
+        of_task = [(one, its) for one, its in zip(recipes, values, strict=True) if one.data.task == recipe.data.task]
+        fields = _telling([its for _, its in of_task], (), lambda key: not key.startswith(_ITS_OWN))
+        alike = [its for one, its in of_task if one.objective.name == recipe.objective.name]
+        fields = _telling(alike, fields, lambda key: key.startswith(_ITS_OWN))
+        named.append((recipe.objective.name, *(f"{key}={own[key]}" for key in fields if key in own)))
+    return named
 
 
-def _kind(recipe: Recipe) -> tuple[str, str]:
-    return recipe.data.task, recipe.objective.name
+_ITS_OWN = ("objective.", "evaluation.")
+
+
+def _telling(arms: Sequence[Mapping[str, Any]], fields: Sequence[str], wanted: Callable[[str], bool]) -> list[str]:
+    """`fields`, and one after the other those of the wanted that tell more of these arms apart."""
+    kept = list(fields)
+    told = [repr([one.get(key) for key in kept]) for one in arms]
+    for key in sorted(filter(wanted, set().union(*arms))):
+        more = [f"{before} {one.get(key)!r}" for before, one in zip(told, arms, strict=True)]
+        if len(set(more)) > len(set(told)):
+            kept, told = [*kept, key], more
+    return kept

@@ -34,10 +34,34 @@ def test_seeds_of_a_recipe_are_an_arm_and_arms_are_named_by_what_differs(tmp_pat
     assert len(found) == 5
     grouped = arms(found)
     names = {arm.name: [run.recipe.seed for run in arm.runs] for arm in grouped}
-    assert names == {"dss": [1, 3], "mi, training.max_steps=9": [7], "mi, training.max_steps=4": [7]}
-    (dss,) = (arm for arm in grouped if arm.name == "dss")
+    assert names == {
+        "dss, training.max_steps=4": [1, 3],
+        "mi, training.max_steps=9": [7],
+        "mi, training.max_steps=4": [7],
+    }
+    (dss,) = (arm for arm in grouped if arm.parts[0] == "dss")
     assert dss.task == "arithmetic"
     assert np.array_equal(correct(dss.runs), [[True, True], [False, True]])
+
+
+def test_a_name_has_no_field_that_tells_nothing_more_and_is_alike_over_objectives(tmp_path):
+    small = {**TINY["student"], "scratch": {**TINY["student"]["scratch"], "d_model": 8, "d_ff": 8}}
+    mi = {"name": "mi", "a3": 0.2}
+    for name, changes in {
+        "a": {"objective": "dss"},
+        "b": {"objective": "dss", "student": small},
+        "c": {"objective": "mi"},
+        "d": {"objective": mi},
+        "e": {"objective": "dss", "student": small, "data": {**TINY["data"], "fraction": 0.5}},
+    }.items():
+        made(tmp_path / name, {"x": True}, **changes)
+    assert [arm.name for arm in arms(find_runs([tmp_path]))] == [
+        "dss, data.fraction=1.0, student.scratch.d_ff=16",
+        "dss, data.fraction=1.0, student.scratch.d_ff=8",
+        "mi, data.fraction=1.0, student.scratch.d_ff=16, objective.a3=0.1",
+        "mi, data.fraction=1.0, student.scratch.d_ff=16, objective.a3=0.2",
+        "dss, data.fraction=0.5, student.scratch.d_ff=8",
+    ]
 
 
 def test_examples_that_one_run_lacks_are_left_out_of_all(tmp_path):
