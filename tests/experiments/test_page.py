@@ -24,6 +24,13 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A run of a student that learnt no rationales, and gives another confidence than by default."""
+    recipe = {**TINY, "objective": "finetune", "evaluation": {"confidence": "normalised"}}
+    return train(Recipe.parse(recipe, "test"), tmp_path_factory.mktemp("runs") / "plain")
+
+
+@pytest.fixture(scope="module")
 def measured(run):
     """What `evaluate` returns of the run, with rationales."""
     return evaluate(run.path, "test", rationales=True)
@@ -125,8 +132,7 @@ def test_rationales_stay_where_the_answers_are_asked_for_again(run, measured):
     assert said() == before
 
 
-def test_a_student_without_rationales_beside_one_with(run, tmp_path):
-    plain = train(Recipe.parse({**TINY, "objective": "finetune"}, "test"), tmp_path / "plain")
+def test_a_student_without_rationales_beside_one_with(run, plain):
     asked = []
     evaluate_runs([plain.path, run.path], rationales=True, judge=asked.extend)
     assert asked == [run.path]
@@ -176,9 +182,8 @@ def test_figures_of_an_earlier_page_do_not_stay(run, measured, tmp_path):
     assert (tmp_path / "a b-reliability.svg").is_file()
 
 
-def test_predict_gives_the_confidence_that_the_recipe_chose(tmp_path):
-    run = train(Recipe.parse({**TINY, "evaluation": {"confidence": "normalised"}}, "test"), tmp_path / "run")
+def test_predict_gives_the_confidence_that_the_recipe_chose(plain, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"input": "Ada has 3 pears. How many?"}\n')
-    predict_file(run.path, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    predict_file(plain.path, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
     ((_, row),) = read_jsonl(tmp_path / "out.jsonl")
     assert row["confidence"] == row["confidences"]["normalised"] != row["confidences"]["sequence"]
