@@ -171,6 +171,13 @@ def test_an_answer_without_confidence_leaves_the_rest_of_the_page(run, measured,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["test.json", "test.md"]
 
 
+def test_a_page_that_cannot_be_written_is_one_line(run, measured, tmp_path):
+    (tmp_path / "evaluation").write_text("a file in the folder's place")
+    without_figures = dict.fromkeys(("calibration", "selective", "cascade", "teacher", "thresholds"))
+    with pytest.raises(LimbeckError, match=r"evaluation/test\.json: cannot be written"):
+        write_page(tmp_path / "evaluation", "test", page(run) | without_figures)
+
+
 def test_figures_of_an_earlier_page_do_not_stay(run, measured, tmp_path):
     found = page(run)
     write_page(tmp_path, "a b", found)
