@@ -25,7 +25,7 @@ from limbeck.schema import Example
 from limbeck.students import Student, open_student
 from limbeck.tasks import Task
 
-ROUNDS = 4  # a minute or two each
+ROUNDS = 3  # a minute or two each
 
 
 def trained_on_esnli(root: Path, out: Path) -> Run:

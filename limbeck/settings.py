@@ -42,9 +42,9 @@ class Settings(BaseModel):
         if not isinstance(values, dict):
             required = next(name for name, field in cls.model_fields.items() if field.is_required())
             raise LimbeckError(f"{path}: a mapping was expected, with at least the key {required!r}")
-        for change in changes:
-            _set(values, change)
-        return cls.parse(values, " ".join([str(path), *(f"-s {change.partition('=')[0]}" for change in changes)]))
+        for text in changes:
+            change(values, text)
+        return cls.parse(values, " ".join([str(path), *(f"-s {text.partition('=')[0]}" for text in changes)]))
 
 
 def from_name(value: Any) -> Any:
@@ -68,12 +68,27 @@ def yaml_value(text: str, where: str) -> Any:
         raise LimbeckError(f"{where}: not YAML ({error})") from None
 
 
-def _set(values: dict[str, Any], change: str) -> None:
-    """Change one value in place; a mapping on the way is made where there is none, or where a bare name stands."""
-    key, equals, text = change.partition("=")
+def change(values: dict[str, Any], text: str) -> None:
+    """Apply a change of the form `key=value`, `key` dotted, in place.
+
+    Raises:
+        LimbeckError: it has another form, or as `put`.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise LimbeckError(f"-s {text}: of the form key=value, like -s objective.a3=0.2")
+    put(values, key, yaml_value(value, f"-s {key}"), f"-s {text}")
+
+
+def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Put `value` at the dotted `key`, in place; a mapping on the way is made where there is none, or for a bare name.
+
+    Raises:
+        LimbeckError: no key, or something on the way is no mapping; names `where`.
+    """
     *path, last = key.split(".")
-    if not equals or not all([*path, last]):
-        raise LimbeckError(f"-s {change}: of the form key=value, like -s objective.a3=0.2")
+    if not all([*path, last]):
+        raise LimbeckError(f"{where}: a key is a name, or names with dots between, like objective.a3")
     level = values
     for part in path:
         inner = level.get(part)
@@ -81,9 +96,9 @@ def _set(values: dict[str, Any], change: str) -> None:
             inner = {"name": inner}  # `objective: mi`, then `-s objective.a3=0.2`
         level[part] = inner = {} if inner is None else inner
         if not isinstance(inner, dict):
-            raise LimbeckError(f"-s {change}: {part!r} is no mapping in the file")
+            raise LimbeckError(f"{where}: {part!r} is no mapping in the file")
         level = inner
-    level[last] = yaml_value(text, f"-s {key}")
+    level[last] = value
 
 
 def _first(model: type[BaseModel], problems: list[ErrorDetails]) -> str:

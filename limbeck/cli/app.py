@@ -12,10 +12,12 @@ from rich.table import Table
 
 import limbeck
 from limbeck.cli.evaluate import evaluate
+from limbeck.cli.grid import grid
 from limbeck.cli.measured import accuracy_cells, print_accuracy
 from limbeck.cli.measures import calibrate, compare, judge
 from limbeck.cli.printing import ANSWERS, ENGINE, RECIPES, Answers, Changes, Engine, Json, print_json
 from limbeck.cli.push import push
+from limbeck.cli.report import report
 from limbeck.cli.teach import teach_app
 from limbeck.errors import LimbeckError
 
@@ -32,7 +34,9 @@ app.add_typer(data_app, name="data")
 app.add_typer(teach_app, name="teach")
 
 INTERRUPTED = 130  # what typer exits with on Ctrl-C
-_INTERRUPTED = "interrupted; a run goes on from its last checkpoint with --resume, `teach run` where it was"
+_INTERRUPTED = (
+    "interrupted; to go on, start a grid or `teach run` again, and a run with --resume from its last checkpoint"
+)
 
 
 @app.command()
@@ -46,8 +50,10 @@ def quickstart(
     What is finished already is not trained again; what was interrupted goes on.
     """
     from limbeck.experiments import quickstart as run_quickstart
+    from limbeck.experiments.report import write_report
 
     runs = run_quickstart(out, seed)
+    page = write_report([out], out / "report")
     if as_json:
         print_json({run.recipe.objective.name: run.results for run in runs})
         return
@@ -59,6 +65,7 @@ def quickstart(
         table.add_row(run.recipe.objective.name, *accuracy_cells(test), f"{seconds:.0f} s")
     Console().print(table)
     print(f"One seed each: the intervals are of the test questions alone. The runs are in {out}/.")
+    print(f"The report, to be opened in a browser: {page}")
     print(f"Next: limbeck evaluate {runs[-1].path} --rationale; limbeck train --help")
 
 
@@ -141,7 +148,7 @@ def predict(
     print(f"{target}: {done['rows']} predictions{graded}")
 
 
-for verb in (evaluate, calibrate, compare, judge, push):
+for verb in (grid, report, evaluate, calibrate, compare, judge, push):
     app.command()(verb)
 
 

@@ -180,14 +180,15 @@ def _aurc(counts: Floats, errors: Floats) -> Floats:
     """AURC [d] of groups, surest first, with so many answers and errors, [G, d] each.
 
     Within a group of c answers and e errors, after a answers with A errors, the k-th has (A + (k - a) e / c) / k
-    expected; over the group that sums to A (H(a+c) - H(a)) + e/c (c - a (H(a+c) - H(a))), H the harmonic numbers.
+    expected; with H the harmonic numbers that sums over the group to e + (A - a e / c) (H(a + c) - H(a)).
     """
-    harmonic = _harmonic(int(counts[:, 0].sum()))
-    ends, bad = np.cumsum(counts, axis=0).astype(np.int64), np.cumsum(errors, axis=0)
-    starts = ends - counts.astype(np.int64)
-    span = harmonic[ends] - harmonic[starts]
-    rate = errors / np.maximum(counts, 1)
-    return ((bad - errors) * span + rate * (counts - starts * span)).sum(axis=0) / ends[-1]
+    ends = np.cumsum(counts, axis=0, dtype=np.int64)
+    span = np.diff(_harmonic(int(ends[-1, 0]))[ends], axis=0, prepend=0.0)
+    before = np.cumsum(errors, axis=0)
+    total = before[-1].copy()
+    before -= errors
+    before -= (ends - counts) * errors / np.maximum(counts, 1)
+    return (total + np.einsum("gd,gd->d", before, span)) / ends[-1]
 
 
 def _oracle(n: int, errors: Floats) -> Floats:

@@ -7,13 +7,14 @@ from limbeck.experiments.recipe import load_recipe
 from limbeck.experiments.run import Run
 from limbeck.experiments.train import train
 
-OBJECTIVES = ("finetune", "dss", "mi")
+_REASONS = "evaluation.rationales=true"  # for the report to show
+OBJECTIVES = {"finetune": [], "dss": [_REASONS], "mi": [_REASONS]}  # each with its changes of the recipe
 RECIPE = Path(str(files("limbeck.experiments") / "quickstart.yaml"))
 
 
 def quickstart(out: Path, seed: int) -> list[Run]:
     """Train a tiny student under each of `OBJECTIVES`, each in its own folder below `out`; finished ones are kept."""
     return [
-        train(load_recipe(RECIPE, [f"objective={name}", f"seed={seed}"]), out / f"{name}-seed{seed}", resume=True)
-        for name in OBJECTIVES
+        train(load_recipe(RECIPE, [f"objective={name}", f"seed={seed}", *own]), out / f"{name}-seed{seed}", resume=True)
+        for name, own in OBJECTIVES.items()
     ]

@@ -81,9 +81,14 @@ class Run:
             lock.release()
 
 
-def default_path(recipe: Recipe) -> Path:
-    """Where a run goes that was given no folder: told apart by everything in the recipe."""
-    return Path("runs") / f"{recipe.data.task}-{recipe.objective.name}-seed{recipe.seed}-{recipe.key}"
+def run_name(recipe: Recipe) -> str:
+    """What the folder of a run is called that was given no name: told apart by everything in the recipe."""
+    return f"{recipe.data.task}-{recipe.objective.name}-seed{recipe.seed}-{recipe.key}"
+
+
+def default_path(recipe: Recipe, out: Path = Path("runs")) -> Path:
+    """Where a run goes that was given no folder: one of its own below `out`."""
+    return out / run_name(recipe)
 
 
 def open_run(path: Path) -> Run:

@@ -1,21 +1,18 @@
 """Many engines on Ray (docs.ray.io), a worker process each: the `[ray]` extra, for several GPUs or machines."""
 
 import asyncio
-import logging
-import os
-import socket
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from limbeck.cluster import connect, last_line
 from limbeck.errors import LimbeckError
 from limbeck.teacher.engine import Engine, Failure, Message, Reply
 from limbeck.teacher.settings import TeacherSettings
 
 START_SECONDS = 600.0  # a worker that Ray has not started by then has no room in the cluster
 CLOSE_SECONDS = 30.0
-OBJECT_STORE = 100 * 2**20  # bytes; conversations are small, and Ray would take a third of the memory
 
 _CLOSED = Failure("closed", "the teacher was closed before it answered")
 
@@ -77,7 +74,7 @@ class ClusterEngine:
             raise LimbeckError("teacher.workers: Ray is not installed; `pip install 'limbeck[ray]'`, or set workers: 0")
         import ray
 
-        self._ours = _connect()
+        self._ours = connect()
         self._closed = False
         self._in_flight = 0
         gpus = _gpus(settings) if settings.engine == "local" else 0
@@ -124,7 +121,7 @@ class ClusterEngine:
 
     def _replaced(self, place: _Place, error: Exception) -> Failure | LimbeckError:
         """Put a new worker into the place of a dead one; what it is asked waits until it is up."""
-        reason = _last_line(error)
+        reason = last_line(error)
         if getattr(error, "actor_init_failed", False):
             return LimbeckError(f"teacher.workers: none starts; has every machine this limbeck installed? ({reason})")
         if place in self._places:  # this caller is the first to notice
@@ -147,36 +144,6 @@ class ClusterEngine:
             await asyncio.to_thread(ray.shutdown)
 
 
-def _connect() -> bool:
-    """Make sure that Ray runs; whether it was started here."""
-    import ray
-
-    if ray.is_initialized():
-        return False
-    address = os.environ.get("RAY_ADDRESS")
-    try:
-        if address:
-            _knock(address)
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or Ray would report to its makers
-            ray.init(
-                "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False,
-                object_store_memory=OBJECT_STORE,
-            )  # fmt: skip
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        where = f"RAY_ADDRESS={address}: no Ray cluster answers there" if address else "Ray does not start here"
-        raise LimbeckError(f"{where}: {_last_line(error)}") from None
-    return True
-
-
-def _knock(address: str) -> None:
-    """Raise OSError if nothing listens at HOST:PORT: Ray would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-
-
 def _gpus(settings: TeacherSettings) -> int:
     """How many a worker with a local model holds: one, or none in a cluster without."""
     import ray
@@ -185,7 +152,3 @@ def _gpus(settings: TeacherSettings) -> int:
     if 0 < there < settings.workers:
         raise LimbeckError(f"teacher.workers: {settings.workers}, but the Ray cluster has {there} GPUs, one for each")
     return min(there, 1)
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()

@@ -303,6 +303,17 @@ def test_ids_differ_between_figures_and_references_resolve():
         assert len(re.findall(r"href=|url\(", svg)) == len(references)
 
 
+def test_a_name_without_points_keeps_its_place_and_is_not_shown():
+    lines = {"a": [(0, 1.0), (1, 2.0)], "b": [], "c": [(0, 2.0), (1, 1.0)]}
+    whole, without = learning(lines | {"b": [(0, 3.0)]}, "y"), learning(lines, "y")
+    assert COLOURS[2] in whole
+    assert COLOURS[2] in without
+    assert (COLOURS[1] in whole, COLOURS[1] in without) == (True, False)
+    assert ">b</text>" in whole
+    assert ">b</text>" not in without
+    assert ": a, c</title>" in without
+
+
 def test_the_same_values_give_the_same_bytes(monkeypatch):
     before = list(every_kind())
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")

@@ -114,7 +114,8 @@ def _seen(lines: Lines) -> tuple[list[float], list[float]]:
 
 
 def _begin(lines: Lines, x: Axis, y: Axis, level: bool = False) -> tuple[Sheet, Axes]:
-    entries = [(name, style(place)) for place, name in enumerate(lines)]
+    # a line without a point keeps its place, so that a name has one look in all figures of the same names
+    entries = [(name, style(place)) for place, name in enumerate(lines) if _drawn(lines[name])]
     sheet = Sheet(entries + ([("teacher alone", _LEVEL)] if level else []), [_HEIGHT])
     return sheet, sheet.panel(x, y)
 
@@ -141,4 +142,8 @@ def _line(
 
 
 def _told(title: str, lines: Lines) -> str:
-    return f"{title}: {', '.join(shorten(plain(name), 40) for name in lines)}"
+    return f"{title}: {', '.join(shorten(plain(name), 40) for name in lines if _drawn(lines[name]))}"
+
+
+def _drawn(points: list[tuple[float, float]]) -> bool:
+    return any(not math.isnan(y) for _, y in points)

@@ -1,0 +1,191 @@
+"""What can be concluded from the runs, and what cannot, in one paragraph made from the numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from limbeck.evaluation.significance import Comparison
+from limbeck.experiments.arms import Arm
+from limbeck.experiments.report.accuracy import Held
+from limbeck.experiments.report.render import number, p_value
+from limbeck.experiments.run import Run
+
+_LEVEL = 0.05
+_MOST = 5  # groups of arms that are spoken of one by one
+_NAMED = 4
+SMOKE = 50  # optimiser steps; the task that is learnt quickest here takes some hundreds
+
+
+def overview(arms: Sequence[Arm], left_out: Sequence[Run], found: Sequence[Held]) -> list[str]:
+    """The sentences of the paragraph, never empty."""
+    if not arms:
+        return ["No run is finished: there is nothing to report yet."]
+    sentences = [_counted(arms)]
+    if left_out:
+        sentences.append(f"{_runs(len(left_out))} not finished and left out.".replace("1 runs are", "1 run is"))
+    smoke = [held for held in found if max(map(_steps, held.side.arm.runs)) < SMOKE]
+    if smoke:
+        sentences.append(_smoke(smoke, found))
+    kept = [held for held in found if held not in smoke and held.group.baseline not in [one.side for one in smoke]]
+    names = dict.fromkeys(held.group.name for held in kept)
+    if len(names) > _MOST:
+        sentences += _of_many(kept)
+    else:
+        sentences += [_of_group(name, [held for held in kept if held.group.name == name]) for name in names]
+    if any(held.comparison and max(held.comparison.seeds) == 1 for held in kept):
+        sentences.append(
+            "Where there is one seed an arm, all of this is about these trained students: "
+            "one seed says nothing of a recipe."
+        )
+    return sentences
+
+
+def _counted(arms: Sequence[Arm]) -> str:
+    runs = [run for arm in arms for run in arm.runs]
+    tasks = list(dict.fromkeys(arm.task for arm in arms))
+    steps, seeds = sorted(map(_steps, runs)), sorted({len(arm.runs) for arm in arms})
+    trained = f"{steps[0]:,}" if steps[0] == steps[-1] else f"{steps[0]:,} to {steps[-1]:,}"
+    said = f"{len(runs)} finished run{_s(runs)}, {len(arms)} arm{_s(arms)} on {_listed(tasks)}"
+    each = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return f"{said}, {each} seed{'' if seeds == [1] else 's'} an arm, trained for {trained} steps."
+
+
+def _smoke(smoke: Sequence[Held], found: Sequence[Held]) -> str:
+    most = max(_steps(run) for held in smoke for run in held.side.arm.runs)
+    which = "All of them" if len(smoke) == len(found) else _listed([_called(held) for held in smoke])
+    return (
+        f"{which} trained for {most} steps at most: such runs show that everything works from end to end, "
+        "and say nothing of the methods."
+    )
+
+
+def _of_many(found: Sequence[Held]) -> list[str]:
+    """Of many groups: how often which arm is ahead of or behind which baseline."""
+    tested = [(held, held.comparison) for held in found if held.comparison is not None]
+    kinds: dict[str, list[tuple[Held, Comparison]]] = {}
+    for held, one in tested:
+        if _stands(held):
+            way = "ahead of" if (one.difference or 0) > 0 else "behind"
+            name, baseline = held.group.short(held.side), held.group.short(held.group.baseline)
+            kinds.setdefault(f"{name} is {way} {baseline}", []).append((held, one))
+    said = []
+    for words, group in kinds.items():
+        sizes = sorted(abs(one.difference or 0) for _, one in group)
+        largest = max(held.adjusted or 0 for held, _ in group)
+        places = _some([held.group.name for held, _ in group])
+        often = f"in {len(group)} place{_s(group)} ({places}; adjusted p {_most(largest)})"
+        said.append(f"{words} by {_range(sizes)} points {often}")
+    undecided = [one for held, one in tested if not _stands(held)]
+    sentences = [f"Of {len(tested)} comparisons: {'; '.join(said)}." if said else ""]
+    if undecided:
+        known = sorted(one.detectable for one in undecided if one.detectable is not None)
+        least = f"; the smallest differences found 4 times of 5 are {_range(known)} points" if known else ""
+        sentences.append(f"In {len(undecided)} of {len(tested)} comparisons no difference can be concluded{least}.")
+    apart = [held for held in found if held.comparison is None and held.side is not held.group.baseline]
+    if apart:
+        sentences.append(f"{len(apart)} arm{_s(apart)} measured on other examples than the baseline: not compared.")
+    return [sentence for sentence in sentences if sentence]
+
+
+def _stands(held: Held) -> bool:
+    return held.adjusted is not None and held.adjusted < _LEVEL
+
+
+def _some(names: Sequence[str]) -> str:
+    return "; ".join(names) if len(names) <= _NAMED else f"{'; '.join(names[:_NAMED])}; and others"
+
+
+def _range(values: Sequence[float]) -> str:
+    """Of sorted shares."""
+    low, high = _points(values[0]), _points(values[-1])
+    return low if low == high else f"{low} to {high}"
+
+
+def _most(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"at most {p_value(value)}"
+
+
+def _of_group(name: str, found: Sequence[Held]) -> str:
+    """Of one baseline's comparisons."""
+    group, baseline = found[0].group, found[0].group.baseline
+    called = group.short(baseline)
+    tested = [(held, held.comparison) for held in found if held.comparison is not None]
+    apart = [group.short(held.side) for held in found if held.side is not baseline and held.comparison is None]
+    if not tested and not apart:
+        return f"On {name} there is nothing to compare {called} with."
+    tested.sort(key=lambda pair: -(pair[1].difference or 0))
+    certain = [(held, one) for held, one in tested if _stands(held)]
+    open_ = [(held, one) for held, one in tested if not _stands(held)]
+    said = [_apart(held, one, called) for held, one in certain]
+    if open_:
+        said.append(_undecided(open_, called))
+    if apart:
+        said.append(f"{_listed(apart)} {'was' if len(apart) == 1 else 'were'} measured on other examples: not compared")
+    sizes = f" ({_of(tested[0][1])})" if tested else ""
+    return f"On {name}{sizes}: {'; '.join(said)}."
+
+
+def _apart(held: Held, one: Comparison, baseline: str) -> str:
+    """Of a difference that stands."""
+    difference = one.difference or 0
+    way = "ahead of" if difference > 0 else "behind"
+    said = f"{held.group.short(held.side)} is {_points(abs(difference))} points {way} {baseline}"
+    return f"{said} ({_interval(one, flip=difference < 0)}adjusted p {_equals(held.adjusted)})"
+
+
+def _undecided(found: Sequence[tuple[Held, Comparison]], baseline: str) -> str:
+    said = [
+        f"{held.group.short(held.side)} ({number(100 * (one.difference or 0), 2, sign=True)} points, {_interval(one)}"
+        f"adjusted p {_equals(held.adjusted)})"
+        for held, one in found
+    ]
+    known = sorted(one.detectable for _, one in found if one.detectable is not None)
+    least = ""
+    if known:
+        least = f" (with this n and these seeds the smallest difference found 4 times of 5 is {_range(known)} points)"
+    return f"no difference from {baseline} can be concluded for {_listed(said)}{least}"
+
+
+def _of(one: Comparison) -> str:
+    seeds = sorted(set(one.seeds))
+    each = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} and {seeds[1]}"
+    return f"{one.n:,} examples, {each} seed{'' if seeds == [1] else 's'}"
+
+
+def _interval(one: Comparison, flip: bool = False) -> str:
+    """With a comma behind; `flip`: of the difference the other way round."""
+    if one.interval is None:
+        return ""
+    low, high = (-one.interval[1], -one.interval[0]) if flip else one.interval
+    return f"95 % interval {number(100 * low, 2)} to {number(100 * high, 2)}, "
+
+
+def _points(share: float) -> str:
+    return number(100 * share, 2)
+
+
+def _equals(value: float | None) -> str:
+    said = p_value(value)
+    return said.replace("<", "< ") if said.startswith("<") else f"= {said}"
+
+
+def _called(held: Held) -> str:
+    return f"{held.side.arm.name} on {held.side.arm.task}"
+
+
+def _steps(run: Run) -> int:
+    """Optimiser steps taken; where the results do not say, those of the recipe."""
+    training: Any = run.results.get("training")
+    steps = training.get("steps") if isinstance(training, dict) else None
+    return steps if isinstance(steps, int) else int(run.recipe.resolved()["training"]["max_steps"])
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _runs(count: int) -> str:
+    return f"{count} runs are"
+
+
+def _s(things: Sequence[Any]) -> str:
+    return "" if len(things) == 1 else "s"

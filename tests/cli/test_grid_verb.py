@@ -1,0 +1,116 @@
+"""`limbeck grid` as a stranger meets it: what is listed, what has failed, Ctrl-C on a terminal."""
+
+import json
+import os
+import pty
+import re
+import select
+import sys
+
+import pytest
+import yaml
+
+from limbeck import cli
+from limbeck.experiments.grids import Folders, Grid, cells
+from tests.experiments.recipes import TINY
+from tests.servers import Server, completion
+
+
+@pytest.fixture
+def grid(tmp_path):
+    """A grid's file, and its two cells."""
+    recipe = {**TINY, "evaluation": {"rationales": True}}
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump({"recipe": recipe, "axes": {"objective": ["dss", "mi"]}}))
+    return cells(Grid.load(tmp_path / "grid.yaml"))
+
+
+def test_a_dry_run_lists_cells_and_writes_nothing(grid, limbeck, tmp_path):
+    code, out, _ = limbeck("grid", "grid.yaml", "--dry-run", "-s", "seeds=2")
+    assert code == 0
+    assert "0 of 4 finished, 4 waiting" in out
+    code, out, err = limbeck("grid", "grid.yaml", "--dry-run", "--json", "--out", "elsewhere")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["counts"] == {"waiting": 2}
+    assert [one["run"] for one in found["cells"]] == [f"elsewhere/{cell.name}" for cell in grid]
+    assert [one["values"] for one in found["cells"]] == [{"objective": "dss"}, {"objective": "mi"}]
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.yaml"]
+
+
+def test_what_is_finished_or_has_failed_is_said_and_judged_and_not_trained_again(grid, limbeck, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    done, failed = grid
+    folders = Folders(tmp_path / "runs")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(done.recipe.resolved()))
+    assert limbeck("train", "recipe.yaml", "--out", f"runs/{done.name}")[0] == 0
+    folders.fail(failed.name, "CUDA out of [bold]memory\nand much more", "Traceback")
+    code, out, err = limbeck("grid", "grid.yaml")
+    assert (code, err) == (1, "")
+    assert "1 of 2 finished, 1 failed. The runs are in runs/\n" in out
+    assert f"failed: runs/{failed.name}: CUDA out of [bold]memory\n" in out
+    assert "limbeck report runs -o report" in out
+    assert yaml.safe_load((tmp_path / "runs" / "grids" / "grid.yaml").read_text())["seeds"] == [1]
+    code, out, _ = limbeck("grid", "grid.yaml", "--dry-run")
+    assert "1 of 2 finished, 1 failed" in out
+    (tmp_path / "judge.yaml").write_text("teacher: judge\nn: 3\nruns: 1\n")
+    with Server(lambda number, asked: completion("Well.\nScore: 4")) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        code, out, err = limbeck("grid", "grid.yaml", "--judge", "judge.yaml", "--json")
+    assert code == 1, err
+    found = json.loads(out)
+    assert found["counts"] == {"finished": 1, "failed": 1}
+    assert [one["status"] for one in found["cells"]] == ["finished", "failed"]
+    assert found["cells"][1]["error"] == "CUDA out of [bold]memory"
+    assert set(found["judged"]["summary"]) == {"Gold", "DSS"}
+    assert (folders.run(done.name) / "evaluation" / "judge-test.jsonl").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["none.yaml"], "none.yaml: no such file"),
+        (["table99"], "table99"),
+        (["grid.yaml", "-s", "objective=kl"], "'objective' of grid.yaml sets it"),
+        (["grid.yaml", "--judge", "none.yaml"], "none.yaml: no such file"),
+        (["grid.yaml", "--out", "grid.yaml"], "grid.yaml"),
+        (["grid.yaml", "--smoke"], "the paper's grids"),
+    ],
+)
+def test_a_mistake_is_one_line(words, says, grid, limbeck, tmp_path):
+    code, out, err = limbeck("grid", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("limbeck: error: ")
+    assert says in err
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.yaml"]
+
+
+def test_ctrl_c_on_a_terminal_ends_everything_with_one_line(grid, tmp_path, monkeypatch):
+    """On a terminal of its own, this process forked: a Ctrl-C, and a second one, go to it and its workers alike."""
+    monkeypatch.chdir(tmp_path)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        try:
+            sys.argv = ["limbeck", "grid", "grid.yaml", "--workers", "1"]
+            sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+            cli.main()
+        except SystemExit as end:
+            sys.stderr.flush()
+            os._exit(end.code)
+        finally:
+            os._exit(99)
+    shown, sent = b"", False
+    while select.select([terminal], [], [], 60)[0]:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:  # it has closed its end
+            break
+        if b"1 waiting" in shown and not sent:
+            sent = os.write(terminal, b"\x03\x03") > 0
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert "0 of 2 finished, 1 running, 1 waiting" in text
+    assert text.splitlines()[-1].startswith("limbeck: interrupted")
+    assert "Traceback" not in text
+    with pytest.raises(ProcessLookupError):
+        os.killpg(pid, 0)
+    assert (tmp_path / "runs" / "logs" / "workers.log").read_text() == ""
