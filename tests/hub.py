@@ -17,7 +17,7 @@ from typing import Any
 
 TOKEN = "hf_thisIsASecretOfTheTests"
 
-# Options of a verb that uploads, what is typed when it asks, and whether what goes there is private (None: nothing does).
+# Options of a verb that uploads, what is typed when it asks, and whether what goes there is private; None: nothing does
 CONSENT: list[tuple[list[str], str, bool | None]] = [
     ([], "y\n", True),
     (["--public"], "y\n", False),
