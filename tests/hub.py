@@ -17,6 +17,17 @@ from typing import Any
 
 TOKEN = "hf_thisIsASecretOfTheTests"
 
+# Options of a verb that uploads, what is typed when it asks, and whether what goes there is private; None: nothing does
+CONSENT: list[tuple[list[str], str, bool | None]] = [
+    ([], "y\n", True),
+    (["--public"], "y\n", False),
+    ([], "n\n", None),
+    ([], "\n", None),
+    ([], "", None),
+    (["--yes"], "", True),
+    (["--yes", "--public"], "", False),
+]
+
 Seen = list[tuple[str, Any, str | None]]  # path, body, and what the header Authorization says
 
 # The server answers by the repository's name: a request's ending and a name that ends so, and what comes back.

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from limbeck.shown import CALIBRATION, interval, number
@@ -69,7 +70,7 @@ def print_judged(found: dict[str, Any]) -> None:
     for name in head:
         table.add_column(name)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # names of folders among them
     Console(highlight=False).print(table)
     for name, one in found["correlation"].items():
         if (pearson := one["pearson"]) is not None:

@@ -133,5 +133,7 @@ def simulate_labels(probabilities: Floats, draws: int, seed: int) -> Iterator[Fl
     n, k = probabilities.shape
     below = np.cumsum(probabilities, axis=1)[:, :-1, None]
     for size in blocks(n * k, draws):
-        label = (rng.random((n, 1, size)) >= below).sum(axis=1, keepdims=True)
-        yield (label == np.arange(k)[:, None]).astype(np.float64)
+        hits = np.ones((n, k, size))  # of being no label before this one; less those of being none up to it
+        hits[:, 1:] = rng.random((n, 1, size)) >= below
+        hits[:, :-1] -= hits[:, 1:]
+        yield hits

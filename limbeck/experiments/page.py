@@ -14,12 +14,12 @@ _FIGURES = {section.figure for section in SECTIONS if section.figure}
 
 def write_page(folder: Path, name: str, found: dict[str, Any]) -> None:
     """Write `NAME.json`, `NAME.md` and `NAME-FIGURE.svg` of what `measures` found into the folder."""
+    write_json(folder / f"{name}.json", found)
     drawn = _figures(found)
     for figure, svg in drawn.items():
         write_text(folder / f"{name}-{figure}.svg", svg)
     for figure in _FIGURES - drawn.keys():  # of an earlier evaluation
         (folder / f"{name}-{figure}.svg").unlink(missing_ok=True)
-    write_json(folder / f"{name}.json", found)
     write_text(folder / f"{name}.md", markdown(found, name))
 
 

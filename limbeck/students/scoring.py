@@ -107,7 +107,7 @@ class _Start:
         first_PA = pad([[ids[0] for ids in some] for some in answers], 0).to(of.device)
         first_log_p = self.log_p[of].gather(1, first_PA).tolist()
         first_likeliest = (self.likeliest[of][:, None] == first_PA).tolist()
-        log_p, likeliest = self._later(of, answers, widths)
+        log_p, likeliest = self._later(of, answers, first_likeliest, widths)
         return [
             [
                 (
@@ -120,19 +120,28 @@ class _Start:
         ]
 
     def _later(
-        self, of: Tensor, answers: Sequence[Sequence[Target]], widths: Sequence[int]
+        self, of: Tensor, answers: Sequence[Sequence[Target]], first: Sequence[Sequence[bool]], widths: Sequence[int]
     ) -> tuple[list[list[float]], list[list[bool]]]:
-        """The same of all tokens but the first, each text's answers side by side in those widths."""
+        """The same of all tokens but the first, each text's answers side by side in those widths.
+
+        Which token is the likeliest is looked for only where the answer's `first` token was.
+        """
         if not any(widths):
             return [[] for _ in answers], [[] for _ in answers]
         fed = _side_by_side([[ids[:-1] for ids in some] for some in answers], widths, self.model.config.pad_token_id)
         labels = _side_by_side([[ids[1:] for ids in some] for some in answers], widths, -100).to(of.device)
+        maybe = [
+            [(likeliest,) * (len(ids) - 1) for ids, likeliest in zip(some, so_far, strict=False)]
+            for some, so_far in zip(answers, first, strict=True)
+        ]
         inputs = (self.model, fed.to(of.device), self.memory[of], self.mask[of], self._continued(of))
         if self.family.packed_states is None:
             hidden = self.family.states(*inputs)
         else:
             hidden = self.family.packed_states(*inputs, [width for width in widths if width])
-        log_p, likeliest = log_probabilities(self.family.head(self.model), hidden, labels)
+        log_p, likeliest = log_probabilities(
+            self.family.head(self.model), hidden, labels, _side_by_side(maybe, widths, 0).bool().to(of.device)
+        )
         return log_p.tolist(), likeliest.tolist()
 
     def _continued(self, rows: Tensor) -> EncoderDecoderCache:
@@ -167,16 +176,22 @@ def _copy(cache: Any, rows: Tensor, to: DynamicCache) -> None:
         to.update(layer.keys[rows], layer.values[rows], number)
 
 
-def log_probabilities(head: VocabularyHead, hidden_PTD: Tensor, labels_PT: Tensor) -> tuple[Tensor, Tensor]:
-    """Each token's log-probability `[P, T]`, in nats, and whether it is the likeliest; 0 and true on padding (-100)."""
+def log_probabilities(
+    head: VocabularyHead, hidden_PTD: Tensor, labels_PT: Tensor, maybe_PT: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Each token's log-probability `[P, T]`, in nats, and whether it is the likeliest; 0 and true on padding (-100).
+
+    The second is looked for where `maybe` holds; elsewhere it is false.
+    """
     real_PT = labels_PT != -100
     log_p_PT = torch.zeros(labels_PT.shape, device=labels_PT.device)
     likeliest_PT = torch.ones_like(real_PT)
     log_p, likeliest = [], []
-    for hidden_ND, labels_N in zip(hidden_PTD[real_PT].split(_TOKENS), labels_PT[real_PT].split(_TOKENS), strict=True):
+    each = (of_all[real_PT].split(_TOKENS) for of_all in (hidden_PTD, labels_PT, maybe_PT))
+    for hidden_ND, labels_N, maybe_N in zip(*each, strict=True):
         logits_NV = head.logits(hidden_ND).float()
         log_p.append(-cross_entropy(logits_NV, labels_N, reduction="none"))
-        likeliest.append(logits_NV.argmax(1) == labels_N)
+        likeliest.append(maybe_N.masked_scatter(maybe_N, logits_NV[maybe_N].argmax(1) == labels_N[maybe_N]))
     return log_p_PT.masked_scatter(real_PT, torch.cat(log_p)), likeliest_PT.masked_scatter(
         real_PT, torch.cat(likeliest)
     )

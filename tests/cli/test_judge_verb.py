@@ -4,6 +4,7 @@ import json
 
 import yaml
 
+from limbeck.cli.measured import print_judged
 from tests.experiments.recipes import TINY
 from tests.servers import Server, completion
 
@@ -88,3 +89,10 @@ def test_runs_whose_examples_share_names_alone_are_not_judged_together(limbeck, 
     code, _, err = limbeck("judge", "run0", "run1", "--judge", "judge.yaml")
     assert code == 2
     assert "run1: its example 'test-0' is another one than in run0; judge runs of other data apart" in err
+
+
+def test_a_runs_name_is_no_markup_of_the_terminal(capsys):
+    print_judged({"table": [["Model", "arithmetic"], ["runs/[/old]", "[red]1"]], "correlation": {}})
+    out = capsys.readouterr().out
+    assert "runs/[/old]" in out
+    assert "[red]1" in out

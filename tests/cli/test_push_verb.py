@@ -7,6 +7,7 @@ import pytest
 
 from limbeck.experiments import Recipe, train
 from tests.experiments.recipes import TINY
+from tests.hub import CONSENT
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +29,7 @@ def uploads(monkeypatch):
     return pushed
 
 
-@pytest.mark.parametrize(
-    ("words", "typed", "private"),
-    [
-        ([], "y\n", True),
-        (["--public"], "y\n", False),
-        ([], "n\n", None),
-        ([], "\n", None),
-        ([], "", None),
-        (["--yes"], "", True),
-        (["--yes", "--public"], "", False),
-    ],
-)
+@pytest.mark.parametrize(("words", "typed", "private"), CONSENT)
 def test_an_upload_says_what_goes_where_and_is_asked_about(words, typed, private, limbeck, run, uploads, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
     code, out, _ = limbeck("push", run, "me/mine", *words)

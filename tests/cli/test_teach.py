@@ -13,6 +13,7 @@ import yaml
 from limbeck.cli.teach import Form
 from limbeck.data.exchange import Form as DataForm
 from limbeck.files import read_jsonl
+from tests.hub import CONSENT
 from tests.servers import Server, completion, error
 
 
@@ -230,18 +231,7 @@ def test_every_rationale_is_a_row_of_its_own(limbeck, job, tmp_path):
     assert len(read_jsonl(tmp_path / "every.jsonl")) == 10
 
 
-@pytest.mark.parametrize(
-    ("words", "typed", "private"),
-    [
-        ([], "y\n", True),
-        (["--public"], "y\n", False),
-        ([], "n\n", None),
-        ([], "\n", None),
-        ([], "", None),
-        (["--yes"], "", True),
-        (["--yes", "--public"], "", False),
-    ],
-)
+@pytest.mark.parametrize(("words", "typed", "private"), CONSENT)
 def test_an_upload_is_asked_about_and_is_private(words, typed, private, limbeck, job, tmp_path, monkeypatch):
     pushed = []
     monkeypatch.setattr("limbeck.teaching.transfer.push", lambda *given: pushed.append(given[1:]) or "https://hub/me")

@@ -24,6 +24,13 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A run of a student that learnt no rationales, and gives another confidence than by default."""
+    recipe = {**TINY, "objective": "finetune", "evaluation": {"confidence": "normalised"}}
+    return train(Recipe.parse(recipe, "test"), tmp_path_factory.mktemp("runs") / "plain")
+
+
+@pytest.fixture(scope="module")
 def measured(run):
     """What `evaluate` returns of the run, with rationales."""
     return evaluate(run.path, "test", rationales=True)
@@ -125,8 +132,7 @@ def test_rationales_stay_where_the_answers_are_asked_for_again(run, measured):
     assert said() == before
 
 
-def test_a_student_without_rationales_beside_one_with(run, tmp_path):
-    plain = train(Recipe.parse({**TINY, "objective": "finetune"}, "test"), tmp_path / "plain")
+def test_a_student_without_rationales_beside_one_with(run, plain):
     asked = []
     evaluate_runs([plain.path, run.path], rationales=True, judge=asked.extend)
     assert asked == [run.path]
@@ -165,6 +171,13 @@ def test_an_answer_without_confidence_leaves_the_rest_of_the_page(run, measured,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["test.json", "test.md"]
 
 
+def test_a_page_that_cannot_be_written_is_one_line(run, measured, tmp_path):
+    (tmp_path / "evaluation").write_text("a file in the folder's place")
+    without_figures = dict.fromkeys(("calibration", "selective", "cascade", "teacher", "thresholds"))
+    with pytest.raises(LimbeckError, match=r"evaluation/test\.json: cannot be written"):
+        write_page(tmp_path / "evaluation", "test", page(run) | without_figures)
+
+
 def test_figures_of_an_earlier_page_do_not_stay(run, measured, tmp_path):
     found = page(run)
     write_page(tmp_path, "a b", found)
@@ -176,9 +189,8 @@ def test_figures_of_an_earlier_page_do_not_stay(run, measured, tmp_path):
     assert (tmp_path / "a b-reliability.svg").is_file()
 
 
-def test_predict_gives_the_confidence_that_the_recipe_chose(tmp_path):
-    run = train(Recipe.parse({**TINY, "evaluation": {"confidence": "normalised"}}, "test"), tmp_path / "run")
+def test_predict_gives_the_confidence_that_the_recipe_chose(plain, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"input": "Ada has 3 pears. How many?"}\n')
-    predict_file(run.path, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    predict_file(plain.path, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
     ((_, row),) = read_jsonl(tmp_path / "out.jsonl")
     assert row["confidence"] == row["confidences"]["normalised"] != row["confidences"]["sequence"]
