@@ -11,14 +11,15 @@ import pytest
 import yaml
 
 from limbeck import cli
-from limbeck.experiments import Recipe
+from limbeck.experiments import Recipe, train
+from limbeck.experiments.grids import Grid, cells
 from limbeck.files import read_jsonl
 from tests import builders
 from tests.experiments.recipes import TINY
 from tests.servers import Asked, Server, completion
 
 DOCS = Path(__file__).parents[1] / "docs"
-TEACHER, EVALUATION = DOCS / "teacher.md", DOCS / "evaluation.md"
+TEACHER, EVALUATION, EXPERIMENTS = (DOCS / f"{name}.md" for name in ("teacher", "evaluation", "experiments"))
 WORDS = {
     "billing": ["charged twice", "no invoice", "a wrong sum", "an unknown fee"],
     "delivery": ["a lost parcel", "a late parcel", "a wrong address", "no courier"],
@@ -116,7 +117,30 @@ def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers
     assert "correlation of a right answer with the score: undefined" in out
 
 
-@pytest.mark.parametrize("text", [*blocks(TEACHER, "sh"), *blocks(EVALUATION, "sh")])
+def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(tmp_path, monkeypatch, capsys):
+    written(EXPERIMENTS, tmp_path)
+    whole = Grid.load(tmp_path / "grid.yaml")
+    assert len(cells(whole)) == 3 * 2 * 3
+    few = {"objective": ["dss", "mi"], "size": {"short": {"training.max_steps": 2}}}
+    assert few.keys() == whole.axes.keys()
+    small = {"recipe": TINY, "axes": few, "seeds": 1}  # as the page has it it takes minutes
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(small))
+    monkeypatch.chdir(tmp_path)
+    for cell in cells(Grid.load(tmp_path / "grid.yaml")):  # here, for processes take seconds to begin
+        train(cell.recipe, tmp_path / "runs" / cell.name)
+    for words in commands(blocks(EXPERIMENTS, "sh")[0]):
+        monkeypatch.setattr(sys, "argv", ["limbeck", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 0, capsys.readouterr().err
+    assert "2 of 2 finished. The runs are in runs/" in capsys.readouterr().out
+    assert "2 finished runs, 2 arms on arithmetic" in (tmp_path / "report" / "report.md").read_text()
+
+
+PAGES = (TEACHER, EVALUATION, EXPERIMENTS)
+
+
+@pytest.mark.parametrize("text", [text for page in PAGES for text in blocks(page, "sh")])
 def test_every_command_of_the_pages_is_one(text, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")  # so that no option is cut
     for words in commands(text):
