@@ -79,7 +79,7 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
-def equals(value: float) -> str:
+def equals(value: float | None) -> str:
     """A p-value behind its "p": `= 0.02` or `< 0.001`."""
-    said = p_value(value)
-    return said.replace("<", "< ") if said.startswith("<") else f"= {said}"
+    said = p_value(value) or "undefined"
+    return said.replace("<", "< ") if value is None or said.startswith("<") else f"= {said}"

@@ -13,7 +13,7 @@ from scipy.stats import binom, binomtest
 
 from limbeck.errors import LimbeckError
 from limbeck.experiments.grids import Folders, Grid, cells
-from limbeck.experiments.report import write_report
+from limbeck.experiments.report import assemble, write_report
 from tests.experiments.paper_runs import answers, cell_of, data_at, smoke
 from tests.experiments.paper_runs import finished as finished_cell
 from tests.experiments.recipes import TINY
@@ -141,17 +141,22 @@ def test_an_arm_is_held_against_the_one_that_differs_in_its_objective_alone(tmp_
     assert ([row["name"] for row in curve["rows"]], curve["columns"]) == (["0.5", "1"], ["dss", "mi"])
 
 
-def test_of_many_groups_it_is_said_how_often(tmp_path):
+def test_of_many_groups_it_is_said_how_often_and_one_of_each_task_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(assemble, "MOST_DRAWN", 5)
     for fraction in (0.1, 0.2, 0.3, 0.4, 0.5, 1.0):
         for objective, right in (("dss", 0.2), ("mi", 0.9), ("kl", 0.2)):
             data = {**ARITHMETIC, "fraction": fraction}
-            run = finished(tmp_path / f"{objective}{fraction}", objective, 1, data, right=right)
-            (run / "log.jsonl").write_text("")  # curves take time
+            finished(tmp_path / f"{objective}{fraction}", objective, 1, data, right=right)
     found = read(write_report([tmp_path], tmp_path / "out").parent)
     said = " ".join(found["overview"])
     assert re.search(r"Of 12 comparisons: mi is ahead of dss by [\d.]+ points in 6 places \(", said)
     assert "In 6 of 12 comparisons no difference can be concluded; the smallest differences found 4 times of 5" in said
     names = [row["name"] for row in tables(found, "accuracy")["accuracy-arithmetic"]["rows"]]
+    titles = [figure["title"] for section in found["sections"] for figure in section["figures"]]
+    assert "arithmetic, data.fraction=0.1: risk and coverage" in titles
+    assert not any("0.2" in title for title in titles)
+    (missing,) = {one for section in found["sections"] for one in section["missing"] if one.startswith("Of 6 groups")}
+    assert missing.startswith("Of 6 groups of arms the curves of the largest of each task are drawn")
     assert [name.split("=")[1] for name in names[::3]] == ["0.1", "0.2", "0.3", "0.4", "0.5", "1.0"]
 
 

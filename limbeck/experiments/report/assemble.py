@@ -23,6 +23,7 @@ from limbeck.experiments.report.sides import Group, Side, groups, sides
 from limbeck.experiments.tables import Figure, Table
 
 _PAGE = 4_500_000  # bytes
+MOST_DRAWN = 12  # groups of arms; with more, nobody would look through their curves
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,14 @@ def assemble(paths: Sequence[Path]) -> Report:
     compared = held(grouped)
     grids = [Grid.load(file) for path in paths for file in sorted((path / "grids").glob("*.yaml"))]
     failed, without = errors(paths), left_out(paths, runs, grids)
+    drawn, undrawn = _drawn(grouped)
     studies = tuple(case_studies(runs, grids, failed))
     read = pages(run for arm in made for run in arm.runs)
     sections = [
         *_paper(paper_tables(runs, grids, failed), studies),
         _accuracy(made, compared),
-        _learning(grouped, found),
-        _confidence(grouped, found, read),
+        _learning(drawn, found, undrawn),
+        _confidence(drawn, found, read, undrawn),
         _rationales(made, found, every, read),
     ]
     tasks = list(dict.fromkeys(arm.task for arm in made))
@@ -138,24 +140,38 @@ def _measured_elsewhere(arm: Arm) -> list[str]:
     return sorted(set.intersection(*names))
 
 
-def _learning(grouped: Sequence[Group], found: Sequence[Side]) -> Section:
-    fractions, learnt = curves.fraction_curves(found), curves.learning_curves(grouped)
+def _drawn(grouped: Sequence[Group]) -> tuple[list[Group], tuple[str, ...]]:
+    """The groups whose curves are drawn, and a sentence on the others if there are any."""
+    if len(grouped) <= MOST_DRAWN:
+        return list(grouped), ()
+    largest: dict[str, Group] = {}
+    for group in grouped:
+        first = largest.setdefault(group.task, group)
+        if len(group.sides) > len(first.sides):
+            largest[group.task] = group
+    said = f"Of {len(grouped)} groups of arms the curves of the largest of each task are drawn: "
+    names = "; ".join(group.name for group in largest.values())
+    return list(largest.values()), (f"{said}{names}. A report on the runs of another has its curves.",)
+
+
+def _learning(drawn: Sequence[Group], found: Sequence[Side], undrawn: tuple[str, ...]) -> Section:
+    fractions, learnt = curves.fraction_curves(found), curves.learning_curves(drawn)
     text = (
         "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states: it tells "
         "how much of the training a term really is, where its value alone does not."
     )
-    figures, missing = (*fractions.figures, *learnt.figures), (*fractions.missing, *learnt.missing)
+    figures, missing = (*fractions.figures, *learnt.figures), (*undrawn, *fractions.missing, *learnt.missing)
     return Section("learning", "Learning", text, figures=figures, missing=missing)
 
 
-def _confidence(grouped: Sequence[Group], found: Sequence[Side], read: Pages) -> Section:
+def _confidence(drawn: Sequence[Group], found: Sequence[Side], read: Pages, undrawn: tuple[str, ...]) -> Section:
     tables = [
         confidence.calibration(task, [side for side in found if side.arm.task == task], read)
         for task in dict.fromkeys(side.arm.task for side in found)
     ]
-    made = confidence.curves(grouped)
+    made = confidence.curves(drawn)
     text = "How far an answer's confidence can be trusted, and what answering only when sure brings. Curves pool seeds."
-    return Section("confidence", "Confidence", text, tuple(tables), tuple(made.figures), tuple(made.missing))
+    return Section("confidence", "Confidence", text, tuple(tables), tuple(made.figures), (*undrawn, *made.missing))
 
 
 def _rationales(made: Sequence[Arm], found: Sequence[Side], every: Sequence[Case], read: Pages) -> Section:

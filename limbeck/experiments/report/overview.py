@@ -138,13 +138,13 @@ def _apart(held: Held, one: Comparison, baseline: str) -> str:
     difference = one.difference or 0
     way = "ahead of" if difference > 0 else "behind"
     said = f"{held.group.short(held.side)} is {_points(abs(difference))} points {way} {baseline}"
-    return f"{said} ({_interval(one, flip=difference < 0)}adjusted p {equals(held.adjusted or 0.0)})"
+    return f"{said} ({_interval(one, flip=difference < 0)}adjusted p {equals(held.adjusted)})"
 
 
 def _undecided(found: Sequence[tuple[Held, Comparison]], baseline: str) -> str:
     said = [
         f"{held.group.short(held.side)} ({number(100 * (one.difference or 0), 2, sign=True)} points, {_interval(one)}"
-        f"adjusted p {equals(held.adjusted or 0.0)})"
+        f"adjusted p {equals(held.adjusted)})"
         for held, one in found
     ]
     known = sorted(one.detectable for _, one in found if one.detectable is not None)
