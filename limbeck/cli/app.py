@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,7 +67,7 @@ def quickstart(
     Console().print(table)
     print(f"One seed each: the intervals are of the test questions alone. The runs are in {out}/.")
     print(f"The report, to be opened in a browser: {page}")
-    print(f"Next: limbeck evaluate {runs[-1].path} --rationale; limbeck train --help")
+    print(f"Next: limbeck evaluate {shlex.quote(str(runs[-1].path))} --rationale; limbeck train --help")
 
 
 @data_app.command("show")

@@ -1,5 +1,6 @@
 """`limbeck push`: a finished run's student with its card, onto the Hub or into a folder."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +37,10 @@ def push(
         return
     assert hub_name is not None  # checked above
     if not (run / "evaluation" / "test.json").is_file():
-        print(f"The card says little of confidence and rationales; `limbeck evaluate {run} --rationale` measures them.")
+        how = f"limbeck evaluate {shlex.quote(str(run))} --rationale"
+        print(
+            f"The card says little of confidence and rationales; `{how}` measures them."
+        )
     if not yes:
         _print_files(files)
         typer.confirm(f"Upload these to the Hub as {hub_name} ({'public' if public else 'private'})?", abort=True)

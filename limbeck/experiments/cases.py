@@ -69,7 +69,7 @@ def cases(arms: Sequence[Arm], split: Split = "test") -> list[Case]:
                 teachers[source] = _teacher(run, data, split)
             judged = _scores(read_judgements(run, split))
             scores |= {(arm.task, id, text): score for (name, id, text), score in judged.items() if name == GOLD}
-            own = {(id, text): score for (name, id, text), score in judged.items() if name != GOLD}
+            own = {id: score for (name, id, _), score in judged.items() if name != GOLD}
             for (id, shown, label), one in _answers(arm.name, run, split, own).items():
                 said.setdefault((arm.task, id, shown, label), []).append(one)
                 sources.setdefault((arm.task, id, shown, label), source)
@@ -94,10 +94,8 @@ def _case(
     return Case(task, id, shown, label, example.teacher_label, example.rationale, score, tuple(said))
 
 
-def _answers(
-    arm: str, run: Run, split: Split, scores: Mapping[tuple[str, str], float | None]
-) -> dict[tuple[str, str, str], Said]:
-    """By id, input and label; `scores` by id and rationale, for a rationale may have been written anew since."""
+def _answers(arm: str, run: Run, split: Split, scores: Mapping[str, float | None]) -> dict[tuple[str, str, str], Said]:
+    """By id, input and label."""
     path = run.predictions(split)
     graded = by_id(path)
     found = {}
@@ -110,9 +108,8 @@ def _answers(
             raise LimbeckError(f"{path}:{line}: fields 'input' and 'rationale' are to be text")
         id = str(row["id"])
         found[id, shown, one.label] = Said(
-            arm, run.recipe.seed, row["prediction"], one.correct, one.confidence, rationale,
-            scores.get((id, rationale)) if rationale is not None else None,
-        )  # fmt: skip
+            arm, run.recipe.seed, row["prediction"], one.correct, one.confidence, rationale, scores.get(id)
+        )
     return found
 
 

@@ -208,6 +208,15 @@ def test_a_judges_scores_by_hand(tmp_path, root):
     assert any(f"The judge: {HOSTILE};" in note for note in table.notes)
 
 
+def test_scores_of_rationales_that_were_written_anew_are_none(tmp_path, root):
+    grid = smoke("table7", root)
+    run = finished(tmp_path / "dss", cell_of(grid, "dss", "cqa"), answers("10", rationale=["", "better thought out"]))
+    judged(run, {"a": 2.0, "b": 5.0})  # of two empty rationales
+    (table,) = paper_tables([run], [grid])
+    cell = at(table, "DSS", "CQA")
+    assert (cell.value, cell.n) == (2, 1)
+
+
 def test_scores_that_do_not_vary_have_no_interval_and_no_test(tmp_path, root):
     grid = smoke("table7", root)
     runs = [finished(tmp_path / name, cell_of(grid, name, "cqa"), answers("10")) for name in ("dss", "mi")]
