@@ -1,19 +1,20 @@
 """Case `confidence`: what confidences and calibration add to the time of answering e-SNLI's test split, 9,824 rows.
 
-A small student is trained first on the validation split, and kept in `runs/benchmarks` for the next call. Both sides
-answer and grade every row; limbeck's says besides how sure each answer is, by every definition, and calibrates.
-One thread; seconds are the processor's, the least of the rounds, which take turns.
+Two students are trained first, on the validation split and labels alone, and kept in `runs/benchmarks` for the next
+call: one of width 256, and one of T5-v1.1-small's shape for so few steps that it writes labels and no more. Both sides
+answer and grade every row and write that down; limbeck's says besides how sure each answer is, by every definition, and
+calibrates. One thread; seconds are the processor's, the least of the rounds, which take turns.
 """
 
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.generation import BATCH, OUT
+from benchmarks.inputs import SMALL
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import View, load, source, task_of
@@ -22,83 +23,78 @@ from limbeck.experiments import Recipe, Run, train
 from limbeck.experiments.measures import calibrate_file
 from limbeck.files import write_jsonl
 from limbeck.schema import Example
-from limbeck.students import Student, open_student
+from limbeck.students import ScratchSettings, Student, open_student
 from limbeck.tasks import Task
 
-ROUNDS = 3  # a minute or two each
+WIDE = ScratchSettings(vocab_size=8000, d_model=256, d_kv=64, d_ff=512, num_layers=4, num_heads=4)
+# name: shape, training steps, rounds (half a minute each, and five minutes)
+STUDENTS = {"width 256": (WIDE, 300, 3), "T5-v1.1-small": (SMALL, 40, 2)}
 
 
-def trained_on_esnli(root: Path, out: Path) -> Run:
-    """A student of width 256, labels only, 300 steps."""
-    sizes = {"vocab_size": 8000, "d_model": 256, "d_kv": 64, "d_ff": 512, "num_layers": 4, "num_heads": 4}
-    steps = {"max_steps": 300, "eval_strategy": "no", "save_steps": 300, "warmup_steps": 30, "logging_steps": 20}
+def trained_on_esnli(root: Path, shape: ScratchSettings, steps: int, out: Path) -> Run:
     archive = {"kind": "archive", "root": str(root), "splits": {"train": "valid", "test": "test"}}
+    lengths = {"max_steps": steps, "eval_strategy": "no", "save_steps": steps, "warmup_steps": 10, "logging_steps": 20}
     values = {
         "data": {"task": "esnli", "source": archive},
-        "student": {"scratch": sizes, "max_target_length": 32},
+        "student": {"scratch": shape.model_dump(), "max_target_length": 32},
         "objective": "finetune",
-        "training": steps | {"per_device_train_batch_size": 32, "learning_rate": 1e-3},
+        "training": lengths | {"per_device_train_batch_size": 32, "learning_rate": 1e-3},
         "seed": 1,
     }
     return train(Recipe.parse(values, "benchmarks.confidence"), out, resume=True)
 
 
-def answered(student: Student, examples: Sequence[Example], task: Task) -> list[bool]:
-    """Answers alone, graded."""
+def answered(student: Student, examples: Sequence[Example], task: Task, path: Path) -> float:
+    """Answers alone, graded and written; returns the accuracy."""
     texts = [source(example, View.PREDICT, student.separator) for example in examples]
     given = student.generate(texts, student.max_target_length, BATCH)
-    return [task.equal(said, example.label) for said, example in zip(given, examples, strict=True)]
+    correct = [task.equal(said, example.label) for said, example in zip(given, examples, strict=True)]
+    rows = zip(examples, given, correct, strict=True)
+    write_jsonl(path, ({"id": e.id, "label": e.label, "prediction": said, "correct": c} for e, said, c in rows))
+    return sum(correct) / len(correct)
 
 
 def calibrated(student: Student, examples: Sequence[Example], task: Task, path: Path) -> dict[str, Any]:
     """Answers with their confidences, graded, written and calibrated."""
     given = predict(student, examples, task, View.PREDICT, batch_size=BATCH)
-    rows = [
-        {
-            "id": one.id,
-            "label": one.label,
-            "prediction": one.prediction,
-            "correct": one.correct,
-            "confidence": one.confidence,
-            "probabilities": one.probabilities,
-        }
-        for one in given
-    ]
-    write_jsonl(path, rows)
+    fields = ("id", "label", "prediction", "correct", "confidence", "probabilities")
+    write_jsonl(path, ({field: getattr(one, field) for field in fields} for one in given))
     return calibrate_file(path)
 
 
-def confidence(settings: Settings) -> Iterator[dict[str, Any]]:
-    """The ratio is of answering alone over all of it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    run = trained_on_esnli(settings.root, OUT / "esnli")
+def compared(name: str, run: Run, rounds: int) -> dict[str, Any]:
+    """The row of one student. Its ratio is of answering alone over all of it."""
     examples, task = load(run.recipe.data).test, task_of(run.recipe.data)
     student, _ = open_student(run.model)
-    path = OUT / "esnli-answers.jsonl"
-    found = calibrated(student, examples, task, path)
-    if sum(answered(student, examples, task)) != round(found["accuracy"] * len(examples)):
-        raise AssertionError("both sides are to give the same answers")
-    sides = {
-        "answers alone": partial(answered, student, examples, task),
-        "limbeck, with confidences and calibration": partial(calibrated, student, examples, task, path),
-    }
+    sides = {"answers alone": answered, "limbeck, with confidences and calibration": calibrated}
     seconds: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(ROUNDS):
+    found: dict[str, Any] = {}
+    for _ in range(rounds):
         for side, call in sides.items():
             begun = time.process_time()
-            call()
+            found[side] = call(student, examples, task, run.path / "answers.jsonl")
             seconds[side].append(time.process_time() - begun)
-    alone, whole = ((side, min(taken)) for side, taken in seconds.items())
-    yield value_row(
-        f"confidence: e-SNLI test, {len(examples)} rows, width 256, batch {BATCH}",
+    (alone, accuracy), (whole, measured) = ((min(seconds[side]), found[side]) for side in sides)
+    if accuracy != measured["accuracy"]:
+        raise AssertionError("both sides are to give the same answers")
+    return value_row(
+        f"confidence: e-SNLI test, {len(examples)} rows, {name}, batch {BATCH}",
         "processor time",
         "s",
-        alone,
-        whole,
+        ("answers alone", alone),
+        ("limbeck, with confidences and calibration", whole),
         "adds at most 15 %",
-        yes(whole[1] <= 1.15 * alone[1]),
-        f"adds {whole[1] / alone[1] - 1:.1%}; "
-        + ", ".join(f"{name} {found[name]:.4f}" for name in ("accuracy", "ece", "average_confidence")),
+        yes(whole <= 1.15 * alone),
+        f"adds {whole / alone - 1:.1%}; accuracy {accuracy:.4f}, ECE {measured['ece']:.4f}, "
+        f"average confidence {measured['average_confidence']:.4f}",
     )
+
+
+def confidence(settings: Settings) -> Iterator[dict[str, Any]]:
+    """A row a student."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for name, (shape, steps, rounds) in STUDENTS.items():
+        run = trained_on_esnli(settings.root, shape, steps, OUT / f"esnli-{shape.d_model}")
+        yield compared(name, run, rounds)
     torch.set_num_threads(threads)

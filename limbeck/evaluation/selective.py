@@ -179,16 +179,16 @@ def _running(sums: Any) -> Floats:
 def _aurc(counts: Floats, errors: Floats) -> Floats:
     """AURC [d] of groups, surest first, with so many answers and errors, [G, d] each.
 
-    Within a group of c answers and e errors, after a answers with A errors, the k-th has (A + (k - a) e / c) / k
-    expected; with H the harmonic numbers that sums over the group to e + (A - a e / c) (H(a + c) - H(a)).
+    An error that ranks r-th is among the k surest from k = r on, so it adds H(n) - H(r - 1), H the harmonic numbers.
+    Over the ranks a + 1 to a + c of a group H(r - 1) sums to S(a + c) - S(a), where S(m) = m (H(m) - 1); each of the
+    group's e errors has the mean of them expected.
     """
     ends = np.cumsum(counts, axis=0, dtype=np.int64)
-    span = np.diff(_harmonic(int(ends[-1, 0]))[ends], axis=0, prepend=0.0)
-    before = np.cumsum(errors, axis=0)
-    total = before[-1].copy()
-    before -= errors
-    before -= (ends - counts) * errors / np.maximum(counts, 1)
-    return (total + np.einsum("gd,gd->d", before, span)) / ends[-1]
+    n = int(ends[-1, 0])
+    harmonic = _harmonic(n)
+    summed = (np.arange(n + 1) * (harmonic - 1))[ends]
+    summed[1:] -= summed[:-1].copy()
+    return (errors.sum(axis=0) * harmonic[n] - np.einsum("gd,gd->d", errors / np.maximum(counts, 1), summed)) / n
 
 
 def _oracle(n: int, errors: Floats) -> Floats:
