@@ -38,9 +38,7 @@ def push(
     assert hub_name is not None  # checked above
     if not (run / "evaluation" / "test.json").is_file():
         how = f"limbeck evaluate {shlex.quote(str(run))} --rationale"
-        print(
-            f"The card says little of confidence and rationales; `{how}` measures them."
-        )
+        print(f"The card says little of confidence and rationales; `{how}` measures them.")
     if not yes:
         _print_files(files)
         typer.confirm(f"Upload these to the Hub as {hub_name} ({'public' if public else 'private'})?", abort=True)

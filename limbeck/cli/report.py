@@ -10,7 +10,7 @@ from limbeck.cli.printing import Json, print_json
 
 def report(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Runs' folders, or folders that hold runs, like a grid's.")
+        list[Path], typer.Argument(metavar="PATH", help="Runs' folders, or folders that hold runs, like a grid's.")
     ],
     out: Annotated[
         Path, typer.Option("--output", "-o", help="The report's folder; an older report there is replaced.")

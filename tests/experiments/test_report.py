@@ -213,13 +213,20 @@ def test_of_a_grid_it_is_said_what_has_failed_and_what_was_not_run(tmp_path):
     (out / every[3].name / "recipe.yaml").write_text(yaml.safe_dump(every[3].recipe.resolved()))
     found = read(write_report([out], tmp_path / "out").parent)
     said = " ".join(found["overview"])
-    assert "Of 6 cells of the grid, 1 has failed, 1 is not finished and 2 have not been run" in said
+    assert "Of the grid's 6 cells, 1 has failed, 1 is not finished and 2 have not been run" in said
     assert found["left_out"] == [
         f"{every[2].name} failed: out of memory",
         f"{out / every[3].name} is not finished",
         f"{every[4].name} was not run",
         f"{every[5].name} was not run",
     ]
+    Folders(out).write_grid(Grid.parse({**grid.model_dump(), "name": "more", "seeds": 20}, "more"))
+    found = read(write_report([out], tmp_path / "out").parent)
+    assert "Of the grids' 40 cells, 1 has failed, 1 is not finished and 36 have not been run" in " ".join(
+        found["overview"]
+    )
+    assert found["left_out"][-1] == "26 more cells were not run"
+    assert len(found["left_out"]) == 2 + 10 + 1
 
 
 def test_seeds_that_answer_alike_make_no_interval_narrower(tmp_path):

@@ -8,11 +8,14 @@ from limbeck.experiments.grids import Folders, Grid, cells
 from limbeck.experiments.paper import Failed
 from limbeck.experiments.run import Run
 
+_NAMED = 10  # cells that were not run
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """`cells` is how many the grids have; the rest are names, of which `others` are unfinished runs of no grid."""
+    """How many `grids` there are and `cells` in them; the rest are names, `others` those of unfinished runs of none."""
 
+    grids: int
     cells: int
     failed: tuple[str, ...]
     unfinished: tuple[str, ...]
@@ -38,8 +41,11 @@ def left_out(paths: Sequence[Path], runs: Sequence[Run], grids: Sequence[Grid]) 
     said, why = [], errors(paths)
     said += [f"{name} failed: {why(name)}" for name in sorted(failed)]
     said += [f"{run.path} is not finished" for run in begun]
-    said += [f"{name} was not run" for name in not_run]
+    said += [f"{name} was not run" for name in not_run[:_NAMED]]
+    if (more := len(not_run) - _NAMED) > 0:
+        said.append(f"{more} more cells were not run")
     return LeftOut(
+        len(grids),
         len(wanted),
         failed=tuple(sorted(failed & set(wanted.values()))),
         unfinished=tuple(run.path.name for run in begun if run.recipe.key in wanted),

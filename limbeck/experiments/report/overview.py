@@ -53,7 +53,8 @@ def _left_out(without: LeftOut) -> list[str]:
         (without.not_run, "has not been run", "have not been run"),
     )
     said = [f"{len(names)} {one if len(names) == 1 else several}" for names, one, several in kinds if names]
-    cells = f"Of {without.cells} cells of the grid, {_listed(said)}: nothing here speaks of them." if said else ""
+    whose = "the grid's" if without.grids == 1 else "the grids'"
+    cells = f"Of {whose} {without.cells} cells, {_listed(said)}: nothing here speaks of them." if said else ""
     others = f"{len(without.others)} unfinished run{_s(without.others)} left out." if without.others else ""
     return [sentence for sentence in (cells, others) if sentence]
 
