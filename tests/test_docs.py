@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -56,7 +55,22 @@ def answer(asked: Asked):
     return completion("The customer wants something.\n\nThe answer is delivery.")
 
 
-def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monkeypatch):
+@pytest.fixture
+def done(monkeypatch, capsys):
+    """`done(words)`: what a command printed, run in this process, since another takes seconds to begin."""
+
+    def run(words: list[str]) -> str:
+        monkeypatch.setattr(sys, "argv", ["limbeck", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert ended.value.code == 0, err
+        return out
+
+    return run
+
+
+def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monkeypatch, done):
     written(TEACHER, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"questions.jsonl", "teach.yaml", "recipe.yaml"}
     more = [
@@ -68,6 +82,7 @@ def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monk
     with (tmp_path / "questions.jsonl").open("a") as stream:
         stream.writelines(json.dumps(row) + "\n" for row in more)
     builders.t5(tmp_path / "google" / "flan-t5-small")  # what the Hub would give, but tiny
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
     four = commands(blocks(TEACHER, "sh")[0])
     assert len(four) == 4
@@ -75,11 +90,7 @@ def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monk
     with Server(lambda number, asked: answer(asked)) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         for words in four:
-            done = subprocess.run(
-                [sys.executable, "-m", "limbeck.cli", *words], cwd=tmp_path, capture_output=True, text=True, timeout=300
-            )
-            assert done.returncode == 0, done.stderr
-            outputs.append(done.stdout)
+            outputs.append(done(words))
         assert server.count == 63
     assert "63 replies stored" in outputs[0]
     # of the page's three questions it takes one for another: it does not know the words
@@ -93,7 +104,7 @@ def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monk
     assert (tmp_path / "runs" / "mine" / "model" / "config.json").is_file()
 
 
-def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers(tmp_path, monkeypatch, capsys):
+def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers(tmp_path, monkeypatch, done):
     written(EVALUATION, tmp_path)
     recipe = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
     assert Recipe.parse(recipe, "the page").objective.name == "dss"
@@ -104,20 +115,15 @@ def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers
     trained, files, seeds, _, judged = blocks(EVALUATION, "sh")
     with Server(lambda number, asked: completion("It explains little.\nScore: 2")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        for words in commands(trained + files + seeds + judged):
-            monkeypatch.setattr(sys, "argv", ["limbeck", *words])
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-            assert ended.value.code == 0, capsys.readouterr().err
+        out = "".join(map(done, commands(trained + files + seeds + judged)))
     page = (tmp_path / "runs" / "dss" / "evaluation" / "test.md").read_text()
     assert "| `runs/mi` |" in page
     assert "| Gold | single | 2.0000 |" in page
-    out = capsys.readouterr().out
     assert "A 0.5000, B 0.7500, on 4 examples" in out
     assert "correlation of a right answer with the score: undefined" in out
 
 
-def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(tmp_path, monkeypatch, capsys):
+def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(tmp_path, monkeypatch, done):
     written(EXPERIMENTS, tmp_path)
     whole = Grid.load(tmp_path / "grid.yaml")
     assert len(cells(whole)) == 3 * 2 * 3
@@ -128,12 +134,8 @@ def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     for cell in cells(Grid.load(tmp_path / "grid.yaml")):  # here, for processes take seconds to begin
         train(cell.recipe, tmp_path / "runs" / cell.name)
-    for words in commands(blocks(EXPERIMENTS, "sh")[0]):
-        monkeypatch.setattr(sys, "argv", ["limbeck", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert ended.value.code == 0, capsys.readouterr().err
-    assert "2 of 2 finished. The runs are in runs/" in capsys.readouterr().out
+    out = "".join(map(done, commands(blocks(EXPERIMENTS, "sh")[0])))
+    assert "2 of 2 finished. The runs are in runs/" in out
     assert "2 finished runs, 2 arms on arithmetic" in (tmp_path / "report" / "report.md").read_text()
 
 
@@ -141,14 +143,10 @@ PAGES = (TEACHER, EVALUATION, EXPERIMENTS)
 
 
 @pytest.mark.parametrize("text", [text for page in PAGES for text in blocks(page, "sh")])
-def test_every_command_of_the_pages_is_one(text, monkeypatch, capsys):
+def test_every_command_of_the_pages_is_one(text, monkeypatch, done):
     monkeypatch.setenv("COLUMNS", "200")  # so that no option is cut
     for words in commands(text):
         verbs = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
-        monkeypatch.setattr(sys, "argv", ["limbeck", *verbs, "--help"])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert ended.value.code == 0, err
+        out = done([*verbs, "--help"])
         options = [word for word in words if word.startswith("--")]
         assert all(option in out for option in options)
