@@ -35,7 +35,7 @@ class Prediction:
     prediction: str
     correct: bool | None  # right by the task's rule: equal value, or equal normalised text
     exact: bool | None  # the very same string as the label
-    rationale: str | None = None
+    rationale: str | None = None  # None: not asked for; blank: asked for, and none was given
     confidence: float | None = None  # of `confidences` the one asked for; None where it is not defined
     confidences: Mapping[str, float] | None = None  # by definition; what they are: limbeck/evaluation/confidence.py
     probabilities: Mapping[str, float] | None = None  # of the choices, and of the answer if it is none of them; sum 1

@@ -59,7 +59,7 @@ def predict(
             label,
             correct=task.equal(label, example.label) if example.label else None,
             exact=label == example.label if example.label else None,
-            rationale=rationale if rationale_view is answer_view else None,
+            rationale=(rationale or "") if rationale_view is answer_view else None,
             confidence=sure.get(definition) if sure else None,
             confidences=sure.by_definition if sure else None,
             probabilities=sure.probabilities if sure else None,

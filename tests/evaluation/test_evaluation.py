@@ -95,6 +95,13 @@ def test_who_answers_first_stops_there_unless_reasons_are_asked(tmp_path):
     assert student.generate(["yes"], 20, 1)[0].count("Rationale:") == 20
 
 
+def test_reasons_asked_for_and_not_given_are_blank_ones(tmp_path):
+    """So that who reads the predictions sees that they were asked for."""
+    student = load(StudentSettings(name=str(builders.bart(tmp_path, always="yes")), max_target_length=1), ())
+    (answer,) = predict(student, EXAMPLES[:1], tasks.get("custom"), View.ANSWER_FIRST, View.ANSWER_FIRST)
+    assert (answer.prediction, answer.rationale) == ("yes", "")
+
+
 CHOOSABLE = [
     Example("1", ("How many?",), "yes", choices=("no", "maybe", "yes")),
     Example("2", ("scored 84 points " * 5,), "84", choices=("The answer is 84", "84")),
