@@ -13,7 +13,7 @@ import yaml
 from limbeck.errors import LimbeckError
 from limbeck.experiments import Recipe, open_run, train
 from limbeck.experiments.grids import Folders, Grid, cells, run_grid, states
-from limbeck.experiments.grids.attempt import Outcome
+from limbeck.experiments.grids.attempt import Job, Outcome, attempt
 from limbeck.experiments.grids.board import Board
 from limbeck.experiments.grids.local import LocalEngine
 from limbeck.experiments.run import run_name
@@ -249,6 +249,25 @@ def test_a_cell_whose_process_dies_is_tried_once_more(tmp_path):
     assert board.claim() == first
     board.take_in(first.name, Outcome("failed", "said \x1b[2J \ud800 on another machine\nand more"))
     assert board.folders.error(first.name) == "said  [2J   on another machine"
+
+
+def job(tmp_path, name="cell", **changes) -> Job:
+    """A job below `tmp_path/out`, as a grid that was started there gives it."""
+    (tmp_path / "out" / "grids").mkdir(parents=True, exist_ok=True)
+    recipe = Recipe.parse({**TINY, **changes}, "test").resolved()
+    return Job(name, recipe, str(tmp_path / "out"), str(Path.cwd()))
+
+
+def test_a_process_takes_another_cell_only_where_none_before_can_have_harmed_it(tmp_path):
+    missing = {"task": "custom", "source": {"kind": "files", "train": str(tmp_path / "none.jsonl")}}
+    mistake = attempt(job(tmp_path, "mistake", data=missing))
+    assert (mistake.kind, mistake.spent) == ("failed", False)
+    # torch refuses this only when training starts, as it would a GPU that has gone
+    late = attempt(job(tmp_path, "late", training={**TINY["training"], "adam_beta1": 2}))
+    assert late.error.startswith("training cannot start: ")
+    assert late.spent
+    marked = attempt(job(tmp_path, "marked", data=missing, training={**TINY["training"], "tf32": False}))
+    assert (marked.kind, marked.spent) == ("failed", True)
 
 
 def test_processes_that_cannot_start_are_an_error_and_no_endless_loop(tmp_path, monkeypatch):

@@ -72,11 +72,12 @@ def _train(job: Job, folders: Folders) -> Outcome:
         recipe = Recipe.parse(job.recipe, job.name)
         train(recipe, folders.run(job.name), resume=True)
     except (Exception, SystemExit) as error:
-        mistake = isinstance(error, LimbeckError)
-        said = str(error) if mistake else f"{type(error).__name__}: {error}".strip()
+        told = isinstance(error, LimbeckError)
+        said = str(error) if told else f"{type(error).__name__}: {error}".strip()
         traceback.print_exc()
         folders.fail(job.name, said, traceback.format_exc())
-        return Outcome("failed", folders.error(job.name), spent=not mistake)  # CUDA, say, does not recover
+        mistake = told and error.__cause__ is None  # an error of torch's, also below one of ours, may be CUDA's for good
+        return Outcome("failed", folders.error(job.name), spent=job.marks or not mistake)
     folders.forget_failure(job.name)
     return Outcome("finished", spent=job.marks)
 
