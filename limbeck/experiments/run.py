@@ -23,7 +23,11 @@ from limbeck.experiments.provenance import now
 from limbeck.experiments.recipe import Recipe, load_recipe
 from limbeck.files import read_json, write_json, write_text
 
-_LOCK = ".lock"
+LOCK = ".lock"
+
+
+class InUse(LimbeckError):
+    """Another process holds a run's folder."""
 
 
 class Run:
@@ -65,14 +69,15 @@ class Run:
         """Hold the folder, made if need be, against other processes; a killed one's hold ends with it.
 
         Raises:
-            LimbeckError: another process holds it.
+            InUse: another process holds it.
+            LimbeckError: it cannot be written.
         """
-        lock = FileLock(self.path / _LOCK)
+        lock = FileLock(self.path / LOCK)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
-            raise LimbeckError(f"{self.path}: another process is training here") from None
+            raise InUse(f"{self.path}: another process is training here") from None
         except OSError as error:
             raise LimbeckError(f"{self.path}: cannot be written ({error.strerror})") from None
         try:
@@ -112,7 +117,7 @@ def check_place(run: Run, resume: bool) -> None:
     try:
         if path.exists() and not path.is_dir():
             raise LimbeckError(f"{path}: a file is in the way of the run's folder")
-        if not path.is_dir() or all(inner.name == _LOCK for inner in path.iterdir()):
+        if not path.is_dir() or all(inner.name == LOCK for inner in path.iterdir()):
             return
     except OSError as error:
         raise LimbeckError(f"{path}: cannot be a run's folder ({error.strerror})") from None
@@ -157,7 +162,7 @@ def take_back(run: Run) -> None:
     """Remove what `start` wrote where nothing was trained yet, so that a mended recipe may use the folder."""
     if any(run.checkpoints.glob("checkpoint-*")):
         return
-    for name in ("recipe.yaml", "provenance.json", "log.jsonl", _LOCK):
+    for name in ("recipe.yaml", "provenance.json", "log.jsonl", LOCK):
         (run.path / name).unlink(missing_ok=True)
     with suppress(OSError):  # a folder that holds anything else stays
         run.checkpoints.rmdir()

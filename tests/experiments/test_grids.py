@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from limbeck.experiments.grids import Folders, Grid, cells, run_grid, states
 from limbeck.experiments.grids.attempt import Job, Outcome, attempt
 from limbeck.experiments.grids.board import Board
 from limbeck.experiments.grids.local import LocalEngine
-from limbeck.experiments.run import run_name
+from limbeck.experiments.run import Run, run_name
 from tests.experiments.recipes import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -268,6 +269,28 @@ def test_a_process_takes_another_cell_only_where_none_before_can_have_harmed_it(
     assert late.spent
     marked = attempt(job(tmp_path, "marked", data=missing, training={**TINY["training"], "tf32": False}))
     assert (marked.kind, marked.spent) == ("failed", True)
+
+
+def test_a_cell_that_a_plain_run_is_at_is_another_processes_and_is_taken_when_that_ends(tmp_path):
+    cell = cells(grid())[0]
+    folders = Folders(tmp_path / "out")
+    asked = job(tmp_path, cell.name, seed=1)
+    assert asked.recipe == cell.recipe.resolved()
+    seen = []
+
+    def watch(found):
+        seen.append(found[0].status)
+        if len(seen) == 3:
+            plain.close()
+
+    with ExitStack() as plain:
+        plain.enter_context(Run(folders.run(cell.name), cell.recipe).locked())
+        assert attempt(asked).kind == "held"  # it had begun between the look at the cell and the attempt
+        assert not folders.failure(cell.name).exists()
+        assert [state.status for state in states([grid()], tmp_path / "out")] == ["elsewhere"]
+        (found,) = run_grid([grid()], tmp_path / "out", watch=watch)
+    assert seen[:3] == ["elsewhere"] * 3
+    assert found.status == "finished"
 
 
 def test_processes_that_cannot_start_are_an_error_and_no_endless_loop(tmp_path, monkeypatch):

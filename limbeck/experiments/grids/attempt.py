@@ -17,6 +17,7 @@ from filelock import Timeout
 from limbeck.errors import LimbeckError
 from limbeck.experiments.grids.folders import Folders
 from limbeck.experiments.recipe import Recipe
+from limbeck.experiments.run import InUse
 from limbeck.experiments.train import train
 
 
@@ -71,6 +72,8 @@ def _train(job: Job, folders: Folders) -> Outcome:
     try:
         recipe = Recipe.parse(job.recipe, job.name)
         train(recipe, folders.run(job.name), resume=True)
+    except InUse:  # no grid's process, for those have the cell's lock
+        return Outcome("held", spent=job.marks)
     except (Exception, SystemExit) as error:
         told = isinstance(error, LimbeckError)
         said = str(error) if told else f"{type(error).__name__}: {error}".strip()

@@ -1,10 +1,10 @@
 """Where a grid's cells lie, and what their folders and locks say of each: nothing about a cell is kept elsewhere.
 
-OUT/RUN/                a run
+OUT/RUN/                a run; RUN/.lock is held by the process that trains it, a grid's or a plain `limbeck train`
 OUT/grids/NAME.yaml     a grid that was run here, its recipe in it
 OUT/failed/RUN.json     the last attempt's error, its traceback, and when
 OUT/logs/RUN.log        what was printed and logged while it was trained
-OUT/.locks/RUN.lock     held by the process that trains it
+OUT/.locks/RUN.lock     held by the grid's process that is at the cell
 """
 
 import json
@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from limbeck.errors import LimbeckError
 from limbeck.experiments.grids.grid import Grid
 from limbeck.experiments.provenance import now
+from limbeck.experiments.run import LOCK
 from limbeck.files import read_json, write_text
 
 Status = Literal["finished", "failed", "running", "elsewhere", "waiting"]  # elsewhere: in a process not ours
@@ -54,19 +55,8 @@ class Folders:
         settled = self.settled(name)
         if settled == "finished":
             return "finished"
-        return "elsewhere" if self._held(name) else self.settled(name) or "waiting"
-
-    def _held(self, name: str) -> bool:
-        lock = self.lock(name)
-        if not Path(lock.lock_file).exists():  # asking shall make no file
-            return False
-        try:
-            with lock.acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:  # nobody can train in a folder that cannot be written
-            return False
+        held = _held(self.lock(name)) or _held(FileLock(self.run(name) / LOCK))
+        return "elsewhere" if held else self.settled(name) or "waiting"
 
     def error(self, name: str) -> str | None:
         """The first line of why a cell's last attempt failed; None: it has not."""
@@ -111,3 +101,16 @@ class Folders:
                 with suppress(ValueError, KeyError, TypeError):  # half a line
                     return int(json.loads(line)["step"])
         return None
+
+
+def _held(lock: FileLock) -> bool:
+    """Whether any process holds it."""
+    if not Path(lock.lock_file).exists():  # asking shall make no file
+        return False
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # nobody can train in a folder that cannot be written
+        return False
