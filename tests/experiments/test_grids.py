@@ -132,6 +132,23 @@ def test_a_change_that_an_axis_would_undo_is_refused(tmp_path):
     assert Grid.load(path, ["student.max_source_length=9"]).recipe["student"]["max_source_length"] == 9
 
 
+def test_an_earlier_grid_of_the_same_name_is_kept_beside_the_last(tmp_path):
+    folders = Folders(tmp_path)
+
+    def kept():
+        return {path.name: Grid.load(path).seeds for path in folders.grids.glob("*.yaml")}
+
+    for seeds in (1, 2, 2):
+        folders.write_grid(grid(seeds=seeds))
+    assert sorted(kept().values()) == [[1], [1, 2]]
+    assert kept()["test.yaml"] == [1, 2]
+    folders.write_grid(grid(seeds=3))
+    folders.write_grid(grid(seeds=1))  # the first one again: it is the last now, and no earlier one besides
+    assert sorted(kept().values()) == [[1], [1, 2], [1, 2, 3]]
+    assert kept()["test.yaml"] == [1]
+    assert {Grid.load(path).name for path in folders.grids.glob("*.yaml")} == {"test"}
+
+
 def test_two_grids_of_one_name_are_refused(tmp_path):
     with pytest.raises(LimbeckError, match="two grids are called 'test'"):
         states([grid(), grid(seeds=2)], tmp_path)

@@ -307,10 +307,13 @@ def test_a_grid_read_twice_is_one_table_and_two_of_one_name_are_refused(tmp_path
     grid = smoke("table3", root)
     for folder in ("one", "other"):
         Folders(tmp_path / folder).write_grid(grid)
-    read = [Grid.load(tmp_path / folder / "grids" / "table3.yaml") for folder in ("one", "other")]
+    Folders(tmp_path / "one").write_grid(grid.changed(["seeds=9"]))
+    Folders(tmp_path / "one").write_grid(grid)
+    read = [Grid.load(path) for folder in ("one", "other") for path in (tmp_path / folder / "grids").glob("*.yaml")]
+    assert len(read) == 3
     assert len(paper_tables([], read)) == 1
     with pytest.raises(LimbeckError, match=r"other/grids/table3\.yaml: both are called table3 and they differ"):
-        paper_tables([], [read[0], read[1].changed(["seeds=9"])])
+        paper_tables([], [grid, read[-1].changed(["seeds=9"])])
 
 
 def test_the_smoke_grids_are_trained_and_make_tables(tmp_path):

@@ -1,13 +1,15 @@
 """Where a grid's cells lie, and what their folders and locks say of each: nothing about a cell is kept elsewhere.
 
 OUT/RUN/                a run; RUN/.lock is held by the process that trains it, a grid's or a plain `limbeck train`
-OUT/grids/NAME.yaml     a grid that was run here, its recipe in it
+OUT/grids/NAME.yaml     a grid that was run here, its recipe in it; an earlier one of that name is NAME-HASH.yaml
 OUT/failed/RUN.json     the last attempt's error, its traceback, and when
 OUT/logs/RUN.log        what was printed and logged while it was trained
-OUT/.locks/RUN.lock     held by the grid's process that is at the cell
+OUT/.locks/RUN.lock     held by the grid's process that is at the cell; grids.lock while a grid is kept
 """
 
+import hashlib
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -19,7 +21,7 @@ from limbeck.errors import LimbeckError
 from limbeck.experiments.grids.grid import Grid
 from limbeck.experiments.provenance import now
 from limbeck.experiments.run import LOCK
-from limbeck.files import read_json, write_text
+from limbeck.files import read_json, read_text, write_text
 
 Status = Literal["finished", "failed", "running", "elsewhere", "waiting"]  # elsewhere: in a process not ours
 
@@ -82,15 +84,26 @@ class Folders:
         self.failure(name).unlink(missing_ok=True)
 
     def write_grid(self, grid: Grid) -> None:
-        """Keep the grid where its runs are; `Grid.load` reads it back.
+        """Keep the grid where its runs are, and any other of its name that is there; `Grid.load` reads them back.
 
         Raises:
             LimbeckError: the folder cannot be written.
         """
         path = self.grids / f"{grid.name}.yaml"
         text = yaml.safe_dump(grid.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        if not path.exists() or path.read_bytes() != text.encode():
-            write_text(path, text)
+        if path.exists() and read_text(path) == text:
+            return
+        try:
+            with self.lock("grids"):  # of two processes neither shall lose what the other has just kept
+                if path.exists() and (before := read_text(path)) != text:
+                    write_text(self._earlier(grid, before), before)
+                write_text(path, text)
+                self._earlier(grid, text).unlink(missing_ok=True)
+        except OSError as error:
+            raise LimbeckError(f"{self.out}: cannot be written ({error.strerror or error})") from error
+
+    def _earlier(self, grid: Grid, text: str) -> Path:
+        return self.grids / f"{grid.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml"
 
     def step(self, name: str) -> int | None:
         """The last step that a run has logged; None: none yet."""
@@ -101,6 +114,11 @@ class Folders:
                 with suppress(ValueError, KeyError, TypeError):  # half a line
                     return int(json.loads(line)["step"])
         return None
+
+
+def was_replaced(grid: Grid) -> bool:
+    """Whether it was read from where `write_grid` keeps one of which there is a later one of that name."""
+    return re.fullmatch(rf"{re.escape(grid.name)}-[0-9a-f]{{8}}", Path(grid.where).stem) is not None
 
 
 def _held(lock: FileLock) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.judge_items import TASK_NAMES
 from limbeck.experiments.grids import Cell, Grid, cells
+from limbeck.experiments.grids.folders import was_replaced
 from limbeck.experiments.paper.spec import NAMES, PaperTable, paper_table
 from limbeck.experiments.run import Run
 
@@ -64,14 +65,14 @@ class Found:
 def named(grids: Sequence[Grid]) -> list[Grid]:
     """Those that are the paper's tables and figures, in its order, each once.
 
-    A grid of the same name with other axes is none of them.
+    A grid of the same name with other axes is none of them, nor is one that was run again otherwise in its folder.
 
     Raises:
         LimbeckError: two of one name that differ.
     """
     ours: dict[str, Grid] = {}
     for grid in grids:
-        if grid.name in NAMES and {"task", "method"} <= grid.axes.keys():
+        if grid.name in NAMES and {"task", "method"} <= grid.axes.keys() and not was_replaced(grid):
             first = ours.setdefault(grid.name, grid)
             if first.model_dump() != grid.model_dump():
                 raise LimbeckError(
