@@ -17,8 +17,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; on success it is renamed to `path`, on failure it is removed.
 
     Raises:
-        LimbeckError: the file system refuses.
+        LimbeckError: the file system refuses, or `path` has no name of its own to be renamed to, like `.` and `..`.
     """
+    if path.name in ("", ".."):
+        raise LimbeckError(f"{path}: nothing can be put in its place; give a path with a name of its own")
     temporary = path.with_name(f".{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

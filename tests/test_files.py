@@ -55,6 +55,14 @@ def test_paths_that_cannot_be_read_are_one_printable_line(name):
     str(caught.value).encode()
 
 
+@pytest.mark.parametrize("name", [".", "..", "inner/..", "/"])
+def test_a_place_without_a_name_of_its_own_is_one_line(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LimbeckError, match="give a path with a name of its own"):
+        write_text(Path(name), "new")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_in_the_way_of_a_folder_is_one_line(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(LimbeckError, match="cannot be written"):

@@ -36,7 +36,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     """The runs in these folders, finished or not: each is a run's own folder, or one that has runs somewhere below it.
 
     Raises:
-        LimbeckError: a path is no folder, or there is no run in it; a run's recipe cannot be read.
+        LimbeckError: a path is no folder, or there is no run in it; a folder or a run's recipe cannot be read.
     """
     found: dict[Path, Run] = {}
     for path in paths:
@@ -90,12 +90,15 @@ def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
 
 
 def _folders(folder: Path) -> Iterator[Path]:
-    if (folder / "recipe.yaml").is_file():
-        yield folder
-        return
-    for inner in sorted(folder.iterdir()):
-        if inner.is_dir() and not inner.is_symlink():
-            yield from _folders(inner)
+    try:
+        if (folder / "recipe.yaml").is_file():
+            yield folder
+            return
+        inner = [one for one in sorted(folder.iterdir()) if one.is_dir() and not one.is_symlink()]
+    except OSError as error:
+        raise LimbeckError(f"{folder}: cannot be read ({error.strerror or error})") from None
+    for one in inner:
+        yield from _folders(one)
 
 
 def _less_seed(recipe: Recipe) -> str:

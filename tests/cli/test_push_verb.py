@@ -62,6 +62,7 @@ def test_a_folder_needs_no_hub_and_no_word(limbeck, run, uploads, tmp_path):
         (["me/mine", "--folder", "x"], "give either OWNER/NAME or --folder"),
         (["--folder", "x", "--public"], "--public is about the model on the Hub"),
         (["mine", "--yes"], "is no name of a model on the Hub"),
+        (["--folder", "."], "give a path with a name of its own"),
         (["me/mine", "--license", "My Own"], "an identifier of the Hub was expected"),
     ],
 )

@@ -16,10 +16,17 @@ def test_it_writes_a_report_and_says_where(limbeck, tmp_path):
     assert said["bytes"] == (tmp_path / "out" / "index.html").stat().st_size
 
 
-def test_a_folder_of_something_else_is_refused_in_one_line(limbeck, tmp_path):
+def test_a_folder_of_something_else_is_refused_in_one_line(limbeck, tmp_path, monkeypatch):
     finished(tmp_path / "runs" / "dss", "dss", 1)
     code, _, err = limbeck("report", "runs", "-o", "runs")
     assert (code, err.count("\n")) == (2, 1)
     assert "no report of limbeck's; give another --output" in err
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path / "runs")
+    for folder in (".", "..", str(tmp_path)):
+        code, _, err = limbeck("report", "nowhere", "-o", folder)  # before anything is read
+        assert (code, err.count("\n")) == (2, 1)
+        assert "is or holds the current folder, and would be replaced; give another --output" in err
+    assert sorted(tmp_path.rglob("*")) == before
     code, _, err = limbeck("report", "nowhere", "-o", "out")
     assert (code, "nowhere: no such folder" in err) == (2, True)

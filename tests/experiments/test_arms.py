@@ -1,6 +1,8 @@
 """Runs found in folders and grouped into arms."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import yaml
 from limbeck.errors import LimbeckError
 from limbeck.experiments.arms import arms, correct, find_runs
 from tests.experiments.recipes import TINY
+
+NOBODY = 65534
 
 
 def made(folder, right=None, **changes):
@@ -69,6 +73,23 @@ def test_examples_that_one_run_lacks_are_left_out_of_all(tmp_path):
     made(tmp_path / "two", {"c": False, "b": True}, seed=2)
     (arm,) = arms(find_runs([tmp_path]))
     assert np.array_equal(correct(arm.runs), [[False, True], [True, False]])
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # nobody may come from above
+    tmp_path.chmod(0o755)
+    made(Path("runs/one"), {"a": True})
+    made(Path("runs/closed"), {"a": True}).chmod(0)
+    root = os.geteuid() == 0  # who may read everything
+    try:
+        if root:
+            os.seteuid(NOBODY)
+        with pytest.raises(LimbeckError, match=r"^runs/closed: cannot be read \(Permission denied\)"):
+            find_runs([Path("runs")])
+    finally:
+        if root:
+            os.seteuid(0)
+        Path("runs/closed").chmod(0o755)
 
 
 def test_what_is_no_run_and_what_stands_twice_is_said(tmp_path):

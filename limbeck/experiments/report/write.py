@@ -104,6 +104,8 @@ def _check_place(out: Path) -> None:
         return
     if not out.is_dir() or out.is_symlink():
         raise LimbeckError(f"{out}: no folder of its own; give another --output")
+    if Path.cwd().is_relative_to(out.resolve()):  # a shell would be left in a folder that is no more
+        raise LimbeckError(f"{out}: is or holds the current folder, and would be replaced; give another --output")
     there = {inner.name for inner in out.iterdir()}
     if not there:
         return
