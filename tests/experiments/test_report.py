@@ -379,12 +379,19 @@ def test_only_a_report_is_replaced(runs, tmp_path):
         write_report([runs], tmp_path / "file")
     (tmp_path / "new").mkdir()
     page = write_report([runs / "dss"], tmp_path / "new")
-    (page.parent / "tables" / "old.md").write_text("")
+    assert write_report([runs], tmp_path / "new") == page
+    names = {str(file.relative_to(page.parent)) for file in page.parent.rglob("*") if file.is_file()}
+    assert names == set(read(page.parent)["files"])
     assert write_report([runs / "dss"], tmp_path / "new") == page
-    assert not (page.parent / "tables" / "old.md").exists()
-    (page.parent / "notes.txt").write_text("mine")
-    with pytest.raises(LimbeckError, match=r"notes.txt.*would be lost"):
-        write_report([runs / "dss"], tmp_path / "new")
+    now = {str(file.relative_to(page.parent)) for file in page.parent.rglob("*") if file.is_file()}
+    assert now < names  # the tables and figures of the other arms have gone with the report that had them
+    for name in ("notes.txt", "tables/mine.csv", "figures/drafts/mine.svg", "link"):
+        mine = page.parent / name
+        mine.parent.mkdir(exist_ok=True)
+        mine.symlink_to(tmp_path) if name == "link" else mine.write_text("mine")
+        with pytest.raises(LimbeckError, match=f"holds '{name}' beside the report, which would be lost"):
+            write_report([runs / "dss"], tmp_path / "new")
+        mine.unlink()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "mine", "new"]
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from limbeck.experiments.report.text import plain
 from limbeck.experiments.tables import Figure, Table
 from limbeck.files import read_json, replacing
 
-MARKER = "limbeck_report"  # the key in report.json by which a folder is known to be a report's
-_WRITTEN = frozenset(("index.html", "report.md", "report.json", "tables", "figures"))
+_JSON = "report.json"
+MARKER = "limbeck_report"  # the key in it by which a folder is known to be a report's
 _FORMATS = {"md": render.markdown, "tex": render.latex, "csv": render.csv}
 
 
@@ -37,7 +37,7 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
     report = assemble(paths)
     made = now()
     with replacing(out) as temporary:
-        for name, text in _files(report, made):
+        for name, text in _files(report, made).items():
             file = temporary / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -49,19 +49,20 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
     return out / "index.html"
 
 
-def _files(report: Report, made: str) -> Iterator[tuple[str, str]]:
-    """Every file's name and text."""
+def _files(report: Report, made: str) -> dict[str, str]:
+    """Every file's text by its name. report.json names them all: by that the next report knows what it may replace."""
     tables = [table for section in report.sections for table in section.tables]
     figures = [figure for section in report.sections for figure in section.figures]
-    files = _names(tables, figures)
-    yield "index.html", html(report, made)
-    yield "report.md", markdown(report, made, [files[id(figure)] for figure in figures])
-    yield "report.json", json.dumps(plain(_data(report, made)), indent=1, ensure_ascii=False, allow_nan=False)
+    stems = _names(tables, figures)
+    texts = {"index.html": html(report, made)}
+    texts["report.md"] = markdown(report, made, [stems[id(figure)] for figure in figures])
     for table in (*tables, *(figure.table for figure in figures)):
         for ending, write in _FORMATS.items():
-            yield f"tables/{files[id(table)]}.{ending}", write(table)
+            texts[f"tables/{stems[id(table)]}.{ending}"] = write(table)
     for figure in figures:
-        yield f"figures/{files[id(figure)]}.svg", figure.svg
+        texts[f"figures/{stems[id(figure)]}.svg"] = figure.svg
+    data = plain({**_data(report, made), "files": [*texts, _JSON]})
+    return {**texts, _JSON: json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)}
 
 
 def _names(tables: Sequence[Table], figures: Sequence[Figure]) -> dict[int, str]:
@@ -106,14 +107,23 @@ def _check_place(out: Path) -> None:
         raise LimbeckError(f"{out}: no folder of its own; give another --output")
     if Path.cwd().is_relative_to(out.resolve()):  # a shell would be left in a folder that is no more
         raise LimbeckError(f"{out}: is or holds the current folder, and would be replaced; give another --output")
-    there = {inner.name for inner in out.iterdir()}
-    if not there:
+    if not any(out.iterdir()):
         return
-    try:
-        marked = MARKER in read_json(out / "report.json")
-    except (LimbeckError, TypeError):
-        marked = False
-    if not marked:
+    written = _written(out)
+    if written is None:
         raise LimbeckError(f"{out}: holds something that is no report of limbeck's; give another --output")
-    if others := sorted(there - _WRITTEN):
+    files = (inner for inner in out.rglob("*") if inner.is_symlink() or not inner.is_dir())
+    if others := sorted({str(file.relative_to(out)) for file in files} - written):
         raise LimbeckError(f"{out}: holds {others[0]!r} beside the report, which would be lost; move it away")
+
+
+def _written(out: Path) -> set[str] | None:
+    """The files that the report in a folder is made of, by its own word; None: it is no report."""
+    try:
+        found = read_json(out / _JSON)
+    except LimbeckError:
+        return None
+    if not isinstance(found, dict) or MARKER not in found:
+        return None
+    names = found.get("files")
+    return set(map(str, names)) if isinstance(names, list) else set()
