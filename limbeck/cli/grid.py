@@ -82,25 +82,26 @@ def _grids(names: Sequence[str], changes: Sequence[str], paper: tuple[bool, bool
     """The grids of files and of the paper's names."""
     from limbeck.experiments.grids import Grid
 
-    files = [name for name in names if Path(name).suffix in (".yaml", ".yml")]
-    if len(files) == len(names) and any(paper[:2]):
+    ours = [name for name in names if Path(name).suffix not in (".yaml", ".yml")]
+    if not ours and any(paper[:2]):
         raise LimbeckError("--offline and --smoke are about the paper's grids: give one, like table1")
     found = []
     for name in dict.fromkeys(names):
-        if name in files:
+        if name not in ours:
             found.append(Grid.load(Path(name), changes))
-        else:
-            found += [one.changed(changes) for one in _named(name, *paper)]
+        elif name == ours[0]:  # all of the paper's together, for they may be in one another
+            found += [one.changed(changes) for one in _named(ours, *paper)]
     return found
 
 
-def _named(name: str, offline: bool, smoke: bool, root: Path) -> list[Any]:
-    """The paper's grids of that name; what is left out of them is said."""
+def _named(names: Sequence[str], offline: bool, smoke: bool, root: Path) -> list[Any]:
+    """The paper's grids of these names; what is left out of them is said."""
     from limbeck.experiments.paper import NAMES, PAPER, named_grids
 
-    if name not in (*NAMES, PAPER):
-        raise unknown("grid (of the paper; others are files, .yaml)", name, [*NAMES, PAPER])
-    found, left_out = named_grids([name], offline, smoke, root)
+    for name in names:
+        if name not in (*NAMES, PAPER):
+            raise unknown("grid (of the paper; others are files, .yaml)", name, [*NAMES, PAPER])
+    found, left_out = named_grids(names, offline, smoke, root)
     for said in left_out:
         typer.echo(f"limbeck: {said}", err=True)
     return found

@@ -13,6 +13,7 @@ import yaml
 
 from limbeck import cli
 from limbeck.experiments.grids import Folders, Grid, cells
+from tests.experiments.paper_runs import data_at
 from tests.experiments.recipes import TINY
 from tests.servers import Server, completion
 
@@ -69,11 +70,32 @@ def test_what_is_finished_or_has_failed_is_said_and_judged_and_not_trained_again
     assert (folders.run(done.name) / "evaluation" / "judge-test.jsonl").is_file()
 
 
+def test_the_papers_grids_are_taken_together_with_what_is_left_out_said_once(grid, limbeck, tmp_path):
+    def listed(*words):
+        code, out, err = limbeck("grid", *words, "--smoke", "--dry-run", "--json")
+        assert code == 0, err
+        return [one["run"] for one in json.loads(out)["cells"]], err.splitlines()
+
+    data_at(tmp_path / "datasets", {"svamp": "train test"})
+    assert listed("paper", "table1", "--offline") == listed("paper", "--offline")
+    one, said = listed("table1")
+    assert len(said) == 3  # a line for each of the other tasks
+    every, all_said = listed("table1", "table3", "figure4")  # table 3 has none of the data, figure 4 cells of table 1
+    assert every == one
+    (more,) = [line for line in all_said if line not in said]
+    assert more.startswith("limbeck: table3: e-SNLI is left out")
+    assert sorted(all_said) == sorted([*said, more])
+    runs, _ = listed("grid.yaml", "table1")
+    assert runs[2:] == one
+    assert listed("table1", "grid.yaml")[0] == [*one, *runs[:2]]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["none.yaml"], "none.yaml: no such file"),
         (["table99"], "table99"),
+        (["table3", "--root", "nowhere"], "table3: e-SNLI is left out: no esnli at nowhere/esnli"),
         (["grid.yaml", "-s", "objective=kl"], "'objective' of grid.yaml sets it"),
         (["grid.yaml", "--judge", "none.yaml"], "none.yaml: no such file"),
         (["grid.yaml", "--out", "grid.yaml"], "grid.yaml"),
