@@ -8,6 +8,7 @@ from typing import Any
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.answered import Answered, by_id
 from limbeck.evaluation.corrections import holm
+from limbeck.evaluation.paired import cohens_g, odds_ratio
 from limbeck.experiments.measures import compare_answers
 
 _KEPT = (
@@ -26,10 +27,11 @@ def differences(files: Sequence[Path], names: Sequence[Path]) -> list[list[dict[
     """
     read = [by_id(path) for path in files] if len(files) > 1 else []
     found: dict[tuple[int, int], dict[str, Any]] = {}
-    for a, b in combinations(range(len(read)), 2):
-        for one, other in ((a, b), (b, a)):
-            found[one, other] = {"run": str(names[other]), **_difference(read[one], read[other])}
     pairs = list(combinations(range(len(read)), 2))
+    for a, b in pairs:
+        compared = _difference(read[a], read[b])
+        found[a, b] = {"run": str(names[b]), **compared}
+        found[b, a] = {"run": str(names[a]), **_turned(compared)}
     for (a, b), adjusted in zip(pairs, holm([found[pair].get("p_value") for pair in pairs]), strict=True):
         for entry in (found[a, b], found[b, a]):
             if "reason" not in entry:
@@ -48,3 +50,19 @@ def _difference(one: Mapping[str, Answered], other: Mapping[str, Answered]) -> d
     except LimbeckError as error:  # other labels
         return {"reason": str(error)}
     return {key: compared[key] for key in _KEPT}
+
+
+def _turned(compared: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, of the two runs in the other order."""
+    if "reason" in compared:
+        return dict(compared)
+    only_a, only_b = compared["only_b"], compared["only_a"]
+    turned = {"only_a": only_a, "only_b": only_b, "cohens_g": cohens_g(only_a, only_b)}
+    turned["odds_ratio"] = odds_ratio(only_a, only_b)
+    if compared["difference"] is not None:
+        turned["difference"] = 0 - compared["difference"]  # no -0
+    for key in ("interval", "bootstrap_interval"):
+        if compared[key] is not None:
+            low, high = compared[key]
+            turned[key] = (0 - high, 0 - low)
+    return {**compared, **turned}
