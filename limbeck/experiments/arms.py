@@ -111,14 +111,18 @@ def _named(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
     Those of an objective and of what is asked of it are compared with arms of the same objective alone.
     """
     values = [{key: value for key, value in flat(one.resolved()).items() if key != "seed"} for one in recipes]
-    named = []
-    for recipe, own in zip(recipes, values, strict=True):
-        of_task = [(one, its) for one, its in zip(recipes, values, strict=True) if one.data.task == recipe.data.task]
-        fields = _telling([its for _, its in of_task], (), lambda key: not key.startswith(_ITS_OWN))
-        alike = [its for one, its in of_task if one.objective.name == recipe.objective.name]
-        fields = _telling(alike, fields, lambda key: key.startswith(_ITS_OWN))
-        named.append((recipe.objective.name, *(f"{key}={own[key]}" for key in fields if key in own)))
-    return named
+    kinds = [(one.data.task, one.objective.name) for one in recipes]
+    fields = {}
+    for task in dict.fromkeys(task for task, _ in kinds):
+        of_task = [(name, its) for (its_task, name), its in zip(kinds, values, strict=True) if its_task == task]
+        shared = _telling([its for _, its in of_task], (), lambda key: not key.startswith(_ITS_OWN))
+        for objective in dict.fromkeys(name for name, _ in of_task):
+            alike = [its for name, its in of_task if name == objective]
+            fields[task, objective] = _telling(alike, shared, lambda key: key.startswith(_ITS_OWN))
+    return [
+        (kind[1], *(f"{key}={own[key]}" for key in fields[kind] if key in own))
+        for kind, own in zip(kinds, values, strict=True)
+    ]
 
 
 _ITS_OWN = ("objective.", "evaluation.")

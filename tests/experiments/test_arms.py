@@ -68,6 +68,30 @@ def test_a_name_has_no_field_that_tells_nothing_more_and_is_alike_over_objective
     ]
 
 
+def test_a_name_has_the_fields_in_which_its_own_task_differs(tmp_path):
+    other = {"task": "custom", "source": {"kind": "files", "train": "rows.jsonl"}}
+    half, longer = {**other, "fraction": 0.5}, TINY["training"] | {"max_steps": 9}
+    for name, changes in {
+        "a": {"data": other},
+        "b": {"training": longer},
+        "c": {"data": half},
+        "d": {},
+        "e": {"data": other, "objective": "mi"},
+        "f": {"objective": {"name": "mi", "a3": 0.2}},
+        "g": {"data": other, "objective": {"name": "mi", "a3": 0.2}},
+    }.items():
+        made(tmp_path / name, {"x": True}, **changes)
+    assert [arm.name for arm in arms(find_runs([tmp_path]))] == [
+        "dss, data.fraction=1.0",
+        "dss, training.max_steps=9",
+        "dss, data.fraction=0.5",
+        "dss, training.max_steps=4",
+        "mi, data.fraction=1.0, objective.a3=0.1",
+        "mi, training.max_steps=4",
+        "mi, data.fraction=1.0, objective.a3=0.2",
+    ]
+
+
 def test_examples_that_one_run_lacks_are_left_out_of_all(tmp_path):
     made(tmp_path / "one", {"a": True, "b": False, "c": True}, seed=1)
     made(tmp_path / "two", {"c": False, "b": True}, seed=2)
