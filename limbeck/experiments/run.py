@@ -26,7 +26,7 @@ from limbeck.files import read_json, write_json, write_text
 LOCK = ".lock"
 
 
-class InUse(LimbeckError):
+class InUseError(LimbeckError):
     """Another process holds a run's folder."""
 
 
@@ -69,7 +69,7 @@ class Run:
         """Hold the folder, made if need be, against other processes; a killed one's hold ends with it.
 
         Raises:
-            InUse: another process holds it.
+            InUseError: another process holds it.
             LimbeckError: it cannot be written.
         """
         lock = FileLock(self.path / LOCK)
@@ -77,7 +77,7 @@ class Run:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
-            raise InUse(f"{self.path}: another process is training here") from None
+            raise InUseError(f"{self.path}: another process is training here") from None
         except OSError as error:
             raise LimbeckError(f"{self.path}: cannot be written ({error.strerror})") from None
         try:

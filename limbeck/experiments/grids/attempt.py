@@ -17,7 +17,7 @@ from filelock import Timeout
 from limbeck.errors import LimbeckError
 from limbeck.experiments.grids.folders import Folders
 from limbeck.experiments.recipe import Recipe
-from limbeck.experiments.run import InUse
+from limbeck.experiments.run import InUseError
 from limbeck.experiments.train import train
 
 
@@ -72,14 +72,14 @@ def _train(job: Job, folders: Folders) -> Outcome:
     try:
         recipe = Recipe.parse(job.recipe, job.name)
         train(recipe, folders.run(job.name), resume=True)
-    except InUse:  # no grid's process, for those have the cell's lock
+    except InUseError:  # no grid's process, for those have the cell's lock
         return Outcome("held", spent=job.marks)
     except (Exception, SystemExit) as error:
         told = isinstance(error, LimbeckError)
         said = str(error) if told else f"{type(error).__name__}: {error}".strip()
         traceback.print_exc()
         folders.fail(job.name, said, traceback.format_exc())
-        mistake = told and error.__cause__ is None  # an error of torch's, also below one of ours, may be CUDA's for good
+        mistake = told and error.__cause__ is None  # torch's error, also below one of ours, may be CUDA's for good
         return Outcome("failed", folders.error(job.name), spent=job.marks or not mistake)
     folders.forget_failure(job.name)
     return Outcome("finished", spent=job.marks)
