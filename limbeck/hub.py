@@ -53,6 +53,12 @@ def could_be_name(name: str) -> bool:
     return True
 
 
+def no_name(name: str, kind: Kind) -> LimbeckError:
+    """The error for what can be no repository's name."""
+    expected = "OWNER/NAME of letters, digits, '-', '_' and '.' was expected"
+    return LimbeckError(f"{name!r:.200} is no name of a {_CALLED[kind]} on the Hub: {expected}")
+
+
 def _check_fresh(found: Any, name: str, kind: Kind, private: bool) -> None:
     if {file.rfilename for file in found.siblings or ()} - _OF_ITS_OWN:
         raise LimbeckError(f"{name}: a {_CALLED[kind]} of this name is on the Hub already; give another name")
@@ -67,8 +73,7 @@ def _in_one_line(name: str, kind: Kind) -> Iterator[None]:
     except LimbeckError:
         raise
     except HFValidationError:
-        expected = "OWNER/NAME of letters, digits, '-', '_' and '.' was expected"
-        raise LimbeckError(f"{name!r:.200} is no name of a {_CALLED[kind]} on the Hub: {expected}") from None
+        raise no_name(name, kind) from None
     except OfflineModeIsEnabled:
         raise LimbeckError(f"{name}: the Hub is switched off by HF_HUB_OFFLINE; unset it to upload") from None
     except HfHubHTTPError as error:

@@ -12,7 +12,7 @@ from limbeck.experiments.card_results import provenance
 from limbeck.experiments.portable import portable
 from limbeck.experiments.run import Run, open_run
 from limbeck.files import json_text, read_json, replacing
-from limbeck.hub import Files, could_be_name, upload
+from limbeck.hub import Files, could_be_name, no_name, upload
 
 # What `save_pretrained` writes. Whatever else lies in the folder is nobody's to publish.
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "*.jinja")
@@ -35,8 +35,7 @@ def contents(path: Path, name: str | None = None, license: str | None = None) ->
         LimbeckError: no finished run there, its model is not whole, or a name or a licence that can be none.
     """
     if name is not None and ("/" not in name or not could_be_name(name)):
-        expected = "OWNER/NAME of letters, digits, '-', '_' and '.' was expected"
-        raise LimbeckError(f"{name!r:.200} is no name of a model on the Hub: {expected}")
+        raise no_name(name, "model")
     run = open_run(path)
     results = run.results
     card = model_card(run, name, license)
@@ -78,7 +77,7 @@ def push(files: Files, name: str, private: bool = True) -> str:
 
 def _model(run: Run) -> dict[str, bytes | Path]:
     found = {path.name: path for pattern in _MODEL_FILES for path in sorted(run.model.glob(pattern)) if path.is_file()}
-    if missing := [name for name in ("config.json", "tokenizer_config.json") if name not in found]:
+    if missing := [name for name in _CONFIGS if name not in found]:
         raise LimbeckError(f"{run.model}: {missing[0]} is missing; the model is not whole")
     cleaned = {name: json_text(_portable_config(read_json(found[name]))).encode() for name in _CONFIGS}
     return {**found, **cleaned}
