@@ -42,20 +42,9 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
     check_place(run, resume)
     if run.finished:
         return run
-    splits, objective, task = load(recipe.data), recipe.objective.build(), task_of(recipe.data)
-    valid = Domain("valid", "valid", task, splits.valid, ())
-    test = Domain("test", "test", task, splits.test, splits.valid)
-    others = domains_of(recipe, splits.valid)  # refuse before training
-    if recipe.evaluation.answers == "choices":
-        for domain in (valid, test, *others):
-            choices_of(domain.examples, domain.task, objective.answer_view)  # likewise
-    set_seed(recipe.seed)
-    student = students.load(recipe.student, _texts(splits.train, objective.views))
-    if student.head().weight is None:
-        kind = student.model.config.model_type
-        log.info("a %r model's vocabulary head cannot be taken out: logits are made whole, which takes memory", kind)
-    if recipe.evaluation.generates(recipe.evaluation.rationales):
-        student.engine(recipe.evaluation.engine)  # likewise
+    splits, objective = load(recipe.data), recipe.objective.build()
+    domains = _domains(recipe, splits)
+    student = _student(recipe, splits)
     training_set = tokenise(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     notes = {**splits.notes, **training_set.notes, "labels_inexpressible": _inexpressible(student, splits, recipe)}
@@ -68,26 +57,44 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
         trained = _fit(run, student, splits, training_set, arguments)
         if not run.model.exists():  # it may, if the run was stopped while it was measured
             save_student(student, _card(recipe, student), run.model)
-        rationales = recipe.evaluation.rationales
-        measured: dict[str, Any] = {
-            "valid": measure(run, student, valid)[0],
-            "test": measure(run, student, test, rationales)[0],
-        }
-        if others:
-            foreign = {str(domain.foreign): measure(run, student, domain, rationales)[0] for domain in others}
-            measured["out_of_domain"] = foreign
         run.write_results(
             {
                 "task": recipe.data.task,
                 "objective": objective.name,
                 "seed": recipe.seed,
-                **measured,
+                **_measured(run, student, domains),
                 "training": {"examples": len(training_set), **trained},
                 "notes": notes,
                 "finished": now(),
             }
         )
     return run
+
+
+def _domains(recipe: Recipe, splits: Splits) -> list[Domain]:
+    """What the student is measured on: validation, test, and other tasks; refused where it cannot be."""
+    task = task_of(recipe.data)
+    domains = [
+        Domain("valid", "valid", task, splits.valid, ()),
+        Domain("test", "test", task, splits.test, splits.valid),
+        *domains_of(recipe, splits.valid),
+    ]
+    if recipe.evaluation.answers == "choices":
+        for domain in domains:
+            choices_of(domain.examples, domain.task, recipe.objective.build().answer_view)
+    return domains
+
+
+def _student(recipe: Recipe, splits: Splits) -> Student:
+    """The student before training, its weights by the recipe's seed; refused where its engine cannot run it."""
+    set_seed(recipe.seed)
+    student = students.load(recipe.student, _texts(splits.train, recipe.objective.build().views))
+    if student.head().weight is None:
+        kind = student.model.config.model_type
+        log.info("a %r model's vocabulary head cannot be taken out: logits are made whole, which takes memory", kind)
+    if recipe.evaluation.generates(recipe.evaluation.rationales):
+        student.engine(recipe.evaluation.engine)
+    return student
 
 
 def _fit(
@@ -116,6 +123,15 @@ def _fit(
     steps = trainer.state.global_step
     best = trainer.state.best_global_step or steps
     return {"steps": steps, "best_step": best, "seconds": round(time.monotonic() - begun, 1)}
+
+
+def _measured(run: Run, student: Student, domains: Sequence[Domain]) -> dict[str, Any]:
+    """What the student is worth on validation, test, and by their names the other tasks."""
+    valid, test, *others = domains
+    reasons = run.recipe.evaluation.rationales
+    found = {"valid": measure(run, student, valid)[0], "test": measure(run, student, test, reasons)[0]}
+    foreign = {str(domain.foreign): measure(run, student, domain, reasons)[0] for domain in others}
+    return {**found, "out_of_domain": foreign} if foreign else found
 
 
 def _validate(student: Student, examples: Sequence[Example], recipe: Recipe) -> dict[str, float]:
