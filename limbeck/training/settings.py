@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import torch
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, create_model, field_validator, model_validator
 from transformers import TrainingArguments
 
 from limbeck.errors import LimbeckError
@@ -22,7 +22,7 @@ _OURS: dict[str, Any] = {
     "eval_strategy": Field("steps"),
     "eval_steps": Field(250, gt=0, description="validation accuracy, by generation, every so many steps"),
     "save_strategy": Field("steps"),
-    "save_steps": Field(None, description="as eval_steps unless given"),
+    "save_steps": Field(None, description="for a run without validation; where there is one, as eval_steps"),
     "save_total_limit": Field(2, ge=1, description="checkpoints kept: the best, the newest, and older ones"),
     "report_to": Field("none"),
 }
@@ -54,6 +54,16 @@ def _some_steps(value: int) -> int:
     return value
 
 
+def _best_is_saved(settings: Any) -> Any:
+    """Validation chooses among the checkpoints, so one has to be written wherever it measures."""
+    why = "the best is saved only if both agree"
+    if settings.eval_strategy in ("steps", "epoch") and settings.save_strategy != settings.eval_strategy:
+        raise ValueError(f"save_strategy is {settings.save_strategy}, eval_strategy {settings.eval_strategy}: {why}")
+    if settings.eval_strategy == "steps" and settings.save_steps not in (None, settings.eval_steps):
+        raise ValueError(f"save_steps is {settings.save_steps:g}, eval_steps {settings.eval_steps:g}: {why}")
+    return settings
+
+
 TrainingSettings: Any = create_model(
     "TrainingSettings",
     __base__=Settings,
@@ -61,6 +71,7 @@ TrainingSettings: Any = create_model(
     __validators__={
         "no_is_a_word": field_validator("eval_strategy", "save_strategy", mode="before")(_no_is_a_word),
         "some_steps": field_validator("max_steps")(_some_steps),
+        "best_is_saved": model_validator(mode="after")(_best_is_saved),
     },
     **_fields(),
 )

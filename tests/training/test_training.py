@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from limbeck import students
 from limbeck.data import View
@@ -218,6 +219,34 @@ def test_the_best_weights_are_in_the_student_at_the_end(tmp_path):
     assert not any(torch.equal(a, b) for a, b in zip(student.parameters(), seen[2], strict=True) if a.ndim > 1)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"eval_steps": 2, "save_steps": 4}, "save_steps is 4, eval_steps 2"),
+        ({"eval_strategy": "epoch"}, "save_strategy is steps, eval_strategy epoch"),
+        ({"save_strategy": "best"}, "save_strategy is best, eval_strategy steps"),
+        ({"save_strategy": False}, "save_strategy is no, eval_strategy steps"),
+    ],
+)
+def test_a_best_that_would_not_be_saved_is_refused(changes, words):
+    with pytest.raises(LimbeckError, match=words) as caught:
+        TrainingSettings.parse(changes, "training")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("changes", [{"eval_strategy": "epoch", "save_strategy": "epoch"}, {"eval_steps": 0.3}])
+def test_whatever_is_validated_is_saved(changes, tmp_path):
+    student = scratch()
+    one = trainer(student, "finetune", tmp_path, max_steps=7, **changes)
+    accuracies = iter([0.1, 0.9, 0.3, 0.2])
+    one.validate = lambda: {"accuracy": next(accuracies)}
+    one.fit()
+    best = tmp_path / "checkpoints" / f"checkpoint-{one.state.best_global_step}" / "model.safetensors"
+    saved = load_file(best)
+    assert 0 < one.state.best_global_step < 7
+    assert torch.equal(saved["lm_head.weight"], student.model.lm_head.weight)
+
+
 def test_settings_are_transformers_own_and_wrong_ones_are_met_with_the_nearest_name(tmp_path):
     settings = TrainingSettings.parse({"learning_rate": "5e-5", "warmup_steps": 7, "eval_steps": 20}, "training")
     arguments = training_arguments(settings, tmp_path, seed=5)
@@ -230,13 +259,13 @@ def test_settings_are_transformers_own_and_wrong_ones_are_met_with_the_nearest_n
         ({"learning_rate": "fast"}, "learning_rate"),
         ({"per_device_train_batch_size": 0}, "per_device_train_batch_size"),
         ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"save_steps": 33}, "save_steps is 33, eval_steps 250: the best is saved only if both agree"),
     ]:
         with pytest.raises(LimbeckError, match=words):
             TrainingSettings.parse(values, "training")
     for values in (
         {"lr_scheduler_type": "zigzag"},
         {"eval_strategy": "sometimes"},
-        {"save_steps": 33},
         {"optim": "magic"},
     ):
         with pytest.raises(LimbeckError) as caught:
