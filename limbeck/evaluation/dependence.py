@@ -119,7 +119,7 @@ def dependence(
     anything, where neither is `near_ceiling`, and over several seeds of training.
 
     Args:
-        student: who is looked into.
+        student: who is looked into; of one that did not learn both of these views it says nothing.
         examples: held out from its training.
         seed: as `infonce`.
         components: of each side, those that vary most: more come nearer to the ceiling.

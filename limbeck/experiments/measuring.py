@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from limbeck.data import task_of
+from limbeck.data import View, task_of
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.answered import read_answers
 from limbeck.evaluation.definitions import by_definition
@@ -43,7 +43,7 @@ class Subject:
 
 def dependence_of(run: Run, student: Student, domain: Domain, predictions: Sequence[Prediction]) -> Found:
     """The dependence of a student's two sides, while it is at hand."""
-    if reason := _unreasoned(run, predictions):
+    if reason := _one_sided(run) or _unreasoned(run, predictions):
         return None, reason
     try:
         return asdict(dependence(student, domain.examples, title=f"{domain.name}, dependence")), None
@@ -101,6 +101,14 @@ def _unreasoned(run: Run, predictions: Sequence[Prediction]) -> str | None:
 def _unlearnt(run: Run) -> str | None:
     name, objective = run.recipe.objective.name, run.recipe.objective.build()
     return f"a student trained with {name} learns no rationales" if objective.rationale_view is None else None
+
+
+def _one_sided(run: Run) -> str | None:
+    """Why a student with rationales has no two sides: it never saw the views that they are taken from."""
+    objective = run.recipe.objective.build()
+    if objective.rationale_view is None or {View.PREDICT, View.EXPLAIN} <= set(objective.views):
+        return None
+    return f"a student trained with {objective.name} writes label and rationale in one text"
 
 
 def _calibration(subject: Subject) -> Found:

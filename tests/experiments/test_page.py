@@ -145,6 +145,16 @@ def test_a_student_without_rationales_beside_one_with(run, plain):
         evaluate(plain.path, rationales=True)
 
 
+@pytest.mark.parametrize("objective", ["single-task", "answer-first"])
+def test_a_student_that_writes_both_in_one_text_has_no_two_sides(objective, tmp_path):
+    joint = train(Recipe.parse({**TINY, "objective": objective}, "test"), tmp_path / objective)
+    evaluate(joint.path, rationales=True)
+    assert page(joint)["dependence"] is None
+    reason = f"a student trained with {objective} writes label and rationale in one text"
+    assert page(joint)["reasons"]["dependence"] == reason
+    assert page(joint)["quality"] is not None
+
+
 def test_a_broken_student_has_a_page_all_the_same(run, tmp_path):
     shutil.copytree(run.path, tmp_path / "run")
     weights = tmp_path / "run" / "model" / "model.safetensors"
