@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation import EvaluationSettings, accuracy, predict
+from limbeck.evaluation import EvaluationSettings, accuracy, choices_of, predict
 from limbeck.evaluation.embedding import Encoder
 from limbeck.experiments.differences import differences
 from limbeck.experiments.domain import Domain, domain_of
@@ -144,6 +144,21 @@ def _with_earlier(run: Run, domain: Domain, predictions: list[Prediction]) -> li
         replace(one, rationale=text) if isinstance(text, str) else one
         for one, text in zip(predictions, earlier, strict=True)
     ]
+
+
+def check_askable(student: Student, domains: Iterable[Domain], recipe: Recipe, rationales: bool) -> None:
+    """Check early what `ask` would find out late.
+
+    Raises:
+        LimbeckError: there are no choices to pick from, or one is longer than the student writes; the engine cannot run
+            the student.
+    """
+    settings, view = recipe.evaluation, recipe.objective.build().answer_view
+    if settings.answers == "choices":
+        for domain in domains:
+            student.check_choices(choices_of(domain.examples, domain.task, view))
+    if settings.generates(rationales):
+        student.engine(settings.engine)
 
 
 def ask(

@@ -11,9 +11,9 @@ from transformers import TrainingArguments, set_seed
 from limbeck import students
 from limbeck.data import Splits, View, load, source, target, task_of
 from limbeck.errors import LimbeckError
-from limbeck.evaluation import accuracy, choices_of
+from limbeck.evaluation import accuracy
 from limbeck.experiments.domain import Domain, domains_of
-from limbeck.experiments.evaluate import ask, measure
+from limbeck.experiments.evaluate import ask, check_askable, measure
 from limbeck.experiments.provenance import now, provenance
 from limbeck.experiments.recipe import Recipe
 from limbeck.experiments.run import Run, check_place, default_path, start, take_back
@@ -44,7 +44,7 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
         return run
     splits, objective = load(recipe.data), recipe.objective.build()
     domains = _domains(recipe, splits)
-    student = _student(recipe, splits)
+    student = _student(recipe, splits, domains)
     training_set = tokenise(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     notes = {**splits.notes, **training_set.notes, "labels_inexpressible": _inexpressible(student, splits, recipe)}
@@ -74,26 +74,21 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
 def _domains(recipe: Recipe, splits: Splits) -> list[Domain]:
     """What the student is measured on: validation, test, and other tasks; refused where it cannot be."""
     task = task_of(recipe.data)
-    domains = [
+    return [
         Domain("valid", "valid", task, splits.valid, ()),
         Domain("test", "test", task, splits.test, splits.valid),
         *domains_of(recipe, splits.valid),
     ]
-    if recipe.evaluation.answers == "choices":
-        for domain in domains:
-            choices_of(domain.examples, domain.task, recipe.objective.build().answer_view)
-    return domains
 
 
-def _student(recipe: Recipe, splits: Splits) -> Student:
-    """The student before training, its weights by the recipe's seed; refused where its engine cannot run it."""
+def _student(recipe: Recipe, splits: Splits, domains: Sequence[Domain]) -> Student:
+    """The student before training, its weights by the recipe's seed; refused where it cannot be asked in the end."""
     set_seed(recipe.seed)
     student = students.load(recipe.student, _texts(splits.train, recipe.objective.build().views))
+    check_askable(student, domains, recipe, recipe.evaluation.rationales)
     if student.head().weight is None:
         kind = student.model.config.model_type
         log.info("a %r model's vocabulary head cannot be taken out: logits are made whole, which takes memory", kind)
-    if recipe.evaluation.generates(recipe.evaluation.rationales):
-        student.engine(recipe.evaluation.engine)
     return student
 
 

@@ -220,15 +220,10 @@ class Student(nn.Module):
         Nothing is generated, each text is encoded once, and the decoder gets a choice of each text at a time.
 
         Raises:
-            LimbeckError: a choice is longer than the student writes, so that what is left of it may be another's too.
+            LimbeckError: as `check_choices`.
         """
         ids, _ = self.source_ids(texts)
-        whole = self._whole(choices)
-        for choice in (one for among in choices for one in among if one not in whole):
-            raise LimbeckError(
-                f"the choice {choice!r:.80} has more than {self.max_target_length} tokens: "
-                "train with a larger student.max_target_length, or use answers: generate"
-            )
+        whole = self.check_choices(choices)
         scores: dict[int, Scores] = {}
         with self._evaluating():
             for rows in by_length(ids, batch_size, title):
@@ -261,6 +256,20 @@ class Student(nn.Module):
         """The encoder's states `[B, S, D]` of a batch, and their mask `[B, S]`."""
         mask = padding_mask(batch).to(self.model.device)
         return self.encode(pad(batch, self.pad_id).to(self.model.device), mask), mask
+
+    def check_choices(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
+        """The token ids of every choice.
+
+        Raises:
+            LimbeckError: a choice is longer than the student writes, so that what is left of it may be another's too.
+        """
+        whole = self._whole(choices)
+        for choice in (one for among in choices for one in among if one not in whole):
+            raise LimbeckError(
+                f"the choice {choice!r:.80} has more than {self.max_target_length} tokens: "
+                "train with a larger student.max_target_length, or use answers: generate"
+            )
+        return whole
 
     def _whole(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
         """The token ids of every choice, each tokenised once, that the student can write to its end."""

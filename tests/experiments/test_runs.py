@@ -163,6 +163,17 @@ def test_an_evaluation_that_cannot_be_is_refused_before_training(changes, words,
     assert not (tmp_path / "run").exists()
 
 
+def test_a_choice_too_long_for_the_student_is_refused_before_training(tmp_path):
+    files = {"kind": "files", "train": str(tmp_path / "train.jsonl"), "test": str(tmp_path / "test.jsonl")}
+    for split, choices in (("train", ["yes", "no"]), ("test", ["yes", "no, for it is not to be had by doubling"])):
+        rows = [{"input": f"Is {i} even?", "label": "yes", "choices": choices} for i in range(9)]
+        Path(files[split]).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = {"data": {"task": "custom", "source": files}, "evaluation": {"answers": "choices"}}
+    with pytest.raises(LimbeckError, match="the choice 'no, for .* has more than 12 tokens"):
+        train(recipe(**values, objective="finetune"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_cannot_be_evaluated_is_refused(tmp_path):
     with pytest.raises(LimbeckError, match="no run here"):
         evaluate(tmp_path)
