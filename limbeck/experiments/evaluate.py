@@ -11,7 +11,7 @@ from limbeck.evaluation import EvaluationSettings, accuracy, choices_of, predict
 from limbeck.evaluation.embedding import Encoder
 from limbeck.experiments.differences import differences
 from limbeck.experiments.domain import Domain, domain_of
-from limbeck.experiments.measuring import Subject, dependence_of, measures
+from limbeck.experiments.measuring import Subject, dependence_of, judged_since, measures
 from limbeck.experiments.page import write_page
 from limbeck.experiments.recipe import Recipe
 from limbeck.experiments.run import Run, open_run
@@ -59,7 +59,7 @@ def evaluate_runs(
             file whose data it is. What comes of it stands under NAME-SPLIT, and of the test split in `results.json`
             under `out_of_domain`.
         root: folder of the released archive.
-        judge: called with the `paths` of those students when all predictions are written and before any page is;
+        judge: called with the `paths` of those students when all else is on the pages, which then get what it said;
             `judge_runs` with the same `split`, `on` and `root` is meant.
 
     Returns:
@@ -77,19 +77,25 @@ def evaluate_runs(
     learnt = [run.recipe.objective.build().rationale_view is not None for run in runs]
     check_rationales(rationales, any(learnt), runs[0].recipe.objective.name)
     domains = [domain_of(run, split, on, root) for run in runs]
-    wanted = [run.recipe.evaluation for run in runs]
-    named = {one.encoder for one in wanted if rationales or one.rationales}
-    encoders = {name: Encoder.load(name) for name in sorted(name for name in named if name is not None)}
-    subjects = [
-        _subject(run, domain, reasons and (rationales or run.recipe.evaluation.rationales))
+    asked = [
+        (run, domain, reasons and (rationales or run.recipe.evaluation.rationales))
         for run, domain, reasons in zip(runs, domains, learnt, strict=True)
     ]
+    named = {run.recipe.evaluation.encoder for run, _, reasons in asked if reasons}
+    encoders = {name: Encoder.load(name) for name in sorted(name for name in named if name is not None)}
+    if len(asked) > 1:  # one alone is refused before anything of it is written
+        for run, domain, reasons in asked:
+            check_askable(open_student(run.model)[0], [domain], run.recipe, reasons)
+    subjects = [_subject(run, domain, reasons) for run, domain, reasons in asked]
+    compared = differences([run.predictions(domain.name) for run, domain, _ in asked], paths)
+    pages = [
+        measures(subject, encoders.get(subject.run.recipe.evaluation.encoder or ""), others)
+        for subject, others in zip(subjects, compared, strict=True)
+    ]
+    _write(subjects, pages)
     if judge is not None:
         judge([path for path, reasons in zip(paths, learnt, strict=True) if reasons])
-    compared = differences([run.predictions(domain.name) for run, domain in zip(runs, domains, strict=True)], paths)
-    for subject, others in zip(subjects, compared, strict=True):
-        found = measures(subject, encoders.get(subject.run.recipe.evaluation.encoder or ""), others)
-        write_page(subject.run.path / "evaluation", subject.domain.name, found)
+        _write(subjects, [judged_since(subject, page) for subject, page in zip(subjects, pages, strict=True)])
     return {str(path): subject.results for path, subject in zip(paths, subjects, strict=True)}
 
 
@@ -106,6 +112,11 @@ def _subject(run: Run, domain: Domain, rationales: bool) -> Subject:
     results, predictions = measure(run, student, domain, rationales)
     run.write_results(_noted(run.results, domain, results))
     return Subject(run, domain, results, predictions, *dependence_of(run, student, domain, predictions))
+
+
+def _write(subjects: Sequence[Subject], pages: Sequence[dict[str, Any]]) -> None:
+    for subject, page in zip(subjects, pages, strict=True):
+        write_page(subject.run.path / "evaluation", subject.domain.name, page)
 
 
 def _noted(results: dict[str, Any], domain: Domain, measured: dict[str, Any]) -> dict[str, Any]:

@@ -91,6 +91,13 @@ def measures(subject: Subject, encoder: Encoder | None, others: Sequence[dict[st
     }
 
 
+def judged_since(subject: Subject, found: dict[str, Any]) -> dict[str, Any]:
+    """`found`, as `measures` made it, with what a judge said since."""
+    judged, reason = _judge(subject)
+    reasons = {name: why for name, why in found["reasons"].items() if name != "judge"}
+    return {**found, "judge": judged, "reasons": {**reasons, "judge": reason} if reason else reasons}
+
+
 def _unreasoned(run: Run, predictions: Sequence[Prediction]) -> str | None:
     """Why there are no rationales; None where there are."""
     if all(one.rationale is None for one in predictions):

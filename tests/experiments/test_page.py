@@ -145,6 +145,37 @@ def test_a_student_without_rationales_beside_one_with(run, plain):
         evaluate(plain.path, rationales=True)
 
 
+def test_a_run_that_cannot_be_asked_leaves_those_beside_it_as_they_were(tmp_path):
+    rows = [{"input": f"Is {i} even?", "label": "yes", "choices": ["yes", "not so, it is odd"]} for i in range(30)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = {"task": "custom", "source": {"kind": "files", "train": str(tmp_path / "rows.jsonl")}}
+    long, short = (
+        train(
+            Recipe.parse(TINY | {"objective": "finetune", "data": data, "student": TINY["student"] | changes}, "test"),
+            tmp_path / f"run{number}",
+        )
+        for number, changes in enumerate(({"max_target_length": 40}, {"max_target_length": 4}))
+    )
+    before = {path: path.read_bytes() for path in long.path.rglob("*") if path.is_file()}
+    with pytest.raises(LimbeckError, match="the choice 'not so, it is odd' has more than 4 tokens"):
+        evaluate_runs([long.path, short.path], answers="choices")
+    assert {path: path.read_bytes() for path in long.path.rglob("*") if path.is_file()} == before
+
+
+def test_a_judge_that_fails_costs_no_page(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "evaluation", ignore_errors=True)
+
+    def fails(paths):
+        raise LimbeckError("the budget is spent")
+
+    with pytest.raises(LimbeckError, match="the budget is spent"):
+        evaluate_runs([tmp_path / "run"], rationales=True, judge=fails)
+    found = json.loads((tmp_path / "run" / "evaluation" / "test.json").read_text())
+    assert found["quality"]["n"] == 6
+    assert found["reasons"]["judge"] == "no judge was asked: limbeck evaluate RUN --judge FILE does that"
+
+
 @pytest.mark.parametrize("objective", ["single-task", "answer-first"])
 def test_a_student_that_writes_both_in_one_text_has_no_two_sides(objective, tmp_path):
     joint = train(Recipe.parse({**TINY, "objective": objective}, "test"), tmp_path / objective)

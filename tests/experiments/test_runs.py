@@ -169,7 +169,7 @@ def test_a_choice_too_long_for_the_student_is_refused_before_training(tmp_path):
         rows = [{"input": f"Is {i} even?", "label": "yes", "choices": choices} for i in range(9)]
         Path(files[split]).write_text("".join(json.dumps(row) + "\n" for row in rows))
     values = {"data": {"task": "custom", "source": files}, "evaluation": {"answers": "choices"}}
-    with pytest.raises(LimbeckError, match="the choice 'no, for .* has more than 12 tokens"):
+    with pytest.raises(LimbeckError, match=r"the choice 'no, for .* has more than 12 tokens"):
         train(recipe(**values, objective="finetune"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
