@@ -28,12 +28,13 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
     """Train a student as the recipe says, keep the best by validation accuracy, and measure it on the test split.
 
     What can be wrong with the recipe, the data or the student is found before the folder is made; a setting that only
-    shows itself when training starts takes back what was written.
+    shows itself when training starts takes back what was written. A run that diverges keeps its folder and its log.
 
     Args:
         recipe: what to do.
         out: the run's folder; None: one below `runs/`, named after the recipe.
-        resume: go on from the last checkpoint if the folder holds this very recipe; a finished run is returned as is.
+        resume: go on from the last checkpoint, or where there is none from the start, if the folder holds this very
+            recipe; a finished run is returned as is.
 
     Raises:
         LimbeckError: says what is wrong and what to do.
@@ -108,7 +109,8 @@ def _fit(
         )
         trainer.fit()
     except LimbeckError:
-        take_back(run)
+        if trainer is None or trainer.state.global_step == 0:
+            take_back(run)
         raise
     except (ValueError, TypeError, LookupError, ArithmeticError, ImportError, RuntimeError, OSError) as error:
         if trainer is not None and trainer.state.global_step > 0:

@@ -255,7 +255,6 @@ def test_what_is_wrong_is_found_before_a_folder_is_made(changes, words, tmp_path
         {"lr_scheduler_type": "cosine_with_min_lr"},
         {"dataloader_num_workers": -1},
         {"report_to": "tensorboard"},
-        {"learning_rate": 1e30},
     ],
     ids=str,
 )
@@ -266,6 +265,20 @@ def test_a_setting_that_fails_when_training_starts_leaves_the_folder_free(change
     assert "\n" not in str(caught.value)
     assert not path.exists()
     assert train(recipe(), path).finished
+
+
+def test_a_run_that_diverged_keeps_its_log_and_begins_anew(tmp_path):
+    path, wild = tmp_path / "run", {**TINY["training"], "learning_rate": 1e30, "eval_steps": 4}
+    logs = []
+    for _ in range(2):
+        with pytest.raises(LimbeckError, match=r"diverged: the loss at step \d is nan; lower learning_rate"):
+            train(recipe(training=wild), path, resume=bool(logs))
+        logs.append([(entry["step"], entry["loss"]) for entry in lines(path / "log.jsonl")])
+    assert logs[0] == logs[1] != []
+    assert open_run(path).recipe.resolved() == recipe(training=wild).resolved()
+    assert len(json.loads((path / "provenance.json").read_text())["resumed"]) == 1
+    with pytest.raises(LimbeckError, match=r"another recipe \(training differ\); give another --out"):
+        train(recipe(), path, resume=True)
 
 
 def test_data_that_changed_are_not_gone_on_with(tmp_path):
