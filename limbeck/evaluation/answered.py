@@ -17,7 +17,10 @@ MOST_CHOICES = 100  # in all rows together; more are no fixed set of labels
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One graded answer. `where` is its file and line."""
+    """One graded answer. `where` is its file and line.
+
+    `probabilities` are of the choices, and None where the confidence is not the answer's among them.
+    """
 
     where: str
     id: str | None
@@ -31,7 +34,8 @@ def read_answers(path: Path) -> list[Answered]:
     """The answers with a label in a file of JSON lines with `label`, `prediction` and, where known, `confidence`.
 
     A row's own `correct` says whether it is right; a row without is right where prediction and label are the same text,
-    but for case, white space and a final full stop. `id` and `probabilities` (of the choices) are read where given.
+    but for case, white space and a final full stop. `id` and `probabilities` (of the choices) are read where given; the
+    latter not of a row whose `confidences` say that its confidence is by another definition.
 
     Raises:
         LimbeckError: no such file, no row with a label, an id twice, or a field that is wrong; names file and line.
@@ -79,7 +83,8 @@ def confidences(answers: Sequence[Answered]) -> Floats:
 
 
 def choices(answers: Sequence[Answered]) -> tuple[Floats, Ints] | None:
-    """The probabilities of all choices [N, K] and the labels' columns [N]; None where not every answer has them."""
+    """The probabilities of all choices [N, K] and the labels' columns [N]; None where not every answer has them
+    and its confidence from them."""
     names = sorted({name for one in answers for name in one.probabilities or ()})
     if len(names) > MOST_CHOICES or not all(one.probabilities and one.label in one.probabilities for one in answers):
         return None
@@ -116,4 +121,7 @@ def _probabilities(row: dict[str, Any], where: str) -> dict[str, float] | None:
         raise LimbeckError(f"{where}: field 'probabilities': numbers from 0 to 1 by choice were expected")
     if abs(sum(found.values()) - 1) > SUM:
         raise LimbeckError(f"{where}: field 'probabilities': they sum to {sum(found.values()):.6g}, not to 1")
+    said = row.get("confidences")
+    if isinstance(said, dict) and said.get("choices") != row.get("confidence"):
+        return None  # of another definition: what is measured over choices would not be of this confidence
     return {name: float(one) for name, one in found.items()}

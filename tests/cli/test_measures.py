@@ -83,6 +83,21 @@ def test_a_temperature_of_choices_is_not_taken_for_answers_without(limbeck, tmp_
     assert temperature("all.jsonl", "bare.jsonl") == (None, reason)
 
 
+def test_a_confidence_that_is_not_of_the_choices_is_scaled_as_it_is(limbeck, tmp_path):
+    rng = np.random.default_rng(3)
+    rows = []
+    for _ in range(200):
+        p = dict(zip("abc", rng.dirichlet([1, 1, 1]).tolist(), strict=True))
+        said, label = max(p, key=p.get), str(rng.choice(list("abc")))
+        by = {"choices": p[said], "sequence": p[said] / 2}
+        rows.append(row(label=label, prediction=said, confidence=by["sequence"], confidences=by, probabilities=p))
+    write(tmp_path / "run.jsonl", rows)
+    write(tmp_path / "bare.jsonl", [{key: one[key] for key in ("label", "prediction", "confidence")} for one in rows])
+    found, bare = (json.loads(limbeck("calibrate", name, "--json")[1]) for name in ("run.jsonl", "bare.jsonl"))
+    assert found["scaling"]["ece_before"] == pytest.approx(found["ece"])
+    assert found == bare
+
+
 def test_runs_on_other_examples_are_compared_on_shared_ones_only_when_told_to(limbeck, tmp_path):
     write(tmp_path / "a.jsonl", [row(id=str(i)) for i in range(10)])
     write(tmp_path / "b.jsonl", [row(id=str(i)) for i in range(5, 20)])

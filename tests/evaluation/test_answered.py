@@ -72,3 +72,16 @@ def test_choices_are_a_table_where_every_row_has_them(tmp_path):
     assert labels.tolist() == [2, 0]
     assert choices(read_answers(write(tmp_path / "q.jsonl", [*rows, row()]))) is None
     assert choices(read_answers(write(tmp_path / "r.jsonl", [row(probabilities={"no": 1.0})]))) is None
+
+
+def test_probabilities_are_read_with_the_confidence_that_is_taken_from_them(tmp_path):
+    p = {"yes": 0.75, "no": 0.25}
+    own, other = {"choices": 0.75, "sequence": 0.5}, {"choices": 0.75, "sequence": 0.5, "normalised": 0.6}
+    rows = [
+        row(confidence=0.75, probabilities=p, confidences=own),
+        row(confidence=0.5, probabilities=p, confidences=own),
+        row(confidence=0.6, probabilities=p, confidences=other),
+        row(confidence=0.75, probabilities=p),
+    ]
+    read = read_answers(write(tmp_path / "p.jsonl", rows))
+    assert [one.probabilities for one in read] == [p, None, None, p]
