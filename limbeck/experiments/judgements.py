@@ -9,7 +9,7 @@ from limbeck.schema import Judgement
 def read_judgements(run: Run, split: str = "test") -> list[Judgement]:
     """The judgements of a run's rationales, and of the teacher's to the same examples; none where no judge was asked.
 
-    Those of a rationale that the run has written anew since are left out.
+    Those of another rationale or answer than the run has now are left out.
 
     Raises:
         LimbeckError: a row that is no judgement; names file and line.
@@ -17,9 +17,15 @@ def read_judgements(run: Run, split: str = "test") -> list[Judgement]:
     own, gold = (run.path / "evaluation" / f"{name}-{split}.jsonl" for name in ("judge", "judge-gold"))
     found = read_file(own) if own.is_file() else []
     if found:
-        written = {str(row.get("id")): row.get("rationale") for _, row in read_jsonl(run.predictions(split))}
-        found = [one for one in found if written.get(one.id) in (None, one.rationale)]
+        said = {str(row.get("id")): row for _, row in read_jsonl(run.predictions(split))}
+        rows = [(one, said.get(one.id, {})) for one in found]
+        found = [one for one, row in rows if still_said(one, row.get("rationale"), row.get("prediction"))]
     return [*found, *(read_file(gold) if gold.is_file() else [])]
+
+
+def still_said(judgement: Judgement, rationale: str | None, answer: str | None) -> bool:
+    """Whether a judgement is of what a run says now: of this rationale, shown with this answer."""
+    return (judgement.rationale, judgement.label) == (rationale, answer)
 
 
 def single(judgement: Judgement) -> bool:

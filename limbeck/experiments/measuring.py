@@ -1,6 +1,6 @@
 """Everything that is measured of a student on one split, as plain values: what a page of an evaluation has to say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from limbeck.evaluation.quality import quality
 from limbeck.evaluation.selective import cascade
 from limbeck.evaluation.thresholds import Cascaded, thresholds
 from limbeck.experiments.domain import Domain
+from limbeck.experiments.judgements import still_said
 from limbeck.experiments.measures import calibrate_file
 from limbeck.experiments.run import Run
-from limbeck.schema import Example, Judgement, Prediction
+from limbeck.schema import Example, Prediction
 from limbeck.students import Student
 from limbeck.tasks import Task
 
@@ -198,12 +199,8 @@ def _judge(subject: Subject) -> Found:
     except LimbeckError as error:
         return None, str(error)
     said = {one.id: one for one in subject.predictions}
-    if not judgements or not all(_same(one, said) for one in judgements):
+    now = [(one, said.get(one.id)) for one in judgements]
+    if not now or not all(its and still_said(one, its.rationale, its.prediction) for one, its in now):
         return None, f"{path.name} is of other rationales than these: have them judged again"
     correlation = score_correlation(judgements, {id: bool(one.correct) for id, one in said.items()})
     return {"name": judgements[0].run, "summary": summarise([*beside, *judgements]), "correlation": correlation}, None
-
-
-def _same(one: Judgement, said: Mapping[str, Prediction]) -> bool:
-    prediction = said.get(one.id)
-    return prediction is not None and (prediction.rationale, prediction.prediction) == (one.rationale, one.label)

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from limbeck.experiments.report import write_report
+from limbeck.files import read_jsonl
 from tests.experiments.reports import REASON, finished, questions, write
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -41,8 +42,19 @@ def report(tmp_path_factory) -> Path:
     for objective, right in (("finetune", 0.4), ("dss", 0.6), ("mi", 0.7)):
         finished(runs / f"custom-{objective}", objective, 1, data, right=right, said={"q3": HOSTILE})
         finished(runs / f"arithmetic-{objective}", objective, 1, right=right)
-    judged = {"task": "custom", "run": "Ours", "label": "yes", "rationale": REASON, "judge": "large", "temperature": 0}
-    scores = [{**judged, "id": f"q{n}", "replies": ["a"], "scores": [1 + n % 5]} for n in range(70)]
+    judged = {
+        "task": "custom",
+        "run": "Ours",
+        "rationale": REASON,
+        "judge": "large",
+        "temperature": 0,
+        "replies": ["a"],
+    }
+    answers = [row for _, row in read_jsonl(runs / "custom-mi" / "predictions" / "test.jsonl")]
+    scores = [
+        {**judged, "id": row["id"], "label": row["prediction"], "replies": ["a"], "scores": [1 + n % 5]}
+        for n, row in enumerate(answers)
+    ]
     write(runs / "custom-mi" / "evaluation" / "judge-test.jsonl", scores)
     return write_report([runs], folder / "out").parent
 

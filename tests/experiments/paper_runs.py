@@ -48,7 +48,7 @@ def finished(folder: Path, cell: Cell, rows: list[dict[str, Any]], name: str = "
 def answers(right: str, **more: list[Any]) -> list[dict[str, Any]]:
     """Rows `a`, `b`, ...: right where `right` has a 1; `more` are fields with a value for each row."""
     return [
-        {"id": chr(97 + n), "input": f"{n}?", "label": "1", "prediction": "1" if yes == "1" else "2"}
+        {"id": chr(97 + n), "input": f"{n}?", "label": "1", "prediction": "1" if yes == "1" else "2", "rationale": ""}
         | {field: values[n] for field, values in more.items()}
         for n, yes in enumerate(right)
     ]

@@ -9,6 +9,7 @@ from limbeck.data import DataSettings, load
 from limbeck.errors import LimbeckError
 from limbeck.experiments.arms import arms, find_runs
 from limbeck.experiments.cases import cases
+from limbeck.files import read_jsonl
 from limbeck.schema import Judgement
 from tests.experiments.recipes import TINY
 from tests.experiments.test_arms import made
@@ -31,8 +32,9 @@ def row(example, right, **more):
 
 def judged(folder, rows):
     (folder / "evaluation").mkdir()
+    answers = {row["id"]: row["prediction"] for _, row in read_jsonl(folder / "predictions" / "test.jsonl")}
     for id, run, rationale, scores in rows:
-        one = Judgement(id, "arithmetic", run, "1", rationale, "gpt", 0.0, tuple(map(str, scores)), scores)
+        one = Judgement(id, "arithmetic", run, answers[id], rationale, "gpt", 0.0, tuple(map(str, scores)), scores)
         name = "judge-gold-test.jsonl" if run == "Gold" else "judge-test.jsonl"
         with (folder / "evaluation" / name).open("a") as stream:
             stream.write(json.dumps(asdict(one)) + "\n")
@@ -40,7 +42,9 @@ def judged(folder, rows):
 
 def test_a_case_has_every_run_the_teacher_and_the_judge(tmp_path):
     a, b = EXAMPLES[:2]
-    mi = said(tmp_path / "mi", [row(a, True, rationale=HOSTILE, confidence=0.5), row(b, False)], objective="mi")
+    mi = said(
+        tmp_path / "mi", [row(a, True, rationale=HOSTILE, confidence=0.5), row(b, False, rationale="")], objective="mi"
+    )
     for seed in (2, 1):
         said(tmp_path / f"dss{seed}", [row(a, seed == 1, correct=seed == 1)], seed=seed)
     several = (a.id, "mi", HOSTILE, (5.0, 4.0))

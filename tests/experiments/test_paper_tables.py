@@ -13,6 +13,7 @@ from limbeck.experiments.grids import Folders, Grid, cells
 from limbeck.experiments.paper import NAMES, case_studies, named_grid, named_grids, paper_tables
 from limbeck.experiments.tables import Figure
 from limbeck.experiments.train import train
+from limbeck.files import read_jsonl
 from limbeck.schema import Judgement
 from tests.experiments.paper_runs import answers, cell_of, data_at, finished, smoke
 
@@ -33,11 +34,12 @@ def judged(run, scores, gold=(), several=()):
     """Judgements of a run by example: single ones, the teacher's, and such of several askings."""
     folder = run.path / "evaluation"
     folder.mkdir()
+    said = {row["id"]: row["prediction"] for _, row in read_jsonl(run.predictions("test"))}
     for file, whose, given in (("judge", "x", scores), ("judge-gold", "Gold", gold), ("judge", "x", several)):
         with (folder / f"{file}-test.jsonl").open("a") as stream:
             for id, value in dict(given).items():
                 values = value if isinstance(value, tuple) else (value,)
-                one = Judgement(id, "t", whose, "1", "", HOSTILE, 0, tuple(map(str, values)), values)
+                one = Judgement(id, "t", whose, said.get(id, "1"), "", HOSTILE, 0, tuple(map(str, values)), values)
                 stream.write(json.dumps(asdict(one)) + "\n")
 
 
@@ -215,6 +217,10 @@ def test_scores_of_rationales_that_were_written_anew_are_none(tmp_path, root):
     (table,) = paper_tables([run], [grid])
     cell = at(table, "DSS", "CQA")
     assert (cell.value, cell.n) == (2, 1)
+    path = run.path / "evaluation" / "judge-test.jsonl"
+    path.write_text(path.read_text().replace('"label": "1"', '"label": "another answer"'))
+    (table,) = paper_tables([run], [grid])
+    assert at(table, "DSS", "CQA").reason == "no judge was asked; give --judge"
 
 
 def test_scores_that_do_not_vary_have_no_interval_and_no_test(tmp_path, root):

@@ -289,8 +289,8 @@ def test_what_evaluate_and_the_judge_left_is_shown(tmp_path):
     page = {"quality": {"bleu": {"score": 12.5}, "rougeL": 0.25}, "calibration": {"ece_interval": [0.1, 0.2]}}
     (run / "evaluation" / "test.json").write_text(json.dumps(page))
     first = json.loads((run / "predictions" / "test.jsonl").read_text().splitlines()[0])
-    judged = {"id": first["id"], "task": "arithmetic", "run": "DSS", "label": "1", "rationale": first["rationale"]}
-    judged |= {"judge": "large", "temperature": 0, "replies": ["4"], "scores": [4]}
+    judged = {"id": first["id"], "task": "arithmetic", "run": "DSS", "rationale": first["rationale"]}
+    judged |= {"label": first["prediction"], "judge": "large", "temperature": 0, "replies": ["4"], "scores": [4]}
     write(run / "evaluation" / "judge-test.jsonl", [judged])
     found = read(write_report([tmp_path], tmp_path / "out").parent)
     reasons = tables(found, "rationales")
@@ -306,10 +306,10 @@ def test_a_judge_s_scores_are_of_so_many_examples_whatever_the_seeds(tmp_path):
     for seed, score in ((1, 4), (2, 2)):
         run = finished(tmp_path / f"dss{seed}", "dss", seed)
         rows = [json.loads(line) for line in (run / "predictions" / "test.jsonl").read_text().splitlines()]
-        judged = {"task": "arithmetic", "run": "DSS", "label": "1", "judge": "large", "temperature": 0}
+        judged = {"task": "arithmetic", "run": "DSS", "judge": "large", "temperature": 0}
         judged |= {"replies": [str(score)], "scores": [score]}
-        mine = [{**judged, "id": row["id"], "rationale": row["rationale"]} for row in rows[:3]]
-        old = [{**judged, "id": row["id"], "rationale": "of before it was evaluated anew"} for row in rows[3:5]]
+        every = [{**judged, "id": row["id"], "label": row["prediction"], "rationale": row["rationale"]} for row in rows]
+        mine, old = every[:3], [{**one, "rationale": "of before it was evaluated anew"} for one in every[3:5]]
         write(run / "evaluation" / "judge-test.jsonl", mine + old)
     found = read(write_report([tmp_path], tmp_path / "out").parent)
     cell = tables(found, "rationales")["judge-arithmetic"]["rows"][0]["cells"][0]
