@@ -1,7 +1,7 @@
 """A run's folder: what lies where in it, who may write to it, and that nothing in it is ever lost.
 
 recipe.yaml           the resolved recipe
-provenance.json       versions, data hashes, seed, revision, machine
+provenance.json       versions, data hashes, seed, revision, machine; with each time it was resumed what of it differed
 log.jsonl             one line a log entry: loss, every term, every term's share of the gradient
 checkpoints/          what resuming needs
 model/                the best student, a plain Hugging Face model with its tokenizer, and limbeck.json
@@ -19,11 +19,11 @@ import yaml
 from filelock import FileLock, Timeout
 
 from limbeck.errors import LimbeckError
-from limbeck.experiments.provenance import now
 from limbeck.experiments.recipe import Recipe, load_recipe
 from limbeck.files import read_json, write_json, write_text
 
 LOCK = ".lock"
+_MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # between a run's first start and a later one
 
 
 class InUseError(LimbeckError):
@@ -129,7 +129,7 @@ def check_place(run: Run, resume: bool) -> None:
 
 
 def start(run: Run, origin: dict[str, Any]) -> None:
-    """Write what a run is into its folder, or note there that it goes on.
+    """Write what a run is into its folder, or note there that it goes on, and with which other versions or machine.
 
     Raises:
         LimbeckError: it would go on with other data than it began with.
@@ -139,7 +139,8 @@ def start(run: Run, origin: dict[str, Any]) -> None:
         write_text(run.path / "recipe.yaml", text)
     if (run.path / "provenance.json").exists():
         first = check_data(run, origin["data"])
-        origin = {**first, "resumed": [*first.get("resumed", []), now()]}
+        other = {name: origin[name] for name in _MAY_CHANGE if origin[name] != first.get(name)}
+        origin = {**first, "resumed": [*first.get("resumed", []), {"started": origin["started"], **other}]}
     write_json(run.path / "provenance.json", origin)
 
 

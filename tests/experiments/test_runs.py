@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -294,6 +295,21 @@ def test_data_that_changed_are_not_gone_on_with(tmp_path):
     with pytest.raises(LimbeckError, match="data changed"):
         train(recipe(data=data), run.path, resume=True)
     assert (run.path / "recipe.yaml").exists()
+
+
+def test_a_run_that_goes_on_elsewhere_says_what_differs(finished, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished.path, path)
+    (path / "results.json").unlink()
+    origin = json.loads((path / "provenance.json").read_text())
+    began = origin | {"revision": "0" * 40, "versions": origin["versions"] | {"torch": "2.0.0"}}
+    (path / "provenance.json").write_text(json.dumps(began))
+    train(finished.recipe, path, resume=True)
+    now = json.loads((path / "provenance.json").read_text())
+    (resumed,) = now.pop("resumed")
+    assert now == began
+    assert resumed.keys() == {"started", "revision", "versions"}
+    assert (resumed["revision"], resumed["versions"]) == (origin["revision"], origin["versions"])
 
 
 def test_without_evaluation_the_last_weights_are_the_students(tmp_path):
