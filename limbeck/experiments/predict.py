@@ -1,6 +1,7 @@
 """Asking any trained student about the rows of a file."""
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from limbeck.data import read_rows
@@ -35,14 +36,11 @@ def predict_file(
         accuracy, interval, exact and n over the rows with a label; `rows`, `engine`, `answers`.
 
     Raises:
-        LimbeckError: no student there, a bad row, rationales asked of a student that learnt none, an engine that cannot
-            run the student, or no choices to pick from.
+        LimbeckError: `target` cannot be written, no student there, a bad row, rationales asked of a student that learnt
+            none, an engine that cannot run the student, or no choices to pick from.
     """
     model, source, target = Path(model), Path(source), Path(target)
-    if target.resolve() == source.resolve():
-        raise LimbeckError(f"{target}: the output would overwrite the input; give another --output")
-    if target.is_dir():
-        raise LimbeckError(f"{target}: a folder; --output is a file")
+    _check_target(target, source)
     student, card = open_student(model / "model" if (model / "model").is_dir() else model)
     check_rationales(rationales, card.rationale_view is not None, card.objective)
     task = get(card.task, card.choices, card.answer)
@@ -55,3 +53,17 @@ def predict_file(
     predictions = predict(student, examples, task, card.answer_view, view, *how)
     write_predictions(target, predictions)
     return {**accuracy(predictions), "rows": len(predictions), "engine": engine, "answers": answers}
+
+
+def _check_target(target: Path, source: Path) -> None:
+    """Check that `target` can be written, before the time is spent that the answers take; its folder is made."""
+    try:
+        if target.resolve() == source.resolve():
+            raise LimbeckError(f"{target}: the output would overwrite the input; give another --output")
+        if target.is_dir():
+            raise LimbeckError(f"{target}: a folder; --output is a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise LimbeckError(f"{target}: cannot be written ({error.strerror or error})") from None

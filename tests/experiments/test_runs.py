@@ -322,6 +322,17 @@ def test_without_evaluation_the_last_weights_are_the_students(tmp_path):
     assert train(recipe(training=plain), run.path, resume=True).results["training"]["steps"] == 4
 
 
+def test_an_output_that_cannot_be_written_is_found_before_anything_is_asked(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    source = tmp_path / "in.jsonl"
+    for target in (Path("/proc/out.jsonl"), tmp_path / "file" / "out.jsonl", tmp_path / f"{'x' * 300}.jsonl"):
+        with pytest.raises(LimbeckError, match=r"out.jsonl: cannot be written|x.jsonl: cannot be written"):
+            predict_file(tmp_path / "no student", source, target)
+    with pytest.raises(LimbeckError, match="no trained student"):
+        predict_file(tmp_path / "no student", source, tmp_path / "new" / "out.jsonl")
+    assert not list((tmp_path / "new").iterdir())
+
+
 def test_what_cannot_be_written_is_one_line(finished, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"input": "a"}\n')
     for target in (tmp_path, Path("/proc/nowhere/out.jsonl")):
