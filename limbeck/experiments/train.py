@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainingArguments, set_seed
 
 from limbeck import students
-from limbeck.data import Splits, View, load, source, target, task_of
+from limbeck.data import DataSettings, Splits, View, load, source, target, task_of
 from limbeck.errors import LimbeckError
 from limbeck.evaluation import accuracy
 from limbeck.experiments.domain import Domain, domains_of
@@ -85,7 +85,7 @@ def _domains(recipe: Recipe, splits: Splits) -> list[Domain]:
 def _student(recipe: Recipe, splits: Splits, domains: Sequence[Domain]) -> Student:
     """The student before training, its weights by the recipe's seed; refused where it cannot be asked in the end."""
     set_seed(recipe.seed)
-    student = students.load(recipe.student, _texts(splits.train, recipe.objective.build().views))
+    student = students.load(recipe.student, _texts(recipe.data, splits))
     check_askable(student, domains, recipe, recipe.evaluation.rationales)
     if student.head().weight is None:
         kind = student.model.config.model_type
@@ -136,10 +136,15 @@ def _validate(student: Student, examples: Sequence[Example], recipe: Recipe) -> 
     return {"accuracy": measured["accuracy"], "exact": measured["exact"]}
 
 
-def _texts(examples: Sequence[Example], views: Sequence[View]) -> Iterator[str]:
-    """All the text a student of these views is trained on, for a tokenizer to be made from."""
-    for example in examples:
-        for view in views:
+def _texts(data: DataSettings, splits: Splits) -> Iterator[str]:
+    """What a tokenizer is made from: the training split as two tasks, before any choice of its rows.
+
+    It is the same whatever the objective, the labels and the fraction of the rows: students that are to be compared
+    have one vocabulary, and with one seed the same weights to begin with.
+    """
+    whole = data.model_copy(update={"labels": "gold", "keep": "all", "fraction": 1.0})
+    for example in splits.train if whole == data else load(whole).train:
+        for view in (View.PREDICT, View.EXPLAIN):
             yield source(example, view, "\n")
             yield target(example, view) or ""
 

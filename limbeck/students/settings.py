@@ -12,7 +12,7 @@ _LONGEST = 1_000_000
 class ScratchSettings(Settings):
     """A T5 v1.1 of random weights, its byte-level BPE tokenizer trained on the task's training text.
 
-    The fields are those of `transformers.T5Config`.
+    That text is inputs, labels and rationales, whatever the objective. The fields are those of `transformers.T5Config`.
     """
 
     vocab_size: int = Field(

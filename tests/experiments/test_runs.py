@@ -190,10 +190,23 @@ def test_an_engine_that_is_none_is_refused_by_name(finished):
         evaluate(finished.path, engine="vllm")
 
 
+def assert_same_vocabulary(one, other):
+    files = (run.model / "tokenizer.json" for run in (one, other))
+    assert len({file.read_bytes() for file in files}) == 1
+
+
+def test_rows_that_are_not_trained_on_change_no_vocabulary(finished, tmp_path):
+    data = {**TINY["data"], "fraction": 0.5, "keep": "correct", "labels": "teacher"}
+    run = train(recipe(data=data), tmp_path / "run")
+    assert run.results["training"]["examples"] < 24
+    assert_same_vocabulary(run, finished)
+
+
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "dss"])
-def test_every_objective_runs_from_recipe_to_predictions(name, tmp_path):
+def test_every_objective_runs_from_recipe_to_predictions(name, finished, tmp_path):
     run = train(recipe(objective=name), tmp_path / name)
     assert run.results["test"]["n"] == 6
+    assert_same_vocabulary(run, finished)
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text('{"input": "How many?"}\n{"id": "b", "input": "Ada has 3 pears.", "label": "( 3.0 )"}\n')
     done = predict_file(run.path, source, target)
