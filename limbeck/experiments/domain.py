@@ -9,7 +9,7 @@ from limbeck.experiments.provenance import data_hashes
 from limbeck.experiments.recipe import Recipe, load_recipe
 from limbeck.experiments.run import Run, check_data
 from limbeck.schema import Example
-from limbeck.tasks import Split, Task, get, normalise, same_value
+from limbeck.tasks import TASKS, Split, Task, get, normalise, same_value
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,21 @@ def other_domain(run: Run, split: Split, on: str, root: Path | None = None) -> D
     A task is read from the run's own source, or with `root` from the released archive there.
 
     Raises:
-        LimbeckError: it is the run's own task, its labels are others, or it is not there.
+        LimbeckError: it is the run's own task, its labels are others, it is not there, or it is a recipe file that is
+            called as a task is.
     """
     recipe = on.endswith((".yaml", ".yml"))
     if recipe and root is not None:
         raise LimbeckError(f"--root {root}: the recipe {on} says itself where its data is; leave --root out")
+    name = Path(on).stem if recipe else on
+    if recipe and name in TASKS:
+        raise LimbeckError(
+            f"{on}: what is measured is kept under the file's name, where that of the task {name!r} goes; rename the "
+            f"recipe, or give --on {name}"
+        )
     settings = load_recipe(Path(on)).data if recipe else _of_task(run.recipe.data, on, root)
     task = task_of(settings)
     check_labels(task_of(run.recipe.data), task)
-    name = Path(on).stem if recipe else on
     return Domain(f"{name}-{split}", split, task, load_split(settings, split), _validation(run), name)
 
 

@@ -132,6 +132,10 @@ def test_a_task_is_read_from_the_archive_that_root_names(run, root, tmp_path):
         ({"on": "esnli"}, "own task"),
         ({"on": "svamp"}, "a student of esnli cannot be measured on svamp, for their labels differ: 'entailment'"),
         ({"on": "nowhere.yaml"}, "nowhere.yaml: no such file"),
+        (
+            {"on": "my/anli1.yaml"},
+            "my/anli1.yaml: what is measured is kept under the file's name",
+        ),
         ({"on": "anli1", "root": Path("nowhere")}, "nowhere/anli1"),
         ({"on": "a.yaml", "root": Path("nowhere")}, "leave --root out"),
         ({"root": Path("nowhere")}, "goes with --on"),
