@@ -24,8 +24,9 @@ def quality(
     """The predicted rationales beside the examples' own, the teacher's or gold ones.
 
     Returns, JSON-ready, None where a thing is undefined:
-        `n`: the pairs, predictions with a rationale whose example has one, too; `blank`: predictions without, left out
-        of all else; `cut`: pairs with a text of which only the first `LONGEST` characters count;
+        `n`: the pairs, predictions with a rationale whose example has one, too; `blank`: rationales asked for, of which
+        none came, left out of all else, as are predictions whose rationale nobody asked for (None); `cut`: pairs with a
+        text of which only the first `LONGEST` characters count;
         `bleu`: `score`, of the corpus, 0 to 100 (Papineni et al. 2002, by sacrebleu), and its `signature`;
         `rouge1`, `rouge2`, `rougeL`: the mean F over the pairs, 0 to 1 (Lin 2004, by rouge-score: no stemmer, cases
         alike, the letters a-z and digits alone: in other scripts nothing is counted);
@@ -45,7 +46,7 @@ def quality(
     compared = [(text[:LONGEST], reference[:LONGEST]) for text, reference in pairs]
     return {
         "n": len(pairs),
-        "blank": len(predictions) - len(given),
+        "blank": sum(one.rationale is not None and not one.rationale.strip() for one in predictions),
         "cut": sum(pair != whole for pair, whole in zip(compared, pairs, strict=True)),
         **_overlap(compared),
         "similarity": _similarity(compared, encoder),

@@ -20,7 +20,7 @@ _DEFINITIONS = {
 }
 _QUALITY = {
     "n": "rationales beside the teacher's",
-    "blank": "answers without a rationale",
+    "blank": "rationales asked for, of which none came",
     "cut": "compared by their beginning alone, for their length",
     "rouge1": "ROUGE-1, F",
     "rouge2": "ROUGE-2, F",
