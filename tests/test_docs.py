@@ -1,6 +1,7 @@
 """The pages of the documentation, followed to the letter."""
 
 import json
+import pkgutil
 import re
 import shlex
 import sys
@@ -150,3 +151,9 @@ def test_every_command_of_the_pages_is_one(text, monkeypatch, done):
         out = done([*verbs, "--help"])
         options = [word for word in words if word.startswith("--")]
         assert all(option in out for option in options)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+def test_every_name_in_python_that_a_page_gives_is_there(page):
+    for name in re.findall(r"`(limbeck(?:\.\w+)+)`", page.read_text()):
+        pkgutil.resolve_name(name)

@@ -75,17 +75,6 @@ def fit_temperature(
     return _fit(_choices(graded(confidence, correct, probabilities, labels)))
 
 
-def scale(confidence: ArrayLike, temperature: float) -> Floats:
-    """Confidences [N] at this temperature: sigmoid(logit(p) / T)."""
-    return np.exp(log_softmax(_two(np.asarray(confidence, dtype=np.float64)) / temperature, axis=1)[:, 0])
-
-
-def scale_choices(probabilities: ArrayLike, temperature: float) -> Floats:
-    """Probabilities of the choices [N, K] at this temperature: softmax(log p / T)."""
-    with np.errstate(divide="ignore"):
-        return np.exp(log_softmax(np.log(probabilities) / temperature, axis=1))
-
-
 def scaling(answers: Graded, fitted: Temperature | None, seed: int) -> Scaling:
     """Before and after on `answers`: at the temperature fitted on other data, or by two-fold cross-fitting.
 

@@ -18,7 +18,7 @@ from limbeck.evaluation.calibration import calibrate
 from limbeck.evaluation.estimates import Drawn, Null, error_interval
 from limbeck.evaluation.intervals import wilson
 from limbeck.evaluation.reliability import equal_mass, equal_width, reliability
-from limbeck.evaluation.temperature import Temperature, fit_temperature, scale, scale_choices
+from limbeck.evaluation.temperature import Temperature, fit_temperature
 
 KEYS = (
     "n accuracy ece ece_interval ece_expected_if_calibrated adaptive_ece mce brier nll average_confidence temperature"
@@ -298,19 +298,22 @@ def test_the_interval_of_a_temperature_is_that_of_refits():
     assert math.sqrt(fitted.interval[0] * fitted.interval[1]) == pytest.approx(fitted.value)
 
 
-def test_scaling_is_the_formula():
-    confidence = np.array([0.2, 0.5, 0.9])
-    assert scale(confidence, 2.0) == pytest.approx(1 / (1 + np.exp(-np.log(confidence / (1 - confidence)) / 2)))
-    probabilities = np.array([[0.7, 0.2, 0.1], [0.5, 0.5, 0.0]])
-    powers = np.sqrt(probabilities)
-    assert scale_choices(probabilities, 2.0) == pytest.approx(powers / powers.sum(axis=1, keepdims=True))
-    assert np.all((scale([0.0, 1.0], 3.0) >= 0) & (scale([0.0, 1.0], 3.0) <= 1))
+def at(confidence, temperature):
+    """sigmoid(logit(p) / T)."""
+    p = np.clip(confidence, 2**-52, 1 - 2**-52)
+    return 1 / (1 + ((1 - p) / p) ** (1 / temperature))
+
+
+def choices_at(probabilities, temperature):
+    """softmax(log p / T)."""
+    powers = probabilities ** (1 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def test_validation_decides_or_each_half_decides_for_the_other():
     confidence, correct = answers(600, power=3)
     valid = fit_temperature(*answers(600, power=3, seed=1))
-    scaled = scale(confidence, valid.value)
+    scaled = at(confidence, valid.value)
     there = calibrate(confidence, correct, draws=10, validation=valid)
     assert (there.temperature, there.fitted_on) == (valid, "validation")
     assert there.scaling.nll_after == pytest.approx(log_loss(correct, scaled))
@@ -322,17 +325,17 @@ def test_validation_decides_or_each_half_decides_for_the_other():
     order = np.random.default_rng(4).permutation(600)
     crossed = confidence.copy()
     for half, other in ((order[:300], order[300:]), (order[300:], order[:300])):
-        crossed[half] = scale(confidence[half], fit_temperature(confidence[other], correct[other]).value)
+        crossed[half] = at(confidence[half], fit_temperature(confidence[other], correct[other]).value)
     assert (here.temperature, here.fitted_on) == (fit_temperature(confidence, correct), "these answers")
     assert here.scaling.nll_after == pytest.approx(log_loss(correct, crossed))
-    assert log_loss(correct, scale(confidence, here.temperature.value)) < here.scaling.nll_after
+    assert log_loss(correct, at(confidence, here.temperature.value)) < here.scaling.nll_after
 
 
 def test_choices_are_scaled_as_choices():
     probabilities, labels = choices(400, temperature=3.0)
     right = probabilities.argmax(axis=1) == labels
     valid = fit_temperature(probabilities.max(axis=1), right, probabilities, labels)
-    after = scale_choices(probabilities, valid.value)
+    after = choices_at(probabilities, valid.value)
     found = calibrate(probabilities.max(axis=1), right, probabilities, labels, draws=10, validation=valid).scaling
     assert found.nll_before == pytest.approx(log_loss(labels, probabilities))
     assert found.nll_after == pytest.approx(log_loss(labels, after))
@@ -366,7 +369,7 @@ def test_where_no_temperature_is_best_it_says_why(confidence, correct, reason):
 def test_sure_answers_some_of_them_wrong_have_a_temperature():
     correct = [True] * 9 + [False]
     fitted = fit_temperature([1.0] * 10, correct)
-    assert scale([1.0], fitted.value)[0] == pytest.approx(0.9, abs=1e-4)
+    assert at([1.0], fitted.value)[0] == pytest.approx(0.9, abs=1e-4)
 
 
 def test_a_choice_that_a_row_lacks_stays_out():
@@ -374,7 +377,7 @@ def test_a_choice_that_a_row_lacks_stays_out():
     labels = [0, 1, 1, 2] * 5
     fitted = fit_temperature([0.9, 0.6, 0.5, 0.8] * 5, [True, False, True, False] * 5, probabilities, labels)
     assert fitted.interval[0] < fitted.value < fitted.interval[1]
-    assert np.all(scale_choices(probabilities, fitted.value)[0::4, 2] == 0)
+    assert np.all(choices_at(probabilities, fitted.value)[0::4, 2] == 0)
     lost = fit_temperature([0.9, 0.6] * 5, [True, False] * 5, probabilities[[0, 1] * 5], [0, 2] * 5)
     assert math.isfinite(lost.value or 0)
     one = fit_temperature([1.0, 1.0], [True, True], [[1.0], [1.0]], [0, 0])

@@ -10,7 +10,9 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binom
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.intervals import accuracy_interval, bootstrap_interval, paired_interval, wilson
+from limbeck.evaluation.bootstrap import resampled_means
+from limbeck.evaluation.intervals import accuracy_interval, paired_interval, wilson
+from limbeck.evaluation.resampling import percentiles
 
 Z = 1.959963984540054
 
@@ -35,14 +37,11 @@ def test_nothing_measured_has_no_interval():
     assert paired_interval(0, 0, 0) is None
     assert accuracy_interval([]) is None
     assert accuracy_interval([[], []]) is None
-    assert bootstrap_interval([[], []]) is None
 
 
-def test_one_seed_is_wilsons_and_its_bootstrap_the_binomials():
+def test_one_seed_is_wilsons():
     correct = np.arange(200) < 150
     assert accuracy_interval(correct) == accuracy_interval(correct[None]) == wilson(150, 200)
-    expected = binom.ppf([0.025, 0.975], 200, 0.75) / 200
-    assert bootstrap_interval(correct) == pytest.approx(expected, abs=0.0051)
 
 
 def runs_of(rng, seeds: int, n: int, between: float) -> np.ndarray:
@@ -68,7 +67,7 @@ def test_bootstrap_over_few_seeds_is_too_narrow_where_seeds_differ():
     rng = np.random.default_rng(1)
     covered = 0
     for number in range(400):
-        low, high = bootstrap_interval(runs_of(rng, 3, 200, 1.0), number, 300)
+        low, high = percentiles(resampled_means([runs_of(rng, 3, 200, 1.0)], number, 300)[:, 0])
         covered += low <= 0.7 <= high
     assert covered / 400 < 0.85
 
@@ -78,7 +77,6 @@ def test_runs_that_are_always_right_leave_room_for_doubt():
     assert 0.6 < low < 0.95
     assert high == 1
     assert accuracy_interval(np.zeros((3, 20))) == pytest.approx((0, 1 - low))
-    assert bootstrap_interval(np.ones((3, 20))) == (1, 1)
 
 
 def test_what_is_not_graded_is_refused():
