@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
 
 from limbeck.errors import LimbeckError, first_line
+from limbeck.students.batches import by_length, pad, padding_mask
 from limbeck.students.families import positions
 
 LONGEST = 512  # tokens of a text; the rest is cut off. Fewer where the encoder has fewer positions
@@ -53,9 +54,9 @@ class Encoder:
         whole = [text.encode(errors="replace").decode() for text in texts]  # half a character is none
         ids = self._tokenizer(whole, truncation=True, max_length=self.longest)["input_ids"] if whole else []
         found = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
-        order = sorted((index for index in range(len(ids)) if ids[index]), key=lambda index: -len(ids[index]))
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
+        real = [index for index in range(len(ids)) if ids[index]]
+        for batch in by_length([ids[index] for index in real], batch_size, None):
+            rows = [real[place] for place in batch]
             found[rows] = self._means([ids[row] for row in rows])
         return found
 
@@ -65,11 +66,9 @@ class Encoder:
         return np.einsum("nd,nd->n", both[: len(texts)], both[len(texts) :])
 
     def _means(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        device, pad = self._model.device, self._tokenizer.pad_token_id or 0
-        lengths = torch.tensor([len(row) for row in ids], device=device)
-        width = int(lengths.max())
-        tokens = torch.tensor([[*row, *[pad] * (width - len(row))] for row in ids], device=device)
-        mask = torch.arange(width, device=device) < lengths[:, None]
-        states = self._model(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
-        means = (states * mask[..., None]).sum(1) / lengths[:, None]
+        device = self._model.device
+        tokens = pad(ids, self._tokenizer.pad_token_id or 0).to(device)
+        mask = padding_mask(ids).to(device)
+        states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
+        means = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
         return torch.nn.functional.normalize(means, dim=-1).float().cpu().numpy()
