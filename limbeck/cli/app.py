@@ -136,7 +136,7 @@ def predict(
         Path, typer.Option("--output", help="JSON lines: id, input, prediction, and what else is known.")
     ],
     rationale: Annotated[bool, typer.Option("--rationale", help="Write the student's rationales too.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Inputs (or pairs of input and choice) at a time.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Inputs at a time.")] = 64,
     engine: Annotated[Engine | None, typer.Option(help=f"{ENGINE} {RECIPES}")] = None,
     answers: Annotated[Answers | None, typer.Option(help=f"{ANSWERS} {RECIPES}")] = None,
 ) -> None:

@@ -11,7 +11,7 @@ from limbeck.students import Answers, Definition, EngineName
 class EvaluationSettings(Settings):
     """How a student is measured, while it is trained and after."""
 
-    batch_size: int = Field(64, ge=1, description="inputs, or pairs of input and choice, at a time")
+    batch_size: int = Field(64, ge=1, description="inputs at a time")
     rationales: bool = Field(False, description="also generate the rationales of the test predictions")
     # Validation too goes through the engine, converting at each: 1 s of one core for T5-v1.1-small, 4 s for base (248 M
     # weights), where generating answers for a thousand rows takes minutes. And what is chosen is what will be used.

@@ -28,7 +28,7 @@ def load(settings: StudentSettings, texts: Iterable[str]) -> Student:
         texts: the training text, which a `scratch` student's tokenizer is trained on; not read by the others.
 
     Raises:
-        LimbeckError: no such checkpoint, or one that is no encoder-decoder limbeck knows.
+        LimbeckError: no such checkpoint, or one that is no encoder-decoder that writes text.
     """
     if settings.scratch is not None:
         tokenizer = train_tokenizer(texts, settings.scratch.vocab_size)

@@ -23,7 +23,7 @@ class Student(nn.Module):
     """Holds the plain model (`model`) and tokenizer (`tokenizer`); both save and load without limbeck.
 
     Raises:
-        LimbeckError: the model's architecture is of no family limbeck knows.
+        LimbeckError: the model is no encoder-decoder that writes text, or its configuration lacks a token's id.
     """
 
     def __init__(
