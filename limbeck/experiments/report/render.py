@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import NamedTuple
 
 from limbeck.experiments.report import text
-from limbeck.experiments.tables import Cell, Table, interval, number, p_value
+from limbeck.experiments.tables import Cell, Table, equals, interval, number, p_value
 from limbeck.shown import line
 
 _LEVEL = 0.05
@@ -23,6 +23,7 @@ class Parts(NamedTuple):
     difference_interval: str
     p_value: str
     adjusted: str
+    tested: str  # both p-values, where they have no columns of their own
     n: str
     seeds: str
     reason: str
@@ -63,6 +64,7 @@ def parts(cell: Cell, table: Table) -> Parts:
         difference_interval=interval(cell.difference_interval, digits, sign=True),
         p_value=p_value(cell.p_value),
         adjusted=p_value(cell.adjusted),
+        tested=_tested(cell),
         n="" if cell.n is None else f"{cell.n:,}",
         seeds="" if cell.seeds is None else str(cell.seeds),
         reason=line(cell.reason or "") if not value else baseline,
@@ -168,6 +170,11 @@ def title(table: Table) -> str:
     return f"{table.title} ({table.unit})" if table.unit else table.title
 
 
+def _tested(cell: Cell) -> str:
+    said = [(name, value) for name, value in (("p", cell.p_value), ("Holm", cell.adjusted)) if p_value(value)]
+    return ", ".join(f"{name} {equals(value)}" for name, value in said)
+
+
 def _together(one: Parts, baseline: str | None, sized: bool) -> str:
     """A cell's parts as one text, for tables of several columns; `sized`: with what it is the mean of."""
     if one.value == "–":
@@ -178,7 +185,7 @@ def _together(one: Parts, baseline: str | None, sized: bool) -> str:
         said += f"; {f'vs {baseline} ' if baseline else ''}{one.difference}" + (
             f" ({one.difference_interval})" if one.difference_interval else ""
         )
-    said += f", p = {one.adjusted or one.p_value}".replace("= <", "< ") if one.p_value else ""
+    said += f", {one.tested}" if one.tested else ""
     said += f"; n = {one.n}" if sized and one.n else ""
     said += f"; seeds: {one.seeds}" if sized and one.seeds else ""
     return f"{said}; {one.reason}" if one.reason else said
