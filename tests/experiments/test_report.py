@@ -97,7 +97,8 @@ def test_accuracies_differences_and_tests_are_the_predictions_own(runs, report):
     assert cells[large]["adjusted"] == pytest.approx(max(p_values[large], cells[small]["adjusted"]))
     page = (report / "index.html").read_text()
     for cell in cells.values():
-        assert f"<td>{cell['value']:.2f}</td>" in page
+        star = "*" if cell["adjusted"] is not None and cell["adjusted"] < 0.05 else ""
+        assert f"<td>{cell['value']:.2f}{star}</td>" in page
 
 
 def test_the_paragraph_says_what_stands_what_does_not_and_that_a_seed_is_one(report):

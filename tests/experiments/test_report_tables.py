@@ -85,6 +85,21 @@ def test_a_p_value_behind_its_p():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("table_of", [made, pair])
+def test_what_stands_has_its_asterisk_in_every_form_once(table_of):
+    stands = table_of(difference=5.0, p_value=0.001, adjusted=0.049)
+    open_ = table_of(difference=5.0, p_value=0.001, adjusted=0.051)
+    for write, star in ((page, "*"), (render.markdown, "\\*"), (render.latex, "*")):
+        body = write(stands)[write(stands).index("arm") :]
+        assert body.count(f"12.35{star}") == 1
+        assert "An asterisk marks" in write(stands)
+        assert f"12.35{star}" not in write(open_)
+        assert "An asterisk marks" not in write(open_)
+    assert 'content: " *"' not in page(stands)
+    (row, *_) = csv.DictReader(io.StringIO(render.csv(stands)))
+    assert row["value"] == "12.345"
+
+
 def test_the_papers_numbers_stand_beside_ours_and_what_is_not_run_says_so():
     ran, not_run = made(paper=80.5, paper_spread=0.25), made(value=None, reason="not run", paper=80.5)
     assert render.rows(ran)[0] == ["arm", "12.35", "80.50 ± 0.25"]

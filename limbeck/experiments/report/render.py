@@ -11,6 +11,7 @@ from limbeck.experiments.tables import Cell, Table, equals, interval, number, p_
 from limbeck.shown import line
 
 _LEVEL = 0.05
+_STARRED = "An asterisk marks a difference that stands at 5 % after Holm's method."
 
 
 class Parts(NamedTuple):
@@ -53,6 +54,9 @@ def parts(cell: Cell, table: Table) -> Parts:
     value = number(cell.value, digits)
     if value and cell.spread is not None:
         value += f" ± {number(cell.spread, digits)}"
+    found = cell.difference is not None and cell.adjusted is not None and cell.adjusted < _LEVEL
+    if value and found:
+        value += "*"
     paper = number(cell.paper, digits)
     if paper and cell.paper_spread is not None:
         paper += f" ± {number(cell.paper_spread, digits)}"
@@ -68,7 +72,7 @@ def parts(cell: Cell, table: Table) -> Parts:
         n="" if cell.n is None else f"{cell.n:,}",
         seeds="" if cell.seeds is None else str(cell.seeds),
         reason=line(cell.reason or "") if not value else baseline,
-        found=cell.difference is not None and cell.adjusted is not None and cell.adjusted < _LEVEL,
+        found=found,
     )
 
 
@@ -147,13 +151,15 @@ def csv(table: Table) -> str:
 
 
 def notes(table: Table) -> list[str]:
-    """The table's, and before them what all of its cells are means of, where that is the same."""
-    sizes = _sizes(table)
+    """The table's; before them what all of its cells are means of, where that is the same, and last what `*` means."""
+    sizes, below = _sizes(table), list(table.notes)
+    if any(parts(cell, table).found for row in table.rows for cell in row.cells):
+        below.append(_STARRED)
     if wide(table) or len(sizes) != 1:
-        return list(table.notes)
+        return below
     ((n, seeds),) = sizes
     said = [*([f"{n:,} examples"] if n else []), *([f"{seeds} seed{'s' if seeds > 1 else ''}"] if seeds else [])]
-    return [*([f"All of {' and '.join(said)}."] if said else []), *table.notes]
+    return [*([f"All of {' and '.join(said)}."] if said else []), *below]
 
 
 def sized(table: Table) -> bool:
