@@ -56,8 +56,10 @@ def _left_out(without: LeftOut) -> list[str]:
     said = [f"{len(names)} {one if len(names) == 1 else several}" for names, one, several in kinds if names]
     whose = "the grid's" if without.grids == 1 else "the grids'"
     cells = f"Of {whose} {without.cells} cells, {_listed(said)}: nothing here speaks of them." if said else ""
-    others = f"{len(without.others)} unfinished run{_s(without.others)} left out." if without.others else ""
-    return [sentence for sentence in (cells, others) if sentence]
+    kinds_of_none = ((without.other_failed, "failed"), (without.other_unfinished, "unfinished"))
+    others = [f"{len(names)} {kind} run{_s(names)}" for names, kind in kinds_of_none if names]
+    besides = f"{_listed(others)} of no grid here left out." if others else ""
+    return [sentence for sentence in (cells, besides) if sentence]
 
 
 def _smoke(smoke: Sequence[Held], found: Sequence[Held]) -> str:
