@@ -58,9 +58,19 @@ def finished(
     write(folder / "predictions" / "test.jsonl", rows)
     write(folder / "log.jsonl", log(objective, steps, rng))
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE | {"seed": seed}))
-    results = {"task": recipe["data"]["task"], "training": {"steps": steps}}
+    share = sum(row["correct"] for row in rows) / len(rows)
+    measured = {"accuracy": share, "interval": [0.0, 1.0], "exact": share, "n": len(rows)}
+    results = {"task": recipe["data"]["task"], "training": {"steps": steps}, "test": {**measured, "engine": None}}
     (folder / "results.json").write_text(json.dumps(results))
     return folder
+
+
+def evaluated(run: Path, **found: Any) -> None:
+    """The page of the run's newest measurement, with what was `found`."""
+    measured = json.loads((run / "results.json").read_text())["test"]
+    accuracy = {name: measured[name] for name in ("accuracy", "interval", "exact", "n")}
+    (run / "evaluation").mkdir()
+    (run / "evaluation" / "test.json").write_text(json.dumps({"accuracy": accuracy, "n": measured["n"], **found}))
 
 
 def log(objective: str, steps: int, rng: random.Random) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from limbeck.experiments.report import assemble, write_report
 from tests.experiments.paper_runs import answers, cell_of, data_at, smoke
 from tests.experiments.paper_runs import finished as finished_cell
 from tests.experiments.recipes import TINY
-from tests.experiments.reports import ARITHMETIC, finished, questions, write
+from tests.experiments.reports import ARITHMETIC, evaluated, finished, questions, write
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -184,6 +184,14 @@ def test_the_papers_tables_come_first_with_its_numbers_beside_ours(tmp_path):
     assert "because &lt;b&gt;" in page
     assert any("failed: out of memory" in one for one in found["left_out"])
     assert r"because \<b\>" in (report / "report.md").read_text()
+    (study,) = [one for one in found["studies"] if one["task"] == "svamp"]
+    assert (study["name"], study["examples"]) == ("figure4", 4)
+    picked = {kind["name"]: kind["picked"] for kind in study["kinds"]}
+    (case,) = picked["only DSS right"]
+    assert [(said["prediction"], said["correct"], said["rationale"]) for said in case["said"]] == [
+        ("1", True, "because <b>"),
+        ("2", False, "because <b>"),
+    ]
     assert "paper 68.00" in (report / "tables" / "table1.md").read_text()
 
 
@@ -284,9 +292,8 @@ def test_what_is_missing_says_why(tmp_path):
 
 def test_what_evaluate_and_the_judge_left_is_shown(tmp_path):
     run = finished(tmp_path / "dss", "dss", 1)
-    (run / "evaluation").mkdir()
-    page = {"quality": {"bleu": {"score": 12.5}, "rougeL": 0.25}, "calibration": {"ece_interval": [0.1, 0.2]}}
-    (run / "evaluation" / "test.json").write_text(json.dumps(page))
+    quality = {"bleu": {"score": 12.5}, "rougeL": 0.25}
+    evaluated(run, quality=quality, calibration={"ece_interval": [0.1, 0.2]})
     first = json.loads((run / "predictions" / "test.jsonl").read_text().splitlines()[0])
     judged = {"id": first["id"], "task": "arithmetic", "run": "DSS", "label": "1", "rationale": first["rationale"]}
     judged |= {"judge": "large", "temperature": 0, "replies": ["4"], "scores": [4]}
@@ -299,6 +306,29 @@ def test_what_evaluate_and_the_judge_left_is_shown(tmp_path):
     (row,) = tables(found, "confidence")["calibration-arithmetic"]["rows"]
     assert row["cells"][1]["interval"] == [0.1, 0.2]
     assert [one["said"][0]["score"] for one in found["cases"] if "score" in one["said"][0]] == [4]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "n", None])
+def test_a_page_older_than_the_answers_is_passed_over(name, tmp_path):
+    run = finished(tmp_path / "dss", "dss", 1)
+    evaluated(run, quality={"rougeL": 0.25}, calibration={"ece_interval": [0.1, 0.2]})
+    results = json.loads((run / "results.json").read_text())
+    results["test"] = {**results["test"], name: 0.123} if name else None  # measured again, stopped before the page
+    (run / "results.json").write_text(json.dumps(results))
+    found = read(write_report([tmp_path], tmp_path / "out").parent)
+    (row,) = tables(found, "confidence")["calibration-arithmetic"]["rows"]
+    assert row["cells"][1]["interval"] is None
+    assert "rationales-arithmetic" not in tables(found, "rationales")
+
+
+def test_a_page_that_is_none_is_an_error(tmp_path):
+    run = finished(tmp_path / "dss", "dss", 1)
+    evaluated(run)
+    (run / "evaluation" / "test.json").write_text("[]")
+    with pytest.raises(
+        LimbeckError, match=r"test.json: no page of an evaluation; write it again"
+    ):
+        write_report([tmp_path], tmp_path / "out")
 
 
 def test_a_judge_s_scores_are_of_so_many_examples_whatever_the_seeds(tmp_path):
