@@ -325,9 +325,7 @@ def test_a_page_that_is_none_is_an_error(tmp_path):
     run = finished(tmp_path / "dss", "dss", 1)
     evaluated(run)
     (run / "evaluation" / "test.json").write_text("[]")
-    with pytest.raises(
-        LimbeckError, match=r"test.json: no page of an evaluation; write it again"
-    ):
+    with pytest.raises(LimbeckError, match=r"test.json: no page of an evaluation; write it again"):
         write_report([tmp_path], tmp_path / "out")
 
 
