@@ -61,6 +61,24 @@ class Run:
             raise LimbeckError(f"{self.path / 'results.json'}: no results of a run")
         return results
 
+    def page(self) -> dict[str, Any] | None:
+        """What `evaluate` wrote of the test split, if it is of the newest measurement: one that was stopped wrote none.
+
+        Raises:
+            LimbeckError: the run is not finished, or what there is cannot be read.
+        """
+        path = self.path / "evaluation" / "test.json"
+        if not path.is_file():
+            return None
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise LimbeckError(f"{path}: no page of an evaluation; write it again with `limbeck evaluate {self.path}`")
+        newest = self.results.get("test")
+        if not isinstance(newest, dict):
+            return None
+        measured = {name: newest.get(name) for name in ("accuracy", "interval", "exact", "n")}
+        return found if found.get("accuracy") == measured and found.get("n") == measured["n"] else None
+
     def write_results(self, results: dict[str, Any]) -> None:
         write_json(self.path / "results.json", results)
 

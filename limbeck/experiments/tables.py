@@ -79,7 +79,9 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
-def equals(value: float | None) -> str:
-    """A p-value behind its "p": `= 0.02` or `< 0.001`."""
-    said = p_value(value) or "undefined"
-    return said.replace("<", "< ") if value is None or said.startswith("<") else f"= {said}"
+def equals(value: float | None, sign: str = "=") -> str:
+    """A p-value behind its "p": `= 0.02`, with another `sign` that, or `< 0.001`."""
+    said = p_value(value)
+    if not said:
+        return "undefined"
+    return said.replace("<", "< ") if said.startswith("<") else f"{sign} {said}"

@@ -25,6 +25,11 @@ def press(page, *keys):
         page.keyboard.press(key)
 
 
+def enter(page):
+    """Put the focus into the case browser."""
+    page.focus("#list [aria-current]")
+
+
 def right(case):
     return {one["arm"] for one in case["said"] if one["right"]}
 
@@ -32,6 +37,7 @@ def right(case):
 def test_search_and_filters_by_keyboard_alone(opened, cases):
     page = opened()
     assert count(page) == len(cases) == 130
+    enter(page)
     press(page, "/")
     assert focused(page) == "search"
     page.keyboard.type("trains about")
@@ -75,6 +81,7 @@ def test_the_judges_score_filters(opened, cases):
 def test_keys_go_from_case_to_case_and_from_page_to_page(opened, cases):
     page = opened()
     assert chosen(page) == cases[0]["id"]
+    enter(page)
     press(page, "j", "j", "j", "k")
     assert (chosen(page), focused(page)) == (cases[2]["id"], "list")
     press(page, "ArrowDown", "ArrowUp")
@@ -91,8 +98,55 @@ def test_keys_go_from_case_to_case_and_from_page_to_page(opened, cases):
     assert page.locator("#list button[tabindex='0']").count() == 1
 
 
+def test_single_keys_are_of_the_case_browser_alone(opened, cases):
+    page = opened()
+    for outside in ("document.activeElement.blur()", "document.querySelector('nav a').focus()"):
+        page.evaluate(outside)
+        before = focused(page)
+        press(page, "j", "j", "k", "/")
+        assert (chosen(page), focused(page)) == (cases[0]["id"], before)
+    page.click("#count")  # anywhere in it
+    press(page, "j", "/")
+    assert (chosen(page), focused(page)) == (cases[1]["id"], "search")
+
+
+def test_the_focus_stays_in_the_case_browser(opened, cases):
+    page = opened()
+    page.focus("#later")
+    press(page, "Enter", "Enter")
+    last = chosen(page)
+    assert (last, page.locator("#page").inner_text()) == (cases[100]["id"], "101 to 130")
+    assert (focused(page), page.get_attribute("#later", "aria-disabled")) == ("later", "true")
+    press(page, "Enter")
+    assert (chosen(page), focused(page)) == (last, "later")
+    press(page, "Shift+Tab", "Space", "Space")
+    assert (chosen(page), focused(page)) == (cases[0]["id"], "earlier")
+    press(page, "Space")
+    assert (chosen(page), page.get_attribute("#earlier", "aria-disabled")) == (cases[0]["id"], "true")
+    enter(page)
+    press(page, "j", "Escape")
+    assert focused(page) == "search"
+    page.select_option("#right", "these")
+    page.focus("#arms input")
+    press(page, "Escape")
+    assert focused(page) == "search"
+
+
+def test_the_case_that_is_shown_is_announced(opened, cases):
+    page = opened()
+    enter(page)
+    press(page, "j")
+    said, one = page.get_by_role("status").filter(has_text="Case 2"), cases[1]
+    assert said.inner_text() == f"Case 2 of 130: {one['task']} {one['id']}, {len(right(one))} of 3 right"
+    page.click("#later")
+    assert page.locator("#shown").inner_text().startswith("Case 51 of 130: ")
+    page.fill("#search", "in none of them")
+    assert page.locator("#shown").inner_text() == ""
+
+
 def test_the_address_keeps_the_state(opened, cases):
     page = opened()
+    enter(page)
     press(page, "/")
     page.keyboard.type("boats")
     press(page, "ArrowDown", "j", "j")
@@ -105,6 +159,7 @@ def test_the_address_keeps_the_state(opened, cases):
 
 def test_what_a_model_wrote_stays_text(opened):
     page = opened()
+    enter(page)
     press(page, "/")
     page.keyboard.type("<img src=x")
     assert count(page) == 1
@@ -135,7 +190,7 @@ CONTRAST = """() => {
   const found = [];
   for (const one of document.querySelectorAll("body *")) {
     const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!own || one.closest("svg title, script, :disabled, option, noscript") || !one.getClientRects().length) continue;
+    if (!own || one.closest("svg title, script, option, noscript") || !one.getClientRects().length) continue;
     const style = getComputedStyle(one);
     const own_colour = light(rgb(one.closest("svg") ? style.fill : style.color));
     const [a, b] = [own_colour, light(behind(one))].sort((x, y) => y - x);
@@ -192,6 +247,7 @@ def test_ten_thousand_cases_are_a_page_of_the_list_at_a_time(opened, report, cas
     (tmp_path / "many.html").write_text(before + mark + str(data(many)) + rest[rest.index("</script>") :])
     page = opened(path=tmp_path / "many.html")
     assert (count(page), page.locator("#list li").count()) == (10_000, 50)
+    enter(page)
     press(page, "/")
     page.keyboard.type("trains")
     assert count(page) == sum("trains" in json.dumps(case) for case in many)

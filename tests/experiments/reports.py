@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from limbeck.data import DataSettings, load
+from limbeck.experiments.report import write_report
 from tests.experiments.recipes import TINY
 
 ARITHMETIC: dict[str, Any] = {"task": "arithmetic", "source": {"kind": "generated", "train": 4, "valid": 2, "test": 60}}
@@ -31,11 +32,13 @@ def finished(
     steps: int = 400,
     said: dict[str, str] | None = None,
     reason: str | None = REASON,
+    evaluation: dict[str, Any] | None = None,
 ) -> Path:
     """A finished run: a share `right` of its answers to the test split is, by a seed of its own; what `said` names by
     the example's id is answered as it says."""
     recipe = {**TINY, "data": data or ARITHMETIC, "objective": objective, "seed": seed}
     recipe["training"] = {**TINY["training"], "max_steps": steps}
+    recipe["evaluation"] = evaluation or {}
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     rng = random.Random(f"{objective}{seed}")
@@ -55,9 +58,19 @@ def finished(
     write(folder / "predictions" / "test.jsonl", rows)
     write(folder / "log.jsonl", log(objective, steps, rng))
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE | {"seed": seed}))
-    results = {"task": recipe["data"]["task"], "training": {"steps": steps}}
+    share = sum(row["correct"] for row in rows) / len(rows)
+    measured = {"accuracy": share, "interval": [0.0, 1.0], "exact": share, "n": len(rows)}
+    results = {"task": recipe["data"]["task"], "training": {"steps": steps}, "test": {**measured, "engine": None}}
     (folder / "results.json").write_text(json.dumps(results))
     return folder
+
+
+def evaluated(run: Path, **found: Any) -> None:
+    """The page of the run's newest measurement, with what was `found`."""
+    measured = json.loads((run / "results.json").read_text())["test"]
+    accuracy = {name: measured[name] for name in ("accuracy", "interval", "exact", "n")}
+    (run / "evaluation").mkdir()
+    (run / "evaluation" / "test.json").write_text(json.dumps({"accuracy": accuracy, "n": measured["n"], **found}))
 
 
 def log(objective: str, steps: int, rng: random.Random) -> list[dict[str, Any]]:
@@ -67,6 +80,11 @@ def log(objective: str, steps: int, rng: random.Random) -> list[dict[str, Any]]:
         values = {f"term_{name}": 3 / step**0.5 + rng.random() / 10 for name in terms}
         rows.append({**values, **{f"share_{name}": 1 / len(terms) for name in terms}, "loss": 1.0, "step": step})
     return [*rows, {"eval_accuracy": 0.5, "step": steps // 2}, {"eval_accuracy": 0.7, "step": steps}]
+
+
+def report_of(*paths: Path) -> dict[str, Any]:
+    """What report.json says of the runs in these folders; the report is written into the first."""
+    return json.loads((write_report(paths, paths[0] / "report").parent / "report.json").read_text())
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from limbeck.experiments.report import assemble, write_report
 from tests.experiments.paper_runs import answers, cell_of, data_at, smoke
 from tests.experiments.paper_runs import finished as finished_cell
 from tests.experiments.recipes import TINY
-from tests.experiments.reports import ARITHMETIC, finished, questions, write
+from tests.experiments.reports import ARITHMETIC, evaluated, finished, questions, write
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -97,14 +97,15 @@ def test_accuracies_differences_and_tests_are_the_predictions_own(runs, report):
     assert cells[large]["adjusted"] == pytest.approx(max(p_values[large], cells[small]["adjusted"]))
     page = (report / "index.html").read_text()
     for cell in cells.values():
-        assert f"<td>{cell['value']:.2f}</td>" in page
+        star = "*" if cell["adjusted"] is not None and cell["adjusted"] < 0.05 else ""
+        assert f"<td>{cell['value']:.2f}{star}</td>" in page
 
 
 def test_the_paragraph_says_what_stands_what_does_not_and_that_a_seed_is_one(report):
     (said,) = [" ".join(read(report)["overview"])]
     assert re.search(r"finetune is [\d.]+ points behind dss \(95 % interval [\d.]+ to [\d.]+, adjusted p", said)
     assert re.search(r"no difference from dss can be concluded for mi \([+−][\d.]+ points", said)
-    assert re.search(r"the smallest difference found 4 times of 5 is [\d.]+ points", said)
+    assert re.search(r"finds 4 times of 5 is [\d.]+ points", said)
     assert "one seed says nothing of a recipe" in said
     assert said in (report / "report.md").read_text().replace("\\", "")
 
@@ -150,7 +151,7 @@ def test_of_many_groups_it_is_said_how_often_and_one_of_each_task_is_drawn(tmp_p
     found = read(write_report([tmp_path], tmp_path / "out").parent)
     said = " ".join(found["overview"])
     assert re.search(r"Of 12 comparisons: mi is ahead of dss by [\d.]+ points in 6 places \(", said)
-    assert "In 6 of 12 comparisons no difference can be concluded; the smallest differences found 4 times of 5" in said
+    assert "In 6 of 12 comparisons no difference can be concluded; the smallest differences that one test alone" in said
     names = [row["name"] for row in tables(found, "accuracy")["accuracy-arithmetic"]["rows"]]
     titles = [figure["title"] for section in found["sections"] for figure in section["figures"]]
     assert "arithmetic, data.fraction=0.1: risk and coverage" in titles
@@ -183,6 +184,14 @@ def test_the_papers_tables_come_first_with_its_numbers_beside_ours(tmp_path):
     assert "because &lt;b&gt;" in page
     assert any("failed: out of memory" in one for one in found["left_out"])
     assert r"because \<b\>" in (report / "report.md").read_text()
+    (study,) = [one for one in found["studies"] if one["task"] == "svamp"]
+    assert (study["name"], study["examples"]) == ("figure4", 4)
+    picked = {kind["name"]: kind["picked"] for kind in study["kinds"]}
+    (case,) = picked["only DSS right"]
+    assert [(said["prediction"], said["correct"], said["rationale"]) for said in case["said"]] == [
+        ("1", True, "because <b>"),
+        ("2", False, "because <b>"),
+    ]
     assert "paper 68.00" in (report / "tables" / "table1.md").read_text()
 
 
@@ -285,9 +294,8 @@ def test_what_is_missing_says_why(tmp_path):
 
 def test_what_evaluate_and_the_judge_left_is_shown(tmp_path):
     run = finished(tmp_path / "dss", "dss", 1)
-    (run / "evaluation").mkdir()
-    page = {"quality": {"bleu": {"score": 12.5}, "rougeL": 0.25}, "calibration": {"ece_interval": [0.1, 0.2]}}
-    (run / "evaluation" / "test.json").write_text(json.dumps(page))
+    quality = {"bleu": {"score": 12.5}, "rougeL": 0.25}
+    evaluated(run, quality=quality, calibration={"ece_interval": [0.1, 0.2]})
     first = json.loads((run / "predictions" / "test.jsonl").read_text().splitlines()[0])
     judged = {"id": first["id"], "task": "arithmetic", "run": "DSS", "rationale": first["rationale"]}
     judged |= {"label": first["prediction"], "judge": "large", "temperature": 0, "replies": ["4"], "scores": [4]}
@@ -300,6 +308,27 @@ def test_what_evaluate_and_the_judge_left_is_shown(tmp_path):
     (row,) = tables(found, "confidence")["calibration-arithmetic"]["rows"]
     assert row["cells"][1]["interval"] == [0.1, 0.2]
     assert [one["said"][0]["score"] for one in found["cases"] if "score" in one["said"][0]] == [4]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "n", None])
+def test_a_page_older_than_the_answers_is_passed_over(name, tmp_path):
+    run = finished(tmp_path / "dss", "dss", 1)
+    evaluated(run, quality={"rougeL": 0.25}, calibration={"ece_interval": [0.1, 0.2]})
+    results = json.loads((run / "results.json").read_text())
+    results["test"] = {**results["test"], name: 0.123} if name else None  # measured again, stopped before the page
+    (run / "results.json").write_text(json.dumps(results))
+    found = read(write_report([tmp_path], tmp_path / "out").parent)
+    (row,) = tables(found, "confidence")["calibration-arithmetic"]["rows"]
+    assert row["cells"][1]["interval"] is None
+    assert "rationales-arithmetic" not in tables(found, "rationales")
+
+
+def test_a_page_that_is_none_is_an_error(tmp_path):
+    run = finished(tmp_path / "dss", "dss", 1)
+    evaluated(run)
+    (run / "evaluation" / "test.json").write_text("[]")
+    with pytest.raises(LimbeckError, match=r"test.json: no page of an evaluation; write it again"):
+        write_report([tmp_path], tmp_path / "out")
 
 
 def test_a_judge_s_scores_are_of_so_many_examples_whatever_the_seeds(tmp_path):

@@ -4,13 +4,17 @@ import csv
 import io
 import math
 import re
+from html import unescape
 from itertools import pairwise
 
 import pytest
 from markdown_it import MarkdownIt
 
 from limbeck.experiments.report import render, text
-from limbeck.experiments.tables import Cell, Row, Table
+from limbeck.experiments.report.assemble import Report, Section
+from limbeck.experiments.report.browser import Chosen
+from limbeck.experiments.report.html import html
+from limbeck.experiments.tables import Cell, Row, Table, equals
 from limbeck.shown import line, visible
 
 HOSTILE = [
@@ -45,6 +49,55 @@ def test_one_column_is_spread_over_columns_and_several_are_kept_together():
     assert render.rows(table) == [["arm", "12.35", "10.00 to 14.00", "−1.23", "−3.00 to +0.50", "<0.001", "1,234"]]
     assert render.rows(several("a")) == [["a", "1.00 (0.50 to 1.50)", "not run"]]
     assert render.notes(several("a")) == ["All of 10 examples and 2 seeds.", "A note."]
+
+
+def page(table):
+    """The HTML of a report's page that has this table alone."""
+    chosen, origin = Chosen([], 0), {"facts": {}, "data": [], "differences": [], "recipes": [], "unknown": []}
+    section = Section("tables", "Tables", "What there is.", (table,))
+    return html(Report("title", ("None.",), (section,), (), (), chosen, origin, (), ()), "now")
+
+
+def pair(**cell):
+    return Table("t", "title", ("one", "two"), (Row("arm", (Cell(**{"value": 12.345, **cell}), Cell(1.0))),), unit="%")
+
+
+@pytest.mark.parametrize(
+    ("p", "adjusted", "said"),
+    [
+        (0.0004, 0.0216, "p < 0.001, Holm = 0.022"),
+        (0.0000001, 0.0002, "p < 0.001, Holm < 0.001"),
+        (0.02, None, "p = 0.020"),
+    ],
+)
+def test_p_values_are_called_the_same_in_every_form(p, adjusted, said):
+    assert said.startswith(f"p {equals(p)}")
+    table = pair(difference=1.0, p_value=p, adjusted=adjusted)
+    assert said in unescape(page(table))
+    assert said in render.rows(table)[0][1]
+    assert said.replace("<", "\\<") in render.markdown(table)
+    assert said.replace("<", r"\textless{}") in render.latex(table)
+
+
+def test_a_p_value_behind_its_p():
+    assert [equals(p, "at most") for p in (0.0216, 0.0002, None, math.nan)] == [
+        "at most 0.022", "< 0.001", "undefined", "undefined",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("table_of", [made, pair])
+def test_what_stands_has_its_asterisk_in_every_form_once(table_of):
+    stands = table_of(difference=5.0, p_value=0.001, adjusted=0.049)
+    open_ = table_of(difference=5.0, p_value=0.001, adjusted=0.051)
+    for write, star in ((page, "*"), (render.markdown, "\\*"), (render.latex, "*")):
+        body = write(stands)[write(stands).index("arm") :]
+        assert body.count(f"12.35{star}") == 1
+        assert "An asterisk marks" in write(stands)
+        assert f"12.35{star}" not in write(open_)
+        assert "An asterisk marks" not in write(open_)
+    assert 'content: " *"' not in page(stands)
+    (row, *_) = csv.DictReader(io.StringIO(render.csv(stands)))
+    assert row["value"] == "12.345"
 
 
 def test_the_papers_numbers_stand_beside_ours_and_what_is_not_run_says_so():

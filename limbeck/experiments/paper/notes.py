@@ -14,7 +14,7 @@ INTERVALS = (
     "Intervals are 95 %: with several seeds Student's t over seeds and examples, "
     "with one Wilson's, over examples for this one student."
 )
-HOLM = "p is adjusted by Holm's method over all tests of the table."
+HOLM = "Holm: p adjusted by Holm's method over all tests of the table."
 
 
 def setup(found: Found) -> list[str]:

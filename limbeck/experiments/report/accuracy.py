@@ -85,7 +85,7 @@ def _notes(found: Sequence[Held], tests: int) -> list[str]:
     if names:
         notes.append(
             f"Differences are in points, to the row marked baseline; tests: {' or '.join(names)}; Holm's method over "
-            f"the {tests} tests of this report. An asterisk marks what stands at 5 % after it."
+            f"the {tests} tests of this report."
         )
     if len({one.group.name for one in found}) > 1:
         notes.append("An arm's baseline is the one that differs from it in nothing but the objective.")

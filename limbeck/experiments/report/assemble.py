@@ -16,7 +16,7 @@ from limbeck.experiments.report import accuracy, confidence, curves, reasons
 from limbeck.experiments.report.accuracy import Held, held
 from limbeck.experiments.report.browser import BUDGET, Chosen, choose
 from limbeck.experiments.report.evaluated import Pages, pages
-from limbeck.experiments.report.left_out import errors, left_out
+from limbeck.experiments.report.left_out import errors, folders, left_out
 from limbeck.experiments.report.origin import origin
 from limbeck.experiments.report.overview import overview
 from limbeck.experiments.report.sides import Group, Side, groups, sides
@@ -67,8 +67,9 @@ def assemble(paths: Sequence[Path]) -> Report:
     found = sides(made, every)
     grouped = groups(found)
     compared = held(grouped)
-    grids = [Grid.load(file) for path in paths for file in sorted((path / "grids").glob("*.yaml"))]
-    failed, without = errors(paths), left_out(paths, runs, grids)
+    places = folders(paths, runs)
+    grids = [Grid.load(file) for place in places for file in sorted((place / "grids").glob("*.yaml"))]
+    failed, without = errors(places), left_out(places, runs, grids)
     drawn, undrawn = _drawn(grouped)
     studies = tuple(case_studies(runs, grids, failed))
     read = pages(run for arm in made for run in arm.runs)

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from limbeck.errors import LimbeckError
 from limbeck.experiments.accuracies import accuracy_cell
 from limbeck.experiments.figures import Point, fractions, learning
-from limbeck.experiments.report.sides import Group, Side
+from limbeck.experiments.report.sides import Group, Side, setting, telling
 from limbeck.experiments.run import Run
 from limbeck.experiments.tables import Cell, Figure, Row, Table
 from limbeck.files import read_jsonl
@@ -54,18 +55,25 @@ def learning_curves(found: Sequence[Group]) -> Curves:
 
 
 def fraction_curves(found: Sequence[Side]) -> Curves:
-    """Of every task whose arms differ in `data.fraction` a figure: accuracy by fraction, an objective a line."""
+    """Of every task with arms that differ in `data.fraction` a figure: accuracy by fraction, a line for all such arms
+    that have the rest of their `setting` in common."""
     made = Curves()
-    of_task: dict[str, dict[str, list[Side]]] = {}
+    of_task: dict[str, dict[str, dict[float, list[Side]]]] = {}
     for side in found:
-        values = side.arm.recipe.resolved()
-        data = {**values["data"], "fraction": None}
-        key = json.dumps({**values, "seed": None, "evaluation": None, "data": data}, sort_keys=True)
-        of_task.setdefault(side.arm.task, {}).setdefault(key, []).append(side)
-    for task, series in of_task.items():
-        several = {_series(group): group for group in series.values() if len(group) > 1}
+        series = of_task.setdefault(side.arm.task, {}).setdefault(json.dumps(_less_fraction(side), sort_keys=True), {})
+        series.setdefault(side.arm.recipe.data.fraction, []).append(side)
+    for task, every in of_task.items():
+        several = [series for series in every.values() if len(series) > 1]
         if several:
-            made.figures.append(_fractions(task, several))
+            drawn = [{fraction: group[0] for fraction, group in series.items()} for series in several]
+            made.figures.append(_fractions(task, _named(drawn)))
+        made.missing += [
+            f"{other.arm.name} is not in {task}'s curve over the fraction of the training data: {first.arm.name} is in "
+            "its place."
+            for series in several
+            for first, *others in series.values()
+            for other in others
+        ]
     return made
 
 
@@ -123,15 +131,28 @@ def _cell(value: float | None, reason: str) -> Cell:
     return Cell(value) if value is not None else Cell(None, reason)
 
 
-def _series(group: Sequence[Side]) -> str:
-    """The name of an arm without its fraction."""
-    return ", ".join(part for part in group[0].arm.parts if not part.startswith("data.fraction="))
+def _less_fraction(side: Side) -> dict[str, Any]:
+    values = setting(side.arm)
+    return {**values, "data": {**values["data"], "fraction": None}}
 
 
-def _fractions(task: str, series: Mapping[str, Sequence[Side]]) -> Figure:
+def _named(found: Sequence[Mapping[float, Side]]) -> dict[str, Mapping[float, Side]]:
+    """Series by what the names of their arms have in common; where that is the same, by how they differ, too."""
+    alike: dict[tuple[str, ...], list[Mapping[float, Side]]] = {}
+    for series in found:
+        first, *others = (side.arm.parts for side in series.values())
+        alike.setdefault(tuple(part for part in first if all(part in other for other in others)), []).append(series)
+    named: dict[str, Mapping[float, Side]] = {}
+    for parts, group in alike.items():
+        more = telling([_less_fraction(next(iter(series.values()))) for series in group])
+        named |= {", ".join((*parts, *own)): series for own, series in zip(more, group, strict=True)}
+    return named
+
+
+def _fractions(task: str, series: Mapping[str, Mapping[float, Side]]) -> Figure:
     cells = {
-        name: {side.arm.recipe.data.fraction: accuracy_cell(side.right) for side in group}
-        for name, group in series.items()
+        name: {fraction: accuracy_cell(side.right) for fraction, side in sides.items()}
+        for name, sides in series.items()
     }
     used = sorted({fraction for row in cells.values() for fraction in row})
     title = f"{task}: accuracy by fraction of the training data"

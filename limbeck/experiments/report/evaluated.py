@@ -5,28 +5,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from limbeck.errors import LimbeckError
 from limbeck.evaluation.resampling import Interval
 from limbeck.experiments.run import Run
-from limbeck.files import read_json
 
 Pages = Mapping[Path, Any]
 
 
 def pages(runs: Iterable[Run]) -> Pages:
-    """By the run's folder the page of its test split, where there is one.
+    """By the run's folder the page of its test split, where there is one of its newest answers.
 
     Raises:
         LimbeckError: one cannot be read.
     """
-    files = {run.path: run.path / "evaluation" / "test.json" for run in runs}
-    found = {folder: read_json(file) for folder, file in files.items() if file.is_file()}
-    for folder, page in found.items():
-        if not isinstance(page, dict):
-            raise LimbeckError(
-                f"{files[folder]}: no page of an evaluation; write it again with `limbeck evaluate {folder}`"
-            )
-    return found
+    return {run.path: page for run in runs if (page := run.page()) is not None}
 
 
 def number_of(page: Any, place: str) -> float | None:

@@ -8,11 +8,12 @@ from limbeck.experiments.arms import Arm
 from limbeck.experiments.report.accuracy import Held
 from limbeck.experiments.report.left_out import LeftOut
 from limbeck.experiments.run import Run
-from limbeck.experiments.tables import equals, number, p_value
+from limbeck.experiments.tables import equals, number
 
 _LEVEL = 0.05
 _MOST = 5  # groups of arms that are spoken of one by one
 _NAMED = 4
+_ALONE = "one test alone, before Holm's correction, finds 4 times of 5"
 SMOKE = 50  # optimiser steps; the task that is learnt quickest here takes some hundreds
 
 
@@ -55,8 +56,10 @@ def _left_out(without: LeftOut) -> list[str]:
     said = [f"{len(names)} {one if len(names) == 1 else several}" for names, one, several in kinds if names]
     whose = "the grid's" if without.grids == 1 else "the grids'"
     cells = f"Of {whose} {without.cells} cells, {_listed(said)}: nothing here speaks of them." if said else ""
-    others = f"{len(without.others)} unfinished run{_s(without.others)} left out." if without.others else ""
-    return [sentence for sentence in (cells, others) if sentence]
+    kinds_of_none = ((without.other_failed, "failed"), (without.other_unfinished, "unfinished"))
+    others = [f"{len(names)} {kind} run{_s(names)}" for names, kind in kinds_of_none if names]
+    besides = f"{_listed(others)} of no grid here left out." if others else ""
+    return [sentence for sentence in (cells, besides) if sentence]
 
 
 def _smoke(smoke: Sequence[Held], found: Sequence[Held]) -> str:
@@ -82,13 +85,15 @@ def _of_many(found: Sequence[Held]) -> list[str]:
         sizes = sorted(abs(one.difference or 0) for _, one in group)
         largest = max(held.adjusted or 0 for held, _ in group)
         places = _some([held.group.name for held, _ in group])
-        often = f"in {len(group)} place{_s(group)} ({places}; adjusted p {_most(largest)})"
+        often = f"in {len(group)} place{_s(group)} ({places}; adjusted p {equals(largest, 'at most')})"
         said.append(f"{words} by {_range(sizes)} points {often}")
     undecided = [one for held, one in tested if not _stands(held)]
     sentences = [f"Of {len(tested)} comparisons: {'; '.join(said)}." if said else ""]
     if undecided:
         known = sorted(one.detectable for one in undecided if one.detectable is not None)
-        least = f"; the smallest differences found 4 times of 5 are {_range(known)} points" if known else ""
+        least = f"; the smallest differences that {_ALONE} are {_range(known)} points" if known else ""
+        if known and len(known) < len(undecided):
+            least += f"; in {len(undecided) - len(known)} there is none"
         sentences.append(f"In {len(undecided)} of {len(tested)} comparisons no difference can be concluded{least}.")
     apart = [held for held in found if held.comparison is None and held.side is not held.group.baseline]
     if apart:
@@ -108,10 +113,6 @@ def _range(values: Sequence[float]) -> str:
     """Of sorted shares."""
     low, high = _points(values[0]), _points(values[-1])
     return low if low == high else f"{low} to {high}"
-
-
-def _most(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"at most {p_value(value)}"
 
 
 def _of_group(name: str, found: Sequence[Held]) -> str:
@@ -149,9 +150,11 @@ def _undecided(found: Sequence[tuple[Held, Comparison]], baseline: str) -> str:
         for held, one in found
     ]
     known = sorted(one.detectable for _, one in found if one.detectable is not None)
+    none = [held.group.short(held.side) for held, one in found if one.detectable is None]
     least = ""
     if known:
-        least = f" (with this n and these seeds the smallest difference found 4 times of 5 is {_range(known)} points)"
+        least = f"with this n and these seeds the smallest difference that {_ALONE} is {_range(known)} points"
+        least = f" ({least}; for {_listed(none)} there is none)" if none else f" ({least})"
     return f"no difference from {baseline} can be concluded for {_listed(said)}{least}"
 
 

@@ -7,10 +7,11 @@ from dataclasses import fields
 from typing import NamedTuple
 
 from limbeck.experiments.report import text
-from limbeck.experiments.tables import Cell, Table, interval, number, p_value
+from limbeck.experiments.tables import Cell, Table, equals, interval, number, p_value
 from limbeck.shown import line
 
 _LEVEL = 0.05
+_STARRED = "An asterisk marks a difference that stands at 5 % after Holm's method."
 
 
 class Parts(NamedTuple):
@@ -23,6 +24,7 @@ class Parts(NamedTuple):
     difference_interval: str
     p_value: str
     adjusted: str
+    tested: str  # both p-values, where they have no columns of their own
     n: str
     seeds: str
     reason: str
@@ -52,6 +54,9 @@ def parts(cell: Cell, table: Table) -> Parts:
     value = number(cell.value, digits)
     if value and cell.spread is not None:
         value += f" ± {number(cell.spread, digits)}"
+    found = cell.difference is not None and cell.adjusted is not None and cell.adjusted < _LEVEL
+    if value and found:
+        value += "*"
     paper = number(cell.paper, digits)
     if paper and cell.paper_spread is not None:
         paper += f" ± {number(cell.paper_spread, digits)}"
@@ -63,10 +68,11 @@ def parts(cell: Cell, table: Table) -> Parts:
         difference_interval=interval(cell.difference_interval, digits, sign=True),
         p_value=p_value(cell.p_value),
         adjusted=p_value(cell.adjusted),
+        tested=_tested(cell),
         n="" if cell.n is None else f"{cell.n:,}",
         seeds="" if cell.seeds is None else str(cell.seeds),
         reason=line(cell.reason or "") if not value else baseline,
-        found=cell.difference is not None and cell.adjusted is not None and cell.adjusted < _LEVEL,
+        found=found,
     )
 
 
@@ -145,13 +151,15 @@ def csv(table: Table) -> str:
 
 
 def notes(table: Table) -> list[str]:
-    """The table's, and before them what all of its cells are means of, where that is the same."""
-    sizes = _sizes(table)
+    """The table's; before them what all of its cells are means of, where that is the same, and last what `*` means."""
+    sizes, below = _sizes(table), list(table.notes)
+    if any(parts(cell, table).found for row in table.rows for cell in row.cells):
+        below.append(_STARRED)
     if wide(table) or len(sizes) != 1:
-        return list(table.notes)
+        return below
     ((n, seeds),) = sizes
     said = [*([f"{n:,} examples"] if n else []), *([f"{seeds} seed{'s' if seeds > 1 else ''}"] if seeds else [])]
-    return [*([f"All of {' and '.join(said)}."] if said else []), *table.notes]
+    return [*([f"All of {' and '.join(said)}."] if said else []), *below]
 
 
 def sized(table: Table) -> bool:
@@ -168,6 +176,11 @@ def title(table: Table) -> str:
     return f"{table.title} ({table.unit})" if table.unit else table.title
 
 
+def _tested(cell: Cell) -> str:
+    said = [(name, value) for name, value in (("p", cell.p_value), ("Holm", cell.adjusted)) if p_value(value)]
+    return ", ".join(f"{name} {equals(value)}" for name, value in said)
+
+
 def _together(one: Parts, baseline: str | None, sized: bool) -> str:
     """A cell's parts as one text, for tables of several columns; `sized`: with what it is the mean of."""
     if one.value == "–":
@@ -178,7 +191,7 @@ def _together(one: Parts, baseline: str | None, sized: bool) -> str:
         said += f"; {f'vs {baseline} ' if baseline else ''}{one.difference}" + (
             f" ({one.difference_interval})" if one.difference_interval else ""
         )
-    said += f", p = {one.adjusted or one.p_value}".replace("= <", "< ") if one.p_value else ""
+    said += f", {one.tested}" if one.tested else ""
     said += f"; n = {one.n}" if sized and one.n else ""
     said += f"; seeds: {one.seeds}" if sized and one.seeds else ""
     return f"{said}; {one.reason}" if one.reason else said

@@ -4,11 +4,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from limbeck.experiments.arms import Arm
+from limbeck.experiments.arms import Arm, flat
 from limbeck.experiments.cases import Case, Said
+
+_IDLE = frozenset(("rationales", "batch_size", "encoder", "out_of_domain"))  # of `evaluation`: they change no answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,19 +76,31 @@ def _side(arm: Arm, cases: Sequence[tuple[Case, Mapping[tuple[str, int], Said]]]
 
 
 def groups(found: Sequence[Side]) -> list[Group]:
-    """The sides of each task, those together that differ in nothing but their objective and how they are asked."""
+    """The sides of each task, those together whose `setting` differs in nothing but the objective."""
     made = []
     for task in dict.fromkeys(side.arm.task for side in found):
         of_task = [side for side in found if side.arm.task == task]
         settings: dict[str, list[Side]] = {}
         for side in of_task:
-            settings.setdefault(_setting(side.arm), []).append(side)
+            settings.setdefault(_less_objective(side.arm), []).append(side)
         if all(len(group) == 1 for group in settings.values()):
             settings = {"": of_task}
-        several = len(settings) > 1
-        of_settings = [Group(task, _common(group) if several else (), tuple(group)) for group in settings.values()]
-        made += sorted(of_settings, key=lambda group: _natural(group.name))
+        made += sorted(_named(task, list(settings.values())), key=lambda group: _natural(group.name))
     return made
+
+
+def setting(arm: Arm) -> dict[str, Any]:
+    """An arm's recipe, resolved, less its seed and what of its evaluation changes no answer."""
+    values = arm.recipe.resolved()
+    asked = {key: value for key, value in values["evaluation"].items() if key not in _IDLE}
+    return {**values, "seed": None, "evaluation": asked}
+
+
+def telling(values: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Of each of these mappings the fields, `a.b=1`, in which they are not all alike."""
+    every = [flat(one) for one in values]
+    keys = [key for key in sorted(set().union(*every)) if len({repr(one.get(key)) for one in every}) > 1]
+    return [tuple(f"{key}={one[key]}" for key in keys if key in one) for one in every]
 
 
 def _natural(words: str) -> list[tuple[float, str]]:
@@ -97,9 +112,19 @@ def _parts(words: str) -> list[tuple[str, bool]]:
     return [(part, index % 2 == 1) for index, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", words))]
 
 
-def _setting(arm: Arm) -> str:
-    apart = {"seed": None, "objective": None, "evaluation": None}
-    return json.dumps({**arm.recipe.resolved(), **apart}, sort_keys=True)
+def _less_objective(arm: Arm) -> str:
+    return json.dumps({**setting(arm), "objective": None}, sort_keys=True)
+
+
+def _named(task: str, found: Sequence[Sequence[Side]]) -> list[Group]:
+    """Groups of a task by what tells them apart; of how they were asked the arms' own names need not speak."""
+    if len(found) == 1:
+        return [Group(task, (), tuple(found[0]))]
+    asked = telling([{"evaluation": setting(group[0].arm)["evaluation"]} for group in found])
+    return [
+        Group(task, tuple(dict.fromkeys((*_common(group), *more))), tuple(group))
+        for group, more in zip(found, asked, strict=True)
+    ]
 
 
 def _common(group: Sequence[Side]) -> tuple[str, ...]:

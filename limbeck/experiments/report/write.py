@@ -90,6 +90,7 @@ def _data(report: Report, made: str) -> dict[str, Any]:
         "title": report.title,
         "overview": report.overview,
         "sections": sections,
+        "studies": [asdict(one) for one in report.studies],
         "comparisons": report.comparisons,
         "cases": report.cases.cases,
         "shared_examples": report.cases.shared,

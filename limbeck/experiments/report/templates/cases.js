@@ -24,6 +24,8 @@
 
   const key = (one) => `${one.task}/${one.id}`;
   const marks = (one) => one.said.filter((said) => said.right).length;
+  const verdict = (one) => `${marks(one)} of ${one.said.length} right`;
+  const announced = (one) => `Case ${place + 1} of ${found.length}: ${one.task} ${one.id}, ${verdict(one)}`;
 
   function words(one) { // all that is searched, made when first needed
     one.words ??= [one.id, one.input, one.gold, one.teacher, one.why, ...one.said.flatMap((said) => [said.answer, said.why])]
@@ -66,9 +68,10 @@
     list.start = start + 1;
     at("pages").hidden = found.length <= PAGE;
     at("page").textContent = `${start + 1} to ${start + shown.length}`;
-    at("earlier").disabled = start === 0;
-    at("later").disabled = start + PAGE >= found.length;
+    at("earlier").setAttribute("aria-disabled", start === 0); // disabled, it would lose the focus
+    at("later").setAttribute("aria-disabled", start + PAGE >= found.length);
     view.replaceChildren(...(found.length ? card(found[place]) : [make("p", {}, "No case is like that.")]));
+    at("shown").textContent = found.length ? announced(found[place]) : "";
     if (found.length) state.case = key(found[place]);
     remember();
   }
@@ -77,7 +80,7 @@
     const current = index === place;
     const button = make("button", { type: "button", tabindex: current ? 0 : -1, "aria-current": current ? "true" : undefined },
       make("span", { class: "title", dir: "auto" }, one.input.slice(0, 160)),
-      make("small", {}, tasks.length > 1 && `${one.task} · `, `${marks(one)} of ${one.said.length} right`));
+      make("small", {}, tasks.length > 1 && `${one.task} · `, verdict(one)));
     button.addEventListener("click", () => go(index, true));
     return button;
   }
@@ -157,10 +160,12 @@
   function pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
-    const inside = at("browser").contains(event.target);
-    const step = { j: 1, k: -1 }[event.key] ?? (list.contains(event.target) ? { ArrowDown: 1, ArrowUp: -1, PageDown: PAGE, PageUp: -PAGE, Home: -Infinity, End: Infinity }[event.key] : undefined);
-    if (event.key === "Escape" && (inside || event.target === document.body)) clear();
-    else if (event.key === "/" && !typing) { fields.q.focus(); fields.q.select(); }
+    const inside = at("browser").contains(event.target); // elsewhere a single letter may be meant for something else
+    const step = (inside ? { j: 1, k: -1 }[event.key] : undefined) ?? (list.contains(event.target) ? { ArrowDown: 1, ArrowUp: -1, PageDown: PAGE, PageUp: -PAGE, Home: -Infinity, End: Infinity }[event.key] : undefined);
+    if (event.key === "Escape" && (inside || event.target === document.body)) {
+      clear();
+      if (inside && !at("browser").contains(document.activeElement)) fields.q.focus(); // what had it is gone
+    } else if (event.key === "/" && inside && !typing) { fields.q.focus(); fields.q.select(); }
     else if (event.key === "ArrowDown" && event.target === fields.q) go(place, true);
     else if (step !== undefined && !typing) go(place + step, true);
     else return;
@@ -172,8 +177,9 @@
   for (const one of document.querySelectorAll("#filters .scores")) one.hidden = !hasScores;
   for (const [name, field] of Object.entries(fields)) field.addEventListener("input", () => { state[name] = field.value; fill(); filter(); });
   at("clear").addEventListener("click", () => { clear(); fields.q.focus(); });
-  at("earlier").addEventListener("click", () => go(place - place % PAGE - PAGE, false));
-  at("later").addEventListener("click", () => go(place - place % PAGE + PAGE, false));
+  for (const [name, step] of [["earlier", -PAGE], ["later", PAGE]]) at(name).addEventListener("click", () => {
+    if (at(name).getAttribute("aria-disabled") === "false") go(place - place % PAGE + step, false);
+  });
   addEventListener("hashchange", () => { if (recall()) { fill(); filter(); } });
   document.addEventListener("keydown", pressed);
   at("browser").hidden = false;
