@@ -64,15 +64,16 @@ def _best_is_saved(settings: Any) -> Any:
     return settings
 
 
+_CHECKS: dict[str, Any] = {
+    "no_is_a_word": field_validator("eval_strategy", "save_strategy", mode="before")(_no_is_a_word),
+    "some_steps": field_validator("max_steps")(_some_steps),
+    "best_is_saved": model_validator(mode="after")(_best_is_saved),
+}
 TrainingSettings: Any = create_model(
     "TrainingSettings",
     __base__=Settings,
     __doc__="The arguments of `transformers.TrainingArguments` that make sense here, under their own names.",
-    __validators__={
-        "no_is_a_word": field_validator("eval_strategy", "save_strategy", mode="before")(_no_is_a_word),
-        "some_steps": field_validator("max_steps")(_some_steps),
-        "best_is_saved": model_validator(mode="after")(_best_is_saved),
-    },
+    __validators__=_CHECKS,
     **_fields(),
 )
 
