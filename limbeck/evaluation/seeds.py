@@ -48,7 +48,10 @@ def estimate(sides: Sequence[np.ndarray]) -> Estimate:
         error^2 = var(e)/N + sum over sides of max(0, var(r) - v/N) / S
 
     The residuals are in var(e)/N already, so a run's share of them is taken out of var(r). The degrees of freedom are
-    Welch and Satterthwaite's: error^4 / ((var(e)/N)^2/(N - 1) + sum of (var(r)/S)^2/(S - 1)).
+    Welch and Satterthwaite's: error^4 / ((var(e)/N)^2/(N - 1) + sum of (var(r)/S)^2/(S - 1)), and at least the fewest
+    S - 1. Without this floor they fall towards 0, and the interval is endless, where the runs of both sides answer
+    nearly alike, as the same seeds of two close methods do: var(e) is small then, and what is taken out of var(r) is
+    most of it. Such recipes, if equal, are told apart in at most 2 % with the floor.
     A side with a single run shows no variance between seeds and is taken to have the other's; one of the sides needs
     two runs at least. The same seed on both sides counts as two seeds, which is safe where it makes them alike.
 
@@ -63,8 +66,9 @@ def estimate(sides: Sequence[np.ndarray]) -> Estimate:
     n = len(examples)
     between = float(examples.var(ddof=1)) / n
     variance, spread = between, between**2 / (n - 1)
-    single = sum(len(side) == 1 for side in sides)
-    for side in (side for side in sides if len(side) > 1):
+    several = [side for side in sides if len(side) > 1]
+    single = len(sides) - len(several)
+    for side in several:
         seeds = len(side)
         runs = side.mean(axis=1)
         residuals = side - runs[:, None] - side.mean(axis=0) + side.mean()
@@ -73,4 +77,5 @@ def estimate(sides: Sequence[np.ndarray]) -> Estimate:
         observed = float(runs.var(ddof=1))
         variance += max(observed - noise, 0) * share
         spread += (observed * share) ** 2 / (seeds - 1)
-    return Estimate(float(examples.mean()), variance**0.5, variance**2 / spread)
+    freedom = max(variance**2 / spread, min(len(side) for side in several) - 1)
+    return Estimate(float(examples.mean()), variance**0.5, freedom)

@@ -44,7 +44,8 @@ def test_a_lone_run_is_taken_to_vary_as_the_others_do(first):
 
 def test_variance_is_what_a_loop_over_the_model_says():
     a, b = RNG.random((3, 9)), RNG.random((5, 9))
-    a[0] += 1  # one seed stands out
+    a[0] += 1  # one seed of each stands out
+    b[0] += 1
     e = [a[:, i].sum() / 3 - b[:, i].sum() / 5 for i in range(9)]
     between = sum((x - sum(e) / 9) ** 2 for x in e) / 8 / 9
     variance, spread = between, between**2 / 8
@@ -86,6 +87,20 @@ def test_rejects_equal_recipes_at_most_as_often_as_it_says(seeds, other, deviati
     rng = np.random.default_rng(seeds)
     rejected = sum(estimate(equal_recipes(rng, seeds, other, deviation)).p_value < 0.05 for _ in range(800))
     assert rejected / 800 <= 0.07
+
+
+def close_recipes(rng, seeds: int) -> list[np.ndarray]:
+    """Two recipes of the same expected accuracy whose runs of one seed answer nearly alike; 200 examples."""
+    easiness, noise = rng.normal(0, 1, 200), rng.normal(0, 0.7, (seeds, 200))
+    return [(0.3 + easiness + noise + rng.normal(0, 0.15, (seeds, 200)) > 0).astype(float) for _ in range(2)]
+
+
+def test_runs_that_answer_nearly_alike_make_no_interval_endless():
+    rng = np.random.default_rng(9)
+    found = [estimate(close_recipes(rng, 3)) for _ in range(800)]
+    assert min(one.freedom for one in found) == 2
+    assert sum(one.p_value < 0.05 for one in found) / 800 <= 0.03
+    assert max(one.interval[1] - one.value for one in found) < 0.25
 
 
 def test_bootstrap_rejects_equal_recipes_with_few_seeds_too_often():
