@@ -77,5 +77,5 @@ def estimate(sides: Sequence[np.ndarray]) -> Estimate:
         observed = float(runs.var(ddof=1))
         variance += max(observed - noise, 0) * share
         spread += (observed * share) ** 2 / (seeds - 1)
-    freedom = max(variance**2 / spread, min(len(side) for side in several) - 1)
-    return Estimate(float(examples.mean()), variance**0.5, freedom)
+    floor = min((len(side) - 1 for side in several), default=1)
+    return Estimate(float(examples.mean()), variance**0.5, max(variance**2 / spread, floor))

@@ -322,7 +322,7 @@ def test_a_run_that_goes_on_elsewhere_says_what_differs(finished, tmp_path):
     (resumed,) = now.pop("resumed")
     assert now == began
     assert resumed.keys() == {"started", "revision", "versions"}
-    assert (resumed["revision"], resumed["versions"]) == (origin["revision"], origin["versions"])
+    assert resumed["versions"] == origin["versions"]  # the revision may be another by now, where somebody commits
 
 
 def test_without_evaluation_the_last_weights_are_the_students(tmp_path):
