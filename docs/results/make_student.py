@@ -22,6 +22,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
 from limbeck.data import DataSettings, load
 from limbeck.experiments import load_recipe, train
+from limbeck.files import write_jsonl
 from limbeck.schema import Example
 
 TASKS = {"svamp": {}, "cqa": {}, "esnli": {"splits": {"train": "valid", "test": "test"}}}
@@ -97,7 +98,7 @@ def main() -> None:
         out = chosen.out / task
         make_pair(chosen.encoder, examples, chosen.layers, out)
         rows = out / "restore.jsonl"
-        rows.write_text("".join(json.dumps(row) + "\n" for row in damaged(examples)))
+        write_jsonl(rows, damaged(examples))
         changes = {"data.source.train": rows, "student.encoder": out / "encoder", "student.decoder": out / "decoder"}
         recipe = load_recipe(RESTORE, [f"{key}={value}" for key, value in changes.items()])
         print(f"{train(recipe, out / 'restored', resume=True).model}: to be a recipe's student")
