@@ -192,8 +192,8 @@ class _Options:
         rest = after[start.end() :] if start else ""
         if not rest or start is None or not start[0].strip(" ("):
             return False
-        letter = _LONE_LETTER.match(rest)
-        if letter and self.letters.get((letter[1] or letter[2]).lower(), choice) != choice:
+        lone = _LONE_LETTER.match(rest)
+        if lone and self.letters.get((lone[1] or lone[2]).lower(), choice) != choice:
             return True
         named = self._leading(_FILLER.sub("", rest, count=1))
         # "yes, no doubt": a short word with another after it is no choice

@@ -55,11 +55,15 @@ _CLAUSE = re.compile(
 _UNDECIDED = re.compile(r"[^.!?]{0,60}?(?:\b(?:not|or|neither|either|none|unclear|unknown|cannot)\b|/)", re.IGNORECASE)
 
 _ANSWER_FIELDS = ("answer", "final answer", "correct answer", "label", "choice", "prediction", "predicted label")
-_CLOSED_FIELDS = ("result", "category", "class", "classification", "verdict", "relationship", "relation", "output")
-_CLOSED_FIELDS += ("decision", "option", "conclusion", "solution", "selected option")
+_CLOSED_FIELDS = (
+    *("result", "category", "class", "classification", "verdict", "relationship", "relation", "output", "decision"),
+    *("option", "conclusion", "solution", "selected option"),
+)
 _INNER_FIELDS = ("value", "letter", "label", "text", "answer", "choice", "option")
-_RATIONALE_FIELDS = ("rationale", "reasoning", "explanation", "reason", "thoughts", "thought", "analysis", "steps")
-_RATIONALE_FIELDS += ("justification", "solution", "chain of thought", "thinking")
+_RATIONALE_FIELDS = (
+    *("rationale", "reasoning", "explanation", "reason", "thoughts", "thought", "analysis", "steps", "justification"),
+    *("solution", "chain of thought", "thinking"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from itertools import islice
 from typing import Any
 
-from limbeck.teacher.thoughts import split_thoughts
+from limbeck.teacher.thoughts import THOUGHT_TAG, split_thoughts
 
 # One character for one, so that places in the text stay where they were. A Chinese full stop needs no blank after it.
 _SAME = {0x3000: " ", 0x00A0: " ", 0x202F: " ", 0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x3002: "\n"}
@@ -53,7 +53,7 @@ def plain(raw: str) -> str:
     Where a token opens a turn of the user, the reply is over.
     """
     text = split_thoughts(_ENTITY.sub(lambda entity: html.unescape(entity[0]), raw))[1]
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+    text = THOUGHT_TAG.sub("", text).replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
     opening = _OPENING.match(text)
     turn = _USER.search(text, opening.end() if opening else 0)
     pieces, place = [], 0
