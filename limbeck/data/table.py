@@ -13,7 +13,7 @@ from pydantic import Field
 
 from limbeck.data.rows import check_label
 from limbeck.errors import LimbeckError
-from limbeck.files import read_json, read_jsonl, read_text
+from limbeck.files import is_stream, read_json, read_jsonl, read_text
 from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import TASKS, Row, Task
@@ -170,7 +170,7 @@ def table_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    match path.suffix.lower():
+    match ".jsonl" if is_stream(path) else path.suffix.lower():
         case ".json" if read_text(path).lstrip().startswith("["):
             return _json_rows(path)
         case ".jsonl" | ".json":

@@ -7,6 +7,7 @@ the claims of a process that was killed are let go by the next one that meets th
 """
 
 import json
+import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -217,7 +218,8 @@ class Store:
             self._alive = alive
 
     def _life(self, worker: str) -> Path:
-        return self.path.with_name(f".{self.path.name}.{worker}.lock")
+        path = Path(os.path.realpath(self.path))  # processes that know the store by other names meet at the same locks
+        return path.with_name(f".{path.name}.{worker}.lock")
 
     def _is_dead(self, worker: str) -> bool:
         if not self._life(worker).exists():

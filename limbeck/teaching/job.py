@@ -1,10 +1,12 @@
 """A job for a teacher: which questions are put to whom, how, and for how much."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from limbeck.data.table import Column, read_rows
+from limbeck.files import STDIO
 from limbeck.schema import Example
 from limbeck.tasks.settings import TaskSettings, task_of
 from limbeck.teacher.asking import Request
@@ -23,7 +25,9 @@ class Job(TaskSettings):
     Paths in it are relative to where limbeck is started.
     """
 
-    rows: Path = Field(description="the questions: JSONL, CSV or Parquet with `input`, and `label` where it is known")
+    rows: Annotated[Path, BeforeValidator(lambda value: STDIO if value == [None] else value)] = Field(  # YAML's `-`
+        description='the questions: JSONL, CSV or Parquet with `input`, and `label` where it is known; "-": standard input'
+    )
     columns: dict[Column, str] = Field(default_factory=dict)
     task: str = "custom"
     teacher: NamedTeacher

@@ -9,7 +9,7 @@ from limbeck.data.exchange import Form, export_rows, read_conversations
 from limbeck.data.load import read
 from limbeck.data.settings import DataSettings
 from limbeck.errors import LimbeckError
-from limbeck.files import read_json, read_jsonl, write_json, write_jsonl
+from limbeck.files import check_writable, is_stream, read_json, read_jsonl, write_json, write_jsonl
 from limbeck.schema import Example
 from limbeck.tasks import get
 from limbeck.teaching.job import Job
@@ -18,7 +18,7 @@ from limbeck.teaching.taught import read_taught, summary, training_examples
 
 
 def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
-    """Write `training_examples` to the file `output` as JSON lines, and what they came from to NAME.provenance.json.
+    """Write `training_examples` to `output` as JSON lines, and what they came from, beside a file, as its provenance.
 
     Returns:
         The provenance: the job, what `summary` says, `rows` written, how many `rationales` are in them, and, of other
@@ -27,8 +27,7 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
     Raises:
         LimbeckError: there is no store; nothing is in it that could be written; the output is one of the job's files.
     """
-    ours = [job.rows, job.store, *([job.prompt] if job.prompt else [])]
-    _check(output, *ours)
+    _check(output, job.rows, job.store, *([job.prompt] if job.prompt else []))
     taught = read_taught(job)
     examples = training_examples(taught, every)
     rows, left_out = export_rows(examples, taught.opened.task, form)
@@ -45,15 +44,15 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
         "limbeck": version("limbeck"),
     }
     write_jsonl(output, rows)
-    write_json(_provenance(output), provenance)
+    if not is_stream(output):
+        write_json(_provenance(output), provenance)
     return provenance
 
 
 def _check(output: Path, *others: Path) -> None:
-    """Check that a file of JSON lines is written, and over none of `others`."""
-    if output.resolve() in [path.resolve() for path in others]:
-        raise LimbeckError(f"{output}: the output would overwrite what it is made from; give another --output")
-    if output.suffix.lower() not in (".jsonl", ".json"):
+    """Check that JSON lines are written, and over none of `others`."""
+    check_writable(output, *others)
+    if not is_stream(output) and output.suffix.lower() not in (".jsonl", ".json"):
         raise LimbeckError(f"{output}: JSON lines are written; name a file that ends in .jsonl as --output")
 
 
@@ -84,6 +83,8 @@ def import_rows(source: Path, output: Path, task: str) -> dict[Path, dict[str, i
         _check(output, source)
         examples, counted = read_conversations(source, get(task))
         return {_write(output, examples, task): counted}
+    if is_stream(output) or output.is_file():
+        raise LimbeckError(f"{output}: of the archive in {source} a file a split is written; name a folder as --output")
     if task == "custom":
         raise LimbeckError(f"{source}: a folder, so the released archive: say with --task whose rows to import")
     settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "teach import")
