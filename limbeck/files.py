@@ -108,14 +108,15 @@ def _write_into(path: Path, text: str) -> None:
     descriptor = 1 if path == STDIO else _descriptor(path)
     try:
         sys.stdout.flush()  # what was printed before comes before
-        with open(path if descriptor is None else os.dup(descriptor), "w", encoding="utf-8") as stream:
+        copy = os.open(path, os.O_WRONLY) if descriptor is None else os.dup(descriptor)
+        with os.fdopen(copy, "w", encoding="utf-8") as stream:
             stream.write(text)
     except OSError as error:
         raise unwritable(path, error) from error
 
 
 def check_writable(path: Path, *sources: Path) -> None:
-    """Check that a file can be written to `path`, and over none of `sources`, before time is spent on what it will hold.
+    """Check that a file can be written to `path`, and over none of `sources`, before time is spent on its content.
 
     Its folder is made; nothing is opened or cut that is there.
 
