@@ -26,7 +26,7 @@ class Job(TaskSettings):
     """
 
     rows: Annotated[Path, BeforeValidator(lambda value: STDIO if value == [None] else value)] = Field(  # YAML's `-`
-        description='the questions: JSONL, CSV or Parquet with `input`, and `label` where it is known; "-": standard input'
+        description='the questions: JSONL, CSV or Parquet with `input`, and `label` where known; "-": standard input'
     )
     columns: dict[Column, str] = Field(default_factory=dict)
     task: str = "custom"
