@@ -140,18 +140,49 @@ def check_writable(path: Path, *sources: Path) -> None:
         raise LimbeckError(f"{str(path)!r}: cannot be written ({error})") from None
 
 
-def unwritable(path: Path, error: OSError) -> LimbeckError:
+def unwritable(path: Path, error: OSError, advice: str = "try again") -> LimbeckError:
     """Return the error for a path that could not be written; where the disk is full, it names the disk."""
     if error.errno in _FULL:
-        return disk_full(path)
+        return disk_full(path, advice)
     return LimbeckError(f"{path}: cannot be written ({error.strerror or error})")
 
 
-def disk_full(path: Path) -> LimbeckError:
-    """Return the error for a disk, that of `path`, on which nothing more could be written."""
+def disk_full(path: Path, advice: str = "try again") -> LimbeckError:
+    """Return the error for a full disk, that of `path`; `advice` is what to do once there is room."""
     place = Path(os.path.realpath(path))
     disk = next(folder for folder in (place, *place.parents) if folder.is_mount())
-    return LimbeckError(f"{path}: the disk mounted at {disk} is full, or its quota is; make room there and try again")
+    return LimbeckError(f"{path}: the disk mounted at {disk} is full, or its quota is; make room there and {advice}")
+
+
+@contextlib.contextmanager
+def disk_errors(folder: Path, advice: str) -> Iterator[None]:
+    """Raise what libraries raise where they cannot write below `folder` as one line; of a full disk it names the disk.
+
+    safetensors and torch have errors of their own. The first has the system's words in it; of the second, which does
+    not say why, only a file that can or cannot be written tells.
+
+    Raises:
+        LimbeckError: the file system refused.
+    """
+    try:
+        yield
+    except LimbeckError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise unwritable(Path(error.filename or folder), error, advice) from error
+        if any(os.strerror(code) in str(error) for code in _FULL) or not _has_room(folder):
+            raise disk_full(folder, advice) from error
+        raise
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        with TemporaryFile(dir=folder) as file:
+            file.write(b"x" * 65536)
+    except OSError as error:
+        return error.errno not in _FULL
+    return True
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from limbeck.errors import LimbeckError
 from limbeck.experiments.recipe import Recipe, load_recipe
-from limbeck.files import read_json, write_json, write_text
+from limbeck.files import read_json, unwritable, write_json, write_text
 
 LOCK = ".lock"
 _MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # between a run's first start and a later one
@@ -97,7 +97,7 @@ class Run:
         except Timeout:
             raise InUseError(f"{self.path}: another process is training here") from None
         except OSError as error:
-            raise LimbeckError(f"{self.path}: cannot be written ({error.strerror})") from None
+            raise unwritable(self.path, error) from None
         try:
             yield
         finally:

@@ -17,11 +17,14 @@ from limbeck.experiments.evaluate import ask, check_askable, measure
 from limbeck.experiments.provenance import now, provenance
 from limbeck.experiments.recipe import Recipe
 from limbeck.experiments.run import Run, check_place, default_path, start, take_back
+from limbeck.files import disk_errors
 from limbeck.schema import Example
 from limbeck.students import Card, Student, save_student
-from limbeck.training import Distiller, Trainer, TrainingSet, tokenise, training_arguments
+from limbeck.training import Distiller, Trainer, TrainingSet, discard_partial_checkpoints, tokenise, training_arguments
 
 log = logging.getLogger(__name__)
+
+_ADVICE = "go on with --resume"
 
 
 def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -> Run:
@@ -52,7 +55,7 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
     said = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in notes.items() if count)
     log.info("%s: %s on %d examples%s", run.path, objective.name, len(training_set), f" ({said})" if said else "")
 
-    with run.locked():
+    with run.locked(), disk_errors(run.path, _ADVICE):
         check_place(run, resume)  # again: another process may have been faster
         start(run, provenance(splits, recipe.seed))
         trained = _fit(run, student, splits, training_set, arguments)
@@ -107,8 +110,10 @@ def _fit(
             validate=lambda: _validate(student, splits.valid, run.recipe),
             log_file=run.log,
         )
-        trainer.fit()
+        with disk_errors(run.path, _ADVICE):
+            trainer.fit()
     except LimbeckError:
+        discard_partial_checkpoints(run.checkpoints)  # what a full disk cut short takes room, and is of no use
         if trainer is None or trainer.state.global_step == 0:
             take_back(run)
         raise

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self
 from filelock import BaseFileLock, FileLock, Timeout
 
 from limbeck.errors import LimbeckError
+from limbeck.files import disk_full
 from limbeck.teacher.database import connect
 from limbeck.teacher.engine import Failure, Reply
 
@@ -247,6 +248,8 @@ class Store:
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise Busy(f"{self.path}: another process holds the file ({error})") from None
+            if "full" in str(error):
+                raise disk_full(self.path, "start the job again") from None
             raise LimbeckError(f"{self.path}: the store cannot be used ({error})") from None
         except (sqlite3.Error, OSError) as error:
             raise LimbeckError(f"{self.path}: the store cannot be used ({error})") from None
