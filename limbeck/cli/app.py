@@ -113,13 +113,17 @@ def train(
     changes: Changes = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; without it, one below runs/.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the run in that folder.")] = False,
+    parent: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Train a finished run's student further; the schedule starts anew."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a student as a recipe says, keep the best by validation accuracy, and test it once, at the end."""
     from limbeck.experiments import load_recipe
     from limbeck.experiments import train as run_train
 
-    run = run_train(load_recipe(recipe, changes or []), out, resume)
+    run = run_train(load_recipe(recipe, changes or []), out, resume, parent)
     if as_json:
         print_json({"run": str(run.path), **run.results})
     else:
