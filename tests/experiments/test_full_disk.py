@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file
 
 from limbeck.errors import LimbeckError
-from limbeck.experiments import Recipe, open_run, train
+from limbeck.experiments import Recipe, train
 from limbeck.files import disk_errors
 from limbeck.training import discard_partial_checkpoints
 from limbeck.training.trainer import latest_checkpoint

@@ -294,7 +294,7 @@ def test_a_run_that_diverged_keeps_its_log_and_begins_anew(tmp_path):
     assert logs[0] == logs[1] != []
     assert open_run(path).recipe.resolved() == recipe(training=wild).resolved()
     assert len(json.loads((path / "provenance.json").read_text())["resumed"]) == 1
-    with pytest.raises(LimbeckError, match="training.learning_rate is"):
+    with pytest.raises(LimbeckError, match=r"training\.learning_rate is"):
         train(recipe(), path, resume=True)
 
 
