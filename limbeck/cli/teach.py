@@ -1,5 +1,6 @@
 """`limbeck teach`: rationales from a large model, asked for, looked at, taken out."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
@@ -8,7 +9,7 @@ from typing import Annotated
 import typer
 
 from limbeck.cli.printing import Changes, Json, print_about, print_json
-from limbeck.cli.showing import ProgressBar, print_done, print_plan, print_shown
+from limbeck.cli.showing import ProgressBar, left_out_lines, print_done, print_plan, print_shown
 from limbeck.errors import LimbeckError
 from limbeck.files import is_stream
 
@@ -126,9 +127,18 @@ def import_(
     ],
     task: Annotated[str, typer.Option(help="Whose answers these are.")] = "custom",
 ) -> None:
-    """Make training rows of data from elsewhere: chat formats of other tools, or the authors' released archive."""
-    for path, rows in _teaching().import_rows(source, output, task).items():
+    """Make training rows of data from elsewhere: chat formats of other tools, or the authors' released archive.
+
+    Exit code 0: rows were written; 1: none could be used, and nothing was written; 2: a mistake.
+    """
+    files, left_out = _teaching().import_rows(source, output, task)
+    for path, rows in files.items():
         print_about(output, f"{path}: {', '.join(f'{name} {count}' for name, count in rows.items())}")
+    for line in left_out_lines(left_out):
+        print_about(output, line)
+    if all(rows["rows"] == rows.get("left_out", 0) for rows in files.values()):
+        print(f"limbeck: nothing in {source} could be used, and {output} was not written", file=sys.stderr)
+        raise typer.Exit(INCOMPLETE)
 
 
 @teach_app.command("prompt")

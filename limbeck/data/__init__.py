@@ -1,7 +1,8 @@
 """Data: sources, splits, and the views of an example that a student sees."""
 
 from limbeck.data.archive import ArchiveSource
-from limbeck.data.exchange import Form, export_rows, read_conversations
+from limbeck.data.conversations import LeftOut, read_conversations
+from limbeck.data.exchange import Form, export_rows
 from limbeck.data.fetch import fetch
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
@@ -21,6 +22,7 @@ __all__ = [
     "Form",
     "GeneratedSource",
     "HubSource",
+    "LeftOut",
     "Splits",
     "TaskSettings",
     "View",

@@ -171,6 +171,11 @@ class Store:
         query = "SELECT question, sample, text FROM replies WHERE model = ? AND prompt = ?"
         return {(question, sample): text for question, sample, text in self._read(query, model, prompt)}
 
+    def bodies(self, model: str, prompt: str) -> dict[tuple[str, int], str]:
+        """Return the bodies that the teacher's replies came in, by question and sample."""
+        query = "SELECT question, sample, raw FROM replies WHERE model = ? AND prompt = ?"
+        return {(question, sample): raw for question, sample, raw in self._read(query, model, prompt)}
+
     def failures(self, model: str, prompt: str) -> dict[tuple[str, int], tuple[str, str]]:
         """The last failure's kind and message, by question and sample, of those that have no reply."""
         query = (

@@ -5,7 +5,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.exchange import Form, export_rows, read_conversations
+from limbeck.data.conversations import LeftOut, read_conversations
+from limbeck.data.exchange import Form, export_rows
 from limbeck.data.load import read
 from limbeck.data.settings import DataSettings
 from limbeck.errors import LimbeckError
@@ -71,24 +72,28 @@ def upload(output: Path, name: str, private: bool) -> str:
     return push((row for _, row in read_jsonl(output)), name, card, private)
 
 
-def import_rows(source: Path, output: Path, task: str) -> dict[Path, dict[str, int]]:
-    """Training rows of conversations (a file, written to the file `output`) or of the released archive (a folder).
+def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[str, int]], LeftOut]:
+    """Write training rows of conversations (a file, to the file `output`) or of the released archive (a folder).
 
-    The archive's splits become files in the folder `output`. Returns what was written, and counts of it.
+    The archive's splits become files in the folder `output`. Where a file holds no row that can be used, nothing is
+    written.
+
+    Returns:
+        Counts of what was read by the file that was written or would have been; and by reasons the rows left out.
 
     Raises:
-        LimbeckError: a bad row, or no archive of this task there.
+        LimbeckError: a file that cannot be read, or no archive of this task there.
     """
     if not source.is_dir():
         _check(output, source)
-        examples, counted = read_conversations(source, get(task))
-        return {_write(output, examples, task): counted}
+        examples, counts, left_out = read_conversations(source, get(task))
+        return {_write(output, examples, task) if examples else output: counts}, left_out
     if is_stream(output) or output.is_file():
         raise LimbeckError(f"{output}: of the archive in {source} a file a split is written; name a folder as --output")
     if task == "custom":
         raise LimbeckError(f"{source}: a folder, so the released archive: say with --task whose rows to import")
     settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "teach import")
-    return {
+    written = {
         _write(output / f"{task}_{split}.jsonl", examples, task): {
             "rows": len(examples),
             "unparsed_rationales": sum(example.rationale is None for example in examples),
@@ -96,6 +101,7 @@ def import_rows(source: Path, output: Path, task: str) -> dict[Path, dict[str, i
         }
         for split, examples in read(settings).items()
     }
+    return written, {}
 
 
 def _write(path: Path, examples: Sequence[Example], task: str) -> Path:
