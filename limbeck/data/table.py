@@ -170,7 +170,8 @@ def table_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    match ".jsonl" if is_stream(path) else path.suffix.lower():
+    suffix = path.suffix.lower()
+    match ".jsonl" if suffix in ("", ".json") and is_stream(path) else suffix:  # which is read once only
         case ".json" if read_text(path).lstrip().startswith("["):
             return _json_rows(path)
         case ".jsonl" | ".json":

@@ -142,7 +142,7 @@ def test_relatives_of_thoughts_beside_a_blank_content(message, kept, case):
 def test_a_job_names_its_own_marker_for_replies_that_are_stored(case):
     folder = case("teach_numbers")
     replies = read_json(folder / "replies.json")
-    replies = {question: "Let us see about it, as ever.\nZETA >> 24\nThere is no more to say." for question in replies}
+    replies = dict.fromkeys(replies, "Let us see about it, as ever.\nZETA >> 24\nThere is no more to say.")
     (folder / "replies.json").write_text(json.dumps(replies))
     with endpoint(folder / "replies.json") as url:
         teach(job("teach.yaml", url))
