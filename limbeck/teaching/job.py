@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from limbeck.data.table import Column, read_rows
 from limbeck.files import STDIO
 from limbeck.schema import Example
+from limbeck.tasks import is_right
 from limbeck.tasks.settings import TaskSettings, task_of
 from limbeck.teacher.asking import Request
 from limbeck.teacher.filters import FilterSettings
@@ -95,7 +96,7 @@ class OpenJob:
         return sift(asked, self.task, self.job.filters, part=self.job.rationale)
 
     def _right(self, judged: Judged, example: Example) -> bool:
-        return not judged.hinted and judged.label is not None and self.task.equal(judged.label, example.label)
+        return not judged.hinted and judged.label is not None and is_right(self.task, judged.label, example)
 
     def _without_reply(self, requests: list[Request], store: Store | None) -> list[Request]:
         answered = store.answered(self.job.teacher.name, self.questions.prompt) if store else set()
