@@ -3,8 +3,8 @@
 from limbeck.training.collator import Collator
 from limbeck.training.dataset import TrainingSet
 from limbeck.training.distiller import Distiller
-from limbeck.training.settings import TrainingSettings, chosen, training_arguments
-from limbeck.training.tokenising import tokenise
+from limbeck.training.settings import TrainingSettings, chosen, early_stopping, training_arguments
+from limbeck.training.tokenising import token_ids, tokenise
 from limbeck.training.trainer import Trainer
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "TrainingSet",
     "TrainingSettings",
     "chosen",
+    "early_stopping",
+    "token_ids",
     "tokenise",
     "training_arguments",
 ]
