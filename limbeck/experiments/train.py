@@ -22,9 +22,9 @@ from limbeck.schema import Example
 from limbeck.students import Card, Student, save_student
 from limbeck.training import (
     Distiller,
+    EarlyStopping,
     Trainer,
     TrainingSet,
-    early_stopping,
     token_ids,
     tokenise,
     training_arguments,
@@ -108,7 +108,8 @@ def _fit(
     """Train to the end; returns the steps taken, the best one, and the seconds since the last start."""
     begun = time.monotonic()
     trainer = None
-    objective = run.recipe.objective.build()
+    settings: Any = run.recipe.training
+    objective = run.recipe.objective.build().smoothed(settings.label_smoothing_factor)
     try:
         trainer = Trainer(
             Distiller(student, objective),
@@ -117,7 +118,7 @@ def _fit(
             validate=lambda: _validate(student, splits.valid, run.recipe),
             log_file=run.log,
             validation_set=_validation_set(splits.valid, objective, student) if arguments.do_eval else None,
-            early_stopping=early_stopping(run.recipe.training),
+            early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
         )
         trainer.fit()
     except LimbeckError:

@@ -11,7 +11,6 @@ from transformers import TrainingArguments
 
 from limbeck.errors import LimbeckError
 from limbeck.settings import Settings
-from limbeck.training.best import EarlyStopping
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +41,9 @@ _THEIRS = (
     *("dataloader_num_workers", "dataloader_prefetch_factor", "dataloader_persistent_workers", "dataloader_drop_last"),
     *("dataloader_pin_memory", "skip_memory_metrics"),
 )
-_BOUNDED: dict[str, Any] = {"label_smoothing_factor": Field(0.0, ge=0, lt=1)}  # transformers' default, and bounds
-# Of transformers' EarlyStoppingCallback.
-_STOPPING: dict[str, Any] = {
+# Under transformers' names, of its arguments and its EarlyStoppingCallback, but limbeck's own doing.
+_NOT_HANDED_ON: dict[str, Any] = {
+    "label_smoothing_factor": Field(0.0, ge=0, lt=1, description="in the token terms of the objective"),
     "early_stopping_patience": Field(None, ge=1, description="evaluations without a gain after which training stops"),
     "early_stopping_threshold": Field(0.0, ge=0, description="what validation accuracy has to gain to count"),
 }
@@ -65,7 +64,7 @@ def _fields() -> dict[str, Any]:
         "early_stopping_threshold": float,
     }
     theirs = {name: TrainingArguments.__dataclass_fields__[name].default for name in _THEIRS}
-    defaults = theirs | _OURS | _BOUNDED | _STOPPING
+    defaults = theirs | _OURS | _NOT_HANDED_ON
     return {name: (hints[name], default) for name, default in defaults.items()}
 
 
@@ -122,18 +121,13 @@ def chosen(settings: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in settings.model_fields_set or name in _OURS}
 
 
-def early_stopping(settings: Any) -> EarlyStopping:
-    """Return when a run stops before its last step."""
-    return EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold)
-
-
 def training_arguments(settings: Any, output_dir: Path, seed: int) -> TrainingArguments:
     """The `TrainingArguments` of a run.
 
     Raises:
         LimbeckError: transformers refuses a value or a combination of values, or the device cannot obey one.
     """
-    values = {name: value for name, value in chosen(settings).items() if name not in _STOPPING}
+    values = {name: value for name, value in chosen(settings).items() if name not in _NOT_HANDED_ON}
     _check_device(values)
     values.setdefault("dataloader_pin_memory", torch.cuda.is_available())
     # pinned batches need not be waited for

@@ -56,7 +56,7 @@ class Trainer(transformers.Trainer):
         """Prepare a training.
 
         Args:
-            distiller: is trained; `label_smoothing_factor` of `args` changes its objective.
+            distiller: is trained.
             args: Hugging Face's arguments, as `training_arguments` makes them.
             training_set: is trained on.
             validate: returns at least `accuracy`.
@@ -82,7 +82,6 @@ class Trainer(transformers.Trainer):
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(_Progress())
-        distiller.objective = distiller.objective.smoothed(args.label_smoothing_factor)
         self.distiller = distiller
         self.validate = validate
         self.validation_set = validation_set
