@@ -37,7 +37,7 @@ def finished(tmp_path_factory):
 def test_a_run_folder_holds_what_it_says(finished):
     results = finished.results
     assert (results["valid"]["n"], results["test"]["n"]) == (4, 6)
-    assert results["training"] | {"seconds": 0} == {"examples": 24, "steps": 4, "best_step": 2, "seconds": 0}
+    assert results["training"] | {"seconds": 0} == {"examples": 24, "steps": 4, "best_step": 4, "seconds": 0}
     origin = json.loads((finished.path / "provenance.json").read_text())
     assert origin["seed"] == 7
     assert origin["data"]["train"]["rows"] == 24

@@ -1,4 +1,4 @@
-"""Two steps of a Trainer, in one of several processes: `python -m tests.training.two_processes FOLDER BATCH ACCUMULATE`.
+"""Two steps of a Trainer, for a process of several: `python -m tests.training.two_processes FOLDER BATCH ACCUMULATE`.
 
 limbeck itself still refuses several processes; this builds transformers' arguments without asking it.
 """
