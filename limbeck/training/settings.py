@@ -20,9 +20,6 @@ _OURS: dict[str, Any] = {
     "num_train_epochs": Field(3.0, gt=0, description="read where max_steps is -1"),
     "per_device_train_batch_size": Field(64, ge=1),
     "gradient_accumulation_steps": Field(1, ge=1),
-    "train_sampling_strategy": Field(
-        "group_by_length", description="or `random`: what shares a batch, alike for all objectives"
-    ),
     "learning_rate": Field(5e-5, ge=0),
     "logging_steps": Field(50, gt=0),
     "eval_strategy": Field("steps"),
@@ -41,8 +38,12 @@ _THEIRS = (
     *("dataloader_num_workers", "dataloader_prefetch_factor", "dataloader_persistent_workers", "dataloader_drop_last"),
     *("dataloader_pin_memory", "skip_memory_metrics"),
 )
-# Under transformers' names, of its arguments and its EarlyStoppingCallback, but limbeck's own doing.
-_NOT_HANDED_ON: dict[str, Any] = {
+# Under transformers' names, of its arguments and its EarlyStoppingCallback, but limbeck's own doing. They came later, so a
+# resolved recipe records them only where they are set: older recipes keep their keys.
+_LATER: dict[str, Any] = {
+    "train_sampling_strategy": Field(
+        "group_by_length", description="or `random`: what shares a batch, alike for all objectives"
+    ),
     "label_smoothing_factor": Field(0.0, ge=0, lt=1, description="in the token terms of the objective"),
     "early_stopping_patience": Field(None, ge=1, description="evaluations without a gain after which training stops"),
     "early_stopping_threshold": Field(0.0, ge=0, description="what validation accuracy has to gain to count"),
@@ -64,7 +65,7 @@ def _fields() -> dict[str, Any]:
         "early_stopping_threshold": float,
     }
     theirs = {name: TrainingArguments.__dataclass_fields__[name].default for name in _THEIRS}
-    defaults = theirs | _OURS | _NOT_HANDED_ON
+    defaults = theirs | _OURS | _LATER
     return {name: (hints[name], default) for name, default in defaults.items()}
 
 
@@ -127,7 +128,7 @@ def training_arguments(settings: Any, output_dir: Path, seed: int) -> TrainingAr
     Raises:
         LimbeckError: transformers refuses a value or a combination of values, or the device cannot obey one.
     """
-    values = {name: value for name, value in chosen(settings).items() if name not in _NOT_HANDED_ON}
+    values = {name: value for name, value in chosen(settings).items() if name not in _LATER}
     _check_device(values)
     values.setdefault("dataloader_pin_memory", torch.cuda.is_available())
     # pinned batches need not be waited for
@@ -136,6 +137,7 @@ def training_arguments(settings: Any, output_dir: Path, seed: int) -> TrainingAr
     try:
         arguments = TrainingArguments(
             **values,
+            train_sampling_strategy=settings.train_sampling_strategy,
             output_dir=str(output_dir),
             seed=seed,
             load_best_model_at_end=evaluates,
