@@ -38,8 +38,8 @@ _THEIRS = (
     *("dataloader_num_workers", "dataloader_prefetch_factor", "dataloader_persistent_workers", "dataloader_drop_last"),
     *("dataloader_pin_memory", "skip_memory_metrics"),
 )
-# Under transformers' names, of its arguments and its EarlyStoppingCallback, but limbeck's own doing. They came later, so a
-# resolved recipe records them only where they are set: older recipes keep their keys.
+# Under the names of transformers' arguments and its EarlyStoppingCallback, but limbeck's own doing. They came later, so
+# that a resolved recipe records them only where they are set: older recipes keep their keys.
 _LATER: dict[str, Any] = {
     "train_sampling_strategy": Field(
         "group_by_length", description="or `random`: what shares a batch, alike for all objectives"

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from torch.utils.data import RandomSampler
 
 from limbeck.data import DataSettings, View, load, read, source, target
+from limbeck.objectives import objective
 from limbeck.students import ScratchSettings, StudentSettings
 from limbeck.students import load as load_student
-from limbeck.training import Collator, TrainingSet, tokenise
+from limbeck.training import Collator, TrainingSet, token_ids, tokenise
 from limbeck.training.batches import BucketSampler, bucketed
 from limbeck.training.tokens import TokenTable
-from tests.training.test_training import scratch, trainer
+from tests.training.test_training import PARTIAL, scratch, trainer
 
 VIEWS = (View.PREDICT, View.EXPLAIN)
 rows = st.lists(st.lists(st.integers(0, 99), max_size=20), min_size=4, max_size=4)
@@ -183,3 +184,14 @@ def test_the_share_of_real_tokens_on_the_released_data(task, least, dss):
         sampler = BucketSampler(made.lengths(), size, 8, 0)
         fed = sum(costs(sampler.widths.tolist(), (2, 1, 1), list(sampler), size))
         assert (len(made.sources.ids) + len(made.targets.ids)) / fed >= least
+
+
+@pytest.mark.parametrize("name", ["finetune", "single-task"])
+def test_batches_are_made_by_input_and_rationale_whatever_the_objective_reads(name):
+    """Also where no row has a rationale, for an objective that needs none."""
+    student = scratch()
+    rows = PARTIAL if name == "single-task" else PARTIAL[:1] * 9
+    usable = [row for row in rows if row.rationale] if name == "single-task" else rows
+    made = tokenise(rows, objective(name).views, student)
+    assert made.lengths().tolist() == token_ids(usable, VIEWS, student).widths().tolist()
+    assert sorted(BucketSampler(made.lengths(), 4, 8, 0)) == list(range(len(made)))
