@@ -1,6 +1,7 @@
 """From examples to a training set: every text is tokenised once, in blocks, and kept in a cache."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.progress import track
@@ -16,6 +17,8 @@ from limbeck.training.tokens import TokenTable
 
 _BLOCK = 10_000  # texts that are lists of Python integers at one time
 _SPREAD = 200  # texts by which is judged whether prefixes can be exchanged
+
+_TASKS = (View.PREDICT, View.EXPLAIN)
 
 Ids = list[list[int]]
 
@@ -34,6 +37,15 @@ def tokenise(examples: Sequence[Example], views: Sequence[View], student: Studen
             raise LimbeckError(
                 f"no training example has a rationale, which the {view.value} view of this objective needs"
             )
+    training_set = token_ids(examples, views, student)
+    if training_set.views == _TASKS:
+        return training_set
+    usable = [example for example in examples if any(target(example, view) for view in views)]
+    return replace(training_set, tasks=token_ids(usable, _TASKS, student))
+
+
+def token_ids(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
+    """Tokenise `examples` in `views`, or find in the cache what was tokenised before; some example has a target."""
     place = cache.place(examples, views, student)
     vocabulary = student.vocabulary
     found = cache.read(place, views, vocabulary)
