@@ -68,7 +68,7 @@ def select(
         asked = "labels: teacher" if labels == "teacher" else "keep: correct"
         raise LimbeckError(f"{asked} needs the teacher's answers, and no training row has a teacher_label")
     if keep == "correct":
-        right = [row.teacher_label is not None and task.equal(row.teacher_label, row.label) for row in rows]
+        right = [row.teacher_label is not None and task.accepts(row.teacher_label, row) for row in rows]
         notes["rationales_not_kept"] = sum(
             row.rationale is not None and not ok for row, ok in zip(rows, right, strict=True)
         )

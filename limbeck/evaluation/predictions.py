@@ -57,7 +57,7 @@ def predict(
             example.input,
             example.label or None,
             label,
-            correct=task.equal(label, example.label) if example.label else None,
+            correct=task.accepts(label, example) if example.label else None,
             exact=label == example.label if example.label else None,
             rationale=(rationale or "") if rationale_view is answer_view else None,
             confidence=sure.get(definition) if sure else None,

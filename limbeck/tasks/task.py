@@ -47,6 +47,10 @@ class Task:
     nouns: tuple[str, ...] = ()
     hub: HubInputs | None = None
 
+    def accepts(self, answer: str, example: Example) -> bool:
+        """Return whether `answer` is right: equal to the example's label, or to another of its accepted answers."""
+        return any(self.equal(answer, label) for label in (example.label, *example.answers))
+
 
 def text_field(row: Row, name: str) -> str:
     """The text in a row's column.
