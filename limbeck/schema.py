@@ -18,7 +18,7 @@ class Example:
     rationale: str | None = None
     teacher_label: str | None = None
     choices: tuple[str, ...] = ()  # the labels allowed for this example; empty: free text
-    answers: tuple[str, ...] = ()  # what is as right as the label, which alone is trained on
+    answers: tuple[str, ...] = ()  # further texts accepted as right, besides the label
 
     @property
     def input(self) -> str:

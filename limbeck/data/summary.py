@@ -13,7 +13,7 @@ from limbeck.data.local import FilesSource
 from limbeck.data.settings import DataSettings
 from limbeck.data.views import View, source, target
 from limbeck.schema import Example
-from limbeck.tasks import Task
+from limbeck.tasks import Task, is_right
 from limbeck.tasks.settings import task_of
 
 _Rows = dict[str, list[Example]]  # by split
@@ -45,7 +45,7 @@ def _reads_outputs(settings: DataSettings) -> bool:
 def _summary(examples: Sequence[Example], task: Task, raw: bool) -> dict[str, Any]:
     no_rationale = sum(example.rationale is None for example in examples)
     answered = [example for example in examples if example.teacher_label is not None]
-    right = sum(task.accepts(str(example.teacher_label), example) for example in answered)
+    right = sum(is_right(task, str(example.teacher_label), example) for example in answered)
     of = len(examples) if raw else len(answered)
     either = sum(example.rationale is None or example.teacher_label is None for example in examples)
     return {

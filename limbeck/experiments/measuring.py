@@ -22,7 +22,7 @@ from limbeck.experiments.measures import calibrate_file
 from limbeck.experiments.run import Run
 from limbeck.schema import Example, Prediction
 from limbeck.students import Student
-from limbeck.tasks import Task
+from limbeck.tasks import Task, is_right
 
 STUDENT_COST, TEACHER_COST = 0.0, 1.0  # of one question: what a student costs is nothing beside a teacher
 
@@ -160,9 +160,8 @@ def _cascade(subject: Subject) -> dict[str, Found]:
 
 def _teacher(examples: Sequence[Example], task: Task) -> list[bool] | None:
     """Whether the teacher is right on each; None where it did not answer all, or there are none."""
-    said = [(example.teacher_label, example.label) for example in examples]
-    right = [task.equal(answer, label) for answer, label in said if answer is not None]
-    return right if right and len(right) == len(said) else None
+    right = [is_right(task, row.teacher_label, row) for row in examples if row.teacher_label is not None]
+    return right if right and len(right) == len(examples) else None
 
 
 def _thresholds(subject: Subject, here: Cascaded) -> Found:

@@ -1,12 +1,12 @@
 """Which task, as settings say it."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from limbeck.errors import LimbeckError
 from limbeck.settings import Settings
-from limbeck.tasks import get
+from limbeck.tasks import Answer, get
 from limbeck.tasks.task import Task
 
 
@@ -15,7 +15,7 @@ class TaskSettings(Settings):
 
     task: str
     choices: list[str] = Field(default_factory=list)  # the labels allowed (task custom)
-    answer: Literal["text", "equation"] = "text"  # how answers are compared (task custom)
+    answer: Answer = "text"  # how answers are read and compared (task custom)
 
     @field_validator("choices", mode="before")
     @classmethod

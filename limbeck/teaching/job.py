@@ -7,6 +7,7 @@ from pydantic import Field
 from limbeck.data.columns import Column
 from limbeck.data.rows import read_rows
 from limbeck.schema import Example
+from limbeck.tasks import is_right
 from limbeck.tasks.settings import TaskSettings, task_of
 from limbeck.teacher.asking import Request
 from limbeck.teacher.filters import FilterSettings
@@ -78,7 +79,7 @@ class OpenJob:
         return self._without_reply(self.questions.requests(chosen, hint=True), store)
 
     def _right(self, judged: Judged, example: Example) -> bool:
-        return not judged.hinted and judged.label is not None and self.task.accepts(judged.label, example)
+        return not judged.hinted and judged.label is not None and is_right(self.task, judged.label, example)
 
     def _without_reply(self, requests: list[Request], store: Store | None) -> list[Request]:
         answered = store.answered(self.job.teacher.name, self.questions.prompt) if store else set()
