@@ -9,7 +9,7 @@ from limbeck.data.load import Splits, digest, load, load_split, read
 from limbeck.data.settings import DataSettings
 from limbeck.data.summary import show, summarise
 from limbeck.data.table import Column, FilesSource, read_rows
-from limbeck.data.views import RATIONALE_MARK, View, prefix, source, split_target, target
+from limbeck.data.views import RATIONALE_MARK, Source, View, prefix, source, split_target, target
 from limbeck.tasks.settings import TaskSettings, task_of
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Form",
     "GeneratedSource",
     "HubSource",
+    "Source",
     "Splits",
     "TaskSettings",
     "View",

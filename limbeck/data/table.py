@@ -14,7 +14,7 @@ from pydantic import Field
 from limbeck.data.rows import check_label
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json, read_jsonl, read_text
-from limbeck.schema import Example
+from limbeck.schema import Example, listing
 from limbeck.settings import Settings
 from limbeck.tasks import TASKS, Row, Task
 from limbeck.tasks.task import row_id, text, text_field
@@ -131,7 +131,12 @@ def _plain(row: Row, task: Task, id: str) -> Example:
     else:
         segments = (text_field(row, "input"),)
     known = "" if _blank(label) else text(label, "label")
-    return Example(row_id(row, id), segments, known, choices=tuple(row.get("choices") or task.choices))
+    choices = tuple(row.get("choices") or ())
+    if not choices or set(choices) == set(task.choices):
+        return Example(row_id(row, id), segments, known, choices=choices or task.choices)
+    # an input that ends with its choices, as CommonsenseQA's were once exported, is not to have them twice
+    segments = (*segments[:-1], segments[-1].removesuffix(listing(choices)) or segments[-1])
+    return Example(row_id(row, id), segments, known, choices=choices, own_choices=True)
 
 
 def _choices(value: Any) -> list[str]:
