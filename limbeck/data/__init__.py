@@ -11,7 +11,7 @@ from limbeck.data.local import FilesSource
 from limbeck.data.rows import read_rows
 from limbeck.data.settings import DataSettings
 from limbeck.data.summary import show, summarise
-from limbeck.data.views import RATIONALE_MARK, View, prefix, source, split_target, target
+from limbeck.data.views import RATIONALE_MARK, Source, View, prefix, source, split_target, target
 from limbeck.tasks.settings import TaskSettings, task_of
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Form",
     "GeneratedSource",
     "HubSource",
+    "Source",
     "Splits",
     "TaskSettings",
     "View",

@@ -14,7 +14,8 @@ from limbeck.data.settings import DataSettings
 from limbeck.data.splits import carve, limited, select, subset
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.tasks import Split, evaluate
+from limbeck.tasks import Split
+from limbeck.tasks.numbers import read_number
 from limbeck.tasks.settings import task_of
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def _notice(settings: DataSettings, examples: Sequence[Example]) -> None:
     labels = {example.label for example in examples if example.label and not example.choices}
     if settings.task != "custom" or not labels:
         return
-    if settings.answer == "text" and all(evaluate(label) is not None for label in labels):
+    if settings.answer == "text" and all(read_number(label) is not None for label in labels):
         log.warning("all labels are numbers: set `answer: number`, or they are compared as texts")
     spellings: dict[str, set[str]] = {}
     for label in labels:
@@ -135,7 +136,8 @@ def digest(examples: Iterable[Example]) -> str:
     """The SHA-256, in hexadecimal, of the examples as canonical JSON: equal only if every field of every one is."""
     rows = [asdict(example) for example in examples]
     for row in rows:
-        if not row["answers"]:
-            del row["answers"]  # as it was before there were any
+        for field in ("answers", "own_choices"):
+            if not row[field]:
+                del row[field]  # as it was before there were any
     text = json.dumps(rows, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()

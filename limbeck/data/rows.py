@@ -14,7 +14,7 @@ from limbeck.data.choices import Choices, Reading, by_text, chosen, column_choic
 from limbeck.data.columns import Columns, check_columns, columns_of, field_of, renamed
 from limbeck.data.table import MAX_ROW_BYTES, stem, table_rows
 from limbeck.errors import LimbeckError
-from limbeck.schema import Example
+from limbeck.schema import Example, listing
 from limbeck.tasks import TASKS, Row, Task, normalise
 from limbeck.tasks.task import row_id, text, text_field
 
@@ -157,11 +157,14 @@ def _draft(where: str, id: str, row: Row, task: Task, columns: Columns, notes: C
         choices = _own_choices(ours, row, task)
         if task.name != "custom" and task.choices and cell_text(label) in _NO_LABEL:
             label = None
-        labels = _labels(label, ours.get("answers"), choices.texts if choices else task.choices, notes)
+        among = choices.texts if choices else task.choices
+        labels = _labels(label, ours.get("answers"), among, notes)
         rationale = _rationale(ours.get("rationale"))
         if labels and _MARK in labels[0]:
             solution, answer = _solution(labels[0], notes)
             labels, rationale = (answer, *labels[1:]), rationale or solution
+        if not among:
+            labels = _canonical(labels, task, notes)
         return _Draft(where, id, ours, plain, choices, labels, rationale, columns)
 
 
@@ -185,6 +188,15 @@ def _labels(label: Any, answers: Any, choices: Sequence[str], notes: Counter[str
     if len(labels) > 1:
         notes["rows have several accepted answers"] += 1
     return tuple(labels)
+
+
+def _canonical(labels: tuple[str, ...], task: Task, notes: Counter[str]) -> tuple[str, ...]:
+    """Return the labels as the task spells them; none where it cannot read the first."""
+    spelled = [task.read_label(label) for label in labels]
+    if labels and spelled[0] is None:
+        notes[f"labels count as missing, for they are no answers of the task, like {labels[0]!r:.60}"] += 1
+        return ()
+    return tuple(dict.fromkeys(label for label in spelled if label is not None))
 
 
 def _several(value: Any) -> Sequence[Any]:
@@ -252,7 +264,7 @@ def _example(draft: _Draft, task: Task, reading: Reading | None) -> Example:
             labels = tuple(dict.fromkeys(_chosen("label", label, draft, choices, reading) for label in labels))
         label = labels[0] if labels else ""
         if draft.plain:
-            example = Example(row_id(draft.row, draft.id), _segments(draft.row), label, choices=choices.texts)
+            example = _plain(draft, label, choices.texts, task)
         else:
             own = {"choices": list(choices.texts)} if draft.choices else {}
             example = task.read({**draft.row, **own, task.label_field: label or None}, draft.id)
@@ -267,6 +279,15 @@ def _example(draft: _Draft, task: Task, reading: Reading | None) -> Example:
             teacher_label=None if teacher_label is None else text(teacher_label, "teacher_label"),
             answers=labels[1:],
         )
+
+
+def _plain(draft: _Draft, label: str, choices: tuple[str, ...], task: Task) -> Example:
+    segments, id = _segments(draft.row), row_id(draft.row, draft.id)
+    if not choices or set(choices) == set(task.choices):
+        return Example(id, segments, label, choices=choices)
+    # an input that ends with its choices, as CommonsenseQA's were once exported, is not to have them twice
+    segments = (*segments[:-1], segments[-1].removesuffix(listing(choices)) or segments[-1])
+    return Example(id, segments, label, choices=choices, own_choices=True)
 
 
 def _chosen(field: str, label: str, draft: _Draft, choices: Choices, reading: Reading | None) -> str:

@@ -80,7 +80,9 @@ def _examples(splits: _Rows, n: int, seed: int) -> list[dict[str, Any]]:
         {
             "id": row.id,
             "split": split,
-            "views": {view.value: {"source": source(row, view, " | "), "target": target(row, view)} for view in View},
+            "views": {
+                view.value: {"source": source(row, view).text(" | "), "target": target(row, view)} for view in View
+            },
         }
         for row in chosen
     ]
