@@ -226,8 +226,8 @@ def _solution(words: str, notes: Counter[str]) -> tuple[str | None, str]:
 
 def _rationale(value: Any) -> str | None:
     """Return a rationale; a list of sentences has a line for each."""
-    if isinstance(value, str) and isinstance(parse_cell(value), list | tuple):
-        value = parse_cell(value)
+    if isinstance(value, str) and isinstance(printed := parse_cell(value), list | tuple):
+        value = printed if all(isinstance(item, str) for item in printed) else value
     if isinstance(value, list | tuple):
         value = "\n".join(text(item, "rationale") for item in value if not is_missing(item))
     return None if is_missing(value) else text(value, "rationale")

@@ -112,7 +112,8 @@ def _decoded(data: bytearray, path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         name = "WINDOWS-1252" if re.search(rb"[\x80-\x9f]", data) else "ISO-8859-1"
-        raise _other_encoding(f"{path}:{line}", "UTF-16" if b"\0" in data[:4] else name) from None
+        wide = b"\0" in data[:4]
+        raise _other_encoding(f"{path}:{1 if wide else line}", "UTF-16" if wide else name) from None
     nul = text.find("\0")
     if nul >= 0:
         where = f"{path}:{text.count(chr(10), 0, nul) + 1}"

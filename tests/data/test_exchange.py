@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from limbeck.data import Form, export_rows, read, read_conversations, read_rows
+from limbeck.data.cells import cell_text, is_missing
 from limbeck.errors import LimbeckError
 from limbeck.files import write_jsonl
 from limbeck.schema import Example
@@ -28,19 +29,24 @@ TEXT_OF: dict[Form, Callable[[dict[str, Any]], tuple[str, str]]] = {
 in_a_folder = hypothesis_settings(
     max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
-anything = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(str.strip)
-choices = st.lists(anything, min_size=1, max_size=3)
+anything = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
+    lambda words: not is_missing(words) and "\0" not in words and "####" not in words
+)
+canonical = anything.filter(lambda words: cell_text(words) == words)  # as labels are read
+choices = st.lists(canonical, min_size=1, max_size=3)
 
 
 @st.composite
 def examples(draw: st.DrawFn) -> Example:
     allowed = draw(st.just([]) | choices)
-    answer = st.sampled_from(allowed) if allowed else anything
+    answer = st.sampled_from(allowed) if allowed else canonical
     segments = tuple(draw(st.lists(anything, min_size=1, max_size=3)))
     optional = st.none() | anything
     teacher = draw(st.none() | answer)
-    own = bool(allowed)
-    return Example(draw(anything), segments, draw(answer), draw(optional), teacher, tuple(allowed), own_choices=own)
+    label, own = draw(answer), bool(allowed)
+    others = [] if own else draw(st.lists(canonical, max_size=2, unique=True).filter(lambda texts: label not in texts))
+    known = {"answers": tuple(others), "own_choices": own}
+    return Example(draw(canonical), segments, label, draw(optional), teacher, tuple(allowed), **known)
 
 
 @in_a_folder
@@ -205,7 +211,7 @@ def test_labels_ids_choices_and_counts(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "c.jsonl", rows)
     read_back, counts = read_conversations(tmp_path / "c.jsonl", get("custom"))
     assert read_back == [
-        Example("a", ("a?",), "no", "Why.", "yes", ("yes", "no")),
+        Example("a", ("a?",), "no", "Why.", "yes", ("yes", "no"), own_choices=True),
         Example("c-1", ("b?",), "8", "Why.", "7"),
         Example("c-2", ("c?",), "c"),
         Example("c-5", ("f?",), "no", "Why.", "yes"),
@@ -243,7 +249,7 @@ def test_a_task_of_fixed_choices(tmp_path: Path) -> None:
         ({"instruction": "x"}, "field 'output': missing beside 'instruction'"),
         ({"instruction": [], "output": "x"}, "field 'instruction': text was expected"),
         ({"instruction": "x", "input": 3, "output": "x"}, "field 'input': text was expected"),
-        (conversation("x", "y", answer=[1]), "field 'label': text was expected.*'label' is the column 'answer'"),
+        (conversation("x", "y", answer=[[1]]), "field 'label': text was expected.*'label' is the column 'answer'"),
         (conversation("x", "y", label="z", choices=["a"]), "field 'label': 'z' is none of the choices"),
         (conversation("y", "x", id="first", label="z"), "field 'id': 'first' stands already at .*c.jsonl:1"),
     ],
