@@ -17,6 +17,7 @@ _INPUTS = ("input", "question", "prompt", "problem", "instruction", "query")
 _LABELS = (
     "label", "answer", "answerkey", "correct_answer", "correct", "gold", "completion", "response", "output", "target",
 )  # fmt: skip
+_REPLIES = ("completion", "response", "output")
 _CHOICES = ("choices", "options")
 _SOLUTION = "solution"  # the label, or beside one the rationale
 _OWN_FIELDS = {"premise", "Body"}  # of tasks that read more than one text
@@ -58,6 +59,8 @@ def columns_of(columns: Columns, names: Iterable[str], task: Task, where: str, l
             )
     if taken:
         log.info("%s: read as columns: {%s}", where, ", ".join(f"{ours}: {name}" for ours, name in taken.items()))
+    if taken.get("label") in _REPLIES:
+        log.info("%s: the whole %s is the label; `limbeck teach import` takes replies apart", where, taken["label"])
     return {**columns, **taken}
 
 

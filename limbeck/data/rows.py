@@ -76,7 +76,7 @@ def read_rows(
 
 def file_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES, first: int = 0) -> Table:
     """Return the rows of a file; their ids are its name and their index, from `first` on."""
-    rows = table_rows(path, max_row_bytes)
+    rows = table_rows(path.expanduser(), max_row_bytes)
     name = stem(path)
     return Table(str(path), [(where, f"{name}-{i}", row) for i, (where, row) in enumerate(rows, start=first)])
 
