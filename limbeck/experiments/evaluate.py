@@ -137,7 +137,7 @@ def measure(
     write_predictions(run.predictions(domain.name), predictions)
     settings = run.recipe.evaluation
     engine = settings.engine if settings.generates(rationales) else None
-    return {**accuracy(predictions), "engine": engine, "answers": settings.answers}, predictions
+    return {**accuracy(predictions, domain.task.choices), "engine": engine, "answers": settings.answers}, predictions
 
 
 def _with_earlier(run: Run, domain: Domain, predictions: list[Prediction]) -> list[Prediction]:

@@ -52,7 +52,7 @@ def predict_file(
     how: Any = (batch_size, source.name, engine, answers, card.confidence)
     predictions = predict(student, examples, task, card.answer_view, view, *how)
     write_predictions(target, predictions)
-    return {**accuracy(predictions), "rows": len(predictions), "engine": engine, "answers": answers}
+    return {**accuracy(predictions, task.choices), "rows": len(predictions), "engine": engine, "answers": answers}
 
 
 def _check_target(target: Path, source: Path) -> None:
