@@ -41,6 +41,7 @@ class Line:
 # what `notes` in results.json may hold; shares are of the split's rows
 NOTES = {
     "unparsed": Note("unparsed", "training rows whose output of the teacher could not be read as rationale and answer"),
+    "rows_without_label": Note("no label", "rows left out, because they have no label"),
     "rows_without_rationale": Note("no rationale", "training rows without a rationale, which train the answer alone"),
     "rationales_not_kept": Note("not kept", "rationales not trained on, because the teacher's answer is not right"),
     "rows_without_teacher_label": Note("no teacher's answer", "rows left out, without an answer of the teacher"),

@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from limbeck.data.table import Columns, distinct, table_example, table_rows
+from limbeck.data.columns import Columns
+from limbeck.data.rows import distinct, table_example
+from limbeck.data.table import stem, table_rows
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import Row, Task
@@ -49,6 +51,7 @@ def _own(example: Example) -> dict[str, Any]:
         "rationale": example.rationale,
         "teacher_label": example.teacher_label,
         "choices": choices,
+        "answers": [example.label, *example.answers] if example.answers else [],
     }
     return {name: value for name, value in row.items() if value}
 
@@ -82,7 +85,7 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
     counts = {"rows": 0, "unparsed_rationales": 0, "unparsed_labels": 0, "left_out": 0}
     kept = []
     for index, (where, row) in enumerate(table_rows(path)):
-        example = _conversation(row, task, f"{path.stem}-{index}", where)
+        example = _conversation(row, task, f"{stem(path)}-{index}", where)
         counts["rows"] += 1
         counts["unparsed_rationales"] += example.rationale is None
         counts["unparsed_labels"] += example.teacher_label is None

@@ -13,7 +13,7 @@ from math import copysign, inf, log, sqrt
 from statistics import fmean, stdev
 
 from limbeck.schema import Example
-from limbeck.tasks import Task
+from limbeck.tasks import Task, is_right
 
 LEAST = 20  # rows; of fewer nothing is said
 _MOST = 1000  # rows looked at
@@ -56,11 +56,12 @@ def _by_accuracy(examples: Sequence[Example], task: Task) -> str | None:
     answered = [row for row in examples if row.teacher_label is not None and row.label]
     answered = rng.sample(answered, min(len(answered), _MOST))
     n = len(answered)
-    answers, labels = [str(row.teacher_label) for row in answered], [row.label for row in answered]
-    if n < LEAST or n - max(Counter(labels).values()) < LEAST // 2:  # one label, whatever the row
+    if (
+        n < LEAST or n - max(Counter(row.label for row in answered).values()) < LEAST // 2
+    ):  # one label, whatever the row
         return None
-    accuracy = fmean(map(task.equal, answers, labels))
-    shuffled = fmean(task.equal(answers[i], labels[j]) for i, j in _pairs(n, rng))
+    accuracy = fmean(is_right(task, str(row.teacher_label), row) for row in answered)
+    shuffled = fmean(is_right(task, str(answered[i].teacher_label), answered[j]) for i, j in _pairs(n, rng))
     chance = max(shuffled, fmean(1 / len(row.choices) if row.choices else 0.0 for row in answered))
     error = 2 * sqrt(chance * (1 - chance) / n)
     # no more than chance would do, and so many rows that a teacher halfway to perfection would stand out

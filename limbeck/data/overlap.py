@@ -8,7 +8,7 @@ from math import ceil
 
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.tasks import Task, normalise
+from limbeck.tasks import Task, is_right, normalise
 
 MAX_OVERLAP = 0.01  # of a split's rows; real data sets that were looked at have 0.0015 at most
 _MEANING = frozenset("%*/#&@\\-")  # punctuation at the ends of a question that is part of it: "50%", "-5 + 3"
@@ -59,22 +59,22 @@ def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[s
         f"{later}_in_{earlier}": sum(question in known[earlier] for question in questions[later])
         for earlier, later in combinations(splits, 2)
     }
-    labels: dict[Question, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    asked: dict[Question, dict[str, dict[str, Example]]] = defaultdict(lambda: defaultdict(dict))
     for split, rows in splits.items():
         for question, example in zip(questions[split], rows, strict=True):
-            labels[question][split].add(example.label)
+            asked[question][split][normalise(example.label)] = example
     within = across = 0
-    for by_split in labels.values():
-        if any(_contradict(found, task) for found in by_split.values()):
+    for by_split in asked.values():
+        if any(_contradict(labels.values(), task) for labels in by_split.values()):
             within += 1
-        elif _contradict(set().union(*by_split.values()), task):
+        elif _contradict([example for labels in by_split.values() for example in labels.values()], task):
             across += 1
     return {**shared, "contradictory_within": within, "contradictory_across": across}
 
 
-def _contradict(labels: Iterable[str], task: Task) -> bool:
-    first, *others = {normalise(label): label for label in labels}.values()
-    return any(not task.equal(other, first) and not task.equal(first, other) for other in others)
+def _contradict(examples: Iterable[Example], task: Task) -> bool:
+    first, *others = examples
+    return any(not is_right(task, other.label, first) and not is_right(task, first.label, other) for other in others)
 
 
 def refuse_overlap(notes: Mapping[str, int], sizes: Mapping[str, int], most: float | None) -> None:

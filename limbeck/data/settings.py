@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from limbeck.data.archive import ArchiveSource
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
-from limbeck.data.table import FilesSource
+from limbeck.data.local import FilesSource
 from limbeck.tasks.settings import TaskSettings
 
 Source = Annotated[ArchiveSource | FilesSource | HubSource | GeneratedSource, Field(discriminator="kind")]

@@ -8,7 +8,7 @@ from typing import Literal
 from limbeck.data.overlap import Question, question_of
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.tasks import Task
+from limbeck.tasks import Task, is_right
 
 
 def carve(
@@ -69,7 +69,7 @@ def select(
         asked = "labels: teacher" if labels == "teacher" else "keep: correct"
         raise LimbeckError(f"{asked} needs the teacher's answers, and no training row has a teacher_label")
     if keep == "correct":
-        right = [row.teacher_label is not None and task.equal(row.teacher_label, row.label) for row in rows]
+        right = [row.teacher_label is not None and is_right(task, row.teacher_label, row) for row in rows]
         notes["rationales_not_kept"] = sum(
             row.rationale is not None and not ok for row, ok in zip(rows, right, strict=True)
         )

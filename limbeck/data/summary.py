@@ -8,14 +8,14 @@ import numpy as np
 
 from limbeck.data.joined import doubt, doubtful
 from limbeck.data.load import read
+from limbeck.data.local import FilesSource
 from limbeck.data.overlap import count_overlap, refuse_overlap
 from limbeck.data.settings import DataSettings
-from limbeck.data.table import FilesSource
 from limbeck.data.views import View, source, target
 from limbeck.errors import LimbeckError
 from limbeck.notes import NOTES, lines_of
 from limbeck.schema import Example
-from limbeck.tasks import Split, Task
+from limbeck.tasks import Split, Task, is_right
 from limbeck.tasks.settings import task_of
 
 _Rows = dict[str, list[Example]]  # by split
@@ -56,7 +56,7 @@ def _notes(settings: DataSettings, splits: _Rows) -> dict[str, int]:
 def _summary(examples: Sequence[Example], task: Task, raw: bool) -> dict[str, Any]:
     no_rationale = sum(example.rationale is None for example in examples)
     answered = [example for example in examples if example.teacher_label is not None]
-    right = sum(task.equal(str(example.teacher_label), example.label) for example in answered)
+    right = sum(is_right(task, str(example.teacher_label), example) for example in answered)
     of = len(examples) if raw else len(answered)
     either = sum(example.rationale is None or example.teacher_label is None for example in examples)
     return {
@@ -92,7 +92,9 @@ def _examples(splits: _Rows, n: int, seed: int) -> list[dict[str, Any]]:
         {
             "id": row.id,
             "split": split,
-            "views": {view.value: {"source": source(row, view, " | "), "target": target(row, view)} for view in View},
+            "views": {
+                view.value: {"source": source(row, view).text(" | "), "target": target(row, view)} for view in View
+            },
         }
         for row in chosen
     ]
@@ -133,8 +135,9 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
 
 
 def _carved(settings: DataSettings, splits: _Rows) -> list[str]:
-    """A line for each split that the files lack, with what a run will do about it."""
-    shares = {"test": settings.test, "valid": settings.validation} if isinstance(settings.source, FilesSource) else {}
+    """Return a line for each split that files or a data set lack, with what a run will do about it."""
+    carved = isinstance(settings.source, FilesSource | HubSource)
+    shares = {"test": settings.test, "valid": settings.validation} if carved else {}
     return [
         f"{split}: no file of its own; a run holds out {share:g} of the training rows for it, the same every time"
         for split, share in shares.items()

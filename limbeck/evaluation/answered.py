@@ -33,8 +33,8 @@ class Answered:
 
     Of a file that only says what is right, `label` is "" and `prediction` None; "" is a question without an answer.
 
-    `confidence` is 0 where nothing was answered, and None where it is not known. `probabilities` are of the choices,
-    and None where the confidence is not the answer's among them.
+    `confidence` is 0 where nothing was answered in a file that has confidences, and None where it is not known.
+    `probabilities` are of the choices, and None where the confidence is not the answer's among them.
     """
 
     where: str
@@ -67,7 +67,8 @@ def read_answers(path: Path) -> list[Answered]:
     if left_out := len(rows) - len(graded):
         log.info("%s: %d of %d rows left out, without a label", path, left_out, len(rows))
     sure = confidences_of(graded, names["confidence"], str(path)) if "confidence" in names else [None] * len(graded)
-    answers = [_answered(row, names, where, confidence) for (where, row), confidence in zip(graded, sure, strict=True)]
+    silence = None if all(one is None for one in sure) else 0.0
+    answers = [_answered(row, names, where, stated, silence) for (where, row), stated in zip(graded, sure, strict=True)]
     if "correct" not in names and (
         by_value := sum(one.correct and not same_text(str(one.prediction), one.label) for one in answers)
     ):
@@ -137,7 +138,9 @@ def _known(row: dict[str, Any], names: Mapping[str, str], where: str) -> bool:
     return right is not None or bool(label and label.strip() and "prediction" in names)
 
 
-def _answered(row: dict[str, Any], names: Mapping[str, str], where: str, confidence: float | None) -> Answered:
+def _answered(
+    row: dict[str, Any], names: Mapping[str, str], where: str, stated: float | None, silence: float | None
+) -> Answered:
     id, label, prediction, correct = (row.get(names[field]) if field in names else None for field in _FIELDS)
     label = text_of(label, where, names.get("label", "label")) or ""
     said = text_of(prediction, where, names["prediction"]) or "" if "prediction" in names else None
@@ -149,7 +152,7 @@ def _answered(row: dict[str, Any], names: Mapping[str, str], where: str, confide
         label,
         said,
         same_answer(str(said), label) if right is None else right,
-        0.0 if silent else confidence,
+        silence if silent else stated,
         _probabilities(row, names, where, silent),
     )
 

@@ -14,6 +14,7 @@ from limbeck.tasks import get
 _ARCHIVE = "those of the archive that the authors of Distilling Step-by-Step (Hsieh et al. 2023) released"
 _LABELS = {"gold": "the gold ones", "teacher": "the teacher's, right or wrong"}
 _NOTES = {
+    "rows_without_label": "rows left out, for they have no label",
     "rows_without_rationale": "rows without a rationale, which trained the answer alone",
     "without_target": "rows left out, for they lacked what the objective trains on",
     "sources_cut": "inputs cut to the longest that the student reads",

@@ -31,7 +31,7 @@ def evaluate(
     root: Path | None = None,
     encoder: str | None = None,
 ) -> dict[str, Any]:
-    """`evaluate_runs` of one run. Returns accuracy, its 95 % interval, exact, n; engine and answers."""
+    """`evaluate_runs` of one run. Returns accuracy, its 95 % interval, exact, n, sources_cut; engine and answers."""
     (measured,) = evaluate_runs([Path(path)], split, rationales, engine, answers, on, root, encoder).values()
     return measured
 
@@ -63,7 +63,7 @@ def evaluate_runs(
             `judge_runs` with the same `split`, `on` and `root` is meant.
 
     Returns:
-        By path: accuracy, its 95 % interval, exact, n; engine and answers.
+        By path: accuracy, its 95 % interval, exact, n, sources_cut; engine and answers.
 
     Raises:
         LimbeckError: no finished run there, its data has gone, the labels differ, rationales are asked of

@@ -23,7 +23,7 @@ from limbeck.experiments.run import Run
 from limbeck.notes import MEASURED
 from limbeck.schema import Example, Prediction
 from limbeck.students import Student
-from limbeck.tasks import Task
+from limbeck.tasks import Task, is_right
 
 STUDENT_COST, TEACHER_COST = 0.0, 1.0  # of one question: what a student costs is nothing beside a teacher
 
@@ -179,7 +179,7 @@ def _cascaded(answers: Sequence[Answered], examples: Sequence[Example], task: Ta
     ]
     if not pairs:
         return None
-    teacher = [task.equal(str(example.teacher_label), example.label) for _, example in pairs]
+    teacher = [is_right(task, str(example.teacher_label), example) for _, example in pairs]
     return Cascaded([one.confidence or 0.0 for one, _ in pairs], [one.correct for one, _ in pairs], teacher)
 
 

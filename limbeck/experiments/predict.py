@@ -33,7 +33,8 @@ def predict_file(
         answers: `choices`: the answer is the likeliest of a row's choices (or of the task's); None: likewise.
 
     Returns:
-        accuracy, interval, exact and n over the rows with a label; `rows`, `engine`, `answers`.
+        accuracy, interval, exact and n over the rows with a label; `rows`, `sources_cut` (of them those too long for the
+        student, which are marked `input_cut`), `engine`, `answers`.
 
     Raises:
         LimbeckError: `target` cannot be written, no student there, a bad row, rationales asked of a student that learnt

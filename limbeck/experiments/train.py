@@ -168,7 +168,7 @@ def _texts(data: DataSettings, splits: Splits) -> Iterator[str]:
     whole = data.model_copy(update={"labels": "gold", "keep": "all", "fraction": 1.0})
     for example in splits.train if whole == data else load(whole).train:
         for view in (View.PREDICT, View.EXPLAIN):
-            yield source(example, view, "\n")
+            yield source(example, view).text("\n")
             yield target(example, view) or ""
 
 
@@ -176,7 +176,7 @@ def _inexpressible(student: Student, splits: Splits, recipe: Recipe) -> int:
     """How many training labels the tokenizer cannot give back so that they would be graded right."""
     labels = sorted({example.label for example in splits.train})
     ids, _ = student.target_ids(labels)
-    texts = student.tokenizer.batch_decode(ids, skip_special_tokens=True)
+    texts = [student.text(row) for row in ids]
     equal = task_of(recipe.data).equal
     lost = {label for label, text in zip(labels, texts, strict=True) if not equal(text, label)}
     return sum(example.label in lost for example in splits.train)

@@ -1,18 +1,24 @@
 """When a prediction counts as right: equal text, or equal value."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
-from limbeck.tasks.equations import evaluate
+from limbeck.tasks.numbers import same_number
 
+_WHOLE = re.compile(r"\A([-+]?\d+)\.0+\Z")
 _FILLER = re.compile(r"(?:(?:it|this|that|is|it's|a|an|the|one|of|likely|clearly|probably)\s+)*", re.IGNORECASE)
 _TAIL = re.compile(r"\s*[.,;:!(\u2013\u2014]\s*|\s+-\s+|\s+(?=because\b|since\b|as\b)", re.IGNORECASE)
 _OTHER = re.compile(r"(?:or|and|nor)\b|\(?[a-z]\)", re.IGNORECASE)  # a second answer begins
 
 
 def normalise(text: str) -> str:
-    """`text` without differences of case and white space, and without one final full stop."""
-    return " ".join(text.casefold().split()).removesuffix(".").rstrip()
+    """Return `text` without differences of case, white space and Unicode's forms, and without one final full stop.
+
+    A whole number loses its zeros after the point: 42.0 is 42.
+    """
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return _WHOLE.sub(r"\1", " ".join(text.split()).removesuffix(".").rstrip())
 
 
 def same_text(prediction: str, label: str) -> bool:
@@ -21,9 +27,13 @@ def same_text(prediction: str, label: str) -> bool:
 
 
 def same_value(prediction: str, label: str) -> bool:
-    """Whether the two equations have the same exact value; a label that is no equation is compared as text."""
-    value = evaluate(label)
-    return same_text(prediction, label) if value is None else evaluate(prediction) == value
+    """Return whether two numbers or equations have the same value; a label that is neither is compared as text.
+
+    Values are exact fractions. Units and a percent sign are left aside, and a decimal may be the other's rounding: see
+    `limbeck/tasks/numbers.py`.
+    """
+    same = same_number(prediction, label)
+    return same_text(prediction, label) if same is None else same
 
 
 def choice_of(text: str, choices: Iterable[str]) -> str | None:

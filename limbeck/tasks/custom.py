@@ -1,8 +1,10 @@
 """A user's own task: free text in, free text out, unless the data's settings say more."""
 
+from collections.abc import Callable
+
 from limbeck.schema import Example
 from limbeck.tasks.answers import leading_choice, same_text
-from limbeck.tasks.task import Row, Task, first_line, label_text, row_id, text_field
+from limbeck.tasks.task import Row, Task, first_line, first_sentence, label_text, row_id, text_field
 
 
 def read(row: Row, id: str) -> Example:
@@ -16,6 +18,18 @@ def read_answer(text: str, example: Example) -> str | None:
     if example.choices:
         return leading_choice(answer, example.choices)
     return answer.removesuffix(".").rstrip() or None
+
+
+def numeric_reader(read_number: Callable[[str], str | None]) -> Callable[[str, Example], str | None]:
+    """Return the `read_answer` of a task whose answers are numbers or equations, which `read_number` reads.
+
+    An example with choices has one of them as its answer.
+    """
+
+    def read_numeric_answer(text: str, example: Example) -> str | None:
+        return read_answer(text, example) if example.choices else read_number(first_sentence(text))
+
+    return read_numeric_answer
 
 
 TASK = Task(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from limbeck.schema import Example
-from limbeck.tasks import Task, normalise
+from limbeck.tasks import Task, is_right, normalise
 from limbeck.teacher.filters import FilterSettings, foreign, leaks, words
 from limbeck.teacher.parsing import Parsed, parse
 from limbeck.teacher.votes import Vote, agree, majority
@@ -104,13 +104,13 @@ def counts(sifted: Sequence[Sifted]) -> dict[str, int]:
 
 def count_votes(sifted: Sequence[Sifted], task: Task) -> VoteCounts:
     """How many votes there are, and how many are right."""
-    graded = [(one.vote, one.example.label) for one in sifted if one.vote is not None and one.example.label]
+    graded = [(one.vote, one.example) for one in sifted if one.vote is not None and one.example.label]
     return VoteCounts(
         questions=len(sifted),
         voted=sum(one.vote is not None for one in sifted),
         labelled=sum(bool(one.example.label) for one in sifted),
         graded=len(graded),
-        right=sum(task.equal(vote, label) for vote, label in graded),
+        right=sum(is_right(task, vote, example) for vote, example in graded),
     )
 
 
@@ -148,7 +148,7 @@ class _Sieve:
 
     def by_answer(self, label: str, hinted: bool, example: Example, vote: Vote | None) -> Outcome | None:
         if example.label and (self.filters.gold or hinted):
-            if not self.task.equal(label, example.label):
+            if not is_right(self.task, label, example):
                 return Outcome.WRONG
         elif vote is None or not agree(label, vote.label, self.task):
             return Outcome.OUTVOTED

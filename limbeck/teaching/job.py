@@ -4,8 +4,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from limbeck.data.table import Column, read_rows
+from limbeck.data.columns import Column
+from limbeck.data.rows import read_rows
 from limbeck.schema import Example
+from limbeck.tasks import is_right
 from limbeck.tasks.settings import TaskSettings, task_of
 from limbeck.teacher.asking import Request
 from limbeck.teacher.filters import FilterSettings
@@ -24,7 +26,7 @@ class Job(TaskSettings):
     """
 
     rows: Path = Field(description="the questions: JSONL, CSV or Parquet with `input`, and `label` where it is known")
-    columns: dict[Column, str] = Field(default_factory=dict)
+    columns: dict[Column, str | list[str]] = Field(default_factory=dict)
     task: str = "custom"
     teacher: NamedTeacher
     prompt: Path | None = Field(None, description="by default the task's own: `limbeck teach prompt TASK` prints it")
@@ -77,7 +79,7 @@ class OpenJob:
         return self._without_reply(self.questions.requests(chosen, hint=True), store)
 
     def _right(self, judged: Judged, example: Example) -> bool:
-        return not judged.hinted and judged.label is not None and self.task.equal(judged.label, example.label)
+        return not judged.hinted and judged.label is not None and is_right(self.task, judged.label, example)
 
     def _without_reply(self, requests: list[Request], store: Store | None) -> list[Request]:
         answered = store.answered(self.job.teacher.name, self.questions.prompt) if store else set()

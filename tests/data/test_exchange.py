@@ -38,7 +38,9 @@ def examples(draw: st.DrawFn) -> Example:
     answer = st.sampled_from(allowed) if allowed else anything
     segments = tuple(draw(st.lists(anything, min_size=1, max_size=3)))
     optional = st.none() | anything
-    return Example(draw(anything), segments, draw(answer), draw(optional), draw(st.none() | answer), tuple(allowed))
+    teacher = draw(st.none() | answer)
+    own = bool(allowed)
+    return Example(draw(anything), segments, draw(answer), draw(optional), teacher, tuple(allowed), own_choices=own)
 
 
 @in_a_folder

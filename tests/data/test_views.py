@@ -13,7 +13,7 @@ NLI = Example("1", ("It rains.", "It is dry."), "contradiction", "Rain is wet.")
 
 
 def test_sources() -> None:
-    sources = {view: source(NLI, view, "</s>") for view in View}
+    sources = {view: source(NLI, view).text("</s>") for view in View}
     assert sources == {
         View.PREDICT: "predict: It rains.</s>It is dry.",
         View.EXPLAIN: "explain: It rains.</s>It is dry.",

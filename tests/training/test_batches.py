@@ -146,7 +146,7 @@ def test_an_objective_that_sees_padding_keeps_random_batches(tmp_path):
 def test_the_share_of_real_tokens_on_the_released_data(task, least, dss):
     settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": str(dss)}}, "test")
     examples = load(settings).train
-    texts = (text for e in examples for v in VIEWS for text in (source(e, v, "\n"), target(e, v) or ""))
+    texts = (text for e in examples for v in VIEWS for text in (source(e, v).text("\n"), target(e, v) or ""))
     tiny = ScratchSettings(vocab_size=8000, d_model=8, d_kv=4, d_ff=8, num_heads=1, num_layers=1)
     made = tokenise(examples, VIEWS, load_student(StudentSettings(scratch=tiny), texts))
     sampler = BucketSampler(made, 64, 8, 0)
