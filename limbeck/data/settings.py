@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from limbeck.data.archive import ArchiveSource
+from limbeck.data.columns import Columns
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
 from limbeck.data.local import FilesSource
@@ -30,6 +31,11 @@ class DataSettings(TaskSettings):
     )
     limit: int | None = Field(default=None, ge=1)  # rows of each split at most, the smaller in the larger; to try out
     seed: int = 0
+
+    @property
+    def columns(self) -> Columns:
+        """What the source's columns are called, where it has any."""
+        return self.source.columns if isinstance(self.source, FilesSource | HubSource) else {}
 
     @property
     def reads_outputs(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from limbeck.data.hub import HubSource
 from limbeck.data.joined import doubt, doubtful
 from limbeck.data.load import read
 from limbeck.data.local import FilesSource

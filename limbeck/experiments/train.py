@@ -101,7 +101,7 @@ def _domains(recipe: Recipe, splits: Splits) -> list[Domain]:
     return [
         Domain("valid", "valid", task, splits.valid, ()),
         Domain("test", "test", task, splits.test, splits.valid),
-        *domains_of(recipe, splits.valid),
+        *domains_of(recipe, splits),
     ]
 
 
