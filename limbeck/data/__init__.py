@@ -8,7 +8,7 @@ from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
 from limbeck.data.load import Splits, digest, load, load_split, read
 from limbeck.data.local import FilesSource
-from limbeck.data.rows import read_rows
+from limbeck.data.rows import read_later_rows, read_rows
 from limbeck.data.settings import DataSettings
 from limbeck.data.summary import show, summarise
 from limbeck.data.views import RATIONALE_MARK, Source, View, prefix, source, split_target, target
@@ -35,6 +35,7 @@ __all__ = [
     "prefix",
     "read",
     "read_conversations",
+    "read_later_rows",
     "read_rows",
     "show",
     "source",

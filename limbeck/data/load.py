@@ -10,6 +10,7 @@ from limbeck.data.archive import ArchiveSource
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
 from limbeck.data.local import FilesSource
+from limbeck.data.overlap import count_overlap
 from limbeck.data.settings import DataSettings
 from limbeck.data.splits import carve, limited, select, subset
 from limbeck.errors import LimbeckError
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Splits:
-    """What a run trains on, chooses by and is measured on; `notes` counts the training rows that were changed."""
+    """What a run trains on, chooses by and is measured on; `notes` are counts by the keys of `limbeck.notes`."""
 
     train: tuple[Example, ...]
     valid: tuple[Example, ...]
@@ -107,14 +108,20 @@ def load(settings: DataSettings) -> Splits:
         train += extra
     train = subset(train, settings.fraction, settings.seed)
     train, valid, test = (limited(rows, settings.limit, settings.seed) for rows in (train, valid, test))
-    train, notes = select(train, task_of(settings), settings.labels, settings.keep)
+    task = task_of(settings)
+    notes = count_overlap({"train": train, "valid": valid, "test": test}, task)  # by the gold labels
+    if settings.reads_outputs:
+        notes["unparsed"] = sum(row.rationale is None or row.teacher_label is None for row in train)
+    train, changes = select(train, task, settings.labels, settings.keep)
     if not train:
         raise LimbeckError(
             f"task {settings.task!r}: no training rows are left; lower `test` or `validation`, or add rows"
         )
-    if unlabelled:
-        notes["rows_without_label"] = unlabelled
-    notes["rows_without_rationale"] = sum(example.rationale is None for example in train)
+    notes |= {
+        **changes,
+        "rows_without_label": unlabelled,
+        "rows_without_rationale": sum(example.rationale is None for example in train),
+    }
     return Splits(tuple(train), tuple(valid), tuple(test), notes)
 
 

@@ -74,6 +74,25 @@ def read_rows(
     return distinct(examples)
 
 
+def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
+    """Return the examples in a file that came after a student was trained on `columns`; "" is a missing label.
+
+    A column that the file does not have is looked for under our name and the usual ones, as if nobody had named it.
+
+    Raises:
+        LimbeckError: as `read_rows`.
+    """
+    table = file_table(path)
+    names = {name for _, _, row in table.rows for name in row}
+    there = {
+        ours: named
+        for ours, named in columns.items()
+        if all({column, column.partition(".")[0]} & names for column in ([named] if isinstance(named, str) else named))
+    }
+    (examples,) = examples_of([table], there, task, labelled=False)
+    return distinct(examples)
+
+
 def file_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES, first: int = 0) -> Table:
     """Return the rows of a file; their ids are its name and their index, from `first` on."""
     rows = table_rows(path.expanduser(), max_row_bytes)

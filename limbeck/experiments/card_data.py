@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import LimbeckError
-from limbeck.experiments.markdown import Markdown, code
+from limbeck.experiments.markdown import Markdown, code, text
 from limbeck.experiments.portable import last_part, portable
-from limbeck.experiments.run import Run
+from limbeck.experiments.run import Run, count_lines
 from limbeck.files import read_json
 from limbeck.hub import could_be_name
 from limbeck.tasks import get
@@ -56,7 +56,8 @@ def data_lines(run: Run) -> list[Markdown]:
         lines.append(f"Of each split {code(data['limit'])} rows at most were used.")
     notes = run.results.get("notes", {})
     lines += [f"{code(count)} {_NOTES[name]}." for name, count in notes.items() if count and name in _NOTES]
-    return [Markdown(line) for line in lines]
+    counted = [f"{text(line.text)}." for where, line in count_lines(run.results) if where == "notes"]
+    return [Markdown(line) for line in (*lines, *counted)]
 
 
 def _source(run: Run, source: dict[str, Any]) -> str:

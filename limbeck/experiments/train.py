@@ -4,12 +4,14 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from transformers import TrainingArguments, set_seed
 
 from limbeck import students
 from limbeck.data import DataSettings, Splits, View, load, source, target, task_of
+from limbeck.data.joined import doubt, doubtful
+from limbeck.data.overlap import refuse_overlap
 from limbeck.errors import LimbeckError
 from limbeck.evaluation import accuracy
 from limbeck.experiments.domain import Domain, domains_of
@@ -17,8 +19,10 @@ from limbeck.experiments.evaluate import ask, check_askable, measure
 from limbeck.experiments.provenance import now, provenance
 from limbeck.experiments.recipe import Recipe
 from limbeck.experiments.run import Run, check_place, default_path, start, take_back
+from limbeck.notes import lines_of
 from limbeck.schema import Example
 from limbeck.students import Card, Student, save_student
+from limbeck.tasks import Split
 from limbeck.training import Distiller, Trainer, TrainingSet, tokenise, training_arguments
 
 log = logging.getLogger(__name__)
@@ -44,13 +48,21 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
     if run.finished:
         return run
     splits, objective = load(recipe.data), recipe.objective.build()
+    rows_of = {split: len(getattr(splits, split)) for split in get_args(Split)}
+    refuse_overlap(splits.notes, rows_of, recipe.data.max_overlap)
     domains = _domains(recipe, splits)
     student = _student(recipe, splits, domains)
     training_set = tokenise(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
-    notes = {**splits.notes, **training_set.notes, "labels_inexpressible": _inexpressible(student, splits, recipe)}
-    said = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in notes.items() if count)
-    log.info("%s: %s on %d examples%s", run.path, objective.name, len(training_set), f" ({said})" if said else "")
+    notes = {
+        **splits.notes,
+        **training_set.notes,
+        "labels_inexpressible": _inexpressible(student, splits, recipe),
+        "doubtful_teacher": _doubtful(recipe, splits),
+    }
+    log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
+    for line in lines_of(notes, rows_of):
+        log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
     with run.locked():
         check_place(run, resume)  # again: another process may have been faster
@@ -72,13 +84,24 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
     return run
 
 
+def _doubtful(recipe: Recipe, splits: Splits) -> int:
+    """Count the rows of the splits whose teacher is most likely joined to the wrong rows, and say why."""
+    count = 0
+    for split in get_args(Split):
+        rows: tuple[Example, ...] = getattr(splits, split)
+        if reason := doubt(rows, task_of(recipe.data)):
+            log.warning("warning: %s", doubtful(split, reason))
+            count += len(rows)
+    return count
+
+
 def _domains(recipe: Recipe, splits: Splits) -> list[Domain]:
     """What the student is measured on: validation, test, and other tasks; refused where it cannot be."""
     task = task_of(recipe.data)
     return [
         Domain("valid", "valid", task, splits.valid, ()),
         Domain("test", "test", task, splits.test, splits.valid),
-        *domains_of(recipe, splits.valid),
+        *domains_of(recipe, splits),
     ]
 
 
