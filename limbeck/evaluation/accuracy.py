@@ -12,8 +12,8 @@ def accuracy(predictions: Sequence[Prediction]) -> dict[str, Any]:
 
     Returns:
         `accuracy` (right by the task's rule), `interval` (Wilson's, 95 %), `exact` (the very same string), `n`.
-        With n = 0 the first three are None. `sources_cut`: of all predictions, graded or not, those to an input of which
-        the student read only a part.
+        With n = 0 the first three are None. `sources_cut`: how many of all predictions, graded or not, are to an input
+        of which the student read only a part.
     """
     cut = sum(bool(one.input_cut) for one in predictions)
     graded = [one for one in predictions if one.correct is not None]

@@ -33,7 +33,7 @@ def predict_file(
         answers: `choices`: the answer is the likeliest of a row's choices (or of the task's); None: likewise.
 
     Returns:
-        accuracy, interval, exact and n over the rows with a label; `rows`, `sources_cut` (of them those too long for the
+        accuracy, interval, exact and n over the rows with a label; `rows`, `sources_cut` (those too long for the
         student, which are marked `input_cut`), `engine`, `answers`.
 
     Raises:
