@@ -205,7 +205,7 @@ def test_labels_ids_choices_and_counts(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "c.jsonl", rows)
     read_back, counts = read_conversations(tmp_path / "c.jsonl", get("custom"))
     assert read_back == [
-        Example("a", ("a?",), "no", "Why.", "yes", ("yes", "no")),
+        Example("a", ("a?",), "no", "Why.", "yes", ("yes", "no"), own_choices=True),
         Example("c-1", ("b?",), "8", "Why.", "7"),
         Example("c-2", ("c?",), "c"),
         Example("c-5", ("f?",), "no", "Why.", "yes"),

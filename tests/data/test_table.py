@@ -29,8 +29,8 @@ ROWS: list[dict[str, Any]] = [
     {"id": "b", "input": "And?", "label": "no", "rationale": None, "teacher_label": None, "choices": ["yes", "no"]},
 ]
 EXAMPLES = [
-    Example("a", ('Is it, "so"?\nReally?',), "yes", "Because.", "no", ("yes", "no")),
-    Example("b", ("And?",), "no", None, None, ("yes", "no")),
+    Example("a", ('Is it, "so"?\nReally?',), "yes", "Because.", "no", ("yes", "no"), own_choices=True),
+    Example("b", ("And?",), "no", None, None, ("yes", "no"), own_choices=True),
 ]
 
 
