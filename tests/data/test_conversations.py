@@ -109,7 +109,7 @@ BAD_ROWS = [
     {"prompt": "x", "completion": REPLY, "label": False},
     {"messages": OPENAI, "kto_tag": False},
     conversation("x", "I do not know."),
-    conversation("x", "y", answer=[[1, 2]]),
+    conversation("x", "y", answer={"x": 1}),
     conversation("x", "y", label="z", choices=["a", "b"]),
 ]
 

@@ -37,6 +37,7 @@ def test_nothing_graded_is_no_accuracy():
         "interval": None,
         "exact": None,
         "n": 0,
+        "sources_cut": 0,
     }
 
 
