@@ -80,11 +80,17 @@ def check_columns(columns: Columns, tables: Mapping[str, set[str]], labelled: bo
     """
     everywhere: set[Column] = {"input", "label"} if labelled else {"input"}
     for ours, named in columns.items():
-        for theirs in [named] if isinstance(named, str) else named:
-            lacking = [where for where, names in tables.items() if not {theirs, theirs.partition(".")[0]} & names]
-            if lacking and (ours in everywhere or len(lacking) == len(tables)):
-                names = sorted(tables[lacking[0]])
-                raise LimbeckError(f"{lacking[0]}: no column {theirs!r}, named for {ours!r}; there are {names!r:.200}")
+        without = {where: absent for where, names in tables.items() if (absent := lacking(named, names))}
+        for where, absent in without.items():
+            if ours in everywhere or len(without) == len(tables):
+                names = sorted(tables[where])
+                raise LimbeckError(f"{where}: no column {absent[0]!r}, named for {ours!r}; there are {names!r:.200}")
+
+
+def lacking(named: str | list[str], names: set[str]) -> list[str]:
+    """Return which of the columns that stand for one of ours are not among `names`."""
+    columns = [named] if isinstance(named, str) else named
+    return [column for column in columns if not {column, column.partition(".")[0]} & names]
 
 
 def renamed(row: Row, columns: Columns) -> dict[str, Any]:

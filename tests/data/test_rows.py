@@ -85,6 +85,11 @@ def test_labels_without_an_answer_in_data_for_inference(tmp_path: Path) -> None:
     ]
     labels = [row.label for row in read_rows(written(tmp_path, rows), labelled=False, task=get("esnli"))]
     assert labels == ["", "", "neutral", "", "contradiction"]
+    pairs = [{"a": "p", "b": f"h{i}", "gold": label} for i, label in enumerate(given)]
+    columns: Any = {"input": ["a", "b"], "label": "gold"}
+    mapped = read_rows(written(tmp_path, pairs), columns, labelled=False, task=get("esnli"))
+    assert [row.label for row in mapped] == labels
+    assert {row.segments for row in mapped} == {("p", f"h{i}") for i in range(5)}
     numbers = [{"input": "q", "label": -1}, {"input": "r", "label": "-1"}]
     assert {row.label for row in read_rows(written(tmp_path, numbers))} == {"-1"}  # elsewhere it is an answer
 
