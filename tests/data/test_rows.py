@@ -80,12 +80,11 @@ def test_integers_beside_nulls_and_short_floats(tmp_path: Path) -> None:
 
 
 def test_labels_without_an_answer_in_data_for_inference(tmp_path: Path) -> None:
-    rows = [
-        {"premise": "p", "hypothesis": f"h{i}", "label": label} for i, label in enumerate([-1, "-", 1.0, None, "2"])
-    ]
+    cells: list[Any] = [-1, "-", 1.0, None, "2"]
+    rows = [{"premise": "p", "hypothesis": f"h{i}", "label": label} for i, label in enumerate(cells)]
     labels = [row.label for row in read_rows(written(tmp_path, rows), labelled=False, task=get("esnli"))]
     assert labels == ["", "", "neutral", "", "contradiction"]
-    pairs = [{"a": "p", "b": f"h{i}", "gold": label} for i, label in enumerate(given)]
+    pairs = [{"a": "p", "b": f"h{i}", "gold": label} for i, label in enumerate(cells)]
     columns: Any = {"input": ["a", "b"], "label": "gold"}
     mapped = read_rows(written(tmp_path, pairs), columns, labelled=False, task=get("esnli"))
     assert [row.label for row in mapped] == labels
