@@ -240,3 +240,30 @@ def _rounds(text: str, target: Fraction) -> bool:
     if plain is None or decimal is None or len((decimal[1] + decimal[2]).lstrip("0")) < _LEAST_DIGITS:
         return False
     return abs(Fraction(plain.replace(" ", "")) - target) <= Fraction(1, 2 * 10 ** len(decimal[2]))
+
+
+_CHUNK = re.compile(r"(?<![\w.])[-+(\s$]{0,5}\d(?:[\d\s.,%*/()=x+$^-]{0,80}[\d)%])?(?![\d])", re.IGNORECASE)
+_BEFORE = re.compile(
+    r"\b(?:step|page|box|number|no|part|question|figure|option|case|line|row|day|week|year|in|of|on|at|for|from|by|with|than"
+    r"|under|over|between|each|per|every|the|these|those|least|most|not|or|either|more|less|up|to|after|before|until"
+    r"|divide|multiply|add|subtract|and)\W*$",
+    re.IGNORECASE,
+)
+_UNSURE = re.compile(
+    r"\b(?:more|fewer|less|than|another|or|not|maybe|perhaps|possibly|between|if|would|could|might|cannot|one|two|three|four|five|six|seven|eight|nine|ten"
+    r"|unclear|unknown)\b|n't\b|\?",
+    re.IGNORECASE,
+)
+
+
+def sole_number(sentence: str) -> str | None:
+    """Return the number or equation in a sentence that holds no other: "Jo packs 25 things in total"."""
+    plain = _plain(sentence[:MAX_CHARACTERS])
+    chunks = list(_CHUNK.finditer(plain))
+    if len(chunks) != 1 or _UNSURE.search(plain):
+        return None
+    chunk = chunks[0]
+    before, after = plain[: chunk.start()], plain[chunk.end() :]
+    if _BEFORE.search(before) or re.match(r"[:\w-]", after) or (before.strip() and not re.search(r"\w\s*$", before)):
+        return None
+    return equation(chunk[0])
