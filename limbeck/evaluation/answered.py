@@ -46,21 +46,22 @@ class Answered:
     probabilities: dict[str, float] | None
 
 
-def read_answers(path: Path) -> list[Answered]:
+def read_answers(path: Path, needs: Sequence[str] = ()) -> list[Answered]:
     """Return the graded answers in a table with `label`, `prediction` and, where known, `confidence`.
 
     The columns may have other names that are usual for them (`columns.NAMES`), and what was taken for what is logged.
     A row's own `correct` says whether it is right; a row without is right where prediction and label are the same text,
     but for case, white space and a final full stop, or the same number. `id` and `probabilities` (of the choices) are
     read where given; the latter not of a row whose `confidences` say that its confidence is by another definition.
-    Rows with neither label nor `correct` are passed over, and counted in the log.
+    Rows with neither label nor `correct` are passed over, and counted in the log. `needs` are further columns that have
+    to be there.
 
     Raises:
         LimbeckError: no such file, a column is missing, no row that is graded, an id twice, or a field that is wrong;
             names file and line, and of columns those that there are.
     """
     rows = from_samples(table_rows(path), str(path))
-    names = column_names(rows, str(path))
+    names = column_names(rows, str(path), needs)
     graded = [(where, row) for where, row in rows if _known(row, names, where)]
     if not graded:
         raise LimbeckError(f"{path}: no row with a label, so nothing to be right or wrong about")

@@ -48,11 +48,11 @@ _FALSE = frozenset(("false", "f", "no", "n", "0", "0.0", "wrong", "incorrect"))
 _NUMBER = re.compile(r"([-+]?)((?:0|[1-9]\d{0,30}|[1-9]\d{0,2}(?:,\d{3}){1,10})(?:\.\d{1,30})?)", re.ASCII)
 
 
-def column_names(rows: Sequence[Located], path: str) -> dict[str, str]:
+def column_names(rows: Sequence[Located], path: str, needs: Sequence[str] = ()) -> dict[str, str]:
     """Return the file's names of our fields, as far as it has them, and log those that differ.
 
     Raises:
-        LimbeckError: nothing tells right from wrong; names the columns that were looked for and those that are there.
+        LimbeckError: nothing tells right from wrong, or one of `needs` is missing; names it and those there are.
     """
     present = {_key(name): name for _, row in reversed(rows) for name in reversed(list(row))}
     columns: dict[str, str] = {}
@@ -60,11 +60,12 @@ def column_names(rows: Sequence[Located], path: str) -> dict[str, str]:
         taken = (present[name] for name in names if name in present and present[name] not in columns.values())
         if (theirs := next(taken, None)) is not None:
             columns[ours] = theirs
-    if "correct" not in columns and not {"label", "prediction"} <= columns.keys():
-        missing = next(name for name in ("label", "prediction") if name not in columns)
+    graded = () if "correct" in columns else ("label", "prediction")
+    for missing in (name for name in (*graded, *needs) if name not in columns):
         raise LimbeckError(
-            f"{path}: no column {missing!r} ({', '.join(NAMES[missing][1:6])} and the like would do), and none that "
-            f"says which answers are 'correct'; there are {sorted(map(str, present.values()))!r:.300}"
+            f"{path}: no column {missing!r} ({', '.join(NAMES[missing][1:6])} would do)"
+            + (" and none that says which answers are 'correct'" if missing in graded else "")
+            + f"; there are {sorted(map(str, present.values()))!r:.300}"
         )
     if other := [f"{ours!r} is the column {theirs!r}" for ours, theirs in columns.items() if ours != theirs]:
         log.info("%s: %s", path, ", ".join(other))

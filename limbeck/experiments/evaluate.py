@@ -56,8 +56,8 @@ def evaluate_runs(
             does so anyway. Without it the rationales that a run's folder has for the same questions stay.
         engine, answers, encoder: those of the recipe unless given.
         on: a task with the same labels, by name (in the run's own source, or in the archive at `root`), a recipe file
-            whose data it is, or a file of labelled rows of the run's own task; the run's own data may be gone then. What
-            comes of it stands under NAME-SPLIT, and of the test split in `results.json` under `out_of_domain`.
+            whose data it is, or a file of labelled rows of the run's own task; the run's own data may then be gone.
+            What comes of it stands under NAME-SPLIT, and of the test split in `results.json` under `out_of_domain`.
         root: folder of the released archive.
         judge: called with the `paths` of those students when all else is on the pages, which then get what it said;
             `judge_runs` with the same `split`, `on` and `root` is meant.

@@ -43,7 +43,7 @@ def calibrate_file(path: Path, validation: Path | None = None, seed: int = 0) ->
     Raises:
         LimbeckError: a column is missing, a row cannot be read, or no confidence is known; names file and line.
     """
-    answers = read_answers(path)
+    answers = read_answers(path, needs=("confidence",))
     graded = known(answers)
     among = of_choices(graded)
     whole = bool(among) and len(among) == len(graded)

@@ -48,8 +48,8 @@ def summary(taught: Taught) -> dict[str, Any]:
         `outcomes` (samples by what became of them), `failures` (of samples without a reply, by kind, and for each kind
         the last one's reason), `votes`
         (accuracy against the gold labels with its 95 % interval, and the counts), `doubt` (why the answers most likely
-        belong to other rows than the labels; None: nothing speaks for it), `kept` rationales and the questions that have
-        one, and what was `spent`.
+        belong to other rows than the labels; None: nothing speaks for it), `kept` rationales and the questions that
+        have one, and what was `spent`.
     """
     votes = count_votes(taught.sifted, taught.opened.task)
     kept = [sum(sample.outcome is Outcome.KEPT for sample in one.samples) for one in taught.sifted]
