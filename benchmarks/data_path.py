@@ -59,7 +59,7 @@ def unigram(texts: Iterable[str], size: int = 32_000) -> PreTrainedTokenizerBase
 
 def tokenizer_of(kind: str, examples: Sequence[Example]) -> PreTrainedTokenizerBase:
     """A tokenizer trained on the examples: `unigram`, to 32,000 pieces, or the `bpe` of a scratch student, to 8,000."""
-    texts = [text for e in examples for v in VIEWS for text in (source(e, v, "\n"), target(e, v) or "")]
+    texts = [text for e in examples for v in VIEWS for text in (source(e, v).text("\n"), target(e, v) or "")]
     return unigram(texts) if kind == "unigram" else train_tokenizer(texts, 8000)
 
 

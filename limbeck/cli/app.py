@@ -152,7 +152,8 @@ def predict(
     how: Any = (engine.value if engine else None, answers.value if answers else None)
     done = predict_file(model, source, target, rationale, batch_size, *how)
     graded = f"; accuracy {done['accuracy']:.4f} on the {done['n']} with a label" if done["n"] else ""
-    print_about(target, f"{target}: {done['rows']} predictions{graded}")
+    cut = f"; {done['sources_cut']} inputs are too long for the student and were cut" if done["sources_cut"] else ""
+    print_about(target, f"{target}: {done['rows']} predictions{graded}{cut}")
 
 
 for verb in (grid, report, evaluate, calibrate, compare, judge, push):

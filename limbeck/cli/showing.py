@@ -111,6 +111,8 @@ def print_shown(shown: dict[str, Any]) -> None:
             f"the votes' accuracy: {votes['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, n = {votes['n']}); "
             f"{votes['without_vote']} questions without a vote, {votes['without_label']} without a label"
         )
+    if shown["doubt"]:
+        print(f"warning: the labels are most likely joined to the wrong questions: {shown['doubt']}")
     kept = shown["kept"]
     print(f"kept: {kept['rationales']} rationales of {kept['questions']} questions")
     print(f"spent: {sum(shown['spent']['tokens'].values())} tokens, {_money(shown['spent']['cost'])}")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.table import distinct, table_example, table_rows
+from limbeck.data.rows import distinct, table_example
+from limbeck.data.table import stem, table_rows
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import Row, Task
@@ -68,7 +69,7 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
     left_out: dict[str, list[str]] = {}
     for index, (where, row) in enumerate(table_rows(path)):
         try:
-            examples.append((where, _example(row, task, f"{path.stem}-{index}")))
+            examples.append((where, _example(row, task, f"{stem(path)}-{index}")))
         except LimbeckError as error:
             left_out.setdefault(str(error), []).append(where)
     counts = {

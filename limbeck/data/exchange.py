@@ -39,6 +39,7 @@ def _own(example: Example) -> dict[str, Any]:
         "rationale": example.rationale,
         "teacher_label": example.teacher_label,
         "choices": choices,
+        "answers": [example.label, *example.answers] if example.answers else [],
     }
     return {name: value for name, value in row.items() if value}
 

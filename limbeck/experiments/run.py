@@ -11,7 +11,7 @@ results.json          written last: a run that has it is finished
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from limbeck.errors import LimbeckError
 from limbeck.experiments.recipe import Recipe, load_recipe
 from limbeck.files import read_json, unwritable, write_json, write_text
+from limbeck.notes import Line, lines_of
 
 LOCK = ".lock"
 _MOST_SHOWN = 4  # settings in an error
@@ -104,6 +105,17 @@ class Run:
             yield
         finally:
             lock.release()
+
+
+def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
+    """Yield the counts in a run's results that are not 0, each after `notes`, or the split or other task it is of."""
+    measured = {split: results.get(split) for split in ("valid", "test")} | (results.get("out_of_domain") or {})
+    known = {split: found for split, found in measured.items() if isinstance(found, dict)}
+    rows = {split: found.get("n") or 0 for split, found in known.items()}
+    trained = {"train": (results.get("training") or {}).get("examples") or 0}
+    yield from (("notes", line) for line in lines_of(results.get("notes") or {}, rows | trained))
+    for split, found in known.items():
+        yield from ((split, line) for line in lines_of(found, rows[split]))
 
 
 def run_name(recipe: Recipe) -> str:

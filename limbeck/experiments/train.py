@@ -4,12 +4,14 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from transformers import TrainingArguments, set_seed
 
 from limbeck import students
 from limbeck.data import DataSettings, Splits, View, load, source, target, task_of
+from limbeck.data.joined import doubt, doubtful
+from limbeck.data.overlap import refuse_overlap
 from limbeck.errors import LimbeckError
 from limbeck.evaluation import accuracy
 from limbeck.experiments.domain import Domain, domains_of
@@ -19,9 +21,11 @@ from limbeck.experiments.recipe import Recipe
 from limbeck.experiments.run import Run, check_place, default_path, open_run, start, take_back
 from limbeck.files import disk_errors, sha256
 from limbeck.hub import cached_revision
+from limbeck.notes import lines_of
 from limbeck.objectives import Objective
 from limbeck.schema import Example
 from limbeck.students import Card, Student, StudentSettings, save_student
+from limbeck.tasks import Split
 from limbeck.training import (
     Distiller,
     EarlyStopping,
@@ -62,13 +66,21 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False, p
     if run.finished:
         return run
     splits, objective = load(recipe.data), recipe.objective.build()
+    rows_of = {split: len(getattr(splits, split)) for split in get_args(Split)}
+    refuse_overlap(splits.notes, rows_of, recipe.data.max_overlap)
     domains = _domains(recipe, splits)
     student = _student(recipe, splits, domains)
     training_set = tokenise(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
-    notes = {**splits.notes, **training_set.notes, "labels_inexpressible": _inexpressible(student, splits, recipe)}
-    said = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in notes.items() if count)
-    log.info("%s: %s on %d examples%s", run.path, objective.name, len(training_set), f" ({said})" if said else "")
+    notes = {
+        **splits.notes,
+        **training_set.notes,
+        "labels_inexpressible": _inexpressible(student, splits, recipe),
+        "doubtful_teacher": _doubtful(recipe, splits),
+    }
+    log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
+    for line in lines_of(notes, rows_of):
+        log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
     with run.locked(), disk_errors(run.path, _ADVICE):
         check_place(run, resume)  # again: another process may have been faster
@@ -88,6 +100,17 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False, p
             }
         )
     return run
+
+
+def _doubtful(recipe: Recipe, splits: Splits) -> int:
+    """Count the rows of the splits whose teacher is most likely joined to the wrong rows, and say why."""
+    count = 0
+    for split in get_args(Split):
+        rows: tuple[Example, ...] = getattr(splits, split)
+        if reason := doubt(rows, task_of(recipe.data)):
+            log.warning("warning: %s", doubtful(split, reason))
+            count += len(rows)
+    return count
 
 
 def _further(recipe: Recipe, parent: Path) -> Recipe:
@@ -119,7 +142,7 @@ def _domains(recipe: Recipe, splits: Splits) -> list[Domain]:
     return [
         Domain("valid", "valid", task, splits.valid, ()),
         Domain("test", "test", task, splits.test, splits.valid),
-        *domains_of(recipe, splits.valid),
+        *domains_of(recipe, splits),
     ]
 
 
@@ -198,7 +221,7 @@ def _texts(data: DataSettings, splits: Splits) -> Iterator[str]:
     whole = data.model_copy(update={"labels": "gold", "keep": "all", "fraction": 1.0})
     for example in splits.train if whole == data else load(whole).train:
         for view in (View.PREDICT, View.EXPLAIN):
-            yield source(example, view, "\n")
+            yield source(example, view).text("\n")
             yield target(example, view) or ""
 
 
@@ -206,7 +229,7 @@ def _inexpressible(student: Student, splits: Splits, recipe: Recipe) -> int:
     """How many training labels the tokenizer cannot give back so that they would be graded right."""
     labels = sorted({example.label for example in splits.train})
     ids, _ = student.target_ids(labels)
-    texts = student.tokenizer.batch_decode(ids, skip_special_tokens=True)
+    texts = [student.text(row) for row in ids]
     equal = task_of(recipe.data).equal
     lost = {label for label, text in zip(labels, texts, strict=True) if not equal(text, label)}
     return sum(example.label in lost for example in splits.train)

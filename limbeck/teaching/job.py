@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from limbeck.data.table import Column, read_rows
+from limbeck.data.columns import Column
+from limbeck.data.rows import read_rows
 from limbeck.files import STDIO
 from limbeck.schema import Example
 from limbeck.tasks import is_right
@@ -32,7 +33,7 @@ class Job(TaskSettings):
     rows: Annotated[Path, BeforeValidator(lambda value: STDIO if value == [None] else value)] = Field(  # YAML's `-`
         description='the questions: JSONL, CSV or Parquet with `input`, and `label` where known; "-": standard input'
     )
-    columns: dict[Column, str] = Field(default_factory=dict)
+    columns: dict[Column, str | list[str]] = Field(default_factory=dict)
     task: str = "custom"
     teacher: NamedTeacher
     prompt: Path | None = Field(None, description="by default the task's own: `limbeck teach prompt TASK` prints it")

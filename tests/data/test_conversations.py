@@ -72,7 +72,7 @@ def test_labels_ids_choices_and_counts(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "c.jsonl", rows)
     read_back, counts, left_out = read_conversations(tmp_path / "c.jsonl", get("custom"))
     assert read_back == [
-        Example("a", ("a?",), "no", "Why.", "yes", ("yes", "no")),
+        Example("a", ("a?",), "no", "Why.", "yes", ("yes", "no"), own_choices=True),
         Example("c-1", ("b?",), "8", "Why.", "7"),
         Example("c-2", ("c?",), "c"),
         Example("c-5", ("f?",), "no", "Why.", "yes"),
@@ -109,7 +109,7 @@ BAD_ROWS = [
     {"prompt": "x", "completion": REPLY, "label": False},
     {"messages": OPENAI, "kto_tag": False},
     conversation("x", "I do not know."),
-    conversation("x", "y", answer=[1, 2]),
+    conversation("x", "y", answer={"x": 1}),
     conversation("x", "y", label="z", choices=["a", "b"]),
 ]
 

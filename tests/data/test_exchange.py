@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from limbeck.data import Form, export_rows, read, read_conversations, read_rows
+from limbeck.data.cells import cell_text, is_missing
 from limbeck.files import write_jsonl
 from limbeck.schema import Example
 from limbeck.tasks import get
@@ -24,17 +25,24 @@ TEXT_OF: dict[Form, Callable[[dict[str, Any]], tuple[str, str]]] = {
 in_a_folder = hypothesis_settings(
     max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
-anything = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(str.strip)
-choices = st.lists(anything, min_size=1, max_size=3)
+anything = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
+    lambda words: not is_missing(words) and "\0" not in words and "####" not in words
+)
+canonical = anything.filter(lambda words: cell_text(words) == words)  # as labels are read
+choices = st.lists(canonical, min_size=1, max_size=3)
 
 
 @st.composite
 def examples(draw: st.DrawFn) -> Example:
     allowed = draw(st.just([]) | choices)
-    answer = st.sampled_from(allowed) if allowed else anything
+    answer = st.sampled_from(allowed) if allowed else canonical
     segments = tuple(draw(st.lists(anything, min_size=1, max_size=3)))
     optional = st.none() | anything
-    return Example(draw(anything), segments, draw(answer), draw(optional), draw(st.none() | answer), tuple(allowed))
+    teacher = draw(st.none() | answer)
+    label, own = draw(answer), bool(allowed)
+    others = [] if own else draw(st.lists(canonical, max_size=2, unique=True).filter(lambda texts: label not in texts))
+    known = {"answers": tuple(others), "own_choices": own}
+    return Example(draw(canonical), segments, label, draw(optional), teacher, tuple(allowed), **known)
 
 
 @in_a_folder

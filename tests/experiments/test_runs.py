@@ -131,7 +131,7 @@ def test_a_recipe_with_choices_and_the_fast_engine_runs_whole(tmp_path):
     rows = [{"input": f"Is {i} even?", "label": "no" if i % 2 else "yes", "rationale": "So."} for i in range(30)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     source = {"kind": "files", "train": str(tmp_path / "rows.jsonl"), "test": str(tmp_path / "rows.jsonl")}
-    data = {"task": "custom", "source": source, "choices": ["no", "yes"]}
+    data = {"task": "custom", "source": source, "choices": ["no", "yes"], "max_overlap": 1}
     evaluation = {"answers": "choices", "engine": "ctranslate2-int8", "rationales": True}
     run = train(recipe(data=data, evaluation=evaluation), tmp_path / "run")
     assert run.results["test"]["answers"] == "choices"
@@ -302,7 +302,8 @@ def test_data_that_changed_are_not_gone_on_with(tmp_path):
     rows = [{"input": f"What is {i} plus 1?", "label": str(i), "rationale": f"It is {i}."} for i in range(30)]
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    data = {"task": "custom", "source": {"kind": "files", "train": str(file), "test": str(file)}}
+    source = {"kind": "files", "train": str(file), "test": str(file)}
+    data = {"task": "custom", "source": source, "max_overlap": 1}
     run = train(recipe(data=data), str(tmp_path / "run"))
     file.write_text(file.read_text().replace("plus 1", "plus 2"))
     with pytest.raises(LimbeckError, match=r"data changed since it began \(train, valid, test\)"):

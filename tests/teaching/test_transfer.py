@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.data.table import read_rows
+from limbeck.data import read_rows
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json, read_jsonl
 from limbeck.teacher.prompts import prompt_text

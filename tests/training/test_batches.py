@@ -177,7 +177,7 @@ def test_the_share_of_real_tokens_on_the_released_data(task, least, dss):
     examples = (
         read(settings)["valid"] if task == "esnli" else load(settings).train
     )  # e-SNLI's training rows are not here
-    texts = (text for e in examples for v in VIEWS for text in (source(e, v, "\n"), target(e, v) or ""))
+    texts = (text for e in examples for v in VIEWS for text in (source(e, v).text("\n"), target(e, v) or ""))
     tiny = ScratchSettings(vocab_size=8000, d_model=8, d_kv=4, d_ff=8, num_heads=1, num_layers=1)
     made = tokenise(examples, VIEWS, load_student(StudentSettings(scratch=tiny), texts))
     for size in (16, 64):
