@@ -17,9 +17,18 @@ from limbeck.experiments.evaluate import ask, check_askable, measure
 from limbeck.experiments.provenance import now, provenance
 from limbeck.experiments.recipe import Recipe
 from limbeck.experiments.run import Run, check_place, default_path, start, take_back
+from limbeck.objectives import Objective
 from limbeck.schema import Example
 from limbeck.students import Card, Student, save_student
-from limbeck.training import Distiller, Trainer, TrainingSet, tokenise, training_arguments
+from limbeck.training import (
+    Distiller,
+    EarlyStopping,
+    Trainer,
+    TrainingSet,
+    token_ids,
+    tokenise,
+    training_arguments,
+)
 
 log = logging.getLogger(__name__)
 
@@ -99,13 +108,17 @@ def _fit(
     """Train to the end; returns the steps taken, the best one, and the seconds since the last start."""
     begun = time.monotonic()
     trainer = None
+    settings: Any = run.recipe.training
+    objective = run.recipe.objective.build().smoothed(settings.label_smoothing_factor)
     try:
         trainer = Trainer(
-            Distiller(student, run.recipe.objective.build()),
+            Distiller(student, objective),
             arguments,
             training_set,
             validate=lambda: _validate(student, splits.valid, run.recipe),
             log_file=run.log,
+            validation_set=_validation_set(splits.valid, objective, student) if arguments.do_eval else None,
+            early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
         )
         trainer.fit()
     except LimbeckError:
@@ -120,6 +133,12 @@ def _fit(
     steps = trainer.state.global_step
     best = trainer.state.best_global_step or steps
     return {"steps": steps, "best_step": best, "seconds": round(time.monotonic() - begun, 1)}
+
+
+def _validation_set(examples: Sequence[Example], objective: Objective, student: Student) -> TrainingSet | None:
+    """Return the validation rows as the objective's terms need them; None where no row has what they need."""
+    usable = any(target(example, view) for example in examples for view in objective.views)
+    return token_ids(examples, objective.views, student) if usable else None
 
 
 def _measured(run: Run, student: Student, domains: Sequence[Domain]) -> dict[str, Any]:
