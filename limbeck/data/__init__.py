@@ -2,7 +2,8 @@
 
 from limbeck.data.archive import ArchiveSource
 from limbeck.data.columns import Column
-from limbeck.data.exchange import Form, export_rows, read_conversations
+from limbeck.data.conversations import LeftOut, read_conversations
+from limbeck.data.exchange import Form, export_rows
 from limbeck.data.fetch import fetch
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
@@ -23,6 +24,7 @@ __all__ = [
     "Form",
     "GeneratedSource",
     "HubSource",
+    "LeftOut",
     "Source",
     "Splits",
     "TaskSettings",

@@ -17,6 +17,7 @@ _INPUTS = ("input", "question", "prompt", "problem", "instruction", "query")
 _LABELS = (
     "label", "answer", "answerkey", "correct_answer", "correct", "gold", "completion", "response", "output", "target",
 )  # fmt: skip
+_REPLIES = ("completion", "response", "output")
 _CHOICES = ("choices", "options")
 _SOLUTION = "solution"  # the label, or beside one the rationale
 _OWN_FIELDS = {"premise", "Body"}  # of tasks that read more than one text
@@ -58,6 +59,8 @@ def columns_of(columns: Columns, names: Iterable[str], task: Task, where: str, l
             )
     if taken:
         log.info("%s: read as columns: {%s}", where, ", ".join(f"{ours}: {name}" for ours, name in taken.items()))
+    if taken.get("label") in _REPLIES:
+        log.info("%s: the whole %s is the label; `limbeck teach import` takes replies apart", where, taken["label"])
     return {**columns, **taken}
 
 
@@ -77,11 +80,17 @@ def check_columns(columns: Columns, tables: Mapping[str, set[str]], labelled: bo
     """
     everywhere: set[Column] = {"input", "label"} if labelled else {"input"}
     for ours, named in columns.items():
-        for theirs in [named] if isinstance(named, str) else named:
-            lacking = [where for where, names in tables.items() if not {theirs, theirs.partition(".")[0]} & names]
-            if lacking and (ours in everywhere or len(lacking) == len(tables)):
-                names = sorted(tables[lacking[0]])
-                raise LimbeckError(f"{lacking[0]}: no column {theirs!r}, named for {ours!r}; there are {names!r:.200}")
+        without = {where: absent for where, names in tables.items() if (absent := lacking(named, names))}
+        for where, absent in without.items():
+            if ours in everywhere or len(without) == len(tables):
+                names = sorted(tables[where])
+                raise LimbeckError(f"{where}: no column {absent[0]!r}, named for {ours!r}; there are {names!r:.200}")
+
+
+def lacking(named: str | list[str], names: set[str]) -> list[str]:
+    """Return which of the columns that stand for one of ours are not among `names`."""
+    columns = [named] if isinstance(named, str) else named
+    return [column for column in columns if not {column, column.partition(".")[0]} & names]
 
 
 def renamed(row: Row, columns: Columns) -> dict[str, Any]:

@@ -100,14 +100,14 @@ def _lines(text: str, delimiter: str, path: Path, max_row_bytes: int) -> _Lines:
     try:
         return _parsed(text, delimiter, max_row_bytes)
     except _QuotingError as error:
+        where = f"{path}:{error.line}"
+        if "field limit" in str(error):
+            raise too_long(where, max_row_bytes) from None
         if delimiter == "\t":
             lines = _parsed(text, delimiter, max_row_bytes, csv.QUOTE_NONE)
             if len({len(cells) for _, cells in lines}) == 1:
                 log.info("%s: quotes are read as characters, since they enclose no cells", path)
                 return lines
-        where = f"{path}:{error.line}"
-        if "field limit" in str(error):
-            raise too_long(where, max_row_bytes) from None
         raise LimbeckError(f"{where}: not CSV ({error})") from None
 
 

@@ -2,7 +2,7 @@
 
 from glob import glob
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -23,7 +23,7 @@ class FilesSource(Settings):
     """
 
     kind: Literal["files"] = "files"
-    train: Path | list[Path]
+    train: Path | Annotated[list[Path], Field(min_length=1)]
     valid: Path | list[Path] | None = None
     test: Path | list[Path] | None = None
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)

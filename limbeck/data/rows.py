@@ -1,8 +1,6 @@
 """Raw rows made into examples, and the checks that every source shares."""
 
 import logging
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,20 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data.cells import cell_text, is_missing
-from limbeck.data.choices import Choices, Reading, by_text, chosen, column_choices, parse_cell, read_choices, reading_of
-from limbeck.data.columns import Columns, check_columns, columns_of, field_of, renamed
+from limbeck.data.choices import (
+    Choices,
+    Reading,
+    by_key,
+    by_text,
+    chosen,
+    column_choices,
+    parse_cell,
+    read_choices,
+    reading_of,
+)
+from limbeck.data.columns import Columns, check_columns, columns_of, field_of, lacking, renamed
+from limbeck.data.labels import Notes, read_labels
 from limbeck.data.table import MAX_ROW_BYTES, stem, table_rows
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example, listing
-from limbeck.tasks import TASKS, Row, Task, normalise
+from limbeck.tasks import TASKS, Row, Task
 from limbeck.tasks.task import row_id, text, text_field
 
 log = logging.getLogger(__name__)
 
 _IDS = ("id", "uid", "ID")
-_MARK = "####"  # GSM8K's solutions end with it and the answer
-_CALCULATION = re.compile(r"<<[^<>\n]*>>")
-_NO_LABEL = {"-1", "-"}  # of data for natural language inference whose annotators did not agree
 
 
 @dataclass(frozen=True)
@@ -84,18 +90,14 @@ def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
     """
     table = file_table(path)
     names = {name for _, _, row in table.rows for name in row}
-    there = {
-        ours: named
-        for ours, named in columns.items()
-        if all({column, column.partition(".")[0]} & names for column in ([named] if isinstance(named, str) else named))
-    }
+    there = {ours: named for ours, named in columns.items() if not lacking(named, names)}
     (examples,) = examples_of([table], there, task, labelled=False)
     return distinct(examples)
 
 
 def file_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES, first: int = 0) -> Table:
     """Return the rows of a file; their ids are its name and their index, from `first` on."""
-    rows = table_rows(path, max_row_bytes)
+    rows = table_rows(path.expanduser(), max_row_bytes)
     name = stem(path)
     return Table(str(path), [(where, f"{name}-{i}", row) for i, (where, row) in enumerate(rows, start=first)])
 
@@ -112,7 +114,7 @@ def examples_of(
     """
     names = {table.where: {name for _, _, row in table.rows for name in row} for table in tables}
     check_columns(columns, names, labelled)
-    notes: Counter[str] = Counter()
+    notes = Notes()
     drafts = [
         [_draft(where, id, row, task, resolved, notes) for where, id, row in table.rows]
         for table in tables
@@ -120,8 +122,8 @@ def examples_of(
     ]
     reading = _reading(drafts, columns)
     examples = [[(draft.where, _example(draft, task, reading)) for draft in table] for table in drafts]
-    for note, count in notes.items():
-        log.info("%s: %d %s", ", ".join(table.where for table in tables), count, note)
+    for line in notes.lines():
+        log.info("%s: %s", ", ".join(table.where for table in tables), line)
     return examples
 
 
@@ -131,7 +133,7 @@ def table_example(row: Row, task: Task, columns: Columns, id: str, where: str, l
     Raises:
         LimbeckError: names `where` and the field.
     """
-    draft = _draft(where, id, row, task, columns, Counter())
+    draft = _draft(where, id, row, task, columns, Notes())
     example = _example(draft, task, _reading([[draft]], columns))
     with _located(where, columns):
         _check_labelled(example, labelled)
@@ -159,7 +161,7 @@ def distinct(examples: Iterable[tuple[str, Example]]) -> list[Example]:
     return rows
 
 
-def _draft(where: str, id: str, row: Row, task: Task, columns: Columns, notes: Counter[str]) -> _Draft:
+def _draft(where: str, id: str, row: Row, task: Task, columns: Columns, notes: Notes) -> _Draft:
     ours = {name: _without_nul(value, notes) for name, value in renamed(row, columns).items()}
     with _located(where, columns):
         for name in ("input", "question"):
@@ -174,16 +176,8 @@ def _draft(where: str, id: str, row: Row, task: Task, columns: Columns, notes: C
             ours["question"] = ours["input"]
         label = ours.get("label") if plain or "label" in columns else ours.get(task.label_field)
         choices = _own_choices(ours, row, task)
-        if task.name != "custom" and task.choices and cell_text(label) in _NO_LABEL:
-            label = None
-        among = choices.texts if choices else task.choices
-        labels = _labels(label, ours.get("answers"), among, notes)
-        rationale = _rationale(ours.get("rationale"))
-        if labels and _MARK in labels[0]:
-            solution, answer = _solution(labels[0], notes)
-            labels, rationale = (answer, *labels[1:]), rationale or solution
-        if not among:
-            labels = _canonical(labels, task, notes)
+        labels, solution = read_labels(label, ours.get("answers"), choices.texts if choices else (), task, notes)
+        rationale = _rationale(ours.get("rationale")) or solution
         return _Draft(where, id, ours, plain, choices, labels, rationale, columns)
 
 
@@ -194,67 +188,18 @@ def _own_choices(ours: Row, row: Row, task: Task) -> Choices | None:
     return read_choices(entries) if entries else None
 
 
-def _labels(label: Any, answers: Any, choices: Sequence[str], notes: Counter[str]) -> tuple[str, ...]:
-    """Return the label and what else is accepted, as texts; none where there is no label."""
-    answers = parse_cell(answers) if isinstance(answers, str) else answers
-    labels: dict[str, None] = {}
-    for value in (*_several(label), *_several(answers)):
-        words = cell_text(value)
-        if not is_missing(words) or (words and any(normalise(choice) == normalise(words) for choice in choices)):
-            labels[text(words, "label")] = None
-        elif words and words == words:
-            notes[f"labels {words!r} count as missing; name it as one of the choices where it is an answer"] += 1
-    if len(labels) > 1:
-        notes["rows have several accepted answers"] += 1
-    return tuple(labels)
-
-
-def _canonical(labels: tuple[str, ...], task: Task, notes: Counter[str]) -> tuple[str, ...]:
-    """Return the labels as the task spells them; none where it cannot read the first."""
-    spelled = [task.read_label(label) for label in labels]
-    if labels and spelled[0] is None:
-        notes[f"labels count as missing, for they are no answers of the task, like {labels[0]!r:.60}"] += 1
-        return ()
-    return tuple(dict.fromkeys(label for label in spelled if label is not None))
-
-
-def _several(value: Any) -> Sequence[Any]:
-    """Return the answers in a cell: a list of them, or SQuAD's and TriviaQA's objects."""
-    if isinstance(value, Mapping) and "text" in value:
-        value = value["text"]
-    elif isinstance(value, Mapping) and "value" in value:
-        value = [value["value"], *(value.get("aliases") or ())]
-    return value if isinstance(value, list | tuple) else [value]
-
-
-def _solution(words: str, notes: Counter[str]) -> tuple[str | None, str]:
-    """Return the reasoning and the answer of GSM8K's form, `text #### 42`, without the calculator's `<<48/2=24>>`.
-
-    Raises:
-        LimbeckError: nothing stands after the mark.
-    """
-    reasoning, _, answer = words.rpartition(_MARK)
-    if not answer.strip():
-        raise LimbeckError(f"field 'label': an answer was expected after {_MARK}, not {words[-40:]!r}")
-    reasoning, calculations = _CALCULATION.subn("", reasoning)
-    notes[f"labels are a solution with its answer after {_MARK}: taken apart into rationale and label"] += 1
-    if calculations:
-        notes["calculations in << >> were left out of rationales"] += calculations
-    return reasoning.strip() or None, answer.strip()
-
-
 def _rationale(value: Any) -> str | None:
     """Return a rationale; a list of sentences has a line for each."""
-    if isinstance(value, str) and isinstance(parse_cell(value), list | tuple):
-        value = parse_cell(value)
+    if isinstance(value, str) and isinstance(printed := parse_cell(value), list | tuple):
+        value = printed if all(isinstance(item, str) for item in printed) else value
     if isinstance(value, list | tuple):
         value = "\n".join(text(item, "rationale") for item in value if not is_missing(item))
     return None if is_missing(value) else text(value, "rationale")
 
 
-def _without_nul(value: Any, notes: Counter[str]) -> Any:
+def _without_nul(value: Any, notes: Notes) -> Any:
     if isinstance(value, str) and "\0" in value:
-        notes["texts held NUL characters, which were left out"] += 1
+        notes.add("texts held NUL characters, which were left out", value)
         return value.replace("\0", "")
     return value
 
@@ -276,7 +221,8 @@ def _shown(draft: _Draft, choices: Choices, reading: Reading) -> tuple[str, str 
 
 
 def _example(draft: _Draft, task: Task, reading: Reading | None) -> Example:
-    choices = draft.choices or Choices(task.choices)
+    numbers = () if task.name == "custom" else tuple(map(str, range(len(task.choices))))  # as in `limbeck.tasks.nli`
+    choices = draft.choices or Choices(task.choices, numbers)
     with _located(draft.where, draft.columns):
         labels = draft.labels
         if choices.texts and (draft.plain or draft.choices):
@@ -310,7 +256,8 @@ def _plain(draft: _Draft, label: str, choices: tuple[str, ...], task: Task) -> E
 
 
 def _chosen(field: str, label: str, draft: _Draft, choices: Choices, reading: Reading | None) -> str:
-    choice = chosen(label, choices, reading) if draft.choices else by_text(label, choices)
+    own = draft.choices is not None
+    choice = chosen(label, choices, reading) if own else by_text(label, choices) or by_key(label, choices)
     if choice is None:
         raise _no_choice(field, label, choices.texts)
     return choice

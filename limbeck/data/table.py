@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from limbeck.data.csv_table import csv_rows
 from limbeck.data.json_table import json_rows, too_long
 from limbeck.errors import LimbeckError
+from limbeck.files import STDIO, is_stream
 
 MAX_ROW_BYTES = 10_000_000
 _CHUNK = 1 << 20
@@ -26,13 +27,13 @@ _MARKS = {
 def table_rows(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> list[tuple[str, dict[str, Any]]]:
     """Read each row of a JSON, CSV or Parquet file, after the words that say where it stands.
 
-    The format is the suffix's, in any case (`.txt` and none: JSON where the text begins so, else delimited). A file in
-    gzip or Zstandard is known by its content.
+    The format is the suffix's, in any case (`.txt`, none, a pipe, or `-` for standard input: JSON where the text begins
+    so, else delimited). A file in gzip or Zstandard is known by its content.
 
     Raises:
         LimbeckError: the file cannot be read (names the line), has no rows, or one of more than `max_row_bytes`.
     """
-    kind = suffix(path)
+    kind = "" if is_stream(path) else suffix(path)
     if kind == ".parquet":
         from limbeck.data.arrow_table import parquet_rows  # pyarrow takes long to import
 
@@ -63,7 +64,7 @@ def stem(path: Path) -> str:
 def _opened(path: Path) -> BinaryIO:
     """Open the file's content, decompressed."""
     try:
-        stream = path.open("rb")
+        stream = open(0 if path == STDIO else path, "rb", closefd=path != STDIO)  # noqa: SIM115
         head = stream.peek(4)
     except FileNotFoundError:
         raise LimbeckError(f"{path}: no such file") from None
@@ -112,7 +113,8 @@ def _decoded(data: bytearray, path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         name = "WINDOWS-1252" if re.search(rb"[\x80-\x9f]", data) else "ISO-8859-1"
-        raise _other_encoding(f"{path}:{line}", "UTF-16" if b"\0" in data[:4] else name) from None
+        wide = b"\0" in data[:4]
+        raise _other_encoding(f"{path}:{1 if wide else line}", "UTF-16" if wide else name) from None
     nul = text.find("\0")
     if nul >= 0:
         where = f"{path}:{text.count(chr(10), 0, nul) + 1}"

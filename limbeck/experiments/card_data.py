@@ -75,9 +75,14 @@ def _source(run: Run, source: dict[str, Any]) -> str:
                 " of the Hub" if known else ""
             )
         case "files":
-            given = {split: source[split] for split in ("train", "valid", "test") if split in source}
-            return "the owner's: " + ", ".join(f"{split} {code(portable(path))}" for split, path in given.items())
+            files = [(split, path) for split in ("train", "valid", "test") for path in _paths(source.get(split))]
+            return "the owner's: " + ", ".join(f"{split} {code(portable(path))}" for split, path in files)
     return f"word problems that limbeck makes from a seed, {code(source.get('seed', 0))}"
+
+
+def _paths(paths: str | list[str] | None) -> list[str]:
+    """Return the files of a split: one, several or none."""
+    return [paths] if isinstance(paths, str) else paths or []
 
 
 def _teacher(run: Run, source: dict[str, Any]) -> str:
@@ -88,7 +93,7 @@ def _teacher(run: Run, source: dict[str, Any]) -> str:
         return "PaLM 540B, as Hsieh et al. 2023 say, whose archive has its raw outputs"
     if source["kind"] == "generated":
         return f"a script that errs on purpose in {source.get('error_rate', 0.2):.0%} of the rows"
-    beside = Path(source["train"]) if source["kind"] == "files" else Path()
+    beside = Path(_paths(source["train"])[0]) if source["kind"] == "files" else Path()
     try:
         named = read_json(beside.with_name(f"{beside.stem}.provenance.json")).get("teacher")
     except (LimbeckError, AttributeError, ValueError):

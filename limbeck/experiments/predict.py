@@ -1,15 +1,14 @@
 """Asking any trained student about the rows of a file."""
 
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from limbeck.data import read_later_rows
 from limbeck.data.columns import Columns
-from limbeck.errors import LimbeckError
 from limbeck.evaluation import accuracy, predict
 from limbeck.experiments.evaluate import check_rationales, write_predictions
 from limbeck.experiments.recipe import load_recipe
+from limbeck.files import check_writable
 from limbeck.students import Answers, EngineName, open_student
 from limbeck.tasks import get
 
@@ -27,8 +26,9 @@ def predict_file(
 
     Args:
         model: a run's folder, or its `model/`.
-        source: rows with `input` (or the task's own fields), and if known `label`; under the run's own names, too.
-        target: the file written, whole or not at all.
+        source: rows with `input` (or the task's own fields), and if known `label`, under the run's own names, too; `-`:
+            standard input.
+        target: the file written, whole or not at all; a pipe or device is written into; `-`: standard output.
         rationales: write the student's rationale too.
         batch_size: inputs generated from at a time.
         engine: what generates; None: as the student was measured.
@@ -43,7 +43,7 @@ def predict_file(
             none, an engine that cannot run the student, or no choices to pick from.
     """
     model, source, target = Path(model), Path(source), Path(target)
-    _check_target(target, source)
+    check_writable(target, source)
     student, card = open_student(model / "model" if (model / "model").is_dir() else model)
     check_rationales(rationales, card.rationale_view is not None, card.objective)
     task = get(card.task, card.choices, card.answer)
@@ -60,17 +60,3 @@ def _columns(model: Path) -> Columns:
     """Return what the rows' columns were called that a student was trained on, by the recipe in or above its folder."""
     recipes = [folder / "recipe.yaml" for folder in (model, model.parent) if (folder / "recipe.yaml").is_file()]
     return load_recipe(recipes[0]).data.columns if recipes else {}
-
-
-def _check_target(target: Path, source: Path) -> None:
-    """Check that `target` can be written, before the time is spent that the answers take; its folder is made."""
-    try:
-        if target.resolve() == source.resolve():
-            raise LimbeckError(f"{target}: the output would overwrite the input; give another --output")
-        if target.is_dir():
-            raise LimbeckError(f"{target}: a folder; --output is a file")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=target.parent):
-            pass
-    except OSError as error:
-        raise LimbeckError(f"{target}: cannot be written ({error.strerror or error})") from None

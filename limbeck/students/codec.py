@@ -1,6 +1,6 @@
 """A student's tokenizer between texts and the ids that its model is fed with and writes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -37,7 +37,7 @@ class Codec:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, config: Any, vocabulary: int) -> None:
         self.tokenizer = tokenizer
         ends = end_ids(config)
-        if not ends or not all(isinstance(end, int) and 0 <= end < vocabulary for end in ends):
+        if not ends or not all(0 <= end < vocabulary for end in ends):
             raise LimbeckError(
                 f"the model's configuration has eos_token_id {config.eos_token_id!r:.40}, which is none of its "
                 f"{vocabulary} tokens, so that no answer would end: set it in its config.json"
@@ -47,29 +47,26 @@ class Codec:
         self._separator_id: int = next((id for id in own if id is not None), self.end)
         self._separator = str(tokenizer.convert_ids_to_tokens(self._separator_id))
         self._reserved = _special_ids(tokenizer) | set(ends)
+        self._unknown = tokenizer.unk_token
         self._before, self._after = self._frame()
         # a first token that is the decoder's start token (BERT's [CLS]) is left out: the decoder is fed it anyway
         self._begin = self._before[self._before[:1] == [config.decoder_start_token_id] :]
 
     def sources(self, sources: Sequence[Source]) -> list[Ids]:
         """Return the ids of sources, a separator between their segments."""
-        rows = self._ids([source.text(self._separator) for source in sources])
-        for number, (row, source) in enumerate(zip(rows, sources, strict=True)):
-            separators = len(source.segments) - 1
-            # the usual case first: of half a million rows each counts
-            if self._reserved.isdisjoint(row) if not separators else self._count(row) == separators:
-                continue
-            first, *others = map(self._plain, source.parts)
-            rows[number] = first + [id for other in others for id in (self._separator_id, *other)]
+        texts = [source.text(self._separator) for source in sources]
+        rows = self._ids(texts)
+        for number, (row, text, source) in enumerate(zip(rows, texts, sources, strict=True)):
+            if not self._is_plain(row, text, len(source.segments) - 1):
+                first, *others = map(self._plain, source.parts)
+                rows[number] = first + [id for other in others for id in (self._separator_id, *other)]
         return [[*self._before, *row, *self._after] for row in rows]
 
     def targets(self, texts: Sequence[str]) -> list[Ids]:
         """Return the ids of targets."""
-        rows = self._ids(texts)
-        whole = (
-            row if self._reserved.isdisjoint(row) else self._plain(text) for row, text in zip(rows, texts, strict=True)
-        )
-        return [[*self._begin, *row, self.end] for row in whole]
+        rows = zip(self._ids(texts), texts, strict=True)
+        plain = (row if self._is_plain(row, text) else self._plain(text) for row, text in rows)
+        return [[*self._begin, *row, self.end] for row in plain]
 
     def cut(self, row: Ids, limit: int) -> Ids:
         """Return a source's first `limit` ids, its frame's last among them."""
@@ -98,8 +95,12 @@ class Codec:
         characters = self._ids(list(str(self.tokenizer.convert_ids_to_tokens(special))), split_special_tokens=True)
         return [id for row in characters for id in row if id not in self._reserved]
 
-    def _count(self, row: Iterable[int]) -> int:
-        return sum(id in self._reserved for id in row)
+    def _is_plain(self, row: Ids, text: str, separators: int = 0) -> bool:
+        """Return whether the only special tokens in a text's ids are so many separators."""
+        if self._unknown is not None and self._unknown in text:
+            return False
+        # the usual case first: of half a million rows each counts
+        return sum(id in self._reserved for id in row) == separators if separators else self._reserved.isdisjoint(row)
 
     def _frame(self) -> tuple[Ids, Ids]:
         """Return what the tokenizer's own template puts before and after a text."""

@@ -1,5 +1,6 @@
 """The SQLite file that a store is: its tables, and how it is opened."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -46,10 +47,11 @@ def connect(path: Path, create: bool) -> sqlite3.Connection:
     if not create and not path.is_file():
         raise LimbeckError(f"{path}: no such store; `limbeck teach run` makes it")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(os.path.realpath(path))  # what a link leads to has the locks
+        place.parent.mkdir(parents=True, exist_ok=True)
         # two processes that make the same file: one after the other
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_BUSY):
-            connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        with FileLock(place.with_name(f".{place.name}.lock"), timeout=_BUSY):
+            connection = sqlite3.connect(place, timeout=_BUSY, isolation_level=None, check_same_thread=False)
             try:
                 _prepare(connection, path)
             except BaseException:

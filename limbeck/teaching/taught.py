@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from limbeck.data.joined import doubt
 from limbeck.errors import unknown
 from limbeck.schema import Example
-from limbeck.teacher.sifting import Asked, Outcome, Sifted, count_votes, counts, sift
+from limbeck.teacher.sifting import Asked, Outcome, Sifted, count_votes, counts
 from limbeck.teacher.store import Store, Tokens
 from limbeck.teaching.job import Job, OpenJob
 
@@ -38,7 +38,7 @@ def read_taught(job: Job) -> Taught:
         asked = opened.questions.asked(store)
         used, _ = store.usage(job.teacher.name)
         others = store.other_replies(job.teacher.name, opened.questions.prompt)
-    return Taught(opened, asked, sift(asked, opened.task, job.filters), used, others)
+    return Taught(opened, asked, opened.sift(asked), used, others)
 
 
 def summary(taught: Taught) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def replies(taught: Taught, outcome: str, most: int) -> list[dict[str, Any]]:
             "id": one.example.id,
             "label": one.example.label,
             "read": judged.label,
-            "text": sample.text if sample.reason is None else sample.reason,
+            "text": (sample.text or sample.thoughts) if sample.reason is None else sample.reason,
         }
         for one, each in zip(taught.asked, taught.sifted, strict=True)
         for sample, judged in zip(one.samples, each.samples, strict=True)

@@ -32,7 +32,7 @@ def examples_of(text: st.SearchStrategy[str]) -> st.SearchStrategy[Example]:
     )
 
 
-example = examples_of(text.filter(lambda words: not any(special in words for special in SPECIAL)))
+example = examples_of(text.filter(lambda words: words.strip() and not any(special in words for special in SPECIAL)))
 spelled = examples_of(st.lists(st.sampled_from([*WORDS, *SPECIAL]), min_size=1, max_size=8).map(" ".join))
 
 
