@@ -3,13 +3,8 @@
 from pathlib import Path
 
 import pytest
-<<<<<<< HEAD
-from limbeck.data.conversations import read_conversations
-
-=======
 
 from limbeck.data.conversations import read_conversations
->>>>>>> data
 from limbeck.tasks import get
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "cases" / "chat_formats"

@@ -279,10 +279,7 @@ def test_a_source_of_files(tmp_path: Path) -> None:
     assert (len(splits.train), len(splits.valid), len(splits.test)) == (18, 2, 5)
     assert splits.train[0].choices == ("yes", "no")
     assert splits.notes["rows_without_rationale"] == 18
-<<<<<<< HEAD
     assert splits.notes["test_in_train"] + splits.notes["test_in_valid"] == 5
-=======
->>>>>>> data
     write(tmp_path / "valid.parquet", rows[:3])
     with_valid = source(tmp_path, valid=str(tmp_path / "valid.parquet"))
     splits = load(DataSettings.parse({"task": "custom", "source": with_valid}, "x"))
