@@ -22,10 +22,20 @@ from limbeck.experiments.run import Run, check_place, default_path, open_run, st
 from limbeck.files import disk_errors, sha256
 from limbeck.hub import cached_revision
 from limbeck.notes import lines_of
+from limbeck.objectives import Objective
 from limbeck.schema import Example
 from limbeck.students import Card, Student, StudentSettings, save_student
 from limbeck.tasks import Split
-from limbeck.training import Distiller, Trainer, TrainingSet, discard_partial_checkpoints, tokenise, training_arguments
+from limbeck.training import (
+    Distiller,
+    EarlyStopping,
+    Trainer,
+    TrainingSet,
+    discard_partial_checkpoints,
+    token_ids,
+    tokenise,
+    training_arguments,
+)
 
 log = logging.getLogger(__name__)
 
@@ -154,13 +164,17 @@ def _fit(
     """Train to the end; returns the steps taken, the best one, and the seconds since the last start."""
     begun = time.monotonic()
     trainer = None
+    settings: Any = run.recipe.training
+    objective = run.recipe.objective.build().smoothed(settings.label_smoothing_factor)
     try:
         trainer = Trainer(
-            Distiller(student, run.recipe.objective.build()),
+            Distiller(student, objective),
             arguments,
             training_set,
             validate=lambda: _validate(student, splits.valid, run.recipe),
             log_file=run.log,
+            validation_set=_validation_set(splits.valid, objective, student) if arguments.do_eval else None,
+            early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
         )
         with disk_errors(run.path, _ADVICE):
             trainer.fit()
@@ -177,6 +191,12 @@ def _fit(
     steps = trainer.state.global_step
     best = trainer.state.best_global_step or steps
     return {"steps": steps, "best_step": best, "seconds": round(time.monotonic() - begun, 1)}
+
+
+def _validation_set(examples: Sequence[Example], objective: Objective, student: Student) -> TrainingSet | None:
+    """Return the validation rows as the objective's terms need them; None where no row has what they need."""
+    usable = any(target(example, view) for example in examples for view in objective.views)
+    return token_ids(examples, objective.views, student) if usable else None
 
 
 def _measured(run: Run, student: Student, domains: Sequence[Domain]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.progress import track
@@ -21,6 +22,8 @@ _BLOCK = 10_000  # texts that are lists of Python integers at one time
 _MOST_CUT = 0.01  # share of the texts above which a warning says so
 _SPREAD = 200  # texts by which is judged whether prefixes can be exchanged
 
+_TASKS = (View.PREDICT, View.EXPLAIN)
+
 Ids = list[list[int]]
 
 
@@ -39,6 +42,15 @@ def tokenise(examples: Sequence[Example], views: Sequence[View], student: Studen
             raise LimbeckError(
                 f"no training example has a rationale, which the {view.value} view of this objective needs"
             )
+    training_set = token_ids(examples, views, student)
+    if training_set.views == _TASKS:
+        return training_set
+    usable = [example for example in examples if any(target(example, view) for view in views)]
+    return replace(training_set, tasks=token_ids(usable, _TASKS, student))
+
+
+def token_ids(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
+    """Tokenise `examples` in `views`, or find in the cache what was tokenised before; some example has a target."""
     place = cache.place(examples, views, student)
     vocabulary = student.vocabulary
     training_set = cache.read(place, views, vocabulary)

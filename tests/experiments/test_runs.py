@@ -40,7 +40,7 @@ def finished(tmp_path_factory):
 def test_a_run_folder_holds_what_it_says(finished):
     results = finished.results
     assert (results["valid"]["n"], results["test"]["n"]) == (4, 6)
-    assert results["training"] | {"seconds": 0} == {"examples": 24, "steps": 4, "best_step": 2, "seconds": 0}
+    assert results["training"] | {"seconds": 0} == {"examples": 24, "steps": 4, "best_step": 4, "seconds": 0}
     origin = json.loads((finished.path / "provenance.json").read_text())
     assert origin["seed"] == 7
     assert origin["data"]["train"]["rows"] == 24
@@ -428,3 +428,22 @@ def test_a_finished_run_is_trained_further_in_a_folder_of_its_own(finished, tmp_
     with pytest.raises(LimbeckError):
         train(longer, tmp_path / "third", parent=run.path)
     assert not (tmp_path / "third").exists()
+
+
+def test_a_run_that_gains_nothing_stops_early_and_stays_stopped_when_it_goes_on(tmp_path):
+    """With a learning rate of 0 every evaluation measures the same."""
+    still = {"max_steps": 12, "learning_rate": 0, "early_stopping_patience": 2, "label_smoothing_factor": 0.1}
+    stopping = recipe(training={**TINY["training"], **still})
+    run = train(stopping, tmp_path / "run")
+    assert {name: run.results["training"][name] for name in ("steps", "best_step")} == {"steps": 6, "best_step": 6}
+    losses = [entry["eval_loss"] for entry in lines(run.log) if "eval_loss" in entry]
+    assert len(losses) == 3
+    assert len(set(losses)) == 1
+    (run.path / "results.json").unlink()
+    assert train(stopping, run.path, resume=True).results["training"]["steps"] == 6
+
+
+def test_a_type_that_the_device_lacks_is_refused_before_there_is_a_folder(tmp_path):
+    with pytest.raises(LimbeckError):
+        train(recipe(training={**TINY["training"], "fp16": True, "use_cpu": True}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
