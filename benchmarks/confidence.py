@@ -47,7 +47,7 @@ def trained_on_esnli(root: Path, shape: ScratchSettings, steps: int, out: Path) 
 
 def answered(student: Student, examples: Sequence[Example], task: Task, path: Path) -> float:
     """Answers alone, graded and written; returns the accuracy."""
-    texts = [source(example, View.PREDICT, student.separator) for example in examples]
+    texts = [source(example, View.PREDICT) for example in examples]
     given = student.generate(texts, student.max_target_length, BATCH)
     correct = [task.equal(said, example.label) for said, example in zip(given, examples, strict=True)]
     rows = zip(examples, given, correct, strict=True)

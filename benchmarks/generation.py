@@ -82,7 +82,7 @@ def speed(
 ) -> Iterator[dict[str, Any]]:
     """Processor seconds of whole calls, CTranslate2's conversion included: the least of `rounds` taken in turns."""
     student.eval()
-    texts = [source(example, View.PREDICT, student.separator) for example in examples]
+    texts = [source(example, View.PREDICT).text("") for example in examples]
     calls: dict[str, Callable[[], Any]] = {
         "file order": partial(plain, student, texts, max_new_tokens, BATCH),
         **{engine: partial(student.generate, texts, max_new_tokens, BATCH, engine=engine) for engine in ENGINES},
@@ -147,7 +147,7 @@ def generation(settings: Settings) -> Iterator[dict[str, Any]]:
     splits = load(cqa.recipe.data)
     student, _ = open_student(cqa.model)
     yield from speed("trained, width 256", student, splits.test, max_new_tokens=32, rounds=3)
-    student = random_small([source(example, View.PREDICT, "") for example in splits.train])
+    student = random_small([source(example, View.PREDICT).text("") for example in splits.train])
     yield from speed("random, T5-v1.1-small", student, splits.test, max_new_tokens=16, rounds=1)
     yield from engines_accuracy(train(load_recipe(QUICKSTART, ["objective=dss"]), OUT / "arithmetic", resume=True))
     torch.set_num_threads(threads)

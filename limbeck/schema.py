@@ -1,7 +1,15 @@
 """The records that pass between the floors. Nothing but the standard library."""
 
-from collections.abc import Mapping
+import string
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+
+def listing(choices: Sequence[str]) -> str:
+    """Return `choices` as they follow a question, in letters, as the paper's code wrote those of CommonsenseQA."""
+    names = string.ascii_lowercase if len(choices) <= 26 else [str(number + 1) for number in range(len(choices))]
+    lines = [f"({name}) {choice}" for name, choice in zip(names, choices, strict=False)]
+    return "\n".join(["", "Answer Choices:", *lines])
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,7 +17,8 @@ class Example:
     """One question with its answer and, where a teacher gave one, a rationale.
 
     `segments` are the parts of the input: one for most tasks, premise and hypothesis for natural language
-    inference. A student joins them with its tokenizer's end-of-sequence token, as the paper's code does.
+    inference. A student joins them with its tokenizer's end-of-sequence token, as the paper's code does. Choices that
+    are the row's own follow them wherever the input is shown; those of a task are the same in every row, and do not.
     """
 
     id: str
@@ -19,11 +28,17 @@ class Example:
     teacher_label: str | None = None
     choices: tuple[str, ...] = ()  # the labels allowed for this example; empty: free text
     answers: tuple[str, ...] = ()  # further texts accepted as right, besides the label
+    own_choices: bool = False  # `choices` are the row's own, not its task's
+
+    @property
+    def choices_text(self) -> str:
+        """The row's own choices as they follow its last segment; "" where it has none of its own."""
+        return listing(self.choices) if self.own_choices else ""
 
     @property
     def input(self) -> str:
-        """The input as a person reads it: the segments, a line each."""
-        return "\n".join(self.segments)
+        """The input as a person reads it: the segments, a line each, and the row's own choices."""
+        return "\n".join(self.segments) + self.choices_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +55,7 @@ class Prediction:
     confidence: float | None = None  # of `confidences` the one asked for; None where it is not defined
     confidences: Mapping[str, float] | None = None  # by definition; what they are: limbeck/evaluation/confidence.py
     probabilities: Mapping[str, float] | None = None  # of the choices, and of the answer if it is none of them; sum 1
+    input_cut: bool | None = None  # True: the student read only a part of the input, which is too long for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,15 @@
 """Tokenizers of every kind that students come with, made on the spot."""
 
+import json
+
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import ByT5Tokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import (
+    ByT5Tokenizer,
+    GemmaTokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    T5Tokenizer,
+)
 
 from limbeck.students.scratch import train_tokenizer
 from tests import builders
@@ -31,6 +39,35 @@ def unigram() -> PreTrainedTokenizerBase:
     trainer = trainers.UnigramTrainer(vocab_size=120, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False)
     tokenizer.train_from_iterator(TEXTS, trainer)
     return _framed(tokenizer)
+
+
+def t5() -> PreTrainedTokenizerBase:
+    """T5's own, with its sentinels, whose vocabulary has pieces that spell its special tokens."""
+    pieces = json.loads(unigram().backend_tokenizer.to_str())["model"]["vocab"]
+    sentinels = [(f"<extra_id_{number}>", 0.0) for number in range(3)]
+    return T5Tokenizer(vocab=[*((piece, score) for piece, score in pieces), *sentinels], extra_ids=3)
+
+
+def endless() -> PreTrainedTokenizerBase:
+    """T5's kind, but it adds no end to a text, as the settings of a tokenizer may have it."""
+    tokenizer = unigram()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    return tokenizer
+
+
+def gemma() -> PreTrainedTokenizerBase:
+    """Gemma's own: it begins a text with `<bos>`, ends none, and writes unknown characters as bytes."""
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trained = Tokenizer(models.BPE(unk_token="<unk>"))
+    trained.normalizer = normalizers.Replace(" ", "▁")
+    trained.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=420, special_tokens=special, show_progress=False))
+    model = json.loads(trained.to_str())["model"]
+    tokenizer = GemmaTokenizer(vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]])
+    begin = ("<bos>", tokenizer.bos_token_id)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A", special_tokens=[begin]
+    )
+    return tokenizer
 
 
 def wordpiece() -> PreTrainedTokenizerBase:
@@ -64,9 +101,12 @@ KINDS = {
     "bert-words": lambda: builders.word_tokenizer("[CLS]", "[SEP]"),
     "bart-words": lambda: builders.word_tokenizer("<s>", "</s>"),
     "unigram": unigram,
+    "t5": t5,
+    "endless": endless,
+    "gemma": gemma,
     "wordpiece": wordpiece,
     "merging": merging,
     "rewriting": rewriting,
     "bytes": ByT5Tokenizer,  # in Python, not fast
 }
-EXACT_WAY = ("merging", "rewriting", "bytes")  # prefixes cannot be exchanged
+EXACT_WAY = ("gemma", "merging", "rewriting", "bytes")  # prefixes cannot be exchanged

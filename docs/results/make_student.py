@@ -35,7 +35,7 @@ def texts(examples: Sequence[Example]) -> list[str]:
     """All that a student of the task reads and writes in training."""
     found = ["predict: explain: Answer: Rationale: Answer Choices:"]
     for one in examples:
-        found += [*one.segments, one.label, one.rationale or ""]
+        found += [one.input, one.label, one.rationale or ""]
     return found
 
 
@@ -78,7 +78,7 @@ def damaged(examples: Sequence[Example]) -> list[dict[str, str]]:
     rng, rows = random.Random(0), []
     for _ in range(TIMES):
         for one in examples:
-            words = " ".join(one.segments).split()
+            words = one.input.split()
             left = [word for word in words if rng.random() > DROPPED] or words
             rows.append({"input": " ".join(left), "label": " ".join(words)})
     return rows

@@ -1,6 +1,7 @@
 """How an example is shown to a student, and what the student shall write; and back from what it wrote."""
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 
 from limbeck.schema import Example
@@ -26,9 +27,30 @@ def prefix(view: View) -> str:
     return "explain: " if view is View.EXPLAIN else "predict: "
 
 
-def source(example: Example, view: View, separator: str) -> str:
-    """The text that the student reads: the prefix, then the segments with `separator` between them."""
-    return prefix(view) + separator.join(example.segments)
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a student reads: a view's prefix, the segments of an input, and the row's own choices, in one text."""
+
+    prefix: str
+    segments: tuple[str, ...]
+    choices: str = ""
+
+    @property
+    def parts(self) -> list[str]:
+        """The texts between which the student puts its separator: as many as there are segments."""
+        parts = list(self.segments)
+        parts[0] = self.prefix + parts[0]
+        parts[-1] += self.choices
+        return parts
+
+    def text(self, separator: str) -> str:
+        """Return the parts as one text."""
+        return self.prefix + separator.join(self.segments) + self.choices
+
+
+def source(example: Example, view: View) -> Source:
+    """Return what the student reads of an example in a view."""
+    return Source(prefix(view), example.segments, example.choices_text)
 
 
 def target(example: Example, view: View) -> str | None:

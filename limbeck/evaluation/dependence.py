@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from limbeck.data import View, source, target
+from limbeck.data import View
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.critic import Array, Pairs, evaluated, fit, whitening
 from limbeck.schema import Example
@@ -136,9 +136,7 @@ def dependence(
 
 
 def _states(student: Student, examples: Sequence[Example], view: View, batch_size: int, title: str | None) -> Array:
-    sources = [source(example, view, student.separator) for example in examples]
-    targets = [target(example, view) or "" for example in examples]
-    pooled = student.pooled(sources, targets, batch_size, f"{title}, {view.value}" if title else None)
+    pooled = student.pooled(examples, view, batch_size, f"{title}, {view.value}" if title else None)
     return pooled.double().numpy()
 
 

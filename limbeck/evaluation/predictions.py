@@ -51,6 +51,8 @@ def predict(
         # who answers first need not write the reasons nobody asked for
         stop = RATIONALE_MARK if answer_view is View.ANSWER_FIRST and rationale_view is None else None
         given = _answered(student, examples, task, answer_view, batch_size, title, engine, stop)
+    _, long = student.source_ids([source(example, answer_view) for example in examples])
+    cut = set(long)
     predictions = [
         Prediction(
             example.id,
@@ -63,13 +65,14 @@ def predict(
             confidence=sure.get(definition) if sure else None,
             confidences=sure.by_definition if sure else None,
             probabilities=sure.probabilities if sure else None,
+            input_cut=True if i in cut else None,
         )
-        for example, (label, rationale, sure) in zip(examples, given, strict=True)
+        for i, (example, (label, rationale, sure)) in enumerate(zip(examples, given, strict=True))
     ]
     if rationale_view is None or rationale_view is answer_view:
         return predictions
     title = f"{title}, rationales" if title else None
-    texts = [source(example, rationale_view, student.separator) for example in examples]
+    texts = [source(example, rationale_view) for example in examples]
     rationales = student.generate(texts, student.max_target_length, batch_size, title, engine=engine)
     return [replace(one, rationale=text) for one, text in zip(predictions, rationales, strict=True)]
 
@@ -101,7 +104,7 @@ def _likeliest(
 ) -> list[_Given]:
     """Of each example's choices the one that the student gives the highest probability; of equals the first."""
     choices = choices_of(examples, task, view)
-    texts = [source(example, view, student.separator) for example in examples]
+    texts = [source(example, view) for example in examples]
     given: list[_Given] = []
     for among, scores in zip(choices, student.score(texts, choices, batch_size, title), strict=True):
         sums = [math.fsum(log_p) for log_p in scores.answers]
@@ -124,7 +127,7 @@ def _answered(
     """What the student writes in `view`, taken apart."""
     alone = view is View.PREDICT
     choices = [(example.choices or task.choices) if alone else () for example in examples]
-    texts = [source(example, view, student.separator) for example in examples]
+    texts = [source(example, view) for example in examples]
     answers = student.answer(texts, choices, student.max_target_length, batch_size, title, stop, engine)
     given: list[_Given] = []
     for answer, among in zip(answers, choices, strict=True):

@@ -52,8 +52,8 @@ class Chunk:
         log_sum = log_sum if objective.sees_padding else log_sum.masked_fill(self._padding(), math.inf)
         self.log_p = logits.sub_(log_sum.unsqueeze(1))
         self.at_label = torch.zeros_like(log_sum)  # -G at the labels
-        self.sums = torch.zeros_like(log_sum)  # -sum_k G_k
-        self.added: list[tuple[View, Add]] = []  # the pools' G
+        self.sums = torch.zeros_like(log_sum)  # -sum_k G_k of the rest
+        self.added: list[tuple[View, Add]] = []  # the G of pools and of label smoothing
 
     def add(self, term: Term, scale: Tensor, with_gradient: bool) -> Tensor:
         """The sum of a term over the chunk; `scale` is what its gradient is multiplied by."""
@@ -62,17 +62,25 @@ class Chunk:
         return self._tokens(term, scale)
 
     def _tokens(self, term: TokenTerm, scale: Tensor) -> Tensor:
-        """Cross-entropy of the labels."""
-        # sum_t -log softmax(logits_t)[label_t]
-        self._rows(self.at_label, term.view).add_(scale * self._rows(self.real, term.view))
-        return self._rows(self.token_losses, term.view).sum()
+        """Return the cross-entropy of the labels, smoothed by e."""
+        # sum_t -(1 - e) log P_t[label_t] - e / V sum_k log P_t[k];  G = -(1 - e) at the label, and -e / V everywhere
+        real, e = self._rows(self.real, term.view), term.smoothing
+        self._rows(self.at_label, term.view).add_((1 - e) * scale * real)
+        losses = self._rows(self.token_losses, term.view)
+        if not e:
+            return losses.sum()
+        log_p = self._rows(self.log_p, term.view)
+        self._rows(self.sums, term.view).add_(e * scale * real)
+        spread = (e * scale * real / log_p.shape[-1]).view_as(self.labels[term.view]).unsqueeze(-1)
+        self.added.append((term.view, lambda total: total.sub_(spread)))
+        return ((1 - e) * losses - e * log_p.mean(-1).masked_fill(~real, 0)).sum()
 
     def _align(self, term: AlignmentTerm, scale: Tensor, with_gradient: bool) -> Tensor:
         """The term's measure of both sides' pooled vectors, over the examples that have both targets."""
         pool = POOLS[term.pool]
         sides = [self._rows(self.log_p, view).unflatten(0, self.labels[view].shape) for view in term.views]
         pooled = [pool.pool(side) for side in sides]
-        complete = has_targets(term, self.labels).to(scale.dtype)
+        complete = term.complete(target_lengths(self.labels)).to(scale.dtype)
         # a detached label side has no gradient, so none is asked for
         fixed = 1 if term.detach == "label" and not term.symmetric else 0
         values, pull_back = torch.func.vjp(partial(compare, term, *pooled[:fixed]), *pooled[fixed:])  # type: ignore[misc]
@@ -132,7 +140,6 @@ def compare(term: AlignmentTerm, log_v: Tensor, log_z: Tensor) -> Tensor:
     return one_way(log_v, log_z)
 
 
-def has_targets(term: AlignmentTerm, labels: Mapping[View, Tensor]) -> Tensor:
-    """True on the examples that have both targets, `[B]`."""
-    first, second = ((labels[view] != IGNORE).any(1) for view in term.views)
-    return first & second
+def target_lengths(labels: Mapping[View, Tensor]) -> dict[View, Tensor]:
+    """Return how many target tokens the examples have in each view, `[B]`."""
+    return {view: (ids != IGNORE).sum(1) for view, ids in labels.items()}

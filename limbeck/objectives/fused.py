@@ -27,7 +27,8 @@ _GPU_PART = 64  # this part of a GPU's memory: thousands of rows on a large one
 class Gradients:
     """Of the objective by the states, the head's weight and its bias, all multiplied by `unit`, a scalar.
 
-    `unit` is the largest count: without it the gradients of a mean over many tokens would vanish in float16.
+    `unit` is the largest count, without which the gradients of a mean over many tokens would vanish in float16; but at
+    most 1,000 times the smallest, or those of a rare term would overflow.
     """
 
     unit: Tensor
@@ -61,10 +62,12 @@ def walk(
     wide = torch.float64 if narrow == torch.float64 else torch.float32
     head = head.to(narrow)
     wide_head = head if first.is_cuda else head.to(wide)  # what `wide_product` would do for every chunk
-    counts = {term.name: counts[term.name].clamp(min=1).to(wide) for term in objective.terms}
+    counts = {term.name: counts[term.name].to(wide) for term in objective.terms}
+    counts = {name: count.masked_fill(count == 0, 1) for name, count in counts.items()}
+    smallest, largest = torch.stack(list(counts.values())).aminmax()
     values = {name: torch.zeros_like(count) for name, count in counts.items()}
     gradients = Gradients(
-        torch.stack(list(counts.values())).max(),
+        largest.minimum(1000 * smallest),
         {view: torch.zeros_like(states) for view, states in hidden.items() if wanted[0]},
         torch.zeros_like(head.weight, dtype=wide) if head.weight is not None and wanted[1] else None,
         torch.zeros_like(head.bias, dtype=wide) if head.bias is not None and wanted[2] else None,

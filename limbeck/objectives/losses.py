@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from limbeck.data import View
-from limbeck.objectives.chunk import IGNORE, has_targets
+from limbeck.objectives.chunk import target_lengths
 from limbeck.objectives.fused import Fused, walk, weighted
-from limbeck.objectives.terms import AlignmentTerm, Objective
+from limbeck.objectives.terms import Objective
 from limbeck.students import VocabularyHead
 
 
@@ -25,14 +25,12 @@ class ViewStates:
 
 
 def term_counts(objective: Objective, labels: Mapping[View, Tensor]) -> dict[str, Tensor]:
-    """What each term's mean is over: target tokens, or for an alignment the examples that have both targets.
+    """Count what each term's mean is over: target tokens, or for an alignment the examples that have both targets.
 
     Counts of several batches (accumulation, processes) may be added and given to `losses` together.
     """
-    return {
-        term.name: (has_targets(term, labels) if isinstance(term, AlignmentTerm) else labels[term.view] != IGNORE).sum()
-        for term in objective.terms
-    }
+    lengths = target_lengths(labels)
+    return {term.name: term.count(lengths) for term in objective.terms}
 
 
 def losses(
@@ -50,7 +48,7 @@ def losses(
         objective: the terms and their weights.
         states: for every view of the objective, its states and labels.
         head: the student's vocabulary head.
-        counts: what each term's sum is divided by (`term_counts`, or its sum over an accumulated batch).
+        counts: what each term's sum is divided by: `term_counts` for the means over this batch. Need not be whole.
         examples: whose logits are in memory at a time; None: as many as suit the device.
     """
     labels = {view: state.labels for view, state in states.items()}

@@ -57,7 +57,8 @@ METHODS: dict[str, Method] = {
     "mi-official": Method(
         (LABEL, RATIONALE, AlignmentTerm(0.1, measure="double-softmax", mask_padding=False, normalise=False)),
         "dss + a3 (-sum v log softmax(z)), v and z max-pooled over padding too",
-        "the released code's term to the bit, faults and all: it depends on how a batch was padded",
+        "the released code's term of each example to the bit, faults and all: it depends on how a batch was padded; "
+        "its mean is over the training set, as of every term",
         f"{CHEN}, released code",
     ),
     "mi-mean": Method(

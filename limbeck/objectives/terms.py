@@ -1,7 +1,10 @@
 """Terms: what an objective is the weighted sum of. Values only; `losses.py` computes them."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+from torch import Tensor
 
 from limbeck.data import View
 
@@ -10,11 +13,23 @@ Detach = Literal["label", "none"]
 
 @dataclass(frozen=True)
 class TokenTerm:
-    """Cross-entropy of a view's target tokens, the mean over all tokens of the batch."""
+    """Cross-entropy of a view's target tokens, the mean over tokens.
+
+    A token's target is its label with probability `1 - smoothing`, spread evenly over the vocabulary for the rest.
+    """
 
     name: str
     view: View
     weight: float
+    smoothing: float = 0.0
+
+    @property
+    def views(self) -> tuple[View]:
+        return (self.view,)
+
+    def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
+        """Return the number of target tokens, given the examples' target lengths by view, `[B]`."""
+        return lengths[self.view].sum()
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,15 @@ class AlignmentTerm:
     name: str = "alignment"
     views: tuple[View, View] = (View.PREDICT, View.EXPLAIN)
 
+    def complete(self, lengths: Mapping[View, Tensor]) -> Tensor:
+        """Return True for the examples that have both targets, `[B]`, given their target lengths by view, `[B]`."""
+        first, second = (lengths[view] > 0 for view in self.views)
+        return first & second
+
+    def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
+        """Return the number of examples that have both targets."""
+        return self.complete(lengths).sum()
+
 
 Term = TokenTerm | AlignmentTerm
 
@@ -50,16 +74,24 @@ class Objective:
         if len({term.mask_padding for term in self.pools}) > 1:
             raise ValueError("alignment terms of one objective either all see the padding or none does")
 
+    def weighted(self, values: Mapping[str, float]) -> float:
+        """Return the weighted sum of the terms' values, of those there are."""
+        return sum(term.weight * values[term.name] for term in self.terms if term.name in values)
+
     @property
     def views(self) -> tuple[View, ...]:
         """The views a batch must hold, each once, in the terms' order."""
-        views = [term.views if isinstance(term, AlignmentTerm) else (term.view,) for term in self.terms]
-        return tuple(dict.fromkeys(view for some in views for view in some))
+        return tuple(dict.fromkeys(view for term in self.terms for view in term.views))
 
     @property
     def pools(self) -> tuple[AlignmentTerm, ...]:
         """The terms that pool next-token distributions."""
         return tuple(term for term in self.terms if isinstance(term, AlignmentTerm))
+
+    def smoothed(self, factor: float) -> Self:
+        """Return the objective with label smoothing by `factor`, from 0 to 1, in its token terms."""
+        terms = (replace(term, smoothing=factor) if isinstance(term, TokenTerm) else term for term in self.terms)
+        return replace(self, terms=tuple(terms))
 
     @property
     def sees_padding(self) -> bool:

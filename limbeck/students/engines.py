@@ -12,10 +12,10 @@ from transformers import LogitsProcessor, StoppingCriteria
 from transformers.modeling_outputs import BaseModelOutput
 
 from limbeck.students.batches import pad, padding_mask
+from limbeck.students.codec import Ids, end_of
 from limbeck.students.scoring import LogP, Target
 
 EngineName = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
-Ids = list[int]
 Done = Callable[[Ids], bool]
 Engine = Callable[[Sequence[Ids], int, Done | None], list[Ids]]
 """`engine(batch, max_new_tokens, done)` is what is written for each input of a batch: ids without the start token, the
@@ -79,8 +79,7 @@ class _Criterion(StoppingCriteria):
 
 def trimmed(ids: Ids, config: Any) -> Ids:
     """What stands before the end token, without padding at its end."""
-    if config.eos_token_id in ids:
-        ids = ids[: ids.index(config.eos_token_id)]
+    ids = ids[: end_of(ids, config)]
     length = len(ids)
     while length and ids[length - 1] == config.pad_token_id:
         length -= 1
@@ -89,6 +88,5 @@ def trimmed(ids: Ids, config: Any) -> Ids:
 
 def _with_end(ids: Ids, config: Any) -> Target:
     """As `trimmed`, but with the end token where there is one, and never empty."""
-    if config.eos_token_id in ids:
-        return tuple(ids[: ids.index(config.eos_token_id) + 1])
-    return tuple(trimmed(ids, config) or ids[:1])
+    end = end_of(ids, config)
+    return tuple(ids[: end + 1] if end is not None else trimmed(ids, config) or ids[:1])

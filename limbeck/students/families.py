@@ -150,6 +150,8 @@ PAIRABLE = ("bert", "roberta", "xlm-roberta")  # encoders that can be made into 
 def family_of(config: Any) -> Family:
     """The family of a model's configuration; any other encoder-decoder's head stays in the model.
 
+    A configuration that does not say how its decoder starts gets its beginning of a text, which generation takes, too.
+
     Raises:
         LimbeckError: no encoder-decoder that writes text, or a pair of other encoders.
     """
@@ -161,6 +163,9 @@ def family_of(config: Any) -> Family:
             f"a {config.model_type!r} model ({kind}) cannot be a student: "
             f"take one of {', '.join(_FAMILIES)} (pairs of {', '.join(PAIRABLE)}), or another that writes text"
         )
+    if getattr(config, "decoder_start_token_id", None) is None:  # a T5Gemma's, whose decoder starts as its texts do
+        stack = getattr(config, "decoder", config)
+        config.decoder_start_token_id = getattr(stack, "bos_token_id", None)
     missing = [name for name in ("decoder_start_token_id", "pad_token_id", "eos_token_id") if not _has(config, name)]
     if missing:
         raise LimbeckError(f"the model's configuration lacks {', '.join(missing)}: set it in its config.json")

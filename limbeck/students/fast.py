@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from limbeck.errors import LimbeckError
-from limbeck.students.engines import Done, Engine, Ids, trimmed
+from limbeck.students.codec import Ids, end_ids
+from limbeck.students.engines import Done, Engine, trimmed
 
 _CONVERTED = ("t5", "mt5")
 
@@ -42,6 +43,7 @@ def ctranslate2_engine(model: Any, int8: bool) -> Engine:
             max_decoding_length=max_new_tokens,
             min_decoding_length=0,  # an answer may be empty
             max_input_length=0,  # inputs are cut already
+            end_token=[str(end) for end in end_ids(model.config)],
             callback=ends if done else None,  # a call for every token costs time
         )
         return [trimmed([int(token) for token in result.hypotheses[0]], model.config) for result in results]
@@ -92,5 +94,5 @@ def _name_ids(spec: Any, config: Any) -> None:
     spec.register_source_vocabulary([f"s{id}" for id in ids])
     spec.register_target_vocabulary([str(id) for id in ids])
     spec.config.decoder_start_token = spec.config.bos_token = str(config.decoder_start_token_id)
-    spec.config.eos_token = str(config.eos_token_id)
+    spec.config.eos_token = str(end_ids(config)[0])
     spec.config.unk_token = str(config.pad_token_id)  # it has to be one of them; no id is unknown

@@ -11,11 +11,15 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from limbeck.data import Source, View, source
 from limbeck.errors import LimbeckError
+from limbeck.schema import Example
 from limbeck.students.batches import by_length, pad, padding_mask
-from limbeck.students.engines import Done, Engine, EngineName, Ids, transformers_engine, trimmed, watched_search
+from limbeck.students.codec import Codec, Ids, end_of
+from limbeck.students.engines import Done, Engine, EngineName, transformers_engine, trimmed, watched_search
 from limbeck.students.families import VocabularyHead, family_of, positions
 from limbeck.students.fast import ctranslate2_engine
+from limbeck.students.lengths import fitted_sources, fitted_targets
 from limbeck.students.scoring import Answer, Scores, Target, score_batch
 
 
@@ -35,6 +39,7 @@ class Student(nn.Module):
             self.family.prepare(model)
         self.model = model
         self.tokenizer = tokenizer
+        self.codec = Codec(tokenizer, model.config, self.vocabulary)
         self.max_source_length = min(max_source_length, positions(model.config))
         self.max_target_length = min(max_target_length, positions(getattr(model.config, "decoder", model.config)))
         # a checkpoint's own presets (beams, a least length, forced tokens) are for the task it was made for
@@ -43,11 +48,6 @@ class Student(nn.Module):
             eos_token_id=model.config.eos_token_id,
             pad_token_id=model.config.pad_token_id,
         )
-
-    @property
-    def separator(self) -> str:
-        """What joins the segments of an input: the tokenizer's end-of-sequence (BERT: separator) token."""
-        return str(self.tokenizer.eos_token or self.tokenizer.sep_token)
 
     @property
     def pad_id(self) -> int:
@@ -59,28 +59,26 @@ class Student(nn.Module):
         embeddings: Any = self.model.get_input_embeddings()
         return int(embeddings.num_embeddings)
 
-    def source_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
-        """Token ids of inputs, and the numbers of those that were cut to `max_source_length`."""
-        return self._ids(texts, self.max_source_length)
+    def source_ids(self, sources: Sequence[Source | str]) -> tuple[list[Ids], list[int]]:
+        """Return the token ids of inputs, and the numbers of those that were cut to `max_source_length`.
 
-    def target_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
-        """Token ids of targets, and the numbers of those that were cut to `max_target_length`.
-
-        A first token that is the decoder's start token (BERT's `[CLS]`) is left out: the decoder is fed it anyway.
+        A text alone is one segment. limbeck/students/lengths.py says what is cut.
         """
-        ids, cut = self._ids(texts, self.max_target_length)
-        start = self.model.config.decoder_start_token_id
-        return [row[1:] if row and row[0] == start else row for row in ids], cut
+        whole = [Source("", (one,)) if isinstance(one, str) else one for one in sources]
+        return fitted_sources(whole, self.codec, self.max_source_length)
 
-    def _ids(self, texts: Sequence[str], limit: int) -> tuple[list[list[int]], list[int]]:
-        if not texts:
-            return [], []
-        unused = {"return_attention_mask": False, "return_token_type_ids": False}  # to make them takes as long again
-        ids = self.tokenizer(list(texts), truncation=False, verbose=False, **unused)["input_ids"]
-        cut = [i for i, row in enumerate(ids) if len(row) > limit]
-        for i in cut:  # again, so that a cut text keeps its end token
-            ids[i] = self.tokenizer(texts[i], truncation=True, max_length=limit)["input_ids"]
-        return ids, cut
+    def target_ids(self, texts: Sequence[str]) -> tuple[list[Ids], list[int]]:
+        """Return the token ids of targets, none of them cut, and the numbers of those above `max_target_length`."""
+        ids = self.codec.targets(texts)
+        return ids, [i for i, row in enumerate(ids) if len(row) > self.max_target_length]
+
+    def fitted_target_ids(self, examples: Sequence[Example], view: View) -> tuple[list[Ids], list[int]]:
+        """Return the token ids of the examples' targets, and the numbers of those cut to `max_target_length`.
+
+        Raises:
+            LimbeckError: a label is longer than that.
+        """
+        return fitted_targets(examples, view, self.codec, self.max_target_length)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The encoder's states `[B, S, D]` of ids and mask `[B, S]`."""
@@ -116,7 +114,7 @@ class Student(nn.Module):
     @torch.inference_mode()
     def generate(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Source | str],
         max_new_tokens: int,
         batch_size: int,
         title: str | None = None,
@@ -144,7 +142,7 @@ class Student(nn.Module):
     @torch.inference_mode()
     def answer(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Source | str],
         choices: Sequence[Sequence[str]],
         max_new_tokens: int,
         batch_size: int,
@@ -213,7 +211,11 @@ class Student(nn.Module):
 
     @torch.inference_mode()
     def score(
-        self, texts: Sequence[str], choices: Sequence[Sequence[str]], batch_size: int, title: str | None = None
+        self,
+        texts: Sequence[Source | str],
+        choices: Sequence[Sequence[str]],
+        batch_size: int,
+        title: str | None = None,
     ) -> list[Scores]:
         """How likely each of a text's `choices` is as the whole answer, its end token included.
 
@@ -234,13 +236,16 @@ class Student(nn.Module):
         return [scores[i] for i in range(len(ids))]
 
     @torch.inference_mode()
-    def pooled(self, texts: Sequence[str], targets: Sequence[str], batch_size: int, title: str | None = None) -> Tensor:
+    def pooled(self, examples: Sequence[Example], view: View, batch_size: int, title: str | None = None) -> Tensor:
         """What the vocabulary head is fed with under teacher forcing, averaged over each target's tokens: `[N, D]`.
 
-        Row i is of `texts[i]` and `targets[i]`, cut to the student's limits. On the CPU, in float32.
+        Row i is of the source and the target of `examples[i]` in the view. On the CPU, in float32.
+
+        Raises:
+            LimbeckError: as `fitted_target_ids`.
         """
-        ids, _ = self.source_ids(texts)
-        written, _ = self.target_ids(targets)
+        ids, _ = self.source_ids([source(example, view) for example in examples])
+        written, _ = self.fitted_target_ids(examples, view)
         rows_ND: list[Tensor] = [torch.empty(0)] * len(ids)
         with self._evaluating():
             for rows in by_length(ids, batch_size, title):
@@ -280,13 +285,12 @@ class Student(nn.Module):
 
     def _is_whole(self, ids: Target, max_new_tokens: int) -> bool:
         """Whether a search that meets these tokens ends with the last of them: at the first end token, in time."""
-        end = self.model.config.eos_token_id
-        return end in ids and ids.index(end) == len(ids) - 1 and len(ids) <= max_new_tokens
+        return end_of(ids, self.model.config) == len(ids) - 1 and len(ids) <= max_new_tokens
 
     def _ended(self, ids: Ids, max_new_tokens: int, done: Done | None) -> Target:
         """What an engine wrote, with the end token, unless something else ended it."""
         ended = len(ids) < max_new_tokens and not (done and done(ids))
-        return (*ids, self.model.config.eos_token_id) if ended else tuple(ids)
+        return (*ids, self.codec.end) if ended else tuple(ids)
 
     def text(self, ids: Sequence[int]) -> str:
         """What written ids say up to their end, without special tokens and the blanks around it."""

@@ -14,9 +14,8 @@ def read(row: Row, id: str) -> Example:
     if not isinstance(choices, list | tuple) or not 2 <= len(choices) <= len(string.ascii_lowercase):
         raise LimbeckError(f"field 'choices': a list of 2 to 26 texts was expected, not {choices!r:.60}")
     choices = tuple(text(choice, "choices") for choice in choices)
-    lettered = [f"({letter}) {choice}" for letter, choice in zip(string.ascii_lowercase, choices, strict=False)]
-    shown = "\n".join([text_field(row, "question"), "Answer Choices:", *lettered])
-    return Example(row_id(row, id), (shown,), label_text(row, "answer"), choices=choices)
+    question = text_field(row, "question")
+    return Example(row_id(row, id), (question,), label_text(row, "answer"), choices=choices, own_choices=True)
 
 
 def read_answer(words: str, example: Example) -> str | None:

@@ -22,6 +22,8 @@ class TaskSettings(Settings):
     def _quoted(cls, choices: Any) -> Any:
         if isinstance(choices, list) and any(isinstance(choice, bool) for choice in choices):
             raise ValueError('yes and no, on and off, true and false need quotes in YAML: ["yes", "no"]')
+        if isinstance(choices, list):  # numbers are written as labels are read: 1 and 1.0 are "1"
+            return [f"{choice:.15g}" if isinstance(choice, int | float) else choice for choice in choices]
         return choices
 
     @field_validator("task")

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from limbeck.errors import LimbeckError
 from limbeck.files import read_text
-from limbeck.schema import Example
+from limbeck.schema import Example, listing
 from limbeck.settings import UNSHOWN, Settings, yaml_value
 from limbeck.tasks import Task, get
 from limbeck.teacher.engine import Message
@@ -83,7 +83,7 @@ class Prompt(Settings):
             LimbeckError: the example has fewer segments than the question shows, or no label for the hint.
         """
         where = f"example {example.id!r:.60}"
-        asked = self._asked(example.segments, example.choices, where)
+        asked = self._asked(_with_choices(example), example.choices, where)
         if hint:
             if not example.label:
                 raise LimbeckError(f"{where}: no hint can be given: its label is not known")
@@ -99,7 +99,12 @@ class Prompt(Settings):
         return tuple(messages)
 
     def _asked(self, segments: Sequence[str], choices: Sequence[str], where: str) -> str:
-        """The user's turn. Raises LimbeckError, naming `where`, if a segment that the question shows is not there."""
+        """The user's turn. Raises LimbeckError, naming `where`, if a segment that the question shows is not there.
+
+        Choices that stand in the last segment are shown there, or by `choices` where the prompt has it, never twice.
+        """
+        if self.choices is not None and choices:
+            segments = [*segments[:-1], segments[-1].removesuffix(listing(choices))]
         inputs = {f"input_{number}": segment for number, segment in enumerate(segments, start=1)}
         inputs["input"] = "\n".join(segments)
         if missing := [name for name in _PLACEHOLDER.findall(self.question) if name not in inputs]:
@@ -155,8 +160,10 @@ def _worked(row: Any, task: Task, where: str) -> WorkedExample:
             raise LimbeckError(f"{where}: {error}") from None
         row = {"input": read.segments, "choices": read.choices} | {key: row[key] for key in row if key == "reply"}
     worked = WorkedExample.parse(row, where)
-    worked = worked.model_copy(update={"choices": worked.choices or task.choices})
-    parsed = parse(worked.reply, task, Example(where, worked.input, "", choices=worked.choices))
+    choices = worked.choices or task.choices
+    example = Example(where, worked.input, "", choices=choices, own_choices=set(choices) != set(task.choices))
+    worked = worked.model_copy(update={"input": _with_choices(example), "choices": choices})
+    parsed = parse(worked.reply, task, example)
     for part in ("rationale", "label"):
         if getattr(parsed, part) is None:
             raise LimbeckError(
@@ -164,6 +171,12 @@ def _worked(row: Any, task: Task, where: str) -> WorkedExample:
                 f"it has to reason first and to end with {task.marker!r} and the answer"
             )
     return worked
+
+
+def _with_choices(example: Example) -> tuple[str, ...]:
+    """Return the segments, the last of them with the example's own choices, once."""
+    last = example.segments[-1].removesuffix(example.choices_text) + example.choices_text
+    return (*example.segments[:-1], last)
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

@@ -1,6 +1,8 @@
 """Which examples share a batch: those that are alike in all their lengths, so that little is padding.
 
-Legend: N examples, B of them a batch, K widths an example has (its source's, and its target's in each view).
+Examples with a rationale and those without one are spread evenly over the batches: each batch has its share of both, to
+within one example. Bucketed together, those without a rationale would meet in batches of their own.
+Legend: N examples, B of them a batch, K lengths an example has (its source's, and its target's in each view).
 """
 
 from collections.abc import Iterator
@@ -9,24 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from limbeck.training.dataset import TrainingSet
-
 _TOGETHER = 256  # batches that are made out of one random part of the examples
 Array = NDArray[np.int64]
 
 
 class BucketSampler(Sampler[int]):
-    """An order of the examples, a pure function of seed and epoch, to be cut into batches as it stands.
+    """An order of the examples, a pure function of lengths, seed and epoch, to be cut into batches as it stands.
 
     Every example comes once an epoch. The remainder that fills no batch is a random one, and comes last.
     """
 
-    def __init__(self, training_set: TrainingSet, batch_size: int, multiple: int, seed: int) -> None:
-        """`multiple`: what the collator rounds lengths up to; only rounded lengths cost anything."""
-        widths = training_set.widths()
-        self.widths = -(-widths // multiple) * multiple
-        # an encoder batch holds the sources of all views
-        self.weights = np.array([len(training_set.views), *(1 for _ in training_set.views)])
+    def __init__(self, lengths: Array, batch_size: int, multiple: int, seed: int) -> None:
+        """Take the examples' `lengths`, `[N, K]`: of the source, which stands once in each view, and of every target.
+
+        `multiple`: what the collator rounds lengths up to; only rounded lengths cost anything.
+        """
+        self.widths = -(-lengths // multiple) * multiple
+        targets = lengths.shape[1] - 1
+        self.weights = np.array([targets, *(1 for _ in range(targets))])
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
@@ -43,45 +45,79 @@ class BucketSampler(Sampler[int]):
 
 
 def bucketed(widths: Array, weights: Array, batch_size: int, rng: np.random.Generator) -> Array:
-    """A permutation of the N examples whose consecutive batches cost little: `[N]`.
+    """Return a permutation of the N examples, `[N]`, whose consecutive batches cost little and are alike in strata.
 
-    A batch costs `B * weights @ (its widest, by column)`. Each random part of the examples is halved, and the halves
-    again, where that saves most; examples of equal widths stay in random order. The batches come in random order, but
-    for the dearest, which comes first: what does not fit into memory shows at once.
+    A batch costs `B * weights @ (its widest, by column)`. An example's stratum is whether it has every target: each
+    batch takes its quota of both strata. Each random part of the examples is halved, and the halves again, where that
+    saves most; examples of equal widths stay in random order. The batches come in random order, but for the dearest,
+    which comes first: what does not fit into memory shows at once.
 
     Args:
         widths: `[N, K]`, the lengths of an example as they are padded.
         weights: `[K]`, what a column's padding counts.
+        batch_size: B.
+        rng: the source of all chance.
     """
     order = rng.permutation(len(widths))
-    whole = len(order) // batch_size * batch_size
+    complete = (widths[order] > 0).all(1)
+    strata = [order[complete], order[~complete]]
+    count, rest = divmod(len(order), batch_size)
+    # the remainder's quota is rounded by chance: over many epochs no stratum is left in it more often than the other
+    quota = (len(strata[0]) * rest + int(rng.integers(len(order)))) // len(order)
+    remainder = np.concatenate([strata[0][:quota], strata[1][: rest - quota]])
+    strata = [strata[0][quota:], strata[1][rest - quota :]]
     batches: list[Array] = []
-    for start in range(0, whole, _TOGETHER * batch_size):
-        part = order[start : min(start + _TOGETHER * batch_size, whole)]
-        batches += _halved(part, widths[part], weights, batch_size)
+    for start in range(0, count, _TOGETHER):
+        size = min(_TOGETHER, count - start)
+        part, strata = _split(strata, size, count - start)
+        batches += _halved(part, size, widths, weights)
     rng.shuffle(batches)
     if batches:
         dearest = int(np.argmax([widths[batch].max(0) @ weights for batch in batches]))
         batches.insert(0, batches.pop(dearest))
-    return np.concatenate([*batches, order[whole:]])
+    return np.concatenate([*batches, remainder])
 
 
-def _halved(rows: Array, widths: Array, weights: Array, batch_size: int) -> list[Array]:
-    """The batches of `rows`, a whole number of them; `widths` are theirs, `[len(rows), K]`."""
-    if len(rows) == batch_size or (widths == widths[0]).all():
-        return [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
-    cuts = np.arange(batch_size, len(rows), batch_size)
+def _split(strata: list[Array], size: int, count: int) -> tuple[list[Array], list[Array]]:
+    """Return what the first `size` of `count` batches take of both strata, and what is left of them."""
+    cuts = [int(cut[size - 1]) for cut in _quotas(strata, count)]
+    return [rows[:cut] for rows, cut in zip(strata, cuts, strict=True)], [
+        rows[cut:] for rows, cut in zip(strata, cuts, strict=True)
+    ]
+
+
+def _quotas(strata: list[Array], count: int) -> list[Array]:
+    """Return how many rows of each stratum the first 1, 2, ... of `count` batches take, `[count]` each."""
+    batches = np.arange(1, count + 1)
+    taken = (2 * len(strata[0]) * batches + count) // (2 * count)  # rounded to the nearest
+    return [taken, batches * ((len(strata[0]) + len(strata[1])) // count) - taken]
+
+
+def _halved(strata: list[Array], count: int, widths: Array, weights: Array) -> list[Array]:
+    """Return the `count` batches of `strata`, the numbers of the rows with and without every target."""
+    quotas = _quotas(strata, count)
+    if count == 1 or all((widths[rows] == widths[rows[:1]]).all() for rows in strata):
+        parts = [np.split(rows, quota[:-1]) for rows, quota in zip(strata, quotas, strict=True)]
+        return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
+    sizes = np.arange(1, count)
     best = None
     for column in range(widths.shape[1]):
-        order = np.argsort(widths[:, column], kind="stable")
-        ordered = widths[order]
-        left = np.maximum.accumulate(ordered)[cuts - 1] @ weights
-        right = np.maximum.accumulate(ordered[::-1])[len(rows) - cuts - 1] @ weights
-        costs = left * cuts + right * (len(rows) - cuts)
+        ordered = [rows[np.argsort(widths[rows, column], kind="stable")] for rows in strata]
+        halves = [_widest(widths[rows], quota[:-1]) for rows, quota in zip(ordered, quotas, strict=True)]
+        left, right = (np.maximum(*sides) @ weights for sides in zip(*halves, strict=True))
+        costs = left * sizes + right * (count - sizes)
         cheapest = int(costs.argmin())
         if best is None or costs[cheapest] < best[0]:
-            best = costs[cheapest], order, cuts[cheapest]
+            best = costs[cheapest], ordered, cheapest + 1
     assert best is not None
-    _, order, cut = best
-    halves = order[:cut], order[cut:]
-    return [batch for half in halves for batch in _halved(rows[half], widths[half], weights, batch_size)]
+    _, ordered, size = best
+    first, second = _split(ordered, size, count)
+    return _halved(first, size, widths, weights) + _halved(second, count - size, widths, weights)
+
+
+def _widest(widths: Array, cuts: Array) -> tuple[Array, Array]:
+    """Return the largest widths before and from each cut, `[cuts, K]`; 0 where there are no rows."""
+    none = np.zeros((1, widths.shape[1]), widths.dtype)
+    before = np.concatenate([none, np.maximum.accumulate(widths)])
+    after = np.concatenate([np.maximum.accumulate(widths[::-1])[::-1], none])
+    return before[cuts], after[cuts]

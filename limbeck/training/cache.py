@@ -25,13 +25,14 @@ from limbeck.errors import LimbeckError
 from limbeck.files import read_json, replacing, sha256, write_json
 from limbeck.schema import Example
 from limbeck.students import Student
+from limbeck.students.codec import end_ids
 from limbeck.training.dataset import TrainingSet
 from limbeck.training.tokens import TokenTable
 
 log = logging.getLogger(__name__)
 
 _NAMES = ("sources", "targets")
-_VERSION = 1  # of the files, and of what tokenising does beside the tokenizer
+_VERSION = 2  # of the files, and of what tokenising does beside the tokenizer
 _BLOCK = 20_000  # examples that are hashed as one text
 
 
@@ -101,12 +102,13 @@ def _table(path: Path, name: str, vocabulary: int) -> TokenTable:
 
 def _key(examples: Sequence[Example], views: Sequence[View], student: Student) -> str:
     """The SHA-256, in hexadecimal, of the texts and of all that makes ids of them."""
-    probe = Example("", ("first", "second"), "label", "rationale")
+    probe = Example("", ("first", "second"), "label", "rationale", choices=("one", "two"), own_choices=True)
     settings = {
         "versions": [_VERSION, tokenizers.__version__, transformers.__version__],
-        "views": [(view, source(probe, view, student.separator), target(probe, view)) for view in views],
+        "views": [(view, source(probe, view).text("\0"), target(probe, view)) for view in views],
         "limits": [student.max_source_length, student.max_target_length],
         "start": student.model.config.decoder_start_token_id,
+        "ends": [student.codec.end, *end_ids(student.model.config)],
         "tokenizer": _state(student.tokenizer),
     }
     hashed = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
@@ -120,10 +122,12 @@ def _hash(hashed: Any, examples: Sequence[Example]) -> None:
     segments = [segment for example in examples for segment in example.segments]
     labels = [example.label for example in examples]
     rationales = [example.rationale for example in examples]
+    choices = [example.choices_text for example in examples]
     lengths = [len(examples), *(len(example.segments) for example in examples), *map(len, segments), *map(len, labels)]
     lengths += [-1 if rationale is None else len(rationale) for rationale in rationales]
+    lengths += map(len, choices)
     hashed.update(np.array(lengths, np.int64).tobytes())
-    text = "".join([*segments, *labels, *(rationale or "" for rationale in rationales)])
+    text = "".join([*segments, *labels, *(rationale or "" for rationale in rationales), *choices])
     hashed.update(text.encode("utf-8", "surrogatepass"))
 
 

@@ -9,6 +9,8 @@ import torch
 from limbeck.objectives import IGNORE
 from limbeck.training.dataset import Rows
 
+MULTIPLE = 8  # what the units of a processor like lengths to be
+
 
 @dataclass(frozen=True)
 class Collator:
@@ -19,7 +21,7 @@ class Collator:
     """
 
     pad_id: int
-    multiple: int = 8
+    multiple: int = MULTIPLE
 
     def __call__(self, rows: Rows) -> dict[str, Any]:
         data = rows.training_set

@@ -1,8 +1,9 @@
 """The training part of a recipe: Hugging Face's `TrainingArguments`, under their own names."""
 
+import logging
 import sys
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import torch
 from pydantic import Field, create_model, field_validator, model_validator
@@ -10,6 +11,8 @@ from transformers import TrainingArguments
 
 from limbeck.errors import LimbeckError
 from limbeck.settings import Settings
+
+log = logging.getLogger(__name__)
 
 # Where limbeck's defaults differ: the paper's setup, and bounds that transformers does not check.
 _OURS: dict[str, Any] = {
@@ -35,11 +38,34 @@ _THEIRS = (
     *("dataloader_num_workers", "dataloader_prefetch_factor", "dataloader_persistent_workers", "dataloader_drop_last"),
     *("dataloader_pin_memory", "skip_memory_metrics"),
 )
+# Under the names of transformers' arguments and its EarlyStoppingCallback, but limbeck's own doing. They came later, so
+# that a resolved recipe records them only where they are set: older recipes keep their keys.
+_LATER: dict[str, Any] = {
+    "train_sampling_strategy": Field(
+        "group_by_length", description="or `random`: what shares a batch, alike for all objectives"
+    ),
+    "label_smoothing_factor": Field(0.0, ge=0, lt=1, description="in the token terms of the objective"),
+    "early_stopping_patience": Field(None, ge=1, description="evaluations without a gain after which training stops"),
+    "early_stopping_threshold": Field(0.0, ge=0, description="what validation accuracy has to gain to count"),
+}
+# What only an accelerator obeys, and on a processor what to do instead: None for what does not change the student.
+_NOT_ON_CPU = {
+    "fp16": "leave it out, or set bf16 and use_cpu",
+    "tf32": "leave it out",
+    "torch_empty_cache_steps": None,
+    "dataloader_pin_memory": None,
+}
 
 
 def _fields() -> dict[str, Any]:
-    hints = get_type_hints(TrainingArguments) | {"save_steps": float | None}
-    defaults = {name: TrainingArguments.__dataclass_fields__[name].default for name in _THEIRS} | _OURS
+    hints = get_type_hints(TrainingArguments) | {
+        "save_steps": float | None,
+        "train_sampling_strategy": Literal["group_by_length", "random"],
+        "early_stopping_patience": int | None,
+        "early_stopping_threshold": float,
+    }
+    theirs = {name: TrainingArguments.__dataclass_fields__[name].default for name in _THEIRS}
+    defaults = theirs | _OURS | _LATER
     return {name: (hints[name], default) for name, default in defaults.items()}
 
 
@@ -64,10 +90,20 @@ def _best_is_saved(settings: Any) -> Any:
     return settings
 
 
+def _stopping_is_possible(settings: Any) -> Any:
+    """Refuse a stopping that would never come about."""
+    if settings.early_stopping_patience is not None and settings.eval_strategy == "no":
+        raise ValueError("early_stopping_patience counts evaluations, and eval_strategy is no")
+    if settings.early_stopping_patience is None and "early_stopping_threshold" in settings.model_fields_set:
+        raise ValueError("early_stopping_threshold has no meaning without early_stopping_patience")
+    return settings
+
+
 _CHECKS: dict[str, Any] = {
     "no_is_a_word": field_validator("eval_strategy", "save_strategy", mode="before")(_no_is_a_word),
     "some_steps": field_validator("max_steps")(_some_steps),
     "best_is_saved": model_validator(mode="after")(_best_is_saved),
+    "stopping_is_possible": model_validator(mode="after")(_stopping_is_possible),
 }
 TrainingSettings: Any = create_model(
     "TrainingSettings",
@@ -90,9 +126,10 @@ def training_arguments(settings: Any, output_dir: Path, seed: int) -> TrainingAr
     """The `TrainingArguments` of a run.
 
     Raises:
-        LimbeckError: transformers refuses a value or a combination of values.
+        LimbeckError: transformers refuses a value or a combination of values, or the device cannot obey one.
     """
-    values = chosen(settings)
+    values = {name: value for name, value in chosen(settings).items() if name not in _LATER}
+    _check_device(values)
     values.setdefault("dataloader_pin_memory", torch.cuda.is_available())
     # pinned batches need not be waited for
     values["accelerator_config"] = {"non_blocking": values["dataloader_pin_memory"]}
@@ -100,6 +137,7 @@ def training_arguments(settings: Any, output_dir: Path, seed: int) -> TrainingAr
     try:
         arguments = TrainingArguments(
             **values,
+            train_sampling_strategy=settings.train_sampling_strategy,
             output_dir=str(output_dir),
             seed=seed,
             load_best_model_at_end=evaluates,
@@ -115,3 +153,16 @@ def training_arguments(settings: Any, output_dir: Path, seed: int) -> TrainingAr
         raise LimbeckError("several processes cannot share a run yet: start limbeck without a launcher, on one device")
     arguments._n_gpu = min(arguments.n_gpu, 1)  # or transformers would tear the views of a batch apart
     return arguments
+
+
+def _check_device(values: dict[str, Any]) -> None:
+    """Refuse what a processor would silently do otherwise; warn of what it has no use for."""
+    if torch.accelerator.is_available() and not values.get("use_cpu"):
+        return
+    for name, instead in _NOT_ON_CPU.items():
+        if values.get(name) and instead is None:
+            log.warning("training.%s has no effect on a processor", name)
+        elif values.get(name):
+            raise LimbeckError(f"training.{name}: not on a processor, which would train in float32; {instead}")
+    if values.get("bf16") and not values.get("use_cpu"):
+        raise LimbeckError("training.bf16: there is no GPU here; leave it out, or set use_cpu too")

@@ -1,11 +1,13 @@
 """From examples to a training set: every text is tokenised once, in blocks, and kept in a cache."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.progress import track
 
-from limbeck.data import View, prefix, source, target
+from limbeck.data import Source, View, prefix, source, target
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.students import Student
@@ -14,8 +16,13 @@ from limbeck.training.dataset import TrainingSet
 from limbeck.training.prefixes import heads
 from limbeck.training.tokens import TokenTable
 
+log = logging.getLogger(__name__)
+
 _BLOCK = 10_000  # texts that are lists of Python integers at one time
+_MOST_CUT = 0.01  # share of the texts above which a warning says so
 _SPREAD = 200  # texts by which is judged whether prefixes can be exchanged
+
+_TASKS = (View.PREDICT, View.EXPLAIN)
 
 Ids = list[list[int]]
 
@@ -24,31 +31,73 @@ def tokenise(examples: Sequence[Example], views: Sequence[View], student: Studen
     """Tokenise `examples` in `views`, or find in the cache what was tokenised before.
 
     An example without a rationale keeps its other views; it is left out, and counted, where no view of it is left.
-    The notes count sources and targets that were cut to the student's limits.
+    The notes count sources and targets that were cut to the student's limits; above one in a hundred a warning says so.
 
     Raises:
-        LimbeckError: no example has what one of the views needs.
+        LimbeckError: no example has what one of the views needs; a limit is too short for a label or for a prefix.
     """
+    _check_prefixes(views, student)
     for view in views:
         if not any(target(example, view) for example in examples):
             raise LimbeckError(
                 f"no training example has a rationale, which the {view.value} view of this objective needs"
             )
+    training_set = token_ids(examples, views, student)
+    _warn(training_set, student)
+    if training_set.views == _TASKS:
+        return training_set
+    usable = [example for example in examples if any(target(example, view) for view in views)]
+    return replace(training_set, tasks=token_ids(usable, _TASKS, student))
+
+
+def token_ids(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
+    """Tokenise `examples` in `views`, or find in the cache what was tokenised before; some example has a target."""
     place = cache.place(examples, views, student)
     vocabulary = student.vocabulary
-    found = cache.read(place, views, vocabulary)
-    if found is not None:
-        return found
-    made = _tokenised(examples, tuple(views), student)
-    cache.write(place, made)
-    found = cache.read(place, views, vocabulary)  # mapped from the files; or another process was faster
-    return made if found is None else found
+    training_set = cache.read(place, views, vocabulary)
+    if training_set is None:
+        made = _tokenised(examples, tuple(views), student)
+        cache.write(place, made)
+        training_set = cache.read(place, views, vocabulary)  # mapped from the files; or another process was faster
+        training_set = made if training_set is None else training_set
+    return training_set
+
+
+def _check_prefixes(views: Sequence[View], student: Student) -> None:
+    """Raise LimbeckError if a view's prefix alone is longer than the student reads."""
+    for view in views:
+        needed = len(student.codec.sources([Source(prefix(view), ("",))])[0])
+        if needed >= student.max_source_length:
+            raise LimbeckError(
+                f"the prefix {prefix(view)!r} alone has {needed} tokens, and the student reads "
+                f"{student.max_source_length} at most: raise student.max_source_length"
+            )
+
+
+def _warn(training_set: TrainingSet, student: Student) -> None:
+    """Warn where many texts were cut, and name the setting to raise."""
+    limits = {
+        "sources": (len(training_set.sources), student.max_source_length, "the middle of inputs"),
+        "targets": (
+            int((training_set.targets.lengths > 0).sum()),
+            student.max_target_length,
+            "the start of rationales",
+        ),
+    }
+    for name, (texts, limit, lost) in limits.items():
+        cut = training_set.notes[f"{name}_cut"]
+        if cut > _MOST_CUT * texts:
+            log.warning(
+                "%d of %d %s (%.1f %%) have more than %d tokens and were cut, which takes away %s: "
+                "raise student.max_%s_length",
+                cut, texts, name, 100 * cut / texts, limit, lost, name.removesuffix("s"),
+            )  # fmt: skip
 
 
 def _tokenised(examples: Sequence[Example], views: tuple[View, ...], student: Student) -> TrainingSet:
     kept = [example for example in examples if any(target(example, view) for view in views)]
     spread = kept[:: -(-len(kept) // _SPREAD)]
-    rests = [source(example, views[0], student.separator).removeprefix(prefix(views[0])) for example in spread]
+    rests = [source(example, views[0]).parts[0].removeprefix(prefix(views[0])) for example in spread]
     known = heads(student.tokenizer, [prefix(view) for view in views], rests) if len(views) > 1 else None
     notes = {"without_target": len(examples) - len(kept), "sources_cut": 0, "targets_cut": 0}
     sources: dict[View, list[TokenTable]] = {view: [] for view in views}
@@ -62,8 +111,8 @@ def _tokenised(examples: Sequence[Example], views: tuple[View, ...], student: St
         for view, ids in zip(views, by_view, strict=True):
             sources[view].append(TokenTable.of(ids))
         for view in views:
-            ids, cut = _targets([target(example, view) for example in block], student)
-            notes["targets_cut"] += cut
+            ids, long = student.fitted_target_ids(block, view)
+            notes["targets_cut"] += len(long)
             targets[view].append(TokenTable.of(ids))
     whole, written = (TokenTable.join(part for view in views for part in parts[view]) for parts in (sources, targets))
     return TrainingSet(views, whole, written, notes)
@@ -77,7 +126,7 @@ def _sources(
     Texts that are cut in either view are tokenised in every view.
     """
     limit = student.max_source_length
-    first, cut = student.source_ids([source(example, views[0], student.separator) for example in examples])
+    first, cut = student.source_ids([source(example, views[0]) for example in examples])
     by_view, cuts = [first], len(cut)
     was_cut = set(cut)
     for number, view in enumerate(views[1:], start=1):
@@ -91,18 +140,9 @@ def _sources(
                 for i, ids in enumerate(first)
             ]
         left = [i for i, row in enumerate(rows) if row is None]
-        exact, cut = student.source_ids([source(examples[i], view, student.separator) for i in left])
+        exact, cut = student.source_ids([source(examples[i], view) for i in left])
         for i, ids in zip(left, exact, strict=True):
             rows[i] = ids
         by_view.append([ids for ids in rows if ids is not None])
         cuts += len(cut)
     return by_view, cuts
-
-
-def _targets(texts: Sequence[str | None], student: Student) -> tuple[Ids, int]:
-    """The ids of the targets, none where there is no text, and how many were cut; equal texts are tokenised once."""
-    unique = {text: number for number, text in enumerate(dict.fromkeys(text for text in texts if text))}
-    ids, cut = student.target_ids(list(unique))
-    was_cut = set(cut)
-    numbers = [unique[text] if text else None for text in texts]
-    return [[] if number is None else ids[number] for number in numbers], sum(number in was_cut for number in numbers)

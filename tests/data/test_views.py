@@ -1,25 +1,73 @@
 """Views of an example, and the way back."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from limbeck.data import View, source, split_target, target
+from limbeck.data import DataSettings, View, read, read_rows, source, split_target, target
+from limbeck.files import read_jsonl, write_jsonl
 from limbeck.schema import Example
+from limbeck.tasks import get
 
 NLI = Example("1", ("It rains.", "It is dry."), "contradiction", "Rain is wet.")
 
 
 def test_sources() -> None:
-    sources = {view: source(NLI, view, "</s>") for view in View}
+    sources = {view: source(NLI, view).text("</s>") for view in View}
     assert sources == {
         View.PREDICT: "predict: It rains.</s>It is dry.",
         View.EXPLAIN: "explain: It rains.</s>It is dry.",
         View.RATIONALE_FIRST: "predict: It rains.</s>It is dry.",
         View.ANSWER_FIRST: "predict: It rains.</s>It is dry.",
     }
+
+
+OWN = Example("2", ("Where does it rain?",), "sea", "Rain is wet.", choices=("sea", "the moon"), own_choices=True)
+
+
+def test_a_rows_own_choices_are_read_in_every_view_and_a_tasks_are_not() -> None:
+    listed = "Where does it rain?\nAnswer Choices:\n(a) sea\n(b) the moon"
+    assert {source(OWN, view).text("") for view in View} == {f"predict: {listed}", f"explain: {listed}"}
+    assert OWN.input == listed
+    assert source(replace(OWN, own_choices=False), View.PREDICT).text("") == "predict: Where does it rain?"
+
+
+def test_the_parts_of_a_source_are_its_segments_with_what_is_before_and_after_them() -> None:
+    two = source(replace(OWN, segments=("It rains.", "Where?")), View.EXPLAIN)
+    assert two.parts == ["explain: It rains.", "Where?\nAnswer Choices:\n(a) sea\n(b) the moon"]
+    assert "</s>".join(two.parts) == two.text("</s>")
+
+
+def test_choices_without_a_letter_of_their_own_have_numbers() -> None:
+    many = replace(OWN, choices=tuple(f"place {i}" for i in range(1, 28)))
+    assert many.input.splitlines()[2] == "(1) place 1"
+    assert many.input.splitlines()[-1] == "(27) place 27"
+
+
+def test_choices_in_files_are_shown_once_if_they_are_the_rows_own(tmp_path: Path) -> None:
+    listed = "Where?\nAnswer Choices:\n(a) sea\n(b) moon"
+    rows = [{"input": "Where?", "choices": ["sea", "moon"]}, {"input": listed, "choices": ["sea", "moon"]}]
+    rows += [{"input": "Where?"}, {"input": "Where?", "choices": ["no", "yes"]}]
+    write_jsonl(tmp_path / "rows.jsonl", ({**row, "label": ""} for row in rows))
+    examples = read_rows(tmp_path / "rows.jsonl", labelled=False, task=get("custom", choices=["yes", "no"]))
+    assert [source(example, View.PREDICT).text("") for example in examples] == [
+        f"predict: {text}" for text in (listed, listed, "Where?", "Where?")
+    ]
+
+
+def test_released_inputs_are_what_the_papers_code_wrote(dss: Path) -> None:
+    """Against the rows of the released file, put together here."""
+    settings = DataSettings.parse({"task": "cqa", "source": {"kind": "archive", "root": str(dss)}}, "test")
+    examples = read(settings)["test"]
+    rows = [row for _, row in read_jsonl(dss / "cqa" / "cqa_test.json")]
+    assert len(examples) == len(rows) > 1000
+    for example, row in zip(examples, rows, strict=True):
+        letters = "".join(f"\n({letter}) {choice}" for letter, choice in zip("abcde", row["choices"], strict=True))
+        assert source(example, View.PREDICT).text("") == f"predict: {row['question']}\nAnswer Choices:{letters}"
 
 
 def test_targets() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from limbeck.data import View
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.critic import Critic, evaluated, fit, gains, whitening
 from limbeck.evaluation.dependence import dependence, infonce
@@ -189,9 +190,10 @@ def questions(n: int) -> list[Example]:
 
 
 def test_pooled_states_are_the_means_over_real_tokens_whatever_shares_a_batch(student):
-    texts = ["predict: He scored 84 points", "explain: no", "predict: How many points a round?"]
-    targets = ["yes", "84 / 2 is 42. The answer is", "no maybe"]
-    found = student.pooled(texts, targets, batch_size=2)
+    questions, targets = ["He scored 84 points", "no", "How many points a round?"], ["yes", "84 / 2 is 42.", "no maybe"]
+    texts = ["predict: " + question for question in questions]
+    examples = [Example("", (question,), target) for question, target in zip(questions, targets, strict=True)]
+    found = student.pooled(examples, View.PREDICT, batch_size=2)
     assert student.training
     student.eval()
     for row, text, target in zip(found, texts, targets, strict=True):
@@ -200,7 +202,7 @@ def test_pooled_states_are_the_means_over_real_tokens_whatever_shares_a_batch(st
         with torch.no_grad():
             made = student.model(input_ids=ids, decoder_input_ids=fed, output_hidden_states=True)
         torch.testing.assert_close(row, made.decoder_hidden_states[-1][0].mean(0), rtol=1e-4, atol=1e-5)
-    assert student.pooled([], [], 2).shape[0] == 0
+    assert student.pooled([], View.PREDICT, 2).shape[0] == 0
 
 
 def test_a_students_two_views_tell_of_each_other(student):
@@ -218,9 +220,6 @@ def test_a_students_two_views_tell_of_each_other(student):
 
 def test_the_two_sides_are_the_predict_and_the_explain_view(student):
     examples = questions(120)
-    predict = student.pooled(["predict: " + one.input for one in examples], [one.label for one in examples], 64)
-    explain = student.pooled(
-        ["explain: " + one.input for one in examples], [str(one.rationale) for one in examples], 64
-    )
+    predict, explain = (student.pooled(examples, view, 64) for view in (View.PREDICT, View.EXPLAIN))
     found = dependence(student, examples, seed=3, components=2, shuffles=0)
     assert found.nats == pytest.approx(infonce(predict, explain, 3, 2, 0).nats, abs=1e-6)

@@ -37,6 +37,10 @@ def test_nothing_graded_is_no_accuracy():
         "interval": None,
         "exact": None,
         "n": 0,
+        "sources_cut": 0,
+        "unanswered": 0,
+        "without_confidence": 0,
+        "by_label": None,
     }
 
 

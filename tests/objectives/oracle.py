@@ -32,14 +32,17 @@ def losses(objective, states, head, counts):
             complete = (labels[first] != IGNORE).any(1) & (labels[second] != IGNORE).any(1)
             total = (per_row * complete).sum()
         else:
-            total = token_loss(logits[term.view], labels[term.view]).sum()
-        values[term.name] = total / counts[term.name].clamp(min=1)
+            total = token_loss(logits[term.view], labels[term.view], term.smoothing).sum()
+        values[term.name] = total / counts[term.name] if counts[term.name] else total
     return sum(term.weight * values[term.name] for term in objective.terms), values
 
 
-def token_loss(logits_BTV, labels_BT):
+def token_loss(logits_BTV, labels_BT, smoothing=0.0):
     flat = torch.nn.functional.cross_entropy(
-        logits_BTV.flatten(0, 1), labels_BT.flatten(), ignore_index=IGNORE, reduction="none"
+        *(logits_BTV.flatten(0, 1), labels_BT.flatten()),
+        ignore_index=IGNORE,
+        reduction="none",
+        label_smoothing=smoothing,
     )
     return flat.view_as(labels_BT).sum(1)
 

@@ -140,6 +140,65 @@ def test_a_head_in_bfloat16_gets_gradients_in_bfloat16():
     assert max(relative_errors(found, expected)) <= 2e-2
 
 
+@pytest.mark.parametrize("factor", [0.1, 0.6])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("name", METHODS)
+def test_label_smoothing_is_torchs_own(name, dtype, tolerance, factor):
+    """The plain version smooths by torch's `cross_entropy(label_smoothing=...)`; padding counts nothing."""
+    fresh_seed()
+    method = objective(name).smoothed(factor)
+    soft_cap = 4.0 if torch.rand(()) < 0.5 else None
+    states, parameters = random_batch(method.views, vocabulary=211, width=16)
+    loss, found = gradients(losses, method, states, parameters, dtype, 4, soft_cap)
+    plain, expected = gradients(oracle.losses, method, states, parameters, torch.float64, 1, soft_cap)
+    unsmoothed, _ = gradients(oracle.losses, objective(name), states, parameters, torch.float64, 1, soft_cap)
+    assert loss == pytest.approx(plain, rel=tolerance)
+    assert max(relative_errors(found, expected)) <= tolerance
+    assert abs(plain - unsmoothed) > 1e-3
+
+
+def test_the_gradient_of_a_smoothed_loss_is_that_of_finite_differences():
+    torch.manual_seed(3)
+    method = objective("kl").smoothed(0.2)
+    states, parameters = random_batch(method.views, vocabulary=7, width=5)
+    labels = {view: state.labels for view, state in states.items()}
+    counts = term_counts(method, labels)
+
+    def value(weight, bias, *hidden):
+        some = {view: ViewStates(h, labels[view]) for view, h in zip(method.views, hidden, strict=True)}
+        return losses(method, some, VocabularyHead(weight, bias), counts)[0]
+
+    inputs = [one.clone().requires_grad_() for one in (*parameters, *(state.hidden for state in states.values()))]
+    value(*inputs).backward()
+    for chosen in range(len(inputs)):
+        direction = torch.randn_like(inputs[chosen])
+        steps = []
+        for sign in (1, -1):
+            moved = [one.detach() for one in inputs]
+            moved[chosen] = moved[chosen] + sign * 1e-6 * direction
+            steps.append(value(*moved).item())
+        slope = (inputs[chosen].grad * direction).sum().item()
+        assert (steps[0] - steps[1]) / 2e-6 == pytest.approx(slope, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_counts_may_be_fractions_and_a_rare_term_does_not_overflow_in_float16(scale):
+    """A term that one example in 100,000 has expects that part of an example in a step."""
+    torch.manual_seed(0)
+    method = objective("mi")
+    states, parameters = random_batch(method.views, vocabulary=50, width=8)
+    states = {view: ViewStates(state.hidden.half().float(), state.labels) for view, state in states.items()}
+    counts = {"label": torch.tensor(300.0), "rationale": torch.tensor(0.01), "alignment": torch.tensor(scale * 1e-3)}
+    found = {}
+    for compute, dtype in ((losses, torch.float32), (oracle.losses, torch.float64)):
+        head = [one.half().to(dtype).requires_grad_() for one in parameters]
+        typed = {view: ViewStates(state.hidden.to(dtype), state.labels) for view, state in states.items()}
+        with torch.autocast("cpu", torch.float16, enabled=dtype == torch.float32):
+            compute(method, typed, VocabularyHead(*head), counts)[0].backward()
+        found[dtype] = [one.grad for one in head]
+    assert max(relative_errors(found[torch.float32], found[torch.float64])) <= 1e-2
+
+
 @pytest.mark.parametrize("name", POOLS)
 def test_a_pools_gradient_is_the_automatic_one(name):
     fresh_seed()

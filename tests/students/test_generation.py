@@ -90,6 +90,29 @@ def test_ctranslate2_has_the_weights_of_the_moment_and_leaves_them_alone(tmp_pat
     assert student.engine("ctranslate2")(batch, 12, None) != written
 
 
+@pytest.mark.parametrize("engine", ["transformers", "ctranslate2"])
+@pytest.mark.parametrize("kind", ["t5-1.0", "mt5"])
+def test_an_answer_ends_at_the_first_of_several_end_tokens(kind, engine, tmp_path):
+    """Against what is written with the one end token, cut at the other."""
+    if engine != "transformers":
+        pytest.importorskip("ctranslate2", reason="the engine ctranslate2 needs limbeck[fast]")
+    student = random_student(kind, tmp_path)
+    batch, _ = student.source_ids(SOURCES)
+    often_ends(student, batch)
+    longer = student.engine(engine)(batch, 24, None)
+    other = next(id for ids in longer for id in ids[3:] if id not in ids[:3])
+    student.model.config.eos_token_id = [other, student.model.config.eos_token_id]
+    several = students.Student(student.model, student.tokenizer, 1024, 24).eval()
+    expected = [ids[: ids.index(other)] if other in ids else ids for ids in longer]
+    assert several.engine(engine)(batch, 24, None) == expected
+    assert expected != longer
+    for ids, answer in zip(expected, several.answer(SOURCES, [[]] * len(SOURCES), 24, 3, engine=engine), strict=True):
+        assert list(answer.ids[: len(ids)]) == ids
+        assert answer.ids[len(ids) :] in ([(other,), (1,)] if len(ids) < 24 else [()])
+    if engine == "transformers":
+        assert other in {answer.ids[-1] for answer in several.answer(SOURCES, [[]] * len(SOURCES), 24, 3)}
+
+
 def refused(student: students.Student) -> str:
     with pytest.raises(LimbeckError) as caught:
         student.generate(["yes"], 3, 1, engine="ctranslate2")
@@ -229,6 +252,9 @@ def test_a_search_writes_a_choice_only_to_its_first_end_token_and_in_time(tmp_pa
     assert not student._is_whole((5, end), 1)
     assert not student._is_whole((5, end, 6, end), 9)
     assert not student._is_whole((5, 6), 9)
+    student.model.config.eos_token_id = [7, end]
+    assert student._is_whole((5, 7), 2)
+    assert not student._is_whole((7, end), 9)
 
 
 def test_of_choices_too_long_to_write_none_is_scored(tmp_path):

@@ -71,7 +71,7 @@ def test_nli_label_out_of_range(label: Any) -> None:
 
 def test_cqa() -> None:
     assert get("cqa").read(CQA, "train-0") == Example(
-        "q1", ("Where do beavers live?\nAnswer Choices:\n(a) zoo\n(b) dam",), "dam", choices=("zoo", "dam")
+        "q1", ("Where do beavers live?",), "dam", choices=("zoo", "dam"), own_choices=True
     )
 
 

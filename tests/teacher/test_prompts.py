@@ -21,6 +21,7 @@ SHEEP = Example("s", ("Ann has 3 sheep.\nHow many legs have they?",), "( 3.0 * 4
 KEYS = Example("k", ("Where are keys?\nAnswer Choices:\n(a) sea\n(b) pocket",), "pocket", choices=("sea", "pocket"))
 PAIR = Example("p", ("A man eats.", "A man sleeps."), "contradiction", choices=NLI)
 FREE = Example("f", ("Is ice cold?",), "yes")
+OWN = Example("o", ("Where are keys?",), "pocket", choices=("sea", "pocket"), own_choices=True)
 CLOSED = Example("c", ("Is ice cold?",), "yes", choices=("yes", "no, not {at} all"))
 
 HINT = (
@@ -213,6 +214,22 @@ def test_worked_examples_are_sent_with_their_braces_and_with_choices_as_question
         {"role": "assistant", "content": "It {label} is. The answer is yes."},
         {"role": "user", "content": "Q Is ice cold?"},
     ]
+
+
+def test_a_rows_own_choices_are_sent_once_whichever_way_a_prompt_shows_them(tmp_path):
+    listed = "Where are keys?\nAnswer Choices:\n(a) sea\n(b) pocket"
+    template = Prompt.parse(PLAIN, "test")
+    for example in (OWN, KEYS):
+        assert template.messages(example)[-1]["content"] == "Q Where are keys?\n\nOne of - sea\n- pocket"
+        assert Prompt.parse({**PLAIN, "choices": None}, "test").messages(example)[-1]["content"] == f"Q {listed}"
+    worked = {"input": "Is ice hot?", "choices": ["hot", "cold"], "reply": "It is not. The answer is cold."}
+    for choices, asked in (
+        (PLAIN["choices"], "\n\nOne of - hot\n- cold"),
+        (None, "\nAnswer Choices:\n(a) hot\n(b) cold"),
+    ):
+        path = tmp_path / "prompt.yaml"
+        path.write_text(yaml.safe_dump({**PLAIN, "choices": choices, "examples": [worked]}))
+        assert load_prompt(get("custom"), path).messages(OWN)[1]["content"] == f"Q Is ice hot?{asked}"
 
 
 def test_worked_examples_have_their_tasks_choices_unless_they_bring_their_own(tmp_path):

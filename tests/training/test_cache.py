@@ -116,7 +116,7 @@ def test_the_key_is_of_everything_that_decides_the_ids(home, monkeypatch):
     pupil.source_ids(["a long text that is cut"] * 2)
     pupil.tokenizer("cut", truncation=True, max_length=3)  # leaves its mark in a fast tokenizer
     assert place() == base
-    assert place([replace(e, id="other", teacher_label="x") for e in EXAMPLES]) == base
+    assert place([replace(e, id="other", teacher_label="x", choices=("no", "maybe")) for e in EXAMPLES]) == base
     first = EXAMPLES[1]
     others = [
         place([*EXAMPLES[:1], replace(first, **change), *EXAMPLES[2:]])
@@ -126,6 +126,8 @@ def test_the_key_is_of_everything_that_decides_the_ids(home, monkeypatch):
             {"rationale": ""},
             {"segments": ("yesno 1",)},
             {"segments": ("yesn", "o 1")},
+            {"choices": ("yes", "no"), "own_choices": True},
+            {"choices": ("yesno",), "own_choices": True},
             {"segments": ("yes", "no 1m"), "label": "aybe"},
             {"label": "maybeL", "rationale": "uke scored 1"},
         )
@@ -137,6 +139,9 @@ def test_the_key_is_of_everything_that_decides_the_ids(home, monkeypatch):
         others.append(place([replace(EXAMPLES[0], **one), replace(first, **two), *EXAMPLES[2:]]))
     others += [place(EXAMPLES[::-1]), place(EXAMPLES[:-1]), place(views=VIEWS[::-1]), place(views=(View.ANSWER_FIRST,))]
     others += [place(by=student(kind)) for kind in KINDS if kind != "unigram"]
+    monkeypatch.setattr(pupil.model.config, "eos_token_id", [1, 2])
+    others.append(place())
+    monkeypatch.undo()
     monkeypatch.setattr(pupil, "max_source_length", 77)
     others.append(place())
     monkeypatch.undo()

@@ -1,12 +1,15 @@
 """Tokenised training sets, against tokenising the prefixed texts one by one."""
 
 import functools
+import logging
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limbeck.data import View, prefix, source, target
+from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.students import ScratchSettings, Student
 from limbeck.students.scratch import build_t5
@@ -15,14 +18,22 @@ from limbeck.training.prefixes import heads
 from tests.tokenizers import EXACT_WAY, KINDS, TEXTS, rewriting
 
 VIEWS = (View.PREDICT, View.EXPLAIN)
-WORDS = sorted({word for text in TEXTS for word in text.split()} | {"[SEP]", "</s>", "\n", "a:b", "ﬁ", "é", "e\u0301"})
+WORDS = sorted({word for text in TEXTS for word in text.split()} | {"\n", "a:b", "ﬁ", "é", "e\u0301"})
+SPECIAL = ["</s>", "[SEP]", "<pad>", "<extra_id_0>", "<eos>", "[CLS]", "＜/s＞"]
 text = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map(" ".join),
 )
-example = st.builds(
-    Example, st.just("id"), st.lists(text, min_size=1, max_size=2).map(tuple), text, st.one_of(st.none(), text)
-)
+
+
+def examples_of(text: st.SearchStrategy[str]) -> st.SearchStrategy[Example]:
+    return st.builds(
+        Example, st.just("id"), st.lists(text, min_size=1, max_size=2).map(tuple), text, st.one_of(st.none(), text)
+    )
+
+
+example = examples_of(text.filter(lambda words: words.strip() and not any(special in words for special in SPECIAL)))
+spelled = examples_of(st.lists(st.sampled_from([*WORDS, *SPECIAL]), min_size=1, max_size=8).map(" ".join))
 
 
 @functools.cache
@@ -35,30 +46,73 @@ def student(kind: str) -> Student:
     return Student(model, tokenizer, 512, 512)
 
 
-def one_by_one(texts: list[str], pupil: Student, limit: int) -> tuple[list[list[int]], int]:
-    """The ids of each text by a call of its own, and how many were cut."""
-    whole = [pupil.tokenizer(text)["input_ids"] for text in texts]
-    cut = [pupil.tokenizer(text, truncation=True, max_length=limit)["input_ids"] for text in texts]
-    return cut, sum(len(ids) > limit for ids in whole)
+def source_ids(example: Example, view: View, pupil: Student) -> list[int]:
+    """The ids of the prefixed text, as the tokenizer has it by a call of its own."""
+    separator = pupil.tokenizer.eos_token or pupil.tokenizer.sep_token
+    return pupil.tokenizer(prefix(view) + separator.join(example.segments) + example.choices_text)["input_ids"]
+
+
+def target_ids(text: str | None, pupil: Student) -> list[int]:
+    """The ids of the text, without what decoding starts with, and with the end token that the model stops at."""
+    if not text:
+        return []
+    ids, config = pupil.tokenizer(text)["input_ids"], pupil.model.config
+    ids = ids[1:] if ids[:1] == [config.decoder_start_token_id] else ids
+    return ids if ids[-1:] == [config.eos_token_id] else [*ids, config.eos_token_id]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60, deadline=None)
-@given(examples=st.lists(example, min_size=1, max_size=6), limit=st.sampled_from([6, 12, 500]))
-def test_ids_are_those_of_the_prefixed_texts(kind, examples, limit):
-    pupil = Student(student(kind).model, student(kind).tokenizer, limit, limit)
+@settings(max_examples=40, deadline=None)
+@given(examples=st.lists(example, min_size=1, max_size=6))
+def test_ids_are_those_of_the_prefixed_texts(kind, examples):
+    pupil = student(kind)
+    examples = [*examples, Example("last", ("yes",), "yes", "maybe", choices=("yes", "no"), own_choices=True)]
+    made = tokenise(examples, VIEWS, pupil)
+    rows = [(view, e) for view in VIEWS for e in examples]
+    assert [made.sources[i] for i in range(len(rows))] == [source_ids(e, view, pupil) for view, e in rows]
+    assert [made.targets[i] for i in range(len(rows))] == [target_ids(target(e, view), pupil) for view, e in rows]
+    assert (made.notes["sources_cut"], made.notes["targets_cut"]) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "bert-words", "t5", "wordpiece"])
+@settings(max_examples=40, deadline=None)
+@given(examples=st.lists(st.one_of(example, spelled), min_size=1, max_size=6), limit=st.sampled_from([14, 30]))
+def test_ids_are_those_of_a_call_a_view_also_where_texts_are_cut_or_spell_special_tokens(kind, examples, limit):
+    pupil = Student(student(kind).model, student(kind).tokenizer, limit, 512)
     examples = [*examples, Example("last", ("yes",), "yes", "maybe")]
     made = tokenise(examples, VIEWS, pupil)
-    sources, cut = one_by_one([source(e, view, pupil.separator) for view in VIEWS for e in examples], pupil, limit)
-    assert [made.sources[i] for i in range(2 * len(examples))] == sources
-    assert made.notes["sources_cut"] == cut
-    texts = [target(e, view) for view in VIEWS for e in examples]
-    targets, cut = one_by_one([text or "" for text in texts], pupil, limit)
-    start = pupil.model.config.decoder_start_token_id
-    targets = [ids[1:] if ids and ids[0] == start else ids for ids in targets]
-    targets = [ids if text else [] for ids, text in zip(targets, texts, strict=True)]
-    assert [made.targets[i] for i in range(2 * len(examples))] == targets
-    assert made.notes["targets_cut"] == cut
+    apart = [pupil.source_ids([source(e, view)]) for view in VIEWS for e in examples]
+    assert [made.sources[i] for i in range(len(made.sources))] == [ids for (ids,), _ in apart]
+    assert made.notes["sources_cut"] == sum(len(cut) for _, cut in apart)
+
+
+@pytest.mark.parametrize(("setting", "lengths"), [("source", (24, 512)), ("target", (512, 24))])
+def test_more_than_one_in_a_hundred_cut_is_a_warning_that_names_the_setting(setting, lengths, caplog):
+    long, short = "Luke scored 84 points. " * 9, "Luke scored."
+    examples = [Example(f"{i}", (short,), "yes", short) for i in range(199)]
+    pupil = Student(student("byte-level").model, student("byte-level").tokenizer, *lengths)
+    with caplog.at_level(logging.WARNING):
+        tokenise([*examples, Example("long", (long,), "yes", long)], (View.EXPLAIN,), pupil)
+        assert not caplog.records
+        for _ in range(2):  # said again where the ids are found in the cache
+            made = tokenise([*examples, *([Example("long", (long,), "yes", long)] * 3)], (View.EXPLAIN,), pupil)
+    assert made.notes[f"{setting}s_cut"] == 3
+    assert sum(made.notes.values()) == 3
+    (words,) = {record.getMessage() for record in caplog.records}
+    assert f"student.max_{setting}_length" in words
+    assert len(caplog.records) == 2
+
+
+def test_a_limit_that_leaves_no_label_or_no_input_is_refused_before_training():
+    model, tokenizer = student("byte-level").model, student("byte-level").tokenizer
+    examples = [Example("1", ("yes",), "entailment", "maybe"), Example("2", ("no",), "no", "no")]
+    for view in (View.PREDICT, View.RATIONALE_FIRST, View.ANSWER_FIRST):
+        needed = len(target_ids(str(target(replace(examples[0], rationale=""), view)).strip(), student("byte-level")))
+        tokenise(examples, (view,), Student(model, tokenizer, 512, needed))
+        with pytest.raises(LimbeckError, match=f"max_target_length to {needed}"):
+            tokenise(examples, (view,), Student(model, tokenizer, 512, needed - 1))
+    with pytest.raises(LimbeckError, match="max_source_length"):
+        tokenise(examples, VIEWS, Student(model, tokenizer, 3, 512))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,9 +146,8 @@ def test_examples_come_in_their_order_over_several_blocks(monkeypatch):
         Example(f"e{i}", (f"Luke {'scored ' * i}{i}",), f"{i % 2}", f"{i} points" if i % 3 else None) for i in range(11)
     ]
     made = tokenise(examples, VIEWS, pupil)
-    sources, _ = one_by_one([source(e, view, "</s>") for view in VIEWS for e in examples], pupil, 512)
-    targets = [pupil.target_ids([text])[0][0] if (text := target(e, view)) else [] for view in VIEWS for e in examples]
-    assert [made.sources[i] for i in range(22)] == sources
+    targets = [target_ids(target(e, view), pupil) for view in VIEWS for e in examples]
+    assert [made.sources[i] for i in range(22)] == [source_ids(e, view, pupil) for view in VIEWS for e in examples]
     assert [made.targets[i] for i in range(22)] == targets
     joint = tokenise(examples, (View.RATIONALE_FIRST,), pupil)
     assert (len(joint), joint.notes["without_target"]) == (7, 4)

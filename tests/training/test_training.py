@@ -173,7 +173,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(batch, accumulate, tmp_p
     trainer(scratch(dropout=0.2), "mi", tmp_path / "whole", **sizes).fit()
     # the same six steps, but the first trainer is dropped inside the second epoch, as if it had been killed
     first = trainer(scratch(dropout=0.2), "mi", tmp_path / "halves", **sizes)
-    first.add_callback(_StopAt(4))
+    first.add_callback(StopAt(4))
     first.fit()
     second = trainer(scratch(dropout=0.2), "mi", tmp_path / "halves", **sizes)
     second.fit()
@@ -184,7 +184,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(batch, accumulate, tmp_p
     assert steps == sorted(steps)
 
 
-class _StopAt(__import__("transformers").TrainerCallback):
+class StopAt(__import__("transformers").TrainerCallback):
     def __init__(self, step):
         self.step = step
 
@@ -245,6 +245,43 @@ def test_whatever_is_validated_is_saved(changes, tmp_path):
     saved = load_file(best)
     assert 0 < one.state.best_global_step < 7
     assert torch.equal(saved["lm_head.weight"], student.model.lm_head.weight)
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="a GPU obeys these settings")
+@pytest.mark.parametrize("values", [{"fp16": True}, {"fp16": True, "use_cpu": True}, {"bf16": True}, {"tf32": True}])
+def test_a_type_that_a_processor_would_not_train_in_is_refused(values, tmp_path):
+    with pytest.raises(LimbeckError) as caught:
+        training_arguments(TrainingSettings.parse(values, "training"), tmp_path, seed=1)
+    assert "\n" not in str(caught.value)
+    (name, *_) = values
+    assert f"training.{name}" in str(caught.value)
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="a GPU obeys these settings")
+def test_what_a_processor_has_no_use_for_is_said(tmp_path, caplog):
+    values = {"torch_empty_cache_steps": 5, "bf16": True, "use_cpu": True, "fp16": False}
+    arguments = training_arguments(TrainingSettings.parse(values, "training"), tmp_path, seed=1)
+    assert arguments.bf16
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "torch_empty_cache_steps" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"label_smoothing_factor": 1.0},
+        {"label_smoothing_factor": -0.1},
+        {"early_stopping_patience": 0},
+        {"early_stopping_patience": 2, "eval_strategy": "no"},
+        {"early_stopping_threshold": 0.1},
+        {"train_sampling_strategy": "sequential"},
+    ],
+)
+def test_settings_without_a_meaning_are_refused(values):
+    with pytest.raises(LimbeckError) as caught:
+        TrainingSettings.parse(values, "training")
+    assert "\n" not in str(caught.value)
+    assert next(iter(values)) in str(caught.value)
 
 
 def test_settings_are_transformers_own_and_wrong_ones_are_met_with_the_nearest_name(tmp_path):
