@@ -19,7 +19,7 @@ class Note:
 
     title: str
     sentence: str
-    split: str = "train"
+    of: str = "train"  # a split's rows, or the `sources` and `targets` that were tokenised, one each a row and view
     warns: float | None = None
 
 
@@ -38,7 +38,7 @@ class Line:
         return f"warning: {self.sentence}" if self.warning else self.sentence
 
 
-# what `notes` in results.json may hold; shares are of the split's rows
+# what `notes` in results.json may hold
 NOTES = {
     "unparsed": Note("unparsed", "training rows whose output of the teacher could not be read as rationale and answer"),
     "rows_without_label": Note("no label", "rows left out, because they have no label"),
@@ -46,8 +46,8 @@ NOTES = {
     "rationales_not_kept": Note("not kept", "rationales not trained on, because the teacher's answer is not right"),
     "rows_without_teacher_label": Note("no teacher's answer", "rows left out, without an answer of the teacher"),
     "without_target": Note("left out", "training rows left out, because they lack what the objective trains on"),
-    "sources_cut": Note("inputs cut", "inputs cut to the longest that the student reads", warns=WARN),
-    "targets_cut": Note("targets cut", "targets cut to the longest that the student writes", warns=WARN),
+    "sources_cut": Note("inputs cut", "inputs cut to the longest that the student reads", "sources", WARN),
+    "targets_cut": Note("targets cut", "targets cut to the longest that the student writes", "targets", WARN),
     "labels_inexpressible": Note("unspellable", "labels that the student's tokenizer cannot spell", warns=WARN),
     "valid_in_train": Note(
         "valid in train", "validation rows whose question is in the training split too", "valid", warns=WARN
@@ -74,7 +74,7 @@ def lines_of(counts: Mapping[str, Any], rows: Mapping[str, int] | int) -> list[L
 
     Args:
         counts: by the keys of `NOTES`, others by their own names; or those that stand beside an accuracy.
-        rows: of each split, for the former; of the split that was measured, for the latter.
+        rows: how many there are of what `Note.of` names, for the former; for the latter the rows that were measured.
     """
     measured = isinstance(rows, int)
     known = MEASURED if measured else NOTES
@@ -83,7 +83,7 @@ def lines_of(counts: Mapping[str, Any], rows: Mapping[str, int] | int) -> list[L
         if not isinstance(count, int) or isinstance(count, bool) or not count or (measured and key not in known):
             continue
         note = known.get(key, Note(key, key.replace("_", " ")))
-        of = rows if isinstance(rows, int) else rows.get(note.split, 0)
+        of = rows if isinstance(rows, int) else rows.get(note.of, 0)
         share = count / of if of else 0.0
         words = f"{count:,} {note.sentence}" + (f" ({share:.1%} of {of:,})" if note.warns and of else "")
         lines.append(Line(key, count, words, note.warns is not None and share > note.warns))

@@ -34,8 +34,13 @@ def doubt(examples: Sequence[Example], task: Task) -> str | None:
     The grounds are an accuracy that is not above chance (the agreement of shuffled rows, or one of the choices), and
     rationales that share no more with their own question than with another row's, or less than with a neighbour's.
     """
-    tail = examples[-(len(examples) // 4) :]  # of a join that lost a row on the way this alone is wrong
-    return _grounds(examples, task) or _grounds(tail, task, "of the last quarter, ")
+    accuracy, (fits, words) = _by_accuracy(examples, task), _by_words(examples)
+    if accuracy and fits:
+        words = "yet its rationales fit their questions, so compare how its answers and the labels are written"
+    elif not words:  # of a join that lost a row on the way the end alone is wrong
+        words = _by_words(examples[-(len(examples) // 4) :])[1]
+        words = f"of the last quarter, {words}" if words else None
+    return "; ".join(ground for ground in (accuracy, words) if ground) or None
 
 
 def doubtful(split: str, reason: str) -> str:
@@ -43,29 +48,20 @@ def doubtful(split: str, reason: str) -> str:
     return f"the teacher of the {split} split is most likely joined to the wrong rows: {reason}"
 
 
-def _grounds(examples: Sequence[Example], task: Task, where: str = "") -> str | None:
-    accuracy, (fits, words) = _by_accuracy(examples, task), _by_words(examples)
-    if accuracy and fits:
-        words = "yet its rationales fit their questions, so compare how its answers and the labels are written"
-    grounds = "; ".join(ground for ground in (accuracy, words) if ground)
-    return where + grounds if grounds else None
-
-
 def _by_accuracy(examples: Sequence[Example], task: Task) -> str | None:
     rng = random.Random("accuracy")
     answered = [row for row in examples if row.teacher_label is not None and row.label]
     answered = rng.sample(answered, min(len(answered), _MOST))
     n = len(answered)
-    if (
-        n < LEAST or n - max(Counter(row.label for row in answered).values()) < LEAST // 2
-    ):  # one label, whatever the row
+    commonest = max(Counter(row.label for row in answered).values(), default=0)
+    if n < LEAST or n - commonest < LEAST // 2:  # of one label all rows say the same
         return None
     accuracy = fmean(is_right(task, str(row.teacher_label), row) for row in answered)
     shuffled = fmean(is_right(task, str(answered[i].teacher_label), answered[j]) for i, j in _pairs(n, rng))
     chance = max(shuffled, fmean(1 / len(row.choices) if row.choices else 0.0 for row in answered))
     error = 2 * sqrt(chance * (1 - chance) / n)
-    # no more than chance would do, and so many rows that a teacher halfway to perfection would stand out
-    if accuracy > chance + error or accuracy + error > (1 + chance) / 2:
+    # no more than chance would do, and so many rows that a teacher a quarter of the way to perfection would stand out
+    if accuracy > chance + error or accuracy + error > chance + (1 - chance) / 4:
         return None
     return f"its accuracy is {accuracy:.3f}, and by chance it would be {chance:.3f} (n = {n})"
 

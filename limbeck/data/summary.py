@@ -42,7 +42,7 @@ def _summaries(settings: DataSettings, splits: _Rows, notes: Mapping[str, int]) 
     task = task_of(settings)
     found = {}
     for split, rows in splits.items():
-        shared = {key: count for key, count in notes.items() if NOTES[key].split == split}
+        shared = {key: count for key, count in notes.items() if NOTES[key].of == split}
         found[split] = {**_summary(rows, task, settings.reads_outputs), "notes": shared}
     return found
 

@@ -13,14 +13,6 @@ from limbeck.tasks import get
 
 _ARCHIVE = "those of the archive that the authors of Distilling Step-by-Step (Hsieh et al. 2023) released"
 _LABELS = {"gold": "the gold ones", "teacher": "the teacher's, right or wrong"}
-_NOTES = {
-    "rows_without_label": "rows left out, for they have no label",
-    "rows_without_rationale": "rows without a rationale, which trained the answer alone",
-    "without_target": "rows left out, for they lacked what the objective trains on",
-    "sources_cut": "inputs cut to the longest that the student reads",
-    "targets_cut": "targets cut to the longest that it writes",
-    "labels_inexpressible": "labels that its tokenizer cannot spell",
-}
 
 
 def hub_name(name: str | None) -> str | None:
@@ -54,8 +46,6 @@ def data_lines(run: Run) -> list[Markdown]:
         lines.append(f"A fraction of {data['fraction']:g} of the training rows was used, chosen by a fixed seed.")
     if data.get("limit"):
         lines.append(f"Of each split {code(data['limit'])} rows at most were used.")
-    notes = run.results.get("notes", {})
-    lines += [f"{code(count)} {_NOTES[name]}." for name, count in notes.items() if count and name in _NOTES]
     counted = [f"{text(line.text)}." for where, line in count_lines(run.results) if where == "notes"]
     return [Markdown(line) for line in (*lines, *counted)]
 

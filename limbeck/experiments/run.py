@@ -112,7 +112,9 @@ def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
     measured = {split: results.get(split) for split in ("valid", "test")} | (results.get("out_of_domain") or {})
     known = {split: found for split, found in measured.items() if isinstance(found, dict)}
     rows = {split: found.get("n") or 0 for split, found in known.items()}
-    trained = {"train": (results.get("training") or {}).get("examples") or 0}
+    training = results.get("training") or {}
+    examples = training.get("examples") or 0
+    trained = {"train": examples} | {texts: training.get(texts) or examples for texts in ("sources", "targets")}
     yield from (("notes", line) for line in lines_of(results.get("notes") or {}, rows | trained))
     for split, found in known.items():
         yield from ((split, line) for line in lines_of(found, rows[split]))

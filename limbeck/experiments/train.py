@@ -78,8 +78,9 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False, p
         "labels_inexpressible": _inexpressible(student, splits, recipe),
         "doubtful_teacher": _doubtful(recipe, splits),
     }
+    texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
     log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
-    for line in lines_of(notes, rows_of):
+    for line in lines_of(notes, rows_of | texts):
         log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
     with run.locked(), disk_errors(run.path, _ADVICE):
@@ -94,7 +95,7 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False, p
                 "objective": objective.name,
                 "seed": recipe.seed,
                 **_measured(run, student, domains),
-                "training": {"examples": len(training_set), **trained},
+                "training": {"examples": len(training_set), **texts, **trained},
                 "notes": notes,
                 "finished": now(),
             }

@@ -45,7 +45,7 @@ class FilterSettings(Settings):
 
     gold: bool = Field(True, description="keep only answers that are the gold label, where one is known; else the vote")
     agreement: float = Field(0, ge=0, le=1, description="the least share of the answers that give the vote")
-    min_words: int = Field(3, ge=0, description="parted by white space; a character each in Chinese, Japanese, Thai")
+    min_words: int = Field(2, ge=0, description="parted by white space; a character each in Chinese, Japanese, Thai")
     max_words: int | None = Field(None, ge=1)
     language: str | None = Field(None, description="of the rationales, like en, de or zh; needs limbeck[teacher]")
     leaks: bool = Field(True, description="drop what holds an answer, a template's token or talk of the hint")
