@@ -1,5 +1,6 @@
-"""Uploads to the Hugging Face Hub: files in one commit, and one clear line where it refuses."""
+"""The Hugging Face Hub: uploads in one commit, and models from its cache where it cannot be reached."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ from limbeck.errors import LimbeckError, first_line
 Kind = Literal["dataset", "model"]
 Files = Mapping[str, bytes | Path]  # name there -> its content, or the file here that has it
 
+log = logging.getLogger(__name__)
+
+_SECONDS = 5.0  # that the Hub has to say whether it is there
 _CALLED: dict[Kind, str] = {"dataset": "data set", "model": "model"}
 _ADVICE = {
     401: "log in with `hf auth login`, or set HF_TOKEN to a token that may write",
@@ -42,6 +46,44 @@ def upload(files: Files, name: str, kind: Kind, message: str, private: bool = Tr
             _check_fresh(api.repo_info(url.repo_id, repo_type=kind), name, kind, private)
         api.create_commit(url.repo_id, operations, commit_message=message, repo_type=kind)
         return str(url)
+
+
+def where_to_load(name: str) -> dict[str, bool]:
+    """Return `local_files_only` for `from_pretrained`, where `name` is no folder and the Hub cannot be reached.
+
+    Left alone, the libraries try again for minutes with each of a model's files before they look into the cache.
+
+    Raises:
+        LimbeckError: the cache does not hold it either.
+    """
+    if huggingface_hub.constants.HF_HUB_OFFLINE or Path(name).exists() or not could_be_name(name):
+        return {}
+    try:
+        huggingface_hub.HfApi().model_info(name, timeout=_SECONDS)
+    except HfHubHTTPError as error:
+        if error.response.status_code < 500:  # it is there, and what it refuses the loader will say
+            return {}
+        reason = f"HTTP {error.response.status_code}"
+    except Exception as error:  # its HTTP client's, or what answers is no Hub
+        reason = type(error).__name__
+    else:
+        return {}
+    revision = cached_revision(name)
+    if revision is None:
+        raise LimbeckError(
+            f"{name}: the Hub cannot be reached ({reason}), and its cache does not hold this model; "
+            "download it where there is a network, or give a folder"
+        )
+    log.warning("%s: the Hub cannot be reached (%s); revision %s is taken from its cache", name, reason, revision)
+    return {"local_files_only": True}
+
+
+def cached_revision(name: str) -> str | None:
+    """Return the revision of a model that the Hub's cache holds as the newest; None: it holds none, or is a folder."""
+    if Path(name).exists() or not could_be_name(name):
+        return None
+    path = huggingface_hub.try_to_load_from_cache(name, "config.json")
+    return Path(path).parent.name if isinstance(path, str) else None
 
 
 def could_be_name(name: str) -> bool:

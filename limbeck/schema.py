@@ -27,6 +27,7 @@ class Example:
     rationale: str | None = None
     teacher_label: str | None = None
     choices: tuple[str, ...] = ()  # the labels allowed for this example; empty: free text
+    answers: tuple[str, ...] = ()  # further texts accepted as right, besides the label
     own_choices: bool = False  # `choices` are the row's own, not its task's
 
     @property

@@ -16,7 +16,7 @@ from limbeck.cli.evaluate import evaluate
 from limbeck.cli.grid import grid
 from limbeck.cli.measured import accuracy_cells, print_accuracy
 from limbeck.cli.measures import calibrate, compare, judge
-from limbeck.cli.printing import ANSWERS, ENGINE, RECIPES, Answers, Changes, Engine, Json, print_json
+from limbeck.cli.printing import ANSWERS, ENGINE, RECIPES, Answers, Changes, Engine, Json, print_about, print_json
 from limbeck.cli.push import push
 from limbeck.cli.report import report
 from limbeck.cli.teach import teach_app
@@ -113,13 +113,17 @@ def train(
     changes: Changes = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; without it, one below runs/.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the run in that folder.")] = False,
+    parent: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Train a finished run's student further; the schedule starts anew."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a student as a recipe says, keep the best by validation accuracy, and test it once, at the end."""
     from limbeck.experiments import load_recipe
     from limbeck.experiments import train as run_train
 
-    run = run_train(load_recipe(recipe, changes or []), out, resume)
+    run = run_train(load_recipe(recipe, changes or []), out, resume, parent)
     if as_json:
         print_json({"run": str(run.path), **run.results})
     else:
@@ -130,10 +134,12 @@ def train(
 def predict(
     model: Annotated[Path, typer.Argument(help="A run's folder, or its model/.")],
     source: Annotated[
-        Path, typer.Option("--input", help="JSONL, CSV or Parquet with `input` (and `label`, if known).")
+        Path,
+        typer.Option("--input", help="JSONL, CSV or Parquet with `input` (and `label`, if known); -: standard input."),
     ],
     target: Annotated[
-        Path, typer.Option("--output", help="JSON lines: id, input, prediction, and what else is known.")
+        Path,
+        typer.Option("--output", help="JSON lines: id, input, prediction, and what else is known; -: standard output."),
     ],
     rationale: Annotated[bool, typer.Option("--rationale", help="Write the student's rationales too.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Inputs at a time.")] = 64,
@@ -147,7 +153,7 @@ def predict(
     done = predict_file(model, source, target, rationale, batch_size, *how)
     graded = f"; accuracy {done['accuracy']:.4f} on the {done['n']} with a label" if done["n"] else ""
     cut = f"; {done['sources_cut']} inputs are too long for the student and were cut" if done["sources_cut"] else ""
-    print(f"{target}: {done['rows']} predictions{graded}{cut}")
+    print_about(target, f"{target}: {done['rows']} predictions{graded}{cut}")
 
 
 for verb in (grid, report, evaluate, calibrate, compare, judge, push):

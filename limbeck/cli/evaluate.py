@@ -17,7 +17,10 @@ def evaluate(
     split: Annotated[SplitName, typer.Option(help="Which split.")] = SplitName.TEST,
     on: Annotated[
         str | None,
-        typer.Option(metavar="TASK|RECIPE", help="Out of domain: another task with the same labels, or a recipe file."),
+        typer.Option(
+            metavar="TASK|RECIPE|FILE",
+            help="Other data: a task with the same labels, a recipe, or a file of labelled rows.",
+        ),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="The released archive's folder, which holds that task.")] = None,
     rationale: Annotated[bool, typer.Option("--rationale", help="Generate rationales too.")] = False,
@@ -38,6 +41,7 @@ def evaluate(
     teacher; with --rationale (which --judge and --encoder imply) the rationales' quality and the dependence of the
     student's two sides; with several runs their differences. With --on all goes to NAME-SPLIT. -s changes the judge.
     """
+    from limbeck.data.table import stem
     from limbeck.experiments import evaluate_runs
 
     if changes and judge is None:
@@ -51,7 +55,7 @@ def evaluate(
     if as_json:
         print_json(found if len(runs) > 1 else next(iter(found.values())))
         return
-    name = f"{Path(on).stem}-{split.value}" if on else split.value
+    name = f"{stem(Path(on))}-{split.value}" if on else split.value
     for run, measured in found.items():
         print_accuracy(Path(run), {name: measured})
     for judged in told:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from limbeck.notes import lines_of
 from limbeck.shown import CALIBRATION, interval, number
 
 
@@ -21,7 +22,27 @@ def print_accuracy(run: Path, splits: dict[str, dict[str, Any]]) -> None:
     for split, measured in splits.items():
         accuracy, interval, n = accuracy_cells(measured)
         print(f"{split:>5}: accuracy {accuracy} (95 % interval {interval}, n = {n})")
+        for line in lines_of(measured, measured["n"]):
+            print(f"       {line.text}")
+        print_labels(measured.get("by_label"))
     print(f"the run is in {run}/")
+
+
+def print_labels(found: dict[str, Any] | None) -> None:
+    """Print what always answering the most frequent label would give, macro F1, and accuracy by label."""
+    if not found:
+        return
+    majority = found["majority"]
+    print(
+        f"       always {majority['label']!r:.40} would be {majority['accuracy']:.3f}; macro F1 {found['macro_f1']:.3f}"
+    )
+    for one in found["labels"]:
+        right = (
+            "none of them"
+            if one["accuracy"] is None
+            else f"accuracy {one['accuracy']:.3f} {interval(one['interval'], 3)}"
+        )
+        print(f"       {one['label']!r:.40}: {right}, n = {one['n']}, answered {one['predicted']} times")
 
 
 def print_calibration(found: dict[str, Any]) -> None:
@@ -34,6 +55,11 @@ def print_calibration(found: dict[str, Any]) -> None:
             expected = found.get(f"{name}_expected_if_calibrated")
             table.add_row(title, number(found[name]), interval(found[f"{name}_interval"]), number(expected))
     Console(highlight=False).print(table)
+    for line in lines_of(found, found["n"]):
+        print(line.text)
+    if 0 < found["n_choices"] < found["n"]:
+        print(f"what is over all choices was measured on {found['n_choices']} of them")
+    print_labels(found["by_label"])
     if found["ece_p_value"] is not None:
         print(f"p-value of the calibration error, were all calibrated: {found['ece_p_value']:.4f}")
     if found["temperature"] is not None:

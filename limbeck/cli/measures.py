@@ -12,7 +12,9 @@ from limbeck.errors import LimbeckError
 
 
 def calibrate(
-    predictions: Annotated[Path, typer.Argument(help="JSON lines with `label`, `prediction`, `confidence`.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="JSON lines with `label`, `prediction`, `confidence`; -: standard input.")
+    ],
     validation: Annotated[
         Path | None, typer.Option(help="Likewise, to fit the temperature on; without it, on the file itself.")
     ] = None,
@@ -27,7 +29,12 @@ def calibrate(
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="A run's folder or a file of predictions; of several seeds, with commas.")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            help="A run's folder or a file of predictions (-: standard input); of several seeds, with commas."
+        ),
+    ],
     b: Annotated[str, typer.Argument(help="Likewise.")],
     split: Annotated[SplitName, typer.Option(help="Whose predictions in the folders.")] = SplitName.TEST,
     shared: Annotated[bool, typer.Option("--shared", help="On the examples that all have, if others differ.")] = False,

@@ -1,11 +1,13 @@
 """What the verbs share: options, the splits' names, and JSON printed."""
 
+import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from limbeck.files import json_text
+from limbeck.files import is_stdout, json_text
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Changes = Annotated[
@@ -41,3 +43,8 @@ RECIPES = "By default what the recipe says."
 def print_json(value: Any) -> None:
     """`value` as indented JSON on standard output."""
     print(json_text(value), end="")
+
+
+def print_about(output: Path, text: str) -> None:
+    """Print a line about `output`; where that is standard output, which is the result's alone, to standard error."""
+    print(text, file=sys.stderr if is_stdout(output) else sys.stdout)

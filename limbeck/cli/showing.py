@@ -1,12 +1,16 @@
 """What `limbeck teach` shows: a bar while it asks, and its results as text."""
 
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+MOST_REASONS = 8  # why rows were left out
+MOST_PLACES = 3  # where they stand, for a reason
 
 
 class ProgressBar:
@@ -107,9 +111,22 @@ def print_shown(shown: dict[str, Any]) -> None:
             f"the votes' accuracy: {votes['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, n = {votes['n']}); "
             f"{votes['without_vote']} questions without a vote, {votes['without_label']} without a label"
         )
+    if shown["doubt"]:
+        print(f"warning: the labels are most likely joined to the wrong questions: {shown['doubt']}")
     kept = shown["kept"]
     print(f"kept: {kept['rationales']} rationales of {kept['questions']} questions")
     print(f"spent: {sum(shown['spent']['tokens'].values())} tokens, {_money(shown['spent']['cost'])}")
     _print_others(shown)
     for reply in shown.get("replies", []):
         print(f"\n--- {reply['id']} (label {reply['label']!r}, read {reply['read']!r})\n{reply['text']}")
+
+
+def left_out_lines(left_out: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each reason why rows were left out, the most frequent first, with where the first rows stand."""
+    reasons = sorted(left_out.items(), key=lambda reason: -len(reason[1]))
+    for reason, places in reasons[:MOST_REASONS]:
+        more = f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
+        yield f"left out: {len(places)}, {reason} ({', '.join(places[:MOST_PLACES])}{more})"
+    if len(reasons) > MOST_REASONS:
+        others = [len(places) for _, places in reasons[MOST_REASONS:]]
+        yield f"left out: {sum(others)}, {len(others)} other reasons"

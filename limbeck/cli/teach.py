@@ -1,5 +1,6 @@
 """`limbeck teach`: rationales from a large model, asked for, looked at, taken out."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
@@ -7,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from limbeck.cli.printing import Changes, Json, print_json
-from limbeck.cli.showing import ProgressBar, print_done, print_plan, print_shown
+from limbeck.cli.printing import Changes, Json, print_about, print_json
+from limbeck.cli.showing import ProgressBar, left_out_lines, print_done, print_plan, print_shown
 from limbeck.errors import LimbeckError
+from limbeck.files import is_stream
 
 teach_app = typer.Typer(
     help="Get rationales from a large model: any OpenAI-compatible endpoint, or a local Hugging Face model.\n\n"
@@ -88,7 +90,9 @@ def show(
 @teach_app.command("export")
 def export(
     job: JobFile,
-    output: Annotated[Path, typer.Option(help="JSON lines; beside it goes NAME.provenance.json.")],
+    output: Annotated[
+        Path, typer.Option(help="JSON lines; beside a file goes NAME.provenance.json. -: standard output.")
+    ],
     changes: Changes = None,
     form: Annotated[
         Form, typer.Option(help="limbeck: rows to train on here; the others are what other trainers read.")
@@ -102,9 +106,11 @@ def export(
     teaching = _teaching()
     if public and hub is None:
         raise LimbeckError("--public is about the data set of the Hub: give its name with --hub")
+    if hub is not None and is_stream(output):
+        raise LimbeckError(f"{output}: what goes to the Hub is read from a file; name one as --output")
     done = teaching.export(teaching.Job.load(job, changes or []), output, form.value, every)
     left_out = f"; {done['left_out']} left out" if done["left_out"] else ""
-    print(f"{output}: {done['rows']} rows, {done['rationales']} of them with a rationale{left_out}")
+    print_about(output, f"{output}: {done['rows']} rows, {done['rationales']} of them with a rationale{left_out}")
     if hub is not None:
         if not yes:
             typer.confirm(f"Upload {output} to the Hub as {hub} ({'public' if public else 'private'})?", abort=True)
@@ -121,9 +127,18 @@ def import_(
     ],
     task: Annotated[str, typer.Option(help="Whose answers these are.")] = "custom",
 ) -> None:
-    """Make training rows of data from elsewhere: chat formats of other tools, or the authors' released archive."""
-    for path, rows in _teaching().import_rows(source, output, task).items():
-        print(f"{path}: {', '.join(f'{name} {count}' for name, count in rows.items())}")
+    """Make training rows of data from elsewhere: chat formats of other tools, or the authors' released archive.
+
+    Exit code 0: rows were written; 1: none could be used, and nothing was written; 2: a mistake.
+    """
+    files, left_out = _teaching().import_rows(source, output, task)
+    for path, rows in files.items():
+        print_about(output, f"{path}: {', '.join(f'{name} {count}' for name, count in rows.items())}")
+    for line in left_out_lines(left_out):
+        print_about(output, line)
+    if all(rows["rows"] == rows.get("left_out", 0) for rows in files.values()):
+        print(f"limbeck: nothing in {source} could be used, and {output} was not written", file=sys.stderr)
+        raise typer.Exit(INCOMPLETE)
 
 
 @teach_app.command("prompt")

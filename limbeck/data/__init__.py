@@ -1,14 +1,17 @@
 """Data: sources, splits, and the views of an example that a student sees."""
 
 from limbeck.data.archive import ArchiveSource
-from limbeck.data.exchange import Form, export_rows, read_conversations
+from limbeck.data.columns import Column
+from limbeck.data.conversations import LeftOut, read_conversations
+from limbeck.data.exchange import Form, export_rows
 from limbeck.data.fetch import fetch
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
 from limbeck.data.load import Splits, digest, load, load_split, read
+from limbeck.data.local import FilesSource
+from limbeck.data.rows import read_later_rows, read_rows
 from limbeck.data.settings import DataSettings
 from limbeck.data.summary import show, summarise
-from limbeck.data.table import Column, FilesSource, read_rows
 from limbeck.data.views import RATIONALE_MARK, Source, View, prefix, source, split_target, target
 from limbeck.tasks.settings import TaskSettings, task_of
 
@@ -21,6 +24,7 @@ __all__ = [
     "Form",
     "GeneratedSource",
     "HubSource",
+    "LeftOut",
     "Source",
     "Splits",
     "TaskSettings",
@@ -33,6 +37,7 @@ __all__ = [
     "prefix",
     "read",
     "read_conversations",
+    "read_later_rows",
     "read_rows",
     "show",
     "source",

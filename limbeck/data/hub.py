@@ -1,20 +1,25 @@
 """Inputs from the Hugging Face Hub: a task's own data set, or any with columns like a file's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from limbeck.data.archive import read_inputs
+from limbeck.data.columns import Column
 from limbeck.data.outputs import listing, with_outputs
-from limbeck.data.table import Column, check_columns, table_example
+from limbeck.data.rows import Table, distinct, examples_of
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.settings import Settings
-from limbeck.tasks import HubInputs, Split, Task, normalise
+from limbeck.tasks import Split, Task, normalise
 
-_USUAL: dict[Split, str] = {"train": "train", "valid": "validation", "test": "test"}
+_USUAL: dict[Split, tuple[str, ...]] = {
+    "train": ("train",),
+    "valid": ("validation", "valid", "val", "dev"),
+    "test": ("test",),
+}
 
 
 class HubSource(Settings):
@@ -29,40 +34,43 @@ class HubSource(Settings):
     path: str | None = None
     config: str | None = None
     splits: dict[Split, str] = Field(default_factory=dict)
-    columns: dict[Column, str] = Field(default_factory=dict)
+    columns: dict[Column, str | list[str]] = Field(default_factory=dict)
     rationales: Path | None = None
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """The splits that the data set has, of those that `splits` (or the task) names.
+        """Return the splits that the data set has, of those that `splits` (or the task) names.
 
         Raises:
             LimbeckError: the data set or a split cannot be had; a row is wrong; the outputs do not fit the rows.
         """
-        inputs = self._inputs(task)
-        rows_of = _download(inputs)
+        path, rows_of = self._download(task)
         absent = [theirs for theirs in self.splits.values() if theirs not in rows_of]
         if absent:
-            raise LimbeckError(f"{inputs.path}: no split {absent[0]!r}; there are {sorted(rows_of)!r:.200}")
-        splits: dict[str, list[Example]] = {}
-        for ours, theirs in inputs.splits.items():
-            if theirs in rows_of:
-                splits[ours] = self._read_split(rows_of[theirs], task, ours, f"{inputs.path} [{theirs}]")
-        return splits
+            raise LimbeckError(f"{path}: no split {absent[0]!r}; there are {sorted(rows_of)!r:.200}")
+        if self.splits or self.path is None:
+            splits = {ours: theirs for ours, theirs in self._named(task).items() if theirs in rows_of}
+        else:
+            splits = {ours: there[0] for ours, names in _USUAL.items() if (there := [n for n in names if n in rows_of])}
+        tables = [_table(rows_of[theirs], ours, f"{path} [{theirs}]") for ours, theirs in splits.items()]
+        examples = examples_of(tables, self.columns, task, labelled=True)
+        return {
+            split: self._with_rationales(distinct(rows), task, split, table.where)
+            for split, table, rows in zip(splits, tables, examples, strict=True)
+        }
 
-    def _inputs(self, task: Task) -> HubInputs:
+    def _named(self, task: Task) -> Mapping[Split, str]:
+        return self.splits or (task.hub.splits if task.hub else {})
+
+    def _download(self, task: Task) -> tuple[str, Any]:
+        """Return the data set's path, and its splits by name (a `datasets.DatasetDict`)."""
         if self.path is not None:
-            return HubInputs(self.path, self.config, self.splits or _USUAL)
+            path = str(Path(self.path).expanduser()) if self.path.startswith("~") else self.path
+            return path, _loaded(path, self.config, None)
         if task.hub is None:
             raise LimbeckError(f"task {task.name!r} has no data set of its own on the Hub: give the source a `path`")
-        own = task.hub
-        return HubInputs(own.path, self.config or own.config, self.splits or own.splits, own.revision)
+        return task.hub.path, _loaded(task.hub.path, self.config or task.hub.config, task.hub.revision)
 
-    def _read_split(self, rows: Any, task: Task, split: str, where: str) -> list[Example]:
-        check_columns(self.columns, [dict.fromkeys(rows.column_names)], where)
-        examples = [
-            table_example(row, task, self.columns, f"{split}-{index}", f"{where} row {index + 1}")
-            for index, row in enumerate(rows)
-        ]
+    def _with_rationales(self, examples: list[Example], task: Task, split: str, where: str) -> list[Example]:
         if self.rationales is None:
             return examples
         folder = self.rationales / task.name
@@ -70,6 +78,13 @@ class HubSource(Settings):
         if path.name in listing(folder):
             _check_same(examples, where, read_inputs(path, split, task), str(path))
         return with_outputs(examples, task, folder / "llm", split, where)
+
+
+def _table(rows: Any, split: str, where: str) -> Table:
+    from limbeck.data.arrow_table import arrow_rows  # pyarrow takes long to import
+
+    table = rows.with_format("arrow")[:]
+    return Table(where, [(f"{where} row {i + 1}", f"{split}-{i}", row) for i, row in enumerate(arrow_rows(table))])
 
 
 def _check_same(rows: Sequence[Example], where: str, others: Sequence[Example], path: str) -> None:
@@ -82,12 +97,15 @@ def _check_same(rows: Sequence[Example], where: str, others: Sequence[Example], 
             )
 
 
-def _download(inputs: HubInputs) -> Any:
-    """The data set's splits by name (a `datasets.DatasetDict`)."""
+def _loaded(path: str, config: str | None, revision: str | None) -> Any:
+    """Return the splits by name, from the Hub, a folder as the Hub has it, or one that `save_to_disk` wrote."""
     import datasets
 
     try:
-        return datasets.load_dataset(inputs.path, inputs.config, revision=inputs.revision)
-    except (OSError, ValueError, RuntimeError, LookupError, datasets.exceptions.DatasetsError) as error:
+        if (Path(path) / "dataset_dict.json").is_file() or (Path(path) / "state.json").is_file():
+            saved = datasets.load_from_disk(path)
+            return {"train": saved} if isinstance(saved, datasets.Dataset) else saved
+        return datasets.load_dataset(path, config, revision=revision)
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError, datasets.exceptions.DatasetsError) as error:
         first = str(error).strip().partition("\n")[0]
-        raise LimbeckError(f"the data set {inputs.path!r} cannot be loaded: {first or type(error).__name__}") from None
+        raise LimbeckError(f"the data set {path!r} cannot be loaded: {first or type(error).__name__}") from None

@@ -2,23 +2,29 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from limbeck.data.archive import ArchiveSource
 from limbeck.data.generated import GeneratedSource
+from limbeck.data.hub import HubSource
+from limbeck.data.local import FilesSource
+from limbeck.data.overlap import count_overlap
 from limbeck.data.settings import DataSettings
 from limbeck.data.splits import carve, limited, select, subset
-from limbeck.data.table import FilesSource
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import Split
+from limbeck.tasks.numbers import read_number
 from limbeck.tasks.settings import task_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """What a run trains on, chooses by and is measured on; `notes` counts the training rows that were changed."""
+    """What a run trains on, chooses by and is measured on; `notes` are counts by the keys of `limbeck.notes`."""
 
     train: tuple[Example, ...]
     valid: tuple[Example, ...]
@@ -27,12 +33,29 @@ class Splits:
 
 
 def read(settings: DataSettings) -> dict[str, list[Example]]:
-    """The source's splits as they are: some of `train`, `valid` and `test`, and others that only add training rows.
+    """Return the source's splits: some of `train`, `valid` and `test`, and others that only add training rows.
+
+    Rows without a label are left out, which is logged.
 
     Raises:
         LimbeckError: a file or row is wrong (names it), a split is empty, an id stands twice in a split.
     """
+    return _read(settings)[0]
+
+
+def _read(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
+    """Return the splits as `read` has them, and how many rows had no label."""
     splits = (settings.source or GeneratedSource()).read(task_of(settings))
+    if isinstance(settings.source, FilesSource | HubSource):
+        _notice(settings, [example for examples in splits.values() for example in examples])
+    unlabelled = 0
+    for name, examples in splits.items():
+        labelled = [example for example in examples if example.label]
+        if examples and not labelled:
+            raise LimbeckError(f"task {settings.task!r}: no row of the split {name!r} has a label")
+        if missing := len(examples) - len(labelled):
+            log.warning("%s: %d of %d rows have no label and are left out", name, missing, len(examples))
+            splits[name], unlabelled = labelled, unlabelled + missing
     for name, examples in splits.items():
         if not examples:
             raise LimbeckError(f"task {settings.task!r}: the split {name!r} is empty")
@@ -41,19 +64,34 @@ def read(settings: DataSettings) -> dict[str, list[Example]]:
             if example.id in seen:
                 raise LimbeckError(f"task {settings.task!r}: the id {example.id!r} stands twice in the split {name!r}")
             seen.add(example.id)
-    return splits
+    return splits, unlabelled
+
+
+def _notice(settings: DataSettings, examples: Sequence[Example]) -> None:
+    """Log what is odd about the labels of a user's own task."""
+    labels = {example.label for example in examples if example.label and not example.choices}
+    if settings.task != "custom" or not labels:
+        return
+    if settings.answer == "text" and all(read_number(label) is not None for label in labels):
+        log.warning("all labels are numbers: set `answer: number`, or they are compared as texts")
+    spellings: dict[str, set[str]] = {}
+    for label in labels:
+        spellings.setdefault(label.casefold(), set()).add(label)
+    mixed = [sorted(alike) for alike in spellings.values() if len(alike) > 1]
+    if mixed:
+        log.warning("labels differ by their case alone, like %s: `choices` gives them one spelling", mixed[0])
 
 
 def load(settings: DataSettings) -> Splits:
     """The examples of a run: `read`, then test and validation carved where missing, then the choice of training rows.
 
-    Only a source of files may lack its test split: another one has a test split of its own, or is not whole.
+    A source of files or of the Hub may lack its test split; an archive has one of its own, or is not whole.
 
     Raises:
         LimbeckError: as `read`; train or test is missing; nothing is left to train on.
     """
-    splits = read(settings)
-    if "test" not in splits and isinstance(settings.source, FilesSource):
+    splits, unlabelled = _read(settings)
+    if "test" not in splits and isinstance(settings.source, FilesSource | HubSource):
         splits["train"], splits["test"] = carve(splits["train"], settings.test, settings.seed, "test")
     missing = [name for name in ("train", "test") if name not in splits]
     if missing:
@@ -70,12 +108,20 @@ def load(settings: DataSettings) -> Splits:
         train += extra
     train = subset(train, settings.fraction, settings.seed)
     train, valid, test = (limited(rows, settings.limit, settings.seed) for rows in (train, valid, test))
-    train, notes = select(train, task_of(settings), settings.labels, settings.keep)
+    task = task_of(settings)
+    notes = count_overlap({"train": train, "valid": valid, "test": test}, task)  # by the gold labels
+    if settings.reads_outputs:
+        notes["unparsed"] = sum(row.rationale is None or row.teacher_label is None for row in train)
+    train, changes = select(train, task, settings.labels, settings.keep)
     if not train:
         raise LimbeckError(
             f"task {settings.task!r}: no training rows are left; lower `test` or `validation`, or add rows"
         )
-    notes["rows_without_rationale"] = sum(example.rationale is None for example in train)
+    notes |= {
+        **changes,
+        "rows_without_label": unlabelled,
+        "rows_without_rationale": sum(example.rationale is None for example in train),
+    }
     return Splits(tuple(train), tuple(valid), tuple(test), notes)
 
 
@@ -96,5 +142,9 @@ def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
 def digest(examples: Iterable[Example]) -> str:
     """The SHA-256, in hexadecimal, of the examples as canonical JSON: equal only if every field of every one is."""
     rows = [asdict(example) for example in examples]
+    for row in rows:
+        for field in ("answers", "own_choices"):
+            if not row[field]:
+                del row[field]  # as it was before there were any
     text = json.dumps(rows, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from limbeck.data.archive import ArchiveSource
+from limbeck.data.columns import Columns
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
-from limbeck.data.table import FilesSource
+from limbeck.data.local import FilesSource
 from limbeck.tasks.settings import TaskSettings
 
 Source = Annotated[ArchiveSource | FilesSource | HubSource | GeneratedSource, Field(discriminator="kind")]
@@ -22,8 +23,25 @@ class DataSettings(TaskSettings):
     fraction: float = Field(default=1.0, gt=0, le=1)  # of the training rows; smaller ones lie inside larger ones
     test: float = Field(default=0.1, gt=0, lt=1)  # share of the rows, where a files source has no test split
     validation: float = Field(default=0.1, gt=0, lt=1)  # share of train, where the source has no validation split
+    max_overlap: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="share of a split's rows whose question another split may have too; more is refused; none: 0.01",
+    )
     limit: int | None = Field(default=None, ge=1)  # rows of each split at most, the smaller in the larger; to try out
     seed: int = 0
+
+    @property
+    def columns(self) -> Columns:
+        """What the source's columns are called, where it has any."""
+        return self.source.columns if isinstance(self.source, FilesSource | HubSource) else {}
+
+    @property
+    def reads_outputs(self) -> bool:
+        """Whether the source has the teacher's raw output to every row, so that a row without an answer is unparsed."""
+        source = self.source
+        return isinstance(source, ArchiveSource) or (isinstance(source, HubSource) and source.rationales is not None)
 
     @model_validator(mode="after")
     def _source_fits(self) -> Self:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from limbeck.data.overlap import Question, question_of
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.tasks import Task, normalise
+from limbeck.tasks import Task, is_right
 
 
 def carve(
@@ -15,13 +16,13 @@ def carve(
 ) -> tuple[list[Example], list[Example]]:
     """The examples as (train, part), both in their order; the part is a random `share` of the rows, at least one.
 
-    Rows whose inputs are equal, normalised, are one question (with several rationales, say). None of them is trained on
+    Rows that `question_of` says are one question may have several rationales, say. None of them is trained on
     where the part has it, so that nothing is learnt by heart; and the part has the first alone, so that what is
     measured on it counts questions.
     """
-    questions: dict[str, list[int]] = {}
+    questions: dict[Question, list[int]] = {}
     for index, example in enumerate(examples):
-        questions.setdefault(normalise(example.input), []).append(index)
+        questions.setdefault(question_of(example), []).append(index)
     rows = list(questions.values())
     wanted = max(1, round(share * len(examples)))
     taken: set[int] = set()
@@ -68,7 +69,7 @@ def select(
         asked = "labels: teacher" if labels == "teacher" else "keep: correct"
         raise LimbeckError(f"{asked} needs the teacher's answers, and no training row has a teacher_label")
     if keep == "correct":
-        right = [row.teacher_label is not None and task.equal(row.teacher_label, row.label) for row in rows]
+        right = [row.teacher_label is not None and is_right(task, row.teacher_label, row) for row in rows]
         notes["rationales_not_kept"] = sum(
             row.rationale is not None and not ok for row, ok in zip(rows, right, strict=True)
         )

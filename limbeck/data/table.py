@@ -1,227 +1,130 @@
-"""A user's own data: JSON lines, CSV or Parquet, with columns `input`, `label` and more, under whatever names."""
+"""Files of rows as users have them: JSON, delimited text or Parquet, plain or compressed."""
 
-import csv
-import io
-import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+import gzip
+import re
+import zlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO
 
-from pydantic import Field
-
-from limbeck.data.rows import check_label
+from limbeck.data.csv_table import csv_rows
+from limbeck.data.json_table import json_rows, too_long
 from limbeck.errors import LimbeckError
-from limbeck.files import read_json, read_jsonl, read_text
-from limbeck.schema import Example, listing
-from limbeck.settings import Settings
-from limbeck.tasks import TASKS, Row, Task
-from limbeck.tasks.task import row_id, text, text_field
+from limbeck.files import STDIO
 
-Column = Literal["input", "label", "rationale", "id", "teacher_label", "choices"]
-Columns = Mapping[Column, str]
-
-
-class FilesSource(Settings):
-    """One file a split; `train` is enough. `columns` maps our names to the files': `{input: question, label: answer}`.
-
-    What is missing is carved from train: a test split by `DataSettings.test`, validation by `DataSettings.validation`.
-    """
-
-    kind: Literal["files"] = "files"
-    train: Path
-    valid: Path | None = None
-    test: Path | None = None
-    columns: dict[Column, str] = Field(default_factory=dict)
-
-    def read(self, task: Task) -> dict[str, list[Example]]:
-        """The splits that were given. Raises LimbeckError as `read_rows`."""
-        paths = {"train": self.train, "valid": self.valid, "test": self.test}
-        return {
-            split: read_rows(path, self.columns, labelled=True, task=task)
-            for split, path in paths.items()
-            if path is not None
-        }
+MAX_ROW_BYTES = 10_000_000
+_CHUNK = 1 << 20
+_COMPRESSED = (".gz", ".zst")
+_JSON, _LINES, _DELIMITED, _TEXT = {".json"}, {".jsonl", ".ndjson"}, {".csv", ".tsv"}, {".txt", ""}
+_KNOWN = ".jsonl, .ndjson, .json, .csv, .tsv, .parquet, each also with .gz or .zst after it"
+_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 
 
-def read_rows(
-    path: Path, columns: Columns | None = None, labelled: bool = True, task: Task | None = None
-) -> list[Example]:
-    """The examples in a JSONL, JSON (a list of objects, or one a line), CSV or Parquet file.
+def table_rows(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> list[tuple[str, dict[str, Any]]]:
+    """Read each row of a JSON, CSV or Parquet file, after the words that say where it stands.
 
-    A row has an `input` (a text, or a list of texts: its segments), a `label`, and where known a `rationale`, an `id`,
-    a `teacher_label`, and `choices` (a list of texts; in CSV written as a JSON list). `columns` maps these names to the
-    file's own; other columns are ignored. A row without `input` may have the fields of the task instead (`premise` and
-    `hypothesis`; `question` and `choices`). Without an id, the file's name and the row's index are taken.
-    If not `labelled`, rows may lack the label: theirs is then "", which no labelled row can have.
+    The format is the suffix's, in any case (`.txt`, none, a pipe, or `-` for standard input: JSON where the text begins
+    so, else delimited). A file in gzip or Zstandard is known by its content.
 
     Raises:
-        LimbeckError: names file, line (in Parquet the row, in a JSON list the item, from 1) and field.
+        LimbeckError: the file cannot be read (names the line), has no rows, or one of more than `max_row_bytes`.
     """
-    task = task or TASKS["custom"]
-    columns = columns or {}
-    rows = table_rows(path)
-    check_columns(columns, (row for _, row in rows), str(path))
-    return distinct(
-        (where, table_example(row, task, columns, f"{path.stem}-{index}", where, labelled))
-        for index, (where, row) in enumerate(rows)
-    )
+    kind = suffix(path)
+    if kind == ".parquet":
+        from limbeck.data.arrow_table import parquet_rows  # pyarrow takes long to import
 
-
-def distinct(examples: Iterable[tuple[str, Example]]) -> list[Example]:
-    """The examples, each of which comes after the words that say where it stands.
-
-    Raises:
-        LimbeckError: an id stands twice; names both places.
-    """
-    seen: dict[str, str] = {}
-    kept = []
-    for where, example in examples:
-        if example.id in seen:
-            raise LimbeckError(f"{where}: field 'id': {example.id!r:.60} stands already at {seen[example.id]}")
-        seen[example.id] = where
-        kept.append(example)
-    return kept
-
-
-def check_columns(columns: Columns, rows: Iterable[Row], where: str) -> None:
-    """Check that each renamed column is in at least one row: else its name is mistyped.
-
-    Raises:
-        LimbeckError: it is in none.
-    """
-    present = {name for row in rows for name in row}
-    for ours, theirs in columns.items():
-        if theirs not in present:
-            raise LimbeckError(f"{where}: no column {theirs!r}, named for {ours!r}; there are {sorted(present)!r:.200}")
-
-
-def table_example(row: Row, task: Task, columns: Columns, id: str, where: str, labelled: bool = True) -> Example:
-    """One row as an example: see `read_rows`.
-
-    Raises:
-        LimbeckError: names `where` and the field.
-    """
-    ours = {name: value for name, value in row.items() if name not in columns}
-    ours |= {name: row[theirs] for name, theirs in columns.items() if theirs in row}
-    try:
-        if ours.get("choices") is not None:
-            ours["choices"] = _choices(ours["choices"])
-        plain = "input" in ours or task.name == "custom"
-        example = _plain(ours, task, id) if plain else task.read(ours, id)
-        check_label(example, "label" if plain else task.label_field, labelled)
-        rationale, teacher_label = ours.get("rationale"), _from_number(ours.get("teacher_label"))
-        if not _blank(teacher_label):
-            check_label(replace(example, label=text(teacher_label, "teacher_label")), "teacher_label", labelled)
-        return replace(
-            example,
-            rationale=None if _blank(rationale) else text(rationale, "rationale"),
-            teacher_label=None if _blank(teacher_label) else text(teacher_label, "teacher_label"),
-        )
-    except LimbeckError as error:
-        renamed = ", ".join(f"{name!r} is the column {theirs!r}" for name, theirs in columns.items())
-        raise LimbeckError(f"{where}: {error}" + (f" ({renamed})" if renamed else "")) from None
-
-
-def _plain(row: Row, task: Task, id: str) -> Example:
-    given, label = row.get("input"), _from_number(row.get("label"))
-    if isinstance(given, list) and given:
-        segments = tuple(text(segment, "input") for segment in given)
+        with _opened(path) as stream:
+            rows = parquet_rows(stream.read(), path, max_row_bytes)
+    elif kind in _JSON | _LINES | _DELIMITED | _TEXT:
+        text = _text(path, max_row_bytes if kind in _LINES | _DELIMITED else None)
+        delimited = kind in _DELIMITED or (kind in _TEXT and not text.lstrip().startswith(("{", "[")))
+        rows = (csv_rows if delimited else json_rows)(text, path, max_row_bytes)
     else:
-        segments = (text_field(row, "input"),)
-    known = "" if _blank(label) else text(label, "label")
-    choices = tuple(row.get("choices") or ())
-    if not choices or set(choices) == set(task.choices):
-        return Example(row_id(row, id), segments, known, choices=choices or task.choices)
-    # an input that ends with its choices, as CommonsenseQA's were once exported, is not to have them twice
-    segments = (*segments[:-1], segments[-1].removesuffix(listing(choices)) or segments[-1])
-    return Example(row_id(row, id), segments, known, choices=choices, own_choices=True)
-
-
-def _choices(value: Any) -> list[str]:
-    """The choices as a list; CSV, which knows only text, holds them as JSON."""
-    if isinstance(value, str) and not value.strip():
-        return []
-    try:
-        choices = json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
-        choices = None
-    if not isinstance(choices, list):
-        raise LimbeckError(f"field 'choices': a list of texts was expected, not {value!r:.60}")
-    return [text(_from_number(choice), "choices") for choice in choices]
-
-
-def _from_number(value: Any) -> Any:
-    """A number as its text; anything else as it is."""
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return str(value) if number else value
-
-
-def _blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def table_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Each row of a JSONL, JSON, CSV or Parquet file, after the words that say where it stands.
-
-    Raises:
-        LimbeckError: the file cannot be read (names the line), or has no rows.
-    """
-    rows = list(_rows(path))
+        raise LimbeckError(f"{path}: the suffix {kind!r} is none of {_KNOWN}; save the table as one of these")
     if not rows:
         raise LimbeckError(f"{path}: no rows")
     return rows
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    match path.suffix.lower():
-        case ".json" if read_text(path).lstrip().startswith("["):
-            return _json_rows(path)
-        case ".jsonl" | ".json":
-            return ((f"{path}:{line}", row) for line, row in read_jsonl(path))
-        case ".csv":
-            return _csv_rows(path)
-        case ".parquet":
-            return _parquet_rows(path)
-        case other:
-            raise LimbeckError(f"{path}: the suffix {other!r} is none of .jsonl, .json, .csv, .parquet")
+def suffix(path: Path) -> str:
+    """Return the suffix that names the format, in small letters: `.jsonl` of `a.JSONL.gz`."""
+    bare = path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path
+    return bare.suffix.lower()
 
 
-def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, row in enumerate(read_json(path), start=1):
-        if not isinstance(row, dict):
-            raise LimbeckError(f"{path}: item {number}: a JSON object was expected, not {type(row).__name__}")
-        yield f"{path}: item {number}", row
+def stem(path: Path) -> str:
+    """Return the file's name without the suffixes of its format and compression."""
+    return path.with_suffix("").stem if path.suffix.lower() in _COMPRESSED else path.stem
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+def _opened(path: Path) -> BinaryIO:
+    """Open the file's content, decompressed."""
     try:
-        header = next(reader, [])
-        if len(set(header)) != len(header):
-            raise LimbeckError(f"{path}:1: a column name stands twice in {header!r:.200}")
-        line = reader.line_num + 1
-        for cells in reader:
-            if cells and len(cells) != len(header):
-                raise LimbeckError(f"{path}:{line}: {len(cells)} cells, but the header has {len(header)}")
-            if cells:
-                yield f"{path}:{line}", dict(zip(header, cells, strict=True))
-            line = reader.line_num + 1  # where the next row begins: a cell may hold line breaks
-    except csv.Error as error:
-        raise LimbeckError(f"{path}:{reader.line_num}: not CSV ({error})") from None
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with path.open("rb") as stream:
-            rows = pyarrow.parquet.read_table(stream).to_pylist()
+        stream = open(0 if path == STDIO else path, "rb", closefd=path != STDIO)  # noqa: SIM115
+        head = stream.peek(4)
     except FileNotFoundError:
         raise LimbeckError(f"{path}: no such file") from None
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise LimbeckError(f"{path}: cannot be read as Parquet ({error!s:.200})") from None
-    for number, row in enumerate(rows, start=1):
-        yield f"{path}: row {number}", row
+    except (OSError, ValueError) as error:  # ValueError: a path that no file system takes
+        raise LimbeckError(f"{str(path)!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if head.startswith(b"\x1f\x8b"):
+        return gzip.open(stream)  # type: ignore[return-value]
+    if head.startswith(b"\x28\xb5\x2f\xfd"):
+        from limbeck.data.arrow_table import decompressed
+
+        return decompressed(stream)
+    return stream
+
+
+def _text(path: Path, max_line_bytes: int | None) -> str:
+    """Return the file's text; where a line is a row at least, a far too long one is refused before all of it is read.
+
+    Raises:
+        LimbeckError: the file is missing, unreadable, damaged, or not UTF-8.
+    """
+    data = bytearray()
+    try:
+        with _opened(path) as stream:
+            while chunk := stream.read(_CHUNK):
+                data += chunk
+                line = data.rfind(b"\n") + 1
+                if max_line_bytes is not None and len(data) - line > max_line_bytes + _CHUNK:
+                    number = data.count(b"\n") + 1
+                    raise too_long(f"{path}:{number}", max_line_bytes)
+    except (OSError, EOFError, zlib.error) as error:
+        raise LimbeckError(f"{path}: cannot be read ({error!s:.200}); is the file damaged or cut off?") from None
+    return _decoded(data, path)
+
+
+def _decoded(data: bytearray, path: Path) -> str:
+    """Return UTF-8 text without a byte order mark.
+
+    Raises:
+        LimbeckError: it has another encoding, which is named as far as it can be known, or holds NUL bytes.
+    """
+    for mark, name in _MARKS.items():
+        if data.startswith(mark):
+            raise _other_encoding(f"{path}:1", name)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        name = "WINDOWS-1252" if re.search(rb"[\x80-\x9f]", data) else "ISO-8859-1"
+        wide = b"\0" in data[:4]
+        raise _other_encoding(f"{path}:{1 if wide else line}", "UTF-16" if wide else name) from None
+    nul = text.find("\0")
+    if nul >= 0:
+        where = f"{path}:{text.count(chr(10), 0, nul) + 1}"
+        if "\0" in text[:4]:
+            raise _other_encoding(where, "UTF-16")
+        raise LimbeckError(f"{where}: NUL bytes, which are no text: was the file cut off while it was written?")
+    return text
+
+
+def _other_encoding(where: str, name: str) -> LimbeckError:
+    return LimbeckError(
+        f"{where}: not UTF-8 text, but {name} by its bytes: convert it, like `iconv -f {name} -t UTF-8 OLD > NEW`"
+    )

@@ -16,24 +16,28 @@ _CALIBRATED = ("average_confidence", "ece", "brier", "nll")
 
 
 def by_definition(predictions: Sequence[Prediction], seed: int = 0) -> dict[str, dict[str, Any]]:
-    """Each definition that all of the graded predictions have, JSON-ready.
+    """Return each definition's measures, of the graded predictions that have it, JSON-ready.
+
+    A question without an answer counts with a confidence of 0 by every definition.
 
     Returns:
-        By definition: `average_confidence`, `ece`, `brier` and `nll` with `..._interval`, and
-        `ece_expected_if_calibrated`, as `Calibration` has them, of the confidence as it is (no temperature); `aurc`
-        with its interval as `Selective` has it; `auroc`. The last two are about the order of the answers alone, so
-        that no temperature changes them.
+        By definition: `n` and `without_confidence`, answers measured and left out; `average_confidence`, `ece`, `brier`
+        and `nll` with `..._interval`, and `ece_expected_if_calibrated`, as `Calibration` has them, of the confidence as
+        it is (no temperature); `aurc` with its interval as `Selective` has it; `auroc`. The last two are about the
+        order of the answers alone, so that no temperature changes them.
     """
     answers = [one for one in predictions if one.correct is not None]
-    correct = [bool(one.correct) for one in answers]
     found = {}
     for name in get_args(Definition):
-        values = [(one.confidences or {}).get(name) for one in answers]
-        if values and all(value is not None for value in values):
-            sure = [float(value) for value in values if value is not None]
+        values = [(one.confidences or {}).get(name) if one.prediction.strip() else 0.0 for one in answers]
+        known = [(value, bool(one.correct)) for one, value in zip(answers, values, strict=True) if value is not None]
+        if any(name in (one.confidences or {}) for one in answers):
+            sure, correct = zip(*known, strict=True)
             calibration, ranked = calibrate(sure, correct, seed=seed).to_dict(), selective(sure, correct, seed=seed)
             kept = [key for one in _CALIBRATED for key in (one, f"{one}_interval")]
             found[name] = {
+                "n": len(known),
+                "without_confidence": len(answers) - len(known),
                 **{key: calibration[key] for key in (*kept, "ece_expected_if_calibrated")},
                 "aurc": ranked.aurc,
                 "aurc_interval": ranked.aurc_interval,

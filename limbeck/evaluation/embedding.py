@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
 
 from limbeck.errors import LimbeckError, first_line
+from limbeck.hub import where_to_load
 from limbeck.students.batches import by_length, pad, padding_mask
 from limbeck.students.families import positions
 
@@ -33,9 +34,10 @@ class Encoder:
             LimbeckError: there is none, or its weights are not whole.
         """
         try:
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            where = where_to_load(name)
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
             model, info = AutoModel.from_pretrained(
-                name, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
+                name, trust_remote_code=False, dtype=torch.float32, output_loading_info=True, **where
             )
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
             raise LimbeckError(f"{name}: cannot be loaded as an encoder: {first_line(error)}") from None

@@ -9,7 +9,7 @@ from limbeck.errors import LimbeckError
 from limbeck.evaluation.confidence import Confidence, choice_meant, confidence, label_first, label_last
 from limbeck.schema import Example, Prediction
 from limbeck.students import Answer, Answers, Definition, EngineName, Student
-from limbeck.tasks import Task
+from limbeck.tasks import Task, is_right
 
 _Given = tuple[str, str | None, Confidence | None]
 """An answer taken apart into label and rationale, and how sure the student is of the label."""
@@ -59,7 +59,7 @@ def predict(
             example.input,
             example.label or None,
             label,
-            correct=task.equal(label, example.label) if example.label else None,
+            correct=is_right(task, label, example) if example.label else None,
             exact=label == example.label if example.label else None,
             rationale=(rationale or "") if rationale_view is answer_view else None,
             confidence=sure.get(definition) if sure else None,

@@ -1,10 +1,10 @@
 """From which confidence on the student is to answer, not the teacher: chosen on validation, tried on other answers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from limbeck.evaluation.graded import flags, graded, same_length
 from limbeck.evaluation.intervals import wilson
@@ -17,9 +17,9 @@ _TIE = 1e-12  # accuracies that close are equal: their sums were taken in anothe
 class Cascaded:
     """N answers of a student, and whether its teacher is right on the same questions, all [N]."""
 
-    confidence: ArrayLike
-    correct: ArrayLike
-    teacher: ArrayLike
+    confidence: Sequence[float]
+    correct: Sequence[bool]
+    teacher: Sequence[bool]
 
 
 def thresholds(

@@ -116,6 +116,8 @@ def _about(run: Run, card: Card) -> dict[str, Any]:
         "asked": Markdown("the likeliest of each question's choices") if picked
         else Markdown(f"generated greedily, by {code(results['test'].get('engine'))}"),
         "results": card_results.splits(results),
+        "counts": card_results.count_sentences(results),
+        "by_label": card_results.by_label(results),
         "measures": card_results.measures(card_results.evaluation(run), card.rationale_view is not None),
         "confidence": card_results.confidence(run, card),
         "limits": card_results.limits(run, card),

@@ -4,22 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import LimbeckError
-from limbeck.experiments.markdown import Markdown, code
+from limbeck.experiments.markdown import Markdown, code, text
 from limbeck.experiments.portable import last_part, portable
-from limbeck.experiments.run import Run
+from limbeck.experiments.run import Run, count_lines
 from limbeck.files import read_json
 from limbeck.hub import could_be_name
 from limbeck.tasks import get
 
 _ARCHIVE = "those of the archive that the authors of Distilling Step-by-Step (Hsieh et al. 2023) released"
 _LABELS = {"gold": "the gold ones", "teacher": "the teacher's, right or wrong"}
-_NOTES = {
-    "rows_without_rationale": "rows without a rationale, which trained the answer alone",
-    "without_target": "rows left out, for they lacked what the objective trains on",
-    "sources_cut": "inputs cut to the longest that the student reads",
-    "targets_cut": "targets cut to the longest that it writes",
-    "labels_inexpressible": "labels that its tokenizer cannot spell",
-}
 
 
 def hub_name(name: str | None) -> str | None:
@@ -53,9 +46,8 @@ def data_lines(run: Run) -> list[Markdown]:
         lines.append(f"A fraction of {data['fraction']:g} of the training rows was used, chosen by a fixed seed.")
     if data.get("limit"):
         lines.append(f"Of each split {code(data['limit'])} rows at most were used.")
-    notes = run.results.get("notes", {})
-    lines += [f"{code(count)} {_NOTES[name]}." for name, count in notes.items() if count and name in _NOTES]
-    return [Markdown(line) for line in lines]
+    counted = [f"{text(line.text)}." for where, line in count_lines(run.results) if where == "notes"]
+    return [Markdown(line) for line in (*lines, *counted)]
 
 
 def _source(run: Run, source: dict[str, Any]) -> str:
@@ -73,9 +65,14 @@ def _source(run: Run, source: dict[str, Any]) -> str:
                 " of the Hub" if known else ""
             )
         case "files":
-            given = {split: source[split] for split in ("train", "valid", "test") if split in source}
-            return "the owner's: " + ", ".join(f"{split} {code(portable(path))}" for split, path in given.items())
+            files = [(split, path) for split in ("train", "valid", "test") for path in _paths(source.get(split))]
+            return "the owner's: " + ", ".join(f"{split} {code(portable(path))}" for split, path in files)
     return f"word problems that limbeck makes from a seed, {code(source.get('seed', 0))}"
+
+
+def _paths(paths: str | list[str] | None) -> list[str]:
+    """Return the files of a split: one, several or none."""
+    return [paths] if isinstance(paths, str) else paths or []
 
 
 def _teacher(run: Run, source: dict[str, Any]) -> str:
@@ -86,7 +83,7 @@ def _teacher(run: Run, source: dict[str, Any]) -> str:
         return "PaLM 540B, as Hsieh et al. 2023 say, whose archive has its raw outputs"
     if source["kind"] == "generated":
         return f"a script that errs on purpose in {source.get('error_rate', 0.2):.0%} of the rows"
-    beside = Path(source["train"]) if source["kind"] == "files" else Path()
+    beside = Path(_paths(source["train"])[0]) if source["kind"] == "files" else Path()
     try:
         named = read_json(beside.with_name(f"{beside.stem}.provenance.json")).get("teacher")
     except (LimbeckError, AttributeError, ValueError):

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from limbeck.errors import LimbeckError
-from limbeck.experiments.markdown import Markdown, code, interval, number
-from limbeck.experiments.run import Run
+from limbeck.experiments.markdown import Markdown, code, interval, number, text
+from limbeck.experiments.run import Run, count_lines
 from limbeck.files import read_json
 from limbeck.students import Card
 
@@ -36,6 +36,18 @@ def splits(results: Mapping[str, Any]) -> list[tuple[Markdown, Mapping[str, Any]
     if not elsewhere:
         named.append((Markdown("another task, out of domain"), {}))
     return [(name, {**empty, **found}) for name, found in named]
+
+
+def count_sentences(results: Mapping[str, Any]) -> list[Markdown]:
+    """Return what was cut or not answered of each split that was measured."""
+    found = [(where, line) for where, line in count_lines(results) if where != "notes"]
+    return [Markdown(f"{text(where)}: {text(line.text)}.") for where, line in found]
+
+
+def by_label(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the test split's accuracy by label; empty where labels are free text, or were not measured so."""
+    found = results["test"].get("by_label")
+    return found if isinstance(found, dict) else {}
 
 
 def evaluation(run: Run) -> dict[str, Any]:

@@ -1,15 +1,30 @@
 """What a student is measured on: its own data, or out of its domain a task with the same labels."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from limbeck.data import ArchiveSource, DataSettings, FilesSource, HubSource, load, load_split, task_of
+from limbeck.data import (
+    ArchiveSource,
+    DataSettings,
+    FilesSource,
+    HubSource,
+    Splits,
+    load,
+    load_split,
+    read_later_rows,
+    task_of,
+)
+from limbeck.data.overlap import question_of
+from limbeck.data.table import stem
 from limbeck.errors import LimbeckError
 from limbeck.experiments.provenance import data_hashes
 from limbeck.experiments.recipe import Recipe, load_recipe
 from limbeck.experiments.run import Run, check_data
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, Split, Task, get, normalise, same_value
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,7 +36,10 @@ class Domain:
     task: Task
     examples: tuple[Example, ...]
     validation: tuple[Example, ...]  # the run's own; none where it has gone
-    foreign: str | None = None  # out of domain: the name of the other task, or of the recipe whose data it is
+    foreign: str | None = None  # the name of the other task or file, or of the recipe whose data it is
+    in_training: int | None = (
+        None  # questions that the student was trained on; None: the run's own data, or it has gone
+    )
 
 
 def domain_of(run: Run, split: Split, on: str | None = None, root: Path | None = None) -> Domain:
@@ -30,45 +48,75 @@ def domain_of(run: Run, split: Split, on: str | None = None, root: Path | None =
         return other_domain(run, split, on, root)
     if root is not None:
         raise LimbeckError(f"--root {root}: where another task is, so it goes with --on TASK")
-    return own_domain(run, split)
-
-
-def own_domain(run: Run, split: Split) -> Domain:
-    """A split of the run's own data.
-
-    Raises:
-        LimbeckError: the data has gone, or changed since the run began.
-    """
-    splits = load(run.recipe.data)
-    check_data(run, data_hashes(splits))
+    splits = _own_splits(run)
     return Domain(split, split, task_of(run.recipe.data), getattr(splits, split), splits.valid)
 
 
-def other_domain(run: Run, split: Split, on: str, root: Path | None = None) -> Domain:
-    """A split of other data. `on` is a task's name, or a recipe file, whose data it then is.
-
-    A task is read from the run's own source, or with `root` from the released archive there.
+def _own_splits(run: Run) -> Splits:
+    """Return the run's own data.
 
     Raises:
-        LimbeckError: it is the run's own task, its labels are others, it is not there, or it is a recipe file that is
-            called as a task is.
+        LimbeckError: it has gone, or changed since the run began.
     """
-    recipe = on.endswith((".yaml", ".yml"))
-    if recipe and root is not None:
-        raise LimbeckError(f"--root {root}: the recipe {on} says itself where its data is; leave --root out")
-    name = Path(on).stem if recipe else on
-    if recipe and name in TASKS:
+    splits = load(run.recipe.data)
+    check_data(run, data_hashes(splits))
+    return splits
+
+
+def other_domain(run: Run, split: Split, on: str, root: Path | None = None) -> Domain:
+    """A split of other data. `on` is a task's name, a recipe file, whose data it then is, or a file of labelled rows.
+
+    A task is read from the run's own source, or with `root` from the released archive there. A file has rows of the
+    run's own task, under its own names of columns or ours.
+
+    Raises:
+        LimbeckError: it is the run's own task, its labels are others, it is not there, or it is a file that is called
+            as a task is.
+    """
+    file = Path(on).suffix != "" or (on not in TASKS and Path(on).is_file())
+    if file and root is not None:
+        raise LimbeckError(f"--root {root}: where the task of --on TASK is, and {on} is a file; leave --root out")
+    name = stem(Path(on)) if file else on
+    if file and name in TASKS:
         raise LimbeckError(
-            f"{on}: what is measured is kept under the file's name, where that of the task {name!r} goes; rename the "
-            f"recipe, or give --on {name}"
+            f"{on}: what is measured is kept under the file's name, where that of the task {name!r} goes; rename it, "
+            f"or give --on {name}"
         )
-    settings = load_recipe(Path(on)).data if recipe else _of_task(run.recipe.data, on, root)
-    task = task_of(settings)
-    check_labels(task_of(run.recipe.data), task)
-    return Domain(f"{name}-{split}", split, task, load_split(settings, split), _validation(run), name)
+    own = task_of(run.recipe.data)
+    if file and not on.endswith((".yaml", ".yml")):
+        if split != "test":
+            raise LimbeckError(f"{on}: a file of rows has no split {split!r}; leave --split out")
+        task, examples = own, _labelled(Path(on), run.recipe.data, own)
+    else:
+        settings = load_recipe(Path(on)).data if file else _of_task(run.recipe.data, on, root)
+        task = task_of(settings)
+        check_labels(own, task)
+        examples = load_split(settings, split)
+    try:
+        splits = _own_splits(run)
+    except LimbeckError as error:  # only a threshold is chosen by it, and questions seen in training are counted
+        log.info("%s: its own data cannot be read (%s)", run.path, error)
+        return Domain(f"{name}-{split}", split, task, examples, (), name)
+    return _foreign(name, split, task, examples, splits)
 
 
-def domains_of(recipe: Recipe, validation: tuple[Example, ...]) -> list[Domain]:
+def _foreign(name: str, split: Split, task: Task, examples: tuple[Example, ...], splits: Splits) -> Domain:
+    trained = {question_of(example) for example in splits.train}
+    in_training = sum(question_of(example) in trained for example in examples)
+    return Domain(f"{name}-{split}", split, task, examples, splits.valid, name, in_training)
+
+
+def _labelled(path: Path, data: DataSettings, task: Task) -> tuple[Example, ...]:
+    examples = read_later_rows(path, data.columns, task)
+    labelled = tuple(example for example in examples if example.label)
+    if not labelled:
+        raise LimbeckError(f"{path}: no row has a label, so nothing to measure a student by")
+    if len(labelled) < len(examples):
+        log.info("%s: %d of %d rows left out, without a label", path, len(examples) - len(labelled), len(examples))
+    return labelled
+
+
+def domains_of(recipe: Recipe, splits: Splits) -> list[Domain]:
     """The test splits of the tasks of `evaluation.out_of_domain`.
 
     Raises:
@@ -83,7 +131,7 @@ def domains_of(recipe: Recipe, validation: tuple[Example, ...]) -> list[Domain]:
             settings = _of_task(recipe.data, name, None)
             check_labels(task_of(recipe.data), task_of(settings))
             examples = load_split(settings, "test")
-            found.append(Domain(f"{name}-test", "test", task_of(settings), examples, validation, name))
+            found.append(_foreign(name, "test", task_of(settings), examples, splits))
         except LimbeckError as error:
             raise LimbeckError(f"evaluation.out_of_domain: {error}") from None
     return found
@@ -101,13 +149,6 @@ def check_labels(own: Task, other: Task) -> None:
             f"a student of {own.name} cannot be measured on {other.name}, for their labels differ: "
             f"{_labels(own)} and {_labels(other)}"
         )
-
-
-def _validation(run: Run) -> tuple[Example, ...]:
-    try:
-        return own_domain(run, "valid").examples
-    except LimbeckError:  # only a threshold of the cascade is chosen by it
-        return ()
 
 
 def _labels(task: Task) -> str:

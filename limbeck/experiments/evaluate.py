@@ -55,9 +55,9 @@ def evaluate_runs(
         rationales: generate them too, of the students that learnt to; a run whose recipe has `evaluation.rationales`
             does so anyway. Without it the rationales that a run's folder has for the same questions stay.
         engine, answers, encoder: those of the recipe unless given.
-        on: a task with the same labels, by name (in the run's own source, or in the archive at `root`), or a recipe
-            file whose data it is. What comes of it stands under NAME-SPLIT, and of the test split in `results.json`
-            under `out_of_domain`.
+        on: a task with the same labels, by name (in the run's own source, or in the archive at `root`), a recipe file
+            whose data it is, or a file of labelled rows of the run's own task; the run's own data may then be gone.
+            What comes of it stands under NAME-SPLIT, and of the test split in `results.json` under `out_of_domain`.
         root: folder of the released archive.
         judge: called with the `paths` of those students when all else is on the pages, which then get what it said;
             `judge_runs` with the same `split`, `on` and `root` is meant.
@@ -137,7 +137,13 @@ def measure(
     write_predictions(run.predictions(domain.name), predictions)
     settings = run.recipe.evaluation
     engine = settings.engine if settings.generates(rationales) else None
-    return {**accuracy(predictions), "engine": engine, "answers": settings.answers}, predictions
+    seen = {} if domain.in_training is None else {"in_training": domain.in_training}
+    return {
+        **accuracy(predictions, domain.task.choices),
+        **seen,
+        "engine": engine,
+        "answers": settings.answers,
+    }, predictions
 
 
 def _with_earlier(run: Run, domain: Domain, predictions: list[Prediction]) -> list[Prediction]:

@@ -2,14 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.answered import Answered, by_id, choices, confidences, read_answers
+from limbeck.evaluation.answered import (
+    Answered,
+    by_id,
+    choices,
+    confidences,
+    known,
+    of_choices,
+    read_answers,
+    same_answer,
+)
 from limbeck.evaluation.calibration import calibrate
+from limbeck.evaluation.labels import LabelledAnswer, by_label
 from limbeck.evaluation.selective import selective
 from limbeck.evaluation.significance import compare
 from limbeck.evaluation.temperature import Temperature, fit_temperature
@@ -17,33 +28,57 @@ from limbeck.tasks import Split
 
 
 def calibrate_file(path: Path, validation: Path | None = None, seed: int = 0) -> dict[str, Any]:
-    """Calibration and selective prediction of the answers in a file of predictions.
+    """Return calibration and selective prediction of the answers in a file of predictions.
 
     Args:
-        path: JSON lines with `label`, `prediction`, `confidence`.
+        path: a table with `label` and `prediction`, or `correct`, and `confidence`; other tools' names will do.
         validation: likewise: the temperature is fitted on it; None: on the file itself.
         seed: of the bootstrap.
 
     Returns:
-        What `Calibration.to_dict` has, with `selective` as `Selective.to_dict`.
+        What `Calibration.to_dict` has, of the answers whose confidence is known, with `selective` as
+        `Selective.to_dict`; `without_confidence`, answers left out, and `unanswered`, questions that count with a
+        confidence of 0; `n_choices`, the answers that what is over all choices was measured on; `by_label`, of all.
 
     Raises:
-        LimbeckError: a row that cannot be read or lacks its confidence; names file and line.
+        LimbeckError: a column is missing, a row cannot be read, or no confidence is known; names file and line.
     """
-    answers = read_answers(path)
-    confidence, correct = confidences(answers), _correct(answers)
-    probabilities, labels = choices(answers) or (None, None)
-    fitted = _temperature(read_answers(validation), probabilities is not None) if validation else None
-    found = calibrate(confidence, correct, probabilities, labels, seed=seed, validation=fitted)
-    return {**found.to_dict(), "selective": selective(confidence, correct, seed=seed).to_dict()}
+    answers = read_answers(path, needs=("confidence",))
+    graded = known(answers)
+    among = of_choices(graded)
+    whole = bool(among) and len(among) == len(graded)
+    fitted = _temperature(known(read_answers(validation)), whole) if validation else None
+    confidence, correct = confidences(graded), _correct(graded)
+    table, labels = choices(among) if whole else (None, None)
+    found = calibrate(confidence, correct, table, labels, seed=seed, validation=fitted).to_dict()
+    if among and not whole:
+        table, labels = choices(among)
+        part = calibrate(confidences(among), _correct(among), table, labels, seed=seed).to_dict()
+        found |= {key: value for key, value in part.items() if key.startswith(_OF_CHOICES)}
+    labelled = [
+        LabelledAnswer(a.label, a.prediction, a.correct) for a in answers if a.label and a.prediction is not None
+    ]
+    return {
+        **found,
+        "n_choices": len(among),
+        "without_confidence": len(answers) - len(graded),
+        "unanswered": sum(one.prediction is not None and not one.prediction.strip() for one in answers),
+        "by_label": by_label(labelled) if len(labelled) == len(answers) else None,
+        "selective": selective(confidence, correct, seed=seed).to_dict(),
+    }
 
 
-def _temperature(answers: Sequence[Answered], of_choices: bool) -> Temperature:
-    """Fitted on validation answers: of all choices' probabilities, or of the answer's own confidence."""
-    among = choices(answers) if of_choices else None
-    if of_choices and among is None:
-        return Temperature(None, None, len(answers), "not all validation answers have their choices' probabilities")
-    return fit_temperature(confidences(answers), _correct(answers), *(among or (None, None)))
+_OF_CHOICES = ("brier_choices", "nll_choices", "classwise_ece")
+
+
+def _temperature(answers: Sequence[Answered], over_choices: bool) -> Temperature:
+    """Return what fits validation answers best: all choices' probabilities, or the answer's own confidence."""
+    if not over_choices:
+        return fit_temperature(confidences(answers), _correct(answers))
+    among = of_choices(answers)
+    if not among:
+        return Temperature(None, None, len(answers), "no validation answer has its choices' probabilities")
+    return fit_temperature(confidences(among), _correct(among), *choices(among))
 
 
 def compare_runs(
@@ -84,8 +119,8 @@ def compare_answers(
             "give --shared to compare on those"
         )
     for id in ids:
-        labels = {answers[id].label for answers in every}
-        if len(labels) > 1:
+        labels = {answers[id].label for answers in every} - {""}
+        if not all(same_answer(label, other) for label, other in pairwise(sorted(labels))):
             raise LimbeckError(
                 f"{every[-1][id].where}: example {id!r:.60} has other labels in other runs: {labels!r:.100}"
             )

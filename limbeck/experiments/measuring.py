@@ -7,7 +7,7 @@ from typing import Any
 
 from limbeck.data import View, task_of
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.answered import read_answers
+from limbeck.evaluation.answered import Answered, read_answers
 from limbeck.evaluation.definitions import by_definition
 from limbeck.evaluation.dependence import dependence
 from limbeck.evaluation.embedding import Encoder
@@ -20,9 +20,10 @@ from limbeck.experiments.domain import Domain
 from limbeck.experiments.judgements import still_said
 from limbeck.experiments.measures import calibrate_file
 from limbeck.experiments.run import Run
+from limbeck.notes import MEASURED
 from limbeck.schema import Example, Prediction
 from limbeck.students import Student
-from limbeck.tasks import Task
+from limbeck.tasks import Task, is_right
 
 STUDENT_COST, TEACHER_COST = 0.0, 1.0  # of one question: what a student costs is nothing beside a teacher
 
@@ -61,15 +62,17 @@ def measures(subject: Subject, encoder: Encoder | None, others: Sequence[dict[st
         others: the differences to other runs, as `differences` has them.
 
     Returns:
-        `run`, `split`, `out_of_domain` (the other data's name), `n`, and the sections `accuracy`, `calibration`,
-        `definitions`, `selective`, `cascade` (points), `teacher`, `thresholds`, `quality`, `judge`, `significance` and
-        `dependence`. A section that there is not is None, and `reasons` says why.
+        `run`, `split`, `out_of_domain` (the other data's name), `n`, `counts` (by the keys of `notes.MEASURED`), and
+        the sections `accuracy`, `by_label`, `calibration`, `definitions`, `selective`, `cascade` (points), `teacher`,
+        `thresholds`, `quality`, `judge`, `significance` and `dependence`. A section that there is not is None, and
+        `reasons` says why.
     """
     calibration, unsure = _calibration(subject)
     selected = calibration.pop("selective") if calibration else None
     unsure_or = dict.fromkeys(("cascade", "teacher", "thresholds"), (None, unsure))
     sections: dict[str, Found] = {
         "accuracy": ({key: subject.results[key] for key in ("accuracy", "interval", "exact", "n")}, None),
+        "by_label": _by_label(subject),
         "calibration": (calibration, unsure),
         "definitions": _definitions(subject.predictions),
         "selective": (selected, unsure),
@@ -87,6 +90,7 @@ def measures(subject: Subject, encoder: Encoder | None, others: Sequence[dict[st
         "split": subject.domain.split,
         "out_of_domain": subject.domain.foreign,
         "n": len(subject.predictions),
+        "counts": {key: subject.results[key] for key in MEASURED if key in subject.results},
         **{name: found for name, (found, _) in sections.items()},
         "reasons": {name: reason for name, (_, reason) in sections.items() if reason is not None},
     }
@@ -97,6 +101,11 @@ def judged_since(subject: Subject, found: dict[str, Any]) -> dict[str, Any]:
     judged, reason = _judge(subject)
     reasons = {name: why for name, why in found["reasons"].items() if name != "judge"}
     return {**found, "judge": judged, "reasons": {**reasons, "judge": reason} if reason else reasons}
+
+
+def _by_label(subject: Subject) -> Found:
+    found = subject.results["by_label"]
+    return found, None if found else "the labels are free text, or too many"
 
 
 def _unreasoned(run: Run, predictions: Sequence[Prediction]) -> str | None:
@@ -120,37 +129,39 @@ def _one_sided(run: Run) -> str | None:
 
 
 def _calibration(subject: Subject) -> Found:
-    unsure = sum(one.confidence is None for one in subject.predictions)
-    if unsure:
-        count = "no answer has" if unsure == len(subject.predictions) else f"{unsure} answers do not have"
-        return None, f"{count} a confidence"
+    if all(one.confidence is None for one in _graded(subject)):
+        return None, "no answer has a confidence"
     return calibrate_file(subject.run.predictions(subject.domain.name), _validation_file(subject)), None
 
 
+def _graded(subject: Subject) -> list[Answered]:
+    """Return the answers as their file has them, so that all measures of confidence leave out the same ones."""
+    return read_answers(subject.run.predictions(subject.domain.name))
+
+
 def _validation_file(subject: Subject) -> Path | None:
-    """The run's predictions on validation, if they have confidences and are not what is measured."""
+    """The run's predictions on validation, if any has a confidence and they are not what is measured."""
     path = subject.run.predictions("valid")
     if subject.domain.name == "valid" or not path.is_file():
         return None
-    return path if all(one.confidence is not None for one in read_answers(path)) else None
+    return path if any(one.confidence is not None for one in read_answers(path)) else None
 
 
 def _definitions(predictions: Sequence[Prediction]) -> Found:
     found = by_definition(predictions)
-    return (found, None) if found else (None, "no definition of confidence that all answers have")
+    return (found, None) if found else (None, "no definition of confidence that any answer has")
 
 
 def _cascade(subject: Subject) -> dict[str, Found]:
-    right = _teacher(subject.domain.examples, subject.domain.task)
-    if right is None:
-        lacking = sum(example.teacher_label is None for example in subject.domain.examples)
-        absent: Found = None, f"no teacher's answer to {lacking} of {len(subject.domain.examples)} examples"
+    domain = subject.domain
+    here = _cascaded(_graded(subject), domain.examples, domain.task)
+    if here is None:
+        absent: Found = None, "no answer of the teacher to a question whose answer has a confidence"
         return {"cascade": absent, "teacher": absent, "thresholds": absent}
-    confidence = [one.confidence for one in subject.predictions if one.confidence is not None]
-    here = Cascaded(confidence, [bool(one.correct) for one in subject.predictions], right)
     points = cascade(here.confidence, here.correct, here.teacher, STUDENT_COST, TEACHER_COST)
-    n, hits = len(right), sum(right)
-    alone = {"accuracy": hits / n, "interval": wilson(hits, n), "n": n}
+    n, hits = len(here.teacher), sum(here.teacher)
+    left_out = len(subject.predictions) - n
+    alone = {"accuracy": hits / n, "interval": wilson(hits, n), "n": n, "left_out": left_out}
     return {
         "cascade": ([asdict(point) for point in points], None),
         "teacher": (alone, None),
@@ -158,26 +169,29 @@ def _cascade(subject: Subject) -> dict[str, Found]:
     }
 
 
-def _teacher(examples: Sequence[Example], task: Task) -> list[bool] | None:
-    """Whether the teacher is right on each; None where it did not answer all, or there are none."""
-    said = [(example.teacher_label, example.label) for example in examples]
-    right = [task.equal(answer, label) for answer, label in said if answer is not None]
-    return right if right and len(right) == len(said) else None
+def _cascaded(answers: Sequence[Answered], examples: Sequence[Example], task: Task) -> Cascaded | None:
+    """Return the answers of known confidence to questions that the teacher answered, too; None where there are none."""
+    asked = {example.id: example for example in examples}
+    pairs = [
+        (one, asked[str(one.id)])
+        for one in answers
+        if one.confidence is not None and one.id in asked and asked[one.id].teacher_label is not None
+    ]
+    if not pairs:
+        return None
+    teacher = [is_right(task, str(example.teacher_label), example) for _, example in pairs]
+    return Cascaded([one.confidence or 0.0 for one, _ in pairs], [one.correct for one, _ in pairs], teacher)
 
 
 def _thresholds(subject: Subject, here: Cascaded) -> Found:
     if subject.domain.name == "valid":
         return None, "a threshold is chosen on validation, which these answers are"
-    file, examples = _validation_file(subject), {one.id: one for one in subject.domain.validation}
+    file = _validation_file(subject)
     answers = read_answers(file) if file else []
-    asked = [examples[one.id] for one in answers if one.id in examples]
-    right = _teacher(asked, task_of(subject.run.recipe.data)) if len(asked) == len(answers) else None
-    if right is None:
+    chosen = _cascaded(answers, subject.domain.validation, task_of(subject.run.recipe.data))
+    if chosen is None:
         return None, "no validation predictions whose questions the teacher answered too"
-    confidence = [one.confidence for one in answers if one.confidence is not None]
-    return thresholds(
-        Cascaded(confidence, [one.correct for one in answers], right), here, STUDENT_COST, TEACHER_COST
-    ), None
+    return thresholds(chosen, here, STUDENT_COST, TEACHER_COST), None
 
 
 def _quality(subject: Subject, encoder: Encoder | None) -> Found:

@@ -10,7 +10,8 @@ evaluation/           what `evaluate` measured on a split: test.json, test.md to
 results.json          written last: a run that has it is finished
 """
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from filelock import FileLock, Timeout
 
 from limbeck.errors import LimbeckError
 from limbeck.experiments.recipe import Recipe, load_recipe
-from limbeck.files import read_json, write_json, write_text
+from limbeck.files import read_json, unwritable, write_json, write_text
+from limbeck.notes import Line, lines_of
 
 LOCK = ".lock"
+_MOST_SHOWN = 4  # settings in an error
 _MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # between a run's first start and a later one
 
 
@@ -97,11 +100,24 @@ class Run:
         except Timeout:
             raise InUseError(f"{self.path}: another process is training here") from None
         except OSError as error:
-            raise LimbeckError(f"{self.path}: cannot be written ({error.strerror})") from None
+            raise unwritable(self.path, error) from None
         try:
             yield
         finally:
             lock.release()
+
+
+def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
+    """Yield the counts in a run's results that are not 0, each after `notes`, or the split or other task it is of."""
+    measured = {split: results.get(split) for split in ("valid", "test")} | (results.get("out_of_domain") or {})
+    known = {split: found for split, found in measured.items() if isinstance(found, dict)}
+    rows = {split: found.get("n") or 0 for split, found in known.items()}
+    training = results.get("training") or {}
+    examples = training.get("examples") or 0
+    trained = {"train": examples} | {texts: training.get(texts) or examples for texts in ("sources", "targets")}
+    yield from (("notes", line) for line in lines_of(results.get("notes") or {}, rows | trained))
+    for split, found in known.items():
+        yield from ((split, line) for line in lines_of(found, rows[split]))
 
 
 def run_name(recipe: Recipe) -> str:
@@ -141,9 +157,27 @@ def check_place(run: Run, resume: bool) -> None:
         raise LimbeckError(f"{path}: cannot be a run's folder ({error.strerror})") from None
     if not resume:
         raise LimbeckError(f"{path}: already there; give another folder with --out, or go on with it with --resume")
-    there, here = open_run(path).recipe.resolved(), run.recipe.resolved()
-    if changed := sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key)):
-        raise LimbeckError(f"{path}: holds a run of another recipe ({', '.join(changed)} differ); give another --out")
+    there, here = (_settings(one.recipe.resolved()) for one in (open_run(path), run))
+    changed = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
+    if changed:
+        shown = [f"{name} is {_shown(there, name)} there and {_shown(here, name)} here" for name in changed]
+        more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
+        raise LimbeckError(
+            f"{path}: holds a run of another recipe: {'; '.join(shown[:_MOST_SHOWN])}{more}. Give another --out; "
+            f"to train its student further once it is finished, that and --from {shlex.quote(str(path))}"
+        )
+
+
+def _settings(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the recipe's settings by their dotted names."""
+    settings: dict[str, Any] = {}
+    for name, value in values.items():
+        settings |= _settings(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return settings
+
+
+def _shown(settings: dict[str, Any], name: str) -> str:
+    return f"{settings[name]!r:.60}" if name in settings else "not set"
 
 
 def start(run: Run, origin: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.experiments.markdown import cell, code, table, text
+from limbeck.notes import lines_of
 from limbeck.shown import CALIBRATION
 
 _SHOWN = 11  # points of the cascade on the Markdown page: every tenth of the questions passed on
@@ -46,10 +47,38 @@ class Section:
 
 
 def accuracy(found: dict[str, Any]) -> list[str]:
-    """The page's first line."""
+    """Return the page's first lines: the accuracy, and counts that belong beside it."""
     one = found["accuracy"]
     said = f"{cell(one['accuracy'])} {cell(one['interval'])}"
-    return [f"Accuracy {said}, by Wilson's interval; {cell(one['exact'])} are the very same text as the label.", ""]
+    lines = [f"Accuracy {said}, by Wilson's interval; {cell(one['exact'])} are the very same text as the label.", ""]
+    for line in lines_of(found["counts"], one["n"]):
+        lines += [f"{text(line.text[0].upper() + line.text[1:])}.", ""]
+    return lines
+
+
+def _by_label(found: dict[str, Any]) -> list[str]:
+    one = found["by_label"]
+    rows = [
+        (of["label"], *(of[key] for key in ("n", "accuracy", "interval", "predicted", "f1"))) for of in one["labels"]
+    ]
+    majority = one["majority"]
+    said = (
+        f"Answering {code(majority['label'])} always: {cell(majority['accuracy'])}. Macro F1: {cell(one['macro_f1'])}."
+    )
+    other = f" {one['other']} answers are none of these labels." if one["other"] else ""
+    return [said + other, "", *table(("label", "n", "accuracy", "95 % interval", "answered", "F1"), rows)]
+
+
+def _measured(found: dict[str, Any]) -> list[str]:
+    """Return what the measures of confidence leave out."""
+    one = found["calibration"]
+    said = [
+        f"{one['without_confidence']} without a confidence are left out" if one["without_confidence"] else "",
+        f"{one['unanswered']} without an answer count with a confidence of 0" if one["unanswered"] else "",
+        f"what is over all choices is of {one['n_choices']}" if 0 < one["n_choices"] < one["n"] else "",
+    ]
+    said = [words for words in said if words]
+    return [f"Of {one['n']} answers; {'; '.join(said)}.", ""] if said else []
 
 
 def _calibration(found: dict[str, Any]) -> list[str]:
@@ -59,7 +88,8 @@ def _calibration(found: dict[str, Any]) -> list[str]:
         for key, title in CALIBRATION.items()
         if one[key] is not None
     ]
-    return table(("measure", "value", "95 % interval", "if calibrated", "p if calibrated"), rows)
+    heads = ("measure", "value", "95 % interval", "if calibrated", "p if calibrated")
+    return [*_measured(found), *table(heads, rows)]
 
 
 def _scaling(found: dict[str, Any]) -> list[str]:
@@ -78,10 +108,10 @@ def _scaling(found: dict[str, Any]) -> list[str]:
 
 def _definitions(found: dict[str, Any]) -> list[str]:
     rows = [
-        (name, *(f"{cell(one[key])} {cell(one[f'{key}_interval'])}" for key in _DEFINITIONS), one["auroc"])
+        (name, one["n"], *(f"{cell(one[key])} {cell(one[f'{key}_interval'])}" for key in _DEFINITIONS), one["auroc"])
         for name, one in found["definitions"].items()
     ]
-    return table(("definition", *_DEFINITIONS.values(), "AUROC"), rows)
+    return table(("definition", "n", *_DEFINITIONS.values(), "AUROC"), rows)
 
 
 def _reliability(found: dict[str, Any]) -> list[str]:
@@ -109,9 +139,10 @@ def _cascade(found: dict[str, Any]) -> list[str]:
     points, teacher = found["cascade"], found["teacher"]
     chosen = [min(points, key=lambda one: abs(one["passed"] - share)) for share in np.linspace(0, 1, _SHOWN)]
     rows = [(f"{one['passed']:.0%}", one["accuracy"], one["cost"]) for one in chosen]
+    left_out = f", without {teacher['left_out']} that it or the student left open" if teacher["left_out"] else ""
     return [
-        f"The teacher alone: {cell(teacher['accuracy'])} {cell(teacher['interval'])}. Cost: a question, in units of "
-        "one put to the teacher; the student's is counted as nothing.",
+        f"The teacher alone: {cell(teacher['accuracy'])} {cell(teacher['interval'])}{left_out}. Cost: a question, in "
+        "units of one put to the teacher; the student's is counted as nothing.",
         "",
         *table(("passed on", "accuracy", "cost"), rows),
     ]
@@ -206,6 +237,7 @@ def _dependence(found: dict[str, Any]) -> list[str]:
 
 
 SECTIONS = (
+    Section("Labels", "by_label", _by_label),
     Section("Calibration", "calibration", _calibration),
     Section("Temperature", "calibration", _scaling),
     Section("Reliability", "calibration", _reliability, "reliability"),

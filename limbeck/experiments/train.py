@@ -4,27 +4,34 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from transformers import TrainingArguments, set_seed
 
 from limbeck import students
 from limbeck.data import DataSettings, Splits, View, load, source, target, task_of
+from limbeck.data.joined import doubt, doubtful
+from limbeck.data.overlap import refuse_overlap
 from limbeck.errors import LimbeckError
 from limbeck.evaluation import accuracy
 from limbeck.experiments.domain import Domain, domains_of
 from limbeck.experiments.evaluate import ask, check_askable, measure
 from limbeck.experiments.provenance import now, provenance
 from limbeck.experiments.recipe import Recipe
-from limbeck.experiments.run import Run, check_place, default_path, start, take_back
+from limbeck.experiments.run import Run, check_place, default_path, open_run, start, take_back
+from limbeck.files import disk_errors, sha256
+from limbeck.hub import cached_revision
+from limbeck.notes import lines_of
 from limbeck.objectives import Objective
 from limbeck.schema import Example
-from limbeck.students import Card, Student, save_student
+from limbeck.students import Card, Student, StudentSettings, save_student
+from limbeck.tasks import Split
 from limbeck.training import (
     Distiller,
     EarlyStopping,
     Trainer,
     TrainingSet,
+    discard_partial_checkpoints,
     token_ids,
     tokenise,
     training_arguments,
@@ -32,8 +39,10 @@ from limbeck.training import (
 
 log = logging.getLogger(__name__)
 
+_ADVICE = "go on with --resume"
 
-def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -> Run:
+
+def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False, parent: Path | str | None = None) -> Run:
     """Train a student as the recipe says, keep the best by validation accuracy, and measure it on the test split.
 
     What can be wrong with the recipe, the data or the student is found before the folder is made; a setting that only
@@ -44,26 +53,39 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
         out: the run's folder; None: one below `runs/`, named after the recipe.
         resume: go on from the last checkpoint, or where there is none from the start, if the folder holds this very
             recipe; a finished run is returned as is.
+        parent: a finished run's folder: its student is trained further, in place of the recipe's, whose lengths hold.
+            Optimizer, learning rate and step count start anew.
 
     Raises:
         LimbeckError: says what is wrong and what to do.
     """
+    if parent is not None:
+        recipe = _further(recipe, Path(parent))
     run = Run(Path(out) if out else default_path(recipe), recipe)
     check_place(run, resume)
     if run.finished:
         return run
     splits, objective = load(recipe.data), recipe.objective.build()
+    rows_of = {split: len(getattr(splits, split)) for split in get_args(Split)}
+    refuse_overlap(splits.notes, rows_of, recipe.data.max_overlap)
     domains = _domains(recipe, splits)
     student = _student(recipe, splits, domains)
     training_set = tokenise(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
-    notes = {**splits.notes, **training_set.notes, "labels_inexpressible": _inexpressible(student, splits, recipe)}
-    said = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in notes.items() if count)
-    log.info("%s: %s on %d examples%s", run.path, objective.name, len(training_set), f" ({said})" if said else "")
+    notes = {
+        **splits.notes,
+        **training_set.notes,
+        "labels_inexpressible": _inexpressible(student, splits, recipe),
+        "doubtful_teacher": _doubtful(recipe, splits),
+    }
+    texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
+    log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
+    for line in lines_of(notes, rows_of | texts):
+        log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
-    with run.locked():
+    with run.locked(), disk_errors(run.path, _ADVICE):
         check_place(run, resume)  # again: another process may have been faster
-        start(run, provenance(splits, recipe.seed))
+        start(run, provenance(splits, recipe.seed) | _origin(recipe, parent))
         trained = _fit(run, student, splits, training_set, arguments)
         if not run.model.exists():  # it may, if the run was stopped while it was measured
             save_student(student, _card(recipe, student), run.model)
@@ -73,12 +95,46 @@ def train(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -
                 "objective": objective.name,
                 "seed": recipe.seed,
                 **_measured(run, student, domains),
-                "training": {"examples": len(training_set), **trained},
+                "training": {"examples": len(training_set), **texts, **trained},
                 "notes": notes,
                 "finished": now(),
             }
         )
     return run
+
+
+def _doubtful(recipe: Recipe, splits: Splits) -> int:
+    """Count the rows of the splits whose teacher is most likely joined to the wrong rows, and say why."""
+    count = 0
+    for split in get_args(Split):
+        rows: tuple[Example, ...] = getattr(splits, split)
+        if reason := doubt(rows, task_of(recipe.data)):
+            log.warning("warning: %s", doubtful(split, reason))
+            count += len(rows)
+    return count
+
+
+def _further(recipe: Recipe, parent: Path) -> Recipe:
+    """Return the recipe with the student of the finished run in the folder `parent`.
+
+    Raises:
+        LimbeckError: there is no finished run.
+    """
+    run = open_run(parent)
+    run.results  # noqa: B018  or the error that it is not finished
+    lengths = {name: getattr(recipe.student, name) for name in ("max_source_length", "max_target_length")}
+    return recipe.model_copy(update={"student": StudentSettings(name=str(run.model), **lengths)})
+
+
+def _origin(recipe: Recipe, parent: Path | str | None) -> dict[str, Any]:
+    """Return the provenance of the student: revisions on the Hub, and the run that it was trained in before."""
+    names = filter(None, (recipe.student.name, recipe.student.encoder, recipe.student.decoder))
+    origin: dict[str, Any] = {"student": {name: rev for name in names if (rev := cached_revision(name)) is not None}}
+    if parent is not None:
+        run = open_run(Path(parent))
+        weights = {path.name: sha256(path) for path in sorted(run.model.glob("*.safetensors"))}
+        origin["from"] = {"run": str(parent), "steps": run.results["training"]["steps"], "sha256": weights}
+    return origin
 
 
 def _domains(recipe: Recipe, splits: Splits) -> list[Domain]:
@@ -87,7 +143,7 @@ def _domains(recipe: Recipe, splits: Splits) -> list[Domain]:
     return [
         Domain("valid", "valid", task, splits.valid, ()),
         Domain("test", "test", task, splits.test, splits.valid),
-        *domains_of(recipe, splits.valid),
+        *domains_of(recipe, splits),
     ]
 
 
@@ -120,8 +176,10 @@ def _fit(
             validation_set=_validation_set(splits.valid, objective, student) if arguments.do_eval else None,
             early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
         )
-        trainer.fit()
+        with disk_errors(run.path, _ADVICE):
+            trainer.fit()
     except LimbeckError:
+        discard_partial_checkpoints(run.checkpoints)  # what a full disk cut short takes room, and is of no use
         if trainer is None or trainer.state.global_step == 0:
             take_back(run)
         raise

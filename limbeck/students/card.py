@@ -13,6 +13,7 @@ from limbeck.students.engines import EngineName
 from limbeck.students.load import load
 from limbeck.students.settings import StudentSettings
 from limbeck.students.student import Student
+from limbeck.tasks import Answer
 
 CARD = "limbeck.json"
 Answers = Literal["generate", "choices"]
@@ -25,7 +26,7 @@ class Card(Settings):
 
     task: str
     choices: tuple[str, ...] = ()
-    answer: Literal["text", "equation"] = "text"
+    answer: Answer = "text"
     objective: str
     answer_view: View
     rationale_view: View | None = None  # None: the student learnt no rationales

@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from limbeck.errors import LimbeckError, first_line
+from limbeck.hub import where_to_load
 from limbeck.students.families import PAIRABLE, family_of
 from limbeck.students.scratch import build_t5, train_tokenizer
 from limbeck.students.settings import StudentSettings
@@ -42,31 +43,38 @@ def load(settings: StudentSettings, texts: Iterable[str]) -> Student:
 
 
 def _pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    config = _checkpoint(AutoConfig, name)
+    where = where_to_load(name)
+    config = _checkpoint(AutoConfig, name, **where)
     family_of(config)  # refuse before the weights are read
     loader = EncoderDecoderModel if config.model_type == "encoder-decoder" else AutoModelForSeq2SeqLM
     # float32 whatever the checkpoint was saved in: mixed precision is the trainer's business
-    model, info = _checkpoint(loader, name, dtype=torch.float32, output_loading_info=True)
+    model, info = _checkpoint(loader, name, dtype=torch.float32, output_loading_info=True, **where)
     if lacking := sorted(info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}):
         raise LimbeckError(
             f"{name}: the checkpoint's weights do not fit its {config.model_type!r} architecture: "
             f"{len(lacking)} are missing or of another shape, {lacking[0]} the first"
         )
-    return model, _checkpoint(AutoTokenizer, name)
+    return model, _checkpoint(AutoTokenizer, name, **where)
 
 
 def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """An encoder-decoder from two encoder checkpoints; its cross-attention is new."""
-    configs = [_checkpoint(AutoConfig, name) for name in (encoder, decoder)]
+    sides = {name: where_to_load(name) for name in (encoder, decoder)}
+    configs = [_checkpoint(AutoConfig, name, **sides[name]) for name in (encoder, decoder)]
     for name, config in zip((encoder, decoder), configs, strict=True):
         if config.model_type not in PAIRABLE:
             raise LimbeckError(f"{name}: a {config.model_type!r} model; a pair is made of {', '.join(PAIRABLE)}")
-    tokenizer, other = (_checkpoint(AutoTokenizer, name) for name in (encoder, decoder))
+    tokenizer, other = (_checkpoint(AutoTokenizer, name, **sides[name]) for name in (encoder, decoder))
     if tokenizer.get_vocab() != other.get_vocab():
         raise LimbeckError(f"{encoder} and {decoder} have different vocabularies; a pair needs the same")
     try:
         model: Any = EncoderDecoderModel.from_encoder_decoder_pretrained(
-            encoder, decoder, encoder_trust_remote_code=False, decoder_trust_remote_code=False
+            encoder,
+            decoder,
+            encoder_trust_remote_code=False,
+            decoder_trust_remote_code=False,
+            **{f"encoder_{option}": value for option, value in sides[encoder].items()},
+            **{f"decoder_{option}": value for option, value in sides[decoder].items()},
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise LimbeckError(f"{encoder}, {decoder}: cannot be made into a pair: {first_line(error)}") from None

@@ -1,12 +1,12 @@
 """Which task, as settings say it."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from limbeck.errors import LimbeckError
 from limbeck.settings import Settings
-from limbeck.tasks import get
+from limbeck.tasks import Answer, get
 from limbeck.tasks.task import Task
 
 
@@ -15,13 +15,15 @@ class TaskSettings(Settings):
 
     task: str
     choices: list[str] = Field(default_factory=list)  # the labels allowed (task custom)
-    answer: Literal["text", "equation"] = "text"  # how answers are compared (task custom)
+    answer: Answer = "text"  # how answers are read and compared (task custom)
 
     @field_validator("choices", mode="before")
     @classmethod
     def _quoted(cls, choices: Any) -> Any:
         if isinstance(choices, list) and any(isinstance(choice, bool) for choice in choices):
             raise ValueError('yes and no, on and off, true and false need quotes in YAML: ["yes", "no"]')
+        if isinstance(choices, list):  # numbers are written as labels are read: 1 and 1.0 are "1"
+            return [f"{choice:.15g}" if isinstance(choice, int | float) else choice for choice in choices]
         return choices
 
     @field_validator("task")

@@ -4,11 +4,10 @@ import re
 
 from limbeck.schema import Example
 from limbeck.tasks.answers import same_value
-from limbeck.tasks.equations import evaluate
-from limbeck.tasks.prose import from_prose
-from limbeck.tasks.task import HubInputs, Row, Task, first_line, label_text, row_id, text_field
+from limbeck.tasks.numbers import equation, read_equation
+from limbeck.tasks.task import HubInputs, Row, Task, first_sentence, label_text, row_id, text_field
 
-_NEXT = re.compile(r"\.\s+(?=[A-Z])")  # the next sentence
+_UNKNOWN = re.compile(r"\((?![a-z]\))[^%]*")
 
 
 def read(row: Row, id: str) -> Example:
@@ -21,14 +20,14 @@ def read(row: Row, id: str) -> Example:
 
 
 def read_answer(text: str, _example: Example) -> str | None:
-    """The equation that the answer is: anything with a value, or anything in parentheses that all close.
+    """Return the equation that the answer is: anything with a value, or anything in parentheses that all close.
 
     The second takes in equations with an unknown, `(2 * x)`: an answer the teacher gave, and a wrong one. Parentheses
-    left open mean that the answer was cut off. Else it is read as prose: as LaTeX, with a unit.
+    left open mean that the answer was cut off.
     """
-    answer = _NEXT.split(first_line(text), maxsplit=1)[0].removesuffix(".").rstrip()
-    equation = answer if evaluate(answer) is not None else from_prose(answer)
-    return answer if equation is None and answer.startswith("(") and _closes(answer) else equation
+    answer = first_sentence(text)
+    plain = equation(answer)
+    return answer if plain is None and _UNKNOWN.fullmatch(answer) and _closes(answer) else plain
 
 
 def _closes(text: str) -> bool:
@@ -48,5 +47,6 @@ TASK = Task(
     stop="Q:",
     read_answer=read_answer,
     equal=same_value,
+    read_label=read_equation,
     hub=HubInputs("ChilleD/SVAMP", None, {"train": "train", "test": "test"}),
 )

@@ -1,11 +1,14 @@
 """What a task is: how its raw rows are read, how its teacher's answers are read, and what counts as right."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
+
+_SENTENCE = re.compile(r"[.!?]\s+(?=[A-Z])")
 
 Row = Mapping[str, Any]
 Split = Literal["train", "valid", "test"]
@@ -21,6 +24,11 @@ class HubInputs:
     revision: str | None = None
 
 
+def stripped(label: str) -> str | None:
+    """Return a label of free text: without white space around it, None where it is blank."""
+    return label.strip() or None
+
+
 @dataclass(frozen=True)
 class Task:
     """One task. `choices` is the fixed set of labels, empty where the labels are free or each example has its own.
@@ -32,7 +40,8 @@ class Task:
     The teacher wrote its answer after `marker`, or after "the answer is" in another form; `nouns` are other words for
     "answer". From `stop` on it ran on into a question of its own making.
     `read_answer(text, example)` is the answer in what follows the marker, None where there is no clear one.
-    `equal(prediction, label)` says whether a prediction is right.
+    `equal(prediction, label)` says whether a prediction is right; `is_right` knows an example's other accepted answers.
+    `read_label(text)` is the canonical text of a label that stands in a data file, None where it cannot be one.
     """
 
     name: str
@@ -46,6 +55,12 @@ class Task:
     choices: tuple[str, ...] = ()
     nouns: tuple[str, ...] = ()
     hub: HubInputs | None = None
+    read_label: Callable[[str], str | None] = stripped
+
+
+def is_right(task: Task, prediction: str, example: Example) -> bool:
+    """Return whether `prediction` is the example's label or another of its accepted answers."""
+    return any(task.equal(prediction, answer) for answer in (example.label, *example.answers))
 
 
 def text_field(row: Row, name: str) -> str:
@@ -93,3 +108,8 @@ def row_id(row: Row, id: str) -> str:
 def first_line(text: str) -> str:
     """The first line of a teacher's words, without white space around it: an answer is never longer."""
     return text.strip().partition("\n")[0].strip()
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a teacher's words, without its full stop."""
+    return _SENTENCE.split(first_line(text), maxsplit=1)[0].rstrip(".").rstrip()

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from limbeck.errors import LimbeckError, first_line, unknown
+from limbeck.hub import where_to_load
 from limbeck.teacher.engine import Message
 from limbeck.teacher.settings import SamplingSettings
 
@@ -27,11 +28,12 @@ def load_chat(name: str) -> tuple[Any, Any]:
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        where = where_to_load(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
         if not getattr(tokenizer, "chat_template", None):
             raise LimbeckError(f"{name}: its tokenizer has no chat template; use a model trained to chat (`-Instruct`)")
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            name, dtype="auto", device_map=device, trust_remote_code=False, output_loading_info=True
+            name, dtype="auto", device_map=device, trust_remote_code=False, output_loading_info=True, **where
         )
     except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise LimbeckError(

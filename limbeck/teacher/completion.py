@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from limbeck.teacher.engine import Failure, Reply
+from limbeck.teacher.messages import read_message
 
 SHORTEST_KEY = 6  # characters; a shorter one ("EMPTY") is no secret, but may well be a word of an answer
 LONGEST_LINE = 300  # characters of a message
@@ -59,9 +60,10 @@ def read_completion(raw: str, redact: Callable[[str], str]) -> Reply | Failure:
         return Failure("filtered", "the endpoint's filter stopped the answer", again=False, **paid)
     if reason == "error":  # of a router, whose own source failed
         return Failure("broken off", "the endpoint says that the answer is not whole", **paid)
-    text = redact(_text(_dict(choice.get("message")).get("content")))
-    if not text.strip():
-        return Failure("no content", "the message's content is missing or blank", **paid)
+    message = read_message({"content": "", **_dict(choice.get("message"))}, separator="")
+    text = redact(message.words)
+    if not text.strip() and not message.thoughts.strip():
+        return Failure("no content", "the message's content is missing or blank, and no thoughts are beside it", **paid)
     if not isinstance(reason, str) or not re.fullmatch(r"\w{1,40}", reason, re.ASCII):
         reason = ""
     return Reply(text, finish_reason=reason, **paid)
@@ -104,11 +106,3 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def _count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
-
-
-def _text(content: Any) -> str:
-    """A message's content, text or a list of parts with texts; half characters, which UTF-8 cannot write, replaced."""
-    if isinstance(content, list):
-        parts = [_dict(part).get("text") for part in content]
-        content = "".join(part for part in parts if isinstance(part, str))
-    return re.sub("[\ud800-\udfff]", "\ufffd", content) if isinstance(content, str) else ""

@@ -1,11 +1,13 @@
 """The SQLite file that a store is: its tables, and how it is opened."""
 
+import os
 import sqlite3
 from pathlib import Path
 
 from filelock import FileLock
 
 from limbeck.errors import LimbeckError
+from limbeck.files import is_stream
 
 _APPLICATION = 0x4C494D42  # "LIMB": SQLite's mark of whose file it is
 _VERSION = 1
@@ -43,13 +45,16 @@ def connect(path: Path, create: bool) -> sqlite3.Connection:
     Raises:
         LimbeckError: there is none and none is to be made, the file is no store, or of a newer limbeck.
     """
+    if is_stream(path):
+        raise LimbeckError(f"{path}: a store is a file, not a pipe or a device; name another")
     if not create and not path.is_file():
         raise LimbeckError(f"{path}: no such store; `limbeck teach run` makes it")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(os.path.realpath(path))  # what a link leads to has the locks
+        place.parent.mkdir(parents=True, exist_ok=True)
         # two processes that make the same file: one after the other
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_BUSY):
-            connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        with FileLock(place.with_name(f".{place.name}.lock"), timeout=_BUSY):
+            connection = sqlite3.connect(place, timeout=_BUSY, isolation_level=None, check_same_thread=False)
             try:
                 _prepare(connection, path)
             except BaseException:

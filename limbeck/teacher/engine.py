@@ -12,7 +12,7 @@ Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content":
 class Reply:
     """A whole answer: what the teacher wrote, and the body it came in, as JSON text."""
 
-    text: str
+    text: str  # blank where the model thought, beside it, and wrote no more
     raw: str
     finish_reason: str  # "": the engine did not say
     prompt_tokens: int | None  # None: the engine did not count them

@@ -8,6 +8,7 @@ from typing import Any
 from limbeck.schema import Example
 from limbeck.teacher.asking import Request, estimate
 from limbeck.teacher.engine import Message
+from limbeck.teacher.messages import completion_thoughts
 from limbeck.teacher.prompts import Prompt
 from limbeck.teacher.settings import SamplingSettings
 from limbeck.teacher.sifting import Asked, Sample
@@ -54,11 +55,12 @@ class Questions:
     def asked(self, store: Store) -> list[Asked]:
         """Every example with what the store has of it; hinted samples only where there are any."""
         replies, failures = store.texts(self._model, self.prompt), store.failures(self._model, self.prompt)
+        bodies = store.bodies(self._model, self.prompt)
 
         def sample(question: str, index: int, hinted: bool) -> Sample:
             place = (question, index)
             kind, reason = failures.get(place, (None, None))
-            return Sample(replies.get(place), kind, reason, hinted)
+            return Sample(replies.get(place), kind, reason, hinted, completion_thoughts(bodies.get(place, "")))
 
         found = []
         for example in self.examples:

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from limbeck.schema import Example
-from limbeck.tasks import Task, normalise
+from limbeck.tasks import Task, is_right, normalise
 from limbeck.teacher.filters import FilterSettings, foreign, leaks, words
-from limbeck.teacher.parsing import Parsed, parse
+from limbeck.teacher.parsing import Parsed
+from limbeck.teacher.reading import Part, concluded_label, read_reply
 from limbeck.teacher.votes import Vote, agree, majority
 
 
@@ -38,6 +39,7 @@ class Sample:
     failure: str | None = None  # its last failure's kind, where it was asked and has no reply; both None: not asked yet
     reason: str | None = None  # that failure's message
     hinted: bool = False  # the gold label was given as a hint
+    thoughts: str = ""  # that came beside the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,8 @@ class VoteCounts:
     right: int
 
 
-def sift(asked: Sequence[Asked], task: Task, filters: FilterSettings) -> list[Sifted]:
-    """Every question with its vote and the outcome of each sample, in the order given.
+def sift(asked: Sequence[Asked], task: Task, filters: FilterSettings, *, part: Part = "content") -> list[Sifted]:
+    """Every question with its vote and the outcome of each sample, in the order given; `part` is the rationale.
 
     That order decides which of several equal rationales of one question is kept: the first. Hinted samples have no say
     in votes, and are held to the gold label, which they were told, even with `gold` off.
@@ -92,7 +94,7 @@ def sift(asked: Sequence[Asked], task: Task, filters: FilterSettings) -> list[Si
     Raises:
         LimbeckError: a language is asked for, and py3langid is not installed.
     """
-    sieve = _Sieve(task, filters, set())
+    sieve = _Sieve(task, filters, part, set())
     return [sieve.question(one) for one in asked]
 
 
@@ -104,13 +106,13 @@ def counts(sifted: Sequence[Sifted]) -> dict[str, int]:
 
 def count_votes(sifted: Sequence[Sifted], task: Task) -> VoteCounts:
     """How many votes there are, and how many are right."""
-    graded = [(one.vote, one.example.label) for one in sifted if one.vote is not None and one.example.label]
+    graded = [(one.vote, one.example) for one in sifted if one.vote is not None and one.example.label]
     return VoteCounts(
         questions=len(sifted),
         voted=sum(one.vote is not None for one in sifted),
         labelled=sum(bool(one.example.label) for one in sifted),
         graded=len(graded),
-        right=sum(task.equal(vote, label) for vote, label in graded),
+        right=sum(is_right(task, vote, example) for vote, example in graded),
     )
 
 
@@ -118,19 +120,30 @@ def count_votes(sifted: Sequence[Sifted], task: Task) -> VoteCounts:
 class _Sieve:
     task: Task
     filters: FilterSettings
+    part: Part
     kept: set[tuple[str, str]]  # ids of the questions so far, with the rationales kept for them, normalised
 
     def question(self, asked: Asked) -> Sifted:
         example = asked.example
-        parsed = [parse(sample.text or "", self.task, example) for sample in asked.samples]
+        parsed = [self.read(sample, example) for sample in asked.samples]
         pairs = list(zip(asked.samples, parsed, strict=True))
         labels = [said.label for sample, said in pairs if said.label is not None and not sample.hinted]
         vote = majority(labels, self.task)
+        pairs = [(sample, self.concluded(sample, said, example)) for sample, said in pairs]
         judged = tuple(
             Judged(said.rationale, said.label, self.outcome(sample, said, example, vote), sample.hinted)
             for sample, said in pairs
         )
         return Sifted(example, vote.label if vote else None, vote.agreement if vote else None, judged)
+
+    def read(self, sample: Sample, example: Example) -> Parsed:
+        return read_reply(sample.text or "", sample.thoughts, self.task, example, part=self.part)
+
+    def concluded(self, sample: Sample, parsed: Parsed, example: Example) -> Parsed:
+        """Return `parsed`, with the gold label where thoughts that were cut off from their answer have come to it."""
+        if self.part == "content" or parsed.label is not None or parsed.rationale is None:
+            return parsed
+        return replace(parsed, label=concluded_label(sample.text or "", sample.thoughts, self.task, example))
 
     def outcome(self, sample: Sample, said: Parsed, example: Example, vote: Vote | None) -> Outcome:
         if sample.text is None:
@@ -148,7 +161,7 @@ class _Sieve:
 
     def by_answer(self, label: str, hinted: bool, example: Example, vote: Vote | None) -> Outcome | None:
         if example.label and (self.filters.gold or hinted):
-            if not self.task.equal(label, example.label):
+            if not is_right(self.task, label, example):
                 return Outcome.WRONG
         elif vote is None or not agree(label, vote.label, self.task):
             return Outcome.OUTVOTED

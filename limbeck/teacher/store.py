@@ -7,6 +7,7 @@ the claims of a process that was killed are let go by the next one that meets th
 """
 
 import json
+import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple, Self
 from filelock import BaseFileLock, FileLock, Timeout
 
 from limbeck.errors import LimbeckError
+from limbeck.files import disk_full
 from limbeck.teacher.database import connect
 from limbeck.teacher.engine import Failure, Reply
 
@@ -169,6 +171,11 @@ class Store:
         query = "SELECT question, sample, text FROM replies WHERE model = ? AND prompt = ?"
         return {(question, sample): text for question, sample, text in self._read(query, model, prompt)}
 
+    def bodies(self, model: str, prompt: str) -> dict[tuple[str, int], str]:
+        """Return the bodies that the teacher's replies came in, by question and sample."""
+        query = "SELECT question, sample, raw FROM replies WHERE model = ? AND prompt = ?"
+        return {(question, sample): raw for question, sample, raw in self._read(query, model, prompt)}
+
     def failures(self, model: str, prompt: str) -> dict[tuple[str, int], tuple[str, str]]:
         """The last failure's kind and message, by question and sample, of those that have no reply."""
         query = (
@@ -217,7 +224,8 @@ class Store:
             self._alive = alive
 
     def _life(self, worker: str) -> Path:
-        return self.path.with_name(f".{self.path.name}.{worker}.lock")
+        path = Path(os.path.realpath(self.path))  # processes that know the store by other names meet at the same locks
+        return path.with_name(f".{path.name}.{worker}.lock")
 
     def _is_dead(self, worker: str) -> bool:
         if not self._life(worker).exists():
@@ -245,6 +253,8 @@ class Store:
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise Busy(f"{self.path}: another process holds the file ({error})") from None
+            if "full" in str(error):
+                raise disk_full(self.path, "start the job again") from None
             raise LimbeckError(f"{self.path}: the store cannot be used ({error})") from None
         except (sqlite3.Error, OSError) as error:
             raise LimbeckError(f"{self.path}: the store cannot be used ({error})") from None

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from limbeck.tasks import Task, evaluate, normalise, same_text, same_value
+from limbeck.tasks import Task, normalise, same_text, same_value
+from limbeck.tasks.numbers import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,8 @@ class Vote:
 def majority(labels: Sequence[str], task: Task) -> Vote | None:
     """The answer given most often, as it was first spelled; of equally many the first. None without any answer.
 
-    Answers count together where each would be right if the other were the label, by the task's own rule. The work is
-    in proportion to the answers, however many of them differ.
+    Answers count together where each would be right if the other were the label, by the task's own rule; a rounded
+    decimal counts apart from what it is the rounding of. The work is in proportion to the answers, however many differ.
     """
     if not labels:
         return None
@@ -29,8 +30,8 @@ def majority(labels: Sequence[str], task: Task) -> Vote | None:
 
 
 def agree(label: str, other: str, task: Task) -> bool:
-    """Whether the two answers count together in a vote."""
-    return _key(label, task) == _key(other, task)
+    """Return whether each of the two answers is right by the other."""
+    return task.equal(label, other) and task.equal(other, label)
 
 
 def _key(label: str, task: Task) -> Hashable:
@@ -38,13 +39,11 @@ def _key(label: str, task: Task) -> Hashable:
 
 
 def _value_or_text(label: str) -> Hashable:
-    value = evaluate(label)
-    return normalise(label) if value is None else value
+    exact = value(label)
+    return normalise(label) if exact is None else exact
 
 
-# For each way of comparing, what two answers share if and only if each is right by the other. `same_value` alone is no
-# such relation: against a label without a value it compares texts, and the same text can have one once its blanks are
-# taken away (an equation has a longest length).
+# For each way of comparing, what two answers share if each is right by the other.
 _KEYS: dict[Callable[[str, str], bool], Callable[[str], Hashable]] = {
     same_text: normalise,
     same_value: _value_or_text,

@@ -1,19 +1,26 @@
 """A job for a teacher: which questions are put to whom, how, and for how much."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from limbeck.data.table import Column, read_rows
+from limbeck.data.columns import Column
+from limbeck.data.rows import read_rows
+from limbeck.files import STDIO
 from limbeck.schema import Example
+from limbeck.tasks import is_right
 from limbeck.tasks.settings import TaskSettings, task_of
 from limbeck.teacher.asking import Request
 from limbeck.teacher.filters import FilterSettings
 from limbeck.teacher.prices import cost, coverage, price_of
 from limbeck.teacher.prompts import load_prompt
 from limbeck.teacher.questions import Questions
+from limbeck.teacher.reading import Part
 from limbeck.teacher.settings import BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
-from limbeck.teacher.sifting import Judged, sift
+from limbeck.teacher.sifting import Asked, Judged, Sifted, sift
 from limbeck.teacher.store import Store, Tokens
 
 
@@ -23,11 +30,19 @@ class Job(TaskSettings):
     Paths in it are relative to where limbeck is started.
     """
 
-    rows: Path = Field(description="the questions: JSONL, CSV or Parquet with `input`, and `label` where it is known")
-    columns: dict[Column, str] = Field(default_factory=dict)
+    rows: Annotated[Path, BeforeValidator(lambda value: STDIO if value == [None] else value)] = Field(  # YAML's `-`
+        description='the questions: JSONL, CSV or Parquet with `input`, and `label` where known; "-": standard input'
+    )
+    columns: dict[Column, str | list[str]] = Field(default_factory=dict)
     task: str = "custom"
     teacher: NamedTeacher
     prompt: Path | None = Field(None, description="by default the task's own: `limbeck teach prompt TASK` prints it")
+    marker: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] | None = Field(
+        None, description='what the answer follows in a reply, like "Final verdict:"; by default "The answer is"'
+    )
+    rationale: Part = Field(
+        "content", description="what is kept as the rationale: the reply's content, the thoughts beside it, or both"
+    )
     sampling: SamplingSettings = SamplingSettings()
     rationalise: bool = Field(False, description="ask again, with the label as a hint, what came out wrong")
     limits: LimitSettings = LimitSettings()
@@ -45,7 +60,8 @@ class OpenJob:
         Raises:
             LimbeckError: a bad row or prompt, or a budget in money without a price.
         """
-        self.job, self.task = job, task_of(job)
+        self.job = job
+        self.task = replace(task_of(job), marker=job.marker) if job.marker else task_of(job)
         self.examples = read_rows(job.rows, job.columns, labelled=False, task=self.task)
         prompt = load_prompt(self.task, job.prompt)
         self.questions = Questions(self.examples, prompt, job.teacher.name, job.sampling)
@@ -70,14 +86,18 @@ class OpenJob:
         asked = self.questions.asked(store)
         chosen = [
             one.example
-            for one, found in zip(asked, sift(asked, self.task, self.job.filters), strict=True)
+            for one, found in zip(asked, self.sift(asked), strict=True)
             if one.example.label and not any(self._right(judged, one.example) for judged in found.samples)
             if all(sample.text is not None for sample in one.samples if not sample.hinted)
         ]
         return self._without_reply(self.questions.requests(chosen, hint=True), store)
 
+    def sift(self, asked: Sequence[Asked]) -> list[Sifted]:
+        """Return what became of every sample, by the job's filters."""
+        return sift(asked, self.task, self.job.filters, part=self.job.rationale)
+
     def _right(self, judged: Judged, example: Example) -> bool:
-        return not judged.hinted and judged.label is not None and self.task.equal(judged.label, example.label)
+        return not judged.hinted and judged.label is not None and is_right(self.task, judged.label, example)
 
     def _without_reply(self, requests: list[Request], store: Store | None) -> list[Request]:
         answered = store.answered(self.job.teacher.name, self.questions.prompt) if store else set()

@@ -8,9 +8,10 @@ from typing import Any
 
 from scipy.stats import binomtest
 
+from limbeck.data.joined import doubt
 from limbeck.errors import unknown
 from limbeck.schema import Example
-from limbeck.teacher.sifting import Asked, Outcome, Sifted, count_votes, counts, sift
+from limbeck.teacher.sifting import Asked, Outcome, Sifted, count_votes, counts
 from limbeck.teacher.store import Store, Tokens
 from limbeck.teaching.job import Job, OpenJob
 
@@ -37,7 +38,7 @@ def read_taught(job: Job) -> Taught:
         asked = opened.questions.asked(store)
         used, _ = store.usage(job.teacher.name)
         others = store.other_replies(job.teacher.name, opened.questions.prompt)
-    return Taught(opened, asked, sift(asked, opened.task, job.filters), used, others)
+    return Taught(opened, asked, opened.sift(asked), used, others)
 
 
 def summary(taught: Taught) -> dict[str, Any]:
@@ -46,8 +47,9 @@ def summary(taught: Taught) -> dict[str, Any]:
     Returns:
         `outcomes` (samples by what became of them), `failures` (of samples without a reply, by kind, and for each kind
         the last one's reason), `votes`
-        (accuracy against the gold labels with its 95 % interval, and the counts), `kept` rationales and the questions
-        that have one, and what was `spent`.
+        (accuracy against the gold labels with its 95 % interval, and the counts), `doubt` (why the answers most likely
+        belong to other rows than the labels; None: nothing speaks for it), `kept` rationales and the questions that
+        have one, and what was `spent`.
     """
     votes = count_votes(taught.sifted, taught.opened.task)
     kept = [sum(sample.outcome is Outcome.KEPT for sample in one.samples) for one in taught.sifted]
@@ -67,10 +69,17 @@ def summary(taught: Taught) -> dict[str, Any]:
             "without_vote": votes.questions - votes.voted,
             "without_label": votes.questions - votes.labelled,
         },
+        "doubt": doubt([_answered(one) for one in taught.sifted], taught.opened.task),
         "kept": {"rationales": sum(kept), "questions": sum(bool(count) for count in kept)},
         "other_replies": taught.others,
         "spent": {"tokens": taught.used._asdict(), "cost": taught.opened.cost(taught.used)},
     }
+
+
+def _answered(one: Sifted) -> Example:
+    """Return a question with the teacher's vote and the first of its rationales, whatever the filters make of that."""
+    rationale = next((sample.rationale for sample in one.samples if sample.rationale is not None), None)
+    return replace(one.example, teacher_label=one.vote, rationale=rationale)
 
 
 def training_examples(taught: Taught, every: bool = False) -> list[Example]:
@@ -115,7 +124,7 @@ def replies(taught: Taught, outcome: str, most: int) -> list[dict[str, Any]]:
             "id": one.example.id,
             "label": one.example.label,
             "read": judged.label,
-            "text": sample.text if sample.reason is None else sample.reason,
+            "text": (sample.text or sample.thoughts) if sample.reason is None else sample.reason,
         }
         for one, each in zip(taught.asked, taught.sifted, strict=True)
         for sample, judged in zip(one.samples, each.samples, strict=True)

@@ -5,11 +5,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.exchange import Form, export_rows, read_conversations
+from limbeck.data.conversations import LeftOut, read_conversations
+from limbeck.data.exchange import Form, export_rows
 from limbeck.data.load import read
 from limbeck.data.settings import DataSettings
 from limbeck.errors import LimbeckError
-from limbeck.files import read_json, read_jsonl, write_json, write_jsonl
+from limbeck.files import check_writable, is_stream, read_json, read_jsonl, write_json, write_jsonl
 from limbeck.schema import Example
 from limbeck.tasks import get
 from limbeck.teaching.job import Job
@@ -18,7 +19,7 @@ from limbeck.teaching.taught import read_taught, summary, training_examples
 
 
 def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
-    """Write `training_examples` to the file `output` as JSON lines, and what they came from to NAME.provenance.json.
+    """Write `training_examples` to `output` as JSON lines, and what they came from, beside a file, as its provenance.
 
     Returns:
         The provenance: the job, what `summary` says, `rows` written, how many `rationales` are in them, and, of other
@@ -27,8 +28,7 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
     Raises:
         LimbeckError: there is no store; nothing is in it that could be written; the output is one of the job's files.
     """
-    ours = [job.rows, job.store, *([job.prompt] if job.prompt else [])]
-    _check(output, *ours)
+    _check(output, job.rows, job.store, *([job.prompt] if job.prompt else []))
     taught = read_taught(job)
     examples = training_examples(taught, every)
     rows, left_out = export_rows(examples, taught.opened.task, form)
@@ -45,15 +45,15 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
         "limbeck": version("limbeck"),
     }
     write_jsonl(output, rows)
-    write_json(_provenance(output), provenance)
+    if not is_stream(output):
+        write_json(_provenance(output), provenance)
     return provenance
 
 
 def _check(output: Path, *others: Path) -> None:
-    """Check that a file of JSON lines is written, and over none of `others`."""
-    if output.resolve() in [path.resolve() for path in others]:
-        raise LimbeckError(f"{output}: the output would overwrite what it is made from; give another --output")
-    if output.suffix.lower() not in (".jsonl", ".json"):
+    """Check that JSON lines are written, and over none of `others`."""
+    check_writable(output, *others)
+    if not is_stream(output) and output.suffix.lower() not in (".jsonl", ".json"):
         raise LimbeckError(f"{output}: JSON lines are written; name a file that ends in .jsonl as --output")
 
 
@@ -72,22 +72,28 @@ def upload(output: Path, name: str, private: bool) -> str:
     return push((row for _, row in read_jsonl(output)), name, card, private)
 
 
-def import_rows(source: Path, output: Path, task: str) -> dict[Path, dict[str, int]]:
-    """Training rows of conversations (a file, written to the file `output`) or of the released archive (a folder).
+def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[str, int]], LeftOut]:
+    """Write training rows of conversations (a file, to the file `output`) or of the released archive (a folder).
 
-    The archive's splits become files in the folder `output`. Returns what was written, and counts of it.
+    The archive's splits become files in the folder `output`. Where a file holds no row that can be used, nothing is
+    written.
+
+    Returns:
+        Counts of what was read by the file that was written or would have been; and by reasons the rows left out.
 
     Raises:
-        LimbeckError: a bad row, or no archive of this task there.
+        LimbeckError: a file that cannot be read, or no archive of this task there.
     """
     if not source.is_dir():
         _check(output, source)
-        examples, counted = read_conversations(source, get(task))
-        return {_write(output, examples, task): counted}
+        examples, counts, left_out = read_conversations(source, get(task))
+        return {_write(output, examples, task) if examples else output: counts}, left_out
+    if is_stream(output) or output.is_file():
+        raise LimbeckError(f"{output}: of the archive in {source} a file a split is written; name a folder as --output")
     if task == "custom":
         raise LimbeckError(f"{source}: a folder, so the released archive: say with --task whose rows to import")
     settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "teach import")
-    return {
+    written = {
         _write(output / f"{task}_{split}.jsonl", examples, task): {
             "rows": len(examples),
             "unparsed_rationales": sum(example.rationale is None for example in examples),
@@ -95,6 +101,7 @@ def import_rows(source: Path, output: Path, task: str) -> dict[Path, dict[str, i
         }
         for split, examples in read(settings).items()
     }
+    return written, {}
 
 
 def _write(path: Path, examples: Sequence[Example], task: str) -> Path:

@@ -6,7 +6,7 @@ from limbeck.training.dataset import TrainingSet
 from limbeck.training.distiller import Distiller
 from limbeck.training.settings import TrainingSettings, chosen, training_arguments
 from limbeck.training.tokenising import token_ids, tokenise
-from limbeck.training.trainer import Trainer
+from limbeck.training.trainer import Trainer, discard_partial_checkpoints
 
 __all__ = [
     "Collator",
@@ -16,6 +16,7 @@ __all__ = [
     "TrainingSet",
     "TrainingSettings",
     "chosen",
+    "discard_partial_checkpoints",
     "token_ids",
     "tokenise",
     "training_arguments",

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import shutil
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -223,14 +225,24 @@ def _expected_counts(objective: Objective, training_set: TrainingSet, args: Trai
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint below `folder`: its state, which is written last, is there and reads as JSON."""
-    found = []
-    for path in folder.glob("checkpoint-*/trainer_state.json"):
-        try:
-            found.append((int(json.loads(path.read_text())["global_step"]), path.parent))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # the run was killed while it wrote this one
-    return max(found)[1] if found else None
+    """Return the newest whole checkpoint below `folder`."""
+    steps = {path: step for path in folder.glob("checkpoint-*") if (step := _step(path)) is not None}
+    return max(steps, key=steps.__getitem__, default=None)
+
+
+def discard_partial_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints below `folder` that were not written to their end."""
+    for path in folder.glob("checkpoint-*"):
+        if _step(path) is None:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _step(checkpoint: Path) -> int | None:
+    """Return the step of a whole checkpoint: its state, which is written last, is there and reads as JSON."""
+    try:
+        return int(json.loads((checkpoint / "trainer_state.json").read_text())["global_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # the run ended while it wrote this one
 
 
 class _Progress(ProgressCallback):
@@ -262,5 +274,10 @@ class _LogFile(TrainerCallback):
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.is_world_process_zero:
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(state.log_history[-1]) + "\n")
+            whole = self.path.stat().st_size
+            try:
+                with self.path.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(state.log_history[-1]) + "\n")
+            except OSError:  # a full disk may take a part of the line
+                os.truncate(self.path, whole)
+                raise

@@ -79,7 +79,7 @@ def test_a_temperature_of_choices_is_not_taken_for_answers_without(limbeck, tmp_
     (of_choices, _), (of_answers, _) = temperature("all.jsonl", "all.jsonl"), temperature("bare.jsonl", "bare.jsonl")
     assert abs(of_choices - of_answers) > 0.05
     assert temperature("bare.jsonl", "all.jsonl") == (of_answers, None)
-    reason = "not all validation answers have their choices' probabilities"
+    reason = "no validation answer has its choices' probabilities"
     assert temperature("all.jsonl", "bare.jsonl") == (None, reason)
 
 
@@ -120,12 +120,12 @@ def test_runs_on_other_examples_are_compared_on_shared_ones_only_when_told_to(li
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ([row(), row(confidence=None)], "p.jsonl:2: no field 'confidence'"),
-        ([row(), row(confidence=float("nan"))], "p.jsonl:2: field 'confidence': a number from 0 to 1 was expected"),
+        ([row(confidence=None), row(confidence=None)], "p.jsonl:1: no field 'confidence'"),
         ([row(confidence=-0.2)], "p.jsonl:1: field 'confidence': a number from 0 to 1 was expected, not -0.2"),
-        ([row(confidence="0.9")], "p.jsonl:1: field 'confidence': a number from 0 to 1 was expected, not '0.9'"),
-        ([], "p.jsonl: no row with a label"),
-        ([{"label": "yes"}], "p.jsonl:1: field 'prediction': text was expected"),
+        ([row(confidence="high")], "p.jsonl:1: field 'confidence': a number from 0 to 1 was expected, not 'high'"),
+        ([], "p.jsonl: no rows"),
+        ([{"label": "yes"}], "p.jsonl: no column 'prediction'"),
+        ([{"label": "yes", "prediction": "no"}], "p.jsonl: no column 'confidence'"),
         (
             [row(probabilities={"yes": 0.5, "no": 0.5}), row(probabilities={"yes": 0.5, "no": 0.3})],
             "p.jsonl:2: field 'probabilities': they sum to 0.8, not to 1",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from limbeck.data import DataSettings, read
+from limbeck.data import DataSettings, load, read, read_rows
 from limbeck.errors import LimbeckError
 from tests.archives import write_rows, write_shards
 
@@ -90,6 +90,45 @@ def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(LimbeckError, match=says) as caught:
             read(settings(**source))  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
+
+
+def test_a_train_split_alone_is_carved_as_files_are(tmp_path: Path) -> None:
+    write_rows(tmp_path / "set" / "train.jsonl", [{"input": f"q{i}", "label": "y"} for i in range(40)])
+    splits = load(settings(path=str(tmp_path / "set")))
+    assert (len(splits.train), len(splits.valid), len(splits.test)) == (32, 4, 4)
+    with pytest.raises(LimbeckError, match="no split 'test'"):
+        load(settings(path=str(tmp_path / "set"), splits={"train": "train", "test": "test"}))
+
+
+def test_saved_data_sets_with_class_labels(tmp_path: Path) -> None:
+    import datasets
+
+    text, classes = datasets.Value("string"), datasets.ClassLabel(names=["no", "yes", "perhaps"])
+    features = datasets.Features({"input": text, "label": classes, "size": datasets.Value("float32")})
+    columns = {"input": [f"q{i}" for i in range(4)], "label": [1, 0, -1, None], "size": [0.1, 0.2, 3.0, None]}
+    rows = datasets.Dataset.from_dict(columns, features=features)
+    rows.save_to_disk(tmp_path / "single")
+    datasets.DatasetDict({"train": rows, "dev": rows}).save_to_disk(tmp_path / "dict")
+    (tmp_path / "folder").mkdir()
+    rows.to_parquet(tmp_path / "folder" / "train.parquet")
+    for path in ("single", "dict", "folder"):
+        splits = read(settings(path=str(tmp_path / path)))
+        assert [(row.id, row.label) for row in splits["train"]] == [("train-0", "yes"), ("train-1", "no")]
+        assert splits.keys() == ({"train", "valid"} if path == "dict" else {"train"})
+    file = read_rows(tmp_path / "folder" / "train.parquet", labelled=False)
+    assert [row.label for row in file] == ["yes", "no", "", ""]
+    sizes = read(settings(path=str(tmp_path / "single"), columns={"label": "size"}))["train"]
+    assert [row.label for row in sizes] == ["0.1", "0.2", "3"]
+
+
+def test_a_column_that_one_split_lacks(tmp_path: Path) -> None:
+    import datasets
+
+    train = datasets.Dataset.from_list([{"input": "q", "label": "y", "why": "so"}])
+    test = datasets.Dataset.from_list([{"input": "r", "label": "y"}])
+    datasets.DatasetDict({"train": train, "test": test}).save_to_disk(tmp_path / "set")
+    splits = read(settings(path=str(tmp_path / "set"), columns={"rationale": "why"}))
+    assert (splits["train"][0].rationale, splits["test"][0].rationale) == ("so", None)
 
 
 def test_the_names_of_the_tasks_own_sets() -> None:

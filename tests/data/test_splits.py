@@ -35,7 +35,7 @@ def test_a_carve_is_random_and_seeded() -> None:
     assert all(carves[seed] != [row.id for row in carve(rows(100), 0.1, seed, "validation")[1]] for seed in carves)
 
 
-SPELLINGS = ["Why {}?", " why  {}?", "WHY {}?\n", "Why {}?."]
+SPELLINGS = ["Why {}?", " why  {}?", "WHY {}?\n", "Why {}?.", "\uff37hy {}", '"Why {}?!"']
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from(SPELLINGS)), min_size=1), st.floats(0.01, 0.99))

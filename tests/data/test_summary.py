@@ -23,6 +23,8 @@ def test_counts_of_an_archive(tmp_path: Path) -> None:
             "unparsed_rationales": 1,
             "unparsed_labels": 2,
             "without_rationale": 0,
+            "teacher_doubt": None,
+            "notes": {"contradictory_within": 0, "contradictory_across": 0},
             "words": {
                 "input": {"min": 1, "median": 2.5, "p95": 3.85, "max": 4},
                 "label": {"min": 5, "median": 5, "p95": 5, "max": 5},

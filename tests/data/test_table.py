@@ -1,6 +1,7 @@
 """A user's own files: JSON lines, CSV and Parquet, read alike, and errors that name file, line and field."""
 
 import csv
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -104,12 +105,13 @@ def test_unlabelled_rows(tmp_path: Path) -> None:
     ("lines", "says"),
     [
         (['{"input": "x", "label": "y"}', '{"label": "y"}'], "r.jsonl:2: field 'input': missing"),
-        (["", '{"input": "x"}'], "r.jsonl:2: field 'label': missing"),
+        (["", '{"input": "x"}'], "r.jsonl: field 'label': missing"),
+        (["", '{"input": "x", "label": null}'], "r.jsonl:2: field 'label': missing"),
         (['{"input": " ", "label": "y"}'], "r.jsonl:1: field 'input': it is blank"),
         (['{"input": "x", "label": " "}'], "r.jsonl:1: field 'label'"),
-        (['{"input": "x", "label": true}'], "r.jsonl:1: field 'label': text was expected, not True"),
         (['{"input": "x", "label": Infinity}'], "r.jsonl:1: field 'label'"),
-        (['{"input": "x", "label": ["y"]}'], "r.jsonl:1: field 'label'"),
+        (['{"input": "x", "label": [["y"]]}'], "r.jsonl:1: field 'label'"),
+        (['{"input": "x", "label": {"y": 1}}'], "r.jsonl:1: field 'label'"),
         (['{"input": 3, "label": "y"}'], "r.jsonl:1: field 'input'"),
         (['{"input": [], "label": "y"}'], "r.jsonl:1: field 'input'"),
         (['{"input": ["x", 3], "label": "y"}'], "r.jsonl:1: field 'input'"),
@@ -122,7 +124,8 @@ def test_unlabelled_rows(tmp_path: Path) -> None:
             "r.jsonl:2: .*r.jsonl:1",
         ),
         (['{"input": "x", "label": "y"', ""], "r.jsonl:1: not JSON"),
-        (["[]"], "r.jsonl:1: a JSON object"),
+        (["[[]]"], "r.jsonl: item 1: a JSON object"),
+        (["3"], "r.jsonl:1: a JSON object"),
         ([], "r.jsonl: no rows"),
     ],
 )
@@ -142,7 +145,7 @@ def test_bad_rows(tmp_path: Path, lines: list[str], says: str) -> None:
         ("input,label,choices\nx,y,nope\n", r"r.csv:2: field 'choices'"),
         ("", r"r.csv: no rows"),
         ("input,label\n", r"r.csv: no rows"),
-        ("input,label\n" + "x" * 200_000 + ",y\n", r"r.csv:2: not CSV"),
+        ('input,label\nx,y\n"z,y\nu,v\n', r"r.csv:3: not CSV"),
     ],
 )
 def test_bad_csv(tmp_path: Path, content: str, says: str) -> None:
@@ -160,8 +163,8 @@ def test_bad_parquet_and_other_files(tmp_path: Path) -> None:
         "bad.parquet": "bad.parquet: cannot be read as Parquet",
         "none.parquet": "none.parquet: no such file",
         "none.csv": "none.csv: no such file",
-        "r.txt": "suffix '.txt'",
-        "latin.jsonl": "not UTF-8",
+        "r.xlsx": "suffix '.xlsx'",
+        "latin.jsonl": "latin.jsonl:1: not UTF-8 text, but ISO-8859-1",
     }.items():
         with pytest.raises(LimbeckError, match=says):
             read_rows(tmp_path / name)
@@ -179,6 +182,91 @@ def test_an_error_in_a_renamed_column_says_which(tmp_path: Path) -> None:
         read_rows(path, {"label": "gold"})
 
 
+def test_packed_files_are_known_by_their_content(tmp_path: Path) -> None:
+    plain = write(tmp_path / "rows.jsonl", ROWS).read_bytes()
+    stream = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(stream, "zstd") as packed:
+        packed.write(plain)
+    zstd = stream.getvalue().to_pybytes()
+    parquet = gzip.compress(write(tmp_path / "p.parquet", ROWS).read_bytes())
+    for name, content in {
+        "r.jsonl.gz": gzip.compress(plain),
+        "r.JSONL.GZ": gzip.compress(plain),
+        "r.jsonl": gzip.compress(plain),
+        "r.ndjson.zst": zstd,
+        "r.json.gz": plain,
+        "r.parquet.gz": parquet,
+        "r.txt": plain,
+        "r": plain,
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        assert read_rows(tmp_path / name) == EXAMPLES, name
+    for name, content in {"a.jsonl.gz": gzip.compress(plain)[:-9], "a.jsonl.zst": zstd[:-9]}.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(LimbeckError, match=name):
+            read_rows(tmp_path / name)
+    (tmp_path / "r.csv.gz").write_bytes(gzip.compress(b"input,label\nx,y\n"))
+    assert read_rows(tmp_path / "r.csv.gz") == [Example("r-0", ("x",), "y")]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [
+        ("utf-16", "1: .*UTF-16"),
+        ("utf-16-le", "1: .*UTF-16"),
+        ("utf-16-be", "1: .*UTF-16"),
+        ("utf-32", "1: .*UTF-32"),
+        ("cp1252", "2: .*WINDOWS-1252"),
+        ("latin-1", "2: .*ISO-8859-1"),
+    ],
+)
+def test_other_encodings_are_named(tmp_path: Path, encoding: str, named: str) -> None:
+    quoted = "\u201cx\u201d" if encoding == "cp1252" else "caf\u00e9"
+    texts = {"r.csv": f"input,label\n{quoted},y\n", "r.jsonl": f'\n{{"input": "{quoted}", "label": "y"}}'}
+    for name, text in texts.items():
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        with pytest.raises(LimbeckError, match=f"{name}:{named}"):
+            read_rows(tmp_path / name)
+    (tmp_path / "r.csv").write_text(texts["r.csv"], encoding="utf-8-sig")
+    assert read_rows(tmp_path / "r.csv")[0].input == quoted
+
+
+def test_nul(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_text('{"input": "a\\u0000b", "label": "\\u0000y"}\n')
+    assert read_rows(tmp_path / "r.jsonl") == [Example("r-0", ("ab",), "y")]
+    (tmp_path / "r.jsonl").write_bytes(b'{"input": "a", "label": "y"}\n\0\0\0\0')
+    with pytest.raises(LimbeckError, match=r"r.jsonl:2: NUL"):
+        read_rows(tmp_path / "r.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("r.jsonl", b'{"input": "a", "label": "y"}\n{"input": "%b", "label": "y"}\n', ":2"),
+        ("r.json", b'[{"input": "a", "label": "y"},\n{"input": "%b", "label": "y"}]\n', ": item 2"),
+        ("r.csv", b'input,label\na,y\n"%b",y\n', ":3"),
+        ("r.tsv", b"input\tlabel\na\ty\n%b\ty\n", ":3"),
+    ],
+)
+def test_a_row_of_fifty_megabytes_is_refused(tmp_path: Path, name: str, content: bytes, line: str) -> None:
+    for pad in (b"x" * 50_000_000, b"x" * 2_000):
+        (tmp_path / name).write_bytes(content % pad)
+        with pytest.raises(LimbeckError, match=f"{name}{line}: .*max_row_bytes"):
+            read_rows(tmp_path / name, max_row_bytes=len(pad) // 2)
+    assert len(read_rows(tmp_path / name, max_row_bytes=3_000)) == 2
+
+
+def test_the_limit_of_a_row_is_a_setting_and_parquet_has_it_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.parquet", [{"input": "x", "label": "y"}, {"input": "x" * 2_000, "label": "y"}])
+    with pytest.raises(LimbeckError, match=r"r.parquet: row 2: .*max_row_bytes"):
+        read_rows(path, max_row_bytes=1_000)
+    settings = DataSettings.parse(
+        {"task": "custom", "source": {"kind": "files", "train": str(path), "max_row_bytes": 1_000}}, "x"
+    )
+    with pytest.raises(LimbeckError, match=r"r.parquet: row 2"):
+        read(settings)
+
+
 def source(folder: Path, **more: Any) -> dict[str, Any]:
     return {"kind": "files", "train": str(folder / "train.jsonl"), "test": str(folder / "test.csv"), **more}
 
@@ -190,7 +278,8 @@ def test_a_source_of_files(tmp_path: Path) -> None:
     splits = load(DataSettings.parse({"task": "custom", "source": source(tmp_path), "choices": ["yes", "no"]}, "x"))
     assert (len(splits.train), len(splits.valid), len(splits.test)) == (18, 2, 5)
     assert splits.train[0].choices == ("yes", "no")
-    assert splits.notes == {"rows_without_rationale": 18}
+    assert splits.notes["rows_without_rationale"] == 18
+    assert splits.notes["test_in_train"] + splits.notes["test_in_valid"] == 5
     write(tmp_path / "valid.parquet", rows[:3])
     with_valid = source(tmp_path, valid=str(tmp_path / "valid.parquet"))
     splits = load(DataSettings.parse({"task": "custom", "source": with_valid}, "x"))
@@ -200,6 +289,7 @@ def test_a_source_of_files(tmp_path: Path) -> None:
 def test_a_label_outside_the_settings_choices(tmp_path: Path) -> None:
     write(tmp_path / "train.jsonl", [{"input": "q", "label": "maybe"}])
     settings = DataSettings.parse({"task": "custom", "source": source(tmp_path), "choices": ["yes", "no"]}, "x")
+    write(tmp_path / "test.csv", [{"input": "q", "label": "yes"}])
     with pytest.raises(LimbeckError, match=r"train.jsonl:1: field 'label': 'maybe'"):
         read(settings)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.answered import choices, confidences, read_answers
+from limbeck.evaluation.answered import choices, known, of_choices, read_answers
 
 
 def write(path, rows):
@@ -33,45 +33,69 @@ def test_an_answer_is_right_by_its_own_word_or_by_the_text(tmp_path):
 def test_rows_without_a_label_are_passed_over(tmp_path):
     path = write(tmp_path / "p.jsonl", [{"prediction": "x"}, row(), {"label": None, "prediction": "x"}])
     assert [one.where for one in read_answers(path)] == [f"{path}:2"]
-    with pytest.raises(LimbeckError, match="no row with a label"):
+    with pytest.raises(LimbeckError, match="no column 'label'"):
         read_answers(write(tmp_path / "q.jsonl", [{"prediction": "x"}]))
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "field"),
     [
-        ({"label": 1}, "'label': text"),
-        ({"prediction": None}, "'prediction': text"),
-        ({"correct": "yes"}, "'correct': true or false"),
-        ({"confidence": "0.5"}, "'confidence': a number"),
-        ({"confidence": True}, "'confidence': a number"),
-        ({"confidence": 1.01}, "'confidence': a number"),
-        ({"confidence": -0.1}, "'confidence': a number"),
-        ({"confidence": math.nan}, "'confidence': a number"),
-        ({"confidence": None}, "no field 'confidence'"),
+        ({"label": {"a": 1}}, "'label'"),
+        ({"prediction": ["a", "b"]}, "'prediction'"),
+        ({"correct": "perhaps"}, "'correct'"),
+        ({"correct": 0.5}, "'correct'"),
+        ({"confidence": "high"}, "'confidence'"),
+        ({"confidence": True}, "'confidence'"),
+        ({"confidence": 1.01}, "'confidence'"),
+        ({"confidence": 70}, "'confidence'"),  # beside 0.5: which of the two scales is meant?
+        ({"confidence": -0.1}, "'confidence'"),
+        ({"confidence": math.inf}, "'confidence'"),
         ({"probabilities": [0.5]}, "'probabilities'"),
         ({"probabilities": {"yes": 2}}, "'probabilities'"),
         ({"id": "a"}, "'id': 'a' stands already at"),
     ],
 )
-def test_a_wrong_row_is_one_line_that_names_it(wrong, says, tmp_path):
+def test_a_wrong_row_is_one_line_that_names_it(wrong, field, tmp_path):
     path = write(tmp_path / "p.jsonl", [row(id="a"), row(id="b") | wrong])
     with pytest.raises(LimbeckError) as raised:
-        confidences(read_answers(path))
+        read_answers(path)
     assert str(raised.value).startswith(f"{path}:2: ")
-    assert says in str(raised.value)
+    assert field in str(raised.value)
 
 
-def test_choices_are_a_table_where_every_row_has_them(tmp_path):
+def test_a_question_without_an_answer_is_wrong_and_of_no_confidence(tmp_path):
+    rows = [
+        row(),
+        row(prediction=""),
+        row(prediction=None, confidence=0.9),
+        row(confidence=None),
+        row(confidence=math.nan),
+    ]
+    read = read_answers(write(tmp_path / "p.jsonl", rows))
+    assert [one.correct for one in read] == [True, False, False, True, True]
+    assert [one.confidence for one in read] == [0.5, 0.0, 0.0, None, None]
+    assert known(read) == read[:3]
+    bare = read_answers(write(tmp_path / "q.jsonl", [row(prediction="", confidence=None), row(confidence=None)]))
+    assert [one.confidence for one in bare] == [None, None]  # a file without any has none to count as 0
+    with pytest.raises(LimbeckError):
+        known(bare)
+
+
+def test_choices_are_a_table_of_the_rows_that_have_them(tmp_path):
     rows = [
         row(probabilities={"yes": 0.75, "no": 0.25}),
         row(label="no", probabilities={"no": 0.5, "yes": 0.25, "perhaps": 0.25}),
+        row(),
+        row(probabilities={"no": 1.0}),  # its label is not among them
     ]
-    table, labels = choices(read_answers(write(tmp_path / "p.jsonl", rows)))
+    read = read_answers(write(tmp_path / "p.jsonl", rows))
+    having = of_choices(read)
+    assert having == read[:2]
+    table, labels = choices(having)
     np.testing.assert_array_equal(table, [[0.25, 0, 0.75], [0.5, 0.25, 0.25]])  # no, perhaps, yes
     assert labels.tolist() == [2, 0]
-    assert choices(read_answers(write(tmp_path / "q.jsonl", [*rows, row()]))) is None
-    assert choices(read_answers(write(tmp_path / "r.jsonl", [row(probabilities={"no": 1.0})]))) is None
+    many = [row(label=f"l{i}", probabilities={f"l{i}": 1.0}) for i in range(101)]
+    assert of_choices(read_answers(write(tmp_path / "q.jsonl", many))) == []  # no fixed set
 
 
 def test_probabilities_are_read_with_the_confidence_that_is_taken_from_them(tmp_path):

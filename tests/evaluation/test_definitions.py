@@ -23,7 +23,7 @@ def test_the_area_is_scikit_learns_ties_and_all():
     assert auroc([], []) is None
 
 
-def test_every_definition_that_all_answers_have():
+def test_every_definition_on_the_answers_that_have_it():
     rng = np.random.default_rng(1)
     sure, right = rng.uniform(size=60), rng.uniform(size=60) < 0.5
     rows = [
@@ -40,5 +40,7 @@ def test_every_definition_that_all_answers_have():
     # a square root changes no order
     assert found["normalised"]["auroc"] == found["sequence"]["auroc"] == pytest.approx(roc_auc_score(right, sure))
     assert found["normalised"]["aurc"] == found["sequence"]["aurc"] == selective(sure, right).aurc
-    assert list(by_definition([*rows[:3], answered(3, True, {"sequence": 0.5})])) == ["sequence"]
+    found = by_definition([*rows, answered(60, True, {"sequence": 0.5})])  # one answer lacks a definition
+    assert [(found[name]["n"], found[name]["without_confidence"]) for name in found] == [(61, 0), (60, 1)]
+    assert found["normalised"]["average_confidence"] == pytest.approx((sure**0.5).mean())
     assert by_definition([answered(0, True, None)]) == by_definition([]) == {}

@@ -38,6 +38,9 @@ def test_nothing_graded_is_no_accuracy():
         "exact": None,
         "n": 0,
         "sources_cut": 0,
+        "unanswered": 0,
+        "without_confidence": 0,
+        "by_label": None,
     }
 
 

@@ -81,8 +81,8 @@ def test_what_cannot_be_measured_is_refused_before_training(names, says, root, t
 
 
 def test_data_that_is_not_there_is_refused_before_training(tmp_path):
-    rows = [{"premise": f"A {i}.", "hypothesis": "So?", "label": i % 3} for i in range(9)]
     for split in ("train", "test"):
+        rows = [{"premise": f"A {split} {i}.", "hypothesis": "So?", "label": i % 3} for i in range(9)]
         write_rows(tmp_path / "esnli" / f"esnli_{split}.json", rows)
         write_shards(tmp_path / "esnli" / "llm", split, ["So. Answer: neutral"] * 9, size=9)
     source = {"kind": "archive", "root": str(tmp_path)}
@@ -121,8 +121,8 @@ def test_a_task_is_read_from_the_archive_that_root_names(run, root, tmp_path):
     write_shards(tmp_path / "anli1" / "llm", "test", ["So. So the answer is neutral", "Who knows?"], size=9)
     assert evaluate(run.path, on="anli1", root=tmp_path)["n"] == 2
     page = json.loads((run.path / "evaluation" / "anli1-test.json").read_text())
-    assert page["cascade"] is None
-    assert page["reasons"]["cascade"] == "no teacher's answer to 1 of 2 examples"
+    assert (page["teacher"]["n"], page["teacher"]["left_out"]) == (1, 1)
+    assert page["cascade"] is not None
     assert evaluate(run.path, on="anli1")["n"] == 5
 
 

@@ -132,7 +132,9 @@ def test_the_question_told_again_does_not_end_a_reply() -> None:
         "**Premise:** A man is eating food.\n**Hypothesis:** A man sleeps in bed.\n\nWhy.\n\n**Answer:** contradiction"
     )
     assert parse(told, get("esnli"), MEAL).label == "contradiction"
-    assert parse(told.replace("in bed", "on grass"), get("esnli"), MEAL).label is None
+    assert parse(told.replace("sleeps in bed", "lies there asleep"), get("esnli"), MEAL).label == "contradiction"
+    other = told.replace("A man is eating food.", "Two dogs run over green grass.")
+    assert parse(other, get("esnli"), MEAL).label is None
 
 
 @pytest.mark.parametrize(
@@ -153,10 +155,10 @@ def test_the_question_told_again_does_not_end_a_reply() -> None:
         (" The answer is 42. Each has as many.", "42"),
         (" The answer is 84 / 2 = 43.", None),
         (" The answer is 5 less than 8.", None),
-        ("\nAnswer: 50%", None),
-        ("\nAnswer: 3 1/2", None),
+        ("\nAnswer: 50%", "50"),
+        ("\nAnswer: 3 1/2", "3.5"),
         ("\nAnswer: 12:30", None),
-        ("\nAnswer: 2 hundred", None),
+        ("\nAnswer: 2 hundred", "200"),
         ("\nAnswer: 42 or 43", None),
         ("\nAnswer: __import__('os')", None),
         ("\nAnswer: 9**9**9**9", None),

@@ -39,7 +39,7 @@ def naive(given: list[str], task: Task) -> Vote | None:
         ("cqa", ["zoo", "dam", "dam", "zoo"], Vote("zoo", 0.5)),  # a tie: who came first
         ("cqa", ["town", "dam", "zoo"], Vote("town", 1 / 3)),
         ("custom", ["Rome", "paris.", "Paris", "PARIS "], Vote("paris.", 0.75)),  # the first spelling
-        ("custom", ["2", "1 + 1", "2.0", "2"], Vote("2", 0.5)),  # text is no sum
+        ("custom", ["2", "1 + 1", "2.0", "2"], Vote("2", 0.75)),  # text is no sum
         ("svamp", ["3", "( 84.0 / 2.0 )", "42", "3", "84 / 2"], Vote("( 84.0 / 2.0 )", 0.6)),
         ("svamp", ["(2 * x)", "4", "(2  * X)"], Vote("(2 * x)", 2 / 3)),  # without a value, by their text
         ("svamp", ["0.1", "1 / 10", "0.3 - 0.2", "0.10000000000000001"], Vote("0.1", 0.75)),  # exactly

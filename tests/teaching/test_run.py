@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 import yaml
 
+from limbeck.data import read_rows
 from limbeck.data.load import digest
-from limbeck.data.table import read_rows
 from limbeck.errors import LimbeckError
 from limbeck.teacher.prompts import prompt_text
 from limbeck.teacher.store import Store

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.data.table import read_rows
+from limbeck.data import read_rows
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json, read_jsonl
 from limbeck.teacher.prompts import prompt_text
@@ -86,7 +86,8 @@ def test_the_archive_becomes_a_file_a_split(tmp_path):
         write_rows(source / "svamp" / f"svamp_{split}.json", rows)
         outputs = ["No idea.", *(f"Why {i}. The answer is ({i} + 1).\n\nQ: more" for i in range(1, count))]
         write_shards(source / "svamp" / "llm", split, outputs, size=2)
-    done = import_rows(source, tmp_path / "out", "svamp")
+    done, left_out = import_rows(source, tmp_path / "out", "svamp")
+    assert left_out == {}
     names = {split: tmp_path / "out" / f"svamp_{split}.jsonl" for split in ("train", "test")}
     assert done == {
         names["train"]: {"rows": 4, "unparsed_rationales": 1, "unparsed_labels": 1},
@@ -110,5 +111,5 @@ def test_rows_are_not_imported_over_their_source(name, tmp_path):
     with pytest.raises(LimbeckError, match="would overwrite"):
         import_rows(source, tmp_path / name, "custom")
     assert source.read_bytes() == before
-    [written] = import_rows(source, Path(tmp_path / "rows.jsonl"), "custom")
+    [written], _ = import_rows(source, Path(tmp_path / "rows.jsonl"), "custom")
     assert read_rows(written)[0].rationale == "We think of it a little while."

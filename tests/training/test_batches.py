@@ -174,9 +174,8 @@ def test_the_remainder_takes_from_both_kinds_alike():
 @pytest.mark.parametrize(("task", "least"), [("svamp", 0.74), ("cqa", 0.85), ("esnli", 0.78)])
 def test_the_share_of_real_tokens_on_the_released_data(task, least, dss):
     settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": str(dss)}}, "test")
-    examples = (
-        read(settings)["valid"] if task == "esnli" else load(settings).train
-    )  # e-SNLI's training rows are not here
+    # e-SNLI's training rows are not here
+    examples = read(settings)["valid"] if task == "esnli" else load(settings).train
     texts = (text for e in examples for v in VIEWS for text in (source(e, v).text("\n"), target(e, v) or ""))
     tiny = ScratchSettings(vocab_size=8000, d_model=8, d_kv=4, d_ff=8, num_heads=1, num_layers=1)
     made = tokenise(examples, VIEWS, load_student(StudentSettings(scratch=tiny), texts))

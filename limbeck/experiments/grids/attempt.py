@@ -19,6 +19,7 @@ from limbeck.experiments.grids.folders import Folders
 from limbeck.experiments.recipe import Recipe
 from limbeck.experiments.run import InUseError
 from limbeck.experiments.train import train
+from limbeck.files import unwritable
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ def attempt(job: Job) -> Outcome:
     except Timeout:
         return Outcome("held")
     except OSError as error:
-        return Outcome("failed", f"{job.out}: cannot be written ({error.strerror or error})")
+        return Outcome("failed", str(unwritable(Path(job.out), error)))
+    except LimbeckError as error:  # the failure itself could not be written down
+        return Outcome("failed", str(error))
 
 
 def _train(job: Job, folders: Folders) -> Outcome:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.answered import Answered, confidences, read_answers
+from limbeck.evaluation.answered import confidences, known, read_answers
 from limbeck.evaluation.estimates import BinnedError, bootstrap, by_chance, error_interval, simulate_hits
 from limbeck.evaluation.graded import Floats
 from limbeck.evaluation.intervals import Z
@@ -49,6 +49,7 @@ class _Measured:
     """One run's ECE and confidence, with their intervals over examples."""
 
     n: int
+    left_out: int  # answers without a confidence
     values: tuple[float, float]
     intervals: tuple[Interval, Interval]
     by_chance: float  # the ECE that a calibrated student would have
@@ -57,17 +58,19 @@ class _Measured:
 def calibration_table(found: Found) -> Table:
     """ECE and mean confidence in percent, a pair of columns a domain; lower ECE is better."""
     domains = _domains(found)
-    chances: list[float] = []
+    every: list[_Measured] = []
     rows = []
     for name in found.table.rows:
         cells: list[Cell] = []
         for place, domain in enumerate(domains):
-            cells += _pair(found, name, place, domain, chances)
+            cells += _pair(found, name, place, domain, every)
         rows.append(Row(name, tuple(cells)))
     notes = [*setup(found), *_NOTES]
-    if chances:
-        low, high = 100 * min(chances), 100 * max(chances)
+    if every:
+        low, high = (100 * end(one.by_chance for one in every) for end in (min, max))
         notes.append(f"An ECE is above 0 by chance: of calibrated students it would have been {low:.2f} to {high:.2f}.")
+    if left_out := sum(one.left_out for one in every):
+        notes.append(f"{left_out} answers of all {len(every)} runs have no confidence and are left out.")
     columns = tuple(f"{domain.title} {measure}" for domain in domains for measure in _MEASURES)
     return Table(found.name, found.table.title, columns, tuple(rows), unit="%", notes=tuple(notes))
 
@@ -84,7 +87,7 @@ def _domains(found: Found) -> list[_Domain]:
     return [*own[:paper], *out, *own[paper:]]
 
 
-def _pair(found: Found, name: str, place: int, domain: _Domain, chances: list[float]) -> list[Cell]:
+def _pair(found: Found, name: str, place: int, domain: _Domain, every: list[_Measured]) -> list[Cell]:
     row = found.table.rows[name]
     paper = row.paper[place] if row.paper is not None and place < len(row.paper) else None
     theirs = paper if isinstance(paper, tuple) else (None, None)
@@ -96,16 +99,17 @@ def _pair(found: Found, name: str, place: int, domain: _Domain, chances: list[fl
     else:
         try:
             measured = [_measure(run, domain.predictions) for run in there]
-        except LimbeckError as error:  # an answer without a confidence
+        except LimbeckError as error:  # no answer has a confidence
             cells = [Cell(None, str(error)), Cell(None, str(error))]
         else:
-            chances += [one.by_chance for one in measured]
+            every += measured
             cells = [_cell(measured, which) for which in range(len(_MEASURES))]
     return [replace(cell, paper=number) for cell, number in zip(cells, theirs, strict=True)]
 
 
 def _measure(run: Run, name: str) -> _Measured:
-    answers: Sequence[Answered] = read_answers(run.predictions(name))
+    every = read_answers(run.predictions(name))
+    answers = known(every)
     sure = confidences(answers)
     right = np.array([one.correct for one in answers], dtype=np.float64)
     errors = {"ece": BinnedError(equal_width(sure[:, None]), sure[:, None], right[:, None])}
@@ -114,6 +118,7 @@ def _measure(run: Run, name: str) -> _Measured:
     chance = by_chance(errors, values, simulate_hits(sure, _DRAWS, seed=0))["ece"]
     return _Measured(
         n=len(answers),
+        left_out=len(every) - len(answers),
         values=(drawn["ece"].value, drawn["confidence"].value),
         intervals=(error_interval(drawn["ece"], chance), drawn["confidence"].middle),
         by_chance=chance.expected,

@@ -12,7 +12,7 @@ from limbeck.experiments.cases import Case, cases
 from limbeck.experiments.citations import Citation, citations
 from limbeck.experiments.grids import Grid
 from limbeck.experiments.paper import Study, case_studies, paper_tables
-from limbeck.experiments.report import accuracy, confidence, curves, reasons
+from limbeck.experiments.report import accuracy, confidence, counts, curves, reasons
 from limbeck.experiments.report.accuracy import Held, held
 from limbeck.experiments.report.browser import BUDGET, Chosen, choose
 from limbeck.experiments.report.evaluated import Pages, pages
@@ -75,7 +75,7 @@ def assemble(paths: Sequence[Path]) -> Report:
     read = pages(run for arm in made for run in arm.runs)
     sections = [
         *_paper(paper_tables(runs, grids, failed), studies),
-        _accuracy(made, compared),
+        _accuracy(made, compared, found),
         _learning(drawn, found, undrawn),
         _confidence(drawn, found, read, undrawn),
         _rationales(made, found, every, read),
@@ -116,21 +116,24 @@ def _numbered(one: Table | Figure) -> str:
     return f"{number[1].capitalize()} {number[2]}: {one.title}" if number else one.title
 
 
-def _accuracy(made: Sequence[Arm], compared: Sequence[Held]) -> Section:
+def _accuracy(made: Sequence[Arm], compared: Sequence[Held], found: Sequence[Side]) -> Section:
     tables = []
     missing = []
     for task in dict.fromkeys(arm.task for arm in made):
-        tables.append(accuracy.table(task, compared))
         of_task = [arm for arm in made if arm.task == task]
+        right = accuracy.table(task, compared)
+        besides = (counts.labels(task, [side for side in found if side.arm.task == task]), counts.counts(task, of_task))
+        tables.append(replace(right, notes=(*right.notes, *counts.warnings(of_task))))
+        tables += [table for table in besides if table is not None]
         others = dict.fromkeys(other for arm in of_task for other in _measured_elsewhere(arm))
         for other in others:
             there = [arm for arm in of_task if other in _measured_elsewhere(arm)]
             try:
-                right = [correct(arm.runs, f"{other}-test") for arm in there]
+                answers = [correct(arm.runs, f"{other}-test") for arm in there]
             except LimbeckError as error:
                 missing.append(f"The accuracy on {other} of students of {task} is not here: {error}")
             else:
-                tables.append(accuracy.elsewhere(task, other, there, right))
+                tables.append(accuracy.elsewhere(task, other, there, answers))
     text = "The share of answers that are right by the task's rule, mean over seeds."
     return Section("accuracy", "Accuracy", text, tuple(tables), missing=tuple(missing))
 

@@ -50,8 +50,15 @@ def calibration(task: str, found: Sequence[Side], read: Pages) -> Table:
             "Calibration error: ten bins of equal width. It is above zero by chance, the more so the fewer examples. "
             "Area: less is better; an order by chance has 1 - accuracy. 95 % intervals: Student's t over seeds, on "
             "these examples; for a single seed what `limbeck evaluate` found, where it was run.",
+            *_left_out(found),
         ),
     )
+
+
+def _left_out(found: Sequence[Side]) -> list[str]:
+    """Return sentences on arms of whose answers some have no confidence."""
+    counts = [(side.arm.name, int((~side.known).sum()), side.known.size) for side in found if side.sure is not None]
+    return [f"{name}: {count} of {n} answers without a confidence are left out." for name, count, n in counts if count]
 
 
 def curves(found: Sequence[Group]) -> Curves:
@@ -65,11 +72,11 @@ def curves(found: Sequence[Group]) -> Curves:
         if not known:
             continue
         made.figures.append(_risk_coverage(group, known))
-        taught = [side for side in known if side.taught]
+        taught = [side for side in known if (side.known & side.taught).any()]
         if taught:
             made.figures.append(_cascade(group, taught))
         else:
-            made.missing.append(f"No cascade on {group.name}: the teacher's answers are not known, or not all.")
+            made.missing.append(f"No cascade on {group.name}: the teacher's answers are not known.")
     for group in found:
         made.figures += [_reliability(group, side) for side in group.sides if side.sure is not None]
     return made
@@ -78,9 +85,10 @@ def curves(found: Sequence[Group]) -> Curves:
 def _cell(side: Side, read: Pages, place: str, measure: Measure) -> Cell:
     if side.sure is None:
         return Cell(None, _NONE if side.cases else "no examples")
-    values = [measure(sure, right) for sure, right in zip(side.sure, side.right, strict=True)]
+    rows = zip(side.sure, side.right, side.known, strict=True)
+    values = [measure(sure[known], right[known]) for sure, right, known in rows if known.any()]
     known = np.array([value for value in values if value is not None])
-    seeds, n = side.right.shape
+    seeds, n = len(known), int(side.known.sum(axis=1).max())
     if seeds == 1:
         interval = interval_of(read.get(side.arm.runs[0].path), place)
     else:
@@ -90,9 +98,9 @@ def _cell(side: Side, read: Pages, place: str, measure: Measure) -> Cell:
 
 
 def _pooled(side: Side) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence and correctness of all answers of all seeds, [S N] each."""
+    """Confidence and correctness of all answers of all seeds whose confidence is known, at most [S N] each."""
     sure: Any = side.sure
-    return sure.ravel(), side.right.ravel()
+    return sure[side.known], side.right[side.known]
 
 
 def _binned(side: Side) -> tuple[tuple[Bin, ...], list[Interval | None]]:
@@ -101,7 +109,7 @@ def _binned(side: Side) -> tuple[tuple[Bin, ...], list[Interval | None]]:
     Several seeds' answers to one example are not several examples.
     """
     sure: Any = side.sure
-    bins, where = reliability(*_pooled(side)), equal_width(sure)
+    bins, where = reliability(*_pooled(side)), np.where(side.known, equal_width(sure), -1)
     examples = [int((where == index).any(axis=0).sum()) for index in range(len(bins))]
     return bins, [wilson((one.accuracy or 0.0) * n, n) for one, n in zip(bins, examples, strict=True)]
 
@@ -148,17 +156,23 @@ def _cascade(group: Group, taught: Sequence[Side]) -> Figure:
     found: dict[str, list[dict[str, Any]]] = {}
     equal = task_of(taught[0].arm.recipe.data).equal
     shares = []
+    left_out = 0
     for side in taught:
+        sure: Any = side.sure
         teacher = np.array([equal(str(case.teacher_label), case.label) for case in side.cases], dtype=bool)
-        shares.append(float(teacher.mean()))
-        points = cascade(*_pooled(side), np.tile(teacher, len(side.right)), 0.0, 1.0)
+        shares.append(float(teacher[side.taught].mean()))
+        both = side.known & side.taught
+        left_out = max(left_out, int((~both).sum()))
+        points = cascade(sure[both], side.right[both], np.tile(teacher, (len(both), 1))[both], 0.0, 1.0)
         found[group.short(side)] = [asdict(one) for one in points]
     title = f"{group.name}: the student where it is sure, else the teacher"
     rows = [
         Row(f"{share:.0%} passed on", tuple(_nearest(points, share) for points in found.values())) for share in _PASSED
     ]
-    notes = ("The point nearest to each share. Thresholds chosen on these very answers promise more than they keep.",)
-    table = Table("cascade", title, tuple(found), tuple(rows), digits=3, notes=notes)
+    notes = ["The point nearest to each share. Thresholds chosen on these very answers promise more than they keep."]
+    if left_out:
+        notes.append(f"Up to {left_out} answers an arm are left out: without a confidence, or the teacher's answer.")
+    table = Table("cascade", title, tuple(found), tuple(rows), digits=3, notes=tuple(notes))
     teacher_alone = shares[0] if len(set(shares)) == 1 else None
     return Figure(
         f"cascade-{group.name}",

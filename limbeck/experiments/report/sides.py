@@ -21,12 +21,17 @@ class Side:
     arm: Arm
     cases: tuple[Case, ...]
     right: np.ndarray  # [S, N]
-    sure: np.ndarray | None  # the confidences [S, N], where every answer has one
+    sure: np.ndarray | None  # the confidences [S, N], NaN where an answer has none; None: where none has
 
     @property
-    def taught(self) -> bool:
-        """Whether it is known what the teacher answered to every case."""
-        return bool(self.cases) and all(case.teacher_label is not None for case in self.cases)
+    def known(self) -> np.ndarray:
+        """Which answers have a confidence, [S, N]: all that is said of confidences is measured on these alone."""
+        return np.zeros(self.right.shape, dtype=bool) if self.sure is None else ~np.isnan(self.sure)
+
+    @property
+    def taught(self) -> np.ndarray:
+        """To which cases it is known what the teacher answered, [N]."""
+        return np.array([case.teacher_label is not None for case in self.cases], dtype=bool)
 
     def shares(self, other: "Side") -> bool:
         """Whether both were measured on the very same examples."""
@@ -69,9 +74,8 @@ def _side(arm: Arm, cases: Sequence[tuple[Case, Mapping[tuple[str, int], Said]]]
     whole = [(case, [said[key] for key in keys]) for case, said in cases if all(key in said for key in keys)]
     shape = (len(whole), len(keys))
     right = np.array([[one.correct for one in row] for _, row in whole], dtype=bool).reshape(shape).T
-    confidence = [one.confidence for _, row in whole for one in row]
-    known = bool(confidence) and all(one is not None and 0 <= one <= 1 for one in confidence)
-    sure = np.array(confidence, dtype=np.float64).reshape(shape).T if known else None
+    confidence = np.array([one.confidence for _, row in whole for one in row], dtype=np.float64).reshape(shape).T
+    sure = None if np.isnan(confidence).all() else confidence  # None is NaN there
     return Side(arm, tuple(case for case, _ in whole), right, sure)
 
 

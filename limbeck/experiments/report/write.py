@@ -1,6 +1,7 @@
 """A report's folder: index.html, report.md, report.json, tables/ and figures/, written whole or not at all."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ _FORMATS = {"md": render.markdown, "tex": render.latex, "csv": render.csv}
 
 
 def write_report(paths: Sequence[Path], out: Path) -> Path:
-    """Write the report of the runs in `paths` into the folder `out`, in place of an older report.
+    """Write the report of the runs in `paths` into the folder `out`, or that which it links to, for an older report.
 
     Returns:
         Its page, `out/index.html`.
@@ -33,18 +34,19 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
     Raises:
         LimbeckError: there is something else at `out`; no finished run; what cannot be read.
     """
-    _check_place(out)
+    place = Path(os.path.realpath(out))
+    _check_place(place)
     report = assemble(paths)
     made = now()
-    with replacing(out) as temporary:
+    with replacing(place) as temporary:
         for name, text in _files(report, made).items():
             file = temporary / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8", errors="backslashreplace")
-        _check_place(out)  # again: it may have been filled meanwhile
+        _check_place(place)  # again: it may have been filled meanwhile
         older = temporary.with_suffix(".old")
-        if out.is_dir():
-            out.rename(older)
+        if place.is_dir():
+            place.rename(older)
     shutil.rmtree(older, ignore_errors=True)
     return out / "index.html"
 
@@ -104,7 +106,7 @@ def _check_place(out: Path) -> None:
     """Refuse a place that holds anything but a report."""
     if not out.exists():
         return
-    if not out.is_dir() or out.is_symlink():
+    if not out.is_dir():
         raise LimbeckError(f"{out}: no folder of its own; give another --output")
     if Path.cwd().is_relative_to(out.resolve()):  # a shell would be left in a folder that is no more
         raise LimbeckError(f"{out}: is or holds the current folder, and would be replaced; give another --output")

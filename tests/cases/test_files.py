@@ -1,0 +1,244 @@
+"""Files as users have them, `../shared/cases`: each is read as it is meant, or refused with its line and a way out."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limbeck.data import DataSettings, load, read_rows, show
+from limbeck.errors import LimbeckError
+from limbeck.experiments import load_recipe
+from limbeck.schema import Example
+from limbeck.tasks import get
+
+CASES = Path(os.environ.get("LIMBECK_CASES") or Path(__file__).parents[2].parent / "shared" / "cases")
+pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not at {CASES}; set LIMBECK_CASES")
+
+PARCELS = {  # rows as they are after reading, whatever the file's form
+    "count": 40,
+    "input": "Which shelf holds parcel {}? It is {}.",
+    "rationale": "Parcel {} is {}, so it lies {}; that is café rule no. 3.",
+}
+AS_PARCELS = [
+    "blank_lines.jsonl", "bom.jsonl", "comma.csv", "comment.jsonl", "crlf.jsonl", "ndjson.ndjson", "nul.jsonl",
+    "plain.jsonl", "semicolon_bom.csv", "tab.tsv", "tab_as.csv", "trailing_comma.json", "txt.txt", "u2028.jsonl",
+    "upper.CSV",
+]  # fmt: skip
+REFUSED = {  # file: what the error names beside it
+    "cut_line.jsonl": ":21:",
+    "last_line_cut.jsonl": ":40:",
+    "latin1.jsonl": ":1: not UTF-8 text, but ISO-8859-1",
+    "nan.jsonl": ":41: field 'label'",  # with a label it is trained on; see below
+    "ragged.csv": ":2: 2 cells, but the header has 3",
+}
+OTHERS = {"index_col.csv", "quotes.csv"}
+
+
+def parcels(examples: list[Example]) -> None:
+    assert len(examples) == PARCELS["count"]
+    for i, example in enumerate(examples):
+        weight, shelf = ("heavy", "low") if i % 2 else ("light", "high")
+        assert example.input.replace("\u2028", "") == PARCELS["input"].format(i, weight)
+        assert example.label == shelf
+        assert example.rationale == PARCELS["rationale"].format(i, weight, shelf)
+
+
+@pytest.mark.parametrize("name", AS_PARCELS)
+def test_the_same_rows_in_every_form(name: str) -> None:
+    parcels(read_rows(CASES / "files" / name))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_names_its_line(name: str) -> None:
+    with pytest.raises(LimbeckError) as caught:
+        read_rows(CASES / "files" / name)
+    assert f"{name}{REFUSED[name]}" in str(caught.value)
+
+
+def test_csv_with_an_index_and_with_quotes() -> None:
+    first = read_rows(CASES / "files" / "index_col.csv")[0]
+    assert (first.id, first.input, first.label) == ("index_col-0", "Where is parcel 0?", "low")
+    rows = read_rows(CASES / "files" / "quotes.csv")
+    assert len(rows) == 30
+    assert (rows[7].input, rows[7].rationale) == ('He said "go 7",\nthen left.', "since, he went")
+
+
+def test_every_file_of_the_folder_is_gone_over() -> None:
+    names = {path.name for path in (CASES / "files").iterdir() if path.suffix != ".yaml"}
+    assert names <= {*AS_PARCELS, *REFUSED, *OTHERS}
+
+
+def recipes(*folders: str) -> list[Any]:
+    return [
+        pytest.param(path, id=f"{folder}/{path.name}")
+        for folder in folders
+        for path in sorted((CASES / folder).glob("*.yaml"))
+        if _train(path).exists()
+    ]
+
+
+def _train(recipe: Path) -> Path:
+    source = load_recipe(recipe).data.source
+    return recipe.parent / str(getattr(source, "path", None) or getattr(source, "train", None))
+
+
+def examples_of(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Example], dict[str, int]]:
+    monkeypatch.chdir(recipe.parent)
+    splits = load(load_recipe(recipe).data)
+    return [*splits.train, *splits.valid, *splits.test], splits.notes
+
+
+@pytest.mark.parametrize("recipe", recipes("files", "wrapped_json", "hub"))
+def test_recipes_over_files(recipe: Path, monkeypatch: pytest.MonkeyPatch, hub_cache: None) -> None:
+    examples, _ = examples_of(recipe, monkeypatch)
+    if recipe.parent.name == "wrapped_json":
+        assert {example.input for example in examples} == {
+            f"Take the last letters of 'red {i} owl'." for i in range(30)
+        }
+        assert {example.label for example in examples} == {"dl"}
+    else:
+        assert {example.label for example in examples} == {"high", "low"}
+        assert len(examples) in (30, 40)
+
+
+@pytest.fixture
+def hub_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("folder", "sizes"),
+    [
+        ("saved_dict", (27, 3, 10)),
+        ("saved_single", (32, 4, 4)),
+        ("train_only", (24, 3, 3)),
+        ("train_val", (27, 10, 3)),
+        ("jsonl_folder", (27, 3, 10)),
+        ("parquet_folder", (27, 3, 10)),
+    ],
+)
+def test_folders_as_the_hub_has_them(folder: str, sizes: tuple[int, ...], hub_cache: None) -> None:
+    source = {"kind": "hub", "path": str(CASES / "hub" / folder)}
+    settings = DataSettings.parse({"task": "custom", "source": source}, "x")
+    splits = load(settings)
+    assert (len(splits.train), len(splits.valid), len(splits.test)) == sizes
+    assert not {row.input for row in splits.train} & {row.input for row in splits.test}
+    if folder == "train_only":
+        assert "test: no file of its own; a run holds out 0.1" in show(settings, 0)
+
+
+MULTIPLE = {"bucket": "water", "oven": "bread", "loom": "cloth", "kiln": "pots"}
+
+
+@pytest.mark.parametrize("recipe", recipes("multiple_choice"))
+def test_multiple_choice(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples, _ = examples_of(recipe, monkeypatch)
+    assert len(examples) == 40
+    for example in examples:
+        noun = example.segments[0].rsplit(" ", 1)[1].strip("?")
+        assert example.label == MULTIPLE[noun]
+        assert (len(example.choices), example.choices.count(example.label)) == (4, 1)
+        lettered = [f"({letter}) {choice}" for letter, choice in zip("abcd", example.choices, strict=True)]
+        assert example.input.endswith("\n".join(lettered))
+
+
+@pytest.mark.parametrize("recipe", recipes("multiple_choice"))
+def test_multiple_choice_as_commonsense_qa(recipe: Path) -> None:
+    path = recipe.parent / load_recipe(recipe).data.source.train  # type: ignore[union-attr, operator]
+    columns = load_recipe(recipe).data.source.columns  # type: ignore[union-attr]
+    custom, cqa = (read_rows(path, columns, task=get(task)) for task in ("custom", "cqa"))
+    assert [(row.input, row.label, row.choices) for row in custom] == [
+        (row.input, row.label, row.choices) for row in cqa
+    ]
+
+
+@pytest.mark.parametrize("recipe", recipes("aqua_shape"))
+def test_aqua(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples, _ = examples_of(recipe, monkeypatch)
+    for example in examples:
+        jars, crates = (int(word) for word in example.segments[0].split() if word.isdecimal())
+        assert example.label == str(jars * crates)
+        assert example.choices[-1] == "None of these"
+        assert f"\n(b) {jars * crates}\n" in example.input
+        assert example.rationale is not None
+
+
+@pytest.mark.parametrize("recipe", recipes("gsm8k_shape"))
+def test_gsm8k(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples, _ = examples_of(recipe, monkeypatch)
+    solutions(examples)
+
+
+def test_prompts_and_completions_of_gsm8k() -> None:
+    solutions(read_rows(CASES / "gsm8k_shape" / "prompt_completion.jsonl"))
+
+
+def solutions(examples: list[Example]) -> None:
+    for example in examples:
+        jars, crates = (int(word) for word in example.input.split() if word.isdecimal())
+        product = jars * crates
+        assert example.label == str(product)
+        assert example.rationale == (
+            f"Each crate holds {jars} jars.\n{crates} crates hold {jars}*{crates} = {product} jars."
+        )
+
+
+def test_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts, _ = examples_of(CASES / "lists" / "facts_list.jsonl.yaml", monkeypatch)
+    assert all(row.rationale and row.rationale.startswith("Lamps need current.\nHall ") for row in facts)
+    columns: Any = {"input": "question", "label": "answer", "rationale": "explanation"}
+    assert all(row.rationale is None for row in read_rows(CASES / "lists" / "null_rationale.jsonl", columns))
+    pandas, _ = examples_of(CASES / "lists" / "pandas_choices.csv.yaml", monkeypatch)
+    bars = read_rows(CASES / "lists" / "pipe_choices.csv")
+    assert {(row.choices, row.label) for row in [*pandas, *bars]} == {(("snow", "bread"), "bread")}
+
+
+LABELS = {
+    "bool": {"true": 15, "false": 15},
+    "float": {"3.5": 15, "4": 15},
+    "int": {"0": 15, "1": 15},
+    "int_choices": {"0": 15, "1": 15},
+    "mixed_case": {"Yes": 8, "yes": 8, "No": 7, "no": 7},
+    "null": {"on": 10, "off": 10, "": 10},
+    "empty": {"on": 15, "": 15},
+}
+
+
+@pytest.mark.parametrize("path", sorted((CASES / "labels").glob("*.jsonl")), ids=lambda path: path.stem)
+def test_labels(path: Path) -> None:
+    columns: Any = {"input": "question", "label": "answer"}
+    rows = read_rows(path, columns, labelled=False)
+    assert Counter(row.label for row in rows) == LABELS[path.stem]
+    source = {"kind": "files", "train": str(path), "columns": columns}
+    splits = load(DataSettings.parse({"task": "custom", "source": source}, "x"))
+    parts = [*splits.train, *splits.valid, *splits.test]
+    missing = LABELS[path.stem].get("", 0)
+    assert (len(parts), splits.notes.get("rows_without_label", 0)) == (30 - missing, missing)
+
+
+@pytest.mark.parametrize("recipe", recipes("labels"))
+def test_recipes_over_labels(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples, notes = examples_of(recipe, monkeypatch)
+    assert len(examples) + notes.get("rows_without_label", 0) == 30
+    assert all(example.label for example in examples)
+
+
+def test_mixed_case_with_fixed_choices_has_their_spelling() -> None:
+    source = {"kind": "files", "train": str(CASES / "labels" / "mixed_case.jsonl")}
+    splits = load(DataSettings.parse({"task": "custom", "choices": ["yes", "no"], "source": source}, "x"))
+    assert {row.label for row in splits.train} == {"yes", "no"}
+
+
+def test_a_row_without_a_label_is_left_out_of_training_and_counted() -> None:
+    source = {"kind": "files", "train": str(CASES / "files" / "nan.jsonl")}
+    splits = load(DataSettings.parse({"task": "custom", "source": source}, "x"))
+    assert (splits.notes["rows_without_label"], splits.notes["rows_without_rationale"]) == (1, 0)
+    parts = [*splits.train, *splits.valid, *splits.test]
+    assert len(parts) == sum("NaN" not in line for line in (CASES / "files" / "nan.jsonl").read_text().splitlines())
+    assert json.loads((CASES / "files" / "nan.jsonl").read_text().splitlines()[0])["input"] in {r.input for r in parts}

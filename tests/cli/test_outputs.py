@@ -1,0 +1,132 @@
+"""Results through links and pipes, onto standard output; rows from standard input."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from tempfile import TemporaryFile
+
+import pytest
+
+from limbeck import cli
+from limbeck.experiments import Recipe, train
+from limbeck.files import read_jsonl, write_jsonl
+from tests.experiments.recipes import TINY
+from tests.teaching.jobs import fill, make_job, says
+
+ROWS = [{"input": f"What is {i} and {i}?"} for i in range(3)]
+TEXT = "".join(json.dumps(row) + "\n" for row in ROWS)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(Recipe.parse(TINY, "test"), tmp_path_factory.mktemp("runs") / "dss").path
+
+
+@pytest.fixture
+def limbeck(monkeypatch, capfd, tmp_path):
+    """`limbeck(*words, stdin=TEXT)`: exit code, standard output and error, by their descriptors, of `limbeck WORDS`."""
+    monkeypatch.chdir(tmp_path)
+    standard_input = os.dup(0)
+
+    def run(*words, stdin=""):
+        monkeypatch.setattr(sys, "argv", ["limbeck", *map(str, words)])
+        with TemporaryFile("w+") as file:
+            file.write(stdin)
+            file.seek(0)
+            os.dup2(file.fileno(), 0)
+            with pytest.raises(SystemExit) as end:
+                cli.main()
+        return int(end.value.code or 0), *capfd.readouterr()
+
+    yield run
+    os.dup2(standard_input, 0)
+    os.close(standard_input)
+
+
+def test_predict_from_standard_input_to_standard_output(run, limbeck):
+    code, out, err = limbeck("predict", run, "--input", "-", "--output", "-", stdin=TEXT)
+    assert code == 0
+    assert [json.loads(line)["input"] for line in out.splitlines()] == [row["input"] for row in ROWS]
+    assert "3 predictions" in err
+
+
+def test_a_process_appends_where_its_shell_does(run, tmp_path):
+    link = tmp_path / "stdout"
+    link.symlink_to("/proc/self/fd/1")
+    with (tmp_path / "log").open("a") as log:
+        log.write("first\n")
+        log.flush()
+        command = [sys.executable, "-m", "limbeck.cli", "predict", run, "--input", "/dev/stdin", "--output", link]
+        subprocess.run(command, input=TEXT, text=True, stdout=log, check=True)
+    first, *rows = (tmp_path / "log").read_text().splitlines()
+    assert first == "first"
+    assert [json.loads(row)["input"] for row in rows] == [row["input"] for row in ROWS]
+    assert link.is_symlink()
+
+
+def test_predict_through_a_link_and_a_pipe(run, limbeck, tmp_path):
+    write_jsonl(tmp_path / "in.jsonl", ROWS)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "answers.jsonl").write_text("old\n")
+    (tmp_path / "answers.jsonl").symlink_to("real/answers.jsonl")
+    os.mkfifo(tmp_path / "pipe")
+    assert limbeck("predict", str(run), "--input", "in.jsonl", "--output", "answers.jsonl")[0] == 0
+    with ThreadPoolExecutor(1) as thread:
+        text = thread.submit((tmp_path / "pipe").read_text)
+        assert limbeck("predict", str(run), "--input", "in.jsonl", "--output", "pipe")[0] == 0
+        lines = text.result().splitlines()
+    assert (tmp_path / "answers.jsonl").is_symlink()
+    assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
+    assert [json.loads(line) for line in lines] == [row for _, row in read_jsonl(tmp_path / "real" / "answers.jsonl")]
+
+
+def test_what_is_exported_goes_through_a_pipe(limbeck, tmp_path):
+    job = make_job(tmp_path, [{"id": "a", "input": "What is it?", "label": "red"}])
+    fill(job, {"a": [says("red")]})
+    limbeck("teach", "export", "teach.yaml", "--output", "file.jsonl")
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as thread:
+        text = thread.submit((tmp_path / "pipe").read_text)
+        assert limbeck("teach", "export", "teach.yaml", "--output", "pipe")[0] == 0
+        assert text.result() == (tmp_path / "file.jsonl").read_text()
+    before = {path.name for path in tmp_path.iterdir()}
+    assert limbeck("teach", "export", "teach.yaml", "--output", "-", "--hub", "me/x", "--yes")[0] == 2
+    assert limbeck("teach", "import", ".", "--output", "-", "--task", "svamp")[0] == 2
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_import_from_standard_input_to_standard_output(limbeck, tmp_path):
+    row = {"prompt": "What is it?", "completion": says("red")}
+    code, out, err = limbeck("teach", "import", "-", "--output", "-", stdin=json.dumps(row) + "\n")
+    assert code == 0
+    (read,) = map(json.loads, out.splitlines())
+    assert (read["input"], read["label"], read["rationale"]) == ("What is it?", "red", "We think of it a little while.")
+    assert "rows 1" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_measures_from_standard_input(limbeck, tmp_path):
+    rows = [{"id": str(i), "label": "a", "prediction": "ab"[i % 2], "confidence": 0.5} for i in range(20)]
+    write_jsonl(tmp_path / "b.jsonl", rows)
+    text = (tmp_path / "b.jsonl").read_text()
+    assert json.loads(limbeck("calibrate", "-", "--json", stdin=text)[1])["accuracy"] == 0.5
+    assert json.loads(limbeck("compare", "-", "b.jsonl", "--json", stdin=text)[1])["difference"] == 0
+
+
+def test_the_questions_of_a_job_from_standard_input(limbeck, tmp_path):
+    make_job(tmp_path, [])
+    code, out, _ = limbeck("teach", "run", "teach.yaml", "--dry-run", "--json", "-s", "rows=-", stdin=TEXT)
+    assert code == 0
+    assert json.loads(out)["questions"] == 3
+
+
+def test_a_store_has_one_set_of_locks_whatever_it_is_called(tmp_path):
+    (tmp_path / "here").mkdir()
+    job = make_job(tmp_path, [{"id": "a", "input": "What is it?"}], store=str(tmp_path / "here" / "link"))
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "there.sqlite")
+    fill(job, {"a": [says("red")]})
+    assert (tmp_path / "there.sqlite").is_file()
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["link"]

@@ -1,0 +1,110 @@
+"""A teacher joined to the wrong rows is noticed, and a right one is never accused: on real rationales, shifted."""
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from limbeck.data import DataSettings, read, show
+from limbeck.data.joined import doubt
+from limbeck.schema import Example
+from limbeck.tasks import get
+from tests.archives import archive_settings, write_shards
+
+MULTI = Path(__file__).parents[2].parent / "shared" / "data" / "multi"
+
+
+@pytest.mark.parametrize(
+    ("task", "split"), [("svamp", "train"), ("svamp", "test"), ("cqa", "test"), ("anli1", "valid")]
+)
+@pytest.mark.parametrize("shift", [1, -1])
+def test_released_outputs_of_the_row_before_or_after_are_noticed(
+    task: str, split: str, shift: int, dss: Path, tmp_path: Path
+) -> None:
+    name = f"{task}_{split}.json"
+    (tmp_path / task).mkdir()
+    (tmp_path / task / name).symlink_to(dss / task / name)
+    shards = sorted((dss / task / "llm").glob(f"{split}_CoT_*.json"), key=lambda path: int(path.stem.split("_")[-1]))
+    outputs = [output for shard in shards for output in json.loads(shard.read_text())]
+    write_shards(tmp_path / task / "llm", split, outputs, size=5000)
+    settings = archive_settings(tmp_path, task)
+    assert "joined to the wrong rows" not in show(settings, 0)
+    write_shards(tmp_path / task / "llm", split, outputs[shift:] + outputs[:shift], size=5000)
+    assert f"warning: the teacher of the {split} split is most likely joined to the wrong rows" in show(settings, 0)
+
+
+def multi(name: str) -> list[Example]:
+    if not MULTI.is_dir():
+        pytest.skip(f"no data at {MULTI}")
+    rows = [json.loads(line) for line in (MULTI / name / "train.jsonl").read_text().split("\n") if line]
+    return [
+        Example(row["id"], (row["input"],), row["label"], row["rationales"][0]) for row in rows if row["rationales"]
+    ]
+
+
+def shifted(rows: list[Example], by: int = 1) -> list[Example]:
+    others = rows[by:] + rows[:by]
+    return [
+        replace(row, rationale=other.rationale, teacher_label=other.teacher_label)
+        for row, other in zip(rows, others, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("name", ["asdiv", "strategyqa", "svamp"])
+def test_rationales_without_answers_are_held_against_their_questions(name: str) -> None:
+    rows, task = multi(name), get("custom")
+    assert doubt(rows, task) is None
+    assert doubt(shifted(rows), task)
+    lost = [*rows[: len(rows) // 2], *shifted(rows[len(rows) // 2 :])]  # a rationale lost on the way
+    assert doubt(lost, task)
+    for size in (10, 20, 40):
+        assert all(doubt(random.Random(i).sample(rows, size), task) is None for i in range(20))
+    assert doubt(shifted(rows[:10]), task) is None  # ten rows are no ground for anything
+    assert doubt(shifted(rows[:30]), task)
+
+
+def tickets(count: int, accuracy: float, labels: tuple[str, ...] = ("yes", "no"), shift: bool = False) -> list[Example]:
+    """Rows whose rationales are all alike, with a teacher of that accuracy."""
+    rng = random.Random(f"{count} {accuracy}")
+    rows = []
+    for i in range(count):
+        label = rng.choice(labels)
+        said = label if rng.random() < accuracy else rng.choice([other for other in labels if other != label])
+        rows.append(Example(str(i), (f"Ticket {i}?",), label, "So says the rule.", said))
+    return shifted(rows) if shift else rows
+
+
+def test_an_accuracy_at_chance_is_ground_enough_where_the_rows_are_many() -> None:
+    task = get("custom")
+    assert doubt(tickets(200, 0.7), task) is None
+    assert doubt(tickets(200, 0.9, shift=True), task)
+    assert doubt(tickets(200, 0.5), task)
+    assert doubt(tickets(10, 0.0), task) is None
+    rare = tickets(300, 0.95, labels=("no",) * 19 + ("yes",))
+    assert doubt(rare, task) is None
+    assert doubt(tickets(200, 0.7, labels=("no", "no", "yes")), task) is None
+
+
+def test_rationales_in_writing_without_blanks_are_read() -> None:
+    words = "山川海木火土金水日月星風雨雪花鳥魚虫犬猫牛馬羊豚"
+    rng = random.Random(3)
+    rows = []
+    for i in range(60):
+        a, b, c = rng.sample(words, 3)
+        rows.append(Example(str(i), (f"{a}{b}と{c}はどちらが大きいか",), "1", f"{a}{b}は{c}より大きいので"))
+    assert doubt(rows, get("custom")) is None
+    assert doubt(shifted(rows), get("custom"))
+
+
+def test_labels_written_otherwise_are_not_called_a_wrong_join() -> None:
+    rows = [replace(row, label=f"{row.label} pieces", teacher_label=row.label) for row in multi("svamp")]
+    reason = doubt(rows, get("custom"))
+    assert reason is not None
+    assert "its rationales fit their questions" in reason
+
+
+def test_arithmetic_is_beyond_doubt() -> None:
+    rows = read(DataSettings.parse({"task": "arithmetic"}, "x"))
+    assert doubt(rows["test"], get("arithmetic")) is None

@@ -1,0 +1,91 @@
+"""What was cut, left out, not read or asked twice is the same in results, log, report and card."""
+
+import json
+import logging
+
+import pytest
+
+from limbeck.errors import LimbeckError
+from limbeck.experiments import Recipe, train
+from limbeck.experiments.card_data import data_lines
+from limbeck.experiments.card_results import count_sentences
+from limbeck.experiments.markdown import text
+from limbeck.experiments.run import open_run
+from limbeck.notes import MEASURED, NOTES
+from tests.experiments.recipes import TINY
+from tests.experiments.reports import finished, report_of
+
+
+def counted(path):
+    """The run with every count that its results can hold."""
+    results = json.loads((path / "results.json").read_text())
+    results["training"]["examples"] = 1000
+    results["valid"] = results["test"] | {"accuracy": 0.5}
+    results["notes"] = {name: 100 + place for place, name in enumerate(NOTES)} | {"of_tomorrow": 7}
+    results["test"] |= {name: 30 + place for place, name in enumerate(MEASURED)}
+    (path / "results.json").write_text(json.dumps(results))
+    return open_run(path)
+
+
+def test_every_count_is_on_the_report_and_on_the_card(tmp_path):
+    run = counted(finished(tmp_path / "dss", "dss", 1))
+    report = report_of(run.path)
+    (section,) = [one for one in report["sections"] if one["id"] == "accuracy"]
+    tables = {table["name"]: table for table in section["tables"]}
+    (row,) = tables["counts-arithmetic"]["rows"]
+    values = [cell["value"] for cell in row["cells"]]
+    assert values == [*run.results["notes"].values(), *(run.results["test"][name] for name in MEASURED)]
+    shown, card = json.dumps(tables["counts-arithmetic"]), "\n".join([*data_lines(run), *count_sentences(run.results)])
+    for note in (*NOTES.values(), *MEASURED.values()):
+        assert note.sentence in shown
+        assert text(note.sentence) in card
+    assert "7 of tomorrow" in card
+    warned = [note for note in tables["accuracy-arithmetic"]["notes"] if note.startswith("Warning")]
+    assert len(warned) == sum(note.warns is not None for note in (*NOTES.values(), *MEASURED.values()))
+    page = (run.path / "report" / "index.html").read_text()
+    assert "targets cut to the longest that the student writes (10" in page
+
+
+def test_a_run_without_counts_has_no_table_of_them(tmp_path):
+    report = report_of(finished(tmp_path / "dss", "dss", 1))
+    assert not any(table["name"].startswith("counts") for one in report["sections"] for table in one["tables"])
+
+
+def recipe(folder, shared, **data):
+    """20 test questions, `shared` of which are trained on, with another label each."""
+    rows = [{"input": f"What is {i} plus 1?", "label": str(i % 4), "rationale": f"It is {i}."} for i in range(60)]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:40]))
+    test = [{**row, "input": row["input"].upper(), "label": "9"} for row in rows[40 - shared : 60 - shared]]
+    (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in test))
+    source = {"kind": "files", "train": str(folder / "train.jsonl"), "test": str(folder / "test.jsonl")}
+    source["valid"] = str(folder / "valid.jsonl")
+    (folder / "valid.jsonl").write_text('{"input": "And this?", "label": "2"}\n')
+    return Recipe.parse({**TINY, "data": {"task": "custom", "source": source, **data}}, "test")
+
+
+def test_shared_questions_are_refused_or_said(tmp_path, caplog):
+    with pytest.raises(LimbeckError, match="max_overlap"):
+        train(recipe(tmp_path, 10), tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+    with caplog.at_level(logging.INFO, logger="limbeck"):
+        run = train(recipe(tmp_path, 10, max_overlap=0.5), tmp_path / "run")
+    assert run.results["notes"]["test_in_train"] == 10
+    assert run.results["notes"]["contradictory_across"] == 10
+    warned = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert any(message.startswith("warning: 10 test rows whose question") for message in warned)
+
+
+def test_a_teacher_of_other_rows_is_said_when_training_starts(tmp_path, caplog):
+    rows = [
+        {"input": f"What is {i} plus {7 * i}?", "label": str(8 * i), "rationale": f"{i} and {7 * i}."}
+        for i in range(1, 80)
+    ]
+    others = [{**row, "rationale": other["rationale"]} for row, other in zip(rows, rows[5:] + rows[:5], strict=True)]
+    for name, which in (("right", rows), ("wrong", others)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in which))
+        source = {"kind": "files", "train": str(tmp_path / f"{name}.jsonl")}
+        made = Recipe.parse({**TINY, "data": {"task": "custom", "source": source}}, "test")
+        with caplog.at_level(logging.INFO, logger="limbeck"):
+            run = train(made, tmp_path / name)
+        said = [record.message for record in caplog.records if "most likely joined to the wrong rows" in record.message]
+        assert bool(said) == bool(run.results["notes"]["doubtful_teacher"]) == (name == "wrong")
