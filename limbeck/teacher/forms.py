@@ -289,12 +289,13 @@ DENIALS = (
 WITHDRAWALS = (
     *("scratch that", "strike that", "correction", "my mistake", "on second thought", "i misread", "never mind"),
     r"(?:please )?(?:ignore|disregard|forget) (?:that|this|what|the above|my)",
-    r"i (?:made (?:a|an) (?:\w{1,12} )?(?:mistake|error)|was (?:wrong|mistaken)|(?:take|took) (?:that|it|this) back"
-    r"|take back|misspoke|miscalculated|misremembered|retract|withdraw|spoke too soon|got (?:that|it|this) wrong"
-    r"|(?:have )?changed my mind)",
+    r"i (?:made (?:a|an) (?:\w{1,12} )?(?:mistake|error)|was (?:wrong|mistaken)|misspoke|miscalculated|misremembered"
+    r"|spoke too soon|got (?:that|it|this) wrong|(?:have )?changed my mind)",
+    r"(?:i(?:'m|'ll| am| will| must| should| (?:have|need|want|would like) to|'d like to)?|let me)"
+    r" (?:(?:take|took|taking) (?:(?:that|it|this|the above|my answer) back|back)|retract(?:ing)?|withdraw(?:ing)?)",
     r"i (?:no longer|do not|don't|cannot|can't|can not) (?:\w{2,12}ly )?(?:stand by|trust|settle (?:on|for)|commit to"
     r"|decide(?: (?:on|between|which))?)\b",
-    r"i (?:no longer (?:think|believe)|have to (?:take back|retract|withdraw))",
+    r"i no longer (?:think|believe)",
     rf"actually,? (?:no|that|this|it){_WRONG_OR_END}",
     r"(?:what i (?:said|wrote|gave|stated|claimed|had)|(?:the|my|that|this) (?:(?:final|previous|earlier|last|above"
     r"|initial|stated) )?(?:answer|result|number|value|figure|total))"
@@ -317,7 +318,19 @@ CONFIRMATIONS = (
 
 # Sentences at either end of a reply that say nothing of its question.
 GREETINGS = (
-    *("sure", "sure thing", "certainly", "of course", "absolutely", "okay", "ok", "alright", "hello", "hi", "hi there"),
+    *(
+        "sure",
+        "sure thing",
+        "certainly",
+        "of course",
+        "absolutely",
+        "okay",
+        "ok",
+        "alright",
+        "hello",
+        "hi",
+        r"(?:hi|hello|hey) (?:there|all|everyone)",
+    ),
     *("hey", "no problem", "no worries", "got it", "gladly", "with pleasure", "understood", "my pleasure"),
     *("gerne", "nat\u00fcrlich", "klar", "bien s\u00fbr", "claro", "por supuesto", "\u597d\u7684", "\u5f53\u7136"),
     r"(?:(?:what|that's|that is|this is) an? )?(?:(?:really|very|great|good|nice|fun|lovely|interesting|excellent"
@@ -329,6 +342,8 @@ GREETINGS = (
 INTRODUCTIONS = (
     r"(?:i'll|i will|let me|let us|let's) (?:take|have) (?:a|another) (?:\w{2,12} )?look\b",
     r"here(?:'s| is| are) (?:the|my|a|your|how|an)\b",
+    r"(?:i'm |i am |i'd be |always )?(?:happy|glad) to (?:help|walk|work|go|explain|assist|solve)\b",
+    r"here (?:goes|we go)\b",
     r"let's (?:solve|work|think|break|go|figure|look|tackle|analy[sz]e|reason|find|start|see)\b",
     r"let (?:me|us) (?:solve|work|think|break|walk|go|explain|help|analy[sz]e|reason|see|look|show|lay)\b",
     r"(?:i'll|i will|i can|i'd be|i would be) (?:solve|help|walk|explain|work|think|happy|glad|be happy)\b",
@@ -398,7 +413,7 @@ CHOSEN = re.compile(
     ),
     re.IGNORECASE,
 )
-BOXED = re.compile(r"(?:\$\$?|\\\[|\\\()?\s{0,3}(?=\\boxed\s?\{)")
+BOXED = re.compile(r"(?:(?:\$\$?|\\\[|\\\()\s{0,3})?(?=\\boxed\s?\{)")
 HASHES = re.compile(r"^[ \t]{0,3}####[ \t]{1,9}(?=\S)", re.MULTILINE)
 TAGGED = re.compile(
     r"<\s{0,3}(?P<tag>(?:final_?|correct_?)?(?:answer|label|output|result|choice))(?:\s[^<>\n]{0,60})?>\s{0,9}(?P<answer>[^<]{1,500}?)"

@@ -67,14 +67,18 @@ _LABELLED = re.compile(
 _NO_ANSWER = re.compile(
     r"\b(?:confidence|certainty|probability|likelihood|difficulty|strength|alternatives?|others?|second|runner|wrong"
     r"|incorrect|eliminat\w+|reject\w+|exclud\w+|ruled|backup|fallback|previous|initial|first|old|example|hint|note|not"
-    r"|no|never|if|unless|maybe|possib\w+|guess|unlike|except|distractor|instead|step)\b",
+    r"|no|never|considered|candidates?|options?|choices|if|unless|maybe|possib\w+|guess|unlike|except"
+    r"|distractor|instead|step)\b",
     re.IGNORECASE,
 )
 _TITLE = re.compile(r"\s{0,9}#{1,6}\s[^\n]{1,40}\n\s{0,9}")
+_GROUNDS = re.compile(r"[\W]{0,5}(?:since|as|because|given|considering)\b[^.!?\n]*,\s", re.IGNORECASE)
 _CLAUSE = re.compile(
     r"[,;:]?\s(?:so|thus|therefore|hence|then|which\smeans|and|making)(?:\sthat)?,?\s|;\s", re.IGNORECASE
 )
 _UNDECIDED = re.compile(r"[^.!?]{0,60}?(?:\b(?:not|or|neither|either|none|unclear|unknown|cannot)\b|/)", re.IGNORECASE)
+
+_BLANK = f"{SIGNS}.,:;\n"
 
 _ANSWER_FIELDS = ("answer", "final answer", "correct answer", "label", "choice", "prediction", "predicted label")
 _CLOSED_FIELDS = (
@@ -178,22 +182,29 @@ class _Reply:
             return None
         candidates = [place for place in answered if place.own] or answered
         last = candidates[-1]
-        if len(candidates) > 1 and self._contradict(candidates[-2], last):
+        if self._contradicted(candidates):
             return None
         later = [place for place in self.places if place.start >= last.end]
         if any(place.undecided for place in later) or withdrawn(self._body, last.end):
             return None
         return last
 
-    def _contradict(self, first: _Place, second: _Place) -> bool:
-        """Return whether two answers differ, and neither reasoning nor a correction stands between them."""
-        label, other = str(first.label), str(second.label)
-        if self.task.equal(label, other) or self.task.equal(other, label) or second.start < first.end:
-            return False
-        if not self.closed and (label.casefold() in other.casefold() or other.casefold() in label.casefold()):
-            return False
-        between = forms.LEAD.sub("", self.seen[first.end : second.start].strip(SIGNS), count=1)
-        return not between.strip(f"{SIGNS}.,:;\n") and not corrects(self.seen, second.start)
+    def _contradicted(self, places: list[_Place]) -> bool:
+        """Return whether another answer stands before the last, and neither reasoning nor a correction between them."""
+        last = places[-1]
+        for index in range(len(places) - 2, -1, -1):
+            first = places[index]
+            if first.end <= last.start and not self._alike(str(first.label), str(last.label)):
+                between = _outside(self.seen[: last.start], places[index:-1], first.start).strip(_BLANK)
+                return not forms.LEAD.sub("", f"{between} ", count=1).strip(_BLANK) and not any(
+                    corrects(self.seen, place.start) for place in places[index + 1 :]
+                )
+        return False
+
+    def _alike(self, label: str, other: str) -> bool:
+        if self.closed:
+            return self.task.equal(label, other) or self.task.equal(other, label)
+        return label.casefold() in other.casefold() or other.casefold() in label.casefold()
 
     @property
     def _own_marker(self) -> bool:
@@ -216,13 +227,16 @@ class _Reply:
             line = begins_sentence(self.seen, opening)
             headed = own or (line and mark[0].rstrip(" *_").endswith(":"))
             start = opening if headed else leads_to_answer(self.seen, opening, capital=mark[0][:1].isupper())
-            if start is None or (mark["line"] is not None and not line):
+            words = self.seen[mark.end() : mark.end() + LONGEST_ANSWER]
+            first = unwrapped(words)
+            heading = mark["line"] is not None and not (
+                line and (self.alone(first) or not _HEADING.match(mark[0] + "\n"))
+            )
+            if start is None or heading:
                 continue
             if previous is not None and not self.seen[previous[1] : opening].strip(SIGNS):
                 start = previous[0]
             previous = (start, mark.end())
-            words = self.seen[mark.end() : mark.end() + LONGEST_ANSWER]
-            first = unwrapped(words)
             if mark["modal"] and not (_LETTERED.match(first) or (self.numeric and re.match(r"\D{0,3}\d", first))):
                 continue
             place = self._place(start, mark.end(), own=own)
@@ -268,9 +282,11 @@ class _Reply:
         for mark in islice(forms.AFTER_ANSWER.finditer(self.seen), MOST_PLACES):
             start = sentence_start(self.seen, mark.start())
             end = ending(self.seen, mark.end(), mark.end() + LONGEST_ANSWER)
+            grounds = _GROUNDS.match(self.seen, start, mark.start())
+            start = grounds.end() if grounds else start
             *_, clause = (None, *_CLAUSE.finditer(self.seen, start, mark.start()))
             subject = self.seen[clause.end() if clause else start : mark.start()].lstrip(SIGNS)
-            if clause and not concludes(self.seen[start : clause.start()].lstrip(SIGNS)):
+            if clause and not concludes(self.seen[start : clause.end()].lstrip(SIGNS)):
                 continue
             start = clause.start() if clause else start
             subject = forms.LEAD.sub("", subject, count=1)
@@ -412,6 +428,14 @@ class _Reply:
         label = self.task.read_answer(inner, self.example)
         if label is None or line.rstrip().endswith("?") or not forms.opens(inner, choices):
             return None
+        for later in body[end : end + LONGEST_ANSWER].split("\n"):
+            other = (
+                self.task.read_answer(unwrapped(later), self.example)
+                if forms.opens(unwrapped(later), choices)
+                else None
+            )
+            if other not in (None, label):
+                return None  # "refunds: 0.7\nhardware: 0.3"
         rest = body[first + len(line) - len(line.lstrip()) + 3 :]
         others = _LISTED if end < len(body) and self.alone(line) is not None else _OTHER_LETTER
         for letter in others.finditer(rest):
@@ -439,12 +463,8 @@ class _Reply:
     def _around(self, answers: list[_Place]) -> str | None:
         """Return the reasoning before the last answer, without the earlier ones; after it where none stands before."""
         text = self.text[: self.end]
-        pieces, place = [], 0
-        for answer in answers:
-            pieces.append(text[place : max(place, answer.start)].lstrip(" "))
-            place = max(place, answer.end)
-        before = self._rationale("".join(pieces))
-        after = self._rationale(text[place:])
+        before = self._rationale(_outside(text[: answers[-1].start], answers))
+        after = self._rationale(text[max(answer.end for answer in answers) :])
         if before is not None or after is not None:
             return before or after
         reason = _REASON.search(text[answers[-1].start : answers[-1].end])
@@ -478,6 +498,15 @@ class _Reply:
         label = self._read(same_length(answer[:LONGEST_ANSWER]))
         inner = _Reply(rationale, self.task, self.example)
         return Parsed(inner._around(inner.answered) if inner.answered else inner._rationale(inner.text), label)
+
+
+def _outside(text: str, places: list[_Place], start: int = 0) -> str:
+    """Return the text from `start` on that none of the places, sorted by their start, covers."""
+    pieces, end = [], start
+    for place in places:
+        pieces.append(text[end : max(end, place.start)].lstrip(" "))
+        end = max(end, place.end)
+    return "".join([*pieces, text[end:]])
 
 
 def _scalar(value: Any) -> str | None:

@@ -163,7 +163,8 @@ def _previous(text: str, start: int) -> int:
 
 def concludes(before: str) -> bool:
     """Return whether the words before a verb such as "classified as" neither suppose nor doubt."""
-    return not _SUPPOSITION.match(before) and not _DOUBT.search(re.sub(r"\bwould\b", "", before))
+    doubt = _STRONG_DOUBT if _REASONING_LINK.search(before) else _DOUBT
+    return not _SUPPOSITION.match(before) and not doubt.search(re.sub(r"\bwould\b", "", before))
 
 
 def withdrawn(text: str, end: int) -> bool:

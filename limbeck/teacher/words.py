@@ -34,7 +34,7 @@ _PHRASE_TAG = re.compile(
     r"<(?P<tag>i|em|u|span|mark|code)(?:\s[^<>\n]{0,100})?>(?P<text>[^<\n]{1,300})</(?P=tag)>", re.I
 )
 _BOLD_TAG = re.compile(r"<(?P<tag>b|strong)>\s{0,3}(?P<text>[^<\n]{1,300}?)\s{0,3}</(?P=tag)>", re.IGNORECASE)
-_LINE_TAG = re.compile(r"\s{0,3}</?(?:br|p|div|li|ul|ol|h[1-6])\s{0,3}/?>[^\S\n]{0,3}\n?", re.IGNORECASE)
+_LINE_TAG = re.compile(r"\s{0,3}</?(?:br|p|div|li|ul|ol|h[1-6])(?:\s[^<>\n]{0,100})?/?>[^\S\n]{0,3}\n?", re.IGNORECASE)
 _RULE_BEFORE = re.compile(r"\A(?:[ \t]{0,9}[-*_=]{3,9}[ \t]{0,9}\n|\s)+")
 _RULE_AFTER = re.compile(r"\n[ \t]{0,9}[-*_=]{3,9}\Z")
 _SHOUTED_COMMAND = re.compile(r"\\[A-Z]{3,20}(?![A-Za-z])")
