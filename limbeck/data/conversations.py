@@ -25,10 +25,14 @@ _ROLES = ("role", "from", "speaker", "author")
 # Alpaca's instruction with its input, Dolly's with its context
 _QUESTIONS = (("prompt",), ("instruction", "input", "context"), ("problem",), ("question",), ("query",))
 # What a model wrote comes before what people did: s1K's attempt before its solution. The last is GSM8K's.
-_REPLIES = ("completion", "response", "output", "chosen", "attempt", "deepseek_attempt", "gemini_attempt")
-_REPLIES += ("generated_solution", "deepseek_solution", "solution", "answer")
-_REASONS = (*THOUGHT_FIELDS, "thinking_trajectories", "deepseek_thinking_trajectory", "gemini_thinking_trajectory")
-_REASONS += ("deepseek_reasoning", "chain_of_thought", "cot", "rationale", "explanation")
+_REPLIES = (
+    *("completion", "response", "output", "chosen", "attempt", "deepseek_attempt", "gemini_attempt"),
+    *("generated_solution", "deepseek_solution", "solution", "answer"),
+)
+_REASONS = (
+    *(*THOUGHT_FIELDS, "thinking_trajectories", "deepseek_thinking_trajectory", "gemini_thinking_trajectory"),
+    *("deepseek_reasoning", "chain_of_thought", "cot", "rationale", "explanation"),
+)
 _LABELS = ("label", "answer", "final_answer", "expected_answer", "ground_truth", "solution")
 _MARKS = ("label", "kto_tag")  # where they are true or false: whether the reply is a good one
 _LONGEST_LABEL = 200  # characters; a longer solution is a text, not an answer
@@ -90,9 +94,10 @@ def _example(row: Row, task: Task, id: str) -> Example:
     if parsed.rationale is None:
         thoughts = read_reply(exchange.reply.words, exchange.reply.thoughts, task, example, part="thoughts")
         parsed = replace(thoughts, label=parsed.label or thoughts.label)
-    if not (example.label or parsed.label):
+    label = example.label or parsed.label
+    if not label:
         raise LimbeckError("no answer can be read in its reply, and it has no label")
-    return replace(example, label=example.label or parsed.label, rationale=parsed.rationale, teacher_label=parsed.label)
+    return replace(example, label=label, rationale=parsed.rationale, teacher_label=parsed.label)
 
 
 def _label(row: Row, reply: str | None, task: Task, example: Example) -> Any:

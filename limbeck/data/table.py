@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from limbeck.data.csv_table import csv_rows
 from limbeck.data.json_table import json_rows, too_long
 from limbeck.errors import LimbeckError
-from limbeck.files import STDIO, is_stream
+from limbeck.files import STDIO
 
 MAX_ROW_BYTES = 10_000_000
 _CHUNK = 1 << 20
@@ -33,7 +33,7 @@ def table_rows(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> list[tuple[str
     Raises:
         LimbeckError: the file cannot be read (names the line), has no rows, or one of more than `max_row_bytes`.
     """
-    kind = "" if is_stream(path) else suffix(path)
+    kind = suffix(path)
     if kind == ".parquet":
         from limbeck.data.arrow_table import parquet_rows  # pyarrow takes long to import
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from limbeck.schema import Example
 from limbeck.tasks import Task, evaluate, nli, same_value
-from limbeck.teacher import parse
+from limbeck.teacher import stated_answer
 
 LONGEST = 10_000  # characters of a rationale; of a longer one the end is read
 _MOST_NUMBERS = 200  # of a rationale that are looked at, from its end
@@ -90,7 +90,7 @@ def conclusion(rationale: str, example: Example, task: Task) -> str | None:
     Free text without choices has no such reading. The text is hostile: nothing in it is run, and the work is bounded.
     """
     text = rationale[-LONGEST:]
-    if (stated := parse(text, task, example).label) is not None:
+    if (stated := stated_answer(text, task, example)) is not None:
         return stated
     choices = example.choices or task.choices
     if task.equal is same_value:

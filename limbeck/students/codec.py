@@ -47,10 +47,12 @@ class Codec:
         self._separator_id: int = next((id for id in own if id is not None), self.end)
         self._separator = str(tokenizer.convert_ids_to_tokens(self._separator_id))
         self._reserved = _special_ids(tokenizer) | set(ends)
-        self._unknown = tokenizer.unk_token
+        unknown = tokenizer.unk_token_id  # some tokenizers have one token for this and for the end
+        self._unknown = None if unknown in (*ends, self._separator_id) else tokenizer.unk_token
         self._before, self._after = self._frame()
         # a first token that is the decoder's start token (BERT's [CLS]) is left out: the decoder is fed it anyway
-        self._begin = self._before[self._before[:1] == [config.decoder_start_token_id] :]
+        fed = self._before[:1] == [config.decoder_start_token_id]
+        self._begin = self._before[1:] if fed else self._before
 
     def sources(self, sources: Sequence[Source]) -> list[Ids]:
         """Return the ids of sources, a separator between their segments."""

@@ -15,7 +15,7 @@ from limbeck.data import Source, View, source
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.students.batches import by_length, pad, padding_mask
-from limbeck.students.codec import Codec, Ids, end_ids, end_of
+from limbeck.students.codec import Codec, Ids, end_of
 from limbeck.students.engines import Done, Engine, EngineName, transformers_engine, trimmed, watched_search
 from limbeck.students.families import VocabularyHead, family_of, positions
 from limbeck.students.fast import ctranslate2_engine
@@ -45,7 +45,7 @@ class Student(nn.Module):
         # a checkpoint's own presets (beams, a least length, forced tokens) are for the task it was made for
         model.generation_config = GenerationConfig(
             decoder_start_token_id=model.config.decoder_start_token_id,
-            eos_token_id=list(end_ids(model.config)),
+            eos_token_id=model.config.eos_token_id,
             pad_token_id=model.config.pad_token_id,
         )
 

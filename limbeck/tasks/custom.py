@@ -1,10 +1,18 @@
 """A user's own task: free text in, free text out, unless the data's settings say more."""
 
+import re
 from collections.abc import Callable
 
 from limbeck.schema import Example
-from limbeck.tasks.answers import leading_choice, same_text
+from limbeck.tasks.answers import choice_of, options_in, read_choice, same_text
 from limbeck.tasks.task import Row, Task, first_line, first_sentence, label_text, row_id, text_field
+
+# "Paris, the capital of France" answers "Paris"; "yes, Sir" is all of it.
+_APPOSITION = re.compile(
+    r",\s+(?:the|an?|which|who|where|because|since|as|so)\s.*|\s(?:because|since)\s.*", re.IGNORECASE
+)
+
+_DENIED = re.compile(r"not\b", re.IGNORECASE)
 
 
 def read(row: Row, id: str) -> Example:
@@ -13,11 +21,24 @@ def read(row: Row, id: str) -> Example:
 
 
 def read_answer(text: str, example: Example) -> str | None:
-    """What stands on the rest of the line; where the example has choices, the choice that it is."""
-    answer = first_line(text)
-    if example.choices:
-        return leading_choice(answer, example.choices)
-    return answer.removesuffix(".").rstrip() or None
+    """Return the answer's sentence; where the example has choices, the choice that it is.
+
+    A question that lists lettered options, a line each, has their letters as its choices, unless its label is none.
+    """
+    choices = example.choices or _letters(example)
+    if choices:
+        return read_choice(first_line(text), choices, example.input)
+    answer = first_sentence(text)
+    if _DENIED.match(answer):
+        return None
+    return _APPOSITION.sub("", answer, count=1).strip() or answer or None
+
+
+def _letters(example: Example) -> tuple[str, ...]:
+    options = options_in(example.input)
+    letters = tuple(letter.upper() for letter in options)
+    unlike = bool(example.label) and choice_of(example.label, letters) is None
+    return () if len(letters) < 2 or unlike else letters
 
 
 def numeric_reader(read_number: Callable[[str], str | None]) -> Callable[[str, Example], str | None]:

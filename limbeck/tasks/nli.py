@@ -4,7 +4,7 @@ import re
 
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.tasks.answers import choice_of, leading_choice, normalise
+from limbeck.tasks.answers import choice_of, normalise, read_choice
 from limbeck.tasks.task import Row, first_line, row_id, text_field
 
 LABELS = ("entailment", "neutral", "contradiction")
@@ -20,8 +20,16 @@ _ALONE = {
     "cannot be determined": "neutral",
     "it is not possible to tell": "neutral",
 }
+_ALONE |= dict(zip("012", LABELS, strict=True))
+_DEGREE = re.compile(r"(?:(?:an?|the)\s)?(?:strong|clear|direct|logical|definite|likely|probable)\s", re.IGNORECASE)
+_ARTICLES = re.compile(
+    r"(?:(?:it|this|that|is|it's|an?|the|one|of|likely|clearly|probably|label|most likely)\s+)*", re.IGNORECASE
+)
+_NEITHER = re.compile(
+    r"neither\s(?:an?\s)?(?:entail|contradict)\w*,?\snor\s(?:an?\s)?(?:entail|contradict)\w*", re.IGNORECASE
+)
 _VERB = re.compile(
-    r"(?:(?:it|this|the|premise|hypothesis|is)\s+){0,4}(?:(?P<entails>entail(?:s|ed)?)|contradict(?:s|ed|ory)?)\b",
+    r"(?:(?:it|this|that|the|premise|hypothesis|is)\s+){0,5}(?:(?P<entails>entail(?:s|ed)?)|contradict(?:s|ed|ory)?)\b",
     re.IGNORECASE,
 )
 _UNSURE = re.compile(
@@ -47,13 +55,16 @@ def _label(row: Row) -> str:
 
 
 def read_answer(text: str, _example: Example) -> str | None:
-    """The label that the answer is or begins with; None where it is none of the three, or denies one.
+    """Return the label that the answer is or begins with; None where it is none of the three, or denies one.
 
     Other words for a label count as it: "entails" and "contradicts" at the answer's start, after its subject at most,
-    and "yes", "no" and "maybe" where they are the whole answer. They are read only where no label's own name stands.
+    "neither entailment nor contradiction", and "yes", "no", "maybe" and the data's numbers where they are the whole
+    answer. They are read only where no label's own name stands.
     """
-    answer = first_line(text)
-    label = leading_choice(answer, LABELS)
+    answer = _DEGREE.sub("", first_line(text), count=1)
+    if _NEITHER.match(_ARTICLES.sub("", answer, count=1)):
+        return "neutral"
+    label = read_choice(answer, LABELS) if _NAMED.match(_ARTICLES.sub("", answer, count=1)) else None
     if label is not None or _NAMED.search(answer):
         return label
     alone = _ALONE.get(normalise(answer))

@@ -1,9 +1,13 @@
 """SVAMP (Patel et al. 2021): short word problems whose answer is an equation."""
 
+import re
+
 from limbeck.schema import Example
 from limbeck.tasks.answers import same_value
 from limbeck.tasks.numbers import equation, read_equation
 from limbeck.tasks.task import HubInputs, Row, Task, first_sentence, label_text, row_id, text_field
+
+_UNKNOWN = re.compile(r"\((?![a-zA-Z]\))[^%]*")
 
 
 def read(row: Row, id: str) -> Example:
@@ -23,7 +27,7 @@ def read_answer(text: str, _example: Example) -> str | None:
     """
     answer = first_sentence(text)
     plain = equation(answer)
-    return answer if plain is None and answer.startswith("(") and _closes(answer) else plain
+    return answer if plain is None and _UNKNOWN.fullmatch(answer) and _closes(answer) else plain
 
 
 def _closes(text: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from limbeck.errors import LimbeckError
+from limbeck.files import is_stream
 
 _APPLICATION = 0x4C494D42  # "LIMB": SQLite's mark of whose file it is
 _VERSION = 1
@@ -44,6 +45,8 @@ def connect(path: Path, create: bool) -> sqlite3.Connection:
     Raises:
         LimbeckError: there is none and none is to be made, the file is no store, or of a newer limbeck.
     """
+    if is_stream(path):
+        raise LimbeckError(f"{path}: a store is a file, not a pipe or a device; name another")
     if not create and not path.is_file():
         raise LimbeckError(f"{path}: no such store; `limbeck teach run` makes it")
     try:

@@ -11,7 +11,9 @@ from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import Task
-from limbeck.teacher.parsing import parse
+from limbeck.teacher.parsing import stated_answer
+from limbeck.teacher.thoughts import THOUGHT_TAG
+from limbeck.teacher.words import CHAT_TOKEN
 
 # Of 31,731 released rationales, all English, none is taken for another language at 10, two at 5, nine at 2. Of 35
 # short ones in German, French, Spanish and Chinese none is taken for English, at any of these.
@@ -23,11 +25,7 @@ _DIGITS = re.compile(r"\d+")  # to py3langid the numbers from 0 to 59 are Volap√
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
-_LEFTOVER = re.compile(  # tokens of chat templates, and tags that reasoning models put around their thoughts
-    r"<[|\uff5c][^\s<>|\uff5c]{1,60}[|\uff5c]>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|\u25c1/?think\u25b7"
-    r"|</?(?:s|bos|eos|pad|unk|think|thinking|thoughts?|reasoning|reflection|scratchpad|rationale|answer)>",
-    re.IGNORECASE,
-)
+_ANSWER_TAG = re.compile(r"</?(?:rationale|answer)>", re.IGNORECASE)
 _ANSWER_FORM = r"^[^\w\n]{0,12}(?:final\s{1,3})?answer[*_]{0,3}\s?:|\\boxed\b"  # what every task's parser knows
 _GIVEN = r"(?:given|provided|stated|supplied|expected|known|reference|gold)"
 _ANSWER = r"(?:answer|label|solution)"
@@ -47,7 +45,7 @@ class FilterSettings(Settings):
 
     gold: bool = Field(True, description="keep only answers that are the gold label, where one is known; else the vote")
     agreement: float = Field(0, ge=0, le=1, description="the least share of the answers that give the vote")
-    min_words: int = Field(3, ge=0, description="parted by white space; a character each in Chinese, Japanese, Thai")
+    min_words: int = Field(2, ge=0, description="parted by white space; a character each in Chinese, Japanese, Thai")
     max_words: int | None = Field(None, ge=1)
     language: str | None = Field(None, description="of the rationales, like en, de or zh; needs limbeck[teacher]")
     leaks: bool = Field(True, description="drop what holds an answer, a template's token or talk of the hint")
@@ -93,11 +91,11 @@ def leaks(rationale: str, task: Task, example: Example, hinted: bool) -> bool:
     a chat template; in a hinted sample talk of the hint, in words that the question itself does not use. "The answer
     is" in a sentence of prose ("The answer is in the text.") is none of these.
     """
-    if _LEFTOVER.search(rationale) or _open_form(task.marker).search(rationale):
+    if any(form.search(rationale) for form in (CHAT_TOKEN, THOUGHT_TAG, _ANSWER_TAG, _open_form(task.marker))):
         return True
     if hinted and any(talk[0].casefold() not in example.input.casefold() for talk in _HINTED.finditer(rationale)):
         return True
-    return parse(rationale, task, example).label is not None
+    return stated_answer(rationale, task, example) is not None
 
 
 @cache

@@ -31,7 +31,7 @@ def read_message(message: Mapping[str, Any], separator: str = "\n") -> Message:
         text = part_text(part)
         if _is_thought(part):
             thoughts.append(text)
-        elif text or (isinstance(part, str)) or not isinstance(part, dict):
+        elif text or not isinstance(part, dict) or any(isinstance(part.get(name), str) for name in _PART_FIELDS):
             words.append(text)
         else:
             lacking = str(part.get("type", "unknown"))

@@ -1,41 +1,69 @@
 """A teacher's raw words, taken apart into rationale and answer."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from itertools import islice
+from typing import Any
 
 from limbeck.schema import Example
-from limbeck.tasks import Task, normalise
+from limbeck.tasks import Task, same_value
+from limbeck.tasks.numbers import sole_number
+from limbeck.teacher import forms
+from limbeck.teacher.sentences import (
+    SIGNS,
+    begins_sentence,
+    civil,
+    concludes,
+    ending,
+    invented_question,
+    leads_to_answer,
+    sentence_start,
+    withdrawn,
+)
 from limbeck.teacher.words import json_object, plain, same_length, unwrapped
 
 # With these the work stays in proportion to the text, whatever a teacher repeats.
 LONGEST_REPLY = 100_000  # characters without its thoughts; what follows is not read
 LONGEST_ANSWER = 500
-MOST_MARKERS = 100
+MOST_PLACES = 100
+_LONGEST_LINE = 120  # of a line that is an answer alone
 
-_SIGNS = r"[ \t*_#>`-]{0,12}"  # Markdown's headings, lists, quotes and bold
-_LEAD = (  # "So", "Thus, based on the above,", "I think that"
-    r"(?:(?:(?:so|thus|therefore|hence|then|finally)\b,?\s{1,3}"
-    r"|(?:of|from|among|given|based\son)\s[^.,:\n]{1,60},\s{1,3}"
-    r"|I\s(?:think|believe)\s(?:that\s)?){1,3})"
-)
-_ARTICLE = r"(?:(?:the|my|our)\s{1,3})"
-_KIND = r"(?:(?:final|correct|right|best|most\s{1,3}likely)\s{1,3}){0,2}"
-_BOXED = r"(?:\$\$?|\\\[|\\\()?\s{0,3}(?=\\boxed\s?\{)"
-_STOPS = r"^[ \t*_#>]{0,12}(?:Q|Question|Premise|Human|User)(?:\s\d{1,3})?[*_]{0,2}:"
 _HEADING = re.compile(
-    rf"{_SIGNS}(?:A|answer|analysis|because|explanation|justification|rationale|reason(?:ing)?s?|solution|thoughts?)"
-    rf"(?:[*_]{{0,3}}:[*_]{{0,3}}|[*_ \t]{{0,3}}\n)\s{{0,9}}",
+    r"[ \t*_#>`-]{0,12}(?:A|answer|analysis|because|explanation|justification|rationale|reason(?:ing)?s?|solution"
+    r"|assistant|thoughts?|thought process|step-by-step (?:solution|reasoning|explanation))"
+    r"(?:[*_]{0,3}:[*_]{0,3}|[*_ \t]{0,3}\n)\s{0,9}",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.!?][*_]{0,3}(?=\s)|\n")
 _LETTER = re.compile(r"[^\w\n]{0,5}[A-Za-z][^\w\n]{0,5}")  # what stands before the blank in "B. dam"
-_LONGEST_SIGNS = 16  # characters around a choice that stands alone, "**(B) dam**"
-_SHORTEST_QUESTION = 10  # characters; a shorter one stands in other questions as well
+_LETTERED = re.compile(r"(?:option\s|choice\s)?(?:[(\[][A-Za-z][)\]]|[A-Za-z](?:[).:]|$))", re.IGNORECASE)
+_REASON = re.compile(r"\b(?:because|since)\s+(?P<reason>\S[^\n]*)", re.IGNORECASE)
+_LIST_ITEM = re.compile(r"\s{0,9}(?:\d{1,2}[.)]|step\b)\s", re.IGNORECASE)
+_BRIEF = re.compile(r"[\s*_#>\"'`(\[$=\u2192\u2705\u2714\u27a1\ufe0f-]*")
+_LISTED = re.compile(r"^[^\w\n]{0,5}(?:option\s)?([A-Za-z])[).:\]](\s)", re.MULTILINE | re.IGNORECASE)
+_OTHER_LETTER = re.compile(
+    r"(?:[(\[]|^[^\w\n]{0,5}|\b[Oo]ption\s)([A-Za-z])(?:[)\]:.]|(?<=ption\s[A-Z]))(\s|)", re.MULTILINE
+)
+_NEGATED = re.compile(r"\b(?:not|n't|never|cannot|neither|incorrect|wrong)\b|n't\b", re.IGNORECASE)
+_QUALIFIED = re.compile(r"\b(?:if|but|however|unless|only|except)\b", re.IGNORECASE)
+_BOLD_END = re.compile(r"(?:[.!?:]\s|\u2192\s)(?P<bold>\*\*[^*\n]{1,80}\*\*\.?)\s*\Z")
+_TITLE = re.compile(r"\s{0,9}#{1,6}\s[^\n]{1,40}\n\s{0,9}")
+_CLAUSE = re.compile(
+    r"[,;:]?\s(?:so|thus|therefore|hence|then|which\smeans|and|making)(?:\sthat)?,?\s|;\s", re.IGNORECASE
+)
+_UNDECIDED = re.compile(r"[^.!?]{0,60}?(?:\b(?:not|or|neither|either|none|unclear|unknown|cannot)\b|/)", re.IGNORECASE)
 
-_ANSWER_FIELDS = ("answer", "final_answer", "final answer", "label", "choice", "prediction")
-_RATIONALE_FIELDS = ("rationale", "reasoning", "explanation", "reason", "thoughts", "thought", "analysis")
+_ANSWER_FIELDS = ("answer", "final answer", "correct answer", "label", "choice", "prediction", "predicted label")
+_CLOSED_FIELDS = (
+    *("result", "category", "class", "classification", "verdict", "relationship", "relation", "output", "decision"),
+    *("option", "conclusion", "solution", "selected option"),
+)
+_INNER_FIELDS = ("value", "letter", "label", "text", "answer", "choice", "option")
+_RATIONALE_FIELDS = (
+    *("rationale", "reasoning", "explanation", "reason", "thoughts", "thought", "analysis", "steps", "justification"),
+    *("solution", "chain of thought", "thinking"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,121 +75,348 @@ class Parsed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """An answer that could be read: its value, and where the sentence with it begins and ends."""
+class _Place:
+    """A place where an answer is given: from where to where the sentence with it goes; None: it cannot be read."""
 
-    label: str
+    label: str | None
     start: int
     end: int
+    own: bool = False  # by the task's or the job's own marker
+    undecided: bool = False  # unreadable since it names several, or denies one
 
 
 def parse(raw: str, task: Task, example: Example) -> Parsed:
-    """The teacher's reasoning and the answer that it gave in so many words. Never raises, never guesses.
+    """Return the teacher's reasoning and the answer that it gave in so many words. Never raises, never guesses.
 
-    The answer stands after the task's marker or another common one ("Final answer:", a LaTeX box, a JSON field). Of
-    several the last counts, up to where the teacher ran on into a question of its own: it may have changed its mind.
-    The rationale is what stands before, or what follows where the answer comes first; without any sentence that gives
-    an answer, thoughts and code fences.
+    Each form of an answer in `limbeck/teacher/forms.py` gives places. A place does not count where its sentence
+    supposes, doubts or asks, nor where the next ones take it back. Of those that count the last is the answer, up to
+    where the teacher ran on into a question of its own. Only where there is none, an answer that stands alone, opens
+    the reply or concludes it is read. The rationale is what stands before, or what follows where the answer comes
+    first; without any sentence that gives an answer, thoughts, politeness and code fences.
     """
-    text = plain(raw)[:LONGEST_REPLY]
-    if (parsed := _from_json(text, task, example)) is not None:
-        return parsed
-    seen = same_length(text)
-    marks = list(islice(_markers(task.marker, task.nouns).finditer(seen), MOST_MARKERS))
-    answers = [answer for mark in marks if (answer := _read(seen, mark, task, example)) is not None]
-    end = _stop(seen, answers[0].start if answers else len(seen), task, example)
-    answers = [answer for answer in answers if answer.start < end]
-    if answers:
-        return Parsed(_around(text[:end], answers), answers[-1].label)
-    marks = [mark for mark in marks if mark.start() < end]
-    if marks:
-        return Parsed(_rationale(text[: marks[0].start()]), None)
-    return Parsed(None, _bare(seen[:end], task, example))  # where the reasoning ended, nothing says
+    return _Reply(plain(raw)[:LONGEST_REPLY], task, example).parsed()
 
 
-def _from_json(text: str, task: Task, example: Example) -> Parsed | None:
-    """The parts of a JSON object that has a field for the answer; None where the reply is no such thing."""
-    found = json_object(text)
-    if found is None:
+def stated_answer(text: str, task: Task, example: Example) -> str | None:
+    """Return the answer that a text gives in a form made for it, or is as a whole; no conclusion counts as one."""
+    reply = _Reply(plain(text)[:LONGEST_REPLY], task, example)
+    if (parsed := reply.from_json()) is not None:
+        return parsed.label
+    answer = reply.answer
+    return answer.label if answer else reply.alone(reply.text) if example.choices else None
+
+
+class _Reply:
+    """A plain reply with its task and example; places are searched for in `seen`, which has the text's length."""
+
+    def __init__(self, text: str, task: Task, example: Example) -> None:
+        begin, end = civil(text)
+        self.text = text[begin:end]
+        self.seen = same_length(self.text)
+        self.task = task
+        self.example = example
+        self.numeric = task.equal is same_value
+        self.closed = self.numeric or bool(example.choices or task.choices)
+        self.pattern = forms.answer_places(
+            task.marker, (*forms.NOUNS, *task.nouns, *(forms.CLOSED_NOUNS if self.closed else ("label", "category")))
+        )
+
+    def parsed(self) -> Parsed:
+        if (parsed := self.from_json()) is not None:
+            return parsed
+        if self.answer is not None:
+            return Parsed(self._around(self.answered), self.answer.label)
+        if self.places:
+            firm = [place for place in self.places if place.label is None]
+            return Parsed(_rationale(self.text[: firm[0].start]) if firm else _rationale(self._body), None)
+        weak = self._weak()
+        if weak is None:
+            return Parsed(None, None)  # where the reasoning ended, nothing says
+        return Parsed(self._around([weak]), weak.label)
+
+    @cached_property
+    def end(self) -> int:
+        """Where the teacher began a question of its own."""
+        first = next((place.end for place in self._all_places if place.label is not None), None)
+        return invented_question(self.seen, first, self.task.stop, self.example.input)
+
+    @cached_property
+    def places(self) -> list[_Place]:
+        return [place for place in self._all_places if place.start < self.end]
+
+    @cached_property
+    def answered(self) -> list[_Place]:
+        return [place for place in self.places if place.label is not None]
+
+    @cached_property
+    def answer(self) -> _Place | None:
+        """The last place that counts; the task's own marker before other forms; None where it is taken back."""
+        answered = self.answered
+        if not answered:
+            return None
+        last = (
+            next((place for place in reversed(answered) if place.own), answered[-1])
+            if self._own_marker
+            else answered[-1]
+        )
+        later = [place for place in self.places if place.start >= last.end]
+        if any(place.undecided for place in later) or withdrawn(self._body, last.end):
+            return None
+        return last
+
+    @property
+    def _own_marker(self) -> bool:
+        return not forms.answer_places("The answer is", forms.NOUNS).fullmatch(self.task.marker.removeprefix("So "))
+
+    @property
+    def _body(self) -> str:
+        return self.seen[: self.end]
+
+    @cached_property
+    def _all_places(self) -> list[_Place]:
+        places = [*self._named(), *self._boxed(), *self._hashes(), *self._tagged(), *self._subjects(), *self._chosen()]
+        return sorted(places, key=lambda place: (place.start, place.end))
+
+    def _named(self) -> Iterator[_Place]:
+        previous: tuple[int, int] | None = None  # a mark that another follows at once: "**Answer**: The answer is"
+        for mark in islice(self.pattern.finditer(self.seen), MOST_PLACES):
+            own = mark["own"] is not None and self._own_marker
+            opening = mark.start()
+            line = begins_sentence(self.seen, opening)
+            headed = own or (line and mark[0].rstrip(" *_").endswith(":"))
+            start = opening if headed else leads_to_answer(self.seen, opening, capital=mark[0][:1].isupper())
+            if start is None or (mark["line"] is not None and not line):
+                continue
+            if previous is not None and not self.seen[previous[1] : opening].strip(SIGNS):
+                start = previous[0]
+            previous = (start, mark.end())
+            words = self.seen[mark.end() : mark.end() + LONGEST_ANSWER]
+            first = unwrapped(words)
+            if mark["modal"] and not (_LETTERED.match(first) or (self.numeric and re.match(r"\D{0,3}\d", first))):
+                continue
+            if (place := self._place(start, mark.end(), own=own)) is not None:
+                yield place
+
+    def _boxed(self) -> Iterator[_Place]:
+        for mark in islice(forms.BOXED.finditer(self.seen), MOST_PLACES):
+            start = leads_to_answer(self.seen, mark.start(), capital=True)
+            if (place := self._place(mark.start() if start is None else start, mark.end())) is not None:
+                yield place
+
+    def _hashes(self) -> Iterator[_Place]:
+        """Yield GSM8K's `#### 42`, at the end of a reply: elsewhere four hashes are a heading."""
+        lines = list(islice(forms.HASHES.finditer(self.seen), MOST_PLACES))
+        for mark in lines[-1:]:
+            if self.numeric or "\n" not in self.seen[mark.end() :].strip():
+                place = self._place(mark.start(), mark.end())
+                if place is not None and place.label is not None:
+                    yield place
+
+    def _tagged(self) -> Iterator[_Place]:
+        for mark in islice(forms.TAGGED.finditer(self.seen), MOST_PLACES):
+            words = mark["answer"] or mark["bracketed"]
+            label = _Reply(words, self.task, self.example).parsed().label
+            if label is None and "\n" not in words and len(words) <= _LONGEST_LINE and not self.pattern.search(words):
+                label = self._read(words)
+            yield _Place(label, mark.start(), mark.end())
+
+    def _subjects(self) -> Iterator[_Place]:
+        """Yield "C is correct" and "42 is the answer", where the sentence begins with the answer."""
+        for mark in islice(forms.AFTER_ANSWER.finditer(self.seen), MOST_PLACES):
+            start = sentence_start(self.seen, mark.start())
+            end = ending(self.seen, mark.end(), mark.end() + LONGEST_ANSWER)
+            before, _, subject = _CLAUSE.sub("\0", self.seen[start : mark.start()].lstrip(SIGNS)).rpartition("\0")
+            if not concludes(before):
+                continue
+            subject = forms.LEAD.sub("", subject, count=1)
+            rest = self.seen[mark.end() : end].rstrip(" *_\"'\n")
+            if (
+                _QUALIFIED.search(rest)
+                or rest.endswith("?")
+                or _NEGATED.search(subject)
+                or self.pattern.search(subject)
+            ):
+                continue
+            if len(subject) > _LONGEST_LINE or not (self.closed or mark["noun"]):
+                continue
+            if (label := self._read(re.sub(r"\A(?:only|then)\s", "", subject, flags=re.IGNORECASE))) is not None:
+                yield _Place(label, start, end)
+
+    def _chosen(self) -> Iterator[_Place]:
+        """Yield "I'd go with (c)" and "should be classified as billing", of tasks with choices."""
+        if self.numeric or not self.closed:
+            return
+        for mark in islice(forms.CHOSEN.finditer(self.seen), MOST_PLACES):
+            start = sentence_start(self.seen, mark.start())
+            before = self.seen[start : mark.start()]
+            passive = not mark[0].lower().startswith(("i", "we", "my"))
+            if not (
+                concludes(before) if passive else leads_to_answer(self.seen, mark.start(), capital=False) is not None
+            ):
+                continue
+            place = self._place(start, mark.end())
+            rest = self.seen[mark.end() : place.end] if place else ""
+            if place is not None and place.label is not None and not _QUALIFIED.search(rest):
+                yield place
+
+    def _place(self, start: int, begin: int, *, own: bool = False) -> _Place | None:
+        """Return the place whose answer begins at `begin`; None where its sentence is a question."""
+        words = self.seen[begin : begin + LONGEST_ANSWER]
+        first = begin + len(words) - len(words.lstrip())
+        end = ending(self.seen, first, first + LONGEST_ANSWER)
+        label = self._read(words)
+        if self.seen[begin:end].rstrip(" \n*_\"')").endswith("?"):
+            return None
+        if label is not None and _LETTER.fullmatch(self.seen, first, end):
+            following = ending(self.seen, end, end + LONGEST_ANSWER)
+            if self._read(self.seen[end:following]):
+                end = following  # "B. dam"
+        undecided = label is None and (_UNDECIDED.match(unwrapped(words)) is not None)
+        return _Place(label, start, end, own, undecided)
+
+    def _read(self, words: str) -> str | None:
+        line = unwrapped(words)
+        label = self.task.read_answer(line, self.example)
+        if label is None and self.numeric and line[:1].isupper():
+            return sole_number(line)
+        return label
+
+    # Answers without a form of their own.
+
+    def _weak(self) -> _Place | None:
+        """Return an answer that stands alone, opens the reply or concludes it; None where such ones contradict."""
+        body = self._body
+        found = [
+            place for place in (self._last_line(body), self._first_sentence(body), self._conclusion(body)) if place
+        ]
+        labels = {place.label for place in found}
+        if not found or any(not self.task.equal(str(label), str(found[0].label)) for label in labels):
+            return None
+        return None if withdrawn(body, found[0].end) else found[0]
+
+    def _last_line(self, body: str) -> _Place | None:
+        end = len(body.rstrip(" \t\n*_#`-"))
+        start = body.rfind("\n", 0, end) + 1
+        if (bold := _BOLD_END.search(body, start)) is not None:
+            start = bold.start("bold")
+        label = self.alone(body[start:])
+        before = body[:start].rstrip().rpartition("\n")[2]
+        if label is None or (not self.numeric and self.alone(before) is not None):
+            return None  # of a list
+        return _Place(label, start, len(body))
+
+    def alone(self, line: str) -> str | None:
+        """Return the answer where the line is one and nothing else."""
+        line = line.strip().rstrip("\u2714\u2705\u2713\ufe0f ")
+        inner = unwrapped(_BRIEF.sub("", line, count=1) if not line.startswith(("(", "[", "**", "-", "$")) else line)
+        if not inner or "\n" in line or len(line) > _LONGEST_LINE or line.endswith("?"):
+            return None
+        if ending(inner, 0, len(inner)) < len(inner) and not _LETTERED.match(inner):
+            return None
+        if self.numeric:
+            return None if _LIST_ITEM.match(line) else self.task.read_answer(inner, self.example)
+        choices = self.example.choices or self.task.choices
+        if not choices:
+            return None
+        label = self.task.read_answer(inner, self.example)
+        spelled = max((len(choice) for choice in choices), default=0) + 24
+        verb = label is not None and label.casefold() not in inner.casefold()
+        return label if len(inner) <= spelled or (verb and len(inner) <= _LONGEST_LINE) else None
+
+    def _first_sentence(self, body: str) -> _Place | None:
+        """Return the choice that opens the reply: "C. math problem", "Yes, nobody ...", "B because ..."."""
+        choices = self.example.choices or self.task.choices
+        if not choices:
+            return None
+        heading = _TITLE.match(body)
+        first = heading.end() if heading else 0
+        end = body.find("\n", first) if "\n" in body[first:] else len(body)
+        line = body[first:end]
+        inner = unwrapped(line)
+        label = self.task.read_answer(inner, self.example)
+        if label is None or line.rstrip().endswith("?") or not forms.opens(inner, choices):
+            return None
+        rest = body[first + len(line) - len(line.lstrip()) + 3 :]
+        others = _LISTED if end < len(body) and self.alone(line) is not None else _OTHER_LETTER
+        for letter in others.finditer(rest):
+            if self.task.read_answer(f"({letter[1] or letter[2]})", self.example) not in (None, label):
+                return None
+        stop = ending(body, first, len(body))
+        if _LETTER.fullmatch(body, first, stop):
+            stop = ending(body, stop, len(body))
+        if withdrawn(body, stop):
+            return None
+        return _Place(label, 0, stop)
+
+    def _conclusion(self, body: str) -> _Place | None:
+        """Return the answer of a last sentence that says that it concludes: "Therefore, Jo packs 25 things."."""
+        end = len(body.rstrip())
+        start = sentence_start(body, max(end - 2, 0))
+        sentence = body[start:end]
+        lead = forms.CONCLUDING.match(sentence)
+        if lead is None or not sentence.rstrip(" *_\"'").endswith((".", "!")) or sentence in body[:start]:
+            return None  # cut off, or said over and over
+        rest = unwrapped(sentence[lead.end() :])
+        label = sole_number(rest) if self.numeric else self.alone(rest)
+        return _Place(label, start, len(body)) if label is not None else None
+
+    def _around(self, answers: list[_Place]) -> str | None:
+        """Return the reasoning before the last answer, without the earlier ones; after it where none stands before."""
+        text = self.text[: self.end]
+        pieces, place = [], 0
+        for answer in answers:
+            pieces.append(text[place : max(place, answer.start)].lstrip(" "))
+            place = max(place, answer.end)
+        before = _rationale("".join(pieces))
+        after = _rationale(text[place:])
+        if before is not None or after is not None:
+            return before or after
+        reason = _REASON.search(text[answers[-1].start : answers[-1].end])
+        return _rationale(reason["reason"]) if reason else None
+
+    def from_json(self) -> Parsed | None:
+        """Return the parts of a JSON object that has a field for the answer; None where the reply is no such thing."""
+        found = json_object(self.text)
+        if found is None:
+            return None
+        fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in found[0].items()}
+        names = (*_ANSWER_FIELDS, *self.task.nouns, *(_CLOSED_FIELDS if self.closed else ("result", "category")))
+        answer = next((text for name in names if name in fields and (text := _scalar(fields[name])) is not None), None)
+        if answer is None:
+            return None
+        rationale = next(
+            (text for name in _RATIONALE_FIELDS if (text := _prose(fields.get(name))) is not None), found[1]
+        )
+        label = self._read(same_length(answer[:LONGEST_ANSWER]))
+        inner = _Reply(rationale, self.task, self.example)
+        return Parsed(inner._around(inner.answered) if inner.answered else _rationale(inner.text), label)
+
+
+def _scalar(value: Any) -> str | None:
+    """Return a JSON value as text: of a list its one item, of an object its field for a value."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict):
+        fields = {name.casefold(): item for name, item in value.items()}
+        value = next((fields[name] for name in _INNER_FIELDS if name in fields), None)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    fields = {name.casefold(): value for name, value in found[0].items()}
-    answer = next((fields[name] for name in _ANSWER_FIELDS if name in fields), None)
-    if not isinstance(answer, str | int | float) or isinstance(answer, bool):
-        return None
-    rationale = next((fields[name] for name in _RATIONALE_FIELDS if isinstance(fields.get(name), str)), found[1])
-    words = unwrapped(same_length(str(answer)[:LONGEST_ANSWER]))
-    marked = _markers(task.marker, task.nouns).search(same_length(rationale))
-    inner = parse(rationale, task, example).rationale if marked else _rationale(rationale)
-    return Parsed(inner, task.read_answer(words, example))
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _read(text: str, mark: re.Match[str], task: Task, example: Example) -> _Answer | None:
-    words = text[mark.end() : mark.end() + LONGEST_ANSWER]
-    label = task.read_answer(unwrapped(words), example)
-    if label is None:
-        return None
-    first = mark.end() + len(words) - len(words.lstrip())
-    ends = [end.end() for end in islice(_SENTENCE_END.finditer(text, first, first + LONGEST_ANSWER), 2)]
-    ends += [len(text)] * (2 - len(ends))
-    if _LETTER.fullmatch(text, first, ends[0]) and task.read_answer(unwrapped(text[ends[0] : ends[1]]), example):
-        return _Answer(label, mark.start(), ends[1])
-    return _Answer(label, mark.start(), ends[0])
-
-
-def _stop(text: str, answered: int, task: Task, example: Example) -> int:
-    """Where the teacher began a question of its own. Its task's question, told again before an answer, is none."""
-    for stop in _stops(task.stop).finditer(text):
-        if stop.start() > answered or not _retold(text[stop.end() :][: 2 * LONGEST_ANSWER], example):
-            return stop.start()
-    return len(text)
-
-
-def _retold(text: str, example: Example) -> bool:
-    questions = [normalise(segment.partition("\n")[0]) for segment in example.segments]
-    told = normalise(text)
-    return all(len(question) >= _SHORTEST_QUESTION and question in told for question in questions)
-
-
-def _around(text: str, answers: list[_Answer]) -> str | None:
-    """The reasoning before the last answer, without the earlier ones; after it only where nothing stands before."""
-    pieces, place = [], 0
-    for answer in answers:
-        pieces.append(text[place : answer.start].lstrip(" "))
-        place = max(place, answer.end)
-    return _rationale("".join(pieces)) or _rationale(text[place:])
+def _prose(value: Any) -> str | None:
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return "\n".join(value)
+    return value if isinstance(value, str) else None
 
 
 def _rationale(text: str) -> str | None:
-    """The text without its heading and without a last line of signs alone; half a surrogate pair becomes `?`."""
-    heading = _HEADING.match(text.lstrip())
-    text = text.lstrip()[heading.end() :] if heading else text
+    """Return the text without its heading, politeness and a last line of signs; half a surrogate pair becomes `?`."""
+    begin, end = civil(text)
+    text = text[begin:end].lstrip()
+    heading = _HEADING.match(text)
+    text = text[heading.end() :] if heading else text
     lines = text.strip().split("\n")
-    while lines and not lines[-1].strip(" \t*_#>-=`$"):
+    while lines and not lines[-1].strip(" \t*_#>-=`$\u27a1\u2192\u2705\ufe0f"):
         lines.pop()
     return "\n".join(lines).strip().encode(errors="replace").decode() or None
-
-
-def _bare(text: str, task: Task, example: Example) -> str | None:
-    """The answer where the whole reply is one of the example's choices and nothing else."""
-    words = text.strip()
-    longest = max(map(len, example.choices), default=0) + _LONGEST_SIGNS
-    if not example.choices or "\n" in words or len(words) > longest:
-        return None
-    return task.read_answer(unwrapped(words), example)
-
-
-@cache
-def _markers(marker: str, nouns: tuple[str, ...]) -> re.Pattern[str]:
-    """The task's own marker anywhere, others only where they open a sentence or a line; several in a row are one."""
-    own = r"\s{1,9}".join(re.escape(word) for word in marker.split())
-    noun = rf"{_KIND}(?:{'|'.join(('answer', *nouns))})"
-    is_ = r"(?:\s?[:=]|\s{1,3}is\b:?)"
-    line = rf"^{_SIGNS}(?:\d{{1,2}}[.)]\s)?{_SIGNS}{_LEAD}?{_ARTICLE}?{noun}[*_]{{0,3}}(?:{is_}|[ \t]{{0,3}}$)"
-    inside = rf"(?<!\w)(?:{_LEAD}{_ARTICLE}?|{_ARTICLE}){noun}{is_}|(?<=[.!?]\s)[*_]{{0,3}}{noun}[*_]{{0,3}}\s?:"
-    one = rf"(?:{line}|(?<!\w){_LEAD}?{own}(?:\s?:)?|{inside})[*_]{{0,3}}"
-    return re.compile(rf"{one}(?:\s{{0,4}}{one}){{0,2}}|{_BOXED}", re.IGNORECASE | re.MULTILINE)
-
-
-@cache
-def _stops(stop: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){re.escape(stop)}|{_STOPS}", re.MULTILINE)

@@ -21,7 +21,9 @@ THOUGHT_TAG = re.compile(_TAG, re.IGNORECASE)
 # gpt-oss: <|channel|>analysis<|message|>...<|end|>, and as it reads once its special tokens are gone.
 _CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(?P<name>\w{1,20})[^<>]{0,60}<\|message\|>", re.IGNORECASE)
 _BARE_CHANNELS = re.compile(r"\A\s{0,9}analysis(?=\S)(?P<thoughts>.*?)assistant\s?final", re.DOTALL)
-_QUOTES = "`'\"\u2018\u2019\u201c\u201d"
+_LONGEST_INDENT = 40
+_LINE_START = re.compile(r"(?:\A|(?<=\n)|(?<=\r))[ \t*_#>]*\Z")
+_QUOTES = frozenset("`'\"\u2018\u2019\u201c\u201d")
 
 
 def split_thoughts(raw: str) -> tuple[str, str]:
@@ -62,7 +64,8 @@ def _split_channels(raw: str) -> tuple[str, str] | None:
     if not channels:
         bare = _BARE_CHANNELS.match(raw)
         return (bare["thoughts"].strip(), raw[bare.end() :]) if bare else None
-    thoughts, final = [], []
+    thoughts: list[str] = []
+    final: list[str] = []
     ends = [channel.start() for channel in channels[1:]] + [len(raw)]
     for channel, end in zip(channels, ends, strict=True):
         (final if channel["name"].lower() == "final" else thoughts).append(raw[channel.end() : end])
@@ -70,8 +73,8 @@ def _split_channels(raw: str) -> tuple[str, str] | None:
 
 
 def _opens_line(raw: str, start: int) -> bool:
-    return not raw[raw.rfind("\n", 0, start) + 1 : start].strip(" \t*_#>")
+    return _LINE_START.search(raw, max(0, start - _LONGEST_INDENT), start) is not None
 
 
 def _quoted(raw: str, tag: re.Match[str]) -> bool:
-    return raw[tag.start() - 1 : tag.start()] in tuple(_QUOTES) and raw[tag.end() : tag.end() + 1] in tuple(_QUOTES)
+    return raw[tag.start() - 1 : tag.start()] in _QUOTES and raw[tag.end() : tag.end() + 1] in _QUOTES

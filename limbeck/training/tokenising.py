@@ -43,6 +43,7 @@ def tokenise(examples: Sequence[Example], views: Sequence[View], student: Studen
                 f"no training example has a rationale, which the {view.value} view of this objective needs"
             )
     training_set = token_ids(examples, views, student)
+    _warn(training_set, student)
     if training_set.views == _TASKS:
         return training_set
     usable = [example for example in examples if any(target(example, view) for view in views)]
@@ -59,7 +60,6 @@ def token_ids(examples: Sequence[Example], views: Sequence[View], student: Stude
         cache.write(place, made)
         training_set = cache.read(place, views, vocabulary)  # mapped from the files; or another process was faster
         training_set = made if training_set is None else training_set
-    _warn(training_set, student)
     return training_set
 
 

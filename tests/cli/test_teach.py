@@ -256,3 +256,26 @@ def test_public_is_about_the_hub(limbeck, job, tmp_path):
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "--hub" in err
     assert not (tmp_path / "taught.jsonl").exists()
+
+
+def test_an_import_says_what_it_leaves_out_and_replaces_nothing_with_nothing(limbeck, tmp_path):
+    good = {"prompt": "What is it?", "completion": "It is seen to be red. The answer is red."}
+    rows = [good, *[{"text": "a story"}] * 5, {"prompt": "What is it?", "completion": ""}]
+    (tmp_path / "chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, out, _ = limbeck("teach", "import", "chat.jsonl", "--output", "rows.jsonl")
+    assert code == 0
+    counts, first, second = out.splitlines()
+    assert counts.startswith("rows.jsonl: rows 7, ")
+    assert counts.endswith("left_out 6")
+    assert first.startswith("left out: 5, ")
+    assert first.endswith("(chat.jsonl:2, chat.jsonl:3, chat.jsonl:4 and 2 more)")
+    assert second.endswith("(chat.jsonl:7)")
+    before = (tmp_path / "rows.jsonl").read_bytes()
+    (tmp_path / "chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
+    for output in ("rows.jsonl", "new.jsonl"):
+        code, out, err = limbeck("teach", "import", "chat.jsonl", "--output", output)
+        assert code == 1
+        assert "left_out 6" in out
+        assert "nothing in chat.jsonl" in err
+    assert (tmp_path / "rows.jsonl").read_bytes() == before
+    assert not (tmp_path / "new.jsonl").exists()

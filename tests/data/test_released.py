@@ -11,7 +11,7 @@ from limbeck.teacher import parse
 
 # Rows, the accuracy known, the accuracy here, the answers that cannot be read: two choices named, or none.
 KNOWN = [
-    ("svamp", "train", 800, 0.7325, 0.7438, 14),
+    ("svamp", "train", 800, 0.7325, 0.745, 13),
     ("svamp", "test", 200, 0.740, 0.775, 2),
     ("cqa", "train", 9741, 0.7426, 0.7537, 300),
     ("cqa", "test", 1221, 0.7723, 0.7838, 29),

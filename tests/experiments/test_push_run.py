@@ -46,7 +46,7 @@ def runs(here):
     own = {"data": {"task": "custom", "source": source, "choices": CHOICES}}
     bert = str(builders.encoder(here / "students" / "bert", "bert"))
     says = {
-        word: {"name": str(builders.bart(here / "students" / word.strip(":"), always=word)), "max_target_length": 8}
+        word: {"name": str(builders.bart(here / "students" / word.strip(":"), always=word)), "max_target_length": 24}
         for word in ("Luke", "Answer:", "Rationale:")
     }
     given = {

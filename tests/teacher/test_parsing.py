@@ -25,7 +25,7 @@ PLAIN = Example("q", ("?",), "( 84.0 / 2.0 )")
         ("Why. The answer is", "Why.", None),
         ("Why. No end", None, None),
         ("The answer is (84 / 2).", None, "(84 / 2)"),
-        ("Q: What?\nThe answer is (84 / 2).", None, None),
+        ("Q: What is the width of the grove, and who works there?\nThe answer is (84 / 2).", None, None),
         ("", None, None),
         # The marker's words in the reasoning, and after the answer:
         ("The answer is in the text. The answer is (84 / 2).", "The answer is in the text.", "(84 / 2)"),

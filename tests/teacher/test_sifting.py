@@ -46,12 +46,12 @@ def hint(text: str) -> Sample:
         ("Luke shares, who knows how. The answer is hard.", {}, "no answer"),
         ("The answer is (84 / 2).", {}, "no rationale"),
         (WRONG, {}, "wrong"),
-        ("Shares it. The answer is 42.", {}, "too short"),
-        ("Shares it. The answer is 42.", {"min_words": 2}, "kept"),
+        ("Shared. The answer is 42.", {}, "too short"),
+        ("Shared. The answer is 42.", {"min_words": 1}, "kept"),
         (RIGHT, {"max_words": 6}, "kept"),
         (RIGHT, {"max_words": 5}, "too long"),
-        ("Luke shares 84 apples.<|im_end|> The answer is 42.", {}, "leak"),
-        ("Luke shares 84 apples.<|im_end|> The answer is 42.", {"leaks": False}, "kept"),
+        ("Luke shares 84 apples.</rationale> The answer is 42.", {}, "leak"),
+        ("Luke shares 84 apples.</rationale> The answer is 42.", {"leaks": False}, "kept"),
         (hint("As the hint says, Luke shares. The answer is 42."), {}, "leak"),
         ("As the hint says, Luke shares. The answer is 42.", {}, "kept"),
         (hint(RIGHT), {}, "kept"),
@@ -91,7 +91,7 @@ def test_agreement_is_of_the_samples_that_answered_without_a_hint() -> None:
 def test_precedence() -> None:
     """A sample with every fault, of which one after the other is mended, or no longer minded."""
     pytest.importorskip("py3langid", reason="languages need limbeck[teacher]")
-    german = "Luke teilt 84 Äpfel mit zwei Freunden, also bekommt jeder die Hälfte.<|im_end|>"
+    german = "Luke teilt 84 Äpfel mit zwei Freunden, also bekommt jeder die Hälfte.</rationale>"
     others = ("Luke shares 84. The answer is (1).", "He shares 84. The answer is (1).")
     strict = {"agreement": 0.9, "min_words": 50, "max_words": 60, "language": "en"}
 
@@ -226,7 +226,7 @@ def test_hints_change_no_vote(asked: list[Asked], filters: FilterSettings) -> No
 
 @pytest.mark.parametrize(
     ("name", "split", "accuracy", "unread"),
-    [("svamp", "train", 0.7438, 14), ("cqa", "test", 0.7838, 29), ("esnli", "test", 0.7299, 0)],
+    [("svamp", "train", 0.745, 13), ("cqa", "test", 0.7838, 29), ("esnli", "test", 0.7299, 0)],
 )
 def test_with_one_sample_the_vote_is_the_parsers_answer(
     dss: Path, name: str, split: str, accuracy: float, unread: int

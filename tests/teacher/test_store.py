@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -256,3 +257,12 @@ def test_what_is_written_is_on_the_disk(there, path):
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize("name", ["-", "pipe", "/dev/null"])
+def test_a_pipe_or_device_is_no_store(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(LimbeckError):
+        Store.open(Path(name))
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

@@ -132,7 +132,9 @@ def test_the_question_told_again_does_not_end_a_reply() -> None:
         "**Premise:** A man is eating food.\n**Hypothesis:** A man sleeps in bed.\n\nWhy.\n\n**Answer:** contradiction"
     )
     assert parse(told, get("esnli"), MEAL).label == "contradiction"
-    assert parse(told.replace("in bed", "on grass"), get("esnli"), MEAL).label is None
+    assert parse(told.replace("sleeps in bed", "lies there asleep"), get("esnli"), MEAL).label == "contradiction"
+    other = told.replace("A man is eating food.", "Two dogs run over green grass.")
+    assert parse(other, get("esnli"), MEAL).label is None
 
 
 @pytest.mark.parametrize(

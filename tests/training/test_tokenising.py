@@ -19,7 +19,7 @@ from tests.tokenizers import EXACT_WAY, KINDS, TEXTS, rewriting
 
 VIEWS = (View.PREDICT, View.EXPLAIN)
 WORDS = sorted({word for text in TEXTS for word in text.split()} | {"\n", "a:b", "ﬁ", "é", "e\u0301"})
-SPECIAL = ["</s>", "[SEP]", "<pad>", "<extra_id_0>", "<eos>", "[CLS]", "＜/s＞"]
+SPECIAL = ["</s>", "[SEP]", "<pad>", "<extra_id_0>", "<eos>", "[CLS]", "<unk>", "<s>", "<bos>", "<mask>", "＜/s＞"]
 text = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map(" ".join),

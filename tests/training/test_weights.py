@@ -41,7 +41,7 @@ def rows(dss):
 def student(rows):
     torch.manual_seed(0)
     tiny = ScratchSettings(vocab_size=1000, d_model=8, d_kv=8, d_ff=8, num_heads=1, num_layers=1, dropout_rate=0.0)
-    texts = (text for e in rows for view in VIEWS for text in (source(e, view, "\n"), target(e, view) or ""))
+    texts = (text for e in rows for view in VIEWS for text in (source(e, view).text("\n"), target(e, view) or ""))
     return students.load(StudentSettings(scratch=tiny), texts).double()
 
 
@@ -108,7 +108,7 @@ def plain_gradients(student, rows, term):
 
 def sources_of(student, rows, view):
     """The padded sources and their mask."""
-    ids, _ = student.source_ids([source(row, view, student.separator) for row in rows])
+    ids, _ = student.source_ids([source(row, view) for row in rows])
     return padded(ids, student.pad_id), padded([[1] * len(row) for row in ids], 0)
 
 

@@ -1,0 +1,181 @@
+"""Jobs of the shared cases, whose replies a real endpoint plays: what is kept, what is asked again, a full disk."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from limbeck.errors import LimbeckError
+from limbeck.files import read_json
+from limbeck.teaching import Job, read_taught, summary, teach, training_examples
+
+CASES = Path(__file__).parents[2].parent / "shared" / "cases"
+if not CASES.is_dir():
+    pytest.skip(f"the cases are not at {CASES}", allow_module_level=True)
+
+THOUGHTS = "A crate holds 12, nine crates hold 108, five more make 113."
+
+
+@contextmanager
+def endpoint(replies: Path):
+    """Yield the base_url of the cases' endpoint with these replies; beside them it writes down what it is asked."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, str(CASES / "endpoint.py"), str(replies), str(port)])
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except ConnectionRefusedError:
+                assert process.poll() is None
+                time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def case(tmp_path, monkeypatch):
+    """`case(name)`: a copy of that folder, which is then the current one."""
+
+    def copy(name: str) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(CASES / name, folder, ignore=shutil.ignore_patterns("*.log"))
+        monkeypatch.chdir(folder)
+        return folder
+
+    return copy
+
+
+def job(name: str, url: str, *changes: str) -> Job:
+    return Job.load(Path(name), [f"teacher.base_url={url}", *changes])
+
+
+def asked(folder: Path) -> int:
+    return len((folder / "replies.json.log").read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "questions"),
+    [
+        ("teach_numbers", "teach.yaml", 10),
+        ("teach_numbers", "teach_svamp.yaml", 10),
+        ("teach_letters", "teach.yaml", 8),
+        ("teach_letters", "teach_c.yaml", 8),
+        ("teach_choices", "teach.yaml", 5),
+    ],
+)
+def test_all_right_replies_are_kept(name, file, questions, case):
+    folder = case(name)
+    with endpoint(folder / "replies.json") as url:
+        done = teach(job(file, url))
+        assert (done["stored"], done["missing"]) == (questions, 0)
+        taught = read_taught(job(file, url))
+    outcomes = {kind: count for kind, count in summary(taught)["outcomes"].items() if count}
+    assert outcomes == {"kept": questions}
+    assert summary(taught)["votes"]["right"] == questions
+
+
+# Which crates' thoughts are in tags, and which stand beside the content; the black one's content is null.
+CRATES = ["red", "blue", "green", "grey", "white", "black", "pink"]
+INSIDE = "9 * 12 + 5 = 113."
+KEPT = {
+    "content": {"white": INSIDE, "pink": THOUGHTS},
+    "thoughts": dict.fromkeys(("red", "blue", "green", "grey", "white", "black"), THOUGHTS),
+    "both": dict.fromkeys(CRATES, THOUGHTS) | {"white": f"{THOUGHTS}\n{INSIDE}"},
+}
+
+
+def test_thoughts_are_stored_once_and_are_the_rationale_where_the_job_says_so(case):
+    folder = case("teach_reasoning")
+    with endpoint(folder / "replies.json") as url:
+        done = teach(job("teach.yaml", url))
+        assert (done["stored"], done["missing"], done["failures"], asked(folder)) == (7, 0, {}, 7)
+        for part, kept in KEPT.items():
+            chosen = job("teach.yaml", url, f"rationale={part}")
+            assert teach(chosen)["requests"] == 0
+            taught = read_taught(chosen)
+            examples = training_examples(taught)
+            assert {one.input.split()[1]: one.rationale for one in examples if one.rationale} == kept
+            assert all(one.label == "113" for one in examples)
+            votes = {one.example.input.split()[1]: one.vote for one in taught.sifted}
+            assert votes.pop("black") is None  # it gave no answer, whatever its thoughts come to
+            assert set(votes.values()) == {"113"}
+        assert asked(folder) == 7
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ({"content": None, "reasoning": f"{THOUGHTS} The answer is 113."}, THOUGHTS),
+        ({"content": "", "reasoning_details": [{"type": "reasoning.text", "text": THOUGHTS}]}, THOUGHTS),
+        ({"content": [{"type": "thinking", "thinking": THOUGHTS}, {"type": "text", "text": "113"}]}, THOUGHTS),
+        ({"content": "<think>unclosed 12, 108, 113."}, "unclosed 12, 108, 113."),
+        ({"content": None, "reasoning": "It may be 113 or 112."}, None),
+        ({"content": None, "reasoning": "So they are 112."}, None),
+        ({"content": "I cannot say.", "reasoning": THOUGHTS}, None),
+        ({"content": None, "reasoning": "\ud83d half a sign, and so 113."}, "\ufffd half a sign, and so 113."),
+    ],
+)
+def test_relatives_of_thoughts_beside_a_blank_content(message, kept, case):
+    folder = case("teach_reasoning")
+    (folder / "replies.json").write_text(json.dumps({"crate": message}))
+    (folder / "questions.jsonl").write_text(
+        (folder / "questions.jsonl").read_text().splitlines()[0] + "\n"  # one is enough
+    )
+    with endpoint(folder / "replies.json") as url:
+        chosen = job("teach.yaml", url, "rationale=thoughts")
+        assert teach(chosen)["missing"] == 0
+        (example,) = training_examples(read_taught(chosen))
+    assert example.rationale == kept
+
+
+def test_a_job_names_its_own_marker_for_replies_that_are_stored(case):
+    folder = case("teach_numbers")
+    replies = read_json(folder / "replies.json")
+    replies = dict.fromkeys(replies, "Let us see about it, as ever.\nZETA >> 24\nThere is no more to say.")
+    (folder / "replies.json").write_text(json.dumps(replies))
+    with endpoint(folder / "replies.json") as url:
+        teach(job("teach.yaml", url))
+        assert summary(read_taught(job("teach.yaml", url)))["votes"]["n"] == 0
+        marked = job("teach.yaml", url, "marker=ZETA >>")
+        assert teach(marked)["requests"] == 0
+        taught = read_taught(marked)
+    assert summary(taught)["votes"]["n"] == 10
+    assert {one.rationale for one in training_examples(taught)} == {None, "Let us see about it, as ever."}
+
+
+def test_a_disk_that_fills_up_while_asking_loses_no_reply(case, tmp_path):
+    folder = case("teach_disk")
+    (folder / "questions.jsonl").write_text("".join((folder / "questions.jsonl").open().readlines()[:300]))
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(disk)]
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+    try:
+        with endpoint(folder / "replies.json") as url:
+            chosen = job("teach.yaml", url, f"store={disk / 'teach.sqlite'}")
+            with pytest.raises(LimbeckError) as caught:
+                teach(chosen)
+            assert f"{disk} " in str(caught.value)
+            before = summary(read_taught(chosen))["outcomes"]["kept"]
+            paid = asked(folder)
+            assert 0 < before <= paid
+            subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+            done = teach(chosen)
+        questions = len((folder / "questions.jsonl").read_text().splitlines())
+        assert (done["missing"], done["requests"]) == (0, questions - before)
+        assert summary(read_taught(chosen))["outcomes"]["kept"] == questions
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
