@@ -27,9 +27,9 @@ class FilesSource(Settings):
     valid: Path | list[Path] | None = None
     test: Path | list[Path] | None = None
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)
-    max_row_bytes: int = Field(
-        MAX_ROW_BYTES, ge=1
-    )  # a longer row is refused: most often a quote or brace was left open
+    max_row_bytes: int | None = Field(
+        None, ge=1, description="a longer row is refused, as where a quote was left open; none: 10,000,000"
+    )
 
     def read(self, task: Task) -> dict[str, list[Example]]:
         """Return the splits that have files; "" is the label of rows without one.
@@ -41,7 +41,7 @@ class FilesSource(Settings):
         for split, paths in {"train": self.train, "valid": self.valid, "test": self.test}.items():
             rows = 0
             for path in _files(paths):
-                tables.append(file_table(path, self.max_row_bytes, first=rows))
+                tables.append(file_table(path, self.max_row_bytes or MAX_ROW_BYTES, first=rows))
                 owners.append(split)
                 rows += len(tables[-1].rows)
         splits: dict[str, list[tuple[str, Example]]] = {split: [] for split in owners}

@@ -11,31 +11,37 @@ from limbeck.tasks.numbers import same_number
 _WHOLE = re.compile(r"\A([-+]?\d+)\.0+\Z")
 _FILLER = re.compile(
     r"(?:(?:it|this|that|is|it's|an?|the|one|of|likely|clearly|probably|certainly|definitely|simply|indeed|most likely"
-    r"|option|choice|category|label|class)\s+)*",
+    r"|option|choice|category|label|class|la|le|el|die|das|der|l'option|opci\u00f3n)\s+)*",
     re.IGNORECASE,
 )
 # "(b) dam", "[b] dam", "B. dam", "b: dam", "option b", "B because ...": a letter, with a sign or a reason after it
 _LETTERED = re.compile(
-    r"(?:(?:the\s)?(?:option|choice|letter|answer)\s)?(?:[(\[]\s?(?P<enclosed>[a-z])\s?[)\]](?P<colon>[.:]?)"
-    r"|(?P<letter>[a-z])(?P<sign>\)[.:]?|[.:](?=\s|$)|,(?=\s)|\s?[-\u2013\u2014\u2192](?=\s)|(?=\s\()|$"
+    r"(?:(?:the\s)?(?:option|choice|letter|answer)\s|\u9009\u9879)?(?:[(\[]\s?(?P<enclosed>[a-z])\s?[)\]](?P<colon>[.:;!]?)"
+    r"|(?P<letter>[a-z])(?P<sign>\)[.:;!]?|[.:;!](?=\s|$)|,(?=\s)|\s?[-\u2013\u2014\u2192](?=\s)|(?=\s\()|$"
     r"|(?=\s(?:because|since|is|as)\b)))[\s,\u2192\u2013\u2014-]{0,4}(?P<text>.*)",
     re.IGNORECASE,
 )
-_LETTER = re.compile(r"[(\[]([a-z])[)\]]|\b([a-z])\)", re.IGNORECASE)
+_LETTER = re.compile(r"[(\[](?:option\s|choice\s)?([a-z])[)\]]|\b([a-z])\)", re.IGNORECASE)
 _LONE_LETTER = re.compile(r"(?:option\s|choice\s)?(?:[(\[]([A-Za-z])[)\]]|([A-Z])(?=[\s.,)]|$))")
 _ALTERNATIVE = re.compile(
     r"(?:[,;/&(]|\b(?:or|and|nor|possibly|maybe|perhaps|also|even|either|alternatively|both)\b|\s)*", re.IGNORECASE
 )
 _CONTRAST = re.compile(
-    r"\b(?:although|though|not|rather|instead|than|while|whereas|unlike|but|because|since|as|which|over|excludes?|so)\b",
+    r"\b(?:although|though|not|rather|instead|than|while|whereas|unlike|but|because|since|as|opposed|which|over|excludes?|so)\b",
     re.IGNORECASE,
 )
 _WITHDRAWN = re.compile(
-    r"\b(?:wait|hmm|scratch that|on second thought|no,)|^[\s.,]*(?:no[.!]|actually\b)", re.IGNORECASE
+    r"\b(?:wait|hmm|scratch that|on second thought|no,)|^[\s.,]*(?:no[.!]|actually\b)"
+    r"|^\W*(?:(?:is|was|are|does|can|would\sbe|seems)\s(?:\w{2,12}ly\s)?(?:not|wrong|incorrect|never|no|too|out)\b|\w{2,8}n't\b)",
+    re.IGNORECASE,
 )
-_REASON = re.compile(r"(?:because|since|as|is)\b|[\u2713\u2714\u2705]", re.IGNORECASE)
+_REASON = re.compile(
+    r"(?:because|since|as|is|not|and\snot|but\snot|rather|instead|over|which|although|though|while|due)\b|[\u2713\u2714\u2705]",
+    re.IGNORECASE,
+)
 _HEAD_END = re.compile(r"[.,;:(\u2713\u2714\u2705]|\s(?:because|since|as|for|which)\s", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?]\s")
+_ASKED = re.compile(r"[^.!?]{0,200}\?")
 # A choice may be followed, without a sign, by these: "billing issue", "yes it is", "a dam for power".
 _NEXT_WORD = re.compile(
     r"(?:as|at|because|by|category|class|choice|due|for|from|given|in|is|issue|it|label|on|option|problem|question"
@@ -93,6 +99,7 @@ def read_choice(words: str, choices: Sequence[str], question: str = "") -> str |
     answer = " ".join(words.replace("**", "").replace("`", "").split())
     if (whole := choice_of(answer, choices)) is not None:
         return whole
+    answer = answer.replace('"', "")
     options = _Options(choices, question)
     for text in (answer, _FILLER.sub("", answer, count=1)):
         lettered = _LETTERED.fullmatch(text)
@@ -164,6 +171,8 @@ class _Options:
 
     def _changed(self, after: str, choice: str) -> bool:
         """Return whether what follows a choice makes it another word, takes it back, or brings another choice."""
+        if _ASKED.match(after):
+            return True
         after = _SENTENCE_END.split(after, maxsplit=1)[0]
         if re.match(r"[\w'-]", after) or self._brings_another(after, choice):
             return True
@@ -183,8 +192,8 @@ class _Options:
         rest = after[start.end() :] if start else ""
         if not rest or start is None or not start[0].strip(" ("):
             return False
-        letter = _LONE_LETTER.match(rest)
-        if letter and self.letters.get((letter[1] or letter[2]).lower(), choice) != choice:
+        lone = _LONE_LETTER.match(rest)
+        if lone and self.letters.get((lone[1] or lone[2]).lower(), choice) != choice:
             return True
         named = self._leading(_FILLER.sub("", rest, count=1))
         # "yes, no doubt": a short word with another after it is no choice

@@ -12,6 +12,8 @@ _APPOSITION = re.compile(
     r",\s+(?:the|an?|which|who|where|because|since|as|so)\s.*|\s(?:because|since)\s.*", re.IGNORECASE
 )
 
+_DENIED = re.compile(r"not\b", re.IGNORECASE)
+
 
 def read(row: Row, id: str) -> Example:
     """A row with `input` and `label`."""
@@ -27,6 +29,8 @@ def read_answer(text: str, example: Example) -> str | None:
     if choices:
         return read_choice(first_line(text), choices, example.input)
     answer = first_sentence(text)
+    if _DENIED.match(answer):
+        return None
     return _APPOSITION.sub("", answer, count=1).strip() or answer or None
 
 

@@ -29,7 +29,7 @@ _NEITHER = re.compile(
     r"neither\s(?:an?\s)?(?:entail|contradict)\w*,?\snor\s(?:an?\s)?(?:entail|contradict)\w*", re.IGNORECASE
 )
 _VERB = re.compile(
-    r"(?:(?:it|this|the|premise|hypothesis|is)\s+){0,4}(?:(?P<entails>entail(?:s|ed)?)|contradict(?:s|ed|ory)?)\b",
+    r"(?:(?:it|this|that|the|premise|hypothesis|is)\s+){0,5}(?:(?P<entails>entail(?:s|ed)?)|contradict(?:s|ed|ory)?)\b",
     re.IGNORECASE,
 )
 _UNSURE = re.compile(
@@ -62,7 +62,7 @@ def read_answer(text: str, _example: Example) -> str | None:
     answer. They are read only where no label's own name stands.
     """
     answer = _DEGREE.sub("", first_line(text), count=1)
-    if _NEITHER.match(answer):
+    if _NEITHER.match(_ARTICLES.sub("", answer, count=1)):
         return "neutral"
     label = read_choice(answer, LABELS) if _NAMED.match(_ARTICLES.sub("", answer, count=1)) else None
     if label is not None or _NAMED.search(answer):

@@ -5,6 +5,7 @@ decimals and two significant digits equals every value that it is the rounding o
 """
 
 import re
+import unicodedata
 from fractions import Fraction
 
 from limbeck.tasks.equations import MAX_CHARACTERS, evaluate
@@ -30,6 +31,7 @@ _SPELLING = re.compile("|".join(re.escape(sign) for sign in sorted(_SPELLED, key
 _FRACTION = re.compile(r"\\[dt]?frac\s?(?:\{([^{}]*)\}\s?\{([^{}]*)\}|(\d)\s?(\d))")
 _MIXED = re.compile(r"(?<![\w./*+^-])(\d{1,9})\s+(\d{1,4})\s?/\s?(\d{1,4})(?![\d./*])")
 _TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s?\{([^{}]*)\}")
+_VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 _POINT = re.compile(r"(?<=\d)\s{0,3}\.\s{0,3}(?=\d)")  # "84. 0": some tokenizers lose where the blanks were
 _LEXEME = re.compile(
     r"(?P<number>(?:\d{1,3}(?:[,' ]\d{3})+(?![\d])|\d+)(?:\.\d+)?(?:[eE][+-]?\d{1,3}(?!\w))?|\.\d+)"
@@ -64,7 +66,7 @@ _NO_UNIT = re.compile(
     r"|possibly|quarter|rd|seven|six|st|ten|than|th|then|third|three|times|to|two|until|wait|wrong|x|y|z"
 )
 _MOST_UNIT_WORDS = 8
-_REASON = re.compile(r"[,;:]?\s(?:because|since|as|which|where|so)\b|[,;]\s(?:with|for|given)\b", re.IGNORECASE)
+_REASON = re.compile(r"[,;:]?\s\(?(?:because|since|as|which|where|so)\b|[,;]\s(?:with|for|given)\b", re.IGNORECASE)
 _RESTATED = re.compile(r"[,;]\s*(?:or|i\.e\.,?|that\sis,?|which\s(?:is|equals))\s+(?=[\d$.(\\-])", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{2,4}")
 _RANGE = re.compile(r"(\d[\d.,]{0,20})\s?-\s?(\d[\d.,]{0,20})(?:\s?[^\W\d]{1,30})?")
@@ -153,6 +155,7 @@ def _spell(exact: Fraction) -> str:
 
 def _plain(text: str) -> str:
     """Return `text` with LaTeX and typographic signs as `evaluate` has them, mixed numbers as sums."""
+    text = _VULGAR.sub(lambda sign: f" {unicodedata.normalize('NFKC', sign[0])} ", text)
     for _ in range(2):
         text = _TEXT.sub(r" \1", text)
     text = _SPELLING.sub(lambda sign: _SPELLED[sign[0]], text)

@@ -7,7 +7,7 @@ from limbeck.tasks.answers import same_value
 from limbeck.tasks.numbers import equation, read_equation
 from limbeck.tasks.task import HubInputs, Row, Task, first_sentence, label_text, row_id, text_field
 
-_UNKNOWN = re.compile(r"\((?![a-z]\))[^%]*")
+_UNKNOWN = re.compile(r"\((?![a-zA-Z]\))[^%]*")
 
 
 def read(row: Row, id: str) -> Example:

@@ -8,7 +8,10 @@ from typing import Any, Literal
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 
-_SENTENCE = re.compile(r"[.!?]\s+(?=[A-Z])")
+_ABBREVIATIONS = "".join(
+    rf"(?<!\b{word})" for word in ("[A-Z]", "St", "Mr", "Mrs", "Dr", "Mt", "Ft", "vs", "Jr", "Prof")
+)
+_SENTENCE = re.compile(rf"{_ABBREVIATIONS}[.!?][\"')\]]{{0,3}}\s+(?=[^\d\s.+*/()-])")
 
 Row = Mapping[str, Any]
 Split = Literal["train", "valid", "test"]
@@ -112,4 +115,4 @@ def first_line(text: str) -> str:
 
 def first_sentence(text: str) -> str:
     """Return the first sentence of a teacher's words, without its full stop."""
-    return _SENTENCE.split(first_line(text), maxsplit=1)[0].rstrip(".").rstrip()
+    return _SENTENCE.split(first_line(text), maxsplit=1)[0].rstrip(".!").rstrip()

@@ -15,7 +15,18 @@ CLOSED_NOUNS = (
 ARTICLES = ("the", "my", "our", "your", "its", "this")
 KINDS = (
     *("final", "correct", "right", "best", "only", "overall", "true", "proper", "appropriate", "logical", "suitable"),
-    *("likely", "obvious", "closest", "predicted", r"most\s{1,3}\w{2,20}", "definitive", "short", "one-word"),
+    *(
+        "likely",
+        "obvious",
+        "closest",
+        "predicted",
+        "selected",
+        "chosen",
+        r"most\s{1,3}\w{2,20}",
+        "definitive",
+        "short",
+        "one-word",
+    ),
 )
 IS = (
     "is",
@@ -34,15 +45,15 @@ MODALS = ("must be", "should be", "would be", "has to be", "ought to be")
 
 # "The answer is" in other languages, whole. \s* where Chinese may have no blank.
 FOREIGN = (
-    r"(?:(?:die|meine|unsere|das)\s)?(?:(?:richtige|korrekte|endg\u00fcltige|finale|beste)\s){0,2}"
-    r"(?:Antwort|L\u00f6sung|Ergebnis)(?:\s(?:ist|lautet|w\u00e4re)\b|\s?:)",
-    r"(?:ist|lautet)\s(?:die|meine)\s(?:(?:richtige|korrekte|endg\u00fcltige|finale)\s){0,2}Antwort\b:?",
-    r"(?:(?:la|ma|notre)\s)?(?:bonne\s)?r\u00e9ponse(?:\s(?:correcte|finale|exacte|juste)){0,2}"
-    r"(?:\sest(?:\sdonc)?\b|\s{0,2}:)",
-    r"(?:(?:la|mi|nuestra)\s)?respuesta(?:\s(?:correcta|final)){0,2}(?:\s(?:es|ser\u00eda)\b|\s?:)",
-    r"(?:(?:la|mia)\s)?risposta(?:\s(?:corretta|finale|esatta)){0,2}(?:\s\u00e8(?!\w)|\s?:)",
-    r"(?:(?:a|minha)\s)?resposta(?:\s(?:correta|certa|final)){0,2}(?:\s\u00e9(?!\w)|\s?:)",
-    r"(?:\u6240\u4ee5|\u56e0\u6b64|\u6545|\u6700\u7ec8|\u6700\u540e|\u6b63\u786e|\u7684|\u672c\u9898|\u8be5\u9898|\s)*"
+    r"(?:(?:die|meine|unsere|das) )?(?:(?:richtige|korrekte|endg\u00fcltige|finale|beste) ){0,2}"
+    r"(?:Antwort|L\u00f6sung|Ergebnis)(?: (?:ist|lautet|w\u00e4re)\b|\s?:)",
+    r"(?:ist|lautet) (?:die|meine) (?:(?:richtige|korrekte|endg\u00fcltige|finale) ){0,2}Antwort\b:?",
+    r"(?:(?:la|ma|notre) )?(?:bonne )?r\u00e9ponse(?: (?:correcte|finale|exacte|juste)){0,2}"
+    r"(?: est(?: donc)?\b|\s{0,2}:)",
+    r"(?:(?:la|mi|nuestra) )?respuesta(?: (?:correcta|final)){0,2}(?: (?:es|ser\u00eda)\b|\s?:)",
+    r"(?:(?:la|mia) )?risposta(?: (?:corretta|finale|esatta)){0,2}(?:\s\u00e8(?!\w)|\s?:)",
+    r"(?:(?:a|minha) )?resposta(?: (?:correta|certa|final)){0,2}(?:\s\u00e9(?!\w)|\s?:)",
+    r"(?:(?:\u6240\u4ee5|\u56e0\u6b64|\u6545|\u6700\u7ec8|\u6700\u540e|\u6b63\u786e|\u7684|\u672c\u9898|\u8be5\u9898)\s?){0,4}"
     r"(?:\u7b54\u6848|\u9009\u9879)(?:\u5e94\u8be5|\u5e94|\u5c31)?\s?(?:\u662f|\u4e3a|\u9009|:)",
     r"(?:\u6240\u4ee5|\u56e0\u6b64|\u6545)?\u5e94?\u8be5?\u9009\u62e9?(?=\s?[(A-Za-z])",
 )
@@ -173,27 +184,30 @@ DOUBTS = (
 # How a sentence after an answer takes it back. The first count in the next sentence or two, the others in any.
 DENIALS = (
     *(
-        r"no(?=[,.!\u2014-]|\s-)",
+        r"no(?=[,.!\u2014-]| -)",
         "nope",
         r"(?:wrong|incorrect)(?=[.!,])",
-        r"not\squite",
+        r"not quite",
         "oops",
         "sorry",
         "apologies",
         "actually",
     ),
-    r"(?:but\s)?(?:that|this|it)(?:\s(?:is|was|can\s?not\sbe|is\snot|was\snot|must\sbe)|'s|\scan't\sbe|\sisn't|\swasn't)"
-    r"\s(?:\w{1,12}\s)?(?:wrong|incorrect|right|correct|a\smistake|an\serror)",
+    r"(?:but )?(?:that|this|it)(?: (?:is|was|must be|seems|looks)|'s) (?:\w{1,12} )?"
+    r"(?:wrong|incorrect|off|a mistake|an error)",
+    r"(?:but )?(?:that|this|it)(?:'s not| (?:is|was) not|\s\w{2,6}n't(?: (?:be|look|seem|sound))?| can\s?not be)"
+    r" (?:quite )?(?:right|correct|it|possible|true)",
     *("falsch", "nein", "non", "faux", "incorrecto", "\u4e0d\u5bf9", "\u9519"),
 )
 WITHDRAWALS = (
     *("scratch that", "strike that", "ignore that", "correction", "my mistake", "on second thought", "i misread"),
-    r"i\s(?:made\s(?:a|an)\s(?:\w{1,12}\s)?(?:mistake|error)|was\swrong|take\s(?:that|it)\sback|misspoke|miscalculated)",
-    r"there(?:'s|\sis|\swas)\s(?:a|an)\s(?:mistake|error)",
+    r"i (?:made (?:a|an) (?:\w{1,12} )?(?:mistake|error)|was wrong|take (?:that|it) back|misspoke|miscalculated)",
+    r"there(?:'s| is| was) (?:a|an) (?:mistake|error)",
 )
 RECONSIDERATIONS = (
     *("wait", "hold on", "hmm", "hm", "moment"),
-    r"let\s(?:me|us)\s(?:re-?\w{2,20}|correct|fix|start\s(?:over|again))|let's\s(?:re-?(?:consider|think|do|examine)|correct)",
+    r"let (?:me|us) (?:re-?\w{2,20}|correct|fix|start (?:over|again))",
+    r"let's (?:re-?(?:consider|think|do|examine)|correct)",
     *("warte", "moment mal", "attendez", "espera", "\u7b49\u7b49", "\u7b49\u4e00\u4e0b"),
 )
 CONFIRMATIONS = (
@@ -228,31 +242,36 @@ GREETINGS = (
     *("bien s\u00fbr", "claro", "por supuesto", "\u597d\u7684", "\u5f53\u7136"),
 )
 INTRODUCTIONS = (
-    r"here(?:'s|\sis|\sare)\s(?:the|my|a|your|how|an)\b",
-    r"let's\s(?:solve|work|think|break|go|figure|look|tackle|analy[sz]e|reason|find|start|see)\b",
-    r"let\s(?:me|us)\s(?:solve|work|think|break|walk|go|explain|help|analy[sz]e|reason)\b",
-    r"(?:i'll|i\swill|i\scan|i'd\sbe|i\swould\sbe)\s(?:solve|help|walk|explain|work|think|happy|glad|be\shappy)\b",
-    r"(?:to\s)?(?:solve|answer)\sthis\s(?:problem|question)?(?:,?\sstep\sby\sstep)?[.:]?$",
+    r"here(?:'s| is| are) (?:the|my|a|your|how|an)\b",
+    r"let's (?:solve|work|think|break|go|figure|look|tackle|analy[sz]e|reason|find|start|see)\b",
+    r"let (?:me|us) (?:solve|work|think|break|walk|go|explain|help|analy[sz]e|reason)\b",
+    r"(?:i'll|i will|i can|i'd be|i would be) (?:solve|help|walk|explain|work|think|happy|glad|be happy)\b",
+    r"(?:to )?(?:solve|answer) this (?:problem|question)?(?:,? step by step)?[.:]?$",
 )
 FAREWELLS = (
-    r"let\sme\sknow\b",
-    r"(?:i\s)?hope\s(?:this|that|it|you)\b",
-    r"(?:please\s)?(?:feel\sfree|don't\shesitate|do\snot\shesitate)\b",
-    r"(?:is\sthere|was\sthere)\sanything\selse\b",
-    r"(?:would|do)\syou\s(?:like|want|need|have)\b[^.!]{0,120}\?",
-    r"(?:i'm|i\sam|i'd\sbe|i\swould\sbe)?\s?(?:always\s)?(?:happy|glad|here)\sto\s(?:help|explain|assist|clarify)\b",
-    r"if\s(?:you(?:'d|\swould)\slike|you\s(?:have|need|want)\s(?:any|more|further|other|additional|me|help|a\sdifferent)"
-    r"|anything\s(?:is|remains)\sunclear)\b",
-    r"(?:thank\syou\sfor|thanks\sfor|you're\swelcome|have\sa\s(?:great|nice|good)|good\sluck|happy\s(?:learning|studying))\b",
-    r"(?:any|do\syou\shave\sany)\s(?:other|more|further)?\s?questions\b|(?:need|want)\s(?:any\s)?(?:more|further)\b",
+    r"let me know\b",
+    r"(?:i )?hope (?:this|that|it|you)\b",
+    r"(?:please )?(?:feel free|don't hesitate|do not hesitate)\b",
+    r"(?:is there|was there) anything else\b",
+    r"(?:would|do) you (?:like|want|need|have)\b[^.!]{0,120}\?",
+    r"(?:i'm|i am|i'd be|i would be)?\s?(?:always )?(?:happy|glad|here) to (?:help|explain|assist|clarify)\b",
+    r"if (?:you(?:'d| would) like|you (?:have|need|want) (?:any|more|further|other|additional|me|help|a different)"
+    r"|anything (?:is|remains) unclear)\b",
+    r"(?:thank you for|thanks for|you're welcome|have a (?:great|nice|good)|good luck|happy (?:learning|studying))\b",
+    r"(?:any|do you have any) (?:other|more|further)?\s?questions\b|(?:need|want) (?:any )?(?:more|further)\b",
 )
 
 _SIGNS = r"[*_]{0,3}"
 
 
+def spaced(pattern: str) -> str:
+    """Return the pattern with up to three blanks where it has one."""
+    return pattern.replace(" ", r"\s{1,3}")
+
+
 def words(*tables: tuple[str, ...]) -> str:
     """Return an alternation of the tables' rows, the longest first, blanks as any white space."""
-    rows = sorted({row.replace(" ", r"\s{1,3}") for table in tables for row in table}, key=len, reverse=True)
+    rows = sorted({spaced(row) for table in tables for row in table}, key=len, reverse=True)
     return rf"(?:{'|'.join(rows)})"
 
 
@@ -262,32 +281,41 @@ def answer_places(marker: str, nouns: tuple[str, ...]) -> re.Pattern[str]:
 
     Groups: `modal` ("must be"), `own` (the marker), `line` (a noun alone on its line).
     """
+    follows = spaced(" as follows")
     own = r"\s{1,9}".join(re.escape(word) for word in marker.split())
     noun = (
         rf"(?<![\w-])(?:{words(ARTICLES)}\s{{1,3}}{_SIGNS})?(?:{words(KINDS)}\s{{1,3}}){{0,3}}{words(nouns)}"
-        rf"(?:\s(?:to|for|of)\s[^.,:\n]{{1,60}}?)?{_SIGNS}"
+        rf"(?:\s(?:(?:to|for|of|in|between)\s[^.,:\n]{{1,60}}?|here|overall))?{_SIGNS}"
     )
-    is_ = rf"(?:\s{{1,3}}{_SIGNS}(?:{words(IS)}|(?P<modal>{words(MODALS)}))\b(?:\sas\sfollows)?{_SIGNS}\s?:?"
-    is_ += r"|\s?(?:[:=\u2192\u21d2]|->|=>)|(?P<line>[ \t]{0,3}$))"
+    is_ = rf"(?:\s{{1,3}}{_SIGNS}(?:{words(IS)}|(?P<modal>{words(MODALS)}))\b(?:{follows})?{_SIGNS}\s?:?"
+    is_ += r"|\s{0,3}(?:[:=\u2192\u21d2]|->|=>)|(?P<line>[ \t]{0,3}$))"
     return re.compile(
-        rf"(?:(?<!\w)(?P<own>{own})(?:\sas\sfollows)?{_SIGNS}\s?:?|{noun}{is_}|(?<![\w-]){words(FOREIGN)})(?:{_SIGNS}(?=\s|$)|(?<=:){_SIGNS})?",
+        rf"(?:(?<!\w)(?P<own>{own})(?:{follows})?{_SIGNS}\s?:?|{noun}{is_}|(?<![\w-]){words(FOREIGN)})(?:{_SIGNS}(?=\s|$)|(?<=:){_SIGNS})?",
         re.IGNORECASE | re.MULTILINE,
     )
 
 
-AFTER_ANSWER = re.compile(  # "C is correct", "(c) is the best answer", "42 is the answer"
-    rf"\s(?:is|must\sbe|seems|would\sbe)\s(?:(?:therefore|thus|clearly|definitely)\s)?(?:(?P<noun>(?:(?:the|my)\s{{1,3}})?"
-    rf"(?:{words(KINDS)}\s){{0,2}}(?:answer|choice|option|one))|correct|right)\b"
-    r"|\s?(?:ist\s(?:die\s)?(?:richtige?|korrekte?)(?:\sAntwort)?|est\s(?:la\s)?(?:bonne\sr\u00e9ponse|r\u00e9ponse|correcte?)"
-    r"|es\s(?:la\s)?(?:respuesta\s)?(?:correcta|correcto|respuesta)|\u662f\u6b63\u786e(?:\u7684|\u7b54\u6848)|\u6b63\u786e(?!\u7b54))(?!\w)",
+AFTER_ANSWER = re.compile(
+    spaced(  # "C is correct", "(c) is the best answer", "42 is the answer"
+        rf" (?:is|must be|seems|would be) (?:(?:therefore|thus|clearly|definitely) )?"
+        rf"(?:(?P<noun>(?:(?:the|my)\s{{1,3}})?"
+        rf"(?:{words(KINDS)} ){{0,2}}(?:answer|choice|option|one))|correct|right)\b"
+        r"|\s?(?:ist (?:die )?(?:richtige?|korrekte?)(?: Antwort)?"
+        r"|est (?:la )?(?:bonne r\u00e9ponse|r\u00e9ponse|correcte?)"
+        r"|es (?:la )?(?:respuesta )?(?:correcta|correcto|respuesta)"
+        r"|\u662f\u6b63\u786e(?:\u7684|\u7b54\u6848)|\u6b63\u786e(?!\u7b54))(?!\w)"
+    ),
     re.IGNORECASE,
 )
-CHOSEN = re.compile(  # "I'd go with (c)", "should be classified as billing"
-    r"\b(?:I|we)(?:'d|'ll|\swould|\swill|\sshould|\smust)?\s(?:\w{2,12}ly\s|have\sto\s)?"
-    r"(?:go(?:ing)?\swith|choose|pick|select|opt\sfor|settle\son|answer(?:\swith)?|say)(?:\s(?:is|option|choice))?\s"
-    r"|\b(?:classif\w{2,5}|categori[sz]ed|labell?ed|tagged|filed)\s(?:\w{2,12}ly\s)?(?:as|under)\s(?:an?\s)?"
-    r"|\bfalls\s(?:under|into)\s(?:the\s)?(?:category\s(?:of\s)?)?|\bbelongs\s(?:to|in|under)\s(?:the\s)?"
-    r"|\bmy\s(?:choice|pick)\sis\s",
+CHOSEN = re.compile(
+    spaced(  # "I'd go with (c)", "should be classified as billing"
+        r"\b(?:I|we)(?:'d|'ll| would| will| should| must)? (?:\w{2,12}ly |have to )?"
+        r"(?:go(?:ing)? with|choose|pick|select|opt for|settle on|answer(?: with)?|say)(?: (?:is|option|choice))? "
+        r"|\b(?:classif\w{1,5}|categori[sz]ed?|labell?(?:ed)?|tag(?:ged)?|filed?|marked?)"
+        r"(?:\s\w{2,12}){0,4}? (?:as|under) (?:an? )?"
+        r"|\bfalls (?:under|into) (?:the )?(?:category (?:of )?)?|\bbelongs (?:to|in|under) (?:the )?"
+        r"|\bmy (?:choice|pick) is "
+    ),
     re.IGNORECASE,
 )
 BOXED = re.compile(r"(?:\$\$?|\\\[|\\\()?\s{0,3}(?=\\boxed\s?\{)")

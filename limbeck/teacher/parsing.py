@@ -41,17 +41,29 @@ _LETTERED = re.compile(r"(?:option\s|choice\s)?(?:[(\[][A-Za-z][)\]]|[A-Za-z](?:
 _REASON = re.compile(r"\b(?:because|since)\s+(?P<reason>\S[^\n]*)", re.IGNORECASE)
 _LIST_ITEM = re.compile(r"\s{0,9}(?:\d{1,2}[.)]|step\b)\s", re.IGNORECASE)
 _BRIEF = re.compile(r"[\s*_#>\"'`(\[$=\u2192\u2705\u2714\u27a1\ufe0f-]*")
-_OTHER_LETTER = re.compile(r"[(\[]([A-Za-z])[)\]]|^\W{0,5}([A-Za-z])[).:]\s|\boption\s([A-Z])\b", re.MULTILINE)
+_LISTED = re.compile(r"^[^\w\n]{0,5}(?:option\s)?([A-Za-z])[).:\]](\s)", re.MULTILINE | re.IGNORECASE)
+_OTHER_LETTER = re.compile(
+    r"(?:[(\[]|^[^\w\n]{0,5}|\b[Oo]ption\s)([A-Za-z])(?:[)\]:.]|(?<=ption\s[A-Z]))(\s|)", re.MULTILINE
+)
 _NEGATED = re.compile(r"\b(?:not|n't|never|cannot|neither|incorrect|wrong)\b|n't\b", re.IGNORECASE)
 _QUALIFIED = re.compile(r"\b(?:if|but|however|unless|only|except)\b", re.IGNORECASE)
+_BOLD_END = re.compile(r"(?:[.!?:]\s|\u2192\s)(?P<bold>\*\*[^*\n]{1,80}\*\*\.?)\s*\Z")
+_TITLE = re.compile(r"\s{0,9}#{1,6}\s[^\n]{1,40}\n\s{0,9}")
+_CLAUSE = re.compile(
+    r"[,;:]?\s(?:so|thus|therefore|hence|then|which\smeans|and|making)(?:\sthat)?,?\s|;\s", re.IGNORECASE
+)
 _UNDECIDED = re.compile(r"[^.!?]{0,60}?(?:\b(?:not|or|neither|either|none|unclear|unknown|cannot)\b|/)", re.IGNORECASE)
 
 _ANSWER_FIELDS = ("answer", "final answer", "correct answer", "label", "choice", "prediction", "predicted label")
-_CLOSED_FIELDS = ("result", "category", "class", "classification", "verdict", "relationship", "relation", "output")
-_CLOSED_FIELDS += ("decision", "option", "conclusion", "solution", "selected option")
+_CLOSED_FIELDS = (
+    *("result", "category", "class", "classification", "verdict", "relationship", "relation", "output", "decision"),
+    *("option", "conclusion", "solution", "selected option"),
+)
 _INNER_FIELDS = ("value", "letter", "label", "text", "answer", "choice", "option")
-_RATIONALE_FIELDS = ("rationale", "reasoning", "explanation", "reason", "thoughts", "thought", "analysis", "steps")
-_RATIONALE_FIELDS += ("justification", "solution", "chain of thought", "thinking")
+_RATIONALE_FIELDS = (
+    *("rationale", "reasoning", "explanation", "reason", "thoughts", "thought", "analysis", "steps", "justification"),
+    *("solution", "chain of thought", "thinking"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +182,10 @@ class _Reply:
         for mark in islice(self.pattern.finditer(self.seen), MOST_PLACES):
             own = mark["own"] is not None and self._own_marker
             opening = mark.start()
-            start = opening if own else leads_to_answer(self.seen, opening, capital=mark[0][:1].isupper())
-            if start is None or (mark["line"] is not None and not begins_sentence(self.seen, opening)):
+            line = begins_sentence(self.seen, opening)
+            headed = own or (line and mark[0].rstrip(" *_").endswith(":"))
+            start = opening if headed else leads_to_answer(self.seen, opening, capital=mark[0][:1].isupper())
+            if start is None or (mark["line"] is not None and not line):
                 continue
             if previous is not None and not self.seen[previous[1] : opening].strip(SIGNS):
                 start = previous[0]
@@ -201,8 +215,9 @@ class _Reply:
     def _tagged(self) -> Iterator[_Place]:
         for mark in islice(forms.TAGGED.finditer(self.seen), MOST_PLACES):
             words = mark["answer"] or mark["bracketed"]
-            inner = _Reply(words, self.task, self.example).answer if self.pattern.search(words) else None
-            label = inner.label if inner else self._read(words)
+            label = _Reply(words, self.task, self.example).parsed().label
+            if label is None and "\n" not in words and len(words) <= _LONGEST_LINE and not self.pattern.search(words):
+                label = self._read(words)
             yield _Place(label, mark.start(), mark.end())
 
     def _subjects(self) -> Iterator[_Place]:
@@ -210,7 +225,10 @@ class _Reply:
         for mark in islice(forms.AFTER_ANSWER.finditer(self.seen), MOST_PLACES):
             start = sentence_start(self.seen, mark.start())
             end = ending(self.seen, mark.end(), mark.end() + LONGEST_ANSWER)
-            subject = forms.LEAD.sub("", self.seen[start : mark.start()].lstrip(SIGNS), count=1)
+            before, _, subject = _CLAUSE.sub("\0", self.seen[start : mark.start()].lstrip(SIGNS)).rpartition("\0")
+            if not concludes(before):
+                continue
+            subject = forms.LEAD.sub("", subject, count=1)
             rest = self.seen[mark.end() : end].rstrip(" *_\"'\n")
             if (
                 _QUALIFIED.search(rest)
@@ -279,6 +297,8 @@ class _Reply:
     def _last_line(self, body: str) -> _Place | None:
         end = len(body.rstrip(" \t\n*_#`-"))
         start = body.rfind("\n", 0, end) + 1
+        if (bold := _BOLD_END.search(body, start)) is not None:
+            start = bold.start("bold")
         label = self.alone(body[start:])
         before = body[:start].rstrip().rpartition("\n")[2]
         if label is None or (not self.numeric and self.alone(before) is not None):
@@ -290,6 +310,8 @@ class _Reply:
         line = line.strip().rstrip("\u2714\u2705\u2713\ufe0f ")
         inner = unwrapped(_BRIEF.sub("", line, count=1) if not line.startswith(("(", "[", "**", "-", "$")) else line)
         if not inner or "\n" in line or len(line) > _LONGEST_LINE or line.endswith("?"):
+            return None
+        if ending(inner, 0, len(inner)) < len(inner) and not _LETTERED.match(inner):
             return None
         if self.numeric:
             return None if _LIST_ITEM.match(line) else self.task.read_answer(inner, self.example)
@@ -306,18 +328,21 @@ class _Reply:
         choices = self.example.choices or self.task.choices
         if not choices:
             return None
-        end = body.find("\n") if "\n" in body else len(body)
-        line = body[:end]
+        heading = _TITLE.match(body)
+        first = heading.end() if heading else 0
+        end = body.find("\n", first) if "\n" in body[first:] else len(body)
+        line = body[first:end]
         inner = unwrapped(line)
         label = self.task.read_answer(inner, self.example)
         if label is None or line.rstrip().endswith("?") or not forms.opens(inner, choices):
             return None
-        rest = body[len(line) - len(line.lstrip()) + 3 :]
-        for letter in _OTHER_LETTER.finditer(rest):
-            if self.task.read_answer(f"({letter[1] or letter[2] or letter[3]})", self.example) not in (None, label):
+        rest = body[first + len(line) - len(line.lstrip()) + 3 :]
+        others = _LISTED if end < len(body) and self.alone(line) is not None else _OTHER_LETTER
+        for letter in others.finditer(rest):
+            if self.task.read_answer(f"({letter[1] or letter[2]})", self.example) not in (None, label):
                 return None
-        stop = ending(body, 0, len(body))
-        if _LETTER.fullmatch(body, 0, stop):
+        stop = ending(body, first, len(body))
+        if _LETTER.fullmatch(body, first, stop):
             stop = ending(body, stop, len(body))
         if withdrawn(body, stop):
             return None

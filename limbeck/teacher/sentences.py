@@ -16,6 +16,20 @@ _OPINION = re.compile(rf"(?:^|(?<=[\s,;:])){words(forms.OPINIONS)}(?:\s(?:that|t
 _CONNECTIVE = re.compile(
     rf"(?:(?:^|(?<=[\s,;:(]))(?:{words(forms.CONNECTIVES)}),?|[,;:)\u2192\u2014\u2013]|->|=>)\s{{0,3}}$", re.IGNORECASE
 )
+# What an answer that corrects another comes after: "Most would say 86, but", "No, wait,".
+_TURN = re.compile(
+    r"\b(?:but|however|yet|whereas)\b,?(?:\s(?:in\sfact|actually|really|here|instead))?,?\s{0,3}"
+    r"|\A\W{0,5}(?:(?:no|oh|ah|hmm|actually|wait|sorry|correction|scratch\sthat|hold\son|oops)\b[\s,.!\u2014\u2013-]{0,4}){1,3}",
+    re.IGNORECASE,
+)
+_CONCESSION = re.compile(
+    r"(?:while|although|though|even\sthough|despite|unlike|whereas)\s.*,\s{0,3}\Z", re.IGNORECASE | re.DOTALL
+)
+_ASSUMED = re.compile(r"\W{0,3}(?:then|so|thus|in\s(?:that|this|which)\scase)\b", re.IGNORECASE)
+_HYPOTHESIS = re.compile(
+    r"\W{0,9}(?:but\s|now\s|and\s)?(?:suppose|supposing|assume|assuming|imagine|let'?s\s(?:say|suppose|assume|imagine)|what\sif|if)\b",
+    re.IGNORECASE,
+)
 _SCOPE = re.compile(r"(?:so,?\s)?(?:of|from|among|given|based\son)\s[^.,:\n]{1,60},\s?", re.IGNORECASE)
 _SUPPOSITION = re.compile(
     rf"\W{{0,9}}(?:(?:but|and|or|so|now|then|well)[\s,]{{1,3}})?{words(forms.SUPPOSITIONS)}(?!\w)", re.IGNORECASE
@@ -48,6 +62,7 @@ _INTRODUCTION = re.compile(
     rf"\W{{0,5}}(?:{words(forms.GREETINGS)}[,!.]?\s)?{words(forms.INTRODUCTIONS)}", re.IGNORECASE
 )
 _FAREWELL = re.compile(rf"\W{{0,5}}{words(forms.FAREWELLS)}", re.IGNORECASE)
+_FAREWELL_WITHIN = re.compile(rf"(?<=\s)(?=[A-Z])(?i:{words(forms.FAREWELLS)})")
 _MOST_COURTESIES = 4
 _LONGEST_COURTESY = 160
 
@@ -100,6 +115,14 @@ def leads_to_answer(text: str, place: int, *, capital: bool) -> int | None:
     number = _NUMBERED.match(before, signs)
     start += number.end() if number else signs
     before = text[start:place].rstrip(" *_")
+    turn = None
+    for turn in _TURN.finditer(before):  # noqa: B007
+        pass
+    if turn is not None:
+        start, before = start + turn.end(), before[turn.end() :]
+        opening = opening if turn.start() == 0 else start
+    if _ASSUMED.match(before) and _HYPOTHESIS.match(text, _previous(text, opening)):
+        return None
     for _ in range(3):
         opinion = _OPINION.search(before)
         if opinion is None:
@@ -107,6 +130,8 @@ def leads_to_answer(text: str, place: int, *, capital: bool) -> int | None:
         before = before[: opinion.start()].rstrip()
     if not before.strip(SIGNS) or _SCOPE.fullmatch(before):
         return opening
+    if _CONCESSION.match(before):
+        return start + len(before)
     if _SUPPOSITION.match(before):
         return None
     connective = _CONNECTIVE.search(before)
@@ -118,6 +143,11 @@ def leads_to_answer(text: str, place: int, *, capital: bool) -> int | None:
     while (connective := _CONNECTIVE.search(before)) is not None:
         before = before[: connective.start()].rstrip()
     return start + len(before)
+
+
+def _previous(text: str, start: int) -> int:
+    """Return where the sentence before the one that begins at `start` begins."""
+    return sentence_start(text, max(0, len(text[:start].rstrip()) - 1))
 
 
 def concludes(before: str) -> bool:
@@ -161,9 +191,10 @@ def civil(text: str) -> tuple[int, int]:
     for _ in range(_MOST_COURTESIES):
         end = begin + len(text[begin:end].rstrip())
         start = max(begin, sentence_start(text, max(begin, end - 2)))
-        if end - start > _LONGEST_COURTESY or not _FAREWELL.match(text[start:end]):
+        farewell = _FAREWELL.match(text, start, end) or _FAREWELL_WITHIN.search(text, start, end)
+        if farewell is None or end - farewell.start() > _LONGEST_COURTESY:
             break
-        end = start
+        end = farewell.start()
     return begin, end
 
 

@@ -64,7 +64,8 @@ def _split_channels(raw: str) -> tuple[str, str] | None:
     if not channels:
         bare = _BARE_CHANNELS.match(raw)
         return (bare["thoughts"].strip(), raw[bare.end() :]) if bare else None
-    thoughts, final = [], []
+    thoughts: list[str] = []
+    final: list[str] = []
     ends = [channel.start() for channel in channels[1:]] + [len(raw)]
     for channel, end in zip(channels, ends, strict=True):
         (final if channel["name"].lower() == "final" else thoughts).append(raw[channel.end() : end])

@@ -6,7 +6,7 @@ import re
 from itertools import islice
 from typing import Any
 
-from limbeck.teacher.thoughts import split_thoughts
+from limbeck.teacher.thoughts import THOUGHT_TAG, split_thoughts
 
 # One character for one, so that places in the text stay where they were. A Chinese full stop needs no blank after it.
 _SAME = {0x3000: " ", 0x00A0: " ", 0x202F: " ", 0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x3002: "\n"}
@@ -18,17 +18,33 @@ CHAT_TOKEN = re.compile(
 )
 _OPENING = re.compile(rf"(?:\s|{CHAT_TOKEN.pattern}|(?<=>)(?:assistant|model|user|system)\b)*", re.IGNORECASE)
 _ROLE = re.compile(r"\s{0,3}(?:assistant|model)\b:?", re.IGNORECASE)
-_USER = re.compile(r"\[INST\]|<[|\uff5c]user[|\uff5c]>|(?:<[^<>\s]{1,60}>)\s{0,3}user\b", re.IGNORECASE)
+_USER = re.compile(
+    r"\[INST\]|<[|\uff5c]user[|\uff5c]>|<\|?(?:im_start|start_of_turn|start|start_header_id)\|?>\s{0,3}user\b",
+    re.IGNORECASE,
+)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}[0-9]?);", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]{0,20}(?:`{3,9}|~{3,9})[ \t]{0,20}\w{0,20}[ \t]{0,20}$|`{3,9}", re.MULTILINE)
 _WRAPPER = re.compile(r"\\(?:boxed|fbox|text|textbf|textit|mathrm|mathbf)\s?\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
+_QUOTED_LINE = re.compile(r"^[ \t]{0,3}(?:>[ \t]?){1,5}", re.MULTILINE)
+_WRAPPED = re.compile(
+    r"\s*<(?P<tag>response|reply|output|text|message|p|div|solution|body)>(?P<reply>.*)</(?P=tag)>\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+_RULE_BEFORE = re.compile(r"\A(?:[ \t]{0,9}[-*_=]{3,9}[ \t]{0,9}\n|\s)+")
+_RULE_AFTER = re.compile(r"\n[ \t]{0,9}[-*_=]{3,9}\Z")
+_SHOUTED_COMMAND = re.compile(r"\\[A-Z]{3,20}(?![A-Za-z])")
 _MATHS = re.compile(r"\\[()\[\]]")
 _BOLD = re.compile(r"\*\*|__")
 _BOLD_IN_WORD = re.compile(r"\*\*[^*]+\*\*\w")
 _EDGES = " \t*_`~$"
+_STRAY_TAG = re.compile(r"^<\w{1,20}>|</\w{1,20}>$")
+_EMOJI = re.compile(
+    r"^[\s\u2190-\u21ff\u2300-\u2bff\ufe0f\U0001f000-\U0001faff]+|[\s\u2300-\u2bff\ufe0f\U0001f000-\U0001faff]+$"
+)
 _QUOTES = "\"'"
 _TRAILING_COMMA = re.compile(r",(?=\s{0,99}[}\]])")
 _MOST_BRACES = 10
+LONGEST_LINE = 1_000  # characters of an answer's line
 
 
 def plain(raw: str) -> str:
@@ -37,7 +53,7 @@ def plain(raw: str) -> str:
     Where a token opens a turn of the user, the reply is over.
     """
     text = split_thoughts(_ENTITY.sub(lambda entity: html.unescape(entity[0]), raw))[1]
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+    text = THOUGHT_TAG.sub("", text).replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
     opening = _OPENING.match(text)
     turn = _USER.search(text, opening.end() if opening else 0)
     pieces, place = [], 0
@@ -46,7 +62,13 @@ def plain(raw: str) -> str:
         pieces.append(text[place : token.start()])
         role = _ROLE.match(text, token.end())
         place = role.end() if role else token.end()
-    return _FENCE.sub("", "".join(pieces) + text[place:])
+    text = _FENCE.sub("", "".join(pieces) + text[place:])
+    if text.lstrip()[:1] == ">" and all(line.lstrip()[:1] in (">", "") for line in text.split("\n")):
+        text = _QUOTED_LINE.sub("", text)
+    if (wrapped := _WRAPPED.fullmatch(text)) is not None:
+        text = wrapped["reply"]
+    text = _SHOUTED_COMMAND.sub(lambda command: command[0].lower(), text)
+    return _RULE_BEFORE.sub("", _RULE_AFTER.sub("", text.rstrip()))
 
 
 def same_length(text: str) -> str:
@@ -56,7 +78,8 @@ def same_length(text: str) -> str:
 
 def unwrapped(words: str) -> str:
     """Return an answer's first line without what wraps it: bold, quotes, backticks, `$`, `\\boxed{\\text{}}`."""
-    line = words.strip().partition("\n")[0]
+    line = _STRAY_TAG.sub("", words[: 2 * LONGEST_LINE].strip().partition("\n")[0]).strip()
+    line = " ".join(_EMOJI.sub("", line).split())
     if _BOLD_IN_WORD.match(line):
         return ""  # `**2**3` may be 23 or 2**3
     for _ in range(3):  # a box in a text in a box

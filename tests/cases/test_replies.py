@@ -1,0 +1,95 @@
+"""300 replies of today's models with the label to be read, and 3,000 made of them by what leaves it unchanged."""
+
+import json
+import random
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limbeck.schema import Example
+from limbeck.tasks import Task, get
+from limbeck.teacher import parse
+
+CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "replies.jsonl"
+pytestmark = pytest.mark.skipif(not CASES.exists(), reason=f"the cases are not here: {CASES}")
+
+LEAST_READ = 0.95
+LEAST_UNCHANGED = 0.99
+MUTANTS = 3_000
+
+
+@cache
+def cases() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
+
+
+def task_and_example(case: dict[str, Any]) -> tuple[Task, Example]:
+    own = case["task"] == "custom"
+    task = get(case["task"], case.get("choices") or (), case.get("answer") or "text") if own else get(case["task"])
+    return task, Example("q", (case["input"],), "", choices=tuple(case.get("choices") or task.choices))
+
+
+def as_expected(task: Task, label: str | None, expected: str | None) -> bool:
+    if label is None or expected is None:
+        return label is expected
+    return task.equal(label, expected)
+
+
+def test_replies_are_read_and_never_guessed() -> None:
+    right, wrong = 0, []
+    for case in cases():
+        task, example = task_and_example(case)
+        label = parse(case["reply"], task, example).label
+        if as_expected(task, label, case["label"]):
+            right += 1
+        elif label is not None:
+            wrong.append((case["reply"], label, case["label"]))
+    assert wrong == []
+    assert right >= LEAST_READ * len(cases())
+
+
+MUTATIONS: dict[str, Callable[[str], str]] = {
+    "blanks around": lambda reply: f" \n\t {reply}  \n\n",
+    "blanks doubled": lambda reply: reply.replace(" ", "  "),
+    "Windows lines": lambda reply: reply.replace("\n", "\r\n"),
+    "no-break blanks": lambda reply: reply.replace(" ", "\u00a0"),
+    "upper case": str.upper,
+    "lower case": str.lower,
+    "bold": lambda reply: reply if "*" in reply or "\n" in reply else f"**{reply}**",
+    "heading": lambda reply: f"## Response\n\n{reply}",
+    "quote": lambda reply: "\n".join(f"> {line}" for line in reply.split("\n")),
+    "rule": lambda reply: f"---\n\n{reply}\n\n---",
+    "fence": lambda reply: reply if "`" in reply else f"```\n{reply}\n```",
+    "quotes": lambda reply: reply if '"' in reply else f'"{reply}"',
+    "smart quotes": lambda reply: f"\u201c{reply}\u201d",
+    "thoughts": lambda reply: f"<think>\nIs it that? The answer is 7, or (e).\n</think>\n\n{reply}",
+    "no thoughts": lambda reply: f"<think>\n\n</think>\n\n{reply}",
+    "chat token": lambda reply: f"{reply}<|im_end|>",
+    "turn": lambda reply: f"<|im_start|>assistant\n{reply}<|im_end|>",
+    "end of text": lambda reply: f"{reply}</s>",
+    "response tag": lambda reply: f"<response>\n{reply}\n</response>",
+    "Sure": lambda reply: f"Sure! {reply}",
+    "Certainly": lambda reply: f"Certainly! Here is the solution.\n\n{reply}",
+    "step by step": lambda reply: f"Let's think step by step.\n{reply}",
+    "hope": lambda reply: f"{reply}\n\nI hope this helps!",
+    "let me know": lambda reply: f"{reply}\n\nLet me know if you have any questions.",
+    "feel free": lambda reply: f"{reply} Feel free to ask if anything is unclear!",
+}
+
+
+def test_what_says_nothing_changes_no_label() -> None:
+    rng = random.Random(13)
+    changed = []
+    for _ in range(MUTANTS):
+        case = rng.choice(cases())
+        task, example = task_and_example(case)
+        names = rng.sample(sorted(MUTATIONS), rng.randint(1, 2))
+        mutant = case["reply"]
+        for name in names:
+            mutant = MUTATIONS[name](mutant)
+        if not as_expected(task, parse(mutant, task, example).label, parse(case["reply"], task, example).label):
+            changed.append((names, mutant))
+    assert len(changed) <= (1 - LEAST_UNCHANGED) * MUTANTS, changed
