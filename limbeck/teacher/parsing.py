@@ -51,7 +51,6 @@ _OTHER_LETTER = re.compile(
     r"(?:[(\[]|^[^\w\n]{0,5}|\b[Oo]ption\s)([A-Za-z])(?:[)\]:.]|(?<=ption\s[A-Z]))(\s|)", re.MULTILINE
 )
 _NEGATED = re.compile(r"\b(?:not|n't|never|cannot|neither|incorrect|wrong)\b|n't\b", re.IGNORECASE)
-_PRONOUN = re.compile(r"\W*(?:it|this|that|these|which|what|he|she|they|there|here|one|none)\W*", re.IGNORECASE)
 _QUALIFIED = re.compile(r"\b(?:if|but|however|unless|only|except)\b", re.IGNORECASE)
 _BOLD_END = re.compile(r"(?:[.!?:]\s|\u2192\s)(?P<bold>\*\*[^*\n]{1,80}\*\*\.?)\s*\Z")
 _EITHER = re.compile(r"\b(?:or|nor|versus|vs|might|may|could|maybe|perhaps)\b|\?", re.IGNORECASE)
@@ -71,6 +70,7 @@ _NO_ANSWER = re.compile(
     r"|distractor|instead|step)\b",
     re.IGNORECASE,
 )
+_PRONOUN = re.compile(r"\W*(?:he|it|she|that|there|they|this|what|which|who|here)\b", re.IGNORECASE)
 _TITLE = re.compile(r"\s{0,9}#{1,6}\s[^\n]{1,40}\n\s{0,9}")
 _GROUNDS = re.compile(r"[\W]{0,5}(?:since|as|because|given|considering)\b[^.!?\n]*,\s", re.IGNORECASE)
 _CLAUSE = re.compile(
@@ -229,8 +229,9 @@ class _Reply:
             start = opening if headed else leads_to_answer(self.seen, opening, capital=mark[0][:1].isupper())
             words = self.seen[mark.end() : mark.end() + LONGEST_ANSWER]
             first = unwrapped(words)
-            heading = mark["line"] is not None and not (
-                line and (self.alone(first) or not _HEADING.match(mark[0] + "\n"))
+            # "Solution" over several lines is a heading of the reasoning.
+            heading = mark["line"] is not None and (
+                not line or ("solution" in mark[0].casefold() and "\n" in words.strip())
             )
             if start is None or heading:
                 continue
@@ -295,11 +296,10 @@ class _Reply:
                 _QUALIFIED.search(rest)
                 or rest.endswith("?")
                 or _NEGATED.search(subject)
-                or _PRONOUN.fullmatch(subject)
                 or self.pattern.search(subject)
             ):
                 continue
-            if len(subject) > _LONGEST_LINE or not (self.closed or mark["noun"]):
+            if len(subject) > _LONGEST_LINE or not (self.closed or (mark["noun"] and not _PRONOUN.match(subject))):
                 continue
             if (label := self._read(re.sub(r"\A(?:only|then)\s", "", subject, flags=re.IGNORECASE))) is not None:
                 yield _Place(label, start, end)
