@@ -4,8 +4,9 @@ A row more in a table is a form more. `limbeck/teacher/parsing.py` says what is 
 """
 
 import re
-from dataclasses import dataclass
 from functools import cache
+
+from limbeck.teacher.languages import FOREIGN, LANGUAGES, SIGNS, spaced, words
 
 # Nouns that stand for the answer of any task, and those that do where the answer is a choice or a number.
 NOUNS = ("answer", "ans")
@@ -45,99 +46,6 @@ IS = (
 )
 # A mood that can be a guess: it counts before a letter or a number alone.
 MODALS = ("must be", "should be", "would be", "has to be", "ought to be")
-
-_SIGNS = r"[*_]{0,3}"
-
-
-def spaced(pattern: str) -> str:
-    """Return the pattern with up to three blanks where it has one."""
-    return pattern.replace(" ", r"\s{1,3}")
-
-
-def words(*tables: tuple[str, ...]) -> str:
-    """Return an alternation of the tables' rows, the longest first, blanks as any white space."""
-    rows = sorted({spaced(row) for table in tables for row in table}, key=len, reverse=True)
-    return rf"(?:{'|'.join(rows)})"
-
-
-@dataclass(frozen=True, slots=True)
-class Language:
-    """The words of "the answer is" in one language; `closed_nouns` stand for it where it is a choice or a number."""
-
-    articles: tuple[str, ...]
-    kinds: tuple[str, ...]
-    nouns: tuple[str, ...]
-    closed_nouns: tuple[str, ...]
-    verbs: tuple[str, ...]
-    prepositions: tuple[str, ...]
-
-    def pattern(self, *, closed: bool) -> str:
-        """Return the regular expression of "the answer is", "answer is:" and "answer:"."""
-        nouns = words(self.nouns, self.closed_nouns if closed else ())
-        return spaced(
-            rf"(?:{words(self.articles)} )?(?:{words(self.kinds)} ){{0,2}}{nouns}(?: {words(self.kinds)}){{0,2}}"
-            rf"(?: {words(self.prepositions)} [^.,:\n]{{1,60}}?)?{_SIGNS}"
-            rf"(?: {words(self.verbs)}(?!\w){_SIGNS}\s?:?|\s{{0,2}}:)"
-        )
-
-
-# These write 3,33 for 3.33.
-LANGUAGES = (
-    Language(
-        ("die", "der", "das", "meine", "unsere", "mein"),
-        ("richtige", "korrekte", "endg\u00fcltige", "finale", "beste", "wahrscheinlichste", "korrigierte"),
-        ("Antwort", "L\u00f6sung", "Ergebnis", "Endergebnis"),
-        ("Kategorie", "Klasse", "Label", "Urteil", "Entscheidung", "Fazit", "Wahl", "Einordnung", "Beziehung"),
-        ("ist", "ist also", "ist daher", "ist somit", "lautet", "lautet also", "lautet daher", "w\u00e4re"),
-        ("auf", "zu", "f\u00fcr", "zwischen"),
-    ),
-    Language(
-        ("la", "le", "ma", "mon", "notre"),
-        ("bonne", "bon", "correcte", "correct", "finale", "final", "exacte", "juste", "corrig\u00e9e", "meilleure"),
-        ("r\u00e9ponse", "r\u00e9sultat", "solution"),
-        ("cat\u00e9gorie", "classe", "\u00e9tiquette", "verdict", "conclusion", "d\u00e9cision", "choix"),
-        ("est", "est donc", "est alors", "serait"),
-        ("\u00e0", "de", "du", "pour", "entre"),
-    ),
-    Language(
-        ("la", "el", "mi", "nuestra"),
-        ("correcta", "correcto", "final", "mejor", "corregida", "definitiva"),
-        ("respuesta", "resultado", "soluci\u00f3n"),
-        ("categor\u00eda", "clase", "etiqueta", "veredicto", "conclusi\u00f3n", "decisi\u00f3n", "opci\u00f3n"),
-        ("es", "es entonces", "ser\u00eda"),
-        ("a", "de", "para", "entre"),
-    ),
-    Language(
-        ("la", "il", "mia"),
-        ("corretta", "corretto", "finale", "esatta", "migliore"),
-        ("risposta", "risultato", "soluzione"),
-        ("categoria", "classe", "etichetta", "conclusione", "decisione", "scelta", "opzione"),
-        ("\u00e8", "\u00e8 quindi", "\u00e8 dunque", "sarebbe"),
-        ("a", "alla", "per", "tra"),
-    ),
-    Language(
-        ("a", "o", "minha"),
-        ("correta", "correto", "certa", "final", "melhor"),
-        ("resposta", "resultado", "solu\u00e7\u00e3o"),
-        ("categoria", "classe", "r\u00f3tulo", "conclus\u00e3o", "decis\u00e3o", "escolha", "op\u00e7\u00e3o"),
-        ("\u00e9", "\u00e9 portanto", "seria"),
-        ("\u00e0", "para", "entre"),
-    ),
-)
-DECIMAL_COMMA = re.compile(
-    rf"(?<![\w-])(?:{'|'.join(language.pattern(closed=True) for language in LANGUAGES)}"
-    r"|ist (?:die|das) \w{4,20}|(?:daher|somit|deshalb|folglich|insgesamt|donc|ainsi|au total|por lo tanto|por tanto"
-    r"|entonces|en total|quindi|portanto|in totale|no total|ergibt|ergeben)(?!\w))",
-    re.IGNORECASE,
-)
-# Other orders of words, and Chinese: \s* where it may have no blank.
-FOREIGN = (
-    r"(?:ist|lautet) (?:die|meine) (?:(?:richtige|korrekte|endg\u00fcltige|finale) ){0,2}Antwort\b:?",
-    r"(?:(?:\u6240\u4ee5|\u56e0\u6b64|\u6545|\u6700\u7ec8|\u6700\u540e|\u6b63\u786e|\u7684|\u672c\u9898|\u8be5\u9898)\s?){0,4}"
-    r"(?:\u7b54\u6848|\u9009\u9879|\u7ed3\u679c|\u7ed3\u8bba|\u7c7b\u522b|\u6807\u7b7e)(?:\u5e94\u8be5|\u5e94|\u5c31)?\s?"
-    r"(?:(?:\u662f|\u4e3a|\u9009)\s?:?|:)",
-    r"(?:\u6240\u4ee5|\u56e0\u6b64|\u6545)?\u5e94?\u8be5?\u9009\u62e9?(?=\s?[(A-Za-z])",
-)
 
 # What may stand before "the answer is" in its sentence. A last word of these joins it to reasoning before.
 CONNECTIVES = (
@@ -316,53 +224,6 @@ CONFIRMATIONS = (
     *("that is right", "was right", "holds", "matches"),
 )
 
-# Sentences at either end of a reply that say nothing of its question.
-GREETINGS = (
-    *(
-        "sure",
-        "sure thing",
-        "certainly",
-        "of course",
-        "absolutely",
-        "okay",
-        "ok",
-        "alright",
-        "hello",
-        "hi",
-        r"(?:hi|hello|hey) (?:there|all|everyone)",
-    ),
-    *("hey", "no problem", "no worries", "got it", "gladly", "with pleasure", "understood", "my pleasure"),
-    *("gerne", "nat\u00fcrlich", "klar", "bien s\u00fbr", "claro", "por supuesto", "\u597d\u7684", "\u5f53\u7136"),
-    r"(?:(?:what|that's|that is|this is) an? )?(?:(?:really|very|great|good|nice|fun|lovely|interesting|excellent"
-    r"|classic|cool|tricky|neat|fantastic|wonderful|thoughtful|little) ){1,3}(?:question|problem|puzzle|one)",
-    r"(?:i'd be |i would be |i'm |i am |always )?(?:happy|glad|delighted) to (?:help|assist)"
-    r"(?: (?:you )?(?:out|with (?:this|that)))?",
-    r"(?:many )?(?:thanks|thank you)(?: (?:so|very) much| a lot)?(?: for [^.!?\d\n]{1,80})?",
-)
-INTRODUCTIONS = (
-    r"(?:i'll|i will|let me|let us|let's) (?:take|have) (?:a|another) (?:\w{2,12} )?look\b",
-    r"here(?:'s| is| are) (?:the|my|a|your|how|an)\b",
-    r"(?:i'm |i am |i'd be |always )?(?:happy|glad) to (?:help|walk|work|go|explain|assist|solve)\b",
-    r"here (?:goes|we go)\b",
-    r"let's (?:solve|work|think|break|go|figure|look|tackle|analy[sz]e|reason|find|start|see)\b",
-    r"let (?:me|us) (?:solve|work|think|break|walk|go|explain|help|analy[sz]e|reason|see|look|show|lay)\b",
-    r"(?:i'll|i will|i can|i'd be|i would be) (?:solve|help|walk|explain|work|think|happy|glad|be happy)\b",
-    r"(?:to )?(?:solve|answer) this (?:problem|question)?(?:,? step by step)?[.:]?$",
-)
-FAREWELLS = (
-    r"let me know\b",
-    r"(?:i )?hope (?:this|that|it|you)\b",
-    r"(?:please )?(?:feel free|don't hesitate|do not hesitate)\b",
-    r"(?:is there|was there) anything else\b",
-    r"(?:enjoy|cheers|best of luck|all the best|have fun|just ask|ask away|does (?:that|this) (?:make sense|help))\b",
-    r"(?:would|do) you (?:like|want|need|have)\b[^.!]{0,120}\?",
-    r"(?:i'm|i am|i'd be|i would be)?\s?(?:always )?(?:happy|glad|here) to (?:help|explain|assist|clarify)\b",
-    r"if (?:you(?:'d| would) like|you (?:have|need|want) (?:any|more|further|other|additional|me|help|a different)"
-    r"|anything (?:is|remains) unclear)\b",
-    r"(?:thank you for|thanks for|you're welcome|have a (?:great|nice|good)|good luck|happy (?:learning|studying))\b",
-    r"(?:any|do you have any) (?:other|more|further)?\s?questions\b|(?:need|want) (?:any )?(?:more|further)\b",
-)
-
 
 @cache
 def answer_places(marker: str, nouns: tuple[str, ...], *, closed: bool = False) -> re.Pattern[str]:
@@ -374,14 +235,14 @@ def answer_places(marker: str, nouns: tuple[str, ...], *, closed: bool = False) 
     follows = spaced(" as follows")
     own = r"\s{1,9}".join(re.escape(word) for word in marker.split())
     noun = (
-        rf"(?<![\w-])(?:{words(ARTICLES)}\s{{1,3}}{_SIGNS})?(?:{words(KINDS)}\s{{1,3}}){{0,3}}{words(nouns)}"
-        rf"(?:\s(?:(?:to|for|of|in|between)\s[^.,:\n]{{1,60}}?|here|overall))?{_SIGNS}"
+        rf"(?<![\w-])(?:{words(ARTICLES)}\s{{1,3}}{SIGNS})?(?:{words(KINDS)}\s{{1,3}}){{0,3}}{words(nouns)}"
+        rf"(?:\s(?:(?:to|for|of|in|between)\s[^.,:\n]{{1,60}}?|here|overall))?{SIGNS}"
     )
-    is_ = rf"(?:\s{{1,3}}{_SIGNS}(?:{words(IS)}|(?P<modal>{words(MODALS)}))\b(?:{follows})?{_SIGNS}\s?:?"
+    is_ = rf"(?:\s{{1,3}}{SIGNS}(?:{words(IS)}|(?P<modal>{words(MODALS)}))\b(?:{follows})?{SIGNS}\s?:?"
     is_ += r"|\s{0,3}(?:[:=\u2192\u21d2]|->|=>)|(?P<line>[ \t]{0,3}$))"
     foreign = "|".join([*(language.pattern(closed=closed) for language in LANGUAGES), words(FOREIGN)])
     return re.compile(
-        rf"(?:(?<!\w)(?P<own>{own})(?:{follows})?{_SIGNS}\s?:?|{noun}{is_}|(?<![\w-])(?:{foreign}))(?:{_SIGNS}(?=\s|$)|(?<=:){_SIGNS})?",
+        rf"(?:(?<!\w)(?P<own>{own})(?:{follows})?{SIGNS}\s?:?|{noun}{is_}|(?<![\w-])(?:{foreign}))(?:{SIGNS}(?=\s|$)|(?<=:){SIGNS})?",
         re.IGNORECASE | re.MULTILINE,
     )
 

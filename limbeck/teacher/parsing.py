@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any
 
 from limbeck.schema import Example
 from limbeck.tasks import Task, same_value
 from limbeck.tasks.numbers import decimal_points, sole_number, writes_decimal_commas
 from limbeck.teacher import forms
+from limbeck.teacher.courtesies import civil, reasoning
+from limbeck.teacher.fields import answer_fields
+from limbeck.teacher.languages import DECIMAL_COMMA
 from limbeck.teacher.sentences import (
     SIGNS,
     begins_sentence,
-    civil,
     concludes,
     corrects,
     ending,
@@ -23,7 +24,7 @@ from limbeck.teacher.sentences import (
     sentence_start,
     withdrawn,
 )
-from limbeck.teacher.words import json_object, plain, same_length, unwrapped
+from limbeck.teacher.words import plain, same_length, unwrapped
 
 # With these the work stays in proportion to the text, whatever a teacher repeats.
 LONGEST_REPLY = 100_000  # characters without its thoughts; what follows is not read
@@ -32,15 +33,6 @@ MOST_PLACES = 100
 _LONGEST_LINE = 120  # of a line that is an answer alone
 
 _NUMBER_ALONE = re.compile(r"[*_`$]{0,3}[-+$]?\d[\d.,/ ]{0,20}%?[*_`$]{0,3}[.!]?[*_]{0,2}\s*\Z")
-_HEADING = re.compile(
-    r"[ \t*_#>`-]{0,12}(?:A|answer|analysis|because|explanation|justification|rationale|reason(?:ing)?s?|solution"
-    r"|assistant|thoughts?|thought process|step-by-step (?:solution|reasoning|explanation))"
-    r"(?:[*_]{0,3}:[*_]{0,3}|[*_ \t]{0,3}\n)\s{0,9}",
-    re.IGNORECASE,
-)
-_LAST_HEADING = re.compile(
-    r"\s{0,9}(?:#{1,6}\s[^\n]{1,60}|\*\*(?:step\s\d{1,2}[:.]?\s)?[^\W\d][^*\d=.!?\n]{0,40}\*\*:?)[ \t]*", re.IGNORECASE
-)
 _LETTER = re.compile(r"[^\w\n]{0,5}[A-Za-z][^\w\n]{0,5}")  # what stands before the blank in "B. dam"
 _LETTERED = re.compile(r"(?:option\s|choice\s)?(?:[(\[][A-Za-z][)\]]|[A-Za-z](?:[).:]|$))", re.IGNORECASE)
 _REASON = re.compile(r"\b(?:because|since)\s+(?P<reason>\S[^\n]*)", re.IGNORECASE)
@@ -79,18 +71,6 @@ _CLAUSE = re.compile(
 _UNDECIDED = re.compile(r"[^.!?]{0,60}?(?:\b(?:not|or|neither|either|none|unclear|unknown|cannot)\b|/)", re.IGNORECASE)
 
 _BLANK = f"{SIGNS}.,:;\n"
-
-_ANSWER_FIELDS = ("answer", "final answer", "correct answer", "label", "choice", "prediction", "predicted label")
-_CLOSED_FIELDS = (
-    *("result", "category", "class", "classification", "verdict", "relationship", "relation", "output", "decision"),
-    *("option", "conclusion", "solution", "selected option"),
-)
-_INNER_FIELDS = ("value", "letter", "label", "text", "answer", "choice", "option")
-_RATIONALE_FIELDS = (
-    *("rationale", "reasoning", "explanation", "reason", "thoughts", "thought", "analysis", "steps", "justification"),
-    *("solution", "chain of thought", "thinking"),
-)
-_RATIONALE_NAME = re.compile(r"\b(?:reasoning|rationale|explanation|justification|thoughts?|analysis|steps?)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +134,7 @@ class _Reply:
         if self.answer is not None:
             return Parsed(self._around(self.answered), self.answer.label)
         if self.places:
-            return Parsed(self._rationale(self.text[: self.places[0].start]), None)
+            return Parsed(reasoning(self.text[: self.places[0].start], self.question), None)
         weak = self._weak()
         if weak is None:
             return Parsed(None, None)  # where the reasoning ended, nothing says
@@ -360,7 +340,7 @@ class _Reply:
     @cached_property
     def _decimal_comma(self) -> bool:
         """Whether the reply is in a language that may write 3,33 for 3.33."""
-        return forms.DECIMAL_COMMA.search(self.seen) is not None
+        return DECIMAL_COMMA.search(self.seen) is not None
 
     # Answers without a form of their own.
 
@@ -428,13 +408,8 @@ class _Reply:
         label = self.task.read_answer(inner, self.example)
         if label is None or line.rstrip().endswith("?") or not forms.opens(inner, choices):
             return None
-        for later in body[end : end + LONGEST_ANSWER].split("\n"):
-            other = (
-                self.task.read_answer(unwrapped(later), self.example)
-                if forms.opens(unwrapped(later), choices)
-                else None
-            )
-            if other not in (None, label):
+        for later in map(unwrapped, body[end : end + LONGEST_ANSWER].split("\n")):
+            if forms.opens(later, choices) and self.task.read_answer(later, self.example) not in (None, label):
                 return None  # "refunds: 0.7\nhardware: 0.3"
         rest = body[first + len(line) - len(line.lstrip()) + 3 :]
         others = _LISTED if end < len(body) and self.alone(line) is not None else _OTHER_LETTER
@@ -463,41 +438,22 @@ class _Reply:
     def _around(self, answers: list[_Place]) -> str | None:
         """Return the reasoning before the last answer, without the earlier ones; after it where none stands before."""
         text = self.text[: self.end]
-        before = self._rationale(_outside(text[: answers[-1].start], answers))
-        after = self._rationale(text[max(answer.end for answer in answers) :])
+        before = reasoning(_outside(text[: answers[-1].start], answers), self.question)
+        after = reasoning(text[max(answer.end for answer in answers) :], self.question)
         if before is not None or after is not None:
             return before or after
         reason = _REASON.search(text[answers[-1].start : answers[-1].end])
-        return self._rationale(reason["reason"]) if reason else None
-
-    def _rationale(self, text: str) -> str | None:
-        """Return the text without headings around it, politeness and last signs; half a surrogate pair becomes `?`."""
-        begin, end = civil(text, self.question)
-        text = text[begin:end].lstrip()
-        heading = _HEADING.match(text)
-        text = text[heading.end() :] if heading else text
-        lines = text.strip().split("\n")
-        while lines and (
-            not lines[-1].strip(" \t*_#>-=`$\u27a1\u2192\u2705\ufe0f") or _LAST_HEADING.fullmatch(lines[-1])
-        ):
-            lines.pop()
-        return "\n".join(lines).strip().encode(errors="replace").decode() or None
+        return reasoning(reason["reason"], self.question) if reason else None
 
     def from_json(self) -> Parsed | None:
         """Return the parts of a JSON object that has a field for the answer; None where the reply is no such thing."""
-        found = json_object(self.text)
-        if found is None:
+        fields = answer_fields(self.text, self.task.nouns, closed=self.closed)
+        if fields is None:
             return None
-        fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in found[0].items()}
-        names = (*_ANSWER_FIELDS, *self.task.nouns, *(_CLOSED_FIELDS if self.closed else ("result", "category")))
-        answer = next((text for name in names if name in fields and (text := _scalar(fields[name])) is not None), None)
-        if answer is None:
-            return None
-        names = (*_RATIONALE_FIELDS, *(name for name in fields if _RATIONALE_NAME.search(name)))
-        rationale = next((text for name in names if (text := _prose(fields.get(name))) is not None), found[1])
+        answer, rationale = fields
         label = self._read(same_length(answer[:LONGEST_ANSWER]))
         inner = _Reply(rationale, self.task, self.example)
-        return Parsed(inner._around(inner.answered) if inner.answered else inner._rationale(inner.text), label)
+        return Parsed(inner._around(inner.answered) if inner.answered else reasoning(inner.text, inner.question), label)
 
 
 def _outside(text: str, places: list[_Place], start: int = 0) -> str:
@@ -507,21 +463,3 @@ def _outside(text: str, places: list[_Place], start: int = 0) -> str:
         pieces.append(text[end : max(end, place.start)].lstrip(" "))
         end = max(end, place.end)
     return "".join([*pieces, text[end:]])
-
-
-def _scalar(value: Any) -> str | None:
-    """Return a JSON value as text: of a list its one item, of an object its field for a value."""
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, dict):
-        fields = {name.casefold(): item for name, item in value.items()}
-        value = next((fields[name] for name in _INNER_FIELDS if name in fields), None)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _prose(value: Any) -> str | None:
-    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-        return "\n".join(value)
-    return value if isinstance(value, str) else None

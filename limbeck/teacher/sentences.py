@@ -3,7 +3,7 @@
 import re
 
 from limbeck.teacher import forms
-from limbeck.teacher.forms import words
+from limbeck.teacher.languages import words
 
 _LONGEST_SENTENCE = 400
 _NO_END = "".join(
@@ -61,23 +61,6 @@ _REVISION = re.compile(
 )
 _MOST_SENTENCES = 100
 _ADJACENT = 2
-
-_GREETING = re.compile(rf"\W{{0,5}}{words(forms.GREETINGS)}\W{{0,5}}$", re.IGNORECASE)
-_INTRODUCTION = re.compile(
-    rf"\W{{0,5}}(?:{words(forms.GREETINGS)}[,!.]?\s)?{words(forms.INTRODUCTIONS)}", re.IGNORECASE
-)
-# "Sure, I can walk you through this." Of a sentence with a number, or a word of the question, nobody knows.
-_ADDRESS = re.compile(
-    rf"\W{{0,5}}{words(forms.GREETINGS)}[,!.\u2014\u2013 -]{{1,3}}"
-    r"(?=[^\n]*\b(?:you|your|me|i'll|i'd|i\scan|i\swill|happy|glad)\b)"
-    r"[^.!?:\d\n]{1,140}[.!:]\W{0,3}\Z",
-    re.IGNORECASE,
-)
-_CONTENT_WORD = re.compile(r"[^\W\d_]{5,}")
-_FAREWELL = re.compile(rf"\W{{0,5}}{words(forms.FAREWELLS)}", re.IGNORECASE)
-_FAREWELL_WITHIN = re.compile(rf"(?<=\s)(?=[A-Z])(?i:{words(forms.FAREWELLS)})")
-_MOST_COURTESIES = 4
-_LONGEST_COURTESY = 160
 
 _QUESTION_NOUN = r"(?:next\s|new\s)?(?:q|question|premise|human|user|problem|example|exercise|input|passage|hypothesis)"
 _NEXT = re.compile(
@@ -190,37 +173,6 @@ def withdrawn(text: str, end: int) -> bool:
 def corrects(text: str, start: int) -> bool:
     """Return whether the sentence that begins at `start` says that it corrects what stands before."""
     return any(pattern.match(text, start) for pattern in (_TURN, _WITHDRAWAL, _DENIAL, _RECONSIDERATION, _REVISION))
-
-
-def civil(text: str, question: str = "") -> tuple[int, int]:
-    """Return where the text begins and ends without the politeness around it; no word of the question is polite."""
-    known = set(_CONTENT_WORD.findall(question.casefold()))
-    begin, end = 0, len(text)
-    for _ in range(_MOST_COURTESIES):
-        begin += len(text[begin:end]) - len(text[begin:end].lstrip())
-        stop = _courtesy_end(text, begin, end)
-        sentence = text[begin:stop]
-        if not (
-            _GREETING.match(sentence)
-            or (_ADDRESS.match(sentence) and known.isdisjoint(_CONTENT_WORD.findall(sentence.casefold())))
-            or (_INTRODUCTION.match(sentence) and not re.search(r"\banswer\b.{0,30}:\s*\S|\banswer is\b", sentence))
-        ):
-            break
-        begin = stop
-    for _ in range(_MOST_COURTESIES):
-        end = begin + len(text[begin:end].rstrip())
-        start = max(begin, sentence_start(text, max(begin, end - 2)))
-        farewell = _FAREWELL.match(text, start, end) or _FAREWELL_WITHIN.search(text, start, end)
-        if farewell is None or end - farewell.start() > _LONGEST_COURTESY:
-            break
-        end = farewell.start()
-    return begin, end
-
-
-def _courtesy_end(text: str, begin: int, end: int) -> int:
-    stop = ending(text, begin, min(end, begin + _LONGEST_COURTESY))
-    colon = text.find(":", begin, stop)
-    return colon + 1 if colon >= 0 and _INTRODUCTION.match(text[begin:colon]) else stop
 
 
 def invented_question(text: str, answered: int | None, stop: str, question: str) -> int:
