@@ -157,7 +157,7 @@ def check_place(run: Run, resume: bool) -> None:
         raise LimbeckError(f"{path}: cannot be a run's folder ({error.strerror})") from None
     if not resume:
         raise LimbeckError(f"{path}: already there; give another folder with --out, or go on with it with --resume")
-    there, here = (_settings(one.recipe.resolved()) for one in (open_run(path), run))
+    there, here = (flat(some.recipe.resolved()) for some in (open_run(path), run))
     changed = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
     if changed:
         shown = [f"{name} is {_shown(there, name)} there and {_shown(here, name)} here" for name in changed]
@@ -168,11 +168,11 @@ def check_place(run: Run, resume: bool) -> None:
         )
 
 
-def _settings(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the recipe's settings by their dotted names."""
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return `{"a": {"b": 1}}` as `{"a.b": 1}`."""
     settings: dict[str, Any] = {}
     for name, value in values.items():
-        settings |= _settings(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        settings |= flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
     return settings
 
 
