@@ -171,6 +171,12 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(name, tmp_path):
     torch.testing.assert_close(steps[1], steps[0], rtol=1e-4, atol=1e-6 * float(steps[0].abs().max() * 100))
 
 
+def test_rows_that_make_no_batch_are_refused_where_incomplete_ones_are_dropped(tmp_path):
+    with pytest.raises(LimbeckError, match="dataloader_drop_last"):
+        trainer(scratch(), "mi", tmp_path, per_device_train_batch_size=13, dataloader_drop_last=True)
+    trainer(scratch(), "mi", tmp_path, per_device_train_batch_size=12, dataloader_drop_last=True)
+
+
 def test_gradient_checkpointing_changes_no_weight(tmp_path):
     weights = []
     for on in (False, True):
