@@ -110,14 +110,13 @@ class Run:
 def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
     """Yield the counts in a run's results that are not 0, each after `notes`, or the split or other task it is of."""
     measured = {split: results.get(split) for split in ("valid", "test")} | (results.get("out_of_domain") or {})
-    known = {split: found for split, found in measured.items() if isinstance(found, dict)}
-    rows = {split: found.get("n") or 0 for split, found in known.items()}
+    rows = {split: counts.get("n") or 0 for split, counts in measured.items() if isinstance(counts, dict)}
     training = results.get("training") or {}
     examples = training.get("examples") or 0
     trained = {"train": examples} | {texts: training.get(texts) or examples for texts in ("sources", "targets")}
     yield from (("notes", line) for line in lines_of(results.get("notes") or {}, rows | trained))
-    for split, found in known.items():
-        yield from ((split, line) for line in lines_of(found, rows[split]))
+    for split, n in rows.items():
+        yield from ((split, line) for line in lines_of(measured[split], n))
 
 
 def run_name(recipe: Recipe) -> str:

@@ -64,7 +64,7 @@ class Student(nn.Module):
 
         A text alone is one segment. limbeck/students/lengths.py says what is cut.
         """
-        whole = [Source("", (one,)) if isinstance(one, str) else one for one in sources]
+        whole = [Source("", (text,)) if isinstance(text, str) else text for text in sources]
         return fitted_sources(whole, self.codec, self.max_source_length)
 
     def target_ids(self, texts: Sequence[str]) -> tuple[list[Ids], list[int]]:

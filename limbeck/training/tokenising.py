@@ -52,15 +52,13 @@ def tokenise(examples: Sequence[Example], views: Sequence[View], student: Studen
 
 def token_ids(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
     """Tokenise `examples` in `views`, or find in the cache what was tokenised before; some example has a target."""
-    place = cache.place(examples, views, student)
-    vocabulary = student.vocabulary
-    training_set = cache.read(place, views, vocabulary)
-    if training_set is None:
-        made = _tokenised(examples, tuple(views), student)
-        cache.write(place, made)
-        training_set = cache.read(place, views, vocabulary)  # mapped from the files; or another process was faster
-        training_set = made if training_set is None else training_set
-    return training_set
+    folder = cache.place(examples, views, student)
+    if (training_set := cache.read(folder, views, student.vocabulary)) is not None:
+        return training_set
+    training_set = _tokenised(examples, tuple(views), student)
+    cache.write(folder, training_set)
+    # mapped from the files; or another process was faster
+    return cache.read(folder, views, student.vocabulary) or training_set
 
 
 def _check_prefixes(views: Sequence[View], student: Student) -> None:
