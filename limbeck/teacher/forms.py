@@ -298,8 +298,8 @@ def answer_places(marker: str, nouns: tuple[str, ...]) -> re.Pattern[str]:
 AFTER_ANSWER = re.compile(
     spaced(  # "C is correct", "(c) is the best answer", "42 is the answer"
         rf" (?:is|must be|seems|would be) (?:(?:therefore|thus|clearly|definitely) )?"
-        rf"(?:(?P<noun>(?:(?:the|my)\s{{1,3}})?"
-        rf"(?:{words(KINDS)} ){{0,2}}(?:answer|choice|option|one))|correct|right)\b"
+        rf"(?:(?P<noun>(?:the|my) "
+        rf"(?:(?:{words(KINDS)} ){{0,2}}(?:answer|choice|option)|(?:{words(KINDS)} ){{1,2}}one))|correct|right)\b"
         r"|\s?(?:ist (?:die )?(?:richtige?|korrekte?)(?: Antwort)?"
         r"|est (?:la )?(?:bonne r\u00e9ponse|r\u00e9ponse|correcte?)"
         r"|es (?:la )?(?:respuesta )?(?:correcta|correcto|respuesta)"

@@ -48,6 +48,7 @@ _OTHER_LETTER = re.compile(
 _NEGATED = re.compile(r"\b(?:not|n't|never|cannot|neither|incorrect|wrong)\b|n't\b", re.IGNORECASE)
 _QUALIFIED = re.compile(r"\b(?:if|but|however|unless|only|except)\b", re.IGNORECASE)
 _BOLD_END = re.compile(r"(?:[.!?:]\s|\u2192\s)(?P<bold>\*\*[^*\n]{1,80}\*\*\.?)\s*\Z")
+_PRONOUN = re.compile(r"\W*(?:he|it|she|that|there|they|this|what|which|who|here)\b", re.IGNORECASE)
 _TITLE = re.compile(r"\s{0,9}#{1,6}\s[^\n]{1,40}\n\s{0,9}")
 _CLAUSE = re.compile(
     r"[,;:]?\s(?:so|thus|therefore|hence|then|which\smeans|and|making)(?:\sthat)?,?\s|;\s", re.IGNORECASE
@@ -237,7 +238,7 @@ class _Reply:
                 or self.pattern.search(subject)
             ):
                 continue
-            if len(subject) > _LONGEST_LINE or not (self.closed or mark["noun"]):
+            if len(subject) > _LONGEST_LINE or not (self.closed or (mark["noun"] and not _PRONOUN.match(subject))):
                 continue
             if (label := self._read(re.sub(r"\A(?:only|then)\s", "", subject, flags=re.IGNORECASE))) is not None:
                 yield _Place(label, start, end)

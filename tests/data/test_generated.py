@@ -133,7 +133,7 @@ def test_seeds() -> None:
     assert again == SPLITS["train"][:100]
     assert not {row.segments for row in other} & {row.segments for row in again}
     # Pinned: a change of the sentences or the draws changes every result that was ever measured on this task.
-    assert digest(again) == "d22437c8432df7529acaf054316cf210c682e54fea181e1c7b498233f2a44e0f"
+    assert digest(again) == "45e39cab73e00d89a0945bc81da053712cc0536b58cef02c18f591f8fbacb57a"
 
 
 def test_it_is_the_default_of_arithmetic_and_of_nothing_else() -> None:

@@ -57,7 +57,7 @@ def test_training_ends_with_the_other_tasks_it_was_to_be_measured_on(run):
     assert [row["input"] for row in rows] == [f"anli1 test {i}.\nSo?" for i in range(5)]
     assert [row["label"] for row in rows] == [NAMES[i % 3] for i in range(5)]
     assert all(row["correct"] == (row["prediction"] == row["label"]) and "rationale" in row for row in rows)
-    assert foreign["anli1"].keys() == run.results["test"].keys()
+    assert foreign["anli1"].keys() == {*run.results["test"], "in_training"}
     assert (foreign["anli1"]["n"], foreign["anli1"]["accuracy"]) == (5, sum(row["correct"] for row in rows) / 5)
     assert open_run(run.path).recipe.resolved() == run.recipe.resolved()
 

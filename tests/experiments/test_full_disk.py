@@ -19,7 +19,7 @@ RECIPE = {
     **TINY,
     "student": {
         "scratch": {"vocab_size": 400, "d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4},
-        "max_target_length": 12,
+        "max_target_length": 40,
     },
     "training": TINY["training"] | {"max_steps": 8},
 }

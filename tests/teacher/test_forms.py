@@ -424,6 +424,8 @@ def test_an_answer_is_read_or_left(subject: str, reply: str, label: str | None) 
         ("C", "Option C is correct because the others are places.", "the others are places."),
         ("C", "Of these, the closest answer is (c). So the answer is (c).", None),
         ("C", '{"reasoning": "Homework has problems. So the answer is (c).", "answer": "c"}', "Homework has problems."),
+        ("F", "It is one.\nThe answer is 1.", "It is one."),
+        ("F", "That is the answer of many. The answer is Paris.", "That is the answer of many."),
         ("E", "Neutral. The premise doesn't mention work.", "The premise doesn't mention work."),
     ],
 )
