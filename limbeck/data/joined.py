@@ -75,6 +75,8 @@ def _by_words(examples: Sequence[Example]) -> tuple[bool, str | None]:
     if n < LEAST:
         return False, None
     questions, rationales = _Words(examples, question=True), _Words(examples, question=False)
+    if 2 * len({rationales[place] for place in places}) < n:  # a text for each label, say, says nothing of its row
+        return False, None
     frequency = Counter(word for place in places for word in questions[place])
     weight = {word: log(n / count) for word, count in frequency.items()}  # 0 of a word that all questions have
 
