@@ -109,7 +109,8 @@ class Run:
 
 def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
     """Yield the counts in a run's results that are not 0, each after `notes`, or the split or other task it is of."""
-    measured = {split: results.get(split) for split in ("valid", "test")} | (results.get("out_of_domain") or {})
+    elsewhere = {f"{name}-test": found for name, found in (results.get("out_of_domain") or {}).items()}
+    measured = {split: results.get(split) for split in ("valid", "test")} | elsewhere
     known = {split: found for split, found in measured.items() if isinstance(found, dict)}
     rows = {split: found.get("n") or 0 for split, found in known.items()}
     training = results.get("training") or {}
