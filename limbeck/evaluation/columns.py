@@ -34,6 +34,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     "confidence": ("confidence", "conf", "confidence_score", "probability", "prob"),  # a "score" may be of anything
     "probabilities": ("probabilities", "probs"),
 }
+# what lm-evaluation-harness logs of a sample beside the metrics
+_LOGGED = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}
+_LOGGED |= {"doc_hash", "prompt_hash", "target_hash"}
 _TRUE = frozenset(("true", "t", "yes", "y", "1", "1.0", "right", "correct"))
 _FALSE = frozenset(("false", "f", "no", "n", "0", "0.0", "wrong", "incorrect"))
 _NUMBER = re.compile(r"([-+]?)((?:0|[1-9]\d{0,30}|[1-9]\d{0,2}(?:,\d{3}){1,10})(?:\.\d{1,30})?)", re.ASCII)
@@ -171,12 +174,6 @@ def from_samples(rows: Sequence[Located], path: str) -> list[Located]:
             f"{sorted(metrics)!r:.200}, does not say which answers are right"
         )
     return [(where, _sample(row)) for where, row in rows]
-
-
-_LOGGED = frozenset(
-    ("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics")
-    + ("doc_hash", "prompt_hash", "target_hash")
-)  # of a sample, beside its metrics
 
 
 def _sample(row: dict[str, Any]) -> dict[str, Any]:
