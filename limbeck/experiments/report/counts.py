@@ -35,18 +35,6 @@ def counts(task: str, arms: Sequence[Arm]) -> Table | None:
     )
 
 
-def warnings(arms: Sequence[Arm]) -> list[str]:
-    """Return sentences on the counts that put an accuracy in doubt."""
-    names: dict[str, dict[str, None]] = {}  # of the arms, by the sentence
-    for arm in arms:
-        for run in arm.runs:
-            for where, line in count_lines(run.results):
-                if line.warning:
-                    place = "" if where == "notes" else f"{where}: "
-                    names.setdefault(f"{place}{line.sentence}", {})[arm.name] = None
-    return [f"Warning: {sentence}; {'; '.join(of_arms)}." for sentence, of_arms in names.items()]
-
-
 def labels(task: str, sides: Sequence[Side]) -> Table | None:
     """Return accuracy by label and macro F1 of one task's arms, means over seeds; None where labels are free text."""
     found = {side.arm.name: _by_label(side) for side in sides if side.cases}
