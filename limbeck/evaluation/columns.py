@@ -167,7 +167,8 @@ def from_samples(rows: Sequence[Located], path: str) -> list[Located]:
             f"{path}: column 'filter': answers by several filters ({', '.join(map(repr, sorted(filters)))[:200]}); "
             "keep the rows of one"
         )
-    metrics = {name for _, row in rows if row.keys() >= {"resps", "filtered_resps"} for name in row} - _LOGGED
+    logged = [row for _, row in rows if "filtered_resps" in row and row.keys() & {"resps", "metrics"}]
+    metrics = {name for row in logged for name in row} - _LOGGED
     if metrics and metrics.isdisjoint(NAMES["correct"]):
         raise LimbeckError(
             f"{path}: no column 'correct' ({', '.join(NAMES['correct'][1:7])} would do): what was measured, "

@@ -64,7 +64,7 @@ def test_samples_of_several_filters_are_not_mixed(tmp_path):
         read_answers(write(tmp_path / "p.jsonl", rows))
 
 
-LOGGED = {"doc_id": 0, "doc": {"q": "?"}, "target": "a", "arguments": {}, "resps": [["a"]], "filter": "none"}
+LOGGED = {"doc_id": 0, "doc": {"q": "?"}, "target": "a", "resps": [["a"]], "filter": "none", "metrics": ["f1"]}
 
 
 @pytest.mark.parametrize(
