@@ -109,7 +109,8 @@ class Run:
 
 def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
     """Yield the counts in a run's results that are not 0, each after `notes`, or the split or other task it is of."""
-    measured = {split: results.get(split) for split in ("valid", "test")} | (results.get("out_of_domain") or {})
+    elsewhere = {f"{name}-test": counts for name, counts in (results.get("out_of_domain") or {}).items()}
+    measured = {split: results.get(split) for split in ("valid", "test")} | elsewhere
     rows = {split: counts.get("n") or 0 for split, counts in measured.items() if isinstance(counts, dict)}
     training = results.get("training") or {}
     examples = training.get("examples") or 0
