@@ -90,7 +90,8 @@ def _at_end(error: json.JSONDecodeError) -> bool:
 def too_long(where: str, max_row_bytes: int) -> LimbeckError:
     """Return the error for a row beyond the limit."""
     return LimbeckError(
-        f"{where}: the row is longer than {max_row_bytes:,} bytes; mend it, or set a higher max_row_bytes in the source"
+        f"{where}: the row is longer than {max_row_bytes:,} bytes; mend it, or let a recipe's source have a higher "
+        "max_row_bytes"
     )
 
 
