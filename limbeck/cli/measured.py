@@ -55,7 +55,7 @@ def print_calibration(found: dict[str, Any]) -> None:
             expected = found.get(f"{name}_expected_if_calibrated")
             table.add_row(title, number(found[name]), interval(found[f"{name}_interval"]), number(expected))
     Console(highlight=False).print(table)
-    for line in lines_of(found, found["n"]):
+    for line in lines_of(found, found["n"] + found["without_confidence"]):
         print(line.text)
     if 0 < found["n_choices"] < found["n"]:
         print(f"what is over all choices was measured on {found['n_choices']} of them")

@@ -9,6 +9,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from math import copysign, inf, log, sqrt
 from statistics import fmean, stdev
 
@@ -57,7 +58,8 @@ def _by_accuracy(examples: Sequence[Example], task: Task) -> str | None:
     if n < LEAST or n - commonest < LEAST // 2:  # of one label all rows say the same
         return None
     accuracy = fmean(is_right(task, str(row.teacher_label), row) for row in answered)
-    shuffled = fmean(is_right(task, str(answered[i].teacher_label), answered[j]) for i, j in _pairs(n, rng))
+    pairs = [pair for _ in range(_SHUFFLES) for pair in _pairs(rng.sample(range(n), n))]
+    shuffled = fmean(is_right(task, str(answered[i].teacher_label), answered[j]) for i, j in pairs)
     chance = max(shuffled, fmean(1 / len(row.choices) if row.choices else 0.0 for row in answered))
     error = 2 * sqrt(chance * (1 - chance) / n)
     # no more than chance would do, and so many rows that a teacher a quarter of the way to perfection would stand out
@@ -74,25 +76,34 @@ def _by_words(examples: Sequence[Example]) -> tuple[bool, str | None]:
     n = len(places)
     if n < LEAST:
         return False, None
-    questions, rationales = _Words(examples, question=True), _Words(examples, question=False)
-    frequency = Counter(word for place in places for word in questions[place])
+    if 2 * len({examples[place].rationale for place in places}) < n:  # a text for each label says nothing of its row
+        return False, None
+
+    @cache
+    def asked(place: int) -> frozenset[str]:
+        return frozenset(_words(" ".join((*examples[place].segments, *examples[place].choices))))
+
+    @cache
+    def reasons(place: int) -> frozenset[str]:
+        return frozenset(_words(str(examples[place].rationale)))
+
+    frequency = Counter(word for place in places for word in asked(place))
     weight = {word: log(n / count) for word, count in frequency.items()}  # 0 of a word that all questions have
 
     def shared(place: int, other: int) -> float:
         """Return how much of the question at `place` is in the rationale at `other`."""
-        return sum(weight.get(word, 0.0) for word in questions[place] & rationales[other])
+        return sum(weight.get(word, 0.0) for word in asked(place) & reasons(other))
 
     def nearer(pairs: Sequence[tuple[int, int]]) -> float | None:
         """Return by how many standard errors rationales are nearer to their own questions than the pairs' others."""
         gaps = [
             shared(place, place) - shared(place, other)
             for place, other in pairs
-            if questions[place] != questions[other] and rationales[place] != rationales[other]
+            if asked(place) != asked(other) and reasons(place) != reasons(other)
         ]
         return _z(gaps) if 2 * len(gaps) >= len(pairs) and len(gaps) >= LEAST else None
 
-    order = rng.sample(places, n)
-    shuffled = nearer(list(zip(order, order[1:] + order[:1], strict=True)))
+    shuffled = nearer(_pairs(rng.sample(places, n)))
     if shuffled is None:  # rationales that are mostly alike fit any row
         return False, None
     if shuffled < max(_SURE, _APART * sqrt(n)):
@@ -105,20 +116,6 @@ def _by_words(examples: Sequence[Example]) -> tuple[bool, str | None]:
     return False, f"its rationales fit the questions {where} better than their own (n = {n})"
 
 
-class _Words(dict[int, frozenset[str]]):
-    """Words and numbers by a row's place, read when they are first wanted."""
-
-    def __init__(self, examples: Sequence[Example], question: bool) -> None:
-        super().__init__()
-        self._examples, self._question = examples, question
-
-    def __missing__(self, place: int) -> frozenset[str]:
-        row = self._examples[place]
-        text = " ".join((*row.segments, *row.choices)) if self._question else str(row.rationale)
-        self[place] = frozenset(_words(text))
-        return self[place]
-
-
 def _words(text: str) -> Iterator[str]:
     """Yield numbers, the beginnings of words, and of writing without blanks every two signs."""
     for word in _WORD.findall(text.casefold()):
@@ -128,11 +125,9 @@ def _words(text: str) -> Iterator[str]:
             yield word if word.isdigit() else word[:_STEM]
 
 
-def _pairs(n: int, rng: random.Random) -> Iterator[tuple[int, int]]:
-    """Yield pairs of places, no place with itself: `_SHUFFLES` times n."""
-    for _ in range(_SHUFFLES):
-        order = rng.sample(range(n), n)
-        yield from zip(order, order[1:] + order[:1], strict=True)
+def _pairs(places: Sequence[int]) -> list[tuple[int, int]]:
+    """Return each place with the next, and the last with the first."""
+    return list(zip(places, [*places[1:], *places[:1]], strict=True))
 
 
 def _z(gaps: Sequence[float]) -> float:

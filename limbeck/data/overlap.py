@@ -2,13 +2,13 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import ceil
 
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.tasks import Task, is_right, normalise
+from limbeck.tasks import Task, is_right
 
 MAX_OVERLAP = 0.01  # of a split's rows; real data sets that were looked at have 0.0015 at most
 _MEANING = frozenset("%*/#&@\\-")  # punctuation at the ends of a question that is part of it: "50%", "-5 + 3"
@@ -59,22 +59,24 @@ def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[s
         f"{later}_in_{earlier}": sum(question in known[earlier] for question in questions[later])
         for earlier, later in combinations(splits, 2)
     }
-    asked: dict[Question, dict[str, dict[str, Example]]] = defaultdict(lambda: defaultdict(dict))
+    asked: dict[Question, list[tuple[str, Example]]] = defaultdict(list)
     for split, rows in splits.items():
         for question, example in zip(questions[split], rows, strict=True):
-            asked[question][split][normalise(example.label)] = example
+            asked[question].append((split, example))
     within = across = 0
-    for by_split in asked.values():
-        if any(_contradict(labels.values(), task) for labels in by_split.values()):
+    for places in asked.values():
+        if any(_contradict([row for split, row in places if split == name], task) for name in splits):
             within += 1
-        elif _contradict([example for labels in by_split.values() for example in labels.values()], task):
+        elif _contradict([row for _, row in places], task):
             across += 1
     return {**shared, "contradictory_within": within, "contradictory_across": across}
 
 
-def _contradict(examples: Iterable[Example], task: Task) -> bool:
-    first, *others = examples
-    return any(not is_right(task, other.label, first) and not is_right(task, first.label, other) for other in others)
+def _contradict(examples: Sequence[Example], task: Task) -> bool:
+    return any(
+        not is_right(task, other.label, examples[0]) and not is_right(task, examples[0].label, other)
+        for other in examples[1:]
+    )
 
 
 def refuse_overlap(notes: Mapping[str, int], sizes: Mapping[str, int], most: float | None) -> None:

@@ -169,7 +169,7 @@ def same_answer(prediction: str, label: str) -> bool:
 
 def _probabilities(row: dict[str, Any], names: Mapping[str, str], where: str, silent: bool) -> dict[str, float] | None:
     found = json_of(row.get(names.get("probabilities", "probabilities")))
-    if found is None or found == "":
+    if found in (None, "", {}):
         return None
     numbers = isinstance(found, dict) and all(type(one) in (int, float) and 0 <= one <= 1 for one in found.values())
     if not numbers:

@@ -4,7 +4,6 @@ import json
 import logging
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -29,20 +28,15 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("output", "model_output", "response", "generated_text", "generation", "completion"),
     ),
     "correct": (
-        "correct",
-        "is_correct",
-        "correctness",
-        "acc",
-        "accuracy",
-        "exact_match",
-        "em",
-        "match",
-        "right",
-        "passed",
+        *("correct", "is_correct", "correctness", "acc", "acc_norm", "accuracy", "exact_match", "em", "match"),
+        *("right", "passed"),
     ),
     "confidence": ("confidence", "conf", "confidence_score", "probability", "prob"),  # a "score" may be of anything
     "probabilities": ("probabilities", "probs"),
 }
+# what lm-evaluation-harness logs of a sample beside the metrics
+_LOGGED = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}
+_LOGGED |= {"doc_hash", "prompt_hash", "target_hash"}
 _TRUE = frozenset(("true", "t", "yes", "y", "1", "1.0", "right", "correct"))
 _FALSE = frozenset(("false", "f", "no", "n", "0", "0.0", "wrong", "incorrect"))
 _NUMBER = re.compile(r"([-+]?)((?:0|[1-9]\d{0,30}|[1-9]\d{0,2}(?:,\d{3}){1,10})(?:\.\d{1,30})?)", re.ASCII)
@@ -91,9 +85,10 @@ def text_of(value: Any, where: str, name: str) -> str | None:
             return value
         case bool():
             return str(value).lower()
-        case int() | float():
-            number = float(value)
-            return None if math.isnan(number) else str(int(value) if number.is_integer() else value)
+        case int():
+            return str(value)
+        case float():
+            return None if math.isnan(value) else str(int(value) if value.is_integer() else value)
     raise LimbeckError(f"{where}: field {name!r}: a text or a number was expected, not {value!r:.60}")
 
 
@@ -159,16 +154,25 @@ def from_samples(rows: Sequence[Located], path: str) -> list[Located]:
     """Return the rows with what lm-evaluation-harness logs of a sample under our names; other rows as they are.
 
     Its `filtered_resps` is a list of one answer, or of the choices' log-likelihoods, each a pair with whether greedy
-    search writes it: of these the likeliest is the answer, and its share of their probability the confidence.
+    search writes it: of these the likeliest is the answer, and its share of their probability the confidence. One text
+    whose likelihood alone was asked for is no answer.
 
     Raises:
-        LimbeckError: the samples of several filters stand in one file, each question once for each.
+        LimbeckError: the samples of several filters stand in one file, each question once for each; or their metrics
+            do not say what is right, like those of translations.
     """
-    filters = Counter(str(row["filter"]) for _, row in rows if "filtered_resps" in row and "filter" in row)
+    filters = {str(row["filter"]) for _, row in rows if "filtered_resps" in row and "filter" in row}
     if len(filters) > 1:
         raise LimbeckError(
             f"{path}: column 'filter': answers by several filters ({', '.join(map(repr, sorted(filters)))[:200]}); "
             "keep the rows of one"
+        )
+    logged = [row for _, row in rows if "filtered_resps" in row and row.keys() & {"resps", "metrics"}]
+    metrics = {name for row in logged for name in row} - _LOGGED
+    if metrics and metrics.isdisjoint(NAMES["correct"]):
+        raise LimbeckError(
+            f"{path}: no column 'correct' ({', '.join(NAMES['correct'][1:7])} would do): what was measured, "
+            f"{sorted(metrics)!r:.200}, does not say which answers are right"
         )
     return [(where, _sample(row)) for where, row in rows]
 
@@ -185,6 +189,8 @@ def _sample(row: dict[str, Any]) -> dict[str, Any]:
         scores = [float(score) for score, _ in answers]
     except (TypeError, ValueError):
         return row
+    if len(scores) == 1:
+        return {name: value for name, value in row.items() if name != "filtered_resps"}
     top = max(scores)
     if not math.isfinite(top):
         return row

@@ -1,5 +1,6 @@
 """Accuracies as cells of a table, in per cent, and what an arm's differs by from another's, in points."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from limbeck.evaluation.intervals import accuracy_interval
 from limbeck.evaluation.resampling import Interval
 from limbeck.evaluation.significance import Comparison
+from limbeck.experiments.run import Run, count_lines
 from limbeck.experiments.tables import Cell
 
 _PERCENT = 100
@@ -34,3 +36,15 @@ def against(cell: Cell, found: Comparison, adjusted: float | None = None) -> Cel
 def percent(interval: Interval | None) -> Interval | None:
     """An interval of shares, in per cent."""
     return None if interval is None else (_PERCENT * interval[0], _PERCENT * interval[1])
+
+
+def warnings(runs: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Return sentences on the counts that put accuracies in doubt, each with the names of those it holds of."""
+    names: dict[str, dict[str, None]] = {}  # by the sentence
+    for name, seeds in runs.items():
+        for run in seeds:
+            for where, line in count_lines(run.results):
+                if line.warning:
+                    place = "" if where == "notes" else f"{where}: "
+                    names.setdefault(f"{place}{line.sentence}", {})[name] = None
+    return [f"Warning: {sentence}; {'; '.join(of)}." for sentence, of in names.items()]

@@ -42,6 +42,7 @@ class Case:
     id: str
     input: str
     label: str
+    answers: tuple[str, ...]  # right besides the label, where the data is still there
     teacher_label: str | None
     rationale: str | None  # the teacher's
     score: float | None  # of the teacher's rationale
@@ -91,7 +92,8 @@ def _case(
     if example is None or (example.input, example.label) != (shown, label):
         example = Example(id, (shown,), label)
     score = scores.get((task, id, example.rationale)) if example.rationale else None
-    return Case(task, id, shown, label, example.teacher_label, example.rationale, score, tuple(said))
+    teacher = example.teacher_label, example.rationale, score
+    return Case(task, id, shown, label, example.answers, *teacher, tuple(said))
 
 
 def _answers(arm: str, run: Run, split: Split, scores: Mapping[str, float | None]) -> dict[tuple[str, str, str], Said]:

@@ -37,9 +37,7 @@ class Domain:
     examples: tuple[Example, ...]
     validation: tuple[Example, ...]  # the run's own; none where it has gone
     foreign: str | None = None  # the name of the other task or file, or of the recipe whose data it is
-    in_training: int | None = (
-        None  # questions that the student was trained on; None: the run's own data, or it has gone
-    )
+    in_training: int | None = None  # questions that the student was trained on; None: not known, or its own data
 
 
 def domain_of(run: Run, split: Split, on: str | None = None, root: Path | None = None) -> Domain:

@@ -172,3 +172,11 @@ def test_one_example_and_a_small_p_value_are_compared(limbeck, tmp_path):
     code, out, _ = limbeck("compare", "c.jsonl", "c.jsonl", "--json")
     found = json.loads(out)
     assert (found["n"], found["difference"], found["p_value"], found["cohens_g"]) == (1, 0, 1, None)
+
+
+def test_answers_left_out_are_a_share_of_all(limbeck, tmp_path):
+    write(tmp_path / "p.jsonl", [row(confidence=None if i < 50 else 0.5 + i / 1000) for i in range(200)])
+    code, out, _ = limbeck("calibrate", "p.jsonl")
+    assert code == 0
+    assert "150 answers" in out
+    assert "50 answers without a confidence (25.0% of 200)" in out

@@ -97,6 +97,19 @@ def test_rationales_in_writing_without_blanks_are_read() -> None:
     assert doubt(shifted(rows), get("custom"))
 
 
+def test_a_rationale_for_each_label_is_no_ground_for_doubt() -> None:
+    words = {"billing": ["card", "invoice"], "repair": ["screen", "noise"], "login": ["password", "username"]}
+    rationales = {"billing": "It is about money.", "repair": "Something is broken.", "login": "They are locked out."}
+    rng = random.Random(5)
+    labels = rng.choices(list(words), k=200)
+    rows = [
+        Example(str(i), (f"Ticket {i}: my {rng.choice(words[label])}",), label, rationales[label], label)
+        for i, label in enumerate(labels)
+    ]
+    assert doubt(rows, get("custom")) is None
+    assert doubt(shifted(rows), get("custom"))  # by its answers
+
+
 def test_labels_written_otherwise_are_not_called_a_wrong_join() -> None:
     rows = [replace(row, label=f"{row.label} pieces", teacher_label=row.label) for row in multi("svamp")]
     reason = doubt(rows, get("custom"))

@@ -64,6 +64,35 @@ def test_samples_of_several_filters_are_not_mixed(tmp_path):
         read_answers(write(tmp_path / "p.jsonl", rows))
 
 
+LOGGED = {"doc_id": 0, "doc": {"q": "?"}, "target": "a", "resps": [["a"]], "filter": "none", "metrics": ["f1"]}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"filtered_resps": ["the dog"], "metrics": ["bleu"], "bleu": ["the hound", "the dog"]},  # a translation
+        {"filtered_resps": [-123.4], "word_perplexity": [-123.4, 20]},
+        {"filtered_resps": [["-1.0", "False"], ["-2.0", "False"]], "target": "alpha", "brier_score": 0.3},
+    ],
+)
+def test_samples_whose_metrics_do_not_say_what_is_right_are_refused(row, tmp_path):
+    with pytest.raises(LimbeckError) as raised:
+        read_answers(write(tmp_path / "p.jsonl", [LOGGED | row]))
+    assert "'correct'" in str(raised.value)
+    assert (set(row) - {"filtered_resps", "target", "metrics"}).pop() in str(raised.value)
+
+
+def test_the_likelihood_of_a_single_text_is_no_confidence(tmp_path):
+    row = LOGGED | {"filtered_resps": [["-3.2", "True"]], "acc": 1.0}
+    (one,) = read_answers(write(tmp_path / "p.jsonl", [row]))
+    assert (one.correct, one.prediction, one.confidence) == (True, None, None)
+
+
+def test_numbers_of_any_length_are_texts(tmp_path):
+    (one,) = read_answers(write(tmp_path / "p.jsonl", [{"label": 10**400, "prediction": 10**400}]))
+    assert one.correct
+
+
 @pytest.mark.parametrize("row", [{"text": "a"}, {"label": "a"}, {"prediction": "a"}, {"id": 1, "score": 0.5}])
 def test_a_missing_column_is_named_with_those_there_are(row, tmp_path):
     with pytest.raises(LimbeckError) as raised:

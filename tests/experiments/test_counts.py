@@ -10,10 +10,10 @@ from limbeck.experiments import Recipe, train
 from limbeck.experiments.card_data import data_lines
 from limbeck.experiments.card_results import count_sentences
 from limbeck.experiments.markdown import text
-from limbeck.experiments.run import open_run
+from limbeck.experiments.run import count_lines, open_run
 from limbeck.notes import MEASURED, NOTES
 from tests.experiments.recipes import TINY
-from tests.experiments.reports import finished, report_of
+from tests.experiments.reports import finished, questions, report_of
 
 
 def counted(path):
@@ -43,7 +43,44 @@ def test_every_count_is_on_the_report_and_on_the_card(tmp_path):
     warned = [note for note in tables["accuracy-arithmetic"]["notes"] if note.startswith("Warning")]
     assert len(warned) == sum(note.warns is not None for note in (*NOTES.values(), *MEASURED.values()))
     page = (run.path / "report" / "index.html").read_text()
-    assert "targets cut to the longest that the student writes (10" in page
+    assert "targets that lost the start of their rationale to student.max_target_length (10" in page
+
+
+def accuracy_tables(*paths):
+    (section,) = [one for one in report_of(*paths)["sections"] if one["id"] == "accuracy"]
+    return {table["name"]: table for table in section["tables"]}
+
+
+def test_a_warning_that_several_arms_share_stands_once_and_what_was_not_counted_is_no_zero(tmp_path):
+    older, dss, mi = (finished(tmp_path / name, name, 1) for name in ("finetune", "dss", "mi"))
+    for path in (dss, mi):
+        counted(path)
+    tables = accuracy_tables(dss, mi, older)
+    warned = [note for note in tables["accuracy-arithmetic"]["notes"] if note.startswith("Warning")]
+    assert len(warned) == sum(note.warns is not None for note in (*NOTES.values(), *MEASURED.values()))
+    assert all("dss; mi" in note for note in warned)
+    rows = {row["name"]: [cell["value"] for cell in row["cells"]] for row in tables["counts-arithmetic"]["rows"]}
+    assert rows["dss"] == rows["mi"] != rows["finetune"]
+    assert set(rows["finetune"]) == {None}
+
+
+def test_a_file_called_as_a_split_does_not_take_its_place(tmp_path):
+    path = finished(tmp_path / "dss", "dss", 1)
+    results = json.loads((path / "results.json").read_text())
+    own, later = ({**results["test"], "sources_cut": cut} for cut in (2, 40))
+    (path / "results.json").write_text(json.dumps({**results, "test": own, "out_of_domain": {"test": later}}))
+    counts = {where: line.count for where, line in count_lines(open_run(path).results)}
+    assert counts == {"test": 2, "test-test": 40}
+
+
+def test_labels_are_one_whatever_their_case(tmp_path):
+    rows = [{"input": f"Ticket {i}?", "label": ("Repair", "repair", "bill")[i % 3]} for i in range(60)]
+    tables = accuracy_tables(finished(tmp_path / "dss", "dss", 1, data=questions(tmp_path / "data", rows)))
+    table = tables["labels-custom"]
+    (always,) = [row for row in table["rows"] if row["name"].lower() == "always repair"]
+    assert [cell["value"] for cell in always["cells"]] == pytest.approx([100 * 2 / 3, 40, 100, 0])
+    assert table["columns"][-1] == "bill"
+    assert "epair 40, bill 20" in table["notes"][0]
 
 
 def test_a_run_without_counts_has_no_table_of_them(tmp_path):

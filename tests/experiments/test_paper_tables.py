@@ -368,3 +368,14 @@ def test_all_of_the_paper_is_made_without_a_single_run(root):
         assert {cell.value for row in table.rows for cell in row.cells} == {None}
     assert len(case_studies([], grids)) == 4
     assert all(len(cells(grid)) > 0 for grid in grids)
+
+
+def test_what_was_cut_stands_below_the_accuracies(tmp_path, root):
+    grid = smoke("table1", root)
+    run = finished(tmp_path / "run", cell_of(grid, "mi", "cqa"), answers("1101"))
+    notes = {"sources_cut": 3, "targets_cut": 40}
+    run.write_results({"training": {"examples": 400, "sources": 800, "targets": 800}, "notes": notes})
+    (table,) = paper_tables([run], [grid])
+    (warning,) = [note for note in table.notes if note.startswith("Warning")]  # 3 of 800 are no cause for one
+    assert "40 targets cut" in warning
+    assert "Ours, CQA" in warning

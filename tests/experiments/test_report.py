@@ -477,3 +477,11 @@ def test_the_cases_kept_are_even_over_who_is_right(forty):
     assert largest <= 60
     assert sum(count >= largest - 1 for count in kinds.values()) >= 2
     assert len(kinds) == 16
+
+
+def test_a_teacher_is_right_by_any_accepted_answer(tmp_path):
+    rows = [{"input": f"Q{i}?", "label": "a", "answers": ["a", "b"], "teacher_label": "b"} for i in range(20)]
+    run = finished(tmp_path / "dss", "dss", 1, data=questions(tmp_path / "data", rows))
+    (section,) = [section for section in assemble.assemble([run]).sections if section.id == "confidence"]
+    (cascade,) = [figure.table for figure in section.figures if figure.name.startswith("cascade")]
+    assert cascade.rows[-1].cells[0].value == 1.0  # all passed on

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from limbeck.evaluation.corrections import holm
 from limbeck.evaluation.significance import Comparison, compare
-from limbeck.experiments.accuracies import accuracy_cell, against
+from limbeck.experiments.accuracies import accuracy_cell, against, warnings
 from limbeck.experiments.arms import correct
 from limbeck.experiments.paper.found import Found, title_of
 from limbeck.experiments.paper.notes import HOLM, INTERVALS, added, setup
@@ -23,6 +23,8 @@ def accuracy_table(found: Found) -> Table:
     notes += [f"Differences are to {BASELINE} on the same examples, in points; {HOLM}"]
     if table.pair is not None:
         notes.append(_pair(found, *table.pair))
+    places = [(name, str(row.objective), task) for name, row in table.rows.items() for task in found.tasks]
+    notes += warnings({f"{name}, {title_of(task)}": found.runs(objective, task) for name, objective, task in places})
     return Table(
         found.name,
         table.title,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import LimbeckError
+from limbeck.experiments.accuracies import warnings
 from limbeck.experiments.arms import Arm, arms, correct, find_runs
 from limbeck.experiments.cases import Case, cases
 from limbeck.experiments.citations import Citation, citations
@@ -123,7 +124,7 @@ def _accuracy(made: Sequence[Arm], compared: Sequence[Held], found: Sequence[Sid
         of_task = [arm for arm in made if arm.task == task]
         right = accuracy.table(task, compared)
         besides = (counts.labels(task, [side for side in found if side.arm.task == task]), counts.counts(task, of_task))
-        tables.append(replace(right, notes=(*right.notes, *counts.warnings(of_task))))
+        tables.append(replace(right, notes=(*right.notes, *warnings({arm.name: arm.runs for arm in of_task}))))
         tables += [table for table in besides if table is not None]
         others = dict.fromkeys(other for arm in of_task for other in _measured_elsewhere(arm))
         for other in others:

@@ -159,7 +159,13 @@ def _cascade(group: Group, taught: Sequence[Side]) -> Figure:
     left_out = 0
     for side in taught:
         sure: Any = side.sure
-        teacher = np.array([equal(str(case.teacher_label), case.label) for case in side.cases], dtype=bool)
+        teacher = np.array(
+            [
+                any(equal(str(case.teacher_label), answer) for answer in (case.label, *case.answers))
+                for case in side.cases
+            ],
+            dtype=bool,
+        )
         shares.append(float(teacher[side.taught].mean()))
         both = side.known & side.taught
         left_out = max(left_out, int((~both).sum()))

@@ -11,6 +11,7 @@ from limbeck.experiments.report.sides import Side
 from limbeck.experiments.run import count_lines
 from limbeck.experiments.tables import Cell, Row, Table
 from limbeck.notes import MEASURED, NOTES, Note
+from limbeck.tasks import normalise, same_text
 
 _LABELS = 8  # a column each
 
@@ -23,7 +24,7 @@ def counts(task: str, arms: Sequence[Arm]) -> Table | None:
     keys = list(dict.fromkeys(key for of_arm in found for key in of_arm))
     if not keys:
         return None
-    rows = [Row(arm.name, tuple(Cell(of.get(key, 0)) for key in keys)) for arm, of in zip(arms, found, strict=True)]
+    rows = [Row(arm.name, tuple(_count(arm, of, key) for key in keys)) for arm, of in zip(arms, found, strict=True)]
     return Table(
         name=f"counts-{task}",
         title=f"{task}: what was cut, left out, not read or asked twice",
@@ -34,18 +35,6 @@ def counts(task: str, arms: Sequence[Arm]) -> Table | None:
     )
 
 
-def warnings(arms: Sequence[Arm]) -> list[str]:
-    """Return sentences on the counts that put an accuracy in doubt."""
-    found: dict[str, None] = {}
-    for arm in arms:
-        for run in arm.runs:
-            for where, line in count_lines(run.results):
-                if line.warning:
-                    place = "" if where == "notes" else f", {where}"
-                    found[f"Warning, {arm.name}{place}: {line.sentence}."] = None
-    return list(found)
-
-
 def labels(task: str, sides: Sequence[Side]) -> Table | None:
     """Return accuracy by label and macro F1 of one task's arms, means over seeds; None where labels are free text."""
     found = {side.arm.name: _by_label(side) for side in sides if side.cases}
@@ -53,10 +42,12 @@ def labels(task: str, sides: Sequence[Side]) -> Table | None:
     if not known:
         return None
     first = next(side for side in sides if side.arm.name in known)
-    gold = [case.label for case in first.cases]
-    names = [one["label"] for one in known[first.arm.name][0]["labels"] if one["n"]][:_LABELS]
+    examples = {one["label"]: one["n"] for one in known[first.arm.name][0]["labels"] if one["n"]}
+    names = list(examples)[:_LABELS]
     majority = names[0]
-    always = by_label([LabelledAnswer(label, majority, label == majority) for label in gold], names)
+    always = by_label(
+        [LabelledAnswer(case.label, majority, same_text(case.label, majority)) for case in first.cases], names
+    )
     rows = [Row(name, _cells(seeds, names)) for name, seeds in known.items()]
     if always is not None:
         rows.append(Row(f"always {majority}", _cells([always], names)))
@@ -67,7 +58,7 @@ def labels(task: str, sides: Sequence[Side]) -> Table | None:
         rows=tuple(rows),
         unit="%",
         notes=(
-            f"Examples by label: {', '.join(f'{name} {gold.count(name)}' for name in names)}. Macro F1: the mean over "
+            f"Examples by label: {', '.join(f'{name} {examples[name]}' for name in names)}. Macro F1: the mean over "
             "labels, each as heavy as the others. The last row answers the most frequent label always.",
         ),
     )
@@ -85,13 +76,13 @@ def _by_label(side: Side) -> list[dict[str, Any]]:
 
 
 def _cells(seeds: Sequence[dict[str, Any]], names: Sequence[str]) -> tuple[Cell, ...]:
-    of_labels = [{one["label"]: one for one in found["labels"]} for found in seeds]
+    of_labels = [{normalise(one["label"]): one for one in found["labels"]} for found in seeds]
     n = sum(one["n"] for one in seeds[0]["labels"])
     cells = [
         Cell(100 * fmean(_accuracy(found) for found in seeds), n=n, seeds=len(seeds)),
         Cell(100 * fmean(found["macro_f1"] for found in seeds), seeds=len(seeds)),
     ]
-    for name in names:
+    for name in map(normalise, names):
         shares = [of[name]["accuracy"] for of in of_labels if name in of and of[name]["n"]]
         n = max((of[name]["n"] for of in of_labels if name in of), default=0)
         cells.append(Cell(100 * fmean(shares), n=n) if shares else Cell(None, "no example", n=n))
@@ -110,6 +101,17 @@ def _most(arm: Arm) -> dict[_Key, int]:
         for where, line in count_lines(run.results):
             most[where, line.key] = max(most.get((where, line.key), 0), line.count)
     return most
+
+
+def _count(arm: Arm, most: dict[_Key, int], key: _Key) -> Cell:
+    """Return an arm's count; no number where its runs did not count that, being older, say."""
+    where, name = key
+    for run in arm.runs:
+        elsewhere = run.results.get("out_of_domain") or {}
+        counted = run.results.get(where) or elsewhere.get(where.removesuffix("-test")) or {}
+        if name in counted:
+            return Cell(most.get(key, 0))
+    return Cell(None, "not counted")
 
 
 def _note(key: _Key) -> Note:
