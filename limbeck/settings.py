@@ -104,7 +104,8 @@ def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
 def _first(model: type[BaseModel], problems: list[ErrorDetails]) -> str:
     """The first problem in one line, and how many more there are."""
     problem = problems[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    # pydantic puts its own words for a union's members into the path: `function-after[...]`
+    field = ".".join(str(part) for part in problem["loc"] if "[" not in str(part)) or "the whole"
     if problem["type"] == "extra_forbidden":
         *path, name = problem["loc"]
         text = str(unknown("field", str(name), _fields(model, path)))

@@ -1,7 +1,5 @@
 """Choices of a row in the forms that files give them, and which of them a label means."""
 
-import ast
-import json
 import re
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from limbeck.data.cells import cell_text
+from limbeck.data.cells import cell_text, parse_cell
 from limbeck.errors import LimbeckError
 from limbeck.tasks import Row, normalise
 from limbeck.tasks.task import text
@@ -20,13 +18,6 @@ _KEYS = ("label", "key", "letter", "id")
 _LETTERED = re.compile(r"\s*\(?([A-Za-z])\s?[).:]\s*(\S.*)", re.DOTALL)
 _LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
 _LETTERS = string.ascii_uppercase
-# A cell as Python or numpy prints a list: what it is made of; numpy puts no commas between
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<numpy>array\(|,\s*dtype=\w+)|(?P<value>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d*)?(?:e[+-]?\d+)?|None|True|False|nan)"""
-    r"""|(?P<mark>[\[\](){},:]))""",
-    re.DOTALL,
-)
-_MOST = 1 << 20  # characters of a printed list
 _COLUMN = re.compile(r"(?P<prefix>(?:options?|opt?|choices?|endings?|sol)?)[_ -]?(?P<mark>[a-jA-J]|\d)", re.IGNORECASE)
 _KEYED = "the choices as {label: [0, 1], text: [...]}"
 _TRUTHS = {"true": "yes", "yes": "true", "false": "no", "no": "false"}
@@ -94,36 +85,6 @@ def _choice_columns(names: tuple[str, ...]) -> list[tuple[str, str | None]] | No
         if len(marks) > 1 and "".join(marks) == first[: len(marks)]:
             return [(columns[mark], mark if letters else None) for mark in marks]
     return None
-
-
-def parse_cell(value: str) -> Any:
-    """Return the list or mapping that a cell holds as JSON or as Python or numpy prints it; else the cell itself."""
-    stripped = value.strip()
-    if not stripped.startswith(("[", "{", "array(", "(")) or len(stripped) > _MOST:
-        return value
-    try:
-        return json.loads(stripped)
-    except (ValueError, RecursionError):
-        pass
-    tokens, position, after_value = [], 0, False
-    while position < len(stripped):
-        match = _TOKEN.match(stripped, position)
-        if match is None:
-            return value
-        position = match.end()
-        if match["numpy"] is None:
-            token = "None" if match["value"] == "nan" else match["value"] or match["mark"]
-            opens = match["value"] is not None or match["mark"] in ("[", "{", "(")
-            tokens.append(f",{token}" if after_value and opens else token)
-            after_value = match["value"] is not None or match["mark"] in ("]", "}")
-        elif match["numpy"] == "array(":
-            tokens.append(",(" if after_value else "(")
-            after_value = False
-    try:
-        parsed = ast.literal_eval("".join(tokens))  # a literal of the tokens above, never a name or a call
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return value
-    return parsed if isinstance(parsed, list | dict | tuple) else value
 
 
 def _parts(value: str) -> Any:

@@ -90,7 +90,8 @@ def _at_end(error: json.JSONDecodeError) -> bool:
 def too_long(where: str, max_row_bytes: int) -> LimbeckError:
     """Return the error for a row beyond the limit."""
     return LimbeckError(
-        f"{where}: the row is longer than {max_row_bytes:,} bytes; mend it, or set a higher max_row_bytes in the source"
+        f"{where}: the row is longer than {max_row_bytes:,} bytes; mend it, or let a recipe's source have a higher "
+        "max_row_bytes"
     )
 
 
@@ -111,7 +112,7 @@ def _unwrapped(document: dict[str, Any], path: Path) -> list[dict[str, Any]] | N
         keys = list(values[0])
         if keys and all(key.isdecimal() for key in keys) and all(list(value) == keys for value in values):
             return [{name: column[key] for name, column in document.items()} for key in keys]  # pandas: by column
-        return values if len(values) > 1 else None
+        return values if len(values) > 1 and not lines else None
     columns = len(values) > 1 and not names and all(isinstance(value, list) for value in values)
     if columns and not lines and len({len(value) for value in values}) == 1:
         return [dict(zip(document, cells, strict=True)) for cells in zip(*values, strict=True)]

@@ -5,8 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from limbeck.data.cells import cell_text, is_missing
-from limbeck.data.choices import parse_cell
+from limbeck.data.cells import cell_text, is_missing, parse_cell
 from limbeck.errors import LimbeckError
 from limbeck.tasks import Task, normalise
 from limbeck.tasks.task import text, without_calculations

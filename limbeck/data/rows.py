@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.cells import cell_text, is_missing
+from limbeck.data.cells import cell_text, is_missing, parse_cell
 from limbeck.data.choices import (
     Choices,
     Reading,
@@ -15,7 +15,6 @@ from limbeck.data.choices import (
     by_text,
     chosen,
     column_choices,
-    parse_cell,
     read_choices,
     reading_of,
 )

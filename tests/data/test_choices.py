@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.data import read_rows
-from limbeck.data.choices import parse_cell, read_choices
+from limbeck.data.cells import parse_cell
+from limbeck.data.choices import read_choices
 from limbeck.errors import LimbeckError
 from limbeck.tasks import get
 

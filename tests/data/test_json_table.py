@@ -101,5 +101,9 @@ def test_rows_come_back(table: list[dict[str, object]], indent: int | None) -> N
 
 
 def test_the_only_row_of_a_file_of_lines_keeps_its_turns() -> None:
-    for row in ({"completion": [{"a": 1}, {"a": 2}]}, {"prompt": [{"a": 1}]}):
+    for row in (
+        {"completion": [{"a": 1}, {"a": 2}]},
+        {"prompt": [{"a": 1}]},
+        {"prompt": {"a": 1}, "completion": {"a": 2}},
+    ):
         assert [value for _, value in json_rows(json.dumps(row), Path("r.jsonl"), 1000)] == [row]

@@ -104,3 +104,9 @@ def test_a_file_named_twice_is_no_more_rows(folder: Path) -> None:
     for train in ([part, part], [folder / "a" / "*", part], [part, folder / "b" / ".." / "a" / "part.jsonl"]):
         with pytest.raises(LimbeckError, match="twice"):
             loaded({"train": [str(path) for path in train]})
+
+
+@pytest.mark.parametrize("train", [[], 3])
+def test_no_file_at_all_is_said_by_the_field_alone(train: object) -> None:
+    with pytest.raises(LimbeckError, match=r"source\.files\.train: "):
+        loaded({"train": train})
