@@ -24,6 +24,7 @@ from limbeck.experiments import Recipe, Run, load_recipe, train
 from limbeck.experiments.quickstart import RECIPE as QUICKSTART
 from limbeck.schema import Example
 from limbeck.students import EngineName, Student, open_student
+from limbeck.students.scoring import Target
 from limbeck.students.scratch import train_tokenizer
 
 OUT = Path("runs/benchmarks")
@@ -65,11 +66,11 @@ def plain(student: Student, texts: Sequence[str], max_new_tokens: int, batch_siz
 
 def tokens(
     student: Student, texts: Sequence[str], max_new_tokens: int, batch_size: int, engine: EngineName
-) -> list[list[int]]:
+) -> list[Target]:
     """The very ids that an engine writes, inputs of like length at a time."""
     ids, write = student.source_ids(texts)[0], student.engine(engine)
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    written: dict[int, list[int]] = {}
+    written: dict[int, Target] = {}
     for begin in range(0, len(ids), batch_size):
         rows = order[begin : begin + batch_size]
         written |= dict(zip(rows, write([ids[i] for i in rows], max_new_tokens, None), strict=True))

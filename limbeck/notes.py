@@ -38,6 +38,7 @@ class Line:
         return f"warning: {self.sentence}" if self.warning else self.sentence
 
 
+_SOURCES_CUT = "inputs that lost their middle to student.max_source_length"
 # what `notes` in results.json may hold
 NOTES = {
     "unparsed": Note("unparsed", "training rows whose output of the teacher could not be read as rationale and answer"),
@@ -46,8 +47,10 @@ NOTES = {
     "rationales_not_kept": Note("not kept", "rationales not trained on, because the teacher's answer is not right"),
     "rows_without_teacher_label": Note("no teacher's answer", "rows left out, without an answer of the teacher"),
     "without_target": Note("left out", "training rows left out, because they lack what the objective trains on"),
-    "sources_cut": Note("inputs cut", "inputs cut to the longest that the student reads", "sources", WARN),
-    "targets_cut": Note("targets cut", "targets cut to the longest that the student writes", "targets", WARN),
+    "sources_cut": Note("inputs cut", _SOURCES_CUT, "sources", WARN),
+    "targets_cut": Note(
+        "targets cut", "targets that lost the start of their rationale to student.max_target_length", "targets", WARN
+    ),
     "labels_inexpressible": Note("unspellable", "labels that the student's tokenizer cannot spell", warns=WARN),
     "valid_in_train": Note(
         "valid in train", "validation rows whose question is in the training split too", "valid", warns=WARN
@@ -62,7 +65,7 @@ NOTES = {
 }
 # what stands beside an accuracy; shares are of the rows that were measured
 MEASURED = {
-    "sources_cut": Note("inputs cut", "inputs cut to the longest that the student reads", warns=WARN),
+    "sources_cut": Note("inputs cut", _SOURCES_CUT, warns=WARN),
     "unanswered": Note("no answer", "questions without an answer, which count as wrong", warns=WARN),
     "without_confidence": Note("no confidence", "answers without a confidence", warns=WARN),
     "in_training": Note("in train", "questions that were trained on", warns=WARN),

@@ -28,6 +28,7 @@ _TOKEN = re.compile(
 )
 _MOST = 1 << 20  # characters of a printed list
 _COLUMN = re.compile(r"(?P<prefix>(?:options?|opt?|choices?|endings?|sol)?)[_ -]?(?P<mark>[a-jA-J]|\d)", re.IGNORECASE)
+_KEYED = "the choices as {label: [0, 1], text: [...]}"
 _TRUTHS = {"true": "yes", "yes": "true", "false": "no", "no": "false"}
 
 
@@ -227,24 +228,51 @@ def reading_of(labels: Sequence[tuple[str, Choices]]) -> tuple[str, Reading] | N
     two all labels can be.
 
     Raises:
-        LimbeckError: they can be both.
+        LimbeckError: they can be both, or a letter or number is also the text of another choice.
     """
     ways: Iterable[tuple[str, Reading]] = [("key", by_key), ("text", by_text), ("letter", by_letter)]
     for name, way in ways:
         if all(way(label, choices) is not None for label, choices in labels):
+            if way is by_letter:
+                _check_no_text(labels, way)
             return name, way
     zero, one = (all(way(label, choices) is not None for label, choices in labels) for way in (_from_zero, _from_one))
     if zero and one:
         raise LimbeckError(
             "field 'label': the labels are numbers that may count the choices from 0 or from 1; write the choice's "
-            "letter or text, or the choices as {label: [0, 1], text: [...]}"
+            f"letter or text, or {_KEYED}"
         )
-    return ("number from 0", _from_zero) if zero else ("number from 1", _from_one) if one else None
+    if not zero and not one:
+        return None
+    name, way = ("number from 0", _from_zero) if zero else ("number from 1", _from_one)
+    _check_no_text(labels, way)
+    return name, way
+
+
+def _check_no_text(labels: Sequence[tuple[str, Choices]], way: Reading) -> None:
+    for label, choices in labels:
+        choice = way(label, choices)
+        if label in choices.texts and choice != label:
+            raise _ambiguous(label, (label, str(choice)))
+
+
+def _ambiguous(label: str, meanings: Sequence[str]) -> LimbeckError:
+    first, second, *_ = meanings
+    return LimbeckError(
+        f"field 'label': {label!r:.60} may mean the choice {first!r:.60} or {second!r:.60}, by text or by place; "
+        f"write every label as the choice's text, or {_KEYED}"
+    )
 
 
 def chosen(label: str, choices: Choices, reading: Reading | None) -> str | None:
-    """Return the choice that a label means by `reading`, or else by text, key or letter."""
-    for way in (reading, by_text, by_key, by_letter):
-        if way is not None and (choice := way(label, choices)) is not None:
-            return choice
-    return None
+    """Return the choice that a label means by `reading`, or else by text, key or letter.
+
+    Raises:
+        LimbeckError: the latter say different choices.
+    """
+    if reading is not None and (choice := reading(label, choices)) is not None:
+        return choice
+    meanings = list(dict.fromkeys(filter(None, (way(label, choices) for way in (by_text, by_key, by_letter)))))
+    if len(meanings) > 1:
+        raise _ambiguous(label, meanings)
+    return meanings[0] if meanings else None

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.rows import distinct, table_example
+from limbeck.data.labels import Notes
+from limbeck.data.rows import Draft, distinct, draft_example, read_draft, shared_reading
 from limbeck.data.table import stem, table_rows
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
@@ -63,13 +64,25 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
         held none, and of rows `left_out`; and for what reason which rows were.
 
     Raises:
-        LimbeckError: the file cannot be read, or an id stands twice.
+        LimbeckError: the file cannot be read, an id stands twice, or labels may name several choices.
     """
-    examples: list[tuple[str, Example]] = []
     left_out: dict[str, list[str]] = {}
+    exchanges: list[tuple[str, _Exchange, Draft]] = []
+    notes = Notes()
     for index, (where, row) in enumerate(table_rows(path)):
         try:
-            examples.append((where, _example(row, task, f"{stem(path)}-{index}")))
+            exchange = _exchange(row)
+            draft = _draft(row, exchange, task, f"{stem(path)}-{index}", notes)
+        except LimbeckError as error:
+            left_out.setdefault(str(error), []).append(where)
+        else:
+            exchanges.append((where, exchange, draft))
+    notes.log(str(path))
+    reading = shared_reading([[draft for _, _, draft in exchanges]], {})
+    examples: list[tuple[str, Example]] = []
+    for where, exchange, draft in exchanges:
+        try:
+            examples.append((where, _example(exchange.reply, draft_example(draft, task, reading), task)))
         except LimbeckError as error:
             left_out.setdefault(str(error), []).append(where)
     counts = {
@@ -81,18 +94,20 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
     return distinct(examples), counts, left_out
 
 
-def _example(row: Row, task: Task, id: str) -> Example:
-    """Return the row's example. Raises LimbeckError with the reason why it has none."""
-    if any(row.get(mark) is False for mark in _MARKS):
-        raise LimbeckError("its reply is marked as a bad one")
-    exchange = _exchange(row)
+def _draft(row: Row, exchange: _Exchange, task: Task, id: str, notes: Notes) -> Draft:
+    """Return the question with the row's own label, before it is known how labels name their choices."""
     known = {name: row[name] for name in ("id", "uid", "ID", "choices") if row.get(name) is not None}
-    example = table_example({**known, "input": exchange.question}, task, {}, id, "the row", labelled=False)
-    if (label := _label(row, exchange.field, task, example)) is not None:
-        example = table_example({**known, "input": exchange.question, "label": label}, task, {}, id, "the row")
-    parsed = read_reply(exchange.reply.words, exchange.reply.thoughts, task, example)
+    fields = {**known, "input": exchange.question}
+    unlabelled = draft_example(read_draft("the row", id, fields, task, {}, Notes()), task, None)
+    label = _label(row, exchange.field, task, unlabelled)
+    return read_draft("the row", id, {**fields, "label": label}, task, {}, notes)
+
+
+def _example(reply: Message, example: Example, task: Task) -> Example:
+    """Return the example with what its reply holds. Raises LimbeckError: it has no label, and its reply none."""
+    parsed = read_reply(reply.words, reply.thoughts, task, example)
     if parsed.rationale is None:
-        thoughts = read_reply(exchange.reply.words, exchange.reply.thoughts, task, example, part="thoughts")
+        thoughts = read_reply(reply.words, reply.thoughts, task, example, part="thoughts")
         parsed = replace(thoughts, label=parsed.label or thoughts.label)
     label = example.label or parsed.label
     if not label:
@@ -118,7 +133,9 @@ def _label(row: Row, reply: str | None, task: Task, example: Example) -> Any:
 
 
 def _exchange(row: Row) -> _Exchange:
-    """Return the last question of a row's conversation with its reply. Raises LimbeckError: there is none."""
+    """Return the last question of a row's conversation with its reply. Raises LimbeckError: there is no good one."""
+    if any(row.get(mark) is False for mark in _MARKS):
+        raise LimbeckError("its reply is marked as a bad one")
     for field in _TURNS:
         if row.get(field) is not None:
             turns = _turns(row[field], field, "user")

@@ -26,10 +26,11 @@ def csv_rows(text: str, path: Path, max_row_bytes: int) -> list[tuple[str, dict[
     over, and a whole number written as `1.0` is read as `1`.
 
     Raises:
-        LimbeckError: a row is not as wide as the header or longer than `max_row_bytes`, or a name stands twice.
+        LimbeckError: a row is not as wide as the header or longer than `max_row_bytes`, a name stands twice, or two
+            delimiters part all rows alike.
     """
     text, delimiter = _declared(text)
-    delimiter = delimiter or _delimiter(text[:_SAMPLE], "\t" if ".tsv" in path.suffixes else ",")
+    delimiter = delimiter or _delimiter(text[:_SAMPLE], path)
     if delimiter != ",":
         log.info("%s: read as values between %s", path, _DELIMITERS.get(delimiter, repr(delimiter)))
     lines = _lines(text, delimiter, path, max_row_bytes)
@@ -82,8 +83,13 @@ def _declared(text: str) -> tuple[str, str | None]:
     return (text[mark.end() :], mark[1]) if mark else (text, None)
 
 
-def _delimiter(sample: str, usual: str) -> str:
-    """Return the delimiter that parts the header, of several the one by which most rows are as wide as it."""
+def _delimiter(sample: str, path: Path) -> str:
+    """Return the delimiter that parts the header, of several the one by which most rows are as wide as it.
+
+    Raises:
+        LimbeckError: they are so by several; tabs in a file named .tsv are meant.
+    """
+    usual = "\t" if ".tsv" in path.suffixes else ","
     scores = {}
     for delimiter in _DELIMITERS:
         widths = [len(cells) for cells in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter) if cells]
@@ -91,6 +97,11 @@ def _delimiter(sample: str, usual: str) -> str:
         if widths and max(widths) > 1:
             width = max(set(widths), key=widths.count)
             scores[delimiter] = (width > 1, widths[0] > 1, widths.count(width) / len(widths), delimiter == usual, width)
+    even = [_DELIMITERS[delimiter] for delimiter, score in scores.items() if score[1] and score[2] == 1]
+    if len(even) > 1 and not (usual == "\t" and "tabs" in even):
+        raise LimbeckError(
+            f"{path}:1: all rows could be parted by {' or by '.join(even)}; write a line like `sep=;` before the header"
+        )
     best = max(scores, key=scores.__getitem__, default=usual)
     return best if scores and scores[best][1] else usual
 

@@ -16,7 +16,7 @@ _COMMENT = re.compile(r"(?://|#)[^\n]*")
 _DECODER = json.JSONDecoder()
 # keys under which a whole file's rows lie
 _WRAPPERS = {"data", "rows", "examples", "train", "test", "validation", "valid", "dev", "items", "records", "questions"}
-_CONVERSATIONS = {"messages", "conversations", "conversation"}  # their objects are turns of one row
+_TURNS = {"messages", "conversations", "conversation", "prompt"}  # their objects are turns of one row
 
 
 def json_rows(text: str, path: Path, max_row_bytes: int) -> list[tuple[str, dict[str, Any]]]:
@@ -98,8 +98,10 @@ def _unwrapped(document: dict[str, Any], path: Path) -> list[dict[str, Any]] | N
     """Return the rows inside of the one object of a file; None where it is a row itself."""
     if isinstance(document.get("columns"), list) and _lists(document.get("data")):
         return [dict(zip(map(str, document["columns"]), row, strict=False)) for row in document["data"]]
+    lines = ".jsonl" in path.suffixes  # a row each, so that what one holds under a name of its own is the row's
     names = [name for name, value in document.items() if _objects(value)]
-    wrappers = [name for name in names if name in _WRAPPERS or (len(document) == 1 and name not in _CONVERSATIONS)]
+    alone = len(document) == 1 and not lines
+    wrappers = [name for name in names if name in _WRAPPERS or (alone and name not in _TURNS)]
     if len(wrappers) > 1:
         raise LimbeckError(f"{path}: holds several lists of rows, {wrappers!r:.100}; write each to a file of its own")
     if wrappers:
@@ -111,7 +113,7 @@ def _unwrapped(document: dict[str, Any], path: Path) -> list[dict[str, Any]] | N
             return [{name: column[key] for name, column in document.items()} for key in keys]  # pandas: by column
         return values if len(values) > 1 else None
     columns = len(values) > 1 and not names and all(isinstance(value, list) for value in values)
-    if columns and path.suffix != ".jsonl" and len({len(value) for value in values}) == 1:
+    if columns and not lines and len({len(value) for value in values}) == 1:
         return [dict(zip(document, cells, strict=True)) for cells in zip(*values, strict=True)]
     return None
 

@@ -1,18 +1,19 @@
 """Labels of a row as texts: its answer, what else is accepted, and solutions that end with their answer."""
 
-import re
+import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limbeck.data.cells import cell_text, is_missing
 from limbeck.data.choices import parse_cell
 from limbeck.errors import LimbeckError
 from limbeck.tasks import Task, normalise
-from limbeck.tasks.task import text
+from limbeck.tasks.task import text, without_calculations
+
+log = logging.getLogger(__name__)
 
 _MARK = "####"  # GSM8K's solutions end with it and the answer
-_CALCULATION = re.compile(r"<<[^<>\n]*>>")
 _NO_LABEL = {"-1", "-"}  # of data for natural language inference whose annotators did not agree
 
 
@@ -28,10 +29,10 @@ class Notes:
         self._counts[note] += 1
         self._examples.setdefault(note, example)
 
-    def lines(self) -> Iterator[str]:
-        """Yield a line for each kind."""
+    def log(self, where: str) -> None:
+        """Log a line for each kind."""
         for note, count in self._counts.items():
-            yield f"{count} {note}, like {self._examples[note]!r:.80}"
+            log.info("%s: %d %s, like %.80r", where, count, note, self._examples[note])
 
 
 def read_labels(
@@ -77,7 +78,7 @@ def _several(value: Any) -> Sequence[Any]:
 
 
 def _solution(words: str, notes: Notes) -> tuple[str | None, str]:
-    """Return the reasoning and the answer of GSM8K's form, `text #### 42`, without the calculator's `<<48/2=24>>`.
+    """Return the reasoning and the answer of GSM8K's form, `text #### 42`.
 
     Raises:
         LimbeckError: nothing stands after the mark.
@@ -86,9 +87,7 @@ def _solution(words: str, notes: Notes) -> tuple[str | None, str]:
     if not answer.strip():
         raise LimbeckError(f"field 'label': an answer was expected after {_MARK}, not {words[-40:]!r}")
     notes.add(f"labels end with their answer after {_MARK}; what stands before is the rationale", words[-40:])
-    if calculation := _CALCULATION.search(reasoning):
-        notes.add("rationales had calculations, which were left out", calculation[0])
-    return _CALCULATION.sub("", reasoning).strip() or None, answer.strip()
+    return reasoning.strip() or None, without_calculations(answer).strip()
 
 
 def _spelled(labels: tuple[str, ...], task: Task, notes: Notes) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def _files(paths: Path | list[Path] | None) -> list[Path]:
     """Return the files that paths and patterns name, with ~ for the home folder; a pattern's in alphabetical order.
 
     Raises:
-        LimbeckError: a pattern fits none.
+        LimbeckError: a pattern fits none, or a file is named twice.
     """
     files: list[Path] = []
     for path in [paths] if isinstance(paths, Path) else paths or []:
@@ -65,4 +65,9 @@ def _files(paths: Path | list[Path] | None) -> list[Path]:
             raise LimbeckError(f"{path}: no file fits this pattern")
         else:
             files += map(Path, matches)
+    places: set[Path] = set()
+    for file in files:
+        if (place := file.resolve()) in places:
+            raise LimbeckError(f"{file}: the same file twice in one split; name it once")
+        places.add(place)
     return files

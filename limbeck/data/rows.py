@@ -24,8 +24,8 @@ from limbeck.data.labels import Notes, read_labels
 from limbeck.data.table import MAX_ROW_BYTES, stem, table_rows
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example, listing
-from limbeck.tasks import TASKS, Row, Task
-from limbeck.tasks.task import row_id, text, text_field
+from limbeck.tasks import TASKS, Row, Task, normalise
+from limbeck.tasks.task import row_id, text, text_field, without_calculations
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class _Draft:
+class Draft:
     """A row by our names, before it is known how the labels of all rows name their choices."""
 
     where: str
@@ -116,28 +116,14 @@ def examples_of(
     check_columns(columns, names, labelled)
     notes = Notes()
     drafts = [
-        [_draft(where, id, row, task, resolved, notes) for where, id, row in table.rows]
+        [read_draft(where, id, row, task, resolved, notes) for where, id, row in table.rows]
         for table in tables
         for resolved in [columns_of(columns, names[table.where], task, table.where, labelled)]
     ]
-    reading = _reading(drafts, columns)
-    examples = [[(draft.where, _example(draft, task, reading)) for draft in table] for table in drafts]
-    for line in notes.lines():
-        log.info("%s: %s", ", ".join(table.where for table in tables), line)
+    reading = shared_reading(drafts, columns)
+    examples = [[(draft.where, draft_example(draft, task, reading)) for draft in table] for table in drafts]
+    notes.log(", ".join(table.where for table in tables))
     return examples
-
-
-def table_example(row: Row, task: Task, columns: Columns, id: str, where: str, labelled: bool = True) -> Example:
-    """Return one row as an example: see `read_rows`.
-
-    Raises:
-        LimbeckError: names `where` and the field.
-    """
-    draft = _draft(where, id, row, task, columns, Notes())
-    example = _example(draft, task, _reading([[draft]], columns))
-    with _located(where, columns):
-        _check_labelled(example, labelled)
-    return example
 
 
 def _check_labelled(example: Example, labelled: bool, field: str = "label") -> None:
@@ -161,7 +147,12 @@ def distinct(examples: Iterable[tuple[str, Example]]) -> list[Example]:
     return rows
 
 
-def _draft(where: str, id: str, row: Row, task: Task, columns: Columns, notes: Notes) -> _Draft:
+def read_draft(where: str, id: str, row: Row, task: Task, columns: Columns, notes: Notes) -> Draft:
+    """Return a row by our names.
+
+    Raises:
+        LimbeckError: names `where` and the field.
+    """
     ours = {name: _without_nul(value, notes) for name, value in renamed(row, columns).items()}
     with _located(where, columns):
         for name in ("input", "question"):
@@ -175,17 +166,23 @@ def _draft(where: str, id: str, row: Row, task: Task, columns: Columns, notes: N
         if own_fields and "input" in ours:
             ours["question"] = ours["input"]
         label = ours.get("label") if plain or "label" in columns else ours.get(task.label_field)
-        choices = _own_choices(ours, row, task)
+        choices = _own_choices(ours, row, task, notes)
         labels, solution = read_labels(label, ours.get("answers"), choices.texts if choices else (), task, notes)
-        rationale = _rationale(ours.get("rationale")) or solution
-        return _Draft(where, id, ours, plain, choices, labels, rationale, columns)
+        reasoning = _rationale(ours.get("rationale")) or solution
+        rationale = without_calculations(reasoning) if reasoning else None
+        if reasoning and rationale != reasoning:
+            notes.add("rationales had a calculator's marks, which were left out", reasoning)
+        return Draft(where, id, ours, plain, choices, labels, rationale, columns)
 
 
-def _own_choices(ours: Row, row: Row, task: Task) -> Choices | None:
-    if not is_missing(ours.get("choices")):
-        return read_choices(ours["choices"])
-    entries = None if task.choices else column_choices(row)
-    return read_choices(entries) if entries else None
+def _own_choices(ours: Row, row: Row, task: Task, notes: Notes) -> Choices | None:
+    cell = ours.get("choices")
+    if is_missing(cell) and (cell := None if task.choices else column_choices(row)) is None:
+        return None
+    choices = read_choices(cell)
+    if len(set(map(normalise, choices.texts))) < len(choices.texts):
+        notes.add("rows have choices that are the same but for case and spacing: one answer", ", ".join(choices.texts))
+    return choices
 
 
 def _rationale(value: Any) -> str | None:
@@ -204,8 +201,12 @@ def _without_nul(value: Any, notes: Notes) -> Any:
     return value
 
 
-def _reading(drafts: Iterable[Iterable[_Draft]], columns: Columns) -> Reading | None:
-    """Return how the labels of all rows with choices of their own name them; logged where not by their texts."""
+def shared_reading(drafts: Iterable[Iterable[Draft]], columns: Columns) -> Reading | None:
+    """Return how the labels of all rows with choices of their own name them; logged where not by their texts.
+
+    Raises:
+        LimbeckError: as `reading_of`.
+    """
     rows = [(draft, draft.choices) for table in drafts for draft in table if draft.choices and draft.labels]
     if not rows:
         return None
@@ -216,11 +217,16 @@ def _reading(drafts: Iterable[Iterable[_Draft]], columns: Columns) -> Reading | 
     return way[1] if way else None
 
 
-def _shown(draft: _Draft, choices: Choices, reading: Reading) -> tuple[str, str | None]:
+def _shown(draft: Draft, choices: Choices, reading: Reading) -> tuple[str, str | None]:
     return draft.labels[0], reading(draft.labels[0], choices)
 
 
-def _example(draft: _Draft, task: Task, reading: Reading | None) -> Example:
+def draft_example(draft: Draft, task: Task, reading: Reading | None) -> Example:
+    """Return the example of a row, "" for a missing label.
+
+    Raises:
+        LimbeckError: names the row and the field.
+    """
     numbers = () if task.name == "custom" else tuple(map(str, range(len(task.choices))))  # as in `limbeck.tasks.nli`
     choices = draft.choices or Choices(task.choices, numbers)
     with _located(draft.where, draft.columns):
@@ -246,7 +252,7 @@ def _example(draft: _Draft, task: Task, reading: Reading | None) -> Example:
         )
 
 
-def _plain(draft: _Draft, label: str, choices: tuple[str, ...], task: Task) -> Example:
+def _plain(draft: Draft, label: str, choices: tuple[str, ...], task: Task) -> Example:
     segments, id = _segments(draft.row), row_id(draft.row, draft.id)
     if not choices or set(choices) == set(task.choices):
         return Example(id, segments, label, choices=choices)
@@ -255,7 +261,7 @@ def _plain(draft: _Draft, label: str, choices: tuple[str, ...], task: Task) -> E
     return Example(id, segments, label, choices=choices, own_choices=True)
 
 
-def _chosen(field: str, label: str, draft: _Draft, choices: Choices, reading: Reading | None) -> str:
+def _chosen(field: str, label: str, draft: Draft, choices: Choices, reading: Reading | None) -> str:
     own = draft.choices is not None
     choice = chosen(label, choices, reading) if own else by_text(label, choices) or by_key(label, choices)
     if choice is None:

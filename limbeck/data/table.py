@@ -85,12 +85,13 @@ def _text(path: Path, max_line_bytes: int | None) -> str:
     Raises:
         LimbeckError: the file is missing, unreadable, damaged, or not UTF-8.
     """
-    data = bytearray()
+    data, line = bytearray(), 0  # where the last line begins
     try:
         with _opened(path) as stream:
             while chunk := stream.read(_CHUNK):
+                end = chunk.rfind(b"\n") + 1
+                line = len(data) + end if end else line
                 data += chunk
-                line = data.rfind(b"\n") + 1
                 if max_line_bytes is not None and len(data) - line > max_line_bytes + _CHUNK:
                     number = data.count(b"\n") + 1
                     raise too_long(f"{path}:{number}", max_line_bytes)

@@ -12,7 +12,7 @@ import numpy as np
 from limbeck.errors import LimbeckError
 from limbeck.evaluation.answered import by_id
 from limbeck.experiments.recipe import Recipe
-from limbeck.experiments.run import Run, open_run
+from limbeck.experiments.run import Run, flat, open_run
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,6 @@ def arms(runs: Sequence[Run]) -> list[Arm]:
                 raise LimbeckError(f"{one.path} and {other.path}: the same recipe and seed twice; leave one out")
     named = _named([group[0].recipe for group in groups.values()])
     return [Arm(parts, group[0].recipe, tuple(group)) for parts, group in zip(named, groups.values(), strict=True)]
-
-
-def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` as `{"a.b": 1}`."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
-    return found
 
 
 def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:

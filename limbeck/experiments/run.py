@@ -109,16 +109,15 @@ class Run:
 
 def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
     """Yield the counts in a run's results that are not 0, each after `notes`, or the split or other task it is of."""
-    elsewhere = {f"{name}-test": found for name, found in (results.get("out_of_domain") or {}).items()}
+    elsewhere = {f"{name}-test": counts for name, counts in (results.get("out_of_domain") or {}).items()}
     measured = {split: results.get(split) for split in ("valid", "test")} | elsewhere
-    known = {split: found for split, found in measured.items() if isinstance(found, dict)}
-    rows = {split: found.get("n") or 0 for split, found in known.items()}
+    rows = {split: counts.get("n") or 0 for split, counts in measured.items() if isinstance(counts, dict)}
     training = results.get("training") or {}
     examples = training.get("examples") or 0
     trained = {"train": examples} | {texts: training.get(texts) or examples for texts in ("sources", "targets")}
     yield from (("notes", line) for line in lines_of(results.get("notes") or {}, rows | trained))
-    for split, found in known.items():
-        yield from ((split, line) for line in lines_of(found, rows[split]))
+    for split, n in rows.items():
+        yield from ((split, line) for line in lines_of(measured[split], n))
 
 
 def run_name(recipe: Recipe) -> str:
@@ -158,7 +157,7 @@ def check_place(run: Run, resume: bool) -> None:
         raise LimbeckError(f"{path}: cannot be a run's folder ({error.strerror})") from None
     if not resume:
         raise LimbeckError(f"{path}: already there; give another folder with --out, or go on with it with --resume")
-    there, here = (_settings(one.recipe.resolved()) for one in (open_run(path), run))
+    there, here = (flat(some.recipe.resolved()) for some in (open_run(path), run))
     changed = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
     if changed:
         shown = [f"{name} is {_shown(there, name)} there and {_shown(here, name)} here" for name in changed]
@@ -169,11 +168,11 @@ def check_place(run: Run, resume: bool) -> None:
         )
 
 
-def _settings(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the recipe's settings by their dotted names."""
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return `{"a": {"b": 1}}` as `{"a.b": 1}`."""
     settings: dict[str, Any] = {}
     for name, value in values.items():
-        settings |= _settings(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        settings |= flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
     return settings
 
 

@@ -17,15 +17,15 @@ from limbeck.students.scoring import LogP, Target
 
 EngineName = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
 Done = Callable[[Ids], bool]
-Engine = Callable[[Sequence[Ids], int, Done | None], list[Ids]]
-"""`engine(batch, max_new_tokens, done)` is what is written for each input of a batch: ids without the start token, the
-end token and padding at the end. An answer ends early once `done` says so of the ids it has by then."""
+Engine = Callable[[Sequence[Ids], int, Done | None], list[Target]]
+"""`engine(batch, max_new_tokens, done)` is what is written for each input of a batch: ids without the start token and
+padding, the end token last where there is one. An answer ends early once `done` says so of the ids it has by then."""
 
 
 def transformers_engine(model: Any) -> Engine:
     """Greedy search with a cache, by `model.generate`."""
 
-    def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Ids]:
+    def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
         output = model.generate(
             input_ids=pad(batch, model.config.pad_token_id).to(model.device),
             attention_mask=padding_mask(batch).to(model.device),
@@ -33,7 +33,7 @@ def transformers_engine(model: Any) -> Engine:
             do_sample=False,
             stopping_criteria=[_Criterion(done)] if done else None,
         )
-        return [trimmed(row, model.config) for row in output[:, 1:].tolist()]
+        return [with_end(row, model.config) for row in output[:, 1:].tolist()]
 
     return write
 
@@ -51,7 +51,7 @@ def watched_search(
         stopping_criteria=[_Criterion(done)] if done else None,
         logits_processor=[watch],
     )
-    written = [_with_end(row, model.config) for row in output[:, 1:].tolist()]
+    written = [with_end(row, model.config) for row in output[:, 1:].tolist()]
     log_p = torch.stack(watch.log_p, 1).tolist()
     return [(ids, row[: len(ids)]) for ids, row in zip(written, log_p, strict=True)]
 
@@ -86,7 +86,7 @@ def trimmed(ids: Ids, config: Any) -> Ids:
     return ids[:length]
 
 
-def _with_end(ids: Ids, config: Any) -> Target:
-    """As `trimmed`, but with the end token where there is one, and never empty."""
+def with_end(ids: Ids, config: Any) -> Target:
+    """Return what stands before the padding, up to the end token where there is one; never nothing."""
     end = end_of(ids, config)
     return tuple(ids[: end + 1] if end is not None else trimmed(ids, config) or ids[:1])

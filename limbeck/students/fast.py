@@ -10,7 +10,8 @@ import torch
 
 from limbeck.errors import LimbeckError
 from limbeck.students.codec import Ids, end_ids
-from limbeck.students.engines import Done, Engine, trimmed
+from limbeck.students.engines import Done, Engine, with_end
+from limbeck.students.scoring import Target
 
 _CONVERTED = ("t5", "mt5")
 
@@ -30,7 +31,7 @@ def ctranslate2_engine(model: Any, int8: bool) -> Engine:
         model = copy.deepcopy(model, here)
     translator = _translator(model, "int8" if int8 else "float32")
 
-    def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Ids]:
+    def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
         written: list[Ids] = [[] for _ in batch]
 
         def ends(step: Any) -> bool:
@@ -44,9 +45,10 @@ def ctranslate2_engine(model: Any, int8: bool) -> Engine:
             min_decoding_length=0,  # an answer may be empty
             max_input_length=0,  # inputs are cut already
             end_token=[str(end) for end in end_ids(model.config)],
+            return_end_token=True,
             callback=ends if done else None,  # a call for every token costs time
         )
-        return [trimmed([int(token) for token in result.hypotheses[0]], model.config) for result in results]
+        return [with_end([int(token) for token in result.hypotheses[0]], model.config) for result in results]
 
     return write
 

@@ -64,7 +64,7 @@ class Student(nn.Module):
 
         A text alone is one segment. limbeck/students/lengths.py says what is cut.
         """
-        whole = [Source("", (one,)) if isinstance(one, str) else one for one in sources]
+        whole = [Source("", (text,)) if isinstance(text, str) else text for text in sources]
         return fitted_sources(whole, self.codec, self.max_source_length)
 
     def target_ids(self, texts: Sequence[str]) -> tuple[list[Ids], list[int]]:
@@ -172,8 +172,7 @@ class Student(nn.Module):
                 if write is None:
                     found = self._searched(batch, among, max_new_tokens, done)
                 else:
-                    written = [self._ended(row, max_new_tokens, done) for row in write(batch, max_new_tokens, done)]
-                    found = self._scored(batch, among, written)
+                    found = self._scored(batch, among, write(batch, max_new_tokens, done))
                 answers |= dict(zip(rows, found, strict=True))
         return [answers[i] for i in range(len(ids))]
 
@@ -286,11 +285,6 @@ class Student(nn.Module):
     def _is_whole(self, ids: Target, max_new_tokens: int) -> bool:
         """Whether a search that meets these tokens ends with the last of them: at the first end token, in time."""
         return end_of(ids, self.model.config) == len(ids) - 1 and len(ids) <= max_new_tokens
-
-    def _ended(self, ids: Ids, max_new_tokens: int, done: Done | None) -> Target:
-        """What an engine wrote, with the end token, unless something else ended it."""
-        ended = len(ids) < max_new_tokens and not (done and done(ids))
-        return (*ids, self.codec.end) if ended else tuple(ids)
 
     def text(self, ids: Sequence[int]) -> str:
         """What written ids say up to their end, without special tokens and the blanks around it."""

@@ -44,8 +44,8 @@ _SENTENCE_END = re.compile(r"[.!?]\s")
 _ASKED = re.compile(r"[^.!?]{0,200}\?")
 # A choice may be followed, without a sign, by these: "billing issue", "yes it is", "a dam for power".
 _NEXT_WORD = re.compile(
-    r"(?:as|at|because|by|category|class|choice|due|for|from|given|in|is|issue|it|label|on|option|problem|question"
-    r"|request|since|so|that|they|ticket|to|type|where|which|when|with)\b",
+    r"(?:as|at|because|by|category|class|choice|department|desk|due|for|from|given|in|is|issue|it|label|on|option"
+    r"|problem|question|queue|request|section|since|so|team|that|they|ticket|to|type|where|which|when|with)\b",
     re.IGNORECASE,
 )
 _ALIKE = 0.8  # of 1; "knowledge" and a choice spelled "knowlege" are

@@ -20,6 +20,11 @@ _ALONE = {
     "cannot be determined": "neutral",
     "it is not possible to tell": "neutral",
 }
+_ALONE |= dict.fromkeys(
+    ("implikation", "implication", "implicaci\u00f3n", "implicazione", "\u8574\u542b"), "entailment"
+)
+_ALONE |= dict.fromkeys(("neutre", "neutro", "neutrale", "\u4e2d\u7acb"), "neutral")
+_ALONE |= dict.fromkeys(("widerspruch", "contradicci\u00f3n", "contraddizione", "\u77db\u76fe"), "contradiction")
 _ALONE |= dict(zip("012", LABELS, strict=True))
 _DEGREE = re.compile(r"(?:(?:an?|the)\s)?(?:strong|clear|direct|logical|definite|likely|probable)\s", re.IGNORECASE)
 _ARTICLES = re.compile(

@@ -7,6 +7,7 @@ decimals and two significant digits equals every value that it is the rounding o
 import re
 import unicodedata
 from fractions import Fraction
+from itertools import islice
 
 from limbeck.tasks.equations import MAX_CHARACTERS, evaluate
 
@@ -34,7 +35,7 @@ _TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s?\{([^{}]*)\}"
 _VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 _POINT = re.compile(r"(?<=\d)\s{0,3}\.\s{0,3}(?=\d)")  # "84. 0": some tokenizers lose where the blanks were
 _LEXEME = re.compile(
-    r"(?P<number>(?:\d{1,3}(?:[,' ]\d{3})+(?![\d])|\d+)(?:\.\d+)?(?:[eE][+-]?\d{1,3}(?!\w))?|\.\d+)"
+    r"(?P<number>(?:[1-9]\d{0,2}(?:[,' ]\d{3})+(?![\d])|\d+)(?:\.\d+)?(?:[eE][+-]?\d{1,3}(?!\w))?|\.\d+)"
     r"|(?P<operator>\*\*|[-+*/()^]|[x\u00d7](?=\s?[\d(.])|(?:divided|multiplied)\sby\b|(?:times|plus|minus)\b)"
     r"|(?P<word>[^\W\d_]+(?:['\u2019-][^\W\d_]+)*\.?|%)|(?P<other>\S)",
     re.IGNORECASE,
@@ -243,6 +244,36 @@ def _rounds(text: str, target: Fraction) -> bool:
     if plain is None or decimal is None or len((decimal[1] + decimal[2]).lstrip("0")) < _LEAST_DIGITS:
         return False
     return abs(Fraction(plain.replace(" ", "")) - target) <= Fraction(1, 2 * 10 ** len(decimal[2]))
+
+
+_DECIMAL_COMMA = re.compile(r"(?<![\d.,])([1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,(\d+))?(?![.,]?\d)")
+_RESULT = re.compile(r"=\s?[^\w\s=]?\s?(?P<number>\d(?:[\d.,]{0,20}\d)?)")
+_OPERAND = re.compile(r"(?<![\w.,])[\d(]")
+_LONGEST_SIDE = 60  # characters before `=`
+_MOST_RESULTS = 20
+
+
+def decimal_points(text: str) -> str:
+    """Return the text with decimal commas as points and without points between thousands: 1500.5 of `1.500,5`."""
+    return _DECIMAL_COMMA.sub(lambda part: part[1].replace(".", "") + (f".{part[2]}" if part[2] else ""), text)
+
+
+def writes_decimal_commas(text: str, answer: str) -> bool | None:
+    """Return whether the equations in `text` whose result stands in `answer` hold with decimal commas, not points.
+
+    `1.500` and `1,500` are two values each. None where no such equation tells them apart, or equations contradict.
+    """
+    signs = set()
+    for result in islice(_RESULT.finditer(text), _MOST_RESULTS):
+        if result["number"] not in answer:
+            continue
+        for start in _OPERAND.finditer(text, max(0, result.start() - _LONGEST_SIDE), result.start()):
+            side = text[start.start() : result.end()]
+            points, commas = equation(side) is not None, equation(decimal_points(side)) is not None
+            if points or commas:
+                signs.add(None if points and commas else commas)
+                break
+    return signs.pop() if len(signs) == 1 else None
 
 
 _CHUNK = re.compile(r"(?<![\w.])[-+(\s$]{0,5}\d(?:[\d\s.,%*/()=x+$^-]{0,80}[\d)%])?(?![\d])", re.IGNORECASE)

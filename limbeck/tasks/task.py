@@ -13,6 +13,8 @@ _ABBREVIATIONS = "".join(
 )
 _SENTENCE = re.compile(rf"{_ABBREVIATIONS}[.!?][\"')\]]{{0,3}}\s+(?=[^\d\s.+*/()-])")
 
+_CALCULATION = re.compile(r"<<[-+*/^().,%$\dxX ]{1,200}=[-+*/^().,%$\dxX =]{0,200}>>")
+
 Row = Mapping[str, Any]
 Split = Literal["train", "valid", "test"]
 
@@ -106,6 +108,11 @@ def row_id(row: Row, id: str) -> str:
         if value not in (None, ""):
             return text(str(value), name)
     return id
+
+
+def without_calculations(text: str) -> str:
+    """Return `text` without the marks of GSM8K's calculator: `48/2 = <<48/2=24>>24` is `48/2 = 24`."""
+    return _CALCULATION.sub("", text)
 
 
 def first_line(text: str) -> str:

@@ -4,6 +4,7 @@ A row more in a table is a form more. `limbeck/teacher/parsing.py` says what is 
 """
 
 import re
+from dataclasses import dataclass
 from functools import cache
 
 # Nouns that stand for the answer of any task, and those that do where the answer is a choice or a number.
@@ -13,6 +14,7 @@ CLOSED_NOUNS = (
     *("verdict", "decision", "prediction", "output", "judgment", "judgement", "relationship", "relation"),
 )
 ARTICLES = ("the", "my", "our", "your", "its", "this")
+REVISED = ("corrected", "revised", "updated", "amended")
 KINDS = (
     *("final", "correct", "right", "best", "only", "overall", "true", "proper", "appropriate", "logical", "suitable"),
     *(
@@ -27,6 +29,7 @@ KINDS = (
         "short",
         "one-word",
     ),
+    *REVISED,
 )
 IS = (
     "is",
@@ -43,18 +46,96 @@ IS = (
 # A mood that can be a guess: it counts before a letter or a number alone.
 MODALS = ("must be", "should be", "would be", "has to be", "ought to be")
 
-# "The answer is" in other languages, whole. \s* where Chinese may have no blank.
+_SIGNS = r"[*_]{0,3}"
+
+
+def spaced(pattern: str) -> str:
+    """Return the pattern with up to three blanks where it has one."""
+    return pattern.replace(" ", r"\s{1,3}")
+
+
+def words(*tables: tuple[str, ...]) -> str:
+    """Return an alternation of the tables' rows, the longest first, blanks as any white space."""
+    rows = sorted({spaced(row) for table in tables for row in table}, key=len, reverse=True)
+    return rf"(?:{'|'.join(rows)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """The words of "the answer is" in one language; `closed_nouns` stand for it where it is a choice or a number."""
+
+    articles: tuple[str, ...]
+    kinds: tuple[str, ...]
+    nouns: tuple[str, ...]
+    closed_nouns: tuple[str, ...]
+    verbs: tuple[str, ...]
+    prepositions: tuple[str, ...]
+
+    def pattern(self, *, closed: bool) -> str:
+        """Return the regular expression of "the answer is", "answer is:" and "answer:"."""
+        nouns = words(self.nouns, self.closed_nouns if closed else ())
+        return spaced(
+            rf"(?:{words(self.articles)} )?(?:{words(self.kinds)} ){{0,2}}{nouns}(?: {words(self.kinds)}){{0,2}}"
+            rf"(?: {words(self.prepositions)} [^.,:\n]{{1,60}}?)?{_SIGNS}"
+            rf"(?: {words(self.verbs)}(?!\w){_SIGNS}\s?:?|\s{{0,2}}:)"
+        )
+
+
+# These write 3,33 for 3.33.
+LANGUAGES = (
+    Language(
+        ("die", "der", "das", "meine", "unsere", "mein"),
+        ("richtige", "korrekte", "endg\u00fcltige", "finale", "beste", "wahrscheinlichste", "korrigierte"),
+        ("Antwort", "L\u00f6sung", "Ergebnis", "Endergebnis"),
+        ("Kategorie", "Klasse", "Label", "Urteil", "Entscheidung", "Fazit", "Wahl", "Einordnung", "Beziehung"),
+        ("ist", "ist also", "ist daher", "ist somit", "lautet", "lautet also", "lautet daher", "w\u00e4re"),
+        ("auf", "zu", "f\u00fcr", "zwischen"),
+    ),
+    Language(
+        ("la", "le", "ma", "mon", "notre"),
+        ("bonne", "bon", "correcte", "correct", "finale", "final", "exacte", "juste", "corrig\u00e9e", "meilleure"),
+        ("r\u00e9ponse", "r\u00e9sultat", "solution"),
+        ("cat\u00e9gorie", "classe", "\u00e9tiquette", "verdict", "conclusion", "d\u00e9cision", "choix"),
+        ("est", "est donc", "est alors", "serait"),
+        ("\u00e0", "de", "du", "pour", "entre"),
+    ),
+    Language(
+        ("la", "el", "mi", "nuestra"),
+        ("correcta", "correcto", "final", "mejor", "corregida", "definitiva"),
+        ("respuesta", "resultado", "soluci\u00f3n"),
+        ("categor\u00eda", "clase", "etiqueta", "veredicto", "conclusi\u00f3n", "decisi\u00f3n", "opci\u00f3n"),
+        ("es", "es entonces", "ser\u00eda"),
+        ("a", "de", "para", "entre"),
+    ),
+    Language(
+        ("la", "il", "mia"),
+        ("corretta", "corretto", "finale", "esatta", "migliore"),
+        ("risposta", "risultato", "soluzione"),
+        ("categoria", "classe", "etichetta", "conclusione", "decisione", "scelta", "opzione"),
+        ("\u00e8", "\u00e8 quindi", "\u00e8 dunque", "sarebbe"),
+        ("a", "alla", "per", "tra"),
+    ),
+    Language(
+        ("a", "o", "minha"),
+        ("correta", "correto", "certa", "final", "melhor"),
+        ("resposta", "resultado", "solu\u00e7\u00e3o"),
+        ("categoria", "classe", "r\u00f3tulo", "conclus\u00e3o", "decis\u00e3o", "escolha", "op\u00e7\u00e3o"),
+        ("\u00e9", "\u00e9 portanto", "seria"),
+        ("\u00e0", "para", "entre"),
+    ),
+)
+DECIMAL_COMMA = re.compile(
+    rf"(?<![\w-])(?:{'|'.join(language.pattern(closed=True) for language in LANGUAGES)}"
+    r"|ist (?:die|das) \w{4,20}|(?:daher|somit|deshalb|folglich|insgesamt|donc|ainsi|au total|por lo tanto|por tanto"
+    r"|entonces|en total|quindi|portanto|in totale|no total|ergibt|ergeben)(?!\w))",
+    re.IGNORECASE,
+)
+# Other orders of words, and Chinese: \s* where it may have no blank.
 FOREIGN = (
-    r"(?:(?:die|meine|unsere|das) )?(?:(?:richtige|korrekte|endg\u00fcltige|finale|beste) ){0,2}"
-    r"(?:Antwort|L\u00f6sung|Ergebnis)(?: (?:ist|lautet|w\u00e4re)\b|\s?:)",
     r"(?:ist|lautet) (?:die|meine) (?:(?:richtige|korrekte|endg\u00fcltige|finale) ){0,2}Antwort\b:?",
-    r"(?:(?:la|ma|notre) )?(?:bonne )?r\u00e9ponse(?: (?:correcte|finale|exacte|juste)){0,2}"
-    r"(?: est(?: donc)?\b|\s{0,2}:)",
-    r"(?:(?:la|mi|nuestra) )?respuesta(?: (?:correcta|final)){0,2}(?: (?:es|ser\u00eda)\b|\s?:)",
-    r"(?:(?:la|mia) )?risposta(?: (?:corretta|finale|esatta)){0,2}(?:\s\u00e8(?!\w)|\s?:)",
-    r"(?:(?:a|minha) )?resposta(?: (?:correta|certa|final)){0,2}(?:\s\u00e9(?!\w)|\s?:)",
     r"(?:(?:\u6240\u4ee5|\u56e0\u6b64|\u6545|\u6700\u7ec8|\u6700\u540e|\u6b63\u786e|\u7684|\u672c\u9898|\u8be5\u9898)\s?){0,4}"
-    r"(?:\u7b54\u6848|\u9009\u9879)(?:\u5e94\u8be5|\u5e94|\u5c31)?\s?(?:\u662f|\u4e3a|\u9009|:)",
+    r"(?:\u7b54\u6848|\u9009\u9879|\u7ed3\u679c|\u7ed3\u8bba|\u7c7b\u522b|\u6807\u7b7e)(?:\u5e94\u8be5|\u5e94|\u5c31)?\s?"
+    r"(?:(?:\u662f|\u4e3a|\u9009)\s?:?|:)",
     r"(?:\u6240\u4ee5|\u56e0\u6b64|\u6545)?\u5e94?\u8be5?\u9009\u62e9?(?=\s?[(A-Za-z])",
 )
 
@@ -181,6 +262,12 @@ DOUBTS = (
     *("another", "second", "possible", "alternative", "previous", "earlier", "initial", "first"),
 )
 
+_WRONG = (
+    r" (?:(?:is|was|must be|has to be|looks|seems) (?:\w{2,12}ly )?(?:wrong|incorrect|mistaken|off|a mistake|an error)"
+    r"|(?:can't|cannot|can not|couldn't|isn't|is not|wasn't|was not|doesn't|does not)(?: (?:be|look|seem|sound))?"
+    r" (?:quite )?(?:right|correct|true|possible|hold|work|make sense))"
+)
+_WRONG_OR_END = rf"(?:{_WRONG}|(?<=no)(?=[,.!\u2014-]))"
 # How a sentence after an answer takes it back. The first count in the next sentence or two, the others in any.
 DENIALS = (
     *(
@@ -200,9 +287,23 @@ DENIALS = (
     *("falsch", "nein", "non", "faux", "incorrecto", "\u4e0d\u5bf9", "\u9519"),
 )
 WITHDRAWALS = (
-    *("scratch that", "strike that", "ignore that", "correction", "my mistake", "on second thought", "i misread"),
-    r"i (?:made (?:a|an) (?:\w{1,12} )?(?:mistake|error)|was wrong|take (?:that|it) back|misspoke|miscalculated)",
+    *("scratch that", "strike that", "correction", "my mistake", "on second thought", "i misread", "never mind"),
+    r"(?:please )?(?:ignore|disregard|forget) (?:that|this|what|the above|my)",
+    r"i (?:made (?:a|an) (?:\w{1,12} )?(?:mistake|error)|was (?:wrong|mistaken)|misspoke|miscalculated|misremembered"
+    r"|spoke too soon|got (?:that|it|this) wrong|(?:have )?changed my mind)",
+    r"(?:i(?:'m|'ll| am| will| must| should| (?:have|need|want|would like) to|'d like to)?|let me)"
+    r" (?:(?:take|took|taking) (?:(?:that|it|this|the above|my answer) back|back)|retract(?:ing)?|withdraw(?:ing)?)",
+    r"i (?:no longer|do not|don't|cannot|can't|can not) (?:\w{2,12}ly )?(?:stand by|trust|settle (?:on|for)|commit to"
+    r"|decide(?: (?:on|between|which))?)\b",
+    r"i no longer (?:think|believe)",
+    rf"actually,? (?:no|that|this|it){_WRONG_OR_END}",
+    r"(?:what i (?:said|wrote|gave|stated|claimed|had)|(?:the|my|that|this) (?:(?:final|previous|earlier|last|above"
+    r"|initial|stated) )?(?:answer|result|number|value|figure|total))"
+    rf"(?: (?:i (?:gave|stated|wrote)|given|above|before|earlier|first)){{0,3}}{_WRONG}",
     r"there(?:'s| is| was) (?:a|an) (?:mistake|error)",
+    r"ich (?:nehme (?:das|es) zur\u00fcck|habe mich (?:geirrt|vertan|verrechnet)|lag falsch)|das war falsch",
+    r"je (?:retire|me suis tromp\u00e9e?)",
+    r"me equivoqu\u00e9|me he equivocado|\u6211(?:\u7b97|\u641e|\u8bf4)?\u9519\u4e86",
 )
 RECONSIDERATIONS = (
     *("wait", "hold on", "hmm", "hm", "moment"),
@@ -219,32 +320,32 @@ CONFIRMATIONS = (
 GREETINGS = (
     *(
         "sure",
+        "sure thing",
         "certainly",
         "of course",
         "absolutely",
-        "great question",
-        "good question",
         "okay",
         "ok",
         "alright",
         "hello",
+        "hi",
+        r"(?:hi|hello|hey) (?:there|all|everyone)",
     ),
-    *("hi", "hi there", "happy to help", "i'd be happy to help", "i would be happy to help", "no problem", "got it"),
-    *(
-        "gladly",
-        "with pleasure",
-        "understood",
-        "thanks for the question",
-        "thank you for the question",
-        "gerne",
-        "nat\u00fcrlich",
-    ),
-    *("bien s\u00fbr", "claro", "por supuesto", "\u597d\u7684", "\u5f53\u7136"),
+    *("hey", "no problem", "no worries", "got it", "gladly", "with pleasure", "understood", "my pleasure"),
+    *("gerne", "nat\u00fcrlich", "klar", "bien s\u00fbr", "claro", "por supuesto", "\u597d\u7684", "\u5f53\u7136"),
+    r"(?:(?:what|that's|that is|this is) an? )?(?:(?:really|very|great|good|nice|fun|lovely|interesting|excellent"
+    r"|classic|cool|tricky|neat|fantastic|wonderful|thoughtful|little) ){1,3}(?:question|problem|puzzle|one)",
+    r"(?:i'd be |i would be |i'm |i am |always )?(?:happy|glad|delighted) to (?:help|assist)"
+    r"(?: (?:you )?(?:out|with (?:this|that)))?",
+    r"(?:many )?(?:thanks|thank you)(?: (?:so|very) much| a lot)?(?: for [^.!?\d\n]{1,80})?",
 )
 INTRODUCTIONS = (
+    r"(?:i'll|i will|let me|let us|let's) (?:take|have) (?:a|another) (?:\w{2,12} )?look\b",
     r"here(?:'s| is| are) (?:the|my|a|your|how|an)\b",
+    r"(?:i'm |i am |i'd be |always )?(?:happy|glad) to (?:help|walk|work|go|explain|assist|solve)\b",
+    r"here (?:goes|we go)\b",
     r"let's (?:solve|work|think|break|go|figure|look|tackle|analy[sz]e|reason|find|start|see)\b",
-    r"let (?:me|us) (?:solve|work|think|break|walk|go|explain|help|analy[sz]e|reason)\b",
+    r"let (?:me|us) (?:solve|work|think|break|walk|go|explain|help|analy[sz]e|reason|see|look|show|lay)\b",
     r"(?:i'll|i will|i can|i'd be|i would be) (?:solve|help|walk|explain|work|think|happy|glad|be happy)\b",
     r"(?:to )?(?:solve|answer) this (?:problem|question)?(?:,? step by step)?[.:]?$",
 )
@@ -253,6 +354,7 @@ FAREWELLS = (
     r"(?:i )?hope (?:this|that|it|you)\b",
     r"(?:please )?(?:feel free|don't hesitate|do not hesitate)\b",
     r"(?:is there|was there) anything else\b",
+    r"(?:enjoy|cheers|best of luck|all the best|have fun|just ask|ask away|does (?:that|this) (?:make sense|help))\b",
     r"(?:would|do) you (?:like|want|need|have)\b[^.!]{0,120}\?",
     r"(?:i'm|i am|i'd be|i would be)?\s?(?:always )?(?:happy|glad|here) to (?:help|explain|assist|clarify)\b",
     r"if (?:you(?:'d| would) like|you (?:have|need|want) (?:any|more|further|other|additional|me|help|a different)"
@@ -261,25 +363,13 @@ FAREWELLS = (
     r"(?:any|do you have any) (?:other|more|further)?\s?questions\b|(?:need|want) (?:any )?(?:more|further)\b",
 )
 
-_SIGNS = r"[*_]{0,3}"
-
-
-def spaced(pattern: str) -> str:
-    """Return the pattern with up to three blanks where it has one."""
-    return pattern.replace(" ", r"\s{1,3}")
-
-
-def words(*tables: tuple[str, ...]) -> str:
-    """Return an alternation of the tables' rows, the longest first, blanks as any white space."""
-    rows = sorted({spaced(row) for table in tables for row in table}, key=len, reverse=True)
-    return rf"(?:{'|'.join(rows)})"
-
 
 @cache
-def answer_places(marker: str, nouns: tuple[str, ...]) -> re.Pattern[str]:
+def answer_places(marker: str, nouns: tuple[str, ...], *, closed: bool = False) -> re.Pattern[str]:
     """Return the pattern of all that an answer follows: "the answer is", "Label:", the marker, in any language.
 
     Groups: `modal` ("must be"), `own` (the marker), `line` (a noun alone on its line).
+    `closed`: the answers are choices or numbers.
     """
     follows = spaced(" as follows")
     own = r"\s{1,9}".join(re.escape(word) for word in marker.split())
@@ -289,8 +379,9 @@ def answer_places(marker: str, nouns: tuple[str, ...]) -> re.Pattern[str]:
     )
     is_ = rf"(?:\s{{1,3}}{_SIGNS}(?:{words(IS)}|(?P<modal>{words(MODALS)}))\b(?:{follows})?{_SIGNS}\s?:?"
     is_ += r"|\s{0,3}(?:[:=\u2192\u21d2]|->|=>)|(?P<line>[ \t]{0,3}$))"
+    foreign = "|".join([*(language.pattern(closed=closed) for language in LANGUAGES), words(FOREIGN)])
     return re.compile(
-        rf"(?:(?<!\w)(?P<own>{own})(?:{follows})?{_SIGNS}\s?:?|{noun}{is_}|(?<![\w-]){words(FOREIGN)})(?:{_SIGNS}(?=\s|$)|(?<=:){_SIGNS})?",
+        rf"(?:(?<!\w)(?P<own>{own})(?:{follows})?{_SIGNS}\s?:?|{noun}{is_}|(?<![\w-])(?:{foreign}))(?:{_SIGNS}(?=\s|$)|(?<=:){_SIGNS})?",
         re.IGNORECASE | re.MULTILINE,
     )
 
@@ -307,6 +398,10 @@ AFTER_ANSWER = re.compile(
     ),
     re.IGNORECASE,
 )
+CHOSEN_NUMBER = re.compile(
+    spaced(r"\bI(?:'ll| will|'d|'m| would| am)? (?:\w{2,12}ly )?(?:go(?:ing)? with|settle on|answer(?: with)?) "),
+    re.IGNORECASE,
+)
 CHOSEN = re.compile(
     spaced(  # "I'd go with (c)", "should be classified as billing"
         r"\b(?:I|we)(?:'d|'ll| would| will| should| must)? (?:\w{2,12}ly |have to )?"
@@ -318,7 +413,7 @@ CHOSEN = re.compile(
     ),
     re.IGNORECASE,
 )
-BOXED = re.compile(r"(?:\$\$?|\\\[|\\\()?\s{0,3}(?=\\boxed\s?\{)")
+BOXED = re.compile(r"(?:(?:\$\$?|\\\[|\\\()\s{0,3})?(?=\\boxed\s?\{)")
 HASHES = re.compile(r"^[ \t]{0,3}####[ \t]{1,9}(?=\S)", re.MULTILINE)
 TAGGED = re.compile(
     r"<\s{0,3}(?P<tag>(?:final_?|correct_?)?(?:answer|label|output|result|choice))(?:\s[^<>\n]{0,60})?>\s{0,9}(?P<answer>[^<]{1,500}?)"

@@ -2,20 +2,21 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
 from limbeck.schema import Example
 from limbeck.tasks import Task, same_value
-from limbeck.tasks.numbers import sole_number
+from limbeck.tasks.numbers import decimal_points, sole_number, writes_decimal_commas
 from limbeck.teacher import forms
 from limbeck.teacher.sentences import (
     SIGNS,
     begins_sentence,
     civil,
     concludes,
+    corrects,
     ending,
     invented_question,
     leads_to_answer,
@@ -30,11 +31,15 @@ LONGEST_ANSWER = 500
 MOST_PLACES = 100
 _LONGEST_LINE = 120  # of a line that is an answer alone
 
+_NUMBER_ALONE = re.compile(r"[*_`$]{0,3}[-+$]?\d[\d.,/ ]{0,20}%?[*_`$]{0,3}[.!]?[*_]{0,2}\s*\Z")
 _HEADING = re.compile(
     r"[ \t*_#>`-]{0,12}(?:A|answer|analysis|because|explanation|justification|rationale|reason(?:ing)?s?|solution"
     r"|assistant|thoughts?|thought process|step-by-step (?:solution|reasoning|explanation))"
     r"(?:[*_]{0,3}:[*_]{0,3}|[*_ \t]{0,3}\n)\s{0,9}",
     re.IGNORECASE,
+)
+_LAST_HEADING = re.compile(
+    r"\s{0,9}(?:#{1,6}\s[^\n]{1,60}|\*\*(?:step\s\d{1,2}[:.]?\s)?[^\W\d][^*\d=.!?\n]{0,40}\*\*:?)[ \t]*", re.IGNORECASE
 )
 _LETTER = re.compile(r"[^\w\n]{0,5}[A-Za-z][^\w\n]{0,5}")  # what stands before the blank in "B. dam"
 _LETTERED = re.compile(r"(?:option\s|choice\s)?(?:[(\[][A-Za-z][)\]]|[A-Za-z](?:[).:]|$))", re.IGNORECASE)
@@ -48,12 +53,32 @@ _OTHER_LETTER = re.compile(
 _NEGATED = re.compile(r"\b(?:not|n't|never|cannot|neither|incorrect|wrong)\b|n't\b", re.IGNORECASE)
 _QUALIFIED = re.compile(r"\b(?:if|but|however|unless|only|except)\b", re.IGNORECASE)
 _BOLD_END = re.compile(r"(?:[.!?:]\s|\u2192\s)(?P<bold>\*\*[^*\n]{1,80}\*\*\.?)\s*\Z")
+_EITHER = re.compile(r"\b(?:or|nor|versus|vs|might|may|could|maybe|perhaps)\b|\?", re.IGNORECASE)
+_BOLD_PHRASE = re.compile(r"\*\*([^*\n]{1,80})\*\*")
+_DESTINATION = re.compile(
+    r"\b(?:rout\w{1,3}|assign\w{0,3}|send|sent|forward\w{0,3}|escalat\w{1,3}|transfer\w{0,4}|goe?s?|belongs?|classif\w{1,5})"
+    r"\s(?:(?:it|this|them|with|the\s\w{2,12}|this\s\w{2,12})\s)?(?:to|under|as|in|into)\s(?:the\s|an?\s)?([^.!?\n]{1,80})",
+    re.IGNORECASE,
+)
+_LABELLED = re.compile(
+    r"[\s*_#>-]{0,6}(?P<name>[^\W\d][\w/-]{0,20}(?:\s[\w/-]{1,20}){0,3})[*_]{0,3}\s?:[*_]{0,3}\s{1,3}(?=\S)"
+)
+_NO_ANSWER = re.compile(
+    r"\b(?:confidence|certainty|probability|likelihood|difficulty|strength|alternatives?|others?|second|runner|wrong"
+    r"|incorrect|eliminat\w+|reject\w+|exclud\w+|ruled|backup|fallback|previous|initial|first|old|example|hint|note|not"
+    r"|no|never|considered|candidates?|options?|choices|if|unless|maybe|possib\w+|guess|unlike|except"
+    r"|distractor|instead|step)\b",
+    re.IGNORECASE,
+)
 _PRONOUN = re.compile(r"\W*(?:he|it|she|that|there|they|this|what|which|who|here)\b", re.IGNORECASE)
 _TITLE = re.compile(r"\s{0,9}#{1,6}\s[^\n]{1,40}\n\s{0,9}")
+_GROUNDS = re.compile(r"[\W]{0,5}(?:since|as|because|given|considering)\b[^.!?\n]*,\s", re.IGNORECASE)
 _CLAUSE = re.compile(
     r"[,;:]?\s(?:so|thus|therefore|hence|then|which\smeans|and|making)(?:\sthat)?,?\s|;\s", re.IGNORECASE
 )
 _UNDECIDED = re.compile(r"[^.!?]{0,60}?(?:\b(?:not|or|neither|either|none|unclear|unknown|cannot)\b|/)", re.IGNORECASE)
+
+_BLANK = f"{SIGNS}.,:;\n"
 
 _ANSWER_FIELDS = ("answer", "final answer", "correct answer", "label", "choice", "prediction", "predicted label")
 _CLOSED_FIELDS = (
@@ -65,6 +90,7 @@ _RATIONALE_FIELDS = (
     *("rationale", "reasoning", "explanation", "reason", "thoughts", "thought", "analysis", "steps", "justification"),
     *("solution", "chain of thought", "thinking"),
 )
+_RATIONALE_NAME = re.compile(r"\b(?:reasoning|rationale|explanation|justification|thoughts?|analysis|steps?)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +137,16 @@ class _Reply:
     """A plain reply with its task and example; places are searched for in `seen`, which has the text's length."""
 
     def __init__(self, text: str, task: Task, example: Example) -> None:
-        begin, end = civil(text)
+        self.question = " ".join((example.input, *example.choices, *task.choices))
+        begin, end = civil(text, self.question)
         self.text = text[begin:end]
         self.seen = same_length(self.text)
         self.task = task
         self.example = example
         self.numeric = task.equal is same_value
         self.closed = self.numeric or bool(example.choices or task.choices)
-        self.pattern = forms.answer_places(
-            task.marker, (*forms.NOUNS, *task.nouns, *(forms.CLOSED_NOUNS if self.closed else ("label", "category")))
-        )
+        nouns = (*forms.NOUNS, *task.nouns, *(forms.CLOSED_NOUNS if self.closed else ("label", "category")))
+        self.pattern = forms.answer_places(task.marker, nouns, closed=self.closed)
 
     def parsed(self) -> Parsed:
         if (parsed := self.from_json()) is not None:
@@ -128,8 +154,7 @@ class _Reply:
         if self.answer is not None:
             return Parsed(self._around(self.answered), self.answer.label)
         if self.places:
-            firm = [place for place in self.places if place.label is None]
-            return Parsed(_rationale(self.text[: firm[0].start]) if firm else _rationale(self._body), None)
+            return Parsed(self._rationale(self.text[: self.places[0].start]), None)
         weak = self._weak()
         if weak is None:
             return Parsed(None, None)  # where the reasoning ended, nothing says
@@ -155,15 +180,31 @@ class _Reply:
         answered = self.answered
         if not answered:
             return None
-        last = (
-            next((place for place in reversed(answered) if place.own), answered[-1])
-            if self._own_marker
-            else answered[-1]
-        )
+        candidates = [place for place in answered if place.own] or answered
+        last = candidates[-1]
+        if self._contradicted(candidates):
+            return None
         later = [place for place in self.places if place.start >= last.end]
         if any(place.undecided for place in later) or withdrawn(self._body, last.end):
             return None
         return last
+
+    def _contradicted(self, places: list[_Place]) -> bool:
+        """Return whether another answer stands before the last, and neither reasoning nor a correction between them."""
+        last = places[-1]
+        for index in range(len(places) - 2, -1, -1):
+            first = places[index]
+            if first.end <= last.start and not self._alike(str(first.label), str(last.label)):
+                between = _outside(self.seen[: last.start], places[index:-1], first.start).strip(_BLANK)
+                return not forms.LEAD.sub("", f"{between} ", count=1).strip(_BLANK) and not any(
+                    corrects(self.seen, place.start) for place in places[index + 1 :]
+                )
+        return False
+
+    def _alike(self, label: str, other: str) -> bool:
+        if self.closed:
+            return self.task.equal(label, other) or self.task.equal(other, label)
+        return label.casefold() in other.casefold() or other.casefold() in label.casefold()
 
     @property
     def _own_marker(self) -> bool:
@@ -186,17 +227,33 @@ class _Reply:
             line = begins_sentence(self.seen, opening)
             headed = own or (line and mark[0].rstrip(" *_").endswith(":"))
             start = opening if headed else leads_to_answer(self.seen, opening, capital=mark[0][:1].isupper())
-            if start is None or (mark["line"] is not None and not line):
+            words = self.seen[mark.end() : mark.end() + LONGEST_ANSWER]
+            first = unwrapped(words)
+            # "Solution" over several lines is a heading of the reasoning.
+            heading = mark["line"] is not None and (
+                not line or ("solution" in mark[0].casefold() and "\n" in words.strip())
+            )
+            if start is None or heading:
                 continue
             if previous is not None and not self.seen[previous[1] : opening].strip(SIGNS):
                 start = previous[0]
             previous = (start, mark.end())
-            words = self.seen[mark.end() : mark.end() + LONGEST_ANSWER]
-            first = unwrapped(words)
             if mark["modal"] and not (_LETTERED.match(first) or (self.numeric and re.match(r"\D{0,3}\d", first))):
                 continue
-            if (place := self._place(start, mark.end(), own=own)) is not None:
+            place = self._place(start, mark.end(), own=own)
+            if place is not None and place.label is None and not place.undecided and not self.numeric:
+                place = replace(place, label=self._destination(self.seen[mark.end() : place.end]))
+            if place is not None:
                 yield place
+
+    def _destination(self, sentence: str) -> str | None:
+        """Return the one choice that a sentence sets in bold or sends something to: "route to **software**"."""
+        choices = self.example.choices or self.task.choices
+        if not choices or _NEGATED.search(sentence) or _QUALIFIED.search(sentence) or _EITHER.search(sentence):
+            return None
+        phrases = [*_BOLD_PHRASE.findall(sentence), *_DESTINATION.findall(sentence)]
+        labels = {label for phrase in phrases if (label := self._read(phrase)) is not None}
+        return labels.pop() if len(labels) == 1 else None
 
     def _boxed(self) -> Iterator[_Place]:
         for mark in islice(forms.BOXED.finditer(self.seen), MOST_PLACES):
@@ -226,9 +283,13 @@ class _Reply:
         for mark in islice(forms.AFTER_ANSWER.finditer(self.seen), MOST_PLACES):
             start = sentence_start(self.seen, mark.start())
             end = ending(self.seen, mark.end(), mark.end() + LONGEST_ANSWER)
-            before, _, subject = _CLAUSE.sub("\0", self.seen[start : mark.start()].lstrip(SIGNS)).rpartition("\0")
-            if not concludes(before):
+            grounds = _GROUNDS.match(self.seen, start, mark.start())
+            start = grounds.end() if grounds else start
+            *_, clause = (None, *_CLAUSE.finditer(self.seen, start, mark.start()))
+            subject = self.seen[clause.end() if clause else start : mark.start()].lstrip(SIGNS)
+            if clause and not concludes(self.seen[start : clause.end()].lstrip(SIGNS)):
                 continue
+            start = clause.start() if clause else start
             subject = forms.LEAD.sub("", subject, count=1)
             rest = self.seen[mark.end() : end].rstrip(" *_\"'\n")
             if (
@@ -245,9 +306,12 @@ class _Reply:
 
     def _chosen(self) -> Iterator[_Place]:
         """Yield "I'd go with (c)" and "should be classified as billing", of tasks with choices."""
-        if self.numeric or not self.closed:
+        if not self.closed:
             return
-        for mark in islice(forms.CHOSEN.finditer(self.seen), MOST_PLACES):
+        pattern = forms.CHOSEN_NUMBER if self.numeric else forms.CHOSEN
+        for mark in islice(pattern.finditer(self.seen), MOST_PLACES):
+            if self.numeric and not _NUMBER_ALONE.match(self.seen, mark.end()):
+                continue  # "I go with 3 friends"
             start = sentence_start(self.seen, mark.start())
             before = self.seen[start : mark.start()]
             passive = not mark[0].lower().startswith(("i", "we", "my"))
@@ -270,17 +334,33 @@ class _Reply:
             return None
         if label is not None and _LETTER.fullmatch(self.seen, first, end):
             following = ending(self.seen, end, end + LONGEST_ANSWER)
-            if self._read(self.seen[end:following]):
+            if self._read(self.seen[end:following]) == label:
                 end = following  # "B. dam"
         undecided = label is None and (_UNDECIDED.match(unwrapped(words)) is not None)
         return _Place(label, start, end, own, undecided)
 
-    def _read(self, words: str) -> str | None:
+    def _read(self, words: str, *, alone: bool = False) -> str | None:
+        """Return the answer that the words are; of a number, unless it is to stand alone, also one amid a sentence."""
         line = unwrapped(words)
+        alone = alone or not line[:1].isupper()
+        if not self.numeric:
+            return self.task.read_answer(line, self.example)
+        if self._decimal_comma:
+            points, commas = (self._read_number(spelling, alone=alone) for spelling in (line, decimal_points(line)))
+            if points is None or commas is None or points == commas:
+                return points or commas
+            chosen = {True: commas, False: points, None: None}
+            return chosen[writes_decimal_commas(self.seen, line)]
+        return self._read_number(line, alone=alone)
+
+    def _read_number(self, line: str, *, alone: bool) -> str | None:
         label = self.task.read_answer(line, self.example)
-        if label is None and self.numeric and line[:1].isupper():
-            return sole_number(line)
-        return label
+        return sole_number(line) if label is None and not alone else label
+
+    @cached_property
+    def _decimal_comma(self) -> bool:
+        """Whether the reply is in a language that may write 3,33 for 3.33."""
+        return forms.DECIMAL_COMMA.search(self.seen) is not None
 
     # Answers without a form of their own.
 
@@ -300,11 +380,22 @@ class _Reply:
         start = body.rfind("\n", 0, end) + 1
         if (bold := _BOLD_END.search(body, start)) is not None:
             start = bold.start("bold")
-        label = self.alone(body[start:])
         before = body[:start].rstrip().rpartition("\n")[2]
-        if label is None or (not self.numeric and self.alone(before) is not None):
+        label = self.alone(body[start:])
+        earlier = self.alone(before)
+        if label is None:
+            label, earlier = self._labelled(body[start:]), self._labelled(before)
+        if label is None or (not self.numeric and earlier is not None):
             return None  # of a list
         return _Place(label, start, len(body))
+
+    def _labelled(self, line: str) -> str | None:
+        """Return the choice after a short label of any name: "**Team:** refunds"."""
+        label = None if self.numeric else _LABELLED.match(line)
+        if label is None or _NO_ANSWER.search(label["name"]) or _LETTERED.match(label["name"]):
+            return None
+        named = self.task.read_answer(label["name"], self.example)
+        return self.alone(line[label.end() :]) if named is None else None
 
     def alone(self, line: str) -> str | None:
         """Return the answer where the line is one and nothing else."""
@@ -315,7 +406,7 @@ class _Reply:
         if ending(inner, 0, len(inner)) < len(inner) and not _LETTERED.match(inner):
             return None
         if self.numeric:
-            return None if _LIST_ITEM.match(line) else self.task.read_answer(inner, self.example)
+            return None if _LIST_ITEM.match(line) else self._read(inner, alone=True)
         choices = self.example.choices or self.task.choices
         if not choices:
             return None
@@ -337,6 +428,14 @@ class _Reply:
         label = self.task.read_answer(inner, self.example)
         if label is None or line.rstrip().endswith("?") or not forms.opens(inner, choices):
             return None
+        for later in body[end : end + LONGEST_ANSWER].split("\n"):
+            other = (
+                self.task.read_answer(unwrapped(later), self.example)
+                if forms.opens(unwrapped(later), choices)
+                else None
+            )
+            if other not in (None, label):
+                return None  # "refunds: 0.7\nhardware: 0.3"
         rest = body[first + len(line) - len(line.lstrip()) + 3 :]
         others = _LISTED if end < len(body) and self.alone(line) is not None else _OTHER_LETTER
         for letter in others.finditer(rest):
@@ -358,22 +457,31 @@ class _Reply:
         if lead is None or not sentence.rstrip(" *_\"'").endswith((".", "!")) or sentence in body[:start]:
             return None  # cut off, or said over and over
         rest = unwrapped(sentence[lead.end() :])
-        label = sole_number(rest) if self.numeric else self.alone(rest)
+        label = self._read(rest[:1].upper() + rest[1:]) if self.numeric else self.alone(rest)
         return _Place(label, start, len(body)) if label is not None else None
 
     def _around(self, answers: list[_Place]) -> str | None:
         """Return the reasoning before the last answer, without the earlier ones; after it where none stands before."""
         text = self.text[: self.end]
-        pieces, place = [], 0
-        for answer in answers:
-            pieces.append(text[place : max(place, answer.start)].lstrip(" "))
-            place = max(place, answer.end)
-        before = _rationale("".join(pieces))
-        after = _rationale(text[place:])
+        before = self._rationale(_outside(text[: answers[-1].start], answers))
+        after = self._rationale(text[max(answer.end for answer in answers) :])
         if before is not None or after is not None:
             return before or after
         reason = _REASON.search(text[answers[-1].start : answers[-1].end])
-        return _rationale(reason["reason"]) if reason else None
+        return self._rationale(reason["reason"]) if reason else None
+
+    def _rationale(self, text: str) -> str | None:
+        """Return the text without headings around it, politeness and last signs; half a surrogate pair becomes `?`."""
+        begin, end = civil(text, self.question)
+        text = text[begin:end].lstrip()
+        heading = _HEADING.match(text)
+        text = text[heading.end() :] if heading else text
+        lines = text.strip().split("\n")
+        while lines and (
+            not lines[-1].strip(" \t*_#>-=`$\u27a1\u2192\u2705\ufe0f") or _LAST_HEADING.fullmatch(lines[-1])
+        ):
+            lines.pop()
+        return "\n".join(lines).strip().encode(errors="replace").decode() or None
 
     def from_json(self) -> Parsed | None:
         """Return the parts of a JSON object that has a field for the answer; None where the reply is no such thing."""
@@ -385,12 +493,20 @@ class _Reply:
         answer = next((text for name in names if name in fields and (text := _scalar(fields[name])) is not None), None)
         if answer is None:
             return None
-        rationale = next(
-            (text for name in _RATIONALE_FIELDS if (text := _prose(fields.get(name))) is not None), found[1]
-        )
+        names = (*_RATIONALE_FIELDS, *(name for name in fields if _RATIONALE_NAME.search(name)))
+        rationale = next((text for name in names if (text := _prose(fields.get(name))) is not None), found[1])
         label = self._read(same_length(answer[:LONGEST_ANSWER]))
         inner = _Reply(rationale, self.task, self.example)
-        return Parsed(inner._around(inner.answered) if inner.answered else _rationale(inner.text), label)
+        return Parsed(inner._around(inner.answered) if inner.answered else inner._rationale(inner.text), label)
+
+
+def _outside(text: str, places: list[_Place], start: int = 0) -> str:
+    """Return the text from `start` on that none of the places, sorted by their start, covers."""
+    pieces, end = [], start
+    for place in places:
+        pieces.append(text[end : max(end, place.start)].lstrip(" "))
+        end = max(end, place.end)
+    return "".join([*pieces, text[end:]])
 
 
 def _scalar(value: Any) -> str | None:
@@ -409,15 +525,3 @@ def _prose(value: Any) -> str | None:
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return "\n".join(value)
     return value if isinstance(value, str) else None
-
-
-def _rationale(text: str) -> str | None:
-    """Return the text without its heading, politeness and a last line of signs; half a surrogate pair becomes `?`."""
-    begin, end = civil(text)
-    text = text[begin:end].lstrip()
-    heading = _HEADING.match(text)
-    text = text[heading.end() :] if heading else text
-    lines = text.strip().split("\n")
-    while lines and not lines[-1].strip(" \t*_#>-=`$\u27a1\u2192\u2705\ufe0f"):
-        lines.pop()
-    return "\n".join(lines).strip().encode(errors="replace").decode() or None

@@ -5,6 +5,7 @@ from typing import Literal
 
 from limbeck.schema import Example
 from limbeck.tasks import Task, same_value
+from limbeck.tasks.task import without_calculations
 from limbeck.teacher.parsing import Parsed, parse
 from limbeck.teacher.thoughts import split_thoughts
 from limbeck.teacher.words import plain, unwrapped
@@ -21,8 +22,9 @@ def read_reply(words: str, thoughts: str, task: Task, example: Example, *, part:
     """Return rationale and label of a reply, whose thoughts came apart from its `words` or stand there in tags.
 
     `part` is the rationale. The label is read in the content, beside thoughts also where that is an answer and nothing
-    else; in the thoughts only where the content is blank and they are the rationale.
+    else; in the thoughts only where the content is blank and they are the rationale. A calculator's marks are left out.
     """
+    words, thoughts = without_calculations(words), without_calculations(thoughts)
     inside, content = split_thoughts(words)
     thoughts = "\n".join(text.strip() for text in (thoughts, inside) if text.strip())
     parsed = parse(words, task, example)

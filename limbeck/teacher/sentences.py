@@ -47,20 +47,33 @@ _DENIAL = re.compile(
     rf"\W{{0,6}}(?:(?:oh|but|hmm|um|ah|well)[,.\s]{{1,3}})?{words(forms.DENIALS)}(?![\w])", re.IGNORECASE
 )
 _WITHDRAWAL = re.compile(
-    rf"\W{{0,6}}(?:(?:oh|but|ah|well|oops|no|sorry)[,.\s]{{1,3}})?{words(forms.WITHDRAWALS)}(?!\w)", re.IGNORECASE
+    r"\W{0,6}(?:(?:oh|but|ah|well|oops|no|sorry|so|and|hmm|actually|wait|honestly|frankly|in\sfact)[,.\s]{1,3}){0,2}"
+    rf"{words(forms.WITHDRAWALS)}(?!\w)",
+    re.IGNORECASE,
 )
 _RECONSIDERATION = re.compile(
     rf"\W{{0,6}}(?:(?:oh|but|ah|well|hmm|no)[,.\s]{{1,3}})?{words(forms.RECONSIDERATIONS)}(?!\w)", re.IGNORECASE
 )
 _CONFIRMATION = re.compile(rf"\b{words(forms.CONFIRMATIONS)}\b", re.IGNORECASE)
 _ERROR = re.compile(r"\b(?:wrong|incorrect|mistake|error|not\s(?:right|correct))\b", re.IGNORECASE)
-_MOST_SENTENCES = 8
+_REVISION = re.compile(
+    rf"\W{{0,6}}(?:(?:the|my)\s)?{words(forms.REVISED)}\b|on\s(?:reflection|closer)\b", re.IGNORECASE
+)
+_MOST_SENTENCES = 100
 _ADJACENT = 2
 
 _GREETING = re.compile(rf"\W{{0,5}}{words(forms.GREETINGS)}\W{{0,5}}$", re.IGNORECASE)
 _INTRODUCTION = re.compile(
     rf"\W{{0,5}}(?:{words(forms.GREETINGS)}[,!.]?\s)?{words(forms.INTRODUCTIONS)}", re.IGNORECASE
 )
+# "Sure, I can walk you through this." Of a sentence with a number, or a word of the question, nobody knows.
+_ADDRESS = re.compile(
+    rf"\W{{0,5}}{words(forms.GREETINGS)}[,!.\u2014\u2013 -]{{1,3}}"
+    r"(?=[^\n]*\b(?:you|your|me|i'll|i'd|i\scan|i\swill|happy|glad)\b)"
+    r"[^.!?:\d\n]{1,140}[.!:]\W{0,3}\Z",
+    re.IGNORECASE,
+)
+_CONTENT_WORD = re.compile(r"[^\W\d_]{5,}")
 _FAREWELL = re.compile(rf"\W{{0,5}}{words(forms.FAREWELLS)}", re.IGNORECASE)
 _FAREWELL_WITHIN = re.compile(rf"(?<=\s)(?=[A-Z])(?i:{words(forms.FAREWELLS)})")
 _MOST_COURTESIES = 4
@@ -115,9 +128,7 @@ def leads_to_answer(text: str, place: int, *, capital: bool) -> int | None:
     number = _NUMBERED.match(before, signs)
     start += number.end() if number else signs
     before = text[start:place].rstrip(" *_")
-    turn = None
-    for turn in _TURN.finditer(before):  # noqa: B007
-        pass
+    *_, turn = (None, *_TURN.finditer(before))
     if turn is not None:
         start, before = start + turn.end(), before[turn.end() :]
         opening = opening if turn.start() == 0 else start
@@ -152,7 +163,8 @@ def _previous(text: str, start: int) -> int:
 
 def concludes(before: str) -> bool:
     """Return whether the words before a verb such as "classified as" neither suppose nor doubt."""
-    return not _SUPPOSITION.match(before) and not _DOUBT.search(re.sub(r"\bwould\b", "", before))
+    doubt = _STRONG_DOUBT if _REASONING_LINK.search(before) else _DOUBT
+    return not _SUPPOSITION.match(before) and not doubt.search(re.sub(r"\bwould\b", "", before))
 
 
 def withdrawn(text: str, end: int) -> bool:
@@ -175,8 +187,14 @@ def withdrawn(text: str, end: int) -> bool:
     return False
 
 
-def civil(text: str) -> tuple[int, int]:
-    """Return where the text begins and ends without the politeness around it."""
+def corrects(text: str, start: int) -> bool:
+    """Return whether the sentence that begins at `start` says that it corrects what stands before."""
+    return any(pattern.match(text, start) for pattern in (_TURN, _WITHDRAWAL, _DENIAL, _RECONSIDERATION, _REVISION))
+
+
+def civil(text: str, question: str = "") -> tuple[int, int]:
+    """Return where the text begins and ends without the politeness around it; no word of the question is polite."""
+    known = set(_CONTENT_WORD.findall(question.casefold()))
     begin, end = 0, len(text)
     for _ in range(_MOST_COURTESIES):
         begin += len(text[begin:end]) - len(text[begin:end].lstrip())
@@ -184,6 +202,7 @@ def civil(text: str) -> tuple[int, int]:
         sentence = text[begin:stop]
         if not (
             _GREETING.match(sentence)
+            or (_ADDRESS.match(sentence) and known.isdisjoint(_CONTENT_WORD.findall(sentence.casefold())))
             or (_INTRODUCTION.match(sentence) and not re.search(r"\banswer\b.{0,30}:\s*\S|\banswer is\b", sentence))
         ):
             break

@@ -30,6 +30,11 @@ _WRAPPED = re.compile(
     r"\s*<(?P<tag>response|reply|output|text|message|p|div|solution|body)>(?P<reply>.*)</(?P=tag)>\s*",
     re.IGNORECASE | re.DOTALL,
 )
+_PHRASE_TAG = re.compile(
+    r"<(?P<tag>i|em|u|span|mark|code)(?:\s[^<>\n]{0,100})?>(?P<text>[^<\n]{1,300})</(?P=tag)>", re.I
+)
+_BOLD_TAG = re.compile(r"<(?P<tag>b|strong)>\s{0,3}(?P<text>[^<\n]{1,300}?)\s{0,3}</(?P=tag)>", re.IGNORECASE)
+_LINE_TAG = re.compile(r"\s{0,3}</?(?:br|p|div|li|ul|ol|h[1-6])(?:\s[^<>\n]{0,100})?/?>[^\S\n]{0,3}\n?", re.IGNORECASE)
 _RULE_BEFORE = re.compile(r"\A(?:[ \t]{0,9}[-*_=]{3,9}[ \t]{0,9}\n|\s)+")
 _RULE_AFTER = re.compile(r"\n[ \t]{0,9}[-*_=]{3,9}\Z")
 _SHOUTED_COMMAND = re.compile(r"\\[A-Z]{3,20}(?![A-Za-z])")
@@ -48,7 +53,7 @@ LONGEST_LINE = 1_000  # characters of an answer's line
 
 
 def plain(raw: str) -> str:
-    """Return the reply without thoughts, chat tokens, entities and code fences, its line ends all alike.
+    """Return the reply without thoughts, chat tokens, entities, code fences and HTML, its line ends all alike.
 
     Where a token opens a turn of the user, the reply is over.
     """
@@ -67,6 +72,8 @@ def plain(raw: str) -> str:
         text = _QUOTED_LINE.sub("", text)
     if (wrapped := _WRAPPED.fullmatch(text)) is not None:
         text = wrapped["reply"]
+    text = _BOLD_TAG.sub(r"**\g<text>**", _PHRASE_TAG.sub(r"\g<text>", text))
+    text = _LINE_TAG.sub("\n", text)
     text = _SHOUTED_COMMAND.sub(lambda command: command[0].lower(), text)
     return _RULE_BEFORE.sub("", _RULE_AFTER.sub("", text.rstrip()))
 

@@ -13,6 +13,7 @@ from torch.utils.data import Sampler
 
 _TOGETHER = 256  # batches that are made out of one random part of the examples
 Array = NDArray[np.int64]
+Weights = NDArray[np.float64]
 
 
 class BucketSampler(Sampler[int]):
@@ -22,13 +23,13 @@ class BucketSampler(Sampler[int]):
     """
 
     def __init__(self, lengths: Array, batch_size: int, multiple: int, seed: int) -> None:
-        """Take the examples' `lengths`, `[N, K]`: of the source, which stands once in each view, and of every target.
+        """Take the examples' `lengths`, `[N, K]`: of the source, which stands in each view, and of every target.
 
         `multiple`: what the collator rounds lengths up to; only rounded lengths cost anything.
         """
         self.widths = -(-lengths // multiple) * multiple
-        targets = lengths.shape[1] - 1
-        self.weights = np.array([targets, *(1 for _ in range(targets))])
+        taught = (lengths[:, 1:] > 0).mean(0)  # a view reads and writes only the rows that have a target in it
+        self.weights = np.array([taught.sum(), *taught])
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
@@ -44,7 +45,7 @@ class BucketSampler(Sampler[int]):
         yield from bucketed(self.widths, self.weights, self.batch_size, rng).tolist()
 
 
-def bucketed(widths: Array, weights: Array, batch_size: int, rng: np.random.Generator) -> Array:
+def bucketed(widths: Array, weights: Weights, batch_size: int, rng: np.random.Generator) -> Array:
     """Return a permutation of the N examples, `[N]`, whose consecutive batches cost little and are alike in strata.
 
     A batch costs `B * weights @ (its widest, by column)`. An example's stratum is whether it has every target: each
@@ -93,7 +94,7 @@ def _quotas(strata: list[Array], count: int) -> list[Array]:
     return [taken, batches * ((len(strata[0]) + len(strata[1])) // count) - taken]
 
 
-def _halved(strata: list[Array], count: int, widths: Array, weights: Array) -> list[Array]:
+def _halved(strata: list[Array], count: int, widths: Array, weights: Weights) -> list[Array]:
     """Return the `count` batches of `strata`, the numbers of the rows with and without every target."""
     quotas = _quotas(strata, count)
     if count == 1 or all((widths[rows] == widths[rows[:1]]).all() for rows in strata):

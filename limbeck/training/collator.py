@@ -16,8 +16,10 @@ MULTIPLE = 8  # what the units of a processor like lengths to be
 class Collator:
     """Pads rows into a batch of int64 tensors.
 
-    The sources of all views are one encoder batch, view after view: `input_ids` and `attention_mask` `[views * B, S]`.
-    `labels` holds for each view the target ids `[B, T]`, IGNORE on padding. Lengths are rounded up to `multiple`.
+    `labels` holds for each view the target ids `[B, T]`, IGNORE on padding. `rows` holds for each view the numbers of
+    the examples that have a target in it, `[b]`: no other is read there (a view without any reads the first). Their
+    sources are one encoder batch, view after view: `input_ids` and `attention_mask` `[sum of b, S]`. Lengths are
+    rounded up to `multiple`.
     """
 
     pad_id: int
@@ -26,12 +28,14 @@ class Collator:
     def __call__(self, rows: Rows) -> dict[str, Any]:
         data = rows.training_set
         by_view = [view * len(data) + rows.indices for view in range(len(data.views))]
-        input_ids, real = data.sources.padded(np.concatenate(by_view), self.pad_id, self.multiple)
+        labels = [data.targets.padded(indices, IGNORE, self.multiple)[0] for indices in by_view]
+        taught = [np.flatnonzero(ids[:, 0] != IGNORE) for ids in labels]
+        taught = [some if len(some) else np.zeros(1, np.int64) for some in taught]  # not every model takes no rows
+        sources = np.concatenate([indices[some] for indices, some in zip(by_view, taught, strict=True)])
+        input_ids, real = data.sources.padded(sources, self.pad_id, self.multiple)
         return {
             "input_ids": torch.from_numpy(input_ids),
             "attention_mask": torch.from_numpy(real.astype(np.int64)),
-            "labels": {
-                view: torch.from_numpy(data.targets.padded(indices, IGNORE, self.multiple)[0])
-                for view, indices in zip(data.views, by_view, strict=True)
-            },
+            "labels": dict(zip(data.views, map(torch.from_numpy, labels), strict=True)),
+            "rows": dict(zip(data.views, map(torch.from_numpy, taught), strict=True)),
         }

@@ -1,6 +1,5 @@
 """From examples to a training set: every text is tokenised once, in blocks, and kept in a cache."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,10 +15,7 @@ from limbeck.training.dataset import TrainingSet
 from limbeck.training.prefixes import heads
 from limbeck.training.tokens import TokenTable
 
-log = logging.getLogger(__name__)
-
 _BLOCK = 10_000  # texts that are lists of Python integers at one time
-_MOST_CUT = 0.01  # share of the texts above which a warning says so
 _SPREAD = 200  # texts by which is judged whether prefixes can be exchanged
 
 _TASKS = (View.PREDICT, View.EXPLAIN)
@@ -31,7 +27,7 @@ def tokenise(examples: Sequence[Example], views: Sequence[View], student: Studen
     """Tokenise `examples` in `views`, or find in the cache what was tokenised before.
 
     An example without a rationale keeps its other views; it is left out, and counted, where no view of it is left.
-    The notes count sources and targets that were cut to the student's limits; above one in a hundred a warning says so.
+    The notes count sources and targets that were cut to the student's limits.
 
     Raises:
         LimbeckError: no example has what one of the views needs; a limit is too short for a label or for a prefix.
@@ -43,7 +39,6 @@ def tokenise(examples: Sequence[Example], views: Sequence[View], student: Studen
                 f"no training example has a rationale, which the {view.value} view of this objective needs"
             )
     training_set = token_ids(examples, views, student)
-    _warn(training_set, student)
     if training_set.views == _TASKS:
         return training_set
     usable = [example for example in examples if any(target(example, view) for view in views)]
@@ -52,15 +47,13 @@ def tokenise(examples: Sequence[Example], views: Sequence[View], student: Studen
 
 def token_ids(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
     """Tokenise `examples` in `views`, or find in the cache what was tokenised before; some example has a target."""
-    place = cache.place(examples, views, student)
-    vocabulary = student.vocabulary
-    training_set = cache.read(place, views, vocabulary)
-    if training_set is None:
-        made = _tokenised(examples, tuple(views), student)
-        cache.write(place, made)
-        training_set = cache.read(place, views, vocabulary)  # mapped from the files; or another process was faster
-        training_set = made if training_set is None else training_set
-    return training_set
+    folder = cache.place(examples, views, student)
+    if (training_set := cache.read(folder, views, student.vocabulary)) is not None:
+        return training_set
+    training_set = _tokenised(examples, tuple(views), student)
+    cache.write(folder, training_set)
+    # mapped from the files; or another process was faster
+    return cache.read(folder, views, student.vocabulary) or training_set
 
 
 def _check_prefixes(views: Sequence[View], student: Student) -> None:
@@ -72,26 +65,6 @@ def _check_prefixes(views: Sequence[View], student: Student) -> None:
                 f"the prefix {prefix(view)!r} alone has {needed} tokens, and the student reads "
                 f"{student.max_source_length} at most: raise student.max_source_length"
             )
-
-
-def _warn(training_set: TrainingSet, student: Student) -> None:
-    """Warn where many texts were cut, and name the setting to raise."""
-    limits = {
-        "sources": (len(training_set.sources), student.max_source_length, "the middle of inputs"),
-        "targets": (
-            int((training_set.targets.lengths > 0).sum()),
-            student.max_target_length,
-            "the start of rationales",
-        ),
-    }
-    for name, (texts, limit, lost) in limits.items():
-        cut = training_set.notes[f"{name}_cut"]
-        if cut > _MOST_CUT * texts:
-            log.warning(
-                "%d of %d %s (%.1f %%) have more than %d tokens and were cut, which takes away %s: "
-                "raise student.max_%s_length",
-                cut, texts, name, 100 * cut / texts, limit, lost, name.removesuffix("s"),
-            )  # fmt: skip
 
 
 def _tokenised(examples: Sequence[Example], views: tuple[View, ...], student: Student) -> TrainingSet:

@@ -65,7 +65,15 @@ class Trainer(transformers.Trainer):
             log_file: gets one JSON line for every log entry.
             validation_set: has the loss that decides between equal accuracies, `eval_loss`; None: the later one wins.
             early_stopping: says when to stop; None: never before the last step.
+
+        Raises:
+            LimbeckError: incomplete batches are to be dropped, and there are no others.
         """
+        if args.dataloader_drop_last and len(training_set) < args.train_batch_size:
+            raise LimbeckError(
+                f"training.dataloader_drop_last: {len(training_set)} rows make no batch of {args.train_batch_size}, so "
+                "that nothing would be trained; leave it out, or lower per_device_train_batch_size"
+            )
         self.training_set = training_set
         # matrix units like multiples of 8; a term that sees the padding shall see no more of it than need be
         self.multiple = 1 if distiller.objective.sees_padding else MULTIPLE

@@ -12,7 +12,7 @@ if not FOLDER.is_dir():
     pytest.skip(f"the cases are not at {FOLDER}", allow_module_level=True)
 
 THOUGHTS = "Nine full crates hold 9*12 = 108 jars. One more crate has 5, so 108 + 5 = 113."
-WRITTEN = "9 full crates hold 9*12 = <<9*12=108>>108 jars.\nWith 5 more that is 108+5 = <<108+5=113>>113."
+WRITTEN = "9 full crates hold 9*12 = 108 jars.\nWith 5 more that is 108+5 = 113."
 SHORT = "Nine full crates hold 108, five more make 113."
 # a solution beside the thoughts has the rationale, where it reasons at all
 RATIONALES = {

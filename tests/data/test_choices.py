@@ -198,3 +198,29 @@ def test_commonsense_qa_as_it_is_released(tmp_path: Path) -> None:
             (example,) = read_rows(tmp_path / "r.jsonl", task=get(task))
             assert (example.label, example.choices) == ("dam", ("zoo", "dam"))
             assert example.input == "q\nAnswer Choices:\n(a) zoo\n(b) dam"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [(["1", "2", "3"], 2), (RED, 0)],  # one row's text would be all rows' number
+        [([10, 20, 30], "20"), (["3", "1", "2"], "1"), (RED, "3")],
+        [(["B", "A"], "A"), (RED, "B")],
+        [(["x", "dam"], "dam"), (["B", "A"], "A"), (RED, "B")],  # no one way reads all of them
+    ],
+)
+def test_a_letter_or_number_that_is_another_choices_text(tmp_path: Path, rows: list[tuple[list[Any], Any]]) -> None:
+    path = tmp_path / "r.jsonl"
+    texts = [{"input": f"q{i}", "choices": choices, "label": label} for i, (choices, label) in enumerate(rows)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in texts))
+    with pytest.raises(LimbeckError, match=r"r.jsonl:\d: field 'label'"):
+        read_rows(path)
+
+
+def test_choices_that_only_case_tells_apart_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="limbeck"):
+        read_rows(rows_of(tmp_path, ["us", "US", "x"], ["us", "US", "x"]))
+        assert "3 rows have choices" in caplog.text
+        caplog.clear()
+        read_rows(rows_of(tmp_path, RED))
+        assert "rows have choices" not in caplog.text

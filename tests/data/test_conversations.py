@@ -219,3 +219,16 @@ def test_any_file_gives_examples_or_one_clear_line(tmp_path: Path, rows: list[An
         assert sum(map(len, left_out.values())) == counts["left_out"]
         assert all(row.label.strip() and row.input.strip() for row in read_back)
         assert all(row.rationale is None or row.rationale.strip() for row in read_back)
+
+
+def test_labels_name_their_choices_alike_in_all_rows(tmp_path: Path) -> None:
+    colours = ["red", "green", "blue"]
+    rows = [{"prompt": f"q{i}", "completion": "Hm.", "choices": colours, "label": i} for i in range(3)]
+    path = tmp_path / "r.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    examples, counts, _ = read_conversations(path, get("custom"))
+    assert ([example.label for example in examples], counts["left_out"]) == (colours, 0)
+    rows[1]["choices"] = ["2", "3", "1"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(LimbeckError, match="field 'label'"):
+        read_conversations(path, get("custom"))

@@ -105,3 +105,11 @@ def test_rows_come_back(table: list[tuple[str, str]], delimiter: str) -> None:
     expected = [{"input": a, "label": b} for a, b in table]
     text = pd.DataFrame(expected).to_csv(index=False, sep=delimiter)
     assert rows(text) == expected
+
+
+def test_a_delimiter_is_not_guessed_where_two_part_all_rows() -> None:
+    text, row = "a, in short;b\nx, y;1\nz, w;2\n", {"a, in short": "x, y", "b": "1"}
+    with pytest.raises(LimbeckError, match=r"r.csv:1"):
+        csv_rows(text, Path("r.csv"), 1000)
+    assert csv_rows(f"sep=;\n{text}", Path("r.csv"), 1000)[0][1] == row
+    assert csv_rows(text.replace(";", "\t"), Path("r.tsv"), 1000)[0][1] == row

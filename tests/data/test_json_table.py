@@ -98,3 +98,8 @@ def test_rows_come_back(table: list[dict[str, object]], indent: int | None) -> N
     lines = [json.dumps(row, indent=indent, ensure_ascii=False) for row in table]
     for text in ("\n".join(lines), "[" + ",".join(lines) + "]", json.dumps({"data": table})):
         assert rows(text) == table
+
+
+def test_the_only_row_of_a_file_of_lines_keeps_its_turns() -> None:
+    for row in ({"completion": [{"a": 1}, {"a": 2}]}, {"prompt": [{"a": 1}]}):
+        assert [value for _, value in json_rows(json.dumps(row), Path("r.jsonl"), 1000)] == [row]

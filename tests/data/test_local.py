@@ -97,3 +97,10 @@ def test_numbers_as_choices_in_a_recipe(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"input": "q", "label": 2}))
     with pytest.raises(LimbeckError, match=r"a.jsonl:1: field 'label'"):
         loaded({"train": str(tmp_path / "a.jsonl")}, choices=[0, 1])
+
+
+def test_a_file_named_twice_is_no_more_rows(folder: Path) -> None:
+    part = folder / "a" / "part.jsonl"
+    for train in ([part, part], [folder / "a" / "*", part], [part, folder / "b" / ".." / "a" / "part.jsonl"]):
+        with pytest.raises(LimbeckError, match="twice"):
+            loaded({"train": [str(path) for path in train]})

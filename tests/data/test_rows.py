@@ -17,11 +17,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from limbeck.data import DataSettings, load, read_rows
+from limbeck.data import DataSettings, load, read_conversations, read_rows
 from limbeck.data.cells import cell_text, is_missing
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
+from limbeck.teacher.reading import read_reply
 
 
 def written(folder: Path, rows: Iterable[dict[str, Any]], name: str = "r.jsonl") -> Path:
@@ -262,3 +263,18 @@ def test_a_table_reads_alike_from_every_program(tmp_path: Path, table: list[dict
     for path in sorted(tmp_path.iterdir()):
         rows = read_rows(path, labelled=False)
         assert [(row.input, row.label.lower(), row.rationale) for row in rows] == expected, path.name
+
+
+def test_a_calculators_marks_are_left_out_of_every_rationale(tmp_path: Path) -> None:
+    marked, plain = "So 48/2 = <<48/2=24>>24.", "So 48/2 = 24."
+    row = {"input": "q", "label": "24", "rationale": marked}
+    kept = {"input": "r", "label": "x", "rationale": "cout << x; y >> z; <<a=b>>"}
+    assert [row.rationale for row in read_rows(written(tmp_path, [row, kept]))] == [plain, kept["rationale"]]
+    (example,) = read_rows(written(tmp_path, [{"input": "q", "label": f"{marked}\n#### <<12*2=24>>24"}]))
+    assert (example.label, example.rationale) == ("24", plain)
+    (imported,) = read_conversations(
+        written(tmp_path, [{"prompt": "q", "completion": f"{marked}\n#### 24"}]), get("custom")
+    )[0]
+    assert (imported.label, imported.rationale) == ("24", plain)
+    reply = read_reply(f"{marked} The answer is 24.", marked, get("custom"), Example("1", ("q",), ""), part="both")
+    assert (reply.label, reply.rationale) == ("24", f"{plain}\n{plain}")

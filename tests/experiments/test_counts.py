@@ -43,7 +43,7 @@ def test_every_count_is_on_the_report_and_on_the_card(tmp_path):
     warned = [note for note in tables["accuracy-arithmetic"]["notes"] if note.startswith("Warning")]
     assert len(warned) == sum(note.warns is not None for note in (*NOTES.values(), *MEASURED.values()))
     page = (run.path / "report" / "index.html").read_text()
-    assert "targets cut to the longest that the student writes (10" in page
+    assert "targets that lost the start of their rationale to student.max_target_length (10" in page
 
 
 def accuracy_tables(*paths):

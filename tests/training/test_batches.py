@@ -53,12 +53,14 @@ def test_a_batch_is_what_padding_lists_gives(examples, multiple):
     everything = list(range(len(examples)))[::-1]
     for chosen in (everything, everything[1:] or everything):  # with the table's end in the batch, and without
         batch = Collator(9, multiple)(training_set.__getitems__(chosen))
-        picked = [sources[v * len(examples) + i] for v in (0, 1) for i in chosen]
+        read = [[i for i in chosen if targets[v * len(examples) + i]] or chosen[:1] for v in (0, 1)]
+        picked = [sources[v * len(examples) + i] for v in (0, 1) for i in read[v]]
         assert torch.equal(batch["input_ids"], padded(picked, 9, multiple))
         assert torch.equal(batch["attention_mask"], padded([[1] * len(row) for row in picked], 0, multiple))
         for v, view in enumerate(VIEWS):
             expected = padded([targets[v * len(examples) + i] for i in chosen], -100, multiple)
             assert torch.equal(batch["labels"][view], expected.to(torch.int64))
+            assert [chosen[place] for place in batch["rows"][view].tolist()] == read[v]
         tensors = [batch["input_ids"], batch["attention_mask"], *batch["labels"].values()]
         assert {tensor.dtype for tensor in tensors} == {torch.int64}
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -109,13 +110,14 @@ def test_the_validation_loss_is_the_objective_over_all_validation_rows_without_d
     found = training._validation_loss()["loss"]
     data = token_ids(PARTIAL, method.views, student)
     batch = Collator(student.pad_id, 1)(data.__getitems__(range(len(data))))
-    masks = batch["attention_mask"].chunk(len(data.views))
-    memory = student.eval().encode(batch["input_ids"], batch["attention_mask"]).chunk(len(data.views))
-    states = {
-        view: ViewStates(student.decode(labels, memory[i], masks[i]), labels)
-        for i, (view, labels) in enumerate(batch["labels"].items())
-    }
+    inputs, real = data.sources.padded(np.arange(len(data.sources)), student.pad_id)
+    masks = torch.from_numpy(real).long()
+    memory = student.eval().encode(torch.from_numpy(inputs), masks).chunk(len(data.views))
     labels = batch["labels"]
+    states = {
+        view: ViewStates(student.decode(ids, memory[i], masks.chunk(len(data.views))[i]), ids)
+        for i, (view, ids) in enumerate(labels.items())
+    }
     complete = torch.stack([(ids != IGNORE).any(1) for ids in labels.values()]).all(0).sum()
     counts = {
         term.name: complete if term.name == "alignment" else (labels[term.view] != IGNORE).sum()

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -60,13 +61,13 @@ def test_cut_targets_are_counted():
     assert tokenise(EXAMPLES, (View.EXPLAIN,), student).notes["targets_cut"] == longer
 
 
-def test_a_batch_holds_the_views_one_after_the_other_padded_to_eights():
+def test_a_batch_holds_the_views_one_after_the_other_padded_to_eights_and_reads_what_has_a_target():
     student = scratch()
     batch = collated(student, PARTIAL[:3], "dss")
-    assert batch["input_ids"].shape[0] == 6
     assert all(size % 8 == 0 for size in (batch["input_ids"].shape[1], *(x.shape[1] for x in batch["labels"].values())))
     texts = student.tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
-    assert [text.split(":")[0] for text in texts] == ["predict"] * 3 + ["explain"] * 3
+    assert [text.split(":")[0] for text in texts] == ["predict"] * 3 + ["explain"] * 2
+    assert [rows.tolist() for rows in batch["rows"].values()] == [[0, 1, 2], [1, 2]]
     assert (batch["input_ids"] != student.pad_id).eq(batch["attention_mask"].bool()).all()
     assert (batch["labels"][View.EXPLAIN][0] == IGNORE).all()
     label = batch["labels"][View.PREDICT][1]
@@ -87,10 +88,32 @@ def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
     assert [value.item() for value in output["terms"].values()] == pytest.approx(plain, rel=1e-5)
 
 
-def test_a_whole_step_compiles_into_one_graph():
+@pytest.mark.parametrize("name", METHODS)
+def test_rows_without_a_target_need_not_be_read(name):
+    """Every row in every view, as before they were left out, gives the same terms, shares and gradients."""
+    student, method = scratch().eval(), objective(name)
+    made = tokenise([*PARTIAL, *PARTIAL[:2]], method.views, student)
+    batch = Collator(student.pad_id)(made.__getitems__(range(len(made))))
+    inputs, real = made.sources.padded(np.arange(len(made.sources)), student.pad_id, 8)
+    whole = {"input_ids": torch.from_numpy(inputs), "attention_mask": torch.from_numpy(real).long()}
+    results = []
+    for some in (batch, {**whole, "labels": batch["labels"]}):
+        student.zero_grad()
+        output = Distiller(student, method)(**some, with_shares=True)
+        output["loss"].backward()
+        gradient = torch.cat([weight.grad.flatten() for weight in student.parameters()])
+        results.append((*output["terms"].values(), *output["shares"].values(), gradient))
+    read = sum(len(rows) for rows in batch["rows"].values())
+    assert read == len(batch["input_ids"]) == len(inputs) - 2 * (len(method.views) - 1)
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("examples", [EXAMPLES, PARTIAL])
+def test_a_whole_step_compiles_into_one_graph(examples):
     student = scratch()
     distiller = Distiller(student, objective("mi"))
-    batch = Collator(student.pad_id)(tokenise(EXAMPLES, objective("mi").views, student).__getitems__(range(12)))
+    batch = collated(student, examples, "mi")
     torch.compiler.reset()
     results = []
     for forward in (distiller, torch.compile(distiller, fullgraph=True, backend="aot_eager")):
@@ -146,6 +169,12 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(name, tmp_path):
     steps = [w - start for w in weights]
     assert steps[0].norm() > 1e-3
     torch.testing.assert_close(steps[1], steps[0], rtol=1e-4, atol=1e-6 * float(steps[0].abs().max() * 100))
+
+
+def test_rows_that_make_no_batch_are_refused_where_incomplete_ones_are_dropped(tmp_path):
+    with pytest.raises(LimbeckError, match="dataloader_drop_last"):
+        trainer(scratch(), "mi", tmp_path, per_device_train_batch_size=13, dataloader_drop_last=True)
+    trainer(scratch(), "mi", tmp_path, per_device_train_batch_size=12, dataloader_drop_last=True)
 
 
 def test_gradient_checkpointing_changes_no_weight(tmp_path):

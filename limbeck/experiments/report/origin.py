@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 
 from limbeck.errors import LimbeckError
-from limbeck.experiments.arms import Arm, flat
-from limbeck.experiments.run import Run
+from limbeck.experiments.arms import Arm
+from limbeck.experiments.run import Run, flat
 from limbeck.files import read_json
 
 

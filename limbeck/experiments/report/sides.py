@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.experiments.arms import Arm, flat
+from limbeck.experiments.arms import Arm
 from limbeck.experiments.cases import Case, Said
+from limbeck.experiments.run import flat
 
 _IDLE = frozenset(("rationales", "batch_size", "encoder", "out_of_domain"))  # of `evaluation`: they change no answer
 
