@@ -111,13 +111,14 @@ def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
     """Yield the counts in a run's results that are not 0, each after `notes`, or the split or other task it is of."""
     elsewhere = {f"{name}-test": counts for name, counts in (results.get("out_of_domain") or {}).items()}
     measured = {split: results.get(split) for split in ("valid", "test")} | elsewhere
-    rows = {split: counts.get("n") or 0 for split, counts in measured.items() if isinstance(counts, dict)}
+    counted = {split: counts for split, counts in measured.items() if isinstance(counts, dict)}
     training = results.get("training") or {}
     examples = training.get("examples") or 0
+    rows = {split: counts.get("n") or 0 for split, counts in counted.items()}
     trained = {"train": examples} | {texts: training.get(texts) or examples for texts in ("sources", "targets")}
     yield from (("notes", line) for line in lines_of(results.get("notes") or {}, rows | trained))
-    for split, n in rows.items():
-        yield from ((split, line) for line in lines_of(measured[split], n))
+    for split, counts in counted.items():
+        yield from ((split, line) for line in lines_of(counts, rows[split]))
 
 
 def run_name(recipe: Recipe) -> str:
