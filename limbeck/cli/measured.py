@@ -10,6 +10,8 @@ from rich.table import Table
 from limbeck.notes import lines_of
 from limbeck.shown import CALIBRATION, interval, number
 
+_MOST_LABELS = 20  # lines
+
 
 def accuracy_cells(measured: dict[str, Any]) -> tuple[str, str, str]:
     """Accuracy, interval and n as a table shows them."""
@@ -28,21 +30,18 @@ def print_accuracy(run: Path, splits: dict[str, dict[str, Any]]) -> None:
     print(f"the run is in {run}/")
 
 
-def print_labels(found: dict[str, Any] | None) -> None:
+def print_labels(by_label: dict[str, Any] | None) -> None:
     """Print what always answering the most frequent label would give, macro F1, and accuracy by label."""
-    if not found:
+    if not by_label:
         return
-    majority = found["majority"]
-    print(
-        f"       always {majority['label']!r:.40} would be {majority['accuracy']:.3f}; macro F1 {found['macro_f1']:.3f}"
-    )
-    for one in found["labels"]:
-        right = (
-            "none of them"
-            if one["accuracy"] is None
-            else f"accuracy {one['accuracy']:.3f} {interval(one['interval'], 3)}"
-        )
-        print(f"       {one['label']!r:.40}: {right}, n = {one['n']}, answered {one['predicted']} times")
+    majority, labels = by_label["majority"], by_label["labels"]
+    print(f"       always {majority['label']!r:.40} would be {majority['accuracy']:.3f}", end="")
+    print(f"; macro F1 {by_label['macro_f1']:.3f}")
+    for label in labels[:_MOST_LABELS]:
+        right = f"accuracy {label['accuracy']:.3f} {interval(label['interval'], 3)}" if label["n"] else "none of them"
+        print(f"       {label['label']!r:.40}: {right}, n = {label['n']}, answered {label['predicted']} times")
+    if len(labels) > _MOST_LABELS:
+        print(f"       and {len(labels) - _MOST_LABELS} rarer labels: --json has them all")
 
 
 def print_calibration(found: dict[str, Any]) -> None:

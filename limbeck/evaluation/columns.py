@@ -50,10 +50,10 @@ def column_names(rows: Sequence[Located], path: str, needs: Sequence[str] = ()) 
     """
     present = {_key(name): name for _, row in reversed(rows) for name in reversed(list(row))}
     columns: dict[str, str] = {}
-    for ours, names in NAMES.items():
-        taken = (present[name] for name in names if name in present and present[name] not in columns.values())
-        if (theirs := next(taken, None)) is not None:
-            columns[ours] = theirs
+    for field, names in NAMES.items():
+        free = (present[name] for name in names if name in present and present[name] not in columns.values())
+        if (column := next(free, None)) is not None:
+            columns[field] = column
     graded = () if "correct" in columns else ("label", "prediction")
     for missing in (name for name in (*graded, *needs) if name not in columns):
         raise LimbeckError(
@@ -61,8 +61,8 @@ def column_names(rows: Sequence[Located], path: str, needs: Sequence[str] = ()) 
             + (" and none that says which answers are 'correct'" if missing in graded else "")
             + f"; there are {sorted(map(str, present.values()))!r:.300}"
         )
-    if other := [f"{ours!r} is the column {theirs!r}" for ours, theirs in columns.items() if ours != theirs]:
-        log.info("%s: %s", path, ", ".join(other))
+    if renamed := [f"{field!r} is the column {column!r}" for field, column in columns.items() if field != column]:
+        log.info("%s: %s", path, ", ".join(renamed))
     return columns
 
 

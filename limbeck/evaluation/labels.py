@@ -41,12 +41,13 @@ def by_label(answers: Sequence[LabelledAnswer], choices: Sequence[str] = ()) -> 
         *(name for name, _ in counts.most_common()),
         *(name for name in map(normalise, choices) if name not in counts),
     ]
-    said = [normalise(answer.label if answer.correct else answer.prediction) for answer in answers]
-    # an answer that is wrong by the task's rule is not its label, even if it is spelled so
-    said = ["" if not a.correct and text == normalise(a.label) else text for a, text in zip(answers, said, strict=True)]
-    predicted = Counter(said)
     gold = [normalise(answer.label) for answer in answers]
-    _, _, scores, _ = precision_recall_fscore_support(gold, said, labels=names, average=None, zero_division=0)
+    predictions = [normalise(answer.prediction) for answer in answers]
+    for place, (answer, label) in enumerate(zip(answers, gold, strict=True)):
+        if answer.correct or predictions[place] == label:  # wrong by the task's rule it is no label, however spelled
+            predictions[place] = label if answer.correct else ""
+    predicted = Counter(predictions)
+    _, _, scores, _ = precision_recall_fscore_support(gold, predictions, labels=names, average=None, zero_division=0)
     right = Counter(label for label, answer in zip(gold, answers, strict=True) if answer.correct)
     labels: list[dict[str, Any]] = [
         {

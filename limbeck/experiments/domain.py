@@ -41,7 +41,11 @@ class Domain:
 
 
 def domain_of(run: Run, split: Split, on: str | None = None, root: Path | None = None) -> Domain:
-    """`other_domain` where `on` names one, else `own_domain`. Raises LimbeckError as they do."""
+    """Return `other_domain` where `on` names one, else a split of the run's own data.
+
+    Raises:
+        LimbeckError: as `other_domain`; `root` without `on`; the run's own data has gone, or changed since it began.
+    """
     if on is not None:
         return other_domain(run, split, on, root)
     if root is not None:

@@ -31,7 +31,7 @@ def evaluate(
     root: Path | None = None,
     encoder: str | None = None,
 ) -> dict[str, Any]:
-    """`evaluate_runs` of one run. Returns accuracy, its 95 % interval, exact, n, sources_cut; engine and answers."""
+    """Return what `evaluate_runs` does of one run."""
     (measured,) = evaluate_runs([Path(path)], split, rationales, engine, answers, on, root, encoder).values()
     return measured
 
@@ -63,7 +63,8 @@ def evaluate_runs(
             `judge_runs` with the same `split`, `on` and `root` is meant.
 
     Returns:
-        By path: accuracy, its 95 % interval, exact, n, sources_cut; engine and answers.
+        By path: what `accuracy` returns; `engine` and `answers`; `in_training`, questions of other data that the
+        student was trained on, where its own data is still there.
 
     Raises:
         LimbeckError: no finished run there, its data has gone, the labels differ, rationales are asked of

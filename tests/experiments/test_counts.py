@@ -83,6 +83,13 @@ def test_labels_are_one_whatever_their_case(tmp_path):
     assert "epair 40, bill 20" in table["notes"][0]
 
 
+def test_labels_beyond_those_of_the_table_are_counted(tmp_path):
+    rows = [{"input": f"Ticket {i}?", "label": f"kind {i % 12}"} for i in range(60)]
+    tables = accuracy_tables(finished(tmp_path / "dss", "dss", 1, data=questions(tmp_path / "data", rows)))
+    assert len(tables["labels-custom"]["columns"]) == 2 + 8
+    assert "4 rarer labels" in tables["labels-custom"]["notes"][0]
+
+
 def test_a_run_without_counts_has_no_table_of_them(tmp_path):
     report = report_of(finished(tmp_path / "dss", "dss", 1))
     assert not any(table["name"].startswith("counts") for one in report["sections"] for table in one["tables"])

@@ -44,6 +44,7 @@ def labels(task: str, sides: Sequence[Side]) -> Table | None:
     first = next(side for side in sides if side.arm.name in known)
     examples = {one["label"]: one["n"] for one in known[first.arm.name][0]["labels"] if one["n"]}
     names = list(examples)[:_LABELS]
+    rarer = f" {len(examples) - _LABELS} rarer labels have no column." if len(examples) > _LABELS else ""
     majority = names[0]
     always = by_label(
         [LabelledAnswer(case.label, majority, same_text(case.label, majority)) for case in first.cases], names
@@ -59,7 +60,7 @@ def labels(task: str, sides: Sequence[Side]) -> Table | None:
         unit="%",
         notes=(
             f"Examples by label: {', '.join(f'{name} {examples[name]}' for name in names)}. Macro F1: the mean over "
-            "labels, each as heavy as the others. The last row answers the most frequent label always.",
+            f"labels, each as heavy as the others. The last row answers the most frequent label always.{rarer}",
         ),
     )
 
