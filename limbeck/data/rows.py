@@ -277,14 +277,14 @@ def _no_choice(field: str, label: str, choices: Sequence[str]) -> LimbeckError:
 
 def _segments(row: Row) -> tuple[str, ...]:
     value = row.get("input")
-    if isinstance(value, list) and value:
-        return tuple(text(segment, "input") for segment in value if segment is not None and segment != "")
+    if isinstance(value, list) and (texts := [segment for segment in value if segment is not None and segment != ""]):
+        return tuple(text(segment, "input") for segment in texts)
     if "input" not in row:
         raise LimbeckError(
             f"field 'input': missing; the row has {[name for name in row if row[name] is not None]!r:.200}; say which "
             "column it is, like `columns: {input: question, label: answer}`"
         )
-    if is_missing(value):
+    if is_missing(value) or isinstance(value, list):
         raise LimbeckError("field 'input': it is blank")
     return (text_field(row, "input"),)
 

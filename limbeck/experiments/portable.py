@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-_NO_PATHS = {"choices", "columns"}  # fields whose texts are the data's, whatever they look like
+_NO_PATHS = {"choices", "columns", "by_label"}  # fields whose texts are the data's, whatever they look like
 
 
 def portable(value: Any) -> Any:

@@ -142,7 +142,7 @@ def test_relatives_of_thoughts_beside_a_blank_content(message, kept, case):
 def test_a_job_names_its_own_marker_for_replies_that_are_stored(case):
     folder = case("teach_numbers")
     replies = read_json(folder / "replies.json")
-    replies = dict.fromkeys(replies, "Let us see about it, as ever.\nZETA >> 24\nThere is no more to say.")
+    replies = dict.fromkeys(replies, "The crates are counted one by one.\nZETA >> 24\nThere is no more to say.")
     (folder / "replies.json").write_text(json.dumps(replies))
     with endpoint(folder / "replies.json") as url:
         teach(job("teach.yaml", url))
@@ -151,7 +151,7 @@ def test_a_job_names_its_own_marker_for_replies_that_are_stored(case):
         assert teach(marked)["requests"] == 0
         taught = read_taught(marked)
     assert summary(taught)["votes"]["n"] == 10
-    assert {one.rationale for one in training_examples(taught)} == {None, "Let us see about it, as ever."}
+    assert {one.rationale for one in training_examples(taught)} == {None, "The crates are counted one by one."}
 
 
 def test_a_disk_that_fills_up_while_asking_loses_no_reply(case, tmp_path):
