@@ -18,7 +18,7 @@ check: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Thousands of broken recipes and data rows; the tests do a few hundred.
+# Thousands of broken recipes and data rows; the tests do a hundred of each.
 fuzz: $(VENV)/installed
 	LIMBECK_FUZZ=2000 $(BIN)/python -m pytest -n 2 tests/test_fuzz.py
 

@@ -22,7 +22,7 @@ from limbeck.experiments import load_recipe, train
 from limbeck.training import TrainingSettings
 from tests.experiments.recipes import TINY
 
-HOW_MANY = int(os.environ.get("LIMBECK_FUZZ", "200"))
+HOW_MANY = int(os.environ.get("LIMBECK_FUZZ", "100"))
 fuzzed = settings(
     max_examples=HOW_MANY,
     deadline=None,
