@@ -1,4 +1,4 @@
-"""Whether the teacher's answers and rationales belong to the rows they stand in: compared with a shuffle of the rows.
+"""A check that a teacher's answers and rationales belong to their rows: they are compared with a shuffle of the rows.
 
 Rationales matched to rows by position are silently wrong from the first row that is missing on one side. Of rows joined
 by chance an answer is right as often as another row's answer, and a rationale has as much of its question's words and

@@ -34,12 +34,12 @@ class DataSettings(TaskSettings):
 
     @property
     def columns(self) -> Columns:
-        """What the source's columns are called, where it has any."""
+        """Return the source's names of its columns, where it has any."""
         return self.source.columns if isinstance(self.source, FilesSource | HubSource) else {}
 
     @property
     def reads_outputs(self) -> bool:
-        """Whether the source has the teacher's raw output to every row, so that a row without an answer is unparsed."""
+        """Return whether the source has raw output for every row, so that a row without an answer is unparsed."""
         source = self.source
         return isinstance(source, ArchiveSource) or (isinstance(source, HubSource) and source.rationales is not None)
 

@@ -29,7 +29,7 @@ def prefix(view: View) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a student reads: a view's prefix, the segments of an input, and the row's own choices, in one text."""
+    """A student's input: a view's prefix, the segments, and the row's own choices, in one text."""
 
     prefix: str
     segments: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""How other languages than English say "the answer is", and which write 3,33 for 3.33."""
+"""Phrases for "the answer is" in languages other than English, and which of these write 3,33 for 3.33."""
 
 import re
 from dataclasses import dataclass

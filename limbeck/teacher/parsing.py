@@ -142,7 +142,7 @@ class _Reply:
 
     @cached_property
     def end(self) -> int:
-        """Where the teacher began a question of its own."""
+        """Return where the teacher began a question of its own."""
         first = next((place.end for place in self._all_places if place.label is not None), None)
         return invented_question(self.seen, first, self.task.stop, self.example.input)
 
@@ -339,7 +339,7 @@ class _Reply:
 
     @cached_property
     def _decimal_comma(self) -> bool:
-        """Whether the reply is in a language that may write 3,33 for 3.33."""
+        """Return whether the reply is in a language that may write 3,33 for 3.33."""
         return DECIMAL_COMMA.search(self.seen) is not None
 
     # Answers without a form of their own.

@@ -1,4 +1,4 @@
-"""What belongs beside an accuracy: what was cut, left out or asked twice, and how the labels fare one by one."""
+"""The tables beside an accuracy: counts of what was cut, left out or asked twice, and accuracy by label."""
 
 from collections.abc import Sequence
 from statistics import fmean
