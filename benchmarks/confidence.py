@@ -18,12 +18,12 @@ from benchmarks.inputs import SMALL
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import View, load, source, task_of
-from limbeck.evaluation import predict
-from limbeck.experiments import Recipe, Run, train
-from limbeck.experiments.measures import calibrate_file
 from limbeck.files import write_jsonl
+from limbeck.metrics import predict
+from limbeck.models import ScratchSettings, Student, open_student
+from limbeck.runs import Recipe, Run, train
+from limbeck.runs.measures import calibrate_file
 from limbeck.schema import Example
-from limbeck.students import ScratchSettings, Student, open_student
 from limbeck.tasks import Task
 
 WIDE = ScratchSettings(vocab_size=8000, d_model=256, d_kv=64, d_ff=512, num_layers=4, num_heads=4)

@@ -26,9 +26,9 @@ from benchmarks.naive import IGNORE, NaiveCollator
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import DataSettings, View, load, read, source, target
+from limbeck.models import ScratchSettings, Student
+from limbeck.models.scratch import build_t5, train_tokenizer
 from limbeck.schema import Example
-from limbeck.students import ScratchSettings, Student
-from limbeck.students.scratch import build_t5, train_tokenizer
 from limbeck.training import Collator, TrainingSet, tokenise
 from limbeck.training.batches import BucketSampler
 

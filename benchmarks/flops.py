@@ -1,7 +1,7 @@
 """Model FLOPs of a training step, and the share of a GPU's peak they use (MFU; Chowdhery et al. 2022, App. B)."""
 
 from benchmarks.inputs import Shape
-from limbeck.students import ScratchSettings
+from limbeck.models import ScratchSettings
 
 # Dense bf16 FLOP/s without sparsity, from NVIDIA's data sheets.
 BF16_PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}

@@ -19,13 +19,13 @@ from benchmarks.inputs import SMALL, model
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import View, load, source, task_of
-from limbeck.evaluation import accuracy, predict
-from limbeck.experiments import Recipe, Run, load_recipe, train
-from limbeck.experiments.quickstart import RECIPE as QUICKSTART
+from limbeck.metrics import accuracy, predict
+from limbeck.models import EngineName, Student, open_student
+from limbeck.models.scoring import Target
+from limbeck.models.scratch import train_tokenizer
+from limbeck.runs import Recipe, Run, load_recipe, train
+from limbeck.runs.quickstart import RECIPE as QUICKSTART
 from limbeck.schema import Example
-from limbeck.students import EngineName, Student, open_student
-from limbeck.students.scoring import Target
-from limbeck.students.scratch import train_tokenizer
 
 OUT = Path("runs/benchmarks")
 BATCH = 64

@@ -18,8 +18,8 @@ from benchmarks.naive import head_loss
 from benchmarks.rows import time_row, value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import View
+from limbeck.models import VocabularyHead
 from limbeck.objectives import ViewStates, losses, objective, term_counts
-from limbeck.students import VocabularyHead
 
 MIB = 2**20
 LEAST_MEMORY_RATIOS = {48: 7, 256: 20}  # by the rationales' width

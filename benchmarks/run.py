@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from benchmarks import machine
+from benchmarks.annotation import annotation
 from benchmarks.confidence import confidence
 from benchmarks.curve import curve
 from benchmarks.data_path import data
@@ -23,7 +24,6 @@ from benchmarks.methods import methods
 from benchmarks.rows import line, markdown
 from benchmarks.settings import Settings
 from benchmarks.step import step
-from benchmarks.teaching import teaching
 from limbeck.files import write_json, write_text
 
 # A case gives rows as `benchmarks.rows` makes them. To add one, write it and give it a row here.
@@ -35,7 +35,7 @@ CASES: dict[str, Callable[[Settings], Iterable[dict[str, Any]]]] = {
     "data": data,
     "generation": generation,
     "confidence": confidence,
-    "teaching": teaching,
+    "annotation": annotation,
 }
 REAL = ("data", "generation", "confidence")  # cases of real data, left out where they are not there
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.inputs import BASE, SMALL, TINY, Shape
-from limbeck.students import ScratchSettings
+from limbeck.models import ScratchSettings
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from benchmarks.memory import peak_of
 from benchmarks.naive import model_loss
 from benchmarks.rows import time_row, value_row, yes
 from benchmarks.settings import Settings
+from limbeck.models import ScratchSettings, Student
 from limbeck.objectives import objective
-from limbeck.students import ScratchSettings, Student
 from limbeck.training import Distiller
 
 GIB = 2**30

@@ -53,7 +53,7 @@ class Prediction:
     exact: bool | None  # the very same string as the label
     rationale: str | None = None  # None: not asked for; blank: asked for, and none was given
     confidence: float | None = None  # of `confidences` the one asked for; None where it is not defined
-    confidences: Mapping[str, float] | None = None  # by definition; what they are: limbeck/evaluation/confidence.py
+    confidences: Mapping[str, float] | None = None  # by definition; what they are: limbeck/metrics/confidence.py
     probabilities: Mapping[str, float] | None = None  # of the choices, and of the answer if it is none of them; sum 1
     input_cut: bool | None = None  # True: the student read only a part of the input, which is too long for it
 

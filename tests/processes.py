@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from limbeck.errors import LimbeckError
-from limbeck.teacher.engine import Reply
+from limbeck.llm.engine import Reply
 
 
 class Process:

@@ -16,8 +16,8 @@ from benchmarks.memory import peak_of
 from benchmarks.naive import IGNORE, model_loss
 from benchmarks.rows import time_row
 from benchmarks.step import Side, steps
+from limbeck.models import Student
 from limbeck.objectives import objective
-from limbeck.students import Student
 from limbeck.training import Distiller
 
 SHAPE = Shape(4, 10, 5, 12)
@@ -106,10 +106,10 @@ def test_sides_take_turns_and_are_compared_by_medians():
 
 def test_the_command_writes_its_table(tmp_path, capsys):
     options = ["--tiny", "--device", "cpu", "--repeats", "2", "--out", str(tmp_path)]
-    assert run.main(["--only", "step", "curve", "teaching", *options]) == 0
+    assert run.main(["--only", "step", "curve", "annotation", *options]) == 0
     table, page = (next(tmp_path.glob(pattern)) for pattern in ("*.json", "*.md"))
     found = json.loads(table.read_text())
-    assert [row["case"].split()[0] for row in found["rows"]] == ["step", "curve", "teaching:", "teaching:"]
+    assert [row["case"].split()[0] for row in found["rows"]] == ["step", "curve", "annotation:", "annotation:"]
     assert {"device", "threads", "versions", "revision", "command"} <= set(found)
     printed = capsys.readouterr().out
     assert all(row["case"] in text for row in found["rows"] for text in (page.read_text(), printed))

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from limbeck import cli
-from limbeck.experiments import Recipe, train
-from limbeck.experiments.grids import Grid, cells
 from limbeck.files import read_jsonl
+from limbeck.grids import Grid, cells
+from limbeck.runs import Recipe, train
 from tests import builders
-from tests.experiments.recipes import TINY
+from tests.runs.recipes import TINY
 from tests.servers import Asked, Server, completion
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -73,7 +73,7 @@ def done(monkeypatch, capsys):
 
 def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monkeypatch, done):
     written(TEACHER, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"questions.jsonl", "teach.yaml", "recipe.yaml"}
+    assert {path.name for path in tmp_path.iterdir()} == {"questions.jsonl", "annotate.yaml", "recipe.yaml"}
     more = [
         {"input": f"I complain about {word}, order {number}.", "label": label}
         for number in range(5)
@@ -96,7 +96,7 @@ def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monk
     assert "63 replies stored" in outputs[0]
     # of the page's three questions it takes one for another: it does not know the words
     assert "accuracy: 0.9841" in outputs[1]
-    rows = [row for _, row in read_jsonl(tmp_path / "taught.jsonl")]
+    rows = [row for _, row in read_jsonl(tmp_path / "annotated.jsonl")]
     assert len(rows) == 63
     assert rows[3]["rationale"] == "The customer speaks of charged twice, which is a matter of billing."
     assert sum("rationale" in row for row in rows) == 62

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from limbeck import tasks
 from limbeck.data import read_rows
 from limbeck.errors import LimbeckError
-from limbeck.experiments import load_recipe, train
+from limbeck.runs import load_recipe, train
 from limbeck.training import TrainingSettings
-from tests.experiments.recipes import TINY
+from tests.runs.recipes import TINY
 
 HOW_MANY = int(os.environ.get("LIMBECK_FUZZ", "100"))
 fuzzed = settings(

@@ -14,9 +14,9 @@ from tests import builders
 
 REVISION = "c0ffee" + "0" * 34
 LOAD = """
-from limbeck import students
+from limbeck import models
 from limbeck.hub import cached_revision
-student = students.load(students.StudentSettings(name="me/tiny"), [])
+student = models.load(models.StudentSettings(name="me/tiny"), [])
 print(student.model.num_parameters(), cached_revision("me/tiny"))
 """
 

@@ -21,8 +21,8 @@ from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
 from limbeck.data import DataSettings, load
-from limbeck.experiments import load_recipe, train
 from limbeck.files import write_jsonl
+from limbeck.runs import load_recipe, train
 from limbeck.schema import Example
 
 TASKS = {"svamp": {}, "cqa": {}, "esnli": {"splits": {"train": "valid", "test": "test"}}}

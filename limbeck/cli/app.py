@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import limbeck
+from limbeck.cli.annotate import annotate_app
 from limbeck.cli.evaluate import evaluate
 from limbeck.cli.grid import grid
 from limbeck.cli.measured import accuracy_cells, print_accuracy
@@ -19,12 +20,12 @@ from limbeck.cli.measures import calibrate, compare, judge
 from limbeck.cli.printing import ANSWERS, ENGINE, RECIPES, Answers, Changes, Engine, Json, print_about, print_json
 from limbeck.cli.push import push
 from limbeck.cli.report import report
-from limbeck.cli.teach import teach_app
 from limbeck.errors import LimbeckError
 
 app = typer.Typer(
     help="Distil the reasoning of a large language model into a small one.\n\n"
-    "Begin with `limbeck quickstart`, look at data with `limbeck data show`, get rationales with `limbeck teach run`, "
+    "Begin with `limbeck quickstart`, look at data with `limbeck data show`, "
+    "get rationales with `limbeck annotate run`, "
     "train with `limbeck train RECIPE`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,11 +33,11 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data, and unpack the authors' archive.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-app.add_typer(teach_app, name="teach")
+app.add_typer(annotate_app, name="annotate")
 
 INTERRUPTED = 130  # what typer exits with on Ctrl-C
 _INTERRUPTED = (
-    "interrupted; to go on, start a grid or `teach run` again, and a run with --resume from its last checkpoint"
+    "interrupted; to go on, start a grid or `annotate run` again, and a run with --resume from its last checkpoint"
 )
 
 
@@ -50,8 +51,8 @@ def quickstart(
 
     What is finished already is not trained again; what was interrupted goes on.
     """
-    from limbeck.experiments import quickstart as run_quickstart
-    from limbeck.experiments.report import write_report
+    from limbeck.report import write_report
+    from limbeck.runs import quickstart as run_quickstart
 
     runs = run_quickstart(out, seed)
     page = write_report([out], out / "report")
@@ -83,7 +84,7 @@ def data_show(
     from limbeck.data import DataSettings, show, summarise
 
     if task.endswith((".yaml", ".yml")):
-        from limbeck.experiments import load_recipe
+        from limbeck.runs import load_recipe
 
         settings = load_recipe(Path(task)).data
     else:
@@ -120,8 +121,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a student as a recipe says, keep the best by validation accuracy, and test it once, at the end."""
-    from limbeck.experiments import load_recipe
-    from limbeck.experiments import train as run_train
+    from limbeck.runs import load_recipe
+    from limbeck.runs import train as run_train
 
     run = run_train(load_recipe(recipe, changes or []), out, resume, parent)
     if as_json:
@@ -147,7 +148,7 @@ def predict(
     answers: Annotated[Answers | None, typer.Option(help=f"{ANSWERS} {RECIPES}")] = None,
 ) -> None:
     """Answer every row of a file."""
-    from limbeck.experiments import predict_file
+    from limbeck.runs import predict_file
 
     how: Any = (engine.value if engine else None, answers.value if answers else None)
     done = predict_file(model, source, target, rationale, batch_size, *how)
@@ -180,7 +181,7 @@ def objectives(as_json: Json = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON schema of a recipe, for editors and other machines."""
-    from limbeck.experiments import Recipe
+    from limbeck.runs import Recipe
 
     print_json(Recipe.model_json_schema())
 

@@ -42,7 +42,7 @@ def evaluate(
     student's two sides; with several runs their differences. With --on all goes to NAME-SPLIT. -s changes the judge.
     """
     from limbeck.data.table import stem
-    from limbeck.experiments import evaluate_runs
+    from limbeck.runs import evaluate_runs
 
     if changes and judge is None:
         raise LimbeckError("-s changes what the file of --judge says: give that too")
@@ -70,8 +70,8 @@ def _judge(
 ) -> Callable[[Sequence[Path]], None]:
     """What has runs judged, and notes in `told` what came of it."""
     try:
-        from limbeck.evaluation.judge import JudgeSettings
-        from limbeck.experiments.judging import judge_runs
+        from limbeck.metrics.judge import JudgeSettings
+        from limbeck.runs.judging import judge_runs
     except ModuleNotFoundError as error:
         raise LimbeckError(f"{error.name} is missing: pip install 'limbeck[teacher]'") from None
 

@@ -55,7 +55,7 @@ def grid(
 
     Exit code 0: all are finished; 1: some failed (it says why); 2: a mistake; 130: interrupted.
     """
-    from limbeck.experiments.grids import run_grid, states
+    from limbeck.grids import run_grid, states
 
     chosen = _grids(grids, changes or [], (offline, smoke, root))
     settings = _judge(judge) if judge else None
@@ -80,7 +80,7 @@ def grid(
 
 def _grids(names: Sequence[str], changes: Sequence[str], paper: tuple[bool, bool, Path]) -> list[Any]:
     """The grids of files and of the paper's names."""
-    from limbeck.experiments.grids import Grid
+    from limbeck.grids import Grid
 
     ours = [name for name in names if Path(name).suffix not in (".yaml", ".yml")]
     if not ours and any(paper[:2]):
@@ -96,7 +96,7 @@ def _grids(names: Sequence[str], changes: Sequence[str], paper: tuple[bool, bool
 
 def _named(names: Sequence[str], offline: bool, smoke: bool, root: Path) -> list[Any]:
     """The paper's grids of these names; what is left out of them is said."""
-    from limbeck.experiments.paper import NAMES, PAPER, named_grids
+    from limbeck.paper import NAMES, PAPER, named_grids
 
     for name in names:
         if name not in (*NAMES, PAPER):
@@ -110,7 +110,7 @@ def _named(names: Sequence[str], offline: bool, smoke: bool, root: Path) -> list
 def _judge(path: Path) -> Any:
     """The judge's settings, read before hours of training."""
     try:
-        from limbeck.evaluation.judge import JudgeSettings
+        from limbeck.metrics.judge import JudgeSettings
     except ModuleNotFoundError as error:
         raise LimbeckError(f"{error.name} is missing: pip install 'limbeck[teacher]'") from None
     return JudgeSettings.load(path)
@@ -118,9 +118,9 @@ def _judge(path: Path) -> Any:
 
 def _judged(found: Sequence[Any], grids: Sequence[Any], settings: Any) -> dict[str, Any] | None:
     """What the judge says of the finished runs that have rationales; None: none has."""
-    from limbeck.experiments.grids import cells
-    from limbeck.experiments.judging import judge_runs
-    from limbeck.experiments.paper import judged_grids
+    from limbeck.grids import cells
+    from limbeck.paper import judged_grids
+    from limbeck.runs.judging import judge_runs
 
     wanted = {cell.name for one in judged_grids(grids) for cell in cells(one) if cell.recipe.evaluation.rationales}
     runs = [state.path for state in found if state.status == "finished" and state.cell.name in wanted]

@@ -70,7 +70,7 @@ def _running(states: Sequence[Any]) -> Table:
 
 
 def _step(state: Any) -> str:
-    from limbeck.experiments.grids import Folders
+    from limbeck.grids import Folders
 
     step = Folders(state.path.parent).step(state.path.name)
     total = state.cell.recipe.training.max_steps

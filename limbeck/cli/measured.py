@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from limbeck.formatting import CALIBRATION, interval, number
 from limbeck.notes import lines_of
-from limbeck.shown import CALIBRATION, interval, number
 
 _MOST_LABELS = 20  # lines
 

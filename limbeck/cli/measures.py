@@ -22,7 +22,7 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Measure how far the confidence of answers can be trusted; any tool may have made the file."""
-    from limbeck.experiments.measures import calibrate_file
+    from limbeck.runs.measures import calibrate_file
 
     found = calibrate_file(predictions, validation, seed)
     print_json(found) if as_json else print_calibration(found)
@@ -42,7 +42,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Say whether run A is better than run B on the same examples: difference, interval, paired test."""
-    from limbeck.experiments.measures import compare_runs
+    from limbeck.runs.measures import compare_runs
 
     sides = [[Path(part) for part in side.split(",")] for side in (a, b)]
     if not all(part for side in (a, b) for part in side.split(",")):
@@ -65,8 +65,8 @@ def judge(
     Every reply is kept in the judge's store: what is interrupted goes on where it was.
     """
     try:
-        from limbeck.evaluation.judge import JudgeSettings
-        from limbeck.experiments.judging import judge_runs
+        from limbeck.metrics.judge import JudgeSettings
+        from limbeck.runs.judging import judge_runs
     except ModuleNotFoundError as error:
         raise LimbeckError(f"{error.name} is missing: pip install 'limbeck[teacher]'") from None
 

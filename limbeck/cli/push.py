@@ -23,8 +23,8 @@ def push(
     Model, tokenizer, card, recipe, results and provenance go there, without command lines and paths of this machine;
     no data, no predictions, no checkpoints. It shows what goes where, and asks.
     """
-    from limbeck.experiments.push import contents, write
-    from limbeck.experiments.push import push as push_files
+    from limbeck.runs.push import contents, write
+    from limbeck.runs.push import push as push_files
 
     if (hub_name is None) == (folder is None):
         raise LimbeckError("push goes to the Hub or to a folder: give either OWNER/NAME or --folder")

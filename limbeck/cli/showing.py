@@ -1,4 +1,4 @@
-"""What `limbeck teach` shows: a bar while it asks, and its results as text."""
+"""What `limbeck annotate` shows: a bar while it asks, and its results as text."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence

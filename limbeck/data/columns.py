@@ -60,7 +60,7 @@ def columns_of(columns: Columns, names: Iterable[str], task: Task, where: str, l
     if taken:
         log.info("%s: read as columns: {%s}", where, ", ".join(f"{ours}: {name}" for ours, name in taken.items()))
     if taken.get("label") in _REPLIES:
-        log.info("%s: the whole %s is the label; `limbeck teach import` takes replies apart", where, taken["label"])
+        log.info("%s: the whole %s is the label; `limbeck annotate import` takes replies apart", where, taken["label"])
     return {**columns, **taken}
 
 

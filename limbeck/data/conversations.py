@@ -10,12 +10,12 @@ from limbeck.data.labels import Notes
 from limbeck.data.rows import Draft, distinct, draft_example, read_draft, shared_reading
 from limbeck.data.table import stem, table_rows
 from limbeck.errors import LimbeckError
+from limbeck.llm.messages import THOUGHT_FIELDS, Message, part_text, read_message
+from limbeck.llm.parsing import parse
+from limbeck.llm.reading import read_reply
 from limbeck.schema import Example
 from limbeck.tasks import Row, Task
 from limbeck.tasks.task import text
-from limbeck.teacher.messages import THOUGHT_FIELDS, Message, part_text, read_message
-from limbeck.teacher.parsing import parse
-from limbeck.teacher.reading import read_reply
 
 LeftOut = Mapping[str, list[str]]  # a reason -> where the rows stand that were left out for it
 

@@ -15,7 +15,7 @@ def export_rows(examples: Iterable[Example], task: Task, form: Form) -> tuple[li
     `limbeck` is what `read_rows` reads back to the very same examples; none is left out. The others are for trainers of
     decoders: TRL's `prompt-completion` (`prompt`, `completion`) and `messages` (a turn of the user, one of the
     assistant), and the `instruction` (`instruction`, `input`, `output`) of Alpaca. There the text to learn is the
-    rationale, then a line with the task's marker and the label, which `limbeck.teacher.parse` takes apart again;
+    rationale, then a line with the task's marker and the label, which `limbeck.llm.parse` takes apart again;
     examples without rationale or label are left out.
     """
     if form == "limbeck":

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json
+from limbeck.llm import parse
 from limbeck.schema import Example
 from limbeck.tasks import Task
-from limbeck.teacher import parse
 
 
 def with_outputs(examples: Sequence[Example], task: Task, folder: Path, split: str, inputs: str) -> list[Example]:

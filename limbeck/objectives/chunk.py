@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from limbeck.data import View
+from limbeck.models import VocabularyHead
 from limbeck.objectives.measures import MEASURES
 from limbeck.objectives.pooling import POOLS, Add
 from limbeck.objectives.terms import AlignmentTerm, Objective, Term, TokenTerm
-from limbeck.students import VocabularyHead
 
 IGNORE = -100  # the label of padding, as everywhere in transformers
 

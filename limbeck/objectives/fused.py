@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from limbeck.data import View
+from limbeck.models import VocabularyHead, wide_product
 from limbeck.objectives.chunk import Chunk
 from limbeck.objectives.terms import Objective
-from limbeck.students import VocabularyHead, wide_product
 
 _CPU_BYTES = 16 * 2**20  # of logits at a time: about what a processor's caches hold
 _GPU_PART = 64  # this part of a GPU's memory: thousands of rows on a large one

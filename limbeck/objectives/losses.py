@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from limbeck.data import View
+from limbeck.models import VocabularyHead
 from limbeck.objectives.chunk import target_lengths
 from limbeck.objectives.fused import Fused, walk, weighted
 from limbeck.objectives.terms import Objective
-from limbeck.students import VocabularyHead
 
 
 @dataclass(frozen=True)

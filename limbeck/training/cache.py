@@ -23,9 +23,9 @@ from transformers import PreTrainedTokenizerBase
 from limbeck.data import View, source, target
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json, replacing, sha256, write_json
+from limbeck.models import Student
+from limbeck.models.codec import end_ids
 from limbeck.schema import Example
-from limbeck.students import Student
-from limbeck.students.codec import end_ids
 from limbeck.training.dataset import TrainingSet
 from limbeck.training.tokens import TokenTable
 

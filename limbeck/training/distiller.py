@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from limbeck.data import View
+from limbeck.models import Student
 from limbeck.objectives import Objective, ViewStates, gradient_shares, losses, term_counts
-from limbeck.students import Student
 
 
 class Distiller(nn.Module):

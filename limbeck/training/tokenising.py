@@ -8,8 +8,8 @@ from rich.progress import track
 
 from limbeck.data import Source, View, prefix, source, target
 from limbeck.errors import LimbeckError
+from limbeck.models import Student
 from limbeck.schema import Example
-from limbeck.students import Student
 from limbeck.training import cache
 from limbeck.training.dataset import TrainingSet
 from limbeck.training.prefixes import heads

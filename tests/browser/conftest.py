@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from limbeck.experiments.report import write_report
 from limbeck.files import read_jsonl
-from tests.experiments.reports import REASON, finished, questions, write
+from limbeck.paper import paper_results
+from limbeck.report import write_report
+from tests.report.reports import REASON, finished, questions, write
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 HOSTILE = "</script><img src=x onerror=alert(1)> \u202e\u2028 <b>bold</b>"
@@ -56,7 +57,7 @@ def report(tmp_path_factory) -> Path:
         for n, row in enumerate(answers)
     ]
     write(runs / "custom-mi" / "evaluation" / "judge-test.jsonl", scores)
-    return write_report([runs], folder / "out").parent
+    return write_report([runs], folder / "out", paper_results).parent
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from limbeck.experiments.report.html import data
+from limbeck.report.html import data
 
 
 def count(page):

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from limbeck.errors import LimbeckError
-from limbeck.evaluation.answered import read_answers
-from limbeck.experiments import Recipe, evaluate, load_recipe, predict_file, train
-from limbeck.experiments.measures import calibrate_file, compare_runs
-from limbeck.experiments.report import write_report
-from tests.experiments.recipes import TINY
+from limbeck.metrics.answered import read_answers
+from limbeck.report import write_report
+from limbeck.runs import Recipe, evaluate, load_recipe, predict_file, train
+from limbeck.runs.measures import calibrate_file, compare_runs
+from tests.runs.recipes import TINY
 
 CASES = Path(os.environ.get("LIMBECK_CASES") or Path(__file__).parents[2].parent / "shared" / "cases")
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not at {CASES}; set LIMBECK_CASES")

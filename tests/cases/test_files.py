@@ -10,7 +10,7 @@ import pytest
 
 from limbeck.data import DataSettings, load, read_rows, show
 from limbeck.errors import LimbeckError
-from limbeck.experiments import load_recipe
+from limbeck.runs import load_recipe
 from limbeck.schema import Example
 from limbeck.tasks import get
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from limbeck.annotation import Job, read_taught, summary, teach, training_examples
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json
-from limbeck.teaching import Job, read_taught, summary, teach, training_examples
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 if not CASES.is_dir():
@@ -67,11 +67,11 @@ def asked(folder: Path) -> int:
 @pytest.mark.parametrize(
     ("name", "file", "questions"),
     [
-        ("teach_numbers", "teach.yaml", 10),
+        ("teach_numbers", "annotate.yaml", 10),
         ("teach_numbers", "teach_svamp.yaml", 10),
-        ("teach_letters", "teach.yaml", 8),
+        ("teach_letters", "annotate.yaml", 8),
         ("teach_letters", "teach_c.yaml", 8),
-        ("teach_choices", "teach.yaml", 5),
+        ("teach_choices", "annotate.yaml", 5),
     ],
 )
 def test_all_right_replies_are_kept(name, file, questions, case):
@@ -98,10 +98,10 @@ KEPT = {
 def test_thoughts_are_stored_once_and_are_the_rationale_where_the_job_says_so(case):
     folder = case("teach_reasoning")
     with endpoint(folder / "replies.json") as url:
-        done = teach(job("teach.yaml", url))
+        done = teach(job("annotate.yaml", url))
         assert (done["stored"], done["missing"], done["failures"], asked(folder)) == (7, 0, {}, 7)
         for part, kept in KEPT.items():
-            chosen = job("teach.yaml", url, f"rationale={part}")
+            chosen = job("annotate.yaml", url, f"rationale={part}")
             assert teach(chosen)["requests"] == 0
             taught = read_taught(chosen)
             examples = training_examples(taught)
@@ -133,7 +133,7 @@ def test_relatives_of_thoughts_beside_a_blank_content(message, kept, case):
         (folder / "questions.jsonl").read_text().splitlines()[0] + "\n"  # one is enough
     )
     with endpoint(folder / "replies.json") as url:
-        chosen = job("teach.yaml", url, "rationale=thoughts")
+        chosen = job("annotate.yaml", url, "rationale=thoughts")
         assert teach(chosen)["missing"] == 0
         (example,) = training_examples(read_taught(chosen))
     assert example.rationale == kept
@@ -145,9 +145,9 @@ def test_a_job_names_its_own_marker_for_replies_that_are_stored(case):
     replies = dict.fromkeys(replies, "The crates are counted one by one.\nZETA >> 24\nThere is no more to say.")
     (folder / "replies.json").write_text(json.dumps(replies))
     with endpoint(folder / "replies.json") as url:
-        teach(job("teach.yaml", url))
-        assert summary(read_taught(job("teach.yaml", url)))["votes"]["n"] == 0
-        marked = job("teach.yaml", url, "marker=ZETA >>")
+        teach(job("annotate.yaml", url))
+        assert summary(read_taught(job("annotate.yaml", url)))["votes"]["n"] == 0
+        marked = job("annotate.yaml", url, "marker=ZETA >>")
         assert teach(marked)["requests"] == 0
         taught = read_taught(marked)
     assert summary(taught)["votes"]["n"] == 10
@@ -165,7 +165,7 @@ def test_a_disk_that_fills_up_while_asking_loses_no_reply(case, tmp_path):
         pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
     try:
         with endpoint(folder / "replies.json") as url:
-            chosen = job("teach.yaml", url, f"store={disk / 'teach.sqlite'}")
+            chosen = job("annotate.yaml", url, f"store={disk / 'annotations.sqlite'}")
             with pytest.raises(LimbeckError) as caught:
                 teach(chosen)
             assert f"{disk} " in str(caught.value)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from limbeck.llm import parse
 from limbeck.schema import Example
 from limbeck.tasks import Task, get
-from limbeck.teacher import parse
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "replies.jsonl"
 pytestmark = pytest.mark.skipif(not CASES.exists(), reason=f"the cases are not here: {CASES}")

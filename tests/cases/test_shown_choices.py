@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from limbeck.annotation.prompts import load_prompt
 from limbeck.data import View, load, show, source
-from limbeck.experiments import load_recipe
 from limbeck.files import read_jsonl
+from limbeck.runs import load_recipe
 from limbeck.tasks import get
-from limbeck.teacher.prompts import load_prompt
 
 CASES = Path(__file__).parents[2] / "../shared/cases/multiple_choice"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="../shared/cases is not there")

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from limbeck import cli
+from limbeck.models import Answers, EngineName
 from limbeck.objectives import METHODS
-from limbeck.students import Answers, EngineName
-from tests.experiments.recipes import TINY
+from tests.runs.recipes import TINY
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ from tests.experiments.recipes import TINY
         ["judge"],
         ["objectives"],
         ["schema"],
-        *(["teach", *verb] for verb in ([], ["run"], ["show"], ["export"], ["import"], ["prompt"], ["schema"])),
+        *(["annotate", *verb] for verb in ([], ["run"], ["show"], ["export"], ["import"], ["prompt"], ["schema"])),
     ],
 )
 def test_every_verb_has_help(verb, limbeck):

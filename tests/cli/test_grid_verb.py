@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from limbeck import cli
-from limbeck.experiments.grids import Folders, Grid, cells
-from tests.experiments.paper_runs import data_at
-from tests.experiments.recipes import TINY
+from limbeck.grids import Folders, Grid, cells
+from tests.paper.paper_runs import data_at
+from tests.runs.recipes import TINY
 from tests.servers import Server, completion
 
 

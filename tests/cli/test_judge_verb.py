@@ -5,7 +5,7 @@ import json
 import yaml
 
 from limbeck.cli.measured import print_judged
-from tests.experiments.recipes import TINY
+from tests.runs.recipes import TINY
 from tests.servers import Server, completion
 
 

@@ -11,10 +11,10 @@ from tempfile import TemporaryFile
 import pytest
 
 from limbeck import cli
-from limbeck.experiments import Recipe, train
 from limbeck.files import read_jsonl, write_jsonl
-from tests.experiments.recipes import TINY
-from tests.teaching.jobs import fill, make_job, says
+from limbeck.runs import Recipe, train
+from tests.annotation.jobs import fill, make_job, says
+from tests.runs.recipes import TINY
 
 ROWS = [{"input": f"What is {i} and {i}?"} for i in range(3)]
 TEXT = "".join(json.dumps(row) + "\n" for row in ROWS)
@@ -86,21 +86,21 @@ def test_predict_through_a_link_and_a_pipe(run, limbeck, tmp_path):
 def test_what_is_exported_goes_through_a_pipe(limbeck, tmp_path):
     job = make_job(tmp_path, [{"id": "a", "input": "What is it?", "label": "red"}])
     fill(job, {"a": [says("red")]})
-    limbeck("teach", "export", "teach.yaml", "--output", "file.jsonl")
+    limbeck("annotate", "export", "annotate.yaml", "--output", "file.jsonl")
     os.mkfifo(tmp_path / "pipe")
     with ThreadPoolExecutor(1) as thread:
         text = thread.submit((tmp_path / "pipe").read_text)
-        assert limbeck("teach", "export", "teach.yaml", "--output", "pipe")[0] == 0
+        assert limbeck("annotate", "export", "annotate.yaml", "--output", "pipe")[0] == 0
         assert text.result() == (tmp_path / "file.jsonl").read_text()
     before = {path.name for path in tmp_path.iterdir()}
-    assert limbeck("teach", "export", "teach.yaml", "--output", "-", "--hub", "me/x", "--yes")[0] == 2
-    assert limbeck("teach", "import", ".", "--output", "-", "--task", "svamp")[0] == 2
+    assert limbeck("annotate", "export", "annotate.yaml", "--output", "-", "--hub", "me/x", "--yes")[0] == 2
+    assert limbeck("annotate", "import", ".", "--output", "-", "--task", "svamp")[0] == 2
     assert {path.name for path in tmp_path.iterdir()} == before
 
 
 def test_import_from_standard_input_to_standard_output(limbeck, tmp_path):
     row = {"prompt": "What is it?", "completion": says("red")}
-    code, out, err = limbeck("teach", "import", "-", "--output", "-", stdin=json.dumps(row) + "\n")
+    code, out, err = limbeck("annotate", "import", "-", "--output", "-", stdin=json.dumps(row) + "\n")
     assert code == 0
     (read,) = map(json.loads, out.splitlines())
     assert (read["input"], read["label"], read["rationale"]) == ("What is it?", "red", "We think of it a little while.")
@@ -118,7 +118,7 @@ def test_measures_from_standard_input(limbeck, tmp_path):
 
 def test_the_questions_of_a_job_from_standard_input(limbeck, tmp_path):
     make_job(tmp_path, [])
-    code, out, _ = limbeck("teach", "run", "teach.yaml", "--dry-run", "--json", "-s", "rows=-", stdin=TEXT)
+    code, out, _ = limbeck("annotate", "run", "annotate.yaml", "--dry-run", "--json", "-s", "rows=-", stdin=TEXT)
     assert code == 0
     assert json.loads(out)["questions"] == 3
 

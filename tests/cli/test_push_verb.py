@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from limbeck.experiments import Recipe, train
-from tests.experiments.recipes import TINY
+from limbeck.runs import Recipe, train
 from tests.hub import CONSENT
+from tests.runs.recipes import TINY
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def uploads(monkeypatch):
         pushed.append((name, private, set(files)))
         return f"https://hub/{name}"
 
-    monkeypatch.setattr("limbeck.experiments.push.upload", upload)
+    monkeypatch.setattr("limbeck.runs.push.upload", upload)
     return pushed
 
 

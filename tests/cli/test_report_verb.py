@@ -2,7 +2,7 @@
 
 import json
 
-from tests.experiments.reports import finished
+from tests.report.reports import finished
 
 
 def test_it_writes_a_report_and_says_where(limbeck, tmp_path):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from limbeck.data import Form, export_rows, read, read_conversations, read_rows
 from limbeck.data.cells import cell_text, is_missing
 from limbeck.files import write_jsonl
+from limbeck.llm import parse
 from limbeck.schema import Example
 from limbeck.tasks import get
-from limbeck.teacher import parse
 from tests.archives import archive_settings
 
 TEXT_OF: dict[Form, Callable[[dict[str, Any]], tuple[str, str]]] = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from limbeck.data import DataSettings, read, task_of
+from limbeck.llm import parse
 from limbeck.tasks import get
-from limbeck.teacher import parse
 
 # Rows, the accuracy known, the accuracy here, the answers that cannot be read: two choices named, or none.
 KNOWN = [

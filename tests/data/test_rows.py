@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from limbeck.data import DataSettings, load, read_conversations, read_rows
 from limbeck.data.cells import cell_text, is_missing
 from limbeck.errors import LimbeckError
+from limbeck.llm.reading import read_reply
 from limbeck.schema import Example
 from limbeck.tasks import get
-from limbeck.teacher.reading import read_reply
 
 
 def written(folder: Path, rows: Iterable[dict[str, Any]], name: str = "r.jsonl") -> Path:

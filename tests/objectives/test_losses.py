@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from limbeck.data import View
+from limbeck.models import VocabularyHead
 from limbeck.objectives import (
     IGNORE,
     MEASURES,
@@ -20,7 +21,6 @@ from limbeck.objectives import (
     objective,
     term_counts,
 )
-from limbeck.students import VocabularyHead
 from tests.objectives import oracle
 
 

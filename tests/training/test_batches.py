@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch.utils.data import RandomSampler
 
 from limbeck.data import DataSettings, View, load, read, source, target
+from limbeck.models import ScratchSettings, StudentSettings
+from limbeck.models import load as load_student
 from limbeck.objectives import objective
-from limbeck.students import ScratchSettings, StudentSettings
-from limbeck.students import load as load_student
 from limbeck.training import Collator, TrainingSet, token_ids, tokenise
 from limbeck.training.batches import BucketSampler, bucketed
 from limbeck.training.tokens import TokenTable

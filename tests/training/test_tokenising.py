@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from limbeck.data import View, prefix, source, target
 from limbeck.errors import LimbeckError
+from limbeck.models import ScratchSettings, Student
+from limbeck.models.scratch import build_t5
 from limbeck.notes import lines_of
 from limbeck.schema import Example
-from limbeck.students import ScratchSettings, Student
-from limbeck.students.scratch import build_t5
 from limbeck.training import tokenise
 from limbeck.training.prefixes import heads
 from tests.tokenizers import EXACT_WAY, KINDS, TEXTS, rewriting

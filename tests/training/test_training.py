@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from limbeck import students
+from limbeck import models
 from limbeck.data import View
 from limbeck.errors import LimbeckError
+from limbeck.models import ScratchSettings, StudentSettings
 from limbeck.objectives import IGNORE, METHODS, objective
 from limbeck.schema import Example
-from limbeck.students import ScratchSettings, StudentSettings
 from limbeck.training import Collator, Distiller, Trainer, TrainingSettings, chosen, tokenise, training_arguments
 from tests import builders
 
@@ -28,10 +28,10 @@ EXAMPLES = [
 PARTIAL = [Example("no", ("yes or no",), "yes"), *EXAMPLES]
 
 
-def scratch(dropout: float = 0.0) -> students.Student:
+def scratch(dropout: float = 0.0) -> models.Student:
     torch.manual_seed(0)
     settings = ScratchSettings(vocab_size=300, d_model=16, d_kv=8, d_ff=32, num_heads=2, dropout_rate=dropout)
-    return students.load(StudentSettings(scratch=settings), builders.TEXTS)
+    return models.load(StudentSettings(scratch=settings), builders.TEXTS)
 
 
 def collated(student, examples, name):

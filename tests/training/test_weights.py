@@ -17,10 +17,10 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from limbeck import students
+from limbeck import models
 from limbeck.data import DataSettings, View, load, source, target
+from limbeck.models import ScratchSettings, StudentSettings
 from limbeck.objectives import IGNORE, METHODS, AlignmentTerm, objective
-from limbeck.students import ScratchSettings, StudentSettings
 from limbeck.training import Distiller, Trainer, TrainingSettings, tokenise, training_arguments
 from limbeck.training.batches import BucketSampler
 from tests.objectives import oracle
@@ -42,7 +42,7 @@ def student(rows):
     torch.manual_seed(0)
     tiny = ScratchSettings(vocab_size=1000, d_model=8, d_kv=8, d_ff=8, num_heads=1, num_layers=1, dropout_rate=0.0)
     texts = (text for e in rows for view in VIEWS for text in (source(e, view).text("\n"), target(e, view) or ""))
-    return students.load(StudentSettings(scratch=tiny), texts).double()
+    return models.load(StudentSettings(scratch=tiny), texts).double()
 
 
 def partly_taught(rows, share):

@@ -1,0 +1,105 @@
+"""A job for a teacher: which questions are put to whom, how, and for how much."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from limbeck.annotation.filters import FilterSettings
+from limbeck.annotation.prompts import load_prompt
+from limbeck.annotation.questions import Questions
+from limbeck.annotation.sifting import Asked, Judged, Sifted, sift
+from limbeck.data.columns import Column
+from limbeck.data.rows import read_rows
+from limbeck.files import STDIO
+from limbeck.llm.prices import cost, coverage, price_of
+from limbeck.llm.reading import Part
+from limbeck.llm.runner import Request
+from limbeck.llm.settings import BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
+from limbeck.llm.store import Store, Tokens
+from limbeck.schema import Example
+from limbeck.tasks import is_right
+from limbeck.tasks.settings import TaskSettings, task_of
+
+
+class Job(TaskSettings):
+    """`annotate.yaml`: which questions are put to which teacher, how, for how much, and what is kept of its answers.
+
+    Paths in it are relative to where limbeck is started.
+    """
+
+    rows: Annotated[Path, BeforeValidator(lambda value: STDIO if value == [None] else value)] = Field(  # YAML's `-`
+        description='the questions: JSONL, CSV or Parquet with `input`, and `label` where known; "-": standard input'
+    )
+    columns: dict[Column, str | list[str]] = Field(default_factory=dict)
+    task: str = "custom"
+    teacher: NamedTeacher
+    prompt: Path | None = Field(None, description="by default the task's own: `limbeck annotate prompt TASK` prints it")
+    marker: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] | None = Field(
+        None, description='what the answer follows in a reply, like "Final verdict:"; by default "The answer is"'
+    )
+    rationale: Part = Field(
+        "content", description="what is kept as the rationale: the reply's content, the thoughts beside it, or both"
+    )
+    sampling: SamplingSettings = SamplingSettings()
+    rationalise: bool = Field(False, description="ask again, with the label as a hint, what came out wrong")
+    limits: LimitSettings = LimitSettings()
+    budget: BudgetSettings = BudgetSettings()
+    prices: PriceSettings | None = Field(None, description="of a million tokens; by default from limbeck's table")
+    filters: FilterSettings = FilterSettings()
+    store: Path = Path("annotations.sqlite")
+
+
+class OpenJob:
+    """A job whose rows and prompt are read, and whose budget is checked."""
+
+    def __init__(self, job: Job) -> None:
+        """
+        Raises:
+            LimbeckError: a bad row or prompt, or a budget in money without a price.
+        """
+        self.job = job
+        self.task = replace(task_of(job), marker=job.marker) if job.marker else task_of(job)
+        self.examples = read_rows(job.rows, job.columns, labelled=False, task=self.task)
+        prompt = load_prompt(self.task, job.prompt)
+        self.questions = Questions(self.examples, prompt, job.teacher.name, job.sampling)
+        self.price = price_of(job.teacher.name, job.prices)
+        self.covers = coverage(job.budget, self.price, job.teacher.name)
+
+    def cost(self, tokens: Tokens) -> float | None:
+        """What so many tokens cost; None where no price is known."""
+        return None if self.price is None else cost(tokens, self.price)
+
+    def unanswered(self, store: Store | None) -> list[Request]:
+        """What is wanted without a hint and has no reply; all of it, where there is no store yet."""
+        return self._without_reply(self.questions.requests(self.examples), store)
+
+    def mistaken(self, store: Store) -> list[Request]:
+        """What is to be asked with its label as a hint and has no reply; nothing where the job rationalises nothing.
+
+        That are the examples of known label to which every sample has a reply, and none of them the right answer.
+        """
+        if not self.job.rationalise:
+            return []
+        asked = self.questions.asked(store)
+        chosen = [
+            one.example
+            for one, found in zip(asked, self.sift(asked), strict=True)
+            if one.example.label and not any(self._right(judged, one.example) for judged in found.samples)
+            if all(sample.text is not None for sample in one.samples if not sample.hinted)
+        ]
+        return self._without_reply(self.questions.requests(chosen, hint=True), store)
+
+    def sift(self, asked: Sequence[Asked]) -> list[Sifted]:
+        """Return what became of every sample, by the job's filters."""
+        return sift(asked, self.task, self.job.filters, part=self.job.rationale)
+
+    def _right(self, judged: Judged, example: Example) -> bool:
+        return not judged.hinted and judged.label is not None and is_right(self.task, judged.label, example)
+
+    def _without_reply(self, requests: list[Request], store: Store | None) -> list[Request]:
+        answered = store.answered(self.job.teacher.name, self.questions.prompt) if store else set()
+        found = {one.key: one for one in requests}  # the same question twice is one request
+        return [one for key, one in found.items() if (key.question, key.sample) not in answered]

@@ -1,0 +1,151 @@
+"""Whether a rationale's own conclusion is the answer that was given with it."""
+
+import re
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from limbeck.llm import stated_answer
+from limbeck.schema import Example
+from limbeck.tasks import Task, evaluate, nli, same_value
+
+LONGEST = 10_000  # characters of a rationale; of a longer one the end is read
+_MOST_NUMBERS = 200  # of a rationale that are looked at, from its end
+
+_SPELLED = str.maketrans({"\u00d7": "*", "\u00b7": "*", "\u00f7": "/", "\u2212": "-", "\u2013": "-", "$": " "})
+_TIMES = re.compile(r"(?<=[\d)])\s?[xX]\s?(?=[\d(])")
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3}){1,9}(?![\d,])")
+_ARITHMETIC = re.compile(r"(?<![\w.])[(\d.-](?:[\d+\-*/() \t]|\.(?!\s))*", re.ASCII)  # a sentence ends it
+_SPOKEN = {"plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "divided by": "/"}
+_SIGN, _DECIMAL, _THEN = "|".join(_SPOKEN), r"\d+(?:\.\d+)?(?!\w)", r"(?:,? then)"
+_STEP = re.compile(rf"(?P<then>{_THEN})? (?P<sign>{_SIGN}) (?P<number>{_DECIMAL})", re.ASCII | re.IGNORECASE)
+_IN_WORDS = re.compile(
+    rf"(?<![\w.])(?P<first>{_DECIMAL})(?:{_THEN}? (?:{_SIGN}) {_DECIMAL}){{1,9}}", re.ASCII | re.IGNORECASE
+)
+_OPERATOR = re.compile(r"[\d)]\s{0,3}[+\-*/]")
+
+_WORD = re.compile(r"\w+")
+
+# What says a relation in so many words: phrases that went with their label in nine of ten of PaLM's e-SNLI rationales
+# ("which means", "the same as", "must be" and "opposite" did not). Phrases of two relations in one text: none is clear.
+_RELATIONS = {
+    "neutral": re.compile(
+        r"\bneutral\b|\bnot\s(?:necessarily|specified|stated|mentioned|said|known|clear|certain|given|enough)\b"
+        r"|\b(?:do|does|did|is|are|need)(?:\snot|n't)\s(?:\w{1,12}ly\s)?"
+        r"(?:mean|mention|say|specify|state|tell|indicate|imply|entail|contradict|have\sto|need\sto)\b"
+        r"|\bmay\sor\smay\snot\b|\b(?:cannot|can't|can\snot)\sbe\s(?:determined|inferred|known|concluded|assumed)\b"
+        r"|\b(?:could|may|might)\s(?:also\s)?(?:be|have)\b|\bunknown\b|\bunclear\b",
+        re.IGNORECASE,
+    ),
+    "contradiction": re.compile(
+        r"(?<!not )(?<!n't )\bcontradict(?:s|ed|ory|ions?)?\b|\bimpossible\b|\bmutually\sexclusive\b"
+        r"|\b(?:cannot|can't|not)\s[^.\n]{1,100}\s(?:at\sthe\ssame\stime|simultaneously|at\sonce)\b",
+        re.IGNORECASE,
+    ),
+    "entailment": re.compile(
+        r"(?<!not )(?<!n't )\b(?:entail(?:s|ed|ment)?|impl(?:ies|y))\b|\b(?:type|kind|form)\sof\b"
+        r"|\bsynonym|\bparaphras|\brephras|\banother\sway\sof\b",
+        re.IGNORECASE,
+    ),
+}
+
+
+def consistency(
+    rationales: Sequence[str], answers: Sequence[str], examples: Sequence[Example], task: Task
+) -> dict[str, Any]:
+    """How often the label that a rationale itself comes to is the answer given with it.
+
+    Returns:
+        `consistency`: of the rationales in which a conclusion can be read, the share whose conclusion is right by the
+        task's rule if the answer is taken as the label (None where none can be read); `readable`: the share in which
+        one can be read; `read`, `n`: how many those are, and how many rationales there are.
+
+    This compares two texts of one model with each other. It says nothing of whether either is right, whether the steps
+    of the rationale are sound, or whether the answer was reached by them: a student of two views never sees its
+    rationale when it answers. Where only few conclusions can be read, the share is that of those few.
+    """
+    concluded = [conclusion(*row, task) for row in zip(rationales, examples, strict=True)]
+    pairs = [(label, answer) for label, answer in zip(concluded, answers, strict=True) if label is not None]
+    agreeing = sum(task.equal(label, answer) for label, answer in pairs)
+    n = len(rationales)
+    return {
+        "consistency": agreeing / len(pairs) if pairs else None,
+        "readable": len(pairs) / n if n else None,
+        "read": len(pairs),
+        "n": n,
+    }
+
+
+def conclusion(rationale: str, example: Example, task: Task) -> str | None:
+    """The label that can be read in a rationale's own text; None where none is clear.
+
+    A sentence that gives the answer, "The answer is ...", counts before all else; in training they are cut out. Else:
+    - equations: the last expression with an operator, `45 - 3` in "So 45 - 3 = 42 are left" ("45 minus 3, then times 2"
+      is (45 - 3) * 2), or without any the last number. It is evaluated, so that a slip in the result written after it
+      ("= 41") changes nothing: labels are equations as well;
+    - natural language inference: the relation that its phrases name ("not necessarily", "contradicts", "implies"),
+      where all name the same. Plain sentences ("The man is asleep.") show their relation only to who understands them,
+      so that of these rationales most cannot be read, and of those that can nearly all are neutral;
+    - other choices: the last one named in it, singular or plural. "Not a dam" names the dam.
+    Free text without choices has no such reading. The text is hostile: nothing in it is run, and the work is bounded.
+    """
+    text = rationale[-LONGEST:]
+    if (stated := stated_answer(text, task, example)) is not None:
+        return stated
+    choices = example.choices or task.choices
+    if task.equal is same_value:
+        return _last_value(text)
+    if set(choices) == set(nli.LABELS):
+        return _relation(text)
+    return _last_named(text, choices)
+
+
+def _last_value(text: str) -> str | None:
+    text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text.translate(_SPELLED))
+    runs = _ARITHMETIC.findall(_IN_WORDS.sub(_in_signs, _TIMES.sub("*", text)))[-_MOST_NUMBERS:]
+    values = [value for run in reversed(runs) if (value := _equation(run)) is not None]
+    return next((value for value in values if _OPERATOR.search(value)), values[0] if values else None)
+
+
+def _in_signs(found: re.Match[str]) -> str:
+    """As "13 plus 3, then times 2" is (13+3)*2."""
+    written = found["first"]
+    for step in _STEP.finditer(found[0]):
+        before = f"({written})" if step["then"] else written
+        written = before + _SPOKEN[step["sign"].lower()] + step["number"]
+    return written
+
+
+def _equation(run: str) -> str | None:
+    """What has a value in a run of numbers and signs: the parentheses around it may be the sentence's."""
+    run = run.strip(" \t+*/").rstrip("-. \t")
+    return next((each for each in (run, run.lstrip("( "), run.rstrip(") ")) if evaluate(each) is not None), None)
+
+
+def _relation(text: str) -> str | None:
+    named = [label for label, phrases in _RELATIONS.items() if phrases.search(text)]
+    return named[0] if len(named) == 1 else None
+
+
+def _last_named(text: str, choices: Sequence[str]) -> str | None:
+    """Of the choices that end last in the text the longest: "music store" before "store"."""
+    words = _words(text)
+    named = [(spelled, choice) for choice in choices if (spelled := _words(choice))]
+    named.sort(key=lambda pair: -len(pair[0]))
+    for end in range(len(words), 0, -1):
+        for spelled, choice in named:
+            if words[max(0, end - len(spelled)) : end] == spelled:
+                return choice
+    return None
+
+
+def _words(text: str) -> list[str]:
+    return [_singular(word) for word in islice(_WORD.findall(text.casefold()), LONGEST)]
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("ches", "shes", "sses", "xes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word

@@ -1,0 +1,38 @@
+"""The evaluation part of a recipe."""
+
+from typing import Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from limbeck.models import Answers, Definition, EngineName
+from limbeck.settings import Settings
+
+
+class EvaluationSettings(Settings):
+    """How a student is measured, while it is trained and after."""
+
+    batch_size: int = Field(64, ge=1, description="inputs at a time")
+    rationales: bool = Field(False, description="also generate the rationales of the test predictions")
+    # Validation too goes through the engine, converting at each: 1 s of one core for T5-v1.1-small, 4 s for base (248 M
+    # weights), where generating answers for a thousand rows takes minutes. And what is chosen is what will be used.
+    engine: EngineName = Field("transformers", description="what generates; ctranslate2: T5 family, limbeck[fast]")
+    answers: Answers = Field("generate", description="choices: the likeliest of the example's choices is the answer")
+    confidence: Definition | None = Field(
+        None, description="which definition is a prediction's confidence; none: choices where there are, else sequence"
+    )
+
+    encoder: str | None = Field(None, description="of rationales' similarity on the page; on the Hub, or a folder")
+    out_of_domain: list[str] = Field(
+        default_factory=list,
+        description="tasks of the same labels, in the run's own source; their test split is measured too",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_none_named(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """No empty list is written: a recipe from before there was one keeps its key."""
+        values: dict[str, Any] = plain(self)
+        return values if self.out_of_domain else {k: v for k, v in values.items() if k != "out_of_domain"}
+
+    def generates(self, rationales: bool) -> bool:
+        """Whether anything is generated, which is what the engine is for."""
+        return rationales or self.answers == "generate"

@@ -1,0 +1,1 @@
+"""Statistics: intervals, tests and corrections; what is compared with what is decided above."""

@@ -1,0 +1,470 @@
+"""A whole job against bad servers: nothing lost, nothing paid twice, however it ends and whoever else is at it."""
+
+import gc
+import json
+import os
+import platform
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from limbeck.annotation.annotate import annotate, plan
+from limbeck.annotation.job import Job, OpenJob
+from limbeck.annotation.prompts import prompt_text
+from limbeck.annotation.taught import read_taught, summary, training_examples
+from limbeck.data import read_rows
+from limbeck.data.load import digest
+from limbeck.errors import LimbeckError
+from limbeck.llm.store import Store
+from tests.servers import ENDLESS, HANGING, HUGE, PASSING, Asked, Server, completion, error, mixed, redirect
+
+KEY = "sk-very-secret-0123456789"
+ROWS = 1000
+EXPECTED = ROWS / 0.7  # requests, where 3 of 10 fail
+SPREAD = (ROWS * 0.3) ** 0.5 / 0.7  # its standard deviation: of the failures before the thousandth success
+
+
+def said(asked: Asked) -> str:
+    number = asked.question.rpartition(" ")[2]
+    return f"The number that was asked for is {number}. The answer is {number}."
+
+
+def write_job(folder: Path, url: str, rows: int = ROWS, **more: Any) -> Path:
+    questions = [{"input": f"Say the number {i}", "label": str(i)} for i in range(rows)]
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
+    job = {
+        "rows": str(folder / "questions.jsonl"),
+        "teacher": {"name": "m", "base_url": url},
+        "limits": {"concurrency": 32, "request_seconds": 5, "attempts": 30} | more.pop("limits", {}),
+        "store": str(folder / "annotations.sqlite"),
+    }
+    (folder / "annotate.yaml").write_text(yaml.safe_dump(job | more))
+    return folder / "annotate.yaml"
+
+
+def stored(folder: Path) -> Counter[str]:
+    """How many replies the store has, by what they say."""
+    with sqlite3.connect(folder / "annotations.sqlite") as connection:
+        return Counter(text for (text,) in connection.execute("SELECT text FROM replies"))
+
+
+def failures(folder: Path) -> Counter[str]:
+    """How many failures the store has, by kind."""
+    with sqlite3.connect(folder / "annotations.sqlite") as connection:
+        return Counter(kind for (kind,) in connection.execute("SELECT kind FROM failures"))
+
+
+def paid(server: Server) -> Counter[str]:
+    """How often each question was answered in full."""
+    return Counter(asked.question for asked in server.asked if asked.answer and asked.answer.paid and asked.sent)
+
+
+def all_of_them(rows: int = ROWS) -> Counter[str]:
+    return Counter(f"The number that was asked for is {i}. The answer is {i}." for i in range(rows))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr("limbeck.llm.runner.backoff", lambda failures, retry_after: retry_after or 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(quick, tmp_path):
+    fatal = [error(401, f"Incorrect API key {KEY}"), error(404, "no such model"), redirect("http://127.0.0.2:9/v1")]
+    ways = [*PASSING.values(), *HANGING.values(), error(400, "a bad request"), HUGE, ENDLESS, *fatal]
+    lines: list[str] = []
+    with Server(mixed(0.3, seed=3, failures=ways, text=said)) as server:
+        job = Job.load(write_job(tmp_path, server.url, limits={"request_seconds": 0.5}))
+        for _ in range(200):  # what a user does: start it again after an error that stops all
+            try:
+                if not annotate(job)["missing"]:
+                    break
+            except LimbeckError as raised:
+                lines.append(str(raised))
+        asked, given = list(server.asked), paid(server)
+    assert stored(tmp_path) == all_of_them()
+    assert given.keys() == {f"Say the number {i}" for i in range(ROWS)}
+    # each paid once, and each paid one is there; but for those that a slow machine's time limit threw away
+    hanging = sum(one.answer.way in ("silent", "dribble") for one in asked)
+    late = failures(tmp_path)["timed out"] - hanging
+    assert given.total() - ROWS <= max(late, 0)
+    assert len(asked) <= EXPECTED + 5 * SPREAD + max(late, 0)
+    assert len(asked) == given.total() + sum(not one.answer.paid for one in asked)
+    ways_met = {id(one.answer) for one in asked if not one.answer.paid}
+    assert len(ways_met) >= len(ways) - 3
+    assert {"key", "model", "redirects"} <= {word for line in lines for word in line.split()}
+    assert all("\n" not in line and KEY not in line for line in lines)
+    assert len(training_examples(read_taught(job))) == ROWS == summary(read_taught(job))["kept"]["rationales"]
+
+
+class Started:
+    """`limbeck annotate run` in a process of its own."""
+
+    def __init__(self, job: Path) -> None:
+        command = [sys.executable, "-m", "limbeck.cli", "annotate", "run", str(job), "--json"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def kill_when(self, reached: Callable[[], bool]) -> None:
+        while not reached() and self.process.poll() is None:
+            time.sleep(0.005)
+        os.kill(self.process.pid, signal.SIGKILL)
+        assert self.process.wait() == -signal.SIGKILL
+
+    def end(self) -> tuple[int, dict[str, Any]]:
+        out, err = self.process.communicate(timeout=180)
+        assert self.process.returncode in (0, 1), err
+        return self.process.returncode, json.loads(out)
+
+
+def test_killed_five_times_it_loses_no_more_than_what_was_in_flight(tmp_path):
+    with Server(mixed(0.3, seed=4, text=said, latency=0.01)) as server:
+        job = write_job(tmp_path, server.url)
+        for kill in range(1, 6):
+            seen = server.count
+            Started(job).kill_when(lambda kill=kill, seen=seen: server.count >= max(240 * kill, seen + 40))
+            assert 0 < stored(tmp_path).total() < ROWS
+        code, done = Started(job).end()
+        assert (code, done["missing"]) == (0, 0)
+        given, count = paid(server), server.count
+    assert stored(tmp_path) == all_of_them()
+    lost = given.total() - ROWS
+    assert 0 <= lost <= 5 * 32
+    assert count <= EXPECTED + 5 * SPREAD + 5 * 32 / 0.7
+
+
+def test_two_processes_share_a_store_and_pay_for_nothing_twice(tmp_path):
+    with Server(mixed(0.3, seed=5, text=said, latency=0.02)) as server:
+        job = write_job(tmp_path, server.url)
+        both = [Started(job), Started(job)]
+        ends = [one.end() for one in both]
+        given, count = paid(server), server.count
+    assert [code for code, _ in ends] == [0, 0]
+    assert sum(done["stored"] for _, done in ends) == ROWS
+    assert min(done["stored"] for _, done in ends) > 0
+    assert stored(tmp_path) == all_of_them()
+    assert given == Counter(f"Say the number {i}" for i in range(ROWS))
+    assert count <= EXPECTED + 5 * SPREAD
+
+
+def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
+    with Server(lambda number, asked: completion(said(asked), usage=(50, 20))) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=40, prices={"input": 2, "output": 10}))
+        planned = plan(job)
+        assert (planned["questions"], planned["missing"], planned["answers"]) == (40, 40, 0)
+        assert planned["expected_cost"] is None
+        assert server.count == 0
+        assert not Path(job.store).exists()
+        done = annotate(job)
+        assert done["cost"] == pytest.approx(40 * (50 * 2 + 20 * 10) / 1e6)
+        assert done["cost"] < planned["cost"]
+        longer = job.model_copy(update={"sampling": job.sampling.model_copy(update={"max_tokens": 2000})})
+        again = plan(longer)  # how long an answer may get makes no other answer
+        assert (again["missing"], again["answers"], again["expected_cost"]) == (0, 40, 0)
+        assert again["spent"] == {"tokens": {"prompt": 2000, "completion": 800}, "cost": done["cost"]}
+
+
+def test_a_budget_in_money_holds_over_all_starts(quick, tmp_path):
+    with Server(lambda number, asked: completion(said(asked), usage=(50, 20))) as server:
+        path = write_job(tmp_path, server.url, rows=200, prices={"input": 2, "output": 10}, budget={"money": 0.02})
+        job = Job.load(path, ["sampling.max_tokens=100"])
+        done = annotate(job)
+        assert (done["stopped"], done["missing"]) == ("budget", 200 - done["stored"])
+        assert 0.017 < done["cost"] <= 0.02
+        assert annotate(job)["requests"] == 0
+        more = annotate(Job.load(path, ["sampling.max_tokens=100", "budget.money=1"]))
+        assert (more["stored"], more["missing"], more["stopped"]) == (200 - done["stored"], 0, None)
+        assert server.count == 200
+
+
+def test_a_budget_needs_a_price(tmp_path):
+    job = Job.load(write_job(tmp_path, "http://127.0.0.1:9/v1", rows=2, budget={"money": 1}))
+    with pytest.raises(LimbeckError, match=r"budget\.money.*'m'.*prices"):
+        annotate(job)
+    assert not (tmp_path / "annotations.sqlite").exists()
+
+
+def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(quick, tmp_path):
+    def behave(number: int, asked: Asked):
+        question = asked.question.partition("\n")[0]
+        wanted = int(question.rpartition(" ")[2])
+        hinted = asked.question != question
+        right = wanted % 3 != 0 or (hinted and wanted % 2 == 0)
+        return completion(f"We say what is wanted, {wanted}. The answer is {wanted if right else 'no'}.")
+
+    with Server(behave) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=30, rationalise=True))
+        done = annotate(job)
+        assert (done["requests"], done["stored"], done["missing"]) == (40, 40, 0)  # ten are multiples of three
+        assert annotate(job)["requests"] == 0
+        shown = summary(read_taught(job))
+        assert shown["votes"]["right"] == 20  # a hint has no vote
+        assert shown["kept"] == {"rationales": 25, "questions": 25}
+        rows = {row.label: row for row in training_examples(read_taught(job))}
+        assert rows["6"].rationale == "We say what is wanted, 6."
+        assert (rows["6"].teacher_label, rows["3"].teacher_label) == ("no", "no")
+        assert rows["3"].rationale is None
+
+
+def test_several_samples_are_voted_on_and_all_can_be_taken_out(quick, tmp_path):
+    def behave(number: int, asked: Asked):
+        return completion(f"Reason number {number}, of many. The answer is {'yes' if number % 3 else 'no'}.")
+
+    with Server(behave) as server:
+        job = Job.load(
+            write_job(tmp_path, server.url, rows=4, sampling={"samples": 6}, filters={"gold": False}),
+            ["limits.concurrency=1"],
+        )
+        assert annotate(job)["stored"] == 24
+        assert all(asked.body["temperature"] == 0.7 for asked in server.asked)
+        assert len(training_examples(read_taught(job))) == 4
+        every = training_examples(read_taught(job), every=True)
+        assert len(every) == 16  # two of three say yes
+        assert {example.teacher_label for example in every} == {"yes"}
+        assert [example.id for example in every[:4]] == [f"questions-0{more}" for more in ("", "#2", "#3", "#4")]
+        assert len({example.rationale for example in every}) == 16
+
+
+def test_rows_without_labels_get_the_teachers(quick, tmp_path):
+    with Server(lambda number, asked: completion("We think a while. The answer is blue.")) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=3))
+        (tmp_path / "questions.jsonl").write_text('{"input": "a colour"}\n{"input": "one more", "label": "red"}\n')
+        annotate(job)
+        first, second = training_examples(read_taught(job))
+        assert (first.label, first.teacher_label, first.rationale) == ("blue", "blue", "We think a while.")
+        assert (second.label, second.teacher_label, second.rationale) == ("red", "blue", None)
+
+
+def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
+    """A server that echoes all it gets, at every log level: the key is in no file, no log and no error."""
+    caplog.set_level(0)
+
+    def behave(number: int, asked: Asked):
+        echo = json.dumps(asked.headers)
+        match number % 4:
+            case 0:
+                return error(500, echo)
+            case 1:
+                return error(400, echo, headers={"X-Echo": KEY})
+            case 2:
+                return completion(f"Your header is {asked.headers['authorization']}. The answer is 1.")
+        return completion(f"{echo} The answer is 1.", finish_reason="length")
+
+    with Server(behave) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=12))
+        assert annotate(job)["stored"] > 0
+        assert any(asked.headers["authorization"] == f"Bearer {KEY}" for asked in server.asked)
+        shown = json.dumps([summary(read_taught(job)), plan(job)])
+    with Server(lambda number, asked: error(401, f"Bearer {KEY} is wrong")) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=2), [f"store={tmp_path}/other.sqlite"])
+        with pytest.raises(LimbeckError) as raised:
+            annotate(job)
+    out, err = capfd.readouterr()
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert {"annotations.sqlite", "other.sqlite"} <= written.keys()
+    for where, text in {**written, "error": str(raised.value), "shown": shown, "out": out, "err": err}.items():
+        assert KEY not in str(text), where
+        assert "Bearer sk" not in str(text), where
+    assert KEY not in caplog.text
+    assert all(KEY not in str(vars(record)) for record in caplog.records)
+
+
+def test_a_key_in_the_job_is_refused(tmp_path):
+    job = Job.load(write_job(tmp_path, "http://127.0.0.1:9/v1", rows=2), [f"sampling.extra={{user: {KEY}}}"])
+    with pytest.raises(LimbeckError, match="OPENAI_API_KEY") as raised:
+        annotate(job)
+    assert KEY not in str(raised.value)
+    assert KEY.encode() not in (tmp_path / "annotations.sqlite").read_bytes()
+
+
+def test_a_key_in_the_prompt_is_refused(tmp_path):
+    prompt = yaml.safe_load(prompt_text("custom"))
+    (tmp_path / "prompt.yaml").write_text(yaml.safe_dump(prompt | {"instruction": f"Use {KEY} to think."}))
+    path = write_job(tmp_path, "http://127.0.0.1:9/v1", rows=2, prompt=str(tmp_path / "prompt.yaml"))
+    with pytest.raises(LimbeckError, match="OPENAI_API_KEY") as raised:
+        annotate(Job.load(path))
+    assert KEY not in str(raised.value)
+    assert all(KEY.encode() not in each.read_bytes() for each in tmp_path.iterdir() if each.name != "prompt.yaml")
+
+
+def test_the_store_says_what_was_asked_of_whom(quick, tmp_path, monkeypatch):
+    with Server(lambda number, asked: completion(said(asked))) as server:
+        path = write_job(tmp_path, "unused", rows=3, teacher="m", filters={"max_words": 50})
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url + "/")
+        for changes in ([], ["filters.max_words=60"]):
+            annotate(Job.load(path, changes))
+        assert server.count == 3
+        sent = server.asked[0].body
+        url = server.url
+    with sqlite3.connect(tmp_path / "annotations.sqlite") as connection:
+        starts = [json.loads(job) for (job,) in connection.execute("SELECT job FROM starts ORDER BY start")]
+        prompts = connection.execute("SELECT prompt, sent FROM prompts").fetchall()
+        asked = connection.execute("SELECT DISTINCT prompt FROM replies").fetchall()
+    assert [start["job"]["filters"]["max_words"] for start in starts] == [50, 60]
+    for start in starts:
+        assert start["endpoint"] == f"{url}/chat/completions"
+        assert (start["job"]["teacher"]["name"], start["job"]["rows"]) == ("m", str(tmp_path / "questions.jsonl"))
+        assert start["rows"]["count"] == 3
+        assert start["rows"]["sha256"] == digest(read_rows(tmp_path / "questions.jsonl"))
+        assert start["versions"]["python"] == platform.python_version()
+        assert {name: version(name) for name in ("limbeck", "httpx2", "pydantic")}.items() <= start["versions"].items()
+        assert datetime.fromisoformat(start["started"]).tzinfo is not None
+    [(prompt, content)] = prompts
+    assert asked == [(prompt,)]
+    # in full: all that was sent before the question, and how it was sampled
+    assert json.loads(content)["messages"] == sent["messages"][:-1]
+    assert json.loads(content)["temperature"] == sent["temperature"] == 0
+
+
+def test_what_a_killed_process_had_claimed_is_asked_by_the_one_beside_it(tmp_path):
+    def behave(number: int, asked: Asked):  # slow until both are there
+        return completion(said(asked), delay=0.02 if server.connections > 8 else 0.5)
+
+    with Server(behave) as server:
+        job = write_job(tmp_path, server.url, rows=150, limits={"concurrency": 8, "hours": 40 / 3600})
+        both = [Started(job), Started(job)]
+        both[0].kill_when(lambda: server.connections > 8 and server.count > 40)
+        code, done = both[1].end()
+        assert (code, done["missing"], done["stopped"]) == (0, 0, None)
+        given = paid(server)
+    assert stored(tmp_path) == all_of_them(150)
+    assert given.total() <= 150 + 8  # what was in flight
+    with sqlite3.connect(tmp_path / "annotations.sqlite") as connection:
+        assert connection.execute("SELECT * FROM claims").fetchall() == []
+
+
+def test_what_a_killed_process_had_claimed_is_let_go_at_the_start(quick, tmp_path):
+    with Server(lambda number, asked: completion(said(asked))) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=2))
+        with Store.open(job.store) as store:  # of a question that is no longer in the job
+            store._connection.execute("INSERT INTO claims VALUES ('m', 'p', 'q', 0, 'gone', 1000, 1000)")
+        assert annotate(job)["missing"] == 0
+    with sqlite3.connect(tmp_path / "annotations.sqlite") as connection:
+        assert connection.execute("SELECT * FROM claims").fetchall() == []
+
+
+def wrong(number: int, asked: Asked):
+    """Says yes to what has a hint, and no to what has none; counts four bytes as a token."""
+    text = f"We think of it a while. The answer is {'yes' if 'yes' in asked.question else 'no'}."
+    sent = sum(len(one["content"]) for one in asked.body["messages"])
+    return completion(text, usage=(sent // 4, len(text) // 4))
+
+
+def rationalising(folder: Path, url: str, questions: list[dict[str, str]], *changes: str) -> Job:
+    path = write_job(folder, url, rationalise=True)
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
+    return Job.load(path, ["sampling.max_tokens=50", "limits.concurrency=1", *changes])
+
+
+LABELLED = [{"input": f"Is {i} a number?", "label": "yes"} for i in range(4)]
+
+
+def test_after_a_stop_nothing_is_asked_with_a_hint(quick, tmp_path):
+    """The long question is too dear for the budget; the hint to the short one would not be."""
+    with Server(wrong) as server:
+        questions = [*LABELLED[:1], {"input": "Is it so? " * 1000, "label": "yes"}]
+        done = annotate(rationalising(tmp_path, server.url, questions, "budget.tokens=1500"))
+        assert (done["stopped"], done["requests"], done["missing"]) == ("budget", 1, 2)
+        assert [asked.question for asked in server.asked] == ["Is 0 a number?"]
+
+
+def test_a_budget_that_ends_among_the_hints_leaves_answers_missing(quick, tmp_path):
+    with Server(wrong) as server:
+        job = rationalising(tmp_path, server.url, LABELLED)
+        opened = OpenJob(job)
+        hinted = sum(opened.questions.requests(opened.examples, hint=True)[0].most)
+        used = sum(annotate(job.model_copy(update={"rationalise": False}))["tokens"].values())
+        # for one hint, and not for another after it
+        path = tmp_path / "annotate.yaml"
+        changes = ["sampling.max_tokens=50", "limits.concurrency=1", f"budget.tokens={used + hinted}"]
+        done = annotate(Job.load(path, changes))
+        assert (done["stopped"], done["wanted"], done["requests"], done["missing"]) == ("budget", 4, 1, 3)
+        command = [sys.executable, "-m", "limbeck.cli", "annotate", "run", str(path), "--json"]
+        run = subprocess.run(
+            [*command, *(word for change in changes for word in ("-s", change))], capture_output=True, text=True
+        )
+        assert (run.returncode, json.loads(run.stdout)["missing"], server.count) == (1, 3, 5)
+        assert annotate(job)["missing"] == 0
+
+
+def test_the_plan_of_a_job_with_hints_is_an_upper_bound_at_all_times(quick, tmp_path):
+    rows = [*LABELLED, {"input": "And this?"}, {"input": "Is the answer yes?", "label": "yes"}]
+    changes = ["sampling.samples=2", "prices.input=2", "prices.output=10"]
+
+    def fits(job: Job, first: int, hinted: int) -> None:
+        """So many are said to be missing; and what is then used is no more than was said."""
+        planned = plan(job)
+        assert (planned["missing"], planned["hinted"]) == (first, hinted)
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        if job.store.exists():
+            (copy / "annotations.sqlite").write_bytes(job.store.read_bytes())
+        done = annotate(job.model_copy(update={"store": copy / "annotations.sqlite"}))
+        assert (done["missing"], done["stopped"]) == (0, None)
+        assert done["requests"] <= first + hinted
+        assert all(done["tokens"][each] <= planned["tokens"][each] for each in ("prompt", "completion"))
+        assert done["cost"] <= planned["cost"]
+        shutil.rmtree(copy)
+
+    with Server(wrong) as server:
+        job = rationalising(tmp_path, server.url, rows, *changes)
+        fits(job, 12, 5)
+        one = job.model_copy(update={"sampling": job.sampling.model_copy(update={"samples": 1, "temperature": 0.7})})
+        annotate(one.model_copy(update={"rationalise": False}))
+        fits(job, 6, 5)  # of each the second sample is missing yet
+        annotate(job.model_copy(update={"rationalise": False}))
+        fits(job, 0, 4)  # one is right as it is
+        annotate(job)
+        fits(job, 0, 0)
+        assert plan(job)["tokens"] == {"prompt": 0, "completion": 0}
+
+
+def test_an_unknown_model_without_a_budget_has_no_cost(quick, tmp_path):
+    with Server(lambda number, asked: completion(said(asked))) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=2))
+        planned = plan(job)
+        assert (planned["cost"], planned["expected_cost"], planned["spent"]["cost"]) == (None, None, None)
+        assert annotate(job)["cost"] is None
+        known = Job.load(tmp_path / "annotate.yaml", ["teacher.name=gpt-4o-mini"])
+        assert annotate(known)["cost"] == pytest.approx(2 * (12 * 0.15 + 34 * 0.60) / 1e6)
+
+
+def test_a_budget_in_tokens_holds_where_nothing_is_counted(quick, tmp_path):
+    with Server(lambda number, asked: completion(said(asked), usage=None)) as server:
+        path = write_job(tmp_path, server.url, rows=200, budget={"tokens": 4000})
+        done = annotate(Job.load(path, ["sampling.max_tokens=100"]))
+        assert done["stopped"] == "budget"
+        assert 3000 < sum(done["tokens"].values()) <= 4000
+        shortest = len("The number that was asked for is 0. The answer is 0.")
+        assert done["tokens"]["completion"] >= done["requests"] * (shortest // 3)
+        assert done["requests"] == server.count < 200
+
+
+@pytest.mark.parametrize("answer", [completion("Why. The answer is 1."), error(401, "wrong key")])
+def test_connections_are_closed(answer, quick, tmp_path):
+    with Server(lambda number, asked: answer) as server:
+        job = Job.load(write_job(tmp_path, server.url, rows=20))
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            with suppress(LimbeckError):
+                annotate(job)
+            gc.collect()
+        assert server.connections > 0
+        assert [str(one.message) for one in warned if one.category is ResourceWarning] == []

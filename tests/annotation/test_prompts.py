@@ -1,0 +1,347 @@
+"""What a teacher is sent: the prompts that come with limbeck, a user's own, and one clear line for a broken one."""
+
+import json
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limbeck.annotation.prompts import Prompt, load_prompt, prompt_text
+from limbeck.errors import LimbeckError
+from limbeck.llm import parse
+from limbeck.schema import Example
+from limbeck.tasks import TASKS, evaluate, get
+
+NLI = ("entailment", "neutral", "contradiction")
+SHEEP = Example("s", ("Ann has 3 sheep.\nHow many legs have they?",), "( 3.0 * 4.0 )")
+KEYS = Example("k", ("Where are keys?\nAnswer Choices:\n(a) sea\n(b) pocket",), "pocket", choices=("sea", "pocket"))
+PAIR = Example("p", ("A man eats.", "A man sleeps."), "contradiction", choices=NLI)
+FREE = Example("f", ("Is ice cold?",), "yes")
+OWN = Example("o", ("Where are keys?",), "pocket", choices=("sea", "pocket"), own_choices=True)
+CLOSED = Example("c", ("Is ice cold?",), "yes", choices=("yes", "no, not {at} all"))
+
+HINT = (
+    "(The right answer is known: {}. Reason towards it step by step as if it had not been given to you, never mention "
+    "that it was given, and end with it in the form asked for.)"
+)
+
+ANSWERS = {
+    "svamp": [
+        "( 58.0 - 23.0 )",
+        "( 9.0 * 16.0 )",
+        "( ( 40.0 + 27.0 ) - 18.0 )",
+        "( 96.0 / 8.0 )",
+        "( 46.0 + 17.0 )",
+        "( ( 130.0 - 10.0 ) / 6.0 )",
+    ],
+    "cqa": ["flooding", "lantern", "tune it", "post office", "stale", "sea"],
+    "esnli": ["entailment", "contradiction", "neutral", "contradiction", "entailment", "neutral"],
+    "anli1": ["contradiction", "entailment", "neutral", "entailment", "contradiction", "neutral"],
+    "custom": [],
+}
+ENDS = {  # how each reply ends, to the letter
+    "svamp": [f" The answer is {answer}." for answer in ANSWERS["svamp"]],
+    "cqa": [
+        f" So the answer is {answer}."
+        for answer in ("(d) flooding", "(a) lantern", "(e) tune it", "(b) post office", "(c) stale", "(b) sea")
+    ],
+    "esnli": [f"\nAnswer: {answer}" for answer in ANSWERS["esnli"]],
+    "anli1": [f" So the answer is {answer}." for answer in ANSWERS["anli1"]],
+    "custom": [],
+}
+COUNTS = [35, 144, 49, 12, 63, 20]  # passengers, rolls, litres, singers, films, chairs
+
+PLAIN = {
+    "instruction": "Think.",
+    "question": "Q {input}",
+    "choices": "One of {choices}",
+    "hint": "It is {label}.",
+    "examples": [{"input": "1 and 1?", "reply": "One more. The answer is (1 + 1)."}],
+}
+
+
+def written(folder: Path, values: object) -> Path:
+    path = folder / "prompt.yaml"
+    path.write_text(values if isinstance(values, str) else yaml.safe_dump(values, allow_unicode=True))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("task", "example", "asked", "first"),
+    [
+        (
+            "svamp",
+            SHEEP,
+            "Ann has 3 sheep.\nHow many legs have they?",
+            "A ferry left the harbour with 58 passengers and 12 bicycles on board. At the island 23 passengers got "
+            "off.\nHow many passengers stayed on the ferry?",
+        ),
+        (
+            "cqa",
+            KEYS,
+            "Where are keys?\nAnswer Choices:\n(a) sea\n(b) pocket",
+            "The plumber turned the main valve off before he opened the pipe. What did he want to prevent?\n"
+            "Answer Choices:\n(a) thirst\n(b) noise\n(c) darkness\n(d) flooding\n(e) theft",
+        ),
+        (
+            "esnli",
+            PAIR,
+            "Premise: A man eats.\nHypothesis: A man sleeps.",
+            "Premise: A barefoot boy is carrying a bucket of crabs along the pier.\n"
+            "Hypothesis: A child is carrying something.",
+        ),
+        (
+            "anli1",
+            PAIR,
+            "Premise: A man eats.\nHypothesis: A man sleeps.",
+            "Premise: The lighthouse at Harrow Point is a brick tower that was completed in 1874 and automated in "
+            "1962. It is the second one on the headland and replaced a wooden tower, which had burned down three "
+            "years earlier.\nHypothesis: The first lighthouse at Harrow Point was built of brick.",
+        ),
+        ("custom", FREE, "Is ice cold?", None),
+        (
+            "custom",
+            CLOSED,
+            "Is ice cold?\n\nChoose the answer from these, and repeat it word for word:\n- yes\n- no, not {at} all",
+            None,
+        ),
+    ],
+)
+def test_the_messages_of_each_task(task, example, asked, first):
+    prompt = load_prompt(get(task))
+    messages = prompt.messages(example)
+    assert [message["role"] for message in messages] == ["system", *["user", "assistant"] * len(ANSWERS[task]), "user"]
+    assert all(set(message) == {"role", "content"} for message in messages)
+    assert messages[0]["content"] == yaml.safe_load(prompt_text(task))["instruction"].strip()
+    assert messages[-1]["content"] == asked
+    if first is not None:
+        assert messages[1]["content"] == first
+    hinted = prompt.messages(example, hint=True)
+    assert hinted[:-1] == messages[:-1]
+    assert hinted[-1]["content"] == f"{asked}\n\n{HINT.format(example.label)}"
+
+
+@pytest.mark.parametrize("task", sorted(ANSWERS))
+def test_every_reply_we_ship_is_read_as_it_is_meant(task):
+    prompt = load_prompt(get(task))
+    assert len(prompt.examples) == len(ANSWERS[task])
+    for worked, answer, end in zip(prompt.examples, ANSWERS[task], ENDS[task], strict=True):
+        parsed = parse(worked.reply, get(task), Example("", worked.input, "", choices=worked.choices))
+        assert parsed.label == answer
+        assert worked.reply.endswith(end)
+        assert parsed.rationale == worked.reply.removesuffix(end)
+        assert len(parsed.rationale.split()) >= 8
+
+
+def test_every_equation_we_ship_has_the_value_that_its_reply_works_out():
+    replies = [worked.reply for worked in load_prompt(get("svamp")).examples]
+    for reply, answer, count in zip(replies, ANSWERS["svamp"], COUNTS, strict=True):
+        assert evaluate(answer) == Fraction(count)
+        assert get("svamp").equal(answer, f"{count}.0")
+        assert f"= {count}" in reply  # the last step of the reasoning
+        for left, right in re.findall(r"(\d+ [-+*/] \d+) = (\d+)", reply):
+            assert evaluate(left) == int(right)
+
+
+def test_the_shipped_choices_and_labels_are_balanced():
+    places = [worked.choices.index(answer) for worked, answer in zip(
+        load_prompt(get("cqa")).examples, ANSWERS["cqa"], strict=True
+    )]  # fmt: skip
+    assert set(places) == {0, 1, 2, 3, 4}
+    assert all(len(set(worked.choices)) == 5 for worked in load_prompt(get("cqa")).examples)
+    for task in ("esnli", "anli1"):
+        assert sorted(ANSWERS[task]) == sorted(NLI * 2)
+
+
+def test_every_task_has_a_prompt_and_arithmetic_has_svamps():
+    for name in TASKS:
+        load_prompt(get(name))
+    assert prompt_text("arithmetic") == prompt_text("svamp")
+    with pytest.raises(LimbeckError, match="did you mean 'svamp'"):
+        prompt_text("svmap")
+
+
+def test_a_copy_of_a_shipped_file_is_the_same_prompt(tmp_path):
+    for name in TASKS:
+        copy = written(tmp_path, prompt_text(name))
+        assert load_prompt(get(name), copy) == load_prompt(get(name))
+
+
+def test_the_example_in_a_comment_of_the_custom_prompt_works(tmp_path):
+    text = re.sub(r"^# ?(?=examples:| {2})", "", prompt_text("custom"), flags=re.MULTILINE)
+    (worked,) = load_prompt(get("custom"), written(tmp_path, text)).examples
+    example = Example("", worked.input, "", choices=worked.choices)
+    assert parse(worked.reply, get("custom"), example).label == "no"
+
+
+braces = st.lists(
+    st.sampled_from(
+        ["{input}", "{input_1}", "{label}", "{choices}", "{x}", "{", "}", "{{", "}}", "%s", "\\1", "\\g<0>"]
+    )
+    | st.text(max_size=5)
+).map("".join)
+
+
+@given(braces, braces, braces, st.lists(braces, max_size=3))
+def test_an_examples_braces_come_through_as_they_are(first, second, label, choices):
+    prompt = Prompt.parse(
+        {
+            "instruction": "Say {this} as it stands.",
+            "question": "{input_2}|{input_1}|{input}|{ input }{1}{}",
+            "choices": "among\n{choices}!",
+            "hint": "{label}/{label}",
+        },
+        "test",
+    )
+    example = Example("1", (first, second), label or "-", choices=tuple(choices))
+    asked = second + "|" + first + "|" + first + "\n" + second + "|{ input }{1}{}"
+    if choices:
+        asked += "\n\namong\n" + "\n".join("- " + choice for choice in choices) + "!"
+    assert [message["content"] for message in prompt.messages(example)] == ["Say {this} as it stands.", asked]
+    assert prompt.messages(example, hint=True)[-1]["content"] == f"{asked}\n\n{label or '-'}/{label or '-'}"
+
+
+def test_worked_examples_are_sent_with_their_braces_and_with_choices_as_questions_are(tmp_path):
+    worked = {"input": "Is {x} in {input}?", "choices": ["yes", "no"], "reply": "It {label} is. The answer is yes."}
+    values = {**PLAIN, "examples": [worked]}
+    messages = load_prompt(get("custom"), written(tmp_path, values)).messages(FREE)
+    assert messages[1:] == [
+        {"role": "user", "content": "Q Is {x} in {input}?\n\nOne of - yes\n- no"},
+        {"role": "assistant", "content": "It {label} is. The answer is yes."},
+        {"role": "user", "content": "Q Is ice cold?"},
+    ]
+
+
+def test_a_rows_own_choices_are_sent_once_whichever_way_a_prompt_shows_them(tmp_path):
+    listed = "Where are keys?\nAnswer Choices:\n(a) sea\n(b) pocket"
+    template = Prompt.parse(PLAIN, "test")
+    for example in (OWN, KEYS):
+        assert template.messages(example)[-1]["content"] == "Q Where are keys?\n\nOne of - sea\n- pocket"
+        assert Prompt.parse({**PLAIN, "choices": None}, "test").messages(example)[-1]["content"] == f"Q {listed}"
+    worked = {"input": "Is ice hot?", "choices": ["hot", "cold"], "reply": "It is not. The answer is cold."}
+    for choices, asked in (
+        (PLAIN["choices"], "\n\nOne of - hot\n- cold"),
+        (None, "\nAnswer Choices:\n(a) hot\n(b) cold"),
+    ):
+        path = tmp_path / "prompt.yaml"
+        path.write_text(yaml.safe_dump({**PLAIN, "choices": choices, "examples": [worked]}))
+        assert load_prompt(get("custom"), path).messages(OWN)[1]["content"] == f"Q Is ice hot?{asked}"
+
+
+def test_worked_examples_have_their_tasks_choices_unless_they_bring_their_own(tmp_path):
+    task = get("custom", choices=["hot", "cold"])
+    worked = {"input": "Fire?", "reply": "It burns. The answer is hot."}
+    prompt = load_prompt(task, written(tmp_path, {**PLAIN, "examples": [worked]}))
+    assert prompt.messages(FREE)[1]["content"] == "Q Fire?\n\nOne of - hot\n- cold"
+
+
+def test_worked_examples_may_be_a_text_a_list_or_the_fields_of_the_task(tmp_path):
+    values = {**PLAIN, "question": "{input_1} > {input_2}", "choices": None}
+    reply = "He is awake.\nAnswer: contradiction"
+    rows = [
+        {"input": ["A man eats.", "A man sleeps."], "reply": reply},
+        {"premise": "A man eats.", "hypothesis": "A man sleeps.", "label": 2, "reply": reply},
+    ]
+    prompts = [load_prompt(get("esnli"), written(tmp_path, {**values, "examples": [row]})) for row in rows]
+    assert prompts[0] == prompts[1]
+    assert prompts[0].messages(PAIR)[1]["content"] == "A man eats. > A man sleeps."
+    commented = load_prompt(get("esnli"), written(tmp_path, {**values, "examples": None}))
+    assert commented.examples == ()
+
+
+def test_comments_and_layout_of_the_file_change_nothing(tmp_path):
+    task = get("svamp")
+    prompt = load_prompt(task, written(tmp_path, PLAIN))
+    text = (
+        "# a comment\nhint: |\n  It is {label}.\n\nquestion: >-\n  Q\n  {input}\ninstruction: 'Think.'\n"
+        "examples:\n- reply: 'One more. The answer is (1 + 1).'  # why\n"
+        "  input: ['1 and 1?']\nchoices: One of {choices}\n"
+    )
+    assert load_prompt(task, written(tmp_path, text)) == prompt
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"instruction": None}, "instruction: Input should be a valid string"),
+        ({"instruction": " "}, "instruction: String should have at least 1 character"),
+        ({"instruction": "Say {label}"}, "instruction: unknown placeholder {label}; known here: none"),
+        ({"question": "{inptu}"}, "question: unknown placeholder {inptu}; known here: {input}, {input_1}, {input_2}"),
+        ({"question": "{input} {label}"}, "question: unknown placeholder {label}"),
+        ({"question": "Well?"}, "question: has to hold a placeholder: {input}"),
+        ({"question": {"input": None}}, "question: text was expected; in YAML a text that begins with a brace"),
+        ({"question": "{input_2}"}, "worked example 1: the prompt's question shows {input_2}"),
+        ({"choices": "{input}"}, "choices: unknown placeholder {input}; known here: {choices}"),
+        ({"choices": "Choose."}, "choices: has to hold a placeholder: {choices}"),
+        ({"hint": "It is known."}, "hint: has to hold a placeholder: {label}"),
+        ({"hint": "{labels}"}, "hint: unknown placeholder {labels}; known here: {label}"),
+        ({"hints": "x"}, "unknown field 'hints': did you mean 'hint'?"),
+        ({"examples": "none"}, "examples: a list was expected"),
+        ({"examples": ["none"]}, "worked example 1: "),
+        ({"examples": [{"input": "1?"}]}, "worked example 1: reply: Field required"),
+        ({"examples": [{"reply": "1. The answer is (1)."}]}, "worked example 1: field 'input': missing"),
+        ({"examples": [{"input": [], "reply": "1. The answer is (1)."}]}, "worked example 1: input: "),
+        ({"examples": [{"input": "1?", "answer": "1", "reply": "?"}]}, "worked example 1: unknown field 'answer'"),
+        ({"examples": [*PLAIN["examples"], {"input": "1?", "reply": "1."}]}, "worked example 2: reply: no rationale"),
+        ({"examples": [{"input": "1?", "reply": "The answer is (1)."}]}, "worked example 1: reply: no rationale"),
+        ({"examples": [{"input": "1?", "reply": "Why. The answer is one."}]}, "worked example 1: reply: no answer"),
+    ],
+    ids=str,
+)
+def test_a_broken_file_is_one_line_that_names_it(change, words, tmp_path):
+    path = written(tmp_path, {**PLAIN, **change})
+    with pytest.raises(LimbeckError) as caught:
+        load_prompt(get("svamp"), path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert words in message
+    assert "\n" not in message
+    assert len(message) < 400 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("instruction: x\nquestion: [1", ":2: not YAML"),
+        ("instruction: Say: so", ":1: not YAML"),
+        ("- a list", ": a prompt is a mapping with the keys instruction, question"),
+        ("", ": a prompt is a mapping"),
+        ('instruction: "\\uD800"\nquestion: "{input}"\nhint: "{label}"', ": instruction: "),
+    ],
+)
+def test_what_is_no_prompt_at_all(text, words, tmp_path):
+    path = written(tmp_path, text)
+    with pytest.raises(LimbeckError) as caught:
+        load_prompt(get("custom"), path)
+    assert str(caught.value).startswith(f"{path}{words}")
+    with pytest.raises(LimbeckError, match="no such file"):
+        load_prompt(get("custom"), tmp_path / "none.yaml")
+
+
+def test_what_an_example_lacks_is_named():
+    prompt = load_prompt(get("esnli"))
+    with pytest.raises(LimbeckError, match=r"^example 'f': the prompt's question shows {input_2}"):
+        prompt.messages(FREE)
+    with pytest.raises(LimbeckError, match=r"^example 'p': no hint can be given: its label is not known$"):
+        prompt.messages(Example("p", PAIR.segments, ""), hint=True)
+
+
+@pytest.mark.parametrize("task", ["svamp", "cqa", "esnli", "anli1"])
+def test_no_question_we_ship_stands_in_the_released_data(task, dss):
+    paths = sorted((dss / task).glob(f"{task}_*.json"))
+    rows = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    assert len(rows) >= 100
+    fields = {"svamp": ["input"], "cqa": ["question"]}.get(task, ["premise", "hypothesis"])
+    released = {plain(row[field]) for row in rows for field in fields}
+    shipped = yaml.safe_load(prompt_text(task))["examples"]
+    ours = {plain(row[field]) for row in shipped for field in fields}
+    assert len(ours) == 6 * len(fields)
+    assert not ours & released
+
+
+def plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))

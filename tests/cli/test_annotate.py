@@ -1,0 +1,283 @@
+"""The verbs of `limbeck annotate`."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from limbeck.cli.annotate import Form
+from limbeck.data.exchange import Form as DataForm
+from limbeck.files import read_jsonl
+from tests.hub import CONSENT
+from tests.servers import Server, completion, error
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """`job(url, **more)` writes annotate.yaml and five questions."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+
+    def write(url: str, **more) -> None:
+        rows = [{"input": f"What is {i}?", "label": str(i)} for i in range(5)]
+        (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        values = {"rows": "questions.jsonl", "teacher": {"name": "m", "base_url": url}} | more
+        (tmp_path / "annotate.yaml").write_text(yaml.safe_dump(values))
+
+    return write
+
+
+def answer(number, asked):
+    number = asked.question.removeprefix("What is ").removesuffix("?")
+    said = "of it I know nothing" if number == "4" else number
+    return completion(f"It is asked for {number} here, plainly.\nThe answer is {said}.", usage=(100, 20))
+
+
+def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
+    with Server(answer) as server:
+        job(server.url, prices={"input": 10, "output": 100})
+        code, out, _ = limbeck("annotate", "run", "annotate.yaml", "--dry-run")
+        assert code == 0
+        assert "5 questions, 0 answers stored" in out
+        assert "5 requests" in out
+        assert server.count == 0
+        code, out, err = limbeck("annotate", "run", "annotate.yaml")
+        assert (code, err) == (0, "")
+        assert out == "5 replies stored in annotations.sqlite, 5 requests, 500 + 100 tokens, cost 0.0150\n"
+        code, out, _ = limbeck("annotate", "run", "annotate.yaml", "--json")
+        assert code == 0
+        assert json.loads(out) == {
+            "wanted": 0,
+            "requests": 0,
+            "stored": 0,
+            "given_up": 0,
+            "failures": {},
+            "reasons": {},
+            "tokens": {"prompt": 0, "completion": 0},
+            "cost": 0.0,
+            "stopped": None,
+            "answers": 5,
+            "missing": 0,
+            "other_replies": 0,
+        }
+        code, out, _ = limbeck("annotate", "run", "annotate.yaml")
+        assert out == "nothing to ask: all 5 answers are in annotations.sqlite\n"
+        assert server.count == 5
+    code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--replies", "wrong")
+    assert code == 0
+    for words in ("kept", "4", "wrong", "1", "accuracy: 0.8000", "n = 5", "questions-4", "of it I know nothing"):
+        assert words in out
+    code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--json")
+    shown = json.loads(out)
+    assert (shown["outcomes"]["kept"], shown["outcomes"]["wrong"], shown["votes"]["accuracy"]) == (4, 1, 0.8)
+    code, out, _ = limbeck("annotate", "export", "annotate.yaml", "--output", "annotated.jsonl")
+    assert (code, out) == (0, "annotated.jsonl: 5 rows, 4 of them with a rationale\n")
+    rows = [row for _, row in read_jsonl(tmp_path / "annotated.jsonl")]
+    assert rows[0] == {
+        "id": "questions-0",
+        "input": "What is 0?",
+        "label": "0",
+        "rationale": "It is asked for 0 here, plainly.",
+        "teacher_label": "0",
+    }
+    provenance = json.loads((tmp_path / "taught.provenance.json").read_text())
+    assert (provenance["rows"], provenance["votes"]["n"], provenance["job"]["rows"]) == (5, 5, "questions.jsonl")
+    code, out, _ = limbeck("annotate", "export", "annotate.yaml", "--output", "chat.jsonl", "--form", "messages")
+    assert (code, out) == (0, "chat.jsonl: 4 rows, 4 of them with a rationale; 1 left out\n")
+    code, out, _ = limbeck("annotate", "import", "chat.jsonl", "--output", "back.jsonl")
+    assert (code, out) == (0, "back.jsonl: rows 4, unparsed_rationales 0, unparsed_labels 0, left_out 0\n")
+    back = [row for _, row in read_jsonl(tmp_path / "back.jsonl")]
+    assert [row["label"] for row in back] == ["0", "1", "2", "3"]
+
+
+def test_what_is_missing_is_said_and_is_exit_code_one(limbeck, job):
+    def behave(number, asked):
+        return error(400, "no numbers above two") if "3" in asked.question else answer(number, asked)
+
+    with Server(behave) as server:
+        job(server.url)
+        code, out, err = limbeck("annotate", "run", "annotate.yaml")
+    assert (code, err) == (1, "")
+    assert "failed 1 times: HTTP 400, the last time: no numbers above two" in out
+    assert "missing yet: 1 answers. Start the job again" in out
+    code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--replies", "failed")
+    assert "without a reply: 1, HTTP 400, the last time: no numbers above two" in out
+    assert "--- questions-3" in out
+
+
+def test_changes_on_the_command_line(limbeck, job):
+    with Server(answer) as server:
+        job("http://127.0.0.1:9/v1")
+        code, _, _ = limbeck(
+            "annotate", "run", "annotate.yaml", "-s", f"teacher.base_url={server.url}", "-s", "sampling.top_p=0.5"
+        )
+        assert code == 0
+        assert {asked.body["top_p"] for asked in server.asked} == {0.5}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "none.yaml"], "none.yaml: no such file"),
+        (["run", "annotate.yaml", "-s", "teecher.name=x"], "did you mean 'teacher'"),
+        (["run", "annotate.yaml", "-s", "task=svmap"], "did you mean 'svamp'"),
+        (["run", "annotate.yaml", "-s", "rows=none.jsonl"], "none.jsonl: no such file"),
+        (["run", "annotate.yaml", "-s", "budget.money=3"], "prices"),
+        (["run", "annotate.yaml", "-s", "teacher.base_url=https://me:password@host/v1"], "without user, password"),
+        (["run", "annotate.yaml", "-s", "prompt=none.yaml"], "none.yaml"),
+        (["run", "annotate.yaml", "-s", "store=questions.jsonl"], "questions.jsonl"),
+        (["show", "annotate.yaml"], "no such store"),
+        (["export", "annotate.yaml", "--output", "x.jsonl"], "no such store"),
+        (["import", "none.jsonl", "--output", "x.jsonl"], "none.jsonl"),
+        (["prompt", "svmap"], "did you mean 'svamp'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_two(words, says, limbeck, job, tmp_path):
+    job("http://127.0.0.1:9/v1")
+    code, out, err = limbeck("annotate", *words)
+    assert (code, out) == (2, "")
+    assert err.startswith("limbeck: error: ")
+    assert err.count("\n") == 1
+    assert says in err
+    assert "password@" not in err
+    left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
+    assert left == {"questions.jsonl", "annotate.yaml"}
+
+
+def test_a_wrong_key_is_one_line(limbeck, job):
+    with Server(lambda number, asked: error(401, "wrong key sk-0123456789")) as server:
+        job(server.url)
+        code, out, err = limbeck("annotate", "run", "annotate.yaml")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "OPENAI_API_KEY" in err
+    assert "sk-0123456789" not in err
+
+
+def test_an_outcome_that_there_is_not(limbeck, job):
+    with Server(answer) as server:
+        job(server.url)
+        limbeck("annotate", "run", "annotate.yaml")
+    code, _, err = limbeck("annotate", "show", "annotate.yaml", "--replies", "wronk")
+    assert code == 2
+    assert "did you mean 'wrong'" in err
+
+
+def test_the_questions_are_not_written_over(limbeck, job, tmp_path):
+    with Server(answer) as server:
+        job(server.url)
+        limbeck("annotate", "run", "annotate.yaml")
+    before = (tmp_path / "questions.jsonl").read_bytes()
+    code, _, err = limbeck("annotate", "export", "annotate.yaml", "--output", "questions.jsonl")
+    assert code == 2
+    assert "overwrite" in err
+    assert (tmp_path / "questions.jsonl").read_bytes() == before
+
+
+def test_prompt_prints_a_file_that_a_job_takes(limbeck, job, tmp_path):
+    code, out, _ = limbeck("annotate", "prompt", "custom")
+    assert code == 0
+    (tmp_path / "mine.yaml").write_text(out)
+    with Server(answer) as server:
+        job(server.url, prompt="mine.yaml")
+        assert limbeck("annotate", "run", "annotate.yaml")[0] == 0
+        job(server.url)  # the very same words: nothing is asked again
+        assert limbeck("annotate", "run", "annotate.yaml")[0] == 0
+        assert server.count == 5
+
+
+def test_the_schema_has_every_field(limbeck):
+    _, out, _ = limbeck("annotate", "schema")
+    assert {"rows", "teacher", "sampling", "limits", "budget", "filters", "store"} <= json.loads(out)[
+        "properties"
+    ].keys()
+
+
+def test_the_forms_are_those_there_are():
+    assert [form.value for form in Form] == list(DataForm.__args__)
+
+
+def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path):
+    with Server(lambda number, asked: completion("Why. The answer is 1.", delay=1.0)) as server:
+        job(server.url, limits={"concurrency": 2})
+        heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+        command = [sys.executable, "-m", "limbeck.cli", "annotate", "run", "annotate.yaml"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed
+        ) as process:
+            while process.poll() is None and server.count < 2:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "2 replies stored" in out
+        assert "It was interrupted" in out
+        assert "Traceback" not in err
+        assert server.count == 2
+
+
+def test_every_rationale_is_a_row_of_its_own(limbeck, job, tmp_path):
+    with Server(lambda number, asked: completion(f"Reason number {number} of many.\nThe answer is 0.")) as server:
+        job(server.url, sampling={"samples": 2}, filters={"gold": False})
+        assert limbeck("annotate", "run", "annotate.yaml")[0] == 0
+    _, out, _ = limbeck("annotate", "export", "annotate.yaml", "--output", "one.jsonl")
+    assert out.startswith("one.jsonl: 5 rows")
+    _, out, _ = limbeck("annotate", "export", "annotate.yaml", "--output", "every.jsonl", "--every")
+    assert out.startswith("every.jsonl: 10 rows")
+    assert len(read_jsonl(tmp_path / "every.jsonl")) == 10
+
+
+@pytest.mark.parametrize(("words", "typed", "private"), CONSENT)
+def test_an_upload_is_asked_about_and_is_private(words, typed, private, limbeck, job, tmp_path, monkeypatch):
+    pushed = []
+    monkeypatch.setattr("limbeck.annotation.transfer.push", lambda *given: pushed.append(given[1:]) or "https://hub/me")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    with Server(answer) as server:
+        job(server.url)
+        limbeck("annotate", "run", "annotate.yaml")
+    code, out, _ = limbeck(
+        "annotate", "export", "annotate.yaml", "--output", "annotated.jsonl", "--hub", "me/rows", *words
+    )
+    assert (tmp_path / "annotated.jsonl").exists()
+    asked = "--yes" not in words
+    assert (f"({'public' if '--public' in words else 'private'})?" in out) == asked
+    assert (code != 0) == (private is None)
+    assert [(name, secret) for name, _, secret in pushed] == ([] if private is None else [("me/rows", private)])
+    assert ("https://hub/me" in out) == (private is not None)
+
+
+def test_public_is_about_the_hub(limbeck, job, tmp_path):
+    with Server(answer) as server:
+        job(server.url)
+        limbeck("annotate", "run", "annotate.yaml")
+    code, out, err = limbeck("annotate", "export", "annotate.yaml", "--output", "annotated.jsonl", "--public")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--hub" in err
+    assert not (tmp_path / "annotated.jsonl").exists()
+
+
+def test_an_import_says_what_it_leaves_out_and_replaces_nothing_with_nothing(limbeck, tmp_path):
+    good = {"prompt": "What is it?", "completion": "It is seen to be red. The answer is red."}
+    rows = [good, *[{"text": "a story"}] * 5, {"prompt": "What is it?", "completion": ""}]
+    (tmp_path / "chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, out, _ = limbeck("annotate", "import", "chat.jsonl", "--output", "rows.jsonl")
+    assert code == 0
+    counts, first, second = out.splitlines()
+    assert counts.startswith("rows.jsonl: rows 7, ")
+    assert counts.endswith("left_out 6")
+    assert first.startswith("left out: 5, ")
+    assert first.endswith("(chat.jsonl:2, chat.jsonl:3, chat.jsonl:4 and 2 more)")
+    assert second.endswith("(chat.jsonl:7)")
+    before = (tmp_path / "rows.jsonl").read_bytes()
+    (tmp_path / "chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
+    for output in ("rows.jsonl", "new.jsonl"):
+        code, out, err = limbeck("annotate", "import", "chat.jsonl", "--output", output)
+        assert code == 1
+        assert "left_out 6" in out
+        assert "nothing in chat.jsonl" in err
+    assert (tmp_path / "rows.jsonl").read_bytes() == before
+    assert not (tmp_path / "new.jsonl").exists()

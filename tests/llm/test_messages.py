@@ -1,0 +1,52 @@
+"""Words and thoughts of a message, wherever they stand in it."""
+
+import json
+
+import pytest
+
+from limbeck.llm.messages import Message, completion_thoughts, read_message
+
+NESTED = {"text": "deep"}
+for _ in range(50):
+    NESTED = {"content": [NESTED]}
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"content": "a"}, Message("a", "")),
+        ({"value": "a"}, Message("a", "")),
+        ({"content": None}, Message("", "")),
+        ({}, Message("", "")),
+        ({"content": "a", "reasoning_content": "b"}, Message("a", "b")),
+        ({"content": "a", "reasoning": "b", "reasoning_details": [{"type": "reasoning.text", "text": "b"}]},
+         Message("a", "b")),
+        ({"content": "a", "reasoning": None, "reasoning_content": "", "thinking": "b"}, Message("a", "b")),
+        ({"content": "a", "reasoning_details": [{"type": "reasoning.summary", "summary": "b"},
+                                                {"type": "reasoning.encrypted", "data": "x"}]}, Message("a", "b")),
+        ({"content": ["a", {"type": "text", "text": "b"}]}, Message("a|b", "")),
+        ({"content": [{"type": "thinking", "thinking": "b"}, {"type": "text", "text": "a"}]}, Message("a", "b")),
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "b"}]}]}, Message("", "b")),
+        ({"content": [{"type": "reasoning", "value": "b"}, {"type": "text", "value": "a"}]}, Message("a", "b")),
+        ({"content": [{"text": "b", "thought": True}, {"text": "a"}]}, Message("a", "b")),
+        ({"content": [{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "a"}]}, Message("a", "")),
+        ({"content": [{"type": "text", "text": ""}, {"type": "image_url", "image_url": {"url": "u"}}]},
+         Message("", "", "image_url")),
+        ({"content": [{"type": "text", "text": ""}, {"type": "text", "text": "a"}]}, Message("|a", "")),
+        ({"content": "half \ud83d"}, Message("half \ufffd", "")),
+        ({"content": [NESTED]}, Message("", "", "unknown")),
+        ({"content": 3}, Message("", "")),
+    ],
+)  # fmt: skip
+def test_where_words_and_thoughts_stand(message, expected):
+    assert read_message(message, separator="|") == expected
+
+
+@pytest.mark.parametrize("raw", ["", "{}", "[]", "[" * 10_000, '{"choices": []}', '{"choices": [{"message": "x"}]}'])
+def test_a_body_that_is_no_completion_has_no_thoughts(raw):
+    assert completion_thoughts(raw) == ""
+
+
+def test_thoughts_of_a_completion():
+    raw = json.dumps({"choices": [{"message": {"role": "assistant", "content": None, "reasoning_content": "b"}}]})
+    assert completion_thoughts(raw) == "b"

@@ -1,0 +1,81 @@
+"""A real OpenAI-compatible server, `transformers serve`, in front of a small model on disk."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from limbeck.annotation.annotate import teach
+from limbeck.annotation.job import Job
+from limbeck.annotation.taught import read_taught, summary, training_examples
+from tests.chat_models import scripted_model, serving
+
+REPLY = "He scored 84 points in 2 rounds, so that each had 84 / 2 = 42 points. The answer is ( 84.0 / 2.0 )."
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scripted_model(tmp_path_factory.mktemp("serve") / "teacher", REPLY)
+
+
+@pytest.fixture(scope="module")
+def base_url(model: Path) -> Iterator[str]:
+    for package in ("fastapi", "uvicorn", "openai"):
+        pytest.importorskip(package, reason="transformers[serving] is not installed")
+    with serving(model) as url:
+        yield url
+
+
+def test_the_server_answers(base_url, model):
+    body = {
+        "model": str(model),
+        "messages": [{"role": "user", "content": "How many points a round?"}],
+        "max_tokens": 64,
+    }
+    reply = httpx2.post(f"{base_url}/chat/completions", json=body, timeout=60).json()
+    assert reply["choices"][0]["message"]["content"] == REPLY
+    assert reply["choices"][0]["finish_reason"] == "stop"
+    assert reply["usage"]["completion_tokens"] < 64
+    body["max_tokens"] = 4
+    assert httpx2.post(f"{base_url}/chat/completions", json=body).json()["choices"][0]["finish_reason"] == "length"
+
+
+def job(folder: Path, teacher: dict[str, object]) -> Job:
+    """Twenty questions, of which the model's one answer is right for half."""
+    rows = [
+        {
+            "input": f"Luke scored 84 points in {2 + i % 2} rounds of game {i}. How many a round?",
+            "label": f"84 / {2 + i % 2}",
+        }
+        for i in range(20)
+    ]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = {
+        "rows": folder / "rows.jsonl",
+        "task": "svamp",
+        "teacher": teacher,
+        "store": folder / "annotations.sqlite",
+    }
+    return Job.parse({**values, "sampling": {"max_tokens": 64}, "limits": {"concurrency": 4}}, "test")
+
+
+def check(asked: Job) -> None:
+    done = teach(asked)
+    assert (done["stored"], done["missing"], done["failures"]) == (20, 0, {})
+    shown = summary(read_taught(asked))
+    assert (shown["votes"]["right"], shown["votes"]["n"]) == (10, 20)
+    assert (shown["outcomes"]["kept"], shown["outcomes"]["wrong"]) == (10, 10)
+    assert shown["spent"]["tokens"]["completion"] > 20
+    rationales = {example.rationale for example in training_examples(read_taught(asked))}
+    assert rationales == {"He scored 84 points in 2 rounds, so that each had 84 / 2 = 42 points.", None}
+    assert teach(asked)["requests"] == 0
+
+
+def test_a_job_is_answered_by_the_server_from_end_to_end(base_url, model, tmp_path):
+    check(job(tmp_path, {"name": str(model), "base_url": base_url}))
+
+
+def test_and_by_the_model_without_a_server(model, tmp_path):
+    check(job(tmp_path, {"name": str(model), "engine": "local", "batch_size": 8}))

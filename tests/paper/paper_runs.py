@@ -1,0 +1,54 @@
+"""Runs of the paper's grids made by hand: folders as far as its tables read them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limbeck.grids import Cell, Grid, cells
+from limbeck.paper import named_grid
+from limbeck.runs.run import Run, open_run
+
+TASKS = {"esnli": "valid test", "anli1": "valid test", "cqa": "train test", "svamp": "train test"}
+
+
+def data_at(root: Path, tasks: dict[str, str] = TASKS) -> Path:
+    """An archive as far as a grid looks at it: empty files."""
+    for task, splits in tasks.items():
+        for split in splits.split():
+            (root / task).mkdir(parents=True, exist_ok=True)
+            (root / task / f"{task}_{split}.json").touch()
+    return root
+
+
+def smoke(name: str, root: Path) -> Grid:
+    return named_grid(name, offline=True, smoke=True, root=root)[0]
+
+
+def cell_of(grid: Grid, objective: str, task: str, seed: int = 1, fraction: float = 1.0) -> Cell:
+    (found,) = (
+        cell
+        for cell in cells(grid)
+        if (cell.recipe.objective.name, cell.recipe.data.task, cell.recipe.seed, cell.recipe.data.fraction)
+        == (objective, task, seed, fraction)
+    )
+    return found
+
+
+def finished(folder: Path, cell: Cell, rows: list[dict[str, Any]], name: str = "test") -> Run:
+    """A finished run of this cell with these predictions; may be called again with others of another name."""
+    (folder / "predictions").mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(cell.recipe.resolved()))
+    (folder / "results.json").write_text("{}")
+    (folder / "predictions" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return open_run(folder)
+
+
+def answers(right: str, **more: list[Any]) -> list[dict[str, Any]]:
+    """Rows `a`, `b`, ...: right where `right` has a 1; `more` are fields with a value for each row."""
+    return [
+        {"id": chr(97 + n), "input": f"{n}?", "label": "1", "prediction": "1" if yes == "1" else "2", "rationale": ""}
+        | {field: values[n] for field, values in more.items()}
+        for n, yes in enumerate(right)
+    ]

@@ -1,0 +1,102 @@
+"""Folders of finished runs made by hand, for reports: nothing is trained."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limbeck.data import DataSettings, load
+from limbeck.paper import paper_results
+from limbeck.report import write_report
+from tests.runs.recipes import TINY
+
+ARITHMETIC: dict[str, Any] = {"task": "arithmetic", "source": {"kind": "generated", "train": 4, "valid": 2, "test": 60}}
+REASON = "There were so many of them, and some were taken away. "
+
+
+def questions(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The data of a task of one's own: `rows` as train, valid and test, in files of `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    names = dict.fromkeys(("train", "valid", "test"), str(folder / "rows.jsonl"))
+    return {"task": "custom", "source": {"kind": "files", **names}}
+
+
+def finished(
+    folder: Path,
+    objective: str,
+    seed: int,
+    data: dict[str, Any] | None = None,
+    right: float = 0.7,
+    steps: int = 400,
+    said: dict[str, str] | None = None,
+    reason: str | None = REASON,
+    evaluation: dict[str, Any] | None = None,
+) -> Path:
+    """A finished run: a share `right` of its answers to the test split is, by a seed of its own; what `said` names by
+    the example's id is answered as it says."""
+    recipe = {**TINY, "data": data or ARITHMETIC, "objective": objective, "seed": seed}
+    recipe["training"] = {**TINY["training"], "max_steps": steps}
+    recipe["evaluation"] = evaluation or {}
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    rng = random.Random(f"{objective}{seed}")
+    rows = []
+    for example in load(DataSettings.parse(data or ARITHMETIC, "test")).test:
+        correct = rng.random() < right
+        row = {
+            "id": example.id,
+            "input": example.input,
+            "label": example.label,
+            "prediction": (said or {}).get(example.id) or (example.label if correct else "( 1.0 + 1.0 )"),
+            "correct": correct,
+            "exact": correct,
+            "confidence": round(rng.random(), 5),
+        }
+        rows.append(row if objective == "finetune" or reason is None else {**row, "rationale": reason})
+    write(folder / "predictions" / "test.jsonl", rows)
+    write(folder / "log.jsonl", log(objective, steps, rng))
+    (folder / "provenance.json").write_text(json.dumps(PROVENANCE | {"seed": seed}))
+    share = sum(row["correct"] for row in rows) / len(rows)
+    measured = {"accuracy": share, "interval": [0.0, 1.0], "exact": share, "n": len(rows)}
+    results = {"task": recipe["data"]["task"], "training": {"steps": steps}, "test": {**measured, "engine": None}}
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder
+
+
+def evaluated(run: Path, **found: Any) -> None:
+    """The page of the run's newest measurement, with what was `found`."""
+    measured = json.loads((run / "results.json").read_text())["test"]
+    accuracy = {name: measured[name] for name in ("accuracy", "interval", "exact", "n")}
+    (run / "evaluation").mkdir()
+    (run / "evaluation" / "test.json").write_text(json.dumps({"accuracy": accuracy, "n": measured["n"], **found}))
+
+
+def log(objective: str, steps: int, rng: random.Random) -> list[dict[str, Any]]:
+    terms = {"finetune": ["label"], "dss": ["label", "rationale"]}.get(objective, ["label", "rationale", "alignment"])
+    rows: list[dict[str, Any]] = []
+    for step in range(10, steps + 1, 10):
+        values = {f"term_{name}": 3 / step**0.5 + rng.random() / 10 for name in terms}
+        rows.append({**values, **{f"share_{name}": 1 / len(terms) for name in terms}, "loss": 1.0, "step": step})
+    return [*rows, {"eval_accuracy": 0.5, "step": steps // 2}, {"eval_accuracy": 0.7, "step": steps}]
+
+
+def report_of(*paths: Path) -> dict[str, Any]:
+    """What report.json says of the runs in these folders; the report is written into the first."""
+    return json.loads((write_report(paths, paths[0] / "report", paper_results).parent / "report.json").read_text())
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+PROVENANCE: dict[str, Any] = {
+    "limbeck": "0.1.0",
+    "revision": "f" * 40,
+    "versions": {"python": "3.11.7", "torch": "2.13.0"},
+    "machine": {"platform": "Linux", "cores": 2, "threads": 1, "device": "cpu"},
+    "data": {"test": {"rows": 60, "sha256": "a" * 64}},
+}

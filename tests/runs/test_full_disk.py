@@ -1,0 +1,93 @@
+"""A disk that fills up while a student is trained: one line that names it, and nothing is lost."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from limbeck.errors import LimbeckError
+from limbeck.runs import Recipe, train
+from limbeck.files import disk_errors
+from limbeck.training import discard_partial_checkpoints
+from limbeck.training.trainer import latest_checkpoint
+from tests.runs.recipes import TINY
+
+# checkpoints of 1.5 MB, of which three are there at a time: the best, the newest, and the one that is being written
+RECIPE = {
+    **TINY,
+    "student": {
+        "scratch": {"vocab_size": 400, "d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4},
+        "max_target_length": 40,
+    },
+    "training": TINY["training"] | {"max_steps": 8},
+}
+
+
+def mount(folder: Path, *options: str) -> None:
+    done = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """`disk(size)`: a folder that is a disk of this size, or is made as large."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def sized(size: str) -> Path:
+        mount(folder, "-o", f"size={size}" + (",remount" if folder.is_mount() else ""))
+        return folder
+
+    yield sized
+    if folder.is_mount():
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return train(Recipe.parse(RECIPE, "test"), tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.mark.parametrize("size", ["16k", "700k", "2500k", "5m"])
+def test_a_run_goes_on_once_there_is_room_and_ends_the_same(size, disk, whole):
+    folder = disk(size)
+    with pytest.raises(LimbeckError) as caught:
+        train(Recipe.parse(RECIPE, "test"), folder / "run")
+    said = str(caught.value)
+    assert f"{folder} " in said
+    left = list((folder / "run" / "checkpoints").glob("checkpoint-*"))
+    assert all(json.loads((checkpoint / "trainer_state.json").read_text()) for checkpoint in left)
+    disk("64m")
+    run = train(Recipe.parse(RECIPE, "test"), folder / "run", resume=True)
+    assert run.results | {"training": None, "finished": None} == whole.results | {"training": None, "finished": None}
+    ours, theirs = (load_file(one.model / "model.safetensors") for one in (run, whole))
+    assert all(ours[name].equal(theirs[name]) for name in theirs)
+    assert len(run.log.read_text().splitlines()) == len(whole.log.read_text().splitlines())
+
+
+def test_a_disk_without_room_is_told_from_an_error_of_its_own(disk):
+    folder = disk("100k")
+    with pytest.raises(RuntimeError), disk_errors(folder, "try again"):
+        raise RuntimeError("of another cause")
+    with pytest.raises(OSError), (folder / "large").open("wb") as file:
+        file.write(b"x" * 200_000)
+    with pytest.raises(LimbeckError), disk_errors(folder, "try again"):
+        raise RuntimeError("as torch has it")
+    with pytest.raises(LimbeckError), disk_errors(folder, "try again"):
+        (folder / "more").write_bytes(b"x" * 200_000)
+
+
+@pytest.mark.parametrize("state", [None, "", '{"global_step": 9', "{}"])
+def test_a_checkpoint_cut_short_is_none(state, tmp_path):
+    for step in (3, 9):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "model.safetensors").touch()
+    (tmp_path / "checkpoint-3" / "trainer_state.json").write_text('{"global_step": 3}')
+    if state is not None:
+        (tmp_path / "checkpoint-9" / "trainer_state.json").write_text(state)
+    assert latest_checkpoint(tmp_path) == tmp_path / "checkpoint-3"
+    discard_partial_checkpoints(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-3"]
