@@ -6,9 +6,10 @@ from limbeck.grids import Grid
 from limbeck.paper.accuracy import accuracy_table
 from limbeck.paper.calibration import calibration_table
 from limbeck.paper.correlation import correlation_table
-from limbeck.paper.found import Failed, Found, named
+from limbeck.paper.found import Found, named
 from limbeck.paper.fractions import fraction_figures
 from limbeck.paper.quality import quality_table
+from limbeck.report.studies import Failed
 from limbeck.report.tables import Figure, Table
 from limbeck.runs.run import Run
 
