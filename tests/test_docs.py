@@ -19,7 +19,7 @@ from tests.runs.recipes import TINY
 from tests.servers import Asked, Server, completion
 
 DOCS = Path(__file__).parents[1] / "docs"
-TEACHER, EVALUATION, EXPERIMENTS = (DOCS / f"{name}.md" for name in ("teacher", "evaluation", "experiments"))
+TEACHER, EVALUATION, EXPERIMENTS = (DOCS / f"{name}.md" for name in ("annotate", "evaluation", "experiments"))
 WORDS = {
     "billing": ["charged twice", "no invoice", "a wrong sum", "an unknown fee"],
     "delivery": ["a lost parcel", "a late parcel", "a wrong address", "no courier"],

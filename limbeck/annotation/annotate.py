@@ -75,7 +75,7 @@ async def _ask(opened: OpenJob, store: Store, tally: Tally, watch: Callable[[Tal
 
 
 def plan(job: Job) -> dict[str, Any]:
-    """What `teach` would do, without asking: how many requests, and what they may cost at most.
+    """What `annotate` would do, without asking: how many requests, and what they may cost at most.
 
     Returns:
         `questions`; `answers` that are there and `missing`; of a job that rationalises, how many may be asked again
@@ -84,7 +84,7 @@ def plan(job: Job) -> dict[str, Any]:
         replies that are there. None where no price is known or nothing was answered yet. And what was `spent`.
 
     Raises:
-        LimbeckError: as `teach`, but for the teacher.
+        LimbeckError: as `annotate`, but for the teacher.
     """
     opened = OpenJob(job)
     missing, hinted = opened.unanswered(None), list[Request]()

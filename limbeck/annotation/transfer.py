@@ -92,7 +92,7 @@ def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[
         raise LimbeckError(f"{output}: of the archive in {source} a file a split is written; name a folder as --output")
     if task == "custom":
         raise LimbeckError(f"{source}: a folder, so the released archive: say with --task whose rows to import")
-    settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "teach import")
+    settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "annotate import")
     written = {
         _write(output / f"{task}_{split}.jsonl", examples, task): {
             "rows": len(examples),

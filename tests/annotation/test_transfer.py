@@ -37,7 +37,7 @@ def test_one_row_a_question_or_every_rationale(tmp_path):
 def test_nothing_is_written_where_there_is_nothing_to_write(form, label, tmp_path):
     job = make_job(tmp_path, [{"input": "What is 1?", "label": label}])
     fill(job, {"questions-0": ["I do not know."]})
-    with pytest.raises(LimbeckError, match=r"teach\.sqlite: nothing to export; `limbeck annotate show`"):
+    with pytest.raises(LimbeckError, match=r"annotations\.sqlite: nothing to export; `limbeck annotate show`"):
         export(job, tmp_path / "annotated.jsonl", form, every=False)
     assert not list(tmp_path.glob("taught*"))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.annotation import Job, read_taught, summary, teach, training_examples
+from limbeck.annotation import Job, annotate, read_taught, summary, training_examples
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json
 
@@ -77,7 +77,7 @@ def asked(folder: Path) -> int:
 def test_all_right_replies_are_kept(name, file, questions, case):
     folder = case(name)
     with endpoint(folder / "replies.json") as url:
-        done = teach(job(file, url))
+        done = annotate(job(file, url))
         assert (done["stored"], done["missing"]) == (questions, 0)
         taught = read_taught(job(file, url))
     outcomes = {kind: count for kind, count in summary(taught)["outcomes"].items() if count}
@@ -98,11 +98,11 @@ KEPT = {
 def test_thoughts_are_stored_once_and_are_the_rationale_where_the_job_says_so(case):
     folder = case("teach_reasoning")
     with endpoint(folder / "replies.json") as url:
-        done = teach(job("annotate.yaml", url))
+        done = annotate(job("annotate.yaml", url))
         assert (done["stored"], done["missing"], done["failures"], asked(folder)) == (7, 0, {}, 7)
         for part, kept in KEPT.items():
             chosen = job("annotate.yaml", url, f"rationale={part}")
-            assert teach(chosen)["requests"] == 0
+            assert annotate(chosen)["requests"] == 0
             taught = read_taught(chosen)
             examples = training_examples(taught)
             assert {one.input.split()[1]: one.rationale for one in examples if one.rationale} == kept
@@ -134,7 +134,7 @@ def test_relatives_of_thoughts_beside_a_blank_content(message, kept, case):
     )
     with endpoint(folder / "replies.json") as url:
         chosen = job("annotate.yaml", url, "rationale=thoughts")
-        assert teach(chosen)["missing"] == 0
+        assert annotate(chosen)["missing"] == 0
         (example,) = training_examples(read_taught(chosen))
     assert example.rationale == kept
 
@@ -145,10 +145,10 @@ def test_a_job_names_its_own_marker_for_replies_that_are_stored(case):
     replies = dict.fromkeys(replies, "The crates are counted one by one.\nZETA >> 24\nThere is no more to say.")
     (folder / "replies.json").write_text(json.dumps(replies))
     with endpoint(folder / "replies.json") as url:
-        teach(job("annotate.yaml", url))
+        annotate(job("annotate.yaml", url))
         assert summary(read_taught(job("annotate.yaml", url)))["votes"]["n"] == 0
         marked = job("annotate.yaml", url, "marker=ZETA >>")
-        assert teach(marked)["requests"] == 0
+        assert annotate(marked)["requests"] == 0
         taught = read_taught(marked)
     assert summary(taught)["votes"]["n"] == 10
     assert {one.rationale for one in training_examples(taught)} == {None, "The crates are counted one by one."}
@@ -167,13 +167,13 @@ def test_a_disk_that_fills_up_while_asking_loses_no_reply(case, tmp_path):
         with endpoint(folder / "replies.json") as url:
             chosen = job("annotate.yaml", url, f"store={disk / 'annotations.sqlite'}")
             with pytest.raises(LimbeckError) as caught:
-                teach(chosen)
+                annotate(chosen)
             assert f"{disk} " in str(caught.value)
             before = summary(read_taught(chosen))["outcomes"]["kept"]
             paid = asked(folder)
             assert 0 < before <= paid
             subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-            done = teach(chosen)
+            done = annotate(chosen)
         questions = len((folder / "questions.jsonl").read_text().splitlines())
         assert (done["missing"], done["requests"]) == (0, questions - before)
         assert summary(read_taught(chosen))["outcomes"]["kept"] == questions

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from limbeck.annotation.annotate import teach
+from limbeck.annotation.annotate import annotate
 from limbeck.annotation.job import Job
 from limbeck.annotation.taught import read_taught, summary, training_examples
 from tests.chat_models import scripted_model, serving
@@ -62,7 +62,7 @@ def job(folder: Path, teacher: dict[str, object]) -> Job:
 
 
 def check(asked: Job) -> None:
-    done = teach(asked)
+    done = annotate(asked)
     assert (done["stored"], done["missing"], done["failures"]) == (20, 0, {})
     shown = summary(read_taught(asked))
     assert (shown["votes"]["right"], shown["votes"]["n"]) == (10, 20)
@@ -70,7 +70,7 @@ def check(asked: Job) -> None:
     assert shown["spent"]["tokens"]["completion"] > 20
     rationales = {example.rationale for example in training_examples(read_taught(asked))}
     assert rationales == {"He scored 84 points in 2 rounds, so that each had 84 / 2 = 42 points.", None}
-    assert teach(asked)["requests"] == 0
+    assert annotate(asked)["requests"] == 0
 
 
 def test_a_job_is_answered_by_the_server_from_end_to_end(base_url, model, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from limbeck.metrics import bootstrap
+from limbeck.stats import bootstrap
 from limbeck.stats.bootstrap import centred_p_value, resampled_means
 from limbeck.stats.resampling import percentiles
 
