@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test check fuzz bench clean
+.PHONY: quickstart test test-all check fuzz bench clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/installed
@@ -11,6 +11,10 @@ quickstart: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
+
+# The slow ones too.
+test-all: $(VENV)/installed
+	$(BIN)/python -m pytest -m ""
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .
