@@ -148,7 +148,7 @@ def prompt_text(name: str) -> str:
         LimbeckError: there is no such task.
     """
     name = get(name).name
-    file = files("limbeck.llm") / "prompt_files" / f"{_SHARED.get(name, name)}.yaml"
+    file = files("limbeck.annotation") / "prompt_files" / f"{_SHARED.get(name, name)}.yaml"
     return file.read_text(encoding="utf-8")
 
 
