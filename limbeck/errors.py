@@ -1,29 +1,58 @@
-"""The one exception for mistakes that a user can mend."""
+"""The errors that a user can mend, each a line with the place of the mistake and what to do about it."""
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class LimbeckError(Exception):
-    """A mistake in what was given (a file, a recipe, a checkpoint), said in one line that tells what to do.
+    """A mistake in a file, a recipe, a model or an option.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with code 2. `path`, `line` and `field`, where they are
+    known, stand before the message.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(
+        self, message: str, *, path: Path | str | None = None, line: int | None = None, field: str | None = None
+    ) -> None:
+        self.path = None if path is None else Path(path)
+        self.line = line
+        self.field = field
+        place = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        text = f"{place}{'' if field is None else f'{field}: '}{message}"
         # one line, and printable whatever stood in the input: a lone surrogate cannot be encoded
-        super().__init__(" ".join(message.split()).encode("utf-8", "backslashreplace").decode())
+        super().__init__(" ".join(text.split()).encode("utf-8", "backslashreplace").decode())
+
+
+class RecipeError(LimbeckError):
+    """A recipe, another settings file or an option that says something impossible."""
+
+
+class DataError(LimbeckError):
+    """A file or row whose content cannot be used."""
+
+
+class FileError(LimbeckError):
+    """A path that cannot be read, written or used."""
+
+
+class ModelError(LimbeckError):
+    """A model that cannot be loaded, trained or asked."""
+
+
+class EndpointError(LimbeckError):
+    """A service on the network that refuses or cannot be reached."""
 
 
 def first_line(error: Exception) -> str:
-    """What an exception of a library's says, without the paragraphs that follow."""
+    """Return the first line of an exception's message; libraries add paragraphs."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> LimbeckError:
-    """The error for a name that is not in a table: it offers the nearest name, and lists the table if it is short."""
+def unknown(kind: str, name: str, known: Iterable[str]) -> RecipeError:
+    """Return the error for a name that is not in a table: it offers the nearest name and lists a short table."""
     names = sorted(known)
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f": did you mean {nearest[0]!r}?" if nearest else ""
-    listed = f" Known: {', '.join(names)}" if len(names) <= 20 else " `limbeck schema` lists what is known"
-    return LimbeckError(f"unknown {kind} {name!r:.60}{hint or ';'}{listed}")
+    hint = f": did you mean {nearest[0]!r}?" if nearest else ";"
+    table = f"Known: {', '.join(names)}" if len(names) <= 20 else "`limbeck schema` lists what is known"
+    return RecipeError(f"unknown {kind} {name!r:.60}{hint} {table}")

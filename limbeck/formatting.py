@@ -1,11 +1,32 @@
-"""Numbers, measures and texts of any origin as people read them, in a terminal and on a page."""
+"""Numbers and texts of any origin as people read them: in a terminal, Markdown, LaTeX, CSV and JSON."""
 
+import math
+import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
-# controls, bidi and other formats, halves of pairs, what is no character, separators
+LONGEST = 2000  # characters of a text in a table or on a page
+
+# controls, bidi and other formats, surrogates, private use, unassigned, separators
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-_JOINERS = "\u200c\u200d"  # which scripts and emoji need
+_JOINERS = "\u200c\u200d"  # needed by scripts and emoji
+# a bullet, a rule; emphasis, code, links, HTML, headings, cells, formulas, mentions; :emoji: and bare addresses
+_MARKDOWN = re.compile(r"(^[-+=]|[\\`*_{}\[\]<>#|~$&@]|:(?=\S)|(?<=www)\.)")
+_LIST_NUMBER = re.compile(r"^(\d+)([.)])(?=\s|$)")
+_LATEX = {
+    **{character: f"\\{character}" for character in "{}$&#%_"},
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
+    "−": "$-$",
+    "±": r"$\pm$",
+}
 
 CALIBRATION = {
     "accuracy": "accuracy",
@@ -21,34 +42,125 @@ CALIBRATION = {
 }
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """To so many places, or where that would be nothing but zeros to two digits; blank where there is none."""
-    if value is None:
-        return ""
-    return f"{value:.1e}" if 0 < abs(value) < 0.5 * 10**-digits else f"{value:.{digits}f}"
+def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
+    """Return `value` rounded, with a true minus; "" where it is missing or not finite.
 
-
-def interval(ends: Sequence[float] | None, digits: int = 4) -> str:
-    """`(0.0700 to 0.1980)`, or nothing."""
-    return "" if ends is None else f"({number(ends[0], digits)} to {number(ends[1], digits)})"
-
-
-def visible(text: str, most: int | None = None) -> str:
-    """`text` with every character that would not be seen, or would turn others about, by its number, like `<U+202E>`.
-
-    Longer than `most` characters it is cut, and says so.
+    A value that would round to zero is shown with two significant digits, unless it is rounding error itself.
     """
-    cut = text if most is None or len(text) <= most else text[:most]
+    if value is None or not math.isfinite(value):
+        return ""
+    style = f".{digits}f"
+    if 1e-12 < abs(value) < 0.5 * 10**-digits:
+        style = ".1e"
+    else:
+        value = round(value, digits) + 0.0  # no minus before a zero
+    text = f"{abs(value):{style}}"
+    return f"−{text}" if value < 0 else f"+{text}" if sign and value else text
+
+
+def interval(ends: Sequence[float] | None, digits: int = 4, *, sign: bool = False, brackets: bool = True) -> str:
+    """Return `(0.0700 to 0.1980)`; "" where there is no interval."""
+    if ends is None:
+        return ""
+    text = f"{number(ends[0], digits, sign=sign)} to {number(ends[1], digits, sign=sign)}"
+    return f"({text})" if brackets else text
+
+
+def estimate(value: float | None, ends: Sequence[float] | None, digits: int = 4) -> str:
+    """Return a value and its interval: `0.1234 (0.0700 to 0.1980)`."""
+    return f"{number(value, digits)} {interval(ends, digits)}".strip()
+
+
+def p_value(value: float | None) -> str:
+    """Return a p-value with two meaningful digits: `0.12`, `0.012`, `<0.001`; "" where it is undefined."""
+    if value is None or not math.isfinite(value):
+        return ""
+    return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def p_equals(value: float | None, relation: str = "=") -> str:
+    """Return what follows "p" in a sentence: `= 0.012`, `< 0.001`, or with another `relation`, `at most 0.2`."""
+    text = p_value(value)
+    if not text:
+        return "undefined"
+    return f"< {text[1:]}" if text.startswith("<") else f"{relation} {text}"
+
+
+def visible(text: str, limit: int | None = None) -> str:
+    """Return `text` with each hidden or direction-changing character as its code point, like `<U+202E>`.
+
+    A text of more than `limit` characters is cut, and says so.
+    """
+    cut = text if limit is None else text[:limit]
     if not cut.replace("\n", "").replace("\t", "").isprintable():  # most texts are, and this is quick
-        cut = "".join(f"<U+{ord(sign):04X}>" if hidden(sign) else sign for sign in cut.replace("\r\n", "\n"))
-    return cut if most is None or len(text) <= most else f"{cut} … (cut: {len(text):,} characters)"
+        cut = "".join(f"<U+{ord(char):04X}>" if _hidden(char) else char for char in cut.replace("\r\n", "\n"))
+    return cut if limit is None or len(text) <= limit else f"{cut} … (cut: {len(text):,} characters)"
 
 
-def line(text: str, most: int = 200) -> str:
-    """`visible`, on one line."""
-    return " ".join(visible(text, most).split())
+def one_line(text: str, limit: int = 200) -> str:
+    """Return `visible(text, limit)` on one line."""
+    return " ".join(visible(text, limit).split())
 
 
-def hidden(sign: str) -> bool:
-    """Whether a character would not be seen, or would turn others about."""
-    return sign not in "\n\t" and sign not in _JOINERS and unicodedata.category(sign) in _HIDDEN
+def _hidden(char: str) -> bool:
+    return char not in "\n\t" and char not in _JOINERS and unicodedata.category(char) in _HIDDEN
+
+
+class Markdown(str):
+    """Text that is Markdown already and is not escaped again."""
+
+    __slots__ = ()
+
+
+def markdown(value: Any, limit: int = LONGEST) -> Markdown:
+    """Return `value` on one line with every sign escaped that means something in Markdown, HTML or a formula."""
+    if isinstance(value, Markdown):
+        return value
+    return Markdown(_LIST_NUMBER.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", one_line(str(value), limit))))
+
+
+def code(value: Any) -> Markdown:
+    """Return `value` as Markdown code that may stand in a table's cell, or escaped where it holds ` or |."""
+    text = one_line(str(value), LONGEST)
+    return markdown(text) if not text or "`" in text or "|" in text else Markdown(f"`{text}`")
+
+
+def cell(value: Any) -> Markdown:
+    """Return a Markdown table's cell: a number to four places, a pair as interval, None blank, text escaped."""
+    match value:
+        case None:
+            return Markdown("")
+        case float():
+            return Markdown(number(value))
+        case [_, _] | (_, _):
+            return Markdown(interval(value))
+    return markdown(value)
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Return the lines of a Markdown table of `cell`s, and a blank line."""
+    cells = [heads, ["---"] * len(heads), *([cell(value) for value in row] for row in rows)]
+    return [*(f"| {' | '.join(row)} |" for row in cells), ""]
+
+
+def latex(text: str) -> str:
+    """Return any text as one line of LaTeX that shows just that text."""
+    return "".join(_LATEX.get(char, char) for char in one_line(text, LONGEST))
+
+
+def csv_field(text: str) -> str:
+    """Return any text as a CSV field that no spreadsheet takes for a formula."""
+    line = one_line(text, LONGEST)
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+
+
+def finite(value: Any) -> Any:
+    """Return `value` as JSON can hold it: nan and infinities, at any depth, become None."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {str(key): finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [finite(item) for item in value]
+    return value

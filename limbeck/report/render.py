@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import NamedTuple
 
-from limbeck.formatting import line
+from limbeck.formatting import one_line
 from limbeck.report import text
 from limbeck.report.tables import Cell, Table, equals, interval, number, p_value
 
@@ -71,7 +71,7 @@ def parts(cell: Cell, table: Table) -> Parts:
         tested=_tested(cell),
         n="" if cell.n is None else f"{cell.n:,}",
         seeds="" if cell.seeds is None else str(cell.seeds),
-        reason=line(cell.reason or "") if not value else baseline,
+        reason=one_line(cell.reason or "") if not value else baseline,
         found=found,
     )
 

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from limbeck.formatting import line
-from limbeck.markdown import text as escaped
+from limbeck.formatting import markdown as escaped
+from limbeck.formatting import one_line
 
 _LONGEST = 2000  # characters of a text in a table
 
@@ -36,12 +36,12 @@ def markdown(text: str) -> str:
 
 def latex(text: str) -> str:
     """Any text as one line of LaTeX that shows just that text."""
-    return "".join(_LATEX.get(sign, sign) for sign in line(text, _LONGEST))
+    return "".join(_LATEX.get(sign, sign) for sign in one_line(text, _LONGEST))
 
 
 def csv(text: str) -> str:
     """Any text as the value of a CSV field that no spreadsheet takes for a formula."""
-    clear = line(text, _LONGEST)
+    clear = one_line(text, _LONGEST)
     return f"'{clear}" if clear.startswith(("=", "+", "-", "@")) else clear
 
 

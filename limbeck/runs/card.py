@@ -15,7 +15,9 @@ from limbeck.data import task_of
 from limbeck.errors import LimbeckError
 from limbeck.runs import card_data, card_results
 from limbeck.runs.citations import citations
-from limbeck.markdown import Markdown, code, interval, number, text
+from limbeck.formatting import Markdown, code, interval
+from limbeck.formatting import markdown as text
+from limbeck.formatting import number as plain_number
 from limbeck.runs.portable import last_part
 from limbeck.runs.run import Run
 from limbeck.files import read_json
@@ -73,7 +75,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         finalize=text,
     )
-    environment.globals |= {"code": code, "number": number, "interval": interval, "python": _python}
+    environment.globals |= {"code": code, "number": number, "interval": lambda ends: interval(ends, 3), "python": _python}
     return environment.from_string((files("limbeck.runs") / "card.md.jinja").read_text(encoding="utf-8"))
 
 
@@ -223,9 +225,14 @@ def _eval_results(run: Run, data_set: str | None) -> list[EvalResult]:
             dataset_name=name if name == task else f"{name}, out of domain",
             dataset_split=split,
             metric_type="accuracy",
-            metric_name=f"accuracy, 95 % interval {interval(found['interval'])}, n = {found['n']}",
+            metric_name=f"accuracy, 95 % interval {interval(found['interval'], 3)}, n = {found['n']}",
             metric_value=found["accuracy"],
         )
         for name, split, found in measured
         if found.get("accuracy") is not None
     ]
+
+
+def number(value: float | None, digits: int = 3) -> Markdown:
+    """Return a measure of which a page says that it is not there."""
+    return Markdown("not measured" if value is None else plain_number(value, digits))

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import LimbeckError
-from limbeck.markdown import Markdown, code, text
+from limbeck.formatting import Markdown, code
+from limbeck.formatting import markdown as text
 from limbeck.runs.portable import last_part, portable
 from limbeck.runs.run import Run, count_lines
 from limbeck.files import read_json

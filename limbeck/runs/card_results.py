@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from limbeck.errors import LimbeckError
-from limbeck.markdown import Markdown, code, interval, number, text
+from limbeck.formatting import Markdown, code, interval
+from limbeck.formatting import markdown as text
+from limbeck.formatting import number as plain_number
 from limbeck.runs.run import Run, count_lines
 from limbeck.files import read_json
 from limbeck.models import Card
@@ -100,7 +102,8 @@ def _rationales(found: Mapping[str, Any]) -> list[Row]:
 
 
 def _row(title: str, found: Mapping[str, Any], name: str, ends: str | None = None, digits: int = 3) -> Row:
-    return Markdown(title), number(found.get(name), digits), interval(found.get(ends or f"{name}_interval"), digits)
+    ends_ = interval(found.get(ends or f"{name}_interval"), digits)
+    return Markdown(title), number(found.get(name), digits), Markdown(ends_)
 
 
 def confidence(run: Run, card: Card) -> Markdown:
@@ -160,3 +163,8 @@ def provenance_lines(run: Run, license: str | None) -> list[Markdown]:
     given = f"{code(license)}, says the owner" if license else "not given; ask the owner"
     lines.append(f"Licence: {given}. Those of the data and of the model it began as may bind this one too.")
     return [Markdown(line) for line in lines]
+
+
+def number(value: float | None, digits: int = 3) -> Markdown:
+    """Return a measure of which a page says that it is not there."""
+    return Markdown("not measured" if value is None else plain_number(value, digits))

@@ -5,7 +5,8 @@ from typing import Any
 from urllib.parse import quote
 
 from limbeck import figures
-from limbeck.markdown import code, text
+from limbeck.formatting import code
+from limbeck.formatting import markdown as text
 from limbeck.runs.sections import SECTIONS, accuracy
 from limbeck.files import write_json, write_text
 

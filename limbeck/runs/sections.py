@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.markdown import cell, code, table, text
+from limbeck.formatting import CALIBRATION, cell, code
+from limbeck.formatting import markdown as text
+from limbeck.formatting import markdown_table as table
 from limbeck.notes import lines_of
-from limbeck.formatting import CALIBRATION
 
 _SHOWN = 11  # points of the cascade on the Markdown page: every tenth of the questions passed on
 

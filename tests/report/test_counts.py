@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from limbeck.errors import LimbeckError
-from limbeck.markdown import text
+from limbeck.formatting import markdown as text
 from limbeck.notes import MEASURED, NOTES
 from limbeck.runs import Recipe, train
 from limbeck.runs.card_data import data_lines

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from limbeck.errors import LimbeckError
 from limbeck.files import read_jsonl
-from limbeck.markdown import code
+from limbeck.formatting import code
 from limbeck.runs import Recipe, evaluate, evaluate_runs, predict_file, train
 from limbeck.runs.page import markdown, write_page
 from tests import builders

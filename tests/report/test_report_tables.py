@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from markdown_it import MarkdownIt
 
-from limbeck.formatting import line, visible
+from limbeck.formatting import one_line, visible
 from limbeck.report import render, text
 from limbeck.report.assemble import Report, Section
 from limbeck.report.browser import Chosen
@@ -126,7 +126,7 @@ def test_markdown_shows_the_text_and_nothing_else(name):
     assert [token.type for token in tokens].count("tr_open") == 2
     assert [token.type for token in tokens].count("td_open") == 3
     cells = [token for before, token in pairwise(tokens) if before.type == "td_open"]
-    assert "".join(child.content for child in cells[0].children) == line(name)
+    assert "".join(child.content for child in cells[0].children) == one_line(name)
     alone = MarkdownIt("gfm-like", {"linkify": False}).parse(text.markdown(name))
     assert [token.type for token in alone] == ["paragraph_open", "inline", "paragraph_close"]
 
@@ -148,7 +148,7 @@ def test_csv_has_every_cell_and_no_formula(name):
     rows = list(csv.DictReader(io.StringIO(render.csv(several(name)))))
     assert [(row["column"], row["value"]) for row in rows] == [("one", "1.0"), ("two", "")]
     assert (rows[0]["interval_low"], rows[0]["interval_high"], rows[1]["reason"]) == ("0.5", "1.5", "not run")
-    assert rows[0]["row"].lstrip("'") == line(name)
+    assert rows[0]["row"].lstrip("'") == one_line(name)
     assert rows[0]["row"][0] not in "=+-@\t\r"
 
 

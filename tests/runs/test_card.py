@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from limbeck.errors import LimbeckError
 from limbeck.runs import Recipe, evaluate, open_run, train
 from limbeck.runs.card import model_card
-from limbeck.markdown import LONGEST
+from limbeck.formatting import LONGEST
 from limbeck.objectives import METHODS
 from tests.runs.hostile import HOSTILE
 from tests.runs.recipes import TINY

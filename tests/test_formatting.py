@@ -1,0 +1,108 @@
+"""Escaped text before another's parser of CommonMark and tables, and numbers against what they should look like."""
+
+import csv
+import io
+import math
+
+import pytest
+from markdown_it import MarkdownIt
+
+from limbeck.formatting import (
+    LONGEST,
+    Markdown,
+    cell,
+    code,
+    csv_field,
+    estimate,
+    finite,
+    interval,
+    latex,
+    markdown,
+    markdown_table,
+    number,
+    one_line,
+    p_equals,
+    p_value,
+    visible,
+)
+from tests.runs.hostile import HOSTILE
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_parser_sees_escaped_text_as_text(text):
+    for shown in (markdown(text), code(text), cell(text)):
+        tokens = MarkdownIt("commonmark").enable("table").parse(f"| a |\n|---|\n| {shown} |\n")
+        cells = [token for token in tokens if token.type == "inline"]
+        assert len(cells) == 2
+        assert {child.type for child in cells[1].children} <= {"text", "code_inline", "text_special"}
+        assert "".join(child.content for child in cells[1].children) == one_line(text, LONGEST)
+
+
+def test_markdown_breaks_bare_links_and_keeps_plain_text():
+    for text in ("https://evil.example", "www.evil.example", "me@evil.example", ":skull:"):
+        assert markdown(text) != text
+    plain = "It's 3.5 (the teacher's), at 12:30 - or so: \N{MAN}\N{ZERO WIDTH JOINER}\N{ROCKET}!"
+    assert markdown(plain) == plain.replace("12:", "12\\:")
+    assert markdown(Markdown("*a*")) == "*a*"
+    assert markdown_table(("a", "b"), [(1, "x|y")]) == ["| a | b |", "| --- | --- |", r"| 1 | x\|y |", ""]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_latex_and_csv_hold_no_command_and_no_formula(text):
+    escaped = latex(text)
+    for command in ("textbackslash{}", "textasciicircum{}", "textasciitilde{}", "textless{}", "textgreater{}"):
+        escaped = escaped.replace(f"\\{command}", "")
+    for command in (r"\textbar{}", r"\textquotedbl{}", r"\textasciigrave{}", *(f"\\{char}" for char in "{}$&#%_")):
+        escaped = escaped.replace(command, "")
+    assert not set("\\{}$#%_^~&") & set(escaped)
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow([csv_field(text)])
+    ((field,),) = csv.reader(io.StringIO(buffer.getvalue()))
+    assert field.lstrip("'") == one_line(text, LONGEST).lstrip("'")
+    assert field[:1] not in ("=", "+", "-", "@", "\t", "\r")
+
+
+def test_hidden_characters_are_shown_and_long_texts_cut():
+    assert visible("a\u202eb\u2066c\x00") == "a<U+202E>b<U+2066>c<U+0000>"
+    assert visible("two\n\tlines, a nbsp\u00a0and 👩\u200d👧") == "two\n\tlines, a nbsp\u00a0and 👩\u200d👧"
+    assert visible("x" * 1_000_000, 10) == "xxxxxxxxxx … (cut: 1,000,000 characters)"
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "text"),
+    [
+        (None, {}, ""),
+        (math.nan, {}, ""),
+        (-math.inf, {}, ""),
+        (0.25, {}, "0.2500"),
+        (-0.25, {}, "−0.2500"),
+        (0.25, {"digits": 1, "sign": True}, "+0.2"),
+        (0.00001, {}, "1.0e-05"),
+        (-0.00001, {}, "−1.0e-05"),
+        (-1e-17, {"digits": 2}, "0.00"),
+        (0.0, {"sign": True}, "0.0000"),
+    ],
+)
+def test_numbers(value, options, text):
+    assert number(value, **options) == text
+
+
+def test_intervals_and_p_values():
+    assert interval(None) == ""
+    assert interval((0.5, 1.0), 2) == "(0.50 to 1.00)"
+    assert interval((-0.5, 1.0), 2, sign=True, brackets=False) == "−0.50 to +1.00"
+    assert estimate(0.5, None) == "0.5000"
+    assert estimate(0.5, (0.25, 0.75), 2) == "0.50 (0.25 to 0.75)"
+    assert [p_value(p) for p in (None, math.nan, 0.0004, 0.012, 0.25)] == ["", "", "<0.001", "0.012", "0.25"]
+    assert [p_equals(p, "at most") for p in (None, 0.0004, 0.25)] == ["undefined", "< 0.001", "at most 0.25"]
+    assert [cell(value) for value in (None, 0.25, 3, [0.5, 1], "a_b")] == [
+        "",
+        "0.2500",
+        "3",
+        "(0.5000 to 1.0000)",
+        r"a\_b",
+    ]
+
+
+def test_json_holds_no_nan():
+    assert finite({"a": [math.nan, 1, (math.inf,)]}) == {"a": [None, 1, [None]]}
