@@ -99,7 +99,11 @@ def main() -> None:
         make_pair(chosen.encoder, examples, chosen.layers, out)
         rows = out / "restore.jsonl"
         write_jsonl(rows, damaged(examples))
-        changes = {"data.source.train": rows, "student.encoder": out / "encoder", "student.decoder": out / "decoder"}
+        changes = {
+            "data.source.train_file": rows,
+            "student.encoder": out / "encoder",
+            "student.decoder": out / "decoder",
+        }
         recipe = load_recipe(RESTORE, [f"{key}={value}" for key, value in changes.items()])
         print(f"{train(recipe, out / 'restored', resume=True).model}: to be a recipe's student")
 

@@ -33,9 +33,9 @@ class GeneratedSource(Settings):
     """
 
     kind: Literal["generated"] = "generated"
-    train: int = Field(default=4000, ge=1, le=_LIMIT)
-    valid: int = Field(default=200, ge=1, le=_LIMIT)
-    test: int = Field(default=500, ge=1, le=_LIMIT)
+    train_rows: int = Field(default=4000, ge=1, le=_LIMIT)
+    valid_rows: int = Field(default=200, ge=1, le=_LIMIT)
+    test_rows: int = Field(default=500, ge=1, le=_LIMIT)
     error_rate: float = Field(default=0.2, ge=0, le=1)  # of the teacher, in every split
     seed: int = 0
 
@@ -48,9 +48,9 @@ class GeneratedSource(Settings):
         if task.name != "arithmetic":
             raise LimbeckError(f"source kind 'generated' makes rows of task 'arithmetic', not {task.name!r}")
         return {
-            "train": self._split("train", self.train),
-            "valid": self._split("valid", self.valid),
-            "test": self._split("test", self.test),
+            "train": self._split("train", self.train_rows),
+            "valid": self._split("valid", self.valid_rows),
+            "test": self._split("test", self.test_rows),
         }
 
     def _split(self, split: Split, count: int) -> list[Example]:

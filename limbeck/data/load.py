@@ -92,7 +92,7 @@ def load(settings: DataSettings) -> Splits:
     """
     splits, unlabelled = _read(settings)
     if "test" not in splits and isinstance(settings.source, FilesSource | HubSource):
-        splits["train"], splits["test"] = carve(splits["train"], settings.test, settings.seed, "test")
+        splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.seed, "test")
     missing = [name for name in ("train", "test") if name not in splits]
     if missing:
         raise LimbeckError(
@@ -103,10 +103,10 @@ def load(settings: DataSettings) -> Splits:
     if "valid" in splits:
         valid = splits.pop("valid")
     else:
-        train, valid = carve(train, settings.validation, settings.seed, "validation")
+        train, valid = carve(train, settings.valid_fraction, settings.seed, "validation")
     for extra in splits.values():
         train += extra
-    train = subset(train, settings.fraction, settings.seed)
+    train = subset(train, settings.train_fraction, settings.seed)
     train, valid, test = (limited(rows, settings.limit, settings.seed) for rows in (train, valid, test))
     task = task_of(settings)
     notes = count_overlap({"train": train, "valid": valid, "test": test}, task)  # by the gold labels
@@ -115,7 +115,7 @@ def load(settings: DataSettings) -> Splits:
     train, changes = select(train, task, settings.labels, settings.keep)
     if not train:
         raise LimbeckError(
-            f"task {settings.task!r}: no training rows are left; lower `test` or `validation`, or add rows"
+            f"task {settings.task!r}: no training rows are left; lower `test_fraction` or `valid_fraction`, or add rows"
         )
     notes |= {
         **changes,

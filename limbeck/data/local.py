@@ -23,9 +23,9 @@ class FilesSource(Settings):
     """
 
     kind: Literal["files"] = "files"
-    train: Path | Annotated[list[Path], Field(min_length=1)]
-    valid: Path | list[Path] | None = None
-    test: Path | list[Path] | None = None
+    train_file: Path | Annotated[list[Path], Field(min_length=1)]
+    valid_file: Path | list[Path] | None = None
+    test_file: Path | list[Path] | None = None
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)
     max_row_bytes: int | None = Field(
         None, ge=1, description="a longer row is refused, as where a quote was left open; none: 10,000,000"
@@ -38,7 +38,7 @@ class FilesSource(Settings):
             LimbeckError: as `read_rows`, or a pattern fits no file.
         """
         tables, owners = [], []
-        for split, paths in {"train": self.train, "valid": self.valid, "test": self.test}.items():
+        for split, paths in {"train": self.train_file, "valid": self.valid_file, "test": self.test_file}.items():
             rows = 0
             for path in _files(paths):
                 tables.append(file_table(path, self.max_row_bytes or MAX_ROW_BYTES, first=rows))

@@ -20,9 +20,9 @@ class DataSettings(TaskSettings):
     source: Source | None = None  # None: the rows that `arithmetic` makes
     labels: Literal["gold", "teacher"] = "gold"
     keep: Literal["all", "correct"] = "all"  # correct: only rationales whose teacher label is right
-    fraction: float = Field(default=1.0, gt=0, le=1)  # of the training rows; smaller ones lie inside larger ones
-    test: float = Field(default=0.1, gt=0, lt=1)  # share of the rows, where a files source has no test split
-    validation: float = Field(default=0.1, gt=0, lt=1)  # share of train, where the source has no validation split
+    train_fraction: float = Field(default=1.0, gt=0, le=1)  # of the training rows; smaller ones lie inside larger ones
+    test_fraction: float = Field(default=0.1, gt=0, lt=1)  # share of the rows, where a files source has no test split
+    valid_fraction: float = Field(default=0.1, gt=0, lt=1)  # share of train, where the source has no validation split
     max_overlap: float | None = Field(
         default=None,
         ge=0,

@@ -138,7 +138,7 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
 def _carved(settings: DataSettings, splits: _Rows) -> list[str]:
     """Return a line for each split that files or a data set lack, with what a run will do about it."""
     carved = isinstance(settings.source, FilesSource | HubSource)
-    shares = {"test": settings.test, "valid": settings.validation} if carved else {}
+    shares = {"test": settings.test_fraction, "valid": settings.valid_fraction} if carved else {}
     return [
         f"{split}: no file of its own; a run holds out {share:g} of the training rows for it, the same every time"
         for split, share in shares.items()

@@ -25,7 +25,7 @@ class Found:
         self._cells: dict[str, list[Cell]] = {}
         for cell in self.cells:
             recipe = cell.recipe
-            place = _place(recipe.objective.name, recipe.data.task, recipe.data.fraction)
+            place = _place(recipe.objective.name, recipe.data.task, recipe.data.train_fraction)
             self._cells.setdefault(place, []).append(cell)
             if (run := by_key.get(recipe.key)) is not None:
                 self._runs.setdefault(place, []).append(run)

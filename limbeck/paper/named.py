@@ -41,7 +41,7 @@ def named_grid(
         "method": {row: _method(name) for name, row in table.objectives.items()},
     }
     if len(table.fractions) > 1:
-        axes["data.fraction"] = table.fractions
+        axes["data.train_fraction"] = table.fractions
     recipe = {**way.recipe, "student": way.students[table.student]}
     recipe["data"] = {**way.recipe.get("data", {}), "labels": table.labels}
     grid = Grid.parse({"name": name, "recipe": recipe, "axes": axes, "seeds": way.seeds}, name)

@@ -64,7 +64,7 @@ def cases(arms: Sequence[Arm], split: Split = "test") -> list[Case]:
     sources: dict[tuple[str, str, str, str], str] = {}
     for arm in arms:
         for run in arm.runs:
-            data = run.recipe.data.model_copy(update={"labels": "gold", "keep": "all", "fraction": 1.0})
+            data = run.recipe.data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
             source = data.model_dump_json()
             if source not in teachers:
                 teachers[source] = _teacher(run, data, split)

@@ -55,13 +55,13 @@ def learning_curves(found: Sequence[Group]) -> Curves:
 
 
 def fraction_curves(found: Sequence[Side]) -> Curves:
-    """Of every task with arms that differ in `data.fraction` a figure: accuracy by fraction, a line for all such arms
-    that have the rest of their `setting` in common."""
+    """Of every task with arms that differ in `data.train_fraction` a figure: accuracy by fraction, a line for all such
+    arms that have the rest of their `setting` in common."""
     made = Curves()
     of_task: dict[str, dict[str, dict[float, list[Side]]]] = {}
     for side in found:
         series = of_task.setdefault(side.arm.task, {}).setdefault(json.dumps(_less_fraction(side), sort_keys=True), {})
-        series.setdefault(side.arm.recipe.data.fraction, []).append(side)
+        series.setdefault(side.arm.recipe.data.train_fraction, []).append(side)
     for task, every in of_task.items():
         several = [series for series in every.values() if len(series) > 1]
         if several:
@@ -133,7 +133,7 @@ def _cell(value: float | None, reason: str) -> Cell:
 
 def _less_fraction(side: Side) -> dict[str, Any]:
     values = setting(side.arm)
-    return {**values, "data": {**values["data"], "fraction": None}}
+    return {**values, "data": {**values["data"], "train_fraction": None}}
 
 
 def _named(found: Sequence[Mapping[float, Side]]) -> dict[str, Mapping[float, Side]]:

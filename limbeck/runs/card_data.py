@@ -39,12 +39,12 @@ def data_lines(run: Run) -> list[Markdown]:
         f"Teacher: {_teacher(run, source)}.",
         f"Labels trained on: {_LABELS[data['labels']]}.",
     ]
-    if source["kind"] == "files" and "test" not in source:
-        lines.append(f"There was no test file: {data['test']:.0%} of the rows, by a fixed seed, were held out.")
+    if source["kind"] == "files" and "test_file" not in source:
+        lines.append(f"There was no test file: {data['test_fraction']:.0%} of the rows, by a fixed seed, were held out.")
     if data["keep"] == "correct":
         lines.append("Only rationales of a teacher's answer that is right were trained on.")
-    if data["fraction"] < 1:
-        lines.append(f"A fraction of {data['fraction']:g} of the training rows was used, chosen by a fixed seed.")
+    if data["train_fraction"] < 1:
+        lines.append(f"A fraction of {data['train_fraction']:g} of the training rows was used, chosen by a fixed seed.")
     if data.get("limit"):
         lines.append(f"Of each split {code(data['limit'])} rows at most were used.")
     counted = [f"{text(line.text)}." for where, line in count_lines(run.results) if where == "notes"]
@@ -66,7 +66,7 @@ def _source(run: Run, source: dict[str, Any]) -> str:
                 " of the Hub" if known else ""
             )
         case "files":
-            files = [(split, path) for split in ("train", "valid", "test") for path in _paths(source.get(split))]
+            files = [(split, path) for split in ("train", "valid", "test") for path in _paths(source.get(f"{split}_file"))]
             return "the owner's: " + ", ".join(f"{split} {code(portable(path))}" for split, path in files)
     return f"word problems that limbeck makes from a seed, {code(source.get('seed', 0))}"
 
@@ -84,7 +84,7 @@ def _teacher(run: Run, source: dict[str, Any]) -> str:
         return "PaLM 540B, as Hsieh et al. 2023 say, whose archive has its raw outputs"
     if source["kind"] == "generated":
         return f"a script that errs on purpose in {source.get('error_rate', 0.2):.0%} of the rows"
-    beside = Path(_paths(source["train"])[0]) if source["kind"] == "files" else Path()
+    beside = Path(_paths(source["train_file"])[0]) if source["kind"] == "files" else Path()
     try:
         named = read_json(beside.with_name(f"{beside.stem}.provenance.json")).get("teacher")
     except (LimbeckError, AttributeError, ValueError):

@@ -177,5 +177,5 @@ def _of_task(data: DataSettings, name: str, root: Path | None) -> DataSettings:
             )
         case _:
             raise LimbeckError(f"task {name!r}: a source that makes its rows makes none of it; give a recipe file")
-    values = {"task": name, "source": source, "limit": data.limit, "validation": data.validation, "seed": data.seed}
+    values = {"task": name, "source": source, "limit": data.limit, "valid_fraction": data.valid_fraction, "seed": data.seed}
     return DataSettings.parse(values, f"the data of {name!r}")

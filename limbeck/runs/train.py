@@ -219,7 +219,7 @@ def _texts(data: DataSettings, splits: Splits) -> Iterator[str]:
     It is the same whatever the objective, the labels and the fraction of the rows: students that are to be compared
     have one vocabulary, and with one seed the same weights to begin with.
     """
-    whole = data.model_copy(update={"labels": "gold", "keep": "all", "fraction": 1.0})
+    whole = data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
     for example in splits.train if whole == data else load(whole).train:
         for view in (View.PREDICT, View.EXPLAIN):
             yield source(example, view).text("\n")

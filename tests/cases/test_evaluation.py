@@ -12,8 +12,9 @@ import pytest
 from limbeck.errors import LimbeckError
 from limbeck.metrics.answered import read_answers
 from limbeck.report import write_report
-from limbeck.runs import Recipe, evaluate, load_recipe, predict_file, train
+from limbeck.runs import Recipe, evaluate, predict_file, train
 from limbeck.runs.measures import calibrate_file, compare_runs
+from tests.cases.recipes import case_recipe
 from tests.runs.recipes import TINY
 
 CASES = Path(os.environ.get("LIMBECK_CASES") or Path(__file__).parents[2].parent / "shared" / "cases")
@@ -27,7 +28,7 @@ def rows_of(name: str) -> list[dict[str, Any]]:
 
 def test_labels_that_are_unequal_are_shown_beside_the_accuracy(monkeypatch, tmp_path):
     monkeypatch.chdir(CASES / "imbalance")
-    run = train(load_recipe("recipe.yaml"), tmp_path / "runs" / "run")
+    run = train(case_recipe(Path("recipe.yaml")), tmp_path / "runs" / "run")
     test = run.results["test"]
     predictions = [json.loads(line) for line in run.predictions("test").read_text().splitlines()]
     gold = Counter(row["label"] for row in predictions)
@@ -89,7 +90,7 @@ def test_a_file_that_came_later_needs_no_training_file(tmp_path):
     ]
     file = tmp_path / "train.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = {"kind": "files", "train": str(file), "columns": {"input": "frage", "label": "antwort"}}
+    source = {"kind": "files", "train_file": str(file), "columns": {"input": "frage", "label": "antwort"}}
     recipe = {**TINY, "data": {"task": "custom", "source": source, "choices": ["high", "low"]}}
     run = train(Recipe.parse(recipe, "test"), tmp_path / "run")
     new = CASES / "newtest" / "new.jsonl"

@@ -10,9 +10,9 @@ import pytest
 
 from limbeck.data import DataSettings, load, read_rows, show
 from limbeck.errors import LimbeckError
-from limbeck.runs import load_recipe
 from limbeck.schema import Example
 from limbeck.tasks import get
+from tests.cases.recipes import case_recipe
 
 CASES = Path(os.environ.get("LIMBECK_CASES") or Path(__file__).parents[2].parent / "shared" / "cases")
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not at {CASES}; set LIMBECK_CASES")
@@ -81,13 +81,13 @@ def recipes(*folders: str) -> list[Any]:
 
 
 def _train(recipe: Path) -> Path:
-    source = load_recipe(recipe).data.source
-    return recipe.parent / str(getattr(source, "path", None) or getattr(source, "train", None))
+    source = case_recipe(recipe).data.source
+    return recipe.parent / str(getattr(source, "path", None) or getattr(source, "train_file", None))
 
 
 def examples_of(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Example], dict[str, int]]:
     monkeypatch.chdir(recipe.parent)
-    splits = load(load_recipe(recipe).data)
+    splits = load(case_recipe(recipe).data)
     return [*splits.train, *splits.valid, *splits.test], splits.notes
 
 
@@ -150,8 +150,8 @@ def test_multiple_choice(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("recipe", recipes("multiple_choice"))
 def test_multiple_choice_as_commonsense_qa(recipe: Path) -> None:
-    path = recipe.parent / load_recipe(recipe).data.source.train  # type: ignore[union-attr, operator]
-    columns = load_recipe(recipe).data.source.columns  # type: ignore[union-attr]
+    path = recipe.parent / case_recipe(recipe).data.source.train_file  # type: ignore[union-attr, operator]
+    columns = case_recipe(recipe).data.source.columns  # type: ignore[union-attr]
     custom, cqa = (read_rows(path, columns, task=get(task)) for task in ("custom", "cqa"))
     assert [(row.input, row.label, row.choices) for row in custom] == [
         (row.input, row.label, row.choices) for row in cqa
@@ -215,7 +215,7 @@ def test_labels(path: Path) -> None:
     columns: Any = {"input": "question", "label": "answer"}
     rows = read_rows(path, columns, labelled=False)
     assert Counter(row.label for row in rows) == LABELS[path.stem]
-    source = {"kind": "files", "train": str(path), "columns": columns}
+    source = {"kind": "files", "train_file": str(path), "columns": columns}
     splits = load(DataSettings.parse({"task": "custom", "source": source}, "x"))
     parts = [*splits.train, *splits.valid, *splits.test]
     missing = LABELS[path.stem].get("", 0)
@@ -230,13 +230,13 @@ def test_recipes_over_labels(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_mixed_case_with_fixed_choices_has_their_spelling() -> None:
-    source = {"kind": "files", "train": str(CASES / "labels" / "mixed_case.jsonl")}
+    source = {"kind": "files", "train_file": str(CASES / "labels" / "mixed_case.jsonl")}
     splits = load(DataSettings.parse({"task": "custom", "choices": ["yes", "no"], "source": source}, "x"))
     assert {row.label for row in splits.train} == {"yes", "no"}
 
 
 def test_a_row_without_a_label_is_left_out_of_training_and_counted() -> None:
-    source = {"kind": "files", "train": str(CASES / "files" / "nan.jsonl")}
+    source = {"kind": "files", "train_file": str(CASES / "files" / "nan.jsonl")}
     splits = load(DataSettings.parse({"task": "custom", "source": source}, "x"))
     assert (splits.notes["rows_without_label"], splits.notes["rows_without_rationale"]) == (1, 0)
     parts = [*splits.train, *splits.valid, *splits.test]

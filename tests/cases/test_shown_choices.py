@@ -7,8 +7,8 @@ import pytest
 from limbeck.annotation.prompts import load_prompt
 from limbeck.data import View, load, show, source
 from limbeck.files import read_jsonl
-from limbeck.runs import load_recipe
 from limbeck.tasks import get
+from tests.cases.recipes import case_recipe
 
 CASES = Path(__file__).parents[2] / "../shared/cases/multiple_choice"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="../shared/cases is not there")
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="../shared/cases is n
 
 def test_a_students_input_has_the_choices_that_the_teachers_prompt_has(monkeypatch):
     monkeypatch.chdir(CASES)
-    data = load_recipe(Path("text_answer.yaml")).data
+    data = case_recipe(Path("text_answer.yaml")).data
     rows = {row["question"]: row["choices"] for _, row in read_jsonl(Path("text_answer.jsonl"))}
     splits, prompt = load(data), load_prompt(get("custom"))
     for example in (*splits.train, *splits.valid, *splits.test):

@@ -86,7 +86,7 @@ def test_a_right_rationale_names_the_numbers_and_the_operations() -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 0.2, 1.0])
 def test_the_teacher_errs_at_its_rate(rate: float) -> None:
-    rows = Source(train=1500, valid=1, test=1, error_rate=rate).read(ARITHMETIC)["train"]
+    rows = Source(train_rows=1500, valid_rows=1, test_rows=1, error_rate=rate).read(ARITHMETIC)["train"]
     wrong = sum(evaluate(str(row.teacher_label)) != evaluate(row.label) for row in rows)
     assert abs(wrong / len(rows) - rate) < 0.05
     assert [row.segments for row in rows] == [row.segments for row in SPLITS["train"][:1500]]  # the same questions
@@ -94,7 +94,7 @@ def test_the_teacher_errs_at_its_rate(rate: float) -> None:
 
 def test_no_question_in_two_splits_and_none_twice() -> None:
     for other in (0, 1):
-        splits = Source(train=1000, valid=1000, test=1000, seed=other).read(ARITHMETIC)
+        splits = Source(train_rows=1000, valid_rows=1000, test_rows=1000, seed=other).read(ARITHMETIC)
         questions = [row.segments for rows in splits.values() for row in rows]
         assert len(set(questions)) == 3000
 
@@ -104,7 +104,7 @@ def test_splits_stay_apart_where_chance_would_mix_them(monkeypatch: pytest.Monke
     monkeypatch.setattr(generated, "PATTERNS", (Pattern("+", (wording,)),))
     monkeypatch.setattr(generated, "TOPICS", TOPICS[:2])
     monkeypatch.setattr(generated, "NAMES", ("Ada", "Ben"))
-    splits = Source(train=400, valid=150, test=150).read(ARITHMETIC)
+    splits = Source(train_rows=400, valid_rows=150, test_rows=150).read(ARITHMETIC)
     questions = [row.segments for rows in splits.values() for row in rows]
     assert len(set(questions)) == 700  # drawn freely, dozens would stand in two splits
 
@@ -122,14 +122,14 @@ def test_test_has_combinations_that_training_has_not() -> None:
 
 
 def test_the_first_rows_do_not_depend_on_the_sizes() -> None:
-    small = Source(train=50, valid=20, test=30).read(ARITHMETIC)
+    small = Source(train_rows=50, valid_rows=20, test_rows=30).read(ARITHMETIC)
     for split, rows in small.items():
         assert rows == SPLITS[split][: len(rows)]
 
 
 def test_seeds() -> None:
-    again = Source(train=100, valid=1, test=1).read(ARITHMETIC)["train"]
-    other = Source(train=100, valid=1, test=1, seed=1).read(ARITHMETIC)["train"]
+    again = Source(train_rows=100, valid_rows=1, test_rows=1).read(ARITHMETIC)["train"]
+    other = Source(train_rows=100, valid_rows=1, test_rows=1, seed=1).read(ARITHMETIC)["train"]
     assert again == SPLITS["train"][:100]
     assert not {row.segments for row in other} & {row.segments for row in again}
     # Pinned: a change of the sentences or the draws changes every result that was ever measured on this task.

@@ -13,7 +13,10 @@ from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from tests.archives import write_rows
 
-SMALL: dict[str, Any] = {"task": "arithmetic", "source": {"kind": "generated", "train": 80, "valid": 5, "test": 5}}
+SMALL: dict[str, Any] = {
+    "task": "arithmetic",
+    "source": {"kind": "generated", "train_rows": 80, "valid_rows": 5, "test_rows": 5},
+}
 
 
 @pytest.mark.parametrize(
@@ -22,20 +25,23 @@ SMALL: dict[str, Any] = {"task": "arithmetic", "source": {"kind": "generated", "
         ({"task": "svmp"}, "task: unknown task 'svmp': did you mean 'svamp'"),
         ({"task": "svamp"}, "say where its rows are"),
         ({}, "task"),
-        ({**SMALL, "fration": 0.5}, "unknown field 'fration': did you mean 'fraction'"),
-        ({**SMALL, "fraction": 0}, "fraction"),
-        ({**SMALL, "fraction": 1.5}, "fraction"),
-        ({**SMALL, "validation": 1}, "validation"),
+        ({**SMALL, "train_fration": 0.5}, "unknown field 'train_fration': did you mean 'train_fraction'"),
+        ({**SMALL, "train_fraction": 0}, "fraction"),
+        ({**SMALL, "train_fraction": 1.5}, "fraction"),
+        ({**SMALL, "valid_fraction": 1}, "valid_fraction"),
         ({**SMALL, "labels": "silver"}, "labels"),
         ({**SMALL, "choices": ["a"]}, "choices and answer are for task 'custom' only"),
         ({**SMALL, "answer": "equation"}, "choices and answer are for task 'custom' only"),
         ({"task": "svamp", "source": {"kind": "archiv"}}, "source"),
         ({"task": "svamp", "source": {"kind": "archive"}}, "root"),
-        ({"task": "custom", "source": {"kind": "files", "test": "t.jsonl"}}, "train"),
-        ({**SMALL, "test": 0}, "test"),
-        ({**SMALL, "test": 1}, "test"),
-        ({"task": "custom", "source": {"kind": "files", "train": "t", "test": "t", "columns": {"x": "y"}}}, "columns"),
-        ({"task": "arithmetic", "source": {"kind": "generated", "train": 0}}, "train"),
+        ({"task": "custom", "source": {"kind": "files", "test_file": "t.jsonl"}}, "train"),
+        ({**SMALL, "test_fraction": 0}, "test_fraction"),
+        ({**SMALL, "test_fraction": 1}, "test_fraction"),
+        (
+            {"task": "custom", "source": {"kind": "files", "train_file": "t", "test_file": "t", "columns": {"x": "y"}}},
+            "columns",
+        ),
+        ({"task": "arithmetic", "source": {"kind": "generated", "train_rows": 0}}, "train"),
         ({"task": "arithmetic", "source": {"kind": "generated", "error_rate": 2}}, "error_rate"),
     ],
 )
@@ -46,7 +52,7 @@ def test_settings_that_do_not_fit(values: dict[str, Any], says: str) -> None:
 
 def test_fractions_leave_validation_and_test_alone() -> None:
     whole = load(DataSettings.parse(SMALL, "x"))
-    eighth, quarter = (load(DataSettings.parse({**SMALL, "fraction": f}, "x")) for f in (0.125, 0.25))
+    eighth, quarter = (load(DataSettings.parse({**SMALL, "train_fraction": f}, "x")) for f in (0.125, 0.25))
     assert (len(eighth.train), len(quarter.train), len(whole.train)) == (10, 20, 80)
     assert set(eighth.train) < set(quarter.train) < set(whole.train)
     assert eighth.valid == whole.valid
@@ -70,7 +76,7 @@ def test_labels_and_rationales() -> None:
 
 def test_nothing_left_to_train_on(tmp_path: Any) -> None:
     (tmp_path / "r.jsonl").write_text('{"input": "x", "label": "y"}\n')
-    source = {"kind": "files", "train": str(tmp_path / "r.jsonl"), "test": str(tmp_path / "r.jsonl")}
+    source = {"kind": "files", "train_file": str(tmp_path / "r.jsonl"), "test_file": str(tmp_path / "r.jsonl")}
     with pytest.raises(LimbeckError, match="no training rows are left"):
         load(DataSettings.parse({"task": "custom", "source": source}, "x"))
 
@@ -78,8 +84,8 @@ def test_nothing_left_to_train_on(tmp_path: Any) -> None:
 def test_one_file_is_enough(tmp_path: Any) -> None:
     rows = [{"input": f"q{i}", "label": "y", "rationale": f"r{j}"} for i in range(60) for j in range(1 + i % 3)]
     write_rows(tmp_path / "all.jsonl", rows)
-    source = {"kind": "files", "train": str(tmp_path / "all.jsonl")}
-    given = {"task": "custom", "source": source, "test": 0.2, "validation": 0.25}
+    source = {"kind": "files", "train_file": str(tmp_path / "all.jsonl")}
+    given = {"task": "custom", "source": source, "test_fraction": 0.2, "valid_fraction": 0.25}
     splits = load(DataSettings.parse(given, "x"))
     parts = [splits.train, splits.valid, splits.test]
     questions = [{row.input for row in part} for part in parts]
@@ -89,20 +95,20 @@ def test_one_file_is_enough(tmp_path: Any) -> None:
     assert len(splits.train) == sum(row["input"] in questions[0] for row in rows)
     assert 24 <= sum(row["input"] in questions[2] for row in rows) <= 26
     assert 24 <= sum(row["input"] in questions[1] for row in rows) <= 26
-    other = load(DataSettings.parse({**given, "validation": 0.5, "fraction": 0.5}, "x"))
+    other = load(DataSettings.parse({**given, "valid_fraction": 0.5, "train_fraction": 0.5}, "x"))
     assert other.test == splits.test  # carved first: what else is chosen does not move it
     assert load(DataSettings.parse({**given, "seed": 1}, "x")).test != splits.test
 
 
 def test_a_file_of_one_question_leaves_nothing_to_train_on(tmp_path: Any) -> None:
     write_rows(tmp_path / "r.jsonl", [{"input": "x", "label": "y", "id": f"x#{i}"} for i in range(9)])
-    source = {"kind": "files", "train": str(tmp_path / "r.jsonl")}
-    with pytest.raises(LimbeckError, match="no training rows are left; lower `test` or `validation`"):
+    source = {"kind": "files", "train_file": str(tmp_path / "r.jsonl")}
+    with pytest.raises(LimbeckError, match="no training rows are left; lower `test_fraction` or `valid_fraction`"):
         load(DataSettings.parse({"task": "custom", "source": source}, "x"))
 
 
 def test_a_custom_task() -> None:
-    source = {"kind": "files", "train": "t.jsonl", "test": "t.jsonl"}
+    source = {"kind": "files", "train_file": "t.jsonl", "test_file": "t.jsonl"}
     text = task_of(DataSettings.parse({"task": "custom", "source": source, "choices": ["yes", "no"]}, "x"))
     assert text.choices == ("yes", "no")
     assert not text.equal("1 + 1", "2")

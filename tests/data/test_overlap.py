@@ -101,6 +101,10 @@ def test_real_data_share_next_to_nothing(dss: Path) -> None:
     if not MULTI.is_dir():
         pytest.skip(f"no data at {MULTI}")
     for name, shared in (("strategyqa", 1), ("asdiv", 0), ("svamp", 0)):
-        source = {"kind": "files", "train": f"{MULTI / name}/train.jsonl", "test": f"{MULTI / name}/test.jsonl"}
+        source = {
+            "kind": "files",
+            "train_file": f"{MULTI / name}/train.jsonl",
+            "test_file": f"{MULTI / name}/test.jsonl",
+        }
         notes = load(DataSettings.parse({"task": "custom", "source": source}, "x")).notes
         assert (notes["test_in_train"], notes["test_in_valid"], notes["contradictory_within"]) == (shared, 0, 0)

@@ -117,7 +117,7 @@ def test_a_teacher_is_right_by_any_accepted_answer(tmp_path: Path) -> None:
         {"input": f"q{i}", "answers": ["one", "1"], "rationale": "r", "teacher_label": "1" if i % 2 else "2"}
         for i in range(20)
     ]
-    source = {"kind": "files", "train": str(written(tmp_path, rows)), "test": str(tmp_path / "r.jsonl")}
+    source = {"kind": "files", "train_file": str(written(tmp_path, rows)), "test_file": str(tmp_path / "r.jsonl")}
     splits = load(DataSettings.parse({"task": "custom", "source": source, "keep": "correct"}, "x"))
     assert splits.notes["rationales_not_kept"] == sum(row.teacher_label == "2" for row in splits.train)
 
@@ -145,7 +145,7 @@ def test_solutions_with_their_answer_after_a_mark(tmp_path: Path) -> None:
 def test_labels_that_are_no_numbers_are_left_out_and_counted(tmp_path: Path) -> None:
     labels = ["$5", "12,000", "50%", "many", "#### 42", "about a dozen"] * 4
     path = written(tmp_path, [{"input": f"q{i}", "label": label} for i, label in enumerate(labels)])
-    source = {"kind": "files", "train": str(path)}
+    source = {"kind": "files", "train_file": str(path)}
     splits = load(DataSettings.parse({"task": "custom", "answer": "number", "source": source}, "x"))
     parts = [*splits.train, *splits.valid, *splits.test]
     assert splits.notes["rows_without_label"] == 8
@@ -158,7 +158,7 @@ def test_a_task_whose_labels_are_all_numbers_is_told_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, answer: str
 ) -> None:
     path = written(tmp_path, [{"input": f"q{i}", "label": i} for i in range(20)])
-    source = {"kind": "files", "train": str(path)}
+    source = {"kind": "files", "train_file": str(path)}
     with caplog.at_level(logging.WARNING, "limbeck"):
         load(DataSettings.parse({"task": "custom", "answer": answer, "source": source}, "x"))
     assert ("answer: number" in caplog.text) == (answer == "text")

@@ -42,7 +42,7 @@ def test_counts_of_own_data(tmp_path: Path) -> None:
     ]
     write_rows(tmp_path / "train.jsonl", rows)
     write_rows(tmp_path / "test.jsonl", rows[2:])
-    source = {"kind": "files", "train": str(tmp_path / "train.jsonl"), "test": str(tmp_path / "test.jsonl")}
+    source = {"kind": "files", "train_file": str(tmp_path / "train.jsonl"), "test_file": str(tmp_path / "test.jsonl")}
     summary = summarise(DataSettings.parse({"task": "custom", "source": source}, "x"))
     train, test = summary["train"], summary["test"]
     assert (train["rows"], train["teacher_accuracy"], train["unparsed"], train["without_rationale"]) == (3, 0.5, 0, 1)
@@ -50,14 +50,14 @@ def test_counts_of_own_data(tmp_path: Path) -> None:
 
 
 def test_it_is_json_and_whole() -> None:
-    settings = DataSettings.parse({"task": "arithmetic", "source": {"kind": "generated", "train": 30}}, "x")
+    settings = DataSettings.parse({"task": "arithmetic", "source": {"kind": "generated", "train_rows": 30}}, "x")
     summary = json.loads(json.dumps(summarise(settings)))
     assert {split: part["rows"] for split, part in summary.items()} == {"train": 30, "valid": 200, "test": 500}
 
 
 @pytest.mark.parametrize("n", [2, 100])
 def test_as_many_rows_as_asked_are_shown_in_every_view(n: int) -> None:
-    settings = DataSettings.parse({"task": "arithmetic", "source": {"kind": "generated", "train": 30}}, "x")
+    settings = DataSettings.parse({"task": "arithmetic", "source": {"kind": "generated", "train_rows": 30}}, "x")
     page = show(settings, n, seed=3)
     assert page == show(settings, n, seed=3)
     assert page.count("\n  rationale-first\n") == page.count("\n  answer-first\n") == min(n, 30)
@@ -75,11 +75,11 @@ def test_the_released_svamp(dss: Path) -> None:
 
 def test_the_page_says_which_splits_a_run_carves(tmp_path: Path) -> None:
     write_rows(tmp_path / "r.jsonl", [{"input": "q", "label": "x"}])
-    source = {"kind": "files", "train": str(tmp_path / "r.jsonl")}
-    page = show(DataSettings.parse({"task": "custom", "source": source, "test": 0.25}, "x"), 0)
+    source = {"kind": "files", "train_file": str(tmp_path / "r.jsonl")}
+    page = show(DataSettings.parse({"task": "custom", "source": source, "test_fraction": 0.25}, "x"), 0)
     assert "test: no file of its own; a run holds out 0.25 of the training rows for it" in page
     assert "valid: no file of its own; a run holds out 0.1 of the training rows" in page
-    whole = {**source, "test": source["train"], "valid": source["train"]}
+    whole = {**source, "test_file": source["train_file"], "valid_file": source["train_file"]}
     assert "no file of its own" not in show(DataSettings.parse({"task": "custom", "source": whole}, "x"), 0)
     write_rows(tmp_path / "svamp" / "svamp_train.json", [{"input": "q", "label": "( 1.0 + 1.0 )"}])
     write_shards(tmp_path / "svamp" / "llm", "train", ["So. The answer is (2)."], size=1)
@@ -89,7 +89,7 @@ def test_the_page_says_which_splits_a_run_carves(tmp_path: Path) -> None:
 def test_the_page_holds_the_counts_and_the_examples(tmp_path: Path) -> None:
     rows = [{"input": "What\nis it?", "label": "x", "rationale": "Because."}, {"input": "And it?", "label": "y"}]
     write_rows(tmp_path / "r.jsonl", rows)
-    source = {"kind": "files", "train": str(tmp_path / "r.jsonl"), "test": str(tmp_path / "r.jsonl")}
+    source = {"kind": "files", "train_file": str(tmp_path / "r.jsonl"), "test_file": str(tmp_path / "r.jsonl")}
     page = show(DataSettings.parse({"task": "custom", "source": source}, "x"), 2)
     for part in [
         "train: 2 rows, teacher's accuracy none",

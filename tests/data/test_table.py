@@ -261,14 +261,14 @@ def test_the_limit_of_a_row_is_a_setting_and_parquet_has_it_too(tmp_path: Path) 
     with pytest.raises(LimbeckError, match=r"r.parquet: row 2: .*max_row_bytes"):
         read_rows(path, max_row_bytes=1_000)
     settings = DataSettings.parse(
-        {"task": "custom", "source": {"kind": "files", "train": str(path), "max_row_bytes": 1_000}}, "x"
+        {"task": "custom", "source": {"kind": "files", "train_file": str(path), "max_row_bytes": 1_000}}, "x"
     )
     with pytest.raises(LimbeckError, match=r"r.parquet: row 2"):
         read(settings)
 
 
 def source(folder: Path, **more: Any) -> dict[str, Any]:
-    return {"kind": "files", "train": str(folder / "train.jsonl"), "test": str(folder / "test.csv"), **more}
+    return {"kind": "files", "train_file": str(folder / "train.jsonl"), "test_file": str(folder / "test.csv"), **more}
 
 
 def test_a_source_of_files(tmp_path: Path) -> None:

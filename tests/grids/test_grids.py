@@ -173,7 +173,7 @@ def started(path: Path) -> tuple[int, int]:
     return 1 + len(origin.get("resumed", [])), said.count(" examples")
 
 
-AXES = {"objective": ["finetune", "dss"], "data.source.valid": [4, 5]}
+AXES = {"objective": ["finetune", "dss"], "data.source.valid_rows": [4, 5]}
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ class Other:
 
 
 def test_two_processes_share_a_grid_and_one_takes_over_what_the_other_left_when_it_was_killed(undisturbed, tmp_path):
-    missing = {"task": "custom", "source": {"kind": "files", "train": str(tmp_path / "none.jsonl")}}
+    missing = {"task": "custom", "source": {"kind": "files", "train_file": str(tmp_path / "none.jsonl")}}
     grids = [grid(recipe=TRAINED, axes=AXES), grid(name="bad", recipe={**TRAINED, "data": missing})]
     folders = Folders(tmp_path / "out")
     theirs: dict[str, dict] = {}  # what the other has finished, as it was when it was killed
@@ -277,7 +277,7 @@ def job(tmp_path, name="cell", **changes) -> Job:
 
 
 def test_a_process_takes_another_cell_only_where_none_before_can_have_harmed_it(tmp_path):
-    missing = {"task": "custom", "source": {"kind": "files", "train": str(tmp_path / "none.jsonl")}}
+    missing = {"task": "custom", "source": {"kind": "files", "train_file": str(tmp_path / "none.jsonl")}}
     mistake = attempt(job(tmp_path, "mistake", data=missing))
     assert (mistake.kind, mistake.spent) == ("failed", False)
     # torch refuses this only when training starts, as it would a GPU that has gone

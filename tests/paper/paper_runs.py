@@ -30,7 +30,7 @@ def cell_of(grid: Grid, objective: str, task: str, seed: int = 1, fraction: floa
     (found,) = (
         cell
         for cell in cells(grid)
-        if (cell.recipe.objective.name, cell.recipe.data.task, cell.recipe.seed, cell.recipe.data.fraction)
+        if (cell.recipe.objective.name, cell.recipe.data.task, cell.recipe.seed, cell.recipe.data.train_fraction)
         == (objective, task, seed, fraction)
     )
     return found

@@ -22,7 +22,7 @@ WHOLE = dict.fromkeys(TASKS, "train test")
 def place(recipe):
     """What tells the paper's cells apart."""
     student = recipe.student.model_dump_json()
-    return recipe.objective.name, recipe.data.task, student, recipe.data.labels, recipe.data.fraction, recipe.seed
+    return recipe.objective.name, recipe.data.task, student, recipe.data.labels, recipe.data.train_fraction, recipe.seed
 
 
 @pytest.mark.parametrize(("offline", "smoke"), itertools.product((False, True), repeat=2))
@@ -54,7 +54,7 @@ def test_the_whole_grids_have_the_recipes_that_we_ship(tmp_path, task):
         "table1": ["objective=mi", reasons],
         "table2": ["objective=finetune", "student.name=google/t5-v1_1-small"],
         "table5": ["objective=kl", reasons],
-        "figure2": ["objective=dss", reasons, "data.fraction=0.25"],
+        "figure2": ["objective=dss", reasons, "data.train_fraction=0.25"],
     }.items():
         recipe = load_recipe(f"recipes/{task}.yaml", [*changes, *more])
         assert recipe.key in {cell.recipe.key for cell in cells(named_grid(name, root=root)[0])}

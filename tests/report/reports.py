@@ -12,7 +12,10 @@ from limbeck.paper import paper_results
 from limbeck.report import write_report
 from tests.runs.recipes import TINY
 
-ARITHMETIC: dict[str, Any] = {"task": "arithmetic", "source": {"kind": "generated", "train": 4, "valid": 2, "test": 60}}
+ARITHMETIC: dict[str, Any] = {
+    "task": "arithmetic",
+    "source": {"kind": "generated", "train_rows": 4, "valid_rows": 2, "test_rows": 60},
+}
 REASON = "There were so many of them, and some were taken away. "
 
 
@@ -20,7 +23,7 @@ def questions(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The data of a task of one's own: `rows` as train, valid and test, in files of `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    names = dict.fromkeys(("train", "valid", "test"), str(folder / "rows.jsonl"))
+    names = dict.fromkeys(("train_file", "valid_file", "test_file"), str(folder / "rows.jsonl"))
     return {"task": "custom", "source": {"kind": "files", **names}}
 
 

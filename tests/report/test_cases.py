@@ -66,7 +66,7 @@ def test_a_case_has_every_run_the_teacher_and_the_judge(tmp_path):
 def test_the_same_id_of_other_data_is_another_example_and_lost_data_leaves_the_teacher_out(tmp_path):
     (a, *_) = EXAMPLES
     said(tmp_path / "here", [row(a, True)])
-    gone = {"task": "arithmetic", "source": {"kind": "files", "train": "nowhere.jsonl"}}
+    gone = {"task": "arithmetic", "source": {"kind": "files", "train_file": "nowhere.jsonl"}}
     said(tmp_path / "there", [{**row(a, True), "input": "2 apples?"}], data=gone, objective="mi")
     first, second = cases(arms(find_runs([tmp_path])))
     assert (first.id, first.input, first.rationale) == (a.id, a.input, a.rationale)

@@ -101,7 +101,7 @@ def recipe(folder, shared, **data):
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:40]))
     test = [{**row, "input": row["input"].upper(), "label": "9"} for row in rows[40 - shared : 60 - shared]]
     (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in test))
-    source = {"kind": "files", "train": str(folder / "train.jsonl"), "test": str(folder / "test.jsonl")}
+    source = {"kind": "files", "train_file": str(folder / "train.jsonl"), "test_file": str(folder / "test.jsonl")}
     source["valid"] = str(folder / "valid.jsonl")
     (folder / "valid.jsonl").write_text('{"input": "And this?", "label": "2"}\n')
     return Recipe.parse({**TINY, "data": {"task": "custom", "source": source, **data}}, "test")
@@ -127,7 +127,7 @@ def test_a_teacher_of_other_rows_is_said_when_training_starts(tmp_path, caplog):
     others = [{**row, "rationale": other["rationale"]} for row, other in zip(rows, rows[5:] + rows[:5], strict=True)]
     for name, which in (("right", rows), ("wrong", others)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in which))
-        source = {"kind": "files", "train": str(tmp_path / f"{name}.jsonl")}
+        source = {"kind": "files", "train_file": str(tmp_path / f"{name}.jsonl")}
         made = Recipe.parse({**TINY, "data": {"task": "custom", "source": source}}, "test")
         with caplog.at_level(logging.INFO, logger="limbeck"):
             run = train(made, tmp_path / name)

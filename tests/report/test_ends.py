@@ -63,7 +63,11 @@ def test_a_student_learns_to_end_whatever_its_tokenizer_adds(kind, tmp_path: Pat
     ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     values = {
-        "data": {"task": "custom", "source": {"kind": "files", "train": str(tmp_path / "rows.jsonl")}, "test": 0.3},
+        "data": {
+            "task": "custom",
+            "source": {"kind": "files", "train_file": str(tmp_path / "rows.jsonl")},
+            "test_fraction": 0.3,
+        },
         "student": {"name": str(tmp_path / "student"), "max_target_length": 30},
         "objective": "dss",
         "training": {

@@ -148,7 +148,7 @@ def test_a_student_without_rationales_beside_one_with(run, plain):
 def test_a_run_that_cannot_be_asked_leaves_those_beside_it_as_they_were(tmp_path):
     rows = [{"input": f"Is {i} even?", "label": "yes", "choices": ["yes", "not so, it is odd"]} for i in range(30)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    data = {"task": "custom", "source": {"kind": "files", "train": str(tmp_path / "rows.jsonl")}}
+    data = {"task": "custom", "source": {"kind": "files", "train_file": str(tmp_path / "rows.jsonl")}}
     long, short = (
         train(
             Recipe.parse(TINY | {"objective": "finetune", "data": data, "student": TINY["student"] | changes}, "test"),
@@ -191,7 +191,7 @@ def test_a_broken_student_has_a_page_all_the_same(run, tmp_path):
     weights = tmp_path / "run" / "model" / "model.safetensors"
     broken = {name: torch.full_like(one, torch.nan) for name, one in load_file(weights).items()}
     save_file(broken, weights, {"format": "pt"})
-    source = {**TINY["data"]["source"], "test": 120}  # so many that there would be a dependence
+    source = {**TINY["data"]["source"], "test_rows": 120}  # so many that there would be a dependence
     (tmp_path / "more.yaml").write_text(yaml.safe_dump({**TINY, "data": {"task": "arithmetic", "source": source}}))
     evaluate(tmp_path / "run", rationales=True, on=str(tmp_path / "more.yaml"))
     found = json.loads((tmp_path / "run" / "evaluation" / "more-test.json").read_text())

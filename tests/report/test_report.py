@@ -133,10 +133,10 @@ def test_arms_on_other_examples_are_not_compared(tmp_path):
 def test_an_arm_is_held_against_the_one_that_differs_in_its_objective_alone(tmp_path):
     for objective in ("dss", "mi"):
         for fraction in (0.5, 1.0):
-            finished(tmp_path / f"{objective}{fraction}", objective, 1, {**ARITHMETIC, "fraction": fraction})
+            finished(tmp_path / f"{objective}{fraction}", objective, 1, {**ARITHMETIC, "train_fraction": fraction})
     found = read(write_report([tmp_path], tmp_path / "out", paper_results).parent)
     pairs = {(one["arm"], one["baseline"]) for one in found["comparisons"]}
-    assert pairs == {(f"mi, data.fraction={share}", f"dss, data.fraction={share}") for share in (0.5, 1.0)}
+    assert pairs == {(f"mi, data.train_fraction={share}", f"dss, data.train_fraction={share}") for share in (0.5, 1.0)}
     (curve,) = [
         figure["table"] for one in found["sections"] for figure in one["figures"] if "fraction of" in figure["title"]
     ]
@@ -147,7 +147,7 @@ def test_of_many_groups_it_is_said_how_often_and_one_of_each_task_is_drawn(tmp_p
     monkeypatch.setattr(assemble, "MOST_DRAWN", 5)
     for fraction in (0.1, 0.2, 0.3, 0.4, 0.5, 1.0):
         for objective, right in (("dss", 0.2), ("mi", 0.9), ("kl", 0.2)):
-            data = {**ARITHMETIC, "fraction": fraction}
+            data = {**ARITHMETIC, "train_fraction": fraction}
             finished(tmp_path / f"{objective}{fraction}", objective, 1, data, right=right)
     found = read(write_report([tmp_path], tmp_path / "out", paper_results).parent)
     said = " ".join(found["overview"])
@@ -155,7 +155,7 @@ def test_of_many_groups_it_is_said_how_often_and_one_of_each_task_is_drawn(tmp_p
     assert "In 6 of 12 comparisons no difference can be concluded; the smallest differences that one test alone" in said
     names = [row["name"] for row in tables(found, "accuracy")["accuracy-arithmetic"]["rows"]]
     titles = [figure["title"] for section in found["sections"] for figure in section["figures"]]
-    assert "arithmetic, data.fraction=0.1: risk and coverage" in titles
+    assert "arithmetic, data.train_fraction=0.1: risk and coverage" in titles
     assert not any("0.2" in title for title in titles)
     (missing,) = {one for section in found["sections"] for one in section["missing"] if one.startswith("Of 6 groups")}
     assert missing.startswith("Of 6 groups of arms the curves of the largest of each task are drawn")

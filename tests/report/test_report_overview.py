@@ -32,7 +32,7 @@ def test_an_arm_of_which_nothing_can_be_found_is_left_out_of_the_smallest_differ
 
 def test_of_many_groups_it_is_said_in_how_many_nothing_can_be_found(tmp_path):
     for fraction in (0.1, 0.2, 0.3, 0.4, 0.5, 1.0):
-        data = {**ARITHMETIC, "fraction": fraction}
+        data = {**ARITHMETIC, "train_fraction": fraction}
         dss = finished(tmp_path / f"dss{fraction}", "dss", 1, data, right=0.6)
         finished(tmp_path / f"mi{fraction}", "mi", 1, data, right=0.6)
         agreeing(tmp_path / f"kl{fraction}", "kl", dss, data=data)

@@ -60,7 +60,7 @@ def test_where_no_fraction_varies_there_is_no_curve_over_it(tmp_path):
 def test_each_way_of_asking_has_a_curve_of_its_own(tmp_path):
     for fraction in (0.5, 1.0):
         for name, evaluation in (("generate", None), ("choices", CHOICES)):
-            data = {**ARITHMETIC, "fraction": fraction}
+            data = {**ARITHMETIC, "train_fraction": fraction}
             finished(tmp_path / f"{name}{fraction}", "dss", 1, data, evaluation=evaluation)
     finished(tmp_path / "mi", "mi", 1, evaluation=CHOICES)
     assert curves(report_of(tmp_path)) == [
@@ -71,7 +71,7 @@ def test_each_way_of_asking_has_a_curve_of_its_own(tmp_path):
 def test_series_whose_arms_are_told_apart_by_their_fractions_both_stay(tmp_path):
     for steps, fractions in ((400, (0.1, 0.2)), (800, (0.5, 1.0))):
         for fraction in fractions:
-            finished(tmp_path / f"dss{fraction}", "dss", 1, {**ARITHMETIC, "fraction": fraction}, steps=steps)
+            finished(tmp_path / f"dss{fraction}", "dss", 1, {**ARITHMETIC, "train_fraction": fraction}, steps=steps)
     assert curves(report_of(tmp_path)) == [
         {"dss, training.max_steps=400": ["0.1", "0.2"], "dss, training.max_steps=800": ["0.5", "1"]}
     ]
@@ -79,7 +79,7 @@ def test_series_whose_arms_are_told_apart_by_their_fractions_both_stay(tmp_path)
 
 def test_of_two_arms_at_one_fraction_it_is_said_which_is_drawn(tmp_path):
     for fraction in (0.5, 1.0):
-        finished(tmp_path / f"dss{fraction}", "dss", 1, {**ARITHMETIC, "fraction": fraction})
+        finished(tmp_path / f"dss{fraction}", "dss", 1, {**ARITHMETIC, "train_fraction": fraction})
     finished(tmp_path / "reasons", "dss", 2, right=0.0, evaluation={"rationales": True})
     found = report_of(tmp_path)
     (curve,) = [one for section in found["sections"] for one in section["figures"] if "fraction of" in one["title"]]
@@ -87,6 +87,6 @@ def test_of_two_arms_at_one_fraction_it_is_said_which_is_drawn(tmp_path):
     (missing,) = [one for section in found["sections"] for one in section["missing"] if "fraction" in one]
     assert whole["value"] > 0
     assert missing == (
-        "dss, data.fraction=1.0, evaluation.rationales=True is not in arithmetic's curve over the fraction of the "
-        "training data: dss, data.fraction=1.0, evaluation.rationales=False is in its place."
+        "dss, data.train_fraction=1.0, evaluation.rationales=True is not in arithmetic's curve over the fraction of "
+        "the training data: dss, data.train_fraction=1.0, evaluation.rationales=False is in its place."
     )

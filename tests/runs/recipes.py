@@ -3,7 +3,7 @@
 from typing import Any
 
 TINY: dict[str, Any] = {
-    "data": {"task": "arithmetic", "source": {"kind": "generated", "train": 24, "valid": 4, "test": 6}},
+    "data": {"task": "arithmetic", "source": {"kind": "generated", "train_rows": 24, "valid_rows": 4, "test_rows": 6}},
     "student": {
         "scratch": {"vocab_size": 300, "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2},
         "max_target_length": 40,

@@ -175,10 +175,10 @@ def test_what_the_student_began_as(student, base, words, changed, monkeypatch, t
         ({"task": "svamp", "source": {"kind": "archive", "root": "/x/dss", "augment": ["asdiv"]}}, "PaLM 540B"),
         ({"task": "esnli", "source": {"kind": "hub"}, "labels": "teacher"}, "[`esnli/esnli`](https://huggingface.co/"),
         ({"task": "cqa", "source": {"kind": "hub", "path": "/home/jan/rows"}}, "the data set `rows`."),
-        ({"task": "custom", "source": {"kind": "files", "train": "/home/jan/a.jsonl"}}, "train `a.jsonl`."),
-        ({"task": "custom", "source": {"kind": "files", "train": "a.jsonl"}, "test": 0.2}, "20% of the rows"),
-        ({"task": "custom", "source": {"kind": "files", "train": "a.jsonl"}}, "not recorded, the rationales came"),
-        ({"task": "arithmetic", "keep": "correct", "fraction": 0.5}, "A fraction of 0.5"),
+        ({"task": "custom", "source": {"kind": "files", "train_file": "/home/jan/a.jsonl"}}, "train `a.jsonl`."),
+        ({"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl"}, "test_fraction": 0.2}, "20% of the rows"),
+        ({"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl"}}, "not recorded, the rationales came"),
+        ({"task": "arithmetic", "keep": "correct", "train_fraction": 0.5}, "A fraction of 0.5"),
     ],
     ids=str,
 )
@@ -195,14 +195,14 @@ def test_the_data_and_the_teacher_are_named_as_far_as_known(data, words, changed
 
 def test_the_teacher_that_limbeck_asked_is_named(changed, tmp_path):
     (tmp_path / "taught.provenance.json").write_text(json.dumps({"teacher": "gpt|<b>4</b>"}))
-    source = {"kind": "files", "train": str(tmp_path / "annotated.jsonl")}
+    source = {"kind": "files", "train_file": str(tmp_path / "annotated.jsonl")}
     card = model_card(changed({"data": {"task": "custom", "source": source}}, {"task": "custom"}))
     assert "Teacher: gpt\\|\\<b\\>4\\</b\\>, says the provenance" in card
 
 
 def test_hostile_text_is_shown_and_does_nothing(changed):
     evil = "|<img src=x onerror=alert(1)>\n# up"
-    source = {"kind": "files", "train": f"{evil}.jsonl", "test": "[x](y).jsonl"}
+    source = {"kind": "files", "train_file": f"{evil}.jsonl", "test_file": "[x](y).jsonl"}
     data = {"task": "custom", "choices": HOSTILE, "source": source}
     found = {"accuracy": 0.5, "interval": [0.1, 0.9], "exact": 0.5, "n": 2}
     run = changed(
@@ -246,7 +246,7 @@ def test_a_licence_is_an_identifier(license, run):
 
 
 def test_choices_are_listed_and_not_without_end(changed):
-    data = {"task": "custom", "source": {"kind": "files", "train": "a.jsonl"}, "choices": ["no", "yes"]}
+    data = {"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl"}, "choices": ["no", "yes"]}
     few, many = ["no", "yes"], [f"choice {number}" for number in range(30)]
     run = changed({"data": data}, {"task": "custom", "choices": few})
     assert "one of\n`no`, `yes`;\nnothing" in model_card(run)

@@ -56,21 +56,21 @@ def test_a_name_has_no_field_that_tells_nothing_more_and_is_alike_over_objective
         "b": {"objective": "dss", "student": small},
         "c": {"objective": "mi"},
         "d": {"objective": mi},
-        "e": {"objective": "dss", "student": small, "data": {**TINY["data"], "fraction": 0.5}},
+        "e": {"objective": "dss", "student": small, "data": {**TINY["data"], "train_fraction": 0.5}},
     }.items():
         made(tmp_path / name, {"x": True}, **changes)
     assert [arm.name for arm in arms(find_runs([tmp_path]))] == [
-        "dss, data.fraction=1.0, student.scratch.d_ff=16",
-        "dss, data.fraction=1.0, student.scratch.d_ff=8",
-        "mi, data.fraction=1.0, student.scratch.d_ff=16, objective.a3=0.1",
-        "mi, data.fraction=1.0, student.scratch.d_ff=16, objective.a3=0.2",
-        "dss, data.fraction=0.5, student.scratch.d_ff=8",
+        "dss, data.train_fraction=1.0, student.scratch.d_ff=16",
+        "dss, data.train_fraction=1.0, student.scratch.d_ff=8",
+        "mi, data.train_fraction=1.0, student.scratch.d_ff=16, objective.a3=0.1",
+        "mi, data.train_fraction=1.0, student.scratch.d_ff=16, objective.a3=0.2",
+        "dss, data.train_fraction=0.5, student.scratch.d_ff=8",
     ]
 
 
 def test_a_name_has_the_fields_in_which_its_own_task_differs(tmp_path):
-    other = {"task": "custom", "source": {"kind": "files", "train": "rows.jsonl"}}
-    half, longer = {**other, "fraction": 0.5}, TINY["training"] | {"max_steps": 9}
+    other = {"task": "custom", "source": {"kind": "files", "train_file": "rows.jsonl"}}
+    half, longer = {**other, "train_fraction": 0.5}, TINY["training"] | {"max_steps": 9}
     for name, changes in {
         "a": {"data": other},
         "b": {"training": longer},
@@ -82,13 +82,13 @@ def test_a_name_has_the_fields_in_which_its_own_task_differs(tmp_path):
     }.items():
         made(tmp_path / name, {"x": True}, **changes)
     assert [arm.name for arm in arms(find_runs([tmp_path]))] == [
-        "dss, data.fraction=1.0",
+        "dss, data.train_fraction=1.0",
         "dss, training.max_steps=9",
-        "dss, data.fraction=0.5",
+        "dss, data.train_fraction=0.5",
         "dss, training.max_steps=4",
-        "mi, data.fraction=1.0, objective.a3=0.1",
+        "mi, data.train_fraction=1.0, objective.a3=0.1",
         "mi, training.max_steps=4",
-        "mi, data.fraction=1.0, objective.a3=0.2",
+        "mi, data.train_fraction=1.0, objective.a3=0.2",
     ]
 
 

@@ -42,7 +42,7 @@ def runs(here):
         for i in range(40)
     ]
     (here / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = {"kind": "files", "train": str(here / "rows.jsonl")}
+    source = {"kind": "files", "train_file": str(here / "rows.jsonl")}
     own = {"data": {"task": "custom", "source": source, "choices": CHOICES}}
     bert = str(builders.encoder(here / "students" / "bert", "bert"))
     says = {
@@ -123,7 +123,7 @@ def test_a_folder_is_the_model_and_nothing_of_the_machine(runs, folders, here):
         assert "command" not in json.loads((folder / "provenance.json").read_text())
         assert json.loads((folder / "results.json").read_text()) == runs[name].results
     recipe = Recipe.parse(yaml.safe_load((folders["dss"] / "recipe.yaml").read_text()), "recipe.yaml")
-    assert (str(recipe.data.source.train), recipe.student.encoder) == ("rows.jsonl", "bert")
+    assert (str(recipe.data.source.train_file), recipe.student.encoder) == ("rows.jsonl", "bert")
     assert recipe.data.choices == CHOICES
     assert open_student(folders["dss"])[1].choices == tuple(CHOICES)
 

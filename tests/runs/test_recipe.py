@@ -70,7 +70,7 @@ def test_the_recipes_we_ship_are_valid(path):
         ("seed.more=3", "'seed' is no mapping"),
         ("student.name=t5-small", "exactly one"),
         ("data.source={kind: archives, root: x}", "kind"),
-        ("data.fraction=0", "fraction"),
+        ("data.train_fraction=0", "fraction"),
         ("data.labels=gould", "labels"),
         ("data.limit=0", "limit"),
         ("evaluation={rationales: true}", "learns no rationales"),

@@ -131,7 +131,7 @@ def test_a_recipe_with_choices_and_the_fast_engine_runs_whole(tmp_path):
     pytest.importorskip("ctranslate2", reason="the engine ctranslate2 needs limbeck[fast]")
     rows = [{"input": f"Is {i} even?", "label": "no" if i % 2 else "yes", "rationale": "So."} for i in range(30)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = {"kind": "files", "train": str(tmp_path / "rows.jsonl"), "test": str(tmp_path / "rows.jsonl")}
+    source = {"kind": "files", "train_file": str(tmp_path / "rows.jsonl"), "test_file": str(tmp_path / "rows.jsonl")}
     data = {"task": "custom", "source": source, "choices": ["no", "yes"], "max_overlap": 1}
     evaluation = {"answers": "choices", "engine": "ctranslate2-int8", "rationales": True}
     run = train(recipe(data=data, evaluation=evaluation), tmp_path / "run")
@@ -169,7 +169,7 @@ def test_an_evaluation_that_cannot_be_is_refused_before_training(changes, words,
 
 
 def test_a_choice_too_long_for_the_student_is_refused_before_training(tmp_path):
-    files = {"kind": "files", "train": str(tmp_path / "train.jsonl"), "test": str(tmp_path / "test.jsonl")}
+    files = {"kind": "files", "train_file": str(tmp_path / "train.jsonl"), "test_file": str(tmp_path / "test.jsonl")}
     for split, choices in (("train", ["yes", "no"]), ("test", ["yes", "no, for it is not to be had by doubling"])):
         rows = [{"input": f"Is {i} even?", "label": "yes", "choices": choices} for i in range(9)]
         Path(files[split]).write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -203,7 +203,7 @@ def assert_same_vocabulary(one, other):
 
 
 def test_rows_that_are_not_trained_on_change_no_vocabulary(finished, tmp_path):
-    data = {**TINY["data"], "fraction": 0.5, "keep": "correct", "labels": "teacher"}
+    data = {**TINY["data"], "train_fraction": 0.5, "keep": "correct", "labels": "teacher"}
     run = train(recipe(data=data), tmp_path / "run")
     assert run.results["training"]["examples"] < 24
     assert_same_vocabulary(run, finished)
@@ -254,7 +254,7 @@ def test_a_prediction_file_keeps_the_old_one_until_it_is_whole(finished, tmp_pat
     [
         ({"student": {"name": "nowhere/at-all"}}, "cannot be loaded"),
         ({"data": {"task": "svamp", "source": {"kind": "archive", "root": "nowhere"}}}, "nowhere"),
-        ({"data": {"task": "custom", "source": {"kind": "files", "train": "a.jsonl", "test": "b.jsonl"}}}, "a.jsonl"),
+        ({"data": {"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl", "test_file": "b.jsonl"}}}, "a.jsonl"),
         ({"training": {"optim": "magic"}}, "training"),
     ],
 )
@@ -306,7 +306,7 @@ def test_data_that_changed_are_not_gone_on_with(tmp_path):
     rows = [{"input": f"What is {i} plus 1?", "label": str(i), "rationale": f"It is {i}."} for i in range(30)]
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = {"kind": "files", "train": str(file), "test": str(file)}
+    source = {"kind": "files", "train_file": str(file), "test_file": str(file)}
     data = {"task": "custom", "source": source, "max_overlap": 1}
     run = train(recipe(data=data), str(tmp_path / "run"))
     file.write_text(file.read_text().replace("plus 1", "plus 2"))
