@@ -18,8 +18,7 @@ from limbeck.metrics.estimates import (
 from limbeck.metrics.reliability import Bin, equal_mass, equal_width, reliability
 from limbeck.metrics.temperature import EPSILON, Scaling, Temperature, fit_temperature, scaling
 from limbeck.stats.graded import Floats, Graded, Ints, graded
-from limbeck.stats.intervals import wilson
-from limbeck.stats.resampling import DRAWS
+from limbeck.stats.intervals import DRAWS, wilson
 
 _MEANS = ("accuracy", "average_confidence", "brier", "brier_choices", "nll", "nll_choices")
 _ERRORS = ("ece", "adaptive_ece", "classwise_ece", "mce")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from limbeck.metrics.reliability import BINS
 from limbeck.stats.graded import Floats, Ints
-from limbeck.stats.resampling import Interval, adding, blocks, percentiles, resample
+from limbeck.stats.intervals import Interval, block_sizes, group_sums, percentiles, resample
 
 _TIE = 1e-12  # sums in another order differ by rounding; errors that close are equal
 
@@ -47,8 +47,8 @@ class BinnedError:
     def __init__(self, bins: Ints, confidence: Floats, hit: NDArray, largest: bool = False) -> None:
         self.n, self.k = bins.shape
         cells, rows = (bins + BINS * np.arange(self.k)).ravel(), np.repeat(np.arange(self.n), self.k)
-        self._member = adding(cells, BINS * self.k)
-        self._gap = adding(cells, BINS * self.k, (hit - confidence).ravel(), rows)
+        self._member = group_sums(cells, BINS * self.k)
+        self._gap = group_sums(cells, BINS * self.k, (hit - confidence).ravel(), rows)
         self._said, self._size = self._member @ confidence.ravel(), self._member @ np.ones((len(cells), 1))
         self._largest = largest
 
@@ -97,7 +97,7 @@ def bootstrap(
 def by_chance(
     errors: Mapping[str, BinnedError], values: Mapping[str, float], hits: Iterator[Floats]
 ) -> dict[str, Null]:
-    """How each error is spread over the blocks of simulated hits [N, K, d], and how far out its value is."""
+    """How each error is spread over the block_sizes of simulated hits [N, K, d], and how far out its value is."""
     blocks_of = [[error.of(block) for error in errors.values()] for block in hits]
     nulls = {}
     for name, simulated in zip(errors, np.concatenate(blocks_of, axis=1), strict=True):
@@ -123,7 +123,7 @@ def error_interval(drawn: Drawn, chance: Null) -> Interval:
 def simulate_hits(confidence: Floats, draws: int, seed: int) -> Iterator[Floats]:
     """Blocks [N, 1, d] of hits that come with the probabilities `confidence` [N]."""
     rng = np.random.default_rng(seed)
-    for size in blocks(len(confidence), draws):
+    for size in block_sizes(len(confidence), draws):
         yield (rng.random((len(confidence), 1, size)) < confidence[:, None, None]).astype(np.float64)
 
 
@@ -132,7 +132,7 @@ def simulate_labels(probabilities: Floats, draws: int, seed: int) -> Iterator[Fl
     rng = np.random.default_rng(seed)
     n, k = probabilities.shape
     below = np.cumsum(probabilities, axis=1)[:, :-1, None]
-    for size in blocks(n * k, draws):
+    for size in block_sizes(n * k, draws):
         hits = np.ones((n, k, size))  # of being no label before this one; less those of being none up to it
         hits[:, 1:] = rng.random((n, 1, size)) >= below
         hits[:, :-1] -= hits[:, 1:]

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ from limbeck.files import read_jsonl
 from limbeck.metrics.judge_items import TASK_NAMES
 from limbeck.metrics.scores import HIGHEST, LOWEST
 from limbeck.schema import Judgement
-from limbeck.stats.agreement import exact_agreement, krippendorff_alpha
-from limbeck.stats.correlation import correlate
+from limbeck.stats.correlation import correlate, exact_agreement, krippendorff_alpha
 
 PAPER_ROWS = ("Gold", "DSS", "Ours")  # Table 7 of Chen et al. 2024
 PAPER_COLUMNS = tuple(TASK_NAMES)
@@ -48,7 +48,7 @@ def score_correlation(judgements: Sequence[Judgement], correct: Mapping[str, boo
     """`correlate` of one run's single scores with whether the answer was right, by example: the paper's Table 8."""
     single = [(one.score, correct[one.id]) for one in judgements if len(one.replies) == 1]
     scored = [(score, right) for score, right in single if score is not None]
-    return correlate([score for score, _ in scored], [right for _, right in scored]).to_dict()
+    return asdict(correlate([score for score, _ in scored], [right for _, right in scored]))
 
 
 def read_judgements(path: Path) -> list[Judgement]:

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike
 
 from limbeck.errors import LimbeckError
 from limbeck.stats.graded import Floats, Ints, flags, graded, same_length, unit_interval
-from limbeck.stats.intervals import wilson
-from limbeck.stats.resampling import DRAWS, Interval, adding, percentiles, resample
+from limbeck.stats.intervals import DRAWS, Interval, group_sums, percentiles, resample, wilson
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
@@ -90,7 +89,7 @@ def selective(confidence: ArrayLike, correct: ArrayLike, seed: int = 0, draws: i
     if n == 0:
         return Selective(0, None, None, None, None, (), ())
     sure, group = _groups(answers.confidence)
-    answered, wrong = adding(group, len(sure)), adding(group, len(sure), ~answers.correct)
+    answered, wrong = group_sums(group, len(sure)), group_sums(group, len(sure), ~answers.correct)
 
     def areas(weights: Floats) -> Floats:
         counts, errors = answered @ weights, wrong @ weights
@@ -151,8 +150,8 @@ def cascade(
     if n == 0:
         return ()
     sure, group = _groups(answers.confidence)
-    kept = _running(adding(group, len(sure))) / n
-    right = expected.mean() + _running(adding(group, len(sure), answers.correct - expected)) / n
+    kept = _running(group_sums(group, len(sure))) / n
+    right = expected.mean() + _running(group_sums(group, len(sure), answers.correct - expected)) / n
     thresholds = (None, *map(float, sure))
     return tuple(
         CascadePoint(
@@ -172,7 +171,7 @@ def _groups(confidence: Floats) -> tuple[Floats, Ints]:
 
 
 def _running(sums: Any) -> Floats:
-    """The sums over no group, the first, the first two, ...: [G + 1], of a matrix that `adding` made."""
+    """The sums over no group, the first, the first two, ...: [G + 1], of a matrix that `group_sums` made."""
     return np.concatenate([[0.0], np.cumsum(sums.sum(axis=1))])
 
 

@@ -13,7 +13,7 @@ from scipy.special import log_softmax, logsumexp, ndtri
 
 from limbeck.metrics.reliability import ece
 from limbeck.stats.graded import Flags, Floats, Graded, Ints, graded
-from limbeck.stats.resampling import Interval
+from limbeck.stats.intervals import Interval
 
 # Probabilities are kept this far from 0 and 1 before a logarithm is taken (2.2e-16, as scikit-learn does): being sure
 # and wrong costs at most 36 nats.

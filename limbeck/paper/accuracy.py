@@ -9,8 +9,7 @@ from limbeck.report.accuracies import accuracy_cell, against, warnings
 from limbeck.report.tables import Cell, Row, Table, equals, interval, number
 from limbeck.runs.groups import correct
 from limbeck.runs.run import Run
-from limbeck.stats.corrections import holm
-from limbeck.stats.significance import Comparison, compare
+from limbeck.stats.significance import Comparison, compare, holm
 
 BASELINE = "DSS"
 
@@ -63,7 +62,7 @@ def _compared(runs: Sequence[Run], others: Sequence[Run]) -> Comparison | None:
     right = correct([*runs, *others])
     if not right.size:
         return None
-    return compare(right[: len(runs)], right[len(runs) :], draws=1)  # the bootstrap's interval is not shown
+    return compare(right[: len(runs)], right[len(runs) :])
 
 
 def _pair(found: Found, one: str, other: str) -> str:

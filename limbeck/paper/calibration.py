@@ -15,9 +15,7 @@ from limbeck.paper.notes import setup
 from limbeck.report.accuracies import percent
 from limbeck.report.tables import Cell, Row, Table
 from limbeck.runs.run import Run
-from limbeck.stats.graded import Floats
-from limbeck.stats.intervals import Z
-from limbeck.stats.resampling import Interval
+from limbeck.stats.intervals import Floats, Interval, Z
 
 _DRAWS = 500  # of each run's bootstrap
 _MEASURES = ("ECE", "Conf.")

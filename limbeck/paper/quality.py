@@ -11,9 +11,7 @@ from limbeck.paper.found import Found, title_of
 from limbeck.paper.judged import Judged, Scores
 from limbeck.paper.notes import HOLM, setup
 from limbeck.report.tables import Cell, Row, Table
-from limbeck.stats.graded import Floats
-from limbeck.stats.resampling import Interval
-from limbeck.stats.seeds import Estimate, estimate
+from limbeck.stats.intervals import Estimate, Floats, Interval, estimate
 
 _SEVERAL = " ++"  # at the end of the rows of self-consistency
 _LOWEST, _HIGHEST = 1.0, 5.0

@@ -7,8 +7,7 @@ import numpy as np
 
 from limbeck.report.tables import Cell
 from limbeck.runs.run import Run, count_lines
-from limbeck.stats.intervals import accuracy_interval
-from limbeck.stats.resampling import Interval
+from limbeck.stats.intervals import Interval, accuracy_interval
 from limbeck.stats.significance import Comparison
 
 _PERCENT = 100

@@ -9,10 +9,7 @@ from limbeck.report.accuracies import accuracy_cell, against
 from limbeck.report.sides import Group, Side
 from limbeck.report.tables import Cell, Row, Table
 from limbeck.runs.groups import Arm
-from limbeck.stats.corrections import holm
-from limbeck.stats.significance import Comparison, compare
-
-_DRAWS = 2  # the bootstrap's intervals are not shown
+from limbeck.stats.significance import Comparison, compare, holm
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ def _compared(side: Side, baseline: Side) -> Comparison | None:
         return None
     order = {id(case): index for index, case in enumerate(side.cases)}
     same = [order[id(case)] for case in baseline.cases]
-    return compare(side.right[:, same], baseline.right, draws=_DRAWS)
+    return compare(side.right[:, same], baseline.right)
 
 
 def _cell(one: Held) -> Cell:

@@ -198,11 +198,10 @@ def _rationales(made: Sequence[Arm], found: Sequence[Side], every: Sequence[Case
 
 def _plainly(one: Held) -> dict[str, Any]:
     comparison = asdict(one.comparison) if one.comparison else {}
-    left = ("bootstrap_interval", "bootstrap_p_value")  # made of too few draws to be told
     return {
         "task": one.side.arm.task,
         "arm": one.side.arm.name,
         "baseline": one.group.baseline.arm.name,
-        **{key: value for key, value in comparison.items() if key not in left},
+        **comparison,
         "adjusted": one.adjusted,
     }

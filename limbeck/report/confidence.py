@@ -16,8 +16,7 @@ from limbeck.report.curves import Curves
 from limbeck.report.evaluated import Pages, interval_of
 from limbeck.report.sides import Group, Side
 from limbeck.report.tables import Cell, Figure, Row, Table
-from limbeck.stats.intervals import wilson
-from limbeck.stats.resampling import Interval
+from limbeck.stats.intervals import Interval, wilson
 
 _DRAWS = 2  # the bootstrap's intervals are not shown
 _SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.runs.run import Run
-from limbeck.stats.resampling import Interval
+from limbeck.stats.intervals import Interval
 
 Pages = Mapping[Path, Any]
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from limbeck.stats.resampling import Interval
+from limbeck.stats.intervals import Interval
 
 
 @dataclass(frozen=True, slots=True)

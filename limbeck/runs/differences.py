@@ -7,13 +7,13 @@ from typing import Any
 
 from limbeck.errors import LimbeckError
 from limbeck.metrics.answered import Answered, by_id
-from limbeck.stats.corrections import holm
-from limbeck.stats.paired import cohens_g, odds_ratio
+from limbeck.stats.significance import holm
+from limbeck.stats.significance import cohens_g, odds_ratio
 from limbeck.runs.measures import compare_answers
 
 _KEPT = (
     *("difference", "interval", "p_value", "test", "n", "discordant", "only_a", "only_b", "mcnemar_exact"),
-    *("bootstrap_interval", "bootstrap_p_value", "cohens_g", "odds_ratio", "detectable"),
+    *("cohens_g", "odds_ratio", "detectable"),
 )
 
 
@@ -61,8 +61,7 @@ def _turned(compared: Mapping[str, Any]) -> dict[str, Any]:
     turned["odds_ratio"] = odds_ratio(only_a, only_b)
     if compared["difference"] is not None:
         turned["difference"] = 0 - compared["difference"]  # no -0
-    for key in ("interval", "bootstrap_interval"):
-        if compared[key] is not None:
-            low, high = compared[key]
-            turned[key] = (0 - high, 0 - low)
+    if compared["interval"] is not None:
+        low, high = compared["interval"]
+        turned["interval"] = (0 - high, 0 - low)
     return {**compared, **turned}

@@ -125,7 +125,7 @@ def compare_answers(
                 f"{every[-1][id].where}: example {id!r:.60} has other labels in other runs: {labels!r:.100}"
             )
     one, other = (np.array([[answers[id].correct for id in ids] for answers in side], dtype=bool) for side in (a, b))
-    found = compare(one, other, seed=seed)
+    found = compare(one, other)
     return {**asdict(found), "left_out": left_out}
 
 

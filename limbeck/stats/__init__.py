@@ -1,1 +1,1 @@
-"""Statistics: intervals, tests and corrections; what is compared with what is decided above."""
+"""Statistics on plain arrays: intervals, tests with their corrections, correlation and agreement."""

@@ -1,75 +1,102 @@
-"""Intervals: what they cover, against closed forms, brute force and simulation."""
+"""Intervals against closed forms, brute force, other libraries and simulation."""
 
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom
 
 from limbeck.errors import LimbeckError
-from limbeck.stats.bootstrap import resampled_means
-from limbeck.stats.intervals import accuracy_interval, paired_interval, wilson
-from limbeck.stats.resampling import percentiles
+from limbeck.stats.intervals import accuracy_interval, estimate, percentiles, resample, tango, wilson
 
 Z = 1.959963984540054
+RNG = np.random.default_rng(0)
+LEVELS_A, LEVELS_B = np.array([0.71, 0.74, 0.70]), np.array([0.66, 0.69, 0.60, 0.65])
+EXAMPLES_A, EXAMPLES_B = RNG.random(40), RNG.random(40)
 
 
-# Wilson's own coverage swings with p, on a lattice of n + 1 values: 96.7 % at n = 200, p = 0.95.
-@pytest.mark.parametrize(("n", "p", "slack"), [(200, 0.5, 0.015), (200, 0.8, 0.015), (200, 0.95, 0.0175)])
-def test_wilson_covers(n, p, slack):
-    intervals = [wilson(right, n) for right in range(n + 1)]
-    covered = sum(binom.pmf(right, n, p) for right, (low, high) in enumerate(intervals) if low <= p <= high)
+# Wilson's own coverage swings with p, on a lattice of n + 1 values: 96.7 % at n = 200, p = 0.95
+@pytest.mark.parametrize(("p", "slack"), [(0.5, 0.015), (0.8, 0.015), (0.95, 0.0175)])
+def test_wilson_covers(p, slack):
+    intervals = [wilson(right, 200) for right in range(201)]
+    covered = sum(binom.pmf(right, 200, p) for right, (low, high) in enumerate(intervals) if low <= p <= high)
     assert covered == pytest.approx(0.95, abs=slack)
 
 
-def test_wilsons_ends_solve_its_equation():
+def test_the_ends_of_wilson_solve_its_equation_and_are_those_of_scipy():
     low, high = wilson(37, 50)
     for p in (low, high):
         assert abs(37 / 50 - p) == pytest.approx(Z * math.sqrt(p * (1 - p) / 50))
-    assert low < 37 / 50 < high
+    assert (low, high) == pytest.approx(tuple(stats.binomtest(37, 50).proportion_ci(method="wilson")))
+    assert (wilson(0, 5)[0], wilson(5, 5)[1]) == (0, 1)
 
 
-def test_nothing_measured_has_no_interval():
-    assert wilson(0, 0) is None
-    assert paired_interval(0, 0, 0) is None
-    assert accuracy_interval([]) is None
-    assert accuracy_interval([[], []]) is None
+def test_no_examples_have_no_interval():
+    assert wilson(0, 0) is tango(0, 0, 0) is accuracy_interval([]) is accuracy_interval([[], []]) is None
 
 
-def test_one_seed_is_wilsons():
+def tango_statistic(only_a: int, only_b: int, n: int, difference: float) -> float:
+    """Compute Tango's statistic with the likeliest share of `only_b` found by search instead of by formula."""
+
+    def loss(q: float) -> float:
+        cells = [(only_a, q + difference), (only_b, q), (n - only_a - only_b, 1 - 2 * q - difference)]
+        return -sum(count * math.log(share) for count, share in cells if count)  # 0 log 0 = 0
+
+    bounds = (max(0.0, -difference) + 1e-12, (1 - difference) / 2 - 1e-12)
+    q = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-12}).x
+    return (only_a - only_b - n * difference) / math.sqrt(n * (2 * q + difference - difference**2))
+
+
+@pytest.mark.parametrize(("only_a", "only_b", "n"), [(1, 7, 21), (12, 5, 200), (30, 30, 100), (400, 350, 9824)])
+def test_the_ends_of_tango_solve_its_equation(only_a, only_b, n):
+    low, high = tango(only_a, only_b, n)
+    assert tango_statistic(only_a, only_b, n, low) == pytest.approx(Z, abs=1e-4)
+    assert tango_statistic(only_a, only_b, n, high) == pytest.approx(-Z, abs=1e-4)
+
+
+def test_tango_as_published():
+    # Fagerland, Lydersen and Laake (2014), airway hyper-responsiveness before and after transplantation
+    assert tango(1, 7, 21) == pytest.approx((-0.517, -0.026), abs=5e-4)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 60))
+def test_tango_holds_the_difference_and_agrees_with_chi_square(only_a, only_b, concordant):
+    n = only_a + only_b + concordant
+    low, high = tango(only_a, only_b, n)
+    assert -1 <= low <= (only_a - only_b) / n <= high <= 1
+    assert tango(only_b, only_a, n) == pytest.approx((-high, -low))
+    if only_a + only_b:
+        chi = abs(only_a - only_b) / math.sqrt(only_a + only_b)
+        assert (low > 1e-9 or high < -1e-9) == (chi > Z)
+
+
+def test_tango_where_runs_never_or_always_differ():
+    assert tango(0, 0, 20) == pytest.approx((-(Z**2) / (20 + Z**2), Z**2 / (20 + Z**2)))
+    low, high = tango(20, 0, 20)
+    assert 0.5 < low < high == 1
+    assert tango(0, 5, 5)[0] == -1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shares", [(0.05, 0.05), (0.1, 0.05), (0.16, 0.16), (0.05, 0.2), (0.4, 0.05), (0.02, 0.02)])
+@pytest.mark.parametrize("n", [200, 1000])
+def test_tango_covers(n, shares):
+    samples = np.random.default_rng(n).multinomial(n, [*shares, 1 - sum(shares)], size=2000)
+    true = shares[0] - shares[1]
+    pairs, counts = np.unique(samples[:, :2], axis=0, return_counts=True)
+    intervals = [tango(int(only_a), int(only_b), n) for only_a, only_b in pairs]
+    covered = sum(count for count, (low, high) in zip(counts, intervals, strict=True) if low <= true <= high)
+    assert covered / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+def test_one_seed_has_the_interval_of_wilson():
     correct = np.arange(200) < 150
     assert accuracy_interval(correct) == accuracy_interval(correct[None]) == wilson(150, 200)
-
-
-def runs_of(rng, seeds: int, n: int, between: float) -> np.ndarray:
-    """Runs whose seeds' accuracies have the deviation `between` about 0.7, on examples of unequal difficulty."""
-    easiness = rng.normal(0, 1, n)
-    skill = rng.normal(0, between, (seeds, 1))
-    score = 0.5244 * math.sqrt(2 + between**2) + easiness + skill + rng.normal(0, 1, (seeds, n))
-    return score > 0
-
-
-@pytest.mark.parametrize(("seeds", "between"), [(2, 0.0), (3, 0.0), (3, 0.15), (5, 0.15)])
-def test_interval_over_seeds_covers(seeds, between):
-    rng = np.random.default_rng(seeds)
-    covered = 0
-    for _ in range(1000):
-        low, high = accuracy_interval(runs_of(rng, seeds, 200, between))
-        covered += low <= 0.7 <= high
-    assert 0.93 <= covered / 1000 <= 0.98
-
-
-def test_bootstrap_over_few_seeds_is_too_narrow_where_seeds_differ():
-    # why `accuracy_interval` is no bootstrap
-    rng = np.random.default_rng(1)
-    covered = 0
-    for number in range(400):
-        low, high = percentiles(resampled_means([runs_of(rng, 3, 200, 1.0)], number, 300)[:, 0])
-        covered += low <= 0.7 <= high
-    assert covered / 400 < 0.85
 
 
 def test_runs_that_are_always_right_leave_room_for_doubt():
@@ -79,66 +106,126 @@ def test_runs_that_are_always_right_leave_room_for_doubt():
     assert accuracy_interval(np.zeros((3, 20))) == pytest.approx((0, 1 - low))
 
 
-def test_what_is_not_graded_is_refused():
-    for bad in ([True, None], [1.0, float("nan")], [0, 2], [[[1]]], np.zeros((0, 5)), [[1, 0], [1]]):
-        with pytest.raises(LimbeckError, match="correct: "):
-            accuracy_interval(bad)
-
-
-def score(only_a: int, only_b: int, n: int, difference: float) -> float:
-    """Tango's statistic with the likeliest share of `only_b` found by search instead of by formula."""
-
-    def unlikely(q: float) -> float:
-        # 0 log 0 = 0
-        parts = [(only_a, q + difference), (only_b, q), (n - only_a - only_b, 1 - 2 * q - difference)]
-        return -sum(count * math.log(share) for count, share in parts if count)
-
-    least, most = max(0.0, -difference), (1 - difference) / 2
-    q = minimize_scalar(unlikely, bounds=(least + 1e-12, most - 1e-12), method="bounded", options={"xatol": 1e-12}).x
-    return (only_a - only_b - n * difference) / math.sqrt(n * (2 * q + difference - difference**2))
-
-
 @pytest.mark.parametrize(
-    ("only_a", "only_b", "n"), [(1, 7, 21), (12, 5, 200), (30, 30, 100), (3, 1, 10), (400, 350, 9824)]
+    "correct", [[True, None], [1.0, math.nan], [0, 2], [[[1]]], np.zeros((0, 5)), [[1, 0], [1]], ["yes"]]
 )
-def test_tangos_ends_solve_its_equation(only_a, only_b, n):
-    low, high = paired_interval(only_a, only_b, n)
-    assert score(only_a, only_b, n, low) == pytest.approx(Z, abs=1e-4)
-    assert score(only_a, only_b, n, high) == pytest.approx(-Z, abs=1e-4)
+def test_ungraded_answers_are_refused(correct):
+    with pytest.raises(LimbeckError):
+        accuracy_interval(correct)
 
 
-def test_tango_as_published():
-    # Fagerland, Lydersen and Laake (2014), airway hyper-responsiveness before and after transplantation
-    assert paired_interval(1, 7, 21) == pytest.approx((-0.517, -0.026), abs=5e-4)
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "deviation"), [(2, 0.0), (3, 0.0), (3, 0.15), (5, 0.15)])
+def test_the_interval_over_seeds_covers(seeds, deviation):
+    rng = np.random.default_rng(seeds)
+    covered = 0
+    for _ in range(1000):
+        examples, skill = rng.normal(0, 1, 200), rng.normal(0, deviation, (seeds, 1))
+        level = 0.5244 * math.sqrt(2 + deviation**2)  # an accuracy of 0.7
+        low, high = accuracy_interval(level + examples + skill + rng.normal(0, 1, (seeds, 200)) > 0)
+        covered += low <= 0.7 <= high
+    assert 0.93 <= covered / 1000 <= 0.98
 
 
-@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 60))
-def test_paired_interval_holds_the_difference_and_agrees_with_chi_square(only_a, only_b, rest):
-    n = only_a + only_b + rest
-    low, high = paired_interval(only_a, only_b, n)
-    assert -1 <= low <= (only_a - only_b) / n <= high <= 1
-    assert paired_interval(only_b, only_a, n) == pytest.approx((-high, -low))
-    if only_a + only_b:
-        chi = abs(only_a - only_b) / math.sqrt(only_a + only_b)
-        assert (low > 1e-9 or high < -1e-9) == (chi > Z)
+def test_equal_examples_leave_the_t_test_of_welch_between_seeds():
+    difference = estimate([np.tile(LEVELS_A[:, None], 40), np.tile(LEVELS_B[:, None], 40)])
+    welch = stats.ttest_ind(LEVELS_A, LEVELS_B, equal_var=False)
+    assert difference.p_value == pytest.approx(welch.pvalue)
+    assert difference.interval == pytest.approx(tuple(welch.confidence_interval()))
 
 
-def test_paired_interval_where_runs_never_or_always_differ():
-    assert paired_interval(0, 0, 20) == pytest.approx((-(Z**2) / (20 + Z**2), Z**2 / (20 + Z**2)))
-    low, high = paired_interval(20, 0, 20)
-    assert high == 1
-    assert 0.5 < low < 1
-    assert paired_interval(1, 0, 1)[0] < 0
-    assert paired_interval(0, 5, 5)[0] == -1
+def test_equal_seeds_leave_the_paired_t_test_over_examples():
+    difference = estimate([np.tile(EXAMPLES_A, (3, 1)), np.tile(EXAMPLES_B, (2, 1))])
+    paired = stats.ttest_rel(EXAMPLES_A, EXAMPLES_B)
+    assert difference.value == pytest.approx((EXAMPLES_A - EXAMPLES_B).mean())
+    assert difference.p_value == pytest.approx(paired.pvalue)
+    assert difference.interval == pytest.approx(tuple(paired.confidence_interval()))
 
 
-# discordance alone, with a difference, nearly independent runs, one run better nearly everywhere
-@pytest.mark.parametrize("shares", [(0.05, 0.05), (0.1, 0.05), (0.16, 0.16), (0.05, 0.2), (0.4, 0.05), (0.02, 0.02)])
-@pytest.mark.parametrize("n", [200, 1000])
-def test_paired_interval_covers(n, shares):
-    drawn = np.random.default_rng(n).multinomial(n, [*shares, 1 - sum(shares)], size=2000)
-    true = shares[0] - shares[1]
-    pairs, counts = np.unique(drawn[:, :2], axis=0, return_counts=True)
-    intervals = [paired_interval(int(only_a), int(only_b), n) for only_a, only_b in pairs]
-    covered = sum(count for count, (low, high) in zip(counts, intervals, strict=True) if low <= true <= high)
-    assert covered / 2000 == pytest.approx(0.95, abs=0.015)
+def test_one_side_is_the_t_test_of_one_sample():
+    seeds = stats.ttest_1samp(LEVELS_B, 0).confidence_interval()
+    assert estimate([np.tile(LEVELS_B[:, None], 40)]).interval == pytest.approx(tuple(seeds))
+    examples = stats.ttest_1samp(EXAMPLES_A, 0).confidence_interval()
+    for count in (1, 3):
+        assert estimate([np.tile(EXAMPLES_A, (count, 1))]).interval == pytest.approx(tuple(examples))
+
+
+@pytest.mark.parametrize("single_first", [True, False])
+def test_a_single_run_is_taken_to_vary_as_the_other_side(single_first):
+    sides = [np.full((1, 40), 0.8), np.tile(LEVELS_B[:, None], 40)]
+    difference = estimate(sides if single_first else sides[::-1])
+    assert difference.error == pytest.approx(LEVELS_B.std(ddof=1) * (1 + 1 / 4) ** 0.5)
+    assert difference.freedom == pytest.approx(3)
+
+
+def test_the_variance_is_that_of_a_loop_over_the_model():
+    a, b = RNG.random((3, 9)), RNG.random((5, 9))
+    a[0] += 1  # one seed of each stands out
+    b[0] += 1
+    e = [a[:, i].sum() / 3 - b[:, i].sum() / 5 for i in range(9)]
+    between = sum((x - sum(e) / 9) ** 2 for x in e) / 8 / 9
+    variance, spread = between, between**2 / 8
+    for side in (a, b):
+        seeds = len(side)
+        runs = [sum(row) / 9 for row in side]
+        columns = [sum(side[s, i] for s in range(seeds)) / seeds for i in range(9)]
+        mean = sum(runs) / seeds
+        noise = sum((side[s, i] - runs[s] - columns[i] + mean) ** 2 for s in range(seeds) for i in range(9))
+        noise /= (seeds - 1) * 8
+        observed = sum((run - mean) ** 2 for run in runs) / (seeds - 1) / seeds
+        variance += max(0, observed - noise / 9 / seeds)
+        spread += observed**2 / (seeds - 1)
+    difference = estimate([a, b])
+    assert difference.error == pytest.approx(variance**0.5)
+    assert difference.freedom == pytest.approx(variance**2 / spread)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("deviation", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize(("seeds_a", "seeds_b"), [(3, 3), (5, 5), (1, 3)])
+def test_equal_recipes_are_told_apart_at_most_as_often_as_stated(seeds_a, seeds_b, deviation):
+    rng = np.random.default_rng(seeds_a)
+    level = 0.7 * (1 + 0.3**2 + 0.5**2 + deviation**2) ** 0.5  # an accuracy of 0.76
+    rejected = 0
+    for _ in range(800):
+        examples = rng.normal(0, 1, 200)
+        sides = []
+        for count in (seeds_a, seeds_b):
+            score = level + examples + rng.normal(0, 0.3, 200) + rng.normal(0, deviation, (count, 1))
+            sides.append((score + rng.normal(0, 0.5, (count, 200)) > 0).astype(float))
+        rejected += estimate(sides).p_value < 0.05
+    assert rejected / 800 <= 0.07
+
+
+def test_runs_that_answer_nearly_alike_make_no_interval_endless():
+    rng = np.random.default_rng(9)
+    differences = []
+    for _ in range(200):
+        score = 0.3 + rng.normal(0, 1, 200) + rng.normal(0, 0.7, (3, 200))
+        sides = [(score + rng.normal(0, 0.15, (3, 200)) > 0).astype(float) for _ in range(2)]
+        differences.append(estimate(sides))
+    assert min(difference.freedom for difference in differences) == 2
+    assert max(difference.interval[1] - difference.value for difference in differences) < 0.25
+
+
+def test_a_detectable_difference_is_detected_four_times_in_five():
+    noise = np.random.default_rng(6).normal(0, 0.05, (4000, 6))
+    difference = estimate([np.tile(noise[0, :, None], 300), np.tile(noise[1, :, None], 300)])
+    # with the true deviation of seeds in place of the estimated one
+    detectable = difference.detectable / difference.error * 0.05 * (2 / 6) ** 0.5
+    tests = stats.ttest_ind(noise[:2000].T, noise[2000:].T - detectable, equal_var=False)
+    assert (tests.pvalue < 0.05).mean() == pytest.approx(0.8, abs=0.05)
+
+
+def test_bootstrap_weights_are_draws_with_replacement(monkeypatch):
+    monkeypatch.setattr("limbeck.stats.intervals.BLOCK_CELLS", 100)  # a few draws at a time
+    values = RNG.random(30)
+    weights = np.concatenate(list(resample(30, 4000, seed=1)), axis=1)
+    assert weights.shape == (30, 4000)
+    assert (weights.sum(axis=0) == 30).all()
+    assert (values @ weights / 30).std() == pytest.approx(values.std() / 30**0.5, rel=0.05)
+    assert (weights == np.concatenate(list(resample(30, 4000, seed=1)), axis=1)).all()
+
+
+def test_percentiles_leave_out_a_fortieth_on_either_side():
+    assert percentiles(np.arange(1001.0)) == (25, 975)
