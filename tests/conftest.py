@@ -12,6 +12,12 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-reference", action="store_true", help="Write the reference files of tests/invariant anew."
+    )
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Token ids are kept in a temporary folder, not in the home of whoever runs the tests."""

@@ -1,0 +1,130 @@
+"""Small models and rows that are the same on every machine: no random number has a part in them."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BertModel,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+COLOURS = {"leaf": "green", "grass": "green", "sky": "blue", "sea": "blue", "rose": "red", "blood": "red"}
+PLACES = ("garden", "book", "song", "poem", "field")
+WIDTH = 16
+
+
+def rows(split: str, count: int) -> list[dict[str, Any]]:
+    """Return rows of a split; a third lacks rationales, some labels and some of the teacher's labels are wrong."""
+    things, colours = list(COLOURS), ["red", "green", "blue"]
+    table = []
+    for number in range(count):
+        thing, place = things[number % 6], PLACES[(number + len(split)) % 5]
+        colour = COLOURS[thing]
+        wrong = colours[(colours.index(colour) + 1) % 3]
+        row = {
+            "id": f"{split}-{number}",
+            "input": f"What colour has the {thing} in the {place} ?" + " Think well ." * (number % 4 == 1),
+            "label": wrong if split == "test" and number % 7 == 3 else colour,
+            "teacher_label": wrong if number % 5 == 2 else colour,
+        }
+        if number % 3 != 1:
+            row["rationale"] = f"The {thing} is of the {place} ." + f" Each {thing} is {colour} ." * (1 + number % 2)
+        table.append(row)
+    return table
+
+
+def write_rows(path: str, table: list[dict[str, Any]]) -> None:
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in table))
+
+
+def graded_answers(shift: float, count: int = 120) -> list[dict[str, Any]]:
+    """Return rows with a label, a prediction and a confidence that is too high for its accuracy."""
+    table = []
+    for number in range(count):
+        confidence = round(0.5 + 0.49 * math.sin(1.7 * number + shift) ** 2, 6)
+        right = (math.sin(2.3 * number + shift) + 1) / 2 < confidence - 0.1
+        table.append(
+            {"id": str(number), "label": "yes", "prediction": "yes" if right else "no", "confidence": confidence}
+        )
+    return table
+
+
+def _tokenizer(start: str, end: str) -> PreTrainedTokenizerFast:
+    """Return a tokenizer of whole words that ends a text with `end` and, if it is not empty, begins it with `start`."""
+    texts = [str(value) for row in rows("train", 30) for value in row.values()]
+    frames = ["predict: explain: Question: Answer: Rationale: label: rationale: yes no"]
+    words = sorted({word for text in [*texts, *frames] for word in text.split()})
+    special = [name for name in ("<pad>", end, "<unk>", start) if name]
+    vocabulary = {word: number for number, word in enumerate([*special, *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{start} $A {end}".strip(), special_tokens=[(name, vocabulary[name]) for name in (start, end) if name]
+    )
+    if start == "[CLS]":
+        names = {"cls_token": start, "sep_token": end}
+    else:
+        names = {"eos_token": end} | ({"bos_token": start} if start else {})
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", **names)
+
+
+@torch.no_grad()
+def _save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, scale: float) -> Path:
+    """Save a model whose matrices are waves in place of random numbers."""
+    for number, parameter in enumerate(model.parameters()):
+        if parameter.dim() == 2:
+            wave = torch.arange(parameter.numel(), dtype=torch.float64)
+            wave = torch.sin(wave * wave * 0.37 + wave * 1.3 + number)
+            parameter.copy_((scale * wave).float().reshape(parameter.shape))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def t5(folder: Path) -> Path:
+    """Save a T5 v1.1: gated activations and a head of its own."""
+    tokenizer = _tokenizer("", "</s>")
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=WIDTH, d_kv=8, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0,
+        decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False,
+    )  # fmt: skip
+    return _save(folder, T5ForConditionalGeneration(config), tokenizer, 0.3)
+
+
+def bart(folder: Path) -> Path:
+    """Save a BART."""
+    tokenizer = _tokenizer("<s>", "</s>")
+    config = BartConfig(
+        vocab_size=len(tokenizer), d_model=WIDTH, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=64, dropout=0.0,
+        bos_token_id=3, pad_token_id=0, eos_token_id=1, decoder_start_token_id=1, forced_eos_token_id=1,
+    )  # fmt: skip
+    return _save(folder, BartForConditionalGeneration(config), tokenizer, 0.3)
+
+
+def bert(folder: Path, scale: float) -> Path:
+    """Save a BERT encoder, for one side of a pair."""
+    tokenizer = _tokenizer("[CLS]", "[SEP]")
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, pad_token_id=0,
+    )  # fmt: skip
+    return _save(folder, BertModel(config), tokenizer, scale)
+
+
+def student(kind: str, folder: Path) -> Path | dict[str, Path]:
+    """Save the student `t5`, `bart` or `encoder-pair` below `folder`, and return what a recipe names it by."""
+    if kind == "encoder-pair":
+        return {"encoder": bert(folder / "encoder", 0.2), "decoder": bert(folder / "decoder", 0.3)}
+    return {"t5": t5, "bart": bart}[kind](folder / kind)

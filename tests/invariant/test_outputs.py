@@ -1,0 +1,133 @@
+"""The numbers that each verb prints or writes on two objectives and two seeds, and those of a report on them."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.invariant import package, small
+from tests.invariant.package import limbeck
+
+RUNS = ("dss-1", "dss-2", "mi-1", "mi-2")
+
+
+@pytest.fixture(scope="module")
+def recipe(folder):
+    for split, count in (("train", 30), ("valid", 24), ("test", 24)):
+        small.write_rows(f"{split}.jsonl", small.rows(split, count))
+    student = small.student("t5", folder)
+    recipe = package.recipe(student, "mi", steps=40, learning_rate=0.15, batch_size=8, logging_steps=10)
+    package.write_yaml("recipe.yaml", recipe)
+    return recipe
+
+
+@pytest.fixture(scope="module")
+def runs(recipe):
+    """Four finished runs: what each training and the evaluation of all printed."""
+    printed = {}
+    for name in RUNS:
+        objective, seed = name.split("-")
+        package.write_yaml("recipe.yaml", {**recipe, "objective": objective, "seed": int(seed)})
+        printed[name] = limbeck(*package.TRAIN, "--out", f"runs/{name}")
+    package.write_yaml("recipe.yaml", recipe)
+    evaluated = limbeck(*package.EVALUATE, *(f"runs/{name}" for name in RUNS))
+    return printed, evaluated
+
+
+@pytest.fixture
+def outputs(reference):
+    return reference("outputs")
+
+
+def chat_model(reply):
+    """Return a behaviour of an endpoint: the reply to a question, and to how often it was asked before."""
+    times = Counter()
+
+    def behave(number: int, asked: package.Asked):
+        question = asked.question
+        times[question] += 1
+        return package.completion(reply(question, times[question] - 1))
+
+    return package.Server(behave)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_train(name, runs, outputs):
+    outputs.check(f"train {name}", runs[0][name])
+
+
+def test_evaluate(runs, outputs):
+    outputs.check("evaluate", runs[1])
+    outputs.check("evaluation page", package.evaluation_page(Path("runs/mi-1")))
+
+
+def test_predict(runs, outputs):
+    limbeck(*package.PREDICT, "runs/mi-2")
+    outputs.check("predict", package.read_lines("answers.jsonl"))
+
+
+def test_compare(runs, outputs):
+    outputs.check("compare two runs", limbeck(*package.COMPARE, "runs/mi-1", "runs/dss-1"))
+    sides = ("runs/mi-1,runs/mi-2", "runs/dss-1,runs/dss-2")
+    outputs.check("compare seeds", limbeck(*package.COMPARE, *sides))
+
+
+def test_compare_and_calibrate_files_of_predictions(folder, outputs):
+    for name, shift in (("a.jsonl", 0.0), ("b.jsonl", 1.1)):
+        small.write_rows(name, small.graded_answers(shift))
+    outputs.check("compare files", limbeck(*package.COMPARE, "a.jsonl", "b.jsonl"))
+    outputs.check("calibrate", limbeck(*package.CALIBRATE, "a.jsonl", "--validation", "b.jsonl"))
+
+
+def test_data_show(recipe, outputs):
+    outputs.check("data show", limbeck(*package.DATA_SHOW))
+
+
+def test_objectives():
+    assert tuple(limbeck(*package.LIST_OBJECTIVES)) == package.OBJECTIVES
+
+
+def test_a_dry_run_of_a_grid(recipe, outputs):
+    package.write_yaml("grid.yaml", package.grid(recipe))
+    outputs.check("grid", limbeck(*package.GRID))
+
+
+def test_report(runs, reference):
+    limbeck(*package.REPORT)
+    tables = {**package.report_tables(Path("report")), "comparisons": package.report_comparisons(Path("report"))}
+    file = reference("report")
+    for name, table in tables.items():
+        # intervals of a calibration error magnify the rounding of confidences
+        file.check(name, table, tolerance=1e-5)
+    assert file.names() == set(tables)
+
+
+def test_annotation(folder, outputs):
+    """Three replies a question: the last is wrong for one in three, and unreadable for one in four."""
+    questions = [{"id": str(n), "input": f"What is {n} plus {n} ?", "label": str(2 * n)} for n in range(12)]
+    small.write_rows("questions.jsonl", questions)
+
+    def reply(question, time):
+        number = int(question.rsplit("What is ")[-1].split()[0])
+        if number % 4 == 1 and time == 2:
+            return "I do not know what to say about it."
+        answer = 2 * number + (number % 3 == 2) * (time > 0)
+        return f"Taken {time + 1} times, {number} and {number} make it in the end. The answer is {answer}."
+
+    with chat_model(reply) as server:
+        package.write_yaml("annotate.yaml", package.annotation_job(server.url))
+        outputs.check("annotate", limbeck(*package.ANNOTATE))
+    outputs.check("show annotation", limbeck(*package.SHOW_ANNOTATION))
+    limbeck(*package.EXPORT_ANNOTATION)
+    outputs.check("export annotation", package.read_lines("exported.jsonl"))
+
+
+def test_judge(runs, outputs):
+    def reply(question, time):
+        return f"It reads well.\nScore: {1 + (question.count('garden') + question.count('blue') + time) % 5}"
+
+    shutil.copytree("runs/mi-1", "judged")
+    with chat_model(reply) as server:
+        package.write_yaml("judge.yaml", package.judge(server.url))
+        outputs.check("judge", limbeck(*package.JUDGE, "judged"))

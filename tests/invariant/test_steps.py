@@ -1,0 +1,25 @@
+"""Losses, terms and gradient shares of twenty steps, for every objective and kind of student."""
+
+import pytest
+
+from tests.invariant import package, small
+
+STUDENTS = ("t5", "bart", "encoder-pair")
+
+
+@pytest.fixture(scope="module")
+def students(folder):
+    for split, count in (("train", 30), ("valid", 2), ("test", 2)):
+        small.write_rows(f"{split}.jsonl", small.rows(split, count))
+    return {kind: small.student(kind, folder) for kind in STUDENTS}
+
+
+@pytest.mark.parametrize("kind", STUDENTS)
+@pytest.mark.parametrize("objective", package.OBJECTIVES)
+def test_twenty_steps_are_as_they_were(objective, kind, students, folder, reference):
+    package.write_yaml("recipe.yaml", package.recipe(students[kind], objective, steps=20, learning_rate=0.1))
+    run = folder / "runs" / f"{kind}-{objective}"
+    package.limbeck(*package.TRAIN, "--out", str(run))
+    steps = package.steps(run)
+    assert {len(values) for values in steps.values()} == {20}
+    reference(f"steps-{kind}").check(objective, steps)
