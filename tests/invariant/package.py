@@ -36,9 +36,9 @@ LIST_OBJECTIVES = ("objectives", "--json")
 GRID = ("grid", "grid.yaml", "--dry-run", "--json")
 REPORT = ("report", "runs", "--output", "report", "--json")
 JUDGE = ("judge", "--judge", "judge.yaml", "--json")
-ANNOTATE = ("teach", "run", "annotate.yaml", "--json")
-SHOW_ANNOTATION = ("teach", "show", "annotate.yaml", "--json")
-EXPORT_ANNOTATION = ("teach", "export", "annotate.yaml", "--output", "exported.jsonl")
+ANNOTATE = ("annotate", "run", "annotate.yaml", "--json")
+SHOW_ANNOTATION = ("annotate", "show", "annotate.yaml", "--json")
+EXPORT_ANNOTATION = ("annotate", "export", "annotate.yaml", "--output", "exported.jsonl")
 
 
 def limbeck(*words: str) -> Any:
@@ -68,7 +68,7 @@ def recipe(
 ) -> dict[str, Any]:
     """Return a recipe on train.jsonl, valid.jsonl and test.jsonl; a pair of encoders is a dict of its two sides."""
     names = {"name": model} if isinstance(model, Path) else model
-    source = {"kind": "files", "train": "train.jsonl", "valid": "valid.jsonl", "test": "test.jsonl"}
+    source = {"kind": "files", **{f"{split}_file": f"{split}.jsonl" for split in ("train", "valid", "test")}}
     return {
         "data": {"task": "custom", "source": source, "max_overlap": 1.0},
         "student": {**{name: str(path) for name, path in names.items()}, "max_target_length": 20},
