@@ -19,7 +19,8 @@ from benchmarks.rows import time_row, value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import View
 from limbeck.models import VocabularyHead
-from limbeck.objectives import ViewStates, losses, objective, term_counts
+from limbeck.objectives import objective
+from limbeck.objectives.fused import ViewStates, losses, term_counts
 
 MIB = 2**20
 LEAST_MEMORY_RATIOS = {48: 7, 256: 20}  # by the rationales' width
@@ -74,7 +75,7 @@ class Call:
         method = objective(self.setup.method)
         states = {View(view): ViewStates(hidden[view], labels[view]) for view in hidden}
         counts = term_counts(method, {view: state.labels for view, state in states.items()})
-        return losses(method, states, VocabularyHead(self.weight, None), counts)[0]
+        return losses(method, states, VocabularyHead(self.weight, None), counts=counts)[0]
 
 
 def head(settings: Settings) -> Iterator[dict[str, Any]]:

@@ -76,7 +76,7 @@ def change(values: dict[str, Any], text: str) -> None:
     """
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
-        raise LimbeckError(f"-s {text}: of the form key=value, like -s objective.a3=0.2")
+        raise LimbeckError(f"-s {text}: of the form key=value, like -s objective.alignment_weight=0.2")
     put(values, key, yaml_value(value, f"-s {key}"), f"-s {text}")
 
 
@@ -88,12 +88,12 @@ def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
     """
     *path, last = key.split(".")
     if not all([*path, last]):
-        raise LimbeckError(f"{where}: a key is a name, or names with dots between, like objective.a3")
+        raise LimbeckError(f"{where}: a key is a name, or names with dots between, like objective.alignment_weight")
     level = values
     for part in path:
         inner = level.get(part)
         if isinstance(inner, str):
-            inner = {"name": inner}  # `objective: mi`, then `-s objective.a3=0.2`
+            inner = {"name": inner}  # `objective: mi`, then `-s objective.alignment_weight=0.2`
         level[part] = inner = {} if inner is None else inner
         if not isinstance(inner, dict):
             raise LimbeckError(f"{where}: {part!r} is no mapping in the file")

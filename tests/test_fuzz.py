@@ -55,7 +55,7 @@ def paths(tree: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 MORE = {
-    "objective": "a1 a3 pool measure detach symmetric mask_padding nonsense",
+    "objective": "label_weight alignment_weight pool divergence detach symmetric mask_padding nonsense",
     "training": " ".join(TrainingSettings.model_fields),
     "data": "labels keep train_fraction valid_fraction seed choices answer limit",
     "student": "name encoder max_source_length",

@@ -1,16 +1,13 @@
-"""Objectives: what a student is trained for, as values (terms, measures, methods) and as losses."""
+"""Objectives as values: terms, divergences and the table of methods. `fused` computes them, and alone loads torch."""
 
-from limbeck.objectives.chunk import IGNORE
-from limbeck.objectives.losses import ViewStates, gradient_shares, losses, term_counts
-from limbeck.objectives.measures import MEASURES
+from limbeck.objectives.divergences import DIVERGENCES, POOLS
 from limbeck.objectives.methods import METHODS, Method, objective
-from limbeck.objectives.pooling import POOLS
 from limbeck.objectives.settings import NamedObjective, ObjectiveSettings
-from limbeck.objectives.terms import AlignmentTerm, Objective, TokenTerm
+from limbeck.objectives.terms import IGNORE, AlignmentTerm, Objective, TokenTerm
 
 __all__ = [
+    "DIVERGENCES",
     "IGNORE",
-    "MEASURES",
     "METHODS",
     "POOLS",
     "AlignmentTerm",
@@ -19,9 +16,5 @@ __all__ = [
     "Objective",
     "ObjectiveSettings",
     "TokenTerm",
-    "ViewStates",
-    "gradient_shares",
-    "losses",
     "objective",
-    "term_counts",
 ]

@@ -3,11 +3,13 @@
 With V = 32,128 the logits `[B, T, V]` are the largest things in a training step, so they are never made whole: each
 chunk's are computed once, and only the gradients by the states and by the head's weight are kept. Matrix products take
 operands of autocast's type where that is on, and add up in a wider one. Nothing waits for the device.
-Legend: B examples, T target tokens, D hidden size, V vocabulary.
+Legend: B examples, b of a chunk, T target tokens, D hidden size, V vocabulary, R rows: all tokens of all views of a
+chunk, view after view.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,146 +17,268 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from limbeck.data import View
-from limbeck.models import VocabularyHead, wide_product
-from limbeck.objectives.chunk import Chunk
-from limbeck.objectives.terms import Objective
+from limbeck.models.families import VocabularyHead, wide_product
+from limbeck.objectives.terms import IGNORE, Objective, target_lengths
 
 _CPU_BYTES = 16 * 2**20  # of logits at a time: about what a processor's caches hold
-_GPU_PART = 64  # this part of a GPU's memory: thousands of rows on a large one
+_GPU_FRACTION = 64  # of a GPU's memory: thousands of rows on a large one
+
+
+@dataclass(frozen=True)
+class ViewStates:
+    """A view's input to the head, `[B, T, D]`, and its target ids, `[B, T]`, IGNORE on padding."""
+
+    hidden: Tensor
+    labels: Tensor
+
+
+def term_counts(objective: Objective, labels: Mapping[View, Tensor]) -> dict[str, Tensor]:
+    """Count what each term's mean is over: target tokens, or for an alignment the examples that have both targets.
+
+    Counts of several batches (accumulation, processes) may be added and given to `losses` together.
+    """
+    lengths = target_lengths(labels)
+    return {term.name: term.count(lengths) for term in objective.terms}
+
+
+def losses(
+    objective: Objective,
+    states: Mapping[View, ViewStates],
+    head: VocabularyHead,
+    *,
+    counts: Mapping[str, Tensor],
+    examples: int | None = None,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Compute the objective's value, a differentiable scalar, and each term's value, unweighted, a constant.
+
+    The gradient can be taken once: it was made together with the value.
+
+    Args:
+        objective: the terms and their weights.
+        states: for every view of the objective, its states and labels.
+        head: the student's vocabulary head.
+        counts: what each term's sum is divided by: `term_counts` for the means over this batch. Need not be whole.
+        examples: whose logits are in memory at a time; None: as many as suit the device.
+    """
+    problem = _Problem(objective, {view: state.labels for view, state in states.items()}, counts, examples)
+    hidden = [state.hidden for state in states.values()]
+    if not torch.is_grad_enabled():  # inside an autograd function it cannot be seen
+        values, _ = walk(problem, hidden, head, needs_grad=(False, False, False))
+        return _weighted(objective, values), values
+    loss, *terms = _Fused.apply(problem, head.soft_cap, head.weight, head.bias, *hidden)
+    return loss, {term.name: value for term, value in zip(objective.terms, terms, strict=True)}
+
+
+@torch.no_grad()
+def gradient_shares(
+    objective: Objective, states: Mapping[View, ViewStates], head: VocabularyHead, *, counts: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Compute each term's share of the gradient: its weighted gradient's norm at the states, over the sum of all norms.
+
+    Arguments as for `losses`. It costs one more pass through the head for every term.
+    """
+    norms = {}
+    for term in objective.terms:
+        problem = _Problem(
+            replace(objective, terms=(term,)), {view: states[view].labels for view in term.views}, counts
+        )
+        hidden = [states[view].hidden for view in term.views]
+        _, gradients = walk(problem, hidden, head, needs_grad=(True, False, False))
+        squares = [gradient.float().square().sum() for gradient in gradients.hidden]
+        norms[term.name] = torch.stack(squares).sum().sqrt() / gradients.unit
+    total = torch.stack(list(norms.values())).sum().clamp(min=torch.finfo(torch.float32).tiny)
+    return {name: norm / total for name, norm in norms.items()}
+
+
+class Chunk:
+    """The softmax of a few examples' logits, made once and used up in place, and the gradients of all terms by them.
+
+    With P = softmax(logits) and G = dL/d log P, which for a token loss lives at the label and for a max-pool at each
+    column's arg-max,
+
+        dL/d logits = G - P * sum_k G_k
+
+    One tensor `[R, V]` is alive (two where logits are capped or a pool's gradient is dense): it holds logits, then
+    log P, then P, then the gradient. Sums are in float32 (float64 stays float64).
+    """
+
+    def __init__(
+        self, objective: Objective, states: Tensor, labels: Mapping[View, Tensor], head: VocabularyHead
+    ) -> None:
+        """Take the head's input `states`, `[R, D]`, and the target ids by view, `[b, T]`, IGNORE on padding."""
+        self.labels = labels
+        flat = torch.cat([ids.flatten() for ids in labels.values()])
+        self.real = flat != IGNORE
+        self.ids = flat.clamp(min=0).unsqueeze(1)
+        # not rounded to the states' type, which would change arg-maxes
+        logits = head.wide_logits(states, _wide(states.dtype))
+        # the derivative of the soft cap c tanh(x / c)
+        self.slope = None if head.soft_cap is None else logits.div(head.soft_cap).square_().neg_().add_(1)
+        largest, log_top = _top(logits)
+        # largest first: a confident token's loss would be lost in the rounding of a large log sum
+        self.label_losses = (largest - logits.gather(1, self.ids).squeeze(1)) - log_top
+        self.token_losses = self.label_losses.masked_fill(~self.real, 0)
+        log_sum = largest - log_top
+        if not objective.sees_padding:
+            log_sum = log_sum.masked_fill(self._padding(), math.inf)  # P = 0 on padding: no pool sees it
+        self.log_p = logits.sub_(log_sum.unsqueeze(1))
+        self.label_gradient = torch.zeros_like(log_sum)  # -G at the labels
+        self.sums = torch.zeros_like(log_sum)  # -sum_k G_k elsewhere
+        self.gradients: list[tuple[View, Callable[[Tensor], object]]] = []  # add the G of pools and label smoothing
+
+    def rows(self, tensor: Tensor, view: View) -> Tensor:
+        """Return a view's rows of a tensor over all rows, without a copy."""
+        sizes = {name: ids.numel() for name, ids in self.labels.items()}
+        return tensor.split(list(sizes.values()))[list(sizes).index(view)]
+
+    def gradient(self) -> Tensor:
+        """Return the gradient of all terms so far by the logits, `[R, V]`; the chunk is used up."""
+        total = self.log_p.exp_().mul_((self.sums + self.label_gradient).unsqueeze(1))
+        # at the label P - 1, which is small for a confident token, from its loss
+        log_p = -self.label_losses
+        total.scatter_(1, self.ids, (self.label_gradient * log_p.expm1() + self.sums * log_p.exp()).unsqueeze(1))
+        for view, add_gradient in self.gradients:
+            add_gradient(self.rows(total, view).unflatten(0, self.labels[view].shape))
+        return total if self.slope is None else total.mul_(self.slope)
+
+    def _padding(self) -> Tensor:
+        """Return True on padding `[R]`; a row without any target counts as real: its value is masked out by example."""
+        masks = [(ids == IGNORE) & (ids != IGNORE).any(1, keepdim=True) for ids in self.labels.values()]
+        return torch.cat([mask.flatten() for mask in masks])
+
+
+def _top(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the largest logit and the logarithm of its probability, `[R]`: log sum_k exp(logits_k) is the difference.
+
+    An eighth at a time, so that there is no second tensor of the logits' size. A largest probability is at least 1 / V.
+    """
+    eighths = logits.split(max(len(logits) // 8, 1))
+    return logits.amax(-1), torch.cat([rows.softmax(-1).amax(-1) for rows in eighths]).log()
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What is to be computed from hidden states: everything but the tensors that have a gradient."""
+
+    objective: Objective
+    labels: Mapping[View, Tensor]
+    counts: Mapping[str, Tensor]
+    examples: int | None = None
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """Of the objective by the states, the head's weight and its bias, all multiplied by `unit`, a scalar.
+    """The objective's gradients by the states, the head's weight and its bias, all multiplied by `unit`, a scalar.
 
     `unit` is the largest count, without which the gradients of a mean over many tokens would vanish in float16; but at
     most 1,000 times the smallest, or those of a rare term would overflow.
     """
 
     unit: Tensor
-    hidden: dict[View, Tensor]
+    hidden: list[Tensor]
     weight: Tensor | None
     bias: Tensor | None
 
+    def add(self, examples: slice, states: Tensor, by_logits: Tensor, head: VocabularyHead) -> None:
+        """Take a chunk's gradient by its logits, `[R, V]`, back through the head; `states` are `[R, D]`."""
+        if self.bias is not None:
+            self.bias.add_(by_logits.sum(0))
+        narrow = by_logits.to(states.dtype)
+        if self.weight is not None and self.weight.dtype == narrow.dtype:
+            self.weight.addmm_(narrow.t(), states)
+        elif self.weight is not None:
+            self.weight.add_(wide_product(narrow.t(), states, self.weight.dtype))
+        if self.hidden:
+            by_states = narrow if head.weight is None else narrow @ head.weight
+            targets = [view[examples] for view in self.hidden]
+            for target, rows in zip(targets, by_states.split([len(t.flatten(0, 1)) for t in targets]), strict=True):
+                target.copy_(rows.view_as(target))
+
 
 def walk(
-    objective: Objective,
-    hidden: Mapping[View, Tensor],
-    labels: Mapping[View, Tensor],
-    head: VocabularyHead,
-    counts: Mapping[str, Tensor],
-    wanted: tuple[bool, bool, bool],
-    examples: int | None,
+    problem: _Problem, hidden: Sequence[Tensor], head: VocabularyHead, *, needs_grad: tuple[bool, bool, bool]
 ) -> tuple[dict[str, Tensor], Gradients]:
-    """Every term's value, unweighted, and the gradients of their weighted sum.
+    """Compute every term's value, unweighted, and the gradients of their weighted sum.
 
-    Args:
-        objective: terms and weights.
-        hidden: what the head is fed with, by view, `[B, T, D]`.
-        labels: target ids by view, `[B, T]`, IGNORE on padding.
-        head: the vocabulary head.
-        counts: what each term's sum is divided by.
-        wanted: whether gradients are, by the states, by the head's weight, and by its bias.
-        examples: a chunk's; None: as many as suit the device.
+    `hidden` is the head's input by view, `[B, T, D]` each, in the order of the labels. `needs_grad` says for the
+    states, the head's weight and its bias if their gradients are computed.
     """
-    first = next(iter(hidden.values()))
-    narrow = _product_type(first, head)
-    wide = torch.float64 if narrow == torch.float64 else torch.float32
+    objective, labels = problem.objective, problem.labels
+    narrow = _product_type(hidden[0], head)
+    wide = _wide(narrow)
     head = head.to(narrow)
-    wide_head = head if first.is_cuda else head.to(wide)  # what `wide_product` would do for every chunk
-    counts = {term.name: counts[term.name].to(wide) for term in objective.terms}
+    wide_head = head if hidden[0].is_cuda else head.to(wide)  # what `wide_product` would do for every chunk
+    counts = {term.name: problem.counts[term.name].to(wide) for term in objective.terms}
     counts = {name: count.masked_fill(count == 0, 1) for name, count in counts.items()}
     smallest, largest = torch.stack(list(counts.values())).aminmax()
     values = {name: torch.zeros_like(count) for name, count in counts.items()}
     gradients = Gradients(
         largest.minimum(1000 * smallest),
-        {view: torch.zeros_like(states) for view, states in hidden.items() if wanted[0]},
-        torch.zeros_like(head.weight, dtype=wide) if head.weight is not None and wanted[1] else None,
-        torch.zeros_like(head.bias, dtype=wide) if head.bias is not None and wanted[2] else None,
+        [torch.zeros_like(states) for states in hidden] if needs_grad[0] else [],
+        torch.zeros_like(head.weight, dtype=wide) if head.weight is not None and needs_grad[1] else None,
+        torch.zeros_like(head.bias, dtype=wide) if head.bias is not None and needs_grad[2] else None,
     )
-    with torch.autocast(gradients.unit.device.type, enabled=False):  # every type is chosen here
-        for part in _parts(hidden, head, examples):
-            rows = torch.cat([states[part].flatten(0, 1).to(narrow) for states in hidden.values()])
-            chunk = Chunk(objective, rows, {view: ids[part] for view, ids in labels.items()}, wide_head, wide)
+    with torch.autocast(hidden[0].device.type, enabled=False):  # every type is chosen here
+        for examples in _slices(hidden, head, problem.examples):
+            states = torch.cat([view[examples].flatten(0, 1).to(narrow) for view in hidden])
+            chunk = Chunk(objective, states, {view: ids[examples] for view, ids in labels.items()}, wide_head)
             for term in objective.terms:
                 count = counts[term.name]
-                values[term.name] += chunk.add(term, term.weight * gradients.unit / count, any(wanted)) / count
-            if any(wanted):
-                _add(gradients, part, rows, chunk.gradient(), head)
+                values[term.name] += term.loss(chunk, term.weight * gradients.unit / count, any(needs_grad)) / count
+            if any(needs_grad):
+                gradients.add(examples, states, chunk.gradient(), head)
             del chunk  # or it would still be there while the next one is made
     return values, gradients
 
 
-def _add(gradients: Gradients, part: slice, rows: Tensor, by_logits: Tensor, head: VocabularyHead) -> None:
-    """Take a chunk's gradient by its logits `[R, V]` back through the head."""
-    if gradients.bias is not None:
-        gradients.bias.add_(by_logits.sum(0))
-    narrow = by_logits.to(rows.dtype)
-    if gradients.weight is not None and gradients.weight.dtype == narrow.dtype:
-        gradients.weight.addmm_(narrow.t(), rows)
-    elif gradients.weight is not None:
-        gradients.weight.add_(wide_product(narrow.t(), rows, gradients.weight.dtype))
-    if gradients.hidden:
-        by_rows = narrow if head.weight is None else narrow @ head.weight
-        chunks = [states[part] for states in gradients.hidden.values()]
-        for states, some in zip(chunks, by_rows.split([len(states.flatten(0, 1)) for states in chunks]), strict=True):
-            states.copy_(some.view_as(states))
-
-
 def _product_type(states: Tensor, head: VocabularyHead) -> torch.dtype:
-    """The type that the head's matrix products are in."""
+    """Return the type of the head's matrix products."""
     if head.weight is None:
         return states.dtype
-    kind = states.device.type
-    if torch.is_autocast_enabled(kind) and states.dtype != torch.float64:
-        return torch.get_autocast_dtype(kind)
+    device = states.device.type
+    if torch.is_autocast_enabled(device) and states.dtype != torch.float64:
+        return torch.get_autocast_dtype(device)
     return head.weight.dtype
 
 
-def _parts(hidden: Mapping[View, Tensor], head: VocabularyHead, examples: int | None) -> Iterator[slice]:
-    """The chunks of a batch; without `examples` as large as the device's memory suggests."""
-    first = next(iter(hidden.values()))
-    batch = len(first)
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """Return the type that sums are in, given the type of the products."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _slices(hidden: Sequence[Tensor], head: VocabularyHead, examples: int | None) -> Iterator[slice]:
+    """Yield the chunks of a batch, of so many `examples` each; None: as many as the device's memory suggests."""
+    batch = len(hidden[0])
     if examples is None:
-        vocabulary = first.shape[-1] if head.weight is None else len(head.weight)
-        example = sum(states.shape[1] for states in hidden.values()) * vocabulary * 4  # bytes of float32
-        memory = torch.cuda.get_device_properties(first.device).total_memory // _GPU_PART if first.is_cuda else 0
-        examples = max((memory or _CPU_BYTES) // example, 1)
+        vocabulary = hidden[0].shape[-1] if head.weight is None else len(head.weight)
+        example = sum(states.shape[1] for states in hidden) * vocabulary * 4  # bytes of float32
+        budget = _CPU_BYTES
+        if hidden[0].is_cuda:
+            budget = torch.cuda.get_device_properties(hidden[0].device).total_memory // _GPU_FRACTION
+        examples = max(budget // example, 1)
         examples = -(-batch // -(-batch // examples))  # chunks of like size
     for begin in range(0, batch, examples):
         yield slice(begin, begin + examples)
 
 
-def weighted(objective: Objective, values: Mapping[str, Tensor]) -> Tensor:
-    """The weighted sum of the terms' values."""
+def _weighted(objective: Objective, values: Mapping[str, Tensor]) -> Tensor:
     return torch.stack([term.weight * values[term.name] for term in objective.terms]).sum()
 
 
-class Fused(torch.autograd.Function):
+class _Fused(torch.autograd.Function):
     """`walk` as one differentiable operation: the objective's value, then every term's, which are constants."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        objective: Objective,
-        labels: Mapping[View, Tensor],
-        counts: Mapping[str, Tensor],
-        examples: int | None,
-        soft_cap: float | None,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        *hidden: Tensor,
-    ) -> tuple[Tensor, ...]:
-        states = dict(zip(labels, hidden, strict=True))
-        wanted = (any(ctx.needs_input_grad[7:]), *ctx.needs_input_grad[5:7])
+    def forward(ctx: Any, problem: _Problem, soft_cap: float | None, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        weight, bias, *hidden = tensors
         head = VocabularyHead(weight, bias, soft_cap)
-        values, gradients = walk(objective, states, labels, head, counts, wanted, examples)
+        needs_weight, needs_bias, *needs_hidden = ctx.needs_input_grad[2:]
+        values, gradients = walk(problem, hidden, head, needs_grad=(any(needs_hidden), needs_weight, needs_bias))
         ctx.set_materialize_grads(False)
-        by_hidden = [gradients.hidden.get(view) for view in labels]
-        ctx.save_for_backward(gradients.unit, gradients.weight, gradients.bias, *by_hidden)
+        ctx.save_for_backward(gradients.unit, gradients.weight, gradients.bias, *gradients.hidden)
         ctx.types = [None if parameter is None else parameter.dtype for parameter in (weight, bias)]
         ctx.mark_non_differentiable(*values.values())
-        return weighted(objective, values), *values.values()
+        return _weighted(problem.objective, values), *values.values()
 
     @staticmethod
     @once_differentiable
@@ -163,8 +287,8 @@ class Fused(torch.autograd.Function):
         factor = grad / unit
         # in place where it is large; a second backward pass through the same graph is an error
         weight, bias = (
-            None if gradient is None else gradient.mul_(factor).to(kind)
-            for gradient, kind in zip((weight, bias), ctx.types, strict=True)
+            None if gradient is None else gradient.mul_(factor).to(dtype)
+            for gradient, dtype in zip((weight, bias), ctx.types, strict=True)
         )
-        by_hidden = [None if gradient is None else gradient * factor for gradient in hidden]
-        return None, None, None, None, None, weight, bias, *by_hidden
+        by_hidden = [gradient * factor for gradient in hidden] or [None] * (len(ctx.needs_input_grad) - 4)
+        return None, None, weight, bias, *by_hidden

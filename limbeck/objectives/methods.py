@@ -8,7 +8,7 @@ from limbeck.objectives.terms import AlignmentTerm, Objective, Term, TokenTerm
 
 @dataclass(frozen=True)
 class Method:
-    """A row: its terms, and what `limbeck objectives` says of them."""
+    """A row: an objective's terms, and its entry in `limbeck objectives`."""
 
     terms: tuple[Term, ...]
     formula: str
@@ -44,32 +44,32 @@ METHODS: dict[str, Method] = {
     ),
     "dss": Method(
         (LABEL, RATIONALE),
-        "a1 CE(label) + a2 CE(rationale)",
+        "label_weight CE(label) + rationale_weight CE(rationale)",
         "two tasks, told apart by a prefix",
         HSIEH,
     ),
     "mi": Method(
         (LABEL, RATIONALE, AlignmentTerm(0.1)),
-        "dss + a3 CE(v', z'), v and z max-pooled over real tokens, normalised",
+        "dss + alignment_weight CE(v', z'), v and z max-pooled over real tokens, normalised",
         "dss and the paper's alignment of label and rationale, as its equations have it",
         f"{CHEN}, Eq. 9-11",
     ),
     "mi-official": Method(
-        (LABEL, RATIONALE, AlignmentTerm(0.1, measure="double-softmax", mask_padding=False, normalise=False)),
-        "dss + a3 (-sum v log softmax(z)), v and z max-pooled over padding too",
+        (LABEL, RATIONALE, AlignmentTerm(0.1, divergence="double-softmax", mask_padding=False, normalise=False)),
+        "dss + alignment_weight (-sum v log softmax(z)), v and z max-pooled over padding too",
         "the released code's term of each example to the bit, faults and all: it depends on how a batch was padded; "
         "its mean is over the training set, as of every term",
         f"{CHEN}, released code",
     ),
     "mi-mean": Method(
         (LABEL, RATIONALE, AlignmentTerm(0.1, pool="mean")),
-        "dss + a3 CE(v', z'), mean-pooled",
+        "dss + alignment_weight CE(v', z'), mean-pooled",
         "mi with mean pooling",
         f"{CHEN}, Table 4",
     ),
     "kl": Method(
-        (LABEL, RATIONALE, AlignmentTerm(0.1, measure="kl", detach="none")),
-        "dss + a3 KL(v' || z'), both sides trained",
+        (LABEL, RATIONALE, AlignmentTerm(0.1, divergence="kl", detach="none")),
+        "dss + alignment_weight KL(v' || z'), both sides trained",
         "mi with KL; with the label side detached its gradient would be mi's",
         f"{CHEN}, Table 5",
     ),
@@ -77,5 +77,5 @@ METHODS: dict[str, Method] = {
 
 
 def objective(name: str) -> Objective:
-    """The objective of a row of METHODS (a KeyError for a name that is none)."""
+    """Return the objective of a row of METHODS; raise KeyError for any other name."""
     return Objective(name, METHODS[name].terms)

@@ -1,21 +1,31 @@
-"""Terms: what an objective is the weighted sum of. Values only; `losses.py` computes them."""
+"""Terms and objectives as values: an objective is a weighted sum of terms, and a term knows its own count and loss."""
+
+from __future__ import annotations  # tensors are only named here: `limbeck objectives` loads no torch
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
-
-from torch import Tensor
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from limbeck.data import View
+from limbeck.objectives.divergences import DIVERGENCES, POOLS
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from limbeck.objectives.fused import Chunk
+
+IGNORE = -100  # the label of padding, as everywhere in transformers
 Detach = Literal["label", "none"]
 
 
 @dataclass(frozen=True)
 class TokenTerm:
-    """Cross-entropy of a view's target tokens, the mean over tokens.
+    """The cross-entropy of a view's target tokens, the mean over tokens.
 
-    A token's target is its label with probability `1 - smoothing`, spread evenly over the vocabulary for the rest.
+        L = mean_t -(1 - e) log P_t[y_t] - e/V sum_k log P_t[k]
+
+    for target tokens y, their next-token distributions P `[B, T, V]` and label smoothing e.
     """
 
     name: str
@@ -25,39 +35,107 @@ class TokenTerm:
 
     @property
     def views(self) -> tuple[View]:
+        """The views that the term reads."""
         return (self.view,)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The fields of `ObjectiveSettings` that change the term, and the term's names for them."""
+        return {"rationale_weight" if self.name == "rationale" else "label_weight": "weight"}
+
+    def smoothed(self, factor: float) -> TokenTerm:
+        """Return the term with label smoothing by `factor`, from 0 to 1."""
+        return replace(self, smoothing=factor)
+
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
-        """Return the number of target tokens, given the examples' target lengths by view, `[B]`."""
+        """Count the target tokens, given the examples' target lengths by view, `[B]`."""
         return lengths[self.view].sum()
+
+    def loss(self, chunk: Chunk, scale: Tensor, with_gradient: bool) -> Tensor:  # noqa: ARG002
+        """Return the sum over a chunk's tokens, and add its gradient times `scale` to the chunk."""
+        # dL/d log P_t = -(1 - e) at the label and -e/V everywhere
+        e, real, losses = self.smoothing, chunk.rows(chunk.real, self.view), chunk.rows(chunk.token_losses, self.view)
+        chunk.rows(chunk.label_gradient, self.view).add_((1 - e) * scale * real)
+        if not e:
+            return losses.sum()
+        log_p = chunk.rows(chunk.log_p, self.view)
+        chunk.rows(chunk.sums, self.view).add_(e * scale * real)
+        spread = (e * scale * real / log_p.shape[-1]).view_as(chunk.labels[self.view]).unsqueeze(-1)
+        chunk.gradients.append((self.view, lambda total: total.sub_(spread)))
+        return ((1 - e) * losses - e * log_p.mean(-1).masked_fill(~real, 0)).sum()
 
 
 @dataclass(frozen=True)
 class AlignmentTerm:
-    """Draws the pooled next-token distributions of label and rationale together, the mean over examples.
+    """The divergence of the pooled next-token distributions on label and rationale, the mean over examples.
 
-    `measure(v, z)` of v pooled from the predict view and z pooled from the explain view, both by `pool`.
-    It bounds no mutual information from below: Eq. 7 of the paper is an upper bound.
+        v = pool_t P_t, z = pool_t Q_t,   L = mean_b D(v / sum v, z / sum z)
+
+    for the predict view's P `[B, m, V]`, the explain view's Q `[B, n, V]` and the divergence D. It bounds no mutual
+    information from below: Eq. 7 of Chen et al. 2024 is an upper bound.
     """
 
     weight: float
     pool: str = "max"
-    measure: str = "cross-entropy"
+    divergence: str = "cross-entropy"
     mask_padding: bool = True  # pool over real tokens only; False depends on how a batch was padded
-    normalise: bool = True  # v and z are divided by their sums after pooling
-    detach: Detach = "label"  # the measure's first argument is a constant for the gradient
-    symmetric: bool = False  # the mean of measure(v, z) and measure(z, v)
+    normalise: bool = True  # divide v and z by their sums after pooling
+    detach: Detach = "label"  # the divergence's first argument is a constant for the gradient
+    symmetric: bool = False  # the mean of D(v, z) and D(z, v)
     name: str = "alignment"
     views: tuple[View, View] = (View.PREDICT, View.EXPLAIN)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The fields of `ObjectiveSettings` that change the term, and the term's names for them."""
+        names = ("pool", "divergence", "mask_padding", "normalise", "detach", "symmetric")
+        return {"alignment_weight": "weight", **{name: name for name in names}}
+
+    def smoothed(self, factor: float) -> AlignmentTerm:  # noqa: ARG002
+        """Return the term itself: it has no labels to smooth."""
+        return self
+
     def complete(self, lengths: Mapping[View, Tensor]) -> Tensor:
         """Return True for the examples that have both targets, `[B]`, given their target lengths by view, `[B]`."""
-        first, second = (lengths[view] > 0 for view in self.views)
-        return first & second
+        label, rationale = (lengths[view] > 0 for view in self.views)
+        return label & rationale
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
-        """Return the number of examples that have both targets."""
+        """Count the examples that have both targets."""
         return self.complete(lengths).sum()
+
+    def loss(self, chunk: Chunk, scale: Tensor, with_gradient: bool) -> Tensor:
+        """Return the sum over a chunk's complete examples, and add its gradient times `scale` to the chunk."""
+        from torch.func import vjp
+
+        pool = POOLS[self.pool]
+        sides = [chunk.rows(chunk.log_p, view).unflatten(0, chunk.labels[view].shape) for view in self.views]
+        pooled = [pool.pool(side) for side in sides]
+        complete = self.complete(target_lengths(chunk.labels)).to(scale.dtype)
+        # a detached label side has no gradient, so none is asked for
+        fixed = 1 if self.detach == "label" and not self.symmetric else 0
+        values, pull_back = vjp(partial(self.compare, *pooled[:fixed]), *pooled[fixed:])  # type: ignore[misc]
+        if with_gradient:
+            by_pooled = pull_back(complete * scale)
+            free = zip(self.views[fixed:], sides[fixed:], pooled[fixed:], by_pooled, strict=True)
+            for view, side, vector, g in free:
+                sums, add_gradient = pool.gradient(side, vector, g)
+                chunk.rows(chunk.sums, view).sub_(sums.flatten())
+                chunk.gradients.append((view, add_gradient))
+        return (values * complete).sum()
+
+    def compare(self, log_v: Tensor, log_z: Tensor) -> Tensor:
+        """Compute the divergence of every example, `[B]`, from the logarithms of two pooled vectors `[B, V]`."""
+        if self.normalise:
+            log_v, log_z = log_v.log_softmax(-1), log_z.log_softmax(-1)
+        divergence = DIVERGENCES[self.divergence]
+
+        def directed(source: Tensor, target: Tensor) -> Tensor:
+            return divergence(source.detach() if self.detach == "label" else source, target)
+
+        if self.symmetric:
+            return (directed(log_v, log_z) + directed(log_z, log_v)) / 2
+        return directed(log_v, log_z)
 
 
 Term = TokenTerm | AlignmentTerm
@@ -71,12 +149,16 @@ class Objective:
     terms: tuple[Term, ...]
 
     def __post_init__(self) -> None:
-        if len({term.mask_padding for term in self.pools}) > 1:
+        if len({term.mask_padding for term in self.alignments}) > 1:
             raise ValueError("alignment terms of one objective either all see the padding or none does")
 
     def weighted(self, values: Mapping[str, float]) -> float:
         """Return the weighted sum of the terms' values, of those there are."""
         return sum(term.weight * values[term.name] for term in self.terms if term.name in values)
+
+    def smoothed(self, factor: float) -> Objective:
+        """Return the objective with label smoothing by `factor`, from 0 to 1, in its token terms."""
+        return replace(self, terms=tuple(term.smoothed(factor) for term in self.terms))
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -84,19 +166,14 @@ class Objective:
         return tuple(dict.fromkeys(view for term in self.terms for view in term.views))
 
     @property
-    def pools(self) -> tuple[AlignmentTerm, ...]:
+    def alignments(self) -> tuple[AlignmentTerm, ...]:
         """The terms that pool next-token distributions."""
         return tuple(term for term in self.terms if isinstance(term, AlignmentTerm))
 
-    def smoothed(self, factor: float) -> Self:
-        """Return the objective with label smoothing by `factor`, from 0 to 1, in its token terms."""
-        terms = (replace(term, smoothing=factor) if isinstance(term, TokenTerm) else term for term in self.terms)
-        return replace(self, terms=tuple(terms))
-
     @property
     def sees_padding(self) -> bool:
-        """Whether the loss depends on how a batch is padded, and so on which examples share it."""
-        return any(not term.mask_padding for term in self.pools)
+        """True if the loss depends on how a batch is padded, and so on which examples share it."""
+        return any(not term.mask_padding for term in self.alignments)
 
     @property
     def answer_view(self) -> View:
@@ -105,5 +182,10 @@ class Objective:
 
     @property
     def rationale_view(self) -> View | None:
-        """The view it gives rationales in; None where it learnt none."""
+        """The view a trained student gives rationales in; None where it learned none."""
         return next((view for view in self.views if view is not View.PREDICT), None)
+
+
+def target_lengths(labels: Mapping[View, Tensor]) -> dict[View, Tensor]:
+    """Count each example's target tokens, `[B]`, from the target ids by view, `[B, T]`."""
+    return {view: (ids != IGNORE).sum(1) for view, ids in labels.items()}

@@ -149,7 +149,7 @@ def _objective(run: Run) -> dict[str, Any]:
     settings = run.recipe.objective
     method, objective, row = METHODS[settings.name], settings.build(), ObjectiveSettings(name=settings.name).resolved()
     resolved = settings.resolved()
-    weights = ", ".join(f"{name} = {resolved[name]:g}" for name in ("a1", "a2", "a3") if name in resolved)
+    weights = ", ".join(f"{name} = {resolved[name]:g}" for name in ("label_weight", "rationale_weight", "alignment_weight") if name in resolved)
     changes = {name: value for name, value in resolved.items() if value != row[name]}
     aligned = "; v and z are the student's next-token distributions on the label and on the rationale"
     return {
@@ -158,7 +158,7 @@ def _objective(run: Run) -> dict[str, Any]:
         "summary": Markdown(method.summary),
         "reference": Markdown(method.reference),
         "formula": Markdown(method.formula.replace("dss", METHODS["dss"].formula)),
-        "weights": Markdown(f"CE is the mean cross-entropy of tokens{aligned if objective.pools else ''}. {weights}."),
+        "weights": Markdown(f"CE is the mean cross-entropy of tokens{aligned if objective.alignments else ''}. {weights}."),
         "changes": Markdown(", ".join(f"{code(n)} is {code(v)}, not {code(row[n])}" for n, v in changes.items())),
     }
 

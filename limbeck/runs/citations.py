@@ -6,7 +6,7 @@ from typing import Any
 
 import limbeck
 from limbeck.runs.recipe import Recipe
-from limbeck.objectives import METHODS, AlignmentTerm
+from limbeck.objectives import METHODS
 from limbeck.objectives.methods import CHEN, HSIEH, WADHWA
 
 
@@ -31,7 +31,7 @@ def _of_objective(recipe: Recipe) -> list[str]:
     """The paper that the method's row names; an alignment is added to the two tasks of another's."""
     reference = METHODS[recipe.objective.name].reference
     keys = [key for words, key in _REFERENCES.items() if reference.startswith(words)]
-    aligned = any(isinstance(term, AlignmentTerm) for term in recipe.objective.build().terms)
+    aligned = recipe.objective.build().alignments
     return [*keys, *(["hsieh2023distilling"] if aligned else [])]
 
 

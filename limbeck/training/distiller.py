@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from limbeck.data import View
 from limbeck.models import Student
-from limbeck.objectives import Objective, ViewStates, gradient_shares, losses, term_counts
+from limbeck.objectives import Objective
+from limbeck.objectives.fused import ViewStates, gradient_shares, losses, term_counts
 
 
 class Distiller(nn.Module):
@@ -50,8 +51,8 @@ class Distiller(nn.Module):
         }
         counts = term_counts(self.objective, labels) if counts is None else counts
         head = self.student.head()
-        loss, values = losses(self.objective, states, head, counts)
-        shares = gradient_shares(self.objective, states, head, counts) if with_shares else {}
+        loss, values = losses(self.objective, states, head, counts=counts)
+        shares = gradient_shares(self.objective, states, head, counts=counts) if with_shares else {}
         return {"loss": loss, "terms": values, "shares": shares}
 
     def _states(self, labels: Tensor, rows: Tensor | None, memory: Tensor, mask: Tensor) -> Tensor:

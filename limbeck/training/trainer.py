@@ -24,7 +24,8 @@ from transformers import (
 
 from limbeck.errors import LimbeckError
 from limbeck.files import write_jsonl
-from limbeck.objectives import Objective, term_counts
+from limbeck.objectives import Objective
+from limbeck.objectives.fused import term_counts
 from limbeck.training.batches import BucketSampler
 from limbeck.training.best import EarlyStopping, best_evaluation
 from limbeck.training.collator import MULTIPLE, Collator

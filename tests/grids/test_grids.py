@@ -39,13 +39,17 @@ def test_cells_are_the_product_of_axes_and_seeds_with_the_first_seed_first():
         "short": {"student.max_target_length": 8},
         "long": {"student.max_target_length": 16, "training.optim": "sgd"},
     }
-    axes = {"objective": ["dss", {"name": "mi", "a3": 0.2}], "length": sizes, "training.learning_rate": [1e-3, 0.01]}
+    axes = {
+        "objective": ["dss", {"name": "mi", "alignment_weight": 0.2}],
+        "length": sizes,
+        "training.learning_rate": [1e-3, 0.01],
+    }
     found = cells(grid(axes=axes, seeds=[5, 3]))
     wanted = []
     for seed, objective, length, rate in itertools.product([5, 3], axes["objective"], sizes, [1e-3, 0.01]):
         student = {**TINY["student"], "max_target_length": 8 if length == "short" else 16}
         training = {**TINY["training"], "learning_rate": rate} | ({"optim": "sgd"} if length == "long" else {})
-        shown = "dss" if objective == "dss" else '{"name": "mi", "a3": 0.2}'
+        shown = "dss" if objective == "dss" else '{"name": "mi", "alignment_weight": 0.2}'
         values = {"objective": shown, "length": length, "training.learning_rate": str(rate)}
         recipe = {**TINY, "student": student, "training": training, "objective": objective, "seed": seed}
         wanted.append((values, Recipe.parse(recipe, "test").resolved()))
@@ -56,7 +60,7 @@ def test_cells_are_the_product_of_axes_and_seeds_with_the_first_seed_first():
 def test_equal_recipes_are_one_cell_and_without_axes_there_is_one_a_seed():
     assert [cell.recipe.seed for cell in cells(grid(seeds=3))] == [1, 2, 3]
     assert [cell.recipe.seed for cell in cells(grid())] == [1]
-    same = {"a": {"objective": "dss"}, "b": {"objective.name": "dss"}, "c": {"objective.a1": 0.5}}
+    same = {"a": {"objective": "dss"}, "b": {"objective.name": "dss"}, "c": {"objective.label_weight": 0.5}}
     assert len(cells(grid(axes={"way": same}))) == 1
     assert TINY["objective"] == "dss"  # untouched
     lengths = {"set": {"student.max_target_length": 9}, "own": {"objective": "mi"}}
@@ -91,7 +95,10 @@ def test_a_grid_is_read_with_its_recipe_and_what_is_kept_of_it_reads_back(tmp_pa
         ({"axes": {"size": {"small": "t5-small"}}}, "axes: size.small: a mapping"),
         ({"axes": ["objective"]}, "axes: a mapping"),
         ({"axes": {"seed": [1, 2]}}, "axes: seed: .*seeds"),
-        ({"axes": {"size": {"a": {"objective.a1": 1.0}}, "objective": ["mi"]}}, "sets objective.a1 again.*size"),
+        (
+            {"axes": {"size": {"a": {"objective.label_weight": 1.0}}, "objective": ["mi"]}},
+            "sets objective.label_weight again.*size",
+        ),
         ({"seeds": [1, 2, 1]}, "seeds: 1 more than once"),
         ({"seeds": []}, "seeds: whole numbers"),
         ({"seeds": [True]}, "seeds: whole numbers"),
@@ -122,7 +129,7 @@ def test_a_grid_that_is_none_is_one_line_that_names_file_cell_and_field(values, 
 def test_a_change_that_an_axis_would_undo_is_refused(tmp_path):
     axes = {"objective": ["mi"], "size": {"small": {"student.max_target_length": 4}}}
     path = write(tmp_path / "g.yaml", {"recipe": TINY, "axes": axes})
-    for change in ("objective=dss", "objective.a1=0.3", "recipe.student.max_target_length=3", "seed=4"):
+    for change in ("objective=dss", "objective.label_weight=0.3", "recipe.student.max_target_length=3", "seed=4"):
         with pytest.raises(LimbeckError, match=rf"^-s {change}: .* sets it"):
             Grid.load(path, [change])
     with pytest.raises(LimbeckError, match="key=value"):

@@ -5,7 +5,7 @@ Legend: B batch, T target tokens, D hidden size, V vocabulary.
 
 import torch
 
-from limbeck.objectives import IGNORE, MEASURES, AlignmentTerm
+from limbeck.objectives import DIVERGENCES, IGNORE, AlignmentTerm
 
 
 def max_pool(log_p, mask):
@@ -20,8 +20,8 @@ def mean_pool(log_p, mask):
 POOLS = {"max": max_pool, "mean": mean_pool}
 
 
-def losses(objective, states, head, counts):
-    """The objective's value and each term's, all differentiable."""
+def losses(objective, states, head, *, counts):
+    """Compute the objective's value and each term's, all differentiable."""
     logits = {view: wide(head.logits(state.hidden)) for view, state in states.items()}
     labels = {view: state.labels for view, state in states.items()}
     values = {}
@@ -38,25 +38,20 @@ def losses(objective, states, head, counts):
 
 
 def token_loss(logits_BTV, labels_BT, smoothing=0.0):
-    flat = torch.nn.functional.cross_entropy(
-        *(logits_BTV.flatten(0, 1), labels_BT.flatten()),
-        ignore_index=IGNORE,
-        reduction="none",
-        label_smoothing=smoothing,
-    )
+    options = {"ignore_index": IGNORE, "reduction": "none", "label_smoothing": smoothing}
+    flat = torch.nn.functional.cross_entropy(logits_BTV.flatten(0, 1), labels_BT.flatten(), **options)
     return flat.view_as(labels_BT).sum(1)
 
 
 def alignment(term, label_logits, labels, rationale_logits, rationales):
-    """The alignment of every example, `[B]`."""
+    """Compute the alignment of every example, `[B]`."""
     log_v = pooled(term, label_logits, labels)
     log_z = pooled(term, rationale_logits, rationales)
-    measure = MEASURES[term.measure]
 
-    def one_way(first, second):
-        return measure(first.detach() if term.detach == "label" else first, second)
+    def directed(first, second):
+        return DIVERGENCES[term.divergence](first.detach() if term.detach == "label" else first, second)
 
-    return (one_way(log_v, log_z) + one_way(log_z, log_v)) / 2 if term.symmetric else one_way(log_v, log_z)
+    return (directed(log_v, log_z) + directed(log_z, log_v)) / 2 if term.symmetric else directed(log_v, log_z)
 
 
 def pooled(term, logits_BTV, labels_BT):

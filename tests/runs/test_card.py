@@ -97,7 +97,7 @@ def test_the_numbers_are_the_runs(run):
     for said in (*(one["sha256"] for one in origin["data"].values()), origin["versions"]["torch"], origin["started"]):
         assert said in card
     assert "One run of one seed (7)" in card
-    assert "a1 = 0.5, a2 = 0.5, a3 = 0.1" in card
+    assert "label_weight = 0.5, rationale_weight = 0.5, alignment_weight = 0.1" in card
     assert "@inproceedings{chen2024learning," in card
 
 
@@ -146,8 +146,8 @@ def test_every_objective_has_a_card(name, changed):
 
 
 def test_a_departure_from_the_row_is_said(changed):
-    card = model_card(changed({"objective": {"name": "mi", "a3": 0.4, "pool": "mean"}}))
-    assert "`a3` is `0.4`, not `0.1`, `pool` is `mean`, not `max`" in card
+    card = model_card(changed({"objective": {"name": "mi", "alignment_weight": 0.4, "pool": "mean"}}))
+    assert "`alignment_weight` is `0.4`, not `0.1`, `pool` is `mean`, not `max`" in card
 
 
 @pytest.mark.parametrize(

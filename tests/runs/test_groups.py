@@ -50,7 +50,7 @@ def test_seeds_of_a_recipe_are_an_arm_and_arms_are_named_by_what_differs(tmp_pat
 
 def test_a_name_has_no_field_that_tells_nothing_more_and_is_alike_over_objectives(tmp_path):
     small = {**TINY["student"], "scratch": {**TINY["student"]["scratch"], "d_model": 8, "d_ff": 8}}
-    mi = {"name": "mi", "a3": 0.2}
+    mi = {"name": "mi", "alignment_weight": 0.2}
     for name, changes in {
         "a": {"objective": "dss"},
         "b": {"objective": "dss", "student": small},
@@ -62,8 +62,8 @@ def test_a_name_has_no_field_that_tells_nothing_more_and_is_alike_over_objective
     assert [arm.name for arm in arms(find_runs([tmp_path]))] == [
         "dss, data.train_fraction=1.0, student.scratch.d_ff=16",
         "dss, data.train_fraction=1.0, student.scratch.d_ff=8",
-        "mi, data.train_fraction=1.0, student.scratch.d_ff=16, objective.a3=0.1",
-        "mi, data.train_fraction=1.0, student.scratch.d_ff=16, objective.a3=0.2",
+        "mi, data.train_fraction=1.0, student.scratch.d_ff=16, objective.alignment_weight=0.1",
+        "mi, data.train_fraction=1.0, student.scratch.d_ff=16, objective.alignment_weight=0.2",
         "dss, data.train_fraction=0.5, student.scratch.d_ff=8",
     ]
 
@@ -77,8 +77,8 @@ def test_a_name_has_the_fields_in_which_its_own_task_differs(tmp_path):
         "c": {"data": half},
         "d": {},
         "e": {"data": other, "objective": "mi"},
-        "f": {"objective": {"name": "mi", "a3": 0.2}},
-        "g": {"data": other, "objective": {"name": "mi", "a3": 0.2}},
+        "f": {"objective": {"name": "mi", "alignment_weight": 0.2}},
+        "g": {"data": other, "objective": {"name": "mi", "alignment_weight": 0.2}},
     }.items():
         made(tmp_path / name, {"x": True}, **changes)
     assert [arm.name for arm in arms(find_runs([tmp_path]))] == [
@@ -86,9 +86,9 @@ def test_a_name_has_the_fields_in_which_its_own_task_differs(tmp_path):
         "dss, training.max_steps=9",
         "dss, data.train_fraction=0.5",
         "dss, training.max_steps=4",
-        "mi, data.train_fraction=1.0, objective.a3=0.1",
+        "mi, data.train_fraction=1.0, objective.alignment_weight=0.1",
         "mi, training.max_steps=4",
-        "mi, data.train_fraction=1.0, objective.a3=0.2",
+        "mi, data.train_fraction=1.0, objective.alignment_weight=0.2",
     ]
 
 

@@ -1,0 +1,191 @@
+"""Terms against loops, closed forms and the released values."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from limbeck.data import View
+from limbeck.models.families import VocabularyHead
+from limbeck.objectives import (
+    DIVERGENCES,
+    IGNORE,
+    METHODS,
+    POOLS,
+    AlignmentTerm,
+    Objective,
+    ObjectiveSettings,
+    objective,
+)
+from limbeck.objectives.fused import ViewStates, losses, term_counts
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+def wave(scale: float, a: float, b: float, c: float, size: tuple[int, int, int]) -> torch.Tensor:
+    """Make the logits of the check values: s * sin(a b + b t + c k + 0.1 b t k / (1 + k))."""
+    i, t, k = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in size), indexing="ij")
+    return scale * torch.sin(a * i + b * t + c * k + 0.1 * i * t * k / (1 + k))
+
+
+def term_of(name: str) -> AlignmentTerm:
+    return METHODS[name].terms[-1]
+
+
+def alignment(term, p, labels, q, rationales):
+    """Compute the mean alignment of two sides' logits, given as the states of a model whose head is left in."""
+    method = Objective("alignment", (replace(term, weight=1.0),))
+    states = dict(zip(term.views, (ViewStates(p, labels), ViewStates(q, rationales)), strict=True))
+    counts = term_counts(method, {view: state.labels for view, state in states.items()})
+    return losses(method, states, VocabularyHead(None), counts=counts)[0]
+
+
+def unpadded(batch: int, tokens: int) -> torch.Tensor:
+    return torch.ones(batch, tokens, dtype=torch.long)
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "loss", "norm"),
+    [
+        ((2, 3, 5, 11), 1.0, 3.243375372935352, 0.018698960439149894),
+        ((3, 4, 7, 32), 3.0, 8.403169920584135, 0.01826236866118099),
+    ],
+)
+def test_mi_official_gives_the_released_values(size, scale, loss, norm):
+    batch, m, n, vocabulary = size
+    p = wave(scale, 1.3, 0.7, 0.37, (batch, m, vocabulary))
+    q = wave(scale, 0.9, 1.1, 0.53, (batch, n, vocabulary)).requires_grad_()
+    value = alignment(term_of("mi-official"), p, unpadded(batch, m), q, unpadded(batch, n))
+    value.backward()
+    assert value.item() == pytest.approx(loss, abs=1e-10)
+    assert q.grad.norm().item() == pytest.approx(norm, abs=1e-10)
+
+
+def naive_divergence(v, z, divergence):
+    if divergence == "cross-entropy":
+        return -sum(a * math.log(b) for a, b in zip(v, z, strict=True))
+    assert divergence == "kl", f"no loop for {divergence}"
+    return sum(a * math.log(a / b) for a, b in zip(v, z, strict=True))
+
+
+def naive_pool(logits, targets, pool):
+    """Pool by loops over tokens and vocabulary, and normalise, from Eq. 9-11."""
+    columns = []
+    for k in range(logits.shape[-1]):
+        probabilities = [
+            math.exp(logits[t, k]) / sum(math.exp(x) for x in logits[t])
+            for t in range(len(targets))
+            if targets[t] != IGNORE
+        ]
+        columns.append(max(probabilities) if pool == "max" else sum(probabilities) / len(probabilities))
+    return [x / sum(columns) for x in columns]
+
+
+@pytest.mark.parametrize(
+    ("name", "pool", "divergence"),
+    [("mi", "max", "cross-entropy"), ("mi-mean", "mean", "cross-entropy"), ("kl", "max", "kl")],
+)
+def test_alignment_agrees_with_loops(name, pool, divergence):
+    p, q = torch.randn(3, 4, 9, dtype=torch.float64), torch.randn(3, 6, 9, dtype=torch.float64)
+    labels, rationales = unpadded(3, 4), unpadded(3, 6)
+    labels[0, 2:], rationales[1, 1:], rationales[2, 5:] = IGNORE, IGNORE, IGNORE
+    expected = [
+        naive_divergence(naive_pool(p[i], labels[i], pool), naive_pool(q[i], rationales[i], pool), divergence)
+        for i in range(3)
+    ]
+    value = alignment(term_of(name), p, labels, q, rationales)
+    assert value.item() == pytest.approx(sum(expected) / 3, rel=1e-12)
+
+
+def padded(logits, labels, width):
+    """Append `width` positions of padding, their logits arbitrary."""
+    batch, _, vocabulary = logits.shape
+    junk = 5 * torch.randn(batch, width, vocabulary, dtype=logits.dtype)
+    return torch.cat([logits, junk], 1), torch.cat([labels, torch.full((batch, width), IGNORE)], 1)
+
+
+@pytest.mark.parametrize(("name", "changes"), [("mi", False), ("mi-mean", False), ("kl", False), ("mi-official", True)])
+def test_only_the_official_term_depends_on_padding(name, changes):
+    p, q = torch.randn(4, 3, 30), torch.randn(4, 8, 30)
+    labels, rationales = unpadded(4, 3), unpadded(4, 8)
+    before = alignment(term_of(name), p, labels, q, rationales)
+    after = alignment(term_of(name), *padded(p, labels, 5), *padded(q, rationales, 8))
+    assert (abs(before - after).item() > 1e-3) if changes else (abs(before - after).item() < 1e-6)
+
+
+def gradient(term, p, q):
+    p, q = p.clone().requires_grad_(), q.clone().requires_grad_()
+    alignment(term, p, unpadded(*p.shape[:2]), q, unpadded(*q.shape[:2])).backward()
+    return p.grad, q.grad
+
+
+def test_kl_with_the_label_side_detached_has_the_gradient_of_mi():
+    p, q = torch.randn(3, 4, 12, dtype=torch.float64), torch.randn(3, 5, 12, dtype=torch.float64)
+    by_p, by_q = gradient(term_of("mi"), p, q)
+    detached = ObjectiveSettings(name="kl", detach="label").build().terms[-1]
+    torch.testing.assert_close(gradient(detached, p, q)[1], by_q, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(gradient(term_of("kl"), p, q)[1], by_q, rtol=1e-12, atol=1e-15)
+    assert gradient(term_of("kl"), p, q)[0].abs().max() > 1e-4  # kl trains the label side too
+    assert by_p.abs().max() == 0
+
+
+def test_symmetric_is_the_mean_of_both_directions():
+    p, q = torch.randn(2, 3, 8, dtype=torch.float64), torch.randn(2, 5, 8, dtype=torch.float64)
+    symmetric = ObjectiveSettings(name="mi", symmetric=True).build().terms[-1]
+    there = alignment(term_of("mi"), p, unpadded(2, 3), q, unpadded(2, 5))
+    back = alignment(term_of("mi"), q, unpadded(2, 5), p, unpadded(2, 3))
+    mean = alignment(symmetric, p, unpadded(2, 3), q, unpadded(2, 5))
+    torch.testing.assert_close(mean, (there + back) / 2)
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_every_divergence_gives_one_finite_number_an_example(name):
+    log_v, log_z = torch.randn(5, 20).log_softmax(-1), (30 * torch.randn(5, 20)).log_softmax(-1)
+    value = DIVERGENCES[name](log_v, log_z)
+    assert value.shape == (5,)
+    assert value.isfinite().all()
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_a_pools_gradient_is_the_automatic_one(name):
+    log_p = torch.randn(3, 5, 7, dtype=torch.float64).log_softmax(-1)
+    log_p[0, 3:] = -math.inf
+    log_p.requires_grad_()
+    g = torch.randn(3, 7, dtype=torch.float64)
+    log_v = POOLS[name].pool(log_p)
+    log_v.backward(g)
+    sums, add_gradient = POOLS[name].gradient(log_p.detach(), log_v.detach(), g)
+    total = torch.full_like(log_p, 2.0)
+    add_gradient(total)
+    torch.testing.assert_close(total - 2, log_p.grad, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(sums, log_p.grad.sum(-1), rtol=1e-10, atol=1e-12)
+
+
+def test_extreme_logits_stay_finite():
+    q = torch.tensor([[[400.0, -400.0, 0.0]]]).requires_grad_()
+    value = alignment(term_of("mi"), torch.zeros(1, 1, 3), unpadded(1, 1), q, unpadded(1, 1))
+    value.backward()
+    assert value.isfinite()
+    assert q.grad.isfinite().all()
+
+
+def test_token_loss_agrees_with_a_loop():
+    logits, labels = torch.randn(2, 3, 5), torch.tensor([[1, 4, IGNORE], [0, IGNORE, IGNORE]])
+    expected = [
+        -math.log(math.exp(logits[b, t, labels[b, t]]) / sum(math.exp(x) for x in logits[b, t]))
+        for b in range(2)
+        for t in range(3)
+        if labels[b, t] != IGNORE
+    ]
+    method, states = objective("finetune"), {View.PREDICT: ViewStates(logits, labels)}
+    value, _ = losses(method, states, VocabularyHead(None), counts=term_counts(method, {View.PREDICT: labels}))
+    assert value.item() == pytest.approx(sum(expected) / 3, rel=1e-5)
+
+
+def test_alignments_that_see_padding_and_alignments_that_do_not_cannot_share_an_objective():
+    with pytest.raises(ValueError, match="padding"):
+        Objective("mixed", (AlignmentTerm(0.1), AlignmentTerm(0.1, mask_padding=False, name="second")))
