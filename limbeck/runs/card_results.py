@@ -128,7 +128,7 @@ def limits(run: Run, card: Card) -> list[Markdown]:
             "measured here.",
             "The teacher's rationales are wrong at times, and the student learnt from those too.",
         ]
-    if objective.pools:
+    if objective.alignments:
         lines.append("The alignment is named after mutual information; its value is no estimate of it.")
     if objective.sees_padding:
         lines.append(f"{code(objective.name)} repeats a fault of the released code: padding changes the loss.")
