@@ -8,9 +8,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from limbeck.errors import LimbeckError
-from limbeck.llm.parsing import stated_answer
-from limbeck.llm.thoughts import THOUGHT_TAG
-from limbeck.llm.words import CHAT_TOKEN
+from limbeck.llm import CHAT_TOKEN, THOUGHT_TAG, stated_answer
 from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import Task

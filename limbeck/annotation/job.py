@@ -14,8 +14,8 @@ from limbeck.annotation.sifting import Asked, Judged, Sifted, sift
 from limbeck.data.columns import Column
 from limbeck.data.rows import read_rows
 from limbeck.files import STDIO
+from limbeck.llm import RationaleSource
 from limbeck.llm.prices import cost, coverage, price_of
-from limbeck.llm.reading import Part
 from limbeck.llm.runner import Request
 from limbeck.llm.settings import BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
 from limbeck.llm.store import Store, Tokens
@@ -40,7 +40,7 @@ class Job(TaskSettings):
     marker: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] | None = Field(
         None, description='what the answer follows in a reply, like "Final verdict:"; by default "The answer is"'
     )
-    rationale: Part = Field(
+    rationale: RationaleSource = Field(
         "content", description="what is kept as the rationale: the reply's content, the thoughts beside it, or both"
     )
     sampling: SamplingSettings = SamplingSettings()
@@ -94,7 +94,7 @@ class OpenJob:
 
     def sift(self, asked: Sequence[Asked]) -> list[Sifted]:
         """Return what became of every sample, by the job's filters."""
-        return sift(asked, self.task, self.job.filters, part=self.job.rationale)
+        return sift(asked, self.task, self.job.filters, source=self.job.rationale)
 
     def _right(self, judged: Judged, example: Example) -> bool:
         return not judged.hinted and judged.label is not None and is_right(self.task, judged.label, example)

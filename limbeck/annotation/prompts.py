@@ -15,8 +15,8 @@ from pydantic_core import PydanticCustomError
 
 from limbeck.errors import LimbeckError
 from limbeck.files import read_text
+from limbeck.llm import parse
 from limbeck.llm.engine import Message
-from limbeck.llm.parsing import parse
 from limbeck.schema import Example, listing
 from limbeck.settings import UNSHOWN, Settings, yaml_value
 from limbeck.tasks import Task, get

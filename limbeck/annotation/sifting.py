@@ -7,8 +7,7 @@ from enum import StrEnum
 
 from limbeck.annotation.filters import FilterSettings, foreign, leaks, words
 from limbeck.annotation.votes import Vote, agree, majority
-from limbeck.llm.parsing import Parsed
-from limbeck.llm.reading import Part, concluded_label, read_reply
+from limbeck.llm import Parsed, RationaleSource, concluded_label, read_reply
 from limbeck.schema import Example
 from limbeck.tasks import Task, is_right, normalise
 
@@ -85,8 +84,10 @@ class VoteCounts:
     right: int
 
 
-def sift(asked: Sequence[Asked], task: Task, filters: FilterSettings, *, part: Part = "content") -> list[Sifted]:
-    """Every question with its vote and the outcome of each sample, in the order given; `part` is the rationale.
+def sift(
+    asked: Sequence[Asked], task: Task, filters: FilterSettings, *, source: RationaleSource = "content"
+) -> list[Sifted]:
+    """Return every question with its vote and the outcome of each sample, in the order given.
 
     That order decides which of several equal rationales of one question is kept: the first. Hinted samples have no say
     in votes, and are held to the gold label, which they were told, even with `gold` off.
@@ -94,7 +95,7 @@ def sift(asked: Sequence[Asked], task: Task, filters: FilterSettings, *, part: P
     Raises:
         LimbeckError: a language is asked for, and py3langid is not installed.
     """
-    sieve = _Sieve(task, filters, part, set())
+    sieve = _Sieve(task, filters, source, set())
     return [sieve.question(one) for one in asked]
 
 
@@ -120,7 +121,7 @@ def count_votes(sifted: Sequence[Sifted], task: Task) -> VoteCounts:
 class _Sieve:
     task: Task
     filters: FilterSettings
-    part: Part
+    source: RationaleSource
     kept: set[tuple[str, str]]  # ids of the questions so far, with the rationales kept for them, normalised
 
     def question(self, asked: Asked) -> Sifted:
@@ -137,11 +138,11 @@ class _Sieve:
         return Sifted(example, vote.label if vote else None, vote.agreement if vote else None, judged)
 
     def read(self, sample: Sample, example: Example) -> Parsed:
-        return read_reply(sample.text or "", sample.thoughts, self.task, example, part=self.part)
+        return read_reply(sample.text or "", sample.thoughts, self.task, example, source=self.source)
 
     def concluded(self, sample: Sample, parsed: Parsed, example: Example) -> Parsed:
         """Return `parsed`, with the gold label where thoughts that were cut off from their answer have come to it."""
-        if self.part == "content" or parsed.label is not None or parsed.rationale is None:
+        if self.source == "content" or parsed.label is not None or parsed.rationale is None:
             return parsed
         return replace(parsed, label=concluded_label(sample.text or "", sample.thoughts, self.task, example))
 

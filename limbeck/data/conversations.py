@@ -10,9 +10,8 @@ from limbeck.data.labels import Notes
 from limbeck.data.rows import Draft, distinct, draft_example, read_draft, shared_reading
 from limbeck.data.table import stem, table_rows
 from limbeck.errors import LimbeckError
+from limbeck.llm import parse, read_reply
 from limbeck.llm.messages import THOUGHT_FIELDS, Message, part_text, read_message
-from limbeck.llm.parsing import parse
-from limbeck.llm.reading import read_reply
 from limbeck.schema import Example
 from limbeck.tasks import Row, Task
 from limbeck.tasks.task import text
@@ -107,7 +106,7 @@ def _example(reply: Message, example: Example, task: Task) -> Example:
     """Return the example with what its reply holds. Raises LimbeckError: it has no label, and its reply none."""
     parsed = read_reply(reply.words, reply.thoughts, task, example)
     if parsed.rationale is None:
-        thoughts = read_reply(reply.words, reply.thoughts, task, example, part="thoughts")
+        thoughts = read_reply(reply.words, reply.thoughts, task, example, source="thoughts")
         parsed = replace(thoughts, label=parsed.label or thoughts.label)
     label = example.label or parsed.label
     if not label:

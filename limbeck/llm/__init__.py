@@ -1,6 +1,19 @@
-"""The teacher: its raw words, taken apart."""
+"""A large model: how it is asked, and its replies taken apart."""
 
-from limbeck.llm.parsing import Parsed, parse, stated_answer
-from limbeck.llm.thoughts import split_thoughts
+from limbeck.llm.replies import Parsed, RationaleSource, concluded_label, parse, read_reply, stated_answer
+from limbeck.llm.text import CHAT_TOKEN, THOUGHT_TAG, json_object, plain, same_length, split_thoughts
 
-__all__ = ["Parsed", "parse", "split_thoughts", "stated_answer"]
+__all__ = [
+    "CHAT_TOKEN",
+    "THOUGHT_TAG",
+    "Parsed",
+    "RationaleSource",
+    "concluded_label",
+    "json_object",
+    "parse",
+    "plain",
+    "read_reply",
+    "same_length",
+    "split_thoughts",
+    "stated_answer",
+]

@@ -1,198 +1,174 @@
-"""The sentences around an answer: what leads to it, doubts it or takes it back, and where the reply really ends."""
+"""The sentences around an answer: what leads to it, doubts it or takes it back, and the politeness around all of it."""
 
 import re
 
-from limbeck.llm import forms
-from limbeck.llm.languages import words
+from limbeck.llm import phrases
 
-_LONGEST_SENTENCE = 400
-_NO_END = "".join(
-    rf"(?<!{abbreviation})" for abbreviation in (r"\n\d", r"\n\d\d", r"\be\.g", r"\bi\.e", "vs", "St", "Mr", "Dr")
-)
-_SENTENCE_END = re.compile(rf"(?:{_NO_END}[.!?][\"'*_)\]]{{0,4}}(?=\s|$)|\n)")
 SIGNS = " \t*_#>`~-\"'([\u2022\u2705\u2714\u27a1\u2192\ufe0f\U0001f449\U0001f3af"
-_NUMBERED = re.compile(r"(?:\d{1,2}|[ivx]{1,4})[.)]\s{0,3}|step\s\d{1,2}\s?[:.)]\s{0,3}", re.IGNORECASE)
-_OPINION = re.compile(rf"(?:^|(?<=[\s,;:])){words(forms.OPINIONS)}(?:\s(?:that|this))?,?\s{{0,3}}$", re.IGNORECASE)
-_CONNECTIVE = re.compile(
-    rf"(?:(?:^|(?<=[\s,;:(]))(?:{words(forms.CONNECTIVES)}),?|[,;:)\u2192\u2014\u2013]|->|=>)\s{{0,3}}$", re.IGNORECASE
-)
-# What an answer that corrects another comes after: "Most would say 86, but", "No, wait,".
-_TURN = re.compile(
-    r"\b(?:but|however|yet|whereas)\b,?(?:\s(?:in\sfact|actually|really|here|instead))?,?\s{0,3}"
-    r"|\A\W{0,5}(?:(?:no|oh|ah|hmm|actually|wait|sorry|correction|scratch\sthat|hold\son|oops)\b[\s,.!\u2014\u2013-]{0,4}){1,3}",
-    re.IGNORECASE,
-)
-_CONCESSION = re.compile(
-    r"(?:while|although|though|even\sthough|despite|unlike|whereas)\s.*,\s{0,3}\Z", re.IGNORECASE | re.DOTALL
-)
-_ASSUMED = re.compile(r"\W{0,3}(?:then|so|thus|in\s(?:that|this|which)\scase)\b", re.IGNORECASE)
-_HYPOTHESIS = re.compile(
-    r"\W{0,9}(?:but\s|now\s|and\s)?(?:suppose|supposing|assume|assuming|imagine|let'?s\s(?:say|suppose|assume|imagine)|what\sif|if)\b",
-    re.IGNORECASE,
-)
-_SCOPE = re.compile(r"(?:so,?\s)?(?:of|from|among|given|based\son)\s[^.,:\n]{1,60},\s?", re.IGNORECASE)
-_SUPPOSITION = re.compile(
-    rf"\W{{0,9}}(?:(?:but|and|or|so|now|then|well)[\s,]{{1,3}})?{words(forms.SUPPOSITIONS)}(?!\w)", re.IGNORECASE
-)
-_DOUBT = re.compile(rf"(?:\b|(?<=n't)|(?<=[\u4e00-\u9fff])){words(forms.DOUBTS)}(?!\w)|n't\b", re.IGNORECASE)
-_STRONG_DOUBT = re.compile(
-    r"\b(?:might|may|could|would)\s(?:be\s)?(?:say|think|argue|believe|assume|guess|conclude|tempt\w*|answer)"
-    r"|\b(?:doubt|unlikely|tempting|tempted|mistakenly|wrongly|claims?)\b",
-    re.IGNORECASE,
-)
-_REASONING_LINK = re.compile(
-    r"\b(?:so|thus|therefore|hence|consequently|which means|meaning|daher|donc)\b\W*$", re.IGNORECASE
-)
-_DENIAL = re.compile(
-    rf"\W{{0,6}}(?:(?:oh|but|hmm|um|ah|well)[,.\s]{{1,3}})?{words(forms.DENIALS)}(?![\w])", re.IGNORECASE
-)
-_WITHDRAWAL = re.compile(
-    r"\W{0,6}(?:(?:oh|but|ah|well|oops|no|sorry|so|and|hmm|actually|wait|honestly|frankly|in\sfact)[,.\s]{1,3}){0,2}"
-    rf"{words(forms.WITHDRAWALS)}(?!\w)",
-    re.IGNORECASE,
-)
-_RECONSIDERATION = re.compile(
-    rf"\W{{0,6}}(?:(?:oh|but|ah|well|hmm|no)[,.\s]{{1,3}})?{words(forms.RECONSIDERATIONS)}(?!\w)", re.IGNORECASE
-)
-_CONFIRMATION = re.compile(rf"\b{words(forms.CONFIRMATIONS)}\b", re.IGNORECASE)
-_ERROR = re.compile(r"\b(?:wrong|incorrect|mistake|error|not\s(?:right|correct))\b", re.IGNORECASE)
-_REVISION = re.compile(
-    rf"\W{{0,6}}(?:(?:the|my)\s)?{words(forms.REVISED)}\b|on\s(?:reflection|closer)\b", re.IGNORECASE
-)
-_MOST_SENTENCES = 100
-_ADJACENT = 2
-
-_QUESTION_NOUN = r"(?:next\s|new\s)?(?:q|question|premise|human|user|problem|example|exercise|input|passage|hypothesis)"
-_NEXT = re.compile(
-    r"(?:^|(?<=[.!?)\]\"'*]\s)|(?<=[.!?)\]\"'*]\s\s))[ \t*_#>\-]{0,12}"
-    rf"{_QUESTION_NOUN}(?:\s?#?\d{{1,3}})?[*_]{{0,2}}\s?:",
-    re.IGNORECASE | re.MULTILINE,
-)
+LONGEST_SENTENCE = 400
+_ABBREVIATIONS = "".join(rf"(?<!{word})" for word in (r"\n\d", r"\n\d\d", r"\be\.g", r"\bi\.e", "vs", "St", "Mr", "Dr"))
+_SENTENCE_END = re.compile(rf"(?:{_ABBREVIATIONS}[.!?][\"'*_)\]]{{0,4}}(?=\s|$)|\n)")
+_MAX_SENTENCES = 100
+_DENIAL_SENTENCES = 2
 _SHORTEST_QUESTION = 4  # words; a shorter one before any answer is no question of the teacher's own
-_ALIKE = 0.5  # of its words stand in the example's question
+_RETOLD_SHARE = 0.5  # of a question's words that stand in the example's
+_MAX_COURTESIES = 4
+_LONGEST_COURTESY = 160
+_CONTENT_WORD = re.compile(r"[^\W\d_]{5,}")
 
 
-def sentence_start(text: str, place: int) -> int:
-    """Return where the sentence of `place` begins; a line that goes on in small letters belongs to the one before."""
-    low = max(0, place - _LONGEST_SENTENCE)
-    start = low
-    for end in _SENTENCE_END.finditer(text, low, place):
+def sentence_start(text: str, position: int) -> int:
+    """Return the start of the sentence at `position`; a line that goes on in small letters continues the one before."""
+    start = low = max(0, position - LONGEST_SENTENCE)
+    for end in _SENTENCE_END.finditer(text, low, position):
         if end[0] == "\n":
             before = text[low : end.start()].rstrip(" *_")
-            following = text[end.end() : place + 1].lstrip(" \t")
-            goes_on = before[-1:] not in (*".!?:;", "") and following[:1].islower()
+            goes_on = before[-1:] not in (*".!?:;", "") and text[end.end() : position + 1].lstrip(" \t")[:1].islower()
             if goes_on and before.rpartition("\n")[2].strip():
                 continue
         start = end.end()
     return start
 
 
-def ending(text: str, start: int, limit: int) -> int:
-    """Return where the sentence that begins at `start` ends, at most at `limit`."""
-    end = _SENTENCE_END.search(text, start, min(limit, len(text)))
-    return end.end() if end else min(limit, len(text))
+def sentence_end(text: str, start: int, limit: int) -> int:
+    """Return the end of the sentence that begins at `start`, at most `limit`."""
+    limit = min(limit, len(text))
+    end = _SENTENCE_END.search(text, start, limit)
+    return end.end() if end else limit
 
 
-def begins_sentence(text: str, place: int) -> bool:
-    """Return whether nothing but signs stands before `place` in its line."""
-    return not text[text.rfind("\n", 0, place) + 1 : place].strip(SIGNS)
+def begins_line(text: str, position: int) -> bool:
+    """Return whether nothing but signs stands before `position` in its line."""
+    return not text[text.rfind("\n", 0, position) + 1 : position].strip(SIGNS)
 
 
-def leads_to_answer(text: str, place: int, *, capital: bool) -> int | None:
-    """Return where the clause that gives an answer at `place` begins; None where what leads to it is not known to.
+def clause_start(text: str, position: int, *, capital: bool) -> int | None:
+    """Return the start of the clause that states an answer at `position`; None where other words lead to it.
 
-    Known are nothing, an opinion ("I think that"), a connective ("so") or a sign after reasoning that neither supposes
-    nor doubts. A capital letter amid a sentence begins another, without a full stop before it.
+    An opinion ("I think that"), a connective ("so") and a sign may lead to it, after reasoning that neither supposes
+    nor doubts. A capital letter amid a sentence begins another one, without a full stop before it.
     """
-    start = opening = sentence_start(text, place)
-    before = text[start:place]
+    start = opening = sentence_start(text, position)
+    before = text[start:position]
     opening += len(before) - len(before.lstrip(" \t"))
     signs = len(before) - len(before.lstrip(SIGNS))
-    number = _NUMBERED.match(before, signs)
+    number = phrases.NUMBERED.match(before, signs)
     start += number.end() if number else signs
-    before = text[start:place].rstrip(" *_")
-    *_, turn = (None, *_TURN.finditer(before))
+    before = text[start:position].rstrip(" *_")
+    *_, turn = (None, *phrases.TURN.finditer(before))
     if turn is not None:
         start, before = start + turn.end(), before[turn.end() :]
         opening = opening if turn.start() == 0 else start
-    if _ASSUMED.match(before) and _HYPOTHESIS.match(text, _previous(text, opening)):
+    previous = sentence_start(text, max(0, len(text[:opening].rstrip()) - 1))
+    if phrases.ASSUMED.match(before) and phrases.HYPOTHESIS.match(text, previous):
         return None
     for _ in range(3):
-        opinion = _OPINION.search(before)
-        if opinion is None:
-            break
-        before = before[: opinion.start()].rstrip()
-    if not before.strip(SIGNS) or _SCOPE.fullmatch(before):
+        before = phrases.OPINION.sub("", before).rstrip()
+    if not before.strip(SIGNS) or phrases.SCOPE.fullmatch(before):
         return opening
-    if _CONCESSION.match(before):
+    if phrases.CONCESSION.match(before):
         return start + len(before)
-    if _SUPPOSITION.match(before):
+    sentence_within = capital and text[position].isupper() and not text[:position].isupper()
+    if _supposes_or_doubts(before) or not (phrases.CONNECTIVE.search(before) or sentence_within):
         return None
-    connective = _CONNECTIVE.search(before)
-    if connective is None and not (capital and text[place].isupper() and not text[:place].isupper()):
-        return None
-    doubt = _STRONG_DOUBT if _REASONING_LINK.search(before) else _DOUBT
-    if doubt.search(before):
-        return None
-    while (connective := _CONNECTIVE.search(before)) is not None:
+    while (connective := phrases.CONNECTIVE.search(before)) is not None:
         before = before[: connective.start()].rstrip()
     return start + len(before)
 
 
-def _previous(text: str, start: int) -> int:
-    """Return where the sentence before the one that begins at `start` begins."""
-    return sentence_start(text, max(0, len(text[:start].rstrip()) - 1))
-
-
-def concludes(before: str) -> bool:
+def asserts(before: str) -> bool:
     """Return whether the words before a verb such as "classified as" neither suppose nor doubt."""
-    doubt = _STRONG_DOUBT if _REASONING_LINK.search(before) else _DOUBT
-    return not _SUPPOSITION.match(before) and not doubt.search(re.sub(r"\bwould\b", "", before))
+    return not _supposes_or_doubts(re.sub(r"\bwould\b", "", before))
+
+
+def _supposes_or_doubts(before: str) -> bool:
+    doubt = phrases.STRONG_DOUBT if phrases.REASONING_LINK.search(before) else phrases.DOUBT
+    return phrases.SUPPOSITION.match(before) is not None or doubt.search(before) is not None
 
 
 def withdrawn(text: str, end: int) -> bool:
     """Return whether the sentences after an answer, which ends at `end`, take it back without giving it again."""
-    place = end
-    for index in range(_MOST_SENTENCES):
-        if place >= len(text):
-            return False
-        following = ending(text, place, place + _LONGEST_SENTENCE)
-        sentence = text[place:following]
-        if not sentence.strip():
-            place = following
-            continue
-        if _WITHDRAWAL.match(sentence) or (index < _ADJACENT and _DENIAL.match(sentence)):
+    count = 0
+    while end < len(text) and count < _MAX_SENTENCES:
+        start, end = end, sentence_end(text, end, end + LONGEST_SENTENCE)
+        sentence = text[start:end]
+        if phrases.WITHDRAWAL.match(sentence) or (count < _DENIAL_SENTENCES and phrases.DENIAL.match(sentence)):
             return True
-        if _RECONSIDERATION.match(sentence):
-            rest = text[place : place + _LONGEST_SENTENCE]
-            return _ERROR.search(rest) is not None or _CONFIRMATION.search(rest) is None
-        place = following
+        if phrases.RECONSIDERATION.match(sentence):
+            following = text[start : start + LONGEST_SENTENCE]
+            return phrases.ERROR.search(following) is not None or phrases.CONFIRMATION.search(following) is None
+        count += bool(sentence.strip())
     return False
 
 
 def corrects(text: str, start: int) -> bool:
-    """Return whether the sentence that begins at `start` says that it corrects what stands before."""
-    return any(pattern.match(text, start) for pattern in (_TURN, _WITHDRAWAL, _DENIAL, _RECONSIDERATION, _REVISION))
+    """Return whether the sentence that begins at `start` corrects what stands before it."""
+    patterns = (phrases.TURN, phrases.WITHDRAWAL, phrases.DENIAL, phrases.RECONSIDERATION, phrases.REVISION)
+    return any(pattern.match(text, start) for pattern in patterns)
 
 
-def invented_question(text: str, answered: int | None, stop: str, question: str) -> int:
-    """Return where the teacher began a question of its own; `answered`: the end of its first answer.
+def invented_question(text: str, first_answer: int | None, *, stop: str, question: str) -> int:
+    """Return where the teacher began a question of its own; `first_answer` is the end of its first answer.
 
-    Before any answer the task's question told again, or a few words, is none.
+    Before any answer, the task's question told again and a few words are no question of its own.
     """
     own = re.compile(rf"(?<!\w){re.escape(stop)}")
-    starts = sorted({match.start(): match for pattern in (_NEXT, own) for match in pattern.finditer(text)}.items())
-    for start, match in starts:
-        if answered is not None and start >= answered:
+    openings = {match.start(): match for pattern in (phrases.NEXT_QUESTION, own) for match in pattern.finditer(text)}
+    for start, match in sorted(openings.items()):
+        if first_answer is not None and start >= first_answer:
             return start
-        if "hypothesis" not in match[0].casefold() and not _retold(
-            text[match.end() : match.end() + _LONGEST_SENTENCE], question
-        ):
+        told = text[match.end() : match.end() + LONGEST_SENTENCE]
+        if "hypothesis" not in match[0].casefold() and not _retold(told, question):
             return start
     return len(text)
 
 
 def _retold(text: str, question: str) -> bool:
-    told = re.findall(r"\w+", text[: ending(text, len(text) - len(text.lstrip()), len(text))].casefold())
-    known = set(re.findall(r"\w+", question.casefold()))
-    return len(told) < _SHORTEST_QUESTION or sum(word in known for word in told) >= _ALIKE * len(told)
+    sentence = text[: sentence_end(text, len(text) - len(text.lstrip()), len(text))]
+    told, known = (re.findall(r"\w+", words.casefold()) for words in (sentence, question))
+    return len(told) < _SHORTEST_QUESTION or sum(word in set(known) for word in told) >= _RETOLD_SHARE * len(told)
+
+
+def without_courtesies(text: str, question: str) -> tuple[int, int]:
+    """Return where the text begins and ends without the politeness around it; no word of the question is polite."""
+    known = set(_CONTENT_WORD.findall(question.casefold()))
+    begin, end = 0, len(text.rstrip())
+    for _ in range(_MAX_COURTESIES):
+        begin += len(text[begin:end]) - len(text[begin:end].lstrip())
+        stop = sentence_end(text, begin, min(end, begin + _LONGEST_COURTESY))
+        colon = text.find(":", begin, stop)
+        if colon >= 0 and phrases.INTRODUCTION.match(text[begin:colon]):
+            stop = colon + 1
+        sentence = text[begin:stop]
+        if not (
+            phrases.GREETING.match(sentence)
+            or (phrases.ADDRESS.match(sentence) and known.isdisjoint(_CONTENT_WORD.findall(sentence.casefold())))
+            or (
+                phrases.INTRODUCTION.match(sentence)
+                and not re.search(r"\banswer\b.{0,30}:\s*\S|\banswer is\b", sentence)
+            )
+        ):
+            break
+        begin = stop
+    for _ in range(_MAX_COURTESIES):
+        end = begin + len(text[begin:end].rstrip())
+        start = max(begin, sentence_start(text, max(begin, end - 2)))
+        farewell = phrases.FAREWELL.match(text, start, end) or phrases.FAREWELL_WITHIN.search(text, start, end)
+        if farewell is None or end - farewell.start() > _LONGEST_COURTESY:
+            break
+        end = farewell.start()
+    return begin, end
+
+
+def reasoning(text: str, question: str) -> str | None:
+    """Return the text without politeness and headings around it, None where nothing is left.
+
+    Half a surrogate pair becomes `?`.
+    """
+    begin, end = without_courtesies(text, question)
+    lines = phrases.HEADING.sub("", text[begin:end].lstrip(), count=1).strip().split("\n")
+    while lines and (
+        not lines[-1].strip(" \t*_#>-=`$\u27a1\u2192\u2705\ufe0f") or phrases.LAST_HEADING.fullmatch(lines[-1])
+    ):
+        lines.pop()
+    return "\n".join(lines).strip().encode(errors="replace").decode() or None

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from limbeck.llm.words import json_object, plain, same_length
+from limbeck.llm import json_object, plain, same_length
 
 LOWEST, HIGHEST = 1.0, 5.0
 LONGEST_REPLY = 20_000  # characters, of the end and of the start together; what stands between is not read

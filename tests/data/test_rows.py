@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from limbeck.data import DataSettings, load, read_conversations, read_rows
 from limbeck.data.cells import cell_text, is_missing
 from limbeck.errors import LimbeckError
-from limbeck.llm.reading import read_reply
+from limbeck.llm import read_reply
 from limbeck.schema import Example
 from limbeck.tasks import get
 
@@ -276,5 +276,5 @@ def test_a_calculators_marks_are_left_out_of_every_rationale(tmp_path: Path) -> 
         written(tmp_path, [{"prompt": "q", "completion": f"{marked}\n#### 24"}]), get("custom")
     )[0]
     assert (imported.label, imported.rationale) == ("24", plain)
-    reply = read_reply(f"{marked} The answer is 24.", marked, get("custom"), Example("1", ("q",), ""), part="both")
+    reply = read_reply(f"{marked} The answer is 24.", marked, get("custom"), Example("1", ("q",), ""), source="both")
     assert (reply.label, reply.rationale) == ("24", f"{plain}\n{plain}")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.llm import Parsed, parse
-from limbeck.llm.parsing import LONGEST_REPLY
+from limbeck.llm.replies import LONGEST_REPLY
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, get, same_value
 
