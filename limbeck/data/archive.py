@@ -1,26 +1,30 @@
-"""The layout of the authors' released data: input files beside a folder of the teacher's raw outputs in shards."""
+"""The authors' released data: input files beside a folder of the teacher's raw outputs in shards."""
 
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from limbeck.data.asdiv import read_asdiv
-from limbeck.data.outputs import listing, with_outputs
-from limbeck.data.rows import example_of
-from limbeck.errors import LimbeckError
-from limbeck.files import read_jsonl
+from limbeck.data.rows import located, released_example
+from limbeck.errors import DataError
+from limbeck.files import read_json, read_jsonl
+from limbeck.llm import parse
 from limbeck.schema import Example
 from limbeck.settings import Settings
-from limbeck.tasks import Split, Task
+from limbeck.tasks import Split, Task, evaluate
+from limbeck.tasks.equations import spell
+from limbeck.tasks.task import text_field
 
 
 class ArchiveSource(Settings):
     """`root/{task}/{task}_{split}.json`, with the teacher's outputs in `root/{task}/llm/{split}_CoT_{number}.json`.
 
-    `augment: [asdiv]` adds ASDiv's problems, from `root/asdiv`, to SVAMP's training rows. `splits` says which of the
-    archive's splits plays which role, `{train: valid, test: test}` where there is no train; without it each plays its
-    own, and with it a role that is not named is not there.
+    `augment: [asdiv]` adds ASDiv's problems, from `root/asdiv`, to SVAMP's training rows, as Hsieh et al. 2023 did.
+    `splits` maps roles to the archive's splits, `{train: valid, test: test}` where it has no train; by default each
+    split plays its own role.
     """
 
     kind: Literal["archive"] = "archive"
@@ -29,43 +33,108 @@ class ArchiveSource(Settings):
     splits: dict[Split, Split] | None = None
 
     @model_validator(mode="after")
-    def _once(self) -> Self:
-        theirs = list((self.splits or {}).values())
-        for split in theirs:
-            if theirs.count(split) > 1:
+    def _check_splits(self) -> Self:
+        splits = list((self.splits or {}).values())
+        for split in splits:
+            if splits.count(split) > 1:
                 raise ValueError(f"splits: {split!r} has two roles, so that a student would be measured on what it saw")
         return self
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """The splits by their roles, of those whose input file is there; ASDiv's rows, where asked for, as `asdiv`.
+        """Return the splits whose input files exist, by role; ASDiv's rows as `asdiv`.
 
         Raises:
-            LimbeckError: a file is missing or wrong, or the outputs are not as many as the rows; names the files.
+            LimbeckError: a file is missing or damaged, or outputs and rows differ in number; names the files.
         """
         folder = self.root / task.name
-        inputs = {split: folder / f"{task.name}_{split}.json" for split in get_args(Split)}
-        found = {split: path for split, path in inputs.items() if path.name in listing(folder)}
-        if not found:
-            names = ", ".join(path.name for path in inputs.values())
-            raise LimbeckError(f"{folder}: no input files; looked for {names}")
-        for role, split in (self.splits or {}).items():
-            if split not in found:
-                raise LimbeckError(f"{inputs[split]}: no such file, and it is to be the source's {role!r}")
-        roles = self.splits or {split: split for split in found}
-        splits: dict[str, list[Example]] = {
-            role: with_outputs(read_inputs(found[split], split, task), task, folder / "llm", split, str(found[split]))
-            for role, split in roles.items()
-        }
+        paths = {split: folder / f"{task.name}_{split}.json" for split in get_args(Split)}
+        present = {split for split, path in paths.items() if path.name in file_names(folder)}
+        if not present:
+            names = ", ".join(path.name for path in paths.values())
+            raise DataError(f"no input files; looked for {names}", path=folder)
+        splits: dict[str, list[Example]] = {}
+        for role, split in (self.splits or {split: split for split in paths if split in present}).items():
+            if split not in present:
+                raise DataError(f"no such file, and it is to be the source's {role!r}", path=paths[split])
+            rows = read_inputs(paths[split], split, task)
+            splits[role] = add_outputs(rows, task, folder / "llm", split=split, inputs=str(paths[split]))
         if "asdiv" in self.augment:
-            splits["asdiv"] = read_asdiv(self.root / "asdiv", task)
+            path = self.root / "asdiv" / "asdiv_train.json"
+            rows = read_inputs(path, "asdiv", task)
+            splits["asdiv"] = add_outputs(rows, task, path.parent / "llm", split="train", inputs=str(path))
         return splits
 
 
 def read_inputs(path: Path, split: str, task: Task) -> list[Example]:
-    """The rows of an input file, without what the teacher said to them.
+    """Return the rows of an input file, without the teacher's outputs.
 
     Raises:
         LimbeckError: the file is missing, or a row is wrong; names file, line and field.
     """
-    rows = enumerate(read_jsonl(path))
-    return [example_of(row, task, f"{split}-{index}", f"{path}:{line}") for index, (line, row) in rows]
+    examples = []
+    for index, (line, row) in enumerate(read_jsonl(path)):
+        place = f"{path}:{line}"
+        if split == "asdiv":
+            with located(place):
+                row = {**row, "Equation": asdiv_label(row)}
+        examples.append(released_example(row, task, f"{split}-{index}", place))
+    return examples
+
+
+def asdiv_label(row: dict[str, Any]) -> str:
+    """Return the label of a row of ASDiv (Miao et al. 2020) in SVAMP's notation.
+
+    `7+2=9` with the answer `9 (apples)` gives `( 7.0 + 2.0 )`. Where the left side is no equation, or its value is not
+    the answer's, the label is the answer without its units.
+    """
+    formula, answer = text_field(row, "Formula"), text_field(row, "Answer")
+    equation, number = formula.partition("=")[0], re.sub(r"\([^()]*\)", " ", answer).strip()
+    value = evaluate(equation)
+    label = spell(equation) if value is not None and value == evaluate(number.replace(",", "")) else None
+    return label or number or answer
+
+
+def add_outputs(examples: Sequence[Example], task: Task, folder: Path, *, split: str, inputs: str) -> list[Example]:
+    """Return the examples with the teacher's outputs, read in order from `folder/{split}_CoT_{number}.json`.
+
+    Raises:
+        DataError: a shard is missing or no list of texts, or there are more or fewer outputs than rows in `inputs`, the
+            name of the examples' file.
+    """
+    outputs = [output for shard in _shards(folder, split) for output in _read_shard(shard)]
+    if len(outputs) != len(examples):
+        raise DataError(
+            f"{inputs} has {len(examples)} rows, but {folder} has {len(outputs)} outputs of the teacher to its {split} "
+            "split: they belong together by position, so make the counts equal"
+        )
+    replies = (parse(output, task, example) for output, example in zip(outputs, examples, strict=True))
+    return [
+        replace(example, rationale=reply.rationale, teacher_label=reply.label)
+        for example, reply in zip(examples, replies, strict=True)
+    ]
+
+
+def file_names(folder: Path) -> set[str]:
+    """Return the names in a folder; none where it cannot be read."""
+    try:
+        return {path.name for path in folder.iterdir()}
+    except (OSError, ValueError):  # ValueError: a null character in the name
+        return set()
+
+
+def _shards(folder: Path, split: str) -> list[Path]:
+    """Return the split's shards in the order of their numbers: 10 comes after 9."""
+    pattern = re.compile(rf"{split}_CoT_(0|[1-9][0-9]{{0,5}})\.json")
+    numbers = sorted(int(match[1]) for match in map(pattern.fullmatch, file_names(folder)) if match)
+    if not numbers:
+        raise DataError(f"no outputs of the teacher; looked for {split}_CoT_0.json and on", path=folder)
+    if gaps := set(range(numbers[-1])) - set(numbers):
+        raise DataError(f"{split}_CoT_{min(gaps)}.json is missing, but {numbers[-1]} is there", path=folder)
+    return [folder / f"{split}_CoT_{number}.json" for number in numbers]
+
+
+def _read_shard(path: Path) -> list[str]:
+    outputs = read_json(path)
+    if not isinstance(outputs, list) or not all(isinstance(output, str) for output in outputs):
+        raise DataError("a JSON list of texts was expected", path=path)
+    return outputs

@@ -1,4 +1,4 @@
-"""Values of a cell, the same from every format: numbers and truth values as text, printed lists, and what is none."""
+"""Cells of a table, with the same meaning whatever the file's format."""
 
 import ast
 import json
@@ -12,71 +12,57 @@ from typing import Any
 _MISSING = {
     "nan", "NaN", "NAN", "-nan", "-NaN", "null", "NULL", "None", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NaT",
 }  # fmt: skip
-
-# A cell as Python or numpy prints a list: what it is made of; numpy puts no commas between
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<numpy>array\(|,\s*dtype=\w+)|(?P<value>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d*)?(?:e[+-]?\d+)?|None|True|False|nan)"""
-    r"""|(?P<mark>[\[\](){},:]))""",
+_MAX_LIST = 1 << 20  # characters of a printed list
+_PYTHON_TOKEN = re.compile(
+    r"""array\(|,\s*dtype=\w+|(?P<value>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,:'"()\[\]{}]+|[\])}])(?P<gap>\s*(?=[^\s,:)\]}]))?""",
     re.DOTALL,
 )
-_MOST = 1 << 20  # characters of a printed list
 
 
 def cell_text(value: Any) -> Any:
-    """Return a number, truth value or text as normalised text; anything else as it is.
+    """Return a number, truth value or text as normalized text, and anything else unchanged.
 
-    A whole number has no point (1 and 1.0 are "1": an integer column with nulls is one of floats), truth values are
-    JSON's, and text is in Unicode's NFC without blanks around it and without NUL characters.
+    1 and 1.0 are both "1", since an integer column with nulls is stored as floats. Text is in Unicode's NFC, without
+    NUL characters and without blanks around it.
     """
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case float() if math.isfinite(value) and value.is_integer() and abs(value) < 1e15:
-            return str(int(value))
-        case Decimal() if value.is_finite():
-            return str(int(value)) if value == value.to_integral_value() else f"{value.normalize():f}"
-        case int() | float() if math.isfinite(value):
-            return str(value)
-        case str():
-            return unicodedata.normalize("NFC", value.replace("\0", "")).strip()
-    return value
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value.replace("\0", "")).strip()
+    if isinstance(value, int):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if not isinstance(value, float | Decimal) or not math.isfinite(value):
+        return value
+    if value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return str(value) if isinstance(value, float) else f"{value.normalize():f}"
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value is null, not a number, blank, or a word that stands for none of these."""
-    if value is None:
-        return True
+    """Return whether a value is null, NaN, blank, or a word that stands for a missing value."""
     if isinstance(value, str):
-        bare = value.replace("\0", "").strip()
-        return not bare or bare in _MISSING
-    return isinstance(value, float | Decimal) and value != value
+        text = value.replace("\0", "").strip()
+        return not text or text in _MISSING
+    return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
 
 
-def parse_cell(value: str) -> Any:
-    """Return the list or mapping that a cell holds as JSON or as Python or numpy prints it; else the cell itself."""
-    stripped = value.strip()
-    if not stripped.startswith(("[", "{", "array(", "(")) or len(stripped) > _MOST:
-        return value
+def parse_cell(cell: str) -> Any:
+    """Return the list or mapping that a cell holds as JSON, or as Python or numpy prints it; else the cell itself."""
+    text = cell.strip()
+    if not text.startswith(("[", "{", "array(", "(")) or len(text) > _MAX_LIST:
+        return cell
     try:
-        return json.loads(stripped)
+        return json.loads(text)
     except (ValueError, RecursionError):
         pass
-    tokens, position, after_value = [], 0, False
-    while position < len(stripped):
-        match = _TOKEN.match(stripped, position)
-        if match is None:
-            return value
-        position = match.end()
-        if match["numpy"] is None:
-            token = "None" if match["value"] == "nan" else match["value"] or match["mark"]
-            opens = match["value"] is not None or match["mark"] in ("[", "{", "(")
-            tokens.append(f",{token}" if after_value and opens else token)
-            after_value = match["value"] is not None or match["mark"] in ("]", "}")
-        elif match["numpy"] == "array(":
-            tokens.append(",(" if after_value else "(")
-            after_value = False
     try:
-        parsed = ast.literal_eval("".join(tokens))  # a literal of the tokens above, never a name or a call
+        value = ast.literal_eval(_PYTHON_TOKEN.sub(_with_comma, text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return value
-    return parsed if isinstance(parsed, list | dict | tuple) else value
+        return cell
+    return value if isinstance(value, list | dict | tuple) else cell
+
+
+def _with_comma(token: re.Match[str]) -> str:
+    """Return a token with the comma that numpy leaves out, and without numpy's own names."""
+    if token["value"] is None:
+        return "(" if token[0] == "array(" else ""
+    value = "None" if token["value"] == "nan" else token["value"]
+    return value if token["gap"] is None else f"{value},"

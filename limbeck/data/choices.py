@@ -1,55 +1,55 @@
-"""Choices of a row in the forms that files give them, and which of them a label means."""
+"""Choices of a row in the forms that files have them, and the choice that a label names."""
 
 import re
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from limbeck.data.cells import cell_text, parse_cell
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError
 from limbeck.tasks import Row, normalise
 from limbeck.tasks.task import text
 
 _TEXTS = ("text", "content", "value", "choice", "option")
 _KEYS = ("label", "key", "letter", "id")
-# "(a) dam", "B)18", "C. zoo", "d: sea"
-_LETTERED = re.compile(r"\s*\(?([A-Za-z])\s?[).:]\s*(\S.*)", re.DOTALL)
-_LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
 _LETTERS = string.ascii_uppercase
+_LETTERED = re.compile(r"\s*\(?([A-Za-z])\s?[).:]\s*(\S.*)", re.DOTALL)  # "(a) dam", "B)18", "C. zoo", "d: sea"
+_LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
 _COLUMN = re.compile(r"(?P<prefix>(?:options?|opt?|choices?|endings?|sol)?)[_ -]?(?P<mark>[a-jA-J]|\d)", re.IGNORECASE)
-_KEYED = "the choices as {label: [0, 1], text: [...]}"
 _TRUTHS = {"true": "yes", "yes": "true", "false": "no", "no": "false"}
+_ADVICE = "the choices as {label: [0, 1], text: [...]}"
 
 
 @dataclass(frozen=True)
 class Choices:
-    """The texts to choose among, and what the data itself calls them: A, B, C or 1, 2, 3; nothing where it does not."""
+    """The texts to choose among, and the data's own names for them (A, B, C or 1, 2, 3) where it has some."""
 
     texts: tuple[str, ...]
     keys: tuple[str, ...] = ()
 
 
-def read_choices(value: Any) -> Choices:
+def read_choices(cell: Any) -> Choices:
     """Return the choices in a cell.
 
-    It may be a list of texts, of numbers, or of objects with `text` and `label`; `{label: [...], text: [...]}`;
-    `{A: ..., B: ...}`; or such a list as JSON, as Python or numpy prints it, or its texts between bars or on lines.
-    Texts that begin with their letters ("A)18") lose them.
+    It holds a list of texts, numbers or objects with `text` and `label`; `{label: [...], text: [...]}`;
+    `{A: ..., B: ...}`; such a value as JSON, Python or numpy print it; or texts between bars or on
+    lines. Texts that all begin with their letters ("A)18") lose them.
 
     Raises:
-        LimbeckError: it is none of these, or a text is blank.
+        DataError: it holds none of these, or a text is blank.
     """
-    value = parse_cell(value) if isinstance(value, str) else value
-    if isinstance(value, str):
-        value = _parts(value)
+    value = parse_cell(cell) if isinstance(cell, str) else cell
+    if isinstance(value, str) and (mark := next((mark for mark in "|\n" if mark in value), None)):
+        value = [piece for piece in value.split(mark) if piece.strip()]
     if isinstance(value, Mapping):
-        value = _entries(value)
+        value = _items(value)
     if not isinstance(value, list | tuple):
-        raise LimbeckError(
-            f"field 'choices': a list of texts was expected, not {value!r:.60}; write it as JSON, or with bars "
-            "between, or name one column for each, like `columns: {choices: [A, B, C]}`"
+        raise DataError(
+            f"a list of texts was expected, not {value!r:.60}; write it as JSON, or with bars between, or name a "
+            "column for each, like `columns: {choices: [A, B, C]}`",
+            field="choices",
         )
     entries = [_entry(item) for item in value]
     while entries and entries[-1][1] is None:  # a table of five columns may have rows of four choices
@@ -58,110 +58,82 @@ def read_choices(value: Any) -> Choices:
     keys = tuple(key for key, _ in entries if key)
     if keys or len(texts) < 2:
         return Choices(texts, keys if len(keys) == len(texts) else ())
-    lettered = [_LETTERED.fullmatch(item) for item in texts]
-    letters = tuple(match[1] for match in lettered if match)
+    matches = [match for choice in texts if (match := _LETTERED.fullmatch(choice))]
+    letters = tuple(match[1] for match in matches)
     if "".join(letters).upper() == _LETTERS[: len(texts)]:
-        return Choices(tuple(match[2].strip() for match in lettered if match), letters)
+        return Choices(tuple(match[2].strip() for match in matches), letters)
     return Choices(texts)
 
 
+def _items(value: Mapping[str, Any]) -> Any:
+    """Return the choices of a mapping as objects: it has two lists, or a text by key."""
+    texts = next((value[name] for name in _TEXTS if isinstance(value.get(name), list | tuple)), None)
+    if texts is None:
+        return [{"label": key, "text": item} for key, item in value.items()] if len(value) > 1 else dict(value)
+    keys = next((value[name] for name in _KEYS if isinstance(value.get(name), list | tuple)), [None] * len(texts))
+    if len(keys) != len(texts):
+        raise DataError(f"{len(texts)} texts, but {len(keys)} labels for them", field="choices")
+    return [{"label": key, "text": item} for key, item in zip(keys, texts, strict=True)]
+
+
+def _entry(item: Any) -> tuple[str | None, Any]:
+    """Return a choice's key and text; None for each that is blank. A word such as "None" is a choice."""
+    key = None
+    if isinstance(item, Mapping):
+        key = next((item[name] for name in _KEYS if item.get(name) is not None), None)
+        item = next((item[name] for name in _TEXTS if name in item), None)
+    blank = item is None or item != item or (isinstance(item, str) and not item.strip())
+    return None if key is None else cell_text(key), None if blank else item
+
+
 def column_choices(row: Row) -> list[dict[str, Any]] | None:
-    """Return the choices that stand in columns of their own: A to E, option_a, choice1, ending0, opa; None without."""
+    """Return the choices in columns of their own (A to E, option_a, choice1, ending0, opa); None without such columns."""
     columns = _choice_columns(tuple(row))
     return [{"label": key, "text": row[name]} for name, key in columns] if columns else None
 
 
 @lru_cache(maxsize=64)
 def _choice_columns(names: tuple[str, ...]) -> list[tuple[str, str | None]] | None:
-    """Return the columns that hold a choice each, with its letter. Numbers are no keys: beside `choice1` labels may
-    count from 0."""
+    """Return the columns with a choice each, and their letters. A number is no key: `choice1` may have the label 0."""
     groups: dict[tuple[str, bool], dict[str, str]] = {}
     for name in names:
         if (match := _COLUMN.fullmatch(name)) and (match["prefix"] or match["mark"].isalpha()):
             groups.setdefault((match["prefix"].casefold(), match["mark"].isalpha()), {})[match["mark"].upper()] = name
-    for (_, letters), columns in groups.items():
+    for (_, lettered), columns in groups.items():
         marks = sorted(columns)
-        first = _LETTERS if letters else "0123456789"[marks[0] == "1" :]
-        if len(marks) > 1 and "".join(marks) == first[: len(marks)]:
-            return [(columns[mark], mark if letters else None) for mark in marks]
+        expected = _LETTERS if lettered else "0123456789"[marks[0] == "1" :]
+        if len(marks) > 1 and "".join(marks) == expected[: len(marks)]:
+            return [(columns[mark], mark if lettered else None) for mark in marks]
     return None
 
 
-def _parts(value: str) -> Any:
-    """Return the texts between bars, on lines or after letters ("a ) 38 , b ) 30"); a text without any as it is."""
-    for mark in ("|", "\n"):
-        if mark in value:
-            return [part for part in value.split(mark) if part.strip()]
-    return _lettered_parts(value) or value
-
-
-def _lettered_parts(value: str) -> list[str]:
-    """Return the parts that begin with a), b), c) and so on, in this order."""
-    starts: list[int] = []
-    position = 0
-    for letter in _LETTERS:
-        match = re.compile(rf"(?:^|(?<=[\s,;]))\(?{letter}\s?[).:]", re.IGNORECASE).search(value, position)
-        if match is None or (not starts and value[: match.start()].strip()):
-            break
-        starts.append(match.start())
-        position = match.end()
-    ends = [*starts[1:], len(value)]
-    return [value[start:end].strip(" ,;") for start, end in zip(starts, ends, strict=True)] if len(starts) > 1 else []
-
-
-def _entries(value: Mapping[str, Any]) -> Any:
-    """Return the entries of a mapping: of two lists, or a text by key."""
-    texts = next((value[name] for name in _TEXTS if isinstance(value.get(name), list | tuple)), None)
-    if texts is None:
-        return [{"label": key, "text": item} for key, item in value.items()] if len(value) > 1 else dict(value)
-    keys = next((value[name] for name in _KEYS if isinstance(value.get(name), list | tuple)), [None] * len(texts))
-    if len(keys) != len(texts):
-        raise LimbeckError(f"field 'choices': {len(texts)} texts, but {len(keys)} labels for them")
-    return [{"label": key, "text": item} for key, item in zip(keys, texts, strict=True)]
-
-
-def _entry(item: Any) -> tuple[str | None, Any]:
-    """Return a choice's key and text, None for each that is blank."""
-    key = None
-    if isinstance(item, Mapping):
-        key = next((item[name] for name in _KEYS if item.get(name) is not None), None)
-        item = next((item[name] for name in _TEXTS if name in item), None)
-    return None if key is None else cell_text(key), None if _is_blank(item) else item
-
-
-def _is_blank(item: Any) -> bool:
-    """Return whether there is nothing; a word such as "None" is a choice."""
-    return item is None or item != item or (isinstance(item, str) and not item.strip())
-
-
 Reading = Callable[[str, Choices], str | None]
-
-
-def by_text(label: str, choices: Choices) -> str | None:
-    """Return the choice whose text the label is: the same, in another case, after its letter, or yes for true."""
-    if label in choices.texts:
-        return label
-    for wanted in (label, _TRUTHS.get(label.casefold())):
-        alike = [choice for choice in choices.texts if wanted and normalise(choice) == normalise(wanted)]
-        if alike:
-            return alike[0] if len(alike) == 1 else None
-    lettered = _LETTERED.fullmatch(label)
-    if lettered is None:
-        return None
-    choice = by_letter(lettered[1], choices)
-    return choice if choice is not None and normalise(choice) == normalise(lettered[2]) else None
+"""A way in which labels name choices: it returns the choice of a label, None where the label names none."""
 
 
 def by_key(label: str, choices: Choices) -> str | None:
-    """Return the choice that the data itself gives this key."""
+    """Return the choice to which the data itself gives this key."""
     letter = _LETTER.fullmatch(label)
     keys = [key.casefold() for key in choices.keys]
     key = (letter[1] if letter else label).casefold()
     return choices.texts[keys.index(key)] if keys.count(key) == 1 else None
 
 
+def by_text(label: str, choices: Choices) -> str | None:
+    """Return the choice with this text: the same, in another case, after its letter, or "yes" for "true"."""
+    if label in choices.texts:
+        return label
+    for name in (label, _TRUTHS.get(label.casefold())):
+        matches = [choice for choice in choices.texts if name and normalise(choice) == normalise(name)]
+        if matches:
+            return matches[0] if len(matches) == 1 else None
+    lettered = _LETTERED.fullmatch(label)
+    choice = by_letter(lettered[1], choices) if lettered else None
+    return choice if lettered and choice is not None and normalise(choice) == normalise(lettered[2]) else None
+
+
 def by_letter(label: str, choices: Choices) -> str | None:
-    """Return the choice at the letter's place; by the data's own keys where it has some."""
+    """Return the choice with this letter: by the data's own keys where it has some, else by its position."""
     letter = _LETTER.fullmatch(label)
     if letter is None:
         return None
@@ -170,70 +142,66 @@ def by_letter(label: str, choices: Choices) -> str | None:
     return _at(_LETTERS.index(letter[1].upper()), choices)
 
 
-def _from_zero(label: str, choices: Choices) -> str | None:
-    return _at(int(label), choices) if label.isascii() and label.isdecimal() else None
-
-
-def _from_one(label: str, choices: Choices) -> str | None:
-    return _at(int(label) - 1, choices) if label.isascii() and label.isdecimal() else None
+def _by_number(first: int) -> Reading:
+    return lambda label, choices: _at(int(label) - first, choices) if re.fullmatch("[0-9]{1,9}", label) else None
 
 
 def _at(index: int, choices: Choices) -> str | None:
     return choices.texts[index] if 0 <= index < len(choices.texts) else None
 
 
-def reading_of(labels: Sequence[tuple[str, Choices]]) -> tuple[str, Reading] | None:
-    """Return how all these labels name their choices, in words and as a function; None where no one way reads them all.
+_READINGS: dict[str, Reading] = {
+    "key": by_key,
+    "text": by_text,
+    "letter": by_letter,
+    "number from 0": _by_number(0),
+    "number from 1": _by_number(1),
+}
 
-    A label is the data's own key, the text, the letter, or the number of the choice, from 0 or from 1: whichever of the
-    two all labels can be.
+
+def find_reading(labels: Sequence[tuple[str, Choices]]) -> tuple[str, Reading] | None:
+    """Return the first way, with its name, in which all labels name a choice; None where there is none.
 
     Raises:
-        LimbeckError: they can be both, or a letter or number is also the text of another choice.
+        DataError: numbers may count from 0 or from 1, or a letter or number is also the text of another choice.
     """
-    ways: Iterable[tuple[str, Reading]] = [("key", by_key), ("text", by_text), ("letter", by_letter)]
-    for name, way in ways:
-        if all(way(label, choices) is not None for label, choices in labels):
-            if way is by_letter:
-                _check_no_text(labels, way)
-            return name, way
-    zero, one = (all(way(label, choices) is not None for label, choices in labels) for way in (_from_zero, _from_one))
-    if zero and one:
-        raise LimbeckError(
-            "field 'label': the labels are numbers that may count the choices from 0 or from 1; write the choice's "
-            f"letter or text, or {_KEYED}"
-        )
-    if not zero and not one:
+    names = [
+        name for name, read in _READINGS.items() if all(read(label, choices) is not None for label, choices in labels)
+    ]
+    if not names:
         return None
-    name, way = ("number from 0", _from_zero) if zero else ("number from 1", _from_one)
-    _check_no_text(labels, way)
-    return name, way
+    if names[0] == "number from 0" and "number from 1" in names:
+        message = (
+            f"numbers that may count the choices from 0 or from 1; write the choice's letter or text, or {_ADVICE}"
+        )
+        raise DataError(message, field="label")
+    reading = _READINGS[names[0]]
+    if names[0] not in ("key", "text"):
+        for label, choices in labels:
+            choice = str(reading(label, choices))
+            if label in choices.texts and choice != label:
+                raise _ambiguous(label, [label, choice])
+    return names[0], reading
 
 
-def _check_no_text(labels: Sequence[tuple[str, Choices]], way: Reading) -> None:
-    for label, choices in labels:
-        choice = way(label, choices)
-        if label in choices.texts and choice != label:
-            raise _ambiguous(label, (label, str(choice)))
-
-
-def _ambiguous(label: str, meanings: Sequence[str]) -> LimbeckError:
-    first, second, *_ = meanings
-    return LimbeckError(
-        f"field 'label': {label!r:.60} may mean the choice {first!r:.60} or {second!r:.60}, by text or by place; "
-        f"write every label as the choice's text, or {_KEYED}"
-    )
-
-
-def chosen(label: str, choices: Choices, reading: Reading | None) -> str | None:
-    """Return the choice that a label means by `reading`, or else by text, key or letter.
+def find_choice(label: str, choices: Choices, reading: Reading | None) -> str | None:
+    """Return the choice that a label names by `reading`, or else by text, key or letter.
 
     Raises:
-        LimbeckError: the latter say different choices.
+        DataError: the latter name different choices.
     """
     if reading is not None and (choice := reading(label, choices)) is not None:
         return choice
-    meanings = list(dict.fromkeys(filter(None, (way(label, choices) for way in (by_text, by_key, by_letter)))))
+    meanings = list(dict.fromkeys(filter(None, (read(label, choices) for read in (by_text, by_key, by_letter)))))
     if len(meanings) > 1:
         raise _ambiguous(label, meanings)
     return meanings[0] if meanings else None
+
+
+def _ambiguous(label: str, meanings: Sequence[str]) -> DataError:
+    first, second, *_ = meanings
+    return DataError(
+        f"{label!r:.60} may mean the choice {first!r:.60} or {second!r:.60}, by text or by position; write every label "
+        f"as the choice's text, or {_ADVICE}",
+        field="label",
+    )

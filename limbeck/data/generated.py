@@ -1,79 +1,75 @@
-"""The embedded task's source: word problems made from a seed, with the rationales of a scripted teacher that errs."""
+"""Word problems made from a seed, the rows of the task `arithmetic`, with the rationales of a teacher that errs."""
 
 import hashlib
 import operator
 import random
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
 
+import yaml
 from pydantic import Field
 
-from limbeck.data.wordproblems import NAMES, PATTERNS, TOPICS, Topic
-from limbeck.errors import LimbeckError
+from limbeck.errors import RecipeError
 from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import Split, Task, evaluate
 
-Numbers = dict[str, int]  # the values of a, b, c and d in a question
-
 _WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
-_MISTAKES = {"+": "-*", "-": "+", "*": "+", "/": "*-"}  # the operation that the teacher takes for another
+_MISTAKES = {"+": "-*", "-": "+", "*": "+", "/": "*-"}  # operations that the teacher takes for another
 _APPLY = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.floordiv}
 # Measured on a T5 of width 128, 2 layers a side, 900 steps of 32 rows: with numbers up to 99 it never learns to copy
 # them (3 % right); up to 20 it copies soon, and what is left to learn is which number is asked for (40 to 50 % right).
 LARGEST = 20
-_LIMIT = 100_000
+_MAX_ROWS = 100_000
 
 
 class GeneratedSource(Settings):
     """Rows of the task `arithmetic`; the first rows of a split do not depend on how many are asked for.
 
-    A pattern and a topic (`limbeck.data.wordproblems`, by their indices p and t) are held out where (p + t) % 5 == 0:
-    no row of train or valid combines them, and half of the test rows do. No question stands in two splits.
+    A pattern and a topic of `wordproblems.yaml`, by their indices p and t, are held out where (p + t) % 5 == 0: no row
+    of train or valid combines them, and half of the test rows do. No question stands in two splits.
     """
 
     kind: Literal["generated"] = "generated"
-    train_rows: int = Field(default=4000, ge=1, le=_LIMIT)
-    valid_rows: int = Field(default=200, ge=1, le=_LIMIT)
-    test_rows: int = Field(default=500, ge=1, le=_LIMIT)
+    train_rows: int = Field(default=4000, ge=1, le=_MAX_ROWS)
+    valid_rows: int = Field(default=200, ge=1, le=_MAX_ROWS)
+    test_rows: int = Field(default=500, ge=1, le=_MAX_ROWS)
     error_rate: float = Field(default=0.2, ge=0, le=1)  # of the teacher, in every split
     seed: int = 0
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """The three splits.
-
-        Raises:
-            LimbeckError: the task is not `arithmetic`.
-        """
+        """Return the three splits. Raises RecipeError: the task is not `arithmetic`."""
         if task.name != "arithmetic":
-            raise LimbeckError(f"source kind 'generated' makes rows of task 'arithmetic', not {task.name!r}")
-        return {
-            "train": self._split("train", self.train_rows),
-            "valid": self._split("valid", self.valid_rows),
-            "test": self._split("test", self.test_rows),
-        }
+            raise RecipeError(f"source kind 'generated' makes rows of task 'arithmetic', not {task.name!r}")
+        counts: dict[Split, int] = {"train": self.train_rows, "valid": self.valid_rows, "test": self.test_rows}
+        return {split: self._generate(split, count) for split, count in counts.items()}
 
-    def _split(self, split: Split, count: int) -> list[Example]:
+    def _generate(self, split: Split, count: int) -> list[Example]:
         # Two streams, so that the questions are the same at every error rate.
         questions = random.Random(f"{self.seed} {split} questions")
         errors = random.Random(f"{self.seed} {split} errors")
-        examples: list[Example] = []
-        seen: set[str] = set()
+        examples: dict[str, Example] = {}
         while len(examples) < count:
-            problem = _problem(questions, split)
-            if problem.question in seen or _split_of(problem.question) != split:
+            problem = _draw_problem(questions, split)
+            question = problem.question
+            if question in examples or _split_of(question) != split:
                 continue
-            seen.add(problem.question)
-            answer = problem.answer()
-            said = problem.mistaken(errors) if errors.random() < self.error_rate else problem
-            examples.append(
-                Example(f"{split}-{len(examples)}", (problem.question,), answer, said.rationale(), said.answer())
-            )
-        return examples
+            taught = problem.with_mistake(errors) if errors.random() < self.error_rate else problem
+            id = f"{split}-{len(examples)}"
+            examples[question] = Example(id, (question,), problem.equation, taught.rationale, taught.equation)
+        return list(examples.values())
+
+
+@cache
+def word_problems() -> dict[str, Any]:
+    """Return the names, topics and patterns."""
+    return yaml.safe_load(Path(__file__).with_name("wordproblems.yaml").read_text())
 
 
 def _split_of(question: str) -> Split:
-    """The one split that a question may stand in, by its hash: so no two splits share one, whatever their sizes."""
+    """Return the only split that may have a question, by its hash: so no two share one, whatever their sizes."""
     tenth = hashlib.sha256(question.encode()).digest()[0] % 10
     return "train" if tenth < 6 else "valid" if tenth < 8 else "test"
 
@@ -83,61 +79,56 @@ class _Problem:
     question: str
     facts: str  # with the places of the numbers left open
     operations: str
-    numbers: Numbers
+    numbers: dict[str, int]  # the values of a, b, c and d in the question
 
-    def answer(self) -> str:
-        return _equation(self.operations, self.numbers)
+    @property
+    def equation(self) -> str:
+        """The equation as SVAMP writes it, from left to right: `( ( 3.0 + 4.0 ) * 2.0 )`."""
+        text = f"{self.numbers['a']}.0"
+        for operation, letter in zip(self.operations, "bc", strict=False):
+            text = f"( {text} {operation} {self.numbers[letter]}.0 )"
+        return text
 
+    @property
     def rationale(self) -> str:
-        first, rest = self.operations[0], self.operations[1:]
-        said = f"{{a}} {_WORDS[first]} {{b}}" + "".join(f", then {_WORDS[operation]} {{c}}" for operation in rest)
-        return f"{self.facts} So we need {said}.".format(**self.numbers)
+        """The facts and the operations in words."""
+        steps = [f"{_WORDS[operation]} {{{letter}}}" for operation, letter in zip(self.operations, "bc", strict=False)]
+        return f"{self.facts} So we need {{a}} {', then '.join(steps)}.".format(**self.numbers)
 
-    def mistaken(self, rng: random.Random) -> "_Problem":
-        """The problem as a teacher sees it who takes a wrong operation, or the number that is not needed."""
+    def with_mistake(self, rng: random.Random) -> "_Problem":
+        """Return the problem with a wrong operation, or with the number that is not needed."""
         operands = "abc"[: len(self.operations) + 1]
-        while True:
-            operations, numbers = self.operations, self.numbers
-            if "d" in numbers and rng.random() < 0.5:
-                numbers = numbers | {rng.choice(operands): numbers["d"]}
-            else:
-                place = rng.randrange(len(operations))
-                wrong = rng.choice(_MISTAKES[operations[place]])
-                operations = operations[:place] + wrong + operations[place + 1 :]
-            if evaluate(_equation(operations, numbers)) != evaluate(self.answer()):
-                return _Problem(self.question, self.facts, operations, numbers)
+        operations, numbers = self.operations, self.numbers
+        if "d" in numbers and rng.random() < 0.5:
+            numbers = numbers | {rng.choice(operands): numbers["d"]}
+        else:
+            step = rng.randrange(len(operations))
+            operations = operations[:step] + rng.choice(_MISTAKES[operations[step]]) + operations[step + 1 :]
+        mistaken = _Problem(self.question, self.facts, operations, numbers)
+        return mistaken if evaluate(mistaken.equation) != evaluate(self.equation) else self.with_mistake(rng)
 
 
-def _problem(rng: random.Random, split: Split) -> _Problem:
-    pattern_index = rng.randrange(len(PATTERNS))
+def _draw_problem(rng: random.Random, split: Split) -> _Problem:
+    names, topics, patterns = word_problems().values()
+    index = rng.randrange(len(patterns))
     held_out = split == "test" and rng.random() < 0.5
-    topics = [topic for index, topic in enumerate(TOPICS) if ((pattern_index + index) % 5 == 0) == held_out]
-    pattern, topic = PATTERNS[pattern_index], rng.choice(topics)
-    question, facts = rng.choice(pattern.wordings)
-    numbers = _numbers(rng, pattern.operations, "{d}" in question)
-    names = _names(rng, topic)
-    return _Problem(question.format(**names, **numbers), facts.format(**names, **_OPEN), pattern.operations, numbers)
-
-
-_OPEN = {letter: f"{{{letter}}}" for letter in "abcd"}
-
-
-def _names(rng: random.Random, topic: Topic) -> dict[str, str]:
-    n, m = rng.sample(NAMES, 2)
-    x, y = rng.sample(topic.things, 2)
-    return {"n": n, "m": m, "x": x, "y": y, "box": topic.box, "boxes": topic.boxes}
-
-
-def _numbers(rng: random.Random, operations: str, distracting: bool) -> Numbers:
-    """Different numbers from 2 to `LARGEST`; every step gives a whole number above 0, and no division gives 1."""
-    letters = "abc"[: len(operations) + 1] + ("d" if distracting else "")
+    topic = rng.choice([topic for i, topic in enumerate(topics) if ((index + i) % 5 == 0) == held_out])
+    operations = patterns[index]["operations"]
+    wording = rng.choice(patterns[index]["wordings"])
+    letters = "abc"[: len(operations) + 1] + ("d" if "{d}" in wording["question"] else "")
     while True:
         numbers = dict(zip(letters, rng.sample(range(2, LARGEST + 1), len(letters)), strict=True))
-        if _comes_out_whole(operations, numbers):
-            return numbers
+        if _has_whole_steps(operations, numbers):
+            break
+    n, m = rng.sample(names, 2)
+    x, y = rng.sample(topic["things"], 2)
+    words = {"n": n, "m": m, "x": x, "y": y, "box": topic["box"], "boxes": topic["boxes"]}
+    facts = wording["facts"].format(**words, **{letter: f"{{{letter}}}" for letter in "abcd"})
+    return _Problem(wording["question"].format(**words, **numbers), facts, operations, numbers)
 
 
-def _comes_out_whole(operations: str, numbers: Numbers) -> bool:
+def _has_whole_steps(operations: str, numbers: dict[str, int]) -> bool:
+    """Return whether every step gives a whole number above 0, and no division gives 1."""
     value = numbers["a"]
     for operation, letter in zip(operations, "bc", strict=False):
         number = numbers[letter]
@@ -147,11 +138,3 @@ def _comes_out_whole(operations: str, numbers: Numbers) -> bool:
         if value < 1:
             return False
     return True
-
-
-def _equation(operations: str, numbers: Numbers) -> str:
-    """The equation as SVAMP writes it, from left to right: `( ( 3.0 + 4.0 ) * 2.0 )`."""
-    text = f"{numbers['a']}.0"
-    for operation, letter in zip(operations, "bc", strict=False):
-        text = f"( {text} {operation} {numbers[letter]}.0 )"
-    return text

@@ -8,12 +8,9 @@ from dataclasses import asdict, dataclass
 
 from limbeck.data.archive import ArchiveSource
 from limbeck.data.generated import GeneratedSource
-from limbeck.data.hub import HubSource
-from limbeck.data.local import FilesSource
-from limbeck.data.overlap import count_overlap
 from limbeck.data.settings import DataSettings
-from limbeck.data.splits import carve, limited, select, subset
-from limbeck.errors import LimbeckError
+from limbeck.data.splits import carve, count_overlap, limited, select, subset
+from limbeck.errors import DataError
 from limbeck.schema import Example
 from limbeck.tasks import Split
 from limbeck.tasks.numbers import read_number
@@ -24,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Splits:
-    """What a run trains on, chooses by and is measured on; `notes` are counts by the keys of `limbeck.notes`."""
+    """The examples that a run trains on, chooses by and is measured on; `notes` are counts by keys of `limbeck.notes`."""
 
     train: tuple[Example, ...]
     valid: tuple[Example, ...]
@@ -44,61 +41,57 @@ def read(settings: DataSettings) -> dict[str, list[Example]]:
 
 
 def _read(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
-    """Return the splits as `read` has them, and how many rows had no label."""
+    """Return the splits, and the number of rows without a label."""
     splits = (settings.source or GeneratedSource()).read(task_of(settings))
-    if isinstance(settings.source, FilesSource | HubSource):
-        _notice(settings, [example for examples in splits.values() for example in examples])
+    if settings.carves_splits:
+        _warn_about_labels(settings, [example for examples in splits.values() for example in examples])
     unlabelled = 0
     for name, examples in splits.items():
         labelled = [example for example in examples if example.label]
-        if examples and not labelled:
-            raise LimbeckError(f"task {settings.task!r}: no row of the split {name!r} has a label")
+        if not labelled:
+            reason = f"no row of the split {name!r} has a label" if examples else f"the split {name!r} is empty"
+            raise DataError(f"task {settings.task!r}: {reason}")
         if missing := len(examples) - len(labelled):
             log.warning("%s: %d of %d rows have no label and are left out", name, missing, len(examples))
             splits[name], unlabelled = labelled, unlabelled + missing
-    for name, examples in splits.items():
-        if not examples:
-            raise LimbeckError(f"task {settings.task!r}: the split {name!r} is empty")
-        seen: set[str] = set()
-        for example in examples:
-            if example.id in seen:
-                raise LimbeckError(f"task {settings.task!r}: the id {example.id!r} stands twice in the split {name!r}")
-            seen.add(example.id)
+        ids: set[str] = set()
+        for example in labelled:
+            if example.id in ids:
+                raise DataError(f"task {settings.task!r}: the id {example.id!r} stands twice in the split {name!r}")
+            ids.add(example.id)
     return splits, unlabelled
 
 
-def _notice(settings: DataSettings, examples: Sequence[Example]) -> None:
-    """Log what is odd about the labels of a user's own task."""
+def _warn_about_labels(settings: DataSettings, examples: Sequence[Example]) -> None:
     labels = {example.label for example in examples if example.label and not example.choices}
     if settings.task != "custom" or not labels:
         return
     if settings.answer == "text" and all(read_number(label) is not None for label in labels):
         log.warning("all labels are numbers: set `answer: number`, or they are compared as texts")
-    spellings: dict[str, set[str]] = {}
-    for label in labels:
-        spellings.setdefault(label.casefold(), set()).add(label)
-    mixed = [sorted(alike) for alike in spellings.values() if len(alike) > 1]
-    if mixed:
-        log.warning("labels differ by their case alone, like %s: `choices` gives them one spelling", mixed[0])
+    folded = {label.casefold(): label for label in labels}
+    for label in sorted(labels - set(folded.values())):
+        spellings = sorted({label, folded[label.casefold()]})
+        log.warning("labels differ by their case alone, like %s: `choices` gives them one spelling", spellings)
+        break
 
 
 def load(settings: DataSettings) -> Splits:
-    """The examples of a run: `read`, then test and validation carved where missing, then the choice of training rows.
+    """Return the examples of a run: `read`, then missing splits carved from train, then the choice of training rows.
 
-    A source of files or of the Hub may lack its test split; an archive has one of its own, or is not whole.
+    Only a source of files or of the Hub may lack its test split.
 
     Raises:
         LimbeckError: as `read`; train or test is missing; nothing is left to train on.
     """
     splits, unlabelled = _read(settings)
-    if "test" not in splits and isinstance(settings.source, FilesSource | HubSource):
+    if "test" not in splits and settings.carves_splits:
         splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.seed, "test")
-    missing = [name for name in ("train", "test") if name not in splits]
-    if missing:
-        raise LimbeckError(
-            f"task {settings.task!r}: its source has no split {missing[0]!r}, only {', '.join(splits)}; "
-            "a run needs train and test"
-        )
+    for name in ("train", "test"):
+        if name not in splits:
+            raise DataError(
+                f"task {settings.task!r}: its source has no split {name!r}, only {', '.join(splits)}; "
+                "a run needs train and test"
+            )
     train, test = splits.pop("train"), splits.pop("test")
     if "valid" in splits:
         valid = splits.pop("valid")
@@ -114,19 +107,17 @@ def load(settings: DataSettings) -> Splits:
         notes["unparsed"] = sum(row.rationale is None or row.teacher_label is None for row in train)
     train, changes = select(train, task, settings.labels, settings.keep)
     if not train:
-        raise LimbeckError(
+        raise DataError(
             f"task {settings.task!r}: no training rows are left; lower `test_fraction` or `valid_fraction`, or add rows"
         )
-    notes |= {
-        **changes,
-        "rows_without_label": unlabelled,
-        "rows_without_rationale": sum(example.rationale is None for example in train),
-    }
+    notes |= changes
+    notes["rows_without_label"] = unlabelled
+    notes["rows_without_rationale"] = sum(example.rationale is None for example in train)
     return Splits(tuple(train), tuple(valid), tuple(test), notes)
 
 
 def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
-    """One split, as `load` has it; to be measured on, so that the others need not be there.
+    """Return one split, as `load` has it; of an archive's test split, the others need not be there.
 
     Raises:
         LimbeckError: as `read`, and as `load` where the split has to be carved from the training rows.
@@ -134,17 +125,16 @@ def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
     archive = settings.source
     if split != "test" or not isinstance(archive, ArchiveSource) or "test" not in (archive.splits or {"test": "test"}):
         return tuple(getattr(load(settings), split))
-    alone = {"splits": {"test": (archive.splits or {}).get("test", "test")}, "augment": []}
-    rows = read(settings.model_copy(update={"source": archive.model_copy(update=alone)}))["test"]
+    test_alone = {"splits": {"test": (archive.splits or {}).get("test", "test")}, "augment": []}
+    rows = read(settings.model_copy(update={"source": archive.model_copy(update=test_alone)}))["test"]
     return tuple(limited(rows, settings.limit, settings.seed))
 
 
 def digest(examples: Iterable[Example]) -> str:
-    """The SHA-256, in hexadecimal, of the examples as canonical JSON: equal only if every field of every one is."""
-    rows = [asdict(example) for example in examples]
-    for row in rows:
-        for field in ("answers", "own_choices"):
-            if not row[field]:
-                del row[field]  # as it was before there were any
-    text = json.dumps(rows, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    """Return the SHA-256, in hexadecimal, of the examples as canonical JSON: equal only if all their fields are."""
+    optional = ("answers", "own_choices")  # left out where they are empty
+    rows = [
+        {name: value for name, value in asdict(example).items() if value or name not in optional}
+        for example in examples
+    ]
+    return hashlib.sha256(json.dumps(rows, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()

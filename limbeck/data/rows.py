@@ -1,6 +1,7 @@
-"""Raw rows made into examples, and the checks that every source shares."""
+"""Rows of tables as examples: labels and choices as texts, and the checks that all sources share."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,15 +14,14 @@ from limbeck.data.choices import (
     Reading,
     by_key,
     by_text,
-    chosen,
     column_choices,
+    find_choice,
+    find_reading,
     read_choices,
-    reading_of,
 )
-from limbeck.data.columns import Columns, check_columns, columns_of, field_of, lacking, renamed
-from limbeck.data.labels import Notes, read_labels
-from limbeck.data.table import MAX_ROW_BYTES, stem, table_rows
-from limbeck.errors import LimbeckError
+from limbeck.data.columns import Columns, check_columns, find_columns, missing_columns, rename, task_field
+from limbeck.data.tables import MAX_ROW_BYTES, read_table, stem
+from limbeck.errors import DataError, LimbeckError
 from limbeck.schema import Example, listing
 from limbeck.tasks import TASKS, Row, Task, normalise
 from limbeck.tasks.task import row_id, text, text_field, without_calculations
@@ -29,287 +29,307 @@ from limbeck.tasks.task import row_id, text, text_field, without_calculations
 log = logging.getLogger(__name__)
 
 _IDS = ("id", "uid", "ID")
+_ANSWER_MARK = "####"  # before the answer of GSM8K's solutions
+_NO_CONSENSUS = {"-1", "-"}  # labels in data for natural language inference whose annotators did not agree
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that stand in one place, each with the words that say where, and an id for it if it has none."""
+    """Rows, each with its place (`rows.jsonl:3`) and the id that it gets if it brings none."""
 
-    where: str
+    name: str
     rows: Sequence[tuple[str, str, Row]]
+
+    @property
+    def columns(self) -> set[str]:
+        """The names of all columns."""
+        return {name for _, _, row in self.rows for name in row}
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A row by our names, before it is known how the labels of all rows name their choices."""
+    """A row by limbeck's names, before it is known how the labels of all rows name their choices."""
 
-    where: str
+    place: str
     id: str
     row: dict[str, Any]
-    plain: bool  # its question is `input`; else in the task's own fields
-    choices: Choices | None  # its own
-    labels: tuple[str, ...]  # the label, and what else is accepted; none where it is not known
+    plain: bool  # its question is `input`, not in the task's own fields
+    choices: Choices | None  # the row's own
+    labels: tuple[str, ...]  # the label and further accepted answers; empty where the label is not known
     rationale: str | None
-    columns: Columns
 
 
 def read_rows(
     path: Path,
     columns: Columns | None = None,
-    labelled: bool = True,
+    *,
     task: Task | None = None,
+    labelled: bool = True,
     max_row_bytes: int = MAX_ROW_BYTES,
 ) -> list[Example]:
-    """Return the examples in a file of JSON, CSV or Parquet.
+    """Read examples from a file of JSON, CSV or Parquet; docs/data.md describes its columns.
 
-    A row has an `input` (a text, or a list of texts: its segments), a `label`, and where known a `rationale`, an `id`,
-    a `teacher_label`, `choices` (in any form of `read_choices`) and `answers` (all that is right). `columns` maps these
-    names to the file's own; other columns are ignored. A row without `input` may have the fields of the task instead
-    (`premise` and `hypothesis`; `question` and `choices`), or a usual name (`columns_of`). Without an id, the file's
-    name and the row's index are taken. If not `labelled`, rows may lack the label: theirs is then "", which no labelled
-    row can have.
+    Without an id, a row gets the file's name and its index. If not `labelled`, a missing label is "".
 
     Raises:
-        LimbeckError: names file, line (in Parquet the row, in a JSON list the item, from 1) and field.
+        LimbeckError: the file cannot be read or a row is wrong; names the line and the field.
     """
-    (examples,) = examples_of([file_table(path, max_row_bytes)], columns or {}, task or TASKS["custom"], labelled)
-    for where, example in examples:
-        with _located(where, columns or {}):
-            _check_labelled(example, labelled)
-    return distinct(examples)
+    table = file_table(path, max_row_bytes)
+    (examples,) = read_examples([table], columns or {}, task or TASKS["custom"], labelled=labelled)
+    for place, example in examples:
+        if labelled and not example.label:
+            raise DataError(f"{place}: label: missing, and without a label the row cannot be used")
+    return unique(examples)
 
 
 def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
-    """Return the examples in a file that came after a student was trained on `columns`; "" is a missing label.
+    """Read examples for a student that was trained on `columns`; a missing label is "".
 
-    A column that the file does not have is looked for under our name and the usual ones, as if nobody had named it.
+    A column that the file lacks is looked for under limbeck's name and the usual ones.
 
     Raises:
         LimbeckError: as `read_rows`.
     """
     table = file_table(path)
-    names = {name for _, _, row in table.rows for name in row}
-    there = {ours: named for ours, named in columns.items() if not lacking(named, names)}
-    (examples,) = examples_of([table], there, task, labelled=False)
-    return distinct(examples)
+    present: Any = {name: source for name, source in columns.items() if not missing_columns(source, table.columns)}
+    (examples,) = read_examples([table], present, task, labelled=False)
+    return unique(examples)
 
 
 def file_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES, first: int = 0) -> Table:
-    """Return the rows of a file; their ids are its name and their index, from `first` on."""
-    rows = table_rows(path.expanduser(), max_row_bytes)
-    name = stem(path)
-    return Table(str(path), [(where, f"{name}-{i}", row) for i, (where, row) in enumerate(rows, start=first)])
+    """Return the table in a file; ids are the file's name and an index that begins with `first`."""
+    rows = read_table(path.expanduser(), max_row_bytes)
+    return Table(str(path), [(place, f"{stem(path)}-{i}", row) for i, (place, row) in enumerate(rows, start=first)])
 
 
-def examples_of(
-    tables: Sequence[Table], columns: Columns, task: Task, labelled: bool
+def read_examples(
+    tables: Sequence[Table], columns: Columns, task: Task, *, labelled: bool
 ) -> list[list[tuple[str, Example]]]:
-    """Return the examples of each table, each after the words that say where it stands; "" for a missing label.
+    """Return the examples of each table, each after its place; a missing label is "".
 
-    How labels name their choices is one thing for all tables. What was taken for what is logged.
-
-    Raises:
-        LimbeckError: names the row and the field, or the table and the column.
-    """
-    names = {table.where: {name for _, _, row in table.rows for name in row} for table in tables}
-    check_columns(columns, names, labelled)
-    notes = Notes()
-    drafts = [
-        [read_draft(where, id, row, task, resolved, notes) for where, id, row in table.rows]
-        for table in tables
-        for resolved in [columns_of(columns, names[table.where], task, table.where, labelled)]
-    ]
-    reading = shared_reading(drafts, columns)
-    examples = [[(draft.where, draft_example(draft, task, reading)) for draft in table] for table in drafts]
-    notes.log(", ".join(table.where for table in tables))
-    return examples
-
-
-def _check_labelled(example: Example, labelled: bool, field: str = "label") -> None:
-    if labelled and not example.label:
-        raise LimbeckError(f"field {field!r}: missing, and without a label the row cannot be used")
-
-
-def distinct(examples: Iterable[tuple[str, Example]]) -> list[Example]:
-    """Return the examples, each of which comes after the words that say where it stands.
+    Labels name their choices in the same way in all tables. What was read as something else is logged.
 
     Raises:
-        LimbeckError: an id stands twice; names both places.
+        LimbeckError: names the place and the field, or the table and the column.
     """
-    seen: dict[str, str] = {}
+    check_columns(columns, {table.name: table.columns for table in tables}, labelled=labelled)
+    notes: Counter[str] = Counter()
+    drafts = []
+    for table in tables:
+        all_columns = find_columns(columns, table.columns, task, table=table.name, labelled=labelled)
+        drafts.append(
+            [read_draft(row, id, task, place=place, columns=all_columns, notes=notes) for place, id, row in table.rows]
+        )
+    reading = shared_reading(draft for table_drafts in drafts for draft in table_drafts)
+    for note, count in notes.items():
+        log.info("%s: %d %s", ", ".join(table.name for table in tables), count, note)
+    return [[(draft.place, draft_example(draft, task, reading)) for draft in table_drafts] for table_drafts in drafts]
+
+
+def unique(examples: Iterable[tuple[str, Example]]) -> list[Example]:
+    """Return the examples without their places. Raises DataError: an id stands twice; names both places."""
+    places: dict[str, str] = {}
     rows = []
-    for where, example in examples:
-        if example.id in seen:
-            raise LimbeckError(f"{where}: field 'id': {example.id!r:.60} stands already at {seen[example.id]}")
-        seen[example.id] = where
+    for place, example in examples:
+        if example.id in places:
+            raise DataError(f"{place}: id: {example.id!r:.60} stands already at {places[example.id]}")
+        places[example.id] = place
         rows.append(example)
     return rows
 
 
-def read_draft(where: str, id: str, row: Row, task: Task, columns: Columns, notes: Notes) -> Draft:
-    """Return a row by our names.
+def read_draft(raw: Row, id: str, task: Task, *, place: str, columns: Columns, notes: Counter[str]) -> Draft:
+    """Return a row of a file as a draft.
 
     Raises:
-        LimbeckError: names `where` and the field.
+        LimbeckError: names `place` and the field.
     """
-    ours = {name: _without_nul(value, notes) for name, value in renamed(row, columns).items()}
-    with _located(where, columns):
+    row = rename(raw, columns)
+    with located(place):
+        row = {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
         for name in ("input", "question"):
-            if isinstance(ours.get(name), Mapping) and "stem" in ours[name]:  # CommonsenseQA as it was released
-                ours = {"choices": ours[name].get("choices"), **ours, name: ours[name]["stem"]}
+            if isinstance(row.get(name), Mapping) and "stem" in row[name]:  # CommonsenseQA as it was released
+                row = {"choices": row[name].get("choices"), **row, name: row[name]["stem"]}
         for name in _IDS:
-            if name in ours:
-                ours[name] = None if is_missing(ours[name]) else cell_text(ours[name])
-        own_fields = field_of(task, "label") != "label" and ("input" not in ours or "input" in columns)
-        plain = not own_fields and ("input" in ours or task.name == "custom")
-        if own_fields and "input" in ours:
-            ours["question"] = ours["input"]
-        label = ours.get("label") if plain or "label" in columns else ours.get(task.label_field)
-        choices = _own_choices(ours, row, task, notes)
-        labels, solution = read_labels(label, ours.get("answers"), choices.texts if choices else (), task, notes)
-        reasoning = _rationale(ours.get("rationale")) or solution
+            if name in row:
+                row[name] = None if is_missing(row[name]) else cell_text(row[name])
+        own_fields = task_field(task, "label") != "label" and ("input" not in row or "input" in columns)
+        if own_fields and "input" in row:
+            row["question"] = row["input"]
+        plain = not own_fields and ("input" in row or task.name == "custom")
+        label = row.get("label") if plain or "label" in columns else row.get(task.label_field)
+        cell = row.get("choices")
+        if is_missing(cell):
+            cell = None if task.choices else column_choices(raw)
+        choices = None if cell is None else read_choices(cell)
+        if choices and len(set(map(normalise, choices.texts))) < len(choices.texts):
+            notes["rows have choices that differ by case and spacing alone: one answer"] += 1
+        labels, solution = _read_labels(label, row.get("answers"), task, choices=choices, notes=notes)
+        reasoning = _read_rationale(row.get("rationale")) or solution
         rationale = without_calculations(reasoning) if reasoning else None
-        if reasoning and rationale != reasoning:
-            notes.add("rationales had a calculator's marks, which were left out", reasoning)
-        return Draft(where, id, ours, plain, choices, labels, rationale, columns)
+        return Draft(place, id, row, plain, choices, labels, rationale)
 
 
-def _own_choices(ours: Row, row: Row, task: Task, notes: Notes) -> Choices | None:
-    cell = ours.get("choices")
-    if is_missing(cell) and (cell := None if task.choices else column_choices(row)) is None:
-        return None
-    choices = read_choices(cell)
-    if len(set(map(normalise, choices.texts))) < len(choices.texts):
-        notes.add("rows have choices that are the same but for case and spacing: one answer", ", ".join(choices.texts))
-    return choices
+def _read_labels(
+    label: Any, answers: Any, task: Task, *, choices: Choices | None, notes: Counter[str]
+) -> tuple[tuple[str, ...], str | None]:
+    """Return the label with further accepted answers, none where it is missing; and the reasoning written beside it.
+
+    Without choices, labels are spelled as the task has them, and a label that the task cannot read is missing.
+    """
+    allowed = choices.texts if choices else task.choices
+    folded = set(map(normalise, allowed))
+    labels: dict[str, None] = {}
+    answers = parse_cell(answers) if isinstance(answers, str) else answers
+    for value in map(cell_text, (*_answers(label), *_answers(answers))):
+        is_text = isinstance(value, str)
+        undecided = bool(task.choices) and task.name != "custom" and is_text and value in _NO_CONSENSUS
+        if (is_text and normalise(value) in folded) or not (undecided or is_missing(value)):
+            labels[text(value, "label")] = None
+        elif is_text and value:
+            notes["labels count as missing (as one of the `choices` they would be answers)"] += 1
+    texts, solution = tuple(labels), None
+    if texts and _ANSWER_MARK in texts[0]:
+        reasoning, _, answer = texts[0].rpartition(_ANSWER_MARK)
+        if not answer.strip():
+            raise DataError(f"an answer was expected after {_ANSWER_MARK}, not {texts[0][-40:]!r}", field="label")
+        notes[f"labels end with their answer after {_ANSWER_MARK}; the text before it is the rationale"] += 1
+        solution = reasoning.strip() or None
+        texts = (without_calculations(answer).strip(), *texts[1:])
+    if texts and not allowed:
+        spelled = [task.read_label(label) for label in texts]
+        if spelled[0] is None:
+            notes["labels count as missing, for the task cannot read them"] += 1
+        texts = tuple(dict.fromkeys(filter(None, spelled))) if spelled[0] is not None else ()
+    return texts, solution
 
 
-def _rationale(value: Any) -> str | None:
-    """Return a rationale; a list of sentences has a line for each."""
-    if isinstance(value, str) and isinstance(printed := parse_cell(value), list | tuple):
-        value = printed if all(isinstance(item, str) for item in printed) else value
+def _answers(value: Any) -> Sequence[Any]:
+    """Return the answers in a cell: one, a list, or the objects of SQuAD and TriviaQA."""
+    if isinstance(value, Mapping) and "text" in value:
+        value = value["text"]
+    elif isinstance(value, Mapping) and "value" in value:
+        value = [value["value"], *(value.get("aliases") or ())]
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _read_rationale(cell: Any) -> str | None:
+    """Return a rationale; a list of sentences becomes lines."""
+    value = cell
+    if isinstance(cell, str) and isinstance(printed := parse_cell(cell), list | tuple):
+        value = printed if all(isinstance(item, str) for item in printed) else cell
     if isinstance(value, list | tuple):
         value = "\n".join(text(item, "rationale") for item in value if not is_missing(item))
     return None if is_missing(value) else text(value, "rationale")
 
 
-def _without_nul(value: Any, notes: Notes) -> Any:
-    if isinstance(value, str) and "\0" in value:
-        notes.add("texts held NUL characters, which were left out", value)
-        return value.replace("\0", "")
-    return value
-
-
-def shared_reading(drafts: Iterable[Iterable[Draft]], columns: Columns) -> Reading | None:
-    """Return how the labels of all rows with choices of their own name them; logged where not by their texts.
+def shared_reading(drafts: Iterable[Draft]) -> Reading | None:
+    """Return the way in which the labels of all rows with choices name them; logged where it is not by text.
 
     Raises:
-        LimbeckError: as `reading_of`.
+        DataError: as `find_reading`.
     """
-    rows = [(draft, draft.choices) for table in drafts for draft in table if draft.choices and draft.labels]
+    rows = [(draft, draft.choices) for draft in drafts if draft.choices and draft.labels]
     if not rows:
         return None
-    with _located(rows[0][0].where, columns):
-        way = reading_of([(label, choices) for draft, choices in rows for label in draft.labels])
-    if way is not None and way[0] != "text":
-        log.info("labels are read as the %s of a choice: %r is %r", way[0], *_shown(*rows[0], way[1]))
-    return way[1] if way else None
-
-
-def _shown(draft: Draft, choices: Choices, reading: Reading) -> tuple[str, str | None]:
-    return draft.labels[0], reading(draft.labels[0], choices)
+    with located(rows[0][0].place):
+        reading = find_reading([(label, choices) for draft, choices in rows for label in draft.labels])
+    if reading is None:
+        return None
+    name, read = reading
+    if name != "text":
+        label = rows[0][0].labels[0]
+        log.info("labels are read as the %s of a choice: %r is %r", name, label, read(label, rows[0][1]))
+    return read
 
 
 def draft_example(draft: Draft, task: Task, reading: Reading | None) -> Example:
-    """Return the example of a row, "" for a missing label.
+    """Return the example of a row; a missing label is "".
 
     Raises:
-        LimbeckError: names the row and the field.
+        LimbeckError: names the place and the field.
     """
     numbers = () if task.name == "custom" else tuple(map(str, range(len(task.choices))))  # as in `limbeck.tasks.nli`
     choices = draft.choices or Choices(task.choices, numbers)
-    with _located(draft.where, draft.columns):
+
+    def choose(field: str, label: str) -> str:
+        if draft.choices:
+            choice = find_choice(label, choices, reading)
+        else:
+            choice = by_text(label, choices) or by_key(label, choices)
+        if choice is None:
+            raise _not_a_choice(field, label, choices.texts)
+        return choice
+
+    with located(draft.place):
         labels = draft.labels
         if choices.texts and (draft.plain or draft.choices):
-            labels = tuple(dict.fromkeys(_chosen("label", label, draft, choices, reading) for label in labels))
+            labels = tuple(dict.fromkeys(choose("label", label) for label in labels))
         label = labels[0] if labels else ""
         if draft.plain:
-            example = _plain(draft, label, choices.texts, task)
+            example = _plain_example(draft, label, choices.texts, task)
         else:
-            own = {"choices": list(choices.texts)} if draft.choices else {}
-            example = task.read({**draft.row, **own, task.label_field: label or None}, draft.id)
+            own_choices = {"choices": list(choices.texts)} if draft.choices else {}
+            example = task.read({**draft.row, **own_choices, task.label_field: label or None}, draft.id)
         teacher_label = cell_text(draft.row.get("teacher_label"))
         if is_missing(teacher_label) and not (teacher_label and by_text(str(teacher_label), choices)):
             teacher_label = None
-        elif choices.texts:
-            teacher_label = _chosen("teacher_label", text(teacher_label, "teacher_label"), draft, choices, reading)
-        return replace(
-            example,
-            rationale=draft.rationale,
-            teacher_label=None if teacher_label is None else text(teacher_label, "teacher_label"),
-            answers=labels[1:],
+        else:
+            teacher_label = text(teacher_label, "teacher_label")
+            teacher_label = choose("teacher_label", teacher_label) if choices.texts else teacher_label
+        return replace(example, rationale=draft.rationale, teacher_label=teacher_label, answers=labels[1:])
+
+
+def _plain_example(draft: Draft, label: str, choices: tuple[str, ...], task: Task) -> Example:
+    value = draft.row.get("input")
+    if isinstance(value, list):
+        segments = tuple(text(segment, "input") for segment in value if segment is not None and segment != "")
+    elif "input" in draft.row and not is_missing(value):
+        segments = (text_field(draft.row, "input"),)
+    else:
+        segments = ()
+    if not segments:
+        names = [name for name, cell in draft.row.items() if cell is not None]
+        raise DataError(
+            f"missing or blank; the row has {names!r:.200}; say which column it is, like `columns: {{input: question}}`",
+            field="input",
         )
-
-
-def _plain(draft: Draft, label: str, choices: tuple[str, ...], task: Task) -> Example:
-    segments, id = _segments(draft.row), row_id(draft.row, draft.id)
+    id = row_id(draft.row, draft.id)
     if not choices or set(choices) == set(task.choices):
         return Example(id, segments, label, choices=choices)
-    # an input that ends with its choices, as CommonsenseQA's were once exported, is not to have them twice
+    # an input that ends with its choices, as CommonsenseQA's were once exported, does not get them twice
     segments = (*segments[:-1], segments[-1].removesuffix(listing(choices)) or segments[-1])
     return Example(id, segments, label, choices=choices, own_choices=True)
 
 
-def _chosen(field: str, label: str, draft: Draft, choices: Choices, reading: Reading | None) -> str:
-    own = draft.choices is not None
-    choice = chosen(label, choices, reading) if own else by_text(label, choices) or by_key(label, choices)
-    if choice is None:
-        raise _no_choice(field, label, choices.texts)
-    return choice
-
-
-def _no_choice(field: str, label: str, choices: Sequence[str]) -> LimbeckError:
-    return LimbeckError(
-        f"field {field!r}: {label!r:.60} is none of the choices {list(choices)!r:.200}; a choice's text was expected, "
-        "or, of a row's own choices, its letter or number"
-    )
-
-
-def _segments(row: Row) -> tuple[str, ...]:
-    value = row.get("input")
-    if isinstance(value, list) and (texts := [segment for segment in value if segment is not None and segment != ""]):
-        return tuple(text(segment, "input") for segment in texts)
-    if "input" not in row:
-        raise LimbeckError(
-            f"field 'input': missing; the row has {[name for name in row if row[name] is not None]!r:.200}; say which "
-            "column it is, like `columns: {input: question, label: answer}`"
-        )
-    if is_missing(value) or isinstance(value, list):
-        raise LimbeckError("field 'input': it is blank")
-    return (text_field(row, "input"),)
+def _not_a_choice(field: str, label: str, choices: Sequence[str]) -> DataError:
+    advice = "a choice's text was expected, or, of a row's own choices, its letter or number"
+    return DataError(f"{label!r:.60} is none of the choices {list(choices)!r:.200}; {advice}", field=field)
 
 
 @contextmanager
-def _located(where: str, columns: Columns) -> Iterator[None]:
-    """Put before an error's words where the row stands, and after them what columns were renamed."""
+def located(place: str) -> Iterator[None]:
+    """Put the place of a row before the message of an error."""
     try:
         yield
     except LimbeckError as error:
-        mapping = ", ".join(f"{ours!r} is the column {theirs!r}" for ours, theirs in columns.items())
-        raise LimbeckError(f"{where}: {error}" + (f" ({mapping})" if mapping else "")) from None
+        located_error = DataError(f"{place}: {error}")
+        located_error.field = error.field
+        raise located_error from None
 
 
-def example_of(row: Row, task: Task, id: str, where: str, labelled: bool = True) -> Example:
+def released_example(row: Row, task: Task, id: str, place: str) -> Example:
     """Return `task.read` of a row of a released data set, checked.
 
     Raises:
-        LimbeckError: names `where` (file and line) and the field.
+        LimbeckError: names `place` and the field.
     """
-    with _located(where, {}):
+    with located(place):
         example = task.read(row, id)
         if not example.choices:
             example = replace(example, choices=task.choices)
-        _check_labelled(example, labelled, task.label_field)
-        if example.label and example.choices and example.label not in example.choices:
-            raise _no_choice(task.label_field, example.label, example.choices)
+        if not example.label:
+            raise DataError("missing, and without a label the row cannot be used", field=task.label_field)
+        if example.choices and example.label not in example.choices:
+            raise _not_a_choice(task.label_field, example.label, example.choices)
     return example

@@ -1,4 +1,4 @@
-"""What a recipe says about data: the task, where its rows come from, and which of them are trained on."""
+"""Settings of a recipe's data: the task, the source of its rows, and the choice of training rows."""
 
 from typing import Annotated, Literal, Self
 
@@ -6,9 +6,9 @@ from pydantic import Field, model_validator
 
 from limbeck.data.archive import ArchiveSource
 from limbeck.data.columns import Columns
+from limbeck.data.files import FilesSource
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.hub import HubSource
-from limbeck.data.local import FilesSource
 from limbeck.tasks.settings import TaskSettings
 
 Source = Annotated[ArchiveSource | FilesSource | HubSource | GeneratedSource, Field(discriminator="kind")]
@@ -17,39 +17,44 @@ Source = Annotated[ArchiveSource | FilesSource | HubSource | GeneratedSource, Fi
 class DataSettings(TaskSettings):
     """A task's data and the choice of training rows. `seed` is apart from a run's, so that runs share their splits."""
 
-    source: Source | None = None  # None: the rows that `arithmetic` makes
+    source: Source | None = None  # None: the rows that `arithmetic` generates
     labels: Literal["gold", "teacher"] = "gold"
     keep: Literal["all", "correct"] = "all"  # correct: only rationales whose teacher label is right
     train_fraction: float = Field(default=1.0, gt=0, le=1)  # of the training rows; smaller ones lie inside larger ones
-    test_fraction: float = Field(default=0.1, gt=0, lt=1)  # share of the rows, where a files source has no test split
-    valid_fraction: float = Field(default=0.1, gt=0, lt=1)  # share of train, where the source has no validation split
+    test_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the rows, for a source without test split
+    valid_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the training rows, for a source without validation
     max_overlap: float | None = Field(
         default=None,
         ge=0,
         le=1,
         description="share of a split's rows whose question another split may have too; more is refused; none: 0.01",
     )
-    limit: int | None = Field(default=None, ge=1)  # rows of each split at most, the smaller in the larger; to try out
+    limit: int | None = Field(default=None, ge=1)  # rows of each split at most, smaller ones inside larger; to try out
     seed: int = 0
 
     @property
+    def carves_splits(self) -> bool:
+        """Whether a run holds out the splits that the source lacks."""
+        return isinstance(self.source, FilesSource | HubSource)
+
+    @property
     def columns(self) -> Columns:
-        """Return the source's names of its columns, where it has any."""
+        """The source's names of its columns, where it has any."""
         return self.source.columns if isinstance(self.source, FilesSource | HubSource) else {}
 
     @property
     def reads_outputs(self) -> bool:
-        """Return whether the source has raw output for every row, so that a row without an answer is unparsed."""
+        """Whether the source has the teacher's raw output for every row, so that a row without answer is unparsed."""
         source = self.source
         return isinstance(source, ArchiveSource) or (isinstance(source, HubSource) and source.rationales is not None)
 
     @model_validator(mode="after")
-    def _source_fits(self) -> Self:
+    def _check_source(self) -> Self:
         generated = self.source is None or isinstance(self.source, GeneratedSource)
         if generated and self.task != "arithmetic":
             raise ValueError(
                 f"task {self.task!r} needs a source that reads data: say where its rows are "
-                "(kind: archive, files or hub); only 'arithmetic' makes its own"
+                "(kind: archive, files or hub); only 'arithmetic' generates its own"
             )
         if isinstance(self.source, ArchiveSource) and self.source.augment and self.task != "svamp":
             raise ValueError(f"source.augment is for task 'svamp' only, not {self.task!r}")

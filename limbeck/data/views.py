@@ -1,4 +1,4 @@
-"""How an example is shown to a student, and what the student shall write; and back from what it wrote."""
+"""Views of an example: what a student reads and writes, and the way back from its text to label and rationale."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from limbeck.schema import Example
 
 
 class View(StrEnum):
-    """The four ways: the label alone, the rationale alone, or both in one text, in either order."""
+    """The label alone, the rationale alone, or both in one text, in either order."""
 
     PREDICT = "predict"
     EXPLAIN = "explain"
@@ -23,7 +23,7 @@ _RATIONALE = re.compile(r"(?<!\w)rationale\s*:", re.IGNORECASE)
 
 
 def prefix(view: View) -> str:
-    """What the source of a view begins with: the paper's own words."""
+    """Return the beginning of a view's source, as in the paper."""
     return "explain: " if view is View.EXPLAIN else "predict: "
 
 
@@ -37,7 +37,7 @@ class Source:
 
     @property
     def parts(self) -> list[str]:
-        """The texts between which the student puts its separator: as many as there are segments."""
+        """The texts between which the student puts its separator, one for each segment."""
         parts = list(self.segments)
         parts[0] = self.prefix + parts[0]
         parts[-1] += self.choices
@@ -45,34 +45,31 @@ class Source:
 
     def text(self, separator: str) -> str:
         """Return the parts as one text."""
-        return self.prefix + separator.join(self.segments) + self.choices
+        return separator.join(self.parts)
 
 
 def source(example: Example, view: View) -> Source:
-    """Return what the student reads of an example in a view."""
+    """Return the text that the student reads in a view."""
     return Source(prefix(view), example.segments, example.choices_text)
 
 
 def target(example: Example, view: View) -> str | None:
-    """The text that the student shall write; None where that needs a rationale and there is none."""
-    if view is View.PREDICT:
-        return example.label
-    if example.rationale is None:
-        return None
-    match view:
-        case View.EXPLAIN:
-            return example.rationale
-        case View.RATIONALE_FIRST:
-            return f"{example.rationale} Answer: {example.label}"
-        case View.ANSWER_FIRST:
-            return f"{example.label} {RATIONALE_MARK} {example.rationale}"
+    """Return the text that the student shall write in a view; None where it needs a rationale and there is none."""
+    label, rationale = example.label, example.rationale
+    if view is View.PREDICT or rationale is None:
+        return label if view is View.PREDICT else None
+    return {
+        View.EXPLAIN: rationale,
+        View.RATIONALE_FIRST: f"{rationale} Answer: {label}",
+        View.ANSWER_FIRST: f"{label} {RATIONALE_MARK} {rationale}",
+    }[view]
 
 
 def split_target(text: str, view: View) -> tuple[str, str | None]:
-    """The label and the rationale in what a student wrote: the inverse of `target`, for every view but explain.
+    """Return the label and the rationale in a student's text: the inverse of `target`, for every view but explain.
 
     With the rationale first, the last `Answer:` counts (the word may occur in the reasoning), and without one the
-    label is "". With the answer first, the first `Rationale:` counts, and without one all is the label.
+    label is "". With the answer first, the first `Rationale:` counts, and without one the whole text is the label.
     """
     assert view is not View.EXPLAIN, "an explanation has no label"
     if view is View.PREDICT:
