@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from limbeck.annotation.job import Job, OpenJob
 from limbeck.annotation.sifting import Asked, Outcome, Sifted, count_votes, counts
-from limbeck.data.joined import doubt
+from limbeck.data.mismatch import teacher_mismatch
 from limbeck.errors import unknown
 from limbeck.llm.store import Store, Tokens
 from limbeck.schema import Example
@@ -69,7 +69,7 @@ def summary(taught: Taught) -> dict[str, Any]:
             "without_vote": votes.questions - votes.voted,
             "without_label": votes.questions - votes.labelled,
         },
-        "doubt": doubt([_answered(one) for one in taught.sifted], taught.opened.task),
+        "doubt": teacher_mismatch([_answered(one) for one in taught.sifted], taught.opened.task),
         "kept": {"rationales": sum(kept), "questions": sum(bool(count) for count in kept)},
         "other_replies": taught.others,
         "spent": {"tokens": taught.used._asdict(), "cost": taught.opened.cost(taught.used)},

@@ -9,7 +9,7 @@ from limbeck.annotation.job import Job
 from limbeck.annotation.taught import read_taught, summary, training_examples
 from limbeck.annotation.upload import push
 from limbeck.data.conversations import LeftOut, read_conversations
-from limbeck.data.exchange import Form, export_rows
+from limbeck.data.export import Form, export_rows
 from limbeck.data.load import read
 from limbeck.data.settings import DataSettings
 from limbeck.errors import LimbeckError

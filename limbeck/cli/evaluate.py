@@ -41,7 +41,7 @@ def evaluate(
     teacher; with --rationale (which --judge and --encoder imply) the rationales' quality and the dependence of the
     student's two sides; with several runs their differences. With --on all goes to NAME-SPLIT. -s changes the judge.
     """
-    from limbeck.data.table import stem
+    from limbeck.data.tables import stem
     from limbeck.runs import evaluate_runs
 
     if changes and judge is None:

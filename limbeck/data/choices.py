@@ -87,7 +87,7 @@ def _entry(item: Any) -> tuple[str | None, Any]:
 
 
 def column_choices(row: Row) -> list[dict[str, Any]] | None:
-    """Return the choices in columns of their own (A to E, option_a, choice1, ending0, opa); None without such columns."""
+    """Return the choices in columns of their own (A to E, option_a, choice1, ending0, opa); None without them."""
     columns = _choice_columns(tuple(row))
     return [{"label": key, "text": row[name]} for name, key in columns] if columns else None
 
@@ -171,10 +171,8 @@ def find_reading(labels: Sequence[tuple[str, Choices]]) -> tuple[str, Reading] |
     if not names:
         return None
     if names[0] == "number from 0" and "number from 1" in names:
-        message = (
-            f"numbers that may count the choices from 0 or from 1; write the choice's letter or text, or {_ADVICE}"
-        )
-        raise DataError(message, field="label")
+        reason = "the labels are numbers that may count the choices from 0 or from 1"
+        raise DataError(f"{reason}; write the choice's letter or text, or {_ADVICE}", field="label")
     reading = _READINGS[names[0]]
     if names[0] not in ("key", "text"):
         for label, choices in labels:

@@ -52,10 +52,10 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
     """Read examples from a file of conversations.
 
     A row has `messages` or `conversations`, turns with `role` or `from` and `content` or `value`; or a `prompt`,
-    `instruction`, `problem` or `question` with a reply: a text, a turn, or turns. The assistant's last turn is read as a
-    teacher's reply to the user's turn before it, which is the input. The rationale is the reasoning in the reply beside
-    the answer, else its thoughts, which stand in tags, in parts, in keys of the turn (`reasoning_content`) or in columns
-    of the row (`thinking_trajectories`). The label is the row's own (`label`, `answer`), else the reply's.
+    `instruction`, `problem` or `question` with a reply: a text, a turn, or turns. The assistant's last turn is read as
+    a teacher's reply to the user's turn before it, which is the input. The rationale is the reasoning in the reply
+    beside the answer, else its thoughts, which stand in tags, in parts, in keys of the turn (`reasoning_content`) or in
+    columns of the row (`thinking_trajectories`). The label is the row's own (`label`, `answer`), else the reply's.
 
     Returns:
         The examples; counts of `rows`, of `unparsed_rationales` and `unparsed_labels` among the examples, and of rows

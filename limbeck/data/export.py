@@ -13,9 +13,8 @@ def export_rows(examples: Iterable[Example], task: Task, form: Form) -> tuple[li
     """Return the examples as rows to be written as JSON, and the number of those left out.
 
     `limbeck` rows are read back by `read_rows` to the same examples; none is left out. The others are for trainers of
-    decoders: TRL's `prompt-completion` and `messages`, and Alpaca's `instruction`. Their target is the rationale, then a
-    line with the task's marker and the label, which `limbeck.llm.parse` splits again; examples without rationale or
-    label are left out.
+    decoders: TRL's `prompt-completion` and `messages`, and Alpaca's `instruction`. Their target is the rationale, then
+    a line with the task's marker and the label; examples without rationale or label are left out.
     """
     examples = list(examples)
     if form == "limbeck":

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Splits:
-    """The examples that a run trains on, chooses by and is measured on; `notes` are counts by keys of `limbeck.notes`."""
+    """The examples of a run; `notes` are counts by the keys of `limbeck.notes`."""
 
     train: tuple[Example, ...]
     valid: tuple[Example, ...]

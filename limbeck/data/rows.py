@@ -291,7 +291,7 @@ def _plain_example(draft: Draft, label: str, choices: tuple[str, ...], task: Tas
     if not segments:
         names = [name for name, cell in draft.row.items() if cell is not None]
         raise DataError(
-            f"missing or blank; the row has {names!r:.200}; say which column it is, like `columns: {{input: question}}`",
+            f"missing or blank; the row has {names!r:.200}; name its column, like `columns: {{input: question}}`",
             field="input",
         )
     id = row_id(draft.row, draft.id)

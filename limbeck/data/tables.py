@@ -1,4 +1,4 @@
-"""Tables as users have them: JSON, delimited text or Parquet, plain or compressed, read row by row with their places."""
+"""Tables as users have them: JSON, delimited text or Parquet, plain or compressed."""
 
 import csv
 import gzip
@@ -88,7 +88,7 @@ def _read_bytes(path: Path) -> bytes:
             stream: BinaryIO = file
             head = file.peek(4)
             if head.startswith(b"\x1f\x8b"):
-                stream = gzip.open(file)  # type: ignore[assignment]
+                stream = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
             elif head.startswith(b"\x28\xb5\x2f\xfd"):
                 from limbeck.data.arrow import zstd_stream
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.data.table import table_rows
+from limbeck.data.tables import read_table
 from limbeck.errors import LimbeckError
 from limbeck.metrics.columns import (
     column_names,
@@ -60,7 +60,7 @@ def read_answers(path: Path, needs: Sequence[str] = ()) -> list[Answered]:
         LimbeckError: no such file, a column is missing, no row that is graded, an id twice, or a field that is wrong;
             names file and line, and of columns those that there are.
     """
-    rows = from_samples(table_rows(path), str(path))
+    rows = from_samples(read_table(path), str(path))
     names = column_names(rows, str(path), needs)
     graded = [(where, row) for where, row in rows if _known(row, names, where)]
     if not graded:

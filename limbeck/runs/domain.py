@@ -15,8 +15,8 @@ from limbeck.data import (
     read_later_rows,
     task_of,
 )
-from limbeck.data.overlap import question_of
-from limbeck.data.table import stem
+from limbeck.data.splits import question_of
+from limbeck.data.tables import stem
 from limbeck.errors import LimbeckError
 from limbeck.runs.provenance import data_hashes
 from limbeck.runs.recipe import Recipe, load_recipe

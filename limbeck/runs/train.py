@@ -10,8 +10,8 @@ from transformers import TrainingArguments, set_seed
 
 from limbeck import models
 from limbeck.data import DataSettings, Splits, View, load, source, target, task_of
-from limbeck.data.joined import doubt, doubtful
-from limbeck.data.overlap import refuse_overlap
+from limbeck.data.mismatch import mismatch_warning, teacher_mismatch
+from limbeck.data.splits import refuse_overlap
 from limbeck.errors import LimbeckError
 from limbeck.metrics import accuracy
 from limbeck.runs.domain import Domain, domains_of
@@ -108,8 +108,8 @@ def _doubtful(recipe: Recipe, splits: Splits) -> int:
     count = 0
     for split in get_args(Split):
         rows: tuple[Example, ...] = getattr(splits, split)
-        if reason := doubt(rows, task_of(recipe.data)):
-            log.warning("warning: %s", doubtful(split, reason))
+        if reason := teacher_mismatch(rows, task_of(recipe.data)):
+            log.warning("warning: %s", mismatch_warning(split, reason))
             count += len(rows)
     return count
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from limbeck.cli.annotate import Form
-from limbeck.data.exchange import Form as DataForm
+from limbeck.data.export import Form as DataForm
 from limbeck.files import read_jsonl
 from tests.hub import CONSENT
 from tests.servers import Server, completion, error
