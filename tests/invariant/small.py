@@ -25,20 +25,20 @@ WIDTH = 16
 
 def rows(split: str, count: int) -> list[dict[str, Any]]:
     """Return rows of a split; a third lacks rationales, some labels and some of the teacher's labels are wrong."""
-    things, colours = list(COLOURS), ["red", "green", "blue"]
+    items, colours = list(COLOURS), ["red", "green", "blue"]
     table = []
     for number in range(count):
-        thing, place = things[number % 6], PLACES[(number + len(split)) % 5]
-        colour = COLOURS[thing]
+        item, setting = items[number % 6], PLACES[(number + len(split)) % 5]
+        colour = COLOURS[item]
         wrong = colours[(colours.index(colour) + 1) % 3]
         row = {
             "id": f"{split}-{number}",
-            "input": f"What colour has the {thing} in the {place} ?" + " Think well ." * (number % 4 == 1),
+            "input": f"What colour has the {item} in the {setting} ?" + " Think well ." * (number % 4 == 1),
             "label": wrong if split == "test" and number % 7 == 3 else colour,
             "teacher_label": wrong if number % 5 == 2 else colour,
         }
         if number % 3 != 1:
-            row["rationale"] = f"The {thing} is of the {place} ." + f" Each {thing} is {colour} ." * (1 + number % 2)
+            row["rationale"] = f"The {item} is of the {setting} ." + f" Each {item} is {colour} ." * (1 + number % 2)
         table.append(row)
     return table
 

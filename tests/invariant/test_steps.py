@@ -1,5 +1,7 @@
 """Losses, terms and gradient shares of twenty steps, for every objective and kind of student."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.invariant import package, small
@@ -16,9 +18,9 @@ def students(folder):
 
 @pytest.mark.parametrize("kind", STUDENTS)
 @pytest.mark.parametrize("objective", package.OBJECTIVES)
-def test_twenty_steps_are_as_they_were(objective, kind, students, folder, reference):
+def test_twenty_steps_are_as_they_were(objective, kind, students, reference):
     package.write_yaml("recipe.yaml", package.recipe(students[kind], objective, steps=20, learning_rate=0.1))
-    run = folder / "runs" / f"{kind}-{objective}"
+    run = Path("runs") / f"{kind}-{objective}"
     package.limbeck(*package.TRAIN, "--out", str(run))
     steps = package.steps(run)
     assert {len(values) for values in steps.values()} == {20}
