@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all check fuzz bench clean
+.PHONY: quickstart test test-all check docs fuzz bench clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/installed
@@ -25,6 +25,10 @@ check: $(VENV)/installed
 # Thousands of broken recipes and data rows; the tests do a hundred of each.
 fuzz: $(VENV)/installed
 	LIMBECK_FUZZ=2000 $(BIN)/python -m pytest -n 2 tests/test_fuzz.py
+
+# The documentation as a site, in site/.
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 # limbeck beside the naive way, on the GPU where there is one; a table in benchmarks/results.
 bench: $(VENV)/installed
