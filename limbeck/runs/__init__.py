@@ -1,17 +1,31 @@
-"""Experiments: a recipe becomes a run, a run gives results. This is the Python interface.
+"""Runs: a recipe becomes a run, a run gives results. This is the Python interface.
 
 >>> from limbeck.runs import load_recipe, train
 >>> run = train(load_recipe("recipe.yaml", ["objective=mi"]), out="runs/mi")
 >>> run.results["test"]["accuracy"]
 """
 
-from limbeck.runs.evaluate import evaluate, evaluate_runs
-from limbeck.runs.predict import predict_file
-from limbeck.runs.quickstart import quickstart
-from limbeck.runs.recipe import Recipe, load_recipe
-from limbeck.runs.run import Run, open_run
-from limbeck.runs.train import train
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from limbeck.runs.evaluation import evaluate, evaluate_runs, predict_file
+    from limbeck.runs.recipe import Recipe, load_recipe
+    from limbeck.runs.run import Run, open_run
+    from limbeck.runs.training import quickstart, train
+
+# Imported when first used (PEP 562): a recipe can be read without torch.
+_MODULES = {
+    "Recipe": "recipe",
+    "Run": "run",
+    "evaluate": "evaluation",
+    "evaluate_runs": "evaluation",
+    "load_recipe": "recipe",
+    "open_run": "run",
+    "predict_file": "evaluation",
+    "quickstart": "training",
+    "train": "training",
+}
 __all__ = [
     "Recipe",
     "Run",
@@ -23,3 +37,9 @@ __all__ = [
     "quickstart",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"limbeck.runs.{_MODULES[name]}"), name)

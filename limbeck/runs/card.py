@@ -11,20 +11,20 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 from safetensors import safe_open
 
+from limbeck.annotation.prompts import load_prompt
 from limbeck.data import task_of
 from limbeck.errors import LimbeckError
-from limbeck.runs import card_data, card_results
-from limbeck.runs.citations import citations
+from limbeck.files import read_json
 from limbeck.formatting import Markdown, code, interval
 from limbeck.formatting import markdown as text
 from limbeck.formatting import number as plain_number
+from limbeck.models import CARD, Card
+from limbeck.objectives import METHODS, ObjectiveSettings
+from limbeck.runs import card_data, card_results
+from limbeck.runs.citations import citations
 from limbeck.runs.portable import last_part
 from limbeck.runs.run import Run
-from limbeck.files import read_json
-from limbeck.objectives import METHODS, ObjectiveSettings
-from limbeck.models import CARD, Card
 from limbeck.tasks import same_value
-from limbeck.annotation.prompts import load_prompt
 
 _PIPELINE = "text2text-generation"
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
@@ -75,7 +75,12 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         finalize=text,
     )
-    environment.globals |= {"code": code, "number": number, "interval": lambda ends: interval(ends, 3), "python": _python}
+    environment.globals |= {
+        "code": code,
+        "number": number,
+        "interval": lambda ends: interval(ends, 3),
+        "python": _python,
+    }
     return environment.from_string((files("limbeck.runs") / "card.md.jinja").read_text(encoding="utf-8"))
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import LimbeckError
+from limbeck.files import read_json
 from limbeck.formatting import Markdown, code
 from limbeck.formatting import markdown as text
+from limbeck.hub import could_be_name
 from limbeck.runs.portable import last_part, portable
 from limbeck.runs.run import Run, count_lines
-from limbeck.files import read_json
-from limbeck.hub import could_be_name
 from limbeck.tasks import get
 
 _ARCHIVE = "those of the archive that the authors of Distilling Step-by-Step (Hsieh et al. 2023) released"
@@ -40,7 +40,9 @@ def data_lines(run: Run) -> list[Markdown]:
         f"Labels trained on: {_LABELS[data['labels']]}.",
     ]
     if source["kind"] == "files" and "test_file" not in source:
-        lines.append(f"There was no test file: {data['test_fraction']:.0%} of the rows, by a fixed seed, were held out.")
+        lines.append(
+            f"There was no test file: {data['test_fraction']:.0%} of the rows, by a fixed seed, were held out."
+        )
     if data["keep"] == "correct":
         lines.append("Only rationales of a teacher's answer that is right were trained on.")
     if data["train_fraction"] < 1:
@@ -66,7 +68,9 @@ def _source(run: Run, source: dict[str, Any]) -> str:
                 " of the Hub" if known else ""
             )
         case "files":
-            files = [(split, path) for split in ("train", "valid", "test") for path in _paths(source.get(f"{split}_file"))]
+            files = [
+                (split, path) for split in ("train", "valid", "test") for path in _paths(source.get(f"{split}_file"))
+            ]
             return "the owner's: " + ", ".join(f"{split} {code(portable(path))}" for split, path in files)
     return f"word problems that limbeck makes from a seed, {code(source.get('seed', 0))}"
 

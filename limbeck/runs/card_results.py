@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from limbeck.errors import LimbeckError
+from limbeck.files import read_json
 from limbeck.formatting import Markdown, code, interval
 from limbeck.formatting import markdown as text
 from limbeck.formatting import number as plain_number
-from limbeck.runs.run import Run, count_lines
-from limbeck.files import read_json
 from limbeck.models import Card
+from limbeck.runs.run import Run, count_lines
 
 Row = tuple[Markdown, Markdown, Markdown]  # a measure, its value, its interval
 

@@ -1,4 +1,4 @@
-"""Runs found in folders, and grouped into arms: an arm is a recipe less its seed, with one run a seed."""
+"""Runs found in folders, and run groups: the runs of one recipe over seeds."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import FileError, RecipeError
 from limbeck.metrics.answered import by_id
 from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run, flat, open_run
 
+_OBJECTIVE_FIELDS = ("objective.", "evaluation.")
+
 
 @dataclass(frozen=True)
-class Arm:
-    """Finished runs of one recipe, by seed; its objective and other fields, `parts`, tell it from its task's others."""
+class RunGroup:
+    """The finished runs of one recipe, by seed. `parts`, the objective and other fields, tell it from its task's other groups."""
 
     parts: tuple[str, ...]
     recipe: Recipe  # of the first seed
@@ -33,99 +35,99 @@ class Arm:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """The runs in these folders, finished or not: each is a run's own folder, or one that has runs somewhere below it.
+    """Return the runs in these folders, finished or not; each is a run's folder or holds runs at any depth.
 
     Raises:
-        LimbeckError: a path is no folder, or there is no run in it; a folder or a run's recipe cannot be read.
+        FileError: a path is no folder, holds no run, or cannot be read.
     """
-    found: dict[Path, Run] = {}
+    runs: dict[Path, Run] = {}
     for path in paths:
         if not path.is_dir():
-            raise LimbeckError(f"{path}: no such folder; give a run's folder or one that holds runs")
-        below = [open_run(folder) for folder in _folders(path)]
-        if not below:
-            raise LimbeckError(f"{path}: no run in it (a run's folder has a recipe.yaml)")
-        found |= {run.path.resolve(): run for run in below}
-    return list(found.values())
+            raise FileError("no such folder; give a run's folder or one that holds runs", path=path)
+        inside = [open_run(folder) for folder in _run_folders(path)]
+        if not inside:
+            raise FileError("no run in it (a run's folder has a recipe.yaml)", path=path)
+        runs |= {run.path.resolve(): run for run in inside}
+    return list(runs.values())
 
 
-def arms(runs: Sequence[Run]) -> list[Arm]:
-    """The finished ones of `runs`, an arm for all that differ in nothing but their seed, in the order of `runs`.
+def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
+    """Group the finished ones of `runs` that differ in nothing but their seed, in the order of `runs`.
 
     Raises:
-        LimbeckError: two runs of one recipe, seed and all.
+        RecipeError: two runs share recipe and seed.
     """
-    groups: dict[str, list[Run]] = {}
+    by_recipe: dict[str, list[Run]] = {}
     for run in runs:
         if run.finished:
-            groups.setdefault(_less_seed(run.recipe), []).append(run)
-    for group in groups.values():
-        group.sort(key=lambda run: run.recipe.seed)
-        for one, other in pairwise(group):
-            if one.recipe.seed == other.recipe.seed:
-                raise LimbeckError(f"{one.path} and {other.path}: the same recipe and seed twice; leave one out")
-    named = _named([group[0].recipe for group in groups.values()])
-    return [Arm(parts, group[0].recipe, tuple(group)) for parts, group in zip(named, groups.values(), strict=True)]
+            recipe = json.dumps({**run.recipe.resolved(), "seed": None}, sort_keys=True)
+            by_recipe.setdefault(recipe, []).append(run)
+    groups = [sorted(group, key=lambda run: run.recipe.seed) for group in by_recipe.values()]
+    for first, second in (pair for group in groups for pair in pairwise(group)):
+        if first.recipe.seed == second.recipe.seed:
+            raise RecipeError(f"{first.path} and {second.path}: the same recipe and seed twice; leave one out")
+    names = _group_names([group[0].recipe for group in groups])
+    return [RunGroup(name, group[0].recipe, tuple(group)) for name, group in zip(names, groups, strict=True)]
 
 
 def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
-    """Which answers are right, `[S, N]`: a row a run, a column an example that all of them answered.
+    """Return which answers are right, `[S, N]`: a row per run, a column per example that all of them answered.
 
-    `name` is that of the predictions' file: a split, or a task and a split.
+    Args:
+        runs: the runs of several seeds.
+        name: of the predictions' file: a split, or a task and a split.
 
     Raises:
-        LimbeckError: predictions that are not there, or have no ids.
+        LimbeckError: predictions that are missing or have no ids.
     """
-    read = [by_id(run.predictions(name)) for run in runs]
-    ids = [id for id in read[0] if all(id in answers for answers in read)]
-    return np.array([[answers[id].correct for id in ids] for answers in read], dtype=bool).reshape(len(runs), len(ids))
+    answers = [by_id(run.predictions(name)) for run in runs]
+    ids = [id for id in answers[0] if all(id in answered for answered in answers)]
+    right = [[answered[id].correct for id in ids] for answered in answers]
+    return np.array(right, dtype=bool).reshape(len(runs), len(ids))
 
 
-def _folders(folder: Path) -> Iterator[Path]:
+def _run_folders(folder: Path) -> Iterator[Path]:
     try:
         if (folder / "recipe.yaml").is_file():
             yield folder
             return
-        inner = [one for one in sorted(folder.iterdir()) if one.is_dir() and not one.is_symlink()]
+        subfolders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.is_symlink()]
     except OSError as error:
-        raise LimbeckError(f"{folder}: cannot be read ({error.strerror or error})") from None
-    for one in inner:
-        yield from _folders(one)
+        raise FileError(f"cannot be read ({error.strerror or error})", path=folder) from None
+    for subfolder in subfolders:
+        yield from _run_folders(subfolder)
 
 
-def _less_seed(recipe: Recipe) -> str:
-    return json.dumps({**recipe.resolved(), "seed": None}, sort_keys=True)
+def _group_names(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
+    """Return for each group its objective and as many of the fields that differ within its task as tell groups apart.
 
-
-def _named(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
-    """The objective, and of the fields in which the arms of a task differ as many as tell them apart.
-
-    Those of an objective and of what is asked of it are compared with arms of the same objective alone.
+    Fields of the objective and of the evaluation are compared among groups of the same objective alone.
     """
-    values = [{key: value for key, value in flat(one.resolved()).items() if key != "seed"} for one in recipes]
-    kinds = [(one.data.task, one.objective.name) for one in recipes]
-    fields = {}
-    for task in dict.fromkeys(task for task, _ in kinds):
-        of_task = [(name, its) for (its_task, name), its in zip(kinds, values, strict=True) if its_task == task]
-        shared = _telling([its for _, its in of_task], (), lambda key: not key.startswith(_ITS_OWN))
-        for objective in dict.fromkeys(name for name, _ in of_task):
-            alike = [its for name, its in of_task if name == objective]
-            fields[task, objective] = _telling(alike, shared, lambda key: key.startswith(_ITS_OWN))
+    settings = [{key: value for key, value in flat(recipe.resolved()).items() if key != "seed"} for recipe in recipes]
+    kinds = [(recipe.data.task, recipe.objective.name) for recipe in recipes]
+    fields: dict[tuple[str, str], list[str]] = {}
+    for task, objective in dict.fromkeys(kinds):
+        same_task = [own for kind, own in zip(kinds, settings, strict=True) if kind[0] == task]
+        same_kind = [own for kind, own in zip(kinds, settings, strict=True) if kind == (task, objective)]
+        shared = _distinguishing(same_task, (), lambda key: not key.startswith(_OBJECTIVE_FIELDS))
+        fields[task, objective] = _distinguishing(same_kind, shared, lambda key: key.startswith(_OBJECTIVE_FIELDS))
     return [
         (kind[1], *(f"{key}={own[key]}" for key in fields[kind] if key in own))
-        for kind, own in zip(kinds, values, strict=True)
+        for kind, own in zip(kinds, settings, strict=True)
     ]
 
 
-_ITS_OWN = ("objective.", "evaluation.")
+def _distinguishing(
+    groups: Sequence[Mapping[str, Any]], fields: Sequence[str], eligible: Callable[[str], bool]
+) -> list[str]:
+    """Return `fields` and, one after the other, those eligible fields that tell more of the groups apart."""
+    chosen = list(fields)
+    keys = [repr([group.get(key) for key in chosen]) for group in groups]
+    for field in sorted(filter(eligible, set().union(*groups))):
+        finer = [f"{key} {group.get(field)!r}" for key, group in zip(keys, groups, strict=True)]
+        if len(set(finer)) > len(set(keys)):
+            chosen, keys = [*chosen, field], finer
+    return chosen
 
 
-def _telling(arms: Sequence[Mapping[str, Any]], fields: Sequence[str], wanted: Callable[[str], bool]) -> list[str]:
-    """`fields`, and one after the other those of the wanted that tell more of these arms apart."""
-    kept = list(fields)
-    told = [repr([one.get(key) for key in kept]) for one in arms]
-    for key in sorted(filter(wanted, set().union(*arms))):
-        more = [f"{before} {one.get(key)!r}" for before, one in zip(told, arms, strict=True)]
-        if len(set(more)) > len(set(told)):
-            kept, told = [*kept, key], more
-    return kept
+Arm, arms = RunGroup, group_runs  # the names that `report` still uses

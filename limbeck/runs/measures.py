@@ -22,8 +22,8 @@ from limbeck.metrics.answered import (
 from limbeck.metrics.calibration import calibrate
 from limbeck.metrics.labels import LabelledAnswer, by_label
 from limbeck.metrics.selective import selective
-from limbeck.stats.significance import compare
 from limbeck.metrics.temperature import Temperature, fit_temperature
+from limbeck.stats.significance import compare
 from limbeck.tasks import Split
 
 

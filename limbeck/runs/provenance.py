@@ -1,4 +1,4 @@
-"""What a result came from: versions, data, machine, revision."""
+"""The provenance of results: versions, data, machine, revision; and values without this machine's paths."""
 
 import os
 import platform
@@ -7,20 +7,21 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-import torch
-
 import limbeck
-from limbeck.data import Splits, digest
+from limbeck.data.load import Splits, digest
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy")
 _EXTRAS = ("ctranslate2",)  # recorded where they are installed
+_TEXT_FIELDS = {"choices", "columns", "by_label"}  # their texts are the data's, even where they look like paths
 
 
 def provenance(splits: Splits, seed: int) -> dict[str, Any]:
-    """The provenance of a run that starts now."""
+    """Return the provenance of a run that starts now."""
+    import torch  # not at the top: verbs that need no model import this file for `now`
+
     return {
         "limbeck": limbeck.__version__,
         "revision": revision(),
@@ -39,29 +40,50 @@ def provenance(splits: Splits, seed: int) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Python's and the libraries'."""
+    """Return the versions of Python and the libraries."""
     extras = [name for name in _EXTRAS if find_spec(name)]
     return {"python": platform.python_version()} | {name: version(name) for name in (*_LIBRARIES, *extras)}
 
 
 def data_hashes(splits: Splits) -> dict[str, Any]:
-    """Rows and SHA-256 of every split's examples."""
+    """Return the number of rows and the SHA-256 of every split's examples."""
     named = (("train", splits.train), ("valid", splits.valid), ("test", splits.test))
     return {name: {"rows": len(examples), "sha256": digest(examples)} for name, examples in named}
 
 
 def now() -> str:
-    """The time as ISO 8601, in UTC, to the second."""
+    """Return the time as ISO 8601, in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def revision() -> str | None:
-    """The git revision limbeck runs from, "-dirty" if it was changed since; None where it is no checkout of its own."""
-    folder = Path(limbeck.__file__).parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    tracked = ["git", "-C", str(folder), "ls-files", "--error-unmatch", "__init__.py"]
+    """Return limbeck's git revision, with "-dirty" after changes; None where limbeck runs from no checkout."""
+    git = ["git", "-C", str(Path(limbeck.__file__).parent)]
+    describe = [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        subprocess.run(tracked, capture_output=True, check=True, timeout=10)
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        subprocess.run(
+            [*git, "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, check=True, timeout=10
+        )
+        return subprocess.run(describe, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def portable(value: Any) -> Any:
+    """Return a JSON value with every path that leads out of the working directory cut to its last part."""
+    if isinstance(value, dict):
+        return {name: item if name in _TEXT_FIELDS else portable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(item) for item in value]
+    return last_part(value) if isinstance(value, str) and _leads_out(value) else value
+
+
+def last_part(path: str) -> str:
+    """Return the file's or the folder's own name."""
+    return PureWindowsPath(path).name or "."  # which takes both kinds of slashes
+
+
+def _leads_out(text: str) -> bool:
+    windows = PureWindowsPath(text)
+    absolute = PurePosixPath(text).is_absolute() or bool(windows.drive)
+    return absolute or text.startswith("~") or windows.parts[:1] == ("..",)

@@ -7,12 +7,12 @@ from typing import Any
 import yaml
 
 from limbeck.errors import LimbeckError
+from limbeck.files import json_text, read_json, replacing
+from limbeck.hub import Files, could_be_name, no_name, upload
 from limbeck.runs.card import model_card
 from limbeck.runs.card_results import provenance
 from limbeck.runs.portable import portable
 from limbeck.runs.run import Run, open_run
-from limbeck.files import json_text, read_json, replacing
-from limbeck.hub import Files, could_be_name, no_name, upload
 
 # What `save_pretrained` writes. Whatever else lies in the folder is nobody's to publish.
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "*.jinja")

@@ -8,26 +8,26 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from limbeck.data import DataSettings
-from limbeck.metrics import EvaluationSettings
-from limbeck.objectives import NamedObjective, ObjectiveSettings
+from limbeck.data.settings import DataSettings
+from limbeck.metrics.settings import EvaluationSettings
+from limbeck.models.settings import NamedStudent, StudentSettings
+from limbeck.objectives.settings import NamedObjective, ObjectiveSettings
 from limbeck.settings import Settings
-from limbeck.models import NamedStudent, StudentSettings
-from limbeck.training import TrainingSettings, chosen
+from limbeck.training.settings import TrainingSettings, chosen
 
 
 class Recipe(Settings):
-    """One run, whole. Paths in it are relative to where limbeck is started."""
+    """The settings of one run. Paths are relative to the working directory."""
 
     data: DataSettings
     student: NamedStudent = StudentSettings(name="google/t5-v1_1-base")
     objective: NamedObjective = ObjectiveSettings()
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     evaluation: EvaluationSettings = EvaluationSettings()
-    seed: int = Field(42, ge=0, lt=2**32, description="of weights, order and dropout; data.seed is apart")
+    seed: int = Field(42, ge=0, lt=2**32, description="Seed of weights, order and dropout; the data have data.seed.")
 
     @model_validator(mode="after")
-    def _rationales_learnt(self) -> Self:
+    def _check_rationales(self) -> Self:
         if self.evaluation.rationales and self.objective.build().rationale_view is None:
             raise ValueError(
                 f"evaluation.rationales: a student trained with {self.objective.name} learns no rationales"
@@ -35,16 +35,20 @@ class Recipe(Settings):
         return self
 
     def resolved(self) -> dict[str, Any]:
-        """The recipe as plain values, defaults filled in; `Recipe.parse` reads it back to the same run."""
+        """Return the recipe as plain values with defaults filled in; `Recipe.parse` reads it back to the same run."""
         values = self.model_dump(mode="json", exclude_none=True)
         return {**values, "objective": self.objective.resolved(), "training": chosen(self.training)}
 
     @property
     def key(self) -> str:
-        """Eight characters that stand for the resolved recipe."""
+        """Eight hexadecimal digits of the resolved recipe's hash."""
         return hashlib.sha256(json.dumps(self.resolved(), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe in the YAML file `path`, with `changes`. Raises LimbeckError as `Settings.load`."""
+    """Return the recipe in the YAML file `path` with `changes` of the form `key=value`.
+
+    Raises:
+        RecipeError: as `Settings.load`.
+    """
     return Recipe.load(Path(path), changes)

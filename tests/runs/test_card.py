@@ -10,10 +10,10 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
 from limbeck.errors import LimbeckError
-from limbeck.runs import Recipe, evaluate, open_run, train
-from limbeck.runs.card import model_card
 from limbeck.formatting import LONGEST
 from limbeck.objectives import METHODS
+from limbeck.runs import Recipe, evaluate, open_run, train
+from limbeck.runs.card import model_card
 from tests.runs.hostile import HOSTILE
 from tests.runs.recipes import TINY
 
@@ -176,7 +176,10 @@ def test_what_the_student_began_as(student, base, words, changed, monkeypatch, t
         ({"task": "esnli", "source": {"kind": "hub"}, "labels": "teacher"}, "[`esnli/esnli`](https://huggingface.co/"),
         ({"task": "cqa", "source": {"kind": "hub", "path": "/home/jan/rows"}}, "the data set `rows`."),
         ({"task": "custom", "source": {"kind": "files", "train_file": "/home/jan/a.jsonl"}}, "train `a.jsonl`."),
-        ({"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl"}, "test_fraction": 0.2}, "20% of the rows"),
+        (
+            {"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl"}, "test_fraction": 0.2},
+            "20% of the rows",
+        ),
         ({"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl"}}, "not recorded, the rationales came"),
         ({"task": "arithmetic", "keep": "correct", "train_fraction": 0.5}, "A fraction of 0.5"),
     ],

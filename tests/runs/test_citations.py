@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from limbeck.objectives import METHODS
 from limbeck.runs.citations import citations
 from limbeck.runs.recipe import Recipe
-from limbeck.objectives import METHODS
 from tests.runs.recipes import TINY
 
 

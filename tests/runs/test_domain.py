@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from limbeck.errors import LimbeckError
+from limbeck.files import read_jsonl
 from limbeck.runs import Recipe, evaluate, open_run, train
 from limbeck.runs.domain import check_labels
-from limbeck.files import read_jsonl
 from limbeck.tasks import get
 from tests.archives import write_rows, write_shards
 from tests.runs.recipes import TINY

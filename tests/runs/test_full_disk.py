@@ -8,8 +8,8 @@ import pytest
 from safetensors.torch import load_file
 
 from limbeck.errors import LimbeckError
-from limbeck.runs import Recipe, train
 from limbeck.files import disk_errors
+from limbeck.runs import Recipe, train
 from limbeck.training import discard_partial_checkpoints
 from limbeck.training.trainer import latest_checkpoint
 from tests.runs.recipes import TINY

@@ -15,13 +15,13 @@ from transformers import AutoModelForSeq2SeqLM
 from limbeck.data import View
 from limbeck.data.views import prefix
 from limbeck.errors import LimbeckError
-from limbeck.runs import Recipe, open_run, predict_file, train
-from limbeck.runs.push import contents, push, write
 from limbeck.files import read_jsonl
 from limbeck.models import open_student
+from limbeck.runs import Recipe, open_run, predict_file, train
+from limbeck.runs.push import contents, push, write
 from tests import builders
-from tests.runs.recipes import TINY
 from tests.hub import TOKEN, environment, files_of, running
+from tests.runs.recipes import TINY
 
 ALWAYS = {"README.md", "recipe.yaml", "results.json", "provenance.json", "limbeck.json", "config.json"}
 ALWAYS |= {"model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json"}

@@ -18,8 +18,8 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from limbeck import models
 from limbeck.errors import LimbeckError
-from limbeck.runs import Recipe, evaluate, open_run, predict_file, train
 from limbeck.objectives import METHODS
+from limbeck.runs import Recipe, evaluate, open_run, predict_file, train
 from tests import builders
 from tests.runs.recipes import TINY
 
@@ -254,7 +254,10 @@ def test_a_prediction_file_keeps_the_old_one_until_it_is_whole(finished, tmp_pat
     [
         ({"student": {"name": "nowhere/at-all"}}, "cannot be loaded"),
         ({"data": {"task": "svamp", "source": {"kind": "archive", "root": "nowhere"}}}, "nowhere"),
-        ({"data": {"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl", "test_file": "b.jsonl"}}}, "a.jsonl"),
+        (
+            {"data": {"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl", "test_file": "b.jsonl"}}},
+            "a.jsonl",
+        ),
         ({"training": {"optim": "magic"}}, "training"),
     ],
 )
@@ -368,9 +371,7 @@ def test_a_pretrained_folder_trains_and_its_labels_are_checked_against_its_token
     folder = builders.bart(tmp_path / "bart")  # knows few words: most labels come back as <unk>
     run = train(recipe(student={"name": str(folder), "max_target_length": 16}), tmp_path / "run")
     assert run.results["notes"]["labels_inexpressible"] > 20
-    assert isinstance(
-        models.open_student(run.model)[0].model, AutoModelForSeq2SeqLM.from_pretrained(folder).__class__
-    )
+    assert isinstance(models.open_student(run.model)[0].model, AutoModelForSeq2SeqLM.from_pretrained(folder).__class__)
 
 
 def test_a_student_whose_head_stays_in_the_model_trains_and_the_run_says_so_once(tmp_path, caplog):

@@ -1,0 +1,286 @@
+"""Predictions of trained students and their evaluation: on their own data, on other data, on any file of rows."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.rows import read_later_rows
+from limbeck.errors import LimbeckError, RecipeError
+from limbeck.files import check_writable, read_jsonl, write_jsonl
+from limbeck.metrics import EvaluationSettings, accuracy, choices_of, predict
+from limbeck.metrics.embedding import Encoder
+from limbeck.models import Answers, EngineName, Student, open_student
+from limbeck.runs.differences import differences
+from limbeck.runs.domain import Domain, domain_of
+from limbeck.runs.measurements import Evaluation, measure_dependence, measurements, with_judgements
+from limbeck.runs.page import write_page
+from limbeck.runs.recipe import Recipe, load_recipe
+from limbeck.runs.run import Run, open_run
+from limbeck.schema import Example, Prediction
+from limbeck.tasks import Split, Task, get
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """The options of an evaluation; None stands for the recipe's own setting.
+
+    Without `rationales`, and where the recipe has no `evaluation.rationales`, none are generated, and those that a
+    run's folder has for the same questions stay. `dataset` names other data: a task with the same labels (in the run's
+    own source, or in the released archive at `root`), a recipe file or a file of labelled rows of the run's own task.
+    """
+
+    split: Split = "test"
+    rationales: bool = False
+    engine: EngineName | None = None
+    answers: Answers | None = None
+    dataset: str | None = None
+    root: Path | None = None
+    encoder: str | None = None
+
+
+def evaluate(
+    path: Path | str,
+    split: Split = "test",
+    *,
+    rationales: bool = False,
+    engine: EngineName | None = None,
+    answers: Answers | None = None,
+    dataset: str | None = None,
+    root: Path | None = None,
+    encoder: str | None = None,
+) -> dict[str, Any]:
+    """Evaluate one run as `evaluate_runs` does, and return its results."""
+    options = EvaluationOptions(
+        split=split,
+        rationales=rationales,
+        engine=engine,
+        answers=answers,
+        dataset=dataset,
+        root=root,
+        encoder=encoder,
+    )
+    return evaluate_runs([Path(path)], options)[str(path)]
+
+
+def evaluate_runs(
+    paths: Sequence[Path],
+    options: EvaluationOptions = EvaluationOptions(),
+    judge: Callable[[Sequence[Path]], object] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Measure finished runs' students and write predictions, accuracy and a page of all measures into their folders.
+
+    The results on other data are named NAME-SPLIT; those of its test split are in `results.json` under
+    `out_of_domain`. Each page of several runs has the run's differences to all others.
+
+    Args:
+        paths: the runs' folders.
+        options: what to measure, and how.
+        judge: called with the `paths` of the students that write rationales once the pages are written; their pages
+            then get its scores. Meant is `judge_runs` with the same split, dataset and root.
+
+    Returns:
+        By path: what `accuracy` returns; `engine` and `answers`; `in_training`, the questions of other data that the
+        student was trained on, where its own data is still there.
+
+    Raises:
+        LimbeckError: no finished run there, its data is gone, the labels differ, rationales are asked of students that
+            all learnt none, the engine cannot run the student, or there are no choices to pick from.
+    """
+    settings = {name: getattr(options, name) for name in ("engine", "answers", "encoder")}
+    changes = {name: value for name, value in settings.items() if value is not None}
+    runs = [_finished_run(Path(path), changes) for path in paths]
+    if len({run.path.resolve() for run in runs}) < len(runs):
+        raise RecipeError(f"{', '.join(map(str, paths))}: the same run twice; name each run once")
+    teaches = [run.recipe.objective.build().rationale_view is not None for run in runs]
+    check_rationales(options.rationales, any(teaches), runs[0].recipe.objective.name)
+    domains = [domain_of(run, options.split, options.dataset, options.root) for run in runs]
+    generated = [
+        able and (options.rationales or run.recipe.evaluation.rationales)
+        for run, able in zip(runs, teaches, strict=True)
+    ]
+    jobs = list(zip(runs, domains, generated, strict=True))
+    names = {run.recipe.evaluation.encoder for run, _, rationales in jobs if rationales} - {None}
+    encoders = {name: Encoder.load(name) for name in sorted(map(str, names))}
+    if len(jobs) > 1:  # a single one is checked anyway before anything is written
+        for run, domain, rationales in jobs:
+            check_askable(open_student(run.model)[0], [domain], run.recipe, rationales)
+    evaluations = [_evaluate_run(*job) for job in jobs]
+    compared = differences([run.predictions(domain.name) for run, domain, _ in jobs], paths)
+    pages = [
+        measurements(evaluation, encoders.get(evaluation.run.recipe.evaluation.encoder or ""), comparisons)
+        for evaluation, comparisons in zip(evaluations, compared, strict=True)
+    ]
+    _write_pages(evaluations, pages)
+    if judge is not None:
+        judge([path for path, able in zip(paths, teaches, strict=True) if able])
+        _write_pages(evaluations, [with_judgements(*pair) for pair in zip(evaluations, pages, strict=True)])
+    return {str(path): evaluation.results for path, evaluation in zip(paths, evaluations, strict=True)}
+
+
+def predict_file(
+    model: Path | str,
+    source: Path | str,
+    target: Path | str,
+    *,
+    rationales: bool = False,
+    batch_size: int = 64,
+    engine: EngineName | None = None,
+    answers: Answers | None = None,
+) -> dict[str, Any]:
+    """Answer every row of a JSONL, CSV or Parquet file; the answers are written as JSON lines.
+
+    Args:
+        model: a run's folder, or its `model/`.
+        source: rows with `input` (or the task's own fields), and if known `label`, also under the run's own names; `-`:
+            standard input.
+        target: the file written, whole or not at all; a pipe or device is written into; `-`: standard output.
+        rationales: write the student's rationales too.
+        batch_size: inputs generated from at a time.
+        engine: what generates; None: as the student was measured.
+        answers: `choices`: the answer is the likeliest of the choices of row or task; None: as the student was measured.
+
+    Returns:
+        accuracy, interval, exact and n over the rows with a label; `rows`, `sources_cut` (rows too long for the
+        student, which are marked `input_cut`), `engine`, `answers`.
+
+    Raises:
+        LimbeckError: `target` cannot be written, no student there, a bad row, rationales asked of a student that learnt
+            none, an engine that cannot run the student, or no choices to pick from.
+    """
+    model, source, target = Path(model), Path(source), Path(target)
+    check_writable(target, source)
+    student, card = open_student(model / "model" if (model / "model").is_dir() else model)
+    check_rationales(rationales, card.rationale_view is not None, card.objective)
+    task = get(card.task, card.choices, card.answer)
+    recipes = [folder / "recipe.yaml" for folder in (model, model.parent) if (folder / "recipe.yaml").is_file()]
+    columns = load_recipe(recipes[0]).data.columns if recipes else {}
+    engine, answers = engine or card.engine, answers or card.answers
+    predictions = predict(
+        student,
+        read_later_rows(source, columns, task),
+        task,
+        card.answer_view,
+        card.rationale_view if rationales else None,
+        batch_size,
+        source.name,
+        engine,
+        answers,
+        card.confidence,
+    )
+    write_predictions(target, predictions)
+    return {**accuracy(predictions, task.choices), "rows": len(predictions), "engine": engine, "answers": answers}
+
+
+def measure(
+    run: Run, student: Student, domain: Domain, rationales: bool = False
+) -> tuple[dict[str, Any], list[Prediction]]:
+    """Write the student's predictions as the run's for this domain; return its accuracy with settings, and them."""
+    predictions = ask(student, domain.examples, domain.task, run.recipe, rationales=rationales, title=domain.name)
+    if not rationales:
+        predictions = _with_earlier_rationales(run, domain, predictions)
+    write_predictions(run.predictions(domain.name), predictions)
+    settings = run.recipe.evaluation
+    results = {
+        **accuracy(predictions, domain.task.choices),
+        **({} if domain.in_training is None else {"in_training": domain.in_training}),
+        "engine": settings.engine if settings.generates(rationales) else None,
+        "answers": settings.answers,
+    }
+    return results, predictions
+
+
+def ask(
+    student: Student,
+    examples: Sequence[Example],
+    task: Task,
+    recipe: Recipe,
+    *,
+    rationales: bool = False,
+    title: str | None = None,
+) -> list[Prediction]:
+    """Return the predictions of a recipe's student in the views that its objective taught, graded by `task`."""
+    objective, settings = recipe.objective.build(), recipe.evaluation
+    return predict(
+        student,
+        examples,
+        task,
+        objective.answer_view,
+        objective.rationale_view if rationales else None,
+        settings.batch_size,
+        title,
+        settings.engine,
+        settings.answers,
+        settings.confidence,
+    )
+
+
+def check_askable(student: Student, domains: Iterable[Domain], recipe: Recipe, rationales: bool) -> None:
+    """Check early what `ask` would find out late.
+
+    Raises:
+        LimbeckError: there are no choices to pick from, or one is longer than the student writes; the engine cannot run
+            the student.
+    """
+    settings, view = recipe.evaluation, recipe.objective.build().answer_view
+    if settings.answers == "choices":
+        for domain in domains:
+            student.check_choices(choices_of(domain.examples, domain.task, view))
+    if settings.generates(rationales):
+        student.engine(settings.engine)
+
+
+def check_rationales(requested: bool, learnt: bool, objective: str) -> None:
+    """Raise RecipeError if rationales are requested of a student that learnt none."""
+    if requested and not learnt:
+        raise RecipeError(f"a student trained with {objective} learns no rationales; train one with dss or mi")
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
+    """Write predictions as JSON lines, without unknown fields."""
+    rows = (asdict(prediction) for prediction in predictions)
+    write_jsonl(path, ({name: value for name, value in row.items() if value is not None} for row in rows))
+
+
+def _finished_run(path: Path, changes: dict[str, Any]) -> Run:
+    """Return a finished run with its recipe's evaluation changed."""
+    run = open_run(path)
+    run.results  # noqa: B018  or the error that it is not finished
+    settings = EvaluationSettings.parse(run.recipe.evaluation.model_dump() | changes, "evaluate")
+    run.recipe = run.recipe.model_copy(update={"evaluation": settings})
+    return run
+
+
+def _evaluate_run(run: Run, domain: Domain, rationales: bool) -> Evaluation:
+    """Measure a run's student and add its accuracy to `results.json`."""
+    student, _ = open_student(run.model)
+    measured, predictions = measure(run, student, domain, rationales)
+    results = run.results
+    if domain.dataset is None:
+        run.write_results({**results, domain.split: measured})
+    elif domain.split == "test":  # the results hold one split of each other dataset
+        run.write_results({**results, "out_of_domain": {**results.get("out_of_domain", {}), domain.dataset: measured}})
+    return Evaluation(run, domain, measured, predictions, *measure_dependence(run, student, domain, predictions))
+
+
+def _write_pages(evaluations: Sequence[Evaluation], pages: Sequence[dict[str, Any]]) -> None:
+    for evaluation, page in zip(evaluations, pages, strict=True):
+        write_page(evaluation.run.path / "evaluation", evaluation.domain.name, page)
+
+
+def _with_earlier_rationales(run: Run, domain: Domain, predictions: list[Prediction]) -> list[Prediction]:
+    """Return the predictions with the rationales that the folder has of the same questions, so that none is lost.
+
+    Where a student writes answer and rationale in one text, the answer has to be the same, too.
+    """
+    objective, rows = run.recipe.objective.build(), []
+    with suppress(LimbeckError):  # no file yet, or one of no use
+        rows = [row for _, row in read_jsonl(run.predictions(domain.name))]
+    fields = ("id", "input", *(("prediction",) if objective.rationale_view is objective.answer_view else ()))
+    earlier = {tuple(str(row.get(name)) for name in fields): row.get("rationale") for row in rows}
+    rationales = [earlier.get(tuple(getattr(prediction, name) for name in fields)) for prediction in predictions]
+    return [
+        replace(prediction, rationale=rationale) if isinstance(rationale, str) else prediction
+        for prediction, rationale in zip(predictions, rationales, strict=True)
+    ]

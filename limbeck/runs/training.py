@@ -1,0 +1,268 @@
+"""From a recipe to a finished run."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+from transformers import TrainingArguments, set_seed
+
+from limbeck import models
+from limbeck.data.joined import doubt, doubtful
+from limbeck.data.load import Splits, load
+from limbeck.data.overlap import refuse_overlap
+from limbeck.data.settings import DataSettings
+from limbeck.data.views import View, source, target
+from limbeck.errors import LimbeckError, ModelError
+from limbeck.files import disk_errors, sha256
+from limbeck.hub import cached_revision
+from limbeck.metrics import accuracy
+from limbeck.models import Card, Student, StudentSettings, save_student
+from limbeck.notes import lines_of
+from limbeck.objectives import Objective
+from limbeck.runs.domain import Domain, out_of_domain
+from limbeck.runs.evaluation import ask, check_askable, measure
+from limbeck.runs.provenance import now, provenance
+from limbeck.runs.recipe import Recipe, load_recipe
+from limbeck.runs.run import Run, open_run, run_name
+from limbeck.schema import Example
+from limbeck.tasks import Split
+from limbeck.tasks.settings import task_of
+from limbeck.training import (
+    Distiller,
+    EarlyStopping,
+    Trainer,
+    TrainingSet,
+    discard_partial_checkpoints,
+    token_ids,
+    tokenise,
+    training_arguments,
+)
+
+log = logging.getLogger(__name__)
+
+QUICKSTART = Path(str(files("limbeck.runs") / "quickstart.yaml"))
+_QUICKSTART_CHANGES = {
+    "finetune": [],
+    "dss": ["evaluation.rationales=true"],  # for the report to show
+    "mi": ["evaluation.rationales=true"],
+}
+_ADVICE = "resume with --resume"
+
+
+def train(
+    recipe: Recipe, out: Path | str | None = None, *, resume: bool = False, parent: Path | str | None = None
+) -> Run:
+    """Train a student as the recipe says, keep the best by validation accuracy, and measure it on the test split.
+
+    Mistakes in the recipe, the data or the student are found before the folder is created; a setting that fails only
+    when training starts takes the folder back. A run that diverges keeps its folder and its log.
+
+    Args:
+        recipe: what to do.
+        out: the run's folder; None: one below `runs/`, named after the recipe.
+        resume: continue from the last checkpoint, or from the start where there is none, if the folder holds this very
+            recipe; a finished run is returned as is.
+        parent: a finished run's folder: its student is trained further, in place of the recipe's, whose lengths hold.
+            Optimizer, learning rate and step count start anew.
+
+    Raises:
+        LimbeckError: says what is wrong and what to do.
+    """
+    if parent is not None:
+        recipe = _continued(recipe, Path(parent))
+    run = Run(Path(out) if out else Path("runs") / run_name(recipe), recipe)
+    run.check_folder(resume)
+    if run.finished:
+        return run
+    splits, objective = load(recipe.data), recipe.objective.build()
+    rows = {split: len(getattr(splits, split)) for split in get_args(Split)}
+    refuse_overlap(splits.notes, rows, recipe.data.max_overlap)
+    domains = [
+        Domain("valid", "valid", task_of(recipe.data), splits.valid, ()),
+        Domain("test", "test", task_of(recipe.data), splits.test, splits.valid),
+        *out_of_domain(recipe, splits),
+    ]
+    student = _student(recipe, splits, domains)
+    training_set = tokenise(splits.train, objective.views, student)
+    arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
+    notes = {
+        **splits.notes,
+        **training_set.notes,
+        "labels_inexpressible": _count_inexpressible(student, splits, recipe),
+        "doubtful_teacher": _count_doubtful(recipe, splits),
+    }
+    texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
+    log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
+    for line in lines_of(notes, rows | texts):
+        log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
+
+    with run.locked(), disk_errors(run.path, _ADVICE):
+        run.check_folder(resume)  # again: another process may have been faster
+        run.begin(provenance(splits, recipe.seed) | _student_origin(recipe, parent))
+        training = _fit(run, student, splits, training_set, arguments)
+        if not run.model.exists():  # it may, if the run was stopped while it was measured
+            save_student(student, _card(recipe, student), run.model)
+        run.write_results(
+            {
+                "task": recipe.data.task,
+                "objective": objective.name,
+                "seed": recipe.seed,
+                **_measure_all(run, student, domains),
+                "training": {"examples": len(training_set), **texts, **training},
+                "notes": notes,
+                "finished": now(),
+            }
+        )
+    return run
+
+
+def quickstart(out: Path, seed: int) -> list[Run]:
+    """Train a tiny student under three objectives, each in a folder below `out`; finished ones are kept."""
+    return [
+        train(
+            load_recipe(QUICKSTART, [f"objective={name}", f"seed={seed}", *changes]),
+            out / f"{name}-seed{seed}",
+            resume=True,
+        )
+        for name, changes in _QUICKSTART_CHANGES.items()
+    ]
+
+
+def _continued(recipe: Recipe, parent: Path) -> Recipe:
+    """Return the recipe with the student of the finished run in the folder `parent`."""
+    run = open_run(parent)
+    run.results  # noqa: B018  or the error that it is not finished
+    lengths = {name: getattr(recipe.student, name) for name in ("max_source_length", "max_target_length")}
+    return recipe.model_copy(update={"student": StudentSettings(name=str(run.model), **lengths)})
+
+
+def _student_origin(recipe: Recipe, parent: Path | str | None) -> dict[str, Any]:
+    """Return the student's revisions on the Hub, and the run that it was trained in before."""
+    names = filter(None, (recipe.student.name, recipe.student.encoder, recipe.student.decoder))
+    origin: dict[str, Any] = {"student": {name: rev for name in names if (rev := cached_revision(name)) is not None}}
+    if parent is not None:
+        run = open_run(Path(parent))
+        weights = {path.name: sha256(path) for path in sorted(run.model.glob("*.safetensors"))}
+        origin["from"] = {"run": str(parent), "steps": run.results["training"]["steps"], "sha256": weights}
+    return origin
+
+
+def _student(recipe: Recipe, splits: Splits, domains: Sequence[Domain]) -> Student:
+    """Return the student before training, its weights by the recipe's seed, and check that it can be evaluated."""
+    set_seed(recipe.seed)
+    student = models.load(recipe.student, _tokenizer_texts(recipe.data, splits))
+    check_askable(student, domains, recipe, recipe.evaluation.rationales)
+    if student.head().weight is None:
+        kind = student.model.config.model_type
+        log.info(
+            "a %r model's vocabulary head cannot be taken out: whole logits are computed, which takes memory", kind
+        )
+    return student
+
+
+def _fit(
+    run: Run, student: Student, splits: Splits, training_set: TrainingSet, arguments: TrainingArguments
+) -> dict[str, Any]:
+    """Train to the end; return the steps taken, the best one, and the seconds since the last start."""
+    start = time.monotonic()
+    trainer = None
+    settings: Any = run.recipe.training
+    objective = run.recipe.objective.build().smoothed(settings.label_smoothing_factor)
+
+    def validate() -> dict[str, float]:
+        measured = accuracy(ask(student, splits.valid, task_of(run.recipe.data), run.recipe))
+        return {"accuracy": measured["accuracy"], "exact": measured["exact"]}
+
+    try:
+        trainer = Trainer(
+            Distiller(student, objective),
+            arguments,
+            training_set,
+            validate=validate,
+            log_file=run.log,
+            validation_set=_validation_set(splits.valid, objective, student) if arguments.do_eval else None,
+            early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
+        )
+        with disk_errors(run.path, _ADVICE):
+            trainer.fit()
+    except LimbeckError:
+        discard_partial_checkpoints(run.checkpoints)  # cut short by a full disk, they only take room
+        if trainer is None or trainer.state.global_step == 0:
+            run.discard()
+        raise
+    except (ValueError, TypeError, LookupError, ArithmeticError, ImportError, RuntimeError, OSError) as error:
+        if trainer is not None and trainer.state.global_step > 0:
+            raise
+        run.discard()  # no step was taken: a setting that transformers or torch refuse only now
+        raise ModelError(f"training cannot start: {str(error).strip() or type(error).__name__}") from error
+    steps = trainer.state.global_step
+    best = trainer.state.best_global_step or steps
+    return {"steps": steps, "best_step": best, "seconds": round(time.monotonic() - start, 1)}
+
+
+def _validation_set(examples: Sequence[Example], objective: Objective, student: Student) -> TrainingSet | None:
+    """Return the validation rows as the objective's terms need them; None where no row has what they need."""
+    usable = any(target(example, view) for example in examples for view in objective.views)
+    return token_ids(examples, objective.views, student) if usable else None
+
+
+def _measure_all(run: Run, student: Student, domains: Sequence[Domain]) -> dict[str, Any]:
+    """Return the student's accuracy on validation, test, and by their names the other tasks."""
+    valid, test, *foreign = domains
+    rationales = run.recipe.evaluation.rationales
+    results = {"valid": measure(run, student, valid)[0], "test": measure(run, student, test, rationales)[0]}
+    elsewhere = {str(domain.dataset): measure(run, student, domain, rationales)[0] for domain in foreign}
+    return {**results, "out_of_domain": elsewhere} if elsewhere else results
+
+
+def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
+    """Yield the texts a tokenizer is trained on: the training split as two tasks, before any choice of its rows.
+
+    They are the same for every objective, labels and fraction of the rows: students that are to be compared share one
+    vocabulary, and with one seed the same initial weights.
+    """
+    full = data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
+    for example in splits.train if full == data else load(full).train:
+        for view in (View.PREDICT, View.EXPLAIN):
+            yield source(example, view).text("\n")
+            yield target(example, view) or ""
+
+
+def _count_inexpressible(student: Student, splits: Splits, recipe: Recipe) -> int:
+    """Count the training rows whose label the tokenizer cannot give back so that it would be graded right."""
+    labels = sorted({example.label for example in splits.train})
+    ids, _ = student.target_ids(labels)
+    equal = task_of(recipe.data).equal
+    lost = {label for label, row in zip(labels, ids, strict=True) if not equal(student.text(row), label)}
+    return sum(example.label in lost for example in splits.train)
+
+
+def _count_doubtful(recipe: Recipe, splits: Splits) -> int:
+    """Count the rows of the splits whose teacher is most likely joined to the wrong rows, and log why."""
+    count = 0
+    for split in get_args(Split):
+        rows: tuple[Example, ...] = getattr(splits, split)
+        if reason := doubt(rows, task_of(recipe.data)):
+            log.warning("warning: %s", doubtful(split, reason))
+            count += len(rows)
+    return count
+
+
+def _card(recipe: Recipe, student: Student) -> Card:
+    objective = recipe.objective.build()
+    return Card(
+        task=recipe.data.task,
+        choices=tuple(recipe.data.choices),
+        answer=recipe.data.answer,
+        objective=objective.name,
+        answer_view=objective.answer_view,
+        rationale_view=objective.rationale_view,
+        max_source_length=student.max_source_length,
+        max_target_length=student.max_target_length,
+        engine=recipe.evaluation.engine,
+        answers=recipe.evaluation.answers,
+        confidence=recipe.evaluation.confidence,
+    )
