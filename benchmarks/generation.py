@@ -24,7 +24,7 @@ from limbeck.models import EngineName, Student, open_student
 from limbeck.models.scoring import Target
 from limbeck.models.scratch import train_tokenizer
 from limbeck.runs import Recipe, Run, load_recipe, train
-from limbeck.runs.quickstart import RECIPE as QUICKSTART
+from limbeck.runs.training import QUICKSTART
 from limbeck.schema import Example
 
 OUT = Path("runs/benchmarks")

@@ -1,26 +1,23 @@
-"""Counts of rows that were cut, left out, not read or asked twice: a sentence each, and from when on it is a warning.
+"""The wording of counts: rows that were cut, left out, not parsed or repeated; a warning from some share on.
 
-The log of a training, `data show`, the report and the model card all take their words from here.
+It is shared by the log of a training, `data show`, the report and the model card.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-WARN = 0.01  # of the rows
+WARN = 0.01  # share of the rows
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A count's `title` as a column's head, the `sentence` that goes on from the number, and what it is a share of.
+    """The wording of a count."""
 
-    It is a warning from the share `warns` on; None: never.
-    """
-
-    title: str
-    sentence: str
-    of: str = "train"  # a split's rows, or the `sources` and `targets` that were tokenised, one each a row and view
-    warns: float | None = None
+    title: str  # the head of a column
+    sentence: str  # that continues the number
+    of: str = "train"  # what it is a share of: a split's rows, or the tokenised `sources` or `targets` of all views
+    warns: float | None = None  # the share above which it is a warning; None: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Line:
 
     key: str
     count: int
-    sentence: str  # the count in it
+    sentence: str  # with the count
     warning: bool
 
     @property
@@ -39,7 +36,7 @@ class Line:
 
 
 _SOURCES_CUT = "inputs that lost their middle to student.max_source_length"
-# what `notes` in results.json may hold
+# the keys of `notes` in results.json
 NOTES = {
     "unparsed": Note("unparsed", "training rows whose output of the teacher could not be read as rationale and answer"),
     "rows_without_label": Note("no label", "rows left out, because they have no label"),
@@ -63,7 +60,7 @@ NOTES = {
     ),
     "doubtful_teacher": Note("teacher in doubt", "rows whose teacher is most likely joined to the wrong rows", warns=0),
 }
-# what stands beside an accuracy; shares are of the rows that were measured
+# the counts beside an accuracy, as shares of the measured rows
 MEASURED = {
     "sources_cut": Note("inputs cut", _SOURCES_CUT, warns=WARN),
     "unanswered": Note("no answer", "questions without an answer, which count as wrong", warns=WARN),
@@ -76,8 +73,8 @@ def lines_of(counts: Mapping[str, Any], rows: Mapping[str, int] | int) -> list[L
     """Return a line for every count that is not 0.
 
     Args:
-        counts: by the keys of `NOTES`, others by their own names; or those that stand beside an accuracy.
-        rows: how many there are of what `Note.of` names, for the former; for the latter the rows that were measured.
+        counts: by the keys of `NOTES` or any other names; or, with a single number of `rows`, of `MEASURED`.
+        rows: the numbers of what `Note.of` names; or the number of measured rows.
     """
     measured = isinstance(rows, int)
     known = MEASURED if measured else NOTES

@@ -30,4 +30,4 @@ def push(rows: Iterable[dict[str, Any]], name: str, card: str, private: bool = T
     """
     data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     files = {"train.jsonl": data.encode(), "README.md": f"{_HEADER}{card.strip()}\n".encode()}
-    return upload(files, name, "dataset", "Rows from limbeck", private)
+    return upload(files, name, "dataset", message="Rows from limbeck", private=private)

@@ -1,11 +1,11 @@
-"""The verbs, their help, their output. What they do is done on the floors below; heavy imports wait for a verb."""
+"""The command line `limbeck`: its verbs, their options and output. Each verb imports what it needs when it runs."""
 
 import logging
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,20 +13,19 @@ from rich.table import Table
 
 import limbeck
 from limbeck.cli.annotate import annotate_app
-from limbeck.cli.evaluate import evaluate
+from limbeck.cli.evaluate import EPILOG, evaluate
 from limbeck.cli.grid import grid
 from limbeck.cli.measured import accuracy_cells, print_accuracy
 from limbeck.cli.measures import calibrate, compare, judge
-from limbeck.cli.printing import ANSWERS, ENGINE, RECIPES, Answers, Changes, Engine, Json, print_about, print_json
+from limbeck.cli.printing import AnswersOption, Changes, EngineOption, Json, print_about, print_json
 from limbeck.cli.push import push
 from limbeck.cli.report import report
 from limbeck.errors import LimbeckError
 
 app = typer.Typer(
     help="Distil the reasoning of a large language model into a small one.\n\n"
-    "Begin with `limbeck quickstart`, look at data with `limbeck data show`, "
-    "get rationales with `limbeck annotate run`, "
-    "train with `limbeck train RECIPE`.",
+    "Begin with `limbeck quickstart`, look at data with `limbeck data show`, get rationales with "
+    "`limbeck annotate run`, train with `limbeck train RECIPE`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -35,26 +34,23 @@ data_app = typer.Typer(help="Look at data, and unpack the authors' archive.", no
 app.add_typer(data_app, name="data")
 app.add_typer(annotate_app, name="annotate")
 
-INTERRUPTED = 130  # what typer exits with on Ctrl-C
-_INTERRUPTED = (
-    "interrupted; to go on, start a grid or `annotate run` again, and a run with --resume from its last checkpoint"
-)
+INTERRUPTED = 130  # typer's exit code after Ctrl-C
 
 
 @app.command()
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/quickstart"),
-    seed: Annotated[int, typer.Option(min=0, help="Of weights and order.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and order.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Train finetune, dss and mi on the embedded arithmetic task and compare them (a few minutes on two cores).
 
-    What is finished already is not trained again; what was interrupted goes on.
+    Finished runs are not trained again; interrupted ones are resumed.
     """
     from limbeck.report import write_report
-    from limbeck.runs import quickstart as run_quickstart
+    from limbeck.runs import quickstart as train_runs
 
-    runs = run_quickstart(out, seed)
+    runs = train_runs(out, seed)
     page = write_report([out], out / "report")
     if as_json:
         print_json({run.recipe.objective.name: run.results for run in runs})
@@ -73,15 +69,16 @@ def quickstart(
 
 @data_app.command("show")
 def data_show(
-    task: Annotated[str, typer.Argument(help="A task's name, like svamp or arithmetic, or a recipe file.")],
+    task: Annotated[str, typer.Argument(help="Name of a task, like svamp or arithmetic, or a recipe file.")],
     root: Annotated[
-        Path | None, typer.Option(help="The released archive's folder, which holds svamp/ and so on.")
+        Path | None, typer.Option(help="Folder of the released archive, with svamp/ and so on in it.")
     ] = None,
-    examples: Annotated[int, typer.Option(min=0, help="How many examples to print.")] = 2,
+    examples: Annotated[int, typer.Option(min=0, help="Number of examples to print.")] = 2,
     as_json: Json = False,
 ) -> None:
-    """Show a task's data: rows, what did not parse, the teacher's accuracy, lengths, and examples in each view."""
-    from limbeck.data import DataSettings, show, summarise
+    """Show a task's data: rows, parse failures, the teacher's accuracy, lengths, and examples in each view."""
+    from limbeck.data import summary
+    from limbeck.data.settings import DataSettings
 
     if task.endswith((".yaml", ".yml")):
         from limbeck.runs import load_recipe
@@ -91,29 +88,34 @@ def data_show(
         source = {"kind": "archive", "root": root} if root else None
         settings = DataSettings.parse({"task": task, "source": source}, "data show")
     if as_json:
-        print_json(summarise(settings))
+        print_json(summary.summarise(settings))
     else:
-        print(show(settings, examples))
+        print(summary.show(settings, examples))
 
 
 @data_app.command("fetch")
 def data_fetch(
     source: Annotated[str, typer.Argument(help="The authors' datasets.zip: a file, or its URL.")],
     root: Annotated[Path, typer.Option(help="Folder to unpack into.")] = Path("datasets"),
-    sha256: Annotated[str | None, typer.Option(help="Refuse an archive of another checksum.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Checksum that the archive must have.")] = None,
 ) -> None:
-    """Unpack the released archive (questions and the teacher's outputs) so that `--root` can name it."""
-    from limbeck.data import fetch
+    """Unpack the released archive (questions and the teacher's outputs) for use with `--root`."""
+    from limbeck.data.fetch import fetch
 
     print(f"{root}: {', '.join(fetch(source, root, sha256))}")
 
 
-@app.command()
+@app.command(
+    epilog="Examples:\n\n"
+    "limbeck train recipe.yaml --out runs/mine\n\n"
+    "limbeck train recipe.yaml -s objective=dss -s seed=1 --out runs/dss\n\n"
+    "limbeck train recipe.yaml -s training.max_steps=500 --from runs/mine --out runs/longer"
+)
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, YAML; `limbeck schema` says what may be in it.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe, YAML; `limbeck schema` prints its fields.")],
     changes: Changes = None,
-    out: Annotated[Path | None, typer.Option(help="The run's folder; without it, one below runs/.")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in that folder.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; by default one below runs/.")] = None,
+    resume: Annotated[bool, typer.Option(help="Resume the run in that folder.")] = False,
     parent: Annotated[
         Path | None,
         typer.Option("--from", metavar="RUN", help="Train a finished run's student further; the schedule starts anew."),
@@ -122,9 +124,9 @@ def train(
 ) -> None:
     """Train a student as a recipe says, keep the best by validation accuracy, and test it once, at the end."""
     from limbeck.runs import load_recipe
-    from limbeck.runs import train as run_train
+    from limbeck.runs import train as train_run
 
-    run = run_train(load_recipe(recipe, changes or []), out, resume, parent)
+    run = train_run(load_recipe(recipe, changes or []), out, resume=resume, parent=parent)
     if as_json:
         print_json({"run": str(run.path), **run.results})
     else:
@@ -133,74 +135,87 @@ def train(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="A run's folder, or its model/.")],
+    model: Annotated[Path, typer.Argument(help="Folder of a run, or its model/.")],
     source: Annotated[
         Path,
         typer.Option("--input", help="JSONL, CSV or Parquet with `input` (and `label`, if known); -: standard input."),
     ],
     target: Annotated[
         Path,
-        typer.Option("--output", help="JSON lines: id, input, prediction, and what else is known; -: standard output."),
+        typer.Option("--output", help="JSON lines with id, input, prediction, confidence, ...; -: standard output."),
     ],
     rationale: Annotated[bool, typer.Option("--rationale", help="Write the student's rationales too.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Inputs at a time.")] = 64,
-    engine: Annotated[Engine | None, typer.Option(help=f"{ENGINE} {RECIPES}")] = None,
-    answers: Annotated[Answers | None, typer.Option(help=f"{ANSWERS} {RECIPES}")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Number of inputs to generate from at a time.")] = 64,
+    engine: EngineOption = None,
+    answers: AnswersOption = None,
 ) -> None:
     """Answer every row of a file."""
     from limbeck.runs import predict_file
 
-    how: Any = (engine.value if engine else None, answers.value if answers else None)
-    done = predict_file(model, source, target, rationale, batch_size, *how)
-    graded = f"; accuracy {done['accuracy']:.4f} on the {done['n']} with a label" if done["n"] else ""
-    cut = f"; {done['sources_cut']} inputs are too long for the student and were cut" if done["sources_cut"] else ""
-    print_about(target, f"{target}: {done['rows']} predictions{graded}{cut}")
+    results = predict_file(
+        model,
+        source,
+        target,
+        rationales=rationale,
+        batch_size=batch_size,
+        engine=engine.value if engine else None,
+        answers=answers.value if answers else None,
+    )
+    text = f"{target}: {results['rows']} predictions"
+    if results["n"]:
+        text += f"; accuracy {results['accuracy']:.4f} on the {results['n']} with a label"
+    if results["sources_cut"]:
+        text += f"; {results['sources_cut']} inputs are too long for the student and were cut"
+    print_about(target, text)
 
 
-for verb in (grid, report, evaluate, calibrate, compare, judge, push):
+app.command(epilog=EPILOG)(evaluate)
+for verb in (grid, report, calibrate, compare, judge, push):
     app.command()(verb)
 
 
 @app.command()
 def objectives(as_json: Json = False) -> None:
-    """List the objectives: what each is, its formula, where it comes from."""
-    from limbeck.objectives import METHODS
+    """List the objectives with formula, summary and reference."""
+    from limbeck.objectives.methods import METHODS
 
+    fields = ("formula", "summary", "reference")
     if as_json:
-        fields = ("formula", "summary", "reference")
         print_json({name: {field: getattr(method, field) for field in fields} for name, method in METHODS.items()})
         return
     table = Table(show_lines=True)
-    for column in ("name", "formula", "what it is", "from"):
+    for column in ("name", *fields):
         table.add_column(column, overflow="fold")
     for name, method in METHODS.items():
-        table.add_row(name, method.formula, method.summary, method.reference)
+        table.add_row(name, *(getattr(method, field) for field in fields))
     Console(highlight=False).print(table, markup=False)
 
 
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of a recipe, for editors and other machines."""
+    """Print the JSON schema of a recipe, for editors and other programs."""
     from limbeck.runs import Recipe
 
     print_json(Recipe.model_json_schema())
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"limbeck {limbeck.__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
 
 def main() -> None:
-    """What the command `limbeck` runs: a LimbeckError is one line and exit code 2."""
+    """Run the command line; a LimbeckError is printed on one line, with exit code 2."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("limbeck: %(message)s"))
     logger = logging.getLogger("limbeck")
@@ -218,5 +233,8 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            print(f"limbeck: {_INTERRUPTED}", file=sys.stderr)
+            print(
+                "limbeck: interrupted; start a grid or `annotate run` again to continue, and a run with --resume",
+                file=sys.stderr,
+            )
         raise

@@ -1,84 +1,99 @@
-"""The verb `evaluate`: everything that can be measured of finished runs, in one command."""
+"""The verb `evaluate`: all measurements of finished runs in one command."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from limbeck.cli.measured import print_accuracy, print_judged
-from limbeck.cli.printing import ANSWERS, ENGINE, RECIPES, Answers, Changes, Engine, Json, SplitName, print_json
+from limbeck.cli.printing import AnswersOption, Changes, EngineOption, Json, SplitName, print_json
 from limbeck.cli.showing import ProgressBar
-from limbeck.errors import LimbeckError
+from limbeck.errors import RecipeError
+
+_DATA, _RATIONALES = "What is measured", "Rationales"
+EPILOG = (
+    "Examples:\n\n"
+    "limbeck evaluate runs/mine runs/dss --rationale\n\n"
+    "limbeck evaluate runs/mine --dataset later.jsonl\n\n"
+    "limbeck evaluate runs/mine --judge judge.yaml -s runs=3"
+)
 
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Finished runs' folders; of several, the differences too.")],
-    split: Annotated[SplitName, typer.Option(help="Which split.")] = SplitName.TEST,
-    on: Annotated[
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of finished runs; differences between several are tested.")
+    ],
+    split: Annotated[SplitName, typer.Option(help="Split to measure.", rich_help_panel=_DATA)] = SplitName.TEST,
+    dataset: Annotated[
         str | None,
         typer.Option(
             metavar="TASK|RECIPE|FILE",
-            help="Other data: a task with the same labels, a recipe, or a file of labelled rows.",
+            help="Other data to measure on: a task with the same labels, a recipe, or a file of labelled rows.",
+            rich_help_panel=_DATA,
         ),
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="The released archive's folder, which holds that task.")] = None,
-    rationale: Annotated[bool, typer.Option("--rationale", help="Generate rationales too.")] = False,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the released archive, which has that task.", rich_help_panel=_DATA)
+    ] = None,
+    rationale: Annotated[
+        bool, typer.Option("--rationale", help="Generate rationales too.", rich_help_panel=_RATIONALES)
+    ] = False,
     encoder: Annotated[
-        str | None, typer.Option(help=f"For the rationales' similarity: a model on the Hub, or a folder. {RECIPES}")
+        str | None,
+        typer.Option(
+            help="Encoder for the rationales' similarity: a model on the Hub, or a folder. By default the recipe's.",
+            rich_help_panel=_RATIONALES,
+        ),
     ] = None,
     judge: Annotated[
-        Path | None, typer.Option("--judge", help="Have the rationales judged too; as `limbeck judge` has it.")
+        Path | None,
+        typer.Option(help="Config of a judge, as of `judge`, to score the rationales.", rich_help_panel=_RATIONALES),
     ] = None,
     changes: Changes = None,
-    engine: Annotated[Engine | None, typer.Option(help=f"{ENGINE} {RECIPES}")] = None,
-    answers: Annotated[Answers | None, typer.Option(help=f"{ANSWERS} {RECIPES}")] = None,
+    engine: EngineOption = None,
+    answers: AnswersOption = None,
     as_json: Json = False,
 ) -> None:
-    """Measure runs' students on a split of their data, in place of what their folders have; rationales there stay.
+    """Measure finished runs' students on a split of their data, and replace their predictions and results there.
 
-    Each folder's evaluation/SPLIT.md and .json then have calibration, selective prediction and the cascade with the
-    teacher; with --rationale (which --judge and --encoder imply) the rationales' quality and the dependence of the
-    student's two sides; with several runs their differences. With --on all goes to NAME-SPLIT. -s changes the judge.
+    Each folder's evaluation/SPLIT.md and .json have calibration, selective prediction and the cascade with the teacher;
+    with --rationale (implied by --judge and --encoder) the rationales' quality and the dependence of the student's two
+    sides; with several runs their differences. With --dataset they are NAME-SPLIT. -s changes the judge's config.
     """
-    from limbeck.data.tables import stem
-    from limbeck.runs import evaluate_runs
+    from limbeck.data.table import stem
+    from limbeck.runs.evaluation import EvaluationOptions, evaluate_runs
 
     if changes and judge is None:
-        raise LimbeckError("-s changes what the file of --judge says: give that too")
-    told: list[dict[str, Any]] = []
-    asked = _judge(judge, changes or [], split.value, on, root, told) if judge else None
-    engine_name: Any = engine.value if engine else None
-    answers_name: Any = answers.value if answers else None
-    wanted = rationale or judge is not None or encoder is not None
-    found = evaluate_runs(runs, split.value, wanted, engine_name, answers_name, on, root, encoder, asked)
-    if as_json:
-        print_json(found if len(runs) > 1 else next(iter(found.values())))
-        return
-    name = f"{stem(Path(on))}-{split.value}" if on else split.value
-    for run, measured in found.items():
-        print_accuracy(Path(run), {name: measured})
-    for judged in told:
-        print_judged(judged)
-    print(
-        f"everything that was measured: {Path(runs[0]) / 'evaluation' / name}.md" + (" and so on" if runs[1:] else "")
-    )
-
-
-def _judge(
-    settings: Path, changes: Sequence[str], split: Any, on: str | None, root: Path | None, told: list[dict[str, Any]]
-) -> Callable[[Sequence[Path]], None]:
-    """What has runs judged, and notes in `told` what came of it."""
-    try:
+        raise RecipeError("changes the judge's config: give --judge too", field="-s")
+    judged: list[dict[str, Any]] = []
+    ask_judge = None
+    if judge is not None:
         from limbeck.metrics.judge import JudgeSettings
         from limbeck.runs.judging import judge_runs
-    except ModuleNotFoundError as error:
-        raise LimbeckError(f"{error.name} is missing: pip install 'limbeck[teacher]'") from None
 
-    chosen = JudgeSettings.load(settings, changes)
+        settings = JudgeSettings.load(judge, changes or [])
 
-    def ask(runs: Sequence[Path]) -> None:
-        with ProgressBar() as watch:
-            told.append(judge_runs(runs, chosen, split, watch, on, root))
+        def ask_judge(paths: Sequence[Path]) -> None:
+            with ProgressBar() as watch:
+                judged.append(judge_runs(paths, settings, split=split.value, dataset=dataset, root=root, watch=watch))
 
-    return ask
+    options = EvaluationOptions(
+        split=split.value,
+        rationales=rationale or judge is not None or encoder is not None,
+        engine=engine.value if engine else None,
+        answers=answers.value if answers else None,
+        dataset=dataset,
+        root=root,
+        encoder=encoder,
+    )
+    results = evaluate_runs(runs, options, ask_judge)
+    if as_json:
+        print_json(results if len(runs) > 1 else next(iter(results.values())))
+        return
+    name = f"{stem(Path(dataset))}-{split.value}" if dataset else split.value
+    for run, measured in results.items():
+        print_accuracy(Path(run), {name: measured})
+    for scores in judged:
+        print_judged(scores)
+    print(f"all measurements: {', '.join(str(run / 'evaluation' / f'{name}.md') for run in runs)}")

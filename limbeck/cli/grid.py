@@ -127,7 +127,7 @@ def _judged(found: Sequence[Any], grids: Sequence[Any], settings: Any) -> dict[s
     if not runs:
         return None
     with ProgressBar() as watch:
-        return judge_runs(runs, settings, "test", watch)
+        return judge_runs(runs, settings, watch=watch)
 
 
 def _plain(found: Sequence[Any], out: Path) -> dict[str, Any]:

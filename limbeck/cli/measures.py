@@ -72,5 +72,5 @@ def judge(
 
     chosen = JudgeSettings.load(settings, changes or [])
     with ProgressBar() as watch:
-        found = judge_runs(runs, chosen, split.value, watch)
+        found = judge_runs(runs, chosen, split=split.value, watch=watch)
     print_json(found) if as_json else print_judged(found)

@@ -1,4 +1,4 @@
-"""What the verbs share: options, the splits' names, and JSON printed."""
+"""Options that several verbs share, and printing."""
 
 import sys
 from enum import StrEnum
@@ -35,16 +35,30 @@ class Answers(StrEnum):
     CHOICES = "choices"
 
 
-ENGINE = "What generates; the ctranslate2 engines run T5 and mT5 on the processor and need limbeck\\[fast]."
-ANSWERS = "Generate answers, or pick the likeliest of the choices that the task or the row gives."
-RECIPES = "By default what the recipe says."
+STUDENT = "How the student answers"
+EngineOption = Annotated[
+    Engine | None,
+    typer.Option(
+        help="What generates; the ctranslate2 engines run T5 and mT5 on the processor and need limbeck\\[fast]. "
+        "By default the recipe's.",
+        rich_help_panel=STUDENT,
+    ),
+]
+AnswersOption = Annotated[
+    Answers | None,
+    typer.Option(
+        help="Generate answers, or pick the likeliest of the choices that the task or the row has. "
+        "By default the recipe's.",
+        rich_help_panel=STUDENT,
+    ),
+]
 
 
 def print_json(value: Any) -> None:
-    """`value` as indented JSON on standard output."""
+    """Print `value` as indented JSON."""
     print(json_text(value), end="")
 
 
 def print_about(output: Path, text: str) -> None:
-    """Print a line about `output`; where that is standard output, which is the result's alone, to standard error."""
+    """Print a line about `output`: to standard error where the output itself goes to standard output."""
     print(text, file=sys.stderr if is_stdout(output) else sys.stdout)

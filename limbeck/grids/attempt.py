@@ -19,7 +19,7 @@ from limbeck.files import unwritable
 from limbeck.grids.folders import Folders
 from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import InUseError
-from limbeck.runs.train import train
+from limbeck.runs.training import train
 
 
 @dataclass(frozen=True)

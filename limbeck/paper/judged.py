@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 
 from limbeck.paper.found import Found
-from limbeck.runs.judgements import read_judgements, single
-from limbeck.runs.judging import GOLD
+from limbeck.runs.judgements import GOLD, read_judgements, single
 from limbeck.runs.run import Run
 from limbeck.schema import Judgement
 

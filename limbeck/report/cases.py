@@ -9,8 +9,7 @@ from limbeck.errors import LimbeckError
 from limbeck.files import read_jsonl
 from limbeck.metrics.answered import by_id
 from limbeck.runs.groups import Arm
-from limbeck.runs.judgements import read_judgements, single
-from limbeck.runs.judging import GOLD
+from limbeck.runs.judgements import GOLD, read_judgements, single
 from limbeck.runs.run import Run
 from limbeck.schema import Example, Judgement
 from limbeck.tasks import Split

@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limbeck.runs.evaluation import evaluate, evaluate_runs, predict_file
+    from limbeck.runs.evaluation import EvaluationOptions, evaluate, evaluate_runs, predict_file
     from limbeck.runs.recipe import Recipe, load_recipe
     from limbeck.runs.run import Run, open_run
     from limbeck.runs.training import quickstart, train
 
 # Imported when first used (PEP 562): a recipe can be read without torch.
 _MODULES = {
+    "EvaluationOptions": "evaluation",
     "Recipe": "recipe",
     "Run": "run",
     "evaluate": "evaluation",
@@ -27,6 +28,7 @@ _MODULES = {
     "train": "training",
 }
 __all__ = [
+    "EvaluationOptions",
     "Recipe",
     "Run",
     "evaluate",

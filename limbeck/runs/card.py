@@ -1,8 +1,12 @@
-"""The model card of a finished run: Markdown with the metadata that the Hugging Face Hub reads."""
+"""The model card of a finished run: Markdown with the metadata that the Hugging Face Hub reads.
+
+The wording is in `card.md.jinja`; whatever it is filled with is escaped.
+"""
 
 import json
 import math
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,203 +16,138 @@ from huggingface_hub import EvalResult, ModelCardData
 from safetensors import safe_open
 
 from limbeck.annotation.prompts import load_prompt
-from limbeck.data import task_of
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, ModelError, RecipeError
 from limbeck.files import read_json
-from limbeck.formatting import Markdown, code, interval
-from limbeck.formatting import markdown as text
-from limbeck.formatting import number as plain_number
+from limbeck.formatting import Markdown, code, interval, markdown, number
+from limbeck.hub import could_be_name
 from limbeck.models import CARD, Card
-from limbeck.objectives import METHODS, ObjectiveSettings
-from limbeck.runs import card_data, card_results
+from limbeck.objectives.methods import METHODS
+from limbeck.objectives.settings import ObjectiveSettings
 from limbeck.runs.citations import citations
-from limbeck.runs.portable import last_part
-from limbeck.runs.run import Run
-from limbeck.tasks import same_value
+from limbeck.runs.provenance import last_part, portable
+from limbeck.runs.run import Run, count_lines
+from limbeck.tasks import get, same_value
+from limbeck.tasks.settings import task_of
 
 _PIPELINE = "text2text-generation"
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
-_ABILITIES = {
-    ("predict", None): "It answers at once.",
-    ("predict", "explain"): "It answers at once, and writes its reasons down when it is asked for them.",
-    ("rationale-first", "rationale-first"): "It writes its reasons down, then its answer.",
-    ("answer-first", "answer-first"): "It answers at once, and goes on to write its reasons down.",
-}
 # settings of training that change nothing in the student
-_BESIDE = re.compile(r"logging_|save_|report_to|dataloader_|eval_strategy|skip_memory|num_train_epochs|torch_empty")
+_IRRELEVANT = re.compile(r"logging_|save_|report_to|dataloader_|eval_strategy|skip_memory|num_train_epochs|torch_empty")
+_WEIGHTS = ("label_weight", "rationale_weight", "alignment_weight")
 
 
 def model_card(run: Run, name: str | None = None, license: str | None = None) -> str:
-    """The card of a finished run, as README.md beside its model.
+    """Return the card of a finished run, the README.md beside its model.
 
     Args:
-        run: finished; of evaluation/test.json in its folder, what is there is reported.
+        run: finished; where its folder has evaluation/test.json, that is reported.
         name: the model's on the Hub, OWNER/NAME; None: the card lies in a folder with the model.
         license: an identifier of the Hub's, like apache-2.0; None: the card says that none is given.
 
     Raises:
-        LimbeckError: the run is not finished, its model is not whole, or the licence is no identifier.
+        RecipeError: the licence is no identifier.
+        LimbeckError: the run is not finished, or its model is incomplete.
     """
     if license is not None and not _LICENSE.fullmatch(license):
-        raise LimbeckError(f"--license {license!r:.80}: an identifier of the Hub was expected, like apache-2.0")
-    card = _student_card(run)
-    title = name.partition("/")[2] if name else f"{run.recipe.data.task}-{run.recipe.objective.name}"
+        raise RecipeError(f"{license!r:.80}: an identifier of the Hub was expected, like apache-2.0", field="--license")
+    path = run.model / CARD
+    if not path.is_file():
+        raise ModelError(f"its trained student is gone ({CARD} is missing in model/)", path=run.path)
+    card = Card.parse(read_json(path), str(path))
+    recipe, results = run.recipe, run.results
+    title = name.partition("/")[2] if name else f"{recipe.data.task}-{recipe.objective.name}"
+    task, objective = task_of(recipe.data), recipe.objective.build()
+    worked_examples = () if task.name == "custom" else load_prompt(task).examples
+    segments = list(worked_examples[0].input) if worked_examples else ["A question like those of the training rows."]
     return _template().render(
-        **_about(run, card),
         front=Markdown(_metadata(run, title, license).to_yaml()),
         title=title,
         name=Markdown(name or "."),
         folder=Markdown(name.partition("/")[2] if name else "."),
-        here=name is None,
+        in_folder=name is None,
+        license=license,
         card=card,
-        provenance=card_results.provenance_lines(run, license),
-        citations=[{"text": Markdown(one.text), "bibtex": Markdown(one.bibtex)} for one in citations([run.recipe])],
+        architecture=read_json(run.model / "config.json").get("model_type"),
+        parameters=_parameters(run.model),
+        task="a task of its owner's" if task.name == "custom" else Markdown(task.title),
+        choices=card.choices or task.choices,
+        segments=segments,
+        row={"input": segments[0] if len(segments) == 1 else segments},
+        data=recipe.resolved()["data"],
+        source=_source(run),
+        teacher=_teacher(run),
+        notes=[Markdown(markdown(line.text)) for split, line in count_lines(results) if split == "notes"],
+        counts=[(split, line.text) for split, line in count_lines(results) if split != "notes"],
+        objective=objective,
+        method=_method(run),
+        base=_base_model(run),
+        settings=_settings(run),
+        equations=task.equal is same_value,
+        splits=_splits(results),
+        test=results["test"],
+        by_label=results["test"].get("by_label"),
+        measures=_measures(run, rationales=card.rationale_view is not None),
+        confidence=recipe.evaluation.confidence,
+        seed=recipe.seed,
+        training=results["training"],
+        finished=results.get("finished"),
+        origin=run.provenance,
+        citations=[{"text": Markdown(each.text), "bibtex": Markdown(each.bibtex)} for each in citations([recipe])],
     )
 
 
 def _template() -> jinja2.Template:
-    # Markdown, not HTML: what a page is filled with is escaped by `text`, unless it is Markdown already
+    # Markdown, not HTML: `markdown` escapes what the template is filled with, unless it is Markdown already
     environment = jinja2.Environment(  # noqa: S701
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
-        finalize=text,
+        finalize=markdown,
     )
-    environment.globals |= {
-        "code": code,
-        "number": number,
-        "interval": lambda ends: interval(ends, 3),
-        "python": _python,
-    }
+    environment.globals |= {"code": code, "python": _python, "number": _measure, "interval": _interval}
     return environment.from_string((files("limbeck.runs") / "card.md.jinja").read_text(encoding="utf-8"))
 
 
 def _python(value: Any) -> Markdown:
-    """Texts as Python writes them."""
+    """Return texts as Python literals."""
     return Markdown(json.dumps(value, ensure_ascii=False))
 
 
-def _student_card(run: Run) -> Card:
-    path = run.model / CARD
-    if not path.is_file():
-        raise LimbeckError(f"{run.path}: its trained student is gone ({CARD} is missing in model/)")
-    return Card.parse(read_json(path), str(path))
+def _measure(value: float | None, digits: int = 3) -> Markdown:
+    return Markdown("not measured" if value is None else number(value, digits))
 
 
-def _about(run: Run, card: Card) -> dict[str, Any]:
-    """What the page says of the run, wherever it goes."""
-    recipe, results, task = run.recipe, run.results, task_of(run.recipe.data)
-    segments = _question(run)
-    own = recipe.data.task == "custom"
-    choices = card.choices or task.choices
-    value = task.equal is same_value
-    picked = results["test"].get("answers") == "choices"
-    return {
-        "architecture": read_json(run.model / "config.json").get("model_type"),
-        "parameters": _size(run.model),
-        "what": Markdown("a task of its owner's own") if own else Markdown(task.title),
-        "ability": Markdown(_ABILITIES.get((card.answer_view, card.rationale_view), "")),
-        "choices": choices,
-        "segments": segments,
-        "row": {"input": segments[0] if len(segments) == 1 else segments},
-        "data": {"lines": card_data.data_lines(run), "splits": card_results.provenance(run)["data"]},
-        "objective": _objective(run),
-        "base": _base(run),
-        "settings": _settings(run),
-        "right": Markdown(
-            f"An answer is right if it is {'an equation of the value' if value else 'the text'} that the label "
-            f"{'has' if value else 'is, but for case, white space and a final full stop'}."
-        ),
-        "asked": Markdown("the likeliest of each question's choices") if picked
-        else Markdown(f"generated greedily, by {code(results['test'].get('engine'))}"),
-        "results": card_results.splits(results),
-        "counts": card_results.count_sentences(results),
-        "by_label": card_results.by_label(results),
-        "measures": card_results.measures(card_results.evaluation(run), card.rationale_view is not None),
-        "confidence": card_results.confidence(run, card),
-        "limits": card_results.limits(run, card),
-    }  # fmt: skip
-
-
-def _question(run: Run) -> list[str]:
-    """The segments of an input of the task, of limbeck's own making: rows of the data are not the card's to show."""
-    task = task_of(run.recipe.data)
-    worked = () if task.name == "custom" else load_prompt(task).examples
-    return list(worked[0].input) if worked else ["Here stands a question as the training rows have them."]
-
-
-def _size(model: Path) -> Markdown:
-    """How many parameters the weights have, from their headers."""
-    shapes = []
-    for path in sorted(model.glob("*.safetensors")):
-        with safe_open(path, framework="np") as weights:
-            shapes += [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
-    if not shapes:
-        raise LimbeckError(f"{model}: no weights here (*.safetensors)")
-    count = sum(map(math.prod, shapes))
-    return Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}")
-
-
-def _objective(run: Run) -> dict[str, Any]:
-    settings = run.recipe.objective
-    method, objective, row = METHODS[settings.name], settings.build(), ObjectiveSettings(name=settings.name).resolved()
-    resolved = settings.resolved()
-    weights = ", ".join(f"{name} = {resolved[name]:g}" for name in ("label_weight", "rationale_weight", "alignment_weight") if name in resolved)
-    changes = {name: value for name, value in resolved.items() if value != row[name]}
-    aligned = "; v and z are the student's next-token distributions on the label and on the rationale"
-    return {
-        "name": settings.name,
-        "teaches": objective.rationale_view is not None,
-        "summary": Markdown(method.summary),
-        "reference": Markdown(method.reference),
-        "formula": Markdown(method.formula.replace("dss", METHODS["dss"].formula)),
-        "weights": Markdown(f"CE is the mean cross-entropy of tokens{aligned if objective.alignments else ''}. {weights}."),
-        "changes": Markdown(", ".join(f"{code(n)} is {code(v)}, not {code(row[n])}" for n, v in changes.items())),
-    }
-
-
-def _base(run: Run) -> Markdown:
-    """What the student was before it was trained."""
-    student = run.recipe.student
-    if student.scratch is not None:
-        return Markdown("a T5 of random weights, with a tokenizer trained on the task's own training text")
-    names = [name for name in (student.name, student.encoder, student.decoder) if name is not None]
-    shown = [
-        f"[{code(name)}](https://huggingface.co/{name})"
-        if card_data.hub_name(name)
-        else f"{code(last_part(name))}, a folder of the owner's"
-        for name in names
-    ]
-    return Markdown(
-        shown[0] if student.name else f"a pair: encoder {shown[0]}, decoder {shown[1]}, the attention between them new"
-    )
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    resolved, trained = run.recipe.resolved(), run.results["training"]
-    told = {name: value for name, value in resolved["training"].items() if not _BESIDE.match(name)}
-    return {
-        "examples": trained["examples"],
-        "steps taken": trained["steps"],
-        "step of the checkpoint": trained["best_step"],
-        "seed": run.recipe.seed,
-        "longest input, in tokens": run.recipe.student.max_source_length,
-        "longest target, in tokens": run.recipe.student.max_target_length,
-        **told,
-    }
+def _interval(ends: Any, digits: int = 3) -> Markdown:
+    return Markdown(interval(ends, digits))
 
 
 def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
-    """The front matter; only what is known: neither language nor licence is guessed."""
-    recipe, student = run.recipe, run.recipe.student
-    began = dict.fromkeys(card_data.hub_name(name) for name in (student.name, student.encoder, student.decoder))
-    names = [name for name in began if name is not None]
-    data_set = card_data.data_set(run)
+    """Return the front matter; only what is known: neither language nor licence is guessed."""
+    recipe, student, results = run.recipe, run.recipe.student, run.results
+    names = dict.fromkeys(_hub_name(name) for name in (student.name, student.encoder, student.decoder))
+    base = [name for name in names if name is not None]
+    dataset = _hub_dataset(run)
+    measured = [(recipe.data.task, split, results[split]) for split in ("valid", "test")]
+    measured += [(task, "test", values) for task, values in (results.get("out_of_domain") or {}).items()]
     return ModelCardData(
-        base_model=(names[0] if len(names) == 1 else names) or None,
-        datasets=[data_set] if data_set else None,
-        eval_results=_eval_results(run, data_set) or None,
+        base_model=(base[0] if len(base) == 1 else base) or None,
+        datasets=[dataset] if dataset else None,
+        eval_results=[
+            EvalResult(
+                task_type=_PIPELINE,
+                task_name="question in, answer out",
+                dataset_type=dataset if dataset and name == recipe.data.task else name,
+                dataset_name=name if name == recipe.data.task else f"{name}, out of domain",
+                dataset_split=split,
+                metric_type="accuracy",
+                metric_name=f"accuracy, 95 % interval {interval(values['interval'], 3)}, n = {values['n']}",
+                metric_value=values["accuracy"],
+            )
+            for name, split, values in measured
+            if values.get("accuracy") is not None
+        ]
+        or None,
         library_name="transformers",
         license=license,
         model_name=title,
@@ -217,27 +156,175 @@ def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
     )
 
 
-def _eval_results(run: Run, data_set: str | None) -> list[EvalResult]:
-    results, task = run.results, run.recipe.data.task
-    elsewhere = results.get("out_of_domain") or {}
-    measured = [(task, "valid", results["valid"]), (task, "test", results["test"])]
-    measured += [(other, "test", found) for other, found in elsewhere.items()]
-    return [
-        EvalResult(
-            task_type=_PIPELINE,
-            task_name="question in, answer out",
-            dataset_type=data_set if data_set and name == task else name,
-            dataset_name=name if name == task else f"{name}, out of domain",
-            dataset_split=split,
-            metric_type="accuracy",
-            metric_name=f"accuracy, 95 % interval {interval(found['interval'], 3)}, n = {found['n']}",
-            metric_value=found["accuracy"],
-        )
-        for name, split, found in measured
-        if found.get("accuracy") is not None
+def _hub_name(name: str | None) -> str | None:
+    """Return `name` if it can be on the Hub and no local folder has it."""
+    return name if name and could_be_name(name) and not Path(name).exists() else None
+
+
+def _hub_dataset(run: Run) -> str | None:
+    source = run.recipe.resolved()["data"].get("source", {})
+    if source.get("kind") != "hub":
+        return None
+    task_hub = get(run.recipe.data.task).hub
+    return _hub_name(source.get("path") or (task_hub.path if task_hub else None))
+
+
+def _parameters(model: Path) -> Markdown:
+    """Return the number of parameters, read from the headers of the weights."""
+    count = 0
+    paths = sorted(model.glob("*.safetensors"))
+    if not paths:
+        raise ModelError("no weights here (*.safetensors)", path=model)
+    for path in paths:
+        with safe_open(path, framework="np") as weights:
+            count += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}")
+
+
+def _source(run: Run) -> dict[str, Any]:
+    """Return where the rows came from, without this machine's paths: the fields of the source, and `files` by split."""
+    source = dict(run.recipe.resolved()["data"].get("source") or {"kind": "generated"})
+    file_lists = {split: source.get(f"{split}_file") or [] for split in ("train", "valid", "test")}
+    file_lists = {split: [paths] if isinstance(paths, str) else paths for split, paths in file_lists.items()}
+    shown = [(split, portable(path)) for split, paths in file_lists.items() for path in paths]
+    dataset = _hub_dataset(run)
+    return {
+        "seed": 0,
+        "splits": None,
+        "augment": None,
+        **source,
+        "files": shown,
+        "has_test": "test_file" in source,
+        "dataset": Markdown(dataset) if dataset else None,
+        "folder": last_part(str(source.get("path"))),
+    }
+
+
+def _teacher(run: Run) -> Markdown:
+    """Return who wrote the rationales, as far as it is recorded."""
+    data = run.recipe.resolved()["data"]
+    source = data.get("source") or {"kind": "generated"}
+    if run.recipe.objective.build().rationale_view is None and data["labels"] == "gold":
+        return Markdown("none, the student learnt neither rationales nor a teacher's answers")
+    if source["kind"] == "archive" or source.get("rationales"):
+        return Markdown("PaLM 540B according to Hsieh et al. 2023, whose archive has its raw outputs")
+    if source["kind"] == "generated":
+        return Markdown(f"a script that errs on purpose in {source.get('error_rate', 0.2):.0%} of the rows")
+    unknown = Markdown("not recorded, the rationales came with the rows")
+    if source["kind"] != "files":
+        return unknown
+    file = source["train_file"]
+    path = Path(file if isinstance(file, str) else file[0])
+    try:
+        name = read_json(path.with_name(f"{path.stem}.provenance.json")).get("teacher")
+    except (LimbeckError, AttributeError, ValueError):
+        return unknown
+    if not isinstance(name, str):
+        return unknown
+    return Markdown(f"{code(name)}, according to the provenance beside the training file")
+
+
+def _method(run: Run) -> dict[str, Any]:
+    settings = run.recipe.objective
+    method, resolved = METHODS[settings.name], settings.resolved()
+    row = ObjectiveSettings(name=settings.name).resolved()
+    changes = {name: value for name, value in resolved.items() if value != row[name]}
+    return {
+        "name": settings.name,
+        "summary": Markdown(method.summary),
+        "reference": Markdown(method.reference),
+        "formula": Markdown(method.formula.replace("dss", METHODS["dss"].formula)),
+        "weights": Markdown(", ".join(f"{name} = {resolved[name]:g}" for name in _WEIGHTS if name in resolved)),
+        "changes": Markdown(", ".join(f"{code(n)} is {code(v)}, not {code(row[n])}" for n, v in changes.items())),
+    }
+
+
+def _base_model(run: Run) -> Markdown:
+    """Return what the student was before it was trained."""
+    student = run.recipe.student
+    if student.scratch is not None:
+        return Markdown("a T5 of random weights, with a tokenizer trained on the task's own training text")
+    names = [
+        f"[{code(name)}](https://huggingface.co/{name})"
+        if _hub_name(name)
+        else f"{code(last_part(name))}, a folder of the owner's"
+        for name in (student.name, student.encoder, student.decoder)
+        if name is not None
     ]
+    return Markdown(
+        names[0] if student.name else f"a pair: encoder {names[0]}, decoder {names[1]}, the attention between them new"
+    )
 
 
-def number(value: float | None, digits: int = 3) -> Markdown:
-    """Return a measure of which a page says that it is not there."""
-    return Markdown("not measured" if value is None else plain_number(value, digits))
+def _settings(run: Run) -> dict[str, Any]:
+    recipe, training = run.recipe, run.results["training"]
+    arguments = recipe.resolved()["training"]
+    return {
+        "examples": training["examples"],
+        "steps taken": training["steps"],
+        "step of the checkpoint": training["best_step"],
+        "seed": recipe.seed,
+        "longest input, in tokens": recipe.student.max_source_length,
+        "longest target, in tokens": recipe.student.max_target_length,
+        **{name: value for name, value in arguments.items() if not _IRRELEVANT.match(name)},
+    }
+
+
+def _splits(results: Mapping[str, Any]) -> list[tuple[Markdown, dict[str, Any]]]:
+    """Return each measured split's name on the card, and its accuracy with interval, exact and n."""
+    foreign = results.get("out_of_domain") or {}
+    splits = [(Markdown("valid, which chose the checkpoint"), results["valid"]), (Markdown("test"), results["test"])]
+    splits += [(Markdown(f"test of {code(task)}, out of domain"), values) for task, values in foreign.items()]
+    if not foreign:
+        splits.append((Markdown("another task, out of domain"), {}))
+    missing = dict.fromkeys(("accuracy", "interval", "exact", "n"))
+    return [(name, {**missing, **values}) for name, values in splits]
+
+
+def _measures(run: Run, *, rationales: bool) -> list[tuple[Markdown, Markdown, Markdown]]:
+    """Return the rows of calibration, selective prediction and rationales: a measure, its value, its interval."""
+    try:
+        page = run.page() or {}
+    except LimbeckError:
+        page = {}
+
+    def row(title: str, values: Mapping[str, Any], key: str, *, ends: str | None = None, digits: int = 3) -> None:
+        text = _measure(values.get(key), digits)
+        rows.append((Markdown(title), text, _interval(values.get(ends or f"{key}_interval"), digits)))
+
+    rows: list[tuple[Markdown, Markdown, Markdown]] = []
+    calibration, selective = page.get("calibration") or {}, page.get("selective") or {}
+    fitted = f", on {code(calibration['temperature_fitted_on'])}" if calibration.get("temperature_fitted_on") else ""
+    row("average confidence", calibration, "average_confidence")
+    row("expected calibration error, 10 bins", calibration, "ece")
+    row("the same by chance, were it calibrated", calibration, "ece_expected_if_calibrated")
+    row("Brier score", calibration, "brier")
+    row(f"temperature that fits best{fitted}", calibration, "temperature")
+    row("area under the risk-coverage curve (AURC; less is better)", selective, "aurc")
+    for point in selective.get("at_coverage") or [{"coverage": 0.5}]:
+        if point["coverage"] in (0.5, 0.8, 0.9):
+            row(f"accuracy on the most confident {point['coverage']:.0%}", point, "accuracy", ends="interval")
+    if not rationales:
+        return rows
+    quality, dependence = page.get("quality") or {}, page.get("dependence") or {}
+    consistency, similarity = quality.get("consistency") or {}, quality.get("similarity") or {}
+    encoder = f" by {code(similarity['encoder'])}" if similarity.get("encoder") else ""
+    readable = consistency.get("readable")
+    share = "" if readable is None else f", in the {readable:.0%} with a readable conclusion"
+    words = f" (the teacher's: {number(quality['reference_words'], 1)})" if quality.get("reference_words") else ""
+    chance = f" (shuffled: {number(dependence['chance'], 3)})" if dependence.get("chance") is not None else ""
+    row("rationales: BLEU against the teacher's, 0 to 100", quality.get("bleu") or {}, "score", digits=1)
+    row("rationales: ROUGE-L against the teacher's", quality, "rougeL")
+    row(f"rationales: similarity to the teacher's{encoder}", similarity, "mean")
+    row(f"rationales: words{words}", quality, "words", digits=1)
+    row("rationales: share of 3-grams repeated", quality, "repetition")
+    row(f"rationales: conclusion is the answer given{share}", consistency, "consistency")
+    row(
+        f"dependence of the label's and the rationale's side, nats, lower bound; compare it between runs only{chance}",
+        dependence,
+        "nats",
+        ends="interval",
+    )
+    if reason := dependence.get("reason"):
+        rows[-1] = (rows[-1][0], Markdown(f"not measured: {code(reason)}"), Markdown(""))
+    return rows

@@ -7,9 +7,8 @@ from typing import Any
 
 from limbeck.errors import LimbeckError
 from limbeck.metrics.answered import Answered, by_id
-from limbeck.stats.significance import holm
-from limbeck.stats.significance import cohens_g, odds_ratio
 from limbeck.runs.measures import compare_answers
+from limbeck.stats.significance import cohens_g, holm, odds_ratio
 
 _KEPT = (
     *("difference", "interval", "p_value", "test", "n", "discordant", "only_a", "only_b", "mcnemar_exact"),

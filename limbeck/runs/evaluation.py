@@ -40,28 +40,9 @@ class EvaluationOptions:
     encoder: str | None = None
 
 
-def evaluate(
-    path: Path | str,
-    split: Split = "test",
-    *,
-    rationales: bool = False,
-    engine: EngineName | None = None,
-    answers: Answers | None = None,
-    dataset: str | None = None,
-    root: Path | None = None,
-    encoder: str | None = None,
-) -> dict[str, Any]:
+def evaluate(path: Path | str, options: EvaluationOptions = EvaluationOptions()) -> dict[str, Any]:
     """Evaluate one run as `evaluate_runs` does, and return its results."""
-    options = EvaluationOptions(
-        split=split,
-        rationales=rationales,
-        engine=engine,
-        answers=answers,
-        dataset=dataset,
-        root=root,
-        encoder=encoder,
-    )
-    return evaluate_runs([Path(path)], options)[str(path)]
+    return evaluate_runs([Path(path)], options)[str(Path(path))]
 
 
 def evaluate_runs(
@@ -139,7 +120,7 @@ def predict_file(
         rationales: write the student's rationales too.
         batch_size: inputs generated from at a time.
         engine: what generates; None: as the student was measured.
-        answers: `choices`: the answer is the likeliest of the choices of row or task; None: as the student was measured.
+        answers: `choices`: the likeliest of the choices of row or task is the answer; None: likewise.
 
     Returns:
         accuracy, interval, exact and n over the rows with a label; `rows`, `sources_cut` (rows too long for the

@@ -19,7 +19,7 @@ _OBJECTIVE_FIELDS = ("objective.", "evaluation.")
 
 @dataclass(frozen=True)
 class RunGroup:
-    """The finished runs of one recipe, by seed. `parts`, the objective and other fields, tell it from its task's other groups."""
+    """The finished runs of one recipe, by seed; `parts` tell it from the other groups of its task."""
 
     parts: tuple[str, ...]
     recipe: Recipe  # of the first seed

@@ -6,42 +6,45 @@ from typing import Any
 
 import yaml
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import FileError, ModelError
 from limbeck.files import json_text, read_json, replacing
-from limbeck.hub import Files, could_be_name, no_name, upload
+from limbeck.hub import Files, could_be_name, invalid_name, upload
 from limbeck.runs.card import model_card
-from limbeck.runs.card_results import provenance
-from limbeck.runs.portable import portable
-from limbeck.runs.run import Run, open_run
+from limbeck.runs.provenance import portable
+from limbeck.runs.run import open_run
 
-# What `save_pretrained` writes. Whatever else lies in the folder is nobody's to publish.
+# What `save_pretrained` writes; anything else in the folder is not published.
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "*.jinja")
 _CONFIGS = ("config.json", "tokenizer_config.json")
-_LOCAL = ("is_local", "local_files_only", "_commit_hash")  # how a tokenizer was found on this machine
+_LOCAL_FIELDS = ("is_local", "local_files_only", "_commit_hash")  # where this machine had a tokenizer from
 
 
 def contents(path: Path, name: str | None = None, license: str | None = None) -> dict[str, bytes | Path]:
-    """What a finished run gives away: each file's name there, and its content, or the file here that has it.
+    """Return the files to publish of a finished run: each name, and its content or the local file that has it.
 
-    Model and tokenizer with limbeck.json; README.md, the card; recipe.yaml, results.json and provenance.json, without
-    the command line and without this machine's paths. No predictions, no data, no checkpoints, no log.
+    They are model and tokenizer with limbeck.json; README.md, the card; recipe.yaml, results.json and provenance.json,
+    without the command line and this machine's paths. No predictions, no data, no checkpoints, no log.
 
     Args:
         path: the run's folder.
         name: OWNER/NAME on the Hub; None: for a folder.
-        license: as `model_card`.
+        license: as in `model_card`.
 
     Raises:
-        LimbeckError: no finished run there, its model is not whole, or a name or a licence that can be none.
+        LimbeckError: no finished run there, its model is incomplete, or an impossible name or licence.
     """
     if name is not None and ("/" not in name or not could_be_name(name)):
-        raise no_name(name, "model")
+        raise invalid_name(name, "model")
     run = open_run(path)
     results = run.results
     card = model_card(run, name, license)
-    origin = {field: value for field, value in provenance(run).items() if field != "command"}
+    model = {path.name: path for pattern in _MODEL_FILES for path in sorted(run.model.glob(pattern)) if path.is_file()}
+    if missing := [name for name in _CONFIGS if name not in model]:
+        raise ModelError(f"{missing[0]} is missing; the model is incomplete", path=run.model)
+    origin = {field: value for field, value in run.provenance.items() if field != "command"}
     return {
-        **_model(run),
+        **model,
+        **{name: json_text(_portable_config(read_json(model[name]))).encode() for name in _CONFIGS},
         "README.md": card.encode(),
         "recipe.yaml": yaml.safe_dump(portable(run.recipe.resolved()), sort_keys=False, allow_unicode=True).encode(),
         "results.json": json_text(portable(results)).encode(),
@@ -53,11 +56,11 @@ def write(files: Files, folder: Path) -> None:
     """Write `contents` to the new `folder`, whole or not at all.
 
     Raises:
-        LimbeckError: something of this name is there, or the file system refuses.
+        FileError: something of this name is there, or the file system refuses.
     """
     with replacing(folder) as temporary:
         if folder.exists() or folder.is_symlink():
-            raise LimbeckError(f"{folder}: already there; give another --folder")
+            raise FileError("already there; give another --folder", path=folder)
         temporary.mkdir()
         for name, content in files.items():
             if isinstance(content, bytes):
@@ -66,29 +69,21 @@ def write(files: Files, folder: Path) -> None:
                 shutil.copyfile(content, temporary / name)
 
 
-def push(files: Files, name: str, private: bool = True) -> str:
-    """Upload `contents` as the new model `name` (OWNER/NAME) in one commit; returns its URL. See `upload`.
+def push(files: Files, name: str, *, private: bool = True) -> str:
+    """Upload `contents` as the new model `name` (OWNER/NAME) in one commit; return its URL.
 
     Raises:
-        LimbeckError: a model of that name has files already, the Hub refuses, or it cannot be reached.
+        EndpointError: a model of that name has files already, the Hub refuses, or it cannot be reached.
     """
-    return upload(files, name, "model", "A student from limbeck", private, fresh=True)
-
-
-def _model(run: Run) -> dict[str, bytes | Path]:
-    found = {path.name: path for pattern in _MODEL_FILES for path in sorted(run.model.glob(pattern)) if path.is_file()}
-    if missing := [name for name in _CONFIGS if name not in found]:
-        raise LimbeckError(f"{run.model}: {missing[0]} is missing; the model is not whole")
-    cleaned = {name: json_text(_portable_config(read_json(found[name]))).encode() for name in _CONFIGS}
-    return {**found, **cleaned}
+    return upload(files, name, "model", message="A student from limbeck", private=private, fresh=True)
 
 
 def _portable_config(value: Any) -> Any:
-    """A model's or tokenizer's configuration without the folders that it was loaded from, also in its parts."""
+    """Return a model's or tokenizer's configuration without the folders that it was loaded from, at any depth."""
     if not isinstance(value, dict):
         return value
     return {
-        name: portable(one) if name.endswith(("name_or_path", "_file")) else _portable_config(one)
-        for name, one in value.items()
-        if name not in _LOCAL
+        name: portable(item) if name.endswith(("name_or_path", "_file")) else _portable_config(item)
+        for name, item in value.items()
+        if name not in _LOCAL_FIELDS
     }

@@ -13,7 +13,7 @@ from limbeck.files import read_jsonl
 from limbeck.grids import Folders, Grid, cells
 from limbeck.paper import NAMES, case_studies, named_grid, named_grids, paper_tables
 from limbeck.report.tables import Figure
-from limbeck.runs.train import train
+from limbeck.runs.training import train
 from limbeck.schema import Judgement
 from tests.paper.paper_runs import answers, cell_of, data_at, finished, smoke
 

@@ -21,7 +21,9 @@ def written(folder: Path, values: object) -> Path:
 
 def test_changes_reach_their_fields_also_below_a_bare_name(tmp_path):
     path = written(tmp_path, TINY)
-    recipe = load_recipe(path, ["objective=kl", "objective.alignment_weight=0.25", "training.learning_rate=5e-4", "seed=9"])
+    recipe = load_recipe(
+        path, ["objective=kl", "objective.alignment_weight=0.25", "training.learning_rate=5e-4", "seed=9"]
+    )
     assert (recipe.objective.name, recipe.objective.alignment_weight, recipe.training.learning_rate, recipe.seed) == (
         "kl",
         0.25,
