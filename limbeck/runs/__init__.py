@@ -9,39 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limbeck.runs.evaluation import EvaluationOptions, evaluate, evaluate_runs, predict_file
-    from limbeck.runs.recipe import Recipe, load_recipe
-    from limbeck.runs.run import Run, open_run
-    from limbeck.runs.training import quickstart, train
+    from limbeck.runs.evaluation import EvaluationOptions as EvaluationOptions
+    from limbeck.runs.evaluation import evaluate as evaluate
+    from limbeck.runs.evaluation import evaluate_runs as evaluate_runs
+    from limbeck.runs.evaluation import predict_file as predict_file
+    from limbeck.runs.recipe import Recipe as Recipe
+    from limbeck.runs.recipe import load_recipe as load_recipe
+    from limbeck.runs.run import Run as Run
+    from limbeck.runs.run import open_run as open_run
+    from limbeck.runs.training import quickstart as quickstart
+    from limbeck.runs.training import train as train
 
-# Imported when first used (PEP 562): a recipe can be read without torch.
-_MODULES = {
-    "EvaluationOptions": "evaluation",
-    "Recipe": "recipe",
-    "Run": "run",
-    "evaluate": "evaluation",
-    "evaluate_runs": "evaluation",
-    "load_recipe": "recipe",
-    "open_run": "run",
-    "predict_file": "evaluation",
-    "quickstart": "training",
-    "train": "training",
+_EXPORTS = {
+    "evaluation": ("EvaluationOptions", "evaluate", "evaluate_runs", "predict_file"),
+    "recipe": ("Recipe", "load_recipe"),
+    "run": ("Run", "open_run"),
+    "training": ("quickstart", "train"),
 }
-__all__ = [
-    "EvaluationOptions",
-    "Recipe",
-    "Run",
-    "evaluate",
-    "evaluate_runs",
-    "load_recipe",
-    "open_run",
-    "predict_file",
-    "quickstart",
-    "train",
-]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"limbeck.runs.{_MODULES[name]}"), name)
+    """Import what is used (PEP 562), so that a recipe can be read without torch."""
+    for module, exports in _EXPORTS.items():
+        if name in exports:
+            return getattr(import_module(f"limbeck.runs.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,22 +3,19 @@
 The wording is in `card.md.jinja`; whatever it is filled with is escaped.
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 from safetensors import safe_open
 
 from limbeck.annotation.prompts import load_prompt
 from limbeck.errors import LimbeckError, ModelError, RecipeError
 from limbeck.files import read_json
-from limbeck.formatting import Markdown, code, interval, markdown, number
+from limbeck.formatting import Markdown, code, interval, markdown
 from limbeck.hub import could_be_name
 from limbeck.models import CARD, Card
 from limbeck.objectives.methods import METHODS
@@ -26,6 +23,7 @@ from limbeck.objectives.settings import ObjectiveSettings
 from limbeck.runs.citations import citations
 from limbeck.runs.provenance import last_part, portable
 from limbeck.runs.run import Run, count_lines
+from limbeck.runs.templates import render
 from limbeck.tasks import get, same_value
 from limbeck.tasks.settings import task_of
 
@@ -59,7 +57,8 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
     task, objective = task_of(recipe.data), recipe.objective.build()
     worked_examples = () if task.name == "custom" else load_prompt(task).examples
     segments = list(worked_examples[0].input) if worked_examples else ["A question like those of the training rows."]
-    return _template().render(
+    return render(
+        "card.md.jinja",
         front=Markdown(_metadata(run, title, license).to_yaml()),
         title=title,
         name=Markdown(name or "."),
@@ -86,7 +85,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         splits=_splits(results),
         test=results["test"],
         by_label=results["test"].get("by_label"),
-        measures=_measures(run, rationales=card.rationale_view is not None),
+        page=_page(run),
         confidence=recipe.evaluation.confidence,
         seed=recipe.seed,
         training=results["training"],
@@ -94,32 +93,6 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         origin=run.provenance,
         citations=[{"text": Markdown(each.text), "bibtex": Markdown(each.bibtex)} for each in citations([recipe])],
     )
-
-
-def _template() -> jinja2.Template:
-    # Markdown, not HTML: `markdown` escapes what the template is filled with, unless it is Markdown already
-    environment = jinja2.Environment(  # noqa: S701
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=markdown,
-    )
-    environment.globals |= {"code": code, "python": _python, "number": _measure, "interval": _interval}
-    return environment.from_string((files("limbeck.runs") / "card.md.jinja").read_text(encoding="utf-8"))
-
-
-def _python(value: Any) -> Markdown:
-    """Return texts as Python literals."""
-    return Markdown(json.dumps(value, ensure_ascii=False))
-
-
-def _measure(value: float | None, digits: int = 3) -> Markdown:
-    return Markdown("not measured" if value is None else number(value, digits))
-
-
-def _interval(ends: Any, digits: int = 3) -> Markdown:
-    return Markdown(interval(ends, digits))
 
 
 def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
@@ -281,50 +254,17 @@ def _splits(results: Mapping[str, Any]) -> list[tuple[Markdown, dict[str, Any]]]
     return [(name, {**missing, **values}) for name, values in splits]
 
 
-def _measures(run: Run, *, rationales: bool) -> list[tuple[Markdown, Markdown, Markdown]]:
-    """Return the rows of calibration, selective prediction and rationales: a measure, its value, its interval."""
+def _page(run: Run) -> dict[str, dict[str, Any]]:
+    """Return the measurements that the card reports, empty where they are missing or of an older evaluation."""
     try:
         page = run.page() or {}
     except LimbeckError:
         page = {}
-
-    def row(title: str, values: Mapping[str, Any], key: str, *, ends: str | None = None, digits: int = 3) -> None:
-        text = _measure(values.get(key), digits)
-        rows.append((Markdown(title), text, _interval(values.get(ends or f"{key}_interval"), digits)))
-
-    rows: list[tuple[Markdown, Markdown, Markdown]] = []
-    calibration, selective = page.get("calibration") or {}, page.get("selective") or {}
-    fitted = f", on {code(calibration['temperature_fitted_on'])}" if calibration.get("temperature_fitted_on") else ""
-    row("average confidence", calibration, "average_confidence")
-    row("expected calibration error, 10 bins", calibration, "ece")
-    row("the same by chance, were it calibrated", calibration, "ece_expected_if_calibrated")
-    row("Brier score", calibration, "brier")
-    row(f"temperature that fits best{fitted}", calibration, "temperature")
-    row("area under the risk-coverage curve (AURC; less is better)", selective, "aurc")
-    for point in selective.get("at_coverage") or [{"coverage": 0.5}]:
-        if point["coverage"] in (0.5, 0.8, 0.9):
-            row(f"accuracy on the most confident {point['coverage']:.0%}", point, "accuracy", ends="interval")
-    if not rationales:
-        return rows
-    quality, dependence = page.get("quality") or {}, page.get("dependence") or {}
-    consistency, similarity = quality.get("consistency") or {}, quality.get("similarity") or {}
-    encoder = f" by {code(similarity['encoder'])}" if similarity.get("encoder") else ""
-    readable = consistency.get("readable")
-    share = "" if readable is None else f", in the {readable:.0%} with a readable conclusion"
-    words = f" (the teacher's: {number(quality['reference_words'], 1)})" if quality.get("reference_words") else ""
-    chance = f" (shuffled: {number(dependence['chance'], 3)})" if dependence.get("chance") is not None else ""
-    row("rationales: BLEU against the teacher's, 0 to 100", quality.get("bleu") or {}, "score", digits=1)
-    row("rationales: ROUGE-L against the teacher's", quality, "rougeL")
-    row(f"rationales: similarity to the teacher's{encoder}", similarity, "mean")
-    row(f"rationales: words{words}", quality, "words", digits=1)
-    row("rationales: share of 3-grams repeated", quality, "repetition")
-    row(f"rationales: conclusion is the answer given{share}", consistency, "consistency")
-    row(
-        f"dependence of the label's and the rationale's side, nats, lower bound; compare it between runs only{chance}",
-        dependence,
-        "nats",
-        ends="interval",
-    )
-    if reason := dependence.get("reason"):
-        rows[-1] = (rows[-1][0], Markdown(f"not measured: {code(reason)}"), Markdown(""))
-    return rows
+    quality = page.get("quality") or {}
+    return {
+        "calibration": page.get("calibration") or {},
+        "selective": page.get("selective") or {},
+        "dependence": page.get("dependence") or {},
+        "quality": quality,
+        **{name: quality.get(name) or {} for name in ("bleu", "similarity", "consistency")},
+    }

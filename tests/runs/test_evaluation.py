@@ -1,0 +1,272 @@
+"""Evaluations of finished runs, their pages, and predictions for a file of rows."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from limbeck.errors import DataError, FileError, LimbeckError, RecipeError
+from limbeck.formatting import code
+from limbeck.runs import EvaluationOptions, evaluate, evaluate_runs, open_run, predict_file, train
+from limbeck.runs.page import page_markdown, write_page
+from tests import builders
+from tests.runs.recipes import TINY, rows_of, tiny
+
+WITH_RATIONALES = EvaluationOptions(rationales=True)
+
+
+def page_of(run, name="test"):
+    return json.loads((run.path / "evaluation" / f"{name}.json").read_text())
+
+
+def test_a_page_agrees_with_the_predictions(trained):
+    page, results = page_of(trained), trained.results["test"]
+    rows = rows_of(trained.predictions("test"))
+    right = np.array([row["correct"] for row in rows])
+    confidence = np.array([row["confidence"] for row in rows])
+    calibration = page["calibration"]
+    assert page["n"] == len(rows) == results["n"] == page["selective"]["n"]
+    assert page["accuracy"]["interval"] == results["interval"]
+    assert calibration["accuracy"] == results["accuracy"] == right.mean()
+    assert calibration["brier"] == pytest.approx(((confidence - right) ** 2).mean())
+    assert calibration["average_confidence"] == pytest.approx(confidence.mean())
+    assert calibration["temperature_fitted_on"] == "validation"
+    assert set(page["definitions"]) == {"sequence", "normalised", "first-token"}
+    assert page["definitions"]["sequence"]["brier"] == calibration["brier"]
+    first, last = page["cascade"][0], page["cascade"][-1]
+    assert (first["passed"], first["accuracy"], first["cost"]) == (0, results["accuracy"], 0)
+    assert (last["passed"], last["cost"], last["threshold"]) == (1, 1, None)
+    assert page["teacher"]["accuracy"] == last["accuracy"]
+    assert set(page["thresholds"]) == {"best", "as_teacher"}
+    assert page["quality"]["n"] > 0
+    assert page["dependence"]["n"] <= len(rows)
+    assert (page["judge"], page["significance"]) == (None, None)
+    text = (trained.path / "evaluation" / "test.md").read_text()
+    assert f"| {calibration['brier']:.4f} |" in text
+    assert "nan" not in text.lower().split()
+    for figure in ("reliability", "risk-coverage", "cascade"):
+        assert f"(test-{figure}.svg)" in text
+        assert "<svg" in (trained.path / "evaluation" / f"test-{figure}.svg").read_text()
+
+
+def test_a_repeated_evaluation_is_the_same_and_another_split_is_added(copied):
+    assert evaluate(copied.path, WITH_RATIONALES) == copied.results["test"]
+    assert evaluate(copied.path, EvaluationOptions(split="train"))["n"] == copied.results["train"]["n"] == 24
+
+
+def test_missing_measurements_are_none_with_a_reason(copied):
+    evaluate(copied.path, EvaluationOptions(split="valid"))
+    page = page_of(copied, "valid")
+    assert page["calibration"]["temperature_fitted_on"] == "these answers"
+    lines = (copied.path / "evaluation" / "valid.md").read_text().splitlines()
+    titles = ("Rationales", "The judge", "Significance", "Thresholds of the cascade")
+    for name, title in zip(("quality", "judge", "significance", "thresholds"), titles, strict=True):
+        assert page[name] is None
+        assert lines[lines.index(f"## {title}") + 2] == f"Not measured: {page['reasons'][name]}."
+
+
+def test_runs_evaluated_together_have_differences_and_similarity_by_an_encoder(copied, tmp_path):
+    second = train(tiny(seed=8, evaluation={"rationales": True}), tmp_path / "b_8")
+    encoder = str(builders.encoder(tmp_path / "bert", "bert"))
+    results = evaluate_runs([copied.path, second.path], EvaluationOptions(rationales=True, encoder=encoder))
+    assert list(results) == [str(copied.path), str(second.path)]
+    (forward,), (backward,) = page_of(copied)["significance"], page_of(second)["significance"]
+    assert (forward["run"], backward["run"]) == (str(second.path), str(copied.path))
+    gap = results[str(copied.path)]["accuracy"] - results[str(second.path)]["accuracy"]
+    assert (forward["difference"], backward["difference"]) == (pytest.approx(gap), pytest.approx(-gap))
+    assert forward["adjusted"] == forward["p_value"]
+    similarity = page_of(copied)["quality"]["similarity"]
+    assert similarity["encoder"] == encoder
+    assert -1 <= similarity["mean"] <= 1
+    assert f"| {code(second.path)} |" in (copied.path / "evaluation" / "test.md").read_text()
+    with pytest.raises(RecipeError):
+        evaluate_runs([copied.path, copied.path])
+    with pytest.raises(LimbeckError, match="encoder"):
+        evaluate(copied.path, EvaluationOptions(rationales=True, encoder=str(tmp_path)))
+
+
+def test_rationales_stay_when_only_answers_are_generated_again(copied):
+    recipe = copied.path / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("rationales: true", "rationales: false"))
+    before = rows_of(copied.predictions("test"))
+    evaluate(copied.path)
+    assert [row["rationale"] for row in rows_of(copied.predictions("test"))] == [row["rationale"] for row in before]
+    assert page_of(copied)["quality"]["n"] == 6
+    changed = [row | {"input": "Another?"} for row in before]
+    copied.predictions("test").write_text("".join(json.dumps(row) + "\n" for row in changed))
+    evaluate(copied.path)
+    assert page_of(copied)["quality"] is None
+
+
+def test_a_student_without_rationales_beside_one_with(finetuned, copied):
+    judged = []
+    evaluate_runs([finetuned.path, copied.path], WITH_RATIONALES, judge=judged.extend)
+    assert judged == [copied.path]
+    assert (page_of(finetuned)["quality"], page_of(copied)["quality"]["n"]) == (None, 6)
+    reasons = page_of(finetuned)["reasons"]
+    assert len({reasons[name] for name in ("quality", "judge", "dependence")}) == 1
+    with pytest.raises(RecipeError):
+        evaluate(finetuned.path, WITH_RATIONALES)
+
+
+def test_a_run_that_cannot_be_asked_leaves_the_runs_beside_it_unchanged(tmp_path):
+    rows = [{"input": f"Is {i} even?", "label": "yes", "choices": ["yes", "not so, it is odd"]} for i in range(30)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = {"task": "custom", "source": {"kind": "files", "train_file": str(tmp_path / "rows.jsonl")}}
+    able, unable = (
+        train(
+            tiny(objective="finetune", data=data, student=TINY["student"] | {"max_target_length": length}),
+            tmp_path / f"run{length}",
+        )
+        for length in (40, 4)
+    )
+    before = {path: path.read_bytes() for path in able.path.rglob("*") if path.is_file()}
+    with pytest.raises(LimbeckError, match="more than 4 tokens"):
+        evaluate_runs([able.path, unable.path], EvaluationOptions(answers="choices"))
+    assert {path: path.read_bytes() for path in able.path.rglob("*") if path.is_file()} == before
+
+
+def test_a_judge_that_fails_leaves_a_page(copied):
+    shutil.rmtree(copied.path / "evaluation")
+
+    def fail(paths):
+        raise LimbeckError("the budget is spent")
+
+    with pytest.raises(LimbeckError, match="the budget is spent"):
+        evaluate_runs([copied.path], WITH_RATIONALES, judge=fail)
+    assert page_of(copied)["quality"]["n"] == 6
+    assert "judge" in page_of(copied)["reasons"]
+
+
+def test_label_and_rationale_in_one_text_have_no_dependence(tmp_path):
+    joint = train(tiny(objective="answer-first"), tmp_path / "run")
+    evaluate(joint.path, WITH_RATIONALES)
+    page = page_of(joint)
+    assert (page["dependence"], page["quality"] is None) == (None, False)
+    assert "in one text" in page["reasons"]["dependence"]
+
+
+def test_a_broken_student_still_gets_a_page(copied, tmp_path):
+    weights = copied.model / "model.safetensors"
+    broken = {name: torch.full_like(tensor, torch.nan) for name, tensor in load_file(weights).items()}
+    save_file(broken, weights, {"format": "pt"})
+    source = {**TINY["data"]["source"], "test_rows": 120}  # enough for the dependence to be measured
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump({**TINY, "data": {"task": "arithmetic", "source": source}}))
+    evaluate(copied.path, EvaluationOptions(rationales=True, dataset=str(tmp_path / "more.yaml")))
+    page = page_of(copied, "more-test")
+    assert (page["calibration"], page["dependence"]) == (None, None)
+    assert page["reasons"].keys() >= {"calibration", "dependence"}
+
+
+def test_a_page_escapes_names_and_drops_figures_of_an_earlier_evaluation(trained, tmp_path):
+    page = page_of(trained)
+    write_page(tmp_path, "a b", page)
+    assert "(a%20b-cascade.svg)" in page_markdown(page, "a b")
+    assert (tmp_path / "a b-cascade.svg").is_file()
+    for name in ("calibration", "selective", "cascade", "teacher", "thresholds"):
+        page[name], page["reasons"][name] = None, "no confidence"
+    write_page(tmp_path, "a b", page | {"run": "<b>a|b</b>"})
+    text = (tmp_path / "a b.md").read_text()
+    assert text.startswith(r"# \<b\>a\|b\</b\>, test: 6 answers")
+    assert text.count("Not measured: no confidence.") == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a b.json", "a b.md"]
+
+
+def test_what_is_no_finished_run_is_refused(tmp_path):
+    with pytest.raises(FileError):
+        evaluate(tmp_path)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
+    with pytest.raises(FileError):
+        evaluate(tmp_path)
+
+
+def with_approximate_confidence(row: dict) -> dict:
+    """Return a prediction whose confidences compare equal up to rounding in another order."""
+    confidences = {name: pytest.approx(value, rel=1e-4) for name, value in row["confidences"].items()}
+    return row | {"confidence": confidences["sequence"], "confidences": confidences}
+
+
+def test_another_engine_is_recorded_and_gives_the_same_answers(copied):
+    pytest.importorskip("ctranslate2", reason="the engine ctranslate2 needs limbeck[fast]")
+    before = copied.results["test"]
+    rows = [with_approximate_confidence(row) for row in rows_of(copied.predictions("test"))]
+    assert (before["engine"], before["answers"]) == ("transformers", "generate")
+    measured = evaluate(copied.path, EvaluationOptions(rationales=True, engine="ctranslate2"))
+    assert measured == {**before, "engine": "ctranslate2"} == copied.results["test"]
+    assert rows_of(copied.predictions("test")) == rows
+    with pytest.raises(RecipeError, match="engine"):
+        evaluate(copied.path, EvaluationOptions(engine="vllm"))
+
+
+def test_a_recipe_with_choices_and_the_fast_engine(tmp_path):
+    pytest.importorskip("ctranslate2", reason="the engine ctranslate2 needs limbeck[fast]")
+    rows = [{"input": f"Is {i} even?", "label": "no" if i % 2 else "yes", "rationale": "So."} for i in range(30)]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = {"kind": "files", "train_file": str(file), "test_file": str(file)}
+    data = {"task": "custom", "source": source, "choices": ["no", "yes"], "max_overlap": 1}
+    evaluation = {"answers": "choices", "engine": "ctranslate2-int8", "rationales": True}
+    run = train(tiny(data=data, evaluation=evaluation), tmp_path / "run")
+    assert run.results["test"]["answers"] == "choices"
+    assert {row["prediction"] for row in rows_of(run.predictions("test"))} <= {"no", "yes"}
+    assert "rationale" in rows_of(run.predictions("test"))[0]
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"input": "Is 3 even?"}\n{"input": "Is 4 even?", "choices": ["4", "no"]}\n')
+    predict_file(run.path, source, target)
+    first, second = rows_of(target)
+    assert first["prediction"] in ("no", "yes")
+    assert second["prediction"] in ("4", "no")
+
+
+def test_predictions_for_a_file(trained, finetuned, tmp_path):
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"input": "How many?"}\n{"id": "b", "input": "Ada has 3 pears.", "label": "( 3.0 )"}\n')
+    results = predict_file(trained.model, source, target, rationales=True)
+    assert (results["rows"], results["n"]) == (2, 1)
+    first, second = rows_of(target)
+    assert (first["id"], second["id"]) == ("in-0", "b")
+    assert set(first) == {"id", "input", "prediction", "rationale", "confidence", "confidences"}
+    predict_file(finetuned.path, source, target)
+    row = rows_of(target)[0]
+    assert row["confidence"] == row["confidences"]["normalised"] != row["confidences"]["sequence"]
+    with pytest.raises(RecipeError):
+        predict_file(finetuned.path, source, target, rationales=True)
+
+
+def test_a_prediction_file_keeps_the_old_one_until_it_is_complete(trained, tmp_path):
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    target.write_text("old\n")
+    for text in ('{"input": "a"}\n{"input": 3}\n', '{"input": "a"\n', '{"inputs": "a"}\n', ""):
+        source.write_text(text)
+        with pytest.raises(LimbeckError):
+            predict_file(trained.path, source, target)
+    with pytest.raises(FileError):
+        predict_file(trained.path, source, source)
+    with pytest.raises(LimbeckError):
+        predict_file(tmp_path, source, target)
+    assert target.read_text() == "old\n"
+
+
+def test_an_unwritable_output_is_found_before_the_student_is_loaded(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    source = tmp_path / "in.jsonl"
+    for target in (Path("/proc/out.jsonl"), tmp_path / "file" / "out.jsonl", tmp_path / f"{'x' * 300}.jsonl"):
+        with pytest.raises(FileError):
+            predict_file(tmp_path / "no student", source, target)
+
+
+def test_a_page_of_an_older_measurement_is_not_used(copied):
+    assert copied.page()["n"] == 6
+    path = copied.path / "evaluation" / "test.json"
+    path.write_text(json.dumps(page_of(copied) | {"n": 7}))
+    assert open_run(copied.path).page() is None
+    path.write_text("[]")
+    with pytest.raises(DataError):
+        copied.page()
+    path.unlink()
+    assert copied.page() is None

@@ -1,0 +1,231 @@
+"""Training end to end: a run's folder is never overwritten, and a killed run ends as if it had not been killed."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from limbeck.errors import DataError, FileError, LimbeckError, ModelError
+from limbeck.runs import evaluate, open_run, train
+from limbeck.runs.run import InUseError, Run
+from tests import builders
+from tests.runs.recipes import TINY, rows_of, tiny
+
+
+def test_a_run_folder_is_complete_and_its_student_loads_without_limbeck(trained):
+    results = trained.results
+    assert (results["valid"]["n"], results["test"]["n"]) == (4, 6)
+    counts = {"examples": 24, "sources": 48, "targets": 48, "steps": 4, "best_step": 4}
+    assert {name: results["training"][name] for name in counts} == counts
+    origin = trained.provenance
+    assert (origin["seed"], origin["data"]["train"]["rows"], len(origin["data"]["test"]["sha256"])) == (7, 24, 64)
+    assert yaml.safe_load((trained.path / "recipe.yaml").read_text()) == trained.recipe.resolved()
+    rows = rows_of(trained.predictions("test"))
+    fields = {"id", "input", "label", "prediction", "correct", "exact", "rationale", "confidence", "confidences"}
+    assert set(rows[0]) == fields
+    assert set(rows[0]["confidences"]) == {"sequence", "normalised", "first-token"}
+    assert rows[0]["confidence"] == rows[0]["confidences"]["sequence"]
+    assert sum(row["correct"] for row in rows) / 6 == results["test"]["accuracy"]
+    assert "rationale" not in rows_of(trained.predictions("valid"))[0]
+    assert not list(trained.path.rglob("*.tmp"))
+    model = AutoModelForSeq2SeqLM.from_pretrained(trained.model)
+    tokenizer = AutoTokenizer.from_pretrained(trained.model)
+    ids = model.generate(**tokenizer("predict: " + rows[0]["input"], return_tensors="pt"), max_new_tokens=40)
+    assert tokenizer.decode(ids[0], skip_special_tokens=True).strip() == rows[0]["prediction"]
+
+
+def test_an_existing_folder_is_neither_overwritten_nor_mixed(trained, tmp_path):
+    before = {path: path.read_bytes() for path in trained.path.rglob("*") if path.is_file()}
+    with pytest.raises(FileError):
+        train(trained.recipe, trained.path)
+    with pytest.raises(FileError, match="seed is 7 there and 8 here"):
+        train(tiny(seed=8, evaluation={"rationales": True}), trained.path, resume=True)
+    assert train(trained.recipe, trained.path, resume=True).results == trained.results
+    assert {path: path.read_bytes() for path in trained.path.rglob("*") if path.is_file()} == before
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.txt").write_text("mine")
+    for path, resume in (("file", False), ("folder", False), ("folder", True), ("x" * 300, False)):
+        with pytest.raises(FileError):
+            train(tiny(), tmp_path / path, resume=resume)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder", "thesis.txt"]
+
+
+def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from limbeck.runs.run import Run\n"
+        f"with Run(Path({str(tmp_path)!r}), None).locked(): print('held', flush=True); time.sleep(60)"
+    )
+    run = Run(tmp_path, tiny())
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(InUseError), run.locked():
+            pass
+        holder.kill()
+        holder.wait()
+        with run.locked():
+            pass
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"student": {"name": "nowhere/at-all"}},
+        {"data": {"task": "svamp", "source": {"kind": "archive", "root": "nowhere"}}},
+        {"data": {"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl", "test_file": "b.jsonl"}}},
+        {"training": {"optim": "magic"}},
+        {"training": {**TINY["training"], "fp16": True, "use_cpu": True}},
+        {"evaluation": {"answers": "choices"}},
+        {"evaluation": {"answers": "choices"}, "objective": "answer-first"},
+    ],
+    ids=str,
+)
+def test_a_mistake_is_found_before_a_folder_is_created(changes, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(LimbeckError):
+        train(tiny(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_engine_that_cannot_run_the_student_is_refused_before_training(tmp_path):
+    student = {"name": str(builders.bart(tmp_path / "bart"))}
+    with pytest.raises(LimbeckError, match="no 'bart'"):
+        train(tiny(student=student, evaluation={"engine": "ctranslate2"}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"adam_beta1": 2}, {"optim": "adamw_bnb_8bit"}, {"lr_scheduler_kwargs": {"foo": 1}}, {"report_to": "tensorboard"}],
+    ids=str,
+)
+def test_a_setting_that_fails_when_training_starts_leaves_the_folder_free(changes, tmp_path):
+    with pytest.raises(ModelError):
+        train(tiny(training={**TINY["training"], "eval_steps": 4, **changes}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_diverged_keeps_its_log_and_starts_again(tmp_path):
+    path, recipe = tmp_path / "run", tiny(training={**TINY["training"], "learning_rate": 1e30, "eval_steps": 4})
+    logs = []
+    for _ in range(2):
+        with pytest.raises(LimbeckError, match="diverged"):
+            train(recipe, path, resume=bool(logs))
+        logs.append([(entry["step"], entry["loss"]) for entry in rows_of(path / "log.jsonl")])
+    assert logs[0] == logs[1] != []
+    assert open_run(path).recipe.resolved() == recipe.resolved()
+    assert len(open_run(path).provenance["resumed"]) == 1
+
+
+def test_a_run_is_not_resumed_on_changed_data(tmp_path):
+    rows = [{"input": f"What is {i} plus 1?", "label": str(i), "rationale": f"It is {i}."} for i in range(30)]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = {"kind": "files", "train_file": str(file), "test_file": str(file)}
+    recipe = tiny(data={"task": "custom", "source": source, "max_overlap": 1})
+    run = train(recipe, tmp_path / "run")
+    file.write_text(file.read_text().replace("plus 1", "plus 2"))
+    with pytest.raises(DataError, match=r"train, valid, test"):
+        evaluate(run.path)
+    (run.path / "results.json").unlink()
+    with pytest.raises(DataError):
+        train(recipe, run.path, resume=True)
+    assert (run.path / "recipe.yaml").exists()
+
+
+def test_a_run_resumed_elsewhere_records_what_differs(copied):
+    (copied.path / "results.json").unlink()
+    origin = copied.provenance
+    first = origin | {"revision": "0" * 40, "versions": origin["versions"] | {"torch": "2.0.0"}}
+    (copied.path / "provenance.json").write_text(json.dumps(first))
+    train(copied.recipe, copied.path, resume=True)
+    now = copied.provenance
+    (resumed,) = now.pop("resumed")
+    assert now == first
+    assert resumed.keys() == {"started", "revision", "versions"}
+    assert resumed["versions"] == origin["versions"]  # the revision may differ by now, after a commit
+
+
+def test_without_evaluation_the_last_weights_are_the_students(tmp_path):
+    training = {**TINY["training"], "eval_strategy": False, "save_steps": 2}  # YAML's bare `no`
+    run = train(tiny(training=training), tmp_path / "run")
+    assert run.results["training"]["best_step"] == 4
+    checkpoint = run.checkpoints / "checkpoint-4" / "model.safetensors"
+    assert checkpoint.read_bytes() == (run.model / "model.safetensors").read_bytes()
+
+
+def test_rows_that_are_not_trained_on_do_not_change_the_vocabulary(trained, tmp_path):
+    data = {**TINY["data"], "train_fraction": 0.5, "keep": "correct", "labels": "teacher"}
+    run = train(tiny(data=data), tmp_path / "run")
+    assert run.results["training"]["examples"] < 24
+    assert (run.model / "tokenizer.json").read_bytes() == (trained.model / "tokenizer.json").read_bytes()
+
+
+def test_labels_are_checked_against_a_pretrained_tokenizer(tmp_path):
+    folder = builders.bart(tmp_path / "bart")  # knows few words: most labels come back as <unk>
+    run = train(tiny(student={"name": str(folder), "max_target_length": 16}), tmp_path / "run")
+    assert run.results["notes"]["labels_inexpressible"] > 20
+
+
+def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
+    """SIGKILL after a checkpoint; with dropout, so that the random state has to be restored too."""
+    training = {**TINY["training"], "max_steps": 30, "eval_steps": 10}
+    student = {"scratch": {**TINY["student"]["scratch"], "dropout_rate": 0.1}, "max_target_length": 40}
+    recipe = tiny(objective="mi", training=training, student=student)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.resolved()))
+    command = [sys.executable, "-m", "limbeck.cli", "train", str(tmp_path / "recipe.yaml"), "--out"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    killed = Run(tmp_path / "killed", recipe)
+    with subprocess.Popen([*command, str(killed.path)], env=environment, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (killed.log.exists() and '"step": 13' in killed.log.read_text()):
+            time.sleep(0.01)
+        assert process.poll() is None, "it ended before it was killed"
+        process.send_signal(signal.SIGKILL)
+    assert not killed.finished
+    torch.set_num_threads(1)
+    uninterrupted = train(recipe, tmp_path / "uninterrupted")
+    resumed = train(recipe, killed.path, resume=True)
+    for part in ("model", "checkpoints/checkpoint-30"):
+        weights = [(run.path / part / "model.safetensors").read_bytes() for run in (uninterrupted, resumed)]
+        assert weights[0] == weights[1]
+    assert resumed.results["test"] == uninterrupted.results["test"]
+    assert len(resumed.provenance["resumed"]) == 1
+
+
+def test_a_finished_run_is_trained_further_in_a_folder_of_its_own(trained, tmp_path):
+    longer = tiny(training=TINY["training"] | {"max_steps": 6, "learning_rate": 1e-9})
+    with pytest.raises(FileError, match=r"training\.learning_rate is 5e-05 there"):
+        train(longer, trained.path, resume=True)
+    run = train(longer, tmp_path / "further", parent=trained.path)
+    assert run.results["training"]["steps"] == 6
+    first, last = (load_file(each.model / "model.safetensors") for each in (trained, run))
+    assert all(torch.allclose(first[name], last[name], atol=1e-6) for name in first)  # at such a learning rate
+    weights = hashlib.sha256((trained.model / "model.safetensors").read_bytes()).hexdigest()
+    origin = {"run": str(trained.path), "steps": 4, "sha256": {"model.safetensors": weights}}
+    assert run.provenance["from"] == origin
+    assert train(longer, run.path, resume=True, parent=trained.path).results == run.results
+    (run.path / "results.json").unlink()
+    with pytest.raises(FileError):
+        train(longer, tmp_path / "third", parent=run.path)
+    assert not (tmp_path / "third").exists()
+
+
+def test_a_run_without_progress_stops_early_and_stays_stopped_when_resumed(tmp_path):
+    """With a learning rate of 0 every evaluation measures the same."""
+    still = {"max_steps": 12, "learning_rate": 0, "early_stopping_patience": 2, "label_smoothing_factor": 0.1}
+    recipe = tiny(training={**TINY["training"], **still})
+    run = train(recipe, tmp_path / "run")
+    assert (run.results["training"]["steps"], run.results["training"]["best_step"]) == (6, 6)
+    losses = [entry["eval_loss"] for entry in rows_of(run.log) if "eval_loss" in entry]
+    assert losses == [losses[0]] * 3
+    (run.path / "results.json").unlink()
+    assert train(recipe, run.path, resume=True).results["training"]["steps"] == 6
