@@ -1,4 +1,4 @@
-"""Files are replaced whole; links, pipes and devices stay what they are; what cannot be read is one line."""
+"""Files are replaced in one step; links, pipes and devices stay what they are; errors are one line."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, FileError, LimbeckError
 from limbeck.files import (
     check_writable,
     is_stdout,
@@ -23,7 +23,7 @@ from limbeck.files import (
 )
 
 
-def test_what_was_written_reads_back_and_leaves_no_other_file(tmp_path):
+def test_written_files_read_back_and_leave_no_other_file(tmp_path):
     write_json(tmp_path / "a" / "x.json", {"ü": [1, None]})
     write_jsonl(tmp_path / "a" / "y.jsonl", [{"n": 1}, {"n": "two\n"}])
     assert read_json(tmp_path / "a" / "x.json") == {"ü": [1, None]}
@@ -37,7 +37,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
 
     def rows():
         yield {"n": 2}
-        raise RuntimeError("the row after was never made")
+        raise RuntimeError("the row after was never written")
 
     with pytest.raises(RuntimeError):
         write_jsonl(path, rows())
@@ -48,19 +48,15 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("{", ":1: not JSON"),
-        ('{"a": 1}\n\n[2]', ":3: a JSON object was expected"),
-        ("[" * 100_000, "nested too deeply"),
-        ('{"a": ' + "9" * 5000 + "}", ":1: a number is too long"),
-    ],
+    ("text", "line"),
+    [("{", 1), ('{"a": 1}\n\n[2]', 3), ("[" * 100_000, 1), ('{"a": ' + "9" * 5000 + "}", 1)],
 )
-def test_lines_that_are_no_json_objects(text, words, tmp_path):
+def test_a_line_that_is_no_json_object_is_numbered(text, line, tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text(text)
-    with pytest.raises(LimbeckError, match=words):
+    with pytest.raises(DataError) as caught:
         read_jsonl(path)
+    assert (caught.value.path, caught.value.line) == (path, line)
 
 
 @pytest.mark.parametrize("name", ["none", "null\0", "lone\ud800", "x" * 5000])
@@ -80,7 +76,7 @@ def test_a_place_without_a_name_of_its_own_is_one_line(name, tmp_path, monkeypat
 
 def test_a_file_in_the_way_of_a_folder_is_one_line(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(LimbeckError, match="cannot be written"):
+    with pytest.raises(FileError):
         write_text(tmp_path / "file" / "inner" / "text", "new")
 
 
@@ -136,7 +132,7 @@ def test_a_device_stays_one(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/fd/1", "/proc/self/fd/1", "link"])
-def test_what_the_shell_appends_to_is_appended_to(name, tmp_path, capfd):
+def test_a_file_that_the_shell_appends_to_is_appended_to(name, tmp_path, capfd):
     if name == "link":  # as /dev/stdout is one
         (tmp_path / name).symlink_to("/proc/self/fd/1")
         name = str(tmp_path / name)
@@ -148,6 +144,6 @@ def test_what_the_shell_appends_to_is_appended_to(name, tmp_path, capfd):
 
 
 def test_a_full_disk_is_named(tmp_path):
-    said = str(unwritable(tmp_path / "x" / "y", OSError(errno.ENOSPC, "No space left on device")))
+    error = unwritable(tmp_path / "x" / "y", OSError(errno.ENOSPC, "No space left on device"))
     disk = next(folder for folder in tmp_path.parents if os.path.ismount(folder))
-    assert f"{disk} " in said
+    assert f"{disk} " in str(error)

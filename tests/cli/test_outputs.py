@@ -12,17 +12,10 @@ import pytest
 
 from limbeck import cli
 from limbeck.files import read_jsonl, write_jsonl
-from limbeck.runs import Recipe, train
 from tests.annotation.jobs import fill, make_job, says
-from tests.runs.recipes import TINY
 
-ROWS = [{"input": f"What is {i} and {i}?"} for i in range(3)]
-TEXT = "".join(json.dumps(row) + "\n" for row in ROWS)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return train(Recipe.parse(TINY, "test"), tmp_path_factory.mktemp("runs") / "dss").path
+QUESTIONS = [{"input": f"What is {i} and {i}?"} for i in range(3)]
+TEXT = "".join(json.dumps(row) + "\n" for row in QUESTIONS)
 
 
 @pytest.fixture
@@ -49,7 +42,7 @@ def limbeck(monkeypatch, capfd, tmp_path):
 def test_predict_from_standard_input_to_standard_output(run, limbeck):
     code, out, err = limbeck("predict", run, "--input", "-", "--output", "-", stdin=TEXT)
     assert code == 0
-    assert [json.loads(line)["input"] for line in out.splitlines()] == [row["input"] for row in ROWS]
+    assert [json.loads(line)["input"] for line in out.splitlines()] == [row["input"] for row in QUESTIONS]
     assert "3 predictions" in err
 
 
@@ -63,12 +56,12 @@ def test_a_process_appends_where_its_shell_does(run, tmp_path):
         subprocess.run(command, input=TEXT, text=True, stdout=log, check=True)
     first, *rows = (tmp_path / "log").read_text().splitlines()
     assert first == "first"
-    assert [json.loads(row)["input"] for row in rows] == [row["input"] for row in ROWS]
+    assert [json.loads(row)["input"] for row in rows] == [row["input"] for row in QUESTIONS]
     assert link.is_symlink()
 
 
 def test_predict_through_a_link_and_a_pipe(run, limbeck, tmp_path):
-    write_jsonl(tmp_path / "in.jsonl", ROWS)
+    write_jsonl(tmp_path / "in.jsonl", QUESTIONS)
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "answers.jsonl").write_text("old\n")
     (tmp_path / "answers.jsonl").symlink_to("real/answers.jsonl")
@@ -83,7 +76,7 @@ def test_predict_through_a_link_and_a_pipe(run, limbeck, tmp_path):
     assert [json.loads(line) for line in lines] == [row for _, row in read_jsonl(tmp_path / "real" / "answers.jsonl")]
 
 
-def test_what_is_exported_goes_through_a_pipe(limbeck, tmp_path):
+def test_an_export_goes_through_a_pipe(limbeck, tmp_path):
     job = make_job(tmp_path, [{"id": "a", "input": "What is it?", "label": "red"}])
     fill(job, {"a": [says("red")]})
     limbeck("annotate", "export", "annotate.yaml", "--output", "file.jsonl")
