@@ -64,8 +64,8 @@ def test_missing_measurements_are_none_with_a_reason(copied):
     page = page_of(copied, "valid")
     assert page["calibration"]["temperature_fitted_on"] == "these answers"
     lines = (copied.path / "evaluation" / "valid.md").read_text().splitlines()
-    titles = ("Rationales", "The judge", "Significance", "Thresholds of the cascade")
-    for name, title in zip(("quality", "judge", "significance", "thresholds"), titles, strict=True):
+    titles = {"judge": "The judge", "significance": "Significance", "thresholds": "Thresholds of the cascade"}
+    for name, title in titles.items():
         assert page[name] is None
         assert lines[lines.index(f"## {title}") + 2] == f"Not measured: {page['reasons'][name]}."
 
