@@ -113,6 +113,7 @@ def data_fetch(
 )
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe, YAML; `limbeck schema` prints its fields.")],
+    *,
     changes: Changes = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; by default one below runs/.")] = None,
     resume: Annotated[bool, typer.Option(help="Resume the run in that folder.")] = False,
@@ -136,6 +137,7 @@ def train(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a run, or its model/.")],
+    *,
     source: Annotated[
         Path,
         typer.Option("--input", help="JSONL, CSV or Parquet with `input` (and `label`, if known); -: standard input."),

@@ -1,6 +1,6 @@
 """The verb `evaluate`: all measurements of finished runs in one command."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +24,7 @@ def evaluate(
     runs: Annotated[
         list[Path], typer.Argument(help="Folders of finished runs; differences between several are tested.")
     ],
+    *,
     split: Annotated[SplitName, typer.Option(help="Split to measure.", rich_help_panel=_DATA)] = SplitName.TEST,
     dataset: Annotated[
         str | None,
@@ -66,18 +67,6 @@ def evaluate(
 
     if changes and judge is None:
         raise RecipeError("changes the judge's config: give --judge too", field="-s")
-    judged: list[dict[str, Any]] = []
-    ask_judge = None
-    if judge is not None:
-        from limbeck.metrics.judge import JudgeSettings
-        from limbeck.runs.judging import judge_runs
-
-        settings = JudgeSettings.load(judge, changes or [])
-
-        def ask_judge(paths: Sequence[Path]) -> None:
-            with ProgressBar() as watch:
-                judged.append(judge_runs(paths, settings, split=split.value, dataset=dataset, root=root, watch=watch))
-
     options = EvaluationOptions(
         split=split.value,
         rationales=rationale or judge is not None or encoder is not None,
@@ -87,13 +76,39 @@ def evaluate(
         root=root,
         encoder=encoder,
     )
-    results = evaluate_runs(runs, options, ask_judge)
+    scores: list[dict[str, Any]] = []
+    results = evaluate_runs(runs, options, _judge(judge, changes or [], options, scores) if judge else None)
     if as_json:
         print_json(results if len(runs) > 1 else next(iter(results.values())))
         return
     name = f"{stem(Path(dataset))}-{split.value}" if dataset else split.value
     for run, measured in results.items():
         print_accuracy(Path(run), {name: measured})
-    for scores in judged:
-        print_judged(scores)
+    for judgements in scores:
+        print_judged(judgements)
     print(f"all measurements: {', '.join(str(run / 'evaluation' / f'{name}.md') for run in runs)}")
+
+
+def _judge(
+    config: Path, changes: Sequence[str], options: Any, scores: list[dict[str, Any]]
+) -> Callable[[Sequence[Path]], None]:
+    """Return the function that has runs judged and appends the result to `scores`."""
+    from limbeck.metrics.judge import JudgeSettings
+    from limbeck.runs.judging import judge_runs
+
+    settings = JudgeSettings.load(config, changes)
+
+    def judge(paths: Sequence[Path]) -> None:
+        with ProgressBar() as watch:
+            scores.append(
+                judge_runs(
+                    paths,
+                    settings,
+                    split=options.split,
+                    dataset=options.dataset,
+                    root=options.root,
+                    watch=watch,
+                )
+            )
+
+    return judge

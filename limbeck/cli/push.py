@@ -14,6 +14,7 @@ def push(
     name: Annotated[
         str | None, typer.Argument(metavar="[HUB_NAME]", help="OWNER/NAME of the new model on the Hub.")
     ] = None,
+    *,
     public: Annotated[bool, typer.Option("--public", help="Make that model public.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
     folder: Annotated[Path | None, typer.Option(help="Write the files into this new folder instead.")] = None,

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from limbeck.annotation.prompts import load_prompt
 from limbeck.errors import LimbeckError, ModelError, RecipeError
 from limbeck.files import read_json
-from limbeck.formatting import Markdown, code, interval, markdown
+from limbeck.formatting import Markdown, code, interval
 from limbeck.hub import could_be_name
 from limbeck.models import CARD, Card
 from limbeck.objectives.methods import METHODS
@@ -75,7 +75,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         data=recipe.resolved()["data"],
         source=_source(run),
         teacher=_teacher(run),
-        notes=[Markdown(markdown(line.text)) for split, line in count_lines(results) if split == "notes"],
+        notes=[line.text for split, line in count_lines(results) if split == "notes"],
         counts=[(split, line.text) for split, line in count_lines(results) if split != "notes"],
         objective=objective,
         method=_method(run),
@@ -91,7 +91,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         training=results["training"],
         finished=results.get("finished"),
         origin=run.provenance,
-        citations=[{"text": Markdown(each.text), "bibtex": Markdown(each.bibtex)} for each in citations([recipe])],
+        citations=citations([recipe]),
     )
 
 
@@ -159,14 +159,13 @@ def _source(run: Run) -> dict[str, Any]:
     source = dict(run.recipe.resolved()["data"].get("source") or {"kind": "generated"})
     file_lists = {split: source.get(f"{split}_file") or [] for split in ("train", "valid", "test")}
     file_lists = {split: [paths] if isinstance(paths, str) else paths for split, paths in file_lists.items()}
-    shown = [(split, portable(path)) for split, paths in file_lists.items() for path in paths]
     dataset = _hub_dataset(run)
     return {
         "seed": 0,
         "splits": None,
         "augment": None,
         **source,
-        "files": shown,
+        "files": [(split, portable(path)) for split, paths in file_lists.items() for path in paths],
         "has_test": "test_file" in source,
         "dataset": Markdown(dataset) if dataset else None,
         "folder": last_part(str(source.get("path"))),

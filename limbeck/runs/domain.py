@@ -67,7 +67,7 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
         check_labels(own_task, task)
         examples = load_split(settings, split)
     try:
-        return _foreign(name, split, task, examples, _own_splits(run))
+        return _foreign(name, split, task, examples, splits=_own_splits(run))
     except LimbeckError as error:  # it only chooses a threshold, and counts questions seen in training
         log.info("%s: its own data cannot be read (%s)", run.path, error)
         return Domain(f"{name}-{split}", split, task, examples, (), name)
@@ -87,23 +87,24 @@ def out_of_domain(recipe: Recipe, splits: Splits) -> list[Domain]:
         try:
             settings = _task_data(recipe.data, name, None)
             check_labels(task_of(recipe.data), task_of(settings))
-            domains.append(_foreign(name, "test", task_of(settings), load_split(settings, "test"), splits))
+            task, examples = task_of(settings), load_split(settings, "test")
+            domains.append(_foreign(name, "test", task, examples, splits=splits))
         except LimbeckError as error:
             raise RecipeError(str(error), field="evaluation.out_of_domain") from None
     return domains
 
 
-def check_labels(own: Task, foreign: Task) -> None:
-    """Check that a student of the task `own` can be right on `foreign`: the same labels, or answers compared alike.
+def check_labels(task: Task, foreign: Task) -> None:
+    """Check that a student of `task` can be right on `foreign`: the same labels, or answers compared alike.
 
     Raises:
         RecipeError: it cannot; names both label sets.
     """
-    same_labels = {normalise(choice) for choice in own.choices} == {normalise(choice) for choice in foreign.choices}
-    if not same_labels or own.equal is not foreign.equal:
+    same_labels = {normalise(choice) for choice in task.choices} == {normalise(choice) for choice in foreign.choices}
+    if not same_labels or task.equal is not foreign.equal:
         raise RecipeError(
-            f"a student of {own.name} cannot be measured on {foreign.name}, for their labels differ: "
-            f"{_labels(own)} and {_labels(foreign)}"
+            f"a student of {task.name} cannot be measured on {foreign.name}, for their labels differ: "
+            f"{_labels(task)} and {_labels(foreign)}"
         )
 
 
@@ -113,7 +114,7 @@ def _own_splits(run: Run) -> Splits:
     return splits
 
 
-def _foreign(name: str, split: Split, task: Task, examples: tuple[Example, ...], splits: Splits) -> Domain:
+def _foreign(name: str, split: Split, task: Task, examples: tuple[Example, ...], *, splits: Splits) -> Domain:
     trained = {question_of(example) for example in splits.train}
     in_training = sum(question_of(example) in trained for example in examples)
     return Domain(f"{name}-{split}", split, task, examples, splits.valid, name, in_training)

@@ -107,13 +107,13 @@ def _group_names(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
     kinds = [(recipe.data.task, recipe.objective.name) for recipe in recipes]
     fields: dict[tuple[str, str], list[str]] = {}
     for task, objective in dict.fromkeys(kinds):
-        same_task = [own for kind, own in zip(kinds, settings, strict=True) if kind[0] == task]
-        same_kind = [own for kind, own in zip(kinds, settings, strict=True) if kind == (task, objective)]
+        same_task = [values for kind, values in zip(kinds, settings, strict=True) if kind[0] == task]
+        same_kind = [values for kind, values in zip(kinds, settings, strict=True) if kind == (task, objective)]
         shared = _distinguishing(same_task, (), lambda key: not key.startswith(_OBJECTIVE_FIELDS))
         fields[task, objective] = _distinguishing(same_kind, shared, lambda key: key.startswith(_OBJECTIVE_FIELDS))
     return [
-        (kind[1], *(f"{key}={own[key]}" for key in fields[kind] if key in own))
-        for kind, own in zip(kinds, settings, strict=True)
+        (kind[1], *(f"{key}={values[key]}" for key in fields[kind] if key in values))
+        for kind, values in zip(kinds, settings, strict=True)
     ]
 
 
@@ -121,13 +121,13 @@ def _distinguishing(
     groups: Sequence[Mapping[str, Any]], fields: Sequence[str], eligible: Callable[[str], bool]
 ) -> list[str]:
     """Return `fields` and, one after the other, those eligible fields that tell more of the groups apart."""
-    chosen = list(fields)
-    keys = [repr([group.get(key) for key in chosen]) for group in groups]
+    names = list(fields)
+    keys = [repr([group.get(name) for name in names]) for group in groups]
     for field in sorted(filter(eligible, set().union(*groups))):
         finer = [f"{key} {group.get(field)!r}" for key, group in zip(keys, groups, strict=True)]
         if len(set(finer)) > len(set(keys)):
-            chosen, keys = [*chosen, field], finer
-    return chosen
+            names, keys = [*names, field], finer
+    return names
 
 
 Arm, arms = RunGroup, group_runs  # the names that `report` still uses

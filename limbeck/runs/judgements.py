@@ -18,15 +18,15 @@ def read_judgements(run: Run, split: str = "test") -> list[Judgement]:
     Raises:
         DataError: a row that is no judgement; names file and line.
     """
-    own, gold = (read_file(path) if path.is_file() else [] for path in judgement_files(run, split))
-    if own:
+    judgements, gold = (read_file(path) if path.is_file() else [] for path in judgement_files(run, split))
+    if judgements:
         rows = {str(row.get("id")): row for _, row in read_jsonl(run.predictions(split))}
-        own = [
+        judgements = [
             judgement
-            for judgement in own
+            for judgement in judgements
             if (row := rows.get(judgement.id)) and up_to_date(judgement, row.get("rationale"), row.get("prediction"))
         ]
-    return [*own, *gold]
+    return [*judgements, *gold]
 
 
 def up_to_date(judgement: Judgement, rationale: str | None, answer: str | None) -> bool:

@@ -61,14 +61,21 @@ def judge_runs(
     judgements = judge(list(items.values()), settings, watch)
     for name, run, domain in zip(names, runs, domains, strict=True):
         for file, owner in zip(judgement_files(run, domain.name), (name, GOLD), strict=True):
-            own = [each for each in judgements if each.run == owner and each.task == domain.task.name]
-            write_jsonl(file, map(asdict, own))
+            write_jsonl(
+                file,
+                (
+                    asdict(judgement)
+                    for judgement in judgements
+                    if (judgement.run, judgement.task) == (owner, domain.task.name)
+                ),
+            )
     summary = summarise(judgements)
     return {
         "summary": summary,
         "table": table(summary),
         "correlation": {
-            name: score_correlation([each for each in judgements if each.run == name], correct[name]) for name in names
+            name: score_correlation([judgement for judgement in judgements if judgement.run == name], correct[name])
+            for name in names
         },
     }
 

@@ -108,9 +108,9 @@ def measurements(
 
 def with_judgements(evaluation: Evaluation, page: dict[str, Any]) -> dict[str, Any]:
     """Return a page of `measurements` with a judge's newest scores."""
-    judged, reason = _judge(evaluation)
+    scores, reason = _judge(evaluation)
     reasons = {name: text for name, text in page["reasons"].items() if name != "judge"}
-    return {**page, "judge": judged, "reasons": {**reasons, "judge": reason} if reason else reasons}
+    return {**page, "judge": scores, "reasons": {**reasons, "judge": reason} if reason else reasons}
 
 
 def _no_rationales(run: Run, predictions: Sequence[Prediction]) -> str | None:

@@ -135,18 +135,17 @@ class Run:
             raise FileError(f"cannot be a run's folder ({error.strerror})", path=self.path) from None
         if not resume:
             raise FileError("already there; give another --out, or resume it with --resume", path=self.path)
-        theirs, ours = (flat(run.recipe.resolved()) for run in (open_run(self.path), self))
+        earlier, now = (flat(run.recipe.resolved()) for run in (open_run(self.path), self))
         differences = [
-            f"{name} is {_shown(theirs, name)} there and {_shown(ours, name)} here"
-            for name in sorted(theirs.keys() | ours.keys())
-            if theirs.get(name) != ours.get(name)
+            f"{name} is {_shown(earlier, name)} there and {_shown(now, name)} here"
+            for name in sorted(earlier.keys() | now.keys())
+            if earlier.get(name) != now.get(name)
         ]
         if differences:
-            more = f" and {len(differences) - _SHOWN_SETTINGS} more" if len(differences) > _SHOWN_SETTINGS else ""
             raise FileError(
-                f"holds a run of another recipe: {'; '.join(differences[:_SHOWN_SETTINGS])}{more}. Give another "
-                "--out; to train its student further once it is finished, another --out and "
-                f"--from {shlex.quote(str(self.path))}",
+                f"holds a run of another recipe ({len(differences)} settings differ): "
+                f"{'; '.join(differences[:_SHOWN_SETTINGS])}. Give another --out; to train its student further once "
+                f"it is finished, another --out and --from {shlex.quote(str(self.path))}",
                 path=self.path,
             )
 

@@ -23,6 +23,7 @@ def render(template: str, **values: Any) -> str:
         "estimate": lambda value, ends: Markdown(estimate(value, ends)),
         "interval": lambda ends: Markdown(interval(ends, 3)),
         "measured": lambda value, digits=3: Markdown("not measured" if value is None else number(value, digits)),
+        "verbatim": Markdown,
         "python": lambda value: Markdown(json.dumps(value, ensure_ascii=False)),  # texts as Python literals
     }
     return environment.from_string((files("limbeck.runs") / template).read_text(encoding="utf-8")).render(values)

@@ -57,8 +57,8 @@ def train(
 ) -> Run:
     """Train a student as the recipe says, keep the best by validation accuracy, and measure it on the test split.
 
-    Mistakes in the recipe, the data or the student are found before the folder is created; a setting that fails only
-    when training starts takes the folder back. A run that diverges keeps its folder and its log.
+    Mistakes are found before the folder is created, or remove it when training cannot start. A run that diverges keeps
+    its folder and its log.
 
     Args:
         recipe: what to do.
@@ -88,21 +88,16 @@ def train(
     student = _student(recipe, splits, domains)
     training_set = tokenise(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
-    notes = {
-        **splits.notes,
-        **training_set.notes,
-        "labels_inexpressible": _count_inexpressible(student, splits, recipe),
-        "doubtful_teacher": _count_doubtful(recipe, splits),
-    }
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
     log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
+    notes = splits.notes | training_set.notes | _count_labels(student, splits, recipe)
     for line in lines_of(notes, rows | texts):
         log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
     with run.locked(), disk_errors(run.path, _ADVICE):
         run.check_folder(resume)  # again: another process may have been faster
         run.begin(provenance(splits, recipe.seed) | _student_origin(recipe, parent))
-        training = _fit(run, student, splits, training_set, arguments)
+        training = _fit(run, student, splits, training_set=training_set, arguments=arguments)
         if not run.model.exists():  # it may, if the run was stopped while it was measured
             save_student(student, _card(recipe, student), run.model)
         run.write_results(
@@ -164,7 +159,7 @@ def _student(recipe: Recipe, splits: Splits, domains: Sequence[Domain]) -> Stude
 
 
 def _fit(
-    run: Run, student: Student, splits: Splits, training_set: TrainingSet, arguments: TrainingArguments
+    run: Run, student: Student, splits: Splits, *, training_set: TrainingSet, arguments: TrainingArguments
 ) -> dict[str, Any]:
     """Train to the end; return the steps taken, the best one, and the seconds since the last start."""
     start = time.monotonic()
@@ -231,24 +226,20 @@ def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
             yield target(example, view) or ""
 
 
-def _count_inexpressible(student: Student, splits: Splits, recipe: Recipe) -> int:
-    """Count the training rows whose label the tokenizer cannot give back so that it would be graded right."""
+def _count_labels(student: Student, splits: Splits, recipe: Recipe) -> dict[str, int]:
+    """Count training rows with a label that the tokenizer cannot express, and rows with a doubtful teacher."""
+    task = task_of(recipe.data)
     labels = sorted({example.label for example in splits.train})
     ids, _ = student.target_ids(labels)
-    equal = task_of(recipe.data).equal
-    lost = {label for label, row in zip(labels, ids, strict=True) if not equal(student.text(row), label)}
-    return sum(example.label in lost for example in splits.train)
-
-
-def _count_doubtful(recipe: Recipe, splits: Splits) -> int:
-    """Count the rows of the splits whose teacher is most likely joined to the wrong rows, and log why."""
-    count = 0
+    lost = {label for label, row in zip(labels, ids, strict=True) if not task.equal(student.text(row), label)}
+    doubtful_rows = 0
     for split in get_args(Split):
         rows: tuple[Example, ...] = getattr(splits, split)
-        if reason := doubt(rows, task_of(recipe.data)):
+        if reason := doubt(rows, task):
             log.warning("warning: %s", doubtful(split, reason))
-            count += len(rows)
-    return count
+            doubtful_rows += len(rows)
+    inexpressible = sum(example.label in lost for example in splits.train)
+    return {"labels_inexpressible": inexpressible, "doubtful_teacher": doubtful_rows}
 
 
 def _card(recipe: Recipe, student: Student) -> Card:

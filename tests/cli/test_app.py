@@ -13,7 +13,7 @@ import yaml
 from limbeck import cli
 from limbeck.models import Answers, EngineName
 from limbeck.objectives.methods import METHODS
-from tests.annotation.jobs import make_job
+from tests.annotation.jobs import fill, make_job, says
 from tests.runs.recipes import TINY
 
 VERBS = ["quickstart", "data show", "data fetch", "train", "grid", "evaluate", "predict", "calibrate", "compare"]
@@ -146,7 +146,7 @@ print({"torch", "transformers"} & set(sys.modules), file=sys.stderr)
     ],
 )
 def test_a_verb_without_a_model_imports_neither_torch_nor_transformers(words, run, tmp_path):
-    make_job(tmp_path, [{"id": "a", "input": "What is it?", "label": "red"}])
+    fill(make_job(tmp_path, [{"id": "a", "input": "What is it?", "label": "red"}]), {"a": [says("red")]})
     command = [sys.executable, "-c", IMPORTED, *words.format(run=run, out=tmp_path / "report").split()]
     process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert process.stderr.splitlines()[-1] == "set()"

@@ -137,8 +137,8 @@ FILES = {"kind": "files", "train_file": "/home/jan/a.jsonl"}
     [
         ({"task": "svamp", "source": {"kind": "archive", "root": "/x/dss", "augment": ["asdiv"]}}, "PaLM 540B"),
         (
-            {"task": "svamp", "source": {"kind": "archive", "root": "/x", "splits": {"test": "t"}}},
-            "; its `t` as `test`",
+            {"task": "svamp", "source": {"kind": "archive", "root": "/x", "splits": {"test": "valid"}}},
+            "; its `valid` as `test`",
         ),
         ({"task": "esnli", "source": {"kind": "hub"}, "labels": "teacher"}, "[`esnli/esnli`](https://huggingface.co/"),
         ({"task": "cqa", "source": {"kind": "hub", "path": "/home/jan/rows"}}, "the data set `rows`."),
