@@ -12,6 +12,21 @@ from limbeck.cli.showing import ProgressBar
 from limbeck.errors import RecipeError
 
 _DATA, _RATIONALES = "What is measured", "Rationales"
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TASK|RECIPE|FILE",
+        help="Other data to measure on: a task with the same labels, a recipe, or a file of labelled rows.",
+        rich_help_panel=_DATA,
+    ),
+]
+EncoderName = Annotated[
+    str | None,
+    typer.Option(
+        help="Encoder for the rationales' similarity: a model on the Hub, or a folder. By default the recipe's.",
+        rich_help_panel=_RATIONALES,
+    ),
+]
 EPILOG = (
     "Examples:\n\n"
     "limbeck evaluate runs/mine runs/dss --rationale\n\n"
@@ -26,27 +41,14 @@ def evaluate(
     ],
     *,
     split: Annotated[SplitName, typer.Option(help="Split to measure.", rich_help_panel=_DATA)] = SplitName.TEST,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TASK|RECIPE|FILE",
-            help="Other data to measure on: a task with the same labels, a recipe, or a file of labelled rows.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    dataset: Dataset = None,
     root: Annotated[
         Path | None, typer.Option(help="Folder of the released archive, which has that task.", rich_help_panel=_DATA)
     ] = None,
     rationale: Annotated[
         bool, typer.Option("--rationale", help="Generate rationales too.", rich_help_panel=_RATIONALES)
     ] = False,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            help="Encoder for the rationales' similarity: a model on the Hub, or a folder. By default the recipe's.",
-            rich_help_panel=_RATIONALES,
-        ),
-    ] = None,
+    encoder: EncoderName = None,
     judge: Annotated[
         Path | None,
         typer.Option(help="Config of a judge, as of `judge`, to score the rationales.", rich_help_panel=_RATIONALES),
