@@ -64,7 +64,7 @@ def evaluate(
     with --rationale (implied by --judge and --encoder) the rationales' quality and the dependence of the student's two
     sides; with several runs their differences. With --dataset they are NAME-SPLIT. -s changes the judge's config.
     """
-    from limbeck.data.table import stem
+    from limbeck.data.tables import stem
     from limbeck.runs.evaluation import EvaluationOptions, evaluate_runs
 
     if changes and judge is None:

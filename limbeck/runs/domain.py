@@ -7,10 +7,10 @@ from pathlib import Path
 from limbeck.data.archive import ArchiveSource
 from limbeck.data.hub import HubSource
 from limbeck.data.load import Splits, load, load_split
-from limbeck.data.overlap import question_of
 from limbeck.data.rows import read_later_rows
 from limbeck.data.settings import DataSettings
-from limbeck.data.table import stem
+from limbeck.data.splits import question_of
+from limbeck.data.tables import stem
 from limbeck.errors import DataError, LimbeckError, RecipeError
 from limbeck.runs.provenance import data_hashes
 from limbeck.runs.recipe import Recipe, load_recipe

@@ -10,10 +10,10 @@ from typing import Any, get_args
 from transformers import TrainingArguments, set_seed
 
 from limbeck import models
-from limbeck.data.joined import doubt, doubtful
 from limbeck.data.load import Splits, load
-from limbeck.data.overlap import refuse_overlap
+from limbeck.data.mismatch import mismatch_warning, teacher_mismatch
 from limbeck.data.settings import DataSettings
+from limbeck.data.splits import refuse_overlap
 from limbeck.data.views import View, source, target
 from limbeck.errors import LimbeckError, ModelError
 from limbeck.files import disk_errors, sha256
@@ -235,8 +235,8 @@ def _count_labels(student: Student, splits: Splits, recipe: Recipe) -> dict[str,
     doubtful_rows = 0
     for split in get_args(Split):
         rows: tuple[Example, ...] = getattr(splits, split)
-        if reason := doubt(rows, task):
-            log.warning("warning: %s", doubtful(split, reason))
+        if reason := teacher_mismatch(rows, task):
+            log.warning("warning: %s", mismatch_warning(split, reason))
             doubtful_rows += len(rows)
     inexpressible = sum(example.label in lost for example in splits.train)
     return {"labels_inexpressible": inexpressible, "doubtful_teacher": doubtful_rows}

@@ -12,7 +12,7 @@ import pytest
 from limbeck.errors import LimbeckError
 from limbeck.metrics.answered import read_answers
 from limbeck.report import write_report
-from limbeck.runs import Recipe, evaluate, predict_file, train
+from limbeck.runs import EvaluationOptions, Recipe, evaluate, predict_file, train
 from limbeck.runs.measures import calibrate_file, compare_runs
 from tests.cases.recipes import case_recipe
 from tests.runs.recipes import TINY
@@ -94,16 +94,18 @@ def test_a_file_that_came_later_needs_no_training_file(tmp_path):
     recipe = {**TINY, "data": {"task": "custom", "source": source, "choices": ["high", "low"]}}
     run = train(Recipe.parse(recipe, "test"), tmp_path / "run")
     new = CASES / "newtest" / "new.jsonl"
-    assert evaluate(run.path, on=str(new))["in_training"] == 0
-    assert evaluate(run.path, on=str(file))["in_training"] == 40 - 4 - 4  # test and validation were carved
+    assert evaluate(run.path, EvaluationOptions(dataset=str(new)))["in_training"] == 0
+    assert (
+        evaluate(run.path, EvaluationOptions(dataset=str(file)))["in_training"] == 40 - 4 - 4
+    )  # test and validation were carved
     file.unlink()
-    found = evaluate(run.path, on=str(new))
+    found = evaluate(run.path, EvaluationOptions(dataset=str(new)))
     assert (found["n"], "in_training" in found) == (12, False)
     assert run.results["out_of_domain"]["new"] == found
     assert {one["label"]: one["n"] for one in found["by_label"]["labels"]} == {"high": 6, "low": 6}
     assert (run.path / "evaluation" / "new-test.md").is_file()
     with pytest.raises(LimbeckError):
-        evaluate(run.path, split="valid", on=str(new))
+        evaluate(run.path, EvaluationOptions(split="valid", dataset=str(new)))
     # predict asks in the run's own words, and in limbeck's
     own = tmp_path / "own.jsonl"
     own.write_text('{"frage": "Which shelf holds parcel 1? It is light."}\n')

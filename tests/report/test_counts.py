@@ -9,8 +9,6 @@ from limbeck.errors import LimbeckError
 from limbeck.formatting import markdown as text
 from limbeck.notes import MEASURED, NOTES
 from limbeck.runs import Recipe, train
-from limbeck.runs.card_data import data_lines
-from limbeck.runs.card_results import count_sentences
 from limbeck.runs.run import count_lines, open_run
 from tests.report.reports import finished, questions, report_of
 from tests.runs.recipes import TINY
@@ -35,7 +33,8 @@ def test_every_count_is_on_the_report_and_on_the_card(tmp_path):
     (row,) = tables["counts-arithmetic"]["rows"]
     values = [cell["value"] for cell in row["cells"]]
     assert values == [*run.results["notes"].values(), *(run.results["test"][name] for name in MEASURED)]
-    shown, card = json.dumps(tables["counts-arithmetic"]), "\n".join([*data_lines(run), *count_sentences(run.results)])
+    shown = json.dumps(tables["counts-arithmetic"])
+    card = "\n".join(text(line.text) for _, line in count_lines(run.results))
     for note in (*NOTES.values(), *MEASURED.values()):
         assert note.sentence in shown
         assert text(note.sentence) in card
