@@ -22,7 +22,7 @@ from limbeck.runs import load_recipe, train
 from limbeck.training import TrainingSettings
 from tests.runs.recipes import TINY
 
-HOW_MANY = int(os.environ.get("LIMBECK_FUZZ", "100"))
+HOW_MANY = int(os.environ.get("LIMBECK_FUZZ", "25"))
 fuzzed = settings(
     max_examples=HOW_MANY,
     deadline=None,

@@ -2,16 +2,13 @@
 
 import json
 import os
-import stat
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from tempfile import TemporaryFile
 
 import pytest
 
 from limbeck import cli
-from limbeck.files import read_jsonl, write_jsonl
+from limbeck.files import write_jsonl
 from tests.annotation.jobs import fill, make_job, says
 
 QUESTIONS = [{"input": f"What is {i} and {i}?"} for i in range(3)]
@@ -44,51 +41,6 @@ def test_predict_from_standard_input_to_standard_output(run, limbeck):
     assert code == 0
     assert [json.loads(line)["input"] for line in out.splitlines()] == [row["input"] for row in QUESTIONS]
     assert "3 predictions" in err
-
-
-def test_a_process_appends_where_its_shell_does(run, tmp_path):
-    link = tmp_path / "stdout"
-    link.symlink_to("/proc/self/fd/1")
-    with (tmp_path / "log").open("a") as log:
-        log.write("first\n")
-        log.flush()
-        command = [sys.executable, "-m", "limbeck.cli", "predict", run, "--input", "/dev/stdin", "--output", link]
-        subprocess.run(command, input=TEXT, text=True, stdout=log, check=True)
-    first, *rows = (tmp_path / "log").read_text().splitlines()
-    assert first == "first"
-    assert [json.loads(row)["input"] for row in rows] == [row["input"] for row in QUESTIONS]
-    assert link.is_symlink()
-
-
-def test_predict_through_a_link_and_a_pipe(run, limbeck, tmp_path):
-    write_jsonl(tmp_path / "in.jsonl", QUESTIONS)
-    (tmp_path / "real").mkdir()
-    (tmp_path / "real" / "answers.jsonl").write_text("old\n")
-    (tmp_path / "answers.jsonl").symlink_to("real/answers.jsonl")
-    os.mkfifo(tmp_path / "pipe")
-    assert limbeck("predict", str(run), "--input", "in.jsonl", "--output", "answers.jsonl")[0] == 0
-    with ThreadPoolExecutor(1) as thread:
-        text = thread.submit((tmp_path / "pipe").read_text)
-        assert limbeck("predict", str(run), "--input", "in.jsonl", "--output", "pipe")[0] == 0
-        lines = text.result().splitlines()
-    assert (tmp_path / "answers.jsonl").is_symlink()
-    assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
-    assert [json.loads(line) for line in lines] == [row for _, row in read_jsonl(tmp_path / "real" / "answers.jsonl")]
-
-
-def test_an_export_goes_through_a_pipe(limbeck, tmp_path):
-    job = make_job(tmp_path, [{"id": "a", "input": "What is it?", "label": "red"}])
-    fill(job, {"a": [says("red")]})
-    limbeck("annotate", "export", "annotate.yaml", "--output", "file.jsonl")
-    os.mkfifo(tmp_path / "pipe")
-    with ThreadPoolExecutor(1) as thread:
-        text = thread.submit((tmp_path / "pipe").read_text)
-        assert limbeck("annotate", "export", "annotate.yaml", "--output", "pipe")[0] == 0
-        assert text.result() == (tmp_path / "file.jsonl").read_text()
-    before = {path.name for path in tmp_path.iterdir()}
-    assert limbeck("annotate", "export", "annotate.yaml", "--output", "-", "--hub", "me/x", "--yes")[0] == 2
-    assert limbeck("annotate", "import", ".", "--output", "-", "--task", "svamp")[0] == 2
-    assert {path.name for path in tmp_path.iterdir()} == before
 
 
 def test_import_from_standard_input_to_standard_output(limbeck, tmp_path):

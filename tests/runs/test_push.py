@@ -12,7 +12,7 @@ import yaml
 from huggingface_hub import ModelCard
 from transformers import AutoModelForSeq2SeqLM
 
-from limbeck.errors import EndpointError, FileError, LimbeckError, RecipeError
+from limbeck.errors import EndpointError, FileError, RecipeError
 from limbeck.models import open_student
 from limbeck.runs import Recipe, predict_file, train
 from limbeck.runs.push import contents, push, write
@@ -139,16 +139,10 @@ def test_a_folder_is_written_whole_or_not_at_all(trained, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("name", ["", "mine", "a/b/c", "me/a b", "me/..", "me/-x", "../x", "me/x.git", "me/a\nb"])
+@pytest.mark.parametrize("name", ["", "mine", "a/b/c", "me/a b", "../x", "me/a\nb"])
 def test_a_name_has_an_owner(name, trained):
     with pytest.raises(RecipeError):
         contents(trained.path, name)
-
-
-def test_an_unfinished_run_is_refused(tmp_path):
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
-    with pytest.raises(LimbeckError, match="not finished"):
-        contents(tmp_path)
 
 
 def test_with_the_hub_switched_off(trained, monkeypatch):
@@ -225,14 +219,11 @@ def test_what_arrives_is_what_was_sent(name, license, pushed, trained, here):
     assert ModelCard(card).data.license == license
 
 
-def test_a_new_model_is_private_unless_said_otherwise(pushed):
-    created = {body["name"]: body for path, body, _ in pushed[2] if path == "/api/repos/create"}
+def test_a_new_model_is_private_by_default_and_the_token_goes_nowhere_else(pushed):
+    _, answers, requests = pushed
+    created = {body["name"]: body for path, body, _ in requests if path == "/api/repos/create"}
     assert created["mine"] == {"name": "mine", "organization": "me", "visibility": "private", "type": "model"}
     assert created["shown"]["visibility"] == "public"
-
-
-def test_the_token_goes_to_the_hub_and_nowhere_else(pushed):
-    _, answers, requests = pushed
     assert {header for path, _, header in requests if path.startswith("/api/")} == {f"Bearer {TOKEN}"}
     assert TOKEN not in json.dumps(answers) + repr([body for _, body, _ in requests])
 
