@@ -18,8 +18,8 @@ class LimbeckError(Exception):
         self.path = None if path is None else Path(path)
         self.line = line
         self.field = field
-        place = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
-        text = f"{place}{'' if field is None else f'{field}: '}{message}"
+        prefix = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        text = f"{prefix}{'' if field is None else f'{field}: '}{message}"
         # one line, and printable whatever stood in the input: a lone surrogate cannot be encoded
         super().__init__(" ".join(text.split()).encode("utf-8", "backslashreplace").decode())
 
@@ -49,10 +49,10 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> RecipeError:
+def unknown(kind: str, name: str, table: Iterable[str]) -> RecipeError:
     """Return the error for a name that is not in a table: it offers the nearest name and lists a short table."""
-    names = sorted(known)
+    names = sorted(table)
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f": did you mean {nearest[0]!r}?" if nearest else ";"
-    table = f"Known: {', '.join(names)}" if len(names) <= 20 else "`limbeck schema` lists what is known"
-    return RecipeError(f"unknown {kind} {name!r:.60}{hint} {table}")
+    listing = f"Known: {', '.join(names)}" if len(names) <= 20 else "`limbeck schema` lists what is known"
+    return RecipeError(f"unknown {kind} {name!r:.60}{hint} {listing}")

@@ -77,12 +77,12 @@ def lines_of(counts: Mapping[str, Any], rows: Mapping[str, int] | int) -> list[L
         rows: the numbers of what `Note.of` names; or the number of measured rows.
     """
     measured = isinstance(rows, int)
-    known = MEASURED if measured else NOTES
+    table = MEASURED if measured else NOTES
     lines = []
     for key, count in counts.items():
-        if not isinstance(count, int) or isinstance(count, bool) or not count or (measured and key not in known):
+        if not isinstance(count, int) or isinstance(count, bool) or not count or (measured and key not in table):
             continue
-        note = known.get(key, Note(key, key.replace("_", " ")))
+        note = table.get(key, Note(key, key.replace("_", " ")))
         of = rows if isinstance(rows, int) else rows.get(note.of, 0)
         share = count / of if of else 0.0
         words = f"{count:,} {note.sentence}" + (f" ({share:.1%} of {of:,})" if note.warns and of else "")

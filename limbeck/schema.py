@@ -75,5 +75,5 @@ class Judgement:
     @property
     def score(self) -> float | None:
         """The mean of the known scores."""
-        known = [score for score in self.scores if score is not None]
-        return sum(known) / len(known) if known else None
+        scores = [score for score in self.scores if score is not None]
+        return sum(scores) / len(scores) if scores else None

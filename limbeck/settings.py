@@ -110,8 +110,8 @@ def _recipe_error(model: type[BaseModel], where: str, problems: list[ErrorDetail
         value = problem["input"]
         hidden = isinstance(value, Mapping | list) or problem["type"] in ("missing", UNSHOWN)
         text = problem["msg"].removeprefix("Value error, ") + ("" if hidden else f", not {value!r:.80}")
-    more = "" if len(problems) == 1 else f" (and {len(problems) - 1} more)"
-    return RecipeError(text + more, path=where, field=".".join(map(str, path)) or None)
+    count = "" if len(problems) == 1 else f" (and {len(problems) - 1} more)"
+    return RecipeError(text + count, path=where, field=".".join(map(str, path)) or None)
 
 
 def _field_names(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:

@@ -32,24 +32,24 @@ def blocks(page: Path, kind: str) -> list[str]:
 
 
 def commands(block: str) -> list[list[str]]:
-    """The words of each line after `limbeck`."""
+    """Return the words of each line after `limbeck`."""
     lines = [shlex.split(line, comments=True) for line in block.splitlines()]
     assert all(program == "limbeck" for program, *_ in lines)
     return [words for _, *words in lines]
 
 
-def written(page: Path, folder: Path) -> None:
-    """Every block that begins with a file's name, as that file."""
+def write_blocks(page: Path, folder: Path) -> None:
+    """Write every block that begins with a file's name as that file."""
     for text in [*blocks(page, "yaml"), *blocks(page, "jsonl")]:
         name, _, content = text.partition("\n")
         (folder / name.removeprefix("# ")).write_text(content)
 
 
-def answer(asked: Asked):
-    """What a teacher says that knows the words."""
+def reply(request: Asked):
+    """Return the reply of a teacher that knows the words."""
     for label, words in WORDS.items():
         for word in words:
-            if word in asked.question:
+            if word in request.question:
                 return completion(
                     f"The customer speaks of {word}, which is a matter of {label}.\n\nThe answer is {label}."
                 )
@@ -57,41 +57,41 @@ def answer(asked: Asked):
 
 
 @pytest.fixture
-def done(monkeypatch, capsys):
-    """`done(words)`: what a command printed, run in this process, since another takes seconds to begin."""
+def printed_by(monkeypatch, capsys):
+    """`printed_by(words)`: the output of a command, run in this process, since a new one takes seconds to start."""
 
     def run(words: list[str]) -> str:
         monkeypatch.setattr(sys, "argv", ["limbeck", *words])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as end:
             cli.main()
         out, err = capsys.readouterr()
-        assert ended.value.code == 0, err
+        assert end.value.code == 0, err
         return out
 
     return run
 
 
-def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monkeypatch, done):
-    written(TEACHER, tmp_path)
+def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monkeypatch, printed_by):
+    write_blocks(TEACHER, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"questions.jsonl", "annotate.yaml", "recipe.yaml"}
-    more = [
+    questions = [
         {"input": f"I complain about {word}, order {number}.", "label": label}
         for number in range(5)
         for label, words in WORDS.items()
         for word in words
     ]
     with (tmp_path / "questions.jsonl").open("a") as stream:
-        stream.writelines(json.dumps(row) + "\n" for row in more)
+        stream.writelines(json.dumps(row) + "\n" for row in questions)
     builders.t5(tmp_path / "google" / "flan-t5-small")  # what the Hub would give, but tiny
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
     four = commands(blocks(TEACHER, "sh")[0])
     assert len(four) == 4
     outputs = []
-    with Server(lambda number, asked: answer(asked)) as server:
+    with Server(lambda number, request: reply(request)) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         for words in four:
-            outputs.append(done(words))
+            outputs.append(printed_by(words))
         assert server.count == 63
     assert "63 replies stored" in outputs[0]
     # of the page's three questions it takes one for another: it does not know the words
@@ -105,18 +105,18 @@ def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monk
     assert (tmp_path / "runs" / "mine" / "model" / "config.json").is_file()
 
 
-def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers(tmp_path, monkeypatch, done):
-    written(EVALUATION, tmp_path)
+def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers(tmp_path, monkeypatch, printed_by):
+    write_blocks(EVALUATION, tmp_path)
     recipe = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
     assert Recipe.parse(recipe, "the page").objective.name == "dss"
     small = {**TINY, "data": recipe["data"] | {"source": TINY["data"]["source"]}, "objective": recipe["objective"]}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(small))  # as the page has it it takes minutes
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
-    trained, files, seeds, _, judged = blocks(EVALUATION, "sh")
-    with Server(lambda number, asked: completion("It explains little.\nScore: 2")) as server:
+    training, files, seeds, _, judging = blocks(EVALUATION, "sh")
+    with Server(lambda number, request: completion("It explains little.\nScore: 2")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        out = "".join(map(done, commands(trained + files + seeds + judged)))
+        out = "".join(map(printed_by, commands(training + files + seeds + judging)))
     page = (tmp_path / "runs" / "dss" / "evaluation" / "test.md").read_text()
     assert "| `runs/mi` |" in page
     assert "| Gold | single | 2.0000 |" in page
@@ -124,18 +124,18 @@ def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers
     assert "correlation of a right answer with the score: undefined" in out
 
 
-def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(tmp_path, monkeypatch, done):
-    written(EXPERIMENTS, tmp_path)
-    whole = Grid.load(tmp_path / "grid.yaml")
-    assert len(cells(whole)) == 3 * 2 * 3
-    few = {"objective": ["dss", "mi"], "size": {"short": {"training.max_steps": 2}}}
-    assert few.keys() == whole.axes.keys()
-    small = {"recipe": TINY, "axes": few, "seeds": 1}  # as the page has it it takes minutes
+def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(tmp_path, monkeypatch, printed_by):
+    write_blocks(EXPERIMENTS, tmp_path)
+    grid = Grid.load(tmp_path / "grid.yaml")
+    assert len(cells(grid)) == 3 * 2 * 3
+    axes = {"objective": ["dss", "mi"], "size": {"short": {"training.max_steps": 2}}}
+    assert axes.keys() == grid.axes.keys()
+    small = {"recipe": TINY, "axes": axes, "seeds": 1}  # as the page has it it takes minutes
     (tmp_path / "grid.yaml").write_text(yaml.safe_dump(small))
     monkeypatch.chdir(tmp_path)
     for cell in cells(Grid.load(tmp_path / "grid.yaml")):  # here, for processes take seconds to begin
         train(cell.recipe, tmp_path / "runs" / cell.name)
-    out = "".join(map(done, commands(blocks(EXPERIMENTS, "sh")[0])))
+    out = "".join(map(printed_by, commands(blocks(EXPERIMENTS, "sh")[0])))
     assert "2 of 2 finished. The runs are in runs/" in out
     assert "2 finished runs, 2 arms on arithmetic" in (tmp_path / "report" / "report.md").read_text()
 
@@ -144,11 +144,11 @@ PAGES = (TEACHER, EVALUATION, EXPERIMENTS)
 
 
 @pytest.mark.parametrize("text", [text for page in PAGES for text in blocks(page, "sh")])
-def test_every_command_of_the_pages_is_one(text, monkeypatch, done):
+def test_every_command_of_the_pages_is_one(text, monkeypatch, printed_by):
     monkeypatch.setenv("COLUMNS", "200")  # so that no option is cut
     for words in commands(text):
         verbs = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
-        out = done([*verbs, "--help"])
+        out = printed_by([*verbs, "--help"])
         options = [word for word in words if word.startswith("--")]
         assert all(option in out for option in options)
 

@@ -30,8 +30,8 @@ from tests.runs.hostile import HOSTILE
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_parser_sees_escaped_text_as_text(text):
-    for shown in (markdown(text), code(text), cell(text)):
-        tokens = MarkdownIt("commonmark").enable("table").parse(f"| a |\n|---|\n| {shown} |\n")
+    for escaped_text in (markdown(text), code(text), cell(text)):
+        tokens = MarkdownIt("commonmark").enable("table").parse(f"| a |\n|---|\n| {escaped_text} |\n")
         cells = [token for token in tokens if token.type == "inline"]
         assert len(cells) == 2
         assert {child.type for child in cells[1].children} <= {"text", "code_inline", "text_special"}

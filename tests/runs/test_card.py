@@ -49,7 +49,7 @@ def test_the_metadata_reads_back(trained):
     assert (data.license, data.library_name, data.model_name) == ("apache-2.0", "transformers", "mine")
     assert (data.pipeline_tag, data.base_model) == ("text2text-generation", None)
     assert {"limbeck", "dss", "arithmetic"} <= set(data.tags)
-    values = {each.dataset_split: (each.metric_type, each.metric_value) for each in data.eval_results}
+    values = {result.dataset_split: (result.metric_type, result.metric_value) for result in data.eval_results}
     assert values == {split: ("accuracy", trained.results[split]["accuracy"]) for split in ("valid", "test")}
     assert ModelCard(model_card(trained)).data.license is None
 
@@ -92,7 +92,7 @@ def test_other_tasks_are_results_too(changed):
     measured = {"accuracy": 0.25, "interval": [0.125, 0.5], "exact": 0.25, "n": 8}
     card = model_card(changed(results={"out_of_domain": {"svamp": measured}}))
     assert table_row(card, "test of `svamp`")[1:] == ["0.250", "(0.125 to 0.500)", "0.250", "8"]
-    (result,) = [each for each in ModelCard(card).data.eval_results if each.dataset_type == "svamp"]
+    (result,) = [result for result in ModelCard(card).data.eval_results if result.dataset_type == "svamp"]
     assert result.metric_value == 0.25
 
 
@@ -216,7 +216,7 @@ def test_a_student_measured_by_its_choices_says_so(changed, trained):
     test = {**trained.results["test"], "answers": "choices"}
     card = model_card(changed(card={"answers": "choices"}, results={"test": test}))
     assert "The accuracy below was measured in another way" in card
-    assert "Answers were the likeliest of each question's choices." in card
+    assert "Answers were the likeliest of result question's choices." in card
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "limbeck.json"])

@@ -112,6 +112,6 @@ def test_labels_have_to_be_the_same_or_compared_alike():
     check_labels(get("arithmetic"), get("svamp"))
     check_labels(get("custom", answer="equation"), get("svamp"))
     check_labels(get("custom", NAMES[::-1]), get("anli1"))
-    for own, foreign in ((get("custom"), get("svamp")), (get("custom", ["yes", "no"]), get("anli1"))):
+    for task, foreign in ((get("custom"), get("svamp")), (get("custom", ["yes", "no"]), get("anli1"))):
         with pytest.raises(RecipeError):
-            check_labels(own, foreign)
+            check_labels(task, foreign)

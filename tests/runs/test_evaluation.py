@@ -104,9 +104,9 @@ def test_rationales_stay_when_only_answers_are_generated_again(copied):
 
 
 def test_a_student_without_rationales_beside_one_with(finetuned, copied):
-    judged = []
-    evaluate_runs([finetuned.path, copied.path], WITH_RATIONALES, judge=judged.extend)
-    assert judged == [copied.path]
+    paths = []
+    evaluate_runs([finetuned.path, copied.path], WITH_RATIONALES, judge=paths.extend)
+    assert paths == [copied.path]
     assert (page_of(finetuned)["quality"], page_of(copied)["quality"]["n"]) == (None, 6)
     reasons = page_of(finetuned)["reasons"]
     assert len({reasons[name] for name in ("quality", "judge", "dependence")}) == 1

@@ -66,8 +66,8 @@ def test_a_run_is_resumed_once_there_is_room_and_ends_the_same(size, disk, unlim
         "training": None,
         "finished": None,
     }
-    ours, theirs = (load_file(each.model / "model.safetensors") for each in (run, unlimited))
-    assert all(ours[name].equal(theirs[name]) for name in theirs)
+    resumed, reference = (load_file(result.model / "model.safetensors") for result in (run, unlimited))
+    assert all(resumed[name].equal(reference[name]) for name in reference)
     assert len(run.log.read_text().splitlines()) == len(unlimited.log.read_text().splitlines())
 
 

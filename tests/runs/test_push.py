@@ -26,43 +26,43 @@ CHOICES = ["/help", "~", "C:\\x", "../up"]  # labels that look like paths
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory):
+def machine(tmp_path_factory):
     return tmp_path_factory.mktemp("machine")
 
 
 @pytest.fixture(scope="module")
-def runs(here, trained):
+def runs(machine, trained):
     """Runs of every way to answer, on every kind of student; their data and students lie in absolute places."""
     rows = [
         {"input": ["Luke scored 84 points", f"He scored {i}"], "label": CHOICES[i % 4], "rationale": "yes So maybe"}
         for i in range(40)
     ]
-    (here / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = {"kind": "files", "train_file": str(here / "rows.jsonl")}
-    own = {"data": {"task": "custom", "source": source, "choices": CHOICES}}
-    bert = str(builders.encoder(here / "students" / "bert", "bert"))
+    (machine / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = {"kind": "files", "train_file": str(machine / "rows.jsonl")}
+    custom = {"data": {"task": "custom", "source": source, "choices": CHOICES}}
+    bert = str(builders.encoder(machine / "students" / "bert", "bert"))
     constant = {
-        word: {"name": str(builders.bart(here / "students" / word.strip(":"), always=word)), "max_target_length": 24}
+        word: {"name": str(builders.bart(machine / "students" / word.strip(":"), always=word)), "max_target_length": 24}
         for word in ("Luke", "Rationale:")
     }
     changes = {
-        "finetune": {**own, "objective": "finetune", "student": constant["Luke"]},
+        "finetune": {**custom, "objective": "finetune", "student": constant["Luke"]},
         "single-task": {"objective": "single-task"},
         "answer-first": {"objective": "answer-first", "student": constant["Rationale:"]},
-        "pair": {**own, "student": {"encoder": bert, "decoder": bert, "max_target_length": 8}},
+        "pair": {**custom, "student": {"encoder": bert, "decoder": bert, "max_target_length": 8}},
     }
     few_steps = {**TINY["training"], "max_steps": 2}
     return {"dss": trained} | {
-        name: train(tiny(training=few_steps, **values), here / "runs" / name) for name, values in changes.items()
+        name: train(tiny(training=few_steps, **values), machine / "runs" / name) for name, values in changes.items()
     }
 
 
 @pytest.fixture(scope="module")
-def folders(runs, here):
+def folders(runs, machine):
     """The published files of each run, in a folder."""
     for name, run in runs.items():
-        write(contents(run.path), here / "published" / name)
-    return {name: here / "published" / name for name in runs}
+        write(contents(run.path), machine / "published" / name)
+    return {name: machine / "published" / name for name in runs}
 
 
 CODE = """
@@ -102,14 +102,14 @@ def test_the_cards_own_code_answers_as_limbeck_does(folders, tmp_path):
     assert answers[str(folders["answer-first"])].startswith("answer: \nrationale: Rationale: Rationale:")
 
 
-def test_a_folder_is_the_model_and_names_nothing_of_the_machine(runs, folders, here):
+def test_a_folder_is_the_model_and_names_nothing_of_the_machine(runs, folders, machine):
     for name, folder in folders.items():
         assert {path.name for path in folder.iterdir()} == ALWAYS
         for path in folder.iterdir():
-            assert str(here).encode() not in path.read_bytes(), path
+            assert str(machine).encode() not in path.read_bytes(), path
         published = AutoModelForSeq2SeqLM.from_pretrained(folder).state_dict()
-        own = AutoModelForSeq2SeqLM.from_pretrained(runs[name].model).state_dict()
-        assert all(torch.equal(published[key], own[key]) for key in own)
+        trained_weights = AutoModelForSeq2SeqLM.from_pretrained(runs[name].model).state_dict()
+        assert all(torch.equal(published[key], trained_weights[key]) for key in trained_weights)
         assert open_student(folder)[1] == open_student(runs[name].model)[1]
         assert "command" not in json.loads((folder / "provenance.json").read_text())
         assert json.loads((folder / "results.json").read_text()) == runs[name].results
@@ -187,7 +187,7 @@ def encoded(files):
 
 
 @pytest.fixture(scope="module")
-def pushed(trained, here):
+def pushed(trained, machine):
     """The Hub's address, the result of every push, and every request that arrived."""
     names = [("me/mine", True, "apache-2.0"), ("me/shown", False, None), ("me/empty", True, None)]
     names += [("me/unlicensed", True, "nonsense"), *((f"me/{name}", True, None) for name in REFUSED)]
@@ -195,7 +195,7 @@ def pushed(trained, here):
     with running() as (endpoint, requests):
         process = subprocess.run(
             [sys.executable, "-c", UPLOAD_ALL],
-            input=json.dumps(sent), env=environment(endpoint, here / "home"),
+            input=json.dumps(sent), env=environment(endpoint, machine / "home"),
             capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
         assert process.returncode == 0, process.stderr
@@ -204,7 +204,7 @@ def pushed(trained, here):
 
 
 @pytest.mark.parametrize(("name", "license"), [("mine", "apache-2.0"), ("shown", None), ("empty", None)])
-def test_what_arrives_is_what_was_sent(name, license, pushed, trained, here):
+def test_what_arrives_is_what_was_sent(name, license, pushed, trained, machine):
     endpoint, answers, requests = pushed
     assert answers[f"me/{name}"] == f"{endpoint}/me/{name}"
     arrived = files_of(requests, name, "model")
@@ -212,7 +212,7 @@ def test_what_arrives_is_what_was_sent(name, license, pushed, trained, here):
     assert set(arrived) == ALWAYS
     for path, content in sent.items():
         assert arrived[path] == (content if isinstance(content, bytes) else content.read_bytes())
-        assert str(here).encode() not in arrived[path]
+        assert str(machine).encode() not in arrived[path]
     card = arrived["README.md"].decode()
     assert f'from_pretrained("me/{name}")' in card
     assert f"hf download me/{name} --local-dir {name}\nlimbeck predict {name} " in card

@@ -194,8 +194,8 @@ def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
     torch.set_num_threads(1)
     uninterrupted = train(recipe, tmp_path / "uninterrupted")
     resumed = train(recipe, killed.path, resume=True)
-    for part in ("model", "checkpoints/checkpoint-30"):
-        weights = [(run.path / part / "model.safetensors").read_bytes() for run in (uninterrupted, resumed)]
+    for folder in ("model", "checkpoints/checkpoint-30"):
+        weights = [(run.path / folder / "model.safetensors").read_bytes() for run in (uninterrupted, resumed)]
         assert weights[0] == weights[1]
     assert resumed.results["test"] == uninterrupted.results["test"]
     assert len(resumed.provenance["resumed"]) == 1
@@ -207,7 +207,7 @@ def test_a_finished_run_is_trained_further_in_a_folder_of_its_own(trained, tmp_p
         train(longer, trained.path, resume=True)
     run = train(longer, tmp_path / "further", parent=trained.path)
     assert run.results["training"]["steps"] == 6
-    first, last = (load_file(each.model / "model.safetensors") for each in (trained, run))
+    first, last = (load_file(result.model / "model.safetensors") for result in (trained, run))
     assert all(torch.allclose(first[name], last[name], atol=1e-6) for name in first)  # at such a learning rate
     weights = hashlib.sha256((trained.model / "model.safetensors").read_bytes()).hexdigest()
     origin = {"run": str(trained.path), "steps": 4, "sha256": {"model.safetensors": weights}}
