@@ -103,7 +103,7 @@ def _recipe_error(model: type[BaseModel], where: str, problems: list[ErrorDetail
     """Return the error for the first problem, and how many more there are."""
     problem = problems[0]
     # pydantic puts its own words for a union's members into the path: `function-after[...]`
-    path = [part for part in problem["loc"] if "[" not in str(part)]
+    path = [key for key in problem["loc"] if "[" not in str(key)]
     if problem["type"] == "extra_forbidden":
         text = str(unknown("field", str(path[-1]), _field_names(model, path[:-1])))
     else:
@@ -117,14 +117,14 @@ def _recipe_error(model: type[BaseModel], where: str, problems: list[ErrorDetail
 def _field_names(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
     """Return the field names allowed at `path` below `model`, following nested models and unions of them."""
     models = [model]
-    for part in path:
+    for key in path:
         nested = [
             inner
             for outer in models
-            if part in outer.model_fields
-            for inner in _nested_models(outer.model_fields[str(part)].annotation)
+            if key in outer.model_fields
+            for inner in _nested_models(outer.model_fields[str(key)].annotation)
         ]
-        models = nested or [inner for inner in models if _has_kind(inner, part)]
+        models = nested or [inner for inner in models if _has_kind(inner, key)]
     return [name for inner in models for name in inner.model_fields]
 
 

@@ -101,7 +101,7 @@ def recipe(folder, shared, **data):
     test = [{**row, "input": row["input"].upper(), "label": "9"} for row in rows[40 - shared : 60 - shared]]
     (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in test))
     source = {"kind": "files", "train_file": str(folder / "train.jsonl"), "test_file": str(folder / "test.jsonl")}
-    source["valid"] = str(folder / "valid.jsonl")
+    source["valid_file"] = str(folder / "valid.jsonl")
     (folder / "valid.jsonl").write_text('{"input": "And this?", "label": "2"}\n')
     return Recipe.parse({**TINY, "data": {"task": "custom", "source": source, **data}}, "test")
 

@@ -216,7 +216,7 @@ def test_a_student_measured_by_its_choices_says_so(changed, trained):
     test = {**trained.results["test"], "answers": "choices"}
     card = model_card(changed(card={"answers": "choices"}, results={"test": test}))
     assert "The accuracy below was measured in another way" in card
-    assert "Answers were the likeliest of result question's choices." in card
+    assert "Answers were the likeliest of each question's choices." in card
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "limbeck.json"])
