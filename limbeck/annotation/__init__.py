@@ -1,20 +1,20 @@
-"""Teaching: a job for a teacher, from a file of questions to examples with rationales."""
+"""Annotation: from a file of questions to examples with rationales of a large model."""
 
 from limbeck.annotation.annotate import annotate, plan
 from limbeck.annotation.job import Job
-from limbeck.annotation.taught import Taught, read_taught, replies, summary, training_examples
+from limbeck.annotation.results import Results, read_results, replies, summary, training_examples
 from limbeck.annotation.transfer import export, import_rows, upload
 
 __all__ = [
     "Job",
-    "Taught",
+    "Results",
+    "annotate",
     "export",
     "import_rows",
     "plan",
-    "read_taught",
+    "read_results",
     "replies",
     "summary",
-    "annotate",
     "training_examples",
     "upload",
 ]

@@ -1,4 +1,4 @@
-"""A job for a teacher: which questions are put to whom, how, and for how much."""
+"""An annotation job: questions for a teacher, sampling, limits, budget and filters."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,17 +15,26 @@ from limbeck.data.columns import Column
 from limbeck.data.rows import read_rows
 from limbeck.files import STDIO
 from limbeck.llm import RationaleSource
-from limbeck.llm.prices import cost, coverage, price_of
+from limbeck.llm.messages import Tokens
 from limbeck.llm.runner import Request
-from limbeck.llm.settings import BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
-from limbeck.llm.store import Store, Tokens
+from limbeck.llm.settings import (
+    BudgetSettings,
+    LimitSettings,
+    NamedTeacher,
+    PriceSettings,
+    SamplingSettings,
+    cost,
+    coverage,
+    price_of,
+)
+from limbeck.llm.store import Store
 from limbeck.schema import Example
 from limbeck.tasks import is_right
 from limbeck.tasks.settings import TaskSettings, task_of
 
 
 class Job(TaskSettings):
-    """`annotate.yaml`: which questions are put to which teacher, how, for how much, and what is kept of its answers.
+    """`annotate.yaml`: the questions, the teacher, how it is asked, for how much, and the filters of its answers.
 
     Paths in it are relative to where limbeck is started.
     """
@@ -56,50 +65,51 @@ class OpenJob:
     """A job whose rows and prompt are read, and whose budget is checked."""
 
     def __init__(self, job: Job) -> None:
-        """
+        """Read the job's files.
+
         Raises:
             LimbeckError: a bad row or prompt, or a budget in money without a price.
         """
         self.job = job
         self.task = replace(task_of(job), marker=job.marker) if job.marker else task_of(job)
         self.examples = read_rows(job.rows, job.columns, labelled=False, task=self.task)
-        prompt = load_prompt(self.task, job.prompt)
-        self.questions = Questions(self.examples, prompt, job.teacher.name, job.sampling)
+        self.questions = Questions(self.examples, load_prompt(self.task, job.prompt), job.teacher.name, job.sampling)
         self.price = price_of(job.teacher.name, job.prices)
         self.covers = coverage(job.budget, self.price, job.teacher.name)
 
     def cost(self, tokens: Tokens) -> float | None:
-        """What so many tokens cost; None where no price is known."""
+        """Return the cost of so many tokens; None where no price is known."""
         return None if self.price is None else cost(tokens, self.price)
 
     def unanswered(self, store: Store | None) -> list[Request]:
-        """What is wanted without a hint and has no reply; all of it, where there is no store yet."""
+        """Return the requests without a hint that have no reply; all of them where there is no store yet."""
         return self._without_reply(self.questions.requests(self.examples), store)
 
     def mistaken(self, store: Store) -> list[Request]:
-        """What is to be asked with its label as a hint and has no reply; nothing where the job rationalises nothing.
+        """Return the requests with the label as a hint that have no reply; none where the job rationalises nothing.
 
-        That are the examples of known label to which every sample has a reply, and none of them the right answer.
+        An example is asked again if its label is known, and all its samples have replies, none of them right.
         """
         if not self.job.rationalise:
             return []
         asked = self.questions.asked(store)
-        chosen = [
-            one.example
-            for one, found in zip(asked, self.sift(asked), strict=True)
-            if one.example.label and not any(self._right(judged, one.example) for judged in found.samples)
-            if all(sample.text is not None for sample in one.samples if not sample.hinted)
+        examples = [
+            question.example
+            for question, sifted in zip(asked, self.sift(asked), strict=True)
+            if question.example.label
+            and all(sample.hinted or sample.text is not None for sample in question.samples)
+            and not any(self._is_right(sample, question.example) for sample in sifted.samples)
         ]
-        return self._without_reply(self.questions.requests(chosen, hint=True), store)
+        return self._without_reply(self.questions.requests(examples, hint=True), store)
 
     def sift(self, asked: Sequence[Asked]) -> list[Sifted]:
-        """Return what became of every sample, by the job's filters."""
+        """Return the outcome of every sample, by the job's filters."""
         return sift(asked, self.task, self.job.filters, source=self.job.rationale)
 
-    def _right(self, judged: Judged, example: Example) -> bool:
-        return not judged.hinted and judged.label is not None and is_right(self.task, judged.label, example)
+    def _is_right(self, sample: Judged, example: Example) -> bool:
+        return not sample.hinted and sample.label is not None and is_right(self.task, sample.label, example)
 
     def _without_reply(self, requests: list[Request], store: Store | None) -> list[Request]:
         answered = store.answered(self.job.teacher.name, self.questions.prompt) if store else set()
-        found = {one.key: one for one in requests}  # the same question twice is one request
-        return [one for key, one in found.items() if (key.question, key.sample) not in answered]
+        unique = {request.key: request for request in requests}  # a repeated question is one request
+        return [request for key, request in unique.items() if (key.question, key.sample) not in answered]

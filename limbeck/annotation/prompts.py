@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from limbeck.errors import LimbeckError
 from limbeck.files import read_text
 from limbeck.llm import parse
-from limbeck.llm.engine import Message
+from limbeck.llm.messages import ChatMessage
 from limbeck.schema import Example, listing
 from limbeck.settings import UNSHOWN, Settings, yaml_value
 from limbeck.tasks import Task, get
@@ -76,7 +76,7 @@ class Prompt(Settings):
             raise PydanticCustomError(UNSHOWN, f"has to hold a placeholder: {listed}")
         return text
 
-    def messages(self, example: Example, hint: bool = False) -> list[Message]:
+    def messages(self, example: Example, hint: bool = False) -> list[ChatMessage]:
         """The system's turn, the worked examples, and the example's question, with its label as a `hint` or without.
 
         Raises:
@@ -91,7 +91,7 @@ class Prompt(Settings):
         return [*self._opening, {"role": "user", "content": asked}]
 
     @cached_property
-    def _opening(self) -> tuple[Message, ...]:
+    def _opening(self) -> tuple[ChatMessage, ...]:
         messages = [{"role": "system", "content": self.instruction}]
         for example in self.examples:
             messages.append({"role": "user", "content": self._asked(example.input, example.choices, "examples")})

@@ -7,11 +7,10 @@ from typing import Any
 
 from limbeck.annotation.prompts import Prompt
 from limbeck.annotation.sifting import Asked, Sample
-from limbeck.llm.engine import Message
-from limbeck.llm.messages import completion_thoughts
-from limbeck.llm.runner import Request, estimate
+from limbeck.llm.messages import ChatMessage, Tokens, completion_thoughts, estimate
+from limbeck.llm.runner import Request
 from limbeck.llm.settings import SamplingSettings
-from limbeck.llm.store import Key, Store, Tokens
+from limbeck.llm.store import Key, Store
 from limbeck.schema import Example
 
 
@@ -48,7 +47,7 @@ class Questions:
             for example, question, most in asked
         ]
 
-    def messages(self, request: Request) -> list[Message]:
+    def messages(self, request: Request) -> list[ChatMessage]:
         """What is sent for a request."""
         return self._prompt.messages(request.example, request.hint)
 

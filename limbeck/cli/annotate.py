@@ -1,16 +1,17 @@
-"""`limbeck annotate`: rationales from a large model, asked for, looked at, taken out."""
+"""`limbeck annotate`: rationales of a large model, asked for, looked at, exported."""
 
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from types import ModuleType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from limbeck.cli.printing import Changes, Json, print_about, print_json
-from limbeck.cli.showing import ProgressBar, left_out_lines, print_done, print_plan, print_shown
-from limbeck.errors import LimbeckError
+from limbeck.cli.printing import Changes, Json, ProgressBar, money, print_about, print_json
+from limbeck.errors import RecipeError
 from limbeck.files import is_stream
 
 annotate_app = typer.Typer(
@@ -20,8 +21,10 @@ annotate_app = typer.Typer(
     no_args_is_help=True,
 )
 
-INCOMPLETE = 1  # the exit code of a job that ended before all was answered
+INCOMPLETE = 1  # exit code of a job that ended before all was answered
 INTERRUPTED = 130
+MAX_REASONS = 8  # shown, why rows were left out
+MAX_PLACES = 3  # shown, of each reason
 
 JobFile = Annotated[Path, typer.Argument(help="The job, YAML; `limbeck annotate schema` says what may be in it.")]
 
@@ -33,38 +36,32 @@ class Form(StrEnum):
     INSTRUCTION = "instruction"
 
 
-def _annotation() -> ModuleType:
-    """What the verbs do, once the extra is found to be installed."""
-    try:
-        from limbeck import annotation
-    except ModuleNotFoundError as error:
-        raise LimbeckError(f"{error.name} is missing: pip install 'limbeck[teacher]'") from None
-    return annotation
-
-
 @annotate_app.command("run")
 def run(
     job: JobFile,
     changes: Changes = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask nothing; say what it would cost.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Ask nothing; print the number of requests and their cost.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask the teacher for every answer that the store has not.
+    """Ask the teacher for every answer that the store lacks.
 
     Exit code 0: all is answered; 1: something is missing yet (it says why); 2: a mistake; 130: interrupted.
     """
-    annotation = _annotation()
-    settings = annotation.Job.load(job, changes or [])
+    from limbeck.annotation import Job, annotate, plan
+
+    settings = Job.load(job, changes or [])
     if dry_run:
-        planned = annotation.plan(settings)
-        print_json(planned) if as_json else print_plan(planned)
+        estimate = plan(settings)
+        print_json(estimate) if as_json else _print_plan(estimate)
         return
-    with ProgressBar() as watch:
-        done = annotation.annotate(settings, watch)
-    print_json(done) if as_json else print_done(done, settings.store)
-    if done["stopped"] == "interrupted":
+    with ProgressBar() as progress:
+        outcome = annotate(settings, progress)
+    print_json(outcome) if as_json else _print_outcome(outcome, settings.store)
+    if outcome["stopped"] == "interrupted":
         raise typer.Exit(INTERRUPTED)
-    if done["missing"] or done["stopped"]:
+    if outcome["missing"] or outcome["stopped"]:
         raise typer.Exit(INCOMPLETE)
 
 
@@ -72,49 +69,58 @@ def run(
 def show(
     job: JobFile,
     changes: Changes = None,
-    replies: Annotated[
-        str | None, typer.Option(metavar="OUTCOME", help='Print replies of this outcome too, like "no answer".')
+    outcome: Annotated[
+        str | None,
+        typer.Option("--replies", metavar="OUTCOME", help='Print replies of this outcome too, like "no answer".'),
     ] = None,
-    count: Annotated[int, typer.Option("-n", min=1, help="How many of them.")] = 3,
+    count: Annotated[int, typer.Option("-n", min=1, help="Number of those replies.")] = 3,
     as_json: Json = False,
 ) -> None:
-    """Show what the teacher has said so far: outcomes, its accuracy against the labels, the cost."""
-    annotation = _annotation()
-    found = annotation.read_taught(annotation.Job.load(job, changes or []))
-    shown = annotation.summary(found)
-    if replies is not None:
-        shown["replies"] = annotation.replies(found, replies, count)
-    print_json(shown) if as_json else print_shown(shown)
+    """Show the results so far: outcomes of the samples, the teacher's accuracy against the labels, the cost."""
+    from limbeck.annotation import Job, read_results, replies, summary
+
+    results = read_results(Job.load(job, changes or []))
+    shown = summary(results)
+    if outcome is not None:
+        shown["replies"] = replies(results, outcome, count)
+    print_json(shown) if as_json else _print_summary(shown)
 
 
 @annotate_app.command("export")
 def export(
     job: JobFile,
     output: Annotated[
-        Path, typer.Option(help="JSON lines; beside a file goes NAME.provenance.json. -: standard output.")
+        Path, typer.Option(help="JSON lines; NAME.provenance.json is written beside a file. -: standard output.")
     ],
     changes: Changes = None,
     form: Annotated[
         Form, typer.Option(help="limbeck: rows to train on here; the others are what other trainers read.")
     ] = Form.LIMBECK,
-    every: Annotated[bool, typer.Option("--every", help="A row for every rationale kept, not one a question.")] = False,
-    hub: Annotated[str | None, typer.Option(metavar="NAME", help="Upload it as a data set of the Hub, too.")] = None,
+    every: Annotated[
+        bool, typer.Option("--every", help="Write a row for every rationale kept, not one a question.")
+    ] = False,
+    hub: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Upload the file as a data set of the Hub, too.")
+    ] = None,
     public: Annotated[bool, typer.Option("--public", help="Make that data set public.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
 ) -> None:
     """Write the rationales that passed the filters, with their questions and labels, to a file (and to the Hub)."""
-    annotation = _annotation()
+    from limbeck.annotation import Job, upload
+    from limbeck.annotation import export as export_job
+
     if public and hub is None:
-        raise LimbeckError("--public is about the data set of the Hub: give its name with --hub")
+        raise RecipeError("--public is about the data set of the Hub: give its name with --hub")
     if hub is not None and is_stream(output):
-        raise LimbeckError(f"{output}: what goes to the Hub is read from a file; name one as --output")
-    done = annotation.export(annotation.Job.load(job, changes or []), output, form.value, every)
-    left_out = f"; {done['left_out']} left out" if done["left_out"] else ""
-    print_about(output, f"{output}: {done['rows']} rows, {done['rationales']} of them with a rationale{left_out}")
+        raise RecipeError(f"{output}: the upload is read from a file; name one as --output")
+    provenance = export_job(Job.load(job, changes or []), output, form.value, every)
+    left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
+    rows, rationales = provenance["rows"], provenance["rationales"]
+    print_about(output, f"{output}: {rows} rows, {rationales} of them with a rationale{left_out}")
     if hub is not None:
         if not yes:
             typer.confirm(f"Upload {output} to the Hub as {hub} ({'public' if public else 'private'})?", abort=True)
-        print(annotation.upload(output, hub, private=not public))
+        print(upload(output, hub, private=not public))
 
 
 @annotate_app.command("import")
@@ -123,20 +129,22 @@ def import_(
         Path, typer.Argument(help="Conversations of other tools (JSONL, Parquet), or the archive's root.")
     ],
     output: Annotated[
-        Path, typer.Option(help="JSON lines to train on; of the archive a file a split, in this folder.")
+        Path, typer.Option(help="JSON lines to train on; for the archive a folder, with a file for each split.")
     ],
-    task: Annotated[str, typer.Option(help="Whose answers these are.")] = "custom",
+    task: Annotated[str, typer.Option(help="The task that the answers belong to.")] = "custom",
 ) -> None:
     """Make training rows of data from elsewhere: chat formats of other tools, or the authors' released archive.
 
     Exit code 0: rows were written; 1: none could be used, and nothing was written; 2: a mistake.
     """
-    files, left_out = _annotation().import_rows(source, output, task)
-    for path, rows in files.items():
-        print_about(output, f"{path}: {', '.join(f'{name} {count}' for name, count in rows.items())}")
-    for line in left_out_lines(left_out):
+    from limbeck.annotation import import_rows
+
+    files, left_out = import_rows(source, output, task)
+    for path, counts in files.items():
+        print_about(output, f"{path}: {', '.join(f'{name} {count}' for name, count in counts.items())}")
+    for line in _left_out_lines(left_out):
         print_about(output, line)
-    if all(rows["rows"] == rows.get("left_out", 0) for rows in files.values()):
+    if all(counts["rows"] == counts.get("left_out", 0) for counts in files.values()):
         print(f"limbeck: nothing in {source} could be used, and {output} was not written", file=sys.stderr)
         raise typer.Exit(INCOMPLETE)
 
@@ -152,4 +160,87 @@ def prompt(task: Annotated[str, typer.Argument(help="A task's name.")]) -> None:
 @annotate_app.command("schema")
 def schema() -> None:
     """Print the JSON schema of a job, for editors and other machines."""
-    print_json(_annotation().Job.model_json_schema())
+    from limbeck.annotation import Job
+
+    print_json(Job.model_json_schema())
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    tokens, cost, expected = plan["tokens"], plan["cost"], plan["expected_cost"]
+    print(f"{plan['teacher']}: {plan['questions']} questions, {plan['answers']} answers stored")
+    hinted = f" and up to {plan['hinted']} with a hint" if plan["hinted"] else ""
+    print(
+        f"to send: {plan['missing']} requests{hinted}, about {tokens['prompt']} tokens of questions, "
+        f"at most {tokens['completion']} of answers"
+    )
+    at_most = "not known, for no price is" if cost is None else f"at most {money(cost)}"
+    print(f"cost: {at_most}" + ("" if expected is None else f", about {money(expected)} at the mean so far"))
+    print(f"spent so far: {sum(plan['spent']['tokens'].values())} tokens, {money(plan['spent']['cost'])}")
+    _print_other_replies(plan)
+
+
+def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
+    tokens = outcome["tokens"]
+    if not outcome["requests"] and not outcome["missing"]:
+        print(f"nothing to ask: all {outcome['answers']} answers are in {store}")
+        return
+    print(
+        f"{outcome['stored']} replies stored in {store}, {outcome['requests']} requests, "
+        f"{tokens['prompt']} + {tokens['completion']} tokens, cost {money(outcome['cost'])}"
+    )
+    for kind, count in outcome["failures"].items():
+        print(f"failed {count} times: {kind}, the last time: {outcome['reasons'][kind]}")
+    if outcome["missing"]:
+        print(f"missing yet: {outcome['missing']} answers. {_ADVICE[outcome['stopped']]}")
+    if "cut off" in outcome["failures"]:
+        print("Replies that were cut off reached sampling.max_tokens: raise it before you start the job again.")
+    _print_other_replies(outcome)
+
+
+_ADVICE = {
+    None: "Start the job again to ask for them; what the teacher refuses, it will refuse again.",
+    "budget": "The next requests, at their dearest, are not within the budget: raise it to go on.",
+    "time": "Its time is over: start the job again to go on.",
+    "interrupted": "It was interrupted: start the job again to go on.",
+}
+
+
+def _print_other_replies(counts: dict[str, Any]) -> None:
+    if counts["other_replies"]:
+        print(f"The store also has {counts['other_replies']} replies of this model to other prompts or samplings.")
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    table = Table(title=f"{summary['teacher']}: {summary['questions']} questions")
+    table.add_column("outcome of a sample")
+    table.add_column("samples", justify="right")
+    for outcome, samples in summary["outcomes"].items():
+        if samples:
+            table.add_row(outcome, str(samples))
+    Console(highlight=False).print(table)
+    for kind, count in summary["failures"].items():
+        print(f"without a reply: {count}, {kind}, the last time: {summary['reasons'][kind]}")
+    votes, kept, spent = summary["votes"], summary["kept"], summary["spent"]
+    if votes["n"]:
+        low, high = votes["interval"]
+        print(
+            f"the votes' accuracy: {votes['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, n = {votes['n']}); "
+            f"{votes['without_vote']} questions without a vote, {votes['without_label']} without a label"
+        )
+    if summary["doubt"]:
+        print(f"warning: the labels are most likely joined to the wrong questions: {summary['doubt']}")
+    print(f"kept: {kept['rationales']} rationales of {kept['questions']} questions")
+    print(f"spent: {sum(spent['tokens'].values())} tokens, {money(spent['cost'])}")
+    _print_other_replies(summary)
+    for reply in summary.get("replies", []):
+        print(f"\n--- {reply['id']} (label {reply['label']!r}, read {reply['read']!r})\n{reply['text']}")
+
+
+def _left_out_lines(left_out: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each reason why rows were left out, the most frequent first, with the first rows' places."""
+    reasons = sorted(left_out.items(), key=lambda item: -len(item[1]))
+    for reason, places in reasons[:MAX_REASONS]:
+        more = f" and {len(places) - MAX_PLACES} more" if len(places) > MAX_PLACES else ""
+        yield f"left out: {len(places)}, {reason} ({', '.join(places[:MAX_PLACES])}{more})"
+    if hidden := [len(places) for _, places in reasons[MAX_REASONS:]]:
+        yield f"left out: {sum(hidden)}, {len(hidden)} other reasons"

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from limbeck.cli.measured import print_accuracy, print_judged
-from limbeck.cli.printing import AnswersOption, Changes, EngineOption, Json, SplitName, print_json
-from limbeck.cli.showing import ProgressBar
+from limbeck.cli.printing import AnswersOption, Changes, EngineOption, Json, ProgressBar, SplitName, print_json
 from limbeck.errors import RecipeError
 
 _DATA, _RATIONALES = "What is measured", "Rationales"

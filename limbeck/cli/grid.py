@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from limbeck.cli.grid_table import GridTable, print_cells, print_ended
-from limbeck.cli.printing import Json, print_json
-from limbeck.cli.showing import ProgressBar
+from limbeck.cli.printing import Json, ProgressBar, print_json
 from limbeck.errors import LimbeckError, unknown
 
 INCOMPLETE = 1  # the exit code where cells failed

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from limbeck.cli.measured import print_calibration, print_comparison, print_judged
-from limbeck.cli.printing import Changes, Json, SplitName, print_json
-from limbeck.cli.showing import ProgressBar
+from limbeck.cli.printing import Changes, Json, ProgressBar, SplitName, print_json
 from limbeck.errors import LimbeckError
 
 

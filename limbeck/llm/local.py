@@ -1,174 +1,166 @@
-"""The offline engine: a Hugging Face causal language model on this machine, asked in batches."""
+"""A Hugging Face chat model on this machine, asked in batches."""
 
 import asyncio
 import json
-import time
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from threading import Event, Lock, Thread
 from typing import Any
 
 import torch
-from transformers import StoppingCriteria
+from jinja2 import TemplateError
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from limbeck.errors import first_line
-from limbeck.llm.chat import check_extra, generation_config, load_chat, render
-from limbeck.llm.engine import Failure, Message, Reply
+from limbeck.errors import ModelError, first_line
+from limbeck.hub import where_to_load
+from limbeck.llm.messages import ChatMessage, Failure, Reply
 from limbeck.llm.settings import SamplingSettings, TeacherSettings
 
 LINGER = 0.05  # seconds that a batch waits to be filled: callers come back one by one, and an answer takes far longer
 
 _CLOSED = Failure("closed", "the teacher was closed before it answered")
 
-Prompt = list[int]
 
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    messages: Sequence[Message]
-    answer: "Future[Reply | Failure]"
-
-
-class LocalEngine:
+class LocalClient:
     """A chat model from the Hub or a folder, on the GPU if there is one, in the precision that it was saved in.
 
-    Where `sampling` says nothing, the model's own generation settings hold, as with the usual servers. One thread
-    encodes, generates and decodes, so that the caller's event loop stays free. At a temperature above 0 torch's global
-    generator is seeded anew: every process starts with the same seed, and several would draw the same answers.
-
-    Raises:
-        LimbeckError: no such model, one that is no chat model, or an unknown field in `sampling.extra`.
+    What `sampling` leaves open, the model's own generation settings decide. Torch's global generator is seeded anew:
+    with one seed in every process, several would draw the same answers.
     """
 
-    def __init__(self, settings: TeacherSettings, sampling: SamplingSettings) -> None:
-        self._name, self._batch_size, self._max_tokens = settings.name, settings.batch_size, sampling.max_tokens
-        check_extra(sampling)
-        self._model, self._tokenizer = load_chat(settings.name)
-        self._config = generation_config(self._model, self._tokenizer, settings.name, sampling)
-        self._positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
-        if sampling.heat > 0:
-            torch.seed()
-        self._closing, self._lock = Event(), Lock()
-        self._waiting: SimpleQueue[_Question | None] = SimpleQueue()
-        self._thread = Thread(target=self._serve, name="limbeck-teacher", daemon=True)
-        self._thread.start()
+    def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings) -> None:
+        """Load the model.
 
-    async def ask(self, messages: Sequence[Message]) -> Reply | Failure:
-        """The model's answer. An answer without an end, and a prompt that leaves no room for one, are failures."""
-        question = _Question(messages, Future())
-        with self._lock:  # nothing may come after the None that ends the thread
-            if self._closing.is_set():
-                return _CLOSED
-            self._waiting.put(question)
-        return await asyncio.wrap_future(question.answer)
+        Raises:
+            ModelError: no such model, or one that is no chat model.
+        """
+        self._name, self._batch_size, self._max_tokens = teacher.name, teacher.batch_size, sampling.max_tokens
+        self._model, self._tokenizer = _load(teacher.name)
+        config = self._model.generation_config
+        config.max_length = None  # beside max_new_tokens every call would warn of it
+        own_ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+        self._ends = [end for end in {*own_ends, self._tokenizer.eos_token_id} if end is not None]
+        self._options: dict[str, Any] = {"do_sample": sampling.heat > 0}
+        if sampling.heat > 0:  # transformers' own default of top_k is 50
+            self._options |= {"temperature": sampling.heat, "top_p": sampling.top_p, "top_k": config.top_k or 0}
+            torch.seed()
+        self._options |= sampling.extra
+        self._waiting: list[tuple[Sequence[ChatMessage], asyncio.Future[Reply | Failure]]] = []
+        self._worker: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
+        """Return the model's answer; one without an end, or a prompt that leaves no room for one, is a failure."""
+        answer: asyncio.Future[Reply | Failure] = asyncio.get_running_loop().create_future()
+        self._waiting.append((messages, answer))
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        return await answer
 
     async def close(self) -> None:
-        """Stop, at the next token, and let go of the model. Whoever is still waiting gets a failure."""
-        with self._lock:
-            if not self._closing.is_set():
-                self._closing.set()
-                self._waiting.put(None)
-        await asyncio.to_thread(self._thread.join)
+        """Stop at the next token and release the model; whoever still waits gets a failure."""
+        self._closed = True
+        if self._worker is not None:
+            await self._worker
         self._model = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
-    def _serve(self) -> None:
-        """The thread: one batch after the other, until None."""
-        while (first := self._waiting.get()) is not None:
-            batch = [one for one in self._batch(first) if one.answer.set_running_or_notify_cancel()]
-            for question, answer in zip(batch, self._answers([one.messages for one in batch]), strict=True):
-                question.answer.set_result(answer)
+    async def _work(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(LINGER)
+            batch, self._waiting = self._waiting[: self._batch_size], self._waiting[self._batch_size :]
+            results = await asyncio.to_thread(self._answer, [messages for messages, _ in batch])
+            for (_, answer), result in zip(batch, results, strict=True):
+                if not answer.done():
+                    answer.set_result(result)
 
-    def _batch(self, first: _Question) -> list[_Question]:
-        """`first` and what else is waiting, or comes in a moment."""
-        batch, deadline = [first], time.monotonic() + LINGER
-        while len(batch) < self._batch_size:
-            try:
-                question = self._waiting.get(timeout=max(0.0, deadline - time.monotonic()))
-            except Empty:
-                break
-            if question is None:
-                self._waiting.put(None)
-                break
-            batch.append(question)
-        return batch
-
-    def _answers(self, conversations: Sequence[Sequence[Message]]) -> list[Reply | Failure]:
-        """An answer or a failure for each; raises nothing, for then its callers would wait for ever."""
-        prompts = [self._prompt(messages) for messages in conversations]
-        written = iter(self._write([prompt for prompt in prompts if not isinstance(prompt, Failure)]))
-        return [prompt if isinstance(prompt, Failure) else next(written) for prompt in prompts]
-
-    def _prompt(self, messages: Sequence[Message]) -> Prompt | Failure:
+    def _answer(self, conversations: Sequence[Sequence[ChatMessage]]) -> list[Reply | Failure]:
+        """Return a result for each conversation; raises nothing, for its callers would wait for ever."""
         try:
-            ids: Prompt = self._tokenizer(render(self._tokenizer, messages), add_special_tokens=False)["input_ids"]
-        except Exception as error:
-            message = f"the chat template of {self._name} does not take this conversation: {first_line(error)}"
-            return Failure("chat template", message, again=False)
-        if self._positions is not None and len(ids) + self._max_tokens > self._positions:
-            message = (
-                f"{self._name} has {self._positions} positions, too few for a prompt of {len(ids)} tokens and "
-                f"an answer of up to {self._max_tokens}: lower sampling.max_tokens or shorten the prompt"
-            )
-            return Failure("prompt too long", message, again=False)
-        return ids
-
-    def _write(self, prompts: list[Prompt]) -> list[Reply | Failure]:
-        if not prompts or self._closing.is_set():
-            return [_CLOSED] * len(prompts)
-        try:
-            outputs = self._generate(prompts)
-            return [self._read(len(prompt), ids) for prompt, ids in zip(prompts, outputs, strict=True)]
+            prompts = [self._encode(messages) for messages in conversations]
+            answers = iter(self._generate([prompt for prompt in prompts if isinstance(prompt, list)]))
+            return [self._read(prompt, next(answers)) if isinstance(prompt, list) else prompt for prompt in prompts]
         except torch.OutOfMemoryError:
-            failure = Failure(
-                "out of memory", f"the GPU has no memory for {len(prompts)} conversations: lower teacher.batch_size"
-            )
-        except Exception as error:  # whatever a model's own code raises
+            failure = Failure("out of memory", f"no memory for {len(conversations)}: lower teacher.batch_size")
+        except Exception as error:  # whatever the model's own code or template raises, sampling.extra too
             failure = Failure("generation failed", f"{self._name}: {type(error).__name__}: {first_line(error)}")
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        return [failure] * len(prompts)
+        return [failure] * len(conversations)
+
+    def _encode(self, messages: Sequence[ChatMessage]) -> list[int] | Failure:
+        text = render(self._tokenizer, messages)
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        if positions is None or len(ids) + self._max_tokens <= positions:
+            return ids
+        message = f"{len(ids)} tokens and an answer do not fit {positions} positions: lower sampling.max_tokens"
+        return Failure("prompt too long", message, again=False)
 
     @torch.inference_mode()
-    def _generate(self, prompts: list[Prompt]) -> list[list[int]]:
-        """What is written after each prompt: its end token and padding included."""
+    def _generate(self, prompts: list[list[int]]) -> list[list[int]]:
+        """Return what the model writes after each prompt, its end token and padding included."""
+        if not prompts or self._closed:
+            return [[] for _ in prompts]
         width = max(map(len, prompts))
-        # Padding is hidden from the model, but no_repeat_ngram_size and its like look at every id: each row is
-        # padded with a token that it begins with anyway.
+        # Padding is masked, but repetition penalties look at every id: pad with a token that the row has anyway.
         ids = [[prompt[0]] * (width - len(prompt)) + prompt for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         output = self._model.generate(
             input_ids=torch.tensor(ids, device=self._model.device),
             attention_mask=torch.tensor(mask, device=self._model.device),
-            generation_config=self._config,
-            stopping_criteria=[_Stop(self._closing)],
+            max_new_tokens=self._max_tokens,
+            eos_token_id=self._ends,
+            pad_token_id=self._ends[0],
+            stopping_criteria=[lambda ids, _scores, **_: torch.full((len(ids),), self._closed, device=ids.device)],
+            **self._options,
         )
         return output[:, width:].tolist()
 
-    def _read(self, prompt_tokens: int, ids: list[int]) -> Reply | Failure:
-        end = next((place for place, id in enumerate(ids) if id in self._config.eos_token_id), None)
+    def _read(self, prompt: list[int], ids: list[int]) -> Reply | Failure:
+        end = next((position for position, token in enumerate(ids) if token in self._ends), None)
         if end is None and len(ids) < self._max_tokens:
             return _CLOSED
         text = self._tokenizer.decode(ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        reason, tokens = ("length", len(ids)) if end is None else ("stop", end + 1)
+        reason, count = ("length", len(ids)) if end is None else ("stop", end + 1)
         raw = json.dumps({
             "model": self._name, "text": text, "finish_reason": reason,
-            "prompt_tokens": prompt_tokens, "completion_tokens": tokens,
+            "prompt_tokens": len(prompt), "completion_tokens": count,
         })  # fmt: skip
         if end is None:
-            message = f"the answer was not at its end after sampling.max_tokens ({self._max_tokens})"
-            return Failure("cut off", message, False, None, raw, prompt_tokens, tokens)
-        return Reply(text, raw, reason, prompt_tokens, tokens)
+            return Failure("cut off", "the answer reached sampling.max_tokens", False, None, raw, len(prompt), count)
+        return Reply(text, raw, reason, len(prompt), count)
 
 
-class _Stop(StoppingCriteria):
-    """Ends every answer once the engine is being closed."""
+def render(tokenizer: Any, messages: Sequence[ChatMessage]) -> str:
+    """Return the conversation in the tokenizer's own chat template, up to where the answer begins.
 
-    def __init__(self, closing: Event) -> None:
-        self._closing = closing
+    Some templates refuse a system turn (Gemma's), others drop it: then its text goes before the first user's.
 
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG002 - transformers' signature
-        return torch.full((len(input_ids),), self._closing.is_set(), device=input_ids.device)
+    Raises:
+        TemplateError: the template refuses the conversation.
+    """
+    first, *turns = messages
+    try:
+        text: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        if first["role"] != "system" or first["content"].strip() in text:
+            return text
+    except TemplateError:
+        if first["role"] != "system":
+            raise
+    merged = {**turns[0], "content": f"{first['content']}\n\n{turns[0]['content']}"}
+    return tokenizer.apply_chat_template([merged, *turns[1:]], tokenize=False, add_generation_prompt=True)
+
+
+def _load(name: str) -> tuple[Any, Any]:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        where = where_to_load(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            name, dtype="auto", device_map=device, trust_remote_code=False, **where
+        )
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+        raise ModelError(
+            f"{name}: cannot be loaded as a teacher: {first_line(error)}; give a folder that `save_pretrained` wrote "
+            "(a causal language model and its tokenizer), or a name on the Hugging Face Hub and a connection to it"
+        ) from None
+    if not getattr(tokenizer, "chat_template", None) or tokenizer.eos_token_id is None:
+        raise ModelError(f"{name}: its tokenizer has no chat template or no end token; use a model trained to chat")
+    return model.eval(), tokenizer

@@ -1,7 +1,10 @@
-"""Asking a teacher many questions: so many at a time, at a bounded rate, again where that may help, and each once."""
+"""Many questions put to a chat model: bounded concurrency, rates, budget, attempts; each reply is paid for once."""
 
 import asyncio
 import logging
+import math
+import random
+import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -9,128 +12,165 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 
-from limbeck.errors import LimbeckError
-from limbeck.llm.engine import FORBIDDEN, Engine, Failure, Message, Reply
-from limbeck.llm.interrupts import interrupts
-from limbeck.llm.journal import Journal
-from limbeck.llm.pacing import Rates, backoff
-from limbeck.llm.settings import LimitSettings
-from limbeck.llm.store import Key, Record, Store, Tokens
+from limbeck.errors import EndpointError
+from limbeck.llm.messages import ChatMessage, Client, Failure, Reply, Tokens, estimate_text
+from limbeck.llm.settings import LimitSettings, SamplingSettings, TeacherSettings
+from limbeck.llm.store import Covers, Journal, Key, Record, Store
 from limbeck.schema import Example
 
 log = logging.getLogger(__name__)
 
-_POLL = 0.5  # seconds between two looks at what other processes have in flight
-_BYTES_PER_TOKEN = 3  # of English it is about four: an estimate that is rather too high
-_PER_MESSAGE = 8  # tokens that a chat template adds
+_POLL = 0.5  # seconds between two looks at other processes' claims
+_LONGEST_BACKOFF = 60.0  # seconds between two attempts, unless the endpoint asks for more
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One wanted answer, and the most tokens that it may use."""
+    """One answer to be asked for."""
 
     key: Key
     example: Example
     hint: bool
-    most: Tokens
+    ceiling: Tokens  # the most that it may use
 
 
 @dataclass
 class Tally:
-    """How the asking goes: counts of this start of the job, and the tokens its requests used."""
+    """Progress of one start of a job, and the tokens that its requests used."""
 
-    wanted: int = 0  # answers that were missing when it began
+    total: int = 0  # answers missing at the beginning
     sent: int = 0  # requests
     stored: int = 0  # replies
     given_up: int = 0  # answers that stay missing for now
     failures: Counter[str] = field(default_factory=Counter)  # requests, by kind
     reasons: dict[str, str] = field(default_factory=dict)  # the last failure's message, by kind
     tokens: Tokens = field(default_factory=lambda: Tokens(0, 0))
-    begun: float = field(default_factory=time.monotonic)
-    stopped: str | None = None  # why it ended before all was asked: "budget", "time", "interrupted"
+    started: float = field(default_factory=time.monotonic)
+    stopped: str | None = None  # reason for an early end: "budget", "time", "interrupted"
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
-        return time.monotonic() - self.begun
+        """Seconds since the start."""
+        return time.monotonic() - self.started
 
 
-def estimate(messages: Sequence[Message]) -> int:
-    """About how many tokens a conversation has, rather too many than too few."""
-    return sum(len(one["content"].encode(errors="replace")) // _BYTES_PER_TOKEN + _PER_MESSAGE for one in messages)
+@dataclass(frozen=True)
+class Session:
+    """A model to be asked and the terms: limits, budget, the store of its replies, and who watches the progress."""
+
+    teacher: TeacherSettings
+    limits: LimitSettings
+    store: Store
+    covers: Covers | None = None  # None: no budget; else it is given all that was ever spent on the model
+    tally: Tally = field(default_factory=Tally)
+    watch: Callable[[Tally], None] = lambda _tally: None  # called after every request
 
 
-class Asker:
-    """Asks for every answer that the store has not, until all are there or were given up, or something ends it.
+def ask_all(
+    session: Session,
+    sampling: SamplingSettings,
+    messages: Callable[[Request], Sequence[ChatMessage]],
+    *phases: Callable[[], Sequence[Request]],
+) -> None:
+    """Ask for the answers of each phase in turn, until all are stored or given up, or something ends it.
 
     A reply is in the store before the next request is sent in its place. Ctrl-C waits for what is in flight; a second
-    one does not. `covers` says whether so many tokens may be spent, all earlier requests to the model included; None:
-    any. What happens is added to `tally`, and shown to `watch` after every request.
+    one does not. A phase's requests are looked up when the one before it has ended; after an early end none begins.
+
+    Raises:
+        LimbeckError: no request can succeed, or none did; what arrived is stored.
     """
+
+    async def ask_phases() -> None:
+        client = open_client(session.teacher, sampling, session.limits)
+        try:
+            for phase in phases:
+                requests = phase()
+                if requests and session.tally.stopped is None:
+                    await _Runner(session, client, messages, requests).run()
+        finally:
+            await client.close()
+
+    if session.tally.stopped is None and any(phase() for phase in phases):  # no model is loaded for nothing
+        asyncio.run(ask_phases())
+
+
+def open_client(teacher: TeacherSettings, sampling: SamplingSettings, limits: LimitSettings) -> Client:
+    """Return the client of `teacher`. Raises LimbeckError if the model cannot be loaded or the settings not be used."""
+    if teacher.engine == "local":
+        from limbeck.llm.local import LocalClient  # torch and transformers: seconds that an endpoint does not need
+
+        return LocalClient(teacher, sampling)
+    from limbeck.llm.client import EndpointClient  # openai: half a second that a dry run does not need
+
+    return EndpointClient(teacher, sampling, limits)
+
+
+class _Runner:
+    """One phase: as many workers as requests may be in flight, which claim, ask and store."""
 
     def __init__(
         self,
+        session: Session,
+        client: Client,
+        messages: Callable[[Request], Sequence[ChatMessage]],
         requests: Sequence[Request],
-        messages: Callable[[Request], Sequence[Message]],
-        engine: Engine,
-        store: Store,
-        limits: LimitSettings,
-        covers: Callable[[Tokens], bool] | None,
-        tally: Tally,
-        watch: Callable[[Tally], None],
     ) -> None:
-        self._messages, self._engine, self._limits = messages, engine, limits
-        self._covers, self._tally, self._watch = covers, tally, watch
-        self._requests = {request.key: request for request in requests}  # the same question twice is asked once
+        self._session, self._client, self._messages = session, client, messages
+        self._store, self._limits, self._tally = session.store, session.limits, session.tally
+        self._requests = {request.key: request for request in requests}  # a repeated question is asked once
+        # a local model's next batch waits while one is generated
+        local = session.teacher.engine == "local"
+        concurrency = 2 * session.teacher.batch_size if local else session.limits.concurrency
+        self._concurrency = min(concurrency, len(self._requests))
         self._pending = deque(self._requests)
-        self._elsewhere: list[Key] = []  # claimed by other processes
+        self._foreign: list[Key] = []  # claimed by other processes
         self._ready: deque[Key] = deque()  # claimed by this one, not sent yet
         self._in_flight = 0
-        self._claiming = asyncio.Lock()
-        self._something_ended = asyncio.Event()
-        self._stop = asyncio.Event()
+        self._claiming, self._progress, self._stop = asyncio.Lock(), asyncio.Event(), asyncio.Event()
         self._error: Exception | None = None
-        self._ever = False  # the model has answered something
-        self._since = 0  # what other processes have given up after this failure is given up here, too
-        self._refused, self._in_a_row = 0, 0
-        self._waiting = False
-        self._journal = Journal(store)
-        self._rates = Rates(limits, max((sum(request.most) for request in requests), default=1))
-        tally.wanted += len(self._pending)
+        self._ever_answered = self._store.has_reply(session.teacher.name)
+        self._first_failure = self._store.last_failure()  # what others give up after it is given up here, too
+        self._fruitless = 0  # questions in a row that came to nothing
+        self._journal = Journal(self._store)
+        self._request_rate = RateLimiter(self._limits.requests_per_minute)
+        self._token_rate = RateLimiter(self._limits.tokens_per_minute)
+        self._tally.total += len(self._pending)
 
     async def run(self) -> None:
-        """
-        Raises:
-            LimbeckError: no request can succeed, or none did; what arrived is stored.
-        """
-        if not self._requests:
-            return
-        model = next(iter(self._requests)).model
-        self._ever = await self._journal.do(lambda store: store.has_any(model))
-        self._since = await self._journal.do(lambda store: store.last_failure())
+        loop, hours = asyncio.get_running_loop(), self._limits.hours
+        if hours is not None:
+            loop.call_later(max(0.0, self._tally.started + 3600 * hours - time.monotonic()), self._end, "time")
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        unsupported = suppress(NotImplementedError, RuntimeError, ValueError)  # Windows; not the main thread
+        with unsupported:
+            for number in handlers:
+                loop.add_signal_handler(number, self._interrupt)
         try:
-            with interrupts(self._interrupted):
-                if self._limits.hours is not None:
-                    left = self._tally.begun + 3600 * self._limits.hours - time.monotonic()
-                    asyncio.get_running_loop().call_later(max(0.0, left), self._end, "time")
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self._limits.concurrency, len(self._pending))):
-                        group.create_task(self._work())
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._concurrency):
+                    group.create_task(self._work())
         finally:
+            with unsupported:
+                for number, handler in handlers.items():
+                    if loop.remove_signal_handler(number):
+                        signal.signal(number, handler)
             self._journal.close()
         if self._error is not None:
             raise self._error
 
-    def _end(self, why: str) -> None:
-        self._tally.stopped = self._tally.stopped or why
+    def _end(self, reason: str) -> None:
+        self._tally.stopped = self._tally.stopped or reason
         self._stop.set()
 
-    def _interrupted(self) -> None:
+    def _interrupt(self) -> None:
+        if self._tally.stopped == "interrupted":
+            raise KeyboardInterrupt
         log.warning("stopping once %d requests in flight are answered; again, and they are lost", self._in_flight)
         self._end("interrupted")
 
     async def _work(self) -> None:
-        """Answer one after the other until there is no more. An error ends the others' work, not their requests."""
+        """Ask for one answer after the other. An error ends the other workers too, but not their requests in flight."""
         try:
             while (key := await self._next()) is not None:
                 self._in_flight += 1
@@ -138,123 +178,134 @@ class Asker:
                     await self._answer(self._requests[key])
                 finally:
                     self._in_flight -= 1
-                    self._something_ended.set()
+                    self._progress.set()
         except Exception as error:
             self._error = self._error or error
             self._stop.set()
 
     async def _next(self) -> Key | None:
-        """What is to be asked next, claimed; None: nothing."""
+        """Return the next claimed key; None: there is no more to ask."""
         async with self._claiming:
-            while not self._ready and not self._stop.is_set() and (self._pending or self._elsewhere):
+            while not self._ready and not self._stop.is_set() and (self._pending or self._foreign):
                 await self._claim()
             return self._ready.popleft() if self._ready and not self._stop.is_set() else None
 
     async def _claim(self) -> None:
-        again = not self._pending
-        if again:  # all that is left is with other processes
-            self._pending, self._elsewhere = deque(self._elsewhere), []
-        batch = [self._pending.popleft() for _ in range(min(len(self._pending), self._limits.concurrency))]
-        wanted = [(key, self._requests[key].most) for key in batch]
-        self._something_ended.clear()
-        claimed = await self._journal.do(lambda store: store.claim(wanted, self._covers, self._since))
-        self._ready.extend(claimed.mine)
-        self._elsewhere.extend(claimed.elsewhere)
-        self._pending.extendleft(reversed(claimed.too_dear))
-        if claimed.mine:
+        only_foreign = not self._pending
+        if only_foreign:
+            self._pending, self._foreign = deque(self._foreign), []
+        keys = [self._pending.popleft() for _ in range(min(len(self._pending), self._concurrency))]
+        ceilings = [(key, self._requests[key].ceiling) for key in keys]
+        self._progress.clear()
+        claims = await self._journal.call(self._store.claim, ceilings, self._session.covers, self._first_failure)
+        self._ready.extend(claims.own)
+        self._foreign.extend(claims.foreign)
+        self._pending.extendleft(reversed(claims.unaffordable))
+        if claims.own:
             return
-        if claimed.too_dear and self._in_flight:
-            await self._something_ended.wait()  # it may have used less than it might have
-        elif claimed.too_dear and not claimed.others:
+        if claims.unaffordable and self._in_flight:
+            await self._progress.wait()  # what is in flight may use less than its ceiling
+        elif claims.unaffordable:
             self._end("budget")
-        elif claimed.too_dear or (again and self._elsewhere):
-            await self._wait_for_others()
-
-    async def _wait_for_others(self) -> None:
-        """Wait for what other processes have claimed; some of them may have been killed."""
-        if not self._waiting:
+        elif only_foreign and self._foreign and not await self._journal.call(self._store.release_dead):
             log.info("waiting for another process that asks the same teacher with this store")
-        self._waiting = True
-        if not await self._journal.do(lambda store: store.release_dead()):
             await self._sleep(_POLL)
 
     async def _answer(self, request: Request) -> None:
-        """Send a request until it is answered, or that is given up."""
-        conversation = self._messages(request)
+        """Send a request until it is answered or given up."""
+        messages = self._messages(request)
         for attempt in count(1):
-            await self._rates.wait(sum(request.most), self._stop)
+            await self._sleep(max(self._request_rate.delay(1), self._token_rate.delay(sum(request.ceiling))))
             if self._stop.is_set():
-                return  # its claim goes back
+                return  # its claim is released with the store
             self._tally.sent += 1
-            result = await self._engine.ask(conversation)
-            failed = isinstance(result, Failure) and result.again and attempt < self._limits.attempts
-            last = not failed or self._stop.is_set()
-            await self._keep(request, result, last)
-            if last or not await self._affords_more(request, result):
+            result = await self._client.ask(messages)
+            retry = isinstance(result, Failure) and result.again and attempt < self._limits.attempts
+            last = not retry or self._stop.is_set()
+            await self._record(request, result, last)
+            if last:
+                return
+            if result.raw is not None and not await self._journal.call(self._is_covered):  # the attempt was paid for
+                self._end("budget")
                 return
             await self._sleep(backoff(attempt, result.retry_after if isinstance(result, Failure) else None))
 
-    async def _affords_more(self, request: Request, result: Reply | Failure) -> bool:
-        """Whether a further attempt is within the budget, where the last one was paid for."""
-        covers = self._covers
-        if covers is None or result.raw is None:
-            return True
-        if await self._journal.do(lambda store: covers(store.spent(request.key.model))):
-            return True
-        self._end("budget")
-        return False
+    def _is_covered(self) -> bool:
+        covers = self._session.covers
+        return covers is None or covers(self._store.spent(self._session.teacher.name))
 
-    async def _keep(self, request: Request, result: Reply | Failure, last: bool) -> None:
-        used = _used(result, request.most)
-        await self._journal.put(Record(request.key, request.example.id, result, used, last))
+    async def _record(self, request: Request, result: Reply | Failure, last: bool) -> None:
+        tokens = _tokens(result, request.ceiling)
+        await self._journal.put(Record(request.key, request.example.id, result, tokens, last))
         tally = self._tally
-        tally.tokens = Tokens(tally.tokens.prompt + used.prompt, tally.tokens.completion + used.completion)
+        tally.tokens = tally.tokens.plus(tokens)
         if isinstance(result, Reply):
             tally.stored += 1
         else:
             tally.failures[result.kind] += 1
             tally.reasons[result.kind] = result.message
             tally.given_up += last
-        self._watch(tally)
+        self._session.watch(tally)
         self._check_hopeless(result, last)
 
     def _check_hopeless(self, result: Reply | Failure, last: bool) -> None:
-        """Stop where it is the teacher that fails, not the question.
+        """Raise an EndpointError where the teacher fails rather than the question.
 
-        So it is where it never answered anything and cannot be reached, or refuses what it is asked; or where one
-        request after the other is given up that might as well have been answered.
+        So it is where it never answered and cannot be reached or refuses every question, or where one question after
+        the other is given up that might have been answered.
         """
-        limit = 8 + 2 * min(self._limits.concurrency, len(self._requests))
-        if isinstance(result, Reply) or result.raw:
-            self._ever = True
-        if isinstance(result, Reply) or not result.again:
-            self._in_a_row = 0
         if isinstance(result, Reply):
+            self._ever_answered, self._fruitless = True, 0
             return
-        self._refused += not self._ever and (result.kind == "no connection" or not result.again)
-        self._in_a_row += last and result.again
-        if not self._ever and result.kind == FORBIDDEN:
-            raise LimbeckError(result.message)
-        if not self._ever and self._refused >= limit:
-            raise LimbeckError(f"none of {self._refused} requests was answered; the last one: {result.message}")
-        if self._in_a_row >= limit:
-            raise LimbeckError(
-                f"the last {self._in_a_row} questions came to nothing; the last one: {result.message}. "
+        self._ever_answered = self._ever_answered or bool(result.raw)
+        if self._ever_answered:
+            self._fruitless = self._fruitless + last if result.again else 0
+        else:
+            if result.kind == "HTTP 403":
+                raise EndpointError(result.message)
+            self._fruitless += last or result.kind == "no connection"
+        if self._fruitless >= 8 + 2 * self._concurrency:
+            raise EndpointError(
+                f"the last {self._fruitless} requests came to nothing; the last one: {result.message}. "
                 "What was answered is stored; start the job again to ask for the rest"
             )
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but not past the end."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
+        if seconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stop.wait()
 
 
-def _used(result: Reply | Failure, most: Tokens) -> Tokens:
-    """The tokens that may have to be paid for: as the teacher counted, else estimated, at the dearest."""
+class RateLimiter:
+    """A rate a minute, spread over the minute: at most a second's worth is let through at once."""
+
+    def __init__(self, per_minute: float | None) -> None:
+        self._per_second = math.inf if per_minute is None else per_minute / 60
+        self._next = -math.inf
+
+    def delay(self, amount: float) -> float:
+        """Reserve `amount`; return the seconds to wait for it."""
+        now = time.monotonic()
+        start = max(self._next, now - 1)
+        self._next = start + amount / self._per_second
+        return max(0.0, start - now)
+
+
+def backoff(failures: int, retry_after: float | None) -> float:
+    """Return seconds to wait after so many failures in a row: random, up to twice as many each time, at most a minute.
+
+    Never less than the endpoint asked for; a little more, so that not all requests return at the same moment.
+    """
+    return (retry_after or 0.0) + random.uniform(0, min(_LONGEST_BACKOFF, 2.0 ** min(failures - 1, 10)))
+
+
+def _tokens(result: Reply | Failure, ceiling: Tokens) -> Tokens:
+    """Return the tokens that may have to be paid for: as counted, else estimated, else the ceiling."""
     if result.raw is None:
         return Tokens(0, 0)
-    text = len(result.text.encode(errors="replace")) // _BYTES_PER_TOKEN if isinstance(result, Reply) else None
-    counted = result.prompt_tokens, result.completion_tokens
-    completion = most.completion if text is None else text
-    return Tokens(most.prompt if counted[0] is None else counted[0], completion if counted[1] is None else counted[1])
+    prompt, completion = result.prompt_tokens, result.completion_tokens
+    if completion is None:
+        completion = estimate_text(result.text) if isinstance(result, Reply) else ceiling.completion
+    return Tokens(ceiling.prompt if prompt is None else prompt, completion)

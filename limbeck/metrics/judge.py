@@ -4,7 +4,6 @@ It is asked with the teacher's machinery, and with the same promises: every repl
 arrives, and no reply is asked for again.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,13 +14,20 @@ from typing import Any
 
 from pydantic import Field
 
-from limbeck.llm.engine import Message
-from limbeck.llm.engines import fitting, open_engine
-from limbeck.llm.keys import refuse_key
-from limbeck.llm.prices import cost, coverage, price_of
-from limbeck.llm.runner import Asker, Request, Tally, estimate
-from limbeck.llm.settings import BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
-from limbeck.llm.store import Key, Store, Tokens
+from limbeck.llm.messages import ChatMessage, Tokens, estimate
+from limbeck.llm.runner import Request, Session, Tally, ask_all
+from limbeck.llm.settings import (
+    BudgetSettings,
+    LimitSettings,
+    NamedTeacher,
+    PriceSettings,
+    SamplingSettings,
+    cost,
+    coverage,
+    price_of,
+    refuse_key,
+)
+from limbeck.llm.store import Key, Store
 from limbeck.metrics.judge_items import Item, digest, question, sample, template
 from limbeck.metrics.scores import read_score
 from limbeck.schema import Judgement
@@ -93,7 +99,9 @@ def judge(
         store.release_dead()
         for one in rounds:
             store.begin(one.prompt, one.sent, provenance)
-        asyncio.run(_ask(rounds, settings, store, covers, tally, show))
+        session = Session(settings.teacher, settings.limits, store, covers, tally, show)
+        for one in rounds:
+            ask_all(session, one.sampling, one.messages, lambda one=one: one.missing(store))
         show(tally)
         judged = [one.judgements(store) for one in rounds]
     return [judgement for of_item in zip(*judged, strict=True) for judgement in of_item]
@@ -122,7 +130,12 @@ class _Round:
             for item, text in asked
         ]
 
-    def messages(self, request: Request) -> list[Message]:
+    def missing(self, store: Store) -> list[Request]:
+        """Return the requests that have no reply yet."""
+        answered = store.answered(self._model, self.prompt)
+        return [request for request in self.requests() if request.key[2:] not in answered]
+
+    def messages(self, request: Request) -> list[ChatMessage]:
         return _messages(self.questions[request.key.question])
 
     def judgements(self, store: Store) -> list[Judgement]:
@@ -151,27 +164,6 @@ class _Round:
         return Tokens(estimate(_messages(text)), self.sampling.max_tokens)
 
 
-async def _ask(
-    rounds: Sequence[_Round],
-    settings: JudgeSettings,
-    store: Store,
-    covers: Callable[[Tokens], bool] | None,
-    tally: Tally,
-    watch: Callable[[Tally], None],
-) -> None:
-    for one in rounds:
-        answered = store.answered(settings.teacher.name, one.prompt)
-        wanted = [request for request in one.requests() if request.key[2:] not in answered]
-        if not wanted or tally.stopped is not None:
-            continue
-        limits = fitting(settings.limits, settings.teacher)
-        engine = open_engine(settings.teacher, one.sampling, limits)
-        try:
-            await Asker(wanted, one.messages, engine, store, limits, covers, tally, watch).run()
-        finally:
-            await engine.close()
-
-
 def _provenance(items: Sequence[Item], settings: JudgeSettings) -> dict[str, Any]:
     """What is judged and how, to be kept in the store.
 
@@ -181,12 +173,12 @@ def _provenance(items: Sequence[Item], settings: JudgeSettings) -> dict[str, Any
     values = {
         "judge": settings.model_dump(mode="json", exclude_none=True),
         "items": {"count": len(items), "sha256": digest([asdict(item) for item in items])},
-        "versions": {name: version(name) for name in ("limbeck", "httpx2")},
+        "versions": {name: version(name) for name in ("limbeck", "openai")},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     refuse_key(settings.teacher.key, values, "the judge's settings")
     return values
 
 
-def _messages(text: str) -> list[Message]:
+def _messages(text: str) -> list[ChatMessage]:
     return [{"role": "user", "content": text}]
