@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from limbeck.annotation.job import Job, OpenJob
-from limbeck.llm.engine import Failure, Reply
-from limbeck.llm.store import Record, Store, Tokens
+from limbeck.llm.messages import Failure, Reply, Tokens
+from limbeck.llm.store import Record, Store
 
 USED = Tokens(5, 6)  # by every request that `fill` notes down
 

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from limbeck.annotation.job import Job, OpenJob
-from limbeck.annotation.taught import read_taught, summary
+from limbeck.annotation.results import read_results, summary
 from limbeck.errors import LimbeckError
-from limbeck.llm.engine import Failure
+from limbeck.llm.messages import Failure
 from limbeck.llm.store import Store
 from tests.annotation.jobs import fill, make_job, says
 
@@ -37,7 +37,7 @@ def test_a_table_of_other_names_and_filters_of_ones_own(tmp_path):
         "x3": [says("3", "It is three."), says("3", "It is three."), FAILED],
     }
     fill(job, said)
-    found = {name: count for name, count in summary(read_taught(job))["outcomes"].items() if count}
+    found = {name: count for name, count in summary(read_results(job))["outcomes"].items() if count}
     assert found == {
         "kept": 2,
         "too long": 1,

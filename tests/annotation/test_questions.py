@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from limbeck.llm.engine import Failure, Reply
 
 from limbeck.annotation.prompts import Prompt, WorkedExample, load_prompt
 from limbeck.annotation.questions import Questions
 from limbeck.annotation.sifting import Asked, Sample
-from limbeck.llm.engine import Failure, Reply
 from limbeck.llm.runner import estimate
 from limbeck.llm.settings import SamplingSettings
 from limbeck.llm.store import Record, Store, Tokens

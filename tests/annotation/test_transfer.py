@@ -1,17 +1,22 @@
-"""Rationales taken out to files, and rows brought in: what is written, and what is never written over."""
+"""Rationales exported to files and the Hub, and rows imported: what is written, and what is never overwritten."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import datasets
 import pytest
 
 from limbeck.annotation.prompts import prompt_text
-from limbeck.annotation.transfer import export, import_rows, upload
-from limbeck.data import read_rows
+from limbeck.annotation.transfer import export, import_rows
+from limbeck.data import DataSettings, read, read_rows
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json, read_jsonl
 from tests.annotation.jobs import fill, make_job, says
 from tests.archives import write_rows, write_shards
+from tests.hub import REFUSALS, TOKEN, Seen, environment, files_of, running
 
 ROWS = [{"id": "a", "input": "What is 1?", "label": "1"}, {"id": "b", "input": "What is 2?", "label": "2"}]
 
@@ -39,7 +44,7 @@ def test_nothing_is_written_where_there_is_nothing_to_write(form, label, tmp_pat
     fill(job, {"questions-0": ["I do not know."]})
     with pytest.raises(LimbeckError, match=r"annotations\.sqlite: nothing to export; `limbeck annotate show`"):
         export(job, tmp_path / "annotated.jsonl", form, every=False)
-    assert not list(tmp_path.glob("taught*"))
+    assert not list(tmp_path.glob("annotated*"))
 
 
 # names that JSON lines might be written to, so that nothing but the check for the job's own files refuses them
@@ -55,7 +60,7 @@ def test_the_jobs_own_files_are_not_written_over(name, tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
-@pytest.mark.parametrize("name", ["annotate.yaml", "taught.csv", "taught"])
+@pytest.mark.parametrize("name", ["annotate.yaml", "rows.csv", "rows"])
 def test_json_lines_go_to_a_file_that_says_so(name, tmp_path):
     job = make_job(tmp_path, ROWS)
     fill(job, {"a": [says("1")]})
@@ -63,22 +68,6 @@ def test_json_lines_go_to_a_file_that_says_so(name, tmp_path):
     with pytest.raises(LimbeckError, match=r"ends in \.jsonl"):
         export(job, tmp_path / name, "limbeck", every=False)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-@pytest.mark.parametrize("private", [True, False])
-def test_what_was_written_is_uploaded_as_private_as_asked(private, tmp_path, monkeypatch):
-    sent = []
-    monkeypatch.setattr(
-        "limbeck.annotation.transfer.push", lambda rows, *more: sent.append((list(rows), *more)) or "url"
-    )
-    job = make_job(tmp_path, ROWS)
-    fill(job, {"a": [says("1")]})
-    export(job, tmp_path / "annotated.jsonl", "limbeck", every=False)
-    assert upload(tmp_path / "annotated.jsonl", "me/rows", private) == "url"
-    [(rows, name, card, asked)] = sent
-    assert rows == [row for _, row in read_jsonl(tmp_path / "annotated.jsonl")]
-    assert (name, asked) == ("me/rows", private)
-    assert "2 rows, with 1 rationales that m wrote" in card
 
 
 def test_the_archive_becomes_a_file_a_split(tmp_path):
@@ -115,3 +104,63 @@ def test_rows_are_not_imported_over_their_source(name, tmp_path):
     assert source.read_bytes() == before
     [written], _ = import_rows(source, Path(tmp_path / "rows.jsonl"), "custom")
     assert read_rows(written)[0].rationale == "We think of it a little while."
+
+
+UPLOAD_ALL = """
+import json, sys
+from pathlib import Path
+from limbeck.annotation.transfer import upload
+from limbeck.errors import LimbeckError
+outcomes = {}
+for name, private in json.load(sys.stdin):
+    try:
+        outcomes[name] = upload(Path("annotated.jsonl"), name, private=private)
+    except LimbeckError as error:
+        outcomes[name] = f"error: {error}"
+json.dump(outcomes, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def uploads(tmp_path_factory) -> Iterator[tuple[Path, str, dict[str, str], Seen]]:
+    """The folder of an export, the Hub's address, the outcome of every upload, and every request that arrived."""
+    folder = tmp_path_factory.mktemp("hub")
+    job = make_job(folder, [{"id": "a", "input": "Où est le bois ?", "label": "forêt"}, *ROWS[1:]])
+    fill(job, {"a": [says("forêt", "Les arbres…\n\U0001f332")]})
+    export(job, folder / "annotated.jsonl", "limbeck", every=False)
+    names = [("me/rows", True), ("mine", False), *((f"me/{name}", True) for _, name in REFUSALS)]
+    with running() as (endpoint, seen):
+        done = subprocess.run(  # the Hub's library reads its settings when it is imported
+            [sys.executable, "-c", UPLOAD_ALL],
+            input=json.dumps(names), env=environment(endpoint, folder), cwd=folder,
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert TOKEN not in done.stdout + done.stderr
+        yield folder, endpoint, json.loads(done.stdout), seen
+
+
+def test_an_upload_is_a_data_set_with_a_card(uploads, tmp_path, monkeypatch):
+    folder, endpoint, outcomes, seen = uploads
+    assert (outcomes["me/rows"], outcomes["mine"]) == tuple(
+        f"{endpoint}/datasets/me/{name}" for name in ("rows", "mine")
+    )
+    files = files_of(seen, "rows")
+    assert files["train.jsonl"] == (folder / "annotated.jsonl").read_bytes()
+    assert "2 rows, with 1 rationales that m wrote" in files["README.md"].decode()
+    for path, content in files.items():
+        (tmp_path / path).write_bytes(content)
+    (tmp_path / "other.jsonl").write_text('{"nothing": 1}\n')  # the card says which file is read
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    settings = DataSettings.parse({"task": "custom", "source": {"kind": "hub", "path": str(tmp_path)}}, "x")
+    assert read(settings) == {"train": read_rows(folder / "annotated.jsonl")}
+    created = {body["name"]: body["visibility"] for path, body, _ in seen if path == "/api/repos/create"}
+    assert (created["rows"], created["mine"]) == ("private", "public")
+    assert {header for _, _, header in seen} == {f"Bearer {TOKEN}"}
+
+
+@pytest.mark.parametrize("name", [name for _, name in REFUSALS])
+def test_a_refused_upload_is_one_line_without_the_token(name, uploads):
+    error = uploads[2][f"me/{name}"]
+    assert error.startswith(f"error: me/{name}: ")
+    assert "\n" not in error and TOKEN not in error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.annotation import Job, annotate, read_taught, summary, training_examples
+from limbeck.annotation import Job, annotate, read_results, summary, training_examples
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json
 
@@ -67,11 +67,11 @@ def asked(folder: Path) -> int:
 @pytest.mark.parametrize(
     ("name", "file", "questions"),
     [
-        ("teach_numbers", "annotate.yaml", 10),
+        ("teach_numbers", "teach.yaml", 10),
         ("teach_numbers", "teach_svamp.yaml", 10),
-        ("teach_letters", "annotate.yaml", 8),
+        ("teach_letters", "teach.yaml", 8),
         ("teach_letters", "teach_c.yaml", 8),
-        ("teach_choices", "annotate.yaml", 5),
+        ("teach_choices", "teach.yaml", 5),
     ],
 )
 def test_all_right_replies_are_kept(name, file, questions, case):
@@ -79,10 +79,10 @@ def test_all_right_replies_are_kept(name, file, questions, case):
     with endpoint(folder / "replies.json") as url:
         done = annotate(job(file, url))
         assert (done["stored"], done["missing"]) == (questions, 0)
-        taught = read_taught(job(file, url))
-    outcomes = {kind: count for kind, count in summary(taught)["outcomes"].items() if count}
+        results = read_results(job(file, url))
+    outcomes = {kind: count for kind, count in summary(results)["outcomes"].items() if count}
     assert outcomes == {"kept": questions}
-    assert summary(taught)["votes"]["right"] == questions
+    assert summary(results)["votes"]["right"] == questions
 
 
 # Which crates' thoughts are in tags, and which stand beside the content; the black one's content is null.
@@ -98,16 +98,16 @@ KEPT = {
 def test_thoughts_are_stored_once_and_are_the_rationale_where_the_job_says_so(case):
     folder = case("teach_reasoning")
     with endpoint(folder / "replies.json") as url:
-        done = annotate(job("annotate.yaml", url))
+        done = annotate(job("teach.yaml", url))
         assert (done["stored"], done["missing"], done["failures"], asked(folder)) == (7, 0, {}, 7)
         for part, kept in KEPT.items():
-            chosen = job("annotate.yaml", url, f"rationale={part}")
+            chosen = job("teach.yaml", url, f"rationale={part}")
             assert annotate(chosen)["requests"] == 0
-            taught = read_taught(chosen)
-            examples = training_examples(taught)
+            results = read_results(chosen)
+            examples = training_examples(results)
             assert {one.input.split()[1]: one.rationale for one in examples if one.rationale} == kept
             assert all(one.label == "113" for one in examples)
-            votes = {one.example.input.split()[1]: one.vote for one in taught.sifted}
+            votes = {one.example.input.split()[1]: one.vote for one in results.sifted}
             assert votes.pop("black") is None  # it gave no answer, whatever its thoughts come to
             assert set(votes.values()) == {"113"}
         assert asked(folder) == 7
@@ -133,9 +133,9 @@ def test_relatives_of_thoughts_beside_a_blank_content(message, kept, case):
         (folder / "questions.jsonl").read_text().splitlines()[0] + "\n"  # one is enough
     )
     with endpoint(folder / "replies.json") as url:
-        chosen = job("annotate.yaml", url, "rationale=thoughts")
+        chosen = job("teach.yaml", url, "rationale=thoughts")
         assert annotate(chosen)["missing"] == 0
-        (example,) = training_examples(read_taught(chosen))
+        (example,) = training_examples(read_results(chosen))
     assert example.rationale == kept
 
 
@@ -145,13 +145,13 @@ def test_a_job_names_its_own_marker_for_replies_that_are_stored(case):
     replies = dict.fromkeys(replies, "The crates are counted one by one.\nZETA >> 24\nThere is no more to say.")
     (folder / "replies.json").write_text(json.dumps(replies))
     with endpoint(folder / "replies.json") as url:
-        annotate(job("annotate.yaml", url))
-        assert summary(read_taught(job("annotate.yaml", url)))["votes"]["n"] == 0
-        marked = job("annotate.yaml", url, "marker=ZETA >>")
+        annotate(job("teach.yaml", url))
+        assert summary(read_results(job("teach.yaml", url)))["votes"]["n"] == 0
+        marked = job("teach.yaml", url, "marker=ZETA >>")
         assert annotate(marked)["requests"] == 0
-        taught = read_taught(marked)
-    assert summary(taught)["votes"]["n"] == 10
-    assert {one.rationale for one in training_examples(taught)} == {None, "The crates are counted one by one."}
+        results = read_results(marked)
+    assert summary(results)["votes"]["n"] == 10
+    assert {one.rationale for one in training_examples(results)} == {None, "The crates are counted one by one."}
 
 
 def test_a_disk_that_fills_up_while_asking_loses_no_reply(case, tmp_path):
@@ -165,17 +165,17 @@ def test_a_disk_that_fills_up_while_asking_loses_no_reply(case, tmp_path):
         pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
     try:
         with endpoint(folder / "replies.json") as url:
-            chosen = job("annotate.yaml", url, f"store={disk / 'annotations.sqlite'}")
+            chosen = job("teach.yaml", url, f"store={disk / 'annotations.sqlite'}")
             with pytest.raises(LimbeckError) as caught:
                 annotate(chosen)
             assert f"{disk} " in str(caught.value)
-            before = summary(read_taught(chosen))["outcomes"]["kept"]
+            before = summary(read_results(chosen))["outcomes"]["kept"]
             paid = asked(folder)
             assert 0 < before <= paid
             subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
             done = annotate(chosen)
         questions = len((folder / "questions.jsonl").read_text().splitlines())
         assert (done["missing"], done["requests"]) == (0, questions - before)
-        assert summary(read_taught(chosen))["outcomes"]["kept"] == questions
+        assert summary(read_results(chosen))["outcomes"]["kept"] == questions
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)

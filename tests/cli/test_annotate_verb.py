@@ -84,7 +84,7 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
         "rationale": "It is asked for 0 here, plainly.",
         "teacher_label": "0",
     }
-    provenance = json.loads((tmp_path / "taught.provenance.json").read_text())
+    provenance = json.loads((tmp_path / "annotated.provenance.json").read_text())
     assert (provenance["rows"], provenance["votes"]["n"], provenance["job"]["rows"]) == (5, 5, "questions.jsonl")
     code, out, _ = limbeck("annotate", "export", "annotate.yaml", "--output", "chat.jsonl", "--form", "messages")
     assert (code, out) == (0, "chat.jsonl: 4 rows, 4 of them with a rationale; 1 left out\n")
@@ -109,16 +109,6 @@ def test_what_is_missing_is_said_and_is_exit_code_one(limbeck, job):
     assert "--- questions-3" in out
 
 
-def test_changes_on_the_command_line(limbeck, job):
-    with Server(answer) as server:
-        job("http://127.0.0.1:9/v1")
-        code, _, _ = limbeck(
-            "annotate", "run", "annotate.yaml", "-s", f"teacher.base_url={server.url}", "-s", "sampling.top_p=0.5"
-        )
-        assert code == 0
-        assert {asked.body["top_p"] for asked in server.asked} == {0.5}
-
-
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -131,7 +121,10 @@ def test_changes_on_the_command_line(limbeck, job):
         (["run", "annotate.yaml", "-s", "prompt=none.yaml"], "none.yaml"),
         (["run", "annotate.yaml", "-s", "store=questions.jsonl"], "questions.jsonl"),
         (["show", "annotate.yaml"], "no such store"),
+        (["run", "annotate.yaml", "-s", "sampling.top_p=5"], "sampling.top_p"),
         (["export", "annotate.yaml", "--output", "x.jsonl"], "no such store"),
+        (["export", "annotate.yaml", "--output", "x.jsonl", "--public"], "--hub"),
+        (["export", "annotate.yaml", "--output", "questions.jsonl"], "overwrite"),
         (["import", "none.jsonl", "--output", "x.jsonl"], "none.jsonl"),
         (["prompt", "svmap"], "did you mean 'svamp'"),
     ],
@@ -146,36 +139,6 @@ def test_a_mistake_is_one_line_and_exit_code_two(words, says, limbeck, job, tmp_
     assert "password@" not in err
     left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
     assert left == {"questions.jsonl", "annotate.yaml"}
-
-
-def test_a_wrong_key_is_one_line(limbeck, job):
-    with Server(lambda number, asked: error(401, "wrong key sk-0123456789")) as server:
-        job(server.url)
-        code, out, err = limbeck("annotate", "run", "annotate.yaml")
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    assert "OPENAI_API_KEY" in err
-    assert "sk-0123456789" not in err
-
-
-def test_an_outcome_that_there_is_not(limbeck, job):
-    with Server(answer) as server:
-        job(server.url)
-        limbeck("annotate", "run", "annotate.yaml")
-    code, _, err = limbeck("annotate", "show", "annotate.yaml", "--replies", "wronk")
-    assert code == 2
-    assert "did you mean 'wrong'" in err
-
-
-def test_the_questions_are_not_written_over(limbeck, job, tmp_path):
-    with Server(answer) as server:
-        job(server.url)
-        limbeck("annotate", "run", "annotate.yaml")
-    before = (tmp_path / "questions.jsonl").read_bytes()
-    code, _, err = limbeck("annotate", "export", "annotate.yaml", "--output", "questions.jsonl")
-    assert code == 2
-    assert "overwrite" in err
-    assert (tmp_path / "questions.jsonl").read_bytes() == before
 
 
 def test_prompt_prints_a_file_that_a_job_takes(limbeck, job, tmp_path):
@@ -220,21 +183,12 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path):
         assert server.count == 2
 
 
-def test_every_rationale_is_a_row_of_its_own(limbeck, job, tmp_path):
-    with Server(lambda number, asked: completion(f"Reason number {number} of many.\nThe answer is 0.")) as server:
-        job(server.url, sampling={"samples": 2}, filters={"gold": False})
-        assert limbeck("annotate", "run", "annotate.yaml")[0] == 0
-    _, out, _ = limbeck("annotate", "export", "annotate.yaml", "--output", "one.jsonl")
-    assert out.startswith("one.jsonl: 5 rows")
-    _, out, _ = limbeck("annotate", "export", "annotate.yaml", "--output", "every.jsonl", "--every")
-    assert out.startswith("every.jsonl: 10 rows")
-    assert len(read_jsonl(tmp_path / "every.jsonl")) == 10
-
-
 @pytest.mark.parametrize(("words", "typed", "private"), CONSENT)
 def test_an_upload_is_asked_about_and_is_private(words, typed, private, limbeck, job, tmp_path, monkeypatch):
-    pushed = []
-    monkeypatch.setattr("limbeck.annotation.transfer.push", lambda *given: pushed.append(given[1:]) or "https://hub/me")
+    uploads = []
+    monkeypatch.setattr(
+        "limbeck.hub.upload", lambda *options: uploads.append((options[1], options[4])) or "https://hub/me"
+    )
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
     with Server(answer) as server:
         job(server.url)
@@ -246,18 +200,8 @@ def test_an_upload_is_asked_about_and_is_private(words, typed, private, limbeck,
     asked = "--yes" not in words
     assert (f"({'public' if '--public' in words else 'private'})?" in out) == asked
     assert (code != 0) == (private is None)
-    assert [(name, secret) for name, _, secret in pushed] == ([] if private is None else [("me/rows", private)])
+    assert uploads == ([] if private is None else [("me/rows", private)])
     assert ("https://hub/me" in out) == (private is not None)
-
-
-def test_public_is_about_the_hub(limbeck, job, tmp_path):
-    with Server(answer) as server:
-        job(server.url)
-        limbeck("annotate", "run", "annotate.yaml")
-    code, out, err = limbeck("annotate", "export", "annotate.yaml", "--output", "annotated.jsonl", "--public")
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "--hub" in err
-    assert not (tmp_path / "annotated.jsonl").exists()
 
 
 def test_an_import_says_what_it_leaves_out_and_replaces_nothing_with_nothing(limbeck, tmp_path):

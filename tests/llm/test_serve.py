@@ -4,12 +4,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from limbeck.annotation.annotate import annotate
 from limbeck.annotation.job import Job
-from limbeck.annotation.taught import read_taught, summary, training_examples
+from limbeck.annotation.results import read_results, summary, training_examples
 from tests.chat_models import scripted_model, serving
 
 REPLY = "He scored 84 points in 2 rounds, so that each had 84 / 2 = 42 points. The answer is ( 84.0 / 2.0 )."
@@ -26,20 +25,6 @@ def base_url(model: Path) -> Iterator[str]:
         pytest.importorskip(package, reason="transformers[serving] is not installed")
     with serving(model) as url:
         yield url
-
-
-def test_the_server_answers(base_url, model):
-    body = {
-        "model": str(model),
-        "messages": [{"role": "user", "content": "How many points a round?"}],
-        "max_tokens": 64,
-    }
-    reply = httpx2.post(f"{base_url}/chat/completions", json=body, timeout=60).json()
-    assert reply["choices"][0]["message"]["content"] == REPLY
-    assert reply["choices"][0]["finish_reason"] == "stop"
-    assert reply["usage"]["completion_tokens"] < 64
-    body["max_tokens"] = 4
-    assert httpx2.post(f"{base_url}/chat/completions", json=body).json()["choices"][0]["finish_reason"] == "length"
 
 
 def job(folder: Path, teacher: dict[str, object]) -> Job:
@@ -64,11 +49,11 @@ def job(folder: Path, teacher: dict[str, object]) -> Job:
 def check(asked: Job) -> None:
     done = annotate(asked)
     assert (done["stored"], done["missing"], done["failures"]) == (20, 0, {})
-    shown = summary(read_taught(asked))
+    shown = summary(read_results(asked))
     assert (shown["votes"]["right"], shown["votes"]["n"]) == (10, 20)
     assert (shown["outcomes"]["kept"], shown["outcomes"]["wrong"]) == (10, 10)
     assert shown["spent"]["tokens"]["completion"] > 20
-    rationales = {example.rationale for example in training_examples(read_taught(asked))}
+    rationales = {example.rationale for example in training_examples(read_results(asked))}
     assert rationales == {"He scored 84 points in 2 rounds, so that each had 84 / 2 = 42 points.", None}
     assert annotate(asked)["requests"] == 0
 

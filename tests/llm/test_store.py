@@ -1,5 +1,6 @@
 """The store: what is in it stays, each reply once, whoever asks and whoever is killed."""
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -11,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.errors import LimbeckError
-from limbeck.llm.database import connect
-from limbeck.llm.engine import Failure, Reply
-from limbeck.llm.store import Key, Record, Store, Tokens
+from limbeck.errors import FileError
+from limbeck.llm.messages import Failure, Reply, Tokens
+from limbeck.llm.store import Journal, Key, Record, Store
 
-MOST = Tokens(10, 100)
+CEILING = Tokens(10, 100)
 
 
 def key(question: int, sample: int = 0, prompt: str = "p", model: str = "m") -> Key:
@@ -36,7 +36,7 @@ def anything(_spent: Tokens) -> bool:
 
 
 def claim(store: Store, *keys: Key, covers=anything, **more):
-    return store.claim([(one, MOST) for one in keys], covers, **more)
+    return store.claim([(one, CEILING) for one in keys], covers, **more)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def rows(path, query: str) -> list[tuple]:
 
 def test_a_reply_is_there_whole_with_its_usage_and_reason(path):
     with Store.open(path) as store:
-        assert claim(store, key(1)).mine == [key(1)]
+        assert claim(store, key(1)).own == [key(1)]
         put(store, key(1), reply("na\u00efve \U0001f600"))
         columns = "model, prompt, question, sample, prompt_tokens, completion_tokens, finish_reason, example, text, raw"
         assert rows(path, f"SELECT {columns} FROM replies") == [  # by a connection of its own: it is committed
@@ -67,7 +67,7 @@ def test_another_model_prompt_question_or_sample_is_another_reply(path):
     others = [key(1), key(1, model="n"), key(1, prompt="r"), key(2), key(1, sample=1)]
     with Store.open(path) as store:
         for number, one in enumerate(others):
-            assert claim(store, one).mine == [one]
+            assert claim(store, one).own == [one]
             put(store, one, reply(f"reply {number}"))
         assert store.texts("m", "p") == {("q1", 0): "reply 0", ("q2", 0): "reply 3", ("q1", 1): "reply 4"}
         assert store.texts("n", "p") == {("q1", 0): "reply 1"}
@@ -76,12 +76,12 @@ def test_another_model_prompt_question_or_sample_is_another_reply(path):
 
 def test_what_is_answered_is_not_claimed_again_and_what_failed_is(path):
     with Store.open(path) as store:
-        assert claim(store, key(1), key(2), key(3)).mine == [key(1), key(2), key(3)]
+        assert claim(store, key(1), key(2), key(3)).own == [key(1), key(2), key(3)]
         put(store, key(1), reply())
         put(store, key(2), Failure("timed out", "too slow"))
         put(store, key(3), Failure("HTTP 500", "oops"), last=False)  # it is tried again: the claim stays
         claimed = claim(store, key(1), key(2), key(3))
-        assert (claimed.mine, claimed.elsewhere, claimed.too_dear) == ([key(2)], [key(3)], [])
+        assert (claimed.own, claimed.foreign, claimed.unaffordable) == ([key(2)], [key(3)], [])
         assert store.failures("m", "p") == {("q2", 0): ("timed out", "too slow"), ("q3", 0): ("HTTP 500", "oops")}
         put(store, key(2), reply())
         assert store.failures("m", "p") == {("q3", 0): ("HTTP 500", "oops")}
@@ -95,8 +95,8 @@ def test_what_another_process_has_given_up_is_not_asked_again_in_the_same_start(
         put(other, key(2), Failure("HTTP 500", "and again"), last=False)
         put(other, key(2), Failure("HTTP 500", "given up"))
         put(other, key(3), Failure("HTTP 500", "and then killed"), last=False)
-        assert claim(store, key(1), key(2), key(3), since=since).mine == [key(1), key(3)]
-        assert claim(store, key(2), since=store.last_failure()).mine == [key(2)]
+        assert claim(store, key(1), key(2), key(3), since=since).own == [key(1), key(3)]
+        assert claim(store, key(2), since=store.last_failure()).own == [key(2)]
 
 
 def test_a_second_reply_to_one_question_is_kept_beside_the_first(path):
@@ -121,24 +121,20 @@ def test_the_budget_counts_replies_failures_and_what_anybody_has_claimed(path):
             return sum(spent) <= 7 + 13 + 5 + 100 + 3 * 110
 
         claimed = claim(store, key(4), key(5), key(6), key(7), key(8), covers=covers)
-        assert (claimed.mine, claimed.elsewhere) == ([key(5), key(6)], [key(4)])
-        assert claimed.too_dear == [key(7), key(8)]
-        assert asked[:3] == [Tokens(12 + 20, 113 + 200), Tokens(12 + 30, 113 + 300), Tokens(12 + 40, 113 + 400)]
-        # without what the other process has claimed it would fit: that may come to less
-        assert asked[3:] == [Tokens(12 + 30, 113 + 300)]
-        assert claimed.others
-        assert not claim(store, key(7), covers=lambda spent: sum(spent) <= 7 + 13 + 5 + 100 + 2 * 110).others
-        assert store.claim([(key(7), MOST)]).mine == [key(7)]  # no budget at all
+        assert (claimed.own, claimed.foreign) == ([key(5), key(6)], [key(4)])
+        assert claimed.unaffordable == [key(7), key(8)]
+        assert asked == [Tokens(12 + 20, 113 + 200), Tokens(12 + 30, 113 + 300), Tokens(12 + 40, 113 + 400)]
+        assert store.claim([(key(7), CEILING)]).own == [key(7)]  # no budget at all
 
 
 def test_claims_end_with_the_store_that_made_them(path):
     with Store.open(path) as store:
         claim(store, key(1))
         with Store.open(path) as other:
-            assert claim(other, key(1)).elsewhere == [key(1)]
+            assert claim(other, key(1)).foreign == [key(1)]
             assert other.release_dead() == 0
     with Store.open(path) as store:
-        assert claim(store, key(1)).mine == [key(1)]
+        assert claim(store, key(1)).own == [key(1)]
     assert sorted(each.name for each in path.parent.iterdir()) == [".annotations.sqlite.lock", "annotations.sqlite"]
 
 
@@ -153,13 +149,13 @@ def test_the_claims_of_a_killed_process_are_let_go(path):
         assert process.stdout is not None and process.stdout.readline() == "claimed\n"
         with Store.open(path) as store:
             assert store.release_dead() == 0
-            assert claim(store, key(1)).elsewhere == [key(1)]
+            assert claim(store, key(1)).foreign == [key(1)]
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             deadline = time.monotonic() + 30
             while not store.release_dead() and time.monotonic() < deadline:
                 time.sleep(0.01)
-            assert claim(store, key(1)).mine == [key(1)]
+            assert claim(store, key(1)).own == [key(1)]
 
 
 def test_many_stores_on_one_file_claim_every_question_once(path):
@@ -169,7 +165,7 @@ def test_many_stores_on_one_file_claim_every_question_once(path):
         mine: list[Key] = []
         with Store.open(path) as store:
             for start in range(0, len(keys), 10):
-                claimed = claim(store, *keys[start : start + 10]).mine
+                claimed = claim(store, *keys[start : start + 10]).own
                 store.put([Record(one, "x", reply(), Tokens(1, 1), True) for one in claimed])
                 mine += claimed
         return mine
@@ -189,16 +185,6 @@ def test_it_notes_every_start_and_the_prompt_in_full(path):
     assert [job for (job,) in rows(path, "SELECT job FROM starts ORDER BY start")] == ['{"job": 1}', '{"job": 2}']
 
 
-def test_a_transaction_that_fails_leaves_nothing(path):
-    with Store.open(path) as store:
-        bad = Record(key(2), "x", Reply(None, "", "stop", 1, 1), Tokens(1, 1), True)  # type: ignore[arg-type]
-        with pytest.raises(LimbeckError, match="cannot be used"):
-            store.put([Record(key(1), "x", reply(), Tokens(1, 1), True), bad])
-        assert store.texts("m", "p") == {}
-        put(store, key(1), reply())
-        assert len(store.texts("m", "p")) == 1
-
-
 @pytest.mark.parametrize("content", [b"no database at all, but text", None, "newer"])
 def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(content, path):
     path.parent.mkdir()
@@ -212,28 +198,17 @@ def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(content, path):
     else:
         path.write_bytes(content)
     before = path.read_bytes()
-    with pytest.raises(LimbeckError, match=r"teach\.sqlite"):
+    with pytest.raises(FileError, match=r"annotations\.sqlite"):
         Store.open(path)
     assert path.read_bytes() == before
 
 
 def test_a_store_that_is_to_be_read_has_to_be_there(path):
-    with pytest.raises(LimbeckError, match="limbeck annotate run"):
+    with pytest.raises(FileError, match="limbeck annotate run"):
         Store.open(path, create=False)
     assert not path.exists()
-    with pytest.raises(LimbeckError, match="cannot be opened"):
+    with pytest.raises(FileError, match="cannot be opened"):
         Store.open(path.parent.parent)
-
-
-def test_the_claims_of_a_worker_without_a_lock_are_let_go(path):
-    with Store.open(path) as store:
-        for number, worker in ((1, "gone"), (2, "gone"), (3, "gone too")):
-            store._connection.execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, 1, 1)", (*key(number), worker))
-        claim(store, key(4))
-        assert claim(store, key(1), key(3)).elsewhere == [key(1), key(3)]
-        assert store.release_dead() == 3
-        assert rows(path, "SELECT question FROM claims") == [("q4",)]
-        assert claim(store, key(1), key(2), key(3)).mine == [key(1), key(2), key(3)]
 
 
 def test_a_reply_to_one_sample_leaves_the_failure_of_another(path):
@@ -247,22 +222,34 @@ def test_a_reply_to_one_sample_leaves_the_failure_of_another(path):
         assert store.failures("m", "p") == {("q1", 1): ("HTTP 500", "oops 1")}
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_what_is_written_is_on_the_disk(there, path):
-    if there:
-        Store.open(path).close()
-    connection = connect(path, create=not there)
-    try:
-        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    finally:
-        connection.close()
-
-
 @pytest.mark.parametrize("name", ["-", "pipe", "/dev/null"])
 def test_a_pipe_or_device_is_no_store(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe")
-    with pytest.raises(LimbeckError):
+    with pytest.raises(FileError):
         Store.open(Path(name))
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_write_is_on_the_disk_when_its_transaction_ends(path):
+    with Store.open(path) as store:
+        assert store._read("PRAGMA synchronous") == [(2,)]  # FULL
+        assert store._read("PRAGMA journal_mode") == [("wal",)]
+
+
+def test_records_that_could_not_be_written_are_written_when_the_journal_closes(path):
+    async def work(store: Store) -> None:
+        journal = Journal(store)
+        for number in range(3):
+            with pytest.raises(FileError, match="the disk is broken"):
+                await journal.put(Record(key(number), "example", reply(), Tokens(1, 1), True))
+        store._connection.execute("DROP TRIGGER broken")
+        await journal.call(store.last_failure)
+        journal.close()
+
+    with Store.open(path) as store:
+        store._connection.execute(
+            "CREATE TRIGGER broken BEFORE INSERT ON replies BEGIN SELECT RAISE(ABORT, 'the disk is broken'); END"
+        )
+        asyncio.run(work(store))
+        assert sorted(store.texts("m", "p")) == [(f"q{number}", 0) for number in range(3)]

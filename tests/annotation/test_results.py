@@ -4,11 +4,11 @@ from math import sqrt
 
 import pytest
 
-from limbeck.annotation.taught import read_taught, replies, summary, training_examples
+from limbeck.annotation.results import read_results, replies, summary, training_examples
 from limbeck.annotation.transfer import export
 from limbeck.errors import LimbeckError
 from limbeck.files import read_jsonl
-from limbeck.llm.engine import Failure
+from limbeck.llm.messages import Failure
 from tests.annotation.jobs import USED, fill, make_job, says
 
 
@@ -30,10 +30,10 @@ def test_what_has_no_label_of_any_kind_is_left_out_and_counted(tmp_path):
         "known": [says("1"), says("2"), says("3")],
     }
     fill(job, said)
-    taught = read_taught(job)
-    assert [(one.id, one.label, one.teacher_label, one.rationale) for one in training_examples(taught)] == [
+    results = read_results(job)
+    assert [(one.id, one.label, one.teacher_label, one.rationale) for one in training_examples(results)] == [
         ("sure", "1", "1", "We think of it a little while."),
-        ("known", "1", "1", None),  # its label is known, but a third of the answers is too little to be taught by
+        ("known", "1", "1", None),  # its label is known, but a third of the answers is too little to be results by
     ]
     for every, rows in ((False, 2), (True, 3)):
         done = export(job, tmp_path / "annotated.jsonl", "limbeck", every)
@@ -47,7 +47,7 @@ def test_the_counts_and_the_interval_of_the_accuracy(tmp_path):
     right = {f"q{i}": [says("1"), says("1", f"There are {i} reasons for it.")] for i in range(7)}
     said = right | {"q7": [says("2"), says("2")], "q8": [says("3"), "Hm."], "q9": ["Hm.", "Well."], "free": [says("4")]}
     fill(job, said)
-    shown = summary(read_taught(job))
+    shown = summary(read_results(job))
     assert shown["votes"] == {
         "accuracy": 7 / 9,
         "interval": pytest.approx(wilson(7, 9), abs=1e-12),
@@ -67,7 +67,7 @@ def test_the_counts_and_the_interval_of_the_accuracy(tmp_path):
 def test_without_any_answer_there_is_no_accuracy(tmp_path):
     job = make_job(tmp_path, [{"input": "One?", "label": "1"}])
     fill(job, {})
-    votes = summary(read_taught(job))["votes"]
+    votes = summary(read_results(job))["votes"]
     assert (votes["accuracy"], votes["interval"], votes["n"], votes["without_vote"]) == (None, None, 0, 1)
 
 
@@ -75,22 +75,22 @@ def test_so_many_replies_of_an_outcome_and_no_more(tmp_path):
     rows = [{"id": f"q{i}", "input": f"{i}?", "label": "1"} for i in range(5)]
     job = make_job(tmp_path, rows)
     fill(job, {"q0": [says("1")], "q3": [says("1")]} | {f"q{i}": [says("2")] for i in (1, 2)})
-    taught = read_taught(job)
-    assert [one["id"] for one in replies(taught, "wrong", 1)] == ["q1"]
-    assert replies(taught, "wrong", 9) == [
+    results = read_results(job)
+    assert [one["id"] for one in replies(results, "wrong", 1)] == ["q1"]
+    assert replies(results, "wrong", 9) == [
         {"id": f"q{i}", "label": "1", "read": "2", "text": says("2")} for i in (1, 2)
     ]
-    assert [one["id"] for one in replies(taught, "kept", 2)] == ["q0", "q3"]
-    assert replies(taught, "not asked", 9) == []
+    assert [one["id"] for one in replies(results, "kept", 2)] == ["q0", "q3"]
+    assert replies(results, "not asked", 9) == []
     with pytest.raises(LimbeckError, match="did you mean 'wrong'"):
-        replies(taught, "wronk", 1)
+        replies(results, "wronk", 1)
 
 
 def test_ids_stay_apart_whatever_they_are(tmp_path):
     rows = [{"id": id, "input": f"{id}?", "label": "1"} for id in ("a", "a#2", "a#4", "a#2#2")]
     job = make_job(tmp_path, rows, sampling={"samples": 3})
     fill(job, {row["id"]: [says("1", f"It has the reason {i} of some.") for i in range(3)] for row in rows})
-    ids = [one.id for one in training_examples(read_taught(job), every=True)]
+    ids = [one.id for one in training_examples(read_results(job), every=True)]
     assert len(set(ids)) == len(ids) == 12
     assert ids == ["a", "a#3", "a#5", "a#2", "a#2#3", "a#2#4", "a#4", "a#4#2", "a#4#3", "a#2#2", "a#2#2#2", "a#2#2#3"]
     export(job, tmp_path / "every.jsonl", "limbeck", every=True)
