@@ -20,7 +20,7 @@ from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 
 LATENCY, CONCURRENCY = 0.2, 64  # seconds, requests in flight
-LEAST, GROWTH = 250.0, 8.0  # requests a second; MiB of resident memory from a quarter of the requests to the last
+LEAST, GROWTH = 120.0, 8.0  # requests a second; MiB of resident memory from a quarter of the requests to the last
 
 
 def annotation(settings: Settings) -> Iterator[dict[str, Any]]:

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from scipy.stats import binomtest
-
 from limbeck.annotation.job import Job, OpenJob
 from limbeck.annotation.sifting import Asked, Outcome, Sifted, count_votes, counts
 from limbeck.data.mismatch import teacher_mismatch
@@ -15,6 +13,7 @@ from limbeck.errors import unknown
 from limbeck.llm.messages import Tokens
 from limbeck.llm.store import Store
 from limbeck.schema import Example
+from limbeck.stats.intervals import wilson
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def summary(results: Results) -> dict[str, Any]:
     votes = count_votes(results.sifted, results.opened.task)
     kept = [sum(sample.outcome is Outcome.KEPT for sample in question.samples) for question in results.sifted]
     failed = [sample for asked in results.asked for sample in asked.samples if sample.text is None and sample.failure]
-    interval = binomtest(votes.right, votes.graded).proportion_ci(method="wilson") if votes.graded else None
+    interval = wilson(votes.right, votes.graded)
     answered = [
         replace(
             question.example,
@@ -71,7 +70,7 @@ def summary(results: Results) -> dict[str, Any]:
         "reasons": {str(sample.failure): sample.reason for sample in failed},
         "votes": {
             "accuracy": votes.right / votes.graded if votes.graded else None,
-            "interval": [float(interval.low), float(interval.high)] if interval else None,
+            "interval": list(interval) if interval else None,
             "right": votes.right,
             "n": votes.graded,
             "without_vote": votes.questions - votes.voted,
