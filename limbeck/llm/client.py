@@ -66,8 +66,7 @@ class EndpointClient:
             ) from None
         self._client = openai.AsyncOpenAI(
             base_url=self._url,
-            api_key=self._key or "none",
-            default_headers={} if self._key else {"Authorization": openai.omit},  # type: ignore[dict-item]
+            api_key=self._key or "unset",  # the SDK wants one; without a key the header is omitted
             max_retries=0,
             http_client=http_client,
         )
@@ -105,7 +104,8 @@ class EndpointClient:
         content = bytearray()
         # `extra_body` spares the SDK's conversion of the messages: half of a request's processor time
         create = self._client.chat.completions.with_streaming_response.create
-        async with create(model=self._teacher.name, messages=[], extra_body=body) as response:
+        headers = {} if self._key else {"Authorization": openai.omit}
+        async with create(model="", messages=[], extra_body=body, extra_headers=headers) as response:
             async for chunk in response.iter_bytes():
                 content += chunk
                 if len(content) > LARGEST_BODY:

@@ -30,8 +30,11 @@ from tests.servers import ENDLESS, HANGING, HUGE, PASSING, Asked, Server, comple
 
 KEY = "sk-very-secret-0123456789"
 ROWS = 1000
-EXPECTED = ROWS / 0.7  # requests, where 3 of 10 fail
-SPREAD = (ROWS * 0.3) ** 0.5 / 0.7  # its standard deviation: of the failures before the thousandth success
+
+
+def expected_requests(rows: int) -> float:
+    """Return the requests where 3 of 10 fail, and five standard deviations of the failures before the last success."""
+    return rows / 0.7 + 5 * (rows * 0.3) ** 0.5 / 0.7
 
 
 def answer_text(asked: Asked) -> str:
@@ -84,11 +87,12 @@ def _key(monkeypatch):
 
 
 def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(quick, tmp_path):
+    rows = 250
     fatal = [error(401, f"Incorrect API key {KEY}"), error(404, "no such model"), redirect("http://127.0.0.2:9/v1")]
     ways = [*PASSING.values(), *HANGING.values(), error(400, "a bad request"), HUGE, ENDLESS, *fatal]
     lines: list[str] = []
     with Server(mixed(0.3, seed=3, failures=ways, text=answer_text)) as server:
-        job = Job.load(write_job(tmp_path, server.url, limits={"request_seconds": 0.5}))
+        job = Job.load(write_job(tmp_path, server.url, rows, limits={"request_seconds": 0.3}))
         for _ in range(200):  # what a user does: start it again after an error that stops all
             try:
                 if not annotate(job)["missing"]:
@@ -96,26 +100,27 @@ def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(qui
             except LimbeckError as raised:
                 lines.append(str(raised))
         asked, given = list(server.asked), paid(server)
-    assert stored(tmp_path) == all_of_them()
-    assert given.keys() == {f"Say the number {i}" for i in range(ROWS)}
+    assert stored(tmp_path) == all_of_them(rows)
+    assert given.keys() == {f"Say the number {i}" for i in range(rows)}
     # each paid once, and each paid one is there; but for those that a slow machine's time limit threw away
     hanging = sum(one.answer.way in ("silent", "dribble") for one in asked)
     late = failures(tmp_path)["timed out"] - hanging
-    assert given.total() - ROWS <= max(late, 0)
-    assert len(asked) <= EXPECTED + 5 * SPREAD + max(late, 0)
+    assert given.total() - rows <= max(late, 0)
+    assert len(asked) <= expected_requests(rows) + max(late, 0)
     assert len(asked) == given.total() + sum(not one.answer.paid for one in asked)
     ways_met = {id(one.answer) for one in asked if not one.answer.paid}
-    assert len(ways_met) >= len(ways) - 3
+    assert len(ways_met) >= len(ways) // 2
     assert {"key", "model", "redirects"} <= {word for line in lines for word in line.split()}
     assert all("\n" not in line and KEY not in line for line in lines)
-    assert len(training_examples(read_results(job))) == ROWS == summary(read_results(job))["kept"]["rationales"]
+    assert len(training_examples(read_results(job))) == rows == summary(read_results(job))["kept"]["rationales"]
 
 
 class Started:
-    """`limbeck annotate run` in a process of its own."""
+    """`limbeck annotate run` in a process of its own, with short waits."""
 
     def __init__(self, job: Path) -> None:
-        command = [sys.executable, "-m", "limbeck.cli", "annotate", "run", str(job), "--json"]
+        program = "from limbeck import cli; from limbeck.llm import runner; runner.backoff = lambda *_: 0.05; cli.main()"
+        command = [sys.executable, "-c", program, "annotate", "run", str(job), "--json"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def kill_when(self, reached: Callable[[], bool]) -> None:
@@ -143,21 +148,22 @@ def test_killed_five_times_it_loses_no_more_than_what_was_in_flight(tmp_path):
     assert stored(tmp_path) == all_of_them()
     lost = given.total() - ROWS
     assert 0 <= lost <= 5 * 32
-    assert count <= EXPECTED + 5 * SPREAD + 5 * 32 / 0.7
+    assert count <= expected_requests(ROWS) + 5 * 32 / 0.7
 
 
 def test_two_processes_share_a_store_and_pay_for_nothing_twice(tmp_path):
+    rows = 300
     with Server(mixed(0.3, seed=5, text=answer_text, latency=0.02)) as server:
-        job = write_job(tmp_path, server.url)
+        job = write_job(tmp_path, server.url, rows)
         both = [Started(job), Started(job)]
         ends = [one.end() for one in both]
         given, count = paid(server), server.count
     assert [code for code, _ in ends] == [0, 0]
-    assert sum(done["stored"] for _, done in ends) == ROWS
+    assert sum(done["stored"] for _, done in ends) == rows
     assert min(done["stored"] for _, done in ends) > 0
-    assert stored(tmp_path) == all_of_them()
-    assert given == Counter(f"Say the number {i}" for i in range(ROWS))
-    assert count <= EXPECTED + 5 * SPREAD
+    assert stored(tmp_path) == all_of_them(rows)
+    assert given == Counter(f"Say the number {i}" for i in range(rows))
+    assert count <= expected_requests(rows)
 
 
 def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
@@ -343,7 +349,7 @@ def test_a_budget_that_ends_among_the_hints_leaves_answers_missing(quick, tmp_pa
     with Server(wrong) as server:
         job = rationalising(tmp_path, server.url, LABELLED)
         opened = OpenJob(job)
-        hinted = sum(opened.questions.requests(opened.examples, hint=True)[0].most)
+        hinted = sum(opened.questions.requests(opened.examples, hint=True)[0].ceiling)
         used = sum(annotate(job.model_copy(update={"rationalise": False}))["tokens"].values())
         # for one hint, and not for another after it
         path = tmp_path / "annotate.yaml"

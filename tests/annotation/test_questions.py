@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import pytest
-from limbeck.llm.engine import Failure, Reply
 
 from limbeck.annotation.prompts import Prompt, WorkedExample, load_prompt
 from limbeck.annotation.questions import Questions
 from limbeck.annotation.sifting import Asked, Sample
-from limbeck.llm.runner import estimate
+from limbeck.llm.messages import Failure, Reply, Tokens, estimate
 from limbeck.llm.settings import SamplingSettings
-from limbeck.llm.store import Record, Store, Tokens
+from limbeck.llm.store import Record, Store
 from limbeck.schema import Example
 from limbeck.tasks import get
 
@@ -44,7 +43,7 @@ def test_samples_are_asked_for_round_by_round():
     assert len({one.key.question for one in requests}) == 2
     messages = made.messages(requests[0])
     assert messages == PROMPT.messages(ONE)
-    assert requests[0].most == Tokens(estimate(messages), 1024)
+    assert requests[0].ceiling == Tokens(estimate(messages), 1024)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +125,8 @@ def test_the_most_of_a_hinted_request_counts_the_hint():
     made = questions(PROMPT.model_copy(update={"hint": "It is {label}. " * 50}), max_tokens=7)
     [plain] = made.requests([ONE])
     [hinted] = made.requests([ONE], hint=True)
-    assert hinted.most == Tokens(estimate(made.messages(hinted)), 7)
-    assert hinted.most.prompt >= plain.most.prompt + 50 * len("It is 3. ") // 4
+    assert hinted.ceiling == Tokens(estimate(made.messages(hinted)), 7)
+    assert hinted.ceiling.prompt >= plain.ceiling.prompt + 50 * len("It is 3. ") // 4
 
 
 def test_a_hinted_sample_that_failed_is_shown(tmp_path: Path):

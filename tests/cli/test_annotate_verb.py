@@ -225,3 +225,9 @@ def test_an_import_says_what_it_leaves_out_and_replaces_nothing_with_nothing(lim
         assert "nothing in chat.jsonl" in err
     assert (tmp_path / "rows.jsonl").read_bytes() == before
     assert not (tmp_path / "new.jsonl").exists()
+
+
+def test_showing_results_loads_no_model_library():
+    program = "import sys, limbeck.cli, limbeck.annotation; print([*sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert not [name for name in ("torch", "transformers", "openai", "datasets", "pandas") if f"'{name}'" in loaded]

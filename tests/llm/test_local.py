@@ -135,7 +135,6 @@ def test_a_prompt_that_leaves_no_room_fails_alone(folders, family):
     fits, too_long = question(POSITIONS - 24), question(POSITIONS - 23)
     answers = asked(make_client(folders[family]), [too_long, fits, *QUESTIONS[:2]])
     assert (answers[0].kind, answers[0].again) == ("prompt too long", False)
-    assert answers[0].message.endswith("lower sampling.max_tokens or shorten the prompt")
     assert answers[1].prompt_tokens == POSITIONS - 24
     assert all(answer.completion_tokens for answer in answers[1:])
 

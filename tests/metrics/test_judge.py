@@ -89,7 +89,7 @@ def test_what_is_stored_is_not_asked_again_and_more_runs_ask_only_for_those(tmp_
         assert server.count == 15
         assert len(judged) == 15
         wanted = []
-        assert judge(items(5), first, lambda tally, cost: wanted.append(tally.wanted)) == judged
+        assert judge(items(5), first, lambda tally, cost: wanted.append(tally.total)) == judged
         assert wanted == [0]
         assert server.count == 15
         judge(items(5), settings(server.url, tmp_path / "judge.sqlite", runs=2))
