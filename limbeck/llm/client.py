@@ -129,8 +129,8 @@ class EndpointClient:
 
     def _refused(self, error: openai.APIStatusError) -> Failure:
         status, headers = error.status_code, error.response.headers
-        fields = error.body if isinstance(error.body, Mapping) else {"message": error.body}
-        text = next((fields[name] for name in ("message", "detail") if isinstance(fields.get(name), str)), None)
+        fields: Mapping[Any, Any] = error.body if isinstance(error.body, Mapping) else {"message": error.body}
+        text = next((fields[name] for name in ("message", "detail") if isinstance(fields.get(name), str)), "")
         message = one_line(self._redact(text or error.response.text), LONGEST_LINE)
         reason = f" (HTTP {status}){': ' * bool(message)}{message}"
         if status < 400:

@@ -7,7 +7,7 @@ arrives, and no reply is asked for again.
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def judge(
             store.begin(one.prompt, one.sent, provenance)
         session = Session(settings.teacher, settings.limits, store, covers, tally, show)
         for one in rounds:
-            ask_all(session, one.sampling, one.messages, lambda one=one: one.missing(store))
+            ask_all(session, one.sampling, one.messages, partial(one.missing, store))
         show(tally)
         judged = [one.judgements(store) for one in rounds]
     return [judgement for of_item in zip(*judged, strict=True) for judgement in of_item]

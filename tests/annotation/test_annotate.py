@@ -119,7 +119,7 @@ class Started:
     """`limbeck annotate run` in a process of its own, with short waits."""
 
     def __init__(self, job: Path) -> None:
-        program = "from limbeck import cli; from limbeck.llm import runner; runner.backoff = lambda *_: 0.05; cli.main()"
+        program = "from limbeck import cli; from limbeck.llm import runner; runner.backoff = lambda *_: 0.1; cli.main()"
         command = [sys.executable, "-c", program, "annotate", "run", str(job), "--json"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -135,6 +135,7 @@ class Started:
         return self.process.returncode, json.loads(out)
 
 
+@pytest.mark.slow
 def test_killed_five_times_it_loses_no_more_than_what_was_in_flight(tmp_path):
     with Server(mixed(0.3, seed=4, text=answer_text, latency=0.01)) as server:
         job = write_job(tmp_path, server.url)

@@ -11,6 +11,8 @@ from limbeck.annotation.job import Job
 from limbeck.annotation.results import read_results, summary, training_examples
 from tests.chat_models import scripted_model, serving
 
+pytestmark = pytest.mark.slow
+
 REPLY = "He scored 84 points in 2 rounds, so that each had 84 / 2 = 42 points. The answer is ( 84.0 / 2.0 )."
 
 
