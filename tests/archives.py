@@ -19,6 +19,5 @@ def write_shards(folder: Path, split: str, outputs: list[str], size: int) -> Non
 
 
 def archive_settings(root: Path, task: str = "svamp", **more: Any) -> DataSettings:
-    augment = more.pop("augment", [])
-    source = {"kind": "archive", "root": str(root), "augment": augment}
+    source = {"kind": "archive", "root": str(root)}
     return DataSettings.parse({"task": task, "source": source, **more}, "test")

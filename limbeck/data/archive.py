@@ -4,32 +4,28 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from limbeck.data.rows import located, released_example
+from limbeck.data.rows import located, not_a_choice
 from limbeck.errors import DataError
 from limbeck.files import read_json, read_jsonl
 from limbeck.llm import parse
 from limbeck.schema import Example
 from limbeck.settings import Settings
-from limbeck.tasks import Split, Task, evaluate
-from limbeck.tasks.equations import spell
-from limbeck.tasks.task import text_field
+from limbeck.tasks import Split, Task
 
 
 class ArchiveSource(Settings):
     """`root/{task}/{task}_{split}.json`, with the teacher's outputs in `root/{task}/llm/{split}_CoT_{number}.json`.
 
-    `augment: [asdiv]` adds ASDiv's problems, from `root/asdiv`, to SVAMP's training rows, as Hsieh et al. 2023 did.
     `splits` maps roles to the archive's splits, `{train: valid, test: test}` where it has no train; by default each
     split plays its own role.
     """
 
     kind: Literal["archive"] = "archive"
     root: Path
-    augment: list[Literal["asdiv"]] = Field(default_factory=list)
     splits: dict[Split, Split] | None = None
 
     @model_validator(mode="after")
@@ -41,7 +37,7 @@ class ArchiveSource(Settings):
         return self
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the splits whose input files exist, by role; ASDiv's rows as `asdiv`.
+        """Return the splits whose input files exist, by role.
 
         Raises:
             LimbeckError: a file is missing or damaged, or outputs and rows differ in number; names the files.
@@ -58,10 +54,6 @@ class ArchiveSource(Settings):
                 raise DataError(f"no such file, and it is to be the source's {role!r}", path=paths[split])
             rows = read_inputs(paths[split], split, task)
             splits[role] = add_outputs(rows, task, folder / "llm", split=split, inputs=str(paths[split]))
-        if "asdiv" in self.augment:
-            path = self.root / "asdiv" / "asdiv_train.json"
-            rows = read_inputs(path, "asdiv", task)
-            splits["asdiv"] = add_outputs(rows, task, path.parent / "llm", split="train", inputs=str(path))
         return splits
 
 
@@ -73,25 +65,15 @@ def read_inputs(path: Path, split: str, task: Task) -> list[Example]:
     """
     examples = []
     for index, (line, row) in enumerate(read_jsonl(path)):
-        place = f"{path}:{line}"
-        if split == "asdiv":
-            with located(place):
-                row = {**row, "Equation": asdiv_label(row)}
-        examples.append(released_example(row, task, f"{split}-{index}", place))
+        with located(f"{path}:{line}"):
+            example = task.read(row, f"{split}-{index}")
+            example = example if example.choices else replace(example, choices=task.choices)
+            if not example.label:
+                raise DataError("missing, and without a label the row cannot be used", field=task.label_field)
+            if example.choices and example.label not in example.choices:
+                raise not_a_choice(task.label_field, example.label, example.choices)
+        examples.append(example)
     return examples
-
-
-def asdiv_label(row: dict[str, Any]) -> str:
-    """Return the label of a row of ASDiv (Miao et al. 2020) in SVAMP's notation.
-
-    `7+2=9` with the answer `9 (apples)` gives `( 7.0 + 2.0 )`. Where the left side is no equation, or its value is not
-    the answer's, the label is the answer without its units.
-    """
-    formula, answer = text_field(row, "Formula"), text_field(row, "Answer")
-    equation, number = formula.partition("=")[0], re.sub(r"\([^()]*\)", " ", answer).strip()
-    value = evaluate(equation)
-    label = spell(equation) if value is not None and value == evaluate(number.replace(",", "")) else None
-    return label or number or answer
 
 
 def add_outputs(examples: Sequence[Example], task: Task, folder: Path, *, split: str, inputs: str) -> list[Example]:

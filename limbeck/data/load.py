@@ -30,7 +30,7 @@ class Splits:
 
 
 def read(settings: DataSettings) -> dict[str, list[Example]]:
-    """Return the source's splits: some of `train`, `valid` and `test`, and others that only add training rows.
+    """Return the splits that the source has: some of `train`, `valid` and `test`.
 
     Rows without a label are left out, which is logged.
 
@@ -97,8 +97,6 @@ def load(settings: DataSettings) -> Splits:
         valid = splits.pop("valid")
     else:
         train, valid = carve(train, settings.valid_fraction, settings.seed, "validation")
-    for extra in splits.values():
-        train += extra
     train = subset(train, settings.train_fraction, settings.seed)
     train, valid, test = (limited(rows, settings.limit, settings.seed) for rows in (train, valid, test))
     task = task_of(settings)
@@ -125,7 +123,7 @@ def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
     archive = settings.source
     if split != "test" or not isinstance(archive, ArchiveSource) or "test" not in (archive.splits or {"test": "test"}):
         return tuple(getattr(load(settings), split))
-    test_alone = {"splits": {"test": (archive.splits or {}).get("test", "test")}, "augment": []}
+    test_alone = {"splits": {"test": (archive.splits or {}).get("test", "test")}}
     rows = read(settings.model_copy(update={"source": archive.model_copy(update=test_alone)}))["test"]
     return tuple(limited(rows, settings.limit, settings.seed))
 

@@ -258,7 +258,7 @@ def draft_example(draft: Draft, task: Task, reading: Reading | None) -> Example:
         else:
             choice = by_text(label, choices) or by_key(label, choices)
         if choice is None:
-            raise _not_a_choice(field, label, choices.texts)
+            raise not_a_choice(field, label, choices.texts)
         return choice
 
     with located(draft.place):
@@ -302,7 +302,8 @@ def _plain_example(draft: Draft, label: str, choices: tuple[str, ...], task: Tas
     return Example(id, segments, label, choices=choices, own_choices=True)
 
 
-def _not_a_choice(field: str, label: str, choices: Sequence[str]) -> DataError:
+def not_a_choice(field: str, label: str, choices: Sequence[str]) -> DataError:
+    """Return the error for a label that names no choice."""
     advice = "a choice's text was expected, or, of a row's own choices, its letter or number"
     return DataError(f"{label!r:.60} is none of the choices {list(choices)!r:.200}; {advice}", field=field)
 
@@ -316,20 +317,3 @@ def located(place: str) -> Iterator[None]:
         located_error = DataError(f"{place}: {error}")
         located_error.field = error.field
         raise located_error from None
-
-
-def released_example(row: Row, task: Task, id: str, place: str) -> Example:
-    """Return `task.read` of a row of a released data set, checked.
-
-    Raises:
-        LimbeckError: names `place` and the field.
-    """
-    with located(place):
-        example = task.read(row, id)
-        if not example.choices:
-            example = replace(example, choices=task.choices)
-        if not example.label:
-            raise DataError("missing, and without a label the row cannot be used", field=task.label_field)
-        if example.choices and example.label not in example.choices:
-            raise _not_a_choice(task.label_field, example.label, example.choices)
-    return example

@@ -56,6 +56,4 @@ class DataSettings(TaskSettings):
                 f"task {self.task!r} needs a source that reads data: say where its rows are "
                 "(kind: archive, files or hub); only 'arithmetic' generates its own"
             )
-        if isinstance(self.source, ArchiveSource) and self.source.augment and self.task != "svamp":
-            raise ValueError(f"source.augment is for task 'svamp' only, not {self.task!r}")
         return self

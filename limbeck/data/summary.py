@@ -30,28 +30,19 @@ def summarise(settings: DataSettings) -> dict[str, dict[str, Any]]:
     Raises:
         LimbeckError: as `read`.
     """
-    splits = read(settings)
-    return _summaries(settings, splits, _overlap(settings, splits))
+    return _summaries(settings, read(settings))[0]
 
 
 def _summaries(
-    settings: DataSettings, splits: Mapping[str, list[Example]], notes: Mapping[str, int]
-) -> dict[str, dict[str, Any]]:
+    settings: DataSettings, splits: Mapping[str, list[Example]]
+) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+    """Return the summary of every split, and the notes of all."""
     task = task_of(settings)
-    return {
-        split: {
-            **_summary(rows, task, settings.reads_outputs),
-            "notes": {key: count for key, count in notes.items() if NOTES[key].of == split},
-        }
-        for split, rows in splits.items()
-    }
-
-
-def _overlap(settings: DataSettings, splits: Mapping[str, list[Example]]) -> dict[str, int]:
-    """Return the counts of `count_overlap`; splits other than the three only add training rows."""
-    rows = {split: splits.get(split, []) for split in get_args(Split)}
-    rows["train"] = [row for split, more in splits.items() if split not in ("valid", "test") for row in more]
-    return count_overlap(rows, task_of(settings))
+    notes = count_overlap({split: splits.get(split, []) for split in get_args(Split)}, task)
+    summaries = {split: _summary(rows, task, settings.reads_outputs) for split, rows in splits.items()}
+    for split, summary in summaries.items():
+        summary["notes"] = {key: count for key, count in notes.items() if NOTES[key].of == split}
+    return summaries, notes
 
 
 def _summary(examples: Sequence[Example], task: Task, reads_outputs: bool) -> dict[str, Any]:
@@ -91,9 +82,10 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
         LimbeckError: as `read`.
     """
     splits = read(settings)
-    notes, sizes = _overlap(settings, splits), {split: len(splits.get(split, [])) for split in get_args(Split)}
+    summaries, notes = _summaries(settings, splits)
+    sizes = {split: len(splits.get(split, [])) for split in get_args(Split)}
     lines = []
-    for split, counts in _summaries(settings, splits, notes).items():
+    for split, counts in summaries.items():
         accuracy = "none" if counts["teacher_accuracy"] is None else f"{counts['teacher_accuracy']:.4f}"
         lines += [
             f"{split}: {counts['rows']} rows, teacher's accuracy {accuracy}",

