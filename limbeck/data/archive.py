@@ -60,8 +60,7 @@ class ArchiveSource(Settings):
 def read_inputs(path: Path, split: str, task: Task) -> list[Example]:
     """Return the rows of an input file, without the teacher's outputs.
 
-    Raises:
-        LimbeckError: the file is missing, or a row is wrong; names file, line and field.
+    Raises LimbeckError: the file is missing, or a row is wrong; names file, line and field.
     """
     examples = []
     for index, (line, row) in enumerate(read_jsonl(path)):

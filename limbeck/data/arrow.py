@@ -55,8 +55,7 @@ def _shortest(value: Any, dtype: Any) -> Any:
 def parquet_rows(content: bytes, path: Path, max_row_bytes: int) -> Rows:
     """Return the rows of a Parquet file.
 
-    Raises:
-        DataError: it is no Parquet, or a text in it is longer than `max_row_bytes`.
+    Raises DataError: it is no Parquet, or a text in it is longer than `max_row_bytes`.
     """
     try:
         table = pq.read_table(pa.BufferReader(content))

@@ -37,8 +37,7 @@ def read_choices(cell: Any) -> Choices:
     `{A: ..., B: ...}`; such a value as JSON, Python or numpy print it; or texts between bars or on
     lines. Texts that all begin with their letters ("A)18") lose them.
 
-    Raises:
-        DataError: it holds none of these, or a text is blank.
+    Raises DataError: it holds none of these, or a text is blank.
     """
     value = parse_cell(cell) if isinstance(cell, str) else cell
     if isinstance(value, str) and (mark := next((mark for mark in "|\n" if mark in value), None)):
@@ -162,8 +161,7 @@ _READINGS: dict[str, Reading] = {
 def find_reading(labels: Sequence[tuple[str, Choices]]) -> tuple[str, Reading] | None:
     """Return the first way, with its name, in which all labels name a choice; None where there is none.
 
-    Raises:
-        DataError: numbers may count from 0 or from 1, or a letter or number is also the text of another choice.
+    Raises DataError: numbers may count from 0 or from 1, or a letter or number is also the text of another choice.
     """
     names = [
         name for name, read in _READINGS.items() if all(read(label, choices) is not None for label, choices in labels)
@@ -185,8 +183,7 @@ def find_reading(labels: Sequence[tuple[str, Choices]]) -> tuple[str, Reading] |
 def find_choice(label: str, choices: Choices, reading: Reading | None) -> str | None:
     """Return the choice that a label names by `reading`, or else by text, key or letter.
 
-    Raises:
-        DataError: the latter name different choices.
+    Raises DataError: the latter name different choices.
     """
     if reading is not None and (choice := reading(label, choices)) is not None:
         return choice

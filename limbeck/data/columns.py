@@ -28,8 +28,7 @@ def find_columns(columns: Columns, names: set[str], task: Task, *, table: str, l
 
     `instruction` and `input` together are Alpaca's question. Letter case does not matter.
 
-    Raises:
-        DataError: several columns may be the input or the label of `labelled` rows, or none; lists them.
+    Raises DataError: several columns may be the input or the label of `labelled` rows, or none; lists them.
     """
     if names & _TASK_FIELDS:
         return columns
@@ -64,8 +63,8 @@ def find_columns(columns: Columns, names: set[str], task: Task, *, table: str, l
 
 def task_field(task: Task, column: Column) -> str:
     """Return the task's own name for a column: CommonsenseQA has `question` and `answer`."""
-    own = {"input": "question", "label": task.label_field} if task.label_field == "answer" else {}
-    return own.get(column, column)
+    names = {"input": "question", "label": task.label_field} if task.label_field == "answer" else {}
+    return names.get(column, column)
 
 
 def check_columns(columns: Columns, tables: Mapping[str, set[str]], *, labelled: bool) -> None:
@@ -74,8 +73,7 @@ def check_columns(columns: Columns, tables: Mapping[str, set[str]], *, labelled:
     Args:
         tables: the names of the columns of each table.
 
-    Raises:
-        DataError: a column is missing.
+    Raises DataError: a column is missing.
     """
     for column, source in columns.items():
         missing = {table: absent for table, names in tables.items() if (absent := missing_columns(source, names))}

@@ -17,7 +17,7 @@ from limbeck.tasks import Row, Task
 from limbeck.tasks.task import text
 
 LeftOut = Mapping[str, list[str]]
-"""The places of rows that were left out, by the reason."""
+"""The locations of rows that were left out, by the reason."""
 
 _USER = {"user", "human", "prompter"}
 _ASSISTANT = {"assistant", "gpt", "model", "chatgpt", "bot"}
@@ -59,26 +59,26 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
 
     Returns:
         The examples; counts of `rows`, of `unparsed_rationales` and `unparsed_labels` among the examples, and of rows
-        `left_out`; and the places of the latter by reason.
+        `left_out`; and the locations of the latter by reason.
 
     Raises:
         LimbeckError: the file cannot be read, an id stands twice, or labels may name several choices.
     """
     left_out: dict[str, list[str]] = {}
     drafts: list[tuple[Draft, Message]] = []
-    for index, (place, row) in enumerate(read_table(path)):
+    for index, (location, row) in enumerate(read_table(path)):
         try:
             exchange = _exchange(row)
-            drafts.append((_draft(row, exchange, f"{stem(path)}-{index}", task, place=place), exchange.reply))
+            drafts.append((_draft(row, exchange, f"{stem(path)}-{index}", task, location=location), exchange.reply))
         except LimbeckError as error:
-            left_out.setdefault(str(error).removeprefix(f"{place}: "), []).append(place)
+            left_out.setdefault(str(error).removeprefix(f"{location}: "), []).append(location)
     reading = shared_reading(draft for draft, _ in drafts)
     examples: list[tuple[str, Example]] = []
     for draft, reply in drafts:
         try:
-            examples.append((draft.place, _taught(draft_example(draft, task, reading), reply, task)))
+            examples.append((draft.location, _taught(draft_example(draft, task, reading), reply, task)))
         except LimbeckError as error:
-            left_out.setdefault(str(error).removeprefix(f"{draft.place}: "), []).append(draft.place)
+            left_out.setdefault(str(error).removeprefix(f"{draft.location}: "), []).append(draft.location)
     count_left_out = sum(map(len, left_out.values()))
     counts = {
         "rows": len(examples) + count_left_out,
@@ -89,13 +89,13 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
     return unique(examples), counts, left_out
 
 
-def _draft(row: Row, exchange: _Exchange, id: str, task: Task, *, place: str) -> Draft:
+def _draft(row: Row, exchange: _Exchange, id: str, task: Task, *, location: str) -> Draft:
     """Return the question with the row's own label."""
     fields = {name: row[name] for name in ("id", "uid", "ID", "choices") if row.get(name) is not None}
     fields["input"] = exchange.question
-    draft = read_draft(fields, id, task, place=place, columns={}, notes=Counter())
+    draft = read_draft(fields, id, task, location=location, columns={}, notes=Counter())
     label = _label(row, exchange.field, task, draft_example(draft, task, None))
-    return read_draft({**fields, "label": label}, id, task, place=place, columns={}, notes=Counter())
+    return read_draft({**fields, "label": label}, id, task, location=location, columns={}, notes=Counter())
 
 
 def _label(row: Row, reply_field: str | None, task: Task, example: Example) -> Any:
@@ -135,20 +135,20 @@ def _exchange(row: Row) -> _Exchange:
             if row.get("chosen") is not None:  # a preference, whose conversation ends with the question
                 turns += _turns(row["chosen"], "chosen", "assistant")
             return _last_exchange(turns, field)
-    for question, *more in _QUESTIONS:
+    for question, *continued in _QUESTIONS:
         if row.get(question) is not None:
-            return _paired_exchange(row, question, more)
+            return _paired_exchange(row, question, continued)
     expected = "messages or conversations, or prompt, instruction, problem or question with a reply"
     raise DataError(f"no conversation: {expected} was expected, but the columns are {list(row)!r:.200}")
 
 
-def _paired_exchange(row: Row, question: str, more: list[str]) -> _Exchange:
-    """Return the exchange of a row with a column for the question, which may go on in `more`, and one for the reply."""
+def _paired_exchange(row: Row, question: str, continued: list[str]) -> _Exchange:
+    """Return the exchange of a row with columns for the reply and the question, which goes on in `continued`."""
     field = next((name for name in _REPLIES if row.get(name) not in (None, "", [])), None)
     if field is None:
         raise DataError(f"no reply beside {question!r}: one of {', '.join(_REPLIES)} was expected")
     turns = _turns(row[question], question, "user")
-    context = [text(row[name], name) for name in more if row.get(name) not in (None, "")]
+    context = [text(row[name], name) for name in continued if row.get(name) not in (None, "")]
     if context and isinstance(row[question], str):
         turns = [("user", Message("\n".join([row[question], *context]), ""))]
     exchange = _last_exchange(turns + _turns(row[field], field, "assistant"), question)

@@ -86,12 +86,16 @@ def _unpack(zipped: zipfile.ZipFile, folder: Path) -> list[str]:
 def _safe_name(info: zipfile.ZipInfo) -> str:
     """Return the member's name below the root."""
     name = info.orig_filename  # as it stands in the archive: `filename` is cut at a null character
-    parts = name.removesuffix("/").split("/")
-    if any(part in ("", ".", "..") for part in parts) or any(sign in name for sign in "\\:") or not name.isprintable():
+    folders = name.removesuffix("/").split("/")
+    if (
+        any(folder in ("", ".", "..") for folder in folders)
+        or any(sign in name for sign in "\\:")
+        or not name.isprintable()
+    ):
         raise ValueError(f"it holds the unsafe name {name!r}")
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise ValueError(f"{name!r} is a link or a device")
-    return "/".join(parts[1:] if parts[0] == "datasets" and len(parts) > 1 else parts)
+    return "/".join(folders[1:] if folders[0] == "datasets" and len(folders) > 1 else folders)
 
 
 def _move(unpacked: Path, root: Path, names: list[str]) -> None:

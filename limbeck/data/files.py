@@ -53,8 +53,7 @@ class FilesSource(Settings):
 def _expand(paths: Path | list[Path] | None) -> list[Path]:
     """Return the files that paths and patterns name, those of a pattern in alphabetical order.
 
-    Raises:
-        FileError: a pattern matches none, or a file is named twice.
+    Raises FileError: a pattern matches none, or a file is named twice.
     """
     files: list[Path] = []
     for path in [paths] if isinstance(paths, Path) else paths or []:

@@ -35,7 +35,7 @@ _NO_CONSENSUS = {"-1", "-"}  # labels in data for natural language inference who
 
 @dataclass(frozen=True)
 class Table:
-    """Rows, each with its place (`rows.jsonl:3`) and the id that it gets if it brings none."""
+    """Rows, each with its location (`rows.jsonl:3`) and the id that it gets if it brings none."""
 
     name: str
     rows: Sequence[tuple[str, str, Row]]
@@ -50,7 +50,7 @@ class Table:
 class Draft:
     """A row by limbeck's names, before it is known how the labels of all rows name their choices."""
 
-    place: str
+    location: str
     id: str
     row: dict[str, Any]
     plain: bool  # its question is `input`, not in the task's own fields
@@ -76,9 +76,9 @@ def read_rows(
     """
     table = file_table(path, max_row_bytes)
     (examples,) = read_examples([table], columns or {}, task or TASKS["custom"], labelled=labelled)
-    for place, example in examples:
+    for location, example in examples:
         if labelled and not example.label:
-            raise DataError(f"{place}: label: missing, and without a label the row cannot be used")
+            raise DataError(f"{location}: label: missing, and without a label the row cannot be used")
     return unique(examples)
 
 
@@ -99,18 +99,19 @@ def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
 def file_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES, first: int = 0) -> Table:
     """Return the table in a file; ids are the file's name and an index that begins with `first`."""
     rows = read_table(path.expanduser(), max_row_bytes)
-    return Table(str(path), [(place, f"{stem(path)}-{i}", row) for i, (place, row) in enumerate(rows, start=first)])
+    return Table(
+        str(path), [(location, f"{stem(path)}-{i}", row) for i, (location, row) in enumerate(rows, start=first)]
+    )
 
 
 def read_examples(
     tables: Sequence[Table], columns: Columns, task: Task, *, labelled: bool
 ) -> list[list[tuple[str, Example]]]:
-    """Return the examples of each table, each after its place; a missing label is "".
+    """Return the examples of each table, each after its location; a missing label is "".
 
     Labels name their choices in the same way in all tables. What was read as something else is logged.
 
-    Raises:
-        LimbeckError: names the place and the field, or the table and the column.
+    Raises LimbeckError: names the location and the field, or the table and the column.
     """
     check_columns(columns, {table.name: table.columns for table in tables}, labelled=labelled)
     notes: Counter[str] = Counter()
@@ -118,34 +119,35 @@ def read_examples(
     for table in tables:
         all_columns = find_columns(columns, table.columns, task, table=table.name, labelled=labelled)
         drafts.append(
-            [read_draft(row, id, task, place=place, columns=all_columns, notes=notes) for place, id, row in table.rows]
+            [
+                read_draft(row, id, task, location=location, columns=all_columns, notes=notes)
+                for location, id, row in table.rows
+            ]
         )
     reading = shared_reading(draft for table_drafts in drafts for draft in table_drafts)
     for note, count in notes.items():
         log.info("%s: %d %s", ", ".join(table.name for table in tables), count, note)
-    return [[(draft.place, draft_example(draft, task, reading)) for draft in table_drafts] for table_drafts in drafts]
+    return [
+        [(draft.location, draft_example(draft, task, reading)) for draft in table_drafts] for table_drafts in drafts
+    ]
 
 
 def unique(examples: Iterable[tuple[str, Example]]) -> list[Example]:
-    """Return the examples without their places. Raises DataError: an id stands twice; names both places."""
-    places: dict[str, str] = {}
+    """Return the examples without their locations. Raises DataError: an id stands twice; names both locations."""
+    locations: dict[str, str] = {}
     rows = []
-    for place, example in examples:
-        if example.id in places:
-            raise DataError(f"{place}: id: {example.id!r:.60} stands already at {places[example.id]}")
-        places[example.id] = place
+    for location, example in examples:
+        if example.id in locations:
+            raise DataError(f"{location}: id: {example.id!r:.60} stands already at {locations[example.id]}")
+        locations[example.id] = location
         rows.append(example)
     return rows
 
 
-def read_draft(raw: Row, id: str, task: Task, *, place: str, columns: Columns, notes: Counter[str]) -> Draft:
-    """Return a row of a file as a draft.
-
-    Raises:
-        LimbeckError: names `place` and the field.
-    """
+def read_draft(raw: Row, id: str, task: Task, *, location: str, columns: Columns, notes: Counter[str]) -> Draft:
+    """Return a row of a file as a draft. Raises LimbeckError: names `location` and the field."""
     row = rename(raw, columns)
-    with located(place):
+    with located(location):
         row = {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
         for name in ("input", "question"):
             if isinstance(row.get(name), Mapping) and "stem" in row[name]:  # CommonsenseQA as it was released
@@ -167,7 +169,7 @@ def read_draft(raw: Row, id: str, task: Task, *, place: str, columns: Columns, n
         labels, solution = _read_labels(label, row.get("answers"), task, choices=choices, notes=notes)
         reasoning = _read_rationale(row.get("rationale")) or solution
         rationale = without_calculations(reasoning) if reasoning else None
-        return Draft(place, id, row, plain, choices, labels, rationale)
+        return Draft(location, id, row, plain, choices, labels, rationale)
 
 
 def _read_labels(
@@ -226,13 +228,12 @@ def _read_rationale(cell: Any) -> str | None:
 def shared_reading(drafts: Iterable[Draft]) -> Reading | None:
     """Return the way in which the labels of all rows with choices name them; logged where it is not by text.
 
-    Raises:
-        DataError: as `find_reading`.
+    Raises DataError: as `find_reading`.
     """
     rows = [(draft, draft.choices) for draft in drafts if draft.choices and draft.labels]
     if not rows:
         return None
-    with located(rows[0][0].place):
+    with located(rows[0][0].location):
         reading = find_reading([(label, choices) for draft, choices in rows for label in draft.labels])
     if reading is None:
         return None
@@ -244,11 +245,7 @@ def shared_reading(drafts: Iterable[Draft]) -> Reading | None:
 
 
 def draft_example(draft: Draft, task: Task, reading: Reading | None) -> Example:
-    """Return the example of a row; a missing label is "".
-
-    Raises:
-        LimbeckError: names the place and the field.
-    """
+    """Return the example of a row; a missing label is "". Raises LimbeckError: names the location and the field."""
     numbers = () if task.name == "custom" else tuple(map(str, range(len(task.choices))))  # as in `limbeck.tasks.nli`
     choices = draft.choices or Choices(task.choices, numbers)
 
@@ -261,7 +258,7 @@ def draft_example(draft: Draft, task: Task, reading: Reading | None) -> Example:
             raise not_a_choice(field, label, choices.texts)
         return choice
 
-    with located(draft.place):
+    with located(draft.location):
         labels = draft.labels
         if choices.texts and (draft.plain or draft.choices):
             labels = tuple(dict.fromkeys(choose("label", label) for label in labels))
@@ -309,11 +306,11 @@ def not_a_choice(field: str, label: str, choices: Sequence[str]) -> DataError:
 
 
 @contextmanager
-def located(place: str) -> Iterator[None]:
-    """Put the place of a row before the message of an error."""
+def located(location: str) -> Iterator[None]:
+    """Put the location of a row before the message of an error."""
     try:
         yield
     except LimbeckError as error:
-        located_error = DataError(f"{place}: {error}")
+        located_error = DataError(f"{location}: {error}")
         located_error.field = error.field
         raise located_error from None

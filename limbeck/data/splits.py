@@ -89,8 +89,7 @@ def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_over
         counts: as `count_overlap` returns them.
         sizes: the rows of each split, in the order train, valid, test.
 
-    Raises:
-        DataError: names the splits, both counts, and the setting that allows it.
+    Raises DataError: names the splits, both counts, and the setting that allows it.
     """
     limit = MAX_OVERLAP if max_overlap is None else max_overlap
     for earlier, later in combinations(sizes, 2):

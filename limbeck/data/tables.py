@@ -17,7 +17,7 @@ from limbeck.files import STDIO
 log = logging.getLogger(__name__)
 
 Rows = list[tuple[str, dict[str, Any]]]
-"""The rows of a table, each after its place: `rows.jsonl:3`, `rows.json: item 3`, `rows.parquet: row 3`."""
+"""The rows of a table, each after its location: `rows.jsonl:3`, `rows.json: item 3`, `rows.parquet: row 3`."""
 
 MAX_ROW_BYTES = 10_000_000
 _COMPRESSED = (".gz", ".zst")
@@ -75,10 +75,10 @@ def stem(path: Path) -> str:
     return path.with_suffix("").stem if path.suffix.lower() in _COMPRESSED else path.stem
 
 
-def row_too_long(place: str, max_row_bytes: int) -> DataError:
+def row_too_long(location: str, max_row_bytes: int) -> DataError:
     """Return the error for a row beyond the limit."""
     advice = "mend it, or raise max_row_bytes of the recipe's source"
-    return DataError(f"{place}: the row is longer than {max_row_bytes:,} bytes; {advice}")
+    return DataError(f"{location}: the row is longer than {max_row_bytes:,} bytes; {advice}")
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -131,22 +131,21 @@ def json_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows
     `{"input": {"0": ...}}`, `{"input": [...]}` and `{"columns": [...], "data": [[...]]}`. Comment lines (`//`, `#`) are
     skipped.
 
-    Raises:
-        DataError: a row is no JSON object or is longer than `max_row_bytes`; names its line.
+    Raises DataError: a row is no JSON object or is longer than `max_row_bytes`; names its line.
     """
     values = list(_json_values(text, path, max_row_bytes))
     if len(values) == 1 and isinstance(values[0][1], dict) and ": item" not in values[0][0]:
         rows = _unwrap(values[0][1], path)
         if rows is not None:
             return [(f"{path}: item {number}", row) for number, row in enumerate(rows, start=1)]
-    for place, value in values:
+    for location, value in values:
         if not isinstance(value, dict):
-            raise DataError(f"{place}: a JSON object was expected, not {type(value).__name__}")
+            raise DataError(f"{location}: a JSON object was expected, not {type(value).__name__}")
     return values
 
 
 def _json_values(text: str, path: Path, max_row_bytes: int) -> Iterator[tuple[str, Any]]:
-    """Yield each value after its place: its line, or its number where it lies in an array."""
+    """Yield each value after its location: its line, or its number where it lies in an array."""
     decoder = json.JSONDecoder()
     position, line, items, comments = 0, 1, 0, 0
     array_line: int | None = None
@@ -164,7 +163,7 @@ def _json_values(text: str, path: Path, max_row_bytes: int) -> Iterator[tuple[st
             array_line, position = None, position + 1
         else:
             items += 1
-            place = f"{path}:{line}" if array_line is None else f"{path}: item {items}"
+            location = f"{path}:{line}" if array_line is None else f"{path}: item {items}"
             try:
                 value, end = decoder.raw_decode(text, position)
             except json.JSONDecodeError as error:
@@ -175,8 +174,8 @@ def _json_values(text: str, path: Path, max_row_bytes: int) -> Iterator[tuple[st
             except (RecursionError, ValueError):  # ValueError: an integer of thousands of digits
                 raise DataError("nested too deeply, or a number is too long", path=path, line=line) from None
             if end - position > max_row_bytes:
-                raise row_too_long(place, max_row_bytes)
-            yield place, value
+                raise row_too_long(location, max_row_bytes)
+            yield location, value
             line += text.count("\n", position, end)
             position = end
     if array_line is not None:
@@ -259,8 +258,7 @@ def _is_comment(cells: list[str]) -> bool:
 def _find_delimiter(sample: str, path: Path) -> str:
     """Return the delimiter that splits the header, and of several the one for which most rows are equally wide.
 
-    Raises:
-        DataError: all rows are equally wide by several; tabs in a file named .tsv are meant.
+    Raises DataError: all rows are equally wide by several; tabs in a file named .tsv are meant.
     """
     usual = "\t" if ".tsv" in path.suffixes else ","
     scores = {}
