@@ -163,7 +163,6 @@ def _source(run: Run) -> dict[str, Any]:
     return {
         "seed": 0,
         "splits": None,
-        "augment": None,
         **source,
         "files": [(split, portable(path)) for split, paths in file_lists.items() for path in paths],
         "has_test": "test_file" in source,

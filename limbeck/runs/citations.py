@@ -15,7 +15,6 @@ from limbeck.runs.recipe import Recipe
 _METHOD_PAPERS = {CHEN: "chen2024learning", HSIEH: "hsieh2023distilling", WADHWA: "wadhwa2024investigating"}
 _DATA_PAPERS = {
     "svamp": ("patel2021nlp",),
-    "asdiv": ("miao2020diverse",),
     "cqa": ("talmor2019commonsenseqa", "rajani2019explain"),
     "esnli": ("camburu2018esnli", "bowman2015large"),
     "anli1": ("nie2020adversarial",),
@@ -51,7 +50,7 @@ def _objective_papers(recipe: Recipe) -> list[str]:
 def _data_papers(recipe: Recipe) -> list[str]:
     resolved = recipe.resolved()
     source = resolved["data"].get("source", {})
-    tasks = [recipe.data.task, *resolved["evaluation"].get("out_of_domain", []), *source.get("augment", ())]
+    tasks = [recipe.data.task, *resolved["evaluation"].get("out_of_domain", [])]
     keys = [key for task in tasks for key in _DATA_PAPERS.get(task, ())]
     if source.get("kind") == "archive" or source.get("rationales"):
         keys.append("hsieh2023distilling")

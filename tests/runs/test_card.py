@@ -135,7 +135,7 @@ FILES = {"kind": "files", "train_file": "/home/jan/a.jsonl"}
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ({"task": "svamp", "source": {"kind": "archive", "root": "/x/dss", "augment": ["asdiv"]}}, "PaLM 540B"),
+        ({"task": "svamp", "source": {"kind": "archive", "root": "/x/dss"}}, "PaLM 540B"),
         (
             {"task": "svamp", "source": {"kind": "archive", "root": "/x", "splits": {"test": "valid"}}},
             "; its `valid` as `test`",

@@ -26,7 +26,7 @@ def keys(*recipes) -> list[str]:
             {"objective": "answer-first", "data": archive("esnli")},
             ["hsieh2023distilling", "wadhwa2024investigating", "camburu2018esnli", "bowman2015large"],
         ),
-        ({"data": archive("svamp", augment=["asdiv"])}, ["hsieh2023distilling", "patel2021nlp", "miao2020diverse"]),
+        ({"data": archive("svamp")}, ["hsieh2023distilling", "patel2021nlp"]),
         (
             {"data": {"task": "anli1", "source": {"kind": "hub", "rationales": "x"}}, "objective": "answer-first"},
             ["hsieh2023distilling", "wadhwa2024investigating", "nie2020adversarial"],
