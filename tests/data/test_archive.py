@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.data import DataSettings, load, load_split, read
+from limbeck.data import DataSettings, View, load, load_split, read, source
 from limbeck.errors import LimbeckError
+from limbeck.files import read_jsonl
 from limbeck.schema import Example
 from limbeck.tasks import get
 from tests.archives import archive_settings as settings
@@ -130,8 +131,8 @@ def test_a_split_has_one_role_and_has_to_be_there(tmp_path: Path) -> None:
         ("svamp", "test", 200, 0.740, 0.775, 2),
         ("cqa", "train", 9741, 0.7426, 0.7537, 300),
         ("cqa", "test", 1221, 0.7723, 0.7838, 29),
-        ("esnli", "valid", 9842, 0.7317, 0.7317, 4),
-        ("esnli", "test", 9824, 0.7299, 0.7299, 0),
+        pytest.param("esnli", "valid", 9842, 0.7317, 0.7317, 4, marks=pytest.mark.slow),
+        pytest.param("esnli", "test", 9824, 0.7299, 0.7299, 0, marks=pytest.mark.slow),
     ],
 )
 def test_released_rows_and_accuracies(
@@ -165,3 +166,12 @@ def test_every_released_anli_row_is_parsed(dss: Path, released: Callable[[str], 
             # by plain cutting, which these raw texts are regular enough for
             reasoning, answer = output.split("Premise:")[0].split("So the answer is")
             assert (row.rationale, f"{row.teacher_label}.") == (reasoning.strip(), answer.strip())
+
+
+def test_released_inputs_are_those_of_the_papers_code(
+    dss: Path, released: Callable[[str], dict[str, list[Example]]]
+) -> None:
+    rows = [row for _, row in read_jsonl(dss / "cqa" / "cqa_test.json")]
+    for example, row in zip(released("cqa")["test"], rows, strict=True):
+        letters = "".join(f"\n({letter}) {choice}" for letter, choice in zip("abcde", row["choices"], strict=True))
+        assert source(example, View.PREDICT).text("") == f"predict: {row['question']}\nAnswer Choices:{letters}"

@@ -29,14 +29,15 @@ def topic(row: Example) -> int:
     return index
 
 
+EXPRESSIONS = [
+    [re.compile(re.sub(r"\\{\w+\\}", r"\\w+", re.escape(wording["question"]))) for wording in pattern["wordings"]]
+    for pattern in PATTERNS
+]
+
+
 def pattern(row: Example) -> int:
     """The pattern that the question was made by, found by matching its wordings as regular expressions."""
-    indices = set()
-    for index, candidate in enumerate(PATTERNS):
-        for wording in candidate["wordings"]:
-            expression = re.sub(r"\\{\w+\\}", r"\\w+", re.escape(wording["question"]))
-            if re.fullmatch(expression, row.input):
-                indices.add(index)
+    indices = [i for i, expressions in enumerate(EXPRESSIONS) if any(e.fullmatch(row.input) for e in expressions)]
     (index,) = indices
     return index
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from limbeck.data import DataSettings, read, show, summarise
 from tests.archives import archive_settings as settings
 from tests.archives import write_rows, write_shards
@@ -48,15 +46,15 @@ def test_counts_of_own_data(tmp_path: Path) -> None:
     assert (test["teacher_accuracy"], test["without_rationale"], test["words"]["rationale"]) == (None, 1, None)
 
 
-@pytest.mark.parametrize("n", [2, 100])
-def test_as_many_rows_as_asked_are_shown_in_every_view(n: int) -> None:
-    settings = DataSettings.parse({"task": "arithmetic", "source": {"kind": "generated", "train_rows": 30}}, "x")
-    page = show(settings, n, seed=3)
-    assert page == show(settings, n, seed=3)
-    assert page.count("\n  rationale-first\n") == page.count("\n  answer-first\n") == min(n, 30)
+def test_as_many_rows_as_asked_are_shown_in_every_view() -> None:
+    source = {"kind": "generated", "train_rows": 30, "valid_rows": 5, "test_rows": 5}
+    settings = DataSettings.parse({"task": "arithmetic", "source": source}, "x")
     inputs = [row.input for row in read(settings)["train"]]
-    assert sum(f"reads:  predict: {text}\n" in page for text in inputs) == min(n, 30)
-    assert sum(f"reads:  explain: {text}\n" in page for text in inputs) == min(n, 30)
+    for n, rows in {2: 2, 100: 30}.items():
+        page = show(settings, n, seed=3)
+        assert page.count("\n  rationale-first\n") == page.count("\n  answer-first\n") == rows
+        assert sum(f"reads:  predict: {text}\n" in page for text in inputs) == rows
+        assert sum(f"reads:  explain: {text}\n" in page for text in inputs) == rows
 
 
 def test_the_page_says_which_splits_a_run_carves(tmp_path: Path) -> None:
