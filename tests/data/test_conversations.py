@@ -206,5 +206,5 @@ def test_labels_name_their_choices_alike_in_all_rows(tmp_path: Path) -> None:
     assert ([example.label for example in examples], counts["left_out"]) == (colours, 0)
     rows[1]["choices"] = ["2", "3", "1"]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(LimbeckError, match="r.jsonl:1: label"):
+    with pytest.raises(LimbeckError, match=r"r.jsonl:1: label"):
         read_conversations(path, get("custom"))
