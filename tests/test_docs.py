@@ -18,8 +18,9 @@ from tests import builders
 from tests.runs.recipes import TINY
 from tests.servers import Asked, Server, completion
 
-DOCS = Path(__file__).parents[1] / "docs"
-TEACHER, EVALUATION, EXPERIMENTS = (DOCS / f"{name}.md" for name in ("annotate", "evaluation", "experiments"))
+ROOT = Path(__file__).parents[1]
+DOCS, README = ROOT / "docs", ROOT / "README.md"
+TUTORIAL, EVALUATION, EXPERIMENTS = (DOCS / f"{name}.md" for name in ("tutorial", "evaluation", "experiments"))
 WORDS = {
     "billing": ["charged twice", "no invoice", "a wrong sum", "an unknown fee"],
     "delivery": ["a lost parcel", "a late parcel", "a wrong address", "no courier"],
@@ -71,8 +72,31 @@ def printed_by(monkeypatch, capsys):
     return run
 
 
-def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monkeypatch, printed_by):
-    write_blocks(TEACHER, tmp_path)
+def short_recipe(folder: Path, **training) -> None:
+    """Give the recipe of a page so few steps that it trains in a second."""
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    assert recipe["training"].keys() >= training.keys()
+    recipe["training"] |= training
+    builders.t5(folder / recipe["student"])  # what the Hub would give, but tiny
+    recipe["student"] = {"name": recipe["student"], "max_target_length": 24}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+
+
+def test_the_readme_leads_from_three_questions_to_answers(tmp_path, monkeypatch, printed_by):
+    write_blocks(README, tmp_path)
+    short_recipe(tmp_path, max_steps=2)
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks(README, "sh")
+    for words in commands(block):
+        printed_by(words)
+    (code,) = blocks(README, "python")
+    exec(code, {})
+    assert (tmp_path / "report" / "index.html").is_file()
+    assert len(read_jsonl(tmp_path / "answers.jsonl")) == 3
+
+
+def test_the_tutorial_leads_from_questions_to_a_student_in_use(tmp_path, monkeypatch, printed_by):
+    write_blocks(TUTORIAL, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"questions.jsonl", "annotate.yaml", "recipe.yaml"}
     questions = [
         {"input": f"I complain about {word}, order {number}.", "label": label}
@@ -82,16 +106,14 @@ def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monk
     ]
     with (tmp_path / "questions.jsonl").open("a") as stream:
         stream.writelines(json.dumps(row) + "\n" for row in questions)
-    builders.t5(tmp_path / "google" / "flan-t5-small")  # what the Hub would give, but tiny
+    short_recipe(tmp_path, max_steps=2)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
-    four = commands(blocks(TEACHER, "sh")[0])
-    assert len(four) == 4
     outputs = []
     with Server(lambda number, request: reply(request)) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        for words in four:
-            outputs.append(printed_by(words))
+        for block in blocks(TUTORIAL, "sh"):
+            outputs += map(printed_by, commands(block))
         assert server.count == 63
     assert "63 replies stored" in outputs[0]
     # of the page's three questions it takes one for another: it does not know the words
@@ -102,7 +124,7 @@ def test_four_commands_lead_from_a_file_of_questions_to_a_student(tmp_path, monk
     assert sum("rationale" in row for row in rows) == 62
     results = json.loads((tmp_path / "runs" / "mine" / "results.json").read_text())
     assert results["test"]["n"] == 6
-    assert (tmp_path / "runs" / "mine" / "model" / "config.json").is_file()
+    assert (tmp_path / "student" / "config.json").is_file()
 
 
 def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers(tmp_path, monkeypatch, printed_by):
@@ -140,7 +162,7 @@ def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(tmp_path, monk
     assert "2 finished runs, 2 arms on arithmetic" in (tmp_path / "report" / "report.md").read_text()
 
 
-PAGES = (TEACHER, EVALUATION, EXPERIMENTS)
+PAGES = (README, *sorted(DOCS.glob("*.md")))
 
 
 @pytest.mark.parametrize("text", [text for page in PAGES for text in blocks(page, "sh")])
@@ -153,7 +175,7 @@ def test_every_command_of_the_pages_is_one(text, monkeypatch, printed_by):
         assert all(option in out for option in options)
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_name_in_python_that_a_page_gives_is_there(page):
     for name in re.findall(r"`(limbeck(?:\.\w+)+)`", page.read_text()):
         pkgutil.resolve_name(name)
