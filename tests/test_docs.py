@@ -159,7 +159,7 @@ def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(tmp_path, monk
         train(cell.recipe, tmp_path / "runs" / cell.name)
     out = "".join(map(printed_by, commands(blocks(EXPERIMENTS, "sh")[0])))
     assert "2 of 2 finished. The runs are in runs/" in out
-    assert "2 finished runs, 2 arms on arithmetic" in (tmp_path / "report" / "report.md").read_text()
+    assert "2 finished runs in 2 run groups on arithmetic" in (tmp_path / "report" / "report.md").read_text()
 
 
 PAGES = (README, *sorted(DOCS.glob("*.md")))

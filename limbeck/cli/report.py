@@ -21,10 +21,10 @@ def report(
 
     The page says what can and cannot be concluded. It needs no network and no other file, and may be mailed as it is.
     """
-    from limbeck.paper import paper_results
+    from limbeck.paper import paper_section
     from limbeck.report import write_report
 
-    page = write_report(paths, out, paper_results)
+    page = write_report(paths, out, paper_section)
     if as_json:
         print_json({"page": str(page), "bytes": page.stat().st_size})
     else:

@@ -4,10 +4,7 @@
 >>> run_grid([Grid.load("grid.yaml")], out="runs")
 """
 
-from limbeck.grids.board import State, states
-from limbeck.grids.cells import Cell, cells
-from limbeck.grids.folders import Folders
-from limbeck.grids.grid import Grid
-from limbeck.grids.run import run_grid
+from limbeck.grids.grid import Grid, GridCell, cells
+from limbeck.grids.scheduler import CellState, GridFolder, run_grid, states
 
-__all__ = ["Cell", "Folders", "Grid", "State", "cells", "run_grid", "states"]
+__all__ = ["CellState", "Grid", "GridCell", "GridFolder", "cells", "run_grid", "states"]

@@ -1,14 +1,19 @@
-"""Cases: an example with what each method's students said to it, the gold label and the teacher's words beside."""
+"""Cases: an example with the answers of each run group's students, the gold label and the teacher's words."""
 
+import json
 import logging
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
 
 from limbeck.data import DataSettings, load_split
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError
 from limbeck.files import read_jsonl
+from limbeck.formatting import visible
 from limbeck.metrics.answered import by_id
-from limbeck.runs.groups import Arm
+from limbeck.runs.groups import RunGroup
 from limbeck.runs.judgements import GOLD, read_judgements, single
 from limbeck.runs.run import Run
 from limbeck.schema import Example, Judgement
@@ -16,12 +21,17 @@ from limbeck.tasks import Split
 
 log = logging.getLogger(__name__)
 
+PAGE_BYTES = 2_000_000  # of JSON at most
+PAGE_CASES = 10_000
+SEED = 0
+TEXT_LENGTH = {"input": 2000, "rationale": 1500, "answer": 300}  # characters that the page keeps
+
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one run's student said."""
+class StudentAnswer:
+    """One run's answer to a case."""
 
-    arm: str  # the arm's name
+    group: str  # the run group's name
     seed: int
     prediction: str
     correct: bool
@@ -32,101 +42,180 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One example. What the teacher said is None where its data is gone, or where it said nothing that could be read.
+    """One example. The teacher's fields are None where its data is gone or its reply could not be read.
 
-    All of its texts were written by models or come with the data: a page has to escape them.
+    All texts were written by models or come with the data: a page has to escape them.
     """
 
     task: str
     id: str
     input: str
     label: str
-    answers: tuple[str, ...]  # right besides the label, where the data is still there
+    accepted: tuple[str, ...]  # answers that are right besides the label
     teacher_label: str | None
     rationale: str | None  # the teacher's
     score: float | None  # of the teacher's rationale
-    said: tuple[Said, ...]  # by arm, then by seed
+    answers: tuple[StudentAnswer, ...]  # by run group, then by seed
 
 
-def cases(arms: Sequence[Arm], split: Split = "test") -> list[Case]:
-    """All examples that these arms were measured on, by task, in the order of the predictions.
+@dataclass(frozen=True, slots=True)
+class CaseKind:
+    """Examples on which two methods differ in one way: their number, and those that were picked."""
 
-    An example that not all runs of its task were measured on has fewer answers. Examples of different data are
-    different ones, whatever their ids.
+    name: str
+    count: int
+    picked: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseStudy:
+    """A case study of one task. Without `kinds`, `reason` says why there is none."""
+
+    name: str  # figure4
+    title: str
+    task: str
+    rule: str
+    examples: int = 0
+    kinds: tuple[CaseKind, ...] = ()
+    reason: str | None = None
+
+
+Key = tuple[str, str, str, str]  # task, id, input, label: examples of other data are others, whatever their ids
+
+
+def load_cases(groups: Sequence[RunGroup], split: Split = "test") -> list[Case]:
+    """Return all examples that these run groups answered, by task, in the order of the predictions.
+
+    An example that not all runs of its task answered has fewer answers.
 
     Raises:
         LimbeckError: predictions or judgements that cannot be read.
     """
-    said: dict[tuple[str, str, str, str], list[Said]] = {}
-    scores: dict[tuple[str, str, str], float | None] = {}
-    teachers: dict[str, Mapping[str, Example]] = {}
-    sources: dict[tuple[str, str, str, str], str] = {}
-    for arm in arms:
-        for run in arm.runs:
-            data = run.recipe.data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
+    answers: dict[Key, list[StudentAnswer]] = {}
+    gold_scores: dict[tuple[str, str, str], float] = {}
+    examples: dict[str, Mapping[str, Example]] = {}  # by the data's settings
+    sources: dict[Key, str] = {}
+    for group in groups:
+        for run in group.runs:
+            data = run.recipe.data.model_copy(update={"labels": "gold", "keep": "all", "fraction": 1.0})
             source = data.model_dump_json()
-            if source not in teachers:
-                teachers[source] = _teacher(run, data, split)
-            judged = _scores(read_judgements(run, split))
-            scores |= {(arm.task, id, text): score for (name, id, text), score in judged.items() if name == GOLD}
-            own = {id: score for (name, id, _), score in judged.items() if name != GOLD}
-            for (id, shown, label), one in _answers(arm.name, run, split, own).items():
-                said.setdefault((arm.task, id, shown, label), []).append(one)
-                sources.setdefault((arm.task, id, shown, label), source)
-    return [
-        _case(key, answers, teachers[sources[key]].get(key[1]), scores)
-        for task in dict.fromkeys(arm.task for arm in arms)
-        for key, answers in said.items()
-        if key[0] == task
-    ]
+            if source not in examples:
+                examples[source] = _load_examples(run, data, split)
+            scores = _scores(read_judgements(run, split))
+            gold_scores |= {(group.task, *key[1:]): score for key, score in scores.items() if key[0] == GOLD}
+            own_scores = {id: score for (name, id, _), score in scores.items() if name != GOLD}
+            for key, answer in _answers(group, run, split, own_scores):
+                answers.setdefault(key, []).append(answer)
+                sources.setdefault(key, source)
+    order = list(dict.fromkeys(group.task for group in groups))
+    cases = []
+    for key in sorted(answers, key=lambda key: order.index(key[0])):
+        task, id, text, label = key
+        example = examples[sources[key]].get(id)
+        if example is None or (example.input, example.label) != (text, label):
+            example = Example(id, (text,), label)
+        score = gold_scores.get((task, id, example.rationale)) if example.rationale else None
+        teacher = example.teacher_label, example.rationale, score
+        cases.append(Case(task, id, text, label, example.answers, *teacher, tuple(answers[key])))
+    return cases
 
 
-def _case(
-    key: tuple[str, str, str, str],
-    said: Sequence[Said],
-    example: Example | None,
-    scores: Mapping[tuple[str, str, str], float | None],
-) -> Case:
-    task, id, shown, label = key
-    if example is None or (example.input, example.label) != (shown, label):
-        example = Example(id, (shown,), label)
-    score = scores.get((task, id, example.rationale)) if example.rationale else None
-    teacher = example.teacher_label, example.rationale, score
-    return Case(task, id, shown, label, example.answers, *teacher, tuple(said))
-
-
-def _answers(arm: str, run: Run, split: Split, scores: Mapping[str, float | None]) -> dict[tuple[str, str, str], Said]:
-    """By id, input and label."""
+def _answers(
+    group: RunGroup, run: Run, split: Split, scores: Mapping[str, float]
+) -> Iterator[tuple[Key, StudentAnswer]]:
     path = run.predictions(split)
     graded = by_id(path)
-    found = {}
     for line, row in read_jsonl(path):
-        one = graded.get(str(row.get("id")))
-        if one is None:  # it has no label
+        answer = graded.get(str(row.get("id")))
+        if answer is None:  # it has no label
             continue
-        rationale, shown = row.get("rationale"), row.get("input", "")
-        if not isinstance(rationale, str | None) or not isinstance(shown, str):
-            raise LimbeckError(f"{path}:{line}: fields 'input' and 'rationale' are to be text")
+        rationale, text = row.get("rationale"), row.get("input", "")
+        if not isinstance(rationale, str | None) or not isinstance(text, str):
+            raise DataError("fields 'input' and 'rationale' are to be text", path=path, line=line)
         id = str(row["id"])
-        found[id, shown, one.label] = Said(
-            arm, run.recipe.seed, row["prediction"], one.correct, one.confidence, rationale, scores.get(id)
-        )
-    return found
+        graded_answer = (row["prediction"], answer.correct, answer.confidence, rationale, scores.get(id))
+        yield (group.task, id, text, answer.label), StudentAnswer(group.name, run.recipe.seed, *graded_answer)
 
 
-def _scores(judgements: Sequence[Judgement]) -> dict[tuple[str, str, str], float | None]:
-    """By run, example and rationale: the single score, or where there is none the mean of several."""
-    found: dict[tuple[str, str, str], float | None] = {}
-    for one in sorted(judgements, key=single):
-        if one.score is not None:
-            found[one.run, one.id, one.rationale] = one.score
-    return found
+def _scores(judgements: Sequence[Judgement]) -> dict[tuple[str, str, str], float]:
+    """Return by run, example and rationale the single score, or the mean of several askings."""
+    ordered = sorted(judgements, key=single)
+    return {(entry.run, entry.id, entry.rationale): entry.score for entry in ordered if entry.score is not None}
 
 
-def _teacher(run: Run, data: DataSettings, split: Split) -> Mapping[str, Example]:
-    """What the teacher said to each example, by id."""
+def _load_examples(run: Run, data: DataSettings, split: Split) -> Mapping[str, Example]:
     try:
         return {example.id: example for example in load_split(data, split)}
     except LimbeckError as error:
         log.warning("%s: the teacher's words are not shown (%s)", run.path, error)
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class PageCases:
+    """Cases as data for the page, and how many there were to choose from."""
+
+    cases: list[dict[str, Any]]
+    shared: int  # examples that every run group of their task answered
+
+
+def sample_cases(groups: Sequence[RunGroup], cases: Sequence[Case], max_bytes: int = PAGE_BYTES) -> PageCases:
+    """Return as many shared cases as fit: task by task, and evenly over which run groups are right.
+
+    A run group is shown by its first seed. The same runs give the same sample.
+    """
+    first_seed = {(group.task, group.name): group.runs[0].recipe.seed for group in groups}
+    names = {task: {name for of_task, name in first_seed if of_task == task} for task, _ in first_seed}
+    strata: dict[tuple[str, tuple[bool, ...]], list[tuple[int, Case, list[StudentAnswer]]]] = {}
+    for position, case in random.Random(SEED).sample(list(enumerate(cases)), len(cases)):
+        answers = [answer for answer in case.answers if first_seed.get((case.task, answer.group)) == answer.seed]
+        if {answer.group for answer in answers} == names.get(case.task):
+            stratum = case.task, tuple(answer.correct for answer in answers)
+            strata.setdefault(stratum, []).append((position, case, answers))
+    sample: list[tuple[int, dict[str, Any]]] = []
+    size = 0
+    for member in (member for turn in zip_longest(*strata.values()) for member in turn if member is not None):
+        position, case, answers = member
+        row = _case_row(case, answers)
+        size += len(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        if size > max_bytes or len(sample) >= PAGE_CASES:
+            break
+        sample.append((position, row))
+    sample.sort(key=lambda row: row[0])
+    return PageCases([row for _, row in sample], sum(map(len, strata.values())))
+
+
+def _case_row(case: Case, answers: Sequence[StudentAnswer]) -> dict[str, Any]:
+    """Return a case for the page, without what is None."""
+    row = {
+        "task": case.task,
+        "id": _cut(case.id, "answer"),
+        "input": _cut(case.input, "input"),
+        "gold": _cut(case.label, "answer"),
+        "teacher": _cut(case.teacher_label, "answer"),
+        "rationale": _cut(case.rationale, "rationale"),
+        "score": case.score,
+        "answers": [
+            _without_none(
+                {
+                    "group": answer.group,
+                    "seed": answer.seed,
+                    "answer": _cut(answer.prediction, "answer"),
+                    "right": answer.correct,
+                    "confidence": None if answer.confidence is None else round(answer.confidence, 4),
+                    "rationale": _cut(answer.rationale, "rationale"),
+                    "score": None if answer.score is None else round(answer.score, 3),
+                }
+            )
+            for answer in answers
+        ],
+    }
+    return _without_none(row)
+
+
+def _without_none(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _cut(text: str | None, kind: str) -> str | None:
+    return None if text is None else visible(text, TEXT_LENGTH[kind])

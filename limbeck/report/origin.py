@@ -1,5 +1,6 @@
-"""Where the numbers come from: versions, data, machines, and the recipes with what differs between them."""
+"""Provenance in a report: versions, machines, data hashes, and the recipes with the fields in which they differ."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,95 +8,85 @@ import yaml
 
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json
-from limbeck.runs.groups import Arm
+from limbeck.runs.groups import RunGroup
 from limbeck.runs.run import Run, flat
 
 
-def origin(arms: Sequence[Arm]) -> dict[str, Any]:
-    """By what is said (`revision`, `torch`, `machine` ...) the values there are, each with how many runs have it.
+def origin(groups: Sequence[RunGroup]) -> dict[str, Any]:
+    """Return `facts`: by name (`revision`, `torch`, `machine`) the values, each with the number of runs that have it.
 
-    Also `data`, rows and hashes by task and split; `recipes`, by task and arm; `differences` between the recipes of a
-    task; `unknown`, the runs whose provenance is not there.
+    Also `data`, rows and hashes by task and split; `recipes` by task and run group; `differences` between the recipes
+    of a task; `unknown`, the runs whose provenance cannot be read.
     """
-    facts: dict[str, dict[str, int]] = {}
-    data: dict[tuple[str, str, str, str], int] = {}
+    facts: dict[str, Counter[str]] = {}
+    data: Counter[tuple[str, str, str, str]] = Counter()
     unknown = []
-    for arm in arms:
-        for run in arm.runs:
-            found = _provenance(run)
-            if found is None:
+    for group in groups:
+        for run in group.runs:
+            provenance = _provenance(run)
+            if provenance is None:
                 unknown.append(str(run.path))
                 continue
-            for name, said in _facts(found).items():
-                values = facts.setdefault(name, {})
-                values[said] = values.get(said, 0) + 1
-            for split, one in _mapping(found.get("data")).items():
-                rows, digest = _mapping(one).get("rows"), _mapping(one).get("sha256")
-                key = (arm.task, str(split), str(rows), str(digest))
-                data[key] = data.get(key, 0) + 1
+            for name, value in _facts(provenance).items():
+                facts.setdefault(name, Counter())[value] += 1
+            for split, entry in _mapping(provenance.get("data")).items():
+                rows, digest = _mapping(entry).get("rows"), _mapping(entry).get("sha256")
+                data[group.task, str(split), str(rows), str(digest)] += 1
     return {
-        "facts": {name: [{"value": said, "runs": count} for said, count in v.items()] for name, v in facts.items()},
+        "facts": {
+            name: [{"value": value, "runs": count} for value, count in counts.items()] for name, counts in facts.items()
+        },
         "data": [
             {"task": task, "split": split, "rows": rows, "sha256": digest, "runs": count}
             for (task, split, rows, digest), count in data.items()
         ],
-        "differences": _by_task(arms),
+        "differences": _differences(groups),
         "recipes": [
             {
-                "task": arm.task,
-                "arm": arm.name,
-                "seeds": [run.recipe.seed for run in arm.runs],
-                "runs": [str(run.path) for run in arm.runs],
-                "yaml": yaml.safe_dump(arm.recipe.resolved(), sort_keys=False, allow_unicode=True),
+                "task": group.task,
+                "group": group.name,
+                "seeds": [run.recipe.seed for run in group.runs],
+                "runs": [str(run.path) for run in group.runs],
+                "yaml": yaml.safe_dump(group.recipe.resolved(), sort_keys=False, allow_unicode=True),
             }
-            for arm in arms
+            for group in groups
         ],
         "unknown": unknown,
     }
 
 
-def _by_task(arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """`tasks`, the names of their `arms` and the `fields` in which they differ; tasks that are alike in it together."""
-    found: list[dict[str, Any]] = []
-    for task in dict.fromkeys(arm.task for arm in arms):
-        of_task = [arm for arm in arms if arm.task == task]
-        one = {"arms": [arm.name for arm in of_task], "fields": differences(of_task)}
-        like = [other for other in found if {**other, "tasks": None} == {**one, "tasks": None}]
-        if like:
-            like[0]["tasks"].append(task)
-        elif one["fields"]:
-            found.append({"tasks": [task], **one})
-    return found
+def _differences(groups: Sequence[RunGroup]) -> list[dict[str, Any]]:
+    """Return for each task the names of its `groups` and the `fields` that differ."""
+    differences = []
+    for task in dict.fromkeys(group.task for group in groups):
+        of_task = [group for group in groups if group.task == task]
+        if fields := _differing(of_task):
+            differences.append({"task": task, "groups": [group.name for group in of_task], "fields": fields})
+    return differences
 
 
-def differences(arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """The fields in which arms differ: `field`, and `values` in the order of the arms, empty where one has no such."""
-    every = [flat(arm.recipe.resolved()) for arm in arms]
-    keys = dict.fromkeys(key for one in every for key in one if key != "seed")
-    rows = [{"field": key, "values": [_value(one, key) for one in every]} for key in keys]
+def _differing(groups: Sequence[RunGroup]) -> list[dict[str, Any]]:
+    recipes = [flat(group.recipe.resolved()) for group in groups]
+    keys = dict.fromkeys(key for recipe in recipes for key in recipe if key != "seed")
+    rows = [{"field": key, "values": [str(recipe.get(key, "")) for recipe in recipes]} for key in keys]
     return [row for row in rows if len(set(row["values"])) > 1]
 
 
-def _facts(found: Mapping[str, Any]) -> dict[str, str]:
-    machine = _mapping(found.get("machine"))
+def _facts(provenance: Mapping[str, Any]) -> dict[str, str]:
+    machine = _mapping(provenance.get("machine"))
     hardware = f"{machine.get('platform')}, {machine.get('cores')} cores, {machine.get('device')}"
-    said = {"limbeck": found.get("limbeck"), "revision": found.get("revision") or "not a checkout"}
-    return {name: str(value) for name, value in {**said, **_mapping(found.get("versions"))}.items()} | {
-        "machine": hardware if machine else "not recorded"
-    }
+    facts = {"limbeck": provenance.get("limbeck"), "revision": provenance.get("revision") or "not a checkout"}
+    facts |= _mapping(provenance.get("versions"))
+    return {name: str(value) for name, value in facts.items()} | {"machine": hardware if machine else "not recorded"}
 
 
 def _provenance(run: Run) -> dict[str, Any] | None:
     try:
-        found = read_json(run.path / "provenance.json")
+        provenance = read_json(run.path / "provenance.json")
     except LimbeckError:
         return None
-    return found if isinstance(found, dict) else None
+    return provenance if isinstance(provenance, dict) else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _value(values: Mapping[str, Any], key: str) -> str:
-    return str(values[key]) if key in values else ""

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from limbeck import cli
-from limbeck.grids import Folders, Grid, cells
+from limbeck.grids import Grid, GridFolder, cells
 from tests.paper.paper_runs import data_at
 from tests.runs.recipes import TINY
 from tests.servers import Server, completion
@@ -32,62 +32,58 @@ def test_a_dry_run_lists_cells_and_writes_nothing(grid, limbeck, tmp_path):
     assert "0 of 4 finished, 4 waiting" in out
     code, out, err = limbeck("grid", "grid.yaml", "--dry-run", "--json", "--out", "elsewhere")
     assert (code, err) == (0, "")
-    found = json.loads(out)
-    assert found["counts"] == {"waiting": 2}
-    assert [one["run"] for one in found["cells"]] == [f"elsewhere/{cell.name}" for cell in grid]
-    assert [one["values"] for one in found["cells"]] == [{"objective": "dss"}, {"objective": "mi"}]
+    result = json.loads(out)
+    assert result["counts"] == {"waiting": 2}
+    assert [cell["run"] for cell in result["cells"]] == [f"elsewhere/{cell.name}" for cell in grid]
+    assert [cell["values"] for cell in result["cells"]] == [{"objective": "dss"}, {"objective": "mi"}]
     assert [path.name for path in tmp_path.iterdir()] == ["grid.yaml"]
 
 
 def test_what_is_finished_or_has_failed_is_said_and_judged_and_not_trained_again(grid, limbeck, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
     done, failed = grid
-    folders = Folders(tmp_path / "runs")
+    folder = GridFolder(tmp_path / "runs")
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(done.recipe.resolved()))
     assert limbeck("train", "recipe.yaml", "--out", f"runs/{done.name}")[0] == 0
-    folders.fail(failed.name, "CUDA out of [bold]memory\nand much more", "Traceback")
+    folder.fail(failed.name, "CUDA out of [bold]memory\nand much more", "Traceback")
     code, out, err = limbeck("grid", "grid.yaml")
     assert (code, err) == (1, "")
     assert "1 of 2 finished, 1 failed. The runs are in runs/\n" in out
     assert f"failed: runs/{failed.name}: CUDA out of [bold]memory\n" in out
     assert "limbeck report runs -o report" in out
     assert yaml.safe_load((tmp_path / "runs" / "grids" / "grid.yaml").read_text())["seeds"] == [1]
-    (tmp_path / "runs").rename(tmp_path / "my runs")
-    assert "limbeck report 'my runs' -o report" in limbeck("grid", "grid.yaml", "--out", "my runs")[1]
-    (tmp_path / "my runs").rename(tmp_path / "runs")
-    code, out, _ = limbeck("grid", "grid.yaml", "--dry-run")
-    assert "1 of 2 finished, 1 failed" in out
     (tmp_path / "judge.yaml").write_text("teacher: judge\nn: 3\nruns: 1\n")
     with Server(lambda number, asked: completion("Well.\nScore: 4")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         code, out, err = limbeck("grid", "grid.yaml", "--judge", "judge.yaml", "--json")
     assert code == 1, err
-    found = json.loads(out)
-    assert found["counts"] == {"finished": 1, "failed": 1}
-    assert [one["status"] for one in found["cells"]] == ["finished", "failed"]
-    assert found["cells"][1]["error"] == "CUDA out of [bold]memory"
-    assert set(found["judged"]["summary"]) == {"Gold", "DSS"}
-    assert (folders.run(done.name) / "evaluation" / "judge-test.jsonl").is_file()
+    result = json.loads(out)
+    assert result["counts"] == {"finished": 1, "failed": 1}
+    assert [cell["status"] for cell in result["cells"]] == ["finished", "failed"]
+    assert result["cells"][1]["error"] == "CUDA out of [bold]memory"
+    assert set(result["judged"]["summary"]) == {"Gold", "DSS"}
+    assert (folder.out / done.name / "evaluation" / "judge-test.jsonl").is_file()
 
 
 def test_the_papers_grids_are_taken_together_with_what_is_left_out_said_once(grid, limbeck, tmp_path):
-    def listed(*words):
+    def dry_run(*words):
         code, out, err = limbeck("grid", *words, "--smoke", "--dry-run", "--json")
         assert code == 0, err
-        return [one["run"] for one in json.loads(out)["cells"]], err.splitlines()
+        return [cell["run"] for cell in json.loads(out)["cells"]], err.splitlines()
 
     data_at(tmp_path / "datasets", {"svamp": "train test"})
-    assert listed("paper", "table1", "--offline") == listed("paper", "--offline")
-    one, said = listed("table1")
-    assert len(said) == 3  # a line for each of the other tasks
-    every, all_said = listed("table1", "table3", "figure4")  # table 3 has none of the data, figure 4 cells of table 1
-    assert every == one
-    (more,) = [line for line in all_said if line not in said]
+    assert dry_run("paper", "table1", "--offline") == dry_run("paper", "--offline")
+    cells_of_one, messages = dry_run("table1")
+    assert len(messages) == 3  # a line for each of the other tasks
+    # table 3 has none of the data, figure 4 cells of table 1
+    all_cells, all_messages = dry_run("table1", "table3", "figure4")
+    assert all_cells == cells_of_one
+    (more,) = [line for line in all_messages if line not in messages]
     assert more.startswith("limbeck: table3: e-SNLI is left out")
-    assert sorted(all_said) == sorted([*said, more])
-    runs, _ = listed("grid.yaml", "table1")
-    assert runs[2:] == one
-    assert listed("table1", "grid.yaml")[0] == [*one, *runs[:2]]
+    assert sorted(all_messages) == sorted([*messages, more])
+    runs, _ = dry_run("grid.yaml", "table1")
+    assert runs[2:] == cells_of_one
+    assert dry_run("table1", "grid.yaml")[0] == [*cells_of_one, *runs[:2]]
 
 
 @pytest.mark.parametrize(
@@ -140,4 +136,5 @@ def test_ctrl_c_on_a_terminal_ends_everything_with_one_line(grid, tmp_path, monk
     assert "Traceback" not in text
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
-    assert (tmp_path / "runs" / "logs" / "workers.log").read_text() == ""
+    log = tmp_path / "runs" / "logs" / "workers.log"  # not there yet where the first process had just started
+    assert not log.exists() or log.read_text() == ""

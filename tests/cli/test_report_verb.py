@@ -20,7 +20,7 @@ def test_a_folder_of_something_else_is_refused_in_one_line(limbeck, tmp_path, mo
     finished(tmp_path / "runs" / "dss", "dss", 1)
     code, _, err = limbeck("report", "runs", "-o", "runs")
     assert (code, err.count("\n")) == (2, 1)
-    assert "no report of limbeck's; give another --output" in err
+    assert "not a report of limbeck's; give another --output" in err
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.chdir(tmp_path / "runs")
     for folder in (".", "..", str(tmp_path)):

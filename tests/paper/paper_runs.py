@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from limbeck.grids import Cell, Grid, cells
-from limbeck.paper import named_grid
+from limbeck.grids import Grid, GridCell, cells
+from limbeck.paper import paper_grid
 from limbeck.runs.run import Run, open_run
 
 TASKS = {"esnli": "valid test", "anli1": "valid test", "cqa": "train test", "svamp": "train test"}
@@ -23,20 +23,20 @@ def data_at(root: Path, tasks: dict[str, str] = TASKS) -> Path:
 
 
 def smoke(name: str, root: Path) -> Grid:
-    return named_grid(name, offline=True, smoke=True, root=root)[0]
+    return paper_grid(name, offline=True, smoke=True, root=root)[0]
 
 
-def cell_of(grid: Grid, objective: str, task: str, seed: int = 1, fraction: float = 1.0) -> Cell:
-    (found,) = (
+def cell_of(grid: Grid, objective: str, task: str, seed: int = 1, fraction: float = 1.0) -> GridCell:
+    (match,) = (
         cell
         for cell in cells(grid)
         if (cell.recipe.objective.name, cell.recipe.data.task, cell.recipe.seed, cell.recipe.data.train_fraction)
         == (objective, task, seed, fraction)
     )
-    return found
+    return match
 
 
-def finished(folder: Path, cell: Cell, rows: list[dict[str, Any]], name: str = "test") -> Run:
+def finished(folder: Path, cell: GridCell, rows: list[dict[str, Any]], name: str = "test") -> Run:
     """A finished run of this cell with these predictions; may be called again with others of another name."""
     (folder / "predictions").mkdir(parents=True, exist_ok=True)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(cell.recipe.resolved()))

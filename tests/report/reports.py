@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from limbeck.data import DataSettings, load
-from limbeck.paper import paper_results
+from limbeck.paper import paper_section
 from limbeck.report import write_report
 from tests.runs.recipes import TINY
 
@@ -32,14 +32,15 @@ def finished(
     objective: str,
     seed: int,
     data: dict[str, Any] | None = None,
+    *,
     right: float = 0.7,
     steps: int = 400,
-    said: dict[str, str] | None = None,
-    reason: str | None = REASON,
+    answers: dict[str, str] | None = None,
+    rationale: str | None = REASON,
     evaluation: dict[str, Any] | None = None,
 ) -> Path:
-    """A finished run: a share `right` of its answers to the test split is, by a seed of its own; what `said` names by
-    the example's id is answered as it says."""
+    """Write a finished run's folder: a share `right` of its answers to the test split is right, by its seed; `answers`
+    are given by the example's id."""
     recipe = {**TINY, "data": data or ARITHMETIC, "objective": objective, "seed": seed}
     recipe["training"] = {**TINY["training"], "max_steps": steps}
     recipe["evaluation"] = evaluation or {}
@@ -53,12 +54,12 @@ def finished(
             "id": example.id,
             "input": example.input,
             "label": example.label,
-            "prediction": (said or {}).get(example.id) or (example.label if correct else "( 1.0 + 1.0 )"),
+            "prediction": (answers or {}).get(example.id) or (example.label if correct else "( 1.0 + 1.0 )"),
             "correct": correct,
             "exact": correct,
             "confidence": round(rng.random(), 5),
         }
-        rows.append(row if objective == "finetune" or reason is None else {**row, "rationale": reason})
+        rows.append(row if objective == "finetune" or rationale is None else {**row, "rationale": rationale})
     write(folder / "predictions" / "test.jsonl", rows)
     write(folder / "log.jsonl", log(objective, steps, rng))
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE | {"seed": seed}))
@@ -69,12 +70,12 @@ def finished(
     return folder
 
 
-def evaluated(run: Path, **found: Any) -> None:
-    """The page of the run's newest measurement, with what was `found`."""
+def evaluated(run: Path, **sections: Any) -> None:
+    """The page of the run's newest measurement, with these sections."""
     measured = json.loads((run / "results.json").read_text())["test"]
     accuracy = {name: measured[name] for name in ("accuracy", "interval", "exact", "n")}
     (run / "evaluation").mkdir()
-    (run / "evaluation" / "test.json").write_text(json.dumps({"accuracy": accuracy, "n": measured["n"], **found}))
+    (run / "evaluation" / "test.json").write_text(json.dumps({"accuracy": accuracy, "n": measured["n"], **sections}))
 
 
 def log(objective: str, steps: int, rng: random.Random) -> list[dict[str, Any]]:
@@ -87,8 +88,8 @@ def log(objective: str, steps: int, rng: random.Random) -> list[dict[str, Any]]:
 
 
 def report_of(*paths: Path) -> dict[str, Any]:
-    """What report.json says of the runs in these folders; the report is written into the first."""
-    return json.loads((write_report(paths, paths[0] / "report", paper_results).parent / "report.json").read_text())
+    """Return report.json of the runs in these folders; the report is written into the first."""
+    return json.loads((write_report(paths, paths[0] / "report", paper_section).parent / "report.json").read_text())
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:

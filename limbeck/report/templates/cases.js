@@ -3,85 +3,81 @@
 "use strict";
 (() => {
   const PAGE = 50;
-  const at = (id) => document.getElementById(id);
-  const all = JSON.parse(at("data").textContent);
-  if (!all.length) return;
-  const scored = (one) => [one.score, ...one.said.map((said) => said.score)].filter((score) => score !== undefined);
-  const tasks = [...new Set(all.map((one) => one.task))];
-  const hasScores = all.some((one) => scored(one).length);
-  const state = { q: "", task: "", right: "", arms: [], from: "", to: "", case: "" };
-  const fields = { q: at("search"), task: at("task"), right: at("right"), from: at("from"), to: at("to") };
-  const list = at("list"), view = at("case");
-  let found = all, place = 0;
+  const element = (id) => document.getElementById(id);
+  const cases = JSON.parse(element("data").textContent);
+  if (!cases.length) return;
+  const scores = (one) => [one.score, ...one.answers.map((answer) => answer.score)].filter((score) => score !== undefined);
+  const tasks = [...new Set(cases.map((one) => one.task))];
+  const state = { q: "", task: "", right: "", groups: [], from: "", to: "", case: "" };
+  const fields = { q: element("search"), task: element("task"), right: element("right"), from: element("from"), to: element("to") };
+  let matching = cases, position = 0;
 
   // an element with text and children; undefined and false ones are left out
   function make(tag, attributes, ...inner) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) if (value !== undefined) element.setAttribute(name, value);
-    element.append(...inner.filter((one) => one !== undefined && one !== false));
-    return element;
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) if (value !== undefined) node.setAttribute(name, value);
+    node.append(...inner.filter((child) => child !== undefined && child !== false));
+    return node;
   }
 
   const key = (one) => `${one.task}/${one.id}`;
-  const marks = (one) => one.said.filter((said) => said.right).length;
-  const verdict = (one) => `${marks(one)} of ${one.said.length} right`;
-  const announced = (one) => `Case ${place + 1} of ${found.length}: ${one.task} ${one.id}, ${verdict(one)}`;
+  const countRight = (one) => one.answers.filter((answer) => answer.right).length;
+  const verdict = (one) => `${countRight(one)} of ${one.answers.length} right`;
 
   function words(one) { // all that is searched, made when first needed
-    one.words ??= [one.id, one.input, one.gold, one.teacher, one.why, ...one.said.flatMap((said) => [said.answer, said.why])]
+    one.words ??= [one.id, one.input, one.gold, one.teacher, one.rationale, ...one.answers.flatMap((answer) => [answer.answer, answer.rationale])]
       .filter((text) => text !== undefined).join("\n").toLowerCase();
     return one.words;
   }
 
-  function whoIsRight(one) {
-    const right = marks(one);
-    switch (state.right) {
-      case "all": return right === one.said.length;
-      case "none": return right === 0;
-      case "some": return right > 0 && right < one.said.length;
-      case "these": return one.said.every((said) => said.right === state.arms.includes(said.arm));
-      default: return true;
-    }
-  }
-
   function matches(one, query) {
     if (state.task && one.task !== state.task) return false;
-    if (!whoIsRight(one)) return false;
+    const right = countRight(one), all = one.answers.length;
+    if (state.right === "all" && right < all) return false;
+    if (state.right === "none" && right > 0) return false;
+    if (state.right === "some" && (right === 0 || right === all)) return false;
+    if (state.right === "exactly" && !one.answers.every((answer) => answer.right === state.groups.includes(answer.group))) return false;
     if (state.from !== "" || state.to !== "") {
       const low = state.from === "" ? 1 : Number(state.from), high = state.to === "" ? 5 : Number(state.to);
-      if (!scored(one).some((score) => score >= low && score <= high)) return false;
+      if (!scores(one).some((score) => score >= low && score <= high)) return false;
     }
     return query.every((word) => words(one).includes(word));
   }
 
   function filter() {
     const query = state.q.toLowerCase().split(/\s+/).filter(Boolean);
-    found = all.filter((one) => matches(one, query));
-    place = Math.max(0, found.findIndex((one) => key(one) === state.case));
-    at("count").textContent = `${found.length.toLocaleString("en")} of ${all.length.toLocaleString("en")} cases`;
+    matching = cases.filter((one) => matches(one, query));
+    position = Math.max(0, matching.findIndex((one) => key(one) === state.case));
+    element("count").textContent = `${matching.length.toLocaleString("en")} of ${cases.length.toLocaleString("en")} cases`;
     show();
   }
 
   function show() {
-    const start = place - place % PAGE, shown = found.slice(start, start + PAGE);
-    list.replaceChildren(...shown.map((one, index) => make("li", {}, entry(one, start + index))));
-    list.start = start + 1;
-    at("pages").hidden = found.length <= PAGE;
-    at("page").textContent = `${start + 1} to ${start + shown.length}`;
-    at("earlier").setAttribute("aria-disabled", start === 0); // disabled, it would lose the focus
-    at("later").setAttribute("aria-disabled", start + PAGE >= found.length);
-    view.replaceChildren(...(found.length ? card(found[place]) : [make("p", {}, "No case is like that.")]));
-    at("shown").textContent = found.length ? announced(found[place]) : "";
-    if (found.length) state.case = key(found[place]);
+    const start = position - position % PAGE, page = matching.slice(start, start + PAGE);
+    element("list").replaceChildren(...page.map((one, index) => make("li", {}, entry(one, start + index))));
+    element("list").start = start + 1;
+    element("pages").hidden = matching.length <= PAGE;
+    element("page").textContent = `${start + 1} to ${start + page.length}`;
+    element("earlier").disabled = start === 0;
+    element("later").disabled = start + PAGE >= matching.length;
+    element("case").replaceChildren(...(matching.length ? card(matching[position]) : [make("p", {}, "No case matches.")]));
+    if (matching.length) state.case = key(matching[position]);
     remember();
   }
 
+  function go(index) {
+    position = index;
+    show();
+  }
+
   function entry(one, index) {
-    const current = index === place;
-    const button = make("button", { type: "button", tabindex: current ? 0 : -1, "aria-current": current ? "true" : undefined },
+    const button = make("button", { type: "button", "aria-current": index === position ? "true" : undefined },
       make("span", { class: "title", dir: "auto" }, one.input.slice(0, 160)),
       make("small", {}, tasks.length > 1 && `${one.task} · `, verdict(one)));
-    button.addEventListener("click", () => go(index, true));
+    button.addEventListener("click", () => {
+      go(index);
+      element("list").querySelector("[aria-current]").focus({ preventScroll: true });
+    });
     return button;
   }
 
@@ -95,96 +91,64 @@
     return [
       make("h3", {}, `${one.task} · `, make("bdi", {}, one.id)),
       make("p", { class: "input", dir: "auto" }, one.input),
-      make("section", { class: "given" }, make("h4", {}, "Gold and teacher"), make("dl", {},
-        text("Gold answer", one.gold), text("Teacher's answer", one.teacher), text("Teacher's rationale", one.why),
+      make("section", { class: "gold" }, make("h4", {}, "Gold and teacher"), make("dl", {},
+        text("Gold answer", one.gold), text("Teacher's answer", one.teacher), text("Teacher's rationale", one.rationale),
         text("Judge", one.score === undefined ? undefined : score(one.score)))),
-      make("div", { class: "sides" },
-        ...one.said.map((said) => make("section", { class: said.right ? "right" : "wrong" },
-          make("h4", {}, said.arm, make("span", { class: "verdict" }, said.right ? "✓ right" : "✗ wrong")),
-          make("dl", {}, text("Answer", said.answer), text("Rationale", said.why)),
-          make("p", { class: "aside" }, [said.score !== undefined && `judge ${score(said.score)}`,
-            said.sure !== undefined && `confidence ${said.sure.toFixed(3)}`, `seed ${said.seed}`].filter(Boolean).join(" · "))))),
+      make("div", { class: "answers" },
+        ...one.answers.map((answer) => make("section", { class: answer.right ? "right" : "wrong" },
+          make("h4", {}, answer.group, make("span", { class: "verdict" }, answer.right ? "✓ right" : "✗ wrong")),
+          make("dl", {}, text("Answer", answer.answer), text("Rationale", answer.rationale)),
+          make("p", { class: "aside" }, [answer.score !== undefined && `judge ${score(answer.score)}`,
+            answer.confidence !== undefined && `confidence ${answer.confidence.toFixed(3)}`, `seed ${answer.seed}`].filter(Boolean).join(" · "))))),
     ];
   }
 
-  function go(index, focus) {
-    if (!found.length) return;
-    place = Math.min(Math.max(index, 0), found.length - 1);
-    state.case = key(found[place]);
-    show();
-    const current = list.querySelector("[aria-current]");
-    if (focus) current.focus({ preventScroll: true });
-    const box = current.parentElement, top = box.offsetTop - list.offsetTop;
-    if (top < list.scrollTop) list.scrollTop = top;
-    else if (top + box.offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = top + box.offsetHeight - list.clientHeight;
-  }
-
   function remember() {
-    const kept = new URLSearchParams();
-    for (const [name, value] of Object.entries(state)) if (value.length) kept.set(name, name === "arms" ? JSON.stringify(value) : value);
-    const asked = Object.keys(state).some((name) => name !== "case" && state[name].length) || place > 0;
-    const address = asked ? `#cases?${kept}` : location.hash.startsWith("#cases?") ? "#cases" : location.hash || "#";
+    const values = new URLSearchParams();
+    for (const [name, value] of Object.entries(state)) if (value.length) values.set(name, name === "groups" ? JSON.stringify(value) : value);
+    const filtered = Object.keys(state).some((name) => name !== "case" && state[name].length) || position > 0;
+    const address = filtered ? `#cases?${values}` : location.hash.startsWith("#cases?") ? "#cases" : location.hash || "#";
     try { history.replaceState(null, "", address); } catch { /* some places allow no address of one's own */ }
   }
 
   function recall() {
     if (!location.hash.startsWith("#cases?")) return false;
-    const kept = new URLSearchParams(location.hash.slice("#cases?".length));
-    for (const name of Object.keys(state)) state[name] = kept.get(name) ?? "";
-    try { state.arms = JSON.parse(state.arms || "[]").map(String); } catch { state.arms = []; }
+    const values = new URLSearchParams(location.hash.slice("#cases?".length));
+    for (const name of Object.keys(state)) state[name] = values.get(name) ?? "";
+    try { state.groups = JSON.parse(state.groups || "[]").map(String); } catch { state.groups = []; }
     return true;
   }
 
   function fill() { // the controls from the state
     for (const [name, field] of Object.entries(fields)) field.value = state[name];
-    const arms = [...new Set(all.filter((one) => !state.task || one.task === state.task).flatMap((one) => one.said.map((said) => said.arm)))];
-    state.arms = state.arms.filter((arm) => arms.includes(arm));
-    at("arms").hidden = state.right !== "these";
-    at("arms").replaceChildren(make("legend", {}, "Right are exactly"), ...arms.map((arm) => {
+    const groups = [...new Set(cases.filter((one) => !state.task || one.task === state.task).flatMap((one) => one.answers.map((answer) => answer.group)))];
+    state.groups = state.groups.filter((group) => groups.includes(group));
+    element("groups").hidden = state.right !== "exactly";
+    element("groups").replaceChildren(make("legend", {}, "Exactly these are right"), ...groups.map((group) => {
       const box = make("input", { type: "checkbox" });
-      box.checked = state.arms.includes(arm);
+      box.checked = state.groups.includes(group);
       box.addEventListener("change", () => {
-        state.arms = arms.filter((other) => other === arm ? box.checked : state.arms.includes(other));
+        state.groups = groups.filter((other) => other === group ? box.checked : state.groups.includes(other));
         filter();
       });
-      return make("label", {}, box, arm);
+      return make("label", {}, box, group);
     }));
-  }
-
-  function clear() {
-    Object.assign(state, { q: "", task: "", right: "", arms: [], from: "", to: "" });
-    fill();
-    filter();
-  }
-
-  function pressed(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
-    const inside = at("browser").contains(event.target); // elsewhere a single letter may be meant for something else
-    const step = (inside ? { j: 1, k: -1 }[event.key] : undefined) ?? (list.contains(event.target) ? { ArrowDown: 1, ArrowUp: -1, PageDown: PAGE, PageUp: -PAGE, Home: -Infinity, End: Infinity }[event.key] : undefined);
-    if (event.key === "Escape" && (inside || event.target === document.body)) {
-      clear();
-      if (inside && !at("browser").contains(document.activeElement)) fields.q.focus(); // what had it is gone
-    } else if (event.key === "/" && inside && !typing) { fields.q.focus(); fields.q.select(); }
-    else if (event.key === "ArrowDown" && event.target === fields.q) go(place, true);
-    else if (step !== undefined && !typing) go(place + step, true);
-    else return;
-    event.preventDefault();
   }
 
   fields.task.append(make("option", { value: "" }, "all tasks"), ...tasks.map((task) => make("option", { value: task }, task)));
   fields.task.parentElement.hidden = tasks.length < 2;
-  for (const one of document.querySelectorAll("#filters .scores")) one.hidden = !hasScores;
+  for (const label of document.querySelectorAll("#filters .scores")) label.hidden = !cases.some((one) => scores(one).length);
   for (const [name, field] of Object.entries(fields)) field.addEventListener("input", () => { state[name] = field.value; fill(); filter(); });
-  at("clear").addEventListener("click", () => { clear(); fields.q.focus(); });
-  for (const [name, step] of [["earlier", -PAGE], ["later", PAGE]]) at(name).addEventListener("click", () => {
-    if (at(name).getAttribute("aria-disabled") === "false") go(place - place % PAGE + step, false);
+  element("clear").addEventListener("click", () => {
+    Object.assign(state, { q: "", task: "", right: "", groups: [], from: "", to: "" });
+    fill();
+    filter();
   });
+  for (const [name, step] of [["earlier", -PAGE], ["later", PAGE]]) element(name).addEventListener("click", () => go(position - position % PAGE + step));
   addEventListener("hashchange", () => { if (recall()) { fill(); filter(); } });
-  document.addEventListener("keydown", pressed);
-  at("browser").hidden = false;
+  element("browser").hidden = false;
   const linked = recall();
   fill();
   filter();
-  if (linked) at("cases").scrollIntoView();
+  if (linked) element("cases").scrollIntoView();
 })();

@@ -1,0 +1,98 @@
+"""Reports and runs made once for all tests of the report, and a browser to open a page in."""
+
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from limbeck.files import read_jsonl
+from limbeck.paper import paper_section
+from limbeck.report import curves, write_report
+from tests.report.reports import REASON, finished, questions, write
+
+HOSTILE_ANSWER = "</script><img src=x onerror=alert(1)> \u202e\u2028 <b>bold</b>"
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Figures cost most of a report's time; tests of numbers do without."""
+    empty = dict.fromkeys(("learning", "fractions", "reliability", "risk_coverage", "cascade"), lambda *_: "<svg/>")
+    monkeypatch.setattr(curves, "figures", SimpleNamespace(**empty))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory) -> Path:
+    """A folder of three runs that differ in their objective."""
+    folder = tmp_path_factory.mktemp("runs")
+    for objective, right in (("finetune", 0.4), ("dss", 0.7), ("mi", 0.75)):
+        finished(folder / objective, objective, 1, right=right)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def report(runs) -> Path:
+    """The folder of their report."""
+    return write_report([runs], runs.with_name("report"), paper_section).parent
+
+
+@pytest.fixture(scope="session")
+def two_tasks(tmp_path_factory) -> Path:
+    """The folder of a report of two tasks and three run groups, with a judge's scores and a hostile answer."""
+    folder = tmp_path_factory.mktemp("two-tasks")
+    rows = [
+        {"id": f"q{n}", "input": f"Question {n} about {'boats' if n % 3 else 'trains'}", "label": "yes"}
+        | {"rationale": f"Because of {n}.", "teacher_label": "yes"}
+        for n in range(70)
+    ]
+    data = questions(folder / "data", rows)
+    for objective, right in (("finetune", 0.4), ("dss", 0.6), ("mi", 0.7)):
+        path = folder / "runs" / f"custom-{objective}"
+        finished(path, objective, 1, data, right=right, answers={"q3": HOSTILE_ANSWER})
+        finished(folder / "runs" / f"arithmetic-{objective}", objective, 1, right=right)
+    judgement = {"task": "custom", "run": "Ours", "rationale": REASON, "judge": "large", "temperature": 0}
+    answers = [row for _, row in read_jsonl(folder / "runs" / "custom-mi" / "predictions" / "test.jsonl")]
+    scores = [
+        {**judgement, "id": row["id"], "label": row["prediction"], "replies": ["a"], "scores": [1 + n % 5]}
+        for n, row in enumerate(answers)
+    ]
+    write(folder / "runs" / "custom-mi" / "evaluation" / "judge-test.jsonl", scores)
+    return write_report([folder / "runs"], folder / "out", paper_section).parent
+
+
+@pytest.fixture(scope="module")  # while playwright is open, no other test of this process can run an event loop
+def chromium():
+    """The machine's Chromium: $LIMBECK_CHROMIUM, one on the path, or /usr/bin/chromium."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = os.environ.get("LIMBECK_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+    if not Path(path).is_file():
+        pytest.skip(f"no Chromium at {path}: install it, or set LIMBECK_CHROMIUM to where it is")
+    with sync_api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium, two_tasks):
+    """`open_page(width=..., scheme=..., fragment=...)`: the page in a fresh window; nothing may go wrong in it."""
+    contexts, problems = [], []
+
+    def open_page(*, width=1280, scheme="light", fragment="", path=two_tasks / "index.html"):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: problems.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: problems.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (problems.append("dialog"), dialog.dismiss()))
+        allowed = (path.as_uri(), "data:image/svg+xml;base64,")
+        page.on("request", lambda request: request.url.startswith(allowed) or problems.append(request.url))
+        page.goto(path.as_uri() + fragment)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert problems == []

@@ -1,0 +1,249 @@
+"""The report's page: nothing that a model wrote comes alive, and in a real browser it can be filtered and read."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from limbeck.paper import paper_section
+from limbeck.report import write_report
+from limbeck.report.html import script_json
+from tests.report.reports import finished, questions
+
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    '<img src=x onerror="alert(1)">',
+    "line\u2028separator\u2029paragraph",
+    "\u202eright to left\u2066",
+    "{{ 7 * 7 }} {% raw %}",
+    "NaN",
+    "<!-- <script>",
+    "lone \ud800",
+    "long " * 200_000,
+]
+
+
+class Elements(HTMLParser):
+    """Every element's name and attributes, and the text of the scripts."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.seen, self.scripts = [], []
+        self.feed((folder / "index.html").read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data):
+        if self.cdata_elem == "script":
+            self.scripts[-1] += data
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    texts = [
+        text.replace("\ud800", "half a pair") for text in HOSTILE
+    ]  # data with halves is refused; answers have them
+    rows = [
+        {
+            "id": f"q{number}",
+            "input": f"{number} {text}",
+            "label": f"yes {text}",
+            "rationale": text,
+            "teacher_label": text,
+        }
+        for number, text in enumerate(texts)
+    ]
+    data = questions(folder / "data", rows)
+    answers = {f"q{number}": text for number, text in enumerate(HOSTILE)}
+    finished(folder / "runs" / "dss", "dss", 1, data, answers=answers, rationale=HOSTILE[0] + HOSTILE[1])
+    finished(folder / "runs" / "mi", "mi", 1, data, answers=answers, rationale=HOSTILE[-1])
+    origin = json.loads((folder / "runs" / "mi" / "provenance.json").read_text())
+    origin["versions"]["torch"] = HOSTILE[0] + HOSTILE[1]
+    (folder / "runs" / "mi" / "provenance.json").write_text(json.dumps(origin))
+    return write_report([folder / "runs"], folder / "out", paper_section).parent
+
+
+def test_nothing_that_a_model_wrote_is_an_element_or_a_script(hostile, report):
+    page, harmless = Elements(hostile), Elements(report)
+    assert {tag for tag, _ in page.seen} <= {tag for tag, _ in harmless.seen} | {"noscript", "title"}
+    assert [tag for tag, _ in page.seen].count("script") == 2
+    assert page.scripts[1] == harmless.scripts[1]
+    assert not any(name.startswith("on") for _, attributes in page.seen for name in attributes)
+    sources = [attributes["src"] for _, attributes in page.seen if "src" in attributes]
+    assert sources and all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+
+
+def test_cases_show_hidden_characters_and_cut_long_texts(hostile):
+    data = Elements(hostile).scripts[0]
+    assert not set("<>&\u2028\u2029") & set(data)
+    cases = {case["id"]: case for case in json.loads(data)}
+    assert cases["q0"]["answers"][0]["answer"] == HOSTILE[0]
+    assert cases["q2"]["answers"][0]["answer"] == "line<U+2028>separator<U+2029>paragraph"
+    assert cases["q3"]["gold"] == "yes <U+202E>right to left<U+2066>"
+    assert cases["q4"]["input"].endswith(HOSTILE[4])
+    assert cases["q7"]["answers"][0]["answer"] == "lone <U+D800>"
+    assert cases["q8"]["input"].endswith("(cut: 1,000,002 characters)")
+    assert (hostile / "index.html").stat().st_size < 700_000
+
+
+def test_the_page_allows_itself_nothing(report):
+    (policy,) = [attributes["content"] for _, attributes in Elements(report).seen if attributes.get("http-equiv")]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert not {"'unsafe-inline'", "'unsafe-eval'", "*"} & set(policy.split())
+    page = (report / "index.html").read_text()
+    assert not re.search(r"""(src|href)=["'](?!#|data:image/svg)""", page)
+    assert not re.search(r"@import|url\((?!#)", page)
+
+
+@pytest.fixture
+def cases(two_tasks) -> list[dict]:
+    return json.loads((two_tasks / "report.json").read_text())["cases"]
+
+
+def count(page):
+    return int(page.locator("#count").inner_text().split(" of ")[0].replace(",", ""))
+
+
+def chosen(page):
+    return page.locator("#case h3 bdi").inner_text()
+
+
+def right_groups(case):
+    return {answer["group"] for answer in case["answers"] if answer["right"]}
+
+
+def test_search_and_filters(open_page, cases):
+    page = open_page()
+    assert count(page) == len(cases) == 130
+    page.fill("#search", "trains about")
+    assert count(page) == sum("trains" in case["input"] for case in cases)
+    page.click("#clear")
+    page.select_option("#task", "custom")
+    assert count(page) == 70
+    for value, matches in {
+        "all": lambda right: len(right) == 3,
+        "none": lambda right: not right,
+        "some": lambda right: 0 < len(right) < 3,
+        "exactly": lambda right: not right,  # nothing is ticked yet
+    }.items():
+        page.select_option("#right", value)
+        assert count(page) == sum(case["task"] == "custom" and matches(right_groups(case)) for case in cases)
+    page.locator("#groups input").nth(0).check()
+    page.locator("#groups input").nth(2).check()
+    ticked = set(page.locator("#groups label:has(:checked)").all_inner_texts())
+    assert count(page) == sum(case["task"] == "custom" and right_groups(case) == ticked for case in cases) > 0
+    page.click("#clear")
+    page.fill("#from", "4")
+    page.fill("#to", "4")
+    assert count(page) == sum(any(answer.get("score") == 4 for answer in case["answers"]) for case in cases) == 14
+    assert "4.0 of 5" in page.locator("#case").inner_text()
+    page.fill("#search", "in none of them")
+    assert "No case matches" in page.locator("#case").inner_text()
+
+
+def test_the_list_has_pages_and_the_address_keeps_the_state(open_page, cases):
+    page = open_page()
+    page.click("#later")
+    page.click("#later")
+    assert (chosen(page), page.locator("#page").inner_text()) == (cases[100]["id"], "101 to 130")
+    assert page.locator("#later").is_disabled()
+    page.fill("#search", "boats")
+    page.locator("#list button").nth(2).click()
+    state = chosen(page), count(page)
+    page.reload()
+    assert (chosen(page), count(page), page.input_value("#search")) == (*state, "boats")
+    second_page = open_page(fragment=page.evaluate("location.hash"))
+    assert (chosen(second_page), count(second_page)) == state
+
+
+def test_what_a_model_wrote_stays_text(open_page):
+    page = open_page()
+    page.fill("#search", "<img src=x")
+    assert count(page) == 1
+    assert "</script><img src=x onerror=alert(1)> <U+202E><U+2028> <b>bold</b>" in page.locator("#case").inner_text()
+    assert page.locator("#case img, #case b").count() == 0
+
+
+CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data]; };
+  const light = ([r, g, b]) => { const [x, y, z] = [r, g, b].map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 :
+    ((c + 0.055) / 1.055) ** 2.4); return 0.2126 * x + 0.7152 * y + 0.0722 * z; };
+  const behind = (node) => { for (; node; node = node.parentElement) {
+    const c = rgb(getComputedStyle(node).backgroundColor); if (c[3] === 255) return c; } return [255, 255, 255]; };
+  const ratios = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
+    if (!own || node.matches("script, option, noscript, :disabled") || !node.getClientRects().length) continue;
+    const [a, b] = [light(rgb(getComputedStyle(node).color)), light(behind(node))].sort((x, y) => y - x);
+    ratios.push([(a + 0.05) / (b + 0.05), node.outerHTML.slice(0, 90)]);
+  }
+  return ratios;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_is_too_wide_and_all_text_has_enough_contrast(open_page, scheme):
+    page = open_page(width=390, scheme=scheme)
+    page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    too_wide = page.evaluate(
+        "[...document.querySelectorAll('body *')].filter((node) => !node.closest('.scroll, pre, .skip'))"
+        ".filter((node) => node.getBoundingClientRect().right > 390.5).map((node) => node.outerHTML.slice(0, 80))"
+    )
+    assert too_wide == []
+    ratios = page.evaluate(CONTRAST)
+    assert len(ratios) > 200
+    assert [row for row in ratios if row[0] < 4.5] == []
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", ground)[:3])) > 600) == (scheme == "light")
+
+
+def test_figures_follow_the_color_scheme(open_page):
+    def ink(scheme):  # the mean brightness of an axis' label, drawn onto nothing
+        page = open_page(scheme=scheme)
+        return page.evaluate(
+            """async () => { const image = document.querySelector("figure img"); await image.decode();
+            const canvas = document.createElement("canvas"); canvas.width = 400; canvas.height = 300;
+            const context = canvas.getContext("2d"); context.drawImage(image, 0, 0, 400, 300);
+            const { data } = context.getImageData(0, 0, 14, 300); let sum = 0, n = 0;
+            for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 128) { sum += data[i]; n += 1; }
+            return sum / n; }"""
+        )
+
+    assert ink("light") < 90 < 160 < ink("dark")
+
+
+def test_on_paper_it_is_light_and_without_controls(open_page):
+    page = open_page(scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(29, 27, 24)"
+    for hidden in ("#filters", "#list", "nav"):
+        assert not page.locator(hidden).is_visible()
+
+
+def test_ten_thousand_cases_are_a_page_of_the_list_at_a_time(open_page, two_tasks, cases, tmp_path):
+    repeated = [{**cases[n % len(cases)], "id": f"case {n}"} for n in range(10_000)]
+    before, mark, after = (two_tasks / "index.html").read_text().partition(' id="data">')
+    (tmp_path / "many.html").write_text(before + mark + str(script_json(repeated)) + after[after.index("</script>") :])
+    page = open_page(path=tmp_path / "many.html")
+    assert (count(page), page.locator("#list li").count()) == (10_000, 50)
+    page.fill("#search", "trains")
+    assert count(page) == sum("trains" in json.dumps(case) for case in repeated)
+
+
+def test_it_can_be_read_without_seeing_it(open_page):
+    page = open_page()
+    for landmark in ("banner", "navigation", "main", "contentinfo", "search"):
+        assert page.get_by_role(landmark).count() == 1
+    assert page.locator("table:not(:has(caption)), th:not([scope]), img:not([alt])").count() == 0
+    unnamed = "[...document.querySelectorAll('input, select')].filter((field) => !field.labels.length).length"
+    assert page.evaluate(unnamed) == 0
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((node) => node.id)")
+    assert len(ids) == len(set(ids))
