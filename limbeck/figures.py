@@ -5,7 +5,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -133,7 +133,7 @@ def _figure(height: float = 2.9) -> Iterator[Figure]:
             "ignore", "Glyph .* missing|constrained_layout not applied"
         )  # the reader's fonts differ
         mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+        mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]
         yield Figure(figsize=(5.2, height), facecolor="none")
 
 
@@ -191,5 +191,5 @@ def _svg(figure: Figure) -> str:
     return f"{text[text.index('<svg') : start]}{INK_STYLE}{text[start:]}".replace(INK, "currentColor")
 
 
-def _is_known(value: float | None) -> bool:
+def _is_known(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value) and abs(value) < LARGEST

@@ -194,7 +194,7 @@ class _Bars:
             self._progress.remove_task(self._running.pop(name))
         for name, state in running.items():
             if name not in self._running:
-                steps = state.cell.recipe.training.max_steps
+                steps = state.cell.recipe.resolved()["training"].get("max_steps", 0)
                 self._running[name] = self._progress.add_task(escape(name), total=steps if steps > 0 else None)
             step = GridFolder(state.path.parent).step(name)
             self._progress.update(self._running[name], completed=step or 0)
@@ -216,7 +216,7 @@ class _LogLines:
 
 
 def _summary(cell_states: Sequence["CellState"]) -> str:
-    counts = Counter(state.status for state in cell_states)
+    counts = Counter(str(state.status) for state in cell_states)
     labels = {"failed": "failed", "running": "running", "elsewhere": "in another process", "waiting": "waiting"}
     phrases = [f"{counts[status]} {label}" for status, label in labels.items() if counts[status]]
     return ", ".join([f"{counts['finished']} of {len(cell_states)} finished", *phrases])

@@ -238,7 +238,7 @@ def _work(
         for future in wait(running, POLL_SECONDS, FIRST_COMPLETED).done:
             slot, name = running.pop(future)
             free_slots.append(slot)
-            if (error := future.exception()) is not None:
+            if isinstance(error := future.exception(), Exception):
                 deaths[name] += 1
                 if isinstance(error, LimbeckError):
                     folder.fail(name, str(error))

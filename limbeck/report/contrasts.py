@@ -125,7 +125,7 @@ def contrasts(sets: Sequence[Comparable]) -> list[Contrast]:
     pairs = [(comparable, member) for comparable in sets for member in comparable.members]
     comparisons = [_compare(member, comparable.baseline) for comparable, member in pairs]
     adjusted = holm([comparison.p_value if comparison else None for comparison in comparisons])
-    return [Contrast(*pair, *tested) for pair, *tested in zip(pairs, comparisons, adjusted, strict=True)]
+    return [Contrast(*pair, test, p) for pair, test, p in zip(pairs, comparisons, adjusted, strict=True)]
 
 
 def setting(group: RunGroup) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def rows(table: Table) -> list[list[list[str]]]:
 def to_markdown(table: Table) -> str:
     """Return a GitHub table with its title and notes."""
     head, *body = [[markdown(cell) for cell in row] for row in _flat(table)]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    lines: list[list[str]] = [list(head), ["---", *["---:"] * (len(head) - 1)], *map(list, body)]
     below = [f"{markdown(note)}\n" for note in notes(table)]
     return "\n".join([f"**{markdown(title(table))}**", "", *(f"| {' | '.join(row)} |" for row in lines), "", *below])
 
