@@ -128,6 +128,3 @@ def _distinguishing(
         if len(set(finer)) > len(set(keys)):
             names, keys = [*names, field], finer
     return names
-
-
-Arm, arms = RunGroup, group_runs  # the names that `report` still uses
