@@ -1,8 +1,9 @@
-"""Runs: a recipe becomes a run, a run gives results. This is the Python interface.
+"""The Python interface: a recipe becomes a run, a run gives results.
 
->>> from limbeck.runs import load_recipe, train
->>> run = train(load_recipe("recipe.yaml", ["objective=mi"]), out="runs/mi")
->>> run.results["test"]["accuracy"]
+Examples:
+    >>> from limbeck.runs import load_recipe, train
+    >>> run = train(load_recipe("recipe.yaml", ["objective=mi"]), out="runs/mi")
+    >>> run.results["test"]["accuracy"]
 """
 
 from importlib import import_module
