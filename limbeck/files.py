@@ -123,7 +123,7 @@ def check_writable(path: Path, *sources: Path) -> None:
     try:
         if path != STDIO and path.resolve() in [source.resolve() for source in sources]:
             raise FileError("the output would overwrite an input; give another --output", path=path)
-        if path.is_dir():
+        if path.is_dir() or path.name == "..":
             raise FileError("a folder; --output is a file", path=path)
         if not is_stream(path):
             folder = Path(os.path.realpath(path)).parent
