@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 from limbeck.data.views import View
@@ -42,6 +42,18 @@ class Evaluation:
     predictions: list[Prediction]
     dependence: dict[str, Any] | None
     no_dependence: str | None  # the reason why there is no `dependence`
+
+    @cached_property
+    def answers(self) -> list[Answered]:
+        """The answers as their file has them, so that all measures of confidence leave out the same ones."""
+        return read_answers(self.run.predictions(self.domain.name))
+
+    @cached_property
+    def validation_answers(self) -> list[Answered]:
+        """The run's answers on validation; empty without confidences, or where they are what is measured."""
+        path = self.run.predictions("valid")
+        answers = read_answers(path) if self.domain.name != "valid" and path.is_file() else []
+        return answers if any(answer.confidence is not None for answer in answers) else []
 
 
 def measure_dependence(run: Run, student: Student, domain: Domain, predictions: Sequence[Prediction]) -> Measurement:
@@ -126,26 +138,15 @@ def _learns_none(run: Run) -> str | None:
 
 
 def _calibration(evaluation: Evaluation) -> Measurement:
-    path = evaluation.run.predictions(evaluation.domain.name)
-    if all(answer.confidence is None for answer in read_answers(path)):
+    if all(answer.confidence is None for answer in evaluation.answers):
         return None, "no answer has a confidence"
-    return calibrate_file(path, _validation_file(evaluation)), None
-
-
-def _validation_file(evaluation: Evaluation) -> Path | None:
-    """Return the run's predictions on validation, if any has a confidence and they are not what is measured."""
-    path = evaluation.run.predictions("valid")
-    if evaluation.domain.name == "valid" or not path.is_file():
-        return None
-    return path if any(answer.confidence is not None for answer in read_answers(path)) else None
+    validation = evaluation.run.predictions("valid") if evaluation.validation_answers else None
+    return calibrate_file(evaluation.run.predictions(evaluation.domain.name), validation), None
 
 
 def _cascade(evaluation: Evaluation, no_confidence: str | None) -> dict[str, Measurement]:
     domain = evaluation.domain
-    cascaded = None
-    if no_confidence is None:
-        # from the file, so that all measures of confidence leave out the same answers
-        cascaded = _cascaded(read_answers(evaluation.run.predictions(domain.name)), domain.examples, domain.task)
+    cascaded = None if no_confidence else _cascaded(evaluation.answers, domain.examples, domain.task)
     if cascaded is None:
         reason = no_confidence or "no answer of the teacher to a question whose answer has a confidence"
         return dict.fromkeys(("cascade", "teacher", "thresholds"), (None, reason))
@@ -178,9 +179,8 @@ def _cascaded(answers: Sequence[Answered], examples: Sequence[Example], task: Ta
 def _thresholds(evaluation: Evaluation, cascaded: Cascaded) -> Measurement:
     if evaluation.domain.name == "valid":
         return None, "a threshold is chosen on validation, which these answers are"
-    path = _validation_file(evaluation)
     task = task_of(evaluation.run.recipe.data)
-    validation = _cascaded(read_answers(path) if path else [], evaluation.domain.validation, task)
+    validation = _cascaded(evaluation.validation_answers, evaluation.domain.validation, task)
     if validation is None:
         return None, "no validation predictions whose questions the teacher answered too"
     return thresholds(validation, cascaded, STUDENT_COST, TEACHER_COST), None
