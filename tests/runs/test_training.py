@@ -16,7 +16,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from limbeck.errors import DataError, FileError, LimbeckError, ModelError
 from limbeck.runs import evaluate, open_run, train
-from limbeck.runs.run import InUseError, Run
+from limbeck.runs.run import LOCK, InUseError, Run
 from tests import builders
 from tests.runs.recipes import TINY, rows_of, tiny
 
@@ -62,8 +62,8 @@ def test_an_existing_folder_is_neither_overwritten_nor_mixed(trained, tmp_path):
 
 def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from limbeck.runs.run import Run\n"
-        f"with Run(Path({str(tmp_path)!r}), None).locked(): print('held', flush=True); time.sleep(60)"
+        f"import time; from filelock import FileLock; lock = FileLock({str(tmp_path / LOCK)!r}); lock.acquire(); "
+        "print('held', flush=True); time.sleep(60)"
     )
     run = Run(tmp_path, tiny())
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as holder:
