@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
@@ -44,7 +44,7 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
         api = huggingface_hub.HfApi()
         url = api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
         if fresh:
-            info = api.repo_info(url.repo_id, repo_type=kind)
+            info: Any = api.repo_info(url.repo_id, repo_type=kind)
             if {file.rfilename for file in info.siblings or ()} - _HUB_FILES:
                 raise EndpointError(
                     f"{name}: a {_KIND_NAMES[kind]} of this name is on the Hub already; give another name"

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import numpy as np
-
 from limbeck import figures
 from limbeck.files import write_json, write_text
 from limbeck.formatting import CALIBRATION, Markdown
@@ -60,7 +58,7 @@ def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
 def page_markdown(page: dict[str, Any], name: str) -> str:
     """Return the page: a section for each measurement, with its numbers or the reason why it is missing."""
     points = page["cascade"] or []
-    shares = np.linspace(0, 1, _CASCADE_POINTS) if points else []
+    shares = [step / (_CASCADE_POINTS - 1) for step in range(_CASCADE_POINTS)] if points else []
     return render(
         "page.md.jinja",
         page=page,
