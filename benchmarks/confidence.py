@@ -20,7 +20,9 @@ from benchmarks.settings import Settings
 from limbeck.data import View, load, source, task_of
 from limbeck.files import write_jsonl
 from limbeck.metrics import predict
-from limbeck.models import ScratchSettings, Student, open_student
+from limbeck.models import ScratchSettings
+from limbeck.models.loading import open_student
+from limbeck.models.student import Student
 from limbeck.runs import Recipe, Run, train
 from limbeck.runs.measures import calibrate_file
 from limbeck.schema import Example
@@ -48,7 +50,7 @@ def trained_on_esnli(root: Path, shape: ScratchSettings, steps: int, out: Path) 
 def answered(student: Student, examples: Sequence[Example], task: Task, path: Path) -> float:
     """Answers alone, graded and written; returns the accuracy."""
     texts = [source(example, View.PREDICT) for example in examples]
-    given = student.generate(texts, student.max_target_length, BATCH)
+    given = student.generate(texts, max_new_tokens=student.max_target_length, batch_size=BATCH)
     correct = [task.equal(said, example.label) for said, example in zip(given, examples, strict=True)]
     rows = zip(examples, given, correct, strict=True)
     write_jsonl(path, ({"id": e.id, "label": e.label, "prediction": said, "correct": c} for e, said, c in rows))

@@ -26,11 +26,13 @@ from benchmarks.naive import IGNORE, NaiveCollator
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import DataSettings, View, load, read, source, target
-from limbeck.models import ScratchSettings, Student
-from limbeck.models.scratch import build_t5, train_tokenizer
+from limbeck.models import ScratchSettings
+from limbeck.models.loading import build_t5, train_tokenizer
+from limbeck.models.student import Student
 from limbeck.schema import Example
-from limbeck.training import Collator, TrainingSet, tokenise
-from limbeck.training.batches import BucketSampler
+from limbeck.training.dataset import Collator, TrainingSet
+from limbeck.training.preprocessing import tokenize
+from limbeck.training.sampler import BucketSampler
 
 VIEWS = (View.PREDICT, View.EXPLAIN)
 BATCH, MULTIPLE, SEED = 64, 8, 0
@@ -93,7 +95,7 @@ def _pairs(groups: np.ndarray) -> int:
 
 def same_batch(training_set: TrainingSet) -> float:
     """How probable it is that two examples that share a batch in one epoch share one in the next."""
-    sampler = BucketSampler(training_set.lengths(), BATCH, MULTIPLE, SEED)
+    sampler = BucketSampler(training_set.lengths(), batch_size=BATCH, multiple=MULTIPLE, seed=SEED)
     numbers = []
     for epoch in (0, 1):
         sampler.set_epoch(epoch)
@@ -108,8 +110,10 @@ def useful_tokens(root: Path) -> Iterator[dict[str, Any]]:
     for task, least in LEAST_USEFUL.items():
         examples = examples_of(task, root)
         for kind in ("unigram", "bpe"):
-            made = tokenise(examples, VIEWS, student_of(tokenizer_of(kind, examples)))
-            share = useful_share(made, list(BucketSampler(made.lengths(), BATCH, MULTIPLE, SEED)))
+            made = tokenize(examples, VIEWS, student_of(tokenizer_of(kind, examples)))
+            share = useful_share(
+                made, list(BucketSampler(made.lengths(), batch_size=BATCH, multiple=MULTIPLE, seed=SEED))
+            )
             usual = useful_share(made, sorted_megabatches(made))
             chance = useful_share(made, np.random.default_rng(SEED).permutation(len(made)).tolist())
             yield value_row(
@@ -131,8 +135,8 @@ def collation(root: Path) -> Iterator[dict[str, Any]]:
     torch.set_num_threads(1)
     examples = examples_of("cqa", root)
     student = student_of(tokenizer_of("unigram", examples))
-    made = tokenise(examples, VIEWS, student)
-    order = list(BucketSampler(made.lengths(), BATCH, MULTIPLE, SEED))
+    made = tokenize(examples, VIEWS, student)
+    order = list(BucketSampler(made.lengths(), batch_size=BATCH, multiple=MULTIPLE, seed=SEED))
     batches = [order[i : i + BATCH] for i in range(0, len(order) - BATCH + 1, BATCH)]
     collate, naive = Collator(pad_id=0, multiple=MULTIPLE), NaiveCollator(student.tokenizer)
     features = [_feature(made, i) for i in range(len(made))]
@@ -199,10 +203,10 @@ def one_start(root: Path, tokenizer: Path) -> dict[str, Any]:
     examples = many_examples(root)
     before = _peak()
     begun, cpu = time.perf_counter(), time.process_time()
-    made = tokenise(examples, VIEWS, student)
+    made = tokenize(examples, VIEWS, student)
     seconds = {"seconds": time.perf_counter() - begun, "CPU seconds": time.process_time() - cpu}
     begun = time.perf_counter()
-    sampler = BucketSampler(made.lengths(), BATCH, MULTIPLE, SEED)
+    sampler = BucketSampler(made.lengths(), batch_size=BATCH, multiple=MULTIPLE, seed=SEED)
     order = list(sampler)
     return {
         **{name: round(value, 2) for name, value in seconds.items()},

@@ -20,9 +20,10 @@ from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import View, load, source, task_of
 from limbeck.metrics import accuracy, predict
-from limbeck.models import EngineName, Student, open_student
+from limbeck.models import EngineName
+from limbeck.models.loading import open_student, train_tokenizer
 from limbeck.models.scoring import Target
-from limbeck.models.scratch import train_tokenizer
+from limbeck.models.student import Student
 from limbeck.runs import Recipe, Run, load_recipe, train
 from limbeck.runs.training import QUICKSTART
 from limbeck.schema import Example
@@ -86,7 +87,10 @@ def speed(
     texts = [source(example, View.PREDICT).text("") for example in examples]
     calls: dict[str, Callable[[], Any]] = {
         "file order": partial(plain, student, texts, max_new_tokens, BATCH),
-        **{engine: partial(student.generate, texts, max_new_tokens, BATCH, engine=engine) for engine in ENGINES},
+        **{
+            engine: partial(student.generate, texts, max_new_tokens=max_new_tokens, batch_size=BATCH, engine=engine)
+            for engine in ENGINES
+        },
     }
     seconds: dict[str, list[float]] = {call: [] for call in calls}
     answers: dict[str, list[str]] = {}

@@ -18,7 +18,7 @@ from benchmarks.naive import head_loss
 from benchmarks.rows import time_row, value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import View
-from limbeck.models import VocabularyHead
+from limbeck.models.families import VocabularyHead
 from limbeck.objectives import objective
 from limbeck.objectives.fused import ViewStates, losses, term_counts
 

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, T5For
 from benchmarks.naive import VIEWS, NaiveCollator
 from limbeck.data import View
 from limbeck.models import ScratchSettings
-from limbeck.models.scratch import build_t5
+from limbeck.models.loading import build_t5
 
 SMALL = ScratchSettings(vocab_size=32128, d_model=512, d_kv=64, d_ff=1024, num_layers=8, num_heads=6)
 BASE = ScratchSettings(vocab_size=32128, d_model=768, d_kv=64, d_ff=2048, num_layers=12, num_heads=12)

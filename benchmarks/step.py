@@ -16,9 +16,10 @@ from benchmarks.memory import peak_of
 from benchmarks.naive import model_loss
 from benchmarks.rows import time_row, value_row, yes
 from benchmarks.settings import Settings
-from limbeck.models import ScratchSettings, Student
+from limbeck.models import ScratchSettings
+from limbeck.models.student import Student
 from limbeck.objectives import objective
-from limbeck.training import Distiller
+from limbeck.training.trainer import Distiller
 
 GIB = 2**30
 H200_MILLISECONDS = {"T5-small": 8.5, "T5-base": 18.5}

@@ -23,7 +23,7 @@ from transformers import (
     T5GemmaForConditionalGeneration,
 )
 
-from limbeck.models.scratch import train_tokenizer
+from limbeck.models.loading import train_tokenizer
 
 TEXTS = [
     "predict: Luke scored 84 points after playing 2 rounds. How many points a round?",

@@ -11,7 +11,7 @@ from transformers import (
     T5Tokenizer,
 )
 
-from limbeck.models.scratch import train_tokenizer
+from limbeck.models.loading import train_tokenizer
 from tests import builders
 
 SPECIAL = ["<pad>", "</s>", "<unk>"]

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from limbeck.data import View
 from limbeck.errors import LimbeckError
 from limbeck.metrics.critic import Array, Pairs, evaluated, fit, whitening
-from limbeck.models import Student
+from limbeck.models.student import Student
 from limbeck.schema import Example
 
 _FOLDS = 5
@@ -136,7 +136,7 @@ def dependence(
 
 
 def _states(student: Student, examples: Sequence[Example], view: View, batch_size: int, title: str | None) -> Array:
-    pooled = student.pooled(examples, view, batch_size, f"{title}, {view.value}" if title else None)
+    pooled = student.pooled(examples, view, batch_size=batch_size, title=f"{title}, {view.value}" if title else None)
     return pooled.double().numpy()
 
 

@@ -11,8 +11,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from limbeck.errors import LimbeckError, first_line
 from limbeck.hub import where_to_load
-from limbeck.models.batches import by_length, pad, padding_mask
 from limbeck.models.families import positions
+from limbeck.models.tokenization import by_length, pad, padding_mask
 
 LONGEST = 512  # tokens of a text; the rest is cut off. Fewer where the encoder has fewer positions
 

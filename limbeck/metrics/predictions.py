@@ -7,7 +7,9 @@ from dataclasses import replace
 from limbeck.data import RATIONALE_MARK, View, source, split_target
 from limbeck.errors import LimbeckError
 from limbeck.metrics.confidence import Confidence, choice_meant, confidence, label_first, label_last
-from limbeck.models import Answer, Answers, Definition, EngineName, Student
+from limbeck.models import Answers, Definition, EngineName
+from limbeck.models.scoring import Answer
+from limbeck.models.student import Student
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import Task, is_right
 
@@ -73,7 +75,9 @@ def predict(
         return predictions
     title = f"{title}, rationales" if title else None
     texts = [source(example, rationale_view) for example in examples]
-    rationales = student.generate(texts, student.max_target_length, batch_size, title, engine=engine)
+    rationales = student.generate(
+        texts, max_new_tokens=student.max_target_length, batch_size=batch_size, title=title, engine=engine
+    )
     return [replace(one, rationale=text) for one, text in zip(predictions, rationales, strict=True)]
 
 
@@ -106,7 +110,7 @@ def _likeliest(
     choices = choices_of(examples, task, view)
     texts = [source(example, view) for example in examples]
     given: list[_Given] = []
-    for among, scores in zip(choices, student.score(texts, choices, batch_size, title), strict=True):
+    for among, scores in zip(choices, student.score(texts, choices, batch_size=batch_size, title=title), strict=True):
         sums = [math.fsum(log_p) for log_p in scores.answers]
         best = max(range(len(sums)), key=sums.__getitem__)
         sure = confidence(scores.answers[best], scores.top, dict(zip(among, sums, strict=True)), among[best])
@@ -128,7 +132,15 @@ def _answered(
     alone = view is View.PREDICT
     choices = [(example.choices or task.choices) if alone else () for example in examples]
     texts = [source(example, view) for example in examples]
-    answers = student.answer(texts, choices, student.max_target_length, batch_size, title, stop, engine)
+    answers = student.answer(
+        texts,
+        choices,
+        max_new_tokens=student.max_target_length,
+        batch_size=batch_size,
+        title=title,
+        stop=stop,
+        engine=engine,
+    )
     given: list[_Given] = []
     for answer, among in zip(answers, choices, strict=True):
         label, rationale = split_target(answer.text, view)

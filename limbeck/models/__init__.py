@@ -1,28 +1,23 @@
-"""Students: any Hugging Face encoder-decoder, and how each yields its features."""
+"""Students: any Hugging Face encoder-decoder. The modules that load torch are imported by name."""
 
-from limbeck.models.card import CARD, Answers, Card, Definition, open_student, save_student
-from limbeck.models.engines import EngineName
-from limbeck.models.families import VocabularyHead, wide_product
-from limbeck.models.load import load
-from limbeck.models.scoring import Answer, Scores
-from limbeck.models.settings import NamedStudent, ScratchSettings, StudentSettings
-from limbeck.models.student import Student
+from limbeck.models.settings import (
+    CARD,
+    Answers,
+    Card,
+    Definition,
+    EngineName,
+    NamedStudent,
+    ScratchSettings,
+    StudentSettings,
+)
 
 __all__ = [
     "CARD",
-    "Answer",
     "Answers",
     "Card",
     "Definition",
     "EngineName",
     "NamedStudent",
-    "Scores",
     "ScratchSettings",
-    "Student",
     "StudentSettings",
-    "VocabularyHead",
-    "load",
-    "open_student",
-    "save_student",
-    "wide_product",
 ]

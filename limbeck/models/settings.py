@@ -1,12 +1,20 @@
-"""Which student: a pretrained encoder-decoder, one made of two encoders, or a small one from scratch."""
+"""The student of a recipe, and the card beside a trained one. Nothing here loads torch."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from limbeck.data import View
 from limbeck.settings import Settings, from_name
+from limbeck.tasks import Answer
 
-_LONGEST = 1_000_000
+CARD = "limbeck.json"
+EngineName = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
+Answers = Literal["generate", "choices"]
+Definition = Literal["sequence", "normalised", "first-token", "choices"]
+"""A definition of confidence; see `limbeck/metrics/confidence.py`."""
+
+_MAX_LENGTH = 1_000_000
 
 
 class ScratchSettings(Settings):
@@ -37,9 +45,9 @@ class StudentSettings(Settings):
     )
     scratch: ScratchSettings | None = None
     max_source_length: int = Field(
-        1024, ge=1, le=_LONGEST, description="tokens of input; a longer one is cut, and counted"
+        1024, ge=1, le=_MAX_LENGTH, description="tokens of input; a longer one is cut, and counted"
     )
-    max_target_length: int = Field(256, ge=1, le=_LONGEST, description="tokens of target, also while generating")
+    max_target_length: int = Field(256, ge=1, le=_MAX_LENGTH, description="tokens of target, also while generating")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -51,3 +59,19 @@ class StudentSettings(Settings):
 
 
 NamedStudent = Annotated[StudentSettings, BeforeValidator(from_name, json_schema_input_type=str | StudentSettings)]
+
+
+class Card(Settings):
+    """The contents of `limbeck.json` in a model's folder; the model loads without it, `limbeck predict` reads it."""
+
+    task: str
+    choices: tuple[str, ...] = ()
+    answer: Answer = "text"
+    objective: str
+    answer_view: View
+    rationale_view: View | None = None  # None: the student learned no rationales
+    max_source_length: int
+    max_target_length: int
+    engine: EngineName = "transformers"  # the one it was measured with
+    answers: Answers = "generate"
+    confidence: Definition | None = None  # of a prediction's `confidence`; None: the default

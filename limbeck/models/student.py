@@ -3,31 +3,39 @@
 Legend: B batch, S source tokens, T target tokens, D hidden size, V vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from limbeck.data import Source, View, source
-from limbeck.errors import LimbeckError
-from limbeck.models.batches import by_length, pad, padding_mask
-from limbeck.models.codec import Codec, Ids, end_of
-from limbeck.models.engines import Done, Engine, EngineName, transformers_engine, trimmed, watched_search
-from limbeck.models.families import VocabularyHead, family_of, positions
-from limbeck.models.fast import ctranslate2_engine
-from limbeck.models.lengths import fitted_sources, fitted_targets
+from limbeck.errors import ModelError
+from limbeck.models.families import DecoderInput, VocabularyHead, encode, family_of, fuse_gelu, positions
+from limbeck.models.generation import Done, Engine, engine_for, trimmed, watched_search
 from limbeck.models.scoring import Answer, Scores, Target, score_batch
+from limbeck.models.settings import EngineName
+from limbeck.models.tokenization import (
+    Codec,
+    Ids,
+    by_length,
+    end_of,
+    fitted_sources,
+    fitted_targets,
+    pad,
+    padding_mask,
+)
 from limbeck.schema import Example
+
+Result = TypeVar("Result")
 
 
 class Student(nn.Module):
     """Holds the plain model (`model`) and tokenizer (`tokenizer`); both save and load without limbeck.
 
     Raises:
-        LimbeckError: the model is no encoder-decoder that writes text, or its configuration lacks a token's id.
+        ModelError: the model is no encoder-decoder that writes text, or its configuration lacks a token's id.
     """
 
     def __init__(
@@ -35,8 +43,7 @@ class Student(nn.Module):
     ) -> None:
         super().__init__()
         self.family = family_of(model.config)
-        if self.family.prepare is not None:
-            self.family.prepare(model)
+        fuse_gelu(model)
         self.model = model
         self.tokenizer = tokenizer
         self.codec = Codec(tokenizer, model.config, self.vocabulary)
@@ -51,21 +58,22 @@ class Student(nn.Module):
 
     @property
     def pad_id(self) -> int:
+        """The id of padding."""
         return int(self.model.config.pad_token_id)
 
     @property
     def vocabulary(self) -> int:
-        """How many token ids the model has embeddings for, which may be more than its tokenizer has tokens."""
+        """The number of token ids the model has embeddings for, which may be more than its tokenizer has tokens."""
         embeddings: Any = self.model.get_input_embeddings()
         return int(embeddings.num_embeddings)
 
     def source_ids(self, sources: Sequence[Source | str]) -> tuple[list[Ids], list[int]]:
         """Return the token ids of inputs, and the numbers of those that were cut to `max_source_length`.
 
-        A text alone is one segment. limbeck/models/lengths.py says what is cut.
+        A text alone is one segment. `limbeck/models/tokenization.py` says what is cut.
         """
-        whole = [Source("", (text,)) if isinstance(text, str) else text for text in sources]
-        return fitted_sources(whole, self.codec, self.max_source_length)
+        segmented = [Source("", (text,)) if isinstance(text, str) else text for text in sources]
+        return fitted_sources(segmented, self.codec, self.max_source_length)
 
     def target_ids(self, texts: Sequence[str]) -> tuple[list[Ids], list[int]]:
         """Return the token ids of targets, none of them cut, and the numbers of those above `max_target_length`."""
@@ -76,230 +84,233 @@ class Student(nn.Module):
         """Return the token ids of the examples' targets, and the numbers of those cut to `max_target_length`.
 
         Raises:
-            LimbeckError: a label is longer than that.
+            DataError: a label is longer than that.
         """
         return fitted_targets(examples, view, self.codec, self.max_target_length)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """The encoder's states `[B, S, D]` of ids and mask `[B, S]`."""
-        return self.family.encode(self.model, input_ids, attention_mask)
+        """Return the encoder's states `[B, S, D]` of ids and mask `[B, S]`."""
+        return encode(self.model, input_ids, attention_mask)
 
     def decode(self, labels: Tensor, memory: Tensor, attention_mask: Tensor) -> Tensor:
-        """What the vocabulary head is fed with, `[B, T, D]`, under teacher forcing.
+        """Return the vocabulary head's input, `[B, T, D]`, under teacher forcing.
 
         Args:
             labels: target ids `[B, T]`, -100 on padding.
-            memory: encoder states `[B, S, D]`, with their mask `[B, S]`.
+            memory: encoder states `[B, S, D]`.
+            attention_mask: of the encoder states, `[B, S]`.
         """
         # shifted here, not by the model: some families' own way cannot take a row of padding alone
         start = torch.full_like(labels[:, :1], self.model.config.decoder_start_token_id)
         shifted = torch.cat([start, labels[:, :-1]], 1)
         fed = shifted.masked_fill(shifted < 0, self.pad_id)
-        return self.family.states(self.model, fed, memory, attention_mask, None)
+        return self.family.states(self.model, DecoderInput(fed, memory, attention_mask))
 
     def head(self) -> VocabularyHead:
-        """The vocabulary head as it is now (its weight is a view, not a copy)."""
+        """Return the vocabulary head as it is now (its weight is a view, not a copy)."""
         return self.family.head(self.model)
 
     def engine(self, name: EngineName) -> Engine:
-        """What writes answers, with the weights as they are now.
+        """Return what writes answers, with the weights as they are now.
 
         Raises:
-            LimbeckError: CTranslate2 is not installed, or cannot run this student.
+            ModelError: CTranslate2 is not installed, or cannot run this student.
         """
-        if name == "transformers":
-            return transformers_engine(self.model)
-        return ctranslate2_engine(self.model, int8=name == "ctranslate2-int8")
+        return engine_for(self.model, name)
 
     @torch.inference_mode()
     def generate(
         self,
         texts: Sequence[Source | str],
+        *,
         max_new_tokens: int,
         batch_size: int,
         title: str | None = None,
         stop: str | None = None,
         engine: EngineName = "transformers",
     ) -> list[str]:
-        """Greedy answers to `texts`, in their order; inputs of like length share a batch.
+        """Write greedy answers to `texts`, in their order; inputs of like length share a batch.
 
-        `title` names a progress bar, shown where standard error is a terminal. An answer ends early once it holds the
-        words `stop`, which stay in it.
+        Args:
+            texts: the inputs.
+            max_new_tokens: an answer's longest length.
+            batch_size: inputs at a time.
+            title: of a progress bar, shown where standard error is a terminal.
+            stop: an answer ends early once it holds these words, which stay in it.
+            engine: what writes.
 
         Raises:
-            LimbeckError: as `engine`.
+            ModelError: as `engine`.
         """
-        write = self.engine(engine)
-        ids, _ = self.source_ids(texts)
-        answers = [""] * len(ids)
-        with self._evaluating():
-            for rows in by_length(ids, batch_size, title):
-                written = write([ids[i] for i in rows], max_new_tokens, self._says(stop) if stop else None)
-                for i, row in zip(rows, written, strict=True):
-                    answers[i] = self.text(row)
-        return answers
+        write, done = self.engine(engine), self._stopping(stop)
+
+        def answers(_: list[int], batch: list[Ids]) -> list[str]:
+            return [self.text(ids) for ids in write(batch, max_new_tokens, done)]
+
+        return self._in_batches(texts, answers, batch_size=batch_size, title=title)
 
     @torch.inference_mode()
     def answer(
         self,
         texts: Sequence[Source | str],
         choices: Sequence[Sequence[str]],
+        *,
         max_new_tokens: int,
         batch_size: int,
         title: str | None = None,
         stop: str | None = None,
         engine: EngineName = "transformers",
     ) -> list[Answer]:
-        """As `generate`, with how likely each answer is, and each of its text's `choices`, of which there may be none.
+        """Write answers as `generate`, with the log-probabilities of each and of each of its text's `choices`.
 
-        The choices are scored first. Where one of them is what greedy search with `transformers` writes, as its scores
-        show, that is the answer, and nothing is generated; else the search tells its own log-probabilities. What
-        CTranslate2 writes is scored after it by the model itself, its weights not rounded.
+        The choices are scored first. Where greedy search with `transformers` writes one of them, as its scores show,
+        that is the answer, and nothing is generated; else the search tells its own log-probabilities. The answers of
+        CTranslate2 are scored by the model itself, its weights not rounded.
         Where one of a text's choices is longer than the student writes, none of them is scored.
 
         Raises:
-            LimbeckError: as `engine`.
+            ModelError: as `engine`.
         """
         write = None if engine == "transformers" else self.engine(engine)
-        done = self._says(stop) if stop else None
-        ids, _ = self.source_ids(texts)
-        whole = self._whole(choices)
-        targets = [[whole[one] for one in among] if whole.keys() >= set(among) else [] for among in choices]
-        answers: dict[int, Answer] = {}
-        with self._evaluating():
-            for rows in by_length(ids, batch_size, title):
-                batch, among = [ids[i] for i in rows], [targets[i] for i in rows]
-                if write is None:
-                    found = self._searched(batch, among, max_new_tokens, done)
-                else:
-                    found = self._scored(batch, among, write(batch, max_new_tokens, done))
-                answers |= dict(zip(rows, found, strict=True))
-        return [answers[i] for i in range(len(ids))]
+        done = self._stopping(stop)
+        targets = self._choice_ids(choices)
 
-    def _searched(
-        self, batch: Sequence[Ids], among: Sequence[Sequence[Target]], max_new_tokens: int, done: Done | None
-    ) -> list[Answer]:
-        """What greedy search writes, looked for among the choices first."""
-        memory, mask = self._encoded(batch)
-        answers: dict[int, Answer] = {}
-        scores: dict[int, Scores] = {}
-        if any(among):
-            scores = dict(enumerate(score_batch(self.family, self.model, memory, mask, among)))
-        for row, found in scores.items():
-            if found.greedy is not None and done is None and self._is_whole(among[row][found.greedy], max_new_tokens):
-                said = among[row][found.greedy]
-                answers[row] = Answer(self.text(said), said, found.top, found.answers[found.greedy], found.answers)
-        rest = [row for row in range(len(batch)) if row not in answers]
-        if rest:
-            written = watched_search(self.model, memory[rest], mask[rest], max_new_tokens, done)
-            for row, (said, log_p) in zip(rest, written, strict=True):
-                choices = scores[row].answers if row in scores else []
-                answers[row] = Answer(self.text(said), said, log_p[0], log_p, choices)
-        return [answers[row] for row in range(len(batch))]
+        def answers(rows: list[int], batch: list[Ids]) -> list[Answer]:
+            options = [[targets.get(choice) for choice in choices[i]] for i in rows]
+            scored = [[] if None in row else [ids for ids in row if ids] for row in options]
+            encoded = self._encoded(batch)
+            if write is None:
+                return self._search(*encoded, scored, max_new_tokens=max_new_tokens, done=done)
+            written = write(batch, max_new_tokens, done)
+            scores = self._scores(*encoded, [[ids, *row] for ids, row in zip(written, scored, strict=True)])
+            return [
+                Answer(self.text(ids), ids, score.top, score.answers[0], score.answers[1:])
+                for ids, score in zip(written, scores, strict=True)
+            ]
 
-    def _scored(
-        self, batch: Sequence[Ids], among: Sequence[Sequence[Target]], written: Sequence[Target]
+        return self._in_batches(texts, answers, batch_size=batch_size, title=title)
+
+    def _search(
+        self,
+        memory: Tensor,
+        mask: Tensor,
+        options: Sequence[Sequence[Target]],
+        *,
+        max_new_tokens: int,
+        done: Done | None,
     ) -> list[Answer]:
-        """What another engine wrote."""
-        asked = [[said, *choices] for said, choices in zip(written, among, strict=True)]
-        scores = score_batch(self.family, self.model, *self._encoded(batch), asked)
-        return [
-            Answer(self.text(said), said, one.top, one.answers[0], one.answers[1:])
-            for said, one in zip(written, scores, strict=True)
-        ]
+        """Return the answers of greedy search, looked for among the scored options first."""
+        scores = self._scores(memory, mask, options) if any(options) else []
+        answers: dict[int, Answer] = {}
+        for row, score in enumerate(scores):
+            ids = () if score.greedy is None else options[row][score.greedy]
+            # the search ends at the first end token, if it comes in time
+            ends = end_of(ids, self.model.config) == len(ids) - 1 and len(ids) <= max_new_tokens
+            if score.greedy is not None and ends and done is None:
+                answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
+        rows = [row for row in range(len(options)) if row not in answers]
+        if rows:
+            limits: dict[str, Any] = {"max_new_tokens": max_new_tokens, "done": done}
+            for row, (ids, log_p) in zip(
+                rows, watched_search(self.model, memory[rows], mask[rows], **limits), strict=True
+            ):
+                answers[row] = Answer(self.text(ids), ids, log_p[0], log_p, scores[row].answers if scores else [])
+        return [answers[row] for row in range(len(options))]
 
     @torch.inference_mode()
     def score(
         self,
         texts: Sequence[Source | str],
         choices: Sequence[Sequence[str]],
+        *,
         batch_size: int,
         title: str | None = None,
     ) -> list[Scores]:
-        """How likely each of a text's `choices` is as the whole answer, its end token included.
-
-        Nothing is generated, each text is encoded once, and the decoder gets a choice of each text at a time.
+        """Score each of a text's `choices` as its complete answer, the end token included; nothing is generated.
 
         Raises:
-            LimbeckError: as `check_choices`.
+            ModelError: as `check_choices`.
         """
-        ids, _ = self.source_ids(texts)
-        whole = self.check_choices(choices)
-        scores: dict[int, Scores] = {}
-        with self._evaluating():
-            for rows in by_length(ids, batch_size, title):
-                encoded = self._encoded([ids[i] for i in rows])
-                among = [[whole[one] for one in choices[i]] for i in rows]
-                found = score_batch(self.family, self.model, *encoded, among)
-                scores |= dict(zip(rows, found, strict=True))
-        return [scores[i] for i in range(len(ids))]
+        targets = self.check_choices(choices)
+
+        def scores(rows: list[int], batch: list[Ids]) -> list[Scores]:
+            return self._scores(*self._encoded(batch), [[targets[choice] for choice in choices[i]] for i in rows])
+
+        return self._in_batches(texts, scores, batch_size=batch_size, title=title)
 
     @torch.inference_mode()
-    def pooled(self, examples: Sequence[Example], view: View, batch_size: int, title: str | None = None) -> Tensor:
-        """What the vocabulary head is fed with under teacher forcing, averaged over each target's tokens: `[N, D]`.
+    def pooled(self, examples: Sequence[Example], view: View, *, batch_size: int, title: str | None = None) -> Tensor:
+        """Average the vocabulary head's input under teacher forcing over each target's tokens: `[N, D]`.
 
         Row i is of the source and the target of `examples[i]` in the view. On the CPU, in float32.
 
         Raises:
-            LimbeckError: as `fitted_target_ids`.
+            DataError: as `fitted_target_ids`.
         """
-        ids, _ = self.source_ids([source(example, view) for example in examples])
-        written, _ = self.fitted_target_ids(examples, view)
-        rows_ND: list[Tensor] = [torch.empty(0)] * len(ids)
-        with self._evaluating():
-            for rows in by_length(ids, batch_size, title):
-                labels = pad([written[i] for i in rows], -100).to(self.model.device)
-                hidden = self.decode(labels, *self._encoded([ids[i] for i in rows]))
-                real = (labels != -100).unsqueeze(-1)
-                means = hidden.float().masked_fill(~real, 0).sum(1) / real.sum(1).clamp(min=1)
-                for i, row in zip(rows, means.cpu(), strict=True):
-                    rows_ND[i] = row
+        targets, _ = self.fitted_target_ids(examples, view)
+
+        def means(rows: list[int], batch: list[Ids]) -> list[Tensor]:
+            labels = pad([targets[i] for i in rows], -100).to(self.model.device)
+            hidden = self.decode(labels, *self._encoded(batch))
+            real = (labels != -100).unsqueeze(-1)
+            return list((hidden.float().masked_fill(~real, 0).sum(1) / real.sum(1).clamp(min=1)).cpu())
+
+        sources = [source(example, view) for example in examples]
+        rows_ND = self._in_batches(sources, means, batch_size=batch_size, title=title)
         return torch.stack(rows_ND) if rows_ND else torch.empty(0, 1)
 
-    def _encoded(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
-        """The encoder's states `[B, S, D]` of a batch, and their mask `[B, S]`."""
-        mask = padding_mask(batch).to(self.model.device)
-        return self.encode(pad(batch, self.pad_id).to(self.model.device), mask), mask
-
-    def check_choices(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
-        """The token ids of every choice.
-
-        Raises:
-            LimbeckError: a choice is longer than the student writes, so that what is left of it may be another's too.
-        """
-        whole = self._whole(choices)
-        for choice in (one for among in choices for one in among if one not in whole):
-            raise LimbeckError(
-                f"the choice {choice!r:.80} has more than {self.max_target_length} tokens: "
-                "train with a larger student.max_target_length, or use answers: generate"
-            )
-        return whole
-
-    def _whole(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
-        """The token ids of every choice, each tokenised once, that the student can write to its end."""
-        every = list(dict.fromkeys(choice for among in choices for choice in among))
-        ids, cut = self.target_ids(every)
-        left_out = set(cut)
-        return {every[i]: tuple(row) for i, row in enumerate(ids) if i not in left_out}
-
-    def _is_whole(self, ids: Target, max_new_tokens: int) -> bool:
-        """Whether a search that meets these tokens ends with the last of them: at the first end token, in time."""
-        return end_of(ids, self.model.config) == len(ids) - 1 and len(ids) <= max_new_tokens
-
-    def text(self, ids: Sequence[int]) -> str:
-        """What written ids say up to their end, without special tokens and the blanks around it."""
-        return str(self.tokenizer.decode(trimmed(list(ids), self.model.config), skip_special_tokens=True)).strip()
-
-    def _says(self, words: str) -> Done:
-        """Whether the last of some ids hold `words`: a token is a character at least."""
-        return lambda ids: words in self.tokenizer.decode(ids[-len(words) :])
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        """Without dropout inside."""
+    def _in_batches(
+        self,
+        sources: Sequence[Source | str],
+        compute: Callable[[list[int], list[Ids]], list[Result]],
+        *,
+        batch_size: int,
+        title: str | None,
+    ) -> list[Result]:
+        """Return `compute(rows, ids)` of all sources, in their order, without dropout; like lengths share a batch."""
+        ids, _ = self.source_ids(sources)
+        results: dict[int, Result] = {}
         training = self.training
         self.eval()
         try:
-            yield
+            for rows in by_length(ids, batch_size, title):
+                results |= zip(rows, compute(rows, [ids[i] for i in rows]), strict=True)
         finally:
             self.train(training)
+        return [results[i] for i in range(len(ids))]
+
+    def _encoded(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+        """Return the encoder's states `[B, S, D]` of a batch, and their mask `[B, S]`."""
+        mask = padding_mask(batch).to(self.model.device)
+        return self.encode(pad(batch, self.pad_id).to(self.model.device), mask), mask
+
+    def _scores(self, memory: Tensor, mask: Tensor, answers: Sequence[Sequence[Target]]) -> list[Scores]:
+        return score_batch(self.family, self.model, memory, mask, answers=answers)
+
+    def check_choices(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
+        """Return the token ids of every choice.
+
+        Raises:
+            ModelError: a choice is longer than the student writes, so that its beginning may be another's too.
+        """
+        targets = self._choice_ids(choices)
+        if long := [choice for row in choices for choice in row if choice not in targets]:
+            raise ModelError(
+                f"the choice {long[0]!r:.80} has more than {self.max_target_length} tokens: "
+                "train with a larger student.max_target_length, or use answers: generate"
+            )
+        return targets
+
+    def _choice_ids(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
+        """Return the token ids of the choices that the student can write to their end, each tokenized once."""
+        texts = list(dict.fromkeys(choice for row in choices for choice in row))
+        ids, long = self.target_ids(texts)
+        return {texts[i]: tuple(row) for i, row in enumerate(ids) if i not in set(long)}
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Decode an answer's ids up to their end, without special tokens and the blanks around it."""
+        return str(self.tokenizer.decode(trimmed(list(ids), self.model.config), skip_special_tokens=True)).strip()
+
+    def _stopping(self, words: str | None) -> Done | None:
+        """Return a test of ids whose last ones hold `words`: a token is a character at least."""
+        return (lambda ids: words in self.tokenizer.decode(ids[-len(words) :])) if words else None

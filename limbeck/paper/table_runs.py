@@ -11,7 +11,7 @@ from limbeck.paper.spec import NAMES, paper, task_title, variant
 from limbeck.report.overview import ErrorOf
 from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run
-from limbeck.training import TrainingSettings
+from limbeck.training.settings import TrainingSettings
 
 INTERVALS = (
     "Intervals are 95 %: with several seeds Student's t over seeds and examples, "

@@ -11,7 +11,9 @@ from limbeck.errors import LimbeckError, RecipeError
 from limbeck.files import check_writable, read_jsonl, write_jsonl
 from limbeck.metrics import EvaluationSettings, accuracy, choices_of, predict
 from limbeck.metrics.embedding import Encoder
-from limbeck.models import Answers, EngineName, Student, open_student
+from limbeck.models import Answers, EngineName
+from limbeck.models.loading import open_student
+from limbeck.models.student import Student
 from limbeck.runs.differences import differences
 from limbeck.runs.domain import Domain, domain_of
 from limbeck.runs.measurements import Evaluation, measure_dependence, measurements, with_judgements

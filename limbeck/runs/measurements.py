@@ -15,7 +15,7 @@ from limbeck.metrics.judged import read_judgements, score_correlation, summarise
 from limbeck.metrics.quality import quality
 from limbeck.metrics.selective import cascade
 from limbeck.metrics.thresholds import Cascaded, thresholds
-from limbeck.models import Student
+from limbeck.models.student import Student
 from limbeck.notes import MEASURED
 from limbeck.runs.domain import Domain
 from limbeck.runs.judgements import judgement_files, up_to_date

@@ -13,7 +13,7 @@ from limbeck.metrics.settings import EvaluationSettings
 from limbeck.models.settings import NamedStudent, StudentSettings
 from limbeck.objectives.settings import NamedObjective, ObjectiveSettings
 from limbeck.settings import Settings
-from limbeck.training.settings import TrainingSettings, chosen
+from limbeck.training.settings import TrainingSettings
 
 
 class Recipe(Settings):
@@ -37,7 +37,7 @@ class Recipe(Settings):
     def resolved(self) -> dict[str, Any]:
         """Return the recipe as plain values with defaults filled in; `Recipe.parse` reads it back to the same run."""
         values = self.model_dump(mode="json", exclude_none=True)
-        return {**values, "objective": self.objective.resolved(), "training": chosen(self.training)}
+        return {**values, "objective": self.objective.resolved(), "training": self.training.resolved()}
 
     @property
     def key(self) -> str:

@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 from transformers import TrainingArguments, set_seed
 
-from limbeck import models
 from limbeck.data.load import Splits, load
 from limbeck.data.mismatch import mismatch_warning, teacher_mismatch
 from limbeck.data.settings import DataSettings
@@ -19,7 +18,10 @@ from limbeck.errors import LimbeckError, ModelError
 from limbeck.files import disk_errors, sha256
 from limbeck.hub import cached_revision
 from limbeck.metrics import accuracy
-from limbeck.models import Card, Student, StudentSettings, save_student
+from limbeck.models import Card, StudentSettings
+from limbeck.models.loading import load as load_student
+from limbeck.models.loading import save_student
+from limbeck.models.student import Student
 from limbeck.notes import lines_of
 from limbeck.objectives import Objective
 from limbeck.runs.domain import Domain, out_of_domain
@@ -30,16 +32,10 @@ from limbeck.runs.run import Run, open_run, run_name
 from limbeck.schema import Example
 from limbeck.tasks import Split
 from limbeck.tasks.settings import task_of
-from limbeck.training import (
-    Distiller,
-    EarlyStopping,
-    Trainer,
-    TrainingSet,
-    discard_partial_checkpoints,
-    token_ids,
-    tokenise,
-    training_arguments,
-)
+from limbeck.training.checkpoints import EarlyStopping, discard_partial_checkpoints
+from limbeck.training.dataset import TrainingSet
+from limbeck.training.preprocessing import token_ids, tokenize
+from limbeck.training.trainer import Distiller, Trainer, training_arguments
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +82,7 @@ def train(
         *out_of_domain(recipe, splits),
     ]
     student = _student(recipe, splits, domains)
-    training_set = tokenise(splits.train, objective.views, student)
+    training_set = tokenize(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
     log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
@@ -148,7 +144,7 @@ def _student_origin(recipe: Recipe, parent: Path | str | None) -> dict[str, Any]
 def _student(recipe: Recipe, splits: Splits, domains: Sequence[Domain]) -> Student:
     """Return the student before training, its weights by the recipe's seed, and check that it can be evaluated."""
     set_seed(recipe.seed)
-    student = models.load(recipe.student, _tokenizer_texts(recipe.data, splits))
+    student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits))
     check_askable(student, domains, recipe, recipe.evaluation.rationales)
     if student.head().weight is None:
         kind = student.model.config.model_type

@@ -1,11 +1,15 @@
-"""A Hugging Face Trainer for a Distiller: exact weights of every token, a log of every term, plain checkpoints."""
+"""The Distiller, the one module that is trained, and a Hugging Face Trainer for it.
+
+The Trainer gives every token its exact weight, logs every term, and writes plain checkpoints.
+"""
 
 import json
+import logging
 import math
 import os
-import shutil
+import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +26,134 @@ from transformers import (
     TrainingArguments,
 )
 
-from limbeck.errors import LimbeckError
+from limbeck.data import View
+from limbeck.errors import ModelError, RecipeError
 from limbeck.files import write_jsonl
+from limbeck.models.student import Student
 from limbeck.objectives import Objective
-from limbeck.objectives.fused import term_counts
-from limbeck.training.batches import BucketSampler
-from limbeck.training.best import EarlyStopping, best_evaluation
-from limbeck.training.collator import MULTIPLE, Collator
-from limbeck.training.dataset import TrainingSet
-from limbeck.training.distiller import Distiller
+from limbeck.objectives.fused import ViewStates, gradient_shares, losses, term_counts
+from limbeck.training.checkpoints import EarlyStopping, best_validation, latest_checkpoint
+from limbeck.training.dataset import MULTIPLE, Collator, TrainingSet
+from limbeck.training.sampler import BucketSampler
+from limbeck.training.settings import TrainingSettings
+
+log = logging.getLogger(__name__)
+
+# Settings that are limbeck's own doing, though under transformers' names.
+_OWN = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
+# Settings that only an accelerator obeys, and what to do instead on a processor; None: they do not change the student.
+_NOT_ON_CPU = {
+    "fp16": "leave it out, or set bf16 and use_cpu",
+    "tf32": "leave it out",
+    "torch_empty_cache_steps": None,
+    "dataloader_pin_memory": None,
+}
+
+
+class Distiller(nn.Module):
+    """Student and objective. One forward does it all, so that wrappers (DDP, FSDP, compile) see every parameter used.
+
+    Legend: B examples, b of them with a target in a view, S source tokens, T target tokens, D hidden size.
+    """
+
+    def __init__(self, student: Student, objective: Objective) -> None:
+        super().__init__()
+        self.student = student
+        self.objective = objective
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        labels: Mapping[View, Tensor],
+        *,
+        rows: Mapping[View, Tensor] | None = None,
+        counts: Mapping[str, Tensor] | None = None,
+        with_shares: bool = False,
+    ) -> dict[str, Any]:
+        """Compute the loss of a collated batch.
+
+        Args:
+            input_ids: `[sum of b, S]`, the sources view after view.
+            attention_mask: of `input_ids`.
+            labels: for each view target ids `[B, T]`, -100 on padding.
+            rows: for each view the numbers of the examples that the sources are of, `[b]`; None: of all, in each view.
+            counts: what each term is divided by; None: this batch's own counts.
+            with_shares: also give each term's share of the gradient norm.
+
+        Returns:
+            `loss`, a scalar; `terms`, each term's value unweighted; `shares`, empty unless asked for.
+        """
+        rows = rows or {view: torch.arange(len(ids), device=ids.device) for view, ids in labels.items()}
+        sizes = [len(rows[view]) for view in labels]
+        memories = self.student.encode(input_ids, attention_mask).split(sizes)
+        masks = attention_mask.split(sizes)
+        states = {
+            view: ViewStates(self._states(ids, rows[view], memory, mask), ids)
+            for (view, ids), memory, mask in zip(labels.items(), memories, masks, strict=True)
+        }
+        counts = term_counts(self.objective, labels) if counts is None else counts
+        head = self.student.head()
+        loss, values = losses(self.objective, states, head, counts=counts)
+        shares = gradient_shares(self.objective, states, head, counts=counts) if with_shares else {}
+        return {"loss": loss, "terms": values, "shares": shares}
+
+    def _states(self, labels: Tensor, rows: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Return the head's input in a view, `[B, T, D]`: 0 for the examples that are not read."""
+        if len(rows) == len(labels):
+            return self.student.decode(labels, memory, mask)
+        states = self.student.decode(labels[rows], memory, mask)
+        return states.new_zeros(len(labels), *states.shape[1:]).index_copy(0, rows, states)
+
+    def gradient_checkpointing_enable(self, **options: Any) -> None:
+        """Do what the Hugging Face Trainer calls for `gradient_checkpointing: true`, with its own options."""
+        self.student.model.gradient_checkpointing_enable(**options)
+
+
+def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) -> TrainingArguments:
+    """Return the `TrainingArguments` of a run.
+
+    Raises:
+        RecipeError: transformers refuses a value or a combination of values, or the device cannot obey one.
+    """
+    values = {name: value for name, value in settings.resolved().items() if name not in _OWN}
+    _check_device(values)
+    values.setdefault("dataloader_pin_memory", torch.cuda.is_available())
+    values.setdefault("train_sampling_strategy", settings.train_sampling_strategy)
+    # pinned batches need not be waited for
+    values["accelerator_config"] = {"non_blocking": values["dataloader_pin_memory"]}
+    evaluates = values["eval_strategy"] != "no"
+    try:
+        arguments = TrainingArguments(
+            **values,
+            output_dir=str(output_dir),
+            seed=seed,
+            load_best_model_at_end=evaluates,
+            metric_for_best_model="accuracy" if evaluates else None,
+            greater_is_better=True if evaluates else None,
+            remove_unused_columns=False,
+            disable_tqdm=not sys.stderr.isatty(),
+            logging_nan_inf_filter=False,  # a loss that is no number stops the training instead of being hidden
+        )
+    except (ValueError, TypeError, ArithmeticError, ImportError, RuntimeError) as error:
+        raise RecipeError(str(error).strip(), field="training") from None
+    if arguments.world_size > 1:
+        raise RecipeError("several processes cannot share a run yet: start limbeck without a launcher, on one device")
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # or transformers would tear the views of a batch apart
+    return arguments
+
+
+def _check_device(values: Mapping[str, Any]) -> None:
+    """Refuse what a processor would silently do otherwise; warn of what it has no use for."""
+    if torch.accelerator.is_available() and not values.get("use_cpu"):
+        return
+    for name, remedy in _NOT_ON_CPU.items():
+        if values.get(name) and remedy is None:
+            log.warning("training.%s has no effect on a processor", name)
+        elif values.get(name):
+            raise RecipeError(f"not on a processor, which would train in float32; {remedy}", field=f"training.{name}")
+    if values.get("bf16") and not values.get("use_cpu"):
+        raise RecipeError("there is no GPU here; leave it out, or set use_cpu too", field="training.bf16")
 
 
 class Trainer(transformers.Trainer):
@@ -50,9 +173,9 @@ class Trainer(transformers.Trainer):
         distiller: Distiller,
         args: TrainingArguments,
         training_set: TrainingSet,
+        *,
         validate: Callable[[], dict[str, float]],
         log_file: Path,
-        *,
         validation_set: TrainingSet | None = None,
         early_stopping: EarlyStopping | None = None,
     ) -> None:
@@ -68,15 +191,16 @@ class Trainer(transformers.Trainer):
             early_stopping: says when to stop; None: never before the last step.
 
         Raises:
-            LimbeckError: incomplete batches are to be dropped, and there are no others.
+            RecipeError: incomplete batches are to be dropped, and there are no others.
         """
         if args.dataloader_drop_last and len(training_set) < args.train_batch_size:
-            raise LimbeckError(
-                f"training.dataloader_drop_last: {len(training_set)} rows make no batch of {args.train_batch_size}, so "
-                "that nothing would be trained; leave it out, or lower per_device_train_batch_size"
+            raise RecipeError(
+                f"{len(training_set)} rows make no batch of {args.train_batch_size}, so that nothing would be trained; "
+                "leave it out, or lower per_device_train_batch_size",
+                field="training.dataloader_drop_last",
             )
         self.training_set = training_set
-        # matrix units like multiples of 8; a term that sees the padding shall see no more of it than need be
+        # a term that sees the padding shall see no more of it than need be
         self.multiple = 1 if distiller.objective.sees_padding else MULTIPLE
         super().__init__(
             model=distiller,
@@ -122,7 +246,8 @@ class Trainer(transformers.Trainer):
         if self.args.train_sampling_strategy == "random":
             return super()._get_train_sampler(train_dataset)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return BucketSampler(self.training_set.lengths(), self._train_batch_size, MULTIPLE, seed)
+        lengths = self.training_set.lengths()
+        return BucketSampler(lengths, batch_size=self._train_batch_size, multiple=MULTIPLE, seed=seed)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Return what each term's sum is divided by, and add the batches' own counts to the log's."""
@@ -145,7 +270,7 @@ class Trainer(transformers.Trainer):
         return (loss, output) if return_outputs else loss
 
     def _logs_next(self) -> bool:
-        """Whether the step in progress ends in a log entry."""
+        """Return True if the step in progress ends in a log entry."""
         step = self.state.global_step + 1
         return self.args.logging_strategy == "steps" and step % self.state.logging_steps == 0
 
@@ -158,8 +283,8 @@ class Trainer(transformers.Trainer):
         if "loss" in logs:
             if not math.isfinite(logs["loss"]):
                 step = self.state.global_step
-                raise LimbeckError(f"training diverged: the loss at step {step} is {logs['loss']}; lower learning_rate")
-            sums, counts = (self.accelerator.reduce(dict(part), "sum") for part in (self._sums, self._counts))
+                raise ModelError(f"training diverged: the loss at step {step} is {logs['loss']}; lower learning_rate")
+            sums, counts = (self.accelerator.reduce(dict(values), "sum") for values in (self._sums, self._counts))
             terms = {name: total.item() / counts[name].item() for name, total in sums.items() if counts[name] > 0}
             logs["loss"] = self.distiller.objective.weighted(terms)
             logs.update({f"term_{name}": value for name, value in terms.items()})
@@ -187,13 +312,13 @@ class Trainer(transformers.Trainer):
         if data is None:
             return {}
         self.distiller.eval()
-        ones = {term.name: torch.ones((), device=self.args.device) for term in objective.terms}
-        sums = dict.fromkeys(ones, 0.0)
+        units = {term.name: torch.ones((), device=self.args.device) for term in objective.terms}
+        sums = dict.fromkeys(units, 0.0)
         order, size = np.lexsort(data.widths().T), self.args.per_device_train_batch_size
         for start in range(0, len(order), size):
             rows = data.__getitems__(order[start : start + size].tolist())
             batch = self._prepare_inputs(self.data_collator(rows))  # type: ignore[arg-type]
-            for name, value in self.distiller(**batch, counts=ones)["terms"].items():
+            for name, value in self.distiller(**batch, counts=units)["terms"].items():
                 sums[name] += value.item()
         counts = {term.name: term.count(data.target_lengths()).item() for term in objective.terms}
         return {"loss": objective.weighted({name: sums[name] / count for name, count in counts.items() if count})}
@@ -202,7 +327,7 @@ class Trainer(transformers.Trainer):
         """Make the checkpoint to be written the best so far, if it is."""
         if self.args.metric_for_best_model is None:
             return False
-        best = best_evaluation(self.state.log_history)
+        best = best_validation(self.state.log_history)
         self.state.best_metric, self.state.best_global_step = best.accuracy, best.step
         return best.step == self.state.global_step
 
@@ -228,30 +353,9 @@ class Trainer(transformers.Trainer):
 def _expected_counts(objective: Objective, training_set: TrainingSet, args: TrainingArguments) -> dict[str, Tensor]:
     """Return the count of each term in a mean step: its part of the whole training set's."""
     step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-    part = min(step / len(training_set), 1)
+    fraction = min(step / len(training_set), 1)
     lengths = training_set.target_lengths()
-    return {term.name: (term.count(lengths) * part).float().to(args.device) for term in objective.terms}
-
-
-def latest_checkpoint(folder: Path) -> Path | None:
-    """Return the newest whole checkpoint below `folder`."""
-    steps = {path: step for path in folder.glob("checkpoint-*") if (step := _step(path)) is not None}
-    return max(steps, key=steps.__getitem__, default=None)
-
-
-def discard_partial_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints below `folder` that were not written to their end."""
-    for path in folder.glob("checkpoint-*"):
-        if _step(path) is None:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _step(checkpoint: Path) -> int | None:
-    """Return the step of a whole checkpoint: its state, which is written last, is there and reads as JSON."""
-    try:
-        return int(json.loads((checkpoint / "trainer_state.json").read_text())["global_step"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # the run ended while it wrote this one
+    return {term.name: (term.count(lengths) * fraction).float().to(args.device) for term in objective.terms}
 
 
 class _Progress(ProgressCallback):
@@ -259,14 +363,14 @@ class _Progress(ProgressCallback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shown: dict[str, str] = {}
+        self.postfix: dict[str, str] = {}
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
     ) -> None:
-        self.shown |= {name: f"{logs[name]:.4g}" for name in ("loss", "eval_accuracy") if name in logs}
+        self.postfix |= {name: f"{logs[name]:.4g}" for name in ("loss", "eval_accuracy") if name in logs}
         if self.training_bar is not None:
-            self.training_bar.set_postfix(self.shown)
+            self.training_bar.set_postfix(self.postfix)
 
 
 class _LogFile(TrainerCallback):
@@ -283,10 +387,10 @@ class _LogFile(TrainerCallback):
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.is_world_process_zero:
-            whole = self.path.stat().st_size
+            size = self.path.stat().st_size
             try:
                 with self.path.open("a", encoding="utf-8") as stream:
                     stream.write(json.dumps(state.log_history[-1]) + "\n")
             except OSError:  # a full disk may take a part of the line
-                os.truncate(self.path, whole)
+                os.truncate(self.path, size)
                 raise

@@ -12,7 +12,9 @@ from limbeck import tasks
 from limbeck.data import View
 from limbeck.metrics import EvaluationSettings, predict
 from limbeck.metrics.confidence import choice_meant, confidence, label_first, label_last, over_choices
-from limbeck.models import Student, StudentSettings, load
+from limbeck.models import StudentSettings
+from limbeck.models.loading import load
+from limbeck.models.student import Student
 from limbeck.schema import Example
 from limbeck.tasks.answers import same_text
 from tests import builders

@@ -11,7 +11,9 @@ from limbeck.data import View
 from limbeck.errors import LimbeckError
 from limbeck.metrics.critic import Critic, evaluated, fit, gains, whitening
 from limbeck.metrics.dependence import dependence, infonce
-from limbeck.models import Student, StudentSettings, load
+from limbeck.models import StudentSettings
+from limbeck.models.loading import load
+from limbeck.models.student import Student
 from limbeck.schema import Example
 from tests import builders
 
@@ -202,7 +204,7 @@ def test_pooled_states_are_the_means_over_real_tokens_whatever_shares_a_batch(st
         with torch.no_grad():
             made = student.model(input_ids=ids, decoder_input_ids=fed, output_hidden_states=True)
         torch.testing.assert_close(row, made.decoder_hidden_states[-1][0].mean(0), rtol=1e-4, atol=1e-5)
-    assert student.pooled([], View.PREDICT, 2).shape[0] == 0
+    assert student.pooled([], View.PREDICT, batch_size=2).shape[0] == 0
 
 
 def test_a_students_two_views_tell_of_each_other(student):
@@ -220,6 +222,6 @@ def test_a_students_two_views_tell_of_each_other(student):
 
 def test_the_two_sides_are_the_predict_and_the_explain_view(student):
     examples = questions(120)
-    predict, explain = (student.pooled(examples, view, 64) for view in (View.PREDICT, View.EXPLAIN))
+    predict, explain = (student.pooled(examples, view, batch_size=64) for view in (View.PREDICT, View.EXPLAIN))
     found = dependence(student, examples, seed=3, components=2, shuffles=0)
     assert found.nats == pytest.approx(infonce(predict, explain, 3, 2, 0).nats, abs=1e-6)

@@ -10,7 +10,8 @@ from limbeck import tasks
 from limbeck.data import View
 from limbeck.errors import LimbeckError
 from limbeck.metrics import accuracy, predict
-from limbeck.models import StudentSettings, load
+from limbeck.models import StudentSettings
+from limbeck.models.loading import load
 from limbeck.schema import Example, Prediction
 from tests import builders
 
@@ -95,8 +96,8 @@ def test_who_answers_first_stops_there_unless_reasons_are_asked(tmp_path):
     (both,) = predict(student, EXAMPLES[:1], task, View.ANSWER_FIRST, View.ANSWER_FIRST)
     assert (alone.prediction, both.prediction) == ("", "")
     assert both.rationale.count("Rationale:") == 19
-    assert student.generate(["yes"], 20, 1, stop="Rationale:") == ["Rationale:"]
-    assert student.generate(["yes"], 20, 1)[0].count("Rationale:") == 20
+    assert student.generate(["yes"], max_new_tokens=20, batch_size=1, stop="Rationale:") == ["Rationale:"]
+    assert student.generate(["yes"], max_new_tokens=20, batch_size=1)[0].count("Rationale:") == 20
 
 
 def test_reasons_asked_for_and_not_given_are_blank_ones(tmp_path):

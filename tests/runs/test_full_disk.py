@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 from limbeck.errors import FileError
 from limbeck.files import disk_errors
 from limbeck.runs import train
-from limbeck.training import discard_partial_checkpoints
-from limbeck.training.trainer import latest_checkpoint
+from limbeck.training.checkpoints import discard_partial_checkpoints, latest_checkpoint
 from tests.runs.recipes import TINY, tiny
 
 # checkpoints of 1.5 MB, of which three are there at a time: the best, the newest, and the one that is being written

@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForSeq2SeqLM
 
 from limbeck.errors import EndpointError, FileError, RecipeError
-from limbeck.models import open_student
+from limbeck.models.loading import open_student
 from limbeck.runs import Recipe, predict_file, train
 from limbeck.runs.push import contents, push, write
 from tests import builders

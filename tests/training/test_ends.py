@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from limbeck.files import read_jsonl
-from limbeck.models import open_student
+from limbeck.models.loading import open_student
 from limbeck.runs import Recipe, train
 from tests.tokenizers import endless, gemma, t5
 
@@ -82,7 +82,7 @@ def test_a_student_learns_to_end_whatever_its_tokenizer_adds(kind, tmp_path: Pat
     assert said <= set(COLOURS.values())
     student, _ = open_student(run.model)
     ends = student.model.config.eos_token_id
-    for answer in student.answer(["predict: Luke scored 3 points"], [[]], 30, 1):
+    for answer in student.answer(["predict: Luke scored 3 points"], [[]], max_new_tokens=30, batch_size=1):
         assert answer.ids[-1] == student.codec.end
         assert answer.ids[-1] in (ends if isinstance(ends, list) else [ends])
         assert len(answer.ids) < 12

@@ -1,4 +1,4 @@
-"""Which examples share a batch: those that are alike in all their lengths, so that little is padding.
+"""Batches of examples that are alike in all their lengths, so that little is padding.
 
 Examples with a rationale and those without one are spread evenly over the batches: each batch has its share of both, to
 within one example. Bucketed together, those without a rationale would meet in batches of their own.
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-_TOGETHER = 256  # batches that are made out of one random part of the examples
+_MEGABATCH = 256  # batches that are made out of one random part of the examples
 Array = NDArray[np.int64]
 Weights = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ class BucketSampler(Sampler[int]):
     Every example comes once an epoch. The remainder that fills no batch is a random one, and comes last.
     """
 
-    def __init__(self, lengths: Array, batch_size: int, multiple: int, seed: int) -> None:
+    def __init__(self, lengths: Array, *, batch_size: int, multiple: int, seed: int) -> None:
         """Take the examples' `lengths`, `[N, K]`: of the source, which stands in each view, and of every target.
 
         `multiple`: what the collator rounds lengths up to; only rounded lengths cost anything.
@@ -35,6 +35,7 @@ class BucketSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
+        """Set the epoch that the next iteration is of."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -62,16 +63,16 @@ def bucketed(widths: Array, weights: Weights, batch_size: int, rng: np.random.Ge
     order = rng.permutation(len(widths))
     complete = (widths[order] > 0).all(1)
     strata = [order[complete], order[~complete]]
-    count, rest = divmod(len(order), batch_size)
-    # the remainder's quota is rounded by chance: over many epochs no stratum is left in it more often than the other
-    quota = (len(strata[0]) * rest + int(rng.integers(len(order)))) // len(order)
-    remainder = np.concatenate([strata[0][:quota], strata[1][: rest - quota]])
-    strata = [strata[0][quota:], strata[1][rest - quota :]]
+    count, leftover = divmod(len(order), batch_size)
+    # the remainder's quota is rounded by chance: over many epochs no stratum is in it more often than the other
+    quota = (len(strata[0]) * leftover + int(rng.integers(len(order)))) // len(order)
+    remainder = np.concatenate([strata[0][:quota], strata[1][: leftover - quota]])
+    strata = [strata[0][quota:], strata[1][leftover - quota :]]
     batches: list[Array] = []
-    for start in range(0, count, _TOGETHER):
-        size = min(_TOGETHER, count - start)
-        part, strata = _split(strata, size, count - start)
-        batches += _halved(part, size, widths, weights)
+    for start in range(0, count, _MEGABATCH):
+        size = min(_MEGABATCH, count - start)
+        megabatch, strata = _split(strata, size, count - start)
+        batches += _halved(megabatch, size, widths, weights)
     rng.shuffle(batches)
     if batches:
         dearest = int(np.argmax([widths[batch].max(0) @ weights for batch in batches]))
@@ -80,45 +81,41 @@ def bucketed(widths: Array, weights: Weights, batch_size: int, rng: np.random.Ge
 
 
 def _split(strata: list[Array], size: int, count: int) -> tuple[list[Array], list[Array]]:
-    """Return what the first `size` of `count` batches take of both strata, and what is left of them."""
+    """Split both strata into the rows of the first `size` of `count` batches and those of the others."""
     cuts = [int(cut[size - 1]) for cut in _quotas(strata, count)]
-    return [rows[:cut] for rows, cut in zip(strata, cuts, strict=True)], [
-        rows[cut:] for rows, cut in zip(strata, cuts, strict=True)
-    ]
+    pairs = list(zip(strata, cuts, strict=True))
+    return [rows[:cut] for rows, cut in pairs], [rows[cut:] for rows, cut in pairs]
 
 
 def _quotas(strata: list[Array], count: int) -> list[Array]:
     """Return how many rows of each stratum the first 1, 2, ... of `count` batches take, `[count]` each."""
     batches = np.arange(1, count + 1)
-    taken = (2 * len(strata[0]) * batches + count) // (2 * count)  # rounded to the nearest
-    return [taken, batches * ((len(strata[0]) + len(strata[1])) // count) - taken]
+    complete = (2 * len(strata[0]) * batches + count) // (2 * count)  # rounded to the nearest
+    return [complete, batches * ((len(strata[0]) + len(strata[1])) // count) - complete]
 
 
 def _halved(strata: list[Array], count: int, widths: Array, weights: Weights) -> list[Array]:
     """Return the `count` batches of `strata`, the numbers of the rows with and without every target."""
     quotas = _quotas(strata, count)
     if count == 1 or all((widths[rows] == widths[rows[:1]]).all() for rows in strata):
-        parts = [np.split(rows, quota[:-1]) for rows, quota in zip(strata, quotas, strict=True)]
-        return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
+        pieces = [np.split(rows, quota[:-1]) for rows, quota in zip(strata, quotas, strict=True)]
+        return [np.concatenate(rows) for rows in zip(*pieces, strict=True)]
     sizes = np.arange(1, count)
-    best = None
+    splits = []
     for column in range(widths.shape[1]):
         ordered = [rows[np.argsort(widths[rows, column], kind="stable")] for rows in strata]
         halves = [_widest(widths[rows], quota[:-1]) for rows, quota in zip(ordered, quotas, strict=True)]
         left, right = (np.maximum(*sides) @ weights for sides in zip(*halves, strict=True))
         costs = left * sizes + right * (count - sizes)
-        cheapest = int(costs.argmin())
-        if best is None or costs[cheapest] < best[0]:
-            best = costs[cheapest], ordered, cheapest + 1
-    assert best is not None
-    _, ordered, size = best
+        splits.append((costs.min(), int(costs.argmin()) + 1, ordered))
+    _, size, ordered = min(splits, key=lambda split: split[0])
     first, second = _split(ordered, size, count)
     return _halved(first, size, widths, weights) + _halved(second, count - size, widths, weights)
 
 
 def _widest(widths: Array, cuts: Array) -> tuple[Array, Array]:
     """Return the largest widths before and from each cut, `[cuts, K]`; 0 where there are no rows."""
-    none = np.zeros((1, widths.shape[1]), widths.dtype)
-    before = np.concatenate([none, np.maximum.accumulate(widths)])
-    after = np.concatenate([np.maximum.accumulate(widths[::-1])[::-1], none])
+    zeros = np.zeros((1, widths.shape[1]), widths.dtype)
+    before = np.concatenate([zeros, np.maximum.accumulate(widths)])
+    after = np.concatenate([np.maximum.accumulate(widths[::-1])[::-1], zeros])
     return before[cuts], after[cuts]

@@ -1,0 +1,168 @@
+"""Students from settings (pretrained, a pair of encoders, from scratch) and trained students in their folders."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    EncoderDecoderModel,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+from limbeck.errors import ModelError, first_line
+from limbeck.files import read_json, replacing, write_json
+from limbeck.hub import where_to_load
+from limbeck.models.families import PAIRABLE, family_of
+from limbeck.models.settings import CARD, Card, ScratchSettings, StudentSettings
+from limbeck.models.student import Student
+
+PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
+
+
+def load(settings: StudentSettings, texts: Iterable[str]) -> Student:
+    """Load or make the student of `settings`; new weights come from torch's global seed.
+
+    Args:
+        settings: exactly one kind of student.
+        texts: the training text, which a `scratch` student's tokenizer is trained on; not read by the others.
+
+    Raises:
+        ModelError: no such checkpoint, or one that is no encoder-decoder that writes text.
+    """
+    if settings.scratch is not None:
+        tokenizer = train_tokenizer(texts, settings.scratch.vocab_size)
+        model: PreTrainedModel = build_t5(settings.scratch, tokenizer)
+    elif settings.name is not None:
+        model, tokenizer = _pretrained(settings.name)
+    else:
+        assert settings.encoder is not None and settings.decoder is not None  # the settings' own check
+        model, tokenizer = _pair(settings.encoder, settings.decoder)
+    return Student(model, tokenizer, settings.max_source_length, settings.max_target_length)
+
+
+def _pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    where = where_to_load(name)
+    config = _checkpoint(AutoConfig, name, **where)
+    family_of(config)  # refuse before the weights are read
+    loader = EncoderDecoderModel if config.model_type == "encoder-decoder" else AutoModelForSeq2SeqLM
+    # float32 whatever the checkpoint was saved in: mixed precision is the trainer's business
+    model, info = _checkpoint(loader, name, dtype=torch.float32, output_loading_info=True, **where)
+    if lacking := sorted(info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}):
+        raise ModelError(
+            f"{name}: the checkpoint's weights do not fit its {config.model_type!r} architecture: "
+            f"{len(lacking)} are missing or of another shape, {lacking[0]} the first"
+        )
+    return model, _checkpoint(AutoTokenizer, name, **where)
+
+
+def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Make an encoder-decoder from two encoder checkpoints; its cross-attention is new."""
+    where = {name: where_to_load(name) for name in (encoder, decoder)}
+    for name in (encoder, decoder):
+        config = _checkpoint(AutoConfig, name, **where[name])
+        if config.model_type not in PAIRABLE:
+            raise ModelError(f"{name}: a {config.model_type!r} model; a pair is made of {', '.join(PAIRABLE)}")
+    tokenizer, second = (_checkpoint(AutoTokenizer, name, **where[name]) for name in (encoder, decoder))
+    if tokenizer.get_vocab() != second.get_vocab():
+        raise ModelError(f"{encoder} and {decoder} have different vocabularies; a pair needs the same")
+    options = {
+        f"{side}_{option}": value
+        for side, name in (("encoder", encoder), ("decoder", decoder))
+        for option, value in {"trust_remote_code": False, **where[name]}.items()
+    }
+    try:
+        model: Any = EncoderDecoderModel.from_encoder_decoder_pretrained(encoder, decoder, **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{encoder}, {decoder}: cannot be made into a pair: {first_line(error)}") from None
+    model = model.float()
+    starts, ends = ("cls_token_id", "bos_token_id"), ("sep_token_id", "eos_token_id")
+    for field, names in (("decoder_start_token_id", starts), ("eos_token_id", ends)):
+        ids = (getattr(tokenizer, name) for name in names)
+        setattr(model.config, field, next((id for id in ids if id is not None), None))
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer
+
+
+def _checkpoint(loader: Any, name: str, **options: Any) -> Any:
+    """Call `loader.from_pretrained`, its many exceptions turned into one line."""
+    try:
+        return loader.from_pretrained(name, trust_remote_code=False, **options)
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+        raise ModelError(
+            f"{name}: cannot be loaded as a student: {first_line(error)}; give a folder that "
+            "`save_pretrained` wrote (model and tokenizer), or a name on the Hugging Face Hub and a connection to it"
+        ) from None
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerBase:
+    """Train a byte-level BPE tokenizer that gives every text back unchanged and never merges digits with other text.
+
+    A frequent number is one token, which a small student learns to copy far sooner than a row of digits.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[PAD, END, UNKNOWN],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
+    )
+    names = {"pad_token": PAD, "eos_token": END, "unk_token": UNKNOWN}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **names)
+
+
+def build_t5(settings: ScratchSettings, tokenizer: PreTrainedTokenizerBase) -> T5ForConditionalGeneration:
+    """Make a T5 v1.1 of random weights (torch's global seed) for `tokenizer`, its head apart from its embeddings."""
+    values: dict[str, Any] = settings.model_dump(exclude={"vocab_size"}) | {
+        "vocab_size": len(tokenizer),
+        "feed_forward_proj": "gated-gelu",
+        "tie_word_embeddings": False,  # only switches the output scaling off: transformers 5 ties all the same
+        "decoder_start_token_id": tokenizer.pad_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    config = T5Config(**values)
+    model = T5ForConditionalGeneration(config)
+    # untie by hand; T5's own start for a free head, deviation 1, would give logits of deviation sqrt(D)
+    model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight) * config.d_model**-0.5)
+    config.tie_word_embeddings = False
+    return model
+
+
+def save_student(student: Student, card: Card, folder: Path) -> None:
+    """Write model, tokenizer and card to the new `folder`: it is there complete or not at all."""
+    with replacing(folder) as temporary:
+        student.model.save_pretrained(temporary)
+        student.tokenizer.save_pretrained(temporary)
+        write_json(temporary / CARD, card.model_dump(mode="json"))
+
+
+def open_student(folder: Path) -> tuple[Student, Card]:
+    """Load a trained student, on the GPU where there is one, and its card.
+
+    Raises:
+        ModelError: no such folder, no card in it, or a model that does not load.
+    """
+    if not (folder / CARD).is_file():
+        raise ModelError(f"{folder}: no trained student here ({CARD} is missing); give a run's folder or its model/")
+    card = Card.parse(read_json(folder / CARD), str(folder / CARD))
+    lengths = {"max_source_length": card.max_source_length, "max_target_length": card.max_target_length}
+    student = load(StudentSettings(name=str(folder), **lengths), texts=())
+    return student.to("cuda" if torch.cuda.is_available() else "cpu"), card

@@ -1,0 +1,83 @@
+"""Checkpoints: the newest complete one, the best one, and when training stops early.
+
+The last two follow from the log of evaluations alone, so a training that goes on from a checkpoint, which holds that
+log, decides as an unbroken one.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, order=True)
+class Validation:
+    """A validation, ordered by worth: first by accuracy, then by the loss on the validation rows, then by step."""
+
+    accuracy: float
+    gain: float  # the loss with its sign turned; minus infinity where there is none, or it is no number
+    step: int
+
+
+def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
+    """Return the validations in a Trainer's log, one a step; before the first step there is no checkpoint to choose."""
+    by_step = {}
+    for entry in log_history:
+        if "eval_accuracy" in entry and entry["step"] > 0:
+            loss = entry.get("eval_loss", math.inf)
+            gain = -math.inf if math.isnan(loss) else -loss
+            by_step[entry["step"]] = Validation(entry["eval_accuracy"], gain, entry["step"])
+    return list(by_step.values())
+
+
+def best_validation(log_history: Iterable[Mapping[str, Any]]) -> Validation:
+    """Return the best validation of a log that holds some."""
+    return max(validations(log_history))
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Hugging Face's early stopping: after `patience` validations in a row without a gain; None: never.
+
+    A gain is an accuracy above the best by more than `threshold`, or the best accuracy with a lower loss.
+    """
+
+    patience: int | None = None
+    threshold: float = 0.0
+
+    def due(self, log_history: Iterable[Mapping[str, Any]]) -> bool:
+        """Return True if patience is out."""
+        best, waited = None, 0
+        for validation in validations(log_history):
+            waited = 0 if best is None or self._gains(validation, best) else waited + 1
+            best = validation if best is None else max(best, validation)
+        return self.patience is not None and waited >= self.patience
+
+    def _gains(self, validation: Validation, best: Validation) -> bool:
+        if validation.accuracy == best.accuracy:
+            return validation.gain > best.gain
+        return validation.accuracy - best.accuracy > self.threshold
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """Return the newest complete checkpoint below `folder`."""
+    steps = {path: step for path in folder.glob("checkpoint-*") if (step := _step(path)) is not None}
+    return max(steps, key=steps.__getitem__, default=None)
+
+
+def discard_partial_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints below `folder` that were not written to their end."""
+    for path in folder.glob("checkpoint-*"):
+        if _step(path) is None:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _step(checkpoint: Path) -> int | None:
+    """Return the step of a complete checkpoint: its state, which is written last, is there and reads as JSON."""
+    try:
+        return int(json.loads((checkpoint / "trainer_state.json").read_text())["global_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # the run ended while it wrote this one

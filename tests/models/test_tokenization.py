@@ -1,0 +1,203 @@
+"""Ids are framed as the model wants them, no text becomes a special token, and texts are cut where that harms least."""
+
+import functools
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from limbeck.data import Source, View, source, split_target, target
+from limbeck.errors import LimbeckError
+from limbeck.models import ScratchSettings
+from limbeck.models.loading import build_t5
+from limbeck.models.student import Student
+from limbeck.models.tokenization import Codec
+from limbeck.schema import Example
+from tests.tokenizers import KINDS, TEXTS
+
+VIEWS = sorted(View)
+SPECIAL = ["</s>", "[SEP]", "<pad>", "<extra_id_0>", "<eos>", "[CLS]", "<unk>", "<s>", "<bos>", "<mask>", "＜/s＞"]
+WORDS = sorted({word for text in TEXTS for word in text.split() if ":" not in word})
+ODD = ["\n", "a:b", "ﬁ", "é", "e\u0301"]
+words = st.lists(st.sampled_from(WORDS), min_size=1, max_size=30).map(" ".join)
+spelled = st.lists(st.sampled_from([*WORDS, *ODD, *SPECIAL]), min_size=1, max_size=8).map(" ".join)
+glued = st.lists(st.sampled_from([*WORDS[::9], *SPECIAL]), min_size=1, max_size=4).map("".join)
+
+
+@functools.cache
+def student(kind: str, max_source_length: int = 4096, max_target_length: int = 4096) -> Student:
+    """Return a student with a tokenizer of this kind."""
+    if max_source_length < 4096 or max_target_length < 4096:
+        return Student(student(kind).model, student(kind).tokenizer, max_source_length, max_target_length)
+    tokenizer = KINDS[kind]()
+    model = build_t5(ScratchSettings(d_model=8, d_kv=4, d_ff=8, num_heads=1, num_layers=1), tokenizer)
+    if tokenizer.cls_token_id is not None:  # as a pair of encoders has it
+        model.config.decoder_start_token_id = tokenizer.cls_token_id
+        model.config.eos_token_id = tokenizer.sep_token_id
+    return Student(model, tokenizer, max_source_length, max_target_length)
+
+
+def special_ids(ids: list[int], student: Student) -> list[int]:
+    """Return the special tokens among ids, but for the one of unknown text."""
+    special = set(student.tokenizer.all_special_ids) - {student.tokenizer.unk_token_id}
+    return [id for id in ids if id in special]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25, deadline=None)
+@given(segments=st.lists(st.one_of(spelled, glued), min_size=1, max_size=3), label=st.one_of(spelled, glued))
+def test_text_that_spells_a_special_token_is_ordinary_text(kind, segments, label):
+    pupil, tokenizer = student(kind), student(kind).tokenizer
+    ((ids,), _), ((targets,), _) = pupil.source_ids([Source("predict: ", tuple(segments))]), pupil.target_ids([label])
+    separator = tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+    frame = special_ids(tokenizer("yes")["input_ids"], pupil)
+    begins = kind in ("gemma", "bert-words", "bart-words", "wordpiece", "rewriting")
+    begin, end = (frame[:1], frame[1:]) if begins else ([], frame)
+    assert special_ids(ids, pupil) == [*begin, *[separator] * (len(segments) - 1), *end]
+    begin = [] if begin == [pupil.model.config.decoder_start_token_id] else begin
+    assert special_ids(targets, pupil) == [*begin, pupil.codec.end]
+    assert targets[-1] == pupil.codec.end
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "gemma", "bytes"])
+def test_a_tokenizer_that_gives_texts_back_gives_special_tokens_back_too(kind):
+    for text in ["a </s> b", "<pad>", "no<eos>yes", "<extra_id_0> is it", "x <unk> <s> [SEP]"]:
+        assert student(kind).text(student(kind).target_ids([text])[0][0]) == text
+
+
+def test_the_separator_is_still_the_token_where_a_text_spells_it():
+    pupil = student("t5")
+    ids = pupil.codec.sources([source(Example("1", ("yes </s> no", "yes"), "yes"), View.PREDICT)])[0]
+    first, last = (index for index, id in enumerate(ids) if id == pupil.tokenizer.eos_token_id)
+    assert last == len(ids) - 1
+    assert ids[first + 1 : -1] == pupil.tokenizer("yes")["input_ids"][:-1]
+
+
+@pytest.mark.parametrize("ends", [1, [1], [5, 1], [], [10**6], [1, 10**6], -1])
+def test_a_target_ends_with_the_tokenizers_end_if_that_is_one_of_the_models(ends, monkeypatch):
+    model, tokenizer = student("t5").model, student("t5").tokenizer
+    monkeypatch.setattr(model.config, "eos_token_id", ends)
+    if ends in (1, [1], [5, 1]):
+        assert Codec(tokenizer, model.config, 100).targets(["yes no"])[0] == tokenizer("yes no")["input_ids"]
+        return
+    with pytest.raises(LimbeckError, match="eos_token_id"):  # a model that cannot end
+        Codec(tokenizer, model.config, 100)
+
+
+def target_ids(example: Example, view: View, student: Student) -> list[int] | None:
+    """Return the ids of the example's target; None where the student refuses it."""
+    try:
+        return student.fitted_target_ids([example], view)[0][0]
+    except LimbeckError:
+        return None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25, deadline=None)
+@given(
+    view=st.sampled_from(VIEWS),
+    label=st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join),
+    rationale=words,
+    limit=st.integers(1, 60),
+)
+@example(view=View.RATIONALE_FIRST, label="yes", rationale="0" * 300, limit=19)
+@example(view=View.ANSWER_FIRST, label="no", rationale="因为水是湿的" * 20, limit=27)
+def test_no_target_loses_its_label_or_its_end_at_any_limit(kind, view, label, rationale, limit):
+    pupil, row = student(kind), Example("1", ("q",), label, rationale)
+    texts = [str(target(replace(row, rationale=words), view)).strip() for words in (rationale, "")]
+    (complete, shortest), _ = pupil.target_ids(texts)
+    ids, end = target_ids(row, view, student(kind, max_target_length=limit)), pupil.codec.end
+    if len(complete) <= limit:
+        assert ids == complete
+    elif view is not View.EXPLAIN and len(shortest) > limit:
+        assert ids is None
+    else:
+        assert ids is not None
+        assert len(ids) <= limit
+        text, cut, bare = map(pupil.text, (complete, ids, shortest))
+        if view is View.ANSWER_FIRST:
+            assert cut.startswith(bare)
+            assert text.endswith(cut.removeprefix(bare).strip())
+        else:
+            assert text.endswith(cut)
+            assert cut.endswith(bare) or view is View.EXPLAIN
+            assert ids or limit < len(shortest) + 4  # a character has four bytes at most
+    if ids:
+        assert ids[-1] == end
+        assert ids.count(end) == 1
+
+
+@pytest.mark.parametrize("view", [View.EXPLAIN, View.RATIONALE_FIRST, View.ANSWER_FIRST])
+def test_a_rationale_loses_no_more_than_it_has_to_and_no_part_of_a_word(view):
+    row = Example("1", ("q",), "( 84.0 / 2.0 )", " ".join(f"step {number} gives {7 * number}." for number in range(40)))
+    for limit in range(30, 150, 21):
+        ids = target_ids(row, view, student("byte-level", max_target_length=limit))
+        assert limit - 6 < len(ids) <= limit
+        cut = student("byte-level").text(ids)
+        rationale = cut if view is View.EXPLAIN else split_target(cut, view)[1]
+        assert rationale.split()[0] in row.rationale.split()
+        assert row.rationale.endswith(rationale)
+
+
+def test_targets_are_cut_by_one_rule_and_counted_whatever_is_beside_them():
+    long, short = Example("1", ("q",), "yes", "no maybe " * 30), Example("2", ("q",), "no", "maybe")
+    bare, pupil, view = Example("3", ("q",), "maybe"), student("unigram", max_target_length=30), View.RATIONALE_FIRST
+    ids, cut = pupil.fitted_target_ids([short, long, bare, long], view)
+    assert cut == [1, 3]
+    assert ids == [target_ids(row, view, pupil) for row in (short, long, bare, long)]
+    assert ids[2] == []
+
+
+QUESTION = "How many points has each round?"
+LONG = "Luke scored 84 points after playing 2 rounds. " * 40
+CHOICES = ("84 / 2", "two rounds", "no points")
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "gemma", "bytes"])
+@pytest.mark.parametrize("limit", [110, 300])
+def test_a_source_loses_the_middle_of_its_longest_segment_and_nothing_else(kind, limit):
+    tokenizer = student(kind).tokenizer
+    for segments in ((LONG, QUESTION), (QUESTION, LONG), (LONG + QUESTION,), (f"{QUESTION}\n{LONG}\n{QUESTION}",)):
+        row = Example("1", segments, "yes", choices=CHOICES, own_choices=True)
+        (ids,), cut = student(kind, limit).source_ids([source(row, View.PREDICT)])
+        assert (len(ids) <= limit, cut) == (True, [0])
+        frame = [id for id in tokenizer("a")["input_ids"] if id in tokenizer.all_special_ids]
+        assert [ids[0] if kind == "gemma" else ids[-1]] == frame
+        inputs, choices = tokenizer.decode(ids, clean_up_tokenization_spaces=False).split("Answer Choices:")
+        assert row.choices_text.endswith(choices.removesuffix("</s>").removesuffix(" "))
+        assert "predict: " in inputs
+        assert QUESTION in inputs
+        assert all(choice in choices for choice in CHOICES)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(words, min_size=1, max_size=3), st.integers(12, 200), st.sampled_from(sorted(set(KINDS) - {"bytes"})))
+def test_any_source_fits_and_is_uncut_if_it_can_be(segments, limit, kind):
+    row = source(Example("1", tuple(segments), "yes", choices=CHOICES, own_choices=True), View.EXPLAIN)
+    (complete,), _ = student(kind).source_ids([row])
+    (ids,), cut = student(kind, limit).source_ids([row])
+    assert len(ids) <= limit
+    assert (ids == complete) == (len(complete) <= limit) == (not cut)
+    assert set(student(kind).tokenizer("")["input_ids"]) <= set(ids)
+
+
+def test_a_premise_is_cut_before_its_hypothesis_and_then_both_to_one_length():
+    tokenizer, long, short = student("bart-words").tokenizer, "Luke " * 80, "yes no " * 5
+    row = Example("1", (long, short), "neutral")
+    (ids,), _ = student("bart-words", 15).source_ids([source(row, View.PREDICT)])
+    assert ids[ids.index(tokenizer.eos_token_id) + 1 : -1] == tokenizer(short)["input_ids"][1:-1]
+    row = replace(row, segments=(long, short * 2))
+    (ids,), _ = student("bart-words", 12).source_ids([source(row, View.PREDICT)])
+    separator = ids.index(tokenizer.eos_token_id)
+    assert abs(separator - (len(ids) - separator)) <= 4
+
+
+def test_the_work_is_in_proportion_to_the_text():
+    """Few tokenizations for each cut text, each of about what is left: a million characters are read once."""
+    pupil, sizes = Student(student("byte-level").model, student("byte-level").tokenizer, 64, 64), []
+    encode = pupil.codec._ids
+    pupil.codec._ids = lambda texts, **options: (sizes.append(sum(map(len, texts))), encode(texts, **options))[1]
+    pupil.source_ids(["predict: " + "Luke scored " * 20_000])
+    assert sum(sizes) < 3 * sizes[0]
+    assert len(sizes) < 40
