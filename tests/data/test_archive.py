@@ -96,12 +96,12 @@ def test_a_label_outside_the_choices(tmp_path: Path) -> None:
 
 def test_splits_say_which_split_plays_which_role(tmp_path: Path) -> None:
     source = {"kind": "archive", "root": str(svamp_root(tmp_path)), "splits": {"train": "test", "test": "train"}}
-    given = DataSettings.parse({"task": "svamp", "source": source}, "test")
-    splits = read(given)
+    roles = DataSettings.parse({"task": "svamp", "source": source}, "test")
+    splits = read(roles)
     assert {role: len(rows) for role, rows in splits.items()} == {"train": 5, "test": 24}
     assert splits["train"][1].rationale == "Why 1."
     assert (splits["train"][1].input, splits["test"][1].input) == ("test 1 and one?", "train 1 and one?")
-    assert load_split(given, "test") == load(given).test == tuple(splits["test"])
+    assert load_split(roles, "test") == load(roles).test == tuple(splits["test"])
     fewer = DataSettings.parse({"task": "svamp", "source": source, "limit": 4}, "test")
     loaded = load(fewer)
     assert (len(loaded.train), len(loaded.valid), len(loaded.test)) == (4, 1, 4)
@@ -118,9 +118,9 @@ def test_a_split_has_one_role_and_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(LimbeckError, match="'test' has two roles"):
         DataSettings.parse({"task": "svamp", "source": source | {"splits": {"train": "test", "test": "test"}}}, "test")
     named = {"train": "train", "valid": "valid"}
-    given = DataSettings.parse({"task": "svamp", "source": source | {"splits": named}}, "test")
+    roles = DataSettings.parse({"task": "svamp", "source": source | {"splits": named}}, "test")
     with pytest.raises(LimbeckError, match=r"svamp_valid.json: no such file, and it is to be the source's 'valid'"):
-        read(given)
+        read(roles)
 
 
 # Rows, the accuracy known, the accuracy here, the answers that cannot be read: two choices named, or none.

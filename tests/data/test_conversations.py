@@ -110,7 +110,7 @@ def test_rows_without_a_use_are_left_out_by_reason_and_named(tmp_path: Path) -> 
     read_back, counts, left_out = read_conversations(path, get("custom"))
     assert [example.id for example in read_back] == ["c-0"]
     assert counts == {"rows": 23, "unparsed_rationales": 0, "unparsed_labels": 0, "left_out": 22}
-    assert sorted(place for places in left_out.values() for place in places) == sorted(
+    assert sorted(location for locations in left_out.values() for location in locations) == sorted(
         f"{path}:{line}" for line in range(2, 24)
     )
     assert all("c.jsonl" not in reason for reason in left_out)

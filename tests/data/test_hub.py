@@ -45,17 +45,17 @@ def test_a_tasks_own_fields_with_the_archives_outputs(tmp_path: Path) -> None:
     rows = {split: nli(tmp_path / "set", split, 4) for split in ("train", "test")}
     for split in rows:
         write_shards(tmp_path / "archive" / "esnli" / "llm", split, [f"Why {i}.\nAnswer: neutral" for i in range(4)], 3)
-    given = {"path": str(tmp_path / "set"), "rationales": str(tmp_path / "archive")}
-    splits = read(settings("esnli", **given))
+    source = {"path": str(tmp_path / "set"), "rationales": str(tmp_path / "archive")}
+    splits = read(settings("esnli", **source))
     assert [row.rationale for row in splits["test"]] == ["Why 0.", "Why 1.", "Why 2.", "Why 3."]
     assert [row.label for row in splits["test"]] == ["entailment", "neutral", "contradiction", "entailment"]
 
     # The archive's own inputs beside its outputs are compared: first the same, then in another order.
     write_rows(tmp_path / "archive" / "esnli" / "esnli_train.json", rows["train"])
-    assert read(settings("esnli", **given)) == splits
+    assert read(settings("esnli", **source)) == splits
     write_rows(tmp_path / "archive" / "esnli" / "esnli_train.json", rows["train"][::-1])
     with pytest.raises(LimbeckError, match=r"row 1 is .* belong to other rows"):
-        read(settings("esnli", **given))
+        read(settings("esnli", **source))
 
 
 def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:

@@ -51,27 +51,27 @@ def test_settings_that_do_not_fit(values: dict[str, Any], says: str) -> None:
 
 
 def test_fractions_leave_validation_and_test_alone() -> None:
-    whole = load(DataSettings.parse(SMALL, "x"))
+    full = load(DataSettings.parse(SMALL, "x"))
     eighth, quarter = (load(DataSettings.parse({**SMALL, "train_fraction": f}, "x")) for f in (0.125, 0.25))
-    assert (len(eighth.train), len(quarter.train), len(whole.train)) == (10, 20, 80)
-    assert set(eighth.train) < set(quarter.train) < set(whole.train)
-    assert eighth.valid == whole.valid
-    assert eighth.test == whole.test
+    assert (len(eighth.train), len(quarter.train), len(full.train)) == (10, 20, 80)
+    assert set(eighth.train) < set(quarter.train) < set(full.train)
+    assert eighth.valid == full.valid
+    assert eighth.test == full.test
 
 
 def test_labels_and_rationales() -> None:
     raw = read(DataSettings.parse(SMALL, "x"))["train"]
     wrong = sum(row.teacher_label != row.label for row in raw)  # the scripted teacher writes as the labels do
-    kept = load(DataSettings.parse({**SMALL, "keep": "correct"}, "x"))
+    correct = load(DataSettings.parse({**SMALL, "keep": "correct"}, "x"))
     assert 0 < wrong < len(raw)
-    assert {key: n for key, n in kept.notes.items() if n} == {
+    assert {key: n for key, n in correct.notes.items() if n} == {
         "rationales_not_kept": wrong,
         "rows_without_rationale": wrong,
     }
-    assert len(kept.train) == len(raw)
-    told = load(DataSettings.parse({**SMALL, "labels": "teacher"}, "x"))
-    assert [row.label for row in told.train] == [row.teacher_label for row in raw]
-    assert told.test == load(DataSettings.parse(SMALL, "x")).test  # measured against gold
+    assert len(correct.train) == len(raw)
+    taught = load(DataSettings.parse({**SMALL, "labels": "teacher"}, "x"))
+    assert [row.label for row in taught.train] == [row.teacher_label for row in raw]
+    assert taught.test == load(DataSettings.parse(SMALL, "x")).test  # measured against gold
 
 
 def test_nothing_left_to_train_on(tmp_path: Any) -> None:
@@ -85,19 +85,19 @@ def test_one_file_is_enough(tmp_path: Any) -> None:
     rows = [{"input": f"q{i}", "label": "y", "rationale": f"r{j}"} for i in range(60) for j in range(1 + i % 3)]
     write_rows(tmp_path / "all.jsonl", rows)
     source = {"kind": "files", "train_file": str(tmp_path / "all.jsonl")}
-    given = {"task": "custom", "source": source, "test_fraction": 0.2, "valid_fraction": 0.25}
-    splits = load(DataSettings.parse(given, "x"))
-    parts = [splits.train, splits.valid, splits.test]
-    questions = [{row.input for row in part} for part in parts]
+    values = {"task": "custom", "source": source, "test_fraction": 0.2, "valid_fraction": 0.25}
+    splits = load(DataSettings.parse(values, "x"))
+    sides = [splits.train, splits.valid, splits.test]
+    questions = [{row.input for row in side} for side in sides]
     assert sum(map(len, questions)) == 60  # each question in one part, and none lost
     assert len(questions[1]) == len(splits.valid)
     assert len(questions[2]) == len(splits.test)
     assert len(splits.train) == sum(row["input"] in questions[0] for row in rows)
     assert 24 <= sum(row["input"] in questions[2] for row in rows) <= 26
     assert 24 <= sum(row["input"] in questions[1] for row in rows) <= 26
-    other = load(DataSettings.parse({**given, "valid_fraction": 0.5, "train_fraction": 0.5}, "x"))
-    assert other.test == splits.test  # carved first: what else is chosen does not move it
-    assert load(DataSettings.parse({**given, "seed": 1}, "x")).test != splits.test
+    changed = load(DataSettings.parse({**values, "valid_fraction": 0.5, "train_fraction": 0.5}, "x"))
+    assert changed.test == splits.test  # carved first: what else is chosen does not move it
+    assert load(DataSettings.parse({**values, "seed": 1}, "x")).test != splits.test
 
 
 def test_a_custom_task() -> None:
@@ -121,9 +121,9 @@ example = st.builds(
 
 @hypothesis_settings(max_examples=60)
 @given(st.lists(example, max_size=3), st.lists(example, max_size=3))
-def test_the_digest_is_equal_for_equal_examples_only(one: list[Example], other: list[Example]) -> None:
-    assert (digest(one) == digest(other)) == (one == other)
-    assert digest(iter(one)) == digest(one)
+def test_the_digest_is_equal_for_equal_examples_only(a: list[Example], b: list[Example]) -> None:
+    assert (digest(a) == digest(b)) == (a == b)
+    assert digest(iter(a)) == digest(a)
 
 
 def test_the_digest_sees_every_field() -> None:
@@ -136,5 +136,5 @@ def test_the_digest_sees_every_field() -> None:
         replace(row, teacher_label=None),
         replace(row, choices=()),
     ]
-    assert len({digest([other]) for other in [row, *changed]}) == 7
+    assert len({digest([variant]) for variant in [row, *changed]}) == 7
     assert digest([]) == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"  # of the two characters []

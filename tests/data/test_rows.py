@@ -86,7 +86,7 @@ def test_labels_without_consensus_in_data_for_inference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "label", "others"),
+    ("row", "label", "answers"),
     [
         ({"answers": ["a", "b"]}, "a", ("b",)),
         ({"label": "b", "answers": ["a", "b", "c "]}, "b", ("a", "c")),
@@ -98,9 +98,9 @@ def test_labels_without_consensus_in_data_for_inference(tmp_path: Path) -> None:
         ({"label": "[1, 2]"}, "[1, 2]", ()),
     ],
 )
-def test_several_accepted_answers(tmp_path: Path, row: dict[str, Any], label: str, others: tuple[str, ...]) -> None:
+def test_several_accepted_answers(tmp_path: Path, row: dict[str, Any], label: str, answers: tuple[str, ...]) -> None:
     (example,) = read_rows(written(tmp_path, [{"input": "q", **row}]))
-    assert (example.label, example.answers) == (label, others)
+    assert (example.label, example.answers) == (label, answers)
 
 
 def test_solutions_with_their_answer_after_a_mark(tmp_path: Path) -> None:

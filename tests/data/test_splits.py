@@ -57,9 +57,9 @@ def test_a_question_that_stands_twice_is_never_on_both_sides(drawn: list[tuple[i
     first = {number: i for i, (number, _) in reversed(list(enumerate(drawn)))}
     assert [int(row.id) for row in sides[1]] == sorted(first[number] for number in test)
     assert train | test == {number for number, _ in drawn}
-    wanted = max(1, round(share * len(drawn)))
+    count = max(1, round(share * len(drawn)))
     sizes = [sum(number == other for other, _ in drawn) for number in test]
-    assert wanted <= sum(sizes) < wanted + max(sizes)
+    assert count <= sum(sizes) < count + max(sizes)
 
 
 def test_a_question_is_as_likely_held_out_however_often_it_stands() -> None:
@@ -130,11 +130,11 @@ def test_without_any_teacher_label(labels: Any, keep: Any) -> None:
 
 
 def test_a_limit_takes_the_smaller_out_of_the_larger_and_no_more_than_there_is() -> None:
-    taken = {limit: [row.id for row in limited(rows(40), limit, 3)] for limit in (1, 7, 39, 40, 100, None)}
-    assert [len(ids) for ids in taken.values()] == [1, 7, 39, 40, 40, 40]
-    assert set(taken[1]) < set(taken[7]) < set(taken[39])
-    assert all(ids == sorted(ids, key=int) for ids in taken.values())
-    assert taken[7] != [row.id for row in limited(rows(40), 7, 4)]
+    limited_ids = {limit: [row.id for row in limited(rows(40), limit, 3)] for limit in (1, 7, 39, 40, 100, None)}
+    assert [len(ids) for ids in limited_ids.values()] == [1, 7, 39, 40, 40, 40]
+    assert set(limited_ids[1]) < set(limited_ids[7]) < set(limited_ids[39])
+    assert all(ids == sorted(ids, key=int) for ids in limited_ids.values())
+    assert limited_ids[7] != [row.id for row in limited(rows(40), 7, 4)]
 
 
 def ask(*segments: str, label: str = "1", choices: tuple[str, ...] = ()) -> Example:

@@ -63,8 +63,8 @@ def test_the_page_says_which_splits_a_run_carves(tmp_path: Path) -> None:
     page = show(DataSettings.parse({"task": "custom", "source": source, "test_fraction": 0.25}, "x"), 0)
     assert "test: no file of its own; a run holds out 0.25 of the training rows for it" in page
     assert "valid: no file of its own; a run holds out 0.1 of the training rows" in page
-    whole = {**source, "test_file": source["train_file"], "valid_file": source["train_file"]}
-    assert "no file of its own" not in show(DataSettings.parse({"task": "custom", "source": whole}, "x"), 0)
+    complete = {**source, "test_file": source["train_file"], "valid_file": source["train_file"]}
+    assert "no file of its own" not in show(DataSettings.parse({"task": "custom", "source": complete}, "x"), 0)
     write_rows(tmp_path / "svamp" / "svamp_train.json", [{"input": "q", "label": "( 1.0 + 1.0 )"}])
     write_shards(tmp_path / "svamp" / "llm", "train", ["So. The answer is (2)."], size=1)
     assert "test:" not in show(settings(tmp_path), 0)  # of an archive without its test split a run makes nothing
@@ -75,7 +75,7 @@ def test_the_page_holds_the_counts_and_the_examples(tmp_path: Path) -> None:
     write_rows(tmp_path / "r.jsonl", rows)
     source = {"kind": "files", "train_file": str(tmp_path / "r.jsonl"), "test_file": str(tmp_path / "r.jsonl")}
     page = show(DataSettings.parse({"task": "custom", "source": source}, "x"), 2)
-    for part in [
+    for text in [
         "train: 2 rows, teacher's accuracy none",
         "test: 2 rows",
         "without rationale 1",
@@ -84,4 +84,4 @@ def test_the_page_holds_the_counts_and_the_examples(tmp_path: Path) -> None:
         "writes: Because. Answer: x",
         "writes: nothing, for the rationale is missing",
     ]:
-        assert part in page
+        assert text in page

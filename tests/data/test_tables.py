@@ -1,4 +1,4 @@
-"""Rows of JSON, delimited text and Parquet in the forms that programs write them, and the errors that name a place."""
+"""Rows of JSON, delimited text and Parquet as programs write them, and the errors that name a location."""
 
 import csv
 import gzip
@@ -74,13 +74,13 @@ def test_the_only_row_of_a_file_of_lines_keeps_its_turns() -> None:
 
 def test_places_in_json() -> None:
     text = f"\n{LINE_A}\n\n{json.dumps(B, indent=1)}\n{LINE_A}"
-    assert [place for place, _ in json_rows(text, Path("r.jsonl"))] == ["r.jsonl:2", "r.jsonl:4", "r.jsonl:8"]
-    items = [place for place, _ in json_rows(f"[{LINE_A}, {LINE_A}]", Path("r.json"))]
+    assert [location for location, _ in json_rows(text, Path("r.jsonl"))] == ["r.jsonl:2", "r.jsonl:4", "r.jsonl:8"]
+    items = [location for location, _ in json_rows(f"[{LINE_A}, {LINE_A}]", Path("r.json"))]
     assert items == ["r.json: item 1", "r.json: item 2"]
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "location"),
     [
         (f'{LINE_A}\n{{"input": "x\n{LINE_B}', "r.jsonl:2: "),
         (f'{LINE_A}\n{{"input": "x", "label":', "r.jsonl:2: "),
@@ -94,10 +94,10 @@ def test_places_in_json() -> None:
         (f"{LINE_A}\n{json.dumps({'input': 'x' * 20_000})}", "r.jsonl:2: "),
     ],
 )
-def test_bad_json_names_its_line(text: str, place: str) -> None:
+def test_bad_json_names_its_line(text: str, location: str) -> None:
     with pytest.raises(DataError) as caught:
         from_json(text, "r.jsonl", limit=10_000)
-    assert str(caught.value).startswith(place)
+    assert str(caught.value).startswith(location)
 
 
 values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=4), st.lists, max_leaves=3)
@@ -279,7 +279,7 @@ def test_a_long_row_is_refused_in_every_format(tmp_path: Path) -> None:
     frame.to_json(tmp_path / "r.json", orient="records")
     frame.to_csv(tmp_path / "r.csv")
     frame.to_parquet(tmp_path / "r.parquet")
-    for name, place in {"r.jsonl": ":2", "r.json": ": item 2", "r.csv": ":3", "r.parquet": ": row 2"}.items():
-        with pytest.raises(DataError, match=f"{name}{place}: .*max_row_bytes"):
+    for name, location in {"r.jsonl": ":2", "r.json": ": item 2", "r.csv": ":3", "r.parquet": ": row 2"}.items():
+        with pytest.raises(DataError, match=f"{name}{location}: .*max_row_bytes"):
             read_table(tmp_path / name, 1_000)
         assert len(read_table(tmp_path / name, 3_000)) == 2
