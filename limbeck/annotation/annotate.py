@@ -46,7 +46,7 @@ def annotate(job: Job, watch: Callable[[Tally, float | None], None] = lambda _ta
         ask_all(session, job.sampling, opened.questions.messages, *phases)
         missing = sum(len(phase()) for phase in phases)
         answers = len(store.answered(model, opened.questions.prompt))
-        others = store.other_replies(model, opened.questions.prompt)
+        other_replies = store.other_replies(model, opened.questions.prompt)
     return {
         "wanted": tally.total,
         "requests": tally.sent,
@@ -59,7 +59,7 @@ def annotate(job: Job, watch: Callable[[Tally, float | None], None] = lambda _ta
         "stopped": tally.stopped,
         "answers": answers,
         "missing": missing,
-        "other_replies": others,
+        "other_replies": other_replies,
     }
 
 
@@ -78,12 +78,12 @@ def plan(job: Job) -> dict[str, Any]:
     opened, model = OpenJob(job), job.teacher.name
     requests = missing = opened.unanswered(None)
     hinted: list[Request] = []
-    used, replies, others = Tokens(0, 0), 0, 0
+    used, replies, other_replies = Tokens(0, 0), 0, 0
     if job.store.exists():
         with Store.open(job.store, create=False) as store:
             missing, hinted = opened.unanswered(store), opened.mistaken(store)
             used, replies = store.usage(model)
-            others = store.other_replies(model, opened.questions.prompt)
+            other_replies = store.other_replies(model, opened.questions.prompt)
     if job.rationalise:  # an answer that is not there yet may be wrong
         unknown = {request.example.id for request in missing}
         examples = [example for example in opened.examples if example.label and example.id in unknown]
@@ -101,7 +101,7 @@ def plan(job: Job) -> dict[str, Any]:
         "cost": opened.cost(ceiling),
         "expected_cost": None if spent is None or not replies else spent / replies * len(missing),
         "spent": {"tokens": used._asdict(), "cost": spent},
-        "other_replies": others,
+        "other_replies": other_replies,
     }
 
 

@@ -92,19 +92,19 @@ class OpenJob:
         """
         if not self.job.rationalise:
             return []
-        asked = self.questions.asked(store)
+        questions = self.questions.asked(store)
         examples = [
             question.example
-            for question, sifted in zip(asked, self.sift(asked), strict=True)
+            for question, sifted in zip(questions, self.sift(questions), strict=True)
             if question.example.label
             and all(sample.hinted or sample.text is not None for sample in question.samples)
             and not any(self._is_right(sample, question.example) for sample in sifted.samples)
         ]
         return self._without_reply(self.questions.requests(examples, hint=True), store)
 
-    def sift(self, asked: Sequence[Asked]) -> list[Sifted]:
+    def sift(self, questions: Sequence[Asked]) -> list[Sifted]:
         """Return the outcome of every sample, by the job's filters."""
-        return sift(asked, self.task, self.job.filters, source=self.job.rationale)
+        return sift(questions, self.task, self.job.filters, source=self.job.rationale)
 
     def _is_right(self, sample: Judged, example: Example) -> bool:
         return not sample.hinted and sample.label is not None and is_right(self.task, sample.label, example)

@@ -21,7 +21,7 @@ class Results:
     """A job with the contents of its store at one time."""
 
     opened: OpenJob
-    asked: Sequence[Asked]
+    questions: Sequence[Asked]
     sifted: Sequence[Sifted]
     used: Tokens
     other_replies: int  # of the same model to other prompts or samplings
@@ -35,10 +35,10 @@ def read_results(job: Job) -> Results:
     """
     opened = OpenJob(job)
     with Store.open(job.store, create=False) as store:
-        asked = opened.questions.asked(store)
+        questions = opened.questions.asked(store)
         used, _ = store.usage(job.teacher.name)
-        others = store.other_replies(job.teacher.name, opened.questions.prompt)
-    return Results(opened, asked, opened.sift(asked), used, others)
+        other_replies = store.other_replies(job.teacher.name, opened.questions.prompt)
+    return Results(opened, questions, opened.sift(questions), used, other_replies)
 
 
 def summary(results: Results) -> dict[str, Any]:
@@ -51,8 +51,9 @@ def summary(results: Results) -> dict[str, Any]:
         and what was `spent`.
     """
     votes = count_votes(results.sifted, results.opened.task)
-    kept = [sum(sample.outcome is Outcome.KEPT for sample in question.samples) for question in results.sifted]
-    failed = [sample for asked in results.asked for sample in asked.samples if sample.text is None and sample.failure]
+    counts_kept = [sum(sample.outcome is Outcome.KEPT for sample in question.samples) for question in results.sifted]
+    samples = [sample for question in results.questions for sample in question.samples]
+    failed = [sample for sample in samples if sample.text is None and sample.failure]
     interval = wilson(votes.right, votes.graded)
     answered = [
         replace(
@@ -77,17 +78,17 @@ def summary(results: Results) -> dict[str, Any]:
             "without_label": votes.questions - votes.labelled,
         },
         "doubt": teacher_mismatch(answered, results.opened.task),
-        "kept": {"rationales": sum(kept), "questions": sum(bool(number) for number in kept)},
+        "kept": {"rationales": sum(counts_kept), "questions": sum(map(bool, counts_kept))},
         "spent": {"tokens": results.used._asdict(), "cost": results.opened.cost(results.used)},
         "other_replies": results.other_replies,
     }
 
 
-def training_examples(results: Results, every: bool = False) -> list[Example]:
+def training_examples(results: Results, *, all_rationales: bool = False) -> list[Example]:
     """Return the job's examples with the teacher's vote and the first rationale that was kept.
 
     A question whose label is not known has the vote for it, and is left out where there is none, or less agreement than
-    the filters want. With `every`, a question stands once for each rationale that was kept: `id`, `id#2`, `id#3`.
+    the filters want. With `all_rationales` a question stands once for each rationale kept: `id`, `id#2`, `id#3`.
     """
     least_agreement = results.opened.job.filters.agreement
     ids = {question.example.id for question in results.sifted}
@@ -99,7 +100,7 @@ def training_examples(results: Results, every: bool = False) -> list[Example]:
             continue
         example = replace(question.example, label=label, teacher_label=question.vote)
         rationales = [sample.rationale for sample in question.samples if sample.outcome is Outcome.KEPT] or [None]
-        for index, rationale in enumerate(rationales if every else rationales[:1]):
+        for index, rationale in enumerate(rationales if all_rationales else rationales[:1]):
             id = example.id
             if index:
                 id = next(name for number in count(2) if (name := f"{example.id}#{number}") not in ids)
@@ -115,16 +116,16 @@ def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
         RecipeError: no such outcome; offers the nearest.
     """
     if outcome not in list(Outcome):
-        raise unknown("outcome", outcome, [known.value for known in Outcome])
+        raise unknown("outcome", outcome, [name.value for name in Outcome])
     rows = [
         {
-            "id": asked.example.id,
-            "label": asked.example.label,
-            "read": judged.label,
+            "id": question.example.id,
+            "label": question.example.label,
+            "read": parsed.label,
             "text": (sample.text or sample.thoughts) if sample.reason is None else sample.reason,
         }
-        for asked, sifted in zip(results.asked, results.sifted, strict=True)
-        for sample, judged in zip(asked.samples, sifted.samples, strict=True)
-        if judged.outcome == outcome and outcome != Outcome.NOT_ASKED
+        for question, sifted in zip(results.questions, results.sifted, strict=True)
+        for sample, parsed in zip(question.samples, sifted.samples, strict=True)
+        if parsed.outcome == outcome and outcome != Outcome.NOT_ASKED
     ]
     return rows[:limit]

@@ -33,7 +33,7 @@ labels come from, who wrote their questions, and under what license, is for the 
 """
 
 
-def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
+def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) -> dict[str, Any]:
     """Write `training_examples` to `output` as JSON lines and, beside a file, their provenance.
 
     Returns:
@@ -46,7 +46,7 @@ def export(job: Job, output: Path, form: Form, every: bool) -> dict[str, Any]:
     """
     _check_output(output, job.rows, job.store, *([job.prompt] if job.prompt else []))
     results = read_results(job)
-    examples = training_examples(results, every)
+    examples = training_examples(results, all_rationales=all_rationales)
     rows, left_out = export_rows(examples, results.opened.task, form)
     if not rows:
         raise DataError("nothing to export; `limbeck annotate show` says what became of the replies", path=job.store)

@@ -69,6 +69,7 @@ def run(
 def show(
     job: JobFile,
     changes: Changes = None,
+    *,
     outcome: Annotated[
         str | None,
         typer.Option("--replies", metavar="OUTCOME", help='Print replies of this outcome too, like "no answer".'),
@@ -80,10 +81,10 @@ def show(
     from limbeck.annotation import Job, read_results, replies, summary
 
     results = read_results(Job.load(job, changes or []))
-    shown = summary(results)
+    counts = summary(results)
     if outcome is not None:
-        shown["replies"] = replies(results, outcome, count)
-    print_json(shown) if as_json else _print_summary(shown)
+        counts["replies"] = replies(results, outcome, count)
+    print_json(counts) if as_json else _print_summary(counts)
 
 
 @annotate_app.command("export")
@@ -92,11 +93,12 @@ def export(
     output: Annotated[
         Path, typer.Option(help="JSON lines; NAME.provenance.json is written beside a file. -: standard output.")
     ],
+    *,
     changes: Changes = None,
     form: Annotated[
         Form, typer.Option(help="limbeck: rows to train on here; the others are what other trainers read.")
     ] = Form.LIMBECK,
-    every: Annotated[
+    all_rationales: Annotated[
         bool, typer.Option("--every", help="Write a row for every rationale kept, not one a question.")
     ] = False,
     hub: Annotated[
@@ -113,7 +115,7 @@ def export(
         raise RecipeError("--public is about the data set of the Hub: give its name with --hub")
     if hub is not None and is_stream(output):
         raise RecipeError(f"{output}: the upload is read from a file; name one as --output")
-    provenance = export_job(Job.load(job, changes or []), output, form.value, every)
+    provenance = export_job(Job.load(job, changes or []), output, form.value, all_rationales=all_rationales)
     left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
     rows, rationales = provenance["rows"], provenance["rationales"]
     print_about(output, f"{output}: {rows} rows, {rationales} of them with a rationale{left_out}")
@@ -220,7 +222,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
     Console(highlight=False).print(table)
     for kind, count in summary["failures"].items():
         print(f"without a reply: {count}, {kind}, the last time: {summary['reasons'][kind]}")
-    votes, kept, spent = summary["votes"], summary["kept"], summary["spent"]
+    votes, spent = summary["votes"], summary["spent"]
     if votes["n"]:
         low, high = votes["interval"]
         print(
@@ -229,7 +231,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
         )
     if summary["doubt"]:
         print(f"warning: the labels are most likely joined to the wrong questions: {summary['doubt']}")
-    print(f"kept: {kept['rationales']} rationales of {kept['questions']} questions")
+    print(f"kept: {summary['kept']['rationales']} rationales of {summary['kept']['questions']} questions")
     print(f"spent: {sum(spent['tokens'].values())} tokens, {money(spent['cost'])}")
     _print_other_replies(summary)
     for reply in summary.get("replies", []):
@@ -239,8 +241,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
 def _left_out_lines(left_out: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Yield a line for each reason why rows were left out, the most frequent first, with the first rows' places."""
     reasons = sorted(left_out.items(), key=lambda item: -len(item[1]))
-    for reason, places in reasons[:MAX_REASONS]:
-        more = f" and {len(places) - MAX_PLACES} more" if len(places) > MAX_PLACES else ""
-        yield f"left out: {len(places)}, {reason} ({', '.join(places[:MAX_PLACES])}{more})"
-    if hidden := [len(places) for _, places in reasons[MAX_REASONS:]]:
+    for reason, rows in reasons[:MAX_REASONS]:
+        suffix = f" and {len(rows) - MAX_PLACES} more" if len(rows) > MAX_PLACES else ""
+        yield f"left out: {len(rows)}, {reason} ({', '.join(rows[:MAX_PLACES])}{suffix})"
+    if hidden := [len(rows) for _, rows in reasons[MAX_REASONS:]]:
         yield f"left out: {sum(hidden)}, {len(hidden)} other reasons"

@@ -23,8 +23,8 @@ _CLOSED = Failure("closed", "the teacher was closed before it answered")
 class LocalClient:
     """A chat model from the Hub or a folder, on the GPU if there is one, in the precision that it was saved in.
 
-    What `sampling` leaves open, the model's own generation settings decide. Torch's global generator is seeded anew:
-    with one seed in every process, several would draw the same answers.
+    The model's own generation settings decide what `sampling` leaves open. Torch's global generator is seeded anew, or
+    several processes would draw the same answers.
     """
 
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings) -> None:
@@ -78,11 +78,10 @@ class LocalClient:
             prompts = [self._encode(messages) for messages in conversations]
             answers = iter(self._generate([prompt for prompt in prompts if isinstance(prompt, list)]))
             return [self._read(prompt, next(answers)) if isinstance(prompt, list) else prompt for prompt in prompts]
-        except torch.OutOfMemoryError:
-            failure = Failure("out of memory", f"no memory for {len(conversations)}: lower teacher.batch_size")
-        except Exception as error:  # whatever the model's own code or template raises, sampling.extra too
-            failure = Failure("generation failed", f"{self._name}: {type(error).__name__}: {first_line(error)}")
-        return [failure] * len(conversations)
+        except Exception as error:  # raised by the model's code, its template, sampling.extra, or a full GPU
+            advice = "; lower teacher.batch_size" if isinstance(error, torch.OutOfMemoryError) else ""
+            message = f"{self._name}: {type(error).__name__}: {first_line(error)}{advice}"
+            return [Failure("generation failed", message)] * len(conversations)
 
     def _encode(self, messages: Sequence[ChatMessage]) -> list[int] | Failure:
         text = render(self._tokenizer, messages)
@@ -157,10 +156,8 @@ def _load(name: str) -> tuple[Any, Any]:
             name, dtype="auto", device_map=device, trust_remote_code=False, **where
         )
     except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
-        raise ModelError(
-            f"{name}: cannot be loaded as a teacher: {first_line(error)}; give a folder that `save_pretrained` wrote "
-            "(a causal language model and its tokenizer), or a name on the Hugging Face Hub and a connection to it"
-        ) from None
+        advice = "give a causal language model and its tokenizer: a folder, or a name on the Hugging Face Hub"
+        raise ModelError(f"{name}: cannot be loaded as a teacher: {first_line(error)}; {advice}") from None
     if not getattr(tokenizer, "chat_template", None) or tokenizer.eos_token_id is None:
         raise ModelError(f"{name}: its tokenizer has no chat template or no end token; use a model trained to chat")
     return model.eval(), tokenizer

@@ -23,9 +23,9 @@ class Tokens(NamedTuple):
     prompt: int
     completion: int
 
-    def plus(self, other: "Tokens") -> "Tokens":
+    def plus(self, tokens: "Tokens") -> "Tokens":
         """Return the sums."""
-        return Tokens(self.prompt + other.prompt, self.completion + other.completion)
+        return Tokens(self.prompt + tokens.prompt, self.completion + tokens.completion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +93,18 @@ def read_message(message: Mapping[str, Any], separator: str = "\n") -> Message:
     `separator` joins the parts of its content.
     """
     content = next((message[name] for name in _CONTENT_FIELDS if message.get(name) is not None), None)
-    parts = content if isinstance(content, list) else [] if content is None else [content]
+    segments = content if isinstance(content, list) else [] if content is None else [content]
     words, thoughts, lacking = [], [], None
-    for part in parts:
-        text = part_text(part)
-        if _is_thought(part):
+    for segment in segments:
+        text = part_text(segment)
+        if _is_thought(segment):
             thoughts.append(text)
-        elif text or not isinstance(part, dict) or any(isinstance(part.get(name), str) for name in _PART_FIELDS):
+        elif text or not isinstance(segment, dict) or any(isinstance(segment.get(name), str) for name in _PART_FIELDS):
             words.append(text)
         else:
-            lacking = str(part.get("type", "unknown"))
-    apart = (part_text(message.get(name)) for name in THOUGHT_FIELDS)
-    beside = next((text for text in apart if text.strip()), "")
+            lacking = str(segment.get("type", "unknown"))
+    fields = (part_text(message.get(name)) for name in THOUGHT_FIELDS)
+    beside = next((text for text in fields if text.strip()), "")
     return Message(separator.join(words), beside or "\n".join(filter(None, thoughts)), lacking)
 
 
@@ -125,15 +125,15 @@ def part_text(value: Any, depth: int = 0) -> str:
     if isinstance(value, str):
         return re.sub("[\ud800-\udfff]", "\ufffd", value)
     if depth < _DEEPEST and isinstance(value, list):
-        return "\n".join(filter(None, (part_text(part, depth + 1) for part in value)))
+        return "\n".join(filter(None, (part_text(item, depth + 1) for item in value)))
     if depth < _DEEPEST and isinstance(value, dict):
         return next((text for name in _PART_FIELDS if (text := part_text(value.get(name), depth + 1))), "")
     return ""
 
 
-def _is_thought(part: Any) -> bool:
+def _is_thought(segment: Any) -> bool:
     """Return whether a part holds thoughts: by its type, or as Gemini has it by a mark beside its text."""
-    if not isinstance(part, dict):
+    if not isinstance(segment, dict):
         return False
-    kind = str(part.get("type", ""))
-    return part.get("thought") is True or re.search("think|thought|reasoning", kind) is not None
+    kind = str(segment.get("type", ""))
+    return segment.get("thought") is True or re.search("think|thought|reasoning", kind) is not None

@@ -198,10 +198,10 @@ class _Runner:
         ceilings = [(key, self._requests[key].ceiling) for key in keys]
         self._progress.clear()
         claims = await self._journal.call(self._store.claim, ceilings, self._session.covers, self._first_failure)
-        self._ready.extend(claims.own)
+        self._ready.extend(claims.granted)
         self._foreign.extend(claims.foreign)
         self._pending.extendleft(reversed(claims.unaffordable))
-        if claims.own:
+        if claims.granted:
             return
         if claims.unaffordable and self._in_flight:
             await self._progress.wait()  # what is in flight may use less than its ceiling

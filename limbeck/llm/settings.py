@@ -187,16 +187,15 @@ def check_url(url: str) -> str:
         PydanticCustomError: no http(s) URL, or one with a password or a query, where keys are met with.
     """
     try:
-        parts = urlsplit(url)
-        complete = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-        parts.hostname and parts.hostname.encode("idna")  # as the resolver will
+        address = urlsplit(url)
+        host = (address.hostname or "").encode("idna")  # as the resolver will; so is the port read
+        usable = address.scheme in ("http", "https") and bool(host) and address.port != 0 and not re.search(r"\s", url)
     except ValueError:
-        complete = False
-    if not complete or re.search(r"\s", url):
-        raise PydanticCustomError(UNSHOWN, "an address like http://HOST:PORT/v1 or https://HOST/v1 was expected")
-    if parts.username or parts.password or parts.query or parts.fragment:
+        usable = False
+    if not usable or address.username or address.password or address.query or address.fragment:
         raise PydanticCustomError(
             UNSHOWN,
-            "a URL without user, password or query was expected: a key belongs into the environment variable `key`",
+            "an address like http://HOST:PORT/v1 or https://HOST/v1 was expected, without user, password or query: "
+            "a key belongs into the environment variable `key`",
         )
     return url.rstrip("/")

@@ -68,9 +68,9 @@ class Key(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """Unanswered keys of a claim: claimed now, claimed by another process, or beyond the budget."""
+    """Unanswered keys of a claim: granted, held by another process, or beyond the budget."""
 
-    own: list[Key]
+    granted: list[Key]
     foreign: list[Key]
     unaffordable: list[Key]
 
@@ -135,7 +135,7 @@ class Store:
             since: a failure's number; what any process gave up after it is not claimed.
         """
         self._show_life()
-        own: list[Key] = []
+        granted: list[Key] = []
         foreign: list[Key] = []
         with self._transaction() as connection:
             spent = self.spent(ceilings[0][0].model) if covers and ceilings else Tokens(0, 0)
@@ -149,10 +149,10 @@ class Store:
                     continue
                 spent = spent.plus(ceiling)
                 if covers and not covers(spent):
-                    return Claims(own, foreign, [key for key, _ in ceilings[index:]])
+                    return Claims(granted, foreign, [key for key, _ in ceilings[index:]])
                 connection.execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", (*key, self._worker, *ceiling))
-                own.append(key)
-        return Claims(own, foreign, [])
+                granted.append(key)
+        return Claims(granted, foreign, [])
 
     def put(self, records: Iterable[Record]) -> None:
         """Store records in one transaction, which is on the disk when this returns."""

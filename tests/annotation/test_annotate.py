@@ -231,7 +231,7 @@ def test_several_samples_are_voted_on_and_all_can_be_taken_out(quick, tmp_path):
         assert annotate(job)["stored"] == 24
         assert all(asked.body["temperature"] == 0.7 for asked in server.asked)
         assert len(training_examples(read_results(job))) == 4
-        every = training_examples(read_results(job), every=True)
+        every = training_examples(read_results(job), all_rationales=True)
         assert len(every) == 16  # two of three say yes
         assert {example.teacher_label for example in every} == {"yes"}
         assert [example.id for example in every[:4]] == [f"questions-0{more}" for more in ("", "#2", "#3", "#4")]

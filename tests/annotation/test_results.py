@@ -36,9 +36,9 @@ def test_what_has_no_label_of_any_kind_is_left_out_and_counted(tmp_path):
         ("known", "1", "1", None),  # its label is known, but a third of the answers is too little to be results by
     ]
     for every, rows in ((False, 2), (True, 3)):
-        done = export(job, tmp_path / "annotated.jsonl", "limbeck", every)
+        done = export(job, tmp_path / "annotated.jsonl", "limbeck", all_rationales=every)
         assert (done["rows"], done["left_out"]) == (rows, 2)
-    assert export(job, tmp_path / "chat.jsonl", "messages", every=False)["left_out"] == 3
+    assert export(job, tmp_path / "chat.jsonl", "messages", all_rationales=False)["left_out"] == 3
 
 
 def test_the_counts_and_the_interval_of_the_accuracy(tmp_path):
@@ -90,8 +90,8 @@ def test_ids_stay_apart_whatever_they_are(tmp_path):
     rows = [{"id": id, "input": f"{id}?", "label": "1"} for id in ("a", "a#2", "a#4", "a#2#2")]
     job = make_job(tmp_path, rows, sampling={"samples": 3})
     fill(job, {row["id"]: [says("1", f"It has the reason {i} of some.") for i in range(3)] for row in rows})
-    ids = [one.id for one in training_examples(read_results(job), every=True)]
+    ids = [one.id for one in training_examples(read_results(job), all_rationales=True)]
     assert len(set(ids)) == len(ids) == 12
     assert ids == ["a", "a#3", "a#5", "a#2", "a#2#3", "a#2#4", "a#4", "a#4#2", "a#4#3", "a#2#2", "a#2#2#2", "a#2#2#3"]
-    export(job, tmp_path / "every.jsonl", "limbeck", every=True)
+    export(job, tmp_path / "every.jsonl", "limbeck", all_rationales=True)
     assert [row["id"] for _, row in read_jsonl(tmp_path / "every.jsonl")] == ids

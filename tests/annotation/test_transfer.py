@@ -26,12 +26,12 @@ def test_one_row_a_question_or_every_rationale(tmp_path):
     said = [says("1", f"It is for the reason number {i}.") for i in range(3)]
     fill(job, {"a": said, "b": [says("2"), says("7"), says("2", "One and one more is two.")]})
     one, every = tmp_path / "one.jsonl", tmp_path / "every.jsonl"
-    assert export(job, one, "limbeck", every=False)["rows"] == 2
+    assert export(job, one, "limbeck", all_rationales=False)["rows"] == 2
     assert [(row["id"], row["rationale"]) for _, row in read_jsonl(one)] == [
         ("a", "It is for the reason number 0."),
         ("b", "We think of it a little while."),
     ]
-    done = export(job, every, "limbeck", every=True)
+    done = export(job, every, "limbeck", all_rationales=True)
     assert (done["rows"], done["rationales"], done["left_out"]) == (5, 5, 0)
     assert [row["id"] for _, row in read_jsonl(every)] == ["a", "a#2", "a#3", "b", "b#2"]
     assert len({row["rationale"] for _, row in read_jsonl(every)}) == 5
@@ -43,7 +43,7 @@ def test_nothing_is_written_where_there_is_nothing_to_write(form, label, tmp_pat
     job = make_job(tmp_path, [{"input": "What is 1?", "label": label}])
     fill(job, {"questions-0": ["I do not know."]})
     with pytest.raises(LimbeckError, match=r"annotations\.sqlite: nothing to export; `limbeck annotate show`"):
-        export(job, tmp_path / "annotated.jsonl", form, every=False)
+        export(job, tmp_path / "annotated.jsonl", form, all_rationales=False)
     assert not list(tmp_path.glob("annotated*"))
 
 
@@ -56,7 +56,7 @@ def test_the_jobs_own_files_are_not_written_over(name, tmp_path):
     fill(job, {"a": [says("1")]})
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     with pytest.raises(LimbeckError, match="would overwrite"):
-        export(job, tmp_path / name, "limbeck", every=False)
+        export(job, tmp_path / name, "limbeck", all_rationales=False)
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
@@ -66,7 +66,7 @@ def test_json_lines_go_to_a_file_that_says_so(name, tmp_path):
     fill(job, {"a": [says("1")]})
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(LimbeckError, match=r"ends in \.jsonl"):
-        export(job, tmp_path / name, "limbeck", every=False)
+        export(job, tmp_path / name, "limbeck", all_rationales=False)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -127,7 +127,7 @@ def uploads(tmp_path_factory) -> Iterator[tuple[Path, str, dict[str, str], Seen]
     folder = tmp_path_factory.mktemp("hub")
     job = make_job(folder, [{"id": "a", "input": "Où est le bois ?", "label": "forêt"}, *ROWS[1:]])
     fill(job, {"a": [says("forêt", "Les arbres…\n\U0001f332")]})
-    export(job, folder / "annotated.jsonl", "limbeck", every=False)
+    export(job, folder / "annotated.jsonl", "limbeck", all_rationales=False)
     names = [("me/rows", True), ("mine", False), *((f"me/{name}", True) for _, name in REFUSALS)]
     with running() as (endpoint, seen):
         done = subprocess.run(  # the Hub's library reads its settings when it is imported

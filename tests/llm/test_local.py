@@ -192,7 +192,7 @@ def test_extra_arguments_that_generate_does_not_take_are_failures(folders, extra
 
 
 def test_folders_that_hold_no_chat_model(folders, tmp_path):
-    with pytest.raises(ModelError, match=r"cannot be loaded as a teacher: .*; give a folder"):
+    with pytest.raises(ModelError, match="cannot be loaded as a teacher"):
         make_client(tmp_path / "nowhere")
     with pytest.raises(ModelError, match="chat template"):
         make_client(random_model(tmp_path / "bare", template=None))

@@ -51,7 +51,7 @@ def rows(path, query: str) -> list[tuple]:
 
 def test_a_reply_is_there_whole_with_its_usage_and_reason(path):
     with Store.open(path) as store:
-        assert claim(store, key(1)).own == [key(1)]
+        assert claim(store, key(1)).granted == [key(1)]
         put(store, key(1), reply("na\u00efve \U0001f600"))
         columns = "model, prompt, question, sample, prompt_tokens, completion_tokens, finish_reason, example, text, raw"
         assert rows(path, f"SELECT {columns} FROM replies") == [  # by a connection of its own: it is committed
@@ -67,7 +67,7 @@ def test_another_model_prompt_question_or_sample_is_another_reply(path):
     others = [key(1), key(1, model="n"), key(1, prompt="r"), key(2), key(1, sample=1)]
     with Store.open(path) as store:
         for number, one in enumerate(others):
-            assert claim(store, one).own == [one]
+            assert claim(store, one).granted == [one]
             put(store, one, reply(f"reply {number}"))
         assert store.texts("m", "p") == {("q1", 0): "reply 0", ("q2", 0): "reply 3", ("q1", 1): "reply 4"}
         assert store.texts("n", "p") == {("q1", 0): "reply 1"}
@@ -76,12 +76,12 @@ def test_another_model_prompt_question_or_sample_is_another_reply(path):
 
 def test_what_is_answered_is_not_claimed_again_and_what_failed_is(path):
     with Store.open(path) as store:
-        assert claim(store, key(1), key(2), key(3)).own == [key(1), key(2), key(3)]
+        assert claim(store, key(1), key(2), key(3)).granted == [key(1), key(2), key(3)]
         put(store, key(1), reply())
         put(store, key(2), Failure("timed out", "too slow"))
         put(store, key(3), Failure("HTTP 500", "oops"), last=False)  # it is tried again: the claim stays
         claimed = claim(store, key(1), key(2), key(3))
-        assert (claimed.own, claimed.foreign, claimed.unaffordable) == ([key(2)], [key(3)], [])
+        assert (claimed.granted, claimed.foreign, claimed.unaffordable) == ([key(2)], [key(3)], [])
         assert store.failures("m", "p") == {("q2", 0): ("timed out", "too slow"), ("q3", 0): ("HTTP 500", "oops")}
         put(store, key(2), reply())
         assert store.failures("m", "p") == {("q3", 0): ("HTTP 500", "oops")}
@@ -95,8 +95,8 @@ def test_what_another_process_has_given_up_is_not_asked_again_in_the_same_start(
         put(other, key(2), Failure("HTTP 500", "and again"), last=False)
         put(other, key(2), Failure("HTTP 500", "given up"))
         put(other, key(3), Failure("HTTP 500", "and then killed"), last=False)
-        assert claim(store, key(1), key(2), key(3), since=since).own == [key(1), key(3)]
-        assert claim(store, key(2), since=store.last_failure()).own == [key(2)]
+        assert claim(store, key(1), key(2), key(3), since=since).granted == [key(1), key(3)]
+        assert claim(store, key(2), since=store.last_failure()).granted == [key(2)]
 
 
 def test_a_second_reply_to_one_question_is_kept_beside_the_first(path):
@@ -121,10 +121,10 @@ def test_the_budget_counts_replies_failures_and_what_anybody_has_claimed(path):
             return sum(spent) <= 7 + 13 + 5 + 100 + 3 * 110
 
         claimed = claim(store, key(4), key(5), key(6), key(7), key(8), covers=covers)
-        assert (claimed.own, claimed.foreign) == ([key(5), key(6)], [key(4)])
+        assert (claimed.granted, claimed.foreign) == ([key(5), key(6)], [key(4)])
         assert claimed.unaffordable == [key(7), key(8)]
         assert asked == [Tokens(12 + 20, 113 + 200), Tokens(12 + 30, 113 + 300), Tokens(12 + 40, 113 + 400)]
-        assert store.claim([(key(7), CEILING)]).own == [key(7)]  # no budget at all
+        assert store.claim([(key(7), CEILING)]).granted == [key(7)]  # no budget at all
 
 
 def test_claims_end_with_the_store_that_made_them(path):
@@ -134,7 +134,7 @@ def test_claims_end_with_the_store_that_made_them(path):
             assert claim(other, key(1)).foreign == [key(1)]
             assert other.release_dead() == 0
     with Store.open(path) as store:
-        assert claim(store, key(1)).own == [key(1)]
+        assert claim(store, key(1)).granted == [key(1)]
     assert sorted(each.name for each in path.parent.iterdir()) == [".annotations.sqlite.lock", "annotations.sqlite"]
 
 
@@ -155,7 +155,7 @@ def test_the_claims_of_a_killed_process_are_let_go(path):
             deadline = time.monotonic() + 30
             while not store.release_dead() and time.monotonic() < deadline:
                 time.sleep(0.01)
-            assert claim(store, key(1)).own == [key(1)]
+            assert claim(store, key(1)).granted == [key(1)]
 
 
 def test_many_stores_on_one_file_claim_every_question_once(path):
@@ -165,7 +165,7 @@ def test_many_stores_on_one_file_claim_every_question_once(path):
         mine: list[Key] = []
         with Store.open(path) as store:
             for start in range(0, len(keys), 10):
-                claimed = claim(store, *keys[start : start + 10]).own
+                claimed = claim(store, *keys[start : start + 10]).granted
                 store.put([Record(one, "x", reply(), Tokens(1, 1), True) for one in claimed])
                 mine += claimed
         return mine
