@@ -132,6 +132,7 @@ class _Runner:
         self._ever_answered = self._store.has_reply(session.teacher.name)
         self._first_failure = self._store.last_failure()  # what others give up after it is given up here, too
         self._fruitless = 0  # questions in a row that came to nothing
+        self._waiting = False
         self._journal = Journal(self._store)
         self._request_rate = RateLimiter(self._limits.requests_per_minute)
         self._token_rate = RateLimiter(self._limits.tokens_per_minute)
@@ -208,7 +209,9 @@ class _Runner:
         elif claims.unaffordable:
             self._end("budget")
         elif only_foreign and self._foreign and not await self._journal.call(self._store.release_dead):
-            log.info("waiting for another process that asks the same teacher with this store")
+            if not self._waiting:
+                log.info("waiting for another process that asks the same teacher with this store")
+            self._waiting = True
             await self._sleep(_POLL)
 
     async def _answer(self, request: Request) -> None:
