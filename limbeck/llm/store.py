@@ -109,9 +109,10 @@ class Store:
         try:
             if self._alive is not None:
                 self._release(self._worker)
+        finally:  # also on a full disk: claims without a living lock are released by the next process
+            if self._alive is not None:
                 self._alive.release()
                 self._lock_file(self._worker).unlink(missing_ok=True)
-        finally:
             self._connection.close()
 
     def __enter__(self) -> Self:

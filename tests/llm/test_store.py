@@ -253,3 +253,14 @@ def test_records_that_could_not_be_written_are_written_when_the_journal_closes(p
         )
         asyncio.run(work(store))
         assert sorted(store.texts("m", "p")) == [(f"q{number}", 0) for number in range(3)]
+
+
+def test_claims_that_cannot_be_released_hold_nobody_up(path):
+    store = Store.open(path)
+    claim(store, key(1))
+    store._connection.execute("CREATE TEMP TRIGGER f BEFORE DELETE ON claims BEGIN SELECT RAISE(ABORT, 'full'); END")
+    with pytest.raises(FileError):
+        store.close()
+    with Store.open(path) as other:
+        assert other.release_dead() == 1
+        assert claim(other, key(1)).granted == [key(1)]
