@@ -137,12 +137,6 @@ def cell(value: Any) -> Markdown:
     return markdown(value)
 
 
-def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    """Return the lines of a Markdown table of `cell`s, and a blank line."""
-    cells = [heads, ["---"] * len(heads), *([cell(value) for value in row] for row in rows)]
-    return [*(f"| {' | '.join(row)} |" for row in cells), ""]
-
-
 def latex(text: str) -> str:
     """Return any text as one line of LaTeX that shows just that text."""
     return "".join(_LATEX.get(char, char) for char in one_line(text, LONGEST))

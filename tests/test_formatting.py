@@ -18,7 +18,6 @@ from limbeck.formatting import (
     interval,
     latex,
     markdown,
-    markdown_table,
     number,
     one_line,
     p_equals,
@@ -44,7 +43,6 @@ def test_markdown_breaks_bare_links_and_keeps_plain_text():
     plain = "It's 3.5 (the teacher's), at 12:30 - or so: \N{MAN}\N{ZERO WIDTH JOINER}\N{ROCKET}!"
     assert markdown(plain) == plain.replace("12:", "12\\:")
     assert markdown(Markdown("*a*")) == "*a*"
-    assert markdown_table(("a", "b"), [(1, "x|y")]) == ["| a | b |", "| --- | --- |", r"| 1 | x\|y |", ""]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
