@@ -6,11 +6,11 @@ import statistics
 
 import numpy as np
 import pytest
-from limbeck.stats.agreement import exact_agreement, krippendorff_alpha
 
 from limbeck.errors import LimbeckError
 from limbeck.metrics.judged import read_judgements, summarise, table
 from limbeck.schema import Judgement
+from limbeck.stats.agreement import exact_agreement, krippendorff_alpha
 
 # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C: four observers, twelve units.
 PUBLISHED = [
