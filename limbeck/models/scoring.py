@@ -89,7 +89,8 @@ def _later_tokens(
         return [[] for _ in rank], [[] for _ in rank]
     assert start.cache is not None
     cache = EncoderDecoderCache(_self_cache(model), start.cache.cross_attention_cache)
-    for number, layer in enumerate(start.cache.self_attention_cache.layers):
+    layers: Any = start.cache.self_attention_cache.layers
+    for number, layer in enumerate(layers):
         cache.self_attention_cache.update(layer.keys, layer.values, number)
     fed = pad([ids[:-1] for ids in rank], model.config.pad_token_id).to(start.ids.device)
     labels = pad([ids[1:] for ids in rank], _IGNORE).to(start.ids.device)

@@ -270,7 +270,8 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, problem: _Problem, soft_cap: float | None, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        weight, bias, *hidden = tensors
+        weight, bias = tensors[:2]
+        hidden = [states for states in tensors[2:] if states is not None]
         head = VocabularyHead(weight, bias, soft_cap)
         needs_weight, needs_bias, *needs_hidden = ctx.needs_input_grad[2:]
         values, gradients = walk(problem, hidden, head, needs_grad=(any(needs_hidden), needs_weight, needs_bias))

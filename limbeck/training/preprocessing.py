@@ -88,7 +88,8 @@ def _tokenized(examples: Sequence[Example], views: tuple[View, ...], student: St
         for name, (ids, cut) in zip(_TABLES, (sources, targets), strict=True):
             tables[name].append(TokenTable.of(ids))
             notes[f"{name}_cut"] += len(cut)
-    return TrainingSet(views, *(TokenTable.join(tables[name]) for name in _TABLES), notes)
+    sources_table, targets_table = (TokenTable.join(tables[name]) for name in _TABLES)
+    return TrainingSet(views, sources_table, targets_table, notes)
 
 
 def cache_folder(examples: Sequence[Example], views: Sequence[View], student: Student) -> Path:
