@@ -34,14 +34,14 @@ def read_choices(cell: Any) -> Choices:
     """Return the choices in a cell.
 
     It holds a list of texts, numbers or objects with `text` and `label`; `{label: [...], text: [...]}`;
-    `{A: ..., B: ...}`; such a value as JSON, Python or numpy print it; or texts between bars or on
-    lines. Texts that all begin with their letters ("A)18") lose them.
+    `{A: ..., B: ...}`; such a value as JSON, Python or numpy print it; or texts between bars, on
+    lines or after letters ("a ) 38 , b ) 30"). Texts that all begin with their letters ("A)18") lose them.
 
     Raises DataError: it holds none of these, or a text is blank.
     """
     value = parse_cell(cell) if isinstance(cell, str) else cell
-    if isinstance(value, str) and (mark := next((mark for mark in "|\n" if mark in value), None)):
-        value = [piece for piece in value.split(mark) if piece.strip()]
+    if isinstance(value, str):
+        value = _split(value)
     if isinstance(value, Mapping):
         value = _items(value)
     if not isinstance(value, list | tuple):
@@ -62,6 +62,22 @@ def read_choices(cell: Any) -> Choices:
     if "".join(letters).upper() == _LETTERS[: len(texts)]:
         return Choices(tuple(match[2].strip() for match in matches), letters)
     return Choices(texts)
+
+
+def _split(value: str) -> list[str] | str:
+    """Return the texts between bars, on lines or after letters in alphabetical order; other text as it is."""
+    if mark := next((mark for mark in "|\n" if mark in value), None):
+        return [piece for piece in value.split(mark) if piece.strip()]
+    starts: list[int] = []
+    for letter in _LETTERS:
+        pattern = re.compile(rf"(?:^|(?<=[\s,;]))\(?{letter}\s?[).:]", re.IGNORECASE)
+        match = pattern.search(value, starts[-1] + 1 if starts else 0)
+        if match is None or (not starts and value[: match.start()].strip()):
+            break
+        starts.append(match.start())
+    if len(starts) < 2:
+        return value
+    return [value[start:end].strip(" ,;") for start, end in zip(starts, [*starts[1:], None], strict=True)]
 
 
 def _items(value: Mapping[str, Any]) -> Any:

@@ -43,6 +43,8 @@ TWO = ("red", "dark blue")
         "red|dark blue",
         " red | dark blue ",
         "red\ndark blue\n",
+        "a ) red , b ) dark blue",
+        "(A) red (B) dark blue",
     ],
 )
 def test_the_same_choices_in_every_form(cell: Any) -> None:
