@@ -7,10 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from limbeck.annotation.filters import FilterSettings
-from limbeck.annotation.prompts import load_prompt
-from limbeck.annotation.questions import Questions
-from limbeck.annotation.sifting import Asked, Judged, Sifted, sift
+from limbeck.annotation.filters import Asked, FilterSettings, Judged, Sifted, sift
+from limbeck.annotation.prompts import Questions, load_prompt
 from limbeck.data.columns import Column
 from limbeck.data.rows import read_rows
 from limbeck.files import STDIO

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from limbeck.annotation.filters import Asked, Outcome, Sifted, count_votes, counts
 from limbeck.annotation.job import Job, OpenJob
-from limbeck.annotation.sifting import Asked, Outcome, Sifted, count_votes, counts
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.errors import unknown
 from limbeck.llm.messages import Tokens

@@ -122,7 +122,7 @@ def statement(marker: str, nouns: tuple[str, ...], *, closed: bool = False) -> r
     `closed`: the answers are choices or numbers.
     """
     follows = spaced("(?: as follows)?")
-    own = r"\s{1,9}".join(re.escape(word) for word in marker.split())
+    marker_pattern = r"\s{1,9}".join(re.escape(word) for word in marker.split())
     articles, kinds, _, _, verbs, prepositions = (words(*column) for column in zip(*LANGUAGES, strict=True))
     nouns = (
         *nouns,
@@ -135,7 +135,7 @@ def statement(marker: str, nouns: tuple[str, ...], *, closed: bool = False) -> r
     )
     verb = rf"\s{{1,3}}{MARKUP}(?:{verbs}|(?P<modal>{words(MODALS)}))(?!\w){follows}{MARKUP}\s?:?"
     return _pattern(
-        rf"(?:(?<!\w)(?P<own>{own}){follows}{MARKUP}\s?:?"
+        rf"(?:(?<!\w)(?P<own>{marker_pattern}){follows}{MARKUP}\s?:?"
         rf"|{noun}(?:{verb}|\s{{0,3}}(?:[:=\u2192\u21d2]|->|=>)|(?P<line>[ \t]{{0,3}}$))"
         rf"|(?<![\w-]){words(OTHER_ORDERS)})(?:{MARKUP}(?=\s|$)|(?<=:){MARKUP})?",
         re.MULTILINE,
@@ -252,7 +252,6 @@ CONFIRMATION = _pattern(
     that is right, was right, holds, matches''')
     }\b"""
 )
-ERROR = _pattern(r"\b(?:wrong|incorrect|mistake|error|not\s(?:right|correct))\b")
 REVISION = _pattern(rf"\W{{0,6}}(?:(?:the|my)\s)?{words(REVISED)}\b|on\s(?:reflection|closer)\b")
 NEXT_QUESTION = _pattern(
     r"(?:^|(?<=[.!?)\]\"'*]\s)|(?<=[.!?)\]\"'*]\s\s))[ \t*_#>\-]{0,12}(?:next\s|new\s)?(?:q|question|premise|human|user"
@@ -322,11 +321,6 @@ FAREWELLS = (
 )
 GREETING = _pattern(rf"\W{{0,5}}{words(GREETINGS)}\W{{0,5}}$")
 INTRODUCTION = _pattern(rf"\W{{0,5}}(?:{words(GREETINGS)}[,!.]?\s)?{words(INTRODUCTIONS)}")
-# "Sure, I can walk you through this."
-ADDRESS = _pattern(
-    rf"\W{{0,5}}{words(GREETINGS)}[,!.\u2014\u2013 -]{{1,3}}"
-    r"(?=[^\n]*\b(?:you|your|me|i'll|i'd|i\scan|i\swill|happy|glad)\b)[^.!?:\d\n]{1,140}[.!:]\W{0,3}\Z"
-)
 FAREWELL = _pattern(rf"\W{{0,5}}{words(FAREWELLS)}")
 FAREWELL_WITHIN = re.compile(rf"(?<=\s)(?=[A-Z])(?i:{words(FAREWELLS)})")
 HEADING = _pattern(

@@ -37,10 +37,8 @@ _LONGEST_LINE = 120  # of a line that is an answer alone
 _LONGEST_BRIEF = 80  # characters of a content, beside thoughts, that is the answer alone
 _BRIEF_CHOICE = 5  # characters: "yes", "false"
 
-_NOUNS = ("answer", "ans")
 _ANSWER_FIELDS = ("answer", "final answer", "correct answer", "label", "choice", "prediction", "predicted label")
-_RESULT_FIELDS = ("result", "category")
-_CLOSED_FIELDS = (
+_ANSWER_FIELDS += (
     *("result", "category", "class", "classification", "verdict", "relationship", "relation", "output", "decision"),
     *("option", "conclusion", "solution", "selected option"),
 )
@@ -50,7 +48,6 @@ _RATIONALE_FIELD = re.compile(
     r"|thinking)\b"
 )
 
-_NUMBER_ALONE = re.compile(r"[*_`$]{0,3}[-+$]?\d[\d.,/ ]{0,20}%?[*_`$]{0,3}[.!]?[*_]{0,2}\s*\Z")
 _LETTER_ALONE = re.compile(r"[^\w\n]{0,5}[A-Za-z][^\w\n]{0,5}")  # before the blank in "B. dam"
 _LETTERED = re.compile(r"(?:option\s|choice\s)?(?:[(\[][A-Za-z][)\]]|[A-Za-z](?:[).:]|$))", re.IGNORECASE)
 _OPENING_LETTER = re.compile(
@@ -62,9 +59,12 @@ _OTHER_LETTER = re.compile(
 )
 _LIST_ITEM = re.compile(r"\s{0,9}(?:\d{1,2}[.)]|step\b)\s", re.IGNORECASE)
 _REASON = re.compile(r"\b(?:because|since)\s+(?P<reason>\S[^\n]*)", re.IGNORECASE)
-_NEGATED = re.compile(r"\b(?:not|n't|never|cannot|neither|incorrect|wrong)\b|n't\b", re.IGNORECASE)
 _QUALIFIED = re.compile(r"\b(?:if|but|however|unless|only|except)\b", re.IGNORECASE)
-_EITHER = re.compile(r"\b(?:or|nor|versus|vs|might|may|could|maybe|perhaps)\b|\?", re.IGNORECASE)
+_HEDGED = re.compile(
+    rf"{_QUALIFIED.pattern}|\b(?:not|never|cannot|neither|incorrect|wrong|or|nor|versus|vs|might|may|could|maybe|perhaps)\b"
+    r"|n't\b|\?",
+    re.IGNORECASE,
+)
 _UNDECIDED = re.compile(r"[^.!?]{0,60}?(?:\b(?:not|or|neither|either|none|unclear|unknown|cannot)\b|/)", re.IGNORECASE)
 _BOLD_END = re.compile(r"(?:[.!?:]\s|\u2192\s)(?P<bold>\*\*[^*\n]{1,80}\*\*\.?)\s*\Z")
 # "route to **software**", "the ticket belongs to the refunds team"
@@ -85,7 +85,6 @@ _NO_ANSWER_LABEL = re.compile(
     re.IGNORECASE,
 )
 _PRONOUN = re.compile(r"\W*(?:he|it|she|that|there|they|this|what|which|who|here)\b", re.IGNORECASE)
-_TITLE = re.compile(r"\s{0,9}#{1,6}\s[^\n]{1,40}\n\s{0,9}")
 _GROUNDS = re.compile(r"[\W]{0,5}(?:since|as|because|given|considering)\b[^.!?\n]*,\s", re.IGNORECASE)
 _CLAUSE = re.compile(
     r"[,;:]?\s(?:so|thus|therefore|hence|then|which\smeans|and|making)(?:\sthat)?,?\s|;\s", re.IGNORECASE
@@ -184,8 +183,7 @@ class _Reply:
     """A plain reply with its task and example. Statements are searched for in `seen`, which has the text's length."""
 
     def __init__(self, text: str, task: Task, example: Example) -> None:
-        self.question = " ".join((example.input, *example.choices, *task.choices))
-        begin, end = without_courtesies(text, self.question)
+        begin, end = without_courtesies(text)
         self.text = text[begin:end]
         self.seen = same_length(self.text)
         self.task = task
@@ -202,7 +200,7 @@ class _Reply:
         if self.answer is not None:
             return Parsed(self._around(self.answered), self.answer.label)
         if self.statements:
-            return Parsed(reasoning(self.text[: self.statements[0].start], self.question), None)
+            return Parsed(reasoning(self.text[: self.statements[0].start]), None)
         implied = self._implied()
         if implied is None:
             return Parsed(None, None)  # nothing says where the reasoning ended
@@ -249,15 +247,18 @@ class _Reply:
                 )
         return False
 
-    def _alike(self, label: str, other: str) -> bool:
+    def _alike(self, label: str, second_label: str) -> bool:
         if self.closed:
-            return self.task.equal(label, other) or self.task.equal(other, label)
-        return label.casefold() in other.casefold() or other.casefold() in label.casefold()
+            return self.task.equal(label, second_label) or self.task.equal(second_label, label)
+        return label.casefold() in second_label.casefold() or second_label.casefold() in label.casefold()
 
     @cached_property
     def _all_statements(self) -> list[_Statement]:
         forms = (self._named, self._boxed, self._hashes, self._tagged, self._subjects, self._chosen)
-        return sorted((each for form in forms for each in form()), key=lambda each: (each.start, each.end))
+        return sorted(
+            (candidate for form in forms for candidate in form()),
+            key=lambda candidate: (candidate.start, candidate.end),
+        )
 
     def _marks(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
         return islice(pattern.finditer(self.seen), _MAX_STATEMENTS)
@@ -294,7 +295,7 @@ class _Reply:
 
     def _destination(self, sentence: str) -> str | None:
         """Return the one choice that a sentence sets in bold or sends something to: "route to **software**"."""
-        if not self.choices or any(pattern.search(sentence) for pattern in (_NEGATED, _QUALIFIED, _EITHER)):
+        if not self.choices or _HEDGED.search(sentence):
             return None
         labels = {label for phrase in _DESTINATION.findall(sentence) if (label := self._read(phrase)) is not None}
         return labels.pop() if len(labels) == 1 else None
@@ -317,9 +318,7 @@ class _Reply:
         for mark in self._marks(phrases.TAGGED):
             content = mark["answer"] or mark["bracketed"]
             label = _Reply(content, self.task, self.example).parsed().label
-            if label is None and "\n" not in content and len(content) <= _LONGEST_LINE:
-                label = None if self.pattern.search(content) else self._read(content)
-            yield _Statement(label, mark.start(), mark.end())
+            yield _Statement(self._read(content) if label is None else label, mark.start(), mark.end())
 
     def _subjects(self) -> Iterator[_Statement]:
         """Yield "C is correct" and "42 is the answer", where the sentence begins with the answer."""
@@ -329,16 +328,12 @@ class _Reply:
             grounds = _GROUNDS.match(self.seen, start, mark.start())
             start = grounds.end() if grounds else start
             *_, clause = (None, *_CLAUSE.finditer(self.seen, start, mark.start()))
-            if clause and not asserts(self.seen[start : clause.end()].lstrip(SIGNS)):
-                continue
             subject = self.seen[clause.end() if clause else start : mark.start()].lstrip(SIGNS)
             subject = phrases.LEAD.sub("", subject, count=1)
             predicate = self.seen[mark.end() : end].rstrip(" *_\"'\n")
             if _QUALIFIED.search(predicate) or predicate.endswith("?"):
                 continue
-            if len(subject) > _LONGEST_LINE or _NEGATED.search(subject) or self.pattern.search(subject):
-                continue
-            if not self.closed and (not mark["noun"] or _PRONOUN.match(subject)):
+            if len(subject) > _LONGEST_LINE or (not self.closed and (not mark["noun"] or _PRONOUN.match(subject))):
                 continue
             if (label := self._read(re.sub(r"\A(?:only|then)\s", "", subject, flags=re.IGNORECASE))) is not None:
                 yield _Statement(label, clause.start() if clause else start, end)
@@ -347,8 +342,6 @@ class _Reply:
         """Yield "I'd go with (c)" and "should be classified as billing", of tasks with choices or numbers."""
         pattern = phrases.CHOSEN_NUMBER if self.numeric else phrases.CHOSEN
         for mark in self._marks(pattern) if self.closed else ():
-            if self.numeric and not _NUMBER_ALONE.match(self.seen, mark.end()):
-                continue  # "I go with 3 friends"
             start = sentence_start(self.seen, mark.start())
             if mark[0].lower().startswith(("i", "we", "my")):
                 counts = clause_start(self.seen, mark.start(), capital=False) is not None
@@ -396,8 +389,14 @@ class _Reply:
     def _implied(self) -> _Statement | None:
         """Return an answer that stands alone, opens the reply or concludes it; None where such ones contradict."""
         body = self._body
-        answers = [each for each in (self._last_line(body), self._first_sentence(body), self._conclusion(body)) if each]
-        if not answers or any(not self.task.equal(str(each.label), str(answers[0].label)) for each in answers):
+        answers = [
+            candidate
+            for candidate in (self._last_line(body), self._first_sentence(body), self._conclusion(body))
+            if candidate
+        ]
+        if not answers or any(
+            not self.task.equal(str(candidate.label), str(answers[0].label)) for candidate in answers
+        ):
             return None
         return None if withdrawn(body, answers[0].end) else answers[0]
 
@@ -417,7 +416,7 @@ class _Reply:
     def _labelled(self, line: str) -> str | None:
         """Return the choice after a short label of any name: "**Team:** refunds"."""
         label = None if self.numeric else _LABELLED.match(line)
-        if label is None or _NO_ANSWER_LABEL.search(label["name"]) or _LETTERED.match(label["name"]):
+        if label is None or _NO_ANSWER_LABEL.search(label["name"]):
             return None
         return self.alone(line[label.end() :]) if self.task.read_answer(label["name"], self.example) is None else None
 
@@ -454,10 +453,8 @@ class _Reply:
         """Return the choice that opens the reply: "C. math problem", "Yes, nobody ...", "B because ..."."""
         if not self.choices:
             return None
-        title = _TITLE.match(body)
-        first = title.end() if title else 0
-        line = body[first:].partition("\n")[0]
-        end = first + len(line)
+        line = body.partition("\n")[0]
+        end = len(line)
         inner = unwrapped(line)
         label = self.task.read_answer(inner, self.example)
         if label is None or line.rstrip().endswith("?") or not self._opens(inner):
@@ -465,15 +462,15 @@ class _Reply:
         following = [
             text for text in map(unwrapped, body[end : end + _LONGEST_ANSWER].split("\n")) if self._opens(text)
         ]
-        after = body[first + len(line) - len(line.lstrip()) + 3 :]
+        after = body[3:]
         letters = _LISTED_LETTER if end < len(body) and self.alone(line) is not None else _OTHER_LETTER
         for text in (*following, *(f"({letter})" for letter in letters.findall(after))):
             if self.task.read_answer(text, self.example) not in (None, label):
                 return None  # "refunds: 0.7\nhardware: 0.3"
-        stop = sentence_end(body, first, len(body))
-        if _LETTER_ALONE.fullmatch(body, first, stop):
+        stop = sentence_end(body, 0, len(body))
+        if _LETTER_ALONE.fullmatch(body, 0, stop):
             stop = sentence_end(body, stop, len(body))
-        return None if withdrawn(body, stop) else _Statement(label, 0, stop)
+        return _Statement(label, 0, stop)
 
     def _conclusion(self, body: str) -> _Statement | None:
         """Return the answer of a last sentence that says that it concludes: "Therefore, Jo packs 25 things."."""
@@ -481,8 +478,8 @@ class _Reply:
         start = sentence_start(body, max(end - 2, 0))
         sentence = body[start:end]
         lead = phrases.CONCLUDING.match(sentence)
-        if lead is None or not sentence.rstrip(" *_\"'").endswith((".", "!")) or sentence in body[:start]:
-            return None  # cut off, or said over and over
+        if lead is None or not sentence.rstrip(" *_\"'").endswith((".", "!")):
+            return None  # cut off
         clause = unwrapped(sentence[lead.end() :])
         label = self._read(clause[:1].upper() + clause[1:]) if self.numeric else self.alone(clause)
         return _Statement(label, start, len(body)) if label is not None else None
@@ -492,9 +489,9 @@ class _Reply:
         text, last = self.text[: self.end], answers[-1]
         reason = _REASON.search(text[last.start : last.end])
         return (
-            reasoning(_outside(text[: last.start], answers), self.question)
-            or reasoning(text[max(answer.end for answer in answers) :], self.question)
-            or (reasoning(reason["reason"], self.question) if reason else None)
+            reasoning(_outside(text[: last.start], answers))
+            or reasoning(text[max(answer.end for answer in answers) :])
+            or (reasoning(reason["reason"]) if reason else None)
         )
 
     def from_json(self) -> Parsed | None:
@@ -506,15 +503,15 @@ class _Reply:
         if json is None:
             return None
         fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in json[0].items()}
-        names = (*_ANSWER_FIELDS, *self.task.nouns, *(_CLOSED_FIELDS if self.closed else _RESULT_FIELDS))
+        names = (*_ANSWER_FIELDS, *self.task.nouns)
         answer = next((text for name in names if (text := _scalar(fields.get(name))) is not None), None)
         if answer is None:
             return None
         proses = (_prose(value) for name, value in fields.items() if _RATIONALE_FIELD.search(name))
         rationale = next((prose for prose in proses if prose is not None), json[1])
         inner = _Reply(rationale, self.task, self.example)
-        rest = inner._around(inner.answered) if inner.answered else reasoning(inner.text, inner.question)
-        return Parsed(rest, self._read(same_length(answer[:_LONGEST_ANSWER])))
+        remainder = inner._around(inner.answered) if inner.answered else reasoning(inner.text)
+        return Parsed(remainder, self._read(same_length(answer[:_LONGEST_ANSWER])))
 
 
 def _scalar(value: Any) -> str | None:
@@ -526,7 +523,7 @@ def _scalar(value: Any) -> str | None:
         value = next((fields[name] for name in _INNER_FIELDS if name in fields), None)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return str(value)
 
 
 def _prose(value: Any) -> str | None:

@@ -14,18 +14,12 @@ _SHORTEST_QUESTION = 4  # words; a shorter one before any answer is no question 
 _RETOLD_SHARE = 0.5  # of a question's words that stand in the example's
 _MAX_COURTESIES = 4
 _LONGEST_COURTESY = 160
-_CONTENT_WORD = re.compile(r"[^\W\d_]{5,}")
 
 
 def sentence_start(text: str, position: int) -> int:
-    """Return the start of the sentence at `position`; a line that goes on in small letters continues the one before."""
+    """Return the start of the sentence at `position`; every line begins one."""
     start = low = max(0, position - LONGEST_SENTENCE)
     for end in _SENTENCE_END.finditer(text, low, position):
-        if end[0] == "\n":
-            before = text[low : end.start()].rstrip(" *_")
-            goes_on = before[-1:] not in (*".!?:;", "") and text[end.end() : position + 1].lstrip(" \t")[:1].islower()
-            if goes_on and before.rpartition("\n")[2].strip():
-                continue
         start = end.end()
     return start
 
@@ -95,8 +89,7 @@ def withdrawn(text: str, end: int) -> bool:
         if phrases.WITHDRAWAL.match(sentence) or (count < _DENIAL_SENTENCES and phrases.DENIAL.match(sentence)):
             return True
         if phrases.RECONSIDERATION.match(sentence):
-            following = text[start : start + LONGEST_SENTENCE]
-            return phrases.ERROR.search(following) is not None or phrases.CONFIRMATION.search(following) is None
+            return phrases.CONFIRMATION.search(text, start, start + LONGEST_SENTENCE) is None
         count += bool(sentence.strip())
     return False
 
@@ -112,26 +105,28 @@ def invented_question(text: str, first_answer: int | None, *, stop: str, questio
 
     Before any answer, the task's question told again and a few words are no question of its own.
     """
-    own = re.compile(rf"(?<!\w){re.escape(stop)}")
-    openings = {match.start(): match for pattern in (phrases.NEXT_QUESTION, own) for match in pattern.finditer(text)}
+    task_stop = re.compile(rf"(?<!\w){re.escape(stop)}")
+    openings = {
+        match.start(): match for pattern in (phrases.NEXT_QUESTION, task_stop) for match in pattern.finditer(text)
+    }
     for start, match in sorted(openings.items()):
         if first_answer is not None and start >= first_answer:
             return start
-        told = text[match.end() : match.end() + LONGEST_SENTENCE]
-        if "hypothesis" not in match[0].casefold() and not _retold(told, question):
+        opening_words = text[match.end() : match.end() + LONGEST_SENTENCE]
+        if "hypothesis" not in match[0].casefold() and not _retold(opening_words, question):
             return start
     return len(text)
 
 
 def _retold(text: str, question: str) -> bool:
     sentence = text[: sentence_end(text, len(text) - len(text.lstrip()), len(text))]
-    told, known = (re.findall(r"\w+", words.casefold()) for words in (sentence, question))
-    return len(told) < _SHORTEST_QUESTION or sum(word in set(known) for word in told) >= _RETOLD_SHARE * len(told)
+    words, question_words = (re.findall(r"\w+", text.casefold()) for text in (sentence, question))
+    common = sum(word in question_words for word in words)
+    return len(words) < _SHORTEST_QUESTION or common >= _RETOLD_SHARE * len(words)
 
 
-def without_courtesies(text: str, question: str) -> tuple[int, int]:
-    """Return where the text begins and ends without the politeness around it; no word of the question is polite."""
-    known = set(_CONTENT_WORD.findall(question.casefold()))
+def without_courtesies(text: str) -> tuple[int, int]:
+    """Return where the text begins and ends without the politeness around it."""
     begin, end = 0, len(text.rstrip())
     for _ in range(_MAX_COURTESIES):
         begin += len(text[begin:end]) - len(text[begin:end].lstrip())
@@ -142,7 +137,6 @@ def without_courtesies(text: str, question: str) -> tuple[int, int]:
         sentence = text[begin:stop]
         if not (
             phrases.GREETING.match(sentence)
-            or (phrases.ADDRESS.match(sentence) and known.isdisjoint(_CONTENT_WORD.findall(sentence.casefold())))
             or (
                 phrases.INTRODUCTION.match(sentence)
                 and not re.search(r"\banswer\b.{0,30}:\s*\S|\banswer is\b", sentence)
@@ -160,12 +154,12 @@ def without_courtesies(text: str, question: str) -> tuple[int, int]:
     return begin, end
 
 
-def reasoning(text: str, question: str) -> str | None:
+def reasoning(text: str) -> str | None:
     """Return the text without politeness and headings around it, None where nothing is left.
 
     Half a surrogate pair becomes `?`.
     """
-    begin, end = without_courtesies(text, question)
+    begin, end = without_courtesies(text)
     lines = phrases.HEADING.sub("", text[begin:end].lstrip(), count=1).strip().split("\n")
     while lines and (
         not lines[-1].strip(" \t*_#>-=`$\u27a1\u2192\u2705\ufe0f") or phrases.LAST_HEADING.fullmatch(lines[-1])

@@ -28,7 +28,6 @@ CHAT_TOKEN = re.compile(
     r"<[|\uff5c][^\s<>|\uff5c]{1,60}[|\uff5c]>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?(?:s|bos|eos|pad|unk)>",
     re.IGNORECASE,
 )
-_TURN_OPENING = re.compile(rf"(?:\s|{CHAT_TOKEN.pattern}|(?<=>)(?:assistant|model|user|system)\b)*", re.IGNORECASE)
 _TOKEN_WITH_ROLE = re.compile(rf"(?:{CHAT_TOKEN.pattern})(?:\s{{0,3}}(?:assistant|model)\b:?)?", re.IGNORECASE)
 _USER_TURN = re.compile(
     r"\[INST\]|<[|\uff5c]user[|\uff5c]>|<\|?(?:im_start|start_of_turn|start|start_header_id)\|?>\s{0,3}user\b",
@@ -117,8 +116,7 @@ def plain(raw: str) -> str:
     """
     text = THOUGHT_TAG.sub("", split_thoughts(html.unescape(raw))[1])
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
-    opening = _TURN_OPENING.match(text)
-    turn = _USER_TURN.search(text, opening.end() if opening else 0)
+    turn = _USER_TURN.search(text)
     text = _FENCE.sub("", _TOKEN_WITH_ROLE.sub("", text[: turn.start()] if turn else text))
     if text.lstrip()[:1] == ">" and all(line.lstrip()[:1] in (">", "") for line in text.split("\n")):
         text = _QUOTED_LINE.sub("", text)
@@ -142,18 +140,18 @@ def unwrapped(text: str) -> str:
     for _ in range(3):  # a box in a text in a box
         line = _BOX.sub(r"\1", line)
     line = _MATHS.sub("", line)
-    if len(_BOLD.findall(line)) % 2 == 0 or line.startswith(("**", "__")):  # else `2**3`, a power
+    if len(_BOLD.findall(line)) % 2 == 0:  # else `2**3`, a power
         line = re.sub(r"(?<![\w)])(?:\*\*|__)(?=\S)|(?<=\S)(?:\*\*|__)(?![\w(])", "", line)
     line = _unquoted(line)
     return _unquoted(line.removesuffix(".")) if line.endswith(("*.", "`.", '".', "'.", "$.")) else line
 
 
 def _unquoted(line: str) -> str:
-    """Return the text without one pair of quotes around it, or half a pair."""
+    """Return the text without a pair of quotes around it."""
     line = line.strip(_EDGES)
     if len(line) > 1 and line[0] == line[-1] and line[0] in "\"'":
         return line[1:-1].strip(_EDGES)
-    return line.strip('"').strip(_EDGES) if line.count('"') == 1 else line
+    return line
 
 
 def json_object(text: str) -> tuple[dict[str, Any], str] | None:

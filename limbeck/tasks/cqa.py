@@ -2,17 +2,17 @@
 
 import string
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError
 from limbeck.schema import Example
 from limbeck.tasks.answers import read_choice, same_text
 from limbeck.tasks.task import HubInputs, Row, Task, first_line, label_text, row_id, text, text_field
 
 
 def read(row: Row, id: str) -> Example:
-    """A row with `question`, `choices` (a list) and `answer`."""
+    """Return the example of a row with `question`, `choices` (a list) and `answer`."""
     choices = row.get("choices")
     if not isinstance(choices, list | tuple) or not 2 <= len(choices) <= len(string.ascii_lowercase):
-        raise LimbeckError(f"field 'choices': a list of 2 to 26 texts was expected, not {choices!r:.60}")
+        raise DataError(f"field 'choices': a list of 2 to 26 texts was expected, not {choices!r:.60}")
     choices = tuple(text(choice, "choices") for choice in choices)
     question = text_field(row, "question")
     return Example(row_id(row, id), (question,), label_text(row, "answer"), choices=choices, own_choices=True)

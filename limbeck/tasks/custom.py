@@ -16,7 +16,7 @@ _DENIED = re.compile(r"not\b", re.IGNORECASE)
 
 
 def read(row: Row, id: str) -> Example:
-    """A row with `input` and `label`."""
+    """Return the example of a row with `input` and `label`."""
     return Example(row_id(row, id), (text_field(row, "input"),), label_text(row, "label"))
 
 
@@ -35,8 +35,7 @@ def read_answer(text: str, example: Example) -> str | None:
 
 
 def _letters(example: Example) -> tuple[str, ...]:
-    options = options_in(example.input)
-    letters = tuple(letter.upper() for letter in options)
+    letters = tuple(letter.upper() for letter in options_in(example.input))
     unlike = bool(example.label) and choice_of(example.label, letters) is None
     return () if len(letters) < 2 or unlike else letters
 

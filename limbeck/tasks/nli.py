@@ -1,35 +1,28 @@
-"""What the tasks of natural language inference share: their rows, their labels and their teacher's answers."""
+"""Rows, labels and answers of the tasks of natural language inference."""
 
 import re
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError
 from limbeck.schema import Example
-from limbeck.tasks.answers import choice_of, normalise, read_choice
+from limbeck.tasks.answers import FILLER, choice_of, normalise, read_choice
 from limbeck.tasks.task import Row, first_line, row_id, text_field
 
 LABELS = ("entailment", "neutral", "contradiction")
 NOUNS = ("label", "relationship", "relation", "verdict")
 
 _NAMED = re.compile("|".join(LABELS), re.IGNORECASE)
-_ALONE = {
-    "yes": "entailment",
-    "no": "contradiction",
-    "maybe": "neutral",
-    "unknown": "neutral",
-    "undetermined": "neutral",
-    "cannot be determined": "neutral",
-    "it is not possible to tell": "neutral",
+_NUMBERED = dict(zip("012", LABELS, strict=True))
+_SYNONYMS = _NUMBERED | {
+    synonym: label
+    for label, synonyms in (
+        ("entailment", "yes, implikation, implication, implicación, implicazione, 蕴含"),
+        ("neutral", "maybe, unknown, undetermined, cannot be determined, it is not possible to tell"),
+        ("neutral", "neutre, neutro, neutrale, 中立"),
+        ("contradiction", "no, widerspruch, contradicción, contraddizione, 矛盾"),
+    )
+    for synonym in synonyms.split(", ")
 }
-_ALONE |= dict.fromkeys(
-    ("implikation", "implication", "implicaci\u00f3n", "implicazione", "\u8574\u542b"), "entailment"
-)
-_ALONE |= dict.fromkeys(("neutre", "neutro", "neutrale", "\u4e2d\u7acb"), "neutral")
-_ALONE |= dict.fromkeys(("widerspruch", "contradicci\u00f3n", "contraddizione", "\u77db\u76fe"), "contradiction")
-_ALONE |= dict(zip("012", LABELS, strict=True))
 _DEGREE = re.compile(r"(?:(?:an?|the)\s)?(?:strong|clear|direct|logical|definite|likely|probable)\s", re.IGNORECASE)
-_ARTICLES = re.compile(
-    r"(?:(?:it|this|that|is|it's|an?|the|one|of|likely|clearly|probably|label|most likely)\s+)*", re.IGNORECASE
-)
 _NEITHER = re.compile(
     r"neither\s(?:an?\s)?(?:entail|contradict)\w*,?\snor\s(?:an?\s)?(?:entail|contradict)\w*", re.IGNORECASE
 )
@@ -43,37 +36,31 @@ _UNSURE = re.compile(
 
 
 def read(row: Row, id: str) -> Example:
-    """A row with `premise`, `hypothesis` and `label`: 0, 1, 2 or the word for it."""
+    """Return the example of a row with `premise`, `hypothesis` and `label`: 0, 1, 2 or the word for it."""
     segments = (text_field(row, "premise"), text_field(row, "hypothesis"))
-    return Example(row_id(row, id), segments, _label(row), choices=LABELS)
-
-
-def _label(row: Row) -> str:
     value = row.get("label")
-    if value is None:
-        return ""
+    label: str | None = "" if value is None else None
     if isinstance(value, int | str) and not isinstance(value, bool):
-        numbered = dict(zip("012", LABELS, strict=True))
-        if label := numbered.get(str(value)) or choice_of(str(value), LABELS):
-            return label
-    raise LimbeckError(f"field 'label': 0, 1, 2 or one of {', '.join(LABELS)} was expected, not {value!r:.40}")
+        label = _NUMBERED.get(str(value)) or choice_of(str(value), LABELS)
+    if label is None:
+        raise DataError(f"field 'label': 0, 1, 2 or one of {', '.join(LABELS)} was expected, not {value!r:.40}")
+    return Example(row_id(row, id), segments, label, choices=LABELS)
 
 
 def read_answer(text: str, _example: Example) -> str | None:
     """Return the label that the answer is or begins with; None where it is none of the three, or denies one.
 
-    Other words for a label count as it: "entails" and "contradicts" at the answer's start, after its subject at most,
-    "neither entailment nor contradiction", and "yes", "no", "maybe" and the data's numbers where they are the whole
-    answer. They are read only where no label's own name stands.
+    Where no label's own name stands, other words count: "entails" and "contradicts" at the answer's start, after its
+    subject at most, and "yes", "no", "maybe" and the data's numbers where they are the whole answer; and "neither
+    entailment nor contradiction".
     """
     answer = _DEGREE.sub("", first_line(text), count=1)
-    if _NEITHER.match(_ARTICLES.sub("", answer, count=1)):
+    named = FILLER.sub("", answer, count=1)
+    if _NEITHER.match(named):
         return "neutral"
-    label = read_choice(answer, LABELS) if _NAMED.match(_ARTICLES.sub("", answer, count=1)) else None
-    if label is not None or _NAMED.search(answer):
-        return label
-    alone = _ALONE.get(normalise(answer))
+    if _NAMED.search(answer):
+        return read_choice(answer, LABELS) if _NAMED.match(named) else None
     verb = _VERB.match(answer)
-    if alone is not None or verb is None or _UNSURE.search(answer):
-        return alone
-    return "entailment" if verb["entails"] else "contradiction"
+    if verb is not None and not _UNSURE.search(answer):
+        return "entailment" if verb["entails"] else "contradiction"
+    return _SYNONYMS.get(normalise(answer))

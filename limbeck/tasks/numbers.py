@@ -12,7 +12,7 @@ from itertools import islice
 from limbeck.tasks.equations import MAX_CHARACTERS, evaluate
 
 _LEAST_DIGITS = 2
-MOST_PLACES = 60  # a value with more decimals is spelled as a fraction
+_MAX_DECIMALS = 60  # a value with more decimals is spelled as a fraction
 
 _SPELLED = {
     **dict.fromkeys(("\\times", "\\cdot", "\u00d7", "\u00b7", "\u22c5", "\u2217"), "*"),
@@ -40,33 +40,20 @@ _LEXEME = re.compile(
     r"|(?P<word>[^\W\d_]+(?:['\u2019-][^\W\d_]+)*\.?|%)|(?P<other>\S)",
     re.IGNORECASE,
 )
-_OPERATORS = {
-    "+": "+",
-    "-": "-",
-    "*": "*",
-    "/": "/",
-    "**": "**",
-    "x": "*",
-    "\u00d7": "*",
-    "times": "*",
-    "plus": "+",
-    "minus": "-",
-    "^": "**",
-    "divided by": "/",
-}
-_OPERATORS |= {"multiplied by": "*"}
-_MAGNITUDES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_MAGNITUDES |= {"dozen": 12}
+_OPERATORS = {sign: sign for sign in ("+", "-", "*", "/", "**")} | {"plus": "+", "minus": "-", "^": "**"}
+_OPERATORS |= dict.fromkeys(("x", "\u00d7", "times", "multiplied by"), "*") | {"divided by": "/"}
+_MAGNITUDES = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _HEDGE = re.compile(
-    r"a|about|approx|approximately|around|equal|eur|exactly|gbp|is|it|it's|just|nearly|of|only|precisely|roughly|rs|simply"
-    r"|the|to|total|usd"
+    r"a|about|approx|approximately|around|equal|eur|exactly|gbp|is|it|it's|just|nearly|of|only|precisely|roughly|rs"
+    r"|simply|the|to|total|usd"
 )
 # Words that no unit holds, since they change the value or bring another: "5 less than that", "2 more", "3rd".
 _NO_UNIT = re.compile(
     r"and|as|but|eight|fewer|five|four|half|if|less|maybe|minus|more|n|nd|nine|no|nor|not|one|or|out|over|perhaps|plus"
     r"|possibly|quarter|rd|seven|six|st|ten|than|th|then|third|three|times|to|two|until|wait|wrong|x|y|z"
 )
-_MOST_UNIT_WORDS = 8
+_MAX_UNIT_WORDS = 8
+_UNIT_SIGNS = frozenset((("/", "word"), ("**", "number")))  # "km/h", "cm^2"
 _REASON = re.compile(r"[,;:]?\s\(?(?:because|since|as|which|where|so)\b|[,;]\s(?:with|for|given)\b", re.IGNORECASE)
 _RESTATED = re.compile(r"[,;]\s*(?:or|i\.e\.,?|that\sis,?|which\s(?:is|equals))\s+(?=[\d$.(\\-])", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{2,4}")
@@ -113,7 +100,7 @@ def equation(text: str) -> str | None:
     if not expressions or len(expressions) < len(sides):
         return None
     first = expressions[0]
-    return first if all(_agree(first, other) for other in expressions) else None
+    return first if all(_agree(first, side) for side in expressions) else None
 
 
 def read_equation(text: str) -> str | None:
@@ -145,13 +132,13 @@ def _after_hashes(text: str) -> str:
 
 def _spell(exact: Fraction) -> str:
     """Return a value as a decimal where it has a finite one, else as a fraction."""
-    places = next((places for places in range(MOST_PLACES) if 10**places % exact.denominator == 0), None)
-    if places is None:
+    decimals = next((decimals for decimals in range(_MAX_DECIMALS) if 10**decimals % exact.denominator == 0), None)
+    if decimals is None:
         return f"{exact.numerator}/{exact.denominator}"
-    if places == 0:
+    if decimals == 0:
         return str(exact.numerator)
-    digits = str(abs(exact.numerator) * 10**places // exact.denominator).rjust(places + 1, "0")
-    return f"{'-' if exact < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+    digits = str(abs(exact.numerator) * 10**decimals // exact.denominator).rjust(decimals + 1, "0")
+    return f"{'-' if exact < 0 else ''}{digits[:-decimals]}.{digits[-decimals:]}"
 
 
 def _plain(text: str) -> str:
@@ -161,7 +148,7 @@ def _plain(text: str) -> str:
         text = _TEXT.sub(r" \1", text)
     text = _SPELLING.sub(lambda sign: _SPELLED[sign[0]], text)
     for _ in range(3):  # a fraction in a fraction
-        text = _FRACTION.sub(lambda part: f"(({part[1] or part[3]})/({part[2] or part[4]}))", text)
+        text = _FRACTION.sub(lambda match: f"(({match[1] or match[3]})/({match[2] or match[4]}))", text)
     text = _MIXED.sub(r"(\1 + \2/\3)", text)
     return _POINT.sub(".", text).strip().rstrip(".,;:!").rstrip()
 
@@ -178,7 +165,7 @@ def _ascending(text: str) -> bool:
 def _expression(side: str) -> str | None:
     """Return the expression of one side of `=`, without hedges before it and units; None where there is none."""
     lexemes = list(_LEXEME.finditer(side))
-    parts: list[str] = []
+    terms: list[str] = []
     operand = False  # an operand is complete; units may follow
     unit_words = 0
     skip = False
@@ -188,32 +175,29 @@ def _expression(side: str) -> str | None:
         if skip:
             skip = False
         elif operand and sign == "(":
-            return " ".join(parts) if _remark(side[lexeme.end() :], " ".join(parts)) else None
+            return " ".join(terms) if _remark(side[lexeme.end() :], " ".join(terms)) else None
         elif lexeme["number"] and not operand:
-            unary = parts[-1:] == ["-"] and (len(parts) == 1 or parts[-2] in _OPERATORS.values() or parts[-2] == "(")
-            parts.append(f"{parts.pop() if unary else ''}{_decimal(lexeme[0])}")
+            unary = terms[-1:] == ["-"] and (len(terms) == 1 or terms[-2] in _OPERATORS.values() or terms[-2] == "(")
+            terms.append(f"{terms.pop() if unary else ''}{_decimal(lexeme[0])}")
             operand, unit_words = True, 0
         elif unit_words and following is not None and (sign, following.lastgroup) in _UNIT_SIGNS:
             skip = True
         elif sign == ")" if operand else sign in ("(", "-", "+"):
-            parts.append(sign)
+            terms.append(sign)
         elif sign and operand:
-            parts.append(sign)
+            terms.append(sign)
             operand = False
         elif lexeme["word"] and operand and word in _MAGNITUDES and not unit_words:
-            parts.append(f"* {_MAGNITUDES[word]}")
-        elif lexeme["word"] and operand and _is_unit(word, "(" in parts) and unit_words < _MOST_UNIT_WORDS:
+            terms.append(f"* {_MAGNITUDES[word]}")
+        elif lexeme["word"] and operand and _is_unit(word, terms) and unit_words < _MAX_UNIT_WORDS:
             unit_words += 1
-        elif not (lexeme["word"] and not parts and _HEDGE.fullmatch(word)):
+        elif not (lexeme["word"] and not terms and _HEDGE.fullmatch(word)):
             return None
-    return " ".join(parts) if operand else None
+    return " ".join(terms) if operand else None
 
 
-_UNIT_SIGNS = frozenset((("/", "word"), ("**", "number")))  # "km/h", "cm^2"
-
-
-def _is_unit(word: str, in_parentheses: bool) -> bool:
-    return not _NO_UNIT.fullmatch(word) and not (word == "%" and in_parentheses)
+def _is_unit(word: str, terms: list[str]) -> bool:
+    return not _NO_UNIT.fullmatch(word) and not (word == "%" and "(" in terms)
 
 
 def _decimal(number: str) -> str:
@@ -224,17 +208,17 @@ def _decimal(number: str) -> str:
     return re.sub(r"^0+(?=\d)", "", number)
 
 
-def _remark(rest: str, expression: str) -> bool:
+def _remark(remainder: str, expression: str) -> bool:
     """Return whether a side's rest, from inside a parenthesis, is a remark that leaves the expression's value."""
-    remark, _, after = rest.partition(")")
+    remark, _, after = remainder.partition(")")
     if re.search(r"\d", after) or re.search(r"\b(?:not|or|wrong|maybe|possibly|perhaps)\b", remark, re.IGNORECASE):
         return False
     return (plain := equation(remark)) is None or _agree(expression, plain)
 
 
-def _agree(expression: str, other: str) -> bool:
-    number, target = evaluate(expression), evaluate(other)
-    return number is not None and target is not None and (number == target or _rounds(other, number))
+def _agree(expression: str, expected: str) -> bool:
+    number, target = evaluate(expression), evaluate(expected)
+    return number is not None and target is not None and (number == target or _rounds(expected, number))
 
 
 def _rounds(text: str, target: Fraction) -> bool:
@@ -250,12 +234,12 @@ _DECIMAL_COMMA = re.compile(r"(?<![\d.,])([1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,(\d+)
 _RESULT = re.compile(r"=\s?[^\w\s=]?\s?(?P<number>\d(?:[\d.,]{0,20}\d)?)")
 _OPERAND = re.compile(r"(?<![\w.,])[\d(]")
 _LONGEST_SIDE = 60  # characters before `=`
-_MOST_RESULTS = 20
+_MAX_RESULTS = 20
 
 
 def decimal_points(text: str) -> str:
     """Return the text with decimal commas as points and without points between thousands: 1500.5 of `1.500,5`."""
-    return _DECIMAL_COMMA.sub(lambda part: part[1].replace(".", "") + (f".{part[2]}" if part[2] else ""), text)
+    return _DECIMAL_COMMA.sub(lambda match: match[1].replace(".", "") + (f".{match[2]}" if match[2] else ""), text)
 
 
 def writes_decimal_commas(text: str, answer: str) -> bool | None:
@@ -264,7 +248,7 @@ def writes_decimal_commas(text: str, answer: str) -> bool | None:
     `1.500` and `1,500` are two values each. None where no such equation tells them apart, or equations contradict.
     """
     signs = set()
-    for result in islice(_RESULT.finditer(text), _MOST_RESULTS):
+    for result in islice(_RESULT.finditer(text), _MAX_RESULTS):
         if result["number"] not in answer:
             continue
         for start in _OPERAND.finditer(text, max(0, result.start() - _LONGEST_SIDE), result.start()):

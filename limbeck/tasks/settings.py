@@ -1,4 +1,4 @@
-"""Which task, as settings say it."""
+"""The settings of a task."""
 
 from typing import Any, Self
 
@@ -42,5 +42,5 @@ class TaskSettings(Settings):
 
 
 def task_of(settings: TaskSettings) -> Task:
-    """The settings' task; `custom` with the settings' choices and way of comparing."""
+    """Return the settings' task; `custom` with the settings' choices and way of comparing."""
     return get(settings.task, settings.choices, settings.answer)

@@ -11,7 +11,7 @@ _UNKNOWN = re.compile(r"\((?![a-zA-Z]\))[^%]*")
 
 
 def read(row: Row, id: str) -> Example:
-    """A row with `input` and `label`, or with the `Body`, `Question` and `Equation` that SVAMP was published with."""
+    """Return the example of a row with `input` and `label`, or `Body`, `Question` and `Equation` as first published."""
     if "Body" in row:
         text, label = f"{text_field(row, 'Body')}\n{text_field(row, 'Question')}", label_text(row, "Equation")
     else:

@@ -1,11 +1,11 @@
-"""What a task is: how its raw rows are read, how its teacher's answers are read, and what counts as right."""
+"""The definition of a task, and helpers to read its rows and its teacher's words."""
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError
 from limbeck.schema import Example
 
 _ABBREVIATIONS = "".join(
@@ -21,7 +21,7 @@ Split = Literal["train", "valid", "test"]
 
 @dataclass(frozen=True)
 class HubInputs:
-    """Where the Hugging Face Hub has a task's inputs; `splits` maps our names to the Hub's."""
+    """The place of a task's inputs on the Hugging Face Hub; `splits` maps our names to the Hub's."""
 
     path: str
     config: str | None
@@ -30,37 +30,30 @@ class HubInputs:
 
 
 def stripped(label: str) -> str | None:
-    """Return a label of free text: without white space around it, None where it is blank."""
+    """Return a label of free text without white space around it; None where it is blank."""
     return label.strip() or None
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task. `choices` is the fixed set of labels, empty where the labels are free or each example has its own.
-
-    `read(row, id)` makes an example of a raw row, with the row's own id where it has one. A row without the column
-    `label_field` gives an example with the label "", which stands for "not known": a label is otherwise never blank.
-    It raises LimbeckError naming the field; the caller knows file and line and adds them.
-
-    The teacher wrote its answer after `marker`, or after "the answer is" in another form; `nouns` are other words for
-    "answer". From `stop` on it ran on into a question of its own making.
-    `read_answer(text, example)` is the answer in what follows the marker, None where there is no clear one.
-    `equal(prediction, label)` says whether a prediction is right; `is_right` knows an example's other accepted answers.
-    `read_label(text)` is the canonical text of a label that stands in a data file, None where it cannot be one.
-    """
+    """A task: its rows, its labels, and how a teacher's answer is read and compared."""
 
     name: str
     title: str
+    # Makes an example of a raw row, with the row's own id where it has one; raises LimbeckError naming the field (the
+    # caller adds file and line). A row without the column `label_field` has the label "", which means "not known".
     read: Callable[[Row, str], Example]
-    marker: str
-    stop: str
-    read_answer: Callable[[str, Example], str | None]
-    equal: Callable[[str, str], bool]
+    marker: str  # the teacher's answer follows it, or "the answer is" in another form
+    stop: str  # here the teacher ran on into a question of its own making
+    read_answer: Callable[
+        [str, Example], str | None
+    ]  # of the text after the marker; None where there is no clear answer
+    equal: Callable[[str, str], bool]  # prediction, label: right or not; `is_right` knows other accepted answers
     label_field: str = "label"
-    choices: tuple[str, ...] = ()
-    nouns: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()  # the fixed set of labels; empty where they are free or each example's own
+    nouns: tuple[str, ...] = ()  # other words for "answer"
     hub: HubInputs | None = None
-    read_label: Callable[[str], str | None] = stripped
+    read_label: Callable[[str], str | None] = stripped  # canonical text of a label in a data file; None: cannot be one
 
 
 def is_right(task: Task, prediction: str, example: Example) -> bool:
@@ -69,40 +62,32 @@ def is_right(task: Task, prediction: str, example: Example) -> bool:
 
 
 def text_field(row: Row, name: str) -> str:
-    """The text in a row's column.
-
-    Raises:
-        LimbeckError: the column is missing, or is no `text`.
-    """
+    """Return the text in a row's column. Raises DataError if it is missing, or as `text`."""
     if name not in row:
-        raise LimbeckError(f"field {name!r}: missing; the row has {list(row)!r:.200}")
+        raise DataError(f"field {name!r}: missing; the row has {list(row)!r:.200}")
     return text(row[name], name)
 
 
 def text(value: Any, name: str) -> str:
-    """The value of the field `name`, if it is text.
-
-    Raises:
-        LimbeckError: it is not text, is blank, or holds what no UTF-8 file can hold.
-    """
+    """Return the value of the field `name`. Raises DataError if it is blank, no text, or not valid Unicode."""
     if not isinstance(value, str):
-        raise LimbeckError(f"field {name!r}: text was expected, not {value!r:.40}")
+        raise DataError(f"field {name!r}: text was expected, not {value!r:.40}")
     if not value.strip():
-        raise LimbeckError(f"field {name!r}: it is blank")
+        raise DataError(f"field {name!r}: it is blank")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise LimbeckError(f"field {name!r}: not valid Unicode at character {error.start} ({error.reason})") from None
+        raise DataError(f"field {name!r}: not valid Unicode at character {error.start} ({error.reason})") from None
     return value
 
 
 def label_text(row: Row, name: str) -> str:
-    """As `text_field`, but "" (not known) where the row has no such column, or null in it."""
+    """Return the text in a row's column, "" (not known) where the row has no such column, or null in it."""
     return "" if row.get(name) is None else text_field(row, name)
 
 
 def row_id(row: Row, id: str) -> str:
-    """The row's own id, or `id` where it has none. Raises LimbeckError as `text`."""
+    """Return the row's own id, or `id` where it has none. Raises DataError as `text`."""
     for name in ("id", "uid", "ID"):
         value = row.get(name)
         if value not in (None, ""):
@@ -116,7 +101,7 @@ def without_calculations(text: str) -> str:
 
 
 def first_line(text: str) -> str:
-    """The first line of a teacher's words, without white space around it: an answer is never longer."""
+    """Return the first line of a teacher's words, stripped: an answer is never longer."""
     return text.strip().partition("\n")[0].strip()
 
 

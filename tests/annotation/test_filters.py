@@ -1,58 +1,333 @@
-"""Filters of rationales: their settings, words, language, and what gives an answer away."""
+"""Filters of samples: outcomes and their precedence, votes beside a naive count, languages, leaks, released figures."""
 
-import subprocess
-import sys
+import json
+import random
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import answers, example
+from hypothesis import strategies as st
 
-from limbeck.annotation.filters import FilterSettings, foreign, leaks, words
+from limbeck.annotation.filters import (
+    Asked,
+    FilterSettings,
+    Outcome,
+    Sample,
+    Sifted,
+    Vote,
+    VoteCounts,
+    agree,
+    count_votes,
+    counts,
+    foreign,
+    leaks,
+    majority,
+    sift,
+    words,
+)
 from limbeck.data import DataSettings, read
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.tasks import get
+from limbeck.tasks import TASKS, Task, get
 
+SVAMP = get("svamp")
 BEAVERS = Example("q", ("What do beavers build?",), "dam", choices=("river", "dam", "zoo", "town", "hint"))
-APPLES = Example("q", ("Luke has 84 apples and 2 friends. How many has each?",), "( 84.0 / 2.0 )")
+APPLES = Example("apples", ("Luke has 84 apples and 2 friends. How many has each?",), "( 84.0 / 2.0 )")
+OPEN = replace(APPLES, id="open", label="")
 MEAL = Example("q", ("A man eats.", "A man sleeps."), "neutral", choices=("entailment", "neutral", "contradiction"))
-EXAMPLES = {"cqa": BEAVERS, "svamp": APPLES, "esnli": MEAL, "anli1": MEAL, "custom": APPLES}
-
+EXAMPLES = {"cqa": BEAVERS, "svamp": APPLES, "esnli": MEAL, "anli1": MEAL}
+RIGHT = "Luke shares 84 apples with 2. The answer is (84 / 2)."
+ALSO = "Two friends get 84 apples. The answer is 42."
+WRONG = "Luke keeps 84 and 2. The answer is (84 + 2)."
+EQUATION = get("custom", answer="equation")
+LONG = f"1{' ' * 600}+ 1"  # past an equation's longest length, until its blanks are taken away
+PIECES = ["1", "2", "1 + 1", "2.0", "( 2 )", "( 1.0 + 1.0 )", "1 +", "(2 * x)", "(2  * X).", "1 / 0", LONG, "1 + 1."]
+labels = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12)
+tasks = st.sampled_from([EQUATION, *TASKS.values()])
 SENTENCES = {
-    "de": [
-        "Ein Hund ist ein Tier.",
-        "Die Jacke ist rot, nicht blau.",
-        "Luke hat 84 Äpfel und 2 Freunde, also bekommt jeder 84 / 2 = 42 Äpfel.",
-        "Mary hatte 15 Kekse. Sie gab Tom 6. Also 15 - 6 = 9.",
-        "Nur weil jemand lacht, muss er nicht glücklich sein.",
-    ],
-    "fr": [
-        "Un chien est un animal.",
-        "La veste est rouge et non bleue.",
-        "Luke a 84 pommes et 2 amis, donc chacun reçoit 84 / 2 = 42 pommes.",
-        "D'abord 12 + 7 = 19, puis 19 - 5 = 14.",
-        "Rien ne dit que la femme est triste.",
-    ],
-    "es": [
-        "Un perro es un animal.",
-        "La chaqueta es roja, no azul.",
-        "Luke tiene 84 manzanas y 2 amigos, así que cada uno recibe 84 / 2 = 42.",
-        "Mary tenía 15 galletas. Le dio 6 a Tom. Quedan 15 - 6 = 9.",
-        "No todas las mujeres llevan sombrero.",
-    ],
-    "zh": [
-        "狗是一种动物。",
-        "夹克是红色的，不是蓝色的。",
-        "卢克有84个苹果和2个朋友，所以每人得到84 / 2 = 42个苹果。",
-        "首先 12 + 7 = 19，然后 19 - 5 = 14。",
-        "正在吃饭的人不能同时睡觉。",
-    ],
-    "en": [
-        "Luke has 84 apples and 2 friends, so each gets 84 / 2 = 42.",
-        "THE MAN IS NOT A WOMAN.",
-        "Bonjour means hello, and merci means thank you in French.",
-        "The answer must be a place where people keep books.",
-    ],
+    "de": ["Die Jacke ist rot, nicht blau.", "Mary hatte 15 Kekse. Sie gab Tom 6. Also 15 - 6 = 9."],
+    "fr": ["La veste est rouge et non bleue.", "D'abord 12 + 7 = 19, puis 19 - 5 = 14."],
+    "es": ["La chaqueta es roja, no azul.", "Mary tenía 15 galletas. Le dio 6 a Tom. Quedan 15 - 6 = 9."],
+    "zh": ["狗是一种动物。", "首先 12 + 7 = 19，然后 19 - 5 = 14。"],
+    "en": ["THE MAN IS NOT A WOMAN.", "Bonjour means hello, and merci means thank you in French."],
 }
+
+
+def outcomes(example: Example, *texts: str | Sample, **filters: object) -> list[str]:
+    samples = tuple(text if isinstance(text, Sample) else Sample(text) for text in texts)
+    [question] = sift([Asked(example, samples)], SVAMP, FilterSettings.model_validate(filters))
+    return [sample.outcome.value for sample in question.samples]
+
+
+def hint(text: str) -> Sample:
+    return Sample(text, hinted=True)
+
+
+@pytest.mark.parametrize(
+    ("sample", "filters", "outcome"),
+    [
+        (RIGHT, {}, "kept"),
+        (ALSO, {}, "kept"),
+        (Sample(None), {}, "not asked"),
+        (Sample(None, "timed out"), {}, "failed"),
+        (Sample(RIGHT, "timed out"), {}, "kept"),
+        ("", {}, "no answer"),
+        ("Luke shares, who knows how. The answer is hard.", {}, "no answer"),
+        ("The answer is (84 / 2).", {}, "no rationale"),
+        (WRONG, {}, "wrong"),
+        ("Shared. The answer is 42.", {}, "too short"),
+        ("Shared. The answer is 42.", {"min_words": 1}, "kept"),
+        (RIGHT, {"max_words": 6}, "kept"),
+        (RIGHT, {"max_words": 5}, "too long"),
+        ("Luke shares 84 apples.</rationale> The answer is 42.", {}, "leak"),
+        ("Luke shares 84 apples.</rationale> The answer is 42.", {"leaks": False}, "kept"),
+        (hint("As the hint says, Luke shares. The answer is 42."), {}, "leak"),
+        ("As the hint says, Luke shares. The answer is 42.", {}, "kept"),
+        (hint(RIGHT), {}, "kept"),
+        (hint(WRONG), {}, "wrong"),
+        (hint(WRONG), {"gold": False}, "wrong"),
+        (hint(RIGHT), {"gold": False, "agreement": 1}, "kept"),
+    ],
+)
+def test_one_sample(sample: str | Sample, filters: dict, outcome: str) -> None:
+    assert outcomes(APPLES, sample, **filters) == [outcome]
+
+
+def test_without_a_gold_label_the_vote_decides() -> None:
+    assert outcomes(OPEN, WRONG, RIGHT, ALSO) == ["outvoted", "kept", "kept"]
+    assert outcomes(APPLES, RIGHT, WRONG, f"So {WRONG}", gold=False) == ["outvoted", "kept", "kept"]
+    assert outcomes(APPLES, RIGHT, WRONG, f"So {WRONG}") == ["kept", "wrong", "wrong"]
+    assert outcomes(OPEN, WRONG, RIGHT) == ["kept", "outvoted"]  # a tie
+    assert outcomes(OPEN, hint(RIGHT), WRONG) == ["outvoted", "kept"]  # its label is gone since: nothing speaks for it
+
+
+def test_agreement_is_of_the_samples_that_answered_without_a_hint() -> None:
+    samples = (WRONG, RIGHT, ALSO, "No idea.", Sample(None), Sample(None, "HTTP 500"), hint(WRONG), hint(f"So {RIGHT}"))
+    assert outcomes(APPLES, *samples, agreement=0.66) == [
+        *["wrong", "kept", "kept", "no answer", "not asked", "failed"],
+        *["wrong", "kept"],
+    ]
+    low = outcomes(APPLES, *samples, agreement=0.67)
+    assert low[:3] == ["wrong", "low agreement", "low agreement"]
+    assert low[-1] == "kept"  # a hinted one is not the vote's
+    assert outcomes(APPLES, WRONG, RIGHT, agreement=0.5) == ["wrong", "kept"]
+    [question] = sift(
+        [Asked(APPLES, tuple(s if isinstance(s, Sample) else Sample(s) for s in samples))], SVAMP, FilterSettings()
+    )
+    assert (question.vote, question.agreement) == ("(84 / 2)", 2 / 3)
+
+
+def test_precedence() -> None:
+    """A sample with every fault, of which one after the other is mended, or no longer minded."""
+    german = "Luke teilt 84 Äpfel mit zwei Freunden, also bekommt jeder die Hälfte.</rationale>"
+    mistakes = ("Luke shares 84. The answer is (1).", "He shares 84. The answer is (1).")
+    strict = {"agreement": 0.9, "min_words": 50, "max_words": 60, "language": "en"}
+
+    def last(sample: Sample, example: Example = APPLES, **mild: object) -> str:
+        """The outcome of the sample, whose rationale was kept at another question before."""
+        before = Sample(f"{german} The answer is 42.")
+        survivors, _ = sift(
+            [Asked(APPLES, (before,)), Asked(example, (*map(Sample, mistakes), sample))],
+            SVAMP,
+            FilterSettings.model_validate({"leaks": False, "min_words": 0}),
+        )
+        assert survivors.samples[0].outcome is Outcome.KEPT
+        filters = FilterSettings.model_validate(strict | mild)
+        first = Asked(APPLES, (before,) if not filters.leaks else ())
+        _, question = sift([first, Asked(example, (*map(Sample, mistakes), sample))], SVAMP, filters)
+        return question.samples[-1].outcome.value
+
+    assert last(Sample(None)) == "not asked"
+    assert last(Sample(None, "timed out")) == "failed"
+    assert last(Sample("<|im_end|>")) == "no answer"
+    assert last(Sample("The answer is (3).")) == "no rationale"
+    assert last(Sample(f"{german} The answer is (3).")) == "wrong"
+    assert last(Sample(f"{german} The answer is (3)."), gold=False) == "outvoted"
+    assert last(Sample(f"{german} The answer is (3)."), OPEN) == "outvoted"
+    right = Sample(f"{german} The answer is 42.")
+    assert last(right) == "low agreement"
+    mild: dict[str, object] = {"agreement": 0}
+    for after, field in [
+        ("too short", {"min_words": 0, "max_words": 5}),
+        ("too long", {"max_words": None}),
+        ("language", {"language": None}),
+        ("leak", {"leaks": False}),
+        ("duplicate", {"duplicates": False}),
+    ]:
+        assert last(right, **mild) == after
+        mild |= field
+    assert last(right, **mild) == "kept"
+
+
+def test_of_equal_rationales_the_first_that_is_kept_stays() -> None:
+    again = RIGHT.upper().replace("THE ANSWER", "the answer").replace(" SHARES", "   SHARES")
+    assert outcomes(APPLES, RIGHT, again, ALSO) == ["kept", "duplicate", "kept"]
+    assert outcomes(APPLES, RIGHT, again, duplicates=False) == ["kept", "kept"]
+    second = replace(APPLES, id="other", label="( 84.0 + 2.0 )")
+    first, second = sift(
+        [
+            Asked(second, (Sample(RIGHT), Sample(None))),  # wrong there: it was not kept, and takes nobody's place
+            Asked(APPLES, (Sample(RIGHT), hint(RIGHT))),
+        ],
+        SVAMP,
+        FilterSettings(),
+    )
+    assert [sample.outcome for sample in first.samples] == [Outcome.WRONG, Outcome.NOT_ASKED]
+    assert [sample.outcome for sample in second.samples] == [Outcome.KEPT, Outcome.DUPLICATE]
+    second = replace(APPLES, id="other")  # many questions have the same short reason: "A man is a person."
+    sifted = sift([Asked(row, (Sample(RIGHT),)) for row in (APPLES, second)], SVAMP, FilterSettings())
+    assert [question.samples[0].outcome for question in sifted] == [Outcome.KEPT, Outcome.KEPT]
+
+
+def test_counts() -> None:
+    batch = [
+        Asked(APPLES, (Sample(RIGHT), Sample(WRONG), Sample(ALSO))),
+        Asked(OPEN, (Sample(WRONG),)),  # a vote, and no gold label
+        Asked(APPLES, (Sample(WRONG), Sample(None))),
+        Asked(APPLES, (Sample(None, "HTTP 500"), hint(f"So {RIGHT}"))),  # a hint gives no vote
+        Asked(OPEN, ()),
+    ]
+    sifted = sift(batch, SVAMP, FilterSettings())
+    assert counts(sifted) == dict.fromkeys(Outcome, 0) | {"kept": 4, "not asked": 1, "failed": 1, "wrong": 2}
+    assert list(counts(sifted)) == [
+        *["kept", "not asked", "failed", "no answer", "no rationale", "wrong", "outvoted", "low agreement"],
+        *["too short", "too long", "language", "leak", "duplicate"],
+    ]
+    assert count_votes(sifted, SVAMP) == VoteCounts(questions=5, voted=3, labelled=3, graded=2, right=1)
+    assert counts([]) == dict.fromkeys(Outcome, 0)
+    assert count_votes([], SVAMP) == VoteCounts(0, 0, 0, 0, 0)
+
+
+samples = st.builds(
+    Sample,
+    st.none() | st.sampled_from([RIGHT, ALSO, WRONG, "So. The answer is 42.", "No.", "The answer is (1)."]),
+    st.none() | st.just("timed out"),
+    st.booleans(),
+)
+questions = st.lists(
+    st.builds(Asked, st.sampled_from([APPLES, OPEN]), st.lists(samples, max_size=6).map(tuple)), max_size=4
+)
+settings = st.builds(
+    FilterSettings, gold=st.booleans(), agreement=st.sampled_from([0, 0.5, 1]), duplicates=st.booleans()
+)
+
+
+@answers(questions, settings)
+def test_what_is_kept_has_no_fault(batch: list[Asked], filters: FilterSettings) -> None:
+    sifted = sift(batch, SVAMP, filters)
+    assert [question.example for question in sifted] == [question.example for question in batch]
+    assert sum(counts(sifted).values()) == sum(len(question.samples) for question in batch)
+    survivors = [
+        (question, sample) for question in sifted for sample in question.samples if sample.outcome is Outcome.KEPT
+    ]
+    for question, sample in survivors:
+        assert sample.rationale
+        assert sample.label
+        if question.example.label and (filters.gold or sample.hinted):
+            assert SVAMP.equal(sample.label, question.example.label)
+        else:
+            assert question.vote is not None
+            assert SVAMP.equal(sample.label, question.vote)
+        if not sample.hinted:
+            assert question.agreement is not None
+            assert question.agreement >= filters.agreement
+    if filters.duplicates:
+        assert (
+            max(Counter((question.example.id, sample.rationale) for question, sample in survivors).values(), default=1)
+            == 1
+        )
+
+
+@answers(questions, settings)
+def test_hints_change_no_vote(batch: list[Asked], filters: FilterSettings) -> None:
+    without = [replace(question, samples=tuple(s for s in question.samples if not s.hinted)) for question in batch]
+
+    def votes(sifted: list[Sifted]) -> list[tuple[str | None, float | None]]:
+        return [(question.vote, question.agreement) for question in sifted]
+
+    assert votes(sift(batch, SVAMP, filters)) == votes(sift(without, SVAMP, filters))
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "accuracy", "unread"),
+    [("svamp", "train", 0.745, 13), ("cqa", "test", 0.7838, 29), ("esnli", "test", 0.7299, 0)],
+)
+def test_with_one_sample_the_vote_is_the_parsers_answer(
+    dss: Path, name: str, split: str, accuracy: float, unread: int
+) -> None:
+    task = get(name)
+    rows = read(DataSettings.model_validate({"task": name, "source": {"kind": "archive", "root": dss}}))[split]
+    shards = sorted((dss / name / "llm").glob(f"{split}_CoT_*.json"))  # fewer than ten
+    raws = [raw for shard in shards for raw in json.loads(shard.read_text())]
+    batch = [Asked(row, (Sample(raw),)) for row, raw in zip(rows, raws, strict=True)]
+    sifted = sift(batch, task, FilterSettings(duplicates=False))
+    votes, outcome_counts = count_votes(sifted, task), counts(sifted)
+    assert round(votes.right / votes.labelled, 4) == accuracy
+    assert votes.questions - votes.voted == outcome_counts["no answer"] == unread
+    assert [question.vote for question in sifted] == [row.teacher_label for row in rows]
+    assert outcome_counts["kept"] == votes.right  # nothing else is wrong with any of them
+    assert outcome_counts["wrong"] == votes.graded - votes.right
+
+
+def mutual(question: str, second: str, task: Task) -> bool:
+    return task.equal(question, second) and task.equal(second, question)
+
+
+def naive(answers: list[str], task: Task) -> Vote | None:
+    best: tuple[str, int] | None = None
+    for label in answers:
+        votes = sum(mutual(label, second, task) for second in answers)
+        if best is None or votes > best[1]:
+            best = (label, votes)
+    return None if best is None else Vote(best[0], best[1] / len(answers))
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "vote"),
+    [
+        ("cqa", [], None),
+        ("cqa", ["dam"], Vote("dam", 1.0)),
+        ("cqa", ["zoo", "dam", "dam", "town"], Vote("dam", 0.5)),
+        ("cqa", ["zoo", "dam", "dam", "zoo"], Vote("zoo", 0.5)),  # a tie: who came first
+        ("cqa", ["town", "dam", "zoo"], Vote("town", 1 / 3)),
+        ("custom", ["Rome", "paris.", "Paris", "PARIS "], Vote("paris.", 0.75)),  # the first spelling
+        ("custom", ["2", "1 + 1", "2.0", "2"], Vote("2", 0.75)),  # text is no sum
+        ("svamp", ["3", "( 84.0 / 2.0 )", "42", "3", "84 / 2"], Vote("( 84.0 / 2.0 )", 0.6)),
+        ("svamp", ["(2 * x)", "4", "(2  * X)"], Vote("(2 * x)", 2 / 3)),  # without a value, by their text
+        ("svamp", ["0.1", "1 / 10", "0.3 - 0.2", "0.10000000000000001"], Vote("0.1", 0.75)),  # exactly
+    ],
+)
+def test_by_hand(task: str, answers: list[str], vote: Vote | None) -> None:
+    assert majority(answers, get(task)) == vote
+
+
+@answers(labels, tasks)
+@example([LONG, "1 + 1", "1 + 1", LONG, LONG], EQUATION)
+def test_the_same_as_counting_by_loops(answers: list[str], task: Task) -> None:
+    assert majority(answers, task) == naive(answers, task)
+
+
+@answers(labels, tasks, st.randoms(use_true_random=False))
+def test_the_order_decides_ties_alone(answers: list[str], task: Task, rng: random.Random) -> None:
+    shuffled = answers.copy()
+    rng.shuffle(shuffled)
+    question, second = majority(answers, task), majority(shuffled, task)
+    assert (question and question.agreement) == (second and second.agreement)
+    if question and second and question.agreement > 0.5:
+        assert agree(question.label, second.label, task)
+
+
+def test_work_in_proportion_to_the_answers() -> None:
+    """All different: comparing every pair would take hours."""
+    answers = [f"{n} / 7" for n in range(30_000)]
+    assert majority([*answers, "60 / 14"], EQUATION) == Vote("30 / 7", 2 / 30_001)
+
+
+def test_a_way_of_comparing_that_votes_do_not_know_is_no_silent_mistake() -> None:
+    with pytest.raises(ValueError):
+        majority(["1"], replace(EQUATION, equal=lambda prediction, label: True))
 
 
 @pytest.mark.parametrize(
@@ -72,24 +347,14 @@ def test_words(text: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("wanted", SENTENCES)
-def test_languages(wanted: str) -> None:
-    pytest.importorskip("py3langid", reason="languages need limbeck[teacher]")
+def test_languages(code: str) -> None:
     for language, sentences in SENTENCES.items():
         for sentence in sentences:
-            assert foreign(sentence, wanted) == (language != wanted), sentence
-
-
-def test_what_is_no_language_or_too_short_to_tell_is_not_foreign() -> None:
-    pytest.importorskip("py3langid", reason="languages need limbeck[teacher]")
-    for text in ("330 - 269 = 61.", "$x = 3$, $\\frac{84}{2}=42$", "???", "", '{"a": [null, true], "b": {}}'):
-        assert not foreign(text, "en")
-    assert not foreign(" ".join(map(str, range(60))), "en")
-    assert not foreign("Santa Claus is Santa.", "en")
+            assert foreign(sentence, code) == (language != code), sentence
 
 
 @pytest.mark.parametrize(("task", "split"), [("svamp", "train"), ("cqa", "test"), ("esnli", "test")])
 def test_released_rationales_are_english_and_leak_nothing(dss: Path, task: str, split: str) -> None:
-    pytest.importorskip("py3langid", reason="languages need limbeck[teacher]")
     settings = DataSettings.model_validate({"task": task, "source": {"kind": "archive", "root": dss}})
     rows = [row for row in read(settings)[split] if row.rationale is not None and row.teacher_label is not None]
     assert [row.rationale for row in rows if foreign(str(row.rationale), "en")] == []
@@ -148,15 +413,11 @@ def test_prose_leaks_nothing(task: str, rationale: str, hinted: bool) -> None:
 @pytest.mark.parametrize(
     "rationale",
     [
-        "The hint says dam, and beavers build dams.",
-        "As hinted, beavers build dams.",
-        "Beavers build dams, which is the given answer.",
-        "The provided correct answer is about dams.",
-        "Since the answer is given as dam, beavers build it.",
-        "We are told that the answer has to be built.",
-        "Knowing that the correct answer is built by beavers, dams.",
-        "Beavers build dams, which matches the answer.",
-        "According to the label, beavers build dams.",
+        *("The hint says dam, and beavers build dams.", "As hinted, beavers build dams."),
+        *("Beavers build dams, which is the given answer.", "The provided correct answer is about dams."),
+        *("Since the answer is given as dam, beavers build it.", "We are told that the answer has to be built."),
+        *("Knowing that the correct answer is built by beavers, dams.",),
+        *("Beavers build dams, which matches the answer.", "According to the label, beavers build dams."),
     ],
 )
 def test_talk_of_the_hint_leaks_where_there_was_one(rationale: str) -> None:
@@ -182,27 +443,9 @@ def test_the_questions_own_words_are_no_talk_of_a_hint() -> None:
         ({"language": "zxx"}, "not 'zxx'"),
     ],
 )
-def test_settings_that_cannot_be(values: dict, said: str) -> None:
-    if "language" in values:
-        pytest.importorskip("py3langid", reason="languages need limbeck[teacher]")
-    with pytest.raises(LimbeckError, match=said):
+def test_settings_that_cannot_be(values: dict, message: str) -> None:
+    with pytest.raises(LimbeckError, match=message):
         FilterSettings.parse(values, "job.yaml")
-
-
-def test_py3langid_is_asked_for_where_a_language_is() -> None:
-    code = """
-import sys
-sys.modules["py3langid"] = None  # as if it were not installed
-from limbeck.errors import LimbeckError
-from limbeck.annotation.filters import FilterSettings
-FilterSettings.parse({}, "job.yaml")
-try:
-    FilterSettings.parse({"language": "en"}, "job.yaml")
-except LimbeckError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "filters.language: py3langid is not installed; `pip install 'limbeck[teacher]'`\n"
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import options
 from hypothesis import strategies as st
 
-from limbeck.annotation.prompts import Prompt, load_prompt, prompt_text
+from limbeck.annotation.filters import Asked, Sample
+from limbeck.annotation.prompts import Prompt, Questions, WorkedExample, load_prompt, prompt_text
 from limbeck.errors import LimbeckError
 from limbeck.llm import parse
+from limbeck.llm.messages import Failure, Reply, Tokens, estimate
+from limbeck.llm.settings import SamplingSettings
+from limbeck.llm.store import Record, Store
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, evaluate, get
 
@@ -111,18 +115,18 @@ def written(folder: Path, values: object) -> Path:
         ),
     ],
 )
-def test_the_messages_of_each_task(task, example, asked, first):
+def test_the_messages_of_each_task(task, example, content, first):
     prompt = load_prompt(get(task))
     messages = prompt.messages(example)
     assert [message["role"] for message in messages] == ["system", *["user", "assistant"] * len(ANSWERS[task]), "user"]
     assert all(set(message) == {"role", "content"} for message in messages)
     assert messages[0]["content"] == yaml.safe_load(prompt_text(task))["instruction"].strip()
-    assert messages[-1]["content"] == asked
+    assert messages[-1]["content"] == content
     if first is not None:
         assert messages[1]["content"] == first
     hinted = prompt.messages(example, hint=True)
     assert hinted[:-1] == messages[:-1]
-    assert hinted[-1]["content"] == f"{asked}\n\n{HINT.format(example.label)}"
+    assert hinted[-1]["content"] == f"{content}\n\n{HINT.format(example.label)}"
 
 
 @pytest.mark.parametrize("task", sorted(ANSWERS))
@@ -147,28 +151,12 @@ def test_every_equation_we_ship_has_the_value_that_its_reply_works_out():
             assert evaluate(left) == int(right)
 
 
-def test_the_shipped_choices_and_labels_are_balanced():
-    places = [worked.choices.index(answer) for worked, answer in zip(
-        load_prompt(get("cqa")).examples, ANSWERS["cqa"], strict=True
-    )]  # fmt: skip
-    assert set(places) == {0, 1, 2, 3, 4}
-    assert all(len(set(worked.choices)) == 5 for worked in load_prompt(get("cqa")).examples)
-    for task in ("esnli", "anli1"):
-        assert sorted(ANSWERS[task]) == sorted(NLI * 2)
-
-
 def test_every_task_has_a_prompt_and_arithmetic_has_svamps():
     for name in TASKS:
         load_prompt(get(name))
     assert prompt_text("arithmetic") == prompt_text("svamp")
     with pytest.raises(LimbeckError, match="did you mean 'svamp'"):
         prompt_text("svmap")
-
-
-def test_a_copy_of_a_shipped_file_is_the_same_prompt(tmp_path):
-    for name in TASKS:
-        copy = written(tmp_path, prompt_text(name))
-        assert load_prompt(get(name), copy) == load_prompt(get(name))
 
 
 def test_the_example_in_a_comment_of_the_custom_prompt_works(tmp_path):
@@ -186,7 +174,7 @@ braces = st.lists(
 ).map("".join)
 
 
-@given(braces, braces, braces, st.lists(braces, max_size=3))
+@options(braces, braces, braces, st.lists(braces, max_size=3))
 def test_an_examples_braces_come_through_as_they_are(first, second, label, choices):
     prompt = Prompt.parse(
         {
@@ -198,22 +186,11 @@ def test_an_examples_braces_come_through_as_they_are(first, second, label, choic
         "test",
     )
     example = Example("1", (first, second), label or "-", choices=tuple(choices))
-    asked = second + "|" + first + "|" + first + "\n" + second + "|{ input }{1}{}"
+    content = second + "|" + first + "|" + first + "\n" + second + "|{ input }{1}{}"
     if choices:
-        asked += "\n\namong\n" + "\n".join("- " + choice for choice in choices) + "!"
-    assert [message["content"] for message in prompt.messages(example)] == ["Say {this} as it stands.", asked]
-    assert prompt.messages(example, hint=True)[-1]["content"] == f"{asked}\n\n{label or '-'}/{label or '-'}"
-
-
-def test_worked_examples_are_sent_with_their_braces_and_with_choices_as_questions_are(tmp_path):
-    worked = {"input": "Is {x} in {input}?", "choices": ["yes", "no"], "reply": "It {label} is. The answer is yes."}
-    values = {**PLAIN, "examples": [worked]}
-    messages = load_prompt(get("custom"), written(tmp_path, values)).messages(FREE)
-    assert messages[1:] == [
-        {"role": "user", "content": "Q Is {x} in {input}?\n\nOne of - yes\n- no"},
-        {"role": "assistant", "content": "It {label} is. The answer is yes."},
-        {"role": "user", "content": "Q Is ice cold?"},
-    ]
+        content += "\n\namong\n" + "\n".join("- " + choice for choice in choices) + "!"
+    assert [message["content"] for message in prompt.messages(example)] == ["Say {this} as it stands.", content]
+    assert prompt.messages(example, hint=True)[-1]["content"] == f"{content}\n\n{label or '-'}/{label or '-'}"
 
 
 def test_a_rows_own_choices_are_sent_once_whichever_way_a_prompt_shows_them(tmp_path):
@@ -223,20 +200,13 @@ def test_a_rows_own_choices_are_sent_once_whichever_way_a_prompt_shows_them(tmp_
         assert template.messages(example)[-1]["content"] == "Q Where are keys?\n\nOne of - sea\n- pocket"
         assert Prompt.parse({**PLAIN, "choices": None}, "test").messages(example)[-1]["content"] == f"Q {listed}"
     worked = {"input": "Is ice hot?", "choices": ["hot", "cold"], "reply": "It is not. The answer is cold."}
-    for choices, asked in (
+    for choices, content in (
         (PLAIN["choices"], "\n\nOne of - hot\n- cold"),
         (None, "\nAnswer Choices:\n(a) hot\n(b) cold"),
     ):
         path = tmp_path / "prompt.yaml"
         path.write_text(yaml.safe_dump({**PLAIN, "choices": choices, "examples": [worked]}))
-        assert load_prompt(get("custom"), path).messages(OWN)[1]["content"] == f"Q Is ice hot?{asked}"
-
-
-def test_worked_examples_have_their_tasks_choices_unless_they_bring_their_own(tmp_path):
-    task = get("custom", choices=["hot", "cold"])
-    worked = {"input": "Fire?", "reply": "It burns. The answer is hot."}
-    prompt = load_prompt(task, written(tmp_path, {**PLAIN, "examples": [worked]}))
-    assert prompt.messages(FREE)[1]["content"] == "Q Fire?\n\nOne of - hot\n- cold"
+        assert load_prompt(get("custom"), path).messages(OWN)[1]["content"] == f"Q Is ice hot?{content}"
 
 
 def test_worked_examples_may_be_a_text_a_list_or_the_fields_of_the_task(tmp_path):
@@ -251,17 +221,6 @@ def test_worked_examples_may_be_a_text_a_list_or_the_fields_of_the_task(tmp_path
     assert prompts[0].messages(PAIR)[1]["content"] == "A man eats. > A man sleeps."
     commented = load_prompt(get("esnli"), written(tmp_path, {**values, "examples": None}))
     assert commented.examples == ()
-
-
-def test_comments_and_layout_of_the_file_change_nothing(tmp_path):
-    task = get("svamp")
-    prompt = load_prompt(task, written(tmp_path, PLAIN))
-    text = (
-        "# a comment\nhint: |\n  It is {label}.\n\nquestion: >-\n  Q\n  {input}\ninstruction: 'Think.'\n"
-        "examples:\n- reply: 'One more. The answer is (1 + 1).'  # why\n"
-        "  input: ['1 and 1?']\nchoices: One of {choices}\n"
-    )
-    assert load_prompt(task, written(tmp_path, text)) == prompt
 
 
 @pytest.mark.parametrize(
@@ -338,10 +297,119 @@ def test_no_question_we_ship_stands_in_the_released_data(task, dss):
     fields = {"svamp": ["input"], "cqa": ["question"]}.get(task, ["premise", "hypothesis"])
     released = {plain(row[field]) for row in rows for field in fields}
     shipped = yaml.safe_load(prompt_text(task))["examples"]
-    ours = {plain(row[field]) for row in shipped for field in fields}
-    assert len(ours) == 6 * len(fields)
-    assert not ours & released
+    shipped_texts = {plain(row[field]) for row in shipped for field in fields}
+    assert len(shipped_texts) == 6 * len(fields)
+    assert not shipped_texts & released
 
 
 def plain(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+PROMPT = Prompt(
+    instruction="Think.",
+    question="Q: {input}",
+    hint="It is {label}.",
+    examples=(WorkedExample(input=("1 + 1?",), reply="One more. The answer is 2."),),
+)
+ONE, TWO = Example("one", ("What is 3?",), "3"), Example("two", ("What is 4?",), "")
+
+
+def questions(prompt: Prompt = PROMPT, model: str = "m", examples=(ONE, TWO), **sampling) -> Questions:
+    return Questions(list(examples), prompt, model, SamplingSettings(**sampling))
+
+
+def keys(**options) -> list[tuple[str, str, str, int]]:
+    questions_ = questions(**options)
+    return [request.key for request in questions_.requests(questions_.examples)]
+
+
+def test_samples_are_asked_for_round_by_round():
+    questions_ = questions(samples=2)
+    requests = questions_.requests(questions_.examples)
+    assert [(request.example.id, request.key.sample, request.hint) for request in requests] == [
+        ("one", 0, False),
+        ("two", 0, False),
+        ("one", 1, False),
+        ("two", 1, False),
+    ]
+    assert len({request.key.question for request in requests}) == 2
+    messages = questions_.messages(requests[0])
+    assert messages == PROMPT.messages(ONE)
+    assert requests[0].ceiling == Tokens(estimate(messages), 1024)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompt": PROMPT.model_copy(update={"instruction": "Think!"})},
+        {"prompt": PROMPT.model_copy(update={"examples": ()})},
+        {"prompt": PROMPT.model_copy(update={"question": "{input}"})},
+        {"model": "n"},
+        {"temperature": 0.5},
+        {"top_p": 0.9},
+        {"extra": {"reasoning_effort": "low"}},
+        {"examples": (Example("one", ("What is 3? Well?",), "3"), Example("two", ("And 4?",), ""))},
+    ],
+    ids=str,
+)
+def test_what_is_sent_otherwise_is_another_question(change):
+    assert not set(keys()) & set(keys(**change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompt": PROMPT.model_copy(update={"hint": "Say {label}."})},
+        {"max_tokens": 4096},
+        {"temperature": 0.0},  # what one sample has by itself
+        {"examples": (Example("another", ("What is 3?",), "5", choices=("3", "5")), TWO)},
+    ],
+    ids=str,
+)
+def test_what_is_not_sent_makes_no_other_question(change):
+    assert keys() == keys(**change)
+
+
+def test_more_samples_keep_those_that_are_there():
+    assert keys(samples=2, temperature=1.0) == keys(samples=3, temperature=1.0)[:4]
+
+
+def test_a_hint_is_a_question_of_its_own_with_one_sample():
+    questions_ = questions(samples=3)
+    [hinted] = questions_.requests([ONE], hint=True)
+    assert (hinted.hint, hinted.key.sample) == (True, 0)
+    assert hinted.key.question not in {request.key.question for request in questions_.requests(questions_.examples)}
+    assert questions_.messages(hinted)[-1]["content"].endswith("It is 3.")
+
+
+def test_what_the_store_has_is_laid_beside_the_examples(tmp_path: Path):
+    questions_ = questions(samples=2)
+    request, two, one_more, _ = questions_.requests(questions_.examples)
+    [hinted] = questions_.requests([ONE], hint=True)
+    with Store.open(tmp_path / "s.sqlite") as store:
+        assert questions_.asked(store) == [Asked(ONE, (Sample(None),) * 2), Asked(TWO, (Sample(None),) * 2)]
+        results = [
+            (request, Reply("Three.", "{}", "stop", 1, 1)),
+            (two, Failure("timed out", "too slow")),
+            (two, Failure("HTTP 500", "oops")),
+            (hinted, Reply("Three!", "{}", "stop", 1, 1)),
+            (one_more, Failure("HTTP 500", "oops")),
+            (one_more, Reply("III.", "{}", "stop", 1, 1)),
+        ]
+        store.put([Record(request.key, request.example.id, result, Tokens(1, 1), True) for request, result in results])
+        assert questions_.asked(store) == [
+            Asked(ONE, (Sample("Three."), Sample("III."), Sample("Three!", hinted=True))),
+            Asked(TWO, (Sample(None, "HTTP 500", "oops"), Sample(None))),
+        ]
+        assert questions(samples=1, temperature=0.7).asked(store)[0] == Asked(
+            ONE, (Sample("Three."), Sample("Three!", hinted=True))
+        )
+
+
+def test_the_most_of_a_hinted_request_counts_the_hint():
+    questions_ = questions(PROMPT.model_copy(update={"hint": "It is {label}. " * 50}), max_tokens=7)
+    [plain] = questions_.requests([ONE])
+    [hinted] = questions_.requests([ONE], hint=True)
+    assert hinted.ceiling == Tokens(estimate(questions_.messages(hinted)), 7)
+    assert hinted.ceiling.prompt >= plain.ceiling.prompt + 50 * len("It is 3. ") // 4

@@ -1,0 +1,49 @@
+"""Thoughts come apart from the rest of a reply."""
+
+import pytest
+
+from limbeck.llm import json_object, split_thoughts
+from limbeck.llm.text import unwrapped
+
+
+@pytest.mark.parametrize(
+    ("raw", "thoughts", "content"),
+    [
+        ("<think>Hm.</think>Yes.", "Hm.", "Yes."),
+        ("<think>\nOne.\n</think>\n<think>Two.</think>Yes.", "One.\nTwo.", "\nYes."),
+        ("Hm.</think>Yes.", "Hm.", "Yes."),
+        ("<think>Hm.", "Hm.", ""),
+        ("[THINK]Hm.[/THINK]Yes.", "Hm.", "Yes."),
+        ("\u25c1think\u25b7Hm.\u25c1/think\u25b7Yes.", "Hm.", "Yes."),
+        ('<reasoning effort="high">Hm.</reasoning>Yes.', "Hm.", "Yes."),
+        ("< analysis >Hm.</ analysis >Yes.", "Hm.", "Yes."),
+        ("<|channel|>analysis<|message|>Hm.<|end|><|channel|>final<|message|>Yes.", "Hm.<|end|>", "Yes."),
+        ("analysisHm.assistantfinalYes.", "Hm.", "Yes."),
+        ("I use `<think>` tags. Yes.", "", "I use `<think>` tags. Yes."),
+        ("A model writes <think> first. Yes.", "", "A model writes <think> first. Yes."),
+        ("No tags.", "", "No tags."),
+    ],
+)
+def test_thoughts_come_apart(raw: str, thoughts: str, content: str) -> None:
+    assert split_thoughts(raw) == (thoughts, content)
+
+
+@pytest.mark.parametrize(
+    ("text", "inner"),
+    [
+        ("**42**", "42"),
+        ("`dam`", "dam"),
+        ("$\\boxed{\\text{(B) dam}}$", "(B) dam"),
+        ('"Paris".', "Paris"),
+        ("2**3", "2**3"),
+        ("**2**3", ""),  # 23 or 2**3
+        ("42\nmore", "42"),
+    ],
+)
+def test_an_answer_is_unwrapped(text: str, inner: str) -> None:
+    assert unwrapped(text) == inner
+
+
+def test_the_first_json_object_is_read_with_a_comma_too_many() -> None:
+    assert json_object('Why. {"answer": [1, 2,],}') == ({"answer": [1, 2]}, "Why.")
+    assert json_object('{x} {"answer": ') is None
