@@ -523,7 +523,7 @@ def _scalar(value: Any) -> str | None:
         value = next((fields[name] for name in _INNER_FIELDS if name in fields), None)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    return str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _prose(value: Any) -> str | None:

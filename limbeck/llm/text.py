@@ -147,11 +147,11 @@ def unwrapped(text: str) -> str:
 
 
 def _unquoted(line: str) -> str:
-    """Return the text without a pair of quotes around it."""
+    """Return the text without one pair of quotes around it, or half a pair."""
     line = line.strip(_EDGES)
     if len(line) > 1 and line[0] == line[-1] and line[0] in "\"'":
         return line[1:-1].strip(_EDGES)
-    return line
+    return line.strip('"').strip(_EDGES) if line.count('"') == 1 else line
 
 
 def json_object(text: str) -> tuple[dict[str, Any], str] | None:

