@@ -43,6 +43,7 @@ _PHRASE_TAG = re.compile(
 )
 _BOLD_TAG = re.compile(r"<(?P<tag>b|strong)>\s{0,3}(?P<text>[^<\n]{1,300}?)\s{0,3}</(?P=tag)>", re.IGNORECASE)
 _LINE_TAG = re.compile(r"\s{0,3}</?(?:br|p|div|li|ul|ol|h[1-6])(?:\s[^<>\n]{0,100})?/?>[^\S\n]{0,3}\n?", re.IGNORECASE)
+_SHOUTED_COMMAND = re.compile(r"\\[A-Z]{3,20}(?![A-Za-z])")  # \BOXED
 _RULE = re.compile(r"\A(?:[ \t]{0,9}[-*_=]{3,9}[ \t]{0,9}\n|\s)+|\n[ \t]{0,9}[-*_=]{3,9}\s*\Z")
 
 # One character for one, so that positions stay valid. A Chinese full stop needs no space after it.
@@ -122,6 +123,7 @@ def plain(raw: str) -> str:
         text = _QUOTED_LINE.sub("", text)
     if (wrapped := _WRAPPED.fullmatch(text)) is not None:
         text = wrapped["reply"]
+    text = _SHOUTED_COMMAND.sub(lambda command: command[0].lower(), text)
     text = _BOLD_TAG.sub(r"**\g<text>**", _PHRASE_TAG.sub(r"\g<text>", text))
     return _RULE.sub("", _LINE_TAG.sub("\n", text)).rstrip()
 

@@ -285,7 +285,7 @@ def naive(answers: list[str], task: Task) -> Vote | None:
 
 
 @pytest.mark.parametrize(
-    ("task", "given", "vote"),
+    ("task", "answers", "vote"),
     [
         ("cqa", [], None),
         ("cqa", ["dam"], Vote("dam", 1.0)),
@@ -346,7 +346,7 @@ def test_words(text: str, count: int) -> None:
     assert words(text) == count
 
 
-@pytest.mark.parametrize("wanted", SENTENCES)
+@pytest.mark.parametrize("code", SENTENCES)
 def test_languages(code: str) -> None:
     for language, sentences in SENTENCES.items():
         for sentence in sentences:
@@ -432,7 +432,7 @@ def test_the_questions_own_words_are_no_talk_of_a_hint() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"agreement": 1.5}, "job.yaml: agreement: "),
         ({"min_words": -1}, "job.yaml: min_words: "),
