@@ -436,7 +436,7 @@ def test_the_questions_own_words_are_no_talk_of_a_hint() -> None:
     [
         ({"agreement": 1.5}, "job.yaml: agreement: "),
         ({"min_words": -1}, "job.yaml: min_words: "),
-        ({"min_words": 5, "max_words": 4}, "job.yaml: the whole: max_words: 4 is less than min_words, 5"),
+        ({"min_words": 5, "max_words": 4}, "job.yaml: max_words: 4 is less than min_words, 5"),
         ({"max_word": 4}, "did you mean 'max_words'?"),
         ({"language": "English"}, "job.yaml: language: an ISO 639-1 code .*, not 'English'"),
         ({"language": "xx"}, "not 'xx'"),

@@ -192,7 +192,7 @@ def test_worked_examples_may_be_a_text_a_list_or_the_fields_of_the_task(tmp_path
         ({"examples": [{"input": "1?"}]}, "worked example 1: reply: Field required"),
         ({"examples": [{"reply": "1. The answer is (1)."}]}, "worked example 1: field 'input': missing"),
         ({"examples": [{"input": [], "reply": "1. The answer is (1)."}]}, "worked example 1: input: "),
-        ({"examples": [{"input": "1?", "answer": "1", "reply": "?"}]}, "worked example 1: unknown field 'answer'"),
+        ({"examples": [{"input": "1?", "answer": "1", "reply": "?"}]}, "unknown field 'answer'"),
         ({"examples": [*PLAIN["examples"], {"input": "1?", "reply": "1."}]}, "worked example 2: reply: no rationale"),
         ({"examples": [{"input": "1?", "reply": "The answer is (1)."}]}, "worked example 1: reply: no rationale"),
         ({"examples": [{"input": "1?", "reply": "Why. The answer is one."}]}, "worked example 1: reply: no answer"),
