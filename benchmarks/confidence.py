@@ -19,12 +19,12 @@ from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import View, load, source, task_of
 from limbeck.files import write_jsonl
-from limbeck.metrics import predict
+from limbeck.metrics.predict import predict
 from limbeck.models import ScratchSettings
 from limbeck.models.loading import open_student
 from limbeck.models.student import Student
 from limbeck.runs import Recipe, Run, train
-from limbeck.runs.measures import calibrate_file
+from limbeck.runs.compare import calibrate_file
 from limbeck.schema import Example
 from limbeck.tasks import Task
 

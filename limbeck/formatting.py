@@ -28,19 +28,6 @@ _LATEX = {
     "±": r"$\pm$",
 }
 
-CALIBRATION = {
-    "accuracy": "accuracy",
-    "average_confidence": "average confidence",
-    "ece": "expected calibration error (ECE), 10 bins of equal width",
-    "adaptive_ece": "the same, bins of equal mass (adaptive)",
-    "classwise_ece": "the same, over all choices (class-wise)",
-    "mce": "maximum calibration error (MCE)",
-    "brier": "Brier score of the answer",
-    "brier_choices": "Brier score of all choices",
-    "nll": "negative log-likelihood (NLL) of being right, nats",
-    "nll_choices": "negative log-likelihood of the label, nats",
-}
-
 
 def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
     """Return `value` rounded, with a true minus; "" where it is missing or not finite.

@@ -48,7 +48,7 @@ class Prediction:
     id: str
     input: str
     label: str | None
-    prediction: str
+    prediction: str | None  # None: another tool's file does not have it; blank: not answered
     correct: bool | None  # right by the task's rule: equal value, or equal normalised text
     exact: bool | None  # the very same string as the label
     rationale: str | None = None  # None: not requested; blank: requested, and none was written
@@ -56,6 +56,11 @@ class Prediction:
     confidences: Mapping[str, float] | None = None  # by definition, see limbeck/metrics/confidence.py
     probabilities: Mapping[str, float] | None = None  # of the choices, and of the answer if it is none of them; sum 1
     input_cut: bool | None = None  # True: the input is too long for the student, which read a part of it
+
+    @property
+    def blank(self) -> bool:
+        """True where the question was not answered."""
+        return self.prediction is not None and not self.prediction.strip()
 
 
 @dataclass(frozen=True, slots=True)

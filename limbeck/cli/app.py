@@ -15,8 +15,7 @@ import limbeck
 from limbeck.cli.annotate import annotate_app
 from limbeck.cli.evaluate import EPILOG, evaluate
 from limbeck.cli.grid import grid
-from limbeck.cli.measured import accuracy_cells, print_accuracy
-from limbeck.cli.measures import calibrate, compare, judge
+from limbeck.cli.metrics import accuracy_cells, calibrate, compare, judge, print_accuracy
 from limbeck.cli.printing import AnswersOption, Changes, EngineOption, Json, print_about, print_json
 from limbeck.cli.push import push
 from limbeck.cli.report import report

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from limbeck.cli.measured import print_accuracy, print_judged
+from limbeck.cli.metrics import print_accuracy, print_judgements
 from limbeck.cli.printing import AnswersOption, Changes, EngineOption, Json, ProgressBar, SplitName, print_json
 from limbeck.errors import RecipeError
 
@@ -86,7 +86,7 @@ def evaluate(
     for run, measured in results.items():
         print_accuracy(Path(run), {name: measured})
     for judgements in scores:
-        print_judged(judgements)
+        print_judgements(judgements)
     print(f"all measurements: {', '.join(str(run / 'evaluation' / f'{name}.md') for run in runs)}")
 
 

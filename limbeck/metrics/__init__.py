@@ -1,7 +1,1 @@
-"""Evaluation: predictions and what they are worth."""
-
-from limbeck.metrics.accuracy import accuracy
-from limbeck.metrics.predictions import choices_of, predict
-from limbeck.metrics.settings import EvaluationSettings
-
-__all__ = ["EvaluationSettings", "accuracy", "choices_of", "predict"]
+"""Metrics: what predictions and rationales are worth. Importing this room loads no model library."""

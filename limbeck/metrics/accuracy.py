@@ -1,38 +1,81 @@
-"""How many answers are right, and how sure one can be of that share."""
+"""Accuracy: the share of right answers with its interval, and by label where a task has few labels."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from limbeck.metrics.labels import LabelledAnswer, by_label
 from limbeck.schema import Prediction
 from limbeck.stats.intervals import wilson
+from limbeck.tasks import normalise
+
+MAX_LABELS = 20  # distinct; more are no fixed set, unless the task names them
 
 
 def accuracy(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> dict[str, Any]:
-    """Accuracy of graded predictions.
+    """Measure the accuracy of predictions; those without a label are not graded.
 
     Args:
-        predictions: those without a label are passed over.
+        predictions: of a student.
         choices: the fixed labels of the task, if it has any.
 
     Returns:
-        `accuracy` (right by the task's rule), `interval` (Wilson's, 95 %), `exact` (the very same string), `n`; of
-        the n the `unanswered` ones, and those `without_confidence`; `by_label` as `labels.by_label` has it. With n = 0
-        the first three are None. `sources_cut`: of all predictions, graded or not, those to an input of which the
-        student read only a part.
+        `accuracy` (right by the task's rule), `interval` (Wilson's, 95 %), `exact` (the same string as the label), all
+        None with n = 0; `n`; of the n the `unanswered` ones, and the answers `without_confidence`; `by_label` as
+        `by_label`; `sources_cut`, of all predictions those to an input that was cut.
     """
-    graded = [one for one in predictions if one.correct is not None]
+    graded = [prediction for prediction in predictions if prediction.correct is not None]
     n = len(graded)
-    right = sum(bool(one.correct) for one in graded)
+    right = sum(bool(prediction.correct) for prediction in graded)
     return {
         "accuracy": right / n if n else None,
         "interval": list(wilson(right, n) or ()) or None,
-        "exact": sum(bool(one.exact) for one in graded) / n if n else None,
+        "exact": sum(bool(prediction.exact) for prediction in graded) / n if n else None,
         "n": n,
-        "sources_cut": sum(bool(one.input_cut) for one in predictions),
-        "unanswered": sum(not one.prediction.strip() for one in graded),
-        "without_confidence": sum(one.confidence is None and bool(one.prediction.strip()) for one in graded),
-        "by_label": by_label(
-            [LabelledAnswer(str(one.label), one.prediction, bool(one.correct)) for one in graded], choices
-        ),
+        "sources_cut": sum(bool(prediction.input_cut) for prediction in predictions),
+        "unanswered": sum(prediction.blank for prediction in graded),
+        "without_confidence": sum(prediction.confidence is None and not prediction.blank for prediction in graded),
+        "by_label": by_label([(str(p.label), str(p.prediction), bool(p.correct)) for p in graded], choices),
+    }
+
+
+def by_label(answers: Sequence[tuple[str, str, bool]], choices: Sequence[str] = ()) -> dict[str, Any] | None:
+    """Count how often each label occurs, and how often it is answered right.
+
+    Args:
+        answers: label, prediction and whether it is right; a right answer counts as its label, however it is spelled.
+        choices: the fixed labels of the task; none: those that occur, if they are few and occur twice on average.
+
+    Returns:
+        `labels`: of each label its `label`, `n`, `accuracy` (None for n = 0) with Wilson's `interval`, `predicted` (how
+        often it was answered) and `f1` (2 right / (n + predicted)), the most frequent first; `macro_f1`: the mean F1
+        over the labels that occur or were answered; `majority`: the most frequent label and the `accuracy` of always
+        answering it; `other`: answers that are no label. None where labels are free text.
+    """
+    counts = Counter(normalise(label) for label, _, _ in answers)
+    spellings = {normalise(label): label for label in (*(label for label, _, _ in answers), *choices)}
+    if not counts or (not choices and (len(counts) > MAX_LABELS or 2 * len(counts) > len(answers))):
+        return None
+    names = list(dict.fromkeys([*(name for name, _ in counts.most_common()), *map(normalise, choices)]))
+    right, predicted = Counter[str](), Counter[str]()
+    for label, prediction, correct in answers:
+        name = normalise(label) if correct else normalise(prediction)
+        right[name] += correct
+        predicted[name] += correct or name != normalise(label)  # wrong by the task's rule it is not the label
+    labels: list[dict[str, Any]] = [
+        {
+            "label": spellings[name],
+            "n": counts[name],
+            "accuracy": right[name] / counts[name] if counts[name] else None,
+            "interval": list(wilson(right[name], counts[name]) or ()) or None,
+            "predicted": predicted[name],
+            "f1": 2 * right[name] / total if (total := counts[name] + predicted[name]) else 0.0,
+        }
+        for name in names
+    ]
+    relevant = [label for label in labels if label["n"] or label["predicted"]]
+    return {
+        "labels": labels,
+        "macro_f1": sum(label["f1"] for label in relevant) / len(relevant),
+        "majority": {"label": spellings[names[0]], "accuracy": counts[names[0]] / len(answers)},
+        "other": len(answers) - sum(label["predicted"] for label in labels),
     }

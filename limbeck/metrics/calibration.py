@@ -1,177 +1,182 @@
-"""Calibration: whether answers given with confidence p are right p of the time, and how sure one can be of that."""
+"""Calibration: are answers given with confidence p right p of the time, and how sure can one be of that?
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+A new metric is a function and a row: of `SCORES`, if it is a mean over answers, or of `BINNINGS`, if it is a
+calibration error over ten bins. It then has its interval, its line on the page and its key in the JSON.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from limbeck.metrics.estimates import (
-    BinnedError,
-    Estimate,
-    bootstrap,
-    by_chance,
-    error_interval,
-    simulate_hits,
-    simulate_labels,
+from limbeck.metrics.graded import Graded
+from limbeck.metrics.reliability import BINS, equal_mass, equal_width, reliability
+from limbeck.metrics.temperature import EPSILON, Temperature, fit_temperature, scaling
+from limbeck.stats.intervals import (
+    DRAWS,
+    Flags,
+    Floats,
+    Interval,
+    Ints,
+    block_sizes,
+    group_sums,
+    percentiles,
+    resample,
+    wilson,
 )
-from limbeck.metrics.reliability import Bin, equal_mass, equal_width, reliability
-from limbeck.metrics.temperature import EPSILON, Scaling, Temperature, fit_temperature, scaling
-from limbeck.stats.graded import Floats, Graded, Ints, graded
-from limbeck.stats.intervals import DRAWS, wilson
 
-_MEANS = ("accuracy", "average_confidence", "brier", "brier_choices", "nll", "nll_choices")
-_ERRORS = ("ece", "adaptive_ece", "classwise_ece", "mce")
+_TIE = 1e-12  # sums in another order differ by rounding; errors this close are equal
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How well confidence p [N] tells correctness y [N] (0 or 1). None: undefined, or without choices' probabilities.
+def brier(answers: Graded) -> Floats:
+    """Return (p - y)^2 of each answer."""
+    return (answers.confidence - answers.correct) ** 2
 
-    Errors over ten bins b with gap_b = |mean y - mean p|:
-    - `ece`: sum_b n_b/n gap_b, bins (0, .1] to (.9, 1], 0 in the first (Guo et al. 2017, arXiv 1706.04599, eq. 3).
-    - `mce`: max_b gap_b over the same bins (eq. 5).
-    - `adaptive_ece`: as `ece` over bins of equal mass (Nixon et al. 2019, arXiv 1904.01685).
-    - `classwise_ece`: mean over choices k of the ece of p_k against [label = k] (Kull et al. 2019, arXiv 1910.12656);
-      k are the choices that are some label or that every row has, so that what a student wrote once instead of one of
-      them is no class.
-    All are above zero by chance even where confidences are right, the more so the smaller n: `if_calibrated` says how
-    far, with correctness drawn from Bernoulli(confidence) and labels from their probabilities.
 
-    Proper scores: `brier` mean (p - y)^2; `brier_choices` mean sum_k (p_k - [label = k])^2, from 0 to 2 (Brier 1950);
-    `nll` -mean(y log p + (1 - y) log(1 - p)); `nll_choices` -mean log p_label. For logarithms p is clipped to
-    [2.2e-16, 1 - 2.2e-16], so that being sure and wrong costs 36.04 nats.
+def nll(answers: Graded) -> Floats:
+    """Return -(y log p + (1 - y) log(1 - p)) of each answer, in nats."""
+    return _negative_log(np.where(answers.correct, answers.confidence, 1 - answers.confidence))
 
-    Intervals are 95 %: Wilson's of `accuracy`, the percentile bootstrap over answers of the other means, and of the
-    errors the bootstrap freed of its bias (`estimates.error_interval`; bins of equal mass stay where they are).
 
-    `temperature` was fitted on these very answers, for use on others, or came from validation. `scaling` is what
-    scaling does to answers that it was not fitted on: in the first case by two-fold cross-fitting.
-    """
+def brier_choices(answers: Graded) -> Floats:
+    """Return sum_k (p_k - [label = k])^2 of each answer, from 0 to 2 (Brier 1950)."""
+    assert answers.probabilities is not None
+    return ((answers.probabilities - _label_hits(answers)) ** 2).sum(axis=1)
 
-    n: int
-    accuracy: Estimate | None
-    average_confidence: Estimate | None
-    ece: Estimate | None
-    adaptive_ece: Estimate | None
-    classwise_ece: Estimate | None
-    mce: Estimate | None
-    brier: Estimate | None
-    brier_choices: Estimate | None
-    nll: Estimate | None
-    nll_choices: Estimate | None
-    temperature: Temperature
-    fitted_on: Literal["these answers", "validation"]
-    scaling: Scaling
-    bins: tuple[Bin, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: numbers under the fields' names, and beside `ece` for one `ece_interval`,
-        `ece_expected_if_calibrated`, `ece_range_if_calibrated`, `ece_p_value`; None where undefined."""
-        flat: dict[str, Any] = {"n": self.n}
-        for name in (*_MEANS, *_ERRORS):
-            one: Estimate | None = getattr(self, name)
-            flat |= {name: one.value if one else None, f"{name}_interval": one.interval if one else None}
-            if name in _ERRORS:
-                chance = one.if_calibrated if one else None
-                flat[f"{name}_expected_if_calibrated"] = chance.expected if chance else None
-                flat[f"{name}_range_if_calibrated"] = chance.range if chance else None
-                flat[f"{name}_p_value"] = chance.p_value if chance else None
-        return flat | {
-            "temperature": self.temperature.value,
-            "temperature_interval": self.temperature.interval,
-            "temperature_reason": self.temperature.reason,
-            "temperature_fitted_on": self.fitted_on,
-            "scaling": asdict(self.scaling),
-            "bins": [asdict(one) for one in self.bins],
-        }
+def nll_choices(answers: Graded) -> Floats:
+    """Return -log p_label of each answer, in nats."""
+    assert answers.probabilities is not None
+    return _negative_log(answers.probabilities[_label_hits(answers)])
+
+
+def _label_hits(answers: Graded) -> Flags:
+    assert answers.probabilities is not None
+    assert answers.labels is not None
+    return answers.labels[:, None] == np.arange(answers.probabilities.shape[1])
+
+
+def _negative_log(probabilities: Floats) -> Floats:
+    """Return -log p with p clipped to [2.2e-16, 1 - 2.2e-16]: being sure and wrong costs 36.04 nats."""
+    return -np.log(np.clip(probabilities, EPSILON, 1 - EPSILON))
+
+
+SCORES: dict[str, Callable[[Graded], Floats]] = {
+    "average_confidence": lambda answers: answers.confidence,
+    "brier": brier,
+    "nll": nll,
+    "brier_choices": brier_choices,
+    "nll_choices": nll_choices,
+}
+BINNINGS: dict[str, Callable[[Floats], Ints]] = {"ece": equal_width, "adaptive_ece": equal_mass}
+OF_CHOICES = ("brier_choices", "nll_choices")
+TITLES = {
+    "accuracy": "accuracy",
+    "average_confidence": "average confidence",
+    "ece": "expected calibration error (ECE), 10 bins of equal width",
+    "adaptive_ece": "ECE, 10 bins of equal mass (adaptive)",
+    "brier": "Brier score of the answer",
+    "brier_choices": "Brier score of all choices",
+    "nll": "negative log-likelihood (NLL) of being right, nats",
+    "nll_choices": "negative log-likelihood of the label, nats",
+}
 
 
 def calibrate(
-    confidence: ArrayLike,
-    correct: ArrayLike,
-    probabilities: ArrayLike | None = None,
-    labels: ArrayLike | None = None,
-    seed: int = 0,
-    draws: int = DRAWS,
-    validation: Temperature | None = None,
-) -> Calibration:
-    """Calibration of N answers: their `confidence` [N] in [0, 1], and whether they are `correct` [N].
+    answers: Graded, *, seed: int = 0, draws: int = DRAWS, temperature: Temperature | None = None
+) -> dict[str, Any]:
+    """Measure the calibration of answers.
 
     Args:
-        probabilities: of all K choices, [N, K]; rows sum to one, a choice that a row lacks has 0.
-        labels: the right choice's column, [N].
+        answers: N graded answers, N >= 0.
+        seed: of the bootstrap, of what chance would give, and of cross-fitting.
         draws: of the bootstrap, and of what chance would give.
-        validation: what `fit_temperature` made of validation data.
+        temperature: fitted on validation data; without it, one is fitted on these answers.
 
-    Raises:
-        LimbeckError: as `graded`.
+    Returns:
+        JSON-ready, None where undefined: `n`; `accuracy` and every metric of `SCORES` (those of choices only where
+        choices have probabilities) and `BINNINGS`, each with NAME`_interval` (None for n < 2). Calibration errors are
+        above zero by chance even for calibrated answers, so each also has NAME`_expected_if_calibrated`,
+        NAME`_range_if_calibrated` (middle 95 %) and NAME`_p_value`, with correctness drawn from Bernoulli(confidence).
+        `temperature` with `_interval`, `_reason` and `_fitted_on`; `scaling` as `temperature.scaling`; `bins` as
+        `reliability`.
+
+        Intervals are Wilson's for the accuracy, bootstrap percentiles for means, `_error_interval` for errors.
     """
-    answers = graded(confidence, correct, probabilities, labels)
-    n = len(answers.correct)
-    found = _estimates(answers, draws, seed) if n else {}
-    return Calibration(
-        n=n,
-        **{name: found.get(name) for name in (*_MEANS, *_ERRORS)},
-        temperature=validation or fit_temperature(confidence, correct, probabilities, labels),
-        fitted_on="validation" if validation else "these answers",
-        scaling=scaling(answers, validation, seed),
-        bins=reliability(answers.confidence, answers.correct),
-    )
-
-
-def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Estimate]:
-    right, n = int(answers.correct.sum()), len(answers.correct)
-    errors = _errors(answers)
-    drawn = bootstrap(_means(answers), errors, draws, seed)
-    values = {name: one.value for name, one in drawn.items()}
-    top = {name: error for name, error in errors.items() if name != "classwise_ece"}
-    nulls = by_chance(top, values, simulate_hits(answers.confidence, draws, seed))
-    if answers.probabilities is not None:
-        classes = {"classwise_ece": errors["classwise_ece"]}
-        which = _classes(answers)
-        hits = (block[:, which] for block in simulate_labels(answers.probabilities, draws, seed))
-        nulls |= by_chance(classes, values, hits)
-    found = {"accuracy": Estimate(right / n, wilson(right, n))}
-    for name, one in drawn.items():
-        chance = nulls.get(name)
-        interval = error_interval(one, chance) if chance else one.middle
-        found[name] = Estimate(one.value, interval if n > 1 else None, chance)
-    return found
-
-
-def _means(answers: Graded) -> dict[str, Floats]:
-    """Of each score that is a mean over answers, every answer's, [N]."""
-    p, y = answers.confidence, answers.correct
-    scores = {"average_confidence": p, "brier": (p - y) ** 2, "nll": -np.log(_clip(np.where(y, p, 1 - p)))}
-    if answers.probabilities is not None and answers.labels is not None:
-        hit = answers.labels[:, None] == np.arange(answers.probabilities.shape[1])
-        scores["brier_choices"] = ((answers.probabilities - hit) ** 2).sum(axis=1)
-        scores["nll_choices"] = -np.log(_clip(answers.probabilities[hit]))
-    return scores
-
-
-def _errors(answers: Graded) -> dict[str, BinnedError]:
-    p, y = answers.confidence[:, None], answers.correct[:, None]
-    errors = {
-        "ece": BinnedError(equal_width(p), p, y),
-        "adaptive_ece": BinnedError(equal_mass(answers.confidence)[:, None], p, y),
-        "mce": BinnedError(equal_width(p), p, y, largest=True),
+    fitted = temperature or fit_temperature(answers)
+    return {
+        "n": len(answers),
+        **_no_estimates(),
+        **(_estimates(answers, draws, seed) if len(answers) else {}),
+        "temperature": fitted.value,
+        "temperature_interval": fitted.interval,
+        "temperature_reason": fitted.reason,
+        "temperature_fitted_on": "validation" if temperature else "these answers",
+        "scaling": scaling(answers, temperature, seed=seed),
+        "bins": [asdict(reliability_bin) for reliability_bin in reliability(answers.confidence, answers.correct)],
     }
-    if answers.probabilities is not None and answers.labels is not None:
-        which = _classes(answers)
-        among, hit = answers.probabilities[:, which], answers.labels[:, None] == which
-        errors["classwise_ece"] = BinnedError(equal_width(among), among, hit)
-    return errors
 
 
-def _classes(answers: Graded) -> Ints:
-    """The columns of the choices that are some label or have a probability in every row."""
-    if answers.probabilities is None or answers.labels is None:
-        return np.empty(0, dtype=np.int64)
-    everywhere = np.flatnonzero((answers.probabilities > 0).all(axis=0))
-    return np.union1d(everywhere, answers.labels)
+def _no_estimates() -> dict[str, Any]:
+    errors = [
+        f"{name}_{key}" for name in BINNINGS for key in ("expected_if_calibrated", "range_if_calibrated", "p_value")
+    ]
+    return dict.fromkeys([*TITLES, *(f"{name}_interval" for name in TITLES), *errors])
 
 
-def _clip(probabilities: Floats) -> Floats:
-    return np.clip(probabilities, EPSILON, 1 - EPSILON)
+def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
+    n, confidence = len(answers), answers.confidence
+    right = int(answers.correct.sum())
+    per_answer = {
+        name: score(answers)
+        for name, score in SCORES.items()
+        if name not in OF_CHOICES or answers.probabilities is not None
+    }
+    scores = np.stack(list(per_answer.values()))
+    bins = [binning(confidence) for binning in BINNINGS.values()]
+    gaps = [group_sums(binned, BINS, answers.correct - confidence) for binned in bins]
+
+    def weighted(weights: Floats) -> Floats:
+        errors = [np.abs(gap @ weights).sum(axis=0, keepdims=True) / n for gap in gaps]
+        return np.concatenate([scores @ weights / n, *errors])
+
+    values = weighted(np.ones((n, 1)))[:, 0]
+    resampled = np.concatenate([weighted(weights) for weights in resample(n, draws, seed)], axis=1)
+    by_chance = dict(zip(BINNINGS, _errors_by_chance(confidence, bins, draws, seed), strict=True))
+    estimates: dict[str, Any] = {"accuracy": right / n, "accuracy_interval": wilson(right, n)}
+    for name, value, drawn in zip([*per_answer, *BINNINGS], values.tolist(), resampled, strict=True):
+        interval = percentiles(drawn)
+        if (chance := by_chance.get(name)) is not None:
+            p_value = (1 + int((chance >= value - _TIE).sum())) / (1 + draws)
+            interval = _error_interval(value, drawn, p_value)
+            estimates[f"{name}_expected_if_calibrated"] = float(chance.mean())
+            estimates[f"{name}_range_if_calibrated"] = percentiles(chance)
+            estimates[f"{name}_p_value"] = p_value
+        estimates |= {name: value, f"{name}_interval": interval if n > 1 else None}
+    return estimates
+
+
+def _errors_by_chance(confidence: Floats, bins: list[Ints], draws: int, seed: int) -> Floats:
+    """Return the errors [binnings, draws] of answers that are right exactly as often as their confidences say."""
+    n, rng = len(confidence), np.random.default_rng(seed)
+    members = [group_sums(binned, BINS) for binned in bins]
+    blocks = []
+    for size in block_sizes(n, draws):
+        hits = (rng.random((n, size)) < confidence[:, None]).astype(np.float64)
+        blocks.append([np.abs(m @ hits - (m @ confidence)[:, None]).sum(axis=0) / n for m in members])
+    return np.concatenate(blocks, axis=1)
+
+
+def _error_interval(value: float, drawn: Floats, p_value: float) -> Interval:
+    """Return the interval of a calibration error from its bootstrap draws.
+
+    A draw errs by chance on top of what the sample does by chance: the middle of the draws lies too high by twice the
+    bias and never holds a true error of 0. So the lower end is reflected at the value (basic bootstrap, Davison and
+    Hinkley 1997, par. 5.2), and is 0 where an error of 0 is not rejected (p > 0.025); the upper end is the draws' less
+    their bias, mean - value. In simulations 90 to 98 % of such intervals hold the true error (n from 100; 85 % at
+    n = 50), of plain ones 0 to 95 %.
+    """
+    upper = percentiles(drawn)[1]
+    low = 0.0 if p_value > 0.025 else max(0.0, 2 * value - upper)
+    return min(low, value), max(upper - max(0.0, float(drawn.mean()) - value), value)

@@ -1,91 +1,120 @@
-"""How sure a student is of an answer: four definitions, each a number from 0 to 1.
+"""Confidence of a student in its answer: four definitions, each a number from 0 to 1.
 
 With p_t the probability of an answer's t-th token given the text and the tokens before it, t = 1 .. T, where the T-th
-is the end token (none where the answer was cut off at the longest that the student writes):
+is the end token (or the last one, if the answer was cut at the student's target length):
 
-- `sequence`: prod_t p_t, the probability that the student, sampled from, writes this answer and no other.
-- `normalised`: (prod_t p_t)^(1/T), the geometric mean a token. Comparable between lengths, but of no event.
+- `sequence`: prod_t p_t, the probability that the student, sampled from, writes exactly this answer.
+- `normalised`: (prod_t p_t)^(1/T), the geometric mean per token. Comparable between lengths, but of no event.
 - `first-token`: max_v p(v) over the vocabulary, where the first token is written.
 - `choices`: P(answer) / sum_c P(c), with P as in `sequence` and c over the choices, and over the answer itself where it
   counts as none of them.
 
-The default is `choices` where there are any, elsewhere `sequence`: the one of the others that is the probability of
-what is graded, the whole answer. (Of an answer that can be spelled in several right ways it is too low.)
+The default is `choices` where there are any, elsewhere `sequence`: the probability of what is graded, the whole answer.
+(It is too low for an answer that can be spelled in several right ways.)
 
-In a joint view they are of the label's part alone, given what was written before it: to the end token where the label
-comes last, to the token after the label where that is followed by its reasons. There is no `choices` then, because each
-choice would need a pass of its own through all that was written, and `first-token` is p_1, which greedy search makes
-the highest.
+In a joint view they are of the label's tokens alone, given what was written before: to the end token where the label
+comes last, to the token after the label where the rationale follows. There is no `choices` then, because each choice
+would need a pass of its own through all that was written, and `first-token` is p_1, which greedy search makes the
+highest.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any, get_args
 
+from sklearn.metrics import roc_auc_score
+
+from limbeck.metrics.calibration import calibrate
+from limbeck.metrics.graded import graded
+from limbeck.metrics.selective import selective
 from limbeck.models import Definition
+from limbeck.schema import Prediction
+
+Confidences = tuple[dict[str, float], dict[str, float] | None]
+"""Confidences by definition, and the probabilities of the choices, which sum to 1; None without choices."""
+
+_CALIBRATION_KEYS = ("average_confidence", "ece", "brier", "nll")
 
 
-@dataclass(frozen=True, slots=True)
-class Confidence:
-    """How sure a student is of one answer; `probabilities` are what `choices` is taken from, and sum to 1."""
-
-    by_definition: dict[str, float]
-    probabilities: dict[str, float] | None = None
-
-    def get(self, wanted: Definition | None) -> float | None:
-        """The confidence by the definition `wanted`, None where it is not defined; as a default, by the default one."""
-        default = "sequence" if self.probabilities is None else "choices"
-        return self.by_definition.get(wanted or default)
-
-
-def confidence(
-    log_p: Sequence[float], first: float, among: Mapping[str, float] | None = None, meant: str | None = None
-) -> Confidence | None:
-    """All that is defined of an answer; None of a broken student, whose probabilities are no numbers.
+def confidences(
+    log_p: Sequence[float],
+    first: float,
+    *,
+    choices: Mapping[str, float] | None = None,
+    answer: str | None = None,
+) -> Confidences | None:
+    """Compute every defined confidence of an answer; None where the student's probabilities are NaN.
 
     Args:
         log_p: log-probabilities of the answer's tokens, one at least.
-        first: the highest log-probability over the vocabulary where the first is written.
-        among: log-probabilities of whole answers, of the choices or (last) of an answer that is none of them.
-        meant: the one of `among` that the answer is.
+        first: the highest log-probability over the vocabulary where the first token is written.
+        choices: log-probabilities of whole answers: the choices, and last an answer that is none of them.
+        answer: the one of `choices` that the answer counts as.
     """
-    found = {
-        "sequence": _rounded(math.exp(math.fsum(log_p))),
-        "normalised": _rounded(math.exp(math.fsum(log_p) / len(log_p))),
-        "first-token": _rounded(math.exp(first)),
-    }
-    probabilities = {one: _rounded(p) for one, p in over_choices(among).items()} if among else None
-    if probabilities is not None and meant is not None:
-        found["choices"] = probabilities[meant]
-    numbers = [*found.values(), *(probabilities or {}).values()]
-    return None if any(map(math.isnan, numbers)) else Confidence(found, probabilities)
+    total = math.fsum(log_p)
+    by_definition = {"sequence": total, "normalised": total / len(log_p), "first-token": first}
+    by_definition = {name: _rounded(math.exp(value)) for name, value in by_definition.items()}
+    probabilities = {name: _rounded(p) for name, p in softmax(choices).items()} if choices else None
+    if probabilities is not None and answer is not None:
+        by_definition["choices"] = probabilities[answer]
+    if any(map(math.isnan, (*by_definition.values(), *(probabilities or {}).values()))):
+        return None
+    return by_definition, probabilities
 
 
 def _rounded(p: float) -> float:
-    """To the digits that a probability computed in float32 has."""
+    """Round to the seven digits that a probability computed in float32 has."""
     return float(f"{p:.7g}")
 
 
-def over_choices(log_p: Mapping[str, float]) -> dict[str, float]:
-    """Probabilities of answers of these log-probabilities, given that it is one of them: their softmax."""
+def softmax(log_p: Mapping[str, float]) -> dict[str, float]:
+    """Return the probabilities of answers with these log-probabilities, given that it is one of them."""
     highest = max(log_p.values())
-    weights = {choice: math.exp(one - highest) for choice, one in log_p.items()}
+    weights = {choice: math.exp(value - highest) for choice, value in log_p.items()}
     total = math.fsum(weights.values())
     return {choice: weight / total for choice, weight in weights.items()}
 
 
-def choice_meant(answer: str, choices: Sequence[str], equal: Callable[[str, str], bool]) -> str | None:
-    """The choice that an answer is, or else the first that it counts as by the task's rule; None where it is none."""
-    return answer if answer in choices else next((choice for choice in choices if equal(answer, choice)), None)
-
-
-def label_first(ids: Sequence[int], label: str, text: Callable[[Sequence[int]], str]) -> slice | None:
-    """Where the label is in an answer that begins with it: its tokens and the one after. None where it is not found."""
-    ends = (n for n in range(1, len(ids) + 1) if text(ids[:n]) == label)
+def label_first(ids: Sequence[int], label: str, decode: Callable[[Sequence[int]], str]) -> slice | None:
+    """Return where the label is in an answer that begins with it: its tokens and the one after; None if not found."""
+    ends = (n for n in range(1, len(ids) + 1) if decode(ids[:n]) == label)
     return next((slice(0, n + 1) for n in ends), None)
 
 
-def label_last(ids: Sequence[int], label: str, text: Callable[[Sequence[int]], str]) -> slice | None:
-    """Where the label is in an answer that ends with it: its tokens to the very end. None where it is not found."""
-    begins = (n for n in range(len(ids) - 1, -1, -1) if text(ids[n:]) == label)
-    return next((slice(n, None) for n in begins), None)
+def label_last(ids: Sequence[int], label: str, decode: Callable[[Sequence[int]], str]) -> slice | None:
+    """Return where the label is in an answer that ends with it: its tokens to the very end; None if not found."""
+    starts = (n for n in range(len(ids) - 1, -1, -1) if decode(ids[n:]) == label)
+    return next((slice(n, None) for n in starts), None)
+
+
+def compare_definitions(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Measure each definition of confidence on the graded predictions that have it, to choose one.
+
+    A question without an answer counts with a confidence of 0 in every definition.
+
+    Returns:
+        By definition, JSON-ready: `n` and `without_confidence`, answers measured and left out; `average_confidence`,
+        `ece`, `brier` and `nll` with their intervals, and `ece_expected_if_calibrated`, as `calibrate` has them,
+        without a temperature; `aurc` with its interval as `selective`; `auroc`, how often a right answer is surer than
+        a wrong one, of all such pairs, ties counting half (None where all are right, or all wrong). AURC and AUROC are
+        about the order of answers alone, so that no temperature changes them.
+    """
+    answers = [prediction for prediction in predictions if prediction.correct is not None]
+    metrics = {}
+    for name in get_args(Definition):
+        if not any(name in (prediction.confidences or {}) for prediction in answers):
+            continue
+        values = [0.0 if answer.blank else (answer.confidences or {}).get(name) for answer in answers]
+        pairs = [(p, bool(answer.correct)) for p, answer in zip(values, answers, strict=True) if p is not None]
+        sure, correct = zip(*pairs, strict=True)
+        calibration, ranked = calibrate(graded(sure, correct), seed=seed), selective(sure, correct, seed=seed)
+        keys = [key for metric in _CALIBRATION_KEYS for key in (metric, f"{metric}_interval")]
+        metrics[name] = {
+            "n": len(pairs),
+            "without_confidence": len(answers) - len(pairs),
+            **{key: calibration[key] for key in (*keys, "ece_expected_if_calibrated")},
+            "aurc": ranked.aurc,
+            "aurc_interval": ranked.aurc_interval,
+            "auroc": float(roc_auc_score(correct, sure)) if len(set(correct)) == 2 else None,
+        }
+    return metrics

@@ -1,4 +1,4 @@
-"""Whether a rationale's own conclusion is the answer that was given with it."""
+"""Consistency: is a rationale's own conclusion the answer that came with it?"""
 
 import re
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from limbeck.llm import stated_answer
 from limbeck.schema import Example
 from limbeck.tasks import Task, evaluate, nli, same_value
 
-LONGEST = 10_000  # characters of a rationale; of a longer one the end is read
-_MOST_NUMBERS = 200  # of a rationale that are looked at, from its end
+MAX_CHARACTERS = 10_000  # of a rationale, from its end
+_MAX_NUMBERS = 200  # of a rationale, from its end
 
 _SPELLED = str.maketrans({"\u00d7": "*", "\u00b7": "*", "\u00f7": "/", "\u2212": "-", "\u2013": "-", "$": " "})
 _TIMES = re.compile(r"(?<=[\d)])\s?[xX]\s?(?=[\d(])")
@@ -26,8 +26,8 @@ _OPERATOR = re.compile(r"[\d)]\s{0,3}[+\-*/]")
 
 _WORD = re.compile(r"\w+")
 
-# What says a relation in so many words: phrases that went with their label in nine of ten of PaLM's e-SNLI rationales
-# ("which means", "the same as", "must be" and "opposite" did not). Phrases of two relations in one text: none is clear.
+# Phrases that went with their label in nine of ten of PaLM's e-SNLI rationales ("which means", "the same as", "must be"
+# and "opposite" did not). Where a text has phrases of two relations neither is clear.
 _RELATIONS = {
     "neutral": re.compile(
         r"\bneutral\b|\bnot\s(?:necessarily|specified|stated|mentioned|said|known|clear|certain|given|enough)\b"
@@ -50,24 +50,26 @@ _RELATIONS = {
 }
 
 
-def consistency(
-    rationales: Sequence[str], answers: Sequence[str], examples: Sequence[Example], task: Task
-) -> dict[str, Any]:
-    """How often the label that a rationale itself comes to is the answer given with it.
+def consistency(rationales: Sequence[tuple[str, str, Example]], task: Task) -> dict[str, Any]:
+    """Measure how often the label that a rationale itself concludes is the answer that came with it.
+
+    This compares two texts of one model. It says nothing of whether either is right, whether the steps of the rationale
+    are sound, or whether the answer was reached by them: a student of two views never sees its rationale when it
+    answers.
+
+    Args:
+        rationales: each with its answer and its example.
+        task: decides what is the same label.
 
     Returns:
-        `consistency`: of the rationales in which a conclusion can be read, the share whose conclusion is right by the
-        task's rule if the answer is taken as the label (None where none can be read); `readable`: the share in which
-        one can be read; `read`, `n`: how many those are, and how many rationales there are.
-
-    This compares two texts of one model with each other. It says nothing of whether either is right, whether the steps
-    of the rationale are sound, or whether the answer was reached by them: a student of two views never sees its
-    rationale when it answers. Where only few conclusions can be read, the share is that of those few.
+        `consistency`: of the rationales in which a conclusion can be read, the share whose conclusion is right if the
+        answer is taken as the label (None where none can be read); `readable`: the share in which one can be read;
+        `read`, `n`: how many those are, and how many rationales there are.
     """
-    concluded = [conclusion(*row, task) for row in zip(rationales, examples, strict=True)]
-    pairs = [(label, answer) for label, answer in zip(concluded, answers, strict=True) if label is not None]
-    agreeing = sum(task.equal(label, answer) for label, answer in pairs)
     n = len(rationales)
+    conclusions = [(conclusion(text, example, task), answer) for text, answer, example in rationales]
+    pairs = [(label, answer) for label, answer in conclusions if label is not None]
+    agreeing = sum(task.equal(label, answer) for label, answer in pairs)
     return {
         "consistency": agreeing / len(pairs) if pairs else None,
         "readable": len(pairs) / n if n else None,
@@ -77,19 +79,19 @@ def consistency(
 
 
 def conclusion(rationale: str, example: Example, task: Task) -> str | None:
-    """The label that can be read in a rationale's own text; None where none is clear.
+    """Return the label that a rationale's own text concludes; None where none is clear.
 
-    A sentence that gives the answer, "The answer is ...", counts before all else; in training they are cut out. Else:
+    A sentence that states the answer, "The answer is ...", comes first; in training they are cut out. Otherwise:
     - equations: the last expression with an operator, `45 - 3` in "So 45 - 3 = 42 are left" ("45 minus 3, then times 2"
       is (45 - 3) * 2), or without any the last number. It is evaluated, so that a slip in the result written after it
       ("= 41") changes nothing: labels are equations as well;
     - natural language inference: the relation that its phrases name ("not necessarily", "contradicts", "implies"),
-      where all name the same. Plain sentences ("The man is asleep.") show their relation only to who understands them,
-      so that of these rationales most cannot be read, and of those that can nearly all are neutral;
+      where all name the same. Most such rationales are plain sentences ("The man is asleep.") and cannot be read, and
+      nearly all that can are neutral;
     - other choices: the last one named in it, singular or plural. "Not a dam" names the dam.
     Free text without choices has no such reading. The text is hostile: nothing in it is run, and the work is bounded.
     """
-    text = rationale[-LONGEST:]
+    text = rationale[-MAX_CHARACTERS:]
     if (stated := stated_answer(text, task, example)) is not None:
         return stated
     choices = example.choices or task.choices
@@ -102,24 +104,24 @@ def conclusion(rationale: str, example: Example, task: Task) -> str | None:
 
 def _last_value(text: str) -> str | None:
     text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text.translate(_SPELLED))
-    runs = _ARITHMETIC.findall(_IN_WORDS.sub(_in_signs, _TIMES.sub("*", text)))[-_MOST_NUMBERS:]
+    runs = _ARITHMETIC.findall(_IN_WORDS.sub(_in_signs, _TIMES.sub("*", text)))[-_MAX_NUMBERS:]
     values = [value for run in reversed(runs) if (value := _equation(run)) is not None]
     return next((value for value in values if _OPERATOR.search(value)), values[0] if values else None)
 
 
-def _in_signs(found: re.Match[str]) -> str:
-    """As "13 plus 3, then times 2" is (13+3)*2."""
-    written = found["first"]
-    for step in _STEP.finditer(found[0]):
-        before = f"({written})" if step["then"] else written
-        written = before + _SPOKEN[step["sign"].lower()] + step["number"]
-    return written
+def _in_signs(match: re.Match[str]) -> str:
+    """Return arithmetic in words with signs: "13 plus 3, then times 2" is (13+3)*2."""
+    expression = match["first"]
+    for step in _STEP.finditer(match[0]):
+        left = f"({expression})" if step["then"] else expression
+        expression = left + _SPOKEN[step["sign"].lower()] + step["number"]
+    return expression
 
 
 def _equation(run: str) -> str | None:
-    """What has a value in a run of numbers and signs: the parentheses around it may be the sentence's."""
+    """Return the expression in a run of numbers and signs; the parentheses around it may be the sentence's."""
     run = run.strip(" \t+*/").rstrip("-. \t")
-    return next((each for each in (run, run.lstrip("( "), run.rstrip(") ")) if evaluate(each) is not None), None)
+    return next((text for text in (run, run.lstrip("( "), run.rstrip(") ")) if evaluate(text) is not None), None)
 
 
 def _relation(text: str) -> str | None:
@@ -128,7 +130,7 @@ def _relation(text: str) -> str | None:
 
 
 def _last_named(text: str, choices: Sequence[str]) -> str | None:
-    """Of the choices that end last in the text the longest: "music store" before "store"."""
+    """Return the longest of the choices that end last in the text: "music store" before "store"."""
     words = _words(text)
     named = [(spelled, choice) for choice in choices if (spelled := _words(choice))]
     named.sort(key=lambda pair: -len(pair[0]))
@@ -140,7 +142,7 @@ def _last_named(text: str, choices: Sequence[str]) -> str | None:
 
 
 def _words(text: str) -> list[str]:
-    return [_singular(word) for word in islice(_WORD.findall(text.casefold()), LONGEST)]
+    return [_singular(word) for word in islice(_WORD.findall(text.casefold()), MAX_CHARACTERS)]
 
 
 def _singular(word: str) -> str:

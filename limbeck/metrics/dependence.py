@@ -1,54 +1,84 @@
-"""Does it do what it says? How much of each other the label side and the rationale side of a student tell.
+"""Dependence of a student's label side and rationale side: an InfoNCE bound by a small learnt critic.
 
-Legend: N pairs, D hidden size, S shuffles.
+Legend: N pairs, B pairs scored against one another, D features, K components of them, S shuffles.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from limbeck.data import View
-from limbeck.errors import LimbeckError
-from limbeck.metrics.critic import Array, Pairs, evaluated, fit, whitening
+from limbeck.errors import DataError
 from limbeck.models.student import Student
 from limbeck.schema import Example
+from limbeck.stats.intervals import Floats, Interval, Ints
 
-_FOLDS = 5
-_VALID = 0.2  # of the training folds, for early stopping
-_LEAST = 100  # pairs
-_CANDIDATES = 2048  # at a time: the scores take their square
-_PAIRS = 10  # for a component: canonical correlations of fewer are mostly chance
+_FOLDS, _VALID = 5, 0.2  # folds, and the share of the training folds for early stopping
+_MIN_PAIRS, _PAIRS_PER_COMPONENT = 100, 10  # canonical correlations of fewer pairs are mostly chance
+_CANDIDATES, _VALID_CANDIDATES = 2048, 512  # at a time: the scores take their square
 # Bounds of 0.6 log K are already 8-15 % below the truth with the best critic there is (Gaussian pairs of 1 to 16
 # dimensions, K = 20 to 2,000); above, the loss grows fast.
-_NEAR = 0.6
+_NEAR_CEILING = 0.6
+_WIDTH, _HIDDEN = 32, 64
+_SHRINKAGES = (1.0, 0.9, 0.75, 0.5, 0.25)  # of canonical correlations, which few pairs make too large
+_STEPS, _EVAL_STEPS, _PATIENCE = 600, 20, 4
+_BATCH, _LEARNING_RATE = 256, 3e-3
+_CLIP = 5.0  # standard deviations, so that no single pair rules a mean
 
-Index = NDArray[np.int64]
+_Pairs = tuple[Tensor, Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Dependence:
-    """A lower bound of the mutual information of two sides, in nats, and what to hold it against.
+    """A lower bound of the mutual information of two sides, in nats, and what to compare it with.
 
-    `nats` is None, with everything but `n`, where `reason` says why. It may be slightly negative, which means nothing.
+    All but `n` are None where `reason` says why. `nats` may be slightly negative, which means nothing.
     """
 
-    nats: float | None  # the bound on held-out pairs
-    interval: tuple[float, float] | None  # 95 %, normal, over pairs; the critics are taken as they are
-    chance: float | None  # the mean of the same over shuffled pairs
-    chance_upper: float | None  # the largest: a dependence of none exceeds it once in S + 1 times
-    ceiling: float | None  # log K, K the fewest candidates: whatever the truth, the bound is below
-    near_ceiling: bool | None  # above 0.6 of the ceiling: read it as "at least", and compare with nothing
-    n: int  # pairs
-    components: tuple[int, int] | None  # principal components that the critics see of each side, in most folds
+    nats: float | None = None  # the bound on held-out pairs
+    interval: Interval | None = None  # normal, over pairs; the critics are taken as they are
+    chance: float | None = None  # the mean bound over shuffled pairs
+    chance_upper: float | None = None  # the largest: without dependence it is exceeded once in S + 1 times
+    ceiling: float | None = None  # log K, K the fewest candidates: whatever the truth, the bound is below
+    near_ceiling: bool | None = None  # above 0.6 of the ceiling: read it as "at least", and compare with nothing
+    n: int = 0  # pairs
+    components: tuple[int, int] | None = None  # principal components that the critics see of each side, in most folds
     reason: str | None = None
 
 
-def infonce(x: ArrayLike, y: ArrayLike, seed: int = 0, components: int = 64, shuffles: int = 10) -> Dependence:
-    """The InfoNCE lower bound of the mutual information of `x` `[N, D1]` and `y` `[N, D2]` on pairs held out.
+def dependence(
+    student: Student, examples: Sequence[Example], *, seed: int = 0, components: int = 4, title: str | None = None
+) -> Dependence:
+    """Measure `infonce` between the decoder's states on the label and on the rationale of held-out `examples`.
+
+    States are taken under teacher forcing, of the label in the predict view and the rationale in the explain view, and
+    averaged over the target's tokens. Examples without a label or a rationale are left out.
+
+    This is not the mutual information of a training objective. Both sides read the same input, and the rationale may
+    contain the label, so there is dependence without any objective, and full states tell every example from all others,
+    at the ceiling. Hence few `components`, those that vary most, and only differences between runs on the same examples
+    mean anything, where neither is `near_ceiling`, and over several seeds of training.
+
+    Raises:
+        DataError: the student's states are not finite.
+    """
+    complete = [example for example in examples if example.label and example.rationale]
+    sides = [
+        student.pooled(complete, view, batch_size=64, title=f"{title}, {view.value}" if title else None)
+        .double()
+        .numpy()
+        for view in (View.PREDICT, View.EXPLAIN)
+    ]
+    return infonce(*sides, seed=seed, components=components)
+
+
+def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, shuffles: int = 10) -> Dependence:
+    """Compute the InfoNCE lower bound of the mutual information of `x` `[N, D1]` and `y` `[N, D2]` on held-out pairs.
 
         I(x; y) >= mean_i log( e^f(x_i, y_i) / (1/K sum_j e^f(x_i, y_j)) )
 
@@ -58,114 +88,180 @@ def infonce(x: ArrayLike, y: ArrayLike, seed: int = 0, components: int = 64, shu
     does better than chance on the stopping pairs, the gain of that fold is 0.
 
     Args:
-        x: one side's features; pairs are independent of one another.
-        y: the other's, row by row.
+        x, y: features of either side, row by row; pairs are independent of one another.
         seed: of folds, shuffles and critics.
-        components: principal components of each side at most; one for ten pairs to learn from is the other limit.
-        shuffles: how often the pairs are shuffled, within the parts of each fold, and all is fitted anew; 0: no
-            chance level.
+        components: principal components of each side at most; one for ten training pairs is the other limit.
+        shuffles: how often the pairs are shuffled, within the parts of each fold, and all is fitted again.
 
     Raises:
-        LimbeckError: the sides have no rows in common, or values that are not finite.
+        DataError: the sides differ in length, or have values that are not finite.
     """
-    x, y = _checked(x), _checked(y)
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     n = len(x)
-    if n != len(y):
-        raise LimbeckError(f"dependence: {n} rows on one side and {len(y)} on the other; give pairs")
-    if n < _LEAST:
-        reason = f"{n} pairs are too few to learn from and to be measured on: {_LEAST} at least"
-        return Dependence(None, None, None, None, None, None, n, None, reason)
+    if x.ndim != 2 or y.ndim != 2 or n != len(y) or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise DataError(
+            f"dependence: give two tables of finite features, a row for each pair, not {x.shape}, {y.shape}"
+        )
+    if n < _MIN_PAIRS:
+        return Dependence(n=n, reason=f"{n} pairs are too few: {_MIN_PAIRS} at least")
     rng = np.random.default_rng(seed)
     folds = np.array_split(rng.permutation(n), _FOLDS)
-    parts, kept = [], []
-    for number, held in enumerate(folds):
-        rest = np.concatenate([fold for other, fold in enumerate(folds) if other != number])
-        gained, seen = _fold(x, y, rest, held, components, shuffles, rng)
-        parts.append(gained)
-        kept.append(seen)
-    gains = np.concatenate(parts, axis=1)  # [1 + S, N]
-    nats, *shuffled = gains.mean(1).tolist()
-    half = 1.959964 * float(gains[0].std(ddof=1)) / math.sqrt(n)
-    fewest = min(len(fold) // -(-len(fold) // _CANDIDATES) for fold in folds)
+    fold_gains, fold_components = [], []
+    for index, test in enumerate(folds):
+        train = np.concatenate(folds[:index] + folds[index + 1 :])
+        gains, seen_components = _fold(x, y, train, test, components=components, shuffles=shuffles, rng=rng)
+        fold_gains.append(gains)
+        fold_components.append(seen_components)
+    gains_SN = np.concatenate(fold_gains, axis=1)  # first the unshuffled pairs'
+    nats, *shuffled = gains_SN.mean(1).tolist()
+    half = 1.959964 * float(gains_SN[0].std(ddof=1)) / math.sqrt(n)
+    ceiling = math.log(min(len(fold) // -(-len(fold) // _CANDIDATES) for fold in folds))
     return Dependence(
         nats=nats,
         interval=(nats - half, nats + half),
         chance=float(np.mean(shuffled)) if shuffled else None,
         chance_upper=max(shuffled, default=None),
-        ceiling=math.log(fewest),
-        near_ceiling=nats > _NEAR * math.log(fewest),
+        ceiling=ceiling,
+        near_ceiling=nats > _NEAR_CEILING * ceiling,
         n=n,
-        components=max(set(kept), key=kept.count),
+        components=max(set(fold_components), key=fold_components.count),
     )
 
 
-def dependence(
-    student: Student,
-    examples: Sequence[Example],
-    seed: int = 0,
-    components: int = 4,
-    shuffles: int = 10,
-    batch_size: int = 64,
-    title: str | None = None,
-) -> Dependence:
-    """`infonce` of what a student's decoder makes of the label and of the rationale of `examples`.
-
-    The sides are the decoder's states on the label in the predict view and on the rationale in the explain view, both
-    under teacher forcing and averaged over the target's tokens. Examples without a label or a rationale are left out.
-
-    This is not the mutual information that a training objective speaks of. Both sides read the same input, and the
-    rationale may contain the label, so there is dependence without any objective, and whole states tell every example
-    from all others, at the ceiling. Hence few components, and only differences between runs on the same examples mean
-    anything, where neither is `near_ceiling`, and over several seeds of training.
-
-    Args:
-        student: who is looked into; of one that did not learn both of these views it says nothing.
-        examples: held out from its training.
-        seed: as `infonce`.
-        components: of each side, those that vary most: more come nearer to the ceiling.
-        shuffles: as `infonce`; they take most of the time.
-        batch_size: examples at a time.
-        title: of a progress bar, shown on a terminal.
-
-    Raises:
-        LimbeckError: the student's states are not finite.
-    """
-    whole = [example for example in examples if example.label and example.rationale]
-    x, y = (_states(student, whole, view, batch_size, title) for view in (View.PREDICT, View.EXPLAIN))
-    return infonce(x, y, seed, components, shuffles)
-
-
-def _states(student: Student, examples: Sequence[Example], view: View, batch_size: int, title: str | None) -> Array:
-    pooled = student.pooled(examples, view, batch_size=batch_size, title=f"{title}, {view.value}" if title else None)
-    return pooled.double().numpy()
-
-
-def _checked(features: ArrayLike) -> Array:
-    side = np.asarray(features, np.float64)
-    if side.ndim != 2:
-        raise LimbeckError(f"dependence: features of shape {side.shape}; give a table, a row for each pair")
-    if not np.isfinite(side).all():
-        raise LimbeckError("dependence: features that are not finite; leave such rows out")
-    return side
-
-
 def _fold(
-    x: Array, y: Array, rest: Index, held: Index, components: int, shuffles: int, rng: np.random.Generator
-) -> tuple[Array, tuple[int, int]]:
-    """The gains of the pairs `held`, `[1 + S, len(held)]`, the first of them unshuffled; the components seen.
+    x: Floats, y: Floats, train: Ints, test: Ints, *, components: int, shuffles: int, rng: np.random.Generator
+) -> tuple[Floats, tuple[int, int]]:
+    """Return the gains of the `test` pairs, `[1 + S, len(test)]`, the first unshuffled; and the components seen.
 
     Shuffled within the parts, the rows are the same ones, so that one whitening does for all.
     """
-    valid, train = np.split(rest, [round(_VALID * len(rest))])
-    most = min(components, max(len(train) // _PAIRS, 1))
-    white_x, white_y = whitening(x[train], most), whitening(y[train], most)
-
-    def pairs(rows: Index, shuffle: bool) -> Pairs:
-        return white_x(x[rows]), white_y(y[rng.permutation(rows) if shuffle else rows])
-
-    gained = []
+    valid, fitting = np.split(train, [round(_VALID * len(train))])
+    limit = min(components, max(len(fitting) // _PAIRS_PER_COMPONENT, 1))
+    white_x, white_y = whitening(x[fitting], limit), whitening(y[fitting], limit)
+    gains = []
     for draw in range(1 + shuffles):
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        learnt, stopping, measured = (pairs(rows, draw > 0) for rows in (train, valid, held))
-        gained.append(evaluated(fit(learnt, stopping, generator), measured, _CANDIDATES).double().numpy())
-    return np.stack(gained), (white_x(x[:1]).shape[1], white_y(y[:1]).shape[1])
+        fit_pairs, valid_pairs, test_pairs = (
+            (white_x(x[rows]), white_y(y[rng.permutation(rows) if draw else rows])) for rows in (fitting, valid, test)
+        )
+        critic = fit(fit_pairs, valid_pairs, generator)
+        gains.append(critic.gains(test_pairs, _CANDIDATES).double().numpy() if critic else np.zeros(len(test)))
+    return np.stack(gains), (white_x(x[:1]).shape[1], white_y(y[:1]).shape[1])
+
+
+def whitening(features: Floats, limit: int) -> Callable[[Floats], Tensor]:
+    """Return a map from `[B, D]` to the `limit` largest principal components of `features`, each of unit variance.
+
+    Features are standardised first. Components that do not vary are left out; none may be left.
+    """
+    mean, deviation = features.mean(0), features.std(0)
+    varies = deviation > 1e-6 * np.abs(mean)  # and not by rounding alone
+    scale = np.where(varies, deviation, 1.0)
+    standard = np.where(varies, (features - mean) / scale, 0.0)
+    variances, axes = np.linalg.eigh(standard.T @ standard / len(standard))
+    largest = np.argsort(-variances)[:limit]
+    largest = largest[variances[largest] > 1e-6]
+    projection = np.where(varies, 1 / scale, 0.0)[:, None] * axes[:, largest] / np.sqrt(variances[largest])
+    return lambda rows: torch.from_numpy(((rows - mean) @ projection).clip(-_CLIP, _CLIP).astype(np.float32))
+
+
+def pair_gains(scores_BB: Tensor) -> Tensor:
+    """Return what each pair adds to the InfoNCE bound, `[B]`, in nats, at most log B; its own y is on the diagonal."""
+    return scores_BB.diagonal() - scores_BB.logsumexp(1) + math.log(len(scores_BB))
+
+
+class Critic:
+    """`f(x, y) = g(x) . h(y) - |h(y)|^2 / 2`, where `g` and `h` are linear plus one hidden layer.
+
+    Up to a function of x alone, which InfoNCE does not see, it is the log-density of a normal h(y) around g(x). So with
+    linear `g` and `h` it holds the best critic of Gaussian pairs; the hidden layers are for all other dependence.
+    """
+
+    def __init__(self, components: Sequence[int], generator: torch.Generator) -> None:
+        self.weights = [weight.requires_grad_() for count in components for weight in _initial(count, generator)]
+
+    def scores(self, pairs: _Pairs) -> Tensor:
+        """Score every x (rows) with every y (columns), `[B, B]`."""
+        g_BW, h_BW = (
+            side @ linear + torch.relu(side @ inner + bias) @ outer
+            for side, (linear, inner, bias, outer) in zip(pairs, (self.weights[:4], self.weights[4:]), strict=True)
+        )
+        return g_BW @ h_BW.T - h_BW.square().sum(1) / 2
+
+    @torch.no_grad()
+    def gains(self, pairs: _Pairs, candidates: int) -> Tensor:
+        """Return the gains `[N]` of pairs scored against at most `candidates` at a time."""
+        count = -(-len(pairs[0]) // candidates)  # of equal size, give or take one
+        sides = [side.tensor_split(count) for side in pairs]
+        return torch.cat([pair_gains(self.scores(block)) for block in zip(*sides, strict=True)])
+
+    def copy(self) -> list[Tensor]:
+        return [weight.detach().clone() for weight in self.weights]
+
+    @torch.no_grad()
+    def load(self, weights: Sequence[Tensor]) -> None:
+        for weight, value in zip(self.weights, weights, strict=True):
+            weight.copy_(value)
+
+
+def _initial(components: int, generator: torch.Generator) -> list[Tensor]:
+    """Return a side's weights, zero at first: `_start` sets the linear map, and training the hidden layer."""
+    inner = torch.randn(components, _HIDDEN, generator=generator) / math.sqrt(components)
+    bias = torch.randn(_HIDDEN, generator=generator)
+    return [torch.zeros(components, _WIDTH), inner, bias, torch.zeros(_HIDDEN, _WIDTH)]
+
+
+def fit(train: _Pairs, valid: _Pairs, generator: torch.Generator) -> Critic | None:
+    """Train a critic on whitened pairs, and return it where it gains most on `valid`; None where it gains nothing.
+
+    Training starts at the best critic of Gaussian pairs, and goes on with AdamW on the InfoNCE loss.
+    """
+    components = [side.shape[1] for side in train]
+    if 0 in components:
+        return None
+    critic = Critic(components, generator)
+    best, weights = _start(critic, train, valid)
+    critic.load(weights)
+    optimiser = torch.optim.AdamW(critic.weights, lr=_LEARNING_RATE, weight_decay=0.0)
+    patience = _PATIENCE
+    for step, rows in zip(range(1, _STEPS + 1), _batches(len(train[0]), generator), strict=False):
+        loss = -pair_gains(critic.scores((train[0][rows], train[1][rows]))).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if step % _EVAL_STEPS == 0:
+            patience -= 1
+            if (gain := _valid_gain(critic, valid)) > best:
+                best, weights, patience = gain, critic.copy(), _PATIENCE
+            if patience == 0:
+                break
+    critic.load(weights)
+    return critic if best > 0 else None
+
+
+@torch.no_grad()
+def _start(critic: Critic, train: _Pairs, valid: _Pairs) -> tuple[float, list[Tensor]]:
+    """Return the gain and weights of the best critic of Gaussian pairs, by canonical correlation analysis."""
+    # of unit variances and correlation r: log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x
+    x_axes, correlations, y_axes = torch.linalg.svd(train[0].T @ train[1] / len(train[0]), full_matrices=False)
+    count = min(_WIDTH, len(correlations))
+    best, weights = -math.inf, critic.copy()
+    for shrinkage in _SHRINKAGES:
+        r = (shrinkage * correlations[:count]).clamp(max=1 - 1e-4)
+        noise = (1 - r.square()).sqrt()
+        critic.weights[0][:, :count] = x_axes[:, :count] / noise
+        critic.weights[4][:, :count] = y_axes[:count].T * r / noise
+        if (gain := _valid_gain(critic, valid)) > best:
+            best, weights = gain, critic.copy()
+    return best, weights
+
+
+def _valid_gain(critic: Critic, valid: _Pairs) -> float:
+    return float(critic.gains(valid, _VALID_CANDIDATES).mean())
+
+
+def _batches(n: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield indices of training pairs in random order, epoch after epoch."""
+    size = min(_BATCH, n)
+    while True:
+        yield from torch.randperm(n, generator=generator)[: n // size * size].split(size)

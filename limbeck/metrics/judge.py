@@ -1,19 +1,22 @@
-"""The judge: a large model asked from 1 to 5 how good rationales are, as the paper's Table 7 has it.
+"""The judge: a large model asked how good rationales are, from 1 to 5, as in the paper's Table 7.
 
-It is asked with the teacher's machinery, and with the same promises: every reply is in a store from the moment it
-arrives, and no reply is asked for again.
+Every reply is in the judge's store before the next question, and no question is paid for twice.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cache, partial
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from limbeck.errors import DataError
 from limbeck.llm.messages import ChatMessage, Tokens, estimate
 from limbeck.llm.runner import Request, Session, Tally, ask_all
 from limbeck.llm.settings import (
@@ -28,14 +31,13 @@ from limbeck.llm.settings import (
     refuse_key,
 )
 from limbeck.llm.store import Key, Store
-from limbeck.metrics.judge_items import Item, digest, question, sample, template
-from limbeck.metrics.scores import read_score
-from limbeck.schema import Judgement
-from limbeck.settings import Settings
+from limbeck.metrics.judgements import TASK_NAMES, read_score
+from limbeck.schema import Example, Judgement
+from limbeck.settings import Settings, yaml_value
 
 
 class JudgeSettings(Settings):
-    """Who judges, how many rationales, and for how much."""
+    """The judge, the number of rationales, and the budget."""
 
     teacher: NamedTeacher
     n: int = Field(50, ge=1, description="examples a task, the same ones of every run")
@@ -53,81 +55,126 @@ class JudgeSettings(Settings):
     store: Path = Path("judge.sqlite")
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A rationale to be judged: whose it is, and the answer that is shown with it."""
+
+    run: str  # "Gold" for the teacher's rationales, or a run's name
+    task: str
+    example: Example
+    label: str
+    rationale: str
+
+
+def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
+    """Return the items of `n` examples a task that all runs of the task have.
+
+    The examples are those whose hash with the seed is lowest, so that 50 of them are among 100, and a run that comes
+    later finds most of its examples judged for other runs.
+
+    Raises:
+        DataError: an item occurs twice, or the runs of a task share no example.
+    """
+    ids: dict[str, dict[str, set[str]]] = {}
+    for item in items:
+        run_ids = ids.setdefault(item.task, {}).setdefault(item.run, set())
+        if item.example.id in run_ids:
+            raise DataError(f"run {item.run!r}, task {item.task!r}: example {item.example.id!r:.60} occurs twice")
+        run_ids.add(item.example.id)
+    sampled: dict[str, set[str]] = {}
+    for task, runs in ids.items():
+        shared = set.intersection(*runs.values())
+        if not shared:
+            raise DataError(f"task {task!r}: the runs {', '.join(map(repr, runs))} share no example to be judged on")
+        sampled[task] = set(sorted(shared, key=lambda id: _digest([seed, id]))[:n])
+    return [item for item in items if item.example.id in sampled[item.task]]
+
+
+def question(item: Item) -> str:
+    """Return what the judge is asked about an item."""
+    return template().format(
+        task=TASK_NAMES.get(item.task, item.task),
+        input=item.example.input,
+        label=item.label.strip() or "(none)",
+        rationale=item.rationale.strip() or "(none)",
+    )
+
+
+@cache
+def template() -> str:
+    """Return the question with its placeholders, from `judge_prompt.yaml`."""
+    text = (files("limbeck.metrics") / "judge_prompt.yaml").read_text(encoding="utf-8")
+    return str(yaml_value(text, "judge_prompt.yaml")["question"])
+
+
 def judge(
     items: Sequence[Item],
     settings: JudgeSettings,
     watch: Callable[[Tally, float | None], None] = lambda _tally, _cost: None,
 ) -> list[Judgement]:
-    """Have a sample of the rationales judged. Whatever ends it, started again it asks for the rest.
+    """Have a sample of the rationales judged; started again after an interruption, it asks only for what is missing.
 
-    Each is judged once at temperature 0 ("single") and, with `runs` > 1, so many times over at `temperature`
-    ("self-consistency"). Rationales that read alike to the judge, answer and all, are asked about once and share
-    replies.
+    Each is judged once at temperature 0 ("single") and, with `runs` > 1, that many times at `temperature`
+    ("self-consistency"). Rationales that read alike to the judge, answer included, share one question and its replies.
 
     Args:
-        items: at most one of each task, run and example. A blank rationale is judged too, as none.
-        settings: who judges and how.
-        watch: called after every request with the counts, and the cost so far where a price is known; the last time
-            when all is done: then the tally's `stopped` says what ended it early, if anything did.
+        items: at most one of each task, run and example; a blank rationale is judged as none.
+        settings: of the judge.
+        watch: called after every request with the counts, and the cost so far where a price is known; at the end the
+            tally's `stopped` says what ended it early, if anything did.
 
     Returns:
-        For each item of the sample, in the items' order, the single judgement, then that of self-consistency. In them
-        replies that did not come (a budget, a failure) are None.
+        For each sampled item, in order, the single judgement, then that of self-consistency. Replies that did not
+        arrive (budget, failure) are None.
 
     Raises:
         LimbeckError: an item twice, runs of a task without a common example, a budget without a price, or a judge that
             cannot be asked; what arrived is stored.
     """
-    chosen = sample(items, settings.n, settings.seed)
+    items = sample(items, settings.n, settings.seed)
     price = price_of(settings.teacher.name, settings.prices)
     covers = coverage(settings.budget, price, settings.teacher.name)
-    if not chosen:
+    if not items:
         return []
-    rounds = [_Round(chosen, settings, SamplingSettings(temperature=0, max_tokens=settings.max_tokens))]
+    samplings = [SamplingSettings(temperature=0, max_tokens=settings.max_tokens)]
     if settings.runs > 1:
-        several = SamplingSettings(
-            samples=settings.runs, temperature=settings.temperature, max_tokens=settings.max_tokens
-        )
-        rounds.append(_Round(chosen, settings, several))
-    provenance = _provenance(chosen, settings)
-    tally = Tally()
+        repeated = {"samples": settings.runs, "temperature": settings.temperature, "max_tokens": settings.max_tokens}
+        samplings.append(SamplingSettings(**repeated))
+    passes = [_Pass(items, settings, sampling) for sampling in samplings]
+    provenance, tally = _provenance(items, settings), Tally()
 
     def show(tally: Tally) -> None:
         watch(tally, None if price is None else cost(tally.tokens, price))
 
     with Store.open(settings.store) as store:
         store.release_dead()
-        for one in rounds:
-            store.begin(one.prompt, one.sent, provenance)
+        for judging in passes:
+            store.begin(judging.prompt, judging.sent, provenance)
         session = Session(settings.teacher, settings.limits, store, covers, tally, show)
-        for one in rounds:
-            ask_all(session, one.sampling, one.messages, partial(one.missing, store))
+        for judging in passes:
+            ask_all(session, judging.sampling, judging.messages, partial(judging.missing, store))
         show(tally)
-        judged = [one.judgements(store) for one in rounds]
-    return [judgement for of_item in zip(*judged, strict=True) for judgement in of_item]
+        judgements = [judging.judgements(store) for judging in passes]
+    return [judgement for item_judgements in zip(*judgements, strict=True) for judgement in item_judgements]
 
 
-class _Round:
-    """The sample put to the judge in one way of sampling its replies."""
+class _Pass:
+    """All items put to the judge with one way of sampling its replies."""
 
     def __init__(self, items: Sequence[Item], settings: JudgeSettings, sampling: SamplingSettings) -> None:
         self.sampling = sampling
-        self._items, self._model = items, settings.teacher.name
+        self._model = settings.teacher.name
         self.sent = {"question": template(), "temperature": sampling.heat, "extra": sampling.extra}
-        self.prompt = digest(self.sent)  # how long a reply may get makes no other reply
-
-    @cached_property
-    def questions(self) -> dict[str, str]:
-        """What is asked, by its hash."""
-        return {digest(text): text for text in map(question, self._items)}
+        self.prompt = _digest(self.sent)  # without max_tokens, which changes no reply that fits
+        self._asked = [(item, text, _digest(text)) for item in items for text in [question(item)]]
+        self._questions = {digest: text for _, text, digest in self._asked}
 
     def requests(self) -> list[Request]:
-        """All the replies wanted, the first of each item, then the second; alike items have the same."""
-        asked = [(item, question(item)) for item in self._items]
+        """Return a request for every reply, the first of each item, then the second; alike items have equal ones."""
         return [
-            Request(Key(self._model, self.prompt, digest(text), run), item.example, False, self._most(text))
-            for run in range(self.sampling.samples)
-            for item, text in asked
+            Request(Key(self._model, self.prompt, digest, number), item.example, False, self._size(text))
+            for number in range(self.sampling.samples)
+            for item, text, digest in self._asked
         ]
 
     def missing(self, store: Store) -> list[Request]:
@@ -136,16 +183,15 @@ class _Round:
         return [request for request in self.requests() if request.key[2:] not in answered]
 
     def messages(self, request: Request) -> list[ChatMessage]:
-        return _messages(self.questions[request.key.question])
+        return _messages(self._questions[request.key.question])
 
     def judgements(self, store: Store) -> list[Judgement]:
-        """One an item, of what the store has."""
+        """Return a judgement for each item, of the replies in the store."""
         texts = store.texts(self._model, self.prompt)
-        judged = []
-        for item in self._items:
-            asked = digest(question(item))
-            replies = tuple(texts.get((asked, run)) for run in range(self.sampling.samples))
-            judged.append(
+        judgements = []
+        for item, _, digest in self._asked:
+            replies = tuple(texts.get((digest, number)) for number in range(self.sampling.samples))
+            judgements.append(
                 Judgement(
                     item.example.id,
                     item.task,
@@ -158,21 +204,21 @@ class _Round:
                     scores=tuple(None if reply is None else read_score(reply) for reply in replies),
                 )
             )
-        return judged
+        return judgements
 
-    def _most(self, text: str) -> Tokens:
+    def _size(self, text: str) -> Tokens:
         return Tokens(estimate(_messages(text)), self.sampling.max_tokens)
 
 
 def _provenance(items: Sequence[Item], settings: JudgeSettings) -> dict[str, Any]:
-    """What is judged and how, to be kept in the store.
+    """Return what the store keeps of the items and settings.
 
     Raises:
-        LimbeckError: the judge's key stands in it, and would be written down.
+        LimbeckError: the judge's key is in them, and would be written down.
     """
     values = {
         "judge": settings.model_dump(mode="json", exclude_none=True),
-        "items": {"count": len(items), "sha256": digest([asdict(item) for item in items])},
+        "items": {"count": len(items), "sha256": _digest([asdict(item) for item in items])},
         "versions": {name: version(name) for name in ("limbeck", "openai")},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -182,3 +228,8 @@ def _provenance(items: Sequence[Item], settings: JudgeSettings) -> dict[str, Any
 
 def _messages(text: str) -> list[ChatMessage]:
     return [{"role": "user", "content": text}]
+
+
+def _digest(value: Any) -> str:
+    """Return a short hash of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

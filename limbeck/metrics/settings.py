@@ -9,7 +9,7 @@ from limbeck.settings import Settings
 
 
 class EvaluationSettings(Settings):
-    """How a student is measured, while it is trained and after."""
+    """Settings of how a student is measured, while it is trained and after."""
 
     batch_size: int = Field(64, ge=1, description="inputs at a time")
     rationales: bool = Field(False, description="also generate the rationales of the test predictions")
@@ -34,5 +34,5 @@ class EvaluationSettings(Settings):
         return values if self.out_of_domain else {k: v for k, v in values.items() if k != "out_of_domain"}
 
     def generates(self, rationales: bool) -> bool:
-        """Whether anything is generated, which is what the engine is for."""
+        """Return whether anything is generated, which is what the engine is for."""
         return rationales or self.answers == "generate"

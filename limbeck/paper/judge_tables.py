@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import t as student
 
-from limbeck.metrics.answered import by_id
+from limbeck.metrics.predictions import predictions_by_id
 from limbeck.paper.spec import task_title
 from limbeck.paper.student_tables import BASELINE, adjust
 from limbeck.paper.table_runs import HOLM, TableRuns
@@ -179,7 +179,7 @@ def _correlation_cell(runs: Sequence[tuple[Run, Scores]]) -> Cell | None:
     """
     correlations = []
     for run, scores in runs:
-        answers = by_id(run.predictions("test"))
+        answers = predictions_by_id(run.predictions("test"))
         pairs = [(score, answers[id].correct) for id, score in scores.items() if id in answers]
         if pairs:
             correlations.append(correlate([score for score, _ in pairs], [right for _, right in pairs], draws=1))

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from limbeck.errors import LimbeckError, unknown
 from limbeck.grids import Grid
-from limbeck.metrics.judge_items import TASK_NAMES
+from limbeck.metrics.judgements import TASK_NAMES
 from limbeck.objectives.methods import objective
 from limbeck.settings import Settings, yaml_value
 from limbeck.tasks import Split

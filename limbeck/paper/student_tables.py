@@ -10,8 +10,8 @@ from limbeck import figures
 from limbeck.errors import LimbeckError
 from limbeck.figures import Point
 from limbeck.formatting import interval, number, p_equals
-from limbeck.metrics.answered import confidences, known, read_answers
 from limbeck.metrics.calibration import calibrate
+from limbeck.metrics.predictions import as_arrays, read_predictions, with_confidence
 from limbeck.paper.spec import task_title
 from limbeck.paper.table_runs import HOLM, INTERVALS, TableRuns
 from limbeck.report.sections import count_warnings
@@ -199,18 +199,19 @@ def _calibration_cells(
 
 
 def _calibrate(run: Run, name: str) -> _RunCalibration:
-    answers = read_answers(run.predictions(name))
-    with_confidence = known(answers)
-    right = [answer.correct for answer in with_confidence]
-    calibration = calibrate(confidences(with_confidence), right, draws=CALIBRATION_DRAWS)
-    ece, confidence = calibration.ece, calibration.average_confidence
-    assert ece is not None and confidence is not None and ece.if_calibrated is not None
+    predictions = read_predictions(run.predictions(name))
+    answers = with_confidence(predictions, run.predictions(name))
+    metrics = calibrate(as_arrays(answers), draws=CALIBRATION_DRAWS)
+    ece, confidence = metrics["ece"], metrics["average_confidence"]
     return _RunCalibration(
-        n=len(with_confidence),
-        left_out=len(answers) - len(with_confidence),
-        values=(ece.value, confidence.value),
-        intervals=(ece.interval or (ece.value, ece.value), confidence.interval or (confidence.value, confidence.value)),
-        expected=ece.if_calibrated.expected,
+        n=len(answers),
+        left_out=len(predictions) - len(answers),
+        values=(ece, confidence),
+        intervals=(
+            metrics["ece_interval"] or (ece, ece),
+            metrics["average_confidence_interval"] or (confidence, confidence),
+        ),
+        expected=metrics["ece_expected_if_calibrated"],
     )
 
 

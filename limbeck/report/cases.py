@@ -9,10 +9,9 @@ from itertools import zip_longest
 from typing import Any
 
 from limbeck.data import DataSettings, load_split
-from limbeck.errors import DataError, LimbeckError
-from limbeck.files import read_jsonl
+from limbeck.errors import LimbeckError
 from limbeck.formatting import visible
-from limbeck.metrics.answered import by_id
+from limbeck.metrics.predictions import read_predictions
 from limbeck.runs.groups import RunGroup
 from limbeck.runs.judgements import GOLD, read_judgements, single
 from limbeck.runs.run import Run
@@ -123,18 +122,9 @@ def load_cases(groups: Sequence[RunGroup], split: Split = "test") -> list[Case]:
 def _answers(
     group: RunGroup, run: Run, split: Split, scores: Mapping[str, float]
 ) -> Iterator[tuple[Key, StudentAnswer]]:
-    path = run.predictions(split)
-    graded = by_id(path)
-    for line, row in read_jsonl(path):
-        answer = graded.get(str(row.get("id")))
-        if answer is None:  # it has no label
-            continue
-        rationale, text = row.get("rationale"), row.get("input", "")
-        if not isinstance(rationale, str | None) or not isinstance(text, str):
-            raise DataError("fields 'input' and 'rationale' are to be text", path=path, line=line)
-        id = str(row["id"])
-        graded_answer = (row["prediction"], answer.correct, answer.confidence, rationale, scores.get(id))
-        yield (group.task, id, text, answer.label), StudentAnswer(group.name, run.recipe.seed, *graded_answer)
+    for p in read_predictions(run.predictions(split)):
+        answer = (str(p.prediction), bool(p.correct), p.confidence, p.rationale, scores.get(p.id))
+        yield (group.task, p.id, p.input, str(p.label)), StudentAnswer(group.name, run.recipe.seed, *answer)
 
 
 def _scores(judgements: Sequence[Judgement]) -> dict[tuple[str, str, str], float]:

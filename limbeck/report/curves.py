@@ -204,7 +204,7 @@ def _risk_coverage(comparable: Comparable, members: Sequence[GradedGroup]) -> Fi
         comparable.short_name(member): selective(*_pooled(member), draws=NO_DRAWS) for member in members
     }
     names = [comparable.short_name(member) for member in comparable.members]
-    curves = {name: selected[name].to_dict()["curve"] if name in selected else [] for name in names}
+    curves = {name: [asdict(p) for p in selected[name].curve] if name in selected else [] for name in names}
     rows = []
     for share in COVERAGES:
         risks = [
@@ -237,7 +237,7 @@ def _cascade(comparable: Comparable, members: Sequence[GradedGroup]) -> Figure:
         usable = member.has_confidence & _has_teacher(member)
         left_out = max(left_out, int((~usable).sum()))
         teacher_SN = np.broadcast_to(teacher, usable.shape)
-        points = cascade(member.confidence[usable], member.correct[usable], teacher_SN[usable], 0.0, 1.0)
+        points = cascade(member.confidence[usable], member.correct[usable], teacher_SN[usable])
         curves[comparable.short_name(member)] = [asdict(point) for point in points]
     plotted = {name: points for name, points in curves.items() if points}
     rows = []

@@ -12,7 +12,7 @@ from scipy.stats import t as student
 
 from limbeck.data import task_of
 from limbeck.errors import LimbeckError
-from limbeck.metrics.labels import LabelledAnswer, by_label
+from limbeck.metrics.accuracy import by_label
 from limbeck.metrics.reliability import ece
 from limbeck.metrics.selective import selective
 from limbeck.notes import MEASURED, NOTES, Note
@@ -180,7 +180,7 @@ def _label_table(task: str, members: Sequence[GradedGroup]) -> Table | None:
     examples = {row["label"]: row["n"] for row in by_group[first][0]["labels"] if row["n"]}
     names = list(examples)[:MAX_LABELS]
     majority = names[0]
-    constant = [LabelledAnswer(case.label, majority, same_text(case.label, majority)) for case in first.cases]
+    constant = [(case.label, majority, same_text(case.label, majority)) for case in first.cases]
     rows = [Row(member.name, _label_cells(seeds, names)) for member, seeds in by_group.items()]
     if (always := by_label(constant, names)) is not None:
         rows.append(Row(f"always {majority}", _label_cells([always], names)))
@@ -196,11 +196,11 @@ def _label_table(task: str, members: Sequence[GradedGroup]) -> Table | None:
 def _by_label(member: GradedGroup) -> list[dict[str, Any]]:
     """Return `by_label` of each seed's answers; nothing where labels are free text."""
     choices = task_of(member.group.recipe.data).choices
-    answers: dict[int, list[LabelledAnswer]] = {}
+    answers: dict[int, list[tuple[str, str, bool]]] = {}
     for case in member.cases:
         for answer in case.answers:
             if answer.group == member.name:
-                graded = LabelledAnswer(case.label, answer.prediction, answer.correct)
+                graded = case.label, answer.prediction, answer.correct
                 answers.setdefault(answer.seed, []).append(graded)
     return [scores for seed in sorted(answers) if (scores := by_label(answers[seed], choices)) is not None]
 

@@ -9,12 +9,14 @@ from typing import Any
 from limbeck.data.rows import read_later_rows
 from limbeck.errors import LimbeckError, RecipeError
 from limbeck.files import check_writable, read_jsonl, write_jsonl
-from limbeck.metrics import EvaluationSettings, accuracy, choices_of, predict
-from limbeck.metrics.embedding import Encoder
+from limbeck.metrics.accuracy import accuracy
+from limbeck.metrics.predict import choices_of, predict
+from limbeck.metrics.quality import Encoder
+from limbeck.metrics.settings import EvaluationSettings
 from limbeck.models import Answers, EngineName
 from limbeck.models.loading import open_student
 from limbeck.models.student import Student
-from limbeck.runs.differences import differences
+from limbeck.runs.compare import differences
 from limbeck.runs.domain import Domain, domain_of
 from limbeck.runs.measurements import Evaluation, measure_dependence, measurements, with_judgements
 from limbeck.runs.page import write_page
@@ -145,12 +147,12 @@ def predict_file(
         read_later_rows(source, columns, task),
         task,
         card.answer_view,
-        card.rationale_view if rationales else None,
-        batch_size,
-        source.name,
-        engine,
-        answers,
-        card.confidence,
+        rationale_view=card.rationale_view if rationales else None,
+        batch_size=batch_size,
+        title=source.name,
+        engine=engine,
+        answers=answers,
+        definition=card.confidence,
     )
     write_predictions(target, predictions)
     return {**accuracy(predictions, task.choices), "rows": len(predictions), "engine": engine, "answers": answers}
@@ -190,12 +192,12 @@ def ask(
         examples,
         task,
         objective.answer_view,
-        objective.rationale_view if rationales else None,
-        settings.batch_size,
-        title,
-        settings.engine,
-        settings.answers,
-        settings.confidence,
+        rationale_view=objective.rationale_view if rationales else None,
+        batch_size=settings.batch_size,
+        title=title,
+        engine=settings.engine,
+        answers=settings.answers,
+        definition=settings.confidence,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import FileError, RecipeError
-from limbeck.metrics.answered import by_id
+from limbeck.metrics.predictions import predictions_by_id
 from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run, flat, open_run
 
@@ -80,7 +80,7 @@ def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
     Raises:
         LimbeckError: predictions that are missing or have no ids.
     """
-    answers = [by_id(run.predictions(name)) for run in runs]
+    answers = [predictions_by_id(run.predictions(name)) for run in runs]
     ids = [id for id in answers[0] if all(id in answered for answered in answers)]
     right = [[answered[id].correct for id in ids] for answered in answers]
     return np.array(right, dtype=bool).reshape(len(runs), len(ids))

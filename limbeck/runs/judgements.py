@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from limbeck.files import read_jsonl
-from limbeck.metrics.judged import read_judgements as read_file
+from limbeck.metrics.judgements import read_judgements as read_file
 from limbeck.runs.run import Run
 from limbeck.schema import Judgement
 

@@ -9,9 +9,8 @@ from typing import Any
 from limbeck.errors import DataError, RecipeError
 from limbeck.files import read_jsonl, write_jsonl
 from limbeck.llm.runner import Tally
-from limbeck.metrics.judge import JudgeSettings, judge
-from limbeck.metrics.judge_items import Item
-from limbeck.metrics.judged import score_correlation, summarise, table
+from limbeck.metrics.judge import Item, JudgeSettings, judge
+from limbeck.metrics.judgements import score_correlation, summarise, table
 from limbeck.runs.domain import Domain, domain_of
 from limbeck.runs.judgements import GOLD, judgement_files
 from limbeck.runs.run import Run, open_run

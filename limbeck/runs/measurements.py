@@ -5,31 +5,32 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from limbeck.data.views import View
 from limbeck.errors import LimbeckError
-from limbeck.metrics.answered import Answered, read_answers
-from limbeck.metrics.definitions import by_definition
+from limbeck.metrics.confidence import compare_definitions
 from limbeck.metrics.dependence import dependence
-from limbeck.metrics.embedding import Encoder
-from limbeck.metrics.judged import read_judgements, score_correlation, summarise
-from limbeck.metrics.quality import quality
-from limbeck.metrics.selective import cascade
-from limbeck.metrics.thresholds import Cascaded, thresholds
+from limbeck.metrics.graded import Graded, graded
+from limbeck.metrics.judgements import read_judgements, score_correlation, summarise
+from limbeck.metrics.predictions import read_predictions
+from limbeck.metrics.quality import Encoder, quality
+from limbeck.metrics.selective import cascade, choose_thresholds
 from limbeck.models.student import Student
 from limbeck.notes import MEASURED
+from limbeck.runs.compare import calibrate_file
 from limbeck.runs.domain import Domain
 from limbeck.runs.judgements import judgement_files, up_to_date
-from limbeck.runs.measures import calibrate_file
 from limbeck.runs.run import Run
 from limbeck.schema import Example, Prediction
-from limbeck.stats.intervals import wilson
+from limbeck.stats.intervals import Flags, wilson
 from limbeck.tasks import Task, is_right
 from limbeck.tasks.settings import task_of
 
-STUDENT_COST, TEACHER_COST = 0.0, 1.0  # per question: a student's cost is nothing beside a teacher's
-
 Measurement = tuple[Any, str | None]
 """A measured value, or None and the reason why it is missing."""
+Cascaded = tuple[Graded, Flags]
+"""A student's answers, and whether its teacher is right on the same questions."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,15 @@ class Evaluation:
     no_dependence: str | None  # the reason why there is no `dependence`
 
     @cached_property
-    def answers(self) -> list[Answered]:
+    def answers(self) -> list[Prediction]:
         """The answers as their file has them, so that all measures of confidence leave out the same ones."""
-        return read_answers(self.run.predictions(self.domain.name))
+        return read_predictions(self.run.predictions(self.domain.name))
 
     @cached_property
-    def validation_answers(self) -> list[Answered]:
+    def validation_answers(self) -> list[Prediction]:
         """The run's answers on validation; empty without confidences, or where they are what is measured."""
         path = self.run.predictions("valid")
-        answers = read_answers(path) if self.domain.name != "valid" and path.is_file() else []
+        answers = read_predictions(path) if self.domain.name != "valid" and path.is_file() else []
         return answers if any(answer.confidence is not None for answer in answers) else []
 
 
@@ -88,7 +89,7 @@ def measurements(
     results, predictions = evaluation.results, evaluation.predictions
     calibration, no_confidence = _calibration(evaluation)
     selective = calibration.pop("selective") if calibration else None
-    definitions = by_definition(predictions)
+    definitions = compare_definitions(predictions)
     sections: dict[str, Measurement] = {
         "accuracy": ({key: results[key] for key in ("accuracy", "interval", "exact", "n")}, None),
         "by_label": (
@@ -150,8 +151,9 @@ def _cascade(evaluation: Evaluation, no_confidence: str | None) -> dict[str, Mea
     if cascaded is None:
         reason = no_confidence or "no answer of the teacher to a question whose answer has a confidence"
         return dict.fromkeys(("cascade", "teacher", "thresholds"), (None, reason))
-    points = cascade(cascaded.confidence, cascaded.correct, cascaded.teacher, STUDENT_COST, TEACHER_COST)
-    n, hits = len(cascaded.teacher), sum(cascaded.teacher)
+    answers, teacher = cascaded
+    points = cascade(answers.confidence, answers.correct, teacher)
+    n, hits = len(teacher), int(teacher.sum())
     left_out = len(evaluation.predictions) - n
     return {
         "cascade": ([asdict(point) for point in points], None),
@@ -160,7 +162,7 @@ def _cascade(evaluation: Evaluation, no_confidence: str | None) -> dict[str, Mea
     }
 
 
-def _cascaded(answers: Sequence[Answered], examples: Sequence[Example], task: Task) -> Cascaded | None:
+def _cascaded(answers: Sequence[Prediction], examples: Sequence[Example], task: Task) -> Cascaded | None:
     """Return the answers of known confidence to questions that the teacher answered, too; None where there are none."""
     questions = {example.id: example for example in examples}
     pairs = [
@@ -172,8 +174,8 @@ def _cascaded(answers: Sequence[Answered], examples: Sequence[Example], task: Ta
     ]
     if not pairs:
         return None
-    teacher = [is_right(task, str(question.teacher_label), question) for _, question in pairs]
-    return Cascaded([answer.confidence or 0.0 for answer, _ in pairs], [answer.correct for answer, _ in pairs], teacher)
+    teacher = np.array([is_right(task, str(question.teacher_label), question) for _, question in pairs], dtype=bool)
+    return graded([answer.confidence for answer, _ in pairs], [answer.correct for answer, _ in pairs]), teacher
 
 
 def _thresholds(evaluation: Evaluation, cascaded: Cascaded) -> Measurement:
@@ -183,7 +185,7 @@ def _thresholds(evaluation: Evaluation, cascaded: Cascaded) -> Measurement:
     validation = _cascaded(evaluation.validation_answers, evaluation.domain.validation, task)
     if validation is None:
         return None, "no validation predictions whose questions the teacher answered too"
-    return thresholds(validation, cascaded, STUDENT_COST, TEACHER_COST), None
+    return choose_thresholds(validation, cascaded), None
 
 
 def _quality(evaluation: Evaluation, encoder: Encoder | None) -> Measurement:

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from limbeck import figures
 from limbeck.files import write_json, write_text
-from limbeck.formatting import CALIBRATION, Markdown
+from limbeck.formatting import Markdown
+from limbeck.metrics.calibration import TITLES
 from limbeck.notes import lines_of
 from limbeck.runs.templates import render
 
@@ -65,7 +66,7 @@ def page_markdown(page: dict[str, Any], name: str) -> str:
         split=f"{page['out_of_domain']}, {page['split']}" if page["out_of_domain"] else page["split"],
         sections=SECTIONS,
         counts=lines_of(page["counts"], page["accuracy"]["n"]),
-        calibration_titles=CALIBRATION,
+        calibration_titles=TITLES,
         cascade_points=[min(points, key=lambda point: abs(point["passed"] - share)) for share in shares],
         file=lambda figure: Markdown(quote(f"{name}-{figure}.svg")),
     )

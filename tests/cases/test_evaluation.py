@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from limbeck.errors import LimbeckError
-from limbeck.metrics.answered import read_answers
+from limbeck.metrics.predictions import read_predictions
 from limbeck.report import write_report
 from limbeck.runs import EvaluationOptions, Recipe, evaluate, predict_file, train
-from limbeck.runs.measures import calibrate_file, compare_runs
+from limbeck.runs.compare import calibrate_file, compare_runs
 from tests.cases.recipes import case_recipe
 from tests.runs.recipes import TINY
 
@@ -60,7 +60,7 @@ def test_labels_that_are_unequal_are_shown_beside_the_accuracy(monkeypatch, tmp_
     ],
 )
 def test_predictions_of_other_tools_are_read(name, right, tmp_path):
-    answers = read_answers(PREDICTIONS / name)
+    answers = read_predictions(PREDICTIONS / name)
     assert sum(one.correct for one in answers) == right
     assert len({one.id for one in answers}) == len(answers)
     other = shutil.copy(PREDICTIONS / name, tmp_path / name)

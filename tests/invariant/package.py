@@ -24,7 +24,14 @@ OBJECTIVES = ("finetune", "single-task", "answer-first", "dss", "mi", "mi-offici
 # Keys of outputs and names of a report's tables renamed since the reference files were written: {old: new}.
 RENAMED: dict[str, str] = {}
 # Keys of outputs dropped on purpose since then, by their old names.
-DROPPED = frozenset({"bootstrap_interval", "bootstrap_p_value"})
+DROPPED = frozenset(
+    {"bootstrap_interval", "bootstrap_p_value"}
+    | {
+        f"{name}{key}"
+        for name in ("mce", "classwise_ece")
+        for key in ("", "_interval", "_expected_if_calibrated", "_range_if_calibrated", "_p_value")
+    }
+)
 
 TRAIN = ("train", "recipe.yaml", "--json")
 EVALUATE = ("evaluate", "--json", "--rationale")
@@ -35,7 +42,7 @@ DATA_SHOW = ("data", "show", "recipe.yaml", "--json")
 LIST_OBJECTIVES = ("objectives", "--json")
 GRID = ("grid", "grid.yaml", "--dry-run", "--json")
 REPORT = ("report", "runs", "--output", "report", "--json")
-JUDGE = ("judge", "--judge", "judge.yaml", "--json")
+JUDGE = ("judge", "--config", "judge.yaml", "--json")
 ANNOTATE = ("annotate", "run", "annotate.yaml", "--json")
 SHOW_ANNOTATION = ("annotate", "show", "annotate.yaml", "--json")
 EXPORT_ANNOTATION = ("annotate", "export", "annotate.yaml", "--output", "exported.jsonl")

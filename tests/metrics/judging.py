@@ -6,8 +6,7 @@
 import sys
 from pathlib import Path
 
-from limbeck.metrics.judge import JudgeSettings, judge
-from limbeck.metrics.judge_items import Item
+from limbeck.metrics.judge import Item, JudgeSettings, judge
 from limbeck.schema import Example
 from tests.servers import Asked
 
@@ -30,7 +29,7 @@ def settings(url: str, store: Path, **more) -> JudgeSettings:
 
 
 def asked_for(asked: Asked) -> str:
-    """The rationale that a request is about."""
+    """Return the rationale that a request is about."""
     return asked.question.partition("<chain-of-thought>\n")[2].partition("\n</chain-of-thought>")[0]
 
 

@@ -67,8 +67,7 @@ RELATIONS = [
 
 @pytest.mark.parametrize(("text", "value"), EQUATIONS)
 def test_the_value_that_an_equations_rationale_comes_to(text, value):
-    found = conclusion(text, SVAMP, tasks.get("svamp"))
-    assert tasks.evaluate(found) == tasks.evaluate(value)
+    assert tasks.evaluate(conclusion(text, SVAMP, tasks.get("svamp"))) == tasks.evaluate(value)
     assert conclusion(text, SVAMP, tasks.get("custom", answer="equation")) is not None
 
 
@@ -97,11 +96,12 @@ def test_free_text_has_only_what_it_says_outright():
 
 def test_the_share_is_of_those_that_can_be_read():
     texts = ["So 45 - 3 = 42.", "So 45 + 3 = 48.", "Some.", "( 45.0 - 3.0 ) / 2"]
-    found = consistency(texts, ["( 45.0 - 3.0 )", "( 45.0 - 3.0 )", "(1)", "21"], [SVAMP] * 4, tasks.get("svamp"))
-    assert found == {"consistency": 2 / 3, "readable": 0.75, "read": 3, "n": 4}
-    unread = consistency(["Some."], ["1"], [SVAMP], tasks.get("svamp"))
+    answers = ["( 45.0 - 3.0 )", "( 45.0 - 3.0 )", "(1)", "21"]
+    rationales = [(text, answer, SVAMP) for text, answer in zip(texts, answers, strict=True)]
+    assert consistency(rationales, tasks.get("svamp")) == {"consistency": 2 / 3, "readable": 0.75, "read": 3, "n": 4}
+    unread = consistency([("Some.", "1", SVAMP)], tasks.get("svamp"))
     assert unread == {"consistency": None, "readable": 0.0, "read": 0, "n": 1}
-    none = consistency([], [], [], tasks.get("svamp"))
+    none = consistency([], tasks.get("svamp"))
     assert none == {"consistency": None, "readable": None, "read": 0, "n": 0}
 
 
@@ -126,7 +126,7 @@ def test_hostile_text_is_read_in_bounded_work_and_never_run(piece, tmp_path, mon
     """Not a measurement: a pattern that backtracks without bound would take hours for these."""
     monkeypatch.chdir(tmp_path)
     for example, task in ((SVAMP, "svamp"), (CQA, "cqa"), (NLI, "esnli")):
-        conclusion(piece * 50_000, example, tasks.get(task))
+        conclusion(piece * 20_000, example, tasks.get(task))
         conclusion('__import__("os").system("touch hacked")' + piece * 100, example, tasks.get(task))
     assert not list(tmp_path.iterdir())
 
@@ -135,13 +135,13 @@ def test_the_last_named_choice_agrees_with_a_plain_search():
     """On texts of lower-case words: by `rfind` of each choice between blanks."""
     draw = random.Random(0)
     words = ["dam", "music", "store", "big", "city", "the"]
-    for _ in range(500):
+    for _ in range(200):
         text = " ".join(draw.choices(words, k=draw.randrange(1, 12)))
         ends = {}
         for choice in CQA.choices[:4]:
-            place = f" {text} ".rfind(f" {choice} ")
-            if place >= 0:
-                ends[choice] = (place + len(choice), len(choice))
+            start = f" {text} ".rfind(f" {choice} ")
+            if start >= 0:
+                ends[choice] = (start + len(choice), len(choice))
         expected = max(ends, key=lambda choice: ends[choice]) if ends else None
         assert conclusion(text, CQA, tasks.get("cqa")) == expected
 
@@ -151,7 +151,7 @@ def test_the_released_rationales_mostly_come_to_the_teachers_own_answers(dss):
     for name, least, readable in (("svamp", 0.88, 0.99), ("cqa", 0.95, 0.85)):
         task = tasks.get(name)
         rows = [row for row in source.read(task)["test"] if row.rationale and row.teacher_label]
-        found = consistency([row.rationale for row in rows], [row.teacher_label for row in rows], rows, task)
-        gold = consistency([row.rationale for row in rows], [row.label for row in rows], rows, task)
-        assert found["consistency"] > least > gold["consistency"] + 0.1
-        assert found["readable"] > readable
+        teacher = consistency([(row.rationale, row.teacher_label, row) for row in rows], task)
+        gold = consistency([(row.rationale, row.label, row) for row in rows], task)
+        assert teacher["consistency"] > least > gold["consistency"] + 0.1
+        assert teacher["readable"] > readable

@@ -1,16 +1,18 @@
-"""Quality of rationales by their text, against figures made by hand and plain loops."""
+"""Quality of rationales by their text, against figures by hand, plain loops and one text at a time."""
 
 import json
 import math
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoModel, AutoTokenizer
 
 from limbeck import tasks
-from limbeck.errors import LimbeckError
-from limbeck.metrics.embedding import Encoder
-from limbeck.metrics.quality import quality, repetition
+from limbeck.errors import LimbeckError, ModelError
+from limbeck.metrics.quality import Encoder, quality, repetition
 from limbeck.schema import Example, Prediction
 from tests import builders
 
@@ -21,8 +23,8 @@ def example(id: str, rationale: str | None, label: str = "(2 + 2)") -> Example:
     return Example(id, ("How many?",), label, rationale)
 
 
-def prediction(id: str, rationale: str | None, said: str = "(2 + 2)") -> Prediction:
-    return Prediction(id, "How many?", "(2 + 2)", said, True, True, rationale)
+def prediction(id: str, rationale: str | None, answer: str = "(2 + 2)") -> Prediction:
+    return Prediction(id, "How many?", "(2 + 2)", answer, True, True, rationale)
 
 
 def measured(pairs: list[tuple[str, str]], **more) -> dict:
@@ -31,87 +33,160 @@ def measured(pairs: list[tuple[str, str]], **more) -> dict:
 
 
 def test_bleu_and_rouge_are_those_made_by_hand():
-    found = measured([("the cat sat on the mat", "the cat is on the mat")])
+    metrics = measured([("the cat sat on the mat", "the cat is on the mat")])
     # 1-grams 5 of 6, 2-grams 3 of 5, 3-grams 1 of 4, 4-grams 0 of 3, smoothed to 1/2 of 3; lengths are equal
-    assert found["bleu"]["score"] == pytest.approx(100 * (5 / 6 * 3 / 5 * 1 / 4 * 1 / 6) ** 0.25)
-    assert found["bleu"]["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
-    assert found["rouge1"] == pytest.approx(5 / 6)
-    assert found["rouge2"] == pytest.approx(3 / 5)
-    assert found["rougeL"] == pytest.approx(5 / 6)
+    assert metrics["bleu"]["score"] == pytest.approx(100 * (5 / 6 * 3 / 5 * 1 / 4 * 1 / 6) ** 0.25)
+    assert metrics["bleu"]["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert metrics["rouge1"] == pytest.approx(5 / 6)
+    assert metrics["rouge2"] == pytest.approx(3 / 5)
+    assert metrics["rougeL"] == pytest.approx(5 / 6)
 
 
 def test_bleu_is_of_the_corpus_and_rouge_a_mean():
     pairs = [("a b c d e", "a b c d e f g"), ("a b x y", "a b c")]
-    found = measured(pairs)
+    metrics = measured(pairs)
     # matches over both texts: 5 + 2 of 9 words, 4 + 1 of 7, 3 of 5, 2 of 3; 9 words against 10
     exact = math.exp(1 - 10 / 9) * (7 / 9 * 5 / 7 * 3 / 5 * 2 / 3) ** 0.25
-    assert found["bleu"]["score"] == pytest.approx(100 * exact)
+    assert metrics["bleu"]["score"] == pytest.approx(100 * exact)
     # recalls 5/7 and 2/3, precisions 1 and 2/4
-    assert found["rouge1"] == pytest.approx((2 * 5 / 12 + 2 * 2 / 7) / 2)
-    assert found["rougeL"] == found["rouge1"]
+    assert metrics["rouge1"] == pytest.approx((2 * 5 / 12 + 2 * 2 / 7) / 2)
+    assert metrics["rougeL"] == metrics["rouge1"]
     swapped = measured([(reference, text) for text, reference in pairs])
-    assert swapped["bleu"]["score"] != pytest.approx(found["bleu"]["score"])  # the prediction is measured
+    assert swapped["bleu"]["score"] != pytest.approx(metrics["bleu"]["score"])  # the prediction is measured
     assert measured([("cats run", "cat runs")])["rouge1"] == 0  # no stemmer
 
 
 def test_lengths_and_repetition():
-    found = measured([("a b c a b c", "a b c d"), ("A b C a B c a b c", "one two"), ("x", "y z")])
-    assert found["words"] == pytest.approx(16 / 3)
-    assert found["reference_words"] == pytest.approx(8 / 3)
-    assert found["length_ratio"] == pytest.approx(2)
+    metrics = measured([("a b c a b c", "a b c d"), ("A b C a B c a b c", "one two"), ("x", "y z")])
+    assert metrics["words"] == pytest.approx(16 / 3)
+    assert metrics["reference_words"] == pytest.approx(8 / 3)
+    assert metrics["length_ratio"] == pytest.approx(2)
     # abc bca cab abc: 1 of 4; seven of them of three kinds: 4 of 7; "x" has none
-    assert found["repetition"] == pytest.approx((1 / 4 + 4 / 7) / 2)
-    assert found["reference_repetition"] == 0
+    assert metrics["repetition"] == pytest.approx((1 / 4 + 4 / 7) / 2)
+    assert metrics["reference_repetition"] == 0
     assert repetition("one two") is None
     assert repetition("no no no no") == 0.5
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=20))
 def test_repetition_is_the_share_of_grams_met_before(words):
-    met, again, count = [], 0, 0
+    grams, repeated = [], 0
     for start in range(len(words) - 2):
         gram = (words[start], words[start + 1], words[start + 2])
-        again, count = again + (gram in met), count + 1
-        met.append(gram)
-    found = repetition(" ".join(words))
-    assert found == (pytest.approx(again / count) if count else None)
+        repeated += gram in grams
+        grams.append(gram)
+    assert repetition(" ".join(words)) == (pytest.approx(repeated / len(grams)) if grams else None)
 
 
 def test_the_same_text_is_the_best_there_is(tmp_path):
     encoder = Encoder.load(str(builders.encoder(tmp_path, "bert")))
     same = "He had 2 and got 2 more. So he has 2 + 2 = 4."
-    found = measured([(same, same)] * 3, encoder=encoder)
-    assert found["bleu"]["score"] == pytest.approx(100)
-    assert found["rouge1"] == found["rouge2"] == found["rougeL"] == 1
-    assert found["similarity"] == {"mean": pytest.approx(1), "encoder": str(tmp_path)}
-    assert (found["length_ratio"], found["cut"], found["n"], found["blank"]) == (1, 0, 3, 0)
-    assert found["consistency"] == {"consistency": 1.0, "readable": 1.0, "read": 3, "n": 3}
+    metrics = measured([(same, same)] * 3, encoder=encoder)
+    assert metrics["bleu"]["score"] == pytest.approx(100)
+    assert metrics["rouge1"] == metrics["rouge2"] == metrics["rougeL"] == 1
+    assert metrics["similarity"] == {"mean": pytest.approx(1), "encoder": str(tmp_path)}
+    assert (metrics["length_ratio"], metrics["cut"], metrics["n"], metrics["blank"]) == (1, 0, 3, 0)
+    assert metrics["consistency"] == {"consistency": 1.0, "readable": 1.0, "read": 3, "n": 3}
 
 
 def test_what_lacks_a_rationale_is_left_out_and_counted(tmp_path):
     rows = [example("1", "So 2 + 2."), example("2", None), example("3", "Why."), example("4", "Why.")]
-    said = [prediction("3", " \n"), prediction("1", "So 2 + 2."), prediction("2", "So 3.", "3"), prediction("4", None)]
-    found = quality(said, rows, TASK)
-    assert (found["n"], found["blank"]) == (1, 1)  # nobody asked for the last one's
-    assert found["rouge1"] == 1
-    assert found["similarity"] is None
-    assert found["consistency"] == {"consistency": 1.0, "readable": 1.0, "read": 2, "n": 2}
-    none = quality(said[:1], rows, TASK, Encoder.load(str(builders.encoder(tmp_path, "bert"))))
+    predictions = [
+        prediction("3", " \n"),
+        prediction("1", "So 2 + 2."),
+        prediction("2", "So 3.", "3"),
+        prediction("4", None),
+    ]
+    metrics = quality(predictions, rows, TASK)
+    assert (metrics["n"], metrics["blank"]) == (1, 1)  # nobody asked for the last one's
+    assert metrics["rouge1"] == 1
+    assert metrics["similarity"] is None
+    assert metrics["consistency"] == {"consistency": 1.0, "readable": 1.0, "read": 2, "n": 2}
+    none = quality(predictions[:1], rows, TASK, Encoder.load(str(builders.encoder(tmp_path, "bert"))))
     defined = {name for name, value in none.items() if value is not None}
     assert defined == {"n", "blank", "cut", "consistency"}
     assert quality([], rows, TASK)["n"] == 0
-    for one in (found, none):
-        assert json.loads(json.dumps(one, allow_nan=False)) == one
+    for values in (metrics, none):
+        assert json.loads(json.dumps(values, allow_nan=False)) == values
 
 
-def test_predictions_of_other_examples_are_refused():
-    with pytest.raises(LimbeckError, match="prediction '9': no example"):
-        quality([prediction("9", "Why.")], [example("1", "Why.")], TASK)
-    with pytest.raises(LimbeckError, match="prediction '1': the id stands there twice"):
-        quality([prediction("1", "Why.")] * 2, [example("1", "Why.")], TASK)
+@pytest.mark.parametrize("ids", [["9"], ["1", "1"]])
+def test_predictions_without_an_example_of_their_own_are_refused(ids):
+    with pytest.raises(LimbeckError):
+        quality([prediction(id, "Why.") for id in ids], [example("1", "Why.")], TASK)
 
 
-def test_of_a_text_without_end_the_start_is_compared():
-    found = measured([("word " * 200_000, "word word word"), ("fine", "fine")])
-    assert found["cut"] == 1
-    assert found["words"] == (200_000 + 1) / 2  # the length is the whole one
+def test_a_huge_text_is_compared_by_its_start():
+    metrics = measured([("word " * 20_000, "word word word"), ("fine", "fine")])
+    assert metrics["cut"] == 1
+    assert metrics["words"] == (20_000 + 1) / 2  # the length is the whole one
+
+
+TEXTS = [
+    "yes",
+    "He scored 84 points in 2 rounds.",
+    "no maybe",
+    "84 / 2 is 42. The answer is",
+    "yes no " * 20,
+    "yes",
+    "84",
+]
+REFERENCES = ["no", "He scored 84 points in 2 rounds.", "maybe no", "84", "yes", "scored 42 in", "in rounds."]
+
+
+def by_hand(folder, texts: list[str], limit: int) -> np.ndarray:
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    model = model.get_encoder() if model.config.is_encoder_decoder else model
+    rows = []
+    for text in texts:
+        ids = tokenizer(text, truncation=True, max_length=limit)["input_ids"]
+        with torch.no_grad():
+            states = model(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy().astype(np.float64)
+        mean = sum(states) / len(ids)
+        rows.append(mean / (sum(mean**2) ** 0.5))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("bert", 64), ("roberta", 62), ("t5", 512)])
+def test_embeddings_are_means_over_real_tokens(kind, limit, tmp_path):
+    folder = builders.t5(tmp_path) if kind == "t5" else builders.encoder(tmp_path, kind)
+    encoder = Encoder.load(str(folder))
+    assert encoder.max_tokens == limit
+    texts = [*TEXTS, "yes no maybe " * 1000]
+    expected = by_hand(folder, texts, limit)
+    for batch_size in (1, 3, 64):
+        embeddings = encoder.embed(texts, batch_size)
+        assert embeddings.shape == expected.shape
+        np.testing.assert_allclose(embeddings, expected, atol=2e-6)
+    cosines = encoder.similarity(TEXTS, REFERENCES)
+    references = by_hand(folder, REFERENCES, limit)
+    np.testing.assert_allclose(cosines, [float(a @ b) for a, b in zip(expected, references, strict=False)], atol=2e-6)
+    assert cosines[1] == pytest.approx(1)
+    assert min(cosines) < 0.999
+
+
+def test_texts_without_a_token_have_a_similarity_of_0(tmp_path):
+    folder = builders.encoder(tmp_path, "bert")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.backend_tokenizer.post_processor = None  # no [CLS], no [SEP]
+    encoder = Encoder("mine", AutoModel.from_pretrained(folder), tokenizer)
+    assert encoder.similarity(["", "yes", ""], ["yes", "yes", ""]) == pytest.approx([0, 1, 0])
+    assert not encoder.embed([""]).any()
+    assert encoder.embed([]).shape == (0, 16)
+    assert encoder.similarity(["\ud800", "yes"], ["yes", "yes\udfff"]).shape == (2,)  # half characters
+
+
+def test_encoders_that_cannot_be_loaded_are_refused(tmp_path):
+    with pytest.raises(ModelError):
+        Encoder.load(str(tmp_path / "nowhere"))
+    folder = builders.encoder(tmp_path / "bert", "bert")
+    (folder / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelError):
+        Encoder.load(str(folder))
+    torch.manual_seed(0)
+    model = AutoModel.from_pretrained(builders.encoder(tmp_path / "other", "bert"))
+    state = {name: weight for name, weight in model.state_dict().items() if "attention" not in name}
+    model.save_pretrained(tmp_path / "part", state_dict=state)
+    AutoTokenizer.from_pretrained(tmp_path / "other").save_pretrained(tmp_path / "part")
+    with pytest.raises(ModelError):
+        Encoder.load(str(tmp_path / "part"))

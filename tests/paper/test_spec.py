@@ -9,7 +9,7 @@ import pytest
 
 from limbeck.errors import LimbeckError
 from limbeck.grids import cells
-from limbeck.metrics.judge_items import TASK_NAMES
+from limbeck.metrics.judgements import TASK_NAMES
 from limbeck.paper import NAMES, judged_grids, paper_grid, paper_grids
 from limbeck.paper.spec import paper
 from limbeck.runs.recipe import load_recipe

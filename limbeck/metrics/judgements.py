@@ -1,0 +1,212 @@
+"""Judgements: the scores in a judge's replies, their means and agreement, and the paper's table of them."""
+
+import json
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from limbeck.errors import DataError
+from limbeck.files import read_jsonl
+from limbeck.llm import json_object, plain, same_length
+from limbeck.schema import Judgement
+from limbeck.stats.correlation import correlate, exact_agreement, krippendorff_alpha
+
+LOWEST, HIGHEST = 1.0, 5.0
+MAX_REPLY = 20_000  # characters, of the start and the end together; what is between is not read
+PAPER_ROWS = ("Gold", "DSS", "Ours")  # Table 7 of Chen et al. 2024
+TASK_NAMES: Mapping[str, str] = {"svamp": "SVAMP", "cqa": "CQA", "esnli": "e-SNLI", "anli1": "ANLI"}  # as in the paper
+SINGLE, SELF_CONSISTENCY = "single", "self_consistency"
+
+Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]
+
+_WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+_FIELDS = ("score", "final_score", "final score", "overall_score", "overall score", "rating", "grade", "overall")
+
+_WORD = "|".join(_WORDS)
+_FIVE = r"(?:5(?:\.0)?(?![\d.]*\d)|five\b)"
+_NUMBER = rf"(?<![\w.,+/^-])(?P<number>\d+(?:\.\d+)?(?!\w|\.\d)|(?:{_WORD})\b)"
+_SIGNS = r"[\s*_`\"'()\[\]$]{0,8}"
+_TO = r"(?:-|\u2013|\u2014|\bto\b|\band\b|\bthrough\b)"
+_PER = r"(?:/|\bout\s{1,2}of\b)\s{0,2}"
+
+# The scale, repeated: "from 1 to 5", "(1-5)", "5-point"; and "out of 5" where no number stands before.
+_SCALE = re.compile(
+    rf"(?<![\w.,/-])1(?:\.0)?\s{{0,2}}{_TO}\s{{0,2}}5(?:\.0)?(?![\w/]|\.\d)|\b(?:5|five)[- ]point\b"
+    rf"|(?P<number_of_five>(?:\d|\b(?:{_WORD}))[*_`\"')\]]{{0,3}}\s{{0,2}})?{_PER}{_FIVE}",
+    re.IGNORECASE,
+)
+_OF_FIVE = re.compile(rf"{_SIGNS}{_PER}{_FIVE}", re.IGNORECASE)
+# What makes the number before it no score: a second number, another scale, a half in words, an equation, per cent.
+_UNCLEAR = re.compile(
+    rf"{_SIGNS}(?:(?:{_TO}|\bor\b|,){_SIGNS}(?:\d|(?:{_WORD}|a\shalf)\b)|%|[*+^=]\s{{0,2}}\d|{_PER}\w)", re.IGNORECASE
+)
+
+# From the clearest way to give a score to the least.
+_NOUN = r"\b(?:(?:score|rating|grade)\b|overall\b(?=[\s*_]{0,4}:))"
+_IS = r"(?:\bis\b|\bwould\sbe\b|\bshould\sbe\b)"
+_LABELLED = (
+    rf"{_NOUN}(?:[^\n.:=\d]{{0,60}}?[:=]|{_SIGNS}(?:->|\u2192|\n)|{_SIGNS}(?:\b(?:for|of)\s[^\n.:=,\d]{{0,40}}?)?{_IS})"
+    rf"{_SIGNS}(?:an?\s)?{_SIGNS}{_NUMBER}"
+)
+_STATED = (
+    rf"{_NOUN}\s{{1,2}}(?:of\s{{1,2}})?{_SIGNS}{_NUMBER}",
+    r"\bI(?:'d|'ll|\s(?:would|will|can|could|must|have\sto))?\s(?:\w{1,12}ly\s)?(?:rate|give|score|assign|award|grade)\b"
+    rf"[^\d.;!?\n]{{0,80}}?{_NUMBER}",
+    rf"\b(?:(?:deserves|merits|warrants)|(?:it|this|that)(?:'s|\sis))\san?\s{_SIGNS}{_NUMBER}",
+    rf"\\boxed\{{{_SIGNS}{_NUMBER}",
+    rf"{_NUMBER}(?={_SIGNS}{_PER}(?:5|five|10|ten|100)\b)",
+)
+_PATTERNS = tuple([re.compile(text, re.IGNORECASE) for text in group] for group in ([_LABELLED], _STATED))
+_ALONE = re.compile(rf"{_SIGNS}#{{0,4}}{_SIGNS}{_NUMBER}{_SIGNS}(?:stars?|points?)?[.!]?{_SIGNS}", re.IGNORECASE)
+_OPENING = re.compile(
+    rf"{_SIGNS}{_NUMBER}(?={_SIGNS}(?:[.:,;)]|\s[-\u2013\u2014(]|\sbecause\b|\ssince\b))", re.IGNORECASE
+)
+
+
+def read_score(reply: str) -> float | None:
+    """Read the score from 1 to 5 that a judge gave; None where none is clear: no number, two, another scale.
+
+    Looked for in this order: a JSON field; "Score: 4", "the rating is 4"; "a score of 4", "I'd give it 3.5", "4/5",
+    "4 out of 5"; a number that stands alone on the last line or the first, or opens the reply ("4 - because"). Of the
+    first of these that occurs the last number counts: a judge may reason first, and change its mind. Numbers in prose,
+    "84 / 2 is 42", are no scores. The work is linear in the text. Never raises.
+    """
+    text = same_length(plain(reply))
+    if len(text) > MAX_REPLY:
+        text = text[: MAX_REPLY // 2] + "\n" + text[-MAX_REPLY // 2 :]
+    if (block := json_object(text)) is not None:
+        fields = {name.casefold(): value for name, value in block[0].items()}
+        value = next((fields[name] for name in _FIELDS if name in fields), None)
+        if isinstance(value, str):
+            return _score_in(value[:MAX_REPLY])
+        if value is not None:
+            return _valid(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return _score_in(text)
+
+
+def _score_in(text: str) -> float | None:
+    text = _SCALE.sub(lambda match: match[0] if match["number_of_five"] else " ", text)
+    for patterns in _PATTERNS:
+        if matches := [match for pattern in patterns for match in pattern.finditer(text)]:
+            return _clear(max(matches, key=lambda match: match.start("number")), text)
+    lines = [line for line in text.split("\n") if line.strip()]
+    for line in lines[-1:] + lines[:1]:
+        if alone := _ALONE.fullmatch(line):
+            return _valid(alone["number"])
+    openings = [match for line in lines if (match := _OPENING.match(line))]
+    if len(openings) == 1 and openings[0].string is lines[0]:  # several: a numbered list
+        return _clear(openings[0], lines[0])
+    return None
+
+
+def _clear(match: re.Match[str], text: str) -> float | None:
+    """Return the number matched, unless what follows makes it unclear."""
+    end = match.end("number")
+    if of_five := _OF_FIVE.match(text, end):
+        end = of_five.end()
+    return None if _UNCLEAR.match(text, end) else _valid(match["number"])
+
+
+def _valid(number: str) -> float | None:
+    value = float(_WORDS.get(number.casefold(), number))
+    return value if LOWEST <= value <= HIGHEST else None
+
+
+def summarise(judgements: Sequence[Judgement]) -> Summary:
+    """Summarise the scores of each run on each task: `summary[run][task]["single" or "self_consistency"]`.
+
+    Returns:
+        JSON-ready, with None for what is undefined: `mean`, `sd` over the examples, of each one's mean over its
+        replies (`sd` the sample's; that of self-consistency is one of means, so naturally smaller than the single
+        one's); `n`, the examples with a score; `examples`, all of them; `runs`, how often each was asked about;
+        `missing`, replies that did not arrive; `unread`, replies without a clear score, left out of the means; `alpha`,
+        Krippendorff's (interval) between the runs; `agreement`, of the examples with two scores or more the share to
+        which every run gave the same score; `judge`, `temperature`.
+    """
+    groups: dict[tuple[str, str, str], list[Judgement]] = {}
+    for judgement in judgements:
+        sampling = SINGLE if len(judgement.replies) == 1 else SELF_CONSISTENCY
+        groups.setdefault((judgement.run, judgement.task, sampling), []).append(judgement)
+    summary: Summary = {}
+    for (run, task, sampling), group in groups.items():
+        summary.setdefault(run, {}).setdefault(task, {})[sampling] = _summary(group)
+    return summary
+
+
+def _summary(group: Sequence[Judgement]) -> dict[str, Any]:
+    means = [score for judgement in group if (score := judgement.score) is not None]
+    ratings = [judgement.scores for judgement in group]
+    missing = sum(reply is None for judgement in group for reply in judgement.replies)
+    return {
+        "mean": statistics.fmean(means) if means else None,
+        "sd": statistics.stdev(means) if len(means) > 1 else None,
+        "n": len(means),
+        "examples": len(group),
+        "runs": max(len(judgement.replies) for judgement in group),
+        "missing": missing,
+        "unread": sum(score is None for row in ratings for score in row) - missing,
+        "alpha": krippendorff_alpha(ratings),
+        "agreement": exact_agreement(ratings),
+        "judge": group[0].judge,
+        "temperature": group[0].temperature,
+    }
+
+
+def score_correlation(judgements: Sequence[Judgement], correct: Mapping[str, bool]) -> dict[str, Any]:
+    """Correlate a run's single scores with whether the answer was right, by example id: the paper's Table 8."""
+    single = [(j.score, correct[j.id]) for j in judgements if len(j.replies) == 1 and j.score is not None]
+    return asdict(correlate([score for score, _ in single], [right for _, right in single]))
+
+
+def table(summary: Summary) -> list[list[str]]:
+    """Return the paper's Table 7: a row for each run, and a row `++` with self-consistency; a column for each task.
+
+    The first row is the heading. Cells are `mean±sd (n)`, or `not run`. Runs and tasks that are not in the paper follow
+    its own.
+    """
+    runs = dict.fromkeys((*PAPER_ROWS, *summary))
+    tasks = dict.fromkeys((*TASK_NAMES, *(task for run_summary in summary.values() for task in run_summary)))
+    rows = [["Model", *(TASK_NAMES.get(task, task) for task in tasks)]]
+    for run in runs:
+        for title, sampling in ((run, SINGLE), ("++", SELF_CONSISTENCY)):
+            rows.append([title, *(_cell(summary.get(run, {}).get(task, {}).get(sampling)) for task in tasks)])
+    return rows
+
+
+def _cell(scores: Mapping[str, Any] | None) -> str:
+    if scores is None:
+        return "not run"
+    if scores["mean"] is None:
+        return "no score"
+    deviation = "" if scores["sd"] is None else f"±{scores['sd']:.2f}"
+    return f"{scores['mean']:.2f}{deviation} ({scores['n']})"
+
+
+_JUDGEMENT = TypeAdapter(Judgement)
+
+
+def read_judgements(path: Path) -> list[Judgement]:
+    """Read the judgements in a file that `limbeck judge` wrote.
+
+    Raises:
+        DataError: a row is no judgement; names the line.
+    """
+    judgements = []
+    for line, row in read_jsonl(path):
+        try:
+            judgement = _JUDGEMENT.validate_json(json.dumps(row), strict=True)
+        except ValidationError:
+            judgement = None
+        if (
+            judgement is None
+            or not 0 < len(judgement.replies) == len(judgement.scores)
+            or not all(score is None or LOWEST <= score <= HIGHEST for score in judgement.scores)
+        ):
+            raise DataError("no judgement; have it written again by `limbeck judge`", path=path, line=line)
+        judgements.append(judgement)
+    return judgements

@@ -1,0 +1,165 @@
+"""Files of predictions measured and compared: calibration of one, the differences of several."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import DataError
+from limbeck.metrics.accuracy import by_label
+from limbeck.metrics.calibration import OF_CHOICES, calibrate
+from limbeck.metrics.predictions import (
+    as_arrays,
+    predictions_by_id,
+    read_predictions,
+    same_answer,
+    with_choices,
+    with_confidence,
+)
+from limbeck.metrics.selective import selective
+from limbeck.metrics.temperature import Temperature, fit_temperature
+from limbeck.schema import Prediction
+from limbeck.stats.significance import cohens_g, compare, holm, odds_ratio
+from limbeck.tasks import Split
+
+
+def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0) -> dict[str, Any]:
+    """Measure calibration and selective prediction of the answers in a file of predictions.
+
+    Args:
+        path: any file that `read_predictions` reads, with confidences.
+        validation: likewise, to fit the temperature on; None: on the file itself.
+        seed: of the bootstrap.
+
+    Returns:
+        What `calibrate` returns for the answers whose confidence is known, with `selective` as `Selective`;
+        `without_confidence`, answers left out; `unanswered`, questions that count with a confidence of 0; `n_choices`,
+        the answers that metrics over choices were measured on; `by_label`, of all.
+
+    Raises:
+        DataError: a column is missing, a row cannot be read, or no confidence is known.
+    """
+    predictions = read_predictions(path, needs=("confidence",))
+    sure = with_confidence(predictions, path)
+    complete = with_choices(sure)
+    over_choices = bool(complete) and len(complete) == len(sure)
+    temperature = _fit(with_confidence(read_predictions(validation), validation), over_choices) if validation else None
+    answers = as_arrays(sure, choices=over_choices)
+    metrics = calibrate(answers, seed=seed, temperature=temperature)
+    if complete and not over_choices:
+        choice_metrics = calibrate(as_arrays(complete, choices=True), seed=seed)
+        metrics |= {key: value for key, value in choice_metrics.items() if key.startswith(OF_CHOICES)}
+    labelled = [(p.label, p.prediction, bool(p.correct)) for p in predictions if p.label and p.prediction is not None]
+    return {
+        **metrics,
+        "n_choices": len(complete),
+        "without_confidence": len(predictions) - len(sure),
+        "unanswered": sum(prediction.blank for prediction in predictions),
+        "by_label": by_label(labelled) if len(labelled) == len(predictions) else None,
+        "selective": asdict(selective(answers.confidence, answers.correct, seed=seed)),
+    }
+
+
+def _fit(predictions: Sequence[Prediction], over_choices: bool) -> Temperature:
+    """Fit a temperature on validation answers: on all choices' probabilities, or on the answer's own confidence."""
+    if not over_choices:
+        return fit_temperature(as_arrays(predictions))
+    complete = with_choices(predictions)
+    if not complete:
+        return Temperature(None, None, len(predictions), "no validation answer has its choices' probabilities")
+    return fit_temperature(as_arrays(complete, choices=True))
+
+
+def compare_runs(
+    a: Sequence[Path], b: Sequence[Path], *, split: Split = "test", shared: bool = False
+) -> dict[str, Any]:
+    """Compare the accuracies of runs on the same examples: A's less B's.
+
+    Args:
+        a, b: either side's run (its folder, or a file of predictions), or the runs of several seeds.
+        split: of the folders' predictions.
+        shared: compare on the examples that all runs have, where they differ.
+
+    Returns:
+        What `Comparison` has, and `left_out`, examples that not all runs have.
+
+    Raises:
+        DataError: predictions that are missing or without ids, or named twice on a side; other examples, or other
+            labels for them.
+    """
+    sides = []
+    for paths in (a, b):
+        files = [path / "predictions" / f"{split}.jsonl" if path.is_dir() else path for path in paths]
+        if len({file.resolve() for file in files}) < len(files):  # one run is not two seeds without any spread
+            raise DataError(f"{', '.join(map(str, paths))}: a run is named twice; name each seed's run once")
+        sides.append([predictions_by_id(file) for file in files])
+    return compare_predictions(*sides, shared=shared)
+
+
+def compare_predictions(
+    a: Sequence[Mapping[str, Prediction]], b: Sequence[Mapping[str, Prediction]], *, shared: bool = False
+) -> dict[str, Any]:
+    """Compare predictions by their ids, as `compare_runs`."""
+    runs = [*a, *b]
+    ids = [id for id in runs[0] if all(id in run for run in runs)]
+    left_out = len({id for run in runs for id in run}) - len(ids)
+    if left_out and not shared:
+        raise DataError(
+            f"{left_out} examples are not in all of the runs, {len(ids)} are; give --shared to compare on those"
+        )
+    for id in ids:
+        labels = {run[id].label for run in runs if run[id].label}
+        if not all(
+            same_answer(str(label), str(next_label)) for label, next_label in pairwise(sorted(map(str, labels)))
+        ):
+            raise DataError(f"example {id!r:.60} has other labels in other runs: {labels!r:.100}")
+    correct = [[[bool(run[id].correct) for id in ids] for run in side] for side in (a, b)]
+    return {**asdict(compare(*correct)), "left_out": left_out}
+
+
+def differences(files: Sequence[Path], names: Sequence[Path]) -> list[list[dict[str, Any]]]:
+    """Compare each run with every other.
+
+    Returns:
+        For each run a list with an entry for each other run: `run`, its name, and what `Comparison` has, with
+        `difference` this run's accuracy less the other's, and `adjusted`, the p-value by Holm's method over all pairs;
+        or a `reason` where they cannot be compared.
+    """
+    runs = [predictions_by_id(path) for path in files] if len(files) > 1 else []
+    pairs = list(combinations(range(len(runs)), 2))
+    comparisons = {pair: _difference(*(runs[index] for index in pair)) for pair in pairs}
+    for pair, p_value in zip(pairs, holm([comparisons[pair].get("p_value") for pair in pairs]), strict=True):
+        if "reason" not in comparisons[pair]:
+            comparisons[pair]["adjusted"] = p_value
+    entries: list[list[dict[str, Any]]] = [[] for _ in names]
+    for a, b in pairs:
+        entries[a].append({"run": str(names[b]), **comparisons[a, b]})
+        entries[b].append({"run": str(names[a]), **_reversed(comparisons[a, b])})
+    return entries
+
+
+def _difference(a: Mapping[str, Prediction], b: Mapping[str, Prediction]) -> dict[str, Any]:
+    if a.keys() != b.keys():
+        shared = len(a.keys() & b.keys())
+        hint = "; limbeck compare --shared compares on those" if shared else ""
+        return {"reason": f"it is on other examples, {shared} are shared{hint}"}
+    try:
+        comparison = compare_predictions([a], [b])
+    except DataError as error:  # other labels
+        return {"reason": str(error)}
+    left_out = ("seeds", "accuracy_a", "accuracy_b", "left_out")
+    return {key: value for key, value in comparison.items() if key not in left_out}
+
+
+def _reversed(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the comparison of the two runs in the other order."""
+    if "reason" in comparison:
+        return dict(comparison)
+    only_a, only_b = comparison["only_b"], comparison["only_a"]
+    reverse = {"only_a": only_a, "only_b": only_b}
+    reverse |= {"cohens_g": cohens_g(only_a, only_b), "odds_ratio": odds_ratio(only_a, only_b)}
+    if comparison["difference"] is not None:
+        low, high = comparison["interval"]
+        reverse |= {"difference": 0 - comparison["difference"], "interval": (0 - high, 0 - low)}  # no -0
+    return {**comparison, **reverse}

@@ -1,0 +1,149 @@
+"""The verbs `calibrate`, `compare` and `judge`."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from scipy.stats import binomtest
+
+from limbeck.cli.metrics import print_judgements
+from tests.runs.recipes import TINY
+from tests.servers import Server, completion
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def row(**fields):
+    return {"label": "yes", "prediction": "yes", "confidence": 0.5} | fields
+
+
+def test_calibrate_and_compare(limbeck, tmp_path):
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(size=300)
+    right = rng.uniform(size=300) < confidence
+    rows = [row(id=str(i), prediction="yes" if right[i] else "no", confidence=float(confidence[i])) for i in range(300)]
+    write(tmp_path / "a.jsonl", rows)
+    code, out, _ = limbeck("calibrate", "a.jsonl", "--json")
+    metrics = json.loads(out)
+    assert (code, metrics["n"], metrics["accuracy"]) == (0, 300, right.mean())
+    assert metrics["brier"] == pytest.approx(((confidence - right) ** 2).mean())
+    code, out, _ = limbeck("calibrate", "a.jsonl", "--validation", "a.jsonl")
+    assert code == 0
+    assert "expected calibration error" in out
+    write(tmp_path / "b.jsonl", [row | {"prediction": "yes"} if i % 10 == 0 else row for i, row in enumerate(rows)])
+    gained = sum(not right[i] for i in range(0, 300, 10))
+    code, out, _ = limbeck("compare", "a.jsonl", "b.jsonl", "--json")
+    comparison = json.loads(out)
+    assert (code, comparison["n"], comparison["discordant"]) == (0, 300, gained)
+    assert comparison["difference"] == pytest.approx(-gained / 300)
+    assert comparison["p_value"] == pytest.approx(binomtest(0, gained).pvalue / 2)  # mid-p of gained against none
+    code, out, _ = limbeck("compare", "a.jsonl", "b.jsonl")
+    assert f"{gained} discordant" in out
+    write(tmp_path / "a2.jsonl", rows)
+    assert json.loads(limbeck("compare", "a.jsonl,a2.jsonl", "b.jsonl", "--json")[1])["seeds"] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [
+        (["compare", "", "p.jsonl"], [row(id="1")]),
+        (["compare", "p.jsonl,", "p.jsonl"], [row(id="1")]),
+        (["compare", "p.jsonl", "p.jsonl"], [row()]),
+        (["compare", "p.jsonl", "nowhere"], [row(id="1")]),
+        (["calibrate", "p.jsonl"], [row(confidence=None), row(confidence=None)]),
+        (["calibrate", "p.jsonl"], [{"label": "yes", "prediction": "no"}]),
+        (["calibrate", "p.jsonl"], []),
+    ],
+)
+def test_mistakes_are_one_line(arguments, rows, limbeck, tmp_path):
+    write(tmp_path / "p.jsonl", rows)
+    code, out, err = limbeck(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [row()],
+        [row(id=str(i)) for i in range(20)],
+        [row(confidence=0.5 + i / 100) for i in range(20)],
+        [row(prediction="no", confidence=0.5 + i / 100) for i in range(20)],
+    ],
+    ids=["one answer", "one confidence", "all right", "all wrong"],
+)
+def test_undefined_metrics_are_said_to_be_so(rows, limbeck, tmp_path):
+    write(tmp_path / "p.jsonl", rows)
+    code, out, _ = limbeck("calibrate", "p.jsonl")
+    assert code == 0
+    assert "no temperature: " in out
+    assert "nan" not in out
+    assert json.loads(limbeck("calibrate", "p.jsonl", "--json")[1])["temperature"] is None
+
+
+def test_answers_left_out_are_a_share_of_all(limbeck, tmp_path):
+    write(tmp_path / "p.jsonl", [row(confidence=None if i < 50 else 0.5 + i / 1000) for i in range(200)])
+    _, out, _ = limbeck("calibrate", "p.jsonl")
+    assert "150 answers" in out
+    assert "50 answers without a confidence (25.0% of 200)" in out
+
+
+def test_a_run_is_judged_beside_the_teacher_and_no_question_is_paid_for_twice(limbeck, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
+    assert limbeck("train", "recipe.yaml", "--out", "run")[0] == 0
+    (tmp_path / "judge.yaml").write_text("teacher: judge\nn: 4\nruns: 2\n")
+    code, _, err = limbeck("judge", "run", "--config", "judge.yaml")
+    assert code == 2
+    assert "--rationale" in err
+    assert limbeck("evaluate", "run", "--rationale")[0] == 0
+
+    def behave(number, asked):
+        gold = "So we need" in asked.question  # as the teacher's rationales end
+        return completion(f"It explains {'well' if gold else 'nothing'}.\nScore: {5 if gold else 1}")
+
+    def page() -> dict:
+        return json.loads((tmp_path / "run" / "evaluation" / "test.json").read_text())
+
+    assert page()["judge"] is None
+    with Server(behave) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        code, out, err = limbeck("judge", "run", "--config", "judge.yaml", "--json")
+        assert code == 0, err
+        judgements = json.loads(out)
+        asked = server.count
+        assert 12 <= asked <= 24  # 4 examples, 2 rationales each, 1 + 2 replies; what reads alike is asked about once
+        code, out, _ = limbeck("judge", "run", "--config", "judge.yaml")
+        assert (code, server.count) == (0, asked)
+        assert limbeck("evaluate", "run", "--rationale")[0] == 0  # the judgements are still of these rationales
+    judged = page()["judge"]
+    assert (judged["name"], judged["summary"], judged["correlation"]) == (
+        "DSS",
+        judgements["summary"],
+        judgements["correlation"]["DSS"],
+    )
+    assert "| Gold | single | 5.0000 |" in (tmp_path / "run" / "evaluation" / "test.md").read_text()
+    gold, student = judgements["summary"]["Gold"]["arithmetic"], judgements["summary"]["DSS"]["arithmetic"]
+    assert (gold["single"]["mean"], gold["self_consistency"]["mean"], gold["single"]["n"]) == (5, 5, 4)
+    assert (student["single"]["mean"], student["self_consistency"]["runs"]) == (1, 2)
+    assert judgements["correlation"]["DSS"]["reason"]  # all scores are equal
+    assert "not run" in out
+    assert "undefined" in out
+    for name, run in (("judge", "DSS"), ("judge-gold", "Gold")):
+        lines = (tmp_path / "run" / "evaluation" / f"{name}-test.jsonl").read_text().splitlines()
+        assert len(lines) == 8  # each of 4 rationales singly and several times
+        assert {json.loads(line)["run"] for line in lines} == {run}
+    path = tmp_path / "run" / "evaluation" / "judge-test.jsonl"
+    path.write_text(path.read_text().replace('"rationale": "', '"rationale": "Or '))
+    assert limbeck("evaluate", "run", "--rationale")[0] == 0
+    assert page()["judge"] is None
+    assert "judge-test.jsonl" in page()["reasons"]["judge"]
+
+
+def test_the_name_of_a_run_is_no_markup_of_the_terminal(capsys):
+    print_judgements({"table": [["Model", "arithmetic"], ["runs/[/old]", "[red]1"]], "correlation": {}})
+    out = capsys.readouterr().out
+    assert "runs/[/old]" in out
+    assert "[red]1" in out

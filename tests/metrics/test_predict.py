@@ -1,0 +1,204 @@
+"""Predictions of a student and their confidence, against the whole model's own probabilities."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy.special import softmax
+
+from limbeck import tasks
+from limbeck.data import View
+from limbeck.errors import LimbeckError
+from limbeck.metrics.predict import predict
+from limbeck.models import StudentSettings
+from limbeck.models.loading import load
+from limbeck.models.student import Student
+from limbeck.schema import Example
+from tests import builders
+
+CUSTOM = tasks.get("custom")
+EXAMPLES = [Example("1", ("yes",), "Yes."), Example("2", ("no",), "no"), Example("3", ("maybe",), "")]
+
+
+def saying(folder, text: str, words: list[str] | None = None, length: int = 1) -> Student:
+    """Make a BART that writes `text` over and over."""
+    return load(
+        StudentSettings(name=str(builders.bart(folder, words or [], always=text)), max_target_length=length), ()
+    )
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory) -> Student:
+    """A T5 with random weights."""
+    folder = builders.t5(tmp_path_factory.mktemp("t5"))
+    student = load(StudentSettings(name=str(folder), max_target_length=12), ())
+    torch.manual_seed(3)
+    for weight in student.parameters():
+        torch.nn.init.normal_(weight, std=0.4)
+    return student.eval()
+
+
+def log_probability(student: Student, text: str, answer: str) -> float:
+    ids = torch.tensor(student.source_ids(["predict: " + text])[0])
+    labels = torch.tensor(student.target_ids([answer])[0])
+    with torch.no_grad():
+        return -student.model(input_ids=ids, labels=labels).loss.item() * labels.shape[1]
+
+
+def test_predictions_keep_order_and_are_graded_by_the_rule_of_the_task(tmp_path):
+    student = saying(tmp_path, "yes")
+    predictions = predict(student, EXAMPLES, CUSTOM, View.PREDICT, rationale_view=View.EXPLAIN, batch_size=2)
+    assert [prediction.id for prediction in predictions] == ["1", "2", "3"]
+    assert {prediction.prediction for prediction in predictions} == {"yes"}
+    assert [prediction.correct for prediction in predictions] == [True, False, None]
+    assert [prediction.exact for prediction in predictions] == [False, False, None]
+    assert {prediction.rationale for prediction in predictions} == {"yes"}
+    assert predict(student, EXAMPLES[:1], CUSTOM, View.PREDICT)[0].rationale is None
+    # a rationale that was asked for and not written is blank
+    joint = predict(student, EXAMPLES[:1], CUSTOM, View.ANSWER_FIRST, rationale_view=View.ANSWER_FIRST)
+    assert (joint[0].prediction, joint[0].rationale) == ("yes", "")
+
+
+def test_an_answer_does_not_depend_on_its_batch(student):
+    examples = [Example(str(i), (text,), "x") for i, text in enumerate(["84 points", "no", "entailment " * 9, "?"])]
+    batched = predict(student, examples, CUSTOM, View.PREDICT, rationale_view=View.EXPLAIN, batch_size=3)
+    for example, prediction in zip(examples, batched, strict=True):
+        (alone,) = predict(student, [example], CUSTOM, View.PREDICT, rationale_view=View.EXPLAIN)
+        assert prediction.confidences == pytest.approx(alone.confidences, rel=1e-4)
+        assert replace(prediction, confidence=None, confidences=None) == replace(
+            alone, confidence=None, confidences=None
+        )
+    assert len({prediction.prediction for prediction in batched}) > 1
+
+
+@pytest.mark.parametrize(
+    ("view", "text"),
+    [(View.RATIONALE_FIRST, "2_is_even Answer: yes"), (View.ANSWER_FIRST, "yes Rationale: 2_is_even")],
+)
+def test_a_joint_view_gives_label_and_rationale_at_once(view, text, tmp_path):
+    student = saying(tmp_path, text, [text])
+    student.tokenizer.add_tokens([text])  # the word tokenizer would split it at its blanks
+    (prediction,) = predict(student, EXAMPLES[:1], CUSTOM, view, rationale_view=view)
+    assert (prediction.prediction, prediction.rationale, prediction.correct) == ("yes", "2_is_even", True)
+
+
+def test_answering_first_stops_at_the_rationale_unless_that_is_asked_for(tmp_path):
+    student = saying(tmp_path, "Rationale:", ["Rationale:"], length=20)  # it never ends
+    (alone,) = predict(student, EXAMPLES[:1], CUSTOM, View.ANSWER_FIRST)
+    (joint,) = predict(student, EXAMPLES[:1], CUSTOM, View.ANSWER_FIRST, rationale_view=View.ANSWER_FIRST)
+    assert (alone.prediction, joint.prediction, alone.rationale) == ("", "", None)
+    assert joint.rationale.count("Rationale:") == 19
+
+
+CHOICES = [
+    Example("1", ("How many?",), "yes", choices=("no", "maybe", "yes")),
+    Example("2", ("scored 84 points " * 5,), "84", choices=("The answer is 84", "84", "84")),
+    Example("3", ("entailment",), "", choices=("yes", "no " * 40)),
+    Example("4", ("no",), "4"),
+]
+
+
+@pytest.mark.parametrize("answers", ["choices", "generate"])
+def test_probabilities_are_those_of_the_model(answers, student):
+    task = tasks.get("custom", ["entailment", "no"]) if answers == "choices" else CUSTOM
+    examples = [*CHOICES[:2], CHOICES[3]] if answers == "choices" else CHOICES
+    predictions = predict(student, examples, task, View.PREDICT, batch_size=2, answers=answers)
+    for example, prediction in zip(examples, predictions, strict=True):
+        names = list(dict.fromkeys(example.choices or task.choices))
+        sums = [log_probability(student, example.input, choice) for choice in names]
+        if answers == "choices":
+            assert prediction.prediction == names[sums.index(max(sums))]
+            assert prediction.confidences["sequence"] == pytest.approx(math.exp(max(sums)), rel=1e-4)
+        elif example.id in "34":  # a choice that is too long to be written; no choices
+            assert prediction.confidence == prediction.confidences["sequence"]
+            assert (set(prediction.confidences), prediction.probabilities) == (
+                {"sequence", "normalised", "first-token"},
+                None,
+            )
+            continue
+        else:  # a random student's answer is no choice, and is cut off
+            assert prediction.prediction not in names
+            names.append(prediction.prediction)
+            sums.append(math.log(prediction.confidences["sequence"]))
+        assert list(prediction.probabilities) == names
+        assert list(prediction.probabilities.values()) == pytest.approx(softmax(sums).tolist(), rel=1e-4)
+        assert prediction.confidence == prediction.confidences["choices"]
+
+
+@pytest.mark.parametrize(("label", "match"), [("Yes.", "Yes"), ("YES.", "yes")])
+def test_an_answer_counts_as_the_same_choice_or_an_equal_one(label, match, tmp_path):
+    student = saying(tmp_path, label, [label, "Yes", "yes", "no"])
+    example = Example("1", ("yes",), "yes", choices=("no", "yes", *(["Yes"] if label == "Yes." else [])))
+    (prediction,) = predict(student, [example], CUSTOM, View.PREDICT)
+    if prediction.probabilities is not None:
+        assert label not in prediction.probabilities
+
+
+def test_the_chosen_definition_is_the_confidence(student):
+    for definition in ("sequence", "normalised", "first-token", "choices"):
+        predictions = predict(student, CHOICES, CUSTOM, View.PREDICT, definition=definition)
+        assert [p.confidence for p in predictions] == [p.confidences.get(definition) for p in predictions]
+    assert predictions[-1].confidence is None
+
+
+@pytest.mark.parametrize("view", [View.RATIONALE_FIRST, View.ANSWER_FIRST])
+def test_choices_are_refused_in_joint_views_and_where_there_are_none(view, student):
+    with pytest.raises(LimbeckError):
+        predict(student, CHOICES[:2], CUSTOM, view, answers="choices")
+    with pytest.raises(LimbeckError, match="'4'"):
+        predict(student, CHOICES, CUSTOM, View.PREDICT, answers="choices")
+
+
+def taught(folder, text: str) -> tuple[Student, torch.Tensor, list[int]]:
+    """Train a BART to write `text` when asked "yes"; return it and the ids of both."""
+    student = load(StudentSettings(name=str(builders.bart(folder, ["so"])), max_target_length=12), ())
+    ids = torch.tensor(student.source_ids(["predict: yes"])[0])
+    target = student.target_ids([text])[0][0]
+    optimiser = torch.optim.Adam(student.parameters(), 0.02)
+    for _ in range(25):
+        student.model(input_ids=ids, labels=torch.tensor([target])).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return student.eval(), ids, target
+
+
+@pytest.mark.parametrize(
+    ("view", "text"), [(View.RATIONALE_FIRST, "so Answer: yes"), (View.ANSWER_FIRST, "yes Rationale: so")]
+)
+def test_in_a_joint_view_confidence_is_of_the_label(view, text, tmp_path):
+    student, ids, target = taught(tmp_path, text)
+    example = Example("1", ("yes",), "yes", choices=("yes", "no"))
+    (prediction,) = predict(student, [example], CUSTOM, view, rationale_view=view)
+    assert (prediction.prediction, prediction.rationale) == ("yes", "so")
+    with torch.no_grad():
+        log_p = student.model(input_ids=ids, labels=torch.tensor([target])).logits[0].log_softmax(1)
+    tokens = [log_p[t, id].item() for t, id in enumerate(target)]
+    start = target.index(student.target_ids(["yes"])[0][0][1])
+    label = tokens[start:] if view is View.RATIONALE_FIRST else tokens[: start + 2]
+    if view is View.ANSWER_FIRST and start == 1:  # BART's own start is written before the label
+        label = tokens[:3]
+    assert prediction.confidence == prediction.confidences["sequence"] == pytest.approx(math.exp(sum(label)), rel=1e-4)
+    assert prediction.confidences["normalised"] == pytest.approx(math.exp(sum(label) / len(label)), rel=1e-4)
+    assert prediction.confidences["first-token"] == pytest.approx(math.exp(label[0]), rel=1e-4)
+    assert prediction.probabilities is None
+
+
+def test_a_joint_answer_without_a_label_has_no_confidence(tmp_path):
+    student = saying(tmp_path, "so", ["so"])
+    (prediction,) = predict(student, EXAMPLES[:1], CUSTOM, View.RATIONALE_FIRST)
+    assert (prediction.prediction, prediction.confidence, prediction.confidences) == ("", None, None)
+
+
+HOSTILE = ['__import__("os").system("touch_hacked")', "9**9**9**9", "(" * 5000, "1e999999999", "\x00"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_answers_are_wrong_and_nothing_else(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    student = saying(tmp_path / "bart", text, [text], length=64)  # up to 0.3 MB of parentheses
+    example = Example("1", ("How many points a round?",), "( 84.0 / 2.0 )")
+    (prediction,) = predict(student, [example], tasks.get("svamp"), View.PREDICT, rationale_view=View.EXPLAIN)
+    assert prediction.correct is False
+    assert text.strip() in prediction.prediction
+    assert [path.name for path in tmp_path.iterdir()] == ["bart"]

@@ -1,0 +1,195 @@
+"""Files of predictions: limbeck's own, and other tools' column names and forms of values."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from limbeck.errors import LimbeckError
+from limbeck.metrics.predictions import as_arrays, predictions_by_id, read_predictions, with_choices, with_confidence
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def row(**fields):
+    return {"label": "yes", "prediction": "yes", "confidence": 0.5} | fields
+
+
+@pytest.fixture
+def read(tmp_path):
+    return lambda *rows: read_predictions(write(tmp_path / "p.jsonl", rows))
+
+
+def test_an_answer_is_right_by_its_own_flag_or_by_its_text(read):
+    rows = [
+        row(),
+        row(prediction=" YES. "),
+        row(prediction="no"),
+        row(prediction="no", correct=True),
+        row(correct=False),
+    ]
+    assert [prediction.correct for prediction in read(*rows)] == [True, True, False, True, False]
+
+
+def test_rows_without_a_label_are_left_out(read):
+    predictions = read({"prediction": "x"}, row(id="a"), {"label": None, "prediction": "x"})
+    assert [prediction.id for prediction in predictions] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"label": {"a": 1}}, "label"),
+        ({"prediction": ["a", "b"]}, "prediction"),
+        ({"correct": "perhaps"}, "correct"),
+        ({"correct": 0.5}, "correct"),
+        ({"confidence": "high"}, "confidence"),
+        ({"confidence": True}, "confidence"),
+        ({"confidence": 1.01}, "confidence"),
+        ({"confidence": 70}, "confidence"),  # beside 0.5: which of the two scales is meant?
+        ({"confidence": -0.1}, "confidence"),
+        ({"confidence": math.inf}, "confidence"),
+        ({"probabilities": [0.5]}, "probabilities"),
+        ({"probabilities": {"yes": 2}}, "probabilities"),
+        ({"probabilities": {"yes": 0.5, "no": 0.3}}, "probabilities"),
+        ({"id": "a"}, "id"),
+    ],
+)
+def test_an_error_names_line_and_field(fields, field, tmp_path):
+    path = write(tmp_path / "p.jsonl", [row(id="a"), row(id="b") | fields])
+    with pytest.raises(LimbeckError) as raised:
+        read_predictions(path)
+    assert str(raised.value).startswith(f"{path}:2: ")
+    assert raised.value.field == repr(field)
+
+
+def test_an_unanswered_question_is_wrong_with_a_confidence_of_0(read):
+    rows = [
+        row(),
+        row(prediction=""),
+        row(prediction=None, confidence=0.9),
+        row(confidence=None),
+        row(confidence=math.nan),
+    ]
+    predictions = read(*rows)
+    assert [prediction.correct for prediction in predictions] == [True, False, False, True, True]
+    assert [prediction.confidence for prediction in predictions] == [0.5, 0.0, 0.0, None, None]
+    assert with_confidence(predictions) == predictions[:3]
+    bare = read(row(prediction="", confidence=None), row(confidence=None))
+    assert [prediction.confidence for prediction in bare] == [None, None]  # a file without any has none to count as 0
+    with pytest.raises(LimbeckError):
+        with_confidence(bare)
+
+
+def test_choices_are_a_table_of_the_rows_that_have_them(read):
+    predictions = read(
+        row(probabilities={"yes": 0.75, "no": 0.25}),
+        row(label="no", probabilities={"no": 0.5, "yes": 0.25, "perhaps": 0.25}),
+        row(),
+        row(probabilities={"no": 1.0}),  # without its label
+    )
+    complete = with_choices(predictions)
+    assert complete == predictions[:2]
+    answers = as_arrays(complete, choices=True)
+    np.testing.assert_array_equal(answers.probabilities, [[0.25, 0, 0.75], [0.5, 0.25, 0.25]])  # no, perhaps, yes
+    assert answers.labels.tolist() == [2, 0]
+    free = read(*[row(label=f"l{i}", probabilities={f"l{i}": 1.0}) for i in range(101)])
+    assert with_choices(free) == []
+
+
+def test_probabilities_are_read_with_the_confidence_that_is_taken_from_them(read):
+    p = {"yes": 0.75, "no": 0.25}
+    by_definition = {"choices": 0.75, "sequence": 0.5}
+    predictions = read(
+        row(confidence=0.75, probabilities=p, confidences=by_definition),
+        row(confidence=0.5, probabilities=p, confidences=by_definition),
+        row(confidence=0.75, probabilities=p),
+    )
+    assert [prediction.probabilities for prediction in predictions] == [p, None, p]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ID": 7, "Gold": "a", "Pred": "a", "Conf": "80%"},
+        {"question_id": 7, "target": "a", "model answer": "a", "probability": 0.8},
+        {"idx": 7.0, "answer": "a", "prediction": "A.", "confidence": "0.8"},
+        {"idx": 7, "label": "a", "answer": "a", "confidence": 0.8},
+        {"id": "7", "reference": "1,080", "response": "1080.0", "confidence": 0.8},
+        {"id": "7", "label": 3, "prediction": 3.0, "confidence": 0.8},
+        {"id": "7", "label": True, "prediction": "TRUE", "confidence": 0.8},
+        {"doc_id": 7, "is_correct": "True", "confidence": 0.8},
+        {"doc_id": 7, "acc": 1.0, "confidence": 0.8, "target": "x", "filtered_resps": ["y"]},
+    ],
+)
+def test_a_right_answer_under_other_names(fields, read):
+    (prediction,) = read(fields)
+    assert (prediction.id, prediction.correct, prediction.confidence) == ("7", True, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("label", "text"), [("007", "7"), ("2020-10-12", "2021-11-12"), ("3-2", "4-3"), ("5", "5 apples"), ("1.0", "10")]
+)
+def test_texts_that_only_look_like_an_equal_number_are_wrong(label, text, read):
+    assert not read({"label": label, "prediction": text})[0].correct
+
+
+@pytest.mark.parametrize(("value", "right"), [(0, False), ("1", True), ("false", False), ("Yes", True), (1.0, True)])
+def test_a_flag_has_many_spellings(value, right, read):
+    (prediction,) = read({"correct": value})
+    assert (prediction.correct, prediction.prediction) == (right, None)
+
+
+def test_log_likelihoods_of_choices_are_an_answer_with_its_confidence(read):
+    scores = [[-1.0, False], ["-0.5", "True"], [-3.0, False]]
+    (prediction,) = read({"doc_id": 0, "target": 1, "filtered_resps": scores, "acc": 1.0})
+    weights = [math.exp(float(score)) for score, _ in scores]
+    assert (prediction.label, prediction.prediction, prediction.correct) == ("1", "1", True)
+    assert prediction.confidence == pytest.approx(weights[1] / sum(weights))
+    assert prediction.probabilities == pytest.approx({str(i): w / sum(weights) for i, w in enumerate(weights)})
+
+
+LOGGED = {"doc_id": 0, "doc": {"q": "?"}, "target": "a", "resps": [["a"]], "filter": "none", "metrics": ["f1"]}
+
+
+def test_the_likelihood_of_a_single_text_is_no_confidence(read):
+    (prediction,) = read(LOGGED | {"filtered_resps": [["-3.2", "True"]], "acc": 1.0})
+    assert (prediction.correct, prediction.prediction, prediction.confidence) == (True, None, None)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [LOGGED | {"filtered_resps": ["the dog"], "metrics": ["bleu"], "bleu": ["the hound", "the dog"]}],
+        [LOGGED | {"filtered_resps": [-123.4], "word_perplexity": [-123.4, 20]}],
+        [LOGGED | {"filtered_resps": [["-1.0", "False"], ["-2.0", "False"]], "brier_score": 0.3}],
+        [{"doc_id": 0, "filter": f, "filtered_resps": ["1"], "target": "1"} for f in ("strict-match", "flexible")],
+        [{"text": "a"}],
+        [{"label": "a"}],
+        [{"prediction": "a"}],
+        [{"id": 1, "score": 0.5}],
+        [{"label": " ", "prediction": "a"}],
+    ],
+)
+def test_files_that_do_not_say_what_is_right_are_refused(rows, read):
+    with pytest.raises(LimbeckError):
+        read(*rows)
+
+
+def test_a_missing_column_is_named_with_those_there_are(read):
+    with pytest.raises(LimbeckError, match=r"'prediction'.*'colour', 'label'"):
+        read({"label": "a", "colour": "red"})
+
+
+def test_numbers_of_any_length_are_texts(read):
+    assert read({"label": 10**400, "prediction": 10**400})[0].correct
+
+
+def test_predictions_are_matched_by_id(tmp_path):
+    assert list(predictions_by_id(write(tmp_path / "p.jsonl", [row(id=2), row(id=1)]))) == ["2", "1"]
+    with pytest.raises(LimbeckError):
+        predictions_by_id(write(tmp_path / "q.jsonl", [row(id=2), row()]))

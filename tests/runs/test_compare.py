@@ -1,0 +1,129 @@
+"""Files of predictions measured and compared: pairs, seeds, Holm's method by hand, answers left out."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from limbeck.errors import LimbeckError
+from limbeck.runs.compare import calibrate_file, compare_runs, differences
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def write_answers(path, right, first=0):
+    rows = [{"id": str(i + first), "label": "a", "prediction": "a" if ok else "b"} for i, ok in enumerate(right)]
+    return write(path, rows)
+
+
+def test_every_pair_is_compared_and_adjusted_for_their_number(tmp_path):
+    rng = np.random.default_rng(0)
+    files = [write_answers(tmp_path / f"{p}.jsonl", rng.uniform(size=150) < p) for p in (0.5, 0.6, 0.85)]
+    p_values = {}
+    for a, entries in enumerate(differences(files, files)):
+        assert [entry["run"] for entry in entries] == [str(path) for path in files if path != files[a]]
+        for entry in entries:
+            b = [str(path) for path in files].index(entry["run"])
+            pair = compare_runs([files[a]], [files[b]])
+            assert {key: entry[key] for key in entry.keys() - {"run", "adjusted"}} == {
+                key: pytest.approx(pair[key]) for key in entry.keys() - {"run", "adjusted"}
+            }
+            p_values[frozenset((a, b))] = (entry["p_value"], entry["adjusted"])
+    raw = sorted(p for p, _ in p_values.values())
+    adjusted = [min(max((3 - j) * raw[j] for j in range(k + 1)), 1) for k in range(3)]
+    assert sorted(p for _, p in p_values.values()) == pytest.approx(adjusted)
+
+
+def test_runs_on_other_examples_are_not_compared_and_not_counted(tmp_path):
+    rng = np.random.default_rng(1)
+    files = [
+        write_answers(tmp_path / f"{i}.jsonl", rng.uniform(size=50) < 0.5, first) for i, first in enumerate((0, 0, 9))
+    ]
+    entries = differences(files, files)
+    assert [["reason" in entry for entry in row] for row in entries] == [[False, True], [False, True], [True] * 2]
+    assert "41" in entries[0][1]["reason"]
+    assert entries[0][0]["adjusted"] == entries[0][0]["p_value"]
+    assert differences(files[:1], files[:1]) == [[]]
+
+
+def test_examples_that_not_all_runs_have(tmp_path):
+    a = write_answers(tmp_path / "a.jsonl", [True] * 10)
+    b = write_answers(tmp_path / "b.jsonl", [True] * 15, first=5)
+    with pytest.raises(LimbeckError, match="15 examples"):
+        compare_runs([a], [b])
+    comparison = compare_runs([a], [b], shared=True)
+    assert (comparison["n"], comparison["left_out"], comparison["p_value"]) == (5, 15, 1.0)
+
+
+def test_a_run_is_compared_once_and_on_the_same_labels(tmp_path):
+    a = write_answers(tmp_path / "a.jsonl", [True, False])
+    copy = shutil.copy(a, tmp_path / "copy.jsonl")
+    assert compare_runs([a, copy], [a])["seeds"] == (2, 1)
+    for side in ([a, a], [a, tmp_path / "." / "a.jsonl"]):
+        with pytest.raises(LimbeckError):
+            compare_runs(side, [a])
+    labels = write(tmp_path / "c.jsonl", [{"id": str(i), "label": "b", "prediction": "b"} for i in range(2)])
+    with pytest.raises(LimbeckError, match="'0'"):
+        compare_runs([a], [labels])
+
+
+def test_answers_without_a_confidence_are_left_out_and_counted(tmp_path):
+    sure = [0.9, 0.8, None, 0.6, 0.7]
+    rows = [{"id": i, "label": "a", "prediction": "ab"[i % 2], "confidence": p} for i, p in enumerate(sure)]
+    rows.append({"id": 5, "label": "a", "prediction": "", "confidence": None})
+    metrics = calibrate_file(write(tmp_path / "p.jsonl", rows))
+    assert (metrics["n"], metrics["without_confidence"], metrics["unanswered"]) == (5, 1, 1)
+    assert metrics["average_confidence"] == pytest.approx((0.9 + 0.8 + 0.6 + 0.7 + 0) / 5)
+    assert metrics["brier"] == pytest.approx((0.1**2 + 0.8**2 + 0.6**2 + 0.3**2 + 0) / 5)
+
+
+def choice_rows(n: int, seed: int, power: float = 0.5) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(n):
+        p = dict(zip("abc", rng.dirichlet([1, 1, 1]).tolist(), strict=True))
+        milder = np.array(list(p.values())) ** power
+        answer, label = max(p, key=p.get), str(rng.choice(list("abc"), p=milder / milder.sum()))
+        fields = {"id": str(i), "label": label, "prediction": answer, "confidence": p[answer]}
+        rows.append({**fields, "probabilities": p})
+    return rows
+
+
+def without(rows, *fields):
+    return [{key: value for key, value in row.items() if key not in fields} for row in rows]
+
+
+def test_rows_without_probabilities_leave_the_other_rows_theirs(tmp_path):
+    rows = choice_rows(30, 1)
+    complete = calibrate_file(write(tmp_path / "p.jsonl", rows))
+    partial = calibrate_file(write(tmp_path / "q.jsonl", [*rows, {**without(rows, "probabilities")[0], "id": "x"}]))
+    assert (complete["n_choices"], partial["n_choices"], partial["n"]) == (30, 30, 31)
+    assert partial["brier_choices"] == complete["brier_choices"]
+
+
+def test_a_temperature_of_choices_is_not_taken_for_answers_without(tmp_path):
+    rows = choice_rows(200, 2)
+    complete, bare = (
+        write(tmp_path / "p.jsonl", rows),
+        write(tmp_path / "q.jsonl", without(rows, "probabilities")),
+    )
+    of_choices, of_answers = (calibrate_file(path, path)["temperature"] for path in (complete, bare))
+    assert abs(of_choices - of_answers) > 0.05
+    assert calibrate_file(bare, complete)["temperature"] == of_answers
+    metrics = calibrate_file(complete, bare)
+    assert metrics["temperature"] is None
+    assert metrics["temperature_reason"]
+
+
+def test_a_confidence_by_another_definition_is_scaled_as_it_is(tmp_path):
+    rows = choice_rows(200, 3)
+    for row in rows:
+        row["confidences"] = {"choices": row["confidence"], "sequence": row["confidence"] / 2}
+        row["confidence"] /= 2
+    metrics = calibrate_file(write(tmp_path / "p.jsonl", rows))
+    assert metrics == calibrate_file(write(tmp_path / "q.jsonl", without(rows, "probabilities", "confidences")))
+    assert metrics["scaling"]["ece_before"] == pytest.approx(metrics["ece"])
