@@ -68,11 +68,9 @@ def dependence(
         DataError: the student's states are not finite.
     """
     complete = [example for example in examples if example.label and example.rationale]
+    titles = {view: f"{title}, {view.value}" if title else None for view in (View.PREDICT, View.EXPLAIN)}
     sides = [
-        student.pooled(complete, view, batch_size=64, title=f"{title}, {view.value}" if title else None)
-        .double()
-        .numpy()
-        for view in (View.PREDICT, View.EXPLAIN)
+        student.pooled(complete, view, batch_size=64, title=name).double().numpy() for view, name in titles.items()
     ]
     return infonce(*sides, seed=seed, components=components)
 
