@@ -202,6 +202,8 @@ def read_judgements(path: Path) -> list[Judgement]:
             judgement = _JUDGEMENT.validate_json(json.dumps(row), strict=True)
         except ValidationError:
             judgement = None
+        if judgement and row.keys() != asdict(judgement).keys():
+            judgement = None
         if (
             judgement is None
             or not 0 < len(judgement.replies) == len(judgement.scores)
