@@ -182,7 +182,7 @@ def choose_thresholds(
         thresholds[goal] = {
             "threshold": point.threshold,
             "on_validation": {"passed": point.passed, "accuracy": point.accuracy, "cost": point.cost},
-            "here": _at_threshold(point.threshold, *test, **costs),
+            "here": _at_threshold(point.threshold, test[0], test[1], **costs),
         }
     return thresholds
 
