@@ -41,6 +41,7 @@ def compare(
         typer.Argument(help="Run folder or file of predictions (- reads standard input); several seeds with commas."),
     ],
     b: Annotated[str, typer.Argument(help="The other run or runs.")],
+    *,
     split: Annotated[SplitName, typer.Option(help="Split whose predictions are read from run folders.")] = (
         SplitName.TEST
     ),
@@ -66,6 +67,7 @@ def judge(
         Path, typer.Option("--config", help="Judge settings, YAML: `teacher: MODEL`, `n`, `runs`, `budget`.")
     ],
     changes: Changes = None,
+    *,
     split: Annotated[SplitName, typer.Option(help="Split whose rationales are judged.")] = SplitName.TEST,
     as_json: Json = False,
 ) -> None:

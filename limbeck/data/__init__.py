@@ -4,9 +4,9 @@ from limbeck.data.archive import ArchiveSource
 from limbeck.data.conversations import read_conversations
 from limbeck.data.export import Form, export_rows
 from limbeck.data.fetch import fetch
-from limbeck.data.files import FilesSource
+from limbeck.data.file_source import FilesSource
 from limbeck.data.generated import GeneratedSource
-from limbeck.data.hub import HubSource
+from limbeck.data.hub_source import HubSource
 from limbeck.data.load import Splits, digest, load, load_split, read
 from limbeck.data.rows import read_later_rows, read_rows
 from limbeck.data.settings import DataSettings

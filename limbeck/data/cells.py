@@ -31,7 +31,7 @@ def cell_text(value: Any) -> Any:
         return str(value).lower() if isinstance(value, bool) else str(value)
     if not isinstance(value, float | Decimal) or not math.isfinite(value):
         return value
-    if value == int(value) and abs(value) < 1e15:
+    if value == int(value) and abs(int(value)) < 10**15:
         return str(int(value))
     return str(value) if isinstance(value, float) else f"{value.normalize():f}"
 

@@ -174,7 +174,7 @@ def _turns_in_json(cell: str) -> list[dict[str, Any]] | None:
         value = json.loads(cell) if cell.lstrip().startswith(("[", "{")) else None
     except (ValueError, RecursionError):
         return None
-    turns = value if isinstance(value, list) else [value]
+    turns: list[Any] = value if isinstance(value, list) else [value]
     valid = all(isinstance(turn, dict) and any(name in turn for name in _ROLES) for turn in turns)
     return turns if turns and valid else None
 

@@ -34,7 +34,7 @@ _NO_CONSENSUS = {"-1", "-"}  # labels in data for natural language inference who
 
 
 @dataclass(frozen=True)
-class Table:
+class LocatedRows:
     """Rows, each with its location (`rows.jsonl:3`) and the id that it gets if it brings none."""
 
     name: str
@@ -96,16 +96,16 @@ def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
     return unique(examples)
 
 
-def file_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES, first: int = 0) -> Table:
+def file_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES, first: int = 0) -> LocatedRows:
     """Return the table in a file; ids are the file's name and an index that begins with `first`."""
     rows = read_table(path.expanduser(), max_row_bytes)
-    return Table(
+    return LocatedRows(
         str(path), [(location, f"{stem(path)}-{i}", row) for i, (location, row) in enumerate(rows, start=first)]
     )
 
 
 def read_examples(
-    tables: Sequence[Table], columns: Columns, task: Task, *, labelled: bool
+    tables: Sequence[LocatedRows], columns: Columns, task: Task, *, labelled: bool
 ) -> list[list[tuple[str, Example]]]:
     """Return the examples of each table, each after its location; a missing label is "".
 

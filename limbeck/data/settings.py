@@ -6,9 +6,9 @@ from pydantic import Field, model_validator
 
 from limbeck.data.archive import ArchiveSource
 from limbeck.data.columns import Columns
-from limbeck.data.files import FilesSource
+from limbeck.data.file_source import FilesSource
 from limbeck.data.generated import GeneratedSource
-from limbeck.data.hub import HubSource
+from limbeck.data.hub_source import HubSource
 from limbeck.tasks.settings import TaskSettings
 
 Source = Annotated[ArchiveSource | FilesSource | HubSource | GeneratedSource, Field(discriminator="kind")]

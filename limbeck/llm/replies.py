@@ -37,7 +37,15 @@ _LONGEST_LINE = 120  # of a line that is an answer alone
 _LONGEST_BRIEF = 80  # characters of a content, beside thoughts, that is the answer alone
 _BRIEF_CHOICE = 5  # characters: "yes", "false"
 
-_ANSWER_FIELDS = ("answer", "final answer", "correct answer", "label", "choice", "prediction", "predicted label")
+_ANSWER_FIELDS: tuple[str, ...] = (
+    "answer",
+    "final answer",
+    "correct answer",
+    "label",
+    "choice",
+    "prediction",
+    "predicted label",
+)
 _ANSWER_FIELDS += (
     *("result", "category", "class", "classification", "verdict", "relationship", "relation", "output", "decision"),
     *("option", "conclusion", "solution", "selected option"),

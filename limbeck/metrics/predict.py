@@ -53,27 +53,15 @@ def predict(
     else:
         # nobody asked for the rationale that follows the answer
         stop = RATIONALE_MARK if answer_view is View.ANSWER_FIRST and rationale_view is None else None
-        own_choices = [(e.choices or task.choices) if answer_view is View.PREDICT else () for e in examples]
-        texts = [source(example, answer_view) for example in examples]
-        written = student.answer(
-            texts,
-            own_choices,
-            max_new_tokens=student.max_target_length,
-            batch_size=batch_size,
-            title=title,
-            stop=stop,
-            engine=engine,
+        labelled = _generated_labels(
+            student, examples, task, answer_view, batch_size=batch_size, title=title, stop=stop, engine=engine
         )
-        labelled = [
-            _labelled(student, answer, choices, task=task, view=answer_view)
-            for answer, choices in zip(written, own_choices, strict=True)
-        ]
     _, cut = student.source_ids([source(example, answer_view) for example in examples])
     predictions = []
     for example, (label, rationale, confidence) in zip(examples, labelled, strict=True):
         prediction = _prediction(example, label, task, confidence=confidence, definition=definition)
-        written = rationale or "" if rationale_view is answer_view else None
-        predictions.append(replace(prediction, rationale=written))
+        own_rationale = rationale or "" if rationale_view is answer_view else None
+        predictions.append(replace(prediction, rationale=own_rationale))
     for index in cut:
         predictions[index] = replace(predictions[index], input_cut=True)
     if rationale_view is None or rationale_view is answer_view:
@@ -84,6 +72,33 @@ def predict(
         texts, max_new_tokens=student.max_target_length, batch_size=batch_size, title=title, engine=engine
     )
     return [replace(prediction, rationale=text) for prediction, text in zip(predictions, rationales, strict=True)]
+
+
+def _generated_labels(
+    student: Student,
+    examples: Sequence[Example],
+    task: Task,
+    view: View,
+    *,
+    batch_size: int,
+    title: str | None,
+    stop: str | None,
+    engine: EngineName,
+) -> list[_Labelled]:
+    own_choices = [(example.choices or task.choices) if view is View.PREDICT else () for example in examples]
+    answers = student.answer(
+        [source(example, view) for example in examples],
+        own_choices,
+        max_new_tokens=student.max_target_length,
+        batch_size=batch_size,
+        title=title,
+        stop=stop,
+        engine=engine,
+    )
+    return [
+        _labelled(student, answer, choices, task=task, view=view)
+        for answer, choices in zip(answers, own_choices, strict=True)
+    ]
 
 
 def _prediction(

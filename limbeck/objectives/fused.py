@@ -60,7 +60,7 @@ def losses(
         counts: what each term's sum is divided by: `term_counts` for the means over this batch. Need not be whole.
         examples: whose logits are in memory at a time; None: as many as suit the device.
     """
-    problem = _Problem(objective, {view: state.labels for view, state in states.items()}, counts, examples)
+    problem = _LossInputs(objective, {view: state.labels for view, state in states.items()}, counts, examples)
     hidden = [state.hidden for state in states.values()]
     if not torch.is_grad_enabled():  # inside an autograd function it cannot be seen
         values, _ = walk(problem, hidden, head, needs_grad=(False, False, False))
@@ -79,7 +79,7 @@ def gradient_shares(
     """
     norms = {}
     for term in objective.terms:
-        problem = _Problem(
+        problem = _LossInputs(
             replace(objective, terms=(term,)), {view: states[view].labels for view in term.views}, counts
         )
         hidden = [states[view].hidden for view in term.views]
@@ -157,7 +157,7 @@ def _top(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class _Problem:
+class _LossInputs:
     """What is to be computed from hidden states: everything but the tensors that have a gradient."""
 
     objective: Objective
@@ -196,7 +196,7 @@ class Gradients:
 
 
 def walk(
-    problem: _Problem, hidden: Sequence[Tensor], head: VocabularyHead, *, needs_grad: tuple[bool, bool, bool]
+    problem: _LossInputs, hidden: Sequence[Tensor], head: VocabularyHead, *, needs_grad: tuple[bool, bool, bool]
 ) -> tuple[dict[str, Tensor], Gradients]:
     """Compute every term's value, unweighted, and the gradients of their weighted sum.
 
@@ -269,7 +269,7 @@ class _Fused(torch.autograd.Function):
     """`walk` as one differentiable operation: the objective's value, then every term's, which are constants."""
 
     @staticmethod
-    def forward(ctx: Any, problem: _Problem, soft_cap: float | None, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, problem: _LossInputs, soft_cap: float | None, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         weight, bias = tensors[:2]
         hidden = [states for states in tensors[2:] if states is not None]
         head = VocabularyHead(weight, bias, soft_cap)

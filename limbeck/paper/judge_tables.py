@@ -182,7 +182,7 @@ def _correlation_cell(runs: Sequence[tuple[Run, Scores]]) -> Cell | None:
         answers = predictions_by_id(run.predictions("test"))
         pairs = [(score, answers[id].correct) for id, score in scores.items() if id in answers]
         if pairs:
-            correlations.append(correlate([score for score, _ in pairs], [right for _, right in pairs], draws=1))
+            correlations.append(correlate([score for score, _ in pairs], [bool(right) for _, right in pairs], draws=1))
     if not correlations:
         return None
     defined = [(entry.n, entry.pearson.value) for entry in correlations if entry.pearson is not None]

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -148,7 +149,7 @@ def rows(table: Table) -> list[list[list[str]]]:
 def to_markdown(table: Table) -> str:
     """Return a GitHub table with its title and notes."""
     head, *body = [[markdown(cell) for cell in row] for row in _flat(table)]
-    lines: list[list[str]] = [list(head), ["---", *["---:"] * (len(head) - 1)], *map(list, body)]
+    lines: list[list[Any]] = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     below = [f"{markdown(note)}\n" for note in notes(table)]
     return "\n".join([f"**{markdown(title(table))}**", "", *(f"| {' | '.join(row)} |" for row in lines), "", *below])
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limbeck.data.archive import ArchiveSource
-from limbeck.data.hub import HubSource
+from limbeck.data.hub_source import HubSource
 from limbeck.data.load import Splits, load, load_split
 from limbeck.data.rows import read_later_rows
 from limbeck.data.settings import DataSettings

@@ -175,7 +175,8 @@ def _cascaded(answers: Sequence[Prediction], examples: Sequence[Example], task: 
     if not pairs:
         return None
     teacher = np.array([is_right(task, str(question.teacher_label), question) for _, question in pairs], dtype=bool)
-    return graded([answer.confidence for answer, _ in pairs], [answer.correct for answer, _ in pairs]), teacher
+    confidence = [float(answer.confidence) for answer, _ in pairs if answer.confidence is not None]
+    return graded(confidence, [bool(answer.correct) for answer, _ in pairs]), teacher
 
 
 def _thresholds(evaluation: Evaluation, cascaded: Cascaded) -> Measurement:

@@ -14,7 +14,7 @@ from limbeck.runs.templates import render
 _CASCADE_POINTS = 11  # on the page: every tenth of the questions passed on
 
 
-class Section(NamedTuple):
+class PageSection(NamedTuple):
     """A heading, the key of its measurement, and the name of its figure."""
 
     title: str
@@ -23,18 +23,18 @@ class Section(NamedTuple):
 
 
 SECTIONS = (
-    Section("Labels", "by_label"),
-    Section("Calibration", "calibration"),
-    Section("Temperature", "calibration"),
-    Section("Reliability", "calibration", "reliability"),
-    Section("Definitions of confidence", "definitions"),
-    Section("Selective prediction: the most confident answers", "selective", "risk-coverage"),
-    Section("Cascade: the student where it is confident, else the teacher", "cascade", "cascade"),
-    Section("Thresholds of the cascade", "thresholds"),
-    Section("Rationales", "quality"),
-    Section("The judge", "judge"),
-    Section("Significance", "significance"),
-    Section("Dependence of the label's side and the rationale's", "dependence"),
+    PageSection("Labels", "by_label"),
+    PageSection("Calibration", "calibration"),
+    PageSection("Temperature", "calibration"),
+    PageSection("Reliability", "calibration", "reliability"),
+    PageSection("Definitions of confidence", "definitions"),
+    PageSection("Selective prediction: the most confident answers", "selective", "risk-coverage"),
+    PageSection("Cascade: the student where it is confident, else the teacher", "cascade", "cascade"),
+    PageSection("Thresholds of the cascade", "thresholds"),
+    PageSection("Rationales", "quality"),
+    PageSection("The judge", "judge"),
+    PageSection("Significance", "significance"),
+    PageSection("Dependence of the label's side and the rationale's", "dependence"),
 )
 
 

@@ -20,11 +20,6 @@ _OPERATIONS: dict[type[ast.operator], tuple[str, Callable[[Fraction, Fraction], 
     ast.Div: ("/", operator.truediv),
     ast.Pow: ("**", lambda base, exponent: Fraction(base ** int(exponent))),
 }
-_CHARACTERS = 500
-MAX_BITS = 4096  # of a numerator and its denominator together, at every step
-MAX_EXPONENT = 64
-
-_SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 _CHARACTERS = re.compile(r"[0-9.+\-*/()\s]+", re.ASCII)
 _SPLIT_POINT = re.compile(r"([0-9])\s*\.\s*([0-9])")  # "84. 0": some tokenizers lose where the blanks were
 

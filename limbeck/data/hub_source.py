@@ -8,7 +8,7 @@ from pydantic import Field
 
 from limbeck.data.archive import add_outputs, file_names, read_inputs
 from limbeck.data.columns import Column
-from limbeck.data.rows import Table, read_examples, unique
+from limbeck.data.rows import LocatedRows, read_examples, unique
 from limbeck.errors import DataError
 from limbeck.schema import Example
 from limbeck.settings import Settings
@@ -56,7 +56,9 @@ class HubSource(Settings):
         for split, name in self._split_names(task, data_set, path).items():
             table = f"{path} [{name}]"
             rows = arrow_rows(data_set[name].with_format("arrow")[:])
-            tables[split] = Table(table, [(f"{table} row {i + 1}", f"{split}-{i}", row) for i, row in enumerate(rows)])
+            tables[split] = LocatedRows(
+                table, [(f"{table} row {i + 1}", f"{split}-{i}", row) for i, row in enumerate(rows)]
+            )
         examples = read_examples(list(tables.values()), self.columns, task, labelled=True)
         return {
             split: self._with_outputs(unique(rows), task, split, tables[split].name)
