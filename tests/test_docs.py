@@ -1,9 +1,11 @@
 """The pages of the documentation, followed to the letter."""
 
 import json
+import os
 import pkgutil
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -179,3 +181,10 @@ def test_every_command_of_the_pages_is_one(text, monkeypatch, printed_by):
 def test_every_name_in_python_that_a_page_gives_is_there(page):
     for name in re.findall(r"`(limbeck(?:\.\w+)+)`", page.read_text()):
         pkgutil.resolve_name(name)
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path / "site")]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    assert "Get started" in (tmp_path / "site" / "index.html").read_text()
