@@ -88,6 +88,7 @@ def test_sides_take_turns_and_are_compared_by_medians():
     assert "within noise" in time_row("c", scattered, "slow", "fast", ("words", 1.0))["met"]
 
 
+@pytest.mark.slow
 def test_the_command_writes_its_table(tmp_path, capsys):
     options = ["--tiny", "--device", "cpu", "--repeats", "2", "--out", str(tmp_path)]
     assert run.main(["--only", "step", "curve", "annotation", *options]) == 0

@@ -19,6 +19,7 @@ print(student.model.num_parameters(), cached_revision("me/tiny"))
 """
 
 
+@pytest.mark.slow
 def test_a_cached_model_is_loaded_after_one_question(tmp_path):
     model = builders.t5(tmp_path / "model")
     cache = tmp_path / "hub" / "models--me--tiny"

@@ -118,9 +118,9 @@ UNITS += ["(a) ", "x = ", "dam, ", "it is the ", "The answer is (b). ", "The ans
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_work_in_proportion_to_the_text(unit: str) -> None:
-    """A million characters: work that grew with their square would take hours."""
+    """Many characters: work that grew with their square would take an hour."""
     for name in ("svamp", "cqa", "esnli"):
-        parse(f"Why. The answer is {unit * (1_000_000 // len(unit))} Answer: b", get(name), BEAVERS)
+        parse(f"Why. The answer is {unit * (200_000 // len(unit))} Answer: b", get(name), BEAVERS)
 
 
 def test_a_long_reply_is_read_as_far_as_its_limit() -> None:

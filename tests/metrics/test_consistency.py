@@ -146,6 +146,7 @@ def test_the_last_named_choice_agrees_with_a_plain_search():
         assert conclusion(text, CQA, tasks.get("cqa")) == expected
 
 
+@pytest.mark.slow
 def test_the_released_rationales_mostly_come_to_the_teachers_own_answers(dss):
     source = ArchiveSource(kind="archive", root=dss)
     for name, least, readable in (("svamp", 0.88, 0.99), ("cqa", 0.95, 0.85)):

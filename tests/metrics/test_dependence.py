@@ -177,6 +177,6 @@ def test_the_two_sides_are_the_predict_and_the_explain_view(student):
     bound = dependence(student, examples, seed=3, components=2)
     assert bound.nats == pytest.approx(infonce(*sides, seed=3, components=2).nats, abs=1e-6)
     assert bound.nats > bound.chance_upper + 0.2  # both read the same input
-    incomplete = [replace(examples[0], rationale=None), replace(examples[1], label=""), *examples[2:90]]
-    assert dependence(student, incomplete).n == 88
+    incomplete = [replace(examples[0], rationale=None), replace(examples[1], label=""), *examples[2:60]]
+    assert dependence(student, incomplete, components=2).n == 58
     assert student.training

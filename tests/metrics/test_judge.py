@@ -110,6 +110,7 @@ def test_rationales_that_read_alike_are_asked_about_once(tmp_path):
     assert [(one.run, one.score) for one in judged] == [("Gold", 4.0), ("Ours", 4.0), ("DSS", 4.0)]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_repeats_nothing_that_was_answered(tmp_path):
     count, store = 40, tmp_path / "judge.sqlite"
     requests = count * len(RUNS) * 5

@@ -58,6 +58,7 @@ def test_rows_without_a_target_need_not_be_read(name):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_step_compiles_into_one_graph():
     student = scratch()
     distiller, batch = Distiller(student, objective("mi")), collated(student, PARTIAL, "mi")
