@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from tests import builders
 
 REVISION = "c0ffee" + "0" * 34
