@@ -130,7 +130,6 @@ except SystemExit as end:
     assert not end.code
 print({"torch", "transformers"} & set(sys.modules), file=sys.stderr)
 """
-HEAVY = pytest.mark.xfail(reason="models, training and metrics still import torch with their settings")
 
 
 @pytest.mark.parametrize(
@@ -140,10 +139,10 @@ HEAVY = pytest.mark.xfail(reason="models, training and metrics still import torc
         "objectives",
         "annotate show annotate.yaml",
         "data show arithmetic",
-        pytest.param("schema", marks=HEAVY),
-        pytest.param("compare {run} {run}", marks=HEAVY),
-        pytest.param("calibrate {run}/predictions/test.jsonl", marks=HEAVY),
-        pytest.param("report {run} -o {out}", marks=HEAVY),
+        "schema",
+        "compare {run} {run}",
+        "calibrate {run}/predictions/test.jsonl",
+        "report {run} -o {out}",
     ],
 )
 def test_a_verb_without_a_model_imports_neither_torch_nor_transformers(words, run, tmp_path):
