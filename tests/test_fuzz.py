@@ -22,7 +22,7 @@ from limbeck.runs import Recipe, load_recipe, train
 from tests.runs.recipes import TINY
 
 fuzzed = settings(
-    max_examples=int(os.environ.get("LIMBECK_FUZZ", "25")),
+    max_examples=int(os.environ.get("LIMBECK_FUZZ", "10")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -229,6 +229,11 @@ class _Reply:
         return [statement for statement in self._all_statements if statement.start < self.end]
 
     @cached_property
+    def _decimal_comma_language(self) -> bool:
+        """True where the reply has words of a language that writes decimal commas."""
+        return phrases.DECIMAL_COMMA.search(self.seen) is not None
+
+    @cached_property
     def answered(self) -> list[_Statement]:
         return [statement for statement in self.statements if statement.label is not None]
 
@@ -383,7 +388,7 @@ class _Reply:
         if not self.numeric:
             return self.task.read_answer(line, self.example)
         points = self._read_number(line, alone=alone)
-        if phrases.DECIMAL_COMMA.search(self.seen) is None:
+        if not self._decimal_comma_language:
             return points
         commas = self._read_number(decimal_points(line), alone=alone)
         if points is None or commas is None or points == commas:

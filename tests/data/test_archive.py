@@ -130,7 +130,7 @@ def test_a_split_has_one_role_and_has_to_be_there(tmp_path: Path) -> None:
         ("svamp", "train", 800, 0.7325, 0.745, 13),
         ("svamp", "test", 200, 0.740, 0.775, 2),
         pytest.param("cqa", "train", 9741, 0.7426, 0.7537, 300, marks=pytest.mark.slow),
-        ("cqa", "test", 1221, 0.7723, 0.7838, 29),
+        pytest.param("cqa", "test", 1221, 0.7723, 0.7838, 29, marks=pytest.mark.slow),
         pytest.param("esnli", "valid", 9842, 0.7317, 0.7317, 4, marks=pytest.mark.slow),
         pytest.param("esnli", "test", 9824, 0.7299, 0.7299, 0, marks=pytest.mark.slow),
     ],
@@ -168,6 +168,7 @@ def test_every_released_anli_row_is_parsed(dss: Path, released: Callable[[str], 
             assert (row.rationale, f"{row.teacher_label}.") == (reasoning.strip(), answer.strip())
 
 
+@pytest.mark.slow
 def test_released_inputs_are_those_of_the_papers_code(
     dss: Path, released: Callable[[str], dict[str, list[Example]]]
 ) -> None:

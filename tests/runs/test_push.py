@@ -78,6 +78,7 @@ json.dump(answers, sys.stdout)
 """
 
 
+@pytest.mark.slow
 def test_the_cards_own_code_answers_as_limbeck_does(folders, tmp_path):
     blocks = []
     for folder in folders.values():

@@ -51,7 +51,14 @@ def made(kind: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     return small_t5(tokenizer, [len(tokenizer) - 1, 1, len(tokenizer) - 2]), tokenizer
 
 
-@pytest.mark.parametrize("kind", ["t5gemma", "t5-endless", "t5-several-ends"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("t5gemma", marks=pytest.mark.slow),
+        "t5-endless",
+        pytest.param("t5-several-ends", marks=pytest.mark.slow),
+    ],
+)
 def test_a_student_learns_to_end_whatever_its_tokenizer_adds(kind, tmp_path: Path):
     model, tokenizer = made(kind)
     for part in (model, tokenizer):
