@@ -163,9 +163,19 @@ def disk_errors(folder: Path, advice: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise unwritable(Path(error.filename or folder), error, advice) from error
-        if any(os.strerror(code) in str(error) for code in _FULL) or shutil.disk_usage(folder).free < _ROOM:
+        if any(os.strerror(code) in str(error) for code in _FULL) or not _has_room(folder):
             raise disk_full(folder, advice) from error
         raise
+
+
+def _has_room(folder: Path) -> bool:
+    """Return whether a file can be written below `folder`; free space alone says nothing of a quota."""
+    try:
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+    except OSError as error:
+        return error.errno not in _FULL
+    return True
 
 
 def json_text(value: Any) -> str:

@@ -14,7 +14,7 @@ _MISSING = {
 }  # fmt: skip
 _MAX_LIST = 1 << 20  # characters of a printed list
 _PYTHON_TOKEN = re.compile(
-    r"""array\(|,\s*dtype=\w+|(?P<value>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,:'"()\[\]{}]+|[\])}])(?P<gap>\s*(?=[^\s,:)\]}]))?""",
+    r"""array\(|,\s*dtype=\w+|(?P<value>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,:'"()\[\]{}]+|[\]}])(?P<gap>\s*(?=[^\s,:)\]}]))?""",
     re.DOTALL,
 )
 
@@ -57,7 +57,8 @@ def parse_cell(cell: str) -> Any:
         value = ast.literal_eval(_PYTHON_TOKEN.sub(_with_comma, text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return cell
-    return value if isinstance(value, list | dict | tuple) else cell
+    cut = isinstance(value, list | tuple) and ... in value  # numpy prints long arrays with an ellipsis
+    return value if isinstance(value, list | dict | tuple) and not cut else cell
 
 
 def _with_comma(token: re.Match[str]) -> str:

@@ -93,6 +93,8 @@ def _safe_name(info: zipfile.ZipInfo) -> str:
         or not name.isprintable()
     ):
         raise ValueError(f"it holds the unsafe name {name!r}")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name!r} is packed otherwise than by deflate")
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise ValueError(f"{name!r} is a link or a device")
     return "/".join(folders[1:] if folders[0] == "datasets" and len(folders) > 1 else folders)

@@ -74,6 +74,9 @@ class HubSource(Settings):
             names = self.splits or (task.hub.splits if task.hub else {})
             return {split: name for split, name in names.items() if name in data_set}
         present = {split: [name for name in names if name in data_set] for split, names in _USUAL_SPLITS.items()}
+        if not any(present.values()):
+            expected = "none of the splits train, validation and test"
+            raise DataError(f"{path}: {expected}; there are {sorted(data_set)!r:.200}; name them under `splits`")
         return {split: names[0] for split, names in present.items() if names}
 
     def _with_outputs(self, examples: list[Example], task: Task, split: str, table: str) -> list[Example]:

@@ -84,7 +84,7 @@ def load(settings: DataSettings) -> Splits:
         LimbeckError: as `read`; train or test is missing; nothing is left to train on.
     """
     splits, unlabelled = _read(settings)
-    if "test" not in splits and settings.carves_splits:
+    if "test" not in splits and "train" in splits and settings.carves_splits:
         splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.seed, "test")
     for name in ("train", "test"):
         if name not in splits:

@@ -148,6 +148,8 @@ def read_draft(raw: Row, id: str, task: Task, *, location: str, columns: Columns
     """Return a row of a file as a draft. Raises LimbeckError: names `location` and the field."""
     row = rename(raw, columns)
     with located(location):
+        if any(isinstance(value, str) and "\0" in value for value in row.values()):
+            notes["rows held NUL characters, which are left out"] += 1
         row = {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
         for name in ("input", "question"):
             if isinstance(row.get(name), Mapping) and "stem" in row[name]:  # CommonsenseQA as it was released
@@ -169,6 +171,10 @@ def read_draft(raw: Row, id: str, task: Task, *, location: str, columns: Columns
         labels, solution = _read_labels(label, row.get("answers"), task, choices=choices, notes=notes)
         reasoning = _read_rationale(row.get("rationale")) or solution
         rationale = without_calculations(reasoning) if reasoning else None
+        if rationale != reasoning:
+            notes["rationales had a calculator's marks, which are left out"] += 1
+        if len(labels) > 1:
+            notes["rows have several accepted answers"] += 1
         return Draft(location, id, row, plain, choices, labels, rationale)
 
 

@@ -12,6 +12,7 @@ from limbeck.data.settings import DataSettings
 from limbeck.data.splits import count_overlap, refuse_overlap
 from limbeck.data.views import View, source, target
 from limbeck.errors import DataError
+from limbeck.formatting import one_line
 from limbeck.notes import NOTES, lines_of
 from limbeck.schema import Example
 from limbeck.tasks import Split, Task, is_right
@@ -108,7 +109,7 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
         lines.append(f"a training refuses this: {error}")
     split, rows = next(iter(splits.items()))
     for row in random.Random(seed).sample(rows, min(n, len(rows))):
-        lines += ["", f"{row.id} ({split})"]
+        lines += ["", f"{one_line(row.id)} ({split})"]
         for view in View:
             reads = _indented(source(row, view).text(" | "))
             writes = _indented(target(row, view) or "nothing, for the rationale is missing")

@@ -297,6 +297,7 @@ def _parse_lines(
         if delimiter == "\t" and quoting == csv.QUOTE_MINIMAL:  # between tabs, quotes may be plain characters
             plain = _parse_lines(text, delimiter, path, max_row_bytes, quoting=csv.QUOTE_NONE)
             if len({len(cells) for _, cells in plain}) == 1:
+                log.info("%s: quotes are read as characters, since they enclose no cells", path)
                 return plain
         raise DataError(f"not CSV ({error})", path=path, line=line) from None
     finally:

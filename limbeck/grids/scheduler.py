@@ -339,7 +339,8 @@ class LocalWorkers:
 
     def submit(self, slot: int, task: CellTask) -> Future[bool]:
         last = self._last.get(slot)
-        if last is not None and (last.exception() is not None or not last.result()):
+        alive = all(process.is_alive() for process in self._processes.get(slot, ()))
+        if last is not None and (last.exception() is not None or not last.result() or not alive):
             self._stop(slot)
         # A Ctrl-C on the terminal reaches every process of its group; only this one decides what it means.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -353,8 +354,8 @@ class LocalWorkers:
                 context = multiprocessing.get_context("spawn")
                 self._executors[slot] = ProcessPoolExecutor(1, context, initializer=_begin, initargs=(self._log,))
             self._last[slot] = future = self._executors[slot].submit(train_cell, task)  # the first starts the process
-            self._processes.setdefault(slot, set()).update(set(multiprocessing.active_children()) - before)
         finally:
+            self._processes.setdefault(slot, set()).update(set(multiprocessing.active_children()) - before)
             os.environ.clear()
             os.environ.update(environment)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -366,7 +367,7 @@ class LocalWorkers:
 
     def _stop(self, slot: int) -> None:
         self._last.pop(slot, None)
-        for process in self._processes.pop(slot):
+        for process in self._processes.pop(slot, ()):
             process.kill()
         self._executors.pop(slot).shutdown(cancel_futures=True)
 

@@ -155,7 +155,7 @@ class EndpointClient:
         causes = list(_causes(error))
         reason = one_line(self._redact(str(causes[-1]) or type(causes[-1]).__name__), LONGEST_LINE)
         if not any(isinstance(cause, httpx2.ConnectError) for cause in causes):
-            return Failure("connection lost", reason)
+            return Failure("connection lost", reason, raw="")  # it may have been answered, and paid for
         for cause in causes:
             if isinstance(cause, ssl.SSLCertVerificationError) or (
                 isinstance(cause, ssl.SSLError) and re.search("WRONG_VERSION|PROTOCOL|HANDSHAKE", cause.reason or "")

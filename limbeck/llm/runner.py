@@ -132,7 +132,7 @@ class _Runner:
         self._ever_answered = self._store.has_reply(session.teacher.name)
         self._first_failure = self._store.last_failure()  # what others give up after it is given up here, too
         self._fruitless = 0  # questions in a row that came to nothing
-        self._waiting = False
+        self._waiting = self._interrupted = False
         self._journal = Journal(self._store)
         self._request_rate = RateLimiter(self._limits.requests_per_minute)
         self._token_rate = RateLimiter(self._limits.tokens_per_minute)
@@ -165,8 +165,9 @@ class _Runner:
         self._stop.set()
 
     def _interrupt(self) -> None:
-        if self._tally.stopped == "interrupted":
+        if self._interrupted:
             raise KeyboardInterrupt
+        self._interrupted = True
         log.warning("stopping once %d requests in flight are answered; again, and they are lost", self._in_flight)
         self._end("interrupted")
 
@@ -207,7 +208,10 @@ class _Runner:
         if claims.unaffordable and self._in_flight:
             await self._progress.wait()  # what is in flight may use less than its ceiling
         elif claims.unaffordable:
-            self._end("budget")
+            if not await self._journal.call(self._store.others_claim, self._session.teacher.name):
+                self._end("budget")
+            elif not await self._journal.call(self._store.release_dead):
+                await self._sleep(_POLL)  # what other processes claimed may come to less
         elif only_foreign and self._foreign and not await self._journal.call(self._store.release_dead):
             if not self._waiting:
                 log.info("waiting for another process that asks the same teacher with this store")

@@ -8,6 +8,7 @@ next process that meets them.
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import sqlite3
@@ -53,6 +54,8 @@ CREATE TABLE claims (
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_VERSION};
 """
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Covers = Callable[[Tokens], bool]  # tells whether the budget covers so many tokens
@@ -163,6 +166,10 @@ class Store:
                 if record.last:
                     connection.execute(f"DELETE FROM claims WHERE {_KEY}", record.key)
 
+    def others_claim(self, model: str) -> bool:
+        """Return whether another process has claims of the model."""
+        return bool(self._read("SELECT 1 FROM claims WHERE model = ? AND worker != ? LIMIT 1", model, self._worker))
+
     def release_dead(self) -> int:
         """Release the claims of processes that were killed; return how many those were."""
         released = 0
@@ -267,6 +274,10 @@ class Store:
                 raise
 
 
+class BusyError(FileError):
+    """A store that another process has locked for a minute."""
+
+
 class Journal:
     """A store in a thread of its own, so that the disk does not block the event loop.
 
@@ -280,7 +291,11 @@ class Journal:
 
     async def call(self, function: Callable[..., T], *values: Any) -> T:
         """Call a method of the store in its thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *values)
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._thread, function, *values)
+            except BusyError as error:  # a paid reply waits for its place as long as it takes
+                log.warning("%s; waiting for it", error)
 
     async def put(self, record: Record) -> None:
         """Return once the record is on the disk. Raises FileError if it cannot be written."""
@@ -327,6 +342,8 @@ def _errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            raise BusyError("another process holds the store", path=path) from None
         if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
             raise disk_full(path, "start the job again") from None
         raise FileError(f"the store cannot be used ({error})", path=path) from None

@@ -154,6 +154,8 @@ def judge(
         for judging in passes:
             ask_all(session, judging.sampling, judging.messages, partial(judging.missing, store))
         show(tally)
+        if tally.stopped == "interrupted":
+            raise KeyboardInterrupt  # what arrived is stored; judgements without it would replace whole ones
         judgements = [judging.judgements(store) for judging in passes]
     return [judgement for item_judgements in zip(*judgements, strict=True) for judgement in item_judgements]
 

@@ -86,9 +86,11 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
     places: dict[str, str] = {}
     for row, confidence in zip(rows, confidences, strict=True):
         prediction = _prediction(row, confidence, blank)
-        if prediction.id and places.setdefault(prediction.id, row.where) != row.where:
+        if prediction.id in places:
             text = f"{prediction.id!r:.60} is already at {places[prediction.id]}"
             raise DataError(text, path=row.where, field=repr(columns["id"]))
+        if prediction.id:
+            places[prediction.id] = row.where
         predictions.append(prediction)
     if "correct" not in columns and (
         by_value := sum(bool(p.correct) and not same_text(str(p.prediction), str(p.label)) for p in predictions)

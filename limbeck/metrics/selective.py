@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from limbeck.errors import DataError
 from limbeck.metrics.graded import Graded, flags, graded
 from limbeck.stats.intervals import DRAWS, Flags, Floats, Interval, Ints, group_sums, percentiles, resample, wilson
 
@@ -131,10 +132,16 @@ def cascade(
         points: of the curve at most, evenly chosen; None: one for every threshold.
 
     Raises:
-        DataError: as `graded`.
+        DataError: as `graded`; `teacher` of another length; a cost that is negative or not finite.
     """
-    answers, teacher_right = graded(confidence, correct), flags("teacher", teacher).astype(np.float64)
+    answers, right = graded(confidence, correct), flags("teacher", teacher)
     n = len(answers)
+    if len(right) != n:
+        raise DataError(f"{len(right):,} rows were given, and {n:,} confidences", field="teacher")
+    for name, cost in (("student_cost", student_cost), ("teacher_cost", teacher_cost)):
+        if not 0 <= cost < np.inf:
+            raise DataError(f"{cost}: a number from 0 up was expected", field=name)
+    teacher_right = right.astype(np.float64)
     if n == 0:
         return ()
     levels, level_of_row = _levels(answers.confidence)

@@ -164,5 +164,5 @@ def open_student(folder: Path) -> tuple[Student, Card]:
         raise ModelError(f"{folder}: no trained student here ({CARD} is missing); give a run's folder or its model/")
     card = Card.parse(read_json(folder / CARD), str(folder / CARD))
     lengths = {"max_source_length": card.max_source_length, "max_target_length": card.max_target_length}
-    student = load(StudentSettings(name=str(folder), **lengths), texts=())
+    student = load(StudentSettings.parse({"name": str(folder), **lengths}, str(folder / CARD)), texts=())
     return student.to("cuda" if torch.cuda.is_available() else "cpu"), card

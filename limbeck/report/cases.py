@@ -96,7 +96,7 @@ def load_cases(groups: Sequence[RunGroup], split: Split = "test") -> list[Case]:
     sources: dict[Key, str] = {}
     for group in groups:
         for run in group.runs:
-            data = run.recipe.data.model_copy(update={"labels": "gold", "keep": "all", "fraction": 1.0})
+            data = run.recipe.data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
             source = data.model_dump_json()
             if source not in examples:
                 examples[source] = _load_examples(run, data, split)

@@ -97,7 +97,7 @@ def _learning(comparable: Comparable, key: str, lines: Mapping[str, Line]) -> Fi
 
 
 def fraction_curves(members: Sequence[GradedGroup]) -> Curves:
-    """Draw accuracy over `data.fraction` for each task whose run groups differ in it.
+    """Draw accuracy over `data.train_fraction` for each task whose run groups differ in it.
 
     A line has all run groups with the rest of their setting in common.
     """

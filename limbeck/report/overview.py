@@ -153,7 +153,8 @@ def _significant(contrast: Contrast) -> str:
     difference = (contrast.comparison.difference if contrast.comparison else None) or 0
     direction = "ahead of" if difference > 0 else "behind"
     points = number(100 * abs(difference), 2)
-    return f"{contrast.name} is {points} points {direction} {_baseline(contrast)} ({_evidence(contrast)})"
+    evidence = _evidence(contrast, flip=difference < 0)
+    return f"{contrast.name} is {points} points {direction} {_baseline(contrast)} ({evidence})"
 
 
 def _undecided(contrast: Contrast) -> str:
@@ -166,11 +167,13 @@ def _baseline(contrast: Contrast) -> str:
     return f"{contrast.comparable.short_name(contrast.comparable.baseline)} on {contrast.comparable.name}"
 
 
-def _evidence(contrast: Contrast) -> str:
+def _evidence(contrast: Contrast, *, flip: bool = False) -> str:
     comparison = contrast.comparison
     assert comparison is not None
     ends = None if comparison.interval is None else [100 * end for end in comparison.interval]
-    interval_text = f"95 % interval {interval(ends, 2, sign=True, brackets=False)}, " if ends else ""
+    if ends and flip:  # a distance behind, with its own ends
+        ends = [-ends[1], -ends[0]]
+    interval_text = f"95 % interval {interval(ends, 2, sign=not flip, brackets=False)}, " if ends else ""
     size = f"{comparison.n:,} examples, {_seeds(comparison.seeds)}"
     return f"{interval_text}adjusted p {p_equals(contrast.adjusted)}, {size}"
 

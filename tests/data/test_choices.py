@@ -213,3 +213,8 @@ def test_a_letter_or_number_that_is_another_choices_text(tmp_path: Path, rows: l
     path.write_text("".join(json.dumps(row) + "\n" for row in texts))
     with pytest.raises(LimbeckError, match=r"r.jsonl:\d: label"):
         read_rows(path)
+
+
+@pytest.mark.parametrize("text", ["(1) 5 (2) 6 (3) 7", "(212) 5551234", "[1 2 ... 9]"])
+def test_a_text_with_brackets_is_no_list(text: str) -> None:
+    assert parse_cell(text) == text

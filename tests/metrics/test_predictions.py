@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError
 from limbeck.metrics.predictions import as_arrays, predictions_by_id, read_predictions, with_choices, with_confidence
 
 
@@ -193,3 +193,10 @@ def test_predictions_are_matched_by_id(tmp_path):
     assert list(predictions_by_id(write(tmp_path / "p.jsonl", [row(id=2), row(id=1)]))) == ["2", "1"]
     with pytest.raises(LimbeckError):
         predictions_by_id(write(tmp_path / "q.jsonl", [row(id=2), row()]))
+
+
+def test_an_id_that_stands_twice_is_refused_wherever_its_rows_stand(tmp_path):
+    path = tmp_path / "two.json"
+    path.write_text('[{"id": "1", "label": "a", "prediction": "a"}]\n[{"id": "1", "label": "a", "prediction": "b"}]\n')
+    with pytest.raises(DataError):
+        read_predictions(path)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError
 from limbeck.metrics.graded import graded
 from limbeck.metrics.selective import COVERAGES, cascade, choose_thresholds, selective
 
@@ -148,3 +149,13 @@ def test_a_perfect_teacher_beside_a_student_that_is_never_right_gets_all():
     thresholds = choose_thresholds(side, side)
     assert [chosen["threshold"] for chosen in thresholds.values()] == [None, None]
     assert thresholds["best"]["here"] | {"interval": 0} == {"passed": 1, "accuracy": 1, "cost": 1, "interval": 0}
+
+
+@pytest.mark.parametrize(
+    ("teacher", "cost", "field"),
+    [([True], 1.0, "teacher"), ([1, 0, 1], -1.0, "teacher_cost"), ([1, 0, 1], math.nan, "teacher_cost")],
+)
+def test_a_cascade_of_what_does_not_fit_is_refused(teacher, cost, field):
+    with pytest.raises(DataError) as error:
+        cascade([0.9, 0.5, 0.3], [1, 0, 1], teacher, teacher_cost=cost)
+    assert error.value.field == field
