@@ -56,9 +56,9 @@ class GeneratedSource(Settings):
             question = problem.question
             if question in examples or _split_of(question) != split:
                 continue
-            taught = problem.with_mistake(errors) if errors.random() < self.error_rate else problem
+            answer = problem.with_mistake(errors) if errors.random() < self.error_rate else problem
             id = f"{split}-{len(examples)}"
-            examples[question] = Example(id, (question,), problem.equation, taught.rationale, taught.equation)
+            examples[question] = Example(id, (question,), problem.equation, answer.rationale, answer.equation)
         return list(examples.values())
 
 

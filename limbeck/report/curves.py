@@ -166,9 +166,9 @@ def confidence_curves(sets: Sequence[Comparable]) -> Curves:
         if not with_confidence:
             continue
         plotted.append(_risk_coverage(comparable, with_confidence))
-        taught = [member for member in with_confidence if (member.has_confidence & _has_teacher(member)).any()]
-        if taught:
-            plotted.append(_cascade(comparable, taught))
+        with_teacher = [member for member in with_confidence if (member.has_confidence & _has_teacher(member)).any()]
+        if with_teacher:
+            plotted.append(_cascade(comparable, with_teacher))
         else:
             missing.append(f"No cascade on {comparable.name}: the teacher's answers are not known.")
     members = [member for comparable in sets for member in comparable.members if member.confidence is not None]

@@ -185,7 +185,7 @@ def ask(
     rationales: bool = False,
     title: str | None = None,
 ) -> list[Prediction]:
-    """Return the predictions of a recipe's student in the views that its objective taught, graded by `task`."""
+    """Return the predictions of a recipe's student in the views that its objective trains, graded by `task`."""
     objective, settings = recipe.objective.build(), recipe.evaluation
     return predict(
         student,

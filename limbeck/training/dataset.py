@@ -145,13 +145,15 @@ class Collator:
         data = rows.training_set
         by_view = [view * len(data) + rows.indices for view in range(len(data.views))]
         labels = [data.targets.padded(indices, IGNORE, self.multiple)[0] for indices in by_view]
-        taught = [np.flatnonzero(ids[:, 0] != IGNORE) for ids in labels]
-        taught = [rows if len(rows) else np.zeros(1, np.int64) for rows in taught]  # not every model takes no rows
-        sources = np.concatenate([indices[rows] for indices, rows in zip(by_view, taught, strict=True)])
+        target_rows = [np.flatnonzero(ids[:, 0] != IGNORE) for ids in labels]
+        target_rows = [
+            rows if len(rows) else np.zeros(1, np.int64) for rows in target_rows
+        ]  # some models refuse a batch of none
+        sources = np.concatenate([indices[rows] for indices, rows in zip(by_view, target_rows, strict=True)])
         input_ids, real = data.sources.padded(sources, self.pad_id, self.multiple)
         return {
             "input_ids": torch.from_numpy(input_ids),
             "attention_mask": torch.from_numpy(real.astype(np.int64)),
             "labels": dict(zip(data.views, map(torch.from_numpy, labels), strict=True)),
-            "rows": dict(zip(data.views, map(torch.from_numpy, taught), strict=True)),
+            "rows": dict(zip(data.views, map(torch.from_numpy, target_rows), strict=True)),
         }

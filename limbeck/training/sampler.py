@@ -28,8 +28,8 @@ class BucketSampler(Sampler[int]):
         `multiple`: what the collator rounds lengths up to; only rounded lengths cost anything.
         """
         self.widths = -(-lengths // multiple) * multiple
-        taught = (lengths[:, 1:] > 0).mean(0)  # a view reads and writes only the rows that have a target in it
-        self.weights = np.array([taught.sum(), *taught])
+        target_shares = (lengths[:, 1:] > 0).mean(0)  # a view reads and writes only the rows that have a target in it
+        self.weights = np.array([target_shares.sum(), *target_shares])
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0

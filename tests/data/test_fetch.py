@@ -213,3 +213,12 @@ def test_archives_that_are_none(tmp_path: Path) -> None:
         with pytest.raises(LimbeckError, match=says):
             fetch(local(tmp_path, content), tmp_path / "root", None)
         assert not (tmp_path / "root").exists()
+
+
+def test_a_member_packed_otherwise_is_refused(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("datasets/svamp/svamp_train.json", b"{}")
+    with pytest.raises(LimbeckError):
+        fetch(local(tmp_path, stream.getvalue()), tmp_path / "root")
+    assert not (tmp_path / "root").exists()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from limbeck.data import DataSettings, load, read, read_rows
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError
 from tests.archives import write_rows, write_shards
 
 
@@ -89,6 +89,16 @@ def test_a_train_split_alone_is_carved_as_files_are(tmp_path: Path) -> None:
     assert (len(splits.train), len(splits.valid), len(splits.test)) == (32, 4, 4)
     with pytest.raises(LimbeckError, match="no split 'test'"):
         load(settings(path=str(tmp_path / "set"), splits={"train": "train", "test": "test"}))
+
+
+@pytest.mark.parametrize("split", ["all", "validation"])
+def test_a_data_set_without_a_train_split_is_refused(split: str, tmp_path: Path) -> None:
+    import datasets
+
+    rows = datasets.Dataset.from_list([{"input": "q", "label": "y"}])
+    datasets.DatasetDict({split: rows}).save_to_disk(str(tmp_path / "set"))
+    with pytest.raises(DataError):
+        load(settings(path=str(tmp_path / "set")))
 
 
 def test_saved_data_sets_with_class_labels(tmp_path: Path) -> None:

@@ -85,3 +85,9 @@ def test_the_page_holds_the_counts_and_the_examples(tmp_path: Path) -> None:
         "writes: nothing, for the rationale is missing",
     ]:
         assert text in page
+
+
+def test_the_page_shows_no_control_characters(tmp_path: Path) -> None:
+    write_rows(tmp_path / "train.jsonl", [{"id": "a\x1b[31m", "input": "b\x1b[0m", "label": "x"}])
+    source = {"kind": "files", "train_file": str(tmp_path / "train.jsonl")}
+    assert "\x1b" not in show(DataSettings.parse({"task": "custom", "source": source}, "x"), 1)

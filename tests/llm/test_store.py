@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -136,6 +137,27 @@ def test_claims_end_with_the_store_that_made_them(path):
     with Store.open(path) as store:
         assert claim(store, key(1)).granted == [key(1)]
     assert sorted(each.name for each in path.parent.iterdir()) == [".annotations.sqlite.lock", "annotations.sqlite"]
+
+
+def test_the_claims_of_other_processes_are_told_from_ones_own(path):
+    with Store.open(path) as store, Store.open(path) as other:
+        claim(store, key(1))
+        assert (store.others_claim("m"), other.others_claim("m"), other.others_claim("n")) == (False, True, False)
+
+
+@pytest.mark.slow
+def test_a_record_waits_for_a_store_that_another_process_has_locked(path, monkeypatch):
+    monkeypatch.setattr("limbeck.llm.store._BUSY_SECONDS", 0.2)
+    with Store.open(path) as store:
+        holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        holder.execute("BEGIN IMMEDIATE")
+        journal = Journal(store)
+        threading.Timer(1.0, holder.execute, ["ROLLBACK"]).start()
+        record = Record(key(1), "example", reply(), Tokens(1, 1), last=True)
+        asyncio.run(journal.put(record))
+        journal.close()
+        assert store.has_reply("m")
+        holder.close()
 
 
 def test_the_claims_of_a_killed_process_are_let_go(path):

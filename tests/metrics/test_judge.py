@@ -163,6 +163,19 @@ def test_an_unread_or_missing_reply_is_none_and_a_budget_ends_it(tmp_path):
             judge(items(2), dear)
 
 
+def test_an_interrupt_is_no_judgement(tmp_path):
+    def interrupt(number: int, asked: Asked) -> Answer:
+        if number == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return four(number, asked)
+
+    with Server(interrupt) as server:
+        job = settings(server.url, tmp_path / "judge.sqlite", limits={"concurrency": 1})
+        with pytest.raises(KeyboardInterrupt):
+            judge(items(2), job)
+        assert all(judgement.score == 4 for judgement in judge(items(2), job))
+
+
 def test_the_same_examples_are_drawn_of_every_run_and_fewer_lie_in_more():
     wanted = [item for item in items(200) if (item.run, item.example.id) != ("DSS", "e7")]
     wanted += items(30, ("Ours",), task="cqa")
