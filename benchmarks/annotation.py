@@ -1,6 +1,7 @@
 """Case `annotation`: requests a second to a server that takes its time, and memory over many of them.
 
-The server is `tests.servers` in a process of its own, and so is each side: `python -m benchmarks.annotation ARGUMENT`.
+The server is `tests.helpers.servers` in a process of its own, and so is each side:
+`python -m benchmarks.annotation ARGUMENT`.
 The baseline is the openai client with a semaphore, which stores nothing.
 """
 
@@ -55,7 +56,7 @@ def annotation(settings: Settings) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _server() -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.servers", "--latency", str(LATENCY)]
+    command = [sys.executable, "-m", "tests.helpers.servers", "--latency", str(LATENCY)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -16,9 +16,9 @@ from limbeck import cli
 from limbeck.files import read_jsonl
 from limbeck.grids import Grid, cells
 from limbeck.runs import Recipe, train
-from tests import builders
+from tests.helpers import builders
+from tests.helpers.servers import Asked, Server, completion
 from tests.runs.recipes import TINY
-from tests.servers import Asked, Server, completion
 
 ROOT = Path(__file__).parents[1]
 DOCS, README = ROOT / "docs", ROOT / "README.md"

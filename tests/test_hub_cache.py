@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from tests import builders
+from tests.helpers import builders
 
 REVISION = "c0ffee" + "0" * 34
 LOAD = """

@@ -26,7 +26,7 @@ from limbeck.annotation.results import read_results, summary, training_examples
 from limbeck.data import read_rows
 from limbeck.data.load import digest
 from limbeck.errors import LimbeckError, RecipeError
-from tests.servers import ENDLESS, HANGING, HUGE, PASSING, Asked, Server, completion, error, mixed, redirect
+from tests.helpers.servers import ENDLESS, HANGING, HUGE, PASSING, Asked, Server, completion, error, mixed, redirect
 
 KEY = "sk-very-secret-0123456789"
 ROWS = 1000

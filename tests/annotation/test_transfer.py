@@ -15,8 +15,8 @@ from limbeck.data import DataSettings, read, read_rows
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json, read_jsonl
 from tests.annotation.jobs import fill, make_job, says
-from tests.archives import write_rows, write_shards
-from tests.hub import REFUSALS, TOKEN, Seen, environment, files_of, running
+from tests.helpers.archives import write_rows, write_shards
+from tests.helpers.hub import REFUSALS, TOKEN, Seen, environment, files_of, running
 
 ROWS = [{"id": "a", "input": "What is 1?", "label": "1"}, {"id": "b", "input": "What is 2?", "label": "2"}]
 

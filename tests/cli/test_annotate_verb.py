@@ -13,8 +13,8 @@ import yaml
 from limbeck.cli.annotate import Form
 from limbeck.data.export import Form as DataForm
 from limbeck.files import read_jsonl
-from tests.hub import CONSENT
-from tests.servers import Server, completion, error
+from tests.helpers.hub import CONSENT
+from tests.helpers.servers import Server, completion, error
 
 
 @pytest.fixture

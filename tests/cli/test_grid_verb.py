@@ -14,9 +14,9 @@ import yaml
 
 from limbeck import cli
 from limbeck.grids import Grid, GridFolder, cells
+from tests.helpers.servers import Server, completion
 from tests.paper.paper_runs import data_at
 from tests.runs.recipes import TINY
-from tests.servers import Server, completion
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import yaml
 from scipy.stats import binomtest
 
 from limbeck.cli.metrics import print_judgements
+from tests.helpers.servers import Server, completion
 from tests.runs.recipes import TINY
-from tests.servers import Server, completion
 
 
 def write(path, rows):

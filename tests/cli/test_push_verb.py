@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.hub import CONSENT
+from tests.helpers.hub import CONSENT
 
 
 @pytest.fixture

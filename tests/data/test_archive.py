@@ -12,8 +12,8 @@ from limbeck.errors import LimbeckError
 from limbeck.files import read_jsonl
 from limbeck.schema import Example
 from limbeck.tasks import get
-from tests.archives import archive_settings as settings
-from tests.archives import write_rows, write_shards
+from tests.helpers.archives import archive_settings as settings
+from tests.helpers.archives import write_rows, write_shards
 
 
 def svamp_root(root: Path, train: int = 24, test: int = 5) -> Path:

@@ -14,7 +14,7 @@ from limbeck.files import write_jsonl
 from limbeck.llm import parse
 from limbeck.schema import Example
 from limbeck.tasks import get
-from tests.archives import archive_settings
+from tests.helpers.archives import archive_settings
 
 EXCHANGES: dict[Form, Callable[[dict[str, Any]], tuple[str, str]]] = {
     "prompt-completion": lambda row: (row["prompt"], row["completion"]),

@@ -9,7 +9,7 @@ import pytest
 from limbeck.data import DataSettings, Splits, load
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from tests.archives import write_rows
+from tests.helpers.archives import write_rows
 
 
 def loaded(source: dict[str, Any], **more: Any) -> Splits:

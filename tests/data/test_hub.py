@@ -7,7 +7,7 @@ import pytest
 
 from limbeck.data import DataSettings, load, read, read_rows
 from limbeck.errors import DataError, LimbeckError
-from tests.archives import write_rows, write_shards
+from tests.helpers.archives import write_rows, write_shards
 
 
 @pytest.fixture(autouse=True)

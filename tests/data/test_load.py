@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from limbeck.data import DataSettings, digest, load, read, task_of
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from tests.archives import write_rows
+from tests.helpers.archives import write_rows
 
 SMALL: dict[str, Any] = {
     "task": "arithmetic",

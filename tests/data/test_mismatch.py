@@ -11,7 +11,7 @@ from limbeck.data import show
 from limbeck.data.mismatch import teacher_mismatch as mismatch
 from limbeck.schema import Example
 from limbeck.tasks import get
-from tests.archives import archive_settings, write_shards
+from tests.helpers.archives import archive_settings, write_shards
 
 MULTI = Path(__file__).parents[2].parent / "shared" / "data" / "multi"
 

@@ -13,7 +13,7 @@ from limbeck.data.splits import carve, count_overlap, limited, question_of, refu
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
-from tests.archives import archive_settings
+from tests.helpers.archives import archive_settings
 
 MULTI = Path(__file__).parents[2].parent / "shared" / "data" / "multi"
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from limbeck.data import DataSettings, read, show, summarise
-from tests.archives import archive_settings as settings
-from tests.archives import write_rows, write_shards
+from tests.helpers.archives import archive_settings as settings
+from tests.helpers.archives import write_rows, write_shards
 
 
 def test_counts_of_an_archive(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from unittest import mock
 import yaml
 
 from limbeck.cli import main
-from tests.servers import Asked, Server, completion
+from tests.helpers.servers import Asked, Server, completion
 
 __all__ = ["Asked", "Server", "completion"]  # a chat model's endpoint, for `test_outputs.py`
 

@@ -16,7 +16,7 @@ from limbeck.errors import EndpointError
 from limbeck.llm.client import EndpointClient, read_completion, retry_after
 from limbeck.llm.messages import Failure, Reply
 from limbeck.llm.settings import LimitSettings, SamplingSettings, TeacherSettings
-from tests.servers import (
+from tests.helpers.servers import (
     ENDLESS,
     HANGING,
     HUGE,

@@ -11,7 +11,7 @@ from limbeck.errors import ModelError
 from limbeck.llm.local import LocalClient, render
 from limbeck.llm.messages import Failure, Reply
 from limbeck.llm.settings import SamplingSettings, TeacherSettings
-from tests.chat_models import (
+from tests.helpers.chat_models import (
     DROPS_SYSTEM,
     POSITIONS,
     REFUSES_SYSTEM,

@@ -16,7 +16,7 @@ from limbeck.llm.runner import RateLimiter, Request, Session, Tally, ask_all, ba
 from limbeck.llm.settings import LimitSettings, SamplingSettings, TeacherSettings
 from limbeck.llm.store import Key, Store
 from limbeck.schema import Example
-from tests.servers import Answer, Asked, Server, completion, error, explain, mixed
+from tests.helpers.servers import Answer, Asked, Server, completion, error, explain, mixed
 
 CEILING = Tokens(20, 100)
 

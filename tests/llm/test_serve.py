@@ -9,7 +9,7 @@ import pytest
 from limbeck.annotation.annotate import annotate
 from limbeck.annotation.job import Job
 from limbeck.annotation.results import read_results, summary, training_examples
-from tests.chat_models import scripted_model, serving
+from tests.helpers.chat_models import scripted_model, serving
 
 pytestmark = pytest.mark.slow
 

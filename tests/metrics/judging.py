@@ -8,7 +8,7 @@ from pathlib import Path
 
 from limbeck.metrics.judge import Item, JudgeSettings, judge
 from limbeck.schema import Example
-from tests.servers import Asked
+from tests.helpers.servers import Asked
 
 RUNS = ("Gold", "DSS", "Ours")
 

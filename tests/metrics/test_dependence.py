@@ -14,7 +14,7 @@ from limbeck.models import StudentSettings
 from limbeck.models.loading import load
 from limbeck.models.student import Student
 from limbeck.schema import Example
-from tests import builders
+from tests.helpers import builders
 
 
 def gaussians(n: int, nats: float, dimensions: int, noise: int = 0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

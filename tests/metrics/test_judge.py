@@ -15,8 +15,8 @@ import pytest
 from limbeck.errors import LimbeckError
 from limbeck.metrics.judge import Item, JudgeSettings, judge, question, sample
 from limbeck.schema import Example
+from tests.helpers.servers import Answer, Asked, Server, completion, error, mixed
 from tests.metrics.judging import RUNS, asked_for, items, settings
-from tests.servers import Answer, Asked, Server, completion, error, mixed
 
 KEY = "sk-very-secret-0123456789"
 

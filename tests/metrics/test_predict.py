@@ -15,7 +15,7 @@ from limbeck.models import StudentSettings
 from limbeck.models.loading import load
 from limbeck.models.student import Student
 from limbeck.schema import Example
-from tests import builders
+from tests.helpers import builders
 
 CUSTOM = tasks.get("custom")
 EXAMPLES = [Example("1", ("yes",), "Yes."), Example("2", ("no",), "no"), Example("3", ("maybe",), "")]

@@ -14,7 +14,7 @@ from limbeck import tasks
 from limbeck.errors import LimbeckError, ModelError
 from limbeck.metrics.quality import Encoder, quality, repetition
 from limbeck.schema import Example, Prediction
-from tests import builders
+from tests.helpers import builders
 
 TASK = tasks.get("svamp")
 

@@ -10,7 +10,7 @@ import torch
 from limbeck.models import ScratchSettings, StudentSettings
 from limbeck.models.loading import load
 from limbeck.models.student import Student
-from tests import builders
+from tests.helpers import builders
 
 FAMILIES = ["t5-1.0", "t5-1.1", "mt5", "bart", "t5gemma", "pegasus", "bert-pair", "roberta-pair", "scratch"]
 T5S = ["t5-1.0", "t5-1.1", "mt5", "scratch"]

@@ -12,7 +12,7 @@ from limbeck.errors import LimbeckError
 from limbeck.models import StudentSettings
 from limbeck.models.loading import load, train_tokenizer
 from limbeck.models.student import Student
-from tests import builders
+from tests.helpers import builders
 from tests.models.students import T5S, random_student, randomise
 
 SOURCES = [*builders.TEXTS, "", " ", "</s>", "<pad> <extra_id_0> \x00 🙂", "2 " * 90, "yes </s> no"]

@@ -7,7 +7,7 @@ from limbeck.errors import LimbeckError
 from limbeck.models import scoring
 from limbeck.models.student import Student
 from limbeck.models.tokenization import pad, padding_mask
-from tests import builders
+from tests.helpers import builders
 from tests.models.students import FAMILIES, random_student
 from tests.models.test_generation import ENGINES, SOURCES, ending_student
 

@@ -13,7 +13,7 @@ from limbeck.models import Card, ScratchSettings, StudentSettings
 from limbeck.models.families import wide_product
 from limbeck.models.loading import load, open_student, save_student
 from limbeck.models.tokenization import pad, padding_mask
-from tests import builders
+from tests.helpers import builders
 from tests.models.students import FAMILIES, random_student, settings
 
 

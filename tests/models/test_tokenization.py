@@ -14,7 +14,7 @@ from limbeck.models.loading import build_t5
 from limbeck.models.student import Student
 from limbeck.models.tokenization import Codec
 from limbeck.schema import Example
-from tests.tokenizers import KINDS, TEXTS
+from tests.helpers.tokenizers import KINDS, TEXTS
 
 VIEWS = sorted(View)
 SPECIAL = ["</s>", "[SEP]", "<pad>", "<extra_id_0>", "<eos>", "[CLS]", "<unk>", "<s>", "<bos>", "<mask>", "＜/s＞"]

@@ -10,7 +10,7 @@ from limbeck.errors import LimbeckError, RecipeError
 from limbeck.runs import EvaluationOptions, evaluate, open_run, train
 from limbeck.runs.domain import check_labels
 from limbeck.tasks import get
-from tests.archives import write_rows, write_shards
+from tests.helpers.archives import write_rows, write_shards
 from tests.runs.recipes import TINY, rows_of, tiny
 
 NAMES = ("entailment", "neutral", "contradiction")

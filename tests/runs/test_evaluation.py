@@ -14,7 +14,7 @@ from limbeck.errors import DataError, FileError, LimbeckError, RecipeError
 from limbeck.formatting import code
 from limbeck.runs import EvaluationOptions, evaluate, evaluate_runs, open_run, predict_file, train
 from limbeck.runs.page import page_markdown, write_page
-from tests import builders
+from tests.helpers import builders
 from tests.runs.recipes import TINY, rows_of, tiny
 
 WITH_RATIONALES = EvaluationOptions(rationales=True)

@@ -16,8 +16,8 @@ from limbeck.errors import EndpointError, FileError, RecipeError
 from limbeck.models.loading import open_student
 from limbeck.runs import Recipe, predict_file, train
 from limbeck.runs.push import contents, push, write
-from tests import builders
-from tests.hub import TOKEN, environment, files_of, running
+from tests.helpers import builders
+from tests.helpers.hub import TOKEN, environment, files_of, running
 from tests.runs.recipes import TINY, rows_of, tiny
 
 ALWAYS = {"README.md", "recipe.yaml", "results.json", "provenance.json", "limbeck.json", "config.json"}

@@ -17,7 +17,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from limbeck.errors import DataError, FileError, LimbeckError, ModelError
 from limbeck.runs import evaluate, open_run, train
 from limbeck.runs.run import LOCK, InUseError, Run
-from tests import builders
+from tests.helpers import builders
 from tests.runs.recipes import TINY, rows_of, tiny
 
 

@@ -15,7 +15,7 @@ from limbeck.training.checkpoints import EarlyStopping
 from limbeck.training.preprocessing import token_ids, tokenize
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
-from tests import builders
+from tests.helpers import builders
 
 EXAMPLES = [
     Example(

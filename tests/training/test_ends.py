@@ -17,7 +17,7 @@ from transformers import (
 from limbeck.files import read_jsonl
 from limbeck.models.loading import open_student
 from limbeck.runs import Recipe, train
-from tests.tokenizers import endless, gemma, t5
+from tests.helpers.tokenizers import endless, gemma, t5
 
 COLOURS = {"scored": "He won", "playing": "no", "rounds": "maybe not"}
 

@@ -15,8 +15,8 @@ from limbeck.notes import lines_of
 from limbeck.schema import Example
 from limbeck.training import preprocessing
 from limbeck.training.preprocessing import cache_folder, read_cache, tokenize, write_cache
+from tests.helpers.tokenizers import KINDS
 from tests.models.test_tokenization import ODD, SPECIAL, WORDS, student
-from tests.tokenizers import KINDS
 from tests.training.small import EXAMPLES, PARTIAL, scratch
 
 VIEWS = (View.PREDICT, View.EXPLAIN)

@@ -3,8 +3,8 @@
     with Server(lambda number, asked: completion("Why. The answer is (1).")) as server:
         ...  # server.url is a base_url; server.asked has every request
 
-By itself, for measurements: `python -m tests.servers --latency 0.2 --failing 0.3` prints its base_url and runs until it
-is terminated.
+By itself, for measurements: `python -m tests.helpers.servers --latency 0.2 --failing 0.3` prints its base_url and
+runs until it is terminated.
 """
 
 import argparse

@@ -12,7 +12,7 @@ from transformers import (
 )
 
 from limbeck.models.loading import train_tokenizer
-from tests import builders
+from tests.helpers import builders
 
 SPECIAL = ["<pad>", "</s>", "<unk>"]
 TEXTS = [
