@@ -5,22 +5,18 @@ import errno
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
-import stat
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from limbeck.errors import DataError, FileError, LimbeckError
+from limbeck.errors import DataError, FileError, LimbeckError, first_line
 
 STDIO = Path("-")  # standard output where something is written, standard input where something is read
 _ROOM = 65536  # bytes, below which a disk counts as full
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_DESCRIPTOR = re.compile(rf"(?:/dev|/proc/(?:self|{os.getpid()}))/fd/(\d+)")
 
 
 @contextlib.contextmanager
@@ -30,16 +26,9 @@ def replacing(path: Path) -> Iterator[Path]:
     A link stays one: its target is replaced, or created. A file keeps its permissions.
 
     Raises:
-        FileError: the file system refuses, or `path` has no name of its own, like `.` and `..`.
+        FileError: the file system refuses.
     """
-    if path.name in ("", ".."):
-        raise FileError("cannot be replaced; give a path with a name of its own", path=path)
-    try:
-        target = Path(os.path.realpath(path))
-    except ValueError as error:  # a null character
-        raise FileError(f"{str(path)!r}: cannot be written ({error})") from None
-    if target.is_symlink():
-        raise FileError("a link that leads back to itself; give another path", path=path)
+    target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{secrets.token_hex(4)}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -50,11 +39,9 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):  # where a file is in the way of the folder, the error above says it
-                temporary.unlink(missing_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -63,77 +50,46 @@ def write_text(path: Path, text: str) -> None:
     A stream (see `is_stream`) is written into.
 
     Raises:
-        FileError: as `replacing`, or `path` is a folder.
+        FileError: as `replacing`.
     """
-    if not is_stream(path):
-        if path.is_dir():
-            raise FileError("a folder; give the path of a file", path=path)
+    if is_stdout(path):
+        print(text, end="", flush=True)
+    elif is_stream(path):
+        path.write_text(text, encoding="utf-8")
+    else:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        return
-    descriptor = _descriptor(path)
-    try:
-        sys.stdout.flush()  # what was printed earlier comes first
-        copy = os.open(path, os.O_WRONLY) if descriptor is None else os.dup(descriptor)
-        with os.fdopen(copy, "w", encoding="utf-8") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise unwritable(path, error) from error
 
 
 def is_stream(path: Path) -> bool:
-    """Return whether `path` is `-`, an open descriptor like /dev/stdout, a pipe or a device rather than a file."""
-    if _descriptor(path) is not None:
-        return True
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    """Return whether `path` is `-`, a pipe or a device rather than a file."""
+    return is_stdout(path) or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def is_stdout(path: Path) -> bool:
     """Return whether `path` is standard output, where nothing else may then be printed."""
-    return _descriptor(path) == 1
-
-
-def _descriptor(path: Path) -> int | None:
-    """Return the descriptor of this process that `path` names or links to, as /dev/stdout and /dev/fd/3 do.
-
-    A shell may have a file open there, to append to: it is written to by the descriptor, and never replaced.
-    """
-    if path == STDIO:
-        return 1
-    with contextlib.suppress(OSError, ValueError):
-        for _ in range(40):  # as many links as Linux follows
-            if match := _DESCRIPTOR.fullmatch(str(path)):
-                return int(match[1])
-            path = path.parent / path.readlink()
-    return None
+    return path in (STDIO, Path("/dev/stdout"))
 
 
 def check_writable(path: Path, *sources: Path) -> None:
     """Check that a file can be written to `path`, and over none of `sources`, before time is spent on its content.
 
-    Its folder is created; no file is opened or truncated.
+    Its folder is created.
 
     Raises:
         FileError: it cannot.
     """
+    target = Path(os.path.realpath(path))
+    if is_stream(path):
+        return
+    if target.is_dir() or target in [source.resolve() for source in sources]:
+        raise FileError("the output would overwrite a folder or an input; give another --output", path=path)
     try:
-        if path != STDIO and path.resolve() in [source.resolve() for source in sources]:
-            raise FileError("the output would overwrite an input; give another --output", path=path)
-        if path.is_dir() or path.name == "..":
-            raise FileError("a folder; --output is a file", path=path)
-        if not is_stream(path):
-            folder = Path(os.path.realpath(path)).parent
-            folder.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=folder):
-                pass
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=target.parent):
+            pass
     except OSError as error:
         raise unwritable(path, error) from None
-    except (ValueError, RuntimeError) as error:  # a null character; links in a circle
-        raise FileError(f"{str(path)!r}: cannot be written ({error})") from None
 
 
 def unwritable(path: Path, error: OSError, advice: str = "try again") -> FileError:
@@ -145,7 +101,7 @@ def unwritable(path: Path, error: OSError, advice: str = "try again") -> FileErr
 
 def disk_full(path: Path, advice: str = "try again") -> FileError:
     """Return the error for a full disk, that of `path`; `advice` is what to do once there is room."""
-    target = Path(os.path.realpath(path))
+    target = path.resolve()
     disk = next(folder for folder in (target, *target.parents) if folder.is_mount())
     return FileError(f"the disk mounted at {disk} is full, or its quota is; make room there and {advice}", path=path)
 
@@ -163,19 +119,9 @@ def disk_errors(folder: Path, advice: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise unwritable(Path(error.filename or folder), error, advice) from error
-        if any(os.strerror(code) in str(error) for code in _FULL) or not _has_room(folder):
+        if os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < _ROOM:
             raise disk_full(folder, advice) from error
         raise
-
-
-def _has_room(folder: Path) -> bool:
-    """Return whether a file can be written below `folder`; free space alone says nothing of a quota."""
-    try:
-        with TemporaryFile(dir=folder) as file:
-            file.write(bytes(_ROOM))
-    except OSError as error:
-        return error.errno not in _FULL
-    return True
 
 
 def json_text(value: Any) -> str:
@@ -209,15 +155,11 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 text ({error.reason} at byte {error.start})", path=path) from None
     except (OSError, ValueError) as error:  # ValueError: a path that no file system takes
-        raise FileError(f"{str(path)!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise FileError(f"{str(path)!r} cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
 def read_json(path: Path) -> Any:
-    """Return the file's JSON value.
-
-    Raises:
-        LimbeckError: as `read_text`; or a DataError with its line for what is not JSON.
-    """
+    """Return the file's JSON value. Raises LimbeckError as `read_text`, or with the line that is not JSON."""
     return _json(read_text(path), path, 1)
 
 
@@ -227,14 +169,11 @@ def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
     Raises:
         LimbeckError: as `read_text`; or a DataError with the line that is no JSON object.
     """
-    rows = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        row = _json(line, path, number)
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    rows = [(number, _json(line, path, number)) for number, line in lines if line.strip()]
+    for number, row in rows:
         if not isinstance(row, dict):
             raise DataError(f"a JSON object was expected, not {type(row).__name__}", path=path, line=number)
-        rows.append((number, row))
     return rows
 
 
@@ -243,12 +182,10 @@ def _json(text: str, path: Path, line: int) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        message, line = f"not JSON ({error.msg}, column {error.colno})", line + error.lineno - 1
-    except RecursionError:
-        message = "not JSON (nested too deeply)"
-    except ValueError:  # an integer of thousands of digits
-        message = "a number is too long to be read"
-    raise DataError(message, path=path, line=line)
+        reason, line = f"{error.msg}, column {error.colno}", line + error.lineno - 1
+    except (RecursionError, ValueError) as error:  # nested too deeply; an integer of thousands of digits
+        reason = first_line(error)
+    raise DataError(f"not JSON ({reason})", path=path, line=line)
 
 
 def sha256(path: Path) -> str:

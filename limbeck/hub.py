@@ -1,16 +1,15 @@
 """The Hugging Face Hub: uploads in one commit, and models from its cache where it cannot be reached."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-from limbeck.errors import EndpointError, LimbeckError, RecipeError, first_line
+from limbeck.errors import EndpointError, LimbeckError
 
 Kind = Literal["dataset", "model"]
 Files = Mapping[str, bytes | Path]  # name on the Hub -> its content, or the local file that has it
@@ -18,11 +17,7 @@ Files = Mapping[str, bytes | Path]  # name on the Hub -> its content, or the loc
 log = logging.getLogger(__name__)
 
 _TIMEOUT = 5.0  # seconds for the Hub to say whether it is there
-_KIND_NAMES: dict[Kind, str] = {"dataset": "data set", "model": "model"}
-_ADVICE = {
-    401: "log in with `hf auth login`, or set HF_TOKEN to a token that may write",
-    403: "the token may not write there; look at its permissions, and at the name's owner",
-}
+_LOG_IN = "; log in with `hf auth login`, or set HF_TOKEN to a token that may write there"
 _HUB_FILES = {".gitattributes"}  # what the Hub itself puts into a new repository
 
 
@@ -33,26 +28,29 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
     `fresh` an existing one is refused, unless it is empty (an upload broke off) and no more public.
 
     Raises:
-        RecipeError: an impossible name.
         EndpointError: the Hub refuses, or it cannot be reached.
     """
     operations = [
         huggingface_hub.CommitOperationAdd(path, content if isinstance(content, bytes) else str(content))
         for path, content in files.items()
     ]
-    with _hub_errors(name, kind):
-        api = huggingface_hub.HfApi()
+    api = huggingface_hub.HfApi()
+    try:
         url = api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
-        if fresh:
-            info: Any = api.repo_info(url.repo_id, repo_type=kind)
-            if {file.rfilename for file in info.siblings or ()} - _HUB_FILES:
-                raise EndpointError(
-                    f"{name}: a {_KIND_NAMES[kind]} of this name is on the Hub already; give another name"
-                )
-            if private and not info.private:
-                raise EndpointError(f"{name}: is on the Hub already, and public; add --public, or give another name")
+        info: Any = api.repo_info(url.repo_id, repo_type=kind) if fresh else None
+        if fresh and ({file.rfilename for file in info.siblings or ()} - _HUB_FILES or (private and not info.private)):
+            raise EndpointError(f"{name}: there is a {kind} of this name already; give another name")
         api.create_commit(url.repo_id, operations, commit_message=message, repo_type=kind)
-        return str(url)
+    except LimbeckError:
+        raise
+    except Exception as error:  # also its HTTP client's errors, whose text may hold the token
+        token, text = huggingface_hub.get_token(), str(getattr(error, "server_message", None) or error)
+        text = " ".join(text.replace(token, "***").split() if token else text.split())
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        advice = _LOG_IN if status in (401, 403) else ""
+        reason = f"{status or type(error).__name__}: {text:.300}"
+        raise EndpointError(f"{name:.200}: the Hub refused, or cannot be reached ({reason}){advice}") from None
+    return str(url)
 
 
 def where_to_load(name: str) -> dict[str, bool]:
@@ -74,12 +72,8 @@ def where_to_load(name: str) -> dict[str, bool]:
         reason = f"HTTP {error.response.status_code}"
     except Exception as error:  # its HTTP client's, or what answers is no Hub
         reason = type(error).__name__
-    revision = cached_revision(name)
-    if revision is None:
-        raise EndpointError(
-            f"{name}: the Hub cannot be reached ({reason}), and its cache does not hold this model; "
-            "download it where there is a network, or give a folder"
-        )
+    if (revision := cached_revision(name)) is None:
+        raise EndpointError(f"{name}: the Hub cannot be reached ({reason}), nor is it in its cache; give a folder")
     log.warning("%s: the Hub cannot be reached (%s); revision %s is taken from its cache", name, reason, revision)
     return {"local_files_only": True}
 
@@ -99,33 +93,3 @@ def could_be_name(name: str) -> bool:
     except HFValidationError:
         return False
     return True
-
-
-def invalid_name(name: str, kind: Kind) -> RecipeError:
-    """Return the error for an impossible repository name."""
-    expected = "OWNER/NAME of letters, digits, '-', '_' and '.' was expected"
-    return RecipeError(f"{name!r:.200} is no name of a {_KIND_NAMES[kind]} on the Hub: {expected}")
-
-
-@contextmanager
-def _hub_errors(name: str, kind: Kind) -> Iterator[None]:
-    try:
-        yield
-    except LimbeckError:
-        raise
-    except HFValidationError:
-        raise invalid_name(name, kind) from None
-    except OfflineModeIsEnabled:
-        raise EndpointError(f"{name}: the Hub is switched off by HF_HUB_OFFLINE; unset it to upload") from None
-    except HfHubHTTPError as error:
-        status, token = error.response.status_code, huggingface_hub.get_token()
-        reason = "; ".join(filter(None, (_ADVICE.get(status), error.server_message))) or "it does not say why"
-        reason = reason.replace(token, "***") if token else reason  # should the Hub echo it
-        raise EndpointError(f"{name}: the Hub refused ({status}: {reason:.300})") from None
-    except Exception as error:  # its HTTP client's errors, whose text may hold the token
-        if isinstance(error.__cause__, HfHubHTTPError):  # a card that the Hub finds fault with
-            reason = str(error).partition("\n")[2].strip() or first_line(error)
-            raise EndpointError(f"{name}: the Hub refused the card in README.md: {reason:.300}") from None
-        raise EndpointError(
-            f"{name}: the Hub cannot be reached, or is none ({type(error).__name__}); try again"
-        ) from None

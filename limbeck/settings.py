@@ -1,6 +1,6 @@
 """The base of every settings model: strict fields, YAML files, changes of the form key=value, one-line errors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -38,10 +38,7 @@ class Settings(BaseModel):
         Raises:
             RecipeError: names the file or the change, and the field.
         """
-        values = yaml_value(read_text(path), str(path))
-        if not isinstance(values, dict):
-            required = next(name for name, field in cls.model_fields.items() if field.is_required())
-            raise RecipeError(f"a mapping was expected, with at least the key {required!r}", path=path)
+        values = read_mapping(path)
         for text in changes:
             change(values, text)
         return cls.parse(values, " ".join([str(path), *(f"-s {text.partition('=')[0]}" for text in changes)]))
@@ -52,6 +49,14 @@ def from_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file. Raises LimbeckError where there is none."""
+    values = yaml_value(read_text(path), str(path))
+    if not isinstance(values, dict):
+        raise RecipeError("a mapping of names to values was expected", path=path)
+    return values
+
+
 def yaml_value(text: str, where: str) -> Any:
     """Return the value of a YAML text from `where`.
 
@@ -60,12 +65,10 @@ def yaml_value(text: str, where: str) -> Any:
     """
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:  # an impossible date; endless nesting
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or error
         raise RecipeError(f"not YAML ({reason})", path=where, line=mark.line + 1 if mark else None) from None
-    except (ValueError, RecursionError, AttributeError) as error:  # an impossible date; endless nesting
-        raise RecipeError(f"not YAML ({error})", path=where) from None
 
 
 def change(values: dict[str, Any], text: str) -> None:
@@ -75,7 +78,7 @@ def change(values: dict[str, Any], text: str) -> None:
         RecipeError: it has another form, or as `put`.
     """
     key, equals, value = text.partition("=")
-    if not equals or not all(key.split(".")):
+    if not equals:
         raise RecipeError("the form is key=value, like -s training.learning_rate=5e-4", path=f"-s {text}")
     put(values, key, yaml_value(value, f"-s {key}"), f"-s {text}")
 
@@ -103,39 +106,19 @@ def _recipe_error(model: type[BaseModel], where: str, problems: list[ErrorDetail
     """Return the error for the first problem, and how many more there are."""
     problem = problems[0]
     # pydantic puts its own words for a union's members into the path: `function-after[...]`
-    path = [key for key in problem["loc"] if "[" not in str(key)]
+    path = [str(key) for key in problem["loc"] if "[" not in str(key)]
     if problem["type"] == "extra_forbidden":
-        text = str(unknown("field", str(path[-1]), _field_names(model, path[:-1])))
+        text = str(unknown("field", path[-1], _field_names(model)))
     else:
         value = problem["input"]
         hidden = isinstance(value, Mapping | list) or problem["type"] in ("missing", UNSHOWN)
         text = problem["msg"].removeprefix("Value error, ") + ("" if hidden else f", not {value!r:.80}")
     count = "" if len(problems) == 1 else f" (and {len(problems) - 1} more)"
-    return RecipeError(text + count, path=where, field=".".join(map(str, path)) or None)
+    return RecipeError(text + count, path=where, field=".".join(path) or None)
 
 
-def _field_names(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
-    """Return the field names allowed at `path` below `model`, following nested models and unions of them."""
-    models = [model]
-    for key in path:
-        nested = [
-            inner
-            for outer in models
-            if key in outer.model_fields
-            for inner in _nested_models(outer.model_fields[str(key)].annotation)
-        ]
-        models = nested or [inner for inner in models if _has_kind(inner, key)]
-    return [name for inner in models for name in inner.model_fields]
-
-
-def _nested_models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _nested_models(argument)
-
-
-def _has_kind(model: type[BaseModel], value: int | str) -> bool:
-    """Return whether `value` is of a model's `kind` field, the tag of a union that pydantic puts into a path."""
-    kind = model.model_fields.get("kind")
-    return kind is not None and value in get_args(kind.annotation)
+def _field_names(annotation: Any) -> set[str]:
+    """Return the names of all fields of a settings model, or of those in a type, and of the models in them."""
+    fields = getattr(annotation, "model_fields", {})
+    inner = [*get_args(annotation), *(field.annotation for field in fields.values())]
+    return set(fields).union(*map(_field_names, inner))

@@ -1,7 +1,5 @@
 """Errors that say where a mistake is."""
 
-import pickle
-
 from limbeck.errors import DataError, LimbeckError, RecipeError, unknown
 
 
@@ -11,11 +9,6 @@ def test_an_error_names_its_place_on_one_line():
     assert str(error) == "rows.jsonl:3: label: not JSON \\udc80"
     assert (str(error.path), error.line, error.field) == ("rows.jsonl", 3, "label")
     assert str(DataError("gone", path="a")) == "a: gone"
-
-
-def test_an_error_crosses_processes():
-    error = pickle.loads(pickle.dumps(DataError("bad", path="rows.jsonl", line=3)))
-    assert (str(error), error.line) == ("rows.jsonl:3: bad", 3)
 
 
 def test_an_unknown_name_is_met_with_the_nearest():

@@ -13,10 +13,9 @@ from typing import Annotated, Any, Self
 from pydantic import Field, PrivateAttr, field_validator
 
 from limbeck.errors import RecipeError
-from limbeck.files import read_text
 from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import run_name
-from limbeck.settings import Settings, change, put, yaml_value
+from limbeck.settings import Settings, change, put, read_mapping
 
 MAX_CELLS = 10_000
 
@@ -58,9 +57,9 @@ class Grid(Settings):
         Raises:
             LimbeckError: names the file and the field.
         """
-        values = _read_mapping(path, "recipe")
+        values = read_mapping(path)
         if isinstance(recipe := values.get("recipe"), str):
-            values["recipe"] = _read_mapping(path.parent / recipe, "data")
+            values["recipe"] = read_mapping(path.parent / recipe)
         grid = cls.parse({"name": path.stem, **values}, str(path))
         grid._where = str(path)
         return grid.changed(changes)
@@ -143,10 +142,3 @@ def _points(name: str, axis: list[Any] | dict[str, Fields]) -> Iterator[tuple[st
 def _fields(name: str, axis: list[Any] | dict[str, Fields]) -> set[str]:
     """Return the fields of the recipe that an axis sets."""
     return {field for _, fields in _points(name, axis) for field in fields}
-
-
-def _read_mapping(path: Path, key: str) -> Fields:
-    values = yaml_value(read_text(path), str(path))
-    if not isinstance(values, dict):
-        raise RecipeError(f"a mapping was expected, with at least the key {key!r}", path=path)
-    return values

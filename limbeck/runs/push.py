@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from limbeck.errors import FileError, ModelError
+from limbeck.errors import FileError, ModelError, RecipeError
 from limbeck.files import json_text, read_json, replacing
-from limbeck.hub import Files, could_be_name, invalid_name, upload
+from limbeck.hub import Files, could_be_name, upload
 from limbeck.runs.card import model_card
 from limbeck.runs.provenance import portable
 from limbeck.runs.run import open_run
@@ -34,7 +34,9 @@ def contents(path: Path, name: str | None = None, license: str | None = None) ->
         LimbeckError: no finished run there, its model is incomplete, or an impossible name or licence.
     """
     if name is not None and ("/" not in name or not could_be_name(name)):
-        raise invalid_name(name, "model")
+        raise RecipeError(
+            f"{name!r:.200} is no name on the Hub: OWNER/NAME of letters, digits, -, _ and . was expected"
+        )
     run = open_run(path)
     results = run.results
     card = model_card(run, name, license)
