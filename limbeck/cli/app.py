@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import limbeck
-from limbeck.cli.annotate import annotate_app
-from limbeck.cli.evaluate import EPILOG, evaluate
-from limbeck.cli.grid import grid
-from limbeck.cli.metrics import accuracy_cells, calibrate, compare, judge, print_accuracy
-from limbeck.cli.printing import AnswersOption, Changes, EngineOption, Json, print_about, print_json
-from limbeck.cli.push import push
-from limbeck.cli.report import report
-from limbeck.errors import LimbeckError
+from limbeck.cli import options
+from limbeck.cli.annotation import annotate_app
+from limbeck.cli.grids import grid
+from limbeck.cli.metrics import EVALUATE_EXAMPLES, calibrate, compare, evaluate, judge, print_accuracy
+from limbeck.cli.printing import INTERRUPTED, confirm_upload, print_about, print_json, print_table
+from limbeck.errors import LimbeckError, RecipeError
 
 app = typer.Typer(
     help="Distil the reasoning of a large language model into a small one.\n\n"
@@ -33,14 +29,12 @@ data_app = typer.Typer(help="Look at data, and unpack the authors' archive.", no
 app.add_typer(data_app, name="data")
 app.add_typer(annotate_app, name="annotate")
 
-INTERRUPTED = 130  # typer's exit code after Ctrl-C
-
 
 @app.command()
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/quickstart"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights and order.")] = 1,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train finetune, dss and mi on the embedded arithmetic task and compare them (a few minutes on two cores).
 
@@ -54,13 +48,7 @@ def quickstart(
     if as_json:
         print_json({run.recipe.objective.name: run.results for run in runs})
         return
-    table = Table(title="arithmetic: accuracy on the test split")
-    for column in ("objective", "accuracy", "95 % interval", "n", "training"):
-        table.add_column(column, justify="left" if column == "objective" else "right")
-    for run in runs:
-        test, seconds = run.results["test"], run.results["training"]["seconds"]
-        table.add_row(run.recipe.objective.name, *accuracy_cells(test), f"{seconds:.0f} s")
-    Console().print(table)
+    print_accuracy({run.recipe.objective.name: run.results["test"] for run in runs})
     print(f"One seed each: the intervals are of the test questions alone. The runs are in {out}/.")
     print(f"The report, to be opened in a browser: {page}")
     print(f"Next: limbeck evaluate {shlex.quote(str(runs[-1].path))} --rationale; limbeck train --help")
@@ -69,20 +57,17 @@ def quickstart(
 @data_app.command("show")
 def data_show(
     task: Annotated[str, typer.Argument(help="Name of a task, like svamp or arithmetic, or a recipe file.")],
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the released archive, with svamp/ and so on in it.")
-    ] = None,
+    root: options.Root = None,
     examples: Annotated[int, typer.Option(min=0, help="Number of examples to print.")] = 2,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show a task's data: rows, parse failures, the teacher's accuracy, lengths, and examples in each view."""
     from limbeck.data import summary
     from limbeck.data.settings import DataSettings
+    from limbeck.runs import load_recipe
 
     if task.endswith((".yaml", ".yml")):
-        from limbeck.runs import load_recipe
-
-        settings = load_recipe(Path(task)).data
+        settings = load_recipe(task).data
     else:
         source = {"kind": "archive", "root": root} if root else None
         settings = DataSettings.parse({"task": task, "source": source}, "data show")
@@ -113,24 +98,25 @@ def data_fetch(
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe, YAML; `limbeck schema` prints its fields.")],
     *,
-    changes: Changes = None,
+    changes: options.Changes = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; by default one below runs/.")] = None,
     resume: Annotated[bool, typer.Option(help="Resume the run in that folder.")] = False,
     parent: Annotated[
         Path | None,
         typer.Option("--from", metavar="RUN", help="Train a finished run's student further; the schedule starts anew."),
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train a student as a recipe says, keep the best by validation accuracy, and test it once, at the end."""
     from limbeck.runs import load_recipe
     from limbeck.runs import train as train_run
 
-    run = train_run(load_recipe(recipe, changes or []), out, resume=resume, parent=parent)
+    run = train_run(load_recipe(recipe, changes or ()), out, resume=resume, parent=parent)
     if as_json:
         print_json({"run": str(run.path), **run.results})
     else:
-        print_accuracy(run.path, {split: run.results[split] for split in ("valid", "test")})
+        print_accuracy({split: run.results[split] for split in ("valid", "test")})
+        print(f"the run is in {run.path}/")
 
 
 @app.command()
@@ -147,20 +133,14 @@ def predict(
     ],
     rationale: Annotated[bool, typer.Option("--rationale", help="Write the student's rationales too.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of inputs to generate from at a time.")] = 64,
-    engine: EngineOption = None,
-    answers: AnswersOption = None,
+    engine: options.Engine = None,
+    answers: options.Answers = None,
 ) -> None:
     """Answer every row of a file."""
     from limbeck.runs import predict_file
 
     results = predict_file(
-        model,
-        source,
-        target,
-        rationales=rationale,
-        batch_size=batch_size,
-        engine=engine.value if engine else None,
-        answers=answers.value if answers else None,
+        model, source, target, rationales=rationale, batch_size=batch_size, engine=engine, answers=answers
     )
     text = f"{target}: {results['rows']} predictions"
     if results["n"]:
@@ -170,26 +150,87 @@ def predict(
     print_about(target, text)
 
 
-app.command(epilog=EPILOG)(evaluate)
-for verb in (grid, report, calibrate, compare, judge, push):
+@app.command()
+def push(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[HUB_NAME]", help="OWNER/NAME of the new model on the Hub.")
+    ] = None,
+    *,
+    public: options.Public = False,
+    yes: options.Yes = False,
+    folder: Annotated[Path | None, typer.Option(help="Write the files into this new folder instead.")] = None,
+    license: Annotated[
+        str | None, typer.Option(help="Licence of the student, like apache-2.0; it is never guessed.")
+    ] = None,
+) -> None:
+    """Upload a run's student with a model card to the Hugging Face Hub, as a private model unless --public is given.
+
+    Uploaded are model, tokenizer, card, recipe, results and provenance, without command lines and paths of this
+    machine; no data, no predictions, no checkpoints. The files are listed, and confirmation is asked for.
+    """
+    from limbeck.runs.push import contents, write
+    from limbeck.runs.push import push as push_files
+
+    files = contents(run, name, license)
+    if name is None:
+        if folder is None or public:
+            raise RecipeError("give OWNER/NAME to push to the Hub, or --folder (without --public)")
+        write(files, folder)
+        print(f"{folder}: {', '.join(sorted(files))}")
+        return
+    if folder is not None:
+        raise RecipeError("push goes to the Hub or to a folder: give either OWNER/NAME or --folder")
+    if not (run / "evaluation" / "test.json").is_file():
+        command = f"limbeck evaluate {shlex.quote(str(run))} --rationale"
+        print(f"The card lacks measures of confidence and rationales; `{command}` adds them.")
+    if not yes:
+        for file, content in sorted(files.items()):
+            size = len(content) if isinstance(content, bytes) else content.stat().st_size
+            print(f"{size:>14,} bytes  {file}")
+        confirm_upload("these", name, public=public)
+    print(push_files(files, name, private=not public))
+
+
+@app.command()
+def report(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Runs' folders, or folders that hold runs, like a grid's.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--output", "-o", help="The report's folder; an older report there is replaced.")
+    ],
+    as_json: options.Json = False,
+) -> None:
+    """Report on finished runs: index.html to look at, report.md, tables as Markdown, LaTeX and CSV, report.json.
+
+    The page says what can and cannot be concluded. It needs no network and no other file, and may be mailed as it is.
+    """
+    from limbeck.paper import paper_section
+    from limbeck.report import write_report
+
+    page = write_report(paths, out, paper_section)
+    if as_json:
+        print_json({"page": str(page), "bytes": page.stat().st_size})
+    else:
+        print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+
+
+app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
+for verb in (grid, calibrate, compare, judge):
     app.command()(verb)
 
 
 @app.command()
-def objectives(as_json: Json = False) -> None:
+def objectives(as_json: options.Json = False) -> None:
     """List the objectives with formula, summary and reference."""
     from limbeck.objectives.methods import METHODS
 
     fields = ("formula", "summary", "reference")
     if as_json:
         print_json({name: {field: getattr(method, field) for field in fields} for name, method in METHODS.items()})
-        return
-    table = Table(show_lines=True)
-    for column in ("name", *fields):
-        table.add_column(column, overflow="fold")
-    for name, method in METHODS.items():
-        table.add_row(name, *(getattr(method, field) for field in fields))
-    Console(highlight=False).print(table, markup=False)
+    else:
+        print_table(("name", *fields), [(name, *(getattr(m, f) for f in fields)) for name, m in METHODS.items()])
 
 
 @app.command()
@@ -234,8 +275,6 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            print(
-                "limbeck: interrupted; start a grid or `annotate run` again to continue, and a run with --resume",
-                file=sys.stderr,
-            )
+            message = "interrupted; start a grid or `annotate run` again to continue, and a run with --resume"
+            print(f"limbeck: {message}", file=sys.stderr)
         raise

@@ -1,21 +1,102 @@
-"""The verbs `calibrate`, `compare` and `judge`, and what they and the other verbs print of metrics."""
+"""The verbs `evaluate`, `judge`, `calibrate` and `compare`, and what they and `train` print."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from limbeck.cli.printing import Changes, Json, ProgressBar, SplitName, print_json
+from limbeck.cli import options
+from limbeck.cli.printing import asking, print_json, print_table
 from limbeck.errors import RecipeError
 from limbeck.formatting import estimate, interval, number, p_equals
 from limbeck.notes import lines_of
 
-_MAX_LABELS = 20  # lines
+_RATIONALES = "Rationales"
+_DATASET = "Other data to measure on: a task with the same labels, a recipe, or a file of labelled rows."
+_ENCODER = "Encoder for the rationales' similarity: a model on the Hub, or a folder. By default the recipe's."
+_JUDGE = "Config of a judge, as of `judge`, to score the rationales."
 
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]
+EVALUATE_EXAMPLES = (
+    "Examples:\n\n"
+    "limbeck evaluate runs/mine runs/dss --rationale\n\n"
+    "limbeck evaluate runs/mine --dataset later.jsonl\n\n"
+    "limbeck evaluate runs/mine --judge judge.yaml -s runs=3"
+)
+
+
+def evaluate(
+    runs: options.Runs,
+    *,
+    split: options.Split = "test",
+    dataset: Annotated[str | None, typer.Option(metavar="TASK|RECIPE|FILE", help=_DATASET)] = None,
+    root: options.Root = None,
+    rationale: Annotated[
+        bool, typer.Option("--rationale", help="Generate rationales too.", rich_help_panel=_RATIONALES)
+    ] = False,
+    encoder: Annotated[str | None, typer.Option(help=_ENCODER, rich_help_panel=_RATIONALES)] = None,
+    judge: Annotated[Path | None, typer.Option(help=_JUDGE, rich_help_panel=_RATIONALES)] = None,
+    changes: options.Changes = None,
+    engine: options.Engine = None,
+    answers: options.Answers = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure finished runs' students on a split of their data, and replace their predictions and results there.
+
+    Each folder's evaluation/SPLIT.md and .json have calibration, selective prediction and the cascade with the teacher;
+    with --rationale (implied by --judge and --encoder) the rationales' quality and the dependence of the student's two
+    sides; with several runs their differences. With --dataset they are NAME-SPLIT. -s changes the judge's config.
+    """
+    from limbeck.metrics.judge import JudgeSettings
+    from limbeck.runs import EvaluationOptions, evaluate_runs
+    from limbeck.runs.judging import judge_runs
+
+    if changes and judge is None:
+        raise RecipeError("changes the judge's config: give --judge too", field="-s")
+    settings = JudgeSettings.load(judge, changes or ()) if judge else None
+    evaluation = EvaluationOptions(
+        split=split,
+        rationales=rationale or judge is not None or encoder is not None,
+        engine=engine,
+        answers=answers,
+        dataset=dataset,
+        root=root,
+        encoder=encoder,
+    )
+    results = evaluate_runs(runs, evaluation)
+    judgements = None
+    if settings:
+        with asking() as watch:
+            judgements = judge_runs(runs, settings, split=split, dataset=dataset, root=root, watch=watch)
+    if as_json:
+        print_json(results if len(runs) > 1 else next(iter(results.values())))
+        return
+    print_accuracy(results)
+    if judgements:
+        print_judgements(judgements)
+    print(f"all measurements: {', '.join(f'{run}/evaluation/' for run in results)}")
+
+
+def judge(
+    runs: options.Runs,
+    config: Annotated[
+        Path, typer.Option("--config", help="Judge settings, YAML: `teacher: MODEL`, `n`, `runs`, `budget`.")
+    ],
+    changes: options.Changes = None,
+    *,
+    split: options.Split = "test",
+    as_json: options.Json = False,
+) -> None:
+    """Have the rationales that `evaluate --rationale` wrote scored from 1 to 5, as in the paper's Table 7.
+
+    Every reply is kept in the judge's store: an interrupted command goes on where it was.
+    """
+    from limbeck.metrics.judge import JudgeSettings
+    from limbeck.runs.judging import judge_runs
+
+    settings = JudgeSettings.load(config, changes or ())
+    with asking() as watch:
+        judgements = judge_runs(runs, settings, split=split, watch=watch)
+    print_json(judgements) if as_json else print_judgements(judgements)
 
 
 def calibrate(
@@ -25,8 +106,8 @@ def calibrate(
     validation: Annotated[
         Path | None, typer.Option(help="File of the same kind to fit the temperature on, instead of the file itself.")
     ] = None,
-    seed: Seed = 0,
-    as_json: Json = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    as_json: options.Json = False,
 ) -> None:
     """Measure how far the confidence of answers can be trusted, in a file of predictions from any tool."""
     from limbeck.runs.compare import calibrate_file
@@ -42,71 +123,39 @@ def compare(
     ],
     b: Annotated[str, typer.Argument(help="The other run or runs.")],
     *,
-    split: Annotated[SplitName, typer.Option(help="Split whose predictions are read from run folders.")] = (
-        SplitName.TEST
-    ),
+    split: options.Split = "test",
     shared: Annotated[
         bool, typer.Option("--shared", help="Compare on the examples that all runs have, where they differ.")
     ] = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Test whether run A is better than run B on the same examples: difference, interval, paired test."""
     from limbeck.runs.compare import compare_runs
 
-    sides = [side.split(",") for side in (a, b)]
-    if not all(path for side in sides for path in side):
-        raise RecipeError(f"{a!r}, {b!r}: a run's folder or a file of predictions was expected between the commas")
-    paths_a, paths_b = ([Path(path) for path in side] for side in sides)
-    comparison = compare_runs(paths_a, paths_b, split=split.value, shared=shared)
+    sides = [[Path(path) for path in side.split(",") if path] for side in (a, b)]
+    if not all(sides):
+        raise RecipeError(f"{a!r}, {b!r}: a run's folder or a file of predictions was expected on both sides")
+    comparison = compare_runs(*sides, split=split, shared=shared)
     print_json(comparison) if as_json else _print_comparison(comparison)
 
 
-def judge(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, evaluated with --rationale.")],
-    config: Annotated[
-        Path, typer.Option("--config", help="Judge settings, YAML: `teacher: MODEL`, `n`, `runs`, `budget`.")
-    ],
-    changes: Changes = None,
-    *,
-    split: Annotated[SplitName, typer.Option(help="Split whose rationales are judged.")] = SplitName.TEST,
-    as_json: Json = False,
-) -> None:
-    """Have rationales scored from 1 to 5 by a large model, as in the paper's Table 7.
-
-    Every reply is kept in the judge's store: an interrupted command goes on where it was.
-    """
-    from limbeck.metrics.judge import JudgeSettings
-    from limbeck.runs.judging import judge_runs
-
-    settings = JudgeSettings.load(config, changes or [])
-    with ProgressBar() as watch:
-        judgements = judge_runs(runs, settings, split=split.value, watch=watch)
-    print_json(judgements) if as_json else print_judgements(judgements)
-
-
-def accuracy_cells(metrics: dict[str, Any]) -> tuple[str, str, str]:
-    """Return accuracy, interval and n as a table shows them."""
-    return number(metrics["accuracy"], 3), interval(metrics["interval"], 3, brackets=False), str(metrics["n"])
-
-
-def print_accuracy(run: Path, splits: dict[str, dict[str, Any]]) -> None:
-    """Print a line for each split, and where the run is."""
-    for split, metrics in splits.items():
-        accuracy, ends, n = accuracy_cells(metrics)
-        print(f"{split:>5}: accuracy {accuracy} (95 % interval {ends}, n = {n})")
+def print_accuracy(results: dict[str, dict[str, Any]]) -> None:
+    """Print a table of accuracies by any name, then the counts and labels of each."""
+    rows = [
+        (name, number(row["accuracy"], 3), interval(row["interval"], 3, brackets=False), str(row["n"]))
+        for name, row in results.items()
+    ]
+    print_table(("", "accuracy", "95 % interval", "n"), rows)
+    for name, metrics in results.items():
         for line in lines_of(metrics, metrics["n"]):
-            print(f"       {line.text}")
+            print(f"{name}: {line.text}")
         _print_labels(metrics.get("by_label"))
-    print(f"the run is in {run}/")
 
 
 def print_judgements(judgements: dict[str, Any]) -> None:
     """Print the paper's tables 7 and 8: mean scores, and their correlation with right answers."""
     heading, *rows = judgements["table"]
-    table = Table(*heading, title="scores from 1 to 5: mean, standard deviation (examples); ++: self-consistency")
-    for row in rows:
-        table.add_row(*map(escape, row))  # names of folders among them
-    Console(highlight=False).print(table)
+    print_table(heading, rows, "scores from 1 to 5: mean, standard deviation (examples); ++: self-consistency")
     for name, correlation in judgements["correlation"].items():
         pearson = correlation["pearson"]
         if pearson is None:
@@ -117,51 +166,49 @@ def print_judgements(judgements: dict[str, Any]) -> None:
 
 
 def _print_labels(by_label: dict[str, Any] | None) -> None:
-    """Print the accuracy of always answering the most frequent label, macro F1, and accuracy by label."""
+    """Print accuracy by label, macro F1, and the accuracy of always answering the most frequent label."""
     if not by_label:
         return
-    majority, labels = by_label["majority"], by_label["labels"]
-    print(f"       always {majority['label']!r:.40} would be {number(majority['accuracy'], 3)}", end="")
-    print(f"; macro F1 {number(by_label['macro_f1'], 3)}")
-    for label in labels[:_MAX_LABELS]:
-        right = f"accuracy {estimate(label['accuracy'], label['interval'], 3)}" if label["n"] else "none of them"
-        print(f"       {label['label']!r:.40}: {right}, n = {label['n']}, answered {label['predicted']} times")
-    if len(labels) > _MAX_LABELS:
-        print(f"       and {len(labels) - _MAX_LABELS} rarer labels: --json has them all")
+    rows = [
+        (row["label"], str(row["n"]), estimate(row["accuracy"], row["interval"], 3), str(row["predicted"]))
+        for row in by_label["labels"]
+    ]
+    print_table(("label", "n", "accuracy (95 % interval)", "times answered"), rows)
+    majority = by_label["majority"]
+    print(f"always {majority['label']!r:.40} would be {number(majority['accuracy'], 3)}", end="; ")
+    print(f"macro F1 {number(by_label['macro_f1'], 3)}")
 
 
 def _print_calibration(metrics: dict[str, Any]) -> None:
-    """Print metrics with intervals, what chance would show, what scaling does, and accuracy at coverage."""
+    """Print metrics with intervals and what chance would show, the temperature, and accuracy at coverage."""
     from limbeck.metrics.calibration import TITLES
 
-    table = Table("metric", title=f"{metrics['n']} answers")
-    for column in ("value", "95 % interval", "if calibrated"):
-        table.add_column(column, justify="right")
-    for name, title in TITLES.items():
-        if metrics[name] is not None:
-            expected = metrics.get(f"{name}_expected_if_calibrated")
-            ends = interval(metrics[f"{name}_interval"], brackets=False)
-            table.add_row(title, number(metrics[name]), ends, number(expected))
-    Console(highlight=False).print(table)
+    selective, scaling = metrics["selective"], metrics["scaling"]
+    rows = [
+        (title, metrics[name], metrics[f"{name}_interval"], metrics.get(f"{name}_expected_if_calibrated"))
+        for name, title in TITLES.items()
+        if metrics[name] is not None
+    ]
+    rows += [
+        ("p-value of the ECE if all were calibrated", metrics["ece_p_value"], None, None),
+        ("temperature that fits best", metrics["temperature"], metrics["temperature_interval"], None),
+        *((f"{name}, scaled", scaling[f"{name.lower()}_after"], None, None) for name in ("NLL", "ECE")),
+        ("area under the risk-coverage curve (AURC)", selective["aurc"], selective["aurc_interval"], None),
+    ]
+    for point in selective["at_coverage"]:
+        rows.append((f"accuracy of the surest {point['coverage']:.0%}", point["accuracy"], point["interval"], None))
+    print_table(
+        ("metric", "value", "95 % interval", "if calibrated"),
+        [(name, number(value), interval(ends, brackets=False), number(chance)) for name, value, ends, chance in rows],
+        f"{metrics['n']} answers",
+    )
     for line in lines_of(metrics, metrics["n"] + metrics["without_confidence"]):
         print(line.text)
     if 0 < metrics["n_choices"] < metrics["n"]:
         print(f"metrics over all choices were measured on {metrics['n_choices']} of them")
+    if reason := metrics["temperature_reason"] or scaling["reason"]:
+        print(f"{'not scaled' if metrics['temperature'] else 'no temperature'}: {reason}")
     _print_labels(metrics["by_label"])
-    if metrics["ece_p_value"] is not None:
-        print(f"p-value of the calibration error if all were calibrated: {metrics['ece_p_value']:.4f}")
-    scaling, reason = metrics["scaling"], metrics["temperature_reason"] or metrics["scaling"]["reason"]
-    if metrics["temperature"] is not None:
-        print(f"temperature that fits best: {estimate(metrics['temperature'], metrics['temperature_interval'])}")
-    if reason:
-        print(f"no temperature: {reason}" if metrics["temperature"] is None else f"not scaled: {reason}")
-    elif scaling["nll_after"] is not None:
-        print(f"  negative log-likelihood {number(scaling['nll_before'])}, scaled {number(scaling['nll_after'])}")
-        print(f"  calibration error {number(scaling['ece_before'])}, scaled {number(scaling['ece_after'])}")
-    selective = metrics["selective"]
-    print(f"area under the risk-coverage curve (AURC): {estimate(selective['aurc'], selective['aurc_interval'])}")
-    for point in selective["at_coverage"]:
-        print(f"  the surest {point['coverage']:.0%}: accuracy {estimate(point['accuracy'], point['interval'])}")
 
 
 def _print_comparison(comparison: dict[str, Any]) -> None:
@@ -171,8 +218,7 @@ def _print_comparison(comparison: dict[str, Any]) -> None:
         return
     a, b = number(comparison["accuracy_a"]), number(comparison["accuracy_b"])
     print(f"A {a}, B {b}, on {comparison['n']} examples")
-    difference = number(comparison["difference"], sign=True)
-    print(f"A minus B: {difference} {interval(comparison['interval'])}")
+    print(f"A minus B: {number(comparison['difference'], sign=True)} {interval(comparison['interval'])}")
     test = f"p {p_equals(comparison['p_value'])} ({comparison['test']})"
     print(f"{test}; {comparison['discordant']:g} discordant examples")
     if comparison["detectable"] is not None:

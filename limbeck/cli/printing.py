@@ -1,59 +1,25 @@
-"""Options that several verbs share, and printing."""
+"""Printing: JSON, tables, and progress while a large model is asked."""
 
 import sys
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
 from limbeck.files import is_stdout, json_text
+from limbeck.formatting import number
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-Changes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", "-s", metavar="KEY=VALUE", help="Change a value, like -s seed=1 or -s teacher.name=MODEL; repeatable."
-    ),
-]
+if TYPE_CHECKING:
+    from limbeck.llm.runner import Tally
 
-
-class SplitName(StrEnum):
-    TRAIN = "train"
-    VALID = "valid"
-    TEST = "test"
-
-
-class Engine(StrEnum):
-    TRANSFORMERS = "transformers"
-    CTRANSLATE2 = "ctranslate2"
-    INT8 = "ctranslate2-int8"
-
-
-class Answers(StrEnum):
-    GENERATE = "generate"
-    CHOICES = "choices"
-
-
-STUDENT = "How the student answers"
-EngineOption = Annotated[
-    Engine | None,
-    typer.Option(
-        help="What generates; the ctranslate2 engines run T5 and mT5 on the processor and need limbeck\\[fast]. "
-        "By default the recipe's.",
-        rich_help_panel=STUDENT,
-    ),
-]
-AnswersOption = Annotated[
-    Answers | None,
-    typer.Option(
-        help="Generate answers, or pick the likeliest of the choices that the task or the row has. "
-        "By default the recipe's.",
-        rich_help_panel=STUDENT,
-    ),
-]
+INCOMPLETE = 1  # exit code where something is missing or has failed
+INTERRUPTED = 130  # that of a shell and of typer after Ctrl-C
 
 
 def print_json(value: Any) -> None:
@@ -66,34 +32,43 @@ def print_about(output: Path, text: str) -> None:
     print(text, file=sys.stderr if is_stdout(output) else sys.stdout)
 
 
-class ProgressBar:
-    """A bar on standard error, where that is a terminal, while a large model is asked."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print a table of texts of any origin; none is cut, and none is markup."""
+    table = Table(*(Column(escape(column), overflow="fold") for column in columns), title=title)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console(highlight=False).print(table)
 
-    def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("asking"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[status]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-        self._task = self._bar.add_task("", total=None, status="")
 
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
+def confirm_upload(what: str, name: str, *, public: bool) -> None:
+    """Ask whether to upload to the Hub; end the program unless the answer is yes."""
+    typer.confirm(f"Upload {what} to the Hub as {name} ({'public' if public else 'private'})?", abort=True)
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
 
-    def __call__(self, tally: Any, cost: float | None) -> None:
-        """Show a `Tally` and the cost so far."""
-        status = f"{tally.sent / max(tally.seconds, 1e-3):.1f}/s"
-        status += "" if cost is None else f", cost {money(cost)}"
-        status += f", {tally.failures.total()} failed" if tally.failures else ""
-        self._bar.update(self._task, total=tally.total, completed=tally.stored + tally.given_up, status=status)
+@contextmanager
+def asking() -> Iterator[Callable[["Tally", float | None], None]]:
+    """Show a bar on standard error, where that is a terminal; yields the function that is told a tally and its cost."""
+    columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task("", total=None)
+
+        def show(tally: "Tally", cost: float | None) -> None:
+            phrases = [f"{tally.sent / max(tally.seconds, 1e-3):.1f}/s", f"cost {money(cost)}"]
+            phrases += [f"{tally.failures.total()} failed"] if tally.failures else []
+            completed = tally.stored + tally.given_up
+            progress.update(bar, total=tally.total, completed=completed, description=", ".join(phrases))
+
+        yield show
+
+
+def print_values(values: Mapping[str, Any]) -> None:
+    """Print a table of numbers and texts by name, one a row; None is left out, and a mapping has rows of its own."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= {f"{name}: {key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
+    shown = {name: number(value) if isinstance(value, float) else str(value) for name, value in flat.items()}
+    print_table(("", ""), [(name.replace("_", " "), text) for name, text in shown.items() if flat[name] is not None])
 
 
 def money(cost: float | None) -> str:

@@ -12,7 +12,7 @@ from limbeck.paper.spec import task_title
 from limbeck.paper.student_tables import BASELINE, adjust
 from limbeck.paper.table_runs import HOLM, TableRuns
 from limbeck.report.tables import Cell, Row, Table
-from limbeck.runs.judgements import GOLD, read_judgements, single
+from limbeck.runs.judging import GOLD, read_judgements, single
 from limbeck.runs.run import Run
 from limbeck.schema import Judgement
 from limbeck.stats.correlation import correlate

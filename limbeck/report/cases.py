@@ -13,7 +13,7 @@ from limbeck.errors import LimbeckError
 from limbeck.formatting import visible
 from limbeck.metrics.predictions import read_predictions
 from limbeck.runs.groups import RunGroup
-from limbeck.runs.judgements import GOLD, read_judgements, single
+from limbeck.runs.judging import GOLD, read_judgements, single
 from limbeck.runs.run import Run
 from limbeck.schema import Example, Judgement
 from limbeck.tasks import Split

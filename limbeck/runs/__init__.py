@@ -9,29 +9,22 @@ Examples:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from limbeck.runs.evaluation import EvaluationOptions as EvaluationOptions
-    from limbeck.runs.evaluation import evaluate as evaluate
-    from limbeck.runs.evaluation import evaluate_runs as evaluate_runs
-    from limbeck.runs.evaluation import predict_file as predict_file
-    from limbeck.runs.recipe import Recipe as Recipe
-    from limbeck.runs.recipe import load_recipe as load_recipe
-    from limbeck.runs.run import Run as Run
-    from limbeck.runs.run import open_run as open_run
-    from limbeck.runs.training import quickstart as quickstart
-    from limbeck.runs.training import train as train
+from limbeck.runs.recipe import Recipe, load_recipe
+from limbeck.runs.run import Run, open_run
 
-_EXPORTS = {
-    "evaluation": ("EvaluationOptions", "evaluate", "evaluate_runs", "predict_file"),
-    "recipe": ("Recipe", "load_recipe"),
-    "run": ("Run", "open_run"),
-    "training": ("quickstart", "train"),
-}
+if TYPE_CHECKING:
+    from limbeck.runs.evaluation import EvaluationOptions, evaluate, evaluate_runs, predict_file
+    from limbeck.runs.training import quickstart, train
+
+__all__ = [
+    "EvaluationOptions", "Recipe", "Run", "evaluate", "evaluate_runs", "load_recipe", "open_run", "predict_file",
+    "quickstart", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is used (PEP 562), so that a recipe can be read without torch."""
-    for module, exports in _EXPORTS.items():
-        if name in exports:
-            return getattr(import_module(f"limbeck.runs.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import what needs torch when it is used (PEP 562), so that a recipe can be read without it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "training" if name in ("quickstart", "train") else "evaluation"
+    return getattr(import_module(f"limbeck.runs.{module}"), name)

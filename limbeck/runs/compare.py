@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import combinations, pairwise
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from limbeck.metrics.predictions import (
 from limbeck.metrics.selective import selective
 from limbeck.metrics.temperature import Temperature, fit_temperature
 from limbeck.schema import Prediction
-from limbeck.stats.significance import cohens_g, compare, holm, odds_ratio
+from limbeck.stats.significance import compare, holm
 from limbeck.tasks import Split
 
 
@@ -41,11 +41,11 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
         DataError: a column is missing, a row cannot be read, or no confidence is known.
     """
     predictions = read_predictions(path, needs=("confidence",))
-    sure = with_confidence(predictions, path)
-    complete = with_choices(sure)
-    over_choices = bool(complete) and len(complete) == len(sure)
+    measured = with_confidence(predictions, path)
+    complete = with_choices(measured)
+    over_choices = bool(complete) and len(complete) == len(measured)
     temperature = _fit(with_confidence(read_predictions(validation), validation), over_choices) if validation else None
-    answers = as_arrays(sure, choices=over_choices)
+    answers = as_arrays(measured, choices=over_choices)
     metrics = calibrate(answers, seed=seed, temperature=temperature)
     if complete and not over_choices:
         choice_metrics = calibrate(as_arrays(complete, choices=True), seed=seed)
@@ -54,7 +54,7 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
     return {
         **metrics,
         "n_choices": len(complete),
-        "without_confidence": len(predictions) - len(sure),
+        "without_confidence": len(predictions) - len(measured),
         "unanswered": sum(prediction.blank for prediction in predictions),
         "by_label": by_label(labelled) if len(labelled) == len(predictions) else None,
         "selective": asdict(selective(answers.confidence, answers.correct, seed=seed)),
@@ -63,12 +63,10 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
 
 def _fit(predictions: Sequence[Prediction], over_choices: bool) -> Temperature:
     """Fit a temperature on validation answers: on all choices' probabilities, or on the answer's own confidence."""
-    if not over_choices:
-        return fit_temperature(as_arrays(predictions))
-    complete = with_choices(predictions)
-    if not complete:
+    answers = with_choices(predictions) if over_choices else predictions
+    if not answers:
         return Temperature(None, None, len(predictions), "no validation answer has its choices' probabilities")
-    return fit_temperature(as_arrays(complete, choices=True))
+    return fit_temperature(as_arrays(answers, choices=over_choices))
 
 
 def compare_runs(
@@ -94,10 +92,10 @@ def compare_runs(
         if len({file.resolve() for file in files}) < len(files):  # one run is not two seeds without any spread
             raise DataError(f"{', '.join(map(str, paths))}: a run is named twice; name each seed's run once")
         sides.append([predictions_by_id(file) for file in files])
-    return compare_predictions(*sides, shared=shared)
+    return _compare(*sides, shared=shared)
 
 
-def compare_predictions(
+def _compare(
     a: Sequence[Mapping[str, Prediction]], b: Sequence[Mapping[str, Prediction]], *, shared: bool = False
 ) -> dict[str, Any]:
     """Compare predictions by their ids, as `compare_runs`."""
@@ -106,13 +104,11 @@ def compare_predictions(
     left_out = len({id for run in runs for id in run}) - len(ids)
     if left_out and not shared:
         raise DataError(
-            f"{left_out} examples are not in all of the runs, {len(ids)} are; give --shared to compare on those"
+            f"{left_out} examples are not in all of the runs, {len(ids)} are; `limbeck compare --shared` uses those"
         )
     for id in ids:
-        labels = {run[id].label for run in runs if run[id].label}
-        if not all(
-            same_answer(str(label), str(next_label)) for label, next_label in pairwise(sorted(map(str, labels)))
-        ):
+        labels = {str(run[id].label) for run in runs if run[id].label}
+        if not all(same_answer(label, min(labels)) for label in labels):
             raise DataError(f"example {id!r:.60} has other labels in other runs: {labels!r:.100}")
     correct = [[[bool(run[id].correct) for id in ids] for run in side] for side in (a, b)]
     return {**asdict(compare(*correct)), "left_out": left_out}
@@ -127,39 +123,20 @@ def differences(files: Sequence[Path], names: Sequence[Path]) -> list[list[dict[
         or a `reason` where they cannot be compared.
     """
     runs = [predictions_by_id(path) for path in files] if len(files) > 1 else []
-    pairs = list(combinations(range(len(runs)), 2))
-    comparisons = {pair: _difference(*(runs[index] for index in pair)) for pair in pairs}
-    for pair, p_value in zip(pairs, holm([comparisons[pair].get("p_value") for pair in pairs]), strict=True):
-        if "reason" not in comparisons[pair]:
-            comparisons[pair]["adjusted"] = p_value
-    entries: list[list[dict[str, Any]]] = [[] for _ in names]
-    for a, b in pairs:
-        entries[a].append({"run": str(names[b]), **comparisons[a, b]})
-        entries[b].append({"run": str(names[a]), **_reversed(comparisons[a, b])})
-    return entries
+    comparisons = {(a, b): _difference(runs[a], runs[b]) for a, b in permutations(range(len(runs)), 2)}
+    tested = [(a, b) for a, b in comparisons if a < b and "reason" not in comparisons[a, b]]
+    for (a, b), adjusted in zip(tested, holm([comparisons[pair]["p_value"] for pair in tested]), strict=True):
+        comparisons[a, b]["adjusted"] = comparisons[b, a]["adjusted"] = adjusted
+    return [
+        [{"run": str(names[b]), **comparison} for (first, b), comparison in comparisons.items() if first == a]
+        for a in range(len(names))
+    ]
 
 
 def _difference(a: Mapping[str, Prediction], b: Mapping[str, Prediction]) -> dict[str, Any]:
-    if a.keys() != b.keys():
-        shared = len(a.keys() & b.keys())
-        hint = "; limbeck compare --shared compares on those" if shared else ""
-        return {"reason": f"it is on other examples, {shared} are shared{hint}"}
     try:
-        comparison = compare_predictions([a], [b])
-    except DataError as error:  # other labels
+        comparison = _compare([a], [b])
+    except DataError as error:
         return {"reason": str(error)}
     left_out = ("seeds", "accuracy_a", "accuracy_b", "left_out")
     return {key: value for key, value in comparison.items() if key not in left_out}
-
-
-def _reversed(comparison: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the comparison of the two runs in the other order."""
-    if "reason" in comparison:
-        return dict(comparison)
-    only_a, only_b = comparison["only_b"], comparison["only_a"]
-    reverse = {"only_a": only_a, "only_b": only_b}
-    reverse |= {"cohens_g": cohens_g(only_a, only_b), "odds_ratio": odds_ratio(only_a, only_b)}
-    if comparison["difference"] is not None:
-        low, high = comparison["interval"]
-        reverse |= {"difference": 0 - comparison["difference"], "interval": (0 - high, 0 - low)}  # no -0
-    return {**comparison, **reverse}

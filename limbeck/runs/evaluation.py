@@ -1,13 +1,12 @@
 """Predictions of trained students and their evaluation: on their own data, on other data, on any file of rows."""
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from limbeck.data.rows import read_later_rows
-from limbeck.errors import LimbeckError, RecipeError
+from limbeck.errors import RecipeError
 from limbeck.files import check_writable, read_jsonl, write_jsonl
 from limbeck.metrics.accuracy import accuracy
 from limbeck.metrics.predict import choices_of, predict
@@ -18,7 +17,7 @@ from limbeck.models.loading import open_student
 from limbeck.models.student import Student
 from limbeck.runs.compare import differences
 from limbeck.runs.domain import Domain, domain_of
-from limbeck.runs.measurements import Evaluation, measure_dependence, measurements, with_judgements
+from limbeck.runs.measurements import Evaluation
 from limbeck.runs.page import write_page
 from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.runs.run import Run, open_run
@@ -30,9 +29,9 @@ from limbeck.tasks import Split, Task, get
 class EvaluationOptions:
     """The options of an evaluation; None stands for the recipe's own setting.
 
-    Without `rationales`, and where the recipe has no `evaluation.rationales`, none are generated, and those that a
-    run's folder has for the same questions stay. `dataset` names other data: a task with the same labels (in the run's
-    own source, or in the released archive at `root`), a recipe file or a file of labelled rows of the run's own task.
+    Rationales are generated if `rationales` or the recipe's `evaluation.rationales` say so, or if the run's folder has
+    some for the split already. `dataset` names other data: a task with the same labels (in the run's own source, or in
+    the released archive at `root`), a recipe file or a file of labelled rows of the run's own task.
     """
 
     split: Split = "test"
@@ -49,21 +48,11 @@ def evaluate(path: Path | str, options: EvaluationOptions = EvaluationOptions())
     return evaluate_runs([Path(path)], options)[str(Path(path))]
 
 
-def evaluate_runs(
-    paths: Sequence[Path],
-    options: EvaluationOptions = EvaluationOptions(),
-    judge: Callable[[Sequence[Path]], object] | None = None,
-) -> dict[str, dict[str, Any]]:
+def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = EvaluationOptions()) -> dict[str, dict[str, Any]]:
     """Measure finished runs' students and write predictions, accuracy and a page of all measures into their folders.
 
     The results on other data are named NAME-SPLIT; those of its test split are in `results.json` under
     `out_of_domain`. Each page of several runs has the run's differences to all others.
-
-    Args:
-        paths: the runs' folders.
-        options: what to measure, and how.
-        judge: called with the `paths` of the students that write rationales once the pages are written; their pages
-            then get its scores. Meant is `judge_runs` with the same split, dataset and root.
 
     Returns:
         By path: what `accuracy` returns; `engine` and `answers`; `in_training`, the questions of other data that the
@@ -73,35 +62,27 @@ def evaluate_runs(
         LimbeckError: no finished run there, its data is gone, the labels differ, rationales are asked of students that
             all learnt none, the engine cannot run the student, or there are no choices to pick from.
     """
-    settings = {name: getattr(options, name) for name in ("engine", "answers", "encoder")}
-    changes = {name: value for name, value in settings.items() if value is not None}
-    runs = [_finished_run(Path(path), changes) for path in paths]
+    runs = [_finished_run(Path(path), options) for path in paths]
     if len({run.path.resolve() for run in runs}) < len(runs):
         raise RecipeError(f"{', '.join(map(str, paths))}: the same run twice; name each run once")
-    teaches = [run.recipe.objective.build().rationale_view is not None for run in runs]
-    check_rationales(options.rationales, any(teaches), runs[0].recipe.objective.name)
+    learnt = any(run.writes_rationales for run in runs)
+    _check_rationales(options.rationales, learnt, runs[0].recipe.objective.name)
     domains = [domain_of(run, options.split, options.dataset, options.root) for run in runs]
-    generated = [
-        able and (options.rationales or run.recipe.evaluation.rationales)
-        for run, able in zip(runs, teaches, strict=True)
-    ]
-    jobs = list(zip(runs, domains, generated, strict=True))
+    jobs = [(run, domain, _wants_rationales(run, domain, options)) for run, domain in zip(runs, domains, strict=True)]
     names = {run.recipe.evaluation.encoder for run, _, rationales in jobs if rationales} - {None}
     encoders = {name: Encoder.load(name) for name in sorted(map(str, names))}
-    if len(jobs) > 1:  # a single one is checked anyway before anything is written
-        for run, domain, rationales in jobs:
-            check_askable(open_student(run.model)[0], [domain], run.recipe, rationales)
-    evaluations = [_evaluate_run(*job) for job in jobs]
+    for run, domain, rationales in jobs if len(jobs) > 1 else ():  # a single one is checked before it writes anyway
+        check_askable(open_student(run.model)[0], [domain], run.recipe, rationales)
+    pages = [_evaluate_run(*job, encoders.get(job[0].recipe.evaluation.encoder or "")) for job in jobs]
     compared = differences([run.predictions(domain.name) for run, domain, _ in jobs], paths)
-    pages = [
-        measurements(evaluation, encoders.get(evaluation.run.recipe.evaluation.encoder or ""), comparisons)
-        for evaluation, comparisons in zip(evaluations, compared, strict=True)
-    ]
-    _write_pages(evaluations, pages)
-    if judge is not None:
-        judge([path for path, able in zip(paths, teaches, strict=True) if able])
-        _write_pages(evaluations, [with_judgements(*pair) for pair in zip(evaluations, pages, strict=True)])
-    return {str(path): evaluation.results for path, evaluation in zip(paths, evaluations, strict=True)}
+    results = {}
+    for (run, domain, _), (measured, page), comparisons in zip(jobs, pages, compared, strict=True):
+        if comparisons:
+            page["significance"] = comparisons
+            del page["reasons"]["significance"]
+        write_page(run.path / "evaluation", domain.name, page)
+        results[str(run.path)] = measured
+    return results
 
 
 def predict_file(
@@ -123,8 +104,7 @@ def predict_file(
         target: the file written, whole or not at all; a pipe or device is written into; `-`: standard output.
         rationales: write the student's rationales too.
         batch_size: inputs generated from at a time.
-        engine: what generates; None: as the student was measured.
-        answers: `choices`: the likeliest of the choices of row or task is the answer; None: likewise.
+        engine, answers: None: as the student was measured.
 
     Returns:
         accuracy, interval, exact and n over the rows with a label; `rows`, `sources_cut` (rows too long for the
@@ -137,7 +117,7 @@ def predict_file(
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)
     student, card = open_student(model / "model" if (model / "model").is_dir() else model)
-    check_rationales(rationales, card.rationale_view is not None, card.objective)
+    _check_rationales(rationales, card.rationale_view is not None, card.objective)
     task = get(card.task, card.choices, card.answer)
     recipes = [folder / "recipe.yaml" for folder in (model, model.parent) if (folder / "recipe.yaml").is_file()]
     columns = load_recipe(recipes[0]).data.columns if recipes else {}
@@ -163,8 +143,6 @@ def measure(
 ) -> tuple[dict[str, Any], list[Prediction]]:
     """Write the student's predictions as the run's for this domain; return its accuracy with settings, and them."""
     predictions = ask(student, domain.examples, domain.task, run.recipe, rationales=rationales, title=domain.name)
-    if not rationales:
-        predictions = _with_earlier_rationales(run, domain, predictions)
     write_predictions(run.predictions(domain.name), predictions)
     settings = run.recipe.evaluation
     results = {
@@ -216,29 +194,40 @@ def check_askable(student: Student, domains: Iterable[Domain], recipe: Recipe, r
         student.engine(settings.engine)
 
 
-def check_rationales(requested: bool, learnt: bool, objective: str) -> None:
-    """Raise RecipeError if rationales are requested of a student that learnt none."""
-    if requested and not learnt:
-        raise RecipeError(f"a student trained with {objective} learns no rationales; train one with dss or mi")
-
-
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """Write predictions as JSON lines, without unknown fields."""
     rows = (asdict(prediction) for prediction in predictions)
     write_jsonl(path, ({name: value for name, value in row.items() if value is not None} for row in rows))
 
 
-def _finished_run(path: Path, changes: dict[str, Any]) -> Run:
-    """Return a finished run with its recipe's evaluation changed."""
+def _check_rationales(requested: bool, learnt: bool, objective: str) -> None:
+    if requested and not learnt:
+        raise RecipeError(f"a student trained with {objective} learns no rationales; train one with dss or mi")
+
+
+def _finished_run(path: Path, options: EvaluationOptions) -> Run:
+    """Return a finished run with its recipe's evaluation changed by the options."""
     run = open_run(path)
     run.results  # noqa: B018  or the error that it is not finished
-    settings = EvaluationSettings.parse(run.recipe.evaluation.model_dump() | changes, "evaluate")
-    run.recipe = run.recipe.model_copy(update={"evaluation": settings})
+    settings = {name: getattr(options, name) for name in ("engine", "answers", "encoder")}
+    changes = {name: value for name, value in settings.items() if value is not None}
+    evaluation = EvaluationSettings.parse(run.recipe.evaluation.model_dump() | changes, "evaluate")
+    run.recipe = run.recipe.model_copy(update={"evaluation": evaluation})
     return run
 
 
-def _evaluate_run(run: Run, domain: Domain, rationales: bool) -> Evaluation:
-    """Measure a run's student and add its accuracy to `results.json`."""
+def _wants_rationales(run: Run, domain: Domain, options: EvaluationOptions) -> bool:
+    """Return whether to generate rationales; the folder's are not replaced by predictions without any."""
+    path = run.predictions(domain.name)
+    requested = options.rationales or run.recipe.evaluation.rationales
+    present = path.is_file() and any("rationale" in row for _, row in read_jsonl(path))
+    return run.writes_rationales and (requested or present)
+
+
+def _evaluate_run(
+    run: Run, domain: Domain, rationales: bool, encoder: Encoder | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Measure a run's student and add its accuracy to `results.json`; return it, and the page."""
     student, _ = open_student(run.model)
     measured, predictions = measure(run, student, domain, rationales)
     results = run.results
@@ -246,26 +235,4 @@ def _evaluate_run(run: Run, domain: Domain, rationales: bool) -> Evaluation:
         run.write_results({**results, domain.split: measured})
     elif domain.split == "test":  # the results hold one split of each other dataset
         run.write_results({**results, "out_of_domain": {**results.get("out_of_domain", {}), domain.dataset: measured}})
-    return Evaluation(run, domain, measured, predictions, *measure_dependence(run, student, domain, predictions))
-
-
-def _write_pages(evaluations: Sequence[Evaluation], pages: Sequence[dict[str, Any]]) -> None:
-    for evaluation, page in zip(evaluations, pages, strict=True):
-        write_page(evaluation.run.path / "evaluation", evaluation.domain.name, page)
-
-
-def _with_earlier_rationales(run: Run, domain: Domain, predictions: list[Prediction]) -> list[Prediction]:
-    """Return the predictions with the rationales that the folder has of the same questions, so that none is lost.
-
-    Where a student writes answer and rationale in one text, the answer has to be the same, too.
-    """
-    objective, rows = run.recipe.objective.build(), []
-    with suppress(LimbeckError):  # no file yet, or one of no use
-        rows = [row for _, row in read_jsonl(run.predictions(domain.name))]
-    fields = ("id", "input", *(("prediction",) if objective.rationale_view is objective.answer_view else ()))
-    earlier = {tuple(str(row.get(name)) for name in fields): row.get("rationale") for row in rows}
-    rationales = [earlier.get(tuple(getattr(prediction, name) for name in fields)) for prediction in predictions]
-    return [
-        replace(prediction, rationale=rationale) if isinstance(rationale, str) else prediction
-        for prediction, rationale in zip(predictions, rationales, strict=True)
-    ]
+    return measured, Evaluation(run, student, domain, measured, predictions, encoder).page()

@@ -1,11 +1,10 @@
 """Runs found in folders, and run groups: the runs of one recipe over seeds."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -44,10 +43,10 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     for path in paths:
         if not path.is_dir():
             raise FileError("no such folder; give a run's folder or one that holds runs", path=path)
-        inside = [open_run(folder) for folder in _run_folders(path)]
-        if not inside:
+        folders = list(_run_folders(path))
+        if not folders:
             raise FileError("no run in it (a run's folder has a recipe.yaml)", path=path)
-        runs |= {run.path.resolve(): run for run in inside}
+        runs |= {folder.resolve(): open_run(folder) for folder in folders}
     return list(runs.values())
 
 
@@ -103,28 +102,25 @@ def _group_names(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
 
     Fields of the objective and of the evaluation are compared among groups of the same objective alone.
     """
-    settings = [{key: value for key, value in flat(recipe.resolved()).items() if key != "seed"} for recipe in recipes]
+    settings = [{**flat(recipe.resolved()), "seed": None} for recipe in recipes]
     kinds = [(recipe.data.task, recipe.objective.name) for recipe in recipes]
     fields: dict[tuple[str, str], list[str]] = {}
     for task, objective in dict.fromkeys(kinds):
-        same_task = [values for kind, values in zip(kinds, settings, strict=True) if kind[0] == task]
-        same_kind = [values for kind, values in zip(kinds, settings, strict=True) if kind == (task, objective)]
-        shared = _distinguishing(same_task, (), lambda key: not key.startswith(_OBJECTIVE_FIELDS))
-        fields[task, objective] = _distinguishing(same_kind, shared, lambda key: key.startswith(_OBJECTIVE_FIELDS))
+        same_task = [row for kind, row in zip(kinds, settings, strict=True) if kind[0] == task]
+        same_kind = [row for kind, row in zip(kinds, settings, strict=True) if kind == (task, objective)]
+        names: list[str] = []
+        for rows, of_objective in ((same_task, False), (same_kind, True)):
+            for field in sorted(set().union(*rows)):
+                is_eligible = field.startswith(_OBJECTIVE_FIELDS) == of_objective
+                if is_eligible and _count(rows, [*names, field]) > _count(rows, names):
+                    names.append(field)
+        fields[task, objective] = names
     return [
-        (kind[1], *(f"{key}={values[key]}" for key in fields[kind] if key in values))
-        for kind, values in zip(kinds, settings, strict=True)
+        (kind[1], *(f"{field}={row[field]}" for field in fields[kind] if field in row))
+        for kind, row in zip(kinds, settings, strict=True)
     ]
 
 
-def _distinguishing(
-    groups: Sequence[Mapping[str, Any]], fields: Sequence[str], eligible: Callable[[str], bool]
-) -> list[str]:
-    """Return `fields` and, one after the other, those eligible fields that tell more of the groups apart."""
-    names = list(fields)
-    keys = [repr([group.get(name) for name in names]) for group in groups]
-    for field in sorted(filter(eligible, set().union(*groups))):
-        finer = [f"{key} {group.get(field)!r}" for key, group in zip(keys, groups, strict=True)]
-        if len(set(finer)) > len(set(keys)):
-            names, keys = [*names, field], finer
-    return names
+def _count(rows: Sequence[dict[str, object]], fields: Sequence[str]) -> int:
+    """Return the number of rows that these fields tell apart."""
+    return len({repr([row.get(field) for field in fields]) for row in rows})

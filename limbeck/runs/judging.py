@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import DataError, RecipeError
-from limbeck.files import read_jsonl, write_jsonl
+from limbeck.files import read_json, read_jsonl, write_jsonl
 from limbeck.llm.runner import Tally
+from limbeck.metrics import judgements as scores
 from limbeck.metrics.judge import Item, JudgeSettings, judge
-from limbeck.metrics.judgements import score_correlation, summarise, table
 from limbeck.runs.domain import Domain, domain_of
-from limbeck.runs.judgements import GOLD, judgement_files
+from limbeck.runs.page import write_page
 from limbeck.runs.run import Run, open_run
+from limbeck.schema import Judgement
 from limbeck.tasks import Split
 
+GOLD = "Gold"  # the teacher's rationales
 PAPER = {"dss": "DSS", "mi": "Ours"}  # their names in the paper's Table 7
 
 
@@ -28,10 +30,10 @@ def judge_runs(
     root: Path | None = None,
     watch: Callable[[Tally, float | None], None] = lambda _tally, _cost: None,
 ) -> dict[str, Any]:
-    """Have the rationales of finished runs judged, and the teacher's to the same examples.
+    """Have the rationales of finished runs judged, and the teacher's to the same examples; add it to their pages.
 
-    Each run's judgements are written to `evaluation/judge-SPLIT.jsonl` in its folder, and those of the teacher's
-    rationales to `judge-gold-SPLIT.jsonl`. `dataset` and `root` are those of `evaluate`, whose files are NAME-SPLIT.
+    Runs that learnt no rationales are left out, unless all did. Judgements are written to `evaluation/judge-NAME.jsonl`
+    in each folder, and the teacher's to `judge-gold-NAME.jsonl`; NAME, `dataset` and `root` are those of `evaluate`.
 
     Returns:
         `summary` as of `summarise`; `table`, the paper's Table 7; and by run the `correlation` of right answers with
@@ -42,41 +44,69 @@ def judge_runs(
             different examples under one id, or as `judge`.
     """
     runs = [open_run(path) for path in paths]
+    runs = [run for run in runs if run.writes_rationales] or runs
     names = _names(runs)
-    items: dict[tuple[str, str, str], Item] = {}
-    correct: dict[str, dict[str, bool]] = {name: {} for name in names}
     domains = [domain_of(run, split, dataset, root) for run in runs]
+    items: dict[tuple[str, str, str], Item] = {}
     for name, run, domain in zip(names, runs, domains, strict=True):
-        for item, right in _items(name, run, domain):
+        for item in _items(name, run, domain):
             first = items.setdefault((item.run, item.task, item.example.id), item)
             if first.example != item.example:  # the teacher's, of an earlier run
-                raise DataError(
-                    f"its example {item.example.id!r:.60} differs from that of {runs[0].path}; judge runs of "
-                    "different data separately",
-                    path=run.path,
-                )
-            if item.run == name:
-                correct[name][item.example.id] = right
+                raise DataError(f"example {item.example.id!r:.60} differs from {runs[0].path}'s", path=run.path)
     judgements = judge(list(items.values()), settings, watch)
+    sections = {}
     for name, run, domain in zip(names, runs, domains, strict=True):
-        for file, owner in zip(judgement_files(run, domain.name), (name, GOLD), strict=True):
-            write_jsonl(
-                file,
-                (
-                    asdict(judgement)
-                    for judgement in judgements
-                    if (judgement.run, judgement.task) == (owner, domain.task.name)
-                ),
-            )
-    summary = summarise(judgements)
+        for path, owner in zip(_files(run, domain.name), (name, GOLD), strict=True):
+            rows = [asdict(j) for j in judgements if (j.run, j.task) == (owner, domain.task.name)]
+            write_jsonl(path, rows)
+        sections[name] = judge_scores(run, domain.name)
+        path = run.path / "evaluation" / f"{domain.name}.json"
+        if path.is_file():
+            page = read_json(path)
+            reasons = {section: reason for section, reason in page["reasons"].items() if section != "judge"}
+            write_page(path.parent, domain.name, {**page, "judge": sections[name], "reasons": reasons})
+    summary = scores.summarise(judgements)
+    correlation = {name: section["correlation"] for name, section in sections.items()}
+    return {"summary": summary, "table": scores.table(summary), "correlation": correlation}
+
+
+def judge_scores(run: Run, name: str) -> dict[str, Any]:
+    """Return the `name` that a run was judged under, its `summary` with the teacher's, and the `correlation`.
+
+    Raises:
+        DataError: the folder has no judgements of the run's present rationales.
+    """
+    judgements = read_judgements(run, name)
+    students = [judgement for judgement in judgements if judgement.run != GOLD]
+    if not students:
+        raise DataError("no judge was asked about these rationales: limbeck evaluate RUN --judge FILE does that")
+    correct = {str(row["id"]): row.get("correct") is True for _, row in read_jsonl(run.predictions(name))}
     return {
-        "summary": summary,
-        "table": table(summary),
-        "correlation": {
-            name: score_correlation([judgement for judgement in judgements if judgement.run == name], correct[name])
-            for name in names
-        },
+        "name": students[0].run,
+        "summary": scores.summarise([*(j for j in judgements if j.run == GOLD), *students]),
+        "correlation": scores.score_correlation(students, correct),
     }
+
+
+def read_judgements(run: Run, name: str = "test") -> list[Judgement]:
+    """Return the judgements of a run's rationales, and of the teacher's to the same examples; empty without a judge.
+
+    Those of another rationale or answer than the run has now are left out.
+    """
+    students, gold = (scores.read_judgements(path) if path.is_file() else [] for path in _files(run, name))
+    rows = [row for _, row in read_jsonl(run.predictions(name))] if students else []
+    present = {(str(row.get("id")), row.get("rationale"), row.get("prediction")) for row in rows}
+    return [*(j for j in students if (j.id, j.rationale, j.label) in present), *gold]
+
+
+def single(judgement: Judgement) -> bool:
+    """Return whether the judge was asked once, at temperature 0, rather than several times over."""
+    return len(judgement.replies) == 1
+
+
+def _files(run: Run, name: str) -> tuple[Path, Path]:
+    folder = run.path / "evaluation"
+    return folder / f"judge-{name}.jsonl", folder / f"judge-gold-{name}.jsonl"
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -89,21 +119,17 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def _items(name: str, run: Run, domain: Domain) -> list[tuple[Item, bool]]:
-    """Return a run's rationales and the teacher's, each with whether its answer is right."""
+def _items(name: str, run: Run, domain: Domain) -> list[Item]:
+    """Return a run's rationales and the teacher's."""
     examples = {example.id: example for example in domain.examples}
     path, task = run.predictions(domain.name), domain.task.name
     items = []
     for line, row in read_jsonl(path):
         example = examples.get(str(row.get("id")))
         if example is None or not isinstance(row.get("rationale"), str) or not isinstance(row.get("prediction"), str):
-            raise DataError(
-                "no rationale of an example of this run; write them with "
-                f"`limbeck evaluate {run.path} --split {domain.split} --rationale`",
-                path=path,
-                line=line,
-            )
-        items.append((Item(name, task, example, row["prediction"], row["rationale"]), row.get("correct") is True))
+            advice = f"write them with `limbeck evaluate {run.path} --split {domain.split} --rationale`"
+            raise DataError(f"no rationale of an example of this run; {advice}", path=path, line=line)
+        items.append(Item(name, task, example, row["prediction"], row["rationale"]))
         if example.rationale is not None:
-            items.append((Item(GOLD, task, example, example.label, example.rationale), True))
+            items.append(Item(GOLD, task, example, example.label, example.rationale))
     return items

@@ -1,7 +1,7 @@
-"""The page of an evaluation: its `measurements` as JSON and as Markdown (`page.md.jinja`), with figures beside it."""
+"""The page of an evaluation: its measurements as JSON and as Markdown (`page.md.jinja`), with figures beside it."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from limbeck import figures
@@ -11,48 +11,35 @@ from limbeck.metrics.calibration import TITLES
 from limbeck.notes import lines_of
 from limbeck.runs.templates import render
 
+SECTIONS = {  # by the keys of `Evaluation.page`
+    "by_label": "Labels",
+    "calibration": "Calibration",
+    "definitions": "Definitions of confidence",
+    "selective": "Selective prediction: the most confident answers",
+    "cascade": "Cascade: the student where it is confident, else the teacher",
+    "thresholds": "Thresholds of the cascade",
+    "quality": "Rationales",
+    "judge": "The judge",
+    "significance": "Significance",
+    "dependence": "Dependence of the label's side and the rationale's",
+}
+FIGURES = {"calibration": "reliability", "selective": "risk-coverage", "cascade": "cascade"}
 _CASCADE_POINTS = 11  # on the page: every tenth of the questions passed on
 
 
-class PageSection(NamedTuple):
-    """A heading, the key of its measurement, and the name of its figure."""
-
-    title: str
-    key: str
-    figure: str | None = None
-
-
-SECTIONS = (
-    PageSection("Labels", "by_label"),
-    PageSection("Calibration", "calibration"),
-    PageSection("Temperature", "calibration"),
-    PageSection("Reliability", "calibration", "reliability"),
-    PageSection("Definitions of confidence", "definitions"),
-    PageSection("Selective prediction: the most confident answers", "selective", "risk-coverage"),
-    PageSection("Cascade: the student where it is confident, else the teacher", "cascade", "cascade"),
-    PageSection("Thresholds of the cascade", "thresholds"),
-    PageSection("Rationales", "quality"),
-    PageSection("The judge", "judge"),
-    PageSection("Significance", "significance"),
-    PageSection("Dependence of the label's side and the rationale's", "dependence"),
-)
-
-
 def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
-    """Write `NAME.json`, `NAME.md` and `NAME-FIGURE.svg` of `measurements` into the folder."""
+    """Write `NAME.json`, `NAME.md` and `NAME-FIGURE.svg` of an `Evaluation.page` into the folder."""
     write_json(folder / f"{name}.json", page)
-    svgs = {}
-    if page["calibration"] is not None:
-        svgs["reliability"] = figures.reliability(page["calibration"]["bins"])
-        svgs["risk-coverage"] = figures.risk_coverage({"student": page["selective"]["curve"]})
-    if page["cascade"] is not None:
-        svgs["cascade"] = figures.cascade({"student": page["cascade"]}, page["teacher"]["accuracy"])
-    for figure in filter(None, (section.figure for section in SECTIONS)):
+    for section, figure in FIGURES.items():
         path = folder / f"{name}-{figure}.svg"
-        if figure in svgs:
-            write_text(path, svgs[figure])
-        else:  # of an earlier evaluation
-            path.unlink(missing_ok=True)
+        if page[section] is None:
+            path.unlink(missing_ok=True)  # of an earlier evaluation
+        elif section == "calibration":
+            write_text(path, figures.reliability(page["calibration"]["bins"]))
+        elif section == "selective":
+            write_text(path, figures.risk_coverage({"student": page["selective"]["curve"]}))
+        else:
+            write_text(path, figures.cascade({"student": page["cascade"]}, page["teacher"]["accuracy"]))
     write_text(folder / f"{name}.md", page_markdown(page, name))
 
 
@@ -68,5 +55,5 @@ def page_markdown(page: dict[str, Any], name: str) -> str:
         counts=lines_of(page["counts"], page["accuracy"]["n"]),
         calibration_titles=TITLES,
         cascade_points=[min(points, key=lambda point: abs(point["passed"] - share)) for share in shares],
-        file=lambda figure: Markdown(quote(f"{name}-{figure}.svg")),
+        figures={section: Markdown(quote(f"{name}-{figure}.svg")) for section, figure in FIGURES.items()},
     )

@@ -5,16 +5,14 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import limbeck
 from limbeck.data.load import Splits, digest
 
-_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy")
-_EXTRAS = ("ctranslate2",)  # recorded where they are installed
+_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "ctranslate2")
 _TEXT_FIELDS = {"choices", "columns", "by_label"}  # their texts are the data's, even where they look like paths
 
 
@@ -40,9 +38,14 @@ def provenance(splits: Splits, seed: int) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and the libraries."""
-    extras = [name for name in _EXTRAS if find_spec(name)]
-    return {"python": platform.python_version()} | {name: version(name) for name in (*_LIBRARIES, *extras)}
+    """Return the versions of Python and of the libraries that are installed."""
+    installed = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            installed[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return installed
 
 
 def data_hashes(splits: Splits) -> dict[str, Any]:
@@ -58,29 +61,26 @@ def now() -> str:
 
 def revision() -> str | None:
     """Return limbeck's git revision, with "-dirty" after changes; None where limbeck runs from no checkout."""
+
     git = ["git", "-C", str(Path(limbeck.__file__).parent)]
     describe = [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        subprocess.run(
-            [*git, "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, check=True, timeout=10
-        )
-        return subprocess.run(describe, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        subprocess.run([*git, "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, check=True, timeout=9)
+        return subprocess.run(describe, capture_output=True, text=True, check=True, timeout=9).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def portable(value: Any) -> Any:
     """Return a JSON value with every path that leads out of the working directory cut to its last part."""
-    if isinstance(value, dict):
-        return {name: item if name in _TEXT_FIELDS else portable(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [portable(item) for item in value]
-    return last_part(value) if isinstance(value, str) and _leads_out(value) else value
-
-
-def last_part(path: str) -> str:
-    """Return the file's or the folder's own name."""
-    return PureWindowsPath(path).name or "."  # which takes both kinds of slashes
+    match value:
+        case dict():
+            return {name: item if name in _TEXT_FIELDS else portable(item) for name, item in value.items()}
+        case list() | tuple():
+            return [portable(item) for item in value]
+        case str() if _leads_out(value):
+            return PureWindowsPath(value).name or "."  # which takes both kinds of slashes
+    return value
 
 
 def _leads_out(text: str) -> bool:

@@ -13,7 +13,7 @@ from limbeck.runs.card import model_card
 from limbeck.runs.provenance import portable
 from limbeck.runs.run import open_run
 
-# What `save_pretrained` writes; anything else in the folder is not published.
+# what `save_pretrained` writes; anything else in the folder is not published
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "*.jinja")
 _CONFIGS = ("config.json", "tokenizer_config.json")
 _LOCAL_FIELDS = ("is_local", "local_files_only", "_commit_hash")  # where this machine had a tokenizer from
@@ -38,16 +38,15 @@ def contents(path: Path, name: str | None = None, license: str | None = None) ->
             f"{name!r:.200} is no name on the Hub: OWNER/NAME of letters, digits, -, _ and . was expected"
         )
     run = open_run(path)
-    results = run.results
-    card = model_card(run, name, license)
+    results, origin = run.results, run.provenance
     model = {path.name: path for pattern in _MODEL_FILES for path in sorted(run.model.glob(pattern)) if path.is_file()}
     if missing := [name for name in _CONFIGS if name not in model]:
         raise ModelError(f"{missing[0]} is missing; the model is incomplete", path=run.model)
-    origin = {field: value for field, value in run.provenance.items() if field != "command"}
+    origin = {field: value for field, value in origin.items() if field != "command"}
     return {
         **model,
-        **{name: json_text(_portable_config(read_json(model[name]))).encode() for name in _CONFIGS},
-        "README.md": card.encode(),
+        **{name: json_text(_portable_config(read_json(run.model / name))).encode() for name in _CONFIGS},
+        "README.md": model_card(run, name, license).encode(),
         "recipe.yaml": yaml.safe_dump(portable(run.recipe.resolved()), sort_keys=False, allow_unicode=True).encode(),
         "results.json": json_text(portable(results)).encode(),
         "provenance.json": json_text(portable(origin)).encode(),

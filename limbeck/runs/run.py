@@ -47,39 +47,26 @@ class Run:
         return self.path / "predictions" / f"{split}.jsonl"
 
     @property
+    def writes_rationales(self) -> bool:
+        return self.recipe.objective.build().rationale_view is not None
+
+    @property
     def finished(self) -> bool:
         return (self.path / "results.json").exists()
 
     @property
     def results(self) -> dict[str, Any]:
-        """The content of `results.json`.
-
-        Raises:
-            FileError: the run is not finished.
-            DataError: the file holds no results.
-        """
+        """The content of `results.json`; a FileError where the run is not finished."""
         if not self.finished:
             raise FileError("the run is not finished; resume it with `limbeck train ... --resume`", path=self.path)
-        results = read_json(self.path / "results.json")
-        if not isinstance(results, dict):
-            raise DataError("no results of a run", path=self.path / "results.json")
-        return results
+        return self._read("results.json")
 
     def write_results(self, results: dict[str, Any]) -> None:
         write_json(self.path / "results.json", results)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """The content of `provenance.json`.
-
-        Raises:
-            DataError: it is none.
-        """
-        path = self.path / "provenance.json"
-        origin = read_json(path)
-        if not isinstance(origin, dict) or not isinstance(origin.get("data"), dict):
-            raise DataError("no provenance of a run", path=path)
-        return origin
+        return self._read("provenance.json")
 
     def page(self) -> dict[str, Any] | None:
         """Return what `evaluate` wrote of the test split; None where there is nothing, or only of an older measurement.
@@ -87,17 +74,17 @@ class Run:
         Raises:
             LimbeckError: the run is not finished, or the file cannot be read.
         """
-        path = self.path / "evaluation" / "test.json"
-        if not path.is_file():
+        if not (self.path / "evaluation" / "test.json").is_file():
             return None
-        page = read_json(path)
-        if not isinstance(page, dict):
-            raise DataError(f"no evaluation; write it again with `limbeck evaluate {self.path}`", path=path)
-        newest = self.results.get("test")
-        if not isinstance(newest, dict):
-            return None
-        accuracy = {name: newest.get(name) for name in ("accuracy", "interval", "exact", "n")}
+        page, test = self._read("evaluation/test.json"), self.results.get("test") or {}
+        accuracy = {name: test.get(name) for name in ("accuracy", "interval", "exact", "n")}
         return page if page.get("accuracy") == accuracy and page.get("n") == accuracy["n"] else None
+
+    def _read(self, name: str) -> dict[str, Any]:
+        value = read_json(self.path / name)
+        if not isinstance(value, dict):
+            raise DataError("a JSON object was expected", path=self.path / name)
+        return value
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -121,15 +108,9 @@ class Run:
             lock.release()
 
     def check_folder(self, resume: bool) -> None:
-        """Check that the folder is empty, or with `resume` that it holds a run of this very recipe.
-
-        Raises:
-            FileError: it cannot be used.
-        """
+        """Raise FileError unless the folder is empty, or with `resume` holds a run of this very recipe."""
         try:
-            if self.path.exists() and not self.path.is_dir():
-                raise FileError("a file is in the way of the run's folder", path=self.path)
-            if not self.path.is_dir() or all(entry.name == LOCK for entry in self.path.iterdir()):
+            if not self.path.exists() or all(entry.name == LOCK for entry in self.path.iterdir()):
                 return
         except OSError as error:
             raise FileError(f"cannot be a run's folder ({error.strerror})", path=self.path) from None
@@ -137,7 +118,7 @@ class Run:
             raise FileError("already there; give another --out, or resume it with --resume", path=self.path)
         earlier, now = (flat(run.recipe.resolved()) for run in (open_run(self.path), self))
         differences = [
-            f"{name} is {_shown(earlier, name)} there and {_shown(now, name)} here"
+            f"{name} is {earlier.get(name, 'not set')!r:.60} there and {now.get(name, 'not set')!r:.60} here"
             for name in sorted(earlier.keys() | now.keys())
             if earlier.get(name) != now.get(name)
         ]
@@ -171,7 +152,7 @@ class Run:
             DataError: the data changed since.
         """
         origin = self.provenance
-        if changed := [split for split in data if origin["data"].get(split) != data[split]]:
+        if changed := [split for split in data if origin.get("data", {}).get(split) != data[split]]:
             raise DataError(
                 f"its data changed since it began ({', '.join(changed)}); give another --out", path=self.path
             )
@@ -189,11 +170,7 @@ class Run:
 
 
 def open_run(path: Path) -> Run:
-    """Return the run in a folder.
-
-    Raises:
-        FileError: there is none.
-    """
+    """Return the run in a folder; a FileError where there is none."""
     if not (path / "recipe.yaml").is_file():
         raise FileError("no run here (recipe.yaml is missing)", path=path)
     return Run(path, load_recipe(path / "recipe.yaml"))
@@ -207,8 +184,7 @@ def run_name(recipe: Recipe) -> str:
 def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
     """Yield the counts in a run's results that are not 0, each after `notes`, a split, or another task's split."""
     foreign = {f"{name}-test": counts for name, counts in (results.get("out_of_domain") or {}).items()}
-    splits = {split: results.get(split) for split in ("valid", "test")} | foreign
-    measured = {split: counts for split, counts in splits.items() if isinstance(counts, dict)}
+    measured = {split: counts for split in ("valid", "test") if (counts := results.get(split))} | foreign
     training = results.get("training") or {}
     examples = training.get("examples") or 0
     rows = {split: counts.get("n") or 0 for split, counts in measured.items()}
@@ -224,7 +200,3 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         settings |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return settings
-
-
-def _shown(settings: dict[str, Any], name: str) -> str:
-    return f"{settings[name]!r:.60}" if name in settings else "not set"

@@ -23,7 +23,6 @@ from limbeck.models.loading import load as load_student
 from limbeck.models.loading import save_student
 from limbeck.models.student import Student
 from limbeck.notes import lines_of
-from limbeck.objectives import Objective
 from limbeck.runs.domain import Domain, out_of_domain
 from limbeck.runs.evaluation import ask, check_askable, measure
 from limbeck.runs.provenance import now, provenance
@@ -40,11 +39,6 @@ from limbeck.training.trainer import Distiller, Trainer, training_arguments
 log = logging.getLogger(__name__)
 
 QUICKSTART = Path(str(files("limbeck.runs") / "quickstart.yaml"))
-_QUICKSTART_CHANGES = {
-    "finetune": [],
-    "dss": ["evaluation.rationales=true"],  # for the report to show
-    "mi": ["evaluation.rationales=true"],
-}
 _ADVICE = "resume with --resume"
 
 
@@ -73,15 +67,14 @@ def train(
     run.check_folder(resume)
     if run.finished:
         return run
-    splits, objective = load(recipe.data), recipe.objective.build()
+    splits, objective, task = load(recipe.data), recipe.objective.build(), task_of(recipe.data)
     rows = {split: len(getattr(splits, split)) for split in get_args(Split)}
     refuse_overlap(splits.notes, rows, recipe.data.max_overlap)
-    domains = [
-        Domain("valid", "valid", task_of(recipe.data), splits.valid, ()),
-        Domain("test", "test", task_of(recipe.data), splits.test, splits.valid),
-        *out_of_domain(recipe, splits),
-    ]
-    student = _student(recipe, splits, domains)
+    valid, test = Domain("valid", "valid", task, splits.valid, ()), Domain("test", "test", task, splits.test, ())
+    domains = [valid, test, *out_of_domain(recipe, splits)]
+    set_seed(recipe.seed)  # of the student's weights
+    student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits))
+    check_askable(student, domains, recipe, recipe.evaluation.rationales)
     training_set = tokenize(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
@@ -112,14 +105,12 @@ def train(
 
 def quickstart(out: Path, seed: int) -> list[Run]:
     """Train a tiny student under three objectives, each in a folder below `out`; finished ones are kept."""
-    return [
-        train(
-            load_recipe(QUICKSTART, [f"objective={name}", f"seed={seed}", *changes]),
-            out / f"{name}-seed{seed}",
-            resume=True,
-        )
-        for name, changes in _QUICKSTART_CHANGES.items()
-    ]
+    runs = []
+    for name in ("finetune", "dss", "mi"):
+        rationales = "false" if name == "finetune" else "true"  # for the report to show
+        changes = [f"objective={name}", f"seed={seed}", f"evaluation.rationales={rationales}"]
+        runs.append(train(load_recipe(QUICKSTART, changes), out / f"{name}-seed{seed}", resume=True))
+    return runs
 
 
 def _continued(recipe: Recipe, parent: Path) -> Recipe:
@@ -141,19 +132,6 @@ def _student_origin(recipe: Recipe, parent: Path | str | None) -> dict[str, Any]
     return origin
 
 
-def _student(recipe: Recipe, splits: Splits, domains: Sequence[Domain]) -> Student:
-    """Return the student before training, its weights by the recipe's seed, and check that it can be evaluated."""
-    set_seed(recipe.seed)
-    student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits))
-    check_askable(student, domains, recipe, recipe.evaluation.rationales)
-    if student.head().weight is None:
-        kind = student.model.config.model_type
-        log.info(
-            "a %r model's vocabulary head cannot be taken out: whole logits are computed, which takes memory", kind
-        )
-    return student
-
-
 def _fit(
     run: Run, student: Student, splits: Splits, *, training_set: TrainingSet, arguments: TrainingArguments
 ) -> dict[str, Any]:
@@ -162,6 +140,10 @@ def _fit(
     trainer = None
     settings: Any = run.recipe.training
     objective = run.recipe.objective.build().smoothed(settings.label_smoothing_factor)
+
+    has_targets = arguments.do_eval and any(
+        target(example, view) for example in splits.valid for view in objective.views
+    )
 
     def validate() -> dict[str, float]:
         measured = accuracy(ask(student, splits.valid, task_of(run.recipe.data), run.recipe))
@@ -174,7 +156,7 @@ def _fit(
             training_set,
             validate=validate,
             log_file=run.log,
-            validation_set=_validation_set(splits.valid, objective, student) if arguments.do_eval else None,
+            validation_set=token_ids(splits.valid, objective.views, student) if has_targets else None,
             early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
         )
         with disk_errors(run.path, _ADVICE):
@@ -194,19 +176,15 @@ def _fit(
     return {"steps": steps, "best_step": best, "seconds": round(time.monotonic() - start, 1)}
 
 
-def _validation_set(examples: Sequence[Example], objective: Objective, student: Student) -> TrainingSet | None:
-    """Return the validation rows as the objective's terms need them; None where no row has what they need."""
-    usable = any(target(example, view) for example in examples for view in objective.views)
-    return token_ids(examples, objective.views, student) if usable else None
-
-
 def _measure_all(run: Run, student: Student, domains: Sequence[Domain]) -> dict[str, Any]:
     """Return the student's accuracy on validation, test, and by their names the other tasks."""
-    valid, test, *foreign = domains
     rationales = run.recipe.evaluation.rationales
-    results = {"valid": measure(run, student, valid)[0], "test": measure(run, student, test, rationales)[0]}
-    elsewhere = {str(domain.dataset): measure(run, student, domain, rationales)[0] for domain in foreign}
-    return {**results, "out_of_domain": elsewhere} if elsewhere else results
+    measured = {
+        domain.dataset or domain.name: measure(run, student, domain, rationales and domain.name != "valid")[0]
+        for domain in domains
+    }
+    results = {split: measured.pop(split) for split in ("valid", "test")}
+    return {**results, "out_of_domain": measured} if measured else results
 
 
 def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:

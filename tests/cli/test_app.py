@@ -5,13 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from typing import get_args
 
 import pytest
 import yaml
 
-from limbeck import cli
-from limbeck.models import Answers, EngineName
 from limbeck.objectives.methods import METHODS
 from tests.annotation.jobs import fill, make_job, says
 from tests.runs.recipes import TINY
@@ -40,11 +37,6 @@ def test_the_schema_has_our_fields_and_those_of_transformers(limbeck):
     assert schema["additionalProperties"] is False
 
 
-def test_the_options_name_all_engines_and_answers():
-    assert [engine.value for engine in cli.Engine] == list(get_args(EngineName))
-    assert [answers.value for answers in cli.Answers] == list(get_args(Answers))
-
-
 def test_train_evaluate_and_predict(limbeck, tmp_path):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
     code, out, err = limbeck("train", "recipe.yaml", "-s", "objective=mi", "-s", "seed=3", "--out", "run", "--json")
@@ -64,13 +56,10 @@ def test_train_evaluate_and_predict(limbeck, tmp_path):
 @pytest.mark.parametrize(
     "words",
     [
-        ["train", "none.yaml"],
         ["train", "recipe.yaml", "-s", "objective=mii"],
-        ["evaluate", "nowhere"],
         ["evaluate", "nowhere", "-s", "runs=3"],
         ["predict", "nowhere", "--input", "a.jsonl", "--output", "b.jsonl"],
         ["data", "show", "svmap"],
-        ["data", "show", "svamp", "--root", "nowhere"],
         ["data", "fetch", "nowhere.zip"],
     ],
     ids=" ".join,
@@ -94,18 +83,10 @@ def test_data_show_prints_splits_and_every_view(limbeck):
 def test_ctrl_c_is_one_line_and_leaves_a_run_to_resume(tmp_path):
     endless = {**TINY, "training": {**TINY["training"], "max_steps": 100_000}}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(endless))
-    command = [
-        sys.executable,
-        "-m",
-        "limbeck.cli",
-        "train",
-        str(tmp_path / "recipe.yaml"),
-        "--out",
-        str(tmp_path / "run"),
-    ]
+    command = [sys.executable, "-m", "limbeck.cli", "train", "recipe.yaml", "--out", "run"]
     # a parent in the background ignores SIGINT, and its children inherit that
     heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
         log = tmp_path / "run" / "log.jsonl"
         while process.poll() is None and not (log.exists() and '"step": 5' in log.read_text()):
             time.sleep(0.02)
@@ -135,8 +116,6 @@ print({"torch", "transformers"} & set(sys.modules), file=sys.stderr)
 @pytest.mark.parametrize(
     "words",
     [
-        "--help",
-        "objectives",
         "annotate show annotate.yaml",
         "data show arithmetic",
         "schema",

@@ -9,7 +9,7 @@ import pytest
 
 from limbeck import cli
 from limbeck.files import write_jsonl
-from tests.annotation.jobs import fill, make_job, says
+from tests.annotation.jobs import says
 
 QUESTIONS = [{"input": f"What is {i} and {i}?"} for i in range(3)]
 TEXT = "".join(json.dumps(row) + "\n" for row in QUESTIONS)
@@ -59,19 +59,3 @@ def test_measures_from_standard_input(limbeck, tmp_path):
     text = (tmp_path / "b.jsonl").read_text()
     assert json.loads(limbeck("calibrate", "-", "--json", stdin=text)[1])["accuracy"] == 0.5
     assert json.loads(limbeck("compare", "-", "b.jsonl", "--json", stdin=text)[1])["difference"] == 0
-
-
-def test_the_questions_of_a_job_from_standard_input(limbeck, tmp_path):
-    make_job(tmp_path, [])
-    code, out, _ = limbeck("annotate", "run", "annotate.yaml", "--dry-run", "--json", "-s", "rows=-", stdin=TEXT)
-    assert code == 0
-    assert json.loads(out)["questions"] == 3
-
-
-def test_a_store_has_one_set_of_locks_whatever_it_is_called(tmp_path):
-    (tmp_path / "here").mkdir()
-    job = make_job(tmp_path, [{"id": "a", "input": "What is it?"}], store=str(tmp_path / "here" / "link"))
-    (tmp_path / "here" / "link").symlink_to(tmp_path / "there.sqlite")
-    fill(job, {"a": [says("red")]})
-    assert (tmp_path / "there.sqlite").is_file()
-    assert [path.name for path in (tmp_path / "here").iterdir()] == ["link"]

@@ -8,7 +8,7 @@ import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from limbeck.errors import ModelError, RecipeError
+from limbeck.errors import LimbeckError, RecipeError
 from limbeck.formatting import one_line
 from limbeck.objectives.methods import METHODS
 from limbeck.runs import open_run
@@ -21,7 +21,7 @@ from tests.runs.recipes import tiny
 def changed(trained, tmp_path):
     """`changed(recipe=..., ...)`: a copy of the run with values in its files replaced."""
 
-    def change(recipe=None, card=None, results=None, provenance=None, config=None):
+    def change(recipe=None, *, card=None, results=None, provenance=None, config=None):
         path = tmp_path / "run"
         shutil.copytree(trained.path, path, ignore=shutil.ignore_patterns("checkpoints"))
         (path / "recipe.yaml").write_text(yaml.safe_dump({**trained.recipe.resolved(), **(recipe or {})}))
@@ -57,41 +57,34 @@ def test_the_metadata_reads_back(trained):
 def test_the_numbers_are_the_runs(trained):
     card, test = model_card(trained), trained.results["test"]
     low, high = test["interval"]
-    assert table_row(card, "test ") == [
-        "test", f"{test['accuracy']:.3f}", f"({low:.3f} to {high:.3f})", f"{test['exact']:.3f}", str(test["n"]),
+    assert table_row(card, "`test`")[1:] == [
+        f"{test['accuracy']:.3f}", f"({low:.3f} to {high:.3f})", f"{test['exact']:.3f}", str(test["n"]),
     ]  # fmt: skip
-    page = json.loads((trained.path / "evaluation" / "test.json").read_text())
+    page = trained.page()
     assert shown(table_row(card, "expected calibration error")[1]) == page["calibration"]["ece"]
-    assert (
-        shown(table_row(card, "accuracy on the most confident 80%")[1])
-        == page["selective"]["at_coverage"][3]["accuracy"]
-    )
+    coverage = page["selective"]["at_coverage"]
+    assert shown(table_row(card, "accuracy on the most confident 80%")[1]) == coverage[3]["accuracy"]
     assert shown(table_row(card, "rationales: ROUGE-L")[1]) == page["quality"]["rougeL"]
-    assert table_row(card, "another task")[1] == "not measured"
     origin = trained.provenance
     hashes = [split["sha256"] for split in origin["data"].values()]
-    for text in (*hashes, origin["versions"]["torch"], origin["started"], "one seed (7)", "label_weight = 0.5"):
+    for text in (*hashes, origin["versions"]["torch"], origin["started"], "one seed (7)"):
         assert text in card
+    assert "| `objective.label_weight` | `0.5` |" in card
 
 
-@pytest.mark.parametrize("page", [None, "{", '{"n": 7}'])
+@pytest.mark.parametrize("page", ["{", '{"n": 7}'])
 def test_nothing_is_reported_without_a_current_evaluation(page, changed):
     run = changed()
-    if page is None:
-        shutil.rmtree(run.path / "evaluation")
-    else:
-        (run.path / "evaluation" / "test.json").write_text(page)
+    (run.path / "evaluation" / "test.json").write_text(page)
     card = model_card(run)
-    measures = card[card.index("More about the test split") : card.index("Confidence is")]
-    rows = [line for line in measures.splitlines() if line.startswith("|")][2:]
-    assert len(rows) > 8
-    assert all("| not measured |" in line for line in rows)
+    assert "were not measured" in card
+    assert "calibration error" not in card
 
 
 def test_other_tasks_are_results_too(changed):
     measured = {"accuracy": 0.25, "interval": [0.125, 0.5], "exact": 0.25, "n": 8}
     card = model_card(changed(results={"out_of_domain": {"svamp": measured}}))
-    assert table_row(card, "test of `svamp`")[1:] == ["0.250", "(0.125 to 0.500)", "0.250", "8"]
+    assert table_row(card, "`svamp`")[1:] == ["0.250", "(0.125 to 0.500)", "0.250", "8"]
     (result,) = [result for result in ModelCard(card).data.eval_results if result.dataset_type == "svamp"]
     assert result.metric_value == 0.25
 
@@ -103,23 +96,18 @@ def test_every_objective_has_a_card(name, changed):
     rationale_view = objective.rationale_view.value if objective.rationale_view else None
     views = {"objective": name, "answer_view": objective.answer_view.value, "rationale_view": rationale_view}
     evaluation = {"rationales": rationale_view is not None}
-    card = model_card(changed({"objective": settings.resolved(), "evaluation": evaluation}, views))
+    card = model_card(changed({"objective": settings.resolved(), "evaluation": evaluation}, card=views))
     assert METHODS[name].formula.removeprefix("dss") in card
     assert METHODS[name].reference in card
     assert ("no faithful explanation" in card) == ("| rationales: " in card) == (rationale_view is not None)
 
 
-def test_a_departure_from_the_objective_is_listed(changed):
-    card = model_card(changed({"objective": {"name": "mi", "alignment_weight": 0.4, "pool": "mean"}}))
-    assert "`alignment_weight` is `0.4`, not `0.1`, `pool` is `mean`, not `max`" in card
-
-
 @pytest.mark.parametrize(
     ("student", "base", "text"),
     [
-        ({"name": "google/t5-v1_1-base"}, "google/t5-v1_1-base", "(https://huggingface.co/google/t5-v1_1-base)"),
-        ({"encoder": "me/a", "decoder": "me/b"}, ["me/a", "me/b"], "encoder [`me/a`](https://huggingface.co/me/a)"),
-        ({"name": "/home/jan/secret/tiny"}, None, "`tiny`, a folder of the owner's"),
+        ({"name": "google/t5-v1_1-base"}, "google/t5-v1_1-base", "began as `google/t5-v1_1-base`"),
+        ({"encoder": "me/a", "decoder": "me/b"}, ["me/a", "me/b"], "began as `me/a` and `me/b`"),
+        ({"name": "/home/jan/secret/tiny"}, None, "began as `tiny`"),
     ],
 )
 def test_the_base_model(student, base, text, changed):
@@ -129,60 +117,42 @@ def test_the_base_model(student, base, text, changed):
     assert "jan" not in card
 
 
-FILES = {"kind": "files", "train_file": "/home/jan/a.jsonl"}
-
-
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ({"task": "svamp", "source": {"kind": "archive", "root": "/x/dss"}}, "PaLM 540B"),
-        (
-            {"task": "svamp", "source": {"kind": "archive", "root": "/x", "splits": {"test": "valid"}}},
-            "; its `valid` as `test`",
-        ),
+        ({"task": "svamp", "source": {"kind": "archive", "root": "/home/jan/dss"}}, "PaLM 540B"),
         ({"task": "esnli", "source": {"kind": "hub"}, "labels": "teacher"}, "[`esnli/esnli`](https://huggingface.co/"),
-        ({"task": "cqa", "source": {"kind": "hub", "path": "/home/jan/rows"}}, "the data set `rows`."),
-        ({"task": "custom", "source": FILES}, "the owner's: train `a.jsonl`."),
-        ({"task": "custom", "source": FILES, "test_fraction": 0.2}, "20% of the rows"),
-        ({"task": "arithmetic", "keep": "correct", "train_fraction": 0.5}, "A fraction of 0.5"),
+        ({"task": "cqa", "source": {"kind": "hub", "path": "/home/jan/rows"}}, "`data.source.path` | `rows`"),
+        ({"task": "custom", "source": {"kind": "files", "train_file": "/home/jan/a.jsonl"}}, "`a.jsonl`"),
     ],
     ids=str,
 )
-def test_the_data_and_the_teacher_are_named_as_far_as_known(data, text, changed):
-    run = changed({"data": data}, {"task": data["task"]}, {"notes": {"targets_cut": 3, "sources_cut": 0}})
-    card = model_card(run)
+def test_the_data_are_named_without_this_machines_paths(data, text, changed):
+    notes = {"targets_cut": 3, "sources_cut": 0}
+    card = model_card(changed({"data": data}, card={"task": data["task"]}, results={"notes": notes}))
     assert text in card
     assert "/home/jan" not in card
     assert "3 targets" in card
     assert ModelCard(card).data.datasets == (["esnli/esnli"] if data["task"] == "esnli" else None)
 
 
-def test_the_teacher_that_limbeck_asked_is_named(changed, tmp_path):
-    (tmp_path / "annotated.provenance.json").write_text(json.dumps({"teacher": "gpt|<b>4</b>"}))
-    source = {"kind": "files", "train_file": str(tmp_path / "annotated.jsonl")}
-    card = model_card(changed({"data": {"task": "custom", "source": source}}, {"task": "custom"}))
-    assert "Teacher: gpt\\|\\<b\\>4\\</b\\>" in card
-
-
 def test_hostile_text_is_shown_and_does_nothing(changed):
     evil = "|<img src=x onerror=alert(1)>\n# up"
     source = {"kind": "files", "train_file": f"{evil}.jsonl", "test_file": "[x](y).jsonl"}
-    data = {"task": "custom", "choices": HOSTILE, "source": source}
     measured = {"accuracy": 0.5, "interval": [0.1, 0.9], "exact": 0.5, "n": 2}
     run = changed(
-        {"data": data, "student": {"name": evil}},
-        {"task": "custom", "choices": HOSTILE},
-        {"out_of_domain": {evil: measured}, "notes": {evil: 1}},
-        {
+        {"data": {"task": "custom", "choices": HOSTILE, "source": source}, "student": {"name": evil}},
+        card={"task": "custom", "choices": HOSTILE},
+        results={"out_of_domain": {evil: measured}, "notes": {evil: 1}},
+        provenance={
             "machine": {"platform": evil, "cores": evil, "device": HOSTILE[5]},
             "revision": evil,
             "versions": {evil: evil},
             "data": {evil: {"rows": evil, "sha256": evil}},
         },
-        {"model_type": evil},
+        config={"model_type": evil},
     )
-    card = model_card(run)
-    blocks = MarkdownIt("commonmark").enable("table").parse(ModelCard(card).text)
+    blocks = MarkdownIt("commonmark").enable("table").parse(ModelCard(model_card(run)).text)
     tokens = [token for block in blocks for token in (block, *(block.children or ()))]
     kinds = {token.type for token in tokens}
     assert not kinds & {"html_block", "html_inline", "image", "hr", "strong_open", "em_open", "s_open"}
@@ -196,20 +166,10 @@ def test_hostile_text_is_shown_and_does_nothing(changed):
     assert len([token for token in tokens if token.type == "th_open"]) == 3 + 2 + 5 + 3  # no further cell
 
 
-@pytest.mark.parametrize("license", ["", "Apache 2.0", "mit\n---", "mit: x", "../x"])
+@pytest.mark.parametrize("license", ["", "Apache 2.0", "mit\n---", "../x"])
 def test_a_licence_is_an_identifier(license, trained):
     with pytest.raises(RecipeError):
         model_card(trained, None, license)
-
-
-def test_a_limited_number_of_choices_is_listed(changed):
-    data = {"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl"}, "choices": ["no", "yes"]}
-    run = changed({"data": data}, {"task": "custom", "choices": ["no", "yes"]})
-    assert "one of\n`no`, `yes`;\nnothing" in model_card(run)
-    card = run.model / "limbeck.json"
-    choices = [f"choice {number}" for number in range(30)]
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"choices": choices}))
-    assert "`choice 18`, `choice 19` and 10 more;\nnothing" in model_card(run)
 
 
 def test_a_student_measured_by_its_choices_says_so(changed, trained):
@@ -223,5 +183,5 @@ def test_a_student_measured_by_its_choices_says_so(changed, trained):
 def test_an_incomplete_run_has_no_card(file, changed):
     run = changed()
     (run.model / file).unlink()
-    with pytest.raises(ModelError):
+    with pytest.raises(LimbeckError):
         model_card(run)

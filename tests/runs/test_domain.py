@@ -97,9 +97,7 @@ def test_a_task_is_read_from_the_archive_at_root(run, root, tmp_path):
         {"dataset": "nowhere.yaml"},
         {"dataset": "my/anli1.yaml"},  # its results would go where those of the task go
         {"dataset": "anli1", "root": Path("nowhere")},
-        {"dataset": "a.yaml", "root": Path("nowhere")},
-        {"dataset": "rows.jsonl", "split": "valid"},
-        {"root": Path("nowhere")},
+        {"dataset": "rows.jsonl", "root": Path("nowhere")},
     ],
     ids=str,
 )

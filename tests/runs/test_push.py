@@ -12,10 +12,10 @@ import yaml
 from huggingface_hub import ModelCard
 from transformers import AutoModelForSeq2SeqLM
 
-from limbeck.errors import EndpointError, FileError, RecipeError
+from limbeck.errors import FileError, RecipeError
 from limbeck.models.loading import open_student
 from limbeck.runs import Recipe, predict_file, train
-from limbeck.runs.push import contents, push, write
+from limbeck.runs.push import contents, write
 from tests.helpers import builders
 from tests.helpers.hub import TOKEN, environment, files_of, running
 from tests.runs.recipes import TINY, rows_of, tiny
@@ -120,14 +120,11 @@ def test_a_folder_is_the_model_and_names_nothing_of_the_machine(runs, folders, m
     assert open_student(folders["pair"])[1].choices == tuple(CHOICES)
 
 
-def test_only_the_models_own_files_are_published(copied):
-    for name in (".env", "notes.md", "optimizer.pt", "training_args.bin"):
-        (copied.model / name).write_text("secret")
-    assert set(contents(copied.path)) == ALWAYS
-
-
 def test_a_folder_is_written_whole_or_not_at_all(trained, tmp_path):
+    (trained.model / "notes.md").write_text("secret")
     files = contents(trained.path)
+    (trained.model / "notes.md").unlink()
+    assert set(files) == ALWAYS
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("nowhere")
@@ -140,18 +137,10 @@ def test_a_folder_is_written_whole_or_not_at_all(trained, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("name", ["", "mine", "a/b/c", "me/a b", "../x", "me/a\nb"])
+@pytest.mark.parametrize("name", ["", "mine", "a/b/c", "me/a b", "../x"])
 def test_a_name_has_an_owner(name, trained):
     with pytest.raises(RecipeError):
         contents(trained.path, name)
-
-
-def test_with_the_hub_switched_off(trained, monkeypatch):
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(EndpointError, match="HF_HUB_OFFLINE"):
-        push(contents(trained.path, "me/mine"), "me/mine")
 
 
 # A process of its own, which the Hub's library wants, does what `push` does, but without the time to import torch.
@@ -173,8 +162,6 @@ REFUSED = {
     "there": "give another name",
     "open": "give another name",
     "unauthorised": "HF_TOKEN",
-    "forbidden": "HF_TOKEN",
-    "full": "413: Too large",
     "echo": "Bearer ***",
     "other": "JSONDecodeError",
 }
@@ -191,7 +178,7 @@ def encoded(files):
 def pushed(trained, machine):
     """The Hub's address, the result of every push, and every request that arrived."""
     names = [("me/mine", True, "apache-2.0"), ("me/shown", False, None), ("me/empty", True, None)]
-    names += [("me/unlicensed", True, "nonsense"), *((f"me/{name}", True, None) for name in REFUSED)]
+    names += [(f"me/{name}", True, None) for name in REFUSED]
     sent = [(name, private, encoded(contents(trained.path, name, license))) for name, private, license in names]
     with running() as (endpoint, requests):
         process = subprocess.run(
@@ -234,11 +221,4 @@ def test_refusals_are_one_line_and_nothing_is_committed(name, pushed):
     _, answers, requests = pushed
     assert answers[f"me/{name}"].startswith(f"error: me/{name}: ")
     assert REFUSED[name] in answers[f"me/{name}"]
-    if name != "full":
-        assert not [path for path, *_ in requests if f"/{name}/commit/" in path]
-
-
-def test_a_licence_that_the_hub_does_not_know(pushed):
-    error = pushed[1]["me/unlicensed"]
-    assert error.startswith("error: me/unlicensed: ")
-    assert '"license" must be one of many' in error
+    assert not [path for path, *_ in requests if f"/{name}/commit/" in path]

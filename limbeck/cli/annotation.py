@@ -1,16 +1,23 @@
 """`limbeck annotate`: rationales of a large model, asked for, looked at, exported."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from limbeck.cli.printing import Changes, Json, ProgressBar, money, print_about, print_json
+from limbeck.cli import options
+from limbeck.cli.printing import (
+    INCOMPLETE,
+    INTERRUPTED,
+    asking,
+    confirm_upload,
+    money,
+    print_about,
+    print_json,
+    print_table,
+    print_values,
+)
 from limbeck.errors import RecipeError
 from limbeck.files import is_stream
 
@@ -21,29 +28,18 @@ annotate_app = typer.Typer(
     no_args_is_help=True,
 )
 
-INCOMPLETE = 1  # exit code of a job that ended before all was answered
-INTERRUPTED = 130
-MAX_REASONS = 8  # shown, why rows were left out
-MAX_PLACES = 3  # shown, of each reason
-
+MAX_PLACES = 3  # shown of the rows that were left out for the same reason
 JobFile = Annotated[Path, typer.Argument(help="The job, YAML; `limbeck annotate schema` says what may be in it.")]
-
-
-class Form(StrEnum):
-    LIMBECK = "limbeck"
-    PROMPT_COMPLETION = "prompt-completion"
-    MESSAGES = "messages"
-    INSTRUCTION = "instruction"
 
 
 @annotate_app.command("run")
 def run(
     job: JobFile,
-    changes: Changes = None,
+    changes: options.Changes = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Ask nothing; print the number of requests and their cost.")
     ] = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Ask the teacher for every answer that the store lacks.
 
@@ -51,12 +47,12 @@ def run(
     """
     from limbeck.annotation import Job, annotate, plan
 
-    settings = Job.load(job, changes or [])
+    settings = Job.load(job, changes or ())
     if dry_run:
         estimate = plan(settings)
-        print_json(estimate) if as_json else _print_plan(estimate)
+        print_json(estimate) if as_json else print_values(estimate)
         return
-    with ProgressBar() as progress:
+    with asking() as progress:
         outcome = annotate(settings, progress)
     print_json(outcome) if as_json else _print_outcome(outcome, settings.store)
     if outcome["stopped"] == "interrupted":
@@ -68,19 +64,19 @@ def run(
 @annotate_app.command("show")
 def show(
     job: JobFile,
-    changes: Changes = None,
+    changes: options.Changes = None,
     *,
     outcome: Annotated[
         str | None,
         typer.Option("--replies", metavar="OUTCOME", help='Print replies of this outcome too, like "no answer".'),
     ] = None,
     count: Annotated[int, typer.Option("-n", min=1, help="Number of those replies.")] = 3,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show the results so far: outcomes of the samples, the teacher's accuracy against the labels, the cost."""
     from limbeck.annotation import Job, read_results, replies, summary
 
-    results = read_results(Job.load(job, changes or []))
+    results = read_results(Job.load(job, changes or ()))
     counts = summary(results)
     if outcome is not None:
         counts["replies"] = replies(results, outcome, count)
@@ -94,18 +90,19 @@ def export(
         Path, typer.Option(help="JSON lines; NAME.provenance.json is written beside a file. -: standard output.")
     ],
     *,
-    changes: Changes = None,
+    changes: options.Changes = None,
     form: Annotated[
-        Form, typer.Option(help="limbeck: rows to train on here; the others are what other trainers read.")
-    ] = Form.LIMBECK,
+        Literal["limbeck", "prompt-completion", "messages", "instruction"],
+        typer.Option(help="limbeck: rows to train on here; the others are what other trainers read."),
+    ] = "limbeck",
     all_rationales: Annotated[
         bool, typer.Option("--every", help="Write a row for every rationale kept, not one a question.")
     ] = False,
     hub: Annotated[
         str | None, typer.Option(metavar="NAME", help="Upload the file as a data set of the Hub, too.")
     ] = None,
-    public: Annotated[bool, typer.Option("--public", help="Make that data set public.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
+    public: options.Public = False,
+    yes: options.Yes = False,
 ) -> None:
     """Write the rationales that passed the filters, with their questions and labels, to a file (and to the Hub)."""
     from limbeck.annotation import Job, upload
@@ -115,13 +112,13 @@ def export(
         raise RecipeError("--public is about the data set of the Hub: give its name with --hub")
     if hub is not None and is_stream(output):
         raise RecipeError(f"{output}: the upload is read from a file; name one as --output")
-    provenance = export_job(Job.load(job, changes or []), output, form.value, all_rationales=all_rationales)
+    provenance = export_job(Job.load(job, changes or ()), output, form, all_rationales=all_rationales)
     left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
     rows, rationales = provenance["rows"], provenance["rationales"]
     print_about(output, f"{output}: {rows} rows, {rationales} of them with a rationale{left_out}")
     if hub is not None:
         if not yes:
-            typer.confirm(f"Upload {output} to the Hub as {hub} ({'public' if public else 'private'})?", abort=True)
+            confirm_upload(str(output), hub, public=public)
         print(upload(output, hub, private=not public))
 
 
@@ -144,8 +141,9 @@ def import_(
     files, left_out = import_rows(source, output, task)
     for path, counts in files.items():
         print_about(output, f"{path}: {', '.join(f'{name} {count}' for name, count in counts.items())}")
-    for line in _left_out_lines(left_out):
-        print_about(output, line)
+    for reason, rows in sorted(left_out.items(), key=lambda item: -len(item[1])):
+        suffix = f" and {len(rows) - MAX_PLACES} more" if len(rows) > MAX_PLACES else ""
+        print_about(output, f"left out: {len(rows)}, {reason} ({', '.join(rows[:MAX_PLACES])}{suffix})")
     if all(counts["rows"] == counts.get("left_out", 0) for counts in files.values()):
         print(f"limbeck: nothing in {source} could be used, and {output} was not written", file=sys.stderr)
         raise typer.Exit(INCOMPLETE)
@@ -167,25 +165,16 @@ def schema() -> None:
     print_json(Job.model_json_schema())
 
 
-def _print_plan(plan: dict[str, Any]) -> None:
-    tokens, cost, expected = plan["tokens"], plan["cost"], plan["expected_cost"]
-    print(f"{plan['teacher']}: {plan['questions']} questions, {plan['answers']} answers stored")
-    hinted = f" and up to {plan['hinted']} with a hint" if plan["hinted"] else ""
-    print(
-        f"to send: {plan['missing']} requests{hinted}, about {tokens['prompt']} tokens of questions, "
-        f"at most {tokens['completion']} of answers"
-    )
-    at_most = "not known, for no price is" if cost is None else f"at most {money(cost)}"
-    print(f"cost: {at_most}" + ("" if expected is None else f", about {money(expected)} at the mean so far"))
-    print(f"spent so far: {sum(plan['spent']['tokens'].values())} tokens, {money(plan['spent']['cost'])}")
-    _print_other_replies(plan)
+_ADVICE = {
+    None: "Start the job again to ask for them; what the teacher refuses, it will refuse again.",
+    "budget": "The next requests, at their dearest, are not within the budget: raise it to go on.",
+    "time": "Its time is over: start the job again to go on.",
+    "interrupted": "It was interrupted: start the job again to go on.",
+}
 
 
 def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
     tokens = outcome["tokens"]
-    if not outcome["requests"] and not outcome["missing"]:
-        print(f"nothing to ask: all {outcome['answers']} answers are in {store}")
-        return
     print(
         f"{outcome['stored']} replies stored in {store}, {outcome['requests']} requests, "
         f"{tokens['prompt']} + {tokens['completion']} tokens, cost {money(outcome['cost'])}"
@@ -196,30 +185,12 @@ def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
         print(f"missing yet: {outcome['missing']} answers. {_ADVICE[outcome['stopped']]}")
     if "cut off" in outcome["failures"]:
         print("Replies that were cut off reached sampling.max_tokens: raise it before you start the job again.")
-    _print_other_replies(outcome)
-
-
-_ADVICE = {
-    None: "Start the job again to ask for them; what the teacher refuses, it will refuse again.",
-    "budget": "The next requests, at their dearest, are not within the budget: raise it to go on.",
-    "time": "Its time is over: start the job again to go on.",
-    "interrupted": "It was interrupted: start the job again to go on.",
-}
-
-
-def _print_other_replies(counts: dict[str, Any]) -> None:
-    if counts["other_replies"]:
-        print(f"The store also has {counts['other_replies']} replies of this model to other prompts or samplings.")
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    table = Table(title=f"{summary['teacher']}: {summary['questions']} questions")
-    table.add_column("outcome of a sample")
-    table.add_column("samples", justify="right")
-    for outcome, samples in summary["outcomes"].items():
-        if samples:
-            table.add_row(outcome, str(samples))
-    Console(highlight=False).print(table)
+    outcomes = [(outcome, str(samples)) for outcome, samples in summary["outcomes"].items() if samples]
+    title = f"{summary['teacher']}: {summary['questions']} questions"
+    print_table(("outcome of a sample", "samples"), outcomes, title)
     for kind, count in summary["failures"].items():
         print(f"without a reply: {count}, {kind}, the last time: {summary['reasons'][kind]}")
     votes, spent = summary["votes"], summary["spent"]
@@ -233,16 +204,5 @@ def _print_summary(summary: dict[str, Any]) -> None:
         print(f"warning: the labels are most likely joined to the wrong questions: {summary['doubt']}")
     print(f"kept: {summary['kept']['rationales']} rationales of {summary['kept']['questions']} questions")
     print(f"spent: {sum(spent['tokens'].values())} tokens, {money(spent['cost'])}")
-    _print_other_replies(summary)
     for reply in summary.get("replies", []):
         print(f"\n--- {reply['id']} (label {reply['label']!r}, read {reply['read']!r})\n{reply['text']}")
-
-
-def _left_out_lines(left_out: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Yield a line for each reason why rows were left out, the most frequent first, with the first rows' places."""
-    reasons = sorted(left_out.items(), key=lambda item: -len(item[1]))
-    for reason, rows in reasons[:MAX_REASONS]:
-        suffix = f" and {len(rows) - MAX_PLACES} more" if len(rows) > MAX_PLACES else ""
-        yield f"left out: {len(rows)}, {reason} ({', '.join(rows[:MAX_PLACES])}{suffix})"
-    if hidden := [len(rows) for _, rows in reasons[MAX_REASONS:]]:
-        yield f"left out: {sum(hidden)}, {len(hidden)} other reasons"

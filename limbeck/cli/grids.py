@@ -1,0 +1,191 @@
+"""`limbeck grid`: every cell of a grid trained, in a folder each, several at a time."""
+
+import logging
+import shlex
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from limbeck.cli import options
+from limbeck.cli.printing import INCOMPLETE, INTERRUPTED, asking, print_json, print_table
+from limbeck.errors import RecipeError
+
+if TYPE_CHECKING:
+    from limbeck.grids import CellState, Grid
+    from limbeck.metrics.judge import JudgeSettings
+
+log = logging.getLogger(__name__)
+
+_GRIDS = (
+    "A grid's YAML file: `recipe`, `axes`, `seeds`; or a table or figure of the paper: table1 to table8, figure2 to "
+    "figure5, or `paper` for all of them."
+)
+_CHANGES = "Change every cell's recipe, like -s training.max_steps=9, or the grid, like -s seeds=3; repeatable."
+_ENGINE = (
+    "local: processes of this machine; ray: the Ray cluster at RAY_ADDRESS, or one started here (limbeck\\[ray]). "
+    "Its machines need a file system that they share, with locks."
+)
+_WORKERS = "Cells at a time. By default one a GPU, or one for two cores."
+_JUDGE = "Have the finished runs' rationales judged; the file is that of `judge`."
+_PAPER = "The paper's grids"
+
+
+def grid(
+    grids: Annotated[list[str], typer.Argument(metavar="GRID", help=_GRIDS)],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+    changes: Annotated[list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help=_CHANGES)] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help=_ENGINE)] = "local",
+    retry: Annotated[bool, typer.Option("--retry", help="Train failed cells again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Train nothing; list the cells and their states.")] = False,
+    judge: Annotated[Path | None, typer.Option(help=_JUDGE)] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="No downloads.", rich_help_panel=_PAPER)] = False,
+    smoke: Annotated[bool, typer.Option("--smoke", help="A few steps a run.", rich_help_panel=_PAPER)] = False,
+    root: Annotated[Path, typer.Option(help="Folder of the released data.", rich_help_panel=_PAPER)] = Path("datasets"),
+    as_json: options.Json = False,
+) -> None:
+    """Train every cell of grids that is not finished. Start it again, or twice: no cell is trained twice.
+
+    Exit code 0: all are finished; 1: some failed, and it says why; 2: a mistake; 130: interrupted.
+    """
+    from limbeck.grids import run_grid, states
+    from limbeck.metrics.judge import JudgeSettings
+
+    grid_list = _load(grids, changes or (), offline=offline, smoke=smoke, root=root)
+    settings = JudgeSettings.load(judge) if judge else None  # before hours of training
+    if dry_run:
+        cell_states = states(grid_list, out)
+        print_json(_as_json(cell_states, out)) if as_json else _print_cells(cell_states)
+        return
+    try:
+        with _progress(quiet=as_json) as watch:
+            cell_states = run_grid(grid_list, out, workers=workers, engine=engine, retry=retry, watch=watch)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything has stopped: another Ctrl-C has no meaning
+        raise typer.Exit(INTERRUPTED) from None
+    judgements = _judge(cell_states, grid_list, settings) if settings else None
+    if as_json:
+        print_json(_as_json(cell_states, out) | ({"judged": judgements} if judgements else {}))
+    else:
+        _print_results(cell_states, out)
+    if any(state.status == "failed" for state in cell_states):
+        raise typer.Exit(INCOMPLETE)
+
+
+def _load(names: Sequence[str], changes: Sequence[str], *, offline: bool, smoke: bool, root: Path) -> list["Grid"]:
+    """Return the grids of files, then those of the paper's names, together: they may contain one another."""
+    from limbeck.grids import Grid
+    from limbeck.paper import paper_grids
+
+    files = [name for name in dict.fromkeys(names) if name.endswith((".yaml", ".yml"))]
+    grids = [Grid.load(Path(name), changes) for name in files]
+    if papers := [name for name in names if name not in files]:
+        paper, omissions = paper_grids(papers, offline=offline, smoke=smoke, root=root)
+        for sentence in omissions:
+            log.info("%s", sentence)
+        grids += [grid.changed(changes) for grid in paper]
+    elif offline or smoke:
+        raise RecipeError("--offline and --smoke are about the paper's grids: give one, like table1")
+    return grids
+
+
+def _judge(
+    cell_states: Sequence["CellState"], grids: Sequence["Grid"], settings: "JudgeSettings"
+) -> dict[str, Any] | None:
+    """Have the finished runs that have rationales judged; None: there are none."""
+    from limbeck.grids import cells
+    from limbeck.paper import judged_grids
+    from limbeck.runs.judging import judge_runs
+
+    names = {cell.name for grid in judged_grids(grids) for cell in cells(grid) if cell.recipe.evaluation.rationales}
+    runs = [state.path for state in cell_states if state.status == "finished" and state.cell.name in names]
+    if not runs:
+        return None
+    with asking() as watch:
+        return judge_runs(runs, settings, watch=watch)
+
+
+def _as_json(cell_states: Sequence["CellState"], out: Path) -> dict[str, Any]:
+    return {
+        "out": str(out),
+        "counts": dict(Counter(state.status for state in cell_states)),
+        "cells": [
+            {
+                "run": str(state.path),
+                "status": state.status,
+                "task": state.cell.recipe.data.task,
+                "objective": state.cell.recipe.objective.name,
+                "seed": state.cell.recipe.seed,
+                "values": dict(state.cell.values),
+                "error": state.error,
+            }
+            for state in cell_states
+        ],
+    }
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[Sequence["CellState"]], None]]:
+    """Show states on standard error: a bar on a terminal, else a line for each cell that ends."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    shows_bar = sys.stderr.isatty() and not quiet
+    ended: set[str] | None = None
+
+    def show(cell_states: Sequence["CellState"]) -> None:
+        nonlocal ended
+        settled = {state.cell.name: state for state in cell_states if state.status in ("finished", "failed")}
+        if shows_bar:
+            progress.update(bar, description=_summary(cell_states), total=len(cell_states), completed=len(settled))
+            progress.refresh()
+        elif ended is not None and not quiet:
+            for name in settled.keys() - ended:
+                outcome = settled[name].error or "finished"
+                log.info("%s: %s (%d of %d have ended)", settled[name].path, outcome, len(settled), len(cell_states))
+        ended = set(settled)
+
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, auto_refresh=False, disable=not shows_bar) as progress:
+        bar = progress.add_task("")
+        yield show
+
+
+def _summary(cell_states: Sequence["CellState"]) -> str:
+    counts = Counter(str(state.status) for state in cell_states)
+    labels = {"failed": "failed", "running": "running", "elsewhere": "in another process", "waiting": "waiting"}
+    phrases = [f"{counts[status]} {label}" for status, label in labels.items() if counts[status]]
+    return ", ".join([f"{counts['finished']} of {len(cell_states)} finished", *phrases])
+
+
+def _print_cells(cell_states: Sequence["CellState"]) -> None:
+    axes = list(dict.fromkeys(axis for state in cell_states for axis in state.cell.values))
+    rows = [
+        (
+            state.status,
+            *(state.cell.values.get(axis, "") for axis in axes),
+            str(state.cell.recipe.seed),
+            state.path.name,
+        )
+        for state in cell_states
+    ]
+    print_table(("state", *axes, "seed", "folder"), rows)
+    print(_summary(cell_states))
+
+
+def _print_results(cell_states: Sequence["CellState"], out: Path) -> None:
+    print(f"{_summary(cell_states)}. The runs are in {out}/")
+    failed = [state for state in cell_states if state.status == "failed"]
+    for state in failed:
+        print(f"failed: {state.path}: {state.error}")
+    if failed:
+        print(f"Tracebacks are in {out}/failed/, everything else that was printed in {out}/logs/. --retry tries again")
+    if len(failed) < len(cell_states):
+        print(f"Next: limbeck report {shlex.quote(str(out))} -o report")
