@@ -56,8 +56,8 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
         raise RecipeError(f"{dataset}: --root is for a task's name; and the file may not be named as a task is")
     if is_file and path.suffix not in (".yaml", ".yml"):
         examples = tuple(example for example in read_later_rows(path, data.columns, task) if example.label)
-        if not examples:
-            raise DataError("no row has a label, so nothing to measure a student by", path=path)
+        if not examples or split != "test":
+            raise DataError("rows with labels were expected, and no --split", path=path)
     else:
         settings = load_recipe(path).data if is_file else _task_data(data, dataset, root)
         examples = load_split(settings, split)

@@ -19,6 +19,7 @@ from limbeck.notes import MEASURED
 from limbeck.runs.compare import calibrate_file
 from limbeck.runs.domain import Domain
 from limbeck.runs.judging import judge_scores
+from limbeck.runs.page import SECTIONS
 from limbeck.runs.run import Run
 from limbeck.schema import Example, Prediction
 from limbeck.stats.intervals import Flags, wilson
@@ -54,7 +55,7 @@ class Evaluation:
             "n": len(self.predictions),
             "counts": {key: self.results[key] for key in MEASURED if key in self.results},
             "accuracy": {key: self.results[key] for key in ("accuracy", "interval", "exact", "n")},
-            "significance": None,
+            **dict.fromkeys(SECTIONS),
         }
         reasons = {"significance": "a single run: name several on the command line to test their differences"}
         sections: dict[str, Callable[[], Any]] = {

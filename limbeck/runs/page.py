@@ -17,6 +17,7 @@ SECTIONS = {  # by the keys of `Evaluation.page`
     "definitions": "Definitions of confidence",
     "selective": "Selective prediction: the most confident answers",
     "cascade": "Cascade: the student where it is confident, else the teacher",
+    "teacher": "The teacher",
     "thresholds": "Thresholds of the cascade",
     "quality": "Rationales",
     "judge": "The judge",

@@ -150,7 +150,7 @@ def test_a_page_escapes_names_and_drops_figures_of_an_earlier_evaluation(trained
     write_page(tmp_path, "a b", page | {"run": "<b>a|b</b>"})
     text = (tmp_path / "a b.md").read_text()
     assert text.startswith(r"# \<b\>a\|b\</b\>, test: 6 answers")
-    assert text.count("Not measured: no confidence.") == 3
+    assert text.count("Not measured: no confidence.") == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a b.json", "a b.md"]
 
 
