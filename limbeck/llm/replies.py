@@ -2,29 +2,27 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Any, Literal
 
 from limbeck.llm import phrases
-from limbeck.llm.sentences import (
-    SIGNS,
-    asserts,
-    begins_line,
-    clause_start,
-    corrects,
-    invented_question,
+from limbeck.llm.phrases import SIGNS
+from limbeck.llm.text import (
+    LONGEST_SENTENCE,
+    json_object,
+    plain,
     reasoning,
+    same_length,
     sentence_end,
     sentence_start,
-    withdrawn,
+    split_thoughts,
+    unwrapped,
     without_courtesies,
 )
-from limbeck.llm.text import json_object, plain, same_length, split_thoughts, unwrapped
 from limbeck.schema import Example
 from limbeck.tasks import Task, same_value
-from limbeck.tasks.numbers import decimal_points, sole_number, writes_decimal_commas
 from limbeck.tasks.task import without_calculations
 
 RationaleSource = Literal["content", "thoughts", "both"]
@@ -33,75 +31,27 @@ RationaleSource = Literal["content", "thoughts", "both"]
 LONGEST_REPLY = 100_000  # characters without its thoughts; what follows is not read
 _LONGEST_ANSWER = 500
 _MAX_STATEMENTS = 100  # of one form
+_MAX_SENTENCES = 100  # read after an answer
 _LONGEST_LINE = 120  # of a line that is an answer alone
+_MOST_LABEL_WORDS = 3  # before the noun, in "Selected best answer:"
 _LONGEST_BRIEF = 80  # characters of a content, beside thoughts, that is the answer alone
-_BRIEF_CHOICE = 5  # characters: "yes", "false"
 
-_ANSWER_FIELDS: tuple[str, ...] = (
-    "answer",
-    "final answer",
-    "correct answer",
-    "label",
-    "choice",
-    "prediction",
-    "predicted label",
+_ITEM = re.compile(r"\s{0,9}(?:\d{1,2}[.)]|step\b)\s", re.IGNORECASE)
+_CLAUSE = re.compile(
+    r"(?:[,;:]?\s|\A)(?:so|thus|therefore|hence|then|which means|and)(?:\sthat)?,?\s|[,;]\s", re.IGNORECASE
 )
-_ANSWER_FIELDS += (
-    *("result", "category", "class", "classification", "verdict", "relationship", "relation", "output", "decision"),
-    *("option", "conclusion", "solution", "selected option"),
-)
+_NUMBER = re.compile(r"(?<![\w.,])-?\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+)?")
+_PROSE = re.compile(r"\W{0,5}[^\W\d_]{2}")
+_REASON = re.compile(r"\b(?:because|since)\s+(\S[^\n]*)", re.IGNORECASE)
+_AMBIGUOUS = re.compile(r"\d[.,]\d{3}(?!\d)")  # 1.500 is 1500 where commas are decimal
+_THOUGHT_END = re.compile(r"(?<=[.!?])\s+|\n")
+
+_ANSWER_FIELDS = """answer, final answer, correct answer, label, choice, prediction, predicted label, result, category,
+    class, classification, verdict, relationship, relation, output, decision, option, conclusion, solution"""
 _INNER_FIELDS = ("value", "letter", "label", "text", "answer", "choice", "option")
 _RATIONALE_FIELD = re.compile(
-    r"\b(?:rationale|reason(?:ing)?|explanation|thoughts?|analysis|steps?|justification|solution|chain of thought"
-    r"|thinking)\b"
+    r"\b(?:rationale|reason(?:ing)?|explanation|thoughts?|analysis|steps?|justification|solution|chain of thought)\b"
 )
-
-_LETTER_ALONE = re.compile(r"[^\w\n]{0,5}[A-Za-z][^\w\n]{0,5}")  # before the blank in "B. dam"
-_LETTERED = re.compile(r"(?:option\s|choice\s)?(?:[(\[][A-Za-z][)\]]|[A-Za-z](?:[).:]|$))", re.IGNORECASE)
-_OPENING_LETTER = re.compile(
-    rf"{_LETTERED.pattern}|(?:option\s|choice\s)?[A-Z](?:\s[-\u2013\u2014]|\s(?:because|since)\b)", re.IGNORECASE
-)
-_LISTED_LETTER = re.compile(r"^[^\w\n]{0,5}(?:option\s)?([A-Za-z])[).:\]]\s", re.MULTILINE | re.IGNORECASE)
-_OTHER_LETTER = re.compile(
-    r"(?:[(\[]|^[^\w\n]{0,5}|\b[Oo]ption\s)([A-Za-z])(?:[)\]:.]|(?<=ption\s[A-Z])\b)", re.MULTILINE
-)
-_LIST_ITEM = re.compile(r"\s{0,9}(?:\d{1,2}[.)]|step\b)\s", re.IGNORECASE)
-_REASON = re.compile(r"\b(?:because|since)\s+(?P<reason>\S[^\n]*)", re.IGNORECASE)
-_QUALIFIED = re.compile(r"\b(?:if|but|however|unless|only|except)\b", re.IGNORECASE)
-_HEDGED = re.compile(
-    rf"{_QUALIFIED.pattern}|\b(?:not|never|cannot|neither|incorrect|wrong|or|nor|versus|vs|might|may|could|maybe|perhaps)\b"
-    r"|n't\b|\?",
-    re.IGNORECASE,
-)
-_UNDECIDED = re.compile(r"[^.!?]{0,60}?(?:\b(?:not|or|neither|either|none|unclear|unknown|cannot)\b|/)", re.IGNORECASE)
-_BOLD_END = re.compile(r"(?:[.!?:]\s|\u2192\s)(?P<bold>\*\*[^*\n]{1,80}\*\*\.?)\s*\Z")
-# "route to **software**", "the ticket belongs to the refunds team"
-_DESTINATION = re.compile(
-    r"(?:\*\*|\b(?:rout\w{1,3}|assign\w{0,3}|send|sent|forward\w{0,3}|escalat\w{1,3}|transfer\w{0,4}|goe?s?|belongs?"
-    r"|classif\w{1,5})\s(?:(?:it|this|them|with|(?:the|this)\s\w{2,12})\s)?(?:to|under|as|in|into)\s(?:the\s|an?\s)?)"
-    r"([^.!?*\n]{1,80})",
-    re.IGNORECASE,
-)
-_LABELLED = re.compile(
-    r"[\s*_#>-]{0,6}(?P<name>[^\W\d][\w/-]{0,20}(?:\s[\w/-]{1,20}){0,3})[*_]{0,3}\s?:[*_]{0,3}\s{1,3}(?=\S)"
-)
-_NO_ANSWER_LABEL = re.compile(
-    r"\b(?:confidence|certainty|probability|likelihood|difficulty|strength|alternatives?|others?|second|runner|wrong"
-    r"|incorrect|eliminat\w+|reject\w+|exclud\w+|ruled|backup|fallback|previous|initial|first|old|example|hint|note|not"
-    r"|no|never|considered|candidates?|options?|choices|if|unless|maybe|possib\w+|guess|unlike|except"
-    r"|distractor|instead|step)\b",
-    re.IGNORECASE,
-)
-_PRONOUN = re.compile(r"\W*(?:he|it|she|that|there|they|this|what|which|who|here)\b", re.IGNORECASE)
-_GROUNDS = re.compile(r"[\W]{0,5}(?:since|as|because|given|considering)\b[^.!?\n]*,\s", re.IGNORECASE)
-_CLAUSE = re.compile(
-    r"[,;:]?\s(?:so|thus|therefore|hence|then|which\smeans|and|making)(?:\sthat)?,?\s|;\s", re.IGNORECASE
-)
-_LEADING_SIGNS = re.compile(r"[\s*_#>\"'`(\[$=\u2192\u2705\u2714\u27a1\ufe0f-]*")
-_CHECK_MARKS = "\u2714\u2705\u2713\ufe0f "
-_THOUGHT_END = re.compile(r"(?<=[.!?])\s+|\n")
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
-_DENIED = re.compile(r"\b(?:not|no|never|neither|nor|or|cannot)\b|n't\b|\?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,24 +69,23 @@ class _Statement:
     label: str | None
     start: int
     end: int
-    own: bool = False  # by the task's or the job's own marker
     undecided: bool = False  # unreadable since it names several answers, or denies one
 
 
 def parse(raw: str, task: Task, example: Example) -> Parsed:
     """Return the teacher's reasoning and the answer that it states. Never raises, never guesses.
 
-    A statement does not count where its sentence supposes, doubts or asks, nor where the next ones take it back. The
+    A statement does not count where its sentence supposes, doubts or asks, nor where a later one takes it back. The
     last that counts is the answer, up to where the teacher ran on into a question of its own. Where no form in
-    `limbeck/llm/phrases.py` states an answer, one that stands alone, opens the reply or concludes it is read. The
-    rationale is the text before, or after where the answer comes first; without any sentence that states an answer,
-    thoughts, politeness and code fences.
+    `limbeck/llm/phrases.py` states an answer, one that stands alone or opens the reply is read. The rationale is the
+    text before, or after where the answer comes first; without any sentence that states an answer, thoughts,
+    politeness and code fences.
     """
     return _Reply(plain(raw)[:LONGEST_REPLY], task, example).parsed()
 
 
 def stated_answer(text: str, task: Task, example: Example) -> str | None:
-    """Return the answer that a text states in a form made for it, or is as a whole; no conclusion counts as one."""
+    """Return the answer that a text states in a form made for it, or is as a whole."""
     reply = _Reply(plain(text)[:LONGEST_REPLY], task, example)
     if (parsed := reply.from_json()) is not None:
         return parsed.label
@@ -177,7 +126,7 @@ def concluded_label(content: str, thoughts: str, task: Task, example: Example) -
     """
     tagged, words = split_thoughts(content)
     last = _THOUGHT_END.split("\n".join((thoughts, tagged)).strip())[-1]
-    if words.strip() or not example.label or _DENIED.search(last):
+    if words.strip() or not example.label or phrases.DOUBT.search(last) or phrases.UNDECIDED.match(last):
         return None
     if task.equal is same_value:
         numbers = _NUMBER.findall(last)
@@ -191,47 +140,54 @@ class _Reply:
     """A plain reply with its task and example. Statements are searched for in `seen`, which has the text's length."""
 
     def __init__(self, text: str, task: Task, example: Example) -> None:
-        begin, end = without_courtesies(text)
-        self.text = text[begin:end]
+        self.text = without_courtesies(text)
         self.seen = same_length(self.text)
         self.task = task
         self.example = example
         self.choices = example.choices or task.choices
         self.numeric = task.equal is same_value
-        self.closed = self.numeric or bool(self.choices)
-        nouns = task.nouns if self.closed else (*task.nouns, "label", "category")
-        self.pattern = phrases.statement(task.marker, nouns, closed=self.closed)
+        self.foreign = self.numeric and phrases.FOREIGN.search(self.seen) is not None
+        nouns = task.nouns if self.numeric or self.choices else (*task.nouns, "label", "category")
+        self.pattern = phrases.statement(task.marker, nouns, closed=self.numeric or bool(self.choices))
 
     def parsed(self) -> Parsed:
         if (parsed := self.from_json()) is not None:
             return parsed
-        if self.answer is not None:
-            return Parsed(self._around(self.answered), self.answer.label)
-        if self.statements:
-            return Parsed(reasoning(self.text[: self.statements[0].start]), None)
-        implied = self._implied()
-        if implied is None:
-            return Parsed(None, None)  # nothing says where the reasoning ended
-        return Parsed(self._around([implied]), implied.label)
+        answers = self.answered
+        answer = self.answer
+        if answer is None and not self.statements and (answer := self._implied()) is not None:
+            answers = [answer]
+        if answer is not None:
+            return Parsed(self._around(answers), answer.label)
+        # Without any statement nothing says where the reasoning ended.
+        return Parsed(reasoning(self.text[: self.statements[0].start]) if self.statements else None, None)
 
     @cached_property
     def end(self) -> int:
-        """The position where the teacher began a question of its own."""
-        first = next((statement.end for statement in self._all_statements if statement.label is not None), None)
-        return invented_question(self.seen, first, stop=self.task.stop, question=self.example.input)
+        """The position where the teacher began a question of its own.
 
-    @property
-    def _body(self) -> str:
-        return self.seen[: self.end]
+        Before any answer, the task's question told again and a few words are no question of its own.
+        """
+        stop = re.compile(rf"(?<!\w){re.escape(self.task.stop)}")
+        first_answer = next((each.end for each in self._all_statements if each.label is not None), len(self.seen))
+        question_words = set(re.findall(r"\w+", self.example.input.casefold()))
+        openings = [match for pattern in (phrases.NEXT_QUESTION, stop) for match in pattern.finditer(self.seen)]
+        for opening in sorted(openings, key=lambda match: match.start()):
+            start = opening.end() + len(self.seen[opening.end() :]) - len(self.seen[opening.end() :].lstrip())
+            words = re.findall(r"\w+", self.seen[start : sentence_end(self.seen, start)].casefold())
+            retold = len(words) < 4 or sum(word in question_words for word in words) >= len(words) / 2
+            if opening.start() >= first_answer or not (retold or "hypothesis" in opening[0].casefold()):
+                return opening.start()
+        return len(self.seen)
+
+    @cached_property
+    def _all_statements(self) -> list[_Statement]:
+        forms = (self._named, self._boxed, self._tagged, self._subjects, self._chosen)
+        return sorted((each for form in forms for each in form()), key=lambda each: (each.start, each.end))
 
     @cached_property
     def statements(self) -> list[_Statement]:
         return [statement for statement in self._all_statements if statement.start < self.end]
-
-    @cached_property
-    def _decimal_comma_language(self) -> bool:
-        """True where the reply has words of a language that writes decimal commas."""
-        return phrases.DECIMAL_COMMA.search(self.seen) is not None
 
     @cached_property
     def answered(self) -> list[_Statement]:
@@ -239,273 +195,174 @@ class _Reply:
 
     @cached_property
     def answer(self) -> _Statement | None:
-        """The last statement that counts, the task's own marker before other forms; None where it is taken back."""
-        candidates = [statement for statement in self.answered if statement.own] or self.answered
-        if not candidates or self._contradicted(candidates):
+        """The last statement that counts; None where it is taken back, or contradicts another right before it."""
+        if not self.answered or self._contradicted():
             return None
-        last = candidates[-1]
+        last = self.answered[-1]
         undecided = any(statement.undecided for statement in self.statements if statement.start >= last.end)
-        return None if undecided or withdrawn(self._body, last.end) else last
+        return None if undecided or self._withdrawn(last.end) else last
 
-    def _contradicted(self, statements: list[_Statement]) -> bool:
+    def _contradicted(self) -> bool:
         """Return whether another answer stands before the last, and neither reasoning nor a correction between them."""
-        last = statements[-1]
-        for index in range(len(statements) - 2, -1, -1):
-            first = statements[index]
-            if first.end <= last.start and not self._alike(str(first.label), str(last.label)):
-                blank = f"{SIGNS}.,:;\n"
-                between = _outside(self.seen[: last.start], statements[index:-1], first.start).strip(blank)
-                return not phrases.LEAD.sub("", f"{between} ", count=1).strip(blank) and not any(
-                    corrects(self.seen, statement.start) for statement in statements[index + 1 :]
-                )
+        for first, second in zip(self.answered, self.answered[1:], strict=False):
+            labels = str(first.label).casefold(), str(second.label).casefold()
+            alike = labels[0] in labels[1] or labels[1] in labels[0]
+            if self.numeric or self.choices:
+                alike = self.task.equal(*labels) or self.task.equal(*reversed(labels))
+            between = self.seen[first.end : second.start].strip(f"{SIGNS}.,:;\n")
+            corrected = phrases.CORRECTION.match(self.seen, second.start) or phrases.REVISED.match(
+                self.seen, second.start
+            )
+            if first.end <= second.start and not alike and not between and not corrected:
+                return True
         return False
 
-    def _alike(self, label: str, second_label: str) -> bool:
-        if self.closed:
-            return self.task.equal(label, second_label) or self.task.equal(second_label, label)
-        return label.casefold() in second_label.casefold() or second_label.casefold() in label.casefold()
-
-    @cached_property
-    def _all_statements(self) -> list[_Statement]:
-        forms = (self._named, self._boxed, self._hashes, self._tagged, self._subjects, self._chosen)
-        return sorted(
-            (candidate for form in forms for candidate in form()),
-            key=lambda candidate: (candidate.start, candidate.end),
-        )
+    def _withdrawn(self, end: int) -> bool:
+        """Return whether a sentence after an answer, which ends at `end`, takes it back."""
+        for _ in range(_MAX_SENTENCES):
+            if end >= self.end:
+                break
+            if phrases.CORRECTION.match(self.seen, end):
+                return True
+            end = sentence_end(self.seen, end)
+        return False
 
     def _marks(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
         return islice(pattern.finditer(self.seen), _MAX_STATEMENTS)
 
+    def _lead(self, position: int, *, mark: str, own: bool, line: bool) -> int | None:
+        """Return the start of the clause that states an answer at `position`; None where the sentence does not.
+
+        It does not where it supposes or doubts, or where other words lead to the answer than a connective.
+        """
+        start = sentence_start(self.seen, position)
+        lead = self.seen[start:position]
+        start += len(lead) - len(lead.lstrip(" "))
+        lead = _ITEM.sub("", lead.lstrip(SIGNS), count=1)
+        before = self.seen[sentence_start(self.seen, max(0, start - 2)) : start] if phrases.THEN.match(lead) else ""
+        *links, clause = phrases.LINK.split(lead)
+        if phrases.SUPPOSED.match(before) or (phrases.SUPPOSED.match(lead) and not links):
+            return None
+        head = phrases.LEAD_END.sub("", clause, count=1)
+        if phrases.DOUBT.search(f"{head} {mark}"):
+            return None
+        end = phrases.LEAD_END.search(lead)
+        tail = end[0] if end else ""
+        if tail == lead or not lead.strip(SIGNS):
+            return start
+        if head == "" or tail.strip():
+            return position - len(tail)
+        if (line or mark.rstrip(" *_").endswith(":")) and len(head.split()) <= _MOST_LABEL_WORDS:
+            return start
+        return position if own or (mark[:1].isupper() and not self.seen[:position].isupper()) else None
+
     def _named(self) -> Iterator[_Statement]:
         """Yield "the answer is (c)", "Label: neutral" and what follows the task's marker."""
-        own_marker = not phrases.statement("The answer is", ()).fullmatch(self.task.marker.removeprefix("So "))
-        previous = (0, -1)  # a mark that another follows at once: "**Answer**: The answer is"
         for mark in self._marks(self.pattern):
-            own = mark["own"] is not None and own_marker
-            opening = mark.start()
-            line = begins_line(self.seen, opening)
-            headed = own or (line and mark[0].rstrip(" *_").endswith(":"))
-            start = opening if headed else clause_start(self.seen, opening, capital=mark[0][:1].isupper())
-            text = self.seen[mark.end() : mark.end() + _LONGEST_ANSWER]
-            # "Solution" over several lines is a heading of the reasoning.
-            heading = mark["line"] is not None and (
-                not line or ("solution" in mark[0].casefold() and "\n" in text.strip())
-            )
-            if start is None or heading:
-                continue
-            if previous[1] >= 0 and not self.seen[previous[1] : opening].strip(SIGNS):
-                start = previous[0]
-            previous = (start, mark.end())
-            first = unwrapped(text)
-            if mark["modal"] and not (_LETTERED.match(first) or (self.numeric and re.match(r"\D{0,3}\d", first))):
-                continue
-            statement = self._statement(start, mark.end(), own=own)
-            if statement is None:
-                continue
-            if statement.label is None and not statement.undecided and not self.numeric:
-                statement = replace(statement, label=self._destination(self.seen[mark.end() : statement.end]))
-            yield statement
-
-    def _destination(self, sentence: str) -> str | None:
-        """Return the one choice that a sentence sets in bold or sends something to: "route to **software**"."""
-        if not self.choices or _HEDGED.search(sentence):
-            return None
-        labels = {label for phrase in _DESTINATION.findall(sentence) if (label := self._read(phrase)) is not None}
-        return labels.pop() if len(labels) == 1 else None
-
-    def _boxed(self) -> Iterator[_Statement]:
-        for mark in self._marks(phrases.BOXED):
-            start = clause_start(self.seen, mark.start(), capital=True)
-            if (statement := self._statement(mark.start() if start is None else start, mark.end())) is not None:
+            start = self._lead(mark.start(), mark=mark[0], own=mark["own"] is not None, line=mark["line"] is not None)
+            statement = None if start is None else self._statement(start, mark.end(), loose=mark["line"] is None)
+            if statement is not None:
                 yield statement
 
-    def _hashes(self) -> Iterator[_Statement]:
-        """Yield GSM8K's `#### 42` at the end of a reply: elsewhere four hashes are a heading."""
-        for mark in list(self._marks(phrases.HASHES))[-1:]:
-            if self.numeric or "\n" not in self.seen[mark.end() :].strip():
-                statement = self._statement(mark.start(), mark.end())
-                if statement is not None and statement.label is not None:
-                    yield statement
+    def _boxed(self) -> Iterator[_Statement]:
+        for mark in (*self._marks(phrases.BOXED), *self._marks(phrases.HASHES)):
+            if (statement := self._statement(mark.start(), mark.end())) is not None:
+                yield statement
 
     def _tagged(self) -> Iterator[_Statement]:
         for mark in self._marks(phrases.TAGGED):
-            content = mark["answer"] or mark["bracketed"]
-            label = _Reply(content, self.task, self.example).parsed().label
-            yield _Statement(self._read(content) if label is None else label, mark.start(), mark.end())
+            yield _Statement(self._read(mark["answer"]), mark.start(), mark.end())
 
     def _subjects(self) -> Iterator[_Statement]:
-        """Yield "C is correct" and "42 is the answer", where the sentence begins with the answer."""
-        for mark in self._marks(phrases.AFTER_ANSWER):
+        """Yield "C is correct" and "42 is the answer", of tasks with choices or numbers."""
+        for mark in self._marks(phrases.AFTER_ANSWER) if self.numeric or self.choices else ():
             start = sentence_start(self.seen, mark.start())
-            end = sentence_end(self.seen, mark.end(), mark.end() + _LONGEST_ANSWER)
-            grounds = _GROUNDS.match(self.seen, start, mark.start())
-            start = grounds.end() if grounds else start
             *_, clause = (None, *_CLAUSE.finditer(self.seen, start, mark.start()))
             subject = self.seen[clause.end() if clause else start : mark.start()].lstrip(SIGNS)
-            subject = phrases.LEAD.sub("", subject, count=1)
-            predicate = self.seen[mark.end() : end].rstrip(" *_\"'\n")
-            if _QUALIFIED.search(predicate) or predicate.endswith("?"):
+            end = sentence_end(self.seen, mark.end())
+            if phrases.QUALIFIED.search(self.seen, mark.end(), end) or len(subject) > _LONGEST_LINE:
                 continue
-            if len(subject) > _LONGEST_LINE or (not self.closed and (not mark["noun"] or _PRONOUN.match(subject))):
-                continue
-            if (label := self._read(re.sub(r"\A(?:only|then)\s", "", subject, flags=re.IGNORECASE))) is not None:
+            if (label := self._read(subject.removeprefix("Only "))) is not None:
                 yield _Statement(label, clause.start() if clause else start, end)
 
     def _chosen(self) -> Iterator[_Statement]:
-        """Yield "I'd go with (c)" and "should be classified as billing", of tasks with choices or numbers."""
-        pattern = phrases.CHOSEN_NUMBER if self.numeric else phrases.CHOSEN
-        for mark in self._marks(pattern) if self.closed else ():
+        """Yield "I'd go with (c)" and "should be classified as billing", of tasks with choices."""
+        for mark in self._marks(phrases.CHOSEN) if self.choices else ():
             start = sentence_start(self.seen, mark.start())
-            if mark[0].lower().startswith(("i", "we", "my")):
-                counts = clause_start(self.seen, mark.start(), capital=False) is not None
-            else:
-                counts = asserts(self.seen[start : mark.start()])
-            statement = self._statement(start, mark.end()) if counts else None
-            if statement is None or statement.label is None:
+            lead = self.seen[start : mark.start()]
+            if phrases.SUPPOSED.match(lead) or phrases.DOUBT.search(lead):
                 continue
-            if not _QUALIFIED.search(self.seen[mark.end() : statement.end]):
+            statement = self._statement(start, mark.end())
+            if statement and statement.label and not phrases.QUALIFIED.search(self.seen, mark.end(), statement.end):
                 yield statement
 
-    def _statement(self, start: int, answer: int, *, own: bool = False) -> _Statement | None:
-        """Return the statement whose answer begins at `answer`; None where its sentence is a question."""
+    def _statement(self, start: int, answer: int, *, loose: bool = False) -> _Statement | None:
+        """Return the statement whose answer begins at `answer`; None where its sentence is a question.
+
+        `loose`: the only number of its sentence may be the answer ("each box holds 42 apples").
+        """
         text = self.seen[answer : answer + _LONGEST_ANSWER]
-        first = answer + len(text) - len(text.lstrip())
-        end = sentence_end(self.seen, first, first + _LONGEST_ANSWER)
-        if self.seen[answer:end].rstrip(" \n*_\"')").endswith("?"):
+        end = sentence_end(self.seen, answer + len(text) - len(text.lstrip()))
+        sentence = self.seen[answer:end]
+        if sentence.rstrip(" \n*_\"')").endswith("?"):
             return None
         label = self._read(text)
-        if label is not None and _LETTER_ALONE.fullmatch(self.seen, first, end):
-            following = sentence_end(self.seen, end, end + _LONGEST_ANSWER)
-            if self._read(self.seen[end:following]) == label:
-                end = following  # "B. dam"
-        undecided = label is None and _UNDECIDED.match(unwrapped(text)) is not None
-        return _Statement(label, start, end, own, undecided)
+        if label is None and loose and self.numeric and _PROSE.match(sentence) and not phrases.UNSURE.search(sentence):
+            numbers = _NUMBER.findall(sentence)
+            label = self._read(numbers[0]) if len(numbers) == 1 else None
+        undecided = label is None and phrases.UNDECIDED.match(unwrapped(text)) is not None
+        return _Statement(label, start, end, undecided)
 
-    def _read(self, text: str, *, alone: bool = False) -> str | None:
-        """Return the answer that the text is; unless it is to stand alone, also a number amid a sentence."""
+    def _read(self, text: str) -> str | None:
+        """Return the answer that the text is."""
         line = unwrapped(text)
-        alone = alone or not line[:1].isupper()
-        if not self.numeric:
-            return self.task.read_answer(line, self.example)
-        points = self._read_number(line, alone=alone)
-        if not self._decimal_comma_language:
-            return points
-        commas = self._read_number(decimal_points(line), alone=alone)
-        if points is None or commas is None or points == commas:
-            return points or commas
-        return {True: commas, False: points, None: None}[writes_decimal_commas(self.seen, line)]
-
-    def _read_number(self, line: str, *, alone: bool) -> str | None:
-        label = self.task.read_answer(line, self.example)
-        return sole_number(line) if label is None and not alone else label
+        if self.foreign and not self.example.choices:
+            if _AMBIGUOUS.search(line):
+                return None
+            line = re.sub(r"(?<=\d),(?=\d)", ".", line)
+        return self.task.read_answer(line, self.example)
 
     def _implied(self) -> _Statement | None:
-        """Return an answer that stands alone, opens the reply or concludes it; None where such ones contradict."""
-        body = self._body
-        answers = [
-            candidate
-            for candidate in (self._last_line(body), self._first_sentence(body), self._conclusion(body))
-            if candidate
-        ]
-        if not answers or any(
-            not self.task.equal(str(candidate.label), str(answers[0].label)) for candidate in answers
-        ):
-            return None
-        return None if withdrawn(body, answers[0].end) else answers[0]
+        """Return an answer that stands alone in the last line or opens the reply; None where these contradict."""
+        lines = [line for line in self.seen[: self.end].split("\n") if line.strip()]
+        if not lines or len({self._opening(line) for line in lines} - {None}) > 1:
+            return None  # "refunds: 0.7", "hardware: 0.3"
+        if (last := self.alone(lines[-1])) is not None:
+            return _Statement(last, self.seen.rfind(lines[-1], 0, self.end), self.end)
+        first, end = self._opening(lines[0]), sentence_end(self.seen, 0)
+        return None if first is None or self._withdrawn(end) else _Statement(first, 0, end)
 
-    def _last_line(self, body: str) -> _Statement | None:
-        end = len(body.rstrip(" \t\n*_#`-"))
-        start = body.rfind("\n", 0, end) + 1
-        if (bold := _BOLD_END.search(body, start)) is not None:
-            start = bold.start("bold")
-        last, line_before = body[start:], body[:start].rstrip().rpartition("\n")[2]
-        label, earlier = self.alone(last), self.alone(line_before)
-        if label is None:
-            label, earlier = self._labelled(last), self._labelled(line_before)
-        if label is None or (not self.numeric and earlier is not None):
-            return None  # of a list
-        return _Statement(label, start, len(body))
-
-    def _labelled(self, line: str) -> str | None:
-        """Return the choice after a short label of any name: "**Team:** refunds"."""
-        label = None if self.numeric else _LABELLED.match(line)
-        if label is None or _NO_ANSWER_LABEL.search(label["name"]):
+    def _opening(self, line: str) -> str | None:
+        """Return the choice with which a line opens: "C. math problem", "Yes, nobody ..."."""
+        if not self.choices or line.rstrip().endswith("?"):
             return None
-        return self.alone(line[label.end() :]) if self.task.read_answer(label["name"], self.example) is None else None
+        label = self.task.read_answer(unwrapped(line), self.example)
+        head = re.split(r"[.:;!,\u2013\u2014](?!\w)|\s-\s", unwrapped(line), maxsplit=1)[0]
+        return label if label is not None and self.alone(head) == label else None
 
     def alone(self, line: str) -> str | None:
         """Return the answer where the line is one and nothing else."""
-        line = line.strip().rstrip(_CHECK_MARKS)
-        inner = unwrapped(
-            line if line.startswith(("(", "[", "**", "-", "$")) else _LEADING_SIGNS.sub("", line, count=1)
-        )
+        line = line.strip()
+        inner = unwrapped(line if line[:1] in "([*-$" else line.lstrip(f"{SIGNS}=$"))
+        inner = phrases.CONCLUDING.sub("", inner, count=1)
         if not inner or "\n" in line or len(line) > _LONGEST_LINE or line.endswith("?"):
             return None
-        if sentence_end(inner, 0, len(inner)) < len(inner) and not _LETTERED.match(inner):
+        if sentence_end(inner, 0) < len(inner):
             return None
-        if self.numeric:
-            return None if _LIST_ITEM.match(line) else self._read(inner, alone=True)
-        label = self.task.read_answer(inner, self.example) if self.choices else None
-        if label is None:
-            return None
-        verb = label.casefold() not in inner.casefold()  # "entails"
-        return label if verb or len(inner) <= max(map(len, self.choices)) + 24 else None
-
-    def _opens(self, line: str) -> bool:
-        """Return whether a line opens with an answer: a letter or a choice, with a sign or a line of its own."""
-        if _OPENING_LETTER.match(line):
-            return True
-        for choice in self.choices:
-            if line[: len(choice)].casefold() == choice.casefold():
-                signs = ".:;!\u2013\u2014" + (",-" if len(choice) <= _BRIEF_CHOICE else "")
-                if line[len(choice) :].lstrip(" *_")[:1] in ("", *signs):
-                    return True
-        return False
-
-    def _first_sentence(self, body: str) -> _Statement | None:
-        """Return the choice that opens the reply: "C. math problem", "Yes, nobody ...", "B because ..."."""
-        if not self.choices:
-            return None
-        line = body.partition("\n")[0]
-        end = len(line)
-        inner = unwrapped(line)
-        label = self.task.read_answer(inner, self.example)
-        if label is None or line.rstrip().endswith("?") or not self._opens(inner):
-            return None
-        following = [
-            text for text in map(unwrapped, body[end : end + _LONGEST_ANSWER].split("\n")) if self._opens(text)
-        ]
-        after = body[3:]
-        letters = _LISTED_LETTER if end < len(body) and self.alone(line) is not None else _OTHER_LETTER
-        for text in (*following, *(f"({letter})" for letter in letters.findall(after))):
-            if self.task.read_answer(text, self.example) not in (None, label):
-                return None  # "refunds: 0.7\nhardware: 0.3"
-        stop = sentence_end(body, 0, len(body))
-        if _LETTER_ALONE.fullmatch(body, 0, stop):
-            stop = sentence_end(body, stop, len(body))
-        return _Statement(label, 0, stop)
-
-    def _conclusion(self, body: str) -> _Statement | None:
-        """Return the answer of a last sentence that says that it concludes: "Therefore, Jo packs 25 things."."""
-        end = len(body.rstrip())
-        start = sentence_start(body, max(end - 2, 0))
-        sentence = body[start:end]
-        lead = phrases.CONCLUDING.match(sentence)
-        if lead is None or not sentence.rstrip(" *_\"'").endswith((".", "!")):
-            return None  # cut off
-        clause = unwrapped(sentence[lead.end() :])
-        label = self._read(clause[:1].upper() + clause[1:]) if self.numeric else self.alone(clause)
-        return _Statement(label, start, len(body)) if label is not None else None
+        if self.numeric and not self.example.choices:
+            return None if _ITEM.match(line) else self._read(inner)
+        longest = max(map(len, self.choices), default=0) + 24
+        return self.task.read_answer(inner, self.example) if self.choices and len(inner) <= longest else None
 
     def _around(self, answers: list[_Statement]) -> str | None:
-        """Return the reasoning before the last answer, without the earlier ones; else after it; else its reason."""
+        """Return the reasoning before the last answer, without the earlier ones; else after it."""
         text, last = self.text[: self.end], answers[-1]
+        pieces, end = [], 0
+        for statement in answers:
+            pieces.append(text[end : max(end, min(statement.start, last.start))].lstrip(" "))
+            end = max(end, statement.end)
         reason = _REASON.search(text[last.start : last.end])
-        return (
-            reasoning(_outside(text[: last.start], answers))
-            or reasoning(text[max(answer.end for answer in answers) :])
-            or (reasoning(reason["reason"]) if reason else None)
-        )
+        return reasoning("".join(pieces)) or reasoning(text[end:]) or (reasoning(reason[1]) if reason else None)
 
     def from_json(self) -> Parsed | None:
         """Return the parts of a JSON object that has a field for the answer; None where the reply is no such thing.
@@ -516,7 +373,7 @@ class _Reply:
         if json is None:
             return None
         fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in json[0].items()}
-        names = (*_ANSWER_FIELDS, *self.task.nouns)
+        names = (*re.split(r",\s+", _ANSWER_FIELDS), *self.task.nouns)
         answer = next((text for name in names if (text := _scalar(fields.get(name))) is not None), None)
         if answer is None:
             return None
@@ -543,12 +400,3 @@ def _prose(value: Any) -> str | None:
     if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
         return "\n".join(value)
     return value if isinstance(value, str) else None
-
-
-def _outside(text: str, statements: list[_Statement], start: int = 0) -> str:
-    """Return the text from `start` on that none of the statements, sorted by their start, covers."""
-    pieces, end = [], start
-    for statement in statements:
-        pieces.append(text[end : max(end, statement.start)].lstrip(" "))
-        end = max(end, statement.end)
-    return "".join([*pieces, text[end:]])

@@ -1,28 +1,23 @@
-"""A model's reply as plain text: without thoughts, chat tokens, Markdown and HTML; and the JSON in it."""
+"""A model's reply as plain text: without thoughts, chat tokens, HTML and politeness; its sentences; the JSON in it."""
 
 import html
 import json
 import re
-from itertools import islice
 from typing import Any
 
-# Tags around thoughts; a name stands for <name> and </name>.
-_THOUGHT_NAMES = (
-    r"(?:seed:)?think|thinking|thoughts?|reasoning|analysis|scratchpad|reflection|antthinking|inner_monologue"
-)
+from limbeck.llm import phrases
+
+_THOUGHTS = r"(?:seed:)?think|thinking|thoughts?|reasoning|analysis|scratchpad|reflection|antthinking|inner_monologue"
 THOUGHT_TAG = re.compile(
-    rf"(?P<open><\s{{0,3}}(?:{_THOUGHT_NAMES})(?:\s[^<>\n]{{0,100}})?>|\[THINK\]|\u25c1think\u25b7"
+    rf"(?P<open><\s{{0,3}}(?:{_THOUGHTS})(?:\s[^<>\n]{{0,100}})?>|\[THINK\]|\u25c1think\u25b7"
     r"|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|think\|>)"
-    rf"|(?P<close><\s{{0,3}}/\s{{0,3}}(?:{_THOUGHT_NAMES})\s{{0,3}}>|\[/THINK\]|\u25c1/think\u25b7"
+    rf"|(?P<close><\s{{0,3}}/\s{{0,3}}(?:{_THOUGHTS})\s{{0,3}}>|\[/THINK\]|\u25c1/think\u25b7"
     r"|<\|end_of_thought\|>|<\|END_THINKING\|>|<\|/think\|>)",
     re.IGNORECASE,
 )
-# gpt-oss: <|channel|>analysis<|message|>...<|end|>, and as it reads once its special tokens are gone.
-_CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(?P<name>\w{1,20})[^<>]{0,60}<\|message\|>", re.IGNORECASE)
-_BARE_CHANNELS = re.compile(r"\A\s{0,9}analysis(?=\S)(?P<thoughts>.*?)assistant\s?final", re.DOTALL)
-_LINE_START = re.compile(r"(?:\A|(?<=\n)|(?<=\r))[ \t*_#>]*\Z")
+_CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(\w{1,20})[^<>]{0,60}<\|message\|>")  # gpt-oss
+_LINE_START = re.compile(r"(?:\A|\n|\r)[ \t*_#>]*\Z")
 _LONGEST_INDENT = 40
-_TAG_QUOTES = frozenset("`'\"\u2018\u2019\u201c\u201d")
 
 CHAT_TOKEN = re.compile(
     r"<[|\uff5c][^\s<>|\uff5c]{1,60}[|\uff5c]>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?(?:s|bos|eos|pad|unk)>",
@@ -35,49 +30,46 @@ _USER_TURN = re.compile(
 )
 _FENCE = re.compile(r"^[ \t]{0,20}(?:`{3,9}|~{3,9})[ \t]{0,20}\w{0,20}[ \t]{0,20}$|`{3,9}", re.MULTILINE)
 _QUOTED_LINE = re.compile(r"^[ \t]{0,3}(?:>[ \t]?){1,5}", re.MULTILINE)
-_WRAPPED = re.compile(
-    r"\s*<(?P<tag>response|reply|output|text|message|solution|body)>(?P<reply>.*)</(?P=tag)>\s*", re.I | re.DOTALL
+_ATTRIBUTES = r"(?:\s[\w-]{1,20}=[^<>\n]{0,100})?"
+_INLINE_TAG = re.compile(rf"</?(?:b|strong|i|em|u|span|mark|code|text){_ATTRIBUTES}>", re.IGNORECASE)
+_BLOCK_TAG = re.compile(
+    rf"\s{{0,3}}</?(?:br|p|div|li|ul|ol|h[1-6]|response|reply|output|message|body){_ATTRIBUTES}\s?/?>[^\S\n]{{0,3}}\n?",
+    re.IGNORECASE,
 )
-_PHRASE_TAG = re.compile(
-    r"<(?P<tag>i|em|u|span|mark|code)(?:\s[^<>\n]{0,100})?>(?P<text>[^<\n]{1,300})</(?P=tag)>", re.IGNORECASE
-)
-_BOLD_TAG = re.compile(r"<(?P<tag>b|strong)>\s{0,3}(?P<text>[^<\n]{1,300}?)\s{0,3}</(?P=tag)>", re.IGNORECASE)
-_LINE_TAG = re.compile(r"\s{0,3}</?(?:br|p|div|li|ul|ol|h[1-6])(?:\s[^<>\n]{0,100})?/?>[^\S\n]{0,3}\n?", re.IGNORECASE)
-_SHOUTED_COMMAND = re.compile(r"\\[A-Z]{3,20}(?![A-Za-z])")  # \BOXED
 _RULE = re.compile(r"\A(?:[ \t]{0,9}[-*_=]{3,9}[ \t]{0,9}\n|\s)+|\n[ \t]{0,9}[-*_=]{3,9}\s*\Z")
 
 # One character for one, so that positions stay valid. A Chinese full stop needs no space after it.
 _ASCII = {0x3000: " ", 0x00A0: " ", 0x202F: " ", 0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x3002: "\n"}
 _ASCII |= {0xFF01 + offset: chr(0x21 + offset) for offset in range(94)}  # full-width letters, digits, signs
 
-_BOX = re.compile(r"\\(?:boxed|fbox|text|textbf|textit|mathrm|mathbf)\s?\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
+_BOX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", re.I)
 _MATHS = re.compile(r"\\[()\[\]]")
-_BOLD = re.compile(r"\*\*|__")
-_STRAY_TAG = re.compile(r"^<\w{1,20}>|</\w{1,20}>$")
-_EMOJI = "\u2300-\u2bff\ufe0f\U0001f000-\U0001faff"
-_EMOJI_AROUND = re.compile(rf"^[\s\u2190-\u21ff{_EMOJI}]+|[\s{_EMOJI}]+$")
 _EDGES = " \t*_`~$"
-_LONGEST_LINE = 1_000  # characters of an answer's line
+_SYMBOLS = r"[\s\u2190-\u21ff\u2300-\u2bff\ufe0f\U0001f000-\U0001faff]+"  # arrows, check marks, emoji
+_SYMBOLS_AROUND = re.compile(rf"\A{_SYMBOLS}|{_SYMBOLS}\Z")
 _TRAILING_COMMA = re.compile(r",(?=\s{0,99}[}\]])")
 _MAX_BRACES = 10
+
+_ABBREVIATIONS = "".join(
+    rf"(?<!{word})" for word in (r"\n\d", r"\n\d\d", r"\s[A-Ha-h]", r"\bi\.e", "vs", "St", "Mr", "Dr")
+)
+_SENTENCE_END = re.compile(rf"(?:{_ABBREVIATIONS}[.!?][\"'*_)\]]{{0,4}}(?=\s|$)|\n)")
+LONGEST_SENTENCE = 400
+_LONGEST_COURTESY = 160
 
 
 def split_thoughts(raw: str) -> tuple[str, str]:
     """Return a reply's thoughts and the rest of it; either may be blank.
 
-    A thought that is never closed runs to the end if its tag opens a line; a tag in mid-line, in quotes or in backticks
-    is only mentioned. A thought that is closed but never opened (its tag was in the prompt) began at the start.
+    A thought that is never closed runs to the end if its tag opens a line; a tag in mid-line is only mentioned. A
+    thought that is closed but never opened (its tag was in the prompt) began at the start.
     """
-    if (channels := _split_channels(raw)) is not None:
-        return channels
+    if _CHANNEL.search(raw):
+        return _split_channels(raw)
     thoughts: list[str] = []
     content: list[str] = []
     position, inside = 0, False
-    tags = [
-        tag
-        for tag in THOUGHT_TAG.finditer(raw)
-        if not (raw[tag.start() - 1 : tag.start()] in _TAG_QUOTES and raw[tag.end() : tag.end() + 1] in _TAG_QUOTES)
-    ]
+    tags = list(THOUGHT_TAG.finditer(raw))
     last_close = max((tag.start() for tag in tags if tag["close"]), default=-1)
     for tag in tags:
         text = raw[position : tag.start()]
@@ -98,16 +90,11 @@ def _opens_line(raw: str, start: int) -> bool:
     return _LINE_START.search(raw, max(0, start - _LONGEST_INDENT), start) is not None
 
 
-def _split_channels(raw: str) -> tuple[str, str] | None:
-    channels = list(_CHANNEL.finditer(raw))
-    if not channels:
-        bare = _BARE_CHANNELS.match(raw)
-        return (bare["thoughts"].strip(), raw[bare.end() :]) if bare else None
-    texts: dict[bool, list[str]] = {True: [], False: []}  # by whether the channel is the final one
-    ends = [channel.start() for channel in channels[1:]] + [len(raw)]
-    for channel, end in zip(channels, ends, strict=True):
-        texts[channel["name"].lower() == "final"].append(raw[channel.end() : end])
-    return "\n".join(text.strip() for text in texts[False]), "\n".join(texts[True])
+def _split_channels(raw: str) -> tuple[str, str]:
+    _, *parts = _CHANNEL.split(raw)
+    channels = list(zip(parts[::2], parts[1::2], strict=True))
+    thoughts = "\n".join(text.strip() for name, text in channels if name != "final")
+    return thoughts, "\n".join(text for name, text in channels if name == "final")
 
 
 def plain(raw: str) -> str:
@@ -121,11 +108,7 @@ def plain(raw: str) -> str:
     text = _FENCE.sub("", _TOKEN_WITH_ROLE.sub("", text[: turn.start()] if turn else text))
     if text.lstrip()[:1] == ">" and all(line.lstrip()[:1] in (">", "") for line in text.split("\n")):
         text = _QUOTED_LINE.sub("", text)
-    if (wrapped := _WRAPPED.fullmatch(text)) is not None:
-        text = wrapped["reply"]
-    text = _SHOUTED_COMMAND.sub(lambda command: command[0].lower(), text)
-    text = _BOLD_TAG.sub(r"**\g<text>**", _PHRASE_TAG.sub(r"\g<text>", text))
-    return _RULE.sub("", _LINE_TAG.sub("\n", text)).rstrip()
+    return _RULE.sub("", _BLOCK_TAG.sub("\n", _INLINE_TAG.sub("", text))).rstrip()
 
 
 def same_length(text: str) -> str:
@@ -135,34 +118,80 @@ def same_length(text: str) -> str:
 
 def unwrapped(text: str) -> str:
     """Return an answer's first line without what wraps it: bold, quotes, backticks, `$`, `\\boxed{\\text{}}`."""
-    line = _STRAY_TAG.sub("", text[: 2 * _LONGEST_LINE].strip().partition("\n")[0]).strip()
-    line = " ".join(_EMOJI_AROUND.sub("", line).split())
+    line = " ".join(_SYMBOLS_AROUND.sub("", text[:2_000].strip().partition("\n")[0]).split())
     if re.match(r"\*\*[^*]+\*\*\w", line):
         return ""  # `**2**3` may be 23 or 2**3
     for _ in range(3):  # a box in a text in a box
         line = _BOX.sub(r"\1", line)
     line = _MATHS.sub("", line)
-    if len(_BOLD.findall(line)) % 2 == 0:  # else `2**3`, a power
+    if line.count("**") % 2 == 0:  # else `2**3`, a power
         line = re.sub(r"(?<![\w)])(?:\*\*|__)(?=\S)|(?<=\S)(?:\*\*|__)(?![\w(])", "", line)
     line = _unquoted(line)
-    return _unquoted(line.removesuffix(".")) if line.endswith(("*.", "`.", '".', "'.", "$.")) else line
+    return _unquoted(line[:-1]) if line.endswith(("*.", "`.", '".', "'.", "$.")) else line
 
 
 def _unquoted(line: str) -> str:
-    """Return the text without one pair of quotes around it, or half a pair."""
     line = line.strip(_EDGES)
     if len(line) > 1 and line[0] == line[-1] and line[0] in "\"'":
-        return line[1:-1].strip(_EDGES)
-    return line.strip('"').strip(_EDGES) if line.count('"') == 1 else line
+        line = line[1:-1]
+    elif line.count('"') == 1:
+        line = line.strip('"')
+    return line.strip(_EDGES)
 
 
 def json_object(text: str) -> tuple[dict[str, Any], str] | None:
     """Return the first JSON object in the text, trailing commas forgiven, and the text before it."""
     text = _TRAILING_COMMA.sub("", text)
-    for start in islice(re.finditer(r"\{\s{0,99}\"", text), _MAX_BRACES):
+    for start in list(re.finditer(r"\{\s{0,99}\"", text))[:_MAX_BRACES]:
         try:
             fields, _ = json.JSONDecoder().raw_decode(text, start.start())
         except (ValueError, RecursionError):
             continue
         return fields, text[: start.start()].rstrip().removesuffix("[")
     return None
+
+
+def sentence_start(text: str, position: int) -> int:
+    """Return the start of the sentence at `position`; every line begins one."""
+    start = low = max(0, position - LONGEST_SENTENCE)
+    for end in _SENTENCE_END.finditer(text, low, position):
+        start = end.end()
+    return start
+
+
+def sentence_end(text: str, start: int, longest: int = LONGEST_SENTENCE) -> int:
+    """Return the end of the sentence that begins at `start`, at most `longest` characters on."""
+    limit = min(start + longest, len(text))
+    end = _SENTENCE_END.search(text, start, limit)
+    return end.end() if end else limit
+
+
+def without_courtesies(text: str) -> str:
+    """Return the text without the politeness before and after it."""
+    begin, end = 0, len(text.rstrip())
+    for _ in range(3):
+        begin += len(text[begin:end]) - len(text[begin:end].lstrip())
+        stop = sentence_end(text, begin, _LONGEST_COURTESY)
+        if not phrases.COURTESY.match(text, begin, stop) or re.search(r"\d|\banswer\b", text[begin:stop]):
+            break
+        begin = stop
+    for _ in range(3):
+        start = max(begin, sentence_start(text, max(begin, end - 2)))
+        farewell = phrases.FAREWELL.search(text, start, end)
+        if farewell is None:
+            break
+        end = len(text[: farewell.start()].rstrip())
+    return text[begin : max(begin, end)]
+
+
+def reasoning(text: str) -> str | None:
+    """Return the text without politeness and headings around it, None where nothing is left.
+
+    Half a surrogate pair becomes `?`.
+    """
+    lines = phrases.HEADING.sub("", without_courtesies(text).lstrip(), count=1).strip().split("\n")
+    while lines and (
+        not lines[-1].strip(" \t*_#>-=`$\u27a1\u2192\u2705\ufe0f") or phrases.LAST_HEADING.fullmatch(lines[-1])
+    ):
+        lines.pop()
+    return "\n".join(lines).strip().encode(errors="replace").decode() or None

@@ -10,48 +10,37 @@ from limbeck.tasks.numbers import same_number
 
 _WHOLE = re.compile(r"\A([-+]?\d+)\.0+\Z")
 FILLER = re.compile(
-    r"(?:(?:it|this|that|is|it's|an?|the|one|of|likely|clearly|probably|certainly|definitely|simply|indeed|most likely"
-    r"|option|choice|category|label|class|la|le|el|die|das|der|l'option|opción)\s+)*",
+    r"(?:(?:it|this|that|is|it's|an?|the|one|of|likely|clearly|probably|certainly|definitely|indeed|most likely|option"
+    r"|choice|category|label|class|answer|letter|la|le|el|die|das|der)\s+|选项)*",
     re.IGNORECASE,
 )
-# "(b) dam", "[b] dam", "B. dam", "b: dam", "option b", "B because ...": a letter, with a sign or a reason after it
+# "(b) dam", "[b] dam", "B. dam", "b: dam", "B because ...": a letter, with a sign or a reason after it
 _LETTERED = re.compile(
-    r"(?:(?:the\s)?(?:option|choice|letter|answer)\s|选项)?(?:[(\[]\s?(?P<enclosed>[a-z])\s?[)\]](?P<colon>[.:;!]?)"
-    r"|(?P<letter>[a-z])(?P<sign>\)[.:;!]?|[.:;!](?=\s|$)|,(?=\s)|\s?[-\u2013\u2014\u2192](?=\s)|(?=\s\()|$"
-    r"|(?=\s(?:because|since|is|as)\b)))[\s,\u2192\u2013\u2014-]{0,4}(?P<text>.*)",
+    r"(?:[(\[]\s?(?P<enclosed>[a-z])\s?[)\]](?P<colon>[.:;!]?)"
+    r"|(?P<letter>[a-z])(?:(?P<sign>[).:;!]+)(?=\s|\w{2}|$)|,?(?=\s[(\u2013\u2014\u2192-])|,(?=\s)|$"
+    r"|(?=\s(?:because|since|is|as)\b)))[\s,\u2192\u2013\u2014-]*(?P<text>.*)",
     re.IGNORECASE,
 )
-_LETTER = re.compile(r"[(\[](?:option\s|choice\s)?([a-z])[)\]]|\b([a-z])\)", re.IGNORECASE)
-_LONE_LETTER = re.compile(r"(?:option\s|choice\s)?(?:[(\[]([A-Za-z])[)\]]|([A-Z])(?=[\s.,)]|$))")
-_ALTERNATIVE = re.compile(
-    r"(?:[,;/&(]|\b(?:or|and|nor|possibly|maybe|perhaps|also|even|either|alternatively|both)\b|\s)*", re.IGNORECASE
-)
-_CONTRAST = re.compile(
-    r"\b(?:although|though|not|rather|instead|than|while|whereas|unlike|but|because|since|as|opposed|which|over"
-    r"|excludes?|so)\b",
-    re.IGNORECASE,
-)
+_NAMED_LETTER = re.compile(r"[(\[](?:option\s|choice\s)?([a-z])[)\]]|\b([a-z])\)|\b([B-Z])\b", re.IGNORECASE)
 _WITHDRAWN = re.compile(
-    r"\b(?:wait|hmm|scratch that|on second thought|no,)|^[\s.,]*(?:no[.!]|actually\b)|^\W*(?:(?:is|was|are|does|can"
-    r"|would\sbe|seems)\s(?:\w{2,12}ly\s)?(?:not|wrong|incorrect|never|no|too|out)\b|\w{2,8}n't\b)",
+    r"\b(?:wait|hmm|scratch that|second thought|actually|no,)|^[\s.,]*no[.!]"
+    r"|^\W*(?:(?:is|was|are|does|can|would be|seems)\s(?:\w{2,12}ly\s)?(?:not|wrong|incorrect|never|no)\b|\w{2,8}n't\b)",
     re.IGNORECASE,
 )
-_REASON = re.compile(
-    r"(?:because|since|as|is|not|and\snot|but\snot|rather|instead|over|which|although|though|while|due)\b|[✓✔✅]",
+# An explanation follows, which may name other choices.
+_EXPLANATION = re.compile(
+    r"\b(?:because|since|as|although|though|while|whereas|but|not|neither|rather|instead|which|over|so|due|is)\b|[✓✔✅]",
     re.IGNORECASE,
 )
-_HEAD_END = re.compile(r"[.,;:(✓✔✅]|\s(?:because|since|as|for|which)\s", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.!?]\s")
-_QUESTION = re.compile(r"[^.!?]{0,200}\?")
-# A choice may be followed, without a sign, by these: "billing issue", "yes it is", "a dam for power".
-_NEXT_WORD = re.compile(
-    r"(?:as|at|because|by|category|class|choice|department|desk|due|for|from|given|in|is|issue|it|label|on|option"
-    r"|problem|question|queue|request|section|since|so|team|that|they|ticket|to|type|where|which|when|with)\b",
+_NEXT_WORD = re.compile(  # "billing issue", "yes it is", "a dam for power"
+    r"(?:as|at|because|by|category|class|choice|department|due|for|from|given|in|is|issue|it|label|on|option|over"
+    r"|problem|question|rather|request|section|since|so|team|that|ticket|to|where|which|when|with)\b",
     re.IGNORECASE,
 )
-_SIMILAR = 0.8  # of 1; "knowledge" and a choice spelled "knowlege" are
-_SHORTEST_PLURAL = 3  # characters; a shorter choice is no name after "or" in "yes, no doubt" either
+_SENTENCE_END = re.compile(r"[.!]\s")
 _SENTENCE_WORDS = 4  # "B. Beavers build them."
+_SIMILAR = 0.8  # of 1; "knowledge" and a choice spelled "knowlege" are
+_SHORTEST_PLURAL = 3  # characters
 _OPTION_LINE = re.compile(r"^[ \t]{0,9}[(\[]?([A-Za-z])[)\].:][ \t]+(\S[^\n]{0,300})$", re.MULTILINE)
 
 
@@ -96,19 +85,18 @@ def read_choice(answer: str, choices: Sequence[str], question: str = "") -> str 
     after it. None where these contradict each other, or name no choice or several. With the right letter before it the
     text may be misspelled. `question` may list the texts of choices that are letters.
     """
-    answer = " ".join(answer.replace("**", "").replace("`", "").split())
+    answer = " ".join(re.sub(r'\*\*|[`"]', "", answer).split())
     if (exact := choice_of(answer, choices)) is not None:
         return exact
-    answer = answer.replace('"', "")
     options = _Options(choices, question)
     texts = (answer, FILLER.sub("", answer, count=1))
     for text in texts:
         if (lettered := _LETTERED.fullmatch(text)) is not None:
             return options.by_letter(lettered)
     for text in texts:
-        named = options.leading(text)
-        if named is not None and not options.changes(named[1], named[0]):
-            return named[0]
+        leading = options.leading(text)
+        if leading is not None and not options.unclear(leading[1], leading[0]):
+            return leading[0]
     return None
 
 
@@ -123,8 +111,7 @@ class _Options:
         else:
             self.letters = dict(zip(string.ascii_lowercase, choices, strict=False))
             self.texts = {choice: choice for choice in choices}
-        names = {(" ".join(text.split()), choice) for choice, text in self.texts.items()}
-        names |= {(choice.strip(), choice) for choice in choices if choice.strip() not in self.texts.values()}
+        names = [(" ".join(text.split()), choice) for choice, text in self.texts.items() if text]
         self.names = sorted(names, key=lambda name: (-len(name[0]), name))  # "music store" before "music"
 
     def by_letter(self, lettered: re.Match[str]) -> str | None:
@@ -133,27 +120,26 @@ class _Options:
         The text may be the choice's in another spelling, a reason, or after a full stop a sentence.
         """
         choice = self.letters.get((lettered["enclosed"] or lettered["letter"]).lower())
-        text = lettered["text"].strip(" \"'*_")
-        if choice is None or not normalise(text.strip("()[]")):
+        text = lettered["text"].strip(" \"'*_()[]")
+        if choice is None or not normalise(text):
             return choice
-        text = text.lstrip("([ ")
-        inner = FILLER.sub("", text, count=1)
-        named = self.leading(text) or self.leading(inner)
-        if named is not None:
-            return choice if named[0] == choice and not self.changes(named[1], choice) else None
         if "." in (lettered["sign"] or lettered["colon"] or "") and len(text.split()) >= _SENTENCE_WORDS:
-            return choice
+            return choice if lettered["enclosed"] or not _WITHDRAWN.search(text) else None
+        leading = self.leading(text) or self.leading(FILLER.sub("", text, count=1))
+        if leading is not None:
+            return choice if leading[0] == choice and not self.unclear(leading[1], choice) else None
         if self._brings_another(text, choice):
             return None
+        text = FILLER.sub("", text, count=1)
         expected = _bare(self.texts[choice])
-        heads = (text, _HEAD_END.split(inner, maxsplit=1)[0])
+        heads = (text, re.split(r"[.,;:(]|\s(?:because|since|as|for|which)\s", text, maxsplit=1)[0])
         similar = any(SequenceMatcher(None, _bare(head), expected).ratio() >= _SIMILAR for head in heads)
-        return choice if similar or not expected or _REASON.match(inner) else None
+        return choice if similar or not expected or _EXPLANATION.match(text) else None
 
     def leading(self, answer: str) -> tuple[str, str] | None:
         """Return the choice that the text begins with, as a whole word or its plural, and what stands after it."""
         for name, choice in self.names:
-            if name and answer[: len(name)].casefold() == name.casefold():
+            if answer[: len(name)].casefold() == name.casefold():
                 after = answer[len(name) :]
                 if len(name) >= _SHORTEST_PLURAL:
                     after = re.sub(r"\As(?!\w)", "", after, flags=re.IGNORECASE)
@@ -161,36 +147,22 @@ class _Options:
                     return choice, after
         return None
 
-    def changes(self, after: str, choice: str) -> bool:
+    def unclear(self, after: str, choice: str) -> bool:
         """Return whether the text after a choice makes it another word, takes it back, asks, or brings another."""
         sentence = _SENTENCE_END.split(after, maxsplit=1)[0]
-        if _QUESTION.match(after) or re.match(r"[\w'-]", sentence) or self._brings_another(sentence, choice):
-            return True
         following = sentence.lstrip(" *_\"'")
-        return following[:1].isalnum() and not _NEXT_WORD.match(following)
+        another_word = following[:1].isalnum() and not _NEXT_WORD.match(following)
+        return another_word or sentence[:1] in ("'", "-") or "?" in sentence or self._brings_another(sentence, choice)
 
     def _brings_another(self, after: str, choice: str) -> bool:
-        """Return whether another choice is named beside the first and not set against it, or the first is withdrawn."""
-        after = _SENTENCE_END.split(after, maxsplit=1)[0]
-        if _WITHDRAWN.search(after):
+        """Return whether the words before an explanation name another choice, or the first is withdrawn."""
+        sentence = _SENTENCE_END.split(after, maxsplit=1)[0]
+        if _WITHDRAWN.search(sentence):
             return True
-        for letter in _LETTER.finditer(after):
-            second_choice = self.letters.get((letter[1] or letter[2]).lower(), choice)
-            if second_choice != choice and not _CONTRAST.search(after[: letter.start()]):
-                return True
-        alternative = _ALTERNATIVE.sub("", after, count=1)
-        if not alternative or not after[: len(after) - len(alternative)].strip(" ("):
-            return False
-        lone = _LONE_LETTER.match(alternative)
-        if lone and self.letters.get((lone[1] or lone[2]).lower(), choice) != choice:
-            return True
-        named = self.leading(FILLER.sub("", alternative, count=1))
-        # "yes, no doubt": a short word with another after it is no choice
-        return (
-            named is not None
-            and named[0] != choice
-            and (len(named[0]) > _SHORTEST_PLURAL or not re.match(r" \w", named[1]))
-        )
+        head = _EXPLANATION.split(sentence, maxsplit=1)[0]
+        letters = {self.letters.get("".join(letter.groups("")).lower()) for letter in _NAMED_LETTER.finditer(head)}
+        names = {other for name, other in self.names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", head, re.I)}
+        return bool((letters | names) - {choice, None})
 
 
 def _bare(text: str) -> str:
