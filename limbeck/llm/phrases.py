@@ -42,7 +42,7 @@ _OTHER_ORDERS = (
     r"|(?:所以|因此|故)?应?该?选择?(?=\s?[(A-Za-z])"
 )
 FOREIGN = _pattern(
-    rf"\b{_words(_NOUNS.partition('ans, ')[2])}\b|\b(?:daher|somit|insgesamt|donc|au total|por lo tanto|entonces|en total|quindi)\b"
+    rf"\b{_words(_NOUNS.partition('ans, ')[2])}\b|\b(?:daher|somit|insgesamt|donc|au total|por lo tanto|en total)\b"
 )
 
 
@@ -56,10 +56,11 @@ def statement(marker: str, nouns: tuple[str, ...], *, closed: bool) -> re.Patter
     verb = rf"(?:{_VERBS}|{_MODALS})" if closed else _VERBS
     return _pattern(
         rf"(?:(?<!\w)(?P<own>{' '.join(map(re.escape, marker.split()))})(?: as follows)?{MARKUP}\s?:?"
-        rf"|(?<![\w-])(?:{_ARTICLES} {MARKUP}(?:[\w-]{{1,20}} ){{0,3}}?)?(?<!each\s)(?<!every\s){noun}(?: {_ADJECTIVES}| here| overall){{0,2}}"
+        rf"|(?<![\w-])(?:{_ARTICLES} {MARKUP}(?:[\w-]{{1,20}} ){{0,3}}?)?(?<!each\s)(?<!every\s){noun}"
+        rf"(?: {_ADJECTIVES}| here| overall){{0,2}}"
         rf"(?: (?:to|for|of|in|between|auf|für|zwischen|à|de|entre) [^.,:\n]{{1,60}}?)?{MARKUP}"
         rf"(?: {MARKUP}{verb}(?!\w)(?: as follows)?{MARKUP}\s?:?|\s{{0,3}}(?:[:=\u2192\u21d2]|->|=>)"
-        rf"|(?P<line>(?<!solution)[^\S\n]{{0,3}}$))"
+        rf"|(?P<line>(?<!solution)(?<!solution\*\*)[^\S\n]{{0,3}}$))"
         rf"|(?<![\w-])(?:{_OTHER_ORDERS}))(?:{MARKUP}(?=\s|$)|(?<=:){MARKUP})?"
     )
 
@@ -94,15 +95,15 @@ _OPINION = (
 )
 LEAD_END = _pattern(
     rf"(?:(?:\b|(?<=\W)|\A)(?:{_CONNECTIVES}|{_OPINION})(?!\w)|(?:of|from|among|given|based on) [^.,:\n]{{1,60}},"
-    r"|[\s,;:(*_\"'\u2192\u2014\u2013>-])*\Z"
+    r"|[\s,;:(*_\"'\u2192\u2014\u2013-])*\Z"
 )
 LINK = _pattern(r"(?:\b(?:so|thus|therefore|hence|which means|but|however|yet|daher|donc)\b|\Ano\b|\Await\b)\W*")
 
 # A sentence that begins with one of the first, or holds one of the second, supposes or doubts what it says.
 SUPPOSED = _pattern(
     r"\W{0,9}(?:(?:but|and|or|so|now|then|well)\W{1,3})?(?:if|what if|suppose|supposing|assum\w+|imagine|unless|whether"
-    r"|had|were|say|let'?s (?:say|suppose|assume|imagine)|in that case|wenn|falls|si|如果|假如|is|isn't|could|can|without"
-    r"|some|someone|many|people|one might|you might|a student|students|not because)(?!\w)"
+    r"|had|were|say|let'?s (?:say|suppose|assume|imagine)|in that case|wenn|falls|si|如果|假如|is|isn't|could|can"
+    r"|without|some|someone|many|people|one might|you might|a student|students|not because)(?!\w)"
 )
 THEN = _pattern(r"\W{0,3}(?:then|in (?:that|this|which) case)\b")
 DOUBT = _pattern(
@@ -120,14 +121,15 @@ QUALIFIED = _pattern(r"\b(?:if|but|however|unless|only|except)\b|\?")
 # The beginning of a sentence that takes back what stands before it.
 _IT = (
     r"(?:that|this|it|what i (?:said|wrote|gave|had)(?: above)?"
-    r"|(?:the|my|that|this) (?:(?:final|previous|earlier|last|above|initial|stated) )?(?:answer|result|number|value|total)"
+    r"|(?:the|my|that|this) (?:(?:final|previous|earlier|last|above|initial) )?(?:answer|result|number|value|total)"
     r"(?: (?:i (?:gave|stated|wrote)|given|above|before)){0,2})"
 )
 CORRECTION = _pattern(
     r"\W{0,6}(?:(?:oh|but|ah|well|so|and|um|honestly|frankly|in fact),? ){0,2}(?:"
     r"(?:no|nope|wrong|incorrect|falsch|nein|non|faux)(?=\s?[,.!\u2014-])|no wait\b"
-    r"|(?:wait|hm+|hold on|oops|sorry|apologies|actually|scratch|strike that|correction|my mistake|never mind|not quite"
-    r"|on (?:second|closer|reflection)|there(?:'s| is| was) an? (?:mistake|error)|let me (?:re-?\w{2,20}|correct|fix))\b"
+    r"|(?:wait|hm+|hold on|oops|sorry|apologies|actually|scratch|strike that|correction|my mistake|never mind"
+    r"|not quite|on (?:second|closer|reflection)|there(?:'s| is| was) an? (?:mistake|error)"
+    r"|let me (?:re-?\w{2,20}|correct|fix))\b"
     r"|(?:please )?(?:ignore|disregard|forget) (?:that|this|what|the above|my)\b"
     rf"|{_IT}(?:'s|\s\w{{2,5}}){{1,2}} (?:\w{{2,12}} )?(?:wrong|incorrect|mistaken|off|an error|a mistake)\b"
     rf"|{_IT}(?:(?:'s| is| was| must)? not|\s?\w{{2,6}}n't| can\s?not)(?: \w{{2,5}}){{0,2}} "
@@ -149,7 +151,8 @@ COURTESY = _pattern(  # of the first sentences
     r"\W{0,5}(?:(?:sure|certainly|of course|absolutely|okay|ok|alright|hello|hi|hey|great|gerne|claro|好的)"
     r"(?: (?:thing|there|all|question|problem))?\W{0,3}(?=\Z|let\b|i\b|here|happy)"
     r"|let(?:'s| me| us) (?:solve|work|think|break|go|figure|look|analy[sz]e|reason|find|see|walk|explain)\b"
-    r"|here(?:'s| is| are| goes)\b|(?:i'd be |i'm |i am )?(?:happy|glad) to\b|i(?:'ll| will| can) (?:solve|help|walk|explain)\b"
+    r"|here(?:'s| is| are| goes)\b|(?:i'd be |i'm |i am )?(?:happy|glad) to\b"
+    r"|i(?:'ll| will| can) (?:solve|help|walk|explain)\b"
     r"|(?:that's |what )?an? (?:\w+ ){1,3}(?:question|problem|puzzle)\W|great question|thanks? (?:you )?for\b)"
 )
 FAREWELL = re.compile(  # of the last sentences
@@ -157,7 +160,10 @@ FAREWELL = re.compile(  # of the last sentences
     r"|(?:please|happy to) (?:feel|don't|help|explain)|is there anything else|(?:would|do) you (?:like|want|need|have)"
     r"|if you(?:'d like| need| want| have (?:any|more|further))|thanks? (?:you )?for|good luck)\b"
 )
-CONCLUDING = _pattern(rf"\W{{0,3}}{_CONNECTIVES}(?!\w),?\s{{0,3}}")
+CONCLUDING = _pattern(
+    r"\W{0,3}(?:so|thus|therefore|hence|consequently|overall|altogether|in (?:total|all|conclusion|summary)|daher|somit"
+    r"|donc|entonces|por lo tanto|所以|因此)(?!\w),?\s{0,3}"
+)
 HEADING = _pattern(
     r"\A[\s*_#>`-]{0,12}(?:A|answer|analysis|because|explanation|justification|rationale|reason(?:ing)?s?|solution"
     r"|response|assistant|thoughts?|step-by-step (?:solution|reasoning|explanation))"

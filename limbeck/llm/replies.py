@@ -10,7 +10,6 @@ from typing import Any, Literal
 from limbeck.llm import phrases
 from limbeck.llm.phrases import SIGNS
 from limbeck.llm.text import (
-    LONGEST_SENTENCE,
     json_object,
     plain,
     reasoning,
@@ -40,7 +39,8 @@ _ITEM = re.compile(r"\s{0,9}(?:\d{1,2}[.)]|step\b)\s", re.IGNORECASE)
 _CLAUSE = re.compile(
     r"(?:[,;:]?\s|\A)(?:so|thus|therefore|hence|then|which means|and)(?:\sthat)?,?\s|[,;]\s", re.IGNORECASE
 )
-_NUMBER = re.compile(r"(?<![\w.,])-?\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+)?")
+_NUMBER = re.compile(r"(?<![\w.,])-?\$?\d[\d,]*(?:\.\d+)?")
+_EQUATION = re.compile(rf"{_NUMBER.pattern}(?:\s?[-+*/\u00d7\u00f7=]\s?\$?\d[\d,]*(?:\.\d+)?)*")
 _PROSE = re.compile(r"\W{0,5}[^\W\d_]{2}")
 _REASON = re.compile(r"\b(?:because|since)\s+(\S[^\n]*)", re.IGNORECASE)
 _AMBIGUOUS = re.compile(r"\d[.,]\d{3}(?!\d)")  # 1.500 is 1500 where commas are decimal
@@ -230,7 +230,7 @@ class _Reply:
     def _marks(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
         return islice(pattern.finditer(self.seen), _MAX_STATEMENTS)
 
-    def _lead(self, position: int, *, mark: str, own: bool, line: bool) -> int | None:
+    def _lead(self, position: int, *, mark: str, own: bool, headed: bool) -> int | None:
         """Return the start of the clause that states an answer at `position`; None where the sentence does not.
 
         It does not where it supposes or doubts, or where other words lead to the answer than a connective.
@@ -252,15 +252,17 @@ class _Reply:
             return start
         if head == "" or tail.strip():
             return position - len(tail)
-        if (line or mark.rstrip(" *_").endswith(":")) and len(head.split()) <= _MOST_LABEL_WORDS:
+        if headed and len(head.split()) <= _MOST_LABEL_WORDS:
             return start
         return position if own or (mark[:1].isupper() and not self.seen[:position].isupper()) else None
 
     def _named(self) -> Iterator[_Statement]:
         """Yield "the answer is (c)", "Label: neutral" and what follows the task's marker."""
         for mark in self._marks(self.pattern):
-            start = self._lead(mark.start(), mark=mark[0], own=mark["own"] is not None, line=mark["line"] is not None)
-            statement = None if start is None else self._statement(start, mark.end(), loose=mark["line"] is None)
+            headed = mark["line"] is not None or mark[0].rstrip(" *_").endswith(":")
+            start = self._lead(mark.start(), mark=mark[0], own=mark["own"] is not None, headed=headed)
+            prose = headed and mark["line"] is None
+            statement = None if start is None else self._statement(start, mark.end(), prose=prose)
             if statement is not None:
                 yield statement
 
@@ -296,10 +298,10 @@ class _Reply:
             if statement and statement.label and not phrases.QUALIFIED.search(self.seen, mark.end(), statement.end):
                 yield statement
 
-    def _statement(self, start: int, answer: int, *, loose: bool = False) -> _Statement | None:
+    def _statement(self, start: int, answer: int, *, prose: bool = False) -> _Statement | None:
         """Return the statement whose answer begins at `answer`; None where its sentence is a question.
 
-        `loose`: the only number of its sentence may be the answer ("each box holds 42 apples").
+        `prose`: the only number of its sentence may be the answer ("each box holds 42 apples").
         """
         text = self.seen[answer : answer + _LONGEST_ANSWER]
         end = sentence_end(self.seen, answer + len(text) - len(text.lstrip()))
@@ -307,11 +309,15 @@ class _Reply:
         if sentence.rstrip(" \n*_\"')").endswith("?"):
             return None
         label = self._read(text)
-        if label is None and loose and self.numeric and _PROSE.match(sentence) and not phrases.UNSURE.search(sentence):
-            numbers = _NUMBER.findall(sentence)
-            label = self._read(numbers[0]) if len(numbers) == 1 else None
+        if label is None and prose:
+            label = self._sole_number(sentence)
         undecided = label is None and phrases.UNDECIDED.match(unwrapped(text)) is not None
         return _Statement(label, start, end, undecided)
+
+    def _sole_number(self, sentence: str) -> str | None:
+        """Return the only number or equation of a sentence: "Each box holds 84 / 2 = 42 apples."."""
+        equations = _EQUATION.findall(sentence) if self.numeric and _PROSE.match(sentence) else []
+        return self._read(equations[0]) if len(equations) == 1 and not phrases.UNSURE.search(sentence) else None
 
     def _read(self, text: str) -> str | None:
         """Return the answer that the text is."""
@@ -329,6 +335,11 @@ class _Reply:
             return None  # "refunds: 0.7", "hardware: 0.3"
         if (last := self.alone(lines[-1])) is not None:
             return _Statement(last, self.seen.rfind(lines[-1], 0, self.end), self.end)
+        start = sentence_start(self.seen, max(0, len(self.seen[: self.end].rstrip()) - 2))
+        conclusion = self.seen[start : self.end].rstrip(" *_\"'\n")
+        if phrases.CONCLUDING.match(conclusion) and conclusion.endswith((".", "!")):  # not cut off
+            label = self._sole_number(conclusion)
+            return _Statement(label, start, self.end) if label is not None else None
         first, end = self._opening(lines[0]), sentence_end(self.seen, 0)
         return None if first is None or self._withdrawn(end) else _Statement(first, 0, end)
 

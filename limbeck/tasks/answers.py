@@ -24,7 +24,7 @@ _LETTERED = re.compile(
 _NAMED_LETTER = re.compile(r"[(\[](?:option\s|choice\s)?([a-z])[)\]]|\b([a-z])\)|\b([B-Z])\b", re.IGNORECASE)
 _WITHDRAWN = re.compile(
     r"\b(?:wait|hmm|scratch that|second thought|actually|no,)|^[\s.,]*no[.!]"
-    r"|^\W*(?:(?:is|was|are|does|can|would be|seems)\s(?:\w{2,12}ly\s)?(?:not|wrong|incorrect|never|no)\b|\w{2,8}n't\b)",
+    r"|^\W*(?:(?:is|was|are|does|can|seems)\s(?:\w{2,12}ly\s)?(?:not|wrong|incorrect|never|no)\b|\w{2,8}n't\b)",
     re.IGNORECASE,
 )
 # An explanation follows, which may name other choices.

@@ -18,7 +18,6 @@ from limbeck.llm.text import unwrapped
         ('<reasoning effort="high">Hm.</reasoning>Yes.', "Hm.", "Yes."),
         ("< analysis >Hm.</ analysis >Yes.", "Hm.", "Yes."),
         ("<|channel|>analysis<|message|>Hm.<|end|><|channel|>final<|message|>Yes.", "Hm.<|end|>", "Yes."),
-        ("analysisHm.assistantfinalYes.", "Hm.", "Yes."),
         ("I use `<think>` tags. Yes.", "", "I use `<think>` tags. Yes."),
         ("A model writes <think> first. Yes.", "", "A model writes <think> first. Yes."),
         ("No tags.", "", "No tags."),
