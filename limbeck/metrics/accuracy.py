@@ -14,10 +14,6 @@ MAX_LABELS = 20  # distinct; more are no fixed set, unless the task names them
 def accuracy(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> dict[str, Any]:
     """Measure the accuracy of predictions; those without a label are not graded.
 
-    Args:
-        predictions: of a student.
-        choices: the fixed labels of the task, if it has any.
-
     Returns:
         `accuracy` (right by the task's rule), `interval` (Wilson's, 95 %), `exact` (the same string as the label), all
         None with n = 0; `n`; of the n the `unanswered` ones, and the answers `without_confidence`; `by_label` as
@@ -55,27 +51,31 @@ def by_label(answers: Sequence[tuple[str, str, bool]], choices: Sequence[str] = 
     spellings = {normalise(label): label for label in (*(label for label, _, _ in answers), *choices)}
     if not counts or (not choices and (len(counts) > MAX_LABELS or 2 * len(counts) > len(answers))):
         return None
-    names = list(dict.fromkeys([*(name for name, _ in counts.most_common()), *map(normalise, choices)]))
     right, predicted = Counter[str](), Counter[str]()
     for label, prediction, correct in answers:
         name = normalise(label) if correct else normalise(prediction)
         right[name] += correct
         predicted[name] += correct or name != normalise(label)  # wrong by the task's rule it is not the label
-    labels: list[dict[str, Any]] = [
-        {
-            "label": spellings[name],
-            "n": counts[name],
-            "accuracy": right[name] / counts[name] if counts[name] else None,
-            "interval": list(wilson(right[name], counts[name]) or ()) or None,
-            "predicted": predicted[name],
-            "f1": 2 * right[name] / total if (total := counts[name] + predicted[name]) else 0.0,
-        }
-        for name in names
+    labels = []
+    for name in dict.fromkeys([*(name for name, _ in counts.most_common()), *map(normalise, choices)]):
+        n, total = counts[name], counts[name] + predicted[name]
+        labels.append(
+            {
+                "label": spellings[name],
+                "n": n,
+                "accuracy": right[name] / n if n else None,
+                "interval": list(wilson(right[name], n) or ()) or None,
+                "predicted": predicted[name],
+                "f1": 2 * right[name] / total if total else 0.0,
+            }
+        )
+    scores = [
+        2 * right[name] / (counts[name] + predicted[name]) for name in spellings if counts[name] + predicted[name]
     ]
-    relevant = [label for label in labels if label["n"] or label["predicted"]]
+    majority, frequency = counts.most_common(1)[0]
     return {
         "labels": labels,
-        "macro_f1": sum(label["f1"] for label in relevant) / len(relevant),
-        "majority": {"label": spellings[names[0]], "accuracy": counts[names[0]] / len(answers)},
-        "other": len(answers) - sum(label["predicted"] for label in labels),
+        "macro_f1": sum(scores) / len(scores),
+        "majority": {"label": spellings[majority], "accuracy": frequency / len(answers)},
+        "other": len(answers) - sum(predicted[name] for name in spellings),
     }

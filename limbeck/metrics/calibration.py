@@ -1,76 +1,21 @@
-"""Calibration: are answers given with confidence p right p of the time, and how sure can one be of that?
-
-A new metric is a function and a row: of `SCORES`, if it is a mean over answers, or of `BINNINGS`, if it is a
-calibration error over ten bins. It then has its interval, its line on the page and its key in the JSON.
-"""
+"""Calibration: are answers given with confidence p right p of the time, and how sure can one be of that?"""
 
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from limbeck.metrics.graded import Graded
 from limbeck.metrics.reliability import BINS, equal_mass, equal_width, reliability
 from limbeck.metrics.temperature import EPSILON, Temperature, fit_temperature, scaling
-from limbeck.stats.intervals import (
-    DRAWS,
-    Flags,
-    Floats,
-    Interval,
-    Ints,
-    block_sizes,
-    group_sums,
-    percentiles,
-    resample,
-    wilson,
-)
+from limbeck.stats.intervals import DRAWS, Floats, Interval, block_sizes, bootstrap, percentiles, wilson
 
 _TIE = 1e-12  # sums in another order differ by rounding; errors this close are equal
+# being sure and wrong costs 36.04 nats
+_CLIPPED = (EPSILON, 1 - EPSILON)
 
-
-def brier(answers: Graded) -> Floats:
-    """Return (p - y)^2 of each answer."""
-    return (answers.confidence - answers.correct) ** 2
-
-
-def nll(answers: Graded) -> Floats:
-    """Return -(y log p + (1 - y) log(1 - p)) of each answer, in nats."""
-    return _negative_log(np.where(answers.correct, answers.confidence, 1 - answers.confidence))
-
-
-def brier_choices(answers: Graded) -> Floats:
-    """Return sum_k (p_k - [label = k])^2 of each answer, from 0 to 2 (Brier 1950)."""
-    assert answers.probabilities is not None
-    return ((answers.probabilities - _label_hits(answers)) ** 2).sum(axis=1)
-
-
-def nll_choices(answers: Graded) -> Floats:
-    """Return -log p_label of each answer, in nats."""
-    assert answers.probabilities is not None
-    return _negative_log(answers.probabilities[_label_hits(answers)])
-
-
-def _label_hits(answers: Graded) -> Flags:
-    assert answers.probabilities is not None
-    assert answers.labels is not None
-    return answers.labels[:, None] == np.arange(answers.probabilities.shape[1])
-
-
-def _negative_log(probabilities: Floats) -> Floats:
-    """Return -log p with p clipped to [2.2e-16, 1 - 2.2e-16]: being sure and wrong costs 36.04 nats."""
-    return -np.log(np.clip(probabilities, EPSILON, 1 - EPSILON))
-
-
-SCORES: dict[str, Callable[[Graded], Floats]] = {
-    "average_confidence": lambda answers: answers.confidence,
-    "brier": brier,
-    "nll": nll,
-    "brier_choices": brier_choices,
-    "nll_choices": nll_choices,
-}
-BINNINGS: dict[str, Callable[[Floats], Ints]] = {"ece": equal_width, "adaptive_ece": equal_mass}
-OF_CHOICES = ("brier_choices", "nll_choices")
 TITLES = {
     "accuracy": "accuracy",
     "average_confidence": "average confidence",
@@ -81,6 +26,8 @@ TITLES = {
     "nll": "negative log-likelihood (NLL) of being right, nats",
     "nll_choices": "negative log-likelihood of the label, nats",
 }
+OF_CHOICES = ("brier_choices", "nll_choices")
+ERRORS = ("ece", "adaptive_ece")
 
 
 def calibrate(
@@ -95,19 +42,21 @@ def calibrate(
         temperature: fitted on validation data; without it, one is fitted on these answers.
 
     Returns:
-        JSON-ready, None where undefined: `n`; `accuracy` and every metric of `SCORES` (those of choices only where
-        choices have probabilities) and `BINNINGS`, each with NAME`_interval` (None for n < 2). Calibration errors are
-        above zero by chance even for calibrated answers, so each also has NAME`_expected_if_calibrated`,
-        NAME`_range_if_calibrated` (middle 95 %) and NAME`_p_value`, with correctness drawn from Bernoulli(confidence).
-        `temperature` with `_interval`, `_reason` and `_fitted_on`; `scaling` as `temperature.scaling`; `bins` as
-        `reliability`.
+        JSON-ready, None where undefined: `n`; every metric of `TITLES` with NAME`_interval` (None for n < 2).
+        Calibration errors are above zero by chance even for calibrated answers, so each also has
+        NAME`_expected_if_calibrated`, NAME`_range_if_calibrated` (middle 95 %) and NAME`_p_value`, with correctness
+        drawn from Bernoulli(confidence). `temperature` with `_interval`, `_reason` and `_fitted_on`; `scaling` as
+        `temperature.scaling`; `bins` as `reliability`.
 
         Intervals are Wilson's for the accuracy, bootstrap percentiles for means, `_error_interval` for errors.
     """
     fitted = temperature or fit_temperature(answers)
+    by_chance = [
+        f"{name}_{key}" for name in ERRORS for key in ("expected_if_calibrated", "range_if_calibrated", "p_value")
+    ]
     return {
         "n": len(answers),
-        **_no_estimates(),
+        **dict.fromkeys([*TITLES, *(f"{name}_interval" for name in TITLES), *by_chance]),
         **(_estimates(answers, draws, seed) if len(answers) else {}),
         "temperature": fitted.value,
         "temperature_interval": fitted.interval,
@@ -118,34 +67,40 @@ def calibrate(
     }
 
 
-def _no_estimates() -> dict[str, Any]:
-    errors = [
-        f"{name}_{key}" for name in BINNINGS for key in ("expected_if_calibrated", "range_if_calibrated", "p_value")
-    ]
-    return dict.fromkeys([*TITLES, *(f"{name}_interval" for name in TITLES), *errors])
+def _scores(answers: Graded) -> dict[str, Floats]:
+    """Return the metrics that are means over answers, for each answer [N]; NLL in nats."""
+    p, correct = answers.confidence, answers.correct
+    scores = {
+        "average_confidence": p,
+        "brier": (p - correct) ** 2,
+        "nll": -np.log(np.where(correct, p, 1 - p).clip(*_CLIPPED)),
+    }
+    if answers.probabilities is not None and answers.labels is not None:
+        p_NK = answers.probabilities
+        is_label_NK = answers.labels[:, None] == np.arange(p_NK.shape[1])
+        scores["brier_choices"] = ((p_NK - is_label_NK) ** 2).sum(axis=1)  # from 0 to 2 (Brier 1950)
+        scores["nll_choices"] = -np.log(p_NK[is_label_NK].clip(*_CLIPPED))
+    return scores
 
 
 def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
-    n, confidence = len(answers), answers.confidence
-    right = int(answers.correct.sum())
-    per_answer = {
-        name: score(answers)
-        for name, score in SCORES.items()
-        if name not in OF_CHOICES or answers.probabilities is not None
-    }
-    scores = np.stack(list(per_answer.values()))
-    bins = [binning(confidence) for binning in BINNINGS.values()]
-    gaps = [group_sums(binned, BINS, answers.correct - confidence) for binned in bins]
+    n, confidence, right = len(answers), answers.confidence, int(answers.correct.sum())
+    scores = _scores(answers)
+    scores_SN, residuals_N1 = np.stack(list(scores.values())), (answers.correct - confidence)[:, None]
+    bins_2N = np.stack([equal_width(confidence), equal_mass(confidence)])
+    members_2BN = (bins_2N[:, None] == np.arange(BINS)[:, None]).astype(np.float64)
 
-    def weighted(weights: Floats) -> Floats:
-        errors = [np.abs(gap @ weights).sum(axis=0, keepdims=True) / n for gap in gaps]
-        return np.concatenate([scores @ weights / n, *errors])
+    def errors(residuals_ND: Floats) -> Floats:
+        return np.asarray(np.abs(members_2BN @ residuals_ND).sum(axis=1) / n)  # [2, D]
 
-    values = weighted(np.ones((n, 1)))[:, 0]
-    resampled = np.concatenate([weighted(weights) for weights in resample(n, draws, seed)], axis=1)
-    by_chance = dict(zip(BINNINGS, _errors_by_chance(confidence, bins, draws, seed), strict=True))
+    def metrics(weights_ND: Floats) -> Floats:
+        return np.concatenate([scores_SN @ weights_ND / n, errors(residuals_N1 * weights_ND)])
+
+    values = metrics(np.ones((n, 1)))[:, 0]
+    resampled = bootstrap(metrics, n, draws=draws, seed=seed)
+    by_chance = dict(zip(ERRORS, _errors_by_chance(errors, confidence, draws, seed), strict=True))
     estimates: dict[str, Any] = {"accuracy": right / n, "accuracy_interval": wilson(right, n)}
-    for name, value, drawn in zip([*per_answer, *BINNINGS], values.tolist(), resampled, strict=True):
+    for name, value, drawn in zip([*scores, *ERRORS], values.tolist(), resampled, strict=True):
         interval = percentiles(drawn)
         if (chance := by_chance.get(name)) is not None:
             p_value = (1 + int((chance >= value - _TIE).sum())) / (1 + draws)
@@ -157,14 +112,14 @@ def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
     return estimates
 
 
-def _errors_by_chance(confidence: Floats, bins: list[Ints], draws: int, seed: int) -> Floats:
-    """Return the errors [binnings, draws] of answers that are right exactly as often as their confidences say."""
-    n, rng = len(confidence), np.random.default_rng(seed)
-    members = [group_sums(binned, BINS) for binned in bins]
-    blocks = []
-    for size in block_sizes(n, draws):
-        hits = (rng.random((n, size)) < confidence[:, None]).astype(np.float64)
-        blocks.append([np.abs(m @ hits - (m @ confidence)[:, None]).sum(axis=0) / n for m in members])
+def _errors_by_chance(
+    errors: Callable[[Floats], Floats], confidence: Floats, draws: int, seed: int
+) -> NDArray[np.float64]:
+    """Return the errors [2, draws] of answers that are right exactly as often as their confidences say."""
+    p_N1, rng = confidence[:, None], np.random.default_rng(seed)
+    blocks = [
+        errors((rng.random((len(confidence), size)) < p_N1) - p_N1) for size in block_sizes(len(confidence), draws)
+    ]
     return np.concatenate(blocks, axis=1)
 
 

@@ -19,9 +19,11 @@ highest.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
+import numpy as np
+from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 from limbeck.metrics.calibration import calibrate
@@ -32,8 +34,6 @@ from limbeck.schema import Prediction
 
 Confidences = tuple[dict[str, float], dict[str, float] | None]
 """Confidences by definition, and the probabilities of the choices, which sum to 1; None without choices."""
-
-_CALIBRATION_KEYS = ("average_confidence", "ece", "brier", "nll")
 
 
 def confidences(
@@ -54,9 +54,12 @@ def confidences(
     total = math.fsum(log_p)
     by_definition = {"sequence": total, "normalised": total / len(log_p), "first-token": first}
     by_definition = {name: _rounded(math.exp(value)) for name, value in by_definition.items()}
-    probabilities = {name: _rounded(p) for name, p in softmax(choices).items()} if choices else None
-    if probabilities is not None and answer is not None:
-        by_definition["choices"] = probabilities[answer]
+    probabilities = None
+    if choices:
+        shares = softmax(np.array(list(choices.values()))).tolist()
+        probabilities = dict(zip(choices, map(_rounded, shares), strict=True))
+        if answer is not None:
+            by_definition["choices"] = probabilities[answer]
     if any(map(math.isnan, (*by_definition.values(), *(probabilities or {}).values()))):
         return None
     return by_definition, probabilities
@@ -65,26 +68,6 @@ def confidences(
 def _rounded(p: float) -> float:
     """Round to the seven digits that a probability computed in float32 has."""
     return float(f"{p:.7g}")
-
-
-def softmax(log_p: Mapping[str, float]) -> dict[str, float]:
-    """Return the probabilities of answers with these log-probabilities, given that it is one of them."""
-    highest = max(log_p.values())
-    weights = {choice: math.exp(value - highest) for choice, value in log_p.items()}
-    total = math.fsum(weights.values())
-    return {choice: weight / total for choice, weight in weights.items()}
-
-
-def label_first(ids: Sequence[int], label: str, decode: Callable[[Sequence[int]], str]) -> slice | None:
-    """Return where the label is in an answer that begins with it: its tokens and the one after; None if not found."""
-    ends = (n for n in range(1, len(ids) + 1) if decode(ids[:n]) == label)
-    return next((slice(0, n + 1) for n in ends), None)
-
-
-def label_last(ids: Sequence[int], label: str, decode: Callable[[Sequence[int]], str]) -> slice | None:
-    """Return where the label is in an answer that ends with it: its tokens to the very end; None if not found."""
-    starts = (n for n in range(len(ids) - 1, -1, -1) if decode(ids[n:]) == label)
-    return next((slice(n, None) for n in starts), None)
 
 
 def compare_definitions(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, dict[str, Any]]:
@@ -99,22 +82,24 @@ def compare_definitions(predictions: Sequence[Prediction], *, seed: int = 0) -> 
         a wrong one, of all such pairs, ties counting half (None where all are right, or all wrong). AURC and AUROC are
         about the order of answers alone, so that no temperature changes them.
     """
-    answers = [prediction for prediction in predictions if prediction.correct is not None]
+    predictions = [prediction for prediction in predictions if prediction.correct is not None]
     metrics = {}
     for name in get_args(Definition):
-        if not any(name in (prediction.confidences or {}) for prediction in answers):
+        if not any(name in (prediction.confidences or {}) for prediction in predictions):
             continue
-        values = [0.0 if answer.blank else (answer.confidences or {}).get(name) for answer in answers]
-        pairs = [(p, bool(answer.correct)) for p, answer in zip(values, answers, strict=True) if p is not None]
-        sure, correct = zip(*pairs, strict=True)
-        calibration, ranked = calibrate(graded(sure, correct), seed=seed), selective(sure, correct, seed=seed)
-        keys = [key for metric in _CALIBRATION_KEYS for key in (metric, f"{metric}_interval")]
+        values = [0.0 if p.blank else (p.confidences or {}).get(name) for p in predictions]
+        pairs = [(value, p.correct) for value, p in zip(values, predictions, strict=True) if value is not None]
+        columns = [value for value, _ in pairs], [bool(correct) for _, correct in pairs]
+        answers = graded(*columns)
+        calibration, ranking = calibrate(answers, seed=seed), selective(*columns, seed=seed)
+        keys = ("average_confidence", "ece", "brier", "nll")
         metrics[name] = {
-            "n": len(pairs),
-            "without_confidence": len(answers) - len(pairs),
-            **{key: calibration[key] for key in (*keys, "ece_expected_if_calibrated")},
-            "aurc": ranked.aurc,
-            "aurc_interval": ranked.aurc_interval,
-            "auroc": float(roc_auc_score(correct, sure)) if len(set(correct)) == 2 else None,
+            "n": len(answers),
+            "without_confidence": len(predictions) - len(answers),
+            **{key: calibration[key] for metric in keys for key in (metric, f"{metric}_interval")},
+            "ece_expected_if_calibrated": calibration["ece_expected_if_calibrated"],
+            "aurc": ranking.aurc,
+            "aurc_interval": ranking.aurc_interval,
+            "auroc": float(roc_auc_score(columns[1], columns[0])) if len(set(columns[1])) == 2 else None,
         }
     return metrics

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 from limbeck.llm import stated_answer
@@ -12,19 +11,13 @@ from limbeck.tasks import Task, evaluate, nli, same_value
 MAX_CHARACTERS = 10_000  # of a rationale, from its end
 _MAX_NUMBERS = 200  # of a rationale, from its end
 
-_SPELLED = str.maketrans({"\u00d7": "*", "\u00b7": "*", "\u00f7": "/", "\u2212": "-", "\u2013": "-", "$": " "})
+_SIGNS = str.maketrans({"\u00d7": "*", "\u00b7": "*", "\u00f7": "/", "\u2212": "-", "\u2013": "-", "$": " "})
 _TIMES = re.compile(r"(?<=[\d)])\s?[xX]\s?(?=[\d(])")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3}){1,9}(?![\d,])")
 _ARITHMETIC = re.compile(r"(?<![\w.])[(\d.-](?:[\d+\-*/() \t]|\.(?!\s))*", re.ASCII)  # a sentence ends it
-_SPOKEN = {"plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "divided by": "/"}
-_SIGN, _DECIMAL, _THEN = "|".join(_SPOKEN), r"\d+(?:\.\d+)?(?!\w)", r"(?:,? then)"
-_STEP = re.compile(rf"(?P<then>{_THEN})? (?P<sign>{_SIGN}) (?P<number>{_DECIMAL})", re.ASCII | re.IGNORECASE)
-_IN_WORDS = re.compile(
-    rf"(?<![\w.])(?P<first>{_DECIMAL})(?:{_THEN}? (?:{_SIGN}) {_DECIMAL}){{1,9}}", re.ASCII | re.IGNORECASE
-)
 _OPERATOR = re.compile(r"[\d)]\s{0,3}[+\-*/]")
-
 _WORD = re.compile(r"\w+")
+_ENDING = re.compile(r"(?<=\w{3})(?:ies|es|s|e|y)$")  # cities and city, boxes and box
 
 # Phrases that went with their label in nine of ten of PaLM's e-SNLI rationales ("which means", "the same as", "must be"
 # and "opposite" did not). Where a text has phrases of two relations neither is clear.
@@ -68,12 +61,11 @@ def consistency(rationales: Sequence[tuple[str, str, Example]], task: Task) -> d
     """
     n = len(rationales)
     conclusions = [(conclusion(text, example, task), answer) for text, answer, example in rationales]
-    pairs = [(label, answer) for label, answer in conclusions if label is not None]
-    agreeing = sum(task.equal(label, answer) for label, answer in pairs)
+    agreeing = [task.equal(label, answer) for label, answer in conclusions if label is not None]
     return {
-        "consistency": agreeing / len(pairs) if pairs else None,
-        "readable": len(pairs) / n if n else None,
-        "read": len(pairs),
+        "consistency": sum(agreeing) / len(agreeing) if agreeing else None,
+        "readable": len(agreeing) / n if n else None,
+        "read": len(agreeing),
         "n": n,
     }
 
@@ -82,9 +74,8 @@ def conclusion(rationale: str, example: Example, task: Task) -> str | None:
     """Return the label that a rationale's own text concludes; None where none is clear.
 
     A sentence that states the answer, "The answer is ...", comes first; in training they are cut out. Otherwise:
-    - equations: the last expression with an operator, `45 - 3` in "So 45 - 3 = 42 are left" ("45 minus 3, then times 2"
-      is (45 - 3) * 2), or without any the last number. It is evaluated, so that a slip in the result written after it
-      ("= 41") changes nothing: labels are equations as well;
+    - equations: the last expression with an operator, `45 - 3` in "So 45 - 3 = 42 are left", or without any the last
+      number. It is evaluated, so that a slip in the result written after it ("= 41") changes nothing;
     - natural language inference: the relation that its phrases name ("not necessarily", "contradicts", "implies"),
       where all name the same. Most such rationales are plain sentences ("The man is asleep.") and cannot be read, and
       nearly all that can are neutral;
@@ -98,24 +89,16 @@ def conclusion(rationale: str, example: Example, task: Task) -> str | None:
     if task.equal is same_value:
         return _last_value(text)
     if set(choices) == set(nli.LABELS):
-        return _relation(text)
+        relations = [label for label, phrases in _RELATIONS.items() if phrases.search(text)]
+        return relations[0] if len(relations) == 1 else None
     return _last_named(text, choices)
 
 
 def _last_value(text: str) -> str | None:
-    text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text.translate(_SPELLED))
-    runs = _ARITHMETIC.findall(_IN_WORDS.sub(_in_signs, _TIMES.sub("*", text)))[-_MAX_NUMBERS:]
+    text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text.translate(_SIGNS))
+    runs = _ARITHMETIC.findall(_TIMES.sub("*", text))[-_MAX_NUMBERS:]
     values = [value for run in reversed(runs) if (value := _equation(run)) is not None]
     return next((value for value in values if _OPERATOR.search(value)), values[0] if values else None)
-
-
-def _in_signs(match: re.Match[str]) -> str:
-    """Return arithmetic in words with signs: "13 plus 3, then times 2" is (13+3)*2."""
-    expression = match["first"]
-    for step in _STEP.finditer(match[0]):
-        left = f"({expression})" if step["then"] else expression
-        expression = left + _SPOKEN[step["sign"].lower()] + step["number"]
-    return expression
 
 
 def _equation(run: str) -> str | None:
@@ -124,30 +107,16 @@ def _equation(run: str) -> str | None:
     return next((text for text in (run, run.lstrip("( "), run.rstrip(") ")) if evaluate(text) is not None), None)
 
 
-def _relation(text: str) -> str | None:
-    named = [label for label, phrases in _RELATIONS.items() if phrases.search(text)]
-    return named[0] if len(named) == 1 else None
-
-
 def _last_named(text: str, choices: Sequence[str]) -> str | None:
     """Return the longest of the choices that end last in the text: "music store" before "store"."""
-    words = _words(text)
-    named = [(spelled, choice) for choice in choices if (spelled := _words(choice))]
-    named.sort(key=lambda pair: -len(pair[0]))
+    words = _stems(text)
+    by_length = sorted(((stems, choice) for choice in choices if (stems := _stems(choice))), key=lambda c: -len(c[0]))
     for end in range(len(words), 0, -1):
-        for spelled, choice in named:
-            if words[max(0, end - len(spelled)) : end] == spelled:
+        for stems, choice in by_length:
+            if words[max(0, end - len(stems)) : end] == stems:
                 return choice
     return None
 
 
-def _words(text: str) -> list[str]:
-    return [_singular(word) for word in islice(_WORD.findall(text.casefold()), MAX_CHARACTERS)]
-
-
-def _singular(word: str) -> str:
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith(("ches", "shes", "sses", "xes")):
-        return word[:-2]
-    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
+def _stems(text: str) -> list[str]:
+    return [_ENDING.sub("", word) for word in _WORD.findall(text.casefold())]

@@ -3,20 +3,21 @@
 Legend: N pairs, B pairs scored against one another, D features, K components of them, S shuffles.
 """
 
+import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck.data import View
 from limbeck.errors import DataError
 from limbeck.models.student import Student
 from limbeck.schema import Example
-from limbeck.stats.intervals import Floats, Interval, Ints
+from limbeck.stats.intervals import Floats, Interval, Ints, Z
 
 _FOLDS, _VALID = 5, 0.2  # folds, and the share of the training folds for early stopping
 _MIN_PAIRS, _PAIRS_PER_COMPONENT = 100, 10  # canonical correlations of fewer pairs are mostly chance
@@ -82,8 +83,8 @@ def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, 
 
     (van den Oord et al. 2018, arXiv 1807.03748, Eq. 4-5; Poole et al. 2019, arXiv 1905.06922, Eq. 12). The critic f and
     the components it sees are fitted on four fifths of the pairs, a fifth of these for early stopping, and the mean is
-    over the fifth held out, each in turn; its pairs (at most 2,048 at a time) are the K candidates. Where no critic
-    does better than chance on the stopping pairs, the gain of that fold is 0.
+    over the fifth held out, each in turn; its pairs (at most 2,048 at a time) are the K candidates. A critic that does
+    no better than chance on the stopping pairs counts as 0.
 
     Args:
         x, y: features of either side, row by row; pairs are independent of one another.
@@ -106,13 +107,14 @@ def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, 
     folds = np.array_split(rng.permutation(n), _FOLDS)
     fold_gains, fold_components = [], []
     for index, test in enumerate(folds):
-        train = np.concatenate(folds[:index] + folds[index + 1 :])
-        gains, seen_components = _fold(x, y, train, test, components=components, shuffles=shuffles, rng=rng)
-        fold_gains.append(gains)
-        fold_components.append(seen_components)
+        valid, train = np.split(np.concatenate(folds[:index] + folds[index + 1 :]), [round(_VALID * (n - len(test)))])
+        limit = min(components, max(len(train) // _PAIRS_PER_COMPONENT, 1))
+        sides = [whitening(side[train], limit)(side) for side in (x, y)]
+        fold_components.append((sides[0].shape[1], sides[1].shape[1]))
+        fold_gains.append([_gains(sides, (train, valid, test), rng, shuffled=draw > 0) for draw in range(1 + shuffles)])
     gains_SN = np.concatenate(fold_gains, axis=1)  # first the unshuffled pairs'
     nats, *shuffled = gains_SN.mean(1).tolist()
-    half = 1.959964 * float(gains_SN[0].std(ddof=1)) / math.sqrt(n)
+    half = Z * float(gains_SN[0].std(ddof=1)) / math.sqrt(n)
     ceiling = math.log(min(len(fold) // -(-len(fold) // _CANDIDATES) for fold in folds))
     return Dependence(
         nats=nats,
@@ -126,25 +128,16 @@ def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, 
     )
 
 
-def _fold(
-    x: Floats, y: Floats, train: Ints, test: Ints, *, components: int, shuffles: int, rng: np.random.Generator
-) -> tuple[Floats, tuple[int, int]]:
-    """Return the gains of the `test` pairs, `[1 + S, len(test)]`, the first unshuffled; and the components seen.
+def _gains(sides: Sequence[Tensor], parts: Sequence[Ints], rng: np.random.Generator, *, shuffled: bool) -> Floats:
+    """Return the gains of the last part's pairs, by a critic fitted on the first and stopped by the second.
 
     Shuffled within the parts, the rows are the same ones, so that one whitening does for all.
     """
-    valid, fitting = np.split(train, [round(_VALID * len(train))])
-    limit = min(components, max(len(fitting) // _PAIRS_PER_COMPONENT, 1))
-    white_x, white_y = whitening(x[fitting], limit), whitening(y[fitting], limit)
-    gains = []
-    for draw in range(1 + shuffles):
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        fit_pairs, valid_pairs, test_pairs = (
-            (white_x(x[rows]), white_y(y[rng.permutation(rows) if draw else rows])) for rows in (fitting, valid, test)
-        )
-        critic = fit(fit_pairs, valid_pairs, generator)
-        gains.append(critic.gains(test_pairs, _CANDIDATES).double().numpy() if critic else np.zeros(len(test)))
-    return np.stack(gains), (white_x(x[:1]).shape[1], white_y(y[:1]).shape[1])
+    pairs = [(sides[0][rows], sides[1][rng.permutation(rows) if shuffled else rows]) for rows in parts]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**62)))
+        critic = fit(pairs[0], pairs[1])
+    return critic.gains(pairs[2], _CANDIDATES).double().numpy() if critic else np.zeros(len(parts[2]))
 
 
 def whitening(features: Floats, limit: int) -> Callable[[Floats], Tensor]:
@@ -153,13 +146,12 @@ def whitening(features: Floats, limit: int) -> Callable[[Floats], Tensor]:
     Features are standardised first. Components that do not vary are left out; none may be left.
     """
     mean, deviation = features.mean(0), features.std(0)
-    varies = deviation > 1e-6 * np.abs(mean)  # and not by rounding alone
-    scale = np.where(varies, deviation, 1.0)
-    standard = np.where(varies, (features - mean) / scale, 0.0)
+    scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)  # a constant varies by rounding alone
+    standard = (features - mean) / scale
     variances, axes = np.linalg.eigh(standard.T @ standard / len(standard))
     largest = np.argsort(-variances)[:limit]
     largest = largest[variances[largest] > 1e-6]
-    projection = np.where(varies, 1 / scale, 0.0)[:, None] * axes[:, largest] / np.sqrt(variances[largest])
+    projection = axes[:, largest] / scale[:, None] / np.sqrt(variances[largest])
     return lambda rows: torch.from_numpy(((rows - mean) @ projection).clip(-_CLIP, _CLIP).astype(np.float32))
 
 
@@ -168,98 +160,76 @@ def pair_gains(scores_BB: Tensor) -> Tensor:
     return scores_BB.diagonal() - scores_BB.logsumexp(1) + math.log(len(scores_BB))
 
 
-class Critic:
+class Critic(nn.Module):
     """`f(x, y) = g(x) . h(y) - |h(y)|^2 / 2`, where `g` and `h` are linear plus one hidden layer.
 
     Up to a function of x alone, which InfoNCE does not see, it is the log-density of a normal h(y) around g(x). So with
-    linear `g` and `h` it holds the best critic of Gaussian pairs; the hidden layers are for all other dependence.
+    linear `g` and `h` it holds the best critic of Gaussian pairs; the hidden layers, which begin by adding nothing, are
+    for all other dependence.
     """
 
-    def __init__(self, components: Sequence[int], generator: torch.Generator) -> None:
-        self.weights = [weight.requires_grad_() for count in components for weight in _initial(count, generator)]
+    def __init__(self, components: Sequence[int]) -> None:
+        super().__init__()
+        self.linear = nn.ModuleList(nn.Linear(count, _WIDTH, bias=False) for count in components)
+        self.inner = nn.ModuleList(nn.Linear(count, _HIDDEN) for count in components)
+        self.outer = nn.ModuleList(nn.Linear(_HIDDEN, _WIDTH, bias=False) for _ in components)
+        for layer in (*self.linear, *self.outer):
+            nn.init.zeros_(layer.weight)
 
-    def scores(self, pairs: _Pairs) -> Tensor:
+    def forward(self, pairs: _Pairs) -> Tensor:
         """Score every x (rows) with every y (columns), `[B, B]`."""
-        g_BW, h_BW = (
-            side @ linear + torch.relu(side @ inner + bias) @ outer
-            for side, (linear, inner, bias, outer) in zip(pairs, (self.weights[:4], self.weights[4:]), strict=True)
-        )
+        layers = zip(pairs, self.linear, self.inner, self.outer, strict=True)
+        g_BW, h_BW = (linear(side) + outer(inner(side).relu()) for side, linear, inner, outer in layers)
         return g_BW @ h_BW.T - h_BW.square().sum(1) / 2
 
     @torch.no_grad()
     def gains(self, pairs: _Pairs, candidates: int) -> Tensor:
         """Return the gains `[N]` of pairs scored against at most `candidates` at a time."""
         count = -(-len(pairs[0]) // candidates)  # of equal size, give or take one
-        sides = [side.tensor_split(count) for side in pairs]
-        return torch.cat([pair_gains(self.scores(block)) for block in zip(*sides, strict=True)])
-
-    def copy(self) -> list[Tensor]:
-        return [weight.detach().clone() for weight in self.weights]
-
-    @torch.no_grad()
-    def load(self, weights: Sequence[Tensor]) -> None:
-        for weight, value in zip(self.weights, weights, strict=True):
-            weight.copy_(value)
+        blocks = zip(*(side.tensor_split(count) for side in pairs), strict=True)
+        return torch.cat([pair_gains(self(block)) for block in blocks])
 
 
-def _initial(components: int, generator: torch.Generator) -> list[Tensor]:
-    """Return a side's weights, zero at first: `_start` sets the linear map, and training the hidden layer."""
-    inner = torch.randn(components, _HIDDEN, generator=generator) / math.sqrt(components)
-    bias = torch.randn(_HIDDEN, generator=generator)
-    return [torch.zeros(components, _WIDTH), inner, bias, torch.zeros(_HIDDEN, _WIDTH)]
-
-
-def fit(train: _Pairs, valid: _Pairs, generator: torch.Generator) -> Critic | None:
+def fit(train: _Pairs, valid: _Pairs) -> Critic | None:
     """Train a critic on whitened pairs, and return it where it gains most on `valid`; None where it gains nothing.
 
-    Training starts at the best critic of Gaussian pairs, and goes on with AdamW on the InfoNCE loss.
+    Training starts at the best critic of Gaussian pairs, by canonical correlation analysis, and goes on with AdamW on
+    the InfoNCE loss.
     """
     components = [side.shape[1] for side in train]
     if 0 in components:
         return None
-    critic = Critic(components, generator)
-    best, weights = _start(critic, train, valid)
-    critic.load(weights)
-    optimiser = torch.optim.AdamW(critic.weights, lr=_LEARNING_RATE, weight_decay=0.0)
+    critic = Critic(components)
+    best: tuple[float, dict[str, Tensor]] = (-math.inf, {})
     patience = _PATIENCE
-    for step, rows in zip(range(1, _STEPS + 1), _batches(len(train[0]), generator), strict=False):
-        loss = -pair_gains(critic.scores((train[0][rows], train[1][rows]))).mean()
+
+    def evaluate() -> None:
+        nonlocal best, patience
+        gain, patience = float(critic.gains(valid, _VALID_CANDIDATES).mean()), patience - 1
+        if gain > best[0]:
+            best, patience = (gain, copy.deepcopy(critic.state_dict())), _PATIENCE
+
+    # of unit variances and correlation r: log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x
+    x_axes, correlations, y_axes = torch.linalg.svd(train[0].T @ train[1] / len(train[0]), full_matrices=False)
+    count = min(_WIDTH, len(correlations))
+    for shrinkage in _SHRINKAGES:
+        r = (shrinkage * correlations[:count]).clamp(max=1 - 1e-4)
+        noise = (1 - r.square()).sqrt()
+        critic.linear[0].weight.data[:count] = (x_axes[:, :count] / noise).T
+        critic.linear[1].weight.data[:count] = (y_axes[:count].T * r / noise).T
+        evaluate()
+    critic.load_state_dict(best[1])
+    patience = _PATIENCE
+    optimiser = torch.optim.AdamW(critic.parameters(), lr=_LEARNING_RATE, weight_decay=0.0)
+    for step in range(1, _STEPS + 1):
+        rows = torch.randperm(len(train[0]))[:_BATCH]
+        loss = -pair_gains(critic((train[0][rows], train[1][rows]))).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         if step % _EVAL_STEPS == 0:
-            patience -= 1
-            if (gain := _valid_gain(critic, valid)) > best:
-                best, weights, patience = gain, critic.copy(), _PATIENCE
+            evaluate()
             if patience == 0:
                 break
-    critic.load(weights)
-    return critic if best > 0 else None
-
-
-@torch.no_grad()
-def _start(critic: Critic, train: _Pairs, valid: _Pairs) -> tuple[float, list[Tensor]]:
-    """Return the gain and weights of the best critic of Gaussian pairs, by canonical correlation analysis."""
-    # of unit variances and correlation r: log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x
-    x_axes, correlations, y_axes = torch.linalg.svd(train[0].T @ train[1] / len(train[0]), full_matrices=False)
-    count = min(_WIDTH, len(correlations))
-    best, weights = -math.inf, critic.copy()
-    for shrinkage in _SHRINKAGES:
-        r = (shrinkage * correlations[:count]).clamp(max=1 - 1e-4)
-        noise = (1 - r.square()).sqrt()
-        critic.weights[0][:, :count] = x_axes[:, :count] / noise
-        critic.weights[4][:, :count] = y_axes[:count].T * r / noise
-        if (gain := _valid_gain(critic, valid)) > best:
-            best, weights = gain, critic.copy()
-    return best, weights
-
-
-def _valid_gain(critic: Critic, valid: _Pairs) -> float:
-    return float(critic.gains(valid, _VALID_CANDIDATES).mean())
-
-
-def _batches(n: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield indices of training pairs in random order, epoch after epoch."""
-    size = min(_BATCH, n)
-    while True:
-        yield from torch.randperm(n, generator=generator)[: n // size * size].split(size)
+    critic.load_state_dict(best[1])
+    return critic if best[0] > 0 else None

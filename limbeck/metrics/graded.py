@@ -1,14 +1,18 @@
-"""Graded answers as arrays: what the statistics of confidence read."""
+"""Graded predictions as arrays: what the statistics of confidence read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from limbeck.errors import DataError
+from limbeck.schema import Prediction
 from limbeck.stats.intervals import Flags, Floats, Ints
 
 SUM_TOLERANCE = 1e-3  # of a row of probabilities from one: half precision does this to a softmax
+MAX_CHOICES = 100  # in all rows together; more are no fixed set of labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,59 +34,65 @@ class Graded:
 def graded(
     confidence: ArrayLike, correct: ArrayLike, probabilities: ArrayLike | None = None, labels: ArrayLike | None = None
 ) -> Graded:
-    """Return checked arrays.
-
-    Args:
-        confidence: [N], each from 0 to 1.
-        correct: [N], true or false.
-        probabilities: of all K choices, [N, K]; rows sum to one, a choice that a row lacks has 0.
-        labels: the right choice's column, [N].
+    """Return checked arrays, shaped as in `Graded`; a choice that a row lacks has a probability of 0.
 
     Raises:
-        DataError: a value out of range (names the field and the first such row, from 0), or lengths that differ.
+        DataError: a value out of range, or lengths that differ; names the field.
     """
-    sure, right = _floats("confidence", confidence, 1), flags("correct", correct)
-    _check_length("correct", right, len(sure))
-    _require("confidence", sure, (sure >= 0) & (sure <= 1), "a number from 0 to 1")
+    sure, right = _floats("confidence", confidence), _floats("correct", correct)
+    _require("confidence", sure.ndim == 1 and ((sure >= 0) & (sure <= 1)).all(), "numbers from 0 to 1")
+    _require("correct", right.shape == sure.shape and np.isin(right, (0, 1)).all(), "true or false for each answer")
     if probabilities is None or labels is None:
-        return Graded(sure, right)
-    table, columns = _floats("probabilities", probabilities, 2), _floats("labels", labels, 1)
-    _check_length("probabilities", table, len(sure))
-    _check_length("labels", columns, len(sure))
-    sums = table.sum(axis=1)
-    valid = ((table >= 0) & (table <= 1)).all(axis=1) & (np.abs(sums - 1) <= SUM_TOLERANCE)
-    _require("probabilities", sums, valid, "numbers from 0 to 1 that sum to 1")
-    _require("labels", columns, np.isin(columns, np.arange(table.shape[1])), "the column of a choice")
-    return Graded(sure, right, table, columns.astype(np.int64))
+        return Graded(sure, right == 1)
+    table, columns = _floats("probabilities", probabilities), _floats("labels", labels)
+    valid = table.ndim == 2 and len(table) == len(sure) and ((table >= 0) & (table <= 1)).all()
+    valid = valid and (np.abs(table.sum(axis=1) - 1) <= SUM_TOLERANCE).all()
+    _require("probabilities", valid, "numbers from 0 to 1 that sum to 1 for each answer")
+    valid = columns.shape == sure.shape and np.isin(columns, np.arange(table.shape[1])).all()
+    _require("labels", valid, "the column of a choice for each answer")
+    return Graded(sure, right == 1, table, columns.astype(np.int64))
 
 
-def flags(name: str, values: ArrayLike) -> Flags:
-    """Return [N] values as booleans; 0 and 1 are accepted.
+def _floats(field: str, values: ArrayLike) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)  # None becomes NaN, which no range holds
+    except (TypeError, ValueError):
+        raise DataError("numbers were expected", field=field) from None
+
+
+def _require(field: str, valid: object, expected: str) -> None:
+    if not valid:
+        raise DataError(f"{expected} were expected", field=field)
+
+
+def with_confidence(predictions: Sequence[Prediction], path: Path | None = None) -> list[Prediction]:
+    """Return the predictions whose confidence is known: metrics of confidence are measured on these alone.
 
     Raises:
-        DataError: a value that is neither; names the first.
+        DataError: there are predictions, but none has a confidence.
     """
-    array = _floats(name, values, 1)
-    _require(name, array, (array == 0) | (array == 1), "true or false")
-    return array == 1
+    confident = [prediction for prediction in predictions if prediction.confidence is not None]
+    if predictions and not confident:
+        raise DataError("no row has a number from 0 to 1 there", path=path, field="'confidence'")
+    return confident
 
 
-def _floats(name: str, values: ArrayLike, dimensions: int) -> Floats:
-    try:
-        array = np.asarray(values, dtype=np.float64)  # None becomes NaN, which no range holds
-    except (TypeError, ValueError):
-        raise DataError("numbers were expected", field=name) from None
-    if array.ndim != dimensions:
-        raise DataError(f"an array of {dimensions} dimension(s) was expected, not {array.ndim}", field=name)
-    return array
+def with_choices(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """Return the predictions that have a probability for each choice, the label included; none where choices vary."""
+    complete = [p for p in predictions if p.probabilities and p.label in p.probabilities]
+    return complete if len(_choices(complete)) <= MAX_CHOICES else []
 
 
-def _check_length(name: str, array: NDArray, length: int) -> None:
-    if len(array) != length:
-        raise DataError(f"{len(array):,} rows were given, and {length:,} confidences", field=name)
+def as_arrays(predictions: Sequence[Prediction], *, choices: bool = False) -> Graded:
+    """Return predictions from `with_confidence` as arrays; with `choices` those from `with_choices`."""
+    confidence = [prediction.confidence or 0.0 for prediction in predictions]
+    correct = [bool(prediction.correct) for prediction in predictions]
+    if not choices:
+        return graded(confidence, correct)
+    names = _choices(predictions)
+    table = [[(prediction.probabilities or {}).get(name, 0.0) for name in names] for prediction in predictions]
+    return graded(confidence, correct, table, [names.index(str(prediction.label)) for prediction in predictions])
 
 
-def _require(name: str, values: Floats, valid: Flags, expected: str) -> None:
-    if not valid.all():
-        row = int(valid.argmin())
-        raise DataError(f"row {row} (from 0) is {float(values[row])}: {expected} was expected", field=name)
+def _choices(predictions: Sequence[Prediction]) -> list[str]:
+    return sorted({name for prediction in predictions for name in prediction.probabilities or ()})

@@ -136,25 +136,30 @@ def judge(
     covers = coverage(settings.budget, price, settings.teacher.name)
     if not items:
         return []
-    samplings = [SamplingSettings(temperature=0, max_tokens=settings.max_tokens)]
+    passes = [_Pass(items, settings, SamplingSettings(temperature=0, max_tokens=settings.max_tokens))]
     if settings.runs > 1:
         repeated = {"samples": settings.runs, "temperature": settings.temperature, "max_tokens": settings.max_tokens}
-        samplings.append(SamplingSettings(**repeated))
-    passes = [_Pass(items, settings, sampling) for sampling in samplings]
-    provenance, tally = _provenance(items, settings), Tally()
+        passes.append(_Pass(items, settings, SamplingSettings(**repeated)))
+    provenance = {
+        "judge": settings.model_dump(mode="json", exclude_none=True),
+        "items": {"count": len(items), "sha256": _digest([asdict(item) for item in items])},
+        "versions": {name: version(name) for name in ("limbeck", "openai")},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    refuse_key(settings.teacher.key, provenance, "the judge's settings")
 
     def show(tally: Tally) -> None:
         watch(tally, None if price is None else cost(tally.tokens, price))
 
     with Store.open(settings.store) as store:
         store.release_dead()
+        session = Session(settings.teacher, settings.limits, store, covers, watch=show)
         for judging in passes:
             store.begin(judging.prompt, judging.sent, provenance)
-        session = Session(settings.teacher, settings.limits, store, covers, tally, show)
         for judging in passes:
             ask_all(session, judging.sampling, judging.messages, partial(judging.missing, store))
-        show(tally)
-        if tally.stopped == "interrupted":
+        show(session.tally)
+        if session.tally.stopped == "interrupted":
             raise KeyboardInterrupt  # what arrived is stored; judgements without it would replace whole ones
         judgements = [judging.judgements(store) for judging in passes]
     return [judgement for item_judgements in zip(*judgements, strict=True) for judgement in item_judgements]
@@ -168,21 +173,20 @@ class _Pass:
         self._model = settings.teacher.name
         self.sent = {"question": template(), "temperature": sampling.heat, "extra": sampling.extra}
         self.prompt = _digest(self.sent)  # without max_tokens, which changes no reply that fits
-        self._asked = [(item, text, _digest(text)) for item in items for text in [question(item)]]
-        self._questions = {digest: text for _, text, digest in self._asked}
-
-    def requests(self) -> list[Request]:
-        """Return a request for every reply, the first of each item, then the second; alike items have equal ones."""
-        return [
-            Request(Key(self._model, self.prompt, digest, number), item.example, False, self._size(text))
-            for number in range(self.sampling.samples)
-            for item, text, digest in self._asked
-        ]
+        self._items = [(item, _digest(question(item))) for item in items]
+        self._questions = {digest: question(item) for item, digest in self._items}
 
     def missing(self, store: Store) -> list[Request]:
-        """Return the requests that have no reply yet."""
+        """Return the requests without a reply, the first of each item, then the second; alike items have equal ones."""
         answered = store.answered(self._model, self.prompt)
-        return [request for request in self.requests() if request.key[2:] not in answered]
+        requests = []
+        for number in range(self.sampling.samples):
+            for item, digest in self._items:
+                if (digest, number) not in answered:
+                    key = Key(self._model, self.prompt, digest, number)
+                    size = Tokens(estimate(_messages(self._questions[digest])), self.sampling.max_tokens)
+                    requests.append(Request(key, item.example, False, size))
+        return requests
 
     def messages(self, request: Request) -> list[ChatMessage]:
         return _messages(self._questions[request.key.question])
@@ -191,41 +195,21 @@ class _Pass:
         """Return a judgement for each item, of the replies in the store."""
         texts = store.texts(self._model, self.prompt)
         judgements = []
-        for item, _, digest in self._asked:
+        for item, digest in self._items:
             replies = tuple(texts.get((digest, number)) for number in range(self.sampling.samples))
-            judgements.append(
-                Judgement(
-                    item.example.id,
-                    item.task,
-                    item.run,
-                    item.label,
-                    item.rationale,
-                    judge=self._model,
-                    temperature=self.sampling.heat,
-                    replies=replies,
-                    scores=tuple(None if reply is None else read_score(reply) for reply in replies),
-                )
+            judgement = Judgement(
+                item.example.id,
+                item.task,
+                item.run,
+                item.label,
+                item.rationale,
+                judge=self._model,
+                temperature=self.sampling.heat,
+                replies=replies,
+                scores=tuple(None if reply is None else read_score(reply) for reply in replies),
             )
+            judgements.append(judgement)
         return judgements
-
-    def _size(self, text: str) -> Tokens:
-        return Tokens(estimate(_messages(text)), self.sampling.max_tokens)
-
-
-def _provenance(items: Sequence[Item], settings: JudgeSettings) -> dict[str, Any]:
-    """Return what the store keeps of the items and settings.
-
-    Raises:
-        LimbeckError: the judge's key is in them, and would be written down.
-    """
-    values = {
-        "judge": settings.model_dump(mode="json", exclude_none=True),
-        "items": {"count": len(items), "sha256": _digest([asdict(item) for item in items])},
-        "versions": {name: version(name) for name in ("limbeck", "openai")},
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    refuse_key(settings.teacher.key, values, "the judge's settings")
-    return values
 
 
 def _messages(text: str) -> list[ChatMessage]:

@@ -1,14 +1,11 @@
 """Judgements: the scores in a judge's replies, their means and agreement, and the paper's table of them."""
 
-import json
 import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from limbeck.errors import DataError
 from limbeck.files import read_jsonl
@@ -17,99 +14,64 @@ from limbeck.schema import Judgement
 from limbeck.stats.correlation import correlate, exact_agreement, krippendorff_alpha
 
 LOWEST, HIGHEST = 1.0, 5.0
-MAX_REPLY = 20_000  # characters, of the start and the end together; what is between is not read
 PAPER_ROWS = ("Gold", "DSS", "Ours")  # Table 7 of Chen et al. 2024
 TASK_NAMES: Mapping[str, str] = {"svamp": "SVAMP", "cqa": "CQA", "esnli": "e-SNLI", "anli1": "ANLI"}  # as in the paper
 SINGLE, SELF_CONSISTENCY = "single", "self_consistency"
 
 Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
+_MAX_REPLY = 20_000  # characters, from the end
 _WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
-_FIELDS = ("score", "final_score", "final score", "overall_score", "overall score", "rating", "grade", "overall")
-
 _WORD = "|".join(_WORDS)
-_FIVE = r"(?:5(?:\.0)?(?![\d.]*\d)|five\b)"
 _NUMBER = rf"(?<![\w.,+/^-])(?P<number>\d+(?:\.\d+)?(?!\w|\.\d)|(?:{_WORD})\b)"
-_SIGNS = r"[\s*_`\"'()\[\]$]{0,8}"
-_TO = r"(?:-|\u2013|\u2014|\bto\b|\band\b|\bthrough\b)"
-_PER = r"(?:/|\bout\s{1,2}of\b)\s{0,2}"
-
-# The scale, repeated: "from 1 to 5", "(1-5)", "5-point"; and "out of 5" where no number stands before.
+_SIGNS = r"[\s*_`\"'()\[\]]{0,8}"
+_PER_FIVE = r"(?:/|\bout\s{1,2}of\b)\s{0,2}(?:5(?:\.0)?(?![\d.]*\d)|five\b)"
+_AND = r"(?:-|\u2013|,|\bto\b|\band\b|\bor\b)"
+# the scale, repeated: "from 1 to 5", "(1-5)"; and "out of 5" where no number stands before it
 _SCALE = re.compile(
-    rf"(?<![\w.,/-])1(?:\.0)?\s{{0,2}}{_TO}\s{{0,2}}5(?:\.0)?(?![\w/]|\.\d)|\b(?:5|five)[- ]point\b"
-    rf"|(?P<number_of_five>(?:\d|\b(?:{_WORD}))[*_`\"')\]]{{0,3}}\s{{0,2}})?{_PER}{_FIVE}",
+    rf"(?<![\w.,/-])1\s{{0,2}}{_AND}\s{{0,2}}5(?![\w/]|\.\d)"
+    rf"|(?P<score>(?:\d|\b(?:{_WORD}))[*_`\"')\]]{{0,3}}\s{{0,2}})?{_PER_FIVE}",
     re.IGNORECASE,
 )
-_OF_FIVE = re.compile(rf"{_SIGNS}{_PER}{_FIVE}", re.IGNORECASE)
-# What makes the number before it no score: a second number, another scale, a half in words, an equation, per cent.
+# what makes the number before it no score: a second number, another scale, an equation, per cent
 _UNCLEAR = re.compile(
-    rf"{_SIGNS}(?:(?:{_TO}|\bor\b|,){_SIGNS}(?:\d|(?:{_WORD}|a\shalf)\b)|%|[*+^=]\s{{0,2}}\d|{_PER}\w)", re.IGNORECASE
+    rf"(?:{_SIGNS}{_PER_FIVE})?+{_SIGNS}+(?:{_AND}{_SIGNS}(?:\d|(?:{_WORD}|a\shalf)\b)|[%+^=/]|\bout\sof\b)",
+    re.IGNORECASE,
 )
-
-# From the clearest way to give a score to the least.
-_NOUN = r"\b(?:(?:score|rating|grade)\b|overall\b(?=[\s*_]{0,4}:))"
-_IS = r"(?:\bis\b|\bwould\sbe\b|\bshould\sbe\b)"
-_LABELLED = (
-    rf"{_NOUN}(?:[^\n.:=\d]{{0,60}}?[:=]|{_SIGNS}(?:->|\u2192|\n)|{_SIGNS}(?:\b(?:for|of)\s[^\n.:=,\d]{{0,40}}?)?{_IS})"
-    rf"{_SIGNS}(?:an?\s)?{_SIGNS}{_NUMBER}"
-)
-_STATED = (
-    rf"{_NOUN}\s{{1,2}}(?:of\s{{1,2}})?{_SIGNS}{_NUMBER}",
-    r"\bI(?:'d|'ll|\s(?:would|will|can|could|must|have\sto))?\s(?:\w{1,12}ly\s)?(?:rate|give|score|assign|award|grade)\b"
-    rf"[^\d.;!?\n]{{0,80}}?{_NUMBER}",
-    rf"\b(?:(?:deserves|merits|warrants)|(?:it|this|that)(?:'s|\sis))\san?\s{_SIGNS}{_NUMBER}",
-    rf"\\boxed\{{{_SIGNS}{_NUMBER}",
-    rf"{_NUMBER}(?={_SIGNS}{_PER}(?:5|five|10|ten|100)\b)",
-)
-_PATTERNS = tuple([re.compile(text, re.IGNORECASE) for text in group] for group in ([_LABELLED], _STATED))
-_ALONE = re.compile(rf"{_SIGNS}#{{0,4}}{_SIGNS}{_NUMBER}{_SIGNS}(?:stars?|points?)?[.!]?{_SIGNS}", re.IGNORECASE)
-_OPENING = re.compile(
-    rf"{_SIGNS}{_NUMBER}(?={_SIGNS}(?:[.:,;)]|\s[-\u2013\u2014(]|\sbecause\b|\ssince\b))", re.IGNORECASE
-)
+_NOUN = r"\b(?:score|rating|grade|overall)\b"
+_GIVEN = r"\bI(?:'d|\swould)?\s(?:rate|give)\b[^\d.\n]{0,60}?"
+# from the clearest way to give a score to the least
+_PATTERNS = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"{_NOUN}[^\n.:=\d]{{0,60}}?(?:[:=\n]|\b(?:is|be)\b(?:\san?\b)?){_SIGNS}{_NUMBER}",
+        rf"(?:{_NOUN}\sof\s|{_GIVEN}){_SIGNS}{_NUMBER}",
+        rf"{_NUMBER}(?={_SIGNS}{_PER_FIVE})",
+    )
+]
+_ALONE = re.compile(rf"{_SIGNS}{_NUMBER}{_SIGNS}(?:stars?|points?)?[.!]?{_SIGNS}", re.IGNORECASE)
 
 
 def read_score(reply: str) -> float | None:
     """Read the score from 1 to 5 that a judge gave; None where none is clear: no number, two, another scale.
 
-    Looked for in this order: a JSON field; "Score: 4", "the rating is 4"; "a score of 4", "I'd give it 3.5", "4/5",
-    "4 out of 5"; a number that stands alone on the last line or the first, or opens the reply ("4 - because"). Of the
-    first of these that occurs the last number counts: a judge may reason first, and change its mind. Numbers in prose,
-    "84 / 2 is 42", are no scores. The work is linear in the text. Never raises.
+    Looked for in this order: a JSON field; "Score: 4", "the rating is 4"; "a score of 4", "I'd give it 3.5"; "4/5", "4
+    out of 5"; a number that stands alone on the last line or the first. Of the first of these that occurs the last
+    number counts: a judge may reason first, and change its mind. Numbers in prose, "84 / 2 is 42", are no scores. The
+    work is linear in the text. Never raises.
     """
-    text = same_length(plain(reply))
-    if len(text) > MAX_REPLY:
-        text = text[: MAX_REPLY // 2] + "\n" + text[-MAX_REPLY // 2 :]
+    text = same_length(plain(reply))[-_MAX_REPLY:]
     if (block := json_object(text)) is not None:
         fields = {name.casefold(): value for name, value in block[0].items()}
-        value = next((fields[name] for name in _FIELDS if name in fields), None)
-        if isinstance(value, str):
-            return _score_in(value[:MAX_REPLY])
-        if value is not None:
-            return _valid(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
-    return _score_in(text)
-
-
-def _score_in(text: str) -> float | None:
-    text = _SCALE.sub(lambda match: match[0] if match["number_of_five"] else " ", text)
-    for patterns in _PATTERNS:
-        if matches := [match for pattern in patterns for match in pattern.finditer(text)]:
-            return _clear(max(matches, key=lambda match: match.start("number")), text)
+        if (value := fields.get("score", fields.get("rating"))) is not None:
+            text = "" if isinstance(value, bool | list | dict) else str(value)
+    text = _SCALE.sub(lambda match: match[0] if match["score"] else " ", text)
+    for pattern in _PATTERNS:
+        if matches := list(pattern.finditer(text)):
+            return None if _UNCLEAR.match(text, matches[-1].end("number")) else _valid(matches[-1]["number"])
     lines = [line for line in text.split("\n") if line.strip()]
-    for line in lines[-1:] + lines[:1]:
-        if alone := _ALONE.fullmatch(line):
-            return _valid(alone["number"])
-    openings = [match for line in lines if (match := _OPENING.match(line))]
-    if len(openings) == 1 and openings[0].string is lines[0]:  # several: a numbered list
-        return _clear(openings[0], lines[0])
-    return None
-
-
-def _clear(match: re.Match[str], text: str) -> float | None:
-    """Return the number matched, unless what follows makes it unclear."""
-    end = match.end("number")
-    if of_five := _OF_FIVE.match(text, end):
-        end = of_five.end()
-    return None if _UNCLEAR.match(text, end) else _valid(match["number"])
+    alone = next((match for line in lines[-1:] + lines[:1] if (match := _ALONE.fullmatch(line))), None)
+    return _valid(alone["number"]) if alone else None
 
 
 def _valid(number: str) -> float | None:
@@ -187,9 +149,6 @@ def _cell(scores: Mapping[str, Any] | None) -> str:
     return f"{scores['mean']:.2f}{deviation} ({scores['n']})"
 
 
-_JUDGEMENT = TypeAdapter(Judgement)
-
-
 def read_judgements(path: Path) -> list[Judgement]:
     """Read the judgements in a file that `limbeck judge` wrote.
 
@@ -199,16 +158,7 @@ def read_judgements(path: Path) -> list[Judgement]:
     judgements = []
     for line, row in read_jsonl(path):
         try:
-            judgement = _JUDGEMENT.validate_json(json.dumps(row), strict=True)
-        except ValidationError:
-            judgement = None
-        if judgement and row.keys() != asdict(judgement).keys():
-            judgement = None
-        if (
-            judgement is None
-            or not 0 < len(judgement.replies) == len(judgement.scores)
-            or not all(score is None or LOWEST <= score <= HIGHEST for score in judgement.scores)
-        ):
-            raise DataError("no judgement; have it written again by `limbeck judge`", path=path, line=line)
-        judgements.append(judgement)
+            judgements.append(Judgement(**{**row, "replies": tuple(row["replies"]), "scores": tuple(row["scores"])}))
+        except (TypeError, KeyError):
+            raise DataError("no judgement; have it written again by `limbeck judge`", path=path, line=line) from None
     return judgements

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from limbeck.data import RATIONALE_MARK, View, source, split_target
 from limbeck.errors import RecipeError
-from limbeck.metrics.confidence import Confidences, confidences, label_first, label_last
+from limbeck.metrics.confidence import Confidences, confidences
 from limbeck.models import Answers, Definition, EngineName
 from limbeck.models.scoring import Answer
 from limbeck.models.student import Student
@@ -48,75 +48,58 @@ def predict(
         ModelError: the engine cannot run this student.
         RecipeError: `answers` is `choices` and an example has none.
     """
+    texts = [source(example, answer_view) for example in examples]
+    joint = rationale_view is answer_view
     if answers == "choices":
-        labelled = _likeliest_choices(student, examples, task, answer_view, batch_size=batch_size, title=title)
+        choices = choices_of(examples, task, answer_view)
+        scored = student.score(texts, choices, batch_size=batch_size, title=title)
+        labelled = [_likeliest(names, row.answers, row.top) for names, row in zip(choices, scored, strict=True)]
     else:
-        # nobody asked for the rationale that follows the answer
-        stop = RATIONALE_MARK if answer_view is View.ANSWER_FIRST and rationale_view is None else None
-        labelled = _generated_labels(
-            student, examples, task, answer_view, batch_size=batch_size, title=title, stop=stop, engine=engine
+        choices = [(e.choices or task.choices) if answer_view is View.PREDICT else () for e in examples]
+        written = student.answer(
+            texts,
+            choices,
+            max_new_tokens=student.max_target_length,
+            batch_size=batch_size,
+            title=title,
+            # nobody asked for the rationale that follows the answer
+            stop=RATIONALE_MARK if answer_view is View.ANSWER_FIRST and rationale_view is None else None,
+            engine=engine,
         )
-    _, cut = student.source_ids([source(example, answer_view) for example in examples])
+        labelled = [
+            _labelled(student, answer, names, task=task, view=answer_view)
+            for answer, names in zip(written, choices, strict=True)
+        ]
+    rationales = [(rationale or "") if joint else None for _, rationale, _ in labelled]
+    if rationale_view is not None and not joint:
+        rationales = student.generate(
+            [source(example, rationale_view) for example in examples],
+            max_new_tokens=student.max_target_length,
+            batch_size=batch_size,
+            title=f"{title}, rationales" if title else None,
+            engine=engine,
+        )
     predictions = []
-    for example, (label, rationale, confidence) in zip(examples, labelled, strict=True):
-        prediction = _prediction(example, label, task, confidence=confidence, definition=definition)
-        own_rationale = rationale or "" if rationale_view is answer_view else None
-        predictions.append(replace(prediction, rationale=own_rationale))
-    for index in cut:
+    for example, (label, _, confidence), rationale in zip(examples, labelled, rationales, strict=True):
+        by_definition, probabilities = confidence or ({}, None)
+        default: Definition = "sequence" if probabilities is None else "choices"
+        predictions.append(
+            Prediction(
+                example.id,
+                example.input,
+                example.label or None,
+                label,
+                correct=is_right(task, label, example) if example.label else None,
+                exact=label == example.label if example.label else None,
+                rationale=rationale,
+                confidence=by_definition.get(definition or default),
+                confidences=by_definition or None,
+                probabilities=probabilities,
+            )
+        )
+    for index in student.source_ids(texts)[1]:
         predictions[index] = replace(predictions[index], input_cut=True)
-    if rationale_view is None or rationale_view is answer_view:
-        return predictions
-    title = f"{title}, rationales" if title else None
-    texts = [source(example, rationale_view) for example in examples]
-    rationales = student.generate(
-        texts, max_new_tokens=student.max_target_length, batch_size=batch_size, title=title, engine=engine
-    )
-    return [replace(prediction, rationale=text) for prediction, text in zip(predictions, rationales, strict=True)]
-
-
-def _generated_labels(
-    student: Student,
-    examples: Sequence[Example],
-    task: Task,
-    view: View,
-    *,
-    batch_size: int,
-    title: str | None,
-    stop: str | None,
-    engine: EngineName,
-) -> list[_Labelled]:
-    own_choices = [(example.choices or task.choices) if view is View.PREDICT else () for example in examples]
-    answers = student.answer(
-        [source(example, view) for example in examples],
-        own_choices,
-        max_new_tokens=student.max_target_length,
-        batch_size=batch_size,
-        title=title,
-        stop=stop,
-        engine=engine,
-    )
-    return [
-        _labelled(student, answer, choices, task=task, view=view)
-        for answer, choices in zip(answers, own_choices, strict=True)
-    ]
-
-
-def _prediction(
-    example: Example, label: str, task: Task, *, confidence: Confidences | None, definition: Definition | None
-) -> Prediction:
-    by_definition, probabilities = confidence or ({}, None)
-    default: Definition = "sequence" if probabilities is None else "choices"
-    return Prediction(
-        example.id,
-        example.input,
-        example.label or None,
-        label,
-        correct=is_right(task, label, example) if example.label else None,
-        exact=label == example.label if example.label else None,
-        confidence=by_definition.get(definition or default),
-        confidences=by_definition or None,
-        probabilities=probabilities,
-    )
+    return predictions
 
 
 def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> list[tuple[str, ...]]:
@@ -126,42 +109,32 @@ def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> li
         RecipeError: an example has none, or the student writes more than the answer (a joint view), so that the
             answer's own likelihood is not available in one pass.
     """
-    if answer_view is not View.PREDICT:
-        raise RecipeError(
-            f"choices need a student that answers alone, not in the {answer_view.value} view; use answers: generate",
-            field="answers",
-        )
-    choices = [example.choices or task.choices for example in examples]
-    for example, names in zip(examples, choices, strict=True):
-        if not names:
-            raise RecipeError(
-                f"task {task.name!r}: example {example.id!r} has no choices; use answers: generate", field="answers"
-            )
+    choices = [tuple(example.choices or task.choices) for example in examples]
+    reason = "the student answers and reasons in one text" if answer_view is not View.PREDICT else None
+    if not all(choices):
+        reason = f"example {examples[choices.index(())].id!r} of task {task.name!r} has no choices"
+    if reason:
+        raise RecipeError(f"{reason}; use answers: generate", field="answers")
     return choices
 
 
-def _likeliest_choices(
-    student: Student, examples: Sequence[Example], task: Task, view: View, *, batch_size: int, title: str | None
-) -> list[_Labelled]:
-    """Return each example's likeliest choice; of equals the first."""
-    choices = choices_of(examples, task, view)
-    texts = [source(example, view) for example in examples]
-    labelled: list[_Labelled] = []
-    for names, scores in zip(choices, student.score(texts, choices, batch_size=batch_size, title=title), strict=True):
-        sums = [math.fsum(log_p) for log_p in scores.answers]
-        best = max(range(len(sums)), key=sums.__getitem__)
-        by_choice = dict(zip(names, sums, strict=True))
-        confidence = confidences(scores.answers[best], scores.top, choices=by_choice, answer=names[best])
-        labelled.append((names[best], None, confidence))
-    return labelled
+def _likeliest(names: Sequence[str], answers: Sequence[Sequence[float]], top: float) -> _Labelled:
+    """Return an example's likeliest choice; of equals the first."""
+    by_choice = dict(zip(names, map(math.fsum, answers), strict=True))
+    best = max(by_choice, key=by_choice.__getitem__)
+    return best, None, confidences(answers[names.index(best)], top, choices=by_choice, answer=best)
 
 
 def _labelled(student: Student, answer: Answer, choices: Sequence[str], *, task: Task, view: View) -> _Labelled:
     label, rationale = split_target(answer.text, view)
     if view is View.PREDICT:
         return label, rationale, _answer_confidences(answer, choices, task)
-    locate = label_first if view is View.ANSWER_FIRST else label_last
-    tokens = locate(answer.ids, label, student.text) if label else None
+    count = range(len(answer.ids))
+    if view is View.ANSWER_FIRST:  # the label's tokens and the one after
+        slices = (slice(0, n + 2) for n in count if student.text(answer.ids[: n + 1]) == label)
+    else:  # to the very end
+        slices = (slice(n, None) for n in reversed(count) if student.text(answer.ids[n:]) == label)
+    tokens = next(slices, None) if label else None
     return label, rationale, confidences(answer.log_p[tokens], answer.log_p[tokens][0]) if tokens else None
 
 
@@ -170,9 +143,7 @@ def _answer_confidences(answer: Answer, choices: Sequence[str], task: Task) -> C
     if not answer.choices:
         return confidences(answer.log_p, answer.top)
     by_choice = {choice: math.fsum(log_p) for choice, log_p in zip(choices, answer.choices, strict=True)}
-    match = answer.text if answer.text in choices else None
-    match = match or next((choice for choice in choices if task.equal(answer.text, choice)), None)
-    if match is None:
-        match = answer.text
-        by_choice[match] = math.fsum(answer.log_p)
+    equal = (choice for choice in choices if task.equal(answer.text, choice))
+    match = answer.text if answer.text in by_choice else next(equal, answer.text)
+    by_choice.setdefault(match, math.fsum(answer.log_p))
     return confidences(answer.log_p, answer.top, choices=by_choice, answer=match)

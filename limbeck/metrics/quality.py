@@ -16,17 +16,12 @@ from limbeck.errors import DataError, ModelError, first_line
 from limbeck.hub import where_to_load
 from limbeck.metrics.consistency import consistency
 from limbeck.models.families import positions
-from limbeck.models.tokenization import by_length, pad, padding_mask
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import Task
 
 MAX_CHARACTERS = 10_000  # of a rationale that are compared: ROUGE-L's work grows with their square
 MAX_TOKENS = 512  # of a text that are embedded, or fewer where the encoder has fewer positions
 _ROUGES = ("rouge1", "rouge2", "rougeL")
-_GRAM = 3
-
-_Pair = tuple[str, str]
-"""A rationale and its reference."""
 
 
 class Encoder:
@@ -47,7 +42,7 @@ class Encoder:
         """
         try:
             location = where_to_load(name)
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **location)
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, padding_side="right", **location)
             model, info = AutoModel.from_pretrained(
                 name, trust_remote_code=False, dtype=torch.float32, output_loading_info=True, **location
             )
@@ -61,31 +56,29 @@ class Encoder:
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
-        """Return embeddings `[N, D]` of length 1: the mean of the last states over real tokens, padding left out.
-
-        Texts of similar length are run together. A text without any token has the embedding 0.
-        """
+        """Return embeddings `[N, D]` of length 1: the mean of the last states over real tokens, padding left out."""
         encodable = [text.encode(errors="replace").decode() for text in texts]  # lone surrogates are not
-        ids = self._tokenizer(encodable, truncation=True, max_length=self.max_tokens)["input_ids"] if texts else []
         embeddings = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
-        nonempty = [index for index in range(len(ids)) if ids[index]]
-        for batch in by_length([ids[index] for index in nonempty], batch_size, None):
-            rows = [nonempty[index] for index in batch]
-            embeddings[rows] = self._means([ids[row] for row in rows])
+        by_length = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+        for start in range(0, len(texts), batch_size):
+            rows = by_length[start : start + batch_size]
+            batch = self._tokenizer(
+                [encodable[row] for row in rows],
+                padding=True,
+                truncation=True,
+                max_length=self.max_tokens,
+                return_tensors="pt",
+            ).to(self._model.device)
+            ids, mask = batch["input_ids"], batch["attention_mask"]
+            states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+            sums = (states * mask.unsqueeze(-1)).sum(dim=1)
+            embeddings[rows] = torch.nn.functional.normalize(sums, dim=-1).cpu().numpy()
         return embeddings
 
     def similarity(self, texts: Sequence[str], references: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
-        """Return the cosine `[N]` of each text with its reference, from -1 to 1; 0 where either has no token."""
+        """Return the cosine `[N]` of each text with its reference, from -1 to 1."""
         embeddings = self.embed([*texts, *references], batch_size)
         return np.einsum("nd,nd->n", embeddings[: len(texts)], embeddings[len(texts) :])
-
-    def _means(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        device = self._model.device
-        tokens = pad(ids, self._tokenizer.pad_token_id or 0).to(device)
-        mask = padding_mask(ids).to(device)
-        states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
-        means = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        return torch.nn.functional.normalize(means, dim=-1).float().cpu().numpy()
 
 
 def quality(
@@ -117,16 +110,22 @@ def quality(
         raise DataError("each prediction needs an example of its own", field="'id'")
     rationales = [(text, p) for p in predictions if (text := (p.rationale or "").strip())]
     pairs = [(text, reference) for text, p in rationales if (reference := (example_of[p.id].rationale or "").strip())]
-    compared = [(text[:MAX_CHARACTERS], reference[:MAX_CHARACTERS]) for text, reference in pairs]
+    texts, references = ([pair[side][:MAX_CHARACTERS] for pair in pairs] for side in (0, 1))
+    words, reference_words = (_mean(len(pair[side].split()) for pair in pairs) for side in (0, 1))
+    similarity = None
+    if encoder and pairs:
+        similarity = {"mean": float(encoder.similarity(texts, references).mean()), "encoder": encoder.name}
     return {
         "n": len(pairs),
         "blank": sum(p.rationale is not None and not p.rationale.strip() for p in predictions),
-        "cut": sum(short != pair for short, pair in zip(compared, pairs, strict=True)),
-        **_overlap(compared),
-        "similarity": _similarity(compared, encoder),
-        **_lengths(pairs),
-        "repetition": _mean(repetition(text) for text, _ in compared),
-        "reference_repetition": _mean(repetition(reference) for _, reference in compared),
+        "cut": sum(max(map(len, pair)) > MAX_CHARACTERS for pair in pairs),
+        **_overlap(texts, references),
+        "similarity": similarity,
+        "words": words,
+        "reference_words": reference_words,
+        "length_ratio": words / reference_words if words is not None and reference_words else None,
+        "repetition": _mean(map(repetition, texts)),
+        "reference_repetition": _mean(map(repetition, references)),
         "consistency": consistency([(text, str(p.prediction), example_of[p.id]) for text, p in rationales], task),
     }
 
@@ -134,34 +133,21 @@ def quality(
 def repetition(text: str) -> float | None:
     """Return the share of a text's word 3-grams, without case, that occurred in it before; None below three words."""
     words = text.casefold().split()
-    grams = list(zip(*(words[start:] for start in range(_GRAM)), strict=False))
+    grams = list(zip(words, words[1:], words[2:], strict=False))
     return 1 - len(set(grams)) / len(grams) if grams else None
 
 
-def _overlap(pairs: Sequence[_Pair]) -> dict[str, Any]:
-    if not pairs:
+def _overlap(texts: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
+    if not texts:
         return {"bleu": None, **dict.fromkeys(_ROUGES)}
     bleu = BLEU()
-    score = bleu.corpus_score([text for text, _ in pairs], [[reference for _, reference in pairs]])
+    score = bleu.corpus_score(list(texts), [list(references)])
     scorer = RougeScorer(list(_ROUGES), use_stemmer=False)
-    rouges = [scorer.score(target=reference, prediction=text) for text, reference in pairs]
+    rouges = [scorer.score(target=target, prediction=text) for text, target in zip(texts, references, strict=True)]
     return {
         "bleu": {"score": score.score, "signature": str(bleu.get_signature())},
         **{name: fmean(rouge[name].fmeasure for rouge in rouges) for name in _ROUGES},
     }
-
-
-def _similarity(pairs: Sequence[_Pair], encoder: Encoder | None) -> dict[str, Any] | None:
-    if encoder is None or not pairs:
-        return None
-    cosines = encoder.similarity([text for text, _ in pairs], [reference for _, reference in pairs])
-    return {"mean": float(cosines.mean()), "encoder": encoder.name}
-
-
-def _lengths(pairs: Sequence[_Pair]) -> dict[str, float | None]:
-    words, reference = (_mean(len(pair[side].split()) for pair in pairs) for side in (0, 1))
-    ratio = words / reference if words is not None and reference else None
-    return {"words": words, "reference_words": reference, "length_ratio": ratio}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -21,24 +21,11 @@ def equal_width(confidence: Floats) -> Ints:
 def equal_mass(confidence: Floats) -> Ints:
     """Return the bin, 0 to 9, of every confidence [N], each with a tenth of them (Nixon et al. 2019, arXiv 1904.01685).
 
-    Equal confidences share the bin of their mean rank, so that the order of rows does not matter; bins are then not
-    quite equal. With N < 10 every answer has its own.
+    Equal confidences share the bin of their mean rank, so that the order of rows does not matter.
     """
     _, level, counts = np.unique(confidence, return_inverse=True, return_counts=True)
     mid_ranks = np.cumsum(counts) - (counts - 1) / 2
     return ((mid_ranks[level] - 0.5) * BINS / max(len(confidence), 1)).astype(np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Answers whose confidence is in (low, high]; an empty bin has no `confidence`, `accuracy` or `interval`."""
-
-    low: float
-    high: float
-    n: int
-    confidence: float | None  # mean
-    accuracy: float | None
-    interval: Interval | None  # of the accuracy, Wilson's
 
 
 def ece(confidence: Floats, correct: Flags) -> float | None:
@@ -49,16 +36,24 @@ def ece(confidence: Floats, correct: Flags) -> float | None:
     return float(np.abs(gaps).sum() / len(confidence))
 
 
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Answers whose confidence is in (low, high]; an empty bin has no `confidence`, `accuracy` or `interval`."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float | None = None  # mean
+    accuracy: float | None = None
+    interval: Interval | None = None  # of the accuracy, Wilson's
+
+
 def reliability(confidence: Floats, correct: Flags) -> tuple[Bin, ...]:
     """Return the reliability diagram's ten equal-width bins, empty ones too."""
     bins = []
     for index in range(BINS):
         inside = equal_width(confidence) == index
-        low, high, n = index / BINS, (index + 1) / BINS, int(inside.sum())
-        if n == 0:
-            bins.append(Bin(low, high, 0, None, None, None))
-        else:
-            right = correct[inside]
-            mean = float(confidence[inside].mean())
-            bins.append(Bin(low, high, n, mean, float(right.mean()), wilson(int(right.sum()), n)))
+        low, high, n, right = index / BINS, (index + 1) / BINS, int(inside.sum()), int(correct[inside].sum())
+        means = (float(confidence[inside].mean()), right / n, wilson(right, n)) if n else ()
+        bins.append(Bin(low, high, n, *means))
     return tuple(bins)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from limbeck.errors import DataError
-from limbeck.metrics.graded import Graded, flags, graded
-from limbeck.stats.intervals import DRAWS, Flags, Floats, Interval, Ints, group_sums, percentiles, resample, wilson
+from limbeck.metrics.graded import Graded, graded
+from limbeck.stats.intervals import DRAWS, Flags, Floats, Interval, Ints, bootstrap, percentiles, wilson
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 POINTS = 200  # of a curve, so that a page stays small; areas are taken over all answers
@@ -51,12 +51,12 @@ class Selective:
     """
 
     n: int
-    aurc: float | None
-    aurc_interval: Interval | None
-    e_aurc: float | None
-    e_aurc_interval: Interval | None
-    at_coverage: tuple[CoveragePoint, ...]
-    curve: tuple[RiskPoint, ...]
+    aurc: float | None = None
+    aurc_interval: Interval | None = None
+    e_aurc: float | None = None
+    e_aurc_interval: Interval | None = None
+    at_coverage: tuple[CoveragePoint, ...] = ()
+    curve: tuple[RiskPoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +78,31 @@ def selective(confidence: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws
     answers = graded(confidence, correct)
     n = len(answers)
     if n == 0:
-        return Selective(0, None, None, None, None, (), ())
-    levels, level_of_row = _levels(answers.confidence)
-    counts, errors = group_sums(level_of_row, len(levels)), group_sums(level_of_row, len(levels), ~answers.correct)
+        return Selective(0)
+    order, starts = _levels(answers.confidence)
+    levels, wrong = answers.confidence[order][starts], (~answers.correct[order]).astype(np.float64)
 
-    def areas(weights: Floats) -> Floats:
-        counts_Gd, errors_Gd = counts @ weights, errors @ weights
-        area = _aurc(counts_Gd, errors_Gd)
-        return np.stack([area, area - _oracle_aurc(n, errors_Gd.sum(axis=0))])
+    def areas(weights_ND: Floats) -> Floats:
+        weights_ND = weights_ND[order]
+        counts_GD, errors_GD = (np.add.reduceat(w, starts) for w in (weights_ND, wrong[:, None] * weights_ND))
+        return _areas(counts_GD, errors_GD)
 
     aurc, e_aurc = areas(np.ones((n, 1)))[:, 0].tolist()
-    resampled = np.concatenate([areas(weights) for weights in resample(n, draws, seed)], axis=1) if n > 1 else None
-    size, wrong = _cumulative(counts), _cumulative(errors)  # of the answers above each level
-    curve = [
-        RiskPoint(float(levels[i]), float(size[i + 1] / n), float(wrong[i + 1] / size[i + 1]))
-        for i in _thinned(len(levels), POINTS)
-    ]
+    intervals = map(percentiles, bootstrap(areas, n, draws=draws, seed=seed)) if n > 1 else (None, None)
+    aurc_interval, e_aurc_interval = intervals
+    ends = np.append(starts[1:], n)  # answers down to each level
+    errors = np.cumsum(wrong)[ends - 1]
     at_coverage = []
     for coverage in COVERAGES:
         k = int(np.ceil(coverage * n))
-        right = k - float(np.interp(k, size, wrong))
-        threshold = float(levels[np.searchsorted(size, k) - 1])
+        right = k - float(np.interp(k, [0, *ends], [0, *errors]))
+        threshold = float(levels[np.searchsorted(ends, k)])
         at_coverage.append(CoveragePoint(coverage, k, threshold, right / k, wilson(right, k)))
-    return Selective(
-        n=n,
-        aurc=aurc,
-        aurc_interval=None if resampled is None else percentiles(resampled[0]),
-        e_aurc=e_aurc,
-        e_aurc_interval=None if resampled is None else percentiles(resampled[1]),
-        at_coverage=tuple(at_coverage),
-        curve=tuple(curve),
+    curve = tuple(
+        RiskPoint(float(levels[i]), float(ends[i] / n), float(errors[i] / ends[i]))
+        for i in _thinned(len(levels), POINTS)
     )
+    return Selective(n, aurc, aurc_interval, e_aurc, e_aurc_interval, tuple(at_coverage), curve)
 
 
 def cascade(
@@ -132,29 +126,27 @@ def cascade(
         points: of the curve at most, evenly chosen; None: one for every threshold.
 
     Raises:
-        DataError: as `graded`; `teacher` of another length; a cost that is negative or not finite.
+        DataError: as `graded`; `teacher` is not right or wrong for each answer; a cost that is negative or not finite.
     """
-    answers, right = graded(confidence, correct), flags("teacher", teacher)
-    n = len(answers)
-    if len(right) != n:
-        raise DataError(f"{len(right):,} rows were given, and {n:,} confidences", field="teacher")
-    for name, cost in (("student_cost", student_cost), ("teacher_cost", teacher_cost)):
-        if not 0 <= cost < np.inf:
-            raise DataError(f"{cost}: a number from 0 up was expected", field=name)
-    teacher_right = right.astype(np.float64)
+    answers = graded(confidence, correct)
+    n, teacher_right = len(answers), np.asarray(teacher, dtype=np.float64)
+    if teacher_right.shape != (n,) or not np.isin(teacher_right, (0, 1)).all():
+        raise DataError("true or false was expected for each answer", field="teacher")
+    if not (0 <= student_cost < np.inf and 0 <= teacher_cost < np.inf):
+        raise DataError(f"{student_cost}, {teacher_cost}: numbers from 0 up were expected", field="cost")
     if n == 0:
         return ()
-    levels, level_of_row = _levels(answers.confidence)
-    answered = _cumulative(group_sums(level_of_row, len(levels))) / n
-    gain = _cumulative(group_sums(level_of_row, len(levels), answers.correct - teacher_right)) / n
-    accuracy = teacher_right.mean() + gain
-    thresholds = (None, *levels.tolist())
+    order, starts = _levels(answers.confidence)
+    gain = np.cumsum((answers.correct - teacher_right)[order])
+    answered = np.append(starts, n)  # by the student, above each threshold
+    accuracy = teacher_right.mean() + np.append(0.0, gain)[answered] / n
+    thresholds = (None, *answers.confidence[order][starts].tolist())
     return tuple(
         CascadePoint(
             thresholds[i],
-            float(1 - answered[i]),
+            float(1 - answered[i] / n),
             float(accuracy[i]),
-            float(student_cost + (1 - answered[i]) * teacher_cost),
+            float(student_cost + (1 - answered[i] / n) * teacher_cost),
         )
         for i in _thinned(len(answered), points)[::-1]
     )
@@ -183,66 +175,45 @@ def choose_thresholds(
     costs = {"student_cost": student_cost, "teacher_cost": teacher_cost}
     points = cascade(answers.confidence, answers.correct, teacher, **costs, points=None)
     goals = {"best": max(point.accuracy for point in points), "as_teacher": points[-1].accuracy}
+    answers, teacher = test
     thresholds = {}
     for goal, accuracy in goals.items():
         point = min((p for p in points if p.accuracy >= accuracy - _TIE), key=lambda p: p.cost)
+        passed = answers.confidence < (np.inf if point.threshold is None else point.threshold)
+        right = np.where(passed, teacher, answers.correct)
         thresholds[goal] = {
             "threshold": point.threshold,
             "on_validation": {"passed": point.passed, "accuracy": point.accuracy, "cost": point.cost},
-            "here": _at_threshold(point.threshold, test[0], test[1], **costs),
+            "here": {
+                "passed": float(passed.mean()),
+                "accuracy": float(right.mean()),
+                "interval": wilson(int(right.sum()), len(right)),
+                "cost": student_cost + float(passed.mean()) * teacher_cost,
+            },
         }
     return thresholds
 
 
-def _at_threshold(
-    threshold: float | None, answers: Graded, teacher: Flags, *, student_cost: float, teacher_cost: float
-) -> dict[str, Any]:
-    passed = answers.confidence < (np.inf if threshold is None else threshold)
-    right = np.where(passed, teacher, answers.correct)
-    share = float(passed.mean())
-    return {
-        "passed": share,
-        "accuracy": float(right.mean()),
-        "interval": wilson(int(right.sum()), len(right)),
-        "cost": student_cost + share * teacher_cost,
-    }
+def _levels(confidence: Floats) -> tuple[Ints, Ints]:
+    """Return the order of answers, surest first, and where in it each distinct confidence begins."""
+    order = np.argsort(-confidence, kind="stable")
+    return order, np.flatnonzero(np.diff(confidence[order], prepend=np.inf))
 
 
-def _levels(confidence: Floats) -> tuple[Floats, Ints]:
-    """Return the distinct confidences [G], surest first, and the index of each answer's [N]."""
-    values, level_of_row = np.unique(-confidence, return_inverse=True)
-    return -values, level_of_row
+def _areas(counts: Floats, errors: Floats) -> Floats:
+    """Compute AURC and excess AURC [2, d] of levels, surest first, with so many answers and errors, [G, d] each.
 
-
-def _cumulative(sums: Any) -> Floats:
-    """Return the sums over no level, the first, the first two, ... [G + 1] of a `group_sums` matrix."""
-    return np.concatenate([[0.0], np.cumsum(sums.sum(axis=1))])
-
-
-def _aurc(counts: Floats, errors: Floats) -> Floats:
-    """Compute the AURC [d] of levels, surest first, with so many answers and errors, [G, d] each.
-
-    An error at rank r is among the k surest from k = r on, so it adds H(n) - H(r - 1), H the harmonic numbers. Over the
-    ranks a + 1 to a + c of a level H(r - 1) sums to S(a + c) - S(a), where S(m) = m (H(m) - 1); each of the level's
-    errors is expected to have their mean.
+    An error at rank r is among the k surest from k = r on, so it adds sum_{k=r..n} 1/k; each of a level's errors is
+    expected to add the mean over the level's ranks. An oracle's errors have the last ranks.
     """
-    ends = np.cumsum(counts, axis=0, dtype=np.int64)
+    ends = np.cumsum(counts, axis=0).astype(np.int64)
     n = int(ends[-1, 0])
-    harmonic = _harmonic(n)
-    summed = (np.arange(n + 1) * (harmonic - 1))[ends]
-    summed[1:] -= summed[:-1].copy()
-    return (errors.sum(axis=0) * harmonic[n] - np.einsum("gd,gd->d", errors / np.maximum(counts, 1), summed)) / n
-
-
-def _oracle_aurc(n: int, errors: Floats) -> Floats:
-    """Compute the AURC [d] with right answers first: 1/n sum_{j=1..E} j / (n - E + j)."""
-    harmonic = _harmonic(n)
-    right = n - errors
-    return (errors - right * (harmonic[n] - harmonic[right.astype(np.int64)])) / n
-
-
-def _harmonic(n: int) -> Floats:
-    return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))])
+    added = np.cumsum(1 / np.arange(n, 0, -1.0))[::-1]  # by an error at rank 1, 2, ...
+    up_to = np.concatenate([[0.0], np.cumsum(added)])
+    by_level = np.diff(up_to[ends], axis=0, prepend=0.0)
+    aurc = (errors / np.maximum(counts, 1) * by_level).sum(axis=0) / n
+    oracle = (up_to[n] - up_to[(n - errors.sum(axis=0)).astype(np.int64)]) / n
+    return np.stack([aurc, aurc - oracle])
 
 
 def _thinned(count: int, limit: int | None) -> Ints:

@@ -1,8 +1,6 @@
 """The evaluation part of a recipe."""
 
-from typing import Any
-
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from limbeck.models import Answers, Definition, EngineName
 from limbeck.settings import Settings
@@ -26,12 +24,6 @@ class EvaluationSettings(Settings):
         default_factory=list,
         description="tasks of the same labels, in the run's own source; their test split is measured too",
     )
-
-    @model_serializer(mode="wrap")
-    def _without_none_named(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """No empty list is written: a recipe from before there was one keeps its key."""
-        values: dict[str, Any] = plain(self)
-        return values if self.out_of_domain else {k: v for k, v in values.items() if k != "out_of_domain"}
 
     def generates(self, rationales: bool) -> bool:
         """Return whether anything is generated, which is what the engine is for."""

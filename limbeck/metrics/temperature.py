@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax
 
 from limbeck.metrics.graded import Graded
 from limbeck.metrics.reliability import ece
@@ -21,9 +21,6 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 _LOG_RANGE = float(np.log(100.0))  # T is searched from 1/100 to 100
 _FLAT = 1e-12  # nats: losses closer than this are equal
-
-_Choices = tuple[Floats, Ints]
-"""Log-probabilities [N, K], -inf for what is no choice of that row, and the labels' columns [N]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ def fit_temperature(answers: Graded) -> Temperature:
     sandwich variance: T exp(+-1.96 sqrt(sum g^2) / sum h / s) for s = 1/T, where g and h are a row's first and second
     derivative of the loss by s.
     """
-    return _fit(_choices(answers))
+    return _fit(*_choices(answers))
 
 
 def scaling(answers: Graded, temperature: Temperature | None, *, seed: int) -> dict[str, Any]:
@@ -59,21 +56,32 @@ def scaling(answers: Graded, temperature: Temperature | None, *, seed: int) -> d
         probabilities; `ece_before`, `ece_after`: equal-width calibration error of the confidence, or of the likeliest
         choice; None with a `reason` where undefined.
     """
-    if not len(answers):
+    n = len(answers)
+    if n == 0:
         return dict.fromkeys(("nll_before", "nll_after", "ece_before", "ece_after")) | {"reason": "no answers"}
+    log_p, labels = _choices(answers)
+    if temperature:
+        parts = [(np.arange(n), temperature)]
+    else:
+        order = np.random.default_rng(seed).permutation(n)
+        halves = order[: n // 2], order[n // 2 :]
+        parts = [(rows, _fit(log_p[fitted], labels[fitted])) for rows, fitted in (halves, halves[::-1])]
+    reason = next((fitted.reason for _, fitted in parts if fitted.value is None), None)
+    scaled = np.empty_like(log_p)
+    for rows, fitted in parts:
+        scaled[rows] = log_softmax(log_p[rows] / (fitted.value or 1.0), axis=1)
     binary = answers.probabilities is None
-    before = _choices(answers)
-    after, reason = _scaled(before, temperature) if temperature else _cross_fitted(before, seed)
     return {
-        "nll_before": _nll(before),
-        "nll_after": _nll(after) if after else None,
-        "ece_before": _ece(before, binary),
-        "ece_after": _ece(after, binary) if after else None,
+        "nll_before": _nll(log_p, labels),
+        "nll_after": None if reason else _nll(scaled, labels),
+        "ece_before": _ece(log_p, labels, binary),
+        "ece_after": None if reason else _ece(scaled, labels, binary),
         "reason": reason,
     }
 
 
-def _choices(answers: Graded) -> _Choices:
+def _choices(answers: Graded) -> tuple[Floats, Ints]:
+    """Return log-probabilities [N, K], -inf for what is no choice of that row, and the labels' columns [N]."""
     if answers.probabilities is None or answers.labels is None:
         clipped = np.clip(answers.confidence, EPSILON, 1 - EPSILON)
         return np.stack([np.log(clipped), np.log1p(-clipped)], axis=1), np.where(answers.correct, 0, 1)
@@ -81,33 +89,13 @@ def _choices(answers: Graded) -> _Choices:
         return np.log(answers.probabilities), answers.labels
 
 
-def _scaled(choices: _Choices, temperature: Temperature) -> tuple[_Choices | None, str | None]:
-    if temperature.value is None:
-        return None, temperature.reason
-    return (log_softmax(choices[0] / temperature.value, axis=1), choices[1]), None
-
-
-def _cross_fitted(choices: _Choices, seed: int) -> tuple[_Choices | None, str | None]:
-    log_p, labels = choices
-    order = np.random.default_rng(seed).permutation(len(labels))
-    halves = order[: len(order) // 2], order[len(order) // 2 :]
-    scaled_log_p = np.empty_like(log_p)
-    for half, fitted_half in (halves, halves[::-1]):
-        temperature = _fit((log_p[fitted_half], labels[fitted_half]))
-        scaled, reason = _scaled((log_p[half], labels[half]), temperature)
-        if scaled is None:
-            return None, f"in one half of the answers: {reason}"
-        scaled_log_p[half] = scaled[0]
-    return (scaled_log_p, labels), None
-
-
-def _fit(choices: _Choices) -> Temperature:
-    n = len(choices[1])
+def _fit(log_p: Floats, labels: Ints) -> Temperature:
+    n = len(labels)
     if n < 2:
         return Temperature(None, None, n, "fewer than two answers")
 
     def loss(log_temperature: float) -> float:
-        return _nll(choices, float(np.exp(log_temperature)))
+        return _nll(log_p / float(np.exp(log_temperature)), labels)
 
     minimum = minimize_scalar(loss, bounds=(-_LOG_RANGE, _LOG_RANGE), method="bounded", options={"xatol": 1e-9})
     cold, hot = (loss(end) - minimum.fun < _FLAT for end in (-_LOG_RANGE, _LOG_RANGE))
@@ -118,17 +106,16 @@ def _fit(choices: _Choices) -> Temperature:
     if hot:
         return Temperature(None, None, n, "the milder the likelier: surer answers are not right more often")
     value = float(np.exp(minimum.x))
-    return Temperature(value, _interval(choices, value), n)
+    return Temperature(value, _interval(log_p, labels, value), n)
 
 
-def _nll(choices: _Choices, temperature: float = 1.0) -> float:
-    scaled = choices[0] / temperature
-    label_log_p = np.take_along_axis(scaled, choices[1][:, None], axis=1)[:, 0]
-    return float(np.minimum(logsumexp(scaled, axis=1) - label_log_p, -np.log(EPSILON)).mean())
+def _nll(log_p: Floats, labels: Ints) -> float:
+    """Return the mean negative log-likelihood of labels; rows of `log_p` need not be normalised."""
+    nll = -np.take_along_axis(log_softmax(log_p, axis=1), labels[:, None], axis=1)
+    return float(np.minimum(nll, -np.log(EPSILON)).mean())
 
 
-def _interval(choices: _Choices, value: float) -> Interval:
-    log_p, labels = choices
+def _interval(log_p: Floats, labels: Ints, value: float) -> Interval:
     finite = np.where(np.isfinite(log_p), log_p, 0.0)
     weight = np.exp(log_softmax(log_p / value, axis=1))
     mean = (weight * finite).sum(axis=1)
@@ -139,8 +126,8 @@ def _interval(choices: _Choices, value: float) -> Interval:
     return float(value * np.exp(-half)), float(value * np.exp(half))
 
 
-def _ece(choices: _Choices, binary: bool) -> float | None:
-    probabilities, labels = np.exp(choices[0]), choices[1]
+def _ece(log_p: Floats, labels: Ints, binary: bool) -> float | None:
+    p = np.exp(log_p)
     if binary:
-        return ece(probabilities[:, 0], labels == 0)
-    return ece(np.minimum(probabilities.max(axis=1), 1.0), probabilities.argmax(axis=1) == labels)
+        return ece(p[:, 0], labels == 0)
+    return ece(np.minimum(p.max(axis=1), 1.0), p.argmax(axis=1) == labels)

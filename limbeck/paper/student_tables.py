@@ -11,7 +11,8 @@ from limbeck.errors import LimbeckError
 from limbeck.figures import Point
 from limbeck.formatting import interval, number, p_equals
 from limbeck.metrics.calibration import calibrate
-from limbeck.metrics.predictions import as_arrays, read_predictions, with_confidence
+from limbeck.metrics.graded import as_arrays, with_confidence
+from limbeck.metrics.predictions import read_predictions
 from limbeck.paper.spec import task_title
 from limbeck.paper.table_runs import HOLM, INTERVALS, TableRuns
 from limbeck.report.sections import count_warnings

@@ -4,14 +4,12 @@
 runs, each with its own seed, is about the recipe: other examples and other seeds.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 from scipy.optimize import brentq
 from scipy.special import ndtri, stdtr, stdtrit  # not scipy.stats, which takes three times as long to import
 
@@ -24,7 +22,7 @@ Flags = NDArray[np.bool_]
 
 Z = float(ndtri(0.975))
 DRAWS = 2000  # bootstrap draws
-BLOCK_CELLS = 1 << 18  # numbers in a block of draws, 2 MB: blocks that fit the cache are twice as fast
+_BLOCK_CELLS = 1 << 18  # numbers in a block of draws, 2 MB: blocks that fit the cache are twice as fast
 
 
 def wilson(right: float, n: int) -> Interval | None:
@@ -43,14 +41,10 @@ def wilson(right: float, n: int) -> Interval | None:
 def tango(only_a: int, only_b: int, n: int) -> Interval | None:
     """Return Tango's score interval (1998) of accuracy_a - accuracy_b of two runs on the same n examples.
 
-    `only_a` examples are right in A alone, `only_b` in B alone. The interval holds the differences d with
-
-        |only_a - only_b - n d| <= z sqrt(n (2 q(d) + d (1 - d)))
-
-    where q(d) is the likeliest share of `only_b` if the difference is d. It excludes 0 exactly when McNemar's
-    chi-square test rejects. In simulations it covered 94.7-95.6 % for n of 50 to 1000 with five or more discordant
-    examples expected, where Newcombe's and Bonett and Price's intervals covered 95-99 % and the paired bootstrap's
-    92-96 %. None for n = 0.
+    `only_a` examples are right in A alone, `only_b` in B alone. With q(d) the likeliest share of `only_b` if the
+    difference is d, the interval holds the d with |only_a - only_b - n d| <= z sqrt(n (2 q(d) + d (1 - d))). It
+    excludes 0 exactly when McNemar's chi-square test rejects. In simulations it covered 94.7-95.6 %, where Newcombe's
+    and Bonett and Price's intervals covered 95-99 % and the paired bootstrap's 92-96 %. None for n = 0.
     """
     if n == 0:
         return None
@@ -101,20 +95,17 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
 
     The model is crossed, correct[s, i] = mean + seed_s + example_i + residual_si, with seeds and examples both drawn at
     random. With e_i the mean over seeds (or the difference of the sides' means) on example i, r_s a run's accuracy, and
-    v_s the mean square of the residuals of a side,
+    v_s the mean square of a side's residuals, which are in var(e)/N already,
 
         error^2 = var(e)/N + sum over sides of max(0, var(r) - v/N) / S
 
-    The residuals are in var(e)/N already, so a run's share of them is taken out of var(r). The degrees of freedom are
-    Welch and Satterthwaite's, error^4 / ((var(e)/N)^2/(N - 1) + sum of (var(r)/S)^2/(S - 1)), but at least the smallest
-    S - 1: where the runs of both sides answer nearly alike they would fall towards 0 and the interval be endless.
-    A side with a single run is taken to vary as the other side does; a single run alone is what its examples say.
+    The degrees of freedom are Welch and Satterthwaite's, error^4 / ((var(e)/N)^2/(N - 1) + sum of
+    (var(r)/S)^2/(S - 1)), but at least the smallest S - 1: where the runs of both sides answer nearly alike they would
+    fall towards 0. A side with a single run is taken to vary as the other side does.
 
-    In simulations of equal recipes (accuracy 0.79, 200 examples) a test at 5 % rejected in 1.5-5.1 % with 3 or 5 seeds
-    a side, whether the seeds' accuracies deviated by 0, 1, 4 or 11 points, in 1.4-6.5 % with 2, in 1.5-8.2 % with 1
-    against 3. It rejects too often (7-15 %) where one recipe's seeds are 16 points apart and the other's none. A
-    bootstrap over seeds and examples with 3 seeds rejected in 0-1 % where seeds hardly differ and in 12 % where they
-    differ much, which is why there is none here.
+    In simulations of equal recipes a test at 5 % rejected in 1.5-5.1 % with 3 or 5 seeds a side, in 1.4-6.5 % with 2,
+    in 1.5-8.2 % with 1 against 3; too often (7-15 %) where one recipe's seeds are 16 points apart and the other's none.
+    A bootstrap over 3 seeds and the examples rejected in 0-12 %, which is why there is none here.
     """
     means = [side.mean(axis=0) for side in sides]
     examples = means[0] - means[1] if len(means) == 2 else means[0]
@@ -122,13 +113,11 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
     between = float(examples.var(ddof=1)) / n
     variance, spread = between, between**2 / (n - 1)
     seeded = [side for side in sides if len(side) > 1]
-    single_runs = len(sides) - len(seeded)
     for side in seeded:
-        seeds = len(side)
-        accuracies = side.mean(axis=1)
+        seeds, accuracies = len(side), side.mean(axis=1)
         residuals = side - accuracies[:, None] - side.mean(axis=0) + side.mean()
         noise = float((residuals**2).sum()) / ((seeds - 1) * (n - 1)) / n
-        share = 1 / seeds + single_runs  # a single run on the other side adds this side's variance once
+        share = 1 / seeds + len(sides) - len(seeded)  # a single run on the other side adds this side's variance once
         observed = float(accuracies.var(ddof=1))
         variance += max(observed - noise, 0) * share
         spread += (observed * share) ** 2 / (seeds - 1)
@@ -145,9 +134,9 @@ def correct_runs(correct: ArrayLike) -> Floats:
     try:
         runs = np.atleast_2d(np.asarray(correct, dtype=np.float64))
     except (TypeError, ValueError):  # rows of different lengths
-        raise LimbeckError("correct: give each run the same examples, each of them right or wrong") from None
+        runs = np.empty((0, 0))
     if runs.ndim != 2 or len(runs) == 0 or not np.isin(runs, (0, 1)).all():
-        raise LimbeckError(f"correct: give 0 or 1 as [N] or [S, N]; the shape is {runs.shape}")
+        raise LimbeckError("correct: give 0 or 1 as [N] or [S, N], the same examples for each of S runs")
     return runs
 
 
@@ -156,8 +145,7 @@ def accuracy_interval(correct: ArrayLike) -> Interval | None:
 
     One seed: Wilson's. Several: Student's t (`estimate`) after adding two examples that every run has right and two
     that every run has wrong, which for one seed is Agresti and Coull's (1998) neighbour of Wilson's and keeps the
-    interval open where all runs agree. With 3 seeds whose accuracies deviate by 11 points it covered 91-92 % in
-    simulations, where bootstrap percentiles covered 83-86 %; at 4 points 95-96 % against 93-96 %.
+    interval open where all runs agree. It covered 91-96 % in simulations, bootstrap percentiles 83-96 %.
 
     Raises:
         LimbeckError: as `correct_runs`.
@@ -171,34 +159,27 @@ def accuracy_interval(correct: ArrayLike) -> Interval | None:
     return max(low, 0.0), min(high, 1.0)
 
 
+def bootstrap(statistic: Callable[[Floats], Floats], n: int, *, draws: int, seed: int) -> Floats:
+    """Return a statistic of n rows resampled with replacement, `[..., draws]`.
+
+    `statistic` is given weights `[n, d]`, how often each row was drawn, and returns `[..., d]`.
+    """
+    rng, blocks = np.random.default_rng(seed), []
+    for size in block_sizes(n, draws):
+        rows = rng.integers(0, n, (size, n))
+        weights = np.stack([np.bincount(draw, minlength=n) for draw in rows], axis=1)
+        blocks.append(statistic(weights.astype(np.float64)))
+    return np.concatenate(blocks, axis=-1)
+
+
 def block_sizes(n: int, draws: int) -> Iterator[int]:
     """Yield how many draws of n rows to make at a time, `draws` in all."""
-    size = max(1, BLOCK_CELLS // n)
+    size = max(1, _BLOCK_CELLS // n)
     for start in range(0, draws, size):
         yield min(size, draws - start)
-
-
-def resample(n: int, draws: int, seed: int) -> Iterator[Floats]:
-    """Yield blocks `[n, d]` of bootstrap weights, `draws` columns in all: how often each row was drawn.
-
-    A statistic made of sums over rows is then one matrix product with them.
-    """
-    rng = np.random.default_rng(seed)
-    for size in block_sizes(n, draws):
-        weights = np.empty((size, n))
-        for row in weights:
-            row[:] = np.bincount(rng.integers(0, n, size=n), minlength=n)
-        yield np.ascontiguousarray(weights.T)  # filled by rows and read by columns, each the fast way
 
 
 def percentiles(values: Floats) -> Interval:
     """Return the middle 95 % of bootstrap values `[draws]` (Efron and Tibshirani 1993, chapter 13)."""
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
-
-
-def group_sums(groups: Ints, count: int, values: ArrayLike = 1.0, rows: Ints | None = None) -> Any:
-    """Return the sparse matrix `[count, N]` whose product with weights `[N, d]` sums values * weights by group."""
-    entries = np.broadcast_to(np.asarray(values, dtype=np.float64), groups.shape)
-    rows = np.arange(len(groups)) if rows is None else rows
-    return sparse.csr_array((entries, (groups, rows)), shape=(count, int(rows[-1]) + 1))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax as scipy_softmax
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from limbeck.metrics.confidence import compare_definitions, confidences, label_first, label_last, softmax
+from limbeck.metrics.confidence import compare_definitions, confidences
 from limbeck.metrics.selective import selective
 from limbeck.schema import Prediction
 
@@ -30,12 +30,6 @@ def test_definitions_are_their_equations(log_p, first, alternatives):
     assert all(0 <= p <= 1 for p in [*by_definition.values(), *probabilities.values()])
 
 
-def test_an_answer_without_choices_has_no_probabilities():
-    by_definition, probabilities = confidences([-0.5, -1.0], -0.25)
-    assert by_definition.keys() == {"sequence", "normalised", "first-token"}
-    assert probabilities is None
-
-
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_a_broken_student_has_no_confidence(index):
     numbers = [-1.0, -1.0, -1.0]
@@ -43,24 +37,7 @@ def test_a_broken_student_has_no_confidence(index):
     assert confidences([numbers[0]], numbers[1], choices={"a": -1.0, "b": numbers[2]}, answer="a") is None
 
 
-def test_hopeless_choices_share_what_there_is():
-    assert softmax({"a": -5000.0, "b": -5000.0}) == {"a": 0.5, "b": 0.5}
-
-
 WORDS = ["", "yes", "sir", "Rationale:", "so", "Answer:", "yes", ""]
-
-
-def decode(ids) -> str:
-    return " ".join(WORDS[i] for i in ids).strip()
-
-
-def test_the_label_is_located_in_a_joint_answer():
-    assert label_first([1, 3, 4, 1], "yes", decode) == slice(0, 2)  # with what ends it
-    assert label_first([0, 1, 2, 3, 4], "yes sir", decode) == slice(0, 4)
-    assert label_first([4, 1], "yes", decode) is None
-    assert label_last([4, 1, 5, 1, 2, 7], "yes sir", decode) == slice(3, None)
-    assert label_last([4, 5, 1], "yes", decode) == slice(2, None)
-    assert label_last([4, 1, 4], "yes", decode) is None
 
 
 def prediction(id: int, correct: bool | None, by_definition: dict[str, float] | None) -> Prediction:

@@ -1,7 +1,5 @@
 """The label in a rationale's own text, against what a person reads there."""
 
-import random
-
 import pytest
 
 from limbeck import tasks
@@ -16,23 +14,15 @@ NLI = Example("1", ("A man sleeps.", "He rests."), "neutral", choices=tasks.nli.
 EQUATIONS = [  # the text, and an equation of the value that it comes to
     ("He had 45 and gave 3. So 45 - 3 = 42 are left.", "42"),
     ("He had 45 and gave 3. So 45 - 3 = 41 are left.", "45 - 3"),  # a slip in the result
-    ("57 + 26 + 27 is 100.", "110"),
     ("So he has (45 - 3) / 2.", "21"),
-    ("So he has 42 left (45 - 3).", "42"),
     ("So he has some (he had 5 + 3).", "8"),
     ("It costs $76 - $25 = $51 now.", "51"),
     ("There were 1,200 + 34 people.", "1234"),
-    ("So 3 x 4 is 12.", "12"),
     ("So 3 \u00d7 4 \u00f7 2 \u2212 1 is it.", "5"),
     ("So it is 2130. 30 * 24 is 720.", "720"),
     ("So it is 38 - 56 = -18 push-ups.", "-18"),
-    ("He has 15 + -3 in all.", "12"),
-    ("So he has 42 left.", "42"),
     ("So he has 3.5 left.", "7 / 2"),
     ("First 2 + 2. Then 5 * 5.", "25"),
-    ("So we need 13 plus 3, then minus 3.", "13"),
-    ("So we need 20 Minus 6 then divided by 2.", "7"),
-    ("So we need 3 plus 4 times 2, then multiplied by 2.", "22"),
     ("So 45 - 3 is 42, as said in line 7.", "42"),
     ("There are 45 - some. The answer is (45 - 3).", "42"),
     ("The answer is 7. Or not, as 4 + 4 is 8.", "7"),
@@ -46,12 +36,10 @@ CHOICES = [
     ("It could be a dam or a store.", "store"),
     ("It is a dam. So the answer is (b) store.", "store"),
     ("Madame is damned.", None),
-    ("", None),
 ]
 RELATIONS = [
     ("A man who sleeps is not necessarily tired.", "neutral"),
     ("It does not mention a bed.", "neutral"),
-    ("He could be on a bed or on the floor.", "neutral"),
     ("That contradicts the premise.", "contradiction"),
     ("One cannot sleep and run at the same time.", "contradiction"),
     ("Sleeping implies resting.", "entailment"),
@@ -59,7 +47,6 @@ RELATIONS = [
     ("Sleeping is a type of resting.", "entailment"),
     ("It does not contradict it.", "neutral"),
     ("Sleeping implies resting, but not necessarily in bed.", None),  # two
-    ("A man sleeps.", None),
     ("The man is not awake.", None),
     ("He runs. Answer: contradiction", "contradiction"),
 ]
@@ -105,20 +92,7 @@ def test_the_share_is_of_those_that_can_be_read():
     assert none == {"consistency": None, "readable": None, "read": 0, "n": 0}
 
 
-PIECES = [
-    "9**9**9**9 ",
-    "(",
-    "-",
-    "1 + ",
-    "1,000",
-    "x 1",
-    "not ",
-    "dam ",
-    "music store ",
-    "a" * 100,
-    "at the same time ",
-    "\n",
-]
+PIECES = ["9**9**9**9 ", "(", "-", "1 + ", "1,000", "x 1", "not ", "music store ", "a" * 100, "at the same time "]
 
 
 @pytest.mark.parametrize("piece", PIECES)
@@ -129,21 +103,6 @@ def test_hostile_text_is_read_in_bounded_work_and_never_run(piece, tmp_path, mon
         conclusion(piece * 20_000, example, tasks.get(task))
         conclusion('__import__("os").system("touch hacked")' + piece * 100, example, tasks.get(task))
     assert not list(tmp_path.iterdir())
-
-
-def test_the_last_named_choice_agrees_with_a_plain_search():
-    """On texts of lower-case words: by `rfind` of each choice between blanks."""
-    draw = random.Random(0)
-    words = ["dam", "music", "store", "big", "city", "the"]
-    for _ in range(200):
-        text = " ".join(draw.choices(words, k=draw.randrange(1, 12)))
-        ends = {}
-        for choice in CQA.choices[:4]:
-            start = f" {text} ".rfind(f" {choice} ")
-            if start >= 0:
-                ends[choice] = (start + len(choice), len(choice))
-        expected = max(ends, key=lambda choice: ends[choice]) if ends else None
-        assert conclusion(text, CQA, tasks.get("cqa")) == expected
 
 
 @pytest.mark.slow

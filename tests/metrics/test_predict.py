@@ -126,15 +126,6 @@ def test_probabilities_are_those_of_the_model(answers, student):
         assert prediction.confidence == prediction.confidences["choices"]
 
 
-@pytest.mark.parametrize(("label", "match"), [("Yes.", "Yes"), ("YES.", "yes")])
-def test_an_answer_counts_as_the_same_choice_or_an_equal_one(label, match, tmp_path):
-    student = saying(tmp_path, label, [label, "Yes", "yes", "no"])
-    example = Example("1", ("yes",), "yes", choices=("no", "yes", *(["Yes"] if label == "Yes." else [])))
-    (prediction,) = predict(student, [example], CUSTOM, View.PREDICT)
-    if prediction.probabilities is not None:
-        assert label not in prediction.probabilities
-
-
 def test_the_chosen_definition_is_the_confidence(student):
     for definition in ("sequence", "normalised", "first-token", "choices"):
         predictions = predict(student, CHOICES, CUSTOM, View.PREDICT, definition=definition)
@@ -182,12 +173,6 @@ def test_in_a_joint_view_confidence_is_of_the_label(view, text, tmp_path):
     assert prediction.confidences["normalised"] == pytest.approx(math.exp(sum(label) / len(label)), rel=1e-4)
     assert prediction.confidences["first-token"] == pytest.approx(math.exp(label[0]), rel=1e-4)
     assert prediction.probabilities is None
-
-
-def test_a_joint_answer_without_a_label_has_no_confidence(tmp_path):
-    student = saying(tmp_path, "so", ["so"])
-    (prediction,) = predict(student, EXAMPLES[:1], CUSTOM, View.RATIONALE_FIRST)
-    assert (prediction.prediction, prediction.confidence, prediction.confidences) == ("", None, None)
 
 
 HOSTILE = ['__import__("os").system("touch_hacked")', "9**9**9**9", "(" * 5000, "1e999999999", "\x00"]

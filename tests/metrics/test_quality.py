@@ -1,6 +1,5 @@
 """Quality of rationales by their text, against figures by hand, plain loops and one text at a time."""
 
-import json
 import math
 
 import numpy as np
@@ -32,27 +31,15 @@ def measured(pairs: list[tuple[str, str]], **more) -> dict:
     return quality([prediction(str(i), text) for i, (text, _) in enumerate(pairs)], rows, TASK, **more)
 
 
-def test_bleu_and_rouge_are_those_made_by_hand():
-    metrics = measured([("the cat sat on the mat", "the cat is on the mat")])
-    # 1-grams 5 of 6, 2-grams 3 of 5, 3-grams 1 of 4, 4-grams 0 of 3, smoothed to 1/2 of 3; lengths are equal
-    assert metrics["bleu"]["score"] == pytest.approx(100 * (5 / 6 * 3 / 5 * 1 / 4 * 1 / 6) ** 0.25)
-    assert metrics["bleu"]["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
-    assert metrics["rouge1"] == pytest.approx(5 / 6)
-    assert metrics["rouge2"] == pytest.approx(3 / 5)
-    assert metrics["rougeL"] == pytest.approx(5 / 6)
-
-
 def test_bleu_is_of_the_corpus_and_rouge_a_mean():
-    pairs = [("a b c d e", "a b c d e f g"), ("a b x y", "a b c")]
-    metrics = measured(pairs)
+    metrics = measured([("a b c d e", "a b c d e f g"), ("a b x y", "a b c")])
     # matches over both texts: 5 + 2 of 9 words, 4 + 1 of 7, 3 of 5, 2 of 3; 9 words against 10
     exact = math.exp(1 - 10 / 9) * (7 / 9 * 5 / 7 * 3 / 5 * 2 / 3) ** 0.25
     assert metrics["bleu"]["score"] == pytest.approx(100 * exact)
+    assert metrics["bleu"]["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
     # recalls 5/7 and 2/3, precisions 1 and 2/4
     assert metrics["rouge1"] == pytest.approx((2 * 5 / 12 + 2 * 2 / 7) / 2)
     assert metrics["rougeL"] == metrics["rouge1"]
-    swapped = measured([(reference, text) for text, reference in pairs])
-    assert swapped["bleu"]["score"] != pytest.approx(metrics["bleu"]["score"])  # the prediction is measured
     assert measured([("cats run", "cat runs")])["rouge1"] == 0  # no stemmer
 
 
@@ -105,9 +92,6 @@ def test_what_lacks_a_rationale_is_left_out_and_counted(tmp_path):
     none = quality(predictions[:1], rows, TASK, Encoder.load(str(builders.encoder(tmp_path, "bert"))))
     defined = {name for name, value in none.items() if value is not None}
     assert defined == {"n", "blank", "cut", "consistency"}
-    assert quality([], rows, TASK)["n"] == 0
-    for values in (metrics, none):
-        assert json.loads(json.dumps(values, allow_nan=False)) == values
 
 
 @pytest.mark.parametrize("ids", [["9"], ["1", "1"]])
@@ -116,22 +100,8 @@ def test_predictions_without_an_example_of_their_own_are_refused(ids):
         quality([prediction(id, "Why.") for id in ids], [example("1", "Why.")], TASK)
 
 
-def test_a_huge_text_is_compared_by_its_start():
-    metrics = measured([("word " * 20_000, "word word word"), ("fine", "fine")])
-    assert metrics["cut"] == 1
-    assert metrics["words"] == (20_000 + 1) / 2  # the length is the whole one
-
-
-TEXTS = [
-    "yes",
-    "He scored 84 points in 2 rounds.",
-    "no maybe",
-    "84 / 2 is 42. The answer is",
-    "yes no " * 20,
-    "yes",
-    "84",
-]
-REFERENCES = ["no", "He scored 84 points in 2 rounds.", "maybe no", "84", "yes", "scored 42 in", "in rounds."]
+TEXTS = ["yes", "He scored 84 points in 2 rounds.", "no maybe", "84 / 2 is 42. The answer is", "yes no " * 20, "84"]
+REFERENCES = ["no", "He scored 84 points in 2 rounds.", "maybe no", "84", "yes", "in rounds."]
 
 
 def by_hand(folder, texts: list[str], limit: int) -> np.ndarray:
@@ -165,25 +135,9 @@ def test_embeddings_are_means_over_real_tokens(kind, limit, tmp_path):
     assert min(cosines) < 0.999
 
 
-def test_texts_without_a_token_have_a_similarity_of_0(tmp_path):
-    folder = builders.encoder(tmp_path, "bert")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.backend_tokenizer.post_processor = None  # no [CLS], no [SEP]
-    encoder = Encoder("mine", AutoModel.from_pretrained(folder), tokenizer)
-    assert encoder.similarity(["", "yes", ""], ["yes", "yes", ""]) == pytest.approx([0, 1, 0])
-    assert not encoder.embed([""]).any()
-    assert encoder.embed([]).shape == (0, 16)
-    assert encoder.similarity(["\ud800", "yes"], ["yes", "yes\udfff"]).shape == (2,)  # half characters
-
-
 def test_encoders_that_cannot_be_loaded_are_refused(tmp_path):
     with pytest.raises(ModelError):
         Encoder.load(str(tmp_path / "nowhere"))
-    folder = builders.encoder(tmp_path / "bert", "bert")
-    (folder / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(ModelError):
-        Encoder.load(str(folder))
-    torch.manual_seed(0)
     model = AutoModel.from_pretrained(builders.encoder(tmp_path / "other", "bert"))
     state = {name: weight for name, weight in model.state_dict().items() if "attention" not in name}
     model.save_pretrained(tmp_path / "part", state_dict=state)
