@@ -18,12 +18,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Token ids are kept in a temporary folder, not in the home of whoever runs the tests."""
-    os.environ["LIMBECK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-
-
 @pytest.fixture(scope="session")
 def dss() -> Path:
     """The released data: LIMBECK_DSS, or `../shared/data/dss` from the project's root."""

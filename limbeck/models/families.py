@@ -1,16 +1,15 @@
 """Families of encoder-decoders: the decoder's hidden states and the vocabulary head of each.
 
 The objectives apply the head themselves, so a family has to say what the last linear layer is fed with.
-Legend: B batch, T tokens, S source tokens, D hidden size, V vocabulary.
+Legend: B batch, T tokens, S source tokens, D hidden size, V vocabulary, R rows of any kind.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import EncoderDecoderCache
 from transformers.activations import NewGELUActivation
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
@@ -61,15 +60,11 @@ def wide_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
 
 @dataclass(frozen=True)
 class DecoderInput:
-    """What a decoder reads: ids `[B, T]`, the encoder's states `[B, S, D]`, their mask `[B, S]`.
-
-    Where the ids go on from others, `cache` holds the keys and values of those, and grows by the ids'.
-    """
+    """A decoder's input: ids `[B, T]`, the encoder's states `[B, S, D]` and their mask `[B, S]`."""
 
     ids: Tensor
     memory: Tensor
     mask: Tensor
-    cache: EncoderDecoderCache | None = None
 
     def run(self, decoder: Any) -> Tensor:
         """Return the last hidden states `[B, T, D]` of a decoder stack."""
@@ -77,22 +72,16 @@ class DecoderInput:
             input_ids=self.ids,
             encoder_hidden_states=self.memory,
             encoder_attention_mask=self.mask,
-            past_key_values=self.cache,
-            use_cache=self.cache is not None,
+            use_cache=False,
         )[0]
 
 
 @dataclass(frozen=True)
 class Family:
-    """How to get the head's input `[B, T, D]`, and the head, out of a model."""
+    """The way to get the head's input `[B, T, D]`, and the head, out of a model."""
 
     states: Callable[[Any, DecoderInput], Tensor]
     head: Callable[[Any], VocabularyHead]
-
-
-def encode(model: Any, ids_BS: Tensor, mask_BS: Tensor) -> Tensor:
-    """Return the encoder's states `[B, S, D]`."""
-    return model.get_encoder()(input_ids=ids_BS, attention_mask=mask_BS)[0]
 
 
 def fuse_gelu(model: nn.Module) -> None:
@@ -117,7 +106,7 @@ def _pair_states(model: Any, inputs: DecoderInput) -> Tensor:
     """Run an encoder as decoder: its masked-language head has a transform before the linear layer."""
     decoder = model.decoder
     if hasattr(model, "enc_to_dec_proj"):
-        inputs = DecoderInput(inputs.ids, model.enc_to_dec_proj(inputs.memory), inputs.mask, inputs.cache)
+        inputs = replace(inputs, memory=model.enc_to_dec_proj(inputs.memory))
     hidden = inputs.run(decoder.base_model)
     if decoder.config.model_type == "bert":
         return decoder.cls.predictions.transform(hidden)
@@ -135,13 +124,12 @@ def _t5gemma_head(model: Any) -> VocabularyHead:
 
 
 def _logits(model: Any, inputs: DecoderInput) -> Tensor:
-    """Return the model's logits themselves, for a head that nobody has said how to take out."""
+    """Return the model's logits themselves, for a family whose head is not known."""
     return model(
         encoder_outputs=BaseModelOutput(last_hidden_state=inputs.memory),
         attention_mask=inputs.mask,
         decoder_input_ids=inputs.ids,
-        past_key_values=inputs.cache,
-        use_cache=inputs.cache is not None,
+        use_cache=False,
     ).logits
 
 
@@ -167,14 +155,12 @@ def family_of(config: Any) -> Family:
     pair = config.model_type == "encoder-decoder"
     writes = config.is_encoder_decoder and config.model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
     if not writes or (pair and config.decoder.model_type not in PAIRABLE):
-        kind = "an encoder-decoder" if config.is_encoder_decoder else "no encoder-decoder"
         raise ModelError(
-            f"a {config.model_type!r} model ({kind}) cannot be a student: "
-            f"take one of {', '.join(_FAMILIES)} (pairs of {', '.join(PAIRABLE)}), or another that writes text"
+            f"a {config.model_type!r} model cannot be a student: take an encoder-decoder that writes text, "
+            f"{', '.join(_FAMILIES)} (pairs of {', '.join(PAIRABLE)}) or another"
         )
     if getattr(config, "decoder_start_token_id", None) is None:  # a T5Gemma's, whose decoder starts as its texts do
-        stack = getattr(config, "decoder", config)
-        config.decoder_start_token_id = getattr(stack, "bos_token_id", None)
+        config.decoder_start_token_id = getattr(getattr(config, "decoder", config), "bos_token_id", None)
     ids = ("decoder_start_token_id", "pad_token_id", "eos_token_id")
     if missing := [name for name in ids if getattr(config, name, None) is None]:
         raise ModelError(f"the model's configuration lacks {', '.join(missing)}: set it in its config.json")

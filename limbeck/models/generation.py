@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor, StoppingCriteria
-from transformers.modeling_outputs import BaseModelOutput
 
-from limbeck.errors import ModelError
+from limbeck.errors import ModelError, first_line
 from limbeck.models.scoring import LogP, Target
 from limbeck.models.settings import EngineName
 from limbeck.models.tokenization import Ids, end_ids, end_of, pad, padding_mask
@@ -33,39 +32,35 @@ def engine_for(model: Any, name: EngineName) -> Engine:
     Raises:
         ModelError: CTranslate2 is not installed, or cannot run this model.
     """
-    return transformers_engine(model) if name == "transformers" else ctranslate2_engine(model, name)
+    if name != "transformers":
+        return _ctranslate2_engine(model, "int8" if name == "ctranslate2-int8" else "float32")
+    return lambda batch, max_new_tokens, done: _search(model, batch, max_new_tokens, done)
 
 
-def transformers_engine(model: Any) -> Engine:
-    """Return greedy search with a cache, by `model.generate`."""
-
-    def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
-        inputs = {"input_ids": pad(batch, model.config.pad_token_id), "attention_mask": padding_mask(batch)}
-        inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-        return _search(model, max_new_tokens, done, **inputs)
-
-    return write
-
-
-def watched_search(
-    model: Any, memory_BSD: Tensor, mask_BS: Tensor, *, max_new_tokens: int, done: Done | None
+def scored_search(
+    model: Any, batch: Sequence[Ids], max_new_tokens: int, done: Done | None
 ) -> list[tuple[Target, LogP]]:
-    """Run the same search from the encoder's states; return each answer and its tokens' log-probabilities."""
+    """Search as the engine `transformers` does; return each answer and its tokens' log-probabilities."""
     watch = _Watch()
-    inputs = {"encoder_outputs": BaseModelOutput(last_hidden_state=memory_BSD), "attention_mask": mask_BS}
-    answers = _search(model, max_new_tokens, done, logits_processor=[watch], **inputs)
+    answers = _search(model, batch, max_new_tokens, done, logits_processor=[watch])
     log_p = torch.stack(watch.log_p, 1).tolist()
     return [(ids, row[: len(ids)]) for ids, row in zip(answers, log_p, strict=True)]
 
 
-def _search(model: Any, max_new_tokens: int, done: Done | None, **inputs: Any) -> list[Target]:
-    criteria = [_Criterion(done)] if done else None
-    output = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, stopping_criteria=criteria)
-    return [with_end(row, model.config) for row in output[:, 1:].tolist()]
+def _search(model: Any, batch: Sequence[Ids], max_new_tokens: int, done: Done | None, **options: Any) -> list[Target]:
+    output = model.generate(
+        input_ids=pad(batch, model.config.pad_token_id).to(model.device),
+        attention_mask=padding_mask(batch).to(model.device),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        stopping_criteria=[_Criterion(done)] if done else None,
+        **options,
+    )
+    return [_answer_ids(row, model.config) for row in output[:, 1:].tolist()]
 
 
 class _Watch(LogitsProcessor):
-    """Changes nothing; keeps each step's highest log-probability: the written token's, the search being greedy."""
+    """A record of each step's highest log-probability: the written token's, the search being greedy."""
 
     def __init__(self) -> None:
         self.log_p: list[Tensor] = []  # [B] a step
@@ -85,39 +80,29 @@ class _Criterion(StoppingCriteria):
         return torch.tensor([self.done(row) for row in input_ids[:, 1:].tolist()], device=input_ids.device)
 
 
-def trimmed(ids: Ids, config: Any) -> Ids:
-    """Return the ids before the end token, without padding at their end."""
-    ids = ids[: end_of(ids, config)]
-    length = len(ids)
-    while length and ids[length - 1] == config.pad_token_id:
-        length -= 1
-    return ids[:length]
-
-
-def with_end(ids: Ids, config: Any) -> Target:
-    """Return the ids before the padding, up to the end token where there is one; at least one id."""
+def _answer_ids(ids: Ids, config: Any) -> Target:
+    """Return an answer's ids up to its first end token, or without the padding at its end; at least one id."""
     end = end_of(ids, config)
-    return tuple(ids[: end + 1] if end is not None else trimmed(ids, config) or ids[:1])
+    if end is not None:
+        return tuple(ids[: end + 1])
+    while len(ids) > 1 and ids[-1] == config.pad_token_id:
+        ids = ids[:-1]
+    return tuple(ids)
 
 
-def ctranslate2_engine(model: Any, name: EngineName) -> Engine:
+def _ctranslate2_engine(model: Any, precision: str) -> Engine:
     """Return greedy search by CTranslate2 on a copy of the weights: on the processor, with torch's number of threads.
 
     In float32 it writes transformers' tokens, but for ties within rounding. With int8 weights are rounded, which
     changes some answers.
-
-    Raises:
-        ModelError: CTranslate2 is not installed, or cannot run a model of this kind.
     """
     if model.config.model_type not in _CONVERTIBLE:
         kinds = " and ".join(_CONVERTIBLE)
         raise ModelError(f"engine ctranslate2 runs {kinds} students, no {model.config.model_type!r}: use transformers")
     if find_spec("ctranslate2") is None:
         raise ModelError("engine ctranslate2: not installed; `pip install 'limbeck[fast]'`")
-    if model.device.type != "cpu":  # the converter reads the weights' memory, which has to be the processor's
-        weights = {id(weight): torch.nn.Parameter(weight.detach().cpu()) for weight in model.parameters()}
-        model = copy.deepcopy(model, weights)
-    translator = _translator(model, "int8" if name == "ctranslate2-int8" else "float32")
+    # the converter reads the weights' memory, which has to be the processor's
+    translator = _translator(model if model.device.type == "cpu" else copy.deepcopy(model).cpu(), precision)
 
     def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
         answers: list[Ids] = [[] for _ in batch]
@@ -136,7 +121,7 @@ def ctranslate2_engine(model: Any, name: EngineName) -> Engine:
             return_end_token=True,
             callback=is_done if done else None,  # a call for every token costs time
         )
-        return [with_end([int(token) for token in result.hypotheses[0]], model.config) for result in results]
+        return [_answer_ids([int(token) for token in result.hypotheses[0]], model.config) for result in results]
 
     return write
 
@@ -164,7 +149,8 @@ def _translator(model: Any, precision: str) -> Any:
             spec.validate()
             spec.optimize()
         except (LookupError, AttributeError, NotImplementedError, ValueError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            raise ModelError(f"engine ctranslate2 cannot run this student ({reason}): use transformers") from error
+            raise ModelError(
+                f"engine ctranslate2 cannot run this student ({first_line(error)}): use transformers"
+            ) from error
         spec.save(folder)
         return ctranslate2.Translator(folder, compute_type=precision, intra_threads=torch.get_num_threads())

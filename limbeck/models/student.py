@@ -1,9 +1,11 @@
 """A student: a Hugging Face encoder-decoder and its tokenizer, with the few things limbeck asks of them.
 
+Training asks for batches (`collator`), the vocabulary head's input (`hidden_states`) and the head; evaluation asks for
+answers and their likelihoods. Nothing outside `models` knows that there is an encoder.
 Legend: B batch, S source tokens, T target tokens, D hidden size, V vocabulary.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -12,27 +14,18 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from limbeck.data import Source, View, source
 from limbeck.errors import ModelError
-from limbeck.models.families import DecoderInput, VocabularyHead, encode, family_of, fuse_gelu, positions
-from limbeck.models.generation import Done, Engine, engine_for, trimmed, watched_search
+from limbeck.models.families import DecoderInput, VocabularyHead, family_of, fuse_gelu, positions
+from limbeck.models.generation import Done, Engine, engine_for, scored_search
 from limbeck.models.scoring import Answer, Scores, Target, score_batch
 from limbeck.models.settings import EngineName
-from limbeck.models.tokenization import (
-    Codec,
-    Ids,
-    by_length,
-    end_of,
-    fitted_sources,
-    fitted_targets,
-    pad,
-    padding_mask,
-)
+from limbeck.models.tokenization import IGNORE, Codec, Collator, Ids, by_length, end_of, pad, padding_mask
 from limbeck.schema import Example
 
 Result = TypeVar("Result")
 
 
 class Student(nn.Module):
-    """Holds the plain model (`model`) and tokenizer (`tokenizer`); both save and load without limbeck.
+    """The plain model (`model`) and tokenizer (`tokenizer`); both save and load without limbeck.
 
     Raises:
         ModelError: the model is no encoder-decoder that writes text, or its configuration lacks a token's id.
@@ -46,7 +39,9 @@ class Student(nn.Module):
         fuse_gelu(model)
         self.model = model
         self.tokenizer = tokenizer
-        self.codec = Codec(tokenizer, model.config, self.vocabulary)
+        self.pad_id = int(model.config.pad_token_id)
+        embeddings: Any = model.get_input_embeddings()
+        self.codec = Codec(tokenizer, model.config, int(embeddings.num_embeddings))
         self.max_source_length = min(max_source_length, positions(model.config))
         self.max_target_length = min(max_target_length, positions(getattr(model.config, "decoder", model.config)))
         # a checkpoint's own presets (beams, a least length, forced tokens) are for the task it was made for
@@ -56,24 +51,13 @@ class Student(nn.Module):
             pad_token_id=model.config.pad_token_id,
         )
 
-    @property
-    def pad_id(self) -> int:
-        """The id of padding."""
-        return int(self.model.config.pad_token_id)
-
-    @property
-    def vocabulary(self) -> int:
-        """The number of token ids the model has embeddings for, which may be more than its tokenizer has tokens."""
-        embeddings: Any = self.model.get_input_embeddings()
-        return int(embeddings.num_embeddings)
-
     def source_ids(self, sources: Sequence[Source | str]) -> tuple[list[Ids], list[int]]:
         """Return the token ids of inputs, and the numbers of those that were cut to `max_source_length`.
 
         A text alone is one segment. `limbeck/models/tokenization.py` says what is cut.
         """
         segmented = [Source("", (text,)) if isinstance(text, str) else text for text in sources]
-        return fitted_sources(segmented, self.codec, self.max_source_length)
+        return self.codec.fitted_sources(segmented, self.max_source_length)
 
     def target_ids(self, texts: Sequence[str]) -> tuple[list[Ids], list[int]]:
         """Return the token ids of targets, none of them cut, and the numbers of those above `max_target_length`."""
@@ -86,25 +70,53 @@ class Student(nn.Module):
         Raises:
             DataError: a label is longer than that.
         """
-        return fitted_targets(examples, view, self.codec, self.max_target_length)
+        return self.codec.fitted_targets(examples, view, self.max_target_length)
 
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return the encoder's states `[B, S, D]` of ids and mask `[B, S]`."""
-        return encode(self.model, input_ids, attention_mask)
+    def collator(self, multiple: int = 1) -> Collator:
+        """Return what makes a batch of examples' ids by view, their lengths rounded up to `multiple`."""
+        return Collator(self.pad_id, multiple)
 
-    def decode(self, labels: Tensor, memory: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return the vocabulary head's input, `[B, T, D]`, under teacher forcing.
+    def hidden_states(
+        self,
+        labels: Mapping[View, Tensor],
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        rows: Mapping[View, Tensor] | None = None,
+    ) -> dict[View, Tensor]:
+        """Return the vocabulary head's input by view, `[B, T, D]`, of a batch that the collator made.
 
-        Args:
-            labels: target ids `[B, T]`, -100 on padding.
-            memory: encoder states `[B, S, D]`.
-            attention_mask: of the encoder states, `[B, S]`.
+        It is 0 for the examples that are not read, those outside `rows`; None: all are read in each view.
         """
+        sizes = [len(ids) if rows is None else len(rows[view]) for view, ids in labels.items()]
+        memories, masks = self._encode(input_ids, attention_mask).split(sizes), attention_mask.split(sizes)
+        hidden = {}
+        for (view, ids), memory, mask in zip(labels.items(), memories, masks, strict=True):
+            if rows is None or len(rows[view]) == len(ids):
+                hidden[view] = self._decode(ids, memory, mask)
+            else:
+                states = self._decode(ids[rows[view]], memory, mask)
+                hidden[view] = states.new_zeros(len(ids), *states.shape[1:]).index_copy(0, rows[view], states)
+        return hidden
+
+    def _encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the encoder's states `[B, S, D]` of ids and mask `[B, S]`."""
+        encoder: Any = self.model.get_encoder()
+        return encoder(input_ids=input_ids, attention_mask=attention_mask)[0]
+
+    def _decode(self, labels: Tensor, memory: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the vocabulary head's input, `[B, T, D]`, under teacher forcing by target ids `[B, T]`."""
         # shifted here, not by the model: some families' own way cannot take a row of padding alone
         start = torch.full_like(labels[:, :1], self.model.config.decoder_start_token_id)
         shifted = torch.cat([start, labels[:, :-1]], 1)
         fed = shifted.masked_fill(shifted < 0, self.pad_id)
         return self.family.states(self.model, DecoderInput(fed, memory, attention_mask))
+
+    def _reader(self, batch: Sequence[Ids]) -> Callable[[Tensor], Tensor]:
+        """Read the sources of a batch; return the head's input `[B, T, D]` as a function of target ids `[B, T]`."""
+        device = self.model.device
+        mask = padding_mask(batch).to(device)
+        memory = self._encode(pad(batch, self.pad_id).to(device), mask)
+        return lambda labels: self._decode(labels.to(device), memory, mask)
 
     def head(self) -> VocabularyHead:
         """Return the vocabulary head as it is now (its weight is a view, not a copy)."""
@@ -176,13 +188,11 @@ class Student(nn.Module):
         targets = self._choice_ids(choices)
 
         def answers(rows: list[int], batch: list[Ids]) -> list[Answer]:
-            options = [[targets.get(choice) for choice in choices[i]] for i in rows]
-            scored = [[] if None in row else [ids for ids in row if ids] for row in options]
-            encoded = self._encoded(batch)
+            options = [[targets[c] for c in choices[i]] if targets.keys() >= set(choices[i]) else [] for i in rows]
             if write is None:
-                return self._search(*encoded, scored, max_new_tokens=max_new_tokens, done=done)
+                return self._searched(batch, options, max_new_tokens=max_new_tokens, done=done)
             written = write(batch, max_new_tokens, done)
-            scores = self._scores(*encoded, [[ids, *row] for ids, row in zip(written, scored, strict=True)])
+            scores = self._scores(batch, [[ids, *row] for ids, row in zip(written, options, strict=True)])
             return [
                 Answer(self.text(ids), ids, score.top, score.answers[0], score.answers[1:])
                 for ids, score in zip(written, scores, strict=True)
@@ -190,32 +200,23 @@ class Student(nn.Module):
 
         return self._in_batches(texts, answers, batch_size=batch_size, title=title)
 
-    def _search(
-        self,
-        memory: Tensor,
-        mask: Tensor,
-        options: Sequence[Sequence[Target]],
-        *,
-        max_new_tokens: int,
-        done: Done | None,
+    def _searched(
+        self, batch: list[Ids], options: Sequence[Sequence[Target]], *, max_new_tokens: int, done: Done | None
     ) -> list[Answer]:
         """Return the answers of greedy search, looked for among the scored options first."""
-        scores = self._scores(memory, mask, options) if any(options) else []
+        scores = self._scores(batch, options) if any(options) else []
         answers: dict[int, Answer] = {}
         for row, score in enumerate(scores):
-            ids = () if score.greedy is None else options[row][score.greedy]
-            # the search ends at the first end token, if it comes in time
-            ends = end_of(ids, self.model.config) == len(ids) - 1 and len(ids) <= max_new_tokens
-            if score.greedy is not None and ends and done is None:
-                answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
-        rows = [row for row in range(len(options)) if row not in answers]
-        if rows:
-            limits: dict[str, Any] = {"max_new_tokens": max_new_tokens, "done": done}
-            for row, (ids, log_p) in zip(
-                rows, watched_search(self.model, memory[rows], mask[rows], **limits), strict=True
-            ):
-                answers[row] = Answer(self.text(ids), ids, log_p[0], log_p, scores[row].answers if scores else [])
-        return [answers[row] for row in range(len(options))]
+            if score.greedy is not None and done is None:
+                ids = options[row][score.greedy]
+                # the search ends at the first end token, if it comes in time
+                if end_of(ids, self.model.config) == len(ids) - 1 and len(ids) <= max_new_tokens:
+                    answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
+        rest = [row for row in range(len(batch)) if row not in answers]
+        searched = scored_search(self.model, [batch[row] for row in rest], max_new_tokens, done) if rest else []
+        for row, (ids, log_p) in zip(rest, searched, strict=True):
+            answers[row] = Answer(self.text(ids), ids, log_p[0], log_p, scores[row].answers if scores else [])
+        return [answers[row] for row in range(len(batch))]
 
     @torch.inference_mode()
     def score(
@@ -234,7 +235,7 @@ class Student(nn.Module):
         targets = self.check_choices(choices)
 
         def scores(rows: list[int], batch: list[Ids]) -> list[Scores]:
-            return self._scores(*self._encoded(batch), [[targets[choice] for choice in choices[i]] for i in rows])
+            return self._scores(batch, [[targets[choice] for choice in choices[i]] for i in rows])
 
         return self._in_batches(texts, scores, batch_size=batch_size, title=title)
 
@@ -250,14 +251,46 @@ class Student(nn.Module):
         targets, _ = self.fitted_target_ids(examples, view)
 
         def means(rows: list[int], batch: list[Ids]) -> list[Tensor]:
-            labels = pad([targets[i] for i in rows], -100).to(self.model.device)
-            hidden = self.decode(labels, *self._encoded(batch))
-            real = (labels != -100).unsqueeze(-1)
+            labels = pad([targets[i] for i in rows], IGNORE)
+            hidden = self._reader(batch)(labels)
+            real = (labels != IGNORE).unsqueeze(-1).to(hidden.device)
             return list((hidden.float().masked_fill(~real, 0).sum(1) / real.sum(1).clamp(min=1)).cpu())
 
         sources = [source(example, view) for example in examples]
         rows_ND = self._in_batches(sources, means, batch_size=batch_size, title=title)
         return torch.stack(rows_ND) if rows_ND else torch.empty(0, 1)
+
+    def check_choices(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
+        """Return the token ids of every choice.
+
+        Raises:
+            ModelError: a choice is longer than the student writes, so that its beginning may be another's too.
+        """
+        targets = self._choice_ids(choices)
+        if long := [choice for row in choices for choice in row if choice not in targets]:
+            raise ModelError(
+                f"the choice {long[0]!r:.80} has more than {self.max_target_length} tokens: "
+                "train with a larger student.max_target_length, or use answers: generate"
+            )
+        return targets
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Decode an answer's ids up to their end, without special tokens and the blanks around it."""
+        answer = list(ids[: end_of(ids, self.model.config)])
+        return str(self.tokenizer.decode(answer, skip_special_tokens=True)).strip()
+
+    def _choice_ids(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
+        """Return the token ids of the choices that the student can write to their end."""
+        texts = list(dict.fromkeys(choice for row in choices for choice in row))
+        ids, long = self.target_ids(texts)
+        return {texts[i]: tuple(row) for i, row in enumerate(ids) if i not in set(long)}
+
+    def _scores(self, batch: Sequence[Ids], answers: Sequence[Sequence[Target]]) -> list[Scores]:
+        return score_batch(self.head(), self._reader(batch), answers)
+
+    def _stopping(self, words: str | None) -> Done | None:
+        """Return a test of ids whose last ones hold `words`: a token is a character at least."""
+        return (lambda ids: words in self.tokenizer.decode(ids[-len(words) :])) if words else None
 
     def _in_batches(
         self,
@@ -278,39 +311,3 @@ class Student(nn.Module):
         finally:
             self.train(training)
         return [results[i] for i in range(len(ids))]
-
-    def _encoded(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
-        """Return the encoder's states `[B, S, D]` of a batch, and their mask `[B, S]`."""
-        mask = padding_mask(batch).to(self.model.device)
-        return self.encode(pad(batch, self.pad_id).to(self.model.device), mask), mask
-
-    def _scores(self, memory: Tensor, mask: Tensor, answers: Sequence[Sequence[Target]]) -> list[Scores]:
-        return score_batch(self.family, self.model, memory, mask, answers=answers)
-
-    def check_choices(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
-        """Return the token ids of every choice.
-
-        Raises:
-            ModelError: a choice is longer than the student writes, so that its beginning may be another's too.
-        """
-        targets = self._choice_ids(choices)
-        if long := [choice for row in choices for choice in row if choice not in targets]:
-            raise ModelError(
-                f"the choice {long[0]!r:.80} has more than {self.max_target_length} tokens: "
-                "train with a larger student.max_target_length, or use answers: generate"
-            )
-        return targets
-
-    def _choice_ids(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
-        """Return the token ids of the choices that the student can write to their end, each tokenized once."""
-        texts = list(dict.fromkeys(choice for row in choices for choice in row))
-        ids, long = self.target_ids(texts)
-        return {texts[i]: tuple(row) for i, row in enumerate(ids) if i not in set(long)}
-
-    def text(self, ids: Sequence[int]) -> str:
-        """Decode an answer's ids up to their end, without special tokens and the blanks around it."""
-        return str(self.tokenizer.decode(trimmed(list(ids), self.model.config), skip_special_tokens=True)).strip()
-
-    def _stopping(self, words: str | None) -> Done | None:
-        """Return a test of ids whose last ones hold `words`: a token is a character at least."""
-        return (lambda ids: words in self.tokenizer.decode(ids[-len(words) :])) if words else None

@@ -1,16 +1,18 @@
 """Texts to token ids: framing, texts that are too long for a student, and batches of ids.
 
-A source that is too long loses the middle of its longest segment, and its last sentence last; only where the other
-segments alone are too long are all cut to one length, and only after them the row's own choices. A target loses the
-beginning of its rationale, never the label or the words around it. Texts are cut, not ids, and between words: the
-remainder is tokenized as any other text.
+A source that is too long loses the middle of its longest segments: all are cut to one length, and shorter ones stay
+whole. A target loses the beginning of its rationale, never the label or the words around it. Texts are cut, not ids,
+and between words: the remainder is tokenized as any other text.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -20,23 +22,31 @@ from limbeck.data import Source, View, target
 from limbeck.errors import DataError, ModelError
 from limbeck.schema import Example
 
+IGNORE = -100  # the label of padding, as everywhere in transformers
 Ids = list[int]
-Text = TypeVar("Text", Source, str)
+Row = Sequence[int] | NDArray[np.int32]
 _GAP = " ... "
 
 
-def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    """Right-pad `rows` with `value` to their longest, to one at least: `[B, longest]`, int64."""
-    width = max((1, *(len(row) for row in rows)))
-    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
+def pad(rows: Sequence[Row], value: int, multiple: int = 1) -> Tensor:
+    """Right-pad `rows` with `value` to their longest, rounded up to a `multiple`; to one at least: `[B, T]`, int64."""
+    ids = np.full((len(rows), _width(rows, multiple)), value, np.int64)
+    for padded, row in zip(ids, rows, strict=True):
+        padded[: len(row)] = row
+    return torch.from_numpy(ids)
 
 
-def padding_mask(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Return 1 on tokens and 0 on the padding that `pad` would add: `[B, longest]`, int64."""
-    return pad([[1] * len(row) for row in rows], 0)
+def padding_mask(rows: Sequence[Row], multiple: int = 1) -> Tensor:
+    """Return 1 on tokens and 0 on the padding that `pad` would add: `[B, T]`, int64."""
+    lengths = torch.tensor([len(row) for row in rows])
+    return (torch.arange(_width(rows, multiple)) < lengths.unsqueeze(1)).long()
 
 
-def by_length(ids: Sequence[Sequence[int]], batch_size: int, title: str | None) -> Iterator[list[int]]:
+def _width(rows: Sequence[Row], multiple: int) -> int:
+    return max(-(-max(map(len, rows)) // multiple) * multiple, 1)
+
+
+def by_length(ids: Sequence[Row], batch_size: int, title: str | None) -> Iterator[list[int]]:
     """Yield indices of `ids`, those of like length together, the longest first; with a progress bar named `title`."""
     console = Console(stderr=True)
     hidden = title is None or not console.is_terminal
@@ -57,8 +67,40 @@ def end_of(ids: Sequence[int], config: Any) -> int | None:
     return next((index for index, id in enumerate(ids) if id in ends), None)
 
 
+class ViewIds(NamedTuple):
+    """The token ids of an example in a view; the target is empty where the example has none."""
+
+    source: Row
+    target: Row
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Pads examples, given as their ids by view, into a batch of int64 tensors for `Student.hidden_states`.
+
+    `labels` holds for each view the target ids `[B, T]`, IGNORE on padding. `rows` holds for each view the numbers of
+    the examples that have a target in it, `[b]`: no other is read there (a view without any reads the first, since some
+    models refuse a batch of none). Their sources are one encoder batch, view after view: `input_ids` and
+    `attention_mask`, `[sum of b, S]`. Lengths are rounded up to `multiple`.
+    """
+
+    pad_id: int
+    multiple: int = 1
+
+    def __call__(self, examples: Sequence[Mapping[View, ViewIds]]) -> dict[str, Any]:
+        targets = {view: [ids[view].target for ids in examples] for view in examples[0]}
+        rows = {view: [i for i, ids in enumerate(targets[view]) if len(ids)] or [0] for view in targets}
+        sources = [examples[i][view].source for view in targets for i in rows[view]]
+        return {
+            "input_ids": pad(sources, self.pad_id, self.multiple),
+            "attention_mask": padding_mask(sources, self.multiple),
+            "labels": {view: pad(ids, IGNORE, self.multiple) for view, ids in targets.items()},
+            "rows": {view: torch.tensor(numbers) for view, numbers in rows.items()},
+        }
+
+
 class Codec:
-    """Token ids of sources and of targets, of any length.
+    """Token ids of sources and of targets.
 
     A target ends with the model's own end token, once, whatever the tokenizer adds; a source is framed as the tokenizer
     frames any text, which is how an encoder was trained. Text that spells a special token is ordinary text: the
@@ -82,41 +124,87 @@ class Codec:
         self._separator = str(tokenizer.convert_ids_to_tokens(self._separator_id))
         special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
         # ordinary text may give the token for unknown text; some tokenizers use that for the end too
-        self._reserved = (special | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id} | set(ends)
         unknown = tokenizer.unk_token_id
+        self._reserved = (special | set(tokenizer.all_special_ids)) - {unknown} | set(ends)
         self._unknown = None if unknown in (*ends, self._separator_id) else tokenizer.unk_token
-        self._before, self._after = self._frame()
+        (bare,) = self._ids(["a"])
+        framed: Ids = tokenizer("a")["input_ids"]
+        begin = next(i for i in range(len(framed) + 1) if framed[i : i + len(bare)] == bare)
+        self._before, self._after = framed[:begin], framed[begin + len(bare) :]
         # a first token that is the decoder's start token (BERT's [CLS]) is left out: the decoder is fed it anyway
         starts = self._before[:1] == [config.decoder_start_token_id]
         self._begin = self._before[1:] if starts else self._before
 
     def sources(self, sources: Sequence[Source]) -> list[Ids]:
-        """Return the ids of sources, a separator between their segments."""
-        texts = [source.text(self._separator) for source in sources]
-        rows = self._ids(texts)
-        for number, (row, text, source) in enumerate(zip(rows, texts, sources, strict=True)):
-            if not self._is_plain(row, text, len(source.segments) - 1):
-                first, *segments = map(self._plain, source.parts)
-                rows[number] = first + [id for ids in segments for id in (self._separator_id, *ids)]
-        return [[*self._before, *row, *self._after] for row in rows]
+        """Return the ids of sources of any length, a separator between their segments."""
+        return [[*self._before, *row, *self._after] for row in self._rows([source.parts for source in sources])]
 
     def targets(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the ids of targets."""
-        rows = zip(self._ids(texts), texts, strict=True)
-        plain = (row if self._is_plain(row, text) else self._plain(text) for row, text in rows)
-        return [[*self._begin, *row, self.end] for row in plain]
+        """Return the ids of targets of any length."""
+        unique = list(dict.fromkeys(texts))  # labels are equal texts
+        rows = dict(zip(unique, self._rows([[text] for text in unique]), strict=True))
+        return [[*self._begin, *rows[text], self.end] for text in texts]
 
-    def cut(self, row: Ids, limit: int) -> Ids:
-        """Return a source's first `limit` ids, its frame's last among them."""
-        return [*row[: limit - len(self._after)], *self._after][:limit]
+    def fitted_sources(self, sources: Sequence[Source], limit: int) -> tuple[list[Ids], list[int]]:
+        """Return the ids of sources, `limit` at most each, and the numbers of those that were cut for it."""
+        rows = self.sources(sources)
+        cut = [number for number, row in enumerate(rows) if len(row) > limit]
+        for number in cut:
+            rows[number] = self._cut_source(sources[number], limit)
+        return rows, cut
 
-    def _ids(self, texts: Sequence[str], **options: Any) -> list[Ids]:
-        if not texts:
-            return []
-        options |= {"return_attention_mask": False, "return_token_type_ids": False}  # to make them takes as long again
-        encoding = self.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False, **options)
-        ids: list[Ids] = encoding["input_ids"]
-        return ids
+    def _cut_source(self, source: Source, limit: int) -> Ids:
+        def shortened(length: int) -> Ids:
+            segments = tuple(_without_middle(segment, length) for segment in source.segments)
+            return self.sources([replace(source, segments=segments)])[0]
+
+        row = _longest_fit(shortened, max(map(len, source.segments)), limit)
+        # where the choices alone are too long, they lose their end
+        return row if len(row) <= limit else [*row[: limit - len(self._after)], *self._after][:limit]
+
+    def fitted_targets(self, examples: Sequence[Example], view: View, limit: int) -> tuple[list[Ids], list[int]]:
+        """Return the ids of the examples' targets in a view, and the numbers of those that were cut to `limit` ids.
+
+        There are no ids for an example without a target, nor for a rationale of which no word fits.
+
+        Raises:
+            DataError: a label does not fit, its end token included.
+        """
+        texts = [target(example, view) for example in examples]
+        rows = [row if text else [] for row, text in zip(self.targets([t or "" for t in texts]), texts, strict=True)]
+        cut = [number for number, row in enumerate(rows) if len(row) > limit]
+        for number in cut:
+            rows[number] = self._cut_target(examples[number], view, limit)
+        return rows, cut
+
+    def _cut_target(self, example: Example, view: View, limit: int) -> Ids:
+        rationale = example.rationale or ""
+
+        def shortened(length: int) -> Ids:
+            text = target(replace(example, rationale=_tail(rationale, length)), view)
+            return self.targets([str(text).strip()])[0]
+
+        row = _longest_fit(shortened, len(rationale), limit)
+        if view is View.EXPLAIN:
+            return row if len(row) <= limit and row != shortened(0) else []
+        if len(row) > limit:
+            raise DataError(
+                f"example {example.id!r:.60}: the label {example.label!r:.40}, with its end and the words before it, "
+                f"has {len(row)} tokens, and the student writes {limit} at most: set student.max_target_length to "
+                f"{len(row)} or more (if the model has fewer positions, take another)"
+            )
+        return row
+
+    def _rows(self, texts: Sequence[Sequence[str]]) -> list[Ids]:
+        """Return the ids of texts, without a frame; each is given as the parts that a separator joins."""
+        joined = [self._separator.join(parts) for parts in texts]
+        rows = self._ids(joined)
+        for number, (row, text, parts) in enumerate(zip(rows, joined, texts, strict=True)):
+            hostile = self._unknown is not None and self._unknown in text
+            if hostile or sum(map(self._reserved.__contains__, row)) != len(parts) - 1:
+                first, *rest = map(self._plain, parts)
+                rows[number] = first + [id for ids in rest for id in (self._separator_id, *ids)]
+        return rows
 
     def _plain(self, text: str) -> Ids:
         """Return the ids of a text, none of them special.
@@ -131,112 +219,22 @@ class Codec:
         characters = self._ids(list(str(self.tokenizer.convert_ids_to_tokens(special))), split_special_tokens=True)
         return [id for row in characters for id in row if id not in self._reserved]
 
-    def _is_plain(self, row: Ids, text: str, separators: int = 0) -> bool:
-        """Return True if the only special tokens in a text's ids are so many separators."""
-        if self._unknown is not None and self._unknown in text:
-            return False
-        # the usual case first: of half a million rows each counts
-        return sum(id in self._reserved for id in row) == separators if separators else self._reserved.isdisjoint(row)
-
-    def _frame(self) -> tuple[Ids, Ids]:
-        """Return the ids that the tokenizer's own template puts before and after a text."""
-        (bare,) = self._ids(["a"])
-        framed: Ids = self.tokenizer("a")["input_ids"]
-        begin = next(i for i in range(len(framed) + 1) if framed[i : i + len(bare)] == bare)
-        return framed[:begin], framed[begin + len(bare) :]
+    def _ids(self, texts: Sequence[str], **options: Any) -> list[Ids]:
+        if not texts:
+            return []
+        options |= {"return_attention_mask": False, "return_token_type_ids": False}  # to make them takes as long again
+        encoding = self.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False, **options)
+        ids: list[Ids] = encoding["input_ids"]
+        return ids
 
 
-@dataclass(frozen=True)
-class _Cut(Generic[Text]):
-    """A text that is too long: `render(n)` is the text with n characters left of what is cut.
-
-    Its ids fit for n = `shortest`, or never; for n = `longest` there are too many, `count`.
-    """
-
-    render: Callable[[int], Text]
-    shortest: int
-    longest: int
-    count: int
+def _longest_fit(ids: Callable[[int], Ids], longest: int, limit: int) -> Ids:
+    """Return `ids(n)` of the largest n below `longest` for which they are `limit` at most, else `ids(0)`."""
+    first_misfit = bisect_left(range(longest), True, key=lambda length: len(ids(length)) > limit)
+    return ids(max(first_misfit - 1, 0))
 
 
-def fitted_sources(sources: Sequence[Source], codec: Codec, limit: int) -> tuple[list[Ids], list[int]]:
-    """Return the ids of sources, `limit` at most each, and the numbers of those that were cut for it."""
-    ids = codec.sources(sources)
-    cut = [i for i, row in enumerate(ids) if len(row) > limit]
-    for cutter in (_longest_segment_cut, _all_segments_cut):
-        long = [i for i in cut if len(ids[i]) > limit]
-        for i, row in zip(
-            long, _fit([cutter(sources[i], len(ids[i])) for i in long], codec.sources, limit), strict=True
-        ):
-            ids[i] = row
-    return [codec.cut(row, limit) if len(row) > limit else row for row in ids], cut
-
-
-def fitted_targets(examples: Sequence[Example], view: View, codec: Codec, limit: int) -> tuple[list[Ids], list[int]]:
-    """Return the ids of the examples' targets in a view, and the numbers of those that were cut to `limit` ids.
-
-    There are no ids for an example without a target, nor for a rationale of which no word fits.
-
-    Raises:
-        DataError: a label does not fit, its end token included.
-    """
-    texts = [target(example, view) for example in examples]
-    unique = {text: number for number, text in enumerate(dict.fromkeys(text for text in texts if text))}
-    rows = codec.targets(list(unique))  # equal texts, as labels are, are tokenized once
-    ids = [rows[unique[text]] if text else [] for text in texts]
-    long = [i for i, row in enumerate(ids) if len(row) > limit]
-    fitted = _fit([_rationale_cut(examples[i], view, len(ids[i])) for i in long], codec.targets, limit)
-    if view is not View.EXPLAIN:
-        _check_labels([examples[i] for i in long], fitted, limit)
-    (empty,) = codec.targets([""])
-    for i, row in zip(long, fitted, strict=True):
-        ids[i] = row if row != empty and len(row) <= limit else []
-    return ids, long
-
-
-def _check_labels(examples: Sequence[Example], rows: Sequence[Ids], limit: int) -> None:
-    """Raise DataError if a target without its rationale is longer than `limit`."""
-    long = [(len(row), example) for row, example in zip(rows, examples, strict=True) if len(row) > limit]
-    if long:
-        length, example = max(long, key=lambda pair: pair[0])
-        raise DataError(
-            f"example {example.id!r:.60}: the label {example.label!r:.40}, with its end and the words before it, has "
-            f"{length} tokens, and the student writes {limit} at most: set student.max_target_length to {length} or "
-            "more (if the model has fewer positions, take another)"
-        )
-
-
-def _longest_segment_cut(source: Source, count: int) -> _Cut[Source]:
-    longest = max(range(len(source.segments)), key=lambda number: len(source.segments[number]))
-
-    def render(length: int) -> Source:
-        segments = list(source.segments)
-        segments[longest] = _ends(segments[longest], length)
-        return replace(source, segments=tuple(segments))
-
-    return _Cut(render, 0, len(source.segments[longest]), count)
-
-
-def _all_segments_cut(source: Source, count: int) -> _Cut[Source]:
-    def render(length: int) -> Source:
-        segments = tuple(_ends(segment, max(length, 0)) for segment in source.segments)
-        # a negative number takes as many characters from the choices, of which none were taken before
-        choices = source.choices if length >= 0 else _ends(source.choices, len(source.choices) + length)
-        return replace(source, segments=segments, choices=choices)
-
-    return _Cut(render, -len(source.choices), max(map(len, source.segments)), count)
-
-
-def _rationale_cut(example: Example, view: View, count: int) -> _Cut[str]:
-    rationale = example.rationale or ""
-
-    def render(length: int) -> str:
-        return str(target(replace(example, rationale=_end(rationale, length)), view)).strip()
-
-    return _Cut(render, 0, len(rationale), count)
-
-
-def _end(text: str, length: int) -> str:
+def _tail(text: str, length: int) -> str:
     """Return the last `length` characters of a text, without the part of a word that they may begin with."""
     begin = len(text) - length
     if begin <= 0:
@@ -248,8 +246,8 @@ def _end(text: str, length: int) -> str:
     return tail.lstrip()
 
 
-def _ends(text: str, length: int) -> str:
-    """Return a text without its middle: `length` characters at most, and a mark where they were parted.
+def _without_middle(text: str, length: int) -> str:
+    """Return a text's beginning and end, `length` characters at most, and a mark where they were parted.
 
     Its last sentence stays whole if it fits, since it may be the question.
     """
@@ -259,31 +257,7 @@ def _ends(text: str, length: int) -> str:
         return ""
     bare = text.rstrip()
     last = len(text) - max(bare.rfind(mark) + len(mark) for mark in ("\n", ". ", "! ", "? "))
-    tail = _end(text, max(length - length // 2, last if last <= length else 0))
+    tail = _tail(text, max(length - length // 2, last if last <= length else 0))
     head = text[: length - len(tail)]
     head = head.rpartition(" ")[0].rstrip() or head
     return f"{head}{_GAP}{tail}" if head else tail
-
-
-def _fit(cuts: Sequence[_Cut[Text]], encode: Callable[[Sequence[Text]], list[Ids]], limit: int) -> list[Ids]:
-    """Return, for each text, the ids of its longest rendering that has `limit` ids at most, else of its shortest.
-
-    Every second guess is in proportion to the ids, the others halve the range, so that few guesses are needed and all
-    texts come to an end.
-    """
-    low, high = [cut.shortest for cut in cuts], [cut.longest for cut in cuts]
-    best, above = encode([cut.render(cut.shortest) for cut in cuts]), [cut.count for cut in cuts]
-    proportional = True
-    while active := [i for i, row in enumerate(best) if len(row) < limit and high[i] - low[i] > 1]:
-        lengths = []
-        for i in active:
-            share = (limit - len(best[i])) / (above[i] - len(best[i])) if proportional else 0.5
-            lengths.append(min(max(low[i] + int(share * (high[i] - low[i])), low[i] + 1), high[i] - 1))
-        rows = encode([cuts[i].render(length) for i, length in zip(active, lengths, strict=True)])
-        for i, length, row in zip(active, lengths, rows, strict=True):
-            if len(row) <= limit:
-                low[i], best[i] = length, row
-            else:
-                high[i], above[i] = length, len(row)
-        proportional = not proportional
-    return best

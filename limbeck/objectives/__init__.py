@@ -3,11 +3,10 @@
 from limbeck.objectives.divergences import DIVERGENCES, POOLS
 from limbeck.objectives.methods import METHODS, Method, objective
 from limbeck.objectives.settings import NamedObjective, ObjectiveSettings
-from limbeck.objectives.terms import IGNORE, AlignmentTerm, Objective, TokenTerm
+from limbeck.objectives.terms import AlignmentTerm, Objective, TokenTerm
 
 __all__ = [
     "DIVERGENCES",
-    "IGNORE",
     "METHODS",
     "POOLS",
     "AlignmentTerm",

@@ -18,7 +18,8 @@ from torch.autograd.function import once_differentiable
 
 from limbeck.data import View
 from limbeck.models.families import VocabularyHead, wide_product
-from limbeck.objectives.terms import IGNORE, Objective, target_lengths
+from limbeck.models.tokenization import IGNORE
+from limbeck.objectives.terms import Objective
 
 _CPU_BYTES = 16 * 2**20  # of logits at a time: about what a processor's caches hold
 _GPU_FRACTION = 64  # of a GPU's memory: thousands of rows on a large one
@@ -35,9 +36,9 @@ class ViewStates:
 def term_counts(objective: Objective, labels: Mapping[View, Tensor]) -> dict[str, Tensor]:
     """Count what each term's mean is over: target tokens, or for an alignment the examples that have both targets.
 
-    Counts of several batches (accumulation, processes) may be added and given to `losses` together.
+    Counts of several batches may be added and given to `losses` together.
     """
-    lengths = target_lengths(labels)
+    lengths = _target_lengths(labels)
     return {term.name: term.count(lengths) for term in objective.terms}
 
 
@@ -60,10 +61,10 @@ def losses(
         counts: what each term's sum is divided by: `term_counts` for the means over this batch. Need not be whole.
         examples: whose logits are in memory at a time; None: as many as suit the device.
     """
-    problem = _LossInputs(objective, {view: state.labels for view, state in states.items()}, counts, examples)
+    problem = _Problem(objective, {view: state.labels for view, state in states.items()}, counts, examples)
     hidden = [state.hidden for state in states.values()]
     if not torch.is_grad_enabled():  # inside an autograd function it cannot be seen
-        values, _ = walk(problem, hidden, head, needs_grad=(False, False, False))
+        values, _ = _walk(problem, hidden, head, needs_grad=(False, False, False))
         return _weighted(objective, values), values
     loss, *terms = _Fused.apply(problem, head.soft_cap, head.weight, head.bias, *hidden)
     return loss, {term.name: value for term, value in zip(objective.terms, terms, strict=True)}
@@ -79,11 +80,10 @@ def gradient_shares(
     """
     norms = {}
     for term in objective.terms:
-        problem = _LossInputs(
-            replace(objective, terms=(term,)), {view: states[view].labels for view in term.views}, counts
-        )
+        labels = {view: states[view].labels for view in term.views}
+        problem = _Problem(replace(objective, terms=(term,)), labels, counts)
         hidden = [states[view].hidden for view in term.views]
-        _, gradients = walk(problem, hidden, head, needs_grad=(True, False, False))
+        _, gradients = _walk(problem, hidden, head, needs_grad=(True, False, False))
         squares = [gradient.float().square().sum() for gradient in gradients.hidden]
         norms[term.name] = torch.stack(squares).sum().sqrt() / gradients.unit
     total = torch.stack(list(norms.values())).sum().clamp(min=torch.finfo(torch.float32).tiny)
@@ -107,6 +107,7 @@ class Chunk:
     ) -> None:
         """Take the head's input `states`, `[R, D]`, and the target ids by view, `[b, T]`, IGNORE on padding."""
         self.labels = labels
+        self.lengths = _target_lengths(labels)
         flat = torch.cat([ids.flatten() for ids in labels.values()])
         self.real = flat != IGNORE
         self.ids = flat.clamp(min=0).unsqueeze(1)
@@ -120,7 +121,10 @@ class Chunk:
         self.token_losses = self.label_losses.masked_fill(~self.real, 0)
         log_sum = largest - log_top
         if not objective.sees_padding:
-            log_sum = log_sum.masked_fill(self._padding(), math.inf)  # P = 0 on padding: no pool sees it
+            # a row without any target counts as real: its value is masked out by example
+            padding = [(ids == IGNORE) & (ids != IGNORE).any(1, keepdim=True) for ids in labels.values()]
+            # P = 0 on padding: no pool sees it
+            log_sum = log_sum.masked_fill(torch.cat([mask.flatten() for mask in padding]), math.inf)
         self.log_p = logits.sub_(log_sum.unsqueeze(1))
         self.label_gradient = torch.zeros_like(log_sum)  # -G at the labels
         self.sums = torch.zeros_like(log_sum)  # -sum_k G_k elsewhere
@@ -128,8 +132,8 @@ class Chunk:
 
     def rows(self, tensor: Tensor, view: View) -> Tensor:
         """Return a view's rows of a tensor over all rows, without a copy."""
-        sizes = {name: ids.numel() for name, ids in self.labels.items()}
-        return tensor.split(list(sizes.values()))[list(sizes).index(view)]
+        sizes = [ids.numel() for ids in self.labels.values()]
+        return tensor.split(sizes)[list(self.labels).index(view)]
 
     def gradient(self) -> Tensor:
         """Return the gradient of all terms so far by the logits, `[R, V]`; the chunk is used up."""
@@ -141,10 +145,10 @@ class Chunk:
             add_gradient(self.rows(total, view).unflatten(0, self.labels[view].shape))
         return total if self.slope is None else total.mul_(self.slope)
 
-    def _padding(self) -> Tensor:
-        """Return True on padding `[R]`; a row without any target counts as real: its value is masked out by example."""
-        masks = [(ids == IGNORE) & (ids != IGNORE).any(1, keepdim=True) for ids in self.labels.values()]
-        return torch.cat([mask.flatten() for mask in masks])
+
+def _target_lengths(labels: Mapping[View, Tensor]) -> dict[View, Tensor]:
+    """Count each example's target tokens, `[B]`, from the target ids by view, `[B, T]`."""
+    return {view: (ids != IGNORE).sum(1) for view, ids in labels.items()}
 
 
 def _top(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,8 +161,8 @@ def _top(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class _LossInputs:
-    """What is to be computed from hidden states: everything but the tensors that have a gradient."""
+class _Problem:
+    """The arguments of `losses` but for the tensors that have a gradient."""
 
     objective: Objective
     labels: Mapping[View, Tensor]
@@ -167,7 +171,7 @@ class _LossInputs:
 
 
 @dataclass(frozen=True)
-class Gradients:
+class _Gradients:
     """The objective's gradients by the states, the head's weight and its bias, all multiplied by `unit`, a scalar.
 
     `unit` is the largest count, without which the gradients of a mean over many tokens would vanish in float16; but at
@@ -195,24 +199,23 @@ class Gradients:
                 target.copy_(rows.view_as(target))
 
 
-def walk(
-    problem: _LossInputs, hidden: Sequence[Tensor], head: VocabularyHead, *, needs_grad: tuple[bool, bool, bool]
-) -> tuple[dict[str, Tensor], Gradients]:
+def _walk(
+    problem: _Problem, hidden: Sequence[Tensor], head: VocabularyHead, *, needs_grad: tuple[bool, bool, bool]
+) -> tuple[dict[str, Tensor], _Gradients]:
     """Compute every term's value, unweighted, and the gradients of their weighted sum.
 
     `hidden` is the head's input by view, `[B, T, D]` each, in the order of the labels. `needs_grad` says for the
     states, the head's weight and its bias if their gradients are computed.
     """
-    objective, labels = problem.objective, problem.labels
-    narrow = _product_type(hidden[0], head)
+    terms, narrow = problem.objective.terms, _product_type(hidden[0], head)
     wide = _wide(narrow)
     head = head.to(narrow)
     wide_head = head if hidden[0].is_cuda else head.to(wide)  # what `wide_product` would do for every chunk
-    counts = {term.name: problem.counts[term.name].to(wide) for term in objective.terms}
+    counts = {term.name: problem.counts[term.name].to(wide) for term in terms}
     counts = {name: count.masked_fill(count == 0, 1) for name, count in counts.items()}
     smallest, largest = torch.stack(list(counts.values())).aminmax()
     values = {name: torch.zeros_like(count) for name, count in counts.items()}
-    gradients = Gradients(
+    gradients = _Gradients(
         largest.minimum(1000 * smallest),
         [torch.zeros_like(states) for states in hidden] if needs_grad[0] else [],
         torch.zeros_like(head.weight, dtype=wide) if head.weight is not None and needs_grad[1] else None,
@@ -221,8 +224,9 @@ def walk(
     with torch.autocast(hidden[0].device.type, enabled=False):  # every type is chosen here
         for examples in _slices(hidden, head, problem.examples):
             states = torch.cat([view[examples].flatten(0, 1).to(narrow) for view in hidden])
-            chunk = Chunk(objective, states, {view: ids[examples] for view, ids in labels.items()}, wide_head)
-            for term in objective.terms:
+            labels = {view: ids[examples] for view, ids in problem.labels.items()}
+            chunk = Chunk(problem.objective, states, labels, wide_head)
+            for term in terms:
                 count = counts[term.name]
                 values[term.name] += term.loss(chunk, term.weight * gradients.unit / count, any(needs_grad)) / count
             if any(needs_grad):
@@ -266,15 +270,15 @@ def _weighted(objective: Objective, values: Mapping[str, Tensor]) -> Tensor:
 
 
 class _Fused(torch.autograd.Function):
-    """`walk` as one differentiable operation: the objective's value, then every term's, which are constants."""
+    """`_walk` as one differentiable operation: the objective's value, then every term's, which are constants."""
 
     @staticmethod
-    def forward(ctx: Any, problem: _LossInputs, soft_cap: float | None, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, problem: _Problem, soft_cap: float | None, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         weight, bias = tensors[:2]
         hidden = [states for states in tensors[2:] if states is not None]
         head = VocabularyHead(weight, bias, soft_cap)
         needs_weight, needs_bias, *needs_hidden = ctx.needs_input_grad[2:]
-        values, gradients = walk(problem, hidden, head, needs_grad=(any(needs_hidden), needs_weight, needs_bias))
+        values, gradients = _walk(problem, hidden, head, needs_grad=(any(needs_hidden), needs_weight, needs_bias))
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(gradients.unit, gradients.weight, gradients.bias, *gradients.hidden)
         ctx.types = [None if parameter is None else parameter.dtype for parameter in (weight, bias)]

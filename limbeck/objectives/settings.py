@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from limbeck.errors import unknown
 from limbeck.objectives.divergences import DIVERGENCES, POOLS
-from limbeck.objectives.methods import METHODS, objective
+from limbeck.objectives.methods import METHODS
 from limbeck.objectives.terms import Objective
 from limbeck.settings import Settings, from_name
 
@@ -40,20 +40,18 @@ class ObjectiveSettings(Settings):
     @model_validator(mode="after")
     def _changes_fit(self) -> Self:
         fields = {field for term in METHODS[self.name].terms for field in term.settings}
-        for field in self.model_fields_set - {"name"} - fields:
-            if getattr(self, field) is not None:
-                raise ValueError(f"{field} has no meaning for {self.name}, which has no such term")
+        for field in self.model_dump(exclude={"name"}, exclude_none=True).keys() - fields:
+            raise ValueError(f"{field} has no meaning for {self.name}, which has no such term")
         return self
 
     def build(self) -> Objective:
         """Return the method's objective with the changes applied."""
-        method = objective(self.name)
         values = self.model_dump(exclude_none=True)
         terms = [
             replace(term, **{name: values[field] for field, name in term.settings.items() if field in values})
-            for term in method.terms
+            for term in METHODS[self.name].terms
         ]
-        return replace(method, terms=tuple(terms))
+        return Objective(self.name, tuple(terms))
 
     def resolved(self) -> dict[str, Any]:
         """Return the settings with every field filled in that has a meaning for the method."""

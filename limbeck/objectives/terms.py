@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from limbeck.objectives.fused import Chunk
 
-IGNORE = -100  # the label of padding, as everywhere in transformers
-Detach = Literal["label", "none"]
-
 
 @dataclass(frozen=True)
 class TokenTerm:
@@ -32,6 +29,7 @@ class TokenTerm:
     view: View
     weight: float
     smoothing: float = 0.0
+    mask_padding = True  # padding is never a target
 
     @property
     def views(self) -> tuple[View]:
@@ -42,10 +40,6 @@ class TokenTerm:
     def settings(self) -> dict[str, str]:
         """The fields of `ObjectiveSettings` that change the term, and the term's names for them."""
         return {"rationale_weight" if self.name == "rationale" else "label_weight": "weight"}
-
-    def smoothed(self, factor: float) -> TokenTerm:
-        """Return the term with label smoothing by `factor`, from 0 to 1."""
-        return replace(self, smoothing=factor)
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
         """Count the target tokens, given the examples' target lengths by view, `[B]`."""
@@ -80,20 +74,16 @@ class AlignmentTerm:
     divergence: str = "cross-entropy"
     mask_padding: bool = True  # pool over real tokens only; False depends on how a batch was padded
     normalise: bool = True  # divide v and z by their sums after pooling
-    detach: Detach = "label"  # the divergence's first argument is a constant for the gradient
+    detach: Literal["label", "none"] = "label"  # the divergence's first argument is a constant for the gradient
     symmetric: bool = False  # the mean of D(v, z) and D(z, v)
-    name: str = "alignment"
-    views: tuple[View, View] = (View.PREDICT, View.EXPLAIN)
+    name = "alignment"
+    views = (View.PREDICT, View.EXPLAIN)
 
     @property
     def settings(self) -> dict[str, str]:
         """The fields of `ObjectiveSettings` that change the term, and the term's names for them."""
         names = ("pool", "divergence", "mask_padding", "normalise", "detach", "symmetric")
         return {"alignment_weight": "weight", **{name: name for name in names}}
-
-    def smoothed(self, factor: float) -> AlignmentTerm:  # noqa: ARG002
-        """Return the term itself: it has no labels to smooth."""
-        return self
 
     def complete(self, lengths: Mapping[View, Tensor]) -> Tensor:
         """Return True for the examples that have both targets, `[B]`, given their target lengths by view, `[B]`."""
@@ -111,7 +101,7 @@ class AlignmentTerm:
         pool = POOLS[self.pool]
         sides = [chunk.rows(chunk.log_p, view).unflatten(0, chunk.labels[view].shape) for view in self.views]
         pooled = [pool.pool(side) for side in sides]
-        complete = self.complete(target_lengths(chunk.labels)).to(scale.dtype)
+        complete = self.complete(chunk.lengths).to(scale.dtype)
         # a detached label side has no gradient, so none is asked for
         fixed = 1 if self.detach == "label" and not self.symmetric else 0
         values, pull_back = vjp(partial(self.compare, *pooled[:fixed]), *pooled[fixed:])  # type: ignore[misc]
@@ -148,17 +138,14 @@ class Objective:
     name: str
     terms: tuple[Term, ...]
 
-    def __post_init__(self) -> None:
-        if len({term.mask_padding for term in self.alignments}) > 1:
-            raise ValueError("alignment terms of one objective either all see the padding or none does")
-
     def weighted(self, values: Mapping[str, float]) -> float:
         """Return the weighted sum of the terms' values, of those there are."""
         return sum(term.weight * values[term.name] for term in self.terms if term.name in values)
 
     def smoothed(self, factor: float) -> Objective:
         """Return the objective with label smoothing by `factor`, from 0 to 1, in its token terms."""
-        return replace(self, terms=tuple(term.smoothed(factor) for term in self.terms))
+        terms = (replace(term, smoothing=factor) if isinstance(term, TokenTerm) else term for term in self.terms)
+        return replace(self, terms=tuple(terms))
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -166,14 +153,9 @@ class Objective:
         return tuple(dict.fromkeys(view for term in self.terms for view in term.views))
 
     @property
-    def alignments(self) -> tuple[AlignmentTerm, ...]:
-        """The terms that pool next-token distributions."""
-        return tuple(term for term in self.terms if isinstance(term, AlignmentTerm))
-
-    @property
     def sees_padding(self) -> bool:
         """True if the loss depends on how a batch is padded, and so on which examples share it."""
-        return any(not term.mask_padding for term in self.alignments)
+        return not all(term.mask_padding for term in self.terms)
 
     @property
     def answer_view(self) -> View:
@@ -184,8 +166,3 @@ class Objective:
     def rationale_view(self) -> View | None:
         """The view a trained student gives rationales in; None where it learned none."""
         return next((view for view in self.views if view is not View.PREDICT), None)
-
-
-def target_lengths(labels: Mapping[View, Tensor]) -> dict[View, Tensor]:
-    """Count each example's target tokens, `[B]`, from the target ids by view, `[B, T]`."""
-    return {view: (ids != IGNORE).sum(1) for view, ids in labels.items()}

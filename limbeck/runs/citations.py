@@ -42,8 +42,6 @@ def _pieces(recipe: Recipe) -> list[str]:
         METHODS[recipe.objective.name].reference.partition(" 20")[0],
         recipe.data.task,
         *values["evaluation"].get("out_of_domain", []),
-        *(
-            ["alignment"] if recipe.objective.build().alignments else []
-        ),  # added to the tasks of distilling step by step
+        *(term.name for term in recipe.objective.build().terms),  # an alignment is added to distilling step by step
         *(["archive"] if is_archive else []),
     ]

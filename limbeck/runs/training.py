@@ -32,8 +32,7 @@ from limbeck.schema import Example
 from limbeck.tasks import Split
 from limbeck.tasks.settings import task_of
 from limbeck.training.checkpoints import EarlyStopping, discard_partial_checkpoints
-from limbeck.training.dataset import TrainingSet
-from limbeck.training.preprocessing import token_ids, tokenize
+from limbeck.training.dataset import TrainingSet, token_ids, tokenize
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
 
 log = logging.getLogger(__name__)

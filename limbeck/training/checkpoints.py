@@ -10,11 +10,10 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, order=True)
-class Validation:
+class Validation(NamedTuple):
     """A validation, ordered by worth: first by accuracy, then by the loss on the validation rows, then by step."""
 
     accuracy: float
@@ -33,11 +32,6 @@ def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
     return list(by_step.values())
 
 
-def best_validation(log_history: Iterable[Mapping[str, Any]]) -> Validation:
-    """Return the best validation of a log that holds some."""
-    return max(validations(log_history))
-
-
 @dataclass(frozen=True)
 class EarlyStopping:
     """Hugging Face's early stopping: after `patience` validations in a row without a gain; None: never.
@@ -50,16 +44,16 @@ class EarlyStopping:
 
     def due(self, log_history: Iterable[Mapping[str, Any]]) -> bool:
         """Return True if patience is out."""
-        best, waited = None, 0
+        best = Validation(-math.inf, -math.inf, 0)
+        waited = 0
         for validation in validations(log_history):
-            waited = 0 if best is None or self._gains(validation, best) else waited + 1
-            best = validation if best is None else max(best, validation)
+            if validation.accuracy == best.accuracy:
+                gains = validation.gain > best.gain
+            else:
+                gains = validation.accuracy - best.accuracy > self.threshold
+            waited = 0 if gains else waited + 1
+            best = max(best, validation)
         return self.patience is not None and waited >= self.patience
-
-    def _gains(self, validation: Validation, best: Validation) -> bool:
-        if validation.accuracy == best.accuracy:
-            return validation.gain > best.gain
-        return validation.accuracy - best.accuracy > self.threshold
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

@@ -66,32 +66,30 @@ def bucketed(widths: Array, weights: Weights, batch_size: int, rng: np.random.Ge
     count, leftover = divmod(len(order), batch_size)
     # the remainder's quota is rounded by chance: over many epochs no stratum is in it more often than the other
     quota = (len(strata[0]) * leftover + int(rng.integers(len(order)))) // len(order)
-    remainder = np.concatenate([strata[0][:quota], strata[1][: leftover - quota]])
-    strata = [strata[0][quota:], strata[1][leftover - quota :]]
+    remainder, strata = _parted(strata, [quota, leftover - quota])
     batches: list[Array] = []
     for start in range(0, count, _MEGABATCH):
         size = min(_MEGABATCH, count - start)
-        megabatch, strata = _split(strata, size, count - start)
+        megabatch, strata = _parted(strata, _quotas(strata, count - start)[:, size - 1])
         batches += _halved(megabatch, size, widths, weights)
     rng.shuffle(batches)
     if batches:
         dearest = int(np.argmax([widths[batch].max(0) @ weights for batch in batches]))
         batches.insert(0, batches.pop(dearest))
-    return np.concatenate([*batches, remainder])
+    return np.concatenate([*batches, *remainder])
 
 
-def _split(strata: list[Array], size: int, count: int) -> tuple[list[Array], list[Array]]:
-    """Split both strata into the rows of the first `size` of `count` batches and those of the others."""
-    cuts = [int(cut[size - 1]) for cut in _quotas(strata, count)]
-    pairs = list(zip(strata, cuts, strict=True))
-    return [rows[:cut] for rows, cut in pairs], [rows[cut:] for rows, cut in pairs]
+def _parted(strata: list[Array], sizes: Array | list[int]) -> tuple[list[Array], list[Array]]:
+    """Return the first rows of each stratum, so many of each, and the rest."""
+    pairs = list(zip(strata, sizes, strict=True))
+    return [rows[:size] for rows, size in pairs], [rows[size:] for rows, size in pairs]
 
 
-def _quotas(strata: list[Array], count: int) -> list[Array]:
-    """Return how many rows of each stratum the first 1, 2, ... of `count` batches take, `[count]` each."""
+def _quotas(strata: list[Array], count: int) -> Array:
+    """Return how many rows of each stratum the first 1, 2, ... of `count` batches take, `[2, count]`."""
     batches = np.arange(1, count + 1)
     complete = (2 * len(strata[0]) * batches + count) // (2 * count)  # rounded to the nearest
-    return [complete, batches * ((len(strata[0]) + len(strata[1])) // count) - complete]
+    return np.stack([complete, batches * (sum(map(len, strata)) // count) - complete])
 
 
 def _halved(strata: list[Array], count: int, widths: Array, weights: Weights) -> list[Array]:
@@ -109,7 +107,7 @@ def _halved(strata: list[Array], count: int, widths: Array, weights: Weights) ->
         costs = left * sizes + right * (count - sizes)
         splits.append((costs.min(), int(costs.argmin()) + 1, ordered))
     _, size, ordered = min(splits, key=lambda split: split[0])
-    first, second = _split(ordered, size, count)
+    first, second = _parted(ordered, quotas[:, size - 1])
     return _halved(first, size, widths, weights) + _halved(second, count - size, widths, weights)
 
 

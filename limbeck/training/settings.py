@@ -65,13 +65,9 @@ class TrainingSettings(Settings):
     torch_compile: bool = False
     torch_compile_backend: str | None = None
     torch_compile_mode: str | None = None
-    torch_empty_cache_steps: int | None = None
     dataloader_num_workers: int = 0
     dataloader_prefetch_factor: int | None = None
-    dataloader_persistent_workers: bool = False
-    dataloader_drop_last: bool = False
     dataloader_pin_memory: bool = True
-    skip_memory_metrics: bool = True
 
     @field_validator("eval_strategy", "save_strategy", mode="before")
     @classmethod
@@ -84,15 +80,11 @@ class TrainingSettings(Settings):
         if self.max_steps == 0:
             raise ValueError("max_steps: 0 steps train nothing; -1: as many as num_train_epochs makes")
         # validation chooses among the checkpoints, so one has to be written wherever it measures
-        reason = "the best is saved only if both agree"
-        if self.eval_strategy in ("steps", "epoch") and self.save_strategy != self.eval_strategy:
-            raise ValueError(f"save_strategy is {self.save_strategy}, eval_strategy {self.eval_strategy}: {reason}")
-        if self.eval_strategy == "steps" and self.save_steps not in (None, self.eval_steps):
-            raise ValueError(f"save_steps is {self.save_steps:g}, eval_steps {self.eval_steps:g}: {reason}")
+        same_steps = self.eval_strategy != "steps" or self.save_steps in (None, self.eval_steps)
+        if self.eval_strategy in ("steps", "epoch") and not (self.save_strategy == self.eval_strategy and same_steps):
+            raise ValueError("save_strategy and save_steps have to agree with eval_strategy and eval_steps")
         if self.early_stopping_patience is not None and self.eval_strategy == "no":
             raise ValueError("early_stopping_patience counts evaluations, and eval_strategy is no")
-        if self.early_stopping_patience is None and "early_stopping_threshold" in self.model_fields_set:
-            raise ValueError("early_stopping_threshold has no meaning without early_stopping_patience")
         return self
 
     def resolved(self) -> dict[str, Any]:

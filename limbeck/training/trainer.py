@@ -4,9 +4,7 @@ The Trainer gives every token its exact weight, logs every term, and writes plai
 """
 
 import json
-import logging
 import math
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -32,29 +30,18 @@ from limbeck.files import write_jsonl
 from limbeck.models.student import Student
 from limbeck.objectives import Objective
 from limbeck.objectives.fused import ViewStates, gradient_shares, losses, term_counts
-from limbeck.training.checkpoints import EarlyStopping, best_validation, latest_checkpoint
-from limbeck.training.dataset import MULTIPLE, Collator, TrainingSet
+from limbeck.training.checkpoints import EarlyStopping, latest_checkpoint, validations
+from limbeck.training.dataset import TrainingSet
 from limbeck.training.sampler import BucketSampler
 from limbeck.training.settings import TrainingSettings
 
-log = logging.getLogger(__name__)
-
+MULTIPLE = 8  # matrix units like lengths to be multiples of it
 # Settings that are limbeck's own doing, though under transformers' names.
 _OWN = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
-# Settings that only an accelerator obeys, and what to do instead on a processor; None: they do not change the student.
-_NOT_ON_CPU = {
-    "fp16": "leave it out, or set bf16 and use_cpu",
-    "tf32": "leave it out",
-    "torch_empty_cache_steps": None,
-    "dataloader_pin_memory": None,
-}
 
 
 class Distiller(nn.Module):
-    """Student and objective. One forward does it all, so that wrappers (DDP, FSDP, compile) see every parameter used.
-
-    Legend: B examples, b of them with a target in a view, S source tokens, T target tokens, D hidden size.
-    """
+    """Student and objective. One forward does it all, so that wrappers (DDP, compile) see every parameter used."""
 
     def __init__(self, student: Student, objective: Objective) -> None:
         super().__init__()
@@ -63,47 +50,30 @@ class Distiller(nn.Module):
 
     def forward(
         self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
         labels: Mapping[View, Tensor],
         *,
-        rows: Mapping[View, Tensor] | None = None,
         counts: Mapping[str, Tensor] | None = None,
         with_shares: bool = False,
+        **inputs: Any,
     ) -> dict[str, Any]:
-        """Compute the loss of a collated batch.
+        """Compute the loss of a batch that the student's collator made.
 
         Args:
-            input_ids: `[sum of b, S]`, the sources view after view.
-            attention_mask: of `input_ids`.
             labels: for each view target ids `[B, T]`, -100 on padding.
-            rows: for each view the numbers of the examples that the sources are of, `[b]`; None: of all, in each view.
             counts: what each term is divided by; None: this batch's own counts.
             with_shares: also give each term's share of the gradient norm.
+            inputs: the rest of the batch, for the student.
 
         Returns:
             `loss`, a scalar; `terms`, each term's value unweighted; `shares`, empty unless asked for.
         """
-        rows = rows or {view: torch.arange(len(ids), device=ids.device) for view, ids in labels.items()}
-        sizes = [len(rows[view]) for view in labels]
-        memories = self.student.encode(input_ids, attention_mask).split(sizes)
-        masks = attention_mask.split(sizes)
-        states = {
-            view: ViewStates(self._states(ids, rows[view], memory, mask), ids)
-            for (view, ids), memory, mask in zip(labels.items(), memories, masks, strict=True)
-        }
+        hidden = self.student.hidden_states(labels, **inputs)
+        states = {view: ViewStates(hidden[view], ids) for view, ids in labels.items()}
         counts = term_counts(self.objective, labels) if counts is None else counts
         head = self.student.head()
         loss, values = losses(self.objective, states, head, counts=counts)
         shares = gradient_shares(self.objective, states, head, counts=counts) if with_shares else {}
         return {"loss": loss, "terms": values, "shares": shares}
-
-    def _states(self, labels: Tensor, rows: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Return the head's input in a view, `[B, T, D]`: 0 for the examples that are not read."""
-        if len(rows) == len(labels):
-            return self.student.decode(labels, memory, mask)
-        states = self.student.decode(labels[rows], memory, mask)
-        return states.new_zeros(len(labels), *states.shape[1:]).index_copy(0, rows, states)
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
         """Do what the Hugging Face Trainer calls for `gradient_checkpointing: true`, with its own options."""
@@ -117,7 +87,13 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
         RecipeError: transformers refuses a value or a combination of values, or the device cannot obey one.
     """
     values = {name: value for name, value in settings.resolved().items() if name not in _OWN}
-    _check_device(values)
+    if settings.use_cpu or not torch.accelerator.is_available():
+        for name in ("fp16", "tf32") if settings.use_cpu else ("fp16", "tf32", "bf16"):
+            if values.get(name):
+                raise RecipeError(
+                    "not on a processor, which would train in float32; leave it out, or set bf16 and use_cpu",
+                    field=f"training.{name}",
+                )
     values.setdefault("dataloader_pin_memory", torch.cuda.is_available())
     values.setdefault("train_sampling_strategy", settings.train_sampling_strategy)
     # pinned batches need not be waited for
@@ -143,25 +119,12 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
     return arguments
 
 
-def _check_device(values: Mapping[str, Any]) -> None:
-    """Refuse what a processor would silently do otherwise; warn of what it has no use for."""
-    if torch.accelerator.is_available() and not values.get("use_cpu"):
-        return
-    for name, remedy in _NOT_ON_CPU.items():
-        if values.get(name) and remedy is None:
-            log.warning("training.%s has no effect on a processor", name)
-        elif values.get(name):
-            raise RecipeError(f"not on a processor, which would train in float32; {remedy}", field=f"training.{name}")
-    if values.get("bf16") and not values.get("use_cpu"):
-        raise RecipeError("there is no GPU here; leave it out, or set use_cpu too", field="training.bf16")
-
-
 class Trainer(transformers.Trainer):
-    """Trains a Distiller; validation is whatever `validate` measures, by generation, on the student as it is.
+    """A trainer of a Distiller; validation is whatever `validate` measures, by generation, on the student as it is.
 
     A step divides the sum of a term's losses by the count that is to be expected in a step,
 
-        (the term's count over the whole training set) * G / N,   G = min(batch * accumulation * processes, N)
+        (the term's count over the whole training set) * G / N,   G = min(batch * accumulation, N)
 
     of N examples, and not by the step's own count. So each target token (each example, of an alignment) has the same
     weight over an epoch, whatever shares its batch, and the steps' gradients average to that of the mean over the whole
@@ -189,26 +152,16 @@ class Trainer(transformers.Trainer):
             log_file: gets one JSON line for every log entry.
             validation_set: has the loss that decides between equal accuracies, `eval_loss`; None: the later one wins.
             early_stopping: says when to stop; None: never before the last step.
-
-        Raises:
-            RecipeError: incomplete batches are to be dropped, and there are no others.
         """
-        if args.dataloader_drop_last and len(training_set) < args.train_batch_size:
-            raise RecipeError(
-                f"{len(training_set)} rows make no batch of {args.train_batch_size}, so that nothing would be trained; "
-                "leave it out, or lower per_device_train_batch_size",
-                field="training.dataloader_drop_last",
-            )
-        self.training_set = training_set
-        # a term that sees the padding shall see no more of it than need be
-        self.multiple = 1 if distiller.objective.sees_padding else MULTIPLE
+        objective, student = distiller.objective, distiller.student
         super().__init__(
             model=distiller,
             args=args,
-            data_collator=Collator(distiller.student.pad_id, self.multiple),  # type: ignore[arg-type]
+            # a term that sees the padding shall see no more of it than need be
+            data_collator=student.collator(1 if objective.sees_padding else MULTIPLE),  # type: ignore[arg-type]
             train_dataset=training_set,
             eval_dataset=[],  # validation does not go through a data loader
-            processing_class=distiller.student.tokenizer,
+            processing_class=student.tokenizer,
             callbacks=[_LogFile(log_file)],
         )
         # every term is divided by a count of the whole step: transformers shall not divide by the accumulation again
@@ -218,10 +171,14 @@ class Trainer(transformers.Trainer):
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(_Progress())
         self.distiller = distiller
+        self.training_set = training_set
         self.validate = validate
         self.validation_set = validation_set
         self.early_stopping = early_stopping or EarlyStopping()
-        self._expected = _expected_counts(distiller.objective, training_set, args)
+        fraction = min(args.train_batch_size * args.gradient_accumulation_steps / len(training_set), 1)
+        lengths = training_set.target_lengths()
+        counts = {term.name: term.count(lengths) * fraction for term in objective.terms}
+        self._expected = {name: count.float().to(args.device) for name, count in counts.items()}
         # since the last log entry: the terms' sums and counts, and their shares of the gradient
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=args.device))
         self._counts: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.int64, device=args.device))
@@ -246,7 +203,7 @@ class Trainer(transformers.Trainer):
         if self.args.train_sampling_strategy == "random":
             return super()._get_train_sampler(train_dataset)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        lengths = self.training_set.lengths()
+        lengths = self.training_set.lengths
         return BucketSampler(lengths, batch_size=self._train_batch_size, multiple=MULTIPLE, seed=seed)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
@@ -259,20 +216,16 @@ class Trainer(transformers.Trainer):
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        shares_due = not self._shares and self._logs_next()
+        step_logs = (
+            self.args.logging_strategy == "steps" and (self.state.global_step + 1) % self.state.logging_steps == 0
+        )
+        shares_due = step_logs and not self._shares
         output = model(**inputs, counts=num_items_in_batch, with_shares=shares_due)
         for name, value in output["terms"].items():
             self._sums[name] += value * num_items_in_batch[name]
         if shares_due:
             self._shares = output["shares"]
-        # processes average their gradients, while every loss is a part of the whole step's
-        loss = output["loss"] * self.accelerator.num_processes
-        return (loss, output) if return_outputs else loss
-
-    def _logs_next(self) -> bool:
-        """Return True if the step in progress ends in a log entry."""
-        step = self.state.global_step + 1
-        return self.args.logging_strategy == "steps" and step % self.state.logging_steps == 0
+        return (output["loss"], output) if return_outputs else output["loss"]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add to a training entry each term's mean since the last entry (`term_*`) and its gradient share (`share_*`).
@@ -284,8 +237,8 @@ class Trainer(transformers.Trainer):
             if not math.isfinite(logs["loss"]):
                 step = self.state.global_step
                 raise ModelError(f"training diverged: the loss at step {step} is {logs['loss']}; lower learning_rate")
-            sums, counts = (self.accelerator.reduce(dict(values), "sum") for values in (self._sums, self._counts))
-            terms = {name: total.item() / counts[name].item() for name, total in sums.items() if counts[name] > 0}
+            counts = {name: count.item() for name, count in self._counts.items()}
+            terms = {name: total.item() / counts[name] for name, total in self._sums.items() if counts[name] > 0}
             logs["loss"] = self.distiller.objective.weighted(terms)
             logs.update({f"term_{name}": value for name, value in terms.items()})
             logs.update({f"share_{name}": share.item() for name, share in self._shares.items()})
@@ -314,10 +267,9 @@ class Trainer(transformers.Trainer):
         self.distiller.eval()
         units = {term.name: torch.ones((), device=self.args.device) for term in objective.terms}
         sums = dict.fromkeys(units, 0.0)
-        order, size = np.lexsort(data.widths().T), self.args.per_device_train_batch_size
+        order, size = np.lexsort(data.lengths.T).tolist(), self.args.per_device_train_batch_size
         for start in range(0, len(order), size):
-            rows = data.__getitems__(order[start : start + size].tolist())
-            batch = self._prepare_inputs(self.data_collator(rows))  # type: ignore[arg-type]
+            batch = self._prepare_inputs(self.data_collator([data[i] for i in order[start : start + size]]))
             for name, value in self.distiller(**batch, counts=units)["terms"].items():
                 sums[name] += value.item()
         counts = {term.name: term.count(data.target_lengths()).item() for term in objective.terms}
@@ -327,17 +279,14 @@ class Trainer(transformers.Trainer):
         """Make the checkpoint to be written the best so far, if it is."""
         if self.args.metric_for_best_model is None:
             return False
-        best = best_validation(self.state.log_history)
+        best = max(validations(self.state.log_history))
         self.state.best_metric, self.state.best_global_step = best.accuracy, best.step
         return best.step == self.state.global_step
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = output_dir or str(self.args.output_dir)
-        if state_dict is not None:  # a sharded model's, gathered under the Distiller's names
-            state_dict = {name.removeprefix("student.model."): value for name, value in state_dict.items()}
-        if self.args.should_save:
-            self.distiller.student.model.save_pretrained(folder, state_dict=state_dict)
-            self.distiller.student.tokenizer.save_pretrained(folder)
+        self.distiller.student.model.save_pretrained(folder)
+        self.distiller.student.tokenizer.save_pretrained(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model or self.distiller.student.model)
@@ -350,31 +299,19 @@ class Trainer(transformers.Trainer):
         self._load_from_checkpoint(str(Path(str(self.args.output_dir)) / f"checkpoint-{self.state.best_global_step}"))
 
 
-def _expected_counts(objective: Objective, training_set: TrainingSet, args: TrainingArguments) -> dict[str, Tensor]:
-    """Return the count of each term in a mean step: its part of the whole training set's."""
-    step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-    fraction = min(step / len(training_set), 1)
-    lengths = training_set.target_lengths()
-    return {term.name: (term.count(lengths) * fraction).float().to(args.device) for term in objective.terms}
-
-
 class _Progress(ProgressCallback):
     """The bar with the newest loss and accuracy beside it; transformers' own prints every log entry."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.postfix: dict[str, str] = {}
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
     ) -> None:
-        self.postfix |= {name: f"{logs[name]:.4g}" for name in ("loss", "eval_accuracy") if name in logs}
+        newest = {name: value for entry in state.log_history for name, value in entry.items()}
         if self.training_bar is not None:
-            self.training_bar.set_postfix(self.postfix)
+            self.training_bar.set_postfix({k: f"{newest[k]:.4g}" for k in ("loss", "eval_accuracy") if k in newest})
 
 
 class _LogFile(TrainerCallback):
-    """Writes every log entry as a JSON line; on resuming, what came after the checkpoint is written anew."""
+    """A file with every log entry as a JSON line; on resuming, what came after the checkpoint is written anew."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -382,15 +319,8 @@ class _LogFile(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if state.is_world_process_zero:
-            write_jsonl(self.path, state.log_history)
+        write_jsonl(self.path, state.log_history)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if state.is_world_process_zero:
-            size = self.path.stat().st_size
-            try:
-                with self.path.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(state.log_history[-1]) + "\n")
-            except OSError:  # a full disk may take a part of the line
-                os.truncate(self.path, size)
-                raise
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(state.log_history[-1]) + "\n")

@@ -12,23 +12,22 @@ from limbeck.models.loading import load
 from limbeck.models.student import Student
 from tests.helpers import builders
 
-FAMILIES = ["t5-1.0", "t5-1.1", "mt5", "bart", "t5gemma", "pegasus", "bert-pair", "roberta-pair", "scratch"]
 T5S = ["t5-1.0", "t5-1.1", "mt5", "scratch"]
+FAMILIES = [*T5S, "bart", "t5gemma", "pegasus", "bert-pair", "roberta-pair"]
+SCRATCH = ScratchSettings(vocab_size=300, d_model=16, d_kv=8, d_ff=32, num_heads=2)
 
 
 def settings(kind: str, folder: Path) -> StudentSettings:
-    match kind:
-        case "t5-1.0" | "t5-1.1":
-            return StudentSettings(name=str(builders.t5(folder, version=kind.removeprefix("t5-"))))
-        case "mt5":
-            return StudentSettings(name=str(builders.t5(folder, mt5=True)))
-        case "bart" | "t5gemma" | "pegasus":
-            return StudentSettings(name=str(getattr(builders, kind)(folder)))
-        case "bert-pair" | "roberta-pair":
-            kind = kind.removesuffix("-pair")
-            wide = builders.encoder(folder / "decoder", kind, width=24)
-            return StudentSettings(encoder=str(builders.encoder(folder / "encoder", kind)), decoder=str(wide))
-    return StudentSettings(scratch=ScratchSettings(vocab_size=300, d_model=16, d_kv=8, d_ff=32, num_heads=2))
+    """Return the settings of a student of this family, whose checkpoint is saved in the folder."""
+    if kind == "scratch":
+        return StudentSettings(scratch=SCRATCH)
+    if kind.endswith("-pair"):
+        kind = kind.removesuffix("-pair")
+        wide = builders.encoder(folder / "decoder", kind, width=24)
+        return StudentSettings(encoder=str(builders.encoder(folder / "encoder", kind)), decoder=str(wide))
+    if kind in T5S:
+        return StudentSettings(name=str(builders.t5(folder, version=kind.removeprefix("t5-"), mt5=kind == "mt5")))
+    return StudentSettings(name=str(getattr(builders, kind)(folder)))
 
 
 @functools.cache

@@ -53,12 +53,11 @@ def test_ctranslate2_writes_the_tokens_of_transformers(kind, ctranslate2):
 
 
 @pytest.mark.parametrize("kind", ["t5-1.0", "scratch"])
-def test_generate_is_the_same_for_both_engines(kind, ctranslate2):
+def test_generate_is_the_same_for_both_engines_and_stops_at_words(kind, ctranslate2):
     student = random_student(kind)
     student.max_source_length = 20  # some of the sources are cut
     generate = functools.partial(student.generate, max_new_tokens=20, batch_size=3)
     answers = generate(SOURCES)
-    assert generate(SOURCES, engine="ctranslate2") == answers
     assert generate(SOURCES[::-1], engine="ctranslate2") == answers[::-1]
     assert generate(SOURCES, batch_size=1) == answers
     assert generate([], engine="ctranslate2") == []
@@ -104,20 +103,16 @@ def test_an_answer_ends_at_the_first_of_several_end_tokens(engine):
     assert {second, 1} <= {ids[-1] for ids in expected}
 
 
-def refusal(student: Student) -> str:
-    with pytest.raises(LimbeckError) as caught:
-        student.engine("ctranslate2")
-    return str(caught.value)
-
-
 @pytest.mark.parametrize("kind", ["bart", "roberta-pair"])
 def test_ctranslate2_refuses_other_families(kind):
-    assert "use transformers" in refusal(random_student(kind))
+    with pytest.raises(LimbeckError, match="use transformers"):
+        random_student(kind).engine("ctranslate2")
 
 
-def test_where_ctranslate2_is_not_installed_it_says_how(monkeypatch):
+def test_where_ctranslate2_is_not_installed_the_error_tells_how(monkeypatch):
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
-    assert "pip install 'limbeck[fast]'" in refusal(random_student("t5-1.0"))
+    with pytest.raises(LimbeckError, match=r"pip install 'limbeck\[fast\]'"):
+        random_student("t5-1.0").engine("ctranslate2")
 
 
 def test_a_t5_of_unusual_parts_is_refused(tmp_path, ctranslate2):
@@ -125,4 +120,5 @@ def test_a_t5_of_unusual_parts_is_refused(tmp_path, ctranslate2):
     sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "vocab_size": len(tokenizer)}
     config = T5Config(**sizes, feed_forward_proj="tanh", decoder_start_token_id=0)
     folder = builders.save(tmp_path, T5ForConditionalGeneration(config), tokenizer)
-    assert "tanh" in refusal(load(StudentSettings(name=str(folder)), ()))
+    with pytest.raises(LimbeckError, match="tanh"):
+        load(StudentSettings(name=str(folder)), ()).engine("ctranslate2")

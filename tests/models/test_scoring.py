@@ -47,11 +47,11 @@ def test_scores_are_those_of_the_whole_model(kind, monkeypatch):
 @pytest.mark.parametrize(("kind", "batch_size"), [*((kind, 2) for kind in FAMILIES), ("t5-1.1", 1), ("bart", 5)])
 def test_an_answer_is_the_one_generated_and_its_scores_those_of_the_whole_model(kind, batch_size):
     student = random_student(kind)
-    answers = student.generate(TEXTS, max_new_tokens=9, batch_size=5)
+    texts = student.generate(TEXTS, max_new_tokens=9, batch_size=5)
     for choices in (CHOICES, CHOICES[::-1]):  # the second way the longest text has none
-        scored = student.answer(TEXTS, choices, max_new_tokens=9, batch_size=batch_size)
-        assert [answer.text for answer in scored] == answers
-        for text, row, answer in zip(TEXTS, choices, scored, strict=True):
+        answers = student.answer(TEXTS, choices, max_new_tokens=9, batch_size=batch_size)
+        assert [answer.text for answer in answers] == texts
+        for text, row, answer in zip(TEXTS, choices, answers, strict=True):
             expected, top = naive(student, text, answer.ids)
             assert answer.log_p == pytest.approx(expected, abs=1e-4)
             assert answer.top == pytest.approx(top, abs=1e-4)
@@ -87,7 +87,7 @@ def test_an_answer_that_is_a_choice_is_the_one_generated(kind, engine):
 
 
 def test_a_stopped_answer_is_stopped_whatever_the_choices():
-    """A student taught to write a text that is one of the choices, and to end."""
+    """A student that has learnt to write a text that is one of the choices, and to end."""
     student = random_student("bart")
     text = "yes Rationale: maybe"
     labels, ids = (torch.tensor(rows) for rows in (student.target_ids([text])[0], student.source_ids(["no"])[0]))

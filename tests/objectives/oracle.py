@@ -5,7 +5,8 @@ Legend: B batch, T target tokens, D hidden size, V vocabulary.
 
 import torch
 
-from limbeck.objectives import DIVERGENCES, IGNORE, AlignmentTerm
+from limbeck.models.tokenization import IGNORE
+from limbeck.objectives import DIVERGENCES, AlignmentTerm
 
 
 def max_pool(log_p, mask):

@@ -8,7 +8,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from limbeck.data import View
 from limbeck.models.families import VocabularyHead
-from limbeck.objectives import IGNORE, METHODS, Objective, ObjectiveSettings, TokenTerm, objective
+from limbeck.models.tokenization import IGNORE
+from limbeck.objectives import METHODS, ObjectiveSettings, objective
 from limbeck.objectives.fused import ViewStates, gradient_shares, losses, term_counts
 from tests.objectives import oracle
 
@@ -39,7 +40,7 @@ def counts_of(method, states):
 
 def gradients(compute, method, states, parameters, *, dtype=torch.float32, parts=1, soft_cap=None, counts=None):
     """Return the loss and every gradient, taken over `parts` slices of the batch under the whole batch's counts."""
-    weight, bias = (tensor.detach().to(dtype).requires_grad_() for tensor in parameters)
+    weight, bias = (tensor if tensor is None else tensor.detach().to(dtype).requires_grad_() for tensor in parameters)
     hidden = {view: state.hidden.detach().to(dtype).requires_grad_() for view, state in states.items()}
     counts = counts or counts_of(method, states)
     total = 0.0
@@ -49,7 +50,7 @@ def gradients(compute, method, states, parameters, *, dtype=torch.float32, parts
         loss, _ = compute(method, slices, VocabularyHead(weight, bias, soft_cap), counts=counts)
         (3 * loss).backward()  # a scaled loss: the gradient that comes in is not 1
         total += loss.item()
-    return total, [weight.grad, bias.grad, *(states.grad for states in hidden.values())]
+    return total, [leaf.grad for leaf in (weight, bias, *hidden.values()) if leaf is not None]
 
 
 def expected_gradients(method, states, parameters, **options):
@@ -72,7 +73,7 @@ CHANGES = [
     {"symmetric": True, "detach": "none"},
     {"pool": "mean", "detach": "none"},
 ]
-VARIANTS = [(name, changes) for name in METHODS for changes in CHANGES if objective(name).alignments or not changes]
+VARIANTS = [(name, changes) for name in METHODS for changes in CHANGES if len(METHODS[name].terms) > 2 or not changes]
 
 
 @pytest.mark.parametrize(("examples", "parts"), [(1, 1), (3, 4), (None, 1)])
@@ -169,38 +170,28 @@ def test_the_fused_head_compiles_into_one_graph(name):
 def test_without_gradient_the_values_are_the_same():
     method = objective("mi")
     states, parameters = random_batch(method.views)
-    head = VocabularyHead(*(tensor.requires_grad_() for tensor in parameters))
-    counts = counts_of(method, states)
+    head, counts = VocabularyHead(*(tensor.requires_grad_() for tensor in parameters)), counts_of(method, states)
     with torch.no_grad():
         loss, values = losses(method, states, head, counts=counts)
     plain, expected = oracle.losses(method, states, head, counts=counts)
     assert not loss.requires_grad
-    assert loss.item() == pytest.approx(plain.item(), rel=1e-6)
-    assert {name: value.item() for name, value in values.items()} == pytest.approx(
-        {name: value.item() for name, value in expected.items()}, rel=1e-5
-    )
+    torch.testing.assert_close([loss, *values.values()], [plain, *expected.values()], rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("name", ["finetune", "mi"])
 def test_confident_tokens_keep_their_gradient(name):
-    """Large logits, one of them so far ahead that its probability is 1 - 1e-4 or nearer."""
-    method, vocabulary = objective(name), 50
-    states = {}
+    """Large logits, one of them so far ahead that its probability is 1 - 1e-4 or nearer; the head is left in."""
+    method, states = objective(name), {}
     for view in method.views:
-        labels = torch.randint(0, vocabulary, (2, 3))
-        logits = torch.full((2, 3, vocabulary), 30.0, dtype=torch.float64)
+        labels = torch.randint(0, 50, (2, 3))
+        logits = torch.full((2, 3, 50), 30.0, dtype=torch.float64)
         logits.scatter_(2, labels.unsqueeze(-1), torch.tensor([[43.0, 45.0, 48.0]] * 2).double().unsqueeze(-1))
         states[view] = ViewStates(logits, labels)
-    results = []
-    for dtype, compute in ((torch.float32, losses), (torch.float64, oracle.losses)):
-        leaves = {v: ViewStates(s.hidden.detach().to(dtype).requires_grad_(), s.labels) for v, s in states.items()}
-        loss, _ = compute(method, leaves, VocabularyHead(None), counts=counts_of(method, states))
-        loss.backward()
-        results.append((loss.item(), [state.hidden.grad for state in leaves.values()]))
-    (ours, by_hidden), (plain, expected) = results
+    loss, ours = gradients(losses, method, states, (None, None))
+    plain, expected = expected_gradients(method, states, (None, None))
     # float32 itself cannot tell 1 - 1e-4 better than this
-    assert ours == pytest.approx(plain, rel=5e-3)
-    assert error(by_hidden, expected) <= 5e-3
+    assert loss == pytest.approx(plain, rel=5e-3)
+    assert error(ours, expected) <= 5e-3
 
 
 def test_a_head_gradient_beyond_float16_is_right():
@@ -228,15 +219,6 @@ def test_logits_of_a_head_left_in_are_not_rounded_by_autocast():
     assert rounded.item() == plain.item()
 
 
-def test_two_token_terms_on_one_view_add_up():
-    method = Objective("twice", (TokenTerm("one", View.PREDICT, 0.3), TokenTerm("two", View.PREDICT, 0.5)))
-    states, parameters = random_batch(method.views)
-    loss, ours = gradients(losses, method, states, parameters)
-    plain, expected = expected_gradients(method, states, parameters)
-    assert loss == pytest.approx(plain, rel=1e-5)
-    assert error(ours, expected) <= 1e-5
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_shares_are_the_norms_of_separate_backward_passes(name):
     method = objective(name)
@@ -253,18 +235,3 @@ def test_shares_are_the_norms_of_separate_backward_passes(name):
         norms[term.name] = math.sqrt(sum(squares))
     expected = {name: norm / sum(norms.values()) for name, norm in norms.items()}
     assert {name: share.item() for name, share in shares.items()} == pytest.approx(expected, rel=1e-5)
-
-
-def test_an_example_without_a_rationale_counts_for_the_label_alone():
-    method = objective("mi")
-    states, parameters = random_batch(method.views)
-    states[View.EXPLAIN].labels[:, 0], states[View.EXPLAIN].labels[-1] = 1, IGNORE
-    complete = {view: ViewStates(state.hidden[:-1], state.labels[:-1]) for view, state in states.items()}
-    (_, values), (_, without) = (
-        losses(method, batch, VocabularyHead(*parameters), counts=counts_of(method, batch))
-        for batch in (states, complete)
-    )
-    assert counts_of(method, states)["alignment"] == 5
-    assert values["rationale"].item() == pytest.approx(without["rationale"].item(), rel=1e-6)
-    assert values["alignment"].item() == pytest.approx(without["alignment"].item(), rel=1e-6)
-    assert values["label"].item() != pytest.approx(without["label"].item(), rel=1e-3)

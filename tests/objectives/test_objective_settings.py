@@ -1,8 +1,5 @@
 """An objective's settings change what they say they change, and refuse what has no meaning."""
 
-import subprocess
-import sys
-
 import pytest
 
 from limbeck.errors import LimbeckError
@@ -29,10 +26,7 @@ def test_changes_reach_their_terms():
     [
         ({"name": "mii"}, "did you mean 'mi'"),
         ({"name": "mi", "pool": "maximum"}, "pool"),
-        ({"name": "mi", "divergence": "ce"}, "divergence"),
         ({"name": "dss", "alignment_weight": 0.1}, "alignment_weight has no meaning for dss"),
-        ({"name": "finetune", "rationale_weight": 1}, "rationale_weight has no meaning for finetune"),
-        ({"name": "mi", "alignment_wait": 1}, "did you mean 'alignment_weight"),
         ({"name": "mi", "alignment_weight": -1}, "alignment_weight"),
         ({"name": "mi", "alignment_weight": float("nan")}, "alignment_weight"),
     ],
@@ -40,8 +34,3 @@ def test_changes_reach_their_terms():
 def test_what_has_no_meaning_is_refused(values, field):
     with pytest.raises(LimbeckError, match=field):
         ObjectiveSettings.parse(values, "here")
-
-
-def test_the_table_of_objectives_loads_no_torch():
-    check = "import sys, limbeck.objectives; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", check]).returncode == 0

@@ -8,16 +8,8 @@ import torch
 
 from limbeck.data import View
 from limbeck.models.families import VocabularyHead
-from limbeck.objectives import (
-    DIVERGENCES,
-    IGNORE,
-    METHODS,
-    POOLS,
-    AlignmentTerm,
-    Objective,
-    ObjectiveSettings,
-    objective,
-)
+from limbeck.models.tokenization import IGNORE
+from limbeck.objectives import METHODS, POOLS, AlignmentTerm, Objective, ObjectiveSettings, objective
 from limbeck.objectives.fused import ViewStates, losses, term_counts
 
 
@@ -125,29 +117,12 @@ def gradient(term, p, q):
 
 def test_kl_with_the_label_side_detached_has_the_gradient_of_mi():
     p, q = torch.randn(3, 4, 12, dtype=torch.float64), torch.randn(3, 5, 12, dtype=torch.float64)
-    by_p, by_q = gradient(term_of("mi"), p, q)
-    detached = ObjectiveSettings(name="kl", detach="label").build().terms[-1]
-    torch.testing.assert_close(gradient(detached, p, q)[1], by_q, rtol=1e-12, atol=1e-15)
-    torch.testing.assert_close(gradient(term_of("kl"), p, q)[1], by_q, rtol=1e-12, atol=1e-15)
-    assert gradient(term_of("kl"), p, q)[0].abs().max() > 1e-4  # kl trains the label side too
+    terms = (term_of("mi"), ObjectiveSettings(name="kl", detach="label").build().terms[-1], term_of("kl"))
+    (by_p, by_q), (_, detached_by_q), (kl_by_p, kl_by_q) = (gradient(term, p, q) for term in terms)
+    torch.testing.assert_close(detached_by_q, by_q, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(kl_by_q, by_q, rtol=1e-12, atol=1e-15)
+    assert kl_by_p.abs().max() > 1e-4  # kl trains the label side too
     assert by_p.abs().max() == 0
-
-
-def test_symmetric_is_the_mean_of_both_directions():
-    p, q = torch.randn(2, 3, 8, dtype=torch.float64), torch.randn(2, 5, 8, dtype=torch.float64)
-    symmetric = ObjectiveSettings(name="mi", symmetric=True).build().terms[-1]
-    there = alignment(term_of("mi"), p, unpadded(2, 3), q, unpadded(2, 5))
-    back = alignment(term_of("mi"), q, unpadded(2, 5), p, unpadded(2, 3))
-    mean = alignment(symmetric, p, unpadded(2, 3), q, unpadded(2, 5))
-    torch.testing.assert_close(mean, (there + back) / 2)
-
-
-@pytest.mark.parametrize("name", DIVERGENCES)
-def test_every_divergence_gives_one_finite_number_an_example(name):
-    log_v, log_z = torch.randn(5, 20).log_softmax(-1), (30 * torch.randn(5, 20)).log_softmax(-1)
-    value = DIVERGENCES[name](log_v, log_z)
-    assert value.shape == (5,)
-    assert value.isfinite().all()
 
 
 @pytest.mark.parametrize("name", POOLS)
@@ -184,8 +159,3 @@ def test_token_loss_agrees_with_a_loop():
     method, states = objective("finetune"), {View.PREDICT: ViewStates(logits, labels)}
     value, _ = losses(method, states, VocabularyHead(None), counts=term_counts(method, {View.PREDICT: labels}))
     assert value.item() == pytest.approx(sum(expected) / 3, rel=1e-5)
-
-
-def test_alignments_that_see_padding_and_alignments_that_do_not_cannot_share_an_objective():
-    with pytest.raises(ValueError, match="padding"):
-        Objective("mixed", (AlignmentTerm(0.1), AlignmentTerm(0.1, mask_padding=False, name="second")))

@@ -12,30 +12,26 @@ from limbeck.models.student import Student
 from limbeck.objectives import objective
 from limbeck.schema import Example
 from limbeck.training.checkpoints import EarlyStopping
-from limbeck.training.preprocessing import token_ids, tokenize
+from limbeck.training.dataset import token_ids, tokenize
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
 from tests.helpers import builders
 
-EXAMPLES = [
-    Example(
-        f"e{i}",
-        (f"Luke scored {i} points after 2 rounds.",),
-        f"( {i}.0 / 2.0 )",
-        f"He scored {i} points. " * (1 + i % 3),
-    )
-    for i in range(12)
-]
+
+def example(i: int) -> Example:
+    rationale = f"He scored {i} points. " * (1 + i % 3)
+    return Example(f"e{i}", (f"Luke scored {i} points after 2 rounds.",), f"( {i}.0 / 2.0 )", rationale)
+
+
+EXAMPLES = [example(i) for i in range(12)]
 PARTIAL = [Example("no", ("yes or no",), "yes"), *EXAMPLES]
 
 
 @functools.cache
 def _scratch(dropout: float) -> Student:
     torch.manual_seed(0)
-    settings = ScratchSettings(
-        vocab_size=300, d_model=16, d_kv=8, d_ff=32, num_heads=2, num_layers=1, dropout_rate=dropout
-    )
-    return load(StudentSettings(scratch=settings), builders.TEXTS)
+    sizes = {"vocab_size": 300, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_heads": 2, "num_layers": 1}
+    return load(StudentSettings(scratch=ScratchSettings(**sizes, dropout_rate=dropout)), builders.TEXTS)
 
 
 def scratch(dropout: float = 0.0) -> Student:
@@ -60,12 +56,21 @@ def trainer(student, name, folder, *, examples=EXAMPLES, validation=None, accura
     )
 
 
+def collated(student, data):
+    """Make all the examples of a training set one batch."""
+    return student.collator(8)([data[i] for i in range(len(data))])
+
+
+def flat(tensors) -> torch.Tensor:
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
 def weights_of(student) -> torch.Tensor:
-    return torch.cat([weight.detach().flatten() for weight in student.parameters()])
+    return flat(student.parameters())
 
 
 class StopAt(TrainerCallback):
-    """Ends a training after a step, as if it had been killed."""
+    """The end of a training after a step, as if it had been killed."""
 
     def __init__(self, step: int) -> None:
         self.step = step

@@ -2,14 +2,14 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
 
-from limbeck.objectives import IGNORE, METHODS
+from limbeck.models.tokenization import IGNORE
+from limbeck.objectives import METHODS
 from limbeck.objectives.fused import ViewStates
-from limbeck.training.checkpoints import EarlyStopping, best_validation
-from limbeck.training.preprocessing import token_ids
+from limbeck.training.checkpoints import EarlyStopping, validations
+from limbeck.training.dataset import token_ids
 from tests.objectives import oracle
 from tests.training.small import EXAMPLES, PARTIAL, StopAt, scratch, trainer, weights_of
 
@@ -24,7 +24,7 @@ def log_of(*validations):
 
 
 @pytest.mark.parametrize(
-    ("validations", "step"),
+    ("pairs", "step"),
     [
         ([(0.2, 1.0), (0.3, 9.0), (0.1, 0.1)], 20),  # accuracy before all
         ([(0.0, 3.0), (0.0, 1.0), (0.0, 2.0)], 20),  # then the loss
@@ -33,12 +33,12 @@ def log_of(*validations):
         ([(0.5, 2.0), (0.5, float("nan")), (0.5, float("inf"))], 10),
     ],
 )
-def test_the_best_is_the_most_accurate_then_of_the_lowest_loss_then_the_latest(validations, step):
-    assert best_validation(log_of(*validations)).step == step
+def test_the_best_is_the_most_accurate_then_of_the_lowest_loss_then_the_latest(pairs, step):
+    assert max(validations(log_of(*pairs))).step == step
 
 
 @pytest.mark.parametrize(
-    ("patience", "threshold", "validations", "stops_after"),
+    ("patience", "threshold", "pairs", "stops_after"),
     [
         (2, 0.0, [(0.5, 1.0), (0.5, 1.1), (0.4, 0.5)], 3),
         # a lower loss is a gain, the same is not
@@ -50,15 +50,15 @@ def test_the_best_is_the_most_accurate_then_of_the_lowest_loss_then_the_latest(v
         (None, 0.0, [(0.5, 1.0)] * 9, None),
     ],
 )
-def test_patience_counts_validations_without_a_gain(patience, threshold, validations, stops_after):
+def test_patience_counts_validations_without_a_gain(patience, threshold, pairs, stops_after):
     stopping = EarlyStopping(patience, threshold)
-    due = [stopping.due(log_of(*validations[:count])) for count in range(1, len(validations) + 1)]
+    due = [stopping.due(log_of(*pairs[:count])) for count in range(1, len(pairs) + 1)]
     assert due.index(True) + 1 == stops_after if stops_after else not any(due)
 
 
 def test_a_validation_before_the_first_step_and_a_repeated_one_do_not_count():
     log = [{"eval_accuracy": 0.9, "step": 0}, *log_of((0.5, 1.0), (0.4, 1.0)), {"eval_accuracy": 0.4, "step": 20}]
-    assert best_validation(log).step == 10
+    assert max(validations(log)).step == 10
     assert not EarlyStopping(2).due(log)
 
 
@@ -66,13 +66,11 @@ def test_of_equal_accuracies_the_lowest_loss_is_kept_and_delivered(tmp_path):
     changes = {"learning_rate": 3.0, "lr_scheduler_type": "constant", "max_steps": 8, "eval_steps": 1}
     training = trainer(scratch(), "mi", tmp_path, validation=EXAMPLES, **changes)
     training.fit()
-    losses = [
-        entry["eval_loss"] for line in (tmp_path / "log.jsonl").open() if "eval_loss" in (entry := json.loads(line))
-    ]
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").open()]
+    losses = [entry["eval_loss"] for entry in entries if "eval_loss" in entry]
     best = min(range(8), key=losses.__getitem__)
     assert losses[-1] > losses[best], "the loss is to go up and down, which so high a rate makes it"
     assert training.state.best_global_step == best + 1
-    assert (tmp_path / "checkpoints" / f"checkpoint-{best + 1}").is_dir()
     assert training._validation_loss()["loss"] == pytest.approx(min(losses), rel=1e-6)
 
 
@@ -82,14 +80,10 @@ def test_the_validation_loss_is_the_objective_over_all_validation_rows_without_d
     training = trainer(student, name, tmp_path, validation=PARTIAL, **sizes)
     method, loss = training.distiller.objective, training._validation_loss()["loss"]
     data = token_ids(PARTIAL, method.views, student)
-    rows = np.arange(len(data))
-    labels, states = {}, {}
-    for i, view in enumerate(data.views):
-        ids, real = (torch.from_numpy(array) for array in data.sources.padded(i * len(data) + rows, student.pad_id))
-        labels[view] = torch.from_numpy(data.targets.padded(i * len(data) + rows, IGNORE)[0])
-        with torch.no_grad():
-            hidden = student.decode(labels[view], student.encode(ids, real.long()), real.long())
-        states[view] = ViewStates(hidden, labels[view])
+    batch = training.data_collator([data[i] for i in range(len(data))])
+    labels = batch["labels"]
+    with torch.no_grad():
+        states = {view: ViewStates(hidden, labels[view]) for view, hidden in student.hidden_states(**batch).items()}
     complete = torch.stack([(ids != IGNORE).any(1) for ids in labels.values()]).all(0).sum()
     counts = {
         term.name: complete if term.name == "alignment" else (labels[term.view] != IGNORE).sum()
@@ -112,15 +106,15 @@ def test_training_stops_when_patience_is_out_and_goes_on_from_a_kill_with_the_pa
     options = {"validation": EXAMPLES, "eval_steps": 1, "early_stopping_patience": 3}
     unbroken = trainer(scratch(0.2), "mi", tmp_path / "unbroken", accuracies=accuracies, **options)
     unbroken.fit()
-    assert (unbroken.state.global_step, unbroken.state.best_global_step) == (5, 2)
     first = trainer(scratch(0.2), "mi", tmp_path / "broken", accuracies=accuracies, **options)
     first.add_callback(StopAt(4))
     first.fit()
     second = trainer(scratch(0.2), "mi", tmp_path / "broken", accuracies=accuracies[4:], **options)
     second.fit()
-    assert (second.state.global_step, second.state.best_global_step) == (5, 2)
     third = trainer(scratch(), "mi", tmp_path / "broken", accuracies=[], **options)
     third.fit()  # killed after it had stopped: nothing is left to train
+    states = [training.state for training in (unbroken, second, third)]
+    assert [(state.global_step, state.best_global_step) for state in states] == [(5, 2)] * 3
     weights = [weights_of(training.distiller.student) for training in (unbroken, second, third)]
     assert torch.equal(weights[0], weights[1])
     assert torch.equal(weights[0], weights[2])

@@ -1,37 +1,41 @@
 """The Distiller and the Trainer, against models called plainly and gradients taken separately."""
 
 import json
+from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import T5Config, T5ForConditionalGeneration
 
-from limbeck.data import View
-from limbeck.errors import LimbeckError
+from limbeck.data import View, source
+from limbeck.models.student import Student
 from limbeck.objectives import METHODS, objective
-from limbeck.training.dataset import Collator
-from limbeck.training.preprocessing import tokenize
-from limbeck.training.settings import TrainingSettings
-from limbeck.training.trainer import Distiller, training_arguments
-from tests.training.small import EXAMPLES, PARTIAL, StopAt, scratch, trainer, weights_of
+from limbeck.training.dataset import tokenize
+from limbeck.training.trainer import Distiller
+from tests.helpers import tokenizers
+from tests.training.small import EXAMPLES, PARTIAL, StopAt, collated, flat, scratch, trainer, weights_of
 
 
-def collated(student, examples, name):
-    """Make all the examples one batch."""
-    rows = tokenize(examples, objective(name).views, student).__getitems__(range(len(examples)))
-    return Collator(student.pad_id)(rows)
+def batch_of(student, examples, name):
+    return collated(student, tokenize(examples, objective(name).views, student))
+
+
+def gradient_of(module, batch, **options):
+    """Return a batch's output, and its gradient by all weights."""
+    module.zero_grad()
+    output = module(**batch, **options)
+    output["loss"].backward()
+    return output, flat(weight.grad for weight in module.parameters())
 
 
 def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
     student = scratch().eval()
-    batch = collated(student, EXAMPLES, "dss")
+    batch = batch_of(student, EXAMPLES, "dss")
     output = Distiller(student, objective("dss"))(**batch)
+    pairs = zip(batch["input_ids"].chunk(2), batch["attention_mask"].chunk(2), batch["labels"].values(), strict=True)
     plain = [
-        student.model(input_ids=ids, attention_mask=mask, labels=labels).loss.item()
-        for ids, mask, labels in zip(
-            batch["input_ids"].chunk(2), batch["attention_mask"].chunk(2), batch["labels"].values(), strict=True
-        )
+        student.model(input_ids=ids, attention_mask=mask, labels=labels).loss.item() for ids, mask, labels in pairs
     ]
     assert output["loss"].item() == pytest.approx(sum(plain) / 2, rel=1e-5)
     assert [value.item() for value in output["terms"].values()] == pytest.approx(plain, rel=1e-5)
@@ -42,38 +46,27 @@ def test_rows_without_a_target_need_not_be_read(name):
     """Reading every row in every view gives the same terms, shares and gradients."""
     student, method = scratch().eval(), objective(name)
     data = tokenize([*PARTIAL, *PARTIAL[:2]], method.views, student)
-    batch = Collator(student.pad_id)(data.__getitems__(range(len(data))))
-    inputs, real = data.sources.padded(np.arange(len(data.sources)), student.pad_id, 8)
-    complete = {"input_ids": torch.from_numpy(inputs), "attention_mask": torch.from_numpy(real).long()}
-    results = []
-    for inputs in (batch, {**complete, "labels": batch["labels"]}):
-        student.zero_grad()
-        output = Distiller(student, method)(**inputs, with_shares=True)
-        output["loss"].backward()
-        gradient = torch.cat([weight.grad.flatten() for weight in student.parameters()])
-        results.append((*output["terms"].values(), *output["shares"].values(), gradient))
-    read = sum(len(rows) for rows in batch["rows"].values())
-    assert read == len(batch["input_ids"]) == len(real) - 2 * (len(method.views) - 1)
-    for ours, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
+    batch = collated(student, data)
+    examples = [{view: ids._replace(target=[1]) for view, ids in data[i].items()} for i in range(len(data))]
+    complete = {**student.collator(8)(examples), "labels": batch["labels"]}
+    assert len(complete["input_ids"]) - len(batch["input_ids"]) == 2 * (len(method.views) - 1)
+    distiller = Distiller(student, method)
+    (output, gradient), (expected, whole) = (gradient_of(distiller, b, with_shares=True) for b in (batch, complete))
+    for key in ("terms", "shares"):
+        torch.testing.assert_close(output[key], expected[key], rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(gradient, whole, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.slow
 def test_a_step_compiles_into_one_graph():
     student = scratch()
-    distiller, batch = Distiller(student, objective("mi")), collated(student, PARTIAL, "mi")
+    distiller, batch = Distiller(student, objective("mi")), batch_of(student, PARTIAL, "mi")
     torch.compiler.reset()
-    results = []
-    for forward in (distiller, torch.compile(distiller, fullgraph=True, backend="aot_eager")):
-        student.zero_grad()
-        output = forward(**batch, with_shares=True)
-        output["loss"].backward()
-        gradient = torch.cat([weight.grad.flatten() for weight in student.parameters()])
-        results.append((output["loss"].item(), list(output["shares"].values()), gradient))
-    (loss, shares, gradient), (compiled_loss, compiled_shares, compiled_gradient) = results
-    assert loss == pytest.approx(compiled_loss, rel=1e-6)
-    torch.testing.assert_close(shares, compiled_shares)
-    torch.testing.assert_close(gradient, compiled_gradient, rtol=1e-4, atol=1e-7)
+    compiled = torch.compile(distiller, fullgraph=True, backend="aot_eager")
+    (output, gradient), (expected, plain) = (gradient_of(f, batch, with_shares=True) for f in (compiled, distiller))
+    assert output["loss"].item() == pytest.approx(expected["loss"].item(), rel=1e-6)
+    torch.testing.assert_close(output["shares"], expected["shares"])
+    torch.testing.assert_close(gradient, plain, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -101,18 +94,11 @@ def test_accumulation_gives_the_gradient_of_the_joined_batch(tmp_path):
     torch.testing.assert_close(changes[1], changes[0], rtol=1e-4, atol=1e-4 * float(changes[0].abs().max()))
 
 
-def test_rows_that_make_no_batch_are_refused_where_incomplete_ones_are_dropped(tmp_path):
-    with pytest.raises(LimbeckError) as caught:
-        trainer(scratch(), "mi", tmp_path, per_device_train_batch_size=13, dataloader_drop_last=True)
-    assert caught.value.field == "training.dataloader_drop_last"
-    trainer(scratch(), "mi", tmp_path, per_device_train_batch_size=12, dataloader_drop_last=True)
-
-
 def test_gradient_checkpointing_changes_no_weight(tmp_path):
     weights = []
-    for on in (False, True):
+    for enabled in (False, True):
         student = scratch()
-        trainer(student, "mi", tmp_path / str(on), gradient_checkpointing=on, max_steps=2).fit()
+        trainer(student, "mi", tmp_path / str(enabled), gradient_checkpointing=enabled, max_steps=2).fit()
         weights.append(weights_of(student))
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-4)
 
@@ -120,9 +106,9 @@ def test_gradient_checkpointing_changes_no_weight(tmp_path):
 @pytest.mark.parametrize(("name", "rounded"), [("mi", True), ("mi-official", False)])
 def test_only_the_official_term_keeps_batches_as_short_as_they_can_be(name, rounded, tmp_path):
     training = trainer(scratch(), name, tmp_path)
-    longest = int(training.train_dataset.targets.lengths[12:].max())
+    longest = int(training.training_set.lengths[:, 2].max())
     assert longest % 8 != 0
-    batch = training.data_collator(training.train_dataset.__getitems__(range(12)))
+    batch = training.data_collator([training.training_set[i] for i in range(12)])
     assert batch["labels"][View.EXPLAIN].shape[1] == (-(-longest // 8) * 8 if rounded else longest)
 
 
@@ -156,24 +142,8 @@ def test_half_written_checkpoints_are_passed_over_and_a_finished_one_is_not_trai
     assert torch.equal(weights_of(student), weights_of(again))
 
 
-def test_the_best_weights_are_in_the_student_at_the_end(tmp_path):
-    student = scratch()
-    training = trainer(student, "finetune", tmp_path, eval_steps=2)
-    accuracies, weights = iter([0.1, 0.9, 0.3]), []
-
-    def validate():
-        weights.append(weights_of(student))
-        return {"accuracy": next(accuracies)}
-
-    training.validate = validate
-    training.fit()
-    assert training.state.best_global_step == 4
-    assert torch.equal(weights_of(student), weights[1])
-    assert not torch.equal(weights[1], weights[2])
-
-
 @pytest.mark.parametrize("changes", [{"eval_strategy": "epoch", "save_strategy": "epoch"}, {"eval_steps": 0.3}])
-def test_every_validated_checkpoint_is_saved(changes, tmp_path):
+def test_the_best_checkpoint_is_saved_and_in_the_student_at_the_end(changes, tmp_path):
     student = scratch()
     training = trainer(student, "finetune", tmp_path, accuracies=[0.1, 0.9, 0.3, 0.2], max_steps=7, **changes)
     training.fit()
@@ -182,16 +152,14 @@ def test_every_validated_checkpoint_is_saved(changes, tmp_path):
     assert torch.equal(load_file(best)["lm_head.weight"], student.model.lm_head.weight)
 
 
-@pytest.mark.skipif(torch.accelerator.is_available(), reason="a GPU obeys these settings")
-@pytest.mark.parametrize("values", [{"fp16": True}, {"fp16": True, "use_cpu": True}, {"bf16": True}, {"tf32": True}])
-def test_a_type_that_a_processor_would_not_train_in_is_refused(values, tmp_path):
-    with pytest.raises(LimbeckError) as caught:
-        training_arguments(TrainingSettings.parse(values, "training"), tmp_path, seed=1)
-    assert caught.value.field == f"training.{next(iter(values))}"
-
-
-@pytest.mark.skipif(torch.accelerator.is_available(), reason="a GPU obeys these settings")
-def test_a_setting_that_a_processor_has_no_use_for_is_a_warning(tmp_path, caplog):
-    values = {"torch_empty_cache_steps": 5, "bf16": True, "use_cpu": True, "fp16": False}
-    assert training_arguments(TrainingSettings.parse(values, "training"), tmp_path, seed=1).bf16
-    assert ["torch_empty_cache_steps" in record.getMessage() for record in caplog.records] == [True]
+def test_a_student_whose_tokenizer_ends_no_text_learns_to_end(tmp_path):
+    torch.manual_seed(0)
+    tokenizer, sizes = tokenizers.endless(), {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 1, "num_heads": 2}
+    ids = {"decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": [1, 5], "vocab_size": len(tokenizer)}
+    student = Student(T5ForConditionalGeneration(T5Config(**sizes, **ids)), tokenizer, 64, 30)
+    examples = [replace(example, label="no maybe") for example in EXAMPLES]
+    options = {"max_steps": 40, "learning_rate": 1e-2, "eval_strategy": "no", "save_strategy": "no"}
+    trainer(student, "finetune", tmp_path, examples=examples, **options).fit()
+    texts = [source(example, View.PREDICT) for example in examples]
+    answers = student.answer(texts, [[]] * 12, max_new_tokens=30, batch_size=12)
+    assert {(answer.text, answer.ids[-1]) for answer in answers} == {("no maybe", 1)}

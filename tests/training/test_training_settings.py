@@ -1,6 +1,7 @@
 """Training settings are transformers' own, and what has no meaning is refused."""
 
 import pytest
+import torch
 from transformers import TrainingArguments
 
 from limbeck.errors import LimbeckError
@@ -30,18 +31,13 @@ def test_settings_reach_transformers_and_their_resolved_form_reads_back(tmp_path
     [
         ({"learning_rat": 1}, "did you mean 'learning_rate'"),
         ({"output_dir": "x"}, "unknown field 'output_dir'"),
-        ({"learning_rate": "fast"}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"),
-        ({"per_device_train_batch_size": 0}, "per_device_train_batch_size"),
         ({"max_steps": 0}, "max_steps"),
-        ({"save_steps": 33}, "save_steps is 33, eval_steps 250"),
-        ({"eval_strategy": "epoch"}, "save_strategy is steps, eval_strategy epoch"),
-        ({"save_strategy": False}, "save_strategy is no, eval_strategy steps"),
+        ({"save_steps": 33}, "save_steps"),
+        ({"eval_strategy": "epoch"}, "save_strategy"),
+        ({"save_strategy": False}, "save_strategy"),
         ({"label_smoothing_factor": 1.0}, "label_smoothing_factor"),
-        ({"early_stopping_patience": 0}, "early_stopping_patience"),
         ({"early_stopping_patience": 2, "eval_strategy": "no"}, "early_stopping_patience"),
-        ({"early_stopping_threshold": 0.1}, "early_stopping_threshold"),
-        ({"train_sampling_strategy": "sequential"}, "train_sampling_strategy"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(values, words):
@@ -54,3 +50,11 @@ def test_a_value_that_transformers_refuses_is_a_users_mistake(field, tmp_path):
     values = {field: "magic", "save_strategy": "no", "eval_strategy": "no"} | {field: "magic"}
     with pytest.raises(LimbeckError):
         training_arguments(TrainingSettings.parse(values, "training"), tmp_path, seed=1)
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="a GPU obeys these settings")
+@pytest.mark.parametrize("values", [{"fp16": True}, {"fp16": True, "use_cpu": True}, {"bf16": True}, {"tf32": True}])
+def test_a_type_that_a_processor_would_not_train_in_is_refused(values, tmp_path):
+    with pytest.raises(LimbeckError) as caught:
+        training_arguments(TrainingSettings.parse(values, "training"), tmp_path, seed=1)
+    assert caught.value.field == f"training.{next(iter(values))}"

@@ -5,11 +5,6 @@ model and automatic differentiation the gradient of each term is taken for each 
 targets to the longest. The weights are the coefficients that make the first out of the second: by least squares.
 """
 
-import json
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -20,12 +15,13 @@ from transformers import TrainerCallback
 from limbeck.data import DataSettings, View, load, source, target
 from limbeck.models import ScratchSettings, StudentSettings
 from limbeck.models.loading import load as load_student
-from limbeck.objectives import IGNORE, AlignmentTerm, objective
-from limbeck.training.preprocessing import tokenize
+from limbeck.models.tokenization import IGNORE
+from limbeck.objectives import AlignmentTerm, objective
+from limbeck.training.dataset import tokenize
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
 from tests.objectives import oracle
-from tests.training.two_processes import two_steps
+from tests.training.small import flat
 
 VIEWS = (View.PREDICT, View.EXPLAIN)
 
@@ -58,10 +54,6 @@ class Gradients(TrainerCallback):
 
     def on_pre_optimizer_step(self, args, state, control, model, **kwargs):
         self.total = self.total + flat(parameter.grad for parameter in model.parameters())
-
-
-def flat(tensors):
-    return torch.cat([tensor.flatten() for tensor in tensors])
 
 
 def epoch(student, rows, name, folder, **changes):
@@ -98,19 +90,23 @@ def plain_gradients(student, rows, term):
         student.zero_grad()
         sides = []
         for view in term.views:
-            inputs, mask = sources_of(student, [rows[i] for i in tenth], view)
-            labels = padded([ids[view][i] for i in tenth], IGNORE)
-            sides += [student.model(input_ids=inputs, attention_mask=mask, labels=labels).logits, labels]
+            inputs = plain_inputs(student, [rows[i] for i in tenth], view)
+            sides += [student.model(**inputs).logits, inputs["labels"]]
         values = oracle.alignment(term, *sides) if isinstance(term, AlignmentTerm) else oracle.token_loss(*sides)
         (values.sum() / count).backward()
-        parts.append(flat(parameter.grad.clone() for parameter in student.parameters()))
+        parts.append(flat(parameter.grad for parameter in student.parameters()))
     return torch.stack(parts)
 
 
-def sources_of(student, rows, view):
-    """Return the padded sources and their mask."""
-    ids, _ = student.source_ids([source(row, view) for row in rows])
-    return padded(ids, student.pad_id), padded([[1] * len(row) for row in ids], 0)
+def plain_inputs(student, rows, view):
+    """Return the inputs of the plain model: padded sources, their mask, and padded targets."""
+    sources, _ = student.source_ids([source(row, view) for row in rows])
+    targets, _ = student.target_ids([target(row, view) for row in rows])
+    return {
+        "input_ids": padded(sources, student.pad_id),
+        "attention_mask": padded([[1] * len(row) for row in sources], 0),
+        "labels": padded(targets, IGNORE),
+    }
 
 
 def padded(rows, value):
@@ -146,32 +142,8 @@ def test_the_logs_means_are_over_all_there_was(rows, student, tmp_path):
     plain = {}
     for view in VIEWS:
         taught = [row for row in rows if target(row, view)]
-        inputs, mask = sources_of(student, taught, view)
-        labels = padded(student.target_ids([target(row, view) for row in taught])[0], IGNORE)
         with torch.no_grad():
-            plain[view] = student.model(input_ids=inputs, attention_mask=mask, labels=labels).loss.item()
+            plain[view] = student.model(**plain_inputs(student, taught, view)).loss.item()
     assert entry["term_label"] == pytest.approx(plain[View.PREDICT], rel=1e-6)
     assert entry["term_rationale"] == pytest.approx(plain[View.EXPLAIN], rel=1e-6)
     assert entry["loss"] == pytest.approx(sum(plain.values()) / 2, rel=1e-6)
-
-
-def result(folder):
-    return torch.load(folder / "weights.pt"), json.loads((folder / "entry.json").read_text())
-
-
-def test_two_processes_take_the_steps_and_write_the_log_of_one(tmp_path):
-    """Six rows a step: whatever the processes and the accumulation, the sums are divided by the same counts."""
-    single, double = tmp_path / "single", tmp_path / "double"
-    single.mkdir()
-    double.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
-    command = [sys.executable, "-m", "tests.training.two_processes", str(double), "3", "1"]
-    ranks = [{"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
-    processes = [subprocess.Popen(command, env={**os.environ, **world, **rank}) for rank in ranks]
-    two_steps(single, 3, 2)
-    assert [process.wait(timeout=240) for process in processes] == [0, 0]
-    (weights, entry), (expected, logged) = result(double), result(single)
-    torch.testing.assert_close(weights, expected, rtol=1e-5, atol=1e-7)
-    assert entry == pytest.approx(logged, rel=1e-5)

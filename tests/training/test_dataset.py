@@ -1,0 +1,105 @@
+"""Training sets against a call of the tokenizer for each text."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limbeck.data import View, prefix, target
+from limbeck.errors import LimbeckError
+from limbeck.models.student import Student
+from limbeck.notes import lines_of
+from limbeck.schema import Example
+from limbeck.training import dataset
+from limbeck.training.dataset import tokenize
+from tests.helpers.tokenizers import KINDS
+from tests.models.test_tokenization import ODD, SPECIAL, WORDS, student
+from tests.training.small import PARTIAL, scratch
+
+VIEWS = (View.PREDICT, View.EXPLAIN)
+text = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
+    st.lists(st.sampled_from([*WORDS, *ODD]), min_size=1, max_size=8).map(" ".join),
+).filter(lambda words: words.strip() and not any(special in words for special in SPECIAL))
+example = st.builds(
+    Example, st.just("id"), st.lists(text, min_size=1, max_size=2).map(tuple), text, st.one_of(st.none(), text)
+)
+
+
+def source_ids(example: Example, view: View, student: Student) -> list[int]:
+    """Return the ids of the prefixed text, as the tokenizer has it by a call of its own."""
+    separator = student.tokenizer.eos_token or student.tokenizer.sep_token
+    return student.tokenizer(prefix(view) + separator.join(example.segments) + example.choices_text)["input_ids"]
+
+
+def target_ids(text: str | None, student: Student) -> list[int]:
+    """Return the ids of the text, without the decoder's start, and with the end token that the model stops at."""
+    if not text:
+        return []
+    ids, config = student.tokenizer(text)["input_ids"], student.model.config
+    ids = ids[1:] if ids[:1] == [config.decoder_start_token_id] else ids
+    return ids if ids[-1:] == [config.eos_token_id] else [*ids, config.eos_token_id]
+
+
+def rows_of(table) -> list[list[int]]:
+    return [table[i].tolist() for i in range(len(table))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=15, deadline=None)
+@given(examples=st.lists(example, min_size=1, max_size=6))
+def test_ids_are_those_of_the_prefixed_texts(kind, examples):
+    pupil = student(kind)
+    examples = [*examples, Example("last", ("yes",), "yes", "maybe", choices=("yes", "no"), own_choices=True)]
+    data = tokenize(examples, VIEWS, pupil)
+    rows = [(view, e) for view in VIEWS for e in examples]
+    assert rows_of(data.sources) == [source_ids(e, view, pupil) for view, e in rows]
+    assert rows_of(data.targets) == [target_ids(target(e, view), pupil) for view, e in rows]
+    assert (data.notes["sources_cut"], data.notes["targets_cut"]) == (0, 0)
+    for view, ids in data[len(data) - 1].items():
+        assert ids.source.tolist() == source_ids(examples[-1], view, pupil)
+        assert ids.target.tolist() == target_ids(target(examples[-1], view), pupil)
+
+
+def test_examples_come_in_their_order_over_several_blocks(monkeypatch):
+    pupil = scratch()
+    complete = tokenize(PARTIAL, VIEWS, pupil)
+    monkeypatch.setattr(dataset, "_BLOCK", 3)
+    data = tokenize(PARTIAL, VIEWS, pupil)
+    assert rows_of(data.sources) == rows_of(complete.sources)
+    assert rows_of(data.targets) == rows_of(complete.targets)
+
+
+def test_an_example_without_a_rationale_keeps_its_other_views():
+    pupil = scratch()
+    data = tokenize(PARTIAL, VIEWS, pupil)
+    assert (len(data), len(data.targets[len(data)]), data.notes["without_target"]) == (13, 0, 0)
+    joint = tokenize(PARTIAL, (View.RATIONALE_FIRST,), pupil)
+    assert (len(joint), joint.notes["without_target"]) == (12, 1)
+    with pytest.raises(LimbeckError, match="rationale"):
+        tokenize(PARTIAL[:1], VIEWS, pupil)
+
+
+@pytest.mark.parametrize(("setting", "lengths"), [("source", (24, 512)), ("target", (512, 24))])
+def test_more_than_one_in_a_hundred_cut_is_a_warning_that_names_the_setting(setting, lengths):
+    long, short = "Luke scored 84 points. " * 9, "Luke scored."
+    examples = [Example(f"{i}", (short,), "yes", short) for i in range(199)]
+    for count in (1, 3):
+        rows = [*examples, *([Example("long", (long,), "yes", long)] * count)]
+        training_set = tokenize(rows, (View.EXPLAIN,), student("byte-level", *lengths))
+        (line,) = lines_of(training_set.notes, {f"{setting}s": len(rows)})
+        assert (line.count, line.warning) == (count, count == 3)
+        assert f"student.max_{setting}_length" in line.text
+
+
+def test_a_limit_that_leaves_no_label_or_no_input_is_refused_before_training():
+    examples = [Example("1", ("yes",), "entailment", "maybe"), Example("2", ("no",), "no", "no")]
+    for view in (View.PREDICT, View.RATIONALE_FIRST, View.ANSWER_FIRST):
+        text = str(target(replace(examples[0], rationale=""), view)).strip()
+        length = len(target_ids(text, student("byte-level")))
+        tokenize(examples, (view,), student("byte-level", 512, length))
+        with pytest.raises(LimbeckError, match=f"max_target_length to {length}"):
+            tokenize(examples, (view,), student("byte-level", 512, length - 1))
+    with pytest.raises(LimbeckError, match="max_source_length"):
+        tokenize(examples, VIEWS, student("byte-level", 3, 512))
