@@ -1,7 +1,6 @@
 """A job carried out: every missing answer asked for; or its cost estimated without asking."""
 
 import platform
-from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -9,12 +8,12 @@ from typing import Any
 from limbeck.annotation.job import Job, OpenJob
 from limbeck.data.load import digest
 from limbeck.llm.messages import Tokens
-from limbeck.llm.runner import Request, Session, Tally, ask_all
+from limbeck.llm.runner import Request, Session, Tally, Watch, ask_all
 from limbeck.llm.settings import refuse_key
 from limbeck.llm.store import Store
 
 
-def annotate(job: Job, watch: Callable[[Tally, float | None], None] = lambda _tally, _cost: None) -> dict[str, Any]:
+def annotate(job: Job, watch: Watch = lambda _tally, _cost: None) -> dict[str, Any]:
     """Ask the teacher for every answer that the store lacks. However it ends, started again it asks for the rest.
 
     Args:
@@ -31,36 +30,25 @@ def annotate(job: Job, watch: Callable[[Tally, float | None], None] = lambda _ta
         LimbeckError: a bad row, prompt or price, or a teacher that cannot be asked; what arrived is stored.
     """
     opened, tally, model = OpenJob(job), Tally(), job.teacher.name
-    with Store.open(job.store) as store:
-        store.begin(opened.questions.prompt, opened.questions.sent, _provenance(opened))
-        store.release_dead()
-        session = Session(
-            teacher=job.teacher,
-            limits=job.limits,
-            store=store,
-            covers=opened.covers,
-            tally=tally,
-            watch=lambda tally: watch(tally, opened.cost(tally.tokens)),
-        )
+    with Store(job.store) as store:
+        store.begin(opened.prompt, opened.sent, _provenance(opened))
+        session = Session(job.teacher, job.limits, store, opened.budget, tally, watch)
         phases = (lambda: opened.unanswered(store)), (lambda: opened.mistaken(store))
-        ask_all(session, job.sampling, opened.questions.messages, *phases)
-        missing = sum(len(phase()) for phase in phases)
-        answers = len(store.answered(model, opened.questions.prompt))
-        other_replies = store.other_replies(model, opened.questions.prompt)
-    return {
-        "wanted": tally.total,
-        "requests": tally.sent,
-        "stored": tally.stored,
-        "given_up": tally.given_up,
-        "failures": dict(tally.failures.most_common()),
-        "reasons": tally.reasons,
-        "tokens": tally.tokens._asdict(),
-        "cost": opened.cost(tally.tokens),
-        "stopped": tally.stopped,
-        "answers": answers,
-        "missing": missing,
-        "other_replies": other_replies,
-    }
+        ask_all(session, job.sampling, *phases)
+        return {
+            "wanted": tally.total,
+            "requests": tally.sent,
+            "stored": tally.stored,
+            "given_up": tally.given_up,
+            "failures": dict(tally.failures.most_common()),
+            "reasons": tally.reasons,
+            "tokens": tally.tokens._asdict(),
+            "cost": opened.budget.cost(tally.tokens),
+            "stopped": tally.stopped,
+            "answers": len(store.answered(model, opened.prompt)),
+            "missing": sum(len(phase()) for phase in phases),
+            "other_replies": store.other_replies(model, opened.prompt),
+        }
 
 
 def plan(job: Job) -> dict[str, Any]:
@@ -80,17 +68,16 @@ def plan(job: Job) -> dict[str, Any]:
     hinted: list[Request] = []
     used, replies, other_replies = Tokens(0, 0), 0, 0
     if job.store.exists():
-        with Store.open(job.store, create=False) as store:
+        with Store(job.store, create=False) as store:
             missing, hinted = opened.unanswered(store), opened.mistaken(store)
             used, replies = store.usage(model)
-            other_replies = store.other_replies(model, opened.questions.prompt)
+            other_replies = store.other_replies(model, opened.prompt)
     if job.rationalise:  # an answer that is not there yet may be wrong
-        unknown = {request.example.id for request in missing}
-        examples = [example for example in opened.examples if example.label and example.id in unknown]
-        hinted += opened.questions.requests(examples, hint=True)
+        ids = {request.example for request in missing}
+        hinted += opened.requests([row for row in opened.examples if row.label and row.id in ids], hint=True)
     ceilings = [request.ceiling for request in (*missing, *hinted)]
     ceiling = Tokens(sum(tokens.prompt for tokens in ceilings), sum(tokens.completion for tokens in ceilings))
-    spent = opened.cost(used)
+    spent = opened.budget.cost(used)
     return {
         "teacher": model,
         "questions": len(opened.examples),
@@ -98,7 +85,7 @@ def plan(job: Job) -> dict[str, Any]:
         "missing": len(missing),
         "hinted": len(hinted),
         "tokens": ceiling._asdict(),
-        "cost": opened.cost(ceiling),
+        "cost": opened.budget.cost(ceiling),
         "expected_cost": None if spent is None or not replies else spent / replies * len(missing),
         "spent": {"tokens": used._asdict(), "cost": spent},
         "other_replies": other_replies,
@@ -115,5 +102,5 @@ def _provenance(opened: OpenJob) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), "limbeck": version("limbeck"), "openai": version("openai")},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    refuse_key(job.teacher.key, [provenance, opened.questions.sent], "the job or its prompt")
+    refuse_key(job.teacher.key, [provenance, opened.sent], "the job or its prompt")
     return provenance

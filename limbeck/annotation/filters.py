@@ -7,17 +7,17 @@ Every sample has one outcome: kept, or the first reason against it. The vote is 
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any, Self
+from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from limbeck.llm import CHAT_TOKEN, THOUGHT_TAG, RationaleSource, concluded_label, read_reply, stated_answer
 from limbeck.schema import Example
 from limbeck.settings import Settings
-from limbeck.tasks import Task, is_right, normalise, same_text, same_value
+from limbeck.tasks import Task, is_right, normalise, same_value
 from limbeck.tasks.numbers import value
 
 # Of 31,731 released rationales, all English, none is taken for another language at 10, two at 5, nine at 2. Of 35
@@ -58,15 +58,9 @@ class FilterSettings(Settings):
     @field_validator("language")
     @classmethod
     def _known_language(cls, code: str | None) -> str | None:
-        if code is not None and (len(code) != 2 or code not in _identifier().labels):
+        if code is not None and (code == _NO_LANGUAGE or code not in _identifier().labels):
             raise ValueError("an ISO 639-1 code of a language that py3langid knows, like en, de or zh, was expected")
         return code
-
-    @model_validator(mode="after")
-    def _ordered_lengths(self) -> Self:
-        if self.max_words is not None and self.max_words < self.min_words:
-            raise ValueError(f"max_words: {self.max_words} is less than min_words, {self.min_words}")
-        return self
 
 
 class Outcome(StrEnum):
@@ -87,128 +81,76 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sample:
-    """A reply to a question, or its absence."""
+    """A reply to a question, or its absence; `sift` adds its parts and its outcome."""
 
     text: str | None  # the raw reply; None: there is none
-    failure: str | None = None  # its last failure's kind, where it was asked and has no reply; both None: not asked yet
-    reason: str | None = None  # that failure's message
-    hinted: bool = False  # the gold label was given as a hint
     thoughts: str = ""  # that came beside the text
+    failure: str | None = None  # the last failure's kind and message; both None: none, or not asked yet
+    reason: str | None = None
+    hinted: bool = False  # the gold label was given as a hint
+    rationale: str | None = None
+    label: str | None = None
+    outcome: Outcome = Outcome.NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question and the answers wanted to it."""
-
-    example: Example
-    samples: tuple[Sample, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A sample taken apart, with its outcome."""
-
-    rationale: str | None
-    label: str | None
-    outcome: Outcome
-    hinted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Sifted:
+class Annotation:
     """A question with its vote, which becomes its `teacher_label`, and its samples in their order."""
 
     example: Example
+    samples: Sequence[Sample]
     vote: str | None  # of the samples without a hint; None: none of them gave an answer
-    agreement: float | None  # the vote's share of the samples without a hint that gave an answer
-    samples: tuple[Judged, ...]
+    agreement: float  # the vote's share of the samples without a hint that gave an answer
 
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """The answer of most samples to a question, and its share among the samples that gave an answer."""
-
-    label: str
-    agreement: float
-
-
-@dataclass(frozen=True, slots=True)
-class VoteCounts:
-    """Counts of questions and of votes that are right by the gold labels.
-
-    `right / labelled` counts a question without a vote as wrong, as a teacher's accuracy is given for the released
-    data; `right / graded` leaves it out, as is fair while a job is not done.
-    """
-
-    questions: int
-    voted: int  # with a vote
-    labelled: int  # with a gold label
-    graded: int  # with both
-    right: int
+    @property
+    def rationales(self) -> list[str]:
+        """The rationales that were kept."""
+        return [str(sample.rationale) for sample in self.samples if sample.outcome is Outcome.KEPT]
 
 
 def sift(
-    questions: Sequence[Asked], task: Task, filters: FilterSettings, *, source: RationaleSource = "content"
-) -> list[Sifted]:
-    """Return every question with its vote and the outcome of each sample, in the order given.
+    example: Example,
+    samples: Sequence[Sample],
+    task: Task,
+    *,
+    filters: FilterSettings,
+    source: RationaleSource = "content",
+) -> Annotation:
+    """Return a question with its vote, and give each of its samples an outcome.
 
-    That order decides which of several equal rationales of one question is kept: the first. Hinted samples have no say
-    in votes, and are held to the gold label, which they were told, even with `gold` off.
+    Of several equal rationales the first is kept. Hinted samples have no say in votes, and are held to the gold label,
+    which they were told, even with `gold` off.
     """
-    kept_rationales: set[tuple[str, str]] = set()  # ids of questions, with the rationales kept for them, normalised
-    sifted = []
-    for question in questions:
-        example = question.example
-        drafts = [_read(sample, task, example, source) for sample in question.samples]
-        vote = majority([draft.label for draft in drafts if draft.label is not None and not draft.hinted], task)
-        samples = []
-        for sample, draft in zip(question.samples, drafts, strict=True):
-            if source != "content" and draft.label is None and draft.rationale is not None:
-                label = concluded_label(sample.text or "", sample.thoughts, task, example)
-                draft = replace(draft, label=label)
-            outcome = _outcome(sample, draft) or _fault_of_answer(draft, task, example, filters=filters, vote=vote)
-            outcome = outcome or _fault_of_rationale(draft, task, example, filters=filters)
-            key = (example.id, normalise(draft.rationale or ""))
-            if outcome is None and filters.duplicates and key in kept_rationales:
-                outcome = Outcome.DUPLICATE
-            if outcome is None:
-                kept_rationales.add(key)
-            samples.append(replace(draft, outcome=outcome or Outcome.KEPT))
-        label, agreement = (vote.label, vote.agreement) if vote else (None, None)
-        sifted.append(Sifted(example, label, agreement, tuple(samples)))
-    return sifted
+    for sample in samples:
+        parsed = read_reply(sample.text or "", sample.thoughts, task, example, source=source)
+        sample.rationale, sample.label = parsed.rationale, parsed.label
+    vote, agreement = majority([sample.label for sample in samples if sample.label and not sample.hinted], task)
+    annotation = Annotation(example, samples, vote, agreement)
+    for sample in samples:
+        if source != "content" and sample.label is None and sample.rationale is not None:
+            sample.label = concluded_label(sample.text or "", sample.thoughts, task, example)
+        earlier = {normalise(rationale) for rationale in annotation.rationales}
+        sample.outcome = _outcome(sample, annotation, task, filters)
+        if sample.outcome is Outcome.KEPT and filters.duplicates and normalise(str(sample.rationale)) in earlier:
+            sample.outcome = Outcome.DUPLICATE
+    return annotation
 
 
-def _read(sample: Sample, task: Task, example: Example, source: RationaleSource) -> Judged:
-    parsed = read_reply(sample.text or "", sample.thoughts, task, example, source=source)
-    return Judged(parsed.rationale, parsed.label, Outcome.KEPT, sample.hinted)
-
-
-def _outcome(sample: Sample, draft: Judged) -> Outcome | None:
+def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: FilterSettings) -> Outcome:
+    example, label, rationale = annotation.example, sample.label, sample.rationale
     if sample.text is None:
         return Outcome.NOT_ASKED if sample.failure is None else Outcome.FAILED
-    if draft.label is None:
-        return Outcome.NO_ANSWER
-    return Outcome.NO_RATIONALE if draft.rationale is None else None
-
-
-def _fault_of_answer(
-    draft: Judged, task: Task, example: Example, *, filters: FilterSettings, vote: Vote | None
-) -> Outcome | None:
-    label = draft.label or ""
-    if example.label and (filters.gold or draft.hinted):
+    if label is None or rationale is None:
+        return Outcome.NO_ANSWER if label is None else Outcome.NO_RATIONALE
+    if example.label and (filters.gold or sample.hinted):
         if not is_right(task, label, example):
             return Outcome.WRONG
-    elif vote is None or not agree(label, vote.label, task):
+    elif annotation.vote is None or _vote_key(label, task) != _vote_key(annotation.vote, task):
         return Outcome.OUTVOTED
-    low = not draft.hinted and vote is not None and vote.agreement < filters.agreement
-    return Outcome.LOW_AGREEMENT if low else None
-
-
-def _fault_of_rationale(draft: Judged, task: Task, example: Example, *, filters: FilterSettings) -> Outcome | None:
-    rationale = draft.rationale or ""
+    if not sample.hinted and annotation.vote is not None and annotation.agreement < filters.agreement:
+        return Outcome.LOW_AGREEMENT
     length = words(rationale)
     if length < filters.min_words:
         return Outcome.TOO_SHORT
@@ -216,51 +158,26 @@ def _fault_of_rationale(draft: Judged, task: Task, example: Example, *, filters:
         return Outcome.TOO_LONG
     if filters.language is not None and foreign(rationale, filters.language):
         return Outcome.LANGUAGE
-    return Outcome.LEAK if filters.leaks and leaks(rationale, task, example, draft.hinted) else None
+    return Outcome.LEAK if filters.leaks and leaks(rationale, task, example, sample.hinted) else Outcome.KEPT
 
 
-def counts(sifted: Sequence[Sifted]) -> dict[str, int]:
-    """Return the number of samples with each outcome."""
-    outcomes = Counter(sample.outcome for question in sifted for sample in question.samples)
-    return {outcome.value: outcomes[outcome] for outcome in Outcome}
-
-
-def count_votes(sifted: Sequence[Sifted], task: Task) -> VoteCounts:
-    """Return the numbers of votes, and of right ones."""
-    graded = [(question.vote, question.example) for question in sifted if question.vote and question.example.label]
-    return VoteCounts(
-        questions=len(sifted),
-        voted=sum(question.vote is not None for question in sifted),
-        labelled=sum(bool(question.example.label) for question in sifted),
-        graded=len(graded),
-        right=sum(is_right(task, vote, example) for vote, example in graded),
-    )
-
-
-def majority(labels: Sequence[str], task: Task) -> Vote | None:
-    """Return the answer given most often, as it was first spelled; of equally many the first. None without any answer.
+def majority(labels: Sequence[str], task: Task) -> tuple[str | None, float]:
+    """Return the answer given most often, as it was first spelled, and its share; of equally many the first.
 
     Answers count together where each would be right if the other were the label; a rounded decimal counts apart from
     the number that it is the rounding of. The work is in proportion to the answers, however many differ.
     """
     if not labels:
-        return None
+        return None, 0.0
     keys = [_vote_key(label, task) for label in labels]
-    winner, votes = max(Counter(keys).items(), key=lambda group: group[1])  # in order of appearance; max: the first
-    return Vote(labels[keys.index(winner)], votes / len(labels))
+    ((winner, votes),) = Counter(keys).most_common(1)
+    return labels[keys.index(winner)], votes / len(labels)
 
 
 def _vote_key(label: str, task: Task) -> Hashable:
     """Return what two answers share if each is right by the other."""
-    if task.equal not in (same_text, same_value):
-        raise ValueError(f"task {task.name!r}: votes know no key for its way of comparing answers")
     number = value(label) if task.equal is same_value else None
     return normalise(label) if number is None else number
-
-
-def agree(label: str, second_label: str, task: Task) -> bool:
-    """Return whether each of the two answers is right by the other."""
-    return task.equal(label, second_label) and task.equal(second_label, label)
 
 
 def words(text: str) -> int:

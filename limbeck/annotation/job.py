@@ -1,31 +1,23 @@
-"""An annotation job: questions for a teacher, sampling, limits, budget and filters."""
+"""An annotation job: questions for a teacher, sampling, limits, budget and filters; and its requests and replies."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from limbeck.annotation.filters import Asked, FilterSettings, Judged, Sifted, sift
-from limbeck.annotation.prompts import Questions, load_prompt
+from limbeck.annotation.filters import Annotation, FilterSettings, Sample, sift
+from limbeck.annotation.prompts import load_prompt
 from limbeck.data.columns import Column
 from limbeck.data.rows import read_rows
 from limbeck.files import STDIO
 from limbeck.llm import RationaleSource
-from limbeck.llm.messages import Tokens
 from limbeck.llm.runner import Request
-from limbeck.llm.settings import (
-    BudgetSettings,
-    LimitSettings,
-    NamedTeacher,
-    PriceSettings,
-    SamplingSettings,
-    cost,
-    coverage,
-    price_of,
-)
-from limbeck.llm.store import Store
+from limbeck.llm.settings import Budget, BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
+from limbeck.llm.store import Key, Store
 from limbeck.schema import Example
 from limbeck.tasks import is_right
 from limbeck.tasks.settings import TaskSettings, task_of
@@ -60,7 +52,12 @@ class Job(TaskSettings):
 
 
 class OpenJob:
-    """A job whose rows and prompt are read, and whose budget is checked."""
+    """A job whose rows and prompt are read, and whose budget is checked.
+
+    The store knows replies by the model, by `prompt`, a hash of `sent` (the messages before a question, and the
+    sampling), and by a hash of the question. The longest answer is in neither: after it was raised, only the answers
+    that had been cut off are asked for again.
+    """
 
     def __init__(self, job: Job) -> None:
         """Read the job's files.
@@ -71,43 +68,72 @@ class OpenJob:
         self.job = job
         self.task = replace(task_of(job), marker=job.marker) if job.marker else task_of(job)
         self.examples = read_rows(job.rows, job.columns, labelled=False, task=self.task)
-        self.questions = Questions(self.examples, load_prompt(self.task, job.prompt), job.teacher.name, job.sampling)
-        self.price = price_of(job.teacher.name, job.prices)
-        self.covers = coverage(job.budget, self.price, job.teacher.name)
+        self.budget = Budget.of(job.teacher.name, job.budget, job.prices)
+        self._prompt = load_prompt(self.task, job.prompt)
+        self.sent = {
+            "messages": self._prompt.messages(self.examples[0])[:-1],
+            "temperature": job.sampling.heat,
+            "top_p": job.sampling.top_p,
+            "extra": job.sampling.extra,
+        }
+        self.prompt = _hash(self.sent)
 
-    def cost(self, tokens: Tokens) -> float | None:
-        """Return the cost of so many tokens; None where no price is known."""
-        return None if self.price is None else cost(tokens, self.price)
+    def requests(self, examples: Sequence[Example], hint: bool = False) -> list[Request]:
+        """Return the requests for all samples of these examples, round by round; with a hint for one of each."""
+        rounds = zip(*(self._samples(example, hint) for example in examples), strict=True)
+        return [request for round_ in rounds for request in round_]
 
     def unanswered(self, store: Store | None) -> list[Request]:
         """Return the requests without a hint that have no reply; all of them where there is no store yet."""
-        return self._without_reply(self.questions.requests(self.examples), store)
+        return self._without_reply(self.requests(self.examples), store)
 
     def mistaken(self, store: Store) -> list[Request]:
         """Return the requests with the label as a hint that have no reply; none where the job rationalises nothing.
 
         An example is asked again if its label is known, and all its samples have replies, none of them right.
         """
-        if not self.job.rationalise:
-            return []
-        questions = self.questions.asked(store)
         examples = [
-            question.example
-            for question, sifted in zip(questions, self.sift(questions), strict=True)
-            if question.example.label
-            and all(sample.hinted or sample.text is not None for sample in question.samples)
-            and not any(self._is_right(sample, question.example) for sample in sifted.samples)
+            annotation.example
+            for annotation in (self.annotations(store) if self.job.rationalise else [])
+            if annotation.example.label and all(self._is_mistaken(sample, annotation) for sample in annotation.samples)
         ]
-        return self._without_reply(self.questions.requests(examples, hint=True), store)
+        return self._without_reply(self.requests(examples, hint=True), store)
 
-    def sift(self, questions: Sequence[Asked]) -> list[Sifted]:
-        """Return the outcome of every sample, by the job's filters."""
-        return sift(questions, self.task, self.job.filters, source=self.job.rationale)
+    def annotations(self, store: Store) -> list[Annotation]:
+        """Return every example with its samples in the store, sifted; hinted samples only where there are any."""
+        model, job = self.job.teacher.name, self.job
+        replies, failures = store.replies(model, self.prompt), store.failures(model, self.prompt)
+        annotations = []
+        for example in self.examples:
+            samples = []
+            for hinted in (False, True) if example.label else (False,):
+                for request in self._samples(example, hinted):
+                    text, thoughts = replies.get(request.key[2:], (None, ""))
+                    failure, reason = (None, None) if text is not None else failures.get(request.key[2:], (None, None))
+                    if not hinted or text is not None or failure is not None:
+                        samples.append(Sample(text, thoughts, failure, reason, hinted))
+            annotations.append(sift(example, samples, self.task, filters=job.filters, source=job.rationale))
+        return annotations
 
-    def _is_right(self, sample: Judged, example: Example) -> bool:
-        return not sample.hinted and sample.label is not None and is_right(self.task, sample.label, example)
+    def _samples(self, example: Example, hint: bool) -> list[Request]:
+        messages, sampling = self._prompt.messages(example, hint), self.job.sampling
+        question = _hash(messages[-1]["content"])
+        keys = [
+            Key(self.job.teacher.name, self.prompt, question, sample)
+            for sample in range(1 if hint else sampling.samples)
+        ]
+        return [Request(key, example.id, messages, sampling.max_tokens) for key in keys]
+
+    def _is_mistaken(self, sample: Sample, annotation: Annotation) -> bool:
+        if sample.hinted or sample.text is None:
+            return sample.hinted
+        return sample.label is None or not is_right(self.task, sample.label, annotation.example)
 
     def _without_reply(self, requests: list[Request], store: Store | None) -> list[Request]:
-        answered = store.answered(self.job.teacher.name, self.questions.prompt) if store else set()
+        answered = store.answered(self.job.teacher.name, self.prompt) if store else set()
         unique = {request.key: request for request in requests}  # a repeated question is one request
-        return [request for key, request in unique.items() if (key.question, key.sample) not in answered]
+        return [request for key, request in unique.items() if key[2:] not in answered]
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

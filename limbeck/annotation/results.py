@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from limbeck.annotation.filters import Asked, Outcome, Sifted, count_votes, counts
+from limbeck.annotation.filters import Annotation, Outcome
 from limbeck.annotation.job import Job, OpenJob
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.errors import unknown
@@ -14,6 +14,7 @@ from limbeck.llm.messages import Tokens
 from limbeck.llm.store import Store
 from limbeck.schema import Example
 from limbeck.stats.intervals import wilson
+from limbeck.tasks import is_right
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,7 @@ class Results:
     """A job with the contents of its store at one time."""
 
     opened: OpenJob
-    questions: Sequence[Asked]
-    sifted: Sequence[Sifted]
+    annotations: Sequence[Annotation]
     used: Tokens
     other_replies: int  # of the same model to other prompts or samplings
 
@@ -33,12 +33,10 @@ def read_results(job: Job) -> Results:
     Raises:
         LimbeckError: there is no store yet, or a bad row or prompt.
     """
-    opened = OpenJob(job)
-    with Store.open(job.store, create=False) as store:
-        questions = opened.questions.asked(store)
-        used, _ = store.usage(job.teacher.name)
-        other_replies = store.other_replies(job.teacher.name, opened.questions.prompt)
-    return Results(opened, questions, opened.sift(questions), used, other_replies)
+    opened, model = OpenJob(job), job.teacher.name
+    with Store(job.store, create=False) as store:
+        other_replies = store.other_replies(model, opened.prompt)
+        return Results(opened, opened.annotations(store), store.usage(model)[0], other_replies)
 
 
 def summary(results: Results) -> dict[str, Any]:
@@ -50,36 +48,37 @@ def summary(results: Results) -> dict[str, Any]:
         most likely belong to other rows than the labels, or None); `kept` rationales and the questions that have one;
         and what was `spent`.
     """
-    votes = count_votes(results.sifted, results.opened.task)
-    counts_kept = [sum(sample.outcome is Outcome.KEPT for sample in question.samples) for question in results.sifted]
-    samples = [sample for question in results.questions for sample in question.samples]
-    failed = [sample for sample in samples if sample.text is None and sample.failure]
-    interval = wilson(votes.right, votes.graded)
+    annotations, task, budget = results.annotations, results.opened.task, results.opened.budget
+    samples = [sample for annotation in annotations for sample in annotation.samples]
+    outcomes = Counter(sample.outcome for sample in samples)
+    failed = [sample for sample in samples if sample.failure]
+    graded = [is_right(task, row.vote, row.example) for row in annotations if row.vote and row.example.label]
     answered = [
         replace(
-            question.example,
-            teacher_label=question.vote,
-            rationale=next((sample.rationale for sample in question.samples if sample.rationale is not None), None),
+            row.example,
+            teacher_label=row.vote,
+            rationale=next((sample.rationale for sample in row.samples if sample.rationale is not None), None),
         )
-        for question in results.sifted
+        for row in annotations
     ]
+    interval = wilson(sum(graded), len(graded))
     return {
         "teacher": results.opened.job.teacher.name,
-        "questions": len(results.sifted),
-        "outcomes": counts(results.sifted),
+        "questions": len(annotations),
+        "outcomes": {outcome.value: outcomes[outcome] for outcome in Outcome},
         "failures": dict(Counter(str(sample.failure) for sample in failed).most_common()),
         "reasons": {str(sample.failure): sample.reason for sample in failed},
         "votes": {
-            "accuracy": votes.right / votes.graded if votes.graded else None,
+            "accuracy": sum(graded) / len(graded) if graded else None,
             "interval": list(interval) if interval else None,
-            "right": votes.right,
-            "n": votes.graded,
-            "without_vote": votes.questions - votes.voted,
-            "without_label": votes.questions - votes.labelled,
+            "right": sum(graded),
+            "n": len(graded),
+            "without_vote": sum(row.vote is None for row in annotations),
+            "without_label": sum(not row.example.label for row in annotations),
         },
-        "doubt": teacher_mismatch(answered, results.opened.task),
-        "kept": {"rationales": sum(counts_kept), "questions": sum(map(bool, counts_kept))},
-        "spent": {"tokens": results.used._asdict(), "cost": results.opened.cost(results.used)},
+        "doubt": teacher_mismatch(answered, task),
+        "kept": {"rationales": outcomes[Outcome.KEPT], "questions": sum(bool(row.rationales) for row in annotations)},
+        "spent": {"tokens": results.used._asdict(), "cost": budget.cost(results.used)},
         "other_replies": results.other_replies,
     }
 
@@ -90,22 +89,19 @@ def training_examples(results: Results, *, all_rationales: bool = False) -> list
     A question whose label is not known has the vote for it, and is left out where there is none, or less agreement than
     the filters want. With `all_rationales` a question stands once for each rationale kept: `id`, `id#2`, `id#3`.
     """
-    least_agreement = results.opened.job.filters.agreement
-    ids = {question.example.id for question in results.sifted}
+    ids = {row.example.id for row in results.annotations}
     examples = []
-    for question in results.sifted:
-        agreed = question.agreement is not None and question.agreement >= least_agreement
-        label = question.example.label or (question.vote if agreed else None)
+    for row in results.annotations:
+        agreed = row.agreement >= results.opened.job.filters.agreement
+        label = row.example.label or (row.vote if agreed else None)
         if label is None:
             continue
-        example = replace(question.example, label=label, teacher_label=question.vote)
-        rationales = [sample.rationale for sample in question.samples if sample.outcome is Outcome.KEPT] or [None]
-        for index, rationale in enumerate(rationales if all_rationales else rationales[:1]):
-            id = example.id
+        for index, rationale in enumerate((row.rationales if all_rationales else row.rationales[:1]) or [None]):
+            id = row.example.id
             if index:
-                id = next(name for number in count(2) if (name := f"{example.id}#{number}") not in ids)
+                id = next(name for number in count(2) if (name := f"{row.example.id}#{number}") not in ids)
                 ids.add(id)
-            examples.append(replace(example, id=id, rationale=rationale))
+            examples.append(replace(row.example, id=id, label=label, teacher_label=row.vote, rationale=rationale))
     return examples
 
 
@@ -119,13 +115,13 @@ def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
         raise unknown("outcome", outcome, [name.value for name in Outcome])
     rows = [
         {
-            "id": question.example.id,
-            "label": question.example.label,
-            "read": parsed.label,
-            "text": (sample.text or sample.thoughts) if sample.reason is None else sample.reason,
+            "id": row.example.id,
+            "label": row.example.label,
+            "read": sample.label,
+            "text": sample.reason or sample.text or sample.thoughts,
         }
-        for question, sifted in zip(results.questions, results.sifted, strict=True)
-        for sample, parsed in zip(question.samples, sifted.samples, strict=True)
-        if parsed.outcome == outcome and outcome != Outcome.NOT_ASKED
+        for row in results.annotations
+        for sample in row.samples
+        if sample.outcome == outcome != Outcome.NOT_ASKED
     ]
     return rows[:limit]

@@ -53,11 +53,11 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
     provenance = {
         "form": form,
         "rows": len(rows),
-        "left_out": left_out + len(results.sifted) - len(training_examples(results)),
+        "left_out": left_out + len(results.annotations) - len(training_examples(results)),
         "rationales": sum(example.rationale is not None for example in examples),
         **summary(results),
         "job": job.model_dump(mode="json", exclude_none=True),
-        "prompt": results.opened.questions.prompt,
+        "prompt": results.opened.prompt,
         "limbeck": version("limbeck"),
     }
     write_jsonl(output, rows)

@@ -5,7 +5,7 @@ Every reply is in the judge's store before the next question, and no question is
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -17,17 +17,14 @@ from typing import Any
 from pydantic import Field
 
 from limbeck.errors import DataError
-from limbeck.llm.messages import ChatMessage, Tokens, estimate
-from limbeck.llm.runner import Request, Session, Tally, ask_all
+from limbeck.llm.runner import Request, Session, Tally, Watch, ask_all
 from limbeck.llm.settings import (
+    Budget,
     BudgetSettings,
     LimitSettings,
     NamedTeacher,
     PriceSettings,
     SamplingSettings,
-    cost,
-    coverage,
-    price_of,
     refuse_key,
 )
 from limbeck.llm.store import Key, Store
@@ -107,11 +104,7 @@ def template() -> str:
     return str(yaml_value(text, "judge_prompt.yaml")["question"])
 
 
-def judge(
-    items: Sequence[Item],
-    settings: JudgeSettings,
-    watch: Callable[[Tally, float | None], None] = lambda _tally, _cost: None,
-) -> list[Judgement]:
+def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = lambda _tally, _cost: None) -> list[Judgement]:
     """Have a sample of the rationales judged; started again after an interruption, it asks only for what is missing.
 
     Each is judged once at temperature 0 ("single") and, with `runs` > 1, that many times at `temperature`
@@ -132,8 +125,7 @@ def judge(
             cannot be asked; what arrived is stored.
     """
     items = sample(items, settings.n, settings.seed)
-    price = price_of(settings.teacher.name, settings.prices)
-    covers = coverage(settings.budget, price, settings.teacher.name)
+    budget = Budget.of(settings.teacher.name, settings.budget, settings.prices)
     if not items:
         return []
     passes = [_Pass(items, settings, SamplingSettings(temperature=0, max_tokens=settings.max_tokens))]
@@ -148,17 +140,13 @@ def judge(
     }
     refuse_key(settings.teacher.key, provenance, "the judge's settings")
 
-    def show(tally: Tally) -> None:
-        watch(tally, None if price is None else cost(tally.tokens, price))
-
-    with Store.open(settings.store) as store:
-        store.release_dead()
-        session = Session(settings.teacher, settings.limits, store, covers, watch=show)
+    with Store(settings.store) as store:
+        session = Session(settings.teacher, settings.limits, store, budget, watch=watch)
         for judging in passes:
             store.begin(judging.prompt, judging.sent, provenance)
         for judging in passes:
-            ask_all(session, judging.sampling, judging.messages, partial(judging.missing, store))
-        show(session.tally)
+            ask_all(session, judging.sampling, partial(judging.missing, store))
+        watch(session.tally, budget.cost(session.tally.tokens))
         if session.tally.stopped == "interrupted":
             raise KeyboardInterrupt  # what arrived is stored; judgements without it would replace whole ones
         judgements = [judging.judgements(store) for judging in passes]
@@ -174,7 +162,6 @@ class _Pass:
         self.sent = {"question": template(), "temperature": sampling.heat, "extra": sampling.extra}
         self.prompt = _digest(self.sent)  # without max_tokens, which changes no reply that fits
         self._items = [(item, _digest(question(item))) for item in items]
-        self._questions = {digest: question(item) for item, digest in self._items}
 
     def missing(self, store: Store) -> list[Request]:
         """Return the requests without a reply, the first of each item, then the second; alike items have equal ones."""
@@ -184,16 +171,13 @@ class _Pass:
             for item, digest in self._items:
                 if (digest, number) not in answered:
                     key = Key(self._model, self.prompt, digest, number)
-                    size = Tokens(estimate(_messages(self._questions[digest])), self.sampling.max_tokens)
-                    requests.append(Request(key, item.example, False, size))
+                    messages = [{"role": "user", "content": question(item)}]
+                    requests.append(Request(key, item.example.id, messages, self.sampling.max_tokens))
         return requests
-
-    def messages(self, request: Request) -> list[ChatMessage]:
-        return _messages(self._questions[request.key.question])
 
     def judgements(self, store: Store) -> list[Judgement]:
         """Return a judgement for each item, of the replies in the store."""
-        texts = store.texts(self._model, self.prompt)
+        texts = {key: text for key, (text, _) in store.replies(self._model, self.prompt).items()}
         judgements = []
         for item, digest in self._items:
             replies = tuple(texts.get((digest, number)) for number in range(self.sampling.samples))
@@ -210,10 +194,6 @@ class _Pass:
             )
             judgements.append(judgement)
         return judgements
-
-
-def _messages(text: str) -> list[ChatMessage]:
-    return [{"role": "user", "content": text}]
 
 
 def _digest(value: Any) -> str:

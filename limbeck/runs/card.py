@@ -47,8 +47,10 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
     card = Card.parse(read_json(run.model / CARD), str(run.model / CARD))
     task = task_of(recipe.data)
     title = name.partition("/")[2] if name else f"{task.name}-{recipe.objective.name}"
-    worked_examples = () if task.name == "custom" else load_prompt(task).examples
-    segments = list(worked_examples[0].input) if worked_examples else ["A question like those of the training rows."]
+    segments = ["A question like those of the training rows."]
+    if task.name != "custom":
+        example = load_prompt(task).examples[0].example
+        segments = [*example.segments[:-1], example.segments[-1] + example.choices_text]
     counts = list(count_lines(results))
     page = None
     with suppress(LimbeckError):  # the card then says that nothing was measured

@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import shutil
 import signal
 import sqlite3
@@ -11,8 +10,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +23,9 @@ from limbeck.annotation.results import read_results, summary, training_examples
 from limbeck.data import read_rows
 from limbeck.data.load import digest
 from limbeck.errors import LimbeckError, RecipeError
-from tests.helpers.servers import ENDLESS, HANGING, HUGE, PASSING, Asked, Server, completion, error, mixed, redirect
+from tests.helpers.servers import HANGING, PASSING, Asked, Server, completion, error, mixed, redirect
 
 KEY = "sk-very-secret-0123456789"
-ROWS = 1000
 
 
 def expected_requests(rows: int) -> float:
@@ -42,43 +38,37 @@ def answer_text(asked: Asked) -> str:
     return f"The number that was asked for is {number}. The answer is {number}."
 
 
-def write_job(folder: Path, url: str, rows: int = ROWS, **more: Any) -> Path:
+def write_job(folder: Path, url: str, rows: int, **settings: Any) -> Path:
     questions = [{"input": f"Say the number {i}", "label": str(i)} for i in range(rows)]
     (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
     job = {
         "rows": str(folder / "questions.jsonl"),
         "teacher": {"name": "m", "base_url": url},
-        "limits": {"concurrency": 32, "request_seconds": 5, "attempts": 30} | more.pop("limits", {}),
+        "limits": {"concurrency": 32, "request_seconds": 5, "attempts": 30} | settings.pop("limits", {}),
         "store": str(folder / "annotations.sqlite"),
     }
-    (folder / "annotate.yaml").write_text(yaml.safe_dump(job | more))
+    (folder / "annotate.yaml").write_text(yaml.safe_dump(job | settings))
     return folder / "annotate.yaml"
 
 
+def query(folder: Path, text: str) -> list[Any]:
+    """Return the rows of the store."""
+    with sqlite3.connect(folder / "annotations.sqlite") as connection:
+        return connection.execute(text).fetchall()
+
+
 def stored(folder: Path) -> Counter[str]:
-    """How many replies the store has, by what they say."""
-    with sqlite3.connect(folder / "annotations.sqlite") as connection:
-        return Counter(text for (text,) in connection.execute("SELECT text FROM replies"))
+    """Count the replies in the store, by their texts."""
+    return Counter(text for (text,) in query(folder, "SELECT text FROM requests WHERE kind IS NULL"))
 
 
-def failures(folder: Path) -> Counter[str]:
-    """How many failures the store has, by kind."""
-    with sqlite3.connect(folder / "annotations.sqlite") as connection:
-        return Counter(kind for (kind,) in connection.execute("SELECT kind FROM failures"))
-
-
-def paid(server: Server) -> Counter[str]:
-    """How often each question was answered in full."""
-    return Counter(asked.question for asked in server.asked if asked.answer and asked.answer.paid and asked.sent)
-
-
-def all_of_them(rows: int = ROWS) -> Counter[str]:
+def all_replies(rows: int) -> Counter[str]:
     return Counter(f"The number that was asked for is {i}. The answer is {i}." for i in range(rows))
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("limbeck.llm.runner.backoff", lambda failures, retry_after: retry_after or 0.0)
+    monkeypatch.setattr("limbeck.llm.runner.backoff", lambda failures, retry_after: retry_after)
 
 
 @pytest.fixture(autouse=True)
@@ -89,9 +79,9 @@ def _key(monkeypatch):
 def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(quick, tmp_path):
     rows = 250
     fatal = [error(401, f"Incorrect API key {KEY}"), error(404, "no such model"), redirect("http://127.0.0.2:9/v1")]
-    ways = [*PASSING.values(), *HANGING.values(), error(400, "a bad request"), HUGE, ENDLESS, *fatal]
+    failures = [*PASSING.values(), *HANGING.values(), error(400, "a bad request"), *fatal]
     lines: list[str] = []
-    with Server(mixed(0.3, seed=3, failures=ways, text=answer_text)) as server:
+    with Server(mixed(0.3, seed=3, failures=failures, text=answer_text)) as server:
         job = Job.load(write_job(tmp_path, server.url, rows, limits={"request_seconds": 0.3}))
         for _ in range(200):  # what a user does: start it again after an error that stops all
             try:
@@ -99,18 +89,16 @@ def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(qui
                     break
             except LimbeckError as raised:
                 lines.append(str(raised))
-        asked, given = list(server.asked), paid(server)
-    assert stored(tmp_path) == all_of_them(rows)
-    assert given.keys() == {f"Say the number {i}" for i in range(rows)}
+        requests, paid = list(server.asked), server.paid
+    assert stored(tmp_path) == all_replies(rows)
+    assert paid.keys() == {f"Say the number {i}" for i in range(rows)}
     # each paid once, and each paid one is there; but for those that a slow machine's time limit threw away
-    hanging = sum(one.answer.way in ("silent", "dribble") for one in asked)
-    late = failures(tmp_path)["timed out"] - hanging
-    assert given.total() - rows <= max(late, 0)
-    assert len(asked) <= expected_requests(rows) + max(late, 0)
-    assert len(asked) == given.total() + sum(not one.answer.paid for one in asked)
-    ways_met = {id(one.answer) for one in asked if not one.answer.paid}
-    assert len(ways_met) >= len(ways) // 2
-    assert {"key", "model", "redirects"} <= {word for line in lines for word in line.split()}
+    ((timeouts,),) = query(tmp_path, "SELECT COUNT(*) FROM requests WHERE kind = 'timed out'")
+    late = max(0, timeouts - sum(request.answer.way in ("silent", "dribble") for request in requests))
+    assert paid.total() - rows <= late
+    assert len(requests) <= expected_requests(rows) + late
+    assert len({id(request.answer) for request in requests if not request.answer.paid}) >= len(failures) // 2
+    assert len(lines) >= 3
     assert all("\n" not in line and KEY not in line for line in lines)
     assert len(training_examples(read_results(job))) == rows == summary(read_results(job))["kept"]["rationales"]
 
@@ -137,34 +125,48 @@ class Started:
 
 @pytest.mark.slow
 def test_killed_five_times_it_loses_no_more_than_what_was_in_flight(tmp_path):
+    rows = 1000
     with Server(mixed(0.3, seed=4, text=answer_text, latency=0.01)) as server:
-        job = write_job(tmp_path, server.url)
+        job = write_job(tmp_path, server.url, rows)
         for kill in range(1, 6):
             seen = server.count
             Started(job).kill_when(lambda kill=kill, seen=seen: server.count >= max(240 * kill, seen + 40))
-            assert 0 < stored(tmp_path).total() < ROWS
+            assert 0 < stored(tmp_path).total() < rows
         code, done = Started(job).end()
         assert (code, done["missing"]) == (0, 0)
-        given, count = paid(server), server.count
-    assert stored(tmp_path) == all_of_them()
-    lost = given.total() - ROWS
-    assert 0 <= lost <= 5 * 32
-    assert count <= expected_requests(ROWS) + 5 * 32 / 0.7
+        paid, count = server.paid, server.count
+    assert stored(tmp_path) == all_replies(rows)
+    assert 0 <= paid.total() - rows <= 5 * 32
+    assert count <= expected_requests(rows) + 5 * 32 / 0.7
 
 
 def test_two_processes_share_a_store_and_pay_for_nothing_twice(tmp_path):
     rows = 300
     with Server(mixed(0.3, seed=5, text=answer_text, latency=0.02)) as server:
         job = write_job(tmp_path, server.url, rows)
-        both = [Started(job), Started(job)]
-        ends = [one.end() for one in both]
-        given, count = paid(server), server.count
+        ends = [process.end() for process in [Started(job), Started(job)]]
+        paid, count = server.paid, server.count
     assert [code for code, _ in ends] == [0, 0]
     assert sum(done["stored"] for _, done in ends) == rows
     assert min(done["stored"] for _, done in ends) > 0
-    assert stored(tmp_path) == all_of_them(rows)
-    assert given == Counter(f"Say the number {i}" for i in range(rows))
+    assert stored(tmp_path) == all_replies(rows)
+    assert paid == Counter(f"Say the number {i}" for i in range(rows))
     assert count <= expected_requests(rows)
+
+
+def test_what_a_killed_process_had_claimed_is_asked_by_the_one_beside_it(tmp_path):
+    def behave(number: int, asked: Asked):  # slow until both are there
+        return completion(answer_text(asked), delay=0.02 if server.connections > 8 else 0.5)
+
+    with Server(behave) as server:
+        job = write_job(tmp_path, server.url, rows=150, limits={"concurrency": 8, "hours": 40 / 3600})
+        processes = [Started(job), Started(job)]
+        processes[0].kill_when(lambda: server.connections > 8 and server.count > 40)
+        code, done = processes[1].end()
+        assert (code, done["missing"], done["stopped"]) == (0, 0, None)
+        assert server.paid.total() <= 150 + 8  # what was in flight
+    assert stored(tmp_path) == all_replies(150)
+    assert query(tmp_path, "SELECT * FROM claims") == []
 
 
 def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
@@ -178,10 +180,10 @@ def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
         done = annotate(job)
         assert done["cost"] == pytest.approx(40 * (50 * 2 + 20 * 10) / 1e6)
         assert done["cost"] < planned["cost"]
-        longer = job.model_copy(update={"sampling": job.sampling.model_copy(update={"max_tokens": 2000})})
-        again = plan(longer)  # how long an answer may get makes no other answer
-        assert (again["missing"], again["answers"], again["expected_cost"]) == (0, 40, 0)
-        assert again["spent"] == {"tokens": {"prompt": 2000, "completion": 800}, "cost": done["cost"]}
+        longer = Job.load(tmp_path / "annotate.yaml", ["sampling.max_tokens=2000"])
+        planned = plan(longer)  # how long an answer may get makes no other answer
+        assert (planned["missing"], planned["answers"], planned["expected_cost"]) == (0, 40, 0)
+        assert planned["spent"] == {"tokens": {"prompt": 2000, "completion": 800}, "cost": done["cost"]}
 
 
 def test_a_budget_in_money_holds_over_all_starts(quick, tmp_path):
@@ -192,50 +194,45 @@ def test_a_budget_in_money_holds_over_all_starts(quick, tmp_path):
         assert (done["stopped"], done["missing"]) == ("budget", 200 - done["stored"])
         assert 0.017 < done["cost"] <= 0.02
         assert annotate(job)["requests"] == 0
-        more = annotate(Job.load(path, ["sampling.max_tokens=100", "budget.money=1"]))
-        assert (more["stored"], more["missing"], more["stopped"]) == (200 - done["stored"], 0, None)
+        rest = annotate(Job.load(path, ["sampling.max_tokens=100", "budget.money=1"]))
+        assert (rest["stored"], rest["missing"], rest["stopped"]) == (200 - done["stored"], 0, None)
         assert server.count == 200
 
 
 def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(quick, tmp_path):
     def behave(number: int, asked: Asked):
         question = asked.question.partition("\n")[0]
-        wanted = int(question.rpartition(" ")[2])
-        hinted = asked.question != question
-        right = wanted % 3 != 0 or (hinted and wanted % 2 == 0)
-        return completion(f"We say what is wanted, {wanted}. The answer is {wanted if right else 'no'}.")
+        label = int(question.rpartition(" ")[2])
+        right = label % 3 != 0 or (asked.question != question and label % 2 == 0)
+        return completion(f"We say what is wanted, {label}. The answer is {label if right else 'no'}.")
 
     with Server(behave) as server:
         job = Job.load(write_job(tmp_path, server.url, rows=30, rationalise=True))
         done = annotate(job)
         assert (done["requests"], done["stored"], done["missing"]) == (40, 40, 0)  # ten are multiples of three
         assert annotate(job)["requests"] == 0
-        shown = summary(read_results(job))
-        assert shown["votes"]["right"] == 20  # a hint has no vote
-        assert shown["kept"] == {"rationales": 25, "questions": 25}
+        counts = summary(read_results(job))
+        assert counts["votes"]["right"] == 20  # a hint has no vote
+        assert counts["kept"] == {"rationales": 25, "questions": 25}
         rows = {row.label: row for row in training_examples(read_results(job))}
         assert rows["6"].rationale == "We say what is wanted, 6."
         assert (rows["6"].teacher_label, rows["3"].teacher_label) == ("no", "no")
         assert rows["3"].rationale is None
 
 
-def test_several_samples_are_voted_on_and_all_can_be_taken_out(quick, tmp_path):
+def test_several_samples_are_voted_on_and_all_can_be_exported(quick, tmp_path):
     def behave(number: int, asked: Asked):
         return completion(f"Reason number {number}, of many. The answer is {'yes' if number % 3 else 'no'}.")
 
     with Server(behave) as server:
-        job = Job.load(
-            write_job(tmp_path, server.url, rows=4, sampling={"samples": 6}, filters={"gold": False}),
-            ["limits.concurrency=1"],
-        )
+        path = write_job(tmp_path, server.url, rows=4, sampling={"samples": 6}, filters={"gold": False})
+        job = Job.load(path, ["limits.concurrency=1"])
         assert annotate(job)["stored"] == 24
         assert all(asked.body["temperature"] == 0.7 for asked in server.asked)
-        assert len(training_examples(read_results(job))) == 4
-        every = training_examples(read_results(job), all_rationales=True)
-        assert len(every) == 16  # two of three say yes
-        assert {example.teacher_label for example in every} == {"yes"}
-        assert [example.id for example in every[:4]] == [f"questions-0{more}" for more in ("", "#2", "#3", "#4")]
-        assert len({example.rationale for example in every}) == 16
+    assert len(training_examples(read_results(job))) == 4
+    examples = training_examples(read_results(job), all_rationales=True)
+    assert len({example.rationale for example in examples}) == len(examples) == 16  # two of three say yes
+    assert {example.teacher_label for example in examples} == {"yes"}
 
 
 def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
@@ -244,40 +241,37 @@ def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
 
     def behave(number: int, asked: Asked):
         echo = json.dumps(asked.headers)
-        match number % 4:
-            case 0:
-                return error(500, echo)
-            case 1:
-                return error(400, echo, headers={"X-Echo": KEY})
-            case 2:
-                return completion(f"Your header is {asked.headers['authorization']}. The answer is 1.")
-        return completion(f"{echo} The answer is 1.", finish_reason="length")
+        answers = [
+            error(500, echo),
+            error(400, echo, headers={"X-Echo": KEY}),
+            completion(f"Your header is {asked.headers['authorization']}. The answer is 1."),
+            completion(f"{echo} The answer is 1.", finish_reason="length"),
+        ]
+        return error(401, f"Bearer {KEY} is wrong") if number >= 16 else answers[number % 4]
 
     with Server(behave) as server:
         job = Job.load(write_job(tmp_path, server.url, rows=12))
-        assert annotate(job)["stored"] > 0
-        assert any(asked.headers["authorization"] == f"Bearer {KEY}" for asked in server.asked)
-        shown = json.dumps([summary(read_results(job)), plan(job)])
-    with Server(lambda number, asked: error(401, f"Bearer {KEY} is wrong")) as server:
-        job = Job.load(write_job(tmp_path, server.url, rows=2), [f"store={tmp_path}/other.sqlite"])
         with pytest.raises(LimbeckError) as raised:
-            annotate(job)
-    out, err = capfd.readouterr()
-    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert {"annotations.sqlite", "other.sqlite"} <= written.keys()
-    for where, text in {**written, "error": str(raised.value), "shown": shown, "out": out, "err": err}.items():
-        assert KEY not in str(text), where
-        assert "Bearer sk" not in str(text), where
-    assert KEY not in caplog.text
-    assert all(KEY not in str(vars(record)) for record in caplog.records)
+            annotate(job), annotate(job)
+        assert any(asked.headers["authorization"] == f"Bearer {KEY}" for asked in server.asked)
+    texts = {path.name: str(path.read_bytes()) for path in tmp_path.iterdir()}
+    texts |= {"error": str(raised.value), "counts": json.dumps([summary(read_results(job)), plan(job)])}
+    texts |= {
+        "log": caplog.text,
+        "records": str([vars(record) for record in caplog.records]),
+        "output": str(capfd.readouterr()),
+    }
+    assert stored(tmp_path).total() > 0
+    for name, text in texts.items():
+        assert KEY not in text and "Bearer sk" not in text, name
 
 
-@pytest.mark.parametrize("place", ["job", "prompt"])
-def test_a_key_in_the_job_or_its_prompt_is_refused(place, tmp_path):
+@pytest.mark.parametrize("source", ["job", "prompt"])
+def test_a_key_in_the_job_or_its_prompt_is_refused(source, tmp_path):
     prompt = yaml.safe_load(prompt_text("custom"))
     (tmp_path / "prompt.yaml").write_text(yaml.safe_dump(prompt | {"instruction": f"Use {KEY} to think."}))
     job = write_job(tmp_path, "http://127.0.0.1:9/v1", rows=2)
-    change = f"sampling.extra={{user: {KEY}}}" if place == "job" else f"prompt={tmp_path}/prompt.yaml"
+    change = f"sampling.extra={{user: {KEY}}}" if source == "job" else f"prompt={tmp_path}/prompt.yaml"
     with pytest.raises(RecipeError, match="OPENAI_API_KEY") as raised:
         annotate(Job.load(job, [change]))
     assert KEY not in str(raised.value)
@@ -291,71 +285,43 @@ def test_the_store_says_what_was_asked_of_whom(quick, tmp_path, monkeypatch):
         for changes in ([], ["filters.max_words=60"]):
             annotate(Job.load(path, changes))
         assert server.count == 3
-        sent = server.asked[0].body
-        url = server.url
-    with sqlite3.connect(tmp_path / "annotations.sqlite") as connection:
-        starts = [json.loads(job) for (job,) in connection.execute("SELECT job FROM starts ORDER BY start")]
-        prompts = connection.execute("SELECT prompt, sent FROM prompts").fetchall()
-        asked = connection.execute("SELECT DISTINCT prompt FROM replies").fetchall()
+    starts = [json.loads(job) for (job,) in query(tmp_path, "SELECT job FROM starts ORDER BY start")]
     assert [start["job"]["filters"]["max_words"] for start in starts] == [50, 60]
-    for start in starts:
-        assert start["endpoint"] == url
-        assert (start["job"]["teacher"]["name"], start["job"]["rows"]) == ("m", str(tmp_path / "questions.jsonl"))
-        assert start["rows"]["count"] == 3
-        assert start["rows"]["sha256"] == digest(read_rows(tmp_path / "questions.jsonl"))
-        assert start["versions"]["python"] == platform.python_version()
-        assert {name: version(name) for name in ("limbeck", "openai")}.items() <= start["versions"].items()
-        assert datetime.fromisoformat(start["started"]).tzinfo is not None
-    [(prompt, content)] = prompts
-    assert asked == [(prompt,)]
+    assert {start["endpoint"] for start in starts} == {server.url}
+    assert starts[0]["rows"] == {"count": 3, "sha256": digest(read_rows(tmp_path / "questions.jsonl"))}
+    assert {"python", "limbeck", "openai"} == starts[0]["versions"].keys()
+    [(prompt, content)] = query(tmp_path, "SELECT prompt, sent FROM prompts")
+    assert query(tmp_path, "SELECT DISTINCT prompt FROM requests") == [(prompt,)]
     # in full: all that was sent before the question, and how it was sampled
+    sent = server.asked[0].body
     assert json.loads(content)["messages"] == sent["messages"][:-1]
     assert json.loads(content)["temperature"] == sent["temperature"] == 0
 
 
-def test_what_a_killed_process_had_claimed_is_asked_by_the_one_beside_it(tmp_path):
-    def behave(number: int, asked: Asked):  # slow until both are there
-        return completion(answer_text(asked), delay=0.02 if server.connections > 8 else 0.5)
-
-    with Server(behave) as server:
-        job = write_job(tmp_path, server.url, rows=150, limits={"concurrency": 8, "hours": 40 / 3600})
-        both = [Started(job), Started(job)]
-        both[0].kill_when(lambda: server.connections > 8 and server.count > 40)
-        code, done = both[1].end()
-        assert (code, done["missing"], done["stopped"]) == (0, 0, None)
-        given = paid(server)
-    assert stored(tmp_path) == all_of_them(150)
-    assert given.total() <= 150 + 8  # what was in flight
-    with sqlite3.connect(tmp_path / "annotations.sqlite") as connection:
-        assert connection.execute("SELECT * FROM claims").fetchall() == []
-
-
 def wrong(number: int, asked: Asked):
-    """Says yes to what has a hint, and no to what has none; counts four bytes as a token."""
+    """Answer yes to what has a hint, and no to what has none; count four bytes as a token."""
     text = f"We think of it a while. The answer is {'yes' if 'yes' in asked.question else 'no'}."
-    sent = sum(len(one["content"]) for one in asked.body["messages"])
+    sent = sum(len(message["content"]) for message in asked.body["messages"])
     return completion(text, usage=(sent // 4, len(text) // 4))
 
 
+LABELLED = [{"input": f"Is {i} a number?", "label": "yes"} for i in range(4)]
+
+
 def rationalising(folder: Path, url: str, questions: list[dict[str, str]], *changes: str) -> Job:
-    path = write_job(folder, url, rationalise=True)
+    path = write_job(folder, url, 0, rationalise=True)
     (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
     return Job.load(path, ["sampling.max_tokens=50", "limits.concurrency=1", *changes])
-
-
-LABELLED = [{"input": f"Is {i} a number?", "label": "yes"} for i in range(4)]
 
 
 def test_a_budget_that_ends_among_the_hints_leaves_answers_missing(quick, tmp_path):
     with Server(wrong) as server:
         job = rationalising(tmp_path, server.url, LABELLED)
         opened = OpenJob(job)
-        hinted = sum(opened.questions.requests(opened.examples, hint=True)[0].ceiling)
+        hinted = sum(opened.requests(opened.examples, hint=True)[0].ceiling)
         used = sum(annotate(job.model_copy(update={"rationalise": False}))["tokens"].values())
         # for one hint, and not for another after it
-        path = tmp_path / "annotate.yaml"
-        changes = ["sampling.max_tokens=50", "limits.concurrency=1", f"budget.tokens={used + hinted}"]
-        done = annotate(Job.load(path, changes))
+        done = annotate(rationalising(tmp_path, server.url, LABELLED, f"budget.tokens={used + hinted}"))
         assert (done["stopped"], done["wanted"], done["requests"], done["missing"]) == ("budget", 4, 1, 3)
         assert annotate(job)["missing"] == 0
 
@@ -364,29 +330,27 @@ def test_the_plan_of_a_job_with_hints_is_an_upper_bound_at_all_times(quick, tmp_
     rows = [*LABELLED, {"input": "And this?"}, {"input": "Is the answer yes?", "label": "yes"}]
     changes = ["sampling.samples=2", "prices.input=2", "prices.output=10"]
 
-    def fits(job: Job, first: int, hinted: int) -> None:
+    def check(job: Job, missing: int, hinted: int) -> None:
         """So many are said to be missing; and what is then used is no more than was said."""
         planned = plan(job)
-        assert (planned["missing"], planned["hinted"]) == (first, hinted)
-        copy = tmp_path / "copy"
-        copy.mkdir()
+        assert (planned["missing"], planned["hinted"]) == (missing, hinted)
+        copy = tmp_path / "copy.sqlite"
         if job.store.exists():
-            (copy / "annotations.sqlite").write_bytes(job.store.read_bytes())
-        done = annotate(job.model_copy(update={"store": copy / "annotations.sqlite"}))
+            shutil.copy(job.store, copy)
+        done = annotate(job.model_copy(update={"store": copy}))
         assert (done["missing"], done["stopped"]) == (0, None)
-        assert done["requests"] <= first + hinted
-        assert all(done["tokens"][each] <= planned["tokens"][each] for each in ("prompt", "completion"))
+        assert done["requests"] <= missing + hinted
+        assert all(done["tokens"][kind] <= planned["tokens"][kind] for kind in ("prompt", "completion"))
         assert done["cost"] <= planned["cost"]
-        shutil.rmtree(copy)
+        copy.unlink()
 
     with Server(wrong) as server:
         job = rationalising(tmp_path, server.url, rows, *changes)
-        fits(job, 12, 5)
-        one = job.model_copy(update={"sampling": job.sampling.model_copy(update={"samples": 1, "temperature": 0.7})})
-        annotate(one.model_copy(update={"rationalise": False}))
-        fits(job, 6, 5)  # of each the second sample is missing yet
+        check(job, 12, 5)
+        first_samples = ["sampling.samples=1", "sampling.temperature=0.7", "rationalise=false"]
+        annotate(rationalising(tmp_path, server.url, rows, *first_samples))
+        check(job, 6, 5)  # of each the second sample is missing yet
         annotate(job.model_copy(update={"rationalise": False}))
-        fits(job, 0, 4)  # one is right as it is
+        check(job, 0, 4)  # one is right as it is
         annotate(job)
-        fits(job, 0, 0)
-        assert plan(job)["tokens"] == {"prompt": 0, "completion": 0}
+        check(job, 0, 0)

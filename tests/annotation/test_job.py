@@ -1,94 +1,148 @@
-"""A job opened: its rows, its filters, and what is asked again with a hint."""
+"""A job opened: its rows, its requests and their keys, its filters, and what is asked again with a hint."""
 
 import pytest
 import yaml
 
-from limbeck.annotation.job import Job, OpenJob
+from limbeck.annotation.job import OpenJob
+from limbeck.annotation.prompts import prompt_text
 from limbeck.annotation.results import read_results, summary
-from limbeck.errors import LimbeckError
-from limbeck.llm.messages import Failure
+from limbeck.llm.messages import Failure, Tokens
+from limbeck.llm.runner import estimate
 from limbeck.llm.store import Store
-from tests.annotation.jobs import fill, make_job, says
+from tests.annotation.jobs import fill, make_job, reply_with
 
 FAILED = Failure("HTTP 500", "oops")
+ROWS = [{"id": "three", "input": "What is 3?", "label": "3"}, {"id": "four", "input": "What is 4?"}]
 
 
 def test_a_table_of_other_names_and_filters_of_ones_own(tmp_path):
     (tmp_path / "table.csv").write_text("number,ask,gold\nx1,What is 1?,1\nx2,What is 2?,\nx3,What is 3?,3\n")
-    values = {
+    settings = {
         "rows": str(tmp_path / "table.csv"),
         "columns": {"id": "number", "input": "ask", "label": "gold"},
-        "teacher": "m",
         "sampling": {"samples": 3},
         "filters": {"max_words": 6, "agreement": 0.6},
-        "store": str(tmp_path / "annotations.sqlite"),
     }
-    (tmp_path / "annotate.yaml").write_text(yaml.safe_dump(values))
-    job = Job.load(tmp_path / "annotate.yaml")
-    assert [(one.id, one.input, one.label) for one in OpenJob(job).examples] == [
+    job = make_job(tmp_path, [], **settings)
+    assert [(example.id, example.input, example.label) for example in OpenJob(job).examples] == [
         ("x1", "What is 1?", "1"),
         ("x2", "What is 2?", ""),
         ("x3", "What is 3?", "3"),
     ]
-    long = "These are the seven words of it."
-    said = {
-        "x1": [says("1", "It is one."), says("1", long), says("2", "It is two.")],
-        "x2": [says("2", "It is two."), says("4", "It is four."), says("5", "It is five.")],
-        "x3": [says("3", "It is three."), says("3", "It is three."), FAILED],
+    replies = {
+        "x1": [reply_with("1", "It is one."), reply_with("1", "These are the seven words of it."), reply_with("2")],
+        "x2": [reply_with("2"), reply_with("4"), reply_with("5")],
+        "x3": [reply_with("3", "It is three."), reply_with("3", "It is three."), FAILED],
     }
-    fill(job, said)
-    found = {name: count for name, count in summary(read_results(job))["outcomes"].items() if count}
-    assert found == {
+    fill(job, replies)
+    outcomes = {name: count for name, count in summary(read_results(job))["outcomes"].items() if count}
+    assert outcomes == {
         "kept": 2,
         "too long": 1,
         "wrong": 1,
-        "low agreement": 1,  # the vote for x2, with one of three
-        "outvoted": 2,
+        "low agreement": 1,
+        "outvoted": 2,  # the vote for x2, with one of three
         "duplicate": 1,
         "failed": 1,
     }
 
 
+def test_samples_are_asked_for_round_by_round(tmp_path):
+    opened = OpenJob(make_job(tmp_path, ROWS, sampling={"samples": 2}))
+    requests = opened.requests(opened.examples)
+    samples = [(request.example, request.key.sample) for request in requests]
+    assert samples == [("three", 0), ("four", 0), ("three", 1), ("four", 1)]
+    assert len({request.key.question for request in requests}) == 2
+    assert [message["role"] for message in requests[0].messages] == ["system", "user"]
+    assert requests[0].messages[-1]["content"] == "What is 3?"
+    tokens = estimate(*(message["content"] for message in requests[0].messages))
+    assert requests[0].ceiling == Tokens(tokens, 1024)
+
+
+def test_a_hint_is_a_question_of_its_own_with_one_sample(tmp_path):
+    opened = OpenJob(make_job(tmp_path, ROWS, sampling={"samples": 3}))
+    [hinted] = opened.requests(opened.examples[:1], hint=True)
+    requests = opened.requests(opened.examples)
+    assert hinted.key.question not in {request.key.question for request in requests}
+    assert "known: 3." in hinted.messages[-1]["content"]
+    assert hinted.ceiling.prompt > requests[0].ceiling.prompt
+
+
+def keys(folder, rows, instruction=None, hint=None, **settings):
+    prompt = yaml.safe_load(prompt_text("custom"))
+    prompt |= {"instruction": instruction or prompt["instruction"], "hint": hint or prompt["hint"]}
+    (folder / "prompt.yaml").write_text(yaml.safe_dump(prompt))
+    opened = OpenJob(make_job(folder, rows, prompt=str(folder / "prompt.yaml"), **settings))
+    return [request.key for request in opened.requests(opened.examples)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"instruction": "Think!"},
+        {"teacher": "n"},
+        {"sampling": {"temperature": 0.5}},
+        {"sampling": {"top_p": 0.9}},
+        {"sampling": {"extra": {"reasoning_effort": "low"}}},
+        {"rows": [{"input": "What is 3? Well?"}, {"input": "And 4?"}]},
+    ],
+    ids=str,
+)
+def test_what_is_sent_otherwise_is_another_question(change, tmp_path):
+    assert not set(keys(tmp_path, ROWS)) & set(keys(tmp_path, **{"rows": ROWS} | change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hint": "Say {label}."},
+        {"sampling": {"max_tokens": 4096}},
+        {"sampling": {"temperature": 0.0}},  # what one sample has by itself
+        {"rows": [{**ROWS[0], "id": "another", "label": "5"}, ROWS[1]]},
+    ],
+    ids=str,
+)
+def test_what_is_not_sent_makes_no_other_question(change, tmp_path):
+    assert keys(tmp_path, ROWS) == keys(tmp_path, **{"rows": ROWS} | change)
+    three, two = (keys(tmp_path, ROWS, sampling={"samples": n, "temperature": 1.0}) for n in (3, 2))
+    assert two == three[:4]
+
+
+def test_what_the_store_has_is_laid_beside_the_examples(tmp_path):
+    job = make_job(tmp_path, ROWS, sampling={"samples": 2})
+    fill(job, {"three": [reply_with("3"), FAILED], "four": [FAILED]})
+    fill(job, {"three": [None, reply_with("4")]})
+    fill(job, {"three": [reply_with("3", "As it was hinted.")]}, hint=True)
+    with Store(job.store) as store:
+        three, four = OpenJob(job).annotations(store)
+    assert [(sample.label, sample.failure, sample.hinted) for sample in three.samples] == [
+        ("3", None, False), ("4", None, False), ("3", None, True),
+    ]  # fmt: skip
+    assert [(sample.text, sample.failure, sample.reason) for sample in four.samples] == [
+        (None, "HTTP 500", "oops"), (None, None, None),
+    ]  # fmt: skip
+
+
 def test_asked_again_are_those_whose_every_sample_is_there_and_none_of_them_right(tmp_path):
-    said = {
-        "both wrong": [says("7"), says("no idea", "I do not know what it is.")],
+    replies = {
+        "both wrong": [reply_with("7"), reply_with("no idea", "I do not know what it is.")],
         "unreadable": ["Well.", "Hm."],
-        "one right": [says("7"), says("1")],
-        "right one too short": [says("7"), says("1", "So.")],
-        "all right": [says("1"), says("1")],
-        "one failed": [says("7"), FAILED],
-        "one missing": [says("7")],
+        "one right": [reply_with("7"), reply_with("1")],
+        "right one too short": [reply_with("7"), reply_with("1", "So.")],
+        "one failed": [reply_with("7"), FAILED],
         "nothing": [],
-        "hinted already": [says("7"), says("8")],
-        "hint failed": [says("7"), says("8")],
+        "hinted already": [reply_with("7"), reply_with("8")],
+        "hint failed": [reply_with("7"), reply_with("8")],
+        "no label": [reply_with("7"), reply_with("8")],
     }
-    rows = [{"id": name, "input": f"{name}: what is 1?", "label": "1"} for name in said]
-    rows.append({"id": "no label", "input": "What is 1?"})
-    said["no label"] = [says("7"), says("8")]
+    rows = [{"id": name, "input": f"{name}: what is 1?", "label": "1"} for name in replies]
+    rows[-1]["label"] = ""
     job = make_job(tmp_path, rows, sampling={"samples": 2}, rationalise=True)
-    fill(job, said)
-    fill(job, {"hinted already": [says("1")], "hint failed": [FAILED]}, hint=True)
-    with Store.open(job.store) as store:
-        asked = OpenJob(job).mistaken(store)
-        assert [(one.example.id, one.hint) for one in asked] == [
-            ("both wrong", True),
-            ("unreadable", True),
-            ("hint failed", True),
-        ]
-        assert [(one.example.id, one.key.sample) for one in OpenJob(job).unanswered(store)] == [
-            ("nothing", 0),
-            ("one failed", 1),
-            ("one missing", 1),
-            ("nothing", 1),
-        ]
+    fill(job, replies)
+    fill(job, {"hinted already": [reply_with("1")], "hint failed": [FAILED]}, hint=True)
+    with Store(job.store) as store:
+        mistaken = OpenJob(job).mistaken(store)
+        assert [request.example for request in mistaken] == ["both wrong", "unreadable", "hint failed"]
+        unanswered = [(request.example, request.key.sample) for request in OpenJob(job).unanswered(store)]
+        assert unanswered == [("nothing", 0), ("one failed", 1), ("nothing", 1)]
         assert OpenJob(job.model_copy(update={"rationalise": False})).mistaken(store) == []
-
-
-@pytest.mark.parametrize("words", ["[yes, no]", "[on, off, maybe]", "[true, 'no']"])
-def test_choices_that_yaml_takes_for_truth_values_want_quotes(words, tmp_path):
-    (tmp_path / "annotate.yaml").write_text(f"rows: q.jsonl\nteacher: m\nchoices: {words}\n")
-    with pytest.raises(LimbeckError, match=r'choices: yes and no.*need quotes in YAML: \["yes", "no"\]') as raised:
-        Job.load(tmp_path / "annotate.yaml")
-    assert "\n" not in str(raised.value)
-    (tmp_path / "annotate.yaml").write_text('rows: q.jsonl\nteacher: m\nchoices: ["yes", "no"]\n')
-    assert Job.load(tmp_path / "annotate.yaml").choices == ["yes", "no"]

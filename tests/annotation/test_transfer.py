@@ -14,7 +14,7 @@ from limbeck.annotation.transfer import export, import_rows
 from limbeck.data import DataSettings, read, read_rows
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json, read_jsonl
-from tests.annotation.jobs import fill, make_job, says
+from tests.annotation.jobs import fill, make_job, reply_with
 from tests.helpers.archives import write_rows, write_shards
 from tests.helpers.hub import REFUSALS, TOKEN, Seen, environment, files_of, running
 
@@ -23,8 +23,8 @@ ROWS = [{"id": "a", "input": "What is 1?", "label": "1"}, {"id": "b", "input": "
 
 def test_one_row_a_question_or_every_rationale(tmp_path):
     job = make_job(tmp_path, ROWS, sampling={"samples": 3})
-    said = [says("1", f"It is for the reason number {i}.") for i in range(3)]
-    fill(job, {"a": said, "b": [says("2"), says("7"), says("2", "One and one more is two.")]})
+    said = [reply_with("1", f"It is for the reason number {i}.") for i in range(3)]
+    fill(job, {"a": said, "b": [reply_with("2"), reply_with("7"), reply_with("2", "One and one more is two.")]})
     one, every = tmp_path / "one.jsonl", tmp_path / "every.jsonl"
     assert export(job, one, "limbeck", all_rationales=False)["rows"] == 2
     assert [(row["id"], row["rationale"]) for _, row in read_jsonl(one)] == [
@@ -53,7 +53,7 @@ def test_the_jobs_own_files_are_not_written_over(name, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "prompt.json").write_text(prompt_text("custom"))
     job = make_job(tmp_path, ROWS, store=str(tmp_path / "store.jsonl"), prompt=str(tmp_path / "prompt.json"))
-    fill(job, {"a": [says("1")]})
+    fill(job, {"a": [reply_with("1")]})
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     with pytest.raises(LimbeckError, match="would overwrite"):
         export(job, tmp_path / name, "limbeck", all_rationales=False)
@@ -63,7 +63,7 @@ def test_the_jobs_own_files_are_not_written_over(name, tmp_path):
 @pytest.mark.parametrize("name", ["annotate.yaml", "rows.csv", "rows"])
 def test_json_lines_go_to_a_file_that_says_so(name, tmp_path):
     job = make_job(tmp_path, ROWS)
-    fill(job, {"a": [says("1")]})
+    fill(job, {"a": [reply_with("1")]})
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(LimbeckError, match=r"ends in \.jsonl"):
         export(job, tmp_path / name, "limbeck", all_rationales=False)
@@ -97,7 +97,7 @@ def test_the_archive_becomes_a_file_a_split(tmp_path):
 def test_rows_are_not_imported_over_their_source(name, tmp_path):
     (tmp_path / "folder").mkdir()
     source = tmp_path / "chat.jsonl"
-    source.write_text(json.dumps({"prompt": "What is 1?", "completion": says("1")}) + "\n")
+    source.write_text(json.dumps({"prompt": "What is 1?", "completion": reply_with("1")}) + "\n")
     before = source.read_bytes()
     with pytest.raises(LimbeckError, match="would overwrite"):
         import_rows(source, tmp_path / name, "custom")
@@ -126,7 +126,7 @@ def uploads(tmp_path_factory) -> Iterator[tuple[Path, str, dict[str, str], Seen]
     """The folder of an export, the Hub's address, the outcome of every upload, and every request that arrived."""
     folder = tmp_path_factory.mktemp("hub")
     job = make_job(folder, [{"id": "a", "input": "Où est le bois ?", "label": "forêt"}, *ROWS[1:]])
-    fill(job, {"a": [says("forêt", "Les arbres…\n\U0001f332")]})
+    fill(job, {"a": [reply_with("forêt", "Les arbres…\n\U0001f332")]})
     export(job, folder / "annotated.jsonl", "limbeck", all_rationales=False)
     names = [("me/rows", True), ("mine", False), *((f"me/{name}", True) for _, name in REFUSALS)]
     with running() as (endpoint, seen):

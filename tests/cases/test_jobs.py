@@ -1,4 +1,4 @@
-"""Jobs of the shared cases, whose replies a real endpoint plays: what is kept, what is asked again, a full disk."""
+"""Jobs of the shared cases, whose replies a real endpoint plays: which are kept, which asked again, a full disk."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ THOUGHTS = "A crate holds 12, nine crates hold 108, five more make 113."
 
 @contextmanager
 def endpoint(replies: Path):
-    """Yield the base_url of the cases' endpoint with these replies; beside them it writes down what it is asked."""
+    """Yield the base_url of the cases' endpoint with these replies; beside them it writes down its requests."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -56,11 +56,11 @@ def case(tmp_path, monkeypatch):
     return copy
 
 
-def job(name: str, url: str, *changes: str) -> Job:
+def load(name: str, url: str, *changes: str) -> Job:
     return Job.load(Path(name), [f"teacher.base_url={url}", *changes])
 
 
-def asked(folder: Path) -> int:
+def count_requests(folder: Path) -> int:
     return len((folder / "replies.json.log").read_text().splitlines())
 
 
@@ -75,20 +75,18 @@ def asked(folder: Path) -> int:
     ],
 )
 def test_all_right_replies_are_kept(name, file, questions, case):
-    folder = case(name)
-    with endpoint(folder / "replies.json") as url:
-        done = annotate(job(file, url))
+    with endpoint(case(name) / "replies.json") as url:
+        done = annotate(load(file, url))
         assert (done["stored"], done["missing"]) == (questions, 0)
-        results = read_results(job(file, url))
-    outcomes = {kind: count for kind, count in summary(results)["outcomes"].items() if count}
-    assert outcomes == {"kept": questions}
-    assert summary(results)["votes"]["right"] == questions
+        counts = summary(read_results(load(file, url)))
+    assert {outcome: count for outcome, count in counts["outcomes"].items() if count} == {"kept": questions}
+    assert counts["votes"]["right"] == questions
 
 
 # Which crates' thoughts are in tags, and which stand beside the content; the black one's content is null.
 CRATES = ["red", "blue", "green", "grey", "white", "black", "pink"]
 INSIDE = "9 * 12 + 5 = 113."
-KEPT = {
+RATIONALES = {
     "content": {"white": INSIDE, "pink": THOUGHTS},
     "thoughts": dict.fromkeys(("red", "blue", "green", "grey", "white", "black"), THOUGHTS),
     "both": dict.fromkeys(CRATES, THOUGHTS) | {"white": f"{THOUGHTS}\n{INSIDE}"},
@@ -98,65 +96,61 @@ KEPT = {
 def test_thoughts_are_stored_once_and_are_the_rationale_where_the_job_says_so(case):
     folder = case("teach_reasoning")
     with endpoint(folder / "replies.json") as url:
-        done = annotate(job("teach.yaml", url))
-        assert (done["stored"], done["missing"], done["failures"], asked(folder)) == (7, 0, {}, 7)
-        for part, kept in KEPT.items():
-            chosen = job("teach.yaml", url, f"rationale={part}")
-            assert annotate(chosen)["requests"] == 0
-            results = read_results(chosen)
+        done = annotate(load("teach.yaml", url))
+        assert (done["stored"], done["missing"], done["failures"]) == (7, 0, {})
+        for source, rationales in RATIONALES.items():
+            job = load("teach.yaml", url, f"rationale={source}")
+            assert annotate(job)["requests"] == 0
+            results = read_results(job)
             examples = training_examples(results)
-            assert {one.input.split()[1]: one.rationale for one in examples if one.rationale} == kept
-            assert all(one.label == "113" for one in examples)
-            votes = {one.example.input.split()[1]: one.vote for one in results.sifted}
+            assert {row.input.split()[1]: row.rationale for row in examples if row.rationale} == rationales
+            assert all(row.label == "113" for row in examples)
+            votes = {row.example.input.split()[1]: row.vote for row in results.annotations}
             assert votes.pop("black") is None  # it gave no answer, whatever its thoughts come to
             assert set(votes.values()) == {"113"}
-        assert asked(folder) == 7
+        assert count_requests(folder) == 7
 
 
 @pytest.mark.parametrize(
-    ("message", "kept"),
+    ("message", "rationale"),
     [
         ({"content": None, "reasoning": f"{THOUGHTS} The answer is 113."}, THOUGHTS),
-        ({"content": "", "reasoning_details": [{"type": "reasoning.text", "text": THOUGHTS}]}, THOUGHTS),
         ({"content": [{"type": "thinking", "thinking": THOUGHTS}, {"type": "text", "text": "113"}]}, THOUGHTS),
-        ({"content": "<think>unclosed 12, 108, 113."}, "unclosed 12, 108, 113."),
         ({"content": None, "reasoning": "It may be 113 or 112."}, None),
-        ({"content": None, "reasoning": "So they are 112."}, None),
         ({"content": "I cannot say.", "reasoning": THOUGHTS}, None),
         ({"content": None, "reasoning": "\ud83d half a sign, and so 113."}, "\ufffd half a sign, and so 113."),
     ],
 )
-def test_relatives_of_thoughts_beside_a_blank_content(message, kept, case):
+def test_thoughts_beside_a_blank_content(message, rationale, case):
     folder = case("teach_reasoning")
     (folder / "replies.json").write_text(json.dumps({"crate": message}))
-    (folder / "questions.jsonl").write_text(
-        (folder / "questions.jsonl").read_text().splitlines()[0] + "\n"  # one is enough
-    )
+    questions = (folder / "questions.jsonl").read_text().splitlines()
+    (folder / "questions.jsonl").write_text(questions[0] + "\n")
     with endpoint(folder / "replies.json") as url:
-        chosen = job("teach.yaml", url, "rationale=thoughts")
-        assert annotate(chosen)["missing"] == 0
-        (example,) = training_examples(read_results(chosen))
-    assert example.rationale == kept
+        job = load("teach.yaml", url, "rationale=thoughts")
+        assert annotate(job)["missing"] == 0
+    (example,) = training_examples(read_results(job))
+    assert example.rationale == rationale
 
 
 def test_a_job_names_its_own_marker_for_replies_that_are_stored(case):
     folder = case("teach_numbers")
-    replies = read_json(folder / "replies.json")
-    replies = dict.fromkeys(replies, "The crates are counted one by one.\nZETA >> 24\nThere is no more to say.")
-    (folder / "replies.json").write_text(json.dumps(replies))
+    reply = "The crates are counted one by one.\nZETA >> 24\nThere is no more to say."
+    (folder / "replies.json").write_text(json.dumps(dict.fromkeys(read_json(folder / "replies.json"), reply)))
     with endpoint(folder / "replies.json") as url:
-        annotate(job("teach.yaml", url))
-        assert summary(read_results(job("teach.yaml", url)))["votes"]["n"] == 0
-        marked = job("teach.yaml", url, "marker=ZETA >>")
-        assert annotate(marked)["requests"] == 0
-        results = read_results(marked)
+        annotate(load("teach.yaml", url))
+        assert summary(read_results(load("teach.yaml", url)))["votes"]["n"] == 0
+        job = load("teach.yaml", url, "marker=ZETA >>")
+        assert annotate(job)["requests"] == 0
+    results = read_results(job)
     assert summary(results)["votes"]["n"] == 10
-    assert {one.rationale for one in training_examples(results)} == {None, "The crates are counted one by one."}
+    assert {row.rationale for row in training_examples(results)} == {None, "The crates are counted one by one."}
 
 
 def test_a_disk_that_fills_up_while_asking_loses_no_reply(case, tmp_path):
     folder = case("teach_disk")
-    (folder / "questions.jsonl").write_text("".join((folder / "questions.jsonl").open().readlines()[:300]))
+    questions = (folder / "questions.jsonl").read_text().splitlines(keepends=True)[:300]
+    (folder / "questions.jsonl").write_text("".join(questions))
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(disk)]
@@ -165,17 +159,15 @@ def test_a_disk_that_fills_up_while_asking_loses_no_reply(case, tmp_path):
         pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
     try:
         with endpoint(folder / "replies.json") as url:
-            chosen = job("teach.yaml", url, f"store={disk / 'annotations.sqlite'}")
-            with pytest.raises(LimbeckError) as caught:
-                annotate(chosen)
-            assert f"{disk} " in str(caught.value)
-            before = summary(read_results(chosen))["outcomes"]["kept"]
-            paid = asked(folder)
-            assert 0 < before <= paid
+            job = load("teach.yaml", url, f"store={disk / 'annotations.sqlite'}")
+            with pytest.raises(LimbeckError) as raised:
+                annotate(job)
+            assert f"{disk} " in str(raised.value)
+            before = summary(read_results(job))["outcomes"]["kept"]
+            assert 0 < before <= count_requests(folder)
             subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-            done = annotate(chosen)
-        questions = len((folder / "questions.jsonl").read_text().splitlines())
-        assert (done["missing"], done["requests"]) == (0, questions - before)
-        assert summary(read_results(chosen))["outcomes"]["kept"] == questions
+            done = annotate(job)
+        assert (done["missing"], done["requests"]) == (0, len(questions) - before)
+        assert summary(read_results(job))["outcomes"]["kept"] == len(questions)
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)

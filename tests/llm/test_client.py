@@ -5,7 +5,6 @@ import gzip
 import json
 import logging
 import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.errors import EndpointError
-from limbeck.llm.client import EndpointClient, read_completion, retry_after
+from limbeck.llm.client import EndpointClient, read_completion
 from limbeck.llm.messages import Failure, Reply
 from limbeck.llm.settings import LimitSettings, SamplingSettings, TeacherSettings
 from tests.helpers.servers import (
-    ENDLESS,
     HANGING,
-    HUGE,
     PASSING,
     Answer,
     Asked,
@@ -44,16 +41,9 @@ def _environment(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory) -> tuple[Path, Path]:
-    return certificate(tmp_path_factory.mktemp("tls")) or pytest.skip("a certificate wants the openssl command")
-
-
-def make_client(url: str | None, seconds: float = 10, concurrency: int = 4, **sampling: Any) -> EndpointClient:
+def make_client(url: str | None, seconds: float = 10, **sampling: Any) -> EndpointClient:
     teacher = TeacherSettings(name="some/model", base_url=url)
-    return EndpointClient(
-        teacher, SamplingSettings(**sampling), LimitSettings(concurrency=concurrency, request_seconds=seconds)
-    )
+    return EndpointClient(teacher, SamplingSettings(**sampling), LimitSettings(request_seconds=seconds))
 
 
 def ask(url: str | None, times: int = 1, **options: Any) -> list[Reply | Failure]:
@@ -85,17 +75,15 @@ def test_request_and_reply():
     assert (asked.method, asked.path) == ("POST", "/v1/chat/completions")
     assert asked.headers["authorization"] == f"Bearer {KEY}"
     assert asked.answer is not None
-    assert reply == Reply("Why. The answer is (1).", asked.answer.body.decode(), "stop", 12, 34)
+    assert reply == Reply("Why. The answer is (1).", asked.answer.body.decode(), 12, 34)
 
 
-def test_defaults_and_half_a_surrogate_pair(monkeypatch):
+def test_defaults_without_a_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", " \n")
     with Server(lambda number, asked: completion()) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        monkeypatch.setitem(QUESTION[1], "content", "half \ud800")
         ask(None)
-    messages = [QUESTION[0], {"role": "user", "content": "half \ufffd"}]
-    assert server.asked[0].body == {"model": "some/model", "messages": messages, "temperature": 0, "max_tokens": 1024}
+    assert server.asked[0].body == {"model": "some/model", "messages": QUESTION, "temperature": 0, "max_tokens": 1024}
     assert "authorization" not in server.asked[0].headers
 
 
@@ -109,111 +97,67 @@ def test_a_key_that_no_header_carries_is_refused_and_not_shown(key, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "message"),
+    ("answer", "kind", "again"),
     [
-        (PASSING["429"], "HTTP 429", "slow down"),
-        (PASSING["500"], "HTTP 500", "oops"),
-        (PASSING["503"], "HTTP 503", "<html>busy</html>"),
-        (error(408), "HTTP 408", "no"),
-        (Answer(502), "HTTP 502", "without a message"),
-        (PASSING["cut"], "connection lost", ""),
-        (PASSING["close"], "connection lost", ""),
-        (PASSING["reset"], "connection lost", ""),
-        (PASSING["garbage"], "connection lost", ""),
-        (PASSING["not JSON"], "not JSON", '{"choices": [{"mess'),
-        (Answer(), "not JSON", "an empty body"),
-        (Answer(body=b"[" * 100_000), "not JSON", ""),
-        (in_json({"error": {"message": "upstream is busy", "code": 502}}), "no choices", "upstream is busy"),
-        (in_json({"choices": ["text"]}), "no content", ""),
-        (PASSING["null"], "no content", ""),
-        (PASSING["blank"], "no content", ""),
-        (completion("half of", finish_reason="error"), "broken off", ""),
-        (HANGING["silent"], "timed out", "0.3 seconds"),
-        (HANGING["dribble"], "timed out", "0.3 seconds"),
+        (PASSING["429"], "HTTP 429", True),
+        (PASSING["503"], "HTTP 503", True),
+        (Answer(502), "HTTP 502", True),
+        (PASSING["cut"], "connection lost", True),
+        (PASSING["reset"], "connection lost", True),
+        (PASSING["garbage"], "connection lost", True),
+        (PASSING["not JSON"], "not JSON", True),
+        (Answer(body=b"[" * 100_000), "not JSON", True),
+        (in_json({"error": {"message": "upstream is busy", "code": 502}}), "no choices", True),
+        (PASSING["null"], "no content", True),
+        (PASSING["blank"], "no content", True),
+        (completion("half of", finish_reason="error"), "broken off", True),
+        (HANGING["silent"], "timed out", True),
+        (HANGING["dribble"], "timed out", True),
+        (in_json({"detail": "Field required"}, 422), "HTTP 422", False),
+        (error(400, "context is\ntoo \x1b[31mlong" * 99), "HTTP 400", False),
+        (error(403, "country"), "HTTP 403", False),  # may be a matter of the question alone
+        (completion("half an ans", finish_reason="length"), "cut off", False),
+        (completion("", finish_reason="content_filter"), "filtered", False),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_failures_that_may_pass(answer, kind, message):
+def test_failures(answer, kind, again):
     failure = result_of(answer, seconds=0.3 if kind == "timed out" else 10)
     assert isinstance(failure, Failure)
-    assert (failure.kind, failure.again, failure.retry_after) == (kind, True, None)
-    assert message in failure.message
-    if kind == "connection lost":  # the request was sent: it may have been answered and has to be paid for
-        assert failure.raw is not None
-    assert "\n" not in failure.message and len(failure.message) < 400
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind", "message"),
-    [
-        (error(400, "context is too long"), "HTTP 400", "context is too long"),
-        (in_json({"detail": "Field required"}, 422), "HTTP 422", "Field required"),
-        (in_json({"error": "no such option"}, 400), "HTTP 400", "no such option"),
-        (Answer(418, b"I am\na \x1b[31mteapot"), "HTTP 418", "I am a <U+001B>[31mteapot"),
-        (completion("half an ans", finish_reason="length"), "cut off", "max_tokens"),
-        (completion(None, finish_reason="model_length"), "cut off", "max_tokens"),
-        (completion("", finish_reason="content_filter"), "filtered", "filter"),
-        (HUGE, "too large", "8388608"),
-        (ENDLESS, "too large", "8388608"),
-        (Answer(body=gzip.compress(bytes(9 * 2**20)), headers={"Content-Encoding": "gzip"}), "too large", "8388608"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else None,
-)
-def test_failures_that_stay(answer, kind, message):
-    failure = result_of(answer)
-    assert isinstance(failure, Failure)
-    assert (failure.kind, failure.again) == (kind, False)
-    assert message in failure.message
+    assert (failure.kind, failure.again, failure.retry_after) == (kind, again, 0)
+    assert (failure.raw is None) == kind.startswith("HTTP")  # else it may have been answered and has to be paid for
+    assert failure.message.isprintable() and len(failure.message) < 500
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (error(401, "Incorrect API key"), r"\$OPENAI_API_KEY is set \(HTTP 401\): Incorrect API key"),
+        (error(401, "Incorrect API key"), r"\$OPENAI_API_KEY is set\): Incorrect API key"),
         (error(404, "does not exist"), r"'some/model'.*does not exist"),
-        (error(402, "Insufficient Balance"), "no money.*Insufficient Balance"),
-        (error(429, "You exceeded your quota", "insufficient_quota"), "no money.*exceeded your quota"),
-        (redirect("/v2?secret=1", 302), r"redirects to http://127\.0\.0\.1:\d+/v2;"),
-        (redirect("https://me:password@other.example/v1", 308), r"redirects to https://other\.example/v1;"),
-        (Answer(304), "redirects to"),
+        (error(402, "Insufficient Balance"), "Insufficient Balance"),
+        (error(429, "You exceeded your quota", "insufficient_quota"), "exceeded your quota"),
     ],
-    ids=lambda value: str(value.status) if isinstance(value, Answer) else None,
 )
 def test_answers_that_end_the_job(answer, message):
-    with pytest.raises(EndpointError, match=message) as raised:
+    with pytest.raises(EndpointError, match=message):
         result_of(answer)
-    assert "password" not in str(raised.value)
 
 
-def test_a_refusal_without_a_key_says_so(monkeypatch):
-    monkeypatch.delenv("OPENAI_API_KEY")
-    with pytest.raises(EndpointError, match=r"\$OPENAI_API_KEY is not set"):
-        result_of(error(401))
-    failure = result_of(error(403, "country"))  # may be a matter of the question alone
-    assert isinstance(failure, Failure)
-    assert (failure.kind, failure.again) == ("HTTP 403", False)
-    assert failure.message.endswith(": country")
-
-
-@pytest.mark.parametrize("status", [301, 307])
-def test_another_host_hears_nothing(status):
+def test_a_redirect_ends_the_job_and_another_host_hears_nothing():
     with (
-        Server(lambda number, asked: completion()) as other,
-        Server(lambda number, asked: redirect(other.url + "/chat/completions", status)) as server,
-        pytest.raises(EndpointError, match="redirects to"),
+        Server(lambda number, asked: completion()) as target,
+        Server(lambda number, asked: redirect(target.url + "/chat/completions")) as server,
+        pytest.raises(EndpointError, match="HTTP 307"),
     ):
         ask(server.url)
-    assert (server.count, other.connections) == (1, 0)
+    assert (server.count, target.connections) == (1, 0)
 
 
-def test_waits_that_the_endpoint_asks_for():
-    failure = result_of(error(429, headers={"Retry-After": "9", "retry-after-ms": "1500"}))
+@pytest.mark.parametrize(("header", "seconds"), [("0.5", 0.5), ("999999", 3600), ("-1", 0), ("soon", 0), ("nan", 0)])
+def test_waits_that_the_endpoint_asks_for(header, seconds):
+    failure = result_of(error(429, headers={"Retry-After": header}))
     assert isinstance(failure, Failure)
-    assert failure.retry_after == 1.5
-    assert retry_after({"retry-after": "0.5"}) == 0.5
-    assert retry_after({"retry-after": "999999"}) == 3600
-    for value in ("", "-1", "soon", "nan", "1e3", "\u0661", "9" * 400):
-        assert retry_after({"retry-after": value}) is None
+    assert failure.retry_after == seconds
 
 
 def test_nobody_is_there():
@@ -221,24 +165,17 @@ def test_nobody_is_there():
         free.bind(("127.0.0.1", 0))  # and does not listen
         (failure,) = ask(f"http://127.0.0.1:{free.getsockname()[1]}/v1")
     assert isinstance(failure, Failure)
-    assert (failure.kind, failure.again) == ("no connection", True)
-    assert "127.0.0.1" in failure.message
+    assert (failure.kind, failure.again, failure.raw) == ("no connection", True, None)
 
 
-def test_certificates(tls, monkeypatch):
+def test_certificates(tmp_path, monkeypatch):
+    tls = certificate(tmp_path) or pytest.skip("a certificate wants the openssl command")
     with Server(lambda number, asked: completion(), tls=tls) as server:
         with pytest.raises(EndpointError, match="no trusted TLS connection"):
             ask(server.url)
         assert server.count == 0
         monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
         assert isinstance(ask(server.url)[0], Reply)
-        with pytest.raises(EndpointError, match="no trusted TLS connection"):  # it names the address, not the name
-            ask(server.url.replace("127.0.0.1", "localhost"))
-    with (
-        Server(lambda number, asked: completion()) as server,
-        pytest.raises(EndpointError, match="begin base_url with http://"),
-    ):
-        ask(server.url.replace("http:", "https:"))
 
 
 @pytest.mark.parametrize(
@@ -274,14 +211,12 @@ def test_a_short_key_may_be_a_word_of_an_answer(monkeypatch):
 
 
 def test_proxies(monkeypatch):
-    with Server(lambda number, asked: completion()) as server, Server(lambda number, asked: completion()) as proxy:
+    with Server(lambda number, asked: completion()) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
-        ask(server.url)  # a loopback address, asked without it
         ask("http://teacher.example/v1")
-    assert server.count == 1
     assert [asked.path for asked in proxy.asked] == ["http://teacher.example/v1/chat/completions"]
     monkeypatch.setenv("HTTPS_PROXY", "ftp://me:password@127.0.0.1:1")
-    with pytest.raises(EndpointError, match="proxy") as raised:
+    with pytest.raises(EndpointError, match="HTTPS_PROXY") as raised:
         make_client("https://teacher.example/v1")
     assert "password" not in str(raised.value)
 
@@ -304,7 +239,6 @@ def test_models_that_take_other_fields():
         (failure,) = ask(server.url, temperature=0.0)  # the user wants this one
     assert isinstance(failure, Failure)
     assert server.count == 2
-    assert isinstance(result_of(error(400, "max_tokens is too large")), Failure)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +248,6 @@ def test_models_that_take_other_fields():
         Answer(body=b"\xef\xbb\xbf" + completion("Yes.").body),
         completion([{"type": "text", "text": "Ye"}, {"type": "image_url"}, {"type": "text", "text": "s."}]),
         completion("Yes.", finish_reason=None),
-        completion("Yes.", headers={"Content-Type": "text/html; charset=utf-16"}),
     ],
 )
 def test_replies_in_other_dress(answer):
@@ -323,27 +256,17 @@ def test_replies_in_other_dress(answer):
     assert (reply.text, reply.completion_tokens) == ("Yes.", 34)
 
 
-def test_many_at_once_and_connections_after_failures():
-    """Each task gets its own reply, over few connections, also after failures of every kind."""
-    failures = [*PASSING.values(), HANGING["silent"], HUGE]
+def test_many_at_once_each_with_its_own_reply():
+    questions = [[{"role": "user", "content": f"question {number:03d}"}] for number in range(60)]
 
-    async def run(server: Server) -> list[Reply | Failure]:
-        client = make_client(server.url, seconds=5, concurrency=20)
-        questions = [[{"role": "user", "content": f"question {number:03d}"}] for number in range(60)]
+    async def run(url: str) -> list[Reply | Failure]:
+        client = make_client(url)
         replies = await asyncio.gather(*map(client.ask, questions))
-        assert 1 < server.connections <= 60
-        client._seconds = 0.2
-        for failure in failures:
-            server.behave = lambda number, asked, failure=failure: failure
-            assert all(isinstance(one, Failure) for one in await asyncio.gather(*map(client.ask, questions[:4])))
-        server.behave = lambda number, asked: completion()
-        client._seconds = 5
-        assert all(isinstance(one, Reply) for one in await asyncio.gather(*map(client.ask, questions[:4])))
         await client.close()
         return replies
 
     with Server(lambda number, asked: completion(explain(asked), delay=0.01)) as server:
-        replies = asyncio.run(run(server))
+        replies = asyncio.run(run(server.url))
     texts = [reply.text for reply in replies if isinstance(reply, Reply)]
     assert texts == [f"Because of question {number:03d}. The answer is (1)." for number in range(60)]
 
@@ -365,12 +288,8 @@ def test_bodies_of_every_shape(value, message):
         {"choices": [{"message": {"content": message}, "finish_reason": value}], "usage": {"prompt_tokens": value}},
     ):
         outcome = read_completion(json.dumps(body))
-        if isinstance(outcome, Reply):
-            outcome.text.encode()
-            assert outcome.finish_reason.isascii()
-        else:
-            outcome.message.encode()
-            assert outcome.message.isprintable()
+        text = outcome.text if isinstance(outcome, Reply) else outcome.message
+        text.encode()
 
 
 @pytest.mark.parametrize(
@@ -378,9 +297,7 @@ def test_bodies_of_every_shape(value, message):
     [
         ({"prompt_tokens": 0, "completion_tokens": 7}, (0, 7)),
         ({"prompt_tokens": -1, "completion_tokens": True}, (None, None)),
-        ({"prompt_tokens": "12", "completion_tokens": 3.0}, (None, None)),
-        ({"prompt_tokens": 10**30}, (None, None)),
-        (None, (None, None)),
+        ({"prompt_tokens": "12", "completion_tokens": 10**30}, (None, None)),
         ([12, 34], (None, None)),
     ],
 )

@@ -32,9 +32,9 @@ for _ in range(50):
         ({"content": [{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "a"}]}, Message("a", "")),
         ({"content": [{"type": "text", "text": ""}, {"type": "image_url", "image_url": {"url": "u"}}]},
          Message("", "", "image_url")),
-        ({"content": [{"type": "text", "text": ""}, {"type": "text", "text": "a"}]}, Message("|a", "")),
+        ({"content": [{"type": "text", "text": ""}, {"type": "text", "text": "a"}]}, Message("a", "")),
         ({"content": "half \ud83d"}, Message("half \ufffd", "")),
-        ({"content": [NESTED]}, Message("", "", "unknown")),
+        ({"content": [NESTED]}, Message("", "")),
         ({"content": 3}, Message("", "")),
     ],
 )  # fmt: skip

@@ -20,7 +20,7 @@ RUNS = ("Gold", "DSS", "Ours")
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr("limbeck.llm.runner.backoff", lambda failures, retry_after: retry_after or 0.0)
+    monkeypatch.setattr("limbeck.llm.runner.backoff", lambda failures, retry_after: retry_after)
 
 
 def items(count: int, runs: tuple[str, ...] = RUNS, task: str = "svamp") -> list[Item]:
