@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import Field
 
 from limbeck.errors import DataError
-from limbeck.llm.runner import Request, Session, Tally, Watch, ask_all
+from limbeck.llm.runner import Request, Session, Watch, ask_all
 from limbeck.llm.settings import (
     Budget,
     BudgetSettings,

@@ -176,7 +176,7 @@ def test_the_key_is_written_nowhere(tmp_path):
         assert server.asked[0].headers["authorization"] == f"Bearer {KEY}"
     assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.iterdir())
     with sqlite3.connect(tmp_path / "judge.sqlite") as connection:
-        assert connection.execute("SELECT count(*) FROM replies").fetchone() == (6,)
+        assert connection.execute("SELECT count(*) FROM requests").fetchone() == (6,)
     named = JudgeSettings(teacher={"name": KEY, "base_url": "http://127.0.0.1:9/v1"}, store=tmp_path / "other.sqlite")
     with pytest.raises(LimbeckError, match="OPENAI_API_KEY") as raised:
         judge(items(1), named)
