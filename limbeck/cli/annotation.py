@@ -15,7 +15,6 @@ from limbeck.cli.printing import (
     money,
     print_about,
     print_json,
-    print_table,
     print_values,
 )
 from limbeck.errors import RecipeError
@@ -174,13 +173,8 @@ _ADVICE = {
 
 
 def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
-    tokens = outcome["tokens"]
-    print(
-        f"{outcome['stored']} replies stored in {store}, {outcome['requests']} requests, "
-        f"{tokens['prompt']} + {tokens['completion']} tokens, cost {money(outcome['cost'])}"
-    )
-    for kind, count in outcome["failures"].items():
-        print(f"failed {count} times: {kind}, the last time: {outcome['reasons'][kind]}")
+    print(f"{outcome['stored']} replies stored in {store}")
+    print_values({name: value for name, value in outcome.items() if name != "stopped"})
     if outcome["missing"]:
         print(f"missing yet: {outcome['missing']} answers. {_ADVICE[outcome['stopped']]}")
     if "cut off" in outcome["failures"]:
@@ -188,21 +182,10 @@ def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    outcomes = [(outcome, str(samples)) for outcome, samples in summary["outcomes"].items() if samples]
-    title = f"{summary['teacher']}: {summary['questions']} questions"
-    print_table(("outcome of a sample", "samples"), outcomes, title)
-    for kind, count in summary["failures"].items():
-        print(f"without a reply: {count}, {kind}, the last time: {summary['reasons'][kind]}")
-    votes, spent = summary["votes"], summary["spent"]
-    if votes["n"]:
-        low, high = votes["interval"]
-        print(
-            f"the votes' accuracy: {votes['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, n = {votes['n']}); "
-            f"{votes['without_vote']} questions without a vote, {votes['without_label']} without a label"
-        )
+    print_values({name: value for name, value in summary.items() if name not in ("spent", "doubt", "replies")})
+    spent = summary["spent"]
+    print(f"spent: {sum(spent['tokens'].values())} tokens, {money(spent['cost'])}")
     if summary["doubt"]:
         print(f"warning: the labels are most likely joined to the wrong questions: {summary['doubt']}")
-    print(f"kept: {summary['kept']['rationales']} rationales of {summary['kept']['questions']} questions")
-    print(f"spent: {sum(spent['tokens'].values())} tokens, {money(spent['cost'])}")
     for reply in summary.get("replies", []):
         print(f"\n--- {reply['id']} (label {reply['label']!r}, read {reply['read']!r})\n{reply['text']}")

@@ -3,16 +3,12 @@
 import logging
 import shlex
 import signal
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from limbeck.cli import options
 from limbeck.cli.printing import INCOMPLETE, INTERRUPTED, asking, print_json, print_table
@@ -67,8 +63,7 @@ def grid(
         print_json(_as_json(cell_states, out)) if as_json else _print_cells(cell_states)
         return
     try:
-        with _progress(quiet=as_json) as watch:
-            cell_states = run_grid(grid_list, out, workers=workers, engine=engine, retry=retry, watch=watch)
+        cell_states = run_grid(grid_list, out, workers=workers, engine=engine, retry=retry, watch=_progress())
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything has stopped: another Ctrl-C has no meaning
         raise typer.Exit(INTERRUPTED) from None
@@ -133,29 +128,16 @@ def _as_json(cell_states: Sequence["CellState"], out: Path) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[Sequence["CellState"]], None]]:
-    """Show states on standard error: a bar on a terminal, else a line for each cell that ends."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    shows_bar = sys.stderr.isatty() and not quiet
-    ended: set[str] | None = None
+def _progress() -> Callable[[Sequence["CellState"]], None]:
+    """Return a function that logs the numbers of cells in each state whenever they have changed."""
+    logged = ""
 
     def show(cell_states: Sequence["CellState"]) -> None:
-        nonlocal ended
-        settled = {state.cell.name: state for state in cell_states if state.status in ("finished", "failed")}
-        if shows_bar:
-            progress.update(bar, description=_summary(cell_states), total=len(cell_states), completed=len(settled))
-            progress.refresh()
-        elif ended is not None and not quiet:
-            for name in settled.keys() - ended:
-                outcome = settled[name].error or "finished"
-                log.info("%s: %s (%d of %d have ended)", settled[name].path, outcome, len(settled), len(cell_states))
-        ended = set(settled)
+        nonlocal logged
+        if logged != (logged := _summary(cell_states)):
+            log.info("%s", logged)
 
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, auto_refresh=False, disable=not shows_bar) as progress:
-        bar = progress.add_task("")
-        yield show
+    return show
 
 
 def _summary(cell_states: Sequence["CellState"]) -> str:

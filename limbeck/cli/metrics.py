@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.markdown import Markdown
 
 from limbeck.cli import options
 from limbeck.cli.printing import asking, print_json, print_table
@@ -111,9 +113,10 @@ def calibrate(
 ) -> None:
     """Measure how far the confidence of answers can be trusted, in a file of predictions from any tool."""
     from limbeck.runs.compare import calibrate_file
+    from limbeck.runs.page import calibration_markdown
 
     metrics = calibrate_file(predictions, validation, seed=seed)
-    print_json(metrics) if as_json else _print_calibration(metrics)
+    print_json(metrics) if as_json else Console().print(Markdown(calibration_markdown(metrics)))
 
 
 def compare(
@@ -140,7 +143,7 @@ def compare(
 
 
 def print_accuracy(results: dict[str, dict[str, Any]]) -> None:
-    """Print a table of accuracies by any name, then the counts and labels of each."""
+    """Print a table of accuracies by any name, then the counts of each."""
     rows = [
         (name, number(row["accuracy"], 3), interval(row["interval"], 3, brackets=False), str(row["n"]))
         for name, row in results.items()
@@ -149,7 +152,6 @@ def print_accuracy(results: dict[str, dict[str, Any]]) -> None:
     for name, metrics in results.items():
         for line in lines_of(metrics, metrics["n"]):
             print(f"{name}: {line.text}")
-        _print_labels(metrics.get("by_label"))
 
 
 def print_judgements(judgements: dict[str, Any]) -> None:
@@ -163,52 +165,6 @@ def print_judgements(judgements: dict[str, Any]) -> None:
         else:
             text = f"{estimate(pearson['value'], pearson['interval'], 2)}, p {p_equals(pearson['p_value'])}"
         print(f"{name}: correlation of a right answer with the score: {text}")
-
-
-def _print_labels(by_label: dict[str, Any] | None) -> None:
-    """Print accuracy by label, macro F1, and the accuracy of always answering the most frequent label."""
-    if not by_label:
-        return
-    rows = [
-        (row["label"], str(row["n"]), estimate(row["accuracy"], row["interval"], 3), str(row["predicted"]))
-        for row in by_label["labels"]
-    ]
-    print_table(("label", "n", "accuracy (95 % interval)", "times answered"), rows)
-    majority = by_label["majority"]
-    print(f"always {majority['label']!r:.40} would be {number(majority['accuracy'], 3)}", end="; ")
-    print(f"macro F1 {number(by_label['macro_f1'], 3)}")
-
-
-def _print_calibration(metrics: dict[str, Any]) -> None:
-    """Print metrics with intervals and what chance would show, the temperature, and accuracy at coverage."""
-    from limbeck.metrics.calibration import TITLES
-
-    selective, scaling = metrics["selective"], metrics["scaling"]
-    rows = [
-        (title, metrics[name], metrics[f"{name}_interval"], metrics.get(f"{name}_expected_if_calibrated"))
-        for name, title in TITLES.items()
-        if metrics[name] is not None
-    ]
-    rows += [
-        ("p-value of the ECE if all were calibrated", metrics["ece_p_value"], None, None),
-        ("temperature that fits best", metrics["temperature"], metrics["temperature_interval"], None),
-        *((f"{name}, scaled", scaling[f"{name.lower()}_after"], None, None) for name in ("NLL", "ECE")),
-        ("area under the risk-coverage curve (AURC)", selective["aurc"], selective["aurc_interval"], None),
-    ]
-    for point in selective["at_coverage"]:
-        rows.append((f"accuracy of the surest {point['coverage']:.0%}", point["accuracy"], point["interval"], None))
-    print_table(
-        ("metric", "value", "95 % interval", "if calibrated"),
-        [(name, number(value), interval(ends, brackets=False), number(chance)) for name, value, ends, chance in rows],
-        f"{metrics['n']} answers",
-    )
-    for line in lines_of(metrics, metrics["n"] + metrics["without_confidence"]):
-        print(line.text)
-    if 0 < metrics["n_choices"] < metrics["n"]:
-        print(f"metrics over all choices were measured on {metrics['n_choices']} of them")
-    if reason := metrics["temperature_reason"] or scaling["reason"]:
-        print(f"{'not scaled' if metrics['temperature'] else 'no temperature'}: {reason}")
-    _print_labels(metrics["by_label"])
 
 
 def _print_comparison(comparison: dict[str, Any]) -> None:

@@ -30,9 +30,6 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
         What `calibrate` returns for the answers whose confidence is known, with `selective` as `Selective`;
         `without_confidence`, answers left out; `unanswered`, questions that count with a confidence of 0; `n_choices`,
         the answers that metrics over choices were measured on; `by_label`, of all.
-
-    Raises:
-        DataError: a column is missing, a row cannot be read, or no confidence is known.
     """
     predictions = read_predictions(path, needs=("confidence",))
     measured = with_confidence(predictions, path)
@@ -75,10 +72,6 @@ def compare_runs(
 
     Returns:
         What `Comparison` has, and `left_out`, examples that not all runs have.
-
-    Raises:
-        DataError: predictions that are missing or without ids, or named twice on a side; other examples, or other
-            labels for them.
     """
     sides = []
     for paths in (a, b):

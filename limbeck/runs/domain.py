@@ -40,10 +40,6 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
 
     A task is read from the run's own source, or with `root` from the released archive there. A file has rows of the
     run's own task, under its own names of columns or ours.
-
-    Raises:
-        RecipeError: the dataset is the run's own task, has other labels, or a file is named as a task is.
-        DataError: the run's own data is gone or changed since it began; the dataset cannot be read.
     """
     data, task = run.recipe.data, task_of(run.recipe.data)
     if dataset is None:
@@ -71,11 +67,7 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
 
 
 def out_of_domain(recipe: Recipe, splits: Splits) -> list[Domain]:
-    """Return the test splits of the tasks of `evaluation.out_of_domain`.
-
-    Raises:
-        RecipeError: a task is named twice, is the run's own, has other labels, or cannot be read.
-    """
+    """Return the test splits of the tasks of `evaluation.out_of_domain`."""
     names = recipe.evaluation.out_of_domain
     domains = []
     try:

@@ -11,15 +11,14 @@ from limbeck.files import check_writable, read_jsonl, write_jsonl
 from limbeck.metrics.accuracy import accuracy
 from limbeck.metrics.predict import choices_of, predict
 from limbeck.metrics.quality import Encoder
-from limbeck.metrics.settings import EvaluationSettings
-from limbeck.models import Answers, EngineName
+from limbeck.models import Answers, Card, EngineName
 from limbeck.models.loading import open_student
 from limbeck.models.student import Student
 from limbeck.runs.compare import differences
 from limbeck.runs.domain import Domain, domain_of
 from limbeck.runs.measurements import Evaluation
 from limbeck.runs.page import write_page
-from limbeck.runs.recipe import Recipe, load_recipe
+from limbeck.runs.recipe import load_recipe
 from limbeck.runs.run import Run, open_run
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import Split, Task, get
@@ -62,26 +61,28 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
         LimbeckError: no finished run there, its data is gone, the labels differ, rationales are asked of students that
             all learnt none, the engine cannot run the student, or there are no choices to pick from.
     """
-    runs = [_finished_run(Path(path), options) for path in paths]
+    runs = [open_run(Path(path)) for path in paths]
     if len({run.path.resolve() for run in runs}) < len(runs):
         raise RecipeError(f"{', '.join(map(str, paths))}: the same run twice; name each run once")
-    learnt = any(run.writes_rationales for run in runs)
+    learnt = any(run.writes_rationales for run in runs if run.results)  # or the error that a run is not finished
     _check_rationales(options.rationales, learnt, runs[0].recipe.objective.name)
     domains = [domain_of(run, options.split, options.dataset, options.root) for run in runs]
     jobs = [(run, domain, _wants_rationales(run, domain, options)) for run, domain in zip(runs, domains, strict=True)]
-    names = {run.recipe.evaluation.encoder for run, _, rationales in jobs if rationales} - {None}
-    encoders = {name: Encoder.load(name) for name in sorted(map(str, names))}
-    for run, domain, rationales in jobs if len(jobs) > 1 else ():  # a single one is checked before it writes anyway
-        check_askable(open_student(run.model)[0], [domain], run.recipe, rationales)
-    pages = [_evaluate_run(*job, encoders.get(job[0].recipe.evaluation.encoder or "")) for job in jobs]
+    names = [(options.encoder or run.recipe.evaluation.encoder) if rationales else None for run, _, rationales in jobs]
+    encoders = {name: Encoder.load(name) for name in set(names) if name}
+    pages, results = [], {}
+    for (run, domain, rationales), name in zip(jobs, names, strict=True):
+        student, card = _open(run, options)
+        measured, predictions = measure(run, student, card, domain, rationales=rationales)
+        results[str(run.path)] = measured
+        _add_results(run, domain, measured)
+        pages.append(Evaluation(run, student, domain, measured, predictions, encoders.get(name or "")).page())
     compared = differences([run.predictions(domain.name) for run, domain, _ in jobs], paths)
-    results = {}
-    for (run, domain, _), (measured, page), comparisons in zip(jobs, pages, compared, strict=True):
+    for (run, domain, _), page, comparisons in zip(jobs, pages, compared, strict=True):
         if comparisons:
             page["significance"] = comparisons
             del page["reasons"]["significance"]
         write_page(run.path / "evaluation", domain.name, page)
-        results[str(run.path)] = measured
     return results
 
 
@@ -117,81 +118,72 @@ def predict_file(
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)
     student, card = open_student(model / "model" if (model / "model").is_dir() else model)
+    card = card.model_copy(update={"engine": engine or card.engine, "answers": answers or card.answers})
     _check_rationales(rationales, card.rationale_view is not None, card.objective)
     task = get(card.task, card.choices, card.answer)
     recipes = [folder / "recipe.yaml" for folder in (model, model.parent) if (folder / "recipe.yaml").is_file()]
-    columns = load_recipe(recipes[0]).data.columns if recipes else {}
-    engine, answers = engine or card.engine, answers or card.answers
-    predictions = predict(
-        student,
-        read_later_rows(source, columns, task),
-        task,
-        card.answer_view,
-        rationale_view=card.rationale_view if rationales else None,
-        batch_size=batch_size,
-        title=source.name,
-        engine=engine,
-        answers=answers,
-        definition=card.confidence,
-    )
+    rows = read_later_rows(source, load_recipe(recipes[0]).data.columns if recipes else {}, task)
+    predictions = ask(student, card, rows, task, rationales=rationales, batch_size=batch_size, title=source.name)
     write_predictions(target, predictions)
-    return {**accuracy(predictions, task.choices), "rows": len(predictions), "engine": engine, "answers": answers}
+    settings = {"rows": len(predictions), "engine": card.engine, "answers": card.answers}
+    return {**accuracy(predictions, task.choices), **settings}
 
 
 def measure(
-    run: Run, student: Student, domain: Domain, rationales: bool = False
+    run: Run, student: Student, card: Card, domain: Domain, *, rationales: bool = False
 ) -> tuple[dict[str, Any], list[Prediction]]:
     """Write the student's predictions as the run's for this domain; return its accuracy with settings, and them."""
-    predictions = ask(student, domain.examples, domain.task, run.recipe, rationales=rationales, title=domain.name)
+    batch_size = run.recipe.evaluation.batch_size
+    predictions = ask(
+        student, card, domain.examples, domain.task, rationales=rationales, batch_size=batch_size, title=domain.name
+    )
     write_predictions(run.predictions(domain.name), predictions)
-    settings = run.recipe.evaluation
     results = {
         **accuracy(predictions, domain.task.choices),
         **({} if domain.in_training is None else {"in_training": domain.in_training}),
-        "engine": settings.engine if settings.generates(rationales) else None,
-        "answers": settings.answers,
+        "engine": card.engine if rationales or card.answers == "generate" else None,
+        "answers": card.answers,
     }
     return results, predictions
 
 
 def ask(
     student: Student,
+    card: Card,
     examples: Sequence[Example],
     task: Task,
-    recipe: Recipe,
     *,
     rationales: bool = False,
+    batch_size: int,
     title: str | None = None,
 ) -> list[Prediction]:
-    """Return the predictions of a recipe's student in the views that its objective trains, graded by `task`."""
-    objective, settings = recipe.objective.build(), recipe.evaluation
+    """Return a student's predictions in the views and with the settings of its card, graded by `task`."""
     return predict(
         student,
         examples,
         task,
-        objective.answer_view,
-        rationale_view=objective.rationale_view if rationales else None,
-        batch_size=settings.batch_size,
+        card.answer_view,
+        rationale_view=card.rationale_view if rationales else None,
+        batch_size=batch_size,
         title=title,
-        engine=settings.engine,
-        answers=settings.answers,
-        definition=settings.confidence,
+        engine=card.engine,
+        answers=card.answers,
+        definition=card.confidence,
     )
 
 
-def check_askable(student: Student, domains: Iterable[Domain], recipe: Recipe, rationales: bool) -> None:
+def check_askable(student: Student, card: Card, domains: Iterable[Domain], rationales: bool) -> None:
     """Check early what `ask` would find out late.
 
     Raises:
         LimbeckError: there are no choices to pick from, or one is longer than the student writes; the engine cannot run
             the student.
     """
-    settings, view = recipe.evaluation, recipe.objective.build().answer_view
-    if settings.answers == "choices":
+    if card.answers == "choices":
         for domain in domains:
-            student.check_choices(choices_of(domain.examples, domain.task, view))
-    if settings.generates(rationales):
-        student.engine(settings.engine)
+            student.check_choices(choices_of(domain.examples, domain.task, card.answer_view))
+    if rationales or card.answers == "generate":
+        student.engine(card.engine)
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
@@ -205,17 +197,6 @@ def _check_rationales(requested: bool, learnt: bool, objective: str) -> None:
         raise RecipeError(f"a student trained with {objective} learns no rationales; train one with dss or mi")
 
 
-def _finished_run(path: Path, options: EvaluationOptions) -> Run:
-    """Return a finished run with its recipe's evaluation changed by the options."""
-    run = open_run(path)
-    run.results  # noqa: B018  or the error that it is not finished
-    settings = {name: getattr(options, name) for name in ("engine", "answers", "encoder")}
-    changes = {name: value for name, value in settings.items() if value is not None}
-    evaluation = EvaluationSettings.parse(run.recipe.evaluation.model_dump() | changes, "evaluate")
-    run.recipe = run.recipe.model_copy(update={"evaluation": evaluation})
-    return run
-
-
 def _wants_rationales(run: Run, domain: Domain, options: EvaluationOptions) -> bool:
     """Return whether to generate rationales; the folder's are not replaced by predictions without any."""
     path = run.predictions(domain.name)
@@ -224,15 +205,17 @@ def _wants_rationales(run: Run, domain: Domain, options: EvaluationOptions) -> b
     return run.writes_rationales and (requested or present)
 
 
-def _evaluate_run(
-    run: Run, domain: Domain, rationales: bool, encoder: Encoder | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Measure a run's student and add its accuracy to `results.json`; return it, and the page."""
-    student, _ = open_student(run.model)
-    measured, predictions = measure(run, student, domain, rationales)
+def _open(run: Run, options: EvaluationOptions) -> tuple[Student, Card]:
+    """Return a run's student, and its card with the options that are set."""
+    student, card = open_student(run.model)
+    changes = {name: value for name in ("engine", "answers") if (value := getattr(options, name)) is not None}
+    return student, Card.parse(card.model_dump() | changes, "evaluate")
+
+
+def _add_results(run: Run, domain: Domain, measured: dict[str, Any]) -> None:
+    """Add an accuracy to `results.json`, which holds one split of each other dataset."""
     results = run.results
     if domain.dataset is None:
         run.write_results({**results, domain.split: measured})
-    elif domain.split == "test":  # the results hold one split of each other dataset
+    elif domain.split == "test":
         run.write_results({**results, "out_of_domain": {**results.get("out_of_domain", {}), domain.dataset: measured}})
-    return measured, Evaluation(run, student, domain, measured, predictions, encoder).page()

@@ -34,11 +34,7 @@ class RunGroup:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """Return the runs in these folders, finished or not; each is a run's folder or holds runs at any depth.
-
-    Raises:
-        FileError: a path is no folder, holds no run, or cannot be read.
-    """
+    """Return the runs in these folders, finished or not; each is a run's folder or holds runs at any depth."""
     runs: dict[Path, Run] = {}
     for path in paths:
         if not path.is_dir():
@@ -51,11 +47,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
 
 
 def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
-    """Group the finished ones of `runs` that differ in nothing but their seed, in the order of `runs`.
-
-    Raises:
-        RecipeError: two runs share recipe and seed.
-    """
+    """Group the finished ones of `runs` that differ in nothing but their seed, in the order of `runs`."""
     by_recipe: dict[str, list[Run]] = {}
     for run in runs:
         if run.finished:
@@ -75,9 +67,6 @@ def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
     Args:
         runs: the runs of several seeds.
         name: of the predictions' file: a split, or a task and a split.
-
-    Raises:
-        LimbeckError: predictions that are missing or have no ids.
     """
     answers = [predictions_by_id(run.predictions(name)) for run in runs]
     ids = [id for id in answers[0] if all(id in answered for answered in answers)]

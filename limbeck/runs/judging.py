@@ -38,10 +38,6 @@ def judge_runs(
     Returns:
         `summary` as of `summarise`; `table`, the paper's Table 7; and by run the `correlation` of right answers with
         their rationales' scores (the paper's Table 8).
-
-    Raises:
-        LimbeckError: no finished run there, its data is gone, it has no rationales for the split, two runs have
-            different examples under one id, or as `judge`.
     """
     runs = [open_run(path) for path in paths]
     runs = [run for run in runs if run.writes_rationales] or runs
@@ -71,11 +67,7 @@ def judge_runs(
 
 
 def judge_scores(run: Run, name: str) -> dict[str, Any]:
-    """Return the `name` that a run was judged under, its `summary` with the teacher's, and the `correlation`.
-
-    Raises:
-        DataError: the folder has no judgements of the run's present rationales.
-    """
+    """Return the `name` that a run was judged under, its `summary` with the teacher's, and the `correlation`."""
     judgements = read_judgements(run, name)
     students = [judgement for judgement in judgements if judgement.run != GOLD]
     if not students:

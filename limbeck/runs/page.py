@@ -1,5 +1,6 @@
 """The page of an evaluation: its measurements as JSON and as Markdown (`page.md.jinja`), with figures beside it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -46,15 +47,26 @@ def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
 
 def page_markdown(page: dict[str, Any], name: str) -> str:
     """Return the page: a section for each measurement, with its numbers or the reason why it is missing."""
-    points = page["cascade"] or []
+    files = {section: Markdown(quote(f"{name}-{figure}.svg")) for section, figure in FIGURES.items()}
+    return _render(page, SECTIONS, files)
+
+
+def calibration_markdown(metrics: dict[str, Any]) -> str:
+    """Return the sections of a page that tell what `calibrate_file` has measured."""
+    reasons = {"by_label": "the labels are free text, or too many"}
+    sections = {section: SECTIONS[section] for section in ("by_label", "calibration", "selective")}
+    return _render({**metrics, "calibration": metrics, "reasons": reasons}, sections, {})
+
+
+def _render(page: dict[str, Any], sections: Mapping[str, str], files: Mapping[str, Markdown]) -> str:
+    points = page.get("cascade") or []
     shares = [step / (_CASCADE_POINTS - 1) for step in range(_CASCADE_POINTS)] if points else []
     return render(
         "page.md.jinja",
         page=page,
-        split=f"{page['out_of_domain']}, {page['split']}" if page["out_of_domain"] else page["split"],
-        sections=SECTIONS,
-        counts=lines_of(page["counts"], page["accuracy"]["n"]),
+        sections=sections,
+        figures=files,
+        lines_of=lines_of,
         calibration_titles=TITLES,
         cascade_points=[min(points, key=lambda point: abs(point["passed"] - share)) for share in shares],
-        figures={section: Markdown(quote(f"{name}-{figure}.svg")) for section, figure in FIGURES.items()},
     )

@@ -29,9 +29,6 @@ def contents(path: Path, name: str | None = None, license: str | None = None) ->
         path: the run's folder.
         name: OWNER/NAME on the Hub; None: for a folder.
         license: as in `model_card`.
-
-    Raises:
-        LimbeckError: no finished run there, its model is incomplete, or an impossible name or licence.
     """
     if name is not None and ("/" not in name or not could_be_name(name)):
         raise RecipeError(
@@ -54,11 +51,7 @@ def contents(path: Path, name: str | None = None, license: str | None = None) ->
 
 
 def write(files: Files, folder: Path) -> None:
-    """Write `contents` to the new `folder`, whole or not at all.
-
-    Raises:
-        FileError: something of this name is there, or the file system refuses.
-    """
+    """Write `contents` to the new `folder`, whole or not at all."""
     with replacing(folder) as temporary:
         if folder.exists() or folder.is_symlink():
             raise FileError("already there; give another --folder", path=folder)
@@ -71,11 +64,7 @@ def write(files: Files, folder: Path) -> None:
 
 
 def push(files: Files, name: str, *, private: bool = True) -> str:
-    """Upload `contents` as the new model `name` (OWNER/NAME) in one commit; return its URL.
-
-    Raises:
-        EndpointError: a model of that name has files already, the Hub refuses, or it cannot be reached.
-    """
+    """Upload `contents` as the new model `name` (OWNER/NAME) in one commit; return its URL."""
     return upload(files, name, "model", message="A student from limbeck", private=private, fresh=True)
 
 

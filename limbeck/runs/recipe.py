@@ -46,9 +46,5 @@ class Recipe(Settings):
 
 
 def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
-    """Return the recipe in the YAML file `path` with `changes` of the form `key=value`.
-
-    Raises:
-        RecipeError: as `Settings.load`.
-    """
+    """Return the recipe in the YAML file `path` with `changes` of the form `key=value`."""
     return Recipe.load(Path(path), changes)

@@ -25,7 +25,6 @@ from limbeck.notes import Line, lines_of
 from limbeck.runs.recipe import Recipe, load_recipe
 
 LOCK = ".lock"
-_SHOWN_SETTINGS = 4  # in an error
 _MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # between a run's first start and a later one
 
 
@@ -69,11 +68,7 @@ class Run:
         return self._read("provenance.json")
 
     def page(self) -> dict[str, Any] | None:
-        """Return what `evaluate` wrote of the test split; None where there is nothing, or only of an older measurement.
-
-        Raises:
-            LimbeckError: the run is not finished, or the file cannot be read.
-        """
+        """Return what `evaluate` wrote of the test split; None if nothing, or only of an older measurement."""
         if not (self.path / "evaluation" / "test.json").is_file():
             return None
         page, test = self._read("evaluation/test.json"), self.results.get("test") or {}
@@ -88,12 +83,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder, created where missing, against other processes; a killed process loses its hold.
-
-        Raises:
-            InUseError: another process holds it.
-            FileError: it cannot be written.
-        """
+        """Hold the folder, created where missing, against other processes; a killed process loses its hold."""
         lock = FileLock(self.path / LOCK)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -116,26 +106,17 @@ class Run:
             raise FileError(f"cannot be a run's folder ({error.strerror})", path=self.path) from None
         if not resume:
             raise FileError("already there; give another --out, or resume it with --resume", path=self.path)
-        earlier, now = (flat(run.recipe.resolved()) for run in (open_run(self.path), self))
-        differences = [
-            f"{name} is {earlier.get(name, 'not set')!r:.60} there and {now.get(name, 'not set')!r:.60} here"
-            for name in sorted(earlier.keys() | now.keys())
-            if earlier.get(name) != now.get(name)
-        ]
-        if differences:
+        earlier, present = (flat(run.recipe.resolved()) for run in (open_run(self.path), self))
+        names = [name for name in sorted(earlier | present) if earlier.get(name) != present.get(name)]
+        if names:
             raise FileError(
-                f"holds a run of another recipe ({len(differences)} settings differ): "
-                f"{'; '.join(differences[:_SHOWN_SETTINGS])}. Give another --out; to train its student further once "
-                f"it is finished, another --out and --from {shlex.quote(str(self.path))}",
+                f"holds a run of another recipe, which differs in {', '.join(names):.200}. Give another --out; to "
+                f"train its student further once it is finished, also --from {shlex.quote(str(self.path))}",
                 path=self.path,
             )
 
     def begin(self, origin: dict[str, Any]) -> None:
-        """Write recipe and provenance, or note in the provenance that the run is resumed, and what differs.
-
-        Raises:
-            DataError: the data changed since the run began.
-        """
+        """Write recipe and provenance, or note in the provenance that the run is resumed, and what differs."""
         if not (self.path / "recipe.yaml").exists():
             text = yaml.safe_dump(self.recipe.resolved(), sort_keys=False, allow_unicode=True)
             write_text(self.path / "recipe.yaml", text)
@@ -146,11 +127,7 @@ class Run:
         write_json(self.path / "provenance.json", origin)
 
     def check_data(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Check `data`, rows and hashes by split, against what the run began with; return its provenance.
-
-        Raises:
-            DataError: the data changed since.
-        """
+        """Check `data`, rows and hashes by split, against what the run began with; return its provenance."""
         origin = self.provenance
         if changed := [split for split in data if origin.get("data", {}).get(split) != data[split]]:
             raise DataError(

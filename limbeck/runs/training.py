@@ -73,7 +73,8 @@ def train(
     domains = [valid, test, *out_of_domain(recipe, splits)]
     set_seed(recipe.seed)  # of the student's weights
     student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits))
-    check_askable(student, domains, recipe, recipe.evaluation.rationales)
+    card = _card(recipe, student)
+    check_askable(student, card, domains, recipe.evaluation.rationales)
     training_set = tokenize(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
@@ -85,15 +86,15 @@ def train(
     with run.locked(), disk_errors(run.path, _ADVICE):
         run.check_folder(resume)  # again: another process may have been faster
         run.begin(provenance(splits, recipe.seed) | _student_origin(recipe, parent))
-        training = _fit(run, student, splits, training_set=training_set, arguments=arguments)
+        training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
         if not run.model.exists():  # it may, if the run was stopped while it was measured
-            save_student(student, _card(recipe, student), run.model)
+            save_student(student, card, run.model)
         run.write_results(
             {
                 "task": recipe.data.task,
                 "objective": objective.name,
                 "seed": recipe.seed,
-                **_measure_all(run, student, domains),
+                **_measure_all(run, student, card, domains),
                 "training": {"examples": len(training_set), **texts, **training},
                 "notes": notes,
                 "finished": now(),
@@ -132,20 +133,19 @@ def _student_origin(recipe: Recipe, parent: Path | str | None) -> dict[str, Any]
 
 
 def _fit(
-    run: Run, student: Student, splits: Splits, *, training_set: TrainingSet, arguments: TrainingArguments
+    run: Run, student: Student, valid: Domain, *, card: Card, training_set: TrainingSet, arguments: TrainingArguments
 ) -> dict[str, Any]:
     """Train to the end; return the steps taken, the best one, and the seconds since the last start."""
     start = time.monotonic()
     trainer = None
     settings: Any = run.recipe.training
     objective = run.recipe.objective.build().smoothed(settings.label_smoothing_factor)
-
-    has_targets = arguments.do_eval and any(
-        target(example, view) for example in splits.valid for view in objective.views
-    )
+    has_targets = any(target(example, view) for example in valid.examples for view in objective.views)
+    validates_loss = arguments.do_eval and has_targets
 
     def validate() -> dict[str, float]:
-        measured = accuracy(ask(student, splits.valid, task_of(run.recipe.data), run.recipe))
+        predictions = ask(student, card, valid.examples, valid.task, batch_size=run.recipe.evaluation.batch_size)
+        measured = accuracy(predictions)
         return {"accuracy": measured["accuracy"], "exact": measured["exact"]}
 
     try:
@@ -155,7 +155,7 @@ def _fit(
             training_set,
             validate=validate,
             log_file=run.log,
-            validation_set=token_ids(splits.valid, objective.views, student) if has_targets else None,
+            validation_set=token_ids(valid.examples, objective.views, student) if validates_loss else None,
             early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
         )
         with disk_errors(run.path, _ADVICE):
@@ -175,12 +175,13 @@ def _fit(
     return {"steps": steps, "best_step": best, "seconds": round(time.monotonic() - start, 1)}
 
 
-def _measure_all(run: Run, student: Student, domains: Sequence[Domain]) -> dict[str, Any]:
+def _measure_all(run: Run, student: Student, card: Card, domains: Sequence[Domain]) -> dict[str, Any]:
     """Return the student's accuracy on validation, test, and by their names the other tasks."""
     rationales = run.recipe.evaluation.rationales
     measured = {
-        domain.dataset or domain.name: measure(run, student, domain, rationales and domain.name != "valid")[0]
+        domain.dataset or domain.name: measure(run, student, card, domain, rationales=reasons)[0]
         for domain in domains
+        for reasons in [rationales and domain.name != "valid"]
     }
     results = {split: measured.pop(split) for split in ("valid", "test")}
     return {**results, "out_of_domain": measured} if measured else results

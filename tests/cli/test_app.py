@@ -11,6 +11,7 @@ import yaml
 
 from limbeck.objectives.methods import METHODS
 from tests.annotation.jobs import fill, make_job, says
+from tests.report.reports import finished
 from tests.runs.recipes import TINY
 
 VERBS = ["quickstart", "data show", "data fetch", "train", "grid", "evaluate", "predict", "calibrate", "compare"]
@@ -24,17 +25,14 @@ def test_every_verb_has_help(verb, limbeck):
     assert "Usage" in out
 
 
-def test_objectives_lists_every_method(limbeck):
-    _, out, _ = limbeck("objectives")
-    assert all(name in out for name in METHODS)
+def test_objectives_and_schemas_have_every_name(limbeck):
+    assert all(name in limbeck("objectives")[1] for name in METHODS)
     assert set(json.loads(limbeck("objectives", "--json")[1])) == set(METHODS)
-
-
-def test_the_schema_has_our_fields_and_those_of_transformers(limbeck):
     schema = json.loads(limbeck("schema")[1])
     assert set(schema["properties"]) == {"data", "student", "objective", "training", "evaluation", "seed"}
     assert "learning_rate" in schema["$defs"]["TrainingSettings"]["properties"]
-    assert schema["additionalProperties"] is False
+    fields = {"rows", "teacher", "sampling", "limits", "budget", "filters", "store"}
+    assert fields <= json.loads(limbeck("annotate", "schema")[1])["properties"].keys()
 
 
 def test_train_evaluate_and_predict(limbeck, tmp_path):
@@ -53,14 +51,39 @@ def test_train_evaluate_and_predict(limbeck, tmp_path):
     assert "prediction" in json.loads((tmp_path / "out.jsonl").read_text())
 
 
+def test_a_report_is_written_once_its_folder_is_checked(limbeck, tmp_path):
+    finished(tmp_path / "runs" / "dss", "dss", 1)
+    code, out, err = limbeck("report", "runs", "-o", "out")
+    assert (code, err) == (0, "")
+    assert out.startswith("out/index.html: 0.")
+    code, out, _ = limbeck("report", "runs/dss", "-o", "out", "--json")
+    size = (tmp_path / "out" / "index.html").stat().st_size
+    assert (code, json.loads(out)) == (0, {"page": "out/index.html", "bytes": size})
+    before = sorted(tmp_path.rglob("*"))
+    for folder in ("runs", ".", ".."):
+        code, _, err = limbeck("report", "runs", "-o", folder)
+        assert (code, err.count("\n")) == (2, 1)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ["train", "recipe.yaml", "-s", "objective=mii"],
         ["evaluate", "nowhere", "-s", "runs=3"],
         ["predict", "nowhere", "--input", "a.jsonl", "--output", "b.jsonl"],
+        ["report", "nowhere", "-o", "out"],
         ["data", "show", "svmap"],
         ["data", "fetch", "nowhere.zip"],
+        ["compare", "", "p.jsonl"],
+        ["calibrate", "nowhere"],
+        ["grid", "none.yaml"],
+        ["grid", "table99"],
+        ["grid", "recipe.yaml", "--smoke"],
+        ["push", "nowhere", "me/mine"],
+        ["annotate", "show", "none.yaml"],
+        ["annotate", "import", "none.jsonl", "--output", "x.jsonl"],
+        ["annotate", "prompt", "svmap"],
     ],
     ids=" ".join,
 )
@@ -104,28 +127,29 @@ def test_ctrl_c_is_one_line_and_leaves_a_run_to_resume(tmp_path):
 IMPORTED = """
 import sys
 from limbeck import cli
-sys.argv = ["limbeck", *sys.argv[1:]]
-try:
-    cli.main()
-except SystemExit as end:
-    assert not end.code
+for line in sys.stdin:
+    sys.argv = ["limbeck", *line.split()]
+    try:
+        cli.main()
+    except SystemExit as end:
+        assert not end.code, line
 print({"torch", "transformers"} & set(sys.modules), file=sys.stderr)
+"""
+LIGHT = """--help
+objectives
+schema
+data show arithmetic
+annotate show annotate.yaml
+compare {run} {run}
+calibrate {run}/predictions/test.jsonl
+report {run} -o {out}
 """
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "annotate show annotate.yaml",
-        "data show arithmetic",
-        "schema",
-        "compare {run} {run}",
-        "calibrate {run}/predictions/test.jsonl",
-        "report {run} -o {out}",
-    ],
-)
-def test_a_verb_without_a_model_imports_neither_torch_nor_transformers(words, run, tmp_path):
+def test_verbs_without_a_model_import_neither_torch_nor_transformers(run, tmp_path):
     fill(make_job(tmp_path, [{"id": "a", "input": "What is it?", "label": "red"}]), {"a": [says("red")]})
-    command = [sys.executable, "-c", IMPORTED, *words.format(run=run, out=tmp_path / "report").split()]
-    process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    words = LIGHT.format(run=run, out=tmp_path / "report")
+    process = subprocess.run(
+        [sys.executable, "-c", IMPORTED], input=words, capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert process.stderr.splitlines()[-1] == "set()"

@@ -53,7 +53,6 @@ def test_a_folder_needs_no_hub_and_no_confirmation(limbeck, run, uploads, tmp_pa
         [],
         ["me/mine", "--folder", "x"],
         ["--folder", "x", "--public"],
-        ["mine", "--yes"],
         ["--folder", "."],
         ["me/mine", "--license", "My Own"],
     ],

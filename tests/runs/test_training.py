@@ -47,7 +47,7 @@ def test_an_existing_folder_is_neither_overwritten_nor_mixed(trained, tmp_path):
     before = {path: path.read_bytes() for path in trained.path.rglob("*") if path.is_file()}
     with pytest.raises(FileError):
         train(trained.recipe, trained.path)
-    with pytest.raises(FileError, match="seed is 7 there and 8 here"):
+    with pytest.raises(FileError, match="differs in seed"):
         train(tiny(seed=8, evaluation={"rationales": True}), trained.path, resume=True)
     assert train(trained.recipe, trained.path, resume=True).results == trained.results
     assert {path: path.read_bytes() for path in trained.path.rglob("*") if path.is_file()} == before
@@ -203,7 +203,7 @@ def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
 
 def test_a_finished_run_is_trained_further_in_a_folder_of_its_own(trained, tmp_path):
     longer = tiny(training=TINY["training"] | {"max_steps": 6, "learning_rate": 1e-9})
-    with pytest.raises(FileError, match=r"training\.learning_rate is 5e-05 there"):
+    with pytest.raises(FileError, match=r"training\.learning_rate"):
         train(longer, trained.path, resume=True)
     run = train(longer, tmp_path / "further", parent=trained.path)
     assert run.results["training"]["steps"] == 6
