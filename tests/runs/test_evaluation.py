@@ -103,23 +103,6 @@ def test_a_student_without_rationales_beside_one_with(finetuned, copied):
         evaluate(finetuned.path, WITH_RATIONALES)
 
 
-def test_a_run_that_cannot_be_asked_leaves_the_runs_beside_it_unchanged(tmp_path):
-    rows = [{"input": f"Is {i} even?", "label": "yes", "choices": ["yes", "not so, it is odd"]} for i in range(30)]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    data = {"task": "custom", "source": {"kind": "files", "train_file": str(tmp_path / "rows.jsonl")}}
-    able, unable = (
-        train(
-            tiny(objective="finetune", data=data, student=TINY["student"] | {"max_target_length": length}),
-            tmp_path / f"run{length}",
-        )
-        for length in (40, 4)
-    )
-    before = {path: path.read_bytes() for path in able.path.rglob("*") if path.is_file()}
-    with pytest.raises(LimbeckError, match="more than 4 tokens"):
-        evaluate_runs([able.path, unable.path], EvaluationOptions(answers="choices"))
-    assert {path: path.read_bytes() for path in able.path.rglob("*") if path.is_file()} == before
-
-
 def test_label_and_rationale_in_one_text_have_no_dependence(tmp_path):
     joint = train(tiny(objective="answer-first"), tmp_path / "run")
     evaluate(joint.path, WITH_RATIONALES)
