@@ -50,7 +50,7 @@ def trained_on_esnli(root: Path, shape: ScratchSettings, steps: int, out: Path) 
 def answered(student: Student, examples: Sequence[Example], task: Task, path: Path) -> float:
     """Answers alone, graded and written; returns the accuracy."""
     texts = [source(example, View.PREDICT) for example in examples]
-    given = student.generate(texts, max_new_tokens=student.max_target_length, batch_size=BATCH)
+    given = student.generate(texts, batch_size=BATCH)
     correct = [task.equal(said, example.label) for said, example in zip(given, examples, strict=True)]
     rows = zip(examples, given, correct, strict=True)
     write_jsonl(path, ({"id": e.id, "label": e.label, "prediction": said, "correct": c} for e, said, c in rows))

@@ -59,7 +59,6 @@ def predict(
         written = student.answer(
             texts,
             choices,
-            max_new_tokens=student.max_target_length,
             batch_size=batch_size,
             title=title,
             # nobody asked for the rationale that follows the answer
@@ -74,7 +73,6 @@ def predict(
     if rationale_view is not None and not joint:
         rationales = student.generate(
             [source(example, rationale_view) for example in examples],
-            max_new_tokens=student.max_target_length,
             batch_size=batch_size,
             title=f"{title}, rationales" if title else None,
             engine=engine,

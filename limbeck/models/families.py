@@ -5,7 +5,7 @@ Legend: B batch, T tokens, S source tokens, D hidden size, V vocabulary, R rows 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -58,29 +58,15 @@ def wide_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
     return a.to(dtype) @ b.to(dtype)  # elsewhere there is no such product
 
 
-@dataclass(frozen=True)
-class DecoderInput:
-    """A decoder's input: ids `[B, T]`, the encoder's states `[B, S, D]` and their mask `[B, S]`."""
-
-    ids: Tensor
-    memory: Tensor
-    mask: Tensor
-
-    def run(self, decoder: Any) -> Tensor:
-        """Return the last hidden states `[B, T, D]` of a decoder stack."""
-        return decoder(
-            input_ids=self.ids,
-            encoder_hidden_states=self.memory,
-            encoder_attention_mask=self.mask,
-            use_cache=False,
-        )[0]
+Inputs = dict[str, Any]
+"""A decoder stack's arguments: ids `[B, T]`, the encoder's states `[B, S, D]` and their mask `[B, S]`."""
 
 
 @dataclass(frozen=True)
 class Family:
     """The way to get the head's input `[B, T, D]`, and the head, out of a model."""
 
-    states: Callable[[Any, DecoderInput], Tensor]
+    states: Callable[[Any, Inputs], Tensor]
     head: Callable[[Any], VocabularyHead]
 
 
@@ -91,23 +77,23 @@ def fuse_gelu(model: nn.Module) -> None:
             module.act = nn.GELU(approximate="tanh")
 
 
-def _t5_states(model: Any, inputs: DecoderInput) -> Tensor:
-    hidden = inputs.run(model.decoder)
+def _t5_states(model: Any, inputs: Inputs) -> Tensor:
+    hidden = model.decoder(**inputs)[0]
     # T5 1.0 scales before its tied head; v1.1, whose head is its own, does not, and mT5 never does
     scaled = getattr(model.config, "scale_decoder_outputs", False)
     return hidden * model.config.d_model**-0.5 if scaled else hidden
 
 
-def _decoder_states(model: Any, inputs: DecoderInput) -> Tensor:
-    return inputs.run(model.model.decoder)
+def _decoder_states(model: Any, inputs: Inputs) -> Tensor:
+    return model.model.decoder(**inputs)[0]
 
 
-def _pair_states(model: Any, inputs: DecoderInput) -> Tensor:
+def _pair_states(model: Any, inputs: Inputs) -> Tensor:
     """Run an encoder as decoder: its masked-language head has a transform before the linear layer."""
     decoder = model.decoder
     if hasattr(model, "enc_to_dec_proj"):
-        inputs = replace(inputs, memory=model.enc_to_dec_proj(inputs.memory))
-    hidden = inputs.run(decoder.base_model)
+        inputs = {**inputs, "encoder_hidden_states": model.enc_to_dec_proj(inputs["encoder_hidden_states"])}
+    hidden = decoder.base_model(**inputs)[0]
     if decoder.config.model_type == "bert":
         return decoder.cls.predictions.transform(hidden)
     head = decoder.lm_head
@@ -123,12 +109,12 @@ def _t5gemma_head(model: Any) -> VocabularyHead:
     return VocabularyHead(model.lm_head.out_proj.weight, soft_cap=model.config.decoder.final_logit_softcapping)
 
 
-def _logits(model: Any, inputs: DecoderInput) -> Tensor:
+def _logits(model: Any, inputs: Inputs) -> Tensor:
     """Return the model's logits themselves, for a family whose head is not known."""
     return model(
-        encoder_outputs=BaseModelOutput(last_hidden_state=inputs.memory),
-        attention_mask=inputs.mask,
-        decoder_input_ids=inputs.ids,
+        encoder_outputs=BaseModelOutput(last_hidden_state=inputs["encoder_hidden_states"]),
+        attention_mask=inputs["encoder_attention_mask"],
+        decoder_input_ids=inputs["input_ids"],
         use_cache=False,
     ).logits
 
@@ -170,8 +156,5 @@ def family_of(config: Any) -> Family:
 def positions(config: Any) -> int:
     """Return how many positions a model's embeddings know; T5's are relative and know no limit."""
     config = getattr(config, "encoder", config)
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
-        return 2**31
     offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
-    return int(positions) - offset
+    return int(getattr(config, "max_position_embeddings", None) or 2**31) - offset

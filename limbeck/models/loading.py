@@ -32,21 +32,19 @@ PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 def load(settings: StudentSettings, texts: Iterable[str]) -> Student:
     """Load or make the student of `settings`; new weights come from torch's global seed.
 
-    Args:
-        settings: exactly one kind of student.
-        texts: the training text, which a `scratch` student's tokenizer is trained on; not read by the others.
+    `texts`: the training text, which a `scratch` student's tokenizer is trained on.
 
     Raises:
         ModelError: no such checkpoint, or one that is no encoder-decoder that writes text.
     """
+    model: PreTrainedModel
     if settings.scratch is not None:
         tokenizer = train_tokenizer(texts, settings.scratch.vocab_size)
-        model: PreTrainedModel = build_t5(settings.scratch, tokenizer)
+        model = build_t5(settings.scratch, tokenizer)
     elif settings.name is not None:
         model, tokenizer = _pretrained(settings.name)
     else:
-        assert settings.encoder is not None and settings.decoder is not None  # the settings' own check
-        model, tokenizer = _pair(settings.encoder, settings.decoder)
+        model, tokenizer = _pair(str(settings.encoder), str(settings.decoder))
     return Student(model, tokenizer, settings.max_source_length, settings.max_target_length)
 
 
@@ -67,28 +65,27 @@ def _pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Make an encoder-decoder from two encoder checkpoints; its cross-attention is new."""
-    where = {name: where_to_load(name) for name in (encoder, decoder)}
-    for name in (encoder, decoder):
-        config = _checkpoint(AutoConfig, name, **where[name])
+    options: dict[str, Any] = {}
+    tokenizers = []
+    for side, name in (("encoder", encoder), ("decoder", decoder)):
+        where = where_to_load(name)
+        config = _checkpoint(AutoConfig, name, **where)
         if config.model_type not in PAIRABLE:
             raise ModelError(f"{name}: a {config.model_type!r} model; a pair is made of {', '.join(PAIRABLE)}")
-    tokenizer, second = (_checkpoint(AutoTokenizer, name, **where[name]) for name in (encoder, decoder))
+        tokenizers.append(_checkpoint(AutoTokenizer, name, **where))
+        options |= {f"{side}_{option}": value for option, value in {"trust_remote_code": False, **where}.items()}
+    tokenizer, second = tokenizers
     if tokenizer.get_vocab() != second.get_vocab():
         raise ModelError(f"{encoder} and {decoder} have different vocabularies; a pair needs the same")
-    options = {
-        f"{side}_{option}": value
-        for side, name in (("encoder", encoder), ("decoder", decoder))
-        for option, value in {"trust_remote_code": False, **where[name]}.items()
-    }
     try:
-        model: Any = EncoderDecoderModel.from_encoder_decoder_pretrained(encoder, decoder, **options)
+        model: Any = EncoderDecoderModel.from_encoder_decoder_pretrained(encoder, decoder, **options).float()
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{encoder}, {decoder}: cannot be made into a pair: {first_line(error)}") from None
-    model = model.float()
-    starts, ends = ("cls_token_id", "bos_token_id"), ("sep_token_id", "eos_token_id")
-    for field, names in (("decoder_start_token_id", starts), ("eos_token_id", ends)):
-        ids = (getattr(tokenizer, name) for name in names)
-        setattr(model.config, field, next((id for id in ids if id is not None), None))
+    start, end = (
+        next((id for id in ids if id is not None), None)
+        for ids in ((tokenizer.cls_token_id, tokenizer.bos_token_id), (tokenizer.sep_token_id, tokenizer.eos_token_id))
+    )
+    model.config.decoder_start_token_id, model.config.eos_token_id = start, end
     model.config.pad_token_id = tokenizer.pad_token_id
     return model, tokenizer
 

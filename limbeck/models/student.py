@@ -14,7 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from limbeck.data import Source, View, source
 from limbeck.errors import ModelError
-from limbeck.models.families import DecoderInput, VocabularyHead, family_of, fuse_gelu, positions
+from limbeck.models.families import VocabularyHead, family_of, fuse_gelu, positions
 from limbeck.models.generation import Done, Engine, engine_for, scored_search
 from limbeck.models.scoring import Answer, Scores, Target, score_batch
 from limbeck.models.settings import EngineName
@@ -85,7 +85,7 @@ class Student(nn.Module):
     ) -> dict[View, Tensor]:
         """Return the vocabulary head's input by view, `[B, T, D]`, of a batch that the collator made.
 
-        It is 0 for the examples that are not read, those outside `rows`; None: all are read in each view.
+        It is 0 for the examples outside `rows`, which are not read; None: all are read in each view.
         """
         sizes = [len(ids) if rows is None else len(rows[view]) for view, ids in labels.items()]
         memories, masks = self._encode(input_ids, attention_mask).split(sizes), attention_mask.split(sizes)
@@ -108,8 +108,9 @@ class Student(nn.Module):
         # shifted here, not by the model: some families' own way cannot take a row of padding alone
         start = torch.full_like(labels[:, :1], self.model.config.decoder_start_token_id)
         shifted = torch.cat([start, labels[:, :-1]], 1)
+        inputs = {"encoder_hidden_states": memory, "encoder_attention_mask": attention_mask, "use_cache": False}
         fed = shifted.masked_fill(shifted < 0, self.pad_id)
-        return self.family.states(self.model, DecoderInput(fed, memory, attention_mask))
+        return self.family.states(self.model, {"input_ids": fed, **inputs})
 
     def _reader(self, batch: Sequence[Ids]) -> Callable[[Tensor], Tensor]:
         """Read the sources of a batch; return the head's input `[B, T, D]` as a function of target ids `[B, T]`."""
@@ -135,29 +136,21 @@ class Student(nn.Module):
         self,
         texts: Sequence[Source | str],
         *,
-        max_new_tokens: int,
         batch_size: int,
         title: str | None = None,
-        stop: str | None = None,
         engine: EngineName = "transformers",
     ) -> list[str]:
-        """Write greedy answers to `texts`, in their order; inputs of like length share a batch.
+        """Write greedy answers of `max_target_length` tokens at most; inputs of like length share a batch.
 
-        Args:
-            texts: the inputs.
-            max_new_tokens: an answer's longest length.
-            batch_size: inputs at a time.
-            title: of a progress bar, shown where standard error is a terminal.
-            stop: an answer ends early once it holds these words, which stay in it.
-            engine: what writes.
+        `title` is that of a progress bar, shown where standard error is a terminal.
 
         Raises:
             ModelError: as `engine`.
         """
-        write, done = self.engine(engine), self._stopping(stop)
+        write = self.engine(engine)
 
         def answers(_: list[int], batch: list[Ids]) -> list[str]:
-            return [self.text(ids) for ids in write(batch, max_new_tokens, done)]
+            return [self.text(ids) for ids in write(batch, self.max_target_length, None)]
 
         return self._in_batches(texts, answers, batch_size=batch_size, title=title)
 
@@ -167,7 +160,6 @@ class Student(nn.Module):
         texts: Sequence[Source | str],
         choices: Sequence[Sequence[str]],
         *,
-        max_new_tokens: int,
         batch_size: int,
         title: str | None = None,
         stop: str | None = None,
@@ -176,22 +168,23 @@ class Student(nn.Module):
         """Write answers as `generate`, with the log-probabilities of each and of each of its text's `choices`.
 
         The choices are scored first. Where greedy search with `transformers` writes one of them, as its scores show,
-        that is the answer, and nothing is generated; else the search tells its own log-probabilities. The answers of
-        CTranslate2 are scored by the model itself, its weights not rounded.
-        Where one of a text's choices is longer than the student writes, none of them is scored.
+        that is the answer, and nothing is generated. The answers of CTranslate2 are scored by the model itself, its
+        weights not rounded. Where one of a text's choices is longer than the student writes, none of them is scored.
+        An answer ends early once it holds the words of `stop`, which stay in it.
 
         Raises:
             ModelError: as `engine`.
         """
-        write = None if engine == "transformers" else self.engine(engine)
-        done = self._stopping(stop)
+        write = self.engine(engine)
+        # a token is a character at least
+        done: Done | None = (lambda ids: stop in self.tokenizer.decode(ids[-len(stop) :])) if stop else None
         targets = self._choice_ids(choices)
 
         def answers(rows: list[int], batch: list[Ids]) -> list[Answer]:
             options = [[targets[c] for c in choices[i]] if targets.keys() >= set(choices[i]) else [] for i in rows]
-            if write is None:
-                return self._searched(batch, options, max_new_tokens=max_new_tokens, done=done)
-            written = write(batch, max_new_tokens, done)
+            if engine == "transformers":
+                return self._searched(batch, options, done)
+            written = write(batch, self.max_target_length, done)
             scores = self._scores(batch, [[ids, *row] for ids, row in zip(written, options, strict=True)])
             return [
                 Answer(self.text(ids), ids, score.top, score.answers[0], score.answers[1:])
@@ -200,20 +193,18 @@ class Student(nn.Module):
 
         return self._in_batches(texts, answers, batch_size=batch_size, title=title)
 
-    def _searched(
-        self, batch: list[Ids], options: Sequence[Sequence[Target]], *, max_new_tokens: int, done: Done | None
-    ) -> list[Answer]:
+    def _searched(self, batch: list[Ids], options: Sequence[Sequence[Target]], done: Done | None) -> list[Answer]:
         """Return the answers of greedy search, looked for among the scored options first."""
         scores = self._scores(batch, options) if any(options) else []
         answers: dict[int, Answer] = {}
         for row, score in enumerate(scores):
             if score.greedy is not None and done is None:
                 ids = options[row][score.greedy]
-                # the search ends at the first end token, if it comes in time
-                if end_of(ids, self.model.config) == len(ids) - 1 and len(ids) <= max_new_tokens:
+                if end_of(ids, self.model.config) == len(ids) - 1:  # the search ends at the first end token
                     answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
         rest = [row for row in range(len(batch)) if row not in answers]
-        searched = scored_search(self.model, [batch[row] for row in rest], max_new_tokens, done) if rest else []
+        inputs = [batch[row] for row in rest]
+        searched = scored_search(self.model, inputs, self.max_target_length, done) if rest else []
         for row, (ids, log_p) in zip(rest, searched, strict=True):
             answers[row] = Answer(self.text(ids), ids, log_p[0], log_p, scores[row].answers if scores else [])
         return [answers[row] for row in range(len(batch))]
@@ -287,10 +278,6 @@ class Student(nn.Module):
 
     def _scores(self, batch: Sequence[Ids], answers: Sequence[Sequence[Target]]) -> list[Scores]:
         return score_batch(self.head(), self._reader(batch), answers)
-
-    def _stopping(self, words: str | None) -> Done | None:
-        """Return a test of ids whose last ones hold `words`: a token is a character at least."""
-        return (lambda ids: words in self.tokenizer.decode(ids[-len(words) :])) if words else None
 
     def _in_batches(
         self,

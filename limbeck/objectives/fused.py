@@ -48,20 +48,13 @@ def losses(
     head: VocabularyHead,
     *,
     counts: Mapping[str, Tensor],
-    examples: int | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute the objective's value, a differentiable scalar, and each term's value, unweighted, a constant.
 
-    The gradient can be taken once: it was made together with the value.
-
-    Args:
-        objective: the terms and their weights.
-        states: for every view of the objective, its states and labels.
-        head: the student's vocabulary head.
-        counts: what each term's sum is divided by: `term_counts` for the means over this batch. Need not be whole.
-        examples: whose logits are in memory at a time; None: as many as suit the device.
+    Each term's sum is divided by its entry in `counts`: `term_counts` for the means over this batch, or any number. The
+    gradient can be taken once: it was made together with the value.
     """
-    problem = _Problem(objective, {view: state.labels for view, state in states.items()}, counts, examples)
+    problem = _Problem(objective, {view: state.labels for view, state in states.items()}, counts)
     hidden = [state.hidden for state in states.values()]
     if not torch.is_grad_enabled():  # inside an autograd function it cannot be seen
         values, _ = _walk(problem, hidden, head, needs_grad=(False, False, False))
@@ -167,7 +160,6 @@ class _Problem:
     objective: Objective
     labels: Mapping[View, Tensor]
     counts: Mapping[str, Tensor]
-    examples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -222,7 +214,7 @@ def _walk(
         torch.zeros_like(head.bias, dtype=wide) if head.bias is not None and needs_grad[2] else None,
     )
     with torch.autocast(hidden[0].device.type, enabled=False):  # every type is chosen here
-        for examples in _slices(hidden, head, problem.examples):
+        for examples in _slices(hidden, head):
             states = torch.cat([view[examples].flatten(0, 1).to(narrow) for view in hidden])
             labels = {view: ids[examples] for view, ids in problem.labels.items()}
             chunk = Chunk(problem.objective, states, labels, wide_head)
@@ -250,17 +242,16 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def _slices(hidden: Sequence[Tensor], head: VocabularyHead, examples: int | None) -> Iterator[slice]:
-    """Yield the chunks of a batch, of so many `examples` each; None: as many as the device's memory suggests."""
+def _slices(hidden: Sequence[Tensor], head: VocabularyHead) -> Iterator[slice]:
+    """Yield the chunks of a batch, of like size: as many examples at a time as the device's memory suggests."""
     batch = len(hidden[0])
-    if examples is None:
-        vocabulary = hidden[0].shape[-1] if head.weight is None else len(head.weight)
-        example = sum(states.shape[1] for states in hidden) * vocabulary * 4  # bytes of float32
-        budget = _CPU_BYTES
-        if hidden[0].is_cuda:
-            budget = torch.cuda.get_device_properties(hidden[0].device).total_memory // _GPU_FRACTION
-        examples = max(budget // example, 1)
-        examples = -(-batch // -(-batch // examples))  # chunks of like size
+    vocabulary = hidden[0].shape[-1] if head.weight is None else len(head.weight)
+    example = sum(states.shape[1] for states in hidden) * vocabulary * 4  # bytes of float32
+    budget = _CPU_BYTES
+    if hidden[0].is_cuda:
+        budget = torch.cuda.get_device_properties(hidden[0].device).total_memory // _GPU_FRACTION
+    chunks = -(-batch // max(budget // example, 1))
+    examples = -(-batch // chunks)
     for begin in range(0, batch, examples):
         yield slice(begin, begin + examples)
 

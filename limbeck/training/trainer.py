@@ -56,16 +56,12 @@ class Distiller(nn.Module):
         with_shares: bool = False,
         **inputs: Any,
     ) -> dict[str, Any]:
-        """Compute the loss of a batch that the student's collator made.
+        """Compute the loss of a batch that the student's collator made: its `labels` by view, and all the rest.
 
-        Args:
-            labels: for each view target ids `[B, T]`, -100 on padding.
-            counts: what each term is divided by; None: this batch's own counts.
-            with_shares: also give each term's share of the gradient norm.
-            inputs: the rest of the batch, for the student.
+        `counts`: what each term is divided by; None: this batch's own counts.
 
         Returns:
-            `loss`, a scalar; `terms`, each term's value unweighted; `shares`, empty unless asked for.
+            `loss`, a scalar; `terms`, each term's value unweighted; `shares`, each term's share of the gradient norm.
         """
         hidden = self.student.hidden_states(labels, **inputs)
         states = {view: ViewStates(hidden[view], ids) for view, ids in labels.items()}
@@ -109,7 +105,7 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
             greater_is_better=True if evaluates else None,
             remove_unused_columns=False,
             disable_tqdm=not sys.stderr.isatty(),
-            logging_nan_inf_filter=False,  # a loss that is no number stops the training instead of being hidden
+            logging_nan_inf_filter=False,  # a loss that is no number stops the training
         )
     except (ValueError, TypeError, ArithmeticError, ImportError, RuntimeError) as error:
         raise RecipeError(str(error).strip(), field="training") from None
@@ -142,16 +138,10 @@ class Trainer(transformers.Trainer):
         validation_set: TrainingSet | None = None,
         early_stopping: EarlyStopping | None = None,
     ) -> None:
-        """Prepare a training.
+        """Prepare a training of `distiller`, with the arguments of `training_arguments`.
 
-        Args:
-            distiller: is trained.
-            args: Hugging Face's arguments, as `training_arguments` makes them.
-            training_set: is trained on.
-            validate: returns at least `accuracy`.
-            log_file: gets one JSON line for every log entry.
-            validation_set: has the loss that decides between equal accuracies, `eval_loss`; None: the later one wins.
-            early_stopping: says when to stop; None: never before the last step.
+        `validate` returns at least `accuracy`; between equal ones the loss on the validation set decides, `eval_loss`
+        (None: the later one wins). `log_file` gets a JSON line for every log entry.
         """
         objective, student = distiller.objective, distiller.student
         super().__init__(
@@ -180,8 +170,8 @@ class Trainer(transformers.Trainer):
         counts = {term.name: term.count(lengths) * fraction for term in objective.terms}
         self._expected = {name: count.float().to(args.device) for name, count in counts.items()}
         # since the last log entry: the terms' sums and counts, and their shares of the gradient
-        self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=args.device))
-        self._counts: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.int64, device=args.device))
+        self._sums: dict[str, Any] = defaultdict(float)
+        self._counts: dict[str, Any] = defaultdict(int)
         self._shares: dict[str, Tensor] = {}
 
     def fit(self) -> None:
@@ -210,41 +200,36 @@ class Trainer(transformers.Trainer):
         """Return what each term's sum is divided by, and add the batches' own counts to the log's."""
         for batch in batch_samples:
             for name, count in term_counts(self.distiller.objective, batch["labels"]).items():
-                self._counts[name] += count.to(device, non_blocking=True)
+                self._counts[name] += count
         return self._expected
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        step_logs = (
-            self.args.logging_strategy == "steps" and (self.state.global_step + 1) % self.state.logging_steps == 0
-        )
-        shares_due = step_logs and not self._shares
+        logs_next = (self.state.global_step + 1) % self.state.logging_steps == 0
+        shares_due = logs_next and not self._shares
         output = model(**inputs, counts=num_items_in_batch, with_shares=shares_due)
         for name, value in output["terms"].items():
             self._sums[name] += value * num_items_in_batch[name]
-        if shares_due:
-            self._shares = output["shares"]
+        self._shares |= output["shares"]
         return (output["loss"], output) if return_outputs else output["loss"]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add to a training entry each term's mean since the last entry (`term_*`) and its gradient share (`share_*`).
 
         A mean is over the tokens (the examples, of an alignment) that there were; a term without any has no entry.
-        `loss` is the weighted sum of these means. What a step optimises has expected counts for divisors instead.
+        `loss` is the weighted sum of these means.
         """
         if "loss" in logs:
             if not math.isfinite(logs["loss"]):
                 step = self.state.global_step
                 raise ModelError(f"training diverged: the loss at step {step} is {logs['loss']}; lower learning_rate")
-            counts = {name: count.item() for name, count in self._counts.items()}
-            terms = {name: total.item() / counts[name] for name, total in self._sums.items() if counts[name] > 0}
+            terms = {name: total.item() / n for name, total in self._sums.items() if (n := self._counts[name].item())}
             logs["loss"] = self.distiller.objective.weighted(terms)
             logs.update({f"term_{name}": value for name, value in terms.items()})
             logs.update({f"share_{name}": share.item() for name, share in self._shares.items()})
-            self._sums.clear()
-            self._counts.clear()
-            self._shares = {}
+            for values in (self._sums, self._counts, self._shares):
+                values.clear()
         super().log(logs, start_time)
 
     def evaluate(

@@ -1,6 +1,5 @@
 """The engines write the same tokens."""
 
-import functools
 import re
 import sys
 
@@ -53,19 +52,21 @@ def test_ctranslate2_writes_the_tokens_of_transformers(kind, ctranslate2):
 
 
 @pytest.mark.parametrize("kind", ["t5-1.0", "scratch"])
-def test_generate_is_the_same_for_both_engines_and_stops_at_words(kind, ctranslate2):
+def test_answers_are_the_same_for_both_engines_and_stop_at_words(kind, ctranslate2):
     student = random_student(kind)
-    student.max_source_length = 20  # some of the sources are cut
-    generate = functools.partial(student.generate, max_new_tokens=20, batch_size=3)
-    answers = generate(SOURCES)
-    assert generate(SOURCES[::-1], engine="ctranslate2") == answers[::-1]
-    assert generate(SOURCES, batch_size=1) == answers
-    assert generate([], engine="ctranslate2") == []
-    stop = next(match[0] for text in answers if (match := re.search("(?<=..)[!-~]{2}", text)))
-    stopped = generate(SOURCES, stop=stop)
-    assert stopped != answers
-    assert generate(SOURCES, stop=stop, engine="ctranslate2") == stopped
-    for text, complete in zip(stopped, answers, strict=True):
+    student.max_source_length = student.max_target_length = 20  # some of the sources are cut
+
+    def stopped(engine: str, stop: str) -> list[str]:
+        answers = student.answer(SOURCES, [[]] * len(SOURCES), batch_size=3, stop=stop, engine=engine)
+        return [answer.text for answer in answers]
+
+    texts = student.generate(SOURCES, batch_size=3)
+    assert student.generate(SOURCES[::-1], batch_size=3, engine="ctranslate2") == texts[::-1]
+    assert student.generate(SOURCES, batch_size=1) == texts
+    assert student.generate([], batch_size=3, engine="ctranslate2") == []
+    stop = next(match[0] for text in texts if (match := re.search("(?<=..)[!-~]{2}", text)))
+    assert stopped("ctranslate2", stop) == stopped("transformers", stop) != texts
+    for text, complete in zip(stopped("transformers", stop), texts, strict=True):
         assert complete.startswith(text)
         assert text == complete or stop in text
 
@@ -97,7 +98,7 @@ def test_an_answer_ends_at_the_first_of_several_end_tokens(engine):
     expected = [ids[: ids.index(second) + 1] if second in ids else ids for ids in longer]
     assert several.engine(engine)(batch, 24, None) == expected
     assert expected != longer
-    answers = several.answer(SOURCES, [[]] * len(SOURCES), max_new_tokens=24, batch_size=3, engine=engine)
+    answers = several.answer(SOURCES, [[]] * len(SOURCES), batch_size=3, engine=engine)
     assert [answer.ids for answer in answers] == expected
     assert [len(answer.log_p) for answer in answers] == [len(ids) for ids in expected]
     assert {second, 1} <= {ids[-1] for ids in expected}

@@ -47,9 +47,10 @@ def test_scores_are_those_of_the_whole_model(kind, monkeypatch):
 @pytest.mark.parametrize(("kind", "batch_size"), [*((kind, 2) for kind in FAMILIES), ("t5-1.1", 1), ("bart", 5)])
 def test_an_answer_is_the_one_generated_and_its_scores_those_of_the_whole_model(kind, batch_size):
     student = random_student(kind)
-    texts = student.generate(TEXTS, max_new_tokens=9, batch_size=5)
+    student.max_target_length = 32
+    texts = student.generate(TEXTS, batch_size=5)
     for choices in (CHOICES, CHOICES[::-1]):  # the second way the longest text has none
-        answers = student.answer(TEXTS, choices, max_new_tokens=9, batch_size=batch_size)
+        answers = student.answer(TEXTS, choices, batch_size=batch_size)
         assert [answer.text for answer in answers] == texts
         for text, row, answer in zip(TEXTS, choices, answers, strict=True):
             expected, top = naive(student, text, answer.ids)
@@ -57,7 +58,7 @@ def test_an_answer_is_the_one_generated_and_its_scores_those_of_the_whole_model(
             assert answer.top == pytest.approx(top, abs=1e-4)
             for target, log_p in zip(targets(student, row), answer.choices, strict=True):
                 assert log_p == pytest.approx(naive(student, text, target)[0], abs=1e-4)
-    assert student.answer([], [], max_new_tokens=9, batch_size=2) == []
+    assert student.answer([], [], batch_size=2) == []
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -69,14 +70,16 @@ def test_an_answer_that_is_a_choice_is_the_one_generated(kind, engine):
     student, _ = ending_student(kind)
     ended, matches = set(), 0
     for limit in (12, 2):
-        texts = student.generate(SOURCES, max_new_tokens=limit, batch_size=3)
+        student.max_target_length = limit
+        texts = student.generate(SOURCES, batch_size=3)
         choices = [["", "no", f"{text} yes", text[:-1] + "\x01", f"{text}</s> no", text, "maybe"] for text in texts]
+        choices = [[choice for choice in row if not student.target_ids([choice])[1]] for row in choices]
         for rows in (choices, [row if i % 2 else [] for i, row in enumerate(choices)]):
-            answers = student.answer(SOURCES, rows, max_new_tokens=limit, batch_size=3, engine=engine)
+            answers = student.answer(SOURCES, rows, batch_size=3, engine=engine)
             assert [answer.text for answer in answers] == texts
             for source, row, answer in zip(SOURCES, rows, answers, strict=True):
                 assert len(answer.choices) == len(row)
-                assert len(answer.ids) <= limit  # what would go on is cut off, and is no choice that goes on
+                assert len(answer.ids) <= limit
                 assert answer.log_p == pytest.approx(naive(student, source, answer.ids)[0], abs=2e-4)
                 if answer.ids in targets(student, row):
                     matches += 1
@@ -96,10 +99,9 @@ def test_a_stopped_answer_is_stopped_whatever_the_choices():
         student.model(input_ids=ids, labels=labels).loss.backward()
         optimiser.step()
         optimiser.zero_grad()
-    options = {"max_new_tokens": 12, "batch_size": 1}
-    (complete,) = student.answer(["no"], [[text]], **options)
+    (complete,) = student.answer(["no"], [[text]], batch_size=1)
     assert (complete.text, complete.ids) == (text, tuple(labels[0].tolist()))
-    (stopped,) = student.answer(["no"], [[text]], stop="Rationale:", **options)
+    (stopped,) = student.answer(["no"], [[text]], stop="Rationale:", batch_size=1)
     assert stopped.text == "yes Rationale:"
     assert stopped.log_p == pytest.approx(complete.log_p[: len(stopped.ids)], abs=1e-5)
     assert len(stopped.ids) == len(complete.ids) - 2
@@ -109,7 +111,7 @@ def test_of_choices_too_long_to_write_none_is_scored():
     student = random_student("bart")
     student.max_target_length = 4
     choices = [["yes", "no yes no yes no"], ["yes", "no"]]
-    answers = student.answer(TEXTS[:2], choices, max_new_tokens=4, batch_size=2)
+    answers = student.answer(TEXTS[:2], choices, batch_size=2)
     assert [len(answer.choices) for answer in answers] == [0, 2]
     with pytest.raises(LimbeckError, match="the choice 'no yes no yes no' has more than 4 tokens"):
         student.score(TEXTS[:2], choices, batch_size=2)

@@ -68,7 +68,7 @@ def test_a_wide_product_is_not_rounded(device):
 def test_a_saved_student_loads_with_from_pretrained_and_answers_the_same(kind, tmp_path):
     student, folder = random_student(kind), tmp_path / "model"
     views = {"answer_view": View.PREDICT, "rationale_view": View.EXPLAIN}
-    card = Card(task="custom", objective="dss", **views, max_source_length=1024, max_target_length=12)
+    card = Card(task="custom", objective="dss", **views, max_source_length=1024, max_target_length=10)
     save_student(student, card, folder)
     plain, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     for name, weight in student.model.state_dict().items():
@@ -76,12 +76,12 @@ def test_a_saved_student_loads_with_from_pretrained_and_answers_the_same(kind, t
     assert "limbeck" not in (folder / "config.json").read_text()
     ids = tokenizer(builders.TEXTS[0], return_tensors="pt")["input_ids"]
     answer = plain.generate(input_ids=ids, max_new_tokens=10)
-    options = {"max_new_tokens": 10, "batch_size": 2}
-    answers = student.generate(builders.TEXTS, **options)
+    student.max_target_length = 10
+    answers = student.generate(builders.TEXTS, batch_size=2)
     assert tokenizer.decode(answer[0], skip_special_tokens=True).strip() == answers[0]
     again, read = open_student(folder)
     assert read == card
-    assert again.generate(builders.TEXTS, **options) == answers
+    assert again.generate(builders.TEXTS, batch_size=2) == answers
 
 
 def test_a_scratch_v11_has_a_head_of_its_own_and_shares_its_embeddings():
@@ -107,7 +107,7 @@ def test_scratch_tokenizer_keeps_digits_apart_and_gives_every_text_back():
 def test_the_position_limit_of_an_encoder_caps_the_lengths():
     student = random_student("roberta-pair")
     assert student.max_source_length == 62  # 64 positions, of which RoBERTa never uses the first two
-    student.generate(["yes " * 500], max_new_tokens=student.max_target_length, batch_size=1)
+    student.generate(["yes " * 500], batch_size=1)
 
 
 def test_presets_of_a_checkpoint_are_not_kept(tmp_path):

@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from limbeck.data import View
 from limbeck.models.families import VocabularyHead
 from limbeck.models.tokenization import IGNORE
-from limbeck.objectives import METHODS, ObjectiveSettings, objective
+from limbeck.objectives import METHODS, ObjectiveSettings, fused, objective
 from limbeck.objectives.fused import ViewStates, gradient_shares, losses, term_counts
 from tests.objectives import oracle
 
@@ -57,10 +57,6 @@ def expected_gradients(method, states, parameters, **options):
     return gradients(oracle.losses, method, states, parameters, dtype=torch.float64, **options)
 
 
-def chunked(examples):
-    return lambda *arguments, counts: losses(*arguments, counts=counts, examples=examples)
-
-
 def error(gradients, expected):
     """Return the largest relative error."""
     return max(((a.double() - b).norm() / b.norm()).item() for a, b in zip(gradients, expected, strict=True))
@@ -76,12 +72,13 @@ CHANGES = [
 VARIANTS = [(name, changes) for name in METHODS for changes in CHANGES if len(METHODS[name].terms) > 2 or not changes]
 
 
-@pytest.mark.parametrize(("examples", "parts"), [(1, 1), (3, 4), (None, 1)])
+@pytest.mark.parametrize(("chunk_bytes", "parts"), [(1, 1), (2**16, 4), (2**24, 1)])
 @pytest.mark.parametrize(("name", "changes"), VARIANTS)
-def test_gradients_agree_with_the_plain_version_in_float64(name, changes, examples, parts):
+def test_gradients_agree_with_the_plain_version_in_float64(monkeypatch, name, changes, *, chunk_bytes, parts):
+    monkeypatch.setattr(fused, "_CPU_BYTES", chunk_bytes)
     method, soft_cap = ObjectiveSettings(name=name, **changes).build(), 4.0 if parts == 1 else None
     states, parameters = random_batch(method.views, 211, 16)
-    loss, ours = gradients(chunked(examples), method, states, parameters, parts=parts, soft_cap=soft_cap)
+    loss, ours = gradients(losses, method, states, parameters, parts=parts, soft_cap=soft_cap)
     plain, expected = expected_gradients(method, states, parameters, soft_cap=soft_cap)
     assert loss == pytest.approx(plain, rel=1e-5)
     assert error(ours, expected) <= 1e-5
@@ -89,7 +86,8 @@ def test_gradients_agree_with_the_plain_version_in_float64(name, changes, exampl
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize(("name", "changes"), VARIANTS)
-def test_gradients_under_autocast_are_as_near_as_the_type_allows(name, changes, dtype):
+def test_gradients_under_autocast_are_as_near_as_the_type_allows(monkeypatch, name, changes, dtype):
+    monkeypatch.setattr(fused, "_CPU_BYTES", 2**16)
     method = ObjectiveSettings(name=name, **changes).build()
     states, parameters = random_batch(method.views, 211, 16)
     # numbers the type can hold: once an input is rounded, the largest logit may be another, whatever the head does
@@ -97,7 +95,7 @@ def test_gradients_under_autocast_are_as_near_as_the_type_allows(name, changes, 
     parameters = [tensor.to(dtype).double() for tensor in parameters]
     _, expected = expected_gradients(method, states, parameters)
     with torch.autocast("cpu", dtype):
-        _, ours = gradients(chunked(2), method, states, parameters)
+        _, ours = gradients(losses, method, states, parameters)
     assert all(gradient.dtype == torch.float32 for gradient in ours)
     assert error(ours, expected) <= 1e-2
 
@@ -139,14 +137,15 @@ def test_label_smoothing_is_torchs_own(name, dtype, tolerance):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_fused_head_never_waits_for_the_device(dtype):
+def test_the_fused_head_never_waits_for_the_device(monkeypatch, dtype):
     """Under fake tensors, which hold no numbers, whatever looked at a value would raise."""
+    monkeypatch.setattr(fused, "_CPU_BYTES", 1)
     method, options = objective("kl"), {"dtype": dtype, "requires_grad": True}
     with FakeTensorMode():
         head = VocabularyHead(torch.randn(50, 8, **options), torch.randn(50, **options))
         labels = torch.zeros(4, 6, dtype=torch.long)
         states = {view: ViewStates(torch.randn(4, 6, 8, **options), labels) for view in method.views}
-        loss, values = losses(method, states, head, counts=counts_of(method, states), examples=2)
+        loss, values = losses(method, states, head, counts=counts_of(method, states))
         loss.backward()
     assert {value.dtype for value in values.values()} == {torch.float32}
     tensors = [head.weight, head.bias, *(state.hidden for state in states.values())]
@@ -204,7 +203,7 @@ def test_a_head_gradient_beyond_float16_is_right():
     method, states = objective("finetune"), {View.PREDICT: ViewStates(hidden, labels)}
     counts = counts_of(method, states)
     with torch.autocast("cpu", torch.float16):
-        losses(method, states, VocabularyHead(weight), counts=counts, examples=12)[0].backward()
+        losses(method, states, VocabularyHead(weight), counts=counts)[0].backward()
     ours, weight.grad = weight.grad, None
     oracle.losses(method, states, VocabularyHead(weight), counts=counts)[0].backward()
     assert error([ours], [weight.grad.double()]) <= 1e-2

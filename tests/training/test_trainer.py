@@ -161,5 +161,5 @@ def test_a_student_whose_tokenizer_ends_no_text_learns_to_end(tmp_path):
     options = {"max_steps": 40, "learning_rate": 1e-2, "eval_strategy": "no", "save_strategy": "no"}
     trainer(student, "finetune", tmp_path, examples=examples, **options).fit()
     texts = [source(example, View.PREDICT) for example in examples]
-    answers = student.answer(texts, [[]] * 12, max_new_tokens=30, batch_size=12)
+    answers = student.answer(texts, [[]] * 12, batch_size=12)
     assert {(answer.text, answer.ids[-1]) for answer in answers} == {("no maybe", 1)}
