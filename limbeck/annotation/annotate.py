@@ -8,9 +8,9 @@ from typing import Any
 from limbeck.annotation.job import Job, OpenJob
 from limbeck.data.load import digest
 from limbeck.llm.messages import Tokens
-from limbeck.llm.runner import Request, Session, Tally, Watch, ask_all
+from limbeck.llm.runner import Session, Tally, Watch, ask_all
 from limbeck.llm.settings import refuse_key
-from limbeck.llm.store import Store
+from limbeck.llm.store import Request, Store
 
 
 def annotate(job: Job, watch: Watch = lambda _tally, _cost: None) -> dict[str, Any]:

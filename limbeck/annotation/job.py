@@ -15,9 +15,8 @@ from limbeck.data.columns import Column
 from limbeck.data.rows import read_rows
 from limbeck.files import STDIO
 from limbeck.llm import RationaleSource
-from limbeck.llm.runner import Request
 from limbeck.llm.settings import Budget, BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
-from limbeck.llm.store import Key, Store
+from limbeck.llm.store import Key, Request, Store
 from limbeck.schema import Example
 from limbeck.tasks import is_right
 from limbeck.tasks.settings import TaskSettings, task_of

@@ -48,7 +48,11 @@ class EndpointClient:
         self._teacher, self._url, self._seconds = teacher, teacher.endpoint(), limits.request_seconds
         self._key = read_key(teacher.key)
         self._default_temperature = sampling.temperature is None
-        self._body = {"model": teacher.name, "temperature": sampling.heat, "max_tokens": sampling.max_tokens}
+        self._body: dict[str, Any] = {
+            "model": teacher.name,
+            "temperature": sampling.heat,
+            "max_tokens": sampling.max_tokens,
+        }
         self._body |= ({} if sampling.top_p is None else {"top_p": sampling.top_p}) | sampling.extra
         # the SDK wants a key; without one the header is omitted
         self._headers = {} if self._key else {"Authorization": openai.omit}

@@ -12,36 +12,13 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from limbeck.errors import EndpointError
-from limbeck.llm.messages import ChatMessage, Client, Failure, Reply, Tokens
+from limbeck.llm.messages import Client, Failure, Reply, Tokens
 from limbeck.llm.settings import Budget, LimitSettings, SamplingSettings, TeacherSettings
-from limbeck.llm.store import Key, Record, Store
+from limbeck.llm.store import Request, Store, estimate
 
 log = logging.getLogger(__name__)
 
 _POLL = 0.5  # seconds between two looks at other processes' claims
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One answer to be asked for; `example` is an id, for people who read the store."""
-
-    key: Key
-    example: str
-    messages: Sequence[ChatMessage]
-    max_tokens: int
-
-    @property
-    def ceiling(self) -> Tokens:
-        """The most tokens that it may use."""
-        return Tokens(estimate(*(message["content"] for message in self.messages)), self.max_tokens)
-
-
-def estimate(*texts: str) -> int:
-    """Return about how many tokens messages have, rather too many than too few.
-
-    A token has about four bytes in English; a chat template adds some to each message.
-    """
-    return sum(len(text.encode()) // 3 + 8 for text in texts)
 
 
 @dataclass
@@ -90,17 +67,18 @@ def ask_all(session: Session, sampling: SamplingSettings, *phases: Callable[[], 
     """
 
     async def ask_phases() -> None:
-        client = open_client(session.teacher, sampling, session.limits)
+        client: Client | None = None
         try:
             for phase in phases:
-                requests = phase()
-                if requests and session.tally.stopped is None:
+                requests = phase() if session.tally.stopped is None else ()
+                if requests:
+                    client = client or open_client(session.teacher, sampling, session.limits)
                     await _Runner(session, client, requests).run()
         finally:
-            await client.close()
+            if client is not None:
+                await client.close()
 
-    if session.tally.stopped is None and any(phase() for phase in phases):  # no model is loaded for nothing
-        asyncio.run(ask_phases())
+    asyncio.run(ask_phases())
 
 
 def open_client(teacher: TeacherSettings, sampling: SamplingSettings, limits: LimitSettings) -> Client:
@@ -120,7 +98,7 @@ class _Runner:
     def __init__(self, session: Session, client: Client, requests: Sequence[Request]) -> None:
         self._session, self._client = session, client
         self._store, self._limits, self._tally = session.store, session.limits, session.tally
-        self._pending = {request.key: request for request in requests}  # a repeated question is asked once
+        self._pending = deque({request.key: request for request in requests}.values())  # a repeated question: once
         # a local model's next batch waits while one is generated
         local = session.teacher.engine == "local"
         self._concurrency = 2 * session.teacher.batch_size if local else session.limits.concurrency
@@ -177,19 +155,14 @@ class _Runner:
         async with self._claiming:
             while not self._claimed and self._pending and not self._stop.is_set():
                 self._progress.clear()
-                claims = self._store.claim(
-                    ((key, request.ceiling) for key, request in self._pending.items()),
-                    limit=self._concurrency,
-                    covers=self._session.budget.covers,
-                    since=self._first_request,
+                covers = self._session.budget.covers
+                self._claimed += self._store.claim(
+                    self._pending, limit=self._concurrency, covers=covers, since=self._first_request
                 )
-                for key in claims.settled:
-                    del self._pending[key]
-                self._claimed.extend(self._pending.pop(key) for key in claims.granted)
                 if self._claimed or not self._pending:
-                    continue
+                    break
                 # what is in flight here or elsewhere may use less than its ceiling, or fail
-                if claims.affordable or self._in_flight or self._store.others_claim(self._session.teacher.name):
+                if self._in_flight or self._store.others_claim(self._session.teacher.name):
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._progress.wait(), _POLL)
                 else:
@@ -217,31 +190,31 @@ class _Runner:
 
     def _record(self, request: Request, result: Reply | Failure, last: bool) -> None:
         tally, tokens = self._tally, _tokens(result, request.ceiling)
-        self._store.put(Record(request.key, request.example, result, tokens, last))
+        self._store.put(request, result, tokens, last=last)
         tally.tokens = tally.tokens.plus(tokens)
+        self._ever_answered = self._ever_answered or bool(result.raw)
         if isinstance(result, Reply):
             tally.stored += 1
+            self._fruitless = 0
         else:
             tally.failures[result.kind] += 1
             tally.reasons[result.kind] = result.message
             tally.given_up += last
         self._session.watch(tally, self._session.budget.cost(tally.tokens))
-        self._check_hopeless(result, last)
+        if isinstance(result, Failure):
+            self._check_hopeless(result, last)
 
-    def _check_hopeless(self, result: Reply | Failure, last: bool) -> None:
+    def _check_hopeless(self, failure: Failure, last: bool) -> None:
         """Raise an EndpointError where the teacher fails rather than the question.
 
         So it is where it never answered and cannot be reached or refuses every question, or where one question after
         the other is given up that might have been answered.
         """
-        self._ever_answered = self._ever_answered or bool(result.raw)
-        if isinstance(result, Reply):
-            self._fruitless = 0
-        elif result.again or not self._ever_answered:
-            self._fruitless += last or (result.kind == "no connection" and not self._ever_answered)
+        if failure.again or not self._ever_answered:
+            self._fruitless += last or (failure.kind == "no connection" and not self._ever_answered)
         if self._fruitless >= 8 + 2 * self._concurrency:
             raise EndpointError(
-                f"the last {self._fruitless} requests came to nothing; the last one: {result.message}. "
+                f"the last {self._fruitless} requests came to nothing; the last one: {failure.message}. "
                 "What was answered is stored; start the job again to ask for the rest"
             )
 

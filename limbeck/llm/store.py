@@ -10,9 +10,10 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -21,7 +22,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from limbeck.errors import FileError
 from limbeck.files import disk_full
-from limbeck.llm.messages import Failure, Reply, Tokens, completion_thoughts
+from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, completion_thoughts
 
 _MARKS = (0x4C494D42, 2)  # "LIMB", SQLite's mark of an application's files, and the version of the tables below
 _BUSY_SECONDS = 60.0  # that a process waits for another's transaction
@@ -58,24 +59,27 @@ class Key(NamedTuple):
     sample: int
 
 
-@dataclass
-class Claims:
-    """Keys that a process may ask now, keys that need not be asked, and whether the budget covered all the others."""
-
-    granted: list[Key] = field(default_factory=list)
-    settled: list[Key] = field(default_factory=list)
-    affordable: bool = True
-
-
 @dataclass(frozen=True, slots=True)
-class Record:
-    """Outcome of one request. `last` ends its claim: it is not sent again in this start of the job."""
+class Request:
+    """One answer to be asked for; `example` is an id, for people who read the store."""
 
     key: Key
-    example: str  # id, for people who read the store
-    result: Reply | Failure
-    tokens: Tokens  # as the endpoint counted them or else estimated; 0 where nothing came back
-    last: bool
+    example: str
+    messages: Sequence[ChatMessage]
+    max_tokens: int
+
+    @property
+    def ceiling(self) -> Tokens:
+        """The most tokens that it may use."""
+        return Tokens(estimate(*(message["content"] for message in self.messages)), self.max_tokens)
+
+
+def estimate(*texts: str) -> int:
+    """Return about how many tokens messages have, rather too many than too few.
+
+    A token has about four bytes in English; a chat template adds some to each message.
+    """
+    return sum(len(text.encode()) // 3 + 8 for text in texts)
 
 
 class Store:
@@ -123,50 +127,48 @@ class Store:
             execute("INSERT INTO starts (started, job) VALUES (?, ?)", (_now(), _json(job)))
 
     def claim(
-        self, ceilings: Iterable[tuple[Key, Tokens]], *, limit: int, covers: Callable[[Tokens], bool], since: int
-    ) -> Claims:
-        """Claim in order the keys that are neither answered nor claimed, until the budget is spent.
+        self, pending: deque[Request], *, limit: int, covers: Callable[[Tokens], bool], since: int
+    ) -> list[Request]:
+        """Take requests that this process may send from `pending`, in order, until the budget is spent.
 
-        Args:
-            ceilings: keys, with the most tokens that each request may use. All claims count as spent.
-            limit: the most claims.
-            covers: the budget.
-            since: a request's number; what any process gave up after it is settled.
+        Those that were answered, or given up by any process after the request number `since`, are dropped; those that
+        other processes have claimed go to the end. All claims count as spent, with the most tokens that they may use.
         """
-        claims, foreign = Claims(), False
+        claimed: list[Request] = []
+        foreign: list[Request] = []
         spent: Tokens | None = None
+        settled = f"SELECT 1 FROM requests WHERE {_KEY} AND (kind IS NULL OR last AND request > ?)"
         with self._transaction() as execute:
-            for key, ceiling in ceilings:
-                if len(claims.granted) == limit:
+            while pending and len(claimed) < limit:
+                request = pending.popleft()
+                if execute(settled, (*request.key, since)).fetchone():
+                    continue
+                if execute(f"SELECT 1 FROM claims WHERE {_KEY}", request.key).fetchone():
+                    foreign.append(request)
+                    continue
+                spent = (spent or self.spent(request.key.model)).plus(request.ceiling)
+                if not covers(spent):
+                    pending.appendleft(request)
                     break
-                settled = f"SELECT 1 FROM requests WHERE {_KEY} AND (kind IS NULL OR last AND request > ?)"
-                if execute(settled, (*key, since)).fetchone():
-                    claims.settled.append(key)
-                elif execute(f"SELECT 1 FROM claims WHERE {_KEY}", key).fetchone():
-                    foreign = True
-                else:
-                    spent = (spent or self.spent(key.model)).plus(ceiling)
-                    if not covers(spent):
-                        claims.affordable = False
-                        break
-                    execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", (*key, *ceiling, self._worker))
-                    claims.granted.append(key)
-        if not claims.granted and (foreign or not claims.affordable):
-            self._release_dead()
-        return claims
+                values = (*request.key, *request.ceiling, self._worker)
+                execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+                claimed.append(request)
+        pending.extend(foreign)
+        if not claimed and pending and self._release_dead():
+            return self.claim(pending, limit=limit, covers=covers, since=since)
+        return claimed
 
-    def put(self, record: Record) -> None:
-        """Store the outcome of a request, which is on the disk when this returns."""
-        result, columns = record.result, (*record.key, *record.tokens, _now(), record.example, record.last)
+    def put(self, request: Request, result: Reply | Failure, tokens: Tokens, *, last: bool = True) -> None:
+        """Store the outcome of a request, which is on the disk when this returns; the `last` one ends its claim."""
+        columns = (*request.key, *tokens, _now(), request.example, last)
         query = "INSERT INTO requests VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-        failure = ("answered twice", "the store had a reply already")
         with self._transaction() as execute:
             if isinstance(result, Failure):
                 execute(query, (*columns, None, result.raw, result.kind, result.message))
             elif not execute(query, (*columns, result.text, result.raw, None, None)).rowcount:
-                execute(query, (*columns, None, result.raw, *failure))
-            if record.last:
-                execute(f"DELETE FROM claims WHERE {_KEY}", record.key)
+                execute(query, (*columns, None, result.raw, "answered twice", "the store had a reply already"))
+            if last:
+                execute(f"DELETE FROM claims WHERE {_KEY}", request.key)
 
     def others_claim(self, model: str) -> bool:
         """Return whether another process has claims of the model."""
@@ -213,20 +215,20 @@ class Store:
         with self._errors():
             return self._connection.execute(query, values).fetchall()
 
-    def _release(self, worker: str) -> None:
+    def _release(self, worker: str) -> int:
         with self._transaction() as execute:
-            execute("DELETE FROM claims WHERE worker = ?", (worker,))
+            return execute("DELETE FROM claims WHERE worker = ?", (worker,)).rowcount
 
-    def _release_dead(self) -> None:
-        """Release the claims of processes that were killed: of those that hold their lock no longer."""
+    def _release_dead(self) -> int:
+        """Release the claims of processes that were killed, which hold their lock no longer; return their number."""
+        released = 0
         for (worker,) in self._read("SELECT DISTINCT worker FROM claims WHERE worker != ?", self._worker):
             lock = self._lock(worker)
-            try:
+            with suppress(Timeout):
                 with lock.acquire(timeout=0):
-                    self._release(worker)
+                    released += self._release(worker)
                 Path(lock.lock_file).unlink(missing_ok=True)
-            except Timeout:
-                continue
+        return released
 
     def _lock(self, name: str) -> BaseFileLock:
         path = Path(os.path.realpath(self.path))  # the same locks for processes that name the store by other links

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import Field
 
 from limbeck.errors import DataError
-from limbeck.llm.runner import Request, Session, Watch, ask_all
+from limbeck.llm.runner import Session, Watch, ask_all
 from limbeck.llm.settings import (
     Budget,
     BudgetSettings,
@@ -27,7 +27,7 @@ from limbeck.llm.settings import (
     SamplingSettings,
     refuse_key,
 )
-from limbeck.llm.store import Key, Store
+from limbeck.llm.store import Key, Request, Store
 from limbeck.metrics.judgements import TASK_NAMES, read_score
 from limbeck.schema import Example, Judgement
 from limbeck.settings import Settings, yaml_value

@@ -9,7 +9,7 @@ import yaml
 
 from limbeck.annotation.job import Job, OpenJob
 from limbeck.llm.messages import Failure, Reply, Tokens
-from limbeck.llm.store import Record, Store
+from limbeck.llm.store import Store
 
 USED = Tokens(5, 6)  # by every request that `fill` records
 
@@ -37,4 +37,4 @@ def fill(job: Job, replies: Mapping[str, Sequence[str | Failure | None]], hint: 
             result = results[request.key.sample] if request.key.sample < len(results) else None
             if result is not None:
                 result = Reply(result, "{}") if isinstance(result, str) else result
-                store.put(Record(request.key, request.example, result, USED, True))
+                store.put(request, result, USED)

@@ -7,8 +7,7 @@ from limbeck.annotation.job import OpenJob
 from limbeck.annotation.prompts import prompt_text
 from limbeck.annotation.results import read_results, summary
 from limbeck.llm.messages import Failure, Tokens
-from limbeck.llm.runner import estimate
-from limbeck.llm.store import Store
+from limbeck.llm.store import Store, estimate
 from tests.annotation.jobs import fill, make_job, reply_with
 
 FAILED = Failure("HTTP 500", "oops")

@@ -10,9 +10,9 @@ import pytest
 
 from limbeck.errors import EndpointError, FileError
 from limbeck.llm.messages import Tokens
-from limbeck.llm.runner import RateLimiter, Request, Session, Tally, ask_all, backoff, estimate
+from limbeck.llm.runner import RateLimiter, Session, Tally, ask_all, backoff
 from limbeck.llm.settings import Budget, BudgetSettings, LimitSettings, SamplingSettings, TeacherSettings
-from limbeck.llm.store import Key, Store
+from limbeck.llm.store import Key, Request, Store, estimate
 from tests.helpers.servers import Answer, Asked, Server, completion, error, explain, mixed
 
 CEILING = Tokens(11, 100)  # of the first requests

@@ -5,15 +5,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from limbeck.errors import FileError
 from limbeck.llm.messages import Failure, Reply, Tokens
-from limbeck.llm.store import Claims, Key, Record, Store
+from limbeck.llm.store import Key, Request, Store
 
-CEILING = Tokens(10, 100)
+PROMPT = "x" * 6  # at most ten tokens
 
 
 def key(question: int, sample: int = 0, prompt: str = "p", model: str = "m") -> Key:
@@ -24,12 +25,19 @@ def reply(text: str = "Because.") -> Reply:
     return Reply(text, f'{{"text": "{text}"}}')
 
 
+def request(key: Key) -> Request:
+    return Request(key, "example", [{"role": "user", "content": PROMPT}], 100)
+
+
 def put(store: Store, key: Key, result: Reply | Failure, tokens: Tokens = Tokens(3, 4), last: bool = True) -> None:  # noqa: B008
-    store.put(Record(key, "example", result, tokens, last))
+    store.put(request(key), result, tokens, last=last)
 
 
-def claim(store: Store, *keys: Key, covers=lambda _spent: True, since: int = 10**9, limit: int = 100) -> Claims:
-    return store.claim([(key, CEILING) for key in keys], limit=limit, covers=covers, since=since)
+def claim(store: Store, *keys: Key, covers=lambda _spent: True, since: int = 10**9, limit: int = 100) -> tuple:
+    """Return the keys that are claimed, and those that are still to be claimed."""
+    pending = deque(map(request, keys))
+    claimed = store.claim(pending, limit=limit, covers=covers, since=since)
+    return [request.key for request in claimed], [request.key for request in pending]
 
 
 @pytest.fixture
@@ -44,7 +52,7 @@ def rows(path, query: str) -> list[tuple]:
 
 def test_a_reply_is_on_the_disk_whole_and_ends_its_claim(path):
     with Store(path) as store:
-        assert claim(store, key(1)).granted == [key(1)]
+        assert claim(store, key(1)) == ([key(1)], [])
         put(store, key(1), reply("na\u00efve \U0001f600"))
         columns = "model, prompt, question, sample, prompt_tokens, completion_tokens, example, text, raw"
         assert rows(path, f"SELECT {columns} FROM requests") == [  # by a connection of its own: it is committed
@@ -61,13 +69,13 @@ def test_a_reply_is_on_the_disk_whole_and_ends_its_claim(path):
 
 def test_what_is_answered_is_not_claimed_again_and_what_failed_is(path):
     with Store(path) as store:
-        assert claim(store, key(1), key(2), key(3), key(4), limit=3).granted == [key(1), key(2), key(3)]
+        assert claim(store, key(1), key(2), key(3), key(4), limit=3) == ([key(1), key(2), key(3)], [key(4)])
         put(store, key(1), reply())
         put(store, key(2), Failure("timed out", "too slow"))
         put(store, key(3), Failure("HTTP 500", "oops"), last=False)  # it is tried again: the claim stays
-        assert claim(store, key(1), key(2), key(3)) == Claims([key(2)], [key(1)])
+        assert claim(store, key(1), key(2), key(3)) == ([key(2)], [key(3)])
         assert store.failures("m", "p") == {("q2", 0): ("timed out", "too slow"), ("q3", 0): ("HTTP 500", "oops")}
-        assert claim(store, key(1, sample=1), key(1, prompt="r"), key(1, model="n")).settled == []
+        assert len(claim(store, key(1, sample=1), key(1, prompt="r"), key(1, model="n"))[0]) == 3
 
 
 def test_what_another_process_has_given_up_is_not_asked_again_in_the_same_start(path):
@@ -76,7 +84,7 @@ def test_what_another_process_has_given_up_is_not_asked_again_in_the_same_start(
         since = store.last_request()
         put(neighbour, key(2), Failure("HTTP 500", "given up"))
         put(neighbour, key(3), Failure("HTTP 500", "and then killed"), last=False)
-        assert claim(store, key(1), key(2), key(3), since=since) == Claims([key(1), key(3)], [key(2)])
+        assert claim(store, key(1), key(2), key(3), since=since) == ([key(1), key(3)], [])
 
 
 def test_a_second_reply_to_one_question_is_kept_beside_the_first(path):
@@ -108,8 +116,9 @@ def test_the_budget_counts_replies_failures_and_what_any_process_has_claimed(pat
             sums.append(spent)
             return sum(spent) <= 7 + 13 + 5 + 100 + 3 * 110
 
-        assert claim(store, key(4), key(5), key(6), key(7), key(8), covers=covers) == Claims(
-            [key(5), key(6)], [], False
+        assert claim(store, key(4), key(5), key(6), key(7), key(8), covers=covers) == (
+            [key(5), key(6)],
+            [key(7), key(8), key(4)],
         )
         assert sums == [Tokens(12 + 20, 113 + 200), Tokens(12 + 30, 113 + 300), Tokens(12 + 40, 113 + 400)]
 
@@ -118,9 +127,9 @@ def test_claims_end_with_the_store_that_made_them(path):
     with Store(path) as store:
         claim(store, key(1))
         with Store(path) as neighbour:
-            assert claim(neighbour, key(1)) == Claims()
+            assert claim(neighbour, key(1)) == ([], [key(1)])
     with Store(path) as store:
-        assert claim(store, key(1)).granted == [key(1)]
+        assert claim(store, key(1)) == ([key(1)], [])
     names = sorted(file.name for file in path.parent.iterdir())
     assert names == [".annotations.sqlite.tables.lock", "annotations.sqlite"]
 
@@ -129,18 +138,17 @@ def test_the_claims_of_a_killed_process_are_released(path):
     program = (
         "import time; from pathlib import Path; from limbeck.llm.store import *\n"
         f"store = Store(Path({str(path)!r}))\n"
-        "store.claim([(Key('m', 'p', 'q1', 0), Tokens(1, 1))], limit=1, covers=lambda spent: True, since=0)\n"
+        "pending = deque([Request(Key('m', 'p', 'q1', 0), 'example', [], 1)])\n"
+        "store.claim(pending, limit=1, covers=lambda spent: True, since=0)\n"
         "print('claimed', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "claimed\n"
         with Store(path) as store:
-            for _ in range(2):
-                assert claim(store, key(1)) == Claims()
+            assert claim(store, key(1)) == ([], [key(1)])
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-            assert claim(store, key(1)) == Claims()  # which finds the process gone
-            assert claim(store, key(1)).granted == [key(1)]
+            assert claim(store, key(1)) == ([key(1)], [])
 
 
 def test_claims_that_cannot_be_released_hold_nobody_up(path):
@@ -150,8 +158,7 @@ def test_claims_that_cannot_be_released_hold_nobody_up(path):
     with pytest.raises(FileError):
         store.close()
     with Store(path) as store:
-        claim(store, key(1))
-        assert claim(store, key(1)).granted == [key(1)]
+        assert claim(store, key(1)) == ([key(1)], [])
 
 
 def test_many_stores_on_one_file_claim_every_question_once(path):
@@ -160,10 +167,10 @@ def test_many_stores_on_one_file_claim_every_question_once(path):
     def work(_: int) -> list[Key]:
         claimed: list[Key] = []
         with Store(path) as store:
-            while granted := claim(store, *keys, limit=10).granted:
-                for key in granted:
+            while claimed_keys := claim(store, *keys, limit=10)[0]:
+                for key in claimed_keys:
                     put(store, key, reply())
-                claimed += granted
+                claimed += claimed_keys
         return claimed
 
     with ThreadPoolExecutor(4) as pool:
