@@ -46,11 +46,25 @@ FOREIGN = _pattern(
 )
 
 
+# `\\boxed{42}`; GSM8K's last line, `#### 42` (elsewhere a heading)
+_SIGNS = (
+    r"(?P<sign>(?:(?:\$\$?|\\\[|\\\()\s{0,3})?(?=\\boxed\s?\{)|^[^\S\n]{0,3}####[^\S\n]{1,9}(?=\S)(?![^\n]*\n\s*\S))"
+)
+# "I'd go with (c)", "should be classified as billing"
+_CHOSEN = (
+    r"(?P<choice>\b(?:I|we)(?:'d|'ll| would| will)? (?:\w{2,12}ly )?(?:go(?:ing)? with|choose|pick|select|opt for|say) "
+    r"|\b(?:(?:I(?:'d| would)|(?:the|this|it)(?: \w{2,12})?) )?(?:(?:should|would) be )?"
+    r"(?:classif\w{1,5}|categori[sz]ed?|label(?:l?ed)?)(?: (?:it|this|as|under)){1,2} (?:an? )?"
+    r"|\b(?:(?:the|this) \w{2,12}|it) (?:falls (?:under|into)|belongs (?:to|in|under)) (?:the )?)"
+)
+
+
 @cache
 def statement(marker: str, nouns: tuple[str, ...], *, closed: bool) -> re.Pattern[str]:
     """Return the pattern of what an answer follows: "the answer is", "Label:", the marker.
 
-    Groups: `own` (the marker), `line` (a noun alone on its line). `closed`: the answers are choices or numbers.
+    Groups: `own` (the marker), `line` (a noun alone on its line), `sign` (a box, hashes), `choice` ("I'd go with").
+    `closed`: the answers are choices or numbers.
     """
     noun = _words(", ".join((*nouns, _NOUNS, *((_CLOSED_NOUNS,) if closed else ()))))
     verb = rf"(?:{_VERBS}|{_MODALS})" if closed else _VERBS
@@ -61,12 +75,11 @@ def statement(marker: str, nouns: tuple[str, ...], *, closed: bool) -> re.Patter
         rf"(?: (?:to|for|of|in|between|auf|für|zwischen|à|de|entre) [^.,:\n]{{1,60}}?)?{MARKUP}"
         rf"(?: {MARKUP}{verb}(?!\w)(?: as follows)?{MARKUP}\s?:?|\s{{0,3}}(?:[:=\u2192\u21d2]|->|=>)"
         rf"|(?P<line>(?<!solution)(?<!solution\*\*)[^\S\n]{{0,3}}$))"
-        rf"|(?<![\w-])(?:{_OTHER_ORDERS}))(?:{MARKUP}(?=\s|$)|(?<=:){MARKUP})?"
+        rf"|(?<![\w-])(?:{_OTHER_ORDERS})|{_CHOSEN if closed else '(?P<choice>(?!))'})"
+        rf"(?:{MARKUP}(?=\s|$)|(?<=:){MARKUP})?|{_SIGNS}"
     )
 
 
-BOXED = _pattern(r"(?:(?:\$\$?|\\\[|\\\()\s{0,3})?(?=\\boxed\s?\{)")
-HASHES = _pattern(r"^[^\S\n]{0,3}####[^\S\n]{1,9}(?=\S)(?![^\n]*\n\s*\S)")  # GSM8K's last line; elsewhere a heading
 TAGGED = _pattern(
     r"<(?P<tag>(?:final_?|correct_?)?(?:answer|label|output|result|choice))>\s{0,9}(?P<answer>[^<]{1,500}?)\s{0,9}</(?P=tag)>"
 )
@@ -75,13 +88,6 @@ AFTER_ANSWER = _pattern(
     r" (?:is|must be|would be) (?:(?:the|my) (?:[\w-]{1,20} ){0,3}?(?:answer|choice|option)|correct|right)\b"
     r"|\s?(?:ist richtig|est correcte?|es correct[ao]|是正确的)"
 )
-# "I'd go with (c)", "should be classified as billing"
-CHOSEN = _pattern(
-    r"\b(?:I|we)(?:'d|'ll| would| will)? (?:\w{2,12}ly )?(?:go(?:ing)? with|choose|pick|select|opt for|settle on|say) "
-    r"|\b(?:classif\w{1,5}|categori[sz]ed?|label(?:l?ed)?|marked)(?: \w{2,12}){0,4}? (?:as|under) (?:an? )?"
-    r"|\b(?:falls (?:under|into)|belongs (?:to|in|under)) (?:the )?"
-)
-
 # The last words before "the answer is" in its sentence, which join it to reasoning before.
 _CONNECTIVES = _words(
     r"""so, thus, therefore, hence, then, finally, consequently, accordingly, and, overall, ultimately, meaning,
@@ -115,7 +121,6 @@ UNSURE = _pattern(
     rf"{DOUBT.pattern}|\b(?:or|nor|either|both|between|more|less|fewer|than|least|most|of|half|twice|step|but|unless|only"
     r"|one|two|three|four|five|six|seven|eight|nine|ten)\b|\?"
 )
-UNDECIDED = _pattern(r"[^.!?]{0,60}?(?:\b(?:not|or|neither|either|none|unclear|unknown|cannot)\b|/)")
 QUALIFIED = _pattern(r"\b(?:if|but|however|unless|only|except)\b|\?")
 
 # The beginning of a sentence that takes back what stands before it.
@@ -137,10 +142,7 @@ CORRECTION = _pattern(
     r"|(?:i|i'm|i'll|let me|ich)\b[^.!?\n]{0,30}?\b(?:mistake|error|wrong|mis(?:read|spoke|calculated)|retract\w*"
     r"|withdraw\w*|(?:that|it|this|the above|my answer) back|changed my mind|no longer|verrechnet|geirrt"
     r"|(?:cannot|can't|don't) (?:\w{2,12}ly )?(?:decide|settle|commit|stand by|trust|think|believe))\b"
-    r"|我(?:算|搞|说)?错了|不对)"
-)
-REVISED = _pattern(
-    r"\W{0,6}(?:(?:the|my) )?(?:corrected|revised|updated|amended|korrigierte)\b|\W{0,6}(?:but|however|yet)\b"
+    r"|(?:the |my )?(?:corrected|revised|updated)\b|but\b|however\b|我(?:算|搞|说)?错了|不对)"
 )
 NEXT_QUESTION = _pattern(
     r"(?:^|(?<=[.!?)\]\"'*]\s)|(?<=[.!?)\]\"'*]\s\s))[\s*_#>\-]{0,12}(?:next\s|new\s)?(?:q|question|premise|human|user"

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Literal
 
 from limbeck.llm import phrases
@@ -29,10 +28,9 @@ RationaleSource = Literal["content", "thoughts", "both"]
 # With these limits the work stays in proportion to the text, whatever a teacher repeats.
 LONGEST_REPLY = 100_000  # characters without its thoughts; what follows is not read
 _LONGEST_ANSWER = 500
-_MAX_STATEMENTS = 100  # of one form
+_MAX_MARKS = 100  # of one form
 _MAX_SENTENCES = 100  # read after an answer
 _LONGEST_LINE = 120  # of a line that is an answer alone
-_MOST_LABEL_WORDS = 3  # before the noun, in "Selected best answer:"
 _LONGEST_BRIEF = 80  # characters of a content, beside thoughts, that is the answer alone
 
 _ITEM = re.compile(r"\s{0,9}(?:\d{1,2}[.)]|step\b)\s", re.IGNORECASE)
@@ -69,7 +67,6 @@ class _Statement:
     label: str | None
     start: int
     end: int
-    undecided: bool = False  # unreadable since it names several answers, or denies one
 
 
 def parse(raw: str, task: Task, example: Example) -> Parsed:
@@ -81,14 +78,16 @@ def parse(raw: str, task: Task, example: Example) -> Parsed:
     text before, or after where the answer comes first; without any sentence that states an answer, thoughts,
     politeness and code fences.
     """
-    return _Reply(plain(raw)[:LONGEST_REPLY], task, example).parsed()
+    text = plain(raw)[:LONGEST_REPLY]
+    return _read_json(text, task, example) or _Reply(text, task, example).parsed()
 
 
 def stated_answer(text: str, task: Task, example: Example) -> str | None:
     """Return the answer that a text states in a form made for it, or is as a whole."""
-    reply = _Reply(plain(text)[:LONGEST_REPLY], task, example)
-    if (parsed := reply.from_json()) is not None:
+    text = plain(text)[:LONGEST_REPLY]
+    if (parsed := _read_json(text, task, example)) is not None:
         return parsed.label
+    reply = _Reply(text, task, example)
     return reply.answer.label if reply.answer else reply.alone(reply.text) if example.choices else None
 
 
@@ -126,7 +125,7 @@ def concluded_label(content: str, thoughts: str, task: Task, example: Example) -
     """
     tagged, words = split_thoughts(content)
     last = _THOUGHT_END.split("\n".join((thoughts, tagged)).strip())[-1]
-    if words.strip() or not example.label or phrases.DOUBT.search(last) or phrases.UNDECIDED.match(last):
+    if words.strip() or not example.label or phrases.DOUBT.search(last):
         return None
     if task.equal is same_value:
         numbers = _NUMBER.findall(last)
@@ -137,7 +136,10 @@ def concluded_label(content: str, thoughts: str, task: Task, example: Example) -
 
 
 class _Reply:
-    """A plain reply with its task and example. Statements are searched for in `seen`, which has the text's length."""
+    """A plain reply with its task and example, up to where the teacher began a question of its own.
+
+    Statements are searched for in `seen`, which has the text's length.
+    """
 
     def __init__(self, text: str, task: Task, example: Example) -> None:
         self.text = without_courtesies(text)
@@ -146,30 +148,34 @@ class _Reply:
         self.example = example
         self.choices = example.choices or task.choices
         self.numeric = task.equal is same_value
-        self.foreign = self.numeric and phrases.FOREIGN.search(self.seen) is not None
-        nouns = task.nouns if self.numeric or self.choices else (*task.nouns, "label", "category")
-        self.pattern = phrases.statement(task.marker, nouns, closed=self.numeric or bool(self.choices))
+        self.foreign = self.numeric and not example.choices and phrases.FOREIGN.search(self.seen) is not None
+        statements = sorted(
+            (*self._named(), *self._tagged(), *self._subjects()), key=lambda each: (each.start, each.end)
+        )
+        end = self._next_question(next((each.end for each in statements if each.label is not None), len(self.seen)))
+        self.text, self.seen = self.text[:end], self.seen[:end]
+        self.statements = [statement for statement in statements if statement.start < end]
+        self.answered = [statement for statement in self.statements if statement.label is not None]
+        last = self.answered[-1] if self.answered else None
+        unclear = last is not None and (self._contradicted() or self._withdrawn(last.end))
+        self.answer = None if unclear else last
 
     def parsed(self) -> Parsed:
-        if (parsed := self.from_json()) is not None:
-            return parsed
-        answers = self.answered
-        answer = self.answer
-        if answer is None and not self.statements and (answer := self._implied()) is not None:
-            answers = [answer]
-        if answer is not None:
-            return Parsed(self._around(answers), answer.label)
-        # Without any statement nothing says where the reasoning ended.
-        return Parsed(reasoning(self.text[: self.statements[0].start]) if self.statements else None, None)
+        """Return the parts of the reply."""
+        if self.answer is not None:
+            return Parsed(self._around(self.answered), self.answer.label)
+        if self.statements:
+            return Parsed(reasoning(self.text[: self.statements[0].start]), None)
+        implied = self._implied()
+        # Without an answer nothing says where the reasoning ended.
+        return Parsed(self._around([implied]), implied.label) if implied else Parsed(None, None)
 
-    @cached_property
-    def end(self) -> int:
-        """The position where the teacher began a question of its own.
+    def _next_question(self, first_answer: int) -> int:
+        """Return where the teacher began a question of its own.
 
         Before any answer, the task's question told again and a few words are no question of its own.
         """
         stop = re.compile(rf"(?<!\w){re.escape(self.task.stop)}")
-        first_answer = next((each.end for each in self._all_statements if each.label is not None), len(self.seen))
         question_words = set(re.findall(r"\w+", self.example.input.casefold()))
         openings = [match for pattern in (phrases.NEXT_QUESTION, stop) for match in pattern.finditer(self.seen)]
         for opening in sorted(openings, key=lambda match: match.start()):
@@ -180,139 +186,83 @@ class _Reply:
                 return opening.start()
         return len(self.seen)
 
-    @cached_property
-    def _all_statements(self) -> list[_Statement]:
-        forms = (self._named, self._boxed, self._tagged, self._subjects, self._chosen)
-        return sorted((each for form in forms for each in form()), key=lambda each: (each.start, each.end))
-
-    @cached_property
-    def statements(self) -> list[_Statement]:
-        return [statement for statement in self._all_statements if statement.start < self.end]
-
-    @cached_property
-    def answered(self) -> list[_Statement]:
-        return [statement for statement in self.statements if statement.label is not None]
-
-    @cached_property
-    def answer(self) -> _Statement | None:
-        """The last statement that counts; None where it is taken back, or contradicts another right before it."""
-        if not self.answered or self._contradicted():
-            return None
-        last = self.answered[-1]
-        undecided = any(statement.undecided for statement in self.statements if statement.start >= last.end)
-        return None if undecided or self._withdrawn(last.end) else last
-
     def _contradicted(self) -> bool:
-        """Return whether another answer stands before the last, and neither reasoning nor a correction between them."""
-        for first, second in zip(self.answered, self.answered[1:], strict=False):
+        """Return whether two answers differ, and neither reasoning nor a correction stands between them."""
+        for first, second in pairwise(self.answered):
             labels = str(first.label).casefold(), str(second.label).casefold()
             alike = labels[0] in labels[1] or labels[1] in labels[0]
             if self.numeric or self.choices:
                 alike = self.task.equal(*labels) or self.task.equal(*reversed(labels))
             between = self.seen[first.end : second.start].strip(f"{SIGNS}.,:;\n")
-            corrected = phrases.CORRECTION.match(self.seen, second.start) or phrases.REVISED.match(
-                self.seen, second.start
-            )
-            if first.end <= second.start and not alike and not between and not corrected:
-                return True
+            if not (alike or between or phrases.CORRECTION.match(self.seen, second.start)):
+                return first.end <= second.start
         return False
 
     def _withdrawn(self, end: int) -> bool:
         """Return whether a sentence after an answer, which ends at `end`, takes it back."""
         for _ in range(_MAX_SENTENCES):
-            if end >= self.end:
-                break
             if phrases.CORRECTION.match(self.seen, end):
                 return True
             end = sentence_end(self.seen, end)
         return False
 
-    def _marks(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
-        return islice(pattern.finditer(self.seen), _MAX_STATEMENTS)
+    def _lead(self, mark: re.Match[str], *, headed: bool) -> int | None:
+        """Return the start of the clause that states an answer after `mark`; None where the sentence does not.
 
-    def _lead(self, position: int, *, mark: str, own: bool, headed: bool) -> int | None:
-        """Return the start of the clause that states an answer at `position`; None where the sentence does not.
-
-        It does not where it supposes or doubts, or where other words lead to the answer than a connective.
+        It does not where it supposes or doubts, or where other words lead to the mark than a connective. `headed`: the
+        mark ends a line or has a colon.
         """
-        start = sentence_start(self.seen, position)
-        lead = self.seen[start:position]
+        start = sentence_start(self.seen, mark.start())
+        lead = self.seen[start : mark.start()]
         start += len(lead) - len(lead.lstrip(" "))
         lead = _ITEM.sub("", lead.lstrip(SIGNS), count=1)
         before = self.seen[sentence_start(self.seen, max(0, start - 2)) : start] if phrases.THEN.match(lead) else ""
         *links, clause = phrases.LINK.split(lead)
-        if phrases.SUPPOSED.match(before) or (phrases.SUPPOSED.match(lead) and not links):
-            return None
         head = phrases.LEAD_END.sub("", clause, count=1)
-        if phrases.DOUBT.search(f"{head} {mark}"):
+        supposed = phrases.SUPPOSED.match(before) or (phrases.SUPPOSED.match(lead) and not links)
+        if supposed or phrases.DOUBT.search(f"{head} {mark[0]}"):
             return None
         end = phrases.LEAD_END.search(lead)
         tail = end[0] if end else ""
-        if tail == lead or not lead.strip(SIGNS):
+        if tail == lead or not lead.strip(SIGNS) or (tail.strip() == "" and headed and len(head.split()) <= 3):
             return start
-        if head == "" or tail.strip():
-            return position - len(tail)
-        if headed and len(head.split()) <= _MOST_LABEL_WORDS:
-            return start
-        return position if own or (mark[:1].isupper() and not self.seen[:position].isupper()) else None
+        return mark.start() - len(tail) if not head or tail.strip() or mark["own"] else None
 
     def _named(self) -> Iterator[_Statement]:
-        """Yield "the answer is (c)", "Label: neutral" and what follows the task's marker."""
-        for mark in self._marks(self.pattern):
+        """Yield "the answer is (c)", "Label: neutral", `\\boxed{42}`, and what follows the task's marker."""
+        nouns = self.task.nouns if self.numeric or self.choices else (*self.task.nouns, "label", "category")
+        closed = self.numeric or bool(self.choices)
+        for mark in islice(phrases.statement(self.task.marker, nouns, closed=closed).finditer(self.seen), _MAX_MARKS):
             headed = mark["line"] is not None or mark[0].rstrip(" *_").endswith(":")
-            start = self._lead(mark.start(), mark=mark[0], own=mark["own"] is not None, headed=headed)
-            prose = headed and mark["line"] is None
-            statement = None if start is None else self._statement(start, mark.end(), prose=prose)
-            if statement is not None:
-                yield statement
-
-    def _boxed(self) -> Iterator[_Statement]:
-        for mark in (*self._marks(phrases.BOXED), *self._marks(phrases.HASHES)):
-            if (statement := self._statement(mark.start(), mark.end())) is not None:
-                yield statement
+            start = mark.start() if mark["sign"] is not None else self._lead(mark, headed=headed)
+            text = self.seen[mark.end() : mark.end() + _LONGEST_ANSWER]
+            end = sentence_end(self.seen, mark.end() + len(text) - len(text.lstrip()))
+            sentence = self.seen[mark.end() : end]
+            asked = sentence.rstrip(" \n*_\"')").endswith("?")
+            if start is None or asked or (mark["choice"] is not None and phrases.QUALIFIED.search(sentence)):
+                continue
+            label = self._read(text)
+            if label is None and headed and mark["line"] is None:
+                label = self._sole_number(sentence)
+            if label is not None or mark["choice"] is None:
+                yield _Statement(label, start, end)
 
     def _tagged(self) -> Iterator[_Statement]:
-        for mark in self._marks(phrases.TAGGED):
+        for mark in islice(phrases.TAGGED.finditer(self.seen), _MAX_MARKS):
             yield _Statement(self._read(mark["answer"]), mark.start(), mark.end())
 
     def _subjects(self) -> Iterator[_Statement]:
         """Yield "C is correct" and "42 is the answer", of tasks with choices or numbers."""
-        for mark in self._marks(phrases.AFTER_ANSWER) if self.numeric or self.choices else ():
+        marks = phrases.AFTER_ANSWER.finditer(self.seen) if self.numeric or self.choices else ()
+        for mark in islice(marks, _MAX_MARKS):
             start = sentence_start(self.seen, mark.start())
             *_, clause = (None, *_CLAUSE.finditer(self.seen, start, mark.start()))
-            subject = self.seen[clause.end() if clause else start : mark.start()].lstrip(SIGNS)
+            subject = self.seen[clause.end() if clause else start : mark.start()].lstrip(SIGNS).removeprefix("Only ")
             end = sentence_end(self.seen, mark.end())
-            if phrases.QUALIFIED.search(self.seen, mark.end(), end) or len(subject) > _LONGEST_LINE:
+            if len(subject) > _LONGEST_LINE or phrases.QUALIFIED.search(self.seen, mark.end(), end):
                 continue
-            if (label := self._read(subject.removeprefix("Only "))) is not None:
+            if (label := self._read(subject)) is not None:
                 yield _Statement(label, clause.start() if clause else start, end)
-
-    def _chosen(self) -> Iterator[_Statement]:
-        """Yield "I'd go with (c)" and "should be classified as billing", of tasks with choices."""
-        for mark in self._marks(phrases.CHOSEN) if self.choices else ():
-            start = sentence_start(self.seen, mark.start())
-            lead = self.seen[start : mark.start()]
-            if phrases.SUPPOSED.match(lead) or phrases.DOUBT.search(lead):
-                continue
-            statement = self._statement(start, mark.end())
-            if statement and statement.label and not phrases.QUALIFIED.search(self.seen, mark.end(), statement.end):
-                yield statement
-
-    def _statement(self, start: int, answer: int, *, prose: bool = False) -> _Statement | None:
-        """Return the statement whose answer begins at `answer`; None where its sentence is a question.
-
-        `prose`: the only number of its sentence may be the answer ("each box holds 42 apples").
-        """
-        text = self.seen[answer : answer + _LONGEST_ANSWER]
-        end = sentence_end(self.seen, answer + len(text) - len(text.lstrip()))
-        sentence = self.seen[answer:end]
-        if sentence.rstrip(" \n*_\"')").endswith("?"):
-            return None
-        label = self._read(text)
-        if label is None and prose:
-            label = self._sole_number(sentence)
-        undecided = label is None and phrases.UNDECIDED.match(unwrapped(text)) is not None
-        return _Statement(label, start, end, undecided)
 
     def _sole_number(self, sentence: str) -> str | None:
         """Return the only number or equation of a sentence: "Each box holds 84 / 2 = 42 apples."."""
@@ -322,7 +272,7 @@ class _Reply:
     def _read(self, text: str) -> str | None:
         """Return the answer that the text is."""
         line = unwrapped(text)
-        if self.foreign and not self.example.choices:
+        if self.foreign:
             if _AMBIGUOUS.search(line):
                 return None
             line = re.sub(r"(?<=\d),(?=\d)", ".", line)
@@ -330,16 +280,16 @@ class _Reply:
 
     def _implied(self) -> _Statement | None:
         """Return an answer that stands alone in the last line or opens the reply; None where these contradict."""
-        lines = [line for line in self.seen[: self.end].split("\n") if line.strip()]
+        lines = [line for line in self.seen.split("\n") if line.strip()]
         if not lines or len({self._opening(line) for line in lines} - {None}) > 1:
             return None  # "refunds: 0.7", "hardware: 0.3"
         if (last := self.alone(lines[-1])) is not None:
-            return _Statement(last, self.seen.rfind(lines[-1], 0, self.end), self.end)
-        start = sentence_start(self.seen, max(0, len(self.seen[: self.end].rstrip()) - 2))
-        conclusion = self.seen[start : self.end].rstrip(" *_\"'\n")
+            return _Statement(last, self.seen.rfind(lines[-1]), len(self.seen))
+        start = sentence_start(self.seen, max(0, len(self.seen.rstrip()) - 2))
+        conclusion = self.seen[start:].rstrip(" *_\"'\n")
         if phrases.CONCLUDING.match(conclusion) and conclusion.endswith((".", "!")):  # not cut off
             label = self._sole_number(conclusion)
-            return _Statement(label, start, self.end) if label is not None else None
+            return _Statement(label, start, len(self.seen)) if label is not None else None
         first, end = self._opening(lines[0]), sentence_end(self.seen, 0)
         return None if first is None or self._withdrawn(end) else _Statement(first, 0, end)
 
@@ -367,7 +317,7 @@ class _Reply:
 
     def _around(self, answers: list[_Statement]) -> str | None:
         """Return the reasoning before the last answer, without the earlier ones; else after it."""
-        text, last = self.text[: self.end], answers[-1]
+        text, last = self.text, answers[-1]
         pieces, end = [], 0
         for statement in answers:
             pieces.append(text[end : max(end, min(statement.start, last.start))].lstrip(" "))
@@ -375,24 +325,25 @@ class _Reply:
         reason = _REASON.search(text[last.start : last.end])
         return reasoning("".join(pieces)) or reasoning(text[end:]) or (reasoning(reason[1]) if reason else None)
 
-    def from_json(self) -> Parsed | None:
-        """Return the parts of a JSON object that has a field for the answer; None where the reply is no such thing.
 
-        Without a field for the rationale it is the text before the object.
-        """
-        json = json_object(self.text)
-        if json is None:
-            return None
-        fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in json[0].items()}
-        names = (*re.split(r",\s+", _ANSWER_FIELDS), *self.task.nouns)
-        answer = next((text for name in names if (text := _scalar(fields.get(name))) is not None), None)
-        if answer is None:
-            return None
-        proses = (_prose(value) for name, value in fields.items() if _RATIONALE_FIELD.search(name))
-        rationale = next((prose for prose in proses if prose is not None), json[1])
-        inner = _Reply(rationale, self.task, self.example)
-        remainder = inner._around(inner.answered) if inner.answered else reasoning(inner.text)
-        return Parsed(remainder, self._read(same_length(answer[:_LONGEST_ANSWER])))
+def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
+    """Return the parts of a JSON object that has a field for the answer; None where the text is no such thing.
+
+    Without a field for the rationale it is the text before the object.
+    """
+    if (json := json_object(text)) is None:
+        return None
+    fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in json[0].items()}
+    names = (*re.split(r",\s+", _ANSWER_FIELDS), *task.nouns)
+    answer = next((words for name in names if (words := _scalar(fields.get(name))) is not None), None)
+    if answer is None:
+        return None
+    proses = [value for name, value in fields.items() if _RATIONALE_FIELD.search(name)]
+    lines = ["\n".join(map(str, prose)) if isinstance(prose, list) else prose for prose in proses]
+    rationale = next((line for line in lines if isinstance(line, str)), json[1])
+    reply = _Reply(rationale, task, example)
+    remainder = reply._around(reply.answered) if reply.answered else reasoning(reply.text)
+    return Parsed(remainder, reply._read(same_length(answer[:_LONGEST_ANSWER])))
 
 
 def _scalar(value: Any) -> str | None:
@@ -400,14 +351,7 @@ def _scalar(value: Any) -> str | None:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, dict):
-        fields = {name.casefold(): field for name, field in value.items()}
-        value = next((fields[name] for name in _INNER_FIELDS if name in fields), None)
+        value = next((value[name] for name in _INNER_FIELDS if name in value), None)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _prose(value: Any) -> str | None:
-    if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
-        return "\n".join(value)
-    return value if isinstance(value, str) else None

@@ -1,27 +1,21 @@
-"""The tasks, one file each. A new one is a file that defines `TASK` and a name in the list below."""
+"""The tasks by name. A new one is a file that defines it and a line in the list below."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 from limbeck.errors import unknown
-from limbeck.tasks import anli1, arithmetic, cqa, custom, esnli, svamp
 from limbeck.tasks.answers import normalise, same_text, same_value
-from limbeck.tasks.equations import evaluate
-from limbeck.tasks.numbers import read_equation, read_number
+from limbeck.tasks.cqa import CQA
+from limbeck.tasks.custom import CUSTOM, numeric_reader
+from limbeck.tasks.nli import ANLI1, ESNLI
+from limbeck.tasks.numbers import evaluate, read_equation, read_number
+from limbeck.tasks.svamp import ARITHMETIC, SVAMP
 from limbeck.tasks.task import HubInputs, Row, Split, Task, is_right
 
 Answer = Literal["text", "number", "equation"]
 
-_MODULES = (
-    svamp,
-    cqa,
-    esnli,
-    anli1,
-    arithmetic,
-    custom,
-)
-TASKS: dict[str, Task] = {module.TASK.name: module.TASK for module in _MODULES}
+TASKS: dict[str, Task] = {task.name: task for task in (SVAMP, CQA, ESNLI, ANLI1, ARITHMETIC, CUSTOM)}
 
 
 def get(name: str, choices: Sequence[str] = (), answer: Answer = "text") -> Task:
@@ -33,13 +27,13 @@ def get(name: str, choices: Sequence[str] = (), answer: Answer = "text") -> Task
     if name not in TASKS:
         raise unknown("task", name, TASKS)
     task = TASKS[name]
-    if task is not custom.TASK:
+    if task is not CUSTOM:
         return task
     task = replace(task, choices=tuple(choices))
     if answer == "text":
         return task
     read_label = read_number if answer == "number" else read_equation
-    return replace(task, equal=same_value, read_label=read_label, read_answer=custom.numeric_reader(read_label))
+    return replace(task, equal=same_value, read_label=read_label, read_answer=numeric_reader(read_label))
 
 
 __all__ = [

@@ -32,11 +32,8 @@ _EXPLANATION = re.compile(
     r"\b(?:because|since|as|although|though|while|whereas|but|not|neither|rather|instead|which|over|so|due|is)\b|[✓✔✅]",
     re.IGNORECASE,
 )
-_NEXT_WORD = re.compile(  # "billing issue", "yes it is", "a dam for power"
-    r"(?:as|at|because|by|category|class|choice|department|due|for|from|given|in|is|issue|it|label|on|option|over"
-    r"|problem|question|rather|request|section|since|so|team|that|ticket|to|where|which|when|with)\b",
-    re.IGNORECASE,
-)
+# "billing issue", "yes it is", "a dam for power": other words after a choice make it another.
+_NEXT_WORD = re.compile(r"(?:for|in|it|issue|problem|of|on|question|request|team|that|ticket|to|where|with)\b", re.I)
 _SENTENCE_END = re.compile(r"[.!]\s")
 _SENTENCE_WORDS = 4  # "B. Beavers build them."
 _SIMILAR = 0.8  # of 1; "knowledge" and a choice spelled "knowlege" are
@@ -151,7 +148,7 @@ class _Options:
         """Return whether the text after a choice makes it another word, takes it back, asks, or brings another."""
         sentence = _SENTENCE_END.split(after, maxsplit=1)[0]
         following = sentence.lstrip(" *_\"'")
-        another_word = following[:1].isalnum() and not _NEXT_WORD.match(following)
+        another_word = following[:1].isalnum() and not (_NEXT_WORD.match(following) or _EXPLANATION.match(following))
         return another_word or sentence[:1] in ("'", "-") or "?" in sentence or self._brings_another(sentence, choice)
 
     def _brings_another(self, after: str, choice: str) -> bool:

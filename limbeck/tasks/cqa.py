@@ -23,7 +23,7 @@ def read_answer(words: str, example: Example) -> str | None:
     return read_choice(first_line(words), example.choices)
 
 
-TASK = Task(
+CQA = Task(
     name="cqa",
     title="CommonsenseQA, five choices",
     read=read,

@@ -52,7 +52,7 @@ def numeric_reader(read_number: Callable[[str], str | None]) -> Callable[[str, E
     return read_numeric_answer
 
 
-TASK = Task(
+CUSTOM = Task(
     name="custom",
     title="your own data",
     read=read,

@@ -1,14 +1,14 @@
-"""Rows, labels and answers of the tasks of natural language inference."""
+"""Natural language inference: does a premise entail a hypothesis, contradict it, or neither? e-SNLI and ANLI."""
 
 import re
+from dataclasses import replace
 
 from limbeck.errors import DataError
 from limbeck.schema import Example
-from limbeck.tasks.answers import FILLER, choice_of, normalise, read_choice
-from limbeck.tasks.task import Row, first_line, row_id, text_field
+from limbeck.tasks.answers import FILLER, choice_of, normalise, read_choice, same_text
+from limbeck.tasks.task import HubInputs, Row, Task, first_line, row_id, text_field
 
 LABELS = ("entailment", "neutral", "contradiction")
-NOUNS = ("label", "relationship", "relation", "verdict")
 
 _NAMED = re.compile("|".join(LABELS), re.IGNORECASE)
 _NUMBERED = dict(zip("012", LABELS, strict=True))
@@ -64,3 +64,28 @@ def read_answer(text: str, _example: Example) -> str | None:
     if verb is not None and not _UNSURE.search(answer):
         return "entailment" if verb["entails"] else "contradiction"
     return _SYNONYMS.get(normalise(answer))
+
+
+# Camburu et al. 2018. The Hub's Parquet copy: the dataset itself is a loading script, which `datasets` no longer runs.
+ESNLI = Task(
+    name="esnli",
+    title="e-SNLI, natural language inference",
+    read=read,
+    marker="Answer:",
+    stop="Premise:",
+    read_answer=read_answer,
+    equal=same_text,
+    choices=LABELS,
+    nouns=("label", "relationship", "relation", "verdict"),
+    hub=HubInputs(
+        "esnli/esnli", None, {"train": "train", "valid": "validation", "test": "test"}, "refs/convert/parquet"
+    ),
+)
+# Nie et al. 2020: written against a model.
+ANLI1 = replace(
+    ESNLI,
+    name="anli1",
+    title="ANLI round 1, adversarial natural language inference",
+    marker="So the answer is",
+    hub=HubInputs("facebook/anli", None, {"train": "train_r1", "valid": "dev_r1", "test": "test_r1"}),
+)

@@ -2,44 +2,56 @@
 
 A unit, a currency and a percent sign do not change a value: 50% equals 50, and not 0.5. A decimal with at least two
 decimals and two significant digits equals every value that it is the rounding of: 3.33 equals 10/3.
+
+Arithmetic is an `ast` whitelist over fractions, with limits. The code released with the paper ran `eval()` on whatever
+a model wrote: that executes code, and hangs on `9**9**9**9`.
 """
 
+import ast
+import operator
 import re
 import unicodedata
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 
-from limbeck.tasks.equations import MAX_CHARACTERS, evaluate
+MAX_CHARACTERS = 500
+MAX_BITS = 4096  # of a numerator and its denominator together, at every step
+MAX_EXPONENT = 64
 
-_LEAST_DIGITS = 2
-_MAX_DECIMALS = 60  # a value with more decimals is spelled as a fraction
-
-_SPELLED = {
-    **dict.fromkeys(("\\times", "\\cdot", "\u00d7", "\u00b7", "\u22c5", "\u2217", "multiplied by", "times"), " * "),
-    **dict.fromkeys(("\\div", "\u00f7", "\u2215", "\u2044", "divided by"), " / "),
-    **dict.fromkeys(("\\approx", "\u2248", "\u2192", "\u21d2", "\\to", "\\rightarrow", "=>", "->"), "="),
-    **dict.fromkeys(("\u2212", "\u2013", "\ufe63", "\uff0d", "minus"), "-"),
-    **dict.fromkeys(("\\left", "\\right", "\\(", "\\)", "\\[", "\\]", "\\!", "\\$", "$", "`"), ""),
-    **dict.fromkeys(("\u00a3", "\u20ac", "\u00a5", "\u20b9", "^{\\circ}", "^\\circ", "\u00b0"), ""),
-    **dict.fromkeys(("\\,", "\\;", "\\:", "\\ ", "\u00a0", "\u2009", "\u202f", "\u2007"), " "),
-    "\\%": "%",
-    "{,}": ",",
-    "^": "**",
-    "plus": "+",
+_OPERATIONS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: lambda base, exponent: Fraction(base ** int(exponent)),
 }
-_SPELLING = re.compile(
-    "|".join(
-        rf"\b{sign}\b" if sign.isascii() and sign[-1].isalpha() and sign[0].isalpha() else re.escape(sign)
-        for sign in sorted(_SPELLED, key=len, reverse=True)
-    ),
+_CHARACTERS = re.compile(r"[0-9.+\-*/()\s]+", re.ASCII)
+_SPLIT_POINT = re.compile(r"([0-9])\s*\.\s*([0-9])")  # "84. 0": some tokenizers lose where the blanks were
+
+_MAX_DECIMALS = 60  # a value with more decimals is spelled as a fraction
+# LaTeX and typographic signs, as `evaluate` has them; mixed numbers as sums.
+_REWRITES = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}", r" \1"),
+        (r"\\times|\\cdot|[\u00d7\u00b7\u22c5\u2217]|\b(?:multiplied by|times)\b", " * "),
+        (r"\\div|[\u00f7\u2215\u2044]|\bdivided by\b", " / "),
+        (r"\\approx|\\(?:rightarrow|to)\b|[\u2248\u2192\u21d2]|[=-]>", "="),
+        (r"[\u2212\u2013\ufe63\uff0d]|\bminus\b", "-"),
+        (r"\bplus\b", "+"),
+        (r"\\(?:left|right)|\\[()\[\]!$]|[$`\u00a3\u20ac\u00a5\u20b9\u00b0]", ""),
+        (r"\\[,;: ]|[\u00a0\u2009\u202f\u2007]", " "),
+        (r"\\%", "%"),
+        (r"\{,\}", ","),
+        (r"\^", "**"),
+        *[(r"\\[dt]?frac\s?\{([^{}]*)\}\s?\{([^{}]*)\}", r"((\1)/(\2))")] * 3,  # a fraction in a fraction
+        (r"(?<![\w./*+-])(\d{1,9})\s+(\d{1,4})\s?/\s?(\d{1,4})(?![\d./*])", r"(\1 + \2/\3)"),
+        (r"(?<=\d)\s{0,3}\.\s{0,3}(?=\d)", "."),
+    )
 )
-_FRACTION = re.compile(r"\\[dt]?frac\s?(?:\{([^{}]*)\}\s?\{([^{}]*)\}|(\d)\s?(\d))")
-_MIXED = re.compile(r"(?<![\w./*+^-])(\d{1,9})\s+(\d{1,4})\s?/\s?(\d{1,4})(?![\d./*])")
-_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}")
 _VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e]")
-_POINT = re.compile(r"(?<=\d)\s{0,3}\.\s{0,3}(?=\d)")  # "84. 0": some tokenizers lose where the blanks were
 _THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}(?:[,' ]\d{3})+(?!\d)")
-_EXPONENT = re.compile(r"\d+(?:\.\d+)?[eE][+-]?\d{1,2}(?!\w)")
 _TIMES = re.compile(r"(?<=[\d)])\s?x(?=\s?[\d(.])", re.IGNORECASE)
 _MAGNITUDES = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _MAGNITUDE = re.compile(rf"(?<=\d)\s({'|'.join(_MAGNITUDES)})\b", re.IGNORECASE)
@@ -59,8 +71,46 @@ _REMARK = re.compile(r"(?<=[\w%)])\s\(([^()]*)\)(?:[^\d()]*)\Z")  # "42 apples (
 _REASON = re.compile(r"[,;:]?\s\(?(?:because|since|as|which|where|so)\b|[,;]\s(?:with|for|given)\b", re.IGNORECASE)
 _RESTATED = re.compile(r"[,;]\s*(?:or|i\.e\.,?|that\sis,?|which\s(?:is|equals))\s+(?=[\d$.(\\-])", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{2,4}")
-_RANGE = re.compile(r"(\d[\d.,]{0,20})\s?-\s?(\d[\d.,]{0,20})(?:\s?[^\W\d]{1,30})?")
-_DECIMAL = re.compile(r"[-+]?\s?(\d{0,60})\.(\d{2,60})")
+_RANGE = re.compile(r"\d[\d.]*\s?-\s?\d[\d.]*")
+_DECIMAL = re.compile(r"[-+]?\s?(?P<digits>\d{0,60}\.(?P<decimals>\d{2,60}))")
+
+
+def evaluate(text: str) -> Fraction | None:
+    """Return the exact value of `text`, or None where it is no equation or passes a limit. Never raises, never hangs.
+
+    Numbers, `+ - * / **`, signs and parentheses are read; around them white space and one final full stop.
+    Decimals are exact: `0.1` is 1/10.
+    """
+    if len(text) > MAX_CHARACTERS or not _CHARACTERS.fullmatch(text):
+        return None
+    line = _SPLIT_POINT.sub(r"\1.\2", " ".join(text.split())).removesuffix(".").rstrip()
+    try:
+        return _value(ast.parse(line, mode="eval").body, line)
+    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError):
+        return None
+
+
+def _value(node: ast.expr, line: str) -> Fraction:
+    match node:
+        case ast.Constant():
+            # From the text, not from the node: the node holds a float.
+            return Fraction(line[node.col_offset : node.end_col_offset])
+        case ast.UnaryOp(op=ast.UAdd() | ast.USub() as sign, operand=operand):
+            return _value(operand, line) * (-1 if isinstance(sign, ast.USub) else 1)
+        case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _OPERATIONS:
+            return _combine(operation, _value(left, line), _value(right, line))
+    raise ValueError("not arithmetic")
+
+
+def _combine(operation: ast.operator, left: Fraction, right: Fraction) -> Fraction:
+    """Return the result of an operation, after a check that it cannot grow past `MAX_BITS`."""
+    bits = [number.numerator.bit_length() + number.denominator.bit_length() for number in (left, right)]
+    if isinstance(operation, ast.Pow):
+        if right.denominator != 1 or abs(right) > MAX_EXPONENT or bits[0] * abs(right) > MAX_BITS:
+            raise ValueError("exponent too large")
+    elif sum(bits) > MAX_BITS:
+        raise ValueError("number too large")
+    return _OPERATIONS[type(operation)](left, right)
 
 
 def value(text: str) -> Fraction | None:
@@ -71,11 +121,7 @@ def value(text: str) -> Fraction | None:
 
 def same_number(prediction: str, label: str) -> bool | None:
     """Return whether two numbers or equations are equal, one as a rounding of the other at most; None: no number."""
-    target = value(label)
-    if target is None:
-        return None
-    number = value(prediction)
-    return number is not None and (number == target or _rounds(prediction, target) or _rounds(label, number))
+    return None if value(label) is None else _agree(prediction, label)
 
 
 def equation(text: str) -> str | None:
@@ -87,10 +133,11 @@ def equation(text: str) -> str | None:
     if len(text) > MAX_CHARACTERS:
         return None
     text = _plain(text)
-    if _DATE.fullmatch(text) or _ascending(text):
+    if _DATE.fullmatch(text):
         return None
-    if evaluate(text) is not None:
-        return text
+    exact = evaluate(text)
+    if exact is not None:
+        return None if _is_range(text, exact) else text
     if "=" in text and text.startswith("(") and text.endswith(")"):
         text = text[1:-1]
     text = _RESTATED.sub(" = ", _REASON.split(text, maxsplit=1)[0])
@@ -103,7 +150,10 @@ def equation(text: str) -> str | None:
         del sides[0]  # "x = 42", "Total = 42"
     expressions = [_expression(side) for side in sides]
     first = expressions[0] if expressions else None
-    return first if first is not None and all(side and _agree(first, side) for side in expressions) else None
+    exact = None if first is None else evaluate(first)
+    if first is None or exact is None or _is_range(first, exact):
+        return None
+    return first if all(side is not None and _agree(first, side) for side in expressions) else None
 
 
 def read_equation(text: str) -> str | None:
@@ -137,22 +187,14 @@ def _spell(exact: Fraction) -> str:
 def _plain(text: str) -> str:
     """Return `text` with LaTeX and typographic signs as `evaluate` has them, mixed numbers as sums."""
     text = _VULGAR.sub(lambda sign: f" {unicodedata.normalize('NFKC', sign[0])} ", text)
-    for _ in range(2):
-        text = _TEXT.sub(r" \1", text)
-    text = _SPELLING.sub(lambda sign: _SPELLED[sign[0]], text)
-    for _ in range(3):  # a fraction in a fraction
-        text = _FRACTION.sub(lambda match: f"(({match[1] or match[3]})/({match[2] or match[4]}))", text)
-    text = _MIXED.sub(r"(\1 + \2/\3)", text)
-    return _POINT.sub(".", text).strip().rstrip(".,;:!").rstrip()
+    for pattern, replacement in _REWRITES:
+        text = pattern.sub(replacement, text)
+    return text.strip().rstrip(".,;:!").rstrip()
 
 
-def _ascending(text: str) -> bool:
+def _is_range(text: str, exact: Fraction) -> bool:
     """Return whether `text` is a range, 10-15: a difference of bare numbers is rarely below zero."""
-    ends = _RANGE.fullmatch(text)
-    if ends is None:
-        return False
-    low, high = (evaluate(end.replace(",", "")) for end in ends.groups())
-    return low is not None and high is not None and low < high
+    return exact < 0 and _RANGE.fullmatch(text) is not None
 
 
 def _expression(side: str) -> str | None:
@@ -161,22 +203,24 @@ def _expression(side: str) -> str | None:
         return None
     side = _HEDGE.sub("", side.strip(), count=1)
     side = _THOUSANDS.sub(lambda number: re.sub(r"[,' ]", "", number[0]), side)
-    side = _EXPONENT.sub(lambda number: _spell(Fraction(number[0])), side)
     side = _MAGNITUDE.sub(lambda magnitude: f" * {_MAGNITUDES[magnitude[1].lower()]}", _TIMES.sub(" *", side))
-    side = _UNIT.sub(lambda unit: unit[0] if _NO_UNIT.search(unit[0]) else "", side)
+    side = _UNIT.sub(lambda unit: unit[0] if _NO_UNIT.search(unit[0]) else " ", side)
     side = " ".join(re.sub(r"(?<![\d.])0+(?=\d)", "", side).split())
     return side if evaluate(side) is not None else None
 
 
-def _agree(expression: str, expected: str) -> bool:
-    number, target = evaluate(expression), evaluate(expected)
-    return number is not None and target is not None and (number == target or _rounds(expected, number))
+def _agree(first: str, second: str) -> bool:
+    """Return whether two equations have the same value, or one is the other's rounding."""
+    values = value(first), value(second)
+    if values[0] is None or values[1] is None:
+        return False
+    return values[0] == values[1] or _rounds(first, values[1]) or _rounds(second, values[0])
 
 
 def _rounds(text: str, target: Fraction) -> bool:
-    """Return whether `text` is a decimal that `target` rounds to, of enough digits to say something."""
-    plain = equation(text)
-    decimal = _DECIMAL.fullmatch(plain) if plain else None
-    if plain is None or decimal is None or len((decimal[1] + decimal[2]).lstrip("0")) < _LEAST_DIGITS:
+    """Return whether `text` is a decimal of two significant digits or more that `target` rounds to."""
+    plain = equation(text) or ""
+    decimal = _DECIMAL.fullmatch(plain)
+    if decimal is None or len(decimal["digits"].replace(".", "").lstrip("0")) < 2:
         return False
-    return abs(Fraction(plain.replace(" ", "")) - target) <= Fraction(1, 2 * 10 ** len(decimal[2]))
+    return abs(Fraction(plain.replace(" ", "")) - target) <= Fraction(1, 2 * 10 ** len(decimal["decimals"]))

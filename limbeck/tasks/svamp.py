@@ -1,6 +1,7 @@
 """SVAMP (Patel et al. 2021): short word problems whose answer is an equation."""
 
 import re
+from dataclasses import replace
 
 from limbeck.schema import Example
 from limbeck.tasks.answers import same_value
@@ -27,19 +28,11 @@ def read_answer(text: str, _example: Example) -> str | None:
     """
     answer = first_sentence(text)
     plain = equation(answer)
-    return answer if plain is None and _UNKNOWN.fullmatch(answer) and _closes(answer) else plain
+    closed = answer.count("(") == answer.count(")")
+    return answer if plain is None and closed and _UNKNOWN.fullmatch(answer) else plain
 
 
-def _closes(text: str) -> bool:
-    depth = 0
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        if depth < 0:
-            return False
-    return depth == 0
-
-
-TASK = Task(
+SVAMP = Task(
     name="svamp",
     title="SVAMP, arithmetic word problems",
     read=read,
@@ -50,3 +43,5 @@ TASK = Task(
     read_label=read_equation,
     hub=HubInputs("ChilleD/SVAMP", None, {"train": "train", "test": "test"}),
 )
+# The embedded task: word problems like SVAMP's, made by `limbeck.data` from a seed.
+ARITHMETIC = replace(SVAMP, name="arithmetic", title="arithmetic word problems made from a seed", hub=None)

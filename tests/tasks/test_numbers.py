@@ -1,5 +1,7 @@
-"""Numbers as labels and answers have them, against values worked out by hand, and as Python's own types have them."""
+"""Numbers and equations against values worked out by hand and by Python, and what hostile text cannot do."""
 
+import re
+import time
 from decimal import Decimal
 from fractions import Fraction
 
@@ -8,45 +10,109 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.schema import Example
-from limbeck.tasks import get, is_right, same_value
-from limbeck.tasks.numbers import read_equation, read_number, value
+from limbeck.tasks import get, same_value
+from limbeck.tasks.numbers import MAX_BITS, MAX_CHARACTERS, evaluate, read_equation, read_number, value
 
 NUMBER = get("custom", answer="number")
-EQUATION = get("custom", answer="equation")
-PLAIN = Example("q", ("How many?",), "")
+
+
+@pytest.mark.parametrize(
+    ("text", "exact"),
+    [
+        ("( 10.0 - ( 6.0 + 3.0 ) )", 1),
+        ("2 + 3 * 4", 14),
+        ("2 ** -2", Fraction(1, 4)),
+        ("-2 ** 2", -4),
+        ("--3", 3),
+        ("0.1 + 0.2", Fraction(3, 10)),  # floats would give 0.30000000000000004
+        ("1/3 + 1/3 + 1/3", 1),
+        (" ( 1 +\n 2 ) . ", 3),
+        ("( 84. 0 / 2 . 0 ) .", 42),
+        (".5", Fraction(1, 2)),
+    ],
+)
+def test_equations_have_exact_values(text: str, exact: Fraction) -> None:
+    assert evaluate(text) == exact
+
+
+NO_EQUATIONS = ["", ".", "()", "True", "2 * x", "1j", "nan", "'1'", "[1]", "1, 2", "1 2", "1(2)", "5 % 2", "1 < 2"]
+NO_EQUATIONS += [
+    "1_000",
+    "0x10",
+    "1e999999999",
+    "( 1 + 2",
+    "1 + 2 = 3",
+    "1 / ( 2 - 2 )",
+    "0 ** -1",
+    "2 ** 0.5",
+    "\u0663",
+]
+NO_EQUATIONS += ["1\x00", "\ud800", "__import__('os').system('x')", "().__class__", "lambda: 1", "1 # 2"]
+
+
+@pytest.mark.parametrize("text", NO_EQUATIONS)
+def test_no_equation(text: str) -> None:
+    assert evaluate(text) is None
+
+
+HOSTILE = ["9**9**9**9", "2**100000", "**".join("9" * 100), "(" * 10**6, "(" * 240 + "1" + ")" * 240, "1" * 10**6]
+HOSTILE += ["-" * (MAX_CHARACTERS - 1) + "1", "*".join(["9" * 60] * 8), "(((9**60)**60)**60)**60", "1/" * 249 + "9"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_answered_at_once(text: str) -> None:
+    begin = time.perf_counter()
+    exact = evaluate(text)
+    assert time.perf_counter() - begin < 0.5
+    assert exact is None or exact.numerator.bit_length() <= 2 * MAX_BITS
+
+
+@pytest.mark.parametrize("unit", ["1,000,", "1 ", "(", "= ", "\\frac{", "\\text{", "as ", "1/", ". ", "#", "apples "])
+def test_work_in_proportion_to_the_text(unit: str) -> None:
+    """A million characters: work that grew with their square would take hours."""
+    text = f"42 {unit * (1_000_000 // len(unit))}"
+    assert read_number(text) is None
+    assert not same_value(text, "42")
+
+
+integers = st.integers(0, 999).map(str) | st.decimals(0, 99, places=2).map(str)
+trees = st.recursive(
+    integers,
+    lambda inner: st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda tree: f"({' '.join(tree)})"),
+    max_leaves=8,
+)
+
+
+@given(trees)
+def test_agrees_with_python_over_fractions(tree: str) -> None:
+    fractions = re.sub(r"\d+(\.\d+)?", lambda number: f"Fraction('{number[0]}')", tree)
+    assert evaluate(tree) == eval(fractions, {"Fraction": Fraction})
+
+
+@given(st.text() | st.text(alphabet="0123456789.+-*/() ", max_size=60))
+def test_never_raises(text: str) -> None:
+    assert isinstance(evaluate(text), Fraction | None)
 
 
 @pytest.mark.parametrize(
     ("text", "number"),
     [
-        ("12,000", "12000"),
         ("1,234,567", "1234567"),
         ("1 000", "1000"),
-        ("$5", "5"),
         ("-$5", "-5"),
         ("\u20ac 5", "5"),
-        ("5 EUR", "5"),
         ("$1,200.00", "1200"),
-        ("50%", "50"),
         ("12.5 %", "12.5"),
-        ("42 apples", "42"),
         ("42kg", "42"),
         ("42 km/h", "42"),
-        ("42 apples per box", "42"),
         ("42 cm^2", "42"),
         ("42 (apples)", "42"),
-        ("#### 42", "42"),
         ("He has 40 and 2 more.\n#### 42", "42"),
-        ("1e3", "1000"),
-        ("2.5e-2", "0.025"),
         ("\u22125", "-5"),
-        ("+42", "42"),
         ("0042", "42"),
         ("3 x 400 = 1200", "1200"),
-        ("3 \u00d7 400", "1200"),
         ("84 apples / 2 boxes = 42 apples per box", "42"),
         ("x = 42", "42"),
-        ("10/3", "10/3"),
         ("10/3 = 3.33", "10/3"),
         ("1 1/2 hours", "1.5"),
         ("1.5 million", "1500000"),
@@ -55,80 +121,33 @@ PLAIN = Example("q", ("How many?",), "")
         ("\\frac{84}{2}", "42"),
         ("42\\,\\text{apples}", "42"),
         ("3.30", "3.30"),
-        ("", None),
         ("many", None),
-        ("forty-two", None),
         ("42 or 43", None),
-        ("10-15", None),
         ("10 - 15 apples", None),
-        ("12/5/2020", None),
         ("2020-12-05", None),
         ("12:30", None),
         ("3rd", None),
         ("5 less than 8", None),
-        ("3 more", None),
         ("1,2000", None),
         ("2x", None),
+        ("1e3", None),
         ("5 feet 3 inches", None),
         ("2 = 3", None),
-        ("1/0", None),
-        ("9**9**9**9", None),
         ("42 (not 43)", None),
-        ("__import__('os')", None),
     ],
 )
 def test_a_label_is_read_as_the_number_that_it_is(text: str, number: str | None) -> None:
     assert read_number(text) == number == NUMBER.read_label(text)
-    answer = NUMBER.read_answer(text.removeprefix("#### "), PLAIN)
     if "\n" not in text:
-        assert answer == number
+        assert NUMBER.read_answer(text, Example("q", ("How many?",), "")) == number
     if number is not None:
         assert read_number(number) == number
         assert NUMBER.equal(text.rpartition("#")[2], number)
-        assert value(text.rpartition("#")[2]) == value(number)
 
 
-@pytest.mark.parametrize(
-    ("text", "equation"),
-    [
-        ("( 84.0 / 2.0 )", "( 84.0 / 2.0 )"),
-        ("3 x 400 = 1200", "3 * 400"),
-        ("$1,200", "1200"),
-        ("10-15", "10-15"),  # of an equation's label no range
-        ("two", None),
-    ],
-)
-def test_an_equation_keeps_its_terms(text: str, equation: str | None) -> None:
-    assert read_equation(text) == equation == EQUATION.read_label(text)
-
-
-def test_free_text_is_read_without_outer_blanks() -> None:
-    assert get("custom").read_label("  Paris ") == "Paris"
-    assert get("custom").read_label(" \n") is None
-
-
-@pytest.mark.parametrize(
-    ("prediction", "label", "right"),
-    [
-        ("1200 apples", "$1,200.00", True),
-        ("10/3", "3.33", True),
-        ("3.33", "10/3", True),
-        ("3.333", "3.33", True),
-        ("-3.33", "-10/3", True),
-        ("3.34", "10/3", False),
-        ("3.3", "10/3", False),  # one decimal says too little
-        ("0.00", "0.004", False),  # as do zeros alone
-        ("0.67", "2/3", True),
-        ("0.66", "2/3", False),
-        ("3", "10/3", False),
-        ("50%", "50", True),
-        ("50%", "0.5", False),
-        ("42 or 43", "42", False),
-        ("forty-two", "42", False),
-    ],
-)
-def test_values_are_equal_exactly_or_as_roundings(prediction: str, label: str, right: bool) -> None:
-    assert same_value(prediction, label) is right
+def test_an_equation_keeps_its_terms() -> None:
+    texts = ("( 84.0 / 2.0 )", "3 x 400 = 1200", "$1,200", "10-15", "two")  # as a label 10-15 is no range
+    assert [read_equation(text) for text in texts] == ["( 84.0 / 2.0 )", "3 * 400", "1200", "10-15", None]
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=4))
@@ -140,21 +159,4 @@ def test_a_decimal_has_pythons_value(number: Decimal) -> None:
 
 @given(st.fractions(max_denominator=1000))
 def test_a_fraction_has_pythons_value(number: Fraction) -> None:
-    text = read_number(f"{number.numerator}/{number.denominator}")
-    assert text is not None
-    assert Fraction(text) == number
-
-
-def test_another_accepted_answer_is_right() -> None:
-    example = Example("q", ("Which town?",), "New York", answers=("NYC", "New York City"))
-    assert is_right(get("custom"), "nyc.", example)
-    assert is_right(get("custom"), "New  York", example)
-    assert not is_right(get("custom"), "York", example)
-
-
-@pytest.mark.parametrize("unit", ["1,000,", "1 ", "(", "= ", "\\frac{", "\\text{", "as ", "1/", ". ", "#", "apples "])
-def test_work_in_proportion_to_the_text(unit: str) -> None:
-    """A million characters: work that grew with their square would take hours."""
-    text = f"42 {unit * (1_000_000 // len(unit))}"
-    assert read_number(text) is None
-    assert not same_value(text, "42")
+    assert Fraction(str(read_number(f"{number.numerator}/{number.denominator}"))) == number
