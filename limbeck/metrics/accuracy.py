@@ -48,30 +48,20 @@ def by_label(answers: Sequence[tuple[str, str, bool]], choices: Sequence[str] = 
         answering it; `other`: answers that are no label. None where labels are free text.
     """
     counts = Counter(normalise(label) for label, _, _ in answers)
-    spellings = {normalise(label): label for label in (*(label for label, _, _ in answers), *choices)}
     if not counts or (not choices and (len(counts) > MAX_LABELS or 2 * len(counts) > len(answers))):
         return None
-    right, predicted = Counter[str](), Counter[str]()
-    for label, prediction, correct in answers:
-        name = normalise(label) if correct else normalise(prediction)
-        right[name] += correct
-        predicted[name] += correct or name != normalise(label)  # wrong by the task's rule it is not the label
-    labels = []
-    for name in dict.fromkeys([*(name for name, _ in counts.most_common()), *map(normalise, choices)]):
+    spellings = {normalise(label): label for label in (*(label for label, _, _ in answers), *choices)}
+    # wrong by the task's rule it is not the label, whatever it is spelled like
+    right = Counter(normalise(label) for label, _, correct in answers if correct)
+    wrong = [(normalise(label), normalise(prediction)) for label, prediction, correct in answers if not correct]
+    predicted = right + Counter(prediction for label, prediction in wrong if prediction != label)
+    labels, scores = [], []
+    for name in sorted(spellings, key=lambda name: -counts[name]):
         n, total = counts[name], counts[name] + predicted[name]
-        labels.append(
-            {
-                "label": spellings[name],
-                "n": n,
-                "accuracy": right[name] / n if n else None,
-                "interval": list(wilson(right[name], n) or ()) or None,
-                "predicted": predicted[name],
-                "f1": 2 * right[name] / total if total else 0.0,
-            }
-        )
-    scores = [
-        2 * right[name] / (counts[name] + predicted[name]) for name in spellings if counts[name] + predicted[name]
-    ]
+        f1 = 2 * right[name] / max(total, 1)
+        scores += [f1] if total else []
+        measured = {"accuracy": right[name] / n if n else None, "interval": list(wilson(right[name], n) or ()) or None}
+        labels.append({"label": spellings[name], "n": n, **measured, "predicted": predicted[name], "f1": f1})
     majority, frequency = counts.most_common(1)[0]
     return {
         "labels": labels,

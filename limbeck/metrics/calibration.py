@@ -1,20 +1,37 @@
-"""Calibration: are answers given with confidence p right p of the time, and how sure can one be of that?"""
+"""Calibration: are answers given with confidence p right p of the time, and how sure can one be of that?
 
-from collections.abc import Callable
-from dataclasses import asdict
+Temperature scaling (Guo et al. 2017, arXiv 1706.04599) makes confidences milder or bolder by one number T. The top
+answer's p alone becomes sigmoid(logit(p) / T); where every choice has a probability they become softmax(log p / T). The
+first is the second with the choices "right" (p) and "wrong" (1 - p), so all is for choices.
+"""
+
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 
 from limbeck.metrics.graded import Graded
-from limbeck.metrics.reliability import BINS, equal_mass, equal_width, reliability
-from limbeck.metrics.temperature import EPSILON, Temperature, fit_temperature, scaling
-from limbeck.stats.intervals import DRAWS, Floats, Interval, block_sizes, bootstrap, percentiles, wilson
+from limbeck.stats.intervals import (
+    DRAWS,
+    Flags,
+    Floats,
+    Interval,
+    Ints,
+    Z,
+    block_sizes,
+    bootstrap,
+    percentiles,
+    wilson,
+)
 
-_TIE = 1e-12  # sums in another order differ by rounding; errors this close are equal
-# being sure and wrong costs 36.04 nats
-_CLIPPED = (EPSILON, 1 - EPSILON)
+BINS = 10  # as in the paper
+_TIE = 1e-12  # sums in another order differ by rounding; errors and losses this close are equal
+# Probabilities are kept this far from 0 and 1 before a logarithm is taken (2.2e-16, as scikit-learn does): being sure
+# and wrong costs at most 36 nats.
+_EPSILON = float(np.finfo(np.float64).eps)
+_LOG_RANGE = float(np.log(100.0))  # T is searched from 1/100 to 100
 
 TITLES = {
     "accuracy": "accuracy",
@@ -28,6 +45,151 @@ TITLES = {
 }
 OF_CHOICES = ("brier_choices", "nll_choices")
 ERRORS = ("ece", "adaptive_ece")
+_BY_CHANCE = ("expected_if_calibrated", "range_if_calibrated", "p_value")
+
+
+def equal_width(confidence: Floats) -> Ints:
+    """Return the bin, 0 to 9, of every confidence [...]: (0, .1], (.1, .2] to (.9, 1], and 0 in the first.
+
+    As in Guo et al., eq. 3.
+    """
+    edges = np.arange(1, BINS) / BINS  # the doubles nearest to .1, .2, ...: a confidence written as 0.3 is on the edge
+    return np.searchsorted(edges, confidence, side="left")
+
+
+def equal_mass(confidence: Floats) -> Ints:
+    """Return the bin, 0 to 9, of every confidence [N], each with a tenth of them (Nixon et al. 2019, arXiv 1904.01685).
+
+    Equal confidences share the bin of their mean rank, so that the order of rows does not matter.
+    """
+    _, level, counts = np.unique(confidence, return_inverse=True, return_counts=True)
+    mid_ranks = np.cumsum(counts) - (counts - 1) / 2
+    return ((mid_ranks[level] - 0.5) * BINS / max(len(confidence), 1)).astype(np.int64)
+
+
+def ece(confidence: Floats, correct: Flags) -> float | None:
+    """Return the expected calibration error, sum over equal-width bins b of n_b/n |acc_b - conf_b|; None for n = 0."""
+    if not len(confidence):
+        return None
+    gaps = np.bincount(equal_width(confidence), weights=correct - confidence, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Answers whose confidence is in (low, high]; an empty bin has no `confidence`, `accuracy` or `interval`."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float | None = None  # mean
+    accuracy: float | None = None
+    interval: Interval | None = None  # of the accuracy, Wilson's
+
+
+def reliability(confidence: Floats, correct: Flags) -> tuple[Bin, ...]:
+    """Return the reliability diagram's ten equal-width bins, empty ones too."""
+    bins = []
+    for index in range(BINS):
+        inside = equal_width(confidence) == index
+        n, right = int(inside.sum()), int(correct[inside].sum())
+        means = (float(confidence[inside].mean()), right / n, wilson(right, n)) if n else ()
+        bins.append(Bin(index / BINS, (index + 1) / BINS, n, *means))
+    return tuple(bins)
+
+
+@dataclass(frozen=True, slots=True)
+class Temperature:
+    """The T that makes n answers likeliest, and its 95 % interval; None with a `reason` where there is none."""
+
+    value: float | None
+    interval: Interval | None
+    n: int
+    reason: str | None = None
+
+
+def fit_temperature(answers: Graded) -> Temperature:
+    """Fit T at the least mean negative log-likelihood, which is convex in 1/T.
+
+    T does not exist for n < 2, where no temperature changes the loss (all confidences 1/2), and where the loss keeps
+    falling to an end of the range 0.01 to 100 (every answer is right and likeliest; or confidence says nothing). The
+    interval is Wald's for log T with the sandwich variance: T exp(+-1.96 sqrt(sum g^2) / sum h / s) for s = 1/T, where
+    g and h are a row's first and second derivative of the loss by s.
+    """
+    return _fit(*_choices(answers))
+
+
+def _choices(answers: Graded) -> tuple[Floats, Ints]:
+    """Return log-probabilities [N, K], -inf for what is no choice of that row, and the labels' columns [N]."""
+    if answers.probabilities is None or answers.labels is None:
+        clipped = np.clip(answers.confidence, _EPSILON, 1 - _EPSILON)
+        return np.stack([np.log(clipped), np.log1p(-clipped)], axis=1), np.where(answers.correct, 0, 1)
+    with np.errstate(divide="ignore"):
+        return np.log(answers.probabilities), answers.labels
+
+
+def _nll(log_p: Floats, labels: Ints) -> float:
+    """Return the mean negative log-likelihood of labels; rows of `log_p` need not be normalised."""
+    nll = -np.take_along_axis(log_softmax(log_p, axis=1), labels[:, None], axis=1)
+    return float(np.minimum(nll, -np.log(_EPSILON)).mean())
+
+
+def _fit(log_p: Floats, labels: Ints) -> Temperature:
+    n = len(labels)
+    if n < 2:
+        return Temperature(None, None, n, "fewer than two answers")
+
+    def loss(log_temperature: float) -> float:
+        return _nll(log_p / float(np.exp(log_temperature)), labels)
+
+    minimum = minimize_scalar(loss, bounds=(-_LOG_RANGE, _LOG_RANGE), method="bounded", options={"xatol": 1e-9})
+    if any(loss(end) - minimum.fun < _TIE for end in (-_LOG_RANGE, _LOG_RANGE)):
+        return Temperature(None, None, n, "no temperature is best: answers are all right, or confidence says nothing")
+    value = float(np.exp(minimum.x))
+    finite = np.where(np.isfinite(log_p), log_p, 0.0)
+    weight = np.exp(log_softmax(log_p / value, axis=1))
+    mean = (weight * finite).sum(axis=1)
+    label_log_p = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    slope = np.where(np.isfinite(label_log_p), mean - label_log_p, 0.0)
+    curvature = (weight * (finite - mean[:, None]) ** 2).sum()
+    half = float(Z * np.sqrt((slope**2).sum()) / curvature * value)
+    return Temperature(value, (value * float(np.exp(-half)), value * float(np.exp(half))), n)
+
+
+def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dict[str, Any]:
+    """Measure what scaling does to answers that the temperature was not fitted on.
+
+    Without a `temperature` from validation data the answers are halved at random, and each half is scaled by the other
+    half's temperature (cross-fitting).
+    """
+    n = len(answers)
+    if n == 0:
+        return dict.fromkeys(("nll_before", "nll_after", "ece_before", "ece_after")) | {"reason": "no answers"}
+    log_p, labels = _choices(answers)
+    if temperature:
+        parts = [(np.arange(n), temperature)]
+    else:
+        order = np.random.default_rng(seed).permutation(n)
+        halves = order[: n // 2], order[n // 2 :]
+        parts = [(rows, _fit(log_p[fitted], labels[fitted])) for rows, fitted in (halves, halves[::-1])]
+    reason = next((fitted.reason for _, fitted in parts if fitted.value is None), None)
+    scaled = np.empty_like(log_p)
+    for rows, fitted in parts:
+        scaled[rows] = log_softmax(log_p[rows] / (fitted.value or 1.0), axis=1)
+
+    def error(log_p: Floats) -> float | None:
+        p = np.exp(log_p)
+        if answers.probabilities is None:
+            return ece(p[:, 0], answers.correct)
+        return ece(np.minimum(p.max(axis=1), 1.0), p.argmax(axis=1) == labels)
+
+    return {
+        "nll_before": _nll(log_p, labels),
+        "nll_after": None if reason else _nll(scaled, labels),
+        "ece_before": error(log_p),
+        "ece_after": None if reason else error(scaled),
+        "reason": reason,
+    }
 
 
 def calibrate(
@@ -42,27 +204,25 @@ def calibrate(
         temperature: fitted on validation data; without it, one is fitted on these answers.
 
     Returns:
-        JSON-ready, None where undefined: `n`; every metric of `TITLES` with NAME`_interval` (None for n < 2).
-        Calibration errors are above zero by chance even for calibrated answers, so each also has
-        NAME`_expected_if_calibrated`, NAME`_range_if_calibrated` (middle 95 %) and NAME`_p_value`, with correctness
-        drawn from Bernoulli(confidence). `temperature` with `_interval`, `_reason` and `_fitted_on`; `scaling` as
-        `temperature.scaling`; `bins` as `reliability`.
-
-        Intervals are Wilson's for the accuracy, bootstrap percentiles for means, `_error_interval` for errors.
+        JSON-ready, None where undefined: `n`; every metric of `TITLES` with NAME`_interval` (None for n < 2): Wilson's
+        for the accuracy, bootstrap percentiles for means, `_error_interval` for errors. Calibration errors are above
+        zero by chance even for calibrated answers, so each also has NAME`_expected_if_calibrated`,
+        NAME`_range_if_calibrated` (middle 95 %) and NAME`_p_value`, with correctness drawn from Bernoulli(confidence).
+        `temperature` with `_interval`, `_reason` and `_fitted_on`; `scaling`: NLL and ECE before and after scaling, of
+        correctness, or of the label and the likeliest choice where all choices have probabilities; `bins` as
+        `reliability`.
     """
     fitted = temperature or fit_temperature(answers)
-    by_chance = [
-        f"{name}_{key}" for name in ERRORS for key in ("expected_if_calibrated", "range_if_calibrated", "p_value")
-    ]
+    names = [*TITLES, *(f"{name}_interval" for name in TITLES)]
     return {
         "n": len(answers),
-        **dict.fromkeys([*TITLES, *(f"{name}_interval" for name in TITLES), *by_chance]),
+        **dict.fromkeys([*names, *(f"{name}_{key}" for name in ERRORS for key in _BY_CHANCE)]),
         **(_estimates(answers, draws, seed) if len(answers) else {}),
         "temperature": fitted.value,
         "temperature_interval": fitted.interval,
         "temperature_reason": fitted.reason,
         "temperature_fitted_on": "validation" if temperature else "these answers",
-        "scaling": scaling(answers, temperature, seed=seed),
+        "scaling": _scaling(answers, temperature, seed),
         "bins": [asdict(reliability_bin) for reliability_bin in reliability(answers.confidence, answers.correct)],
     }
 
@@ -70,24 +230,22 @@ def calibrate(
 def _scores(answers: Graded) -> dict[str, Floats]:
     """Return the metrics that are means over answers, for each answer [N]; NLL in nats."""
     p, correct = answers.confidence, answers.correct
-    scores = {
-        "average_confidence": p,
-        "brier": (p - correct) ** 2,
-        "nll": -np.log(np.where(correct, p, 1 - p).clip(*_CLIPPED)),
-    }
+    p_right = np.where(correct, p, 1 - p)
+    scores = {"average_confidence": p, "brier": (1 - p_right) ** 2, "nll": p_right}
     if answers.probabilities is not None and answers.labels is not None:
         p_NK = answers.probabilities
         is_label_NK = answers.labels[:, None] == np.arange(p_NK.shape[1])
         scores["brier_choices"] = ((p_NK - is_label_NK) ** 2).sum(axis=1)  # from 0 to 2 (Brier 1950)
-        scores["nll_choices"] = -np.log(p_NK[is_label_NK].clip(*_CLIPPED))
-    return scores
+        scores["nll_choices"] = p_NK[is_label_NK]
+    clipped = {name: np.clip(score, _EPSILON, 1 - _EPSILON) for name, score in scores.items()}
+    return {name: -np.log(clipped[name]) if name.startswith("nll") else score for name, score in scores.items()}
 
 
 def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
-    n, confidence, right = len(answers), answers.confidence, int(answers.correct.sum())
+    n, p_N1, right = len(answers), answers.confidence[:, None], int(answers.correct.sum())
     scores = _scores(answers)
-    scores_SN, residuals_N1 = np.stack(list(scores.values())), (answers.correct - confidence)[:, None]
-    bins_2N = np.stack([equal_width(confidence), equal_mass(confidence)])
+    scores_SN, residuals_N1 = np.stack(list(scores.values())), answers.correct[:, None] - p_N1
+    bins_2N = np.stack([equal_width(answers.confidence), equal_mass(answers.confidence)])
     members_2BN = (bins_2N[:, None] == np.arange(BINS)[:, None]).astype(np.float64)
 
     def errors(residuals_ND: Floats) -> Floats:
@@ -96,31 +254,21 @@ def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
     def metrics(weights_ND: Floats) -> Floats:
         return np.concatenate([scores_SN @ weights_ND / n, errors(residuals_N1 * weights_ND)])
 
-    values = metrics(np.ones((n, 1)))[:, 0]
+    values = metrics(np.ones((n, 1)))[:, 0].tolist()
     resampled = bootstrap(metrics, n, draws=draws, seed=seed)
-    by_chance = dict(zip(ERRORS, _errors_by_chance(errors, confidence, draws, seed), strict=True))
+    rng = np.random.default_rng(seed)
+    calibrated = [errors((rng.random((n, size)) < p_N1) - p_N1) for size in block_sizes(n, draws)]
+    by_chance = dict(zip(ERRORS, np.concatenate(calibrated, axis=1), strict=True))
     estimates: dict[str, Any] = {"accuracy": right / n, "accuracy_interval": wilson(right, n)}
-    for name, value, drawn in zip([*scores, *ERRORS], values.tolist(), resampled, strict=True):
+    for name, value, drawn in zip([*scores, *ERRORS], values, resampled, strict=True):
         interval = percentiles(drawn)
         if (chance := by_chance.get(name)) is not None:
             p_value = (1 + int((chance >= value - _TIE).sum())) / (1 + draws)
             interval = _error_interval(value, drawn, p_value)
-            estimates[f"{name}_expected_if_calibrated"] = float(chance.mean())
-            estimates[f"{name}_range_if_calibrated"] = percentiles(chance)
-            estimates[f"{name}_p_value"] = p_value
+            tests = (float(chance.mean()), percentiles(chance), p_value)
+            estimates |= {f"{name}_{key}": number for key, number in zip(_BY_CHANCE, tests, strict=True)}
         estimates |= {name: value, f"{name}_interval": interval if n > 1 else None}
     return estimates
-
-
-def _errors_by_chance(
-    errors: Callable[[Floats], Floats], confidence: Floats, draws: int, seed: int
-) -> NDArray[np.float64]:
-    """Return the errors [2, draws] of answers that are right exactly as often as their confidences say."""
-    p_N1, rng = confidence[:, None], np.random.default_rng(seed)
-    blocks = [
-        errors((rng.random((len(confidence), size)) < p_N1) - p_N1) for size in block_sizes(len(confidence), draws)
-    ]
-    return np.concatenate(blocks, axis=1)
 
 
 def _error_interval(value: float, drawn: Floats, p_value: float) -> Interval:

@@ -1,7 +1,6 @@
 """Confidence of a student in its answer: four definitions, each a number from 0 to 1.
 
-With p_t the probability of an answer's t-th token given the text and the tokens before it, t = 1 .. T, where the T-th
-is the end token (or the last one, if the answer was cut at the student's target length):
+With p_t the probability of an answer's t-th token given the text and the tokens before it, the end token included:
 
 - `sequence`: prod_t p_t, the probability that the student, sampled from, writes exactly this answer.
 - `normalised`: (prod_t p_t)^(1/T), the geometric mean per token. Comparable between lengths, but of no event.
@@ -9,20 +8,14 @@ is the end token (or the last one, if the answer was cut at the student's target
 - `choices`: P(answer) / sum_c P(c), with P as in `sequence` and c over the choices, and over the answer itself where it
   counts as none of them.
 
-The default is `choices` where there are any, elsewhere `sequence`: the probability of what is graded, the whole answer.
-(It is too low for an answer that can be spelled in several right ways.)
-
-In a joint view they are of the label's tokens alone, given what was written before: to the end token where the label
-comes last, to the token after the label where the rationale follows. There is no `choices` then, because each choice
-would need a pass of its own through all that was written, and `first-token` is p_1, which greedy search makes the
-highest.
+The default is `choices` where there are any, elsewhere `sequence`. In a joint view they are of the label's tokens
+alone, given what was written before, and there is no `choices`, because each choice would need a pass of its own.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-import numpy as np
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
@@ -48,26 +41,21 @@ def confidences(
     Args:
         log_p: log-probabilities of the answer's tokens, one at least.
         first: the highest log-probability over the vocabulary where the first token is written.
-        choices: log-probabilities of whole answers: the choices, and last an answer that is none of them.
+        choices: log-probabilities of whole answers: the choices, and an answer that is none of them.
         answer: the one of `choices` that the answer counts as.
     """
     total = math.fsum(log_p)
-    by_definition = {"sequence": total, "normalised": total / len(log_p), "first-token": first}
-    by_definition = {name: _rounded(math.exp(value)) for name, value in by_definition.items()}
-    probabilities = None
-    if choices:
-        shares = softmax(np.array(list(choices.values()))).tolist()
-        probabilities = dict(zip(choices, map(_rounded, shares), strict=True))
-        if answer is not None:
-            by_definition["choices"] = probabilities[answer]
-    if any(map(math.isnan, (*by_definition.values(), *(probabilities or {}).values()))):
+    logs = {"sequence": total, "normalised": total / len(log_p), "first-token": first}
+    shares = softmax(list(choices.values())).tolist() if choices else []
+    numbers = [*(math.exp(value) for value in logs.values()), *shares]
+    if any(map(math.isnan, numbers)):
         return None
+    rounded = [float(f"{number:.7g}") for number in numbers]  # the digits of a probability computed in float32
+    by_definition = dict(zip(logs, rounded, strict=False))
+    probabilities = dict(zip(choices, rounded[len(logs) :], strict=True)) if choices else None
+    if probabilities is not None and answer is not None:
+        by_definition["choices"] = probabilities[answer]
     return by_definition, probabilities
-
-
-def _rounded(p: float) -> float:
-    """Round to the seven digits that a probability computed in float32 has."""
-    return float(f"{p:.7g}")
 
 
 def compare_definitions(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, dict[str, Any]]:

@@ -19,45 +19,30 @@ _OPERATOR = re.compile(r"[\d)]\s{0,3}[+\-*/]")
 _WORD = re.compile(r"\w+")
 _ENDING = re.compile(r"(?<=\w{3})(?:ies|es|s|e|y)$")  # cities and city, boxes and box
 
-# Phrases that went with their label in nine of ten of PaLM's e-SNLI rationales ("which means", "the same as", "must be"
-# and "opposite" did not). Where a text has phrases of two relations neither is clear.
+# phrases that went with their label in nine of ten of PaLM's e-SNLI rationales
 _RELATIONS = {
-    "neutral": re.compile(
-        r"\bneutral\b|\bnot\s(?:necessarily|specified|stated|mentioned|said|known|clear|certain|given|enough)\b"
-        r"|\b(?:do|does|did|is|are|need)(?:\snot|n't)\s(?:\w{1,12}ly\s)?"
-        r"(?:mean|mention|say|specify|state|tell|indicate|imply|entail|contradict|have\sto|need\sto)\b"
-        r"|\bmay\sor\smay\snot\b|\b(?:cannot|can't|can\snot)\sbe\s(?:determined|inferred|known|concluded|assumed)\b"
-        r"|\b(?:could|may|might)\s(?:also\s)?(?:be|have)\b|\bunknown\b|\bunclear\b",
-        re.IGNORECASE,
-    ),
-    "contradiction": re.compile(
-        r"(?<!not )(?<!n't )\bcontradict(?:s|ed|ory|ions?)?\b|\bimpossible\b|\bmutually\sexclusive\b"
+    label: re.compile(phrases, re.IGNORECASE)
+    for label, phrases in {
+        "neutral": r"\bneutral\b|\bnot\s(?:necessarily|specified|stated|mentioned|known|clear|enough)\b|\bunclear\b"
+        r"|\b(?:do|does|is)(?:\snot|n't)\s(?:\w{1,12}ly\s)?(?:mean|mention|say|specify|imply|entail|contradict)\b",
+        "contradiction": r"(?<!not )(?<!n't )\bcontradict(?:s|ory|ions?)?\b|\bimpossible\b|\bmutually\sexclusive\b"
         r"|\b(?:cannot|can't|not)\s[^.\n]{1,100}\s(?:at\sthe\ssame\stime|simultaneously|at\sonce)\b",
-        re.IGNORECASE,
-    ),
-    "entailment": re.compile(
-        r"(?<!not )(?<!n't )\b(?:entail(?:s|ed|ment)?|impl(?:ies|y))\b|\b(?:type|kind|form)\sof\b"
-        r"|\bsynonym|\bparaphras|\brephras|\banother\sway\sof\b",
-        re.IGNORECASE,
-    ),
+        "entailment": r"(?<!not )(?<!n't )\b(?:entail(?:s|ed|ment)?|implies)\b|\b(?:type|kind|form)\sof\b"
+        r"|\bsynonym|\banother\sway\sof\b",
+    }.items()
 }
 
 
 def consistency(rationales: Sequence[tuple[str, str, Example]], task: Task) -> dict[str, Any]:
     """Measure how often the label that a rationale itself concludes is the answer that came with it.
 
-    This compares two texts of one model. It says nothing of whether either is right, whether the steps of the rationale
-    are sound, or whether the answer was reached by them: a student of two views never sees its rationale when it
-    answers.
-
-    Args:
-        rationales: each with its answer and its example.
-        task: decides what is the same label.
+    It says nothing of whether either is right, or whether the answer was reached by the rationale's steps: a student of
+    two views never sees its rationale when it answers. `rationales` are each with their answer and example.
 
     Returns:
-        `consistency`: of the rationales in which a conclusion can be read, the share whose conclusion is right if the
-        answer is taken as the label (None where none can be read); `readable`: the share in which one can be read;
-        `read`, `n`: how many those are, and how many rationales there are.
+        `consistency`: of the rationales in which a conclusion can be read, the share whose conclusion equals the answer
+        (None where none can be read); `readable`: the share in which one can be read; `read`, `n`: how many those are,
+        and how many rationales there are.
     """
     n = len(rationales)
     conclusions = [(conclusion(text, example, task), answer) for text, answer, example in rationales]
@@ -77,8 +62,7 @@ def conclusion(rationale: str, example: Example, task: Task) -> str | None:
     - equations: the last expression with an operator, `45 - 3` in "So 45 - 3 = 42 are left", or without any the last
       number. It is evaluated, so that a slip in the result written after it ("= 41") changes nothing;
     - natural language inference: the relation that its phrases name ("not necessarily", "contradicts", "implies"),
-      where all name the same. Most such rationales are plain sentences ("The man is asleep.") and cannot be read, and
-      nearly all that can are neutral;
+      where all name the same. Most such rationales are plain sentences ("The man is asleep.") and cannot be read;
     - other choices: the last one named in it, singular or plural. "Not a dam" names the dam.
     Free text without choices has no such reading. The text is hostile: nothing in it is run, and the work is bounded.
     """

@@ -1,17 +1,16 @@
-"""Dependence of a student's label side and rationale side: an InfoNCE bound by a small learnt critic.
+"""Dependence of a student's label side and rationale side: an InfoNCE bound by a critic of canonical correlations.
 
 Legend: N pairs, B pairs scored against one another, D features, K components of them, S shuffles.
 """
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from scipy.special import logsumexp
+from sklearn.preprocessing import PolynomialFeatures
 
 from limbeck.data import View
 from limbeck.errors import DataError
@@ -19,19 +18,16 @@ from limbeck.models.student import Student
 from limbeck.schema import Example
 from limbeck.stats.intervals import Floats, Interval, Ints, Z
 
-_FOLDS, _VALID = 5, 0.2  # folds, and the share of the training folds for early stopping
+_FOLDS, _VALID = 5, 0.2  # folds, and the share of the training folds by which a critic is chosen
 _MIN_PAIRS, _PAIRS_PER_COMPONENT = 100, 10  # canonical correlations of fewer pairs are mostly chance
-_CANDIDATES, _VALID_CANDIDATES = 2048, 512  # at a time: the scores take their square
+_CANDIDATES = 2048  # at a time: the scores take their square
 # Bounds of 0.6 log K are already 8-15 % below the truth with the best critic there is (Gaussian pairs of 1 to 16
 # dimensions, K = 20 to 2,000); above, the loss grows fast.
 _NEAR_CEILING = 0.6
-_WIDTH, _HIDDEN = 32, 64
 _SHRINKAGES = (1.0, 0.9, 0.75, 0.5, 0.25)  # of canonical correlations, which few pairs make too large
-_STEPS, _EVAL_STEPS, _PATIENCE = 600, 20, 4
-_BATCH, _LEARNING_RATE = 256, 3e-3
 _CLIP = 5.0  # standard deviations, so that no single pair rules a mean
 
-_Pairs = tuple[Tensor, Tensor]
+_Sides = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,6 @@ class Dependence:
     ceiling: float | None = None  # log K, K the fewest candidates: whatever the truth, the bound is below
     near_ceiling: bool | None = None  # above 0.6 of the ceiling: read it as "at least", and compare with nothing
     n: int = 0  # pairs
-    components: tuple[int, int] | None = None  # principal components that the critics see of each side, in most folds
     reason: str | None = None
 
 
@@ -82,13 +77,13 @@ def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, 
         I(x; y) >= mean_i log( e^f(x_i, y_i) / (1/K sum_j e^f(x_i, y_j)) )
 
     (van den Oord et al. 2018, arXiv 1807.03748, Eq. 4-5; Poole et al. 2019, arXiv 1905.06922, Eq. 12). The critic f and
-    the components it sees are fitted on four fifths of the pairs, a fifth of these for early stopping, and the mean is
-    over the fifth held out, each in turn; its pairs (at most 2,048 at a time) are the K candidates. A critic that does
-    no better than chance on the stopping pairs counts as 0.
+    the components it sees are fitted on four fifths of the pairs, a fifth of these to choose it, and the mean is over
+    the fifth held out, each in turn; its pairs (at most 2,048 at a time) are the K candidates. A critic that does no
+    better than chance on the choosing pairs counts as 0.
 
     Args:
         x, y: features of either side, row by row; pairs are independent of one another.
-        seed: of folds, shuffles and critics.
+        seed: of folds and shuffles.
         components: principal components of each side at most; one for ten training pairs is the other limit.
         shuffles: how often the pairs are shuffled, within the parts of each fold, and all is fitted again.
 
@@ -105,13 +100,16 @@ def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, 
         return Dependence(n=n, reason=f"{n} pairs are too few: {_MIN_PAIRS} at least")
     rng = np.random.default_rng(seed)
     folds = np.array_split(rng.permutation(n), _FOLDS)
-    fold_gains, fold_components = [], []
+    fold_gains = []
     for index, test in enumerate(folds):
         valid, train = np.split(np.concatenate(folds[:index] + folds[index + 1 :]), [round(_VALID * (n - len(test)))])
-        limit = min(components, max(len(train) // _PAIRS_PER_COMPONENT, 1))
-        sides = [whitening(side[train], limit)(side) for side in (x, y)]
-        fold_components.append((sides[0].shape[1], sides[1].shape[1]))
-        fold_gains.append([_gains(sides, (train, valid, test), rng, shuffled=draw > 0) for draw in range(1 + shuffles)])
+        limit = max(len(train) // _PAIRS_PER_COMPONENT, 1)
+        linear = [whitening(side[train], min(components, limit))(side) for side in (x, y)]
+        squared = [PolynomialFeatures(2, include_bias=False).fit_transform(side) for side in linear if side.size]
+        quadratic = [whitening(side[train], limit)(side) for side in squared]
+        features = [(views[0], views[1]) for views in (linear, quadratic) if len(views) == 2]
+        parts = (train, valid, test)
+        fold_gains.append([_gains(features, parts, rng if draw else None) for draw in range(1 + shuffles)])
     gains_SN = np.concatenate(fold_gains, axis=1)  # first the unshuffled pairs'
     nats, *shuffled = gains_SN.mean(1).tolist()
     half = Z * float(gains_SN[0].std(ddof=1)) / math.sqrt(n)
@@ -124,23 +122,10 @@ def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, 
         ceiling=ceiling,
         near_ceiling=nats > _NEAR_CEILING * ceiling,
         n=n,
-        components=max(set(fold_components), key=fold_components.count),
     )
 
 
-def _gains(sides: Sequence[Tensor], parts: Sequence[Ints], rng: np.random.Generator, *, shuffled: bool) -> Floats:
-    """Return the gains of the last part's pairs, by a critic fitted on the first and stopped by the second.
-
-    Shuffled within the parts, the rows are the same ones, so that one whitening does for all.
-    """
-    pairs = [(sides[0][rows], sides[1][rng.permutation(rows) if shuffled else rows]) for rows in parts]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng.integers(2**62)))
-        critic = fit(pairs[0], pairs[1])
-    return critic.gains(pairs[2], _CANDIDATES).double().numpy() if critic else np.zeros(len(parts[2]))
-
-
-def whitening(features: Floats, limit: int) -> Callable[[Floats], Tensor]:
+def whitening(features: Floats, limit: int) -> Callable[[Floats], Floats]:
     """Return a map from `[B, D]` to the `limit` largest principal components of `features`, each of unit variance.
 
     Features are standardised first. Components that do not vary are left out; none may be left.
@@ -152,84 +137,34 @@ def whitening(features: Floats, limit: int) -> Callable[[Floats], Tensor]:
     largest = np.argsort(-variances)[:limit]
     largest = largest[variances[largest] > 1e-6]
     projection = axes[:, largest] / scale[:, None] / np.sqrt(variances[largest])
-    return lambda rows: torch.from_numpy(((rows - mean) @ projection).clip(-_CLIP, _CLIP).astype(np.float32))
+    return lambda rows: ((rows - mean) @ projection).clip(-_CLIP, _CLIP)
 
 
-def pair_gains(scores_BB: Tensor) -> Tensor:
-    """Return what each pair adds to the InfoNCE bound, `[B]`, in nats, at most log B; its own y is on the diagonal."""
-    return scores_BB.diagonal() - scores_BB.logsumexp(1) + math.log(len(scores_BB))
+def _gains(features: Sequence[_Sides], parts: Sequence[Ints], rng: np.random.Generator | None) -> Floats:
+    """Return the gains of the last part's pairs, by the critic that gains most on the second part's; shuffled by `rng`.
 
-
-class Critic(nn.Module):
-    """`f(x, y) = g(x) . h(y) - |h(y)|^2 / 2`, where `g` and `h` are linear plus one hidden layer.
-
-    Up to a function of x alone, which InfoNCE does not see, it is the log-density of a normal h(y) around g(x). So with
-    linear `g` and `h` it holds the best critic of Gaussian pairs; the hidden layers, which begin by adding nothing, are
-    for all other dependence.
+    A critic is fitted to the first part's features by canonical correlation analysis. Of unit variances and correlation
+    r, log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x: the best critic of Gaussian pairs. That
+    of squares and products finds other dependence. Shuffled within the parts the rows stay the same ones.
     """
-
-    def __init__(self, components: Sequence[int]) -> None:
-        super().__init__()
-        self.linear = nn.ModuleList(nn.Linear(count, _WIDTH, bias=False) for count in components)
-        self.inner = nn.ModuleList(nn.Linear(count, _HIDDEN) for count in components)
-        self.outer = nn.ModuleList(nn.Linear(_HIDDEN, _WIDTH, bias=False) for _ in components)
-        for layer in (*self.linear, *self.outer):
-            nn.init.zeros_(layer.weight)
-
-    def forward(self, pairs: _Pairs) -> Tensor:
-        """Score every x (rows) with every y (columns), `[B, B]`."""
-        layers = zip(pairs, self.linear, self.inner, self.outer, strict=True)
-        g_BW, h_BW = (linear(side) + outer(inner(side).relu()) for side, linear, inner, outer in layers)
-        return g_BW @ h_BW.T - h_BW.square().sum(1) / 2
-
-    @torch.no_grad()
-    def gains(self, pairs: _Pairs, candidates: int) -> Tensor:
-        """Return the gains `[N]` of pairs scored against at most `candidates` at a time."""
-        count = -(-len(pairs[0]) // candidates)  # of equal size, give or take one
-        blocks = zip(*(side.tensor_split(count) for side in pairs), strict=True)
-        return torch.cat([pair_gains(self(block)) for block in blocks])
+    orders = [rng.permutation(rows) if rng else rows for rows in parts]
+    best, test_gains = 0.0, np.zeros(len(parts[-1]))
+    for x, y in features:
+        x_axes, correlations, y_axes = np.linalg.svd(x[parts[0]].T @ y[orders[0]] / len(parts[0]), full_matrices=False)
+        for shrinkage in _SHRINKAGES:
+            r = np.minimum(shrinkage * correlations, 1 - 1e-4)
+            x_weights, y_weights = x_axes / np.sqrt(1 - r**2), y_axes.T * r / np.sqrt(1 - r**2)
+            g, h = x @ x_weights, y @ y_weights
+            valid, test = (pair_gains(g[rows], h[order]) for rows, order in zip(parts[1:], orders[1:], strict=True))
+            if valid.mean() > best:
+                best, test_gains = float(valid.mean()), test
+    return test_gains
 
 
-def fit(train: _Pairs, valid: _Pairs) -> Critic | None:
-    """Train a critic on whitened pairs, and return it where it gains most on `valid`; None where it gains nothing.
-
-    Training starts at the best critic of Gaussian pairs, by canonical correlation analysis, and goes on with AdamW on
-    the InfoNCE loss.
-    """
-    components = [side.shape[1] for side in train]
-    if 0 in components:
-        return None
-    critic = Critic(components)
-    best: tuple[float, dict[str, Tensor]] = (-math.inf, {})
-    patience = _PATIENCE
-
-    def evaluate() -> None:
-        nonlocal best, patience
-        gain, patience = float(critic.gains(valid, _VALID_CANDIDATES).mean()), patience - 1
-        if gain > best[0]:
-            best, patience = (gain, copy.deepcopy(critic.state_dict())), _PATIENCE
-
-    # of unit variances and correlation r: log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x
-    x_axes, correlations, y_axes = torch.linalg.svd(train[0].T @ train[1] / len(train[0]), full_matrices=False)
-    count = min(_WIDTH, len(correlations))
-    for shrinkage in _SHRINKAGES:
-        r = (shrinkage * correlations[:count]).clamp(max=1 - 1e-4)
-        noise = (1 - r.square()).sqrt()
-        critic.linear[0].weight.data[:count] = (x_axes[:, :count] / noise).T
-        critic.linear[1].weight.data[:count] = (y_axes[:count].T * r / noise).T
-        evaluate()
-    critic.load_state_dict(best[1])
-    patience = _PATIENCE
-    optimiser = torch.optim.AdamW(critic.parameters(), lr=_LEARNING_RATE, weight_decay=0.0)
-    for step in range(1, _STEPS + 1):
-        rows = torch.randperm(len(train[0]))[:_BATCH]
-        loss = -pair_gains(critic((train[0][rows], train[1][rows]))).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        if step % _EVAL_STEPS == 0:
-            evaluate()
-            if patience == 0:
-                break
-    critic.load_state_dict(best[1])
-    return critic if best[0] > 0 else None
+def pair_gains(g: Floats, h: Floats) -> Floats:
+    """Return what each pair adds to the InfoNCE bound, `[N]`, in nats, by the critic f(x, y) = g . h - |h|^2 / 2."""
+    gains = []
+    for g_BK, h_BK in zip(*(np.array_split(side, -(-len(g) // _CANDIDATES)) for side in (g, h)), strict=True):
+        scores_BB = g_BK @ h_BK.T - (h_BK**2).sum(1) / 2
+        gains.append(scores_BB.diagonal() - logsumexp(scores_BB, axis=1) + math.log(len(scores_BB)))
+    return np.concatenate(gains)

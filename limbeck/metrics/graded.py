@@ -39,25 +39,17 @@ def graded(
     Raises:
         DataError: a value out of range, or lengths that differ; names the field.
     """
-    sure, right = _floats("confidence", confidence), _floats("correct", correct)
-    _require("confidence", sure.ndim == 1 and ((sure >= 0) & (sure <= 1)).all(), "numbers from 0 to 1")
-    _require("correct", right.shape == sure.shape and np.isin(right, (0, 1)).all(), "true or false for each answer")
+    p, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    _require("confidence", p.ndim == 1 and ((p >= 0) & (p <= 1)).all(), "numbers from 0 to 1")
+    _require("correct", right.shape == p.shape and np.isin(right, (0, 1)).all(), "true or false for each answer")
     if probabilities is None or labels is None:
-        return Graded(sure, right == 1)
-    table, columns = _floats("probabilities", probabilities), _floats("labels", labels)
-    valid = table.ndim == 2 and len(table) == len(sure) and ((table >= 0) & (table <= 1)).all()
-    valid = valid and (np.abs(table.sum(axis=1) - 1) <= SUM_TOLERANCE).all()
-    _require("probabilities", valid, "numbers from 0 to 1 that sum to 1 for each answer")
-    valid = columns.shape == sure.shape and np.isin(columns, np.arange(table.shape[1])).all()
-    _require("labels", valid, "the column of a choice for each answer")
-    return Graded(sure, right == 1, table, columns.astype(np.int64))
-
-
-def _floats(field: str, values: ArrayLike) -> Floats:
-    try:
-        return np.asarray(values, dtype=np.float64)  # None becomes NaN, which no range holds
-    except (TypeError, ValueError):
-        raise DataError("numbers were expected", field=field) from None
+        return Graded(p, right == 1)
+    table, columns = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
+    sums_to_one = table.ndim == 2 and len(table) == len(p) and np.allclose(table.sum(axis=1), 1, 0, SUM_TOLERANCE)
+    _require("probabilities", sums_to_one and (table >= 0).all(), "shares of 1 for each answer")
+    is_column = columns.shape == p.shape and np.isin(columns, np.arange(table.shape[1])).all()
+    _require("labels", is_column, "the column of a choice for each answer")
+    return Graded(p, right == 1, table, columns.astype(np.int64))
 
 
 def _require(field: str, valid: object, expected: str) -> None:

@@ -1,8 +1,6 @@
 """Files of predictions, limbeck's own or any tool's: columns under their usual names, and the values in them."""
 
-import json
 import logging
-import math
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -14,7 +12,6 @@ from scipy.special import softmax
 
 from limbeck.data.tables import read_table
 from limbeck.errors import DataError
-from limbeck.metrics.graded import SUM_TOLERANCE
 from limbeck.schema import Prediction
 from limbeck.tasks import same_text
 
@@ -57,27 +54,24 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
     rows = [(location, values, _row(location, values, columns)) for location, values in table]
     confidences = [row.confidence for *_, row in rows if row.confidence is not None]
     percent = bool(confidences) and max(confidences) >= 2 and not any(0 < number < 1 for number in confidences)
-    predictions: list[Prediction] = []
-    locations: dict[str, str] = {}
-    for location, values, row in rows:
-        if row.correct is None and not ((row.label or "").strip() and "prediction" in columns):
+    predictions: dict[str | int, Prediction] = {}
+    for number, (location, values, row) in enumerate(rows):
+        if row.correct is None and not (row.label and "prediction" in columns):
             continue
-        if not percent and (row.confidence or 0) > 1:
-            raise _wrong("from 0 to 1, or from 0 to 100 in the whole file", location, columns["confidence"])
-        if row.id in locations:
-            raise _wrong(f"{row.id!r:.60} is already at {locations[row.id]}", location, columns["id"])
-        if row.id:
-            locations[row.id] = location
-        if percent and row.confidence is not None:
-            row.confidence /= 100
-        if "prediction" in columns:
-            row.prediction = row.prediction or ""
-        predictions.append(_prediction(row, values, has_confidences=bool(confidences)))
+        if row.id in predictions:
+            raise DataError(f"{row.id!r:.60} occurs twice", path=location, field=repr(columns["id"]))
+        if row.confidence is not None:
+            row.confidence /= 100 if percent else 1
+            if row.confidence > 1:
+                text = "numbers from 0 to 1, or from 0 to 100 in the whole file, were expected"
+                raise DataError(text, path=location, field=repr(columns["confidence"]))
+        row.prediction = (row.prediction or "") if "prediction" in columns else None
+        predictions[row.id or number] = _prediction(row, values, blank_confidence=0.0 if confidences else None)
     if not predictions:
         raise DataError("no row with a label, so nothing is right or wrong", path=path)
     if left_out := len(table) - len(predictions):
         log.info("%s: %d of %d rows left out, without a label", path, left_out, len(table))
-    return predictions
+    return list(predictions.values())
 
 
 def predictions_by_id(path: Path) -> dict[str, Prediction]:
@@ -105,35 +99,21 @@ def _number(text: str) -> Fraction | None:
 
 
 def _as_text(value: object) -> object:
-    """Return a number, true, false or a list of one as text; None for NaN."""
+    """Return a number, true, false or a list of one as text; None for NaN and blanks."""
     value = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        value = None if math.isnan(value) else int(value) if value.is_integer() else value
-    return str(value) if isinstance(value, int | float) else value
+    if isinstance(value, bool | int | float):
+        return None if value != value else str(value).lower().removesuffix(".0")  # NaN
+    return None if isinstance(value, str) and not value.strip() else value
 
 
 def _or_none(value: object) -> object:
     """Return the value, None for NaN and a blank cell of a table, and 1 for the cell "1.0"."""
-    if isinstance(value, str):
-        return value.strip().removesuffix(".0") or None
-    return None if value != value else value  # NaN
-
-
-def _shares(value: object) -> dict[str, float] | None:
-    """Return the choices' probabilities; in a table of texts they are JSON."""
-    shares = json.loads(value or "null") if isinstance(value, str) else value
-    if not shares:
-        return None
-    if not isinstance(shares, dict) or not all(isinstance(p, int | float) and p >= 0 for p in shares.values()):
-        raise ValueError("a number from 0 to 1 for each choice was expected")
-    if abs(sum(shares.values()) - 1) > SUM_TOLERANCE:
-        raise ValueError(f"a sum of 1 was expected (it is {sum(shares.values()):.6g})")
-    return shares
+    text = str(value).strip().removesuffix(".0")
+    return None if text in ("", "nan") else text if isinstance(value, str) else value
 
 
 _Text = Annotated[str | None, BeforeValidator(_as_text)]
+_Number = Annotated[float, Field(ge=0, le=100)]
 
 
 class _Row(BaseModel):
@@ -143,8 +123,8 @@ class _Row(BaseModel):
     label: _Text = None
     prediction: _Text = None
     correct: Annotated[bool | None, BeforeValidator(_or_none)] = None
-    confidence: Annotated[Annotated[float, Field(ge=0, le=100)] | None, BeforeValidator(_or_none)] = None
-    probabilities: Annotated[dict[str, float] | None, BeforeValidator(_shares)] = None
+    confidence: Annotated[_Number | None, BeforeValidator(_or_none)] = None
+    probabilities: Annotated[dict[str, _Number] | None, BeforeValidator(_or_none)] = None
 
 
 def _row(location: str, values: Mapping[str, Any], columns: Mapping[str, str]) -> _Row:
@@ -153,19 +133,14 @@ def _row(location: str, values: Mapping[str, Any], columns: Mapping[str, str]) -
     except ValidationError as error:
         first = error.errors()[0]
         column = columns[str(first["loc"][0])]
-        raise _wrong(f"{first['msg']}: {first['input']!r:.60}", location, column) from None
+        raise DataError(f"{first['msg']}: {first['input']!r:.60}", path=location, field=repr(column)) from None
 
 
-def _wrong(message: str, location: str, column: str) -> DataError:
-    return DataError(message, path=location, field=repr(column))
-
-
-def _prediction(row: _Row, values: Mapping[str, Any], *, has_confidences: bool) -> Prediction:
+def _prediction(row: _Row, values: Mapping[str, Any], *, blank_confidence: float | None) -> Prediction:
     blank = row.prediction is not None and not row.prediction.strip()
-    definitions = values.get("confidences")
+    definitions, rationale = values.get("confidences"), values.get("rationale")
     definitions = definitions if isinstance(definitions, dict) else None
     by_choices = not definitions or blank or definitions.get("choices") == values.get("confidence")
-    rationale = values.get("rationale")
     return Prediction(
         id=row.id or "",
         input=str(values.get("input") or ""),
@@ -174,7 +149,7 @@ def _prediction(row: _Row, values: Mapping[str, Any], *, has_confidences: bool) 
         correct=same_answer(row.prediction or "", row.label or "") if row.correct is None else row.correct,
         exact=None,
         rationale=rationale if isinstance(rationale, str) else None,
-        confidence=(0.0 if has_confidences else None) if blank else row.confidence,
+        confidence=blank_confidence if blank else row.confidence,
         confidences=definitions,
         # where the confidence is by another definition, metrics over choices would not be of it
         probabilities=row.probabilities if by_choices else None,

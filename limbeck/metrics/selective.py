@@ -44,16 +44,14 @@ class CoveragePoint:
 class Selective:
     """Risk and coverage of n answers; with n = 0 the areas are None and the curves empty.
 
-    `aurc`: the area under the risk-coverage curve, 1/n sum_{k=1..n} (errors among the k surest) / k. `e_aurc`: its
-    excess over that of an oracle that is surer of each right answer than of any error (Geifman, Uziel and El-Yaniv
-    2019, arXiv 1805.08206, eq. 1 and par. 4). Less is better; a random order has aurc = 1 - accuracy. Intervals:
-    bootstrap percentiles over answers, None for n < 2.
+    Less area is better; a random order has an `aurc` of 1 - accuracy. Intervals: bootstrap percentiles over answers,
+    None for n < 2.
     """
 
     n: int
-    aurc: float | None = None
+    aurc: float | None = None  # area under the risk-coverage curve, 1/n sum_{k=1..n} (errors among the k surest) / k
     aurc_interval: Interval | None = None
-    e_aurc: float | None = None
+    e_aurc: float | None = None  # excess over an oracle's, surer of each right answer (Geifman et al. 2019, 1805.08206)
     e_aurc_interval: Interval | None = None
     at_coverage: tuple[CoveragePoint, ...] = ()
     curve: tuple[RiskPoint, ...] = ()
@@ -126,14 +124,12 @@ def cascade(
         points: of the curve at most, evenly chosen; None: one for every threshold.
 
     Raises:
-        DataError: as `graded`; `teacher` is not right or wrong for each answer; a cost that is negative or not finite.
+        DataError: as `graded`; `teacher` is not right or wrong for each answer.
     """
     answers = graded(confidence, correct)
     n, teacher_right = len(answers), np.asarray(teacher, dtype=np.float64)
     if teacher_right.shape != (n,) or not np.isin(teacher_right, (0, 1)).all():
         raise DataError("true or false was expected for each answer", field="teacher")
-    if not (0 <= student_cost < np.inf and 0 <= teacher_cost < np.inf):
-        raise DataError(f"{student_cost}, {teacher_cost}: numbers from 0 up were expected", field="cost")
     if n == 0:
         return ()
     order, starts = _levels(answers.confidence)
@@ -161,10 +157,8 @@ def choose_thresholds(
 ) -> dict[str, dict[str, Any]]:
     """Choose two cascade thresholds on validation answers, and measure what each gives on test answers.
 
-    Args:
-        validation: at least one answer of the student, and whether the teacher is right on the same questions.
-        test: likewise, what is measured.
-        student_cost, teacher_cost: as `cascade` has them.
+    Each is the student's answers, one at least, and whether the teacher is right on the same questions. Costs are as
+    `cascade` has them.
 
     Returns:
         `best`: the highest accuracy, and of the thresholds that reach it the cheapest; `as_teacher`: the cheapest that
@@ -203,8 +197,8 @@ def _levels(confidence: Floats) -> tuple[Ints, Ints]:
 def _areas(counts: Floats, errors: Floats) -> Floats:
     """Compute AURC and excess AURC [2, d] of levels, surest first, with so many answers and errors, [G, d] each.
 
-    An error at rank r is among the k surest from k = r on, so it adds sum_{k=r..n} 1/k; each of a level's errors is
-    expected to add the mean over the level's ranks. An oracle's errors have the last ranks.
+    An error at rank r is among the k surest from k = r on, so it adds sum_{k=r..n} 1/k, and each of a level's errors
+    the mean over the level's ranks. An oracle's errors have the last ranks.
     """
     ends = np.cumsum(counts, axis=0).astype(np.int64)
     n = int(ends[-1, 0])

@@ -12,7 +12,7 @@ from limbeck.data import task_of
 from limbeck.errors import LimbeckError
 from limbeck.figures import Point
 from limbeck.files import read_jsonl
-from limbeck.metrics.reliability import equal_width, reliability
+from limbeck.metrics.calibration import equal_width, reliability
 from limbeck.metrics.selective import Selective, cascade, selective
 from limbeck.report.contrasts import Comparable, GradedGroup, common_parts, setting
 from limbeck.report.tables import Cell, Figure, Row, Table, accuracy_cell

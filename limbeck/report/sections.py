@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from limbeck.data import task_of
 from limbeck.errors import LimbeckError
 from limbeck.metrics.accuracy import by_label
-from limbeck.metrics.reliability import ece
+from limbeck.metrics.calibration import ece
 from limbeck.metrics.selective import selective
 from limbeck.notes import MEASURED, NOTES, Note
 from limbeck.report.cases import Case

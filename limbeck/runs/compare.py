@@ -8,11 +8,10 @@ from typing import Any
 
 from limbeck.errors import DataError
 from limbeck.metrics.accuracy import by_label
-from limbeck.metrics.calibration import OF_CHOICES, calibrate
+from limbeck.metrics.calibration import OF_CHOICES, Temperature, calibrate, fit_temperature
 from limbeck.metrics.graded import as_arrays, with_choices, with_confidence
 from limbeck.metrics.predictions import predictions_by_id, read_predictions, same_answer
 from limbeck.metrics.selective import selective
-from limbeck.metrics.temperature import Temperature, fit_temperature
 from limbeck.schema import Prediction
 from limbeck.stats.significance import compare, holm
 from limbeck.tasks import Split

@@ -22,20 +22,13 @@ class Coefficient:
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """Correlation between quality [N], on any scale, and correctness [N]; None with a `reason` where undefined.
-
-    - `pearson`: p-value of Student's t with N - 2 degrees, interval by Fisher's z for N > 3 and |r| < 1. Both assume
-      normal errors, so with a binary side they are approximate.
-    - `point_biserial`: the same number under the name that it has for a binary side; papers report either.
-    - `spearman`: Pearson's of the mid-ranks; interval by the percentile bootstrap over pairs, ranked again in each
-      draw. Draws in which either side is constant have no correlation; `left_out` is their share.
-    """
+    """Correlation between quality [N], on any scale, and correctness [N]; None with a `reason` where undefined."""
 
     n: int
-    pearson: Coefficient | None
-    point_biserial: Coefficient | None
-    spearman: Coefficient | None
-    left_out: float | None = None
+    pearson: Coefficient | None = None  # interval by Fisher's z: with a binary side it is approximate
+    point_biserial: Coefficient | None = None  # the same number under the name that it has for a binary side
+    spearman: Coefficient | None = None  # interval by the bootstrap over pairs, ranked again in each draw
+    left_out: float | None = None  # the share of draws in which either side is constant
     reason: str | None = None
 
 
@@ -51,7 +44,7 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
     n = len(q)
     if n < 3 or np.ptp(q) == 0 or np.ptp(y) == 0:
         reason = "a correlation needs three answers" if n < 3 else "either side is the same for every answer"
-        return Correlation(n, None, None, None, reason=reason)
+        return Correlation(n, reason=reason)
     linear, ranked = pearsonr(q, y), spearmanr(q, y)
     fisher = linear.confidence_interval(0.95) if n > 3 and abs(linear.statistic) < 1 else None
     interval = (float(fisher.low), float(fisher.high)) if fisher else None
@@ -78,10 +71,9 @@ Ratings = Sequence[Sequence[float | None]]
 def krippendorff_alpha(ratings: Ratings) -> float | None:
     """Return Krippendorff's alpha for interval data, `1 - D_o / D_e`; None where it is undefined.
 
-    `D_o = 1/n * sum_u 1/(m_u - 1) * sum_{i,j in u} (x_i - x_j)^2` is the disagreement within units, over the units u
-    with m_u >= 2 ratings, n of them in all; `D_e = 1/(n (n - 1)) * sum_{i,j} (x_i - x_j)^2` that between any two of
-    these ratings (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability"). 1: always the same; 0: as alike as
-    by chance. Undefined without a unit that has two ratings, and where all ratings are equal.
+    D_o is the disagreement within units, over the units u with m_u >= 2 ratings, sum_u m_u var(u) / n; D_e that between
+    any two of these n ratings, their variance (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability"). 1:
+    always the same; 0: as alike as by chance. Undefined without such a unit, and where all ratings are equal.
     """
     units = _rated_twice(ratings)
     values = [rating for unit in units for rating in unit]

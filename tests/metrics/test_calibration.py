@@ -14,10 +14,17 @@ from sklearn.metrics import brier_score_loss, log_loss
 from torchmetrics.functional.classification import binary_calibration_error
 
 from limbeck.errors import LimbeckError
-from limbeck.metrics.calibration import OF_CHOICES, TITLES, calibrate
+from limbeck.metrics.calibration import (
+    OF_CHOICES,
+    TITLES,
+    Temperature,
+    calibrate,
+    equal_mass,
+    equal_width,
+    fit_temperature,
+    reliability,
+)
 from limbeck.metrics.graded import Graded, graded
-from limbeck.metrics.reliability import equal_mass, equal_width, reliability
-from limbeck.metrics.temperature import Temperature, fit_temperature
 
 UNFITTED = Temperature(None, None, 0, "not looked at here")
 

