@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -38,12 +38,8 @@ class JudgeSettings(Settings):
 
     teacher: NamedTeacher
     n: int = Field(50, ge=1, description="examples a task, the same ones of every run")
-    runs: int = Field(
-        4, ge=1, le=100, description="of self-consistency, besides the single one; 1: the single one only"
-    )
-    temperature: float = Field(
-        0.7, gt=0, le=2, description="of self-consistency, as in Wang et al. 2022: the paper does not say; single: 0"
-    )
+    runs: int = Field(4, ge=1, le=100, description="of self-consistency, besides the single one; 1: that one alone")
+    temperature: float = Field(0.7, gt=0, le=2, description="of self-consistency, as in Wang et al. 2022; single: 0")
     max_tokens: int = Field(1024, ge=1, description="of a reply")
     seed: int = Field(0, ge=0, description="of the choice of examples")
     limits: LimitSettings = LimitSettings()
@@ -113,8 +109,7 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = lambda 
     Args:
         items: at most one of each task, run and example; a blank rationale is judged as none.
         settings: of the judge.
-        watch: called after every request with the counts, and the cost so far where a price is known; at the end the
-            tally's `stopped` says what ended it early, if anything did.
+        watch: called after every request and at the end; the tally's `stopped` says what ended it early.
 
     Returns:
         For each sampled item, in order, the single judgement, then that of self-consistency. Replies that did not
@@ -128,10 +123,10 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = lambda 
     budget = Budget.of(settings.teacher.name, settings.budget, settings.prices)
     if not items:
         return []
-    passes = [_Pass(items, settings, SamplingSettings(temperature=0, max_tokens=settings.max_tokens))]
+    samplings = [SamplingSettings(temperature=0, max_tokens=settings.max_tokens)]
     if settings.runs > 1:
         repeated = {"samples": settings.runs, "temperature": settings.temperature, "max_tokens": settings.max_tokens}
-        passes.append(_Pass(items, settings, SamplingSettings(**repeated)))
+        samplings.append(SamplingSettings(**repeated))
     provenance = {
         "judge": settings.model_dump(mode="json", exclude_none=True),
         "items": {"count": len(items), "sha256": _digest([asdict(item) for item in items])},
@@ -139,61 +134,49 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = lambda 
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     refuse_key(settings.teacher.key, provenance, "the judge's settings")
-
     with Store(settings.store) as store:
         session = Session(settings.teacher, settings.limits, store, budget, watch=watch)
-        for judging in passes:
-            store.begin(judging.prompt, judging.sent, provenance)
-        for judging in passes:
-            ask_all(session, judging.sampling, partial(judging.missing, store))
+        passes = [_ask(session, items, sampling, provenance) for sampling in samplings]
         watch(session.tally, budget.cost(session.tally.tokens))
-        if session.tally.stopped == "interrupted":
-            raise KeyboardInterrupt  # what arrived is stored; judgements without it would replace whole ones
-        judgements = [judging.judgements(store) for judging in passes]
-    return [judgement for item_judgements in zip(*judgements, strict=True) for judgement in item_judgements]
+    if session.tally.stopped == "interrupted":
+        raise KeyboardInterrupt  # what arrived is stored; judgements without it would replace whole ones
+    return [judgement for judgements in zip(*passes, strict=True) for judgement in judgements]
 
 
-class _Pass:
-    """All items put to the judge with one way of sampling its replies."""
+def _ask(
+    session: Session, items: Sequence[Item], sampling: SamplingSettings, provenance: dict[str, Any]
+) -> list[Judgement]:
+    """Put all items to the judge with one way of sampling its replies; return a judgement for each."""
+    model, store = session.teacher.name, session.store
+    sent = {"question": template(), "temperature": sampling.heat, "extra": sampling.extra}
+    prompt = _digest(sent)  # without max_tokens, which changes no reply that fits
+    digests = [_digest(question(item)) for item in items]
+    store.begin(prompt, sent, provenance)
 
-    def __init__(self, items: Sequence[Item], settings: JudgeSettings, sampling: SamplingSettings) -> None:
-        self.sampling = sampling
-        self._model = settings.teacher.name
-        self.sent = {"question": template(), "temperature": sampling.heat, "extra": sampling.extra}
-        self.prompt = _digest(self.sent)  # without max_tokens, which changes no reply that fits
-        self._items = [(item, _digest(question(item))) for item in items]
-
-    def missing(self, store: Store) -> list[Request]:
+    def missing() -> list[Request]:
         """Return the requests without a reply, the first of each item, then the second; alike items have equal ones."""
-        answered = store.answered(self._model, self.prompt)
-        requests = []
-        for number in range(self.sampling.samples):
-            for item, digest in self._items:
-                if (digest, number) not in answered:
-                    key = Key(self._model, self.prompt, digest, number)
-                    messages = [{"role": "user", "content": question(item)}]
-                    requests.append(Request(key, item.example.id, messages, self.sampling.max_tokens))
-        return requests
-
-    def judgements(self, store: Store) -> list[Judgement]:
-        """Return a judgement for each item, of the replies in the store."""
-        texts = {key: text for key, (text, _) in store.replies(self._model, self.prompt).items()}
-        judgements = []
-        for item, digest in self._items:
-            replies = tuple(texts.get((digest, number)) for number in range(self.sampling.samples))
-            judgement = Judgement(
+        answered = store.answered(model, prompt)
+        return [
+            Request(
+                Key(model, prompt, digest, number),
                 item.example.id,
-                item.task,
-                item.run,
-                item.label,
-                item.rationale,
-                judge=self._model,
-                temperature=self.sampling.heat,
-                replies=replies,
-                scores=tuple(None if reply is None else read_score(reply) for reply in replies),
+                [{"role": "user", "content": question(item)}],
+                sampling.max_tokens,
             )
-            judgements.append(judgement)
-        return judgements
+            for number in range(sampling.samples)
+            for item, digest in zip(items, digests, strict=True)
+            if (digest, number) not in answered
+        ]
+
+    ask_all(session, sampling, missing)
+    texts = {key: text for key, (text, _) in store.replies(model, prompt).items()}
+    judgements = []
+    for item, digest in zip(items, digests, strict=True):
+        replies = tuple(texts.get((digest, number)) for number in range(sampling.samples))
+        scores = tuple(None if reply is None else read_score(reply) for reply in replies)
+        shown = (item.example.id, item.task, item.run, item.label, item.rationale)
+        judgements.append(Judgement(*shown, model, sampling.heat, replies, scores))
+    return judgements
 
 
 def _digest(value: Any) -> str:

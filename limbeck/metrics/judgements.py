@@ -84,11 +84,10 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
 
     Returns:
         JSON-ready, with None for what is undefined: `mean`, `sd` over the examples, of each one's mean over its
-        replies (`sd` the sample's; that of self-consistency is one of means, so naturally smaller than the single
-        one's); `n`, the examples with a score; `examples`, all of them; `runs`, how often each was asked about;
-        `missing`, replies that did not arrive; `unread`, replies without a clear score, left out of the means; `alpha`,
-        Krippendorff's (interval) between the runs; `agreement`, of the examples with two scores or more the share to
-        which every run gave the same score; `judge`, `temperature`.
+        replies (so that of self-consistency is naturally smaller); `n`, the examples with a score; `examples`, all of
+        them; `runs`, how often each was asked about; `missing`, replies that did not arrive; `unread`, replies without
+        a clear score, left out of the means; `alpha`, Krippendorff's between the runs; `agreement`, of the examples
+        with two scores or more the share to which every run gave the same score; `judge`, `temperature`.
     """
     groups: dict[tuple[str, str, str], list[Judgement]] = {}
     for judgement in judgements:
@@ -96,27 +95,23 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
         groups.setdefault((judgement.run, judgement.task, sampling), []).append(judgement)
     summary: Summary = {}
     for (run, task, sampling), group in groups.items():
-        summary.setdefault(run, {}).setdefault(task, {})[sampling] = _summary(group)
+        means = [score for judgement in group if (score := judgement.score) is not None]
+        ratings = [judgement.scores for judgement in group]
+        missing = sum(judgement.replies.count(None) for judgement in group)
+        summary.setdefault(run, {}).setdefault(task, {})[sampling] = {
+            "mean": statistics.fmean(means) if means else None,
+            "sd": statistics.stdev(means) if len(means) > 1 else None,
+            "n": len(means),
+            "examples": len(group),
+            "runs": max(map(len, ratings)),
+            "missing": missing,
+            "unread": sum(scores.count(None) for scores in ratings) - missing,
+            "alpha": krippendorff_alpha(ratings),
+            "agreement": exact_agreement(ratings),
+            "judge": group[0].judge,
+            "temperature": group[0].temperature,
+        }
     return summary
-
-
-def _summary(group: Sequence[Judgement]) -> dict[str, Any]:
-    means = [score for judgement in group if (score := judgement.score) is not None]
-    ratings = [judgement.scores for judgement in group]
-    missing = sum(reply is None for judgement in group for reply in judgement.replies)
-    return {
-        "mean": statistics.fmean(means) if means else None,
-        "sd": statistics.stdev(means) if len(means) > 1 else None,
-        "n": len(means),
-        "examples": len(group),
-        "runs": max(len(judgement.replies) for judgement in group),
-        "missing": missing,
-        "unread": sum(score is None for row in ratings for score in row) - missing,
-        "alpha": krippendorff_alpha(ratings),
-        "agreement": exact_agreement(ratings),
-        "judge": group[0].judge,
-        "temperature": group[0].temperature,
-    }
 
 
 def score_correlation(judgements: Sequence[Judgement], correct: Mapping[str, bool]) -> dict[str, Any]:

@@ -48,10 +48,9 @@ class Encoder:
             )
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
             raise ModelError(f"cannot be loaded as an encoder: {first_line(error)}", path=name) from None
-        # a pooler or a decoder is not used here
-        missing = sorted(key for key in info["missing_keys"] if not key.startswith(("pooler.", "decoder.")))
-        if missing or info["mismatched_keys"]:
-            raise ModelError(f"weights do not fit the architecture ({len(missing)} are missing)", path=name)
+        unused = ("pooler.", "decoder.")
+        if info["mismatched_keys"] or not all(key.startswith(unused) for key in info["missing_keys"]):
+            raise ModelError("its weights do not fit its architecture", path=name)
         return cls(name, model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer)
 
     @torch.inference_mode()
@@ -90,16 +89,12 @@ def quality(
 
     Returns:
         JSON-ready, None where undefined: `n`, the pairs of a predicted rationale and its example's; `blank`, rationales
-        asked for that came out blank, left out of everything else, as are predictions whose rationale nobody asked for
-        (None); `cut`, pairs with a text of which only the first `MAX_CHARACTERS` count;
-        `bleu`: `score` of the corpus, 0 to 100 (Papineni et al. 2002, by sacrebleu), and its `signature`;
-        `rouge1`, `rouge2`, `rougeL`: the mean F over the pairs, 0 to 1 (Lin 2004, by rouge-score: no stemmer, no case,
-        the letters a-z and digits alone);
-        `similarity`: the `mean` cosine by `encoder`, and its name;
-        `words`, `reference_words`: the mean length in words; `length_ratio`: their ratio;
+        asked for that came out blank, left out of everything else; `cut`, pairs with a text of which only the first
+        `MAX_CHARACTERS` count; `bleu`: `score` of the corpus, 0 to 100 (by sacrebleu), and its `signature`; `rouge1`,
+        `rouge2`, `rougeL`: the mean F over the pairs, 0 to 1 (by rouge-score, no stemmer); `similarity`: the `mean`
+        cosine by `encoder`, and its name; `words`, `reference_words`: the mean length in words, and `length_ratio`;
         `repetition`, `reference_repetition`: the mean share of a text's word 3-grams that occurred in it before
-        (seq-rep-3, Welleck et al. 2020);
-        `consistency`: as `limbeck.metrics.consistency`, over all predicted rationales that are not blank.
+        (seq-rep-3, Welleck et al. 2020); `consistency`: as `limbeck.metrics.consistency`, of all predicted rationales.
 
     Raises:
         DataError: a prediction without its example, or two with one id.

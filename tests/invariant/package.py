@@ -25,7 +25,7 @@ OBJECTIVES = ("finetune", "single-task", "answer-first", "dss", "mi", "mi-offici
 RENAMED: dict[str, str] = {}
 # Keys of outputs dropped on purpose since then, by their old names.
 DROPPED = frozenset(
-    {"bootstrap_interval", "bootstrap_p_value", "mcnemar_exact", "odds_ratio"}
+    {"bootstrap_interval", "bootstrap_p_value", "mcnemar_exact", "odds_ratio", "components"}
     | {
         f"{name}{key}"
         for name in ("mce", "classwise_ece")

@@ -1,7 +1,6 @@
 """Scores in a judge's replies, as a person reads them, and their summary, against published figures and by hand."""
 
 import json
-import random
 import statistics
 
 import pytest
@@ -84,14 +83,6 @@ def test_the_score_that_a_person_reads_in_a_reply(reply, score):
 def test_the_work_is_bounded(piece):
     """Not a measurement: a pattern that backtracks without bound would take hours for these."""
     read_score(piece * 20_000)
-
-
-def test_any_text_gives_a_score_in_range_or_none():
-    rng = random.Random(0)
-    pieces = ["Score", ":", "4", "3.5", "/5", " out of 5", "-", "\n", "**", "I'd give it", "five", "9", "{", '"', "or"]
-    for _ in range(1000):
-        score = read_score("".join(rng.choices(pieces, k=rng.randrange(12))))
-        assert score is None or 1 <= score <= 5
 
 
 # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C: four observers, twelve units.

@@ -126,13 +126,6 @@ def test_probabilities_are_those_of_the_model(answers, student):
         assert prediction.confidence == prediction.confidences["choices"]
 
 
-def test_the_chosen_definition_is_the_confidence(student):
-    for definition in ("sequence", "normalised", "first-token", "choices"):
-        predictions = predict(student, CHOICES, CUSTOM, View.PREDICT, definition=definition)
-        assert [p.confidence for p in predictions] == [p.confidences.get(definition) for p in predictions]
-    assert predictions[-1].confidence is None
-
-
 @pytest.mark.parametrize("view", [View.RATIONALE_FIRST, View.ANSWER_FIRST])
 def test_choices_are_refused_in_joint_views_and_where_there_are_none(view, student):
     with pytest.raises(LimbeckError):

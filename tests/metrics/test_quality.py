@@ -65,17 +65,6 @@ def test_repetition_is_the_share_of_grams_met_before(words):
     assert repetition(" ".join(words)) == (pytest.approx(repeated / len(grams)) if grams else None)
 
 
-def test_the_same_text_is_the_best_there_is(tmp_path):
-    encoder = Encoder.load(str(builders.encoder(tmp_path, "bert")))
-    same = "He had 2 and got 2 more. So he has 2 + 2 = 4."
-    metrics = measured([(same, same)] * 3, encoder=encoder)
-    assert metrics["bleu"]["score"] == pytest.approx(100)
-    assert metrics["rouge1"] == metrics["rouge2"] == metrics["rougeL"] == 1
-    assert metrics["similarity"] == {"mean": pytest.approx(1), "encoder": str(tmp_path)}
-    assert (metrics["length_ratio"], metrics["cut"], metrics["n"], metrics["blank"]) == (1, 0, 3, 0)
-    assert metrics["consistency"] == {"consistency": 1.0, "readable": 1.0, "read": 3, "n": 3}
-
-
 def test_what_lacks_a_rationale_is_left_out_and_counted(tmp_path):
     rows = [example("1", "So 2 + 2."), example("2", None), example("3", "Why."), example("4", "Why.")]
     predictions = [

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 from dataclasses import asdict
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limbeck.errors import DataError
 from limbeck.metrics.graded import graded
 from limbeck.metrics.selective import COVERAGES, cascade, choose_thresholds, selective
 
@@ -55,19 +53,6 @@ def test_a_random_order_and_an_oracle():
     oracle = selective(np.where(correct, 0.9, 0.1), correct, draws=5)
     assert oracle.e_aurc == pytest.approx(0, abs=1e-12)
     assert oracle.aurc == pytest.approx(risk + (1 - risk) * np.log(1 - risk), abs=1e-3)  # Geifman et al., par. 4
-
-
-def test_intervals_are_those_of_resampled_rows():
-    rng = np.random.default_rng(1)
-    confidence = rng.random(80).round(2)
-    correct = rng.random(80) < confidence
-    metrics = selective(confidence, correct, draws=1000, seed=1)
-    resampled = [selective(confidence[i], correct[i], draws=1) for i in rng.integers(0, 80, (300, 80))]
-    for name in ("aurc", "e_aurc"):
-        values = [getattr(sample, name) for sample in resampled]
-        expected = pytest.approx(np.quantile(values, [0.025, 0.975]), abs=np.std(values) / 2)
-        assert list(getattr(metrics, f"{name}_interval")) == expected
-    assert metrics == selective(confidence, correct, draws=1000, seed=1)
 
 
 @given(ROWS, st.lists(st.booleans(), min_size=5, max_size=5))
@@ -136,13 +121,3 @@ def test_thresholds_are_the_best_on_validation_and_measured_on_test(n, levels):
         assert (chosen["here"]["accuracy"], chosen["here"]["passed"]) == pytest.approx((accuracy, passed))
         assert chosen["here"]["cost"] == pytest.approx(0.1 + 2 * passed)
         assert chosen["here"]["interval"][0] <= accuracy <= chosen["here"]["interval"][1]
-
-
-@pytest.mark.parametrize(
-    ("teacher", "cost", "field"),
-    [([True], 1.0, "teacher"), ([1, 0.5, 1], 1.0, "teacher"), ([1, 0, 1], -1.0, "cost"), ([1, 0, 1], math.nan, "cost")],
-)
-def test_a_cascade_of_what_does_not_fit_is_refused(teacher, cost, field):
-    with pytest.raises(DataError) as error:
-        cascade([0.9, 0.5, 0.3], [1, 0, 1], teacher, teacher_cost=cost)
-    assert error.value.field == field

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, pointbiserialr, spearmanr
 
-from limbeck.errors import LimbeckError
 from limbeck.stats.correlation import correlate, exact_agreement, krippendorff_alpha
 
 
@@ -54,19 +53,6 @@ def test_an_undefined_correlation_has_a_reason(quality, correct):
     correlation = correlate(quality, correct)
     assert correlation.pearson is correlation.point_biserial is correlation.spearman is None
     assert correlation.reason
-
-
-@pytest.mark.parametrize(
-    ("quality", "correct"),
-    [
-        ([1, float("nan"), 3], [True, False, True]),
-        ([1, 2, 3], [True, False, 2]),
-        ([1, 2, 3], [True, False]),
-    ],
-)
-def test_pairs_that_are_none_are_refused(quality, correct):
-    with pytest.raises(LimbeckError):
-        correlate(quality, correct)
 
 
 def naive_alpha(ratings) -> float:

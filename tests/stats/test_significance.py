@@ -7,19 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom
 
 from limbeck.errors import LimbeckError
 from limbeck.stats.intervals import tango
-from limbeck.stats.significance import (
-    MCNEMAR,
-    SEEDS,
-    compare,
-    detectable_difference,
-    holm,
-    mcnemar_exact,
-    mcnemar_mid_p,
-)
+from limbeck.stats.significance import MCNEMAR, SEEDS, compare, detectable_difference, holm, mcnemar_mid_p
 
 # of 100 examples both runs have 60 right, A alone 18, B alone 7
 A = np.repeat([1, 1, 0, 0], [60, 18, 7, 15])
@@ -34,8 +26,6 @@ def seeded(seeds: int, n: int = 100, level: float = 0.7) -> np.ndarray:
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (1, 7), (7, 1), (5, 5), (59, 6), (430, 500)])
 def test_mcnemar_is_the_binomial_test(only_a, only_b):
     discordant, fewer = only_a + only_b, min(only_a, only_b)
-    exact = binomtest(only_a, discordant).pvalue if discordant else 1
-    assert mcnemar_exact(only_a, only_b) == pytest.approx(exact)
     mid_p = min(1, 2 * binom.cdf(fewer, discordant, 0.5) - binom.pmf(fewer, discordant, 0.5))
     assert mcnemar_mid_p(only_a, only_b) == pytest.approx(mid_p)
 
@@ -50,15 +40,6 @@ def rejections(test, n: int, discordance: float, difference: float = 0.0) -> flo
         tails = binom.cdf(first - 1, discordant, lead) + binom.sf(discordant - first, discordant, lead)
         total += binom.pmf(discordant, n, discordance) * tails
     return total
-
-
-@pytest.mark.parametrize(("n", "discordance"), [(50, 0.1), (200, 0.1), pytest.param(1000, 0.1, marks=pytest.mark.slow)])
-def test_equal_runs_are_told_apart_once_in_twenty_at_most(n, discordance):
-    exact, mid_p = (rejections(test, n, discordance) for test in (mcnemar_exact, mcnemar_mid_p))
-    assert exact < mid_p <= 0.06
-    assert exact <= 0.05
-    if n * discordance >= 20:
-        assert mid_p == pytest.approx(0.05, abs=0.01)
 
 
 def test_a_detectable_difference_is_detected_four_times_in_five():
@@ -79,9 +60,9 @@ def test_one_run_a_side():
     assert (comparison.test, comparison.n, comparison.seeds) == (MCNEMAR, 100, (1, 1))
     assert (comparison.accuracy_a, comparison.accuracy_b, comparison.difference) == (0.78, 0.67, 0.11)
     assert (comparison.discordant, comparison.only_a, comparison.only_b) == (25, 18, 7)
-    assert (comparison.p_value, comparison.mcnemar_exact) == (mcnemar_mid_p(18, 7), mcnemar_exact(18, 7))
+    assert comparison.p_value == mcnemar_mid_p(18, 7)
     assert comparison.interval == tango(18, 7, 100)
-    assert (comparison.cohens_g, comparison.odds_ratio) == pytest.approx((0.22, 18 / 7))
+    assert comparison.cohens_g == pytest.approx(0.22)
     assert comparison.detectable == detectable_difference(0.25, 100)
 
 
@@ -92,7 +73,6 @@ def test_several_seeds():
     assert comparison.difference == pytest.approx(a.mean() - b.mean())
     assert comparison.only_a == pytest.approx(np.mean([(x & ~y).sum() for x in a for y in b]))
     assert comparison.only_b == pytest.approx(np.mean([(y & ~x).sum() for x in a for y in b]))
-    assert comparison.mcnemar_exact is None
     low, high = comparison.interval
     assert -1 <= low < comparison.difference < high <= 1
     assert (low > 0) == (comparison.p_value < 0.05)
@@ -112,18 +92,6 @@ def test_sides_swapped(a, b):
     assert swapped.interval == pytest.approx((-comparison.interval[1], -comparison.interval[0]))
     assert (swapped.p_value, swapped.detectable) == pytest.approx((comparison.p_value, comparison.detectable))
     assert (swapped.only_a, swapped.only_b) == pytest.approx((comparison.only_b, comparison.only_a))
-
-
-def test_no_examples_and_one():
-    nothing = compare([[], []], [[], []])
-    assert (nothing.n, nothing.discordant, nothing.difference, nothing.p_value, nothing.interval) == (
-        *(0, 0),
-        *(None, None, None),
-    )
-    single = compare([1], [0])
-    assert (single.difference, single.p_value, single.mcnemar_exact) == (1, pytest.approx(0.5), 1)
-    assert single.interval[0] < 0 < single.interval[1] == 1
-    assert single.detectable is None
 
 
 def test_runs_on_different_examples_are_refused():
