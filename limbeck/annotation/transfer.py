@@ -8,8 +8,7 @@ from typing import Any
 from limbeck import hub
 from limbeck.annotation.job import Job
 from limbeck.annotation.results import read_results, summary, training_examples
-from limbeck.data.conversations import LeftOut, read_conversations
-from limbeck.data.export import Form, export_rows
+from limbeck.data.conversations import Form, LeftOut, export_rows, read_conversations
 from limbeck.data.load import read
 from limbeck.data.settings import DataSettings
 from limbeck.errors import DataError, FileError, RecipeError

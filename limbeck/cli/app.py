@@ -84,7 +84,7 @@ def data_fetch(
     sha256: Annotated[str | None, typer.Option(help="Checksum that the archive must have.")] = None,
 ) -> None:
     """Unpack the released archive (questions and the teacher's outputs) for use with `--root`."""
-    from limbeck.data.fetch import fetch
+    from limbeck.data.sources import fetch
 
     print(f"{root}: {', '.join(fetch(source, root, sha256))}")
 

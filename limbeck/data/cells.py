@@ -9,14 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 # The words that pandas and databases write for a missing value. "none" and "na" in small letters are answers.
-_MISSING = {
-    "nan", "NaN", "NAN", "-nan", "-NaN", "null", "NULL", "None", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NaT",
-}  # fmt: skip
+_MISSING = {"nan", "NaN", "null", "NULL", "None", "NA", "N/A"}
 _MAX_LIST = 1 << 20  # characters of a printed list
-_PYTHON_TOKEN = re.compile(
-    r"""array\(|,\s*dtype=\w+|(?P<value>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,:'"()\[\]{}]+|[\]}])(?P<gap>\s*(?=[^\s,:)\]}]))?""",
-    re.DOTALL,
-)
+_JOINED = re.compile(r"['\"]\s+['\"]")  # numpy's lists have no commas, and Python would join their texts
 
 
 def cell_text(value: Any) -> Any:
@@ -31,9 +26,7 @@ def cell_text(value: Any) -> Any:
         return str(value).lower() if isinstance(value, bool) else str(value)
     if not isinstance(value, float | Decimal) or not math.isfinite(value):
         return value
-    if value == int(value) and abs(int(value)) < 10**15:
-        return str(int(value))
-    return str(value) if isinstance(value, float) else f"{value.normalize():f}"
+    return str(int(value)) if value == int(value) and abs(int(value)) < 10**15 else str(value)
 
 
 def is_missing(value: Any) -> bool:
@@ -45,25 +38,14 @@ def is_missing(value: Any) -> bool:
 
 
 def parse_cell(cell: str) -> Any:
-    """Return the list or mapping that a cell holds as JSON, or as Python or numpy prints it; else the cell itself."""
+    """Return the list or mapping that a cell holds as JSON, or as Python prints it; else the cell itself."""
     text = cell.strip()
-    if not text.startswith(("[", "{", "array(", "(")) or len(text) > _MAX_LIST:
+    if not text.startswith(("[", "{")) or len(text) > _MAX_LIST:
         return cell
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        value = ast.literal_eval(_PYTHON_TOKEN.sub(_with_comma, text))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return cell
-    cut = isinstance(value, list | tuple) and ... in value  # numpy prints long arrays with an ellipsis
-    return value if isinstance(value, list | dict | tuple) and not cut else cell
-
-
-def _with_comma(token: re.Match[str]) -> str:
-    """Return a token with the comma that numpy leaves out, and without numpy's own names."""
-    if token["value"] is None:
-        return "(" if token[0] == "array(" else ""
-    value = "None" if token["value"] == "nan" else token["value"]
-    return value if token["gap"] is None else f"{value},"
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            value = parse(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        return value if isinstance(value, list | dict) and not (parse != json.loads and _JOINED.search(text)) else cell
+    return cell

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from limbeck.data.archive import ArchiveSource
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.settings import DataSettings
+from limbeck.data.sources import ArchiveSource
 from limbeck.data.splits import carve, count_overlap, limited, select, subset
 from limbeck.errors import DataError
 from limbeck.schema import Example
@@ -35,7 +35,7 @@ def read(settings: DataSettings) -> dict[str, list[Example]]:
     Rows without a label are left out, which is logged.
 
     Raises:
-        LimbeckError: a file or row is wrong (names it), a split is empty, an id stands twice in a split.
+        LimbeckError: a file or row is wrong (names it), no row of a split has a label.
     """
     return _read(settings)[0]
 
@@ -43,36 +43,18 @@ def read(settings: DataSettings) -> dict[str, list[Example]]:
 def _read(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
     """Return the splits, and the number of rows without a label."""
     splits = (settings.source or GeneratedSource()).read(task_of(settings))
-    if settings.carves_splits:
-        _warn_about_labels(settings, [example for examples in splits.values() for example in examples])
     unlabelled = 0
     for name, examples in splits.items():
         labelled = [example for example in examples if example.label]
         if not labelled:
-            reason = f"no row of the split {name!r} has a label" if examples else f"the split {name!r} is empty"
-            raise DataError(f"task {settings.task!r}: {reason}")
+            raise DataError(f"task {settings.task!r}: no row of the split {name!r} has a label")
         if missing := len(examples) - len(labelled):
             log.warning("%s: %d of %d rows have no label and are left out", name, missing, len(examples))
             splits[name], unlabelled = labelled, unlabelled + missing
-        ids: set[str] = set()
-        for example in labelled:
-            if example.id in ids:
-                raise DataError(f"task {settings.task!r}: the id {example.id!r} stands twice in the split {name!r}")
-            ids.add(example.id)
+        free_text = settings.task == "custom" and settings.answer == "text" and not any(row.choices for row in labelled)
+        if free_text and all(read_number(row.label) is not None for row in labelled):
+            log.warning("all labels are numbers: set `answer: number`, or they are compared as texts")
     return splits, unlabelled
-
-
-def _warn_about_labels(settings: DataSettings, examples: Sequence[Example]) -> None:
-    labels = {example.label for example in examples if example.label and not example.choices}
-    if settings.task != "custom" or not labels:
-        return
-    if settings.answer == "text" and all(read_number(label) is not None for label in labels):
-        log.warning("all labels are numbers: set `answer: number`, or they are compared as texts")
-    folded = {label.casefold(): label for label in labels}
-    for label in sorted(labels - set(folded.values())):
-        spellings = sorted({label, folded[label.casefold()]})
-        log.warning("labels differ by their case alone, like %s: `choices` gives them one spelling", spellings)
-        break
 
 
 def load(settings: DataSettings) -> Splits:
@@ -88,13 +70,10 @@ def load(settings: DataSettings) -> Splits:
         splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.seed, "test")
     for name in ("train", "test"):
         if name not in splits:
-            raise DataError(
-                f"task {settings.task!r}: its source has no split {name!r}, only {', '.join(splits)}; "
-                "a run needs train and test"
-            )
-    train, test = splits.pop("train"), splits.pop("test")
+            raise DataError(f"task {settings.task!r}: its source has no split {name!r}, only {', '.join(splits)}")
+    train, test = splits["train"], splits["test"]
     if "valid" in splits:
-        valid = splits.pop("valid")
+        valid = splits["valid"]
     else:
         train, valid = carve(train, settings.valid_fraction, settings.seed, "validation")
     train = subset(train, settings.train_fraction, settings.seed)
@@ -105,9 +84,7 @@ def load(settings: DataSettings) -> Splits:
         notes["unparsed"] = sum(row.rationale is None or row.teacher_label is None for row in train)
     train, changes = select(train, task, settings.labels, settings.keep)
     if not train:
-        raise DataError(
-            f"task {settings.task!r}: no training rows are left; lower `test_fraction` or `valid_fraction`, or add rows"
-        )
+        raise DataError(f"task {settings.task!r}: no training rows are left; lower the fractions, or add rows")
     notes |= changes
     notes["rows_without_label"] = unlabelled
     notes["rows_without_rationale"] = sum(example.rationale is None for example in train)
@@ -121,10 +98,10 @@ def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
         LimbeckError: as `read`, and as `load` where the split has to be carved from the training rows.
     """
     archive = settings.source
-    if split != "test" or not isinstance(archive, ArchiveSource) or "test" not in (archive.splits or {"test": "test"}):
+    if split != "test" or not isinstance(archive, ArchiveSource):
         return tuple(getattr(load(settings), split))
-    test_alone = {"splits": {"test": (archive.splits or {}).get("test", "test")}}
-    rows = read(settings.model_copy(update={"source": archive.model_copy(update=test_alone)}))["test"]
+    alone = archive.model_copy(update={"splits": {"test": (archive.splits or {}).get("test", "test")}})
+    rows = read(settings.model_copy(update={"source": alone}))["test"]
     return tuple(limited(rows, settings.limit, settings.seed))
 
 

@@ -14,7 +14,6 @@ from limbeck.errors import DataError
 from limbeck.schema import Example
 from limbeck.tasks import Task, is_right
 
-MAX_OVERLAP = 0.01  # of a split's rows; real data sets that were looked at have 0.0015 at most
 _MEANINGFUL = "%*/#&@\\-"  # punctuation at the ends of a question that belongs to it: "50%", "-5 + 3"
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 
@@ -55,35 +54,30 @@ def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[s
         `contradictory_within`: questions with several labels in one split; `contradictory_across`: those whose labels
         differ between splits alone.
     """
-    questions = {split: [question_of(example) for example in rows] for split, rows in splits.items()}
-    distinct = {split: set(rows) for split, rows in questions.items()}
+    by_question: dict[Question, dict[str, list[Example]]] = defaultdict(lambda: {split: [] for split in splits})
+    for split, rows in splits.items():
+        for example in rows:
+            by_question[question_of(example)][split].append(example)
+    groups = list(by_question.values())
     counts = {
-        f"{later}_in_{earlier}": sum(question in distinct[earlier] for question in questions[later])
+        f"{later}_in_{earlier}": sum(len(group[later]) for group in groups if group[earlier])
         for earlier, later in combinations(splits, 2)
     }
-    examples: dict[Question, dict[str, list[Example]]] = defaultdict(lambda: defaultdict(list))
-    for split, rows in splits.items():
-        for question, example in zip(questions[split], rows, strict=True):
-            examples[question][split].append(example)
-    within = across = 0
-    for by_split in examples.values():
-        if any(_contradict(rows, task) for rows in by_split.values()):
-            within += 1
-        elif _contradict([row for rows in by_split.values() for row in rows], task):
-            across += 1
-    return {**counts, "contradictory_within": within, "contradictory_across": across}
+    within = [any(_contradict(rows, task) for rows in group.values()) for group in groups]
+    anywhere = [_contradict([row for rows in group.values() for row in rows], task) for group in groups]
+    across = sum(contradict and not inside for contradict, inside in zip(anywhere, within, strict=True))
+    return {**counts, "contradictory_within": sum(within), "contradictory_across": across}
 
 
 def _contradict(examples: Sequence[Example], task: Task) -> bool:
-    first = examples[0]
     return any(
-        not is_right(task, example.label, first) and not is_right(task, first.label, example)
+        not is_right(task, example.label, examples[0]) and not is_right(task, examples[0].label, example)
         for example in examples[1:]
     )
 
 
-def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_overlap: float | None) -> None:
-    """Refuse splits of which one has more than `max_overlap` (None: `MAX_OVERLAP`) of its questions in an earlier one.
+def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_overlap: float) -> None:
+    """Refuse splits of which one shares more than `max_overlap` of its questions with an earlier one.
 
     Args:
         counts: as `count_overlap` returns them.
@@ -91,13 +85,12 @@ def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_over
 
     Raises DataError: names the splits, both counts, and the setting that allows it.
     """
-    limit = MAX_OVERLAP if max_overlap is None else max_overlap
     for earlier, later in combinations(sizes, 2):
-        count, rows = counts[f"{later}_in_{earlier}"], sizes[later]
-        if count > limit * rows:
+        count, rows = counts.get(f"{later}_in_{earlier}", 0), sizes[later]
+        if count > max_overlap * rows:
             raise DataError(
                 f"{count} of the {rows} rows of the {later} split ask the same as a row of the {earlier} split, more "
-                f"than the share {limit:g}: take them out of one split, or allow them with data.max_overlap: "
+                f"than the share {max_overlap:g}: take them out of one split, or allow them with data.max_overlap: "
                 f"{ceil(1000 * count / rows) / 1000:g}"
             )
 
@@ -113,30 +106,31 @@ def carve(
     by_question: dict[Question, list[int]] = defaultdict(list)
     for index, example in enumerate(examples):
         by_question[question_of(example)].append(index)
-    indices = list(by_question.values())
+    groups = list(by_question.values())
     count = max(1, round(fraction * len(examples)))
-    held_out: set[int] = set()
+    removed: set[int] = set()
     questions: list[int] = []
-    for position in _shuffled(len(indices), f"{split} {seed}"):
-        if len(held_out) >= count:
+    for position in _shuffled(len(groups), f"{split} {seed}"):
+        if len(removed) >= count:
             break
-        held_out.update(indices[position])
-        questions.append(indices[position][0])
-    train = [example for index, example in enumerate(examples) if index not in held_out]
+        removed.update(groups[position])
+        questions.append(groups[position][0])
+    train = [example for index, example in enumerate(examples) if index not in removed]
     return train, [examples[index] for index in sorted(questions)]
 
 
 def subset(examples: Sequence[Example], fraction: float, seed: int) -> list[Example]:
     """Return a random `fraction` of the examples in their order, at least one; smaller ones lie inside larger ones."""
-    count = max(1, round(fraction * len(examples)))
-    return [examples[index] for index in sorted(_shuffled(len(examples), f"fraction {seed}")[:count])]
+    return _sample(examples, max(1, round(fraction * len(examples))), f"fraction {seed}")
 
 
 def limited(examples: Sequence[Example], limit: int | None, seed: int) -> list[Example]:
     """Return at most `limit` random examples in their order; fewer lie inside more."""
-    if limit is None or len(examples) <= limit:
-        return list(examples)
-    return [examples[index] for index in sorted(_shuffled(len(examples), f"limit {seed}")[:limit])]
+    return _sample(examples, len(examples) if limit is None else limit, f"limit {seed}")
+
+
+def _sample(examples: Sequence[Example], count: int, seed: str) -> list[Example]:
+    return [examples[index] for index in sorted(_shuffled(len(examples), seed)[:count])]
 
 
 def _shuffled(count: int, seed: str) -> list[int]:
@@ -156,15 +150,14 @@ def select(
     """
     rows, counts = list(examples), {}
     if (labels == "teacher" or keep == "correct") and all(row.teacher_label is None for row in rows):
-        setting = "labels: teacher" if labels == "teacher" else "keep: correct"
-        raise DataError(f"{setting} needs the teacher's answers, and no training row has a teacher_label")
+        raise DataError("labels: teacher and keep: correct need a teacher_label, and no training row has one")
     if keep == "correct":
         right = [row.teacher_label is not None and is_right(task, row.teacher_label, row) for row in rows]
-        dropped = [not ok and row.rationale is not None for row, ok in zip(rows, right, strict=True)]
-        counts["rationales_not_kept"] = sum(dropped)
-        rows = [replace(row, rationale=None) if drop else row for row, drop in zip(rows, dropped, strict=True)]
+        counts["rationales_not_kept"] = sum(
+            not correct and row.rationale is not None for row, correct in zip(rows, right, strict=True)
+        )
+        rows = [row if correct else replace(row, rationale=None) for row, correct in zip(rows, right, strict=True)]
     if labels == "teacher":
-        answered = [replace(row, label=row.teacher_label) for row in rows if row.teacher_label is not None]
-        counts["rows_without_teacher_label"] = len(rows) - len(answered)
-        rows = answered
+        counts["rows_without_teacher_label"] = sum(row.teacher_label is None for row in rows)
+        rows = [replace(row, label=row.teacher_label) for row in rows if row.teacher_label is not None]
     return rows, counts

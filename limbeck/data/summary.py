@@ -31,19 +31,19 @@ def summarise(settings: DataSettings) -> dict[str, dict[str, Any]]:
     Raises:
         LimbeckError: as `read`.
     """
-    return _summaries(settings, read(settings))[0]
+    return _summarise(read(settings), settings)
 
 
-def _summaries(
-    settings: DataSettings, splits: Mapping[str, list[Example]]
-) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
-    """Return the summary of every split, and the notes of all."""
+def _summarise(splits: Mapping[str, list[Example]], settings: DataSettings) -> dict[str, dict[str, Any]]:
     task = task_of(settings)
     notes = count_overlap({split: splits.get(split, []) for split in get_args(Split)}, task)
-    summaries = {split: _summary(rows, task, settings.reads_outputs) for split, rows in splits.items()}
-    for split, summary in summaries.items():
-        summary["notes"] = {key: count for key, count in notes.items() if NOTES[key].of == split}
-    return summaries, notes
+    return {
+        split: {
+            **_summary(rows, task, settings.reads_outputs),
+            "notes": {key: count for key, count in notes.items() if NOTES[key].of == split},
+        }
+        for split, rows in splits.items()
+    }
 
 
 def _summary(examples: Sequence[Example], task: Task, reads_outputs: bool) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
         LimbeckError: as `read`.
     """
     splits = read(settings)
-    summaries, notes = _summaries(settings, splits)
+    summaries = _summarise(splits, settings)
     sizes = {split: len(splits.get(split, [])) for split in get_args(Split)}
     lines = []
     for split, counts in summaries.items():
@@ -103,8 +103,9 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
         for split, fraction in {"test": settings.test_fraction, "valid": settings.valid_fraction}.items():
             if split not in splits:
                 lines.append(f"{split}: no file of its own; a run holds out {fraction:g} of the training rows for it")
+    overlaps = {key: count for counts in summaries.values() for key, count in counts["notes"].items()}
     try:
-        refuse_overlap(notes, sizes, settings.max_overlap)
+        refuse_overlap(overlaps, sizes, settings.max_overlap)
     except DataError as error:
         lines.append(f"a training refuses this: {error}")
     split, rows = next(iter(splits.items()))

@@ -4,11 +4,10 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from limbeck.data.archive import ArchiveSource
-from limbeck.data.hub_source import HubSource
 from limbeck.data.load import Splits, load, load_split
 from limbeck.data.rows import read_later_rows
 from limbeck.data.settings import DataSettings
+from limbeck.data.sources import ArchiveSource, HubSource
 from limbeck.data.splits import question_of
 from limbeck.data.tables import stem
 from limbeck.errors import DataError, LimbeckError, RecipeError
@@ -116,6 +115,6 @@ def _task_data(data: DataSettings, name: str, root: Path | None) -> DataSettings
             "released archive's folder, or a recipe file with the other data"
         )
     if isinstance(source, HubSource):
-        source = HubSource(rationales=source.rationales)
+        source = HubSource()
     values = {field: getattr(data, field) for field in ("limit", "valid_fraction", "seed")}
     return DataSettings.parse({"task": name, "source": source, **values}, f"the data of {name!r}")

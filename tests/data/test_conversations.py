@@ -1,6 +1,7 @@
-"""Conversations of other tools become examples; rows that cannot are left out by reason, and named."""
+"""Rows from and for other tools: conversations become examples, and what goes out comes back."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,18 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from limbeck.data import read_conversations
+from limbeck.data import read, read_rows
+from limbeck.data.cells import cell_text, is_missing
+from limbeck.data.conversations import Form, export_rows, read_conversations
 from limbeck.errors import LimbeckError
 from limbeck.files import write_jsonl
+from limbeck.llm import parse
 from limbeck.schema import Example
 from limbeck.tasks import get
+from tests.helpers.archives import archive_settings
 
-REPLY = "Trees stand in forests. The answer is forest."
+WHY, ANSWER = "Trees stand in forests.", "The answer is forest."
+REPLY = f"{WHY} {ANSWER}"
 TURNS = [("system", "Be kind."), ("user", "Hi"), ("assistant", "Hello."), ("user", "Where?"), ("assistant", REPLY)]
 OPENAI = [{"role": role, "content": words} for role, words in TURNS]
 SHAREGPT = [{"from": {"user": "human", "assistant": "gpt"}.get(role, role), "value": words} for role, words in TURNS]
@@ -24,143 +30,93 @@ PARTS = [
     {"role": "user", "content": [{"type": "text", "text": "Hi."}, {"type": "text", "text": "Where?"}]},
     {"role": "assistant", "content": [{"type": "text", "text": REPLY}]},
 ]
+THINKING = [{"type": "thinking", "thinking": WHY}, {"type": "text", "text": ANSWER}]
+
+
+def asked(**reply: Any) -> dict[str, Any]:
+    """Return a conversation with this reply."""
+    return {"messages": [OPENAI[3], {"role": "assistant", **reply}]}
 
 
 @pytest.mark.parametrize(
     ("row", "question"),
     [
-        ({"messages": OPENAI}, "Where?"),
         ({"messages": [*OPENAI, {"role": "user", "content": "Thanks"}]}, "Where?"),
         ({"messages": [*OPENAI[:4], {"role": "tool", "content": None, "x": 1}, OPENAI[4]]}, "Where?"),
         ({"messages": PARTS}, "Hi.\nWhere?"),
         ({"conversations": SHAREGPT, "messages": None}, "Where?"),
-        ({"conversations": OPENAI, "system": "Be kind."}, "Where?"),
-        ({"prompt": "Where?", "completion": REPLY}, "Where?"),
         ({"prompt": "Where?", "response": REPLY, "completion": None}, "Where?"),
         ({"prompt": OPENAI[:4], "completion": OPENAI[4:]}, "Where?"),
         ({"instruction": "Answer.", "input": "Where?", "output": REPLY}, "Answer.\nWhere?"),
         ({"instruction": "Where?", "input": "", "output": REPLY}, "Where?"),
-        ({"instruction": "Where?", "output": REPLY, "history": []}, "Where?"),
+        ({"problem": "Where?", "solution": REPLY, "answer": "forest"}, "Where?"),
+        (asked(content=ANSWER, reasoning_content=WHY), "Where?"),
+        (
+            {"messages": [PARTS[0], {"role": "assistant", "content": THINKING}]},
+            "Hi.\nWhere?",
+        ),
+        (asked(content=None, reasoning_content=REPLY), "Where?"),
+        ({"conversations": [SHAREGPT[3], {"from": "gpt", "value": f"<think>{WHY}</think>{ANSWER}"}]}, "Where?"),
+        ({"prompt": "Where?", "reasoning": WHY, "response": ANSWER}, "Where?"),
+        ({"prompt": "Where?", "completion": REPLY, "label": True}, "Where?"),
     ],
 )
 def test_the_forms_of_other_tools(tmp_path: Path, row: dict[str, Any], question: str) -> None:
     (tmp_path / "chat.json").write_text(json.dumps([row]))
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "chat.parquet")
-    expected = Example("chat-0", (question,), "forest", "Trees stand in forests.", "forest")
+    expected = Example("chat-0", (question,), "forest", WHY, "forest")
     for suffix in (".json", ".parquet"):
         assert read_conversations(tmp_path / f"chat{suffix}", get("custom"))[0] == [expected]
 
 
-def conversation(question: str, reply: str | None, **more: Any) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": reply}], **more}
-
-
 def test_labels_ids_choices_and_counts(tmp_path: Path) -> None:
     rows = [
-        conversation("a?", "Why. The answer is yes.", id="a", label="no", choices=["yes", "no"]),
-        conversation("b?", "Why. The answer is 7.", answer=8, label=None),
-        conversation("c?", "I do not know.", label="c", answer="d"),
-        conversation("d?", "I do not know."),
-        conversation("e?", None, label=None),
-        conversation("f?", "Why. The answer is yes.", label="", answer="no"),
-        conversation("g?", "<think>hm</think>The answer is yes."),
+        {**asked(content="Why. The answer is yes."), "id": "a", "label": "B", "choices": ["yes", "no"]},
+        {**asked(content="Why. The answer is 7."), "answer": 8, "label": None},
+        {**asked(content="I do not know."), "label": "c", "answer": "d"},
+        asked(content="I do not know."),
+        {**asked(content="Why. The answer is yes."), "label": "", "answer": "no"},
     ]
     write_jsonl(tmp_path / "c.jsonl", rows)
-    read_back, counts, left_out = read_conversations(tmp_path / "c.jsonl", get("custom"))
-    assert read_back == [
-        Example("a", ("a?",), "no", "Why.", "yes", ("yes", "no"), own_choices=True),
-        Example("c-1", ("b?",), "8", "Why.", "7"),
-        Example("c-2", ("c?",), "c"),
-        Example("c-5", ("f?",), "no", "Why.", "yes"),
-        Example("c-6", ("g?",), "yes", "hm", "yes"),
+    examples, counts, left_out = read_conversations(tmp_path / "c.jsonl", get("custom"))
+    assert examples == [
+        Example("a", ("Where?",), "no", "Why.", "yes", ("yes", "no"), own_choices=True),
+        Example("c-1", ("Where?",), "8", "Why.", "7"),
+        Example("c-2", ("Where?",), "c"),
+        Example("c-4", ("Where?",), "no", "Why.", "yes"),
     ]
-    assert counts == {"rows": 7, "unparsed_rationales": 1, "unparsed_labels": 1, "left_out": 2}
-    assert sorted(map(len, left_out.values())) == [1, 1]
+    assert counts == {"rows": 5, "unparsed_rationales": 1, "unparsed_labels": 1, "left_out": 1}
+    assert list(left_out.values()) == [[f"{tmp_path / 'c.jsonl'}:4"]]
 
 
 BAD_ROWS = [
     {"input": "x", "label": "y"},
     {"messages": "hi"},
     {"messages": ["hi"]},
-    {"messages": []},
     {"messages": OPENAI[4:]},
     {"messages": OPENAI[:2]},
     {"conversations": [{"value": "x"}, {"from": ["gpt"]}]},
-    conversation(" ", "x"),
-    conversation("x", None),
+    asked(content=None),
+    asked(content=[{"type": "tool_use", "name": "x", "input": {}}]),
     {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, OPENAI[4]]},
-    {"messages": [OPENAI[3], {"role": "assistant", "content": [{"type": "tool_use", "name": "x", "input": {}}]}]},
     {"prompt": "x"},
     {"prompt": "x", "response": {"a": 1}},
-    {"prompt": None, "completion": "x"},
-    {"instruction": "x"},
-    {"instruction": [], "output": "x"},
     {"instruction": "x", "input": 3, "output": "x"},
     {"prompt": "x", "completion": REPLY, "label": False},
-    {"messages": OPENAI, "kto_tag": False},
-    conversation("x", "I do not know."),
-    conversation("x", "y", answer={"x": 1}),
-    conversation("x", "y", label="z", choices=["a", "b"]),
+    {**asked(content="y"), "answer": {"x": 1}},
+    {**asked(content="y"), "label": "z", "choices": ["a", "b"]},
 ]
 
 
-def test_rows_without_a_use_are_left_out_by_reason_and_named(tmp_path: Path) -> None:
+def test_unusable_rows_are_left_out_by_reason_with_their_location(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in [conversation("x", REPLY), *BAD_ROWS]))
-    read_back, counts, left_out = read_conversations(path, get("custom"))
-    assert [example.id for example in read_back] == ["c-0"]
-    assert counts == {"rows": 23, "unparsed_rationales": 0, "unparsed_labels": 0, "left_out": 22}
-    assert sorted(location for locations in left_out.values() for location in locations) == sorted(
-        f"{path}:{line}" for line in range(2, 24)
-    )
+    write_jsonl(path, [asked(content=REPLY), *BAD_ROWS])
+    examples, counts, left_out = read_conversations(path, get("custom"))
+    assert [example.id for example in examples] == ["c-0"]
+    assert (counts["rows"], counts["left_out"]) == (16, 15)
+    locations = {location for group in left_out.values() for location in group}
+    assert locations == {f"{path}:{line}" for line in range(2, 17)}
     assert all("c.jsonl" not in reason for reason in left_out)
-
-
-WHY = "Trees stand in forests."
-SAID = "The answer is forest."
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"messages": [OPENAI[3], {"role": "assistant", "content": SAID, "reasoning_content": WHY}]},
-        {"messages": [OPENAI[3], {"role": "assistant", "content": SAID, "reasoning": WHY, "reasoning_details": []}]},
-        {"messages": [OPENAI[3], {"role": "assistant", "content": "forest", "thinking": WHY}]},
-        {"messages": [OPENAI[3], {"role": "assistant", "content": "forest", "reasoning_details": [
-            {"type": "reasoning.text", "text": WHY, "signature": None}]}]},
-        {"messages": [OPENAI[3], {"role": "assistant", "content": [
-            {"type": "thinking", "thinking": WHY, "signature": "Eo"}, {"type": "text", "text": SAID}]}]},
-        {"messages": [OPENAI[3], {"role": "assistant", "content": [
-            {"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": f"{WHY} {SAID}"}]}]},
-        {"messages": [OPENAI[3], {"role": "assistant", "content": [
-            {"type": "thinking", "thinking": [{"type": "text", "text": WHY}]}, {"type": "text", "text": SAID}]}]},
-        {"messages": [OPENAI[3], {"role": "model", "content": [{"text": WHY, "thought": True}, {"text": SAID}]}]},
-        {"messages": [OPENAI[3], {"role": "assistant", "content": None, "reasoning_content": f"{WHY} {SAID}"}]},
-        {"messages": json.dumps([OPENAI[3], {"role": "assistant", "content": f"<think>{WHY}</think>forest"}])},
-        {"conversations": [SHAREGPT[3], {"from": "gpt", "value": f"<think>\n{WHY}\n</think>\n\n{SAID}"}]},
-        {"conversations": [SHAREGPT[3]], "chosen": SHAREGPT[4], "rejected": {"from": "gpt", "value": "No."}},
-        {"prompt": "Where?", "chosen": REPLY, "rejected": "No."},
-        {"prompt": OPENAI[:4], "chosen": [OPENAI[4]], "rejected": [OPENAI[2]]},
-        {"prompt": "Where?", "completion": {"role": "assistant", "content": SAID, "reasoning_content": WHY}},
-        {"prompt": "Where?", "completion": REPLY, "label": True},
-        {"prompt": "Where?", "reasoning": WHY, "response": SAID},
-        {"question": "Where?", "thinking_trajectories": [WHY], "attempt": SAID, "solution": "forest"},
-        {"question": "Where?", "deepseek_thinking_trajectory": WHY, "deepseek_attempt": "forest", "solution": "forest"},
-        {"question": "Where?", "rationale": WHY, "answer": "forest"},
-        {"problem": "Where?", "solution": f"{WHY} {SAID}", "answer": "forest"},
-        {"problem": "Where?", "deepseek_reasoning": WHY, "deepseek_solution": SAID, "ground_truth_solution": "long"},
-        {"problem": "Where?", "generated_solution": f"{WHY} {SAID}", "expected_answer": "forest"},
-        {"instruction": "Where?", "context": "", "response": REPLY},
-        {"prompt": "Where?", "completion": json.dumps({"rationale": WHY, "answer": "forest"})},
-    ],
-)  # fmt: skip
-def test_thoughts_wherever_tools_put_them(tmp_path: Path, row: dict[str, Any]) -> None:
-    path = tmp_path / "chat.jsonl"
-    path.write_text(json.dumps(row))
-    expected = Example("chat-0", ("Where?",), "forest", WHY, "forest")
-    assert read_conversations(path, get("custom")) == (
-        [expected], {"rows": 1, "unparsed_rationales": 0, "unparsed_labels": 0, "left_out": 0}, {}
-    )  # fmt: skip
 
 
 json_values = st.recursive(
@@ -178,33 +134,108 @@ hostile = st.dictionaries(
     st.lists(turn, max_size=3) | json_values,
     max_size=6,
 )
+fuzzed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@fuzzed
 @given(st.lists(hostile, max_size=3), st.sampled_from(["custom", "cqa", "esnli", "svamp"]))
 def test_any_file_gives_examples_or_one_clear_line(tmp_path: Path, rows: list[Any], task: str) -> None:
     assume(rows)
     path = tmp_path / "fuzz.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_jsonl(path, rows)
     try:
-        read_back, counts, left_out = read_conversations(path, get(task))
+        examples, counts, left_out = read_conversations(path, get(task))
     except LimbeckError as error:
         assert str(error).startswith(f"{path}:")
     else:
-        assert counts["rows"] == len(rows) == len(read_back) + counts["left_out"]
+        assert counts["rows"] == len(rows) == len(examples) + counts["left_out"]
         assert sum(map(len, left_out.values())) == counts["left_out"]
-        assert all(row.label.strip() and row.input.strip() for row in read_back)
-        assert all(row.rationale is None or row.rationale.strip() for row in read_back)
+        assert all(row.label.strip() and row.input.strip() for row in examples)
+        assert all(row.rationale is None or row.rationale.strip() for row in examples)
 
 
-def test_labels_name_their_choices_alike_in_all_rows(tmp_path: Path) -> None:
-    colours = ["red", "green", "blue"]
-    rows = [{"prompt": f"q{i}", "completion": "Hm.", "choices": colours, "label": i} for i in range(3)]
-    path = tmp_path / "r.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    examples, counts, _ = read_conversations(path, get("custom"))
-    assert ([example.label for example in examples], counts["left_out"]) == (colours, 0)
-    rows[1]["choices"] = ["2", "3", "1"]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(LimbeckError, match=r"r.jsonl:1: label"):
-        read_conversations(path, get("custom"))
+EXCHANGES: dict[Form, Callable[[dict[str, Any]], tuple[str, str]]] = {
+    "prompt-completion": lambda row: (row["prompt"], row["completion"]),
+    "messages": lambda row: tuple(turn["content"] for turn in row["messages"]),  # type: ignore[return-value]
+    "instruction": lambda row: (row["input"], row["output"]),
+}
+texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
+    lambda words: not is_missing(words) and "\0" not in words and "####" not in words
+)
+canonical = texts.filter(lambda words: cell_text(words) == words)  # as labels are read
+
+
+@st.composite
+def read_examples(draw: st.DrawFn) -> Example:
+    choices = draw(st.just([]) | st.lists(canonical, min_size=1, max_size=3))
+    answer = st.sampled_from(choices) if choices else canonical
+    label = draw(answer)
+    further = st.lists(canonical, max_size=2, unique=True).filter(lambda answers: label not in answers)
+    return Example(
+        draw(canonical),
+        tuple(draw(st.lists(texts, min_size=1, max_size=3))),
+        label,
+        draw(st.none() | texts),
+        draw(st.none() | answer),
+        tuple(choices),
+        answers=() if choices else tuple(draw(further)),
+        own_choices=bool(choices),
+    )
+
+
+@fuzzed
+@given(st.lists(read_examples(), min_size=1, max_size=5, unique_by=lambda example: example.id))
+def test_limbecks_rows_are_read_back_as_the_same_examples(tmp_path: Path, examples: list[Example]) -> None:
+    rows, left_out = export_rows(examples, get("custom"), "limbeck")
+    write_jsonl(tmp_path / "r.jsonl", rows)
+    assert read_rows(tmp_path / "r.jsonl") == examples
+    assert left_out == 0
+    assert all(value for row in rows for value in row.values())  # no empty fields
+
+
+def test_the_forms_for_other_trainers() -> None:
+    row = Example("1", ("Where does a beaver find wood?",), "forest", "Beavers fell trees.\nTrees make forests.")
+    reply = "Beavers fell trees.\nTrees make forests.\nThe answer is forest."
+    incomplete = [Example("2", ("q",), "a"), Example("3", ("q",), "", "r")]
+    instruction = 'Reason step by step, then write "The answer is" and the answer.'
+    turns = [{"role": "user", "content": row.input}, {"role": "assistant", "content": reply}]
+    expected: dict[Form, dict[str, Any]] = {
+        "prompt-completion": {"prompt": row.input, "completion": reply},
+        "messages": {"messages": turns},
+        "instruction": {"instruction": instruction, "input": row.input, "output": reply},
+    }
+    for form, exported in expected.items():
+        assert export_rows([row, *incomplete], get("custom"), form) == ([exported], 2)
+    (nli,) = export_rows([Example("1", ("p", "h"), "neutral", "So.")], get("esnli"), "instruction")[0]
+    assert nli["instruction"].endswith('"Answer:" and the answer, which is one of: entailment, neutral, contradiction.')
+
+
+words = st.lists(st.text("abcdefgh", min_size=2, max_size=6), min_size=1, max_size=6).map(" ".join)
+rationales = st.lists(words, min_size=1, max_size=4).flatmap(
+    lambda sentences: st.sampled_from([". ", ".\n", "\n\n", "; "]).map(lambda end: end.join(sentences) + end.strip())
+)
+
+
+@fuzzed
+@given(st.lists(st.tuples(words, rationales), min_size=1, max_size=4), st.sampled_from(list(EXCHANGES)))
+def test_exported_conversations_come_back(tmp_path: Path, pairs: list[tuple[str, str]], form: Form) -> None:
+    examples = [Example(f"c-{i}", ("Why?",), label, why.strip(), label) for i, (label, why) in enumerate(pairs)]
+    rows, _ = export_rows(examples, get("custom"), form)
+    write_jsonl(tmp_path / "c.jsonl", rows)
+    counts = {"rows": len(examples), "unparsed_rationales": 0, "unparsed_labels": 0, "left_out": 0}
+    if form != "instruction":  # there the question has its instruction before it
+        assert read_conversations(tmp_path / "c.jsonl", get("custom")) == (examples, counts, {})
+    for row, example in zip(rows, examples, strict=True):
+        question, reply = EXCHANGES[form](row)
+        parsed = parse(reply, get("custom"), example)
+        assert (question, parsed.rationale, parsed.label) == (example.input, example.rationale, example.label)
+
+
+@pytest.mark.slow
+def test_released_rows_come_back(dss: Path) -> None:
+    for name in ("svamp", "anli1"):
+        for examples in read(archive_settings(dss, name)).values():
+            explained = [row for row in examples if row.rationale is not None]
+            for example, row in zip(explained, export_rows(explained, get(name), "messages")[0], strict=True):
+                parsed = parse(row["messages"][1]["content"], get(name), example)
+                assert (parsed.rationale, parsed.label) == (example.rationale, example.label)

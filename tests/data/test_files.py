@@ -1,6 +1,5 @@
 """A source of several files: lists, patterns, ids, and columns that only some have."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from limbeck.schema import Example
 from tests.helpers.archives import write_rows
 
 
-def loaded(source: dict[str, Any], **more: Any) -> Splits:
+def load_files(source: dict[str, Any], **more: Any) -> Splits:
     return load(DataSettings.parse({"task": "custom", "source": {"kind": "files", **source}, **more}, "x"))
 
 
@@ -28,30 +27,27 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_several_files_are_one_split_with_an_id_for_each_row(folder: Path) -> None:
+def test_several_files_are_one_split_with_an_id_for_each_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for train in (
         [str(folder / "a" / "part.jsonl"), str(folder / "b" / "part.jsonl")],
         str(folder / "*" / "part.jsonl"),
         [str(folder / "**" / "part.jsonl")],
     ):
-        rows = all_rows(loaded({"train_file": train}))
+        rows = all_rows(load_files({"train_file": train}))
         assert {row.id for row in rows} == {f"part-{i}" for i in range(20)}
         assert {row.input for row in rows} == {f"{name}/part.jsonl {i}" for name in "ab" for i in range(10)}
-
-
-def test_the_home_folder_and_a_file_named_like_a_pattern(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder))
-    assert len(all_rows(loaded({"train_file": ["~/a/*.jsonl", "~/c.csv"]}))) == 20
+    assert len(all_rows(load_files({"train_file": ["~/a/*.jsonl", "~/c.csv"]}))) == 20
     (folder / "d[1].jsonl").write_text((folder / "a" / "part.jsonl").read_text())
-    assert len(all_rows(loaded({"train_file": str(folder / "d[1].jsonl")}))) == 10
+    assert len(all_rows(load_files({"train_file": str(folder / "d[1].jsonl")}))) == 10
 
 
 def test_own_splits_are_used_and_missing_ones_carved(folder: Path) -> None:
     source = {"train_file": str(folder / "a" / "part.jsonl"), "test_file": str(folder / "c.csv")}
-    splits = loaded(source, choices=["y", "n"])
+    splits = load_files(source, choices=["y", "n"])
     assert (len(splits.train), len(splits.valid), len(splits.test)) == (9, 1, 10)
     assert splits.train[0].choices == ("y", "n")
-    splits = loaded({**source, "valid_file": str(folder / "b" / "part.jsonl")})
+    splits = load_files({**source, "valid_file": str(folder / "b" / "part.jsonl")})
     assert (len(splits.train), len(splits.valid), len(splits.test)) == (10, 10, 10)
 
 
@@ -61,12 +57,12 @@ def test_a_mapped_column_may_be_in_some_files_only(tmp_path: Path) -> None:
     write_rows(tmp_path / "without.jsonl", rows)
     files = {"train_file": str(tmp_path / "with.jsonl"), "test_file": str(tmp_path / "without.jsonl")}
     columns = {"input": "q", "label": "a", "rationale": "why", "teacher_label": "who"}
-    splits = loaded({**files, "columns": columns})
+    splits = load_files({**files, "columns": columns})
     assert {(row.rationale, row.teacher_label) for row in splits.train} == {("so", "7")}
     assert {(row.rationale, row.teacher_label) for row in splits.test} == {(None, None)}
     for mistyped in ({"rationale": "wy"}, {"input": "question"}, {"label": "why"}):
         with pytest.raises(LimbeckError, match="no column"):
-            loaded({**files, "columns": {**columns, **mistyped}})
+            load_files({**files, "columns": {**columns, **mistyped}})
 
 
 def test_labels_that_only_all_files_together_make_clear(tmp_path: Path) -> None:
@@ -74,35 +70,33 @@ def test_labels_that_only_all_files_together_make_clear(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.jsonl", [{"input": f"q{i}", "choices": choices, "label": i % 2} for i in range(10)])
     write_rows(tmp_path / "b.jsonl", [{"input": "r", "choices": choices, "label": 1}])  # alone: from 0, or from 1
     with pytest.raises(LimbeckError, match="from 0 or from 1"):
-        loaded({"train_file": str(tmp_path / "b.jsonl")})
-    splits = loaded({"train_file": str(tmp_path / "a.jsonl"), "test_file": str(tmp_path / "b.jsonl")})
+        load_files({"train_file": str(tmp_path / "b.jsonl")})
+    splits = load_files({"train_file": str(tmp_path / "a.jsonl"), "test_file": str(tmp_path / "b.jsonl")})
     assert [row.label for row in splits.test] == ["green"]
 
 
-def test_numbers_as_choices_in_a_recipe(tmp_path: Path) -> None:
+def test_choices_of_a_recipe_are_named_by_text(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.jsonl", [{"input": f"q{i}", "label": i % 2} for i in range(10)])
-    splits = loaded({"train_file": str(tmp_path / "a.jsonl")}, choices=[0, 1.0])
+    files = {"train_file": str(tmp_path / "a.jsonl")}
+    splits = load_files(files, choices=[0, 1.0])
     assert {row.label for row in all_rows(splits)} == {"0", "1"}
     assert splits.train[0].choices == ("0", "1")
-    (tmp_path / "a.jsonl").write_text(json.dumps({"input": "q", "label": 2}))
-    with pytest.raises(LimbeckError, match=r"a.jsonl:1: label"):
-        loaded({"train_file": str(tmp_path / "a.jsonl")}, choices=[0, 1])
+    for choices in ([1, 2], ["no", "yes"]):
+        with pytest.raises(LimbeckError, match=r"a.jsonl:1: label"):
+            load_files(files, choices=choices)
 
 
-def test_what_is_refused(folder: Path) -> None:
+def test_files_that_are_refused(folder: Path) -> None:
     part = folder / "a" / "part.jsonl"
     write_rows(folder / "x.jsonl", [{"id": "7", "input": "x", "label": "y"}])
     write_rows(folder / "y.jsonl", [{"id": "7", "input": "y", "label": "y"}])
     write_rows(folder / "unlabelled.jsonl", [{"input": "q", "label": None}])
-    for source, says in [
+    for source, reason in [
         ({"train_file": str(folder / "*.parquet")}, "no file matches"),
         ({"train_file": str(folder / "[xy].jsonl")}, r"y.jsonl:1: .*x.jsonl:1"),
         ({"train_file": [str(part), str(folder / "b" / ".." / "a" / "part.jsonl")]}, "twice"),
-        ({"train_file": [str(folder / "a" / "*"), str(part)]}, "twice"),
         ({"train_file": []}, r"source\.files\.train_file: "),
-        ({"train_file": 3}, r"source\.files\.train_file: "),
         ({"train_file": str(part), "test_file": str(folder / "unlabelled.jsonl")}, "'test'"),
-        ({"train_file": str(part), "max_row_bytes": 10}, "part.jsonl:1: .*max_row_bytes"),
     ]:
-        with pytest.raises(LimbeckError, match=says):
-            loaded(source)
+        with pytest.raises(LimbeckError, match=reason):
+            load_files(source)

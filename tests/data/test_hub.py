@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from limbeck.data import DataSettings, load, read, read_rows
-from limbeck.errors import DataError, LimbeckError
-from tests.helpers.archives import write_rows, write_shards
+from limbeck.errors import LimbeckError
+from tests.helpers.archives import write_rows
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +24,6 @@ def settings(task: str = "custom", **source: Any) -> DataSettings:
     return DataSettings.parse({"task": task, "source": {"kind": "hub", **source}}, "x")
 
 
-def nli(folder: Path, split: str, count: int) -> list[dict[str, Any]]:
-    rows = [{"premise": f"p {i}.", "hypothesis": f"{split} {i}.", "label": i % 3} for i in range(count)]
-    write_rows(folder / f"{split}.jsonl", rows)
-    return rows
-
-
 def test_columns_like_a_files(tmp_path: Path) -> None:
     for split, count in {"train": 4, "validation": 2, "test": 3}.items():
         rows = [{"q": f"{split} {i}", "a": i, "why": "so"} for i in range(count)]
@@ -41,32 +35,15 @@ def test_columns_like_a_files(tmp_path: Path) -> None:
     assert (row.id, row.input, row.label, row.rationale) == ("valid-1", "validation 1", "1", "so")
 
 
-def test_a_tasks_own_fields_with_the_archives_outputs(tmp_path: Path) -> None:
-    rows = {split: nli(tmp_path / "set", split, 4) for split in ("train", "test")}
-    for split in rows:
-        write_shards(tmp_path / "archive" / "esnli" / "llm", split, [f"Why {i}.\nAnswer: neutral" for i in range(4)], 3)
-    source = {"path": str(tmp_path / "set"), "rationales": str(tmp_path / "archive")}
-    splits = read(settings("esnli", **source))
-    assert [row.rationale for row in splits["test"]] == ["Why 0.", "Why 1.", "Why 2.", "Why 3."]
-    assert [row.label for row in splits["test"]] == ["entailment", "neutral", "contradiction", "entailment"]
-
-    # The archive's own inputs beside its outputs are compared: first the same, then in another order.
-    write_rows(tmp_path / "archive" / "esnli" / "esnli_train.json", rows["train"])
-    assert read(settings("esnli", **source)) == splits
-    write_rows(tmp_path / "archive" / "esnli" / "esnli_train.json", rows["train"][::-1])
-    with pytest.raises(LimbeckError, match=r"row 1 is .* belong to other rows"):
-        read(settings("esnli", **source))
-
-
-def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:
-    nli(tmp_path / "set", "train", 2)
+def test_a_data_set_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
+    write_rows(tmp_path / "set" / "train.jsonl", [{"premise": "p", "hypothesis": "h", "label": 0}])
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "train.jsonl").write_text("{nothing")
     (tmp_path / "script").mkdir()
     (tmp_path / "script" / "script.py").write_text("raise SystemExit('must not run')")
     path = str(tmp_path / "set")
-    for source, says in [
-        ({"path": path, "splits": {"test": "tset"}}, r"no split 'tset'; there are \['train'\]"),
+    for source, reason in [
+        ({"path": path, "splits": {"test": "tset"}}, r"tset .*\['train'\]"),
         ({"path": path, "columns": {"input": "premis"}}, "no column 'premis'"),
         ({"path": path}, r"\[train\] row 1: input: missing"),
         ({"path": path, "config": "none"}, "cannot be loaded"),
@@ -74,11 +51,10 @@ def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:
         ({"path": str(tmp_path / "bad")}, "cannot be loaded"),
         ({"path": str(tmp_path / "script")}, "cannot be loaded: Dataset scripts are no longer supported"),
         ({"path": "nobody/nothing"}, "'nobody/nothing' cannot be loaded"),
-        ({"path": ""}, "cannot be loaded"),
         ({}, "task 'custom' has no data set of its own"),
         ({"task": "cqa"}, "'Salesforce/cos_e' cannot be loaded"),
     ]:
-        with pytest.raises(LimbeckError, match=says) as caught:
+        with pytest.raises(LimbeckError, match=reason) as caught:
             read(settings(**source))  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
 
@@ -87,8 +63,6 @@ def test_a_train_split_alone_is_carved_as_files_are(tmp_path: Path) -> None:
     write_rows(tmp_path / "set" / "train.jsonl", [{"input": f"q{i}", "label": "y"} for i in range(40)])
     splits = load(settings(path=str(tmp_path / "set")))
     assert (len(splits.train), len(splits.valid), len(splits.test)) == (32, 4, 4)
-    with pytest.raises(LimbeckError, match="no split 'test'"):
-        load(settings(path=str(tmp_path / "set"), splits={"train": "train", "test": "test"}))
 
 
 @pytest.mark.parametrize("split", ["all", "validation"])
@@ -97,7 +71,7 @@ def test_a_data_set_without_a_train_split_is_refused(split: str, tmp_path: Path)
 
     rows = datasets.Dataset.from_list([{"input": "q", "label": "y"}])
     datasets.DatasetDict({split: rows}).save_to_disk(str(tmp_path / "set"))
-    with pytest.raises(DataError):
+    with pytest.raises(LimbeckError):
         load(settings(path=str(tmp_path / "set")))
 
 
@@ -120,13 +94,3 @@ def test_saved_data_sets_with_class_labels(tmp_path: Path) -> None:
     assert [row.label for row in file] == ["yes", "no", "", ""]
     sizes = read(settings(path=str(tmp_path / "single"), columns={"label": "size"}))["train"]
     assert [row.label for row in sizes] == ["0.1", "0.2", "3"]
-
-
-def test_a_column_that_one_split_lacks(tmp_path: Path) -> None:
-    import datasets
-
-    train = datasets.Dataset.from_list([{"input": "q", "label": "y", "why": "so"}])
-    test = datasets.Dataset.from_list([{"input": "r", "label": "y"}])
-    datasets.DatasetDict({"train": train, "test": test}).save_to_disk(tmp_path / "set")
-    splits = read(settings(path=str(tmp_path / "set"), columns={"rationale": "why"}))
-    assert (splits["train"][0].rationale, splits["test"][0].rationale) == ("so", None)

@@ -1,6 +1,7 @@
 """Settings, the way from them to splits, and the digest."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from limbeck.data import DataSettings, digest, load, read, task_of
+from limbeck.data import DataSettings, load, read
+from limbeck.data.load import digest
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from tests.helpers.archives import write_rows
@@ -20,34 +22,21 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "field"),
     [
-        ({"task": "svmp"}, "task: unknown task 'svmp': did you mean 'svamp'"),
-        ({"task": "svamp"}, "say where its rows are"),
-        ({}, "task"),
-        ({**SMALL, "train_fration": 0.5}, "unknown field 'train_fration': did you mean 'train_fraction'"),
-        ({**SMALL, "train_fraction": 0}, "fraction"),
-        ({**SMALL, "train_fraction": 1.5}, "fraction"),
+        ({"task": "svmp"}, "task"),
+        ({**SMALL, "train_fration": 0.5}, "train_fration"),
+        ({**SMALL, "train_fraction": 0}, "train_fraction"),
         ({**SMALL, "valid_fraction": 1}, "valid_fraction"),
         ({**SMALL, "labels": "silver"}, "labels"),
-        ({**SMALL, "choices": ["a"]}, "choices and answer are for task 'custom' only"),
-        ({**SMALL, "answer": "equation"}, "choices and answer are for task 'custom' only"),
-        ({"task": "svamp", "source": {"kind": "archiv"}}, "source"),
-        ({"task": "svamp", "source": {"kind": "archive"}}, "root"),
-        ({"task": "custom", "source": {"kind": "files", "test_file": "t.jsonl"}}, "train"),
-        ({**SMALL, "test_fraction": 0}, "test_fraction"),
-        ({**SMALL, "test_fraction": 1}, "test_fraction"),
-        (
-            {"task": "custom", "source": {"kind": "files", "train_file": "t", "test_file": "t", "columns": {"x": "y"}}},
-            "columns",
-        ),
-        ({"task": "arithmetic", "source": {"kind": "generated", "train_rows": 0}}, "train"),
-        ({"task": "arithmetic", "source": {"kind": "generated", "error_rate": 2}}, "error_rate"),
+        ({"task": "svamp", "source": {"kind": "archive"}}, "source.archive.root"),
+        ({"task": "custom", "source": {"kind": "files", "test_file": "t.jsonl"}}, "source.files.train_file"),
     ],
 )
-def test_settings_that_do_not_fit(values: dict[str, Any], says: str) -> None:
-    with pytest.raises(LimbeckError, match=says):
+def test_settings_that_do_not_fit(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(LimbeckError) as caught:
         DataSettings.parse(values, "recipe.yaml")
+    assert caught.value.field == field
 
 
 def test_fractions_leave_validation_and_test_alone() -> None:
@@ -55,33 +44,29 @@ def test_fractions_leave_validation_and_test_alone() -> None:
     eighth, quarter = (load(DataSettings.parse({**SMALL, "train_fraction": f}, "x")) for f in (0.125, 0.25))
     assert (len(eighth.train), len(quarter.train), len(full.train)) == (10, 20, 80)
     assert set(eighth.train) < set(quarter.train) < set(full.train)
-    assert eighth.valid == full.valid
-    assert eighth.test == full.test
+    assert (eighth.valid, eighth.test) == (full.valid, full.test)
 
 
 def test_labels_and_rationales() -> None:
     raw = read(DataSettings.parse(SMALL, "x"))["train"]
     wrong = sum(row.teacher_label != row.label for row in raw)  # the scripted teacher writes as the labels do
     correct = load(DataSettings.parse({**SMALL, "keep": "correct"}, "x"))
-    assert 0 < wrong < len(raw)
-    assert {key: n for key, n in correct.notes.items() if n} == {
-        "rationales_not_kept": wrong,
-        "rows_without_rationale": wrong,
-    }
-    assert len(correct.train) == len(raw)
-    taught = load(DataSettings.parse({**SMALL, "labels": "teacher"}, "x"))
-    assert [row.label for row in taught.train] == [row.teacher_label for row in raw]
-    assert taught.test == load(DataSettings.parse(SMALL, "x")).test  # measured against gold
+    assert 0 < wrong < len(raw) == len(correct.train)
+    notes = {key: n for key, n in correct.notes.items() if n}
+    assert notes == {"rationales_not_kept": wrong, "rows_without_rationale": wrong}
+    by_teacher = load(DataSettings.parse({**SMALL, "labels": "teacher"}, "x"))
+    assert [row.label for row in by_teacher.train] == [row.teacher_label for row in raw]
+    assert by_teacher.test == load(DataSettings.parse(SMALL, "x")).test  # measured against gold
 
 
-def test_nothing_left_to_train_on(tmp_path: Any) -> None:
+def test_nothing_left_to_train_on(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text('{"input": "x", "label": "y"}\n')
     source = {"kind": "files", "train_file": str(tmp_path / "r.jsonl"), "test_file": str(tmp_path / "r.jsonl")}
     with pytest.raises(LimbeckError, match="no training rows are left"):
         load(DataSettings.parse({"task": "custom", "source": source}, "x"))
 
 
-def test_one_file_is_enough(tmp_path: Any) -> None:
+def test_one_file_is_enough(tmp_path: Path) -> None:
     rows = [{"input": f"q{i}", "label": "y", "rationale": f"r{j}"} for i in range(60) for j in range(1 + i % 3)]
     write_rows(tmp_path / "all.jsonl", rows)
     source = {"kind": "files", "train_file": str(tmp_path / "all.jsonl")}
@@ -89,24 +74,14 @@ def test_one_file_is_enough(tmp_path: Any) -> None:
     splits = load(DataSettings.parse(values, "x"))
     sides = [splits.train, splits.valid, splits.test]
     questions = [{row.input for row in side} for side in sides]
-    assert sum(map(len, questions)) == 60  # each question in one part, and none lost
-    assert len(questions[1]) == len(splits.valid)
-    assert len(questions[2]) == len(splits.test)
+    assert sum(map(len, questions)) == 60  # each question in one split, and none lost
+    assert (len(questions[1]), len(questions[2])) == (len(splits.valid), len(splits.test))
     assert len(splits.train) == sum(row["input"] in questions[0] for row in rows)
-    assert 24 <= sum(row["input"] in questions[2] for row in rows) <= 26
-    assert 24 <= sum(row["input"] in questions[1] for row in rows) <= 26
+    for side in questions[1:]:
+        assert 24 <= sum(row["input"] in side for row in rows) <= 26
     changed = load(DataSettings.parse({**values, "valid_fraction": 0.5, "train_fraction": 0.5}, "x"))
     assert changed.test == splits.test  # carved first: what else is chosen does not move it
     assert load(DataSettings.parse({**values, "seed": 1}, "x")).test != splits.test
-
-
-def test_a_custom_task() -> None:
-    source = {"kind": "files", "train_file": "t.jsonl", "test_file": "t.jsonl"}
-    text = task_of(DataSettings.parse({"task": "custom", "source": source, "choices": ["yes", "no"]}, "x"))
-    assert text.choices == ("yes", "no")
-    assert not text.equal("1 + 1", "2")
-    value = task_of(DataSettings.parse({"task": "custom", "source": source, "answer": "equation"}, "x"))
-    assert value.equal("1 + 1", "2")
 
 
 example = st.builds(
@@ -128,13 +103,9 @@ def test_the_digest_is_equal_for_equal_examples_only(a: list[Example], b: list[E
 
 def test_the_digest_sees_every_field() -> None:
     row = Example("1", ("q",), "a", "r", "t", ("a", "b"))
-    changed = [
-        replace(row, id="2"),
-        replace(row, segments=("q", "")),
-        replace(row, label="b"),
-        replace(row, rationale=None),
-        replace(row, teacher_label=None),
-        replace(row, choices=()),
+    changes: list[dict[str, Any]] = [
+        *({"id": "2"}, {"segments": ("q", "")}, {"label": "b"}, {"rationale": None}, {"teacher_label": None}),
+        *({"choices": ()}, {"answers": ("b",)}, {"own_choices": True}),
     ]
-    assert len({digest([variant]) for variant in [row, *changed]}) == 7
+    assert len({digest([variant]) for variant in [row, *(replace(row, **change) for change in changes)]}) == 9
     assert digest([]) == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"  # of the two characters []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from limbeck.data import show
-from limbeck.data.mismatch import teacher_mismatch as mismatch
+from limbeck.data.mismatch import teacher_mismatch
 from limbeck.schema import Example
 from limbeck.tasks import get
 from tests.helpers.archives import archive_settings, write_shards
@@ -16,20 +16,23 @@ from tests.helpers.archives import archive_settings, write_shards
 MULTI = Path(__file__).parents[2].parent / "shared" / "data" / "multi"
 
 
+def mismatch(rows: list[Example]) -> str | None:
+    return teacher_mismatch(rows, get("custom"))
+
+
 @pytest.mark.parametrize(("task", "split", "shift"), [("svamp", "test", -1), ("anli1", "valid", 1)])
 def test_released_outputs_of_the_row_before_or_after_are_noticed(
-    task: str, split: str, shift: int, dss: Path, tmp_path: Path
+    task: str, split: str, shift: int, *, dss: Path, tmp_path: Path
 ) -> None:
     name = f"{task}_{split}.json"
     (tmp_path / task).mkdir()
     (tmp_path / task / name).symlink_to(dss / task / name)
     shards = sorted((dss / task / "llm").glob(f"{split}_CoT_*.json"), key=lambda path: int(path.stem.split("_")[-1]))
     outputs = [output for shard in shards for output in json.loads(shard.read_text())]
-    write_shards(tmp_path / task / "llm", split, outputs, size=5000)
     settings = archive_settings(tmp_path, task)
-    assert "joined to the wrong rows" not in show(settings, 0)
-    write_shards(tmp_path / task / "llm", split, outputs[shift:] + outputs[:shift], size=5000)
-    assert f"warning: the teacher of the {split} split is most likely joined to the wrong rows" in show(settings, 0)
+    for shifted_outputs, doubtful in ((outputs, False), (outputs[shift:] + outputs[:shift], True)):
+        write_shards(tmp_path / task / "llm", split, shifted_outputs, size=5000)
+        assert ("most likely joined to the wrong rows" in show(settings, 0)) == doubtful
 
 
 def multi(name: str) -> list[Example]:
@@ -41,47 +44,43 @@ def multi(name: str) -> list[Example]:
     ]
 
 
-def shifted(rows: list[Example], by: int = 1) -> list[Example]:
-    neighbours = rows[by:] + rows[:by]
+def shifted(rows: list[Example]) -> list[Example]:
     return [
         replace(row, rationale=neighbour.rationale, teacher_label=neighbour.teacher_label)
-        for row, neighbour in zip(rows, neighbours, strict=True)
+        for row, neighbour in zip(rows, rows[1:] + rows[:1], strict=True)
     ]
 
 
 @pytest.mark.parametrize("name", ["asdiv", "strategyqa", "svamp"])
-def test_rationales_without_answers_are_held_against_their_questions(name: str) -> None:
-    rows, task = multi(name), get("custom")
-    assert mismatch(rows, task) is None
-    assert mismatch(shifted(rows), task)
-    lost = [*rows[: len(rows) // 2], *shifted(rows[len(rows) // 2 :])]  # a rationale lost on the way
-    assert mismatch(lost, task)
+def test_rationales_without_answers_are_compared_with_their_questions(name: str) -> None:
+    rows = multi(name)
+    assert mismatch(rows) is None
+    assert mismatch(shifted(rows))
+    assert mismatch([*rows[: len(rows) // 2], *shifted(rows[len(rows) // 2 :])])  # a rationale lost on the way
     for size in (10, 20, 40):
-        assert all(mismatch(random.Random(i).sample(rows, size), task) is None for i in range(5))
-    assert mismatch(shifted(rows[:10]), task) is None  # ten rows are no ground for anything
-    assert mismatch(shifted(rows[:30]), task)
+        assert all(mismatch(random.Random(i).sample(rows, size)) is None for i in range(5))
+    assert mismatch(shifted(rows[:10])) is None  # ten rows are too few for any conclusion
+    assert mismatch(shifted(rows[:30]))
 
 
-def tickets(count: int, accuracy: float, labels: tuple[str, ...] = ("yes", "no"), shift: bool = False) -> list[Example]:
-    """Rows whose rationales are all alike, with a teacher of that accuracy."""
+def tickets(count: int, accuracy: float, labels: tuple[str, ...] = ("yes", "no")) -> list[Example]:
+    """Return rows whose rationales are all alike, with a teacher of that accuracy."""
     rng = random.Random(f"{count} {accuracy}")
     rows = []
     for i in range(count):
         label = rng.choice(labels)
         answer = label if rng.random() < accuracy else rng.choice([wrong for wrong in labels if wrong != label])
         rows.append(Example(str(i), (f"Ticket {i}?",), label, "So says the rule.", answer))
-    return shifted(rows) if shift else rows
+    return rows
 
 
 def test_an_accuracy_at_chance_is_ground_enough_where_the_rows_are_many() -> None:
-    task = get("custom")
-    assert mismatch(tickets(200, 0.7), task) is None
-    assert mismatch(tickets(200, 0.9, shift=True), task)
-    assert mismatch(tickets(200, 0.5), task)
-    assert mismatch(tickets(10, 0.0), task) is None
-    rare = tickets(300, 0.95, labels=("no",) * 19 + ("yes",))
-    assert mismatch(rare, task) is None
-    assert mismatch(tickets(200, 0.7, labels=("no", "no", "yes")), task) is None
+    assert mismatch(tickets(200, 0.7)) is None
+    assert mismatch(shifted(tickets(200, 0.9)))
+    assert mismatch(tickets(200, 0.5))
+    assert mismatch(tickets(10, 0.0)) is None
+    assert mismatch(tickets(300, 0.95, labels=("no",) * 19 + ("yes",))) is None
+    assert mismatch(tickets(200, 0.7, labels=("no", "no", "yes"))) is None
 
 
 def test_rationales_in_writing_without_blanks_are_read() -> None:
@@ -91,25 +90,5 @@ def test_rationales_in_writing_without_blanks_are_read() -> None:
     for i in range(60):
         a, b, c = rng.sample(words, 3)
         rows.append(Example(str(i), (f"{a}{b}と{c}はどちらが大きいか",), "1", f"{a}{b}は{c}より大きいので"))
-    assert mismatch(rows, get("custom")) is None
-    assert mismatch(shifted(rows), get("custom"))
-
-
-def test_a_rationale_for_each_label_is_no_ground_for_mismatch() -> None:
-    words = {"billing": ["card", "invoice"], "repair": ["screen", "noise"], "login": ["password", "username"]}
-    rationales = {"billing": "It is about money.", "repair": "Something is broken.", "login": "They are locked out."}
-    rng = random.Random(5)
-    labels = rng.choices(list(words), k=200)
-    rows = [
-        Example(str(i), (f"Ticket {i}: my {rng.choice(words[label])}",), label, rationales[label], label)
-        for i, label in enumerate(labels)
-    ]
-    assert mismatch(rows, get("custom")) is None
-    assert mismatch(shifted(rows), get("custom"))  # by its answers
-
-
-def test_labels_written_otherwise_are_not_called_a_wrong_join() -> None:
-    rows = [replace(row, label=f"{row.label} pieces", teacher_label=row.label) for row in multi("svamp")]
-    reason = mismatch(rows, get("custom"))
-    assert reason is not None
-    assert "its rationales fit their questions" in reason
+    assert mismatch(rows) is None
+    assert mismatch(shifted(rows))

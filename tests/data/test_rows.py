@@ -10,8 +10,6 @@ from typing import Any
 import datasets
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -24,33 +22,29 @@ from limbeck.schema import Example
 from limbeck.tasks import get
 
 
-def written(folder: Path, rows: Iterable[dict[str, Any]], name: str = "r.jsonl") -> Path:
-    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder / name
+def write_rows(folder: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    (folder / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / "r.jsonl"
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
         (1, "1"), (1.0, "1"), (-3.0, "-3"), (0.1, "0.1"), (1e20, "1e+20"), (True, "true"), (10**400, str(10**400)),
-        (Decimal("1.00"), "1"), (Decimal("2.50"), "2.5"), (" x ", "x"), ("cafe\u0301 ", "caf\u00e9"),
-        ("\u00a0x\u2003", "x"), ("a\0b", "ab"), ("1.0", "1.0"), ("None of these", "None of these"),
+        (Decimal("1.00"), "1"), (" x ", "x"), ("cafe\u0301 ", "caf\u00e9"), ("\u00a0x\u2003", "x"), ("a\0b", "ab"),
     ],
 )  # fmt: skip
 def test_the_text_of_a_cell(value: Any, text: str) -> None:
     assert cell_text(value) == text
 
 
-def test_missing_values() -> None:
+def test_missing_values(tmp_path: Path) -> None:
     assert all(map(is_missing, [None, "", " \n", "nan", "NULL", "None", "NA", "N/A", float("nan"), "\0"]))
     assert not any(map(is_missing, ["none", "na", "None of the above", "no", "0", 0, False, "nancy", "-"]))
-
-
-def test_words_for_missing_values_may_be_choices(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
-    path.write_text("input,label,rationale,teacher_label,id\na,nan,None,null,NA\nb,x,nan,NaN,7.0\n")
+    path.write_text("input,label,rationale,teacher_label,id\na,nan,None,null,NA\nb,x,nan,NaN,7\n")
     assert read_rows(path, labelled=False) == [Example("r-0", ("a",), ""), Example("7", ("b",), "x")]
-    path.write_text("input,label,choices\na,None,None|x\nb,x,None|x\n")
+    path.write_text("input,label,choices\na,None,None|x\nb,x,None|x\n")  # they may be choices
     assert [row.label for row in read_rows(path)] == ["None", "x"]
     path.write_text("input,label,teacher_label\na,NA,NA\n")
     task = get("custom", ["NA", "EU"])
@@ -59,30 +53,11 @@ def test_words_for_missing_values_may_be_choices(tmp_path: Path) -> None:
 
 def test_integers_beside_nulls_and_short_floats(tmp_path: Path) -> None:
     table = pd.DataFrame({"input": ["a", "b", "c"], "label": [1, None, 3], "small": np.float32([0.1, 2, 0.3])})
-    table["half"] = table["small"].astype("float16")
     table.to_parquet(tmp_path / "r.parquet")
     table.to_json(tmp_path / "r.json", orient="records")
     for name in ("r.parquet", "r.json"):
         assert [row.label for row in read_rows(tmp_path / name, labelled=False)] == ["1", "", "3"]
-    for column in ("small", "half"):
-        rows = read_rows(tmp_path / "r.parquet", {"label": column})
-        assert [row.label for row in rows] == ["0.1", "2", "0.3"]
-    lists = pa.table({"input": ["a"], "choices": pa.array([[0.1, 0.2]], pa.list_(pa.float32())), "label": [0.2]})
-    pq.write_table(lists, tmp_path / "l.parquet")
-    assert read_rows(tmp_path / "l.parquet")[0].choices == ("0.1", "0.2")
-
-
-def test_labels_without_consensus_in_data_for_inference(tmp_path: Path) -> None:
-    cells: list[Any] = [-1, "-", 1.0, None, "2"]
-    rows = [{"premise": "p", "hypothesis": f"h{i}", "label": label} for i, label in enumerate(cells)]
-    labels = [row.label for row in read_rows(written(tmp_path, rows), labelled=False, task=get("esnli"))]
-    assert labels == ["", "", "neutral", "", "contradiction"]
-    pairs = [{"a": "p", "b": f"h{i}", "gold": label} for i, label in enumerate(cells)]
-    columns: Any = {"input": ["a", "b"], "label": "gold"}
-    mapped = read_rows(written(tmp_path, pairs), columns, labelled=False, task=get("esnli"))
-    assert [(row.label, row.segments) for row in mapped] == [(label, ("p", f"h{i}")) for i, label in enumerate(labels)]
-    numbers = [{"input": "q", "label": -1}, {"input": "r", "label": "-1"}]
-    assert {row.label for row in read_rows(written(tmp_path, numbers))} == {"-1"}  # elsewhere it is an answer
+    assert [row.label for row in read_rows(tmp_path / "r.parquet", {"label": "small"})] == ["0.1", "2", "0.3"]
 
 
 @pytest.mark.parametrize(
@@ -92,14 +67,13 @@ def test_labels_without_consensus_in_data_for_inference(tmp_path: Path) -> None:
         ({"label": "b", "answers": ["a", "b", "c "]}, "b", ("a", "c")),
         ({"label": ["a", " a", "b"]}, "a", ("b",)),
         ({"answers": {"text": ["a", "b"], "answer_start": [1, 2]}}, "a", ("b",)),
-        ({"answer": {"value": "a", "aliases": ["b"]}}, "a", ("b",)),
-        ({"answers": "['a' 'b']"}, "a", ("b",)),
+        ({"answers": "['a', 'b']"}, "a", ("b",)),
         ({"answers": [1.0, 2]}, "1", ("2",)),
         ({"label": "[1, 2]"}, "[1, 2]", ()),
     ],
 )
 def test_several_accepted_answers(tmp_path: Path, row: dict[str, Any], label: str, answers: tuple[str, ...]) -> None:
-    (example,) = read_rows(written(tmp_path, [{"input": "q", **row}]))
+    (example,) = read_rows(write_rows(tmp_path, [{"input": "q", **row}]))
     assert (example.label, example.answers) == (label, answers)
 
 
@@ -110,28 +84,27 @@ def test_solutions_with_their_answer_after_a_mark(tmp_path: Path) -> None:
         {"question": "q2", "answer": "a #### b #### c"},
         {"question": "q3", "answer": "x\n#### <<12*2=24>>24", "rationale": "Its <<1=1>>own; cout << x; y >> z"},
     ]
-    path = written(tmp_path, rows)
-    assert [(row.label, row.rationale) for row in read_rows(path)] == [
+    assert [(row.label, row.rationale) for row in read_rows(write_rows(tmp_path, rows))] == [
         ("1,200", "3*4 = 12."),
         ("-5", None),
         ("c", "a #### b"),
         ("24", "Its own; cout << x; y >> z"),
     ]
-    numbers = written(tmp_path, rows[:2])
+    numbers = write_rows(tmp_path, rows[:2])
     assert [row.label for row in read_rows(numbers, task=get("custom", answer="number"))] == ["1200", "-5"]
     with pytest.raises(LimbeckError, match=r"r.jsonl:1: .*label"):
-        read_rows(written(tmp_path, [{"question": "q", "answer": "nothing after it ####"}]))
+        read_rows(write_rows(tmp_path, [{"question": "q", "answer": "nothing after it ####"}]))
 
 
 def test_labels_that_are_no_numbers_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     labels = ["$5", "12,000", "50%", "many", "#### 42", "about a dozen"] * 4
-    path = written(tmp_path, [{"input": f"q{i}", "label": label} for i, label in enumerate(labels)])
+    path = write_rows(tmp_path, [{"input": f"q{i}", "label": label} for i, label in enumerate(labels)])
     source = {"kind": "files", "train_file": str(path)}
     splits = load(DataSettings.parse({"task": "custom", "answer": "number", "source": source}, "x"))
     rows = [*splits.train, *splits.valid, *splits.test]
     assert (splits.notes["rows_without_label"], len(rows)) == (8, 16)
     assert {row.label for row in rows} <= {"5", "12000", "50", "50%", "42"}
-    written(tmp_path, [{"input": f"q{i}", "label": i} for i in range(20)])
+    write_rows(tmp_path, [{"input": f"q{i}", "label": i} for i in range(20)])
     for answer in ("number", "text"):
         caplog.clear()
         with caplog.at_level(logging.WARNING, "limbeck"):
@@ -140,28 +113,26 @@ def test_labels_that_are_no_numbers_are_left_out_and_counted(tmp_path: Path, cap
 
 
 def test_rationales_of_several_sentences(tmp_path: Path) -> None:
-    cells: list[Any] = [["a", None, "b"], "['a' 'b']", '["a", "b"]', "[1] a citation", [], "[1, 2]"]
+    cells: list[Any] = [["a", None, "b"], "[1] a citation", []]
     rows = [{"input": f"q{i}", "label": "x", "rationale": cell} for i, cell in enumerate(cells)]
-    rationales = [row.rationale for row in read_rows(written(tmp_path, rows))]
-    assert rationales == ["a\nb", "a\nb", "a\nb", "[1] a citation", None, "[1, 2]"]
+    rationales = [row.rationale for row in read_rows(write_rows(tmp_path, rows))]
+    assert rationales == ["a\nb", "[1] a citation", None]
 
 
 @pytest.mark.parametrize(
-    ("row", "expected"),
+    ("row", "question"),
     [
-        ({"Question": "q", "Answer": "a"}, ("q", "a", None)),
-        ({"prompt": "q", "completion": "a"}, ("q", "a", None)),
-        ({"instruction": "q", "input": "", "output": "a"}, ("q", "a", None)),
-        ({"instruction": "q", "input": "r", "output": "a"}, ("q\nr", "a", None)),
-        ({"problem": "q", "solution": "because", "answer": "a"}, ("q", "a", "because")),
-        ({"problem": "q", "solution": "a"}, ("q", "a", None)),
-        ({"input": "q", "target": "a", "question": "no"}, ("q", "a", None)),
-        ({"question": "q", "options": ["x", "a"], "correct": "B"}, ("q\nAnswer Choices:\n(a) x\n(b) a", "a", None)),
+        ({"Question": "q", "Answer": "a"}, "q"),
+        ({"prompt": "q", "completion": "a"}, "q"),
+        ({"instruction": "q", "input": "", "output": "a"}, "q"),
+        ({"instruction": "q", "input": "r", "output": "a"}, "q\nr"),
+        ({"input": "q", "target": "a", "question": "no"}, "q"),
+        ({"question": "q", "options": ["x", "a"], "correct": "B"}, "q\nAnswer Choices:\n(a) x\n(b) a"),
     ],
 )
-def test_usual_names_of_columns(tmp_path: Path, row: dict[str, Any], expected: tuple[str, str, str | None]) -> None:
-    (example,) = read_rows(written(tmp_path, [row]))
-    assert (example.input, example.label, example.rationale) == expected
+def test_usual_names_of_columns(tmp_path: Path, row: dict[str, Any], question: str) -> None:
+    (example,) = read_rows(write_rows(tmp_path, [row]))
+    assert (example.input, example.label) == (question, "a")
 
 
 @pytest.mark.parametrize(
@@ -175,81 +146,60 @@ def test_usual_names_of_columns(tmp_path: Path, row: dict[str, Any], expected: t
 )
 def test_ambiguous_names_of_columns_are_listed(tmp_path: Path, row: dict[str, Any], names: list[str]) -> None:
     with pytest.raises(LimbeckError) as caught:
-        read_rows(written(tmp_path, [row]))
+        read_rows(write_rows(tmp_path, [row]))
     assert all(name in str(caught.value) for name in [*names, "columns: {"])
 
 
 def test_columns_within_columns_and_of_several(tmp_path: Path) -> None:
-    path = written(tmp_path, [{"q": {"text": "why", "title": "t"}, "a": "b", "w1": "One.", "w2": None, "w3": "Two."}])
+    rows = [{"q": {"text": "why", "title": "t"}, "a": "b", "w1": "One.", "w2": None, "w3": "Two."}]
     columns: Any = {"input": ["q.title", "q.text"], "label": "a", "rationale": ["w1", "w2", "w3"]}
+    path = write_rows(tmp_path, rows)
     assert read_rows(path, columns) == [Example("r-0", ("t", "why"), "b", "One.\nTwo.")]
-    with pytest.raises(LimbeckError, match=r"no column 'w4'"):
+    with pytest.raises(LimbeckError, match=r"no column .*'w4'"):
         read_rows(path, {**columns, "rationale": ["w1", "w4"]})
 
 
-@pytest.mark.parametrize("task", ["cqa", "custom"])
-def test_columns_are_mapped_for_every_task(tmp_path: Path, task: str) -> None:
-    path = written(tmp_path, [{"q": f"q{i}", "o": "['x' 'y']", "gold": i, "input": "not this"} for i in range(2)])
-    rows = read_rows(path, {"input": "q", "choices": "o", "label": "gold"}, task=get(task))
-    assert [(row.segments, row.label, row.choices) for row in rows] == [
-        (("q0",), "x", ("x", "y")),
-        (("q1",), "y", ("x", "y")),
-    ]
-
-
 def test_a_mapped_column_is_never_taken_from_its_old_name(tmp_path: Path) -> None:
-    path = written(tmp_path, [{"input": "x", "gold": "y"}, {"input": "x", "label": "z"}])
+    path = write_rows(tmp_path, [{"input": "x", "gold": "y"}, {"input": "x", "label": "z"}])
     with pytest.raises(LimbeckError, match=r"r.jsonl:2: label: missing"):
         read_rows(path, {"label": "gold"})
 
 
-def test_segments_numbers_and_blanks(tmp_path: Path) -> None:
-    rows = [
-        {"input": ["first", "second"], "label": 3, "rationale": "  ", "teacher_label": 3.5},
-        {"input": "x\0y", "label": 0, "id": 7},
-    ]
-    assert read_rows(written(tmp_path, rows)) == [
-        Example("r-0", ("first", "second"), "3", None, "3.5"),
-        Example("7", ("xy",), "0"),
-    ]
-
-
 def test_the_fields_of_a_task(tmp_path: Path) -> None:
-    rows = [{"premise": "p", "hypothesis": "h", "label": 1, "rationale": "why"}]
-    (example,) = read_rows(written(tmp_path, rows), task=get("esnli"))
-    assert (example.segments, example.label, example.rationale) == (("p", "h"), "neutral", "why")
-    (example,) = read_rows(written(tmp_path, [{"premise": "p", "hypothesis": "h"}]), labelled=False, task=get("anli1"))
-    assert example.label == ""
-    (example,) = read_rows(
-        written(tmp_path, [{"question": "q", "choices": ["a", "b"], "answer": "b"}]), task=get("cqa")
-    )
-    assert (example.label, example.choices, example.input) == ("b", ("a", "b"), "q\nAnswer Choices:\n(a) a\n(b) b")
+    rows: list[Any] = [{"premise": "p", "hypothesis": "h", "label": label} for label in (1.0, "Contradiction", None)]
+    examples = read_rows(write_rows(tmp_path, rows), labelled=False, task=get("esnli"))
+    assert [(row.segments, row.label) for row in examples] == [
+        (("p", "h"), label) for label in ("neutral", "contradiction", "")
+    ]
+    pairs = [{"a": "p", "b": "h", "gold": 2, "input": "not this", "teacher_label": "0"}]
+    columns: Any = {"input": ["a", "b"], "label": "gold"}
+    (mapped,) = read_rows(write_rows(tmp_path, pairs), columns, task=get("esnli"))
+    assert (mapped.segments, mapped.label, mapped.teacher_label) == (("p", "h"), "contradiction", "entailment")
+    word_problem = {"Body": "Two pens.", "Question": "How many?", "Equation": "( 2.0 + 0.0 )"}
+    (example,) = read_rows(write_rows(tmp_path, [word_problem]), task=get("svamp"))
+    assert (example.input, example.label) == ("Two pens.\nHow many?", "( 2.0 + 0.0 )")
 
 
 @pytest.mark.parametrize(
-    ("lines", "says"),
+    ("lines", "reason"),
     [
         (['{"input": "x", "label": "y"}', '{"label": "y"}'], "r.jsonl:2: input"),
-        (["", '{"input": "x"}'], "r.jsonl: label: missing"),
+        (["", '{"input": "x"}'], "r.jsonl:2: label: missing"),
         (["", '{"input": "x", "label": null}'], "r.jsonl:2: label: missing"),
-        (['{"input": " ", "label": "y"}'], "r.jsonl:1: input"),
+        (['{"input": " ", "label": "y"}'], "r.jsonl:1: .*input"),
         (['{"input": "x", "label": Infinity}'], "r.jsonl:1: .*label"),
         (['{"input": "x", "label": [["y"]]}'], "r.jsonl:1: .*label"),
-        (['{"input": "x", "label": {"y": 1}}'], "r.jsonl:1: .*label"),
-        (['{"input": 3, "label": "y"}'], "r.jsonl:1: .*input"),
-        (['{"input": [], "label": "y"}'], "r.jsonl:1: .*input"),
         (['{"input": ["x", 3], "label": "y"}'], "r.jsonl:1: .*input"),
+        (['{"input": [], "label": "y"}'], "r.jsonl:1: .*input"),
         (['{"input": "x", "label": "y", "rationale": 3}'], "r.jsonl:1: .*rationale"),
         (['{"input": "x", "label": "y", "choices": "y"}'], "r.jsonl:1: choices"),
-        (['{"input": "x", "label": "y", "choices": ["a", "b"]}'], "r.jsonl:1: label: 'y' is none of the choices"),
         (['{"input": "x\\ud800", "label": "y"}'], "r.jsonl:1: .*input.*Unicode"),
         (['{"input": "x", "label": "y", "id": 1}', '{"input": "x", "label": "y", "id": "1"}'], "r.jsonl:2: .*l:1"),
-        (["[[]]"], "r.jsonl: item 1: a JSON object"),
     ],
 )
-def test_bad_rows_name_their_place_and_field(tmp_path: Path, lines: list[str], says: str) -> None:
+def test_bad_rows_name_their_location_and_field(tmp_path: Path, lines: list[str], reason: str) -> None:
     (tmp_path / "r.jsonl").write_text("\n".join(lines))
-    with pytest.raises(LimbeckError, match=says):
+    with pytest.raises(LimbeckError, match=reason):
         read_rows(tmp_path / "r.jsonl")
 
 
@@ -258,8 +208,7 @@ word = st.text("abcXYZ \u00e9\u4e2d'\",;|\t\n", min_size=1, max_size=10).filter(
 
 @st.composite
 def tables(draw: st.DrawFn) -> list[dict[str, Any]]:
-    label = draw(st.sampled_from([st.integers(-99, 99), st.text("abcd", min_size=1, max_size=4), st.booleans()]))
-    label = st.none() | label if draw(st.booleans()) else label
+    label = draw(st.sampled_from([st.text("abcd", min_size=1, max_size=4), st.booleans(), st.integers(-99, 99)]))
     return [
         {"input": draw(word), "label": draw(label), "rationale": draw(st.none() | word), "choices": None}
         for _ in range(draw(st.integers(1, 5)))
@@ -271,15 +220,10 @@ def tables(draw: st.DrawFn) -> list[dict[str, Any]]:
 def test_a_table_reads_alike_from_every_program(tmp_path: Path, table: list[dict[str, Any]]) -> None:
     frame = pd.DataFrame(table)
     frame.to_csv(tmp_path / "pandas.csv")
-    frame.to_csv(tmp_path / "pandas.tsv", sep="\t", index=False)
     frame.to_parquet(tmp_path / "pandas.parquet")
     frame.to_json(tmp_path / "lines.jsonl", orient="records", lines=True)
-    frame.to_json(tmp_path / "columns.json")
-    (tmp_path / "array.json").write_text(json.dumps(table, indent=1, ensure_ascii=False))
     datasets.Dataset.from_list(table).to_parquet(tmp_path / "datasets.parquet")
-    expected = [
-        (row["input"], "" if row["label"] is None else str(row["label"]).lower(), row["rationale"]) for row in table
-    ]
+    expected = [(row["input"], str(row["label"]).lower(), row["rationale"]) for row in table]
     for path in sorted(tmp_path.iterdir()):
-        rows = read_rows(path, labelled=False)
+        rows = read_rows(path)
         assert [(row.input, row.label.lower(), row.rationale) for row in rows] == expected, path.name

@@ -1,10 +1,19 @@
-"""What `data show` counts, against counting by hand."""
+"""The counts of `data show`, against counting by hand."""
 
 from pathlib import Path
+from typing import Any
 
-from limbeck.data import DataSettings, read, show, summarise
-from tests.helpers.archives import archive_settings as settings
-from tests.helpers.archives import write_rows, write_shards
+from limbeck.data import DataSettings, read, show
+from limbeck.data.summary import summarise
+from tests.helpers.archives import archive_settings, write_rows, write_shards
+
+
+def file_settings(folder: Path, **splits: list[dict[str, Any]]) -> DataSettings:
+    """Write the rows of each split to a file, and return the settings that read them."""
+    for split, rows in splits.items():
+        write_rows(folder / f"{split}.jsonl", rows)
+    files = {f"{split}_file": str(folder / f"{split}.jsonl") for split in splits}
+    return DataSettings.parse({"task": "custom", "source": {"kind": "files", **files}, "test_fraction": 0.25}, "x")
 
 
 def test_counts_of_an_archive(tmp_path: Path) -> None:
@@ -12,7 +21,7 @@ def test_counts_of_an_archive(tmp_path: Path) -> None:
     write_rows(tmp_path / "svamp" / "svamp_train.json", [{"input": text, "label": "( 1.0 + 1.0 )"} for text in inputs])
     outputs = ["So it is. The answer is (2).", "So. The answer is (3).", "So. The answer is ((1", "nothing"]
     write_shards(tmp_path / "svamp" / "llm", "train", outputs, size=4)
-    assert summarise(settings(tmp_path)) == {
+    assert summarise(archive_settings(tmp_path)) == {
         "train": {
             "rows": 4,
             "teacher_accuracy": 0.25,
@@ -29,6 +38,7 @@ def test_counts_of_an_archive(tmp_path: Path) -> None:
             },
         }
     }
+    assert "test:" not in show(archive_settings(tmp_path), 0)  # a run cannot hold one out
 
 
 def test_counts_of_own_data(tmp_path: Path) -> None:
@@ -37,16 +47,14 @@ def test_counts_of_own_data(tmp_path: Path) -> None:
         {"input": "b", "label": "x", "rationale": "r", "teacher_label": "y"},
         {"input": "c", "label": "x"},
     ]
-    write_rows(tmp_path / "train.jsonl", rows)
-    write_rows(tmp_path / "test.jsonl", rows[2:])
-    source = {"kind": "files", "train_file": str(tmp_path / "train.jsonl"), "test_file": str(tmp_path / "test.jsonl")}
-    summary = summarise(DataSettings.parse({"task": "custom", "source": source}, "x"))
+    summary = summarise(file_settings(tmp_path, train=rows, test=rows[2:]))
     train, test = summary["train"], summary["test"]
     assert (train["rows"], train["teacher_accuracy"], train["unparsed"], train["without_rationale"]) == (3, 0.5, 0, 1)
     assert (test["teacher_accuracy"], test["without_rationale"], test["words"]["rationale"]) == (None, 1, None)
+    assert test["notes"] == {"test_in_train": 1, "test_in_valid": 0}
 
 
-def test_as_many_rows_as_asked_are_shown_in_every_view() -> None:
+def test_as_many_rows_as_requested_are_shown_in_every_view() -> None:
     source = {"kind": "generated", "train_rows": 30, "valid_rows": 5, "test_rows": 5}
     settings = DataSettings.parse({"task": "arithmetic", "source": source}, "x")
     inputs = [row.input for row in read(settings)["train"]]
@@ -57,37 +65,24 @@ def test_as_many_rows_as_asked_are_shown_in_every_view() -> None:
         assert sum(f"reads:  explain: {text}\n" in page for text in inputs) == rows
 
 
-def test_the_page_says_which_splits_a_run_carves(tmp_path: Path) -> None:
-    write_rows(tmp_path / "r.jsonl", [{"input": "q", "label": "x"}])
-    source = {"kind": "files", "train_file": str(tmp_path / "r.jsonl")}
-    page = show(DataSettings.parse({"task": "custom", "source": source, "test_fraction": 0.25}, "x"), 0)
-    assert "test: no file of its own; a run holds out 0.25 of the training rows for it" in page
-    assert "valid: no file of its own; a run holds out 0.1 of the training rows" in page
-    complete = {**source, "test_file": source["train_file"], "valid_file": source["train_file"]}
-    assert "no file of its own" not in show(DataSettings.parse({"task": "custom", "source": complete}, "x"), 0)
-    write_rows(tmp_path / "svamp" / "svamp_train.json", [{"input": "q", "label": "( 1.0 + 1.0 )"}])
-    write_shards(tmp_path / "svamp" / "llm", "train", ["So. The answer is (2)."], size=1)
-    assert "test:" not in show(settings(tmp_path), 0)  # of an archive without its test split a run makes nothing
-
-
-def test_the_page_holds_the_counts_and_the_examples(tmp_path: Path) -> None:
-    rows = [{"input": "What\nis it?", "label": "x", "rationale": "Because."}, {"input": "And it?", "label": "y"}]
-    write_rows(tmp_path / "r.jsonl", rows)
-    source = {"kind": "files", "train_file": str(tmp_path / "r.jsonl"), "test_file": str(tmp_path / "r.jsonl")}
-    page = show(DataSettings.parse({"task": "custom", "source": source}, "x"), 2)
+def test_the_page_has_the_counts_and_the_examples(tmp_path: Path) -> None:
+    rows = [
+        {"input": "What\nis it?", "label": "x", "rationale": "Because."},
+        {"id": "a\x1b[31m", "input": "b\x1b[0m", "label": "y"},
+    ]
+    page = show(file_settings(tmp_path, train=rows), 2)
     for text in [
         "train: 2 rows, teacher's accuracy none",
-        "test: 2 rows",
         "without rationale 1",
         "words of the rationale: min 1, median 1, p95 1, max 1",
         "reads:  explain: What\n            is it?",
         "writes: Because. Answer: x",
         "writes: nothing, for the rationale is missing",
+        "test: no file of its own; a run holds out 0.25 of the training rows for it",
+        "valid: no file of its own; a run holds out 0.1 of the training rows",
     ]:
         assert text in page
-
-
-def test_the_page_shows_no_control_characters(tmp_path: Path) -> None:
-    write_rows(tmp_path / "train.jsonl", [{"id": "a\x1b[31m", "input": "b\x1b[0m", "label": "x"}])
-    source = {"kind": "files", "train_file": str(tmp_path / "train.jsonl")}
-    assert "\x1b" not in show(DataSettings.parse({"task": "custom", "source": source}, "x"), 1)
+    assert "\x1b" not in page
+    complete = show(file_settings(tmp_path, train=rows, valid=rows[:1], test=rows[1:]), 0)
+    assert "no file of its own" not in complete
+    assert "a training refuses this" in complete

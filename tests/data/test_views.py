@@ -2,29 +2,29 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from limbeck.data import View, read_rows, source, split_target, target
-from limbeck.files import write_jsonl
+from limbeck.data import View, source, split_target, target
 from limbeck.schema import Example
-from limbeck.tasks import get
 
 NLI = Example("1", ("It rains.", "It is dry."), "contradiction", "Rain is wet.")
 
 
-def test_sources() -> None:
-    sources = {view: source(NLI, view).text("</s>") for view in View}
-    assert sources == {
-        View.PREDICT: "predict: It rains.</s>It is dry.",
-        View.EXPLAIN: "explain: It rains.</s>It is dry.",
-        View.RATIONALE_FIRST: "predict: It rains.</s>It is dry.",
-        View.ANSWER_FIRST: "predict: It rains.</s>It is dry.",
-    }
+def test_sources_and_targets() -> None:
+    for view in View:
+        prefix = "explain" if view is View.EXPLAIN else "predict"
+        assert source(NLI, view).text("</s>") == f"{prefix}: It rains.</s>It is dry."
+    assert [target(NLI, view) for view in View] == [
+        "contradiction",
+        "Rain is wet.",
+        "Rain is wet. Answer: contradiction",
+        "contradiction Rationale: Rain is wet.",
+    ]
+    assert [target(replace(NLI, rationale=None), view) for view in View] == ["contradiction", None, None, None]
 
 
 OWN = Example("2", ("Where does it rain?",), "sea", "Rain is wet.", choices=("sea", "the moon"), own_choices=True)
@@ -35,31 +35,6 @@ def test_a_rows_own_choices_are_read_in_every_view_and_a_tasks_are_not() -> None
     assert {source(OWN, view).text("") for view in View} == {f"predict: {listed}", f"explain: {listed}"}
     assert OWN.input == listed
     assert source(replace(OWN, own_choices=False), View.PREDICT).text("") == "predict: Where does it rain?"
-
-
-def test_choices_in_files_are_shown_once_if_they_are_the_rows_own(tmp_path: Path) -> None:
-    listed = "Where?\nAnswer Choices:\n(a) sea\n(b) moon"
-    rows = [{"input": "Where?", "choices": ["sea", "moon"]}, {"input": listed, "choices": ["sea", "moon"]}]
-    rows += [{"input": "Where?"}, {"input": "Where?", "choices": ["no", "yes"]}]
-    write_jsonl(tmp_path / "rows.jsonl", ({**row, "label": ""} for row in rows))
-    examples = read_rows(tmp_path / "rows.jsonl", labelled=False, task=get("custom", choices=["yes", "no"]))
-    assert [source(example, View.PREDICT).text("") for example in examples] == [
-        f"predict: {text}" for text in (listed, listed, "Where?", "Where?")
-    ]
-
-
-def test_targets() -> None:
-    assert [target(NLI, view) for view in View] == [
-        "contradiction",
-        "Rain is wet.",
-        "Rain is wet. Answer: contradiction",
-        "contradiction Rationale: Rain is wet.",
-    ]
-
-
-def test_targets_without_rationale() -> None:
-    bare = Example("1", ("It rains.",), "wet")
-    assert [target(bare, view) for view in View] == ["wet", None, None, None]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from limbeck import tasks
-from limbeck.data.archive import ArchiveSource
+from limbeck.data.sources import ArchiveSource
 from limbeck.metrics.consistency import conclusion, consistency
 from limbeck.schema import Example
 

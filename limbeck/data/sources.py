@@ -1,0 +1,236 @@
+"""The sources of rows: the authors' released archive, a user's own files, and the Hugging Face Hub."""
+
+import tempfile
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from glob import glob
+from http.client import HTTPException
+from itertools import count, takewhile
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, field_validator
+
+from limbeck.data.columns import Column
+from limbeck.data.rows import Located, located, not_a_choice, read_examples, read_files, unique
+from limbeck.data.tables import arrow_rows
+from limbeck.errors import DataError, FileError, first_line
+from limbeck.files import read_json, read_jsonl, sha256
+from limbeck.llm import parse
+from limbeck.schema import Example
+from limbeck.settings import Settings
+from limbeck.tasks import Split, Task
+
+_HUB_SPLITS: dict[Split, tuple[str, ...]] = {  # the last that there is counts
+    "train": ("train",),
+    "valid": ("dev", "val", "valid", "validation"),
+    "test": ("test",),
+}
+
+
+MAX_UNPACKED = 8 * 1024**3  # bytes of all files
+
+
+class ArchiveSource(Settings):
+    """`root/{task}/{task}_{split}.json`, with the teacher's outputs in `root/{task}/llm/{split}_CoT_{number}.json`.
+
+    `splits` maps roles to the archive's splits, `{train: valid, test: test}` where it has no train; by default each
+    split plays its own role.
+    """
+
+    kind: Literal["archive"] = "archive"
+    root: Path
+    splits: dict[Split, Split] | None = None
+
+    @field_validator("splits")
+    @classmethod
+    def _check_splits(cls, splits: dict[Split, Split] | None) -> dict[Split, Split] | None:
+        if splits and len(set(splits.values())) < len(splits):
+            raise ValueError("a split has two roles, so that a student would be measured on rows that it saw")
+        return splits
+
+    def read(self, task: Task) -> dict[str, list[Example]]:
+        """Return the splits whose input files exist, by role.
+
+        Raises:
+            LimbeckError: a file is missing or damaged, or outputs and rows differ in number; names the files.
+        """
+        folder = self.root / task.name
+        paths = {split: folder / f"{task.name}_{split}.json" for split in get_args(Split)}
+        roles = self.splits or {split: split for split, path in paths.items() if path.exists()}
+        if not roles:
+            names = ", ".join(path.name for path in paths.values())
+            raise DataError(f"no input files; looked for {names}", path=folder)
+        splits: dict[str, list[Example]] = {}
+        for role, split in roles.items():
+            examples, outputs = _read_inputs(paths[split], split, task), _read_outputs(folder / "llm", split)
+            if len(outputs) != len(examples):
+                raise DataError(
+                    f"{len(examples)} rows, but {folder / 'llm'} has {len(outputs)} outputs of the teacher to its "
+                    f"{split} split: they belong together by position, so make the counts equal",
+                    path=paths[split],
+                )
+            replies = [parse(output, task, example) for output, example in zip(outputs, examples, strict=True)]
+            splits[role] = [
+                replace(example, rationale=reply.rationale, teacher_label=reply.label)
+                for example, reply in zip(examples, replies, strict=True)
+            ]
+        return splits
+
+
+def _read_inputs(path: Path, split: str, task: Task) -> list[Example]:
+    """Return the rows of an archive's input file, without the teacher's outputs."""
+    examples: Located = []
+    for index, (line, row) in enumerate(read_jsonl(path)):
+        with located(f"{path}:{line}"):
+            example = task.read(row, f"{split}-{index}")
+            example = example if example.choices else replace(example, choices=task.choices)
+            if not example.label or (example.choices and example.label not in example.choices):
+                raise not_a_choice(task.label_field, example.label, example.choices)
+        examples.append((f"{path}:{line}", example))
+    return unique(examples)
+
+
+def _read_outputs(folder: Path, split: str) -> list[str]:
+    """Return the teacher's outputs, in order, from `folder/{split}_CoT_{number}.json`."""
+    outputs: list[str] = []
+    for path in takewhile(Path.exists, (folder / f"{split}_CoT_{number}.json" for number in count())):
+        shard = read_json(path)
+        if not isinstance(shard, list) or not all(isinstance(output, str) for output in shard):
+            raise DataError("a JSON list of texts was expected", path=path)
+        outputs += shard
+    return outputs
+
+
+def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
+    """Unpack the archive at `source`, a local path or an http(s) URL, into `root`; return the folders it held.
+
+    A leading `datasets/` is left out. Nothing is put in its place before all is unpacked, and no folder is overwritten.
+
+    Raises:
+        LimbeckError: the source cannot be had, has another SHA-256 than `digest`, is no zip of tasks' folders, is too
+            large, or one of the folders is there already.
+    """
+    # In a folder that exists, so that a failure leaves nothing behind; and on root's disk, so that moving is renaming.
+    parent = next(folder for folder in root.absolute().parents if folder.is_dir())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=parent) as scratch:
+            archive, unpacked = Path(source), Path(scratch) / "unpacked"
+            if source.startswith(("http://", "https://")):
+                archive = Path(scratch) / "archive.zip"
+                urllib.request.urlretrieve(source, archive)  # noqa: S310
+            if digest is not None and sha256(archive) != digest.strip().lower():
+                raise DataError(f"its SHA-256 is {sha256(archive)}, not {digest}", path=source)
+            with zipfile.ZipFile(archive) as zipped:
+                if sum(info.file_size for info in zipped.infolist()) > MAX_UNPACKED:
+                    raise ValueError(f"more than {MAX_UNPACKED} bytes when unpacked")
+                zipped.extractall(unpacked)  # it takes drives, roots and `..` out of names, and makes no links
+            unpacked = unpacked / "datasets" if (unpacked / "datasets").is_dir() else unpacked
+            folders = sorted(path for path in unpacked.iterdir() if path.is_dir() and path.name != "__MACOSX")
+            if not folders:
+                raise ValueError("it holds no folder of a task")
+            for target in (root / folder.name for folder in folders):
+                if target.exists() or target.is_symlink():
+                    raise FileError("is there already; move it away, or choose another root", path=target)
+            root.mkdir(parents=True, exist_ok=True)
+            return [folder.rename(root / folder.name).name for folder in folders]
+    except (OSError, HTTPException, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{source}: cannot be unpacked into {root} ({error})") from None
+
+
+class FilesSource(Settings):
+    """A file for each split, or several, also as patterns like `data/*.jsonl`; `train_file` is enough.
+
+    `columns` maps limbeck's names to the files': `{input: question, label: answer}`. A run holds out the splits without
+    files, by `test_fraction` and `valid_fraction` of `DataSettings`.
+    """
+
+    kind: Literal["files"] = "files"
+    train_file: Path | Annotated[list[Path], Field(min_length=1)]
+    valid_file: Path | list[Path] | None = None
+    test_file: Path | list[Path] | None = None
+    columns: dict[Column, str | list[str]] = Field(default_factory=dict)
+
+    def read(self, task: Task) -> dict[str, list[Example]]:
+        """Return the splits that have files; a missing label is "".
+
+        Raises:
+            LimbeckError: as `read_rows`, or a pattern matches no file.
+        """
+        files = {"train": self.train_file, "valid": self.valid_file, "test": self.test_file}
+        tables = {split: read_files(_expand(paths)) for split, paths in files.items() if paths}
+        examples = read_examples(list(tables.values()), self.columns, task, labelled=True)
+        return {split: unique(rows) for split, rows in zip(tables, examples, strict=True)}
+
+
+def _expand(paths: Path | list[Path]) -> list[Path]:
+    """Return the files that paths and patterns name, those of a pattern in alphabetical order."""
+    files: list[Path] = []
+    for path in (path.expanduser() for path in ([paths] if isinstance(paths, Path) else paths)):
+        if path.exists() or not any(sign in str(path) for sign in "*?["):
+            files.append(path)
+        elif matches := sorted(glob(str(path), recursive=True)):  # noqa: PTH207
+            files += map(Path, matches)
+        else:
+            raise FileError("no file matches this pattern", path=path)
+    if len({file.resolve() for file in files}) < len(files):
+        raise FileError("the same file twice in one split; name it once", path=files[-1])
+    return files
+
+
+class HubSource(Settings):
+    """A data set on the Hub (or a local folder of one); without `path`, the task's own.
+
+    `splits` maps limbeck's names (train, valid, test) to the data set's. `columns` is as for files.
+    """
+
+    kind: Literal["hub"] = "hub"
+    path: str | None = None
+    config: str | None = None
+    splits: dict[Split, str] = Field(default_factory=dict)
+    columns: dict[Column, str | list[str]] = Field(default_factory=dict)
+
+    def read(self, task: Task) -> dict[str, list[Example]]:
+        """Return the splits that the data set has, of those that `splits` (or the task) names.
+
+        Raises:
+            LimbeckError: the data set or a split cannot be had; a row is wrong.
+        """
+        own = task.hub if self.path is None else None
+        path = own.path if own else self.path
+        if path is None:
+            raise DataError(f"task {task.name!r} has no data set of its own on the Hub: give the source a `path`")
+        data_set = _load(path, self.config or (own.config if own else None), own.revision if own else None)
+        usual = {split: name for split, names in _HUB_SPLITS.items() for name in names if name in data_set}
+        names = self.splits or (own and own.splits) or usual
+        if not names or not data_set.keys() >= set(names.values()):
+            expected = ", ".join(names.values()) or "train, validation and test"
+            raise DataError(
+                f"{path}: of the splits {expected} there are only {sorted(data_set)!r:.200}; name them under `splits`"
+            )
+        tables = [
+            [
+                (f"{path} [{name}] row {i + 1}", f"{split}-{i}", row)
+                for i, row in enumerate(arrow_rows(data_set[name].with_format("arrow")[:]))
+            ]
+            for split, name in names.items()
+        ]
+        examples = read_examples(tables, self.columns, task, labelled=True)
+        return {split: unique(rows) for split, rows in zip(names, examples, strict=True)}
+
+
+def _load(path: str, config: str | None, revision: str | None) -> Mapping[str, Any]:
+    """Return the splits by name, from the Hub, a folder as the Hub has it, or one that `save_to_disk` wrote."""
+    import datasets
+
+    path = str(Path(path).expanduser()) if path.startswith("~") else path
+    try:
+        if (Path(path) / "dataset_dict.json").is_file() or (Path(path) / "state.json").is_file():
+            saved = datasets.load_from_disk(path)
+            return {"train": saved} if isinstance(saved, datasets.Dataset) else saved
+        return datasets.load_dataset(path, config, revision=revision)
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"the data set {path!r} cannot be loaded: {first_line(error)}") from None
