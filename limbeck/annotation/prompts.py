@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-from limbeck.data.rows import LocatedRows, read_examples
+from limbeck.data.rows import read_examples
 from limbeck.errors import DataError, RecipeError
 from limbeck.files import read_text
 from limbeck.llm import parse
@@ -132,7 +132,7 @@ def _worked_examples(rows: list[dict[str, Any]], task: Task, where: str) -> list
         return []
     questions = [{name: value for name, value in row.items() if name != "reply"} for row in rows]
     located = [(f"{where}: example {number}", str(number), row) for number, row in enumerate(questions, start=1)]
-    (examples,) = read_examples([LocatedRows(where, located)], {}, task, labelled=False)
+    (examples,) = read_examples([located], {}, task, labelled=False)
     for (location, example), row in zip(examples, rows, strict=True):
         parsed = parse(row["reply"], task, example)
         if parsed.rationale is None or parsed.label is None:
