@@ -16,6 +16,7 @@ from limbeck.cli.grids import grid
 from limbeck.cli.metrics import EVALUATE_EXAMPLES, calibrate, compare, evaluate, judge, print_accuracy
 from limbeck.cli.printing import INTERRUPTED, confirm_upload, print_about, print_json, print_table
 from limbeck.errors import LimbeckError, RecipeError
+from limbeck.notes import lines_of
 
 app = typer.Typer(
     help="Distil the reasoning of a large language model into a small one.\n\n"
@@ -142,12 +143,9 @@ def predict(
     results = predict_file(
         model, source, target, rationales=rationale, batch_size=batch_size, engine=engine, answers=answers
     )
-    text = f"{target}: {results['rows']} predictions"
-    if results["n"]:
-        text += f"; accuracy {results['accuracy']:.4f} on the {results['n']} with a label"
-    if results["sources_cut"]:
-        text += f"; {results['sources_cut']} inputs are too long for the student and were cut"
-    print_about(target, text)
+    graded = f"; accuracy {results['accuracy']:.4f} on the {results['n']} with a label" if results["n"] else ""
+    counts = "".join(f"; {line.text}" for line in lines_of(results, results["rows"]))
+    print_about(target, f"{target}: {results['rows']} predictions{graded}{counts}")
 
 
 @app.command()
@@ -173,22 +171,15 @@ def push(
     from limbeck.runs.push import push as push_files
 
     files = contents(run, name, license)
-    if name is None:
-        if folder is None or public:
-            raise RecipeError("give OWNER/NAME to push to the Hub, or --folder (without --public)")
+    if (name is None) == (folder is None) or (folder and public):
+        raise RecipeError("give OWNER/NAME to push to the Hub, or --folder (without --public)")
+    if folder is not None:
         write(files, folder)
         print(f"{folder}: {', '.join(sorted(files))}")
         return
-    if folder is not None:
-        raise RecipeError("push goes to the Hub or to a folder: give either OWNER/NAME or --folder")
-    if not (run / "evaluation" / "test.json").is_file():
-        command = f"limbeck evaluate {shlex.quote(str(run))} --rationale"
-        print(f"The card lacks measures of confidence and rationales; `{command}` adds them.")
+    assert name is not None
     if not yes:
-        for file, content in sorted(files.items()):
-            size = len(content) if isinstance(content, bytes) else content.stat().st_size
-            print(f"{size:>14,} bytes  {file}")
-        confirm_upload("these", name, public=public)
+        confirm_upload(", ".join(sorted(files)), name, public=public)
     print(push_files(files, name, private=not public))
 
 

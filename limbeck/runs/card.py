@@ -16,10 +16,11 @@ from limbeck.errors import LimbeckError, ModelError, RecipeError
 from limbeck.files import read_json
 from limbeck.formatting import Markdown, interval
 from limbeck.hub import could_be_name
-from limbeck.models import CARD, Card, StudentSettings
+from limbeck.models import CARD, Card
 from limbeck.objectives.methods import METHODS
 from limbeck.runs.citations import citations
 from limbeck.runs.provenance import portable
+from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run, count_lines, flat
 from limbeck.runs.templates import render
 from limbeck.tasks import get, same_value
@@ -36,10 +37,6 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         run: finished; where its folder has evaluation/test.json, that is reported.
         name: the model's on the Hub, OWNER/NAME; None: the card lies in a folder with the model.
         license: an identifier of the Hub's, like apache-2.0; None: the card says that none is given.
-
-    Raises:
-        RecipeError: the licence is no identifier.
-        LimbeckError: the run is not finished, or its model is incomplete.
     """
     if license is not None and not _LICENSE.fullmatch(license):
         raise RecipeError(f"{license!r:.80}: an identifier of the Hub was expected, like apache-2.0", field="--license")
@@ -51,7 +48,6 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
     if task.name != "custom":
         example = load_prompt(task).examples[0].example
         segments = [*example.segments[:-1], example.segments[-1] + example.choices_text]
-    counts = list(count_lines(results))
     page = None
     with suppress(LimbeckError):  # the card then says that nothing was measured
         page = run.page()
@@ -65,19 +61,18 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         card=card,
         architecture=read_json(run.model / "config.json").get("model_type"),
         parameters=_parameters(run.model),
-        task="a task of its owner's" if task.name == "custom" else Markdown(task.title),
+        task=task,
         choices=card.choices or task.choices,
         segments=segments,
         source=recipe.resolved()["data"].get("source") or {"kind": "generated"},
-        dataset=_hub_dataset(run),
-        counts=counts,
+        dataset=_hub_dataset(recipe),
+        counts=list(count_lines(results)),
         objective=recipe.objective.build(),
         method=METHODS[recipe.objective.name],
         dss=METHODS["dss"].formula,
-        base=portable([name for name in _student_names(recipe.student) if name is not None]),
+        base=portable(_student_names(recipe)),
         settings=flat(portable(recipe.resolved())),
         equations=task.equal is same_value,
-        splits={"valid": results["valid"], "test": results["test"], **(results.get("out_of_domain") or {})},
         page=page,
         confidence=recipe.evaluation.confidence,
         results=results,
@@ -88,29 +83,27 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
 
 def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
     """Return the front matter; only what is known: neither language nor licence is guessed."""
-    recipe, student, results = run.recipe, run.recipe.student, run.results
-    base = list(dict.fromkeys(name for name in _student_names(student) if _is_on_hub(name)))
-    dataset = _hub_dataset(run)
+    recipe, results, dataset = run.recipe, run.results, _hub_dataset(run.recipe)
+    base = [name for name in _student_names(recipe) if _is_on_hub(name)]
     measured = [(recipe.data.task, split, results[split]) for split in ("valid", "test")]
     measured += [(task, "test", values) for task, values in (results.get("out_of_domain") or {}).items()]
+    evaluations = [
+        EvalResult(
+            task_type=_PIPELINE,
+            dataset_type=dataset if dataset and name == recipe.data.task else name,
+            dataset_name=name,
+            dataset_split=split,
+            metric_type="accuracy",
+            metric_name=f"accuracy, 95 % interval {interval(values['interval'], 3)}, n = {values['n']}",
+            metric_value=values["accuracy"],
+        )
+        for name, split, values in measured
+        if values.get("accuracy") is not None
+    ]
     return ModelCardData(
         base_model=(base[0] if len(base) == 1 else base) or None,
         datasets=[dataset] if dataset else None,
-        eval_results=[
-            EvalResult(
-                task_type=_PIPELINE,
-                task_name="question in, answer out",
-                dataset_type=dataset if dataset and name == recipe.data.task else name,
-                dataset_name=name,
-                dataset_split=split,
-                metric_type="accuracy",
-                metric_name=f"accuracy, 95 % interval {interval(values['interval'], 3)}, n = {values['n']}",
-                metric_value=values["accuracy"],
-            )
-            for name, split, values in measured
-            if values.get("accuracy") is not None
-        ]
-        or None,
+        eval_results=evaluations or None,
         library_name="transformers",
         license=license,
         model_name=title,
@@ -119,31 +112,29 @@ def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
     )
 
 
-def _student_names(student: StudentSettings) -> tuple[str | None, ...]:
-    return student.name, student.encoder, student.decoder
+def _student_names(recipe: Recipe) -> list[str]:
+    names = (recipe.student.name, recipe.student.encoder, recipe.student.decoder)
+    return list(dict.fromkeys(name for name in names if name is not None))
 
 
-def _is_on_hub(name: str | None) -> bool:
+def _is_on_hub(name: str) -> bool:
     """Return whether a name can be on the Hub and no local folder has it."""
-    return bool(name) and could_be_name(str(name)) and not Path(str(name)).exists()
+    return could_be_name(name) and not Path(name).exists()
 
 
-def _hub_dataset(run: Run) -> str | None:
-    source = run.recipe.resolved()["data"].get("source", {})
-    if source.get("kind") != "hub":
-        return None
-    task_hub = get(run.recipe.data.task).hub
+def _hub_dataset(recipe: Recipe) -> str | None:
+    """Return the name of the data set on the Hub, where that is the source."""
+    source, task_hub = recipe.resolved()["data"].get("source", {}), get(recipe.data.task).hub
     name = source.get("path") or (task_hub.path if task_hub else None)
-    return name if _is_on_hub(name) else None
+    return name if source.get("kind") == "hub" and name and _is_on_hub(name) else None
 
 
 def _parameters(model: Path) -> Markdown:
     """Return the number of parameters, read from the headers of the weights."""
     count = 0
-    paths = sorted(model.glob("*.safetensors"))
-    if not paths:
-        raise ModelError("no weights here (*.safetensors)", path=model)
-    for path in paths:
+    for path in model.glob("*.safetensors"):
         with safe_open(path, framework="np") as weights:
             count += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    if not count:
+        raise ModelError("no weights here (*.safetensors)", path=model)
     return Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}")

@@ -62,15 +62,10 @@ def _fit(predictions: Sequence[Prediction], over_choices: bool) -> Temperature:
 def compare_runs(
     a: Sequence[Path], b: Sequence[Path], *, split: Split = "test", shared: bool = False
 ) -> dict[str, Any]:
-    """Compare the accuracies of runs on the same examples: A's less B's.
+    """Compare the accuracies of runs on the same examples, A's less B's: as `Comparison`.
 
-    Args:
-        a, b: either side's run (its folder, or a file of predictions), or the runs of several seeds.
-        split: of the folders' predictions.
-        shared: compare on the examples that all runs have, where they differ.
-
-    Returns:
-        What `Comparison` has, and `left_out`, examples that not all runs have.
+    Each side is a run (its folder, or a file of predictions), or the runs of several seeds. With `shared` they are
+    compared on the examples that all runs have, and `left_out` counts the others.
     """
     sides = []
     for paths in (a, b):

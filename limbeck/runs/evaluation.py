@@ -28,9 +28,9 @@ from limbeck.tasks import Split, Task, get
 class EvaluationOptions:
     """The options of an evaluation; None stands for the recipe's own setting.
 
-    Rationales are generated if `rationales` or the recipe's `evaluation.rationales` say so, or if the run's folder has
-    some for the split already. `dataset` names other data: a task with the same labels (in the run's own source, or in
-    the released archive at `root`), a recipe file or a file of labelled rows of the run's own task.
+    Rationales are generated if this or the recipe's `evaluation.rationales` says so, or if the run's folder has some
+    already. `dataset` names other data: a task with the same labels (of the run's own source, or of the released
+    archive at `root`), a recipe file, or a file of labelled rows of the run's own task.
     """
 
     split: Split = "test"
@@ -48,18 +48,14 @@ def evaluate(path: Path | str, options: EvaluationOptions = EvaluationOptions())
 
 
 def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = EvaluationOptions()) -> dict[str, dict[str, Any]]:
-    """Measure finished runs' students and write predictions, accuracy and a page of all measures into their folders.
+    """Measure finished runs' students; write predictions, accuracy and a page of all measures into their folders.
 
-    The results on other data are named NAME-SPLIT; those of its test split are in `results.json` under
-    `out_of_domain`. Each page of several runs has the run's differences to all others.
+    On other data the files are named NAME-SPLIT, and `results.json` has the test split's results under `out_of_domain`.
+    Each page of several runs has the run's differences to all others.
 
     Returns:
         By path: what `accuracy` returns; `engine` and `answers`; `in_training`, the questions of other data that the
         student was trained on, where its own data is still there.
-
-    Raises:
-        LimbeckError: no finished run there, its data is gone, the labels differ, rationales are asked of students that
-            all learnt none, the engine cannot run the student, or there are no choices to pick from.
     """
     runs = [open_run(Path(path)) for path in paths]
     if len({run.path.resolve() for run in runs}) < len(runs):
@@ -100,20 +96,14 @@ def predict_file(
 
     Args:
         model: a run's folder, or its `model/`.
-        source: rows with `input` (or the task's own fields), and if known `label`, also under the run's own names; `-`:
-            standard input.
-        target: the file written, whole or not at all; a pipe or device is written into; `-`: standard output.
+        source: rows with `input` (or the task's own fields), and if known `label`, also under the run's own names.
+        target: the file written, whole or not at all. For both `-` is the standard stream.
         rationales: write the student's rationales too.
         batch_size: inputs generated from at a time.
         engine, answers: None: as the student was measured.
 
     Returns:
-        accuracy, interval, exact and n over the rows with a label; `rows`, `sources_cut` (rows too long for the
-        student, which are marked `input_cut`), `engine`, `answers`.
-
-    Raises:
-        LimbeckError: `target` cannot be written, no student there, a bad row, rationales asked of a student that learnt
-            none, an engine that cannot run the student, or no choices to pick from.
+        What `accuracy` returns, over the rows with a label; `rows`, `engine`, `answers`.
     """
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)
@@ -173,12 +163,7 @@ def ask(
 
 
 def check_askable(student: Student, card: Card, domains: Iterable[Domain], rationales: bool) -> None:
-    """Check early what `ask` would find out late.
-
-    Raises:
-        LimbeckError: there are no choices to pick from, or one is longer than the student writes; the engine cannot run
-            the student.
-    """
+    """Raise early what `ask` would raise late: no choices to pick from, an engine that cannot run the student."""
     if card.answers == "choices":
         for domain in domains:
             student.check_choices(choices_of(domain.examples, domain.task, card.answer_view))

@@ -52,16 +52,11 @@ def train(
     Args:
         recipe: what to do.
         out: the run's folder; None: one below `runs/`, named after the recipe.
-        resume: continue from the last checkpoint, or from the start where there is none, if the folder holds this very
-            recipe; a finished run is returned as is.
+        resume: continue a run of this very recipe from its last checkpoint; a finished run is returned as is.
         parent: a finished run's folder: its student is trained further, in place of the recipe's, whose lengths hold.
             Optimizer, learning rate and step count start anew.
-
-    Raises:
-        LimbeckError: says what is wrong and what to do.
     """
-    if parent is not None:
-        recipe = _continued(recipe, Path(parent))
+    recipe, origin = (recipe, {}) if parent is None else _continued(recipe, Path(parent))
     run = Run(Path(out) if out else Path("runs") / run_name(recipe), recipe)
     run.check_folder(resume)
     if run.finished:
@@ -85,21 +80,14 @@ def train(
 
     with run.locked(), disk_errors(run.path, _ADVICE):
         run.check_folder(resume)  # again: another process may have been faster
-        run.begin(provenance(splits, recipe.seed) | _student_origin(recipe, parent))
+        run.begin(provenance(splits, recipe.seed) | {"student": _revisions(recipe.student)} | origin)
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
         if not run.model.exists():  # it may, if the run was stopped while it was measured
             save_student(student, card, run.model)
-        run.write_results(
-            {
-                "task": recipe.data.task,
-                "objective": objective.name,
-                "seed": recipe.seed,
-                **_measure_all(run, student, card, domains),
-                "training": {"examples": len(training_set), **texts, **training},
-                "notes": notes,
-                "finished": now(),
-            }
-        )
+        results = {"task": task.name, "objective": objective.name, "seed": recipe.seed}
+        results |= _measure_all(run, student, card, domains)
+        training = {"examples": len(training_set), **texts, **training}
+        run.write_results({**results, "training": training, "notes": notes, "finished": now()})
     return run
 
 
@@ -113,23 +101,21 @@ def quickstart(out: Path, seed: int) -> list[Run]:
     return runs
 
 
-def _continued(recipe: Recipe, parent: Path) -> Recipe:
-    """Return the recipe with the student of the finished run in the folder `parent`."""
+def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
+    """Return the recipe with the student of the finished run in the folder `parent`, and what that run was."""
     run = open_run(parent)
-    run.results  # noqa: B018  or the error that it is not finished
+    steps = run.results["training"]["steps"]
     lengths = {name: getattr(recipe.student, name) for name in ("max_source_length", "max_target_length")}
-    return recipe.model_copy(update={"student": StudentSettings(name=str(run.model), **lengths)})
+    weights = {path.name: sha256(path) for path in sorted(run.model.glob("*.safetensors"))}
+    student = StudentSettings(name=str(run.model), **lengths)
+    origin = {"run": str(parent), "steps": steps, "sha256": weights}
+    return recipe.model_copy(update={"student": student}), {"from": origin}
 
 
-def _student_origin(recipe: Recipe, parent: Path | str | None) -> dict[str, Any]:
-    """Return the student's revisions on the Hub, and the run that it was trained in before."""
-    names = filter(None, (recipe.student.name, recipe.student.encoder, recipe.student.decoder))
-    origin: dict[str, Any] = {"student": {name: rev for name in names if (rev := cached_revision(name)) is not None}}
-    if parent is not None:
-        run = open_run(Path(parent))
-        weights = {path.name: sha256(path) for path in sorted(run.model.glob("*.safetensors"))}
-        origin["from"] = {"run": str(parent), "steps": run.results["training"]["steps"], "sha256": weights}
-    return origin
+def _revisions(student: StudentSettings) -> dict[str, str]:
+    """Return the revisions of the student's models in the Hub's cache."""
+    names = filter(None, (student.name, student.encoder, student.decoder))
+    return {name: revision for name in names if (revision := cached_revision(name)) is not None}
 
 
 def _fit(
@@ -177,14 +163,15 @@ def _fit(
 
 def _measure_all(run: Run, student: Student, card: Card, domains: Sequence[Domain]) -> dict[str, Any]:
     """Return the student's accuracy on validation, test, and by their names the other tasks."""
-    rationales = run.recipe.evaluation.rationales
-    measured = {
-        domain.dataset or domain.name: measure(run, student, card, domain, rationales=reasons)[0]
-        for domain in domains
-        for reasons in [rationales and domain.name != "valid"]
-    }
-    results = {split: measured.pop(split) for split in ("valid", "test")}
-    return {**results, "out_of_domain": measured} if measured else results
+    results: dict[str, Any] = {}
+    for domain in domains:
+        rationales = run.recipe.evaluation.rationales and domain.name != "valid"
+        measured, _ = measure(run, student, card, domain, rationales=rationales)
+        if domain.dataset is None:
+            results[domain.name] = measured
+        else:
+            results.setdefault("out_of_domain", {})[domain.dataset] = measured
+    return results
 
 
 def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:

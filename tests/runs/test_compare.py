@@ -117,13 +117,3 @@ def test_a_temperature_of_choices_is_not_taken_for_answers_without(tmp_path):
     metrics = calibrate_file(complete, bare)
     assert metrics["temperature"] is None
     assert metrics["temperature_reason"]
-
-
-def test_a_confidence_by_another_definition_is_scaled_as_it_is(tmp_path):
-    rows = choice_rows(200, 3)
-    for row in rows:
-        row["confidences"] = {"choices": row["confidence"], "sequence": row["confidence"] / 2}
-        row["confidence"] /= 2
-    metrics = calibrate_file(write(tmp_path / "p.jsonl", rows))
-    assert metrics == calibrate_file(write(tmp_path / "q.jsonl", without(rows, "probabilities", "confidences")))
-    assert metrics["scaling"]["ece_before"] == pytest.approx(metrics["ece"])

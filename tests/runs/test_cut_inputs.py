@@ -1,12 +1,11 @@
 """Inputs that are too long for a student: the same cut wherever it is asked, counted beside every accuracy."""
 
 import json
-import logging
 
 import pytest
 
 from limbeck.files import read_jsonl
-from limbeck.runs import Recipe, evaluate, open_run, predict_file, train
+from limbeck.runs import Recipe, evaluate, predict_file, train
 from tests.runs.recipes import TINY
 
 LONG = "Ann has a cow. " * 12
@@ -52,17 +51,8 @@ def test_every_split_has_its_count_and_every_row_its_mark(run):
 
 def test_it_is_the_same_when_asked_again(run, folder):
     assert evaluate(run.path)["sources_cut"] == run.results["test"]["sources_cut"]
-    assert open_run(run.path).results["test"]["sources_cut"] == run.results["test"]["sources_cut"]
     done = predict_file(run.path, folder / "test.jsonl", folder / "out.jsonl")
     assert done["sources_cut"] == run.results["test"]["sources_cut"]
     answers = [row["prediction"] for _, row in read_jsonl(folder / "out.jsonl")]
     assert answers == [row["prediction"] for _, row in read_jsonl(run.predictions("test"))]
     assert [row.get("input_cut", False) for _, row in read_jsonl(folder / "out.jsonl")] == list(map(is_cut, ROWS[48:]))
-
-
-def test_a_warning_names_both_settings_before_training(run, folder, caplog):
-    recipe = run.recipe.model_copy(update={"seed": 8})
-    with caplog.at_level(logging.WARNING, logger="limbeck"):
-        train(recipe, folder / "again")
-    warnings = [record.getMessage() for record in caplog.records]
-    assert [sum(f"student.max_{name}_length" in line for line in warnings) for name in ("source", "target")] == [1, 1]

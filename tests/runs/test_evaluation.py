@@ -137,14 +137,6 @@ def test_a_page_escapes_names_and_drops_figures_of_an_earlier_evaluation(trained
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a b.json", "a b.md"]
 
 
-def test_what_is_no_finished_run_is_refused(tmp_path):
-    with pytest.raises(FileError):
-        evaluate(tmp_path)
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
-    with pytest.raises(FileError):
-        evaluate(tmp_path)
-
-
 def test_another_engine_is_recorded_and_gives_the_same_answers(copied):
     pytest.importorskip("ctranslate2", reason="the engine ctranslate2 needs limbeck[fast]")
     before = copied.results["test"]
@@ -154,26 +146,6 @@ def test_another_engine_is_recorded_and_gives_the_same_answers(copied):
     assert [row["prediction"] for row in rows_of(copied.predictions("test"))] == answers
     with pytest.raises(RecipeError, match="engine"):
         evaluate(copied.path, EvaluationOptions(engine="vllm"))
-
-
-def test_a_recipe_with_choices_and_the_fast_engine(tmp_path):
-    pytest.importorskip("ctranslate2", reason="the engine ctranslate2 needs limbeck[fast]")
-    rows = [{"input": f"Is {i} even?", "label": "no" if i % 2 else "yes", "rationale": "So."} for i in range(30)]
-    file = tmp_path / "rows.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = {"kind": "files", "train_file": str(file), "test_file": str(file)}
-    data = {"task": "custom", "source": source, "choices": ["no", "yes"], "max_overlap": 1}
-    evaluation = {"answers": "choices", "engine": "ctranslate2-int8", "rationales": True}
-    run = train(tiny(data=data, evaluation=evaluation), tmp_path / "run")
-    assert run.results["test"]["answers"] == "choices"
-    assert {row["prediction"] for row in rows_of(run.predictions("test"))} <= {"no", "yes"}
-    assert "rationale" in rows_of(run.predictions("test"))[0]
-    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    source.write_text('{"input": "Is 3 even?"}\n{"input": "Is 4 even?", "choices": ["4", "no"]}\n')
-    predict_file(run.path, source, target)
-    first, second = rows_of(target)
-    assert first["prediction"] in ("no", "yes")
-    assert second["prediction"] in ("4", "no")
 
 
 def test_predictions_for_a_file(trained, finetuned, tmp_path):

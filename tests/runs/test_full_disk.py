@@ -8,7 +8,6 @@ import pytest
 from safetensors.torch import load_file
 
 from limbeck.errors import FileError
-from limbeck.files import disk_errors
 from limbeck.runs import train
 from limbeck.training.checkpoints import discard_partial_checkpoints, latest_checkpoint
 from tests.runs.recipes import TINY, tiny
@@ -49,9 +48,7 @@ def unlimited(tmp_path_factory):
     return train(RECIPE, tmp_path_factory.mktemp("unlimited") / "run")
 
 
-@pytest.mark.parametrize(
-    "size", ["16k", "2500k", pytest.param("700k", marks=pytest.mark.slow), pytest.param("5m", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("size", ["16k", "2500k", pytest.param("5m", marks=pytest.mark.slow)])
 def test_a_run_is_resumed_once_there_is_room_and_ends_the_same(size, disk, unlimited):
     folder = disk(size)
     with pytest.raises(FileError) as caught:
@@ -61,25 +58,10 @@ def test_a_run_is_resumed_once_there_is_room_and_ends_the_same(size, disk, unlim
     assert all(json.loads((checkpoint / "trainer_state.json").read_text()) for checkpoint in checkpoints)
     disk("64m")
     run = train(RECIPE, folder / "run", resume=True)
-    assert run.results | {"training": None, "finished": None} == unlimited.results | {
-        "training": None,
-        "finished": None,
-    }
+    for split in ("valid", "test"):
+        assert run.results[split] == unlimited.results[split]
     resumed, reference = (load_file(result.model / "model.safetensors") for result in (run, unlimited))
     assert all(resumed[name].equal(reference[name]) for name in reference)
-    assert len(run.log.read_text().splitlines()) == len(unlimited.log.read_text().splitlines())
-
-
-def test_a_disk_without_room_is_told_from_an_error_of_its_own(disk):
-    folder = disk("100k")
-    with pytest.raises(RuntimeError), disk_errors(folder, "try again"):
-        raise RuntimeError("of another cause")
-    with pytest.raises(OSError), (folder / "large").open("wb") as file:
-        file.write(b"x" * 200_000)
-    with pytest.raises(FileError), disk_errors(folder, "try again"):
-        raise RuntimeError("as torch has it")
-    with pytest.raises(FileError), disk_errors(folder, "try again"):
-        (folder / "more").write_bytes(b"x" * 200_000)
 
 
 @pytest.mark.parametrize("state", [None, "", '{"global_step": 9', "{}"])

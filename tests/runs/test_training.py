@@ -96,16 +96,9 @@ def test_a_mistake_is_found_before_a_folder_is_created(changes, tmp_path, monkey
     assert not (tmp_path / "run").exists()
 
 
-def test_an_engine_that_cannot_run_the_student_is_refused_before_training(tmp_path):
-    student = {"name": str(builders.bart(tmp_path / "bart"))}
-    with pytest.raises(LimbeckError, match="no 'bart'"):
-        train(tiny(student=student, evaluation={"engine": "ctranslate2"}), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize(
     "changes",
-    [{"adam_beta1": 2}, {"optim": "adamw_bnb_8bit"}, {"lr_scheduler_kwargs": {"foo": 1}}, {"report_to": "tensorboard"}],
+    [{"adam_beta1": 2}, {"lr_scheduler_kwargs": {"foo": 1}}],
     ids=str,
 )
 def test_a_setting_that_fails_when_training_starts_leaves_the_folder_free(changes, tmp_path):
@@ -140,19 +133,6 @@ def test_a_run_is_not_resumed_on_changed_data(tmp_path):
     with pytest.raises(DataError):
         train(recipe, run.path, resume=True)
     assert (run.path / "recipe.yaml").exists()
-
-
-def test_a_run_resumed_elsewhere_records_what_differs(copied):
-    (copied.path / "results.json").unlink()
-    origin = copied.provenance
-    first = origin | {"revision": "0" * 40, "versions": origin["versions"] | {"torch": "2.0.0"}}
-    (copied.path / "provenance.json").write_text(json.dumps(first))
-    train(copied.recipe, copied.path, resume=True)
-    now = copied.provenance
-    (resumed,) = now.pop("resumed")
-    assert now == first
-    assert resumed.keys() == {"started", "revision", "versions"}
-    assert resumed["versions"] == origin["versions"]  # the revision may differ by now, after a commit
 
 
 def test_without_evaluation_the_last_weights_are_the_students(tmp_path):
