@@ -2,16 +2,14 @@
 
 import io
 import json
-import signal
-import subprocess
 import sys
-import time
 
 import pytest
 import yaml
 
 from limbeck.files import read_jsonl
 from tests.helpers.hub import CONSENT
+from tests.helpers.processes import Forked
 from tests.helpers.servers import Server, completion, error
 
 
@@ -129,22 +127,17 @@ def test_prompt_prints_a_file_that_a_job_takes(limbeck, job, tmp_path):
         assert server.count == 5
 
 
-def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path):
-    with Server(lambda number, asked: completion("Why. The answer is 1.", delay=1.0)) as server:
+def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Server(lambda number, asked: completion("Why. The answer is 1.", delay=0.5)) as server:
         job(server.url, limits={"concurrency": 2})
-        heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
-        command = [sys.executable, "-m", "limbeck.cli", "annotate", "run", "annotate.yaml"]
-        with subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed
-        ) as process:
-            while process.poll() is None and server.count < 2:
-                time.sleep(0.01)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
-        assert process.returncode == 130
-        assert "2 replies stored" in out
-        assert "It was interrupted" in out
-        assert "Traceback" not in err
+        command = Forked("annotate", "run", "annotate.yaml")
+        command.wait_until(lambda: server.count == 2)
+        command.type(b"\x03")
+        assert command.wait() == 130
+        assert "2 replies stored" in command.text
+        assert "It was interrupted" in command.text
+        assert "Traceback" not in command.text
         assert server.count == 2
 
 

@@ -1,16 +1,15 @@
 """The command line as a stranger meets it: help, output, exit codes, and what a verb imports."""
 
 import json
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
 
 from limbeck.objectives.methods import METHODS
-from tests.annotation.jobs import fill, make_job, says
+from tests.annotation.jobs import fill, make_job, reply_with
+from tests.helpers.processes import Forked
 from tests.report.reports import finished
 from tests.runs.recipes import TINY
 
@@ -95,32 +94,26 @@ def test_a_mistake_is_one_line_and_exit_code_two(words, limbeck, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
 
 
-def test_data_show_prints_splits_and_every_view(limbeck):
-    code, out, _ = limbeck("data", "show", "arithmetic")
+def test_data_show_prints_splits_and_every_view(limbeck, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
+    code, out, _ = limbeck("data", "show", "recipe.yaml")
     assert code == 0
-    for text in ("train", "valid", "test", "4000", "predict:", "explain:", "Answer:", "Rationale:"):
+    for text in ("train", "valid", "test", "24", "predict:", "explain:", "Answer:", "Rationale:"):
         assert text in out
-    assert json.loads(limbeck("data", "show", "arithmetic", "--json")[1])["test"]["rows"] == 500
+    assert json.loads(limbeck("data", "show", "recipe.yaml", "--json")[1])["test"]["rows"] == 6
 
 
-def test_ctrl_c_is_one_line_and_leaves_a_run_to_resume(tmp_path):
+def test_ctrl_c_is_one_line_and_leaves_a_run_to_resume(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     endless = {**TINY, "training": {**TINY["training"], "max_steps": 100_000}}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(endless))
-    command = [sys.executable, "-m", "limbeck.cli", "train", "recipe.yaml", "--out", "run"]
-    # a parent in the background ignores SIGINT, and its children inherit that
-    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
-        log = tmp_path / "run" / "log.jsonl"
-        while process.poll() is None and not (log.exists() and '"step": 5' in log.read_text()):
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        try:
-            _, err = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert process.returncode == 130
-    assert err.splitlines()[-1].startswith("limbeck: interrupted")
-    assert "Traceback" not in err
+    command = Forked("train", "recipe.yaml", "--out", "run")
+    log = tmp_path / "run" / "log.jsonl"
+    command.wait_until(lambda: log.exists() and '"step": 5' in log.read_text())
+    command.type(b"\x03")
+    assert command.wait() == 130
+    assert "limbeck: interrupted" in command.text
+    assert "Traceback" not in command.text
     assert list((tmp_path / "run" / "checkpoints").iterdir())
 
 
@@ -147,7 +140,7 @@ report {run} -o {out}
 
 
 def test_verbs_without_a_model_import_neither_torch_nor_transformers(run, tmp_path):
-    fill(make_job(tmp_path, [{"id": "a", "input": "What is it?", "label": "red"}]), {"a": [says("red")]})
+    fill(make_job(tmp_path, [{"id": "a", "input": "What is it?", "label": "red"}]), {"a": [reply_with("red")]})
     words = LIGHT.format(run=run, out=tmp_path / "report")
     process = subprocess.run(
         [sys.executable, "-c", IMPORTED], input=words, capture_output=True, text=True, cwd=tmp_path, check=False

@@ -2,18 +2,13 @@
 
 import json
 import os
-import pty
-import re
-import select
-import signal
-import sys
 import time
 
 import pytest
 import yaml
 
-from limbeck import cli
 from limbeck.grids import Grid, GridFolder, cells
+from tests.helpers.processes import Forked
 from tests.helpers.servers import Server, completion
 from tests.paper.paper_runs import data_at
 from tests.runs.recipes import TINY
@@ -105,36 +100,17 @@ def test_a_mistake_is_one_line(words, says, grid, limbeck, tmp_path):
 
 
 def test_ctrl_c_on_a_terminal_ends_everything_with_one_line(grid, tmp_path, monkeypatch):
-    """On a terminal of its own, this process forked: a Ctrl-C, and a second one, go to it and its workers alike."""
+    """A Ctrl-C, and a second one, go to the grid's process and its workers alike."""
     monkeypatch.chdir(tmp_path)
-    pid, terminal = pty.fork()
-    if pid == 0:
-        try:
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
-            sys.argv = ["limbeck", "grid", "grid.yaml", "--workers", "1"]
-            sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-            cli.main()
-        except SystemExit as end:
-            sys.stderr.flush()
-            os._exit(end.code)
-        finally:
-            os._exit(99)
-    shown, sent = b"", False
-    while select.select([terminal], [], [], 60)[0]:
-        try:
-            shown += os.read(terminal, 4096)
-        except OSError:  # it has closed its end
-            break
-        if b"1 waiting" in shown and not sent:
-            sent = os.write(terminal, b"\x03\x03") > 0
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    assert "0 of 2 finished, 1 running, 1 waiting" in text
-    assert "limbeck: interrupted" in text.splitlines()[-1]
-    assert "Traceback" not in text
+    command = Forked("grid", "grid.yaml", "--workers", "1")
+    command.wait_until(lambda: "1 waiting" in command.text)
+    command.type(b"\x03\x03")
+    assert command.wait() == 130
+    assert "0 of 2 finished, 1 running, 1 waiting" in command.text
+    assert "limbeck: interrupted" in command.text.splitlines()[-1]
+    logs = [log.read_text() for log in (tmp_path / "runs" / "logs").glob("*")]
+    assert all("Traceback" not in text for text in (command.text, *logs))
     with pytest.raises(ProcessLookupError):  # the last process of the group may take a moment to be reaped
         for _ in range(100):
-            os.killpg(pid, 0)
+            os.killpg(command.pid, 0)
             time.sleep(0.1)
-    log = tmp_path / "runs" / "logs" / "workers.log"  # not there yet where the first process had just started
-    assert not log.exists() or log.read_text() == ""

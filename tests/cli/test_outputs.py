@@ -9,7 +9,7 @@ import pytest
 
 from limbeck import cli
 from limbeck.files import write_jsonl
-from tests.annotation.jobs import says
+from tests.annotation.jobs import reply_with
 
 QUESTIONS = [{"input": f"What is {i} and {i}?"} for i in range(3)]
 TEXT = "".join(json.dumps(row) + "\n" for row in QUESTIONS)
@@ -44,7 +44,7 @@ def test_predict_from_standard_input_to_standard_output(run, limbeck):
 
 
 def test_import_from_standard_input_to_standard_output(limbeck, tmp_path):
-    row = {"prompt": "What is it?", "completion": says("red")}
+    row = {"prompt": "What is it?", "completion": reply_with("red")}
     code, out, err = limbeck("annotate", "import", "-", "--output", "-", stdin=json.dumps(row) + "\n")
     assert code == 0
     (read,) = map(json.loads, out.splitlines())

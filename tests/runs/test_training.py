@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -18,6 +15,7 @@ from limbeck.errors import DataError, FileError, LimbeckError, ModelError
 from limbeck.runs import evaluate, open_run, train
 from limbeck.runs.run import LOCK, InUseError, Run
 from tests.helpers import builders
+from tests.helpers.processes import Forked
 from tests.runs.recipes import TINY, rows_of, tiny
 
 
@@ -161,15 +159,10 @@ def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
     training = {**TINY["training"], "max_steps": 30, "eval_steps": 10}
     student = {"scratch": {**TINY["student"]["scratch"], "dropout_rate": 0.1}, "max_target_length": 40}
     recipe = tiny(objective="mi", training=training, student=student)
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.resolved()))
-    command = [sys.executable, "-m", "limbeck.cli", "train", str(tmp_path / "recipe.yaml"), "--out"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     killed = Run(tmp_path / "killed", recipe)
-    with subprocess.Popen([*command, str(killed.path)], env=environment, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not (killed.log.exists() and '"step": 13' in killed.log.read_text()):
-            time.sleep(0.01)
-        assert process.poll() is None, "it ended before it was killed"
-        process.send_signal(signal.SIGKILL)
+    process = Forked(run=lambda: train(recipe, killed.path))
+    process.wait_until(lambda: killed.log.exists() and '"step": 13' in killed.log.read_text())
+    process.kill()
     assert not killed.finished
     torch.set_num_threads(1)
     uninterrupted = train(recipe, tmp_path / "uninterrupted")

@@ -1,0 +1,69 @@
+"""Copies of this process that run beside it: a new one would import torch for seconds."""
+
+import os
+import pty
+import re
+import select
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+from limbeck import cli
+
+
+class Forked:
+    """`limbeck WORDS`, or another function, in a fork of this process with a terminal of its own."""
+
+    def __init__(self, *words: str, run: Callable[[], object] = cli.main) -> None:
+        self.output = b""
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            code = 99
+            try:
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+                sys.argv = ["limbeck", *words]
+                sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+                run()
+            except SystemExit as end:
+                code = int(end.code or 0)
+            finally:
+                with suppress(BaseException):
+                    sys.stdout.flush()
+                    sys.stderr.flush()
+                os._exit(code)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Read its terminal until the condition holds. Raises AssertionError where it ends first, or in a minute."""
+        for _ in range(6000):
+            if condition():
+                return
+            assert self._read(0.01), self.text
+        raise AssertionError(self.text)
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._terminal, keys)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+    def wait(self) -> int:
+        """Read its terminal to the end, and return its exit code."""
+        while self._read(60):
+            pass
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    @property
+    def text(self) -> str:
+        """Its output so far, without the terminal's escape sequences."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.output.decode(errors="replace"))
+
+    def _read(self, seconds: float) -> bool:
+        """Read what there is, and return whether there may be more."""
+        if not select.select([self._terminal], [], [], seconds)[0]:
+            return seconds < 1
+        with suppress(OSError):  # it has closed its end
+            self.output += (more := os.read(self._terminal, 4096))
+            return bool(more)
+        return False
