@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor, StoppingCriteria
 
 from limbeck.errors import ModelError, first_line
 from limbeck.models.scoring import LogP, Target
@@ -34,50 +33,33 @@ def engine_for(model: Any, name: EngineName) -> Engine:
     """
     if name != "transformers":
         return _ctranslate2_engine(model, "int8" if name == "ctranslate2-int8" else "float32")
-    return lambda batch, max_new_tokens, done: _search(model, batch, max_new_tokens, done)
+    return lambda batch, max_new_tokens, done: [ids for ids, _ in greedy_search(model, batch, max_new_tokens, done)]
 
 
-def scored_search(
+def greedy_search(
     model: Any, batch: Sequence[Ids], max_new_tokens: int, done: Done | None
 ) -> list[tuple[Target, LogP]]:
     """Search as the engine `transformers` does; return each answer and its tokens' log-probabilities."""
-    watch = _Watch()
-    answers = _search(model, batch, max_new_tokens, done, logits_processor=[watch])
-    log_p = torch.stack(watch.log_p, 1).tolist()
-    return [(ids, row[: len(ids)]) for ids, row in zip(answers, log_p, strict=True)]
+    steps: list[Tensor] = []  # the highest log-probability, which is the written token's: [B] a step
 
+    def watch(_: Tensor, scores: Tensor) -> Tensor:
+        steps.append(scores.log_softmax(1).amax(1))
+        return scores
 
-def _search(model: Any, batch: Sequence[Ids], max_new_tokens: int, done: Done | None, **options: Any) -> list[Target]:
+    def is_done(ids: Tensor, *_: Any, **__: Any) -> Tensor:
+        return torch.tensor([done is not None and done(row) for row in ids[:, 1:].tolist()], device=ids.device)
+
     output = model.generate(
         input_ids=pad(batch, model.config.pad_token_id).to(model.device),
         attention_mask=padding_mask(batch).to(model.device),
         max_new_tokens=max_new_tokens,
         do_sample=False,
-        stopping_criteria=[_Criterion(done)] if done else None,
-        **options,
+        logits_processor=[watch],
+        stopping_criteria=[is_done] if done else None,  # transformers' own takes no tokenizer of whole words
     )
-    return [_answer_ids(row, model.config) for row in output[:, 1:].tolist()]
-
-
-class _Watch(LogitsProcessor):
-    """A record of each step's highest log-probability: the written token's, the search being greedy."""
-
-    def __init__(self) -> None:
-        self.log_p: list[Tensor] = []  # [B] a step
-
-    def __call__(self, input_ids: Tensor, scores: Any) -> Any:
-        self.log_p.append(scores.log_softmax(1).amax(1))
-        return scores
-
-
-class _Criterion(StoppingCriteria):
-    """`done` as transformers asks for it; its own criterion of this kind takes no tokenizer of whole words."""
-
-    def __init__(self, done: Done) -> None:
-        self.done = done
-
-    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
-        return torch.tensor([self.done(row) for row in input_ids[:, 1:].tolist()], device=input_ids.device)
+    answers = [_answer_ids(row, model.config) for row in output[:, 1:].tolist()]
+    log_p = torch.stack(steps, 1).tolist()
+    return [(ids, row[: len(ids)]) for ids, row in zip(answers, log_p, strict=True)]
 
 
 def _answer_ids(ids: Ids, config: Any) -> Target:

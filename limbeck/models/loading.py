@@ -35,7 +35,7 @@ def load(settings: StudentSettings, texts: Iterable[str]) -> Student:
     `texts`: the training text, which a `scratch` student's tokenizer is trained on.
 
     Raises:
-        ModelError: no such checkpoint, or one that is no encoder-decoder that writes text.
+        ModelError: no such checkpoint, or one of no known family.
     """
     model: PreTrainedModel
     if settings.scratch is not None:

@@ -14,8 +14,8 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from limbeck.data import Source, View, source
 from limbeck.errors import ModelError
-from limbeck.models.families import VocabularyHead, family_of, fuse_gelu, positions
-from limbeck.models.generation import Done, Engine, engine_for, scored_search
+from limbeck.models.families import VocabularyHead, family_of, positions
+from limbeck.models.generation import Done, Engine, engine_for, greedy_search
 from limbeck.models.scoring import Answer, Scores, Target, score_batch
 from limbeck.models.settings import EngineName
 from limbeck.models.tokenization import IGNORE, Codec, Collator, Ids, by_length, end_of, pad, padding_mask
@@ -28,7 +28,7 @@ class Student(nn.Module):
     """The plain model (`model`) and tokenizer (`tokenizer`); both save and load without limbeck.
 
     Raises:
-        ModelError: the model is no encoder-decoder that writes text, or its configuration lacks a token's id.
+        ModelError: the model is of no known family, or its configuration lacks a token's id.
     """
 
     def __init__(
@@ -36,7 +36,6 @@ class Student(nn.Module):
     ) -> None:
         super().__init__()
         self.family = family_of(model.config)
-        fuse_gelu(model)
         self.model = model
         self.tokenizer = tokenizer
         self.pad_id = int(model.config.pad_token_id)
@@ -202,10 +201,10 @@ class Student(nn.Module):
                 ids = options[row][score.greedy]
                 if end_of(ids, self.model.config) == len(ids) - 1:  # the search ends at the first end token
                     answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
-        rest = [row for row in range(len(batch)) if row not in answers]
-        inputs = [batch[row] for row in rest]
-        searched = scored_search(self.model, inputs, self.max_target_length, done) if rest else []
-        for row, (ids, log_p) in zip(rest, searched, strict=True):
+        unanswered = [row for row in range(len(batch)) if row not in answers]
+        inputs = [batch[row] for row in unanswered]
+        searched = greedy_search(self.model, inputs, self.max_target_length, done) if inputs else []
+        for row, (ids, log_p) in zip(unanswered, searched, strict=True):
             answers[row] = Answer(self.text(ids), ids, log_p[0], log_p, scores[row].answers if scores else [])
         return [answers[row] for row in range(len(batch))]
 

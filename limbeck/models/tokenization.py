@@ -196,14 +196,14 @@ class Codec:
         return row
 
     def _rows(self, texts: Sequence[Sequence[str]]) -> list[Ids]:
-        """Return the ids of texts, without a frame; each is given as the parts that a separator joins."""
-        joined = [self._separator.join(parts) for parts in texts]
+        """Return the ids of texts, without a frame; each is given as the segments that a separator joins."""
+        joined = [self._separator.join(segments) for segments in texts]
         rows = self._ids(joined)
-        for number, (row, text, parts) in enumerate(zip(rows, joined, texts, strict=True)):
+        for number, (row, text, segments) in enumerate(zip(rows, joined, texts, strict=True)):
             hostile = self._unknown is not None and self._unknown in text
-            if hostile or sum(map(self._reserved.__contains__, row)) != len(parts) - 1:
-                first, *rest = map(self._plain, parts)
-                rows[number] = first + [id for ids in rest for id in (self._separator_id, *ids)]
+            if hostile or sum(map(self._reserved.__contains__, row)) != len(segments) - 1:
+                ids = [id for segment in segments for id in (self._separator_id, *self._plain(segment))]
+                rows[number] = ids[1:]
         return rows
 
     def _plain(self, text: str) -> Ids:
@@ -247,17 +247,10 @@ def _tail(text: str, length: int) -> str:
 
 
 def _without_middle(text: str, length: int) -> str:
-    """Return a text's beginning and end, `length` characters at most, and a mark where they were parted.
-
-    Its last sentence stays whole if it fits, since it may be the question.
-    """
+    """Return a text's beginning and end, `length` characters at most, and a mark where they were parted."""
     if len(text) <= length:
         return text
-    if length <= 0:
-        return ""
-    bare = text.rstrip()
-    last = len(text) - max(bare.rfind(mark) + len(mark) for mark in ("\n", ". ", "! ", "? "))
-    tail = _tail(text, max(length - length // 2, last if last <= length else 0))
+    tail = _tail(text, length - length // 2) if length > 0 else ""
     head = text[: length - len(tail)]
     head = head.rpartition(" ")[0].rstrip() or head
     return f"{head}{_GAP}{tail}" if head else tail

@@ -105,10 +105,13 @@ class Chunk:
         self.real = flat != IGNORE
         self.ids = flat.clamp(min=0).unsqueeze(1)
         # not rounded to the states' type, which would change arg-maxes
-        logits = head.wide_logits(states, _wide(states.dtype))
+        logits = head.logits(states, _wide(states.dtype))
         # the derivative of the soft cap c tanh(x / c)
         self.slope = None if head.soft_cap is None else logits.div(head.soft_cap).square_().neg_().add_(1)
-        largest, log_top = _top(logits)
+        # log sum_k exp(logits_k) is the largest logit less the logarithm of its probability, which is at least 1 / V;
+        # by eighths of the rows, so that there is no second tensor of the logits' size
+        eighths = logits.split(max(len(logits) // 8, 1))
+        largest, log_top = logits.amax(-1), torch.cat([rows.softmax(-1).amax(-1) for rows in eighths]).log()
         # largest first: a confident token's loss would be lost in the rounding of a large log sum
         self.label_losses = (largest - logits.gather(1, self.ids).squeeze(1)) - log_top
         self.token_losses = self.label_losses.masked_fill(~self.real, 0)
@@ -144,15 +147,6 @@ def _target_lengths(labels: Mapping[View, Tensor]) -> dict[View, Tensor]:
     return {view: (ids != IGNORE).sum(1) for view, ids in labels.items()}
 
 
-def _top(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the largest logit and the logarithm of its probability, `[R]`: log sum_k exp(logits_k) is the difference.
-
-    An eighth at a time, so that there is no second tensor of the logits' size. A largest probability is at least 1 / V.
-    """
-    eighths = logits.split(max(len(logits) // 8, 1))
-    return logits.amax(-1), torch.cat([rows.softmax(-1).amax(-1) for rows in eighths]).log()
-
-
 @dataclass(frozen=True)
 class _Problem:
     """The arguments of `losses` but for the tensors that have a gradient."""
@@ -185,9 +179,9 @@ class _Gradients:
         elif self.weight is not None:
             self.weight.add_(wide_product(narrow.t(), states, self.weight.dtype))
         if self.hidden:
-            by_states = narrow if head.weight is None else narrow @ head.weight
             targets = [view[examples] for view in self.hidden]
-            for target, rows in zip(targets, by_states.split([len(t.flatten(0, 1)) for t in targets]), strict=True):
+            sizes = [len(target.flatten(0, 1)) for target in targets]
+            for target, rows in zip(targets, (narrow @ head.weight).split(sizes), strict=True):
                 target.copy_(rows.view_as(target))
 
 
@@ -199,7 +193,9 @@ def _walk(
     `hidden` is the head's input by view, `[B, T, D]` each, in the order of the labels. `needs_grad` says for the
     states, the head's weight and its bias if their gradients are computed.
     """
-    terms, narrow = problem.objective.terms, _product_type(hidden[0], head)
+    terms, device = problem.objective.terms, hidden[0].device.type
+    autocast = torch.is_autocast_enabled(device) and hidden[0].dtype != torch.float64
+    narrow = torch.get_autocast_dtype(device) if autocast else head.weight.dtype  # of the operands of products
     wide = _wide(narrow)
     head = head.to(narrow)
     wide_head = head if hidden[0].is_cuda else head.to(wide)  # what `wide_product` would do for every chunk
@@ -210,10 +206,10 @@ def _walk(
     gradients = _Gradients(
         largest.minimum(1000 * smallest),
         [torch.zeros_like(states) for states in hidden] if needs_grad[0] else [],
-        torch.zeros_like(head.weight, dtype=wide) if head.weight is not None and needs_grad[1] else None,
+        torch.zeros_like(head.weight, dtype=wide) if needs_grad[1] else None,
         torch.zeros_like(head.bias, dtype=wide) if head.bias is not None and needs_grad[2] else None,
     )
-    with torch.autocast(hidden[0].device.type, enabled=False):  # every type is chosen here
+    with torch.autocast(device, enabled=False):  # every type is chosen here
         for examples in _slices(hidden, head):
             states = torch.cat([view[examples].flatten(0, 1).to(narrow) for view in hidden])
             labels = {view: ids[examples] for view, ids in problem.labels.items()}
@@ -227,16 +223,6 @@ def _walk(
     return values, gradients
 
 
-def _product_type(states: Tensor, head: VocabularyHead) -> torch.dtype:
-    """Return the type of the head's matrix products."""
-    if head.weight is None:
-        return states.dtype
-    device = states.device.type
-    if torch.is_autocast_enabled(device) and states.dtype != torch.float64:
-        return torch.get_autocast_dtype(device)
-    return head.weight.dtype
-
-
 def _wide(dtype: torch.dtype) -> torch.dtype:
     """Return the type that sums are in, given the type of the products."""
     return torch.float64 if dtype == torch.float64 else torch.float32
@@ -245,8 +231,7 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
 def _slices(hidden: Sequence[Tensor], head: VocabularyHead) -> Iterator[slice]:
     """Yield the chunks of a batch, of like size: as many examples at a time as the device's memory suggests."""
     batch = len(hidden[0])
-    vocabulary = hidden[0].shape[-1] if head.weight is None else len(head.weight)
-    example = sum(states.shape[1] for states in hidden) * vocabulary * 4  # bytes of float32
+    example = sum(states.shape[1] for states in hidden) * len(head.weight) * 4  # bytes of float32
     budget = _CPU_BYTES
     if hidden[0].is_cuda:
         budget = torch.cuda.get_device_properties(hidden[0].device).total_memory // _GPU_FRACTION
@@ -264,9 +249,8 @@ class _Fused(torch.autograd.Function):
     """`_walk` as one differentiable operation: the objective's value, then every term's, which are constants."""
 
     @staticmethod
-    def forward(ctx: Any, problem: _Problem, soft_cap: float | None, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        weight, bias = tensors[:2]
-        hidden = [states for states in tensors[2:] if states is not None]
+    def forward(ctx: Any, problem: _Problem, soft_cap: float | None, weight: Tensor, *tensors: Any) -> Any:
+        bias, *hidden = tensors
         head = VocabularyHead(weight, bias, soft_cap)
         needs_weight, needs_bias, *needs_hidden = ctx.needs_input_grad[2:]
         values, gradients = _walk(problem, hidden, head, needs_grad=(any(needs_hidden), needs_weight, needs_bias))

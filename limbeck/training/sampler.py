@@ -23,9 +23,9 @@ class BucketSampler(Sampler[int]):
     """
 
     def __init__(self, lengths: Array, *, batch_size: int, multiple: int, seed: int) -> None:
-        """Take the examples' `lengths`, `[N, K]`: of the source, which stands in each view, and of every target.
+        """Take the examples' `lengths`, `[N, K]`, of the source, which stands in each view, and of every target.
 
-        `multiple`: what the collator rounds lengths up to; only rounded lengths cost anything.
+        Only lengths that are rounded up to `multiple`, as the collator does, cost anything.
         """
         self.widths = -(-lengths // multiple) * multiple
         target_shares = (lengths[:, 1:] > 0).mean(0)  # a view reads and writes only the rows that have a target in it
@@ -54,11 +54,7 @@ def bucketed(widths: Array, weights: Weights, batch_size: int, rng: np.random.Ge
     saves most; examples of equal widths stay in random order. The batches come in random order, but for the dearest,
     which comes first: what does not fit into memory shows at once.
 
-    Args:
-        widths: `[N, K]`, the lengths of an example as they are padded.
-        weights: `[K]`, what a column's padding counts.
-        batch_size: B.
-        rng: the source of all chance.
+    `widths`, `[N, K]`, are padded lengths, and `weights`, `[K]`, what a column's padding counts.
     """
     order = rng.permutation(len(widths))
     complete = (widths[order] > 0).all(1)

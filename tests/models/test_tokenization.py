@@ -122,7 +122,7 @@ def target_ids(example: Example, view: View, student: Student) -> list[int] | No
 )
 @example(view=View.RATIONALE_FIRST, label="yes", rationale="0" * 300, limit=19)
 @example(view=View.ANSWER_FIRST, label="no", rationale="因为水是湿的" * 20, limit=27)
-def test_no_target_loses_its_label_or_its_end_at_any_limit(kind, view, label, rationale, limit):
+def test_no_target_loses_its_label_or_its_end_at_any_limit(kind, view, label, *, rationale, limit):
     pupil, row = student(kind), Example("1", ("q",), label, rationale)
     texts = [str(target(replace(row, rationale=words), view)).strip() for words in (rationale, "")]
     (complete, shortest), _ = pupil.target_ids(texts)
@@ -205,13 +205,3 @@ def test_long_segments_are_cut_to_one_length():
     (ids,), _ = student("bart-words", 12).source_ids([source(row, View.PREDICT)])
     separator = ids.index(tokenizer.eos_token_id)
     assert abs(separator - (len(ids) - separator)) <= 4
-
-
-def test_the_work_is_in_proportion_to_the_text():
-    """Few tokenizations for each cut text, each of about what is left: a million characters are read once."""
-    pupil, sizes = Student(student("byte-level").model, student("byte-level").tokenizer, 64, 64), []
-    encode = pupil.codec._ids
-    pupil.codec._ids = lambda texts, **options: (sizes.append(sum(map(len, texts))), encode(texts, **options))[1]
-    pupil.source_ids(["predict: " + "Luke scored " * 20_000])
-    assert sum(sizes) < 3 * sizes[0]
-    assert len(sizes) < 40

@@ -44,10 +44,9 @@ def token_loss(logits_BTV, labels_BT, smoothing=0.0):
     return flat.view_as(labels_BT).sum(1)
 
 
-def alignment(term, label_logits, labels, rationale_logits, rationales):
-    """Compute the alignment of every example, `[B]`."""
-    log_v = pooled(term, label_logits, labels)
-    log_z = pooled(term, rationale_logits, rationales)
+def alignment(term, *sides):
+    """Compute the alignment of every example, `[B]`, from the logits and labels of either side."""
+    log_v, log_z = pooled(term, *sides[:2]), pooled(term, *sides[2:])
 
     def directed(first, second):
         return DIVERGENCES[term.divergence](first.detach() if term.detach == "label" else first, second)

@@ -18,8 +18,9 @@ def _seed():
     torch.manual_seed(0)
 
 
-def wave(scale: float, a: float, b: float, c: float, size: tuple[int, int, int]) -> torch.Tensor:
+def wave(scale: float, factors: tuple[float, float, float], size: tuple[int, int, int]) -> torch.Tensor:
     """Make the logits of the check values: s * sin(a b + b t + c k + 0.1 b t k / (1 + k))."""
+    a, b, c = factors
     i, t, k = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in size), indexing="ij")
     return scale * torch.sin(a * i + b * t + c * k + 0.1 * i * t * k / (1 + k))
 
@@ -28,12 +29,17 @@ def term_of(name: str) -> AlignmentTerm:
     return METHODS[name].terms[-1]
 
 
-def alignment(term, p, labels, q, rationales):
-    """Compute the mean alignment of two sides' logits, given as the states of a model whose head is left in."""
+def alignment(term, p, labels, *sides):
+    """Compute the mean alignment of two sides' logits."""
     method = Objective("alignment", (replace(term, weight=1.0),))
-    states = dict(zip(term.views, (ViewStates(p, labels), ViewStates(q, rationales)), strict=True))
+    states = dict(zip(term.views, (ViewStates(p, labels), ViewStates(*sides)), strict=True))
     counts = term_counts(method, {view: state.labels for view, state in states.items()})
-    return losses(method, states, VocabularyHead(None), counts=counts)[0]
+    return losses(method, states, identity(p), counts=counts)[0]
+
+
+def identity(logits):
+    """Return a head whose logits are its states."""
+    return VocabularyHead(torch.eye(logits.shape[-1], dtype=logits.dtype))
 
 
 def unpadded(batch: int, tokens: int) -> torch.Tensor:
@@ -49,8 +55,8 @@ def unpadded(batch: int, tokens: int) -> torch.Tensor:
 )
 def test_mi_official_gives_the_released_values(size, scale, loss, norm):
     batch, m, n, vocabulary = size
-    p = wave(scale, 1.3, 0.7, 0.37, (batch, m, vocabulary))
-    q = wave(scale, 0.9, 1.1, 0.53, (batch, n, vocabulary)).requires_grad_()
+    p = wave(scale, (1.3, 0.7, 0.37), (batch, m, vocabulary))
+    q = wave(scale, (0.9, 1.1, 0.53), (batch, n, vocabulary)).requires_grad_()
     value = alignment(term_of("mi-official"), p, unpadded(batch, m), q, unpadded(batch, n))
     value.backward()
     assert value.item() == pytest.approx(loss, abs=1e-10)
@@ -157,5 +163,5 @@ def test_token_loss_agrees_with_a_loop():
         if labels[b, t] != IGNORE
     ]
     method, states = objective("finetune"), {View.PREDICT: ViewStates(logits, labels)}
-    value, _ = losses(method, states, VocabularyHead(None), counts=term_counts(method, {View.PREDICT: labels}))
+    value, _ = losses(method, states, identity(logits), counts=term_counts(method, {View.PREDICT: labels}))
     assert value.item() == pytest.approx(sum(expected) / 3, rel=1e-5)

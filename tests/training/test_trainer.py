@@ -51,10 +51,10 @@ def test_rows_without_a_target_need_not_be_read(name):
     complete = {**student.collator(8)(examples), "labels": batch["labels"]}
     assert len(complete["input_ids"]) - len(batch["input_ids"]) == 2 * (len(method.views) - 1)
     distiller = Distiller(student, method)
-    (output, gradient), (expected, whole) = (gradient_of(distiller, b, with_shares=True) for b in (batch, complete))
+    (output, gradient), (expected, plain) = (gradient_of(distiller, b, with_shares=True) for b in (batch, complete))
     for key in ("terms", "shares"):
         torch.testing.assert_close(output[key], expected[key], rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(gradient, whole, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(gradient, plain, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.slow

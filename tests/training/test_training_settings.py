@@ -10,11 +10,10 @@ from limbeck.training.trainer import training_arguments
 
 
 def test_names_and_defaults_are_transformers_own():
-    theirs = TrainingArguments.__dataclass_fields__
-    own = {"early_stopping_patience", "early_stopping_threshold", "train_sampling_strategy"}
-    assert set(TrainingSettings.model_fields) - own <= set(theirs)
-    for name in set(TrainingSettings.model_fields) - own - set(RECORDED):
-        assert TrainingSettings.model_fields[name].default == theirs[name].default, name
+    arguments, fields = TrainingArguments.__dataclass_fields__, TrainingSettings.model_fields
+    names = set(fields) - {"early_stopping_patience", "early_stopping_threshold", "train_sampling_strategy"}
+    assert names <= set(arguments)
+    assert all(fields[name].default == arguments[name].default for name in names - set(RECORDED))
 
 
 def test_settings_reach_transformers_and_their_resolved_form_reads_back(tmp_path):

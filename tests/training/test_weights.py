@@ -80,12 +80,12 @@ def epoch(student, rows, name, folder, **changes):
 
 
 def plain_gradients(student, rows, term):
-    """Compute the gradient of a term's mean, in ten parts by the length of the rows' longest target, `[10, P]`."""
+    """Compute the gradient of a term's mean by tenths of the rows, the shortest targets first, `[10, P]`."""
     ids = {view: student.target_ids([target(row, view) or "" for row in rows])[0] for view in term.views}
     usable = [i for i, row in enumerate(rows) if all(target(row, view) for view in term.views)]
     usable.sort(key=lambda i: max(len(ids[view][i]) for view in term.views))
     count = len(usable) if isinstance(term, AlignmentTerm) else sum(len(ids[term.view][i]) for i in usable)
-    parts = []
+    gradients_10P = []
     for tenth in np.array_split(usable, 10):
         student.zero_grad()
         sides = []
@@ -94,8 +94,8 @@ def plain_gradients(student, rows, term):
             sides += [student.model(**inputs).logits, inputs["labels"]]
         values = oracle.alignment(term, *sides) if isinstance(term, AlignmentTerm) else oracle.token_loss(*sides)
         (values.sum() / count).backward()
-        parts.append(flat(parameter.grad for parameter in student.parameters()))
-    return torch.stack(parts)
+        gradients_10P.append(flat(parameter.grad for parameter in student.parameters()))
+    return torch.stack(gradients_10P)
 
 
 def plain_inputs(student, rows, view):
@@ -119,24 +119,24 @@ def padded(rows, value):
         ("mi", 0.27, (8, 3)),
         ("kl", 0.75, (16, 1)),
         ("single-task", 0.27, (16, 3)),
-        *(pytest.param("mi", share, (16, 1), marks=pytest.mark.slow) for share in (0.1, 0.27, 0.75, 1.0)),
+        pytest.param("mi", 1.0, (16, 1), marks=pytest.mark.slow),
     ],
 )
-def test_every_tenth_of_the_rows_has_its_weight_in_an_epoch(name, share, sizes, rows, student, tmp_path):
+def test_every_tenth_of_the_rows_has_its_weight_in_an_epoch(name, share, sizes, *, rows, student, tmp_path):
     rows = partly_taught(rows, share)
     batch, accumulate = sizes
     changes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate}
     summed, _ = epoch(student, rows, name, tmp_path, **changes)
     terms = objective(name).terms
     usable = sum(all(target(row, view) for view in terms[0].views) for row in rows)
-    parts = torch.cat([term.weight * plain_gradients(student, rows, term) for term in terms])
+    gradients_10P = torch.cat([term.weight * plain_gradients(student, rows, term) for term in terms])
     mean = summed * batch * accumulate / usable  # an epoch has so many steps, of which the last is a part
-    weights = torch.linalg.lstsq(parts.T, mean.unsqueeze(1)).solution.view(len(terms), 10)
+    weights = torch.linalg.lstsq(gradients_10P.T, mean.unsqueeze(1)).solution.view(len(terms), 10)
     torch.testing.assert_close(weights, torch.ones_like(weights), rtol=0.01, atol=0)
 
 
 def test_the_logs_means_are_over_all_there_was(rows, student, tmp_path):
-    """With 27 % of the rows taught, in one window over an epoch, by an objective whose gradient we know."""
+    """27 % of the rows are taught; one log entry covers an epoch."""
     rows = partly_taught(rows, 0.27)
     _, entry = epoch(student, rows, "dss", tmp_path, per_device_train_batch_size=16)
     plain = {}
