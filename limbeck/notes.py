@@ -26,6 +26,7 @@ class Line:
 
     key: str
     count: int
+    note: Note
     sentence: str  # with the count
     warning: bool
 
@@ -73,18 +74,17 @@ def lines_of(counts: Mapping[str, Any], rows: Mapping[str, int] | int) -> list[L
     """Return a line for every count that is not 0.
 
     Args:
-        counts: by the keys of `NOTES` or any other names; or, with a single number of `rows`, of `MEASURED`.
+        counts: by the keys of `NOTES`; or, with a single number of `rows`, of `MEASURED`.
         rows: the numbers of what `Note.of` names; or the number of measured rows.
     """
-    measured = isinstance(rows, int)
-    table = MEASURED if measured else NOTES
+    table = MEASURED if isinstance(rows, int) else NOTES
     lines = []
     for key, count in counts.items():
-        if not isinstance(count, int) or isinstance(count, bool) or not count or (measured and key not in table):
+        if key not in table or not count:
             continue
-        note = table.get(key, Note(key, key.replace("_", " ")))
+        note = table[key]
         of = rows if isinstance(rows, int) else rows.get(note.of, 0)
         share = count / of if of else 0.0
         words = f"{count:,} {note.sentence}" + (f" ({share:.1%} of {of:,})" if note.warns and of else "")
-        lines.append(Line(key, count, words, note.warns is not None and share > note.warns))
+        lines.append(Line(key, count, note, words, note.warns is not None and share > note.warns))
     return lines

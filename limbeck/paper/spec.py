@@ -1,12 +1,12 @@
 """The paper's tables and figures as data (`paper.yaml`), the ways to run them (`variants.yaml`), and them as grids."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from limbeck.errors import LimbeckError, unknown
 from limbeck.grids import Grid
@@ -25,9 +25,12 @@ class PaperRow(Settings):
     """A row of a table: its objective, and the paper's number in each column."""
 
     objective: str | None = None  # None: the teacher's own rationales
-    paper: list[float | tuple[float, float]] | None = None
-    p: list[Literal["<", ">"]] | None = None  # than 0.05
-    added: bool = False  # the paper does not have it in this table
+    paper: list[float | tuple[float, float]] = Field(default_factory=list)
+
+    def printed(self, column: int) -> tuple[float | None, float | None]:
+        """Return the paper's number and, where it has one, its second number or standard deviation."""
+        number = self.paper[column] if column < len(self.paper) else None
+        return number if isinstance(number, tuple) else (number, None)
 
 
 class PaperTable(Settings):
@@ -41,30 +44,8 @@ class PaperTable(Settings):
     labels: Literal["gold", "teacher"] = "gold"
     fractions: list[float] = Field(default_factory=lambda: [1.0])
     rows: dict[str, PaperRow]
-    pair: tuple[str, str] | None = None  # rows that the table is there to compare, besides those with DSS
-
-    @model_validator(mode="after")
-    def _check_rows(self) -> Self:
-        columns = len(self.tasks) + len(self.out_of_domain)
-        for name, row in self.rows.items():
-            if any(values is not None and len(values) != columns for values in (row.paper, row.p)):
-                raise ValueError(f"row {name!r}: {columns} numbers were expected")
-        return self
-
-    def printed(self, row: str, task: str) -> tuple[float | None, float | None]:
-        """Return the paper's number and, where it has one, its standard deviation."""
-        numbers = self.rows[row].paper
-        number = numbers[self.tasks.index(task)] if numbers is not None and task in self.tasks else None
-        return number if isinstance(number, tuple) else (number, None)
-
-    @property
-    def objectives(self) -> dict[str, str]:
-        """The first row's name for each objective that is trained."""
-        names: dict[str, str] = {}
-        for name, row in self.rows.items():
-            if row.objective is not None:
-                names.setdefault(row.objective, name)
-        return names
+    baseline: str = "DSS"  # the row that the others are compared with
+    notes: list[str] = Field(default_factory=list)  # sentences below the table
 
 
 class Variant(Settings):
@@ -95,67 +76,61 @@ def task_title(task: str) -> str:
     return TASK_NAMES.get(task, task)
 
 
-def paper_grid(
-    name: str, *, offline: bool = False, smoke: bool = False, root: Path = Path("datasets")
-) -> tuple[Grid, list[str]]:
-    """Return the grid of a table or figure of the paper, and a sentence on each task left out for want of data.
+def paper_grids(
+    names: Sequence[str], *, offline: bool = False, smoke: bool = False, root: Path = Path("datasets")
+) -> tuple[list[Grid], list[str]]:
+    """Return the grids of tables and figures, and sentences on tasks and tables left out for want of data.
 
     All grids are made of the same cells: a method on a task has one recipe, whichever table asks for it.
 
     Args:
-        name: one of `NAMES`.
+        names: of `NAMES`, or `paper` for all of them.
         offline: without any download: students from scratch, the local part of the data, the task `arithmetic`.
         smoke: in a few steps.
         root: folder of the released data.
 
     Raises:
-        LimbeckError: there is no such table, or no data for any of its tasks.
+        LimbeckError: there is no such table, or no data for any of them.
     """
-    if name not in NAMES:
-        raise unknown("table or figure of the paper", name, NAMES)
-    table, settings = paper()[name], variant(offline, smoke)
-    all_tasks = dict.fromkeys(task for paper_table in paper().values() for task in paper_table.tasks)
-    without_data = {task: reason for task in all_tasks if (reason := _missing_data(task, settings, root)) is not None}
-    tasks = [task for task in table.tasks if task not in without_data] + list(settings.extra)
-    if not tasks:
-        raise LimbeckError(f"{name}: {without_data[table.tasks[0]]}; or run what needs no data with --offline")
+    wanted = dict.fromkeys(name for word in names for name in (NAMES if word == PAPER else (word,)))
+    for name in wanted:
+        if name not in NAMES:
+            raise unknown("table or figure of the paper", name, NAMES)
+    settings = variant(offline, smoke)
+    tasks = dict.fromkeys(task for name in wanted for task in paper()[name].tasks)
+    tasks |= dict.fromkeys(_domains() if tasks.keys() & set(_domains()) else ())
+    without_data = {task: reason for task in tasks if (reason := _missing_data(task, settings, root)) is not None}
+    data = {task: _data(task, settings, root, without_data) for task in (*tasks, *settings.extra)}
+    grids, omissions = [], list(without_data.values())
+    for name in wanted:
+        own_tasks = [task for task in (*paper()[name].tasks, *settings.extra) if task not in without_data]
+        if own_tasks:
+            grids.append(_grid(name, settings, {task_title(task): data[task] for task in own_tasks}))
+        else:
+            omissions.append(f"{name} is left out: none of its tasks has data")
+    if not grids:
+        raise LimbeckError(f"{omissions[0]}; or run what needs no data with --offline")
+    return grids, omissions
+
+
+def _grid(name: str, settings: Variant, tasks: Mapping[str, dict[str, Any]]) -> Grid:
+    table = paper()[name]
+    methods: dict[str, str] = {}  # the first row's name by the objective
+    for row_name, row in table.rows.items():
+        if row.objective is not None:
+            methods.setdefault(row.objective, row_name)
     axes: dict[str, Any] = {
-        "task": {task_title(task): _data(task, settings, root, without_data) for task in tasks},
-        "method": {row: _method(name) for name, row in table.objectives.items()},
+        "task": dict(tasks),
+        "method": {
+            row: {"objective": name, "evaluation.rationales": objective(name).rationale_view is not None}
+            for name, row in methods.items()
+        },
     }
     if len(table.fractions) > 1:
         axes["data.train_fraction"] = table.fractions
     data = {**settings.recipe.get("data", {}), "labels": table.labels}
     recipe = {**settings.recipe, "student": settings.students[table.student], "data": data}
-    grid = Grid.parse({"name": name, "recipe": recipe, "axes": axes, "seeds": settings.seeds}, name)
-    also_measured = _domain() if set(_domain()) & set(table.tasks) else []
-    measured_tasks = dict.fromkeys([*table.tasks, *also_measured])
-    return grid, [without_data[task] for task in measured_tasks if task in without_data]
-
-
-def paper_grids(
-    names: Sequence[str], *, offline: bool = False, smoke: bool = False, root: Path = Path("datasets")
-) -> tuple[list[Grid], list[str]]:
-    """Return the grids of several tables and figures (`paper` for all), less those without any data.
-
-    Raises:
-        LimbeckError: there is no such table, or no data for any of them.
-    """
-    grids: list[Grid] = []
-    omissions: list[str] = []
-    for name in dict.fromkeys(name for word in names for name in (NAMES if word == PAPER else (word,))):
-        try:
-            grid, without = paper_grid(name, offline=offline, smoke=smoke, root=root)
-        except LimbeckError as error:
-            if name not in NAMES:
-                raise
-            omissions.append(str(error))
-        else:
-            grids.append(grid)
-            omissions += without
-    if not grids:
-        raise LimbeckError(omissions[0])
-    return grids, list(dict.fromkeys(omissions))
+    return Grid.parse({"name": name, "recipe": recipe, "axes": axes, "seeds": settings.seeds}, name)
 
 
 def judged_grids(grids: Sequence[Grid]) -> list[Grid]:
@@ -164,13 +139,9 @@ def judged_grids(grids: Sequence[Grid]) -> list[Grid]:
     return [grid for grid in grids if grid.name in names] or list(grids)
 
 
-def _domain() -> list[str]:
+def _domains() -> list[str]:
     """Return the tasks whose students are measured on each other's test questions, in every table alike."""
     return paper()["table6"].out_of_domain
-
-
-def _method(name: str) -> dict[str, Any]:
-    return {"objective": name, "evaluation.rationales": objective(name).rationale_view is not None}
 
 
 def _data(task: str, settings: Variant, root: Path, without_data: Collection[str]) -> dict[str, Any]:
@@ -180,20 +151,16 @@ def _data(task: str, settings: Variant, root: Path, without_data: Collection[str
     source: dict[str, Any] = {"kind": "archive", "root": str(root)}
     if task in settings.splits:
         source["splits"] = dict(settings.splits[task])
-    domains = [
-        dataset for dataset in _domain() if dataset != task and dataset not in without_data and task in _domain()
-    ]
+    domains = [domain for domain in _domains() if task in _domains() and domain not in (task, *without_data)]
     return {"data.task": task, "data.source": source} | ({"evaluation.out_of_domain": domains} if domains else {})
 
 
 def _missing_data(task: str, settings: Variant, root: Path) -> str | None:
     """Return a sentence on the first of a task's files that is not there; None: all are."""
     roles = settings.splits.get(task) or {split: split for split in get_args(Split)}
-    for split in (roles[role] for role in REQUIRED):
-        path = root / task / f"{task}_{split}.json"
+    for path in (root / task / f"{task}_{roles[role]}.json" for role in REQUIRED):
         if not path.is_file():
-            missing = path.name if path.parent.is_dir() else task
-            return f"{task_title(task)} is left out: no {missing} at {path.parent}; `limbeck data fetch`, or --root"
+            return f"{task_title(task)} is left out: no {path}; `limbeck data fetch`, or --root"
     return None
 
 

@@ -1,100 +1,80 @@
-"""The runs of a paper's table: which there are for each of its cells, why others are missing, and how they compare."""
+"""The runs of a paper's table: which there are for each of its cells, why others are missing, and their setup."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from pathlib import Path
 
 from limbeck.data import ArchiveSource
 from limbeck.errors import LimbeckError
 from limbeck.grids import Grid, GridCell, cells
 from limbeck.models import StudentSettings
-from limbeck.paper.spec import NAMES, paper, task_title, variant
-from limbeck.report.overview import ErrorOf
+from limbeck.paper.spec import NAMES, PaperTable, paper, task_title, variant
+from limbeck.runs.judging import read_judgements
 from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run
+from limbeck.schema import Judgement
 from limbeck.training.settings import TrainingSettings
-
-INTERVALS = (
-    "Intervals are 95 %: with several seeds Student's t over seeds and examples, "
-    "with one Wilson's, over examples for this one student."
-)
-HOLM = "Holm: p adjusted by Holm's method over all tests of the table."
-
-Place = tuple[str, str, float]  # objective, task, fraction of the training data
 
 
 class TableRuns:
     """The runs of a grid that is one of the paper's, found by their recipes' keys."""
 
-    def __init__(self, grid: Grid, runs: Sequence[Run], error_of: ErrorOf) -> None:
+    def __init__(self, grid: Grid, runs: Sequence[Run], errors: Mapping[str, str]) -> None:
         self.name = grid.name
-        self.spec = paper()[grid.name]
-        self.recipes = [cell.recipe for cell in cells(grid)]
+        self.spec: PaperTable = paper()[grid.name]
         self._seeds = len(grid.seeds)
-        self._error_of = error_of
-        by_key = {run.recipe.key: run for run in sorted(runs, key=lambda run: run.finished)}
-        self._cells: dict[Place, list[GridCell]] = {}
-        self._runs: dict[Place, list[Run]] = {}
+        self._errors = errors
+        self._by_key = {run.recipe.key: run for run in sorted(runs, key=lambda run: run.finished)}
+        self._cells: dict[tuple[str | None, str, float], list[GridCell]] = {}
         for cell in cells(grid):
-            recipe = cell.recipe
-            key = recipe.objective.name, recipe.data.task, recipe.data.train_fraction
-            self._cells.setdefault(key, []).append(cell)
-            if (run := by_key.get(recipe.key)) is not None:
-                self._runs.setdefault(key, []).append(run)
+            data = cell.recipe.data
+            place = cell.recipe.objective.name, data.task, data.train_fraction
+            self._cells.setdefault(place, []).append(cell)
 
     @property
     def tasks(self) -> list[str]:
         """The table's tasks in the paper's order, run or not; then those that the paper does not have."""
-        return list(dict.fromkeys([*self.spec.tasks, *(recipe.data.task for recipe in self.recipes)]))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(map(task_title, self.tasks))
+        return list(dict.fromkeys([*self.spec.tasks, *(task for _, task, _ in self._cells)]))
 
     def runs(self, objective: str | None, task: str, fraction: float = 1.0) -> list[Run]:
         """Return the finished runs, by seed."""
-        runs = [run for run in self._runs.get((str(objective), task, fraction), []) if run.finished]
-        return sorted(runs, key=lambda run: run.recipe.seed)
+        keys = [cell.recipe.key for cell in self._cells.get((objective, task, fraction), [])]
+        runs = [self._by_key[key] for key in keys if key in self._by_key]
+        return sorted((run for run in runs if run.finished), key=lambda run: run.recipe.seed)
+
+    @cached_property
+    def judgements(self) -> dict[Path, list[Judgement]]:
+        """The judge's scores by the finished run's folder."""
+        runs = [run for objective, task, _ in self._cells for run in self.runs(objective, task)]
+        return {run.path: read_judgements(run) for run in runs}
 
     def reason(self, objective: str | None, task: str, fraction: float = 1.0) -> str:
         """Return why there is no finished run."""
-        key = str(objective), task, fraction
-        if key not in self._cells:
-            no_data = all(recipe.data.task != task for recipe in self.recipes)
-            return "no data, so not in the grid that was run" if no_data else "not in the grid that was run"
-        for cell in self._cells[key]:
-            if (error := self._error_of(cell.name)) is not None:
-                return f"failed: {error:.200}"
-        return "not finished" if key in self._runs else "not run"
+        if task not in (task for _, task, _ in self._cells):
+            return "no data, so not in the grid that was run"
+        planned = self._cells.get((objective, task, fraction))
+        if not planned:
+            return "not in the grid that was run"
+        failed = [self._errors[cell.name] for cell in planned if cell.name in self._errors]
+        begun = any(cell.recipe.key in self._by_key for cell in planned)
+        return f"failed: {failed[0]:.200}" if failed else "not finished" if begun else "not run"
 
     def notes(self) -> list[str]:
         """Return sentences on whether the paper's numbers may be held against ours: student, steps and data."""
-        full, first = variant(), self.recipes[0]
-        their_student = StudentSettings.parse(full.students[self.spec.student], "variants.yaml")
-        paper_training = TrainingSettings.parse(full.recipe["training"], "variants.yaml").model_dump()
-        training = first.training.model_dump()
-        same = first.student == their_student and all(
-            training[name] == paper_training[name] for name in full.recipe["training"]
-        )
-        setup = _setup(first.student, training)
-        if same and not any(map(_is_reduced, self.recipes)):
-            notes = [f"Ours: {setup}, as in the paper."]
-        else:
-            paper_setup = f"{_setup(their_student, paper_training)}, the whole data"
-            notes = [f"Ours: {setup}. The paper's: {paper_setup}; so its numbers are no measure of ours."]
+        recipes = [cell.recipe for place in self._cells.values() for cell in place]
+        student = StudentSettings.parse(variant().students[self.spec.student], "variants.yaml")
+        theirs = _setup(student, TrainingSettings.parse(variant().recipe["training"], "variants.yaml"))
+        ours = _setup(recipes[0].student, recipes[0].training)
+        reduced = _reductions(recipes)
+        notes = [f"Ours: {ours}, as in the paper."]
+        if ours != theirs or reduced:
+            notes = [f"Ours: {ours}. The paper's: {theirs}, the whole data; so its numbers are no measure of ours."]
         if extra_tasks := [task_title(task) for task in self.tasks if task not in self.spec.tasks]:
             notes.append(f"The paper has no {' and no '.join(extra_tasks)}.")
-        notes += _data_notes(self.recipes)
-        counts = [sum(run.finished for run in self._runs.get(key, [])) for key in self._cells]
-        if incomplete := sum(0 < count < self._seeds for count in counts):
-            seeds = f"fewer than the grid's {self._seeds} seeds"
-            notes.append(f"In {incomplete} of {len(counts)} places {seeds} have finished.")
-        for name, row in self.spec.rows.items():
-            if row.added:
-                source = (
-                    " its numbers for it are those of its Table 1." if row.paper else " there are no numbers of it."
-                )
-                notes.append(f"The paper has no row {name} here;{source}")
-        return notes
+        counts = [len(self.runs(*place)) for place in self._cells]
+        incomplete = sum(0 < count < self._seeds for count in counts)
+        seeds = f"In {incomplete} of {len(counts)} places fewer than the grid's {self._seeds} seeds have finished."
+        return [*notes, *reduced, *([seeds] if incomplete else []), *self.spec.notes]
 
 
 def papers_grids(grids: Sequence[Grid]) -> list[Grid]:
@@ -110,38 +90,31 @@ def papers_grids(grids: Sequence[Grid]) -> list[Grid]:
         if grid.name in NAMES and {"task", "method"} <= grid.axes.keys():
             first = by_name.setdefault(grid.name, grid)
             if first.model_dump() != grid.model_dump():
-                raise LimbeckError(
-                    f"{first.where} and {grid.where}: both are called {grid.name} and they differ, as would their "
-                    "tables of that name; take one of them at a time"
-                )
+                raise LimbeckError(f"{first.where} and {grid.where}: two different {grid.name}; take one at a time")
     return [by_name[name] for name in NAMES if name in by_name]
 
 
-def _setup(student: StudentSettings, training: Mapping[str, Any]) -> str:
+def _setup(student: StudentSettings, training: TrainingSettings) -> str:
+    """Return the student and its training in a few words."""
     name = student.name or f"a student of {student.encoder} and {student.decoder}"
     if (scratch := student.scratch) is not None:
         name = f"a T5 from scratch of width {scratch.d_model} and depth {scratch.num_layers}"
-    steps, epochs = training["max_steps"], training["num_train_epochs"]
+    values = training.model_dump()
+    steps, epochs = values["max_steps"], values["num_train_epochs"]
     length = f"{steps:,} steps" if steps > 0 else f"{epochs:g} epochs"
-    batch = training["per_device_train_batch_size"] * training["gradient_accumulation_steps"]
-    return f"{name}, {length} of {batch} examples, learning rate {training['learning_rate']:g}"
+    batch = values["per_device_train_batch_size"] * values["gradient_accumulation_steps"]
+    return f"{name}, {length} of {batch} examples, learning rate {values['learning_rate']:g}"
 
 
-def _is_reduced(recipe: Recipe) -> bool:
-    data = recipe.data
-    return data.limit is not None or (isinstance(data.source, ArchiveSource) and data.source.splits is not None)
-
-
-def _data_notes(recipes: Sequence[Recipe]) -> list[str]:
-    notes = []
-    if limits := sorted({recipe.data.limit for recipe in recipes if recipe.data.limit is not None}):
-        notes.append(f"Of every split at most {limits[0]} rows were used: this shows that it works, and nothing else.")
-    train_splits: dict[str, str] = {}
-    for recipe in recipes:
-        source = recipe.data.source
-        if isinstance(source, ArchiveSource) and source.splits is not None:
-            train_splits[task_title(recipe.data.task)] = source.splits.get("train", "train")
-    for split in dict.fromkeys(train_splits.values()):
-        tasks = " and ".join(task for task, used in train_splits.items() if used == split)
-        notes.append(f"{tasks}: trained on the archive's split {split!r}.")
-    return notes
+def _reductions(recipes: Sequence[Recipe]) -> list[str]:
+    """Return sentences on data that is not the paper's whole data."""
+    limits = {recipe.data.limit for recipe in recipes if recipe.data.limit is not None}
+    splits = {
+        f"{task_title(recipe.data.task)}: trained on the archive's split {source.splits.get('train', 'train')!r}."
+        for recipe in recipes
+        if isinstance(source := recipe.data.source, ArchiveSource) and source.splits is not None
+    }
+    limited = [
+        f"Of every split at most {n} rows were used: this shows that it works, and nothing else." for n in limits
+    ]
+    return [*limited, *sorted(splits)]

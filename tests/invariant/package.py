@@ -26,6 +26,7 @@ RENAMED: dict[str, str] = {}
 # Keys of outputs dropped on purpose since then, by their old names.
 DROPPED = frozenset(
     {"bootstrap_interval", "bootstrap_p_value", "mcnemar_exact", "odds_ratio", "components"}
+    | {"counts-custom", "labels-custom", "reliability-custom-dss", "reliability-custom-mi"}
     | {
         f"{name}{key}"
         for name in ("mce", "classwise_ece")

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from limbeck.grids import Grid, GridCell, cells
-from limbeck.paper import paper_grid
+from limbeck.paper import paper_grids
 from limbeck.runs.run import Run, open_run
 
 TASKS = {"esnli": "valid test", "anli1": "valid test", "cqa": "train test", "svamp": "train test"}
@@ -23,7 +23,7 @@ def data_at(root: Path, tasks: dict[str, str] = TASKS) -> Path:
 
 
 def smoke(name: str, root: Path) -> Grid:
-    return paper_grid(name, offline=True, smoke=True, root=root)[0]
+    return paper_grids([name], offline=True, smoke=True, root=root)[0][0]
 
 
 def cell_of(grid: Grid, objective: str, task: str, seed: int = 1, fraction: float = 1.0) -> GridCell:

@@ -18,8 +18,7 @@ HOSTILE_ANSWER = "</script><img src=x onerror=alert(1)> \u202e\u2028 <b>bold</b>
 @pytest.fixture
 def no_figures(monkeypatch):
     """Figures cost most of a report's time; tests of numbers do without."""
-    empty = dict.fromkeys(("learning", "fractions", "reliability", "risk_coverage", "cascade"), lambda *_: "<svg/>")
-    monkeypatch.setattr(curves, "figures", SimpleNamespace(**empty))
+    monkeypatch.setattr(curves, "figures", SimpleNamespace(line_chart=lambda *_, **__: "<svg/>"))
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +68,7 @@ def chromium():
     if not Path(path).is_file():
         pytest.skip(f"no Chromium at {path}: install it, or set LIMBECK_CHROMIUM to where it is")
     with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
 
@@ -79,15 +77,16 @@ def chromium():
 def open_page(chromium, two_tasks):
     """`open_page(width=..., scheme=..., fragment=...)`: the page in a fresh window; nothing may go wrong in it."""
     contexts, problems = [], []
+    path = two_tasks / "index.html"
+    allowed = (path.as_uri(), "data:image/svg+xml;base64,")
 
-    def open_page(*, width=1280, scheme="light", fragment="", path=two_tasks / "index.html"):
+    def open_page(*, width=1280, scheme="light", fragment=""):
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: problems.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: problems.append(f"error: {error}"))
         page.on("dialog", lambda dialog: (problems.append("dialog"), dialog.dismiss()))
-        allowed = (path.as_uri(), "data:image/svg+xml;base64,")
         page.on("request", lambda request: request.url.startswith(allowed) or problems.append(request.url))
         page.goto(path.as_uri() + fragment)
         return page

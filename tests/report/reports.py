@@ -87,9 +87,22 @@ def log(objective: str, steps: int, rng: random.Random) -> list[dict[str, Any]]:
     return [*rows, {"eval_accuracy": 0.5, "step": steps // 2}, {"eval_accuracy": 0.7, "step": steps}]
 
 
-def report_of(*paths: Path) -> dict[str, Any]:
-    """Return report.json of the runs in these folders; the report is written into the first."""
-    return json.loads((write_report(paths, paths[0] / "report", paper_section).parent / "report.json").read_text())
+def report_of(*paths: Path, out: Path | None = None) -> dict[str, Any]:
+    """Return report.json of the runs in these folders; the report is written to `out`, or into the first."""
+    folder = write_report(paths, out or paths[0] / "report", paper_section).parent
+    return json.loads((folder / "report.json").read_text())
+
+
+def tables_of(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables of a report by name, those of figures too."""
+    figures = [figure["table"] for section in report["sections"] for figure in section["figures"]]
+    return {table["name"]: table for section in report["sections"] for table in section["tables"]} | {
+        table["name"]: table for table in figures
+    }
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -1,95 +1,94 @@
-"""Cases: what several runs said to an example, and the teacher beside them."""
+"""Cases: an example with each run group's answer, the teacher and the judge beside them; and the page's sample."""
 
-import json
+from collections import Counter
 from dataclasses import asdict
 
 import pytest
 
 from limbeck.data import DataSettings, load
 from limbeck.errors import LimbeckError
-from limbeck.files import read_jsonl
-from limbeck.report.cases import load_cases
+from limbeck.report.answers import grade
+from limbeck.report.cases import sample_cases, shared_cases
 from limbeck.runs.groups import find_runs, group_runs
 from limbeck.schema import Judgement
-from tests.runs.recipes import TINY
-from tests.runs.test_groups import write_run
+from tests.report.reports import ARITHMETIC, finished, read_lines, write
 
-EXAMPLES = load(DataSettings.parse(TINY["data"], "test")).test
-HOSTILE = "<script>alert(1)</script> | \\end{x} \t=cmd() \u202e\u0000"
+EXAMPLES = load(DataSettings.parse(ARITHMETIC, "test")).test
 
 
-def predicted(folder, rows, **changes):
-    """A run's folder with these predictions."""
-    write_run(folder, {}, **changes)
-    (folder / "predictions" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
+def cases_in(folder):
+    return shared_cases(grade(group_runs(find_runs([folder]))))
 
 
-def row(example, right, **more):
-    prediction = example.label if right else HOSTILE
-    return {"id": example.id, "input": example.input, "label": example.label, "prediction": prediction, **more}
-
-
-def judged(folder, rows):
-    (folder / "evaluation").mkdir()
-    answers = {row["id"]: row["prediction"] for _, row in read_jsonl(folder / "predictions" / "test.jsonl")}
-    for id, run, rationale, scores in rows:
-        judgement = Judgement(
-            id, "arithmetic", run, answers[id], rationale, "gpt", 0.0, tuple(map(str, scores)), scores
+def judged(run, scores, *, gold=False):
+    """Write judgements of the first rationales of a run, or of the teacher's; a score or several of each."""
+    rows = read_lines(run / "predictions" / "test.jsonl")
+    judgements = [
+        Judgement(
+            id=row["id"],
+            task="arithmetic",
+            run="Gold" if gold else "mi",
+            label=row["prediction"],
+            rationale=row["rationale"],
+            judge="gpt",
+            temperature=0.0,
+            replies=tuple(map(str, values)),
+            scores=values,
         )
-        name = "judge-gold-test.jsonl" if run == "Gold" else "judge-test.jsonl"
-        with (folder / "evaluation" / name).open("a") as stream:
-            stream.write(json.dumps(asdict(judgement)) + "\n")
+        for row, values in zip(rows, scores, strict=False)
+    ]
+    name = "judge-gold-test.jsonl" if gold else "judge-test.jsonl"
+    write(run / "evaluation" / name, [asdict(judgement) for judgement in judgements])
 
 
-def test_a_case_has_every_run_the_teacher_and_the_judge(tmp_path):
-    a, b = EXAMPLES[:2]
-    mi = predicted(
-        tmp_path / "mi", [row(a, True, rationale=HOSTILE, confidence=0.5), row(b, False, rationale="")], objective="mi"
-    )
+def test_a_case_has_every_group_the_teacher_and_the_judge(tmp_path):
     for seed in (2, 1):
-        predicted(tmp_path / f"dss{seed}", [row(a, seed == 1, correct=seed == 1)], seed=seed)
-    several = (a.id, "mi", HOSTILE, (5.0, 4.0))
-    judged(mi, [(a.id, "mi", HOSTILE, (2.0,)), several, (a.id, "Gold", a.rationale, (5.0,)), (b.id, "mi", "", (None,))])
-    first, second = load_cases(group_runs(find_runs([tmp_path])))
-    assert (first.task, first.id, first.input, first.label) == ("arithmetic", a.id, a.input, a.label)
-    assert (first.rationale, first.teacher_label, first.score) == (a.rationale, a.teacher_label, 5.0)
-    assert [(answer.group, answer.seed, answer.correct, answer.score) for answer in first.answers] == [
-        ("dss", 1, True, None),
-        ("dss", 2, False, None),
-        ("mi", 7, True, 2.0),
-    ]
-    assert first.answers[2].rationale == HOSTILE
-    assert first.answers[2].confidence == 0.5
-    assert [(answer.group, answer.prediction, answer.correct, answer.score) for answer in second.answers] == [
-        ("mi", HOSTILE, False, None)
-    ]
-    assert second.score is None
+        finished(tmp_path / f"dss{seed}", "dss", seed, answers={EXAMPLES[0].id: f"answer of seed {seed}"})
+    mi = finished(tmp_path / "mi", "mi", 7, rationale="x" * 5000)
+    judged(mi, [(2.0,), (5.0, 4.0)])
+    judged(mi, [(5.0,)], gold=True)
+    first, second, *_ = cases = cases_in(tmp_path)
+    assert len(cases) == len(EXAMPLES)
+    example = EXAMPLES[0]
+    assert (first["task"], first["id"], first["input"]) == ("arithmetic", example.id, example.input)
+    assert (first["gold"], first["teacher"]) == (example.label, example.teacher_label)
+    assert (first["rationale"], first["score"]) == (example.rationale, 5.0)
+    dss_answer, mi_answer = first["answers"]
+    assert (dss_answer["seed"], dss_answer["answer"]) == (1, "answer of seed 1")
+    assert (mi_answer["group"], mi_answer["score"], second["answers"][1]["score"]) == ("mi", 2.0, 4.5)
+    assert mi_answer["rationale"].endswith("(cut: 5,000 characters)")
+    assert "score" not in dss_answer
 
 
-def test_the_same_id_of_other_data_is_another_example_and_lost_data_leaves_the_teacher_out(tmp_path):
-    (a, *_) = EXAMPLES
-    predicted(tmp_path / "here", [row(a, True)])
-    gone = {"task": "arithmetic", "source": {"kind": "files", "train_file": "nowhere.jsonl"}}
-    predicted(tmp_path / "there", [{**row(a, True), "input": "2 apples?"}], data=gone, objective="mi")
-    first, second = load_cases(group_runs(find_runs([tmp_path])))
-    assert (first.id, first.input, first.rationale) == (a.id, a.input, a.rationale)
-    assert (second.id, second.input, second.rationale, second.teacher_label) == (a.id, "2 apples?", None, None)
-    assert [len(case.answers) for case in (first, second)] == [1, 1]
+def test_the_same_id_of_other_data_is_another_example(tmp_path):
+    finished(tmp_path / "dss", "dss", 1)
+    run = finished(tmp_path / "mi", "mi", 1)
+    rows = read_lines(run / "predictions" / "test.jsonl")
+    write(run / "predictions" / "test.jsonl", [{**rows[0], "input": "2 apples?"}, *rows[1:]])
+    assert len(cases_in(tmp_path)) == len(EXAMPLES) - 1
+    _, mi = grade(group_runs(find_runs([tmp_path])))
+    assert (mi.examples[0].input, mi.examples[0].rationale) == ("2 apples?", None)
+    assert mi.examples[1].rationale == EXAMPLES[1].rationale
 
 
-@pytest.mark.parametrize("wrong", [{"scores": ["6"]}, {"replies": None}, {"judges": "me"}])
-def test_what_is_no_judgement_is_said(tmp_path, wrong):
-    (a, *_) = EXAMPLES
-    folder = predicted(tmp_path / "run", [row(a, True)])
-    judged(folder, [(a.id, "mi", "because", (2.0,))])
-    path = folder / "evaluation" / "judge-test.jsonl"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}) + "\n")
+def test_a_broken_judgement_is_an_error_with_its_line(tmp_path):
+    run = finished(tmp_path / "mi", "mi", 1)
+    judged(run, [(2.0,)])
+    path = run / "evaluation" / "judge-test.jsonl"
+    write(path, [{**read_lines(path)[0], "scores": ["6"]}])
     with pytest.raises(LimbeckError, match=r"judge-test\.jsonl:1: "):
-        load_cases(group_runs(find_runs([tmp_path])))
+        cases_in(tmp_path)
 
 
-def test_a_rationale_that_is_no_text_is_none(tmp_path):
-    (a, *_) = EXAMPLES
-    predicted(tmp_path / "run", [row(a, True, rationale=3)])
-    assert load_cases(group_runs(find_runs([tmp_path])))[0].answers[0].rationale is None
+def test_a_sample_is_even_over_who_is_right_and_the_same_again(monkeypatch):
+    monkeypatch.setattr("limbeck.report.cases.PAGE_CASES", 40)
+    cases = [
+        {"task": "t", "id": str(n), "answers": [{"right": n % 10 > 0}, {"right": n % 100 > 0}]} for n in range(1000)
+    ]
+    sample = sample_cases(cases)
+    counts = Counter(tuple(answer["right"] for answer in case["answers"]) for case in sample)
+    assert sorted(counts.values()) == [10, 15, 15]  # of 10, 90 and 900
+    assert sample == sample_cases(cases)
+    assert [int(case["id"]) for case in sample] == sorted(int(case["id"]) for case in sample)
+    monkeypatch.setattr("limbeck.report.cases.PAGE_BYTES", 0)
+    assert sample_cases(cases) == []

@@ -8,7 +8,6 @@ import pytest
 
 from limbeck.paper import paper_section
 from limbeck.report import write_report
-from limbeck.report.html import script_json
 from tests.report.reports import finished, questions
 
 HOSTILE = [
@@ -17,7 +16,6 @@ HOSTILE = [
     "line\u2028separator\u2029paragraph",
     "\u202eright to left\u2066",
     "{{ 7 * 7 }} {% raw %}",
-    "NaN",
     "<!-- <script>",
     "lone \ud800",
     "long " * 200_000,
@@ -45,26 +43,18 @@ class Elements(HTMLParser):
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
-    texts = [
-        text.replace("\ud800", "half a pair") for text in HOSTILE
-    ]  # data with halves is refused; answers have them
+    texts = [text.replace("\ud800", "half a pair") for text in HOSTILE]  # refused in data; answers have them
     rows = [
-        {
-            "id": f"q{number}",
-            "input": f"{number} {text}",
-            "label": f"yes {text}",
-            "rationale": text,
-            "teacher_label": text,
-        }
-        for number, text in enumerate(texts)
+        {"id": f"q{n}", "input": f"{n} {text}", "label": f"yes {text}", "rationale": text, "teacher_label": text}
+        for n, text in enumerate(texts)
     ]
     data = questions(folder / "data", rows)
     answers = {f"q{number}": text for number, text in enumerate(HOSTILE)}
     finished(folder / "runs" / "dss", "dss", 1, data, answers=answers, rationale=HOSTILE[0] + HOSTILE[1])
-    finished(folder / "runs" / "mi", "mi", 1, data, answers=answers, rationale=HOSTILE[-1])
-    origin = json.loads((folder / "runs" / "mi" / "provenance.json").read_text())
+    mi = finished(folder / "runs" / "mi", "mi", 1, data, answers=answers, rationale=HOSTILE[-1])
+    origin = json.loads((mi / "provenance.json").read_text())
     origin["versions"]["torch"] = HOSTILE[0] + HOSTILE[1]
-    (folder / "runs" / "mi" / "provenance.json").write_text(json.dumps(origin))
+    (mi / "provenance.json").write_text(json.dumps(origin))
     return write_report([folder / "runs"], folder / "out", paper_section).parent
 
 
@@ -86,8 +76,8 @@ def test_cases_show_hidden_characters_and_cut_long_texts(hostile):
     assert cases["q2"]["answers"][0]["answer"] == "line<U+2028>separator<U+2029>paragraph"
     assert cases["q3"]["gold"] == "yes <U+202E>right to left<U+2066>"
     assert cases["q4"]["input"].endswith(HOSTILE[4])
-    assert cases["q7"]["answers"][0]["answer"] == "lone <U+D800>"
-    assert cases["q8"]["input"].endswith("(cut: 1,000,002 characters)")
+    assert cases["q6"]["answers"][0]["answer"] == "lone <U+D800>"
+    assert cases["q7"]["input"].endswith("(cut: 1,000,002 characters)")
     assert (hostile / "index.html").stat().st_size < 700_000
 
 
@@ -205,37 +195,12 @@ def test_on_a_phone_nothing_is_too_wide_and_all_text_has_enough_contrast(open_pa
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) > 600) == (scheme == "light")
 
 
-def test_figures_follow_the_color_scheme(open_page):
-    def ink(scheme):  # the mean brightness of an axis' label, drawn onto nothing
-        page = open_page(scheme=scheme)
-        return page.evaluate(
-            """async () => { const image = document.querySelector("figure img"); await image.decode();
-            const canvas = document.createElement("canvas"); canvas.width = 400; canvas.height = 300;
-            const context = canvas.getContext("2d"); context.drawImage(image, 0, 0, 400, 300);
-            const { data } = context.getImageData(0, 0, 14, 300); let sum = 0, n = 0;
-            for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 128) { sum += data[i]; n += 1; }
-            return sum / n; }"""
-        )
-
-    assert ink("light") < 90 < 160 < ink("dark")
-
-
 def test_on_paper_it_is_light_and_without_controls(open_page):
     page = open_page(scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(29, 27, 24)"
     for hidden in ("#filters", "#list", "nav"):
         assert not page.locator(hidden).is_visible()
-
-
-def test_ten_thousand_cases_are_a_page_of_the_list_at_a_time(open_page, two_tasks, cases, tmp_path):
-    repeated = [{**cases[n % len(cases)], "id": f"case {n}"} for n in range(10_000)]
-    before, mark, after = (two_tasks / "index.html").read_text().partition(' id="data">')
-    (tmp_path / "many.html").write_text(before + mark + str(script_json(repeated)) + after[after.index("</script>") :])
-    page = open_page(path=tmp_path / "many.html")
-    assert (count(page), page.locator("#list li").count()) == (10_000, 50)
-    page.fill("#search", "trains")
-    assert count(page) == sum("trains" in json.dumps(case) for case in repeated)
 
 
 def test_it_can_be_read_without_seeing_it(open_page):

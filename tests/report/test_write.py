@@ -13,44 +13,41 @@ from tests.paper.paper_runs import answers, cell_of, data_at, smoke
 from tests.paper.paper_runs import finished as finished_cell
 from tests.report.reports import finished, questions
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 
 def files_in(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.usefixtures("no_figures")
 def test_only_a_report_is_replaced(runs, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "report.json").write_text('{"not": "ours"}')
-    with pytest.raises(LimbeckError, match="not a report of limbeck's"):
+    with pytest.raises(LimbeckError, match=r"holds 'report\.json', of no report"):
         write_report([runs], tmp_path / "mine")
-    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["report.json"]
+    assert files_in(tmp_path / "mine") == {"report.json"}
     (tmp_path / "file").write_text("")
     with pytest.raises(LimbeckError, match="not a folder"):
         write_report([runs], tmp_path / "file")
     (tmp_path / "new").mkdir()
-    page = write_report([runs / "dss"], tmp_path / "new")
-    assert write_report([runs], tmp_path / "new") == page
+    page = write_report([runs], tmp_path / "new")
     names = files_in(page.parent)
     assert names == set(json.loads((page.parent / "report.json").read_text())["files"])
     assert write_report([runs / "dss"], tmp_path / "new") == page
-    assert files_in(page.parent) < names  # tables and figures of the other runs have gone with their report
-    for name in ("notes.txt", "tables/mine.csv", "figures/drafts/mine.svg", "link"):
+    assert names - files_in(page.parent)  # tables and figures of the other runs have gone with their report
+    for name in ("notes.txt", "tables/mine.csv", "link"):
         foreign = page.parent / name
-        foreign.parent.mkdir(exist_ok=True)
         foreign.symlink_to(tmp_path) if name == "link" else foreign.write_text("mine")
-        with pytest.raises(LimbeckError, match=f"holds '{name}' beside the report, which would be lost"):
+        with pytest.raises(LimbeckError, match=f"holds '{name}', of no report"):
             write_report([runs / "dss"], tmp_path / "new")
         foreign.unlink()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "mine", "new"]
 
 
-@pytest.mark.usefixtures("no_figures")
 def test_a_report_goes_where_a_link_leads(runs, tmp_path):
     (tmp_path / "link").symlink_to("new/report")
     for _ in range(2):
-        page = write_report([runs / "dss"], tmp_path / "link")
-        assert page == tmp_path / "link" / "index.html"
+        assert write_report([runs / "dss"], tmp_path / "link") == tmp_path / "link" / "index.html"
         assert (tmp_path / "link").is_symlink()
         assert (tmp_path / "new" / "report" / "index.html").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "new"]
@@ -64,7 +61,6 @@ def test_without_a_finished_run_there_is_no_report(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("no_figures")
 def test_the_papers_tables_come_first_with_its_numbers_beside_ours(tmp_path):
     folder = GridFolder(tmp_path / "runs")
     grids = [smoke(name, data_at(tmp_path / "data")) for name in ("table1", "figure4")]
@@ -78,51 +74,35 @@ def test_the_papers_tables_come_first_with_its_numbers_beside_ours(tmp_path):
     report = json.loads((out / "report.json").read_text())
     assert [section["id"] for section in report["sections"]][:2] == ["paper", "accuracy"]
     (table,) = report["sections"][0]["tables"]
-    rows = {row["name"]: dict(zip(table["columns"], row["cells"], strict=True)) for row in table["rows"]}
-    assert (rows["Ours"]["SVAMP"]["value"], rows["Ours"]["SVAMP"]["paper"]) == (50, 68.0)
-    assert rows["Finetuning"]["SVAMP"]["reason"] == "failed: out of memory"
+    cell = table["rows"]["Ours"]["SVAMP"]
+    assert (cell["value"], cell["paper"]) == (50, 68.0)
+    assert table["rows"]["Finetuning"]["SVAMP"]["reason"] == "failed: out of memory"
     page = (out / "index.html").read_text()
-    for text in ("Table 1: ", "Figure 4: ", "paper 68.00", "because &lt;b&gt;"):
+    for text in ("Table 1: ", "Figure 4: ", "paper: 68.00", "because &lt;b&gt;"):
         assert text in page
     assert any("failed: out of memory" in line for line in report["left_out"])
     assert r"because \<b\>" in (out / "report.md").read_text()
-    (study,) = [study for study in report["studies"] if study["task"] == "svamp"]
-    (case,) = next(kind["picked"] for kind in study["kinds"] if kind["name"] == "only DSS right")
-    assert [(answer["prediction"], answer["correct"]) for answer in case["answers"]] == [("1", True), ("2", False)]
-    assert "paper 68.00" in (out / "tables" / "table1.md").read_text()
+    (study,) = [study for study in report["sections"][0]["studies"] if study["title"].endswith("SVAMP")]
+    (case,) = study["kinds"]["only DSS right: 1 of 4"]
+    assert [(answer["answer"], answer["right"]) for answer in case["answers"]] == [("1", True), ("2", False)]
+    assert "paper: 68.00" in (out / "tables" / "table1.md").read_text()
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """The report of twelve runs with long texts, six megabytes of cases."""
-    folder = tmp_path_factory.mktemp("large")
+def test_a_large_report_has_a_sample_of_its_cases_and_says_so(tmp_path):
     rng = random.Random(0)
     words = [f"word{number}" for number in range(500)]
     rows = [
         {"id": f"q{n}", "input": " ".join(rng.choices(words, k=60)), "label": "yes", "rationale": "so " * 300}
         for n in range(500)
     ]
-    data = questions(folder / "data", rows)
+    data = questions(tmp_path / "data", rows)
     rationale = " ".join(rng.choices(words, k=200))
     for objective in ("finetune", "single-task", "dss", "mi"):
-        for seed in range(1, 4):
-            finished(folder / f"{objective}{seed}", objective, seed, data, steps=2000, rationale=rationale)
-    return write_report([folder], folder / "report").parent
-
-
-def test_a_large_report_fits_into_five_megabytes_and_its_cases_are_even_over_who_is_right(large):
-    assert (large / "index.html").stat().st_size < 5_000_000
-    report = json.loads((large / "report.json").read_text())
+        finished(tmp_path / objective, objective, 1, data, rationale=rationale)
+    out = write_report([tmp_path], tmp_path / "report").parent
+    assert (out / "index.html").stat().st_size < 3_000_000
+    report = json.loads((out / "report.json").read_text())
     assert report["shared_examples"] == 500
     assert 200 < len(report["cases"]) < 500
-    page = " ".join((large / "index.html").read_text().split())
+    page = " ".join((out / "index.html").read_text().split())
     assert f"{len(report['cases']):,} of the 500 examples" in page
-    kinds = {}
-    for case in report["cases"]:
-        key = tuple(answer["right"] for answer in case["answers"])
-        kinds[key] = kinds.get(key, 0) + 1
-    # of 500 cases with each method right in 70 %, all are right in 120 and none in 4: kinds not used up are even
-    largest = max(kinds.values())
-    assert largest <= 60
-    assert sum(count >= largest - 1 for count in kinds.values()) >= 2
-    assert len(kinds) == 16
