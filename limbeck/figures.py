@@ -75,16 +75,16 @@ def line_chart(
             if line:
                 axes.plot(
                     [point.x + shift for point in line],
-                    [point.y for point in line],
+                    [point.y for point in line if point.y is not None],
                     label=_label(name),
                     color=color,
                     linestyle=DASHES[(index + turn) % len(DASHES)],
                     marker=MARKERS[(index + turn // len(DASHES)) % len(MARKERS)],
                     markevery=max(1, len(line) // 7),
                 )
-            for x, _, *ends in line:
-                if None not in ends:
-                    axes.plot([x + shift] * 2, ends, color=color, marker="_")
+            for x, _, low, high in line:
+                if low is not None and high is not None:
+                    axes.plot([x + shift] * 2, [low, high], color=color, marker="_")
         if reference is not None and xs:
             axes.axhline(reference[1], color=INK, linestyle=(0, (6, 3)), linewidth=1.3, label=reference[0])
         for axis in (axis for letter, axis in (("x", axes.xaxis), ("y", axes.yaxis)) if letter in percent):

@@ -83,9 +83,9 @@ def learning_section(sets: Sequence[Comparable], members: Sequence[GradedGroup])
             words, y_label = LOGGED.get(kind, ("validation {}", "accuracy"))
             # a name has one colour in all figures
             of_key = {member.name: lines[key].get(member.name, []) for member in comparable.members}
-            steps = _thin(sorted({point.x for line in of_key.values() for point in line}), MAX_ROWS)
+            ticks = _thin(sorted({point.x for line in of_key.values() for point in line}), MAX_ROWS)
             name, title = f"learning-{comparable.name}-{key}", f"{comparable.name}: {words.format(term)}"
-            rows = {f"step {step:,.0f}": step for step in steps}
+            rows = {f"step {step:,.0f}": step for step in ticks}
             plotted.append(curve_figure(name, title, of_key, rows, labels=("step", y_label)))
     text = (
         "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states: how much "

@@ -85,7 +85,7 @@ def test_the_papers_grids_are_taken_together_with_what_is_left_out_said_once(gri
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["table3", "--root", "nowhere"], "table3: e-SNLI is left out: no esnli at nowhere/esnli"),
+        (["table3", "--root", "nowhere"], "e-SNLI is left out: no nowhere/esnli/esnli_train.json"),
         (["grid.yaml", "-s", "objective=kl"], "grid.yaml: objective: would overwrite objective"),
         (["grid.yaml", "--judge", "none.yaml"], "none.yaml: no such file"),
         (["grid.yaml", "--out", "grid.yaml"], "grid.yaml"),
