@@ -3,10 +3,7 @@
 from collections import Counter
 from dataclasses import asdict
 
-import pytest
-
 from limbeck.data import DataSettings, load
-from limbeck.errors import LimbeckError
 from limbeck.report.answers import grade
 from limbeck.report.cases import sample_cases, shared_cases
 from limbeck.runs.groups import find_runs, group_runs
@@ -69,15 +66,6 @@ def test_the_same_id_of_other_data_is_another_example(tmp_path):
     _, mi = grade(group_runs(find_runs([tmp_path])))
     assert (mi.examples[0].input, mi.examples[0].rationale) == ("2 apples?", None)
     assert mi.examples[1].rationale == EXAMPLES[1].rationale
-
-
-def test_a_broken_judgement_is_an_error_with_its_line(tmp_path):
-    run = finished(tmp_path / "mi", "mi", 1)
-    judged(run, [(2.0,)])
-    path = run / "evaluation" / "judge-test.jsonl"
-    write(path, [{**read_lines(path)[0], "scores": ["6"]}])
-    with pytest.raises(LimbeckError, match=r"judge-test\.jsonl:1: "):
-        cases_in(tmp_path)
 
 
 def test_a_sample_is_even_over_who_is_right_and_the_same_again(monkeypatch):
