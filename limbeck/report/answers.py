@@ -11,9 +11,9 @@ from scipy.special import stdtrit
 
 from limbeck.data import load_split
 from limbeck.errors import LimbeckError
+from limbeck.metrics.calibration import ece
 from limbeck.metrics.judgements import HIGHEST, LOWEST
 from limbeck.metrics.predictions import read_predictions
-from limbeck.metrics.calibration import ece
 from limbeck.metrics.selective import selective
 from limbeck.report.tables import Cell
 from limbeck.runs.groups import RunGroup
