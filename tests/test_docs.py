@@ -48,14 +48,11 @@ def write_blocks(page: Path, folder: Path) -> None:
         (folder / name.removeprefix("# ")).write_text(content)
 
 
-def reply(request: Asked):
+def reply(_number: int, request: Asked):
     """Return the reply of a teacher that knows the words."""
-    for label, words in WORDS.items():
-        for word in words:
-            if word in request.question:
-                return completion(
-                    f"The customer speaks of {word}, which is a matter of {label}.\n\nThe answer is {label}."
-                )
+    pairs = [(label, word) for label, words in WORDS.items() for word in words if word in request.question]
+    for label, word in pairs:
+        return completion(f"The customer speaks of {word}, which is a matter of {label}.\n\nThe answer is {label}.")
     return completion("The customer wants something.\n\nThe answer is delivery.")
 
 
@@ -112,7 +109,7 @@ def test_the_tutorial_leads_from_questions_to_a_student_in_use(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
     outputs = []
-    with Server(lambda number, request: reply(request)) as server:
+    with Server(reply) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         for block in blocks(TUTORIAL, "sh"):
             outputs += map(printed_by, commands(block))

@@ -1,53 +1,51 @@
-"""A model in the Hub's cache where the Hub does not answer."""
+"""Models in the Hub's cache where the Hub does not answer."""
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import threading
-
+import httpx2
+import huggingface_hub
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 
-from tests.helpers import builders
+from limbeck.errors import EndpointError
+from limbeck.hub import cached_revision, where_to_load
 
 REVISION = "c0ffee" + "0" * 34
-LOAD = """
-from limbeck.hub import cached_revision
-from limbeck.models import StudentSettings
-from limbeck.models.loading import load
-student = load(StudentSettings(name="me/tiny"), [])
-print(student.model.num_parameters(), cached_revision("me/tiny"))
-"""
 
 
-@pytest.mark.slow
-def test_a_cached_model_is_loaded_after_one_question(tmp_path):
-    model = builders.t5(tmp_path / "model")
-    cache = tmp_path / "hub" / "models--me--tiny"
+@pytest.fixture
+def answers(monkeypatch, tmp_path):
+    """A cache that holds me/tiny, and `answers(error)`: how the Hub answers when it is asked for a model."""
+    cache = tmp_path / "models--me--tiny"
     (cache / "refs").mkdir(parents=True)
     (cache / "refs" / "main").write_text(REVISION)
-    shutil.copytree(model, cache / "snapshots" / REVISION)
-    connections = []
+    (cache / "snapshots" / REVISION).mkdir(parents=True)
+    (cache / "snapshots" / REVISION / "config.json").write_text("{}")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
 
-    def accept(listener):
-        while True:
-            try:
-                connections.append(listener.accept()[0])
-            except OSError:
-                return
+    def answer(error: Exception) -> None:
+        def model_info(*_, **__):
+            raise error
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, args=(listener,), daemon=True).start()
-        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1"}
-        command = [sys.executable, "-c", LOAD]
-        done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True)
-        listener.shutdown(socket.SHUT_RDWR)
-    for connection in connections:
-        connection.close()
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[1] == REVISION
-    assert REVISION in done.stderr
-    assert "Retrying" not in done.stderr
-    assert 1 <= len(connections) <= 2
+        monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
+
+    return answer
+
+
+def http_error(status: int) -> HfHubHTTPError:
+    return HfHubHTTPError("no", response=httpx2.Response(status, request=httpx2.Request("GET", "http://hub")))
+
+
+@pytest.mark.parametrize("error", [httpx2.ConnectError("refused"), http_error(503)])
+def test_a_cached_model_is_loaded_where_the_hub_does_not_answer(error, answers, tmp_path):
+    answers(error)
+    assert where_to_load("me/tiny") == {"local_files_only": True}
+    assert cached_revision("me/tiny") == REVISION
+    with pytest.raises(EndpointError):
+        where_to_load("me/other")
+    assert cached_revision("me/other") is None
+    assert where_to_load(str(tmp_path)) == {}
+
+
+def test_a_refusal_of_the_hub_is_the_loaders_to_report(answers):
+    answers(http_error(404))
+    assert where_to_load("me/tiny") == {}

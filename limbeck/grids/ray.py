@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from limbeck.errors import EndpointError, LimbeckError, first_line
-from limbeck.grids.scheduler import CellTask, train_cell
+from limbeck.grids.worker import CellTask, train_cell
 
 OBJECT_STORE_BYTES = 100 * 2**20  # little is sent about, and Ray would take a third of the memory
 

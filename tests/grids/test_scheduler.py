@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from limbeck.errors import LimbeckError
-from limbeck.grids import GridFolder, cells, run_grid, scheduler, states
-from limbeck.grids.scheduler import CellTask, LocalWorkers, train_cell
+from limbeck.grids import GridFolder, cells, run_grid, scheduler, states, worker
+from limbeck.grids.worker import CellTask, LocalWorkers, train_cell
 from limbeck.runs import open_run, train
 from limbeck.runs.run import Run
 from tests.grids.test_grid import grid
+from tests.helpers.processes import Forked
 from tests.runs.recipes import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +86,7 @@ class InProcess:
 @pytest.fixture
 def in_process(monkeypatch):
     """Train cells in this process, whose output stays where it is."""
-    monkeypatch.setattr(scheduler, "log_to", lambda _: None)
+    monkeypatch.setattr(worker, "log_to", lambda _: None)
     monkeypatch.setattr(scheduler, "LocalWorkers", InProcess)
 
 
@@ -108,23 +109,12 @@ def test_cells_trained_side_by_side_are_those_trained_alone(undisturbed, tmp_pat
 def test_two_processes_share_a_grid_and_one_takes_over_when_the_other_is_killed(undisturbed, tmp_path, in_process):
     grids = [grid(recipe=TRAINED, axes=AXES), grid(name="bad", recipe={**TRAINED, "data": NO_DATA})]
     folder = GridFolder(tmp_path / "out")
-    rival = os.fork()
-    if rival == 0:
-        try:
-            run_grid(grids, folder.out)
-        finally:
-            os._exit(1)
-    wait_until(lambda: any((folder.step(name) or 0) > 5 for name in undisturbed))
-    os.kill(rival, signal.SIGSTOP)
+    rival = Forked(run=lambda: run_grid(grids, folder.out))
+    rival.wait_until(lambda: any((folder.step(name) or 0) > 5 for name in undisturbed))
+    os.kill(rival.pid, signal.SIGSTOP)
     (begun,) = [state.cell.name for state in states(grids, folder.out) if state.status == "elsewhere"]
-    killed = []
-
-    def watch(_):  # at the first call this process has trained another cell
-        if not killed:
-            os.kill(rival, signal.SIGKILL)
-            killed.append(os.waitpid(rival, 0))
-
-    cell_states = run_grid(grids, folder.out, watch=watch)
+    # at the first call this process has trained another cell; the one that the rival had begun is taken over
+    cell_states = run_grid(grids, folder.out, watch=lambda _: rival.kill())
     assert {state.cell.name: result(state.path) for state in cell_states if state.status == "finished"} == undisturbed
     assert {name: starts(folder.out / name) for name in undisturbed} == {
         name: 2 if name == begun else 1 for name in undisturbed
@@ -158,7 +148,7 @@ def test_a_cell_whose_process_dies_has_failed_and_is_trained_again_when_asked(tm
         (state,) = run_grid([grid()], tmp_path)
         assert (state.status, "-9" in state.error) == ("failed", True)
     monkeypatch.undo()
-    monkeypatch.setattr(scheduler, "log_to", lambda _: None)
+    monkeypatch.setattr(worker, "log_to", lambda _: None)
     monkeypatch.setattr(scheduler, "LocalWorkers", InProcess)
     (state,) = run_grid([grid()], tmp_path, retry=True)
     assert (state.status, state.error) == ("finished", None)

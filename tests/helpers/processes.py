@@ -6,8 +6,10 @@ import re
 import select
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import forkserver
 
 from limbeck import cli
 
@@ -24,13 +26,15 @@ class Forked:
                 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
                 sys.argv = ["limbeck", *words]
                 sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+                forkserver._forkserver._forkserver_pid = None  # that of the process that was forked
                 run()
             except SystemExit as end:
                 code = int(end.code or 0)
+            except BaseException:
+                traceback.print_exc()
             finally:
-                with suppress(BaseException):
-                    sys.stdout.flush()
-                    sys.stderr.flush()
+                sys.stdout.flush()
+                sys.stderr.flush()
                 os._exit(code)
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
@@ -45,8 +49,11 @@ class Forked:
         os.write(self._terminal, keys)
 
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        """Kill it, unless it was killed before."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
 
     def wait(self) -> int:
         """Read its terminal to the end, and return its exit code."""
