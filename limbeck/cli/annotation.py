@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from limbeck.cli import options
+from limbeck.cli.options import argument, option
 from limbeck.cli.printing import (
     INCOMPLETE,
     INTERRUPTED,
@@ -28,16 +29,14 @@ annotate_app = typer.Typer(
 )
 
 MAX_PLACES = 3  # shown of the rows that were left out for the same reason
-JobFile = Annotated[Path, typer.Argument(help="The job, YAML; `limbeck annotate schema` says what may be in it.")]
+JobFile = Annotated[Path, argument("The job, YAML; `limbeck annotate schema` says what may be in it.")]
 
 
 @annotate_app.command("run")
 def run(
     job: JobFile,
     changes: options.Changes = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Ask nothing; print the number of requests and their cost.")
-    ] = False,
+    dry_run: Annotated[bool, option("Ask nothing; print the number of requests and their cost.", "--dry-run")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Ask the teacher for every answer that the store lacks.
@@ -67,9 +66,9 @@ def show(
     *,
     outcome: Annotated[
         str | None,
-        typer.Option("--replies", metavar="OUTCOME", help='Print replies of this outcome too, like "no answer".'),
+        option('Print replies of this outcome too, like "no answer".', "--replies", metavar="OUTCOME"),
     ] = None,
-    count: Annotated[int, typer.Option("-n", min=1, help="Number of those replies.")] = 3,
+    count: Annotated[int, option("Number of those replies.", "-n", min=1)] = 3,
     as_json: options.Json = False,
 ) -> None:
     """Show the results so far: outcomes of the samples, the teacher's accuracy against the labels, the cost."""
@@ -85,21 +84,17 @@ def show(
 @annotate_app.command("export")
 def export(
     job: JobFile,
-    output: Annotated[
-        Path, typer.Option(help="JSON lines; NAME.provenance.json is written beside a file. -: standard output.")
-    ],
+    output: Annotated[Path, option("JSON lines; NAME.provenance.json is written beside a file. -: standard output.")],
     *,
     changes: options.Changes = None,
     form: Annotated[
         Literal["limbeck", "prompt-completion", "messages", "instruction"],
-        typer.Option(help="limbeck: rows to train on here; the others are what other trainers read."),
+        option("limbeck: rows to train on here; the others are what other trainers read."),
     ] = "limbeck",
     all_rationales: Annotated[
-        bool, typer.Option("--every", help="Write a row for every rationale kept, not one a question.")
+        bool, option("Write a row for every rationale kept, not one a question.", "--every")
     ] = False,
-    hub: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Upload the file as a data set of the Hub, too.")
-    ] = None,
+    hub: Annotated[str | None, option("Upload the file as a data set of the Hub, too.", metavar="NAME")] = None,
     public: options.Public = False,
     yes: options.Yes = False,
 ) -> None:
@@ -123,13 +118,9 @@ def export(
 
 @annotate_app.command("import")
 def import_(
-    source: Annotated[
-        Path, typer.Argument(help="Conversations of other tools (JSONL, Parquet), or the archive's root.")
-    ],
-    output: Annotated[
-        Path, typer.Option(help="JSON lines to train on; for the archive a folder, with a file for each split.")
-    ],
-    task: Annotated[str, typer.Option(help="The task that the answers belong to.")] = "custom",
+    source: Annotated[Path, argument("Conversations of other tools (JSONL, Parquet), or the archive's root.")],
+    output: Annotated[Path, option("JSON lines to train on; for the archive a folder, with a file for each split.")],
+    task: Annotated[str, option("The task that the answers belong to.")] = "custom",
 ) -> None:
     """Make training rows of data from elsewhere: chat formats of other tools, or the authors' released archive.
 
@@ -149,7 +140,7 @@ def import_(
 
 
 @annotate_app.command("prompt")
-def prompt(task: Annotated[str, typer.Argument(help="A task's name.")]) -> None:
+def prompt(task: Annotated[str, argument("A task's name.")]) -> None:
     """Print a task's own prompt, to copy and edit; a job takes the copy as `prompt: FILE`."""
     from limbeck.annotation.prompts import prompt_text
 

@@ -14,6 +14,7 @@ from limbeck.cli import options
 from limbeck.cli.annotation import annotate_app
 from limbeck.cli.grids import grid
 from limbeck.cli.metrics import EVALUATE_EXAMPLES, calibrate, compare, evaluate, judge, print_accuracy
+from limbeck.cli.options import argument, option
 from limbeck.cli.printing import INTERRUPTED, confirm_upload, print_about, print_json, print_table
 from limbeck.errors import LimbeckError, RecipeError
 from limbeck.notes import lines_of
@@ -33,8 +34,8 @@ app.add_typer(annotate_app, name="annotate")
 
 @app.command()
 def quickstart(
-    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/quickstart"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and order.")] = 1,
+    out: Annotated[Path, option("Folder of the runs.")] = Path("runs/quickstart"),
+    seed: Annotated[int, option("Seed of weights and order.", min=0)] = 1,
     as_json: options.Json = False,
 ) -> None:
     """Train finetune, dss and mi on the embedded arithmetic task and compare them (a few minutes on two cores).
@@ -57,9 +58,9 @@ def quickstart(
 
 @data_app.command("show")
 def data_show(
-    task: Annotated[str, typer.Argument(help="Name of a task, like svamp or arithmetic, or a recipe file.")],
+    task: Annotated[str, argument("Name of a task, like svamp or arithmetic, or a recipe file.")],
     root: options.Root = None,
-    examples: Annotated[int, typer.Option(min=0, help="Number of examples to print.")] = 2,
+    examples: Annotated[int, option("Number of examples to print.", min=0)] = 2,
     as_json: options.Json = False,
 ) -> None:
     """Show a task's data: rows, parse failures, the teacher's accuracy, lengths, and examples in each view."""
@@ -80,9 +81,9 @@ def data_show(
 
 @data_app.command("fetch")
 def data_fetch(
-    source: Annotated[str, typer.Argument(help="The authors' datasets.zip: a file, or its URL.")],
-    root: Annotated[Path, typer.Option(help="Folder to unpack into.")] = Path("datasets"),
-    sha256: Annotated[str | None, typer.Option(help="Checksum that the archive must have.")] = None,
+    source: Annotated[str, argument("The authors' datasets.zip: a file, or its URL.")],
+    root: Annotated[Path, option("Folder to unpack into.")] = Path("datasets"),
+    sha256: Annotated[str | None, option("Checksum that the archive must have.")] = None,
 ) -> None:
     """Unpack the released archive (questions and the teacher's outputs) for use with `--root`."""
     from limbeck.data.sources import fetch
@@ -97,14 +98,14 @@ def data_fetch(
     "limbeck train recipe.yaml -s training.max_steps=500 --from runs/mine --out runs/longer"
 )
 def train(
-    recipe: Annotated[Path, typer.Argument(help="Recipe, YAML; `limbeck schema` prints its fields.")],
+    recipe: Annotated[Path, argument("Recipe, YAML; `limbeck schema` prints its fields.")],
     *,
     changes: options.Changes = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; by default one below runs/.")] = None,
-    resume: Annotated[bool, typer.Option(help="Resume the run in that folder.")] = False,
+    out: Annotated[Path | None, option("Folder of the run; by default one below runs/.")] = None,
+    resume: Annotated[bool, option("Resume the run in that folder.")] = False,
     parent: Annotated[
         Path | None,
-        typer.Option("--from", metavar="RUN", help="Train a finished run's student further; the schedule starts anew."),
+        option("Train a finished run's student further; the schedule starts anew.", "--from", metavar="RUN"),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -122,18 +123,18 @@ def train(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="Folder of a run, or its model/.")],
+    model: Annotated[Path, argument("Folder of a run, or its model/.")],
     *,
     source: Annotated[
         Path,
-        typer.Option("--input", help="JSONL, CSV or Parquet with `input` (and `label`, if known); -: standard input."),
+        option("JSONL, CSV or Parquet with `input` (and `label`, if known); -: standard input.", "--input"),
     ],
     target: Annotated[
         Path,
-        typer.Option("--output", help="JSON lines with id, input, prediction, confidence, ...; -: standard output."),
+        option("JSON lines with id, input, prediction, confidence, ...; -: standard output.", "--output"),
     ],
-    rationale: Annotated[bool, typer.Option("--rationale", help="Write the student's rationales too.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Number of inputs to generate from at a time.")] = 64,
+    rationale: Annotated[bool, option("Write the student's rationales too.", "--rationale")] = False,
+    batch_size: Annotated[int, option("Number of inputs to generate from at a time.", min=1)] = 64,
     engine: options.Engine = None,
     answers: options.Answers = None,
 ) -> None:
@@ -150,17 +151,13 @@ def predict(
 
 @app.command()
 def push(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    name: Annotated[
-        str | None, typer.Argument(metavar="[HUB_NAME]", help="OWNER/NAME of the new model on the Hub.")
-    ] = None,
+    run: Annotated[Path, argument("Folder of a finished run.")],
+    name: Annotated[str | None, argument("OWNER/NAME of the new model on the Hub.", metavar="[HUB_NAME]")] = None,
     *,
     public: options.Public = False,
     yes: options.Yes = False,
-    folder: Annotated[Path | None, typer.Option(help="Write the files into this new folder instead.")] = None,
-    license: Annotated[
-        str | None, typer.Option(help="Licence of the student, like apache-2.0; it is never guessed.")
-    ] = None,
+    folder: Annotated[Path | None, option("Write the files into this new folder instead.")] = None,
+    license: Annotated[str | None, option("Licence of the student, like apache-2.0; it is never guessed.")] = None,
 ) -> None:
     """Upload a run's student with a model card to the Hugging Face Hub, as a private model unless --public is given.
 
@@ -185,12 +182,8 @@ def push(
 
 @app.command()
 def report(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="Runs' folders, or folders that hold runs, like a grid's.")
-    ],
-    out: Annotated[
-        Path, typer.Option("--output", "-o", help="The report's folder; an older report there is replaced.")
-    ],
+    paths: Annotated[list[Path], argument("Runs' folders, or folders that hold runs, like a grid's.", metavar="PATH")],
+    out: Annotated[Path, option("The report's folder; an older report there is replaced.", "--output", "-o")],
     as_json: options.Json = False,
 ) -> None:
     """Report on finished runs: index.html to look at, report.md, tables as Markdown, LaTeX and CSV, report.json.

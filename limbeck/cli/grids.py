@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from limbeck.cli import options
+from limbeck.cli.options import argument, option
 from limbeck.cli.printing import INCOMPLETE, INTERRUPTED, asking, print_json, print_table
 from limbeck.errors import RecipeError
 
@@ -35,18 +36,18 @@ _PAPER = "The paper's grids"
 
 
 def grid(
-    grids: Annotated[list[str], typer.Argument(metavar="GRID", help=_GRIDS)],
+    grids: Annotated[list[str], argument(_GRIDS, metavar="GRID")],
     *,
-    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
-    changes: Annotated[list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help=_CHANGES)] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
-    engine: Annotated[Literal["local", "ray"], typer.Option(help=_ENGINE)] = "local",
-    retry: Annotated[bool, typer.Option("--retry", help="Train failed cells again.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Train nothing; list the cells and their states.")] = False,
-    judge: Annotated[Path | None, typer.Option(help=_JUDGE)] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="No downloads.", rich_help_panel=_PAPER)] = False,
-    smoke: Annotated[bool, typer.Option("--smoke", help="A few steps a run.", rich_help_panel=_PAPER)] = False,
-    root: Annotated[Path, typer.Option(help="Folder of the released data.", rich_help_panel=_PAPER)] = Path("datasets"),
+    out: Annotated[Path, option("Folder of the runs.")] = Path("runs"),
+    changes: Annotated[list[str] | None, option(_CHANGES, "--set", "-s", metavar="KEY=VALUE")] = None,
+    workers: Annotated[int | None, option(_WORKERS, min=1)] = None,
+    engine: Annotated[Literal["local", "ray"], option(_ENGINE)] = "local",
+    retry: Annotated[bool, option("Train failed cells again.", "--retry")] = False,
+    dry_run: Annotated[bool, option("Train nothing; list the cells and their states.", "--dry-run")] = False,
+    judge: Annotated[Path | None, option(_JUDGE)] = None,
+    offline: Annotated[bool, option("No downloads.", "--offline", rich_help_panel=_PAPER)] = False,
+    smoke: Annotated[bool, option("A few steps a run.", "--smoke", rich_help_panel=_PAPER)] = False,
+    root: Annotated[Path, option("Folder of the released data.", rich_help_panel=_PAPER)] = Path("datasets"),
     as_json: options.Json = False,
 ) -> None:
     """Train every cell of grids that is not finished. Start it again, or twice: no cell is trained twice.

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
 from limbeck.cli import options
+from limbeck.cli.options import argument, option
 from limbeck.cli.printing import asking, print_json, print_table
 from limbeck.errors import RecipeError
 from limbeck.formatting import estimate, interval, number, p_equals
@@ -30,13 +30,11 @@ def evaluate(
     runs: options.Runs,
     *,
     split: options.Split = "test",
-    dataset: Annotated[str | None, typer.Option(metavar="TASK|RECIPE|FILE", help=_DATASET)] = None,
+    dataset: Annotated[str | None, option(_DATASET, metavar="TASK|RECIPE|FILE")] = None,
     root: options.Root = None,
-    rationale: Annotated[
-        bool, typer.Option("--rationale", help="Generate rationales too.", rich_help_panel=_RATIONALES)
-    ] = False,
-    encoder: Annotated[str | None, typer.Option(help=_ENCODER, rich_help_panel=_RATIONALES)] = None,
-    judge: Annotated[Path | None, typer.Option(help=_JUDGE, rich_help_panel=_RATIONALES)] = None,
+    rationale: Annotated[bool, option("Generate rationales too.", "--rationale", rich_help_panel=_RATIONALES)] = False,
+    encoder: Annotated[str | None, option(_ENCODER, rich_help_panel=_RATIONALES)] = None,
+    judge: Annotated[Path | None, option(_JUDGE, rich_help_panel=_RATIONALES)] = None,
     changes: options.Changes = None,
     engine: options.Engine = None,
     answers: options.Answers = None,
@@ -80,9 +78,7 @@ def evaluate(
 
 def judge(
     runs: options.Runs,
-    config: Annotated[
-        Path, typer.Option("--config", help="Judge settings, YAML: `teacher: MODEL`, `n`, `runs`, `budget`.")
-    ],
+    config: Annotated[Path, option("Judge settings, YAML: `teacher: MODEL`, `n`, `runs`, `budget`.", "--config")],
     changes: options.Changes = None,
     *,
     split: options.Split = "test",
@@ -102,13 +98,11 @@ def judge(
 
 
 def calibrate(
-    predictions: Annotated[
-        Path, typer.Argument(help="File with `label`, `prediction` and `confidence`; - reads standard input.")
-    ],
+    predictions: Annotated[Path, argument("File with `label`, `prediction` and `confidence`; - reads standard input.")],
     validation: Annotated[
-        Path | None, typer.Option(help="File of the same kind to fit the temperature on, instead of the file itself.")
+        Path | None, option("File of the same kind to fit the temperature on, instead of the file itself.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    seed: Annotated[int, option("Seed of the bootstrap.", min=0)] = 0,
     as_json: options.Json = False,
 ) -> None:
     """Measure how far the confidence of answers can be trusted, in a file of predictions from any tool."""
@@ -122,13 +116,13 @@ def calibrate(
 def compare(
     a: Annotated[
         str,
-        typer.Argument(help="Run folder or file of predictions (- reads standard input); several seeds with commas."),
+        argument("Run folder or file of predictions (- reads standard input); several seeds with commas."),
     ],
-    b: Annotated[str, typer.Argument(help="The other run or runs.")],
+    b: Annotated[str, argument("The other run or runs.")],
     *,
     split: options.Split = "test",
     shared: Annotated[
-        bool, typer.Option("--shared", help="Compare on the examples that all runs have, where they differ.")
+        bool, option("Compare on the examples that all runs have, where they differ.", "--shared")
     ] = False,
     as_json: options.Json = False,
 ) -> None:

@@ -1,24 +1,35 @@
 """Options that several verbs share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+
+def option(text: str, *names: str, **settings: Any) -> Any:
+    """Return an option with a help text; without names it is called as its parameter."""
+    return typer.Option(*names, help=text, **settings)
+
+
+def argument(text: str, **settings: Any) -> Any:
+    """Return an argument with a help text."""
+    return typer.Argument(help=text, **settings)
+
+
 _STUDENT = "How the student answers"
 
-Split = Annotated[Literal["train", "valid", "test"], typer.Option(help="Split of the runs' data.")]
-Runs = Annotated[list[Path], typer.Argument(help="Folders of finished runs.")]
-Root = Annotated[Path | None, typer.Option(help="Folder of the released archive, with svamp/ and so on in it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Split = Annotated[Literal["train", "valid", "test"], option("Split of the runs' data.")]
+Runs = Annotated[list[Path], argument("Folders of finished runs.")]
+Root = Annotated[Path | None, option("Folder of the released archive, with svamp/ and so on in it.")]
+Json = Annotated[bool, option("Print JSON, for machines.", "--json")]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
         "--set", "-s", metavar="KEY=VALUE", help="Change a value, like -s seed=1 or -s teacher.name=MODEL; repeatable."
     ),
 ]
-Public = Annotated[bool, typer.Option("--public", help="Make it public on the Hub.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Upload without asking.")]
+Public = Annotated[bool, option("Make it public on the Hub.", "--public")]
+Yes = Annotated[bool, option("Upload without asking.", "--yes")]
 
 Engine = Annotated[
     Literal["transformers", "ctranslate2", "ctranslate2-int8"] | None,

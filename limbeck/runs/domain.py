@@ -55,9 +55,7 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
             raise DataError("rows with labels were expected, and no --split", path=path)
     else:
         settings = load_recipe(path).data if is_file else _task_data(data, dataset, root)
-        examples = load_split(settings, split)
-        check_labels(task, task_of(settings))
-        task = task_of(settings)
+        examples, task = load_split(settings, split), _comparable(task, task_of(settings))
     try:
         return _foreign(name, split, task, examples, splits=_splits(run))
     except LimbeckError as error:  # it only chooses a threshold, and counts questions seen in training
@@ -67,29 +65,26 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
 
 def out_of_domain(recipe: Recipe, splits: Splits) -> list[Domain]:
     """Return the test splits of the tasks of `evaluation.out_of_domain`."""
-    names = recipe.evaluation.out_of_domain
     domains = []
     try:
-        if len(set(names)) < len(names):
-            raise RecipeError(f"a task is named twice: {', '.join(names)}")
-        for name in names:
+        for name in dict.fromkeys(recipe.evaluation.out_of_domain):
             settings = _task_data(recipe.data, name, None)
-            check_labels(task_of(recipe.data), task_of(settings))
-            examples = load_split(settings, "test")
-            domains.append(_foreign(name, "test", task_of(settings), examples, splits=splits))
+            task = _comparable(task_of(recipe.data), task_of(settings))
+            domains.append(_foreign(name, "test", task, load_split(settings, "test"), splits=splits))
     except LimbeckError as error:
         raise RecipeError(str(error), field="evaluation.out_of_domain") from None
     return domains
 
 
-def check_labels(task: Task, foreign: Task) -> None:
-    """Raise RecipeError unless a student of `task` can be right on `foreign`: equal choices, answers compared alike."""
+def _comparable(task: Task, foreign: Task) -> Task:
+    """Return `foreign` if a student of `task` can be right on it: equal choices, answers compared alike."""
     same_labels = {normalise(choice) for choice in task.choices} == {normalise(choice) for choice in foreign.choices}
     if not same_labels or task.equal is not foreign.equal:
         raise RecipeError(
             f"a student of {task.name} cannot be measured on {foreign.name}: their labels differ, or how answers are "
             f"compared ({list(task.choices)!r:.200} and {list(foreign.choices)!r:.200})"
         )
+    return foreign
 
 
 def _splits(run: Run) -> Splits:

@@ -1,7 +1,7 @@
 """Runs found in folders, and run groups: the runs of one recipe over seeds."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -39,7 +39,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     for path in paths:
         if not path.is_dir():
             raise FileError("no such folder; give a run's folder or one that holds runs", path=path)
-        folders = list(_run_folders(path))
+        folders = [recipe.parent for recipe in sorted(path.rglob("recipe.yaml"))]
         if not folders:
             raise FileError("no run in it (a run's folder has a recipe.yaml)", path=path)
         runs |= {folder.resolve(): open_run(folder) for folder in folders}
@@ -72,18 +72,6 @@ def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
     ids = [id for id in answers[0] if all(id in answered for answered in answers)]
     right = [[answered[id].correct for id in ids] for answered in answers]
     return np.array(right, dtype=bool).reshape(len(runs), len(ids))
-
-
-def _run_folders(folder: Path) -> Iterator[Path]:
-    try:
-        if (folder / "recipe.yaml").is_file():
-            yield folder
-            return
-        subfolders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.is_symlink()]
-    except OSError as error:
-        raise FileError(f"cannot be read ({error.strerror or error})", path=folder) from None
-    for subfolder in subfolders:
-        yield from _run_folders(subfolder)
 
 
 def _group_names(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,84 +49,65 @@ class Evaluation:
             `run`, `split`, `out_of_domain` (the other data's name), `n`, `counts` (by the keys of `notes.MEASURED`),
             and the sections; a missing one is None, and `reasons` says why.
         """
+        results, path = self.results, self.run.predictions(self.domain.name)
         page: dict[str, Any] = {
             "run": str(self.run.path),
             "split": self.domain.split,
             "out_of_domain": self.domain.dataset,
             "n": len(self.predictions),
-            "counts": {key: self.results[key] for key in MEASURED if key in self.results},
-            "accuracy": {key: self.results[key] for key in ("accuracy", "interval", "exact", "n")},
+            "counts": {key: results[key] for key in MEASURED if key in results},
+            "accuracy": {key: results[key] for key in ("accuracy", "interval", "exact", "n")},
             **dict.fromkeys(SECTIONS),
         }
         reasons = {"significance": "a single run: name several on the command line to test their differences"}
-        sections: dict[str, Callable[[], Any]] = {
-            "by_label": self._by_label,
-            "calibration": self._calibration,
-            "definitions": self._definitions,
+        measures: dict[str, Callable[[], Any]] = {
+            "by_label": lambda: _require(results["by_label"], "the labels are free text, or too many"),
+            "calibration": lambda: calibrate_file(path, self._validation()),
+            "selective": lambda: _require(page["calibration"], reasons.get("calibration", "")).pop("selective"),
+            "definitions": lambda: _require(compare_definitions(self.predictions), "no answer has a confidence"),
             "cascade": self._cascade,
+            "teacher": self._teacher,
             "thresholds": self._thresholds,
             "quality": self._quality,
             "judge": lambda: judge_scores(self.run, self.domain.name),
             "dependence": self._dependence,
         }
-        for name, measure in sections.items():
+        for name, measure in measures.items():
             try:
                 page[name] = measure()
             except LimbeckError as error:
-                page[name], reasons[name] = None, str(error)
-        for name, whole, part in (("selective", "calibration", "selective"), ("teacher", "cascade", "teacher")):
-            page[name] = page[whole].pop(part) if page[whole] else None
-            reasons |= {name: reasons[whole]} if whole in reasons else {}
-        page["cascade"] = page["cascade"] and page["cascade"]["points"]
+                reasons[name] = str(error)
         return {**page, "reasons": reasons}
 
-    def _by_label(self) -> dict[str, Any]:
-        if not self.results["by_label"]:
-            raise DataError("the labels are free text, or too many")
-        return dict(self.results["by_label"])
-
-    def _calibration(self) -> dict[str, Any]:
-        validation = self.run.predictions("valid") if self._validation_answers() else None
-        return calibrate_file(self.run.predictions(self.domain.name), validation)
-
-    def _definitions(self) -> dict[str, Any]:
-        definitions = compare_definitions(self.predictions)
-        if not definitions:
-            raise DataError("no answer has a confidence of any definition")
-        return definitions
-
-    def _validation_answers(self) -> list[Prediction]:
-        """Return the answers on validation; none without confidences, or where they are what is measured."""
+    def _validation(self) -> Path | None:
+        """Return the predictions on validation; None where there are none, or they are what is measured."""
         path = self.run.predictions("valid")
         answers = read_predictions(path) if self.domain.name != "valid" and path.is_file() else []
-        return answers if any(answer.confidence is not None for answer in answers) else []
+        return path if any(answer.confidence is not None for answer in answers) else None
 
-    def _cascaded(self) -> tuple[Graded, Flags]:
-        """Return the answers as their file has them, so that all measures of confidence leave out the same ones."""
-        answers = read_predictions(self.run.predictions(self.domain.name))
-        return _with_teacher(answers, self.domain.examples, self.domain.task)
+    def _with_teacher(self) -> tuple[Graded, Flags]:
+        return _with_teacher(self.run.predictions(self.domain.name), self.domain.examples, self.domain.task)
 
-    def _cascade(self) -> dict[str, Any]:
-        answers, teacher = self._cascaded()
+    def _cascade(self) -> list[dict[str, Any]]:
+        answers, teacher = self._with_teacher()
+        return [asdict(point) for point in cascade(answers.confidence, answers.correct, teacher)]
+
+    def _teacher(self) -> dict[str, Any]:
+        _, teacher = self._with_teacher()
         n, hits = len(teacher), int(teacher.sum())
         left_out = len(self.predictions) - n
-        return {
-            "points": [asdict(point) for point in cascade(answers.confidence, answers.correct, teacher)],
-            "teacher": {"accuracy": hits / n, "interval": wilson(hits, n), "n": n, "left_out": left_out},
-        }
+        return {"accuracy": hits / n, "interval": wilson(hits, n), "n": n, "left_out": left_out}
 
     def _thresholds(self) -> dict[str, Any]:
-        if self.domain.name == "valid":
-            raise DataError("a threshold is chosen on validation, which these answers are")
-        task = task_of(self.run.recipe.data)
-        validation = _with_teacher(self._validation_answers(), self.domain.validation, task)
-        return choose_thresholds(validation, self._cascaded())
+        path = _require(self._validation(), "a threshold is chosen on validation answers, of which there are no others")
+        validation = _with_teacher(path, self.domain.validation, task_of(self.run.recipe.data))
+        return choose_thresholds(validation, self._with_teacher())
 
     def _check_rationales(self) -> None:
-        if not self.run.writes_rationales:
-            raise DataError(f"a student trained with {self.run.recipe.objective.name} learns no rationales")
-        if all(prediction.rationale is None for prediction in self.predictions):
-            raise DataError("no rationales were generated: limbeck evaluate RUN --rationale does that")
+        name = self.run.recipe.objective.name
+        _require(self.run.writes_rationales, f"a student trained with {name} learns no rationales")
+        generated = any(prediction.rationale is not None for prediction in self.predictions)
+        _require(generated, "no rationales were generated: limbeck evaluate RUN --rationale does that")
 
     def _quality(self) -> dict[str, Any]:
         self._check_rationales()
@@ -134,20 +116,25 @@ class Evaluation:
     def _dependence(self) -> dict[str, Any]:
         self._check_rationales()
         objective = self.run.recipe.objective.build()
-        if not {View.PREDICT, View.EXPLAIN} <= set(objective.views):
-            raise DataError(f"a student trained with {objective.name} writes label and rationale in one text")
+        separate = {View.PREDICT, View.EXPLAIN} <= set(objective.views)
+        _require(separate, f"a student trained with {objective.name} writes label and rationale in one text")
         return asdict(dependence(self.student, self.domain.examples, title=f"{self.domain.name}, dependence"))
 
 
-def _with_teacher(answers: Sequence[Prediction], examples: Sequence[Example], task: Task) -> tuple[Graded, Flags]:
-    """Return the answers with a confidence to questions that the teacher answered, too, and whether it is right."""
+def _require(value: Any, reason: str) -> Any:
+    if not value:
+        raise DataError(reason)
+    return value
+
+
+def _with_teacher(path: Path, examples: Sequence[Example], task: Task) -> tuple[Graded, Flags]:
+    """Return a file's answers with a confidence to questions that the teacher answered, and whether it is right."""
     questions = {example.id: example for example in examples if example.teacher_label is not None}
-    pairs = [
+    rows = [
         (answer.confidence, bool(answer.correct), is_right(task, str(question.teacher_label), question))
-        for answer in answers
+        for answer in read_predictions(path)
         if answer.confidence is not None and (question := questions.get(answer.id))
     ]
-    if not pairs:
-        raise DataError("no answer of the teacher to a question whose answer has a confidence")
-    confidence, correct, teacher = zip(*pairs, strict=True)
+    _require(rows, "no answer of the teacher to a question whose answer has a confidence")
+    confidence, correct, teacher = zip(*rows, strict=True)
     return graded(confidence, correct), np.array(teacher, dtype=bool)

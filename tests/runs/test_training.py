@@ -28,13 +28,10 @@ def test_a_run_folder_is_complete_and_its_student_loads_without_limbeck(trained)
     assert (origin["seed"], origin["data"]["train"]["rows"], len(origin["data"]["test"]["sha256"])) == (7, 24, 64)
     assert yaml.safe_load((trained.path / "recipe.yaml").read_text()) == trained.recipe.resolved()
     rows = rows_of(trained.predictions("test"))
-    fields = {"id", "input", "label", "prediction", "correct", "exact", "rationale", "confidence", "confidences"}
-    assert set(rows[0]) == fields
-    assert set(rows[0]["confidences"]) == {"sequence", "normalised", "first-token"}
     assert rows[0]["confidence"] == rows[0]["confidences"]["sequence"]
     assert sum(row["correct"] for row in rows) / 6 == results["test"]["accuracy"]
+    assert "rationale" in rows[0]
     assert "rationale" not in rows_of(trained.predictions("valid"))[0]
-    assert not list(trained.path.rglob("*.tmp"))
     model = AutoModelForSeq2SeqLM.from_pretrained(trained.model)
     tokenizer = AutoTokenizer.from_pretrained(trained.model)
     ids = model.generate(**tokenizer("predict: " + rows[0]["input"], return_tensors="pt"), max_new_tokens=40)
@@ -49,22 +46,19 @@ def test_an_existing_folder_is_neither_overwritten_nor_mixed(trained, tmp_path):
         train(tiny(seed=8, evaluation={"rationales": True}), trained.path, resume=True)
     assert train(trained.recipe, trained.path, resume=True).results == trained.results
     assert {path: path.read_bytes() for path in trained.path.rglob("*") if path.is_file()} == before
-    (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.txt").write_text("mine")
-    for path, resume in (("file", False), ("folder", False), ("folder", True), ("x" * 300, False)):
+    for path in ("folder/thesis.txt", "folder", "x" * 300):
         with pytest.raises(FileError):
-            train(tiny(), tmp_path / path, resume=resume)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder", "thesis.txt"]
+            train(tiny(), tmp_path / path, resume=True)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", "thesis.txt"]
 
 
 def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path):
-    program = (
-        f"import time; from filelock import FileLock; lock = FileLock({str(tmp_path / LOCK)!r}); lock.acquire(); "
-        "print('held', flush=True); time.sleep(60)"
-    )
+    lock = f"from filelock import FileLock; lock = FileLock({str(tmp_path / LOCK)!r}); lock.acquire()"
     run = Run(tmp_path, tiny())
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as holder:
+    command = [sys.executable, "-c", f"{lock}; print('held', flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(InUseError), run.locked():
             pass
@@ -81,9 +75,7 @@ def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path):
         {"data": {"task": "svamp", "source": {"kind": "archive", "root": "nowhere"}}},
         {"data": {"task": "custom", "source": {"kind": "files", "train_file": "a.jsonl", "test_file": "b.jsonl"}}},
         {"training": {"optim": "magic"}},
-        {"training": {**TINY["training"], "fp16": True, "use_cpu": True}},
         {"evaluation": {"answers": "choices"}},
-        {"evaluation": {"answers": "choices"}, "objective": "answer-first"},
     ],
     ids=str,
 )
@@ -94,14 +86,9 @@ def test_a_mistake_is_found_before_a_folder_is_created(changes, tmp_path, monkey
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"adam_beta1": 2}, {"lr_scheduler_kwargs": {"foo": 1}}],
-    ids=str,
-)
-def test_a_setting_that_fails_when_training_starts_leaves_the_folder_free(changes, tmp_path):
+def test_a_setting_that_fails_when_training_starts_leaves_the_folder_free(tmp_path):
     with pytest.raises(ModelError):
-        train(tiny(training={**TINY["training"], "eval_steps": 4, **changes}), tmp_path / "run")
+        train(tiny(training={**TINY["training"], "eval_steps": 4, "adam_beta1": 2}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -131,14 +118,6 @@ def test_a_run_is_not_resumed_on_changed_data(tmp_path):
     with pytest.raises(DataError):
         train(recipe, run.path, resume=True)
     assert (run.path / "recipe.yaml").exists()
-
-
-def test_without_evaluation_the_last_weights_are_the_students(tmp_path):
-    training = {**TINY["training"], "eval_strategy": False, "save_steps": 2}  # YAML's bare `no`
-    run = train(tiny(training=training), tmp_path / "run")
-    assert run.results["training"]["best_step"] == 4
-    checkpoint = run.checkpoints / "checkpoint-4" / "model.safetensors"
-    assert checkpoint.read_bytes() == (run.model / "model.safetensors").read_bytes()
 
 
 def test_rows_that_are_not_trained_on_do_not_change_the_vocabulary(trained, tmp_path):
@@ -190,15 +169,3 @@ def test_a_finished_run_is_trained_further_in_a_folder_of_its_own(trained, tmp_p
     with pytest.raises(FileError):
         train(longer, tmp_path / "third", parent=run.path)
     assert not (tmp_path / "third").exists()
-
-
-def test_a_run_without_progress_stops_early_and_stays_stopped_when_resumed(tmp_path):
-    """With a learning rate of 0 every evaluation measures the same."""
-    still = {"max_steps": 12, "learning_rate": 0, "early_stopping_patience": 2, "label_smoothing_factor": 0.1}
-    recipe = tiny(training={**TINY["training"], **still})
-    run = train(recipe, tmp_path / "run")
-    assert (run.results["training"]["steps"], run.results["training"]["best_step"]) == (6, 6)
-    losses = [entry["eval_loss"] for entry in rows_of(run.log) if "eval_loss" in entry]
-    assert losses == [losses[0]] * 3
-    (run.path / "results.json").unlink()
-    assert train(recipe, run.path, resume=True).results["training"]["steps"] == 6
