@@ -36,12 +36,10 @@ def citations(recipes: Iterable[Recipe]) -> list[Citation]:
 def _pieces(recipe: Recipe) -> list[str]:
     """Return the words of `cited_for` that hold for a recipe."""
     values = recipe.resolved()
-    source = values["data"].get("source", {})
-    is_archive = source.get("kind") == "archive" or source.get("rationales")
     return [
         METHODS[recipe.objective.name].reference.partition(" 20")[0],
         recipe.data.task,
         *values["evaluation"].get("out_of_domain", []),
         *(term.name for term in recipe.objective.build().terms),  # an alignment is added to distilling step by step
-        *(["archive"] if is_archive else []),
+        values["data"].get("source", {}).get("kind"),
     ]

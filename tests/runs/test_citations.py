@@ -23,10 +23,6 @@ def archive(task: str) -> dict:
             ["hsieh2023distilling", "wadhwa2024investigating", "camburu2018esnli", "bowman2015large"],
         ),
         ({"data": archive("svamp")}, ["hsieh2023distilling", "patel2021nlp"]),
-        (
-            {"data": {"task": "anli1", "source": {"kind": "hub", "rationales": "x"}}, "objective": "answer-first"},
-            ["hsieh2023distilling", "wadhwa2024investigating", "nie2020adversarial"],
-        ),
     ],
     ids=str,
 )
