@@ -8,12 +8,12 @@ import re
 from functools import cache
 
 SIGNS = " \t*_#>`~-\"'([\u2022\u2705\u2714\u27a1\u2192\ufe0f\U0001f449\U0001f3af"
-MARKUP = r"[*_]{0,3}"
+_MARKUP = r"[*_]{0,3}"
 
 
 def _words(table: str) -> str:
-    """Return an alternation of a table's phrases, the longest first, with any white space for a blank."""
-    phrases = {re.sub(r"\s+", " ", phrase.strip()) for phrase in table.split(",")}
+    """Return an alternation of a table's phrases, the longest first."""
+    phrases = {" ".join(phrase.split()) for phrase in table.split(",")}
     return rf"(?:{'|'.join(sorted(phrases, key=len, reverse=True))})"
 
 
@@ -22,40 +22,28 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text.replace(" ", r"[^\S\n]{1,3}"), re.IGNORECASE | re.MULTILINE)
 
 
-_ARTICLES = _words("the, my, our, your, its, this, die, das, der, meine, la, le, el, il, a, o")
-_NOUNS = (
-    "answer, ans, Antwort, réponse, respuesta, risposta, resposta, Lösung, Ergebnis, résultat, resultado, risultato"
-)
+_FOREIGN_NOUNS = "Antwort, Lösung, Ergebnis, réponse, résultat, respuesta, resultado"
 # These are the answer where it is a choice or a number.
 _CLOSED_NOUNS = """solution, result, conclusion, choice, option, label, category, class, classification, verdict,
     decision, prediction, output, judgment, judgement, relationship, relation, Kategorie, Urteil, Beziehung, catégorie,
-    étiquette, categoría, etiqueta, categoria"""
-_ADJECTIVES = _words("correcte, correcta, corretta, correta, correct, finale, final, exacte")
-_VERBS = rf"""(?:{_words("is, was, will be, ist, lautet, wäre, est, serait, es, sería, è, é")}
-    (?: (?:therefore|thus|hence|clearly|indeed|also|daher|somit|donc|entonces|quindi))?)""".replace("\n    ", "")
+    categoría, etiqueta"""
+_ARTICLES = _words("the, my, our, your, its, this, die, das, der, meine, la, le, el")
+_VERBS = _words("is, was, will be, ist, lautet, est, es") + r"(?: (?:therefore|thus|hence|clearly|also|daher|donc))?"
 # A guess ("must be a place"), unless a letter or a number follows.
-_MODALS = r"(?:must|should|would|has to|ought to) be(?=\W{1,5}(?:(?:option|choice) )?(?:[(\[]?[a-z][)\].]|\d))"
-# Other orders of words, and Chinese, which may have no blanks.
+_MODALS = r"(?:must|should|would|has to) be(?=\W{1,5}(?:(?:option|choice) )?(?:[(\[]?[a-z][)\].]|\d))"
 _OTHER_ORDERS = (
     r"(?:ist|lautet) (?:die|meine) Antwort\b:?"
-    r"|(?:(?:所以|因此|故|最终|最后|正确|的|本题|该题)\s?){0,4}(?:答案|选项|结果|结论|类别|标签)(?:应该|应|就)?\s?(?:(?:是|为|选)\s?:?|:)"
-    r"|(?:所以|因此|故)?应?该?选择?(?=\s?[(A-Za-z])"
-)
-FOREIGN = _pattern(
-    rf"\b{_words(_NOUNS.partition('ans, ')[2])}\b|\b(?:daher|somit|insgesamt|donc|au total|por lo tanto|en total)\b"
-)
-
-
-# `\\boxed{42}`; GSM8K's last line, `#### 42` (elsewhere a heading)
-_SIGNS = (
-    r"(?P<sign>(?:(?:\$\$?|\\\[|\\\()\s{0,3})?(?=\\boxed\s?\{)|^[^\S\n]{0,3}####[^\S\n]{1,9}(?=\S)(?![^\n]*\n\s*\S))"
+    r"|(?:(?:所以|因此|最终|正确|的)\s?){0,4}(?:答案|选项|结果|结论|类别|标签)应?该?就?\s?(?:(?:是|为|选)\s?:?|:)|应?该?选择?(?=\s?[(A-Za-z])"
 )
 # "I'd go with (c)", "should be classified as billing"
 _CHOSEN = (
     r"(?P<choice>\b(?:I|we)(?:'d|'ll| would| will)? (?:\w{2,12}ly )?(?:go(?:ing)? with|choose|pick|select|opt for|say) "
     r"|\b(?:(?:I(?:'d| would)|(?:the|this|it)(?: \w{2,12})?) )?(?:(?:should|would) be )?"
-    r"(?:classif\w{1,5}|categori[sz]ed?|label(?:l?ed)?)(?: (?:it|this|as|under)){1,2} (?:an? )?"
-    r"|\b(?:(?:the|this) \w{2,12}|it) (?:falls (?:under|into)|belongs (?:to|in|under)) (?:the )?)"
+    r"(?:classif\w{1,5}|categori[sz]ed?|label(?:l?ed)?)(?: (?:it|this|as|under)){1,2} (?:an? )?)"
+)
+# `\boxed{42}`; GSM8K's last line, `#### 42` (elsewhere a heading)
+_MARKS = (
+    r"(?P<sign>(?:(?:\$\$?|\\\[|\\\()\s{0,3})?(?=\\boxed\s?\{)|^[^\S\n]{0,3}####[^\S\n]{1,9}(?=\S)(?![^\n]*\n\s*\S))"
 )
 
 
@@ -66,36 +54,39 @@ def statement(marker: str, nouns: tuple[str, ...], *, closed: bool) -> re.Patter
     Groups: `own` (the marker), `line` (a noun alone on its line), `sign` (a box, hashes), `choice` ("I'd go with").
     `closed`: the answers are choices or numbers.
     """
-    noun = _words(", ".join((*nouns, _NOUNS, *((_CLOSED_NOUNS,) if closed else ()))))
+    noun = _words(", ".join((*nouns, "answer, ans", _FOREIGN_NOUNS, *((_CLOSED_NOUNS,) if closed else ()))))
     verb = rf"(?:{_VERBS}|{_MODALS})" if closed else _VERBS
     return _pattern(
-        rf"(?:(?<!\w)(?P<own>{' '.join(map(re.escape, marker.split()))})(?: as follows)?{MARKUP}\s?:?"
-        rf"|(?<![\w-])(?:{_ARTICLES} {MARKUP}(?:[\w-]{{1,20}} ){{0,3}}?)?(?<!each\s)(?<!every\s){noun}"
-        rf"(?: {_ADJECTIVES}| here| overall){{0,2}}"
-        rf"(?: (?:to|for|of|in|between|auf|für|zwischen|à|de|entre) [^.,:\n]{{1,60}}?)?{MARKUP}"
-        rf"(?: {MARKUP}{verb}(?!\w)(?: as follows)?{MARKUP}\s?:?|\s{{0,3}}(?:[:=\u2192\u21d2]|->|=>)"
+        rf"(?:(?<!\w)(?P<own>{' '.join(map(re.escape, marker.split()))})(?: as follows)?{_MARKUP}\s?:?"
+        rf"|(?<![\w-])(?:{_ARTICLES} {_MARKUP}(?:[\w-]{{1,20}} ){{0,3}}?)?(?<!each\s)(?<!every\s){noun}"
+        r"(?: (?:correcte|correcta|correct|finale|final|here)){0,2}"
+        rf"(?: (?:to|for|of|in|between|auf|zwischen|à|de|entre) [^.,:\n]{{1,60}}?)?{_MARKUP}"
+        rf"(?: {_MARKUP}{verb}(?!\w)(?: as follows)?{_MARKUP}\s?:?|\s{{0,3}}(?:[:=\u2192\u21d2]|->|=>)"
         rf"|(?P<line>(?<!solution)(?<!solution\*\*)[^\S\n]{{0,3}}$))"
         rf"|(?<![\w-])(?:{_OTHER_ORDERS})|{_CHOSEN if closed else '(?P<choice>(?!))'})"
-        rf"(?:{MARKUP}(?=\s|$)|(?<=:){MARKUP})?|{_SIGNS}"
+        rf"(?:{_MARKUP}(?=\s|$)|(?<=:){_MARKUP})?|{_MARKS}"
     )
 
 
 TAGGED = _pattern(
-    r"<(?P<tag>(?:final_?|correct_?)?(?:answer|label|output|result|choice))>\s{0,9}(?P<answer>[^<]{1,500}?)\s{0,9}</(?P=tag)>"
+    r"<(?P<tag>(?:final_?|correct_?)?(?:answer|label|output|result|choice))>(?P<answer>[^<]{1,500})</(?P=tag)>"
 )
 # "C is correct", "42 is the answer"
 AFTER_ANSWER = _pattern(
     r" (?:is|must be|would be) (?:(?:the|my) (?:[\w-]{1,20} ){0,3}?(?:answer|choice|option)|correct|right)\b"
     r"|\s?(?:ist richtig|est correcte?|es correct[ao]|是正确的)"
 )
+# In replies with these a comma may be decimal.
+FOREIGN = _pattern(rf"\b(?:{_words(_FOREIGN_NOUNS)}|daher|somit|insgesamt|donc|au total|por lo tanto|en total)\b")
+
+_SO = "so|thus|therefore|hence|consequently|daher|somit|donc|entonces|por lo tanto|所以|因此"
+CONCLUDING = _pattern(rf"\W{{0,3}}(?:{_SO}|overall|altogether|in (?:total|all|conclusion|summary))(?!\w),?\s{{0,3}}")
 # The last words before "the answer is" in its sentence, which join it to reasoning before.
-_CONNECTIVES = _words(
-    r"""so, thus, therefore, hence, then, finally, consequently, accordingly, and, overall, ultimately, meaning,
-    which means, this means, it follows, in conclusion, to conclude, in summary, as a result, in short, clearly, now,
-    yes, okay, ok, that is why, because, given this, based on this, from this, step by step, that, only, but, however,
-    it is clear, it's clear, this (?:shows|suggests), daher, also, somit, deshalb, folglich, donc, ainsi, entonces,
-    por lo tanto, luego, quindi, portanto, 所以, 因此"""
-)
+_CONNECTIVES = rf"""(?:{_SO}|{
+    _words('''then, finally, and, overall, ultimately, meaning, which means, this means, it follows, in conclusion,
+    in summary, as a result, in short, clearly, now, yes, okay, because, given this, based on this, from this, that,
+    only, but, however, it is clear, this shows, this suggests''')
+})"""
 _OPINION = (
     r"(?:I|we)(?:'d|'m| would| am| can)? (?:say|think|believe|conclude|find|see|know|get|have|confident|sure|determine)"
 )
@@ -103,19 +94,20 @@ LEAD_END = _pattern(
     rf"(?:(?:\b|(?<=\W)|\A)(?:{_CONNECTIVES}|{_OPINION})(?!\w)|(?:of|from|among|given|based on) [^.,:\n]{{1,60}},"
     r"|[\s,;:(*_\"'\u2192\u2014\u2013-])*\Z"
 )
-LINK = _pattern(r"(?:\b(?:so|thus|therefore|hence|which means|but|however|yet|daher|donc)\b|\Ano\b|\Await\b)\W*")
+# What stands before these in a sentence does not doubt the answer after them.
+LINK = _pattern(rf"(?:\b(?:{_SO}|which means|but|however|yet)\b|\A(?:no|wait)\b)\W*")
 
 # A sentence that begins with one of the first, or holds one of the second, supposes or doubts what it says.
 SUPPOSED = _pattern(
-    r"\W{0,9}(?:(?:but|and|or|so|now|then|well)\W{1,3})?(?:if|what if|suppose|supposing|assum\w+|imagine|unless|whether"
-    r"|had|were|say|let'?s (?:say|suppose|assume|imagine)|in that case|wenn|falls|si|如果|假如|is|isn't|could|can"
-    r"|without|some|someone|many|people|one might|you might|a student|students|not because)(?!\w)"
+    r"\W{0,9}(?:(?:but|and|or|so|now|then|well)\W{1,3})?(?:if|what if|suppos\w+|assum\w+|imagine|unless|whether|had"
+    r"|were|say|let'?s (?:say|suppose|assume|imagine)|in that case|wenn|si|如果|is|isn't|could|can|without|some|someone"
+    r"|many|people|one might|you might|a student|students)(?!\w)"
 )
 THEN = _pattern(r"\W{0,3}(?:then|in (?:that|this|which) case)\b")
 DOUBT = _pattern(
-    r"(?:\b(?:might|may|could|doubt|unlikely|not|never|cannot|no|neither|wrong|incorrect|tempt\w+|mistake\w*|wrongly"
+    r"(?:\b(?:might|may|could|doubt|unlikely|not|never|cannot|no|neither|wrong\w*|incorrect|tempt\w+|mistake\w*"
     r"|instead of|rather than|other|claim\w*|thought|assumed|guess|seems?|think|if|says?|said|another|second|possible"
-    r"|alternative|previous|earlier|initial|first|first glance|nicht|kein|pas)\b|不|n't\b)"
+    r"|alternative|previous|earlier|initial|first|nicht|kein|pas)\b|不|n't\b)"
 )
 UNSURE = _pattern(
     rf"{DOUBT.pattern}|\b(?:or|nor|either|both|between|more|less|fewer|than|least|most|of|half|twice|step|but|unless|only"
@@ -125,24 +117,21 @@ QUALIFIED = _pattern(r"\b(?:if|but|however|unless|only|except)\b|\?")
 
 # The beginning of a sentence that takes back what stands before it.
 _IT = (
-    r"(?:that|this|it|what i (?:said|wrote|gave|had)(?: above)?"
-    r"|(?:the|my|that|this) (?:(?:final|previous|earlier|last|above|initial) )?(?:answer|result|number|value|total)"
-    r"(?: (?:i (?:gave|stated|wrote)|given|above|before)){0,2})"
+    r"(?:that|this|it|what i (?:said|wrote)(?: above)?"
+    r"|(?:the|my|that|this) (?:(?:final|previous|earlier|above) )?(?:answer|result|number|value|total))"
 )
 CORRECTION = _pattern(
-    r"\W{0,6}(?:(?:oh|but|ah|well|so|and|um|honestly|frankly|in fact),? ){0,2}(?:"
-    r"(?:no|nope|wrong|incorrect|falsch|nein|non|faux)(?=\s?[,.!\u2014-])|no wait\b"
-    r"|(?:wait|hm+|hold on|oops|sorry|apologies|actually|scratch|strike that|correction|my mistake|never mind"
+    r"\W{0,6}(?:(?:oh|but|ah|well|so|and|honestly|in fact),? ){0,2}(?:"
+    r"(?:no|nope|wrong|incorrect|falsch|nein|non)(?=\s?[,.!\u2014-])|no wait\b"
+    r"|(?:the |my )?(?:corrected|revised|updated)\b"
+    r"|(?:wait|hm+|hold on|oops|sorry|actually|scratch|strike that|correction|my mistake|never mind"
     r"|not quite|on (?:second|closer|reflection)|there(?:'s| is| was) an? (?:mistake|error)"
-    r"|let me (?:re-?\w{2,20}|correct|fix))\b"
-    r"|(?:please )?(?:ignore|disregard|forget) (?:that|this|what|the above|my)\b"
+    r"|let me (?:re-?\w{2,20}|correct|fix)|(?:please )?(?:ignore|disregard|forget) (?:that|this|what|the above|my))\b"
     rf"|{_IT}(?:'s|\s\w{{2,5}}){{1,2}} (?:\w{{2,12}} )?(?:wrong|incorrect|mistaken|off|an error|a mistake)\b"
-    rf"|{_IT}(?:(?:'s| is| was| must)? not|\s?\w{{2,6}}n't| can\s?not)(?: \w{{2,5}}){{0,2}} "
-    r"(?:right|correct|true|possible|it|hold|work|make sense)\b"
+    rf"|{_IT}(?:(?:'s| is| was)? not|\s?\w{{2,6}}n't| can\s?not)(?: \w{{2,5}}){{0,2}} (?:right|correct|true|possible)\b"
     r"|(?:i|i'm|i'll|let me|ich)\b[^.!?\n]{0,30}?\b(?:mistake|error|wrong|mis(?:read|spoke|calculated)|retract\w*"
-    r"|withdraw\w*|(?:that|it|this|the above|my answer) back|changed my mind|no longer|verrechnet|geirrt"
-    r"|(?:cannot|can't|don't) (?:\w{2,12}ly )?(?:decide|settle|commit|stand by|trust|think|believe))\b"
-    r"|(?:the |my )?(?:corrected|revised|updated)\b|but\b|however\b|我(?:算|搞|说)?错了|不对)"
+    r"|withdraw\w*|(?:that|it|this|my answer) back|changed my mind|no longer|verrechnet|geirrt"
+    r"|(?:cannot|can't|don't) (?:\w{2,12}ly )?(?:decide|settle|commit|stand by|trust|think|believe))\b|我(?:算)?错了)"
 )
 NEXT_QUESTION = _pattern(
     r"(?:^|(?<=[.!?)\]\"'*]\s)|(?<=[.!?)\]\"'*]\s\s))[\s*_#>\-]{0,12}(?:next\s|new\s)?(?:q|question|premise|human|user"
@@ -150,26 +139,20 @@ NEXT_QUESTION = _pattern(
 )
 
 COURTESY = _pattern(  # of the first sentences
-    r"\W{0,5}(?:(?:sure|certainly|of course|absolutely|okay|ok|alright|hello|hi|hey|great|gerne|claro|好的)"
-    r"(?: (?:thing|there|all|question|problem))?\W{0,3}(?=\Z|let\b|i\b|here|happy)"
-    r"|let(?:'s| me| us) (?:solve|work|think|break|go|figure|look|analy[sz]e|reason|find|see|walk|explain)\b"
-    r"|here(?:'s| is| are| goes)\b|(?:i'd be |i'm |i am )?(?:happy|glad) to\b"
-    r"|i(?:'ll| will| can) (?:solve|help|walk|explain)\b"
-    r"|(?:that's |what )?an? (?:\w+ ){1,3}(?:question|problem|puzzle)\W|great question|thanks? (?:you )?for\b)"
+    r"\W{0,5}(?:(?:sure|certainly|of course|absolutely|okay|ok|alright|hello|hi|great)(?: (?:thing|there|question))?"
+    r"\W{0,3}(?=\Z|let\b|i\b|here|happy)|let(?:'s| me| us) (?:solve|work|think|break|go|look|analy[sz]e|find|walk)\b"
+    r"|here(?:'s| is| are| goes)\b|(?:i'd be |i'm )?(?:happy|glad) to\b|i(?:'ll| can) (?:solve|help|walk|explain)\b"
+    r"|(?:that's |what )?an? (?:\w+ ){1,3}(?:question|problem|puzzle)\W|thanks? (?:you )?for\b)"
 )
 FAREWELL = re.compile(  # of the last sentences
     r"(?<!\w)(?=[A-Z])(?i:(?:i )?(?:let me know|hope (?:this|that|it|you)|feel free|don't hesitate)"
     r"|(?:please|happy to) (?:feel|don't|help|explain)|is there anything else|(?:would|do) you (?:like|want|need|have)"
-    r"|if you(?:'d like| need| want| have (?:any|more|further))|thanks? (?:you )?for|good luck)\b"
-)
-CONCLUDING = _pattern(
-    r"\W{0,3}(?:so|thus|therefore|hence|consequently|overall|altogether|in (?:total|all|conclusion|summary)|daher|somit"
-    r"|donc|entonces|por lo tanto|所以|因此)(?!\w),?\s{0,3}"
+    r"|if you(?:'d like| need| want| have (?:any|more|further))|thanks? (?:you )?for)\b"
 )
 HEADING = _pattern(
     r"\A[\s*_#>`-]{0,12}(?:A|answer|analysis|because|explanation|justification|rationale|reason(?:ing)?s?|solution"
     r"|response|assistant|thoughts?|step-by-step (?:solution|reasoning|explanation))"
-    r"(?:[*_]{0,3}:[*_]{0,3}|[*_\t]{0,3}\n)\s{0,9}"
+    r"(?:[*_]{0,3}:[*_]{0,3}|[*_\t]{0,3}\n)\s*"
 )
 LAST_HEADING = _pattern(
     r"\s{0,9}(?:#{1,6}\s[^\n]{1,60}|\*\*(?:step \d{1,2}[:.]?\s)?[^\W\d][^*\d=.!?\n]{0,40}\*\*:?|(?:final )?answer:)\s*"

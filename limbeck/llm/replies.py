@@ -220,7 +220,7 @@ class _Reply:
         *links, clause = phrases.LINK.split(lead)
         head = phrases.LEAD_END.sub("", clause, count=1)
         supposed = phrases.SUPPOSED.match(before) or (phrases.SUPPOSED.match(lead) and not links)
-        if supposed or phrases.DOUBT.search(f"{head} {mark[0]}"):
+        if supposed or phrases.DOUBT.search(head if mark["choice"] else f"{head} {mark[0]}"):
             return None
         end = phrases.LEAD_END.search(lead)
         tail = end[0] if end else ""

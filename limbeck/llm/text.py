@@ -7,17 +7,20 @@ from typing import Any
 
 from limbeck.llm import phrases
 
-_THOUGHTS = r"(?:seed:)?think|thinking|thoughts?|reasoning|analysis|scratchpad|reflection|antthinking|inner_monologue"
-THOUGHT_TAG = re.compile(
-    rf"(?P<open><\s{{0,3}}(?:{_THOUGHTS})(?:\s[^<>\n]{{0,100}})?>|\[THINK\]|\u25c1think\u25b7"
-    r"|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|think\|>)"
-    rf"|(?P<close><\s{{0,3}}/\s{{0,3}}(?:{_THOUGHTS})\s{{0,3}}>|\[/THINK\]|\u25c1/think\u25b7"
-    r"|<\|end_of_thought\|>|<\|END_THINKING\|>|<\|/think\|>)",
-    re.IGNORECASE,
+_NAMES = r"(?:seed:)?think|thinking|thoughts?|reasoning|analysis|scratchpad|reflection|antthinking|inner_monologue"
+_OPEN = (
+    rf"(?:<\s{{0,3}}(?:{_NAMES})(?:\s[^<>\n]{{0,100}})?>|\[THINK\]|\u25c1think\u25b7"
+    r"|<\|(?:begin_of_thought|START_THINKING|think)\|>)"
 )
+_CLOSE = (
+    rf"(?:<\s{{0,3}}/\s{{0,3}}(?:{_NAMES})\s{{0,3}}>|\[/THINK\]|\u25c1/think\u25b7"
+    r"|<\|(?:end_of_thought|END_THINKING|/think)\|>)"
+)
+THOUGHT_TAG = re.compile(f"{_OPEN}|{_CLOSE}", re.IGNORECASE)
+_THOUGHT = re.compile(rf"{_OPEN}(.*?){_CLOSE}", re.IGNORECASE | re.DOTALL)
+_THOUGHT_END = re.compile(_CLOSE, re.IGNORECASE)
+_UNCLOSED = re.compile(rf"(?:\A|[\n\r])[ \t*_#>]{{0,40}}{_OPEN}", re.IGNORECASE)
 _CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(\w{1,20})[^<>]{0,60}<\|message\|>")  # gpt-oss
-_LINE_START = re.compile(r"(?:\A|\n|\r)[ \t*_#>]*\Z")
-_LONGEST_INDENT = 40
 
 CHAT_TOKEN = re.compile(
     r"<[|\uff5c][^\s<>|\uff5c]{1,60}[|\uff5c]>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?(?:s|bos|eos|pad|unk)>",
@@ -64,37 +67,20 @@ def split_thoughts(raw: str) -> tuple[str, str]:
     A thought that is never closed runs to the end if its tag opens a line; a tag in mid-line is only mentioned. A
     thought that is closed but never opened (its tag was in the prompt) began at the start.
     """
-    if _CHANNEL.search(raw):
-        return _split_channels(raw)
-    thoughts: list[str] = []
-    content: list[str] = []
-    position, inside = 0, False
-    tags = list(THOUGHT_TAG.finditer(raw))
-    last_close = max((tag.start() for tag in tags if tag["close"]), default=-1)
-    for tag in tags:
-        text = raw[position : tag.start()]
-        if tag["close"]:
-            thoughts += [text] if inside else [*content, text]
-            content = content if inside else []
-        elif inside or (tag.start() > last_close and not _opens_line(raw, tag.start())):
-            continue
-        else:
-            content.append(text)
-        inside = not tag["close"]
-        position = tag.end()
-    (thoughts if inside else content).append(raw[position:])
-    return "\n".join(text.strip() for text in thoughts if text.strip()), "".join(content)
-
-
-def _opens_line(raw: str, start: int) -> bool:
-    return _LINE_START.search(raw, max(0, start - _LONGEST_INDENT), start) is not None
-
-
-def _split_channels(raw: str) -> tuple[str, str]:
     _, *parts = _CHANNEL.split(raw)
-    channels = list(zip(parts[::2], parts[1::2], strict=True))
-    thoughts = "\n".join(text.strip() for name, text in channels if name != "final")
-    return thoughts, "\n".join(text for name, text in channels if name == "final")
+    if parts:
+        channels = [(name == "final", text) for name, text in zip(parts[::2], parts[1::2], strict=True)]
+        thoughts = [text for final, text in channels if not final]
+        content = "\n".join(text for final, text in channels if final)
+    else:
+        end = max((tag.end() for tag in _THOUGHT_END.finditer(raw)), default=0)
+        *unopened, content = _THOUGHT_END.split(_THOUGHT.sub("", raw[:end]))
+        thoughts = [*unopened, *(thought[1] for thought in _THOUGHT.finditer(raw[:end]))]
+        content += raw[end:]
+        if (unclosed := _UNCLOSED.search(content)) is not None:
+            thoughts.append(content[unclosed.end() :])
+            content = content[: unclosed.start()]
+    return "\n".join(text.strip() for text in thoughts if text.strip()), content
 
 
 def plain(raw: str) -> str:

@@ -3,7 +3,7 @@
 import re
 import string
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
 from limbeck.tasks.numbers import same_number
@@ -15,13 +15,12 @@ FILLER = re.compile(
     re.IGNORECASE,
 )
 # "(b) dam", "[b] dam", "B. dam", "b: dam", "B because ...": a letter, with a sign or a reason after it
-_LETTERED = re.compile(
-    r"(?:[(\[]\s?(?P<enclosed>[a-z])\s?[)\]](?P<colon>[.:;!]?)"
-    r"|(?P<letter>[a-z])(?:(?P<sign>[).:;!]+)(?=\s|\w{2}|$)|,?(?=\s[(\u2013\u2014\u2192-])|,(?=\s)|$"
-    r"|(?=\s(?:because|since|is|as)\b)))[\s,\u2192\u2013\u2014-]*(?P<text>.*)",
+_LETTER = re.compile(
+    r"(?:[(\[]\s?([a-z])\s?[)\]]|([a-z])(?=[).:;!,]|\s?[\u2013\u2014\u2192-]\s|\s\(|$|\s(?:because|since|is|as)\b))"
+    r"(?P<sign>[).:;!,]*)[\s\u2192\u2013\u2014-]*",
     re.IGNORECASE,
 )
-_NAMED_LETTER = re.compile(r"[(\[](?:option\s|choice\s)?([a-z])[)\]]|\b([a-z])\)|\b([B-Z])\b", re.IGNORECASE)
+_SECOND_LETTER = re.compile(r"(?i:[(\[](?:option\s|choice\s)?([a-z])[)\]]|\b([a-z])\))|\b([B-Z])\b")
 _WITHDRAWN = re.compile(
     r"\b(?:wait|hmm|scratch that|second thought|actually|no,)|^[\s.,]*no[.!]"
     r"|^\W*(?:(?:is|was|are|does|can|seems)\s(?:\w{2,12}ly\s)?(?:not|wrong|incorrect|never|no)\b|\w{2,8}n't\b)",
@@ -29,15 +28,14 @@ _WITHDRAWN = re.compile(
 )
 # An explanation follows, which may name other choices.
 _EXPLANATION = re.compile(
-    r"\b(?:because|since|as|although|though|while|whereas|but|not|neither|rather|instead|which|over|so|due|is)\b|[✓✔✅]",
+    r"\b(?:because|since|as|although|though|while|whereas|but|not|neither|rather|instead|which|where|over|so|due|for"
+    r"|in|that|to|with)\b|[✓✔✅]",
     re.IGNORECASE,
 )
-# "billing issue", "yes it is", "a dam for power": other words after a choice make it another.
-_NEXT_WORD = re.compile(r"(?:for|in|it|issue|problem|of|on|question|request|team|that|ticket|to|where|with)\b", re.I)
-_SENTENCE_END = re.compile(r"[.!]\s")
+_HEAD_END = re.compile(r"[,;:.!(/\u2013\u2014]|(?:\s|\A)-\s")
+_NOUNS = frozenset(("issue", "problem", "question", "request", "team", "ticket", "it", "is"))  # "billing issue"
 _SENTENCE_WORDS = 4  # "B. Beavers build them."
 _SIMILAR = 0.8  # of 1; "knowledge" and a choice spelled "knowlege" are
-_SHORTEST_PLURAL = 3  # characters
 _OPTION_LINE = re.compile(r"^[ \t]{0,9}[(\[]?([A-Za-z])[)\].:][ \t]+(\S[^\n]{0,300})$", re.MULTILINE)
 
 
@@ -85,83 +83,59 @@ def read_choice(answer: str, choices: Sequence[str], question: str = "") -> str 
     answer = " ".join(re.sub(r'\*\*|[`"]', "", answer).split())
     if (exact := choice_of(answer, choices)) is not None:
         return exact
-    options = _Options(choices, question)
-    texts = (answer, FILLER.sub("", answer, count=1))
-    for text in texts:
-        if (lettered := _LETTERED.fullmatch(text)) is not None:
-            return options.by_letter(lettered)
-    for text in texts:
-        leading = options.leading(text)
-        if leading is not None and not options.unclear(leading[1], leading[0]):
-            return leading[0]
-    return None
-
-
-class _Options:
-    """The choices with their letters, and the text that each stands for."""
-
-    def __init__(self, choices: Sequence[str], question: str) -> None:
-        self.letters = {choice.strip().casefold(): choice for choice in choices if len(choice.strip()) == 1}
-        if len(self.letters) == len(choices):
-            texts = options_in(question)
-            self.texts = {choice: texts.get(letter, "") for letter, choice in self.letters.items()}
-        else:
-            self.letters = dict(zip(string.ascii_lowercase, choices, strict=False))
-            self.texts = {choice: choice for choice in choices}
-        names = [(" ".join(text.split()), choice) for choice, text in self.texts.items() if text]
-        self.names = sorted(names, key=lambda name: (-len(name[0]), name))  # "music store" before "music"
-
-    def by_letter(self, lettered: re.Match[str]) -> str | None:
-        """Return the choice of the letter; None where the text after it is another's, or brings another.
-
-        The text may be the choice's in another spelling, a reason, or after a full stop a sentence.
-        """
-        choice = self.letters.get((lettered["enclosed"] or lettered["letter"]).lower())
-        text = lettered["text"].strip(" \"'*_()[]")
-        if choice is None or not normalise(text):
-            return choice
-        if "." in (lettered["sign"] or lettered["colon"] or "") and len(text.split()) >= _SENTENCE_WORDS:
-            return choice if lettered["enclosed"] or not _WITHDRAWN.search(text) else None
-        leading = self.leading(text) or self.leading(FILLER.sub("", text, count=1))
-        if leading is not None:
-            return choice if leading[0] == choice and not self.unclear(leading[1], choice) else None
-        if self._brings_another(text, choice):
-            return None
-        text = FILLER.sub("", text, count=1)
-        expected = _bare(self.texts[choice])
-        heads = (text, re.split(r"[.,;:(]|\s(?:because|since|as|for|which)\s", text, maxsplit=1)[0])
-        similar = any(SequenceMatcher(None, _bare(head), expected).ratio() >= _SIMILAR for head in heads)
-        return choice if similar or not expected or _EXPLANATION.match(text) else None
-
-    def leading(self, answer: str) -> tuple[str, str] | None:
-        """Return the choice that the text begins with, as a whole word or its plural, and what stands after it."""
-        for name, choice in self.names:
-            if answer[: len(name)].casefold() == name.casefold():
-                after = answer[len(name) :]
-                if len(name) >= _SHORTEST_PLURAL:
-                    after = re.sub(r"\As(?!\w)", "", after, flags=re.IGNORECASE)
-                if not re.match(r"\w", after):
-                    return choice, after
+    letters, texts = _options(choices, question)
+    bare = FILLER.sub("", answer, count=1)
+    letter = _LETTER.match(answer) or _LETTER.match(bare)
+    text = letter.string[letter.end() :] if letter else bare
+    owner, after = _leading(text, texts)
+    choice = letters.get((letter[1] or letter[2]).lower()) if letter else owner
+    if letter and "." in letter["sign"] and len(text.split()) >= _SENTENCE_WORDS:
+        return choice if letter[1] or not _WITHDRAWN.search(text) else None
+    sentence = re.split(r"[.!]\s", after, maxsplit=1)[0]
+    if choice is None or _WITHDRAWN.search(sentence) or "?" in sentence:
         return None
-
-    def unclear(self, after: str, choice: str) -> bool:
-        """Return whether the text after a choice makes it another word, takes it back, asks, or brings another."""
-        sentence = _SENTENCE_END.split(after, maxsplit=1)[0]
-        following = sentence.lstrip(" *_\"'")
-        another_word = following[:1].isalnum() and not (_NEXT_WORD.match(following) or _EXPLANATION.match(following))
-        return another_word or sentence[:1] in ("'", "-") or "?" in sentence or self._brings_another(sentence, choice)
-
-    def _brings_another(self, after: str, choice: str) -> bool:
-        """Return whether the words before an explanation name another choice, or the first is withdrawn."""
-        sentence = _SENTENCE_END.split(after, maxsplit=1)[0]
-        if _WITHDRAWN.search(sentence):
-            return True
-        head = _EXPLANATION.split(sentence, maxsplit=1)[0]
-        letters = {self.letters.get("".join(letter.groups("")).lower()) for letter in _NAMED_LETTER.finditer(head)}
-        names = {other for name, other in self.names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", head, re.I)}
-        return bool((letters | names) - {choice, None})
+    remark = _EXPLANATION.split(sentence, maxsplit=1)[0]
+    named = {choice, owner or choice}
+    for other in sorted(texts, key=lambda other: len(texts[other]), reverse=True):  # "music store" before "music"
+        remark, count = re.subn(_name(texts[other]), "", remark) if texts[other] else (remark, 0)
+        named |= {other} if count else set()
+    named |= {letters.get("".join(second.groups("")).lower(), choice) for second in _SECOND_LETTER.finditer(remark)}
+    head = _HEAD_END.split(remark.strip(" '_"), maxsplit=1)[0]
+    if named != {choice}:
+        return None
+    if not set(re.findall(r"\w+", head.casefold())) - _NOUNS:
+        return choice
+    similar = not texts[choice] or any(_similar(part, texts[choice]) for part in (head, sentence))
+    return choice if letter and not owner and similar else None
 
 
-def _bare(text: str) -> str:
-    """Return `text` without articles, apostrophes and blanks."""
-    return "".join(word for word in re.findall(r"\w+", text.casefold()) if word not in ("a", "an", "the"))
+def _options(choices: Sequence[str], question: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the choices by their lower-case letters, and the text that each stands for."""
+    letters = {choice.strip().casefold(): choice for choice in choices if len(choice.strip()) == 1}
+    if len(letters) < len(choices):
+        return dict(zip(string.ascii_lowercase, choices, strict=False)), {choice: choice for choice in choices}
+    texts = options_in(question)
+    return letters, {choice: texts.get(letter, "") for letter, choice in letters.items()}
+
+
+def _name(text: str) -> str:
+    """Return the pattern of a choice's text as whole words, singular or plural."""
+    return rf"(?i:(?<![\w'-]){re.escape(' '.join(text.split()))}s?(?![\w'-]))"
+
+
+def _leading(answer: str, texts: Mapping[str, str]) -> tuple[str | None, str]:
+    """Return the choice whose text, the longest, the answer begins with, and what stands after it."""
+    answer = answer.lstrip(" '_([")
+    for text in (answer, FILLER.sub("", answer, count=1)):
+        matches = [(choice, re.match(_name(name), text)) for choice, name in texts.items() if name]
+        ends = {choice: match.end() for choice, match in matches if match is not None}
+        if ends:
+            choice = max(ends, key=lambda choice: ends[choice])
+            return choice, text[ends[choice] :]
+    return None, answer
+
+
+def _similar(text: str, expected: str) -> bool:
+    """Return whether two texts are nearly the same, articles and blanks aside."""
+    bare = ["".join(re.findall(r"\b(?!(?:an?|the)\b)\w+", words.casefold())) for words in (text, expected)]
+    return SequenceMatcher(None, *bare).ratio() >= _SIMILAR
