@@ -24,7 +24,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 _FOREIGN_NOUNS = "Antwort, Lösung, Ergebnis, réponse, résultat, respuesta, resultado"
 # These are the answer where it is a choice or a number.
-_CLOSED_NOUNS = """solution, result, conclusion, choice, option, label, category, class, classification, verdict,
+_CLOSED_NOUNS = """solution, result, conclusion, choice, option, class, classification, verdict,
     decision, prediction, output, judgment, judgement, relationship, relation, Kategorie, Urteil, Beziehung, catégorie,
     categoría, etiqueta"""
 _ARTICLES = _words("the, my, our, your, its, this, die, das, der, meine, la, le, el")
@@ -54,7 +54,9 @@ def statement(marker: str, nouns: tuple[str, ...], *, closed: bool) -> re.Patter
     Groups: `own` (the marker), `line` (a noun alone on its line), `sign` (a box, hashes), `choice` ("I'd go with").
     `closed`: the answers are choices or numbers.
     """
-    noun = _words(", ".join((*nouns, "answer, ans", _FOREIGN_NOUNS, *((_CLOSED_NOUNS,) if closed else ()))))
+    noun = _words(
+        ", ".join((*nouns, "answer, ans, label, category", _FOREIGN_NOUNS, *((_CLOSED_NOUNS,) if closed else ())))
+    )
     verb = rf"(?:{_VERBS}|{_MODALS})" if closed else _VERBS
     return _pattern(
         rf"(?:(?<!\w)(?P<own>{' '.join(map(re.escape, marker.split()))})(?: as follows)?{_MARKUP}\s?:?"
@@ -91,7 +93,7 @@ _OPINION = (
     r"(?:I|we)(?:'d|'m| would| am| can)? (?:say|think|believe|conclude|find|see|know|get|have|confident|sure|determine)"
 )
 LEAD_END = _pattern(
-    rf"(?:(?:\b|(?<=\W)|\A)(?:{_CONNECTIVES}|{_OPINION})(?!\w)|(?:of|from|among|given|based on) [^.,:\n]{{1,60}},"
+    rf"(?:(?:\b|(?<=\W)|\A)(?:{_CONNECTIVES}|{_OPINION})(?!\w)|\A(?:of|from|among|given|based on) [^.,:\n]{{1,60}},"
     r"|[\s,;:(*_\"'\u2192\u2014\u2013-])*\Z"
 )
 # What stands before these in a sentence does not doubt the answer after them.
@@ -135,7 +137,7 @@ CORRECTION = _pattern(
 )
 NEXT_QUESTION = _pattern(
     r"(?:^|(?<=[.!?)\]\"'*]\s)|(?<=[.!?)\]\"'*]\s\s))[\s*_#>\-]{0,12}(?:next\s|new\s)?(?:q|question|premise|human|user"
-    r"|problem|example|exercise|input|passage|hypothesis)(?:\s?#?\d{1,3})?[*_]{0,2}\s?:"
+    r"|problem|example|exercise|input|passage)(?:\s?#?\d{1,3})?[*_]{0,2}\s?:"
 )
 
 COURTESY = _pattern(  # of the first sentences

@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from operator import attrgetter
 from typing import Any, Literal
 
 from limbeck.llm import phrases
 from limbeck.llm.phrases import SIGNS
 from limbeck.llm.text import (
+    LONGEST_SENTENCE,
     json_object,
     plain,
     reasoning,
@@ -149,9 +151,7 @@ class _Reply:
         self.choices = example.choices or task.choices
         self.numeric = task.equal is same_value
         self.foreign = self.numeric and not example.choices and phrases.FOREIGN.search(self.seen) is not None
-        statements = sorted(
-            (*self._named(), *self._tagged(), *self._subjects()), key=lambda each: (each.start, each.end)
-        )
+        statements = sorted((*self._named(), *self._tagged(), *self._subjects()), key=attrgetter("start", "end"))
         end = self._next_question(next((each.end for each in statements if each.label is not None), len(self.seen)))
         self.text, self.seen = self.text[:end], self.seen[:end]
         self.statements = [statement for statement in statements if statement.start < end]
@@ -179,10 +179,10 @@ class _Reply:
         question_words = set(re.findall(r"\w+", self.example.input.casefold()))
         openings = [match for pattern in (phrases.NEXT_QUESTION, stop) for match in pattern.finditer(self.seen)]
         for opening in sorted(openings, key=lambda match: match.start()):
-            start = opening.end() + len(self.seen[opening.end() :]) - len(self.seen[opening.end() :].lstrip())
-            words = re.findall(r"\w+", self.seen[start : sentence_end(self.seen, start)].casefold())
+            sentence = self.seen[opening.end() : opening.end() + LONGEST_SENTENCE].lstrip()
+            words = re.findall(r"\w+", sentence[: sentence_end(sentence, 0)].casefold())
             retold = len(words) < 4 or sum(word in question_words for word in words) >= len(words) / 2
-            if opening.start() >= first_answer or not (retold or "hypothesis" in opening[0].casefold()):
+            if opening.start() >= first_answer or not retold:
                 return opening.start()
         return len(self.seen)
 
@@ -230,9 +230,8 @@ class _Reply:
 
     def _named(self) -> Iterator[_Statement]:
         """Yield "the answer is (c)", "Label: neutral", `\\boxed{42}`, and what follows the task's marker."""
-        nouns = self.task.nouns if self.numeric or self.choices else (*self.task.nouns, "label", "category")
-        closed = self.numeric or bool(self.choices)
-        for mark in islice(phrases.statement(self.task.marker, nouns, closed=closed).finditer(self.seen), _MAX_MARKS):
+        pattern = phrases.statement(self.task.marker, self.task.nouns, closed=self.numeric or bool(self.choices))
+        for mark in islice(pattern.finditer(self.seen), _MAX_MARKS):
             headed = mark["line"] is not None or mark[0].rstrip(" *_").endswith(":")
             start = mark.start() if mark["sign"] is not None else self._lead(mark, headed=headed)
             text = self.seen[mark.end() : mark.end() + _LONGEST_ANSWER]
@@ -255,14 +254,13 @@ class _Reply:
         """Yield "C is correct" and "42 is the answer", of tasks with choices or numbers."""
         marks = phrases.AFTER_ANSWER.finditer(self.seen) if self.numeric or self.choices else ()
         for mark in islice(marks, _MAX_MARKS):
-            start = sentence_start(self.seen, mark.start())
-            *_, clause = (None, *_CLAUSE.finditer(self.seen, start, mark.start()))
-            subject = self.seen[clause.end() if clause else start : mark.start()].lstrip(SIGNS).removeprefix("Only ")
-            end = sentence_end(self.seen, mark.end())
-            if len(subject) > _LONGEST_LINE or phrases.QUALIFIED.search(self.seen, mark.end(), end):
-                continue
-            if (label := self._read(subject)) is not None:
-                yield _Statement(label, clause.start() if clause else start, end)
+            start, end = sentence_start(self.seen, mark.start()), sentence_end(self.seen, mark.end())
+            *_, subject = _CLAUSE.split(self.seen[start : mark.start()])
+            qualified = phrases.QUALIFIED.search(self.seen, mark.end(), end)
+            label = None if qualified else self._read(subject.lstrip(SIGNS).removeprefix("Only "))
+            if label is not None:
+                lead = self.seen[start : mark.start() - len(subject)]
+                yield _Statement(label, start + len(phrases.LEAD_END.sub("", lead, count=1)), end)
 
     def _sole_number(self, sentence: str) -> str | None:
         """Return the only number or equation of a sentence: "Each box holds 84 / 2 = 42 apples."."""

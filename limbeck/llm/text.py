@@ -54,7 +54,7 @@ _TRAILING_COMMA = re.compile(r",(?=\s{0,99}[}\]])")
 _MAX_BRACES = 10
 
 _ABBREVIATIONS = "".join(
-    rf"(?<!{word})" for word in (r"\n\d", r"\n\d\d", r"\s[A-Ha-h]", r"\bi\.e", "vs", "St", "Mr", "Dr")
+    rf"(?<!{word})" for word in (r"\n\d", r"\n\d\d", r"[\s*(][A-Ha-h]", r"\bi\.e", "vs", "St", "Mr", "Dr")
 )
 _SENTENCE_END = re.compile(rf"(?:{_ABBREVIATIONS}[.!?][\"'*_)\]]{{0,4}}(?=\s|$)|\n)")
 LONGEST_SENTENCE = 400

@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from limbeck.tasks.numbers import same_number
 
 _WHOLE = re.compile(r"\A([-+]?\d+)\.0+\Z")
-FILLER = re.compile(
+_FILLER = re.compile(
     r"(?:(?:it|this|that|is|it's|an?|the|one|of|likely|clearly|probably|certainly|definitely|indeed|most likely|option"
     r"|choice|category|label|class|answer|letter|la|le|el|die|das|der)\s+|选项)*",
     re.IGNORECASE,
@@ -84,7 +84,7 @@ def read_choice(answer: str, choices: Sequence[str], question: str = "") -> str 
     if (exact := choice_of(answer, choices)) is not None:
         return exact
     letters, texts = _options(choices, question)
-    bare = FILLER.sub("", answer, count=1)
+    bare = _FILLER.sub("", answer, count=1)
     letter = _LETTER.match(answer) or _LETTER.match(bare)
     text = letter.string[letter.end() :] if letter else bare
     owner, after = _leading(text, texts)
@@ -126,7 +126,7 @@ def _name(text: str) -> str:
 def _leading(answer: str, texts: Mapping[str, str]) -> tuple[str | None, str]:
     """Return the choice whose text, the longest, the answer begins with, and what stands after it."""
     answer = answer.lstrip(" '_([")
-    for text in (answer, FILLER.sub("", answer, count=1)):
+    for text in (answer, _FILLER.sub("", answer, count=1)):
         matches = [(choice, re.match(_name(name), text)) for choice, name in texts.items() if name]
         ends = {choice: match.end() for choice, match in matches if match is not None}
         if ends:

@@ -1,18 +1,21 @@
 """A user's own task: free text in, free text out, unless the data's settings say more."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 from limbeck.schema import Example
-from limbeck.tasks.answers import choice_of, options_in, read_choice, same_text
+from limbeck.tasks.answers import choice_of, options_in, read_choice, same_text, same_value
+from limbeck.tasks.numbers import read_equation, read_number
 from limbeck.tasks.task import Row, Task, first_line, first_sentence, label_text, row_id, text_field
+
+Answer = Literal["text", "number", "equation"]
 
 # "Paris, the capital of France" answers "Paris"; "yes, Sir" is all of it.
 _APPOSITION = re.compile(
     r",\s+(?:the|an?|which|who|where|because|since|as|so)\s.*|\s(?:because|since)\s.*", re.IGNORECASE
 )
-
-_DENIED = re.compile(r"not\b", re.IGNORECASE)
 
 
 def read(row: Row, id: str) -> Example:
@@ -29,7 +32,7 @@ def read_answer(text: str, example: Example) -> str | None:
     if choices:
         return read_choice(first_line(text), choices, example.input)
     answer = first_sentence(text)
-    if _DENIED.match(answer):
+    if re.match(r"not\b", answer, re.IGNORECASE):
         return None
     return _APPOSITION.sub("", answer, count=1).strip() or answer or None
 
@@ -38,18 +41,6 @@ def _letters(example: Example) -> tuple[str, ...]:
     letters = tuple(letter.upper() for letter in options_in(example.input))
     unlike = bool(example.label) and choice_of(example.label, letters) is None
     return () if len(letters) < 2 or unlike else letters
-
-
-def numeric_reader(read_number: Callable[[str], str | None]) -> Callable[[str, Example], str | None]:
-    """Return the `read_answer` of a task whose answers are numbers or equations, which `read_number` reads.
-
-    An example with choices has one of them as its answer.
-    """
-
-    def read_numeric_answer(text: str, example: Example) -> str | None:
-        return read_answer(text, example) if example.choices else read_number(first_sentence(text))
-
-    return read_numeric_answer
 
 
 CUSTOM = Task(
@@ -61,3 +52,19 @@ CUSTOM = Task(
     read_answer=read_answer,
     equal=same_text,
 )
+
+
+def own_task(choices: Sequence[str], answer: Answer) -> Task:
+    """Return `custom` with its user's choices, and the way its answers are read and compared.
+
+    Where answers are numbers or equations, an example with choices still has one of them as its answer.
+    """
+    task = replace(CUSTOM, choices=tuple(choices))
+    if answer == "text":
+        return task
+    read_label = read_number if answer == "number" else read_equation
+
+    def read_numeric_answer(text: str, example: Example) -> str | None:
+        return read_answer(text, example) if example.choices else read_label(first_sentence(text))
+
+    return replace(task, equal=same_value, read_label=read_label, read_answer=read_numeric_answer)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from limbeck.errors import DataError
 from limbeck.schema import Example
-from limbeck.tasks.answers import FILLER, choice_of, normalise, read_choice, same_text
+from limbeck.tasks.answers import choice_of, normalise, read_choice, same_text
 from limbeck.tasks.task import HubInputs, Row, Task, first_line, row_id, text_field
 
 LABELS = ("entailment", "neutral", "contradiction")
@@ -15,23 +15,24 @@ _NUMBERED = dict(zip("012", LABELS, strict=True))
 _SYNONYMS = _NUMBERED | {
     synonym: label
     for label, synonyms in (
-        ("entailment", "yes, implikation, implication, implicación, implicazione, 蕴含"),
-        ("neutral", "maybe, unknown, undetermined, cannot be determined, it is not possible to tell"),
-        ("neutral", "neutre, neutro, neutrale, 中立"),
-        ("contradiction", "no, widerspruch, contradicción, contraddizione, 矛盾"),
+        ("entailment", "yes, implikation, implication, implicación, 蕴含"),
+        (
+            "neutral",
+            "maybe, unknown, undetermined, cannot be determined, it is not possible to tell, neutre, neutro, 中立",
+        ),
+        ("contradiction", "no, widerspruch, contradicción, 矛盾"),
     )
     for synonym in synonyms.split(", ")
 }
-_DEGREE = re.compile(r"(?:(?:an?|the)\s)?(?:strong|clear|direct|logical|definite|likely|probable)\s", re.IGNORECASE)
+_SUBJECT = (
+    r"\A(?:(?:it|this|that|the|an?|premise|hypothesis|is|strong|clear|direct|logical|definite|likely|probable)\s+)*"
+)
 _NEITHER = re.compile(
-    r"neither\s(?:an?\s)?(?:entail|contradict)\w*,?\snor\s(?:an?\s)?(?:entail|contradict)\w*", re.IGNORECASE
+    rf"{_SUBJECT}neither\s(?:an?\s)?(?:entail|contradict)\w*,?\snor\s(?:an?\s)?(?:entail|contradict)", re.I
 )
 _VERB = re.compile(
-    r"(?:(?:it|this|that|the|premise|hypothesis|is)\s+){0,5}(?:(?P<entails>entail(?:s|ed)?)|contradict(?:s|ed|ory)?)\b",
+    rf"{_SUBJECT}(?:(?P<entails>entail(?:s|ed)?)|contradict(?:s|ed|ory)?)\b(?:\s(?:the\s)?(?:premise|hypothesis|it)\b)?",
     re.IGNORECASE,
-)
-_UNSURE = re.compile(
-    r"\b(?:not|no|nothing|never|nor|neither|or|but|both)\b|n't\b|entail.*contradict|contradict.*entail", re.IGNORECASE
 )
 
 
@@ -50,19 +51,15 @@ def read(row: Row, id: str) -> Example:
 def read_answer(text: str, _example: Example) -> str | None:
     """Return the label that the answer is or begins with; None where it is none of the three, or denies one.
 
-    Where no label's own name stands, other words count: "entails" and "contradicts" at the answer's start, after its
-    subject at most, and "yes", "no", "maybe" and the data's numbers where they are the whole answer; and "neither
-    entailment nor contradiction".
+    Other words for them count as well: "entails" and "contradicts" at the answer's start, after its subject at most,
+    "neither entailment nor contradiction", and as the whole answer "yes", "no", "maybe" and the data's numbers.
     """
-    answer = _DEGREE.sub("", first_line(text), count=1)
-    named = FILLER.sub("", answer, count=1)
-    if _NEITHER.match(named):
+    answer = first_line(text)
+    if _NEITHER.match(answer):
         return "neutral"
+    answer = _VERB.sub(lambda verb: "entailment" if verb["entails"] else "contradiction", answer)
     if _NAMED.search(answer):
-        return read_choice(answer, LABELS) if _NAMED.match(named) else None
-    verb = _VERB.match(answer)
-    if verb is not None and not _UNSURE.search(answer):
-        return "entailment" if verb["entails"] else "contradiction"
+        return read_choice(re.sub(_SUBJECT, "", answer, flags=re.IGNORECASE), LABELS)
     return _SYNONYMS.get(normalise(answer))
 
 

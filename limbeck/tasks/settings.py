@@ -4,9 +4,9 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import unknown
 from limbeck.settings import Settings
-from limbeck.tasks import Answer, get
+from limbeck.tasks import TASKS, Answer, get
 from limbeck.tasks.task import Task
 
 
@@ -20,19 +20,19 @@ class TaskSettings(Settings):
     @field_validator("choices", mode="before")
     @classmethod
     def _quoted(cls, choices: Any) -> Any:
-        if isinstance(choices, list) and any(isinstance(choice, bool) for choice in choices):
+        if not isinstance(choices, list):
+            return choices
+        if any(isinstance(choice, bool) for choice in choices):
             raise ValueError('yes and no, on and off, true and false need quotes in YAML: ["yes", "no"]')
-        if isinstance(choices, list):  # numbers are written as labels are read: 1 and 1.0 are "1"
-            return [f"{choice:.15g}" if isinstance(choice, int | float) else choice for choice in choices]
-        return choices
+        # Numbers are written as labels are read: 1 and 1.0 are "1".
+        return [f"{choice:.15g}" if isinstance(choice, int | float) else choice for choice in choices]
 
     @field_validator("task")
     @classmethod
     def _known(cls, task: str) -> str:
-        try:
-            return get(task).name
-        except LimbeckError as error:
-            raise ValueError(str(error)) from None
+        if task not in TASKS:
+            raise ValueError(str(unknown("task", task, TASKS)))
+        return task
 
     @model_validator(mode="after")
     def _own(self) -> Self:
