@@ -93,7 +93,7 @@ _OPINION = (
     r"(?:I|we)(?:'d|'m| would| am| can)? (?:say|think|believe|conclude|find|see|know|get|have|confident|sure|determine)"
 )
 LEAD_END = _pattern(
-    rf"(?:(?:\b|(?<=\W)|\A)(?:{_CONNECTIVES}|{_OPINION})(?!\w)|\A(?:of|from|among|given|based on) [^.,:\n]{{1,60}},"
+    rf"(?:(?:\b|(?<=\W)|\A)(?:{_CONNECTIVES}|{_OPINION})(?!\w)|\A\s*(?:of|from|among|given|based on) [^.,:\n]{{1,60}},"
     r"|[\s,;:(*_\"'\u2192\u2014\u2013-])*\Z"
 )
 # What stands before these in a sentence does not doubt the answer after them.
