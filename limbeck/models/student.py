@@ -51,10 +51,7 @@ class Student(nn.Module):
         )
 
     def source_ids(self, sources: Sequence[Source | str]) -> tuple[list[Ids], list[int]]:
-        """Return the token ids of inputs, and the numbers of those that were cut to `max_source_length`.
-
-        A text alone is one segment. `limbeck/models/tokenization.py` says what is cut.
-        """
+        """Return the token ids of inputs, and the numbers of those that were cut to `max_source_length`."""
         segmented = [Source("", (text,)) if isinstance(text, str) else text for text in sources]
         return self.codec.fitted_sources(segmented, self.max_source_length)
 
@@ -123,11 +120,7 @@ class Student(nn.Module):
         return self.family.head(self.model)
 
     def engine(self, name: EngineName) -> Engine:
-        """Return what writes answers, with the weights as they are now.
-
-        Raises:
-            ModelError: CTranslate2 is not installed, or cannot run this student.
-        """
+        """Return what writes answers, with the weights as they are now; raise ModelError if it cannot run them."""
         return engine_for(self.model, name)
 
     @torch.inference_mode()
@@ -142,9 +135,6 @@ class Student(nn.Module):
         """Write greedy answers of `max_target_length` tokens at most; inputs of like length share a batch.
 
         `title` is that of a progress bar, shown where standard error is a terminal.
-
-        Raises:
-            ModelError: as `engine`.
         """
         write = self.engine(engine)
 
@@ -170,9 +160,6 @@ class Student(nn.Module):
         that is the answer, and nothing is generated. The answers of CTranslate2 are scored by the model itself, its
         weights not rounded. Where one of a text's choices is longer than the student writes, none of them is scored.
         An answer ends early once it holds the words of `stop`, which stay in it.
-
-        Raises:
-            ModelError: as `engine`.
         """
         write = self.engine(engine)
         # a token is a character at least
@@ -217,11 +204,7 @@ class Student(nn.Module):
         batch_size: int,
         title: str | None = None,
     ) -> list[Scores]:
-        """Score each of a text's `choices` as its complete answer, the end token included; nothing is generated.
-
-        Raises:
-            ModelError: as `check_choices`.
-        """
+        """Score each of a text's `choices` as its complete answer, the end token included; nothing is generated."""
         targets = self.check_choices(choices)
 
         def scores(rows: list[int], batch: list[Ids]) -> list[Scores]:
@@ -234,9 +217,6 @@ class Student(nn.Module):
         """Average the vocabulary head's input under teacher forcing over each target's tokens: `[N, D]`.
 
         Row i is of the source and the target of `examples[i]` in the view. On the CPU, in float32.
-
-        Raises:
-            DataError: as `fitted_target_ids`.
         """
         targets, _ = self.fitted_target_ids(examples, view)
 

@@ -54,12 +54,12 @@ def losses(
     Each term's sum is divided by its entry in `counts`: `term_counts` for the means over this batch, or any number. The
     gradient can be taken once: it was made together with the value.
     """
-    problem = _Problem(objective, {view: state.labels for view, state in states.items()}, counts)
+    inputs = _LossInputs(objective, {view: state.labels for view, state in states.items()}, counts)
     hidden = [state.hidden for state in states.values()]
     if not torch.is_grad_enabled():  # inside an autograd function it cannot be seen
-        values, _ = _walk(problem, hidden, head, needs_grad=(False, False, False))
+        values, _ = _walk(inputs, hidden, head, needs_grad=(False, False, False))
         return _weighted(objective, values), values
-    loss, *terms = _Fused.apply(problem, head.soft_cap, head.weight, head.bias, *hidden)
+    loss, *terms = _Fused.apply(inputs, head.soft_cap, head.weight, head.bias, *hidden)
     return loss, {term.name: value for term, value in zip(objective.terms, terms, strict=True)}
 
 
@@ -74,9 +74,9 @@ def gradient_shares(
     norms = {}
     for term in objective.terms:
         labels = {view: states[view].labels for view in term.views}
-        problem = _Problem(replace(objective, terms=(term,)), labels, counts)
+        inputs = _LossInputs(replace(objective, terms=(term,)), labels, counts)
         hidden = [states[view].hidden for view in term.views]
-        _, gradients = _walk(problem, hidden, head, needs_grad=(True, False, False))
+        _, gradients = _walk(inputs, hidden, head, needs_grad=(True, False, False))
         squares = [gradient.float().square().sum() for gradient in gradients.hidden]
         norms[term.name] = torch.stack(squares).sum().sqrt() / gradients.unit
     total = torch.stack(list(norms.values())).sum().clamp(min=torch.finfo(torch.float32).tiny)
@@ -148,7 +148,7 @@ def _target_lengths(labels: Mapping[View, Tensor]) -> dict[View, Tensor]:
 
 
 @dataclass(frozen=True)
-class _Problem:
+class _LossInputs:
     """The arguments of `losses` but for the tensors that have a gradient."""
 
     objective: Objective
@@ -186,20 +186,20 @@ class _Gradients:
 
 
 def _walk(
-    problem: _Problem, hidden: Sequence[Tensor], head: VocabularyHead, *, needs_grad: tuple[bool, bool, bool]
+    inputs: _LossInputs, hidden: Sequence[Tensor], head: VocabularyHead, *, needs_grad: tuple[bool, bool, bool]
 ) -> tuple[dict[str, Tensor], _Gradients]:
     """Compute every term's value, unweighted, and the gradients of their weighted sum.
 
     `hidden` is the head's input by view, `[B, T, D]` each, in the order of the labels. `needs_grad` says for the
     states, the head's weight and its bias if their gradients are computed.
     """
-    terms, device = problem.objective.terms, hidden[0].device.type
+    terms, device = inputs.objective.terms, hidden[0].device.type
     autocast = torch.is_autocast_enabled(device) and hidden[0].dtype != torch.float64
     narrow = torch.get_autocast_dtype(device) if autocast else head.weight.dtype  # of the operands of products
     wide = _wide(narrow)
     head = head.to(narrow)
     wide_head = head if hidden[0].is_cuda else head.to(wide)  # what `wide_product` would do for every chunk
-    counts = {term.name: problem.counts[term.name].to(wide) for term in terms}
+    counts = {term.name: inputs.counts[term.name].to(wide) for term in terms}
     counts = {name: count.masked_fill(count == 0, 1) for name, count in counts.items()}
     smallest, largest = torch.stack(list(counts.values())).aminmax()
     values = {name: torch.zeros_like(count) for name, count in counts.items()}
@@ -212,8 +212,8 @@ def _walk(
     with torch.autocast(device, enabled=False):  # every type is chosen here
         for examples in _slices(hidden, head):
             states = torch.cat([view[examples].flatten(0, 1).to(narrow) for view in hidden])
-            labels = {view: ids[examples] for view, ids in problem.labels.items()}
-            chunk = Chunk(problem.objective, states, labels, wide_head)
+            labels = {view: ids[examples] for view, ids in inputs.labels.items()}
+            chunk = Chunk(inputs.objective, states, labels, wide_head)
             for term in terms:
                 count = counts[term.name]
                 values[term.name] += term.loss(chunk, term.weight * gradients.unit / count, any(needs_grad)) / count
@@ -249,16 +249,16 @@ class _Fused(torch.autograd.Function):
     """`_walk` as one differentiable operation: the objective's value, then every term's, which are constants."""
 
     @staticmethod
-    def forward(ctx: Any, problem: _Problem, soft_cap: float | None, weight: Tensor, *tensors: Any) -> Any:
+    def forward(ctx: Any, inputs: _LossInputs, soft_cap: float | None, weight: Tensor, *tensors: Any) -> Any:
         bias, *hidden = tensors
         head = VocabularyHead(weight, bias, soft_cap)
         needs_weight, needs_bias, *needs_hidden = ctx.needs_input_grad[2:]
-        values, gradients = _walk(problem, hidden, head, needs_grad=(any(needs_hidden), needs_weight, needs_bias))
+        values, gradients = _walk(inputs, hidden, head, needs_grad=(any(needs_hidden), needs_weight, needs_bias))
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(gradients.unit, gradients.weight, gradients.bias, *gradients.hidden)
         ctx.types = [None if parameter is None else parameter.dtype for parameter in (weight, bias)]
         ctx.mark_non_differentiable(*values.values())
-        return _weighted(problem.objective, values), *values.values()
+        return _weighted(inputs.objective, values), *values.values()
 
     @staticmethod
     @once_differentiable

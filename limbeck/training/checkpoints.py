@@ -26,7 +26,7 @@ def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
     by_step = {}
     for entry in log_history:
         if "eval_accuracy" in entry and entry["step"] > 0:
-            loss = entry.get("eval_loss", math.inf)
+            loss = entry.get("eval_loss", math.nan)
             gain = -math.inf if math.isnan(loss) else -loss
             by_step[entry["step"]] = Validation(entry["eval_accuracy"], gain, entry["step"])
     return list(by_step.values())

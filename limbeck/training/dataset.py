@@ -13,7 +13,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from limbeck.data import Source, View, prefix, source, target
+from limbeck.data import View, source, target
 from limbeck.errors import DataError
 from limbeck.models.student import Student
 from limbeck.models.tokenization import Ids, ViewIds
@@ -86,15 +86,9 @@ def tokenize(examples: Sequence[Example], views: Sequence[View], student: Studen
     the rationale as two tasks, whatever the views, so that objectives that are compared share their batches.
 
     Raises:
-        DataError: no example has what one of the views needs; a limit is too short for a label or for a prefix.
+        DataError: no example has what one of the views needs, or the student's limit is too short for a label.
     """
     for view in views:
-        length = len(student.codec.sources([Source(prefix(view), ("",))])[0])
-        if length >= student.max_source_length:
-            raise DataError(
-                f"the prefix {prefix(view)!r} alone has {length} tokens, and the student reads "
-                f"{student.max_source_length} at most: raise student.max_source_length"
-            )
         if not any(target(example, view) for example in examples):
             raise DataError(f"no training example has a rationale, which the {view.value} view of this objective needs")
     training_set = token_ids(examples, views, student)
@@ -105,11 +99,7 @@ def tokenize(examples: Sequence[Example], views: Sequence[View], student: Studen
 
 
 def token_ids(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
-    """Tokenize the examples that have a target in some of the `views`.
-
-    Raises:
-        DataError: the student's limit is too short for a label.
-    """
+    """Tokenize the examples that have a target in some of the `views`."""
     usable = [example for example in examples if any(target(example, view) for view in views)]
     notes = {"without_target": len(examples) - len(usable), "sources_cut": 0, "targets_cut": 0}
     blocks = [(view, usable[start : start + _BLOCK]) for view in views for start in range(0, len(usable), _BLOCK)]

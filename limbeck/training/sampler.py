@@ -19,7 +19,11 @@ Weights = NDArray[np.float64]
 class BucketSampler(Sampler[int]):
     """An order of the examples, a pure function of lengths, seed and epoch, to be cut into batches as it stands.
 
-    Every example comes once an epoch. The remainder that fills no batch is a random one, and comes last.
+    Every example comes once an epoch; the remainder that fills no batch is a random one, and comes last. A batch of B
+    costs `B * weights @ (its widest, by column)`. An example's stratum is whether it has every target: each batch takes
+    its quota of both strata. Each random part of the examples is halved, and the halves again, where that saves most;
+    examples of equal widths stay in random order. The batches come in random order, but for the dearest, which comes
+    first: what does not fit into memory shows at once.
     """
 
     def __init__(self, lengths: Array, *, batch_size: int, multiple: int, seed: int) -> None:
@@ -43,36 +47,23 @@ class BucketSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((self.seed, self.epoch))
-        yield from bucketed(self.widths, self.weights, self.batch_size, rng).tolist()
-
-
-def bucketed(widths: Array, weights: Weights, batch_size: int, rng: np.random.Generator) -> Array:
-    """Return a permutation of the N examples, `[N]`, whose consecutive batches cost little and are alike in strata.
-
-    A batch costs `B * weights @ (its widest, by column)`. An example's stratum is whether it has every target: each
-    batch takes its quota of both strata. Each random part of the examples is halved, and the halves again, where that
-    saves most; examples of equal widths stay in random order. The batches come in random order, but for the dearest,
-    which comes first: what does not fit into memory shows at once.
-
-    `widths`, `[N, K]`, are padded lengths, and `weights`, `[K]`, what a column's padding counts.
-    """
-    order = rng.permutation(len(widths))
-    complete = (widths[order] > 0).all(1)
-    strata = [order[complete], order[~complete]]
-    count, leftover = divmod(len(order), batch_size)
-    # the remainder's quota is rounded by chance: over many epochs no stratum is in it more often than the other
-    quota = (len(strata[0]) * leftover + int(rng.integers(len(order)))) // len(order)
-    remainder, strata = _parted(strata, [quota, leftover - quota])
-    batches: list[Array] = []
-    for start in range(0, count, _MEGABATCH):
-        size = min(_MEGABATCH, count - start)
-        megabatch, strata = _parted(strata, _quotas(strata, count - start)[:, size - 1])
-        batches += _halved(megabatch, size, widths, weights)
-    rng.shuffle(batches)
-    if batches:
-        dearest = int(np.argmax([widths[batch].max(0) @ weights for batch in batches]))
-        batches.insert(0, batches.pop(dearest))
-    return np.concatenate([*batches, *remainder])
+        order = rng.permutation(len(self))
+        complete = (self.widths[order] > 0).all(1)
+        strata = [order[complete], order[~complete]]
+        count, leftover = divmod(len(self), self.batch_size)
+        # the remainder's quota is rounded by chance: over many epochs no stratum is in it more often than the other
+        quota = (len(strata[0]) * leftover + int(rng.integers(len(self)))) // len(self)
+        remainder, strata = _parted(strata, [quota, leftover - quota])
+        batches: list[Array] = []
+        for start in range(0, count, _MEGABATCH):
+            size = min(_MEGABATCH, count - start)
+            megabatch, strata = _parted(strata, _quotas(strata, count - start)[:, size - 1])
+            batches += _halved(megabatch, size, self.widths, self.weights)
+        rng.shuffle(batches)
+        if batches:
+            dearest = int(np.argmax([self.widths[batch].max(0) @ self.weights for batch in batches]))
+            batches.insert(0, batches.pop(dearest))
+        yield from np.concatenate([*batches, *remainder]).tolist()
 
 
 def _parted(strata: list[Array], sizes: Array | list[int]) -> tuple[list[Array], list[Array]]:

@@ -3,7 +3,6 @@
 The Trainer gives every token its exact weight, logs every term, and writes plain checkpoints.
 """
 
-import json
 import math
 import sys
 from collections import defaultdict
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 from transformers import (
     PrinterCallback,
     ProgressCallback,
-    TrainerCallback,
     TrainerControl,
     TrainerState,
     TrainingArguments,
@@ -92,8 +90,6 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
                 )
     values.setdefault("dataloader_pin_memory", torch.cuda.is_available())
     values.setdefault("train_sampling_strategy", settings.train_sampling_strategy)
-    # pinned batches need not be waited for
-    values["accelerator_config"] = {"non_blocking": values["dataloader_pin_memory"]}
     evaluates = values["eval_strategy"] != "no"
     try:
         arguments = TrainingArguments(
@@ -148,11 +144,10 @@ class Trainer(transformers.Trainer):
             model=distiller,
             args=args,
             # a term that sees the padding shall see no more of it than need be
-            data_collator=student.collator(1 if objective.sees_padding else MULTIPLE),  # type: ignore[arg-type]
+            data_collator=student.collator(1 if objective.sees_padding else MULTIPLE),
             train_dataset=training_set,
             eval_dataset=[],  # validation does not go through a data loader
             processing_class=student.tokenizer,
-            callbacks=[_LogFile(log_file)],
         )
         # every term is divided by a count of the whole step: transformers shall not divide by the accumulation again
         self.model_accepts_loss_kwargs = True
@@ -163,6 +158,7 @@ class Trainer(transformers.Trainer):
         self.distiller = distiller
         self.training_set = training_set
         self.validate = validate
+        self.log_file = log_file
         self.validation_set = validation_set
         self.early_stopping = early_stopping or EarlyStopping()
         fraction = min(args.train_batch_size * args.gradient_accumulation_steps / len(training_set), 1)
@@ -215,7 +211,7 @@ class Trainer(transformers.Trainer):
         return (output["loss"], output) if return_outputs else output["loss"]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add to a training entry each term's mean since the last entry (`term_*`) and its gradient share (`share_*`).
+        """Write the log, with each term's mean since the last entry (`term_*`) and its gradient share (`share_*`).
 
         A mean is over the tokens (the examples, of an alignment) that there were; a term without any has no entry.
         `loss` is the weighted sum of these means.
@@ -231,6 +227,7 @@ class Trainer(transformers.Trainer):
             for values in (self._sums, self._counts, self._shares):
                 values.clear()
         super().log(logs, start_time)
+        write_jsonl(self.log_file, self.state.log_history)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
@@ -254,7 +251,8 @@ class Trainer(transformers.Trainer):
         sums = dict.fromkeys(units, 0.0)
         order, size = np.lexsort(data.lengths.T).tolist(), self.args.per_device_train_batch_size
         for start in range(0, len(order), size):
-            batch = self._prepare_inputs(self.data_collator([data[i] for i in order[start : start + size]]))
+            examples: Any = [data[i] for i in order[start : start + size]]
+            batch = self._prepare_inputs(self.data_collator(examples))
             for name, value in self.distiller(**batch, counts=units)["terms"].items():
                 sums[name] += value.item()
         counts = {term.name: term.count(data.target_lengths()).item() for term in objective.terms}
@@ -293,19 +291,3 @@ class _Progress(ProgressCallback):
         newest = {name: value for entry in state.log_history for name, value in entry.items()}
         if self.training_bar is not None:
             self.training_bar.set_postfix({k: f"{newest[k]:.4g}" for k in ("loss", "eval_accuracy") if k in newest})
-
-
-class _LogFile(TrainerCallback):
-    """A file with every log entry as a JSON line; on resuming, what came after the checkpoint is written anew."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        write_jsonl(self.path, state.log_history)
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(state.log_history[-1]) + "\n")

@@ -151,11 +151,8 @@ def test_the_fused_head_never_waits_for_the_device(monkeypatch, dtype):
     assert all(tensor.grad.shape == tensor.shape and tensor.grad.dtype == dtype for tensor in tensors)
 
 
-@pytest.mark.parametrize(
-    "name", ["mi", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mi-mean", "finetune"))]
-)
-def test_the_fused_head_compiles_into_one_graph(name):
-    method = objective(name)
+def test_the_fused_head_compiles_into_one_graph():
+    method = objective("mi")
     states, parameters = random_batch(method.views)
     torch.compiler.reset()
     compiled = torch.compile(losses, fullgraph=True, backend="aot_eager")
@@ -163,17 +160,6 @@ def test_the_fused_head_compiles_into_one_graph(name):
     same, expected = gradients(losses, method, states, parameters)
     assert loss == pytest.approx(same, rel=1e-6)
     assert error(computed, [gradient.double() for gradient in expected]) <= 1e-6
-
-
-def test_without_gradient_the_values_are_the_same():
-    method = objective("mi")
-    states, parameters = random_batch(method.views)
-    head, counts = VocabularyHead(*(tensor.requires_grad_() for tensor in parameters)), counts_of(method, states)
-    with torch.no_grad():
-        loss, values = losses(method, states, head, counts=counts)
-    plain, expected = oracle.losses(method, states, head, counts=counts)
-    assert not loss.requires_grad
-    torch.testing.assert_close([loss, *values.values()], [plain, *expected.values()], rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("name", ["finetune", "mi"])
@@ -198,14 +184,11 @@ def test_a_head_gradient_beyond_float16_is_right():
     labels[torch.rand(labels.shape) < 0.3] = 7
     hidden = torch.randn(12, 1000, 4)
     hidden[..., 0] = 20
-    weight = torch.zeros(20, 4, requires_grad=True)
-    method, states = objective("finetune"), {View.PREDICT: ViewStates(hidden, labels)}
-    counts = counts_of(method, states)
+    head, states = (torch.zeros(20, 4), torch.zeros(20)), {View.PREDICT: ViewStates(hidden, labels)}
     with torch.autocast("cpu", torch.float16):
-        losses(method, states, VocabularyHead(weight), counts=counts)[0].backward()
-    computed, weight.grad = weight.grad, None
-    oracle.losses(method, states, VocabularyHead(weight), counts=counts)[0].backward()
-    assert error([computed], [weight.grad.double()]) <= 1e-2
+        _, computed = gradients(losses, objective("finetune"), states, head)
+    _, expected = expected_gradients(objective("finetune"), states, head)
+    assert error(computed[:1], expected[:1]) <= 1e-2
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,7 +1,5 @@
 """Training sets against a call of the tokenizer for each text."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,15 +89,3 @@ def test_more_than_one_in_a_hundred_cut_is_a_warning_that_names_the_setting(sett
         (line,) = lines_of(training_set.notes, {f"{setting}s": len(rows)})
         assert (line.count, line.warning) == (count, count == 3)
         assert f"student.max_{setting}_length" in line.text
-
-
-def test_a_limit_that_leaves_no_label_or_no_input_is_refused_before_training():
-    examples = [Example("1", ("yes",), "entailment", "maybe"), Example("2", ("no",), "no", "no")]
-    for view in (View.PREDICT, View.RATIONALE_FIRST, View.ANSWER_FIRST):
-        text = str(target(replace(examples[0], rationale=""), view)).strip()
-        length = len(target_ids(text, student("byte-level")))
-        tokenize(examples, (view,), student("byte-level", 512, length))
-        with pytest.raises(LimbeckError, match=f"max_target_length to {length}"):
-            tokenize(examples, (view,), student("byte-level", 512, length - 1))
-    with pytest.raises(LimbeckError, match="max_source_length"):
-        tokenize(examples, VIEWS, student("byte-level", 3, 512))

@@ -11,7 +11,7 @@ from torch.utils.data import RandomSampler
 
 from limbeck.data import View
 from limbeck.objectives import METHODS, objective
-from limbeck.training.sampler import BucketSampler, bucketed
+from limbeck.training.sampler import BucketSampler
 from tests.training.small import PARTIAL, scratch, trainer
 
 
@@ -54,7 +54,7 @@ def test_examples_that_are_alike_come_together_and_the_dearest_batch_first():
     kinds = np.array(list(itertools.product((8, 64), (8, 16), (8, 96))))
     widths = np.repeat(kinds, 10, axis=0)
     for seed in range(5):
-        order = bucketed(widths, np.array([2, 1, 1]), 10, np.random.default_rng(seed))
+        order = np.array(list(sampler_of(widths, 10, seed)))
         assert all(len({tuple(widths[i]) for i in batch}) == 1 for batch in order.reshape(-1, 10))
         assert widths[order[0]].tolist() == [64, 16, 96]
 
@@ -79,14 +79,6 @@ def test_it_pads_less_than_sorting_and_mixes_anew_each_epoch():
     assert len(epochs[0] & epochs[1]) <= 2
     remainders = [set(list(sampler_of(lengths, 32, seed))[-28:]) for seed in range(2)]
     assert remainders[0] != remainders[1]
-
-
-def test_the_remainder_takes_from_both_kinds_alike():
-    """One row in ten has a rationale, and half a row is left over in the mean."""
-    lengths = random_lengths(45)
-    lengths[5:, 2] = 0
-    remainders = [sum(i < 5 for i in list(sampler_of(lengths, 20, seed))[-5:]) for seed in range(300)]
-    assert abs(np.mean(remainders) - 5 * 5 / 45) < 0.1
 
 
 def test_the_trainers_loader_follows_it_also_after_a_skip_and_with_workers(tmp_path):

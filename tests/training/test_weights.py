@@ -17,11 +17,8 @@ from limbeck.models import ScratchSettings, StudentSettings
 from limbeck.models.loading import load as load_student
 from limbeck.models.tokenization import IGNORE
 from limbeck.objectives import AlignmentTerm, objective
-from limbeck.training.dataset import tokenize
-from limbeck.training.settings import TrainingSettings
-from limbeck.training.trainer import Distiller, Trainer, training_arguments
 from tests.objectives import oracle
-from tests.training.small import flat
+from tests.training.small import flat, trainer
 
 VIEWS = (View.PREDICT, View.EXPLAIN)
 
@@ -58,22 +55,9 @@ class Gradients(TrainerCallback):
 
 def epoch(student, rows, name, folder, **changes):
     """Return the summed gradients of an epoch's steps, and its one log entry."""
-    values = {
-        "max_steps": -1,
-        "num_train_epochs": 1,
-        "learning_rate": 0,
-        "optim": "sgd",
-        "max_grad_norm": 0,
-        "eval_strategy": "no",
-        "save_strategy": "no",
-        "logging_steps": -(-len(rows) // 16),
-        **changes,
-    }
-    arguments = training_arguments(TrainingSettings.parse(values, "training"), folder, seed=5)
-    method, gradients = objective(name), Gradients()
-    training_set = tokenize(rows, method.views, student)
-    distiller = Distiller(student, method)
-    training = Trainer(distiller, arguments, training_set, validate=dict, log_file=folder / "log.jsonl")
+    values = {"max_steps": -1, "num_train_epochs": 1, "learning_rate": 0, "optim": "sgd", "max_grad_norm": 0}
+    values |= {"eval_strategy": "no", "save_strategy": "no", "logging_steps": -(-len(rows) // 16)}
+    training, gradients = trainer(student, name, folder, examples=rows, **values, **changes), Gradients()
     training.add_callback(gradients)
     training.train()
     return gradients.total, training.state.log_history[0]
