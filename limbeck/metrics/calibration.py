@@ -197,11 +197,7 @@ def calibrate(
 ) -> dict[str, Any]:
     """Measure the calibration of answers.
 
-    Args:
-        answers: N graded answers, N >= 0.
-        seed: of the bootstrap, of what chance would give, and of cross-fitting.
-        draws: of the bootstrap, and of what chance would give.
-        temperature: fitted on validation data; without it, one is fitted on these answers.
+    Without a `temperature` from validation data, one is fitted on these answers.
 
     Returns:
         JSON-ready, None where undefined: `n`; every metric of `TITLES` with NAME`_interval` (None for n < 2): Wilson's

@@ -40,21 +40,20 @@ def graded(
         DataError: a value out of range, or lengths that differ; names the field.
     """
     p, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    _require("confidence", p.ndim == 1 and ((p >= 0) & (p <= 1)).all(), "numbers from 0 to 1")
-    _require("correct", right.shape == p.shape and np.isin(right, (0, 1)).all(), "true or false for each answer")
-    if probabilities is None or labels is None:
-        return Graded(p, right == 1)
-    table, columns = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
-    sums_to_one = table.ndim == 2 and len(table) == len(p) and np.allclose(table.sum(axis=1), 1, 0, SUM_TOLERANCE)
-    _require("probabilities", sums_to_one and (table >= 0).all(), "shares of 1 for each answer")
-    is_column = columns.shape == p.shape and np.isin(columns, np.arange(table.shape[1])).all()
-    _require("labels", is_column, "the column of a choice for each answer")
-    return Graded(p, right == 1, table, columns.astype(np.int64))
-
-
-def _require(field: str, valid: object, expected: str) -> None:
-    if not valid:
-        raise DataError(f"{expected} were expected", field=field)
+    valid = {
+        "confidence": p.ndim == 1 and ((p >= 0) & (p <= 1)).all(),
+        "correct": right.shape == p.shape and np.isin(right, (0, 1)).all(),
+    }
+    choices: tuple[Floats, Ints] | tuple[()] = ()
+    if probabilities is not None and labels is not None:
+        table, columns = choices = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.int64)
+        sums_to_one = len(table) == len(p) and np.allclose(table.sum(axis=1), 1, 0, SUM_TOLERANCE)
+        valid["probabilities"] = sums_to_one and (table >= 0).all()
+        valid["labels"] = columns.shape == p.shape and np.isin(columns, np.arange(table.shape[1])).all()
+    for field, is_valid in valid.items():
+        if not is_valid:
+            raise DataError("a value for each answer was expected: 0 to 1, right or wrong, or a choice", field=field)
+    return Graded(p, right == 1, *choices)
 
 
 def with_confidence(predictions: Sequence[Prediction], path: Path | None = None) -> list[Prediction]:

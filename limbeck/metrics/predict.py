@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from limbeck.data import RATIONALE_MARK, View, source, split_target
 from limbeck.errors import RecipeError
@@ -38,11 +37,8 @@ def predict(
         task: decides what is right.
         answer_view: the view that answers; a joint view answers and reasons in one sequence.
         rationale_view: the view that writes the rationale; None: no rationale.
-        batch_size: inputs at a time.
-        title: of a progress bar on a terminal.
-        engine: of generation; not used where nothing is generated.
-        answers: `choices`: nothing is generated, the likeliest of the example's choices is the answer.
-        definition: of the confidence; None: `choices` where there are any, else `sequence`.
+        batch_size, title: inputs at a time; the title of a progress bar on a terminal.
+        engine, answers, definition: as in `EvaluationSettings`; with `choices` as `answers` nothing is generated.
 
     Raises:
         ModelError: the engine cannot run this student.
@@ -77,35 +73,45 @@ def predict(
             title=f"{title}, rationales" if title else None,
             engine=engine,
         )
-    predictions = []
-    for example, (label, _, confidence), rationale in zip(examples, labelled, rationales, strict=True):
-        by_definition, probabilities = confidence or ({}, None)
-        default: Definition = "sequence" if probabilities is None else "choices"
-        predictions.append(
-            Prediction(
-                example.id,
-                example.input,
-                example.label or None,
-                label,
-                correct=is_right(task, label, example) if example.label else None,
-                exact=label == example.label if example.label else None,
-                rationale=rationale,
-                confidence=by_definition.get(definition or default),
-                confidences=by_definition or None,
-                probabilities=probabilities,
-            )
-        )
-    for index in student.source_ids(texts)[1]:
-        predictions[index] = replace(predictions[index], input_cut=True)
-    return predictions
+    cut = set(student.source_ids(texts)[1])
+    return [
+        _prediction(example, labelled[i], rationales[i], task=task, definition=definition, input_cut=i in cut or None)
+        for i, example in enumerate(examples)
+    ]
+
+
+def _prediction(
+    example: Example,
+    labelled: _Labelled,
+    rationale: str | None,
+    *,
+    task: Task,
+    definition: Definition | None,
+    input_cut: bool | None,
+) -> Prediction:
+    label, _, confidence = labelled
+    by_definition, probabilities = confidence or ({}, None)
+    default: Definition = "sequence" if probabilities is None else "choices"
+    return Prediction(
+        example.id,
+        example.input,
+        example.label or None,
+        label,
+        correct=is_right(task, label, example) if example.label else None,
+        exact=label == example.label if example.label else None,
+        rationale=rationale,
+        confidence=by_definition.get(definition or default),
+        confidences=by_definition or None,
+        probabilities=probabilities,
+        input_cut=input_cut,
+    )
 
 
 def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> list[tuple[str, ...]]:
     """Return the choices of each example: its own, or else its task's.
 
     Raises:
-        RecipeError: an example has none, or the student writes more than the answer (a joint view), so that the
-            answer's own likelihood is not available in one pass.
+        RecipeError: an example has none, or the student answers in a joint view, where no choice has a likelihood.
     """
     choices = [tuple(example.choices or task.choices) for example in examples]
     reason = "the student answers and reasons in one text" if answer_view is not View.PREDICT else None

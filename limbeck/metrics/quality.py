@@ -56,18 +56,13 @@ class Encoder:
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
         """Return embeddings `[N, D]` of length 1: the mean of the last states over real tokens, padding left out."""
-        encodable = [text.encode(errors="replace").decode() for text in texts]  # lone surrogates are not
         embeddings = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
         by_length = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         for start in range(0, len(texts), batch_size):
             rows = by_length[start : start + batch_size]
-            batch = self._tokenizer(
-                [encodable[row] for row in rows],
-                padding=True,
-                truncation=True,
-                max_length=self.max_tokens,
-                return_tensors="pt",
-            ).to(self._model.device)
+            encodable = [texts[row].encode(errors="replace").decode() for row in rows]  # lone surrogates are not
+            tokens = self._tokenizer(encodable, truncation=True, max_length=self.max_tokens)
+            batch = self._tokenizer.pad(tokens, return_tensors="pt").to(self._model.device)
             ids, mask = batch["input_ids"], batch["attention_mask"]
             states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
             sums = (states * mask.unsqueeze(-1)).sum(dim=1)

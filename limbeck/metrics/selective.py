@@ -5,18 +5,18 @@ included, and errors are expectations.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from limbeck.errors import DataError
 from limbeck.metrics.graded import Graded, graded
 from limbeck.stats.intervals import DRAWS, Flags, Floats, Interval, Ints, bootstrap, percentiles, wilson
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 POINTS = 200  # of a curve, so that a page stays small; areas are taken over all answers
 
+T = TypeVar("T")
 _TIE = 1e-12  # accuracies this close are equal: they were summed in another order
 
 
@@ -42,11 +42,7 @@ class CoveragePoint:
 
 @dataclass(frozen=True, slots=True)
 class Selective:
-    """Risk and coverage of n answers; with n = 0 the areas are None and the curves empty.
-
-    Less area is better; a random order has an `aurc` of 1 - accuracy. Intervals: bootstrap percentiles over answers,
-    None for n < 2.
-    """
+    """Risk and coverage of n answers. Intervals: bootstrap percentiles over answers, None for n < 2."""
 
     n: int
     aurc: float | None = None  # area under the risk-coverage curve, 1/n sum_{k=1..n} (errors among the k surest) / k
@@ -64,11 +60,13 @@ class CascadePoint:
     threshold: float | None
     passed: float  # the share that the teacher gets
     accuracy: float
-    cost: float  # of one question
+    cost: float  # of one question: one put to the teacher costs 1, one answered by the student nothing
 
 
 def selective(confidence: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> Selective:
     """Compute the risk-coverage curve, its area, and accuracy at `COVERAGES`, of [N] answers.
+
+    Less area is better; a random order has an `aurc` of 1 - accuracy.
 
     Raises:
         DataError: as `graded`.
@@ -82,12 +80,11 @@ def selective(confidence: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws
 
     def areas(weights_ND: Floats) -> Floats:
         weights_ND = weights_ND[order]
-        counts_GD, errors_GD = (np.add.reduceat(w, starts) for w in (weights_ND, wrong[:, None] * weights_ND))
-        return _areas(counts_GD, errors_GD)
+        return _areas(np.add.reduceat(weights_ND, starts), np.add.reduceat(wrong[:, None] * weights_ND, starts))
 
     aurc, e_aurc = areas(np.ones((n, 1)))[:, 0].tolist()
-    intervals = map(percentiles, bootstrap(areas, n, draws=draws, seed=seed)) if n > 1 else (None, None)
-    aurc_interval, e_aurc_interval = intervals
+    resampled = bootstrap(areas, n, draws=draws, seed=seed)
+    aurc_interval, e_aurc_interval = (percentiles(areas) if n > 1 else None for areas in resampled)
     ends = np.append(starts[1:], n)  # answers down to each level
     errors = np.cumsum(wrong)[ends - 1]
     at_coverage = []
@@ -96,21 +93,13 @@ def selective(confidence: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws
         right = k - float(np.interp(k, [0, *ends], [0, *errors]))
         threshold = float(levels[np.searchsorted(ends, k)])
         at_coverage.append(CoveragePoint(coverage, k, threshold, right / k, wilson(right, k)))
-    curve = tuple(
-        RiskPoint(float(levels[i]), float(ends[i] / n), float(errors[i] / ends[i]))
-        for i in _thinned(len(levels), POINTS)
-    )
-    return Selective(n, aurc, aurc_interval, e_aurc, e_aurc_interval, tuple(at_coverage), curve)
+    columns = zip(levels.tolist(), (ends / n).tolist(), (errors / ends).tolist(), strict=True)
+    curve = _thinned([RiskPoint(*point) for point in columns], POINTS)
+    return Selective(n, aurc, aurc_interval, e_aurc, e_aurc_interval, tuple(at_coverage), tuple(curve))
 
 
 def cascade(
-    confidence: ArrayLike,
-    correct: ArrayLike,
-    teacher: ArrayLike,
-    *,
-    student_cost: float = 0.0,
-    teacher_cost: float = 1.0,
-    points: int | None = POINTS,
+    confidence: ArrayLike, correct: ArrayLike, teacher: ArrayLike, *, points: int | None = POINTS
 ) -> tuple[CascadePoint, ...]:
     """Compute accuracy and cost of "the student where it is sure, else the teacher", from none passed on to all.
 
@@ -119,71 +108,48 @@ def cascade(
     Args:
         confidence, correct: the student's, [N].
         teacher: whether the teacher is right on the same questions, [N].
-        student_cost: of every question, since its confidence is needed.
-        teacher_cost: of every question passed on, besides.
         points: of the curve at most, evenly chosen; None: one for every threshold.
 
     Raises:
-        DataError: as `graded`; `teacher` is not right or wrong for each answer.
+        DataError: as `graded`, of the teacher too.
     """
     answers = graded(confidence, correct)
-    n, teacher_right = len(answers), np.asarray(teacher, dtype=np.float64)
-    if teacher_right.shape != (n,) or not np.isin(teacher_right, (0, 1)).all():
-        raise DataError("true or false was expected for each answer", field="teacher")
+    n, teacher_right = len(answers), graded(confidence, teacher).correct.astype(np.float64)
     if n == 0:
         return ()
     order, starts = _levels(answers.confidence)
     gain = np.cumsum((answers.correct - teacher_right)[order])
     answered = np.append(starts, n)  # by the student, above each threshold
-    accuracy = teacher_right.mean() + np.append(0.0, gain)[answered] / n
+    accuracy = (teacher_right.mean() + np.append(0.0, gain)[answered] / n).tolist()
+    passed = (1 - answered / n).tolist()
     thresholds = (None, *answers.confidence[order][starts].tolist())
-    return tuple(
-        CascadePoint(
-            thresholds[i],
-            float(1 - answered[i] / n),
-            float(accuracy[i]),
-            float(student_cost + (1 - answered[i] / n) * teacher_cost),
-        )
-        for i in _thinned(len(answered), points)[::-1]
-    )
+    curve = [CascadePoint(*point) for point in zip(thresholds, passed, accuracy, passed, strict=True)]
+    return tuple(_thinned(curve, points)[::-1])
 
 
-def choose_thresholds(
-    validation: tuple[Graded, Flags],
-    test: tuple[Graded, Flags],
-    *,
-    student_cost: float = 0.0,
-    teacher_cost: float = 1.0,
-) -> dict[str, dict[str, Any]]:
+def choose_thresholds(validation: tuple[Graded, Flags], test: tuple[Graded, Flags]) -> dict[str, dict[str, Any]]:
     """Choose two cascade thresholds on validation answers, and measure what each gives on test answers.
 
-    Each is the student's answers, one at least, and whether the teacher is right on the same questions. Costs are as
-    `cascade` has them.
+    Each is the student's answers, one at least, and whether the teacher is right on the same questions.
 
     Returns:
         `best`: the highest accuracy, and of the thresholds that reach it the cheapest; `as_teacher`: the cheapest that
         is no less accurate than the teacher alone. Each with `threshold` (None: the teacher answers all),
         `on_validation` and `here`, both with `passed`, `accuracy` and `cost`; `here` also with Wilson's `interval`.
     """
-    answers, teacher = validation
-    costs = {"student_cost": student_cost, "teacher_cost": teacher_cost}
-    points = cascade(answers.confidence, answers.correct, teacher, **costs, points=None)
+    points = cascade(validation[0].confidence, validation[0].correct, validation[1], points=None)
     goals = {"best": max(point.accuracy for point in points), "as_teacher": points[-1].accuracy}
     answers, teacher = test
     thresholds = {}
     for goal, accuracy in goals.items():
         point = min((p for p in points if p.accuracy >= accuracy - _TIE), key=lambda p: p.cost)
         passed = answers.confidence < (np.inf if point.threshold is None else point.threshold)
-        right = np.where(passed, teacher, answers.correct)
+        right, share = np.where(passed, teacher, answers.correct), float(passed.mean())
+        interval = wilson(int(right.sum()), len(right))
         thresholds[goal] = {
             "threshold": point.threshold,
             "on_validation": {"passed": point.passed, "accuracy": point.accuracy, "cost": point.cost},
-            "here": {
-                "passed": float(passed.mean()),
-                "accuracy": float(right.mean()),
-                "interval": wilson(int(right.sum()), len(right)),
-                "cost": student_cost + float(passed.mean()) * teacher_cost,
-            },
+            "here": {"passed": share, "accuracy": float(right.mean()), "interval": interval, "cost": share},
         }
     return thresholds
 
@@ -210,6 +176,7 @@ def _areas(counts: Floats, errors: Floats) -> Floats:
     return np.stack([aurc, aurc - oracle])
 
 
-def _thinned(count: int, limit: int | None) -> Ints:
-    """Return at most `limit` of `count` indices, evenly spaced, both ends included; None: all."""
-    return np.unique(np.linspace(0, count - 1, min(count, limit or count)).round().astype(np.int64))
+def _thinned(points: list[T], limit: int | None) -> list[T]:
+    """Return at most `limit` of the points, evenly spaced, both ends included; None: all."""
+    count = len(points)
+    return [points[i] for i in np.unique(np.linspace(0, count - 1, min(count, limit or count)).round().astype(int))]

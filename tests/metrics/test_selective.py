@@ -60,13 +60,12 @@ def test_a_random_order_and_an_oracle():
 def test_a_cascade_is_who_answers_what(rows, teacher):
     confidence, correct = columns(rows)
     teacher = np.array(teacher[: len(rows)])
-    points = cascade(confidence, correct, teacher, student_cost=0.5, teacher_cost=20)
+    points = cascade(confidence, correct, teacher)
     assert [point.threshold for point in points] == [*sorted(set(confidence)), None]
     for point in points:
         answers = confidence >= (2 if point.threshold is None else point.threshold)
-        assert point.passed == pytest.approx(1 - answers.mean(), abs=1e-12)
+        assert point.passed == point.cost == pytest.approx(1 - answers.mean(), abs=1e-12)
         assert point.accuracy == pytest.approx(np.where(answers, correct, teacher).mean(), abs=1e-12)
-        assert point.cost == pytest.approx(0.5 + 20 * (1 - answers.mean()), abs=1e-9)
 
 
 def test_long_curves_are_thinned_but_keep_their_ends():
@@ -109,7 +108,7 @@ def at(side, threshold: float) -> tuple[float, float]:
 @pytest.mark.parametrize(("n", "levels"), [(80, 20), (500, 100_000)])  # a curve shows 200 points, thresholds take all
 def test_thresholds_are_the_best_on_validation_and_measured_on_test(n, levels):
     validation, test = sample(n, 1, levels), sample(60, 101)
-    thresholds = choose_thresholds(validation, test, student_cost=0.1, teacher_cost=2.0)
+    thresholds = choose_thresholds(validation, test)
     options = [at(validation, threshold) for threshold in [*np.unique(validation[0].confidence), np.inf]]
     goals = {"best": max(accuracy for accuracy, _ in options), "as_teacher": float(validation[1].mean())}
     for goal, least in goals.items():
@@ -119,5 +118,4 @@ def test_thresholds_are_the_best_on_validation_and_measured_on_test(n, levels):
         assert chosen["on_validation"]["passed"] == pytest.approx(cheapest)
         accuracy, passed = at(test, np.inf if chosen["threshold"] is None else chosen["threshold"])
         assert (chosen["here"]["accuracy"], chosen["here"]["passed"]) == pytest.approx((accuracy, passed))
-        assert chosen["here"]["cost"] == pytest.approx(0.1 + 2 * passed)
         assert chosen["here"]["interval"][0] <= accuracy <= chosen["here"]["interval"][1]
