@@ -15,9 +15,9 @@ def accuracy(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> 
     """Measure the accuracy of predictions; those without a label are not graded.
 
     Returns:
-        `accuracy` (right by the task's rule), `interval` (Wilson's, 95 %), `exact` (the same string as the label), all
-        None with n = 0; `n`; of the n the `unanswered` ones, and the answers `without_confidence`; `by_label` as
-        `by_label`; `sources_cut`, of all predictions those to an input that was cut.
+        `accuracy` (right by the task's rule), `interval` (Wilson's), `exact` (the same string as the label), all None
+        for `n` = 0; `unanswered` questions and answers `without_confidence`; `sources_cut`, of all predictions those to
+        an input that was cut; `by_label`.
     """
     graded = [prediction for prediction in predictions if prediction.correct is not None]
     n = len(graded)
@@ -35,17 +35,16 @@ def accuracy(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> 
 
 
 def by_label(answers: Sequence[tuple[str, str, bool]], choices: Sequence[str] = ()) -> dict[str, Any] | None:
-    """Count how often each label occurs, and how often it is answered right.
+    """Count how often each label occurs, and how often it is answered right; None where labels are free text.
 
     Args:
         answers: label, prediction and whether it is right; a right answer counts as its label, however it is spelled.
         choices: the fixed labels of the task; none: those that occur, if they are few and occur twice on average.
 
     Returns:
-        `labels`: of each label its `label`, `n`, `accuracy` (None for n = 0) with Wilson's `interval`, `predicted` (how
-        often it was answered) and `f1` (2 right / (n + predicted)), the most frequent first; `macro_f1`: the mean F1
-        over the labels that occur or were answered; `majority`: the most frequent label and the `accuracy` of always
-        answering it; `other`: answers that are no label. None where labels are free text.
+        `labels`, the most frequent first, each with `n`, `accuracy`, `interval`, `predicted` (how often it was
+        answered) and `f1`; `macro_f1` over the labels that occur or were answered; `majority`: the most frequent label
+        and the `accuracy` of always answering it; `other`: answers that are no label.
     """
     counts = Counter(normalise(label) for label, _, _ in answers)
     if not counts or (not choices and (len(counts) > MAX_LABELS or 2 * len(counts) > len(answers))):

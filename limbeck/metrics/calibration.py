@@ -157,24 +157,24 @@ def _fit(log_p: Floats, labels: Ints) -> Temperature:
 
 
 def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dict[str, Any]:
-    """Measure what scaling does to answers that the temperature was not fitted on.
+    """Measure NLL and ECE before and after scaling by a temperature that was not fitted on these answers.
 
-    Without a `temperature` from validation data the answers are halved at random, and each half is scaled by the other
-    half's temperature (cross-fitting).
+    They are of correctness, or of the label and the likeliest choice where all choices have probabilities. Without a
+    `temperature` from validation data each random half is scaled by the other half's (cross-fitting).
     """
     n = len(answers)
     if n == 0:
         return dict.fromkeys(("nll_before", "nll_after", "ece_before", "ece_after")) | {"reason": "no answers"}
     log_p, labels = _choices(answers)
     if temperature:
-        parts = [(np.arange(n), temperature)]
+        scalings = [(np.arange(n), temperature)]
     else:
         order = np.random.default_rng(seed).permutation(n)
         halves = order[: n // 2], order[n // 2 :]
-        parts = [(rows, _fit(log_p[fitted], labels[fitted])) for rows, fitted in (halves, halves[::-1])]
-    reason = next((fitted.reason for _, fitted in parts if fitted.value is None), None)
+        scalings = [(rows, _fit(log_p[fitted], labels[fitted])) for rows, fitted in (halves, halves[::-1])]
+    reason = next((fitted.reason for _, fitted in scalings if fitted.value is None), None)
     scaled = np.empty_like(log_p)
-    for rows, fitted in parts:
+    for rows, fitted in scalings:
         scaled[rows] = log_softmax(log_p[rows] / (fitted.value or 1.0), axis=1)
 
     def error(log_p: Floats) -> float | None:
@@ -203,10 +203,8 @@ def calibrate(
         JSON-ready, None where undefined: `n`; every metric of `TITLES` with NAME`_interval` (None for n < 2): Wilson's
         for the accuracy, bootstrap percentiles for means, `_error_interval` for errors. Calibration errors are above
         zero by chance even for calibrated answers, so each also has NAME`_expected_if_calibrated`,
-        NAME`_range_if_calibrated` (middle 95 %) and NAME`_p_value`, with correctness drawn from Bernoulli(confidence).
-        `temperature` with `_interval`, `_reason` and `_fitted_on`; `scaling`: NLL and ECE before and after scaling, of
-        correctness, or of the label and the likeliest choice where all choices have probabilities; `bins` as
-        `reliability`.
+        NAME`_range_if_calibrated` (middle 95 %) and NAME`_p_value`, with correctness drawn from Bernoulli(confidence);
+        `temperature`, `scaling` as `_scaling`, and `bins` as `reliability`.
     """
     fitted = temperature or fit_temperature(answers)
     names = [*TITLES, *(f"{name}_interval" for name in TITLES)]
@@ -256,18 +254,18 @@ def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
     calibrated = [errors((rng.random((n, size)) < p_N1) - p_N1) for size in block_sizes(n, draws)]
     by_chance = dict(zip(ERRORS, np.concatenate(calibrated, axis=1), strict=True))
     estimates: dict[str, Any] = {"accuracy": right / n, "accuracy_interval": wilson(right, n)}
-    for name, value, drawn in zip([*scores, *ERRORS], values, resampled, strict=True):
-        interval = percentiles(drawn)
+    for name, value, sample in zip([*scores, *ERRORS], values, resampled, strict=True):
+        interval = percentiles(sample)
         if (chance := by_chance.get(name)) is not None:
             p_value = (1 + int((chance >= value - _TIE).sum())) / (1 + draws)
-            interval = _error_interval(value, drawn, p_value)
+            interval = _error_interval(value, sample, p_value)
             tests = (float(chance.mean()), percentiles(chance), p_value)
             estimates |= {f"{name}_{key}": number for key, number in zip(_BY_CHANCE, tests, strict=True)}
         estimates |= {name: value, f"{name}_interval": interval if n > 1 else None}
     return estimates
 
 
-def _error_interval(value: float, drawn: Floats, p_value: float) -> Interval:
+def _error_interval(value: float, sample: Floats, p_value: float) -> Interval:
     """Return the interval of a calibration error from its bootstrap draws.
 
     A draw errs by chance on top of what the sample does by chance: the middle of the draws lies too high by twice the
@@ -276,6 +274,6 @@ def _error_interval(value: float, drawn: Floats, p_value: float) -> Interval:
     their bias, mean - value. In simulations 90 to 98 % of such intervals hold the true error (n from 100; 85 % at
     n = 50), of plain ones 0 to 95 %.
     """
-    upper = percentiles(drawn)[1]
+    upper = percentiles(sample)[1]
     low = 0.0 if p_value > 0.025 else max(0.0, 2 * value - upper)
-    return min(low, value), max(upper - max(0.0, float(drawn.mean()) - value), value)
+    return min(low, value), max(upper - max(0.0, float(sample.mean()) - value), value)

@@ -64,11 +64,9 @@ def compare_definitions(predictions: Sequence[Prediction], *, seed: int = 0) -> 
     A question without an answer counts with a confidence of 0 in every definition.
 
     Returns:
-        By definition, JSON-ready: `n` and `without_confidence`, answers measured and left out; `average_confidence`,
-        `ece`, `brier` and `nll` with their intervals, and `ece_expected_if_calibrated`, as `calibrate` has them,
-        without a temperature; `aurc` with its interval as `selective`; `auroc`, how often a right answer is surer than
-        a wrong one, of all such pairs, ties counting half (None where all are right, or all wrong). AURC and AUROC are
-        about the order of answers alone, so that no temperature changes them.
+        By definition, JSON-ready: `n` and `without_confidence`, answers measured and left out; metrics of `calibrate`
+        and `selective`; `auroc`, None where all are right, or all wrong. AURC and AUROC are about the order of answers
+        alone, so that no temperature changes them.
     """
     predictions = [prediction for prediction in predictions if prediction.correct is not None]
     metrics = {}

@@ -55,10 +55,9 @@ def dependence(
     States are taken under teacher forcing, of the label in the predict view and the rationale in the explain view, and
     averaged over the target's tokens. Examples without a label or a rationale are left out.
 
-    This is not the mutual information of a training objective. Both sides read the same input, and the rationale may
-    contain the label, so there is dependence without any objective, and full states tell every example from all others,
-    at the ceiling. Hence few `components`, those that vary most, and only differences between runs on the same examples
-    mean anything, where neither is `near_ceiling`, and over several seeds of training.
+    Both sides read the same input, and the rationale may contain the label, so there is dependence without any
+    objective, and full states tell every example from all others, at the ceiling. Hence few `components`, those that
+    vary most, and only differences between runs on the same examples mean anything, over several seeds of training.
 
     Raises:
         DataError: the student's states are not finite.
@@ -81,11 +80,8 @@ def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, 
     the fifth held out, each in turn; its pairs (at most 2,048 at a time) are the K candidates. A critic that does no
     better than chance on the choosing pairs counts as 0.
 
-    Args:
-        x, y: features of either side, row by row; pairs are independent of one another.
-        seed: of folds and shuffles.
-        components: principal components of each side at most; one for ten training pairs is the other limit.
-        shuffles: how often the pairs are shuffled, within the parts of each fold, and all is fitted again.
+    At most `components` principal components of each side are seen, and at most one for ten training pairs. For what
+    chance gives, pairs are shuffled within the parts of each fold `shuffles` times, and all is fitted again.
 
     Raises:
         DataError: the sides differ in length, or have values that are not finite.
@@ -108,8 +104,8 @@ def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, 
         squared = [PolynomialFeatures(2, include_bias=False).fit_transform(side) for side in linear if side.size]
         quadratic = [whitening(side[train], limit)(side) for side in squared]
         features = [(views[0], views[1]) for views in (linear, quadratic) if len(views) == 2]
-        parts = (train, valid, test)
-        fold_gains.append([_gains(features, parts, rng if draw else None) for draw in range(1 + shuffles)])
+        splits = (train, valid, test)
+        fold_gains.append([_gains(features, splits, rng if draw else None) for draw in range(1 + shuffles)])
     gains_SN = np.concatenate(fold_gains, axis=1)  # first the unshuffled pairs'
     nats, *shuffled = gains_SN.mean(1).tolist()
     half = Z * float(gains_SN[0].std(ddof=1)) / math.sqrt(n)
@@ -140,22 +136,23 @@ def whitening(features: Floats, limit: int) -> Callable[[Floats], Floats]:
     return lambda rows: ((rows - mean) @ projection).clip(-_CLIP, _CLIP)
 
 
-def _gains(features: Sequence[_Sides], parts: Sequence[Ints], rng: np.random.Generator | None) -> Floats:
+def _gains(features: Sequence[_Sides], splits: Sequence[Ints], rng: np.random.Generator | None) -> Floats:
     """Return the gains of the last part's pairs, by the critic that gains most on the second part's; shuffled by `rng`.
 
     A critic is fitted to the first part's features by canonical correlation analysis. Of unit variances and correlation
     r, log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x: the best critic of Gaussian pairs. That
-    of squares and products finds other dependence. Shuffled within the parts the rows stay the same ones.
+    of squares and products finds other dependence. Shuffled within the splits the rows stay the same ones.
     """
-    orders = [rng.permutation(rows) if rng else rows for rows in parts]
-    best, test_gains = 0.0, np.zeros(len(parts[-1]))
+    orders = [rng.permutation(rows) if rng else rows for rows in splits]
+    best, test_gains = 0.0, np.zeros(len(splits[-1]))
     for x, y in features:
-        x_axes, correlations, y_axes = np.linalg.svd(x[parts[0]].T @ y[orders[0]] / len(parts[0]), full_matrices=False)
+        covariance = x[splits[0]].T @ y[orders[0]] / len(splits[0])
+        x_axes, correlations, y_axes = np.linalg.svd(covariance, full_matrices=False)
         for shrinkage in _SHRINKAGES:
             r = np.minimum(shrinkage * correlations, 1 - 1e-4)
             x_weights, y_weights = x_axes / np.sqrt(1 - r**2), y_axes.T * r / np.sqrt(1 - r**2)
             g, h = x @ x_weights, y @ y_weights
-            valid, test = (pair_gains(g[rows], h[order]) for rows, order in zip(parts[1:], orders[1:], strict=True))
+            valid, test = (pair_gains(g[rows], h[order]) for rows, order in zip(splits[1:], orders[1:], strict=True))
             if valid.mean() > best:
                 best, test_gains = float(valid.mean()), test
     return test_gains

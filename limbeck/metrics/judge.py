@@ -66,21 +66,18 @@ def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
     later finds most of its examples judged for other runs.
 
     Raises:
-        DataError: an item occurs twice, or the runs of a task share no example.
+        DataError: the runs of a task share no example.
     """
     ids: dict[str, dict[str, set[str]]] = {}
     for item in items:
-        run_ids = ids.setdefault(item.task, {}).setdefault(item.run, set())
-        if item.example.id in run_ids:
-            raise DataError(f"run {item.run!r}, task {item.task!r}: example {item.example.id!r:.60} occurs twice")
-        run_ids.add(item.example.id)
-    sampled: dict[str, set[str]] = {}
+        ids.setdefault(item.task, {}).setdefault(item.run, set()).add(item.example.id)
+    sampled = set()
     for task, runs in ids.items():
         shared = set.intersection(*runs.values())
         if not shared:
             raise DataError(f"task {task!r}: the runs {', '.join(map(repr, runs))} share no example to be judged on")
-        sampled[task] = set(sorted(shared, key=lambda id: _digest([seed, id]))[:n])
-    return [item for item in items if item.example.id in sampled[item.task]]
+        sampled |= {(task, id) for id in sorted(shared, key=lambda id: _digest([seed, id]))[:n]}
+    return [item for item in items if (item.task, item.example.id) in sampled]
 
 
 def question(item: Item) -> str:
@@ -106,18 +103,13 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = lambda 
     Each is judged once at temperature 0 ("single") and, with `runs` > 1, that many times at `temperature`
     ("self-consistency"). Rationales that read alike to the judge, answer included, share one question and its replies.
 
-    Args:
-        items: at most one of each task, run and example; a blank rationale is judged as none.
-        settings: of the judge.
-        watch: called after every request and at the end; the tally's `stopped` says what ended it early.
-
     Returns:
         For each sampled item, in order, the single judgement, then that of self-consistency. Replies that did not
         arrive (budget, failure) are None.
 
     Raises:
-        LimbeckError: an item twice, runs of a task without a common example, a budget without a price, or a judge that
-            cannot be asked; what arrived is stored.
+        LimbeckError: runs of a task without a common example, a budget without a price, or a judge that cannot be
+            asked; what arrived is stored.
     """
     items = sample(items, settings.n, settings.seed)
     budget = Budget.of(settings.teacher.name, settings.budget, settings.prices)
@@ -174,8 +166,8 @@ def _ask(
     for item, digest in zip(items, digests, strict=True):
         replies = tuple(texts.get((digest, number)) for number in range(sampling.samples))
         scores = tuple(None if reply is None else read_score(reply) for reply in replies)
-        shown = (item.example.id, item.task, item.run, item.label, item.rationale)
-        judgements.append(Judgement(*shown, model, sampling.heat, replies, scores))
+        identity = (item.example.id, item.task, item.run, item.label, item.rationale)
+        judgements.append(Judgement(*identity, model, sampling.heat, replies, scores))
     return judgements
 
 

@@ -57,8 +57,7 @@ def read_score(reply: str) -> float | None:
 
     Looked for in this order: a JSON field; "Score: 4", "the rating is 4"; "a score of 4", "I'd give it 3.5"; "4/5", "4
     out of 5"; a number that stands alone on the last line or the first. Of the first of these that occurs the last
-    number counts: a judge may reason first, and change its mind. Numbers in prose, "84 / 2 is 42", are no scores. The
-    work is linear in the text. Never raises.
+    number counts: a judge may reason first, and change its mind. The work is linear in the text.
     """
     text = same_length(plain(reply))[-_MAX_REPLY:]
     if (block := json_object(text)) is not None:
@@ -84,10 +83,9 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
 
     Returns:
         JSON-ready, with None for what is undefined: `mean`, `sd` over the examples, of each one's mean over its
-        replies (so that of self-consistency is naturally smaller); `n`, the examples with a score; `examples`, all of
-        them; `runs`, how often each was asked about; `missing`, replies that did not arrive; `unread`, replies without
-        a clear score, left out of the means; `alpha`, Krippendorff's between the runs; `agreement`, of the examples
-        with two scores or more the share to which every run gave the same score; `judge`, `temperature`.
+        replies (so that of self-consistency is naturally smaller); `n` of the `examples` have a score; `runs`, how
+        often each was asked about; `missing`, replies that did not arrive; `unread`, replies without a clear score;
+        Krippendorff's `alpha` and the exact `agreement` between the runs; `judge`, `temperature`.
     """
     groups: dict[tuple[str, str, str], list[Judgement]] = {}
     for judgement in judgements:

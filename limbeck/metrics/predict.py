@@ -35,17 +35,15 @@ def predict(
         student: a student that learnt `answer_view`.
         examples: those with an empty label are not graded.
         task: decides what is right.
-        answer_view: the view that answers; a joint view answers and reasons in one sequence.
-        rationale_view: the view that writes the rationale; None: no rationale.
+        answer_view, rationale_view: the views that answer, and that write the rationale; None: no rationale.
         batch_size, title: inputs at a time; the title of a progress bar on a terminal.
-        engine, answers, definition: as in `EvaluationSettings`; with `choices` as `answers` nothing is generated.
+        engine, answers, definition: as in `EvaluationSettings`.
 
     Raises:
         ModelError: the engine cannot run this student.
         RecipeError: `answers` is `choices` and an example has none.
     """
     texts = [source(example, answer_view) for example in examples]
-    joint = rationale_view is answer_view
     if answers == "choices":
         choices = choices_of(examples, task, answer_view)
         scored = student.score(texts, choices, batch_size=batch_size, title=title)
@@ -65,8 +63,8 @@ def predict(
             _labelled(student, answer, names, task=task, view=answer_view)
             for answer, names in zip(written, choices, strict=True)
         ]
-    rationales = [(rationale or "") if joint else None for _, rationale, _ in labelled]
-    if rationale_view is not None and not joint:
+    rationales = [(rationale or "") if rationale_view is answer_view else None for _, rationale, _ in labelled]
+    if rationale_view not in (None, answer_view):
         rationales = student.generate(
             [source(example, rationale_view) for example in examples],
             batch_size=batch_size,

@@ -3,11 +3,12 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from scipy.special import softmax
 
 from limbeck.data.tables import read_table
@@ -26,6 +27,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "confidence": ("confidence", "conf", "probability", "prob"),
     "probabilities": ("probabilities", "probs"),
 }
+TEXTS = ("id", "label", "prediction")
+_PREDICTION = TypeAdapter(Prediction)
 _NUMBER = re.compile(r"([-+]?)((?:0|[1-9]\d{0,30}|[1-9]\d{0,2}(?:,\d{3}){1,10})(?:\.\d{1,30})?)", re.ASCII)
 
 
@@ -36,37 +39,30 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
     it is right; without it a row is right where prediction and label are the same text, but for case, white space and
     a final full stop, or the same number. Rows with neither label nor `correct` are left out, and counted in the log.
 
-    Args:
-        path: any file that `read_table` reads.
-        needs: further fields that have to be there.
-
     Returns:
         Predictions in the file's order. `prediction` is None where the file has no such column, and "" where a question
-        was not answered; its `confidence` is then 0 if the file has confidences. `probabilities` are None where the
-        row's `confidences` say that its confidence is by another definition. `id` is "" where there is none.
+        was not answered; its `confidence` is then 0 if the file has confidences. `id` is "" where there is none.
 
     Raises:
-        DataError: a column is missing (names it and those that there are), no row is graded, an id occurs twice, or a
-            value is wrong (names file, line and field).
+        DataError: a column is missing, also one of those that a caller `needs`, no row is graded, an id occurs twice,
+            or a value is wrong (names file, line and field).
     """
     table = [(location, _with_likeliest_choice(values)) for location, values in read_table(path)]
     columns = _columns([values for _, values in table], path, needs)
-    rows = [(location, values, _row(location, values, columns)) for location, values in table]
-    confidences = [row.confidence for *_, row in rows if row.confidence is not None]
+    rows = [(location, _prediction(location, values, columns)) for location, values in table]
+    confidences = [row.confidence for _, row in rows if row.confidence is not None]
     percent = bool(confidences) and max(confidences) >= 2 and not any(0 < number < 1 for number in confidences)
     predictions: dict[str | int, Prediction] = {}
-    for number, (location, values, row) in enumerate(rows):
-        if row.correct is None and not (row.label and "prediction" in columns):
+    for number, (location, row) in enumerate(rows):
+        if row.correct is None:
             continue
         if row.id in predictions:
             raise DataError(f"{row.id!r:.60} occurs twice", path=location, field=repr(columns["id"]))
-        if row.confidence is not None:
-            row.confidence /= 100 if percent else 1
-            if row.confidence > 1:
-                text = "numbers from 0 to 1, or from 0 to 100 in the whole file, were expected"
-                raise DataError(text, path=location, field=repr(columns["confidence"]))
-        row.prediction = (row.prediction or "") if "prediction" in columns else None
-        predictions[row.id or number] = _prediction(row, values, blank_confidence=0.0 if confidences else None)
+        confidence = row.confidence / 100 if percent and row.confidence is not None else row.confidence
+        if confidence is not None and not 0 <= confidence <= 1:
+            text = "numbers from 0 to 1, or from 0 to 100 in the whole file, were expected"
+            raise DataError(text, path=location, field=repr(columns["confidence"]))
+        predictions[row.id or number] = replace(row, confidence=0.0 if row.blank and confidences else confidence)
     if not predictions:
         raise DataError("no row with a label, so nothing is right or wrong", path=path)
     if left_out := len(table) - len(predictions):
@@ -99,11 +95,11 @@ def _number(text: str) -> Fraction | None:
 
 
 def _as_text(value: object) -> object:
-    """Return a number, true, false or a list of one as text; None for NaN and blanks."""
+    """Return a number, true, false or a list of one as text; "" for NaN and blanks."""
     value = value[0] if isinstance(value, list) and len(value) == 1 else value
     if isinstance(value, bool | int | float):
-        return None if value != value else str(value).lower().removesuffix(".0")  # NaN
-    return None if isinstance(value, str) and not value.strip() else value
+        return "" if value != value else str(value).lower().removesuffix(".0")  # NaN
+    return "" if value is None or (isinstance(value, str) and not value.strip()) else value
 
 
 def _or_none(value: object) -> object:
@@ -112,48 +108,30 @@ def _or_none(value: object) -> object:
     return None if text in ("", "nan") else text if isinstance(value, str) else value
 
 
-_Text = Annotated[str | None, BeforeValidator(_as_text)]
-_Number = Annotated[float, Field(ge=0, le=100)]
+def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, str]) -> Prediction:
+    """Return a row as a prediction, its confidence as it stands there; not graded where it has neither label nor flag.
 
-
-class _Row(BaseModel):
-    """A row's values by our fields; None where the file has no such column, or nothing in it."""
-
-    id: _Text = None
-    label: _Text = None
-    prediction: _Text = None
-    correct: Annotated[bool | None, BeforeValidator(_or_none)] = None
-    confidence: Annotated[_Number | None, BeforeValidator(_or_none)] = None
-    probabilities: Annotated[dict[str, _Number] | None, BeforeValidator(_or_none)] = None
-
-
-def _row(location: str, values: Mapping[str, Any], columns: Mapping[str, str]) -> _Row:
+    Raises:
+        DataError: a value that is none of its field.
+    """
+    row = {field: values.get(column) for field, column in columns.items()}
+    row = {field: _as_text(value) if field in TEXTS else _or_none(value) for field, value in row.items()}
+    definitions, rationale = values.get("confidences"), values.get("rationale")
+    row["confidences"] = definitions = definitions if isinstance(definitions, dict) else None
+    if definitions and definitions.get("choices") != values.get("confidence"):
+        row["probabilities"] = None  # metrics over choices would not be of this confidence
+    row["rationale"] = rationale if isinstance(rationale, str) else None
+    unknown = {"id": "", "input": str(values.get("input") or ""), "exact": None}
+    unknown |= dict.fromkeys(("label", "prediction", "correct"))
     try:
-        return _Row.model_validate({field: values.get(column) for field, column in columns.items()})
+        prediction = _PREDICTION.validate_python(unknown | row)
     except ValidationError as error:
         first = error.errors()[0]
         column = columns[str(first["loc"][0])]
         raise DataError(f"{first['msg']}: {first['input']!r:.60}", path=location, field=repr(column)) from None
-
-
-def _prediction(row: _Row, values: Mapping[str, Any], *, blank_confidence: float | None) -> Prediction:
-    blank = row.prediction is not None and not row.prediction.strip()
-    definitions, rationale = values.get("confidences"), values.get("rationale")
-    definitions = definitions if isinstance(definitions, dict) else None
-    by_choices = not definitions or blank or definitions.get("choices") == values.get("confidence")
-    return Prediction(
-        id=row.id or "",
-        input=str(values.get("input") or ""),
-        label=row.label,
-        prediction=row.prediction,
-        correct=same_answer(row.prediction or "", row.label or "") if row.correct is None else row.correct,
-        exact=None,
-        rationale=rationale if isinstance(rationale, str) else None,
-        confidence=blank_confidence if blank else row.confidence,
-        confidences=definitions,
-        # where the confidence is by another definition, metrics over choices would not be of it
-        probabilities=row.probabilities if by_choices else None,
-    )
+    if prediction.correct is None and prediction.label and prediction.prediction is not None:
+        return replace(prediction, correct=same_answer(prediction.prediction, prediction.label))
+    return prediction
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], path: Path, needs: Sequence[str]) -> dict[str, str]:

@@ -85,11 +85,9 @@ def quality(
     Returns:
         JSON-ready, None where undefined: `n`, the pairs of a predicted rationale and its example's; `blank`, rationales
         asked for that came out blank, left out of everything else; `cut`, pairs with a text of which only the first
-        `MAX_CHARACTERS` count; `bleu`: `score` of the corpus, 0 to 100 (by sacrebleu), and its `signature`; `rouge1`,
-        `rouge2`, `rougeL`: the mean F over the pairs, 0 to 1 (by rouge-score, no stemmer); `similarity`: the `mean`
-        cosine by `encoder`, and its name; `words`, `reference_words`: the mean length in words, and `length_ratio`;
-        `repetition`, `reference_repetition`: the mean share of a text's word 3-grams that occurred in it before
-        (seq-rep-3, Welleck et al. 2020); `consistency`: as `limbeck.metrics.consistency`, of all predicted rationales.
+        `MAX_CHARACTERS` count; `bleu` of the corpus, 0 to 100; the mean F of `rouge1`, `rouge2`, `rougeL`; the mean
+        cosine `similarity` by `encoder`; the mean `words`, and `repetition` (as `repetition`), of either side;
+        `consistency` of all predicted rationales.
 
     Raises:
         DataError: a prediction without its example, or two with one id.
@@ -121,7 +119,7 @@ def quality(
 
 
 def repetition(text: str) -> float | None:
-    """Return the share of a text's word 3-grams, without case, that occurred in it before; None below three words."""
+    """Return the share of a text's word 3-grams that occurred in it before (seq-rep-3, Welleck et al. 2020)."""
     words = text.casefold().split()
     grams = list(zip(words, words[1:], words[2:], strict=False))
     return 1 - len(set(grams)) / len(grams) if grams else None

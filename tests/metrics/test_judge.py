@@ -38,7 +38,7 @@ def settings(url: str, store: Path, **fields) -> JudgeSettings:
     )
 
 
-def four(number: int, asked: Asked) -> Answer:
+def four(number: int, request: Asked) -> Answer:
     return completion("It explains the answer. Score: 4")
 
 
@@ -62,19 +62,19 @@ def test_the_question_is_the_papers_and_holds_the_item_as_it_is():
 def test_each_item_is_judged_once_and_then_several_times_over(tmp_path):
     scores = {"Score: 3": 3.0, "I'd give it 4/5": 4.0, "no idea": None, "Score: five": 5.0}
 
-    def behave(number: int, asked: Asked) -> Answer:
-        return completion("Score: 2" if asked.body["temperature"] == 0 else list(scores)[number % 4])
+    def behave(number: int, request: Asked) -> Answer:
+        return completion("Score: 2" if request.body["temperature"] == 0 else list(scores)[number % 4])
 
     rationales = items(2, ("Ours",))
     with Server(behave) as server:
-        judged = judge(rationales, settings(server.url, tmp_path / "judge.sqlite"))
-        assert Counter((asked.question, asked.body["temperature"]) for asked in server.asked) == {
+        judgements = judge(rationales, settings(server.url, tmp_path / "judge.sqlite"))
+        assert Counter((request.question, request.body["temperature"]) for request in server.asked) == {
             (question(item), temperature): times for item in rationales for temperature, times in ((0, 1), (0.7, 4))
         }
-    assert [(judgement.id, len(judgement.replies), judgement.temperature) for judgement in judged] == [
+    assert [(judgement.id, len(judgement.replies), judgement.temperature) for judgement in judgements] == [
         ("e0", 1, 0.0), ("e0", 4, 0.7), ("e1", 1, 0.0), ("e1", 4, 0.7),
     ]  # fmt: skip
-    single, repeated = judged[2:]
+    single, repeated = judgements[2:]
     assert (single.task, single.run, single.rationale, single.judge) == ("svamp", "Ours", "Ours adds 1 to 1.", "m")
     assert (single.scores, single.score) == ((2.0,), 2.0)
     assert repeated.scores == tuple(scores[reply] for reply in repeated.replies)
@@ -83,9 +83,9 @@ def test_each_item_is_judged_once_and_then_several_times_over(tmp_path):
 def test_what_is_stored_is_not_asked_again_and_more_runs_ask_only_for_those(tmp_path):
     store = tmp_path / "judge.sqlite"
     with Server(four) as server:
-        judged = judge(items(5), settings(server.url, store, runs=1))
-        assert (server.count, len(judged)) == (15, 15)
-        assert judge(items(5), settings(server.url, store, runs=1)) == judged
+        judgements = judge(items(5), settings(server.url, store, runs=1))
+        assert (server.count, len(judgements)) == (15, 15)
+        assert judge(items(5), settings(server.url, store, runs=1)) == judgements
         assert server.count == 15
         judge(items(5), settings(server.url, store, runs=2))
         assert server.count == 15 + 30
@@ -97,26 +97,26 @@ def test_what_is_stored_is_not_asked_again_and_more_runs_ask_only_for_those(tmp_
 
 def test_rationales_that_read_alike_are_asked_about_once(tmp_path):
     example = Example("1", ("What?",), "x")
-    alike = [Item("Gold", "mine", example, "x", "Because."), Item("Ours", "mine", example, "x", "Because. ")]
+    rationales = [Item("Gold", "mine", example, "x", "Because."), Item("Ours", "mine", example, "x", "Because. ")]
     different = Item("DSS", "mine", example, "y", "Because.")
     with Server(four) as server:
-        judged = judge([*alike, different], settings(server.url, tmp_path / "judge.sqlite", runs=1))
+        judgements = judge([*rationales, different], settings(server.url, tmp_path / "judge.sqlite", runs=1))
         assert server.count == 2
-    assert [(judgement.run, judgement.score) for judgement in judged] == [("Gold", 4.0), ("Ours", 4.0), ("DSS", 4.0)]
+    assert [(judgement.run, judgement.score) for judgement in judgements] == [("Gold", 4), ("Ours", 4), ("DSS", 4)]
 
 
 def test_an_unread_or_missing_reply_is_none(tmp_path):
-    def behave(number: int, asked: Asked) -> Answer:
-        if "to 3." in asked.question:
+    def behave(number: int, request: Asked) -> Answer:
+        if "to 3." in request.question:
             return error(400, "I will not")
-        return completion("I cannot say." if "to 2." in asked.question else "Score: 5", usage=(10, 10))
+        return completion("I cannot say." if "to 2." in request.question else "Score: 5", usage=(10, 10))
 
     progress = []
     with Server(behave) as server:
         priced = settings(server.url, tmp_path / "judge.sqlite", runs=1, prices={"input": 1, "output": 3})
-        judged = judge(items(5, ("Ours",)), priced, lambda *entry: progress.append(entry))
-    assert [judgement.scores for judgement in judged] == [(5.0,), (5.0,), (None,), (None,), (5.0,)]
-    assert [judgement.replies[0] for judgement in judged[2:4]] == ["I cannot say.", None]
+        judgements = judge(items(5, ("Ours",)), priced, lambda *entry: progress.append(entry))
+    assert [judgement.scores for judgement in judgements] == [(5.0,), (5.0,), (None,), (None,), (5.0,)]
+    assert [judgement.replies[0] for judgement in judgements[2:4]] == ["I cannot say.", None]
     tally, cost = progress[-1]
     assert (tally.sent, tally.stopped, cost) == (5, None, pytest.approx(4 * 40 / 1e6))
 
@@ -125,19 +125,19 @@ def test_a_budget_ends_it(tmp_path):
     ends = []
     with Server(four) as server:
         poor = settings(server.url, tmp_path / "poor.sqlite", budget={"tokens": 2000}, max_tokens=100)
-        judged = judge(items(20, ("Gold",)), poor, lambda tally, cost: ends.append((tally.stopped, cost)))
+        judgements = judge(items(20, ("Gold",)), poor, lambda tally, cost: ends.append((tally.stopped, cost)))
         assert ends[-1] == ("budget", None)
-        assert len(judged) == 40
-        assert 0 < sum(judgement.replies.count(None) for judgement in judged) < 100
+        assert len(judgements) == 40
+        assert 0 < sum(judgement.replies.count(None) for judgement in judgements) < 100
         with pytest.raises(LimbeckError, match=r"budget\.money.*prices"):
             judge(items(2), settings(server.url, tmp_path / "dear.sqlite", budget={"money": 1}))
 
 
 def test_an_interrupt_is_no_judgement(tmp_path):
-    def interrupt(number: int, asked: Asked) -> Answer:
+    def interrupt(number: int, request: Asked) -> Answer:
         if number == 0:
             os.kill(os.getpid(), signal.SIGINT)
-        return four(number, asked)
+        return four(number, request)
 
     with Server(interrupt) as server:
         job = settings(server.url, tmp_path / "judge.sqlite")
@@ -161,8 +161,6 @@ def test_the_same_examples_are_sampled_of_every_run_and_fewer_lie_in_more():
 
 
 def test_items_that_cannot_be_compared_are_refused(tmp_path):
-    with pytest.raises(LimbeckError):
-        sample(items(1, ("Gold", "Gold")), 5, 0)
     apart = items(1, ("Gold",)) + [item for item in items(2, ("Ours",)) if item.example.id == "e1"]
     with pytest.raises(LimbeckError):
         sample(apart, 5, 0)

@@ -12,20 +12,13 @@ from limbeck.stats.correlation import krippendorff_alpha
 
 REPLIES = [
     ("4", 4),
-    (" **4** \n", 4),
     ("Four.", 4),
-    ("4/5", 4),
     ("**4**/5", 4),
-    ("4.0/5.0", 4),
     ("Four out of five.", 4),
-    ("4 stars", 4),
-    ("SCORE = 3", 3),
     ("Score: four", 4),
     ("Score: 4 out of 5.", 4),
     ("Score: **4**", 4),
-    ("**Score**: 4", 4),
     ("Score (1-5): 4", 4),
-    ("Score (out of 5): 4", 4),
     ("Ｓｃｏｒｅ： ４", 4),  # full-width
     ("### Score\n4", 4),
     ("Final score: 4.5", 4.5),
@@ -35,10 +28,8 @@ REPLIES = [
     ("On a scale from 1 to 5, I would give this a score of 4.", 4),
     ("The example names the right numbers, 84 and 2.\n\n4", 4),
     ("The rationale is coherent: 84 / 2 = 42.\nScore: 5", 5),
-    ("1. It is coherent.\n2. It is relevant.\n\nScore: 3", 3),
     ("Score: 4. For a score of 5 it would have to explain the answer.", 4),
     ("Score: 2. It says 4/5 of the cake, which is wrong.", 2),
-    ("At first: Score: 2. On reflection it is better than that.\nScore: 4", 4),
     ("<think>Score: 1? No.</think>Score: 4", 4),
     ('{"Score": "4/5", "reason": "2 and 2 is 5"}', 4),
     ('```json\n{"reason": "It says 1.", "rating": 3.5}\n```', 3.5),
@@ -46,25 +37,16 @@ REPLIES = [
     # no clear score
     ("", None),
     ("He scored 84 points after 2 rounds, and 84 / 2 is 42.", None),
-    ("1. It is coherent.\n2. It is relevant.", None),
     ("3-4", None),
-    ("Score: 3 to 4", None),
     ("Score: 3/5 or 4/5", None),
     ("I'd give it between 3 and 4.", None),
-    ("Score: 4,5", None),
     ("Score: three and a half", None),
-    ("Score: 5.1", None),
-    ("Score: -4", None),
     ("Score: 42", None),
     ("Score: 4\nScore: 7", None),
     ("Score: 4/10", None),
-    ("8 out of 10", None),
     ("Score: 4%", None),
-    ("Score: 2 + 2", None),
-    ("Score: N", None),
     ("From 1-5", None),
     ("Score: 1e3", None),
-    ("Score: " + "9" * 5000, None),
     ('{"score": true}', None),
     ('{"score": [4]}', None),
     ('{"score": NaN}', None),
@@ -99,9 +81,9 @@ def test_alpha_is_the_published_one():
     assert alpha == pytest.approx(0.849, abs=5e-4)
 
 
-def judgement(run, scores, task="svamp", replies=None, id="1") -> Judgement:
+def judgement(run, scores, task="svamp", replies=None) -> Judgement:
     replies = tuple("reply" for _ in scores) if replies is None else replies
-    return Judgement(id, task, run, "x", "Because.", "m", 0.0 if len(scores) == 1 else 0.7, replies, tuple(scores))
+    return Judgement("1", task, run, "x", "Because.", "m", 0.0 if len(scores) == 1 else 0.7, replies, tuple(scores))
 
 
 JUDGEMENTS = [

@@ -48,7 +48,6 @@ def test_rows_without_a_label_are_left_out(read):
         ({"confidence": 70}, "confidence"),  # beside 0.5: which of the two scales is meant?
         ({"confidence": -0.1}, "confidence"),
         ({"probabilities": [0.5]}, "probabilities"),
-        ({"probabilities": {"yes": -1}}, "probabilities"),
         ({"id": "a"}, "id"),
     ],
 )

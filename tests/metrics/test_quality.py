@@ -26,9 +26,9 @@ def prediction(id: str, rationale: str | None, answer: str = "(2 + 2)") -> Predi
     return Prediction(id, "How many?", "(2 + 2)", answer, True, True, rationale)
 
 
-def measured(pairs: list[tuple[str, str]], **more) -> dict:
+def measured(pairs: list[tuple[str, str]], **options) -> dict:
     rows = [example(str(i), reference) for i, (_, reference) in enumerate(pairs)]
-    return quality([prediction(str(i), text) for i, (text, _) in enumerate(pairs)], rows, TASK, **more)
+    return quality([prediction(str(i), text) for i, (text, _) in enumerate(pairs)], rows, TASK, **options)
 
 
 def test_bleu_is_of_the_corpus_and_rouge_a_mean():

@@ -111,11 +111,11 @@ def test_thresholds_are_the_best_on_validation_and_measured_on_test(n, levels):
     thresholds = choose_thresholds(validation, test)
     options = [at(validation, threshold) for threshold in [*np.unique(validation[0].confidence), np.inf]]
     goals = {"best": max(accuracy for accuracy, _ in options), "as_teacher": float(validation[1].mean())}
-    for goal, least in goals.items():
-        chosen = thresholds[goal]
-        assert chosen["on_validation"]["accuracy"] >= least - 1e-9
-        cheapest = min(passed for accuracy, passed in options if accuracy >= least - 1e-9)
-        assert chosen["on_validation"]["passed"] == pytest.approx(cheapest)
-        accuracy, passed = at(test, np.inf if chosen["threshold"] is None else chosen["threshold"])
-        assert (chosen["here"]["accuracy"], chosen["here"]["passed"]) == pytest.approx((accuracy, passed))
-        assert chosen["here"]["interval"][0] <= accuracy <= chosen["here"]["interval"][1]
+    for goal, minimum in goals.items():
+        threshold = thresholds[goal]
+        assert threshold["on_validation"]["accuracy"] >= minimum - 1e-9
+        cheapest = min(passed for accuracy, passed in options if accuracy >= minimum - 1e-9)
+        assert threshold["on_validation"]["passed"] == pytest.approx(cheapest)
+        accuracy, passed = at(test, np.inf if threshold["threshold"] is None else threshold["threshold"])
+        assert (threshold["here"]["accuracy"], threshold["here"]["passed"]) == pytest.approx((accuracy, passed))
+        assert threshold["here"]["interval"][0] <= accuracy <= threshold["here"]["interval"][1]
