@@ -63,8 +63,9 @@ def predict(
             _labelled(student, answer, names, task=task, view=answer_view)
             for answer, names in zip(written, choices, strict=True)
         ]
-    rationales = [(rationale or "") if rationale_view is answer_view else None for _, rationale, _ in labelled]
-    if rationale_view not in (None, answer_view):
+    joint = rationale_view is answer_view
+    rationales: Sequence[str | None] = [(rationale or "") if joint else None for _, rationale, _ in labelled]
+    if rationale_view is not None and not joint:
         rationales = student.generate(
             [source(example, rationale_view) for example in examples],
             batch_size=batch_size,
