@@ -34,7 +34,6 @@ def predict(
     Args:
         student: a student that learnt `answer_view`.
         examples: those with an empty label are not graded.
-        task: decides what is right.
         answer_view, rationale_view: the views that answer, and that write the rationale; None: no rationale.
         batch_size, title: inputs at a time; the title of a progress bar on a terminal.
         engine, answers, definition: as in `EvaluationSettings`.

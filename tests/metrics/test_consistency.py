@@ -14,40 +14,31 @@ NLI = Example("1", ("A man sleeps.", "He rests."), "neutral", choices=tasks.nli.
 EQUATIONS = [  # the text, and an equation of the value that it comes to
     ("He had 45 and gave 3. So 45 - 3 = 42 are left.", "42"),
     ("He had 45 and gave 3. So 45 - 3 = 41 are left.", "45 - 3"),  # a slip in the result
-    ("So he has (45 - 3) / 2.", "21"),
     ("So he has some (he had 5 + 3).", "8"),
     ("It costs $76 - $25 = $51 now.", "51"),
-    ("There were 1,200 + 34 people.", "1234"),
     ("So 3 \u00d7 4 \u00f7 2 \u2212 1 is it.", "5"),
     ("So it is 2130. 30 * 24 is 720.", "720"),
     ("So it is 38 - 56 = -18 push-ups.", "-18"),
-    ("So he has 3.5 left.", "7 / 2"),
     ("First 2 + 2. Then 5 * 5.", "25"),
     ("So 45 - 3 is 42, as said in line 7.", "42"),
-    ("There are 45 - some. The answer is (45 - 3).", "42"),
     ("The answer is 7. Or not, as 4 + 4 is 8.", "7"),
 ]
 CHOICES = [
-    ("Of the above choices, only dams are walls.", "dam"),
     ("Not in a dam. Of the choices only a music store sells it.", "music store"),
     ("Of the choices only a store that plays music.", "store"),
     ("Only big cities have it.", "big city"),
     ("The answer must be a city. Of the above, only Washington D.C. is.", "washington d.c"),
-    ("It could be a dam or a store.", "store"),
     ("It is a dam. So the answer is (b) store.", "store"),
     ("Madame is damned.", None),
 ]
 RELATIONS = [
     ("A man who sleeps is not necessarily tired.", "neutral"),
-    ("It does not mention a bed.", "neutral"),
     ("That contradicts the premise.", "contradiction"),
     ("One cannot sleep and run at the same time.", "contradiction"),
-    ("Sleeping implies resting.", "entailment"),
     ("Sleeping does not imply resting.", "neutral"),
     ("Sleeping is a type of resting.", "entailment"),
     ("It does not contradict it.", "neutral"),
     ("Sleeping implies resting, but not necessarily in bed.", None),  # two
-    ("The man is not awake.", None),
     ("He runs. Answer: contradiction", "contradiction"),
 ]
 

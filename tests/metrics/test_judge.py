@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sqlite3
 from collections import Counter
 from pathlib import Path
 
@@ -52,7 +51,6 @@ def test_the_question_is_the_papers_and_holds_the_item_as_it_is():
         "well.\n"
     )
     assert "<question>\nA {task} sleeps.\nHe {rests}.\n</question>" in text
-    assert "<answer>\nneutral\n</answer>" in text
     assert "<chain-of-thought>\n{label} {0}\n</chain-of-thought>" in text
     blank = question(Item("Ours", "mine", item.example, "", " \n"))
     assert "of a mine task" in blank
@@ -93,16 +91,6 @@ def test_what_is_stored_is_not_asked_again_and_more_runs_ask_only_for_those(tmp_
         assert server.count == 15 + 60  # how long a reply may get makes no other reply
         judge(items(5), settings(server.url, store, runs=2, temperature=1.0))
         assert server.count == 15 + 60 + 30
-
-
-def test_rationales_that_read_alike_are_asked_about_once(tmp_path):
-    example = Example("1", ("What?",), "x")
-    rationales = [Item("Gold", "mine", example, "x", "Because."), Item("Ours", "mine", example, "x", "Because. ")]
-    different = Item("DSS", "mine", example, "y", "Because.")
-    with Server(four) as server:
-        judgements = judge([*rationales, different], settings(server.url, tmp_path / "judge.sqlite", runs=1))
-        assert server.count == 2
-    assert [(judgement.run, judgement.score) for judgement in judgements] == [("Gold", 4), ("Ours", 4), ("DSS", 4)]
 
 
 def test_an_unread_or_missing_reply_is_none(tmp_path):
@@ -173,8 +161,6 @@ def test_the_key_is_written_nowhere(tmp_path):
         judge(items(2), settings(server.url, tmp_path / "judge.sqlite", runs=1))
         assert server.asked[0].headers["authorization"] == f"Bearer {KEY}"
     assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.iterdir())
-    with sqlite3.connect(tmp_path / "judge.sqlite") as connection:
-        assert connection.execute("SELECT count(*) FROM requests").fetchone() == (6,)
     named = JudgeSettings(teacher={"name": KEY, "base_url": "http://127.0.0.1:9/v1"}, store=tmp_path / "other.sqlite")
     with pytest.raises(LimbeckError, match="OPENAI_API_KEY") as raised:
         judge(items(1), named)
