@@ -11,8 +11,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from limbeck.annotation.filters import Annotation, FilterSettings, Sample, sift
 from limbeck.annotation.prompts import load_prompt
-from limbeck.data.columns import Column
-from limbeck.data.rows import read_rows
+from limbeck.data.rows import Column, read_rows
 from limbeck.files import STDIO
 from limbeck.llm import RationaleSource
 from limbeck.llm.settings import Budget, BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from limbeck.data.cells import cell_text, parse_cell
+from limbeck.data.tables import cell_text, parse_cell
 from limbeck.errors import DataError
-from limbeck.tasks import Row, Task, normalise
+from limbeck.tasks import Row, normalise
 from limbeck.tasks.task import text
 
 _LETTERS = string.ascii_uppercase
@@ -24,12 +24,6 @@ class Choices:
     texts: tuple[str, ...]
     keys: tuple[str, ...] = ()
     own: bool = True  # the row's, not its task's
-
-
-def task_choices(task: Task) -> Choices:
-    """Return the choices of a task, which are named by text, or in data for natural language inference by number."""
-    numbers = tuple(map(str, range(len(task.choices))))
-    return Choices(task.choices, task.choices if task.name == "custom" else numbers, own=False)
 
 
 def read_choices(cell: Any) -> Choices:
@@ -120,7 +114,7 @@ def find_choice(label: str, choices: Choices, reading: str | None) -> str | None
     """
     if reading in ("key", "text") and (choice := named_choice(label, choices, reading)):
         return choice
-    meanings = {named_choice(label, choices, way) for way in (reading or "text", "text", "letter")} - {None}
+    meanings = {named_choice(label, choices, name) for name in (reading or "text", "text", "letter")} - {None}
     if len(meanings) > 1:
         message = f"{label!r:.60} may mean {' or '.join(sorted(map(repr, meanings)))}, by text or by position"
         raise DataError(f"{message}; write every label as the choice's text", field="label")

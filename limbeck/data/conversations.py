@@ -5,9 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from limbeck.data.cells import is_missing
 from limbeck.data.rows import read_row, resolved, unique
-from limbeck.data.tables import read_table, stem
+from limbeck.data.tables import is_missing, read_table, stem
 from limbeck.errors import DataError, LimbeckError
 from limbeck.llm import read_reply
 from limbeck.llm.messages import Message, read_message
@@ -21,7 +20,6 @@ LeftOut = Mapping[str, list[str]]
 
 _USER = {"user", "human"}
 _ASSISTANT = {"assistant", "gpt", "model"}
-_TURNS = ("messages", "conversations")
 _QUESTIONS = ("prompt", "instruction", "problem", "question")
 _REPLIES = ("completion", "response", "output", "solution", "answer")
 _LABELS = ("label", "answer", "final_answer", "expected_answer")
@@ -32,9 +30,8 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
 
     A row has `messages` or `conversations`, turns with `role` or `from` and `content` or `value`; or a `prompt`,
     `instruction`, `problem` or `question` with a reply. The assistant's last turn is read as a teacher's reply to the
-    user's turn before it, which is the input. The rationale is the reasoning in the reply beside the answer, else its
-    thoughts, which stand in tags, in parts, or in keys like `reasoning_content`. The label is the row's own (`label`,
-    `answer`), else the reply's.
+    user's turn before it. The rationale is the reasoning beside the answer, else the thoughts. The label is the row's
+    own (`label`, `answer`), else the reply's.
 
     Returns:
         The examples; counts of `rows`, of `unparsed_rationales` and `unparsed_labels` among the examples, and of rows
@@ -69,7 +66,7 @@ def _example(row: Row, id: str, task: Task, location: str) -> Example:
     fields: dict[str, Any] = {name: row[name] for name in ("id", "uid", "ID", "choices") if row.get(name) is not None}
     values = (row.get(name) for name in _LABELS if name != reply_field)
     label = next((value for value in values if not isinstance(value, bool) and not is_missing(value)), None)
-    example, choices = read_row({**fields, "input": question, "label": label}, id, task, location, {})
+    example, choices = read_row({**fields, "input": question, "label": label}, id, task, location=location, columns={})
     example = resolved(example, choices, None, location)
     parsed = read_reply(reply.words, reply.thoughts, task, example)
     if parsed.rationale is None:
@@ -83,18 +80,16 @@ def _example(row: Row, id: str, task: Task, location: str) -> Example:
 
 def _conversation(row: Row) -> tuple[list[tuple[str, Message]], str | None]:
     """Return the roles and messages of a row, and the column of the reply, where it has one of its own."""
-    for name in _TURNS:
+    for name in ("messages", "conversations"):
         if row.get(name) is not None:
             return _turns(row[name], name, "user"), None
     question = next((name for name in _QUESTIONS if row.get(name) is not None), None)
     reply = next((name for name in _REPLIES if row.get(name) not in (None, "", [])), None)
     if question is None or reply is None:
-        expected = "messages or conversations, or prompt, instruction, problem or question with a reply"
-        raise DataError(f"no conversation: {expected} was expected, but the columns are {list(row)!r:.200}")
+        raise DataError(f"neither turns (messages) nor a prompt with a completion; the columns are {list(row)!r:.200}")
     turns = _turns(row[question], question, "user")
     if question == "instruction" and row.get("input") not in (None, ""):  # Alpaca's
-        words = f"{text(row[question], question)}\n{text(row['input'], 'input')}"
-        turns = [("user", Message(words, ""))]
+        turns = _turns(f"{text(row[question], question)}\n{text(row['input'], 'input')}", question, "user")
     if isinstance(row[reply], str):  # with the thoughts in another column
         return [*turns, ("assistant", read_message({**row, "content": row[reply]}))], reply
     return turns + _turns(row[reply], reply, "assistant"), reply
@@ -102,11 +97,10 @@ def _conversation(row: Row) -> tuple[list[tuple[str, Message]], str | None]:
 
 def _turns(value: Any, field: str, role: str) -> list[tuple[str, Message]]:
     """Return the roles and messages in a column of turns; a text is a turn of `role`."""
-    turns = [{"content": value}] if isinstance(value, str) else [value] if isinstance(value, dict) else value
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+    turns = [{"content": value}] if isinstance(value, str) else value if isinstance(value, list) else [value]
+    if not all(isinstance(turn, dict) for turn in turns):
         raise DataError(f"text, or turns with role and content, was expected, not {value!r:.40}", field=field)
-    roles = [str(turn.get("role") or turn.get("from") or role).lower() for turn in turns]
-    return [(role, read_message(turn)) for role, turn in zip(roles, turns, strict=True)]
+    return [(str(turn.get("role") or turn.get("from") or role).lower(), read_message(turn)) for turn in turns]
 
 
 def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:

@@ -35,26 +35,24 @@ def read(settings: DataSettings) -> dict[str, list[Example]]:
     Rows without a label are left out, which is logged.
 
     Raises:
-        LimbeckError: a file or row is wrong (names it), no row of a split has a label.
+        LimbeckError: a file or row is wrong (names it), or no row of a split has a label.
     """
     return _read(settings)[0]
 
 
 def _read(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
     """Return the splits, and the number of rows without a label."""
-    splits = (settings.source or GeneratedSource()).read(task_of(settings))
-    unlabelled = 0
+    rows = (settings.source or GeneratedSource()).read(task_of(settings))
+    splits = {name: [example for example in examples if example.label] for name, examples in rows.items()}
     for name, examples in splits.items():
-        labelled = [example for example in examples if example.label]
-        if not labelled:
+        if not examples:
             raise DataError(f"task {settings.task!r}: no row of the split {name!r} has a label")
-        if missing := len(examples) - len(labelled):
-            log.warning("%s: %d of %d rows have no label and are left out", name, missing, len(examples))
-            splits[name], unlabelled = labelled, unlabelled + missing
-        free_text = settings.task == "custom" and settings.answer == "text" and not any(row.choices for row in labelled)
-        if free_text and all(read_number(row.label) is not None for row in labelled):
+        if missing := len(rows[name]) - len(examples):
+            log.warning("%s: %d of %d rows have no label and are left out", name, missing, len(rows[name]))
+        free_text = settings.task == "custom" and settings.answer == "text" and not any(row.choices for row in examples)
+        if free_text and all(read_number(row.label) is not None for row in examples):
             log.warning("all labels are numbers: set `answer: number`, or they are compared as texts")
-    return splits, unlabelled
+    return splits, sum(map(len, rows.values())) - sum(map(len, splits.values()))
 
 
 def load(settings: DataSettings) -> Splits:
@@ -66,18 +64,15 @@ def load(settings: DataSettings) -> Splits:
         LimbeckError: as `read`; train or test is missing; nothing is left to train on.
     """
     splits, unlabelled = _read(settings)
-    if "test" not in splits and "train" in splits and settings.carves_splits:
+    if "train" in splits and "test" not in splits and settings.carves_splits:
         splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.seed, "test")
-    for name in ("train", "test"):
-        if name not in splits:
-            raise DataError(f"task {settings.task!r}: its source has no split {name!r}, only {', '.join(splits)}")
-    train, test = splits["train"], splits["test"]
-    if "valid" in splits:
-        valid = splits["valid"]
-    else:
-        train, valid = carve(train, settings.valid_fraction, settings.seed, "validation")
-    train = subset(train, settings.train_fraction, settings.seed)
-    train, valid, test = (limited(rows, settings.limit, settings.seed) for rows in (train, valid, test))
+    if not {"train", "test"} <= splits.keys():
+        missing = "test" if "train" in splits else "train"
+        raise DataError(f"task {settings.task!r}: its source has no split {missing!r}, only {', '.join(splits)}")
+    if "valid" not in splits:
+        splits["train"], splits["valid"] = carve(splits["train"], settings.valid_fraction, settings.seed, "validation")
+    splits["train"] = subset(splits["train"], settings.train_fraction, settings.seed)
+    train, valid, test = (limited(splits[name], settings.limit, settings.seed) for name in ("train", "valid", "test"))
     task = task_of(settings)
     notes = count_overlap({"train": train, "valid": valid, "test": test}, task)  # by the gold labels
     if settings.reads_outputs:
@@ -85,9 +80,11 @@ def load(settings: DataSettings) -> Splits:
     train, changes = select(train, task, settings.labels, settings.keep)
     if not train:
         raise DataError(f"task {settings.task!r}: no training rows are left; lower the fractions, or add rows")
-    notes |= changes
-    notes["rows_without_label"] = unlabelled
-    notes["rows_without_rationale"] = sum(example.rationale is None for example in train)
+    notes |= {
+        **changes,
+        "rows_without_label": unlabelled,
+        "rows_without_rationale": sum(example.rationale is None for example in train),
+    }
     return Splits(tuple(train), tuple(valid), tuple(test), notes)
 
 

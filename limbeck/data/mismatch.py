@@ -94,8 +94,8 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
         gaps = []
         for (question, rationale), (second_question, second_rationale) in ((words(i), words(j)) for i, j in pairs):
             if question != second_question and rationale != second_rationale:
-                own, second = (sorted(question & text) for text in (rationale, second_rationale))
-                gaps.append(sum(weight[word] for word in own) - sum(weight[word] for word in second))
+                first, second = (sorted(question & text) for text in (rationale, second_rationale))
+                gaps.append(sum(weight[word] for word in first) - sum(weight[word] for word in second))
         if 2 * len(gaps) < len(pairs) or len(gaps) < MIN_ROWS:  # rationales that are mostly alike fit any row
             return nan
         return sqrt(len(gaps)) * float(np.mean(gaps)) / max(float(np.std(gaps, ddof=1)), _TINY)

@@ -1,24 +1,14 @@
-"""Rows of tables as examples: labels and choices as texts, and the checks that all sources share."""
+"""Rows of tables as examples: columns by limbeck's names, labels and choices as texts."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from limbeck.data.cells import cell_text, is_missing, parse_cell
-from limbeck.data.choices import (
-    Choices,
-    column_choices,
-    find_choice,
-    find_reading,
-    named_choice,
-    read_choices,
-    task_choices,
-)
-from limbeck.data.columns import Columns, find_columns, present_columns, rename
-from limbeck.data.tables import read_table, stem
+from limbeck.data.choices import Choices, column_choices, find_choice, find_reading, named_choice, read_choices
+from limbeck.data.tables import cell_text, is_missing, read_table, stem
 from limbeck.errors import DataError, LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, Row, Task
@@ -26,13 +16,22 @@ from limbeck.tasks.task import text, without_calculations
 
 log = logging.getLogger(__name__)
 
-_IDS = ("id", "uid", "ID")
-_ANSWER_MARK = "####"  # before the answer of GSM8K's solutions
-
+Column = Literal["input", "label", "rationale", "id", "teacher_label", "choices", "answers"]
+Columns = Mapping[Column, str | list[str]]
+"""The file's name of a column, by limbeck's; or several, `choices: [A, B, C]`."""
 IdRows = list[tuple[str, str, dict[str, Any]]]
 """Rows, each after its location (`rows.jsonl:3`) and the id that it gets if it brings none."""
 Located = list[tuple[str, Example]]
 """Examples, each after its location."""
+
+_USUAL: dict[Column, tuple[str, ...]] = {
+    "input": ("input", "question", "prompt", "problem", "instruction", "query"),
+    "label": ("label", "answer", "answerkey", "correct", "gold", "completion", "response", "output", "target"),
+    "choices": ("choices", "options"),
+}
+_TASK_FIELDS = {"premise", "Body"}  # of tasks that read several texts
+_IDS = ("id", "uid", "ID")
+_ANSWER_MARK = "####"  # before the answer of GSM8K's solutions
 
 
 def read_rows(
@@ -53,15 +52,13 @@ def read_rows(
 
 
 def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
-    """Read examples for a student that was trained on `columns`; a missing label is "".
+    """Read examples, as `read_rows` if not `labelled`, for a student that was trained on `columns`.
 
     A column that the file lacks is looked for under limbeck's name and the usual ones.
-
-    Raises:
-        LimbeckError: as `read_rows`.
     """
     rows = read_files([path])
-    (examples,) = read_examples([rows], present_columns(columns, column_names(rows)), task, labelled=False)
+    present: Columns = {column: source for column, source in columns.items() if _has(_names(rows), source)}
+    (examples,) = read_examples([rows], present, task, labelled=False)
     return unique(examples)
 
 
@@ -73,34 +70,70 @@ def read_files(paths: Iterable[Path]) -> IdRows:
     return rows
 
 
-def column_names(rows: IdRows) -> set[str]:
-    """Return the names of all columns."""
-    return {name for _, _, row in rows for name in row}
-
-
 def read_examples(tables: Sequence[IdRows], columns: Columns, task: Task, *, labelled: bool) -> list[Located]:
     """Return the examples of each table; a missing label is "".
 
-    Labels name their choices in the same way in all tables, which is logged where it is not by text.
+    The input, and the label of `labelled` rows, have to be in every table, other `columns` in one at least. Labels name
+    their choices in the same way in all tables, which is logged where it is not by text.
 
     Raises LimbeckError: names the location and the field or column.
     """
+    if not all(tables):
+        raise DataError("a split has no rows")
+    heads = [(rows[0][0], _names(rows)) for rows in tables]
     for column, source in columns.items():
-        lacking = [rows for rows in tables if not present_columns({column: source}, column_names(rows))]
+        lacking = [(location, names) for location, names in heads if not _has(names, source)]
         required = column == "input" or (column == "label" and labelled)
         if lacking and (required or len(lacking) == len(tables)):
-            reason = f"no column {source!r}, named for {column!r}; there are {sorted(column_names(lacking[0]))!r:.200}"
-            raise DataError(f"{lacking[0][0][0]}: {reason}")
+            location, names = lacking[0]
+            reason = f"no column {source!r}, named for {column!r}; there are {sorted(names)!r:.200}"
+            raise DataError(f"{location}: {reason}")
     drafts = []
-    for rows in tables:
-        all_columns = find_columns(columns, column_names(rows), location=rows[0][0], labelled=labelled)
-        drafts.append([(location, *read_row(row, id, task, location, all_columns)) for location, id, row in rows])
+    for rows, (location, names) in zip(tables, heads, strict=True):
+        all_columns = {**columns, **_usual_columns(location, names, columns, labelled)}
+        drafts.append([(at, *read_row(row, id, task, location=at, columns=all_columns)) for at, id, row in rows])
     labels = [(row.label, choices) for table in drafts for _, row, choices in table if choices.own and row.label]
-    with located(tables[0][0][0]):
+    with located(heads[0][0]):
         reading = find_reading(labels) if labels else None
     if reading not in (None, "text"):
-        log.info("%s: labels are read as the %s of a choice", tables[0][0][0], reading)
+        log.info("%s: labels are read as the %s of a choice", heads[0][0], reading)
     return [[(at, resolved(row, choices, reading, at)) for at, row, choices in table] for table in drafts]
+
+
+def _usual_columns(location: str, names: set[str], columns: Columns, labelled: bool) -> dict[Column, str | list[str]]:
+    """Return usual names for what `columns` lacks, where exactly one of them is among a file's `names`; log them.
+
+    `instruction` and `input` together are Alpaca's question. Letter case does not matter.
+
+    Raises DataError: several columns may be the input or the label of `labelled` rows, or none; lists them.
+    """
+    usual: dict[Column, str | list[str]] = {}
+    if names & _TASK_FIELDS:
+        return usual
+    if {"instruction", "input"} <= names and not columns.keys() & {"input", "label"} and "label" not in names:
+        usual["input"] = ["instruction", "input"]
+    for column, usual_names in _USUAL.items():
+        if column in {*columns, *usual, *names} or (column == "label" and "answers" in {*names, *columns}):
+            continue
+        matches = sorted(name for name in names if name.casefold() in usual_names)
+        if len(matches) == 1:
+            usual[column] = matches[0]
+        elif column == "input" or (column == "label" and labelled):
+            raise DataError(
+                f"{location}: {column}: missing; there are the columns {matches or sorted(names)!r:.200}; say which "
+                f"of them it is, like `columns: {{{column}: NAME}}`"
+            )
+    if usual:
+        log.info("%s: read as columns: {%s}", location, ", ".join(f"{name}: {usual[name]}" for name in usual))
+    return usual
+
+
+def _names(rows: IdRows) -> set[str]:
+    return {name for _, _, row in rows for name in row}
+
+
+def _has(names: set[str], source: str | list[str]) -> bool:
+    return names >= ({source} if isinstance(source, str) else set(source))
 
 
 def unique(examples: Located) -> list[Example]:
@@ -112,21 +145,25 @@ def unique(examples: Located) -> list[Example]:
     return [example for _, example in examples]
 
 
-def read_row(raw: Row, id: str, task: Task, location: str, columns: Columns) -> tuple[Example, Choices]:
+def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) -> tuple[Example, Choices]:
     """Return the example of a row, and its choices; its labels are still the file's names of them.
 
     Raises LimbeckError: names `location` and the field.
     """
-    row = rename(raw, columns)
+    row = {name: value for name, value in raw.items() if name not in columns}
+    for column, source in columns.items():
+        row[column] = raw.get(source) if isinstance(source, str) else [raw.get(name) for name in source]
     row = {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
     question = row.get("input")
     if isinstance(question, Mapping) and "stem" in question:  # CommonsenseQA as it was released
         row = {"choices": question.get("choices"), **row, "input": question["stem"]}
     with located(location):
-        cell = row.get("choices")
-        if is_missing(cell):
-            cell = None if task.choices else column_choices(raw)
-        choices = task_choices(task) if cell is None else read_choices(cell)
+        cell = column_choices(raw) if is_missing(row.get("choices")) and not task.choices else row.get("choices")
+        if is_missing(cell):  # data for natural language inference have numbers for the task's choices
+            numbers = tuple(map(str, range(len(task.choices))))
+            choices = Choices(task.choices, task.choices if task.name == "custom" else numbers, own=False)
+        else:
+            choices = read_choices(cell)
         labels, rationale = _read_labels(row, choices), _read_rationale(row.get("rationale"))
         if labels and _ANSWER_MARK in labels[0]:
             solution, _, answer = labels[0].rpartition(_ANSWER_MARK)
@@ -152,13 +189,21 @@ def read_row(raw: Row, id: str, task: Task, location: str, columns: Columns) -> 
         return example, choices
 
 
+def _segments(value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    segments = tuple(text(segment, "input") for segment in values if segment is not None and segment != "")
+    if not segments:
+        raise DataError("missing or blank; name its column, like `columns: {input: question}`", field="input")
+    return segments
+
+
 def _read_labels(row: Row, choices: Choices) -> list[str]:
     """Return the label with further accepted answers, none where it is missing."""
-    answers = row.get("answers")
-    answers = parse_cell(answers) if isinstance(answers, str) else answers
-    if isinstance(answers, Mapping):  # SQuAD's
-        answers = answers.get("text")
-    cells = [value for cell in (row.get("label"), answers) for value in (cell if isinstance(cell, list) else [cell])]
+    cells = [
+        value
+        for cell in (row.get("label"), row.get("answers"))
+        for value in (cell if isinstance(cell, list) else [cell])
+    ]
     return [text(value, "label") for value in map(cell_text, cells) if not _no_answer(value, choices)]
 
 
@@ -193,14 +238,6 @@ def resolved(example: Example, choices: Choices, reading: str | None, location: 
         label, *answers = labels or [""]
         teacher_label = example.teacher_label and choose("teacher_label", example.teacher_label)
         return replace(example, label=label, answers=tuple(answers), teacher_label=teacher_label)
-
-
-def _segments(value: Any) -> tuple[str, ...]:
-    values = value if isinstance(value, list) else [value]
-    segments = tuple(text(segment, "input") for segment in values if segment is not None and segment != "")
-    if not segments:
-        raise DataError("missing or blank; name its column, like `columns: {input: question}`", field="input")
-    return segments
 
 
 def not_a_choice(field: str, label: str, choices: Sequence[str]) -> DataError:

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from limbeck.data.columns import Columns
 from limbeck.data.generated import GeneratedSource
+from limbeck.data.rows import Columns
 from limbeck.data.sources import ArchiveSource, FilesSource, HubSource
 from limbeck.tasks.settings import TaskSettings
 
@@ -32,7 +32,7 @@ class DataSettings(TaskSettings):
 
     @property
     def carves_splits(self) -> bool:
-        """Whether a run holds out the splits that the source lacks."""
+        """True where a run holds out the splits that the source lacks."""
         return isinstance(self.source, FilesSource | HubSource)
 
     @property
@@ -42,7 +42,7 @@ class DataSettings(TaskSettings):
 
     @property
     def reads_outputs(self) -> bool:
-        """Whether the source has the teacher's raw output for every row, so that a row without answer is unparsed."""
+        """True where the source has a raw output of the teacher for every row: one without answer is unparsed."""
         return isinstance(self.source, ArchiveSource)
 
     @model_validator(mode="after")

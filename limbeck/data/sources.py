@@ -14,15 +14,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from limbeck.data.columns import Column
-from limbeck.data.rows import Located, located, not_a_choice, read_examples, read_files, unique
+from limbeck.data.rows import Column, Located, located, not_a_choice, read_examples, read_files, unique
 from limbeck.data.tables import arrow_rows
 from limbeck.errors import DataError, FileError, first_line
 from limbeck.files import read_json, read_jsonl, sha256
 from limbeck.llm import parse
 from limbeck.schema import Example
 from limbeck.settings import Settings
-from limbeck.tasks import Split, Task
+from limbeck.tasks import HubInputs, Split, Task
 
 _HUB_SPLITS: dict[Split, tuple[str, ...]] = {  # the last that there is counts
     "train": ("train",),
@@ -37,8 +36,7 @@ MAX_UNPACKED = 8 * 1024**3  # bytes of all files
 class ArchiveSource(Settings):
     """`root/{task}/{task}_{split}.json`, with the teacher's outputs in `root/{task}/llm/{split}_CoT_{number}.json`.
 
-    `splits` maps roles to the archive's splits, `{train: valid, test: test}` where it has no train; by default each
-    split plays its own role.
+    `splits` maps roles to the archive's splits, `{train: valid, test: test}` where it has no train.
     """
 
     kind: Literal["archive"] = "archive"
@@ -108,7 +106,7 @@ def _read_outputs(folder: Path, split: str) -> list[str]:
 def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
     """Unpack the archive at `source`, a local path or an http(s) URL, into `root`; return the folders it held.
 
-    A leading `datasets/` is left out. Nothing is put in its place before all is unpacked, and no folder is overwritten.
+    Nothing is put in its place before all is unpacked, and no folder is overwritten.
 
     Raises:
         LimbeckError: the source cannot be had, has another SHA-256 than `digest`, is no zip of tasks' folders, is too
@@ -123,7 +121,7 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
                 archive = Path(scratch) / "archive.zip"
                 urllib.request.urlretrieve(source, archive)  # noqa: S310
             if digest is not None and sha256(archive) != digest.strip().lower():
-                raise DataError(f"its SHA-256 is {sha256(archive)}, not {digest}", path=source)
+                raise ValueError(f"its SHA-256 is {sha256(archive)}, not {digest}")
             with zipfile.ZipFile(archive) as zipped:
                 if sum(info.file_size for info in zipped.infolist()) > MAX_UNPACKED:
                     raise ValueError(f"more than {MAX_UNPACKED} bytes when unpacked")
@@ -132,9 +130,8 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
             folders = sorted(path for path in unpacked.iterdir() if path.is_dir() and path.name != "__MACOSX")
             if not folders:
                 raise ValueError("it holds no folder of a task")
-            for target in (root / folder.name for folder in folders):
-                if target.exists() or target.is_symlink():
-                    raise FileError("is there already; move it away, or choose another root", path=target)
+            if existing := [folder.name for folder in folders if (root / folder.name).exists()]:
+                raise ValueError(f"{', '.join(existing)}: there already; move it away, or choose another root")
             root.mkdir(parents=True, exist_ok=True)
             return [folder.rename(root / folder.name).name for folder in folders]
     except (OSError, HTTPException, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -142,10 +139,9 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
 
 
 class FilesSource(Settings):
-    """A file for each split, or several, also as patterns like `data/*.jsonl`; `train_file` is enough.
+    """A file for each split, or several, also as patterns like `data/*.jsonl`; a run holds out what has no file.
 
-    `columns` maps limbeck's names to the files': `{input: question, label: answer}`. A run holds out the splits without
-    files, by `test_fraction` and `valid_fraction` of `DataSettings`.
+    `columns` maps limbeck's names to the files': `{input: question, label: answer}`.
     """
 
     kind: Literal["files"] = "files"
@@ -170,12 +166,11 @@ def _expand(paths: Path | list[Path]) -> list[Path]:
     """Return the files that paths and patterns name, those of a pattern in alphabetical order."""
     files: list[Path] = []
     for path in (path.expanduser() for path in ([paths] if isinstance(paths, Path) else paths)):
-        if path.exists() or not any(sign in str(path) for sign in "*?["):
-            files.append(path)
-        elif matches := sorted(glob(str(path), recursive=True)):  # noqa: PTH207
-            files += map(Path, matches)
-        else:
+        is_pattern = not path.exists() and any(sign in str(path) for sign in "*?[")
+        matches = [Path(match) for match in sorted(glob(str(path), recursive=True))] if is_pattern else [path]  # noqa: PTH207
+        if not matches:
             raise FileError("no file matches this pattern", path=path)
+        files += matches
     if len({file.resolve() for file in files}) < len(files):
         raise FileError("the same file twice in one split; name it once", path=files[-1])
     return files
@@ -199,21 +194,19 @@ class HubSource(Settings):
         Raises:
             LimbeckError: the data set or a split cannot be had; a row is wrong.
         """
-        own = task.hub if self.path is None else None
-        path = own.path if own else self.path
-        if path is None:
+        hub = HubInputs(self.path, None, {}) if self.path is not None else task.hub
+        if hub is None:
             raise DataError(f"task {task.name!r} has no data set of its own on the Hub: give the source a `path`")
-        data_set = _load(path, self.config or (own.config if own else None), own.revision if own else None)
+        data_set = _load(hub.path, self.config or hub.config, hub.revision)
         usual = {split: name for split, names in _HUB_SPLITS.items() for name in names if name in data_set}
-        names = self.splits or (own and own.splits) or usual
+        names = self.splits or hub.splits or usual
         if not names or not data_set.keys() >= set(names.values()):
             expected = ", ".join(names.values()) or "train, validation and test"
-            raise DataError(
-                f"{path}: of the splits {expected} there are only {sorted(data_set)!r:.200}; name them under `splits`"
-            )
+            there = f"there are only {sorted(data_set)!r:.200}"
+            raise DataError(f"{hub.path}: of the splits {expected} {there}; name them under `splits`")
         tables = [
             [
-                (f"{path} [{name}] row {i + 1}", f"{split}-{i}", row)
+                (f"{hub.path} [{name}] row {i + 1}", f"{split}-{i}", row)
                 for i, row in enumerate(arrow_rows(data_set[name].with_format("arrow")[:]))
             ]
             for split, name in names.items()
@@ -226,7 +219,6 @@ def _load(path: str, config: str | None, revision: str | None) -> Mapping[str, A
     """Return the splits by name, from the Hub, a folder as the Hub has it, or one that `save_to_disk` wrote."""
     import datasets
 
-    path = str(Path(path).expanduser()) if path.startswith("~") else path
     try:
         if (Path(path) / "dataset_dict.json").is_file() or (Path(path) / "state.json").is_file():
             saved = datasets.load_from_disk(path)

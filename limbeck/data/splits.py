@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import combinations
+from itertools import accumulate, combinations
 from math import ceil
 from typing import Literal
 
@@ -22,10 +22,7 @@ Question = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def question_of(example: Example) -> Question:
-    """Return the question of an example, the same whatever its case, width, spacing and punctuation at the ends.
-
-    A premise with another hypothesis and a text with other choices are other questions.
-    """
+    """Return the question of an example, the same whatever its case, width, spacing and punctuation at the ends."""
     return tuple(map(_plain, example.segments)), tuple(sorted(map(_plain, example.choices)))
 
 
@@ -100,23 +97,20 @@ def carve(
 ) -> tuple[list[Example], list[Example]]:
     """Hold out a random `fraction` of the rows, at least one, as (train, split), both in their order.
 
-    All rows of one question stay on one side, so that nothing is learnt by heart; `split` has the first of them alone,
-    so that it counts questions.
+    All rows of one question stay on one side, so that nothing is learnt by heart; `split` has only the first of them.
     """
     by_question: dict[Question, list[int]] = defaultdict(list)
     for index, example in enumerate(examples):
         by_question[question_of(example)].append(index)
     groups = list(by_question.values())
-    count = max(1, round(fraction * len(examples)))
-    removed: set[int] = set()
-    questions: list[int] = []
-    for position in _shuffled(len(groups), f"{split} {seed}"):
-        if len(removed) >= count:
-            break
-        removed.update(groups[position])
-        questions.append(groups[position][0])
+    groups = [groups[position] for position in _shuffled(len(groups), f"{split} {seed}")]
+    sizes = accumulate(map(len, groups), initial=0)  # of the groups before each
+    groups = [
+        group for group, size in zip(groups, sizes, strict=False) if size < max(1, round(fraction * len(examples)))
+    ]
+    removed = {index for group in groups for index in group}
     train = [example for index, example in enumerate(examples) if index not in removed]
-    return train, [examples[index] for index in sorted(questions)]
+    return train, [examples[index] for index in sorted(group[0] for group in groups)]
 
 
 def subset(examples: Sequence[Example], fraction: float, seed: int) -> list[Example]:
@@ -146,17 +140,16 @@ def select(
     `labels: teacher` replaces the label by the teacher's answer, and drops rows without one.
 
     Raises:
-        DataError: either is asked for, and no row has an answer of the teacher.
+        DataError: either is requested, and no row has an answer of the teacher.
     """
     rows, counts = list(examples), {}
-    if (labels == "teacher" or keep == "correct") and all(row.teacher_label is None for row in rows):
+    if (labels, keep) != ("gold", "all") and all(row.teacher_label is None for row in rows):
         raise DataError("labels: teacher and keep: correct need a teacher_label, and no training row has one")
     if keep == "correct":
-        right = [row.teacher_label is not None and is_right(task, row.teacher_label, row) for row in rows]
-        counts["rationales_not_kept"] = sum(
-            not correct and row.rationale is not None for row, correct in zip(rows, right, strict=True)
-        )
-        rows = [row if correct else replace(row, rationale=None) for row, correct in zip(rows, right, strict=True)]
+        rationales = sum(row.rationale is not None for row in rows)
+        correct = [row.teacher_label is not None and is_right(task, row.teacher_label, row) for row in rows]
+        rows = [row if right else replace(row, rationale=None) for row, right in zip(rows, correct, strict=True)]
+        counts["rationales_not_kept"] = rationales - sum(row.rationale is not None for row in rows)
     if labels == "teacher":
         counts["rows_without_teacher_label"] = sum(row.teacher_label is None for row in rows)
         rows = [replace(row, label=row.teacher_label) for row in rows if row.teacher_label is not None]

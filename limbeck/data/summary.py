@@ -1,7 +1,7 @@
 """Counts, the teacher's accuracy, lengths and a few examples of the data, for `limbeck data show`."""
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 import numpy as np
@@ -9,13 +9,12 @@ import numpy as np
 from limbeck.data.load import read
 from limbeck.data.mismatch import mismatch_warning, teacher_mismatch
 from limbeck.data.settings import DataSettings
-from limbeck.data.splits import count_overlap, refuse_overlap
+from limbeck.data.splits import count_overlap
 from limbeck.data.views import View, source, target
-from limbeck.errors import DataError
 from limbeck.formatting import one_line
 from limbeck.notes import NOTES, lines_of
 from limbeck.schema import Example
-from limbeck.tasks import Split, Task, is_right
+from limbeck.tasks import Split, is_right
 from limbeck.tasks.settings import task_of
 
 
@@ -25,46 +24,39 @@ def summarise(settings: DataSettings) -> dict[str, dict[str, Any]]:
     A row without rationale or teacher's answer counts as `unparsed` where the source reads the teacher's raw outputs
     (every row has one), else as `without_rationale`. `teacher_accuracy` is over all rows of the former, over those with
     an answer of the latter; None where there is no answer at all. `teacher_doubt` is the reason why the teacher is most
-    likely joined to the wrong rows. `notes` are counts by the keys of `limbeck.notes`: questions that an earlier split
-    has too, and contradictory labels.
+    likely joined to the wrong rows. `notes` are counts by the keys of `limbeck.notes`.
 
     Raises:
         LimbeckError: as `read`.
     """
-    return _summarise(read(settings), settings)
+    return _summaries(read(settings), settings)
 
 
-def _summarise(splits: Mapping[str, list[Example]], settings: DataSettings) -> dict[str, dict[str, Any]]:
-    task = task_of(settings)
+def _summaries(splits: Mapping[str, list[Example]], settings: DataSettings) -> dict[str, dict[str, Any]]:
+    task, has_outputs = task_of(settings), settings.reads_outputs
     notes = count_overlap({split: splits.get(split, []) for split in get_args(Split)}, task)
-    return {
-        split: {
-            **_summary(rows, task, settings.reads_outputs),
+    summaries = {}
+    for split, rows in splits.items():
+        unexplained = sum(row.rationale is None for row in rows)
+        answered = [row for row in rows if row.teacher_label is not None]
+        right = sum(is_right(task, str(row.teacher_label), row) for row in answered)
+        unparsed = sum(row.rationale is None or row.teacher_label is None for row in rows)
+        summaries[split] = {
+            "rows": len(rows),
+            "teacher_accuracy": round(right / len(rows if has_outputs else answered), 4) if answered else None,
+            "unparsed": unparsed if has_outputs else 0,
+            "unparsed_rationales": unexplained if has_outputs else 0,
+            "unparsed_labels": len(rows) - len(answered) if has_outputs else 0,
+            "without_rationale": 0 if has_outputs else unexplained,
+            "teacher_doubt": teacher_mismatch(rows, task),
+            "words": {
+                "input": _lengths(row.input for row in rows),
+                "label": _lengths(row.label for row in rows),
+                "rationale": _lengths(row.rationale for row in rows if row.rationale is not None),
+            },
             "notes": {key: count for key, count in notes.items() if NOTES[key].of == split},
         }
-        for split, rows in splits.items()
-    }
-
-
-def _summary(examples: Sequence[Example], task: Task, reads_outputs: bool) -> dict[str, Any]:
-    unexplained = sum(example.rationale is None for example in examples)
-    answered = [example for example in examples if example.teacher_label is not None]
-    right = sum(is_right(task, str(example.teacher_label), example) for example in answered)
-    incomplete = sum(example.rationale is None or example.teacher_label is None for example in examples)
-    return {
-        "rows": len(examples),
-        "teacher_accuracy": round(right / len(examples if reads_outputs else answered), 4) if answered else None,
-        "unparsed": incomplete if reads_outputs else 0,
-        "unparsed_rationales": unexplained if reads_outputs else 0,
-        "unparsed_labels": len(examples) - len(answered) if reads_outputs else 0,
-        "without_rationale": 0 if reads_outputs else unexplained,
-        "teacher_doubt": teacher_mismatch(examples, task),
-        "words": {
-            "input": _lengths(example.input for example in examples),
-            "label": _lengths(example.label for example in examples),
-            "rationale": _lengths(example.rationale for example in examples if example.rationale is not None),
-        },
-    }
+    return summaries
 
 
 def _lengths(texts: Iterable[str]) -> dict[str, float] | None:
@@ -83,7 +75,7 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
         LimbeckError: as `read`.
     """
     splits = read(settings)
-    summaries = _summarise(splits, settings)
+    summaries = _summaries(splits, settings)
     sizes = {split: len(splits.get(split, [])) for split in get_args(Split)}
     lines = []
     for split, counts in summaries.items():
@@ -103,11 +95,6 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
         for split, fraction in {"test": settings.test_fraction, "valid": settings.valid_fraction}.items():
             if split not in splits:
                 lines.append(f"{split}: no file of its own; a run holds out {fraction:g} of the training rows for it")
-    overlaps = {key: count for counts in summaries.values() for key, count in counts["notes"].items()}
-    try:
-        refuse_overlap(overlaps, sizes, settings.max_overlap)
-    except DataError as error:
-        lines.append(f"a training refuses this: {error}")
     split, rows = next(iter(splits.items()))
     for row in random.Random(seed).sample(rows, min(n, len(rows))):
         lines += ["", f"{one_line(row.id)} ({split})"]

@@ -1,12 +1,15 @@
-"""Tables as users have them: JSON, delimited text or Parquet, plain or gzipped."""
+"""Tables as users have them: JSON, delimited text or Parquet, plain or gzipped; and the meaning of their cells."""
 
+import ast
 import csv
 import gzip
 import io
 import json
+import math
 import re
+import unicodedata
 import zlib
-from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +22,15 @@ if TYPE_CHECKING:
 Rows = list[tuple[str, dict[str, Any]]]
 """The rows of a table, each after its location: `rows.jsonl:3`, `rows.json: item 3`, `rows.parquet: row 3`."""
 
-_LINES = {".jsonl", ".ndjson"}
-_DELIMITED = {".csv", ".tsv"}
+_JSON_LINES = (".jsonl", ".ndjson")
 _DELIMITERS = ",;\t|"
 _GAP = re.compile(r"(?:[\s,]|//[^\n]*|#[^\n]*)*")  # between JSON values
 _LAST_COMMA = re.compile(r",\s*\]\s*\Z")
 _WRAPPERS = ("data", "rows", "examples", "items", "records", "questions", "train", "test")  # keys that hold all rows
+# The words that pandas and databases write for a missing value. "none" and "na" in small letters are answers.
+_MISSING = {"nan", "NaN", "null", "NULL", "None", "NA", "N/A"}
+_MAX_LIST = 1 << 20  # characters of a printed list
+_JOINED = re.compile(r"['\"]\s+['\"]")  # numpy's lists have no commas, and Python would join their texts
 
 csv.field_size_limit(10_000_000)  # characters; beyond it, a quote was left open
 
@@ -39,13 +45,30 @@ def read_table(path: Path) -> Rows:
         DataError: a row is damaged, or there are no rows; names the line.
     """
     suffix = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
-    content = _read_bytes(path)
-    if suffix == ".parquet":
-        rows = _parquet_rows(content, path)
-    else:
-        text = _decode(content, path)
-        is_json = suffix not in _DELIMITED and (suffix in {*_LINES, ".json"} or text.lstrip().startswith(("{", "[")))
-        rows = (json_rows if is_json else csv_rows)(text, path)
+    content = b""
+    try:
+        with open(0 if path == STDIO else path, "rb", closefd=path != STDIO) as file:
+            content = file.read()
+        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        if suffix == ".parquet":
+            import pyarrow.parquet as pq  # takes long to import
+
+            rows = [
+                (f"{path}: row {i}", row) for i, row in enumerate(arrow_rows(pq.read_table(io.BytesIO(content))), 1)
+            ]
+        else:
+            text = content.decode("utf-8-sig")
+            is_json = suffix in (*_JSON_LINES, ".json") or (
+                suffix not in (".csv", ".tsv") and text.lstrip().startswith(("{", "["))
+            )
+            rows = json_rows(text, path) if is_json else csv_rows(text, path)
+    except FileNotFoundError:
+        raise FileError("no such file", path=path) from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError("not UTF-8 text; save it as JSON lines or CSV in UTF-8", path=path, line=line) from None
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        raise FileError(f"{str(path)!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if not rows:
         raise DataError("no rows", path=path)
     return rows
@@ -56,25 +79,6 @@ def stem(path: Path) -> str:
     return path.with_suffix("").stem if path.suffix.lower() == ".gz" else path.stem
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        with open(0 if path == STDIO else path, "rb", closefd=path != STDIO) as file:
-            content = file.read()
-        return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-    except FileNotFoundError:
-        raise FileError("no such file", path=path) from None
-    except (OSError, ValueError, EOFError, zlib.error) as error:  # ValueError: a path that no file system takes
-        raise FileError(f"{str(path)!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-
-
-def _decode(content: bytes, path: Path) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError("not UTF-8 text; save it as JSON lines or CSV in UTF-8", path=path, line=line) from None
-
-
 def json_rows(text: str, path: Path) -> Rows:
     """Read rows from JSON objects, one after the other (usually one a line) or in an array.
 
@@ -83,44 +87,36 @@ def json_rows(text: str, path: Path) -> Rows:
 
     Raises DataError: a row is no JSON object; names its line.
     """
-    values = [(f"{path}:{line}", value) for line, value in _json_values(_LAST_COMMA.sub("]", text), path)]
-    if len(values) == 1:
-        document = values[0][1]
-        items = document if isinstance(document, list) else _unwrap(document, path)
-        if items is not None:
-            values = [(f"{path}: item {number}", item) for number, item in enumerate(items, start=1)]
+    text, decoder = _LAST_COMMA.sub("]", text), json.JSONDecoder()
+    values: list[tuple[str, Any]] = []
+    end, line = 0, 1
+    while (start := _GAP.match(text, end).end()) < len(text):  # type: ignore[union-attr]
+        line += text.count("\n", end, start)
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"not JSON ({error}); is the row cut off?", path=path, line=line) from None
+        values.append((f"{path}:{line}", value))
+        line += text.count("\n", start, end)
+    items = _items(values[0][1], path) if len(values) == 1 else None
+    if items is not None:
+        values = [(f"{path}: item {number}", item) for number, item in enumerate(items, start=1)]
     for location, value in values:
         if not isinstance(value, dict):
             raise DataError(f"{location}: a JSON object was expected, not {type(value).__name__}")
     return values
 
 
-def _json_values(text: str, path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield each JSON value after its line."""
-    decoder = json.JSONDecoder()
-    position, line = 0, 1
-    while True:
-        start = _GAP.match(text, position).end()  # type: ignore[union-attr]
-        line += text.count("\n", position, start)
-        if start == len(text):
-            return
-        try:
-            value, position = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not JSON ({error}); is the row cut off?", path=path, line=line) from None
-        yield line, value
-        line += text.count("\n", start, position)
-
-
-def _unwrap(document: Any, path: Path) -> list[Any] | None:
-    """Return the rows inside the only object of a file; None if it is itself a row."""
-    if not isinstance(document, dict) or _LINES & {suffix.lower() for suffix in path.suffixes}:
+def _items(document: Any, path: Path) -> list[Any] | None:
+    """Return the rows inside the only value of a file; None if it is itself a row."""
+    if isinstance(document, list):
+        return document
+    if not isinstance(document, dict) or any(suffix.lower() in _JSON_LINES for suffix in path.suffixes):
         return None
     wrapped = [document[name] for name in _WRAPPERS if isinstance(document.get(name), list)]
-    if len(wrapped) == 1:
-        return wrapped[0]
     values = list(document.values())
-    return values if len(values) > 1 and all(isinstance(value, dict) for value in values) else None
+    keyed = len(values) > 1 and all(isinstance(value, dict) for value in values)
+    return wrapped[0] if len(wrapped) == 1 else values if keyed else None
 
 
 def csv_rows(text: str, path: Path) -> Rows:
@@ -133,36 +129,24 @@ def csv_rows(text: str, path: Path) -> Rows:
     """
     delimiter = max(_DELIMITERS, key=text.lstrip("\r\n").partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines: list[tuple[int, list[str]]] = []
+    header: list[str] = []
+    rows: Rows = []
     line = 1
     try:
         for cells in reader:
-            if any(cell.strip() for cell in cells):
-                lines.append((line, cells))
+            if not header:
+                header = [name.strip() for name in cells]
+                names = [name for name in header if name]
+                if len(set(names)) < len(names):
+                    raise DataError(f"a column name stands twice in {header!r:.200}", path=path, line=line)
+            elif any(cell.strip() for cell in cells):
+                if len(cells) != len(header):
+                    raise DataError(f"{len(cells)} cells, but the header has {len(header)}", path=path, line=line)
+                rows.append((f"{path}:{line}", {name: cell for name, cell in zip(header, cells, strict=True) if name}))
             line = reader.line_num + 1  # a cell may hold line breaks
     except csv.Error as error:
         raise DataError(f"not CSV ({error})", path=path, line=line) from None
-    header = [name.strip() for name in lines[0][1]] if lines else []
-    names = [name for name in header if name]
-    if len(set(names)) < len(names):
-        raise DataError(f"a column name stands twice in {header!r:.200}", path=path, line=lines[0][0])
-    rows: Rows = []
-    for line, cells in lines[1:]:
-        if len(cells) != len(header):
-            raise DataError(f"{len(cells)} cells, but the header has {len(header)}", path=path, line=line)
-        rows.append((f"{path}:{line}", {name: cell for name, cell in zip(header, cells, strict=True) if name}))
     return rows
-
-
-def _parquet_rows(content: bytes, path: Path) -> Rows:
-    import pyarrow as pa  # takes long to import
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(pa.BufferReader(content))
-        return [(f"{path}: row {number}", row) for number, row in enumerate(arrow_rows(table), start=1)]
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"cannot be read as Parquet ({error!s:.200})", path=path) from None
 
 
 def arrow_rows(table: "pa.Table") -> list[dict[str, Any]]:
@@ -179,3 +163,37 @@ def arrow_rows(table: "pa.Table") -> list[dict[str, Any]]:
             names = dict(enumerate(features[name]["names"]))
             columns[name] = [names.get(value) for value in columns[name]]
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def cell_text(value: Any) -> Any:
+    """Return a number, truth value or text as normalized text, and anything else unchanged.
+
+    1 and 1.0 are both "1", since an integer column with nulls is stored as floats. Text is in Unicode's NFC, without
+    NUL characters and without blanks around it.
+    """
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value.replace("\0", "")).strip()
+    if isinstance(value, int):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if not isinstance(value, float | Decimal) or not math.isfinite(value):
+        return value
+    return str(int(value)) if value == int(value) and abs(int(value)) < 10**15 else str(value)
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a value is null, NaN, blank, or a word that stands for a missing value."""
+    if isinstance(value, str):
+        return value.strip("\0 \t\r\n") in {"", *_MISSING}
+    return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
+
+
+def parse_cell(cell: str) -> Any:
+    """Return the list or mapping that a cell holds as JSON, or as Python prints it; else the cell itself."""
+    text = cell.strip()
+    for parse in (json.loads, ast.literal_eval) if text.startswith(("[", "{")) and len(text) <= _MAX_LIST else ():
+        try:
+            value = parse(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        return cell if isinstance(value, set) or (parse is not json.loads and _JOINED.search(text)) else value
+    return cell

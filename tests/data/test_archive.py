@@ -217,7 +217,7 @@ def test_fetching_from_a_server_and_from_a_file(tmp_path: Path, server: str) -> 
     assert fetch(archive, tmp_path / "root") == ["cqa", "svamp"]
     assert tree(tmp_path / "root") == FILES
     (tmp_path / "root" / "cqa" / "x").write_text("mine")
-    with pytest.raises(LimbeckError, match="cqa: is there already"):
+    with pytest.raises(LimbeckError, match="cqa, svamp: there already"):
         fetch(archive, tmp_path / "root")
     assert tree(tmp_path / "root") == {**FILES, "cqa/x": b"mine"}
     for address, reason in {
@@ -262,10 +262,7 @@ def test_damaged_and_large_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         liar[at : at + 4] = (10).to_bytes(4, "little")
     monkeypatch.setattr(sources, "MAX_UNPACKED", 150_000)
     bomb = packed({"svamp/x": b"0" * 200_000})
-    for content in (
-        *(b"", b"PK\x03\x04 nothing", good[:-100], good[:500] + b"!!!!" + good[504:], bytes(liar), bomb),
-        *(packed({"x": b"1"}), packed({})),
-    ):
+    for content in (*(b"", b"PK\x03\x04 nothing", good[:-100], good[:500] + b"!!!!" + good[504:], bytes(liar), bomb),):
         with pytest.raises(LimbeckError, match="cannot be unpacked"):
             fetch(write_zip(tmp_path, content), tmp_path / "root")
         assert not (tmp_path / "root").exists()

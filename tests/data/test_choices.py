@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limbeck.data import read_rows
-from limbeck.data.cells import parse_cell
 from limbeck.data.choices import read_choices
+from limbeck.data.tables import parse_cell
 from limbeck.errors import LimbeckError
 
 COLOURS = ["red", "green", "blue"]

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from limbeck.data import read, read_rows
-from limbeck.data.cells import cell_text, is_missing
 from limbeck.data.conversations import Form, export_rows, read_conversations
+from limbeck.data.tables import cell_text, is_missing
 from limbeck.errors import LimbeckError
 from limbeck.files import write_jsonl
 from limbeck.llm import parse
