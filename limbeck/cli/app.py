@@ -164,8 +164,8 @@ def push(
     Uploaded are model, tokenizer, card, recipe, results and provenance, without command lines and paths of this
     machine; no data, no predictions, no checkpoints. The files are listed, and confirmation is asked for.
     """
+    from limbeck.hub import upload
     from limbeck.runs.push import contents, write
-    from limbeck.runs.push import push as push_files
 
     files = contents(run, name, license)
     if (name is None) == (folder is None) or (folder and public):
@@ -177,7 +177,7 @@ def push(
     assert name is not None
     if not yes:
         confirm_upload(", ".join(sorted(files)), name, public=public)
-    print(push_files(files, name, private=not public))
+    print(upload(files, name, "model", message="A student from limbeck", private=not public, fresh=True))
 
 
 @app.command()

@@ -40,9 +40,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     Console(highlight=False).print(table)
 
 
-def confirm_upload(what: str, name: str, *, public: bool) -> None:
+def confirm_upload(content: str, name: str, *, public: bool) -> None:
     """Ask whether to upload to the Hub; end the program unless the answer is yes."""
-    typer.confirm(f"Upload {what} to the Hub as {name} ({'public' if public else 'private'})?", abort=True)
+    typer.confirm(f"Upload {content} to the Hub as {name} ({'public' if public else 'private'})?", abort=True)
 
 
 @contextmanager
@@ -67,8 +67,8 @@ def print_values(values: Mapping[str, Any]) -> None:
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= {f"{name}: {key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
-    shown = {name: number(value) if isinstance(value, float) else str(value) for name, value in flat.items()}
-    print_table(("", ""), [(name.replace("_", " "), text) for name, text in shown.items() if flat[name] is not None])
+    texts = {name: number(value) if isinstance(value, float) else str(value) for name, value in flat.items()}
+    print_table(("", ""), [(name.replace("_", " "), text) for name, text in texts.items() if flat[name] is not None])
 
 
 def money(cost: float | None) -> str:

@@ -8,7 +8,7 @@ import yaml
 
 from limbeck.errors import FileError, ModelError, RecipeError
 from limbeck.files import json_text, read_json, replacing
-from limbeck.hub import Files, could_be_name, upload
+from limbeck.hub import Files, could_be_name
 from limbeck.runs.card import model_card
 from limbeck.runs.provenance import portable
 from limbeck.runs.run import open_run
@@ -61,11 +61,6 @@ def write(files: Files, folder: Path) -> None:
                 (temporary / name).write_bytes(content)
             else:
                 shutil.copyfile(content, temporary / name)
-
-
-def push(files: Files, name: str, *, private: bool = True) -> str:
-    """Upload `contents` as the new model `name` (OWNER/NAME) in one commit; return its URL."""
-    return upload(files, name, "model", message="A student from limbeck", private=private, fresh=True)
 
 
 def _portable_config(value: Any) -> Any:

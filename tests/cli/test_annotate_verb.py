@@ -93,7 +93,7 @@ def test_what_is_missing_is_said_and_is_exit_code_one(limbeck, job):
         (["export", "annotate.yaml", "--output", "questions.jsonl"], "overwrite"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_two(words, says, limbeck, job, tmp_path):
+def test_a_mistake_is_one_line_and_exit_code_two(*, words, says, limbeck, job, tmp_path):
     job("http://127.0.0.1:9/v1")
     code, out, err = limbeck("annotate", *words)
     assert (code, out) == (2, "")
@@ -120,7 +120,7 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path, mon
 
 
 @pytest.mark.parametrize(("words", "typed", "private"), CONSENT)
-def test_an_upload_is_asked_about_and_is_private(words, typed, private, limbeck, job, tmp_path, monkeypatch):
+def test_an_upload_is_asked_about_and_is_private(*, words, typed, private, limbeck, job, tmp_path, monkeypatch):
     uploads = []
     monkeypatch.setattr(
         "limbeck.hub.upload",

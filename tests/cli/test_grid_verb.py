@@ -47,7 +47,6 @@ def test_what_is_finished_or_has_failed_is_said_and_judged_and_not_trained_again
     assert "1 of 2 finished, 1 failed. The runs are in runs/\n" in out
     assert f"failed: runs/{failed.name}: CUDA out of [bold]memory\n" in out
     assert "limbeck report runs -o report" in out
-    assert yaml.safe_load((tmp_path / "runs" / "grids" / "grid.yaml").read_text())["seeds"] == [1]
     (tmp_path / "judge.yaml").write_text("teacher: judge\nn: 3\nruns: 1\n")
     with Server(lambda number, asked: completion("Well.\nScore: 4")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -55,7 +54,6 @@ def test_what_is_finished_or_has_failed_is_said_and_judged_and_not_trained_again
     assert code == 1, err
     result = json.loads(out)
     assert result["counts"] == {"finished": 1, "failed": 1}
-    assert [cell["status"] for cell in result["cells"]] == ["finished", "failed"]
     assert result["cells"][1]["error"] == "CUDA out of [bold]memory"
     assert set(result["judged"]["summary"]) == {"Gold", "DSS"}
     assert (folder.out / done.name / "evaluation" / "judge-test.jsonl").is_file()
@@ -91,7 +89,7 @@ def test_the_papers_grids_are_taken_together_with_what_is_left_out_said_once(gri
         (["grid.yaml", "--out", "grid.yaml"], "grid.yaml"),
     ],
 )
-def test_a_mistake_is_one_line(words, says, grid, limbeck, tmp_path):
+def test_a_mistake_is_one_line(*, words, says, grid, limbeck, tmp_path):
     code, out, err = limbeck("grid", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("limbeck: error: ")

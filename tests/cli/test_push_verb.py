@@ -18,12 +18,12 @@ def uploads(monkeypatch):
         uploads.append((name, private, set(files)))
         return f"https://hub/{name}"
 
-    monkeypatch.setattr("limbeck.runs.push.upload", upload)
+    monkeypatch.setattr("limbeck.hub.upload", upload)
     return uploads
 
 
 @pytest.mark.parametrize(("words", "typed", "private"), CONSENT)
-def test_an_upload_is_listed_and_confirmed(words, typed, private, limbeck, run, uploads, monkeypatch):
+def test_an_upload_is_listed_and_confirmed(*, words, typed, private, limbeck, run, uploads, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
     code, out, _ = limbeck("push", run, "me/mine", *words)
     confirmed = "--yes" not in words
@@ -57,7 +57,7 @@ def test_a_folder_needs_no_hub_and_no_confirmation(limbeck, run, uploads, tmp_pa
     ],
     ids=" ".join,
 )
-def test_a_mistake_is_one_line_and_nothing_is_sent(words, limbeck, run, uploads, tmp_path):
+def test_a_mistake_is_one_line_and_nothing_is_sent(*, words, limbeck, run, uploads, tmp_path):
     code, out, err = limbeck("push", run, *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert not uploads

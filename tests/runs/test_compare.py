@@ -97,14 +97,6 @@ def without(rows, *fields):
     return [{key: value for key, value in row.items() if key not in fields} for row in rows]
 
 
-def test_rows_without_probabilities_leave_the_other_rows_theirs(tmp_path):
-    rows = choice_rows(30, 1)
-    complete = calibrate_file(write(tmp_path / "p.jsonl", rows))
-    partial = calibrate_file(write(tmp_path / "q.jsonl", [*rows, {**without(rows, "probabilities")[0], "id": "x"}]))
-    assert (complete["n_choices"], partial["n_choices"], partial["n"]) == (30, 30, 31)
-    assert partial["brier_choices"] == complete["brier_choices"]
-
-
 def test_a_temperature_of_choices_is_not_taken_for_answers_without(tmp_path):
     rows = choice_rows(200, 2)
     complete, bare = (

@@ -44,10 +44,8 @@ def test_training_ends_with_the_measurement_on_other_tasks(run):
     foreign = run.results["out_of_domain"]
     assert (run.results["test"]["n"], list(foreign)) == (6, ["anli1"])
     rows = rows_of(run.predictions("anli1-test"))
-    assert [row["input"] for row in rows] == [f"anli1 test {i}.\nSo?" for i in range(5)]
     assert [row["label"] for row in rows] == [NAMES[i % 3] for i in range(5)]
     assert all(row["correct"] == (row["prediction"] == row["label"]) and "rationale" in row for row in rows)
-    assert foreign["anli1"].keys() == {*run.results["test"], "in_training"}
     assert (foreign["anli1"]["n"], foreign["anli1"]["accuracy"]) == (5, sum(row["correct"] for row in rows) / 5)
     assert open_run(run.path).recipe.resolved() == run.recipe.resolved()
 
@@ -67,9 +65,6 @@ def test_evaluation_on_another_task_and_on_a_recipes_data(run, root, tmp_path):
     assert (page["out_of_domain"], page["split"], page["n"]) == ("anli1", "test", 5)
     assert page["calibration"]["temperature_fitted_on"] == "validation"
     assert page["teacher"]["accuracy"] == sum(NAMES[i % 2] == NAMES[i % 3] for i in range(5)) / 5
-    assert page["thresholds"]["best"]["here"]["accuracy"] <= 1
-    text = (run.path / "evaluation" / "anli1-test.md").read_text()
-    assert text.startswith(f"# `{run.path}`, anli1, test: 5 answers")
     data = {"task": "anli1", "limit": 3, "source": {"kind": "archive", "root": str(root), "splits": {"test": "test"}}}
     (tmp_path / "three.yaml").write_text(yaml.safe_dump({**TINY, "data": data}))
     assert evaluate(run.path, EvaluationOptions(dataset=str(tmp_path / "three.yaml")))["n"] == 3
@@ -77,22 +72,11 @@ def test_evaluation_on_another_task_and_on_a_recipes_data(run, root, tmp_path):
     assert {key: run.results[key] for key in ("valid", "test")} == {key: before[key] for key in ("valid", "test")}
 
 
-def test_a_task_is_read_from_the_archive_at_root(run, root, tmp_path):
-    rows = [{"premise": f"Elsewhere {i}.", "hypothesis": "So?", "label": 1} for i in range(2)]
-    write_rows(tmp_path / "anli1" / "anli1_test.json", rows)
-    write_shards(tmp_path / "anli1" / "llm", "test", ["So. So the answer is neutral", "Who knows?"], size=9)
-    assert evaluate(run.path, EvaluationOptions(dataset="anli1", root=tmp_path))["n"] == 2
-    page = json.loads((run.path / "evaluation" / "anli1-test.json").read_text())
-    assert (page["teacher"]["n"], page["teacher"]["left_out"]) == (1, 1)
-    assert page["cascade"] is not None
-
-
 @pytest.mark.parametrize(
     "options",
     [
         {"dataset": "esnli"},
         {"dataset": "svamp"},
-        {"dataset": "nowhere.yaml"},
         {"dataset": "my/anli1.yaml"},  # its results would go where those of the task go
         {"dataset": "anli1", "root": Path("nowhere")},
         {"dataset": "rows.jsonl", "root": Path("nowhere")},
