@@ -5,7 +5,7 @@ answer's p alone becomes sigmoid(logit(p) / T); where every choice has a probabi
 first is the second with the choices "right" (p) and "wrong" (1 - p), so all is for choices.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -75,27 +75,16 @@ def ece(confidence: Floats, correct: Flags) -> float | None:
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Answers whose confidence is in (low, high]; an empty bin has no `confidence`, `accuracy` or `interval`."""
-
-    low: float
-    high: float
-    n: int
-    confidence: float | None = None  # mean
-    accuracy: float | None = None
-    interval: Interval | None = None  # of the accuracy, Wilson's
-
-
-def reliability(confidence: Floats, correct: Flags) -> tuple[Bin, ...]:
-    """Return the reliability diagram's ten equal-width bins, empty ones too."""
+def reliability(answers: Graded) -> list[dict[str, Any]]:
+    """Return the reliability diagram's ten bins; without answers `confidence`, `accuracy` and `interval` are None."""
+    bin_of = equal_width(answers.confidence)
     bins = []
     for index in range(BINS):
-        inside = equal_width(confidence) == index
-        n, right = int(inside.sum()), int(correct[inside].sum())
-        means = (float(confidence[inside].mean()), right / n, wilson(right, n)) if n else ()
-        bins.append(Bin(index / BINS, (index + 1) / BINS, n, *means))
-    return tuple(bins)
+        p, correct = answers.confidence[bin_of == index], answers.correct[bin_of == index]
+        n, right = len(p), int(correct.sum())
+        means = {"confidence": float(p.mean()) if n else None, "accuracy": right / n if n else None}
+        bins.append({"low": index / BINS, "high": (index + 1) / BINS, "n": n, **means, "interval": wilson(right, n)})
+    return bins
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +206,7 @@ def calibrate(
         "temperature_reason": fitted.reason,
         "temperature_fitted_on": "validation" if temperature else "these answers",
         "scaling": _scaling(answers, temperature, seed),
-        "bins": [asdict(reliability_bin) for reliability_bin in reliability(answers.confidence, answers.correct)],
+        "bins": reliability(answers),
     }
 
 

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, log_loss
 from torchmetrics.functional.classification import binary_calibration_error
 
@@ -25,6 +24,7 @@ from limbeck.metrics.calibration import (
     reliability,
 )
 from limbeck.metrics.graded import Graded, graded
+from limbeck.stats.intervals import wilson
 
 UNFITTED = Temperature(None, None, 0, "not looked at here")
 
@@ -97,13 +97,12 @@ def test_equal_confidences_share_a_bin_of_equal_mass(values, random):
 
 
 def test_the_reliability_diagram_by_hand():
-    confidence = np.array([0.0, 0.1, 0.15, 0.95, 0.96, 0.97, 1.0])
-    bins = reliability(confidence, np.array([False, True, True, True, True, False, True]))
-    assert [bin.n for bin in bins] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 4]
-    assert (bins[0].low, bins[0].high, bins[9].low, bins[9].high) == (0, 0.1, 0.9, 1)
-    assert (bins[0].confidence, bins[0].accuracy, bins[9].accuracy) == (0.05, 0.5, 0.75)
-    assert bins[9].interval == pytest.approx(tuple(binomtest(3, 4).proportion_ci(method="wilson")), abs=1e-12)
-    assert (bins[5].confidence, bins[5].accuracy, bins[5].interval) == (None, None, None)
+    answers = graded([0.0, 0.1, 0.15, 0.95, 0.96, 0.97, 1.0], [False, True, True, True, True, False, True])
+    bins = reliability(answers)
+    assert [bin["n"] for bin in bins] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 4]
+    assert (bins[0]["low"], bins[0]["confidence"], bins[0]["accuracy"]) == (0, 0.05, 0.5)
+    assert (bins[9]["high"], bins[9]["accuracy"], bins[9]["interval"]) == (1, 0.75, wilson(3, 4))
+    assert (bins[5]["confidence"], bins[5]["accuracy"], bins[5]["interval"]) == (None, None, None)
 
 
 def test_errors_by_chance_are_those_of_calibrated_predictors():

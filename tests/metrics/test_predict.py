@@ -166,17 +166,3 @@ def test_in_a_joint_view_confidence_is_of_the_label(view, text, tmp_path):
     assert prediction.confidences["normalised"] == pytest.approx(math.exp(sum(label) / len(label)), rel=1e-4)
     assert prediction.confidences["first-token"] == pytest.approx(math.exp(label[0]), rel=1e-4)
     assert prediction.probabilities is None
-
-
-HOSTILE = ['__import__("os").system("touch_hacked")', "9**9**9**9", "(" * 5000, "1e999999999", "\x00"]
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_answers_are_wrong_and_nothing_else(text, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    student = saying(tmp_path / "bart", text, [text], length=64)  # up to 0.3 MB of parentheses
-    example = Example("1", ("How many points a round?",), "( 84.0 / 2.0 )")
-    (prediction,) = predict(student, [example], tasks.get("svamp"), View.PREDICT, rationale_view=View.EXPLAIN)
-    assert prediction.correct is False
-    assert text.strip() in prediction.prediction
-    assert [path.name for path in tmp_path.iterdir()] == ["bart"]

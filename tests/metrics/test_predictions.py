@@ -103,12 +103,10 @@ def test_probabilities_are_read_with_the_confidence_that_is_taken_from_them(read
     [
         {"ID": 7, "Gold": "a", "Pred": "a", "Conf": 80},
         {"question_id": 7, "target": "a", "response": "a", "probability": 0.8},
-        {"idx": 7.0, "answer": "a", "prediction": "A.", "confidence": "0.8"},
         {"idx": 7, "label": "a", "answer": "a", "confidence": 0.8},
         {"id": "7", "reference": "1,080", "response": "1080.0", "confidence": 0.8},
         {"id": "7", "label": 3, "prediction": 3.0, "confidence": 0.8},
         {"id": "7", "label": True, "prediction": "TRUE", "confidence": 0.8},
-        {"doc_id": 7, "is_correct": "True", "confidence": 0.8},
         {"doc_id": 7, "acc": 1.0, "confidence": 0.8, "target": "x", "filtered_resps": ["y"]},
     ],
 )

@@ -5,8 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer
 
 from limbeck import tasks
@@ -53,16 +51,6 @@ def test_lengths_and_repetition():
     assert metrics["reference_repetition"] == 0
     assert repetition("one two") is None
     assert repetition("no no no no") == 0.5
-
-
-@given(st.lists(st.sampled_from("abc"), max_size=20))
-def test_repetition_is_the_share_of_grams_met_before(words):
-    grams, repeated = [], 0
-    for start in range(len(words) - 2):
-        gram = (words[start], words[start + 1], words[start + 2])
-        repeated += gram in grams
-        grams.append(gram)
-    assert repetition(" ".join(words)) == (pytest.approx(repeated / len(grams)) if grams else None)
 
 
 def test_what_lacks_a_rationale_is_left_out_and_counted(tmp_path):
