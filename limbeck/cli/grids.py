@@ -25,7 +25,6 @@ _GRIDS = (
     "A grid's YAML file: `recipe`, `axes`, `seeds`; or a table or figure of the paper: table1 to table8, figure2 to "
     "figure5, or `paper` for all of them."
 )
-_CHANGES = "Change every cell's recipe, like -s training.max_steps=9, or the grid, like -s seeds=3; repeatable."
 _ENGINE = (
     "local: processes of this machine; ray: the Ray cluster at RAY_ADDRESS, or one started here (limbeck\\[ray]). "
     "Its machines need a file system that they share, with locks."
@@ -39,7 +38,7 @@ def grid(
     grids: Annotated[list[str], argument(_GRIDS, metavar="GRID")],
     *,
     out: Annotated[Path, option("Folder of the runs.")] = Path("runs"),
-    changes: Annotated[list[str] | None, option(_CHANGES, "--set", "-s", metavar="KEY=VALUE")] = None,
+    changes: options.Changes = None,
     workers: Annotated[int | None, option(_WORKERS, min=1)] = None,
     engine: Annotated[Literal["local", "ray"], option(_ENGINE)] = "local",
     retry: Annotated[bool, option("Train failed cells again.", "--retry")] = False,
@@ -51,6 +50,8 @@ def grid(
     as_json: options.Json = False,
 ) -> None:
     """Train every cell of grids that is not finished. Start it again, or twice: no cell is trained twice.
+
+    -s changes every cell's recipe (-s training.max_steps=9), or the grid (-s seeds=3).
 
     Exit code 0: all are finished; 1: some failed, and it says why; 2: a mistake; 130: interrupted.
     """

@@ -31,14 +31,13 @@ from limbeck.runs.run import Run, open_run, run_name
 from limbeck.schema import Example
 from limbeck.tasks import Split
 from limbeck.tasks.settings import task_of
-from limbeck.training.checkpoints import EarlyStopping, discard_partial_checkpoints
+from limbeck.training.checkpoints import EarlyStopping
 from limbeck.training.dataset import TrainingSet, token_ids, tokenize
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
 
 log = logging.getLogger(__name__)
 
 QUICKSTART = Path(str(files("limbeck.runs") / "quickstart.yaml"))
-_ADVICE = "resume with --resume"
 
 
 def train(
@@ -78,7 +77,7 @@ def train(
     for line in lines_of(notes, rows | texts):
         log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
-    with run.locked(), disk_errors(run.path, _ADVICE):
+    with run.locked(), disk_errors(run.path, "resume with --resume"):
         run.check_folder(resume)  # again: another process may have been faster
         run.begin(provenance(splits, recipe.seed) | {"student": _revisions(recipe.student)} | origin)
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
@@ -144,10 +143,8 @@ def _fit(
             validation_set=token_ids(valid.examples, objective.views, student) if validates_loss else None,
             early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
         )
-        with disk_errors(run.path, _ADVICE):
-            trainer.fit()
+        trainer.fit()
     except LimbeckError:
-        discard_partial_checkpoints(run.checkpoints)  # cut short by a full disk, they only take room
         if trainer is None or trainer.state.global_step == 0:
             run.discard()
         raise

@@ -6,7 +6,6 @@ log, decides as an unbroken one.
 
 import json
 import math
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,13 +59,6 @@ def latest_checkpoint(folder: Path) -> Path | None:
     """Return the newest complete checkpoint below `folder`."""
     steps = {path: step for path in folder.glob("checkpoint-*") if (step := _step(path)) is not None}
     return max(steps, key=steps.__getitem__, default=None)
-
-
-def discard_partial_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints below `folder` that were not written to their end."""
-    for path in folder.glob("checkpoint-*"):
-        if _step(path) is None:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _step(checkpoint: Path) -> int | None:
