@@ -14,13 +14,7 @@ import numpy as np
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import (
-    PrinterCallback,
-    ProgressCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PrinterCallback, ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 
 from limbeck.data import View
 from limbeck.errors import ModelError, RecipeError

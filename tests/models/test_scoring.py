@@ -29,36 +29,28 @@ def targets(student: Student, choices: list[str]) -> list[tuple[int, ...]]:
     return [tuple(student.target_ids([choice])[0][0]) for choice in choices]
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
-def test_scores_are_those_of_the_whole_model(kind, monkeypatch):
-    monkeypatch.setattr(scoring, "_TOKENS", 3)  # a target's logits are not all made at once
-    student = random_student(kind).train()
-    scores = student.score(TEXTS, CHOICES, batch_size=2)
-    assert student.training
-    student.eval()
-    for text, choices, score in zip(TEXTS, CHOICES, scores, strict=True):
-        for target, log_p in zip(targets(student, choices), score.answers, strict=True):
-            expected, top = naive(student, text, target)
-            assert log_p == pytest.approx(expected, abs=1e-4)
-            assert score.top == pytest.approx(top, abs=1e-4)
-    assert student.score([], [], batch_size=2) == []
-
-
 @pytest.mark.parametrize(("kind", "batch_size"), [*((kind, 2) for kind in FAMILIES), ("t5-1.1", 1), ("bart", 5)])
-def test_an_answer_is_the_one_generated_and_its_scores_those_of_the_whole_model(kind, batch_size):
+def test_an_answer_is_the_one_generated_and_its_scores_those_of_the_whole_model(kind, batch_size, monkeypatch):
+    monkeypatch.setattr(scoring, "_TOKENS", 3)  # a target's logits are not all made at once
     student = random_student(kind)
     student.max_target_length = 32
     texts = student.generate(TEXTS, batch_size=5)
+    student.train()
     for choices in (CHOICES, CHOICES[::-1]):  # the second way the longest text has none
         answers = student.answer(TEXTS, choices, batch_size=batch_size)
+        scores = student.score(TEXTS, choices, batch_size=batch_size)
         assert [answer.text for answer in answers] == texts
-        for text, row, answer in zip(TEXTS, choices, answers, strict=True):
+        assert student.training
+        student.eval()
+        for text, row, answer, score in zip(TEXTS, choices, answers, scores, strict=True):
             expected, top = naive(student, text, answer.ids)
             assert answer.log_p == pytest.approx(expected, abs=1e-4)
-            assert answer.top == pytest.approx(top, abs=1e-4)
-            for target, log_p in zip(targets(student, row), answer.choices, strict=True):
-                assert log_p == pytest.approx(naive(student, text, target)[0], abs=1e-4)
-    assert student.answer([], [], batch_size=2) == []
+            assert [answer.top, score.top] == pytest.approx([top, top], abs=1e-4)
+            for target, *computed in zip(targets(student, row), answer.choices, score.answers, strict=True):
+                expected, _ = naive(student, text, target)
+                assert computed == [pytest.approx(expected, abs=1e-4)] * 2
+        student.train()
+    assert student.answer([], [], batch_size=2) == student.score([], [], batch_size=2) == []
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -39,11 +39,11 @@ def test_an_epoch_is_a_permutation_with_a_quota_of_both_kinds_in_every_batch(n, 
     order = list(sampler)
     assert sorted(order) == list(range(n)) and len(sampler) == n
     assert list(sampler_of(lengths, size, seed)) == order
-    taught = [int((lengths[order[i : i + size], 2] > 0).sum()) for i in range(0, n, size)]
-    full = taught[: n // size]
-    assert not full or max(full) - min(full) <= 1
-    expected = (lengths[:, 2] > 0).sum() * (n - (len(taught) - 1) * size) / n
-    assert len(full) == len(taught) or abs(taught[-1] - expected) < 1
+    rationales = [int((lengths[order[i : i + size], 2] > 0).sum()) for i in range(0, n, size)]
+    in_full_batches = rationales[: n // size]
+    assert not in_full_batches or max(in_full_batches) - min(in_full_batches) <= 1
+    expected = (lengths[:, 2] > 0).sum() * (n - (len(rationales) - 1) * size) / n
+    assert len(in_full_batches) == len(rationales) or abs(rationales[-1] - expected) < 1
     if n > 50 and size > 1:
         sampler.set_epoch(1)
         assert list(sampler) != order

@@ -38,10 +38,10 @@ def student(rows):
     return load_student(StudentSettings(scratch=tiny), texts).double()
 
 
-def partly_taught(rows, share):
+def without_some_rationales(rows, share):
     """Take their rationale from all rows but a share, by chance."""
-    taught = np.random.default_rng(7).permutation(len(rows)) < round(share * len(rows))
-    return [row if keep else replace(row, rationale=None) for row, keep in zip(rows, taught, strict=True)]
+    mask = np.random.default_rng(7).permutation(len(rows)) < round(share * len(rows))
+    return [row if keep else replace(row, rationale=None) for row, keep in zip(rows, mask, strict=True)]
 
 
 class Gradients(TrainerCallback):
@@ -107,7 +107,7 @@ def padded(rows, value):
     ],
 )
 def test_every_tenth_of_the_rows_has_its_weight_in_an_epoch(name, share, sizes, *, rows, student, tmp_path):
-    rows = partly_taught(rows, share)
+    rows = without_some_rationales(rows, share)
     batch, accumulate = sizes
     changes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate}
     summed, _ = epoch(student, rows, name, tmp_path, **changes)
@@ -120,14 +120,14 @@ def test_every_tenth_of_the_rows_has_its_weight_in_an_epoch(name, share, sizes, 
 
 
 def test_the_logs_means_are_over_all_there_was(rows, student, tmp_path):
-    """27 % of the rows are taught; one log entry covers an epoch."""
-    rows = partly_taught(rows, 0.27)
+    """27 % of the rows have a rationale; one log entry covers an epoch."""
+    rows = without_some_rationales(rows, 0.27)
     _, entry = epoch(student, rows, "dss", tmp_path, per_device_train_batch_size=16)
     plain = {}
     for view in VIEWS:
-        taught = [row for row in rows if target(row, view)]
+        complete = [row for row in rows if target(row, view)]
         with torch.no_grad():
-            plain[view] = student.model(**plain_inputs(student, taught, view)).loss.item()
+            plain[view] = student.model(**plain_inputs(student, complete, view)).loss.item()
     assert entry["term_label"] == pytest.approx(plain[View.PREDICT], rel=1e-6)
     assert entry["term_rationale"] == pytest.approx(plain[View.EXPLAIN], rel=1e-6)
     assert entry["loss"] == pytest.approx(sum(plain.values()) / 2, rel=1e-6)
