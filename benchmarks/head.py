@@ -19,7 +19,7 @@ from benchmarks.rows import time_row, value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import View
 from limbeck.models.families import VocabularyHead
-from limbeck.objectives import objective
+from limbeck.objectives import METHODS
 from limbeck.objectives.fused import ViewStates, losses, term_counts
 
 MIB = 2**20
@@ -72,7 +72,7 @@ class Call:
             leaf.grad = None
 
     def _limbeck(self, hidden: dict[str, torch.Tensor], labels: dict[str, torch.Tensor]) -> torch.Tensor:
-        method = objective(self.setup.method)
+        method = METHODS[self.setup.method]
         states = {View(view): ViewStates(hidden[view], labels[view]) for view in hidden}
         counts = term_counts(method, {view: state.labels for view, state in states.items()})
         return losses(method, states, VocabularyHead(self.weight, None), counts=counts)[0]

@@ -18,7 +18,7 @@ from benchmarks.rows import time_row, value_row, yes
 from benchmarks.settings import Settings
 from limbeck.models import ScratchSettings
 from limbeck.models.student import Student
-from limbeck.objectives import objective
+from limbeck.objectives import METHODS
 from limbeck.training.trainer import Distiller
 
 GIB = 2**30
@@ -68,7 +68,7 @@ class Step:
 
     def _limbeck(self) -> Callable[[Any], Tensor]:
         student = Student(self.model, tokenizer(self.model.config.vocab_size), 1024, 1024)
-        module: Any = Distiller(student, objective(self.side.method)).train()
+        module: Any = Distiller(student, METHODS[self.side.method]).train()
         if self.side.compiled:
             module = torch.compile(module, dynamic=False)
         return lambda batch: module(**batch)["loss"]

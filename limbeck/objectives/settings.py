@@ -51,7 +51,7 @@ class ObjectiveSettings(Settings):
             replace(term, **{name: values[field] for field, name in term.settings.items() if field in values})
             for term in METHODS[self.name].terms
         ]
-        return Objective(self.name, tuple(terms))
+        return replace(METHODS[self.name], terms=tuple(terms))
 
     def resolved(self) -> dict[str, Any]:
         """Return the settings with every field filled in that has a meaning for the method."""

@@ -133,10 +133,16 @@ Term = TokenTerm | AlignmentTerm
 
 @dataclass(frozen=True)
 class Objective:
-    """A named tuple of weighted terms: the loss is `sum(term.weight * value)` (Chen et al. 2024, Eq. 10)."""
+    """A named tuple of weighted terms: the loss is `sum(term.weight * value)` (Chen et al. 2024, Eq. 10).
+
+    The other fields are its entry in `limbeck objectives`.
+    """
 
     name: str
     terms: tuple[Term, ...]
+    formula: str = ""
+    summary: str = ""
+    reference: str = ""
 
     def weighted(self, values: Mapping[str, float]) -> float:
         """Return the weighted sum of the terms' values, of those there are."""

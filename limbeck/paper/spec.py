@@ -11,7 +11,7 @@ from pydantic import Field
 from limbeck.errors import LimbeckError, unknown
 from limbeck.grids import Grid
 from limbeck.metrics.judgements import TASK_NAMES
-from limbeck.objectives.methods import objective
+from limbeck.objectives.methods import METHODS
 from limbeck.settings import Settings, yaml_value
 from limbeck.tasks import Split
 
@@ -122,7 +122,7 @@ def _grid(name: str, settings: Variant, tasks: Mapping[str, dict[str, Any]]) -> 
     axes: dict[str, Any] = {
         "task": dict(tasks),
         "method": {
-            row: {"objective": name, "evaluation.rationales": objective(name).rationale_view is not None}
+            row: {"objective": name, "evaluation.rationales": METHODS[name].rationale_view is not None}
             for name, row in methods.items()
         },
     }

@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from limbeck.data import View
 from limbeck.models.families import VocabularyHead
 from limbeck.models.tokenization import IGNORE
-from limbeck.objectives import METHODS, ObjectiveSettings, fused, objective
+from limbeck.objectives import METHODS, ObjectiveSettings, fused
 from limbeck.objectives.fused import ViewStates, gradient_shares, losses, term_counts
 from tests.objectives import oracle
 
@@ -102,7 +102,7 @@ def test_gradients_under_autocast_are_as_near_as_the_type_allows(monkeypatch, na
 @pytest.mark.parametrize("factor", [1e5, 1e-5, 1.0])
 def test_no_gradient_vanishes_or_overflows_in_float16(factor):
     """The mean over a million tokens is below float16's smallest number; a rare term expects 1e-5 of an example."""
-    method = objective("mi")
+    method = METHODS["mi"]
     states, parameters = random_batch(method.views)
     states = {view: ViewStates(state.hidden.half().double(), state.labels) for view, state in states.items()}
     parameters = [tensor.half().double() for tensor in parameters]
@@ -116,20 +116,20 @@ def test_no_gradient_vanishes_or_overflows_in_float16(factor):
 
 def test_a_head_in_bfloat16_gets_gradients_in_bfloat16():
     states, parameters = random_batch((View.PREDICT,))
-    _, computed = gradients(losses, objective("finetune"), states, parameters, dtype=torch.bfloat16)
+    _, computed = gradients(losses, METHODS["finetune"], states, parameters, dtype=torch.bfloat16)
     assert {gradient.dtype for gradient in computed} == {torch.bfloat16}
-    assert error(computed, expected_gradients(objective("finetune"), states, parameters)[1]) <= 2e-2
+    assert error(computed, expected_gradients(METHODS["finetune"], states, parameters)[1]) <= 2e-2
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("name", METHODS)
 def test_label_smoothing_is_torchs_own(name, dtype, tolerance):
     """The plain version smooths by torch's `cross_entropy(label_smoothing=...)`; padding counts nothing."""
-    method = objective(name).smoothed(0.3)
+    method = METHODS[name].smoothed(0.3)
     states, parameters = random_batch(method.views, 211, 16)
     loss, computed = gradients(losses, method, states, parameters, dtype=dtype, splits=4, soft_cap=4.0)
     plain, expected = expected_gradients(method, states, parameters, soft_cap=4.0)
-    unsmoothed, _ = expected_gradients(objective(name), states, parameters, soft_cap=4.0)
+    unsmoothed, _ = expected_gradients(METHODS[name], states, parameters, soft_cap=4.0)
     assert loss == pytest.approx(plain, rel=tolerance)
     assert error(computed, expected) <= tolerance
     assert abs(plain - unsmoothed) > 1e-6
@@ -139,7 +139,7 @@ def test_label_smoothing_is_torchs_own(name, dtype, tolerance):
 def test_the_fused_head_never_waits_for_the_device(monkeypatch, dtype):
     """Under fake tensors, which hold no numbers, whatever looked at a value would raise."""
     monkeypatch.setattr(fused, "_CPU_BYTES", 1)
-    method, options = objective("kl"), {"dtype": dtype, "requires_grad": True}
+    method, options = METHODS["kl"], {"dtype": dtype, "requires_grad": True}
     with FakeTensorMode():
         head = VocabularyHead(torch.randn(50, 8, **options), torch.randn(50, **options))
         labels = torch.zeros(4, 6, dtype=torch.long)
@@ -152,7 +152,7 @@ def test_the_fused_head_never_waits_for_the_device(monkeypatch, dtype):
 
 
 def test_the_fused_head_compiles_into_one_graph():
-    method = objective("mi")
+    method = METHODS["mi"]
     states, parameters = random_batch(method.views)
     torch.compiler.reset()
     compiled = torch.compile(losses, fullgraph=True, backend="aot_eager")
@@ -165,7 +165,7 @@ def test_the_fused_head_compiles_into_one_graph():
 @pytest.mark.parametrize("name", ["finetune", "mi"])
 def test_confident_tokens_keep_their_gradient(name):
     """Large logits, one of them so far ahead that its probability is 1 - 1e-4 or nearer."""
-    method, states, head = objective(name), {}, (torch.eye(50), torch.zeros(50))
+    method, states, head = METHODS[name], {}, (torch.eye(50), torch.zeros(50))
     for view in method.views:
         labels = torch.randint(0, 50, (2, 3))
         logits = torch.full((2, 3, 50), 30.0, dtype=torch.float64)
@@ -186,14 +186,14 @@ def test_a_head_gradient_beyond_float16_is_right():
     hidden[..., 0] = 20
     head, states = (torch.zeros(20, 4), torch.zeros(20)), {View.PREDICT: ViewStates(hidden, labels)}
     with torch.autocast("cpu", torch.float16):
-        _, computed = gradients(losses, objective("finetune"), states, head)
-    _, expected = expected_gradients(objective("finetune"), states, head)
+        _, computed = gradients(losses, METHODS["finetune"], states, head)
+    _, expected = expected_gradients(METHODS["finetune"], states, head)
     assert error(computed[:1], expected[:1]) <= 1e-2
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_shares_are_the_norms_of_separate_backward_passes(name):
-    method = objective(name)
+    method = METHODS[name]
     states, parameters = random_batch(method.views)
     states = {view: ViewStates(state.hidden.requires_grad_(), state.labels) for view, state in states.items()}
     head, counts = VocabularyHead(*parameters), counts_of(method, states)

@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 from limbeck.models import ScratchSettings, StudentSettings
 from limbeck.models.loading import load
 from limbeck.models.student import Student
-from limbeck.objectives import objective
+from limbeck.objectives import METHODS
 from limbeck.schema import Example
 from limbeck.training.checkpoints import EarlyStopping
 from limbeck.training.dataset import token_ids, tokenize
@@ -43,7 +43,7 @@ def trainer(student, name, folder, *, examples=EXAMPLES, validation=None, accura
     """Return a Trainer of six steps of four examples; its validations have these accuracies, else 0.5."""
     sizes = {"max_steps": 6, "per_device_train_batch_size": 4, "logging_steps": 2, "eval_steps": 3}
     settings = TrainingSettings.parse({**sizes, "learning_rate": 1e-2, **changes}, "training")
-    method = objective(name).smoothed(settings.label_smoothing_factor)
+    method = METHODS[name].smoothed(settings.label_smoothing_factor)
     scores = iter(accuracies) if accuracies is not None else None
     return Trainer(
         Distiller(student, method),

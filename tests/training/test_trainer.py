@@ -10,7 +10,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from limbeck.data import View, source
 from limbeck.models.student import Student
-from limbeck.objectives import METHODS, objective
+from limbeck.objectives import METHODS
 from limbeck.training.dataset import tokenize
 from limbeck.training.trainer import Distiller
 from tests.helpers import tokenizers
@@ -18,7 +18,7 @@ from tests.training.small import EXAMPLES, PARTIAL, StopAt, collated, flat, scra
 
 
 def batch_of(student, examples, name):
-    return collated(student, tokenize(examples, objective(name).views, student))
+    return collated(student, tokenize(examples, METHODS[name].views, student))
 
 
 def gradient_of(module, batch, **options):
@@ -32,7 +32,7 @@ def gradient_of(module, batch, **options):
 def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
     student = scratch().eval()
     batch = batch_of(student, EXAMPLES, "dss")
-    output = Distiller(student, objective("dss"))(**batch)
+    output = Distiller(student, METHODS["dss"])(**batch)
     pairs = zip(batch["input_ids"].chunk(2), batch["attention_mask"].chunk(2), batch["labels"].values(), strict=True)
     plain = [
         student.model(input_ids=ids, attention_mask=mask, labels=labels).loss.item() for ids, mask, labels in pairs
@@ -44,7 +44,7 @@ def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
 @pytest.mark.parametrize("name", ["finetune", "single-task", "mi", "mi-official", "kl"])
 def test_rows_without_a_target_need_not_be_read(name):
     """Reading every row in every view gives the same terms, shares and gradients."""
-    student, method = scratch().eval(), objective(name)
+    student, method = scratch().eval(), METHODS[name]
     data = tokenize([*PARTIAL, *PARTIAL[:2]], method.views, student)
     batch = collated(student, data)
     examples = [{view: ids._replace(target=[1]) for view, ids in data[i].items()} for i in range(len(data))]

@@ -16,7 +16,7 @@ from limbeck.data import DataSettings, View, load, source, target
 from limbeck.models import ScratchSettings, StudentSettings
 from limbeck.models.loading import load as load_student
 from limbeck.models.tokenization import IGNORE
-from limbeck.objectives import AlignmentTerm, objective
+from limbeck.objectives import METHODS, AlignmentTerm
 from tests.objectives import oracle
 from tests.training.small import flat, trainer
 
@@ -111,7 +111,7 @@ def test_every_tenth_of_the_rows_has_its_weight_in_an_epoch(name, share, sizes, 
     batch, accumulate = sizes
     changes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate}
     summed, _ = epoch(student, rows, name, tmp_path, **changes)
-    terms = objective(name).terms
+    terms = METHODS[name].terms
     usable = sum(all(target(row, view) for view in terms[0].views) for row in rows)
     gradients_10P = torch.cat([term.weight * plain_gradients(student, rows, term) for term in terms])
     mean = summed * batch * accumulate / usable  # an epoch has so many steps, of which the last is a part
