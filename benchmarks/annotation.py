@@ -67,8 +67,7 @@ def _server() -> Iterator[str]:
 
 
 def _limbeck(url: str, requests: int) -> dict[str, Any]:
-    from limbeck.annotation.annotate import annotate
-    from limbeck.annotation.job import Job
+    from limbeck.annotation.job import Job, annotate
     from limbeck.llm.runner import Tally
 
     resident: list[float] = []

@@ -1,9 +1,12 @@
-"""An annotation job: questions for a teacher, sampling, limits, budget and filters; and its requests and replies."""
+"""An annotation job: what to ask whom, its requests and replies, and how it is carried out."""
 
 import hashlib
 import json
+import platform
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +14,21 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from limbeck.annotation.filters import Annotation, FilterSettings, Sample, sift
 from limbeck.annotation.prompts import load_prompt
+from limbeck.data.load import digest
 from limbeck.data.rows import Column, read_rows
 from limbeck.files import STDIO
 from limbeck.llm import RationaleSource
-from limbeck.llm.settings import Budget, BudgetSettings, LimitSettings, NamedTeacher, PriceSettings, SamplingSettings
+from limbeck.llm.messages import Tokens
+from limbeck.llm.runner import Session, Watch, ask_all
+from limbeck.llm.settings import (
+    Budget,
+    BudgetSettings,
+    LimitSettings,
+    NamedTeacher,
+    PriceSettings,
+    SamplingSettings,
+    refuse_key,
+)
 from limbeck.llm.store import Key, Request, Store
 from limbeck.schema import Example
 from limbeck.tasks import is_right
@@ -52,17 +66,12 @@ class Job(TaskSettings):
 class OpenJob:
     """A job whose rows and prompt are read, and whose budget is checked.
 
-    The store knows replies by the model, by `prompt`, a hash of `sent` (the messages before a question, and the
-    sampling), and by a hash of the question. The longest answer is in neither: after it was raised, only the answers
-    that had been cut off are asked for again.
+    The store knows replies by the model, by `prompt`, a hash of `sent`, and by a hash of the question. The longest
+    answer is in neither: after it was raised, only the answers that had been cut off are asked for again.
     """
 
     def __init__(self, job: Job) -> None:
-        """Read the job's files.
-
-        Raises:
-            LimbeckError: a bad row or prompt, or a budget in money without a price.
-        """
+        """Read the job's files. Raises LimbeckError: a bad row or prompt, or a budget in money without a price."""
         self.job = job
         self.task = replace(task_of(job), marker=job.marker) if job.marker else task_of(job)
         self.examples = read_rows(job.rows, job.columns, labelled=False, task=self.task)
@@ -79,7 +88,7 @@ class OpenJob:
     def requests(self, examples: Sequence[Example], hint: bool = False) -> list[Request]:
         """Return the requests for all samples of these examples, round by round; with a hint for one of each."""
         rounds = zip(*(self._samples(example, hint) for example in examples), strict=True)
-        return [request for round_ in rounds for request in round_]
+        return [request for requests in rounds for request in requests]
 
     def unanswered(self, store: Store | None) -> list[Request]:
         """Return the requests without a hint that have no reply; all of them where there is no store yet."""
@@ -99,28 +108,29 @@ class OpenJob:
 
     def annotations(self, store: Store) -> list[Annotation]:
         """Return every example with its samples in the store, sifted; hinted samples only where there are any."""
-        model, job = self.job.teacher.name, self.job
-        replies, failures = store.replies(model, self.prompt), store.failures(model, self.prompt)
+        replies = store.replies(self.job.teacher.name, self.prompt)
+        failures = store.failures(self.job.teacher.name, self.prompt)
         annotations = []
         for example in self.examples:
             samples = []
             for hinted in (False, True) if example.label else (False,):
                 for request in self._samples(example, hinted):
-                    text, thoughts = replies.get(request.key[2:], (None, ""))
-                    failure, reason = (None, None) if text is not None else failures.get(request.key[2:], (None, None))
+                    key = request.key[2:]
+                    text, thoughts = replies.get(key, (None, ""))
+                    failure, reason = (None, None) if key in replies else failures.get(key, (None, None))
                     if not hinted or text is not None or failure is not None:
                         samples.append(Sample(text, thoughts, failure, reason, hinted))
-            annotations.append(sift(example, samples, self.task, filters=job.filters, source=job.rationale))
+            filters, source = self.job.filters, self.job.rationale
+            annotations.append(sift(example, samples, self.task, filters=filters, source=source))
         return annotations
 
     def _samples(self, example: Example, hint: bool) -> list[Request]:
         messages, sampling = self._prompt.messages(example, hint), self.job.sampling
-        question = _hash(messages[-1]["content"])
-        keys = [
-            Key(self.job.teacher.name, self.prompt, question, sample)
+        question, model = _hash(messages[-1]["content"]), self.job.teacher.name
+        return [
+            Request(Key(model, self.prompt, question, sample), example.id, messages, sampling.max_tokens)
             for sample in range(1 if hint else sampling.samples)
         ]
-        return [Request(key, example.id, messages, sampling.max_tokens) for key in keys]
 
     def _is_mistaken(self, sample: Sample, annotation: Annotation) -> bool:
         if sample.hinted or sample.text is None:
@@ -131,6 +141,87 @@ class OpenJob:
         answered = store.answered(self.job.teacher.name, self.prompt) if store else set()
         unique = {request.key: request for request in requests}  # a repeated question is one request
         return [request for key, request in unique.items() if key[2:] not in answered]
+
+
+def annotate(job: Job, watch: Watch = lambda _tally, _cost: None) -> dict[str, Any]:
+    """Ask the teacher for every answer that the store lacks. However it ends, started again it asks for the rest.
+
+    Args:
+        job: the questions and the teacher.
+        watch: called after every request with the counts, and the cost so far where a price is known.
+
+    Returns:
+        `requests` sent, replies `stored`, `failures` by kind with their last `reasons`, `tokens` used and their `cost`,
+        the reason why it `stopped` early (budget, time, interrupted), `answers` in the store by now, and those
+        `missing`.
+
+    Raises:
+        LimbeckError: a bad row, prompt or price, or a teacher that cannot be asked; what arrived is stored.
+    """
+    opened = OpenJob(job)
+    with Store(job.store) as store:
+        store.begin(opened.prompt, opened.sent, _provenance(opened))
+        session = Session(job.teacher, job.limits, store, opened.budget, watch=watch)
+        phases = (lambda: opened.unanswered(store)), (lambda: opened.mistaken(store))
+        ask_all(session, job.sampling, *phases)
+        tally = session.tally
+        return {
+            "requests": tally.sent,
+            "stored": tally.stored,
+            "failures": dict(tally.failures.most_common()),
+            "reasons": tally.reasons,
+            "tokens": tally.tokens._asdict(),
+            "cost": opened.budget.cost(tally.tokens),
+            "stopped": tally.stopped,
+            "answers": len(store.answered(job.teacher.name, opened.prompt)),
+            "missing": sum(len(phase()) for phase in phases),
+        }
+
+
+def plan(job: Job) -> dict[str, Any]:
+    """Estimate what `annotate` would do, without asking.
+
+    Returns:
+        `questions`; answers `missing`; in a job that rationalises those that may be asked again with a hint, `hinted`;
+        `tokens` of all these requests, each sent once (of the questions estimated, of the answers the most there can
+        be), and their `cost` at most, None where no price is known; and what was `spent` on the model before.
+
+    Raises:
+        LimbeckError: as `annotate`, but for the teacher.
+    """
+    opened = OpenJob(job)
+    missing, hinted, used = opened.unanswered(None), list[Request](), Tokens()
+    if job.store.exists():
+        with Store(job.store, create=False) as store:
+            missing, hinted = opened.unanswered(store), opened.mistaken(store)
+            used, _ = store.usage(job.teacher.name)
+    if job.rationalise:  # an answer that is not there yet may be wrong
+        ids = {request.example for request in missing}
+        hinted += opened.requests([row for row in opened.examples if row.label and row.id in ids], hint=True)
+    tokens = Tokens(*map(sum, zip(*(request.ceiling for request in (*missing, *hinted)), strict=True)))
+    return {
+        "teacher": job.teacher.name,
+        "questions": len(opened.examples),
+        "missing": len(missing),
+        "hinted": len(hinted),
+        "tokens": tokens._asdict(),
+        "cost": opened.budget.cost(tokens),
+        "spent": {"tokens": used._asdict(), "cost": opened.budget.cost(used)},
+    }
+
+
+def _provenance(opened: OpenJob) -> dict[str, Any]:
+    """Return the job and what it came from, for the store. Raises RecipeError if the teacher's key stands in it."""
+    job = opened.job
+    provenance = {
+        "job": job.model_dump(mode="json", exclude_none=True),
+        "endpoint": job.teacher.endpoint() if job.teacher.engine == "endpoint" else None,
+        "rows": {"count": len(opened.examples), "sha256": digest(opened.examples)},
+        "versions": {"python": platform.python_version(), "limbeck": version("limbeck"), "openai": version("openai")},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    refuse_key(job.teacher.key, [provenance, opened.sent], "the job or its prompt")
+    return provenance
 
 
 def _hash(value: Any) -> str:

@@ -24,19 +24,13 @@ class Results:
     opened: OpenJob
     annotations: Sequence[Annotation]
     used: Tokens
-    other_replies: int  # of the same model to other prompts or samplings
 
 
 def read_results(job: Job) -> Results:
-    """Read what the job's store has now.
-
-    Raises:
-        LimbeckError: there is no store yet, or a bad row or prompt.
-    """
-    opened, model = OpenJob(job), job.teacher.name
+    """Read what the job's store has now. Raises LimbeckError: there is no store yet, or a bad row or prompt."""
+    opened = OpenJob(job)
     with Store(job.store, create=False) as store:
-        other_replies = store.other_replies(model, opened.prompt)
-        return Results(opened, opened.annotations(store), store.usage(model)[0], other_replies)
+        return Results(opened, opened.annotations(store), store.usage(job.teacher.name)[0])
 
 
 def summary(results: Results) -> dict[str, Any]:
@@ -49,25 +43,21 @@ def summary(results: Results) -> dict[str, Any]:
         and what was `spent`.
     """
     annotations, task, budget = results.annotations, results.opened.task, results.opened.budget
-    samples = [sample for annotation in annotations for sample in annotation.samples]
+    samples = [sample for row in annotations for sample in row.samples]
     outcomes = Counter(sample.outcome for sample in samples)
-    failed = [sample for sample in samples if sample.failure]
+    reasons = {str(sample.failure): sample.reason for sample in samples if sample.failure}
     graded = [is_right(task, row.vote, row.example) for row in annotations if row.vote and row.example.label]
-    answered = [
-        replace(
-            row.example,
-            teacher_label=row.vote,
-            rationale=next((sample.rationale for sample in row.samples if sample.rationale is not None), None),
-        )
-        for row in annotations
-    ]
     interval = wilson(sum(graded), len(graded))
+    answered = []
+    for row in annotations:
+        rationale = next((sample.rationale for sample in row.samples if sample.rationale is not None), None)
+        answered.append(replace(row.example, teacher_label=row.vote, rationale=rationale))
     return {
         "teacher": results.opened.job.teacher.name,
         "questions": len(annotations),
         "outcomes": {outcome.value: outcomes[outcome] for outcome in Outcome},
-        "failures": dict(Counter(str(sample.failure) for sample in failed).most_common()),
-        "reasons": {str(sample.failure): sample.reason for sample in failed},
+        "failures": dict(Counter(str(sample.failure) for sample in samples if sample.failure).most_common()),
+        "reasons": reasons,
         "votes": {
             "accuracy": sum(graded) / len(graded) if graded else None,
             "interval": list(interval) if interval else None,
@@ -79,7 +69,6 @@ def summary(results: Results) -> dict[str, Any]:
         "doubt": teacher_mismatch(answered, task),
         "kept": {"rationales": outcomes[Outcome.KEPT], "questions": sum(bool(row.rationales) for row in annotations)},
         "spent": {"tokens": results.used._asdict(), "cost": budget.cost(results.used)},
-        "other_replies": results.other_replies,
     }
 
 
@@ -114,14 +103,12 @@ def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
     if outcome not in list(Outcome):
         raise unknown("outcome", outcome, [name.value for name in Outcome])
     rows = [
-        {
-            "id": row.example.id,
-            "label": row.example.label,
-            "read": sample.label,
-            "text": sample.reason or sample.text or sample.thoughts,
-        }
+        (row.example, sample, sample.reason or sample.text or sample.thoughts)
         for row in results.annotations
         for sample in row.samples
         if sample.outcome == outcome != Outcome.NOT_ASKED
     ]
-    return rows[:limit]
+    return [
+        {"id": example.id, "label": example.label, "read": sample.label, "text": text}
+        for example, sample, text in rows[:limit]
+    ]

@@ -1,6 +1,5 @@
 """A job's rationales into files and onto the Hub, and rows from elsewhere into files."""
 
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from limbeck.data.load import read
 from limbeck.data.settings import DataSettings
 from limbeck.errors import DataError, FileError, RecipeError
 from limbeck.files import check_writable, is_stream, read_json, write_json, write_jsonl
-from limbeck.schema import Example
 from limbeck.tasks import get
 
 _CARD = """\
@@ -33,12 +31,10 @@ labels come from, who wrote their questions, and under what license, is for the 
 
 
 def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) -> dict[str, Any]:
-    """Write `training_examples` to `output` as JSON lines and, beside a file, their provenance.
+    """Write `training_examples` to `output` as JSON lines and, beside a file, their provenance, which is returned.
 
-    Returns:
-        The provenance: the job, its `summary`, `rows` written, how many `rationales` are in them, and rows `left_out`:
-        questions without a label whose vote is none, or too torn; in other forms than limbeck's also those without a
-        rationale.
+    That is the job, its `summary`, `rows` written, how many `rationales` are in them, and rows `left_out`: questions
+    without a label whose vote is none, or too torn; in other forms than limbeck's also those without a rationale.
 
     Raises:
         LimbeckError: there is no store; nothing is in it to be written; the output is one of the job's files.
@@ -94,17 +90,15 @@ def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[
         _check_output(output, source)
         examples, counts, left_out = read_conversations(source, get(task))
         if examples:
-            _write(output, examples, task)
+            write_jsonl(output, export_rows(examples, get(task), "limbeck")[0])
         return {output: counts}, left_out
-    if is_stream(output) or output.is_file():
-        raise FileError(f"the archive in {source} becomes one file a split; name a folder as --output", path=output)
     if task == "custom":
         raise RecipeError(f"{source}: a folder, so the released archive: say with --task whose rows to import")
     settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "annotate import")
     written = {}
     for split, examples in read(settings).items():
         path = output / f"{task}_{split}.jsonl"
-        _write(path, examples, task)
+        write_jsonl(path, export_rows(examples, get(task), "limbeck")[0])
         written[path] = {
             "rows": len(examples),
             "unparsed_rationales": sum(example.rationale is None for example in examples),
@@ -121,7 +115,3 @@ def _check_output(output: Path, *sources: Path) -> None:
 
 def _provenance_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}.provenance.json")
-
-
-def _write(path: Path, examples: Sequence[Example], task: str) -> None:
-    write_jsonl(path, export_rows(examples, get(task), "limbeck")[0])

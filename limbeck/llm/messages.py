@@ -27,9 +27,9 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A complete answer: its text, and the body it came in, as JSON text."""
+    """A complete answer: its text, blank where the model wrote thoughts only, and the body it came in."""
 
-    text: str  # blank where the model wrote thoughts only, beside it
+    text: str
     raw: str
     prompt_tokens: int | None = None  # None: not counted
     completion_tokens: int | None = None
@@ -43,20 +43,16 @@ class Failure:
     message: str  # one line for people
     again: bool = True  # the same request may be answered if it is sent again
     retry_after: float = 0.0  # seconds that the endpoint asked for
-    raw: str | None = None  # the body of a success; "": there may have been one; None: nothing was paid for
+    raw: str | None = None  # the body of a success; "": there may have been one
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
 
 class Client(Protocol):
-    """One chat model, ready to be asked by many tasks at once; how it is sampled is the client's own."""
+    """One chat model, which many tasks may ask at once; how it is sampled is the client's own."""
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
-        """Send one request: a conversation that ends with the user's turn.
-
-        Raises:
-            LimbeckError: no request can succeed (a wrong key, an unknown model, a certificate that is not trusted).
-        """
+        """Send one request. Raises LimbeckError if no request can succeed (a wrong key, an unknown model)."""
         ...
 
     async def close(self) -> None:
@@ -66,7 +62,7 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Text of a message; `lacking` is the type of a part without any, like an image, and None where there is none."""
+    """Text of a message; `lacking` is the type of a part without any, like an image."""
 
     words: str
     thoughts: str
@@ -74,25 +70,21 @@ class Message:
 
 
 def read_message(message: Mapping[str, Any], separator: str = "\n") -> Message:
-    """Return words and thoughts of a message as endpoints and data sets write it, in keys or in parts.
-
-    `separator` joins the parts of its content.
-    """
+    """Return words and thoughts of a message as endpoints and data sets write it, in keys or in parts."""
     content = next((message[name] for name in _CONTENT_FIELDS if message.get(name) is not None), "")
-    parts = content if isinstance(content, list) else [content]
-    words = [part_text(part) for part in parts if not _is_thought(part)]
-    thoughts = [part_text(part) for part in parts if _is_thought(part)]
-    lacking = [
-        str(part["type"])
-        for part in parts
-        if isinstance(part, dict) and part.get("type", "text") != "text" and not (part_text(part) or _is_thought(part))
-    ]
+    words, thoughts, lacking = [], [], None
+    for part in content if isinstance(content, list) else [content]:
+        fields, text = part if isinstance(part, dict) else {}, part_text(part)
+        kind = str(fields.get("type", "text"))
+        if fields.get("thought") is True or re.search("think|thought|reasoning", kind):  # the former is Gemini's
+            thoughts.append(text)
+        elif text:
+            words.append(text)
+        elif kind != "text":
+            lacking = kind
     beside = (part_text(message.get(name)) for name in THOUGHT_FIELDS)
-    return Message(
-        separator.join(filter(None, words)),
-        next((text for text in beside if text.strip()), "\n".join(filter(None, thoughts))),
-        lacking[0] if lacking else None,
-    )
+    beside_text = next((text for text in beside if text.strip()), "")
+    return Message(separator.join(words), beside_text or "\n".join(filter(None, thoughts)), lacking)
 
 
 def completion_thoughts(raw: str) -> str:
@@ -106,8 +98,7 @@ def completion_thoughts(raw: str) -> str:
 def part_text(value: Any, depth: int = 4) -> str:
     """Return the text of a part: itself, that in its field for text, or those of its own parts, a line each.
 
-    Half a surrogate pair, which UTF-8 cannot write, becomes a replacement character. Parts within parts are read to
-    `depth`.
+    Half a surrogate pair, which UTF-8 cannot write, becomes a replacement character.
     """
     if isinstance(value, str):
         return re.sub("[\ud800-\udfff]", "\ufffd", value)
@@ -116,10 +107,3 @@ def part_text(value: Any, depth: int = 4) -> str:
     if depth and isinstance(value, dict):
         return next((text for name in _PART_FIELDS if (text := part_text(value.get(name), depth - 1))), "")
     return ""
-
-
-def _is_thought(part: Any) -> bool:
-    """Return whether a part holds thoughts: by its type, or as Gemini has it by a mark beside its text."""
-    if not isinstance(part, dict):
-        return False
-    return part.get("thought") is True or re.search("think|thought|reasoning", str(part.get("type"))) is not None

@@ -19,16 +19,21 @@ SHORTEST_SECRET = 8  # characters; a shorter key ("EMPTY", "ollama") is no secre
 _RESERVED = {"model", "messages", "max_tokens", "temperature", "top_p", "n", "stream"}
 
 
-def _variable_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,99}", text):  # it may be the key itself: the error must not show it
-        raise PydanticCustomError(UNSHOWN, "the name of an environment variable was expected, like OPENAI_API_KEY")
-    return text
+def _unshown(pattern: str, expected: str) -> AfterValidator:
+    """Return a check of a text that may hold a key or a password: the error does not show it."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise PydanticCustomError(UNSHOWN, expected)
+        return text.rstrip("/")
+
+    return AfterValidator(check)
 
 
-def _address(text: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", text):  # it may hold a password: nor this
-        raise PydanticCustomError(UNSHOWN, "http://HOST:PORT/v1 was expected, without user, password or query")
-    return text.rstrip("/")
+_VARIABLE = _unshown(r"[A-Z_][A-Z0-9_]{0,99}", "the name of an environment variable was expected, like OPENAI_API_KEY")
+_URL = _unshown(
+    r"https?://[^\s/@?#]+(/[^\s@?#]*)?", "http://HOST:PORT/v1 was expected, without user, password or query"
+)
 
 
 class TeacherSettings(Settings):
@@ -36,24 +41,21 @@ class TeacherSettings(Settings):
 
     name: str = Field(description="as the endpoint calls it; for engine local a name on the Hub, or a folder")
     engine: Literal["endpoint", "local"] = "endpoint"
-    base_url: Annotated[str, AfterValidator(_address)] | None = Field(
+    base_url: Annotated[str, _URL] | None = Field(
         None, description=f"of the endpoint; by default $OPENAI_BASE_URL, or else {OPENAI}"
     )
-    key: Annotated[str, AfterValidator(_variable_name)] = Field(
+    key: Annotated[str, _VARIABLE] = Field(
         "OPENAI_API_KEY", description="the environment variable that holds the key; not set: no key is sent"
     )
     batch_size: int = Field(8, ge=1, description="conversations at a time (engine local)")
 
     def endpoint(self) -> str:
-        """Return the base URL of the endpoint.
-
-        Raises:
-            EndpointError: $OPENAI_BASE_URL is no such URL.
-        """
-        try:
-            return self.base_url or _address(os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI)
-        except PydanticCustomError as error:
-            raise EndpointError(str(error), field="$OPENAI_BASE_URL") from None
+        """Return the base URL of the endpoint. Raises RecipeError if $OPENAI_BASE_URL is no such URL."""
+        variable = "OPENAI_BASE_URL"
+        url = os.environ.get(variable, "").strip() or OPENAI
+        return self.base_url or str(
+            TeacherSettings.parse({"name": self.name, "base_url": url}, f"${variable}").base_url
+        )
 
 
 NamedTeacher = Annotated[TeacherSettings, BeforeValidator(from_name, json_schema_input_type=str | TeacherSettings)]
@@ -124,14 +126,11 @@ class Budget:
             RecipeError: the budget is in money, and no price is known.
         """
         if prices is None:
-            text = (files("limbeck.llm") / "prices.yaml").read_text(encoding="utf-8")
-            table: dict[str, Any] = yaml_value(text, "prices.yaml")
+            table: dict[str, Any] = yaml_value((files("limbeck.llm") / "prices.yaml").read_text("utf-8"), "prices.yaml")
             prices = PriceSettings.parse(table[model], model) if model in table else None
         if most.money is not None and prices is None:
-            raise RecipeError(
-                f"no price of {model!r} is known; set prices: {{input: ..., output: ...}}, of a million tokens",
-                field="budget.money",
-            )
+            message = f"no price of {model!r} is known; set prices: {{input: ..., output: ...}}, of a million tokens"
+            raise RecipeError(message, field="budget.money")
         return cls(most, prices)
 
     def cost(self, tokens: Tokens) -> float | None:
@@ -159,11 +158,7 @@ def read_key(variable: str) -> str | None:
 
 
 def refuse_key(variable: str, values: Any, where: str) -> None:
-    """Check that `values`, which come from `where` and are to be stored, do not contain the key.
-
-    Raises:
-        RecipeError: they do.
-    """
+    """Raise a RecipeError if `values`, which come from `where` and are to be stored, contain the key."""
     key = os.environ.get(variable, "").strip()
     if len(key) >= SHORTEST_SECRET and key in json.dumps(values, ensure_ascii=False):
         raise RecipeError(f"the key in ${variable} stands in {where} too; take it out: that is kept")

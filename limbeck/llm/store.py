@@ -191,11 +191,6 @@ class Store:
         query = "SELECT question, sample, kind, message FROM requests WHERE model = ? AND prompt = ? AND kind NOTNULL"
         return {row[:2]: row[2:] for row in self._read(f"{query} ORDER BY request", model, prompt)}
 
-    def other_replies(self, model: str, prompt: str) -> int:
-        """Count the model's replies to other prompts."""
-        query = "SELECT COUNT(*) FROM requests WHERE model = ? AND prompt != ? AND kind IS NULL"
-        return int(self._read(query, model, prompt)[0][0])
-
     def usage(self, model: str) -> tuple[Tokens, int]:
         """Return the tokens that all requests to a model used, without claims, and the number of replies."""
         query = "SELECT SUM(prompt_tokens), SUM(completion_tokens), SUM(kind IS NULL) FROM requests WHERE model = ?"

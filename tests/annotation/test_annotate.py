@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from limbeck.annotation.annotate import annotate, plan
-from limbeck.annotation.job import Job, OpenJob
+from limbeck.annotation.job import Job, OpenJob, annotate, plan
 from limbeck.annotation.prompts import prompt_text
 from limbeck.annotation.results import read_results, summary, training_examples
 from limbeck.data import read_rows
@@ -173,8 +172,7 @@ def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
     with Server(lambda number, asked: completion(answer_text(asked), usage=(50, 20))) as server:
         job = Job.load(write_job(tmp_path, server.url, rows=40, prices={"input": 2, "output": 10}))
         planned = plan(job)
-        assert (planned["questions"], planned["missing"], planned["answers"]) == (40, 40, 0)
-        assert planned["expected_cost"] is None
+        assert (planned["questions"], planned["missing"]) == (40, 40)
         assert server.count == 0
         assert not Path(job.store).exists()
         done = annotate(job)
@@ -182,7 +180,7 @@ def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
         assert done["cost"] < planned["cost"]
         longer = Job.load(tmp_path / "annotate.yaml", ["sampling.max_tokens=2000"])
         planned = plan(longer)  # how long an answer may get makes no other answer
-        assert (planned["missing"], planned["answers"], planned["expected_cost"]) == (0, 40, 0)
+        assert (planned["missing"], planned["cost"]) == (0, 0)
         assert planned["spent"] == {"tokens": {"prompt": 2000, "completion": 800}, "cost": done["cost"]}
 
 
@@ -322,7 +320,7 @@ def test_a_budget_that_ends_among_the_hints_leaves_answers_missing(quick, tmp_pa
         used = sum(annotate(job.model_copy(update={"rationalise": False}))["tokens"].values())
         # for one hint, and not for another after it
         done = annotate(rationalising(tmp_path, server.url, LABELLED, f"budget.tokens={used + hinted}"))
-        assert (done["stopped"], done["wanted"], done["requests"], done["missing"]) == ("budget", 4, 1, 3)
+        assert (done["stopped"], done["requests"], done["missing"]) == ("budget", 1, 3)
         assert annotate(job)["missing"] == 0
 
 

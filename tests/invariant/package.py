@@ -27,6 +27,7 @@ RENAMED: dict[str, str] = {}
 DROPPED = frozenset(
     {"bootstrap_interval", "bootstrap_p_value", "mcnemar_exact", "odds_ratio", "components"}
     | {"counts-custom", "labels-custom", "reliability-custom-dss", "reliability-custom-mi"}
+    | {"wanted", "given_up", "other_replies"}
     | {
         f"{name}{key}"
         for name in ("mce", "classwise_ece")

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.annotation.annotate import annotate
-from limbeck.annotation.job import Job
+from limbeck.annotation.job import Job, annotate
 from limbeck.annotation.results import read_results, summary, training_examples
 from tests.helpers.chat_models import scripted_model, serving
 

@@ -64,7 +64,6 @@ def test_a_reply_is_on_the_disk_whole_and_ends_its_claim(path):
         assert store.answered("m", "p") == {("q1", 0)}
         assert store.replies("m", "p") == {("q1", 0): ("na\u00efve \U0001f600", "")}
         assert store.answered("m", "r") == store.answered("n", "p") == set()
-        assert store.other_replies("m", "r") == 1
 
 
 def test_what_is_answered_is_not_claimed_again_and_what_failed_is(path):
