@@ -43,7 +43,7 @@ def run(
 
     Exit code 0: all is answered; 1: something is missing yet (it says why); 2: a mistake; 130: interrupted.
     """
-    from limbeck.annotation import Job, annotate, plan
+    from limbeck.annotation.job import Job, annotate, plan
 
     settings = Job.load(job, changes or ())
     if dry_run:
@@ -72,7 +72,8 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """Show the results so far: outcomes of the samples, the teacher's accuracy against the labels, the cost."""
-    from limbeck.annotation import Job, read_results, replies, summary
+    from limbeck.annotation.job import Job
+    from limbeck.annotation.results import read_results, replies, summary
 
     results = read_results(Job.load(job, changes or ()))
     counts = summary(results)
@@ -99,21 +100,21 @@ def export(
     yes: options.Yes = False,
 ) -> None:
     """Write the rationales that passed the filters, with their questions and labels, to a file (and to the Hub)."""
-    from limbeck.annotation import Job, upload
-    from limbeck.annotation import export as export_job
+    from limbeck.annotation import results
+    from limbeck.annotation.job import Job
 
     if public and hub is None:
         raise RecipeError("--public is about the data set of the Hub: give its name with --hub")
     if hub is not None and is_stream(output):
         raise RecipeError(f"{output}: the upload is read from a file; name one as --output")
-    provenance = export_job(Job.load(job, changes or ()), output, form, all_rationales=all_rationales)
+    provenance = results.export(Job.load(job, changes or ()), output, form, all_rationales=all_rationales)
     left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
     rows, rationales = provenance["rows"], provenance["rationales"]
     print_about(output, f"{output}: {rows} rows, {rationales} of them with a rationale{left_out}")
     if hub is not None:
         if not yes:
             confirm_upload(str(output), hub, public=public)
-        print(upload(output, hub, private=not public))
+        print(results.upload(output, hub, private=not public))
 
 
 @annotate_app.command("import")
@@ -126,7 +127,7 @@ def import_(
 
     Exit code 0: rows were written; 1: none could be used, and nothing was written; 2: a mistake.
     """
-    from limbeck.annotation import import_rows
+    from limbeck.annotation.results import import_rows
 
     files, left_out = import_rows(source, output, task)
     for path, counts in files.items():
@@ -150,7 +151,7 @@ def prompt(task: Annotated[str, argument("A task's name.")]) -> None:
 @annotate_app.command("schema")
 def schema() -> None:
     """Print the JSON schema of a job, for editors and other machines."""
-    from limbeck.annotation import Job
+    from limbeck.annotation.job import Job
 
     print_json(Job.model_json_schema())
 

@@ -105,9 +105,7 @@ class _Runner:
         self._claimed: deque[Request] = deque()
         self._in_flight = 0
         self._claiming, self._progress, self._stop = asyncio.Lock(), asyncio.Event(), asyncio.Event()
-        self._error: Exception | None = None
         self._ever_answered = self._store.usage(session.teacher.name)[1] > 0
-        self._first_request = self._store.last_request()  # what others give up after it is given up here, too
         self._fruitless = 0  # questions in a row that came to nothing
         self._request_rate = RateLimiter(self._limits.requests_per_minute)
         self._token_rate = RateLimiter(self._limits.tokens_per_minute)
@@ -116,22 +114,19 @@ class _Runner:
     async def run(self) -> None:
         if self._limits.hours is not None:
             seconds = 3600 * self._limits.hours - self._tally.seconds
-            if seconds > 0:
-                asyncio.get_running_loop().call_later(seconds, self._end, "time")
-            else:
-                self._end("time")
-        count = min(self._concurrency, len(self._pending))
-        workers = asyncio.gather(*(asyncio.create_task(self._work()) for _ in range(count)))
+            asyncio.get_running_loop().call_later(max(0.0, seconds), self._end, "time")
+            await asyncio.sleep(0)  # an end that is over already comes before the workers
+        workers = asyncio.gather(*(self._work() for _ in range(self._concurrency)), return_exceptions=True)
         try:
-            await asyncio.shield(workers)
+            errors = await asyncio.shield(workers)
         except asyncio.CancelledError:  # the first Ctrl-C; asyncio raises KeyboardInterrupt at the second
             log.warning("stopping once %d requests in flight are answered; again, and they are lost", self._in_flight)
             self._end("interrupted")
-            await workers
-        if self._error is not None:
-            raise self._error
+            errors = await workers
+        for error in filter(None, errors):
+            raise error
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str | None) -> None:
         self._tally.stopped = self._tally.stopped or reason
         self._stop.set()
         self._progress.set()
@@ -141,24 +136,19 @@ class _Runner:
         try:
             while (request := await self._next()) is not None:
                 self._in_flight += 1
-                try:
-                    await self._answer(request)
-                finally:
-                    self._in_flight -= 1
-                    self._progress.set()
-        except Exception as error:
-            self._error = self._error or error
-            self._stop.set()
+                await self._answer(request)
+                self._in_flight -= 1
+                self._progress.set()
+        except Exception:
+            self._end(None)
+            raise
 
     async def _next(self) -> Request | None:
         """Return the next claimed request; None: there is no more to ask."""
         async with self._claiming:
             while not self._claimed and self._pending and not self._stop.is_set():
                 self._progress.clear()
-                covers = self._session.budget.covers
-                self._claimed += self._store.claim(
-                    self._pending, limit=self._concurrency, covers=covers, since=self._first_request
-                )
+                self._claimed += self._store.claim(self._pending, self._concurrency, self._session.budget.covers)
                 if self._claimed or not self._pending:
                     break
                 # what is in flight here or elsewhere may use less than its ceiling, or fail
@@ -251,7 +241,7 @@ def backoff(failures: int, retry_after: float) -> float:
 def _tokens(result: Reply | Failure, ceiling: Tokens) -> Tokens:
     """Return the tokens that may have to be paid for: as counted, else estimated, else the ceiling."""
     if result.raw is None:
-        return Tokens(0, 0)
+        return Tokens()
     prompt, completion = result.prompt_tokens, result.completion_tokens
     if completion is None:
         completion = estimate(result.text) if isinstance(result, Reply) else ceiling.completion

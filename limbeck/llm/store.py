@@ -94,7 +94,7 @@ class Store:
         if not create and not path.is_file():
             raise FileError("no such store; `limbeck annotate run` makes it", path=path)
         self.path = path
-        self._worker = secrets.token_hex(8)
+        self._worker, self._opened = secrets.token_hex(8), _now()
         with self._errors():
             self._alive = self._lock(self._worker)  # released when this process ends, however it ends
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,22 +126,20 @@ class Store:
             execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt, _json(sent)))
             execute("INSERT INTO starts (started, job) VALUES (?, ?)", (_now(), _json(job)))
 
-    def claim(
-        self, pending: deque[Request], *, limit: int, covers: Callable[[Tokens], bool], since: int
-    ) -> list[Request]:
+    def claim(self, pending: deque[Request], limit: int, covers: Callable[[Tokens], bool]) -> list[Request]:
         """Take requests that this process may send from `pending`, in order, until the budget is spent.
 
-        Those that were answered, or given up by any process after the request number `since`, are dropped; those that
-        other processes have claimed go to the end. All claims count as spent, with the most tokens that they may use.
+        Those that were answered, or since this store was opened given up by any process, are dropped; those that other
+        processes have claimed go to the end. All claims count as spent, with the most tokens that they may use.
         """
         claimed: list[Request] = []
         foreign: list[Request] = []
         spent: Tokens | None = None
-        settled = f"SELECT 1 FROM requests WHERE {_KEY} AND (kind IS NULL OR last AND request > ?)"
+        settled = f"SELECT 1 FROM requests WHERE {_KEY} AND (kind IS NULL OR last AND arrived >= ?)"
         with self._transaction() as execute:
             while pending and len(claimed) < limit:
                 request = pending.popleft()
-                if execute(settled, (*request.key, since)).fetchone():
+                if execute(settled, (*request.key, self._opened)).fetchone():
                     continue
                 if execute(f"SELECT 1 FROM claims WHERE {_KEY}", request.key).fetchone():
                     foreign.append(request)
@@ -155,7 +153,7 @@ class Store:
                 claimed.append(request)
         pending.extend(foreign)
         if not claimed and pending and self._release_dead():
-            return self.claim(pending, limit=limit, covers=covers, since=since)
+            return self.claim(pending, limit, covers)
         return claimed
 
     def put(self, request: Request, result: Reply | Failure, tokens: Tokens, *, last: bool = True) -> None:
@@ -201,10 +199,6 @@ class Store:
         """Return the tokens used, and the most that claimed requests may use."""
         query = "SELECT SUM(prompt_tokens), SUM(completion_tokens) FROM claims WHERE model = ?"
         return self.usage(model)[0].plus(Tokens(*(total or 0 for total in self._read(query, model)[0])))
-
-    def last_request(self) -> int:
-        """Return the number of the last request; 0: there is none."""
-        return self._read("SELECT IFNULL(MAX(request), 0) FROM requests")[0][0]
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._errors():
@@ -265,4 +259,4 @@ def _json(value: Any) -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -4,8 +4,7 @@ from math import sqrt
 
 import pytest
 
-from limbeck.annotation.results import read_results, replies, summary, training_examples
-from limbeck.annotation.transfer import export
+from limbeck.annotation.results import export, read_results, replies, summary, training_examples
 from limbeck.errors import LimbeckError
 from limbeck.files import read_jsonl
 from limbeck.llm.messages import Failure

@@ -10,7 +10,7 @@ import datasets
 import pytest
 
 from limbeck.annotation.prompts import prompt_text
-from limbeck.annotation.transfer import export, import_rows
+from limbeck.annotation.results import export, import_rows
 from limbeck.data import DataSettings, read, read_rows
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json, read_jsonl
@@ -109,7 +109,7 @@ def test_rows_are_not_imported_over_their_source(name, tmp_path):
 UPLOAD_ALL = """
 import json, sys
 from pathlib import Path
-from limbeck.annotation.transfer import upload
+from limbeck.annotation.results import upload
 from limbeck.errors import LimbeckError
 outcomes = {}
 for name, private in json.load(sys.stdin):

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.annotation import Job, annotate, read_results, summary, training_examples
+from limbeck.annotation.job import Job, annotate
+from limbeck.annotation.results import read_results, summary, training_examples
 from limbeck.errors import LimbeckError
 from limbeck.files import read_json
 

@@ -96,7 +96,8 @@ def test_no_more_attempts_than_allowed_and_what_helps_nothing_is_not_repeated(st
         kinds = {question: kind for (question, _), (kind, _) in store.failures("m", "p").items()}
         assert kinds == {"q1": "HTTP 500", "q2": "HTTP 400", "q3": "cut off"}
         assert store.usage("m")[0] == Tokens(17 * 12 + 7, 17 * 34 + 100)  # what was cut off was paid for, too
-        assert ask(server, store, make_requests(20), attempts=1).sent == 3  # failures are asked again
+        with Store(store.path) as reopened:
+            assert ask(server, reopened, make_requests(20), attempts=1).sent == 3  # failures are asked again
 
 
 def test_the_wait_grows_with_failures_and_is_at_least_what_the_server_says(store, monkeypatch):

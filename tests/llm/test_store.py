@@ -33,10 +33,10 @@ def put(store: Store, key: Key, result: Reply | Failure, tokens: Tokens = Tokens
     store.put(request(key), result, tokens, last=last)
 
 
-def claim(store: Store, *keys: Key, covers=lambda _spent: True, since: int = 10**9, limit: int = 100) -> tuple:
+def claim(store: Store, *keys: Key, covers=lambda _spent: True, limit: int = 100) -> tuple[list[Key], list[Key]]:
     """Return the keys that are claimed, and those that are still to be claimed."""
     pending = deque(map(request, keys))
-    claimed = store.claim(pending, limit=limit, covers=covers, since=since)
+    claimed = store.claim(pending, limit, covers)
     return [request.key for request in claimed], [request.key for request in pending]
 
 
@@ -66,24 +66,18 @@ def test_a_reply_is_on_the_disk_whole_and_ends_its_claim(path):
         assert store.answered("m", "r") == store.answered("n", "p") == set()
 
 
-def test_what_is_answered_is_not_claimed_again_and_what_failed_is(path):
+def test_what_is_answered_is_not_claimed_again_and_what_failed_is_at_the_next_start(path):
     with Store(path) as store:
         assert claim(store, key(1), key(2), key(3), key(4), limit=3) == ([key(1), key(2), key(3)], [key(4)])
         put(store, key(1), reply())
         put(store, key(2), Failure("timed out", "too slow"))
         put(store, key(3), Failure("HTTP 500", "oops"), last=False)  # it is tried again: the claim stays
-        assert claim(store, key(1), key(2), key(3)) == ([key(2)], [key(3)])
-        assert store.failures("m", "p") == {("q2", 0): ("timed out", "too slow"), ("q3", 0): ("HTTP 500", "oops")}
+        with Store(path) as neighbour:
+            put(store, key(4), Failure("HTTP 500", "given up"))
+            assert claim(neighbour, key(1), key(2), key(3), key(4)) == ([key(2)], [key(3)])
+        failures = {("q2", 0): ("timed out", "too slow"), ("q3", 0): ("HTTP 500", "oops")}
+        assert store.failures("m", "p") == failures | {("q4", 0): ("HTTP 500", "given up")}
         assert len(claim(store, key(1, sample=1), key(1, prompt="r"), key(1, model="n"))[0]) == 3
-
-
-def test_what_another_process_has_given_up_is_not_asked_again_in_the_same_start(path):
-    with Store(path) as store, Store(path) as neighbour:
-        put(neighbour, key(1), Failure("HTTP 400", "before"))
-        since = store.last_request()
-        put(neighbour, key(2), Failure("HTTP 500", "given up"))
-        put(neighbour, key(3), Failure("HTTP 500", "and then killed"), last=False)
-        assert claim(store, key(1), key(2), key(3), since=since) == ([key(1), key(3)], [])
 
 
 def test_a_second_reply_to_one_question_is_kept_beside_the_first(path):
@@ -138,7 +132,7 @@ def test_the_claims_of_a_killed_process_are_released(path):
         "import time; from pathlib import Path; from limbeck.llm.store import *\n"
         f"store = Store(Path({str(path)!r}))\n"
         "pending = deque([Request(Key('m', 'p', 'q1', 0), 'example', [], 1)])\n"
-        "store.claim(pending, limit=1, covers=lambda spent: True, since=0)\n"
+        "store.claim(pending, 1, lambda spent: True)\n"
         "print('claimed', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
