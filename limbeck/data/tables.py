@@ -183,7 +183,7 @@ def cell_text(value: Any) -> Any:
 def is_missing(value: Any) -> bool:
     """Return whether a value is null, NaN, blank, or a word that stands for a missing value."""
     if isinstance(value, str):
-        return value.strip("\0 \t\r\n") in {"", *_MISSING}
+        return value.replace("\0", "").strip() in {"", *_MISSING}
     return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from limbeck.data import read, read_rows
+from limbeck.data import read_rows
 from limbeck.data.conversations import Form, export_rows, read_conversations
 from limbeck.data.tables import cell_text, is_missing
 from limbeck.errors import LimbeckError
@@ -19,7 +19,6 @@ from limbeck.files import write_jsonl
 from limbeck.llm import parse
 from limbeck.schema import Example
 from limbeck.tasks import get
-from tests.helpers.archives import archive_settings
 
 WHY, ANSWER = "Trees stand in forests.", "The answer is forest."
 REPLY = f"{WHY} {ANSWER}"
@@ -41,14 +40,11 @@ def asked(**reply: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("row", "question"),
     [
-        ({"messages": [*OPENAI, {"role": "user", "content": "Thanks"}]}, "Where?"),
         ({"messages": [*OPENAI[:4], {"role": "tool", "content": None, "x": 1}, OPENAI[4]]}, "Where?"),
         ({"messages": PARTS}, "Hi.\nWhere?"),
         ({"conversations": SHAREGPT, "messages": None}, "Where?"),
-        ({"prompt": "Where?", "response": REPLY, "completion": None}, "Where?"),
         ({"prompt": OPENAI[:4], "completion": OPENAI[4:]}, "Where?"),
         ({"instruction": "Answer.", "input": "Where?", "output": REPLY}, "Answer.\nWhere?"),
-        ({"instruction": "Where?", "input": "", "output": REPLY}, "Where?"),
         ({"problem": "Where?", "solution": REPLY, "answer": "forest"}, "Where?"),
         (asked(content=ANSWER, reasoning_content=WHY), "Where?"),
         (
@@ -92,18 +88,13 @@ def test_labels_ids_choices_and_counts(tmp_path: Path) -> None:
 BAD_ROWS = [
     {"input": "x", "label": "y"},
     {"messages": "hi"},
-    {"messages": ["hi"]},
     {"messages": OPENAI[4:]},
     {"messages": OPENAI[:2]},
-    {"conversations": [{"value": "x"}, {"from": ["gpt"]}]},
     asked(content=None),
     asked(content=[{"type": "tool_use", "name": "x", "input": {}}]),
     {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, OPENAI[4]]},
     {"prompt": "x"},
-    {"prompt": "x", "response": {"a": 1}},
-    {"instruction": "x", "input": 3, "output": "x"},
     {"prompt": "x", "completion": REPLY, "label": False},
-    {**asked(content="y"), "answer": {"x": 1}},
     {**asked(content="y"), "label": "z", "choices": ["a", "b"]},
 ]
 
@@ -113,9 +104,9 @@ def test_unusable_rows_are_left_out_by_reason_with_their_location(tmp_path: Path
     write_jsonl(path, [asked(content=REPLY), *BAD_ROWS])
     examples, counts, left_out = read_conversations(path, get("custom"))
     assert [example.id for example in examples] == ["c-0"]
-    assert (counts["rows"], counts["left_out"]) == (16, 15)
+    assert (counts["rows"], counts["left_out"]) == (11, 10)
     locations = {location for group in left_out.values() for location in group}
-    assert locations == {f"{path}:{line}" for line in range(2, 17)}
+    assert locations == {f"{path}:{line}" for line in range(2, 12)}
     assert all("c.jsonl" not in reason for reason in left_out)
 
 
@@ -229,13 +220,3 @@ def test_exported_conversations_come_back(tmp_path: Path, pairs: list[tuple[str,
         question, reply = EXCHANGES[form](row)
         parsed = parse(reply, get("custom"), example)
         assert (question, parsed.rationale, parsed.label) == (example.input, example.rationale, example.label)
-
-
-@pytest.mark.slow
-def test_released_rows_come_back(dss: Path) -> None:
-    for name in ("svamp", "anli1"):
-        for examples in read(archive_settings(dss, name)).values():
-            explained = [row for row in examples if row.rationale is not None]
-            for example, row in zip(explained, export_rows(explained, get(name), "messages")[0], strict=True):
-                parsed = parse(row["messages"][1]["content"], get(name), example)
-                assert (parsed.rationale, parsed.label) == (example.rationale, example.label)

@@ -42,15 +42,6 @@ def test_several_files_are_one_split_with_an_id_for_each_row(folder: Path, monke
     assert len(all_rows(load_files({"train_file": str(folder / "d[1].jsonl")}))) == 10
 
 
-def test_own_splits_are_used_and_missing_ones_carved(folder: Path) -> None:
-    source = {"train_file": str(folder / "a" / "part.jsonl"), "test_file": str(folder / "c.csv")}
-    splits = load_files(source, choices=["y", "n"])
-    assert (len(splits.train), len(splits.valid), len(splits.test)) == (9, 1, 10)
-    assert splits.train[0].choices == ("y", "n")
-    splits = load_files({**source, "valid_file": str(folder / "b" / "part.jsonl")})
-    assert (len(splits.train), len(splits.valid), len(splits.test)) == (10, 10, 10)
-
-
 def test_a_mapped_column_may_be_in_some_files_only(tmp_path: Path) -> None:
     rows = [{"q": f"q{i}", "a": "y"} for i in range(10)]
     write_rows(tmp_path / "with.jsonl", [{**row, "why": "so", "who": "7"} for row in rows])
@@ -78,7 +69,8 @@ def test_labels_that_only_all_files_together_make_clear(tmp_path: Path) -> None:
 def test_choices_of_a_recipe_are_named_by_text(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.jsonl", [{"input": f"q{i}", "label": i % 2} for i in range(10)])
     files = {"train_file": str(tmp_path / "a.jsonl")}
-    splits = load_files(files, choices=[0, 1.0])
+    splits = load_files({**files, "test_file": str(tmp_path / "a.jsonl")}, choices=[0, 1.0])
+    assert (len(splits.train), len(splits.valid), len(splits.test)) == (9, 1, 10)
     assert {row.label for row in all_rows(splits)} == {"0", "1"}
     assert splits.train[0].choices == ("0", "1")
     for choices in ([1, 2], ["no", "yes"]):

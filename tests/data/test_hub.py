@@ -47,22 +47,14 @@ def test_a_data_set_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
         ({"path": path, "columns": {"input": "premis"}}, "no column 'premis'"),
         ({"path": path}, r"\[train\] row 1: input: missing"),
         ({"path": path, "config": "none"}, "cannot be loaded"),
-        ({"path": str(tmp_path / "none")}, "cannot be loaded"),
         ({"path": str(tmp_path / "bad")}, "cannot be loaded"),
         ({"path": str(tmp_path / "script")}, "cannot be loaded: Dataset scripts are no longer supported"),
-        ({"path": "nobody/nothing"}, "'nobody/nothing' cannot be loaded"),
         ({}, "task 'custom' has no data set of its own"),
         ({"task": "cqa"}, "'Salesforce/cos_e' cannot be loaded"),
     ]:
         with pytest.raises(LimbeckError, match=reason) as caught:
             read(settings(**source))  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
-
-
-def test_a_train_split_alone_is_carved_as_files_are(tmp_path: Path) -> None:
-    write_rows(tmp_path / "set" / "train.jsonl", [{"input": f"q{i}", "label": "y"} for i in range(40)])
-    splits = load(settings(path=str(tmp_path / "set")))
-    assert (len(splits.train), len(splits.valid), len(splits.test)) == (32, 4, 4)
 
 
 @pytest.mark.parametrize("split", ["all", "validation"])

@@ -59,13 +59,6 @@ def test_labels_and_rationales() -> None:
     assert by_teacher.test == load(DataSettings.parse(SMALL, "x")).test  # measured against gold
 
 
-def test_nothing_left_to_train_on(tmp_path: Path) -> None:
-    (tmp_path / "r.jsonl").write_text('{"input": "x", "label": "y"}\n')
-    source = {"kind": "files", "train_file": str(tmp_path / "r.jsonl"), "test_file": str(tmp_path / "r.jsonl")}
-    with pytest.raises(LimbeckError, match="no training rows are left"):
-        load(DataSettings.parse({"task": "custom", "source": source}, "x"))
-
-
 def test_one_file_is_enough(tmp_path: Path) -> None:
     rows = [{"input": f"q{i}", "label": "y", "rationale": f"r{j}"} for i in range(60) for j in range(1 + i % 3)]
     write_rows(tmp_path / "all.jsonl", rows)
@@ -82,6 +75,9 @@ def test_one_file_is_enough(tmp_path: Path) -> None:
     changed = load(DataSettings.parse({**values, "valid_fraction": 0.5, "train_fraction": 0.5}, "x"))
     assert changed.test == splits.test  # carved first: what else is chosen does not move it
     assert load(DataSettings.parse({**values, "seed": 1}, "x")).test != splits.test
+    write_rows(tmp_path / "all.jsonl", rows[:1])
+    with pytest.raises(LimbeckError, match="no training rows are left"):
+        load(DataSettings.parse({**values, "source": {**source, "test_file": source["train_file"]}}, "x"))
 
 
 example = st.builds(

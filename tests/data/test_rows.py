@@ -27,15 +27,10 @@ def write_rows(folder: Path, rows: Iterable[dict[str, Any]]) -> Path:
     return folder / "r.jsonl"
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (1, "1"), (1.0, "1"), (-3.0, "-3"), (0.1, "0.1"), (1e20, "1e+20"), (True, "true"), (10**400, str(10**400)),
-        (Decimal("1.00"), "1"), (" x ", "x"), ("cafe\u0301 ", "caf\u00e9"), ("\u00a0x\u2003", "x"), ("a\0b", "ab"),
-    ],
-)  # fmt: skip
-def test_the_text_of_a_cell(value: Any, text: str) -> None:
-    assert cell_text(value) == text
+def test_the_text_of_a_cell() -> None:
+    values = [1, 1.0, -3.0, 0.1, 1e20, True, 10**400, Decimal("1.00"), " x ", "cafe\u0301 ", "\u00a0x\u2003", "a\0b"]
+    texts = ["1", "1", "-3", "0.1", "1e+20", "true", str(10**400), "1", "x", "caf\u00e9", "x", "ab"]
+    assert list(map(cell_text, values)) == texts
 
 
 def test_missing_values(tmp_path: Path) -> None:
@@ -65,7 +60,6 @@ def test_integers_beside_nulls_and_short_floats(tmp_path: Path) -> None:
     [
         ({"answers": ["a", "b"]}, "a", ("b",)),
         ({"label": "b", "answers": ["a", "b", "c "]}, "b", ("a", "c")),
-        ({"label": ["a", " a", "b"]}, "a", ("b",)),
         ({"answers": [1.0, 2]}, "1", ("2",)),
         ({"label": "[1, 2]"}, "[1, 2]", ()),
     ],
@@ -110,21 +104,13 @@ def test_labels_that_are_no_numbers_are_left_out_and_counted(tmp_path: Path, cap
         assert ("answer: number" in caplog.text) == (answer == "text")
 
 
-def test_rationales_of_several_sentences(tmp_path: Path) -> None:
-    cells: list[Any] = [["a", None, "b"], "[1] a citation", []]
-    rows = [{"input": f"q{i}", "label": "x", "rationale": cell} for i, cell in enumerate(cells)]
-    rationales = [row.rationale for row in read_rows(write_rows(tmp_path, rows))]
-    assert rationales == ["a\nb", "[1] a citation", None]
-
-
 @pytest.mark.parametrize(
     ("row", "question"),
     [
-        ({"Question": "q", "Answer": "a"}, "q"),
         ({"prompt": "q", "completion": "a"}, "q"),
         ({"instruction": "q", "input": "", "output": "a"}, "q"),
         ({"instruction": "q", "input": "r", "output": "a"}, "q\nr"),
-        ({"input": "q", "target": "a", "question": "no"}, "q"),
+        ({"input": "q", "Target": "a", "question": "no"}, "q"),
         ({"question": "q", "options": ["x", "a"], "correct": "B"}, "q\nAnswer Choices:\n(a) x\n(b) a"),
     ],
 )
@@ -137,7 +123,6 @@ def test_usual_names_of_columns(tmp_path: Path, row: dict[str, Any], question: s
     ("row", "names"),
     [
         ({"Frage": "q", "Antwort": "a"}, ["Frage", "Antwort"]),
-        ({"question": "q", "prompt": "p", "answer": "a"}, ["question", "prompt"]),
         ({"question": "q", "answer": "a", "response": "b"}, ["answer", "response"]),
         ({"input": "q", "verdict": "a"}, ["verdict"]),
     ],
@@ -148,17 +133,14 @@ def test_ambiguous_names_of_columns_are_listed(tmp_path: Path, row: dict[str, An
     assert all(name in str(caught.value) for name in [*names, "columns: {"])
 
 
-def test_several_columns_for_one(tmp_path: Path) -> None:
+def test_mapped_columns(tmp_path: Path) -> None:
     path = write_rows(tmp_path, [{"text": "why", "title": "t", "a": "b", "w1": "One.", "w2": None, "w3": "Two."}])
     columns: Any = {"input": ["title", "text"], "label": "a", "rationale": ["w1", "w2", "w3"]}
-    assert read_rows(path, columns) == [Example("r-0", ("t", "why"), "b", "One.\nTwo.")]
+    assert read_rows(path, columns) == [Example("r-0", ("t", "why"), "b", "One.\nTwo.")]  # as a list of sentences
     with pytest.raises(LimbeckError, match=r"no column .*'w4'"):
         read_rows(path, {**columns, "rationale": ["w1", "w4"]})
-
-
-def test_a_mapped_column_is_never_taken_from_its_old_name(tmp_path: Path) -> None:
     path = write_rows(tmp_path, [{"input": "x", "gold": "y"}, {"input": "x", "label": "z"}])
-    with pytest.raises(LimbeckError, match=r"r.jsonl:2: label: missing"):
+    with pytest.raises(LimbeckError, match=r"r.jsonl:2: label: missing"):  # not taken from its old name
         read_rows(path, {"label": "gold"})
 
 
@@ -181,13 +163,10 @@ def test_the_fields_of_a_task(tmp_path: Path) -> None:
     ("lines", "reason"),
     [
         (['{"input": "x", "label": "y"}', '{"label": "y"}'], "r.jsonl:2: input"),
-        (["", '{"input": "x"}'], "r.jsonl:2: label: missing"),
         (["", '{"input": "x", "label": null}'], "r.jsonl:2: label: missing"),
         (['{"input": " ", "label": "y"}'], "r.jsonl:1: .*input"),
-        (['{"input": "x", "label": Infinity}'], "r.jsonl:1: .*label"),
         (['{"input": "x", "label": [["y"]]}'], "r.jsonl:1: .*label"),
         (['{"input": ["x", 3], "label": "y"}'], "r.jsonl:1: .*input"),
-        (['{"input": [], "label": "y"}'], "r.jsonl:1: .*input"),
         (['{"input": "x", "label": "y", "rationale": 3}'], "r.jsonl:1: .*rationale"),
         (['{"input": "x", "label": "y", "choices": "y"}'], "r.jsonl:1: choices"),
         (['{"input": "x\\ud800", "label": "y"}'], "r.jsonl:1: .*input.*Unicode"),

@@ -116,11 +116,9 @@ def question(*segments: str, label: str = "1", choices: tuple[str, ...] = ()) ->
         ("What is it?", "  what\tIS  it "),
         ("What is it?", "\uff37\uff48\uff41\uff54 is it\uff1f"),  # full width
         ("What is it?", "\u201cWhat is it?\u201d"),
-        ("It isn't so.", "It isn\u2019t so"),
         ("co\u00f6perate", "coo\u0308perate"),
         ("What is it", "What\u200b is it\u00a0"),
         ("Stra\u00dfe", "STRASSE"),
-        ("(What is it?)", "What is it ?"),
     ],
 )
 def test_a_question_in_several_spellings(text: str, variant: str) -> None:
@@ -132,12 +130,10 @@ def test_a_question_in_several_spellings(text: str, variant: str) -> None:
     ("first", "second"),
     [
         (question("-5 + 3"), question("5 + 3")),
-        (question("What is 50%"), question("What is 50")),
         (question("A man.", "He sleeps."), question("A man.", "He runs.")),  # a premise stands with several hypotheses
         (question("A man. He", "sleeps"), question("A man.", "He sleeps")),
         (question("Which?", choices=("a", "b")), question("Which?", choices=("a", "c"))),
         (question("???"), question("!")),
-        (question("3.5"), question("35")),
     ],
 )
 def test_different_questions(first: Example, second: Example) -> None:
@@ -163,12 +159,6 @@ def test_the_counts_are_those_of_plain_loops(train, valid, test) -> None:
     within = contradictory["train"] | contradictory["valid"] | contradictory["test"]
     assert counts["contradictory_within"] == len(within)
     assert counts["contradictory_across"] == len(contradictory["all"] - within)
-
-
-def test_answers_that_are_equal_by_the_task_do_not_contradict_each_other() -> None:
-    examples = [question("How many?", label="( 1.0 + 1.0 )"), question("How many", label="2.0")]
-    assert count_overlap({"train": examples}, get("svamp"))["contradictory_within"] == 0
-    assert count_overlap({"train": examples}, get("custom"))["contradictory_within"] == 1
 
 
 def test_more_than_the_share_is_refused_unless_it_is_allowed() -> None:

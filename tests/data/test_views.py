@@ -43,16 +43,12 @@ def test_a_rows_own_choices_are_read_in_every_view_and_a_tasks_are_not() -> None
         ("wet", View.PREDICT, "wet", None),
         ("It is an Answer: no. Answer: wet", View.RATIONALE_FIRST, "wet", "It is an Answer: no."),
         ("why answer : wet", View.RATIONALE_FIRST, "wet", "why"),
-        ("why.ANSWER:wet ", View.RATIONALE_FIRST, "wet", "why."),
         ("why", View.RATIONALE_FIRST, "", "why"),
         ("Answer: wet", View.RATIONALE_FIRST, "wet", None),
-        ("why Answer:", View.RATIONALE_FIRST, "", "why"),
         ("My unanswer: x", View.RATIONALE_FIRST, "", "My unanswer: x"),
-        ("", View.RATIONALE_FIRST, "", None),
         ("wet Rationale: its Rationale: two", View.ANSWER_FIRST, "wet", "its Rationale: two"),
         ("wet.rationale :why", View.ANSWER_FIRST, "wet.", "why"),
         ("wet", View.ANSWER_FIRST, "wet", None),
-        ("wet Rationale:", View.ANSWER_FIRST, "wet", None),
     ],
 )
 def test_splitting(text: str, view: View, label: str, rationale: str | None) -> None:
