@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from limbeck.data.choices import Choices, column_choices, find_choice, find_reading, named_choice, read_choices
+from limbeck.data.choices import Choices, column_choices, find_choice, find_reading, read_choices
 from limbeck.data.tables import cell_text, is_missing, read_table, stem
 from limbeck.errors import DataError, LimbeckError
 from limbeck.schema import Example
@@ -164,7 +164,7 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
             choices = Choices(task.choices, task.choices if task.name == "custom" else numbers, own=False)
         else:
             choices = read_choices(cell)
-        labels, rationale = _read_labels(row, choices), _read_rationale(row.get("rationale"))
+        labels, rationale = _read_labels(row), _read_rationale(row.get("rationale"))
         if labels and _ANSWER_MARK in labels[0]:
             solution, _, answer = labels[0].rpartition(_ANSWER_MARK)
             labels[0] = text(without_calculations(answer).strip(), "label")
@@ -183,7 +183,7 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
             own_choices = set(choices.texts) != set(task.choices)
             example = Example(id, _segments(row.get("input")), label, choices=choices.texts, own_choices=own_choices)
         teacher_label = cell_text(row.get("teacher_label"))
-        teacher_label = None if _no_answer(teacher_label, choices) else text(teacher_label, "teacher_label")
+        teacher_label = None if is_missing(teacher_label) else text(teacher_label, "teacher_label")
         rationale = rationale and without_calculations(rationale)
         example = replace(example, id=id, rationale=rationale, teacher_label=teacher_label, answers=tuple(answers))
         return example, choices
@@ -197,19 +197,14 @@ def _segments(value: Any) -> tuple[str, ...]:
     return segments
 
 
-def _read_labels(row: Row, choices: Choices) -> list[str]:
+def _read_labels(row: Row) -> list[str]:
     """Return the label with further accepted answers, none where it is missing."""
     cells = [
         value
         for cell in (row.get("label"), row.get("answers"))
         for value in (cell if isinstance(cell, list) else [cell])
     ]
-    return [text(value, "label") for value in map(cell_text, cells) if not _no_answer(value, choices)]
-
-
-def _no_answer(value: Any, choices: Choices) -> bool:
-    """Return whether a value is missing; a word like "None" is not, where it is a choice."""
-    return is_missing(value) and not (value and named_choice(str(value), choices, "text"))
+    return [text(value, "label") for value in map(cell_text, cells) if not is_missing(value)]
 
 
 def _read_rationale(value: Any) -> str | None:

@@ -27,8 +27,6 @@ _DELIMITERS = ",;\t|"
 _GAP = re.compile(r"(?:[\s,]|//[^\n]*|#[^\n]*)*")  # between JSON values
 _LAST_COMMA = re.compile(r",\s*\]\s*\Z")
 _WRAPPERS = ("data", "rows", "examples", "items", "records", "questions", "train", "test")  # keys that hold all rows
-# The words that pandas and databases write for a missing value. "none" and "na" in small letters are answers.
-_MISSING = {"nan", "NaN", "null", "NULL", "None", "NA", "N/A"}
 _MAX_LIST = 1 << 20  # characters of a printed list
 _JOINED = re.compile(r"['\"]\s+['\"]")  # numpy's lists have no commas, and Python would join their texts
 
@@ -181,10 +179,9 @@ def cell_text(value: Any) -> Any:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value is null, NaN, blank, or a word that stands for a missing value."""
-    if isinstance(value, str):
-        return value.replace("\0", "").strip() in {"", *_MISSING}
-    return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
+    """Return whether a value is null, NaN or blank."""
+    blank = isinstance(value, str) and not value.replace("\0", "").strip()
+    return blank or value is None or value != value
 
 
 def parse_cell(cell: str) -> Any:
