@@ -5,7 +5,6 @@ import os
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,10 +21,6 @@ pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not a
 PREDICTIONS = CASES / "predictions"
 
 
-def rows_of(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (PREDICTIONS / name).read_text().splitlines()]
-
-
 def test_labels_that_are_unequal_are_shown_beside_the_accuracy(monkeypatch, tmp_path):
     monkeypatch.chdir(CASES / "imbalance")
     run = train(case_recipe(Path("recipe.yaml")), tmp_path / "runs" / "run")
@@ -33,10 +28,10 @@ def test_labels_that_are_unequal_are_shown_beside_the_accuracy(monkeypatch, tmp_
     predictions = [json.loads(line) for line in run.predictions("test").read_text().splitlines()]
     gold = Counter(row["label"] for row in predictions)
     by_label = test["by_label"]
-    assert {one["label"]: one["n"] for one in by_label["labels"]} == {**dict.fromkeys(("billing", "repair"), 0), **gold}
-    for one in by_label["labels"]:
-        right = sum(row["correct"] for row in predictions if row["label"] == one["label"])
-        assert one["accuracy"] == (right / one["n"] if one["n"] else None)
+    assert {row["label"]: row["n"] for row in by_label["labels"]} == {**dict.fromkeys(("billing", "repair"), 0), **gold}
+    for counts in by_label["labels"]:
+        right = sum(row["correct"] for row in predictions if row["label"] == counts["label"])
+        assert counts["accuracy"] == (right / counts["n"] if counts["n"] else None)
     assert by_label["majority"] == {"label": "repair", "accuracy": gold["repair"] / 30}
     evaluate(run.path)
     page = (run.path / "evaluation" / "test.md").read_text()
@@ -60,26 +55,22 @@ def test_labels_that_are_unequal_are_shown_beside_the_accuracy(monkeypatch, tmp_
     ],
 )
 def test_predictions_of_other_tools_are_read(name, right, tmp_path):
-    answers = read_predictions(PREDICTIONS / name)
-    assert sum(one.correct for one in answers) == right
-    assert len({one.id for one in answers}) == len(answers)
-    other = shutil.copy(PREDICTIONS / name, tmp_path / name)
-    compared = compare_runs([PREDICTIONS / name], [Path(other)])
-    assert (compared["n"], compared["accuracy_a"]) == (len(answers), pytest.approx(right / len(answers)))
+    predictions = read_predictions(PREDICTIONS / name)
+    assert sum(prediction.correct for prediction in predictions) == right
+    assert len({prediction.id for prediction in predictions}) == len(predictions)
+    copy = shutil.copy(PREDICTIONS / name, tmp_path / name)
+    comparison = compare_runs([PREDICTIONS / name], [Path(copy)])
+    assert (comparison["n"], comparison["accuracy_a"]) == (len(predictions), pytest.approx(right / len(predictions)))
 
 
-def test_confidences_in_per_cent_are_a_hundredth():
-    stated = [row["confidence"] for row in rows_of("conf_percent.jsonl")]
-    assert max(stated) > 2
-    found = calibrate_file(PREDICTIONS / "conf_percent.jsonl")
-    assert found["average_confidence"] == pytest.approx(sum(stated) / len(stated) / 100)
-
-
-def test_a_file_without_confidences_says_so_and_what_it_has():
-    with pytest.raises(LimbeckError) as raised:
+def test_confidences_in_per_cent_and_none():
+    lines = (PREDICTIONS / "conf_percent.jsonl").read_text().splitlines()
+    percentages = [json.loads(line)["confidence"] for line in lines]
+    assert max(percentages) > 2
+    mean = calibrate_file(PREDICTIONS / "conf_percent.jsonl")["average_confidence"]
+    assert mean == pytest.approx(sum(percentages) / len(percentages) / 100)
+    with pytest.raises(LimbeckError, match="'confidence'"):
         calibrate_file(PREDICTIONS / "lmeval_a.jsonl")
-    assert "'confidence'" in str(raised.value)
-    assert "filtered_resps" in str(raised.value)
 
 
 def test_a_file_that_came_later_needs_no_training_file(tmp_path):
@@ -99,16 +90,16 @@ def test_a_file_that_came_later_needs_no_training_file(tmp_path):
         evaluate(run.path, EvaluationOptions(dataset=str(file)))["in_training"] == 40 - 4 - 4
     )  # test and validation were carved
     file.unlink()
-    found = evaluate(run.path, EvaluationOptions(dataset=str(new)))
-    assert (found["n"], "in_training" in found) == (12, False)
-    assert run.results["out_of_domain"]["new"] == found
-    assert {one["label"]: one["n"] for one in found["by_label"]["labels"]} == {"high": 6, "low": 6}
+    values = evaluate(run.path, EvaluationOptions(dataset=str(new)))
+    assert (values["n"], "in_training" in values) == (12, False)
+    assert run.results["out_of_domain"]["new"] == values
+    assert {row["label"]: row["n"] for row in values["by_label"]["labels"]} == {"high": 6, "low": 6}
     assert (run.path / "evaluation" / "new-test.md").is_file()
     with pytest.raises(LimbeckError):
         evaluate(run.path, EvaluationOptions(split="valid", dataset=str(new)))
     # predict asks in the run's own words, and in limbeck's
-    own = tmp_path / "own.jsonl"
-    own.write_text('{"frage": "Which shelf holds parcel 1? It is light."}\n')
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"frage": "Which shelf holds parcel 1? It is light."}\n')
     for model in (run.path, run.model):
-        assert predict_file(model, own, tmp_path / "out.jsonl")["rows"] == 1
+        assert predict_file(model, questions, tmp_path / "out.jsonl")["rows"] == 1
     assert predict_file(run.path, new, tmp_path / "out.jsonl")["n"] == 12

@@ -76,39 +76,36 @@ def test_bad_rows_of_an_archive(tmp_path: Path) -> None:
 def test_splits_say_which_split_plays_which_role(tmp_path: Path) -> None:
     root = str(svamp_root(tmp_path))
 
-    def with_roles(splits: dict[str, str], **more: int) -> DataSettings:
-        values = {"task": "svamp", "source": {"kind": "archive", "root": root, "splits": splits}, **more}
-        return DataSettings.parse(values, "test")
+    def with_roles(**roles: str) -> DataSettings:
+        source = {"kind": "archive", "root": root, "splits": roles}
+        return DataSettings.parse({"task": "svamp", "source": source, "limit": 4}, "test")
 
-    swapped = {"train": "test", "test": "train"}
-    splits = read(with_roles(swapped))
+    swapped = with_roles(train="test", test="train")
+    splits = read(swapped)
     assert {role: len(rows) for role, rows in splits.items()} == {"train": 5, "test": 24}
-    assert (splits["train"][1].input, splits["test"][1].input) == ("test 1 and one?", "train 1 and one?")
-    assert splits["train"][1].rationale == "Why 1."
-    assert load_split(with_roles(swapped), "test") == load(with_roles(swapped)).test == tuple(splits["test"])
-    fewer = load(with_roles(swapped, limit=4))
-    assert (len(fewer.train), len(fewer.valid), len(fewer.test)) == (4, 1, 4)
-    assert load_split(with_roles(swapped, limit=4), "test") == fewer.test
-    assert len(load_split(with_roles({"test": "test"}), "test")) == 5
+    assert (splits["train"][1].input, splits["train"][1].rationale) == ("test 1 and one?", "Why 1.")
+    assert len(load_split(swapped, "test")) == 4
+    assert load_split(swapped, "test") == load(swapped).test
+    assert len(load_split(with_roles(test="test"), "test")) == 4
     for roles, reason in [
         ({"test": "test"}, "no split 'train'"),
         ({"train": "test", "test": "test"}, "splits"),  # a student would be measured on rows that it saw
         ({"train": "train", "valid": "valid"}, "svamp_valid.json"),
     ]:
         with pytest.raises(LimbeckError, match=reason):
-            load(with_roles(roles))
+            load(with_roles(**roles))
 
 
-# Rows, the accuracy known, the accuracy here, the answers that cannot be read: two choices named, or none.
+# Rows, accuracy, the answers that cannot be read: two choices named, or none.
 @pytest.mark.parametrize(
-    ("task", "split", "rows", "known", "accuracy", "unread"),
+    ("task", "split", "rows", "accuracy", "unread"),
     [
-        ("svamp", "train", 800, 0.7325, 0.745, 13),
-        ("svamp", "test", 200, 0.740, 0.775, 2),
-        pytest.param("cqa", "train", 9741, 0.7426, 0.7537, 300, marks=pytest.mark.slow),
-        pytest.param("cqa", "test", 1221, 0.7723, 0.7838, 29, marks=pytest.mark.slow),
-        pytest.param("esnli", "valid", 9842, 0.7317, 0.7317, 4, marks=pytest.mark.slow),
-        pytest.param("esnli", "test", 9824, 0.7299, 0.7299, 0, marks=pytest.mark.slow),
+        ("svamp", "train", 800, 0.745, 13),
+        ("svamp", "test", 200, 0.775, 2),
+        pytest.param("cqa", "train", 9741, 0.7537, 300, marks=pytest.mark.slow),
+        pytest.param("cqa", "test", 1221, 0.7838, 29, marks=pytest.mark.slow),
+        pytest.param("esnli", "valid", 9842, 0.7317, 4, marks=pytest.mark.slow),
+        pytest.param("esnli", "test", 9824, 0.7299, 0, marks=pytest.mark.slow),
     ],
 )
 def test_released_rows_and_accuracies(
@@ -117,7 +114,6 @@ def test_released_rows_and_accuracies(
     task: str,
     split: str,
     rows: int,
-    known: float,
     accuracy: float,
     unread: int,
 ) -> None:
@@ -125,7 +121,7 @@ def test_released_rows_and_accuracies(
     equal = get(task).equal
     right = sum(row.teacher_label is not None and equal(row.teacher_label, row.label) for row in examples)
     assert len(examples) == rows
-    assert round(right / rows, 4) == accuracy >= known
+    assert round(right / rows, 4) == accuracy
     assert sum(row.teacher_label is None for row in examples) == unread
 
 

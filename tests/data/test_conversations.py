@@ -210,7 +210,9 @@ rationales = st.lists(words, min_size=1, max_size=4).flatmap(
 @fuzzed
 @given(st.lists(st.tuples(words, rationales), min_size=1, max_size=4), st.sampled_from(list(EXCHANGES)))
 def test_exported_conversations_come_back(tmp_path: Path, pairs: list[tuple[str, str]], form: Form) -> None:
-    examples = [Example(f"c-{i}", ("Why?",), label, why.strip(), label) for i, (label, why) in enumerate(pairs)]
+    examples = [
+        Example(f"c-{i}", ("Why?",), label, rationale.strip(), label) for i, (label, rationale) in enumerate(pairs)
+    ]
     rows, _ = export_rows(examples, get("custom"), form)
     write_jsonl(tmp_path / "c.jsonl", rows)
     counts = {"rows": len(examples), "unparsed_rationales": 0, "unparsed_labels": 0, "left_out": 0}

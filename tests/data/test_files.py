@@ -11,8 +11,8 @@ from limbeck.schema import Example
 from tests.helpers.archives import write_rows
 
 
-def load_files(source: dict[str, Any], **more: Any) -> Splits:
-    return load(DataSettings.parse({"task": "custom", "source": {"kind": "files", **source}, **more}, "x"))
+def load_files(source: dict[str, Any], **settings: Any) -> Splits:
+    return load(DataSettings.parse({"task": "custom", "source": {"kind": "files", **source}, **settings}, "x"))
 
 
 def all_rows(splits: Splits) -> list[Example]:
@@ -79,16 +79,16 @@ def test_choices_of_a_recipe_are_named_by_text(tmp_path: Path) -> None:
 
 
 def test_files_that_are_refused(folder: Path) -> None:
-    part = folder / "a" / "part.jsonl"
+    file = folder / "a" / "part.jsonl"
     write_rows(folder / "x.jsonl", [{"id": "7", "input": "x", "label": "y"}])
     write_rows(folder / "y.jsonl", [{"id": "7", "input": "y", "label": "y"}])
     write_rows(folder / "unlabelled.jsonl", [{"input": "q", "label": None}])
     for source, reason in [
         ({"train_file": str(folder / "*.parquet")}, "no file matches"),
         ({"train_file": str(folder / "[xy].jsonl")}, r"y.jsonl:1: .*x.jsonl:1"),
-        ({"train_file": [str(part), str(folder / "b" / ".." / "a" / "part.jsonl")]}, "twice"),
+        ({"train_file": [str(file), str(folder / "b" / ".." / "a" / "part.jsonl")]}, "twice"),
         ({"train_file": []}, r"source\.files\.train_file: "),
-        ({"train_file": str(part), "test_file": str(folder / "unlabelled.jsonl")}, "'test'"),
+        ({"train_file": str(file), "test_file": str(folder / "unlabelled.jsonl")}, "'test'"),
     ]:
         with pytest.raises(LimbeckError, match=reason):
             load_files(source)

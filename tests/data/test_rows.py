@@ -7,13 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from limbeck.data import DataSettings, load, read_rows
 from limbeck.data.tables import cell_text
@@ -171,29 +167,3 @@ def test_bad_rows_name_their_location_and_field(tmp_path: Path, lines: list[str]
     (tmp_path / "r.jsonl").write_text("\n".join(lines))
     with pytest.raises(LimbeckError, match=reason):
         read_rows(tmp_path / "r.jsonl")
-
-
-word = st.text("abcXYZ \u00e9\u4e2d'\",;|\t\n", min_size=1, max_size=10).filter(str.strip)
-
-
-@st.composite
-def tables(draw: st.DrawFn) -> list[dict[str, Any]]:
-    label = draw(st.sampled_from([st.text("abcd", min_size=1, max_size=4), st.booleans(), st.integers(-99, 99)]))
-    return [
-        {"input": draw(word), "label": draw(label), "rationale": draw(st.none() | word), "choices": None}
-        for _ in range(draw(st.integers(1, 5)))
-    ]
-
-
-@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(tables())
-def test_a_table_reads_alike_from_every_program(tmp_path: Path, table: list[dict[str, Any]]) -> None:
-    frame = pd.DataFrame(table)
-    frame.to_csv(tmp_path / "pandas.csv")
-    frame.to_parquet(tmp_path / "pandas.parquet")
-    frame.to_json(tmp_path / "lines.jsonl", orient="records", lines=True)
-    datasets.Dataset.from_list(table).to_parquet(tmp_path / "datasets.parquet")
-    expected = [(row["input"], str(row["label"]).lower(), row["rationale"]) for row in table]
-    for path in sorted(tmp_path.iterdir()):
-        rows = read_rows(path)
-        assert [(row.input, row.label.lower(), row.rationale) for row in rows] == expected, path.name

@@ -63,9 +63,9 @@ def test_a_question_that_stands_twice_is_never_on_both_sides(questions: list[tup
 def test_smaller_fractions_and_limits_lie_inside_larger_ones(count: int, seed: int, a: float, b: float) -> None:
     small, large = (subset(rows(count), fraction, seed) for fraction in sorted([a, b]))
     assert len(large) == max(1, round(max(a, b) * count))
-    few, many = (limited(rows(count), limit, seed) for limit in (len(small), len(large)))
-    assert len(many) == len(large)
-    for inner, outer in ((small, large), (few, many)):
+    fewer, larger_sample = (limited(rows(count), limit, seed) for limit in (len(small), len(large)))
+    assert len(larger_sample) == len(large)
+    for inner, outer in ((small, large), (fewer, larger_sample)):
         assert set(ids(inner)) <= set(ids(outer))
         assert ids(outer) == sorted(ids(outer))
     assert limited(rows(count), None, seed) == limited(rows(count), count + 1, seed) == rows(count)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from limbeck.data import DataSettings, read, show
+from limbeck.data import DataSettings, show
 from limbeck.data.summary import summarise
 from tests.helpers.archives import archive_settings, write_rows, write_shards
 
@@ -54,17 +54,6 @@ def test_counts_of_own_data(tmp_path: Path) -> None:
     assert test["notes"] == {"test_in_train": 1, "test_in_valid": 0}
 
 
-def test_as_many_rows_as_requested_are_shown_in_every_view() -> None:
-    source = {"kind": "generated", "train_rows": 30, "valid_rows": 5, "test_rows": 5}
-    settings = DataSettings.parse({"task": "arithmetic", "source": source}, "x")
-    inputs = [row.input for row in read(settings)["train"]]
-    for n, rows in {2: 2, 100: 30}.items():
-        page = show(settings, n, seed=3)
-        assert page.count("\n  rationale-first\n") == page.count("\n  answer-first\n") == rows
-        assert sum(f"reads:  predict: {text}\n" in page for text in inputs) == rows
-        assert sum(f"reads:  explain: {text}\n" in page for text in inputs) == rows
-
-
 def test_the_page_has_the_counts_and_the_examples(tmp_path: Path) -> None:
     rows = [
         {"input": "What\nis it?", "label": "x", "rationale": "Because."},
@@ -83,4 +72,5 @@ def test_the_page_has_the_counts_and_the_examples(tmp_path: Path) -> None:
     ]:
         assert text in page
     assert "\x1b" not in page
+    assert page.count("\n  rationale-first\n") == page.count("\n  answer-first\n") == 2
     assert "no file of its own" not in show(file_settings(tmp_path, train=rows, valid=rows[:1], test=rows[1:]), 0)
