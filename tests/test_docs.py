@@ -15,7 +15,7 @@ import yaml
 from limbeck import cli
 from limbeck.files import read_jsonl
 from limbeck.grids import Grid, cells
-from limbeck.runs import Recipe, train
+from limbeck.runs import train
 from tests.helpers import builders
 from tests.helpers.servers import Asked, Server, completion
 from tests.runs.recipes import TINY
@@ -58,124 +58,107 @@ def reply(_number: int, request: Asked):
 
 @pytest.fixture
 def printed_by(monkeypatch, capsys):
-    """`printed_by(words)`: the output of a command, run in this process, since a new one takes seconds to start."""
+    """`printed_by(block)`: the output of a block's commands, run in this process: a new one takes seconds to start."""
 
-    def run(words: list[str]) -> str:
-        monkeypatch.setattr(sys, "argv", ["limbeck", *words])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert end.value.code == 0, err
-        return out
+    def run(*blocks: str) -> str:
+        for words in commands("".join(blocks)):
+            monkeypatch.setattr(sys, "argv", ["limbeck", *words])
+            with pytest.raises(SystemExit) as end:
+                cli.main()
+            assert end.value.code == 0, capsys.readouterr().err
+        return capsys.readouterr().out
 
     return run
 
 
-def short_recipe(folder: Path, **training) -> None:
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    return tmp_path
+
+
+def short_recipe(folder: Path) -> None:
     """Give the recipe of a page so few steps that it trains in a second."""
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
-    assert recipe["training"].keys() >= training.keys()
-    recipe["training"] |= training
+    recipe["training"]["max_steps"] = 2
     builders.t5(folder / recipe["student"])  # what the Hub would give, but tiny
     recipe["student"] = {"name": recipe["student"], "max_target_length": 24}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
 
 
-def test_the_readme_leads_from_three_questions_to_answers(tmp_path, monkeypatch, printed_by):
-    write_blocks(README, tmp_path)
-    short_recipe(tmp_path, max_steps=2)
-    monkeypatch.chdir(tmp_path)
-    (block,) = blocks(README, "sh")
-    for words in commands(block):
-        printed_by(words)
+def test_the_readme_leads_from_three_questions_to_answers(folder, printed_by):
+    write_blocks(README, folder)
+    short_recipe(folder)
+    printed_by(*blocks(README, "sh"))
     (code,) = blocks(README, "python")
     exec(code, {})
-    assert (tmp_path / "report" / "index.html").is_file()
-    assert len(read_jsonl(tmp_path / "answers.jsonl")) == 3
+    assert (folder / "report" / "index.html").is_file()
+    assert len(read_jsonl(folder / "answers.jsonl")) == 3
 
 
-def test_the_tutorial_leads_from_questions_to_a_student_in_use(tmp_path, monkeypatch, printed_by):
-    write_blocks(TUTORIAL, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"questions.jsonl", "annotate.yaml", "recipe.yaml"}
-    questions = [
+def test_the_tutorial_leads_from_questions_to_a_student_in_use(folder, monkeypatch, printed_by):
+    write_blocks(TUTORIAL, folder)
+    rows = [
         {"input": f"I complain about {word}, order {number}.", "label": label}
         for number in range(5)
         for label, words in WORDS.items()
         for word in words
     ]
-    with (tmp_path / "questions.jsonl").open("a") as stream:
-        stream.writelines(json.dumps(row) + "\n" for row in questions)
-    short_recipe(tmp_path, max_steps=2)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
-    outputs = []
+    with (folder / "questions.jsonl").open("a") as stream:
+        stream.writelines(json.dumps(row) + "\n" for row in rows)
+    short_recipe(folder)
     with Server(reply) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        for block in blocks(TUTORIAL, "sh"):
-            outputs += map(printed_by, commands(block))
-        assert server.count == 63
-    assert "63 replies stored" in outputs[0]
+        out = printed_by(*blocks(TUTORIAL, "sh"))
+    assert server.count == 63
+    assert "63 replies stored" in out
     # of the page's three questions it takes one for another: it does not know the words
-    assert "0.9841" in outputs[1]
-    rows = [row for _, row in read_jsonl(tmp_path / "annotated.jsonl")]
-    assert len(rows) == 63
-    assert rows[3]["rationale"] == "The customer speaks of charged twice, which is a matter of billing."
-    assert sum("rationale" in row for row in rows) == 62
-    results = json.loads((tmp_path / "runs" / "mine" / "results.json").read_text())
-    assert results["test"]["n"] == 6
-    assert (tmp_path / "student" / "config.json").is_file()
+    assert "0.9841" in out
+    annotated = [row for _, row in read_jsonl(folder / "annotated.jsonl")]
+    assert len(annotated) == 63
+    assert annotated[3]["rationale"] == "The customer speaks of charged twice, which is a matter of billing."
+    assert sum("rationale" in row for row in annotated) == 62
+    assert json.loads((folder / "runs" / "mine" / "results.json").read_text())["test"]["n"] == 6
+    assert (folder / "student" / "config.json").is_file()
 
 
-def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers(tmp_path, monkeypatch, printed_by):
-    write_blocks(EVALUATION, tmp_path)
-    recipe = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
-    assert Recipe.parse(recipe, "the page").objective.name == "dss"
+def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers(folder, monkeypatch, printed_by):
+    write_blocks(EVALUATION, folder)
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
     small = {**TINY, "data": recipe["data"] | {"source": TINY["data"]["source"]}, "objective": recipe["objective"]}
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(small))  # as the page has it it takes minutes
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(small))  # as the page has it it takes minutes
     training, files, seeds, _, judging = blocks(EVALUATION, "sh")
-    with Server(lambda number, request: completion("It explains little.\nScore: 2")) as server:
+    with Server(lambda number, asked: completion("It explains little.\nScore: 2")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        out = "".join(map(printed_by, commands(training + files + seeds + judging)))
-    page = (tmp_path / "runs" / "dss" / "evaluation" / "test.md").read_text()
+        out = printed_by(training, files, seeds, judging)
+    page = (folder / "runs" / "dss" / "evaluation" / "test.md").read_text()
     assert "| `runs/mi` |" in page
-    assert "| Gold | single | 2.0000 |" in page
     assert "A 0.5000, B 0.7500, on 4 examples" in out
-    assert "correlation of a right answer with the score: undefined" in out
 
 
-def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(tmp_path, monkeypatch, printed_by):
-    write_blocks(EXPERIMENTS, tmp_path)
-    grid = Grid.load(tmp_path / "grid.yaml")
-    assert len(cells(grid)) == 3 * 2 * 3
+def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(folder, printed_by):
+    write_blocks(EXPERIMENTS, folder)
+    assert len(cells(Grid.load(folder / "grid.yaml"))) == 3 * 2 * 3
     axes = {"objective": ["dss", "mi"], "size": {"short": {"training.max_steps": 2}}}
-    assert axes.keys() == grid.axes.keys()
     small = {"recipe": TINY, "axes": axes, "seeds": 1}  # as the page has it it takes minutes
-    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(small))
-    monkeypatch.chdir(tmp_path)
-    for cell in cells(Grid.load(tmp_path / "grid.yaml")):  # here, for processes take seconds to begin
-        train(cell.recipe, tmp_path / "runs" / cell.name)
-    out = "".join(map(printed_by, commands(blocks(EXPERIMENTS, "sh")[0])))
-    assert "2 of 2 finished. The runs are in runs/" in out
-    assert "2 finished runs in 2 run groups on arithmetic" in (tmp_path / "report" / "report.md").read_text()
+    (folder / "grid.yaml").write_text(yaml.safe_dump(small))
+    for cell in cells(Grid.load(folder / "grid.yaml")):  # here, for processes take seconds to begin
+        train(cell.recipe, folder / "runs" / cell.name)
+    assert "2 of 2 finished. The runs are in runs/" in printed_by(blocks(EXPERIMENTS, "sh")[0])
+    assert "2 finished runs in 2 run groups on arithmetic" in (folder / "report" / "report.md").read_text()
 
 
 PAGES = (README, *sorted(DOCS.glob("*.md")))
 
 
-@pytest.mark.parametrize("text", [text for page in PAGES for text in blocks(page, "sh")])
-def test_every_command_of_the_pages_is_one(text, monkeypatch, printed_by):
-    monkeypatch.setenv("COLUMNS", "200")  # so that no option is cut
-    for words in commands(text):
-        verbs = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
-        out = printed_by([*verbs, "--help"])
-        options = [word for word in words if word.startswith("--")]
-        assert all(option in out for option in options)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_name_in_python_that_a_page_gives_is_there(page):
+def test_every_command_and_name_of_a_page_is_there(page, monkeypatch, printed_by):
+    monkeypatch.setenv("COLUMNS", "200")  # so that no option is cut
+    for words in commands("".join(blocks(page, "sh"))):
+        verbs = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
+        out = printed_by(f"limbeck {' '.join(verbs)} --help")
+        assert all(option in out for option in words if option.startswith("--"))
     for name in re.findall(r"`(limbeck(?:\.\w+)+)`", page.read_text()):
         pkgutil.resolve_name(name)
 

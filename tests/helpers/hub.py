@@ -5,7 +5,6 @@ with running() as (endpoint, seen):
 """
 
 import base64
-import hashlib
 import json
 import os
 import threading
@@ -28,7 +27,7 @@ CONSENT: list[tuple[list[str], str, bool | None]] = [
     (["--yes", "--public"], "", False),
 ]
 
-Seen = list[tuple[str, Any, str | None]]  # path, body, and what the header Authorization says
+Seen = list[tuple[str, Any, str | None]]  # path, body, and the header Authorization
 
 # The server answers by the repository's name: a request's ending and a name that ends so, and what comes back.
 REFUSALS: dict[tuple[str, str], tuple[int, str]] = {
@@ -46,7 +45,6 @@ THERE: dict[str, tuple[bool, list[str]]] = {
     "empty": (True, [".gitattributes"]),
     "open": (False, [".gitattributes"]),
 }
-PLURAL = {"dataset": "datasets", "model": "models"}
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -56,55 +54,39 @@ class Hub(BaseHTTPRequestHandler):
     seen: Seen
 
     def do_POST(self) -> None:
-        content = self.rfile.read(int(self.headers["Content-Length"]))
-        whole = [json.loads(line) for line in content.splitlines()]
-        self.seen.append(
-            (self.path, whole if self.path.endswith("/commit/main") else whole[0], self.headers["Authorization"])
-        )
-        for (ending, name), (status, says) in REFUSALS.items():
-            if self.path.endswith(f"/{ending}") and (f"/{name}/" in self.path or whole[0].get("name") == name):
-                return self.answer(status, says if status == 200 else json.dumps({"error": says}))
+        lines = self.rfile.read(int(self.headers["Content-Length"])).splitlines()
+        body, *rest = map(json.loads, lines)
+        content = [body, *rest] if self.path.endswith("/commit/main") else body
+        self.seen.append((self.path, content, self.headers["Authorization"]))
+        for (ending, name), (status, message) in REFUSALS.items():
+            if self.path.endswith(f"/{ending}") and (f"/{name}/" in self.path or body.get("name") == name):
+                return self.answer(message if status == 200 else {"error": message}, status)
         url = f"http://{self.headers['Host']}"
         if self.path == "/api/repos/create":
-            below = "datasets/" if whole[0]["type"] == "dataset" else ""
-            status = 409 if whole[0]["name"] in THERE else 200
-            return self.answer(status, json.dumps({"url": f"{url}/{below}me/{whole[0]['name']}"}))
-        if self.path == "/api/validate-yaml":
-            if "license: nonsense" in whole[0]["content"]:
-                return self.answer(400, json.dumps({"errors": [{"message": '"license" must be one of many'}]}))
-            return self.answer(200, json.dumps({"warnings": [], "errors": []}))
-        if "/preupload/" in self.path:  # weights go by LFS, as they do there
-            files = [
-                {"path": f["path"], "uploadMode": "lfs" if f["path"].endswith(".safetensors") else "regular"}
-                for f in whole[0]["files"]
-            ]
-            return self.answer(200, json.dumps({"files": [{**file, "shouldIgnore": False} for file in files]}))
-        if self.path.endswith("/info/lfs/objects/batch"):
-            objects = [
-                {**one, "actions": {"upload": {"href": f"{url}/store/{one['oid']}"}}} for one in whole[0]["objects"]
-            ]
-            return self.answer(200, json.dumps({"transfer": "basic", "objects": objects}))
-        return self.answer(200, json.dumps({"commitUrl": f"{url}/me/x/commit/0", "commitOid": "0" * 40}))
-
-    def do_PUT(self) -> None:
-        content = self.rfile.read(int(self.headers["Content-Length"]))
-        self.seen.append((self.path, content, self.headers["Authorization"]))
-        self.answer(200, "")
+            below = "datasets/" if body["type"] == "dataset" else ""
+            return self.answer({"url": f"{url}/{below}me/{body['name']}"}, 409 if body["name"] in THERE else 200)
+        if self.path == "/api/validate-yaml" and "license: nonsense" in body["content"]:
+            return self.answer({"errors": [{"message": '"license" must be one of many'}]}, 400)
+        if "/preupload/" in self.path:
+            files = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in body["files"]]
+            return self.answer({"files": files})
+        return self.answer({"warnings": [], "errors": [], "commitUrl": f"{url}/me/x/commit/0", "commitOid": "0" * 40})
 
     def do_GET(self) -> None:  # what there is of a repository; also asked for where creating was refused
         owner, name = [*self.path.split("/"), "", "", ""][3:5]
         created = {body["name"]: body for path, body, _ in self.seen if path == "/api/repos/create"}
         if name not in THERE and (name not in created or ("create", name) in REFUSALS):
-            return self.answer(404, "{}")
+            return self.answer({}, 404)
         private, files = THERE.get(name) or (created[name]["visibility"] == "private", [".gitattributes"])
-        found = {"id": f"{owner}/{name}", "private": private, "siblings": [{"rfilename": file} for file in files]}
-        return self.answer(200, json.dumps(found))
+        siblings = [{"rfilename": file} for file in files]
+        return self.answer({"id": f"{owner}/{name}", "private": private, "siblings": siblings})
 
-    def answer(self, status: int, body: str) -> None:
+    def answer(self, value: Any, status: int = 200) -> None:
+        body = (value if isinstance(value, str) else json.dumps(value)).encode()
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body.encode())))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body.encode())
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -112,7 +94,7 @@ class Hub(BaseHTTPRequestHandler):
 
 @contextmanager
 def running() -> Iterator[tuple[str, Seen]]:
-    """The server's address, and every request that arrives."""
+    """Run the server, and yield its address and the list of every request that arrives."""
     seen: Seen = []
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Hub,), {"seen": seen})) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -125,7 +107,7 @@ def running() -> Iterator[tuple[str, Seen]]:
 
 
 def environment(endpoint: str, home: Path) -> dict[str, str]:
-    """What a process needs to meet this Hub and no other: its library reads its settings when it is imported."""
+    """Return the environment of a process that meets this Hub and no other: its library reads it at import."""
     return {
         **os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "HF_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1",
         "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1",
@@ -133,17 +115,6 @@ def environment(endpoint: str, home: Path) -> dict[str, str]:
 
 
 def files_of(seen: Seen, name: str, kind: str = "dataset") -> dict[str, bytes]:
-    """The files of the one commit to a repository, those that went by LFS among them."""
-    path = f"/api/{PLURAL[kind]}/me/{name}/commit/main"
-    ((header, *parts),) = [body for asked, body, _ in seen if asked == path]
-    assert header["key"] == "header"
-    files = {}
-    for part in parts:
-        if part["key"] == "file":
-            files[part["value"]["path"]] = base64.b64decode(part["value"]["content"])
-        else:
-            assert part["key"] == "lfsFile"
-            content = next(body for asked, body, _ in seen if asked == f"/store/{part['value']['oid']}")
-            assert hashlib.sha256(content).hexdigest() == part["value"]["oid"]
-            files[part["value"]["path"]] = content
-    return files
+    """Return the files of the one commit to a repository."""
+    ((_, *files),) = [body for path, body, _ in seen if path == f"/api/{kind}s/me/{name}/commit/main"]
+    return {file["value"]["path"]: base64.b64decode(file["value"]["content"]) for file in files}

@@ -19,7 +19,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,9 +38,9 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0  # seconds before the first byte
     # whole: as HTTP has it; cut: half of the body, and the connection is closed; close, reset: nothing, and it is
-    # closed or reset; garbage: the body without a head; endless: the body over and over, in chunks; dribble: the
-    # body, a byte every `PAUSE` seconds; silent: nothing, and the connection stays open
-    way: Literal["whole", "cut", "close", "reset", "garbage", "endless", "dribble", "silent"] = "whole"
+    # closed or reset; garbage: the body without a head; dribble: a byte of the body every `PAUSE` seconds; silent:
+    # nothing, and the connection stays open
+    way: Literal["whole", "cut", "close", "reset", "garbage", "dribble", "silent"] = "whole"
     paid: bool = False  # it is a completion that somebody pays for
 
 
@@ -67,6 +67,7 @@ Behave = Callable[[int, Asked], Answer]  # the request's number and the request
 
 def completion(
     text: Any = "Because. The answer is (1).",
+    *,
     finish_reason: str | None = "stop",
     usage: Any = (12, 34),
     headers: dict[str, str] | None = None,
@@ -115,8 +116,6 @@ HANGING: dict[str, Answer] = {
     "silent": Answer(way="silent"),
     "dribble": replace(completion(), way="dribble", paid=False),
 }
-ENDLESS = Answer(body=b" " * 65536, way="endless")
-HUGE = Answer(body=b'{"choices": "' + b"a" * 10 * 2**20 + b'"}')
 
 
 def explain(asked: Asked) -> str:
@@ -239,11 +238,15 @@ class _Handler(BaseHTTPRequestHandler):
             os.write(self.connection.fileno(), answer.body)  # past the encryption, if there is any
         elif answer.way == "silent":
             self.server.stopped.wait()
+        elif answer.way == "dribble":
+            self.wfile.write(_head(answer))
+            for byte in answer.body:
+                self.wfile.write(bytes([byte]))
+                self.server.stopped.wait(PAUSE)
         elif answer.way != "close":
-            for piece in _pieces(answer):
-                self.wfile.write(piece)
-                self.server.stopped.wait(PAUSE if answer.way == "dribble" else 0)
-            asked.sent = answer.way in ("whole", "dribble")
+            size = len(answer.body) // 2 if answer.way == "cut" else len(answer.body)
+            self.wfile.write(_head(answer) + answer.body[:size])
+            asked.sent = answer.way == "whole"
 
     def do_GET(self) -> None:
         self.do_POST()
@@ -252,22 +255,10 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _pieces(answer: Answer) -> Iterator[bytes]:
-    """Yield the bytes of an answer."""
-    length = {"Content-Length": str(len(answer.body))} if answer.way != "endless" else {"Transfer-Encoding": "chunked"}
-    headers = {"Content-Type": "application/json"} | length | answer.headers
+def _head(answer: Answer) -> bytes:
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(answer.body))} | answer.headers
     lines = [f"HTTP/1.1 {answer.status} X", *(f"{name}: {value}" for name, value in headers.items()), "\r\n"]
-    head = "\r\n".join(lines).encode("latin-1")
-    if answer.way == "whole":
-        yield head + answer.body
-        return
-    yield head
-    if answer.way == "cut":
-        yield answer.body[: len(answer.body) // 2]
-    while answer.way == "endless":
-        yield b"%x\r\n%b\r\n" % (len(answer.body), answer.body)
-    for byte in answer.body if answer.way == "dribble" else b"":
-        yield bytes([byte])
+    return "\r\n".join(lines).encode("latin-1")
 
 
 def _main() -> None:

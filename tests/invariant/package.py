@@ -130,22 +130,21 @@ def evaluation_page(run: Path) -> Any:
     return json.loads((run / "evaluation" / "test.json").read_text())
 
 
-def report_tables(folder: Path) -> dict[str, list[dict[str, Any]]]:
+def report_tables(folder: Path) -> dict[str, list[dict[str, float]]]:
     """Return the tables of a report by name: a dict of the numbers that there are, for each cell."""
     tables = {}
     for path in sorted((folder / "tables").glob("*.csv")):
         with path.open(newline="") as stream:
-            cells = list(csv.DictReader(stream))
-        tables[path.stem] = [{key: float(text) for key, text in cell.items() if _is_number(text)} for cell in cells]
+            tables[path.stem] = [_numbers(row) for row in csv.DictReader(stream)]
     return tables
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _numbers(row: dict[str, str]) -> dict[str, float]:
+    numbers = {}
+    for key, text in row.items():
+        with contextlib.suppress(ValueError):
+            numbers[key] = float(text)
+    return numbers
 
 
 def report_comparisons(folder: Path) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
@@ -17,6 +17,9 @@ from transformers import (
     T5Config,
     T5ForConditionalGeneration,
 )
+
+from tests.helpers.builders import save
+from tests.helpers.tokenizers import frame
 
 COLOURS = {"leaf": "green", "grass": "green", "sky": "blue", "sea": "blue", "rose": "red", "blood": "red"}
 PLACES = ("garden", "book", "song", "poem", "field")
@@ -59,23 +62,15 @@ def graded_answers(shift: float, count: int = 120) -> list[dict[str, Any]]:
     return table
 
 
-def _tokenizer(start: str, end: str) -> PreTrainedTokenizerFast:
-    """Return a tokenizer of whole words that ends a text with `end` and, if it is not empty, begins it with `start`."""
+def _tokenizer(start: str | None, end: str) -> PreTrainedTokenizerFast:
+    """Return a tokenizer of whole words that ends a text with `end` and may begin it with `start`."""
     texts = [str(value) for row in rows("train", 30) for value in row.values()]
     frames = ["predict: explain: Question: Answer: Rationale: label: rationale: yes no"]
     words = sorted({word for text in [*texts, *frames] for word in text.split()})
     special = [name for name in ("<pad>", end, "<unk>", start) if name]
-    vocabulary = {word: number for number, word in enumerate([*special, *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate([*special, *words])}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{start} $A {end}".strip(), special_tokens=[(name, vocabulary[name]) for name in (start, end) if name]
-    )
-    if start == "[CLS]":
-        names = {"cls_token": start, "sep_token": end}
-    else:
-        names = {"eos_token": end} | ({"bos_token": start} if start else {})
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", **names)
+    return frame(tokenizer, start, end)
 
 
 @torch.no_grad()
@@ -86,14 +81,12 @@ def _save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFa
             wave = torch.arange(parameter.numel(), dtype=torch.float64)
             wave = torch.sin(wave * wave * 0.37 + wave * 1.3 + number)
             parameter.copy_((scale * wave).float().reshape(parameter.shape))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save(folder, model, tokenizer)
 
 
 def t5(folder: Path) -> Path:
     """Save a T5 v1.1: gated activations and a head of its own."""
-    tokenizer = _tokenizer("", "</s>")
+    tokenizer = _tokenizer(None, "</s>")
     config = T5Config(
         vocab_size=len(tokenizer), d_model=WIDTH, d_kv=8, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0,
         decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,

@@ -11,6 +11,7 @@ from limbeck.models.families import VocabularyHead
 from limbeck.models.tokenization import IGNORE
 from limbeck.objectives import METHODS, ObjectiveSettings, fused
 from limbeck.objectives.fused import ViewStates, gradient_shares, losses, term_counts
+from tests.helpers.devices import DEVICE, DTYPE, TOLERANCE
 from tests.objectives import oracle
 
 
@@ -38,22 +39,22 @@ def counts_of(method, states):
     return term_counts(method, {view: state.labels for view, state in states.items()})
 
 
-def gradients(compute, method, states, parameters, *, dtype=torch.float32, splits=1, soft_cap=None, counts=None):
+def gradients(compute, method, states, parameters, *, dtype=DTYPE, device=DEVICE, splits=1, soft_cap=None, counts=None):
     """Return the loss and every gradient, taken over slices of the batch under the whole batch's counts."""
-    weight, bias = (tensor.detach().to(dtype).requires_grad_() for tensor in parameters)
-    hidden = {view: state.hidden.detach().to(dtype).requires_grad_() for view, state in states.items()}
+    weight, bias = (tensor.detach().to(device, dtype).requires_grad_() for tensor in parameters)
+    hidden = {view: state.hidden.detach().to(device, dtype).requires_grad_() for view, state in states.items()}
     counts = counts or counts_of(method, states)
     total = 0.0
     for rows in torch.arange(len(next(iter(hidden.values())))).chunk(splits):
-        slices = {view: ViewStates(hidden[view][rows], state.labels[rows]) for view, state in states.items()}
+        slices = {view: ViewStates(hidden[view][rows], state.labels[rows].to(device)) for view, state in states.items()}
         loss, _ = compute(method, slices, VocabularyHead(weight, bias, soft_cap), counts=counts)
         (3 * loss).backward()  # a scaled loss: the gradient that comes in is not 1
         total += loss.item()
-    return total, [leaf.grad for leaf in (weight, bias, *hidden.values())]
+    return total, [leaf.grad.cpu() for leaf in (weight, bias, *hidden.values())]
 
 
 def expected_gradients(method, states, parameters, **options):
-    return gradients(oracle.losses, method, states, parameters, dtype=torch.float64, **options)
+    return gradients(oracle.losses, method, states, parameters, dtype=torch.float64, device="cpu", **options)
 
 
 def error(gradients, expected):
@@ -79,8 +80,8 @@ def test_gradients_agree_with_the_plain_version_in_float64(monkeypatch, name, ch
     states, parameters = random_batch(method.views, 211, 16)
     loss, computed = gradients(losses, method, states, parameters, splits=splits, soft_cap=soft_cap)
     plain, expected = expected_gradients(method, states, parameters, soft_cap=soft_cap)
-    assert loss == pytest.approx(plain, rel=1e-5)
-    assert error(computed, expected) <= 1e-5
+    assert loss == pytest.approx(plain, rel=TOLERANCE)
+    assert error(computed, expected) <= TOLERANCE
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -135,18 +135,18 @@ def test_labels_are_checked_against_a_pretrained_tokenizer(tmp_path):
 
 def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
     """SIGKILL after a checkpoint; with dropout, so that the random state has to be restored too."""
-    training = {**TINY["training"], "max_steps": 30, "eval_steps": 10}
+    training = {**TINY["training"], "max_steps": 12, "eval_steps": 4}
     student = {"scratch": {**TINY["student"]["scratch"], "dropout_rate": 0.1}, "max_target_length": 40}
     recipe = tiny(objective="mi", training=training, student=student)
     killed = Run(tmp_path / "killed", recipe)
     process = Forked(run=lambda: train(recipe, killed.path))
-    process.wait_until(lambda: killed.log.exists() and '"step": 13' in killed.log.read_text())
+    process.wait_until(lambda: killed.log.exists() and '"step": 6' in killed.log.read_text())
     process.kill()
     assert not killed.finished
     torch.set_num_threads(1)
     uninterrupted = train(recipe, tmp_path / "uninterrupted")
     resumed = train(recipe, killed.path, resume=True)
-    for folder in ("model", "checkpoints/checkpoint-30"):
+    for folder in ("model", "checkpoints/checkpoint-12"):
         weights = [(run.path / folder / "model.safetensors").read_bytes() for run in (uninterrupted, resumed)]
         assert weights[0] == weights[1]
     assert resumed.results["test"] == uninterrupted.results["test"]
