@@ -98,18 +98,16 @@ class AlignmentTerm:
         """Return the sum over a chunk's complete examples, and add its gradient times `scale` to the chunk."""
         from torch.func import vjp
 
-        pool = POOLS[self.pool]
-        sides = [chunk.rows(chunk.log_p, view).unflatten(0, chunk.labels[view].shape) for view in self.views]
-        pooled = [pool.pool(side) for side in sides]
+        sides = (chunk.rows(chunk.log_p, view).unflatten(0, chunk.labels[view].shape) for view in self.views)
+        pooled, adjoints = zip(*(POOLS[self.pool](side) for side in sides), strict=True)
         complete = self.complete(chunk.lengths).to(scale.dtype)
         # a detached label side has no gradient, so none is asked for
         fixed = 1 if self.detach == "label" and not self.symmetric else 0
         values, pull_back = vjp(partial(self.compare, *pooled[:fixed]), *pooled[fixed:])  # type: ignore[misc]
         if with_gradient:
             by_pooled = pull_back(complete * scale)
-            free = zip(self.views[fixed:], sides[fixed:], pooled[fixed:], by_pooled, strict=True)
-            for view, side, vector, g in free:
-                sums, add_gradient = pool.gradient(side, vector, g)
+            for view, adjoint, g in zip(self.views[fixed:], adjoints[fixed:], by_pooled, strict=True):
+                sums, add_gradient = adjoint(g)
                 chunk.rows(chunk.sums, view).sub_(sums.flatten())
                 chunk.gradients.append((view, add_gradient))
         return (values * complete).sum()
