@@ -89,11 +89,10 @@ def reliability(answers: Graded) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """The T that makes n answers likeliest, and its 95 % interval; None with a `reason` where there is none."""
+    """The T that makes answers likeliest, and its 95 % interval; None with a `reason` where there is none."""
 
-    value: float | None
-    interval: Interval | None
-    n: int
+    value: float | None = None
+    interval: Interval | None = None
     reason: str | None = None
 
 
@@ -124,16 +123,15 @@ def _nll(log_p: Floats, labels: Ints) -> float:
 
 
 def _fit(log_p: Floats, labels: Ints) -> Temperature:
-    n = len(labels)
-    if n < 2:
-        return Temperature(None, None, n, "fewer than two answers")
+    if len(labels) < 2:
+        return Temperature(reason="fewer than two answers")
 
     def loss(log_temperature: float) -> float:
         return _nll(log_p / float(np.exp(log_temperature)), labels)
 
     minimum = minimize_scalar(loss, bounds=(-_LOG_RANGE, _LOG_RANGE), method="bounded", options={"xatol": 1e-9})
     if any(loss(end) - minimum.fun < _TIE for end in (-_LOG_RANGE, _LOG_RANGE)):
-        return Temperature(None, None, n, "no temperature is best: answers are all right, or confidence says nothing")
+        return Temperature(reason="no temperature is best: answers are all right, or confidence says nothing")
     value = float(np.exp(minimum.x))
     finite = np.where(np.isfinite(log_p), log_p, 0.0)
     weight = np.exp(log_softmax(log_p / value, axis=1))
@@ -142,7 +140,7 @@ def _fit(log_p: Floats, labels: Ints) -> Temperature:
     slope = np.where(np.isfinite(label_log_p), mean - label_log_p, 0.0)
     curvature = (weight * (finite - mean[:, None]) ** 2).sum()
     half = float(Z * np.sqrt((slope**2).sum()) / curvature * value)
-    return Temperature(value, (value * float(np.exp(-half)), value * float(np.exp(half))), n)
+    return Temperature(value, (value * float(np.exp(-half)), value * float(np.exp(half))))
 
 
 def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dict[str, Any]:

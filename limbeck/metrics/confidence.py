@@ -30,11 +30,7 @@ Confidences = tuple[dict[str, float], dict[str, float] | None]
 
 
 def confidences(
-    log_p: Sequence[float],
-    first: float,
-    *,
-    choices: Mapping[str, float] | None = None,
-    answer: str | None = None,
+    log_p: Sequence[float], first: float, *, choices: Mapping[str, float] | None = None, answer: str | None = None
 ) -> Confidences | None:
     """Compute every defined confidence of an answer; None where the student's probabilities are NaN.
 

@@ -64,7 +64,7 @@ def conclusion(rationale: str, example: Example, task: Task) -> str | None:
     - natural language inference: the relation that its phrases name ("not necessarily", "contradicts", "implies"),
       where all name the same. Most such rationales are plain sentences ("The man is asleep.") and cannot be read;
     - other choices: the last one named in it, singular or plural. "Not a dam" names the dam.
-    Free text without choices has no such reading. The text is hostile: nothing in it is run, and the work is bounded.
+    The text is hostile: nothing in it is run, and the work is bounded.
     """
     text = rationale[-MAX_CHARACTERS:]
     if (stated := stated_answer(text, task, example)) is not None:

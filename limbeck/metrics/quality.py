@@ -12,7 +12,7 @@ from sacrebleu.metrics.bleu import BLEU
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
 
-from limbeck.errors import DataError, ModelError, first_line
+from limbeck.errors import ModelError, first_line
 from limbeck.hub import where_to_load
 from limbeck.metrics.consistency import consistency
 from limbeck.models.families import positions
@@ -88,14 +88,8 @@ def quality(
         `MAX_CHARACTERS` count; `bleu` of the corpus, 0 to 100; the mean F of `rouge1`, `rouge2`, `rougeL`; the mean
         cosine `similarity` by `encoder`; the mean `words`, and `repetition` (as `repetition`), of either side;
         `consistency` of all predicted rationales.
-
-    Raises:
-        DataError: a prediction without its example, or two with one id.
     """
     example_of = {example.id: example for example in examples}
-    ids = [prediction.id for prediction in predictions]
-    if len(set(ids)) < len(ids) or not example_of.keys() >= set(ids):
-        raise DataError("each prediction needs an example of its own", field="'id'")
     rationales = [(text, p) for p in predictions if (text := (p.rationale or "").strip())]
     pairs = [(text, reference) for text, p in rationales if (reference := (example_of[p.id].rationale or "").strip())]
     texts, references = ([pair[side][:MAX_CHARACTERS] for pair in pairs] for side in (0, 1))

@@ -55,7 +55,7 @@ def _fit(predictions: Sequence[Prediction], over_choices: bool) -> Temperature:
     """Fit a temperature on validation answers: on all choices' probabilities, or on the answer's own confidence."""
     answers = with_choices(predictions) if over_choices else predictions
     if not answers:
-        return Temperature(None, None, len(predictions), "no validation answer has its choices' probabilities")
+        return Temperature(reason="no validation answer has its choices' probabilities")
     return fit_temperature(as_arrays(answers, choices=over_choices))
 
 

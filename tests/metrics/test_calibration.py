@@ -26,7 +26,7 @@ from limbeck.metrics.calibration import (
 from limbeck.metrics.graded import Graded, graded
 from limbeck.stats.intervals import wilson
 
-UNFITTED = Temperature(None, None, 0, "not looked at here")
+UNFITTED = Temperature(reason="not looked at here")
 
 
 def sample(n: int, seed: int = 0, power: float = 1.0) -> Graded:
@@ -222,7 +222,7 @@ def test_choices_are_scaled_as_choices():
 def test_answers_without_a_best_temperature_have_a_reason(confidence, correct):
     answers = graded(confidence, correct)
     fitted = fit_temperature(answers)
-    assert (fitted.value, fitted.interval, fitted.n) == (None, None, len(correct))
+    assert (fitted.value, fitted.interval) == (None, None)
     metrics = calibrate(answers, draws=20)
     assert (metrics["temperature"], metrics["scaling"]["nll_after"]) == (None, None)
     assert metrics["temperature_reason"] == fitted.reason

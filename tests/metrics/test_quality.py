@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from limbeck import tasks
-from limbeck.errors import LimbeckError, ModelError
+from limbeck.errors import ModelError
 from limbeck.metrics.quality import Encoder, quality, repetition
 from limbeck.schema import Example, Prediction
 from tests.helpers import builders
@@ -69,12 +69,6 @@ def test_what_lacks_a_rationale_is_left_out_and_counted(tmp_path):
     none = quality(predictions[:1], rows, TASK, Encoder.load(str(builders.encoder(tmp_path, "bert"))))
     defined = {name for name, value in none.items() if value is not None}
     assert defined == {"n", "blank", "cut", "consistency"}
-
-
-@pytest.mark.parametrize("ids", [["9"], ["1", "1"]])
-def test_predictions_without_an_example_of_their_own_are_refused(ids):
-    with pytest.raises(LimbeckError):
-        quality([prediction(id, "Why.") for id in ids], [example("1", "Why.")], TASK)
 
 
 TEXTS = ["yes", "He scored 84 points in 2 rounds.", "no maybe", "84 / 2 is 42. The answer is", "yes no " * 20, "84"]
