@@ -58,9 +58,6 @@ def dependence(
     Both sides read the same input, and the rationale may contain the label, so there is dependence without any
     objective, and full states tell every example from all others, at the ceiling. Hence few `components`, those that
     vary most, and only differences between runs on the same examples mean anything, over several seeds of training.
-
-    Raises:
-        DataError: the student's states are not finite.
     """
     complete = [example for example in examples if example.label and example.rationale]
     titles = {view: f"{title}, {view.value}" if title else None for view in (View.PREDICT, View.EXPLAIN)}
@@ -82,9 +79,7 @@ def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, 
 
     At most `components` principal components of each side are seen, and at most one for ten training pairs. For what
     chance gives, pairs are shuffled within the parts of each fold `shuffles` times, and all is fitted again.
-
-    Raises:
-        DataError: the sides differ in length, or have values that are not finite.
+    Raises DataError if the sides differ in length, or have values that are not finite.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     n = len(x)

@@ -36,8 +36,7 @@ def graded(
 ) -> Graded:
     """Return checked arrays, shaped as in `Graded`; a choice that a row lacks has a probability of 0.
 
-    Raises:
-        DataError: a value out of range, or lengths that differ; names the field.
+    Raises DataError, which names the field, if a value is out of range or lengths differ.
     """
     p, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     valid = {
@@ -57,11 +56,7 @@ def graded(
 
 
 def with_confidence(predictions: Sequence[Prediction], path: Path | None = None) -> list[Prediction]:
-    """Return the predictions whose confidence is known: metrics of confidence are measured on these alone.
-
-    Raises:
-        DataError: there are predictions, but none has a confidence.
-    """
+    """Return the predictions whose confidence is known; raises DataError if there are some, but not one has any."""
     confident = [prediction for prediction in predictions if prediction.confidence is not None]
     if predictions and not confident:
         raise DataError("no row has a number from 0 to 1 there", path=path, field="'confidence'")

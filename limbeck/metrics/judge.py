@@ -64,9 +64,7 @@ def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
 
     The examples are those whose hash with the seed is lowest, so that 50 of them are among 100, and a run that comes
     later finds most of its examples judged for other runs.
-
-    Raises:
-        DataError: the runs of a task share no example.
+    Raises DataError if the runs of a task share no example.
     """
     ids: dict[str, dict[str, set[str]]] = {}
     for item in items:
@@ -108,8 +106,7 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = lambda 
         arrive (budget, failure) are None.
 
     Raises:
-        LimbeckError: runs of a task without a common example, a budget without a price, or a judge that cannot be
-            asked; what arrived is stored.
+        LimbeckError: as `sample`, a budget without a price, or a judge that cannot be asked; what arrived is stored.
     """
     items = sample(items, settings.n, settings.seed)
     budget = Budget.of(settings.teacher.name, settings.budget, settings.prices)

@@ -143,11 +143,7 @@ def _cell(scores: Mapping[str, Any] | None) -> str:
 
 
 def read_judgements(path: Path) -> list[Judgement]:
-    """Read the judgements in a file that `limbeck judge` wrote.
-
-    Raises:
-        DataError: a row is no judgement; names the line.
-    """
+    """Read a file that `limbeck judge` wrote. Raises DataError, which names the line, if a row is no judgement."""
     judgements = []
     for line, row in read_jsonl(path):
         try:

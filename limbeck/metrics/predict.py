@@ -108,8 +108,7 @@ def _prediction(
 def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> list[tuple[str, ...]]:
     """Return the choices of each example: its own, or else its task's.
 
-    Raises:
-        RecipeError: an example has none, or the student answers in a joint view, where no choice has a likelihood.
+    Raises RecipeError if an example has none, or the student answers in a joint view, where no choice has a likelihood.
     """
     choices = [tuple(example.choices or task.choices) for example in examples]
     reason = "the student answers and reasons in one text" if answer_view is not View.PREDICT else None

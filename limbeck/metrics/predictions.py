@@ -35,9 +35,9 @@ _NUMBER = re.compile(r"([-+]?)((?:0|[1-9]\d{0,30}|[1-9]\d{0,2}(?:,\d{3}){1,10})(
 def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
     """Read the graded predictions in a table with `label` and `prediction`, or `correct`, and any other known fields.
 
-    Columns may have other usual names (`NAMES`); what was taken for what is logged. A row's own `correct` says whether
-    it is right; without it a row is right where prediction and label are the same text, but for case, white space and
-    a final full stop, or the same number. Rows with neither label nor `correct` are left out, and counted in the log.
+    Columns may have other usual names (`NAMES`); what was taken for what is logged. A row without `correct` is right
+    where prediction and label are the same text, but for case, white space and a final full stop, or the same number.
+    Rows with neither label nor `correct` are left out, and counted in the log.
 
     Returns:
         Predictions in the file's order. `prediction` is None where the file has no such column, and "" where a question
@@ -71,11 +71,7 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
 
 
 def predictions_by_id(path: Path) -> dict[str, Prediction]:
-    """Read the predictions of a file as `read_predictions`, by their ids.
-
-    Raises:
-        DataError: as `read_predictions`, or a prediction has no id.
-    """
+    """Read the predictions of a file as `read_predictions`, by their ids. Raises DataError if one has none, too."""
     predictions = read_predictions(path)
     if not all(prediction.id for prediction in predictions):
         raise DataError("a row has no `id`, so it cannot be matched with another run's", path=path)
@@ -109,11 +105,7 @@ def _or_none(value: object) -> object:
 
 
 def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, str]) -> Prediction:
-    """Return a row as a prediction, its confidence as it stands there; not graded where it has neither label nor flag.
-
-    Raises:
-        DataError: a value that is none of its field.
-    """
+    """Return a row as a prediction, its confidence as it stands there; `correct` is None where it is not graded."""
     row = {field: values.get(column) for field, column in columns.items()}
     row = {field: _as_text(value) if field in TEXTS else _or_none(value) for field, value in row.items()}
     definitions, rationale = values.get("confidences"), values.get("rationale")

@@ -35,11 +35,7 @@ class Encoder:
 
     @classmethod
     def load(cls, name: str) -> Self:
-        """Load the encoder `name`, onto the GPU where there is one.
-
-        Raises:
-            ModelError: there is none, or weights are missing.
-        """
+        """Load the encoder `name`, onto the GPU where there is one. Raises ModelError if it has no or other weights."""
         try:
             location = where_to_load(name)
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, padding_side="right", **location)

@@ -66,10 +66,7 @@ class CascadePoint:
 def selective(confidence: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> Selective:
     """Compute the risk-coverage curve, its area, and accuracy at `COVERAGES`, of [N] answers.
 
-    Less area is better; a random order has an `aurc` of 1 - accuracy.
-
-    Raises:
-        DataError: as `graded`.
+    Less area is better; a random order has an `aurc` of 1 - accuracy. Raises DataError as `graded`.
     """
     answers = graded(confidence, correct)
     n = len(answers)
@@ -109,9 +106,6 @@ def cascade(
         confidence, correct: the student's, [N].
         teacher: whether the teacher is right on the same questions, [N].
         points: of the curve at most, evenly chosen; None: one for every threshold.
-
-    Raises:
-        DataError: as `graded`, of the teacher too.
     """
     answers = graded(confidence, correct)
     n, teacher_right = len(answers), graded(confidence, teacher).correct.astype(np.float64)

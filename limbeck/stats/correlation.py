@@ -33,11 +33,7 @@ class Correlation:
 
 
 def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> Correlation:
-    """Correlate `quality` [N] with `correct` [N] (true or false).
-
-    Raises:
-        LimbeckError: the lengths differ, or an entry is not a finite number.
-    """
+    """Correlate `quality` [N], finite numbers, with `correct` [N], true or false. Raises LimbeckError otherwise."""
     q, y = np.asarray(quality, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     if q.shape != y.shape or not np.isfinite(q).all() or not np.isin(y, (0, 1)).all():
         raise LimbeckError(f"correlation: give finite numbers and true or false, as many of each: {len(q)}, {len(y)}")

@@ -124,8 +124,7 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
 def correct_runs(correct: ArrayLike) -> Floats:
     """Return `correct`, `[N]` of one run or `[S, N]` of S seeds, as `[S, N]` of 0 and 1.
 
-    Raises:
-        LimbeckError: another shape, or an entry that is neither right nor wrong.
+    Raises LimbeckError if the shape is another, or an entry is neither right nor wrong.
     """
     try:
         runs = np.atleast_2d(np.asarray(correct, dtype=np.float64))
@@ -142,9 +141,6 @@ def accuracy_interval(correct: ArrayLike) -> Interval | None:
     One seed: Wilson's. Several: Student's t (`estimate`) after adding two examples that every run has right and two
     that every run has wrong, like Agresti and Coull (1998), which keeps the interval open where all runs agree. It
     covered 91-96 % in simulations, bootstrap percentiles 83-96 %.
-
-    Raises:
-        LimbeckError: as `correct_runs`.
     """
     runs = correct_runs(correct)
     seeds, n = runs.shape

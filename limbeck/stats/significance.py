@@ -73,9 +73,6 @@ def compare(correct_a: ArrayLike, correct_b: ArrayLike) -> Comparison:
 
     With several seeds two examples are added, one right in all of A alone and one in all of B alone: Bonett and Price's
     (2012) interval for paired proportions, which keeps a variance where the runs agree everywhere.
-
-    Raises:
-        LimbeckError: different numbers of examples, or an entry that is neither right nor wrong.
     """
     a, b = correct_runs(correct_a), correct_runs(correct_b)
     n, seeds = a.shape[1], (len(a), len(b))
