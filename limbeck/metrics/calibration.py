@@ -253,13 +253,12 @@ def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
 
 
 def _error_interval(value: float, sample: Floats, p_value: float) -> Interval:
-    """Return the interval of a calibration error from its bootstrap draws.
+    """Return the interval of a calibration error from its bootstrap sample.
 
-    A draw errs by chance on top of what the sample does by chance: the middle of the draws lies too high by twice the
-    bias and never holds a true error of 0. So the lower end is reflected at the value (basic bootstrap, Davison and
-    Hinkley 1997, par. 5.2), and is 0 where an error of 0 is not rejected (p > 0.025); the upper end is the draws' less
-    their bias, mean - value. In simulations 90 to 98 % of such intervals hold the true error (n from 100; 85 % at
-    n = 50), of plain ones 0 to 95 %.
+    Resampling adds to an error: plain percentiles lie too high by twice the bias and never hold a true error of 0. So
+    the lower end is reflected at the value (basic bootstrap, Davison and Hinkley 1997, par. 5.2), and is 0 where an
+    error of 0 is not rejected (p > 0.025); the upper end is less the bias, mean - value. In simulations 90 to 98 % of
+    such intervals hold the true error (n from 100; 85 % at n = 50), of plain ones 0 to 95 %.
     """
     upper = percentiles(sample)[1]
     low = 0.0 if p_value > 0.025 else max(0.0, 2 * value - upper)

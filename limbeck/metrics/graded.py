@@ -39,20 +39,20 @@ def graded(
     Raises DataError, which names the field, if a value is out of range or lengths differ.
     """
     p, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    valid = {
-        "confidence": p.ndim == 1 and ((p >= 0) & (p <= 1)).all(),
-        "correct": right.shape == p.shape and np.isin(right, (0, 1)).all(),
-    }
-    choices: tuple[Floats, Ints] | tuple[()] = ()
-    if probabilities is not None and labels is not None:
-        table, columns = choices = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.int64)
-        sums_to_one = len(table) == len(p) and np.allclose(table.sum(axis=1), 1, 0, SUM_TOLERANCE)
-        valid["probabilities"] = sums_to_one and (table >= 0).all()
-        valid["labels"] = columns.shape == p.shape and np.isin(columns, np.arange(table.shape[1])).all()
-    for field, is_valid in valid.items():
-        if not is_valid:
-            raise DataError("a value for each answer was expected: 0 to 1, right or wrong, or a choice", field=field)
-    return Graded(p, right == 1, *choices)
+    _require("confidence", p.ndim == 1 and ((p >= 0) & (p <= 1)).all())
+    _require("correct", right.shape == p.shape and np.isin(right, (0, 1)).all())
+    if probabilities is None or labels is None:
+        return Graded(p, right == 1)
+    table, columns = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.int64)
+    _require("probabilities", len(table) == len(p) and (table >= 0).all())
+    _require("probabilities", np.allclose(table.sum(axis=1), 1, 0, SUM_TOLERANCE))
+    _require("labels", columns.shape == p.shape and np.isin(columns, np.arange(table.shape[1])).all())
+    return Graded(p, right == 1, table, columns)
+
+
+def _require(field: str, valid: object) -> None:
+    if not valid:
+        raise DataError("a value for each answer was expected: 0 to 1, right or wrong, or a choice", field=field)
 
 
 def with_confidence(predictions: Sequence[Prediction], path: Path | None = None) -> list[Prediction]:

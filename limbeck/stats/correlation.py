@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import pearsonr, rankdata, spearmanr
 
 from limbeck.errors import LimbeckError
-from limbeck.stats.intervals import DRAWS, Floats, Interval, percentiles
+from limbeck.stats.intervals import DRAWS, Floats, Interval, block_sizes, percentiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,9 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
     fisher = linear.confidence_interval(0.95) if n > 3 and abs(linear.statistic) < 1 else None
     interval = (float(fisher.low), float(fisher.high)) if fisher else None
     pearson = Coefficient(float(linear.statistic), float(linear.pvalue), interval)
-    rows = np.random.default_rng(seed).integers(0, n, (draws, n))
-    resampled = _spearman(q[rows], y[rows])
+    rng = np.random.default_rng(seed)
+    blocks = (rng.integers(0, n, (size, n)) for size in block_sizes(n, draws))
+    resampled = np.concatenate([_spearman(q[rows], y[rows]) for rows in blocks])
     defined = resampled[~np.isnan(resampled)]
     interval = percentiles(defined) if len(defined) else None
     spearman = Coefficient(float(ranked.statistic), float(ranked.pvalue), interval)
