@@ -52,31 +52,21 @@ def test_replies_are_read_and_never_guessed() -> None:
 
 
 MUTATIONS: dict[str, Callable[[str], str]] = {
-    "blanks around": lambda reply: f" \n\t {reply}  \n\n",
-    "blanks doubled": lambda reply: reply.replace(" ", "  "),
+    "blanks": lambda reply: f" \n\t {reply.replace(' ', '  ')}  \n\n",
     "Windows lines": lambda reply: reply.replace("\n", "\r\n"),
     "no-break blanks": lambda reply: reply.replace(" ", "\u00a0"),
-    "upper case": str.upper,
     "lower case": str.lower,
     "bold": lambda reply: reply if "*" in reply or "\n" in reply else f"**{reply}**",
     "heading": lambda reply: f"## Response\n\n{reply}",
     "quote": lambda reply: "\n".join(f"> {line}" for line in reply.split("\n")),
     "rule": lambda reply: f"---\n\n{reply}\n\n---",
     "fence": lambda reply: reply if "`" in reply else f"```\n{reply}\n```",
-    "quotes": lambda reply: reply if '"' in reply else f'"{reply}"',
     "smart quotes": lambda reply: f"\u201c{reply}\u201d",
     "thoughts": lambda reply: f"<think>\nIs it that? The answer is 7, or (e).\n</think>\n\n{reply}",
-    "no thoughts": lambda reply: f"<think>\n\n</think>\n\n{reply}",
-    "chat token": lambda reply: f"{reply}<|im_end|>",
     "turn": lambda reply: f"<|im_start|>assistant\n{reply}<|im_end|>",
-    "end of text": lambda reply: f"{reply}</s>",
     "response tag": lambda reply: f"<response>\n{reply}\n</response>",
-    "Sure": lambda reply: f"Sure! {reply}",
-    "Certainly": lambda reply: f"Certainly! Here is the solution.\n\n{reply}",
-    "step by step": lambda reply: f"Let's think step by step.\n{reply}",
-    "hope": lambda reply: f"{reply}\n\nI hope this helps!",
-    "let me know": lambda reply: f"{reply}\n\nLet me know if you have any questions.",
-    "feel free": lambda reply: f"{reply} Feel free to ask if anything is unclear!",
+    "courtesy": lambda reply: f"Certainly! Here is the solution.\n\n{reply}\n\nLet me know if you have any questions.",
+    "farewell": lambda reply: f"{reply} Feel free to ask if anything is unclear!",
 }
 
 

@@ -20,7 +20,6 @@ from limbeck.llm.text import unwrapped
         ("<|channel|>analysis<|message|>Hm.<|end|><|channel|>final<|message|>Yes.", "Hm.<|end|>", "Yes."),
         ("I use `<think>` tags. Yes.", "", "I use `<think>` tags. Yes."),
         ("A model writes <think> first. Yes.", "", "A model writes <think> first. Yes."),
-        ("No tags.", "", "No tags."),
     ],
 )
 def test_thoughts_come_apart(raw: str, thoughts: str, content: str) -> None:

@@ -10,7 +10,8 @@ from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, get
 
-NLI = {"premise": "A man sleeps.", "hypothesis": "A man is awake.", "label": 2}
+NLI_SEGMENTS = ("A man sleeps.", "A man is awake.")
+NLI = {"premise": NLI_SEGMENTS[0], "hypothesis": NLI_SEGMENTS[1], "label": 2}
 CQA = {"question": "Where do beavers live?", "choices": ["zoo", "dam"], "answer": "dam", "id": "q1"}
 PUBLISHED = {"ID": "chal-1", "Body": "A costs 76.", "Question": "How much?", "Equation": "( 76.0 - 25.0 )"}
 ROWS: dict[str, dict[str, Any]] = {
@@ -43,30 +44,17 @@ def test_unknown_task_is_met_with_the_nearest() -> None:
         get("svmp")
 
 
-def test_free_text_is_read_without_outer_blanks() -> None:
-    assert get("custom").read_label("  Paris ") == "Paris"
-    assert get("custom").read_label(" \n") is None
-
-
 @pytest.mark.parametrize(
     ("name", "row", "example"),
     [
-        (
-            "esnli",
-            NLI,
-            Example("x", (NLI["premise"], NLI["hypothesis"]), "contradiction", choices=get("esnli").choices),
-        ),
+        ("esnli", NLI, Example("x", NLI_SEGMENTS, "contradiction", choices=get("esnli").choices)),
+        ("anli1", {**NLI, "label": "Neutral"}, Example("x", NLI_SEGMENTS, "neutral", choices=get("esnli").choices)),
         ("cqa", CQA, Example("q1", (CQA["question"],), "dam", choices=("zoo", "dam"), own_choices=True)),
         ("svamp", PUBLISHED, Example("chal-1", ("A costs 76.\nHow much?",), "( 76.0 - 25.0 )")),
     ],
 )
 def test_a_row_gives_its_example(name: str, row: dict[str, Any], example: Example) -> None:
     assert get(name).read(row, "x") == example
-
-
-@pytest.mark.parametrize(("label", "word"), [("0", "entailment"), (1, "neutral"), ("Contradiction", "contradiction")])
-def test_nli_labels_are_numbers_or_words(label: Any, word: str) -> None:
-    assert get("anli1").read({**NLI, "label": label}, "").label == word
 
 
 @pytest.mark.parametrize(
