@@ -31,7 +31,7 @@ _NEITHER = re.compile(
     rf"{_SUBJECT}neither\s(?:an?\s)?(?:entail|contradict)\w*,?\snor\s(?:an?\s)?(?:entail|contradict)", re.I
 )
 _VERB = re.compile(
-    rf"{_SUBJECT}(?:(?P<entails>entail(?:s|ed)?)|contradict(?:s|ed|ory)?)\b(?:\s(?:the\s)?(?:premise|hypothesis|it)\b)?",
+    rf"{_SUBJECT}(?:(?P<entails>entail(?:s|ed)?)|contradict(?:s|ed|ory)?)\b(?:\s(?:by\s)?(?:the\s)?(?:premise|hypothesis|it)\b)?",
     re.IGNORECASE,
 )
 

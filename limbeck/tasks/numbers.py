@@ -30,37 +30,34 @@ _CHARACTERS = re.compile(r"[0-9.+\-*/()\s]+", re.ASCII)
 _SPLIT_POINT = re.compile(r"([0-9])\s*\.\s*([0-9])")  # "84. 0": some tokenizers lose where the blanks were
 
 _MAX_DECIMALS = 60  # a value with more decimals is spelled as a fraction
-# LaTeX and typographic signs, as `evaluate` has them; mixed numbers as sums.
-_REWRITES = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}", r" \1"),
-        (r"\\times|\\cdot|[\u00d7\u00b7\u22c5\u2217]|\b(?:multiplied by|times)\b", " * "),
-        (r"\\div|[\u00f7\u2215\u2044]|\bdivided by\b", " / "),
-        (r"\\approx|\\(?:rightarrow|to)\b|[\u2248\u2192\u21d2]|[=-]>", "="),
-        (r"[\u2212\u2013\ufe63\uff0d]|\bminus\b", "-"),
-        (r"\bplus\b", "+"),
-        (r"\\(?:left|right)|\\[()\[\]!$]|[$`\u00a3\u20ac\u00a5\u20b9\u00b0]", ""),
-        (r"\\[,;: ]|[\u00a0\u2009\u202f\u2007]", " "),
-        (r"\\%", "%"),
-        (r"\{,\}", ","),
-        (r"\^", "**"),
-        *[(r"\\[dt]?frac\s?\{([^{}]*)\}\s?\{([^{}]*)\}", r"((\1)/(\2))")] * 3,  # a fraction in a fraction
-        (r"(?<![\w./*+-])(\d{1,9})\s+(\d{1,4})\s?/\s?(\d{1,4})(?![\d./*])", r"(\1 + \2/\3)"),
-        (r"(?<=\d)\s{0,3}\.\s{0,3}(?=\d)", "."),
-    )
+_FACTORS = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+# LaTeX, typographic signs and words as `evaluate` has them; mixed numbers as sums.
+_REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    ("[\u00bc-\u00be\u2150-\u215e]", lambda fraction: f" {unicodedata.normalize('NFKC', fraction[0])} "),
+    (r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}", r" \1"),
+    (r"\\times|\\cdot|[\u00d7\u00b7\u22c5\u2217]|\b(?:multiplied by|times)\b|(?<=[\d)])\s?[xX](?=\s?[\d(.])", " * "),
+    (r"\\div|[\u00f7\u2215\u2044]|\bdivided by\b", " / "),
+    (r"\\approx|\\(?:rightarrow|to)\b|[\u2248\u2192\u21d2]|[=-]>", "="),
+    (r"[\u2212\u2013\ufe63\uff0d]|\bminus\b", "-"),
+    (r"\bplus\b", "+"),
+    (r"\\(?:left|right)|\\[()\[\]!$]|[$`\u00a3\u20ac\u00a5\u20b9\u00b0]", ""),
+    (r"\\[,;: ]|[\u00a0\u2009\u202f\u2007]", " "),
+    (r"\\%", "%"),
+    (r"\{,\}", ","),
+    (r"\^", "**"),
+    *[(r"\\[dt]?frac\s?\{([^{}]*)\}\s?\{([^{}]*)\}", r"((\1)/(\2))")] * 3,  # a fraction in a fraction
+    (r"(?<![\w./*+-])(\d{1,9})\s+(\d{1,4})\s?/\s?(\d{1,4})(?![\d./*])", r"(\1 + \2/\3)"),
+    (r"(?<=\d)\s{0,3}\.\s{0,3}(?=\d)", "."),
+    (r"(?<![\d.])[1-9]\d{0,2}(?:[,' ]\d{3})+(?!\d)", lambda number: re.sub(r"[,' ]", "", number[0])),
+    (r"(?<![\d.])0+(?=\d)", ""),
+    (rf"(?i)(?<=\d)\s({'|'.join(_FACTORS)})\b", lambda word: f" * {_FACTORS[word[1].lower()]}"),
 )
-_VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e]")
-_THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}(?:[,' ]\d{3})+(?!\d)")
-_TIMES = re.compile(r"(?<=[\d)])\s?x(?=\s?[\d(.])", re.IGNORECASE)
-_MAGNITUDES = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_MAGNITUDE = re.compile(rf"(?<=\d)\s({'|'.join(_MAGNITUDES)})\b", re.IGNORECASE)
 _HEDGE = re.compile(
     r"(?:(?:an?|about|approx|approximately|around|equals?|exactly|is|it|it's|just|nearly|of|only|precisely|roughly|rs"
     r"|simply|the|to|total|eur|gbp|usd)\b\.?\s*)*",
     re.IGNORECASE,
 )
-_UNIT = re.compile(r"(?<=[\d)])\s?(?:%|(?:\s?/?\s?[^\W\d_]+(?:['\u2019-][^\W\d_]+)*(?:\.|\*\*\d)?){1,8})")
+_UNIT = re.compile(r"(?<=[\d)])\s?(?:%(?!\))|(?:\s?/?\s?[^\W\d_]+(?:['\u2019-][^\W\d_]+)*(?:\.|\*\*\d)?){1,8})")
 # Words that no unit holds, since they change the value or bring another: "5 less than that", "2 more", "3rd".
 _NO_UNIT = re.compile(
     r"\b(?:and|as|but|eight|fewer|five|four|half|if|less|maybe|minus|more|n|nd|nine|no|nor|not|one|or|out|over|perhaps"
@@ -130,30 +127,30 @@ def equation(text: str) -> str | None:
     None as well where sides of `=` differ in value, and for a date or a range such as 10-15. Of `84 / 2 = 42` it is the
     first side.
     """
-    if len(text) > MAX_CHARACTERS:
+    if len(text) > MAX_CHARACTERS or _DATE.fullmatch(text.strip(" .")):
         return None
-    text = _plain(text)
-    if _DATE.fullmatch(text):
+    for pattern, replacement in _REWRITES:
+        text = re.sub(pattern, replacement, text)
+    text = " ".join(text.split()).rstrip(".,;:! ")
+    first, *sides = [text] if evaluate(text) is not None else _sides(text)
+    exact = evaluate(first)
+    if exact is None or (exact < 0 and _RANGE.fullmatch(first)):
         return None
-    exact = evaluate(text)
-    if exact is not None:
-        return None if _is_range(text, exact) else text
+    return first if all(_agree(first, side) for side in sides) else None
+
+
+def _sides(text: str) -> list[str]:
+    """Return the sides of `=` without hedges, units and remarks; one that is no expression still has words."""
     if "=" in text and text.startswith("(") and text.endswith(")"):
         text = text[1:-1]
     text = _RESTATED.sub(" = ", _REASON.split(text, maxsplit=1)[0])
-    if (remark := _REMARK.search(text)) is not None:
-        if _NO_UNIT.search(remark[1]):
-            return None
+    if (remark := _REMARK.search(text)) is not None and not _NO_UNIT.search(remark[1]):
         text = text[: remark.start()] + (f" = {remark[1]}" if equation(remark[1]) is not None else "")
-    sides = [side for side in text.split("=") if side.strip()]
+    sides = [_HEDGE.sub("", side.strip(), count=1) for side in text.split("=") if side.strip()]
     while len(sides) > 1 and not re.search(r"\d", sides[0]):
         del sides[0]  # "x = 42", "Total = 42"
-    expressions = [_expression(side) for side in sides]
-    first = expressions[0] if expressions else None
-    exact = None if first is None else evaluate(first)
-    if first is None or exact is None or _is_range(first, exact):
-        return None
-    return first if all(side is not None and _agree(first, side) for side in expressions) else None
+    units = (_UNIT.sub(lambda unit: unit[0] if _NO_UNIT.search(unit[0]) else " ", side) for side in sides)
+    return [" ".join(side.split()) for side in units] or [""]
 
 
 def read_equation(text: str) -> str | None:
@@ -182,31 +179,6 @@ def _spell(exact: Fraction) -> str:
     """Return a value as a decimal where it has a finite one, else as a fraction."""
     decimals = next((decimals for decimals in range(_MAX_DECIMALS) if 10**decimals % exact.denominator == 0), None)
     return str(exact) if decimals is None else f"{Decimal(f'{exact * 10**decimals}E-{decimals}'):f}"
-
-
-def _plain(text: str) -> str:
-    """Return `text` with LaTeX and typographic signs as `evaluate` has them, mixed numbers as sums."""
-    text = _VULGAR.sub(lambda sign: f" {unicodedata.normalize('NFKC', sign[0])} ", text)
-    for pattern, replacement in _REWRITES:
-        text = pattern.sub(replacement, text)
-    return text.strip().rstrip(".,;:!").rstrip()
-
-
-def _is_range(text: str, exact: Fraction) -> bool:
-    """Return whether `text` is a range, 10-15: a difference of bare numbers is rarely below zero."""
-    return exact < 0 and _RANGE.fullmatch(text) is not None
-
-
-def _expression(side: str) -> str | None:
-    """Return the expression of one side of `=`, without hedges before it and units; None where there is none."""
-    if "(" in side and "%" in side:
-        return None
-    side = _HEDGE.sub("", side.strip(), count=1)
-    side = _THOUSANDS.sub(lambda number: re.sub(r"[,' ]", "", number[0]), side)
-    side = _MAGNITUDE.sub(lambda magnitude: f" * {_MAGNITUDES[magnitude[1].lower()]}", _TIMES.sub(" *", side))
-    side = _UNIT.sub(lambda unit: unit[0] if _NO_UNIT.search(unit[0]) else " ", side)
-    side = " ".join(re.sub(r"(?<![\d.])0+(?=\d)", "", side).split())
-    return side if evaluate(side) is not None else None
 
 
 def _agree(first: str, second: str) -> bool:

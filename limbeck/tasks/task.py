@@ -8,11 +8,7 @@ from typing import Any, Literal
 from limbeck.errors import DataError
 from limbeck.schema import Example
 
-_ABBREVIATIONS = "".join(
-    rf"(?<!\b{word})" for word in ("[A-Z]", "St", "Mr", "Mrs", "Dr", "Mt", "Ft", "vs", "Jr", "Prof")
-)
-_SENTENCE = re.compile(rf"{_ABBREVIATIONS}[.!?][\"')\]]{{0,3}}\s+(?=[^\d\s.+*/()-])")
-
+_SENTENCE = re.compile(r"(?<!\b[A-Z])(?<!\b(?:St|Mr|Dr|Mt|Ft|vs|Jr))(?<!\bMrs)[.!?][\"')\]]{0,3}\s+(?=[^\d\s.+*/()-])")
 _CALCULATION = re.compile(r"<<[-+*/^().,%$\dxX ]{1,200}=[-+*/^().,%$\dxX =]{0,200}>>")
 
 Row = Mapping[str, Any]
@@ -40,20 +36,19 @@ class Task:
 
     name: str
     title: str
-    # Makes an example of a raw row, with the row's own id where it has one; raises LimbeckError naming the field (the
-    # caller adds file and line). A row without the column `label_field` has the label "", which means "not known".
+    # Makes an example of a raw row and an id for one without; raises DataError naming the field. A row without the
+    # column `label_field` has the label "", which means "not known".
     read: Callable[[Row, str], Example]
     marker: str  # the teacher's answer follows it, or "the answer is" in another form
     stop: str  # here the teacher ran on into a question of its own making
-    read_answer: Callable[
-        [str, Example], str | None
-    ]  # of the text after the marker; None where there is no clear answer
-    equal: Callable[[str, str], bool]  # prediction, label: right or not; `is_right` knows other accepted answers
+    read_answer: Callable[[str, Example], str | None]  # of a text that is an answer; None where it is unclear
+    equal: Callable[[str, str], bool]  # of a prediction and a label; `is_right` knows other accepted answers
     label_field: str = "label"
     choices: tuple[str, ...] = ()  # the fixed set of labels; empty where they are free or each example's own
     nouns: tuple[str, ...] = ()  # other words for "answer"
     hub: HubInputs | None = None
-    read_label: Callable[[str], str | None] = stripped  # canonical text of a label in a data file; None: cannot be one
+    # The canonical text of a label in a data file; None where it cannot be one.
+    read_label: Callable[[str], str | None] = stripped
 
 
 def is_right(task: Task, prediction: str, example: Example) -> bool:
