@@ -18,6 +18,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+LONG = ("test_scheduler", "test_docs", "test_evaluation", "test_training", "test_section", "test_html", "test_app")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, so that all workers end at about the same time."""
+    items.sort(key=lambda item: item.path.stem not in LONG and item.path.parent.name != "invariant")
+
+
 @pytest.fixture(scope="session")
 def dss() -> Path:
     """The released data: LIMBECK_DSS, or `../shared/data/dss` from the project's root."""

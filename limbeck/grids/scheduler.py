@@ -51,7 +51,7 @@ def run_grid(
         folder.write_grid(grid)
     for name, state in board.items():
         if retry and state.status == "failed":
-            folder.failure(name).unlink()
+            folder.failure(name).unlink(missing_ok=True)
             board[name] = cell_state(folder, state.cell)
     if any(state.status not in SETTLED for state in board.values()):
         if engine == "ray":

@@ -74,7 +74,7 @@ def log_to(path: Path) -> None:
 
 
 class LocalWorkers:
-    """Processes of this machine, forked from a server that has imported the libraries.
+    """Processes of this machine, forked where it has no GPU from a server that has imported the libraries.
 
     Without a number of workers there is one a GPU, or one for two cores: a small student keeps no more busy. Each
     process sees one GPU and has its share of the cores as threads, unless OMP_NUM_THREADS is set.
@@ -86,7 +86,7 @@ class LocalWorkers:
         self.slots = workers or len(self._gpus) or max(1, cores // 2)
         self.threads = max(1, cores // self.slots)
         self._context = multiprocessing.get_context("forkserver")
-        if sys.platform == "linux":  # elsewhere libraries do not survive a fork
+        if sys.platform == "linux" and not self._gpus:  # elsewhere libraries do not survive a fork, nor does CUDA
             self._context.set_forkserver_preload(["limbeck.runs.training"])
         self._processes: list[BaseProcess] = []
 
@@ -96,7 +96,7 @@ class LocalWorkers:
 
     def start(self, slot: int, task: CellTask) -> BaseProcess:
         """Run `train_cell` in a new process."""
-        process = self._context.Process(target=_run, args=(task, self.gpu(slot), self.threads), daemon=True)
+        process = self._context.Process(target=_run, args=(task, self.gpu(slot), self.threads))
         # A Ctrl-C on the terminal reaches every process of its group; only this one decides what it means.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
