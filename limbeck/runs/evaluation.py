@@ -64,15 +64,16 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     _check_rationales(options.rationales, learnt, runs[0].recipe.objective.name)
     domains = [domain_of(run, options.split, options.dataset, options.root) for run in runs]
     jobs = [(run, domain, _wants_rationales(run, domain, options)) for run, domain in zip(runs, domains, strict=True)]
-    names = [(options.encoder or run.recipe.evaluation.encoder) if rationales else None for run, _, rationales in jobs]
-    encoders = {name: Encoder.load(name) for name in set(names) if name}
+    names = {options.encoder or run.recipe.evaluation.encoder for run, _, rationales in jobs if rationales} - {None}
+    encoders = {name: Encoder.load(str(name)) for name in names}
     pages, results = [], {}
-    for (run, domain, rationales), name in zip(jobs, names, strict=True):
+    for run, domain, rationales in jobs:
         student, card = _open(run, options)
         measured, predictions = measure(run, student, card, domain, rationales=rationales)
         results[str(run.path)] = measured
         _add_results(run, domain, measured)
-        pages.append(Evaluation(run, student, domain, measured, predictions, encoders.get(name or "")).page())
+        encoder = encoders.get(options.encoder or run.recipe.evaluation.encoder)
+        pages.append(Evaluation(run, student, domain, measured, predictions, encoder).page())
     compared = differences([run.predictions(domain.name) for run, domain, _ in jobs], paths)
     for (run, domain, _), page, comparisons in zip(jobs, pages, compared, strict=True):
         if comparisons:

@@ -42,22 +42,14 @@ def test_calibrate_and_compare(limbeck, tmp_path):
     assert comparison["p_value"] == pytest.approx(binomtest(0, gained).pvalue / 2)  # mid-p of gained against none
     code, out, _ = limbeck("compare", "a.jsonl", "b.jsonl")
     assert f"{gained} discordant" in out
-    write(tmp_path / "a2.jsonl", rows)
-    assert json.loads(limbeck("compare", "a.jsonl,a2.jsonl", "b.jsonl", "--json")[1])["seeds"] == [2, 1]
 
 
-def test_undefined_metrics_have_a_reason(limbeck, tmp_path):
-    write(tmp_path / "p.jsonl", [row(id=str(i), confidence=0.5 + i / 100) for i in range(20)])  # all right
-    code, out, _ = limbeck("calibrate", "p.jsonl")
-    assert code == 0
-    assert "Temperature none" in out
-    assert "nan" not in out
-
-
-def test_answers_left_out_are_counted(limbeck, tmp_path):
-    write(tmp_path / "p.jsonl", [row(confidence=None if i < 50 else 0.5 + i / 1000) for i in range(200)])
+def test_answers_left_out_are_counted_and_undefined_metrics_have_a_reason(limbeck, tmp_path):
+    write(tmp_path / "p.jsonl", [row(confidence=None if i < 50 else 0.5 + i / 1000) for i in range(200)])  # all right
     _, out, _ = limbeck("calibrate", "p.jsonl")
     assert "Of 150 answers. 50 without a confidence" in out
+    assert "Temperature none" in out
+    assert "nan" not in out
 
 
 def test_a_run_is_judged_beside_the_teacher_and_no_question_is_paid_for_twice(limbeck, tmp_path, monkeypatch):
@@ -102,10 +94,6 @@ def test_a_run_is_judged_beside_the_teacher_and_no_question_is_paid_for_twice(li
     assert judgements["correlation"]["DSS"]["reason"]  # all scores are equal
     assert "not run" in out
     assert "undefined" in out
-    for name, run in (("judge", "DSS"), ("judge-gold", "Gold")):
-        lines = (tmp_path / "run" / "evaluation" / f"{name}-test.jsonl").read_text().splitlines()
-        assert len(lines) == 8  # each of 4 rationales singly and several times
-        assert {json.loads(line)["run"] for line in lines} == {run}
     path = tmp_path / "run" / "evaluation" / "judge-test.jsonl"
     path.write_text(path.read_text().replace('"rationale": "', '"rationale": "Or '))
     assert limbeck("evaluate", "run", "--rationale")[0] == 0

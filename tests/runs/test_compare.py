@@ -81,28 +81,22 @@ def test_answers_without_a_confidence_are_left_out_and_counted(tmp_path):
     assert metrics["brier"] == pytest.approx((0.1**2 + 0.8**2 + 0.6**2 + 0.3**2 + 0) / 5)
 
 
-def choice_rows(n: int, seed: int, power: float = 0.5) -> list[dict]:
+def choice_rows(n: int, seed: int) -> list[dict]:
     rng = np.random.default_rng(seed)
     rows = []
     for i in range(n):
         p = dict(zip("abc", rng.dirichlet([1, 1, 1]).tolist(), strict=True))
-        milder = np.array(list(p.values())) ** power
+        milder = np.array(list(p.values())) ** 0.5
         answer, label = max(p, key=p.get), str(rng.choice(list("abc"), p=milder / milder.sum()))
         fields = {"id": str(i), "label": label, "prediction": answer, "confidence": p[answer]}
         rows.append({**fields, "probabilities": p})
     return rows
 
 
-def without(rows, *fields):
-    return [{key: value for key, value in row.items() if key not in fields} for row in rows]
-
-
 def test_a_temperature_of_choices_is_not_taken_for_answers_without(tmp_path):
     rows = choice_rows(200, 2)
-    complete, bare = (
-        write(tmp_path / "p.jsonl", rows),
-        write(tmp_path / "q.jsonl", without(rows, "probabilities")),
-    )
+    without = [{key: value for key, value in row.items() if key != "probabilities"} for row in rows]
+    complete, bare = write(tmp_path / "p.jsonl", rows), write(tmp_path / "q.jsonl", without)
     of_choices, of_answers = (calibrate_file(path, path)["temperature"] for path in (complete, bare))
     assert abs(of_choices - of_answers) > 0.05
     assert calibrate_file(bare, complete)["temperature"] == of_answers
