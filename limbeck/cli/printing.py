@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from limbeck.files import is_stdout, json_text
-from limbeck.formatting import number
+from limbeck.formatting import interval, number
 
 if TYPE_CHECKING:
     from limbeck.llm.runner import Tally
@@ -67,8 +67,17 @@ def print_values(values: Mapping[str, Any]) -> None:
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= {f"{name}: {key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
-    texts = {name: number(value) if isinstance(value, float) else str(value) for name, value in flat.items()}
-    print_table(("", ""), [(name.replace("_", " "), text) for name, text in texts.items() if flat[name] is not None])
+    rows = [(name.replace("_", " "), _text(value)) for name, value in flat.items() if value is not None]
+    print_table(("", ""), rows)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case float():
+            return number(value)
+        case [float(), float()]:
+            return interval(value)
+    return str(value)
 
 
 def money(cost: float | None) -> str:

@@ -10,8 +10,6 @@ import limbeck
 from limbeck.objectives.methods import METHODS
 from limbeck.runs.recipe import Recipe
 
-_TITLE = "limbeck: chain-of-thought distillation into small language models"
-
 
 @dataclass(frozen=True)
 class Citation:
@@ -24,13 +22,11 @@ class Citation:
 
 def citations(recipes: Iterable[Recipe]) -> list[Citation]:
     """Return what runs of these recipes build on, each once: limbeck, then objectives, teachers' data, data sets."""
-    pieces = {piece for recipe in recipes for piece in _pieces(recipe)}
-    version = limbeck.__version__
-    bibtex = f"title = {{{{{_TITLE}}}}},\n  author = {{{{The limbeck authors}}}},\n  version = {{{version}}},\n}}"
-    program = Citation("limbeck", f"{_TITLE}, version {version}", f"@software{{limbeck,\n  {bibtex}")
-    papers = yaml.safe_load((files("limbeck.runs") / "papers.yaml").read_text(encoding="utf-8"))
+    pieces = {"limbeck", *(piece for recipe in recipes for piece in _pieces(recipe))}
+    text = (files("limbeck.runs") / "papers.yaml").read_text(encoding="utf-8")
+    papers = yaml.safe_load(text.replace("VERSION", limbeck.__version__))
     cited = {key: paper for key, paper in papers.items() if pieces & set(paper["cited_for"])}
-    return [program, *(Citation(key, paper["text"], paper["bibtex"]) for key, paper in cited.items())]
+    return [Citation(key, paper["text"], paper["bibtex"]) for key, paper in cited.items()]
 
 
 def _pieces(recipe: Recipe) -> list[str]:

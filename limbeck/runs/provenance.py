@@ -5,7 +5,8 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -39,19 +40,13 @@ def provenance(splits: Splits, seed: int) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that are installed."""
-    installed = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            installed[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return installed
+    return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES if find_spec(name)}
 
 
 def data_hashes(splits: Splits) -> dict[str, Any]:
     """Return the number of rows and the SHA-256 of every split's examples."""
-    named = (("train", splits.train), ("valid", splits.valid), ("test", splits.test))
-    return {name: {"rows": len(examples), "sha256": digest(examples)} for name, examples in named}
+    examples = {split: getattr(splits, split) for split in ("train", "valid", "test")}
+    return {split: {"rows": len(rows), "sha256": digest(rows)} for split, rows in examples.items()}
 
 
 def now() -> str:
