@@ -10,23 +10,13 @@ LONGEST = 2000  # characters of a text in a table or on a page
 
 # controls, bidi and other formats, surrogates, private use, unassigned, separators
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-_JOINERS = "\u200c\u200d"  # needed by scripts and emoji
+_SHOWN = "\n\t\u200c\u200d"  # the joiners are needed by scripts and emoji
 # a bullet, a rule; emphasis, code, links, HTML, headings, cells, formulas, mentions; :emoji: and bare addresses
 _MARKDOWN = re.compile(r"(^[-+=]|[\\`*_{}\[\]<>#|~$&@]|:(?=\S)|(?<=www)\.)")
 _LIST_NUMBER = re.compile(r"^(\d+)([.)])(?=\s|$)")
-_LATEX = {
-    **{character: f"\\{character}" for character in "{}$&#%_"},
-    "\\": r"\textbackslash{}",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "`": r"\textasciigrave{}",
-    "−": "$-$",
-    "±": r"$\pm$",
-}
+_LATEX_NAMES = {"\\": "backslash", "^": "asciicircum", "~": "asciitilde", "<": "less", ">": "greater", "|": "bar"}
+_LATEX = {char: f"\\{char}" for char in "{}$&#%_"}
+_LATEX |= {char: rf"\text{name}{{}}" for char, name in _LATEX_NAMES.items()}
 
 
 def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
@@ -36,21 +26,16 @@ def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
     """
     if value is None or not math.isfinite(value):
         return ""
-    style = f".{digits}f"
-    if 1e-12 < abs(value) < 0.5 * 10**-digits:
-        style = ".1e"
-    else:
-        value = round(value, digits) + 0.0  # no minus before a zero
-    text = f"{abs(value):{style}}"
+    tiny = 1e-12 < abs(value) < 0.5 * 10**-digits
+    value = value if tiny else round(value, digits)
+    text = f"{abs(value):.1e}" if tiny else f"{abs(value):.{digits}f}"
     return f"−{text}" if value < 0 else f"+{text}" if sign and value else text
 
 
 def interval(ends: Sequence[float] | None, digits: int = 4, *, sign: bool = False, brackets: bool = True) -> str:
     """Return `(0.0700 to 0.1980)`; "" where there is no interval."""
-    if ends is None:
-        return ""
-    text = f"{number(ends[0], digits, sign=sign)} to {number(ends[1], digits, sign=sign)}"
-    return f"({text})" if brackets else text
+    text = " to ".join(number(end, digits, sign=sign) for end in ends or ())
+    return f"({text})" if text and brackets else text
 
 
 def estimate(value: float | None, ends: Sequence[float] | None, digits: int = 4) -> str:
@@ -80,17 +65,14 @@ def visible(text: str, limit: int | None = None) -> str:
     """
     cut = text if limit is None else text[:limit]
     if not cut.replace("\n", "").replace("\t", "").isprintable():  # most texts are, and this is quick
-        cut = "".join(f"<U+{ord(char):04X}>" if _hidden(char) else char for char in cut.replace("\r\n", "\n"))
+        hidden = {char for char in cut if char not in _SHOWN and unicodedata.category(char) in _HIDDEN}
+        cut = cut.replace("\r\n", "\n").translate({ord(char): f"<U+{ord(char):04X}>" for char in hidden})
     return cut if limit is None or len(text) <= limit else f"{cut} … (cut: {len(text):,} characters)"
 
 
 def one_line(text: str, limit: int = 200) -> str:
     """Return `visible(text, limit)` on one line."""
     return " ".join(visible(text, limit).split())
-
-
-def _hidden(char: str) -> bool:
-    return char not in "\n\t" and char not in _JOINERS and unicodedata.category(char) in _HIDDEN
 
 
 class Markdown(str):

@@ -14,7 +14,6 @@ WARN = 0.01  # share of the rows
 class Note:
     """The wording of a count."""
 
-    title: str  # the head of a column
     sentence: str  # that continues the number
     of: str = "train"  # what it is a share of: a split's rows, or the tokenised `sources` or `targets` of all views
     warns: float | None = None  # the share above which it is a warning; None: never
@@ -26,7 +25,6 @@ class Line:
 
     key: str
     count: int
-    note: Note
     sentence: str  # with the count
     warning: bool
 
@@ -39,34 +37,28 @@ class Line:
 _SOURCES_CUT = "inputs that lost their middle to student.max_source_length"
 # the keys of `notes` in results.json
 NOTES = {
-    "unparsed": Note("unparsed", "training rows whose output of the teacher could not be read as rationale and answer"),
-    "rows_without_label": Note("no label", "rows left out, because they have no label"),
-    "rows_without_rationale": Note("no rationale", "training rows without a rationale, which train the answer alone"),
-    "rationales_not_kept": Note("not kept", "rationales not trained on, because the teacher's answer is not right"),
-    "rows_without_teacher_label": Note("no teacher's answer", "rows left out, without an answer of the teacher"),
-    "without_target": Note("left out", "training rows left out, because they lack what the objective trains on"),
-    "sources_cut": Note("inputs cut", _SOURCES_CUT, "sources", WARN),
-    "targets_cut": Note(
-        "targets cut", "targets that lost the start of their rationale to student.max_target_length", "targets", WARN
-    ),
-    "labels_inexpressible": Note("unspellable", "labels that the student's tokenizer cannot spell", warns=WARN),
-    "valid_in_train": Note(
-        "valid in train", "validation rows whose question is in the training split too", "valid", warns=WARN
-    ),
-    "test_in_train": Note("test in train", "test rows whose question is in the training split too", "test", warns=WARN),
-    "test_in_valid": Note("test in valid", "test rows whose question is in validation too", "test", warns=WARN),
-    "contradictory_within": Note("contradictory", "questions with contradictory labels in one split", warns=WARN),
-    "contradictory_across": Note(
-        "contradictory across splits", "questions whose labels contradict each other in different splits", warns=WARN
-    ),
-    "doubtful_teacher": Note("teacher in doubt", "rows whose teacher is most likely joined to the wrong rows", warns=0),
+    "unparsed": Note("training rows whose output of the teacher could not be read as rationale and answer"),
+    "rows_without_label": Note("rows left out, because they have no label"),
+    "rows_without_rationale": Note("training rows without a rationale, which train the answer alone"),
+    "rationales_not_kept": Note("rationales not trained on, because the teacher's answer is not right"),
+    "rows_without_teacher_label": Note("rows left out, without an answer of the teacher"),
+    "without_target": Note("training rows left out, because they lack what the objective trains on"),
+    "sources_cut": Note(_SOURCES_CUT, "sources", WARN),
+    "targets_cut": Note("targets that lost the start of their rationale to student.max_target_length", "targets", WARN),
+    "labels_inexpressible": Note("labels that the student's tokenizer cannot spell", warns=WARN),
+    "valid_in_train": Note("validation rows whose question is in the training split too", "valid", warns=WARN),
+    "test_in_train": Note("test rows whose question is in the training split too", "test", warns=WARN),
+    "test_in_valid": Note("test rows whose question is in validation too", "test", warns=WARN),
+    "contradictory_within": Note("questions with contradictory labels in one split", warns=WARN),
+    "contradictory_across": Note("questions whose labels contradict each other in different splits", warns=WARN),
+    "doubtful_teacher": Note("rows whose teacher is most likely joined to the wrong rows", warns=0),
 }
 # the counts beside an accuracy, as shares of the measured rows
 MEASURED = {
-    "sources_cut": Note("inputs cut", _SOURCES_CUT, warns=WARN),
-    "unanswered": Note("no answer", "questions without an answer, which count as wrong", warns=WARN),
-    "without_confidence": Note("no confidence", "answers without a confidence", warns=WARN),
-    "in_training": Note("in train", "questions that were trained on", warns=WARN),
+    "sources_cut": Note(_SOURCES_CUT, warns=WARN),
+    "unanswered": Note("questions without an answer, which count as wrong", warns=WARN),
+    "without_confidence": Note("answers without a confidence", warns=WARN),
+    "in_training": Note("questions that were trained on", warns=WARN),
 }
 
 
@@ -79,12 +71,9 @@ def lines_of(counts: Mapping[str, Any], rows: Mapping[str, int] | int) -> list[L
     """
     table = MEASURED if isinstance(rows, int) else NOTES
     lines = []
-    for key, count in counts.items():
-        if key not in table or not count:
-            continue
-        note = table[key]
-        of = rows if isinstance(rows, int) else rows.get(note.of, 0)
+    for key, note in ((key, table[key]) for key, count in counts.items() if count and key in table):
+        count, of = counts[key], rows if isinstance(rows, int) else rows.get(note.of, 0)
         share = count / of if of else 0.0
         words = f"{count:,} {note.sentence}" + (f" ({share:.1%} of {of:,})" if note.warns and of else "")
-        lines.append(Line(key, count, note, words, note.warns is not None and share > note.warns))
+        lines.append(Line(key, count, words, note.warns is not None and share > note.warns))
     return lines

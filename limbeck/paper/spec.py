@@ -92,17 +92,16 @@ def paper_grids(
     Raises:
         LimbeckError: there is no such table, or no data for any of them.
     """
-    wanted = dict.fromkeys(name for word in names for name in (NAMES if word == PAPER else (word,)))
-    for name in wanted:
-        if name not in NAMES:
-            raise unknown("table or figure of the paper", name, NAMES)
+    tables = dict.fromkeys(name for word in names for name in (NAMES if word == PAPER else (word,)))
+    if wrong := [name for name in tables if name not in NAMES]:
+        raise unknown("table or figure of the paper", wrong[0], NAMES)
     settings = variant(offline, smoke)
-    tasks = dict.fromkeys(task for name in wanted for task in paper()[name].tasks)
+    tasks = dict.fromkeys(task for name in tables for task in paper()[name].tasks)
     tasks |= dict.fromkeys(_domains() if tasks.keys() & set(_domains()) else ())
     without_data = {task: reason for task in tasks if (reason := _missing_data(task, settings, root)) is not None}
     data = {task: _data(task, settings, root, without_data) for task in (*tasks, *settings.extra)}
     grids, omissions = [], list(without_data.values())
-    for name in wanted:
+    for name in tables:
         own_tasks = [task for task in (*paper()[name].tasks, *settings.extra) if task not in without_data]
         if own_tasks:
             grids.append(_grid(name, settings, {task_title(task): data[task] for task in own_tasks}))

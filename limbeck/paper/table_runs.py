@@ -28,8 +28,7 @@ class TableRuns:
         self._cells: dict[tuple[str | None, str, float], list[GridCell]] = {}
         for cell in cells(grid):
             data = cell.recipe.data
-            place = cell.recipe.objective.name, data.task, data.train_fraction
-            self._cells.setdefault(place, []).append(cell)
+            self._cells.setdefault((cell.recipe.objective.name, data.task, data.train_fraction), []).append(cell)
 
     @property
     def tasks(self) -> list[str]:
@@ -56,22 +55,22 @@ class TableRuns:
         if not planned:
             return "not in the grid that was run"
         failed = [self._errors[cell.name] for cell in planned if cell.name in self._errors]
-        begun = any(cell.recipe.key in self._by_key for cell in planned)
-        return f"failed: {failed[0]:.200}" if failed else "not finished" if begun else "not run"
+        runs = [cell for cell in planned if cell.recipe.key in self._by_key]
+        return f"failed: {failed[0]:.200}" if failed else "not finished" if runs else "not run"
 
     def notes(self) -> list[str]:
         """Return sentences on whether the paper's numbers may be held against ours: student, steps and data."""
-        recipes = [cell.recipe for place in self._cells.values() for cell in place]
+        recipes = [cell.recipe for cells_of_seeds in self._cells.values() for cell in cells_of_seeds]
         student = StudentSettings.parse(variant().students[self.spec.student], "variants.yaml")
-        theirs = _setup(student, TrainingSettings.parse(variant().recipe["training"], "variants.yaml"))
-        ours = _setup(recipes[0].student, recipes[0].training)
-        reduced = _reductions(recipes)
-        notes = [f"Ours: {ours}, as in the paper."]
-        if ours != theirs or reduced:
-            notes = [f"Ours: {ours}. The paper's: {theirs}, the whole data; so its numbers are no measure of ours."]
+        paper_setup = _setup(student, TrainingSettings.parse(variant().recipe["training"], "variants.yaml"))
+        setup, reduced = _setup(recipes[0].student, recipes[0].training), _reductions(recipes)
+        notes = [f"Ours: {setup}, as in the paper."]
+        if setup != paper_setup or reduced:
+            contrast = f"The paper's: {paper_setup}, the whole data; so its numbers are no measure of ours."
+            notes = [f"Ours: {setup}. {contrast}"]
         if extra_tasks := [task_title(task) for task in self.tasks if task not in self.spec.tasks]:
             notes.append(f"The paper has no {' and no '.join(extra_tasks)}.")
-        counts = [len(self.runs(*place)) for place in self._cells]
+        counts = [len(self.runs(*key)) for key in self._cells]
         incomplete = sum(0 < count < self._seeds for count in counts)
         seeds = f"In {incomplete} of {len(counts)} places fewer than the grid's {self._seeds} seeds have finished."
         return [*notes, *reduced, *([seeds] if incomplete else []), *self.spec.notes]

@@ -19,7 +19,7 @@ from limbeck.report.tables import Cell
 from limbeck.runs.groups import RunGroup
 from limbeck.runs.judging import GOLD, read_judgements, single
 from limbeck.schema import Example, Judgement, Prediction
-from limbeck.stats.intervals import Estimate, Flags, Floats, Interval, accuracy_interval, estimate
+from limbeck.stats.intervals import Flags, Floats, Interval, accuracy_interval, estimate
 from limbeck.stats.significance import Comparison
 
 log = logging.getLogger(__name__)
@@ -71,33 +71,26 @@ class GradedGroup:
 def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = True) -> list[GradedGroup]:
     """Return the answers of each run group; N = 0 where no example was answered by all of its runs.
 
-    Args:
-        groups: run groups.
-        name: of the predictions' file: a split, or a task and a split.
-        with_data: whether the examples are looked up in the data of the test split, which has the teacher's words.
-
-    Raises:
-        LimbeckError: predictions that cannot be read.
+    `name` is that of the predictions' file, a split or a task and a split. `with_data`: the examples are looked up in
+    the data of the test split, which has the teacher's words.
     """
-    data: dict[str, Mapping[str, Example]] = {}  # by its settings
+    data: dict[str, Mapping[Key, Example]] = {}  # by its settings
     graded = []
     for group in groups:
         by_run = [{_key(row): row for row in read_predictions(run.predictions(name))} for run in group.runs]
         keys = [key for key in by_run[0] if all(key in answers for answers in by_run)]
         settings = group.recipe.data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
-        source = settings.model_dump_json()
+        source = settings.model_dump_json()  # the same for several groups
         if with_data and source not in data:
             try:
-                data[source] = {example.id: example for example in load_split(settings, "test")}
+                examples = load_split(settings, "test")
+                data[source] = {(example.id, example.input, example.label): example for example in examples}
             except LimbeckError as error:
                 log.warning("%s: the teacher's words are not shown (%s)", group.runs[0].path, error)
                 data[source] = {}
-        examples = []
-        for key in keys:
-            example = data.get(source, {}).get(key[0])
-            same = example is not None and (example.input, example.label) == key[1:]
-            examples.append(example if example and same else Example(key[0], (key[1],), key[2]))
-        graded.append(GradedGroup(group, [[answers[key] for key in keys] for answers in by_run], examples))
+        by_key = data.get(source, {})
+        rows = [by_key.get(key) or Example(key[0], (key[1],), key[2]) for key in keys]
+        graded.append(GradedGroup(group, [[answers[key] for key in keys] for answers in by_run], rows))
     return graded
 
 
@@ -182,43 +175,15 @@ def without_confidence(members: Sequence[GradedGroup]) -> list[str]:
     return [f"{name}: {count} answers without a confidence are left out." for name, count in counts.items() if count]
 
 
-def score_cell(runs: Sequence[Scores], baseline: Sequence[Scores] = ()) -> Cell:
-    """Return the mean of a judge's scores of several runs, over the examples that have one in all of them.
-
-    With the scores of a `baseline`: also the difference to it, on the examples that both have.
-    """
-    matrix = _matrix(runs)
-    if not matrix.size:
-        return Cell(None, "not judged")
-    spread = float(matrix.std(ddof=1)) if matrix.size > 1 else None
-    ends = _clipped(_estimate([matrix]), LOWEST, HIGHEST)
-    cell = Cell(float(matrix.mean()), interval=ends, spread=spread, n=matrix.shape[1], seeds=len(runs))
-    both = _matrix([*runs, *baseline])
-    if not baseline or not both.size:
-        return cell
-    sides = [both[: len(runs)], both[len(runs) :]]
-    difference = _estimate([sides[0] - sides[1]] if len(both) == 2 else sides)  # one seed each: pairs
-    return replace(
-        cell,
-        difference=float(sides[0].mean() - sides[1].mean()),
-        difference_interval=_clipped(difference, LOWEST - HIGHEST, HIGHEST - LOWEST),
-        p_value=difference.p_value if difference else None,
-    )
-
-
-def _matrix(runs: Sequence[Scores]) -> Floats:
-    """Return scores [S, N] of the N examples that have one in all S runs."""
+def score_cell(runs: Sequence[Scores]) -> Cell:
+    """Return the mean of a judge's scores of several runs, over the examples that have one in all of them."""
     ids = [id for id in runs[0] if all(id in by_id for by_id in runs)] if runs else []
-    return np.array([[by_id[id] for id in ids] for by_id in runs], dtype=np.float64)
-
-
-def _estimate(sides: Sequence[Floats]) -> Estimate | None:
-    """Return None where nothing varies, or there is a single example."""
-    if sides[0].shape[1] < 2 or all(np.ptp(side) == 0 for side in sides):
-        return None
-    estimated = estimate(sides)
-    return estimated if estimated.error > 0 else None
-
-
-def _clipped(estimated: Estimate | None, low: float, high: float) -> Interval | None:
-    return None if estimated is None else (max(estimated.interval[0], low), min(estimated.interval[1], high))
+    values = np.array([[by_id[id] for id in ids] for by_id in runs], dtype=np.float64)  # [S, N]
+    if not values.size:
+        return Cell(None, "not judged")
+    ends = None
+    if len(ids) > 1 and np.ptp(values) > 0:
+        low, high = estimate([values]).interval
+        ends = max(low, LOWEST), min(high, HIGHEST)
+    spread = float(values.std(ddof=1)) if values.size > 1 else None
+    return Cell(float(values.mean()), interval=ends, spread=spread, n=len(ids), seeds=len(runs))

@@ -31,7 +31,7 @@ def shared_cases(members: Sequence[GradedGroup]) -> list[Case]:
     cases = []
     for task, group in groupby(members, attrgetter("task")):
         of_task = list(group)
-        own = {member.name: scores(member.judgements[0]) for member in of_task}
+        by_group = {member.name: scores(member.judgements[0]) for member in of_task}
         gold = scores([entry for member in of_task for run in member.judgements for entry in run], gold=True)
         keys = (key for key in of_task[0].positions if all(key in member.positions for member in of_task))
         for id, text, label in keys:
@@ -46,7 +46,7 @@ def shared_cases(members: Sequence[GradedGroup]) -> list[Case]:
                     "right": bool(answer.correct),
                     "confidence": answer.confidence,
                     "rationale": _cut(answer.rationale),
-                    "score": own[member.name].get(id),
+                    "score": by_group[member.name].get(id),
                 }
                 answers.append(_without_none(values))
             values = {

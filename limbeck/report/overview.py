@@ -47,8 +47,9 @@ def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str
         counts += [f"{beginning}, {words}: no result here includes them."] if words else []
     sentences = [sentence for status, sentence in missing.values() if status != "not run"]
     not_run = [sentence for status, sentence in missing.values() if status == "not run"]
-    more = [f"{len(not_run) - MAX_NOT_RUN} more cells were not run"] if len(not_run) > MAX_NOT_RUN else []
-    return counts, [*sentences, *not_run[:MAX_NOT_RUN], *more]
+    if (unnamed := len(not_run) - MAX_NOT_RUN) > 0:
+        not_run[MAX_NOT_RUN:] = [f"{unnamed} more cells were not run"]
+    return counts, [*sentences, *not_run]
 
 
 def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]:
@@ -97,8 +98,9 @@ def _sizes(contrasts: Sequence[Contrast]) -> str:
 def _first(descriptions: Iterable[str]) -> str:
     """Return the first descriptions, and how many more there are."""
     texts = list(descriptions)
-    more = len(texts) - MAX_NAMED
-    return "; ".join([*texts[:MAX_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    if (unnamed := len(texts) - MAX_NAMED) > 0:
+        texts[MAX_NAMED:] = [f"and {unnamed} more"]
+    return "; ".join(texts)
 
 
 def _difference(contrast: Contrast) -> str:

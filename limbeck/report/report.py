@@ -13,9 +13,8 @@ from limbeck.grids import Grid
 from limbeck.report.answers import grade
 from limbeck.report.cases import Case, sample_cases, shared_cases
 from limbeck.report.contrasts import Contrast, comparable_sets, contrasts
-from limbeck.report.curves import confidence_section, learning_section
 from limbeck.report.overview import find_missing, grid_folders, overview, read_errors
-from limbeck.report.sections import accuracy_section, rationale_section
+from limbeck.report.sections import accuracy_section, confidence_section, learning_section, rationale_section
 from limbeck.report.tables import Figure, Section, Table
 from limbeck.runs.citations import Citation, citations
 from limbeck.runs.groups import RunGroup, find_runs, group_runs

@@ -1,18 +1,27 @@
-"""A report's folder: index.html, report.md, report.json, tables/ and figures/, written whole or not at all."""
+"""A report's folder: index.html, report.md, report.json, tables/ and figures/, written whole or not at all.
 
+The page is one HTML file that needs no network and runs one script, its own.
+"""
+
+import base64
+import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 import limbeck
 from limbeck.errors import FileError, LimbeckError
 from limbeck.files import read_json, replacing
-from limbeck.formatting import finite
-from limbeck.report.render import html, to_text
+from limbeck.formatting import Markdown, finite, markdown, visible
 from limbeck.report.report import ExtraSection, Report, make_report
 from limbeck.report.tables import to_csv, to_latex, to_markdown
 from limbeck.runs.provenance import now
@@ -78,10 +87,65 @@ def _files(report: Report) -> dict[str, str]:
         if table.name in figures:
             links[table.name] = f"figures/{stem}.svg"
             texts[links[table.name]] = figures[table.name].svg
-    made = now()
-    texts |= {"index.html": html(report, made), "report.md": to_text(report, made, links)}
+    time = now()
+    texts |= {"index.html": html(report, time), "report.md": to_text(report, time, links)}
     values = asdict(report)
     for figure in (figure for section in values["sections"] for figure in section["figures"]):
         del figure["svg"]  # it has a file of its own
-    data = {**values, "limbeck": limbeck.__version__, "made": made, "files": [*texts, REPORT_JSON]}
+    data = {**values, "limbeck": limbeck.__version__, "made": time, "files": [*texts, REPORT_JSON]}
     return {**texts, REPORT_JSON: json.dumps(finite(data), indent=1, ensure_ascii=False, allow_nan=False)}
+
+
+def html(report: Report, time: str) -> str:
+    """Return the page."""
+    templates = files("limbeck.report") / "templates"
+    style, script = ((templates / name).read_text(encoding="utf-8") for name in ("page.css", "cases.js"))
+    environment = _environment(autoescape=True, finalize=lambda value: visible(value) if type(value) is str else value)
+    environment.filters |= {"prose": _prose, "image": _image}
+    policy = (  # nothing is loaded or sent anywhere, and only what is hashed here is run or styles the page
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; base-uri 'none'; "
+        "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    return environment.get_template("index.html").render(
+        report=report,
+        made=time,
+        version=limbeck.__version__,
+        policy=Markup(policy),  # noqa: S704 - hashes of our own
+        style=Markup(style),  # noqa: S704 - files of this package
+        script=Markup(script),  # noqa: S704
+        cases=script_json(report.cases),
+    )
+
+
+def to_text(report: Report, time: str, links: Mapping[str, str]) -> str:
+    """Return the report as Markdown, without the cases; `links` are the files of figures by their names."""
+    environment = _environment(finalize=markdown)  # which escapes
+    environment.globals |= {"table": lambda table: Markdown(to_markdown(table))}
+    template = environment.get_template("report.md.jinja")
+    return template.render(report=report, made=time, version=limbeck.__version__, links=links)
+
+
+def script_json(value: Any) -> Markup:
+    """Return JSON that can stand in a script element whatever is in it: it has no `<`."""
+    text = json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    escaped = re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    return Markup(escaped)  # noqa: S704 - escaped here; in JSON these characters stand in strings alone
+
+
+def _prose(sentence: str) -> Markup:
+    """Return a sentence with what stands between backticks as code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(sentence)))))  # noqa: S704 - escaped here
+
+
+def _image(svg: str) -> str:
+    """Return an SVG as the address of an image, in which no script runs and no style leaks."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _environment(**options: Any) -> Environment:
+    loader = PackageLoader("limbeck.report", "templates")
+    return Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, **options)  # noqa: S701

@@ -9,7 +9,7 @@ import pytest
 
 from limbeck.files import read_jsonl
 from limbeck.paper import paper_section
-from limbeck.report import curves, write_report
+from limbeck.report import sections, write_report
 from tests.report.reports import REASON, finished, questions, write
 
 HOSTILE_ANSWER = "</script><img src=x onerror=alert(1)> \u202e\u2028 <b>bold</b>"
@@ -18,7 +18,7 @@ HOSTILE_ANSWER = "</script><img src=x onerror=alert(1)> \u202e\u2028 <b>bold</b>
 @pytest.fixture
 def no_figures(monkeypatch):
     """Figures cost most of a report's time; tests of numbers do without."""
-    monkeypatch.setattr(curves, "figures", SimpleNamespace(line_chart=lambda *_, **__: "<svg/>"))
+    monkeypatch.setattr(sections, "figures", SimpleNamespace(line_chart=lambda *_, **__: "<svg/>"))
 
 
 @pytest.fixture(scope="session")

@@ -208,7 +208,5 @@ def test_it_can_be_read_without_seeing_it(open_page):
     for landmark in ("banner", "navigation", "main", "contentinfo", "search"):
         assert page.get_by_role(landmark).count() == 1
     assert page.locator("table:not(:has(caption)), th:not([scope]), img:not([alt])").count() == 0
-    unnamed = "[...document.querySelectorAll('input, select')].filter((field) => !field.labels.length).length"
-    assert page.evaluate(unnamed) == 0
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((node) => node.id)")
     assert len(ids) == len(set(ids))
