@@ -14,10 +14,8 @@ MAX_LABELS = 20  # distinct; more are no fixed set, unless the task names them
 def accuracy(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> dict[str, Any]:
     """Measure the accuracy of predictions; those without a label are not graded.
 
-    Returns:
-        `accuracy` (right by the task's rule), `interval` (Wilson's), `exact` (the same string as the label), all None
-        for `n` = 0; `unanswered` questions and answers `without_confidence`; `sources_cut`, of all predictions those to
-        an input that was cut; `by_label`.
+    `exact` is the share of the very same string as the label; `sources_cut` counts the predictions, of all, to an input
+    that was cut. Shares are None for `n` = 0.
     """
     graded = [prediction for prediction in predictions if prediction.correct is not None]
     n = len(graded)

@@ -2,9 +2,7 @@
 
 With p_t the probability of an answer's t-th token given the text and the tokens before it, the end token included:
 
-- `sequence`: prod_t p_t, the probability that the student, sampled from, writes exactly this answer.
-- `normalised`: (prod_t p_t)^(1/T), the geometric mean per token. Comparable between lengths, but of no event.
-- `first-token`: max_v p(v) over the vocabulary, where the first token is written.
+- `sequence`: prod_t p_t; `normalised`: (prod_t p_t)^(1/T); `first-token`: max_v p(v) where the first token is written.
 - `choices`: P(answer) / sum_c P(c), with P as in `sequence` and c over the choices, and over the answer itself where it
   counts as none of them.
 

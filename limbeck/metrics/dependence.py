@@ -79,14 +79,11 @@ def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, 
 
     At most `components` principal components of each side are seen, and at most one for ten training pairs. For what
     chance gives, pairs are shuffled within the parts of each fold `shuffles` times, and all is fitted again.
-    Raises DataError if the sides differ in length, or have values that are not finite.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     n = len(x)
     if x.ndim != 2 or y.ndim != 2 or n != len(y) or not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise DataError(
-            f"dependence: give two tables of finite features, a row for each pair, not {x.shape}, {y.shape}"
-        )
+        raise DataError(f"dependence: give two tables of finite features, a row a pair, not {x.shape}, {y.shape}")
     if n < _MIN_PAIRS:
         return Dependence(n=n, reason=f"{n} pairs are too few: {_MIN_PAIRS} at least")
     rng = np.random.default_rng(seed)

@@ -11,8 +11,7 @@ class EvaluationSettings(Settings):
 
     batch_size: int = Field(64, ge=1, description="inputs at a time")
     rationales: bool = Field(False, description="also generate the rationales of the test predictions")
-    # Validation too goes through the engine, converting at each: 1 s of one core for T5-v1.1-small, 4 s for base (248 M
-    # weights), where generating answers for a thousand rows takes minutes. And what is chosen is what will be used.
+    # validation too goes through the engine: it converts at each, in 1 s of one core for T5-v1.1-small
     engine: EngineName = Field("transformers", description="what generates; ctranslate2: T5 family, limbeck[fast]")
     answers: Answers = Field("generate", description="choices: the likeliest of the example's choices is the answer")
     confidence: Definition | None = Field(

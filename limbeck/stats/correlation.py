@@ -68,9 +68,8 @@ Ratings = Sequence[Sequence[float | None]]
 def krippendorff_alpha(ratings: Ratings) -> float | None:
     """Return Krippendorff's alpha for interval data, `1 - D_o / D_e`; None where it is undefined.
 
-    D_o is the disagreement within units, over the units u with m_u >= 2 ratings, sum_u m_u var(u) / n; D_e that between
-    any two of these n ratings, their variance (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability"). 1:
-    always the same; 0: as alike as by chance. Undefined without such a unit, and where all ratings are equal.
+    D_o is the disagreement within units u of m_u >= 2 ratings, sum_u m_u var(u) / n; D_e the variance of all these n
+    ratings (Krippendorff 2011). 1: always the same; 0: as alike as by chance.
     """
     units = _rated_twice(ratings)
     values = [rating for unit in units for rating in unit]

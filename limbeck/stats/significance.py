@@ -49,8 +49,7 @@ def detectable_difference(discordance: float, n: int) -> float | None:
 class Comparison:
     """Two sides, A and B, on the same examples; what is undefined is None.
 
-    With one run a side it is about these two trained students: would they differ so on other examples? With several
-    seeds on either side it is about the recipes: would they, with other examples and other seeds?
+    With one run a side it is about these two students on other examples, with several seeds about their recipes.
     """
 
     test: str  # `McNemar, mid-p` with Tango's interval, or `t over seeds and examples`
@@ -112,8 +111,8 @@ def compare(correct_a: ArrayLike, correct_b: ArrayLike) -> Comparison:
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Adjust p-values for their number by Holm's step-down (1979), in the input's order.
 
-    The chance of any false positive stays at the level, however the tests depend on each other: the k-th smallest of m
-    becomes the maximum over j <= k of (m - j + 1) p_(j), at most 1. None (not tested) stays None and is not counted.
+    The k-th smallest of m becomes the maximum over j <= k of (m - j + 1) p_(j), at most 1. None (not tested) stays None
+    and is not counted.
     """
     adjusted: list[float | None] = [None] * len(p_values)
     ranked = sorted((p, index) for index, p in enumerate(p_values) if p is not None)

@@ -72,17 +72,6 @@ def test_an_answer_does_not_depend_on_its_batch(student):
     assert len({prediction.prediction for prediction in batched}) > 1
 
 
-@pytest.mark.parametrize(
-    ("view", "text"),
-    [(View.RATIONALE_FIRST, "2_is_even Answer: yes"), (View.ANSWER_FIRST, "yes Rationale: 2_is_even")],
-)
-def test_a_joint_view_gives_label_and_rationale_at_once(view, text, tmp_path):
-    student = saying(tmp_path, text, [text])
-    student.tokenizer.add_tokens([text])  # the word tokenizer would split it at its blanks
-    (prediction,) = predict(student, EXAMPLES[:1], CUSTOM, view, rationale_view=view)
-    assert (prediction.prediction, prediction.rationale, prediction.correct) == ("yes", "2_is_even", True)
-
-
 def test_answering_first_stops_at_the_rationale_unless_that_is_asked_for(tmp_path):
     student = saying(tmp_path, "Rationale:", ["Rationale:"], length=20)  # it never ends
     (alone,) = predict(student, EXAMPLES[:1], CUSTOM, View.ANSWER_FIRST)

@@ -81,14 +81,6 @@ def test_equal_examples_leave_the_t_test_of_welch_between_seeds():
     assert difference.interval == pytest.approx(tuple(welch.confidence_interval()))
 
 
-def test_equal_seeds_leave_the_paired_t_test_over_examples():
-    difference = estimate([np.tile(EXAMPLES_A, (3, 1)), np.tile(EXAMPLES_B, (2, 1))])
-    paired = stats.ttest_rel(EXAMPLES_A, EXAMPLES_B)
-    assert difference.value == pytest.approx((EXAMPLES_A - EXAMPLES_B).mean())
-    assert difference.p_value == pytest.approx(paired.pvalue)
-    assert difference.interval == pytest.approx(tuple(paired.confidence_interval()))
-
-
 def test_one_side_is_the_t_test_of_one_sample():
     seeds = stats.ttest_1samp(LEVELS_B, 0).confidence_interval()
     assert estimate([np.tile(LEVELS_B[:, None], 40)]).interval == pytest.approx(tuple(seeds))
