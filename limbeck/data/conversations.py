@@ -122,9 +122,9 @@ def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:
 def export_rows(examples: Iterable[Example], task: Task, form: Form) -> tuple[list[dict[str, Any]], int]:
     """Return the examples as rows to be written as JSON, and the number of those left out.
 
-    `limbeck` rows are read back by `read_rows` to the same examples; none is left out. The others are for trainers of
-    decoders: TRL's `prompt-completion` and `messages`, and Alpaca's `instruction`. Their target is the rationale, then
-    a line with the task's marker and the label; examples without rationale or label are left out.
+    `limbeck` rows are read back by `read_rows` to the same examples. The others are for trainers of decoders: TRL's
+    `prompt-completion` and `messages`, and Alpaca's `instruction`. Their target is the rationale, then a line with the
+    task's marker and the label; examples without rationale or label are left out.
     """
     examples = list(examples)
     if form == "limbeck":

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
-from limbeck.errors import RecipeError
 from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import Split, Task, evaluate
@@ -41,9 +40,8 @@ class GeneratedSource(Settings):
     seed: int = 0
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the three splits. Raises RecipeError: the task is not `arithmetic`."""
-        if task.name != "arithmetic":
-            raise RecipeError(f"source kind 'generated' makes rows of task 'arithmetic', not {task.name!r}")
+        """Return the three splits of `task`, which is `arithmetic`."""
+        assert task.name == "arithmetic"
         counts: dict[Split, int] = {"train": self.train_rows, "valid": self.valid_rows, "test": self.test_rows}
         return {split: self._generate(split, count) for split, count in counts.items()}
 
@@ -72,7 +70,7 @@ def word_problems() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Problem:
+class _WordProblem:
     question: str
     facts: str  # with the places of the numbers left open
     operations: str
@@ -92,7 +90,7 @@ class _Problem:
         steps = [f"{_WORDS[operation]} {{{letter}}}" for operation, letter in zip(self.operations, "bc", strict=False)]
         return f"{self.facts} So we need {{a}} {', then '.join(steps)}.".format(**self.numbers)
 
-    def with_mistake(self, rng: random.Random) -> "_Problem":
+    def with_mistake(self, rng: random.Random) -> "_WordProblem":
         """Return the problem with a wrong operation, or with the number that is not needed."""
         operands = "abc"[: len(self.operations) + 1]
         operations, numbers = self.operations, self.numbers
@@ -101,11 +99,11 @@ class _Problem:
         else:
             step = rng.randrange(len(operations))
             operations = operations[:step] + rng.choice(_MISTAKES[operations[step]]) + operations[step + 1 :]
-        mistaken = _Problem(self.question, self.facts, operations, numbers)
+        mistaken = _WordProblem(self.question, self.facts, operations, numbers)
         return mistaken if evaluate(mistaken.equation) != evaluate(self.equation) else self.with_mistake(rng)
 
 
-def _draw_problem(rng: random.Random, split: Split) -> _Problem:
+def _draw_problem(rng: random.Random, split: Split) -> _WordProblem:
     names, topics, patterns = word_problems().values()
     index = rng.randrange(len(patterns))
     held_out = split == "test" and rng.random() < 0.5
@@ -121,7 +119,7 @@ def _draw_problem(rng: random.Random, split: Split) -> _Problem:
     x, y = rng.sample(topic["things"], 2)
     words = {"n": n, "m": m, "x": x, "y": y, "box": topic["box"], "boxes": topic["boxes"]}
     facts = wording["facts"].format(**words, **{letter: f"{{{letter}}}" for letter in "abcd"})
-    return _Problem(wording["question"].format(**words, **numbers), facts, operations, numbers)
+    return _WordProblem(wording["question"].format(**words, **numbers), facts, operations, numbers)
 
 
 def _has_whole_steps(operations: str, numbers: dict[str, int]) -> bool:

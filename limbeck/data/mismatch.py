@@ -1,8 +1,6 @@
 """A check that a teacher's answers and rationales belong to their rows, by comparison with shuffled rows.
 
-Rationales matched to rows by position are silently wrong from the first row that is missing on one side. In rows joined
-at random, an answer is right as often as another row's answer, and a rationale has as many of its question's words and
-numbers as of another question's.
+Rationales matched to rows by position are silently wrong from the first row that is missing on one side.
 """
 
 import random
@@ -11,14 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache, partial
 from math import log, nan, sqrt
-from typing import TypeVar
 
 import numpy as np
 
 from limbeck.schema import Example
 from limbeck.tasks import Task, is_right
-
-_Item = TypeVar("_Item")
 
 MIN_ROWS = 20
 _MAX_ROWS = 1000  # rows compared
@@ -62,7 +57,8 @@ def _accuracy_sign(examples: Sequence[Example], task: Task) -> str | None:
         return None
     right = partial(is_right, task)
     accuracy = np.mean([right(str(row.teacher_label), row) for row in answered])
-    pairs = [pair for _ in range(_SHUFFLES) for pair in _cyclic_pairs(rng.sample(answered, n))]
+    orders = [rng.sample(answered, n) for _ in range(_SHUFFLES)]
+    pairs = [pair for order in orders for pair in zip(order, order[1:] + order[:1], strict=True)]
     shuffled = np.mean([right(str(row.teacher_label), neighbour) for row, neighbour in pairs])
     chance = max(shuffled, np.mean([1 / len(row.choices) if row.choices else 0.0 for row in answered]))
     error = 2 * sqrt(chance * (1 - chance) / n)
@@ -100,7 +96,7 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
             return nan
         return sqrt(len(gaps)) * float(np.mean(gaps)) / max(float(np.std(gaps, ddof=1)), _TINY)
 
-    if z_score(_cyclic_pairs(indices)) < max(_MIN_Z, _MIN_DEVIATIONS * sqrt(n)):
+    if z_score(list(zip(indices, indices[1:] + indices[:1], strict=True))) < max(_MIN_Z, _MIN_DEVIATIONS * sqrt(n)):
         return f"its rationales share no more words or numbers with their questions than with others' (n = {n})"
     for shift in _SHIFTS:  # in rows that are sorted by content, a shifted rationale is nearer than a random one
         if z_score([(index, index + shift) for index in indices if index + shift in explained]) < -_MIN_Z:
@@ -110,8 +106,3 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(match[1] or match[2] or match[0] for match in _WORD.finditer(text.casefold()))
-
-
-def _cyclic_pairs(items: Sequence[_Item]) -> list[tuple[_Item, _Item]]:
-    """Return each item with the next, and the last with the first."""
-    return list(zip(items, [*items[1:], *items[:1]], strict=True))

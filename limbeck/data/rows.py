@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,10 +53,7 @@ def read_rows(
 
 
 def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
-    """Read examples, as `read_rows` if not `labelled`, for a student that was trained on `columns`.
-
-    A column that the file lacks is looked for under limbeck's name and the usual ones.
-    """
+    """Read examples, labelled or not, under limbeck's or the usual names where the file lacks some of `columns`."""
     rows = read_files([path])
     present: Columns = {column: source for column, source in columns.items() if _has(_names(rows), source)}
     (examples,) = read_examples([rows], present, task, labelled=False)
@@ -199,12 +197,8 @@ def _segments(value: Any) -> tuple[str, ...]:
 
 def _read_labels(row: Row) -> list[str]:
     """Return the label with further accepted answers, none where it is missing."""
-    cells = [
-        value
-        for cell in (row.get("label"), row.get("answers"))
-        for value in (cell if isinstance(cell, list) else [cell])
-    ]
-    return [text(value, "label") for value in map(cell_text, cells) if not is_missing(value)]
+    cells = [cell if isinstance(cell, list) else [cell] for cell in (row.get("label"), row.get("answers"))]
+    return [text(value, "label") for value in map(cell_text, chain(*cells)) if not is_missing(value)]
 
 
 def _read_rationale(value: Any) -> str | None:
