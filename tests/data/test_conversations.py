@@ -25,10 +25,7 @@ REPLY = f"{WHY} {ANSWER}"
 TURNS = [("system", "Be kind."), ("user", "Hi"), ("assistant", "Hello."), ("user", "Where?"), ("assistant", REPLY)]
 OPENAI = [{"role": role, "content": words} for role, words in TURNS]
 SHAREGPT = [{"from": {"user": "human", "assistant": "gpt"}.get(role, role), "value": words} for role, words in TURNS]
-PARTS = [
-    {"role": "user", "content": [{"type": "text", "text": "Hi."}, {"type": "text", "text": "Where?"}]},
-    {"role": "assistant", "content": [{"type": "text", "text": REPLY}]},
-]
+PARTS = [{"role": role, "content": [{"type": "text", "text": words}]} for role, words in TURNS]
 THINKING = [{"type": "thinking", "thinking": WHY}, {"type": "text", "text": ANSWER}]
 
 
@@ -41,16 +38,13 @@ def asked(**reply: Any) -> dict[str, Any]:
     ("row", "question"),
     [
         ({"messages": [*OPENAI[:4], {"role": "tool", "content": None, "x": 1}, OPENAI[4]]}, "Where?"),
-        ({"messages": PARTS}, "Hi.\nWhere?"),
+        ({"messages": PARTS}, "Where?"),
         ({"conversations": SHAREGPT, "messages": None}, "Where?"),
         ({"prompt": OPENAI[:4], "completion": OPENAI[4:]}, "Where?"),
         ({"instruction": "Answer.", "input": "Where?", "output": REPLY}, "Answer.\nWhere?"),
         ({"problem": "Where?", "solution": REPLY, "answer": "forest"}, "Where?"),
         (asked(content=ANSWER, reasoning_content=WHY), "Where?"),
-        (
-            {"messages": [PARTS[0], {"role": "assistant", "content": THINKING}]},
-            "Hi.\nWhere?",
-        ),
+        ({"messages": [*PARTS[:4], {"role": "assistant", "content": THINKING}]}, "Where?"),
         (asked(content=None, reasoning_content=REPLY), "Where?"),
         ({"conversations": [SHAREGPT[3], {"from": "gpt", "value": f"<think>{WHY}</think>{ANSWER}"}]}, "Where?"),
         ({"prompt": "Where?", "reasoning": WHY, "response": ANSWER}, "Where?"),

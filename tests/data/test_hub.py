@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from limbeck.data import DataSettings, load, read, read_rows
+from limbeck.data import DataSettings, read, read_rows
 from limbeck.errors import LimbeckError
 from tests.helpers.archives import write_rows
 
@@ -55,16 +55,6 @@ def test_a_data_set_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(LimbeckError, match=reason) as caught:
             read(settings(**source))  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("split", ["all", "validation"])
-def test_a_data_set_without_a_train_split_is_refused(split: str, tmp_path: Path) -> None:
-    import datasets
-
-    rows = datasets.Dataset.from_list([{"input": "q", "label": "y"}])
-    datasets.DatasetDict({split: rows}).save_to_disk(str(tmp_path / "set"))
-    with pytest.raises(LimbeckError):
-        load(settings(path=str(tmp_path / "set")))
 
 
 def test_saved_data_sets_with_class_labels(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from limbeck.data import DataSettings, load, read
+from limbeck.data import DataSettings, load
 from limbeck.data.load import digest
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
@@ -42,18 +42,6 @@ def test_fractions_leave_validation_and_test_alone() -> None:
     assert (len(eighth.train), len(quarter.train), len(full.train)) == (10, 20, 80)
     assert set(eighth.train) < set(quarter.train) < set(full.train)
     assert (eighth.valid, eighth.test) == (full.valid, full.test)
-
-
-def test_labels_and_rationales() -> None:
-    raw = read(DataSettings.parse(SMALL, "x"))["train"]
-    wrong = sum(row.teacher_label != row.label for row in raw)  # the scripted teacher writes as the labels do
-    correct = load(DataSettings.parse({**SMALL, "keep": "correct"}, "x"))
-    assert 0 < wrong < len(raw) == len(correct.train)
-    notes = {key: n for key, n in correct.notes.items() if n}
-    assert notes == {"rationales_not_kept": wrong, "rows_without_rationale": wrong}
-    by_teacher = load(DataSettings.parse({**SMALL, "labels": "teacher"}, "x"))
-    assert [row.label for row in by_teacher.train] == [row.teacher_label for row in raw]
-    assert by_teacher.test == load(DataSettings.parse(SMALL, "x")).test  # measured against gold
 
 
 def test_one_file_is_enough(tmp_path: Path) -> None:

@@ -82,7 +82,6 @@ MIXED = [
 @pytest.mark.parametrize(
     ("labels", "keep", "expected", "counts"),
     [
-        ("gold", "all", [(row.id, row.label, row.rationale) for row in MIXED], {}),
         (
             "gold",
             "correct",
@@ -101,9 +100,9 @@ def test_selection(labels: Any, keep: Any, expected: list[Any], counts: dict[str
     selected, notes = select(MIXED, get("svamp"), labels, keep)
     assert [(row.id, row.label, row.rationale) for row in selected] == expected
     assert notes == counts
-    if (labels, keep) != ("gold", "all"):
-        with pytest.raises(LimbeckError, match="teacher_label"):
-            select(rows(3), get("custom"), labels, keep)
+    assert select(MIXED, get("svamp"), "gold", "all") == (MIXED, {})
+    with pytest.raises(LimbeckError, match="teacher_label"):
+        select(rows(3), get("custom"), labels, keep)
 
 
 def question(*segments: str, label: str = "1", choices: tuple[str, ...] = ()) -> Example:
