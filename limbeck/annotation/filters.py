@@ -111,12 +111,7 @@ class Annotation:
 
 
 def sift(
-    example: Example,
-    samples: Sequence[Sample],
-    task: Task,
-    *,
-    filters: FilterSettings,
-    source: RationaleSource = "content",
+    example: Example, samples: Sequence[Sample], task: Task, *, filters: FilterSettings, source: RationaleSource
 ) -> Annotation:
     """Return a question with its vote, and give each of its samples an outcome.
 
@@ -186,11 +181,7 @@ def words(text: str) -> int:
 
 
 def foreign(text: str, language: str) -> bool:
-    """Return whether another language is at least `LANGUAGE_MARGIN` times as probable as `language` (ISO 639-1).
-
-    py3langid's probabilities are tempered by the text's length, so that a short text is rarely sure of anything and
-    passes.
-    """
+    """Return whether another language is at least `LANGUAGE_MARGIN` times as probable as `language` (ISO 639-1)."""
     probabilities = dict(_identifier().rank(_DIGITS.sub(" ", text)))
     probabilities.pop(_NO_LANGUAGE, None)
     return max(probabilities.values()) >= LANGUAGE_MARGIN * probabilities[language]
@@ -198,7 +189,7 @@ def foreign(text: str, language: str) -> bool:
 
 @cache
 def _identifier() -> Any:
-    """Return py3langid's classifier, a second to load; an own one, so that no other settings of it count here."""
+    """Return py3langid's classifier, which takes a second to load."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
@@ -220,10 +211,7 @@ def leaks(rationale: str, task: Task, example: Example, hinted: bool) -> bool:
 
 @cache
 def _open_form(marker: str) -> re.Pattern[str]:
-    """Return the pattern of a form for an answer: "Answer:", a box, or the marker at a line's end or before a bracket.
-
-    A marker with a colon is no prose anywhere.
-    """
+    """Return the pattern of a form for an answer: "Answer:", a box, the marker at a line's end or before a bracket."""
     marker_pattern = r"\s{1,9}".join(re.escape(word) for word in marker.split())
     after = "" if marker.endswith(":") else r"\s{0,9}(?:[:(\[{$\\*_]|$)"
     form = r"^[^\w\n]{0,12}(?:final\s{1,3})?answer[*_]{0,3}\s?:|\\boxed\b"  # known to every task's parser

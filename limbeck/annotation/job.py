@@ -146,14 +146,8 @@ class OpenJob:
 def annotate(job: Job, watch: Watch = lambda _tally, _cost: None) -> dict[str, Any]:
     """Ask the teacher for every answer that the store lacks. However it ends, started again it asks for the rest.
 
-    Args:
-        job: the questions and the teacher.
-        watch: called after every request with the counts, and the cost so far where a price is known.
-
-    Returns:
-        `requests` sent, replies `stored`, `failures` by kind with their last `reasons`, `tokens` used and their `cost`,
-        the reason why it `stopped` early (budget, time, interrupted), `answers` in the store by now, and those
-        `missing`.
+    Returns the counts of this start, the reason why it `stopped` early (budget, time, interrupted), `answers` in the
+    store by now, and those `missing`.
 
     Raises:
         LimbeckError: a bad row, prompt or price, or a teacher that cannot be asked; what arrived is stored.
@@ -181,13 +175,11 @@ def annotate(job: Job, watch: Watch = lambda _tally, _cost: None) -> dict[str, A
 def plan(job: Job) -> dict[str, Any]:
     """Estimate what `annotate` would do, without asking.
 
-    Returns:
-        `questions`; answers `missing`; in a job that rationalises those that may be asked again with a hint, `hinted`;
-        `tokens` of all these requests, each sent once (of the questions estimated, of the answers the most there can
-        be), and their `cost` at most, None where no price is known; and what was `spent` on the model before.
+    Returns answers `missing`, and `hinted`: those that may be asked again with a hint; the most `tokens` of all these
+    requests, each sent once, and their `cost`, None where no price is known; and what was `spent` on the model before.
 
     Raises:
-        LimbeckError: as `annotate`, but for the teacher.
+        LimbeckError: a bad row, prompt or price.
     """
     opened = OpenJob(job)
     missing, hinted, used = opened.unanswered(None), list[Request](), Tokens()

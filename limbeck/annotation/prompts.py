@@ -58,11 +58,7 @@ class Prompt(Settings):
         return text
 
     def messages(self, example: Example, hint: bool = False) -> list[ChatMessage]:
-        """Return the system's turn, the worked examples and the question, with or without the label as a hint.
-
-        Raises:
-            DataError: the example has fewer segments than the question shows.
-        """
+        """Return the system's turn, the worked examples and the question, with or without the label as a hint."""
         content = self._user_turn(example)
         if hint:
             content = f"{content}\n\n{_filled(self.hint, {'label': example.label})}"
@@ -117,11 +113,7 @@ def load_prompt(task: Task, path: Path | None = None) -> Prompt:
 
 
 def prompt_text(name: str) -> str:
-    """Return the text of the prompt file of the task `name`, for people to copy and edit.
-
-    Raises:
-        RecipeError: there is no such task.
-    """
+    """Return the text of the prompt file of the task `name`. Raises RecipeError if there is no such task."""
     name = get(name).name
     file = files("limbeck.annotation") / "prompt_files" / f"{_SHARED.get(name, name)}.yaml"
     return file.read_text(encoding="utf-8")
@@ -143,5 +135,5 @@ def _worked_examples(rows: list[dict[str, Any]], task: Task, where: str) -> list
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
-    """Return the template with its placeholders replaced in one pass: braces in the values are never looked at."""
+    """Return the template with its placeholders replaced in one pass."""
     return _PLACEHOLDER.sub(lambda placeholder: values[placeholder[1]], template)

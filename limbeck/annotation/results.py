@@ -56,13 +56,10 @@ def read_results(job: Job) -> Results:
 
 
 def summary(results: Results) -> dict[str, Any]:
-    """Summarize a job's results.
+    """Return counts of samples by outcome and by the last failure's kind, the votes' accuracy, and the tokens spent.
 
-    Returns:
-        `outcomes` (counts of samples); `failures` of samples without a reply, by kind, with the last one's `reasons`;
-        `votes` (accuracy against the gold labels with Wilson's 95 % interval, and the counts); `doubt` (why the answers
-        most likely belong to other rows than the labels, or None); `kept` rationales and the questions that have one;
-        and what was `spent`.
+    The accuracy is that against the gold labels, with Wilson's 95 % interval; `doubt` says why the answers most likely
+    belong to other rows than the labels, or is None.
     """
     annotations, task, budget = results.annotations, results.opened.task, results.opened.budget
     samples = [sample for row in annotations for sample in row.samples]
@@ -117,11 +114,7 @@ def training_examples(results: Results, *, all_rationales: bool = False) -> list
 
 
 def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
-    """Return the first raw replies of an outcome: `id`, `label`, the answer that was `read`, and `text` (or the error).
-
-    Raises:
-        RecipeError: no such outcome; offers the nearest.
-    """
+    """Return the first raw replies of an outcome, or their errors, each with the answer that was `read`."""
     if outcome not in list(Outcome):
         raise unknown("outcome", outcome, [name.value for name in Outcome])
     rows = [
@@ -170,11 +163,8 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
 def upload(output: Path, name: str, *, private: bool) -> str:
     """Upload what `export` wrote as the data set `name` (OWNER/NAME) of the Hub, in one commit; return its URL.
 
-    `datasets.load_dataset(name)` finds the rows as the split train. `private` is how a new data set is made; an
-    existing one keeps its visibility and gets a further commit.
-
-    Raises:
-        LimbeckError: the name cannot be one, the Hub refuses, or it cannot be reached.
+    `private` is how a new data set is made; an existing one keeps its visibility. Raises LimbeckError: the name cannot
+    be one, the Hub refuses, or it cannot be reached.
     """
     card = _CARD.format(name=name, **read_json(_provenance_path(output)))
     files: hub.Files = {"train.jsonl": output.read_bytes(), "README.md": card.encode()}
@@ -184,13 +174,8 @@ def upload(output: Path, name: str, *, private: bool) -> str:
 def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[str, int]], LeftOut]:
     """Write training rows of conversations (a file, to the file `output`) or of the released archive (a folder).
 
-    The archive's splits become files in the folder `output`. A file without a usable row is not written.
-
-    Returns:
-        Counts by the file that was written or would have been; and rows left out, by reason.
-
-    Raises:
-        LimbeckError: a file that cannot be read, or no archive of this task there.
+    The archive's splits become files in the folder `output`. A file without a usable row is not written. Returns counts
+    by file, and the rows left out by reason. Raises LimbeckError: a file cannot be read, or there is no such archive.
     """
     if not source.is_dir():
         _check_output(output, source)

@@ -40,11 +40,7 @@ class EndpointClient:
     """
 
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings, limits: LimitSettings) -> None:
-        """Prepare the client; nothing is sent yet.
-
-        Raises:
-            EndpointError: a URL, key or proxy that cannot be used.
-        """
+        """Prepare the client; nothing is sent yet. Raises LimbeckError: a URL, key or proxy that cannot be used."""
         self._teacher, self._url, self._seconds = teacher, teacher.endpoint(), limits.request_seconds
         self._key = read_key(teacher.key)
         self._default_temperature = sampling.temperature is None
@@ -67,11 +63,7 @@ class EndpointClient:
             ) from None
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
-        """Send one request, and again if the model insists on `max_completion_tokens` or its own temperature.
-
-        Raises:
-            EndpointError: every other request would be refused too.
-        """
+        """Send one request, and again if the model insists on `max_completion_tokens` or its own temperature."""
         body = self._body | {"messages": messages}
         # `extra_body` spares the SDK's conversion of the messages: half of a request's processor time
         create = self._client.chat.completions.with_raw_response.create

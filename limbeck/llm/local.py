@@ -18,16 +18,11 @@ from limbeck.llm.settings import SamplingSettings, TeacherSettings
 class LocalClient:
     """A chat model from the Hub or a folder, on the GPU if there is one, in the precision that it was saved in.
 
-    The model's own generation settings decide what `sampling` leaves open. Torch's global generator is seeded anew, or
-    several processes would draw the same answers.
+    The model's own generation settings decide what `sampling` leaves open.
     """
 
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings) -> None:
-        """Load the model.
-
-        Raises:
-            ModelError: no such model, or one that is no chat model.
-        """
+        """Load the model. Raises ModelError: no such model, or one that is no chat model."""
         self._name, self._batch_size, self._max_tokens = teacher.name, teacher.batch_size, sampling.max_tokens
         self._model, self._tokenizer = _load(teacher.name)
         self._positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or 10**9
@@ -39,7 +34,7 @@ class LocalClient:
         self._options: dict[str, Any] = {"do_sample": sampling.heat > 0}
         if sampling.heat > 0:  # transformers' own default of top_k is 50
             self._options |= {"temperature": sampling.heat, "top_p": sampling.top_p, "top_k": config.top_k or 0}
-            torch.seed()
+            torch.seed()  # or several processes would draw the same answers
         self._options |= sampling.extra
         self._waiting: list[tuple[list[int], asyncio.Future[Reply | Failure]]] = []
         self._generating = asyncio.Lock()
@@ -47,8 +42,6 @@ class LocalClient:
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
         """Return the model's answer; one without an end, or a prompt that leaves no room for one, is a failure.
-
-        Who comes first while nothing is generated takes all that wait into a batch.
 
         Raises:
             ModelError: the template refuses the conversation, or nothing can be generated.
@@ -59,7 +52,7 @@ class LocalClient:
             return Failure("prompt too long", text, again=False)
         answer: asyncio.Future[Reply | Failure] = asyncio.get_running_loop().create_future()
         self._waiting.append((prompt, answer))
-        async with self._generating:
+        async with self._generating:  # who comes first takes all that wait into a batch
             if not answer.done():
                 batch, self._waiting = self._waiting[: self._batch_size], self._waiting[self._batch_size :]
                 results = await asyncio.to_thread(self._generate, [prompt for prompt, _ in batch])
@@ -106,9 +99,6 @@ def render(tokenizer: Any, messages: Sequence[ChatMessage]) -> str:
     """Return the conversation in the tokenizer's own chat template, up to where the answer begins.
 
     Some templates refuse a system turn (Gemma's), others drop it: then its text goes before the first user's.
-
-    Raises:
-        ModelError: the template refuses the conversation.
     """
     first, *turns = messages
     conversations = [list(messages)]

@@ -197,8 +197,7 @@ class _Runner:
     def _check_hopeless(self, failure: Failure, last: bool) -> None:
         """Raise an EndpointError where the teacher fails rather than the question.
 
-        So it is where it never answered and cannot be reached or refuses every question, or where one question after
-        the other is given up that might have been answered.
+        It never answered and refuses everything, or question after question is given up that might be answered.
         """
         if failure.again or not self._ever_answered:
             self._fruitless += last or (failure.kind == "no connection" and not self._ever_answered)
@@ -231,10 +230,7 @@ class RateLimiter:
 
 
 def backoff(failures: int, retry_after: float) -> float:
-    """Return seconds to wait after so many failures in a row: random, up to twice as many each time, at most a minute.
-
-    Never less than the endpoint asked for; a little more, so that not all requests return at the same moment.
-    """
+    """Return seconds to wait after so many failures in a row: random, up to a minute beyond what the endpoint asks."""
     return retry_after + random.uniform(0, min(60.0, 2.0 ** min(failures - 1, 10)))
 
 

@@ -120,11 +120,7 @@ class Budget:
 
     @classmethod
     def of(cls, model: str, most: BudgetSettings, prices: PriceSettings | None) -> Self:
-        """Return the budget at `prices`, or else at the model's list prices.
-
-        Raises:
-            RecipeError: the budget is in money, and no price is known.
-        """
+        """Return the budget at `prices`, else list prices. Raises RecipeError: in money, and no price is known."""
         if prices is None:
             table: dict[str, Any] = yaml_value((files("limbeck.llm") / "prices.yaml").read_text("utf-8"), "prices.yaml")
             prices = PriceSettings.parse(table[model], model) if model in table else None
@@ -146,11 +142,7 @@ class Budget:
 
 
 def read_key(variable: str) -> str | None:
-    """Return the key in the environment's `variable`; None: it is not set.
-
-    Raises:
-        EndpointError: no HTTP header can carry it.
-    """
+    """Return the key in the environment's `variable`, or None. Raises EndpointError if no HTTP header can carry it."""
     key = os.environ.get(variable, "").strip()
     if not re.fullmatch(r"""((?!["'\\])[!-~])*""", key):  # quotes: a file of variables that no shell read
         raise EndpointError("a key is ASCII without blanks, quotes and backslashes", field=f"${variable}")

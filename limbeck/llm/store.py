@@ -75,22 +75,15 @@ class Request:
 
 
 def estimate(*texts: str) -> int:
-    """Return about how many tokens messages have, rather too many than too few.
-
-    A token has about four bytes in English; a chat template adds some to each message.
-    """
-    return sum(len(text.encode()) // 3 + 8 for text in texts)
+    """Return about how many tokens messages have, rather too many than too few."""
+    return sum(len(text.encode()) // 3 + 8 for text in texts)  # four bytes in English; a template adds some
 
 
 class Store:
     """A store opened by one process, which uses it from one thread at a time."""
 
     def __init__(self, path: Path, create: bool = True) -> None:
-        """Open the store in the file `path` for asking, or without `create`, where it has to exist, for reading.
-
-        Raises:
-            FileError: it does not exist, is no store, or is another version's.
-        """
+        """Open the store in the file `path` for asking, or without `create`, where it has to exist, for reading."""
         if not create and not path.is_file():
             raise FileError("no such store; `limbeck annotate run` makes it", path=path)
         self.path = path
@@ -240,7 +233,7 @@ class Store:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Return a connection to a store, which is made where the file is new or empty."""
+    """Return a connection to a store, new or old."""
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     marks = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))

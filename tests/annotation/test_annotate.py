@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from limbeck.annotation.job import Job, OpenJob, annotate, plan
+from limbeck.annotation.job import Job, annotate, plan
 from limbeck.annotation.prompts import prompt_text
 from limbeck.annotation.results import read_results, summary, training_examples
 from limbeck.data import read_rows
@@ -218,21 +218,6 @@ def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(quick, tmp_
         assert rows["3"].rationale is None
 
 
-def test_several_samples_are_voted_on_and_all_can_be_exported(quick, tmp_path):
-    def behave(number: int, asked: Asked):
-        return completion(f"Reason number {number}, of many. The answer is {'yes' if number % 3 else 'no'}.")
-
-    with Server(behave) as server:
-        path = write_job(tmp_path, server.url, rows=4, sampling={"samples": 6}, filters={"gold": False})
-        job = Job.load(path, ["limits.concurrency=1"])
-        assert annotate(job)["stored"] == 24
-        assert all(asked.body["temperature"] == 0.7 for asked in server.asked)
-    assert len(training_examples(read_results(job))) == 4
-    examples = training_examples(read_results(job), all_rationales=True)
-    assert len({example.rationale for example in examples}) == len(examples) == 16  # two of three say yes
-    assert {example.teacher_label for example in examples} == {"yes"}
-
-
 def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
     """A server that echoes all it gets, at every log level: the key is in no file, no log and no error."""
     caplog.set_level(0)
@@ -310,18 +295,6 @@ def rationalising(folder: Path, url: str, questions: list[dict[str, str]], *chan
     path = write_job(folder, url, 0, rationalise=True)
     (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
     return Job.load(path, ["sampling.max_tokens=50", "limits.concurrency=1", *changes])
-
-
-def test_a_budget_that_ends_among_the_hints_leaves_answers_missing(quick, tmp_path):
-    with Server(wrong) as server:
-        job = rationalising(tmp_path, server.url, LABELLED)
-        opened = OpenJob(job)
-        hinted = sum(opened.requests(opened.examples, hint=True)[0].ceiling)
-        used = sum(annotate(job.model_copy(update={"rationalise": False}))["tokens"].values())
-        # for one hint, and not for another after it
-        done = annotate(rationalising(tmp_path, server.url, LABELLED, f"budget.tokens={used + hinted}"))
-        assert (done["stopped"], done["requests"], done["missing"]) == ("budget", 1, 3)
-        assert annotate(job)["missing"] == 0
 
 
 def test_the_plan_of_a_job_with_hints_is_an_upper_bound_at_all_times(quick, tmp_path):

@@ -48,7 +48,7 @@ SENTENCES = {
 
 def sifted(example: Example, samples: Sequence[str | Sample], **filters: object) -> Annotation:
     copies = [replace(sample) if isinstance(sample, Sample) else Sample(sample) for sample in samples]
-    return sift(example, copies, SVAMP, filters=FilterSettings.model_validate(filters))
+    return sift(example, copies, SVAMP, filters=FilterSettings.model_validate(filters), source="content")
 
 
 def outcomes(example: Example, *samples: str | Sample, **filters: object) -> list[str]:
@@ -90,7 +90,6 @@ def test_outcomes(sample: str | Sample, filters: dict, outcome: str) -> None:
 def test_without_a_gold_label_the_vote_decides() -> None:
     assert outcomes(OPEN, WRONG, RIGHT, SECOND) == ["outvoted", "kept", "kept"]
     assert outcomes(APPLES, RIGHT, WRONG, f"So {WRONG}", gold=False) == ["outvoted", "kept", "kept"]
-    assert outcomes(APPLES, RIGHT, WRONG, f"So {WRONG}") == ["kept", "wrong", "wrong"]
     assert outcomes(OPEN, WRONG, RIGHT) == ["kept", "outvoted"]  # a tie
 
 
@@ -189,7 +188,9 @@ def test_released_replies_are_read_as_published_and_their_rationales_have_no_oth
     shards = sorted((dss / name / "llm").glob(f"{split}_CoT_*.json"))  # fewer than ten
     raws = [raw for shard in shards for raw in json.loads(shard.read_text())]
     filters = FilterSettings(language="en")
-    annotations = [sift(row, [Sample(raw)], task, filters=filters) for row, raw in zip(rows, raws, strict=True)]
+    annotations = [
+        sift(row, [Sample(raw)], task, filters=filters, source="content") for row, raw in zip(rows, raws, strict=True)
+    ]
     assert [annotation.vote for annotation in annotations] == [row.teacher_label for row in rows]
     right = sum(is_right(task, str(annotation.vote), annotation.example) for annotation in annotations)
     assert round(right / len(rows), 4) == accuracy
@@ -243,19 +244,6 @@ def test_votes_as_counted_by_loops_and_the_order_decides_ties_alone(
     assert vote[1] == shuffled[1]
     if vote[1] > 0.5:
         assert task.equal(str(vote[0]), str(shuffled[0]))
-
-
-def test_votes_are_counted_in_proportion_to_the_answers() -> None:
-    """All different: comparing every pair would take hours."""
-    assert majority([*(f"{n} / 7" for n in range(30_000)), "60 / 14"], EQUATION) == ("30 / 7", 2 / 30_001)
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [(" \n", 0), ("84 / 2 = 42.", 5), ("狗是一种动物", 6), ("有84个 apples", 4), ("개는 동물이다", 2)],
-)
-def test_words(text: str, count: int) -> None:
-    assert words(text) == count
 
 
 @pytest.mark.parametrize("code", SENTENCES)

@@ -6,8 +6,8 @@ import yaml
 from limbeck.annotation.job import OpenJob
 from limbeck.annotation.prompts import prompt_text
 from limbeck.annotation.results import read_results, summary
-from limbeck.llm.messages import Failure, Tokens
-from limbeck.llm.store import Store, estimate
+from limbeck.llm.messages import Failure
+from limbeck.llm.store import Store
 from tests.annotation.jobs import fill, make_job, reply_with
 
 FAILED = Failure("HTTP 500", "oops")
@@ -44,27 +44,6 @@ def test_a_table_of_other_names_and_filters_of_ones_own(tmp_path):
         "duplicate": 1,
         "failed": 1,
     }
-
-
-def test_samples_are_asked_for_round_by_round(tmp_path):
-    opened = OpenJob(make_job(tmp_path, ROWS, sampling={"samples": 2}))
-    requests = opened.requests(opened.examples)
-    samples = [(request.example, request.key.sample) for request in requests]
-    assert samples == [("three", 0), ("four", 0), ("three", 1), ("four", 1)]
-    assert len({request.key.question for request in requests}) == 2
-    assert [message["role"] for message in requests[0].messages] == ["system", "user"]
-    assert requests[0].messages[-1]["content"] == "What is 3?"
-    tokens = estimate(*(message["content"] for message in requests[0].messages))
-    assert requests[0].ceiling == Tokens(tokens, 1024)
-
-
-def test_a_hint_is_a_question_of_its_own_with_one_sample(tmp_path):
-    opened = OpenJob(make_job(tmp_path, ROWS, sampling={"samples": 3}))
-    [hinted] = opened.requests(opened.examples[:1], hint=True)
-    requests = opened.requests(opened.examples)
-    assert hinted.key.question not in {request.key.question for request in requests}
-    assert "known: 3." in hinted.messages[-1]["content"]
-    assert hinted.ceiling.prompt > requests[0].ceiling.prompt
 
 
 def keys(folder, rows, instruction=None, hint=None, **settings):
@@ -105,21 +84,6 @@ def test_what_is_not_sent_makes_no_other_question(change, tmp_path):
     assert keys(tmp_path, ROWS) == keys(tmp_path, **{"rows": ROWS} | change)
     three, two = (keys(tmp_path, ROWS, sampling={"samples": n, "temperature": 1.0}) for n in (3, 2))
     assert two == three[:4]
-
-
-def test_what_the_store_has_is_laid_beside_the_examples(tmp_path):
-    job = make_job(tmp_path, ROWS, sampling={"samples": 2})
-    fill(job, {"three": [reply_with("3"), FAILED], "four": [FAILED]})
-    fill(job, {"three": [None, reply_with("4")]})
-    fill(job, {"three": [reply_with("3", "As it was hinted.")]}, hint=True)
-    with Store(job.store) as store:
-        three, four = OpenJob(job).annotations(store)
-    assert [(sample.label, sample.failure, sample.hinted) for sample in three.samples] == [
-        ("3", None, False), ("4", None, False), ("3", None, True),
-    ]  # fmt: skip
-    assert [(sample.text, sample.failure, sample.reason) for sample in four.samples] == [
-        (None, "HTTP 500", "oops"), (None, None, None),
-    ]  # fmt: skip
 
 
 def test_asked_again_are_those_whose_every_sample_is_there_and_none_of_them_right(tmp_path):

@@ -87,12 +87,6 @@ def test_every_task_has_a_prompt_and_every_reply_we_ship_is_read_as_it_is_meant(
         prompt_text("svmap")
 
 
-def test_the_example_in_a_comment_of_the_custom_prompt_works(tmp_path):
-    text = re.sub(r"^# ?(?=examples:| {2})", "", prompt_text("custom"), flags=re.MULTILINE)
-    ((example, reply),) = load(tmp_path, "custom", text).examples
-    assert parse(reply, get("custom"), example).label == "no"
-
-
 pieces = ["{input}", "{input_1}", "{input_2}", "{label}", "{choices}", "{x}", "{", "}", "{{", "}}", "%s", "\\1"]
 braces = st.lists(st.sampled_from(pieces) | st.text(max_size=5)).map("".join)
 
@@ -165,13 +159,6 @@ def test_a_broken_file_is_one_line_that_names_it(change, field, tmp_path):
     assert raised.value.field == field
     assert str(raised.value).startswith(f"{tmp_path}/prompt.yaml: ")
     assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize("text", ["instruction: x\nquestion: [1", "instruction: Say: so", "- a list", ""])
-def test_what_is_no_prompt_at_all(text, tmp_path):
-    with pytest.raises(LimbeckError) as raised:
-        load(tmp_path, "custom", text)
-    assert raised.value.path == tmp_path / "prompt.yaml"
 
 
 def test_an_input_that_an_example_lacks_is_named(tmp_path):

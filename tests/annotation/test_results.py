@@ -1,56 +1,39 @@
-"""Results of a job: the counts, the accuracy with its interval, and the examples to train on."""
+"""Results of a job: counts, accuracy, training examples; exports to files and the Hub, and rows imported."""
 
+import json
+import subprocess
+import sys
 from math import sqrt
 
+import datasets
 import pytest
 
-from limbeck.annotation.results import export, read_results, replies, summary, training_examples
+from limbeck.annotation.prompts import prompt_text
+from limbeck.annotation.results import export, import_rows, read_results, replies, summary, training_examples
+from limbeck.data import DataSettings, read, read_rows
 from limbeck.errors import LimbeckError
-from limbeck.files import read_jsonl
+from limbeck.files import read_json, read_jsonl
 from limbeck.llm.messages import Failure
 from tests.annotation.jobs import USED, fill, make_job, reply_with
+from tests.helpers.archives import write_rows, write_shards
+from tests.helpers.hub import REFUSALS, TOKEN, environment, files_of, running
+
+ROWS = [{"id": "a", "input": "What is 1?", "label": "1"}, {"id": "b", "input": "What is 2?", "label": "2"}]
 
 
 def wilson(right: int, n: int) -> list[float]:
-    """By the formula: the roots of (p - right/n)^2 = z^2 p (1 - p) / n."""
+    """Compute the interval by the formula: the roots of (p - right/n)^2 = z^2 p (1 - p) / n."""
     z = 1.959963984540054
     centre, half = right + z * z / 2, z * sqrt(right * (n - right) / n + z * z / 4)
     return [(centre - half) / (n + z * z), (centre + half) / (n + z * z)]
-
-
-def test_what_has_no_label_of_any_kind_is_left_out_and_counted(tmp_path):
-    rows = [{"id": name, "input": f"{name}?"} for name in ("silent", "torn", "sure")]
-    job = make_job(tmp_path, [*rows, {"id": "known", "input": "And?", "label": "1"}], sampling={"samples": 3})
-    job = job.model_copy(update={"filters": job.filters.model_copy(update={"agreement": 0.5})})
-    replies_by_id = {
-        "silent": ["Well.", "Hm.", Failure("HTTP 500", "oops")],
-        "torn": [reply_with("1"), reply_with("2"), reply_with("3")],
-        "sure": [reply_with("1"), reply_with("1", "It is one for a good reason."), reply_with("2")],
-        "known": [reply_with("1"), reply_with("2"), reply_with("3")],
-    }
-    fill(job, replies_by_id)
-    results = read_results(job)
-    assert [(row.id, row.label, row.teacher_label, row.rationale) for row in training_examples(results)] == [
-        ("sure", "1", "1", "We think of it a little while."),
-        ("known", "1", "1", None),  # its label is known, but a third of the answers is too little to be results by
-    ]
-    for all_rationales, count in ((False, 2), (True, 3)):
-        done = export(job, tmp_path / "annotated.jsonl", "limbeck", all_rationales=all_rationales)
-        assert (done["rows"], done["left_out"]) == (count, 2)
-    assert export(job, tmp_path / "chat.jsonl", "messages", all_rationales=False)["left_out"] == 3
 
 
 def test_the_counts_and_the_interval_of_the_accuracy(tmp_path):
     rows = [{"id": f"q{i}", "input": f"{i}?", "label": "1"} for i in range(12)] + [{"id": "free", "input": "And?"}]
     job = make_job(tmp_path, rows, sampling={"samples": 2})
     right = {f"q{i}": [reply_with("1"), reply_with("1", f"There are {i} reasons for it.")] for i in range(7)}
-    replies_by_id = right | {
-        "q7": [reply_with("2"), reply_with("2")],
-        "q8": [reply_with("3"), "Hm."],
-        "q9": ["Hm.", "Well."],
-        "free": [reply_with("4")],
-    }
-    fill(job, replies_by_id)
+    wrong = {"q7": [reply_with("2"), reply_with("2")], "q8": [reply_with("3"), "Hm."], "q9": ["Hm.", "Well."]}
+    fill(job, {**right, **wrong, "free": [reply_with("4")]})
     counts = summary(read_results(job))
     assert counts["votes"] == {
         "accuracy": 7 / 9,
@@ -61,33 +44,28 @@ def test_the_counts_and_the_interval_of_the_accuracy(tmp_path):
         "without_label": 1,
     }
     assert counts["kept"] == {"rationales": 15, "questions": 8}
-    sent = sum(map(len, replies_by_id.values()))
-    assert counts["spent"] == {
-        "tokens": {"prompt": USED.prompt * sent, "completion": USED.completion * sent},
-        "cost": None,
-    }
+    tokens = {"prompt": USED.prompt * 21, "completion": USED.completion * 21}
+    assert counts["spent"] == {"tokens": tokens, "cost": None}
 
 
-def test_without_any_answer_there_is_no_accuracy(tmp_path):
-    job = make_job(tmp_path, [{"input": "One?", "label": "1"}])
-    fill(job, {})
-    votes = summary(read_results(job))["votes"]
-    assert (votes["accuracy"], votes["interval"], votes["n"], votes["without_vote"]) == (None, None, 0, 1)
-
-
-def test_so_many_replies_of_an_outcome_and_no_more(tmp_path):
-    rows = [{"id": f"q{i}", "input": f"{i}?", "label": "1"} for i in range(5)]
-    job = make_job(tmp_path, rows)
-    fill(job, {"q0": [reply_with("1")], "q3": [reply_with("1")]} | {f"q{i}": [reply_with("2")] for i in (1, 2)})
-    results = read_results(job)
-    assert [row["id"] for row in replies(results, "wrong", 1)] == ["q1"]
-    assert replies(results, "wrong", 9) == [
-        {"id": f"q{i}", "label": "1", "read": "2", "text": reply_with("2")} for i in (1, 2)
+def test_questions_without_label_and_vote_are_left_out_and_counted(tmp_path):
+    rows = [{"id": name, "input": f"{name}?"} for name in ("silent", "torn", "sure")]
+    rows.append({"id": "known", "input": "And?", "label": "1"})
+    job = make_job(tmp_path, rows, sampling={"samples": 3}, filters={"agreement": 0.5})
+    torn = [reply_with("1"), reply_with("2"), reply_with("3")]
+    sure = [reply_with("1"), reply_with("1", "It is one for a good reason."), reply_with("2")]
+    fill(job, {"silent": ["Well.", "Hm.", Failure("HTTP 500", "oops")], "torn": torn, "sure": sure, "known": torn})
+    examples = training_examples(read_results(job))
+    assert [(row.id, row.label, row.teacher_label, row.rationale) for row in examples] == [
+        ("sure", "1", "1", "We think of it a little while."),
+        ("known", "1", "1", None),  # its label is known, but a third of the answers is too little to reason by
     ]
-    assert [row["id"] for row in replies(results, "kept", 2)] == ["q0", "q3"]
-    assert replies(results, "not asked", 9) == []
-    with pytest.raises(LimbeckError, match="did you mean 'wrong'"):
-        replies(results, "wronk", 1)
+    for all_rationales, count in ((False, 2), (True, 3)):
+        done = export(job, tmp_path / "annotated.jsonl", "limbeck", all_rationales=all_rationales)
+        assert (done["rows"], done["rationales"], done["left_out"]) == (count, count - 1, 2)
+        assert read_json(tmp_path / "annotated.provenance.json") == json.loads(json.dumps(done))
+    assert [row["id"] for _, row in read_jsonl(tmp_path / "annotated.jsonl")] == ["sure", "sure#2", "known"]
+    assert export(job, tmp_path / "chat.jsonl", "messages", all_rationales=False)["left_out"] == 3
 
 
 def test_ids_stay_apart_whatever_they_are(tmp_path):
@@ -95,7 +73,116 @@ def test_ids_stay_apart_whatever_they_are(tmp_path):
     job = make_job(tmp_path, rows, sampling={"samples": 3})
     fill(job, {row["id"]: [reply_with("1", f"It has the reason {i} of some.") for i in range(3)] for row in rows})
     ids = [row.id for row in training_examples(read_results(job), all_rationales=True)]
-    assert len(set(ids)) == len(ids) == 12
     assert ids == ["a", "a#3", "a#5", "a#2", "a#2#3", "a#2#4", "a#4", "a#4#2", "a#4#3", "a#2#2", "a#2#2#2", "a#2#2#3"]
-    export(job, tmp_path / "every.jsonl", "limbeck", all_rationales=True)
-    assert [row["id"] for _, row in read_jsonl(tmp_path / "every.jsonl")] == ids
+
+
+def test_so_many_replies_of_an_outcome_and_no_more(tmp_path):
+    job = make_job(tmp_path, [{"id": f"q{i}", "input": f"{i}?", "label": "1"} for i in range(5)])
+    fill(job, {f"q{i}": [reply_with(answer)] for i, answer in enumerate("1221")})
+    results = read_results(job)
+    assert [row["id"] for row in replies(results, "wrong", 1)] == ["q1"]
+    wrong = [{"id": f"q{i}", "label": "1", "read": "2", "text": reply_with("2")} for i in (1, 2)]
+    assert replies(results, "wrong", 9) == wrong
+    assert replies(results, "not asked", 9) == []
+    with pytest.raises(LimbeckError, match="did you mean 'wrong'"):
+        replies(results, "wronk", 1)
+
+
+def test_nothing_is_written_where_there_is_nothing_to_write(tmp_path):
+    job = make_job(tmp_path, [{"input": "What is 1?"}])
+    fill(job, {"questions-0": ["I do not know."]})
+    with pytest.raises(LimbeckError, match="nothing to export"):
+        export(job, tmp_path / "annotated.jsonl", "limbeck", all_rationales=False)
+    assert not list(tmp_path.glob("annotated*"))
+
+
+# most of these names are of files that JSON lines might be written to
+@pytest.mark.parametrize(
+    "name", ["questions.jsonl", "store.jsonl", "prompt.json", "../x/questions.jsonl", "annotate.yaml"]
+)
+def test_the_jobs_own_files_are_not_written_over(name, tmp_path):
+    folder = tmp_path / "x"
+    folder.mkdir()
+    (folder / "prompt.json").write_text(prompt_text("custom"))
+    job = make_job(folder, ROWS, store=str(folder / "store.jsonl"), prompt=str(folder / "prompt.json"))
+    fill(job, {"a": [reply_with("1")]})
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(LimbeckError):
+        export(job, folder / name, "limbeck", all_rationales=False)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_the_archive_becomes_a_file_a_split(tmp_path):
+    source = tmp_path / "archive"
+    for split, count in {"train": 4, "test": 2}.items():
+        rows = [{"input": f"{split} {i} and one?", "label": f"( {i}.0 + 1.0 )"} for i in range(count)]
+        write_rows(source / "svamp" / f"svamp_{split}.json", rows)
+        outputs = ["No idea.", *(f"Why {i}. The answer is ({i} + 1).\n\nQ: more" for i in range(1, count))]
+        write_shards(source / "svamp" / "llm", split, outputs, size=2)
+    train, test = (tmp_path / "out" / f"svamp_{split}.jsonl" for split in ("train", "test"))
+    unparsed = {"unparsed_rationales": 1, "unparsed_labels": 1}
+    written = {train: {"rows": 4, **unparsed}, test: {"rows": 2, **unparsed}}
+    assert import_rows(source, tmp_path / "out", "svamp") == (written, {})
+    assert [row.rationale for row in read_rows(train)] == [None, "Why 1.", "Why 2.", "Why 3."]
+    assert [row.input for row in read_rows(test)] == ["test 0 and one?", "test 1 and one?"]
+    with pytest.raises(LimbeckError, match="--task"):
+        import_rows(source, tmp_path / "out", "custom")
+
+
+def test_rows_are_imported_and_not_over_their_source(tmp_path):
+    source = tmp_path / "chat.jsonl"
+    source.write_text(json.dumps({"prompt": "What is 1?", "completion": reply_with("1")}) + "\n")
+    before = source.read_bytes()
+    with pytest.raises(LimbeckError, match="would overwrite"):
+        import_rows(source, source, "custom")
+    assert source.read_bytes() == before
+    [written], _ = import_rows(source, tmp_path / "rows.jsonl", "custom")
+    assert read_rows(written)[0].rationale == "We think of it a little while."
+
+
+UPLOAD_ALL = """
+import json, sys
+from pathlib import Path
+from limbeck.annotation.results import upload
+from limbeck.errors import LimbeckError
+outcomes = {}
+for name, private in json.load(sys.stdin):
+    try:
+        outcomes[name] = upload(Path("annotated.jsonl"), name, private=private)
+    except LimbeckError as error:
+        outcomes[name] = f"error: {error}"
+json.dump(outcomes, sys.stdout)
+"""
+
+
+def test_uploads_are_data_sets_with_a_card_and_refusals_one_line(tmp_path, monkeypatch):
+    job = make_job(tmp_path, [{"id": "a", "input": "Où est le bois ?", "label": "forêt"}, *ROWS[1:]])
+    fill(job, {"a": [reply_with("forêt", "Les arbres…\n\U0001f332")]})
+    export(job, tmp_path / "annotated.jsonl", "limbeck", all_rationales=False)
+    names = [("me/rows", True), ("mine", False), *((f"me/{name}", True) for _, name in REFUSALS)]
+    with running() as (endpoint, requests):
+        done = subprocess.run(  # the Hub's library reads its settings when it is imported
+            [sys.executable, "-c", UPLOAD_ALL],
+            input=json.dumps(names), env=environment(endpoint, tmp_path), cwd=tmp_path,
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert TOKEN not in done.stdout + done.stderr
+    outcomes = json.loads(done.stdout)
+    assert [outcomes.pop(name) for name in ("me/rows", "mine")] == [
+        f"{endpoint}/datasets/me/{name}" for name in ("rows", "mine")
+    ]
+    for name, error in outcomes.items():
+        assert error.startswith(f"error: {name}: ") and "\n" not in error
+    files = files_of(requests, "rows")
+    assert files["train.jsonl"] == (tmp_path / "annotated.jsonl").read_bytes()
+    assert "2 rows, with 1 rationales that m wrote" in files["README.md"].decode()
+    created = {body["name"]: body["visibility"] for path, body, _ in requests if path == "/api/repos/create"}
+    assert (created["rows"], created["mine"]) == ("private", "public")
+    (tmp_path / "hub").mkdir()
+    for path, content in files.items():
+        (tmp_path / "hub" / path).write_bytes(content)
+    (tmp_path / "hub" / "other.jsonl").write_text('{"nothing": 1}\n')  # the card says which file is read
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    settings = DataSettings.parse({"task": "custom", "source": {"kind": "hub", "path": str(tmp_path / "hub")}}, "x")
+    assert read(settings) == {"train": read_rows(tmp_path / "annotated.jsonl")}

@@ -112,28 +112,6 @@ def test_thoughts_are_stored_once_and_are_the_rationale_where_the_job_says_so(ca
         assert count_requests(folder) == 7
 
 
-@pytest.mark.parametrize(
-    ("message", "rationale"),
-    [
-        ({"content": None, "reasoning": f"{THOUGHTS} The answer is 113."}, THOUGHTS),
-        ({"content": [{"type": "thinking", "thinking": THOUGHTS}, {"type": "text", "text": "113"}]}, THOUGHTS),
-        ({"content": None, "reasoning": "It may be 113 or 112."}, None),
-        ({"content": "I cannot say.", "reasoning": THOUGHTS}, None),
-        ({"content": None, "reasoning": "\ud83d half a sign, and so 113."}, "\ufffd half a sign, and so 113."),
-    ],
-)
-def test_thoughts_beside_a_blank_content(message, rationale, case):
-    folder = case("teach_reasoning")
-    (folder / "replies.json").write_text(json.dumps({"crate": message}))
-    questions = (folder / "questions.jsonl").read_text().splitlines()
-    (folder / "questions.jsonl").write_text(questions[0] + "\n")
-    with endpoint(folder / "replies.json") as url:
-        job = load("teach.yaml", url, "rationale=thoughts")
-        assert annotate(job)["missing"] == 0
-    (example,) = training_examples(read_results(job))
-    assert example.rationale == rationale
-
-
 def test_a_job_names_its_own_marker_for_replies_that_are_stored(case):
     folder = case("teach_numbers")
     reply = "The crates are counted one by one.\nZETA >> 24\nThere is no more to say."
@@ -168,7 +146,7 @@ def test_a_disk_that_fills_up_while_asking_loses_no_reply(case, tmp_path):
             assert 0 < before <= count_requests(folder)
             subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
             done = annotate(job)
-        assert (done["missing"], done["requests"]) == (0, len(questions) - before)
+        assert (done["missing"], done["stored"]) == (0, len(questions) - before)
         assert summary(read_results(job))["outcomes"]["kept"] == len(questions)
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)

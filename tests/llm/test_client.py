@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 import logging
-import socket
 from typing import Any
 
 import pytest
@@ -24,7 +23,6 @@ from tests.helpers.servers import (
     certificate,
     completion,
     error,
-    explain,
     in_json,
     redirect,
 )
@@ -160,14 +158,6 @@ def test_waits_that_the_endpoint_asks_for(header, seconds):
     assert failure.retry_after == seconds
 
 
-def test_nobody_is_there():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))  # and does not listen
-        (failure,) = ask(f"http://127.0.0.1:{free.getsockname()[1]}/v1")
-    assert isinstance(failure, Failure)
-    assert (failure.kind, failure.again, failure.raw) == ("no connection", True, None)
-
-
 def test_certificates(tmp_path, monkeypatch):
     tls = certificate(tmp_path) or pytest.skip("a certificate wants the openssl command")
     with Server(lambda number, asked: completion(), tls=tls) as server:
@@ -201,13 +191,6 @@ def test_an_echoed_key_goes_no_further(echo, caplog):
     for text in (outcome, caplog.text):
         plain = text.replace("\\", "")
         assert KEY not in plain and KEY[:8] not in plain and KEY[-6:] not in plain
-
-
-def test_a_short_key_may_be_a_word_of_an_answer(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "EMPTY")  # as servers without keys are often given
-    reply = result_of(completion("The bag is EMPTY."))
-    assert isinstance(reply, Reply)
-    assert reply.text == "The bag is EMPTY."
 
 
 def test_proxies(monkeypatch):
@@ -254,21 +237,6 @@ def test_replies_in_other_dress(answer):
     reply = result_of(answer)
     assert isinstance(reply, Reply)
     assert (reply.text, reply.completion_tokens) == ("Yes.", 34)
-
-
-def test_many_at_once_each_with_its_own_reply():
-    questions = [[{"role": "user", "content": f"question {number:03d}"}] for number in range(60)]
-
-    async def run(url: str) -> list[Reply | Failure]:
-        client = make_client(url)
-        replies = await asyncio.gather(*map(client.ask, questions))
-        await client.close()
-        return replies
-
-    with Server(lambda number, asked: completion(explain(asked), delay=0.01)) as server:
-        replies = asyncio.run(run(server.url))
-    texts = [reply.text for reply in replies if isinstance(reply, Reply)]
-    assert texts == [f"Because of question {number:03d}. The answer is (1)." for number in range(60)]
 
 
 FIELDS = ["choices", "message", "content", "text", "finish_reason", "usage", "prompt_tokens", "error", "code", "type"]

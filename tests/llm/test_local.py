@@ -141,25 +141,6 @@ def test_an_end_that_only_the_tokenizer_knows_is_an_end(tmp_path):
     assert isinstance(answer, Reply) and answer.text == "Seven."
 
 
-def test_all_tokens_can_be_sampled(tmp_path):
-    """Transformers would by default sample among the fifty likeliest only."""
-
-    def change(model):  # every token is nearly as likely as any other
-        torch.nn.init.normal_(model.lm_head.weight, std=1e-4)
-
-    folder = changed_model(random_model(tmp_path / "model"), change)
-    client = make_client(folder, batch_size=400, temperature=1.0, max_tokens=1)
-    answers = answers_of(client, QUESTIONS[:1] * 400)
-    assert len({json.loads(answer.raw)["text"] for answer in answers if isinstance(answer, Failure)}) > 60
-
-
-def test_closing_stops_at_the_next_token(folders):
-    client = make_client(folders["llama"], max_tokens=400)
-    asyncio.run(client.close())
-    (answer,) = answers_of(client, QUESTIONS[:1])
-    assert answer.completion_tokens == 1
-
-
 def test_folders_that_hold_no_chat_model(tmp_path):
     with pytest.raises(ModelError, match="cannot be loaded as a teacher"):
         make_client(tmp_path / "nowhere")

@@ -144,16 +144,6 @@ def test_the_claims_of_a_killed_process_are_released(path):
             assert claim(store, key(1)) == ([key(1)], [])
 
 
-def test_claims_that_cannot_be_released_hold_nobody_up(path):
-    store = Store(path)
-    claim(store, key(1))
-    store._connection.execute("CREATE TEMP TRIGGER f BEFORE DELETE ON claims BEGIN SELECT RAISE(ABORT, 'full'); END")
-    with pytest.raises(FileError):
-        store.close()
-    with Store(path) as store:
-        assert claim(store, key(1)) == ([key(1)], [])
-
-
 def test_many_stores_on_one_file_claim_every_question_once(path):
     keys = [key(number) for number in range(300)]
 
@@ -172,14 +162,6 @@ def test_many_stores_on_one_file_claim_every_question_once(path):
     assert rows(path, "SELECT COUNT(*), SUM(kind IS NULL) FROM requests") == [(300, 300)]
 
 
-def test_it_records_every_start_and_the_prompt_in_full(path):
-    with Store(path) as store:
-        store.begin("p", {"messages": ["turn"]}, {"job": 1})
-        store.begin("p", {"messages": ["turn"]}, {"job": 2})
-    assert rows(path, "SELECT prompt, sent FROM prompts") == [("p", '{"messages": ["turn"]}')]
-    assert rows(path, "SELECT job FROM starts ORDER BY start") == [('{"job": 1}',), ('{"job": 2}',)]
-
-
 @pytest.mark.parametrize("content", ["text", "other tables", "newer"])
 def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(content, path):
     path.parent.mkdir()
@@ -195,9 +177,3 @@ def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(content, path):
         Store(path)
     assert raised.value.path == path
     assert path.read_bytes() == before
-
-
-def test_a_store_that_is_to_be_read_has_to_be_there(path):
-    with pytest.raises(FileError, match="limbeck annotate run"):
-        Store(path, create=False)
-    assert not path.exists()
