@@ -32,8 +32,8 @@ def expected_requests(rows: int) -> float:
     return rows / 0.7 + 5 * (rows * 0.3) ** 0.5 / 0.7
 
 
-def answer_text(asked: Asked) -> str:
-    number = asked.question.rpartition(" ")[2]
+def answer_text(request: Asked) -> str:
+    number = request.question.rpartition(" ")[2]
     return f"The number that was asked for is {number}. The answer is {number}."
 
 
@@ -128,8 +128,8 @@ def test_killed_five_times_it_loses_no_more_than_what_was_in_flight(tmp_path):
     with Server(mixed(0.3, seed=4, text=answer_text, latency=0.01)) as server:
         job = write_job(tmp_path, server.url, rows)
         for kill in range(1, 6):
-            seen = server.count
-            Started(job).kill_when(lambda kill=kill, seen=seen: server.count >= max(240 * kill, seen + 40))
+            count = server.count
+            Started(job).kill_when(lambda kill=kill, count=count: server.count >= max(240 * kill, count + 40))
             assert 0 < stored(tmp_path).total() < rows
         code, done = Started(job).end()
         assert (code, done["missing"]) == (0, 0)
@@ -154,8 +154,8 @@ def test_two_processes_share_a_store_and_pay_for_nothing_twice(tmp_path):
 
 
 def test_what_a_killed_process_had_claimed_is_asked_by_the_one_beside_it(tmp_path):
-    def behave(number: int, asked: Asked):  # slow until both are there
-        return completion(answer_text(asked), delay=0.02 if server.connections > 8 else 0.5)
+    def behave(number: int, request: Asked):  # slow until both are there
+        return completion(answer_text(request), delay=0.02 if server.connections > 8 else 0.5)
 
     with Server(behave) as server:
         job = write_job(tmp_path, server.url, rows=150, limits={"concurrency": 8, "hours": 40 / 3600})
@@ -169,7 +169,7 @@ def test_what_a_killed_process_had_claimed_is_asked_by_the_one_beside_it(tmp_pat
 
 
 def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
-    with Server(lambda number, asked: completion(answer_text(asked), usage=(50, 20))) as server:
+    with Server(lambda number, request: completion(answer_text(request), usage=(50, 20))) as server:
         job = Job.load(write_job(tmp_path, server.url, rows=40, prices={"input": 2, "output": 10}))
         planned = plan(job)
         assert (planned["questions"], planned["missing"]) == (40, 40)
@@ -185,23 +185,23 @@ def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
 
 
 def test_a_budget_in_money_holds_over_all_starts(quick, tmp_path):
-    with Server(lambda number, asked: completion(answer_text(asked), usage=(50, 20))) as server:
+    with Server(lambda number, request: completion(answer_text(request), usage=(50, 20))) as server:
         path = write_job(tmp_path, server.url, rows=200, prices={"input": 2, "output": 10}, budget={"money": 0.02})
         job = Job.load(path, ["sampling.max_tokens=100"])
         done = annotate(job)
         assert (done["stopped"], done["missing"]) == ("budget", 200 - done["stored"])
         assert 0.017 < done["cost"] <= 0.02
         assert annotate(job)["requests"] == 0
-        rest = annotate(Job.load(path, ["sampling.max_tokens=100", "budget.money=1"]))
-        assert (rest["stored"], rest["missing"], rest["stopped"]) == (200 - done["stored"], 0, None)
+        second = annotate(Job.load(path, ["sampling.max_tokens=100", "budget.money=1"]))
+        assert (second["stored"], second["missing"], second["stopped"]) == (200 - done["stored"], 0, None)
         assert server.count == 200
 
 
 def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(quick, tmp_path):
-    def behave(number: int, asked: Asked):
-        question = asked.question.partition("\n")[0]
+    def behave(number: int, request: Asked):
+        question = request.question.partition("\n")[0]
         label = int(question.rpartition(" ")[2])
-        right = label % 3 != 0 or (asked.question != question and label % 2 == 0)
+        right = label % 3 != 0 or (request.question != question and label % 2 == 0)
         return completion(f"We say what is wanted, {label}. The answer is {label if right else 'no'}.")
 
     with Server(behave) as server:
@@ -222,12 +222,12 @@ def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
     """A server that echoes all it gets, at every log level: the key is in no file, no log and no error."""
     caplog.set_level(0)
 
-    def behave(number: int, asked: Asked):
-        echo = json.dumps(asked.headers)
+    def behave(number: int, request: Asked):
+        echo = json.dumps(request.headers)
         answers = [
             error(500, echo),
             error(400, echo, headers={"X-Echo": KEY}),
-            completion(f"Your header is {asked.headers['authorization']}. The answer is 1."),
+            completion(f"Your header is {request.headers['authorization']}. The answer is 1."),
             completion(f"{echo} The answer is 1.", finish_reason="length"),
         ]
         return error(401, f"Bearer {KEY} is wrong") if number >= 16 else answers[number % 4]
@@ -236,7 +236,7 @@ def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
         job = Job.load(write_job(tmp_path, server.url, rows=12))
         with pytest.raises(LimbeckError) as raised:
             annotate(job), annotate(job)
-        assert any(asked.headers["authorization"] == f"Bearer {KEY}" for asked in server.asked)
+        assert any(request.headers["authorization"] == f"Bearer {KEY}" for request in server.asked)
     texts = {path.name: str(path.read_bytes()) for path in tmp_path.iterdir()}
     texts |= {"error": str(raised.value), "counts": json.dumps([summary(read_results(job)), plan(job)])}
     texts |= {
@@ -262,7 +262,7 @@ def test_a_key_in_the_job_or_its_prompt_is_refused(source, tmp_path):
 
 
 def test_the_store_says_what_was_asked_of_whom(quick, tmp_path, monkeypatch):
-    with Server(lambda number, asked: completion(answer_text(asked))) as server:
+    with Server(lambda number, request: completion(answer_text(request))) as server:
         path = write_job(tmp_path, "unused", rows=3, teacher="m", filters={"max_words": 50})
         monkeypatch.setenv("OPENAI_BASE_URL", server.url + "/")
         for changes in ([], ["filters.max_words=60"]):
@@ -281,10 +281,10 @@ def test_the_store_says_what_was_asked_of_whom(quick, tmp_path, monkeypatch):
     assert json.loads(content)["temperature"] == sent["temperature"] == 0
 
 
-def wrong(number: int, asked: Asked):
+def wrong(number: int, request: Asked):
     """Answer yes to what has a hint, and no to what has none; count four bytes as a token."""
-    text = f"We think of it a while. The answer is {'yes' if 'yes' in asked.question else 'no'}."
-    sent = sum(len(message["content"]) for message in asked.body["messages"])
+    text = f"We think of it a while. The answer is {'yes' if 'yes' in request.question else 'no'}."
+    sent = sum(len(message["content"]) for message in request.body["messages"])
     return completion(text, usage=(sent // 4, len(text) // 4))
 
 

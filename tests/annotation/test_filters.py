@@ -181,7 +181,7 @@ def test_what_is_kept_has_no_fault_and_hints_change_no_vote(
     ],
 )
 def test_released_replies_are_read_as_published_and_their_rationales_have_no_other_fault(
-    dss: Path, name: str, split: str, accuracy: float, unread: int
+    dss: Path, *, name: str, split: str, accuracy: float, unread: int
 ) -> None:
     task = get(name)
     rows = read(DataSettings.model_validate({"task": name, "source": {"kind": "archive", "root": dss}}))[split]

@@ -59,26 +59,26 @@ def ask(url: str | None, times: int = 1, **options: Any) -> list[Reply | Failure
 
 def result_of(answer: Answer, **options: Any) -> Reply | Failure:
     """Ask a server that gives this answer to everything."""
-    with Server(lambda number, asked: answer) as server:
+    with Server(lambda number, request: answer) as server:
         return ask(server.url, **options)[0]
 
 
 def test_request_and_reply():
-    with Server(lambda number, asked: completion("Why. The answer is (1).")) as server:
+    with Server(lambda number, request: completion("Why. The answer is (1).")) as server:
         extra = {"reasoning_effort": "low", "stop": ["Q:"]}
         (reply,) = ask(server.url + "/", samples=3, top_p=0.9, max_tokens=77, extra=extra)
-    (asked,) = server.asked
+    (request,) = server.asked
     body = {"model": "some/model", "messages": QUESTION, "temperature": 0.7, "top_p": 0.9, "max_tokens": 77, **extra}
-    assert asked.body == body
-    assert (asked.method, asked.path) == ("POST", "/v1/chat/completions")
-    assert asked.headers["authorization"] == f"Bearer {KEY}"
-    assert asked.answer is not None
-    assert reply == Reply("Why. The answer is (1).", asked.answer.body.decode(), 12, 34)
+    assert request.body == body
+    assert (request.method, request.path) == ("POST", "/v1/chat/completions")
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.answer is not None
+    assert reply == Reply("Why. The answer is (1).", request.answer.body.decode(), 12, 34)
 
 
 def test_defaults_without_a_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", " \n")
-    with Server(lambda number, asked: completion()) as server:
+    with Server(lambda number, request: completion()) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         ask(None)
     assert server.asked[0].body == {"model": "some/model", "messages": QUESTION, "temperature": 0, "max_tokens": 1024}
@@ -143,8 +143,8 @@ def test_answers_that_end_the_job(answer, message):
 
 def test_a_redirect_ends_the_job_and_another_host_hears_nothing():
     with (
-        Server(lambda number, asked: completion()) as target,
-        Server(lambda number, asked: redirect(target.url + "/chat/completions")) as server,
+        Server(lambda number, request: completion()) as target,
+        Server(lambda number, request: redirect(target.url + "/chat/completions")) as server,
         pytest.raises(EndpointError, match="HTTP 307"),
     ):
         ask(server.url)
@@ -160,7 +160,7 @@ def test_waits_that_the_endpoint_asks_for(header, seconds):
 
 def test_certificates(tmp_path, monkeypatch):
     tls = certificate(tmp_path) or pytest.skip("a certificate wants the openssl command")
-    with Server(lambda number, asked: completion(), tls=tls) as server:
+    with Server(lambda number, request: completion(), tls=tls) as server:
         with pytest.raises(EndpointError, match="no trusted TLS connection"):
             ask(server.url)
         assert server.count == 0
@@ -194,21 +194,21 @@ def test_an_echoed_key_goes_no_further(echo, caplog):
 
 
 def test_proxies(monkeypatch):
-    with Server(lambda number, asked: completion()) as proxy:
+    with Server(lambda number, request: completion()) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
         ask("http://teacher.example/v1")
-    assert [asked.path for asked in proxy.asked] == ["http://teacher.example/v1/chat/completions"]
+    assert [request.path for request in proxy.asked] == ["http://teacher.example/v1/chat/completions"]
     monkeypatch.setenv("HTTPS_PROXY", "ftp://me:password@127.0.0.1:1")
     with pytest.raises(EndpointError, match="HTTPS_PROXY") as raised:
         make_client("https://teacher.example/v1")
     assert "password" not in str(raised.value)
 
 
-def insistent(number: int, asked: Asked) -> Answer:
+def insistent(number: int, request: Asked) -> Answer:
     """Answer as OpenAI's newer models do."""
-    if "max_tokens" in asked.body:
+    if "max_tokens" in request.body:
         return error(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
-    if "temperature" in asked.body:
+    if "temperature" in request.body:
         return error(400, "Unsupported value: 'temperature' does not support 0.0 with this model.")
     return completion()
 

@@ -61,7 +61,7 @@ def _quick(monkeypatch):
 
 
 def test_every_question_is_asked_once_and_what_is_stored_is_not_asked_again(store):
-    with Server(lambda number, asked: completion(explain(asked), usage=(5, 6))) as server:
+    with Server(lambda number, request: completion(explain(request), usage=(5, 6))) as server:
         tally = ask(server, store, make_requests(40))
         assert (tally.total, tally.sent, tally.stored, tally.given_up) == (40, 40, 40, 0)
         assert tally.tokens == Tokens(200, 240)
@@ -88,7 +88,7 @@ def test_no_more_attempts_than_allowed_and_what_helps_nothing_is_not_repeated(st
         "question 2": error(400, "never"),
         "question 3": completion("So far", finish_reason="length", usage=(7, 100)),
     }
-    with Server(lambda number, asked: failures.get(asked.question, completion())) as server:
+    with Server(lambda number, request: failures.get(request.question, completion())) as server:
         tally = ask(server, store, make_requests(20), attempts=3, concurrency=2)
         assert len(server.asked) == 17 + 3 + 1 + 1
         assert (tally.stored, tally.given_up) == (17, 3)
@@ -104,7 +104,7 @@ def test_the_wait_grows_with_failures_and_is_at_least_what_the_server_says(store
     waits: list[tuple[int, float]] = []
     monkeypatch.setattr("limbeck.llm.runner.backoff", lambda *values: waits.append(values) or 0.0)
     failures = [error(500), error(429, headers={"Retry-After": "7"}), error(500)]
-    with Server(lambda number, asked: [*failures, completion()][number]) as server:
+    with Server(lambda number, request: [*failures, completion()][number]) as server:
         assert ask(server, store, make_requests(1), concurrency=1).stored == 1
     assert waits == [(1, 0.0), (2, 7.0), (3, 0.0)]
 
@@ -117,7 +117,7 @@ def test_back_off_is_random_within_bounds_that_double_up_to_a_minute():
 
 
 def test_the_budget_ends_it_cleanly_and_is_never_passed(store):
-    with Server(lambda number, asked: completion(usage=(20, 50))) as server:
+    with Server(lambda number, request: completion(usage=(20, 50))) as server:
         tally = ask(server, store, make_requests(100), tokens=1000)
         used, replies = store.usage("m")
         assert tally.stopped == "budget"
@@ -130,7 +130,7 @@ def test_the_budget_ends_it_cleanly_and_is_never_passed(store):
 
 
 def test_attempts_that_are_paid_for_stay_within_the_budget(store):
-    with Server(lambda number, asked: completion(" ", usage=(20, 100))) as server:
+    with Server(lambda number, request: completion(" ", usage=(20, 100))) as server:
         tally = ask(server, store, make_requests(50), tokens=1500, concurrency=4)
         assert tally.stopped == "budget"
         assert sum(store.usage("m")[0]) <= 1500
@@ -148,13 +148,13 @@ def test_attempts_that_are_paid_for_stay_within_the_budget(store):
     ],
 )
 def test_tokens_that_were_not_counted(answer, tokens, store):
-    with Server(lambda number, asked: answer) as server:
+    with Server(lambda number, request: answer) as server:
         assert ask(server, store, make_requests(1), attempts=1, request_seconds=0.3).tokens == tokens
         assert store.usage("m")[0] == tokens
 
 
 def test_ctrl_c_waits_for_what_is_in_flight(store):
-    def behave(number: int, asked: Asked) -> Answer:
+    def behave(number: int, request: Asked) -> Answer:
         if number == 10:
             threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
         return completion(delay=0.2)
@@ -166,7 +166,7 @@ def test_ctrl_c_waits_for_what_is_in_flight(store):
 
 
 def test_a_second_ctrl_c_waits_for_nothing_and_keeps_what_had_arrived(store):
-    def behave(number: int, asked: Asked) -> Answer:
+    def behave(number: int, request: Asked) -> Answer:
         if number == 10:
             for seconds in (0.05, 0.1):
                 threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -179,7 +179,7 @@ def test_a_second_ctrl_c_waits_for_nothing_and_keeps_what_had_arrived(store):
 
 
 def test_a_wrong_key_stops_all_and_what_is_in_flight_arrives(store):
-    def behave(number: int, asked: Asked) -> Answer:
+    def behave(number: int, request: Asked) -> Answer:
         return error(401, "Incorrect API key") if number == 20 else completion(delay=0.05)
 
     with Server(behave) as server:
@@ -196,7 +196,7 @@ def test_a_reply_that_cannot_be_stored_stops_it(store):
         if tally.stored == 5:
             store._connection.execute(fails)
 
-    with Server(lambda number, asked: completion()) as server:
+    with Server(lambda number, request: completion()) as server:
         with pytest.raises(FileError, match="no space"):
             ask(server, store, make_requests(500), concurrency=2, watch=watch)
         assert len(server.asked) < 30
@@ -206,7 +206,7 @@ def test_a_reply_that_cannot_be_stored_stops_it(store):
 def test_the_time_is_that_of_all_phases(store):
     tally = Tally()
     tally.started -= 3600
-    with Server(lambda number, asked: completion()) as server:
+    with Server(lambda number, request: completion()) as server:
         assert ask(server, store, make_requests(5), tally=tally, hours=1.1).stored == 5
         ask(server, store, make_requests(40), tally=tally, hours=0.9)
         assert (tally.stopped, tally.sent, len(server.asked)) == ("time", 5, 5)
@@ -217,7 +217,7 @@ def test_the_time_is_that_of_all_phases(store):
     [(0, error(400, "no such parameter"), 8), (50, error(500, "gone"), 2), (0, error(403, "not in your country"), 8)],
 )
 def test_a_server_that_answers_nothing_or_dies_on_the_way_ends_it(answers, failure, attempts, store):
-    with Server(lambda number, asked: completion() if number < answers else failure) as server:
+    with Server(lambda number, request: completion() if number < answers else failure) as server:
         with pytest.raises(EndpointError, match="came to nothing"):
             ask(server, store, make_requests(500), concurrency=4, attempts=attempts)
         assert len(store.answered("m", "p")) == answers
@@ -229,8 +229,8 @@ def test_a_server_that_answers_nothing_or_dies_on_the_way_ends_it(answers, failu
 
 @pytest.mark.parametrize("refusal", [completion("So far", finish_reason="length"), error(400, "bad word"), error(403)])
 def test_questions_that_cannot_be_answered_do_not_stop_the_others(refusal, store):
-    def behave(number: int, asked: Asked) -> Answer:
-        return completion() if int(asked.question.split()[1]) >= 60 or asked.question == "question 0" else refusal
+    def behave(number: int, request: Asked) -> Answer:
+        return completion() if int(request.question.split()[1]) >= 60 or request.question == "question 0" else refusal
 
     with Server(behave) as server:
         tally = ask(server, store, make_requests(100), concurrency=1)
@@ -249,7 +249,7 @@ def test_rates_are_spread_over_the_minute(monkeypatch):
 
 
 def test_a_rate_does_not_delay_the_end(store):
-    with Server(lambda number, asked: completion()) as server:
+    with Server(lambda number, request: completion()) as server:
         tally = ask(server, store, make_requests(100), hours=0.7 / 3600, requests_per_minute=120)
         assert 1 <= tally.stored == len(server.asked) <= 5
         assert tally.stopped == "time"

@@ -29,7 +29,7 @@ def request(key: Key) -> Request:
     return Request(key, "example", [{"role": "user", "content": PROMPT}], 100)
 
 
-def put(store: Store, key: Key, result: Reply | Failure, tokens: Tokens = Tokens(3, 4), last: bool = True) -> None:  # noqa: B008
+def put(store: Store, key: Key, result: Reply | Failure, tokens: Tokens = Tokens(3, 4), *, last: bool = True):  # noqa: B008
     store.put(request(key), result, tokens, last=last)
 
 
