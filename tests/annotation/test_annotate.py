@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -153,48 +152,27 @@ def test_two_processes_share_a_store_and_pay_for_nothing_twice(tmp_path):
     assert count <= expected_requests(rows)
 
 
-def test_what_a_killed_process_had_claimed_is_asked_by_the_one_beside_it(tmp_path):
-    def behave(number: int, request: Asked):  # slow until both are there
-        return completion(answer_text(request), delay=0.02 if server.connections > 8 else 0.5)
+def test_a_dry_run_asks_nothing_and_is_an_upper_bound(quick, tmp_path):
+    def behave(number: int, request: Asked):
+        text = "It is seven. The answer is 7."  # without a hint all other rows come out wrong
+        return completion(answer_text(request) if "known" in request.question else text, usage=(50, 20))
 
     with Server(behave) as server:
-        job = write_job(tmp_path, server.url, rows=150, limits={"concurrency": 8, "hours": 40 / 3600})
-        processes = [Started(job), Started(job)]
-        processes[0].kill_when(lambda: server.connections > 8 and server.count > 40)
-        code, done = processes[1].end()
-        assert (code, done["missing"], done["stopped"]) == (0, 0, None)
-        assert server.paid.total() <= 150 + 8  # what was in flight
-    assert stored(tmp_path) == all_replies(150)
-    assert query(tmp_path, "SELECT * FROM claims") == []
-
-
-def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
-    with Server(lambda number, request: completion(answer_text(request), usage=(50, 20))) as server:
-        job = Job.load(write_job(tmp_path, server.url, rows=40, prices={"input": 2, "output": 10}))
+        prices = {"prices": {"input": 2, "output": 10}, "rationalise": True}
+        job = Job.load(write_job(tmp_path, server.url, rows=40, **prices))
         planned = plan(job)
-        assert (planned["questions"], planned["missing"]) == (40, 40)
+        assert (planned["questions"], planned["missing"], planned["hinted"]) == (40, 40, 40)
         assert server.count == 0
         assert not Path(job.store).exists()
+        annotate(job.model_copy(update={"rationalise": False}))
+        assert (plan(job)["missing"], plan(job)["hinted"]) == (0, 39)
         done = annotate(job)
-        assert done["cost"] == pytest.approx(40 * (50 * 2 + 20 * 10) / 1e6)
-        assert done["cost"] < planned["cost"]
+        assert done["cost"] == pytest.approx(39 * (50 * 2 + 20 * 10) / 1e6)
+        assert 2 * done["cost"] < planned["cost"]
         longer = Job.load(tmp_path / "annotate.yaml", ["sampling.max_tokens=2000"])
         planned = plan(longer)  # how long an answer may get makes no other answer
-        assert (planned["missing"], planned["cost"]) == (0, 0)
-        assert planned["spent"] == {"tokens": {"prompt": 2000, "completion": 800}, "cost": done["cost"]}
-
-
-def test_a_budget_in_money_holds_over_all_starts(quick, tmp_path):
-    with Server(lambda number, request: completion(answer_text(request), usage=(50, 20))) as server:
-        path = write_job(tmp_path, server.url, rows=200, prices={"input": 2, "output": 10}, budget={"money": 0.02})
-        job = Job.load(path, ["sampling.max_tokens=100"])
-        done = annotate(job)
-        assert (done["stopped"], done["missing"]) == ("budget", 200 - done["stored"])
-        assert 0.017 < done["cost"] <= 0.02
-        assert annotate(job)["requests"] == 0
-        second = annotate(Job.load(path, ["sampling.max_tokens=100", "budget.money=1"]))
-        assert (second["stored"], second["missing"], second["stopped"]) == (200 - done["stored"], 0, None)
-        assert server.count == 200
+        assert (planned["missing"], planned["hinted"], planned["cost"]) == (0, 0, 0)
+        assert planned["spent"]["tokens"] == {"prompt": 79 * 50, "completion": 79 * 20}
 
 
 def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(quick, tmp_path):
@@ -279,49 +257,3 @@ def test_the_store_says_what_was_asked_of_whom(quick, tmp_path, monkeypatch):
     sent = server.asked[0].body
     assert json.loads(content)["messages"] == sent["messages"][:-1]
     assert json.loads(content)["temperature"] == sent["temperature"] == 0
-
-
-def wrong(number: int, request: Asked):
-    """Answer yes to what has a hint, and no to what has none; count four bytes as a token."""
-    text = f"We think of it a while. The answer is {'yes' if 'yes' in request.question else 'no'}."
-    sent = sum(len(message["content"]) for message in request.body["messages"])
-    return completion(text, usage=(sent // 4, len(text) // 4))
-
-
-LABELLED = [{"input": f"Is {i} a number?", "label": "yes"} for i in range(4)]
-
-
-def rationalising(folder: Path, url: str, questions: list[dict[str, str]], *changes: str) -> Job:
-    path = write_job(folder, url, 0, rationalise=True)
-    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
-    return Job.load(path, ["sampling.max_tokens=50", "limits.concurrency=1", *changes])
-
-
-def test_the_plan_of_a_job_with_hints_is_an_upper_bound_at_all_times(quick, tmp_path):
-    rows = [*LABELLED, {"input": "And this?"}, {"input": "Is the answer yes?", "label": "yes"}]
-    changes = ["sampling.samples=2", "prices.input=2", "prices.output=10"]
-
-    def check(job: Job, missing: int, hinted: int) -> None:
-        """So many are said to be missing; and what is then used is no more than was said."""
-        planned = plan(job)
-        assert (planned["missing"], planned["hinted"]) == (missing, hinted)
-        copy = tmp_path / "copy.sqlite"
-        if job.store.exists():
-            shutil.copy(job.store, copy)
-        done = annotate(job.model_copy(update={"store": copy}))
-        assert (done["missing"], done["stopped"]) == (0, None)
-        assert done["requests"] <= missing + hinted
-        assert all(done["tokens"][kind] <= planned["tokens"][kind] for kind in ("prompt", "completion"))
-        assert done["cost"] <= planned["cost"]
-        copy.unlink()
-
-    with Server(wrong) as server:
-        job = rationalising(tmp_path, server.url, rows, *changes)
-        check(job, 12, 5)
-        first_samples = ["sampling.samples=1", "sampling.temperature=0.7", "rationalise=false"]
-        annotate(rationalising(tmp_path, server.url, rows, *first_samples))
-        check(job, 6, 5)  # of each the second sample is missing yet
-        annotate(job.model_copy(update={"rationalise": False}))
-        check(job, 0, 4)  # one is right as it is
-        annotate(job)
-        check(job, 0, 0)

@@ -307,12 +307,6 @@ def test_talk_of_the_hint_leaks_where_there_was_one(rationale: str) -> None:
     assert not leaks(rationale, get("cqa"), BEAVERS, hinted=False)
 
 
-def test_the_questions_own_words_are_no_talk_of_a_hint() -> None:
-    riddle = Example("q", ("What does the hint of the riddle mean?",), "dam", choices=("dam", "zoo"))
-    assert not leaks("The hint means that beavers build it.", get("cqa"), riddle, hinted=True)
-    assert leaks("The hint means the given answer.", get("cqa"), riddle, hinted=True)
-
-
 @pytest.mark.parametrize("code", ["English", "xx", "zxx"])
 def test_unknown_languages(code: str) -> None:
     with pytest.raises(LimbeckError) as raised:

@@ -1,6 +1,5 @@
 """Jobs of the shared cases, whose replies a real endpoint plays: which are kept, which asked again, a full disk."""
 
-import json
 import shutil
 import socket
 import subprocess
@@ -14,7 +13,6 @@ import pytest
 from limbeck.annotation.job import Job, annotate
 from limbeck.annotation.results import read_results, summary, training_examples
 from limbeck.errors import LimbeckError
-from limbeck.files import read_json
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 if not CASES.is_dir():
@@ -110,20 +108,6 @@ def test_thoughts_are_stored_once_and_are_the_rationale_where_the_job_says_so(ca
             assert votes.pop("black") is None  # it gave no answer, whatever its thoughts come to
             assert set(votes.values()) == {"113"}
         assert count_requests(folder) == 7
-
-
-def test_a_job_names_its_own_marker_for_replies_that_are_stored(case):
-    folder = case("teach_numbers")
-    reply = "The crates are counted one by one.\nZETA >> 24\nThere is no more to say."
-    (folder / "replies.json").write_text(json.dumps(dict.fromkeys(read_json(folder / "replies.json"), reply)))
-    with endpoint(folder / "replies.json") as url:
-        annotate(load("teach.yaml", url))
-        assert summary(read_results(load("teach.yaml", url)))["votes"]["n"] == 0
-        job = load("teach.yaml", url, "marker=ZETA >>")
-        assert annotate(job)["requests"] == 0
-    results = read_results(job)
-    assert summary(results)["votes"]["n"] == 10
-    assert {row.rationale for row in training_examples(results)} == {None, "The crates are counted one by one."}
 
 
 def test_a_disk_that_fills_up_while_asking_loses_no_reply(case, tmp_path):

@@ -258,20 +258,3 @@ def test_bodies_of_every_shape(value, message):
         outcome = read_completion(json.dumps(body))
         text = outcome.text if isinstance(outcome, Reply) else outcome.message
         text.encode()
-
-
-@pytest.mark.parametrize(
-    ("usage", "counts"),
-    [
-        ({"prompt_tokens": 0, "completion_tokens": 7}, (0, 7)),
-        ({"prompt_tokens": -1, "completion_tokens": True}, (None, None)),
-        ({"prompt_tokens": "12", "completion_tokens": 10**30}, (None, None)),
-        ([12, 34], (None, None)),
-    ],
-)
-@pytest.mark.parametrize("finish_reason", ["stop", "length"])
-def test_token_counts_are_known_of_failures_too(usage, counts, finish_reason):
-    raw = json.dumps({"choices": [{"message": {"content": "Y"}, "finish_reason": finish_reason}], "usage": usage})
-    outcome = read_completion(raw)
-    assert isinstance(outcome, Reply if finish_reason == "stop" else Failure)
-    assert (outcome.prompt_tokens, outcome.completion_tokens, outcome.raw) == (*counts, raw)

@@ -28,40 +28,30 @@ def base_url(model: Path) -> Iterator[str]:
         yield url
 
 
-def job(folder: Path, teacher: dict[str, object]) -> Job:
-    """Twenty questions, of which the model's one answer is right for half."""
+def check(folder: Path, teacher: dict[str, object]) -> None:
+    """Ask twenty questions, of which the model's one answer is right for half."""
     rows = [
-        {
-            "input": f"Luke scored 84 points in {2 + i % 2} rounds of game {i}. How many a round?",
-            "label": f"84 / {2 + i % 2}",
-        }
-        for i in range(20)
+        {"input": f"Luke scored 84 points in {n} rounds of game {i}. How many a round?", "label": f"84 / {n}"}
+        for i in range(10)
+        for n in (2, 3)
     ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    values = {
-        "rows": folder / "rows.jsonl",
-        "task": "svamp",
-        "teacher": teacher,
-        "store": folder / "annotations.sqlite",
-    }
-    return Job.parse({**values, "sampling": {"max_tokens": 64}, "limits": {"concurrency": 4}}, "test")
-
-
-def check(asked: Job) -> None:
-    done = annotate(asked)
+    files = {"rows": folder / "rows.jsonl", "store": folder / "annotations.sqlite"}
+    limits = {"sampling": {"max_tokens": 64}, "limits": {"concurrency": 4}}
+    job = Job.parse({**files, "task": "svamp", "teacher": teacher, **limits}, "test")
+    done = annotate(job)
     assert (done["stored"], done["missing"], done["failures"]) == (20, 0, {})
-    shown = summary(read_results(asked))
-    assert (shown["votes"]["right"], shown["votes"]["n"]) == (10, 20)
-    assert (shown["outcomes"]["kept"], shown["outcomes"]["wrong"]) == (10, 10)
-    assert shown["spent"]["tokens"]["completion"] > 20
-    rationales = {example.rationale for example in training_examples(read_results(asked))}
-    assert rationales == {"He scored 84 points in 2 rounds, so that each had 84 / 2 = 42 points.", None}
-    assert annotate(asked)["requests"] == 0
+    counts = summary(read_results(job))
+    assert (counts["outcomes"]["kept"], counts["outcomes"]["wrong"]) == (10, 10)
+    assert counts["spent"]["tokens"]["completion"] > 20
+    rationales = {example.rationale for example in training_examples(read_results(job))}
+    assert rationales == {REPLY.partition(" The answer")[0], None}
+    assert annotate(job)["requests"] == 0
 
 
 def test_a_job_is_answered_by_the_server_from_end_to_end(base_url, model, tmp_path):
-    check(job(tmp_path, {"name": str(model), "base_url": base_url}))
+    check(tmp_path, {"name": str(model), "base_url": base_url})
 
 
 def test_and_by_the_model_without_a_server(model, tmp_path):
-    check(job(tmp_path, {"name": str(model), "engine": "local", "batch_size": 8}))
+    check(tmp_path, {"name": str(model), "engine": "local", "batch_size": 8})
