@@ -45,13 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` in one step: a reader sees the old file or the new one, never a part of it.
-
-    A stream (see `is_stream`) is written into.
-
-    Raises:
-        FileError: as `replacing`.
-    """
+    """Write `text` to a file in one step, as `replacing`, or into a stream."""
     if is_stdout(path):
         print(text, end="", flush=True)
     elif is_stream(path):
@@ -72,13 +66,7 @@ def is_stdout(path: Path) -> bool:
 
 
 def check_writable(path: Path, *sources: Path) -> None:
-    """Check that a file can be written to `path`, and over none of `sources`, before time is spent on its content.
-
-    Its folder is created.
-
-    Raises:
-        FileError: it cannot.
-    """
+    """Create the folder of `path`. Raises FileError where nothing can be written there, or only over a source."""
     target = Path(os.path.realpath(path))
     if is_stream(path):
         return
@@ -140,12 +128,7 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file, or with the path `-` of standard input.
-
-    Raises:
-        FileError: it is missing or cannot be read.
-        DataError: it is not UTF-8.
-    """
+    """Return the text of a file, or of standard input for `-`. Raises FileError, or DataError for other than UTF-8."""
     stdin = path == STDIO
     try:
         with open(0 if stdin else path, encoding="utf-8-sig", closefd=not stdin) as stream:
@@ -164,11 +147,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Return the file's JSON objects, each with its line number from 1; blank lines are skipped.
-
-    Raises:
-        LimbeckError: as `read_text`; or a DataError with the line that is no JSON object.
-    """
+    """Return the file's JSON objects, each with its line number from 1; raise LimbeckError for a line that is none."""
     lines = enumerate(read_text(path).split("\n"), start=1)
     rows = [(number, _json(line, path, number)) for number, line in lines if line.strip()]
     for number, row in rows:

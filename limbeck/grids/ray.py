@@ -71,7 +71,7 @@ def _connect() -> None:
     import ray
 
     address = os.environ.get("RAY_ADDRESS")
-    local = {} if address else {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    local: dict[str, Any] = {} if address else {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
     try:
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)

@@ -79,10 +79,10 @@ def _work(board: dict[str, CellState], folder: GridFolder, pool: "LocalWorkers |
             if state.status in SETTLED or name in running:
                 continue
             board[name] = cell_state(folder, state.cell)
-            slot = next((slot for slot in range(pool.slots) if slot not in jobs), None)
-            if board[name].status == "waiting" and slot is not None:
+            free_slots = [slot for slot in range(pool.slots) if slot not in jobs]
+            if board[name].status == "waiting" and free_slots:
                 task = CellTask(name, state.cell.recipe.resolved(), str(folder.out), str(Path.cwd()))
-                jobs[slot] = name, pool.start(slot, task)
+                jobs[free_slots[0]] = name, pool.start(free_slots[0], task)
                 board[name] = cell_state(folder, state.cell, "running")
         watch(list(board.values()))
         time.sleep(POLL_SECONDS)

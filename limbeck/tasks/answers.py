@@ -137,5 +137,5 @@ def _leading(answer: str, texts: Mapping[str, str]) -> tuple[str | None, str]:
 
 def _similar(text: str, expected: str) -> bool:
     """Return whether two texts are nearly the same, articles and blanks aside."""
-    bare = ["".join(re.findall(r"\b(?!(?:an?|the)\b)\w+", words.casefold())) for words in (text, expected)]
-    return SequenceMatcher(None, *bare).ratio() >= _SIMILAR
+    first, second = ("".join(re.findall(r"\b(?!(?:an?|the)\b)\w+", words.casefold())) for words in (text, expected))
+    return SequenceMatcher(None, first, second).ratio() >= _SIMILAR
