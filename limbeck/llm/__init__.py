@@ -1,7 +1,7 @@
 """A large model: how it is asked, and its replies taken apart."""
 
 from limbeck.llm.replies import Parsed, RationaleSource, concluded_label, parse, read_reply, stated_answer
-from limbeck.llm.text import CHAT_TOKEN, THOUGHT_TAG, json_object, plain, same_length, split_thoughts
+from limbeck.llm.text import CHAT_TOKEN, THOUGHT_TAG, json_object, plain, split_thoughts
 
 __all__ = [
     "CHAT_TOKEN",
@@ -13,7 +13,6 @@ __all__ = [
     "parse",
     "plain",
     "read_reply",
-    "same_length",
     "split_thoughts",
     "stated_answer",
 ]

@@ -14,7 +14,6 @@ from limbeck.llm.text import (
     json_object,
     plain,
     reasoning,
-    same_length,
     sentence_end,
     sentence_start,
     split_thoughts,
@@ -130,30 +129,30 @@ def concluded_label(content: str, thoughts: str, task: Task, example: Example) -
     if words.strip() or not example.label or phrases.DOUBT.search(last):
         return None
     if task.equal is same_value:
-        numbers = _NUMBER.findall(last)
-        return example.label if numbers and task.equal(numbers[-1].replace(",", ""), example.label) else None
-    choices = example.choices or (example.label,)
-    named = [choice for choice in choices if re.search(rf"(?<!\w){re.escape(choice.strip())}(?!\w)", last, re.I)]
-    return example.label if named == [example.label] else None
+        conclusions = [number.replace(",", "") for number in _NUMBER.findall(last)[-1:]]
+    else:
+        choices = example.choices or (example.label,)
+        conclusions = [
+            choice for choice in choices if re.search(rf"(?<!\w){re.escape(choice.strip())}(?!\w)", last, re.I)
+        ]
+    return example.label if len(conclusions) == 1 and task.equal(conclusions[0], example.label) else None
 
 
 class _Reply:
-    """A plain reply with its task and example, up to where the teacher began a question of its own.
-
-    Statements are searched for in `seen`, which has the text's length.
-    """
+    """A plain reply with its task and example, up to where the teacher began a question of its own."""
 
     def __init__(self, text: str, task: Task, example: Example) -> None:
         self.text = without_courtesies(text)
-        self.seen = same_length(self.text)
         self.task = task
         self.example = example
         self.choices = example.choices or task.choices
         self.numeric = task.equal is same_value
-        self.foreign = self.numeric and not example.choices and phrases.FOREIGN.search(self.seen) is not None
+        self.foreign = self.numeric and not example.choices and phrases.FOREIGN.search(self.text) is not None
         statements = sorted((*self._named(), *self._tagged(), *self._subjects()), key=attrgetter("start", "end"))
-        end = self._next_question(next((each.end for each in statements if each.label is not None), len(self.seen)))
-        self.text, self.seen = self.text[:end], self.seen[:end]
+        end = self._next_question(
+            next((statement.end for statement in statements if statement.label is not None), len(self.text))
+        )
+        self.text = self.text[:end]
         self.statements = [statement for statement in statements if statement.start < end]
         self.answered = [statement for statement in self.statements if statement.label is not None]
         last = self.answered[-1] if self.answered else None
@@ -177,33 +176,33 @@ class _Reply:
         """
         stop = re.compile(rf"(?<!\w){re.escape(self.task.stop)}")
         question_words = set(re.findall(r"\w+", self.example.input.casefold()))
-        openings = [match for pattern in (phrases.NEXT_QUESTION, stop) for match in pattern.finditer(self.seen)]
+        openings = [match for pattern in (phrases.NEXT_QUESTION, stop) for match in pattern.finditer(self.text)]
         for opening in sorted(openings, key=lambda match: match.start()):
-            sentence = self.seen[opening.end() : opening.end() + LONGEST_SENTENCE].lstrip()
+            sentence = self.text[opening.end() : opening.end() + LONGEST_SENTENCE].lstrip()
             words = re.findall(r"\w+", sentence[: sentence_end(sentence, 0)].casefold())
             retold = len(words) < 4 or sum(word in question_words for word in words) >= len(words) / 2
             if opening.start() >= first_answer or not retold:
                 return opening.start()
-        return len(self.seen)
+        return len(self.text)
 
     def _contradicted(self) -> bool:
         """Return whether two answers differ, and neither reasoning nor a correction stands between them."""
         for first, second in pairwise(self.answered):
             labels = str(first.label).casefold(), str(second.label).casefold()
-            alike = labels[0] in labels[1] or labels[1] in labels[0]
+            agreement = labels[0] in labels[1] or labels[1] in labels[0]
             if self.numeric or self.choices:
-                alike = self.task.equal(*labels) or self.task.equal(*reversed(labels))
-            between = self.seen[first.end : second.start].strip(f"{SIGNS}.,:;\n")
-            if not (alike or between or phrases.CORRECTION.match(self.seen, second.start)):
+                agreement = self.task.equal(*labels) or self.task.equal(*reversed(labels))
+            between = self.text[first.end : second.start].strip(f"{SIGNS}.,:;\n")
+            if not (agreement or between or phrases.CORRECTION.match(self.text, second.start)):
                 return first.end <= second.start
         return False
 
     def _withdrawn(self, end: int) -> bool:
         """Return whether a sentence after an answer, which ends at `end`, takes it back."""
         for _ in range(_MAX_SENTENCES):
-            if phrases.CORRECTION.match(self.seen, end):
+            if phrases.CORRECTION.match(self.text, end):
                 return True
-            end = sentence_end(self.seen, end)
+            end = sentence_end(self.text, end)
         return False
 
     def _lead(self, mark: re.Match[str], *, headed: bool) -> int | None:
@@ -212,11 +211,11 @@ class _Reply:
         It does not where it supposes or doubts, or where other words lead to the mark than a connective. `headed`: the
         mark ends a line or has a colon.
         """
-        start = sentence_start(self.seen, mark.start())
-        lead = self.seen[start : mark.start()]
+        start = sentence_start(self.text, mark.start())
+        lead = self.text[start : mark.start()]
         start += len(lead) - len(lead.lstrip(" "))
         lead = _ITEM.sub("", lead.lstrip(SIGNS), count=1)
-        before = self.seen[sentence_start(self.seen, max(0, start - 2)) : start] if phrases.THEN.match(lead) else ""
+        before = self.text[sentence_start(self.text, max(0, start - 2)) : start] if phrases.THEN.match(lead) else ""
         *links, clause = phrases.LINK.split(lead)
         head = phrases.LEAD_END.sub("", clause, count=1)
         supposed = phrases.SUPPOSED.match(before) or (phrases.SUPPOSED.match(lead) and not links)
@@ -231,14 +230,14 @@ class _Reply:
     def _named(self) -> Iterator[_Statement]:
         """Yield "the answer is (c)", "Label: neutral", `\\boxed{42}`, and what follows the task's marker."""
         pattern = phrases.statement(self.task.marker, self.task.nouns, closed=self.numeric or bool(self.choices))
-        for mark in islice(pattern.finditer(self.seen), _MAX_MARKS):
+        for mark in islice(pattern.finditer(self.text), _MAX_MARKS):
             headed = mark["line"] is not None or mark[0].rstrip(" *_").endswith(":")
             start = mark.start() if mark["sign"] is not None else self._lead(mark, headed=headed)
-            text = self.seen[mark.end() : mark.end() + _LONGEST_ANSWER]
-            end = sentence_end(self.seen, mark.end() + len(text) - len(text.lstrip()))
-            sentence = self.seen[mark.end() : end]
-            asked = sentence.rstrip(" \n*_\"')").endswith("?")
-            if start is None or asked or (mark["choice"] is not None and phrases.QUALIFIED.search(sentence)):
+            text = self.text[mark.end() : mark.end() + _LONGEST_ANSWER]
+            end = sentence_end(self.text, mark.end() + len(text) - len(text.lstrip()))
+            sentence = self.text[mark.end() : end]
+            is_question = sentence.rstrip(" \n*_\"')").endswith("?")
+            if start is None or is_question or (mark["choice"] is not None and phrases.QUALIFIED.search(sentence)):
                 continue
             label = self._read(text)
             if label is None and headed and mark["line"] is None:
@@ -247,19 +246,19 @@ class _Reply:
                 yield _Statement(label, start, end)
 
     def _tagged(self) -> Iterator[_Statement]:
-        for mark in islice(phrases.TAGGED.finditer(self.seen), _MAX_MARKS):
+        for mark in islice(phrases.TAGGED.finditer(self.text), _MAX_MARKS):
             yield _Statement(self._read(mark["answer"]), mark.start(), mark.end())
 
     def _subjects(self) -> Iterator[_Statement]:
         """Yield "C is correct" and "42 is the answer", of tasks with choices or numbers."""
-        marks = phrases.AFTER_ANSWER.finditer(self.seen) if self.numeric or self.choices else ()
+        marks = phrases.AFTER_ANSWER.finditer(self.text) if self.numeric or self.choices else ()
         for mark in islice(marks, _MAX_MARKS):
-            start, end = sentence_start(self.seen, mark.start()), sentence_end(self.seen, mark.end())
-            *_, subject = _CLAUSE.split(self.seen[start : mark.start()])
-            qualified = phrases.QUALIFIED.search(self.seen, mark.end(), end)
+            start, end = sentence_start(self.text, mark.start()), sentence_end(self.text, mark.end())
+            *_, subject = _CLAUSE.split(self.text[start : mark.start()])
+            qualified = phrases.QUALIFIED.search(self.text, mark.end(), end)
             label = None if qualified else self._read(subject.lstrip(SIGNS).removeprefix("Only "))
             if label is not None:
-                lead = self.seen[start : mark.start() - len(subject)]
+                lead = self.text[start : mark.start() - len(subject)]
                 yield _Statement(label, start + len(phrases.LEAD_END.sub("", lead, count=1)), end)
 
     def _sole_number(self, sentence: str) -> str | None:
@@ -278,17 +277,17 @@ class _Reply:
 
     def _implied(self) -> _Statement | None:
         """Return an answer that stands alone in the last line or opens the reply; None where these contradict."""
-        lines = [line for line in self.seen.split("\n") if line.strip()]
+        lines = [line for line in self.text.split("\n") if line.strip()]
         if not lines or len({self._opening(line) for line in lines} - {None}) > 1:
             return None  # "refunds: 0.7", "hardware: 0.3"
         if (last := self.alone(lines[-1])) is not None:
-            return _Statement(last, self.seen.rfind(lines[-1]), len(self.seen))
-        start = sentence_start(self.seen, max(0, len(self.seen.rstrip()) - 2))
-        conclusion = self.seen[start:].rstrip(" *_\"'\n")
+            return _Statement(last, self.text.rfind(lines[-1]), len(self.text))
+        start = sentence_start(self.text, max(0, len(self.text.rstrip()) - 2))
+        conclusion = self.text[start:].rstrip(" *_\"'\n")
         if phrases.CONCLUDING.match(conclusion) and conclusion.endswith((".", "!")):  # not cut off
             label = self._sole_number(conclusion)
-            return _Statement(label, start, len(self.seen)) if label is not None else None
-        first, end = self._opening(lines[0]), sentence_end(self.seen, 0)
+            return _Statement(label, start, len(self.text)) if label is not None else None
+        first, end = self._opening(lines[0]), sentence_end(self.text, 0)
         return None if first is None or self._withdrawn(end) else _Statement(first, 0, end)
 
     def _opening(self, line: str) -> str | None:
@@ -341,7 +340,7 @@ def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
     rationale = next((line for line in lines if isinstance(line, str)), json[1])
     reply = _Reply(rationale, task, example)
     remainder = reply._around(reply.answered) if reply.answered else reasoning(reply.text)
-    return Parsed(remainder, reply._read(same_length(answer[:_LONGEST_ANSWER])))
+    return Parsed(remainder, reply._read(answer[:_LONGEST_ANSWER]))
 
 
 def _scalar(value: Any) -> str | None:

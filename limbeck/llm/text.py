@@ -41,8 +41,7 @@ _BLOCK_TAG = re.compile(
 )
 _RULE = re.compile(r"\A(?:[ \t]{0,9}[-*_=]{3,9}[ \t]{0,9}\n|\s)+|\n[ \t]{0,9}[-*_=]{3,9}\s*\Z")
 
-# One character for one, so that positions stay valid. A Chinese full stop needs no space after it.
-_ASCII = {0x3000: " ", 0x00A0: " ", 0x202F: " ", 0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x3002: "\n"}
+_ASCII = {0x3000: " ", 0x00A0: " ", 0x202F: " ", 0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"'}
 _ASCII |= {0xFF01 + offset: chr(0x21 + offset) for offset in range(94)}  # full-width letters, digits, signs
 
 _BOX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", re.I)
@@ -56,7 +55,7 @@ _MAX_BRACES = 10
 _ABBREVIATIONS = "".join(
     rf"(?<!{word})" for word in (r"\n\d", r"\n\d\d", r"[\s*(][A-Ha-h]", r"\bi\.e", "vs", "St", "Mr", "Dr")
 )
-_SENTENCE_END = re.compile(rf"(?:{_ABBREVIATIONS}[.!?][\"'*_)\]]{{0,4}}(?=\s|$)|\n)")
+_SENTENCE_END = re.compile(rf"(?:{_ABBREVIATIONS}[.!?][\"'*_)\]]{{0,4}}(?=\s|$)|[\n\u3002])")
 LONGEST_SENTENCE = 400
 _LONGEST_COURTESY = 160
 
@@ -67,11 +66,11 @@ def split_thoughts(raw: str) -> tuple[str, str]:
     A thought that is never closed runs to the end if its tag opens a line; a tag in mid-line is only mentioned. A
     thought that is closed but never opened (its tag was in the prompt) began at the start.
     """
-    _, *parts = _CHANNEL.split(raw)
-    if parts:
-        channels = [(name == "final", text) for name, text in zip(parts[::2], parts[1::2], strict=True)]
-        thoughts = [text for final, text in channels if not final]
-        content = "\n".join(text for final, text in channels if final)
+    _, *channels = _CHANNEL.split(raw)
+    if channels:
+        texts = list(zip(channels[::2], channels[1::2], strict=True))
+        thoughts = [text for name, text in texts if name != "final"]
+        content = "\n".join(text for name, text in texts if name == "final")
     else:
         end = max((tag.end() for tag in _THOUGHT_END.finditer(raw)), default=0)
         *unopened, content = _THOUGHT_END.split(_THOUGHT.sub("", raw[:end]))
@@ -86,10 +85,11 @@ def split_thoughts(raw: str) -> tuple[str, str]:
 def plain(raw: str) -> str:
     """Return the reply without thoughts, chat tokens, entities, code fences and HTML, with "\\n" line ends.
 
-    The reply ends where a chat token opens a turn of the user.
+    Full-width characters, smart quotes and odd spaces are written in ASCII. The reply ends where a chat token opens a
+    turn of the user.
     """
     text = THOUGHT_TAG.sub("", split_thoughts(html.unescape(raw))[1])
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_ASCII)
     turn = _USER_TURN.search(text)
     text = _FENCE.sub("", _TOKEN_WITH_ROLE.sub("", text[: turn.start()] if turn else text))
     if text.lstrip()[:1] == ">" and all(line.lstrip()[:1] in (">", "") for line in text.split("\n")):
@@ -97,14 +97,9 @@ def plain(raw: str) -> str:
     return _RULE.sub("", _BLOCK_TAG.sub("\n", _INLINE_TAG.sub("", text))).rstrip()
 
 
-def same_length(text: str) -> str:
-    """Return the text with full-width characters, smart quotes and odd spaces as ASCII, each at its position."""
-    return text.translate(_ASCII)
-
-
 def unwrapped(text: str) -> str:
     """Return an answer's first line without what wraps it: bold, quotes, backticks, `$`, `\\boxed{\\text{}}`."""
-    line = " ".join(_SYMBOLS_AROUND.sub("", text[:2_000].strip().partition("\n")[0]).split())
+    line = " ".join(_SYMBOLS_AROUND.sub("", re.split(r"[\n\u3002]", text[:2_000].strip(), maxsplit=1)[0]).split())
     if re.match(r"\*\*[^*]+\*\*\w", line):
         return ""  # `**2**3` may be 23 or 2**3
     for _ in range(3):  # a box in a text in a box

@@ -9,7 +9,7 @@ from typing import Any
 
 from limbeck.errors import DataError
 from limbeck.files import read_jsonl
-from limbeck.llm import json_object, plain, same_length
+from limbeck.llm import json_object, plain
 from limbeck.schema import Judgement
 from limbeck.stats.correlation import correlate, exact_agreement, krippendorff_alpha
 
@@ -59,7 +59,7 @@ def read_score(reply: str) -> float | None:
     out of 5"; a number that stands alone on the last line or the first. Of the first of these that occurs the last
     number counts: a judge may reason first, and change its mind. The work is linear in the text.
     """
-    text = same_length(plain(reply))[-_MAX_REPLY:]
+    text = plain(reply)[-_MAX_REPLY:]
     if (block := json_object(text)) is not None:
         fields = {name.casefold(): value for name, value in block[0].items()}
         if (value := fields.get("score", fields.get("rating"))) is not None:

@@ -96,16 +96,16 @@ def read_choice(answer: str, choices: Sequence[str], question: str = "") -> str 
         return None
     remark = _EXPLANATION.split(sentence, maxsplit=1)[0]
     named = {choice, owner or choice}
-    for other in sorted(texts, key=lambda other: len(texts[other]), reverse=True):  # "music store" before "music"
-        remark, count = re.subn(_name(texts[other]), "", remark) if texts[other] else (remark, 0)
-        named |= {other} if count else set()
+    for option in sorted(texts, key=lambda option: len(texts[option]), reverse=True):  # "music store" before "music"
+        remark, count = re.subn(_name(texts[option]), "", remark) if texts[option] else (remark, 0)
+        named |= {option} if count else set()
     named |= {letters.get("".join(second.groups("")).lower(), choice) for second in _SECOND_LETTER.finditer(remark)}
     head = _HEAD_END.split(remark.strip(" '_"), maxsplit=1)[0]
     if named != {choice}:
         return None
     if not set(re.findall(r"\w+", head.casefold())) - _NOUNS:
         return choice
-    similar = not texts[choice] or any(_similar(part, texts[choice]) for part in (head, sentence))
+    similar = not texts[choice] or any(_similar(wording, texts[choice]) for wording in (head, sentence))
     return choice if letter and not owner and similar else None
 
 
@@ -137,5 +137,5 @@ def _leading(answer: str, texts: Mapping[str, str]) -> tuple[str | None, str]:
 
 def _similar(text: str, expected: str) -> bool:
     """Return whether two texts are nearly the same, articles and blanks aside."""
-    first, second = ("".join(re.findall(r"\b(?!(?:an?|the)\b)\w+", words.casefold())) for words in (text, expected))
+    first, second = (re.sub(r"\b(?:an?|the)\b|\W", "", words.casefold()) for words in (text, expected))
     return SequenceMatcher(None, first, second).ratio() >= _SIMILAR

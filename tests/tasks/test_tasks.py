@@ -49,7 +49,7 @@ def test_unknown_task_is_met_with_the_nearest() -> None:
     [
         ("esnli", NLI, Example("x", NLI_SEGMENTS, "contradiction", choices=get("esnli").choices)),
         ("anli1", {**NLI, "label": "Neutral"}, Example("x", NLI_SEGMENTS, "neutral", choices=get("esnli").choices)),
-        ("cqa", CQA, Example("q1", (CQA["question"],), "dam", choices=("zoo", "dam"), own_choices=True)),
+        ("cqa", CQA, Example("q1", ("Where do beavers live?",), "dam", choices=("zoo", "dam"), own_choices=True)),
         ("svamp", PUBLISHED, Example("chal-1", ("A costs 76.\nHow much?",), "( 76.0 - 25.0 )")),
     ],
 )
