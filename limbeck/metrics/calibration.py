@@ -13,18 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from limbeck.metrics.graded import Graded
-from limbeck.stats.intervals import (
-    DRAWS,
-    Flags,
-    Floats,
-    Interval,
-    Ints,
-    Z,
-    block_sizes,
-    bootstrap,
-    percentiles,
-    wilson,
-)
+from limbeck.stats.intervals import DRAWS, Flags, Floats, Interval, Ints, Z, block_sizes, bootstrap, percentiles, wilson
 
 BINS = 10  # as in the paper
 _TIE = 1e-12  # sums in another order differ by rounding; errors and losses this close are equal

@@ -23,7 +23,3 @@ class EvaluationSettings(Settings):
         default_factory=list,
         description="tasks of the same labels, in the run's own source; their test split is measured too",
     )
-
-    def generates(self, rationales: bool) -> bool:
-        """Return whether anything is generated, which is what the engine is for."""
-        return rationales or self.answers == "generate"

@@ -59,8 +59,7 @@ def test_the_score_that_a_person_reads_in_a_reply(reply, score):
 
 
 @pytest.mark.parametrize(
-    "piece",
-    ["score ", "Score: ", "I'd rate ", "1-", "4/", "(", "**", "out of ", '{"score":', "\n"],
+    "piece", ["score ", "Score: ", "I'd rate ", "1-", "4/", "(", "**", "out of ", '{"score":', "\n"]
 )
 def test_the_work_is_bounded(piece):
     """Not a measurement: a pattern that backtracks without bound would take hours for these."""
