@@ -7,7 +7,7 @@ import typer
 
 
 def option(text: str, *names: str, **settings: Any) -> Any:
-    """Return an option with a help text; without names it is called as its parameter."""
+    """Return an option with a help text; without names it is named after its parameter."""
     return typer.Option(*names, help=text, **settings)
 
 

@@ -48,11 +48,11 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
     is_file = dataset not in TASKS and (path.suffix != "" or path.is_file())
     name = stem(path) if is_file else dataset
     if is_file and (root is not None or name in TASKS):
-        raise RecipeError(f"{dataset}: --root is for a task's name; and the file may not be named as a task is")
+        raise RecipeError(f"{dataset}: give --root with a task's name alone, and the file another name than a task's")
     if is_file and path.suffix not in (".yaml", ".yml"):
         examples = tuple(example for example in read_later_rows(path, data.columns, task) if example.label)
         if not examples or split != "test":
-            raise DataError("rows with labels were expected, and no --split", path=path)
+            raise DataError("labelled rows were expected; a file has no splits, so leave --split out", path=path)
     else:
         settings = load_recipe(path).data if is_file else _task_data(data, dataset, root)
         examples, task = load_split(settings, split), _comparable(task, task_of(settings))

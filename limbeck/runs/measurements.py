@@ -99,7 +99,7 @@ class Evaluation:
         return {"accuracy": hits / n, "interval": wilson(hits, n), "n": n, "left_out": left_out}
 
     def _thresholds(self) -> dict[str, Any]:
-        path = _require(self._validation(), "a threshold is chosen on validation answers, of which there are no others")
+        path = _require(self._validation(), "there are no other answers on validation to choose a threshold on")
         validation = _with_teacher(path, self.domain.validation, task_of(self.run.recipe.data))
         return choose_thresholds(validation, self._with_teacher())
 

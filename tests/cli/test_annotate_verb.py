@@ -18,19 +18,19 @@ def job(tmp_path, monkeypatch):
     """`job(url, **more)` writes annotate.yaml and five questions."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
 
-    def write(url: str, **more) -> None:
+    def write(url: str, **settings) -> None:
         rows = [{"input": f"What is {i}?", "label": str(i)} for i in range(5)]
         (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        values = {"rows": "questions.jsonl", "teacher": {"name": "m", "base_url": url}} | more
+        values = {"rows": "questions.jsonl", "teacher": {"name": "m", "base_url": url}} | settings
         (tmp_path / "annotate.yaml").write_text(yaml.safe_dump(values))
 
     return write
 
 
-def answer(number, asked):
-    number = asked.question.removeprefix("What is ").removesuffix("?")
-    said = "of it I know nothing" if number == "4" else number
-    return completion(f"It is asked for {number} here, plainly.\nThe answer is {said}.", usage=(100, 20))
+def answer(number, request):
+    number = request.question.removeprefix("What is ").removesuffix("?")
+    text = "of it I know nothing" if number == "4" else number
+    return completion(f"It is asked for {number} here, plainly.\nThe answer is {text}.", usage=(100, 20))
 
 
 def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
@@ -52,8 +52,8 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
     code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--replies", "wrong")
     assert (code, "0.8000" in out, "of it I know nothing" in out) == (0, True, True)
     code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--json")
-    shown = json.loads(out)
-    assert (shown["outcomes"]["kept"], shown["outcomes"]["wrong"], shown["votes"]["accuracy"]) == (4, 1, 0.8)
+    summary = json.loads(out)
+    assert (summary["outcomes"]["kept"], summary["outcomes"]["wrong"], summary["votes"]["accuracy"]) == (4, 1, 0.8)
     code, out, _ = limbeck("annotate", "export", "annotate.yaml", "--output", "annotated.jsonl")
     assert (code, out) == (0, "annotated.jsonl: 5 rows, 4 of them with a rationale\n")
     rows = [row for _, row in read_jsonl(tmp_path / "annotated.jsonl")]
@@ -67,8 +67,8 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
 
 
 def test_what_is_missing_is_said_and_is_exit_code_one(limbeck, job):
-    def behave(number, asked):
-        return error(400, "no numbers above two") if "3" in asked.question else answer(number, asked)
+    def behave(number, request):
+        return error(400, "no numbers above two") if "3" in request.question else answer(number, request)
 
     with Server(behave) as server:
         job(server.url)
@@ -85,7 +85,6 @@ def test_what_is_missing_is_said_and_is_exit_code_one(limbeck, job):
     ("words", "says"),
     [
         (["run", "annotate.yaml", "-s", "teecher.name=x"], "did you mean 'teacher'"),
-        (["run", "annotate.yaml", "-s", "rows=none.jsonl"], "none.jsonl: no such file"),
         (["run", "annotate.yaml", "-s", "budget.money=3"], "prices"),
         (["run", "annotate.yaml", "-s", "teacher.base_url=https://me:password@host/v1"], "without user, password"),
         (["show", "annotate.yaml"], "no such store"),
@@ -107,7 +106,7 @@ def test_a_mistake_is_one_line_and_exit_code_two(*, words, says, limbeck, job, t
 
 def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with Server(lambda number, asked: completion("Why. The answer is 1.", delay=0.5)) as server:
+    with Server(lambda number, request: completion("Why. The answer is 1.", delay=0.5)) as server:
         job(server.url, limits={"concurrency": 2})
         command = Forked("annotate", "run", "annotate.yaml")
         command.wait_until(lambda: server.count == 2)
@@ -134,8 +133,8 @@ def test_an_upload_is_asked_about_and_is_private(*, words, typed, private, limbe
         "annotate", "export", "annotate.yaml", "--output", "annotated.jsonl", "--hub", "me/rows", *words
     )
     assert (tmp_path / "annotated.jsonl").exists()
-    asked = "--yes" not in words
-    assert (f"({'public' if '--public' in words else 'private'})?" in out) == asked
+    confirmed = "--yes" not in words
+    assert (f"({'public' if '--public' in words else 'private'})?" in out) == confirmed
     assert (code != 0) == (private is None)
     assert uploads == ([] if private is None else [("me/rows", private)])
     assert ("https://hub/me" in out) == (private is not None)

@@ -48,7 +48,7 @@ def test_what_is_finished_or_has_failed_is_said_and_judged_and_not_trained_again
     assert f"failed: runs/{failed.name}: CUDA out of [bold]memory\n" in out
     assert "limbeck report runs -o report" in out
     (tmp_path / "judge.yaml").write_text("teacher: judge\nn: 3\nruns: 1\n")
-    with Server(lambda number, asked: completion("Well.\nScore: 4")) as server:
+    with Server(lambda number, request: completion("Well.\nScore: 4")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         code, out, err = limbeck("grid", "grid.yaml", "--judge", "judge.yaml", "--json")
     assert code == 1, err
@@ -72,9 +72,9 @@ def test_the_papers_grids_are_taken_together_with_what_is_left_out_said_once(gri
     # table 3 has none of the data, figure 4 cells of table 1
     all_cells, all_messages = dry_run("table1", "table3", "figure4")
     assert all_cells == cells_of_one
-    (more,) = [line for line in all_messages if line not in messages]
-    assert more.startswith("limbeck: table3 is left out")
-    assert sorted(all_messages) == sorted([*messages, more])
+    (message,) = [line for line in all_messages if line not in messages]
+    assert message.startswith("limbeck: table3 is left out")
+    assert sorted(all_messages) == sorted([*messages, message])
     runs, _ = dry_run("grid.yaml", "table1")
     assert runs[2:] == cells_of_one
     assert dry_run("table1", "grid.yaml")[0] == runs
@@ -85,7 +85,6 @@ def test_the_papers_grids_are_taken_together_with_what_is_left_out_said_once(gri
     [
         (["table3", "--root", "nowhere"], "e-SNLI is left out: no nowhere/esnli/esnli_train.json"),
         (["grid.yaml", "-s", "objective=kl"], "grid.yaml: objective: would overwrite objective"),
-        (["grid.yaml", "--judge", "none.yaml"], "none.yaml: no such file"),
         (["grid.yaml", "--out", "grid.yaml"], "grid.yaml"),
     ],
 )

@@ -62,8 +62,8 @@ def test_a_run_is_judged_beside_the_teacher_and_no_question_is_paid_for_twice(li
     assert "--rationale" in err
     assert limbeck("evaluate", "run", "--rationale")[0] == 0
 
-    def behave(number, asked):
-        gold = "So we need" in asked.question  # as the teacher's rationales end
+    def behave(number, request):
+        gold = "So we need" in request.question  # as the teacher's rationales end
         return completion(f"It explains {'well' if gold else 'nothing'}.\nScore: {5 if gold else 1}")
 
     def page() -> dict:
@@ -75,14 +75,14 @@ def test_a_run_is_judged_beside_the_teacher_and_no_question_is_paid_for_twice(li
         code, out, err = limbeck("judge", "run", "--config", "judge.yaml", "--json")
         assert code == 0, err
         judgements = json.loads(out)
-        asked = server.count
-        assert 12 <= asked <= 24  # 4 examples, 2 rationales each, 1 + 2 replies; what reads alike is asked about once
+        requests = server.count
+        assert 12 <= requests <= 24  # 4 examples, 2 rationales each, 1 + 2 replies; rationales may read alike
         code, out, _ = limbeck("judge", "run", "--config", "judge.yaml")
-        assert (code, server.count) == (0, asked)
-    judged = page()["judge"]
+        assert (code, server.count) == (0, requests)
+    section = page()["judge"]
     assert limbeck("evaluate", "run", "--rationale")[0] == 0  # the judgements are still of these rationales
-    assert page()["judge"] == judged
-    assert (judged["name"], judged["summary"], judged["correlation"]) == (
+    assert page()["judge"] == section
+    assert (section["name"], section["summary"], section["correlation"]) == (
         "DSS",
         judgements["summary"],
         judgements["correlation"]["DSS"],

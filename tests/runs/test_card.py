@@ -122,7 +122,6 @@ def test_the_base_model(student, base, text, changed):
     [
         ({"task": "svamp", "source": {"kind": "archive", "root": "/home/jan/dss"}}, "PaLM 540B"),
         ({"task": "esnli", "source": {"kind": "hub"}, "labels": "teacher"}, "[`esnli/esnli`](https://huggingface.co/"),
-        ({"task": "cqa", "source": {"kind": "hub", "path": "/home/jan/rows"}}, "`data.source.path` | `rows`"),
         ({"task": "custom", "source": {"kind": "files", "train_file": "/home/jan/a.jsonl"}}, "`a.jsonl`"),
     ],
     ids=str,

@@ -72,8 +72,8 @@ def test_a_run_is_compared_once_and_on_the_same_labels(tmp_path):
 
 
 def test_answers_without_a_confidence_are_left_out_and_counted(tmp_path):
-    sure = [0.9, 0.8, None, 0.6, 0.7]
-    rows = [{"id": i, "label": "a", "prediction": "ab"[i % 2], "confidence": p} for i, p in enumerate(sure)]
+    confidences = [0.9, 0.8, None, 0.6, 0.7]
+    rows = [{"id": i, "label": "a", "prediction": "ab"[i % 2], "confidence": p} for i, p in enumerate(confidences)]
     rows.append({"id": 5, "label": "a", "prediction": "", "confidence": None})
     metrics = calibrate_file(write(tmp_path / "p.jsonl", rows))
     assert (metrics["n"], metrics["without_confidence"], metrics["unanswered"]) == (5, 1, 1)

@@ -30,10 +30,10 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(folder):
-    parts = {"train": ROWS[:40], "valid": ROWS[40:48], "test": ROWS[48:]}
-    for name, rows in parts.items():
+    splits = {"train": ROWS[:40], "valid": ROWS[40:48], "test": ROWS[48:]}
+    for name, rows in splits.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = {"kind": "files", **{f"{name}_file": str(folder / f"{name}.jsonl") for name in parts}}
+    source = {"kind": "files", **{f"{name}_file": str(folder / f"{name}.jsonl") for name in splits}}
     student = {**TINY["student"], "max_source_length": 40}
     return train(
         Recipe.parse({**TINY, "data": {"task": "custom", "source": source}, "student": student}, "t"), folder / "run"

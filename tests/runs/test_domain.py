@@ -86,13 +86,3 @@ def test_evaluation_on_another_task_and_on_a_recipes_data(run, root, tmp_path):
 def test_an_impossible_dataset_is_refused(options, run):
     with pytest.raises(LimbeckError):
         evaluate(run.path, EvaluationOptions(**options))
-
-
-def test_labels_have_to_be_the_same_or_compared_alike(run, root, tmp_path):
-    for answer, choices in (("text", ("yes", "no")), ("equation", ())):
-        (tmp_path / "x_test.jsonl").write_text('{"input": "So?", "label": "yes"}\n')
-        source = {"kind": "files", "train_file": str(tmp_path / "x_test.jsonl")}
-        data = {"task": "custom", "answer": answer, "choices": choices, "source": source}
-        (tmp_path / "other.yaml").write_text(yaml.safe_dump({**TINY, "data": data}))
-        with pytest.raises(LimbeckError):
-            evaluate(run.path, EvaluationOptions(dataset=str(tmp_path / "other.yaml")))
