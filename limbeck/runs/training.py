@@ -144,14 +144,12 @@ def _fit(
             early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
         )
         trainer.fit()
-    except LimbeckError:
-        if trainer is None or trainer.state.global_step == 0:
-            run.discard()
-        raise
-    except (ValueError, TypeError, LookupError, ArithmeticError, ImportError, RuntimeError, OSError) as error:
+    except Exception as error:
         if trainer is not None and trainer.state.global_step > 0:
             raise
         run.discard()  # no step was taken: a setting that transformers or torch refuse only now
+        if isinstance(error, LimbeckError):
+            raise
         raise ModelError(f"training cannot start: {str(error).strip() or type(error).__name__}") from error
     steps = trainer.state.global_step
     best = trainer.state.best_global_step or steps
