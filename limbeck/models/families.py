@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.activations import NewGELUActivation
 
 from limbeck.errors import ModelError
 
@@ -55,6 +56,13 @@ class Family:
 
     states: Callable[[Any, Inputs], Tensor]
     head: Callable[[Any], VocabularyHead]
+
+
+def fuse_gelu(model: nn.Module) -> None:
+    """Replace transformers' tanh-GELU, eight operations (T5 v1.1), by torch's one: 1.5 % of a step on a CPU."""
+    for module in model.modules():
+        if isinstance(getattr(module, "act", None), NewGELUActivation):
+            module.act = nn.GELU(approximate="tanh")
 
 
 def _t5_states(model: Any, inputs: Inputs) -> Tensor:

@@ -14,7 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from limbeck.data import Source, View, source
 from limbeck.errors import ModelError
-from limbeck.models.families import VocabularyHead, family_of, positions
+from limbeck.models.families import VocabularyHead, family_of, fuse_gelu, positions
 from limbeck.models.generation import Done, Engine, engine_for, greedy_search
 from limbeck.models.scoring import Answer, Scores, Target, score_batch
 from limbeck.models.settings import EngineName
@@ -36,6 +36,7 @@ class Student(nn.Module):
     ) -> None:
         super().__init__()
         self.family = family_of(model.config)
+        fuse_gelu(model)
         self.model = model
         self.tokenizer = tokenizer
         self.pad_id = int(model.config.pad_token_id)
