@@ -214,7 +214,7 @@ class _Reply:
         start = sentence_start(self.text, mark.start())
         lead = self.text[start : mark.start()]
         start += len(lead) - len(lead.lstrip(" "))
-        lead = _ITEM.sub("", lead.lstrip(SIGNS), count=1)
+        lead = lead.lstrip(SIGNS)
         before = self.text[sentence_start(self.text, max(0, start - 2)) : start] if phrases.THEN.match(lead) else ""
         *links, clause = phrases.LINK.split(lead)
         head = phrases.LEAD_END.sub("", clause, count=1)

@@ -45,7 +45,6 @@ _ASCII = {0x3000: " ", 0x00A0: " ", 0x202F: " ", 0x2018: "'", 0x2019: "'", 0x201
 _ASCII |= {0xFF01 + offset: chr(0x21 + offset) for offset in range(94)}  # full-width letters, digits, signs
 
 _BOX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", re.I)
-_MATHS = re.compile(r"\\[()\[\]]")
 _EDGES = " \t*_`~$"
 _SYMBOLS = r"[\s\u2190-\u21ff\u2300-\u2bff\ufe0f\U0001f000-\U0001faff]+"  # arrows, check marks, emoji
 _SYMBOLS_AROUND = re.compile(rf"\A{_SYMBOLS}|{_SYMBOLS}\Z")
@@ -104,7 +103,6 @@ def unwrapped(text: str) -> str:
         return ""  # `**2**3` may be 23 or 2**3
     for _ in range(3):  # a box in a text in a box
         line = _BOX.sub(r"\1", line)
-    line = _MATHS.sub("", line)
     if line.count("**") % 2 == 0:  # else `2**3`, a power
         line = re.sub(r"(?<![\w)])(?:\*\*|__)(?=\S)|(?<=\S)(?:\*\*|__)(?![\w(])", "", line)
     line = _unquoted(line)
