@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -90,7 +89,8 @@ def line_chart(
         for axis in (axis for letter, axis in (("x", axes.xaxis), ("y", axes.yaxis)) if letter in percent):
             axis.set_major_formatter(PercentFormatter(1, decimals=None))
         if xs:
-            _legend(axes)
+            columns = 1 if max(map(len, points)) > 22 else 2
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0)
         else:
             axes.text(0.5, 0.5, "no data", ha="center", transform=axes.transAxes)
         return _svg(figure)
@@ -144,12 +144,6 @@ def _figure(height: float = 2.9) -> Iterator[Figure]:
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]
         yield Figure(figsize=(5.2, height), facecolor="none")
-
-
-def _legend(axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    columns = 1 if max(map(len, labels)) > 22 else 3 if max(map(len, labels)) < 14 else 2
-    axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0)
 
 
 def _label(name: str) -> str:

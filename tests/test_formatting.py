@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 
 import pytest
 from markdown_it import MarkdownIt
@@ -47,11 +48,7 @@ def test_markdown_breaks_bare_links_and_keeps_plain_text():
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_latex_and_csv_hold_no_command_and_no_formula(text):
-    escaped = latex(text)
-    for command in ("textbackslash{}", "textasciicircum{}", "textasciitilde{}", "textless{}", "textgreater{}"):
-        escaped = escaped.replace(f"\\{command}", "")
-    for command in (r"\textbar{}", r"\textquotedbl{}", r"\textasciigrave{}", *(f"\\{char}" for char in "{}$&#%_")):
-        escaped = escaped.replace(command, "")
+    escaped = re.sub(r"\\(text[a-z]+\{\}|[{}$&#%_])", "", latex(text))
     assert not set("\\{}$#%_^~&") & set(escaped)
     buffer = io.StringIO()
     csv.writer(buffer).writerow([csv_field(text)])

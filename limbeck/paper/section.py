@@ -16,7 +16,7 @@ from limbeck.metrics.predictions import predictions_by_id
 from limbeck.paper.spec import PaperRow, task_title
 from limbeck.paper.table_runs import TableRuns, papers_grids
 from limbeck.report import answers
-from limbeck.report.answers import Scores, accuracy_cell, grade, interval_note, score_cell, scores
+from limbeck.report.answers import Scores, accuracy_cell, grade, score_cell, scores
 from limbeck.report.cases import Case, shared_cases
 from limbeck.report.sections import count_notes, fraction_figure
 from limbeck.report.tables import CaseStudy, Cell, Figure, Section, Table
@@ -119,8 +119,7 @@ def accuracy_table(runs: TableRuns) -> list[Table]:
         for name, row in runs.spec.rows.items()
         for task in runs.tasks
     }
-    notes = [interval_note({len(finished) for finished in by_cell.values() if finished}), *count_notes(by_cell)]
-    return [_table(runs, _rows(runs, accuracy), notes, unit="%")]
+    return [_table(runs, _rows(runs, accuracy), [answers.INTERVALS, *count_notes(by_cell)], unit="%")]
 
 
 def fraction_figures(runs: TableRuns) -> list[Figure]:
@@ -131,9 +130,8 @@ def fraction_figures(runs: TableRuns) -> list[Figure]:
             name: {fraction: _accuracy(runs, row, task, fraction) for fraction in runs.spec.fractions}
             for name, row in runs.spec.rows.items()
         }
-        seeds = {cell.seeds for line in lines.values() for cell in line.values() if cell.seeds}
         title = f"{runs.spec.title}: {task_title(task)}"
-        plotted.append(fraction_figure(f"{runs.name}-{task}", title, lines, (*runs.notes(), interval_note(seeds))))
+        plotted.append(fraction_figure(f"{runs.name}-{task}", title, lines, (*runs.notes(), answers.INTERVALS)))
     return plotted
 
 

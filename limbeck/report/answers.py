@@ -132,13 +132,7 @@ def _percent(ends: Interval | None) -> Interval | None:
     return None if ends is None else (100 * ends[0], 100 * ends[1])
 
 
-def interval_note(seeds: set[int]) -> str:
-    """Return which intervals accuracies of so many seeds have."""
-    kinds = ["Wilson's for a single seed, which leaves out how seeds differ"] if 1 in seeds else []
-    kinds += ["Student's t over seeds and examples for several seeds"] if seeds - {1} else []
-    return f"95 % intervals: {'; '.join(kinds)}."
-
-
+INTERVALS = "95 % intervals: Student's t over seeds and examples; Wilson's for a single seed, which leaves out how seeds differ."
 Measure = Callable[[Floats, Flags], float | None]  # of confidences and correctness, [N]
 CALIBRATION: dict[str, Measure] = {
     "mean confidence": lambda confidence, _: float(confidence.mean()),

@@ -90,7 +90,7 @@ def _sizes(contrasts: Sequence[Contrast]) -> str:
     runs = [run for group in groups for run in group.runs]
     tasks = ", ".join(dict.fromkeys(group.task for group in groups))
     return (
-        f"{_count(len(runs), 'finished run')} in {_count(len(groups), 'run group')} on {tasks}, "
+        f"{len(runs)} finished runs in {len(groups)} run groups on {tasks}, "
         f"{_seeds([len(group.runs) for group in groups])} a group, trained for {_range(map(_steps, runs))} steps."
     )
 
@@ -136,10 +136,6 @@ def _seeds(counts: Sequence[int]) -> str:
 def _range(numbers: Iterable[int]) -> str:
     ordered = sorted(numbers)
     return f"{ordered[0]:,}" if ordered[0] == ordered[-1] else f"{ordered[0]:,} to {ordered[-1]:,}"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _steps(run: Run) -> int:

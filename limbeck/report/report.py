@@ -15,7 +15,7 @@ from limbeck.report.cases import Case, sample_cases, shared_cases
 from limbeck.report.contrasts import Contrast, comparable_sets, contrasts
 from limbeck.report.overview import find_missing, grid_folders, overview, read_errors
 from limbeck.report.sections import accuracy_section, confidence_section, learning_section, rationale_section
-from limbeck.report.tables import Figure, Section, Table
+from limbeck.report.tables import Section
 from limbeck.runs.citations import Citation, citations
 from limbeck.runs.groups import RunGroup, find_runs, group_runs
 from limbeck.runs.run import Run, flat
@@ -25,15 +25,6 @@ ExtraSection = Callable[[Sequence[Run], Sequence[Grid], Mapping[str, str]], Sect
 
 MAX_DRAWN = 12  # comparable sets; with more, nobody would look through their curves
 SHARED_FACTS = ("limbeck", "revision", "versions.", "machine.", "data.")  # of a provenance, that runs may share
-
-
-@dataclass(frozen=True, slots=True)
-class GroupRecipe:
-    """A run group's recipe as YAML, and its runs."""
-
-    title: str
-    runs: list[str]
-    yaml: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +38,9 @@ class Report:
     cases: list[Case]
     shared_examples: int  # those that every run group of their task answered; `cases` are a sample of them
     provenance: list[tuple[str, str, int]]  # what the runs were made with, its value, and the runs that have it
-    recipes: tuple[GroupRecipe, ...]
+    recipes: list[dict[str, str]]  # by run group: `title`, `runs`, and the recipe as `yaml`
     left_out: tuple[str, ...]
     citations: tuple[Citation, ...]
-
-    @property
-    def tables(self) -> list[Table]:
-        return [table for section in self.sections for table in section.tables]
-
-    @property
-    def figures(self) -> list[Figure]:
-        return [figure for section in self.sections for figure in section.figures]
 
 
 def make_report(paths: Sequence[Path], extra: ExtraSection | None = None) -> Report:
@@ -96,7 +79,7 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None = None) -> Rep
         cases=sample_cases(cases),
         shared_examples=len(cases),
         provenance=facts,
-        recipes=tuple(map(_recipe, groups)),
+        recipes=[_recipe(group) for group in groups],
         left_out=(*left_out, *unknown, *undrawn),
         citations=tuple(citations([group.recipe for group in groups])),
     )
@@ -124,7 +107,8 @@ def _provenance(groups: Sequence[RunGroup]) -> tuple[list[tuple[str, str, int]],
     return [(*fact, count) for fact, count in facts.items()], unknown
 
 
-def _recipe(group: RunGroup) -> GroupRecipe:
+def _recipe(group: RunGroup) -> dict[str, str]:
     seeds = ", ".join(str(run.recipe.seed) for run in group.runs)
     text = yaml.safe_dump(group.recipe.resolved(), sort_keys=False, allow_unicode=True)
-    return GroupRecipe(f"{group.task}: {group.name}, seeds {seeds}", [str(run.path) for run in group.runs], text)
+    runs = " · ".join(str(run.path) for run in group.runs)
+    return {"title": f"{group.task}: {group.name}, seeds {seeds}", "runs": runs, "yaml": text}

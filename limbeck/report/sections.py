@@ -16,7 +16,7 @@ from limbeck.figures import Point
 from limbeck.files import read_jsonl
 from limbeck.metrics.selective import cascade, selective
 from limbeck.report import answers
-from limbeck.report.answers import GradedGroup, accuracy_cell, calibration_cell, interval_note, score_cell, scores
+from limbeck.report.answers import GradedGroup, accuracy_cell, calibration_cell, score_cell, scores
 from limbeck.report.contrasts import Comparable, Contrast, common_parts, setting
 from limbeck.report.tables import Cell, Figure, Section, Table
 from limbeck.runs.groups import correct
@@ -69,7 +69,7 @@ def _accuracy_table(task: str, contrasts: Sequence[Contrast], tests: int) -> Tab
             cell = replace(cell, reason="baseline" if contrast.member is contrast.baseline else apart)
         rows[contrast.member.name] = {"accuracy": cell}
     groups = [contrast.member.group for contrast in contrasts]
-    notes = [interval_note({len(group.runs) for group in groups})]
+    notes = [answers.INTERVALS]
     if names := sorted({contrast.comparison.test for contrast in contrasts if contrast.comparison}):
         notes.append(
             f"Differences are in points, to the row marked baseline; tests: {' or '.join(names)}; Holm's method over "

@@ -77,9 +77,10 @@ def _check_replaceable(out: Path) -> None:
 def _files(report: Report) -> dict[str, str]:
     """Return every file's text by its name. report.json names them all, for the next report to know what is its own."""
     texts: dict[str, str] = {}
-    figures = {figure.table.name: figure for figure in report.figures}
+    figures = {figure.table.name: figure for section in report.sections for figure in section.figures}
+    tables = [table for section in report.sections for table in section.tables]
     links = {}  # by a figure's name
-    for table in [*report.tables, *(figure.table for figure in report.figures)]:
+    for table in [*tables, *(figure.table for figure in figures.values())]:
         stem = re.sub(r"[^a-z0-9]+", "-", table.name.lower()).strip("-")[:80]
         while f"tables/{stem}.md" in texts:
             stem += "-more"

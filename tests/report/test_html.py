@@ -195,14 +195,6 @@ def test_on_a_phone_nothing_is_too_wide_and_all_text_has_enough_contrast(open_pa
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) > 600) == (scheme == "light")
 
 
-def test_on_paper_it_is_light_and_without_controls(open_page):
-    page = open_page(scheme="dark")
-    page.emulate_media(media="print", color_scheme="dark")
-    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(29, 27, 24)"
-    for hidden in ("#filters", "#list", "nav"):
-        assert not page.locator(hidden).is_visible()
-
-
 def test_it_can_be_read_without_seeing_it(open_page):
     page = open_page()
     for landmark in ("banner", "navigation", "main", "contentinfo", "search"):
