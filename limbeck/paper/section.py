@@ -49,14 +49,14 @@ def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[st
         LimbeckError: predictions or judgements that cannot be read; two grids of one name that differ.
     """
     by_grid = [TableRuns(grid, runs, errors) for grid in papers_grids(grids)]
-    items = [_titled(item) for table in by_grid for item in MEASURES.get(table.spec.measure, lambda _: [])(table)]
+    items = [item for table in by_grid for item in MEASURES[table.spec.measure](table)]
     studies = [case_study(table, task) for table in by_grid if table.spec.measure == "cases" for task in table.tasks]
     if not by_grid:
         return None
     text = "Tables and figures of Chen et al. 2024, made of these runs, with the paper's own numbers beside ours."
-    tables = tuple(item for item in items if isinstance(item, Table))
-    figures = tuple(item for item in items if isinstance(item, Figure))
-    return Section("paper", "The paper", text, tables, figures, studies=tuple(studies))
+    tables = [item for item in items if isinstance(item, Table)]
+    figures = [item for item in items if isinstance(item, Figure)]
+    return Section("paper", "The paper", text, tables, figures, studies=studies)
 
 
 def case_study(runs: TableRuns, task: str) -> CaseStudy:
@@ -66,7 +66,7 @@ def case_study(runs: TableRuns, task: str) -> CaseStudy:
         f"Of the first seed that both have, {CASES_PER_KIND} examples by chance (seed {SEED}) of each way in which "
         f"{' and '.join(names)} differ: in who is right, or where both are alike in that, in their rationales."
     )
-    title = f"{_number(runs.name)}: {runs.spec.title}: {task_title(task)}"
+    title = f"{runs.title}: {task_title(task)}"
     by_seed = [{run.recipe.seed: run for run in runs.runs(row.objective, task)} for row in runs.spec.rows.values()]
     shared = sorted(by_seed[0].keys() & by_seed[1].keys())
     if not shared:
@@ -89,18 +89,6 @@ def case_study(runs: TableRuns, task: str) -> CaseStudy:
 def _pick(cases: Sequence[Case]) -> list[Case]:
     """Pick by the hash of id and seed, so that no pick depends on which other cases there are."""
     return sorted(cases, key=lambda case: hashlib.sha256(f"{SEED} {case['id']}".encode()).digest())[:CASES_PER_KIND]
-
-
-def _titled(item: Table | Figure) -> Table | Figure:
-    """Return a table or figure with the paper's number before its title."""
-    if isinstance(item, Figure):
-        return replace(item, table=replace(item.table, title=f"{_number(item.table.name)}: {item.table.title}"))
-    return replace(item, title=f"{_number(item.name)}: {item.title}")
-
-
-def _number(name: str) -> str:
-    """Return `Table 1` for `table1`, and `Figure 2` for `figure2-svamp`."""
-    return name.partition("-")[0].replace("table", "Table ").replace("figure", "Figure ")
 
 
 def accuracy_table(runs: TableRuns) -> list[Table]:
@@ -130,7 +118,7 @@ def fraction_figures(runs: TableRuns) -> list[Figure]:
             name: {fraction: _accuracy(runs, row, task, fraction) for fraction in runs.spec.fractions}
             for name, row in runs.spec.rows.items()
         }
-        title = f"{runs.spec.title}: {task_title(task)}"
+        title = f"{runs.title}: {task_title(task)}"
         plotted.append(fraction_figure(f"{runs.name}-{task}", title, lines, (*runs.notes(), answers.INTERVALS)))
     return plotted
 
@@ -208,7 +196,7 @@ def _table(runs: TableRuns, rows: Rows, notes: Sequence[str], unit: str = "") ->
     }
     tests = f"Differences are to {runs.spec.baseline}, on the same examples." if runs.spec.measure == "accuracy" else ""
     holms = "p by Holm's method: over all tests of the table."
-    return Table(runs.name, runs.spec.title, tested, unit, notes=(*runs.notes(), *notes, *filter(None, (tests, holms))))
+    return Table(runs.name, runs.title, tested, unit, notes=(*runs.notes(), *notes, *filter(None, (tests, holms))))
 
 
 def _accuracy(runs: TableRuns, row: PaperRow, task: str, fraction: float = 1.0) -> Cell:

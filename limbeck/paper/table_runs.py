@@ -22,6 +22,8 @@ class TableRuns:
     def __init__(self, grid: Grid, runs: Sequence[Run], errors: Mapping[str, str]) -> None:
         self.name = grid.name
         self.spec: PaperTable = paper()[grid.name]
+        number = self.name.replace("table", "Table ").replace("figure", "Figure ")
+        self.title = f"{number}: {self.spec.title}"
         self._seeds = len(grid.seeds)
         self._errors = errors
         self._by_key = {run.recipe.key: run for run in sorted(runs, key=lambda run: run.finished)}

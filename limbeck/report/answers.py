@@ -132,7 +132,7 @@ def _percent(ends: Interval | None) -> Interval | None:
     return None if ends is None else (100 * ends[0], 100 * ends[1])
 
 
-INTERVALS = "95 % intervals: Student's t over seeds and examples; Wilson's for a single seed, which leaves out how seeds differ."
+INTERVALS = "95 % intervals: Student's t over seeds and examples; of one seed Wilson's, without the seeds' differences."
 Measure = Callable[[Floats, Flags], float | None]  # of confidences and correctness, [N]
 CALIBRATION: dict[str, Measure] = {
     "mean confidence": lambda confidence, _: float(confidence.mean()),
