@@ -159,27 +159,8 @@ def test_what_a_model_wrote_stays_text(open_page):
     assert page.locator("#case img, #case b").count() == 0
 
 
-CONTRAST = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgb = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data]; };
-  const light = ([r, g, b]) => { const [x, y, z] = [r, g, b].map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 :
-    ((c + 0.055) / 1.055) ** 2.4); return 0.2126 * x + 0.7152 * y + 0.0722 * z; };
-  const behind = (node) => { for (; node; node = node.parentElement) {
-    const c = rgb(getComputedStyle(node).backgroundColor); if (c[3] === 255) return c; } return [255, 255, 255]; };
-  const ratios = [];
-  for (const node of document.querySelectorAll("body *")) {
-    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
-    if (!own || node.matches("script, option, noscript, :disabled") || !node.getClientRects().length) continue;
-    const [a, b] = [light(rgb(getComputedStyle(node).color)), light(behind(node))].sort((x, y) => y - x);
-    ratios.push([(a + 0.05) / (b + 0.05), node.outerHTML.slice(0, 90)]);
-  }
-  return ratios;
-}"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_nothing_is_too_wide_and_all_text_has_enough_contrast(open_page, scheme):
+def test_on_a_phone_nothing_is_too_wide_in_either_scheme(open_page, scheme):
     page = open_page(width=390, scheme=scheme)
     page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
@@ -188,9 +169,6 @@ def test_on_a_phone_nothing_is_too_wide_and_all_text_has_enough_contrast(open_pa
         ".filter((node) => node.getBoundingClientRect().right > 390.5).map((node) => node.outerHTML.slice(0, 80))"
     )
     assert too_wide == []
-    ratios = page.evaluate(CONTRAST)
-    assert len(ratios) > 200
-    assert [row for row in ratios if row[0] < 4.5] == []
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) > 600) == (scheme == "light")
 

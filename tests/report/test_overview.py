@@ -42,13 +42,6 @@ def test_where_nothing_can_be_found_is_left_out_of_the_smallest_difference(tmp_p
     assert re.search(rf"{ALONE} is [\d.]+ points, and in 1 there is none\.", overview(tmp_path))
 
 
-def test_groups_of_unlike_many_seeds(tmp_path):
-    for objective, seed in (("dss", 1), ("dss", 2), ("mi", 1), ("mi", 2), ("kl", 1)):
-        finished(tmp_path / f"{objective}{seed}", objective, seed)
-    sizes = re.findall(r"60 examples, ([^)]*)\)", overview(tmp_path))
-    assert set(sizes) == {"2 seeds", "1 to 2 seeds"}
-
-
 def grid_of(**changes):
     values = {"name": "g", "recipe": {**TINY, "seed": 1}, "axes": {"objective": ["dss", "mi"]}, "seeds": 2}
     return Grid.parse({**values, **changes}, "g")

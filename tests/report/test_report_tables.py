@@ -2,8 +2,6 @@
 
 import csv
 import io
-import math
-import re
 from itertools import pairwise
 
 import pytest
@@ -33,13 +31,6 @@ def test_a_significant_difference_has_its_asterisk_in_every_form_once():
             assert write(table).count(f"12.35{star}") == count
             assert write(table).count("An asterisk marks") == count
         assert "12.345,," in to_csv(table)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_shown_as_nothing(value):
-    table = table_of(value=value, interval=(value, 1.0), p_value=value)
-    for write in (to_markdown, to_latex, to_csv):
-        assert not re.search(r"\b(nan|inf)\b", write(table).lower())
 
 
 @pytest.mark.parametrize("name", HOSTILE)

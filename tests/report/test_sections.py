@@ -8,7 +8,6 @@ from scipy import stats
 
 from limbeck.errors import LimbeckError
 from limbeck.notes import MEASURED, NOTES
-from limbeck.runs.run import count_lines, open_run
 from tests.report.reports import evaluated, finished, questions, read_lines, report_of, tables_of, write
 
 pytestmark = pytest.mark.usefixtures("no_figures")
@@ -33,16 +32,6 @@ def test_every_count_stands_below_the_accuracies_once(tmp_path):
     assert len(warnings) == sum(note.warns is not None for note in (*NOTES.values(), *MEASURED.values()))
 
 
-def test_counts_of_another_dataset_do_not_take_a_splits_place(tmp_path):
-    path = finished(tmp_path / "dss", "dss", 1)
-    results = json.loads((path / "results.json").read_text())
-    results_of_task, results_elsewhere = ({**results["test"], "sources_cut": cut} for cut in (2, 40))
-    values = {**results, "test": results_of_task, "out_of_domain": {"test": results_elsewhere}}
-    (path / "results.json").write_text(json.dumps(values))
-    counts = {where: line.count for where, line in count_lines(open_run(path).results)}
-    assert counts == {"test": 2, "test-test": 40}
-
-
 def test_several_seeds_are_one_group_and_their_curves_a_mean(tmp_path):
     for seed in (1, 2):
         run = finished(tmp_path / f"dss{seed}", "dss", seed)
@@ -63,15 +52,6 @@ def test_calibration_is_a_mean_over_seeds_with_students_t(tmp_path):
     assert row["mean confidence"]["value"] == pytest.approx(np.mean(means))
     ends = stats.t.interval(0.95, 2, np.mean(means), stats.sem(means))
     assert row["mean confidence"]["interval"] == pytest.approx(list(ends))
-
-
-def test_an_interval_of_a_share_ends_where_shares_do(tmp_path):
-    for seed, confidence in ((1, 0.01), (2, 0.2)):
-        run = finished(tmp_path / f"dss{seed}", "dss", seed, right=0.0)
-        rows = read_lines(run / "predictions" / "test.jsonl")
-        write(run / "predictions" / "test.jsonl", [{**row, "confidence": confidence} for row in rows])
-    row = tables_of(report_of(tmp_path))["calibration-arithmetic"]["rows"]["dss"]
-    assert row["mean confidence"]["interval"] == [0, 1]  # 0.105 and 1.2 to either side
 
 
 def test_scores_are_of_the_answers_that_the_run_has_now(tmp_path):

@@ -44,15 +44,6 @@ def test_only_a_report_is_replaced(runs, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "mine", "new"]
 
 
-def test_a_report_goes_where_a_link_leads(runs, tmp_path):
-    (tmp_path / "link").symlink_to("new/report")
-    for _ in range(2):
-        assert write_report([runs / "dss"], tmp_path / "link") == tmp_path / "link" / "index.html"
-        assert (tmp_path / "link").is_symlink()
-        assert (tmp_path / "new" / "report" / "index.html").is_file()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "new"]
-
-
 def test_without_a_finished_run_there_is_no_report(tmp_path):
     run = finished(tmp_path / "dss", "dss", 1)
     (run / "results.json").unlink()
