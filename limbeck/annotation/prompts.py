@@ -51,9 +51,9 @@ class Prompt(Settings):
     @field_validator("question", "choices", "hint")
     @classmethod
     def _placeholders(cls, text: str | None, info: ValidationInfo) -> str | None:
-        known = _PLACEHOLDERS[str(info.field_name)]
-        if text is not None and (not (names := _PLACEHOLDER.findall(text)) or not set(names) <= set(known)):
-            listed = " or ".join(f"{{{name}}}" for name in known)
+        placeholders = _PLACEHOLDERS[str(info.field_name)]
+        if text is not None and (not (names := _PLACEHOLDER.findall(text)) or not set(names) <= set(placeholders)):
+            listed = " or ".join(f"{{{name}}}" for name in placeholders)
             raise ValueError(f"the placeholder {listed} was expected, and no other one")
         return text
 

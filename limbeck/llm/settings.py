@@ -51,11 +51,8 @@ class TeacherSettings(Settings):
 
     def endpoint(self) -> str:
         """Return the base URL of the endpoint. Raises RecipeError if $OPENAI_BASE_URL is no such URL."""
-        variable = "OPENAI_BASE_URL"
-        url = os.environ.get(variable, "").strip() or OPENAI
-        return self.base_url or str(
-            TeacherSettings.parse({"name": self.name, "base_url": url}, f"${variable}").base_url
-        )
+        values = {"name": self.name, "base_url": os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI}
+        return self.base_url or str(TeacherSettings.parse(values, "$OPENAI_BASE_URL").base_url)
 
 
 NamedTeacher = Annotated[TeacherSettings, BeforeValidator(from_name, json_schema_input_type=str | TeacherSettings)]
@@ -115,19 +112,19 @@ class BudgetSettings(Settings):
 class Budget:
     """The most that may be spent on a model, and the price of its tokens where it is known."""
 
-    most: BudgetSettings
+    limit: BudgetSettings
     price: PriceSettings | None
 
     @classmethod
-    def of(cls, model: str, most: BudgetSettings, prices: PriceSettings | None) -> Self:
+    def of(cls, model: str, limit: BudgetSettings, prices: PriceSettings | None) -> Self:
         """Return the budget at `prices`, else list prices. Raises RecipeError: in money, and no price is known."""
         if prices is None:
             table: dict[str, Any] = yaml_value((files("limbeck.llm") / "prices.yaml").read_text("utf-8"), "prices.yaml")
             prices = PriceSettings.parse(table[model], model) if model in table else None
-        if most.money is not None and prices is None:
+        if limit.money is not None and prices is None:
             message = f"no price of {model!r} is known; set prices: {{input: ..., output: ...}}, of a million tokens"
             raise RecipeError(message, field="budget.money")
-        return cls(most, prices)
+        return cls(limit, prices)
 
     def cost(self, tokens: Tokens) -> float | None:
         """Return the price of `tokens`; None where it is not known."""
@@ -137,8 +134,8 @@ class Budget:
 
     def covers(self, tokens: Tokens) -> bool:
         """Return whether so many tokens, all that were ever used, are within the budget."""
-        tokens_left = self.most.tokens is None or sum(tokens) <= self.most.tokens
-        return tokens_left and (self.most.money is None or (self.cost(tokens) or 0.0) <= self.most.money)
+        tokens_left = self.limit.tokens is None or sum(tokens) <= self.limit.tokens
+        return tokens_left and (self.limit.money is None or (self.cost(tokens) or 0.0) <= self.limit.money)
 
 
 def read_key(variable: str) -> str | None:

@@ -53,8 +53,8 @@ def test_questions_without_label_and_vote_are_left_out_and_counted(tmp_path):
     rows.append({"id": "known", "input": "And?", "label": "1"})
     job = make_job(tmp_path, rows, sampling={"samples": 3}, filters={"agreement": 0.5})
     torn = [reply_with("1"), reply_with("2"), reply_with("3")]
-    sure = [reply_with("1"), reply_with("1", "It is one for a good reason."), reply_with("2")]
-    fill(job, {"silent": ["Well.", "Hm.", Failure("HTTP 500", "oops")], "torn": torn, "sure": sure, "known": torn})
+    agreed = [reply_with("1"), reply_with("1", "It is one for a good reason."), reply_with("2")]
+    fill(job, {"silent": ["Well.", "Hm.", Failure("HTTP 500", "oops")], "torn": torn, "sure": agreed, "known": torn})
     examples = training_examples(read_results(job))
     assert [(row.id, row.label, row.teacher_label, row.rationale) for row in examples] == [
         ("sure", "1", "1", "We think of it a little while."),

@@ -102,8 +102,8 @@ def test_a_system_turn_that_the_template_does_not_take_goes_to_the_user(template
     ]
     text = "<s><|user|>Think first.\n\n\nOne?<|end|><|assistant|>1.<|end|><|user|>Two?<|end|><|assistant|>"
     assert render(chat_tokenizer(template), turns) == text
-    own = chat_tokenizer().apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    assert render(chat_tokenizer(TEMPLATE), turns) == own
+    text = chat_tokenizer().apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    assert render(chat_tokenizer(TEMPLATE), turns) == text
 
 
 def test_a_prompt_that_leaves_no_room_fails_alone(folders):
