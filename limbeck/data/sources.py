@@ -28,8 +28,6 @@ _HUB_SPLITS: dict[Split, tuple[str, ...]] = {  # the last that there is counts
     "valid": ("dev", "val", "valid", "validation"),
     "test": ("test",),
 }
-
-
 MAX_UNPACKED = 8 * 1024**3  # bytes of all files
 
 
@@ -86,7 +84,9 @@ def _read_inputs(path: Path, split: str, task: Task) -> list[Example]:
         with located(f"{path}:{line}"):
             example = task.read(row, f"{split}-{index}")
             example = example if example.choices else replace(example, choices=task.choices)
-            if not example.label or (example.choices and example.label not in example.choices):
+            if not example.label:
+                raise DataError("missing", field=task.label_field)
+            if example.choices and example.label not in example.choices:
                 raise not_a_choice(task.label_field, example.label, example.choices)
         examples.append((f"{path}:{line}", example))
     return unique(examples)
@@ -202,8 +202,8 @@ class HubSource(Settings):
         names = self.splits or hub.splits or usual
         if not names or not data_set.keys() >= set(names.values()):
             expected = ", ".join(names.values()) or "train, validation and test"
-            there = f"there are only {sorted(data_set)!r:.200}"
-            raise DataError(f"{hub.path}: of the splits {expected} {there}; name them under `splits`")
+            present = f"there are only {sorted(data_set)!r:.200}"
+            raise DataError(f"{hub.path}: of the splits {expected} {present}; name them under `splits`")
         tables = [
             [
                 (f"{hub.path} [{name}] row {i + 1}", f"{split}-{i}", row)
