@@ -33,7 +33,7 @@ def test_both_sides_have_one_loss_and_one_gradient(method):
 
 
 def test_both_heads_have_one_loss_and_one_gradient():
-    calls = [Call(Setup(way, "mi", SHAPE, 300, 16, "cpu")) for way in ("naive", "limbeck")]
+    calls = [Call(Setup(side, "mi", SHAPE, 300, 16, "cpu")) for side in ("naive", "limbeck")]
     first, second = (call() for call in calls)
     torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
     torch.testing.assert_close(calls[0].weight.grad, calls[1].weight.grad, rtol=0, atol=1e-5)
@@ -44,8 +44,8 @@ def test_both_heads_have_one_loss_and_one_gradient():
 def test_flops_are_those_that_torch_counts():
     sizes = TINY.model_copy(update={"d_kv": 4, "num_heads": 3, "num_layers": 3, "num_decoder_layers": 2})
     student = model(sizes, dropout=0.0)
-    for part in (student, student.encoder, student.decoder):
-        part.set_attn_implementation("eager")  # torch does not count in every fused kernel
+    for module in (student, student.encoder, student.decoder):
+        module.set_attn_implementation("eager")  # torch does not count in every fused kernel
     naive, _ = batches(SHAPE, TINY.vocab_size, "cpu")
     with FlopCounterMode(display=False) as counter:
         model_loss(student, naive, "dss").backward()
@@ -64,7 +64,7 @@ def test_sides_take_turns_and_are_compared_by_medians():
     comparison = times.compare("slow", "fast")
     assert comparison.low <= comparison.ratio <= comparison.high
     assert comparison.ratio == pytest.approx(2)
-    verdicts = [time_row("c", times, "slow", "fast", ("words", least))["met"] for least in (1.5, 2.5)]
+    verdicts = [time_row("c", times, "slow", "fast", ("words", ratio))["met"] for ratio in (1.5, 2.5)]
     assert verdicts == ["yes", "no"]
     scattered = Times({"slow": noisy[::-1], "fast": noisy})
     assert "within noise" in time_row("c", scattered, "slow", "fast", ("words", 1.0))["met"]

@@ -44,7 +44,11 @@ def paths(tree: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 FIELDS = [
     *paths(TINY),
-    *((part, name) for part in TINY for name in getattr(Recipe.model_fields[part].annotation, "model_fields", ())),
+    *(
+        (section, name)
+        for section in TINY
+        for name in getattr(Recipe.model_fields[section].annotation, "model_fields", ())
+    ),
     *(("data", "source", name) for name in ("error_rate", "root", "columns", "kind", "splits")),
     ("evaluation",),
     ("surprise",),

@@ -112,12 +112,12 @@ def test_two_processes_share_a_grid_and_one_takes_over_when_the_other_is_killed(
     rival = Forked(run=lambda: run_grid(grids, folder.out))
     rival.wait_until(lambda: any((folder.step(name) or 0) > 5 for name in undisturbed))
     os.kill(rival.pid, signal.SIGSTOP)
-    (begun,) = [state.cell.name for state in states(grids, folder.out) if state.status == "elsewhere"]
+    (interrupted,) = [state.cell.name for state in states(grids, folder.out) if state.status == "elsewhere"]
     # at the first call this process has trained another cell; the one that the rival had begun is taken over
     cell_states = run_grid(grids, folder.out, watch=lambda _: rival.kill())
     assert {state.cell.name: result(state.path) for state in cell_states if state.status == "finished"} == undisturbed
     assert {name: starts(folder.out / name) for name in undisturbed} == {
-        name: 2 if name == begun else 1 for name in undisturbed
+        name: 2 if name == interrupted else 1 for name in undisturbed
     }
     (failed,) = [state for state in cell_states if state.status == "failed"]
     assert "none.jsonl" in failed.error

@@ -94,8 +94,8 @@ def scripted_model(folder: Path, reply: str) -> Path:
         for weight in model.parameters():
             weight.zero_() if weight.dim() == 2 else weight.fill_(1)  # the norms' weights are vectors
         torch.nn.init.eye_(model.get_input_embeddings().weight)
-        for this, following in itertools.pairwise(chain):
-            model.get_output_embeddings().weight[ids[following], ids[this]] = 10
+        for piece, following in itertools.pairwise(chain):
+            model.get_output_embeddings().weight[ids[following], ids[piece]] = 10
     return save(folder, model, tokenizer)
 
 

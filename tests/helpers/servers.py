@@ -182,7 +182,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def paid(self) -> Counter[str]:
-        """How often each question was answered by a whole completion."""
+        """Count how often each question was answered by a whole completion."""
         return Counter(asked.question for asked in self.asked if asked.sent and asked.answer and asked.answer.paid)
 
     def __enter__(self) -> Self:

@@ -57,8 +57,10 @@ class Reference:
         assert sorted(actual) == sorted(expected)
         for key, leaves in expected.items():
             assert len(actual[key]) == len(leaves), f"{name}, {key}: {actual[key]} instead of {leaves}"
-            for position, (got, wanted) in enumerate(zip(actual[key], leaves, strict=True)):
-                assert _same(got, wanted, tolerance), f"{name}, {key}[{position}]: {got!r} instead of {wanted!r}"
+            for position, (value, reference) in enumerate(zip(actual[key], leaves, strict=True)):
+                assert _same(value, reference, tolerance), (
+                    f"{name}, {key}[{position}]: {value!r} instead of {reference!r}"
+                )
 
     def names(self) -> set[str]:
         """Return the names that the file has."""
@@ -68,10 +70,10 @@ class Reference:
         return json.loads(self.path.read_text()) if self.path.exists() else {}
 
 
-def _same(got: Any, wanted: Any, tolerance: float) -> bool:
-    if isinstance(got, float) or isinstance(wanted, float):
-        return got is not None and wanted is not None and abs(got - wanted) <= tolerance * (1 + abs(wanted))
-    return type(got) is type(wanted) and got == wanted
+def _same(value: Any, reference: Any, tolerance: float) -> bool:
+    if isinstance(value, float) or isinstance(reference, float):
+        return None not in (value, reference) and abs(value - reference) <= tolerance * (1 + abs(reference))
+    return type(value) is type(reference) and value == reference
 
 
 def _text(stored: dict[str, dict[str, list[Any]]]) -> str:
