@@ -36,9 +36,6 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
     Returns:
         The examples; counts of `rows`, of `unparsed_rationales` and `unparsed_labels` among the examples, and of rows
         `left_out`; and the locations of the latter by reason.
-
-    Raises:
-        LimbeckError: the file cannot be read, or an id stands twice.
     """
     examples: list[tuple[str, Example]] = []
     left_out: dict[str, list[str]] = {}

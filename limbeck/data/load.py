@@ -89,11 +89,7 @@ def load(settings: DataSettings) -> Splits:
 
 
 def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
-    """Return one split, as `load` has it; of an archive's test split, the others need not be there.
-
-    Raises:
-        LimbeckError: as `read`, and as `load` where the split has to be carved from the training rows.
-    """
+    """Return one split, as `load` has it; of an archive's test split, the others need not be there."""
     archive = settings.source
     if split != "test" or not isinstance(archive, ArchiveSource):
         return tuple(getattr(load(settings), split))

@@ -49,11 +49,7 @@ class ArchiveSource(Settings):
         return splits
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the splits whose input files exist, by role.
-
-        Raises:
-            LimbeckError: a file is missing or damaged, or outputs and rows differ in number; names the files.
-        """
+        """Return the splits whose input files exist, by role. Raises DataError: outputs and rows differ in number."""
         folder = self.root / task.name
         paths = {split: folder / f"{task.name}_{split}.json" for split in get_args(Split)}
         roles = self.splits or {split: split for split, path in paths.items() if path.exists()}
@@ -151,11 +147,7 @@ class FilesSource(Settings):
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the splits that have files; a missing label is "".
-
-        Raises:
-            LimbeckError: as `read_rows`, or a pattern matches no file.
-        """
+        """Return the splits that have files; a missing label is ""."""
         files = {"train": self.train_file, "valid": self.valid_file, "test": self.test_file}
         tables = {split: read_files(_expand(paths)) for split, paths in files.items() if paths}
         examples = read_examples(list(tables.values()), self.columns, task, labelled=True)
@@ -189,11 +181,7 @@ class HubSource(Settings):
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the splits that the data set has, of those that `splits` (or the task) names.
-
-        Raises:
-            LimbeckError: the data set or a split cannot be had; a row is wrong.
-        """
+        """Return the splits of the data set that `splits` or the task names, or that have usual names."""
         hub = HubInputs(self.path, None, {}) if self.path is not None else task.hub
         if hub is None:
             raise DataError(f"task {task.name!r} has no data set of its own on the Hub: give the source a `path`")

@@ -74,13 +74,9 @@ def _contradict(examples: Sequence[Example], task: Task) -> bool:
 
 
 def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_overlap: float) -> None:
-    """Refuse splits of which one shares more than `max_overlap` of its questions with an earlier one.
+    """Raise DataError where a split shares more than `max_overlap` of its questions with an earlier one.
 
-    Args:
-        counts: as `count_overlap` returns them.
-        sizes: the rows of each split, in the order train, valid, test.
-
-    Raises DataError: names the splits, both counts, and the setting that allows it.
+    `counts` are as `count_overlap` returns them; `sizes` are the rows of train, valid and test, in this order.
     """
     for earlier, later in combinations(sizes, 2):
         count, rows = counts.get(f"{later}_in_{earlier}", 0), sizes[later]
@@ -138,9 +134,6 @@ def select(
 
     `keep: correct` takes the rationale from rows where the teacher's answer is wrong: the row stays, for its label.
     `labels: teacher` replaces the label by the teacher's answer, and drops rows without one.
-
-    Raises:
-        DataError: either is requested, and no row has an answer of the teacher.
     """
     rows, counts = list(examples), {}
     if (labels, keep) != ("gold", "all") and all(row.teacher_label is None for row in rows):

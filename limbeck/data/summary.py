@@ -25,9 +25,6 @@ def summarise(settings: DataSettings) -> dict[str, dict[str, Any]]:
     (every row has one), else as `without_rationale`. `teacher_accuracy` is over all rows of the former, over those with
     an answer of the latter; None where there is no answer at all. `teacher_doubt` is the reason why the teacher is most
     likely joined to the wrong rows. `notes` are counts by the keys of `limbeck.notes`.
-
-    Raises:
-        LimbeckError: as `read`.
     """
     return _summaries(read(settings), settings)
 
@@ -69,11 +66,7 @@ def _lengths(texts: Iterable[str]) -> dict[str, float] | None:
 
 
 def show(settings: DataSettings, n: int, seed: int = 0) -> str:
-    """Return the counts of `summarise` and `n` random rows of the first split in every view, as text to read.
-
-    Raises:
-        LimbeckError: as `read`.
-    """
+    """Return the counts of `summarise` and `n` random rows of the first split in every view, as text to read."""
     splits = read(settings)
     summaries = _summaries(splits, settings)
     sizes = {split: len(splits.get(split, [])) for split in get_args(Split)}
