@@ -35,12 +35,13 @@ def _no_warning():
         yield
 
 
-def bin_of(index, n, accuracy=None, confidence=None, interval=None):
-    values = {"n": n, "confidence": confidence, "accuracy": accuracy, "interval": interval}
-    return {"low": index / 10, "high": (index + 1) / 10, **values}
+def bin_of(index, n, **values):
+    return {"low": index / 10, "high": (index + 1) / 10, "n": n, **values}
 
 
-BINS = [bin_of(0, 0), *(bin_of(i, 7 * i, i / 11, i / 10 + 0.03, (i / 12, i / 10)) for i in range(1, 10))]
+BINS = [bin_of(0, 0)] + [
+    bin_of(i, 7 * i, accuracy=i / 11, confidence=i / 10 + 0.03, interval=(i / 12, i / 10)) for i in range(1, 10)
+]
 
 
 def kinds(name="dss"):

@@ -26,7 +26,7 @@ def smoke(name: str, root: Path) -> Grid:
     return paper_grids([name], offline=True, smoke=True, root=root)[0][0]
 
 
-def cell_of(grid: Grid, objective: str, task: str, seed: int = 1, fraction: float = 1.0) -> GridCell:
+def cell_of(grid: Grid, objective: str, task: str, seed: int = 1, *, fraction: float = 1.0) -> GridCell:
     (match,) = (
         cell
         for cell in cells(grid)
@@ -45,10 +45,10 @@ def finished(folder: Path, cell: GridCell, rows: list[dict[str, Any]], name: str
     return open_run(folder)
 
 
-def answers(right: str, **more: list[Any]) -> list[dict[str, Any]]:
-    """Rows `a`, `b`, ...: right where `right` has a 1; `more` are fields with a value for each row."""
+def answers(right: str, **columns: list[Any]) -> list[dict[str, Any]]:
+    """Rows `a`, `b`, ...: right where `right` has a 1; `columns` are fields with a value for each row."""
     return [
         {"id": chr(97 + n), "input": f"{n}?", "label": "1", "prediction": "1" if yes == "1" else "2", "rationale": ""}
-        | {field: values[n] for field, values in more.items()}
+        | {field: values[n] for field, values in columns.items()}
         for n, yes in enumerate(right)
     ]

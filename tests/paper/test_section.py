@@ -152,11 +152,11 @@ def test_a_judges_scores_by_hand(tmp_path, root):
         runs.append(finished(tmp_path / f"mi{seed}", cell_of(grid, "mi", "svamp", seed), answers("11001")))
         judge(runs[-1], scores, gold=gold if seed == 1 else {})
     runs.append(finished(tmp_path / "cqa", cell_of(grid, "mi", "cqa"), answers("1")))
-    runs.append(finished(tmp_path / "alike", cell_of(grid, "mi", "arithmetic"), answers("10")))
+    runs.append(finished(tmp_path / "constant", cell_of(grid, "mi", "arithmetic"), answers("10")))
     judge(runs[-1], {"a": 5.0, "b": 5.0})
     table = table_of(runs, grid)
-    alike = table.rows["Ours"]["arithmetic"]
-    assert (alike.value, alike.interval, alike.spread) == (5, None, 0)
+    constant = table.rows["Ours"]["arithmetic"]
+    assert (constant.value, constant.interval, constant.spread) == (5, None, 0)
     cell, best = table.rows["DSS"]["SVAMP"], table.rows["Ours"]["SVAMP"]
     low, high = stats.t.interval(0.95, 4, np.mean(list(dss.values())), stats.sem(list(dss.values())))
     assert (cell.value, cell.spread) == (pytest.approx(1.8), pytest.approx(np.std(list(dss.values()), ddof=1)))
@@ -203,7 +203,7 @@ def test_correlations_by_hand(tmp_path, root):
 def test_fractions_are_a_figure_a_task_with_its_numbers(tmp_path, root):
     grid = smoke("figure3", root)
     runs = [
-        finished(tmp_path / f"{objective}{share}", cell_of(grid, objective, "cqa", 1, share), answers(flags))
+        finished(tmp_path / f"{objective}{share}", cell_of(grid, objective, "cqa", fraction=share), answers(flags))
         for objective, share, flags in (("dss", 0.25, "1000"), ("dss", 1.0, "1100"), ("mi", 1.0, "1110"))
     ]
     figures = paper_section(runs, [grid], {}).figures

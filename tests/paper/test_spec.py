@@ -48,13 +48,13 @@ def test_the_whole_grids_have_the_recipes_that_we_ship(tmp_path, task):
         f"evaluation.out_of_domain=[{domain}]" for domain in {"esnli": ["anli1"], "anli1": ["esnli"]}.get(task, [])
     ]
     reasons = "evaluation.rationales=true"
-    for name, more in {
+    for name, settings in {
         "table1": ["objective=mi", reasons],
         "table2": ["objective=finetune", "student.name=google/t5-v1_1-small"],
         "table5": ["objective=kl", reasons],
         "figure2": ["objective=dss", reasons, "data.train_fraction=0.25"],
     }.items():
-        recipe = load_recipe(f"recipes/{task}.yaml", [*changes, *more])
+        recipe = load_recipe(f"recipes/{task}.yaml", [*changes, *settings])
         assert recipe.key in {cell.recipe.key for cell in cells(grid_of(name, root=root))}
     labels = {cell.recipe.data.labels for cell in cells(grid_of("table3", root=root))}
     assert labels == {"teacher"}
