@@ -41,16 +41,14 @@ class Cell:
         value = _with_spread(self.value, self.spread, digits)
         reason = one_line(self.reason or "")
         ends = interval(self.difference_interval, digits, sign=True)
-        labelled = {
-            "paper": _with_spread(self.paper, self.paper_spread, digits),
-            "difference": f"{number(self.difference, digits, sign=True)} {ends}".strip(),
-            "p": p_value(self.p_value),
-            "p by Holm's method": p_value(self.adjusted),
-            "n": "" if self.n is None else f"{self.n:,}",
-            "seeds": "" if self.seeds is None else str(self.seeds),
-        }
+        labelled = (  # a line each
+            {"paper": _with_spread(self.paper, self.paper_spread, digits)},
+            {"difference": f"{number(self.difference, digits, sign=True)} {ends}".strip()},
+            {"p": p_value(self.p_value), "by Holm's method": p_value(self.adjusted)},
+            {"n": f"{self.n:,}" if self.n else "", "seeds": str(self.seeds or "")},
+        )
         texts = [interval(self.interval, digits, brackets=False)]
-        texts += [f"{label}: {text}" for label, text in labelled.items() if text]
+        texts += [", ".join(f"{label}: {text}" for label, text in line.items() if text) for line in labelled]
         first = f"{value}*" if value and self.significant else value or reason or "–"
         return [first, *(text for text in [*texts, reason if value else ""] if text)]
 

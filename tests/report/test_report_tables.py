@@ -20,7 +20,7 @@ def test_a_cell_has_a_line_for_everything_that_is_known_of_it():
     cell = {"interval": (10.0, 14.0), "paper": 80.5, "paper_spread": 0.25, "n": 1234, "seeds": 2}
     cell |= {"difference": -1.234, "difference_interval": (-3.0, 0.5), "p_value": 0.0004, "adjusted": 0.0216}
     lines = ["12.35*", "10.00 to 14.00", "paper: 80.50 ± 0.25", "difference: −1.23 (−3.00 to +0.50)"]
-    lines += ["p: <0.001", "p by Holm's method: 0.022", "n: 1,234", "seeds: 2"]
+    lines += ["p: <0.001, by Holm's method: 0.022", "n: 1,234, seeds: 2"]
     assert table_of(**cell).texts == {"mi": [lines, ["not run"]]}
 
 
