@@ -62,7 +62,7 @@ def line_chart(
         percent: the axes whose shares are shown in per cent: "x", "y", "xy" or none.
         reference: the name and the height of a dashed line.
     """
-    points = {name: sorted(filter(_is_known, line)) for name, line in lines.items()}
+    points = {name: sorted(filter(_is_known, line), key=lambda point: point.x) for name, line in lines.items()}
     xs = [point.x for line in points.values() for point in line]
     whiskers = any(point.low is not None for line in points.values() for point in line)
     step = DODGE * (max(xs) - min(xs)) if whiskers else 0.0
