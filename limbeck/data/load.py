@@ -91,11 +91,11 @@ def load(settings: DataSettings) -> Splits:
 def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
     """Return one split, as `load` has it; of an archive's test split, the others need not be there."""
     archive = settings.source
-    if split != "test" or not isinstance(archive, ArchiveSource):
-        return tuple(getattr(load(settings), split))
-    alone = archive.model_copy(update={"splits": {"test": (archive.splits or {}).get("test", "test")}})
-    rows = read(settings.model_copy(update={"source": alone}))["test"]
-    return tuple(limited(rows, settings.limit, settings.seed))
+    if split == "test" and isinstance(archive, ArchiveSource) and "test" in (archive.splits or {"test"}):
+        alone = archive.model_copy(update={"splits": {"test": (archive.splits or {}).get("test", "test")}})
+        rows = read(settings.model_copy(update={"source": alone}))["test"]
+        return tuple(limited(rows, settings.limit, settings.seed))
+    return tuple(getattr(load(settings), split))
 
 
 def digest(examples: Iterable[Example]) -> str:

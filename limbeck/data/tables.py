@@ -65,7 +65,7 @@ def read_table(path: Path) -> Rows:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError("not UTF-8 text; save it as JSON lines or CSV in UTF-8", path=path, line=line) from None
-    except (OSError, ValueError, EOFError, zlib.error) as error:
+    except (OSError, ValueError, RuntimeError, EOFError, zlib.error) as error:
         raise FileError(f"{str(path)!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if not rows:
         raise DataError("no rows", path=path)

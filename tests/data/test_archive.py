@@ -94,6 +94,8 @@ def test_splits_say_which_split_plays_which_role(tmp_path: Path) -> None:
     ]:
         with pytest.raises(LimbeckError, match=reason):
             load(with_roles(**roles))
+    with pytest.raises(LimbeckError, match="no split 'test'"):
+        load_split(with_roles(train="test"), "test")  # it is trained on
 
 
 # Rows, accuracy, the answers that cannot be read: two choices named, or none.
