@@ -23,7 +23,7 @@ class Comparable:
     @property
     def name(self) -> str:
         """The task, and what the names of all members have in common."""
-        return ", ".join([self.task, *common_parts(self.members)])
+        return ", ".join([self.task, *common_traits(self.members)])
 
     @property
     def baseline(self) -> GradedGroup:
@@ -74,9 +74,9 @@ def contrasts(sets: Sequence[Comparable]) -> list[Contrast]:
     return [Contrast(*pair, test, p) for pair, test, p in zip(pairs, comparisons, adjusted, strict=True)]
 
 
-def common_parts(members: Sequence[GradedGroup]) -> list[str]:
+def common_traits(members: Sequence[GradedGroup]) -> list[str]:
     """Return what the names of all these run groups have in common."""
-    return [word for word in members[0].group.parts if all(word in member.group.parts for member in members)]
+    return [word for word in members[0].group.traits if all(word in member.group.traits for member in members)]
 
 
 def _compare(member: GradedGroup, baseline: GradedGroup) -> Comparison | None:

@@ -17,7 +17,7 @@ from limbeck.files import read_jsonl
 from limbeck.metrics.selective import cascade, selective
 from limbeck.report import answers
 from limbeck.report.answers import GradedGroup, accuracy_cell, calibration_cell, score_cell, scores
-from limbeck.report.contrasts import Comparable, Contrast, common_parts, setting
+from limbeck.report.contrasts import Comparable, Contrast, common_traits, setting
 from limbeck.report.tables import Cell, Figure, Section, Table
 from limbeck.runs.groups import correct
 from limbeck.runs.run import Run, count_lines, flat
@@ -164,7 +164,7 @@ def _fraction_curves(members: Sequence[GradedGroup]) -> list[Figure]:
             series.setdefault(setting(member, "data.train_fraction"), []).append(member)
         lines: dict[str, dict[float, Cell]] = {}
         for line in (line for line in series.values() if len(line) > 1):
-            name = ", ".join(common_parts(line))
+            name = ", ".join(common_traits(line))
             cells = {member.group.recipe.data.train_fraction: accuracy_cell(member.correct) for member in line}
             lines[line[0].name if name in lines else name] = cells
         if lines:

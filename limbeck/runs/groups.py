@@ -18,15 +18,15 @@ _OBJECTIVE_FIELDS = ("objective.", "evaluation.")
 
 @dataclass(frozen=True)
 class RunGroup:
-    """The finished runs of one recipe, by seed; `parts` tell it from the other groups of its task."""
+    """The finished runs of one recipe, by seed; `traits` tell it from the other groups of its task."""
 
-    parts: tuple[str, ...]
+    traits: tuple[str, ...]
     recipe: Recipe  # of the first seed
     runs: tuple[Run, ...]
 
     @property
     def name(self) -> str:
-        return ", ".join(self.parts)
+        return ", ".join(self.traits)
 
     @property
     def task(self) -> str:

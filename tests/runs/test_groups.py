@@ -42,7 +42,7 @@ def test_seeds_of_a_recipe_are_a_group_named_by_what_differs(tmp_path):
         "mi, training.max_steps=9": [7],
         "mi, training.max_steps=4": [7],
     }
-    (dss,) = (group for group in groups if group.parts[0] == "dss")
+    (dss,) = (group for group in groups if group.traits[0] == "dss")
     assert dss.task == "arithmetic"
     assert np.array_equal(correct(dss.runs), [[True, True], [False, True]])
 
