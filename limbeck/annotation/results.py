@@ -61,7 +61,7 @@ def summary(results: Results) -> dict[str, Any]:
     The accuracy is that against the gold labels, with Wilson's 95 % interval; `doubt` says why the answers most likely
     belong to other rows than the labels, or is None.
     """
-    annotations, task, budget = results.annotations, results.opened.task, results.opened.budget
+    annotations, task, job = results.annotations, results.opened.task, results.opened.job
     samples = [sample for row in annotations for sample in row.samples]
     outcomes = Counter(sample.outcome for sample in samples)
     reasons = {str(sample.failure): sample.reason for sample in samples if sample.failure}
@@ -72,7 +72,7 @@ def summary(results: Results) -> dict[str, Any]:
         rationale = next((sample.rationale for sample in row.samples if sample.rationale is not None), None)
         answered.append(replace(row.example, teacher_label=row.vote, rationale=rationale))
     return {
-        "teacher": results.opened.job.teacher.name,
+        "teacher": job.teacher.name,
         "questions": len(annotations),
         "outcomes": {outcome.value: outcomes[outcome] for outcome in Outcome},
         "failures": dict(Counter(str(sample.failure) for sample in samples if sample.failure).most_common()),
@@ -87,7 +87,7 @@ def summary(results: Results) -> dict[str, Any]:
         },
         "doubt": teacher_mismatch(answered, task),
         "kept": {"rationales": outcomes[Outcome.KEPT], "questions": sum(bool(row.rationales) for row in annotations)},
-        "spent": {"tokens": results.used._asdict(), "cost": budget.cost(results.used)},
+        "spent": {"tokens": results.used._asdict(), "cost": job.cost(results.used)},
     }
 
 

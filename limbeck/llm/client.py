@@ -15,8 +15,8 @@ import openai
 
 from limbeck.errors import EndpointError
 from limbeck.formatting import one_line
-from limbeck.llm.messages import ChatMessage, Failure, Reply, read_message
-from limbeck.llm.settings import SHORTEST_SECRET, LimitSettings, SamplingSettings, TeacherSettings, read_key
+from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_message
+from limbeck.llm.settings import SHORTEST_SECRET, SamplingSettings, TeacherSettings, read_key
 
 LONGEST_WAIT = 3600.0  # seconds; an endpoint that asks for more is asked again after these
 _TEMPORARY = frozenset({408, 409, 425, 429, *range(500, 600)})  # statuses after which the same request may succeed
@@ -39,28 +39,23 @@ class EndpointClient:
     variable `teacher.key` and nowhere else.
     """
 
-    def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings, limits: LimitSettings) -> None:
-        """Prepare the client; nothing is sent yet. Raises LimbeckError: a URL, key or proxy that cannot be used."""
-        self._teacher, self._url, self._seconds = teacher, teacher.endpoint(), limits.request_seconds
+    def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings, seconds: float) -> None:
+        """Prepare requests of at most so many seconds. Raises LimbeckError: a URL, key or proxy that cannot be used."""
+        self._teacher, self._url, self._seconds = teacher, teacher.endpoint(), seconds
         self._key = read_key(teacher.key)
         self._default_temperature = sampling.temperature is None
-        self._body: dict[str, Any] = {
-            "model": teacher.name,
-            "temperature": sampling.heat,
-            "max_tokens": sampling.max_tokens,
-        }
-        self._body |= ({} if sampling.top_p is None else {"top_p": sampling.top_p}) | sampling.extra
+        body = {"model": teacher.name, "temperature": sampling.heat, "max_tokens": sampling.max_tokens}
+        self._body: dict[str, Any] = body | ({} if sampling.top_p is None else {"top_p": sampling.top_p})
+        self._body |= sampling.extra
         # the SDK wants a key; without one the header is omitted
         self._headers = {} if self._key else {"Authorization": openai.omit}
         try:
             http = openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None)
-            self._client = openai.AsyncOpenAI(
-                base_url=self._url, api_key=self._key or "unset", max_retries=0, http_client=http
-            )
+            key = self._key or "unset"
+            self._client = openai.AsyncOpenAI(base_url=self._url, api_key=key, max_retries=0, http_client=http)
         except (ValueError, ImportError, OSError, httpx2.InvalidURL):  # a proxy's address may hold a password
-            raise EndpointError(
-                f"{self._url}, or a proxy or certificates ($HTTPS_PROXY, $SSL_CERT_FILE), cannot be used"
-            ) from None
+            message = f"{self._url}, or a proxy or certificates ($HTTPS_PROXY, $SSL_CERT_FILE), cannot be used"
+            raise EndpointError(message) from None
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
         """Send one request, and again if the model insists on `max_completion_tokens` or its own temperature."""
@@ -127,20 +122,19 @@ def read_completion(raw: str) -> Reply | Failure:
         choices, usage = body.get("choices"), body.get("usage")
     except (ValueError, RecursionError, AttributeError):
         return Failure("not JSON", one_line(f"no JSON object: {raw or 'an empty body'}", 300), raw=raw)
-    usage = usage if isinstance(usage, dict) else {}
-    counts = [_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
+    tokens = _tokens(usage)
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
-        return Failure("no choices", one_line(raw, 300), True, 0.0, raw, *counts)
+        return Failure("no choices", one_line(raw, 300), raw=raw, tokens=tokens)
     reason = str(choice.get("finish_reason")).lower()
     if reason in _UNFINISHED:
         kind, message = _UNFINISHED[reason]
-        return Failure(kind, message, kind == "broken off", 0.0, raw, *counts)
+        return Failure(kind, message, again=kind == "broken off", raw=raw, tokens=tokens)
     fields = choice.get("message")
     content = read_message(fields if isinstance(fields, dict) else {}, separator="")
     if not content.words.strip() and not content.thoughts.strip():
-        return Failure("no content", "the message is blank, and no thoughts are beside it", True, 0.0, raw, *counts)
-    return Reply(content.words, raw, *counts)
+        return Failure("no content", "the message is blank, and no thoughts are beside it", raw=raw, tokens=tokens)
+    return Reply(content.words, raw, tokens)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
@@ -152,5 +146,11 @@ def _retry_after(headers: Mapping[str, str]) -> float:
     return min(seconds, LONGEST_WAIT) if seconds > 0 else 0.0
 
 
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value <= 10**9 else None
+def _tokens(usage: Any) -> Tokens | None:
+    """Return the tokens that an endpoint counted; None where it did not."""
+    try:
+        prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
+    except (LookupError, TypeError):
+        return None
+    counted = all(type(number) is int and 0 <= number <= 10**9 for number in (prompt, completion))
+    return Tokens(prompt, completion) if counted else None

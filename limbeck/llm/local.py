@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from limbeck.errors import ModelError, first_line
 from limbeck.hub import where_to_load
-from limbeck.llm.messages import ChatMessage, Failure, Reply
+from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens
 from limbeck.llm.settings import SamplingSettings, TeacherSettings
 
 
@@ -88,11 +88,11 @@ class LocalClient:
     def _read(self, prompt_tokens: int, ids: list[int]) -> Reply | Failure:
         end = next((position for position, token in enumerate(ids) if token in self._ends), None)
         text = self._tokenizer.decode(ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        counts = {"prompt_tokens": prompt_tokens, "completion_tokens": len(ids) if end is None else end + 1}
-        raw = json.dumps({"model": self._name, "text": text, "finished": end is not None, **counts})
+        tokens = Tokens(prompt_tokens, len(ids) if end is None else end + 1)
+        raw = json.dumps({"model": self._name, "text": text, "finished": end is not None})
         if end is None:
-            return Failure("cut off", "the answer reached sampling.max_tokens", again=False, raw=raw, **counts)
-        return Reply(text, raw, **counts)
+            return Failure("cut off", "the answer reached sampling.max_tokens", again=False, raw=raw, tokens=tokens)
+        return Reply(text, raw, tokens)
 
 
 def render(tokenizer: Any, messages: Sequence[ChatMessage]) -> str:

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 # DeepSeek and vLLM, OpenRouter, Ollama and Anthropic, OpenRouter's list of parts
 THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thoughts", "thought", "reasoning_details")
@@ -31,8 +31,7 @@ class Reply:
 
     text: str
     raw: str
-    prompt_tokens: int | None = None  # None: not counted
-    completion_tokens: int | None = None
+    tokens: Tokens | None = None  # None: not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +43,7 @@ class Failure:
     again: bool = True  # the same request may be answered if it is sent again
     retry_after: float = 0.0  # seconds that the endpoint asked for
     raw: str | None = None  # the body of a success; "": there may have been one
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class Client(Protocol):
-    """One chat model, which many tasks may ask at once; how it is sampled is the client's own."""
-
-    async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
-        """Send one request. Raises LimbeckError if no request can succeed (a wrong key, an unknown model)."""
-        ...
-
-    async def close(self) -> None:
-        """Release connections and memory."""
-        ...
+    tokens: Tokens | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,20 @@
 import asyncio
 import logging
 import math
+import platform
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from itertools import count
+from typing import Any, Protocol
 
 from limbeck.errors import EndpointError
-from limbeck.llm.messages import Client, Failure, Reply, Tokens
-from limbeck.llm.settings import Budget, LimitSettings, SamplingSettings, TeacherSettings
+from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens
+from limbeck.llm.settings import AskingSettings, SamplingSettings, refuse_key
 from limbeck.llm.store import Request, Store, estimate
 
 log = logging.getLogger(__name__)
@@ -41,71 +44,93 @@ class Tally:
         return time.monotonic() - self.started
 
 
+class Client(Protocol):
+    """One chat model, which many tasks may ask at once; how it is sampled is the client's own."""
+
+    async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
+        """Send one request. Raises LimbeckError if no request can succeed (a wrong key, an unknown model)."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections and memory."""
+        ...
+
+
 Watch = Callable[[Tally, float | None], None]  # called after every request, with the cost where it is known
+
+
+def unwatched(_tally: Tally, _cost: float | None) -> None:
+    """Do nothing with the progress."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """A model to be asked and the terms: limits, budget, the store of its replies, and who watches the progress."""
+    """One start of a job that asks a model: its terms, the store of the replies, and who watches the progress."""
 
-    teacher: TeacherSettings
-    limits: LimitSettings
+    settings: AskingSettings
     store: Store
-    budget: Budget
+    watch: Watch = unwatched
     tally: Tally = field(default_factory=Tally)
-    watch: Watch = lambda _tally, _cost: None
 
+    def begin(self, prompt: str, sent: Any, rows: Mapping[str, Any]) -> None:
+        """Record what is sent and where it comes from in the store. Raises RecipeError if the key stands in it."""
+        teacher = self.settings.teacher
+        job = {
+            "job": self.settings.model_dump(mode="json", exclude_none=True),
+            "endpoint": teacher.endpoint() if teacher.engine == "endpoint" else None,
+            "rows": rows,
+            "versions": {"python": platform.python_version()} | {name: version(name) for name in ("limbeck", "openai")},
+        }
+        refuse_key(teacher.key, [job, sent])
+        self.store.begin(prompt, sent, job)
 
-def ask_all(session: Session, sampling: SamplingSettings, *phases: Callable[[], Sequence[Request]]) -> None:
-    """Ask for the answers of each phase in turn, until all are stored or given up, or something ends it.
+    def ask(self, sampling: SamplingSettings, *phases: Callable[[], Sequence[Request]]) -> None:
+        """Ask for the missing answers of each phase in turn, until all are stored or given up, or something ends it.
 
-    A reply is in the store before the next request is sent in its place. Ctrl-C waits for what is in flight; a second
-    one does not. A phase's requests are looked up when the one before it has ended; after an early end none begins.
+        A reply is in the store before the next request is sent in its place. Ctrl-C waits for what is in flight; a
+        second one does not. A phase begins when the one before it has ended; after an early end none does.
 
-    Raises:
-        LimbeckError: no request can succeed, or none did; what arrived is stored.
-    """
+        Raises:
+            LimbeckError: no request can succeed, or none did; what arrived is stored.
+        """
+        asyncio.run(self._ask(sampling, phases))
 
-    async def ask_phases() -> None:
+    async def _ask(self, sampling: SamplingSettings, phases: Sequence[Callable[[], Sequence[Request]]]) -> None:
         client: Client | None = None
         try:
             for phase in phases:
-                requests = phase() if session.tally.stopped is None else ()
+                requests = self.store.missing(phase()) if self.tally.stopped is None else []
                 if requests:
-                    client = client or open_client(session.teacher, sampling, session.limits)
-                    await _Runner(session, client, requests).run()
+                    client = client or self._open(sampling)
+                    await _Runner(self, client, requests).run()
         finally:
             if client is not None:
                 await client.close()
 
-    asyncio.run(ask_phases())
+    def _open(self, sampling: SamplingSettings) -> Client:
+        teacher = self.settings.teacher
+        if teacher.engine == "local":
+            from limbeck.llm.local import LocalClient  # torch and transformers: seconds that an endpoint does not need
 
+            return LocalClient(teacher, sampling)
+        from limbeck.llm.client import EndpointClient  # openai: half a second that a dry run does not need
 
-def open_client(teacher: TeacherSettings, sampling: SamplingSettings, limits: LimitSettings) -> Client:
-    """Return the client of `teacher`. Raises LimbeckError if the model cannot be loaded or the settings not be used."""
-    if teacher.engine == "local":
-        from limbeck.llm.local import LocalClient  # torch and transformers: seconds that an endpoint does not need
-
-        return LocalClient(teacher, sampling)
-    from limbeck.llm.client import EndpointClient  # openai: half a second that a dry run does not need
-
-    return EndpointClient(teacher, sampling, limits)
+        return EndpointClient(teacher, sampling, self.settings.limits.request_seconds)
 
 
 class _Runner:
     """One phase: as many workers as requests may be in flight, which claim, ask and store."""
 
     def __init__(self, session: Session, client: Client, requests: Sequence[Request]) -> None:
-        self._session, self._client = session, client
-        self._store, self._limits, self._tally = session.store, session.limits, session.tally
-        self._pending = deque({request.key: request for request in requests}.values())  # a repeated question: once
+        self._settings, self._limits, teacher = session.settings, session.settings.limits, session.settings.teacher
+        self._store, self._tally, self._watch = session.store, session.tally, session.watch
+        self._client, self._pending = client, deque(requests)
         # a local model's next batch waits while one is generated
-        local = session.teacher.engine == "local"
-        self._concurrency = 2 * session.teacher.batch_size if local else session.limits.concurrency
+        self._concurrency = 2 * teacher.batch_size if teacher.engine == "local" else self._limits.concurrency
         self._claimed: deque[Request] = deque()
         self._in_flight = 0
         self._claiming, self._progress, self._stop = asyncio.Lock(), asyncio.Event(), asyncio.Event()
-        self._ever_answered = self._store.usage(session.teacher.name)[1] > 0
+        self._ever_answered = self._store.usage(teacher.name)[1] > 0
         self._fruitless = 0  # questions in a row that came to nothing
         self._request_rate = RateLimiter(self._limits.requests_per_minute)
         self._token_rate = RateLimiter(self._limits.tokens_per_minute)
@@ -146,15 +171,14 @@ class _Runner:
     async def _next(self) -> Request | None:
         """Return the next claimed request; None: there is no more to ask."""
         async with self._claiming:
-            while not self._claimed and self._pending and not self._stop.is_set():
+            while not (self._claimed or self._stop.is_set()) and self._pending:
                 self._progress.clear()
-                self._claimed += self._store.claim(self._pending, self._concurrency, self._session.budget.covers)
+                self._claimed += self._store.claim(self._pending, self._concurrency, self._settings.covers)
                 if self._claimed or not self._pending:
                     break
                 # what is in flight here or elsewhere may use less than its ceiling, or fail
-                if self._in_flight or self._store.others_claim(self._session.teacher.name):
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self._progress.wait(), _POLL)
+                if self._in_flight or self._store.others_claim(self._settings.teacher.name):
+                    await _wait(self._progress, _POLL)
                 else:
                     self._end("budget")
             return self._claimed.popleft() if self._claimed and not self._stop.is_set() else None
@@ -162,7 +186,7 @@ class _Runner:
     async def _answer(self, request: Request) -> None:
         """Send a request until it is answered or given up."""
         for attempt in count(1):
-            await self._sleep(max(self._request_rate.delay(1), self._token_rate.delay(sum(request.ceiling))))
+            await _wait(self._stop, max(self._request_rate.delay(1), self._token_rate.delay(sum(request.ceiling))))
             if self._stop.is_set():
                 return  # its claim is released with the store
             self._tally.sent += 1
@@ -173,12 +197,17 @@ class _Runner:
             if last or isinstance(result, Reply):
                 return
             # a failure may have been paid for, and its claim counts as spent
-            if result.raw is not None and not self._session.budget.covers(self._store.spent(request.key.model)):
+            if result.raw is not None and not self._settings.covers(self._store.spent(request.key.model)):
                 self._end("budget")
                 return
-            await self._sleep(backoff(attempt, result.retry_after))
+            await _wait(self._stop, backoff(attempt, result.retry_after))
 
     def _record(self, request: Request, result: Reply | Failure, last: bool) -> None:
+        """Store a result and count it.
+
+        Raises EndpointError where the teacher fails rather than the question: it never answered and refuses everything,
+        or question after question is given up that might be answered.
+        """
         tally, tokens = self._tally, _tokens(result, request.ceiling)
         self._store.put(request, result, tokens, last=last)
         tally.tokens = tally.tokens.plus(tokens)
@@ -190,28 +219,14 @@ class _Runner:
             tally.failures[result.kind] += 1
             tally.reasons[result.kind] = result.message
             tally.given_up += last
-        self._session.watch(tally, self._session.budget.cost(tally.tokens))
-        if isinstance(result, Failure):
-            self._check_hopeless(result, last)
-
-    def _check_hopeless(self, failure: Failure, last: bool) -> None:
-        """Raise an EndpointError where the teacher fails rather than the question.
-
-        It never answered and refuses everything, or question after question is given up that might be answered.
-        """
-        if failure.again or not self._ever_answered:
-            self._fruitless += last or (failure.kind == "no connection" and not self._ever_answered)
-        if self._fruitless >= 8 + 2 * self._concurrency:
+            if result.again or not self._ever_answered:
+                self._fruitless += last or (result.kind == "no connection" and not self._ever_answered)
+        self._watch(tally, self._settings.cost(tally.tokens))
+        if isinstance(result, Failure) and self._fruitless >= 8 + 2 * self._concurrency:
             raise EndpointError(
-                f"the last {self._fruitless} requests came to nothing; the last one: {failure.message}. "
+                f"the last {self._fruitless} requests came to nothing; the last one: {result.message}. "
                 "What was answered is stored; start the job again to ask for the rest"
             )
-
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep, but not past the end."""
-        if seconds > 0:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), seconds)
 
 
 class RateLimiter:
@@ -229,6 +244,13 @@ class RateLimiter:
         return max(0.0, start - now)
 
 
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait so many seconds, but no longer than until the event."""
+    if seconds > 0:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
+
+
 def backoff(failures: int, retry_after: float) -> float:
     """Return seconds to wait after so many failures in a row: random, up to a minute beyond what the endpoint asks."""
     return retry_after + random.uniform(0, min(60.0, 2.0 ** min(failures - 1, 10)))
@@ -238,7 +260,5 @@ def _tokens(result: Reply | Failure, ceiling: Tokens) -> Tokens:
     """Return the tokens that may have to be paid for: as counted, else estimated, else the ceiling."""
     if result.raw is None:
         return Tokens()
-    prompt, completion = result.prompt_tokens, result.completion_tokens
-    if completion is None:
-        completion = estimate(result.text) if isinstance(result, Reply) else ceiling.completion
-    return Tokens(ceiling.prompt if prompt is None else prompt, completion)
+    completion = estimate(result.text) if isinstance(result, Reply) else ceiling.completion
+    return result.tokens or Tokens(ceiling.prompt, completion)

@@ -3,8 +3,9 @@
 import json
 import os
 import re
-from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
@@ -108,34 +109,38 @@ class BudgetSettings(Settings):
     tokens: int | None = Field(None, gt=0, description="of questions and answers together")
 
 
-@dataclass(frozen=True)
-class Budget:
-    """The most that may be spent on a model, and the price of its tokens where it is known."""
+class AskingSettings(Settings):
+    """The terms on which a model is asked: by an annotation job, or as a judge."""
 
-    limit: BudgetSettings
-    price: PriceSettings | None
+    teacher: NamedTeacher
+    limits: LimitSettings = LimitSettings()
+    budget: BudgetSettings = BudgetSettings()
+    prices: PriceSettings | None = Field(None, description="of a million tokens; by default from limbeck's table")
+    store: Path = Path("annotations.sqlite")
 
-    @classmethod
-    def of(cls, model: str, limit: BudgetSettings, prices: PriceSettings | None) -> Self:
-        """Return the budget at `prices`, else list prices. Raises RecipeError: in money, and no price is known."""
-        if prices is None:
-            table: dict[str, Any] = yaml_value((files("limbeck.llm") / "prices.yaml").read_text("utf-8"), "prices.yaml")
-            prices = PriceSettings.parse(table[model], model) if model in table else None
-        if limit.money is not None and prices is None:
-            message = f"no price of {model!r} is known; set prices: {{input: ..., output: ...}}, of a million tokens"
-            raise RecipeError(message, field="budget.money")
-        return cls(limit, prices)
+    @cached_property
+    def _prices(self) -> PriceSettings | None:
+        table: dict[str, Any] = yaml_value((files("limbeck.llm") / "prices.yaml").read_text("utf-8"), "prices.yaml")
+        model = self.teacher.name
+        return self.prices or (PriceSettings.parse(table[model], model) if model in table else None)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.budget.money is not None and self._prices is None:
+            model = self.teacher.name
+            raise ValueError(f"budget.money: no price of {model!r} is known; set prices: {{input: ..., output: ...}}")
+        return self
 
     def cost(self, tokens: Tokens) -> float | None:
         """Return the price of `tokens`; None where it is not known."""
-        if self.price is None:
+        if self._prices is None:
             return None
-        return (tokens.prompt * self.price.input + tokens.completion * self.price.output) / 1e6
+        return (tokens.prompt * self._prices.input + tokens.completion * self._prices.output) / 1e6
 
     def covers(self, tokens: Tokens) -> bool:
         """Return whether so many tokens, all that were ever used, are within the budget."""
-        tokens_left = self.limit.tokens is None or sum(tokens) <= self.limit.tokens
-        return tokens_left and (self.limit.money is None or (self.cost(tokens) or 0.0) <= self.limit.money)
+        tokens_left = self.budget.tokens is None or sum(tokens) <= self.budget.tokens
+        return tokens_left and (self.budget.money is None or (self.cost(tokens) or 0.0) <= self.budget.money)
 
 
 def read_key(variable: str) -> str | None:
@@ -146,8 +151,8 @@ def read_key(variable: str) -> str | None:
     return key or None
 
 
-def refuse_key(variable: str, values: Any, where: str) -> None:
-    """Raise a RecipeError if `values`, which come from `where` and are to be stored, contain the key."""
+def refuse_key(variable: str, values: Any) -> None:
+    """Raise a RecipeError if `values`, which are to be stored, contain the key."""
     key = os.environ.get(variable, "").strip()
     if len(key) >= SHORTEST_SECRET and key in json.dumps(values, ensure_ascii=False):
-        raise RecipeError(f"the key in ${variable} stands in {where} too; take it out: that is kept")
+        raise RecipeError(f"the key in ${variable} stands in the settings or the prompt, which are stored; take it out")

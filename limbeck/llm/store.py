@@ -6,12 +6,13 @@ is asked, so that several processes of one machine share a store; the claims of 
 next process that meets them.
 """
 
+import hashlib
 import json
 import os
 import secrets
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -74,9 +75,23 @@ class Request:
         return Tokens(estimate(*(message["content"] for message in self.messages)), self.max_tokens)
 
 
+class Result(NamedTuple):
+    """The text of a reply and the thoughts beside it, or the kind and message of a failure."""
+
+    text: str | None
+    thoughts: str
+    failure: str | None
+    reason: str | None
+
+
 def estimate(*texts: str) -> int:
     """Return about how many tokens messages have, rather too many than too few."""
     return sum(len(text.encode()) // 3 + 8 for text in texts)  # four bytes in English; a template adds some
+
+
+def fingerprint(value: Any) -> str:
+    """Return a short hash of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 class Store:
@@ -86,8 +101,7 @@ class Store:
         """Open the store in the file `path` for asking, or without `create`, where it has to exist, for reading."""
         if not create and not path.is_file():
             raise FileError("no such store; `limbeck annotate run` makes it", path=path)
-        self.path = path
-        self._worker, self._opened = secrets.token_hex(8), _now()
+        self.path, self._worker, self._opened = path, secrets.token_hex(8), _now()
         with self._errors():
             self._alive = self._lock(self._worker)  # released when this process ends, however it ends
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,11 +114,9 @@ class Store:
         """Release the claims of this process and close the file."""
         try:
             if self._alive.is_locked:
-                self._release(self._worker)
+                self._release(self._alive, self._worker)
         finally:  # also on a full disk: claims without a living lock are released by the next process
-            if self._alive.is_locked:
-                self._alive.release()
-                Path(self._alive.lock_file).unlink(missing_ok=True)
+            self._alive.release()
             self._connection.close()
 
     def __enter__(self) -> Self:
@@ -115,9 +127,10 @@ class Store:
 
     def begin(self, prompt: str, sent: Any, job: dict[str, Any]) -> None:
         """Record that a job starts: the prompt in full, and the job with its provenance."""
+        values = [json.dumps(value, ensure_ascii=False, sort_keys=True) for value in (sent, job)]
         with self._transaction() as execute:
-            execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt, _json(sent)))
-            execute("INSERT INTO starts (started, job) VALUES (?, ?)", (_now(), _json(job)))
+            execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt, values[0]))
+            execute("INSERT INTO starts (started, job) VALUES (?, ?)", (_now(), values[1]))
 
     def claim(self, pending: deque[Request], limit: int, covers: Callable[[Tokens], bool]) -> list[Request]:
         """Take requests that this process may send from `pending`, in order, until the budget is spent.
@@ -126,16 +139,17 @@ class Store:
         processes have claimed go to the end. All claims count as spent, with the most tokens that they may use.
         """
         claimed: list[Request] = []
-        foreign: list[Request] = []
         spent: Tokens | None = None
         settled = f"SELECT 1 FROM requests WHERE {_KEY} AND (kind IS NULL OR last AND arrived >= ?)"
         with self._transaction() as execute:
-            while pending and len(claimed) < limit:
+            for _ in range(len(pending)):
+                if len(claimed) == limit:
+                    break
                 request = pending.popleft()
                 if execute(settled, (*request.key, self._opened)).fetchone():
                     continue
                 if execute(f"SELECT 1 FROM claims WHERE {_KEY}", request.key).fetchone():
-                    foreign.append(request)
+                    pending.append(request)
                     continue
                 spent = (spent or self.spent(request.key.model)).plus(request.ceiling)
                 if not covers(spent):
@@ -144,20 +158,23 @@ class Store:
                 values = (*request.key, *request.ceiling, self._worker)
                 execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", values)
                 claimed.append(request)
-        pending.extend(foreign)
         if not claimed and pending and self._release_dead():
             return self.claim(pending, limit, covers)
         return claimed
 
+    def missing(self, requests: Iterable[Request]) -> list[Request]:
+        """Return the requests that have no reply, a repeated question once."""
+        unique = {request.key: request for request in requests}
+        answered = {prompt: self.answered(*prompt) for prompt in {key[:2] for key in unique}}
+        return [request for key, request in unique.items() if key[2:] not in answered[key[:2]]]
+
     def put(self, request: Request, result: Reply | Failure, tokens: Tokens, *, last: bool = True) -> None:
         """Store the outcome of a request, which is on the disk when this returns; the `last` one ends its claim."""
-        columns = (*request.key, *tokens, _now(), request.example, last)
-        query = "INSERT INTO requests VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        text = result.text if isinstance(result, Reply) else None
+        failure = (result.kind, result.message) if isinstance(result, Failure) else (None, None)
+        columns = (*request.key, *tokens, _now(), request.example, last, text, result.raw, *failure)
         with self._transaction() as execute:
-            if isinstance(result, Failure):
-                execute(query, (*columns, None, result.raw, result.kind, result.message))
-            elif not execute(query, (*columns, result.text, result.raw, None, None)).rowcount:
-                execute(query, (*columns, None, result.raw, "answered twice", "the store had a reply already"))
+            execute(f"INSERT INTO requests VALUES (NULL{', ?' * len(columns)}) ON CONFLICT DO NOTHING", columns)
             if last:
                 execute(f"DELETE FROM claims WHERE {_KEY}", request.key)
 
@@ -170,17 +187,14 @@ class Store:
         query = "SELECT question, sample FROM requests WHERE model = ? AND prompt = ? AND kind IS NULL"
         return set(self._read(query, model, prompt))
 
-    def replies(self, model: str, prompt: str) -> dict[tuple[str, int], tuple[str, str]]:
-        """Return the text of every reply and the thoughts beside it, by question and sample."""
-        query = "SELECT question, sample, text, raw FROM requests WHERE model = ? AND prompt = ? AND kind IS NULL"
-        with self._errors():
-            rows = self._connection.execute(query, (model, prompt))
-            return {(question, sample): (text, completion_thoughts(raw)) for question, sample, text, raw in rows}
-
-    def failures(self, model: str, prompt: str) -> dict[tuple[str, int], tuple[str, str]]:
-        """Return the last failure's kind and message, by question and sample, also of those answered since."""
-        query = "SELECT question, sample, kind, message FROM requests WHERE model = ? AND prompt = ? AND kind NOTNULL"
-        return {row[:2]: row[2:] for row in self._read(f"{query} ORDER BY request", model, prompt)}
+    def results(self, model: str, prompt: str) -> dict[tuple[str, int], Result]:
+        """Return the reply, or else the last failure, by question and sample."""
+        columns = "question, sample, text, raw, kind, message"
+        query = f"SELECT {columns} FROM requests WHERE model = ? AND prompt = ? ORDER BY kind IS NULL, request"
+        return {
+            (question, sample): Result(text, completion_thoughts(raw) if kind is None else "", kind, message)
+            for question, sample, text, raw, kind, message in self._read(query, model, prompt)
+        }
 
     def usage(self, model: str) -> tuple[Tokens, int]:
         """Return the tokens that all requests to a model used, without claims, and the number of replies."""
@@ -197,20 +211,19 @@ class Store:
         with self._errors():
             return self._connection.execute(query, values).fetchall()
 
-    def _release(self, worker: str) -> int:
-        with self._transaction() as execute:
-            return execute("DELETE FROM claims WHERE worker = ?", (worker,)).rowcount
-
-    def _release_dead(self) -> int:
-        """Release the claims of processes that were killed, which hold their lock no longer; return their number."""
-        released = 0
+    def _release_dead(self) -> bool:
+        """Release the claims of killed processes, which hold their lock no longer; return whether there were any."""
+        released = False
         for (worker,) in self._read("SELECT DISTINCT worker FROM claims WHERE worker != ?", self._worker):
-            lock = self._lock(worker)
-            with suppress(Timeout):
-                with lock.acquire(timeout=0):
-                    released += self._release(worker)
-                Path(lock.lock_file).unlink(missing_ok=True)
+            with suppress(Timeout), self._lock(worker).acquire(timeout=0) as lock:
+                self._release(lock, worker)
+                released = True
         return released
+
+    def _release(self, lock: BaseFileLock, worker: str) -> None:
+        with self._transaction() as execute:
+            execute("DELETE FROM claims WHERE worker = ?", (worker,))
+        Path(lock.lock_file).unlink(missing_ok=True)
 
     def _lock(self, name: str) -> BaseFileLock:
         path = Path(os.path.realpath(self.path))  # the same locks for processes that name the store by other links
@@ -245,10 +258,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     if not tables:
         connection.executescript(_SCHEMA)
     return connection
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _now() -> str:

@@ -3,48 +3,31 @@
 Every reply is in the judge's store before the next question, and no question is paid for twice.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from limbeck.errors import DataError
-from limbeck.llm.runner import Session, Watch, ask_all
-from limbeck.llm.settings import (
-    Budget,
-    BudgetSettings,
-    LimitSettings,
-    NamedTeacher,
-    PriceSettings,
-    SamplingSettings,
-    refuse_key,
-)
-from limbeck.llm.store import Key, Request, Store
+from limbeck.llm.runner import Session, Watch, unwatched
+from limbeck.llm.settings import AskingSettings, SamplingSettings
+from limbeck.llm.store import Key, Request, Store, fingerprint
 from limbeck.metrics.judgements import TASK_NAMES, read_score
 from limbeck.schema import Example, Judgement
-from limbeck.settings import Settings, yaml_value
+from limbeck.settings import yaml_value
 
 
-class JudgeSettings(Settings):
+class JudgeSettings(AskingSettings):
     """The judge, the number of rationales, and the budget."""
 
-    teacher: NamedTeacher
     n: int = Field(50, ge=1, description="examples a task, the same ones of every run")
     runs: int = Field(4, ge=1, le=100, description="of self-consistency, besides the single one; 1: that one alone")
     temperature: float = Field(0.7, gt=0, le=2, description="of self-consistency, as in Wang et al. 2022; single: 0")
     max_tokens: int = Field(1024, ge=1, description="of a reply")
     seed: int = Field(0, ge=0, description="of the choice of examples")
-    limits: LimitSettings = LimitSettings()
-    budget: BudgetSettings = BudgetSettings()
-    prices: PriceSettings | None = Field(None, description="of a million tokens; by default from limbeck's table")
     store: Path = Path("judge.sqlite")
 
 
@@ -73,7 +56,7 @@ def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
         shared = set.intersection(*runs.values())
         if not shared:
             raise DataError(f"task {task!r}: the runs {', '.join(map(repr, runs))} share no example to be judged on")
-        sampled |= {(task, id) for id in sorted(shared, key=lambda id: _digest([seed, id]))[:n]}
+        sampled |= {(task, id) for id in sorted(shared, key=lambda id: fingerprint([seed, id]))[:n]}
     return [item for item in items if (item.task, item.example.id) in sampled]
 
 
@@ -94,7 +77,7 @@ def template() -> str:
     return str(yaml_value(text, "judge_prompt.yaml")["question"])
 
 
-def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = lambda _tally, _cost: None) -> list[Judgement]:
+def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = unwatched) -> list[Judgement]:
     """Have a sample of the rationales judged; started again after an interruption, it asks only for what is missing.
 
     Each is judged once at temperature 0 ("single") and, with `runs` > 1, that many times at `temperature`
@@ -105,59 +88,43 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = lambda 
         arrive (budget, failure) are None.
 
     Raises:
-        LimbeckError: as `sample`, a budget without a price, or a judge that cannot be asked; what arrived is stored.
+        LimbeckError: as `sample`, or a judge that cannot be asked; what arrived is stored.
     """
     items = sample(items, settings.n, settings.seed)
-    budget = Budget.of(settings.teacher.name, settings.budget, settings.prices)
     if not items:
         return []
     samplings = [SamplingSettings(temperature=0, max_tokens=settings.max_tokens)]
     if settings.runs > 1:
         repeated = {"samples": settings.runs, "temperature": settings.temperature, "max_tokens": settings.max_tokens}
         samplings.append(SamplingSettings(**repeated))
-    provenance = {
-        "judge": settings.model_dump(mode="json", exclude_none=True),
-        "items": {"count": len(items), "sha256": _digest([asdict(item) for item in items])},
-        "versions": {name: version(name) for name in ("limbeck", "openai")},
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    refuse_key(settings.teacher.key, provenance, "the judge's settings")
     with Store(settings.store) as store:
-        session = Session(settings.teacher, settings.limits, store, budget, watch=watch)
-        passes = [_ask(session, items, sampling, provenance) for sampling in samplings]
-        watch(session.tally, budget.cost(session.tally.tokens))
+        session = Session(settings, store, watch)
+        passes = [_ask(session, items, sampling) for sampling in samplings]
+        watch(session.tally, settings.cost(session.tally.tokens))
     if session.tally.stopped == "interrupted":
         raise KeyboardInterrupt  # what arrived is stored; judgements without it would replace whole ones
     return [judgement for judgements in zip(*passes, strict=True) for judgement in judgements]
 
 
-def _ask(
-    session: Session, items: Sequence[Item], sampling: SamplingSettings, provenance: dict[str, Any]
-) -> list[Judgement]:
+def _ask(session: Session, items: Sequence[Item], sampling: SamplingSettings) -> list[Judgement]:
     """Put all items to the judge with one way of sampling its replies; return a judgement for each."""
-    model, store = session.teacher.name, session.store
+    model, store = session.settings.teacher.name, session.store
     sent = {"question": template(), "temperature": sampling.heat, "extra": sampling.extra}
-    prompt = _digest(sent)  # without max_tokens, which changes no reply that fits
-    digests = [_digest(question(item)) for item in items]
-    store.begin(prompt, sent, provenance)
-
-    def missing() -> list[Request]:
-        """Return the requests without a reply, the first of each item, then the second; alike items have equal ones."""
-        answered = store.answered(model, prompt)
-        return [
-            Request(
-                Key(model, prompt, digest, number),
-                item.example.id,
-                [{"role": "user", "content": question(item)}],
-                sampling.max_tokens,
-            )
-            for number in range(sampling.samples)
-            for item, digest in zip(items, digests, strict=True)
-            if (digest, number) not in answered
-        ]
-
-    ask_all(session, sampling, missing)
-    texts = {key: text for key, (text, _) in store.replies(model, prompt).items()}
+    prompt = fingerprint(sent)  # without max_tokens, which changes no reply that fits
+    digests = [fingerprint(question(item)) for item in items]
+    session.begin(prompt, sent, {"count": len(items), "sha256": fingerprint([asdict(item) for item in items])})
+    requests = [  # the first of each item, then the second; alike items have equal ones
+        Request(
+            Key(model, prompt, digest, number),
+            item.example.id,
+            [{"role": "user", "content": question(item)}],
+            sampling.max_tokens,
+        )
+        for number in range(sampling.samples)
+        for item, digest in zip(items, digests, strict=True)
+    ]
+    session.ask(sampling, lambda: requests)
+    texts = {key: result.text for key, result in store.results(model, prompt).items()}
     judgements = []
     for item, digest in zip(items, digests, strict=True):
         replies = tuple(texts.get((digest, number)) for number in range(sampling.samples))
@@ -165,8 +132,3 @@ def _ask(
         identity = (item.example.id, item.task, item.run, item.label, item.rationale)
         judgements.append(Judgement(*identity, model, sampling.heat, replies, scores))
     return judgements
-
-
-def _digest(value: Any) -> str:
-    """Return a short hash of a JSON value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

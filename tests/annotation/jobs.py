@@ -32,7 +32,7 @@ def fill(job: Job, replies: Mapping[str, Sequence[str | Failure | None]], hint: 
     """Store replies by the examples' ids, one a sample; a Failure is recorded as the last one, None is no request."""
     opened = OpenJob(job)
     with Store(job.store) as store:
-        for request in opened.requests([example for example in opened.examples if example.id in replies], hint):
+        for request in opened.requests([example for example in opened.examples if example.id in replies], hint=hint):
             results = replies[request.example]
             result = results[request.key.sample] if request.key.sample < len(results) else None
             if result is not None:

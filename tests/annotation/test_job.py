@@ -51,7 +51,7 @@ def keys(folder, rows, instruction=None, hint=None, **settings):
     prompt |= {"instruction": instruction or prompt["instruction"], "hint": hint or prompt["hint"]}
     (folder / "prompt.yaml").write_text(yaml.safe_dump(prompt))
     opened = OpenJob(make_job(folder, rows, prompt=str(folder / "prompt.yaml"), **settings))
-    return [request.key for request in opened.requests(opened.examples)]
+    return [request.key for request in opened.requests()]
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_asked_again_are_those_whose_every_sample_is_there_and_none_of_them_righ
     fill(job, replies)
     fill(job, {"hinted already": [reply_with("1")], "hint failed": [FAILED]}, hint=True)
     with Store(job.store) as store:
-        mistaken = OpenJob(job).mistaken(store)
-        assert [request.example for request in mistaken] == ["both wrong", "unreadable", "hint failed"]
-        unanswered = [(request.example, request.key.sample) for request in OpenJob(job).unanswered(store)]
+        hinted = store.missing(OpenJob(job).hinted_requests(store))
+        assert [request.example for request in hinted] == ["both wrong", "unreadable", "hint failed"]
+        unanswered = [(request.example, request.key.sample) for request in store.missing(OpenJob(job).requests())]
         assert unanswered == [("nothing", 0), ("one failed", 1), ("nothing", 1)]
-        assert OpenJob(job.model_copy(update={"rationalise": False})).mistaken(store) == []
+        assert OpenJob(job.model_copy(update={"rationalise": False})).hinted_requests(store) == []

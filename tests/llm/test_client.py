@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from limbeck.errors import EndpointError
 from limbeck.llm.client import EndpointClient, read_completion
-from limbeck.llm.messages import Failure, Reply
-from limbeck.llm.settings import LimitSettings, SamplingSettings, TeacherSettings
+from limbeck.llm.messages import Failure, Reply, Tokens
+from limbeck.llm.settings import SamplingSettings, TeacherSettings
 from tests.helpers.servers import (
     HANGING,
     PASSING,
@@ -41,7 +41,7 @@ def _environment(monkeypatch):
 
 def make_client(url: str | None, seconds: float = 10, **sampling: Any) -> EndpointClient:
     teacher = TeacherSettings(name="some/model", base_url=url)
-    return EndpointClient(teacher, SamplingSettings(**sampling), LimitSettings(request_seconds=seconds))
+    return EndpointClient(teacher, SamplingSettings(**sampling), seconds)
 
 
 def ask(url: str | None, times: int = 1, **options: Any) -> list[Reply | Failure]:
@@ -73,7 +73,7 @@ def test_request_and_reply():
     assert (request.method, request.path) == ("POST", "/v1/chat/completions")
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert request.answer is not None
-    assert reply == Reply("Why. The answer is (1).", request.answer.body.decode(), 12, 34)
+    assert reply == Reply("Why. The answer is (1).", request.answer.body.decode(), Tokens(12, 34))
 
 
 def test_defaults_without_a_key(monkeypatch):
@@ -236,7 +236,7 @@ def test_models_that_take_other_fields():
 def test_replies_in_other_dress(answer):
     reply = result_of(answer)
     assert isinstance(reply, Reply)
-    assert (reply.text, reply.completion_tokens) == ("Yes.", 34)
+    assert (reply.text, reply.tokens) == ("Yes.", Tokens(12, 34))
 
 
 FIELDS = ["choices", "message", "content", "text", "finish_reason", "usage", "prompt_tokens", "error", "code", "type"]

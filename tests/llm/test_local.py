@@ -65,7 +65,7 @@ def test_a_batch_answers_as_plain_generate_does_one_by_one(folders, family, pena
         ids = output[0, prompt.shape[1] :]
         text = tokenizer.decode(ids, skip_special_tokens=True)
         assert json.loads(answer.raw)["text"] == text
-        assert (answer.prompt_tokens, answer.completion_tokens) == (prompt.shape[1], len(ids))
+        assert answer.tokens == (prompt.shape[1], len(ids))
         if ids[-1] == tokenizer.eos_token_id:
             assert isinstance(answer, Reply) and answer.text == text
         else:
@@ -117,8 +117,8 @@ def test_a_prompt_that_leaves_no_room_fails_alone(folders):
     fits, too_long = question(POSITIONS - 24), question(POSITIONS - 23)
     answers = answers_of(make_client(folders["gpt2"]), [too_long, fits, *QUESTIONS[:2]])
     assert (answers[0].kind, answers[0].again) == ("prompt too long", False)
-    assert answers[1].prompt_tokens == POSITIONS - 24
-    assert all(answer.completion_tokens for answer in answers[1:])
+    assert answers[1].tokens.prompt == POSITIONS - 24
+    assert all(answer.tokens for answer in answers[1:])
 
 
 @pytest.mark.parametrize(

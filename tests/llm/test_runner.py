@@ -10,8 +10,8 @@ import pytest
 
 from limbeck.errors import EndpointError
 from limbeck.llm.messages import Tokens
-from limbeck.llm.runner import RateLimiter, Session, Tally, ask_all, backoff
-from limbeck.llm.settings import Budget, BudgetSettings, LimitSettings, SamplingSettings, TeacherSettings
+from limbeck.llm.runner import RateLimiter, Session, Tally, backoff
+from limbeck.llm.settings import AskingSettings, BudgetSettings, LimitSettings, SamplingSettings, TeacherSettings
 from limbeck.llm.store import Key, Request, Store, estimate
 from tests.helpers.servers import Answer, Asked, Server, completion, error, explain, mixed
 
@@ -25,18 +25,14 @@ def make_requests(count: int) -> list[Request]:
     ]
 
 
-def ask(
-    server: Server, store: Store, requests: list[Request], *, tokens=None, tally=None, watch=lambda *_: None, **limits
-) -> Tally:
-    session = Session(
-        TeacherSettings(name="m", base_url=server.url),
-        LimitSettings.model_validate({"concurrency": 16, "request_seconds": 30, **limits}),
-        store,
-        Budget(BudgetSettings(tokens=tokens), None),
-        tally or Tally(),
-        watch,
+def ask(server: Server, store: Store, requests: list[Request], *, tokens=None, tally=None, **limits) -> Tally:
+    settings = AskingSettings(
+        teacher=TeacherSettings(name="m", base_url=server.url),
+        limits=LimitSettings.model_validate({"concurrency": 16, "request_seconds": 30, **limits}),
+        budget=BudgetSettings(tokens=tokens),
     )
-    ask_all(session, SamplingSettings(), lambda: requests)
+    session = Session(settings, store, tally=tally or Tally())
+    session.ask(SamplingSettings(), lambda: requests)
     return session.tally
 
 
@@ -66,7 +62,7 @@ def test_every_question_is_asked_once_and_what_is_stored_is_not_asked_again(stor
         assert (tally.total, tally.sent, tally.stored, tally.given_up) == (40, 40, 40, 0)
         assert tally.tokens == Tokens(200, 240)
         assert server.paid == Counter(f"question {i}" for i in range(40))
-        assert store.replies("m", "p")["q7", 0] == ("Because of question 7. The answer is (1).", "")
+        assert store.results("m", "p")["q7", 0].text == "Because of question 7. The answer is (1)."
         assert ask(server, store, make_requests(50)).sent == 10
         second_samples = [replace(request, key=request.key._replace(sample=1)) for request in make_requests(3)]
         assert ask(server, store, second_samples * 2).sent == 3  # the same question twice is asked once
@@ -93,8 +89,8 @@ def test_no_more_attempts_than_allowed_and_what_helps_nothing_is_not_repeated(st
         assert len(server.asked) == 17 + 3 + 1 + 1
         assert (tally.stored, tally.given_up) == (17, 3)
         assert tally.failures == {"HTTP 500": 3, "HTTP 400": 1, "cut off": 1}
-        kinds = {question: kind for (question, _), (kind, _) in store.failures("m", "p").items()}
-        assert kinds == {"q1": "HTTP 500", "q2": "HTTP 400", "q3": "cut off"}
+        kinds = {question: result.failure for (question, _), result in store.results("m", "p").items()}
+        assert {kinds[f"q{i}"] for i in (1, 2, 3)} == {"HTTP 500", "HTTP 400", "cut off"}
         assert store.usage("m")[0] == Tokens(17 * 12 + 7, 17 * 34 + 100)  # what was cut off was paid for, too
         with Store(store.path) as reopened:
             assert ask(server, reopened, make_requests(20), attempts=1).sent == 3  # failures are asked again
@@ -141,7 +137,10 @@ def test_attempts_that_are_paid_for_stay_within_the_budget(store):
     ("answer", "tokens"),
     [
         (completion("Because of it", usage=None), Tokens(CEILING.prompt, estimate("Because of it"))),
-        (completion("Because", usage={"completion_tokens": 4}), Tokens(CEILING.prompt, 4)),
+        (
+            completion("Because of it", usage={"completion_tokens": 4}),
+            Tokens(CEILING.prompt, estimate("Because of it")),
+        ),
         (completion("So far", finish_reason="length", usage=None), CEILING),
         (Answer(way="silent"), CEILING),  # it may have been paid for
         (error(400, "free of charge"), Tokens(0, 0)),

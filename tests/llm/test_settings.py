@@ -7,7 +7,7 @@ import yaml
 
 from limbeck.errors import LimbeckError, RecipeError
 from limbeck.llm.messages import Tokens
-from limbeck.llm.settings import Budget, BudgetSettings, PriceSettings, SamplingSettings, TeacherSettings
+from limbeck.llm.settings import AskingSettings, SamplingSettings, TeacherSettings
 
 SECRET = "Hunter2hunter"  # in every value that is refused below
 URLS = [
@@ -19,7 +19,7 @@ URLS = [
     f"ftp://me:{SECRET}@host/v1",
     f"https://me:{SECRET}@ho st/v1",
 ]
-PRICES = PriceSettings(input=2, output=10)
+PRICES = {"input": 2, "output": 10}
 
 
 def refusal(**values) -> RecipeError:
@@ -58,24 +58,24 @@ def test_samplings_that_cannot_be(values):
         SamplingSettings.parse(values, "annotate.yaml")
 
 
+def terms(name="nobody", **fields) -> AskingSettings:
+    return AskingSettings.parse({"teacher": name, **fields}, "annotate.yaml")
+
+
 def test_prices():
     table = yaml.safe_load((files("limbeck.llm") / "prices.yaml").read_text())
     assert len(table) > 5
     for model, price in table.items():
-        assert Budget.of(model, BudgetSettings(), None).price == PriceSettings(**price)
-    for model in ("gpt-4o-mini", "nobody"):
-        assert Budget.of(model, BudgetSettings(), PRICES).price == PRICES
-    assert Budget.of("nobody", BudgetSettings(), None).cost(Tokens(1, 1)) is None
-    assert Budget(BudgetSettings(), PRICES).cost(Tokens(300, 40)) == pytest.approx(0.0006 + 0.0004)
+        assert terms(model).cost(Tokens(10**6, 0)) == pytest.approx(price["input"])
+        assert terms(model, prices=PRICES).cost(Tokens(300, 40)) == pytest.approx(0.0006 + 0.0004)
+    assert terms().cost(Tokens(1, 1)) is None
 
 
 def test_a_budget_covers_both_its_money_and_its_tokens():
-    budget = Budget(BudgetSettings(money=0.01, tokens=2000), PRICES)
+    both = terms(prices=PRICES, budget={"money": 0.01, "tokens": 2000})
     covered = {Tokens(2000, 0): True, Tokens(2001, 0): False, Tokens(0, 1000): True, Tokens(0, 1001): False}
-    assert {tokens: budget.covers(tokens) for tokens in covered} == covered
-    budget = Budget(BudgetSettings(tokens=10), None)
-    assert (budget.covers(Tokens(4, 6)), budget.covers(Tokens(5, 6))) == (True, False)
-    assert Budget(BudgetSettings(), None).covers(Tokens(10**12, 10**12))
-    with pytest.raises(RecipeError) as raised:
-        Budget.of("nobody", BudgetSettings(money=1), None)
-    assert raised.value.field == "budget.money"
+    assert {tokens: both.covers(tokens) for tokens in covered} == covered
+    assert [terms(budget={"tokens": 10}).covers(Tokens(4, count)) for count in (6, 7)] == [True, False]
+    assert terms().covers(Tokens(10**12, 10**12))
+    with pytest.raises(RecipeError, match=r"budget\.money"):
+        terms(budget={"money": 1})

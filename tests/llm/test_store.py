@@ -62,7 +62,7 @@ def test_a_reply_is_on_the_disk_whole_and_ends_its_claim(path):
         assert (store._read("PRAGMA synchronous"), store._read("PRAGMA journal_mode")) == ([(2,)], [("wal",)])
     with Store(path, create=False) as store:
         assert store.answered("m", "p") == {("q1", 0)}
-        assert store.replies("m", "p") == {("q1", 0): ("na\u00efve \U0001f600", "")}
+        assert store.results("m", "p") == {("q1", 0): ("na\u00efve \U0001f600", "", None, None)}
         assert store.answered("m", "r") == store.answered("n", "p") == set()
 
 
@@ -75,21 +75,13 @@ def test_what_is_answered_is_not_claimed_again_and_what_failed_is_at_the_next_st
         with Store(path) as neighbour:
             put(store, key(4), Failure("HTTP 500", "given up"))
             assert claim(neighbour, key(1), key(2), key(3), key(4)) == ([key(2)], [key(3)])
-        failures = {("q2", 0): ("timed out", "too slow"), ("q3", 0): ("HTTP 500", "oops")}
-        assert store.failures("m", "p") == failures | {("q4", 0): ("HTTP 500", "given up")}
+        assert store.results("m", "p") == {
+            ("q1", 0): ("Because.", "", None, None),
+            ("q2", 0): (None, "", "timed out", "too slow"),
+            ("q3", 0): (None, "", "HTTP 500", "oops"),
+            ("q4", 0): (None, "", "HTTP 500", "given up"),
+        }
         assert len(claim(store, key(1, sample=1), key(1, prompt="r"), key(1, model="n"))[0]) == 3
-
-
-def test_a_second_reply_to_one_question_is_kept_beside_the_first(path):
-    with Store(path) as store:
-        put(store, key(1), reply("first"))
-        put(store, key(1), reply("second"))
-        assert store.replies("m", "p") == {("q1", 0): ("first", "")}
-        assert rows(path, "SELECT kind, raw FROM requests") == [
-            (None, '{"text": "first"}'),
-            ("answered twice", '{"text": "second"}'),
-        ]
-        assert store.usage("m") == (Tokens(6, 8), 1)
 
 
 def test_the_budget_counts_replies_failures_and_what_any_process_has_claimed(path):

@@ -32,9 +32,8 @@ def items(count: int, runs: tuple[str, ...] = RUNS, task: str = "svamp") -> list
 
 def settings(url: str, store: Path, **fields) -> JudgeSettings:
     limits = {"concurrency": 1, "request_seconds": 5, "attempts": 30}
-    return JudgeSettings.model_validate(
-        {"teacher": {"name": "m", "base_url": url}, "limits": limits, "store": store, "n": 1000} | fields
-    )
+    defaults = {"teacher": {"name": "m", "base_url": url}, "limits": limits, "store": store, "n": 1000}
+    return JudgeSettings.parse(defaults | fields, "judge.yaml")
 
 
 def four(number: int, request: Asked) -> Answer:
