@@ -12,9 +12,10 @@ from limbeck.tasks import Row, normalise
 from limbeck.tasks.task import text
 
 _LETTERS = string.ascii_uppercase
-_LETTERED = re.compile(r"\(?([A-Z])\s?[).:]\s*(\S.*)", re.DOTALL)  # "(A) dam", "B)18", "C. zoo"
+_LETTERED = re.compile(r"\(?([A-Za-z])\s?[).:]\s*(\S.*)", re.DOTALL)  # "(a) dam", "B)18", "C. zoo"
 _LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
-_COLUMN = re.compile(r"(?:option[ _]?)?([a-j])", re.IGNORECASE)
+_COLUMN = re.compile(r"(?:(?:option|choice|ending|op|sol)[ _]?|(?!\d))([a-j\d])", re.IGNORECASE)
+_IN_ONE_TEXT = re.compile(r"(?:^|[\s,;]+)\(?([A-Za-z])\s?\)")  # MathQA's "a ) 38 , b ) 30"
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,19 @@ def read_choices(cell: Any) -> Choices:
     """Return the choices in a cell.
 
     It holds a list of texts, numbers or `{label, text}`; `{label: [...], text: [...]}`; `{A: ..., B: ...}`; such a
-    value as JSON or Python print it; or texts between bars. Texts that begin with their letters ("A)18") lose them.
+    value as JSON or Python print it; or texts between bars, or after letters ("a ) 38 , b ) 30"). Texts that all begin
+    with their letters ("A)18") lose them.
 
     Raises DataError: it holds none of these, or a text is blank.
     """
     value = parse_cell(cell) if isinstance(cell, str) else cell
     keys: list[Any] = []
-    if isinstance(value, str) and "|" in value:
-        value = value.split("|")
+    if isinstance(value, str):
+        before, *pieces = _IN_ONE_TEXT.split(value.strip())
+        if "|" in value:
+            value = value.split("|")
+        elif not before and len(pieces) > 2 and _are_letters(pieces[::2]):
+            keys, value = pieces[::2], pieces[1::2]
     elif isinstance(value, Mapping) and isinstance(value.get("text"), list):
         keys, value = list(value.get("label") or ()), value["text"]
     elif isinstance(value, Mapping):
@@ -50,7 +56,7 @@ def read_choices(cell: Any) -> Choices:
             "column for each, like `columns: {choices: [A, B, C]}`",
             field="choices",
         )
-    items = ["" if item is None else cell_text(item) for item in value]
+    items = ["" if item is None or item != item else cell_text(item) for item in value]
     while len(items) > 1 and items[-1] == "":  # a table of five columns may have rows of four choices
         items.pop()
     texts = tuple(text(item, "choices") for item in items)
@@ -58,18 +64,24 @@ def read_choices(cell: Any) -> Choices:
     if len(keys) not in (0, len(texts)):
         raise DataError(f"{len(texts)} texts, but {len(keys)} labels for them", field="choices")
     matches = [match for choice in texts if (match := _LETTERED.fullmatch(choice))]
-    if not keys and len(texts) > 1 and [match[1] for match in matches] == list(_LETTERS[: len(texts)]):
+    if not keys and len(matches) == len(texts) > 1 and _are_letters([match[1] for match in matches]):
         return Choices(tuple(match[2].strip() for match in matches), tuple(match[1] for match in matches))
     return Choices(texts, tuple(keys))
 
 
-def column_choices(row: Row) -> dict[str, Any] | None:
-    """Return the choices in columns of their own, A to J or option_a to option_j, by letter; None without them."""
-    columns = {match[1].upper(): name for name in row if (match := _COLUMN.fullmatch(name))}
-    letters = sorted(columns)
-    if len(letters) < 2 or "".join(letters) != _LETTERS[: len(letters)]:
-        return None
-    return {letter: row[columns[letter]] for letter in letters}
+def _are_letters(keys: Sequence[str]) -> bool:
+    return "".join(keys).upper() == _LETTERS[: len(keys)]
+
+
+def column_choices(row: Row) -> dict[str, Any] | list[Any] | None:
+    """Return the choices in columns of their own (A to E, option_a, choice1, ending0); None without them."""
+    cells = {match[1].upper(): row[name] for name in row if (match := _COLUMN.fullmatch(name))}
+    marks = sorted(cells)
+    if len(marks) > 1 and _are_letters(marks):
+        return {mark: cells[mark] for mark in marks}
+    if len(marks) > 1 and "".join(marks) in "0123456789" and marks[0] in "01":
+        return [cells[mark] for mark in marks]  # without keys, for `choice1` may have the label 0
+    return None
 
 
 def named_choice(label: str, choices: Choices, reading: str) -> str | None:
@@ -80,6 +92,10 @@ def named_choice(label: str, choices: Choices, reading: str) -> str | None:
     """
     if reading == "text" and label in choices.texts:
         return label
+    if reading == "text" and (lettered := _LETTERED.fullmatch(label)):  # "B) green"
+        choice = named_choice(lettered[1], choices, "letter")
+        if choice is not None and normalise(choice) == normalise(lettered[2]):
+            return choice
     count = len(choices.texts)
     names: Sequence[object] = {
         "key": choices.keys,

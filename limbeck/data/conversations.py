@@ -21,7 +21,9 @@ LeftOut = Mapping[str, list[str]]
 _USER = {"user", "human"}
 _ASSISTANT = {"assistant", "gpt", "model"}
 _QUESTIONS = ("prompt", "instruction", "problem", "question")
-_REPLIES = ("completion", "response", "output", "solution", "answer")
+# s1K's attempt goes before its solution, which a person wrote
+_REPLIES = ("completion", "response", "output", "attempt", "deepseek_attempt", "gemini_attempt", "solution", "answer")
+_THOUGHTS = ("thinking_trajectories", "deepseek_thinking_trajectory", "gemini_thinking_trajectory")
 _LABELS = ("label", "answer", "final_answer", "expected_answer")
 
 
@@ -88,7 +90,8 @@ def _conversation(row: Row) -> tuple[list[tuple[str, Message]], str | None]:
     if question == "instruction" and row.get("input") not in (None, ""):  # Alpaca's
         turns = _turns(f"{text(row[question], question)}\n{text(row['input'], 'input')}", question, "user")
     if isinstance(row[reply], str):  # with the thoughts in another column
-        return [*turns, ("assistant", read_message({**row, "content": row[reply]}))], reply
+        thoughts = next((row[name] for name in _THOUGHTS if row.get(name)), None)
+        return [*turns, ("assistant", read_message({"thinking": thoughts, **row, "content": row[reply]}))], reply
     return turns + _turns(row[reply], reply, "assistant"), reply
 
 

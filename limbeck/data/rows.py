@@ -4,22 +4,21 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 from limbeck.data.choices import Choices, column_choices, find_choice, find_reading, read_choices
-from limbeck.data.tables import cell_text, is_missing, read_table, stem
+from limbeck.data.tables import MAX_ROW_BYTES, cell_text, is_missing, read_table, stem
 from limbeck.errors import DataError, LimbeckError
-from limbeck.schema import Example
-from limbeck.tasks import TASKS, Row, Task
+from limbeck.schema import Example, listing
+from limbeck.tasks import TASKS, Row, Task, normalise
 from limbeck.tasks.task import text, without_calculations
 
 log = logging.getLogger(__name__)
 
 Column = Literal["input", "label", "rationale", "id", "teacher_label", "choices", "answers"]
 Columns = Mapping[Column, str | list[str]]
-"""The file's name of a column, by limbeck's; or several, `choices: [A, B, C]`."""
+"""The file's name of a column, by limbeck's; or several (`choices: [A, B, C]`), or one in another (`question.stem`)."""
 IdRows = list[tuple[str, str, dict[str, Any]]]
 """Rows, each after its location (`rows.jsonl:3`) and the id that it gets if it brings none."""
 Located = list[tuple[str, Example]]
@@ -60,11 +59,12 @@ def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
     return unique(examples)
 
 
-def read_files(paths: Iterable[Path]) -> IdRows:
+def read_files(paths: Iterable[Path], max_row_bytes: int = MAX_ROW_BYTES) -> IdRows:
     """Return the rows of files; their ids are their file's name and an index."""
     rows: IdRows = []
     for path in paths:
-        rows += [(at, f"{stem(path)}-{i}", row) for i, (at, row) in enumerate(read_table(path.expanduser()), len(rows))]
+        table = read_table(path.expanduser(), max_row_bytes)
+        rows += [(at, f"{stem(path)}-{i}", row) for i, (at, row) in enumerate(table, len(rows))]
     return rows
 
 
@@ -131,7 +131,14 @@ def _names(rows: IdRows) -> set[str]:
 
 
 def _has(names: set[str], source: str | list[str]) -> bool:
-    return names >= ({source} if isinstance(source, str) else set(source))
+    sources = [source] if isinstance(source, str) else source
+    return all(name in names or name.partition(".")[0] in names for name in sources)
+
+
+def _cell(row: Row, name: str) -> Any:
+    """Return the value of a column, or of `question.stem` inside one; None where there is none."""
+    outer, _, inner = name.partition(".")
+    return row.get(name) if name in row or not isinstance(row.get(outer), Mapping) else _cell(row[outer], inner)
 
 
 def unique(examples: Located) -> list[Example]:
@@ -150,7 +157,7 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
     """
     row = {name: value for name, value in raw.items() if name not in columns}
     for column, source in columns.items():
-        row[column] = raw.get(source) if isinstance(source, str) else [raw.get(name) for name in source]
+        row[column] = _cell(raw, source) if isinstance(source, str) else [_cell(raw, name) for name in source]
     row = {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
     question = row.get("input")
     if isinstance(question, Mapping) and "stem" in question:  # CommonsenseQA as it was released
@@ -162,7 +169,8 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
             choices = Choices(task.choices, task.choices if task.name == "custom" else numbers, own=False)
         else:
             choices = read_choices(cell)
-        labels, rationale = _read_labels(row), _read_rationale(row.get("rationale"))
+        labels, rationale = _texts(row.get("label"), "label", choices), _read_rationale(row.get("rationale"))
+        labels += _texts(row.get("answers"), "label", choices)
         if labels and _ANSWER_MARK in labels[0]:
             solution, _, answer = labels[0].rpartition(_ANSWER_MARK)
             labels[0] = text(without_calculations(answer).strip(), "label")
@@ -179,9 +187,11 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
             raise DataError("missing", field="choices")
         else:
             own_choices = set(choices.texts) != set(task.choices)
-            example = Example(id, _segments(row.get("input")), label, choices=choices.texts, own_choices=own_choices)
-        teacher_label = cell_text(row.get("teacher_label"))
-        teacher_label = None if is_missing(teacher_label) else text(teacher_label, "teacher_label")
+            *segments, last = _segments(row.get("input"))
+            if own_choices:  # an input that lists its choices does not get them twice
+                last = last.removesuffix(listing(choices.texts)) or last
+            example = Example(id, (*segments, last), label, choices=choices.texts, own_choices=own_choices)
+        teacher_label = next(iter(_texts(row.get("teacher_label"), "teacher_label", choices)), None)
         rationale = rationale and without_calculations(rationale)
         example = replace(example, id=id, rationale=rationale, teacher_label=teacher_label, answers=tuple(answers))
         return example, choices
@@ -189,16 +199,21 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
 
 def _segments(value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
-    segments = tuple(text(segment, "input") for segment in values if segment is not None and segment != "")
+    segments = tuple(text(segment, "input") for segment in values if not is_missing(segment))
     if not segments:
         raise DataError("missing or blank; name its column, like `columns: {input: question}`", field="input")
     return segments
 
 
-def _read_labels(row: Row) -> list[str]:
-    """Return the label with further accepted answers, none where it is missing."""
-    cells = [cell if isinstance(cell, list) else [cell] for cell in (row.get("label"), row.get("answers"))]
-    return [text(value, "label") for value in map(cell_text, chain(*cells)) if not is_missing(value)]
+def _texts(cell: Any, field: str, choices: Choices) -> list[str]:
+    """Return the texts in a cell of labels; a word such as "None" is missing unless it is among the choices."""
+    values = map(cell_text, cell if isinstance(cell, list) else [cell])
+    words = {normalise(choice) for choice in choices.texts}
+    return [
+        text(value, field)
+        for value in values
+        if not is_missing(value) or (isinstance(value, str) and normalise(value) in words)
+    ]
 
 
 def _read_rationale(value: Any) -> str | None:

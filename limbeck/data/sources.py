@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from glob import glob
 from http.client import HTTPException
-from itertools import count, takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
 from limbeck.data.rows import Column, Located, located, not_a_choice, read_examples, read_files, unique
-from limbeck.data.tables import arrow_rows
+from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows
 from limbeck.errors import DataError, FileError, first_line
 from limbeck.files import read_json, read_jsonl, sha256
 from limbeck.llm import parse
@@ -91,7 +90,8 @@ def _read_inputs(path: Path, split: str, task: Task) -> list[Example]:
 def _read_outputs(folder: Path, split: str) -> list[str]:
     """Return the teacher's outputs, in order, from `folder/{split}_CoT_{number}.json`."""
     outputs: list[str] = []
-    for path in takewhile(Path.exists, (folder / f"{split}_CoT_{number}.json" for number in count())):
+    shards = list(folder.glob(f"{split}_CoT_*.json"))
+    for path in (folder / f"{split}_CoT_{number}.json" for number in range(len(shards))):
         shard = read_json(path)
         if not isinstance(shard, list) or not all(isinstance(output, str) for output in shard):
             raise DataError("a JSON list of texts was expected", path=path)
@@ -144,12 +144,15 @@ class FilesSource(Settings):
     train_file: Path | Annotated[list[Path], Field(min_length=1)]
     valid_file: Path | list[Path] | None = None
     test_file: Path | list[Path] | None = None
+    max_row_bytes: int = Field(
+        default=MAX_ROW_BYTES, ge=1, le=1 << 40
+    )  # a longer row is refused: a quote may be left open
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)
 
     def read(self, task: Task) -> dict[str, list[Example]]:
         """Return the splits that have files; a missing label is ""."""
         files = {"train": self.train_file, "valid": self.valid_file, "test": self.test_file}
-        tables = {split: read_files(_expand(paths)) for split, paths in files.items() if paths}
+        tables = {split: read_files(_expand(paths), self.max_row_bytes) for split, paths in files.items() if paths}
         examples = read_examples(list(tables.values()), self.columns, task, labelled=True)
         return {split: unique(rows) for split, rows in zip(tables, examples, strict=True)}
 

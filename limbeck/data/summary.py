@@ -9,8 +9,9 @@ import numpy as np
 from limbeck.data.load import read
 from limbeck.data.mismatch import mismatch_warning, teacher_mismatch
 from limbeck.data.settings import DataSettings
-from limbeck.data.splits import count_overlap
+from limbeck.data.splits import count_overlap, refuse_overlap
 from limbeck.data.views import View, source, target
+from limbeck.errors import DataError
 from limbeck.formatting import one_line
 from limbeck.notes import NOTES, lines_of
 from limbeck.schema import Example
@@ -88,6 +89,11 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
         for split, fraction in {"test": settings.test_fraction, "valid": settings.valid_fraction}.items():
             if split not in splits:
                 lines.append(f"{split}: no file of its own; a run holds out {fraction:g} of the training rows for it")
+    try:
+        counts = {key: count for summary in summaries.values() for key, count in summary["notes"].items()}
+        refuse_overlap(counts, sizes, settings.max_overlap)
+    except DataError as error:
+        lines.append(f"a training refuses this: {error}")
     split, rows = next(iter(splits.items()))
     for row in random.Random(seed).sample(rows, min(n, len(rows))):
         lines += ["", f"{one_line(row.id)} ({split})"]

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Rows = list[tuple[str, dict[str, Any]]]
 """The rows of a table, each after its location: `rows.jsonl:3`, `rows.json: item 3`, `rows.parquet: row 3`."""
 
+MAX_ROW_BYTES = 10_000_000
+_MISSING = {"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "<NA>"}  # "none" and "na" are answers
+_COMPRESSED = (".gz", ".zst")
 _JSON_LINES = (".jsonl", ".ndjson")
 _DELIMITERS = ",;\t|"
 _GAP = re.compile(r"(?:[\s,]|//[^\n]*|#[^\n]*)*")  # between JSON values
@@ -29,27 +32,31 @@ _LAST_COMMA = re.compile(r",\s*\]\s*\Z")
 _WRAPPERS = ("data", "rows", "examples", "items", "records", "questions", "train", "test")  # keys that hold all rows
 _MAX_LIST = 1 << 20  # characters of a printed list
 _JOINED = re.compile(r"['\"]\s+['\"]")  # numpy's lists have no commas, and Python would join their texts
+_WHOLE_FLOAT = re.compile(r"-?\d{1,15}\.0")  # pandas writes an integer column with nulls as floats
 
-csv.field_size_limit(10_000_000)  # characters; beyond it, a quote was left open
 
-
-def read_table(path: Path) -> Rows:
-    """Read the rows of a JSON, CSV or Parquet file, also gzipped; `-` is standard input.
+def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
+    """Read the rows of a JSON, CSV or Parquet file, plain or compressed by gzip or Zstandard; `-` is standard input.
 
     The suffix names the format; other files hold JSON if they begin like it, else delimited text.
 
     Raises:
         FileError: the file cannot be read.
-        DataError: a row is damaged, or there are no rows; names the line.
+        DataError: a row is damaged or longer than `max_row_bytes`, or there are no rows; names the line.
     """
-    suffix = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+    suffix = (path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path).suffix.lower()
     content = b""
     try:
         with open(0 if path == STDIO else path, "rb", closefd=path != STDIO) as file:
             content = file.read()
-        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+        elif content.startswith(b"\x28\xb5\x2f\xfd"):
+            import pyarrow  # takes long to import
+
+            content = pyarrow.CompressedInputStream(pyarrow.BufferReader(content), "zstd").read()
         if suffix == ".parquet":
-            import pyarrow.parquet as pq  # takes long to import
+            import pyarrow.parquet as pq
 
             rows = [
                 (f"{path}: row {i}", row) for i, row in enumerate(arrow_rows(pq.read_table(io.BytesIO(content))), 1)
@@ -59,7 +66,7 @@ def read_table(path: Path) -> Rows:
             is_json = suffix in (*_JSON_LINES, ".json") or (
                 suffix not in (".csv", ".tsv") and text.lstrip().startswith(("{", "["))
             )
-            rows = json_rows(text, path) if is_json else csv_rows(text, path)
+            rows = (json_rows if is_json else csv_rows)(text, path, max_row_bytes)
     except FileNotFoundError:
         raise FileError("no such file", path=path) from None
     except UnicodeDecodeError as error:
@@ -74,20 +81,24 @@ def read_table(path: Path) -> Rows:
 
 def stem(path: Path) -> str:
     """Return the file's name without the suffixes of its format and compression."""
-    return path.with_suffix("").stem if path.suffix.lower() == ".gz" else path.stem
+    return path.with_suffix("").stem if path.suffix.lower() in _COMPRESSED else path.stem
 
 
-def json_rows(text: str, path: Path) -> Rows:
+def _row_too_long(location: str, max_row_bytes: int) -> DataError:
+    return DataError(f"{location}: the row is longer than {max_row_bytes:,} bytes; mend it, or raise max_row_bytes")
+
+
+def json_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
     """Read rows from JSON objects, one after the other (usually one a line) or in an array.
 
     A document that is one object may hold them as `{"data": [...]}` or `{"0": {...}, "1": {...}}`. Comment lines (`//`,
     `#`) and extra commas are skipped.
 
-    Raises DataError: a row is no JSON object; names its line.
+    Raises DataError: a row is no JSON object, or is longer than `max_row_bytes`; names its line.
     """
     text, decoder = _LAST_COMMA.sub("]", text), json.JSONDecoder()
     values: list[tuple[str, Any]] = []
-    end, line = 0, 1
+    end, line, longest = 0, 1, (0, "")
     while (start := _GAP.match(text, end).end()) < len(text):  # type: ignore[union-attr]
         line += text.count("\n", end, start)
         try:
@@ -95,10 +106,13 @@ def json_rows(text: str, path: Path) -> Rows:
         except (ValueError, RecursionError) as error:
             raise DataError(f"not JSON ({error}); is the row cut off?", path=path, line=line) from None
         values.append((f"{path}:{line}", value))
+        longest = max(longest, (end - start, f"{path}:{line}"))
         line += text.count("\n", start, end)
     items = _items(values[0][1], path) if len(values) == 1 else None
     if items is not None:
         values = [(f"{path}: item {number}", item) for number, item in enumerate(items, start=1)]
+    elif longest[0] > max_row_bytes:
+        raise _row_too_long(longest[1], max_row_bytes)
     for location, value in values:
         if not isinstance(value, dict):
             raise DataError(f"{location}: a JSON object was expected, not {type(value).__name__}")
@@ -117,14 +131,15 @@ def _items(document: Any, path: Path) -> list[Any] | None:
     return wrapped[0] if len(wrapped) == 1 else values if keyed else None
 
 
-def csv_rows(text: str, path: Path) -> Rows:
-    """Read rows from delimited text; all cells are text.
+def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
+    """Read rows from delimited text; all cells are text, and `1.0` is read as `1`.
 
     The delimiter is a comma, semicolon, tab or bar, whichever the header has most of. Columns without a name (pandas'
     index) and blank lines are skipped.
 
-    Raises DataError: a row is not as wide as the header, or a column name stands twice; names the line.
+    Raises DataError: a row is not as wide as the header or too long, or a column name stands twice; names the line.
     """
+    csv.field_size_limit(max_row_bytes)  # of the process; a quote left open soon exceeds it
     delimiter = max(_DELIMITERS, key=text.lstrip("\r\n").partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
@@ -132,6 +147,8 @@ def csv_rows(text: str, path: Path) -> Rows:
     line = 1
     try:
         for cells in reader:
+            if sum(map(len, cells)) > max_row_bytes:
+                raise _row_too_long(f"{path}:{line}", max_row_bytes)
             if not header:
                 header = [name.strip() for name in cells]
                 names = [name for name in header if name]
@@ -140,9 +157,12 @@ def csv_rows(text: str, path: Path) -> Rows:
             elif any(cell.strip() for cell in cells):
                 if len(cells) != len(header):
                     raise DataError(f"{len(cells)} cells, but the header has {len(header)}", path=path, line=line)
+                cells = [cell[:-2] if _WHOLE_FLOAT.fullmatch(cell) else cell for cell in cells]
                 rows.append((f"{path}:{line}", {name: cell for name, cell in zip(header, cells, strict=True) if name}))
             line = reader.line_num + 1  # a cell may hold line breaks
     except csv.Error as error:
+        if "field larger" in str(error):
+            raise _row_too_long(f"{path}:{line}", max_row_bytes) from None
         raise DataError(f"not CSV ({error})", path=path, line=line) from None
     return rows
 
@@ -179,9 +199,8 @@ def cell_text(value: Any) -> Any:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value is null, NaN or blank."""
-    blank = isinstance(value, str) and not value.replace("\0", "").strip()
-    return blank or value is None or value != value
+    """Return whether a value is null, NaN, blank, or a word that pandas or a database writes for a missing value."""
+    return cell_text(value) in ("", *_MISSING) if isinstance(value, str) else value is None or value != value
 
 
 def parse_cell(cell: str) -> Any:

@@ -30,6 +30,7 @@ COLOURS = ["red", "green", "blue"]
                 ["A)red", "B)dark blue"],
                 "['red', 'dark blue']",
                 " red | dark blue ",
+                "a ) red , b ) dark blue",
             )
         ),
         ([0, 1], ("0", "1")),
@@ -77,6 +78,7 @@ def test_a_cell_is_never_evaluated_and_its_time_is_in_proportion() -> None:
                 ["1", "2", "3"],
                 [" RED ", "Green.", "blue"],
                 ["A", "green", "C"],
+                ["A) red", "(b) Green", "c. blue"],
             )
         ),
         # the data's own keys go before a text, and a text before a letter or number
@@ -110,7 +112,11 @@ def test_labels_that_could_mean_two_choices_or_none(tmp_path: Path, rows: list[t
 
 
 @pytest.mark.parametrize(
-    "names", ["ABC", "abc", ["option_a", "option_b", "option_c"], ["Option A", "Option B", "Option C"]]
+    "names",
+    [
+        *("ABC", "abc", ["option_a", "option_b", "option_c"], ["Option A", "Option B", "Option C"]),
+        *(["choice1", "choice2", "choice3"], ["ending0", "ending1", "ending2"]),
+    ],
 )
 def test_choices_in_columns(tmp_path: Path, names: list[str]) -> None:
     row = {"question": "q", **dict(zip(names, COLOURS, strict=True)), "answer": "B"}

@@ -48,6 +48,7 @@ def asked(**reply: Any) -> dict[str, Any]:
         (asked(content=None, reasoning_content=REPLY), "Where?"),
         ({"conversations": [SHAREGPT[3], {"from": "gpt", "value": f"<think>{WHY}</think>{ANSWER}"}]}, "Where?"),
         ({"prompt": "Where?", "reasoning": WHY, "response": ANSWER}, "Where?"),
+        ({"question": "Where?", "solution": "x", "thinking_trajectories": [WHY], "attempt": ANSWER}, "Where?"),
         ({"prompt": "Where?", "completion": REPLY, "label": True}, "Where?"),
     ],
 )

@@ -30,17 +30,23 @@ def test_the_text_of_a_cell() -> None:
 
 
 def test_missing_values(tmp_path: Path) -> None:
-    (tmp_path / "r.csv").write_text("input,label,rationale,teacher_label,id\na, ,,,\nb,None,NA,nan,7\n")
-    missing, words = read_rows(tmp_path / "r.csv", labelled=False)
-    assert missing == Example("r-0", ("a",), "")
-    assert words == Example("7", ("b",), "None", "NA", "nan")
+    words = ["nan", "NaN", "null", "NULL", "None", "NA", "N/A", "<NA>", " "]
+    (tmp_path / "r.csv").write_text(
+        "input,label,rationale,teacher_label\n" + "".join(f"q,{w},{w},{w}\n" for w in words)
+    )
+    rows = read_rows(tmp_path / "r.csv", labelled=False)
+    assert [(row.label, row.rationale, row.teacher_label) for row in rows] == [("", None, None)] * 9
+    answer = {"input": "q", "choices": ["None", "NA"], "label": "NA", "teacher_label": "none"}  # words as answers
+    (row,) = read_rows(write_rows(tmp_path, [answer]))
+    assert (row.label, row.teacher_label) == ("NA", "None")
 
 
 def test_integers_beside_nulls_and_short_floats(tmp_path: Path) -> None:
     table = pd.DataFrame({"input": ["a", "b", "c"], "label": [1, None, 3], "small": np.float32([0.1, 2, 0.3])})
     table.to_parquet(tmp_path / "r.parquet")
     table.to_json(tmp_path / "r.json", orient="records")
-    for name in ("r.parquet", "r.json"):
+    table.to_csv(tmp_path / "r.csv")
+    for name in ("r.parquet", "r.json", "r.csv"):
         assert [row.label for row in read_rows(tmp_path / name, labelled=False)] == ["1", "", "3"]
     assert [row.label for row in read_rows(tmp_path / "r.parquet", {"label": "small"})] == ["0.1", "2", "0.3"]
 
@@ -102,6 +108,10 @@ def test_labels_that_are_no_numbers_are_left_out_and_counted(tmp_path: Path, cap
         ({"instruction": "q", "input": "r", "output": "a"}, "q\nr"),
         ({"input": "q", "Target": "a", "question": "no"}, "q"),
         ({"question": "q", "options": ["x", "a"], "correct": "B"}, "q\nAnswer Choices:\n(a) x\n(b) a"),
+        (
+            {"question": "q\nAnswer Choices:\n(a) x\n(b) a", "choices": ["x", "a"], "answer": "a"},
+            "q\nAnswer Choices:\n(a) x\n(b) a",
+        ),
     ],
 )
 def test_usual_names_of_columns(tmp_path: Path, row: dict[str, Any], question: str) -> None:
@@ -129,6 +139,8 @@ def test_mapped_columns(tmp_path: Path) -> None:
     assert read_rows(path, columns) == [Example("r-0", ("t", "why"), "b", "One.\nTwo.")]  # as a list of sentences
     with pytest.raises(LimbeckError, match=r"no column .*'w4'"):
         read_rows(path, {**columns, "rationale": ["w1", "w4"]})
+    path = write_rows(tmp_path, [{"question": {"stem": "q"}, "result": {"value": {"text": "a"}}}])
+    assert read_rows(path, {"input": "question.stem", "label": "result.value.text"}) == [Example("r-0", ("q",), "a")]
     path = write_rows(tmp_path, [{"input": "x", "gold": "y"}, {"input": "x", "label": "z"}])
     with pytest.raises(LimbeckError, match=r"r.jsonl:2: label: missing"):  # not taken from its old name
         read_rows(path, {"label": "gold"})

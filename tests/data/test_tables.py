@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from limbeck.data import DataSettings, read
 from limbeck.data.tables import csv_rows, json_rows, read_table
 from limbeck.errors import DataError, LimbeckError
 
@@ -110,6 +112,21 @@ def test_bad_csv_names_its_line(text: str, line: int) -> None:
     assert str(caught.value).startswith(f"r.csv:{line}: ")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("r.jsonl", f'{LINE_A}\n{{"input": "{"x" * 200}"}}'),
+        ("r.csv", 'input,label\n"' + "never closed,x\n" * 20),
+        ("r.csv", f"input,label\n{'x' * 60},{'y' * 60}\n"),
+    ],
+)
+def test_rows_beyond_the_limit_name_their_line(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    source = {"kind": "files", "train_file": str(tmp_path / name), "max_row_bytes": 100}
+    with pytest.raises(DataError, match=f"{name}:2: .*max_row_bytes"):
+        read(DataSettings.parse({"task": "custom", "source": source}, "x"))
+
+
 def test_files_by_suffix_and_compression(tmp_path: Path) -> None:
     plain = f"{LINE_A}\n{LINE_B}\n".encode()
     parquet = io.BytesIO()
@@ -117,6 +134,7 @@ def test_files_by_suffix_and_compression(tmp_path: Path) -> None:
     for name, content in {
         "r.JSONL.GZ": gzip.compress(plain),
         "r.json.gz": plain,
+        "r.jsonl.zst": pa.compress(plain, codec="zstd", asbytes=True),
         "r.parquet": parquet.getvalue(),
         "r.txt": plain,
         "r": plain,
