@@ -16,7 +16,7 @@ from limbeck.report.contrasts import Contrast, comparable_sets, contrasts
 from limbeck.report.overview import find_missing, grid_folders, overview, read_errors
 from limbeck.report.sections import accuracy_section, confidence_section, learning_section, rationale_section
 from limbeck.report.tables import Section
-from limbeck.runs.citations import Citation, citations
+from limbeck.runs.card import Citation, citations
 from limbeck.runs.groups import RunGroup, find_runs, group_runs
 from limbeck.runs.run import Run, flat
 

@@ -1,28 +1,33 @@
-"""The model card of a finished run: Markdown with the metadata that the Hugging Face Hub reads.
+"""The model card of a finished run, with the metadata that the Hugging Face Hub reads, and the papers to cite.
 
-The wording is in `card.md.jinja`; whatever it is filled with is escaped.
+The wording is in `card.md.jinja`, the papers are in `papers.yaml`.
 """
 
-import math
 import re
-from contextlib import suppress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
-from huggingface_hub import EvalResult, ModelCardData
-from safetensors import safe_open
+import yaml
+from huggingface_hub import EvalResult, ModelCardData, get_local_safetensors_metadata
+from huggingface_hub.errors import NotASafetensorsRepoError
 
+import limbeck
 from limbeck.annotation.prompts import load_prompt
-from limbeck.errors import LimbeckError, ModelError, RecipeError
+from limbeck.data.generated import GeneratedSource
+from limbeck.data.settings import DataSettings
+from limbeck.data.sources import HubSource
+from limbeck.errors import ModelError, RecipeError
 from limbeck.files import read_json
 from limbeck.formatting import Markdown, interval
 from limbeck.hub import could_be_name
 from limbeck.models import CARD, Card
 from limbeck.objectives.methods import METHODS
-from limbeck.runs.citations import citations
+from limbeck.runs.page import render
 from limbeck.runs.provenance import portable
 from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run, count_lines, flat
-from limbeck.runs.templates import render
 from limbeck.tasks import get, same_value
 from limbeck.tasks.settings import task_of
 
@@ -48,9 +53,6 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
     if task.name != "custom":
         example = load_prompt(task).examples[0].example
         segments = [*example.segments[:-1], example.segments[-1] + example.choices_text]
-    page = None
-    with suppress(LimbeckError):  # the card then says that nothing was measured
-        page = run.page()
     return render(
         "card.md.jinja",
         front=Markdown(_metadata(run, title, license).to_yaml()),
@@ -63,16 +65,16 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         task=task,
         choices=card.choices or task.choices,
         segments=segments,
-        source=recipe.resolved()["data"].get("source") or {"kind": "generated"},
-        dataset=_hub_dataset(recipe),
+        source=recipe.data.source or GeneratedSource(),
+        dataset=_hub_dataset(recipe.data),
         counts=list(count_lines(results)),
         objective=recipe.objective.build(),
         method=METHODS[recipe.objective.name],
         dss=METHODS["dss"].formula,
-        base=portable(_student_names(recipe)),
+        base=portable(recipe.checkpoints),
         settings=flat(portable(recipe.resolved())),
         equations=task.equal is same_value,
-        page=page,
+        page=run.page(),
         results=results,
         origin=run.provenance,
         citations=citations([recipe]),
@@ -81,8 +83,8 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
 
 def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
     """Return the front matter; only what is known: neither language nor licence is guessed."""
-    recipe, results, dataset = run.recipe, run.results, _hub_dataset(run.recipe)
-    base = [name for name in _student_names(recipe) if _is_on_hub(name)]
+    recipe, results, dataset = run.recipe, run.results, _hub_dataset(run.recipe.data)
+    base = [name for name in recipe.checkpoints if _is_on_hub(name)]
     measured = [(recipe.data.task, split, results[split]) for split in ("valid", "test")]
     measured += [(task, "test", values) for task, values in (results.get("out_of_domain") or {}).items()]
     evaluations = [
@@ -110,29 +112,44 @@ def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
     )
 
 
-def _student_names(recipe: Recipe) -> list[str]:
-    names = (recipe.student.name, recipe.student.encoder, recipe.student.decoder)
-    return list(dict.fromkeys(name for name in names if name is not None))
-
-
 def _is_on_hub(name: str) -> bool:
     """Return whether a name can be on the Hub and no local folder has it."""
     return could_be_name(name) and not Path(name).exists()
 
 
-def _hub_dataset(recipe: Recipe) -> str | None:
+def _hub_dataset(data: DataSettings) -> str | None:
     """Return the name of the data set on the Hub, where that is the source."""
-    source, task_hub = recipe.resolved()["data"].get("source", {}), get(recipe.data.task).hub
-    name = source.get("path") or (task_hub.path if task_hub else None)
-    return name if source.get("kind") == "hub" and name and _is_on_hub(name) else None
+    task_hub = get(data.task).hub
+    name = data.source.path or (task_hub and task_hub.path) if isinstance(data.source, HubSource) else None
+    return name if name and _is_on_hub(name) else None
 
 
 def _parameters(model: Path) -> Markdown:
     """Return the number of parameters, read from the headers of the weights."""
-    count = 0
-    for path in model.glob("*.safetensors"):
-        with safe_open(path, framework="np") as weights:
-            count += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    if not count:
-        raise ModelError("no weights here (*.safetensors)", path=model)
+    try:
+        count = sum(get_local_safetensors_metadata(model).parameter_count.values())
+    except NotASafetensorsRepoError:
+        raise ModelError("no weights here (*.safetensors)", path=model) from None
     return Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}")
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A paper, a data set or a program. `text` is one line, `bibtex` an entry under `key`."""
+
+    key: str
+    text: str
+    bibtex: str
+
+
+def citations(recipes: Iterable[Recipe]) -> list[Citation]:
+    """Return what runs of these recipes build on, each once: limbeck, then objectives, teachers' data, data sets."""
+    pieces = {"limbeck"}  # the words of `cited_for` that hold for a recipe
+    for recipe in recipes:
+        pieces |= {METHODS[recipe.objective.name].reference.partition(" 20")[0], recipe.data.task}
+        pieces |= {*recipe.evaluation.out_of_domain, *(term.name for term in recipe.objective.build().terms)}
+        pieces |= {recipe.data.source.kind} if recipe.data.source else set()
+    text = (files("limbeck.runs") / "papers.yaml").read_text(encoding="utf-8")
+    papers = yaml.safe_load(text.replace("VERSION", limbeck.__version__))
+    cited = {key: paper for key, paper in papers.items() if pieces & set(paper["cited_for"])}
+    return [Citation(key, paper["text"], paper["bibtex"]) for key, paper in cited.items()]

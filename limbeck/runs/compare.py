@@ -16,14 +16,13 @@ from limbeck.schema import Prediction
 from limbeck.stats.significance import compare, holm
 from limbeck.tasks import Split
 
+Predictions = Mapping[str, Prediction]  # by the example's id
+
 
 def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0) -> dict[str, Any]:
-    """Measure calibration and selective prediction of the answers in a file of predictions.
+    """Measure calibration and selective prediction of the answers in any file that `read_predictions` reads.
 
-    Args:
-        path: any file that `read_predictions` reads, with confidences.
-        validation: likewise, to fit the temperature on; None: on the file itself.
-        seed: of the bootstrap.
+    The temperature is fitted on the file `validation`, or on the answers themselves. `seed` is that of the bootstrap.
 
     Returns:
         What `calibrate` returns for the answers whose confidence is known, with `selective` as `Selective`;
@@ -34,7 +33,7 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
     measured = with_confidence(predictions, path)
     complete = with_choices(measured)
     over_choices = bool(complete) and len(complete) == len(measured)
-    temperature = _fit(with_confidence(read_predictions(validation), validation), over_choices) if validation else None
+    temperature = _fit(validation, over_choices) if validation else None
     answers = as_arrays(measured, choices=over_choices)
     metrics = calibrate(answers, seed=seed, temperature=temperature)
     if complete and not over_choices:
@@ -51,9 +50,10 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
     }
 
 
-def _fit(predictions: Sequence[Prediction], over_choices: bool) -> Temperature:
+def _fit(path: Path, over_choices: bool) -> Temperature:
     """Fit a temperature on validation answers: on all choices' probabilities, or on the answer's own confidence."""
-    answers = with_choices(predictions) if over_choices else predictions
+    answers = with_confidence(read_predictions(path), path)
+    answers = with_choices(answers) if over_choices else answers
     if not answers:
         return Temperature(reason="no validation answer has its choices' probabilities")
     return fit_temperature(as_arrays(answers, choices=over_choices))
@@ -76,13 +76,11 @@ def compare_runs(
     return _compare(*sides, shared=shared)
 
 
-def _compare(
-    a: Sequence[Mapping[str, Prediction]], b: Sequence[Mapping[str, Prediction]], *, shared: bool = False
-) -> dict[str, Any]:
-    """Compare predictions by their ids, as `compare_runs`."""
+def _compare(a: Sequence[Predictions], b: Sequence[Predictions], *, shared: bool = False) -> dict[str, Any]:
+    """Compare predictions as `compare_runs`."""
     runs = [*a, *b]
     ids = [id for id in runs[0] if all(id in run for run in runs)]
-    left_out = len({id for run in runs for id in run}) - len(ids)
+    left_out = len(set().union(*runs)) - len(ids)
     if left_out and not shared:
         raise DataError(
             f"{left_out} examples are not in all of the runs, {len(ids)} are; `limbeck compare --shared` uses those"
@@ -114,7 +112,7 @@ def differences(files: Sequence[Path], names: Sequence[Path]) -> list[list[dict[
     ]
 
 
-def _difference(a: Mapping[str, Prediction], b: Mapping[str, Prediction]) -> dict[str, Any]:
+def _difference(a: Predictions, b: Predictions) -> dict[str, Any]:
     try:
         comparison = _compare([a], [b])
     except DataError as error:

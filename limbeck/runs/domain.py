@@ -1,7 +1,7 @@
 """The examples that a student is measured on: its own data or, out of domain, other data with the same labels."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limbeck.data.load import Splits, load, load_split
@@ -29,7 +29,7 @@ class Domain:
     split: Split
     task: Task
     examples: tuple[Example, ...]
-    validation: tuple[Example, ...]  # the run's own; empty where its data is gone
+    validation: tuple[Example, ...] = ()  # the run's own; empty where its data is gone
     dataset: str | None = None  # the name of the other task, file or recipe; None: the run's own data
     in_training: int | None = None  # questions that the student was trained on; None: unknown, or its own data
 
@@ -53,38 +53,40 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
         examples = tuple(example for example in read_later_rows(path, data.columns, task) if example.label)
         if not examples or split != "test":
             raise DataError("labelled rows were expected; a file has no splits, so leave --split out", path=path)
+        domain = Domain(f"{name}-{split}", split, task, examples, dataset=name)
     else:
-        settings = load_recipe(path).data if is_file else _task_data(data, dataset, root)
-        examples, task = load_split(settings, split), _comparable(task, task_of(settings))
+        domain = _foreign(name, load_recipe(path).data if is_file else _task_data(data, dataset, root), split, task)
     try:
-        return _foreign(name, split, task, examples, splits=_splits(run))
+        return _with_own_data(domain, _splits(run))
     except LimbeckError as error:  # it only chooses a threshold, and counts questions seen in training
         log.info("%s: its own data cannot be read (%s)", run.path, error)
-        return Domain(f"{name}-{split}", split, task, examples, (), name)
+        return domain
 
 
 def out_of_domain(recipe: Recipe, splits: Splits) -> list[Domain]:
     """Return the test splits of the tasks of `evaluation.out_of_domain`."""
-    domains = []
     try:
-        for name in dict.fromkeys(recipe.evaluation.out_of_domain):
-            settings = _task_data(recipe.data, name, None)
-            task = _comparable(task_of(recipe.data), task_of(settings))
-            domains.append(_foreign(name, "test", task, load_split(settings, "test"), splits=splits))
+        return [
+            _with_own_data(_foreign(name, _task_data(recipe.data, name), "test", task_of(recipe.data)), splits)
+            for name in dict.fromkeys(recipe.evaluation.out_of_domain)
+        ]
     except LimbeckError as error:
         raise RecipeError(str(error), field="evaluation.out_of_domain") from None
-    return domains
 
 
-def _comparable(task: Task, foreign: Task) -> Task:
-    """Return `foreign` if a student of `task` can be right on it: equal choices, answers compared alike."""
-    same_labels = {normalise(choice) for choice in task.choices} == {normalise(choice) for choice in foreign.choices}
-    if not same_labels or task.equal is not foreign.equal:
+def _foreign(name: str, data: DataSettings, split: Split, task: Task) -> Domain:
+    """Return a split of other data with the labels of `task`, where a student of that task can be right."""
+    foreign = task_of(data)
+    if _labels(task) != _labels(foreign) or task.equal is not foreign.equal:
         raise RecipeError(
             f"a student of {task.name} cannot be measured on {foreign.name}: their labels differ, or how answers are "
             f"compared ({list(task.choices)!r:.200} and {list(foreign.choices)!r:.200})"
         )
-    return foreign
+    return Domain(f"{name}-{split}", split, foreign, load_split(data, split), dataset=name)
+
+
+def _labels(task: Task) -> set[str]:
+    return {normalise(choice) for choice in task.choices}
 
 
 def _splits(run: Run) -> Splits:
@@ -93,23 +95,24 @@ def _splits(run: Run) -> Splits:
     return splits
 
 
-def _foreign(name: str, split: Split, task: Task, examples: tuple[Example, ...], *, splits: Splits) -> Domain:
+def _with_own_data(domain: Domain, splits: Splits) -> Domain:
     trained = {question_of(example) for example in splits.train}
-    in_training = sum(question_of(example) in trained for example in examples)
-    return Domain(f"{name}-{split}", split, task, examples, splits.valid, name, in_training)
+    in_training = sum(question_of(example) in trained for example in domain.examples)
+    return replace(domain, validation=splits.valid, in_training=in_training)
 
 
-def _task_data(data: DataSettings, name: str, root: Path | None) -> DataSettings:
+def _task_data(data: DataSettings, name: str, root: Path | None = None) -> DataSettings:
     """Return the settings of another task's data, from the source of `data` or from the archive at `root`."""
     get(name)  # or the error that offers the nearest name
     source = data.source if root is None else ArchiveSource(root=root)
-    own_hub = isinstance(source, HubSource) and source.path is None  # each task then has a path of its own
-    if name == data.task or not (isinstance(source, ArchiveSource) or own_hub):
+    if isinstance(source, HubSource) and source.path is None:  # each task then has a path of its own
+        source = HubSource()
+    elif not isinstance(source, ArchiveSource):
+        source = None
+    if name == data.task or source is None:
         raise RecipeError(
             f"task {name!r}: the run's own source has rows of {data.task!r} alone; give another task and --root, the "
             "released archive's folder, or a recipe file with the other data"
         )
-    if isinstance(source, HubSource):
-        source = HubSource()
     values = {field: getattr(data, field) for field in ("limit", "valid_fraction", "seed")}
     return DataSettings.parse({"task": name, "source": source, **values}, f"the data of {name!r}")

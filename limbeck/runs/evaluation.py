@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,20 +63,22 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
         raise RecipeError(f"{', '.join(map(str, paths))}: the same run twice; name each run once")
     learnt = any(run.writes_rationales for run in runs if run.results)  # or the error that a run is not finished
     _check_rationales(options.rationales, learnt, runs[0].recipe.objective.name)
-    domains = [domain_of(run, options.split, options.dataset, options.root) for run in runs]
-    jobs = [(run, domain, _wants_rationales(run, domain, options)) for run, domain in zip(runs, domains, strict=True)]
-    names = {options.encoder or run.recipe.evaluation.encoder for run, _, rationales in jobs if rationales} - {None}
-    encoders = {name: Encoder.load(str(name)) for name in names}
+    load_encoder = cache(Encoder.load)
+    jobs = []
+    for run in runs:  # every mistake before the first measurement
+        domain = domain_of(run, options.split, options.dataset, options.root)
+        rationales = _wants_rationales(run, domain, options)
+        encoder = options.encoder or run.recipe.evaluation.encoder
+        jobs.append((run, domain, rationales, load_encoder(encoder) if encoder and rationales else None))
     pages, results = [], {}
-    for run, domain, rationales in jobs:
-        student, card = _open(run, options)
+    for run, domain, rationales, encoder in jobs:
+        student, card = _open(run.model, options.engine, options.answers)
         measured, predictions = measure(run, student, card, domain, rationales=rationales)
         results[str(run.path)] = measured
-        _add_results(run, domain, measured)
-        encoder = encoders.get(options.encoder or run.recipe.evaluation.encoder)
+        run.write_results(with_measured(run.results, domain, measured))
         pages.append(Evaluation(run, student, domain, measured, predictions, encoder).page())
-    compared = differences([run.predictions(domain.name) for run, domain, _ in jobs], paths)
-    for (run, domain, _), page, comparisons in zip(jobs, pages, compared, strict=True):
+    compared = differences([run.predictions(domain.name) for run, domain, *_ in jobs], paths)
+    for (run, domain, *_), page, comparisons in zip(jobs, pages, compared, strict=True):
         if comparisons:
             page["significance"] = comparisons
             del page["reasons"]["significance"]
@@ -108,8 +111,7 @@ def predict_file(
     """
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)
-    student, card = open_student(model / "model" if (model / "model").is_dir() else model)
-    card = card.model_copy(update={"engine": engine or card.engine, "answers": answers or card.answers})
+    student, card = _open(model / "model" if (model / "model").is_dir() else model, engine, answers)
     _check_rationales(rationales, card.rationale_view is not None, card.objective)
     task = get(card.task, card.choices, card.answer)
     recipes = [folder / "recipe.yaml" for folder in (model, model.parent) if (folder / "recipe.yaml").is_file()]
@@ -124,18 +126,25 @@ def measure(
     run: Run, student: Student, card: Card, domain: Domain, *, rationales: bool = False
 ) -> tuple[dict[str, Any], list[Prediction]]:
     """Write the student's predictions as the run's for this domain; return its accuracy with settings, and them."""
-    batch_size = run.recipe.evaluation.batch_size
-    predictions = ask(
-        student, card, domain.examples, domain.task, rationales=rationales, batch_size=batch_size, title=domain.name
-    )
+    size, examples, task = run.recipe.evaluation.batch_size, domain.examples, domain.task
+    predictions = ask(student, card, examples, task, rationales=rationales, batch_size=size, title=domain.name)
     write_predictions(run.predictions(domain.name), predictions)
     results = {
-        **accuracy(predictions, domain.task.choices),
+        **accuracy(predictions, task.choices),
         **({} if domain.in_training is None else {"in_training": domain.in_training}),
         "engine": card.engine if rationales or card.answers == "generate" else None,
         "answers": card.answers,
     }
     return results, predictions
+
+
+def with_measured(results: dict[str, Any], domain: Domain, measured: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's results with an accuracy; of other data they hold that on the test split alone."""
+    if domain.dataset is None:
+        return {**results, domain.split: measured}
+    if domain.split != "test":
+        return results
+    return {**results, "out_of_domain": {**results.get("out_of_domain", {}), domain.dataset: measured}}
 
 
 def ask(
@@ -191,17 +200,9 @@ def _wants_rationales(run: Run, domain: Domain, options: EvaluationOptions) -> b
     return run.writes_rationales and (requested or present)
 
 
-def _open(run: Run, options: EvaluationOptions) -> tuple[Student, Card]:
-    """Return a run's student, and its card with the options that are set."""
-    student, card = open_student(run.model)
-    changes = {name: value for name in ("engine", "answers") if (value := getattr(options, name)) is not None}
-    return student, Card.parse(card.model_dump() | changes, "evaluate")
-
-
-def _add_results(run: Run, domain: Domain, measured: dict[str, Any]) -> None:
-    """Add an accuracy to `results.json`, which holds one split of each other dataset."""
-    results = run.results
-    if domain.dataset is None:
-        run.write_results({**results, domain.split: measured})
-    elif domain.split == "test":
-        run.write_results({**results, "out_of_domain": {**results.get("out_of_domain", {}), domain.dataset: measured}})
+def _open(model: Path, engine: EngineName | None, answers: Answers | None) -> tuple[Student, Card]:
+    """Return a trained student, and its card with the engine and the way of answering that are given."""
+    student, card = open_student(model)
+    return student, Card.parse(
+        {**card.model_dump(), "engine": engine or card.engine, "answers": answers or card.answers}, "evaluate"
+    )

@@ -20,7 +20,7 @@ _OBJECTIVE_FIELDS = ("objective.", "evaluation.")
 class RunGroup:
     """The finished runs of one recipe, by seed; `traits` tell it from the other groups of its task."""
 
-    traits: tuple[str, ...]
+    traits: tuple[str, ...]  # the objective, then fields of the recipe: "training.max_steps=9"
     recipe: Recipe  # of the first seed
     runs: tuple[Run, ...]
 
@@ -37,11 +37,9 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     """Return the runs in these folders, finished or not; each is a run's folder or holds runs at any depth."""
     runs: dict[Path, Run] = {}
     for path in paths:
-        if not path.is_dir():
-            raise FileError("no such folder; give a run's folder or one that holds runs", path=path)
         folders = [recipe.parent for recipe in sorted(path.rglob("recipe.yaml"))]
         if not folders:
-            raise FileError("no run in it (a run's folder has a recipe.yaml)", path=path)
+            raise FileError("no run here; give a run's folder (it has a recipe.yaml) or one that holds runs", path=path)
         runs |= {folder.resolve(): open_run(folder) for folder in folders}
     return list(runs.values())
 
@@ -57,16 +55,14 @@ def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
     for first, second in (pair for group in groups for pair in pairwise(group)):
         if first.recipe.seed == second.recipe.seed:
             raise RecipeError(f"{first.path} and {second.path}: the same recipe and seed twice; leave one out")
-    names = _group_names([group[0].recipe for group in groups])
-    return [RunGroup(name, group[0].recipe, tuple(group)) for name, group in zip(names, groups, strict=True)]
+    traits = _traits([group[0].recipe for group in groups])
+    return [RunGroup(names, group[0].recipe, tuple(group)) for names, group in zip(traits, groups, strict=True)]
 
 
 def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
     """Return which answers are right, `[S, N]`: a row per run, a column per example that all of them answered.
 
-    Args:
-        runs: the runs of several seeds.
-        name: of the predictions' file: a split, or a task and a split.
+    `name` is that of the predictions' file: a split, or another task and its split.
     """
     answers = [predictions_by_id(run.predictions(name)) for run in runs]
     ids = [id for id in answers[0] if all(id in answered for answered in answers)]
@@ -74,27 +70,26 @@ def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
     return np.array(right, dtype=bool).reshape(len(runs), len(ids))
 
 
-def _group_names(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
-    """Return for each group its objective and as many of the fields that differ within its task as tell groups apart.
+def _traits(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
+    """Return each recipe's objective, and as many fields as tell the recipes of its task apart.
 
-    Fields of the objective and of the evaluation are compared among groups of the same objective alone.
+    Fields of the objective and of the evaluation are compared among recipes of the same objective alone.
     """
-    settings = [{**flat(recipe.resolved()), "seed": None} for recipe in recipes]
+    rows = [{**flat(recipe.resolved()), "seed": None} for recipe in recipes]
     kinds = [(recipe.data.task, recipe.objective.name) for recipe in recipes]
+    candidates = sorted({field for row in rows for field in row})
+    candidates.sort(key=lambda field: field.startswith(_OBJECTIVE_FIELDS))  # last
     fields: dict[tuple[str, str], list[str]] = {}
-    for task, objective in dict.fromkeys(kinds):
-        same_task = [row for kind, row in zip(kinds, settings, strict=True) if kind[0] == task]
-        same_kind = [row for kind, row in zip(kinds, settings, strict=True) if kind == (task, objective)]
-        names: list[str] = []
-        for rows, of_objective in ((same_task, False), (same_kind, True)):
-            for field in sorted(set().union(*rows)):
-                is_eligible = field.startswith(_OBJECTIVE_FIELDS) == of_objective
-                if is_eligible and _count(rows, [*names, field]) > _count(rows, names):
-                    names.append(field)
-        fields[task, objective] = names
+    for kind in dict.fromkeys(kinds):
+        names = fields.setdefault(kind, [])
+        for field in candidates:
+            width = 2 if field.startswith(_OBJECTIVE_FIELDS) else 1
+            peers = [row for peer, row in zip(kinds, rows, strict=True) if peer[:width] == kind[:width]]
+            if _count(peers, [*names, field]) > _count(peers, names):
+                names.append(field)
     return [
         (kind[1], *(f"{field}={row[field]}" for field in fields[kind] if field in row))
-        for kind, row in zip(kinds, settings, strict=True)
+        for kind, row in zip(kinds, rows, strict=True)
     ]
 
 

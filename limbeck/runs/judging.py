@@ -33,7 +33,7 @@ def judge_runs(
     """Have the rationales of finished runs judged, and the teacher's to the same examples; add it to their pages.
 
     Runs that learnt no rationales are left out, unless all did. Judgements are written to `evaluation/judge-NAME.jsonl`
-    in each folder, and the teacher's to `judge-gold-NAME.jsonl`; NAME, `dataset` and `root` are those of `evaluate`.
+    in each folder; NAME, `dataset` and `root` are those of `evaluate`.
 
     Returns:
         `summary` as of `summarise`; `table`, the paper's Table 7; and by run the `correlation` of right answers with
@@ -41,28 +41,26 @@ def judge_runs(
     """
     runs = [open_run(path) for path in paths]
     runs = [run for run in runs if run.writes_rationales] or runs
-    names = _names(runs)
-    domains = [domain_of(run, split, dataset, root) for run in runs]
+    jobs = [(name, run, domain_of(run, split, dataset, root)) for name, run in zip(_names(runs), runs, strict=True)]
     items: dict[tuple[str, str, str], Item] = {}
-    for name, run, domain in zip(names, runs, domains, strict=True):
+    for name, run, domain in jobs:
         for item in _items(name, run, domain):
             first = items.setdefault((item.run, item.task, item.example.id), item)
             if first.example != item.example:  # the teacher's, of an earlier run
                 raise DataError(f"example {item.example.id!r:.60} differs from {runs[0].path}'s", path=run.path)
     judgements = judge(list(items.values()), settings, watch)
-    sections = {}
-    for name, run, domain in zip(names, runs, domains, strict=True):
-        for path, owner in zip(_files(run, domain.name), (name, GOLD), strict=True):
-            rows = [asdict(j) for j in judgements if (j.run, j.task) == (owner, domain.task.name)]
-            write_jsonl(path, rows)
-        sections[name] = judge_scores(run, domain.name)
+    correlation = {}
+    for name, run, domain in jobs:
+        rows = [asdict(j) for j in judgements if j.run in (name, GOLD) and j.task == domain.task.name]
+        write_jsonl(_file(run, domain.name), rows)
+        section = judge_scores(run, domain.name)
+        correlation[name] = section["correlation"]
         path = run.path / "evaluation" / f"{domain.name}.json"
         if path.is_file():
             page = read_json(path)
-            reasons = {section: reason for section, reason in page["reasons"].items() if section != "judge"}
-            write_page(path.parent, domain.name, {**page, "judge": sections[name], "reasons": reasons})
+            page["reasons"].pop("judge", None)
+            write_page(path.parent, domain.name, {**page, "judge": section})
     summary = scores.summarise(judgements)
-    correlation = {name: section["correlation"] for name, section in sections.items()}
     return {"summary": summary, "table": scores.table(summary), "correlation": correlation}
 
 
@@ -75,7 +73,7 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
     correct = {str(row["id"]): row.get("correct") is True for _, row in read_jsonl(run.predictions(name))}
     return {
         "name": students[0].run,
-        "summary": scores.summarise([*(j for j in judgements if j.run == GOLD), *students]),
+        "summary": scores.summarise(sorted(judgements, key=lambda judgement: judgement.run != GOLD)),
         "correlation": scores.score_correlation(students, correct),
     }
 
@@ -85,10 +83,12 @@ def read_judgements(run: Run, name: str = "test") -> list[Judgement]:
 
     Those of another rationale or answer than the run has now are left out.
     """
-    students, gold = (scores.read_judgements(path) if path.is_file() else [] for path in _files(run, name))
-    rows = [row for _, row in read_jsonl(run.predictions(name))] if students else []
+    if not _file(run, name).is_file():
+        return []
+    rows = [row for _, row in read_jsonl(run.predictions(name))]
     present = {(str(row.get("id")), row.get("rationale"), row.get("prediction")) for row in rows}
-    return [*(j for j in students if (j.id, j.rationale, j.label) in present), *gold]
+    judgements = scores.read_judgements(_file(run, name))
+    return [j for j in judgements if j.run == GOLD or (j.id, j.rationale, j.label) in present]
 
 
 def single(judgement: Judgement) -> bool:
@@ -96,17 +96,16 @@ def single(judgement: Judgement) -> bool:
     return len(judgement.replies) == 1
 
 
-def _files(run: Run, name: str) -> tuple[Path, Path]:
-    folder = run.path / "evaluation"
-    return folder / f"judge-{name}.jsonl", folder / f"judge-gold-{name}.jsonl"
+def _file(run: Run, name: str) -> Path:
+    return run.path / "evaluation" / f"judge-{name}.jsonl"
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Return the paper's names of the runs, or their folders' names where those are clearer."""
-    names = [PAPER.get(run.recipe.objective.name, run.path.name) for run in runs]
+    """Return the paper's names of the runs, or their paths where those are clearer."""
+    names = [PAPER.get(run.recipe.objective.name, str(run.path)) for run in runs]
     counts = Counter(names)
     names = [str(run.path) if counts[name] > 1 else name for name, run in zip(names, runs, strict=True)]
-    if len(set(names)) < len(names) or GOLD in names:
+    if len({*names, GOLD}) <= len(names):
         raise RecipeError(f"runs to be judged need names of their own, not {names!r:.200}")
     return names
 

@@ -94,20 +94,14 @@ class Evaluation:
 
     def _teacher(self) -> dict[str, Any]:
         _, teacher = self._with_teacher()
-        n, hits = len(teacher), int(teacher.sum())
+        n, right = len(teacher), int(teacher.sum())
         left_out = len(self.predictions) - n
-        return {"accuracy": hits / n, "interval": wilson(hits, n), "n": n, "left_out": left_out}
+        return {"accuracy": right / n, "interval": wilson(right, n), "n": n, "left_out": left_out}
 
     def _thresholds(self) -> dict[str, Any]:
         path = _require(self._validation(), "there are no other answers on validation to choose a threshold on")
         validation = _with_teacher(path, self.domain.validation, task_of(self.run.recipe.data))
         return choose_thresholds(validation, self._with_teacher())
-
-    def _check_rationales(self) -> None:
-        name = self.run.recipe.objective.name
-        _require(self.run.writes_rationales, f"a student trained with {name} learns no rationales")
-        generated = any(prediction.rationale is not None for prediction in self.predictions)
-        _require(generated, "no rationales were generated: limbeck evaluate RUN --rationale does that")
 
     def _quality(self) -> dict[str, Any]:
         self._check_rationales()
@@ -119,6 +113,12 @@ class Evaluation:
         separate = {View.PREDICT, View.EXPLAIN} <= set(objective.views)
         _require(separate, f"a student trained with {objective.name} writes label and rationale in one text")
         return asdict(dependence(self.student, self.domain.examples, title=f"{self.domain.name}, dependence"))
+
+    def _check_rationales(self) -> None:
+        name = self.run.recipe.objective.name
+        _require(self.run.writes_rationales, f"a student trained with {name} learns no rationales")
+        generated = any(prediction.rationale is not None for prediction in self.predictions)
+        _require(generated, "no rationales were generated: limbeck evaluate RUN --rationale does that")
 
 
 def _require(value: Any, reason: str) -> Any:

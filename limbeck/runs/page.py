@@ -1,16 +1,19 @@
-"""The page of an evaluation: its measurements as JSON and as Markdown (`page.md.jinja`), with figures beside it."""
+"""Markdown from the templates of this folder, and the page of an evaluation: measurements as JSON, text and figures."""
 
+import json
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import jinja2
+
 from limbeck import figures
 from limbeck.files import write_json, write_text
-from limbeck.formatting import Markdown
+from limbeck.formatting import Markdown, cell, code, estimate, interval, number
 from limbeck.metrics.calibration import TITLES
 from limbeck.notes import lines_of
-from limbeck.runs.templates import render
 
 SECTIONS = {  # by the keys of `Evaluation.page`
     "by_label": "Labels",
@@ -29,9 +32,31 @@ FIGURES = {"calibration": "reliability", "selective": "risk-coverage", "cascade"
 _CASCADE_POINTS = 11  # on the page: every tenth of the questions passed on
 
 
+def render(template: str, **values: Any) -> str:
+    """Return a template of this folder, filled with `values`; whatever is not Markdown already is escaped."""
+    environment = jinja2.Environment(  # noqa: S701  Markdown, which `cell` escapes, not HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=cell,
+    )
+    environment.globals |= {
+        "code": code,
+        "estimate": lambda value, ends: Markdown(estimate(value, ends)),
+        "interval": lambda ends: Markdown(interval(ends, 3)),
+        "measured": lambda value, digits=3: Markdown("not measured" if value is None else number(value, digits)),
+        "verbatim": Markdown,
+        "python": lambda value: Markdown(json.dumps(value, ensure_ascii=False)),  # texts as Python literals
+        "lines_of": lines_of,
+    }
+    return environment.from_string((files("limbeck.runs") / template).read_text(encoding="utf-8")).render(values)
+
+
 def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
     """Write `NAME.json`, `NAME.md` and `NAME-FIGURE.svg` of an `Evaluation.page` into the folder."""
     write_json(folder / f"{name}.json", page)
+    write_text(folder / f"{name}.md", page_markdown(page, name))
     for section, figure in FIGURES.items():
         path = folder / f"{name}-{figure}.svg"
         if page[section] is None:
@@ -42,31 +67,23 @@ def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
             write_text(path, figures.risk_coverage({"student": page["selective"]["curve"]}))
         else:
             write_text(path, figures.cascade({"student": page["cascade"]}, page["teacher"]["accuracy"]))
-    write_text(folder / f"{name}.md", page_markdown(page, name))
 
 
-def page_markdown(page: dict[str, Any], name: str) -> str:
+def page_markdown(page: dict[str, Any], name: str, sections: Mapping[str, str] = SECTIONS) -> str:
     """Return the page: a section for each measurement, with its numbers or the reason why it is missing."""
-    files = {section: Markdown(quote(f"{name}-{figure}.svg")) for section, figure in FIGURES.items()}
-    return _render(page, SECTIONS, files)
-
-
-def calibration_markdown(metrics: dict[str, Any]) -> str:
-    """Return the sections of a page that tell what `calibrate_file` has measured."""
-    reasons = {"by_label": "the labels are free text, or too many"}
-    sections = {section: SECTIONS[section] for section in ("by_label", "calibration", "selective")}
-    return _render({**metrics, "calibration": metrics, "reasons": reasons}, sections, {})
-
-
-def _render(page: dict[str, Any], sections: Mapping[str, str], files: Mapping[str, Markdown]) -> str:
     points = page.get("cascade") or []
     shares = [step / (_CASCADE_POINTS - 1) for step in range(_CASCADE_POINTS)] if points else []
     return render(
         "page.md.jinja",
         page=page,
         sections=sections,
-        figures=files,
-        lines_of=lines_of,
+        figures={key: Markdown(quote(f"{name}-{figure}.svg")) for key, figure in FIGURES.items() if "run" in page},
         calibration_titles=TITLES,
         cascade_points=[min(points, key=lambda point: abs(point["passed"] - share)) for share in shares],
     )
+
+
+def calibration_markdown(metrics: dict[str, Any]) -> str:
+    """Return the sections of a page that tell what `calibrate_file` has measured, without figures."""
+    page = {**metrics, "calibration": metrics, "reasons": {"by_label": "the labels are free text, or too many"}}
+    return page_markdown(page, "", {key: SECTIONS[key] for key in ("by_label", "calibration", "selective")})

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import limbeck
@@ -56,7 +56,6 @@ def now() -> str:
 
 def revision() -> str | None:
     """Return limbeck's git revision, with "-dirty" after changes; None where limbeck runs from no checkout."""
-
     git = ["git", "-C", str(Path(limbeck.__file__).parent)]
     describe = [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
@@ -73,12 +72,6 @@ def portable(value: Any) -> Any:
             return {name: item if name in _TEXT_FIELDS else portable(item) for name, item in value.items()}
         case list() | tuple():
             return [portable(item) for item in value]
-        case str() if _leads_out(value):
+        case str() if value.startswith(("/", "~", "..")) or PureWindowsPath(value).drive:
             return PureWindowsPath(value).name or "."  # which takes both kinds of slashes
     return value
-
-
-def _leads_out(text: str) -> bool:
-    windows = PureWindowsPath(text)
-    absolute = PurePosixPath(text).is_absolute() or bool(windows.drive)
-    return absolute or text.startswith("~") or windows.parts[:1] == ("..",)

@@ -20,34 +20,23 @@ _LOCAL_FIELDS = ("is_local", "local_files_only", "_commit_hash")  # where this m
 
 
 def contents(path: Path, name: str | None = None, license: str | None = None) -> dict[str, bytes | Path]:
-    """Return the files to publish of a finished run: each name, and its content or the local file that has it.
+    """Return the files to publish of the finished run in `path`: each name, and its content or the local file.
 
-    They are model and tokenizer with limbeck.json; README.md, the card; recipe.yaml, results.json and provenance.json,
-    without the command line and this machine's paths. No predictions, no data, no checkpoints, no log.
-
-    Args:
-        path: the run's folder.
-        name: OWNER/NAME on the Hub; None: for a folder.
-        license: as in `model_card`.
+    They are model and tokenizer with limbeck.json; README.md, the card (`name` and `license` as in `model_card`);
+    recipe, results and provenance, without the command line and this machine's paths. No predictions, no data, no log.
     """
     if name is not None and ("/" not in name or not could_be_name(name)):
-        raise RecipeError(
-            f"{name!r:.200} is no name on the Hub: OWNER/NAME of letters, digits, -, _ and . was expected"
-        )
+        raise RecipeError(f"{name!r:.200}: OWNER/NAME was expected, a name on the Hub")
     run = open_run(path)
-    results, origin = run.results, run.provenance
-    model = {path.name: path for pattern in _MODEL_FILES for path in sorted(run.model.glob(pattern)) if path.is_file()}
-    if missing := [name for name in _CONFIGS if name not in model]:
+    model = {file.name: file for pattern in _MODEL_FILES for file in sorted(run.model.glob(pattern))}
+    if missing := [config for config in _CONFIGS if config not in model]:
         raise ModelError(f"{missing[0]} is missing; the model is incomplete", path=run.model)
-    origin = {field: value for field, value in origin.items() if field != "command"}
-    return {
-        **model,
-        **{name: json_text(_portable_config(read_json(run.model / name))).encode() for name in _CONFIGS},
-        "README.md": model_card(run, name, license).encode(),
-        "recipe.yaml": yaml.safe_dump(portable(run.recipe.resolved()), sort_keys=False, allow_unicode=True).encode(),
-        "results.json": json_text(portable(results)).encode(),
-        "provenance.json": json_text(portable(origin)).encode(),
-    }
+    origin = {field: value for field, value in run.provenance.items() if field != "command"}
+    recipe = yaml.safe_dump(portable(run.recipe.resolved()), sort_keys=False, allow_unicode=True)
+    texts = {config: json_text(_portable_config(read_json(run.model / config))) for config in _CONFIGS}
+    texts |= {"README.md": model_card(run, name, license), "recipe.yaml": recipe}
+    texts |= {"results.json": json_text(portable(run.results)), "provenance.json": json_text(portable(origin))}
+    return {**model, **{file: text.encode() for file, text in texts.items()}}
 
 
 def write(files: Files, folder: Path) -> None:

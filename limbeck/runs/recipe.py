@@ -40,6 +40,12 @@ class Recipe(Settings):
         return {**values, "objective": self.objective.resolved(), "training": self.training.resolved()}
 
     @property
+    def checkpoints(self) -> list[str]:
+        """The pretrained models that the student is made of: names on the Hub, or folders; none for a scratch one."""
+        student = self.student
+        return list(dict.fromkeys(filter(None, (student.name, student.encoder, student.decoder))))
+
+    @property
     def key(self) -> str:
         """Eight hexadecimal digits of the resolved recipe's hash."""
         return hashlib.sha256(json.dumps(self.resolved(), sort_keys=True).encode()).hexdigest()[:8]

@@ -10,7 +10,6 @@ evaluation/           what `evaluate` measured on a split: test.json, test.md, f
 results.json          written last: a run that has it is finished
 """
 
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -58,28 +57,21 @@ class Run:
         """The content of `results.json`; a FileError where the run is not finished."""
         if not self.finished:
             raise FileError("the run is not finished; resume it with `limbeck train ... --resume`", path=self.path)
-        return self._read("results.json")
+        return read_json(self.path / "results.json")
 
     def write_results(self, results: dict[str, Any]) -> None:
         write_json(self.path / "results.json", results)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        return self._read("provenance.json")
+        return read_json(self.path / "provenance.json")
 
     def page(self) -> dict[str, Any] | None:
-        """Return what `evaluate` wrote of the test split; None if nothing, or only of an older measurement."""
-        if not (self.path / "evaluation" / "test.json").is_file():
-            return None
-        page, test = self._read("evaluation/test.json"), self.results.get("test") or {}
+        """Return the evaluation of the test split; None if there is none, or only of an older measurement."""
+        path, test = self.path / "evaluation" / "test.json", self.results.get("test") or {}
+        page = read_json(path) if path.is_file() else {}
         accuracy = {name: test.get(name) for name in ("accuracy", "interval", "exact", "n")}
-        return page if page.get("accuracy") == accuracy and page.get("n") == accuracy["n"] else None
-
-    def _read(self, name: str) -> dict[str, Any]:
-        value = read_json(self.path / name)
-        if not isinstance(value, dict):
-            raise DataError("a JSON object was expected", path=self.path / name)
-        return value
+        return page if page.get("accuracy") == accuracy else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -99,19 +91,16 @@ class Run:
 
     def check_folder(self, resume: bool) -> None:
         """Raise FileError unless the folder is empty, or with `resume` holds a run of this very recipe."""
-        try:
-            if not self.path.exists() or all(entry.name == LOCK for entry in self.path.iterdir()):
-                return
-        except OSError as error:
-            raise FileError(f"cannot be a run's folder ({error.strerror})", path=self.path) from None
+        if all(entry.name == LOCK for entry in (self.path.iterdir() if self.path.is_dir() else ())):
+            return
         if not resume:
             raise FileError("already there; give another --out, or resume it with --resume", path=self.path)
         earlier, present = (flat(run.recipe.resolved()) for run in (open_run(self.path), self))
         names = [name for name in sorted(earlier | present) if earlier.get(name) != present.get(name)]
         if names:
             raise FileError(
-                f"holds a run of another recipe, which differs in {', '.join(names):.200}. Give another --out; to "
-                f"train its student further once it is finished, also --from {shlex.quote(str(self.path))}",
+                f"holds a run of another recipe, which differs in {', '.join(names):.200}; give another --out "
+                "(to train the student of a finished run further, also --from that run)",
                 path=self.path,
             )
 
@@ -122,21 +111,19 @@ class Run:
             write_text(self.path / "recipe.yaml", text)
         if (self.path / "provenance.json").exists():
             first = self.check_data(origin["data"])
-            changes = {name: origin[name] for name in _MAY_CHANGE if origin[name] != first.get(name)}
+            changes = {name: origin[name] for name in _MAY_CHANGE if origin[name] != first[name]}
             origin = {**first, "resumed": [*first.get("resumed", []), {"started": origin["started"], **changes}]}
         write_json(self.path / "provenance.json", origin)
 
     def check_data(self, data: dict[str, Any]) -> dict[str, Any]:
         """Check `data`, rows and hashes by split, against what the run began with; return its provenance."""
         origin = self.provenance
-        if changed := [split for split in data if origin.get("data", {}).get(split) != data[split]]:
-            raise DataError(
-                f"its data changed since it began ({', '.join(changed)}); give another --out", path=self.path
-            )
+        if changed := ", ".join(split for split in data if origin["data"].get(split) != data[split]):
+            raise DataError(f"its data changed since it began ({changed}); give another --out", path=self.path)
         return origin
 
     def discard(self) -> None:
-        """Remove what `begin` wrote where nothing was trained, so that a mended recipe may use the folder."""
+        """Remove what `begin` wrote unless there is a checkpoint, so that a mended recipe may use the folder."""
         if any(self.checkpoints.glob("checkpoint-*")):
             return
         for name in ("recipe.yaml", "provenance.json", "log.jsonl", LOCK):

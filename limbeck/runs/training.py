@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -24,12 +24,12 @@ from limbeck.models.loading import save_student
 from limbeck.models.student import Student
 from limbeck.notes import lines_of
 from limbeck.runs.domain import Domain, out_of_domain
-from limbeck.runs.evaluation import ask, check_askable, measure
+from limbeck.runs.evaluation import ask, check_askable, measure, with_measured
 from limbeck.runs.provenance import now, provenance
 from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.runs.run import Run, open_run, run_name
 from limbeck.schema import Example
-from limbeck.tasks import Split
+from limbeck.tasks import Split, Task
 from limbeck.tasks.settings import task_of
 from limbeck.training.checkpoints import EarlyStopping
 from limbeck.training.dataset import TrainingSet, token_ids, tokenize
@@ -63,7 +63,7 @@ def train(
     splits, objective, task = load(recipe.data), recipe.objective.build(), task_of(recipe.data)
     rows = {split: len(getattr(splits, split)) for split in get_args(Split)}
     refuse_overlap(splits.notes, rows, recipe.data.max_overlap)
-    valid, test = Domain("valid", "valid", task, splits.valid, ()), Domain("test", "test", task, splits.test, ())
+    valid, test = Domain("valid", "valid", task, splits.valid), Domain("test", "test", task, splits.test)
     domains = [valid, test, *out_of_domain(recipe, splits)]
     set_seed(recipe.seed)  # of the student's weights
     student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits))
@@ -73,18 +73,22 @@ def train(
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
     log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
-    notes = splits.notes | training_set.notes | _count_labels(student, splits, recipe)
+    notes = splits.notes | training_set.notes | _count_labels(student, splits, task)
     for line in lines_of(notes, rows | texts):
         log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
     with run.locked(), disk_errors(run.path, "resume with --resume"):
         run.check_folder(resume)  # again: another process may have been faster
-        run.begin(provenance(splits, recipe.seed) | {"student": _revisions(recipe.student)} | origin)
+        revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
+        run.begin(provenance(splits, recipe.seed) | {"student": revisions} | origin)
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
         if not run.model.exists():  # it may, if the run was stopped while it was measured
             save_student(student, card, run.model)
-        results = {"task": task.name, "objective": objective.name, "seed": recipe.seed}
-        results |= _measure_all(run, student, card, domains)
+        results: dict[str, Any] = {"task": task.name, "objective": objective.name, "seed": recipe.seed}
+        for domain in domains:
+            rationales = recipe.evaluation.rationales and domain.name != "valid"
+            measured, _ = measure(run, student, card, domain, rationales=rationales)
+            results = with_measured(results, domain, measured)
         training = {"examples": len(training_set), **texts, **training}
         run.write_results({**results, "training": training, "notes": notes, "finished": now()})
     return run
@@ -111,22 +115,14 @@ def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
     return recipe.model_copy(update={"student": student}), {"from": origin}
 
 
-def _revisions(student: StudentSettings) -> dict[str, str]:
-    """Return the revisions of the student's models in the Hub's cache."""
-    names = filter(None, (student.name, student.encoder, student.decoder))
-    return {name: revision for name in names if (revision := cached_revision(name)) is not None}
-
-
 def _fit(
     run: Run, student: Student, valid: Domain, *, card: Card, training_set: TrainingSet, arguments: TrainingArguments
 ) -> dict[str, Any]:
     """Train to the end; return the steps taken, the best one, and the seconds since the last start."""
-    start = time.monotonic()
-    trainer = None
+    start, trainer = time.monotonic(), None
     settings: Any = run.recipe.training
     objective = run.recipe.objective.build().smoothed(settings.label_smoothing_factor)
     has_targets = any(target(example, view) for example in valid.examples for view in objective.views)
-    validates_loss = arguments.do_eval and has_targets
 
     def validate() -> dict[str, float]:
         predictions = ask(student, card, valid.examples, valid.task, batch_size=run.recipe.evaluation.batch_size)
@@ -140,7 +136,9 @@ def _fit(
             training_set,
             validate=validate,
             log_file=run.log,
-            validation_set=token_ids(valid.examples, objective.views, student) if validates_loss else None,
+            validation_set=(
+                token_ids(valid.examples, objective.views, student) if arguments.do_eval and has_targets else None
+            ),
             early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
         )
         trainer.fit()
@@ -156,19 +154,6 @@ def _fit(
     return {"steps": steps, "best_step": best, "seconds": round(time.monotonic() - start, 1)}
 
 
-def _measure_all(run: Run, student: Student, card: Card, domains: Sequence[Domain]) -> dict[str, Any]:
-    """Return the student's accuracy on validation, test, and by their names the other tasks."""
-    results: dict[str, Any] = {}
-    for domain in domains:
-        rationales = run.recipe.evaluation.rationales and domain.name != "valid"
-        measured, _ = measure(run, student, card, domain, rationales=rationales)
-        if domain.dataset is None:
-            results[domain.name] = measured
-        else:
-            results.setdefault("out_of_domain", {})[domain.dataset] = measured
-    return results
-
-
 def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
     """Yield the texts a tokenizer is trained on: the training split as two tasks, before any choice of its rows.
 
@@ -182,9 +167,8 @@ def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
             yield target(example, view) or ""
 
 
-def _count_labels(student: Student, splits: Splits, recipe: Recipe) -> dict[str, int]:
+def _count_labels(student: Student, splits: Splits, task: Task) -> dict[str, int]:
     """Count training rows with a label that the tokenizer cannot express, and rows with a doubtful teacher."""
-    task = task_of(recipe.data)
     labels = sorted({example.label for example in splits.train})
     ids, _ = student.target_ids(labels)
     lost = {label for label, row in zip(labels, ids, strict=True) if not task.equal(student.text(row), label)}

@@ -34,8 +34,8 @@ def judge(run, scores, *, gold=(), several=()):
     folder = run.path / "evaluation"
     folder.mkdir()
     predictions = {row["id"]: row["prediction"] for _, row in read_jsonl(run.predictions("test"))}
-    for file, name, entries in (("judge", "x", scores), ("judge-gold", "Gold", gold), ("judge", "x", several)):
-        with (folder / f"{file}-test.jsonl").open("a") as stream:
+    for name, entries in (("x", scores), ("Gold", gold), ("x", several)):
+        with (folder / "judge-test.jsonl").open("a") as stream:
             for id, value in dict(entries).items():
                 values = value if isinstance(value, tuple) else (value,)
                 replies, label = tuple(map(str, values)), predictions.get(id, "1")

@@ -34,8 +34,8 @@ def judged(run, scores, *, gold=False):
         )
         for row, values in zip(rows, scores, strict=False)
     ]
-    name = "judge-gold-test.jsonl" if gold else "judge-test.jsonl"
-    write(run / "evaluation" / name, [asdict(judgement) for judgement in judgements])
+    path = run / "evaluation" / "judge-test.jsonl"
+    write(path, [*(read_lines(path) if path.exists() else []), *map(asdict, judgements)])
 
 
 def test_a_case_has_every_group_the_teacher_and_the_judge(tmp_path):

@@ -84,7 +84,7 @@ def test_an_evaluation_is_used_where_it_is_of_the_newest_answers(outdated, tmp_p
     if not outdated:
         row = tables["rationales-arithmetic"]["rows"]["dss"]
         assert [row[name]["value"] for name in ("BLEU", "ROUGE-L", "words")] == [12.5, 0.25, None]
-        (run / "evaluation" / "test.json").write_text("[]")
+        (run / "evaluation" / "test.json").write_text("[")
         with pytest.raises(LimbeckError, match=r"test\.json"):
             report_of(tmp_path)
 

@@ -72,10 +72,9 @@ def test_the_numbers_are_the_runs(trained):
     assert "| `objective.label_weight` | `0.5` |" in card
 
 
-@pytest.mark.parametrize("page", ["{", '{"n": 7}'])
-def test_nothing_is_reported_without_a_current_evaluation(page, changed):
+def test_nothing_is_reported_without_a_current_evaluation(changed):
     run = changed()
-    (run.path / "evaluation" / "test.json").write_text(page)
+    (run.path / "evaluation" / "test.json").write_text('{"accuracy": {}}')
     card = model_card(run)
     assert "were not measured" in card
     assert "calibration error" not in card

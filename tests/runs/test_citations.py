@@ -5,7 +5,7 @@ import re
 import pytest
 
 from limbeck.objectives.methods import METHODS
-from limbeck.runs.citations import citations
+from limbeck.runs.card import citations
 from tests.runs.recipes import tiny
 
 

@@ -175,5 +175,5 @@ def test_a_prediction_file_keeps_the_old_one_until_it_is_complete(trained, tmp_p
 def test_a_page_of_an_older_measurement_is_not_used(copied):
     assert copied.page()["n"] == 6
     path = copied.path / "evaluation" / "test.json"
-    path.write_text(json.dumps(page_of(copied) | {"n": 7}))
+    path.write_text(json.dumps(page_of(copied) | {"accuracy": {"accuracy": 0.1}}))
     assert copied.page() is None

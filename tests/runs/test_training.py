@@ -48,7 +48,7 @@ def test_an_existing_folder_is_neither_overwritten_nor_mixed(trained, tmp_path):
     assert {path: path.read_bytes() for path in trained.path.rglob("*") if path.is_file()} == before
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.txt").write_text("mine")
-    for path in ("folder/thesis.txt", "folder", "x" * 300):
+    for path in ("folder/thesis.txt", "folder"):
         with pytest.raises(FileError):
             train(tiny(), tmp_path / path, resume=True)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", "thesis.txt"]
