@@ -3,7 +3,7 @@
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,17 +38,23 @@ class Grid(Settings):
         default=[1], min_length=1, max_length=MAX_CELLS, description="A list, or a number N for the seeds 1 to N."
     )
 
-    _where: str = PrivateAttr(default="")
+    _where: str = PrivateAttr()
 
     @property
     def where(self) -> str:
         """The grid's file, or its name, for errors."""
-        return self._where or f"grid {self.name}"
+        return self._where
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _count_seeds(cls, seeds: Any) -> Any:
         return list(range(1, min(seeds, MAX_CELLS + 1) + 1)) if type(seeds) is int else seeds
+
+    @classmethod
+    def parse(cls, values: Any, where: str) -> Self:
+        grid = super().parse(values, where)
+        grid._where = where
+        return grid
 
     @classmethod
     def load(cls, path: Path, changes: Sequence[str] = ()) -> Self:
@@ -60,36 +66,34 @@ class Grid(Settings):
         values = read_mapping(path)
         if isinstance(recipe := values.get("recipe"), str):
             values["recipe"] = read_mapping(path.parent / recipe)
-        grid = cls.parse({"name": path.stem, **values}, str(path))
-        grid._where = str(path)
-        return grid.changed(changes)
+        return cls.parse({"name": path.stem, **values}, str(path)).changed(changes)
 
     def changed(self, changes: Sequence[str]) -> Self:
         """Return the grid with changes `key=value` of its own fields (`seeds=3`) or its recipe's (`student.name=x`).
 
         Raises:
-            LimbeckError: names the change; also where an axis would overwrite it, or what another axis sets.
+            LimbeckError: names the field; also where an axis would overwrite it, or what another axis sets.
         """
         values = self.model_dump()
-        keys = []
+        earlier = []
         for text in changes:
-            key = text.partition("=")[0].removeprefix("recipe.")
-            is_own = key.partition(".")[0] in type(self).model_fields
-            change(values if is_own else values["recipe"], text.removeprefix("recipe."))
-            keys += [] if is_own else [key]
-        grid = self.parse(values, " ".join([self.where, *(f"-s {text.partition('=')[0]}" for text in changes)]))
-        grid._where = self._where
-        grid._check_overwriting(keys)
-        return grid
-
-    def _check_overwriting(self, keys: Sequence[str]) -> None:
-        """Refuse an axis that would overwrite what the changes `keys` or an earlier axis have set."""
-        earlier = list(keys)
-        for name, fields in [*((name, _fields(name, axis)) for name, axis in self.axes.items()), ("seeds", {"seed"})]:
+            text = text.removeprefix("recipe.")
+            key = text.partition("=")[0]
+            if key.partition(".")[0] in type(self).model_fields:
+                change(values, text)
+            else:
+                change(values["recipe"], text)
+                earlier.append(key)
+        grid = self.parse(values, self.where)
+        setters = [
+            (name, [key for _, fields in _points(name, axis) for key in fields]) for name, axis in grid.axes.items()
+        ]
+        for name, fields in [*setters, ("seeds", ["seed"])]:
             for key in earlier:
                 if any(f"{key}.".startswith(f"{field}.") for field in fields):
                     raise RecipeError(f"would overwrite {key}, which is set already", path=self.where, field=name)
             earlier += fields
+        return grid
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def cells(grid: Grid) -> list[GridCell]:
     count = math.prod([len(grid.seeds), *(len(axis) for axis in grid.axes.values())])
     if count > MAX_CELLS:
         raise RecipeError(f"{grid.where}: {count} cells; a grid has at most {MAX_CELLS}")
-    axes = [list(_points(name, axis)) for name, axis in grid.axes.items()]
+    axes = [_points(name, axis) for name, axis in grid.axes.items()]
     by_name: dict[str, GridCell] = {}
     for seed, points in itertools.product(grid.seeds, itertools.product(*axes)):
         values = dict(zip(grid.axes, (label for label, _ in points), strict=True))
@@ -129,16 +133,9 @@ def cells(grid: Grid) -> list[GridCell]:
     return list(by_name.values())
 
 
-def _points(name: str, axis: list[Any] | dict[str, Fields]) -> Iterator[tuple[str, Fields]]:
-    """Yield the label of each value of an axis, and the fields that it sets."""
+def _points(name: str, axis: list[Any] | dict[str, Fields]) -> list[tuple[str, Fields]]:
+    """Return the label of each value of an axis, and the fields that it sets."""
     if isinstance(axis, dict):
-        yield from axis.items()
-        return
-    for value in axis:
-        label = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        yield label, {name: value}
-
-
-def _fields(name: str, axis: list[Any] | dict[str, Fields]) -> set[str]:
-    """Return the fields of the recipe that an axis sets."""
-    return {field for _, fields in _points(name, axis) for field in fields}
+        return list(axis.items())
+    labels = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str) for value in axis]
+    return [(label, {name: value}) for label, value in zip(labels, axis, strict=True)]

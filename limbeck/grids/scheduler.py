@@ -2,17 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from limbeck.grids.folder import SETTLED, CellState, GridFolder, cell_state, states
+from limbeck.grids.folder import CellState, GridFolder, states
 from limbeck.grids.grid import Grid
-from limbeck.grids.worker import CellTask, LocalWorkers
-
-if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-
-    from limbeck.grids.ray import RayJob, RayWorkers
+from limbeck.grids.workers import LocalWorkers, RayJob, RayWorkers
 
 POLL_SECONDS = 0.2
 Watch = Callable[[Sequence[CellState]], None]
@@ -46,43 +43,41 @@ def run_grid(
         KeyboardInterrupt: at Ctrl-C, once everything has stopped.
     """
     folder = GridFolder(Path(out))
-    board = {state.cell.name: state for state in states(grids, folder.out)}
+    board = states(grids, folder.out)
     for grid in grids:
         folder.write_grid(grid)
-    for name, state in board.items():
-        if retry and state.status == "failed":
-            folder.failure(name).unlink(missing_ok=True)
-            board[name] = cell_state(folder, state.cell)
-    if any(state.status not in SETTLED for state in board.values()):
-        if engine == "ray":
-            from limbeck.grids.ray import RayWorkers
+    if retry:
+        for state in board:
+            folder.failure(state.cell.name).unlink(missing_ok=True)
+        board = states(grids, folder.out)
+    if not all(state.settled for state in board):
         pool = RayWorkers(workers) if engine == "ray" else LocalWorkers(workers)
         try:
             _work(board, folder, pool, watch)
         finally:
             pool.close()
-    watch(list(board.values()))
-    return list(board.values())
+    watch(board)
+    return board
 
 
-def _work(board: dict[str, CellState], folder: GridFolder, pool: "LocalWorkers | RayWorkers", watch: Watch) -> None:
-    """Train cells until all on the board have finished or failed, here or in other processes."""
+def _work(board: list[CellState], folder: GridFolder, pool: LocalWorkers | RayWorkers, watch: Watch) -> None:
+    """Train cells until all on the board, which is kept up to date, are settled here or by other processes."""
     jobs: dict[int, tuple[str, BaseProcess | RayJob]] = {}  # by slot
-    while any(state.status not in SETTLED for state in board.values()):
+    while not all(state.settled for state in board):
         for slot, (name, job) in list(jobs.items()):
             if not job.is_alive():
                 del jobs[slot]
                 if job.exitcode != 0:
                     folder.fail(name, f"its process died ({job.exitcode}), perhaps for lack of memory")
         running = {name for name, _ in jobs.values()}
-        for name, state in board.items():
-            if state.status in SETTLED or name in running:
+        for position, cell in enumerate(state.cell for state in board):
+            if board[position].settled or cell.name in running:
                 continue
-            board[name] = cell_state(folder, state.cell)
+            state = folder.state(cell)
             free_slots = [slot for slot in range(pool.slots) if slot not in jobs]
-            if board[name].status == "waiting" and free_slots:
-                task = CellTask(name, state.cell.recipe.resolved(), str(folder.out), str(Path.cwd()))
-                jobs[free_slots[0]] = name, pool.start(free_slots[0], task)
-                board[name] = cell_state(folder, state.cell, "running")
-        watch(list(board.values()))
+            if state.status == "waiting" and free_slots:
+                jobs[free_slots[0]] = cell.name, pool.start(free_slots[0], cell, folder.out)
+                state = replace(state, status="running")
+            board[position] = state
+        watch(board)
         time.sleep(POLL_SECONDS)

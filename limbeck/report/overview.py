@@ -26,7 +26,7 @@ def grid_folders(paths: Sequence[Path], runs: Sequence[Run]) -> list[Path]:
 def read_errors(folders: Sequence[Path]) -> dict[str, str]:
     """Return the first line of the error of each run that failed, by its name."""
     names = [(GridFolder(path), file.stem) for path in folders for file in sorted((path / "failed").glob("*.json"))]
-    return {name: folder.error(name) or "" for folder, name in names}
+    return {name: folder.error(name) for folder, name in names}
 
 
 def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> tuple[list[str], list[str]]:

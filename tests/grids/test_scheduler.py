@@ -6,14 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from limbeck.errors import LimbeckError
-from limbeck.grids import GridFolder, cells, run_grid, scheduler, states, worker
-from limbeck.grids.worker import CellTask, LocalWorkers, train_cell
+from limbeck.grids import GridFolder, cells, run_grid, scheduler, states, workers
+from limbeck.grids.workers import LocalWorkers, train_cell
 from limbeck.runs import open_run, train
 from limbeck.runs.run import Run
 from tests.grids.test_grid import grid
@@ -46,6 +46,13 @@ def wait_until(condition) -> None:
         time.sleep(0.01)
 
 
+def step(run: Path) -> int:
+    """Return the last step that a run has logged; 0: none yet."""
+    with suppress(OSError, IndexError, ValueError):  # nothing yet, or half a line
+        return json.loads((run / "log.jsonl").read_text().splitlines()[-1])["step"]
+    return 0
+
+
 def starts(path: Path) -> int:
     """Return how often a run was started or resumed."""
     return 1 + len(json.loads((path / "provenance.json").read_text()).get("resumed", []))
@@ -76,8 +83,8 @@ class InProcess:
 
     def __init__(self, *_) -> None: ...
 
-    def start(self, _slot, task):
-        train_cell(task)
+    def start(self, _slot, cell, out):
+        train_cell(cell, out, Path.cwd())
         return Ended()
 
     def close(self) -> None: ...
@@ -86,7 +93,7 @@ class InProcess:
 @pytest.fixture
 def in_process(monkeypatch):
     """Train cells in this process, whose output stays where it is."""
-    monkeypatch.setattr(worker, "log_to", lambda _: None)
+    monkeypatch.setattr(workers, "log_to", lambda _: None)
     monkeypatch.setattr(scheduler, "LocalWorkers", InProcess)
 
 
@@ -110,7 +117,7 @@ def test_two_processes_share_a_grid_and_one_takes_over_when_the_other_is_killed(
     grids = [grid(recipe=TRAINED, axes=AXES), grid(name="bad", recipe={**TRAINED, "data": NO_DATA})]
     folder = GridFolder(tmp_path / "out")
     rival = Forked(run=lambda: run_grid(grids, folder.out))
-    rival.wait_until(lambda: any((folder.step(name) or 0) > 5 for name in undisturbed))
+    rival.wait_until(lambda: any(step(folder.out / name) > 5 for name in undisturbed))
     os.kill(rival.pid, signal.SIGSTOP)
     (interrupted,) = [state.cell.name for state in states(grids, folder.out) if state.status == "elsewhere"]
     # at the first call this process has trained another cell; the one that the rival had begun is taken over
@@ -136,10 +143,10 @@ def test_a_cell_ends_with_the_process_that_started_it(tmp_path):
     folder.write_grid(endless)
     code = "from limbeck.grids import *; from pathlib import Path; run_grid([Grid.load(Path('grids/test.yaml'))], '.')"
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    wait_until(lambda: folder.step(cell.name))
+    wait_until(lambda: step(tmp_path / cell.name))
     parent.kill()
     parent.wait()
-    wait_until(lambda: folder.status(cell.name) == "waiting")
+    wait_until(lambda: folder.state(cell).status == "waiting")
 
 
 def test_a_cell_whose_process_dies_has_failed_and_is_trained_again_when_asked(tmp_path, monkeypatch, in_process):
@@ -148,7 +155,7 @@ def test_a_cell_whose_process_dies_has_failed_and_is_trained_again_when_asked(tm
         (state,) = run_grid([grid()], tmp_path)
         assert (state.status, "-9" in state.error) == ("failed", True)
     monkeypatch.undo()
-    monkeypatch.setattr(worker, "log_to", lambda _: None)
+    monkeypatch.setattr(workers, "log_to", lambda _: None)
     monkeypatch.setattr(scheduler, "LocalWorkers", InProcess)
     (state,) = run_grid([grid()], tmp_path, retry=True)
     assert (state.status, state.error) == ("finished", None)
@@ -156,13 +163,13 @@ def test_a_cell_whose_process_dies_has_failed_and_is_trained_again_when_asked(tm
 
 def test_a_recorded_failure_is_shown_as_one_printable_line(tmp_path):
     folder = GridFolder(tmp_path)
-    folder.fail("cell", "quotes \x1b[2J \ud800 a text\nand more")
-    assert folder.error("cell") == "quotes  [2J   a text"
+    folder.fail("cell", "quotes \x1b[2J \ud800 a text\nand more", "in line \udfff")
+    assert folder.error("cell") == "quotes <U+001B>[2J <U+D800> a text"
 
 
 def test_machines_without_a_shared_file_system_are_an_error(tmp_path):
     with pytest.raises(LimbeckError, match="share a file system"):
-        train_cell(CellTask("cell", {}, str(tmp_path / "elsewhere"), str(Path.cwd())))
+        train_cell(cells(grid())[0], tmp_path / "elsewhere", Path.cwd())
 
 
 def test_a_cell_that_a_plain_run_is_at_is_left_to_it_and_taken_when_that_ends(tmp_path, in_process):
@@ -177,7 +184,7 @@ def test_a_cell_that_a_plain_run_is_at_is_left_to_it_and_taken_when_that_ends(tm
     with ExitStack() as plain_run:
         plain_run.enter_context(Run(tmp_path / cell.name, cell.recipe).locked())
         (tmp_path / "grids").mkdir()
-        train_cell(CellTask(cell.name, cell.recipe.resolved(), str(tmp_path), str(Path.cwd())))  # it began just before
+        train_cell(cell, tmp_path, Path.cwd())  # it began just before
         assert not GridFolder(tmp_path).failure(cell.name).exists()
         assert [state.status for state in states([grid()], tmp_path)] == ["elsewhere"]
         (state,) = run_grid([grid()], tmp_path, watch=watch)

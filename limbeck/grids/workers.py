@@ -1,0 +1,190 @@
+"""Cells trained in processes of their own: on this machine, or as tasks on a Ray cluster (docs.ray.io)."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from limbeck.errors import EndpointError, LimbeckError, first_line
+from limbeck.grids.folder import GridFolder
+from limbeck.grids.grid import GridCell
+from limbeck.runs.run import InUseError
+
+OBJECT_STORE_BYTES = 100 * 2**20  # little is sent about, and Ray would take a third of the memory
+
+
+def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
+    """Train a cell unless another process does or has; the folder `out` says how it ended. The lock is held throughout.
+
+    Relative paths, of `out` and in the recipe, start at `working_folder`.
+
+    Raises:
+        LimbeckError: the folder is not there, or the failure could not be recorded.
+    """
+    os.chdir(working_folder)
+    folder = GridFolder(out)
+    if not folder.grids.is_dir():
+        raise LimbeckError("missing here: the machines of a grid have to share a file system", path=out)
+    try:
+        with folder.lock(cell.name).acquire(timeout=0):
+            if not folder.state(cell).settled:
+                log_to(folder.log(cell.name))
+                _train(cell, folder)
+    except Timeout:
+        return
+
+
+def _train(cell: GridCell, folder: GridFolder) -> None:
+    from limbeck.runs.training import train
+
+    try:
+        train(cell.recipe, folder.out / cell.name, resume=True)
+    except InUseError:  # `limbeck train` has the run
+        return
+    except Exception as error:
+        traceback.print_exc()
+        message = str(error) if isinstance(error, LimbeckError) else f"{type(error).__name__}: {error}"
+        folder.fail(cell.name, message, traceback.format_exc())
+
+
+def log_to(path: Path) -> None:
+    """Send everything that this process prints or logs from now on to the end of a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as stream:
+        for number, printed in ((1, sys.stdout), (2, sys.stderr)):
+            printed.flush()
+            os.dup2(stream.fileno(), number)
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("limbeck").setLevel(logging.INFO)
+
+
+class LocalWorkers:
+    """Processes of this machine, forked where it has no GPU from a server that has imported the libraries.
+
+    Without a number of workers there is one a GPU, or one for two cores: a small student keeps no more busy. Each
+    process sees one GPU and has its share of the cores as threads, unless OMP_NUM_THREADS is set.
+    """
+
+    def __init__(self, workers: int | None) -> None:
+        import torch
+
+        names = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
+        self._gpus = names.split(",")[: torch.cuda.device_count()]
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.slots = workers or len(self._gpus) or max(1, cores // 2)
+        self.threads = max(1, cores // self.slots)
+        self._context = multiprocessing.get_context("forkserver")
+        if sys.platform == "linux" and not self._gpus:  # elsewhere libraries do not survive a fork, nor does CUDA
+            self._context.set_forkserver_preload(["limbeck.runs.training"])
+        self._processes: list[BaseProcess] = []
+
+    def gpu(self, slot: int) -> str | None:
+        """Return the GPU of a slot, by its name in CUDA_VISIBLE_DEVICES."""
+        return self._gpus[slot % len(self._gpus)] if self._gpus else None
+
+    def start(self, slot: int, cell: GridCell, out: Path) -> BaseProcess:
+        """Run `train_cell` in a new process."""
+        process = self._context.Process(target=_run, args=(self.gpu(slot), self.threads, (cell, out, Path.cwd())))
+        # A Ctrl-C on the terminal reaches every process of its group; only this one decides what it means.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        self._processes = [*(earlier for earlier in self._processes if earlier.is_alive()), process]
+        return process
+
+    def close(self) -> None:
+        """Stop whatever still runs; checkpoints stay."""
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.join()
+
+
+def _run(gpu: str | None, threads: int, arguments: tuple[GridCell, Path, Path]) -> None:
+    """Train a cell in this process, which ends with the one that started it, even with a killed one."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    if "OMP_NUM_THREADS" not in os.environ:
+        import torch
+
+        torch.set_num_threads(threads)
+    train_cell(*arguments)
+
+
+class RayWorkers:
+    """Tasks on the cluster at RAY_ADDRESS, or on a Ray started here until `close`; the machines share a file system.
+
+    A task holds a GPU where the cluster has any, else its share of the processors. Without a number of workers there
+    is one a GPU, or one for two processors.
+
+    Raises:
+        LimbeckError: Ray is not installed, or cannot be reached.
+    """
+
+    def __init__(self, workers: int | None) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
+        try:
+            import ray
+        except ImportError:
+            message = "--engine ray: Ray is not installed; `pip install 'limbeck[ray]'`, or --engine local"
+            raise LimbeckError(message) from None
+        address = os.environ.get("RAY_ADDRESS")
+        local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        try:
+            options = {} if address else local
+            ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise EndpointError(f"no Ray cluster answers or starts: {first_line(error)}", path=address) from None
+        resources = ray.cluster_resources()
+        gpus, processors = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+        self.slots = workers or gpus or max(1, processors // 2)
+        largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+        share = 1 if gpus else max(1, min(processors // self.slots, largest))  # more than any machine has would wait
+        self._train = ray.remote(num_cpus=share, num_gpus=min(gpus, 1), max_retries=0, max_calls=1)(train_cell)
+        self._jobs: list[RayJob] = []
+
+    def start(self, _slot: int, cell: GridCell, out: Path) -> "RayJob":
+        self._jobs.append(RayJob(self._train.remote(cell, out, Path.cwd())))
+        return self._jobs[-1]
+
+    def close(self) -> None:
+        import ray
+
+        for job in self._jobs:
+            ray.cancel(job.task, force=True)
+        ray.shutdown()
+
+
+class RayJob:
+    """A task on the cluster."""
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+        self._future = task.future()
+
+    def is_alive(self) -> bool:
+        return not self._future.done()
+
+    @property
+    def exitcode(self) -> int | str:
+        """0, or its error: its own, or that its process died."""
+        error = self._future.exception()
+        return first_line(error) if error else 0
