@@ -6,18 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from limbeck.cli import options
-from limbeck.cli.options import argument, option
-from limbeck.cli.printing import (
-    INCOMPLETE,
-    INTERRUPTED,
-    asking,
-    confirm_upload,
-    money,
-    print_about,
-    print_json,
-    print_values,
-)
+from limbeck.cli import terminal
+from limbeck.cli.terminal import argument, asking, option, print_json
 from limbeck.errors import RecipeError
 from limbeck.files import is_stream
 
@@ -35,9 +25,9 @@ JobFile = Annotated[Path, argument("The job, YAML; `limbeck annotate schema` say
 @annotate_app.command("run")
 def run(
     job: JobFile,
-    changes: options.Changes = None,
+    changes: terminal.Changes = None,
     dry_run: Annotated[bool, option("Ask nothing; print the number of requests and their cost.", "--dry-run")] = False,
-    as_json: options.Json = False,
+    as_json: terminal.Json = False,
 ) -> None:
     """Ask the teacher for every answer that the store lacks.
 
@@ -48,28 +38,28 @@ def run(
     settings = Job.load(job, changes or ())
     if dry_run:
         estimate = plan(settings)
-        print_json(estimate) if as_json else print_values(estimate)
+        print_json(estimate) if as_json else terminal.print_values(estimate)
         return
     with asking() as progress:
         outcome = annotate(settings, progress)
     print_json(outcome) if as_json else _print_outcome(outcome, settings.store)
     if outcome["stopped"] == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(terminal.INTERRUPTED)
     if outcome["missing"] or outcome["stopped"]:
-        raise typer.Exit(INCOMPLETE)
+        raise typer.Exit(terminal.INCOMPLETE)
 
 
 @annotate_app.command("show")
 def show(
     job: JobFile,
-    changes: options.Changes = None,
+    changes: terminal.Changes = None,
     *,
     outcome: Annotated[
         str | None,
         option('Print replies of this outcome too, like "no answer".', "--replies", metavar="OUTCOME"),
     ] = None,
     count: Annotated[int, option("Number of those replies.", "-n", min=1)] = 3,
-    as_json: options.Json = False,
+    as_json: terminal.Json = False,
 ) -> None:
     """Show the results so far: outcomes of the samples, the teacher's accuracy against the labels, the cost."""
     from limbeck.annotation.job import Job
@@ -87,7 +77,7 @@ def export(
     job: JobFile,
     output: Annotated[Path, option("JSON lines; NAME.provenance.json is written beside a file. -: standard output.")],
     *,
-    changes: options.Changes = None,
+    changes: terminal.Changes = None,
     form: Annotated[
         Literal["limbeck", "prompt-completion", "messages", "instruction"],
         option("limbeck: rows to train on here; the others are what other trainers read."),
@@ -96,8 +86,8 @@ def export(
         bool, option("Write a row for every rationale kept, not one a question.", "--every")
     ] = False,
     hub: Annotated[str | None, option("Upload the file as a data set of the Hub, too.", metavar="NAME")] = None,
-    public: options.Public = False,
-    yes: options.Yes = False,
+    public: terminal.Public = False,
+    yes: terminal.Yes = False,
 ) -> None:
     """Write the rationales that passed the filters, with their questions and labels, to a file (and to the Hub)."""
     from limbeck.annotation import results
@@ -110,10 +100,10 @@ def export(
     provenance = results.export(Job.load(job, changes or ()), output, form, all_rationales=all_rationales)
     left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
     rows, rationales = provenance["rows"], provenance["rationales"]
-    print_about(output, f"{output}: {rows} rows, {rationales} of them with a rationale{left_out}")
+    terminal.print_about(output, f"{output}: {rows} rows, {rationales} of them with a rationale{left_out}")
     if hub is not None:
         if not yes:
-            confirm_upload(str(output), hub, public=public)
+            terminal.confirm_upload(str(output), hub, public=public)
         print(results.upload(output, hub, private=not public))
 
 
@@ -131,13 +121,13 @@ def import_(
 
     files, left_out = import_rows(source, output, task)
     for path, counts in files.items():
-        print_about(output, f"{path}: {', '.join(f'{name} {count}' for name, count in counts.items())}")
+        terminal.print_about(output, f"{path}: {', '.join(f'{name} {count}' for name, count in counts.items())}")
     for reason, rows in sorted(left_out.items(), key=lambda item: -len(item[1])):
         suffix = f" and {len(rows) - MAX_PLACES} more" if len(rows) > MAX_PLACES else ""
-        print_about(output, f"left out: {len(rows)}, {reason} ({', '.join(rows[:MAX_PLACES])}{suffix})")
+        terminal.print_about(output, f"left out: {len(rows)}, {reason} ({', '.join(rows[:MAX_PLACES])}{suffix})")
     if all(counts["rows"] == counts.get("left_out", 0) for counts in files.values()):
         print(f"limbeck: nothing in {source} could be used, and {output} was not written", file=sys.stderr)
-        raise typer.Exit(INCOMPLETE)
+        raise typer.Exit(terminal.INCOMPLETE)
 
 
 @annotate_app.command("prompt")
@@ -166,7 +156,7 @@ _ADVICE = {
 
 def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
     print(f"{outcome['stored']} replies stored in {store}")
-    print_values({name: value for name, value in outcome.items() if name != "stopped"})
+    terminal.print_values({name: value for name, value in outcome.items() if name != "stopped"})
     if outcome["missing"]:
         print(f"missing yet: {outcome['missing']} answers. {_ADVICE[outcome['stopped']]}")
     if "cut off" in outcome["failures"]:
@@ -174,9 +164,9 @@ def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    print_values({name: value for name, value in summary.items() if name not in ("spent", "doubt", "replies")})
+    terminal.print_values({name: value for name, value in summary.items() if name not in ("spent", "doubt", "replies")})
     spent = summary["spent"]
-    print(f"spent: {sum(spent['tokens'].values())} tokens, {money(spent['cost'])}")
+    print(f"spent: {sum(spent['tokens'].values())} tokens, {terminal.money(spent['cost'])}")
     if summary["doubt"]:
         print(f"warning: the labels are most likely joined to the wrong questions: {summary['doubt']}")
     for reply in summary.get("replies", []):

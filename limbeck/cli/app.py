@@ -10,12 +10,11 @@ from typing import Annotated
 import typer
 
 import limbeck
-from limbeck.cli import options
+from limbeck.cli import terminal
 from limbeck.cli.annotation import annotate_app
 from limbeck.cli.grids import grid
 from limbeck.cli.metrics import EVALUATE_EXAMPLES, calibrate, compare, evaluate, judge, print_accuracy
-from limbeck.cli.options import argument, option
-from limbeck.cli.printing import INTERRUPTED, confirm_upload, print_about, print_json, print_table
+from limbeck.cli.terminal import argument, option, print_json, print_table
 from limbeck.errors import LimbeckError, RecipeError
 from limbeck.notes import lines_of
 
@@ -36,7 +35,7 @@ app.add_typer(annotate_app, name="annotate")
 def quickstart(
     out: Annotated[Path, option("Folder of the runs.")] = Path("runs/quickstart"),
     seed: Annotated[int, option("Seed of weights and order.", min=0)] = 1,
-    as_json: options.Json = False,
+    as_json: terminal.Json = False,
 ) -> None:
     """Train finetune, dss and mi on the embedded arithmetic task and compare them (a few minutes on two cores).
 
@@ -59,9 +58,9 @@ def quickstart(
 @data_app.command("show")
 def data_show(
     task: Annotated[str, argument("Name of a task, like svamp or arithmetic, or a recipe file.")],
-    root: options.Root = None,
+    root: terminal.Root = None,
     examples: Annotated[int, option("Number of examples to print.", min=0)] = 2,
-    as_json: options.Json = False,
+    as_json: terminal.Json = False,
 ) -> None:
     """Show a task's data: rows, parse failures, the teacher's accuracy, lengths, and examples in each view."""
     from limbeck.data import summary
@@ -100,14 +99,14 @@ def data_fetch(
 def train(
     recipe: Annotated[Path, argument("Recipe, YAML; `limbeck schema` prints its fields.")],
     *,
-    changes: options.Changes = None,
+    changes: terminal.Changes = None,
     out: Annotated[Path | None, option("Folder of the run; by default one below runs/.")] = None,
     resume: Annotated[bool, option("Resume the run in that folder.")] = False,
     parent: Annotated[
         Path | None,
         option("Train a finished run's student further; the schedule starts anew.", "--from", metavar="RUN"),
     ] = None,
-    as_json: options.Json = False,
+    as_json: terminal.Json = False,
 ) -> None:
     """Train a student as a recipe says, keep the best by validation accuracy, and test it once, at the end."""
     from limbeck.runs import load_recipe
@@ -135,8 +134,8 @@ def predict(
     ],
     rationale: Annotated[bool, option("Write the student's rationales too.", "--rationale")] = False,
     batch_size: Annotated[int, option("Number of inputs to generate from at a time.", min=1)] = 64,
-    engine: options.Engine = None,
-    answers: options.Answers = None,
+    engine: terminal.Engine = None,
+    answers: terminal.Answers = None,
 ) -> None:
     """Answer every row of a file."""
     from limbeck.runs import predict_file
@@ -146,7 +145,7 @@ def predict(
     )
     graded = f"; accuracy {results['accuracy']:.4f} on the {results['n']} with a label" if results["n"] else ""
     counts = "".join(f"; {line.text}" for line in lines_of(results, results["rows"]))
-    print_about(target, f"{target}: {results['rows']} predictions{graded}{counts}")
+    terminal.print_about(target, f"{target}: {results['rows']} predictions{graded}{counts}")
 
 
 @app.command()
@@ -154,8 +153,8 @@ def push(
     run: Annotated[Path, argument("Folder of a finished run.")],
     name: Annotated[str | None, argument("OWNER/NAME of the new model on the Hub.", metavar="[HUB_NAME]")] = None,
     *,
-    public: options.Public = False,
-    yes: options.Yes = False,
+    public: terminal.Public = False,
+    yes: terminal.Yes = False,
     folder: Annotated[Path | None, option("Write the files into this new folder instead.")] = None,
     license: Annotated[str | None, option("Licence of the student, like apache-2.0; it is never guessed.")] = None,
 ) -> None:
@@ -176,7 +175,7 @@ def push(
         return
     assert name is not None
     if not yes:
-        confirm_upload(", ".join(sorted(files)), name, public=public)
+        terminal.confirm_upload(", ".join(sorted(files)), name, public=public)
     print(upload(files, name, "model", message="A student from limbeck", private=not public, fresh=True))
 
 
@@ -184,7 +183,7 @@ def push(
 def report(
     paths: Annotated[list[Path], argument("Runs' folders, or folders that hold runs, like a grid's.", metavar="PATH")],
     out: Annotated[Path, option("The report's folder; an older report there is replaced.", "--output", "-o")],
-    as_json: options.Json = False,
+    as_json: terminal.Json = False,
 ) -> None:
     """Report on finished runs: index.html to look at, report.md, tables as Markdown, LaTeX and CSV, report.json.
 
@@ -206,7 +205,7 @@ for verb in (grid, calibrate, compare, judge):
 
 
 @app.command()
-def objectives(as_json: options.Json = False) -> None:
+def objectives(as_json: terminal.Json = False) -> None:
     """List the objectives with formula, summary and reference."""
     from limbeck.objectives.methods import METHODS
 
@@ -258,7 +257,7 @@ def main() -> None:
         print(f"limbeck: error: {error}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as end:
-        if end.code == INTERRUPTED:
+        if end.code == terminal.INTERRUPTED:
             message = "interrupted; start a grid or `annotate run` again to continue, and a run with --resume"
             print(f"limbeck: {message}", file=sys.stderr)
         raise

@@ -4,15 +4,15 @@ import logging
 import shlex
 import signal
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from limbeck.cli import options
-from limbeck.cli.options import argument, option
-from limbeck.cli.printing import INCOMPLETE, INTERRUPTED, asking, print_json, print_table
+from limbeck.cli import terminal
+from limbeck.cli.terminal import argument, asking, option, print_json, print_table
 from limbeck.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def grid(
     grids: Annotated[list[str], argument(_GRIDS, metavar="GRID")],
     *,
     out: Annotated[Path, option("Folder of the runs.")] = Path("runs"),
-    changes: options.Changes = None,
+    changes: terminal.Changes = None,
     workers: Annotated[int | None, option(_WORKERS, min=1)] = None,
     engine: Annotated[Literal["local", "ray"], option(_ENGINE)] = "local",
     retry: Annotated[bool, option("Train failed cells again.", "--retry")] = False,
@@ -47,7 +47,7 @@ def grid(
     offline: Annotated[bool, option("No downloads.", "--offline", rich_help_panel=_PAPER)] = False,
     smoke: Annotated[bool, option("A few steps a run.", "--smoke", rich_help_panel=_PAPER)] = False,
     root: Annotated[Path, option("Folder of the released data.", rich_help_panel=_PAPER)] = Path("datasets"),
-    as_json: options.Json = False,
+    as_json: terminal.Json = False,
 ) -> None:
     """Train every cell of grids that is not finished. Start it again, or twice: no cell is trained twice.
 
@@ -64,18 +64,24 @@ def grid(
         cell_states = states(grid_list, out)
         print_json(_as_json(cell_states, out)) if as_json else _print_cells(cell_states)
         return
+    log_once = cache(log.info)  # it is watched several times a second
     try:
-        cell_states = run_grid(grid_list, out, workers=workers, engine=engine, retry=retry, watch=_progress())
+        cell_states = run_grid(
+            grid_list,
+            out,
+            workers=workers,
+            engine=engine,
+            retry=retry,
+            watch=lambda cell_states: log_once(_summary(cell_states)),
+        )
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything has stopped: another Ctrl-C has no meaning
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(terminal.INTERRUPTED) from None
     judgements = _judge(cell_states, grid_list, settings) if settings else None
-    if as_json:
-        print_json(_as_json(cell_states, out) | ({"judged": judgements} if judgements else {}))
-    else:
-        _print_results(cell_states, out)
+    result = _as_json(cell_states, out) | ({"judged": judgements} if judgements else {})
+    print_json(result) if as_json else _print_results(cell_states, out)
     if any(state.status == "failed" for state in cell_states):
-        raise typer.Exit(INCOMPLETE)
+        raise typer.Exit(terminal.INCOMPLETE)
 
 
 def _load(names: Sequence[str], changes: Sequence[str], *, offline: bool, smoke: bool, root: Path) -> list["Grid"]:
@@ -98,7 +104,7 @@ def _load(names: Sequence[str], changes: Sequence[str], *, offline: bool, smoke:
 def _judge(
     cell_states: Sequence["CellState"], grids: Sequence["Grid"], settings: "JudgeSettings"
 ) -> dict[str, Any] | None:
-    """Have the finished runs that have rationales judged; None: there are none."""
+    """Have the rationales of finished runs judged; return None where there are none."""
     from limbeck.grids import cells
     from limbeck.paper import judged_grids
     from limbeck.runs.judging import judge_runs
@@ -130,18 +136,6 @@ def _as_json(cell_states: Sequence["CellState"], out: Path) -> dict[str, Any]:
     }
 
 
-def _progress() -> Callable[[Sequence["CellState"]], None]:
-    """Return a function that logs the numbers of cells in each state whenever they have changed."""
-    logged = ""
-
-    def show(cell_states: Sequence["CellState"]) -> None:
-        nonlocal logged
-        if logged != (logged := _summary(cell_states)):
-            log.info("%s", logged)
-
-    return show
-
-
 def _summary(cell_states: Sequence["CellState"]) -> str:
     counts = Counter(str(state.status) for state in cell_states)
     labels = {"failed": "failed", "running": "running", "elsewhere": "in another process", "waiting": "waiting"}
@@ -151,15 +145,10 @@ def _summary(cell_states: Sequence["CellState"]) -> str:
 
 def _print_cells(cell_states: Sequence["CellState"]) -> None:
     axes = list(dict.fromkeys(axis for state in cell_states for axis in state.cell.values))
-    rows = [
-        (
-            state.status,
-            *(state.cell.values.get(axis, "") for axis in axes),
-            str(state.cell.recipe.seed),
-            state.path.name,
-        )
-        for state in cell_states
-    ]
+    rows = []
+    for state in cell_states:
+        values = (state.cell.values.get(axis, "") for axis in axes)
+        rows.append((state.status, *values, str(state.cell.recipe.seed), state.path.name))
     print_table(("state", *axes, "seed", "folder"), rows)
     print(_summary(cell_states))
 

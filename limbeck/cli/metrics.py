@@ -6,11 +6,10 @@ from typing import Annotated, Any
 from rich.console import Console
 from rich.markdown import Markdown
 
-from limbeck.cli import options
-from limbeck.cli.options import argument, option
-from limbeck.cli.printing import asking, print_json, print_table
+from limbeck.cli import terminal
+from limbeck.cli.terminal import argument, asking, option, print_json, print_table
 from limbeck.errors import RecipeError
-from limbeck.formatting import estimate, interval, number, p_equals
+from limbeck.formatting import estimate, interval, number, p_equals, p_value
 from limbeck.notes import lines_of
 
 _RATIONALES = "Rationales"
@@ -27,18 +26,18 @@ EVALUATE_EXAMPLES = (
 
 
 def evaluate(
-    runs: options.Runs,
+    runs: terminal.Runs,
     *,
-    split: options.Split = "test",
+    split: terminal.Split = "test",
     dataset: Annotated[str | None, option(_DATASET, metavar="TASK|RECIPE|FILE")] = None,
-    root: options.Root = None,
+    root: terminal.Root = None,
     rationale: Annotated[bool, option("Generate rationales too.", "--rationale", rich_help_panel=_RATIONALES)] = False,
     encoder: Annotated[str | None, option(_ENCODER, rich_help_panel=_RATIONALES)] = None,
     judge: Annotated[Path | None, option(_JUDGE, rich_help_panel=_RATIONALES)] = None,
-    changes: options.Changes = None,
-    engine: options.Engine = None,
-    answers: options.Answers = None,
-    as_json: options.Json = False,
+    changes: terminal.Changes = None,
+    engine: terminal.Engine = None,
+    answers: terminal.Answers = None,
+    as_json: terminal.Json = False,
 ) -> None:
     """Measure finished runs' students on a split of their data, and replace their predictions and results there.
 
@@ -77,12 +76,12 @@ def evaluate(
 
 
 def judge(
-    runs: options.Runs,
+    runs: terminal.Runs,
     config: Annotated[Path, option("Judge settings, YAML: `teacher: MODEL`, `n`, `runs`, `budget`.", "--config")],
-    changes: options.Changes = None,
+    changes: terminal.Changes = None,
     *,
-    split: options.Split = "test",
-    as_json: options.Json = False,
+    split: terminal.Split = "test",
+    as_json: terminal.Json = False,
 ) -> None:
     """Have the rationales that `evaluate --rationale` wrote scored from 1 to 5, as in the paper's Table 7.
 
@@ -103,7 +102,7 @@ def calibrate(
         Path | None, option("File of the same kind to fit the temperature on, instead of the file itself.")
     ] = None,
     seed: Annotated[int, option("Seed of the bootstrap.", min=0)] = 0,
-    as_json: options.Json = False,
+    as_json: terminal.Json = False,
 ) -> None:
     """Measure how far the confidence of answers can be trusted, in a file of predictions from any tool."""
     from limbeck.runs.compare import calibrate_file
@@ -120,11 +119,11 @@ def compare(
     ],
     b: Annotated[str, argument("The other run or runs.")],
     *,
-    split: options.Split = "test",
+    split: terminal.Split = "test",
     shared: Annotated[
         bool, option("Compare on the examples that all runs have, where they differ.", "--shared")
     ] = False,
-    as_json: options.Json = False,
+    as_json: terminal.Json = False,
 ) -> None:
     """Test whether run A is better than run B on the same examples: difference, interval, paired test."""
     from limbeck.runs.compare import compare_runs
@@ -163,15 +162,14 @@ def print_judgements(judgements: dict[str, Any]) -> None:
 
 def _print_comparison(comparison: dict[str, Any]) -> None:
     """Print both accuracies, their difference and the test's result."""
-    if not comparison["n"]:
-        print("no examples to compare on")
-        return
-    a, b = number(comparison["accuracy_a"]), number(comparison["accuracy_b"])
-    print(f"A {a}, B {b}, on {comparison['n']} examples")
-    print(f"A minus B: {number(comparison['difference'], sign=True)} {interval(comparison['interval'])}")
-    test = f"p {p_equals(comparison['p_value'])} ({comparison['test']})"
-    print(f"{test}; {comparison['discordant']:g} discordant examples")
-    if comparison["detectable"] is not None:
-        print(f"smallest difference found 4 times in 5 on so many examples: {number(comparison['detectable'])}")
-    if comparison["left_out"]:
-        print(f"left out, because not all runs have them: {comparison['left_out']} examples")
+    values = {
+        "examples": comparison["n"],
+        "left out, because not all runs have them": comparison["left_out"] or None,
+        "accuracy of A": comparison["accuracy_a"],
+        "accuracy of B": comparison["accuracy_b"],
+        "A minus B": f"{number(comparison['difference'], sign=True)} {interval(comparison['interval'])}",
+        "discordant examples": f"{comparison['discordant']:g}",
+        f"p, {comparison['test']}": p_value(comparison["p_value"]),
+        "smallest difference found 4 times in 5 on so many examples": comparison["detectable"],
+    }
+    terminal.print_values(values)

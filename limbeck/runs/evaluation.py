@@ -68,8 +68,8 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     for run in runs:  # every mistake before the first measurement
         domain = domain_of(run, options.split, options.dataset, options.root)
         rationales = _wants_rationales(run, domain, options)
-        encoder = options.encoder or run.recipe.evaluation.encoder
-        jobs.append((run, domain, rationales, load_encoder(encoder) if encoder and rationales else None))
+        name = (options.encoder or run.recipe.evaluation.encoder) if rationales else None
+        jobs.append((run, domain, rationales, load_encoder(name) if name else None))
     pages, results = [], {}
     for run, domain, rationales, encoder in jobs:
         student, card = _open(run.model, options.engine, options.answers)

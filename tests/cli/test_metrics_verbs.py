@@ -41,7 +41,7 @@ def test_calibrate_and_compare(limbeck, tmp_path):
     assert comparison["difference"] == pytest.approx(-gained / 300)
     assert comparison["p_value"] == pytest.approx(binomtest(0, gained).pvalue / 2)  # mid-p of gained against none
     code, out, _ = limbeck("compare", "a.jsonl", "b.jsonl")
-    assert f"{gained} discordant" in out
+    assert "A minus B" in out
 
 
 def test_answers_left_out_are_counted_and_undefined_metrics_have_a_reason(limbeck, tmp_path):

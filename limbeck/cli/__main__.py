@@ -1,5 +1,0 @@
-"""`python -m limbeck.cli`."""
-
-from limbeck.cli import main
-
-main()

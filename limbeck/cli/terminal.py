@@ -1,0 +1,117 @@
+"""The parts of a command line that verbs share: options, tables, JSON, and progress while a large model is asked."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+
+from limbeck.files import is_stdout, json_text
+from limbeck.formatting import interval, number
+
+if TYPE_CHECKING:
+    from limbeck.llm.runner import Tally
+
+INCOMPLETE = 1  # exit code where something is missing or has failed
+INTERRUPTED = 130  # that of a shell and of typer after Ctrl-C
+
+
+def option(text: str, *names: str, **settings: Any) -> Any:
+    """Return an option with a help text; without names it is named after its parameter."""
+    return typer.Option(*names, help=text, **settings)
+
+
+def argument(text: str, **settings: Any) -> Any:
+    """Return an argument with a help text."""
+    return typer.Argument(help=text, **settings)
+
+
+_CHANGES = "Change a value, like -s seed=1 or -s teacher.name=MODEL; repeatable."
+_ENGINE = (
+    "What generates; the ctranslate2 engines run T5 and mT5 on the processor and need limbeck\\[fast]. "
+    "By default the recipe's."
+)
+_ANSWERS = (
+    "Generate answers, or pick the likeliest of the choices that the task or the row has. By default the recipe's."
+)
+_STUDENT: dict[str, Any] = {"rich_help_panel": "How the student answers"}
+
+Split = Annotated[Literal["train", "valid", "test"], option("Split of the runs' data.")]
+Runs = Annotated[list[Path], argument("Folders of finished runs.")]
+Root = Annotated[Path | None, option("Folder of the released archive, with svamp/ and so on in it.")]
+Json = Annotated[bool, option("Print JSON, for machines.", "--json")]
+Changes = Annotated[list[str] | None, option(_CHANGES, "--set", "-s", metavar="KEY=VALUE")]
+Public = Annotated[bool, option("Make it public on the Hub.", "--public")]
+Yes = Annotated[bool, option("Upload without asking.", "--yes")]
+Engine = Annotated[Literal["transformers", "ctranslate2", "ctranslate2-int8"] | None, option(_ENGINE, **_STUDENT)]
+Answers = Annotated[Literal["generate", "choices"] | None, option(_ANSWERS, **_STUDENT)]
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as indented JSON."""
+    print(json_text(value), end="")
+
+
+def print_about(output: Path, text: str) -> None:
+    """Print a line about `output`: to standard error where the output itself goes to standard output."""
+    print(text, file=sys.stderr if is_stdout(output) else sys.stdout)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print a table of texts of any origin; none is cut, and none is markup."""
+    header = [Column(escape(column), overflow="fold") for column in columns]
+    table = Table(*header, title=title, show_header=any(columns))
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console(highlight=False).print(table)
+
+
+def print_values(values: Mapping[str, Any]) -> None:
+    """Print a table of numbers and texts by name, one a row; None is left out, and a mapping has rows of its own."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= {f"{name}: {key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
+    rows = [(name.replace("_", " "), _text(value)) for name, value in flat.items() if value is not None]
+    print_table(("", ""), rows)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case float():
+            return number(value)
+        case [float(), float()]:
+            return interval(value)
+    return str(value)
+
+
+def money(cost: float | None) -> str:
+    """Return a cost as text; None: no price is known."""
+    return "no price known" if cost is None else f"{cost:.4f}" if cost < 1 else f"{cost:.2f}"
+
+
+def confirm_upload(content: str, name: str, *, public: bool) -> None:
+    """Ask whether to upload to the Hub; end the program unless the answer is yes."""
+    typer.confirm(f"Upload {content} to the Hub as {name} ({'public' if public else 'private'})?", abort=True)
+
+
+@contextmanager
+def asking() -> Iterator[Callable[["Tally", float | None], None]]:
+    """Show a bar on standard error, where that is a terminal; yields the function that is told a tally and its cost."""
+    columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task("", total=None)
+
+        def show(tally: "Tally", cost: float | None) -> None:
+            phrases = [f"{tally.sent / max(tally.seconds, 1e-3):.1f}/s", f"cost {money(cost)}"]
+            phrases += [f"{tally.failures.total()} failed"] if tally.failures else []
+            completed = tally.stored + tally.given_up
+            progress.update(bar, total=tally.total, completed=completed, description=", ".join(phrases))
+
+        yield show
