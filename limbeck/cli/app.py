@@ -63,7 +63,7 @@ def data_show(
     as_json: terminal.Json = False,
 ) -> None:
     """Show a task's data: rows, parse failures, the teacher's accuracy, lengths, and examples in each view."""
-    from limbeck.data import summary
+    from limbeck.data import read, summary
     from limbeck.data.settings import DataSettings
     from limbeck.runs import load_recipe
 
@@ -73,7 +73,7 @@ def data_show(
         source = {"kind": "archive", "root": root} if root else None
         settings = DataSettings.parse({"task": task, "source": source}, "data show")
     if as_json:
-        print_json(summary.summarise(settings))
+        print_json(summary.summarise(settings, read(settings)))
     else:
         print(summary.show(settings, examples))
 

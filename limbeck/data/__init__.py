@@ -5,7 +5,7 @@ from limbeck.data.rows import read_rows
 from limbeck.data.settings import DataSettings
 from limbeck.data.sources import ArchiveSource
 from limbeck.data.summary import show
-from limbeck.data.views import RATIONALE_MARK, Source, View, prefix, source, split_target, target
+from limbeck.data.views import RATIONALE_MARK, Source, View, source, split_target, target
 from limbeck.tasks.settings import task_of
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "View",
     "load",
     "load_split",
-    "prefix",
     "read",
     "read_rows",
     "show",

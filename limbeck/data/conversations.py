@@ -28,16 +28,12 @@ _LABELS = ("label", "answer", "final_answer", "expected_answer")
 
 
 def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str, int], LeftOut]:
-    """Read examples from a file of conversations.
+    """Read examples from a file of conversations, with counts, and the locations of rows left out by the reason.
 
     A row has `messages` or `conversations`, turns with `role` or `from` and `content` or `value`; or a `prompt`,
     `instruction`, `problem` or `question` with a reply. The assistant's last turn is read as a teacher's reply to the
     user's turn before it. The rationale is the reasoning beside the answer, else the thoughts. The label is the row's
     own (`label`, `answer`), else the reply's.
-
-    Returns:
-        The examples; counts of `rows`, of `unparsed_rationales` and `unparsed_labels` among the examples, and of rows
-        `left_out`; and the locations of the latter by reason.
     """
     examples: list[tuple[str, Example]] = []
     left_out: dict[str, list[str]] = {}
@@ -57,7 +53,6 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
 
 
 def _example(row: Row, id: str, task: Task, location: str) -> Example:
-    """Return the example of a conversation. Raises DataError: it has no question, reply or label."""
     if row.get("label") is False:  # KTO's verdict on the reply
         raise DataError("its reply is marked as a bad one")
     turns, reply_field = _conversation(row)
@@ -128,12 +123,12 @@ def export_rows(examples: Iterable[Example], task: Task, form: Form) -> tuple[li
     """
     examples = list(examples)
     if form == "limbeck":
-        return [_own_row(example) for example in examples], 0
+        return [_limbeck_row(example) for example in examples], 0
     complete = [example for example in examples if example.rationale is not None and example.label]
     return [_trainer_row(example, task, form) for example in complete], len(examples) - len(complete)
 
 
-def _own_row(example: Example) -> dict[str, Any]:
+def _limbeck_row(example: Example) -> dict[str, Any]:
     row = {
         "id": example.id,
         "input": example.segments[0] if len(example.segments) == 1 else list(example.segments),

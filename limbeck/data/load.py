@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.settings import DataSettings
 from limbeck.data.sources import ArchiveSource
-from limbeck.data.splits import carve, count_overlap, limited, select, subset
+from limbeck.data.splits import carve, count_overlap, sample, select
 from limbeck.errors import DataError
 from limbeck.schema import Example
 from limbeck.tasks import Split
@@ -30,18 +30,12 @@ class Splits:
 
 
 def read(settings: DataSettings) -> dict[str, list[Example]]:
-    """Return the splits that the source has: some of `train`, `valid` and `test`.
-
-    Rows without a label are left out, which is logged.
-
-    Raises:
-        LimbeckError: a file or row is wrong (names it), or no row of a split has a label.
-    """
+    """Return the splits that the source has: some of `train`, `valid` and `test`, without the rows without a label."""
     return _read(settings)[0]
 
 
 def _read(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
-    """Return the splits, and the number of rows without a label."""
+    """Return the splits, and the number of rows that were left out, because they have no label."""
     rows = (settings.source or GeneratedSource()).read(task_of(settings))
     splits = {name: [example for example in examples if example.label] for name, examples in rows.items()}
     for name, examples in splits.items():
@@ -59,9 +53,6 @@ def load(settings: DataSettings) -> Splits:
     """Return the examples of a run: `read`, then missing splits carved from train, then the choice of training rows.
 
     Only a source of files or of the Hub may lack its test split.
-
-    Raises:
-        LimbeckError: as `read`; train or test is missing; nothing is left to train on.
     """
     splits, unlabelled = _read(settings)
     if "train" in splits and "test" not in splits and settings.carves_splits:
@@ -71,8 +62,9 @@ def load(settings: DataSettings) -> Splits:
         raise DataError(f"task {settings.task!r}: its source has no split {missing!r}, only {', '.join(splits)}")
     if "valid" not in splits:
         splits["train"], splits["valid"] = carve(splits["train"], settings.valid_fraction, settings.seed, "validation")
-    splits["train"] = subset(splits["train"], settings.train_fraction, settings.seed)
-    train, valid, test = (limited(splits[name], settings.limit, settings.seed) for name in ("train", "valid", "test"))
+    count = max(1, round(settings.train_fraction * len(splits["train"])))
+    splits["train"] = sample(splits["train"], count, f"fraction {settings.seed}")
+    train, valid, test = (_limited(splits[name], settings) for name in ("train", "valid", "test"))
     task = task_of(settings)
     notes = count_overlap({"train": train, "valid": valid, "test": test}, task)  # by the gold labels
     if settings.reads_outputs:
@@ -88,13 +80,17 @@ def load(settings: DataSettings) -> Splits:
     return Splits(tuple(train), tuple(valid), tuple(test), notes)
 
 
+def _limited(rows: list[Example], settings: DataSettings) -> list[Example]:
+    return sample(rows, settings.limit or len(rows), f"limit {settings.seed}")
+
+
 def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
     """Return one split, as `load` has it; of an archive's test split, the others need not be there."""
     archive = settings.source
     if split == "test" and isinstance(archive, ArchiveSource) and "test" in (archive.splits or {"test"}):
         alone = archive.model_copy(update={"splits": {"test": (archive.splits or {}).get("test", "test")}})
         rows = read(settings.model_copy(update={"source": alone}))["test"]
-        return tuple(limited(rows, settings.limit, settings.seed))
+        return tuple(_limited(rows, settings))
     return tuple(getattr(load(settings), split))
 
 

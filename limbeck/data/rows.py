@@ -41,8 +41,7 @@ def read_rows(
 
     Without an id, a row gets the file's name and its index. If not `labelled`, a missing label is "".
 
-    Raises:
-        LimbeckError: the file cannot be read or a row is wrong; names the line and the field.
+    Raises LimbeckError: the file cannot be read or a row is wrong; names the line and the field.
     """
     (examples,) = read_examples([read_files([path])], columns or {}, task or TASKS["custom"], labelled=labelled)
     for location, example in examples:
@@ -73,28 +72,24 @@ def read_examples(tables: Sequence[IdRows], columns: Columns, task: Task, *, lab
 
     The input, and the label of `labelled` rows, have to be in every table, other `columns` in one at least. Labels name
     their choices in the same way in all tables, which is logged where it is not by text.
-
-    Raises LimbeckError: names the location and the field or column.
     """
     if not all(tables):
         raise DataError("a split has no rows")
-    heads = [(rows[0][0], _names(rows)) for rows in tables]
     for column, source in columns.items():
-        lacking = [(location, names) for location, names in heads if not _has(names, source)]
+        lacking = [rows for rows in tables if not _has(_names(rows), source)]
         required = column == "input" or (column == "label" and labelled)
         if lacking and (required or len(lacking) == len(tables)):
-            location, names = lacking[0]
-            reason = f"no column {source!r}, named for {column!r}; there are {sorted(names)!r:.200}"
-            raise DataError(f"{location}: {reason}")
+            reason = f"no column {source!r}, named for {column!r}; there are {sorted(_names(lacking[0]))!r:.200}"
+            raise DataError(f"{lacking[0][0][0]}: {reason}")
     drafts = []
-    for rows, (location, names) in zip(tables, heads, strict=True):
-        all_columns = {**columns, **_usual_columns(location, names, columns, labelled)}
+    for rows in tables:
+        all_columns = {**columns, **_usual_columns(rows[0][0], _names(rows), columns, labelled)}
         drafts.append([(at, *read_row(row, id, task, location=at, columns=all_columns)) for at, id, row in rows])
     labels = [(row.label, choices) for table in drafts for _, row, choices in table if choices.own and row.label]
-    with located(heads[0][0]):
+    with located(tables[0][0][0]):
         reading = find_reading(labels) if labels else None
     if reading not in (None, "text"):
-        log.info("%s: labels are read as the %s of a choice", heads[0][0], reading)
+        log.info("%s: labels are read as the %s of a choice", tables[0][0][0], reading)
     return [[(at, resolved(row, choices, reading, at)) for at, row, choices in table] for table in drafts]
 
 
@@ -102,8 +97,6 @@ def _usual_columns(location: str, names: set[str], columns: Columns, labelled: b
     """Return usual names for what `columns` lacks, where exactly one of them is among a file's `names`; log them.
 
     `instruction` and `input` together are Alpaca's question. Letter case does not matter.
-
-    Raises DataError: several columns may be the input or the label of `labelled` rows, or none; lists them.
     """
     usual: dict[Column, str | list[str]] = {}
     if names & _TASK_FIELDS:
@@ -142,7 +135,7 @@ def _cell(row: Row, name: str) -> Any:
 
 
 def unique(examples: Located) -> list[Example]:
-    """Return the examples without their locations. Raises DataError: an id stands twice; names both locations."""
+    """Return the examples without their locations. Raises DataError: an id stands twice."""
     locations: dict[str, str] = {}
     for location, example in examples:
         if locations.setdefault(example.id, location) != location:
@@ -151,10 +144,7 @@ def unique(examples: Located) -> list[Example]:
 
 
 def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) -> tuple[Example, Choices]:
-    """Return the example of a row, and its choices; its labels are still the file's names of them.
-
-    Raises LimbeckError: names `location` and the field.
-    """
+    """Return the example of a row, and its choices; its labels are still the file's names of them."""
     row = {name: value for name, value in raw.items() if name not in columns}
     for column, source in columns.items():
         row[column] = _cell(raw, source) if isinstance(source, str) else [_cell(raw, name) for name in source]
@@ -187,28 +177,26 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
             raise DataError("missing", field="choices")
         else:
             own_choices = set(choices.texts) != set(task.choices)
-            *segments, last = _segments(row.get("input"))
-            if own_choices:  # an input that lists its choices does not get them twice
-                last = last.removesuffix(listing(choices.texts)) or last
-            example = Example(id, (*segments, last), label, choices=choices.texts, own_choices=own_choices)
+            listed = listing(choices.texts) if own_choices else ""  # an input that lists them does not get them twice
+            segments = tuple(segment.removesuffix(listed) or segment for segment in _segments(row.get("input")))
+            example = Example(id, segments, label, choices=choices.texts, own_choices=own_choices)
         teacher_label = next(iter(_texts(row.get("teacher_label"), "teacher_label", choices)), None)
         rationale = rationale and without_calculations(rationale)
         example = replace(example, id=id, rationale=rationale, teacher_label=teacher_label, answers=tuple(answers))
         return example, choices
 
 
-def _segments(value: Any) -> tuple[str, ...]:
-    values = value if isinstance(value, list) else [value]
-    segments = tuple(text(segment, "input") for segment in values if not is_missing(segment))
+def _segments(value: Any) -> list[str]:
+    segments = [segment for segment in (value if isinstance(value, list) else [value]) if not is_missing(segment)]
     if not segments:
         raise DataError("missing or blank; name its column, like `columns: {input: question}`", field="input")
-    return segments
+    return [text(segment, "input") for segment in segments]
 
 
 def _texts(cell: Any, field: str, choices: Choices) -> list[str]:
     """Return the texts in a cell of labels; a word such as "None" is missing unless it is among the choices."""
     values = map(cell_text, cell if isinstance(cell, list) else [cell])
-    words = {normalise(choice) for choice in choices.texts}
+    words = set(map(normalise, choices.texts))
     return [
         text(value, field)
         for value in values
@@ -224,10 +212,7 @@ def _read_rationale(value: Any) -> str | None:
 
 
 def resolved(example: Example, choices: Choices, reading: str | None, location: str) -> Example:
-    """Return the example with the texts of the choices that its labels name.
-
-    Raises DataError: a label names none, or several; has the location and the field.
-    """
+    """Return the example with the texts of the choices that its labels name."""
     if not choices.texts:
         return example
 

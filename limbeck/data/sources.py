@@ -48,7 +48,7 @@ class ArchiveSource(Settings):
         return splits
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the splits whose input files exist, by role. Raises DataError: outputs and rows differ in number."""
+        """Return the splits whose input files exist, by role."""
         folder = self.root / task.name
         paths = {split: folder / f"{task.name}_{split}.json" for split in get_args(Split)}
         roles = self.splits or {split: split for split, path in paths.items() if path.exists()}
@@ -58,17 +58,15 @@ class ArchiveSource(Settings):
         splits: dict[str, list[Example]] = {}
         for role, split in roles.items():
             examples, outputs = _read_inputs(paths[split], split, task), _read_outputs(folder / "llm", split)
-            if len(outputs) != len(examples):
-                raise DataError(
-                    f"{len(examples)} rows, but {folder / 'llm'} has {len(outputs)} outputs of the teacher to its "
-                    f"{split} split: they belong together by position, so make the counts equal",
-                    path=paths[split],
+            if len(outputs) != len(examples):  # they belong together by position
+                reason = (
+                    f"{len(examples)} rows, but {folder / 'llm'} has {len(outputs)} outputs of the teacher for them"
                 )
-            replies = [parse(output, task, example) for output, example in zip(outputs, examples, strict=True)]
-            splits[role] = [
-                replace(example, rationale=reply.rationale, teacher_label=reply.label)
-                for example, reply in zip(examples, replies, strict=True)
-            ]
+                raise DataError(reason, path=paths[split])
+            splits[role] = []
+            for output, example in zip(outputs, examples, strict=True):
+                reply = parse(output, task, example)
+                splits[role].append(replace(example, rationale=reply.rationale, teacher_label=reply.label))
         return splits
 
 
@@ -100,15 +98,11 @@ def _read_outputs(folder: Path, split: str) -> list[str]:
 
 
 def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
-    """Unpack the archive at `source`, a local path or an http(s) URL, into `root`; return the folders it held.
+    """Unpack the archive at `source`, a local path or an http(s) URL, into `root`; return the folders in it.
 
-    Nothing is put in its place before all is unpacked, and no folder is overwritten.
-
-    Raises:
-        LimbeckError: the source cannot be had, has another SHA-256 than `digest`, is no zip of tasks' folders, is too
-            large, or one of the folders is there already.
+    Nothing is put in its place before all is unpacked and has the SHA-256 `digest`, and no folder is overwritten.
     """
-    # In a folder that exists, so that a failure leaves nothing behind; and on root's disk, so that moving is renaming.
+    # in a folder that exists, so that a failure leaves nothing behind; and on root's disk, so that moving is renaming
     parent = next(folder for folder in root.absolute().parents if folder.is_dir())
     try:
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=parent) as scratch:
@@ -135,19 +129,14 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
 
 
 class FilesSource(Settings):
-    """A file for each split, or several, also as patterns like `data/*.jsonl`; a run holds out what has no file.
-
-    `columns` maps limbeck's names to the files': `{input: question, label: answer}`.
-    """
+    """Files of each split, also as patterns like `data/*.jsonl`; a run holds out the splits without files."""
 
     kind: Literal["files"] = "files"
     train_file: Path | Annotated[list[Path], Field(min_length=1)]
     valid_file: Path | list[Path] | None = None
     test_file: Path | list[Path] | None = None
-    max_row_bytes: int = Field(
-        default=MAX_ROW_BYTES, ge=1, le=1 << 40
-    )  # a longer row is refused: a quote may be left open
-    columns: dict[Column, str | list[str]] = Field(default_factory=dict)
+    max_row_bytes: int = Field(default=MAX_ROW_BYTES, ge=1, le=1 << 40)  # a longer row has an open quote
+    columns: dict[Column, str | list[str]] = Field(default_factory=dict)  # the files' names by limbeck's
 
     def read(self, task: Task) -> dict[str, list[Example]]:
         """Return the splits that have files; a missing label is ""."""
@@ -172,15 +161,12 @@ def _expand(paths: Path | list[Path]) -> list[Path]:
 
 
 class HubSource(Settings):
-    """A data set on the Hub (or a local folder of one); without `path`, the task's own.
-
-    `splits` maps limbeck's names (train, valid, test) to the data set's. `columns` is as for files.
-    """
+    """A data set on the Hub, or a local folder of one; without `path`, the task's own."""
 
     kind: Literal["hub"] = "hub"
     path: str | None = None
     config: str | None = None
-    splits: dict[Split, str] = Field(default_factory=dict)
+    splits: dict[Split, str] = Field(default_factory=dict)  # the data set's names by limbeck's
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)
 
     def read(self, task: Task) -> dict[str, list[Example]]:
@@ -195,19 +181,16 @@ class HubSource(Settings):
             expected = ", ".join(names.values()) or "train, validation and test"
             present = f"there are only {sorted(data_set)!r:.200}"
             raise DataError(f"{hub.path}: of the splits {expected} {present}; name them under `splits`")
-        tables = [
-            [
-                (f"{hub.path} [{name}] row {i + 1}", f"{split}-{i}", row)
-                for i, row in enumerate(arrow_rows(data_set[name].with_format("arrow")[:]))
-            ]
-            for split, name in names.items()
-        ]
+        tables = []
+        for split, name in names.items():
+            rows = enumerate(arrow_rows(data_set[name].with_format("arrow")[:]))
+            tables.append([(f"{hub.path} [{name}] row {i + 1}", f"{split}-{i}", row) for i, row in rows])
         examples = read_examples(tables, self.columns, task, labelled=True)
         return {split: unique(rows) for split, rows in zip(names, examples, strict=True)}
 
 
 def _load(path: str, config: str | None, revision: str | None) -> Mapping[str, Any]:
-    """Return the splits by name, from the Hub, a folder as the Hub has it, or one that `save_to_disk` wrote."""
+    """Return the splits by name, from the Hub, a folder of a data set, or one that `save_to_disk` wrote."""
     import datasets
 
     try:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import accumulate, combinations
+from itertools import combinations
 from math import ceil
 from typing import Literal
 
@@ -41,15 +41,10 @@ def _punctuation() -> str:
 
 
 def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[str, int]:
-    """Count the questions that splits share, and those with contradictory labels.
+    """Count the questions that `splits`, in the order train, valid, test, share, and those with contradictory labels.
 
-    Args:
-        splits: in the order train, valid, test.
-
-    Returns:
-        `test_in_train` and so on: rows of the later split whose question is in the earlier one.
-        `contradictory_within`: questions with several labels in one split; `contradictory_across`: those whose labels
-        differ between splits alone.
+    `test_in_train` and so on are rows of the later split whose question is in the earlier one; `contradictory_within`
+    are questions with several labels in one split, `contradictory_across` those whose labels differ between splits.
     """
     by_question: dict[Question, dict[str, list[Example]]] = defaultdict(lambda: {split: [] for split in splits})
     for split, rows in splits.items():
@@ -99,27 +94,18 @@ def carve(
     for index, example in enumerate(examples):
         by_question[question_of(example)].append(index)
     groups = list(by_question.values())
-    groups = [groups[position] for position in _shuffled(len(groups), f"{split} {seed}")]
-    sizes = accumulate(map(len, groups), initial=0)  # of the groups before each
-    groups = [
-        group for group, size in zip(groups, sizes, strict=False) if size < max(1, round(fraction * len(examples)))
-    ]
-    removed = {index for group in groups for index in group}
+    firsts: list[int] = []
+    removed: set[int] = set()
+    for position in _shuffled(len(groups), f"{split} {seed}"):
+        if len(removed) < max(1, round(fraction * len(examples))):
+            firsts.append(groups[position][0])
+            removed.update(groups[position])
     train = [example for index, example in enumerate(examples) if index not in removed]
-    return train, [examples[index] for index in sorted(group[0] for group in groups)]
+    return train, [examples[index] for index in sorted(firsts)]
 
 
-def subset(examples: Sequence[Example], fraction: float, seed: int) -> list[Example]:
-    """Return a random `fraction` of the examples in their order, at least one; smaller ones lie inside larger ones."""
-    return _sample(examples, max(1, round(fraction * len(examples))), f"fraction {seed}")
-
-
-def limited(examples: Sequence[Example], limit: int | None, seed: int) -> list[Example]:
-    """Return at most `limit` random examples in their order; fewer lie inside more."""
-    return _sample(examples, len(examples) if limit is None else limit, f"limit {seed}")
-
-
-def _sample(examples: Sequence[Example], count: int, seed: str) -> list[Example]:
+def sample(examples: Sequence[Example], count: int, seed: str) -> list[Example]:
+    """Return at most `count` random examples in their order; smaller samples lie inside larger ones."""
     return [examples[index] for index in sorted(_shuffled(len(examples), seed)[:count])]
 
 

@@ -19,18 +19,14 @@ from limbeck.tasks import Split, is_right
 from limbeck.tasks.settings import task_of
 
 
-def summarise(settings: DataSettings) -> dict[str, dict[str, Any]]:
-    """Return counts for every split that the source has: `rows`, `teacher_accuracy`, `unparsed`, `words` and others.
+def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> dict[str, dict[str, Any]]:
+    """Return counts for every split: `rows`, `teacher_accuracy`, `unparsed`, `words` and others.
 
     A row without rationale or teacher's answer counts as `unparsed` where the source reads the teacher's raw outputs
     (every row has one), else as `without_rationale`. `teacher_accuracy` is over all rows of the former, over those with
     an answer of the latter; None where there is no answer at all. `teacher_doubt` is the reason why the teacher is most
     likely joined to the wrong rows. `notes` are counts by the keys of `limbeck.notes`.
     """
-    return _summaries(read(settings), settings)
-
-
-def _summaries(splits: Mapping[str, list[Example]], settings: DataSettings) -> dict[str, dict[str, Any]]:
     task, has_outputs = task_of(settings), settings.reads_outputs
     notes = count_overlap({split: splits.get(split, []) for split in get_args(Split)}, task)
     summaries = {}
@@ -69,10 +65,11 @@ def _lengths(texts: Iterable[str]) -> dict[str, float] | None:
 def show(settings: DataSettings, n: int, seed: int = 0) -> str:
     """Return the counts of `summarise` and `n` random rows of the first split in every view, as text to read."""
     splits = read(settings)
-    summaries = _summaries(splits, settings)
+    summaries = summarise(settings, splits)
     sizes = {split: len(splits.get(split, [])) for split in get_args(Split)}
-    lines = []
+    lines, notes = [], {}
     for split, counts in summaries.items():
+        notes |= counts["notes"]
         accuracy = "none" if counts["teacher_accuracy"] is None else f"{counts['teacher_accuracy']:.4f}"
         lines += [
             f"{split}: {counts['rows']} rows, teacher's accuracy {accuracy}",
@@ -90,8 +87,7 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
             if split not in splits:
                 lines.append(f"{split}: no file of its own; a run holds out {fraction:g} of the training rows for it")
     try:
-        counts = {key: count for summary in summaries.values() for key, count in summary["notes"].items()}
-        refuse_overlap(counts, sizes, settings.max_overlap)
+        refuse_overlap(notes, sizes, settings.max_overlap)
     except DataError as error:
         lines.append(f"a training refuses this: {error}")
     split, rows = next(iter(splits.items()))

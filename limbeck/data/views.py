@@ -22,11 +22,6 @@ _ANSWER = re.compile(r"(?<!\w)answer\s*:", re.IGNORECASE)
 _RATIONALE = re.compile(r"(?<!\w)rationale\s*:", re.IGNORECASE)
 
 
-def prefix(view: View) -> str:
-    """Return the beginning of a view's source, as in the paper."""
-    return "explain: " if view is View.EXPLAIN else "predict: "
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """A student's input: a view's prefix, the segments, and the row's own choices, in one text."""
@@ -49,8 +44,8 @@ class Source:
 
 
 def source(example: Example, view: View) -> Source:
-    """Return the text that the student reads in a view."""
-    return Source(prefix(view), example.segments, example.choices_text)
+    """Return the text that the student reads in a view, with the paper's prefixes."""
+    return Source("explain: " if view is View.EXPLAIN else "predict: ", example.segments, example.choices_text)
 
 
 def target(example: Example, view: View) -> str | None:
@@ -74,12 +69,11 @@ def split_target(text: str, view: View) -> tuple[str, str | None]:
     assert view is not View.EXPLAIN, "an explanation has no label"
     if view is View.PREDICT:
         return text, None
-    if view is View.RATIONALE_FIRST:
-        marks = list(_ANSWER.finditer(text))
-        if not marks:
-            return "", text.strip() or None
-        return text[marks[-1].end() :].strip(), text[: marks[-1].start()].strip() or None
-    mark = _RATIONALE.search(text)
-    if mark is None:
-        return text.strip(), None
-    return text[: mark.start()].strip(), text[mark.end() :].strip() or None
+    rationale_first = view is View.RATIONALE_FIRST
+    marks = list((_ANSWER if rationale_first else _RATIONALE).finditer(text))
+    before, after = text.strip(), ""
+    if marks:
+        mark = marks[-1 if rationale_first else 0]
+        before, after = text[: mark.start()].strip(), text[mark.end() :].strip()
+    label, rationale = (after, before) if rationale_first else (before, after)
+    return label, rationale or None

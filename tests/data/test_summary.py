@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from limbeck.data import DataSettings, show
+from limbeck.data import DataSettings, read, show
 from limbeck.data.summary import summarise
 from tests.helpers.archives import archive_settings, write_rows, write_shards
 
@@ -21,7 +21,7 @@ def test_counts_of_an_archive(tmp_path: Path) -> None:
     write_rows(tmp_path / "svamp" / "svamp_train.json", [{"input": text, "label": "( 1.0 + 1.0 )"} for text in inputs])
     outputs = ["So it is. The answer is (2).", "So. The answer is (3).", "So. The answer is ((1", "nothing"]
     write_shards(tmp_path / "svamp" / "llm", "train", outputs, size=4)
-    assert summarise(archive_settings(tmp_path)) == {
+    assert summarise(archive_settings(tmp_path), read(archive_settings(tmp_path))) == {
         "train": {
             "rows": 4,
             "teacher_accuracy": 0.25,
@@ -47,12 +47,13 @@ def test_counts_of_own_data(tmp_path: Path) -> None:
         {"input": "b", "label": "x", "rationale": "r", "teacher_label": "y"},
         {"input": "c", "label": "x"},
     ]
-    summary = summarise(file_settings(tmp_path, train=rows, test=rows[2:]))
+    settings = file_settings(tmp_path, train=rows, test=rows[2:])
+    summary = summarise(settings, read(settings))
     train, test = summary["train"], summary["test"]
     assert (train["rows"], train["teacher_accuracy"], train["unparsed"], train["without_rationale"]) == (3, 0.5, 0, 1)
     assert (test["teacher_accuracy"], test["without_rationale"], test["words"]["rationale"]) == (None, 1, None)
     assert test["notes"] == {"test_in_train": 1, "test_in_valid": 0}
-    assert "a training refuses this: 1 of the 1 rows" in show(file_settings(tmp_path, train=rows, test=rows[2:]), 0)
+    assert "a training refuses this: 1 of the 1 rows" in show(settings, 0)
 
 
 def test_the_page_has_the_counts_and_the_examples(tmp_path: Path) -> None:

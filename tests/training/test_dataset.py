@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limbeck.data import View, prefix, target
+from limbeck.data import View, target
 from limbeck.errors import LimbeckError
 from limbeck.models.student import Student
 from limbeck.notes import lines_of
@@ -28,7 +28,8 @@ example = st.builds(
 def source_ids(example: Example, view: View, student: Student) -> list[int]:
     """Return the ids of the prefixed text, as the tokenizer has it by a call of its own."""
     separator = student.tokenizer.eos_token or student.tokenizer.sep_token
-    return student.tokenizer(prefix(view) + separator.join(example.segments) + example.choices_text)["input_ids"]
+    prefix = "explain: " if view is View.EXPLAIN else "predict: "
+    return student.tokenizer(prefix + separator.join(example.segments) + example.choices_text)["input_ids"]
 
 
 def target_ids(text: str | None, student: Student) -> list[int]:
