@@ -50,6 +50,7 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?<=\d)\s{0,3}\.\s{0,3}(?=\d)", "."),
     (r"(?<![\d.])[1-9]\d{0,2}(?:[,' ]\d{3})+(?!\d)", lambda number: re.sub(r"[,' ]", "", number[0])),
     (r"(?<![\d.])0+(?=\d)", ""),
+    (r"(?<![\w.])(\d{1,9}(?:\.\d{1,9})?)[eE]([+-]?\d{1,2})(?!\w)", r"(\1*10**\2)"),
     (rf"(?i)(?<=\d)\s({'|'.join(_FACTORS)})\b", lambda word: f" * {_FACTORS[word[1].lower()]}"),
 )
 _HEDGE = re.compile(
