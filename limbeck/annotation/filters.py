@@ -20,8 +20,7 @@ from limbeck.settings import Settings
 from limbeck.tasks import Task, is_right, normalise, same_value
 from limbeck.tasks.numbers import value
 
-# Of 31,731 released rationales, all English, none is taken for another language at 10, two at 5, nine at 2. Of 35
-# short ones in German, French, Spanish and Chinese none is taken for English, at any of these.
+# Of 31,731 released English rationales none is taken for another language at 10, two at 5, nine at 2.
 LANGUAGE_MARGIN = 10
 _NO_LANGUAGE = "zxx"  # py3langid's label of code and the like
 _DIGITS = re.compile(r"\d+")  # to py3langid the numbers from 0 to 59 are Volapük
@@ -123,13 +122,16 @@ def sift(
         sample.rationale, sample.label = parsed.rationale, parsed.label
     vote, agreement = majority([sample.label for sample in samples if sample.label and not sample.hinted], task)
     annotation = Annotation(example, samples, vote, agreement)
+    earlier: set[str] = set()
     for sample in samples:
         if source != "content" and sample.label is None and sample.rationale is not None:
             sample.label = concluded_label(sample.text or "", sample.thoughts, task, example)
-        earlier = {normalise(rationale) for rationale in annotation.rationales}
         sample.outcome = _outcome(sample, annotation, task, filters)
-        if sample.outcome is Outcome.KEPT and filters.duplicates and normalise(str(sample.rationale)) in earlier:
-            sample.outcome = Outcome.DUPLICATE
+        if sample.outcome is Outcome.KEPT:
+            rationale = normalise(str(sample.rationale))
+            if filters.duplicates and rationale in earlier:
+                sample.outcome = Outcome.DUPLICATE
+            earlier.add(rationale)
     return annotation
 
 
@@ -144,23 +146,22 @@ def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: Filter
             return Outcome.WRONG
     elif annotation.vote is None or _vote_key(label, task) != _vote_key(annotation.vote, task):
         return Outcome.OUTVOTED
-    if not sample.hinted and annotation.vote is not None and annotation.agreement < filters.agreement:
-        return Outcome.LOW_AGREEMENT
     length = words(rationale)
-    if length < filters.min_words:
-        return Outcome.TOO_SHORT
-    if filters.max_words is not None and length > filters.max_words:
-        return Outcome.TOO_LONG
-    if filters.language is not None and foreign(rationale, filters.language):
-        return Outcome.LANGUAGE
-    return Outcome.LEAK if filters.leaks and leaks(rationale, task, example, sample.hinted) else Outcome.KEPT
+    faults = (
+        (Outcome.LOW_AGREEMENT, not sample.hinted and annotation.agreement < filters.agreement),
+        (Outcome.TOO_SHORT, length < filters.min_words),
+        (Outcome.TOO_LONG, filters.max_words is not None and length > filters.max_words),
+        (Outcome.LANGUAGE, filters.language is not None and foreign(rationale, filters.language)),
+        (Outcome.LEAK, filters.leaks and leaks(rationale, task, example, sample.hinted)),
+    )
+    return next((outcome for outcome, faulty in faults if faulty), Outcome.KEPT)
 
 
 def majority(labels: Sequence[str], task: Task) -> tuple[str | None, float]:
     """Return the answer given most often, as it was first spelled, and its share; of equally many the first.
 
     Answers count together where each would be right if the other were the label; a rounded decimal counts apart from
-    the number that it is the rounding of. The work is in proportion to the answers, however many differ.
+    the number that it is the rounding of.
     """
     if not labels:
         return None, 0.0
@@ -198,9 +199,8 @@ def _identifier() -> Any:
 def leaks(rationale: str, task: Task, example: Example, hinted: bool) -> bool:
     """Return whether the text gives the answer away, or holds what the student should never learn to write.
 
-    That is an answer in a form that the parser reads, or a form for one with nothing readable in it; a tag or token of
-    a chat template; in a hinted sample talk of the hint, in words that the question itself does not use. "The answer
-    is" in a sentence of prose ("The answer is in the text.") is none of these.
+    That is a form for an answer, readable or not; a tag or token of a chat template; in a hinted sample talk of the
+    hint, in words that the question itself does not use. "The answer is in the text." is none of these.
     """
     if any(form.search(rationale) for form in (CHAT_TOKEN, THOUGHT_TAG, _ANSWER_TAG, _open_form(task.marker))):
         return True

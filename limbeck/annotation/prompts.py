@@ -14,11 +14,10 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from limbeck.data.rows import read_examples
 from limbeck.errors import DataError, RecipeError
-from limbeck.files import read_text
 from limbeck.llm import parse
 from limbeck.llm.messages import ChatMessage
 from limbeck.schema import Example, listing
-from limbeck.settings import Settings, yaml_value
+from limbeck.settings import Settings, read_mapping, yaml_value
 from limbeck.tasks import Task, get
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z_0-9]*)\}")  # other braces are text
@@ -75,8 +74,10 @@ class Prompt(Settings):
     def _user_turn(self, example: Example) -> str:
         """Return the user's turn; choices are shown once, after the last segment or by `choices`."""
         *front, last = example.segments
+        listed = None
         if self.choices is not None and example.choices:
             last = last.removesuffix(listing(example.choices))
+            listed = _filled(self.choices, {"choices": "\n".join(f"- {choice}" for choice in example.choices)})
         else:
             last = last.removesuffix(example.choices_text) + example.choices_text
         inputs = {f"input_{number}": segment for number, segment in enumerate((*front, last), start=1)}
@@ -84,29 +85,23 @@ class Prompt(Settings):
         if missing := [name for name in _PLACEHOLDER.findall(self.question) if name not in inputs]:
             raise DataError(f"example {example.id!r:.60} has no {{{missing[0]}}}, which the prompt's question shows")
         question = _filled(self.question, inputs)
-        if self.choices is None or not example.choices:
-            return question
-        listed = "\n".join(f"- {choice}" for choice in example.choices)
-        return f"{question}\n\n{_filled(self.choices, {'choices': listed})}"
+        return question if listed is None else f"{question}\n\n{listed}"
 
 
 def load_prompt(task: Task, path: Path | None = None) -> Prompt:
     """Read the task's own prompt, or the one in the YAML file `path`. A worked example is a row of data with a `reply`.
 
-    Raises:
-        LimbeckError: names the file, the line or field, and what is wrong with it: also a worked example whose reply
-            does not show rationale and answer in a way that the task's parser reads.
+    Raises LimbeckError: names the file, the line or field, and what is wrong with it: also a worked example whose reply
+    does not show rationale and answer in a way that the task's parser reads.
     """
     where = f"the prompt of task {task.name!r}" if path is None else str(path)
-    values = yaml_value(prompt_text(task.name) if path is None else read_text(path), where)
-    if not isinstance(values, dict):
-        raise RecipeError(f"a mapping with the keys {', '.join(Prompt.model_fields)} was expected", path=where)
+    values = yaml_value(prompt_text(task.name), where) if path is None else read_mapping(path)
     rows = values.get("examples") or []  # null: all are commented out
     if not isinstance(rows, list) or not all(
         isinstance(row, dict) and isinstance(row.get("reply"), str) for row in rows
     ):
         raise RecipeError("a list of questions, each with its `reply`, was expected", path=where, field="examples")
-    prompt = Prompt.parse({**values, "examples": _worked_examples(rows, task, where)}, where)
+    prompt = Prompt.parse({**values, "examples": _worked_examples(rows, task, where) if rows else ()}, where)
     for worked in prompt.examples:
         prompt.messages(worked.example)
     return prompt
@@ -120,18 +115,16 @@ def prompt_text(name: str) -> str:
 
 
 def _worked_examples(rows: list[dict[str, Any]], task: Task, where: str) -> list[WorkedExample]:
-    if not rows:
-        return []
     questions = [{name: value for name, value in row.items() if name != "reply"} for row in rows]
     located = [(f"{where}: example {number}", str(number), row) for number, row in enumerate(questions, start=1)]
     (examples,) = read_examples([located], {}, task, labelled=False)
-    for (location, example), row in zip(examples, rows, strict=True):
-        parsed = parse(row["reply"], task, example)
+    worked = [WorkedExample(example, row["reply"].strip()) for (_, example), row in zip(examples, rows, strict=True)]
+    for (location, example), (_, reply) in zip(examples, worked, strict=True):
+        parsed = parse(reply, task, example)
         if parsed.rationale is None or parsed.label is None:
-            missing = "rationale" if parsed.rationale is None else "answer"
             advice = f"it has to reason first and to end with {task.marker!r} and the answer"
-            raise RecipeError(f"no {missing} can be read in it; {advice}", path=location, field="reply")
-    return [WorkedExample(example, row["reply"].strip()) for (_, example), row in zip(examples, rows, strict=True)]
+            raise RecipeError(f"no rationale and answer can be read in it; {advice}", path=location, field="reply")
+    return worked
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

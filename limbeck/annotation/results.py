@@ -64,7 +64,7 @@ def summary(results: Results) -> dict[str, Any]:
     annotations, task, job = results.annotations, results.opened.task, results.opened.job
     samples = [sample for row in annotations for sample in row.samples]
     outcomes = Counter(sample.outcome for sample in samples)
-    reasons = {str(sample.failure): sample.reason for sample in samples if sample.failure}
+    failures = {str(sample.failure): sample.reason for sample in samples if sample.failure}
     graded = [is_right(task, row.vote, row.example) for row in annotations if row.vote and row.example.label]
     interval = wilson(sum(graded), len(graded))
     answered = []
@@ -76,7 +76,7 @@ def summary(results: Results) -> dict[str, Any]:
         "questions": len(annotations),
         "outcomes": {outcome.value: outcomes[outcome] for outcome in Outcome},
         "failures": dict(Counter(str(sample.failure) for sample in samples if sample.failure).most_common()),
-        "reasons": reasons,
+        "reasons": failures,
         "votes": {
             "accuracy": sum(graded) / len(graded) if graded else None,
             "interval": list(interval) if interval else None,
@@ -118,15 +118,17 @@ def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
     if outcome not in list(Outcome):
         raise unknown("outcome", outcome, [name.value for name in Outcome])
     rows = [
-        (row.example, sample, sample.reason or sample.text or sample.thoughts)
+        {
+            "id": row.example.id,
+            "label": row.example.label,
+            "read": sample.label,
+            "text": sample.reason or sample.text or sample.thoughts,
+        }
         for row in results.annotations
         for sample in row.samples
         if sample.outcome == outcome != Outcome.NOT_ASKED
     ]
-    return [
-        {"id": example.id, "label": example.label, "read": sample.label, "text": text}
-        for example, sample, text in rows[:limit]
-    ]
+    return rows[:limit]
 
 
 def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) -> dict[str, Any]:
@@ -135,8 +137,7 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
     That is the job, its `summary`, `rows` written, how many `rationales` are in them, and rows `left_out`: questions
     without a label whose vote is none, or too torn; in other forms than limbeck's also those without a rationale.
 
-    Raises:
-        LimbeckError: there is no store; nothing is in it to be written; the output is one of the job's files.
+    Raises LimbeckError: there is no store; nothing is in it to be written; the output is one of the job's files.
     """
     _check_output(output, job.rows, job.store, *([job.prompt] if job.prompt else []))
     results = read_results(job)
@@ -163,8 +164,7 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
 def upload(output: Path, name: str, *, private: bool) -> str:
     """Upload what `export` wrote as the data set `name` (OWNER/NAME) of the Hub, in one commit; return its URL.
 
-    `private` is how a new data set is made; an existing one keeps its visibility. Raises LimbeckError: the name cannot
-    be one, the Hub refuses, or it cannot be reached.
+    `private` is how a new data set is made; an existing one keeps its visibility.
     """
     card = _CARD.format(name=name, **read_json(_provenance_path(output)))
     files: hub.Files = {"train.jsonl": output.read_bytes(), "README.md": card.encode()}
