@@ -60,7 +60,6 @@ def keys(folder, rows, instruction=None, hint=None, **settings):
         {"instruction": "Think!"},
         {"teacher": "n"},
         {"sampling": {"temperature": 0.5}},
-        {"sampling": {"top_p": 0.9}},
         {"sampling": {"extra": {"reasoning_effort": "low"}}},
         {"rows": [{"input": "What is 3? Well?"}, {"input": "And 4?"}]},
     ],
@@ -88,10 +87,8 @@ def test_what_is_not_sent_makes_no_other_question(change, tmp_path):
 
 def test_asked_again_are_those_whose_every_sample_is_there_and_none_of_them_right(tmp_path):
     replies = {
-        "both wrong": [reply_with("7"), reply_with("no idea", "I do not know what it is.")],
-        "unreadable": ["Well.", "Hm."],
+        "both wrong": [reply_with("7"), "Hm."],
         "one right": [reply_with("7"), reply_with("1")],
-        "right one too short": [reply_with("7"), reply_with("1", "So.")],
         "one failed": [reply_with("7"), FAILED],
         "nothing": [],
         "hinted already": [reply_with("7"), reply_with("8")],
@@ -105,7 +102,7 @@ def test_asked_again_are_those_whose_every_sample_is_there_and_none_of_them_righ
     fill(job, {"hinted already": [reply_with("1")], "hint failed": [FAILED]}, hint=True)
     with Store(job.store) as store:
         hinted = store.missing(OpenJob(job).hinted_requests(store))
-        assert [request.example for request in hinted] == ["both wrong", "unreadable", "hint failed"]
+        assert [request.example for request in hinted] == ["both wrong", "hint failed"]
         unanswered = [(request.example, request.key.sample) for request in store.missing(OpenJob(job).requests())]
         assert unanswered == [("nothing", 0), ("one failed", 1), ("nothing", 1)]
         assert OpenJob(job.model_copy(update={"rationalise": False})).hinted_requests(store) == []

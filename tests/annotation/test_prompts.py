@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.annotation.prompts import Prompt, load_prompt, prompt_text
-from limbeck.errors import DataError, LimbeckError
+from limbeck.errors import LimbeckError
 from limbeck.llm import parse
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, get
@@ -23,19 +23,14 @@ FREE = Example("f", ("Is ice cold?",), "yes")
 OWN = Example("o", ("Where are keys?",), "pocket", choices=("sea", "pocket"), own_choices=True)
 CLOSED = Example("c", ("Is ice cold?",), "yes", choices=("yes", "no, not {at} all"))
 ANSWERS = {
-    "svamp": [
-        "( 58.0 - 23.0 )",
-        "( 9.0 * 16.0 )",
-        "( ( 40.0 + 27.0 ) - 18.0 )",
-        "( 96.0 / 8.0 )",
-        "( 46.0 + 17.0 )",
-        "( ( 130.0 - 10.0 ) / 6.0 )",
-    ],
+    "svamp": ["( 58.0 - 23.0 )", "( 9.0 * 16.0 )", "( ( 40.0 + 27.0 ) - 18.0 )", "( 96.0 / 8.0 )", "( 46.0 + 17.0 )",
+              "( ( 130.0 - 10.0 ) / 6.0 )"],
     "cqa": ["flooding", "lantern", "tune it", "post office", "stale", "sea"],
     "esnli": ["entailment", "contradiction", "neutral", "contradiction", "entailment", "neutral"],
     "anli1": ["contradiction", "entailment", "neutral", "entailment", "contradiction", "neutral"],
     "custom": [],
-}
+}  # fmt: skip
+CHOOSE = "Choose the answer from these, and repeat it word for word"
 PLAIN = {
     "instruction": "Think.",
     "question": "Q {input}",
@@ -59,11 +54,7 @@ def load(folder: Path, task: str, values: object) -> Prompt:
         ("esnli", PAIR, "Premise: A man eats.\nHypothesis: A man sleeps."),
         ("anli1", PAIR, "Premise: A man eats.\nHypothesis: A man sleeps."),
         ("custom", FREE, "Is ice cold?"),
-        (
-            "custom",
-            CLOSED,
-            "Is ice cold?\n\nChoose the answer from these, and repeat it word for word:\n- yes\n- no, not {at} all",
-        ),
+        ("custom", CLOSED, f"Is ice cold?\n\n{CHOOSE}:\n- yes\n- no, not {{at}} all"),
     ],
 )
 def test_the_messages_of_each_task(task, example, content):
@@ -135,21 +126,16 @@ def test_worked_examples_are_rows_of_the_task(tmp_path):
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"instruction": None}, "instruction"),
         ({"instruction": " "}, "instruction"),
         ({"question": "{inptu}"}, "question"),
         ({"question": "{input} {label}"}, "question"),
         ({"question": "Well?"}, "question"),
-        ({"question": {"input": None}}, "question"),
         ({"choices": "{input}"}, "choices"),
         ({"hint": "It is known."}, "hint"),
-        ({"hints": "x"}, "hints"),
-        ({"examples": "none"}, "examples"),
         ({"examples": [{"input": "1?"}]}, "examples"),
         ({"examples": [{"reply": "1. The answer is (1)."}]}, None),
         ({"examples": [*PLAIN["examples"], {"input": "1?", "reply": "1."}]}, "reply"),
         ({"examples": [{"input": "1?", "reply": "The answer is (1)."}]}, "reply"),
-        ({"examples": [{"input": "1?", "reply": "Why. The answer is one."}]}, "reply"),
     ],
     ids=str,
 )
@@ -159,13 +145,6 @@ def test_a_broken_file_is_one_line_that_names_it(change, field, tmp_path):
     assert raised.value.field == field
     assert str(raised.value).startswith(f"{tmp_path}/prompt.yaml: ")
     assert "\n" not in str(raised.value)
-
-
-def test_an_input_that_an_example_lacks_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"^example 'f' has no {input_2}"):
-        load_prompt(get("esnli")).messages(FREE)
-    with pytest.raises(DataError, match=r"{input_2}"):
-        load(tmp_path, "svamp", {**PLAIN, "question": "{input_2}"})
 
 
 @pytest.mark.parametrize("task", ["svamp", "cqa", "esnli", "anli1"])

@@ -74,15 +74,6 @@ def test_a_batch_answers_as_plain_generate_does_one_by_one(folders, family, pena
         assert {type(answer) for answer in answers} == {Reply, Failure}
 
 
-def test_no_batch_is_larger_than_it_may_be(folders, monkeypatch):
-    client = make_client(folders["llama"], batch_size=5)
-    sizes, generate = [], client._generate
-    monkeypatch.setattr(client, "_generate", lambda prompts: sizes.append(len(prompts)) or generate(prompts))
-    assert len(answers_of(client, QUESTIONS)) == sum(sizes) == 12
-    assert max(sizes) == 5
-    assert len(sizes) <= 4
-
-
 def test_samples_differ_from_each_other_and_from_start_to_start(folders):
     texts = []
     for _ in range(2):

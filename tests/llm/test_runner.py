@@ -13,7 +13,7 @@ from limbeck.llm.messages import Tokens
 from limbeck.llm.runner import RateLimiter, Session, Tally, backoff
 from limbeck.llm.settings import AskingSettings, BudgetSettings, LimitSettings, SamplingSettings, TeacherSettings
 from limbeck.llm.store import Key, Request, Store, estimate
-from tests.helpers.servers import Answer, Asked, Server, completion, error, explain, mixed
+from tests.helpers.servers import Answer, Asked, Server, completion, error, explain
 
 CEILING = Tokens(11, 100)  # of the first requests
 
@@ -66,16 +66,6 @@ def test_every_question_is_asked_once_and_what_is_stored_is_not_asked_again(stor
         assert ask(server, store, make_requests(50)).sent == 10
         second_samples = [replace(request, key=request.key._replace(sample=1)) for request in make_requests(3)]
         assert ask(server, store, second_samples * 2).sent == 3  # the same question twice is asked once
-
-
-def test_a_bad_server_is_asked_again_until_all_is_there(store):
-    with Server(mixed(0.3, seed=1)) as server:
-        tally = ask(server, store, make_requests(200), attempts=20)
-        assert (tally.stored, tally.given_up) == (200, 0)
-        assert tally.sent == len(server.asked) == 200 + tally.failures.total()
-        assert server.paid == Counter(f"question {i}" for i in range(200))
-        assert tally.failures.total() > 50
-        assert len(tally.failures) == 7  # kinds: several ways look alike from here
 
 
 def test_no_more_attempts_than_allowed_and_what_helps_nothing_is_not_repeated(store):
@@ -231,10 +221,3 @@ def test_rates_are_spread_over_the_minute(monkeypatch):
     assert [tokens.delay(100), tokens.delay(10)] == [0, 9]  # a large request is let through, and waited for afterwards
     now = 200.0
     assert requests.delay(1) == tokens.delay(10) == RateLimiter(None).delay(10**9) == 0
-
-
-def test_a_rate_does_not_delay_the_end(store):
-    with Server(lambda number, request: completion()) as server:
-        tally = ask(server, store, make_requests(100), hours=0.7 / 3600, requests_per_minute=120)
-        assert 1 <= tally.stored == len(server.asked) <= 5
-        assert tally.stopped == "time"
