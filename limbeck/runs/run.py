@@ -11,7 +11,7 @@ results.json          written last: a run that has it is finished
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from limbeck.notes import Line, lines_of
 from limbeck.runs.recipe import Recipe, load_recipe
 
 LOCK = ".lock"
+_UNTRAINED = {LOCK, "recipe.yaml", "provenance.json", "log.jsonl", "checkpoints"}  # before the first checkpoint
 _MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # between a run's first start and a later one
 
 
@@ -47,6 +48,11 @@ class Run:
     @property
     def writes_rationales(self) -> bool:
         return self.recipe.objective.build().rationale_view is not None
+
+    @property
+    def trained(self) -> bool:
+        """True from the first checkpoint on."""
+        return any(self.checkpoints.glob("checkpoint-*"))
 
     @property
     def finished(self) -> bool:
@@ -90,26 +96,24 @@ class Run:
             lock.release()
 
     def check_folder(self, resume: bool) -> None:
-        """Raise FileError unless the folder is empty, or with `resume` holds a run of this very recipe."""
-        if all(entry.name == LOCK for entry in (self.path.iterdir() if self.path.is_dir() else ())):
+        """Raise FileError unless nothing was trained in the folder, or with `resume` it was by this very recipe."""
+        names = {entry.name for entry in (self.path.iterdir() if self.path.is_dir() else ())}
+        untrained = names <= _UNTRAINED and "provenance.json" in names and not self.trained
+        if untrained or names <= {LOCK}:
             return
         if not resume:
             raise FileError("already there; give another --out, or resume it with --resume", path=self.path)
         earlier, present = (flat(run.recipe.resolved()) for run in (open_run(self.path), self))
-        names = [name for name in sorted(earlier | present) if earlier.get(name) != present.get(name)]
+        names = ", ".join(name for name in sorted(earlier | present) if earlier.get(name) != present.get(name))
         if names:
-            raise FileError(
-                f"holds a run of another recipe, which differs in {', '.join(names):.200}; give another --out "
-                "(to train the student of a finished run further, also --from that run)",
-                path=self.path,
-            )
+            advice = "give another --out (and --from that run, to train its student further)"
+            raise FileError(f"holds a run of another recipe, which differs in {names:.200}; {advice}", path=self.path)
 
     def begin(self, origin: dict[str, Any]) -> None:
         """Write recipe and provenance, or note in the provenance that the run is resumed, and what differs."""
-        if not (self.path / "recipe.yaml").exists():
-            text = yaml.safe_dump(self.recipe.resolved(), sort_keys=False, allow_unicode=True)
-            write_text(self.path / "recipe.yaml", text)
-        if (self.path / "provenance.json").exists():
+        text = yaml.safe_dump(self.recipe.resolved(), sort_keys=False, allow_unicode=True)
+        write_text(self.path / "recipe.yaml", text)
+        if self.trained:
             first = self.check_data(origin["data"])
             changes = {name: origin[name] for name in _MAY_CHANGE if origin[name] != first[name]}
             origin = {**first, "resumed": [*first.get("resumed", []), {"started": origin["started"], **changes}]}
@@ -121,16 +125,6 @@ class Run:
         if changed := ", ".join(split for split in data if origin["data"].get(split) != data[split]):
             raise DataError(f"its data changed since it began ({changed}); give another --out", path=self.path)
         return origin
-
-    def discard(self) -> None:
-        """Remove what `begin` wrote unless there is a checkpoint, so that a mended recipe may use the folder."""
-        if any(self.checkpoints.glob("checkpoint-*")):
-            return
-        for name in ("recipe.yaml", "provenance.json", "log.jsonl", LOCK):
-            (self.path / name).unlink(missing_ok=True)
-        for folder in (self.checkpoints, self.path):
-            with suppress(OSError):  # a folder that holds anything else stays
-                folder.rmdir()
 
 
 def open_run(path: Path) -> Run:

@@ -45,8 +45,7 @@ def train(
 ) -> Run:
     """Train a student as the recipe says, keep the best by validation accuracy, and measure it on the test split.
 
-    Mistakes are found before the folder is created, or remove it when training cannot start. A run that diverges keeps
-    its folder and its log.
+    Most mistakes are found before the folder is created; until the first checkpoint, another recipe may use it.
 
     Args:
         recipe: what to do.
@@ -105,13 +104,12 @@ def quickstart(out: Path, seed: int) -> list[Run]:
 
 
 def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
-    """Return the recipe with the student of the finished run in the folder `parent`, and what that run was."""
+    """Return the recipe with the student of the finished run in the folder `parent`, and where that comes from."""
     run = open_run(parent)
-    steps = run.results["training"]["steps"]
-    lengths = {name: getattr(recipe.student, name) for name in ("max_source_length", "max_target_length")}
     weights = {path.name: sha256(path) for path in sorted(run.model.glob("*.safetensors"))}
+    origin = {"run": str(parent), "steps": run.results["training"]["steps"], "sha256": weights}
+    lengths = recipe.student.model_dump(include={"max_source_length", "max_target_length"})
     student = StudentSettings(name=str(run.model), **lengths)
-    origin = {"run": str(parent), "steps": steps, "sha256": weights}
     return recipe.model_copy(update={"student": student}), {"from": origin}
 
 
@@ -123,11 +121,12 @@ def _fit(
     settings: Any = run.recipe.training
     objective = run.recipe.objective.build().smoothed(settings.label_smoothing_factor)
     has_targets = any(target(example, view) for example in valid.examples for view in objective.views)
+    validates_loss = arguments.do_eval and has_targets
 
     def validate() -> dict[str, float]:
         predictions = ask(student, card, valid.examples, valid.task, batch_size=run.recipe.evaluation.batch_size)
         measured = accuracy(predictions)
-        return {"accuracy": measured["accuracy"], "exact": measured["exact"]}
+        return {name: measured[name] for name in ("accuracy", "exact")}
 
     try:
         trainer = Trainer(
@@ -136,18 +135,14 @@ def _fit(
             training_set,
             validate=validate,
             log_file=run.log,
-            validation_set=(
-                token_ids(valid.examples, objective.views, student) if arguments.do_eval and has_targets else None
-            ),
+            validation_set=token_ids(valid.examples, objective.views, student) if validates_loss else None,
             early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
         )
         trainer.fit()
     except Exception as error:
-        if trainer is not None and trainer.state.global_step > 0:
+        if isinstance(error, LimbeckError) or (trainer is not None and trainer.state.global_step > 0):
             raise
-        run.discard()  # no step was taken: a setting that transformers or torch refuse only now
-        if isinstance(error, LimbeckError):
-            raise
+        # no step was taken: a setting that transformers or torch refuse only now
         raise ModelError(f"training cannot start: {str(error).strip() or type(error).__name__}") from error
     steps = trainer.state.global_step
     best = trainer.state.best_global_step or steps
@@ -157,8 +152,7 @@ def _fit(
 def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
     """Yield the texts a tokenizer is trained on: the training split as two tasks, before any choice of its rows.
 
-    They are the same for every objective, labels and fraction of the rows: students that are to be compared share one
-    vocabulary, and with one seed the same initial weights.
+    So students of any objective or fraction share one vocabulary, and with one seed the same initial weights.
     """
     full = data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
     for example in splits.train if full == data else load(full).train:

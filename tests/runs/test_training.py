@@ -86,22 +86,23 @@ def test_a_mistake_is_found_before_a_folder_is_created(changes, tmp_path, monkey
     assert not (tmp_path / "run").exists()
 
 
-def test_a_setting_that_fails_when_training_starts_leaves_the_folder_free(tmp_path):
-    with pytest.raises(ModelError):
-        train(tiny(training={**TINY["training"], "eval_steps": 4, "adam_beta1": 2}), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_run_that_diverged_keeps_its_log_and_starts_again(tmp_path):
-    path, recipe = tmp_path / "run", tiny(training={**TINY["training"], "learning_rate": 1e30, "eval_steps": 4})
+def test_a_folder_is_free_for_another_recipe_until_there_is_a_checkpoint(tmp_path):
+    path, training = tmp_path / "run", {**TINY["training"], "eval_steps": 4}
+    with pytest.raises(ModelError, match="cannot start"):
+        train(tiny(training={**training, "adam_beta1": 2}), path)
     logs = []
     for _ in range(2):
         with pytest.raises(LimbeckError, match="diverged"):
-            train(recipe, path, resume=bool(logs))
+            train(tiny(training={**training, "learning_rate": 1e30}), path)
         logs.append([(entry["step"], entry["loss"]) for entry in rows_of(path / "log.jsonl")])
     assert logs[0] == logs[1] != []
-    assert open_run(path).recipe.resolved() == recipe.resolved()
-    assert len(open_run(path).provenance["resumed"]) == 1
+    run = train(tiny(training=training), path)
+    assert open_run(path).recipe.resolved() == run.recipe.resolved()
+    assert "resumed" not in run.provenance
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "recipe.yaml").write_text("# my own")
+    with pytest.raises(FileError):
+        train(tiny(), tmp_path / "mine")
 
 
 def test_a_run_is_not_resumed_on_changed_data(tmp_path):
