@@ -1,30 +1,38 @@
 """The paper's section of a report: its tables and figures made of finished runs, its own numbers beside ours.
 
-A measure is a function: every cell of its table has a value, or the reason why there is none.
+Every cell of a table has a value, or the reason why there is none.
 """
 
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from scipy.special import stdtr
 
-from limbeck.grids import Grid
+from limbeck.data import ArchiveSource
+from limbeck.errors import LimbeckError
+from limbeck.grids import Grid, GridCell, cells
 from limbeck.metrics.predictions import predictions_by_id
-from limbeck.paper.spec import PaperRow, task_title
-from limbeck.paper.table_runs import TableRuns, papers_grids
+from limbeck.models import StudentSettings
+from limbeck.paper.spec import NAMES, PaperRow, paper, task_title, variant
 from limbeck.report import answers
 from limbeck.report.answers import Scores, accuracy_cell, grade, score_cell, scores
 from limbeck.report.cases import Case, shared_cases
 from limbeck.report.sections import count_notes, fraction_figure
 from limbeck.report.tables import CaseStudy, Cell, Figure, Section, Table
 from limbeck.runs.groups import correct, group_runs
+from limbeck.runs.judging import read_judgements
+from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run
+from limbeck.schema import Judgement
 from limbeck.stats.intervals import Z
 from limbeck.stats.significance import compare, holm
 from limbeck.tasks import normalise
+from limbeck.training.settings import TrainingSettings
 
 NOT_JUDGED = "no judge was asked; give --judge"
 SELF_CONSISTENCY = " ++"  # ends the names of rows in which the judge was asked several times
@@ -35,10 +43,94 @@ SEED = 0
 Rows = dict[str, dict[str, Cell]]
 
 
+class TableRuns:
+    """A grid that is one of the paper's, and those of the runs that are its own, known by their recipes' keys."""
+
+    def __init__(self, grid: Grid, runs: Sequence[Run], errors: Mapping[str, str]) -> None:
+        self.name, self.spec, self.cells = grid.name, paper()[grid.name], cells(grid)
+        self.title = f"{self.name[:-1].title()} {self.name[-1]}: {self.spec.title}"
+        self._seeds, self._errors = len(grid.seeds), errors
+        self._by_key = {run.recipe.key: run for run in sorted(runs, key=lambda run: run.finished)}
+
+    @property
+    def tasks(self) -> list[str]:
+        """The table's tasks in the paper's order, run or not; then those that the paper does not have."""
+        return list(dict.fromkeys([*self.spec.tasks, *(cell.recipe.data.task for cell in self.cells)]))
+
+    def planned(self, objective: str | None, task: str, fraction: float = 1.0) -> list[GridCell]:
+        """Return the grid's cells of an objective, or of all where it is None."""
+        return [
+            cell
+            for cell in self.cells
+            if (cell.recipe.data.task, cell.recipe.data.train_fraction) == (task, fraction)
+            and objective in (None, cell.recipe.objective.name)
+        ]
+
+    def runs(self, objective: str | None, task: str, fraction: float = 1.0) -> list[Run]:
+        """Return the finished runs of these cells, by seed."""
+        runs = [self._by_key.get(cell.recipe.key) for cell in self.planned(objective, task, fraction)]
+        return sorted((run for run in runs if run and run.finished), key=lambda run: run.recipe.seed)
+
+    def reason(self, objective: str | None, task: str, fraction: float = 1.0) -> str:
+        """Return why there is no finished run."""
+        planned = self.planned(objective, task, fraction)
+        if not planned:
+            return "not in the grid that was run" if self.planned(None, task) else "no data, so not in the grid"
+        failed = [self._errors[cell.name] for cell in planned if cell.name in self._errors]
+        runs = [cell for cell in planned if cell.recipe.key in self._by_key]
+        return f"failed: {failed[0]:.200}" if failed else "not finished" if runs else "not run"
+
+    @cached_property
+    def judgements(self) -> dict[Path, list[Judgement]]:
+        """The judge's scores by the finished run's folder."""
+        return {run.path: read_judgements(run) for task in self.tasks for run in self.runs(None, task)}
+
+    def notes(self) -> list[str]:
+        """Return sentences on whether the paper's numbers may be held against ours: student, steps and data."""
+        recipes = [cell.recipe for cell in self.cells]
+        student = StudentSettings.parse(variant().students[self.spec.student], "variants.yaml")
+        paper_setup = _setup(student, TrainingSettings.parse(variant().recipe["training"], "variants.yaml"))
+        setup, reduced = _setup(recipes[0].student, recipes[0].training), _reductions(recipes)
+        notes = [f"Ours: {setup}, as in the paper."]
+        if setup != paper_setup or reduced:
+            contrast = f"The paper's: {paper_setup}, the whole data; so its numbers are no measure of ours."
+            notes = [f"Ours: {setup}. {contrast}"]
+        if extra_tasks := [task_title(task) for task in self.tasks if task not in self.spec.tasks]:
+            notes.append(f"The paper has no {' and no '.join(extra_tasks)}.")
+        groups = {(recipe.objective.name, recipe.data.task, recipe.data.train_fraction) for recipe in recipes}
+        incomplete = sum(0 < len(self.runs(*group)) < self._seeds for group in groups)
+        seeds = f"In {incomplete} of {len(groups)} places fewer than the grid's {self._seeds} seeds have finished."
+        return [*notes, *reduced, *([seeds] if incomplete else []), *self.spec.notes]
+
+
+def _setup(student: StudentSettings, training: TrainingSettings) -> str:
+    """Return the student and its training in a few words."""
+    name = student.name or f"a student of {student.encoder} and {student.decoder}"
+    if (scratch := student.scratch) is not None:
+        name = f"a T5 from scratch of width {scratch.d_model} and depth {scratch.num_layers}"
+    values = training.model_dump()
+    steps, epochs = values["max_steps"], values["num_train_epochs"]
+    length = f"{steps:,} steps" if steps > 0 else f"{epochs:g} epochs"
+    batch = values["per_device_train_batch_size"] * values["gradient_accumulation_steps"]
+    return f"{name}, {length} of {batch} examples, learning rate {values['learning_rate']:g}"
+
+
+def _reductions(recipes: Sequence[Recipe]) -> list[str]:
+    """Return sentences on data that is not the paper's whole data."""
+    sentences = set()
+    for data in (recipe.data for recipe in recipes):
+        if data.limit is not None:
+            sentences.add(
+                f"At most {data.limit} rows of every split were used: this shows that it works, nothing else."
+            )
+        if isinstance(data.source, ArchiveSource) and data.source.splits is not None:
+            split = data.source.splits.get("train", "train")
+            sentences.add(f"{task_title(data.task)}: trained on the archive's split {split!r}.")
+    return sorted(sentences)
+
+
 def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> Section | None:
     """Return tables 1 to 8 and figures 2 to 5 of those of the grids that are the paper's; None without any.
-
-    Every cell has a value, or the reason why there is none.
 
     Args:
         runs: any runs, finished or not; a grid's are known by their recipes' keys.
@@ -48,41 +140,52 @@ def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[st
     Raises:
         LimbeckError: predictions or judgements that cannot be read; two grids of one name that differ.
     """
-    by_grid = [TableRuns(grid, runs, errors) for grid in papers_grids(grids)]
-    items = [item for table in by_grid for item in MEASURES[table.spec.measure](table)]
-    studies = [case_study(table, task) for table in by_grid if table.spec.measure == "cases" for task in table.tasks]
-    if not by_grid:
+    by_name: dict[str, Grid] = {}
+    for grid in grids:
+        if grid.name in NAMES and {"task", "method"} <= grid.axes.keys():
+            first = by_name.setdefault(grid.name, grid)
+            if first.model_dump() != grid.model_dump():
+                raise LimbeckError(f"{first.where} and {grid.where}: two different {grid.name}; take one at a time")
+    if not by_name:
         return None
+    tables, figures, studies = list[Table](), list[Figure](), list[CaseStudy]()
+    for table in (TableRuns(by_name[name], runs, errors) for name in NAMES if name in by_name):
+        if table.spec.measure == "fractions":
+            figures += [fractions(table, task) for task in table.tasks]
+        elif table.spec.measure == "cases":
+            studies += [case_study(table, task) for task in table.tasks]
+        else:
+            tables.append(TABLES[table.spec.measure](table))
     text = "Tables and figures of Chen et al. 2024, made of these runs, with the paper's own numbers beside ours."
-    tables = [item for item in items if isinstance(item, Table)]
-    figures = [item for item in items if isinstance(item, Figure)]
     return Section("paper", "The paper", text, tables, figures, studies=studies)
 
 
 def case_study(runs: TableRuns, task: str) -> CaseStudy:
     """Return examples on which DSS and the paper's method differ, picked by a rule instead of by taste."""
     names = list(runs.spec.rows)
+    title = f"{runs.title}: {task_title(task)}"
+    by_seed = []
+    for row in runs.spec.rows.values():
+        by_seed.append({run.recipe.seed: run for run in runs.runs(row.objective, task)})
+        if not by_seed[-1]:
+            return CaseStudy(title, runs.reason(row.objective, task))
+    seed = min(by_seed[0].keys() & by_seed[1].keys(), default=None)
+    if seed is None:
+        return CaseStudy(title, "no seed of which both are finished")
     rule = (
         f"Of the first seed that both have, {CASES_PER_KIND} examples by chance (seed {SEED}) of each way in which "
         f"{' and '.join(names)} differ: in who is right, or where both are alike in that, in their rationales."
     )
-    title = f"{runs.title}: {task_title(task)}"
-    by_seed = [{run.recipe.seed: run for run in runs.runs(row.objective, task)} for row in runs.spec.rows.values()]
-    shared = sorted(by_seed[0].keys() & by_seed[1].keys())
-    if not shared:
-        missing = [row.objective for row, seeds in zip(runs.spec.rows.values(), by_seed, strict=True) if not seeds]
-        return CaseStudy(title, runs.reason(missing[0], task) if missing else "not run")
-    members = grade(group_runs([seeds[shared[0]] for seeds in by_seed]))
-    cases = shared_cases(members)
+    cases = shared_cases(grade(group_runs([run[seed] for run in by_seed])))
     by_kind: dict[str, list[Case]] = {f"only {names[1]} right": [], f"only {names[0]} right": []}
     by_kind |= {"both right": [], "both wrong": []}
     for case in cases:
         first, second = case["answers"]
         if first["right"] != second["right"]:
             by_kind[f"only {names[0 if first['right'] else 1]} right"].append(case)
-        elif len({normalise(answer.get("rationale", "")) for answer in case["answers"]}) > 1:
+        elif normalise(first.get("rationale", "")) != normalise(second.get("rationale", "")):
             by_kind["both right" if first["right"] else "both wrong"].append(case)
-    kinds = {f"{name}: {len(all_cases):,} of {len(cases):,}": _pick(all_cases) for name, all_cases in by_kind.items()}
+    kinds = {f"{name}: {len(of_kind):,} of {len(cases):,}": _pick(of_kind) for name, of_kind in by_kind.items()}
     return CaseStudy(title, rule, kinds)
 
 
@@ -91,39 +194,40 @@ def _pick(cases: Sequence[Case]) -> list[Case]:
     return sorted(cases, key=lambda case: hashlib.sha256(f"{SEED} {case['id']}".encode()).digest())[:CASES_PER_KIND]
 
 
-def accuracy_table(runs: TableRuns) -> list[Table]:
-    """Return accuracy in per cent, a row a method and a column a task, each method against the baseline."""
-    baseline_row = runs.spec.rows[runs.spec.baseline]
+def fractions(runs: TableRuns, task: str) -> Figure:
+    """Return accuracy by the share of the training data."""
+    lines: dict[str, dict[float, Cell]] = {}
+    counted = {}
+    for name, row in runs.spec.rows.items():
+        lines[name] = {fraction: _accuracy(runs, row, task, fraction) for fraction in runs.spec.fractions}
+        counted[name] = [run for fraction in runs.spec.fractions for run in runs.runs(row.objective, task, fraction)]
+    notes = (*runs.notes(), answers.INTERVALS, *count_notes(counted))
+    return fraction_figure(f"{runs.name}-{task}", f"{runs.title}: {task_title(task)}", lines, notes)
 
-    def accuracy(_: str, row: PaperRow, task: str) -> Cell:
+
+def _accuracy(runs: TableRuns, row: PaperRow, task: str, fraction: float = 1.0) -> Cell:
+    finished = runs.runs(row.objective, task, fraction)
+    return accuracy_cell(correct(finished)) if finished else Cell(None, runs.reason(row.objective, task, fraction))
+
+
+def accuracy_table(runs: TableRuns) -> Table:
+    """Return accuracy in per cent, a row a method and a column a task, each method against the baseline."""
+    baseline_row, counted = runs.spec.rows[runs.spec.baseline], {}
+
+    def accuracy(name: str, row: PaperRow, task: str) -> Cell:
         finished, baseline = runs.runs(row.objective, task), runs.runs(baseline_row.objective, task)
+        counted[f"{name}, {task_title(task)}"] = finished
         if not finished or not baseline or row == baseline_row:
             return _accuracy(runs, row, task)
         right = correct([*finished, *baseline])  # on the examples that all of them answered
         return accuracy_cell(correct(finished), compare(right[: len(finished)], right[len(finished) :]))
 
-    by_cell = {
-        f"{name}, {task_title(task)}": runs.runs(row.objective, task)
-        for name, row in runs.spec.rows.items()
-        for task in runs.tasks
-    }
-    return [_table(runs, _rows(runs, accuracy), [answers.INTERVALS, *count_notes(by_cell)], unit="%")]
+    rows = _rows(runs, accuracy)
+    differences = f"Differences are to {runs.spec.baseline}, on the same examples."
+    return _table(runs, rows, [answers.INTERVALS, *count_notes(counted), differences], unit="%")
 
 
-def fraction_figures(runs: TableRuns) -> list[Figure]:
-    """Return a figure a task: accuracy by the share of the training data."""
-    plotted = []
-    for task in runs.tasks:
-        lines = {
-            name: {fraction: _accuracy(runs, row, task, fraction) for fraction in runs.spec.fractions}
-            for name, row in runs.spec.rows.items()
-        }
-        title = f"{runs.title}: {task_title(task)}"
-        plotted.append(fraction_figure(f"{runs.name}-{task}", title, lines, (*runs.notes(), answers.INTERVALS)))
-    return plotted
-
-
-def calibration_table(runs: TableRuns) -> list[Table]:
+def calibration_table(runs: TableRuns) -> Table:
     """Return ECE and mean confidence in per cent, a pair of columns a domain; lower ECE is better."""
     spec, rows = runs.spec, Rows()
     domains = [(task_title(task), task, "test") for task in runs.tasks]
@@ -140,97 +244,37 @@ def calibration_table(runs: TableRuns) -> list[Table]:
             graded = [run for run in finished if run.predictions(split).is_file()]
             members = grade(group_runs(graded), split, with_data=False)
             left_out += answers.without_confidence(members)
-            for (measure, head), paper in zip(OWN_NUMBERS.items(), row.printed(column), strict=True):
+            for (measure, head), paper_number in zip(OWN_NUMBERS.items(), row.printed(column), strict=True):
                 cell = answers.calibration_cell(members[0], measure, scale=100) if members else Cell(None, reason)
-                rows[name][f"{title} {head}"] = replace(cell, paper=paper)
-    return [_table(runs, rows, [answers.CALIBRATION_NOTE, *left_out], unit="%")]
+                rows[name][f"{title} {head}"] = replace(cell, paper=paper_number)
+    return _table(runs, rows, [answers.CALIBRATION_NOTE, *left_out], unit="%")
 
 
-def quality_table(runs: TableRuns) -> list[Table]:
+def _judge_table(runs: TableRuns, measure: Callable[[Sequence[tuple[Run, Scores]]], Cell]) -> Table:
+    """Return a table made of the judge's scores of each run's rationales, or of the teacher's."""
+
+    def cell(name: str, row: PaperRow, task: str) -> Cell:
+        finished, once = runs.runs(row.objective, task), not name.endswith(SELF_CONSISTENCY)
+        by_run = [(run, scores(runs.judgements[run.path], once=once)) for run in finished]
+        if row.objective is None:  # the teacher's, which may stand with any of the runs
+            entries = [entry for run in finished for entry in runs.judgements[run.path]]
+            by_run = [(run, scores(entries, gold=True, once=once)) for run in finished[:1]]
+        if judged := [(run, by_id) for run, by_id in by_run if by_id]:
+            return measure(judged)
+        return Cell(None, NOT_JUDGED if finished else runs.reason(row.objective, task))
+
+    judges = sorted({entry.judge for entries in runs.judgements.values() for entry in entries})
+    return _table(runs, _rows(runs, cell), [f"The judge: {', '.join(judges)}."] if judges else [])
+
+
+def quality_table(runs: TableRuns) -> Table:
     """Return means of the judge's scores with their deviations over examples."""
-
-    def quality(name: str, row: PaperRow, task: str) -> Cell:
-        by_run = _scores(runs, row, task, once=not name.endswith(SELF_CONSISTENCY))
-        return score_cell([by_id for _, by_id in by_run]) if by_run else Cell(None, _not_judged(runs, row, task))
-
-    return [_table(runs, _rows(runs, quality), _judges(runs))]
+    return _judge_table(runs, lambda by_run: score_cell([by_id for _, by_id in by_run]))
 
 
-def correlation_table(runs: TableRuns) -> list[Table]:
+def correlation_table(runs: TableRuns) -> Table:
     """Return Pearson's r of single scores with answers being right; p-values of r, adjusted over the table."""
-
-    def correlation(_: str, row: PaperRow, task: str) -> Cell:
-        by_run = _scores(runs, row, task, once=True)
-        return _correlation(by_run) if by_run else Cell(None, _not_judged(runs, row, task))
-
-    return [_table(runs, _rows(runs, correlation), _judges(runs))]
-
-
-MEASURES: dict[str, Callable[[TableRuns], Sequence[Table | Figure]]] = {
-    "accuracy": accuracy_table,
-    "calibration": calibration_table,
-    "judge": quality_table,
-    "correlation": correlation_table,
-    "fractions": fraction_figures,
-    "cases": lambda _: [],  # see `case_study`
-}
-
-
-def _rows(runs: TableRuns, measure: Callable[[str, PaperRow, str], Cell]) -> Rows:
-    """Return a cell for each row and task, with the paper's number."""
-    rows = Rows()
-    for name, row in runs.spec.rows.items():
-        rows[name] = {}
-        for column, task in enumerate(runs.tasks):
-            paper, spread = row.printed(column)
-            rows[name][task_title(task)] = replace(measure(name, row, task), paper=paper, paper_spread=spread)
-    return rows
-
-
-def _table(runs: TableRuns, rows: Rows, notes: Sequence[str], unit: str = "") -> Table:
-    """Return the table with the p-values of all its tests adjusted by Holm's method."""
-    adjusted = iter(holm([cell.p_value for row in rows.values() for cell in row.values()]))
-    tested = {
-        name: {column: replace(cell, adjusted=next(adjusted)) for column, cell in row.items()}
-        for name, row in rows.items()
-    }
-    tests = f"Differences are to {runs.spec.baseline}, on the same examples." if runs.spec.measure == "accuracy" else ""
-    holms = "p by Holm's method: over all tests of the table."
-    return Table(runs.name, runs.title, tested, unit, notes=(*runs.notes(), *notes, *filter(None, (tests, holms))))
-
-
-def _accuracy(runs: TableRuns, row: PaperRow, task: str, fraction: float = 1.0) -> Cell:
-    finished = runs.runs(row.objective, task, fraction)
-    return accuracy_cell(correct(finished)) if finished else Cell(None, runs.reason(row.objective, task, fraction))
-
-
-def _scores(runs: TableRuns, row: PaperRow, task: str, *, once: bool) -> list[tuple[Run, Scores]]:
-    """Return the scores of each run's rationales, or of the teacher's with any run, where there are any."""
-    candidates = _candidates(runs, row, task)
-    if row.objective is not None:
-        by_run = [(run, scores(runs.judgements[run.path], once=once)) for run in candidates]
-    else:
-        entries = [entry for run in candidates for entry in runs.judgements[run.path]]
-        by_run = [(run, scores(entries, gold=True, once=once)) for run in candidates[:1]]
-    return [(run, by_id) for run, by_id in by_run if by_id]
-
-
-def _candidates(runs: TableRuns, row: PaperRow, task: str) -> list[Run]:
-    """Return the finished runs of a row, or for the teacher's row those of all rows."""
-    rows = [row] if row.objective is not None else runs.spec.rows.values()
-    return [run for objective in dict.fromkeys(row.objective for row in rows) for run in runs.runs(objective, task)]
-
-
-def _not_judged(runs: TableRuns, row: PaperRow, task: str) -> str:
-    objectives = [row.objective, *(row.objective for row in runs.spec.rows.values())]
-    reason = runs.reason(next(filter(None, objectives)), task)
-    return NOT_JUDGED if _candidates(runs, row, task) else reason
-
-
-def _judges(runs: TableRuns) -> list[str]:
-    """Return who judged, in a sentence, if anybody did."""
-    names = sorted({entry.judge for entries in runs.judgements.values() for entry in entries})
-    return [f"The judge: {', '.join(names)}."] if names else []
+    return _judge_table(runs, _correlation)
 
 
 def _correlation(runs: Sequence[tuple[Run, Scores]]) -> Cell:
@@ -254,3 +298,34 @@ def _correlation(runs: Sequence[tuple[Run, Scores]]) -> Cell:
     p_value = float(2 * stdtr(n - 2, -abs(r) * math.sqrt((n - 2) / (1 - r * r))))
     half = Z / math.sqrt(n - 3)
     return replace(cell, interval=(math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)), p_value=p_value)
+
+
+TABLES: dict[str, Callable[[TableRuns], Table]] = {  # by the measure
+    "accuracy": accuracy_table,
+    "calibration": calibration_table,
+    "judge": quality_table,
+    "correlation": correlation_table,
+}
+
+
+def _rows(runs: TableRuns, measure: Callable[[str, PaperRow, str], Cell]) -> Rows:
+    """Return a cell for each row and task, with the paper's number."""
+    rows = Rows()
+    for name, row in runs.spec.rows.items():
+        rows[name] = {}
+        for column, task in enumerate(runs.tasks):
+            paper_number, spread = row.printed(column)
+            rows[name][task_title(task)] = replace(measure(name, row, task), paper=paper_number, paper_spread=spread)
+    return rows
+
+
+def _table(runs: TableRuns, rows: Rows, notes: Sequence[str], unit: str = "") -> Table:
+    """Return the table with the p-values of all its tests, if it has any, adjusted by Holm's method."""
+    p_values = [cell.p_value for row in rows.values() for cell in row.values()]
+    adjusted = iter(holm(p_values))
+    tested = {
+        name: {column: replace(cell, adjusted=next(adjusted)) for column, cell in row.items()}
+        for name, row in rows.items()
+    }
+    tests = ["p by Holm's method: over all tests of the table."] if any(p is not None for p in p_values) else []
+    return Table(runs.name, runs.title, tested, unit, notes=(*runs.notes(), *notes, *tests))

@@ -7,7 +7,6 @@ from functools import cached_property
 from math import sqrt
 
 import numpy as np
-from scipy.special import stdtrit
 
 from limbeck.data import load_split
 from limbeck.errors import LimbeckError
@@ -18,46 +17,50 @@ from limbeck.metrics.selective import selective
 from limbeck.report.tables import Cell
 from limbeck.runs.groups import RunGroup
 from limbeck.runs.judging import GOLD, read_judgements, single
+from limbeck.runs.run import flat
 from limbeck.schema import Example, Judgement, Prediction
-from limbeck.stats.intervals import Flags, Floats, Interval, accuracy_interval, estimate
-from limbeck.stats.significance import Comparison
+from limbeck.stats.intervals import Estimate, Flags, Floats, Interval, accuracy_interval, estimate
+from limbeck.stats.significance import Comparison, compare, holm
 
 log = logging.getLogger(__name__)
 
 NO_DRAWS = 2  # the bootstrap's intervals are not shown
-Key = tuple[str, str, str]  # id, input, label: examples of other data are others, whatever their ids
+# they change no answer
+NO_EFFECT = tuple(f"evaluation.{key}" for key in ("rationales", "batch_size", "encoder", "out_of_domain"))
+INTERVALS = "95 % intervals: Student's t over seeds and examples; of one seed Wilson's, without the seeds' differences."
+CALIBRATION_NOTE = (
+    "Calibration error: ten bins of equal width. It is above zero by chance, the more so the fewer examples. "
+    "95 % intervals: Student's t over seeds, on these examples."
+)
+# measures of confidences and correctness, [N]
+CALIBRATION: dict[str, Callable[[Floats, Flags], float | None]] = {
+    "mean confidence": lambda confidence, _: float(confidence.mean()),
+    "calibration error": ece,
+    "Brier score": lambda confidence, correct: float(((confidence - correct) ** 2).mean()),
+    "area under risk and coverage": lambda confidence, right: selective(confidence, right, draws=NO_DRAWS).aurc,
+}
+Key = tuple[str, str, str]  # id, input, label: an example of other data is another one, whatever its id
 Scores = Mapping[str, float]  # a judge's, from 1 to 5, by the example's id
 
 
 @dataclass(frozen=True, eq=False)
-class GradedGroup:
-    """A run group's S runs, and the N examples that all of them answered."""
+class GradedGroup(RunGroup):
+    """A run group of S runs, and the N examples that all of them answered."""
 
-    group: RunGroup
-    predictions: Sequence[Sequence[Prediction]]  # [S, N]
-    examples: Sequence[Example]  # [N]; without the teacher's words where the data is no longer where it was
-
-    @property
-    def name(self) -> str:
-        return self.group.name
-
-    @property
-    def task(self) -> str:
-        return self.group.task
-
-    @cached_property
-    def positions(self) -> dict[Key, int]:
-        return {_key(prediction): position for position, prediction in enumerate(self.predictions[0])}
+    predictions: Sequence[Mapping[Key, Prediction]]  # by run, all with the same keys
+    examples: Mapping[Key, Example]  # without the teacher's words where the data is no longer where it was
 
     @cached_property
     def correct(self) -> Flags:
         """Which answers are right, [S, N]."""
-        return np.array([[bool(answer.correct) for answer in run] for run in self.predictions], dtype=bool)
+        answers = [[bool(answer.correct) for answer in by_key.values()] for by_key in self.predictions]
+        return np.array(answers, dtype=bool)
 
     @cached_property
     def confidence(self) -> Floats:
         """Confidences, [S, N]; NaN where an answer has none."""
-        return np.array([[answer.confidence for answer in run] for run in self.predictions], dtype=np.float64)
+        answers = [[answer.confidence for answer in by_key.values()] for by_key in self.predictions]
+        return np.array(answers, dtype=np.float64)
 
     @property
     def has_confidence(self) -> Flags:
@@ -65,7 +68,17 @@ class GradedGroup:
 
     @cached_property
     def judgements(self) -> list[list[Judgement]]:
-        return [read_judgements(run) for run in self.group.runs]
+        return [read_judgements(run) for run in self.runs]
+
+
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """A run group against its baseline. No `comparison`: it is the baseline, or was measured on other examples."""
+
+    member: GradedGroup
+    baseline: GradedGroup
+    comparison: Comparison | None = None
+    adjusted: float | None = None  # p-value by Holm's method over all tests of the report
 
 
 def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = True) -> list[GradedGroup]:
@@ -77,7 +90,10 @@ def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = T
     data: dict[str, Mapping[Key, Example]] = {}  # by its settings
     graded = []
     for group in groups:
-        by_run = [{_key(row): row for row in read_predictions(run.predictions(name))} for run in group.runs]
+        by_run = [
+            {(row.id, row.input, str(row.label)): row for row in read_predictions(run.predictions(name))}
+            for run in group.runs
+        ]
         keys = [key for key in by_run[0] if all(key in answers for answers in by_run)]
         settings = group.recipe.data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
         source = settings.model_dump_json()  # the same for several groups
@@ -89,13 +105,51 @@ def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = T
                 log.warning("%s: the teacher's words are not shown (%s)", group.runs[0].path, error)
                 data[source] = {}
         by_key = data.get(source, {})
-        rows = [by_key.get(key) or Example(key[0], (key[1],), key[2]) for key in keys]
-        graded.append(GradedGroup(group, [[answers[key] for key in keys] for answers in by_run], rows))
+        rows = {key: by_key.get(key) or Example(key[0], (key[1],), key[2]) for key in keys}
+        predictions = [{key: answers[key] for key in keys} for answers in by_run]
+        graded.append(GradedGroup(group.traits, group.recipe, group.runs, predictions, rows))
     return graded
 
 
-def _key(prediction: Prediction) -> Key:
-    return prediction.id, prediction.input, str(prediction.label)
+def setting(group: RunGroup, *ignored: str) -> str:
+    """Return a group's recipe as a text, alike in groups that differ in the `ignored` fields alone."""
+    fields = flat(group.recipe.resolved())
+    return repr(sorted((key, repr(value)) for key, value in fields.items() if not key.startswith(("seed", *ignored))))
+
+
+def comparable_sets(members: Sequence[GradedGroup]) -> list[list[GradedGroup]]:
+    """Return the run groups of a task, those together that differ in nothing but the objective.
+
+    If there are no two such groups, all are one set.
+    """
+    by_setting: dict[str, list[GradedGroup]] = {}
+    for member in members:
+        by_setting.setdefault(setting(member, "objective", *NO_EFFECT), []).append(member)
+    sets = list(by_setting.values())
+    return sets if any(len(group) > 1 for group in sets) else [list(members)]
+
+
+def contrasts(sets: Sequence[Sequence[GradedGroup]]) -> list[Contrast]:
+    """Return every run group against the baseline of its set: `dss` where it is in it, else the first."""
+    pairs = []
+    for members in sets:
+        baseline = next((member for member in members if member.recipe.objective.name == "dss"), members[0])
+        pairs += [(member, baseline) for member in members]
+    comparisons = [_compare(*pair) for pair in pairs]
+    adjusted = holm([comparison.p_value if comparison else None for comparison in comparisons])
+    return [Contrast(*pair, test, p) for pair, test, p in zip(pairs, comparisons, adjusted, strict=True)]
+
+
+def _compare(member: GradedGroup, baseline: GradedGroup) -> Comparison | None:
+    if member is baseline or not member.examples or member.examples.keys() != baseline.examples.keys():
+        return None
+    positions = {key: position for position, key in enumerate(member.examples)}
+    return compare(member.correct[:, [positions[key] for key in baseline.examples]], baseline.correct)
+
+
+def common_name(members: Sequence[RunGroup]) -> str:
+    """Return what the names of all these run groups have in common."""
+    return ", ".join(word for word in members[0].traits if all(word in member.traits for member in members))
 
 
 def scores(judgements: Sequence[Judgement], *, gold: bool = False, once: bool | None = None) -> dict[str, float]:
@@ -117,33 +171,14 @@ def accuracy_cell(correct: Flags, comparison: Comparison | None = None, adjusted
     if not n:
         return Cell(None, "no example that all of its runs answered", seeds=seeds)
     cell = Cell(100 * float(correct.mean()), interval=_percent(accuracy_interval(correct)), n=n, seeds=seeds)
-    if comparison is None:
+    if comparison is None or comparison.difference is None:
         return cell
-    return replace(
-        cell,
-        difference=None if comparison.difference is None else 100 * comparison.difference,
-        difference_interval=_percent(comparison.interval),
-        p_value=comparison.p_value,
-        adjusted=adjusted,
-    )
+    difference, ends = 100 * comparison.difference, _percent(comparison.interval)
+    return replace(cell, difference=difference, difference_interval=ends, p_value=comparison.p_value, adjusted=adjusted)
 
 
 def _percent(ends: Interval | None) -> Interval | None:
     return None if ends is None else (100 * ends[0], 100 * ends[1])
-
-
-INTERVALS = "95 % intervals: Student's t over seeds and examples; of one seed Wilson's, without the seeds' differences."
-Measure = Callable[[Floats, Flags], float | None]  # of confidences and correctness, [N]
-CALIBRATION: dict[str, Measure] = {
-    "mean confidence": lambda confidence, _: float(confidence.mean()),
-    "calibration error": ece,
-    "Brier score": lambda confidence, correct: float(((confidence - correct) ** 2).mean()),
-    "area under risk and coverage": lambda confidence, right: selective(confidence, right, draws=NO_DRAWS).aurc,
-}
-CALIBRATION_NOTE = (
-    "Calibration error: ten bins of equal width. It is above zero by chance, the more so the fewer examples. "
-    "95 % intervals: Student's t over seeds, on these examples."
-)
 
 
 def calibration_cell(member: GradedGroup, measure: str, scale: float = 1.0) -> Cell:
@@ -158,8 +193,8 @@ def calibration_cell(member: GradedGroup, measure: str, scale: float = 1.0) -> C
     seeds, mean, n = len(array), float(array.mean()), int(member.has_confidence.sum(axis=1).max())
     ends = None
     if seeds > 1:
-        half = float(stdtrit(seeds - 1, 0.975)) * float(array.std(ddof=1)) / sqrt(seeds)
-        ends = scale * max(mean - half, 0.0), scale * min(mean + half, 1.0)
+        low, high = Estimate(mean, float(array.std(ddof=1)) / sqrt(seeds), seeds - 1).interval
+        ends = scale * max(low, 0.0), scale * min(high, 1.0)
     return Cell(scale * mean, interval=ends, n=n, seeds=seeds)
 
 

@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from limbeck.formatting import interval, number, p_equals
-from limbeck.grids import Grid, GridFolder, cells
-from limbeck.report.contrasts import Contrast
+from limbeck.grids import Grid, cells
+from limbeck.report.answers import Contrast
 from limbeck.report.tables import LEVEL
 from limbeck.runs.run import Run, run_name
 
@@ -16,46 +15,26 @@ ONE_TEST = "one test alone, before Holm's correction, finds 4 times of 5"
 SMOKE_STEPS = 50  # the task that is learnt quickest here takes some hundreds of optimizer steps
 
 
-def grid_folders(paths: Sequence[Path], runs: Sequence[Run]) -> list[Path]:
-    """Return where grids and failures may lie: these folders, and those below them that hold a run."""
-    roots = [path.resolve() for path in paths]
-    parents = [run.path.resolve().parent for run in runs]
-    return list(dict.fromkeys([*roots, *(path for path in parents if any(map(path.is_relative_to, roots)))]))
-
-
-def read_errors(folders: Sequence[Path]) -> dict[str, str]:
-    """Return the first line of the error of each run that failed, by its name."""
-    names = [(GridFolder(path), file.stem) for path in folders for file in sorted((path / "failed").glob("*.json"))]
-    return {name: folder.error(name) for folder, name in names}
-
-
 def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return sentences that count what was begun, or is in a grid, and has no result; and a sentence for each."""
+    """Return a sentence that counts what failed, is unfinished or was not run, if anything; and a sentence for each."""
     finished = {run_name(run.recipe) for run in runs if run.finished}
-    planned = dict.fromkeys(cell.name for grid in grids for cell in cells(grid))
-    missing = {name: ("failed", f"{name} failed: {error}") for name, error in errors.items() if name not in finished}
+    missing = {name: ("failed", f"{name} failed: {error}") for name, error in errors.items()}
     for run in runs:
         if not run.finished:
             missing.setdefault(run_name(run.recipe), ("unfinished", f"{run.path} is not finished"))
-    for name in planned:
-        if name not in finished:
-            missing.setdefault(name, ("not run", f"{name} was not run"))
-    counts = []
-    for kind, beginning in ((True, f"Of {len(planned)} cells of grids"), (False, "Of no grid here")):
-        statuses = Counter(status for name, (status, _) in missing.items() if (name in planned) is kind)
-        words = ", ".join(f"{count} {status}" for status, count in statuses.items())
-        counts += [f"{beginning}, {words}: no result here includes them."] if words else []
-    sentences = [sentence for status, sentence in missing.values() if status != "not run"]
-    not_run = [sentence for status, sentence in missing.values() if status == "not run"]
-    if (unnamed := len(not_run) - MAX_NOT_RUN) > 0:
-        not_run[MAX_NOT_RUN:] = [f"{unnamed} more cells were not run"]
-    return counts, [*sentences, *not_run]
+    for cell in (cell for grid in grids for cell in cells(grid)):
+        missing.setdefault(cell.name, ("not run", f"{cell.name} was not run"))
+    statuses = [status for name, status in missing.items() if name not in finished]
+    counts = ", ".join(f"{count} {status}" for status, count in Counter(status for status, _ in statuses).items())
+    sentences = [sentence for status, sentence in statuses if status != "not run"]
+    sentences += _first([sentence for status, sentence in statuses if status == "not run"], MAX_NOT_RUN)
+    return [f"Runs without a result: {counts}."] if counts else [], sentences
 
 
 def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]:
     """Return the sentences of the paragraph, never empty; `missing` are those that count what is missing."""
     sentences = [_sizes(contrasts), *missing]
-    smoke = [contrast.member for contrast in contrasts if max(map(_steps, contrast.member.group.runs)) < SMOKE_STEPS]
+    smoke = [contrast.member for contrast in contrasts if max(map(_steps, contrast.member.runs)) < SMOKE_STEPS]
     if smoke:
         names = "; ".join(f"{member.name} on {member.task}" for member in smoke)
         sentences.append(
@@ -64,18 +43,20 @@ def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]
         )
     trained = [c for c in contrasts if c.member not in smoke and c.baseline not in smoke]
     tested = [contrast for contrast in trained if contrast.comparison is not None]
-    significant = [contrast for contrast in tested if contrast.adjusted is not None and contrast.adjusted < LEVEL]
-    undecided = [contrast for contrast in tested if contrast not in significant]
-    apart = [f"{c.member.name} on {c.task}" for c in trained if c.comparison is None and c.member is not c.baseline]
+    significant = [contrast for contrast in tested if _is_significant(contrast)]
+    undecided = [contrast for contrast in tested if not _is_significant(contrast)]
+    apart = [
+        f"{c.member.name} on {c.member.task}" for c in trained if c.comparison is None and c.member is not c.baseline
+    ]
     if significant:
-        sentences.append(f"{_first(map(_difference, significant))}.")
+        sentences.append(f"{_list(map(_difference, significant))}.")
     if undecided:
         sentences.append(
             f"No difference can be concluded in {len(undecided)} of {len(tested)} comparisons: "
-            f"{_first(map(_difference, undecided))}; {_detectable(undecided)}."
+            f"{_list(map(_difference, undecided))}; {_detectable(undecided)}."
         )
     if apart:
-        sentences.append(f"Measured on other examples than the baseline, and so not compared: {_first(apart)}.")
+        sentences.append(f"Measured on other examples than the baseline, and so not compared: {_list(apart)}.")
     if trained and not tested and not apart:
         sentences.append("There is nothing to compare.")
     if any(contrast.comparison and max(contrast.comparison.seeds) == 1 for contrast in tested):
@@ -86,7 +67,7 @@ def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]
 
 
 def _sizes(contrasts: Sequence[Contrast]) -> str:
-    groups = [contrast.member.group for contrast in contrasts]
+    groups = [contrast.member for contrast in contrasts]
     runs = [run for group in groups for run in group.runs]
     tasks = ", ".join(dict.fromkeys(group.task for group in groups))
     return (
@@ -95,12 +76,17 @@ def _sizes(contrasts: Sequence[Contrast]) -> str:
     )
 
 
-def _first(descriptions: Iterable[str]) -> str:
-    """Return the first descriptions, and how many more there are."""
-    texts = list(descriptions)
-    if (unnamed := len(texts) - MAX_NAMED) > 0:
-        texts[MAX_NAMED:] = [f"and {unnamed} more"]
-    return "; ".join(texts)
+def _first(texts: Sequence[str], count: int) -> list[str]:
+    """Return the first texts, and how many more there are."""
+    return [*texts[:count], *([f"and {len(texts) - count} more"] if len(texts) > count else [])]
+
+
+def _list(descriptions: Iterable[str]) -> str:
+    return "; ".join(_first(list(descriptions), MAX_NAMED))
+
+
+def _is_significant(contrast: Contrast) -> bool:
+    return contrast.adjusted is not None and contrast.adjusted < LEVEL
 
 
 def _difference(contrast: Contrast) -> str:
@@ -108,10 +94,9 @@ def _difference(contrast: Contrast) -> str:
     assert comparison is not None and comparison.interval is not None
     points = 100 * (comparison.difference or 0.0)
     ends = [100 * end for end in comparison.interval]
-    significant = contrast.adjusted is not None and contrast.adjusted < LEVEL
-    verb = f"is {'ahead of' if points > 0 else 'behind'}" if significant else "and"
+    verb = f"is {'ahead of' if points > 0 else 'behind'}" if _is_significant(contrast) else "and"
     return (
-        f"{contrast.member.name} {verb} {contrast.baseline.name} on {contrast.task} "
+        f"{contrast.member.name} {verb} {contrast.baseline.name} on {contrast.member.task} "
         f"({number(points, 2, sign=True)} points, 95 % interval {interval(ends, 2, sign=True, brackets=False)}, "
         f"adjusted p {p_equals(contrast.adjusted)}, {comparison.n:,} examples, {_seeds(comparison.seeds)})"
     )
@@ -120,13 +105,13 @@ def _difference(contrast: Contrast) -> str:
 def _detectable(undecided: Sequence[Contrast]) -> str:
     """Say how large a difference would have been found."""
     sizes = [c.comparison.detectable for c in undecided if c.comparison and c.comparison.detectable is not None]
+    without = len(undecided) - len(sizes)
     if not sizes:
         return f"no difference is so large that {ONE_TEST}"
     low, high = (number(100 * end, 2) for end in (min(sizes), max(sizes)))
-    without = len(undecided) - len(sizes)
-    return f"the smallest difference that {ONE_TEST} is {low if low == high else f'{low} to {high}'} points" + (
-        f", and in {without} there is none" if without else ""
-    )
+    size = low if low == high else f"{low} to {high}"
+    smallest = f"the smallest difference that {ONE_TEST} is {size} points"
+    return f"{smallest}, and in {without} there is none" if without else smallest
 
 
 def _seeds(counts: Sequence[int]) -> str:

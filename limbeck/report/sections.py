@@ -1,9 +1,8 @@
 """The sections of a report: plain functions from run groups to tables, figures, and sentences on what is missing."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
-from operator import attrgetter
+from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
@@ -16,14 +15,13 @@ from limbeck.figures import Point
 from limbeck.files import read_jsonl
 from limbeck.metrics.selective import cascade, selective
 from limbeck.report import answers
-from limbeck.report.answers import GradedGroup, accuracy_cell, calibration_cell, score_cell, scores
-from limbeck.report.contrasts import Comparable, Contrast, common_traits, setting
+from limbeck.report.answers import Contrast, GradedGroup, accuracy_cell, calibration_cell, common_name, score_cell
 from limbeck.report.tables import Cell, Figure, Section, Table
 from limbeck.runs.groups import correct
 from limbeck.runs.run import Run, count_lines, flat
 from limbeck.stats.intervals import Flags
 
-OfTask = TypeVar("OfTask", GradedGroup, Contrast)
+Tasks = Mapping[str, Sequence[GradedGroup]]  # the run groups by task
 Value = TypeVar("Value")
 
 MAX_POINTS = 150  # of a line in a figure
@@ -46,10 +44,11 @@ def accuracy_section(contrasts: Sequence[Contrast]) -> Section:
     """Return accuracies by task with tests and with counts of what was cut or left out, and accuracies elsewhere."""
     tables = []
     tests = sum(contrast.comparison is not None for contrast in contrasts)
-    for task, of_task in _by_task(contrasts):
+    for task in dict.fromkeys(contrast.member.task for contrast in contrasts):
+        of_task = [contrast for contrast in contrasts if contrast.member.task == task]
         tables.append(_accuracy_table(task, of_task, tests))
         rows: dict[str, dict[str, dict[str, Cell]]] = {}  # by the dataset of another task
-        for group in (contrast.member.group for contrast in of_task):
+        for group in (contrast.member for contrast in of_task):
             for dataset in set.intersection(*(set(run.results.get("out_of_domain") or {}) for run in group.runs)):
                 cell = accuracy_cell(correct(group.runs, f"{dataset}-test"))
                 rows.setdefault(dataset, {})[group.name] = {"accuracy": cell}
@@ -68,14 +67,14 @@ def _accuracy_table(task: str, contrasts: Sequence[Contrast], tests: int) -> Tab
             apart = "on other examples than its baseline: not compared"
             cell = replace(cell, reason="baseline" if contrast.member is contrast.baseline else apart)
         rows[contrast.member.name] = {"accuracy": cell}
-    groups = [contrast.member.group for contrast in contrasts]
+    groups = [contrast.member for contrast in contrasts]
     notes = [answers.INTERVALS]
     if names := sorted({contrast.comparison.test for contrast in contrasts if contrast.comparison}):
         notes.append(
             f"Differences are in points, to the row marked baseline; tests: {' or '.join(names)}; Holm's method over "
             f"the {tests} tests of this report."
         )
-    if len({contrast.baseline for contrast in contrasts}) > 1:
+    if len({contrast.baseline.name for contrast in contrasts}) > 1:
         notes.append("The baseline of a run group is the one that differs from it in nothing but the objective.")
     results, majority = flat(groups[0].runs[0].results), "test.by_label.majority"
     if (label := results.get(f"{majority}.label")) is not None:
@@ -86,13 +85,66 @@ def _accuracy_table(task: str, contrasts: Sequence[Contrast], tests: int) -> Tab
 
 def count_notes(runs: Mapping[str, Sequence[Run]]) -> list[str]:
     """Return a sentence for each count of what was cut, left out or not read, with the run groups that have it."""
-    names: dict[str, list[str]] = {}  # by the sentence
+    names: dict[tuple[bool, str], list[str]] = {}  # by the sentence, warnings first
     for name, seeds in runs.items():
         lines = sorted((entry for run in seeds for entry in count_lines(run.results)), key=lambda entry: entry[1].count)
         for (where, _), line in {(where, line.key): line for where, line in lines}.items():  # the seeds' highest
             text = line.sentence if where == "notes" else f"{where}: {line.sentence}"
-            names.setdefault(f"Warning: {text}" if line.warning else text, []).append(name)
-    return [f"{sentence}; {'; '.join(groups)}." for sentence, groups in sorted(names.items(), reverse=True)]
+            names.setdefault((not line.warning, f"Warning: {text}" if line.warning else text), []).append(name)
+    return [f"{sentence}; {'; '.join(groups)}." for (_, sentence), groups in sorted(names.items())]
+
+
+def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Section:
+    """Return every term of the loss, its gradient share and the validation accuracy of each set; and more data."""
+    plotted, missing = _fraction_curves(tasks), []
+    for members in sets:
+        logs: dict[str, dict[str, list[Point]]] = {}  # by run group and by what was logged
+        for member in members:
+            try:
+                logs[member.name] = _mean_log(member.runs)
+            except LimbeckError as error:
+                missing.append(f"{member.name} on {member.task} has no curves: {error}")
+        keys = dict.fromkeys(key for logged in logs.values() for key in logged)
+        for key in sorted(keys, key=lambda key: key == ACCURACY):  # which comes last
+            # also those without it, since a name has one colour in all figures
+            lines = {member.name: logs.get(member.name, {}).get(key, []) for member in members}
+            kind, _, term = key.partition("_")
+            words, y_label = LOGGED.get(kind, ("validation {}", "accuracy"))
+            ticks = _thin(sorted({point.x for line in lines.values() for point in line}), MAX_ROWS)
+            rows = _nearest(lines, {f"step {step:,.0f}": step for step in ticks})
+            name = _set_name(members)
+            table = Table(f"learning-{name}-{key}", f"{name}: {words.format(term)}", rows, digits=4)
+            plotted.append(Figure(figures.line_chart(lines, "step", y_label), table))
+    text = (
+        "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states: how much "
+        "of the training it really is, which its value alone does not tell."
+    )
+    return Section("learning", "Learning", text, figures=plotted, missing=missing)
+
+
+def _mean_log(runs: Sequence[Run]) -> dict[str, list[Point]]:
+    """Return means over seeds by step of what was logged (`term_label`, `share_label`, `eval_accuracy`)."""
+    logged: dict[str, dict[int, dict[Path, float]]] = {}
+    for run in runs:
+        for row in (row for _, row in read_jsonl(run.log) if "step" in row):
+            for key, value in row.items():
+                if key.startswith(("term_", "share_")) or key == ACCURACY:
+                    logged.setdefault(key, {}).setdefault(int(row["step"]), {})[run.path] = float(value)
+    curves = {}
+    for key, by_step in logged.items():
+        complete = {step: values.values() for step, values in sorted(by_step.items()) if len(values) == len(runs)}
+        curves[key] = _thin([Point(step, fmean(values)) for step, values in complete.items()], MAX_POINTS)
+    return curves
+
+
+def _set_name(members: Sequence[GradedGroup]) -> str:
+    """Return the task of comparable run groups, and what their names have in common."""
+    return ", ".join(filter(None, [members[0].task, common_name(members)]))
+
+
+def _thin(values: list[Value], count: int) -> list[Value]:
+    positions = np.linspace(0, len(values) - 1, min(len(values), count)).round().astype(int)
+    return [values[position] for position in np.unique(positions)]
 
 
 def _nearest(lines: Mapping[str, Sequence[Point]], rows: Mapping[str, float]) -> dict[str, dict[str, Cell]]:
@@ -103,69 +155,20 @@ def _nearest(lines: Mapping[str, Sequence[Point]], rows: Mapping[str, float]) ->
     }
 
 
-def learning_section(sets: Sequence[Comparable], members: Sequence[GradedGroup]) -> Section:
-    """Return every term of the loss, its gradient share and the validation accuracy of each set; and more data."""
-    plotted, missing = _fraction_curves(members), []
-    for comparable in sets:
-        lines: dict[str, dict[str, list[Point]]] = {}  # by what was logged and by run group
-        for member in comparable.members:
-            try:
-                by_run = [_logged(run) for run in member.group.runs]
-            except LimbeckError as error:
-                missing.append(f"{member.name} on {member.task} has no curves: {error}")
-                continue
-            for key in by_run[0]:
-                series = [logged.get(key, {}) for logged in by_run]
-                steps = sorted(step for step in series[0] if all(step in values for values in series))
-                line = [Point(step, sum(values[step] for values in series) / len(series)) for step in steps]
-                lines.setdefault(key, {})[member.name] = _thin(line, MAX_POINTS)
-        terms = dict.fromkeys(key.partition("_")[2] for key in lines if key != ACCURACY)
-        for key in filter(lines.get, [*(f"{kind}_{term}" for term in terms for kind in LOGGED), ACCURACY]):
-            kind, _, term = key.partition("_")
-            words, y_label = LOGGED.get(kind, ("validation {}", "accuracy"))
-            # a name has one colour in all figures
-            of_key = {member.name: lines[key].get(member.name, []) for member in comparable.members}
-            ticks = _thin(sorted({point.x for line in of_key.values() for point in line}), MAX_ROWS)
-            name, title = f"learning-{comparable.name}-{key}", f"{comparable.name}: {words.format(term)}"
-            rows = _nearest(of_key, {f"step {step:,.0f}": step for step in ticks})
-            plotted.append(Figure(figures.line_chart(of_key, "step", y_label), Table(name, title, rows, digits=4)))
-    text = (
-        "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states: how much "
-        "of the training it really is, which its value alone does not tell."
-    )
-    return Section("learning", "Learning", text, figures=plotted, missing=missing)
-
-
-def _logged(run: Run) -> dict[str, dict[int, float]]:
-    """Return the values by step of all that was logged (`term_label`, `share_label`, `eval_accuracy`)."""
-    logged: dict[str, dict[int, float]] = {}
-    for _, row in read_jsonl(run.log):
-        for key, value in row.items():
-            finite = isinstance(value, int | float) and np.isfinite(value)
-            if finite and "step" in row and (key.startswith(("term_", "share_")) or key == ACCURACY):
-                logged.setdefault(key, {})[int(row["step"])] = float(value)
-    return logged
-
-
-def _thin(values: list[Value], count: int) -> list[Value]:
-    positions = np.linspace(0, len(values) - 1, min(len(values), count)).round().astype(int)
-    return [values[position] for position in np.unique(positions)]
-
-
-def _fraction_curves(members: Sequence[GradedGroup]) -> list[Figure]:
+def _fraction_curves(tasks: Tasks) -> list[Figure]:
     """Draw accuracy over `data.train_fraction` for each task whose run groups differ in it.
 
     A line has all run groups with the rest of their recipe in common.
     """
     plotted = []
-    for task, of_task in _by_task(members):
+    for task, members in tasks.items():
         series: dict[str, list[GradedGroup]] = {}
-        for member in sorted(of_task, key=lambda member: member.group.recipe.data.train_fraction):
-            series.setdefault(setting(member, "data.train_fraction"), []).append(member)
+        for member in sorted(members, key=lambda member: member.recipe.data.train_fraction):
+            series.setdefault(answers.setting(member, "data.train_fraction"), []).append(member)
         lines: dict[str, dict[float, Cell]] = {}
         for line in (line for line in series.values() if len(line) > 1):
-            name = ", ".join(common_traits(line))
-            cells = {member.group.recipe.data.train_fraction: accuracy_cell(member.correct) for member in line}
+            name = common_name(line)
+            cells = {member.recipe.data.train_fraction: accuracy_cell(member.correct) for member in line}
             lines[line[0].name if name in lines else name] = cells
         if lines:
             title = f"{task}: accuracy by fraction of the training data"
@@ -174,43 +177,44 @@ def _fraction_curves(members: Sequence[GradedGroup]) -> list[Figure]:
 
 
 def fraction_figure(
-    name: str, title: str, cells: Mapping[str, Mapping[float, Cell]], notes: tuple[str, ...] = ()
+    name: str, title: str, lines: Mapping[str, Mapping[float, Cell]], notes: tuple[str, ...] = ()
 ) -> Figure:
     """Draw accuracies by method and by fraction of the training data."""
-    fractions = sorted({fraction for line in cells.values() for fraction in line})
+    fractions = sorted({fraction for line in lines.values() for fraction in line})
     not_run = Cell(None, "not run")
-    rows = {f"{x:g}": {method: line.get(x, not_run) for method, line in cells.items()} for x in fractions}
+    rows = {f"{x:g}": {method: line.get(x, not_run) for method, line in lines.items()} for x in fractions}
     points = {
         method: [Point(x, cell.value, *(cell.interval or ())) for x, cell in line.items()]
-        for method, line in cells.items()
+        for method, line in lines.items()
     }
     svg = figures.line_chart(points, "training data", "accuracy (%)", percent="x")
     return Figure(svg, Table(name, title, rows, unit="%", notes=notes))
 
 
-def confidence_section(sets: Sequence[Comparable], members: Sequence[GradedGroup]) -> Section:
+def confidence_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Section:
     """Return calibration by task, and of each set risk over coverage and the cascade with the teacher."""
     tables, plotted, missing = [], [], []
-    for task, of_task in _by_task(members):
+    for task, members in tasks.items():
         rows = {
-            member.name: {name: calibration_cell(member, name) for name in answers.CALIBRATION} for member in of_task
+            member.name: {name: calibration_cell(member, name) for name in answers.CALIBRATION} for member in members
         }
         area = "Area: less is better; an order by chance has 1 - accuracy."
-        notes = (answers.CALIBRATION_NOTE, area, *answers.without_confidence(of_task))
+        notes = (answers.CALIBRATION_NOTE, area, *answers.without_confidence(members))
         tables.append(Table(f"calibration-{task}", f"{task}: confidence on the test split", rows, "", 3, notes))
-    for comparable in sets:
-        confident = [member for member in comparable.members if member.has_confidence.any()]
-        with_teacher = [member for member in confident if (member.has_confidence & _has_teacher(member)).any()]
-        plotted += [_risk_coverage(comparable, confident)] if confident else []
-        plotted += [_cascade(comparable, with_teacher)] if with_teacher else []
-        if not with_teacher:
-            missing.append(f"No cascade on {comparable.name}: the teacher's answers or all confidences are not known.")
+    for members in sets:
+        if any(member.has_confidence.any() for member in members):
+            plotted.append(_risk_coverage(members))
+        if any(_usable(member).any() for member in members):
+            plotted.append(_cascade(members))
+        else:
+            name = _set_name(members)
+            missing.append(f"No cascade on {name}: the teacher's answers or all confidences are not known.")
     text = "How far an answer's confidence can be trusted, and what answering only when sure brings. Curves pool seeds."
     return Section("confidence", "Confidence", text, tables, plotted, missing)
 
 
-def _risk_coverage(comparable: Comparable, members: Sequence[GradedGroup]) -> Figure:
-    lines: dict[str, list[Point]] = {member.name: [] for member in comparable.members}
+def _risk_coverage(members: Sequence[GradedGroup]) -> Figure:
+    lines: dict[str, list[Point]] = {}
     rows: dict[str, dict[str, Cell]] = {f"{share:.0%} answered": {} for share in COVERAGES}
     for member in members:
         mask = member.has_confidence
@@ -219,21 +223,27 @@ def _risk_coverage(comparable: Comparable, members: Sequence[GradedGroup]) -> Fi
         for point in (point for point in selected.at_coverage if point.coverage in COVERAGES):
             rows[f"{point.coverage:.0%} answered"][member.name] = Cell(1 - point.accuracy)
     svg = figures.line_chart(lines, "share answered", "share wrong", percent="xy")
-    title = f"{comparable.name}: risk and coverage"
-    return Figure(svg, Table(f"risk-coverage-{comparable.name}", title, rows, digits=3))
+    name = _set_name(members)
+    return Figure(svg, Table(f"risk-coverage-{name}", f"{name}: risk and coverage", rows, digits=3))
 
 
-def _cascade(comparable: Comparable, members: Sequence[GradedGroup]) -> Figure:
+def _cascade(members: Sequence[GradedGroup]) -> Figure:
     """Draw accuracy by the share passed on: the student costs nothing, the teacher 1."""
-    equal = task_of(members[0].group.recipe.data).equal
-    lines: dict[str, list[Point]] = {member.name: [] for member in comparable.members}
-    teachers, left_out = [], 0
+    equal = task_of(members[0].recipe.data).equal
+    lines: dict[str, list[Point]] = {}
+    teachers, left_out = set(), 0
     for member in members:
+        usable = _usable(member)
+        lines[member.name] = []
+        if not usable.any():
+            continue
         right = np.array(
-            [any(equal(str(e.teacher_label), label) for label in (e.label, *e.answers)) for e in member.examples]
+            [
+                any(equal(str(example.teacher_label), label) for label in (example.label, *example.answers))
+                for example in member.examples.values()
+            ]
         )
-        teachers.append(float(right[_has_teacher(member)].mean()))
-        usable = member.has_confidence & _has_teacher(member)
+        teachers.add(float(right[_has_teacher(member)].mean()))
         left_out = max(left_out, int((~usable).sum()))
         right_SN = np.broadcast_to(right, usable.shape)
         points = cascade(member.confidence[usable], member.correct[usable], right_SN[usable])
@@ -241,39 +251,44 @@ def _cascade(comparable: Comparable, members: Sequence[GradedGroup]) -> Figure:
     notes = ["The point nearest to each share. Thresholds chosen on these very answers promise more than they keep."]
     if left_out:
         notes.append(f"Up to {left_out} answers of a run group are left out: no confidence, or no teacher's answer.")
-    reference = ("teacher alone", teachers[0]) if len(set(teachers)) == 1 else None
+    reference = ("teacher alone", teachers.pop()) if len(teachers) == 1 else None
     labels = ("share passed on to the teacher", "accuracy")
     rows = _nearest(lines, {f"{share:.0%} passed on": share for share in PASSED})
-    title = f"{comparable.name}: the student where it is sure, else the teacher"
-    table = Table(f"cascade-{comparable.name}", title, rows, digits=3, notes=tuple(notes))
+    name = _set_name(members)
+    title = f"{name}: the student where it is sure, else the teacher"
+    table = Table(f"cascade-{name}", title, rows, digits=3, notes=tuple(notes))
     return Figure(figures.line_chart(lines, *labels, percent="xy", reference=reference), table)
 
 
 def _has_teacher(member: GradedGroup) -> Flags:
     """Return which examples the teacher's answer is known of, [N]."""
-    return np.array([example.teacher_label is not None for example in member.examples], dtype=bool)
+    return np.array([example.teacher_label is not None for example in member.examples.values()], dtype=bool)
 
 
-def rationale_section(members: Sequence[GradedGroup]) -> Section:
+def _usable(member: GradedGroup) -> Flags:
+    """Return which answers have a confidence and a teacher's answer beside them, [S, N]."""
+    return member.has_confidence & _has_teacher(member)
+
+
+def rationale_section(tasks: Tasks) -> Section:
     """Return the quality of the students' rationales: their text beside the teacher's, and a judge's scores."""
     tables, missing = [], []
-    for task, of_task in _by_task(members):
-        quality, judge = _quality_table(task, of_task), _judge_table(task, of_task)
+    for task, members in tasks.items():
+        quality, judge = _quality_table(task, members), _judge_table(task, members)
         for table, verb in ((quality, "evaluate RUN --rationale"), (judge, "judge RUN...")):
             if any(cell.value is not None for cell in table.cells):
                 tables.append(table)
             else:
                 missing.append(f"{table.title}: not there; `limbeck {verb}` measures it.")
-    if not any(example.rationale for member in members for example in member.examples):
-        missing.append("The teacher's rationales are not shown: their data has none, or is no longer where it was.")
-    text = "The reasons that the students give."
-    return Section("rationales", "Rationales", text, tables, missing=missing)
+        if not any(example.rationale for member in members for example in member.examples.values()):
+            missing.append(f"{task}: the data has no rationales of the teacher, or is no longer where it was.")
+    return Section("rationales", "Rationales", "The reasons that the students give.", tables, missing=missing)
 
 
 def _quality_table(task: str, members: Sequence[GradedGroup]) -> Table:
     rows: dict[str, dict[str, Cell]] = {}
     for member in members:
-        evaluations = [flat(page) for run in member.group.runs if (page := run.page()) is not None]
+        evaluations = [flat(page) for run in member.runs if (page := run.page()) is not None]
         rows[member.name] = {}
         for name, key in QUALITY.items():
             values = [page[key] for page in evaluations if page.get(key) is not None]
@@ -290,15 +305,10 @@ def _quality_table(task: str, members: Sequence[GradedGroup]) -> Table:
 
 
 def _judge_table(task: str, members: Sequence[GradedGroup]) -> Table:
+    by_group = {member.name: [answers.scores(entries) for entries in member.judgements] for member in members}
     judgements = [entry for member in members for entries in member.judgements for entry in entries]
-    by_group = {member.name: [scores(entries) for entries in member.judgements] for member in members}
-    by_group["teacher"] = [scores(judgements, gold=True)]
+    by_group["teacher"] = [answers.scores(judgements, gold=True)]
     rows = {name: {"score": score_cell([by_id for by_id in by_run if by_id])} for name, by_run in by_group.items()}
     title = f"{task}: a judge's scores of the rationales, from 1 to 5"
     note = "Mean ± standard deviation over the rationales that were judged, of all seeds."
     return Table(f"judge-{task}", title, rows, notes=(note,))
-
-
-def _by_task(items: Iterable[OfTask]) -> Iterator[tuple[str, list[OfTask]]]:
-    """Yield each task with its items."""
-    return ((task, list(of_task)) for task, of_task in groupby(items, attrgetter("task")))

@@ -9,12 +9,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -22,12 +24,40 @@ import limbeck
 from limbeck.errors import FileError, LimbeckError
 from limbeck.files import read_json, replacing
 from limbeck.formatting import Markdown, finite, markdown, visible
-from limbeck.report.report import ExtraSection, Report, make_report
-from limbeck.report.tables import to_csv, to_latex, to_markdown
+from limbeck.grids import Grid
+from limbeck.report.answers import Contrast, GradedGroup, comparable_sets, contrasts, grade
+from limbeck.report.cases import Case, sample_cases, shared_cases
+from limbeck.report.overview import find_missing, overview
+from limbeck.report.sections import accuracy_section, confidence_section, learning_section, rationale_section
+from limbeck.report.tables import Section, to_csv, to_latex, to_markdown
+from limbeck.runs.card import Citation, citations
+from limbeck.runs.groups import RunGroup, find_runs, group_runs
 from limbeck.runs.provenance import now
+from limbeck.runs.run import Run, flat
+
+# Makes a section that comes first of the runs, the grids, and the errors of failed runs by name: the paper's tables.
+ExtraSection = Callable[[Sequence[Run], Sequence[Grid], Mapping[str, str]], Section | None]
 
 REPORT_JSON = "report.json"
 FORMATS = {"md": to_markdown, "tex": to_latex, "csv": to_csv}
+MAX_DRAWN = 12  # comparable sets; with more, nobody would look through their curves
+SHARED_FACTS = ("limbeck", "revision", "versions.", "machine.", "data.")  # of a provenance, that runs may share
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that a report says, before it is rendered."""
+
+    title: str
+    overview: list[str]
+    sections: list[Section]
+    comparisons: list[dict[str, Any]]
+    cases: list[Case]
+    shared_examples: int  # those that every run group of their task answered; `cases` are a sample of them
+    provenance: list[tuple[str, str, int]]  # what the runs were made with, its value, and the runs that have it
+    recipes: list[dict[str, str]]  # by run group: `title`, `runs`, and the recipe as `yaml`
+    left_out: list[str]
+    citations: list[Citation]
 
 
 def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = None) -> Path:
@@ -72,6 +102,73 @@ def _check_replaceable(out: Path) -> None:
     paths = (path for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
     if foreign := sorted({str(path.relative_to(out)) for path in paths} - set(map(str, names or ()))):
         raise FileError(f"holds {foreign[0]!r}, of no report, which would be lost; give another --output", path=out)
+
+
+def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
+    runs = find_runs(paths)
+    groups = sorted(group_runs(runs), key=lambda group: group.task)
+    if not groups:
+        raise LimbeckError(f"{paths[0]}: none of its {len(runs)} runs is finished, so there is nothing to report")
+    grids = [Grid.load(path) for folder in paths for path in sorted(folder.rglob("grids/*.yaml"))]
+    errors = {path.stem: read_json(path)["error"] for folder in paths for path in folder.rglob("failed/*.json")}
+    missing, left_out = find_missing(runs, grids, errors)
+    tasks: dict[str, list[GradedGroup]] = {}
+    for member in grade(groups):
+        tasks.setdefault(member.task, []).append(member)
+    sets = [comparable for members in tasks.values() for comparable in comparable_sets(members)]
+    tested = contrasts(sets)
+    first = extra(runs, grids, errors) if extra else None
+    sections = [
+        accuracy_section(tested),
+        learning_section(sets[:MAX_DRAWN], tasks),
+        confidence_section(sets[:MAX_DRAWN], tasks),
+        rationale_section(tasks),
+    ]
+    if len(sets) > MAX_DRAWN:
+        left_out.append(f"curves of {len(sets) - MAX_DRAWN} of {len(sets)} sets of comparable run groups")
+    cases = [case for members in tasks.values() for case in shared_cases(members)]
+    facts, unknown = _provenance(groups)
+    return Report(
+        title=f"{', '.join(tasks)}: {len(groups)} run groups, {sum(len(group.runs) for group in groups)} runs",
+        overview=overview(tested, missing),
+        sections=[first, *sections] if first else sections,
+        comparisons=[_comparison(contrast) for contrast in tested if contrast.comparison is not None],
+        cases=sample_cases(cases),
+        shared_examples=len(cases),
+        provenance=facts,
+        recipes=[_recipe(group) for group in groups],
+        left_out=[*left_out, *unknown],
+        citations=list(citations([group.recipe for group in groups])),
+    )
+
+
+def _comparison(contrast: Contrast) -> dict[str, Any]:
+    values = asdict(contrast.comparison) if contrast.comparison else {}
+    names = {"task": contrast.member.task, "group": contrast.member.name, "baseline": contrast.baseline.name}
+    return {**names, **values, "adjusted": contrast.adjusted}
+
+
+def _provenance(groups: Sequence[RunGroup]) -> tuple[list[tuple[str, str, int]], list[str]]:
+    """Return versions, machines and data with the number of runs that have them, and a sentence on each run without."""
+    facts: Counter[tuple[str, str]] = Counter()
+    unknown = []
+    for task, run in ((group.task, run) for group in groups for run in group.runs):
+        try:
+            provenance = flat(run.provenance)
+        except LimbeckError as error:
+            unknown.append(f"the provenance of {run.path} is not known: {error}")
+            continue
+        for key, value in provenance.items():
+            if key.startswith(SHARED_FACTS):
+                facts[f"{task}: {key}" if key.startswith("data.") else key, str(value)] += 1
+    return [(*fact, count) for fact, count in facts.items()], unknown
+
+
+def _recipe(group: RunGroup) -> dict[str, str]:
+    seeds = ", ".join(str(run.recipe.seed) for run in group.runs)
+    text = yaml.safe_dump(group.recipe.resolved(), sort_keys=False, allow_unicode=True)
+    runs = " · ".join(str(run.path) for run in group.runs)
+    return {"title": f"{group.task}: {group.name}, seeds {seeds}", "runs": runs, "yaml": text}
 
 
 def _files(report: Report) -> dict[str, str]:

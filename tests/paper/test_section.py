@@ -95,7 +95,7 @@ def test_a_cell_without_a_value_says_why(tmp_path):
     assert table.rows["Single-task"]["CQA"].reason == f"failed: {HOSTILE}"
     assert table.rows["Ours"]["CQA"].reason == "not finished"
     assert table.rows["Ours"]["SVAMP"].reason == "not run"
-    assert table.rows["Ours"]["ANLI"].reason == "no data, so not in the grid that was run"
+    assert table.rows["Ours"]["ANLI"].reason == "no data, so not in the grid"
     assert table.rows["DSS"]["SVAMP"].reason == "no example that all of its runs answered"
     assert all(cell.value is None and cell.reason for cell in table.cells)
     assert table.rows["Ours"]["ANLI"].paper == 51.2
@@ -262,7 +262,7 @@ def test_the_smoke_grids_are_trained_and_make_tables(tmp_path):
         assert cell.interval == pytest.approx([100 * end for end in measured["interval"]])
         assert calibration.rows[row]["arithmetic ECE"].n == measured["n"] == 16
     assert accuracy.rows["Finetuning"]["arithmetic"].reason == "not run"
-    assert section.studies[0].rule == "no data, so not in the grid that was run"
+    assert section.studies[0].rule == "no data, so not in the grid"
     assert all("rationale" in case for cases_of_kind in section.studies[1].kinds.values() for case in cases_of_kind)
 
 

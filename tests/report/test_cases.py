@@ -1,6 +1,5 @@
 """Cases: an example with each run group's answer, the teacher and the judge beside them; and the page's sample."""
 
-from collections import Counter
 from dataclasses import asdict
 
 from limbeck.data import DataSettings, load
@@ -64,19 +63,16 @@ def test_the_same_id_of_other_data_is_another_example(tmp_path):
     write(run / "predictions" / "test.jsonl", [{**rows[0], "input": "2 apples?"}, *rows[1:]])
     assert len(cases_in(tmp_path)) == len(EXAMPLES) - 1
     _, mi = grade(group_runs(find_runs([tmp_path])))
-    assert (mi.examples[0].input, mi.examples[0].rationale) == ("2 apples?", None)
-    assert mi.examples[1].rationale == EXAMPLES[1].rationale
+    other, second, *_ = mi.examples.values()
+    assert (other.input, other.rationale) == ("2 apples?", None)
+    assert second.rationale == EXAMPLES[1].rationale
 
 
-def test_a_sample_is_even_over_who_is_right_and_the_same_again(monkeypatch):
+def test_a_sample_is_in_order_and_the_same_again(monkeypatch):
     monkeypatch.setattr("limbeck.report.cases.PAGE_CASES", 40)
-    cases = [
-        {"task": "t", "id": str(n), "answers": [{"right": n % 10 > 0}, {"right": n % 100 > 0}]} for n in range(1000)
-    ]
+    cases = [{"id": n} for n in range(1000)]
     sample = sample_cases(cases)
-    counts = Counter(tuple(answer["right"] for answer in case["answers"]) for case in sample)
-    assert sorted(counts.values()) == [10, 15, 15]  # of 10, 90 and 900
-    assert sample == sample_cases(cases)
-    assert [int(case["id"]) for case in sample] == sorted(int(case["id"]) for case in sample)
+    assert len(sample) == 40
+    assert sample == sample_cases(cases) == sorted(sample, key=cases.index)
     monkeypatch.setattr("limbeck.report.cases.PAGE_BYTES", 0)
     assert sample_cases(cases) == []
