@@ -19,7 +19,7 @@ from benchmarks.inputs import SMALL, model
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import View, load, source, task_of
-from limbeck.metrics.accuracy import accuracy
+from limbeck.metrics.graded import accuracy
 from limbeck.metrics.predict import predict
 from limbeck.models import EngineName
 from limbeck.models.loading import open_student, train_tokenizer

@@ -53,7 +53,7 @@ class Prediction:
     exact: bool | None  # the very same string as the label
     rationale: str | None = None  # None: not requested; blank: requested, and none was written
     confidence: float | None = None  # the requested one of `confidences`; None where it is undefined
-    confidences: Mapping[str, float] | None = None  # by definition, see limbeck/metrics/confidence.py
+    confidences: Mapping[str, float] | None = None  # by definition, see limbeck/metrics/predict.py
     probabilities: Mapping[str, float] | None = None  # of the choices, and of the answer if it is none of them; sum 1
     input_cut: bool | None = None  # True: the input is too long for the student, which read a part of it
 

@@ -1,18 +1,22 @@
 """Calibration: are answers given with confidence p right p of the time, and how sure can one be of that?
 
-Temperature scaling (Guo et al. 2017, arXiv 1706.04599) makes confidences milder or bolder by one number T. The top
-answer's p alone becomes sigmoid(logit(p) / T); where every choice has a probability they become softmax(log p / T). The
-first is the second with the choices "right" (p) and "wrong" (1 - p), so all is for choices.
+Temperature scaling (Guo et al. 2017, arXiv 1706.04599) makes confidences milder or bolder by one number T. The
+probabilities of choices become softmax(log p / T). An answer's p alone becomes sigmoid(logit(p) / T), which is the same
+for the choices "right" (p) and "wrong" (1 - p).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from limbeck.metrics.graded import Graded
+from limbeck.metrics.graded import Graded, graded
+from limbeck.metrics.selective import selective
+from limbeck.models import Definition
+from limbeck.schema import Prediction
 from limbeck.stats.intervals import DRAWS, Flags, Floats, Interval, Ints, Z, block_sizes, bootstrap, percentiles, wilson
 
 BINS = 10  # as in the paper
@@ -33,15 +37,11 @@ TITLES = {
     "nll_choices": "negative log-likelihood of the label, nats",
 }
 OF_CHOICES = ("brier_choices", "nll_choices")
-ERRORS = ("ece", "adaptive_ece")
-_BY_CHANCE = ("expected_if_calibrated", "range_if_calibrated", "p_value")
+_ERRORS = ("ece", "adaptive_ece")
 
 
 def equal_width(confidence: Floats) -> Ints:
-    """Return the bin, 0 to 9, of every confidence [...]: (0, .1], (.1, .2] to (.9, 1], and 0 in the first.
-
-    As in Guo et al., eq. 3.
-    """
+    """Return the bin, 0 to 9, of every confidence [...]: (0, .1] with 0, (.1, .2] to (.9, 1] (Guo et al., eq. 3)."""
     edges = np.arange(1, BINS) / BINS  # the doubles nearest to .1, .2, ...: a confidence written as 0.3 is on the edge
     return np.searchsorted(edges, confidence, side="left")
 
@@ -49,23 +49,21 @@ def equal_width(confidence: Floats) -> Ints:
 def equal_mass(confidence: Floats) -> Ints:
     """Return the bin, 0 to 9, of every confidence [N], each with a tenth of them (Nixon et al. 2019, arXiv 1904.01685).
 
-    Equal confidences share the bin of their mean rank, so that the order of rows does not matter.
+    Equal confidences share the bin of their mean rank.
     """
     _, level, counts = np.unique(confidence, return_inverse=True, return_counts=True)
     mid_ranks = np.cumsum(counts) - (counts - 1) / 2
-    return ((mid_ranks[level] - 0.5) * BINS / max(len(confidence), 1)).astype(np.int64)
+    return ((mid_ranks[level] - 0.5) * BINS / len(confidence)).astype(np.int64)
 
 
-def ece(confidence: Floats, correct: Flags) -> float | None:
-    """Return the expected calibration error, sum over equal-width bins b of n_b/n |acc_b - conf_b|; None for n = 0."""
-    if not len(confidence):
-        return None
+def ece(confidence: Floats, correct: Flags) -> float:
+    """Return the expected calibration error, sum over equal-width bins b of n_b/n |acc_b - conf_b|."""
     gaps = np.bincount(equal_width(confidence), weights=correct - confidence, minlength=BINS)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
 def reliability(answers: Graded) -> list[dict[str, Any]]:
-    """Return the reliability diagram's ten bins; without answers `confidence`, `accuracy` and `interval` are None."""
+    """Return the reliability diagram's ten bins."""
     bin_of = equal_width(answers.confidence)
     bins = []
     for index in range(BINS):
@@ -85,17 +83,6 @@ class Temperature:
     reason: str | None = None
 
 
-def fit_temperature(answers: Graded) -> Temperature:
-    """Fit T at the least mean negative log-likelihood, which is convex in 1/T.
-
-    T does not exist for n < 2, where no temperature changes the loss (all confidences 1/2), and where the loss keeps
-    falling to an end of the range 0.01 to 100 (every answer is right and likeliest; or confidence says nothing). The
-    interval is Wald's for log T with the sandwich variance: T exp(+-1.96 sqrt(sum g^2) / sum h / s) for s = 1/T, where
-    g and h are a row's first and second derivative of the loss by s.
-    """
-    return _fit(*_choices(answers))
-
-
 def _choices(answers: Graded) -> tuple[Floats, Ints]:
     """Return log-probabilities [N, K], -inf for what is no choice of that row, and the labels' columns [N]."""
     if answers.probabilities is None or answers.labels is None:
@@ -109,6 +96,17 @@ def _nll(log_p: Floats, labels: Ints) -> float:
     """Return the mean negative log-likelihood of labels; rows of `log_p` need not be normalised."""
     nll = -np.take_along_axis(log_softmax(log_p, axis=1), labels[:, None], axis=1)
     return float(np.minimum(nll, -np.log(_EPSILON)).mean())
+
+
+def fit_temperature(answers: Graded) -> Temperature:
+    """Fit T at the least mean negative log-likelihood, which is convex in 1/T.
+
+    T does not exist for n < 2, where no temperature changes the loss (all confidences 1/2), and where the loss keeps
+    falling to an end of the range 0.01 to 100 (every answer is right and likeliest; or confidence says nothing). The
+    interval is Wald's for log T with the sandwich variance: T exp(+-1.96 sqrt(sum g^2) / sum h / s) for s = 1/T, where
+    g and h are a row's first and second derivative of the loss by s.
+    """
+    return _fit(*_choices(answers))
 
 
 def _fit(log_p: Floats, labels: Ints) -> Temperature:
@@ -133,27 +131,23 @@ def _fit(log_p: Floats, labels: Ints) -> Temperature:
 
 
 def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dict[str, Any]:
-    """Measure NLL and ECE before and after scaling by a temperature that was not fitted on these answers.
+    """Measure NLL and ECE, over choices where they have probabilities, before and after scaling.
 
-    They are of correctness, or of the label and the likeliest choice where all choices have probabilities. Without a
-    `temperature` from validation data each random half is scaled by the other half's (cross-fitting).
+    Without a `temperature` from validation data each random half is scaled by the other half's (cross-fitting).
     """
-    n = len(answers)
-    if n == 0:
-        return dict.fromkeys(("nll_before", "nll_after", "ece_before", "ece_after")) | {"reason": "no answers"}
     log_p, labels = _choices(answers)
     if temperature:
-        scalings = [(np.arange(n), temperature)]
+        scalings = [(np.arange(len(labels)), temperature)]
     else:
-        order = np.random.default_rng(seed).permutation(n)
-        halves = order[: n // 2], order[n // 2 :]
-        scalings = [(rows, _fit(log_p[fitted], labels[fitted])) for rows, fitted in (halves, halves[::-1])]
+        order = np.random.default_rng(seed).permutation(len(labels))
+        halves = order[: len(labels) // 2], order[len(labels) // 2 :]
+        scalings = [(rows, _fit(log_p[rest], labels[rest])) for rows, rest in (halves, halves[::-1])]
     reason = next((fitted.reason for _, fitted in scalings if fitted.value is None), None)
     scaled = np.empty_like(log_p)
     for rows, fitted in scalings:
         scaled[rows] = log_softmax(log_p[rows] / (fitted.value or 1.0), axis=1)
 
-    def error(log_p: Floats) -> float | None:
+    def error(log_p: Floats) -> float:
         p = np.exp(log_p)
         if answers.probabilities is None:
             return ece(p[:, 0], answers.correct)
@@ -171,23 +165,19 @@ def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dic
 def calibrate(
     answers: Graded, *, seed: int = 0, draws: int = DRAWS, temperature: Temperature | None = None
 ) -> dict[str, Any]:
-    """Measure the calibration of answers.
-
-    Without a `temperature` from validation data, one is fitted on these answers.
+    """Measure the calibration of answers; without a `temperature` from validation data, one is fitted on them.
 
     Returns:
-        JSON-ready, None where undefined: `n`; every metric of `TITLES` with NAME`_interval` (None for n < 2): Wilson's
-        for the accuracy, bootstrap percentiles for means, `_error_interval` for errors. Calibration errors are above
-        zero by chance even for calibrated answers, so each also has NAME`_expected_if_calibrated`,
-        NAME`_range_if_calibrated` (middle 95 %) and NAME`_p_value`, with correctness drawn from Bernoulli(confidence);
-        `temperature`, `scaling` as `_scaling`, and `bins` as `reliability`.
+        JSON-ready, None where undefined: every metric of `TITLES` with NAME`_interval` (None for n < 2): Wilson's for
+        the accuracy, bootstrap percentiles for means, `_error_interval` for errors. Calibration errors are above zero
+        by chance even for calibrated answers, so each also has NAME`_expected_if_calibrated` and NAME`_p_value`, with
+        correctness drawn from Bernoulli(confidence). `scaling` is as of `_scaling`, `bins` as of `reliability`.
     """
     fitted = temperature or fit_temperature(answers)
-    names = [*TITLES, *(f"{name}_interval" for name in TITLES)]
     return {
         "n": len(answers),
-        **dict.fromkeys([*names, *(f"{name}_{key}" for name in ERRORS for key in _BY_CHANCE)]),
-        **(_estimates(answers, draws, seed) if len(answers) else {}),
+        **dict.fromkeys(key for name in OF_CHOICES for key in (name, f"{name}_interval")),
+        **_estimates(answers, draws, seed),
         "temperature": fitted.value,
         "temperature_interval": fitted.interval,
         "temperature_reason": fitted.reason,
@@ -198,7 +188,7 @@ def calibrate(
 
 
 def _scores(answers: Graded) -> dict[str, Floats]:
-    """Return the metrics that are means over answers, for each answer [N]; NLL in nats."""
+    """Return the metrics that are means over answers, for each answer [N]."""
     p, correct = answers.confidence, answers.correct
     p_right = np.where(correct, p, 1 - p)
     scores = {"average_confidence": p, "brier": (1 - p_right) ** 2, "nll": p_right}
@@ -228,15 +218,14 @@ def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
     resampled = bootstrap(metrics, n, draws=draws, seed=seed)
     rng = np.random.default_rng(seed)
     calibrated = [errors((rng.random((n, size)) < p_N1) - p_N1) for size in block_sizes(n, draws)]
-    by_chance = dict(zip(ERRORS, np.concatenate(calibrated, axis=1), strict=True))
+    by_chance = dict(zip(_ERRORS, np.concatenate(calibrated, axis=1), strict=True))
     estimates: dict[str, Any] = {"accuracy": right / n, "accuracy_interval": wilson(right, n)}
-    for name, value, sample in zip([*scores, *ERRORS], values, resampled, strict=True):
+    for name, value, sample in zip([*scores, *_ERRORS], values, resampled, strict=True):
         interval = percentiles(sample)
         if (chance := by_chance.get(name)) is not None:
             p_value = (1 + int((chance >= value - _TIE).sum())) / (1 + draws)
             interval = _error_interval(value, sample, p_value)
-            tests = (float(chance.mean()), percentiles(chance), p_value)
-            estimates |= {f"{name}_{key}": number for key, number in zip(_BY_CHANCE, tests, strict=True)}
+            estimates |= {f"{name}_expected_if_calibrated": float(chance.mean()), f"{name}_p_value": p_value}
         estimates |= {name: value, f"{name}_interval": interval if n > 1 else None}
     return estimates
 
@@ -252,3 +241,39 @@ def _error_interval(value: float, sample: Floats, p_value: float) -> Interval:
     upper = percentiles(sample)[1]
     low = 0.0 if p_value > 0.025 else max(0.0, 2 * value - upper)
     return min(low, value), max(upper - max(0.0, float(sample.mean()) - value), value)
+
+
+def compare_definitions(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Measure each definition of confidence on the graded predictions that have it, to choose one.
+
+    A question without an answer counts with a confidence of 0 in every definition.
+
+    Returns:
+        By definition, JSON-ready: `n` and `without_confidence`, answers measured and left out; metrics of `calibrate`;
+        `aurc` and `auroc` (None where all are right, or all wrong), which are about the order of answers alone.
+    """
+    from sklearn.metrics import roc_auc_score  # a second that `limbeck calibrate` does not need
+
+    predictions = [prediction for prediction in predictions if prediction.correct is not None]
+    metrics = {}
+    for name in get_args(Definition):
+        if not any(name in (prediction.confidences or {}) for prediction in predictions):
+            continue
+        values = [0.0 if p.blank else (p.confidences or {}).get(name) for p in predictions]
+        pairs = [(value, p.correct) for value, p in zip(values, predictions, strict=True) if value is not None]
+        answers = graded(*zip(*pairs, strict=True))
+        calibration = calibrate(answers, seed=seed)
+        ranking = selective(answers.confidence, answers.correct, seed=seed)
+        keys = ("average_confidence", "ece", "brier", "nll")
+        metrics[name] = {
+            "n": len(answers),
+            "without_confidence": len(predictions) - len(answers),
+            **{key: calibration[key] for metric in keys for key in (metric, f"{metric}_interval")},
+            "ece_expected_if_calibrated": calibration["ece_expected_if_calibrated"],
+            "aurc": ranking.aurc,
+            "aurc_interval": ranking.aurc_interval,
+            "auroc": float(roc_auc_score(answers.correct, answers.confidence))
+            if 0 < answers.correct.mean() < 1
+            else None,
+        }
+    return metrics

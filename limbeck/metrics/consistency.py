@@ -34,15 +34,13 @@ _RELATIONS = {
 
 
 def consistency(rationales: Sequence[tuple[str, str, Example]], task: Task) -> dict[str, Any]:
-    """Measure how often the label that a rationale itself concludes is the answer that came with it.
+    """Measure how often the label that a rationale concludes is the answer that came with it, whether right or not.
 
-    It says nothing of whether either is right, or whether the answer was reached by the rationale's steps: a student of
-    two views never sees its rationale when it answers. `rationales` are each with their answer and example.
+    `rationales` are each with their answer and example.
 
     Returns:
-        `consistency`: of the rationales in which a conclusion can be read, the share whose conclusion equals the answer
-        (None where none can be read); `readable`: the share in which one can be read; `read`, `n`: how many those are,
-        and how many rationales there are.
+        `consistency`: of the rationales in which a conclusion can be `read`, the share whose conclusion equals the
+        answer; `readable`: the share in which one can be read. None where there are none.
     """
     n = len(rationales)
     conclusions = [(conclusion(text, example, task), answer) for text, answer, example in rationales]
@@ -58,13 +56,12 @@ def consistency(rationales: Sequence[tuple[str, str, Example]], task: Task) -> d
 def conclusion(rationale: str, example: Example, task: Task) -> str | None:
     """Return the label that a rationale's own text concludes; None where none is clear.
 
-    A sentence that states the answer, "The answer is ...", comes first; in training they are cut out. Otherwise:
+    A sentence that states the answer, "The answer is ...", comes first. Otherwise:
     - equations: the last expression with an operator, `45 - 3` in "So 45 - 3 = 42 are left", or without any the last
-      number. It is evaluated, so that a slip in the result written after it ("= 41") changes nothing;
+      number. A slip in the result written after it ("= 41") changes nothing;
     - natural language inference: the relation that its phrases name ("not necessarily", "contradicts", "implies"),
-      where all name the same. Most such rationales are plain sentences ("The man is asleep.") and cannot be read;
+      where all name the same. Plain sentences ("The man is asleep.") cannot be read;
     - other choices: the last one named in it, singular or plural. "Not a dam" names the dam.
-    The text is hostile: nothing in it is run, and the work is bounded.
     """
     text = rationale[-MAX_CHARACTERS:]
     if (stated := stated_answer(text, task, example)) is not None:

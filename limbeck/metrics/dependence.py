@@ -8,12 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.preprocessing import PolynomialFeatures
 
 from limbeck.data import View
-from limbeck.errors import DataError
 from limbeck.models.student import Student
 from limbeck.schema import Example
 from limbeck.stats.intervals import Floats, Interval, Ints, Z
@@ -26,8 +24,6 @@ _CANDIDATES = 2048  # at a time: the scores take their square
 _NEAR_CEILING = 0.6
 _SHRINKAGES = (1.0, 0.9, 0.75, 0.5, 0.25)  # of canonical correlations, which few pairs make too large
 _CLIP = 5.0  # standard deviations, so that no single pair rules a mean
-
-_Sides = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,35 +51,30 @@ def dependence(
     States are taken under teacher forcing, of the label in the predict view and the rationale in the explain view, and
     averaged over the target's tokens. Examples without a label or a rationale are left out.
 
-    Both sides read the same input, and the rationale may contain the label, so there is dependence without any
-    objective, and full states tell every example from all others, at the ceiling. Hence few `components`, those that
-    vary most, and only differences between runs on the same examples mean anything, over several seeds of training.
+    Both sides read the same input, so there is dependence without any objective, and full states tell every example
+    from all others, at the ceiling. Hence few `components`; and only differences between runs mean anything.
     """
     complete = [example for example in examples if example.label and example.rationale]
-    titles = {view: f"{title}, {view.value}" if title else None for view in (View.PREDICT, View.EXPLAIN)}
-    sides = [
-        student.pooled(complete, view, batch_size=64, title=name).double().numpy() for view, name in titles.items()
-    ]
-    return infonce(*sides, seed=seed, components=components)
+    x, y = (
+        student.pooled(complete, view, batch_size=64, title=title and f"{title}, {view.value}").double().numpy()
+        for view in (View.PREDICT, View.EXPLAIN)
+    )
+    return infonce(x, y, seed=seed, components=components)
 
 
-def infonce(x: ArrayLike, y: ArrayLike, *, seed: int = 0, components: int = 64, shuffles: int = 10) -> Dependence:
+def infonce(x: Floats, y: Floats, *, seed: int = 0, components: int = 64, shuffles: int = 10) -> Dependence:
     """Compute the InfoNCE lower bound of the mutual information of `x` `[N, D1]` and `y` `[N, D2]` on held-out pairs.
 
         I(x; y) >= mean_i log( e^f(x_i, y_i) / (1/K sum_j e^f(x_i, y_j)) )
 
     (van den Oord et al. 2018, arXiv 1807.03748, Eq. 4-5; Poole et al. 2019, arXiv 1905.06922, Eq. 12). The critic f and
-    the components it sees are fitted on four fifths of the pairs, a fifth of these to choose it, and the mean is over
-    the fifth held out, each in turn; its pairs (at most 2,048 at a time) are the K candidates. A critic that does no
-    better than chance on the choosing pairs counts as 0.
-
-    At most `components` principal components of each side are seen, and at most one for ten training pairs. For what
-    chance gives, pairs are shuffled within the parts of each fold `shuffles` times, and all is fitted again.
+    the principal components it sees (at most `components` of each side, and one for ten training pairs) are fitted on
+    four fifths of the pairs, a fifth of these to choose it, and the mean is over the fifth held out, each in turn; its
+    pairs (at most 2,048 at a time) are the K candidates. A critic that does no better than chance on the choosing pairs
+    counts as 0. For what chance gives, pairs are shuffled within the parts of each fold `shuffles` times, and all is
+    fitted again.
     """
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     n = len(x)
-    if x.ndim != 2 or y.ndim != 2 or n != len(y) or not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise DataError(f"dependence: give two tables of finite features, a row a pair, not {x.shape}, {y.shape}")
     if n < _MIN_PAIRS:
         return Dependence(n=n, reason=f"{n} pairs are too few: {_MIN_PAIRS} at least")
     rng = np.random.default_rng(seed)
@@ -128,12 +119,14 @@ def whitening(features: Floats, limit: int) -> Callable[[Floats], Floats]:
     return lambda rows: ((rows - mean) @ projection).clip(-_CLIP, _CLIP)
 
 
-def _gains(features: Sequence[_Sides], splits: Sequence[Ints], rng: np.random.Generator | None) -> Floats:
+def _gains(
+    features: Sequence[tuple[Floats, Floats]], splits: Sequence[Ints], rng: np.random.Generator | None
+) -> Floats:
     """Return the gains of the last part's pairs, by the critic that gains most on the second part's; shuffled by `rng`.
 
     A critic is fitted to the first part's features by canonical correlation analysis. Of unit variances and correlation
     r, log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x: the best critic of Gaussian pairs. That
-    of squares and products finds other dependence. Shuffled within the splits the rows stay the same ones.
+    of squares and products finds other dependence.
     """
     orders = [rng.permutation(rows) if rng else rows for rows in splits]
     best, test_gains = 0.0, np.zeros(len(splits[-1]))

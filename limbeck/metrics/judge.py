@@ -45,8 +45,8 @@ class Item:
 def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
     """Return the items of `n` examples a task that all runs of the task have.
 
-    The examples are those whose hash with the seed is lowest, so that 50 of them are among 100, and a run that comes
-    later finds most of its examples judged for other runs. Raises DataError if the runs of a task share no example.
+    The examples are those whose hash with the seed is lowest, so that 50 of them are among 100 and among other runs'.
+    Raises DataError if the runs of a task share no example.
     """
     ids: dict[str, dict[str, set[str]]] = {}
     for item in items:

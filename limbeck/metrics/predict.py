@@ -1,16 +1,30 @@
-"""Predictions of a student for examples: answers, their confidence, and rationales if wanted."""
+"""Predictions of a student for examples: answers, the confidence in them, and rationales if wanted.
+
+With p_t the probability of an answer's t-th token given the text and the tokens before it, the end token included, the
+definitions of confidence, from 0 to 1, are
+
+- `sequence`: prod_t p_t; `normalised`: (prod_t p_t)^(1/T); `first-token`: max_v p(v) where the first token is written;
+- `choices`: P(answer) / sum_c P(c), with P as in `sequence` and c over the choices, and over the answer itself where it
+  counts as none of them.
+
+In a joint view they are of the label's tokens, and there is no `choices`: each would need a pass of its own.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from scipy.special import softmax
 
 from limbeck.data import RATIONALE_MARK, View, source, split_target
 from limbeck.errors import RecipeError
-from limbeck.metrics.confidence import Confidences, confidences
 from limbeck.models import Answers, Definition, EngineName
 from limbeck.models.scoring import Answer
 from limbeck.models.student import Student
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import Task, is_right
+
+Confidences = tuple[dict[str, float], dict[str, float] | None]
+"""Confidences by definition, and the probabilities of the choices, which sum to 1; None without choices."""
 
 _Labelled = tuple[str, str | None, Confidences | None]
 """The label and rationale in an answer, and the confidences of the label."""
@@ -31,12 +45,8 @@ def predict(
 ) -> list[Prediction]:
     """Ask the student about each example, greedily and up to its target length; return predictions in their order.
 
-    Args:
-        student: a student that learnt `answer_view`.
-        examples: those with an empty label are not graded.
-        answer_view, rationale_view: the views that answer, and that write the rationale; None: no rationale.
-        batch_size, title: inputs at a time; the title of a progress bar on a terminal.
-        engine, answers, definition: as in `EvaluationSettings`.
+    Examples with an empty label are not graded. `rationale_view` is the view that writes the rationale, None for none;
+    `engine`, `answers` and `definition` are as in `EvaluationSettings`, and `title` is that of a progress bar.
 
     Raises:
         ModelError: the engine cannot run this student.
@@ -148,3 +158,30 @@ def _answer_confidences(answer: Answer, choices: Sequence[str], task: Task) -> C
     match = answer.text if answer.text in by_choice else next(equal, answer.text)
     by_choice.setdefault(match, math.fsum(answer.log_p))
     return confidences(answer.log_p, answer.top, choices=by_choice, answer=match)
+
+
+def confidences(
+    log_p: Sequence[float], first: float, *, choices: Mapping[str, float] | None = None, answer: str = ""
+) -> Confidences | None:
+    """Compute every defined confidence of an answer; None where the student's probabilities are NaN.
+
+    Args:
+        log_p: log-probabilities of the answer's tokens, one at least.
+        first: the highest log-probability over the vocabulary where the first token is written.
+        choices: log-probabilities of whole answers: the choices, and an answer that is none of them.
+        answer: the one of `choices` that the answer counts as.
+    """
+    total = math.fsum(log_p)
+    logs = {"sequence": total, "normalised": total / len(log_p), "first-token": first}
+    by_definition = {name: math.exp(value) for name, value in logs.items()}
+    shares = dict(zip(choices, softmax(list(choices.values())).tolist(), strict=True)) if choices else {}
+    if shares:
+        by_definition["choices"] = shares[answer]
+    if any(map(math.isnan, (*by_definition.values(), *shares.values()))):
+        return None
+    return _rounded(by_definition), _rounded(shares) or None
+
+
+def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
+    """Return probabilities with the digits that float32 computes."""
+    return {name: float(f"{p:.7g}") for name, p in probabilities.items()}

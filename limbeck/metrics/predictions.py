@@ -5,13 +5,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import isclose
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from scipy.special import softmax
 
-from limbeck.data.tables import read_table
+from limbeck.data.tables import cell_text, is_missing, read_table
 from limbeck.errors import DataError
 from limbeck.schema import Prediction
 from limbeck.tasks import same_text
@@ -27,7 +28,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "confidence": ("confidence", "conf", "probability", "prob"),
     "probabilities": ("probabilities", "probs"),
 }
-TEXTS = ("id", "label", "prediction")
+_TEXTS = ("id", "label", "prediction")
+_SUM_TOLERANCE = 1e-3  # of probabilities from one: half precision does this to a softmax
 _PREDICTION = TypeAdapter(Prediction)
 _NUMBER = re.compile(r"([-+]?)((?:0|[1-9]\d{0,30}|[1-9]\d{0,2}(?:,\d{3}){1,10})(?:\.\d{1,30})?)", re.ASCII)
 
@@ -36,8 +38,8 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
     """Read the graded predictions in a table with `label` and `prediction`, or `correct`, and any other known fields.
 
     Columns may have other usual names (`NAMES`); what was taken for what is logged. A row without `correct` is right
-    where prediction and label are the same text, but for case, white space and a final full stop, or the same number.
-    Rows with neither label nor `correct` are left out, and counted in the log.
+    where prediction and label are the same text or number (`same_answer`). Rows with neither label nor `correct` are
+    left out, and counted in the log.
 
     Returns:
         Predictions in the file's order. `prediction` is None where the file has no such column, and "" where a question
@@ -65,6 +67,9 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
         predictions[row.id or number] = replace(row, confidence=0.0 if row.blank and confidences else confidence)
     if not predictions:
         raise DataError("no row with a label, so nothing is right or wrong", path=path)
+    for field in needs:
+        if all(getattr(prediction, field) is None for prediction in predictions.values()):
+            raise DataError("no row has a value there", path=path, field=repr(columns[field]))
     if left_out := len(table) - len(predictions):
         log.info("%s: %d of %d rows left out, without a label", path, left_out, len(table))
     return list(predictions.values())
@@ -79,7 +84,7 @@ def predictions_by_id(path: Path) -> dict[str, Prediction]:
 
 
 def same_answer(prediction: str, label: str) -> bool:
-    """Return whether the two are the same text, normalised, or the same number."""
+    """Return whether the two are the same text, but for case, white space and a final full stop, or the same number."""
     value = _number(label)
     return same_text(prediction, label) or (value is not None and _number(prediction) == value)
 
@@ -90,37 +95,32 @@ def _number(text: str) -> Fraction | None:
     return Fraction(match[1] + match[2].replace(",", "")) if match else None
 
 
-def _as_text(value: object) -> object:
-    """Return a number, true, false or a list of one as text; "" for NaN and blanks."""
-    value = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if isinstance(value, bool | int | float):
-        return "" if value != value else str(value).lower().removesuffix(".0")  # NaN
-    return "" if value is None or (isinstance(value, str) and not value.strip()) else value
-
-
-def _or_none(value: object) -> object:
-    """Return the value, None for NaN and a blank cell of a table, and 1 for the cell "1.0"."""
-    text = str(value).strip().removesuffix(".0")
-    return None if text in ("", "nan") else text if isinstance(value, str) else value
-
-
 def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, str]) -> Prediction:
     """Return a row as a prediction, its confidence as it stands there; `correct` is None where it is not graded."""
-    row = {field: values.get(column) for field, column in columns.items()}
-    row = {field: _as_text(value) if field in TEXTS else _or_none(value) for field, value in row.items()}
+    row: dict[str, Any] = {"id": "", "exact": None, **dict.fromkeys(("label", "prediction", "correct"))}
+    for field, column in columns.items():
+        value = values.get(column)
+        if field in _TEXTS:
+            value = value[0] if isinstance(value, list) and len(value) == 1 else value
+            row[field] = "" if is_missing(value) else value if isinstance(value, str) else cell_text(value)
+        else:  # "1.0" is how a table writes true
+            value = value.strip().removesuffix(".0") if isinstance(value, str) else value
+            row[field] = None if is_missing(value) else value
     definitions, rationale = values.get("confidences"), values.get("rationale")
     row["confidences"] = definitions = definitions if isinstance(definitions, dict) else None
     if definitions and definitions.get("choices") != values.get("confidence"):
         row["probabilities"] = None  # metrics over choices would not be of this confidence
     row["rationale"] = rationale if isinstance(rationale, str) else None
-    unknown = {"id": "", "input": str(values.get("input") or ""), "exact": None}
-    unknown |= dict.fromkeys(("label", "prediction", "correct"))
     try:
-        prediction = _PREDICTION.validate_python(unknown | row)
+        prediction = _PREDICTION.validate_python({"input": str(values.get("input") or ""), **row})
     except ValidationError as error:
         first = error.errors()[0]
         column = columns[str(first["loc"][0])]
         raise DataError(f"{first['msg']}: {first['input']!r:.60}", path=location, field=repr(column)) from None
+    shares = (prediction.probabilities or {}).values()
+    if shares and not (min(shares) >= 0 and isclose(sum(shares), 1, abs_tol=_SUM_TOLERANCE)):
+        text = "numbers from 0 to 1 that add up to 1 were expected"
+        raise DataError(text, path=location, field=repr(columns["probabilities"]))
     if prediction.correct is None and prediction.label and prediction.prediction is not None:
         return replace(prediction, correct=same_answer(prediction.prediction, prediction.label))
     return prediction
@@ -137,11 +137,8 @@ def _columns(rows: Sequence[Mapping[str, Any]], path: Path, needs: Sequence[str]
     graded_by = ("correct",) if "correct" in columns or "filtered_resps" in present else ("label", "prediction")
     for field in (*graded_by, *needs):
         if field not in columns:
-            raise DataError(
-                f"no column {field!r} ({', '.join(NAMES[field][1:])} would do); "
-                f"there are {sorted(map(str, present.values()))!r:.300}",
-                path=path,
-            )
+            names, header = ", ".join(NAMES[field][1:]), sorted(map(str, present.values()))
+            raise DataError(f"no column {field!r} ({names} would do); there are {header!r:.300}", path=path)
     if len({str(row["filter"]) for row in rows if "filtered_resps" in row and "filter" in row}) > 1:
         raise DataError("answers by several filters; keep the rows of one", path=path, field="'filter'")
     if renamed := [f"{field!r} is the column {column!r}" for field, column in columns.items() if field != column]:

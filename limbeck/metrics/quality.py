@@ -25,7 +25,7 @@ _ROUGES = ("rouge1", "rouge2", "rougeL")
 
 
 class Encoder:
-    """Any encoder on the Hub or in a folder, or the encoder of an encoder-decoder; loaded once, used for many texts."""
+    """Any encoder on the Hub or in a folder, or the encoder of an encoder-decoder."""
 
     def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
         self.name = name
@@ -76,14 +76,11 @@ def quality(
 ) -> dict[str, Any]:
     """Compare predicted rationales with the examples' own, the teacher's or gold ones.
 
-    Nearness to one teacher's text is no measure of good reasoning: a good rationale in other words is far from it.
-
     Returns:
         JSON-ready, None where undefined: `n`, the pairs of a predicted rationale and its example's; `blank`, rationales
         asked for that came out blank, left out of everything else; `cut`, pairs with a text of which only the first
         `MAX_CHARACTERS` count; `bleu` of the corpus, 0 to 100; the mean F of `rouge1`, `rouge2`, `rougeL`; the mean
-        cosine `similarity` by `encoder`; the mean `words`, and `repetition` (as `repetition`), of either side;
-        `consistency` of all predicted rationales.
+        cosine `similarity`; the mean `words` and `repetition` of either side; `consistency`, of all rationales.
     """
     example_of = {example.id: example for example in examples}
     rationales = [(text, p) for p in predictions if (text := (p.rationale or "").strip())]

@@ -1,16 +1,14 @@
 """Selective prediction: what answering only when sure is worth, and what asking the teacher otherwise costs.
 
-Answers of equal confidence enter together. Where a count of answers divides them, each of them is equally likely to be
-included, and errors are expectations.
+Answers of equal confidence enter together; where a count of answers divides them, errors are expectations.
 """
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from limbeck.metrics.graded import Graded, graded
+from limbeck.metrics.graded import Graded
 from limbeck.stats.intervals import DRAWS, Flags, Floats, Interval, Ints, bootstrap, percentiles, wilson
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
@@ -45,12 +43,12 @@ class Selective:
     """Risk and coverage of n answers. Intervals: bootstrap percentiles over answers, None for n < 2."""
 
     n: int
-    aurc: float | None = None  # area under the risk-coverage curve, 1/n sum_{k=1..n} (errors among the k surest) / k
-    aurc_interval: Interval | None = None
-    e_aurc: float | None = None  # excess over an oracle's, surer of each right answer (Geifman et al. 2019, 1805.08206)
-    e_aurc_interval: Interval | None = None
-    at_coverage: tuple[CoveragePoint, ...] = ()
-    curve: tuple[RiskPoint, ...] = ()
+    aurc: float  # area under the risk-coverage curve, 1/n sum_{k=1..n} (errors among the k surest) / k
+    aurc_interval: Interval | None
+    e_aurc: float  # excess over an oracle's, surer of each right answer (Geifman et al. 2019, 1805.08206)
+    e_aurc_interval: Interval | None
+    at_coverage: tuple[CoveragePoint, ...]
+    curve: tuple[RiskPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +61,14 @@ class CascadePoint:
     cost: float  # of one question: one put to the teacher costs 1, one answered by the student nothing
 
 
-def selective(confidence: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> Selective:
+def selective(confidence: Floats, correct: Flags, *, seed: int = 0, draws: int = DRAWS) -> Selective:
     """Compute the risk-coverage curve, its area, and accuracy at `COVERAGES`, of [N] answers.
 
-    Less area is better; a random order has an `aurc` of 1 - accuracy. Raises DataError as `graded`.
+    Less area is better; a random order has an `aurc` of 1 - accuracy.
     """
-    answers = graded(confidence, correct)
-    n = len(answers)
-    if n == 0:
-        return Selective(0)
-    order, starts = _levels(answers.confidence)
-    levels, wrong = answers.confidence[order][starts], (~answers.correct[order]).astype(np.float64)
+    n = len(correct)
+    order, starts = _levels(confidence)
+    levels, wrong = confidence[order][starts], (~correct[order]).astype(np.float64)
 
     def areas(weights_ND: Floats) -> Floats:
         weights_ND = weights_ND[order]
@@ -96,27 +91,20 @@ def selective(confidence: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws
 
 
 def cascade(
-    confidence: ArrayLike, correct: ArrayLike, teacher: ArrayLike, *, points: int | None = POINTS
+    confidence: Floats, correct: Flags, teacher: Flags, *, points: int | None = POINTS
 ) -> tuple[CascadePoint, ...]:
     """Compute accuracy and cost of "the student where it is sure, else the teacher", from none passed on to all.
 
-    Points chosen by their accuracy on these very answers promise more than they keep: choose on validation.
-
-    Args:
-        confidence, correct: the student's, [N].
-        teacher: whether the teacher is right on the same questions, [N].
-        points: of the curve at most, evenly chosen; None: one for every threshold.
+    `teacher` is whether the teacher is right on the same questions [N]. The curve has so many `points` at most, or one
+    for every threshold (None). Chosen by their accuracy on these very answers, they promise more than they keep.
     """
-    answers = graded(confidence, correct)
-    n, teacher_right = len(answers), graded(confidence, teacher).correct.astype(np.float64)
-    if n == 0:
-        return ()
-    order, starts = _levels(answers.confidence)
-    gain = np.cumsum((answers.correct - teacher_right)[order])
+    n = len(correct)
+    order, starts = _levels(confidence)
+    gain = np.cumsum(correct[order].astype(np.float64) - teacher[order])
     answered = np.append(starts, n)  # by the student, above each threshold
-    accuracy = (teacher_right.mean() + np.append(0.0, gain)[answered] / n).tolist()
+    accuracy = (teacher.mean() + np.append(0.0, gain)[answered] / n).tolist()
     passed = (1 - answered / n).tolist()
-    thresholds = (None, *answers.confidence[order][starts].tolist())
+    thresholds = (None, *confidence[order][starts].tolist())
     curve = [CascadePoint(*point) for point in zip(thresholds, passed, accuracy, passed, strict=True)]
     return tuple(_thinned(curve, points)[::-1])
 
@@ -124,14 +112,15 @@ def cascade(
 def choose_thresholds(validation: tuple[Graded, Flags], test: tuple[Graded, Flags]) -> dict[str, dict[str, Any]]:
     """Choose two cascade thresholds on validation answers, and measure what each gives on test answers.
 
-    Each is the student's answers, one at least, and whether the teacher is right on the same questions.
+    Each is the student's answers, and whether the teacher is right on the same questions.
 
     Returns:
-        `best`: the highest accuracy, and of the thresholds that reach it the cheapest; `as_teacher`: the cheapest that
-        is no less accurate than the teacher alone. Each with `threshold` (None: the teacher answers all),
-        `on_validation` and `here`, both with `passed`, `accuracy` and `cost`; `here` also with Wilson's `interval`.
+        `best`: the cheapest threshold of the highest accuracy; `as_teacher`: the cheapest that is no less accurate than
+        the teacher alone. Each with `threshold` (None: the teacher answers all), and what it gives `on_validation` and
+        `here`, with Wilson's `interval`.
     """
-    points = cascade(validation[0].confidence, validation[0].correct, validation[1], points=None)
+    answers, teacher = validation
+    points = cascade(answers.confidence, answers.correct, teacher, points=None)
     goals = {"best": max(point.accuracy for point in points), "as_teacher": points[-1].accuracy}
     answers, teacher = test
     thresholds = {}
@@ -173,4 +162,4 @@ def _areas(counts: Floats, errors: Floats) -> Floats:
 def _thinned(points: list[T], limit: int | None) -> list[T]:
     """Return at most `limit` of the points, evenly spaced, both ends included; None: all."""
     count = len(points)
-    return [points[i] for i in np.unique(np.linspace(0, count - 1, min(count, limit or count)).round().astype(int))]
+    return [points[i] for i in np.linspace(0, count - 1, min(count, limit or count)).round().astype(int)]

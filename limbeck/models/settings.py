@@ -12,7 +12,7 @@ CARD = "limbeck.json"
 EngineName = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
 Answers = Literal["generate", "choices"]
 Definition = Literal["sequence", "normalised", "first-token", "choices"]
-"""A definition of confidence; see `limbeck/metrics/confidence.py`."""
+"""A definition of confidence; see `limbeck/metrics/predict.py`."""
 
 _MAX_LENGTH = 1_000_000
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import DataError
-from limbeck.metrics.accuracy import by_label
 from limbeck.metrics.calibration import OF_CHOICES, Temperature, calibrate, fit_temperature
-from limbeck.metrics.graded import as_arrays, with_choices, with_confidence
+from limbeck.metrics.graded import as_arrays, by_label, with_choices
 from limbeck.metrics.predictions import predictions_by_id, read_predictions, same_answer
 from limbeck.metrics.selective import selective
 from limbeck.schema import Prediction
@@ -30,7 +29,7 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
         the answers that metrics over choices were measured on; `by_label`, of all.
     """
     predictions = read_predictions(path, needs=("confidence",))
-    measured = with_confidence(predictions, path)
+    measured = _with_confidence(predictions)
     complete = with_choices(measured)
     over_choices = bool(complete) and len(complete) == len(measured)
     temperature = _fit(validation, over_choices) if validation else None
@@ -50,9 +49,13 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
     }
 
 
+def _with_confidence(predictions: Sequence[Prediction]) -> list[Prediction]:
+    return [prediction for prediction in predictions if prediction.confidence is not None]
+
+
 def _fit(path: Path, over_choices: bool) -> Temperature:
     """Fit a temperature on validation answers: on all choices' probabilities, or on the answer's own confidence."""
-    answers = with_confidence(read_predictions(path), path)
+    answers = _with_confidence(read_predictions(path, needs=("confidence",)))
     answers = with_choices(answers) if over_choices else answers
     if not answers:
         return Temperature(reason="no validation answer has its choices' probabilities")

@@ -9,7 +9,7 @@ from typing import Any
 from limbeck.data.rows import read_later_rows
 from limbeck.errors import RecipeError
 from limbeck.files import check_writable, read_jsonl, write_jsonl
-from limbeck.metrics.accuracy import accuracy
+from limbeck.metrics.graded import accuracy
 from limbeck.metrics.predict import choices_of, predict
 from limbeck.metrics.quality import Encoder
 from limbeck.models import Answers, Card, EngineName

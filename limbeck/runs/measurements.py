@@ -9,7 +9,7 @@ import numpy as np
 
 from limbeck.data.views import View
 from limbeck.errors import DataError, LimbeckError
-from limbeck.metrics.confidence import compare_definitions
+from limbeck.metrics.calibration import compare_definitions
 from limbeck.metrics.dependence import dependence
 from limbeck.metrics.graded import Graded, graded
 from limbeck.metrics.predictions import read_predictions

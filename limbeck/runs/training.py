@@ -17,7 +17,7 @@ from limbeck.data.views import View, source, target
 from limbeck.errors import LimbeckError, ModelError
 from limbeck.files import disk_errors, sha256
 from limbeck.hub import cached_revision
-from limbeck.metrics.accuracy import accuracy
+from limbeck.metrics.graded import accuracy
 from limbeck.models import Card, StudentSettings
 from limbeck.models.loading import load as load_student
 from limbeck.models.loading import save_student

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import pearsonr, rankdata, spearmanr
+from scipy.stats import pearsonr, spearmanr
 
-from limbeck.errors import LimbeckError
-from limbeck.stats.intervals import DRAWS, Floats, Interval, block_sizes, percentiles
+from limbeck.stats.intervals import DRAWS, Floats, Interval, bootstrap, percentiles
+
+Ratings = Sequence[Sequence[float | None]]
+"""A row for each rated unit, a rating for each time it was rated; None: not rated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,8 @@ class Correlation:
 
 
 def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> Correlation:
-    """Correlate `quality` [N], finite numbers, with `correct` [N], true or false. Raises LimbeckError otherwise."""
+    """Correlate `quality` [N] with `correct` [N], true or false."""
     q, y = np.asarray(quality, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    if q.shape != y.shape or not np.isfinite(q).all() or not np.isin(y, (0, 1)).all():
-        raise LimbeckError(f"correlation: give finite numbers and true or false, as many of each: {len(q)}, {len(y)}")
     n = len(q)
     if n < 3 or np.ptp(q) == 0 or np.ptp(y) == 0:
         reason = "a correlation needs three answers" if n < 3 else "either side is the same for every answer"
@@ -45,24 +45,24 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
     fisher = linear.confidence_interval(0.95) if n > 3 and abs(linear.statistic) < 1 else None
     interval = (float(fisher.low), float(fisher.high)) if fisher else None
     pearson = Coefficient(float(linear.statistic), float(linear.pvalue), interval)
-    rng = np.random.default_rng(seed)
-    blocks = (rng.integers(0, n, (size, n)) for size in block_sizes(n, draws))
-    resampled = np.concatenate([_spearman(q[rows], y[rows]) for rows in blocks])
+    order = np.argsort(q)
+    starts = np.flatnonzero(np.diff(q[order], prepend=-np.inf))  # of answers of equal quality
+
+    def rank_correlation(weights_ND: Floats) -> Floats:
+        """Return Spearman's coefficient [D]: of two values, correctness is as good as its ranks."""
+        weights_ND = weights_ND[order]
+        counts = np.add.reduceat(weights_ND, starts)
+        right = np.add.reduceat(weights_ND * y[order, None], starts)
+        ranks = np.cumsum(counts, axis=0) - (counts + n) / 2  # less their mean
+        share = right.sum(axis=0) / n
+        spread = np.sqrt((counts * ranks**2).sum(axis=0) * n * share * (1 - share))
+        return np.divide((right * ranks).sum(axis=0), spread, out=np.full(spread.shape, np.nan), where=spread > 0)
+
+    resampled = bootstrap(rank_correlation, n, draws=draws, seed=seed)
     defined = resampled[~np.isnan(resampled)]
     interval = percentiles(defined) if len(defined) else None
     spearman = Coefficient(float(ranked.statistic), float(ranked.pvalue), interval)
-    return Correlation(n, pearson, pearson, spearman, left_out=float(np.isnan(resampled).mean()))
-
-
-def _spearman(quality: Floats, y: Floats) -> Floats:
-    """Return Spearman's coefficient [d] of each row of either side [d, N]; NaN where a side is constant."""
-    a, b = (rankdata(side, axis=1) - (side.shape[1] + 1) / 2 for side in (quality, y))
-    spread = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), spread, out=np.full(spread.shape, np.nan), where=spread > 0)
-
-
-Ratings = Sequence[Sequence[float | None]]
-"""A row for each rated unit, a rating for each time it was rated; None: not rated."""
+    return Correlation(n, pearson, pearson, spearman, left_out=1 - len(defined) / draws)
 
 
 def krippendorff_alpha(ratings: Ratings) -> float | None:

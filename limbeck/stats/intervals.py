@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtri, stdtr, stdtrit  # not scipy.stats, which takes three times as long to import
 
-from limbeck.errors import LimbeckError
-
 Interval = tuple[float, float]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -121,28 +119,14 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
     return Estimate(float(examples.mean()), variance**0.5, max(variance**2 / spread, floor))
 
 
-def correct_runs(correct: ArrayLike) -> Floats:
-    """Return `correct`, `[N]` of one run or `[S, N]` of S seeds, as `[S, N]` of 0 and 1.
-
-    Raises LimbeckError if the shape is another, or an entry is neither right nor wrong.
-    """
-    try:
-        runs = np.atleast_2d(np.asarray(correct, dtype=np.float64))
-    except (TypeError, ValueError):  # rows of different lengths
-        runs = np.empty((0, 0))
-    if runs.ndim != 2 or len(runs) == 0 or not np.isin(runs, (0, 1)).all():
-        raise LimbeckError("correct: give 0 or 1 as [N] or [S, N], the same examples for each of S runs")
-    return runs
-
-
 def accuracy_interval(correct: ArrayLike) -> Interval | None:
-    """Return the interval of an accuracy from `correct`, `[N]` or, one row a seed, `[S, N]`; None for N = 0.
+    """Return the interval of an accuracy from `correct`, `[N]` or, a row for each seed, `[S, N]`; None for N = 0.
 
-    One seed: Wilson's. Several: Student's t (`estimate`) after adding two examples that every run has right and two
-    that every run has wrong, like Agresti and Coull (1998), which keeps the interval open where all runs agree. It
-    covered 91-96 % in simulations, bootstrap percentiles 83-96 %.
+    One seed: Wilson's. Several: `estimate` after adding two examples that every run has right and two that every run
+    has wrong, like Agresti and Coull (1998), which keeps the interval open where all runs agree. It covered 91-96 % in
+    simulations, bootstrap percentiles 83-96 %.
     """
-    runs = correct_runs(correct)
+    runs = np.atleast_2d(np.asarray(correct, dtype=np.float64))
     seeds, n = runs.shape
     if n == 0 or seeds == 1:
         return wilson(int(runs.sum()), n)
@@ -153,7 +137,7 @@ def accuracy_interval(correct: ArrayLike) -> Interval | None:
 def bootstrap(statistic: Callable[[Floats], Floats], n: int, *, draws: int, seed: int) -> Floats:
     """Return a statistic of n rows resampled with replacement, `[..., draws]`.
 
-    `statistic` is given weights `[n, d]`, how often each row was drawn, and returns `[..., d]`.
+    `statistic` maps weights `[n, d]`, how often each row was drawn in each of d draws, to `[..., d]`.
     """
     rng, blocks = np.random.default_rng(seed), []
     for size in block_sizes(n, draws):

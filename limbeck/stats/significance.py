@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import bdtr, ndtri
 
-from limbeck.errors import LimbeckError
-from limbeck.stats.intervals import Interval, correct_runs, estimate, tango
+from limbeck.stats.intervals import Interval, estimate, tango
 
 MCNEMAR = "McNemar, mid-p"
 SEEDS = "t over seeds and examples"
@@ -73,10 +72,8 @@ def compare(correct_a: ArrayLike, correct_b: ArrayLike) -> Comparison:
     With several seeds two examples are added, one right in all of A alone and one in all of B alone: Bonett and Price's
     (2012) interval for paired proportions, which keeps a variance where the runs agree everywhere.
     """
-    a, b = correct_runs(correct_a), correct_runs(correct_b)
+    a, b = (np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in (correct_a, correct_b))
     n, seeds = a.shape[1], (len(a), len(b))
-    if b.shape[1] != n:
-        raise LimbeckError(f"correct: A has {n} examples and B {b.shape[1]}; compare runs on the same examples")
     test = MCNEMAR if max(seeds) == 1 else SEEDS
     if n == 0:
         return Comparison(test, n, seeds)

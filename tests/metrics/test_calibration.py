@@ -9,21 +9,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from torchmetrics.functional.classification import binary_calibration_error
 
-from limbeck.errors import LimbeckError
 from limbeck.metrics.calibration import (
     OF_CHOICES,
     TITLES,
     Temperature,
     calibrate,
+    compare_definitions,
     equal_mass,
     equal_width,
     fit_temperature,
     reliability,
 )
 from limbeck.metrics.graded import Graded, graded
+from limbeck.metrics.selective import selective
+from limbeck.schema import Prediction
 from limbeck.stats.intervals import wilson
 
 UNFITTED = Temperature(reason="not looked at here")
@@ -47,7 +49,7 @@ def sample_choices(n: int, k: int = 5, temperature: float = 1.0, seed: int = 0) 
 
 def of_choices(probabilities, labels) -> Graded:
     probabilities = np.asarray(probabilities)
-    return graded(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, probabilities, labels)
+    return Graded(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, probabilities, labels)
 
 
 @pytest.mark.parametrize("n", [1, 7, 1000])
@@ -184,7 +186,6 @@ def test_validation_scales_or_each_half_scales_the_other():
 @pytest.mark.parametrize(
     ("confidence", "correct"),
     [
-        ([], []),
         ([0.7], [True]),
         ([0.7, 0.9, 0.99], [True] * 3),
         ([0.7, 0.9, 0.99], [False] * 3),
@@ -202,26 +203,34 @@ def test_answers_without_a_best_temperature_have_a_reason(confidence, correct):
     json.dumps(metrics, allow_nan=False)
 
 
-def test_nothing_and_one_answer_have_every_key():
-    nothing, single = calibrate(graded([], [])), calibrate(graded([0.8], [True]), draws=100)
-    assert nothing.keys() == single.keys() >= TITLES.keys()
-    assert all(nothing[name] is None for name in TITLES)
-    assert single["ece"] == single["adaptive_ece"] == pytest.approx(0.2)
-    assert (single["ece_interval"], single["brier_interval"]) == (None, None)
-    json.dumps([nothing, single], allow_nan=False)
+def test_a_single_answer_has_no_interval():
+    metrics = calibrate(graded([0.8], [True]), draws=100)
+    assert metrics["ece"] == metrics["adaptive_ece"] == pytest.approx(0.2)
+    assert (metrics["ece_interval"], metrics["brier_interval"]) == (None, None)
+    assert metrics.keys() >= TITLES.keys()
+    json.dumps(metrics, allow_nan=False)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "field"),
-    [
-        (([0.5, None], [1, 0]), "confidence"),
-        (([0.5, 1.0000001], [1, 0]), "confidence"),
-        (([0.5, 0.5], [1, 0.5]), "correct"),
-        (([0.5, 0.5], [1, 0], [[0.5, 0.5], [0.5, 0.4]], [0, 1]), "probabilities"),
-        (([0.5, 0.5], [1, 0], [[0.5, 0.5]] * 2, [0, 2]), "labels"),
-    ],
-)
-def test_values_out_of_range_are_named(arguments, field):
-    with pytest.raises(LimbeckError) as raised:
-        graded(*arguments)
-    assert raised.value.field == field
+def test_every_definition_is_measured_on_the_answers_that_have_it():
+    rng = np.random.default_rng(1)
+    confidence, right = rng.integers(0, 20, size=60) / 20, rng.uniform(size=60) < 0.5
+
+    def prediction(id: int, correct: bool | None, by_definition: dict[str, float] | None) -> Prediction:
+        return Prediction(str(id), "?", "a", "a", correct, correct, confidence=None, confidences=by_definition)
+
+    rows = [
+        prediction(i, bool(right[i]), {"sequence": float(confidence[i]), "normalised": float(confidence[i] ** 0.5)})
+        for i in range(60)
+    ]
+    metrics = compare_definitions([*rows, prediction(60, None, {"first-token": 0.5})])  # not graded
+    assert list(metrics) == ["sequence", "normalised"]
+    for name, values in (("sequence", confidence), ("normalised", confidence**0.5)):
+        assert metrics[name]["average_confidence"] == pytest.approx(values.mean())
+        assert metrics[name]["brier"] == pytest.approx(brier_score_loss(right, values))
+        # a square root changes no order
+        assert metrics[name]["auroc"] == pytest.approx(roc_auc_score(right, confidence))
+        assert metrics[name]["aurc"] == selective(confidence, right).aurc
+    metrics = compare_definitions([*rows, prediction(60, True, {"sequence": 0.5})])  # lacks a definition
+    assert [(row["n"], row["without_confidence"]) for row in metrics.values()] == [(61, 0), (60, 1)]
+    assert compare_definitions([prediction(0, True, None)]) == compare_definitions([]) == {}
+    assert compare_definitions([prediction(0, True, {"sequence": 0.5})])["sequence"]["auroc"] is None

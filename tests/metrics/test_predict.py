@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import softmax
 
 from limbeck import tasks
 from limbeck.data import View
 from limbeck.errors import LimbeckError
-from limbeck.metrics.predict import predict
+from limbeck.metrics.predict import confidences, predict
 from limbeck.models import StudentSettings
 from limbeck.models.loading import load
 from limbeck.models.student import Student
@@ -155,3 +157,27 @@ def test_in_a_joint_view_confidence_is_of_the_label(view, text, tmp_path):
     assert prediction.confidences["normalised"] == pytest.approx(math.exp(sum(label) / len(label)), rel=1e-4)
     assert prediction.confidences["first-token"] == pytest.approx(math.exp(label[0]), rel=1e-4)
     assert prediction.probabilities is None
+
+
+LOG_P = st.floats(-2000, 0)
+
+
+@settings(max_examples=40)
+@given(st.lists(LOG_P, min_size=1, max_size=100), LOG_P, st.lists(LOG_P, max_size=6))
+def test_definitions_are_their_equations(log_p, first, alternatives):
+    choices = {str(i): value for i, value in enumerate([math.fsum(log_p), *alternatives])}
+    by_definition, probabilities = confidences(log_p, first, choices=choices, answer="0")
+    assert by_definition["sequence"] == pytest.approx(math.prod(map(math.exp, log_p)), rel=1e-6, abs=1e-300)
+    assert by_definition["normalised"] == pytest.approx(math.exp(sum(log_p) / len(log_p)), rel=1e-6)
+    assert by_definition["first-token"] == pytest.approx(math.exp(first), rel=1e-6)
+    expected = softmax(list(choices.values())).tolist()
+    assert list(probabilities.values()) == pytest.approx(expected, rel=1e-6)
+    assert by_definition["choices"] == probabilities["0"]
+    assert all(0 <= p <= 1 for p in [*by_definition.values(), *probabilities.values()])
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_broken_student_has_no_confidence(index):
+    numbers = [-1.0, -1.0, -1.0]
+    numbers[index] = math.nan
+    assert confidences([numbers[0]], numbers[1], choices={"a": -1.0, "b": numbers[2]}, answer="a") is None

@@ -3,11 +3,9 @@
 import json
 import math
 
-import numpy as np
 import pytest
 
 from limbeck.errors import LimbeckError
-from limbeck.metrics.graded import as_arrays, with_choices, with_confidence
 from limbeck.metrics.predictions import predictions_by_id, read_predictions
 
 
@@ -22,7 +20,7 @@ def row(**fields):
 
 @pytest.fixture
 def read(tmp_path):
-    return lambda *rows: read_predictions(write(tmp_path / "p.jsonl", rows))
+    return lambda *rows, needs=(): read_predictions(write(tmp_path / "p.jsonl", rows), needs)
 
 
 def test_an_answer_is_right_by_its_own_flag_or_by_its_text(read):
@@ -48,6 +46,7 @@ def test_rows_without_a_label_are_left_out(read):
         ({"confidence": 70}, "confidence"),  # beside 0.5: which of the two scales is meant?
         ({"confidence": -0.1}, "confidence"),
         ({"probabilities": [0.5]}, "probabilities"),
+        ({"probabilities": {"yes": 0.5, "no": 0.4}}, "probabilities"),
         ({"id": "a"}, "id"),
     ],
 )
@@ -64,27 +63,10 @@ def test_an_unanswered_question_is_wrong_with_a_confidence_of_0(read):
     predictions = read(row(), row(prediction=""), row(prediction=None, confidence=0.9), *unknown)
     assert [prediction.correct for prediction in predictions] == [True, False, False, True, True]
     assert [prediction.confidence for prediction in predictions] == [0.5, 0.0, 0.0, None, None]
-    assert with_confidence(predictions) == predictions[:3]
-    bare = read(row(prediction="", confidence=None), row(confidence=None))
-    assert [prediction.confidence for prediction in bare] == [None, None]  # a file without any has none to count as 0
+    bare = row(prediction="", confidence=None), row(confidence=None)
+    assert [prediction.confidence for prediction in read(*bare)] == [None, None]  # a file without any has no 0
     with pytest.raises(LimbeckError):
-        with_confidence(bare)
-
-
-def test_choices_are_a_table_of_the_rows_that_have_them(read):
-    predictions = read(
-        row(probabilities={"yes": 0.75, "no": 0.25}),
-        row(label="no", probabilities={"no": 0.5, "yes": 0.25, "perhaps": 0.25}),
-        row(),
-        row(probabilities={"no": 1.0}),  # without its label
-    )
-    complete = with_choices(predictions)
-    assert complete == predictions[:2]
-    answers = as_arrays(complete, choices=True)
-    np.testing.assert_array_equal(answers.probabilities, [[0.25, 0, 0.75], [0.5, 0.25, 0.25]])  # no, perhaps, yes
-    assert answers.labels.tolist() == [2, 0]
-    free = read(*[row(label=f"l{i}", probabilities={f"l{i}": 1.0}) for i in range(101)])
-    assert with_choices(free) == []
+        read(*bare, needs=["confidence"])
 
 
 def test_probabilities_are_read_with_the_confidence_that_is_taken_from_them(read):
@@ -139,24 +121,17 @@ def test_log_likelihoods_of_choices_are_an_answer_with_its_confidence(read):
 
 
 @pytest.mark.parametrize(
-    "rows",
+    ("rows", "message"),
     [
-        [{"doc_id": 0, "target": "a", "filtered_resps": ["the dog"], "bleu": ["the hound", "the dog"]}],
-        [{"doc_id": 0, "filter": f, "filtered_resps": ["1"], "acc": 1, "target": "1"} for f in ("strict", "flexible")],
-        [{"text": "a"}],
-        [{"label": "a"}],
-        [{"prediction": "a"}],
-        [{"label": " ", "prediction": "a"}],
+        ([{"doc_id": 0, "target": "a", "filtered_resps": ["dog"], "bleu": ["cat", "dog"]}], "'correct'"),
+        ([{"filter": f, "filtered_resps": ["1"], "acc": 1, "target": "1"} for f in ("strict", "flexible")], "filters"),
+        ([{"label": "a", "colour": "red"}], r"'prediction'.*'colour', 'label'"),
+        ([{"label": " ", "prediction": "a"}], "no row with a label"),
     ],
 )
-def test_files_that_do_not_say_what_is_right_are_refused(rows, read):
-    with pytest.raises(LimbeckError):
+def test_files_that_do_not_say_what_is_right_are_refused(rows, message, read):
+    with pytest.raises(LimbeckError, match=message):
         read(*rows)
-
-
-def test_a_missing_column_is_named_with_those_there_are(read):
-    with pytest.raises(LimbeckError, match=r"'prediction'.*'colour', 'label'"):
-        read({"label": "a", "colour": "red"})
 
 
 def test_predictions_are_matched_by_id(tmp_path):

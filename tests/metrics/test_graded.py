@@ -1,10 +1,10 @@
-"""Accuracy and accuracy by label, against scikit-learn's report and counting by hand."""
+"""Accuracy, also by label, against scikit-learn's report and counting by hand; predictions as arrays."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import classification_report
 
-from limbeck.metrics.accuracy import accuracy, by_label
+from limbeck.metrics.graded import accuracy, as_arrays, by_label, with_choices
 from limbeck.schema import Prediction
 from limbeck.stats.intervals import wilson
 
@@ -54,3 +54,21 @@ def test_free_text_has_no_labels():
     assert by_label([(str(i), str(i), True) for i in range(30)]) is None
     assert by_label([(str(i % 21), "1", False) for i in range(200)]) is None
     assert by_label([(str(i % 21), "1", False) for i in range(200)], [str(i) for i in range(21)])
+
+
+def test_choices_are_a_table_of_the_predictions_that_have_them():
+    def answer(label: str, probabilities: dict[str, float] | None) -> Prediction:
+        return Prediction("", "", label, "yes", label == "yes", None, confidence=0.5, probabilities=probabilities)
+
+    predictions = [
+        answer("yes", {"yes": 0.75, "no": 0.25}),
+        answer("no", {"no": 0.5, "yes": 0.25, "perhaps": 0.25}),
+        answer("yes", None),
+        answer("yes", {"no": 1.0}),  # without its label
+    ]
+    complete = with_choices(predictions)
+    assert complete == predictions[:2]
+    answers = as_arrays(complete, choices=True)
+    np.testing.assert_array_equal(answers.probabilities, [[0.25, 0, 0.75], [0.5, 0.25, 0.25]])  # no, perhaps, yes
+    assert answers.labels.tolist() == [2, 0]
+    assert with_choices([answer(f"l{i}", {f"l{i}": 1.0}) for i in range(101)]) == []
