@@ -1,8 +1,10 @@
 """The command line as a stranger meets it, in a folder of its own, and a run that tests share."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -12,21 +14,27 @@ from tests.runs.recipes import tiny
 
 
 @pytest.fixture
-def limbeck(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]]:
-    """`limbeck(*words)`: exit code, standard output and standard error of `limbeck WORDS`."""
+def limbeck(monkeypatch, capfd, tmp_path) -> Callable[..., tuple[int, str, str]]:
+    """`limbeck(*words, stdin=TEXT)`: exit code, standard output and standard error of `limbeck WORDS`."""
     monkeypatch.chdir(tmp_path)
+    standard_input = os.dup(0)
 
-    def run(*words: str) -> tuple[int, str, str]:
+    def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["limbeck", *map(str, words)])
         code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
+        with TemporaryFile("w+") as file:
+            file.write(stdin)
+            file.seek(0)
+            os.dup2(file.fileno(), 0)
+            try:
+                cli.main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return code, *capfd.readouterr()
 
-    return run
+    yield run
+    os.dup2(standard_input, 0)
+    os.close(standard_input)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from limbeck.files import read_jsonl
-from tests.helpers.hub import CONSENT
 from tests.helpers.processes import Forked
 from tests.helpers.servers import Server, completion, error
 
@@ -118,26 +117,20 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path, mon
         assert server.count == 2
 
 
-@pytest.mark.parametrize(("words", "typed", "private"), CONSENT)
-def test_an_upload_is_asked_about_and_is_private(*, words, typed, private, limbeck, job, tmp_path, monkeypatch):
+def test_an_upload_is_asked_about(limbeck, job, tmp_path, monkeypatch):
     uploads = []
-    monkeypatch.setattr(
-        "limbeck.hub.upload",
-        lambda _, name, kind, *, message, private: uploads.append((name, private)) or "https://hub/me",
-    )
-    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    monkeypatch.setattr("limbeck.hub.upload", lambda _, name, *args, **options: uploads.append((name, options)))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    export = ("annotate", "export", "annotate.yaml", "--output", "annotated.jsonl", "--hub", "me/rows")
     with Server(answer) as server:
         job(server.url)
         limbeck("annotate", "run", "annotate.yaml")
-    code, out, _ = limbeck(
-        "annotate", "export", "annotate.yaml", "--output", "annotated.jsonl", "--hub", "me/rows", *words
-    )
+    code, out, _ = limbeck(*export)
+    assert (code, "as me/rows (private)?" in out, uploads) == (1, True, [])
     assert (tmp_path / "annotated.jsonl").exists()
-    confirmed = "--yes" not in words
-    assert (f"({'public' if '--public' in words else 'private'})?" in out) == confirmed
-    assert (code != 0) == (private is None)
-    assert uploads == ([] if private is None else [("me/rows", private)])
-    assert ("https://hub/me" in out) == (private is not None)
+    assert limbeck(*export, "--yes", "--public")[0] == 0
+    ((name, options),) = uploads
+    assert (name, options["private"]) == ("me/rows", False)
 
 
 def test_an_import_counts_what_it_leaves_out_and_replaces_nothing_with_nothing(limbeck, tmp_path):

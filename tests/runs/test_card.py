@@ -1,6 +1,7 @@
 """The model card: metadata that the Hub's own reader takes, a run's numbers, and hostile text that does nothing."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -8,11 +9,11 @@ import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from limbeck.errors import LimbeckError, RecipeError
+from limbeck.errors import LimbeckError
 from limbeck.formatting import one_line
 from limbeck.objectives.methods import METHODS
 from limbeck.runs import open_run
-from limbeck.runs.card import model_card
+from limbeck.runs.card import citations, model_card
 from tests.runs.hostile import HOSTILE
 from tests.runs.recipes import tiny
 
@@ -164,14 +165,37 @@ def test_hostile_text_is_shown_and_does_nothing(changed):
     assert len([token for token in tokens if token.type == "th_open"]) == 3 + 2 + 5 + 3  # no further cell
 
 
-@pytest.mark.parametrize("license", ["", "mit\n---"])
-def test_a_licence_is_an_identifier(license, trained):
-    with pytest.raises(RecipeError):
-        model_card(trained, None, license)
-
-
 def test_an_incomplete_run_has_no_card(changed):
     run = changed()
     (run.model / "model.safetensors").unlink()
     with pytest.raises(LimbeckError):
         model_card(run)
+
+
+def archive(task: str) -> dict:
+    return {"task": task, "source": {"kind": "archive", "root": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"objective": "mi"}, ["chen2024learning", "hsieh2023distilling"]),
+        (
+            {"objective": "answer-first", "data": archive("esnli")},
+            ["hsieh2023distilling", "wadhwa2024investigating", "camburu2018esnli", "bowman2015large"],
+        ),
+        ({"data": archive("svamp")}, ["hsieh2023distilling", "patel2021nlp"]),
+    ],
+    ids=str,
+)
+def test_runs_cite_what_they_used_once(changes, keys):
+    assert [paper.key for paper in citations([tiny(**changes), tiny(**changes, seed=8)])] == ["limbeck", *keys]
+
+
+def test_every_objective_has_papers_with_well_formed_entries():
+    for name in METHODS:
+        papers = citations([tiny(objective=name, data=archive("cqa"))])
+        assert len(papers) > 3
+        for paper in papers:
+            assert re.match(rf"@(inproceedings|software)\{{{paper.key},\n.*\n}}$", paper.bibtex, re.DOTALL)
+            assert paper.bibtex.count("{") == paper.bibtex.count("}")

@@ -15,7 +15,7 @@ from limbeck.models.loading import open_student
 from limbeck.runs import Recipe, predict_file, train
 from limbeck.runs.push import contents, write
 from tests.helpers import builders
-from tests.helpers.hub import TOKEN, environment, files_of, running
+from tests.helpers.hub import environment, files_of, running
 from tests.runs.recipes import TINY, rows_of, tiny
 
 ALWAYS = {"README.md", "recipe.yaml", "results.json", "provenance.json", "limbeck.json", "config.json"}
@@ -123,7 +123,6 @@ def test_a_folder_is_written_whole_or_not_at_all(trained, tmp_path):
     files = contents(trained.path)
     (trained.model / "notes.md").unlink()
     assert set(files) == ALWAYS
-    (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("nowhere")
     before = sorted(tmp_path.iterdir())
@@ -148,38 +147,34 @@ from pathlib import Path
 from limbeck.errors import LimbeckError
 from limbeck.hub import upload
 outcomes = {}
-for name, private in json.load(sys.stdin):
+for name in json.load(sys.stdin):
     files = {path.name: path for path in Path(name.rpartition("/")[2]).iterdir()}
     try:
-        outcomes[name] = upload(files, name, "model", message="A student", private=private, fresh=True)
+        outcomes[name] = upload(files, name, "model", message="A student", fresh=True)
     except LimbeckError as error:
         outcomes[name] = f"error: {error}"
 json.dump(outcomes, sys.stdout)
 """
 
 
-def test_a_push_arrives_whole_as_a_new_model(trained, tmp_path):
-    names = {"mine": True, "shown": False, "empty": True, "there": True, "open": True}  # private?
+def test_a_push_is_a_new_model(trained, tmp_path):
+    names = ("mine", "empty", "there", "open")  # the last two: with files already; public already
     for name in names:
         write(contents(trained.path, f"me/{name}", "apache-2.0"), tmp_path / name)
     with running() as (endpoint, requests):
         process = subprocess.run(
             [sys.executable, "-c", UPLOAD_ALL],
-            input=json.dumps([(f"me/{name}", private) for name, private in names.items()]),
+            input=json.dumps([f"me/{name}" for name in names]),
             env=environment(endpoint, tmp_path / "home"), cwd=tmp_path,
             capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
     assert process.returncode == 0, process.stderr
     outcomes = json.loads(process.stdout)
-    for name in ("mine", "shown", "empty"):
+    for name in ("mine", "empty"):
         assert outcomes[f"me/{name}"] == f"{endpoint}/me/{name}"
         sent = {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
         assert files_of(requests, name, "model") == sent
-    card = (tmp_path / "mine" / "README.md").read_text()
-    assert "hf download me/mine --local-dir mine\nlimbeck predict mine " in card
-    created = {body["name"]: body["visibility"] for path, body, _ in requests if path == "/api/repos/create"}
-    assert (created["mine"], created["shown"]) == ("private", "public")
-    assert {header for path, _, header in requests if path.startswith("/api/")} == {f"Bearer {TOKEN}"}
-    for name in ("there", "open"):  # with files already; public already
+    for name in ("there", "open"):
         assert outcomes[f"me/{name}"].startswith(f"error: me/{name}: ")
         assert not [path for path, *_ in requests if f"/{name}/commit/" in path]
+    assert "hf download me/mine --local-dir mine\nlimbeck predict mine " in (tmp_path / "mine/README.md").read_text()
