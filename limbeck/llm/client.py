@@ -7,6 +7,7 @@ are not followed, and an echo of the key is removed.
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,9 +45,10 @@ class EndpointClient:
         self._teacher, self._url, self._seconds = teacher, teacher.endpoint(), seconds
         self._key = read_key(teacher.key)
         self._default_temperature = sampling.temperature is None
-        body = {"model": teacher.name, "temperature": sampling.heat, "max_tokens": sampling.max_tokens}
-        self._body: dict[str, Any] = body | ({} if sampling.top_p is None else {"top_p": sampling.top_p})
-        self._body |= sampling.extra
+        self._body: dict[str, Any] = {"model": teacher.name, "temperature": sampling.heat}
+        self._body |= {"max_tokens": sampling.max_tokens} | sampling.extra
+        if sampling.top_p is not None:
+            self._body["top_p"] = sampling.top_p
         # the SDK wants a key; without one the header is omitted
         self._headers = {} if self._key else {"Authorization": openai.omit}
         try:
@@ -97,7 +99,9 @@ class EndpointClient:
         if status in _HOPELESS or "insufficient_quota" in (fields.get("code"), fields.get("type")):
             state = f"${self._teacher.key} is {'set' if self._key else 'not set'}"
             raise EndpointError(f"{self._url} refuses {self._teacher.name!r:.100} (HTTP {status}, {state}): {message}")
-        return Failure(f"HTTP {status}", message, status in _TEMPORARY, _retry_after(error.response.headers))
+        wait = error.response.headers.get("retry-after", "")
+        seconds = min(float(wait), LONGEST_WAIT) if re.fullmatch(r"\d{1,9}(\.\d{0,9})?", wait) else 0.0
+        return Failure(f"HTTP {status}", message, status in _TEMPORARY, seconds)
 
     def _lost(self, error: BaseException) -> Failure:
         reason = one_line(self._redact(str(error) or type(error).__name__), 300)
@@ -135,15 +139,6 @@ def read_completion(raw: str) -> Reply | Failure:
     if not content.words.strip() and not content.thoughts.strip():
         return Failure("no content", "the message is blank, and no thoughts are beside it", raw=raw, tokens=tokens)
     return Reply(content.words, raw, tokens)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds after which an endpoint wants to be asked again; 0 where it does not say so."""
-    try:
-        seconds = float(headers.get("retry-after", "0"))
-    except ValueError:
-        return 0.0
-    return min(seconds, LONGEST_WAIT) if seconds > 0 else 0.0
 
 
 def _tokens(usage: Any) -> Tokens | None:

@@ -43,8 +43,7 @@ class LocalClient:
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
         """Return the model's answer; one without an end, or a prompt that leaves no room for one, is a failure.
 
-        Raises:
-            ModelError: the template refuses the conversation, or nothing can be generated.
+        Raises ModelError: the template refuses the conversation, or nothing can be generated.
         """
         prompt = self._tokenizer(render(self._tokenizer, messages), add_special_tokens=False)["input_ids"]
         if len(prompt) + self._max_tokens > self._positions:

@@ -1,13 +1,12 @@
 """Messages to and from a chat model: conversations, replies, failures, and thoughts told apart from words."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 # DeepSeek and vLLM, OpenRouter, Ollama and Anthropic, OpenRouter's list of parts
-THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thoughts", "thought", "reasoning_details")
+_THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thoughts", "thought", "reasoning_details")
 _CONTENT_FIELDS = ("content", "value", "text")
 _PART_FIELDS = (*_CONTENT_FIELDS, "thinking", "reasoning", "summary")
 
@@ -68,17 +67,9 @@ def read_message(message: Mapping[str, Any], separator: str = "\n") -> Message:
             words.append(text)
         elif kind != "text":
             lacking = kind
-    beside = (part_text(message.get(name)) for name in THOUGHT_FIELDS)
+    beside = (part_text(message.get(name)) for name in _THOUGHT_FIELDS)
     beside_text = next((text for text in beside if text.strip()), "")
     return Message(separator.join(words), beside_text or "\n".join(filter(None, thoughts)), lacking)
-
-
-def completion_thoughts(raw: str) -> str:
-    """Return the thoughts beside the content in the body of a completion; "" where there are none, or no completion."""
-    try:
-        return read_message(json.loads(raw)["choices"][0]["message"]).thoughts
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        return ""
 
 
 def part_text(value: Any, depth: int = 4) -> str:

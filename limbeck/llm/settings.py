@@ -139,8 +139,8 @@ class AskingSettings(Settings):
 
     def covers(self, tokens: Tokens) -> bool:
         """Return whether so many tokens, all that were ever used, are within the budget."""
-        tokens_left = self.budget.tokens is None or sum(tokens) <= self.budget.tokens
-        return tokens_left and (self.budget.money is None or (self.cost(tokens) or 0.0) <= self.budget.money)
+        money, most = self.budget.money, self.budget.tokens
+        return (most is None or sum(tokens) <= most) and (money is None or (self.cost(tokens) or 0.0) <= money)
 
 
 def read_key(variable: str) -> str | None:

@@ -23,7 +23,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from limbeck.errors import FileError
 from limbeck.files import disk_full
-from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, completion_thoughts
+from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_message
 
 _MARKS = (0x4C494D42, 2)  # "LIMB", SQLite's mark of an application's files, and the version of the tables below
 _BUSY_SECONDS = 60.0  # that a process waits for another's transaction
@@ -192,7 +192,7 @@ class Store:
         columns = "question, sample, text, raw, kind, message"
         query = f"SELECT {columns} FROM requests WHERE model = ? AND prompt = ? ORDER BY kind IS NULL, request"
         return {
-            (question, sample): Result(text, completion_thoughts(raw) if kind is None else "", kind, message)
+            (question, sample): Result(text, _thoughts(raw) if kind is None else "", kind, message)
             for question, sample, text, raw, kind, message in self._read(query, model, prompt)
         }
 
@@ -258,6 +258,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     if not tables:
         connection.executescript(_SCHEMA)
     return connection
+
+
+def _thoughts(raw: str) -> str:
+    """Return the thoughts beside the content in a body; "" where there are none, or it is no completion."""
+    try:
+        return read_message(json.loads(raw)["choices"][0]["message"]).thoughts
+    except (LookupError, TypeError, ValueError):
+        return ""
 
 
 def _now() -> str:

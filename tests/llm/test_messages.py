@@ -1,10 +1,8 @@
 """Words and thoughts of a message, wherever they stand in it."""
 
-import json
-
 import pytest
 
-from limbeck.llm.messages import Message, completion_thoughts, read_message
+from limbeck.llm.messages import Message, read_message
 
 NESTED = {"text": "deep"}
 for _ in range(50):
@@ -36,13 +34,3 @@ for _ in range(50):
 )  # fmt: skip
 def test_where_words_and_thoughts_stand(message, expected):
     assert read_message(message, separator="|") == expected
-
-
-@pytest.mark.parametrize("raw", ["", "{}", "[]", "[" * 10_000, '{"choices": []}', '{"choices": [{"message": "x"}]}'])
-def test_a_body_that_is_no_completion_has_no_thoughts(raw):
-    assert completion_thoughts(raw) == ""
-
-
-def test_thoughts_of_a_completion():
-    raw = json.dumps({"choices": [{"message": {"role": "assistant", "content": None, "reasoning_content": "b"}}]})
-    assert completion_thoughts(raw) == "b"

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.llm import Parsed, concluded_label, parse, read_reply, stated_answer
-from limbeck.llm.replies import LONGEST_REPLY
+from limbeck.llm.replies import LONGEST_REPLY, Parsed, concluded_label, parse, read_reply, stated_answer
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, get
 

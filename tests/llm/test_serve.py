@@ -1,13 +1,13 @@
 """A real OpenAI-compatible server, `transformers serve`, in front of a small model on disk."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from limbeck.annotation.job import Job, annotate
+from limbeck.annotation.job import annotate
 from limbeck.annotation.results import read_results, summary, training_examples
+from tests.annotation.jobs import make_job
 from tests.helpers.chat_models import scripted_model, serving
 
 pytestmark = pytest.mark.slow
@@ -28,17 +28,17 @@ def base_url(model: Path) -> Iterator[str]:
         yield url
 
 
-def check(folder: Path, teacher: dict[str, object]) -> None:
-    """Ask twenty questions, of which the model's one answer is right for half."""
+@pytest.mark.parametrize("engine", ["endpoint", "local"])
+def test_a_job_is_answered_from_end_to_end(engine, model, tmp_path, request):
+    """Twenty questions, of which the model's one answer is right for half."""
+    settings = {"batch_size": 8} if engine == "local" else {"base_url": request.getfixturevalue("base_url")}
     rows = [
         {"input": f"Luke scored 84 points in {n} rounds of game {i}. How many a round?", "label": f"84 / {n}"}
         for i in range(10)
         for n in (2, 3)
     ]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    files = {"rows": folder / "rows.jsonl", "store": folder / "annotations.sqlite"}
-    limits = {"sampling": {"max_tokens": 64}, "limits": {"concurrency": 4}}
-    job = Job.parse({**files, "task": "svamp", "teacher": teacher, **limits}, "test")
+    options = {"sampling": {"max_tokens": 64}, "limits": {"concurrency": 4}}
+    job = make_job(tmp_path, rows, task="svamp", teacher={"name": str(model), "engine": engine, **settings}, **options)
     done = annotate(job)
     assert (done["stored"], done["missing"], done["failures"]) == (20, 0, {})
     counts = summary(read_results(job))
@@ -47,11 +47,3 @@ def check(folder: Path, teacher: dict[str, object]) -> None:
     rationales = {example.rationale for example in training_examples(read_results(job))}
     assert rationales == {REPLY.partition(" The answer")[0], None}
     assert annotate(job)["requests"] == 0
-
-
-def test_a_job_is_answered_by_the_server_from_end_to_end(base_url, model, tmp_path):
-    check(tmp_path, {"name": str(model), "base_url": base_url})
-
-
-def test_and_by_the_model_without_a_server(model, tmp_path):
-    check(tmp_path, {"name": str(model), "engine": "local", "batch_size": 8})

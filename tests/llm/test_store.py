@@ -90,21 +90,15 @@ def test_the_budget_counts_replies_failures_and_what_any_process_has_claimed(pat
         put(store, key(2), Failure("cut off", "at 100 tokens", raw="{}"), Tokens(5, 100))
         put(store, key(3, model="n"), reply(), Tokens(1000, 1000))  # of another model: not counted
         claim(neighbour, key(4))
-        assert (store.others_claim("m"), neighbour.others_claim("m"), neighbour.others_claim("n")) == (
-            True,
-            False,
-            False,
-        )
+        assert (store.others_claim("m"), store.others_claim("n"), neighbour.others_claim("m")) == (True, False, False)
         sums: list[Tokens] = []
 
         def covers(spent: Tokens) -> bool:
             sums.append(spent)
             return sum(spent) <= 7 + 13 + 5 + 100 + 3 * 110
 
-        assert claim(store, key(4), key(5), key(6), key(7), key(8), covers=covers) == (
-            [key(5), key(6)],
-            [key(7), key(8), key(4)],
-        )
+        claimed, pending = claim(store, *map(key, range(4, 9)), covers=covers)
+        assert (claimed, pending) == ([key(5), key(6)], [key(7), key(8), key(4)])
         assert sums == [Tokens(12 + 20, 113 + 200), Tokens(12 + 30, 113 + 300), Tokens(12 + 40, 113 + 400)]
 
 
@@ -154,16 +148,14 @@ def test_many_stores_on_one_file_claim_every_question_once(path):
     assert rows(path, "SELECT COUNT(*), SUM(kind IS NULL) FROM requests") == [(300, 300)]
 
 
-@pytest.mark.parametrize("content", ["text", "other tables", "newer"])
-def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(content, path):
+@pytest.mark.parametrize("statement", [None, "CREATE TABLE theirs (x)"])
+def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(statement, path):
     path.parent.mkdir()
-    if content == "text":
+    if statement is None:
         path.write_bytes(b"no database at all, but text")
-    elif content == "newer":
-        Store(path).close()
-    with sqlite3.connect(path) as connection:
-        if content != "text":
-            connection.execute("CREATE TABLE theirs (x)" if content == "other tables" else "PRAGMA user_version = 99")
+    else:
+        with sqlite3.connect(path) as connection:
+            connection.execute(statement)
     before = path.read_bytes()
     with pytest.raises(FileError) as raised:
         Store(path)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from limbeck.llm import json_object, split_thoughts
-from limbeck.llm.text import unwrapped
+from limbeck.llm.text import json_object, split_thoughts, unwrapped
 
 
 @pytest.mark.parametrize(
