@@ -17,6 +17,8 @@ _LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
 _COLUMN = re.compile(r"(?:(?:option|choice|ending|op|sol)[ _]?|(?!\d))([a-j\d])", re.IGNORECASE)
 _IN_ONE_TEXT = re.compile(r"(?:^|[\s,;]+)\(?([A-Za-z])\s?\)")  # MathQA's "a ) 38 , b ) 30"
 
+_READINGS = ("key", "text", "letter", "number from 0", "number from 1")
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -24,17 +26,13 @@ class Choices:
 
     texts: tuple[str, ...]
     keys: tuple[str, ...] = ()
-    own: bool = True  # the row's, not its task's
+    of_task: bool = False  # the same in every row
 
 
 def read_choices(cell: Any) -> Choices:
-    """Return the choices in a cell.
+    """Return the choices in a cell, in any of the forms that docs/data.md lists.
 
-    It holds a list of texts, numbers or `{label, text}`; `{label: [...], text: [...]}`; `{A: ..., B: ...}`; such a
-    value as JSON or Python print it; or texts between bars, or after letters ("a ) 38 , b ) 30"). Texts that all begin
-    with their letters ("A)18") lose them.
-
-    Raises DataError: it holds none of these, or a text is blank.
+    Texts that all begin with their letters ("A)18") lose them.
     """
     value = parse_cell(cell) if isinstance(cell, str) else cell
     keys: list[Any] = []
@@ -85,10 +83,9 @@ def column_choices(row: Row) -> dict[str, Any] | list[Any] | None:
 
 
 def named_choice(label: str, choices: Choices, reading: str) -> str | None:
-    """Return the choice that a label names, if it is one alone.
+    """Return the choice that a label names in a `reading`, if it is one alone.
 
-    `reading` is "text", "key" (the data's own), "letter" (the key, or the position where there are no keys), "number
-    from 0" or "number from 1".
+    A letter is the data's own key, or a position where there are no keys.
     """
     if reading == "text" and label in choices.texts:
         return label
@@ -111,12 +108,8 @@ def named_choice(label: str, choices: Choices, reading: str) -> str | None:
 
 
 def find_reading(labels: Sequence[tuple[str, Choices]]) -> str | None:
-    """Return the first reading by which all labels name a choice; None where there is none.
-
-    Raises DataError: numbers may count from 0 or from 1.
-    """
-    readings = ("key", "text", "letter", "number from 0", "number from 1")
-    fitting = [reading for reading in readings if all(named_choice(*label, reading) for label in labels)]
+    """Return the first of `_READINGS` by which all labels name a choice; None where there is none."""
+    fitting = [reading for reading in _READINGS if all(named_choice(*label, reading) for label in labels)]
     if fitting[:2] == ["number from 0", "number from 1"]:
         reason = "the labels are numbers that may count the choices from 0 or from 1"
         raise DataError(f"{reason}; write each as the choice's text or letter", field="label")
@@ -124,10 +117,7 @@ def find_reading(labels: Sequence[tuple[str, Choices]]) -> str | None:
 
 
 def find_choice(label: str, choices: Choices, reading: str | None) -> str | None:
-    """Return the choice that a label names by `reading`, or else by text or letter.
-
-    Raises DataError: these name different choices.
-    """
+    """Return the choice that a label names by `reading`, or else by text or letter."""
     if reading in ("key", "text") and (choice := named_choice(label, choices, reading)):
         return choice
     meanings = {named_choice(label, choices, name) for name in (reading or "text", "text", "letter")} - {None}

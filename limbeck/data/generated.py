@@ -22,7 +22,6 @@ _APPLY = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator
 # Measured on a T5 of width 128, 2 layers a side, 900 steps of 32 rows: with numbers up to 99 it never learns to copy
 # them (3 % right); up to 20 it copies soon, and what is left to learn is which number is asked for (40 to 50 % right).
 LARGEST = 20
-_MAX_ROWS = 100_000
 
 
 class GeneratedSource(Settings):
@@ -33,9 +32,9 @@ class GeneratedSource(Settings):
     """
 
     kind: Literal["generated"] = "generated"
-    train_rows: int = Field(default=4000, ge=1, le=_MAX_ROWS)
-    valid_rows: int = Field(default=200, ge=1, le=_MAX_ROWS)
-    test_rows: int = Field(default=500, ge=1, le=_MAX_ROWS)
+    train_rows: int = Field(default=4000, ge=1, le=100_000)
+    valid_rows: int = Field(default=200, ge=1, le=100_000)
+    test_rows: int = Field(default=500, ge=1, le=100_000)
     error_rate: float = Field(default=0.2, ge=0, le=1)  # of the teacher, in every split
     seed: int = 0
 
@@ -46,7 +45,7 @@ class GeneratedSource(Settings):
         return {split: self._generate(split, count) for split, count in counts.items()}
 
     def _generate(self, split: Split, count: int) -> list[Example]:
-        # Two streams, so that the questions are the same at every error rate.
+        # two streams, so that the questions are the same at every error rate
         questions = random.Random(f"{self.seed} {split} questions")
         errors = random.Random(f"{self.seed} {split} errors")
         examples: dict[str, Example] = {}

@@ -36,14 +36,13 @@ def teacher_mismatch(examples: Sequence[Example], task: Task) -> str | None:
     that share no more with their own question than with another row's, or less than with a neighbour's.
     """
     words = _word_sign(examples)
-    if words is None:  # in a join that lost a row on the way only the end is wrong
-        words = _word_sign(examples[-(len(examples) // 4) :])
-        words = f"of the last quarter, {words}" if words else None
-    return "; ".join(filter(None, (_accuracy_sign(examples, task), words))) or None
+    end = None if words else _word_sign(examples[-(len(examples) // 4) :])  # a row may be lost on the way
+    signs = (_accuracy_sign(examples, task), words, end and f"of the last quarter, {end}")
+    return "; ".join(filter(None, signs)) or None
 
 
 def mismatch_warning(split: str, reason: str) -> str:
-    """Return the warning about a split whose teacher is most likely joined to the wrong rows."""
+    """Return the warning about a split."""
     return f"the teacher of the {split} split is most likely joined to the wrong rows: {reason}"
 
 
@@ -78,9 +77,10 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
         return None
 
     @cache
-    def words(index: int) -> tuple[frozenset[str], frozenset[str]]:
+    def words(index: int) -> list[frozenset[str]]:
         row = examples[index]
-        return _words(" ".join((*row.segments, *row.choices))), _words(str(row.rationale))
+        texts = (" ".join((*row.segments, *row.choices)), str(row.rationale))
+        return [frozenset(word[1] or word[2] or word[0] for word in _WORD.finditer(text.casefold())) for text in texts]
 
     frequency = Counter(word for index in indices for word in words(index)[0])
     weight = {word: log(n / count) for word, count in frequency.items()}  # 0 for a word in all questions
@@ -102,7 +102,3 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
         if z_score([(index, index + shift) for index in indices if index + shift in explained]) < -_MIN_Z:
             return f"its rationales fit the questions {shift:+} row away better than their own (n = {n})"
     return None
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(match[1] or match[2] or match[0] for match in _WORD.finditer(text.casefold()))

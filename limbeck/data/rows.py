@@ -20,7 +20,7 @@ Column = Literal["input", "label", "rationale", "id", "teacher_label", "choices"
 Columns = Mapping[Column, str | list[str]]
 """The file's name of a column, by limbeck's; or several (`choices: [A, B, C]`), or one in another (`question.stem`)."""
 IdRows = list[tuple[str, str, dict[str, Any]]]
-"""Rows, each after its location (`rows.jsonl:3`) and the id that it gets if it brings none."""
+"""Rows, each after its location (`rows.jsonl:3`) and the id that it gets if it has none."""
 Located = list[tuple[str, Example]]
 """Examples, each after its location."""
 
@@ -85,7 +85,9 @@ def read_examples(tables: Sequence[IdRows], columns: Columns, task: Task, *, lab
     for rows in tables:
         all_columns = {**columns, **_usual_columns(rows[0][0], _names(rows), columns, labelled)}
         drafts.append([(at, *read_row(row, id, task, location=at, columns=all_columns)) for at, id, row in rows])
-    labels = [(row.label, choices) for table in drafts for _, row, choices in table if choices.own and row.label]
+    labels = [
+        (row.label, choices) for table in drafts for _, row, choices in table if row.label and not choices.of_task
+    ]
     with located(tables[0][0][0]):
         reading = find_reading(labels) if labels else None
     if reading not in (None, "text"):
@@ -156,11 +158,11 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
         cell = column_choices(raw) if is_missing(row.get("choices")) and not task.choices else row.get("choices")
         if is_missing(cell):  # data for natural language inference have numbers for the task's choices
             numbers = tuple(map(str, range(len(task.choices))))
-            choices = Choices(task.choices, task.choices if task.name == "custom" else numbers, own=False)
+            choices = Choices(task.choices, task.choices if task.name == "custom" else numbers, of_task=True)
         else:
             choices = read_choices(cell)
-        labels, rationale = _texts(row.get("label"), "label", choices), _read_rationale(row.get("rationale"))
-        labels += _texts(row.get("answers"), "label", choices)
+        labels = _labels(row.get("label"), "label", choices) + _labels(row.get("answers"), "label", choices)
+        rationale = "\n".join(_texts(row.get("rationale"), "rationale")) or None
         if labels and _ANSWER_MARK in labels[0]:
             solution, _, answer = labels[0].rpartition(_ANSWER_MARK)
             labels[0] = text(without_calculations(answer).strip(), "label")
@@ -178,37 +180,28 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
         else:
             own_choices = set(choices.texts) != set(task.choices)
             listed = listing(choices.texts) if own_choices else ""  # an input that lists them does not get them twice
-            segments = tuple(segment.removesuffix(listed) or segment for segment in _segments(row.get("input")))
+            segments = tuple(segment.removesuffix(listed) or segment for segment in _texts(row.get("input"), "input"))
+            if not segments:
+                raise DataError("missing or blank; name its column, like `columns: {input: question}`", field="input")
             example = Example(id, segments, label, choices=choices.texts, own_choices=own_choices)
-        teacher_label = next(iter(_texts(row.get("teacher_label"), "teacher_label", choices)), None)
+        teacher_label = next(iter(_labels(row.get("teacher_label"), "teacher_label", choices)), None)
         rationale = rationale and without_calculations(rationale)
         example = replace(example, id=id, rationale=rationale, teacher_label=teacher_label, answers=tuple(answers))
         return example, choices
 
 
-def _segments(value: Any) -> list[str]:
-    segments = [segment for segment in (value if isinstance(value, list) else [value]) if not is_missing(segment)]
-    if not segments:
-        raise DataError("missing or blank; name its column, like `columns: {input: question}`", field="input")
-    return [text(segment, "input") for segment in segments]
+def _texts(cell: Any, field: str) -> list[str]:
+    """Return the texts in a cell, a list or one, without missing values."""
+    return [text(value, field) for value in (cell if isinstance(cell, list) else [cell]) if not is_missing(value)]
 
 
-def _texts(cell: Any, field: str, choices: Choices) -> list[str]:
-    """Return the texts in a cell of labels; a word such as "None" is missing unless it is among the choices."""
-    values = map(cell_text, cell if isinstance(cell, list) else [cell])
+def _labels(cell: Any, field: str, choices: Choices) -> list[str]:
+    """Return the labels in a cell; a word such as "None" is missing unless it is among the choices."""
     words = set(map(normalise, choices.texts))
+    labels = map(cell_text, cell if isinstance(cell, list) else [cell])
     return [
-        text(value, field)
-        for value in values
-        if not is_missing(value) or (isinstance(value, str) and normalise(value) in words)
+        text(label, field) for label in labels if not is_missing(label) or (label and normalise(str(label)) in words)
     ]
-
-
-def _read_rationale(value: Any) -> str | None:
-    """Return a rationale; a list of sentences becomes lines."""
-    if isinstance(value, list):
-        value = "\n".join(text(item, "rationale") for item in value if not is_missing(item))
-    return None if is_missing(value) else text(value, "rationale")
 
 
 def resolved(example: Example, choices: Choices, reading: str | None, location: str) -> Example:
@@ -217,7 +210,7 @@ def resolved(example: Example, choices: Choices, reading: str | None, location: 
         return example
 
     def choose(field: str, label: str) -> str:
-        choice = find_choice(label, choices, reading if choices.own else "text")
+        choice = find_choice(label, choices, "text" if choices.of_task else reading)
         if choice is None:
             raise not_a_choice(field, label, choices.texts)
         return choice
@@ -231,8 +224,7 @@ def resolved(example: Example, choices: Choices, reading: str | None, location: 
 
 def not_a_choice(field: str, label: str, choices: Sequence[str]) -> DataError:
     """Return the error for a label that names no choice."""
-    advice = "a choice's text was expected, or, of a row's own choices, its letter or number"
-    return DataError(f"{label!r:.60} is none of the choices {list(choices)!r:.200}; {advice}", field=field)
+    return DataError(f"{label!r:.60} is none of the choices {list(choices)!r:.200}", field=field)
 
 
 @contextmanager

@@ -69,17 +69,13 @@ def _contradict(examples: Sequence[Example], task: Task) -> bool:
 
 
 def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_overlap: float) -> None:
-    """Raise DataError where a split shares more than `max_overlap` of its questions with an earlier one.
-
-    `counts` are as `count_overlap` returns them; `sizes` are the rows of train, valid and test, in this order.
-    """
+    """Raise DataError where a split shares more than `max_overlap` of its questions with an earlier one of `sizes`."""
     for earlier, later in combinations(sizes, 2):
         count, rows = counts.get(f"{later}_in_{earlier}", 0), sizes[later]
         if count > max_overlap * rows:
             raise DataError(
-                f"{count} of the {rows} rows of the {later} split ask the same as a row of the {earlier} split, more "
-                f"than the share {max_overlap:g}: take them out of one split, or allow them with data.max_overlap: "
-                f"{ceil(1000 * count / rows) / 1000:g}"
+                f"{count} of the {rows} rows of the {later} split ask the same as a row of the {earlier} split: take "
+                f"them out of one split, or allow them with data.max_overlap: {ceil(1000 * count / rows) / 1000:g}"
             )
 
 

@@ -67,7 +67,8 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
     splits = read(settings)
     summaries = summarise(settings, splits)
     sizes = {split: len(splits.get(split, [])) for split in get_args(Split)}
-    lines, notes = [], {}
+    lines: list[str] = []
+    notes: dict[str, int] = {}
     for split, counts in summaries.items():
         notes |= counts["notes"]
         accuracy = "none" if counts["teacher_accuracy"] is None else f"{counts['teacher_accuracy']:.4f}"

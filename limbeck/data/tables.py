@@ -40,9 +40,7 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
 
     The suffix names the format; other files hold JSON if they begin like it, else delimited text.
 
-    Raises:
-        FileError: the file cannot be read.
-        DataError: a row is damaged or longer than `max_row_bytes`, or there are no rows; names the line.
+    Raises LimbeckError: the file cannot be read, or a row is damaged or too long; names the line.
     """
     suffix = (path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path).suffix.lower()
     content = b""
@@ -56,16 +54,14 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
 
             content = pyarrow.CompressedInputStream(pyarrow.BufferReader(content), "zstd").read()
         if suffix == ".parquet":
-            import pyarrow.parquet as pq
+            import pyarrow.parquet
 
-            rows = [
-                (f"{path}: row {i}", row) for i, row in enumerate(arrow_rows(pq.read_table(io.BytesIO(content))), 1)
-            ]
+            table = pyarrow.parquet.read_table(io.BytesIO(content))
+            rows = [(f"{path}: row {number}", row) for number, row in enumerate(arrow_rows(table), start=1)]
         else:
             text = content.decode("utf-8-sig")
-            is_json = suffix in (*_JSON_LINES, ".json") or (
-                suffix not in (".csv", ".tsv") and text.lstrip().startswith(("{", "["))
-            )
+            begins_like_json = suffix not in (".csv", ".tsv") and text.lstrip().startswith(("{", "["))
+            is_json = suffix in (*_JSON_LINES, ".json") or begins_like_json
             rows = (json_rows if is_json else csv_rows)(text, path, max_row_bytes)
     except FileNotFoundError:
         raise FileError("no such file", path=path) from None
@@ -93,8 +89,6 @@ def json_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows
 
     A document that is one object may hold them as `{"data": [...]}` or `{"0": {...}, "1": {...}}`. Comment lines (`//`,
     `#`) and extra commas are skipped.
-
-    Raises DataError: a row is no JSON object, or is longer than `max_row_bytes`; names its line.
     """
     text, decoder = _LAST_COMMA.sub("]", text), json.JSONDecoder()
     values: list[tuple[str, Any]] = []
@@ -136,8 +130,6 @@ def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
 
     The delimiter is a comma, semicolon, tab or bar, whichever the header has most of. Columns without a name (pandas'
     index) and blank lines are skipped.
-
-    Raises DataError: a row is not as wide as the header or too long, or a column name stands twice; names the line.
     """
     csv.field_size_limit(max_row_bytes)  # of the process; a quote left open soon exceeds it
     delimiter = max(_DELIMITERS, key=text.lstrip("\r\n").partition("\n")[0].count)
@@ -184,11 +176,7 @@ def arrow_rows(table: "pa.Table") -> list[dict[str, Any]]:
 
 
 def cell_text(value: Any) -> Any:
-    """Return a number, truth value or text as normalized text, and anything else unchanged.
-
-    1 and 1.0 are both "1", since an integer column with nulls is stored as floats. Text is in Unicode's NFC, without
-    NUL characters and without blanks around it.
-    """
+    """Return a number (1.0 as "1"), truth value or text as text in Unicode's NFC, and anything else unchanged."""
     if isinstance(value, str):
         return unicodedata.normalize("NFC", value.replace("\0", "")).strip()
     if isinstance(value, int):
@@ -206,10 +194,14 @@ def is_missing(value: Any) -> bool:
 def parse_cell(cell: str) -> Any:
     """Return the list or mapping that a cell holds as JSON, or as Python prints it; else the cell itself."""
     text = cell.strip()
-    for parse in (json.loads, ast.literal_eval) if text.startswith(("[", "{")) and len(text) <= _MAX_LIST else ():
-        try:
-            value = parse(text)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            continue
-        return cell if isinstance(value, set) or (parse is not json.loads and _JOINED.search(text)) else value
-    return cell
+    if not text.startswith(("[", "{")) or len(text) > _MAX_LIST:
+        return cell
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return cell
+    return cell if isinstance(value, set) or _JOINED.search(text) else value

@@ -1,7 +1,7 @@
 """Rows from and for other tools: conversations become examples, and what goes out comes back."""
 
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from limbeck.data.conversations import Form, export_rows, read_conversations
 from limbeck.data.tables import cell_text, is_missing
 from limbeck.errors import LimbeckError
 from limbeck.files import write_jsonl
-from limbeck.llm import parse
 from limbeck.schema import Example
 from limbeck.tasks import get
 
@@ -140,11 +139,6 @@ def test_any_file_gives_examples_or_one_clear_line(tmp_path: Path, rows: list[An
         assert all(row.rationale is None or row.rationale.strip() for row in examples)
 
 
-EXCHANGES: dict[Form, Callable[[dict[str, Any]], tuple[str, str]]] = {
-    "prompt-completion": lambda row: (row["prompt"], row["completion"]),
-    "messages": lambda row: tuple(turn["content"] for turn in row["messages"]),  # type: ignore[return-value]
-    "instruction": lambda row: (row["input"], row["output"]),
-}
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
     lambda words: not is_missing(words) and "\0" not in words and "####" not in words
 )
@@ -179,8 +173,8 @@ def test_limbecks_rows_are_read_back_as_the_same_examples(tmp_path: Path, exampl
     assert all(value for row in rows for value in row.values())  # no empty fields
 
 
-def test_the_forms_for_other_trainers() -> None:
-    row = Example("1", ("Where does a beaver find wood?",), "forest", "Beavers fell trees.\nTrees make forests.")
+def test_the_forms_for_other_trainers(tmp_path: Path) -> None:
+    row = Example("c-0", ("Where does a beaver find wood?",), "forest", "Beavers fell trees.\nTrees make forests.")
     reply = "Beavers fell trees.\nTrees make forests.\nThe answer is forest."
     incomplete = [Example("2", ("q",), "a"), Example("3", ("q",), "", "r")]
     instruction = 'Reason step by step, then write "The answer is" and the answer.'
@@ -192,28 +186,9 @@ def test_the_forms_for_other_trainers() -> None:
     }
     for form, exported in expected.items():
         assert export_rows([row, *incomplete], get("custom"), form) == ([exported], 2)
+        write_jsonl(tmp_path / "c.jsonl", [exported])
+        (example,), _, _ = read_conversations(tmp_path / "c.jsonl", get("custom"))
+        question = f"{instruction}\n{row.input}" if form == "instruction" else row.input
+        assert example == replace(row, segments=(question,), teacher_label="forest")
     (nli,) = export_rows([Example("1", ("p", "h"), "neutral", "So.")], get("esnli"), "instruction")[0]
     assert nli["instruction"].endswith('"Answer:" and the answer, which is one of: entailment, neutral, contradiction.')
-
-
-words = st.lists(st.text("abcdefgh", min_size=2, max_size=6), min_size=1, max_size=6).map(" ".join)
-rationales = st.lists(words, min_size=1, max_size=4).flatmap(
-    lambda sentences: st.sampled_from([". ", ".\n", "\n\n", "; "]).map(lambda end: end.join(sentences) + end.strip())
-)
-
-
-@fuzzed
-@given(st.lists(st.tuples(words, rationales), min_size=1, max_size=4), st.sampled_from(list(EXCHANGES)))
-def test_exported_conversations_come_back(tmp_path: Path, pairs: list[tuple[str, str]], form: Form) -> None:
-    examples = [
-        Example(f"c-{i}", ("Why?",), label, rationale.strip(), label) for i, (label, rationale) in enumerate(pairs)
-    ]
-    rows, _ = export_rows(examples, get("custom"), form)
-    write_jsonl(tmp_path / "c.jsonl", rows)
-    counts = {"rows": len(examples), "unparsed_rationales": 0, "unparsed_labels": 0, "left_out": 0}
-    if form != "instruction":  # there the question has its instruction before it
-        assert read_conversations(tmp_path / "c.jsonl", get("custom")) == (examples, counts, {})
-    for row, example in zip(rows, examples, strict=True):
-        question, reply = EXCHANGES[form](row)
-        parsed = parse(reply, get("custom"), example)
-        assert (question, parsed.rationale, parsed.label) == (example.input, example.rationale, example.label)

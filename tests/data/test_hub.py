@@ -24,17 +24,6 @@ def settings(task: str = "custom", **source: Any) -> DataSettings:
     return DataSettings.parse({"task": task, "source": {"kind": "hub", **source}}, "x")
 
 
-def test_columns_like_a_files(tmp_path: Path) -> None:
-    for split, count in {"train": 4, "validation": 2, "test": 3}.items():
-        rows = [{"q": f"{split} {i}", "a": i, "why": "so"} for i in range(count)]
-        write_rows(tmp_path / "set" / f"{split}.jsonl", rows)
-    columns = {"input": "q", "label": "a", "rationale": "why"}
-    splits = read(settings(path=str(tmp_path / "set"), columns=columns))
-    assert {split: len(rows) for split, rows in splits.items()} == {"train": 4, "valid": 2, "test": 3}
-    row = splits["valid"][1]
-    assert (row.id, row.input, row.label, row.rationale) == ("valid-1", "validation 1", "1", "so")
-
-
 def test_a_data_set_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
     write_rows(tmp_path / "set" / "train.jsonl", [{"premise": "p", "hypothesis": "h", "label": 0}])
     (tmp_path / "bad").mkdir()
@@ -46,7 +35,6 @@ def test_a_data_set_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
         ({"path": path, "splits": {"test": "tset"}}, r"tset .*\['train'\]"),
         ({"path": path, "columns": {"input": "premis"}}, "no column 'premis'"),
         ({"path": path}, r"\[train\] row 1: input: missing"),
-        ({"path": path, "config": "none"}, "cannot be loaded"),
         ({"path": str(tmp_path / "bad")}, "cannot be loaded"),
         ({"path": str(tmp_path / "script")}, "cannot be loaded: Dataset scripts are no longer supported"),
         ({}, "task 'custom' has no data set of its own"),

