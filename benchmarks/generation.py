@@ -22,8 +22,8 @@ from limbeck.data import View, load, source, task_of
 from limbeck.metrics.graded import accuracy
 from limbeck.metrics.predict import predict
 from limbeck.models import EngineName
+from limbeck.models.generation import Target
 from limbeck.models.loading import open_student, train_tokenizer
-from limbeck.models.scoring import Target
 from limbeck.models.student import Student
 from limbeck.runs import Recipe, Run, load_recipe, train
 from limbeck.runs.training import QUICKSTART

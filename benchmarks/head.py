@@ -20,7 +20,7 @@ from benchmarks.settings import Settings
 from limbeck.data import View
 from limbeck.models.families import VocabularyHead
 from limbeck.objectives import METHODS
-from limbeck.objectives.fused import ViewStates, losses, term_counts
+from limbeck.objectives.fused import losses, term_counts
 
 MIB = 2**20
 LEAST_MEMORY_RATIOS = {48: 7, 256: 20}  # by the rationales' width
@@ -73,9 +73,9 @@ class Call:
 
     def _limbeck(self, hidden: dict[str, torch.Tensor], labels: dict[str, torch.Tensor]) -> torch.Tensor:
         method = METHODS[self.setup.method]
-        states = {View(view): ViewStates(hidden[view], labels[view]) for view in hidden}
-        counts = term_counts(method, {view: state.labels for view, state in states.items()})
-        return losses(method, states, VocabularyHead(self.weight, None), counts=counts)[0]
+        states, targets = ({View(view): values[view] for view in values} for values in (hidden, labels))
+        counts = term_counts(method, targets)
+        return losses(method, states, targets, head=VocabularyHead(self.weight), counts=counts)[0]
 
 
 def head(settings: Settings) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from scipy.special import softmax
 from limbeck.data import RATIONALE_MARK, View, source, split_target
 from limbeck.errors import RecipeError
 from limbeck.models import Answers, Definition, EngineName
-from limbeck.models.scoring import Answer
+from limbeck.models.generation import Answer
 from limbeck.models.student import Student
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import Task, is_right

@@ -1,6 +1,5 @@
-"""Families of encoder-decoders: the decoder's hidden states and the vocabulary head of each.
+"""Families of encoder-decoders: the decoder's hidden states and the vocabulary head, which the objectives apply.
 
-The objectives apply the head themselves, so a family has to say what the last linear layer is fed with.
 Legend: B batch, T tokens, S source tokens, D hidden size, V vocabulary.
 """
 
@@ -107,9 +106,7 @@ _FAMILIES = {
 
 
 def family_of(config: Any) -> Family:
-    """Return the family of a model's configuration.
-
-    A configuration that does not say how its decoder starts gets its beginning of a text, which generation takes, too.
+    """Return the family of a model's configuration, which gets a start token for its decoder if it has none.
 
     Raises:
         ModelError: no encoder-decoder of a known family, or a token's id is missing.
@@ -120,7 +117,7 @@ def family_of(config: Any) -> Family:
             f"a {config.model_type!r} model cannot be a student: take one of {', '.join(_FAMILIES)} "
             f"(pairs of {', '.join(PAIRABLE)})"
         )
-    if getattr(config, "decoder_start_token_id", None) is None:  # a T5Gemma's, whose decoder starts as its texts do
+    if getattr(config, "decoder_start_token_id", None) is None:  # T5Gemma's decoder starts as its texts do
         config.decoder_start_token_id = getattr(getattr(config, "decoder", config), "bos_token_id", None)
     ids = ("decoder_start_token_id", "pad_token_id", "eos_token_id")
     if missing := [name for name in ids if getattr(config, name, None) is None]:

@@ -1,28 +1,56 @@
-"""Engines that write answers: transformers' own greedy search, and CTranslate2 for students of the T5 family.
+"""Greedy answers and the log-probabilities of answers: by the model itself, or by CTranslate2 for the T5 family.
 
-Token ids are the border, not texts: no engine asks a tokenizer.
+Token ids are the border, not texts: nothing here asks a tokenizer.
+Legend: B texts, T answer tokens, N tokens in all, D hidden size, V vocabulary.
 """
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import zip_longest
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from limbeck.errors import ModelError, first_line
-from limbeck.models.scoring import LogP, Target
+from limbeck.models.families import VocabularyHead
 from limbeck.models.settings import EngineName
-from limbeck.models.tokenization import Ids, end_ids, end_of, pad, padding_mask
-
-Done = Callable[[Ids], bool]
-Engine = Callable[[Sequence[Ids], int, Done | None], list[Target]]
-"""`engine(batch, max_new_tokens, done)` returns an answer to each input of a batch: ids without the start token and
-padding, the end token last where there is one. An answer ends early once `done` says so of the ids it has by then."""
+from limbeck.models.tokenization import IGNORE, Ids, end_ids, end_of, pad, padding_mask
 
 _CONVERTIBLE = ("t5", "mt5")
+_TOKENS = 256  # whose logits are in memory at a time: twice 32 MB for T5's vocabulary, twice 256 MB for mT5's
+Target = tuple[int, ...]
+"""An answer's token ids: not the start token, but the end token, unless it was cut off before. At least one."""
+LogP = list[float]
+"""Log-probabilities of an answer's tokens in their order, its end token's among them, in nats."""
+Done = Callable[[Ids], bool]
+Engine = Callable[[Sequence[Ids], int, Done | None], list[Target]]
+"""`engine(batch, max_new_tokens, done)` returns an answer to each input of a batch, without padding, the end token last
+where there is one. An answer ends early once `done` says so of the ids it has by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Log-probabilities of answers to one text, in nats."""
+
+    top: float  # the highest over the vocabulary at the first token
+    answers: list[LogP]  # of each answer that was asked about
+    greedy: int | None  # the number of the first answer of whose tokens each is the likeliest there
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A student's answer to one text, with its log-probabilities and those of the text's choices."""
+
+    text: str
+    ids: Target
+    top: float  # as in `Scores`
+    log_p: LogP
+    choices: list[LogP]
 
 
 def engine_for(model: Any, name: EngineName) -> Engine:
@@ -72,11 +100,47 @@ def _answer_ids(ids: Ids, config: Any) -> Target:
     return tuple(ids)
 
 
-def _ctranslate2_engine(model: Any, precision: str) -> Engine:
-    """Return greedy search by CTranslate2 on a copy of the weights: on the processor, with torch's number of threads.
+def score_batch(
+    head: VocabularyHead, states: Callable[[Tensor], Tensor], answers: Sequence[Sequence[Target]]
+) -> list[Scores]:
+    """Score the `answers` to each text, one of each text at a time.
 
-    In float32 it writes transformers' tokens, but for ties within rounding. With int8 weights are rounded, which
-    changes some answers.
+    `states` returns the head's input `[B, T, D]` of target ids `[B, T]`, IGNORE on padding.
+    """
+    scores: list[list[LogP]] = [[] for _ in answers]
+    greedy: dict[int, int] = {}
+    top: list[float] = []
+    columns = list(zip_longest(*answers, fillvalue=())) or [((),) * len(answers)]  # () for a text of fewer answers
+    for number, column in enumerate(columns):
+        labels_BT = pad(column, IGNORE)
+        hidden_BTD = states(labels_BT)
+        top = top or head.logits(hidden_BTD[:, 0]).float().log_softmax(1).amax(1).tolist()
+        labels_BT, lengths = labels_BT.to(hidden_BTD.device), [len(ids) for ids in column]
+        real_BT = labels_BT != IGNORE
+        log_p_N, likeliest_N = _token_scores(head, hidden_BTD[real_BT], labels_BT[real_BT])
+        tokens = zip(log_p_N.split(lengths), likeliest_N.split(lengths), strict=True)
+        for row, (log_p, likeliest) in enumerate(tokens):
+            if lengths[row]:
+                scores[row].append(log_p.tolist())
+                if likeliest.all():
+                    greedy.setdefault(row, number)
+    return [Scores(top[row], scores[row], greedy.get(row)) for row in range(len(answers))]
+
+
+def _token_scores(head: VocabularyHead, hidden_ND: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute each token's log-probability, and True if it is the likeliest: `[N]` each, on the CPU."""
+    log_p, likeliest = [], []
+    for hidden, labels in zip(hidden_ND.split(_TOKENS), labels_N.split(_TOKENS), strict=True):
+        logits = head.logits(hidden).float()
+        log_p.append(-cross_entropy(logits, labels, reduction="none"))
+        likeliest.append(logits.argmax(1) == labels)
+    return torch.cat(log_p).cpu(), torch.cat(likeliest).cpu()
+
+
+def _ctranslate2_engine(model: Any, precision: str) -> Engine:
+    """Return greedy search by CTranslate2 on a copy of the weights, on the processor.
+
+    In float32 it writes transformers' tokens, but for ties within rounding; int8 changes some answers.
     """
     if model.config.model_type not in _CONVERTIBLE:
         kinds = " and ".join(_CONVERTIBLE)
@@ -109,11 +173,10 @@ def _ctranslate2_engine(model: Any, precision: str) -> Engine:
 
 
 def _translator(model: Any, precision: str) -> Any:
-    """Convert the model.
+    """Convert the model, its vocabulary being the ids written as numbers.
 
-    The vocabulary is the ids themselves, written as numbers, so that no token is mistaken for another: models have
-    more ids than their tokenizer has tokens, and tokenizers may give several ids the same text. In a source an id has
-    another name than in a target: CTranslate2 would take the end token alone for an empty input.
+    Models have more ids than their tokenizer has tokens, and tokenizers may give several ids the same text. In a source
+    an id has another name than in a target: CTranslate2 would take the end token alone for an empty input.
     """
     import ctranslate2
     from ctranslate2.converters.transformers import T5Loader

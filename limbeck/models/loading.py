@@ -30,9 +30,7 @@ PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 
 def load(settings: StudentSettings, texts: Iterable[str]) -> Student:
-    """Load or make the student of `settings`; new weights come from torch's global seed.
-
-    `texts`: the training text, which a `scratch` student's tokenizer is trained on.
+    """Load or make the student of `settings`; a `scratch` student's tokenizer is trained on `texts`.
 
     Raises:
         ModelError: no such checkpoint, or one of no known family.
@@ -81,12 +79,10 @@ def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokeni
         model: Any = EncoderDecoderModel.from_encoder_decoder_pretrained(encoder, decoder, **options).float()
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{encoder}, {decoder}: cannot be made into a pair: {first_line(error)}") from None
-    start, end = (
-        next((id for id in ids if id is not None), None)
-        for ids in ((tokenizer.cls_token_id, tokenizer.bos_token_id), (tokenizer.sep_token_id, tokenizer.eos_token_id))
-    )
-    model.config.decoder_start_token_id, model.config.eos_token_id = start, end
-    model.config.pad_token_id = tokenizer.pad_token_id
+    cls, sep, config = tokenizer.cls_token_id, tokenizer.sep_token_id, model.config
+    config.decoder_start_token_id = tokenizer.bos_token_id if cls is None else cls
+    config.eos_token_id = tokenizer.eos_token_id if sep is None else sep
+    config.pad_token_id = tokenizer.pad_token_id
     return model, tokenizer
 
 
@@ -102,7 +98,7 @@ def _checkpoint(loader: Any, name: str, **options: Any) -> Any:
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerBase:
-    """Train a byte-level BPE tokenizer that gives every text back unchanged and never merges digits with other text.
+    """Train a byte-level BPE tokenizer that never merges digits with other text.
 
     A frequent number is one token, which a small student learns to copy far sooner than a row of digits.
     """
@@ -127,7 +123,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 def build_t5(settings: ScratchSettings, tokenizer: PreTrainedTokenizerBase) -> T5ForConditionalGeneration:
     """Make a T5 v1.1 of random weights (torch's global seed) for `tokenizer`, its head apart from its embeddings."""
-    values: dict[str, Any] = settings.model_dump(exclude={"vocab_size"}) | {
+    values: dict[str, Any] = settings.model_dump() | {
         "vocab_size": len(tokenizer),
         "feed_forward_proj": "gated-gelu",
         "tie_word_embeddings": False,  # only switches the output scaling off: transformers 5 ties all the same
@@ -144,7 +140,7 @@ def build_t5(settings: ScratchSettings, tokenizer: PreTrainedTokenizerBase) -> T
 
 
 def save_student(student: Student, card: Card, folder: Path) -> None:
-    """Write model, tokenizer and card to the new `folder`: it is there complete or not at all."""
+    """Write model, tokenizer and card to the new `folder`, all or nothing."""
     with replacing(folder) as temporary:
         student.model.save_pretrained(temporary)
         student.tokenizer.save_pretrained(temporary)
@@ -160,6 +156,5 @@ def open_student(folder: Path) -> tuple[Student, Card]:
     if not (folder / CARD).is_file():
         raise ModelError(f"{folder}: no trained student here ({CARD} is missing); give a run's folder or its model/")
     card = Card.parse(read_json(folder / CARD), str(folder / CARD))
-    lengths = {"max_source_length": card.max_source_length, "max_target_length": card.max_target_length}
-    student = load(StudentSettings.parse({"name": str(folder), **lengths}, str(folder / CARD)), texts=())
+    student = Student(*_pretrained(str(folder)), card.max_source_length, card.max_target_length)
     return student.to("cuda" if torch.cuda.is_available() else "cpu"), card

@@ -1,4 +1,4 @@
-"""A student: a Hugging Face encoder-decoder and its tokenizer, with the few things limbeck asks of them.
+"""A student: a Hugging Face encoder-decoder and its tokenizer.
 
 Training asks for batches (`collator`), the vocabulary head's input (`hidden_states`) and the head; evaluation asks for
 answers and their likelihoods. Nothing outside `models` knows that there is an encoder.
@@ -10,15 +10,14 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from limbeck.data import Source, View, source
 from limbeck.errors import ModelError
 from limbeck.models.families import VocabularyHead, family_of, fuse_gelu, positions
-from limbeck.models.generation import Done, Engine, engine_for, greedy_search
-from limbeck.models.scoring import Answer, Scores, Target, score_batch
+from limbeck.models.generation import Answer, Done, Engine, Scores, Target, engine_for, greedy_search, score_batch
 from limbeck.models.settings import EngineName
-from limbeck.models.tokenization import IGNORE, Codec, Collator, Ids, by_length, end_of, pad, padding_mask
+from limbeck.models.tokenization import IGNORE, Codec, Collator, Ids, end_of, pad, padding_mask, progress
 from limbeck.schema import Example
 
 Result = TypeVar("Result")
@@ -62,11 +61,7 @@ class Student(nn.Module):
         return ids, [i for i, row in enumerate(ids) if len(row) > self.max_target_length]
 
     def fitted_target_ids(self, examples: Sequence[Example], view: View) -> tuple[list[Ids], list[int]]:
-        """Return the token ids of the examples' targets, and the numbers of those cut to `max_target_length`.
-
-        Raises:
-            DataError: a label is longer than that.
-        """
+        """Return the ids of the examples' targets in a view, as `Codec.fitted_targets` does by `max_target_length`."""
         return self.codec.fitted_targets(examples, view, self.max_target_length)
 
     def collator(self, multiple: int = 1) -> Collator:
@@ -74,25 +69,15 @@ class Student(nn.Module):
         return Collator(self.pad_id, multiple)
 
     def hidden_states(
-        self,
-        labels: Mapping[View, Tensor],
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        rows: Mapping[View, Tensor] | None = None,
+        self, labels: Mapping[View, Tensor], *, input_ids: Tensor, attention_mask: Tensor, rows: Mapping[View, Tensor]
     ) -> dict[View, Tensor]:
-        """Return the vocabulary head's input by view, `[B, T, D]`, of a batch that the collator made.
-
-        It is 0 for the examples outside `rows`, which are not read; None: all are read in each view.
-        """
-        sizes = [len(ids) if rows is None else len(rows[view]) for view, ids in labels.items()]
+        """Return the vocabulary head's input by view, `[B, T, D]`, of a batch of the collator's; 0 outside `rows`."""
+        sizes = [len(rows[view]) for view in labels]
         memories, masks = self._encode(input_ids, attention_mask).split(sizes), attention_mask.split(sizes)
         hidden = {}
         for (view, ids), memory, mask in zip(labels.items(), memories, masks, strict=True):
-            if rows is None or len(rows[view]) == len(ids):
-                hidden[view] = self._decode(ids, memory, mask)
-            else:
-                states = self._decode(ids[rows[view]], memory, mask)
-                hidden[view] = states.new_zeros(len(ids), *states.shape[1:]).index_copy(0, rows[view], states)
+            states = self._decode(ids[rows[view]], memory, mask)
+            hidden[view] = states.new_zeros(len(ids), *states.shape[1:]).index_copy(0, rows[view], states)
         return hidden
 
     def _encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -100,21 +85,35 @@ class Student(nn.Module):
         encoder: Any = self.model.get_encoder()
         return encoder(input_ids=input_ids, attention_mask=attention_mask)[0]
 
-    def _decode(self, labels: Tensor, memory: Tensor, attention_mask: Tensor) -> Tensor:
+    def _decode(
+        self, labels: Tensor, memory: Tensor, attention_mask: Tensor, *, cache: EncoderDecoderCache | None = None
+    ) -> Tensor:
         """Return the vocabulary head's input, `[B, T, D]`, under teacher forcing by target ids `[B, T]`."""
         # shifted here, not by the model: some families' own way cannot take a row of padding alone
         start = torch.full_like(labels[:, :1], self.model.config.decoder_start_token_id)
         shifted = torch.cat([start, labels[:, :-1]], 1)
-        inputs = {"encoder_hidden_states": memory, "encoder_attention_mask": attention_mask, "use_cache": False}
-        fed = shifted.masked_fill(shifted < 0, self.pad_id)
-        return self.family.states(self.model, {"input_ids": fed, **inputs})
+        inputs = {
+            "input_ids": shifted.masked_fill(shifted < 0, self.pad_id),
+            "encoder_hidden_states": memory,
+            "encoder_attention_mask": attention_mask,
+            "past_key_values": cache,
+            "use_cache": cache is not None,
+        }
+        return self.family.states(self.model, inputs)
 
     def _reader(self, batch: Sequence[Ids]) -> Callable[[Tensor], Tensor]:
         """Read the sources of a batch; return the head's input `[B, T, D]` as a function of target ids `[B, T]`."""
         device = self.model.device
         mask = padding_mask(batch).to(device)
         memory = self._encode(pad(batch, self.pad_id).to(device), mask)
-        return lambda labels: self._decode(labels.to(device), memory, mask)
+        config, cross_attention = self.model.config.get_text_config(decoder=True), DynamicCache()
+
+        def states(labels: Tensor) -> Tensor:
+            # cross-attention's keys and values of the sources are made once for all targets
+            cache = EncoderDecoderCache(DynamicCache(config=config), cross_attention)
+            return self._decode(labels.to(device), memory, mask, cache=cache)
+
+        return states
 
     def head(self) -> VocabularyHead:
         """Return the vocabulary head as it is now (its weight is a view, not a copy)."""
@@ -124,7 +123,6 @@ class Student(nn.Module):
         """Return what writes answers, with the weights as they are now; raise ModelError if it cannot run them."""
         return engine_for(self.model, name)
 
-    @torch.inference_mode()
     def generate(
         self,
         texts: Sequence[Source | str],
@@ -133,10 +131,7 @@ class Student(nn.Module):
         title: str | None = None,
         engine: EngineName = "transformers",
     ) -> list[str]:
-        """Write greedy answers of `max_target_length` tokens at most; inputs of like length share a batch.
-
-        `title` is that of a progress bar, shown where standard error is a terminal.
-        """
+        """Write greedy answers of `max_target_length` tokens at most; `title` is that of a progress bar."""
         write = self.engine(engine)
 
         def answers(_: list[int], batch: list[Ids]) -> list[str]:
@@ -144,7 +139,6 @@ class Student(nn.Module):
 
         return self._in_batches(texts, answers, batch_size=batch_size, title=title)
 
-    @torch.inference_mode()
     def answer(
         self,
         texts: Sequence[Source | str],
@@ -157,10 +151,10 @@ class Student(nn.Module):
     ) -> list[Answer]:
         """Write answers as `generate`, with the log-probabilities of each and of each of its text's `choices`.
 
-        The choices are scored first. Where greedy search with `transformers` writes one of them, as its scores show,
-        that is the answer, and nothing is generated. The answers of CTranslate2 are scored by the model itself, its
-        weights not rounded. Where one of a text's choices is longer than the student writes, none of them is scored.
-        An answer ends early once it holds the words of `stop`, which stay in it.
+        The choices are scored first: where the scores show that greedy search with `transformers` writes one of them,
+        nothing is generated. The answers of CTranslate2 are scored by the model itself, its weights not rounded. Where
+        one of a text's choices is longer than the student writes, none of them is scored. An answer ends early once it
+        holds the words of `stop`, which stay in it.
         """
         write = self.engine(engine)
         # a token is a character at least
@@ -182,21 +176,19 @@ class Student(nn.Module):
 
     def _searched(self, batch: list[Ids], options: Sequence[Sequence[Target]], done: Done | None) -> list[Answer]:
         """Return the answers of greedy search, looked for among the scored options first."""
-        scores = self._scores(batch, options) if any(options) else []
+        scores = self._scores(batch, options) if any(options) else [Scores(0.0, [], None)] * len(batch)
         answers: dict[int, Answer] = {}
-        for row, score in enumerate(scores):
-            if score.greedy is not None and done is None:
-                ids = options[row][score.greedy]
-                if end_of(ids, self.model.config) == len(ids) - 1:  # the search ends at the first end token
-                    answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
+        for row, (score, choices) in enumerate(zip(scores, options, strict=True)):
+            ids = () if score.greedy is None or done else choices[score.greedy]
+            if ids and end_of(ids, self.model.config) == len(ids) - 1:  # the search ends at the first end token
+                answers[row] = Answer(self.text(ids), ids, score.top, score.answers[choices.index(ids)], score.answers)
         unanswered = [row for row in range(len(batch)) if row not in answers]
         inputs = [batch[row] for row in unanswered]
         searched = greedy_search(self.model, inputs, self.max_target_length, done) if inputs else []
         for row, (ids, log_p) in zip(unanswered, searched, strict=True):
-            answers[row] = Answer(self.text(ids), ids, log_p[0], log_p, scores[row].answers if scores else [])
+            answers[row] = Answer(self.text(ids), ids, log_p[0], log_p, scores[row].answers)
         return [answers[row] for row in range(len(batch))]
 
-    @torch.inference_mode()
     def score(
         self,
         texts: Sequence[Source | str],
@@ -213,12 +205,8 @@ class Student(nn.Module):
 
         return self._in_batches(texts, scores, batch_size=batch_size, title=title)
 
-    @torch.inference_mode()
     def pooled(self, examples: Sequence[Example], view: View, *, batch_size: int, title: str | None = None) -> Tensor:
-        """Average the vocabulary head's input under teacher forcing over each target's tokens: `[N, D]`.
-
-        Row i is of the source and the target of `examples[i]` in the view. On the CPU, in float32.
-        """
+        """Average the vocabulary head's input over the tokens of each example's target, `[N, D]`, on the CPU."""
         targets, _ = self.fitted_target_ids(examples, view)
 
         def means(rows: list[int], batch: list[Ids]) -> list[Tensor]:
@@ -259,6 +247,7 @@ class Student(nn.Module):
     def _scores(self, batch: Sequence[Ids], answers: Sequence[Sequence[Target]]) -> list[Scores]:
         return score_batch(self.head(), self._reader(batch), answers)
 
+    @torch.inference_mode()
     def _in_batches(
         self,
         sources: Sequence[Source | str],
@@ -267,13 +256,14 @@ class Student(nn.Module):
         batch_size: int,
         title: str | None,
     ) -> list[Result]:
-        """Return `compute(rows, ids)` of all sources, in their order, without dropout; like lengths share a batch."""
+        """Return `compute(rows, ids)` of all sources, in their order, without dropout."""
         ids, _ = self.source_ids(sources)
         results: dict[int, Result] = {}
         training = self.training
         self.eval()
         try:
-            for rows in by_length(ids, batch_size, title):
+            order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))  # like lengths share a batch
+            for rows in progress([order[i : i + batch_size] for i in range(0, len(ids), batch_size)], title):
                 results |= zip(rows, compute(rows, [ids[i] for i in rows]), strict=True)
         finally:
             self.train(training)

@@ -1,14 +1,13 @@
 """Texts to token ids: framing, texts that are too long for a student, and batches of ids.
 
-A source that is too long loses the middle of its longest segments: all are cut to one length, and shorter ones stay
-whole. A target loses the beginning of its rationale, never the label or the words around it. Texts are cut, not ids,
-and between words: the remainder is tokenized as any other text.
+A source that is too long loses the middle of its longest segments, all cut to one length. A target loses the beginning
+of its rationale, never the label or the words around it. Texts are cut between words, and then tokenized as any other.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from limbeck.schema import Example
 IGNORE = -100  # the label of padding, as everywhere in transformers
 Ids = list[int]
 Row = Sequence[int] | NDArray[np.int32]
+Item = TypeVar("Item")
 _GAP = " ... "
 
 
@@ -46,13 +46,11 @@ def _width(rows: Sequence[Row], multiple: int) -> int:
     return max(-(-max(map(len, rows)) // multiple) * multiple, 1)
 
 
-def by_length(ids: Sequence[Row], batch_size: int, title: str | None) -> Iterator[list[int]]:
-    """Yield indices of `ids`, those of like length together, the longest first; with a progress bar named `title`."""
+def progress(items: Sequence[Item], title: str | None) -> Iterable[Item]:
+    """Iterate over `items`, with a progress bar where there is a `title` and standard error is a terminal."""
     console = Console(stderr=True)
     hidden = title is None or not console.is_terminal
-    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
-    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    yield from track(batches, title or "", console=console, disable=hidden, transient=True)
+    return track(items, title or "", console=console, disable=hidden, transient=True)
 
 
 def end_ids(config: Any) -> tuple[int, ...]:
@@ -78,10 +76,9 @@ class ViewIds(NamedTuple):
 class Collator:
     """Pads examples, given as their ids by view, into a batch of int64 tensors for `Student.hidden_states`.
 
-    `labels` holds for each view the target ids `[B, T]`, IGNORE on padding. `rows` holds for each view the numbers of
-    the examples that have a target in it, `[b]`: no other is read there (a view without any reads the first, since some
-    models refuse a batch of none). Their sources are one encoder batch, view after view: `input_ids` and
-    `attention_mask`, `[sum of b, S]`. Lengths are rounded up to `multiple`.
+    `labels` holds by view the target ids `[B, T]`, IGNORE on padding; `rows` the numbers `[b]` of the examples with a
+    target in it, which alone are read (of none the first: some models refuse an empty batch). Their sources are one
+    encoder batch, view after view: `input_ids` and `attention_mask`, `[sum of b, S]`.
     """
 
     pad_id: int
@@ -103,8 +100,8 @@ class Codec:
     """Token ids of sources and of targets.
 
     A target ends with the model's own end token, once, whatever the tokenizer adds; a source is framed as the tokenizer
-    frames any text, which is how an encoder was trained. Text that spells a special token is ordinary text: the
-    special tokens among the ids are those of the frame, and the separators between segments.
+    frames any text. Text that spells a special token is ordinary text: the special tokens among the ids are those of
+    the frame, and the separators between segments.
 
     Raises:
         ModelError: the model has no end token that it could write.
@@ -196,7 +193,7 @@ class Codec:
         return row
 
     def _rows(self, texts: Sequence[Sequence[str]]) -> list[Ids]:
-        """Return the ids of texts, without a frame; each is given as the segments that a separator joins."""
+        """Return the ids of texts without a frame; each text is given as the segments that a separator joins."""
         joined = [self._separator.join(segments) for segments in texts]
         rows = self._ids(joined)
         for number, (row, text, segments) in enumerate(zip(rows, joined, texts, strict=True)):
@@ -209,15 +206,15 @@ class Codec:
     def _plain(self, text: str) -> Ids:
         """Return the ids of a text, none of them special.
 
-        Tokenizers have an option for that, but some have their special tokens in their vocabulary of pieces (T5) or of
-        words as well: these are spelled, a character at a time.
+        Some tokenizers have their special tokens in their vocabulary of pieces (T5) or of words as well, so that the
+        option is not enough: these are spelled, a character at a time.
         """
-        (row,) = self._ids([text], split_special_tokens=True)
-        return [id for piece in row for id in ([piece] if piece not in self._reserved else self._spelled(piece))]
-
-    def _spelled(self, special: int) -> Ids:
-        characters = self._ids(list(str(self.tokenizer.convert_ids_to_tokens(special))), split_special_tokens=True)
-        return [id for row in characters for id in row if id not in self._reserved]
+        ids: Ids = []
+        for id in self._ids([text], split_special_tokens=True)[0]:
+            characters = list(str(self.tokenizer.convert_ids_to_tokens(id))) if id in self._reserved else []
+            spelled = self._ids(characters, split_special_tokens=True) if characters else [[id]]
+            ids += [id for row in spelled for id in row if id not in self._reserved]
+        return ids
 
     def _ids(self, texts: Sequence[str], **options: Any) -> list[Ids]:
         if not texts:

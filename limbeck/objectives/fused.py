@@ -1,8 +1,8 @@
 """The fused vocabulary head: an objective's value and gradients together, a chunk of examples at a time.
 
-With V = 32,128 the logits `[B, T, V]` are the largest things in a training step, so they are never made whole: each
-chunk's are computed once, and only the gradients by the states and by the head's weight are kept. Matrix products take
-operands of autocast's type where that is on, and add up in a wider one. Nothing waits for the device.
+The logits `[B, T, V]`, the largest tensor of a training step, are never made whole: each chunk's are computed once, and
+only the gradients by the states and by the head's parameters are kept. Matrix products take operands of autocast's type
+where that is on, and add up in a wider one. Nothing waits for the device.
 Legend: B examples, b of a chunk, T target tokens, D hidden size, V vocabulary, R rows: all tokens of all views of a
 chunk, view after view.
 """
@@ -25,58 +25,51 @@ _CPU_BYTES = 16 * 2**20  # of logits at a time: about what a processor's caches 
 _GPU_FRACTION = 64  # of a GPU's memory: thousands of rows on a large one
 
 
-@dataclass(frozen=True)
-class ViewStates:
-    """A view's input to the head, `[B, T, D]`, and its target ids, `[B, T]`, IGNORE on padding."""
-
-    hidden: Tensor
-    labels: Tensor
-
-
 def term_counts(objective: Objective, labels: Mapping[View, Tensor]) -> dict[str, Tensor]:
-    """Count what each term's mean is over: target tokens, or for an alignment the examples that have both targets.
-
-    Counts of several batches may be added and given to `losses` together.
-    """
+    """Count what each term's mean is over: target tokens, or for an alignment the examples that have both targets."""
     lengths = _target_lengths(labels)
     return {term.name: term.count(lengths) for term in objective.terms}
 
 
 def losses(
     objective: Objective,
-    states: Mapping[View, ViewStates],
-    head: VocabularyHead,
+    hidden: Mapping[View, Tensor],
+    labels: Mapping[View, Tensor],
     *,
+    head: VocabularyHead,
     counts: Mapping[str, Tensor],
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute the objective's value, a differentiable scalar, and each term's value, unweighted, a constant.
 
-    Each term's sum is divided by its entry in `counts`: `term_counts` for the means over this batch, or any number. The
-    gradient can be taken once: it was made together with the value.
+    `hidden` holds the head's input by view, `[B, T, D]`, `labels` the target ids, `[B, T]`, IGNORE on padding. Each
+    term's sum is divided by its entry in `counts`: `term_counts` for the means over this batch, or any number. The
+    gradient can be taken once.
     """
-    inputs = _LossInputs(objective, {view: state.labels for view, state in states.items()}, counts)
-    hidden = [state.hidden for state in states.values()]
+    inputs, states = _LossInputs(objective, labels, counts), [hidden[view] for view in labels]
     if not torch.is_grad_enabled():  # inside an autograd function it cannot be seen
-        values, _ = _walk(inputs, hidden, head, needs_grad=(False, False, False))
+        values, _ = _walk(inputs, states, head, needs_grad=(False, False, False))
         return _weighted(objective, values), values
-    loss, *terms = _Fused.apply(inputs, head.soft_cap, head.weight, head.bias, *hidden)
+    loss, *terms = _Fused.apply(inputs, head.soft_cap, head.weight, head.bias, *states)
     return loss, {term.name: value for term, value in zip(objective.terms, terms, strict=True)}
 
 
 @torch.no_grad()
 def gradient_shares(
-    objective: Objective, states: Mapping[View, ViewStates], head: VocabularyHead, *, counts: Mapping[str, Tensor]
+    objective: Objective,
+    hidden: Mapping[View, Tensor],
+    labels: Mapping[View, Tensor],
+    *,
+    head: VocabularyHead,
+    counts: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
     """Compute each term's share of the gradient: its weighted gradient's norm at the states, over the sum of all norms.
 
-    Arguments as for `losses`. It costs one more pass through the head for every term.
+    It costs one more pass through the head for every term.
     """
     norms = {}
     for term in objective.terms:
-        labels = {view: states[view].labels for view in term.views}
-        inputs = _LossInputs(replace(objective, terms=(term,)), labels, counts)
-        hidden = [states[view].hidden for view in term.views]
-        _, gradients = _walk(inputs, hidden, head, needs_grad=(True, False, False))
+        inputs = _LossInputs(replace(objective, terms=(term,)), {view: labels[view] for view in term.views}, counts)
+        _, gradients = _walk(inputs, [hidden[view] for view in term.views], head, needs_grad=(True, False, False))
         squares = [gradient.float().square().sum() for gradient in gradients.hidden]
         norms[term.name] = torch.stack(squares).sum().sqrt() / gradients.unit
     total = torch.stack(list(norms.values())).sum().clamp(min=torch.finfo(torch.float32).tiny)
@@ -190,8 +183,8 @@ def _walk(
 ) -> tuple[dict[str, Tensor], _Gradients]:
     """Compute every term's value, unweighted, and the gradients of their weighted sum.
 
-    `hidden` is the head's input by view, `[B, T, D]` each, in the order of the labels. `needs_grad` says for the
-    states, the head's weight and its bias if their gradients are computed.
+    `hidden` is the head's input by view, `[B, T, D]` each, in the order of the labels. `needs_grad` says whether the
+    gradients by the states, the head's weight and its bias are computed.
     """
     terms, device = inputs.objective.terms, hidden[0].device.type
     autocast = torch.is_autocast_enabled(device) and hidden[0].dtype != torch.float64

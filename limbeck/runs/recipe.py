@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from limbeck.data.settings import DataSettings
 from limbeck.models import Answers, Definition, EngineName
 from limbeck.models.settings import NamedStudent, StudentSettings
-from limbeck.objectives.settings import NamedObjective, ObjectiveSettings
+from limbeck.objectives.methods import NamedObjective, ObjectiveSettings
 from limbeck.settings import Settings
 from limbeck.training.settings import TrainingSettings
 

@@ -31,7 +31,6 @@ from limbeck.runs.run import Run, open_run, run_name
 from limbeck.schema import Example
 from limbeck.tasks import Split, Task
 from limbeck.tasks.settings import task_of
-from limbeck.training.checkpoints import EarlyStopping
 from limbeck.training.dataset import TrainingSet, token_ids, tokenize
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
 
@@ -133,10 +132,10 @@ def _fit(
             Distiller(student, objective),
             arguments,
             training_set,
+            settings=settings,
             validate=validate,
             log_file=run.log,
             validation_set=token_ids(valid.examples, objective.views, student) if validates_loss else None,
-            early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
         )
         trainer.fit()
     except Exception as error:

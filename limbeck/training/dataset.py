@@ -8,15 +8,13 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from limbeck.data import View, source, target
 from limbeck.errors import DataError
 from limbeck.models.student import Student
-from limbeck.models.tokenization import Ids, ViewIds
+from limbeck.models.tokenization import Ids, ViewIds, progress
 from limbeck.schema import Example
 
 _BLOCK = 10_000  # examples whose ids are Python integers at one time
@@ -55,8 +53,7 @@ class TokenTable:
 class TrainingSet(Dataset[dict[View, ViewIds]]):
     """N tokenized examples, and counts of what was cut or left out.
 
-    The tables hold the views one after the other: row `v * N + i` is example i in the view `views[v]`. A target is
-    empty where the example has no rationale.
+    Row `v * N + i` of a table is example i in the view `views[v]`; a target is empty where the example has none.
     """
 
     views: tuple[View, ...]
@@ -81,9 +78,8 @@ class TrainingSet(Dataset[dict[View, ViewIds]]):
 def tokenize(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
     """Tokenize the examples of a training in `views`.
 
-    An example without a rationale keeps its other views; it is left out, and counted, where no view of it is left.
-    The notes count sources and targets that were cut to the student's limits. The lengths are those of the label and
-    the rationale as two tasks, whatever the views, so that objectives that are compared share their batches.
+    The lengths are those of the label and the rationale as two tasks, whatever the views, so that objectives that are
+    compared share their batches.
 
     Raises:
         DataError: no example has what one of the views needs, or the student's limit is too short for a label.
@@ -99,15 +95,13 @@ def tokenize(examples: Sequence[Example], views: Sequence[View], student: Studen
 
 
 def token_ids(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
-    """Tokenize the examples that have a target in some of the `views`."""
+    """Tokenize the examples that have a target in some of the `views`; the notes count the rest, and what was cut."""
     usable = [example for example in examples if any(target(example, view) for view in views)]
     notes = {"without_target": len(examples) - len(usable), "sources_cut": 0, "targets_cut": 0}
     blocks = [(view, usable[start : start + _BLOCK]) for view in views for start in range(0, len(usable), _BLOCK)]
 
     def rows(name: str, encode: Callable[[Sequence[Example], View], tuple[list[Ids], list[int]]]) -> Iterator[Ids]:
-        console = Console(stderr=True)
-        hidden = not console.is_terminal
-        for view, block in track(blocks, f"tokenizing {name}", console=console, disable=hidden, transient=True):
+        for view, block in progress(blocks, f"tokenizing {name}"):
             ids, cut = encode(block, view)
             notes[f"{name}_cut"] += len(cut)
             yield from ids

@@ -1,7 +1,7 @@
 """Batches of examples that are alike in all their lengths, so that little is padding.
 
-Examples with a rationale and those without one are spread evenly over the batches: each batch has its share of both, to
-within one example. Bucketed together, those without a rationale would meet in batches of their own.
+Each batch has its share of examples with a rationale and without one: bucketed together, those without would meet in
+batches of their own.
 Legend: N examples, B of them a batch, K lengths an example has (its source's, and its target's in each view).
 """
 
@@ -19,18 +19,14 @@ Weights = NDArray[np.float64]
 class BucketSampler(Sampler[int]):
     """An order of the examples, a pure function of lengths, seed and epoch, to be cut into batches as it stands.
 
-    Every example comes once an epoch; the remainder that fills no batch is a random one, and comes last. A batch of B
-    costs `B * weights @ (its widest, by column)`. An example's stratum is whether it has every target: each batch takes
-    its quota of both strata. Each random part of the examples is halved, and the halves again, where that saves most;
-    examples of equal widths stay in random order. The batches come in random order, but for the dearest, which comes
-    first: what does not fit into memory shows at once.
+    A batch of B costs `B * weights @ (its widest, by column)`. An example's stratum is whether it has every target:
+    each batch takes its quota of both strata. Each random part of the examples is halved, and the halves again, where
+    that saves most. Batches come in random order, but the dearest first: what does not fit into memory shows at once.
+    The remainder that fills no batch is random, and comes last.
     """
 
     def __init__(self, lengths: Array, *, batch_size: int, multiple: int, seed: int) -> None:
-        """Take the examples' `lengths`, `[N, K]`, of the source, which stands in each view, and of every target.
-
-        Only lengths that are rounded up to `multiple`, as the collator does, cost anything.
-        """
+        """Take the examples' `lengths`, `[N, K]`, of the source, which stands in each view, and of every target."""
         self.widths = -(-lengths // multiple) * multiple
         target_shares = (lengths[:, 1:] > 0).mean(0)  # a view reads and writes only the rows that have a target in it
         self.weights = np.array([target_shares.sum(), *target_shares])

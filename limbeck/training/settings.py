@@ -43,8 +43,6 @@ class TrainingSettings(Settings):
     logging_steps: float = Field(50, gt=0)
     eval_strategy: str = "steps"
     eval_steps: float | None = Field(250, gt=0, description="validation accuracy, by generation, every so many steps")
-    eval_delay: float = 0
-    eval_on_start: bool = False
     save_strategy: str = "steps"
     save_steps: float | None = Field(None, description="without validation; where there is one, as eval_steps")
     save_total_limit: int | None = Field(2, ge=1, description="checkpoints kept: the best, the newest, and older ones")
@@ -63,11 +61,7 @@ class TrainingSettings(Settings):
     gradient_checkpointing: bool | None = None
     gradient_checkpointing_kwargs: dict[str, Any] | str | None = None
     torch_compile: bool = False
-    torch_compile_backend: str | None = None
-    torch_compile_mode: str | None = None
     dataloader_num_workers: int = 0
-    dataloader_prefetch_factor: int | None = None
-    dataloader_pin_memory: bool = True
 
     @field_validator("eval_strategy", "save_strategy", mode="before")
     @classmethod

@@ -1,14 +1,16 @@
 """The Distiller, the one module that is trained, and a Hugging Face Trainer for it.
 
-The Trainer gives every token its exact weight, logs every term, and writes plain checkpoints.
+The best checkpoint and early stopping follow from the log of validations alone, which checkpoints hold: a training that
+goes on from one decides as an unbroken one.
 """
 
+import json
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,19 +23,18 @@ from limbeck.errors import ModelError, RecipeError
 from limbeck.files import write_jsonl
 from limbeck.models.student import Student
 from limbeck.objectives import Objective
-from limbeck.objectives.fused import ViewStates, gradient_shares, losses, term_counts
-from limbeck.training.checkpoints import EarlyStopping, latest_checkpoint, validations
+from limbeck.objectives.fused import gradient_shares, losses, term_counts
 from limbeck.training.dataset import TrainingSet
 from limbeck.training.sampler import BucketSampler
 from limbeck.training.settings import TrainingSettings
 
 MULTIPLE = 8  # matrix units like lengths to be multiples of it
-# Settings that are limbeck's own doing, though under transformers' names.
+# settings that are limbeck's own doing, though under transformers' names
 _OWN = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
 
 
 class Distiller(nn.Module):
-    """Student and objective. One forward does it all, so that wrappers (DDP, compile) see every parameter used."""
+    """Student and objective: one forward, so that wrappers (compile) see every parameter used."""
 
     def __init__(self, student: Student, objective: Objective) -> None:
         super().__init__()
@@ -48,23 +49,19 @@ class Distiller(nn.Module):
         with_shares: bool = False,
         **inputs: Any,
     ) -> dict[str, Any]:
-        """Compute the loss of a batch that the student's collator made: its `labels` by view, and all the rest.
-
-        `counts`: what each term is divided by; None: this batch's own counts.
+        """Compute the loss of a batch that the student's collator made, its terms divided by `counts`, else its own.
 
         Returns:
             `loss`, a scalar; `terms`, each term's value unweighted; `shares`, each term's share of the gradient norm.
         """
         hidden = self.student.hidden_states(labels, **inputs)
-        states = {view: ViewStates(hidden[view], ids) for view, ids in labels.items()}
-        counts = term_counts(self.objective, labels) if counts is None else counts
-        head = self.student.head()
-        loss, values = losses(self.objective, states, head, counts=counts)
-        shares = gradient_shares(self.objective, states, head, counts=counts) if with_shares else {}
+        head, counts = self.student.head(), counts or term_counts(self.objective, labels)
+        loss, values = losses(self.objective, hidden, labels, head=head, counts=counts)
+        shares = gradient_shares(self.objective, hidden, labels, head=head, counts=counts) if with_shares else {}
         return {"loss": loss, "terms": values, "shares": shares}
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
-        """Do what the Hugging Face Trainer calls for `gradient_checkpointing: true`, with its own options."""
+        """Enable gradient checkpointing in the student; the Hugging Face Trainer calls it."""
         self.student.model.gradient_checkpointing_enable(**options)
 
 
@@ -75,14 +72,8 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
         RecipeError: transformers refuses a value or a combination of values, or the device cannot obey one.
     """
     values = {name: value for name, value in settings.resolved().items() if name not in _OWN}
-    if settings.use_cpu or not torch.accelerator.is_available():
-        for name in ("fp16", "tf32") if settings.use_cpu else ("fp16", "tf32", "bf16"):
-            if values.get(name):
-                raise RecipeError(
-                    "not on a processor, which would train in float32; leave it out, or set bf16 and use_cpu",
-                    field=f"training.{name}",
-                )
-    values.setdefault("dataloader_pin_memory", torch.cuda.is_available())
+    if settings.fp16 and (settings.use_cpu or not torch.accelerator.is_available()):  # transformers would ignore it
+        raise RecipeError("a processor would train in float32; leave it out", field="training.fp16")
     values.setdefault("train_sampling_strategy", settings.train_sampling_strategy)
     evaluates = values["eval_strategy"] != "no"
     try:
@@ -94,6 +85,7 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
             metric_for_best_model="accuracy" if evaluates else None,
             greater_is_better=True if evaluates else None,
             remove_unused_columns=False,
+            dataloader_pin_memory=torch.cuda.is_available(),
             disable_tqdm=not sys.stderr.isatty(),
             logging_nan_inf_filter=False,  # a loss that is no number stops the training
         )
@@ -105,16 +97,50 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
     return arguments
 
 
+class Validation(NamedTuple):
+    """A validation, ordered by worth: first by accuracy, then by the loss on the validation rows, then by step."""
+
+    accuracy: float
+    gain: float  # the loss with its sign turned; minus infinity where there is none, or it is no number
+    step: int
+
+
+def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
+    """Return the validations in a Trainer's log, one a step."""
+    by_step = {}
+    for entry in log_history:
+        if "eval_accuracy" in entry:
+            loss = entry.get("eval_loss", math.nan)
+            gain = -math.inf if math.isnan(loss) else -loss
+            by_step[entry["step"]] = Validation(entry["eval_accuracy"], gain, entry["step"])
+    return list(by_step.values())
+
+
+def stops_early(settings: TrainingSettings, log_history: Iterable[Mapping[str, Any]]) -> bool:
+    """Return True after `early_stopping_patience` validations in a row without a gain.
+
+    A gain is an accuracy above the best by more than the threshold, or the best accuracy with a lower loss.
+    """
+    best, waited = Validation(-math.inf, -math.inf, 0), 0
+    for validation in validations(log_history):
+        if validation.accuracy == best.accuracy:
+            gains = validation.gain > best.gain
+        else:
+            gains = validation.accuracy - best.accuracy > settings.early_stopping_threshold
+        waited = 0 if gains else waited + 1
+        best = max(best, validation)
+    return settings.early_stopping_patience is not None and waited >= settings.early_stopping_patience
+
+
 class Trainer(transformers.Trainer):
-    """A trainer of a Distiller; validation is whatever `validate` measures, by generation, on the student as it is.
+    """A trainer of a Distiller.
 
     A step divides the sum of a term's losses by the count that is to be expected in a step,
 
         (the term's count over the whole training set) * G / N,   G = min(batch * accumulation, N)
 
-    of N examples, and not by the step's own count. So each target token (each example, of an alignment) has the same
-    weight over an epoch, whatever shares its batch, and the steps' gradients average to that of the mean over the whole
-    training set. Checkpoints hold the plain Hugging Face model and tokenizer, which load with `from_pretrained`.
+    of N examples. So each target token (each example, of an alignment) has the same weight over an epoch, whatever
+    shares its batch. Checkpoints hold the plain Hugging Face model and tokenizer, which load with `from_pretrained`.
     """
 
     def __init__(
@@ -123,15 +149,15 @@ class Trainer(transformers.Trainer):
         args: TrainingArguments,
         training_set: TrainingSet,
         *,
+        settings: TrainingSettings,
         validate: Callable[[], dict[str, float]],
         log_file: Path,
         validation_set: TrainingSet | None = None,
-        early_stopping: EarlyStopping | None = None,
     ) -> None:
-        """Prepare a training of `distiller`, with the arguments of `training_arguments`.
+        """Prepare a training of `distiller`, with the `training_arguments` of `settings`.
 
-        `validate` returns at least `accuracy`; between equal ones the loss on the validation set decides, `eval_loss`
-        (None: the later one wins). `log_file` gets a JSON line for every log entry.
+        `validate` returns at least `accuracy`; between equal ones the loss on the validation set decides. `log_file`
+        gets a JSON line for every log entry.
         """
         objective, student = distiller.objective, distiller.student
         super().__init__(
@@ -143,18 +169,18 @@ class Trainer(transformers.Trainer):
             eval_dataset=[],  # validation does not go through a data loader
             processing_class=student.tokenizer,
         )
-        # every term is divided by a count of the whole step: transformers shall not divide by the accumulation again
+        # terms are divided by a count of the whole step: transformers shall not divide by the accumulation again
         self.model_accepts_loss_kwargs = True
         # standard output is for results: no printed log entries, and on a terminal a bar that carries them
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(_Progress())
         self.distiller = distiller
+        self.settings = settings
         self.training_set = training_set
         self.validate = validate
         self.log_file = log_file
         self.validation_set = validation_set
-        self.early_stopping = early_stopping or EarlyStopping()
         fraction = min(args.train_batch_size * args.gradient_accumulation_steps / len(training_set), 1)
         lengths = training_set.target_lengths()
         counts = {term.name: term.count(lengths) * fraction for term in objective.terms}
@@ -165,13 +191,15 @@ class Trainer(transformers.Trainer):
         self._shares: dict[str, Tensor] = {}
 
     def fit(self) -> None:
-        """Train, from the newest whole checkpoint if there is one, and end with the best weights in the student."""
-        checkpoint = latest_checkpoint(Path(str(self.args.output_dir)))
+        """Train, from the newest complete checkpoint if there is one, and end with the best weights in the student."""
+        folders = Path(str(self.args.output_dir)).glob("checkpoint-*")
+        steps = {folder: step for folder in folders if (step := _complete_step(folder)) is not None}
+        checkpoint = max(steps, key=steps.__getitem__, default=None)
         if checkpoint is None:
             self.train()
             return
         state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-        if state.global_step < state.max_steps and not self.early_stopping.due(state.log_history):
+        if state.global_step < state.max_steps and not stops_early(self.settings, state.log_history):
             self.train(resume_from_checkpoint=str(checkpoint))
             return
         self.state = state  # killed after its last step: transformers would take another
@@ -197,8 +225,7 @@ class Trainer(transformers.Trainer):
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         logs_next = (self.state.global_step + 1) % self.state.logging_steps == 0
-        shares_due = logs_next and not self._shares
-        output = model(**inputs, counts=num_items_in_batch, with_shares=shares_due)
+        output = model(**inputs, counts=num_items_in_batch, with_shares=logs_next and not self._shares)
         for name, value in output["terms"].items():
             self._sums[name] += value * num_items_in_batch[name]
         self._shares |= output["shares"]
@@ -207,8 +234,7 @@ class Trainer(transformers.Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Write the log, with each term's mean since the last entry (`term_*`) and its gradient share (`share_*`).
 
-        A mean is over the tokens (the examples, of an alignment) that there were; a term without any has no entry.
-        `loss` is the weighted sum of these means.
+        `loss` is the weighted sum of these means; a term without any token or example has none.
         """
         if "loss" in logs:
             if not math.isfinite(logs["loss"]):
@@ -230,8 +256,7 @@ class Trainer(transformers.Trainer):
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in measured.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        if self.early_stopping.due(self.state.log_history):
-            self.control.should_training_stop = True
+        self.control.should_training_stop |= stops_early(self.settings, self.state.log_history)
         return metrics
 
     @torch.no_grad()
@@ -274,6 +299,14 @@ class Trainer(transformers.Trainer):
     def _load_best_model(self) -> None:
         # by its step, not by the path in the state: the run's folder may have been moved
         self._load_from_checkpoint(str(Path(str(self.args.output_dir)) / f"checkpoint-{self.state.best_global_step}"))
+
+
+def _complete_step(checkpoint: Path) -> int | None:
+    """Return a checkpoint's step; None where its state, which is written last, is not there or does not read."""
+    try:
+        return int(json.loads((checkpoint / "trainer_state.json").read_text())["global_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # the run ended while it wrote this one
 
 
 class _Progress(ProgressCallback):

@@ -84,14 +84,6 @@ def test_a_saved_student_loads_with_from_pretrained_and_answers_the_same(kind, t
     assert again.generate(builders.TEXTS, batch_size=2) == answers
 
 
-def test_a_scratch_v11_has_a_head_of_its_own_and_shares_its_embeddings():
-    model = random_student("scratch").model
-    assert model.lm_head.weight.data_ptr() != model.shared.weight.data_ptr()
-    assert model.encoder.embed_tokens.weight.data_ptr() == model.shared.weight.data_ptr()
-    assert not model.config.scale_decoder_outputs
-    assert model.config.is_gated_act
-
-
 def test_scratch_tokenizer_keeps_digits_apart_and_gives_every_text_back():
     recipe = StudentSettings(scratch=ScratchSettings(vocab_size=320))
     tokenizer, again = (load(recipe, builders.TEXTS).tokenizer for _ in range(2))

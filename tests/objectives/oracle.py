@@ -21,10 +21,9 @@ def mean_pool(log_p, mask):
 POOLS = {"max": max_pool, "mean": mean_pool}
 
 
-def losses(objective, states, head, *, counts):
+def losses(objective, hidden, labels, *, head, counts):
     """Compute the objective's value and each term's, all differentiable."""
-    logits = {view: wide(head.logits(state.hidden)) for view, state in states.items()}
-    labels = {view: state.labels for view, state in states.items()}
+    logits = {view: wide(head.logits(states)) for view, states in hidden.items()}
     values = {}
     for term in objective.terms:
         if isinstance(term, AlignmentTerm):

@@ -1,4 +1,4 @@
-"""Terms against loops, closed forms and the released values."""
+"""Terms against loops, closed forms and the released values; and changes of them in a recipe."""
 
 import math
 from dataclasses import replace
@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from limbeck.errors import LimbeckError
 from limbeck.models.families import VocabularyHead
 from limbeck.models.tokenization import IGNORE
 from limbeck.objectives import METHODS, POOLS, AlignmentTerm, Objective, ObjectiveSettings
-from limbeck.objectives.fused import ViewStates, losses, term_counts
+from limbeck.objectives.fused import losses, term_counts
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +32,11 @@ def term_of(name: str) -> AlignmentTerm:
 def alignment(term, p, labels, *sides):
     """Compute the mean alignment of two sides' logits."""
     method = Objective("alignment", (replace(term, weight=1.0),))
-    states = dict(zip(term.views, (ViewStates(p, labels), ViewStates(*sides)), strict=True))
-    counts = term_counts(method, {view: state.labels for view, state in states.items()})
-    return losses(method, states, identity(p), counts=counts)[0]
-
-
-def identity(logits):
-    """Return a head whose logits are its states."""
-    return VocabularyHead(torch.eye(logits.shape[-1], dtype=logits.dtype))
+    q, rationales = sides
+    hidden = dict(zip(term.views, (p, q), strict=True))
+    ids = dict(zip(term.views, (labels, rationales), strict=True))
+    head = VocabularyHead(torch.eye(p.shape[-1], dtype=p.dtype))  # whose logits are its states
+    return losses(method, hidden, ids, head=head, counts=term_counts(method, ids))[0]
 
 
 def unpadded(batch: int, tokens: int) -> torch.Tensor:
@@ -150,3 +148,33 @@ def test_extreme_logits_stay_finite():
     value.backward()
     assert value.isfinite()
     assert q.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_bare_name_is_the_tables_row_and_its_resolved_form_reads_back(name):
+    settings = ObjectiveSettings(name=name)
+    assert settings.build() == METHODS[name]
+    assert ObjectiveSettings.model_validate(settings.resolved()).build() == METHODS[name]
+
+
+def test_changes_reach_their_terms():
+    alignment = {"pool": "mean", "divergence": "kl", "mask_padding": False, "normalise": False, "detach": "none"}
+    weights = {"label_weight": 0.3, "rationale_weight": 0.7, "alignment_weight": 2.0}
+    terms = ObjectiveSettings(name="mi", **weights, **alignment, symmetric=True).build().terms
+    assert [term.weight for term in terms] == [0.3, 0.7, 2.0]
+    assert terms[2] == AlignmentTerm(2.0, **alignment, symmetric=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"name": "mii"}, "did you mean 'mi'"),
+        ({"name": "mi", "pool": "maximum"}, "pool"),
+        ({"name": "dss", "alignment_weight": 0.1}, "alignment_weight has no meaning for dss"),
+        ({"name": "mi", "alignment_weight": -1}, "alignment_weight"),
+        ({"name": "mi", "alignment_weight": float("nan")}, "alignment_weight"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(values, field):
+    with pytest.raises(LimbeckError, match=field):
+        ObjectiveSettings.parse(values, "here")

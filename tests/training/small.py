@@ -11,7 +11,6 @@ from limbeck.models.loading import load
 from limbeck.models.student import Student
 from limbeck.objectives import METHODS
 from limbeck.schema import Example
-from limbeck.training.checkpoints import EarlyStopping
 from limbeck.training.dataset import token_ids, tokenize
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
@@ -49,10 +48,10 @@ def trainer(student, name, folder, *, examples=EXAMPLES, validation=None, accura
         Distiller(student, method),
         training_arguments(settings, folder / "checkpoints", seed=3),
         tokenize(examples, method.views, student),
+        settings=settings,
         validate=lambda: {"accuracy": next(scores) if scores else 0.5},
         log_file=folder / "log.jsonl",
         validation_set=token_ids(validation, method.views, student) if validation else None,
-        early_stopping=EarlyStopping(settings.early_stopping_patience, settings.early_stopping_threshold),
     )
 
 

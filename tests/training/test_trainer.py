@@ -1,19 +1,18 @@
 """The Distiller and the Trainer, against models called plainly and gradients taken separately."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import T5Config, T5ForConditionalGeneration
 
-from limbeck.data import View, source
-from limbeck.models.student import Student
+from limbeck.data import View
+from limbeck.models.tokenization import IGNORE
 from limbeck.objectives import METHODS
-from limbeck.training.dataset import tokenize
-from limbeck.training.trainer import Distiller
-from tests.helpers import tokenizers
+from limbeck.training.dataset import token_ids, tokenize
+from limbeck.training.settings import TrainingSettings
+from limbeck.training.trainer import Distiller, stops_early, validations
+from tests.objectives import oracle
 from tests.training.small import EXAMPLES, PARTIAL, StopAt, collated, flat, scratch, trainer, weights_of
 
 
@@ -39,22 +38,6 @@ def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
     ]
     assert output["loss"].item() == pytest.approx(sum(plain) / 2, rel=1e-5)
     assert [value.item() for value in output["terms"].values()] == pytest.approx(plain, rel=1e-5)
-
-
-@pytest.mark.parametrize("name", ["finetune", "single-task", "mi", "mi-official", "kl"])
-def test_rows_without_a_target_need_not_be_read(name):
-    """Reading every row in every view gives the same terms, shares and gradients."""
-    student, method = scratch().eval(), METHODS[name]
-    data = tokenize([*PARTIAL, *PARTIAL[:2]], method.views, student)
-    batch = collated(student, data)
-    examples = [{view: ids._replace(target=[1]) for view, ids in data[i].items()} for i in range(len(data))]
-    complete = {**student.collator(8)(examples), "labels": batch["labels"]}
-    assert len(complete["input_ids"]) - len(batch["input_ids"]) == 2 * (len(method.views) - 1)
-    distiller = Distiller(student, method)
-    (output, gradient), (expected, plain) = (gradient_of(distiller, b, with_shares=True) for b in (batch, complete))
-    for key in ("terms", "shares"):
-        torch.testing.assert_close(output[key], expected[key], rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(gradient, plain, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -91,7 +74,6 @@ def test_only_the_official_term_keeps_batches_as_short_as_they_can_be(name, roun
 def test_a_stopped_training_goes_on_to_the_same_weights(batch, accumulate, tmp_path):
     sizes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate, "eval_steps": 2}
     trainer(scratch(dropout=0.2), "mi", tmp_path / "unbroken", **sizes).fit()
-    # the same six steps, but the first trainer is dropped inside the second epoch, as if it had been killed
     first = trainer(scratch(dropout=0.2), "mi", tmp_path / "broken", **sizes)
     first.add_callback(StopAt(4))
     first.fit()
@@ -127,14 +109,88 @@ def test_the_best_checkpoint_is_saved_and_in_the_student_at_the_end(changes, tmp
     assert torch.equal(load_file(best)["lm_head.weight"], student.model.lm_head.weight)
 
 
-def test_a_student_whose_tokenizer_ends_no_text_learns_to_end(tmp_path):
-    torch.manual_seed(0)
-    tokenizer, sizes = tokenizers.endless(), {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 1, "num_heads": 2}
-    ids = {"decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": [1, 5], "vocab_size": len(tokenizer)}
-    student = Student(T5ForConditionalGeneration(T5Config(**sizes, **ids)), tokenizer, 64, 30)
-    examples = [replace(example, label="no maybe") for example in EXAMPLES]
-    options = {"max_steps": 40, "learning_rate": 1e-2, "eval_strategy": "no", "save_strategy": "no"}
-    trainer(student, "finetune", tmp_path, examples=examples, **options).fit()
-    texts = [source(example, View.PREDICT) for example in examples]
-    answers = student.answer(texts, [[]] * 12, batch_size=12)
-    assert {(answer.text, answer.ids[-1]) for answer in answers} == {("no maybe", 1)}
+def log_of(*validations):
+    """Make a log history from pairs of accuracy and loss, a training entry between them."""
+    entries = []
+    for number, (accuracy, loss) in enumerate(validations, start=1):
+        entries += [{"loss": 1.0, "step": 10 * number}, {"eval_accuracy": accuracy, "step": 10 * number}]
+        entries[-1] |= {} if loss is None else {"eval_loss": loss}
+    return entries
+
+
+@pytest.mark.parametrize(
+    ("pairs", "step"),
+    [
+        ([(0.2, 1.0), (0.3, 9.0), (0.1, 0.1)], 20),  # accuracy before all
+        ([(0.0, 3.0), (0.0, 1.0), (0.0, 2.0)], 20),  # then the loss
+        ([(0.5, 1.0), (0.5, 1.0), (0.4, 0.1)], 20),  # then the later one
+        ([(0.0, None), (0.0, None), (0.0, None)], 30),
+        ([(0.5, 2.0), (0.5, float("nan")), (0.5, float("inf"))], 10),
+    ],
+)
+def test_the_best_is_the_most_accurate_then_of_the_lowest_loss_then_the_latest(pairs, step):
+    assert max(validations(log_of(*pairs))).step == step
+
+
+@pytest.mark.parametrize(
+    ("patience", "threshold", "pairs", "stops_after"),
+    [
+        (2, 0.0, [(0.5, 1.0), (0.5, 1.1), (0.4, 0.5)], 3),
+        # a lower loss is a gain, the same is not
+        (2, 0.0, [(0.5, 1.0), (0.5, 0.9), (0.5, 0.8), (0.4, 0.1), (0.5, 0.8)], 5),
+        (2, 0.0, [(0.5, 1.0), (0.4, 0.9), (0.51, 2.0), (0.5, 0.1), (0.5, 0.1)], 5),
+        (2, 0.1, [(0.5, 1.0), (0.55, 0.9), (0.59, 0.8)], 3),  # small gains are none
+        (2, 0.1, [(0.5, 1.0), (0.55, 0.9), (0.7, 0.8), (0.7, 0.9)], None),
+        (1, 0.0, [(0.5, None), (0.5, None)], 2),
+        (None, 0.0, [(0.5, 1.0)] * 9, None),
+    ],
+)
+def test_patience_counts_validations_without_a_gain(patience, threshold, pairs, stops_after):
+    settings = TrainingSettings(early_stopping_patience=patience, early_stopping_threshold=threshold)
+    due = [stops_early(settings, log_of(*pairs[:count])) for count in range(1, len(pairs) + 1)]
+    assert due.index(True) + 1 == stops_after if stops_after else not any(due)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_validation_loss_is_the_objective_over_all_validation_rows_without_dropout(name, tmp_path):
+    student, sizes = scratch(dropout=0.5), {"per_device_train_batch_size": 13, "label_smoothing_factor": 0.1}
+    training = trainer(student, name, tmp_path, validation=PARTIAL, **sizes)
+    method, loss = training.distiller.objective, training._validation_loss()["loss"]
+    batch = collated(student, token_ids(PARTIAL, method.views, student))
+    labels = batch["labels"]
+    with torch.no_grad():
+        hidden = student.hidden_states(**batch)
+    complete = torch.stack([(ids != IGNORE).any(1) for ids in labels.values()]).all(0).sum()
+    counts = {
+        term.name: complete if term.name == "alignment" else (labels[term.view] != IGNORE).sum()
+        for term in method.terms
+    }
+    expected, _ = oracle.losses(method, hidden, labels, head=student.head(), counts=counts)
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_terms_that_no_validation_row_has_are_left_out_of_its_loss(tmp_path):
+    dss, finetune = (
+        trainer(scratch(), name, tmp_path, validation=PARTIAL[:1])._validation_loss()["loss"]
+        for name in ("dss", "finetune")
+    )
+    assert dss == pytest.approx(finetune / 2, rel=1e-6)
+
+
+def test_training_stops_when_patience_is_out_and_goes_on_from_a_kill_with_the_patience_it_had(tmp_path):
+    accuracies = [0.1, 0.5, 0.4, 0.3, 0.2, 0.9]
+    options = {"validation": EXAMPLES, "eval_steps": 1, "early_stopping_patience": 3}
+    unbroken = trainer(scratch(0.2), "mi", tmp_path / "unbroken", accuracies=accuracies, **options)
+    unbroken.fit()
+    first = trainer(scratch(0.2), "mi", tmp_path / "broken", accuracies=accuracies, **options)
+    first.add_callback(StopAt(4))
+    first.fit()
+    second = trainer(scratch(0.2), "mi", tmp_path / "broken", accuracies=accuracies[4:], **options)
+    second.fit()
+    third = trainer(scratch(), "mi", tmp_path / "broken", accuracies=[], **options)
+    third.fit()  # killed after it had stopped: nothing is left to train
+    states = [training.state for training in (unbroken, second, third)]
+    assert [(state.global_step, state.best_global_step) for state in states] == [(5, 2)] * 3
+    weights = [weights_of(training.distiller.student) for training in (unbroken, second, third)]
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])

@@ -1,7 +1,6 @@
 """Training settings are transformers' own, and what has no meaning is refused."""
 
 import pytest
-import torch
 from transformers import TrainingArguments
 
 from limbeck.errors import LimbeckError
@@ -44,16 +43,8 @@ def test_settings_without_a_meaning_are_refused(values, words):
         TrainingSettings.parse(values, "training")
 
 
-@pytest.mark.parametrize("field", ["lr_scheduler_type", "eval_strategy", "optim"])
-def test_a_value_that_transformers_refuses_is_a_users_mistake(field, tmp_path):
-    values = {field: "magic", "save_strategy": "no", "eval_strategy": "no"} | {field: "magic"}
+@pytest.mark.parametrize("values", [{"optim": "magic"}, {"lr_scheduler_type": "magic"}, {"fp16": True}, {"tf32": True}])
+def test_what_transformers_or_a_processor_cannot_do_is_a_users_mistake(values, tmp_path):
+    settings = TrainingSettings.parse({**values, "use_cpu": True}, "training")
     with pytest.raises(LimbeckError):
-        training_arguments(TrainingSettings.parse(values, "training"), tmp_path, seed=1)
-
-
-@pytest.mark.skipif(torch.accelerator.is_available(), reason="a GPU obeys these settings")
-@pytest.mark.parametrize("values", [{"fp16": True}, {"fp16": True, "use_cpu": True}, {"bf16": True}, {"tf32": True}])
-def test_a_type_that_a_processor_would_not_train_in_is_refused(values, tmp_path):
-    with pytest.raises(LimbeckError) as caught:
-        training_arguments(TrainingSettings.parse(values, "training"), tmp_path, seed=1)
-    assert caught.value.field == f"training.{next(iter(values))}"
+        training_arguments(settings, tmp_path, seed=1)
