@@ -67,7 +67,7 @@ def engine_for(model: Any, name: EngineName) -> Engine:
 def greedy_search(
     model: Any, batch: Sequence[Ids], max_new_tokens: int, done: Done | None
 ) -> list[tuple[Target, LogP]]:
-    """Search as the engine `transformers` does; return each answer and its tokens' log-probabilities."""
+    """Return each input's greedy answer and its tokens' log-probabilities."""
     steps: list[Tensor] = []  # the highest log-probability, which is the written token's: [B] a step
 
     def watch(_: Tensor, scores: Tensor) -> Tensor:
@@ -103,10 +103,7 @@ def _answer_ids(ids: Ids, config: Any) -> Target:
 def score_batch(
     head: VocabularyHead, states: Callable[[Tensor], Tensor], answers: Sequence[Sequence[Target]]
 ) -> list[Scores]:
-    """Score the `answers` to each text, one of each text at a time.
-
-    `states` returns the head's input `[B, T, D]` of target ids `[B, T]`, IGNORE on padding.
-    """
+    """Score the `answers` to each text; `states` returns the head's input `[B, T, D]` of target ids `[B, T]`."""
     scores: list[list[LogP]] = [[] for _ in answers]
     greedy: dict[int, int] = {}
     top: list[float] = []

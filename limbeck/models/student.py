@@ -20,6 +20,8 @@ from limbeck.models.settings import EngineName
 from limbeck.models.tokenization import IGNORE, Codec, Collator, Ids, end_of, pad, padding_mask, progress
 from limbeck.schema import Example
 
+Texts = Sequence[Source | str]
+Choices = Sequence[Sequence[str]]
 Result = TypeVar("Result")
 
 
@@ -50,7 +52,7 @@ class Student(nn.Module):
             pad_token_id=model.config.pad_token_id,
         )
 
-    def source_ids(self, sources: Sequence[Source | str]) -> tuple[list[Ids], list[int]]:
+    def source_ids(self, sources: Texts) -> tuple[list[Ids], list[int]]:
         """Return the token ids of inputs, and the numbers of those that were cut to `max_source_length`."""
         segmented = [Source("", (text,)) if isinstance(text, str) else text for text in sources]
         return self.codec.fitted_sources(segmented, self.max_source_length)
@@ -124,12 +126,7 @@ class Student(nn.Module):
         return engine_for(self.model, name)
 
     def generate(
-        self,
-        texts: Sequence[Source | str],
-        *,
-        batch_size: int,
-        title: str | None = None,
-        engine: EngineName = "transformers",
+        self, texts: Texts, *, batch_size: int, title: str | None = None, engine: EngineName = "transformers"
     ) -> list[str]:
         """Write greedy answers of `max_target_length` tokens at most; `title` is that of a progress bar."""
         write = self.engine(engine)
@@ -141,8 +138,8 @@ class Student(nn.Module):
 
     def answer(
         self,
-        texts: Sequence[Source | str],
-        choices: Sequence[Sequence[str]],
+        texts: Texts,
+        choices: Choices,
         *,
         batch_size: int,
         title: str | None = None,
@@ -189,14 +186,7 @@ class Student(nn.Module):
             answers[row] = Answer(self.text(ids), ids, log_p[0], log_p, scores[row].answers)
         return [answers[row] for row in range(len(batch))]
 
-    def score(
-        self,
-        texts: Sequence[Source | str],
-        choices: Sequence[Sequence[str]],
-        *,
-        batch_size: int,
-        title: str | None = None,
-    ) -> list[Scores]:
+    def score(self, texts: Texts, choices: Choices, *, batch_size: int, title: str | None = None) -> list[Scores]:
         """Score each of a text's `choices` as its complete answer, the end token included; nothing is generated."""
         targets = self.check_choices(choices)
 
@@ -219,7 +209,7 @@ class Student(nn.Module):
         rows_ND = self._in_batches(sources, means, batch_size=batch_size, title=title)
         return torch.stack(rows_ND) if rows_ND else torch.empty(0, 1)
 
-    def check_choices(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
+    def check_choices(self, choices: Choices) -> dict[str, Target]:
         """Return the token ids of every choice.
 
         Raises:
@@ -238,7 +228,7 @@ class Student(nn.Module):
         answer = list(ids[: end_of(ids, self.model.config)])
         return str(self.tokenizer.decode(answer, skip_special_tokens=True)).strip()
 
-    def _choice_ids(self, choices: Sequence[Sequence[str]]) -> dict[str, Target]:
+    def _choice_ids(self, choices: Choices) -> dict[str, Target]:
         """Return the token ids of the choices that the student can write to their end."""
         texts = list(dict.fromkeys(choice for row in choices for choice in row))
         ids, long = self.target_ids(texts)
@@ -250,7 +240,7 @@ class Student(nn.Module):
     @torch.inference_mode()
     def _in_batches(
         self,
-        sources: Sequence[Source | str],
+        sources: Texts,
         compute: Callable[[list[int], list[Ids]], list[Result]],
         *,
         batch_size: int,

@@ -30,7 +30,8 @@ _GAP = " ... "
 
 def pad(rows: Sequence[Row], value: int, multiple: int = 1) -> Tensor:
     """Right-pad `rows` with `value` to their longest, rounded up to a `multiple`; to one at least: `[B, T]`, int64."""
-    ids = np.full((len(rows), _width(rows, multiple)), value, np.int64)
+    width = max(-(-max(map(len, rows)) // multiple) * multiple, 1)
+    ids = np.full((len(rows), width), value, np.int64)
     for padded, row in zip(ids, rows, strict=True):
         padded[: len(row)] = row
     return torch.from_numpy(ids)
@@ -38,12 +39,7 @@ def pad(rows: Sequence[Row], value: int, multiple: int = 1) -> Tensor:
 
 def padding_mask(rows: Sequence[Row], multiple: int = 1) -> Tensor:
     """Return 1 on tokens and 0 on the padding that `pad` would add: `[B, T]`, int64."""
-    lengths = torch.tensor([len(row) for row in rows])
-    return (torch.arange(_width(rows, multiple)) < lengths.unsqueeze(1)).long()
-
-
-def _width(rows: Sequence[Row], multiple: int) -> int:
-    return max(-(-max(map(len, rows)) // multiple) * multiple, 1)
+    return pad([np.ones(len(row), np.int32) for row in rows], 0, multiple)
 
 
 def progress(items: Sequence[Item], title: str | None) -> Iterable[Item]:
@@ -112,8 +108,8 @@ class Codec:
         ends = end_ids(config)
         if not ends or not all(0 <= end < vocabulary for end in ends):
             raise ModelError(
-                f"the model's configuration has eos_token_id {config.eos_token_id!r:.40}, which is none of its "
-                f"{vocabulary} tokens, so that no answer would end: set it in its config.json"
+                f"the model's config.json has eos_token_id {config.eos_token_id!r:.40}, which is none of its "
+                f"{vocabulary} tokens: no answer would end"
             )
         candidates = [tokenizer.eos_token_id, tokenizer.sep_token_id]
         self.end = next((id for id in candidates if id in ends), ends[0])
@@ -186,9 +182,8 @@ class Codec:
             return row if len(row) <= limit and row != shortened(0) else []
         if len(row) > limit:
             raise DataError(
-                f"example {example.id!r:.60}: the label {example.label!r:.40}, with its end and the words before it, "
-                f"has {len(row)} tokens, and the student writes {limit} at most: set student.max_target_length to "
-                f"{len(row)} or more (if the model has fewer positions, take another)"
+                f"example {example.id!r:.60}: the target of the label {example.label!r:.40} has {len(row)} tokens, and "
+                f"the student writes {limit} at most: set student.max_target_length to {len(row)} or more"
             )
         return row
 

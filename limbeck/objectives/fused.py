@@ -21,23 +21,19 @@ from limbeck.models.families import VocabularyHead, wide_product
 from limbeck.models.tokenization import IGNORE
 from limbeck.objectives.terms import Objective
 
+ByView = Mapping[View, Tensor]
 _CPU_BYTES = 16 * 2**20  # of logits at a time: about what a processor's caches hold
 _GPU_FRACTION = 64  # of a GPU's memory: thousands of rows on a large one
 
 
-def term_counts(objective: Objective, labels: Mapping[View, Tensor]) -> dict[str, Tensor]:
+def term_counts(objective: Objective, labels: ByView) -> dict[str, Tensor]:
     """Count what each term's mean is over: target tokens, or for an alignment the examples that have both targets."""
     lengths = _target_lengths(labels)
     return {term.name: term.count(lengths) for term in objective.terms}
 
 
 def losses(
-    objective: Objective,
-    hidden: Mapping[View, Tensor],
-    labels: Mapping[View, Tensor],
-    *,
-    head: VocabularyHead,
-    counts: Mapping[str, Tensor],
+    objective: Objective, hidden: ByView, labels: ByView, *, head: VocabularyHead, counts: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute the objective's value, a differentiable scalar, and each term's value, unweighted, a constant.
 
@@ -55,12 +51,7 @@ def losses(
 
 @torch.no_grad()
 def gradient_shares(
-    objective: Objective,
-    hidden: Mapping[View, Tensor],
-    labels: Mapping[View, Tensor],
-    *,
-    head: VocabularyHead,
-    counts: Mapping[str, Tensor],
+    objective: Objective, hidden: ByView, labels: ByView, *, head: VocabularyHead, counts: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Compute each term's share of the gradient: its weighted gradient's norm at the states, over the sum of all norms.
 
@@ -77,7 +68,7 @@ def gradient_shares(
 
 
 class Chunk:
-    """The softmax of a few examples' logits, made once and used up in place, and the gradients of all terms by them.
+    """The softmax of a few examples' logits, used up in place, and the gradients of all terms by them.
 
     With P = softmax(logits) and G = dL/d log P, which for a token loss lives at the label and for a max-pool at each
     column's arg-max,
@@ -88,9 +79,7 @@ class Chunk:
     log P, then P, then the gradient. Sums are in float32 (float64 stays float64).
     """
 
-    def __init__(
-        self, objective: Objective, states: Tensor, labels: Mapping[View, Tensor], head: VocabularyHead
-    ) -> None:
+    def __init__(self, objective: Objective, states: Tensor, labels: ByView, head: VocabularyHead) -> None:
         """Take the head's input `states`, `[R, D]`, and the target ids by view, `[b, T]`, IGNORE on padding."""
         self.labels = labels
         self.lengths = _target_lengths(labels)
@@ -135,7 +124,7 @@ class Chunk:
         return total if self.slope is None else total.mul_(self.slope)
 
 
-def _target_lengths(labels: Mapping[View, Tensor]) -> dict[View, Tensor]:
+def _target_lengths(labels: ByView) -> dict[View, Tensor]:
     """Count each example's target tokens, `[B]`, from the target ids by view, `[B, T]`."""
     return {view: (ids != IGNORE).sum(1) for view, ids in labels.items()}
 
@@ -145,7 +134,7 @@ class _LossInputs:
     """The arguments of `losses` but for the tensors that have a gradient."""
 
     objective: Objective
-    labels: Mapping[View, Tensor]
+    labels: ByView
     counts: Mapping[str, Tensor]
 
 
@@ -153,8 +142,8 @@ class _LossInputs:
 class _Gradients:
     """The objective's gradients by the states, the head's weight and its bias, all multiplied by `unit`, a scalar.
 
-    `unit` is the largest count, without which the gradients of a mean over many tokens would vanish in float16; but at
-    most 1,000 times the smallest, or those of a rare term would overflow.
+    `unit` is the largest count, or the gradients of a mean over many tokens would vanish in float16; but at most 1,000
+    times the smallest, or those of a rare term would overflow.
     """
 
     unit: Tensor

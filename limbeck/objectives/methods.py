@@ -97,7 +97,8 @@ class ObjectiveSettings(Settings):
     @field_validator("name", "pool", "divergence")
     @classmethod
     def _is_in_its_table(cls, value: str | None, info: Any) -> str | None:
-        table: Mapping[str, Any] = {"name": METHODS, "pool": POOLS, "divergence": DIVERGENCES}[info.field_name]
+        tables: dict[str, Mapping[str, Any]] = {"name": METHODS, "pool": POOLS, "divergence": DIVERGENCES}
+        table = tables[info.field_name]
         if value is not None and value not in table:
             raise ValueError(str(unknown("objective" if info.field_name == "name" else info.field_name, value, table)))
         return value

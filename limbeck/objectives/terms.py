@@ -1,11 +1,10 @@
 """Objectives as values: weighted sums of terms, and the divergences and pools that an alignment is made of.
 
-A term knows its own count and loss. A divergence takes log v and log z, of the label and the rationale side, `[B, V]`
-each, and returns one number an example, `[B]`. A pool takes log P `[B, T, V]`, -inf on the tokens that do not count (at
-least one a row does), and returns the logarithm of the pooled vector, `[B, V]`, which need not sum to one, and its
-adjoint: that turns `g = dL/d log v` into `dL/d log P`, as the sums over the vocabulary, `[B, T]`, and a function that
-adds the gradient to a tensor in place, so that a sparse one is never made whole. To add either, write the function and
-give it a row in its table. Legend: B batch, T tokens, V vocabulary.
+A divergence takes log v and log z, of the label and the rationale side, `[B, V]` each, and returns one number an
+example, `[B]`. A pool takes log P `[B, T, V]`, -inf on the tokens that do not count (at least one a row does), and
+returns the logarithm of the pooled vector, `[B, V]`, which need not sum to one, and its adjoint: that turns
+`g = dL/d log v` into `dL/d log P`, as the sums over the vocabulary, `[B, T]`, and a function that adds the gradient to
+a tensor in place, so that a sparse one is never made whole. Legend: B batch, T tokens, V vocabulary.
 """
 
 from __future__ import annotations  # tensors are only named here: `limbeck objectives` loads no torch
@@ -192,10 +191,7 @@ Term = TokenTerm | AlignmentTerm
 
 @dataclass(frozen=True)
 class Objective:
-    """A named tuple of weighted terms: the loss is `sum(term.weight * value)` (Chen et al. 2024, Eq. 10).
-
-    The other fields are its entry in `limbeck objectives`.
-    """
+    """Weighted terms: the loss is `sum(term.weight * value)` (Chen et al. 2024, Eq. 10)."""
 
     name: str
     terms: tuple[Term, ...]

@@ -1,9 +1,8 @@
 """Training sets: every text of the examples is tokenized once, and its ids are kept in flat arrays."""
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 import torch
@@ -27,15 +26,6 @@ class TokenTable:
 
     ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, rows: Iterable[Sequence[int]]) -> Self:
-        """Make the table of `rows`."""
-        ids, offsets = array("i"), array("q", [0])
-        for row in rows:
-            ids.extend(row)
-            offsets.append(len(ids))
-        return cls(np.array(ids, np.int32), np.array(offsets, np.int64))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -76,13 +66,10 @@ class TrainingSet(Dataset[dict[View, ViewIds]]):
 
 
 def tokenize(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
-    """Tokenize the examples of a training in `views`.
+    """Tokenize the examples of a training in `views`, or raise DataError where no example has what a view needs.
 
     The lengths are those of the label and the rationale as two tasks, whatever the views, so that objectives that are
     compared share their batches.
-
-    Raises:
-        DataError: no example has what one of the views needs, or the student's limit is too short for a label.
     """
     for view in views:
         if not any(target(example, view) for example in examples):
@@ -100,14 +87,18 @@ def token_ids(examples: Sequence[Example], views: Sequence[View], student: Stude
     notes = {"without_target": len(examples) - len(usable), "sources_cut": 0, "targets_cut": 0}
     blocks = [(view, usable[start : start + _BLOCK]) for view in views for start in range(0, len(usable), _BLOCK)]
 
-    def rows(name: str, encode: Callable[[Sequence[Example], View], tuple[list[Ids], list[int]]]) -> Iterator[Ids]:
+    def table(name: str, encode: Callable[[Sequence[Example], View], tuple[list[Ids], list[int]]]) -> TokenTable:
+        ids, offsets = array("i"), array("q", [0])
         for view, block in progress(blocks, f"tokenizing {name}"):
-            ids, cut = encode(block, view)
+            rows, cut = encode(block, view)
             notes[f"{name}_cut"] += len(cut)
-            yield from ids
+            for row in rows:
+                ids.extend(row)
+                offsets.append(len(ids))
+        return TokenTable(np.array(ids, np.int32), np.array(offsets, np.int64))
 
-    sources = TokenTable.of(rows("sources", lambda block, view: student.source_ids([source(e, view) for e in block])))
-    targets = TokenTable.of(rows("targets", student.fitted_target_ids))
+    sources = table("sources", lambda block, view: student.source_ids([source(e, view) for e in block]))
+    targets = table("targets", student.fitted_target_ids)
     shape = (len(views), len(usable))
     longest = sources.lengths.reshape(shape).max(0, keepdims=True)
     lengths = np.concatenate([longest, targets.lengths.reshape(shape)]).T

@@ -171,7 +171,7 @@ class Trainer(transformers.Trainer):
         )
         # terms are divided by a count of the whole step: transformers shall not divide by the accumulation again
         self.model_accepts_loss_kwargs = True
-        # standard output is for results: no printed log entries, and on a terminal a bar that carries them
+        # standard output is for results: on a terminal a bar carries the log
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(_Progress())
@@ -185,7 +185,7 @@ class Trainer(transformers.Trainer):
         lengths = training_set.target_lengths()
         counts = {term.name: term.count(lengths) * fraction for term in objective.terms}
         self._expected = {name: count.float().to(args.device) for name, count in counts.items()}
-        # since the last log entry: the terms' sums and counts, and their shares of the gradient
+        # since the last log entry: the terms' sums, counts and shares of the gradient
         self._sums: dict[str, Any] = defaultdict(float)
         self._counts: dict[str, Any] = defaultdict(int)
         self._shares: dict[str, Tensor] = {}

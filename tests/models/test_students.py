@@ -138,7 +138,7 @@ def test_a_checkpoints_own_code_is_never_run(tmp_path, monkeypatch):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("values", [{}, {"name": "a", "scratch": {}}, {"encoder": "a"}, {"scratch": {"width": 128}}])
+@pytest.mark.parametrize("values", [{}, {"name": "a", "scratch": {}}, {"encoder": "a"}])
 def test_settings_that_name_no_student_or_two_are_refused(values):
     with pytest.raises(LimbeckError):
         StudentSettings.parse(values, "student")
