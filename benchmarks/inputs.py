@@ -87,5 +87,6 @@ def batches(
         "input_ids": torch.cat([naive[view]["input_ids"] for view in VIEWS]),
         "attention_mask": torch.cat([naive[view]["attention_mask"] for view in VIEWS]),
         "labels": {View(view): naive[view]["labels"] for view in VIEWS},
+        "rows": {View(view): torch.arange(shape.batch, device=device) for view in VIEWS},
     }
     return naive, limbeck
