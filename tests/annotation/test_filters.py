@@ -82,7 +82,6 @@ def test_outcomes(sample: str | Sample, filters: dict, outcome: str) -> None:
 def test_without_a_gold_label_the_vote_decides() -> None:
     assert outcomes(OPEN, WRONG, RIGHT, SECOND) == ["outvoted", "kept", "kept"]
     assert outcomes(APPLES, RIGHT, WRONG, f"So {WRONG}", gold=False) == ["outvoted", "kept", "kept"]
-    assert outcomes(OPEN, WRONG, RIGHT) == ["kept", "outvoted"]  # a tie
 
 
 def test_agreement_is_of_the_samples_that_answered_without_a_hint() -> None:
@@ -98,15 +97,10 @@ def test_agreement_is_of_the_samples_that_answered_without_a_hint() -> None:
 
 
 def test_precedence() -> None:
-    """A sample has every fault, of which one after the other is mended, or no longer minded."""
-    german = "Luke teilt 84 Äpfel mit zwei Freunden, also bekommt jeder die Hälfte.</rationale>"
-    right = f"{german} The answer is 42."
+    """A sample has every fault, of which one after the other is no longer minded."""
+    german = "Luke teilt 84 Äpfel mit zwei Freunden, also bekommt jeder die Hälfte.</rationale> The answer is 42."
     mistakes = ["Luke shares 84. The answer is (1).", "He shares 84. The answer is (1)."]
     filters = {"agreement": 0.9, "min_words": 50, "max_words": 60, "language": "en"}
-    assert outcomes(APPLES, *mistakes, "<|im_end|>", **filters)[-1] == "no answer"
-    assert outcomes(APPLES, *mistakes, "The answer is (3).", **filters)[-1] == "no rationale"
-    assert outcomes(APPLES, *mistakes, f"{german} The answer is (3).", **filters)[-1] == "wrong"
-    assert outcomes(OPEN, *mistakes, f"{german} The answer is (3).", **filters)[-1] == "outvoted"
     for outcome, change in [
         ("low agreement", {"agreement": 0}),
         ("too short", {"min_words": 0, "max_words": 5}),
@@ -116,7 +110,7 @@ def test_precedence() -> None:
         ("duplicate", {"duplicates": False}),
         ("kept", {}),
     ]:
-        assert outcomes(APPLES, *mistakes, right, right, **filters)[-1] == outcome
+        assert outcomes(APPLES, *mistakes, german, german, **filters)[-1] == outcome
         filters |= change
 
 

@@ -16,7 +16,7 @@ from limbeck.files import read_json, read_jsonl
 from limbeck.llm.messages import Failure
 from tests.annotation.jobs import USED, fill, make_job, reply_with
 from tests.helpers.archives import write_rows, write_shards
-from tests.helpers.hub import REFUSALS, TOKEN, environment, files_of, running
+from tests.helpers.hub import TOKEN, environment, files_of, running
 
 ROWS = [{"id": "a", "input": "What is 1?", "label": "1"}, {"id": "b", "input": "What is 2?", "label": "2"}]
 
@@ -96,10 +96,7 @@ def test_nothing_is_written_where_there_is_nothing_to_write(tmp_path):
     assert not list(tmp_path.glob("annotated*"))
 
 
-# most of these names are of files that JSON lines might be written to
-@pytest.mark.parametrize(
-    "name", ["questions.jsonl", "store.jsonl", "prompt.json", "../x/questions.jsonl", "annotate.yaml"]
-)
+@pytest.mark.parametrize("name", ["store.jsonl", "prompt.json", "../x/questions.jsonl", "annotate.yaml"])
 def test_the_jobs_own_files_are_not_written_over(name, tmp_path):
     folder = tmp_path / "x"
     folder.mkdir()
@@ -136,44 +133,29 @@ def test_rows_are_imported_and_not_over_their_source(tmp_path):
     with pytest.raises(LimbeckError, match="would overwrite"):
         import_rows(source, source, "custom")
     assert source.read_bytes() == before
-    [written], _ = import_rows(source, tmp_path / "rows.jsonl", "custom")
+    (written,), _ = import_rows(source, tmp_path / "rows.jsonl", "custom")
     assert read_rows(written)[0].rationale == "We think of it a little while."
 
 
-UPLOAD_ALL = """
-import json, sys
+UPLOAD = """
 from pathlib import Path
 from limbeck.annotation.results import upload
-from limbeck.errors import LimbeckError
-outcomes = {}
-for name, private in json.load(sys.stdin):
-    try:
-        outcomes[name] = upload(Path("annotated.jsonl"), name, private=private)
-    except LimbeckError as error:
-        outcomes[name] = f"error: {error}"
-json.dump(outcomes, sys.stdout)
+print(*(upload(Path("annotated.jsonl"), name, private=name == "me/rows") for name in ("me/rows", "mine")))
 """
 
 
-def test_uploads_are_data_sets_with_a_card_and_refusals_one_line(tmp_path, monkeypatch):
+def test_uploads_are_data_sets_with_a_card(tmp_path, monkeypatch):
     job = make_job(tmp_path, [{"id": "a", "input": "Où est le bois ?", "label": "forêt"}, *ROWS[1:]])
     fill(job, {"a": [reply_with("forêt", "Les arbres…\n\U0001f332")]})
     export(job, tmp_path / "annotated.jsonl", "limbeck", all_rationales=False)
-    names = [("me/rows", True), ("mine", False), *((f"me/{name}", True) for _, name in REFUSALS)]
     with running() as (endpoint, requests):
         done = subprocess.run(  # the Hub's library reads its settings when it is imported
-            [sys.executable, "-c", UPLOAD_ALL],
-            input=json.dumps(names), env=environment(endpoint, tmp_path), cwd=tmp_path,
-            capture_output=True, text=True, timeout=120, check=False,
+            [sys.executable, "-c", UPLOAD],
+            env=environment(endpoint, tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert TOKEN not in done.stdout + done.stderr
-    outcomes = json.loads(done.stdout)
-    assert [outcomes.pop(name) for name in ("me/rows", "mine")] == [
-        f"{endpoint}/datasets/me/{name}" for name in ("rows", "mine")
-    ]
-    for name, error in outcomes.items():
-        assert error.startswith(f"error: {name}: ") and "\n" not in error
+    assert done.stdout.split() == [f"{endpoint}/datasets/me/{name}" for name in ("rows", "mine")]
     files = files_of(requests, "rows")
     assert files["train.jsonl"] == (tmp_path / "annotated.jsonl").read_bytes()
     assert "2 rows, with 1 rationales that m wrote" in files["README.md"].decode()

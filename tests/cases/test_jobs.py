@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -30,12 +30,10 @@ def endpoint(replies: Path):
     process = subprocess.Popen([sys.executable, str(CASES / "endpoint.py"), str(replies), str(port)])
     try:
         while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            assert process.poll() is None
+            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
                 break
-            except ConnectionRefusedError:
-                assert process.poll() is None
-                time.sleep(0.02)
+            time.sleep(0.02)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.kill()

@@ -45,14 +45,6 @@ def answers_of(client, questions):
     return asyncio.run(all_at_once())
 
 
-def changed_model(folder, change):
-    """Save a small model after `change`."""
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    change(model)
-    model.save_pretrained(folder)
-    return folder
-
-
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 @pytest.mark.parametrize("penalty", [1.0, 1.3])
 def test_a_batch_answers_as_plain_generate_does_one_by_one(folders, family, penalty):
@@ -123,11 +115,10 @@ def test_what_cannot_be_generated_is_one_line(folders, extra, message):
 
 def test_an_end_that_only_the_tokenizer_knows_is_an_end(tmp_path):
     """Many models name as their end the end of a document, and their tokenizer that of a turn."""
-
-    def change(model):
-        model.generation_config.eos_token_id = model.config.eos_token_id = 2
-
-    folder = changed_model(scripted_model(tmp_path / "model", "Seven."), change)
+    folder = scripted_model(tmp_path / "model", "Seven.")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.generation_config.eos_token_id = model.config.eos_token_id = 2
+    model.save_pretrained(folder)
     (answer,) = answers_of(make_client(folder), QUESTIONS[:1])
     assert isinstance(answer, Reply) and answer.text == "Seven."
 
