@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 from sklearn.preprocessing import PolynomialFeatures
 
 from limbeck.data import View
+from limbeck.errors import DataError
 from limbeck.models.student import Student
 from limbeck.schema import Example
 from limbeck.stats.intervals import Floats, Interval, Ints, Z
@@ -59,6 +60,8 @@ def dependence(
         student.pooled(complete, view, batch_size=64, title=title and f"{title}, {view.value}").double().numpy()
         for view in (View.PREDICT, View.EXPLAIN)
     )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise DataError("the student's hidden states are not finite")
     return infonce(x, y, seed=seed, components=components)
 
 

@@ -96,25 +96,25 @@ def predict_file(
     engine: EngineName | None = None,
     answers: Answers | None = None,
 ) -> dict[str, Any]:
-    """Answer every row of a JSONL, CSV or Parquet file; the answers are written as JSON lines.
+    """Answer every row of a JSONL, CSV or Parquet file; the answers are written as JSON lines, all or none.
 
     Args:
         model: a run's folder, or its `model/`.
         source: rows with `input` (or the task's own fields), and if known `label`, also under the run's own names.
-        target: the file written, whole or not at all. For both `-` is the standard stream.
+        target: the file written. For both `-` is the standard stream.
         rationales: write the student's rationales too.
         batch_size: inputs generated from at a time.
         engine, answers: None: as the student was measured.
 
-    Returns:
-        What `accuracy` returns, over the rows with a label; `rows`, `engine`, `answers`.
+    Returns what `accuracy` does, over the rows with a label; `rows`, `engine`, `answers`.
     """
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)
-    student, card = _open(model / "model" if (model / "model").is_dir() else model, engine, answers)
+    model = model / "model" if (model / "model").is_dir() else model
+    student, card = _open(model, engine, answers)
     _check_rationales(rationales, card.rationale_view is not None, card.objective)
     task = get(card.task, card.choices, card.answer)
-    recipes = [folder / "recipe.yaml" for folder in (model, model.parent) if (folder / "recipe.yaml").is_file()]
+    recipes = [*model.glob("recipe.yaml"), *model.parent.glob("recipe.yaml")]
     rows = read_later_rows(source, load_recipe(recipes[0]).data.columns if recipes else {}, task)
     predictions = ask(student, card, rows, task, rationales=rationales, batch_size=batch_size, title=source.name)
     write_predictions(target, predictions)

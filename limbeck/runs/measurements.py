@@ -85,23 +85,22 @@ class Evaluation:
         answers = read_predictions(path) if self.domain.name != "valid" and path.is_file() else []
         return path if any(answer.confidence is not None for answer in answers) else None
 
-    def _with_teacher(self) -> tuple[Graded, Flags]:
+    def _test(self) -> tuple[Graded, Flags]:
         return _with_teacher(self.run.predictions(self.domain.name), self.domain.examples, self.domain.task)
 
     def _cascade(self) -> list[dict[str, Any]]:
-        answers, teacher = self._with_teacher()
+        answers, teacher = self._test()
         return [asdict(point) for point in cascade(answers.confidence, answers.correct, teacher)]
 
     def _teacher(self) -> dict[str, Any]:
-        _, teacher = self._with_teacher()
+        _, teacher = self._test()
         n, right = len(teacher), int(teacher.sum())
-        left_out = len(self.predictions) - n
-        return {"accuracy": right / n, "interval": wilson(right, n), "n": n, "left_out": left_out}
+        return {"accuracy": right / n, "interval": wilson(right, n), "n": n, "left_out": len(self.predictions) - n}
 
     def _thresholds(self) -> dict[str, Any]:
         path = _require(self._validation(), "there are no other answers on validation to choose a threshold on")
-        validation = _with_teacher(path, self.domain.validation, task_of(self.run.recipe.data))
-        return choose_thresholds(validation, self._with_teacher())
+        task = task_of(self.run.recipe.data)
+        return choose_thresholds(_with_teacher(path, self.domain.validation, task), self._test())
 
     def _quality(self) -> dict[str, Any]:
         self._check_rationales()

@@ -65,30 +65,27 @@ def test_a_report_is_written_once_its_folder_is_checked(limbeck, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["train", "recipe.yaml", "-s", "objective=mii"],
-        ["evaluate", "nowhere", "-s", "runs=3"],
-        ["predict", "nowhere", "--input", "a.jsonl", "--output", "b.jsonl"],
-        ["report", "nowhere", "-o", "out"],
-        ["data", "show", "svmap"],
-        ["data", "fetch", "nowhere.zip"],
-        ["compare", "", "p.jsonl"],
-        ["calibrate", "nowhere"],
-        ["grid", "none.yaml"],
-        ["grid", "table99"],
-        ["grid", "recipe.yaml", "--smoke"],
-        ["push", "nowhere", "me/mine"],
-        ["annotate", "show", "none.yaml"],
-        ["annotate", "import", "none.jsonl", "--output", "x.jsonl"],
-        ["annotate", "prompt", "svmap"],
-    ],
-    ids=" ".join,
-)
+MISTAKES = """train recipe.yaml -s objective=mii
+evaluate nowhere -s runs=3
+predict nowhere --input a.jsonl --output b.jsonl
+report nowhere -o out
+data show svmap
+data fetch nowhere.zip
+compare , p.jsonl
+calibrate nowhere
+grid none.yaml
+grid table99
+grid recipe.yaml --smoke
+push nowhere me/mine
+annotate show none.yaml
+annotate import none.jsonl --output x.jsonl
+annotate prompt svmap"""
+
+
+@pytest.mark.parametrize("words", MISTAKES.splitlines())
 def test_a_mistake_is_one_line_and_exit_code_two(words, limbeck, tmp_path):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
-    code, out, err = limbeck(*words)
+    code, out, err = limbeck(*words.split())
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("limbeck: error: ")
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]

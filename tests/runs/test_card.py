@@ -102,37 +102,28 @@ def test_every_objective_has_a_card(name, changed):
     assert ("no faithful explanation" in card) == ("| rationales: " in card) == (rationale_view is not None)
 
 
-@pytest.mark.parametrize(
-    ("student", "base", "text"),
-    [
-        ({"name": "google/t5-v1_1-base"}, "google/t5-v1_1-base", "began as `google/t5-v1_1-base`"),
-        ({"encoder": "me/a", "decoder": "me/b"}, ["me/a", "me/b"], "began as `me/a` and `me/b`"),
-        ({"name": "/home/jan/secret/tiny"}, None, "began as `tiny`"),
-    ],
-)
-def test_the_base_model(student, base, text, changed):
-    card = model_card(changed({"student": student}))
-    assert ModelCard(card).data.base_model == base
-    assert text in card
-    assert "jan" not in card
+PAIR = {"encoder": "me/a", "decoder": "me/b"}
+ARCHIVE, FILES = {"kind": "archive", "root": "/home/jan/dss"}, {"kind": "files", "train_file": "/home/jan/a.jsonl"}
 
 
 @pytest.mark.parametrize(
-    ("data", "text"),
+    ("data", "student", "texts"),
     [
-        ({"task": "svamp", "source": {"kind": "archive", "root": "/home/jan/dss"}}, "PaLM 540B"),
-        ({"task": "esnli", "source": {"kind": "hub"}, "labels": "teacher"}, "[`esnli/esnli`](https://huggingface.co/"),
-        ({"task": "custom", "source": {"kind": "files", "train_file": "/home/jan/a.jsonl"}}, "`a.jsonl`"),
+        ({"task": "svamp", "source": ARCHIVE}, {"name": "google/t5-v1_1-base"}, ["PaLM 540B", "`google/t5-v1_1-base`"]),
+        ({"task": "esnli", "source": {"kind": "hub"}}, PAIR, ["[`esnli/esnli`](https:", "began as `me/a` and `me/b`"]),
+        ({"task": "custom", "source": FILES}, {"name": "/home/jan/secret/tiny"}, ["`a.jsonl`", "began as `tiny`"]),
     ],
     ids=str,
 )
-def test_the_data_are_named_without_this_machines_paths(data, text, changed):
+def test_data_and_base_models_are_named_without_this_machines_paths(*, data, student, texts, changed):
     notes = {"targets_cut": 3, "sources_cut": 0}
-    card = model_card(changed({"data": data}, card={"task": data["task"]}, results={"notes": notes}))
-    assert text in card
-    assert "/home/jan" not in card
-    assert "3 targets" in card
-    assert ModelCard(card).data.datasets == (["esnli/esnli"] if data["task"] == "esnli" else None)
+    run = changed({"data": data, "student": student}, card={"task": data["task"]}, results={"notes": notes})
+    card = model_card(run)
+    assert all(text in card for text in [*texts, "3 targets"])
+    assert "jan" not in card
+    on_hub = {"svamp": ("google/t5-v1_1-base", None), "esnli": (["me/a", "me/b"], ["esnli/esnli"])}
+    metadata = ModelCard(card).data
+    assert (metadata.base_model, metadata.datasets) == on_hub.get(data["task"], (None, None))
 
 
 def test_hostile_text_is_shown_and_does_nothing(changed):
