@@ -53,16 +53,13 @@ def line_chart(
 ) -> str:
     """Draw a line for each name, with whiskers where its points have intervals.
 
-    A line without a point keeps its colour, so that a name looks alike in all figures.
-
-    Args:
-        lines: points by name.
-        x_label: below the chart.
-        y_label: beside it.
-        percent: the axes whose shares are shown in per cent: "x", "y", "xy" or none.
-        reference: the name and the height of a dashed line.
+    A line without a point keeps its colour, so that a name looks alike in all figures. `percent` names the axes whose
+    shares are shown in per cent ("x", "y", "xy"); `reference` is the name and the height of a dashed line.
     """
-    points = {name: sorted(filter(_is_known, line), key=lambda point: point.x) for name, line in lines.items()}
+    points = {
+        name: sorted((p for p in line if p.y is not None and math.isfinite(p.y)), key=lambda point: point.x)
+        for name, line in lines.items()
+    }
     xs = [point.x for line in points.values() for point in line]
     whiskers = any(point.low is not None for line in points.values() for point in line)
     step = DODGE * (max(xs) - min(xs)) if whiskers else 0.0
@@ -112,8 +109,7 @@ def cascade(curves: Mapping[str, Sequence[Mapping[str, Any]]], teacher: float) -
 def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
     """Draw the accuracy in each bin of confidence with its interval, and below the number of answers.
 
-    Args:
-        bins: low, high, n and, where n > 0, confidence, accuracy and interval, as `metrics` has them.
+    A bin has low, high, n and, where n > 0, confidence, accuracy and interval, as `metrics` has them.
     """
     with _figure(height=3.6) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
@@ -161,7 +157,3 @@ def _svg(figure: Figure) -> str:
     text = stream.getvalue()
     start = text.index(">", text.index("<svg")) + 1
     return f"{text[text.index('<svg') : start]}{INK_STYLE}{text[start:]}".replace(INK, "currentColor")
-
-
-def _is_known(point: Point) -> bool:
-    return point.y is not None and math.isfinite(point.y)

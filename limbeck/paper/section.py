@@ -91,10 +91,8 @@ class TableRuns:
         student = StudentSettings.parse(variant().students[self.spec.student], "variants.yaml")
         paper_setup = _setup(student, TrainingSettings.parse(variant().recipe["training"], "variants.yaml"))
         setup, reduced = _setup(recipes[0].student, recipes[0].training), _reductions(recipes)
-        notes = [f"Ours: {setup}, as in the paper."]
-        if setup != paper_setup or reduced:
-            contrast = f"The paper's: {paper_setup}, the whole data; so its numbers are no measure of ours."
-            notes = [f"Ours: {setup}. {contrast}"]
+        differs = f". The paper's: {paper_setup}, the whole data; so its numbers are no measure of ours."
+        notes = [f"Ours: {setup}{differs if setup != paper_setup or reduced else ', as in the paper.'}"]
         if extra_tasks := [task_title(task) for task in self.tasks if task not in self.spec.tasks]:
             notes.append(f"The paper has no {' and no '.join(extra_tasks)}.")
         groups = {(recipe.objective.name, recipe.data.task, recipe.data.train_fraction) for recipe in recipes}
@@ -250,8 +248,8 @@ def calibration_table(runs: TableRuns) -> Table:
     return _table(runs, rows, [answers.CALIBRATION_NOTE, *left_out], unit="%")
 
 
-def _judge_table(runs: TableRuns, measure: Callable[[Sequence[tuple[Run, Scores]]], Cell]) -> Table:
-    """Return a table made of the judge's scores of each run's rationales, or of the teacher's."""
+def judge_table(runs: TableRuns, measure: Callable[[Sequence[tuple[Run, Scores]]], Cell]) -> Table:
+    """Return a measure of the judge's scores of each run's rationales, or of the teacher's."""
 
     def cell(name: str, row: PaperRow, task: str) -> Cell:
         finished, once = runs.runs(row.objective, task), not name.endswith(SELF_CONSISTENCY)
@@ -267,21 +265,11 @@ def _judge_table(runs: TableRuns, measure: Callable[[Sequence[tuple[Run, Scores]
     return _table(runs, _rows(runs, cell), [f"The judge: {', '.join(judges)}."] if judges else [])
 
 
-def quality_table(runs: TableRuns) -> Table:
-    """Return means of the judge's scores with their deviations over examples."""
-    return _judge_table(runs, lambda by_run: score_cell([by_id for _, by_id in by_run]))
-
-
-def correlation_table(runs: TableRuns) -> Table:
-    """Return Pearson's r of single scores with answers being right; p-values of r, adjusted over the table."""
-    return _judge_table(runs, _correlation)
-
-
 def _correlation(runs: Sequence[tuple[Run, Scores]]) -> Cell:
-    """Return the mean over seeds of Pearson's r over the answers that have a score.
+    """Return the mean over seeds of Pearson's r of the scores with the answers being right.
 
-    Its p-value and interval are those of one seed with that r: the seeds' examples are the same ones, and a mean over
-    seeds is not less certain than one of them.
+    Its p-value and interval are those of one seed with that r: all seeds have the same examples, so a mean over them is
+    as uncertain as one.
     """
     defined = []
     for run, by_id in runs:
@@ -303,8 +291,8 @@ def _correlation(runs: Sequence[tuple[Run, Scores]]) -> Cell:
 TABLES: dict[str, Callable[[TableRuns], Table]] = {  # by the measure
     "accuracy": accuracy_table,
     "calibration": calibration_table,
-    "judge": quality_table,
-    "correlation": correlation_table,
+    "judge": lambda runs: judge_table(runs, lambda by_run: score_cell([by_id for _, by_id in by_run])),
+    "correlation": lambda runs: judge_table(runs, _correlation),
 }
 
 

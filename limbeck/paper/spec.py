@@ -1,6 +1,6 @@
 """The paper's tables and figures as data (`paper.yaml`), the ways to run them (`variants.yaml`), and them as grids."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -96,15 +96,17 @@ def paper_grids(
     if wrong := [name for name in tables if name not in NAMES]:
         raise unknown("table or figure of the paper", wrong[0], NAMES)
     settings = variant(offline, smoke)
-    tasks = dict.fromkeys(task for name in tables for task in paper()[name].tasks)
-    tasks |= dict.fromkeys(_domains() if tasks.keys() & set(_domains()) else ())
-    without_data = {task: reason for task in tasks if (reason := _missing_data(task, settings, root)) is not None}
-    data = {task: _data(task, settings, root, without_data) for task in (*tasks, *settings.extra)}
-    grids, omissions = [], list(without_data.values())
+    data: dict[str, dict[str, Any]] = {}
+    grids, omissions = [], []
+    for task in dict.fromkeys([*(task for name in tables for task in paper()[name].tasks), *settings.extra]):
+        if reason := _missing_data(task, settings, root):
+            omissions.append(reason)
+        else:
+            data[task] = _data(task, settings, root)
     for name in tables:
-        own_tasks = [task for task in (*paper()[name].tasks, *settings.extra) if task not in without_data]
-        if own_tasks:
-            grids.append(_grid(name, settings, {task_title(task): data[task] for task in own_tasks}))
+        tasks = {task_title(task): data[task] for task in (*paper()[name].tasks, *settings.extra) if task in data}
+        if tasks:
+            grids.append(_grid(name, settings, tasks))
         else:
             omissions.append(f"{name} is left out: none of its tasks has data")
     if not grids:
@@ -138,24 +140,23 @@ def judged_grids(grids: Sequence[Grid]) -> list[Grid]:
     return [grid for grid in grids if grid.name in names] or list(grids)
 
 
-def _domains() -> list[str]:
-    """Return the tasks whose students are measured on each other's test questions, in every table alike."""
-    return paper()["table6"].out_of_domain
-
-
-def _data(task: str, settings: Variant, root: Path, without_data: Collection[str]) -> dict[str, Any]:
+def _data(task: str, settings: Variant, root: Path) -> dict[str, Any]:
     """Return the fields of a recipe that a task sets, in every table alike: else cells would be trained twice."""
     if task in settings.extra:
         return {"data.task": task, "data.source": dict(settings.extra[task])}
     source: dict[str, Any] = {"kind": "archive", "root": str(root)}
     if task in settings.splits:
         source["splits"] = dict(settings.splits[task])
-    domains = [domain for domain in _domains() if task in _domains() and domain not in (task, *without_data)]
-    return {"data.task": task, "data.source": source} | ({"evaluation.out_of_domain": domains} if domains else {})
+    fields: dict[str, Any] = {"data.task": task, "data.source": source}
+    domains = paper()["table6"].out_of_domain  # whose students are measured on each other's test questions
+    foreign = [name for name in domains if task in domains and name != task and not _missing_data(name, settings, root)]
+    return fields | ({"evaluation.out_of_domain": foreign} if foreign else {})
 
 
 def _missing_data(task: str, settings: Variant, root: Path) -> str | None:
-    """Return a sentence on the first of a task's files that is not there; None: all are."""
+    """Return a sentence on the first of a task's files that is not there; None: all are, or it needs none."""
+    if task in settings.extra:
+        return None
     roles = settings.splits.get(task) or {split: split for split in get_args(Split)}
     for path in (root / task / f"{task}_{roles[role]}.json" for role in REQUIRED):
         if not path.is_file():

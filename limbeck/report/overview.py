@@ -105,12 +105,11 @@ def _difference(contrast: Contrast) -> str:
 def _detectable(undecided: Sequence[Contrast]) -> str:
     """Say how large a difference would have been found."""
     sizes = [c.comparison.detectable for c in undecided if c.comparison and c.comparison.detectable is not None]
-    without = len(undecided) - len(sizes)
     if not sizes:
         return f"no difference is so large that {ONE_TEST}"
     low, high = (number(100 * end, 2) for end in (min(sizes), max(sizes)))
-    size = low if low == high else f"{low} to {high}"
-    smallest = f"the smallest difference that {ONE_TEST} is {size} points"
+    smallest = f"the smallest difference that {ONE_TEST} is {low if low == high else f'{low} to {high}'} points"
+    without = len(undecided) - len(sizes)
     return f"{smallest}, and in {without} there is none" if without else smallest
 
 

@@ -74,8 +74,6 @@ def _accuracy_table(task: str, contrasts: Sequence[Contrast], tests: int) -> Tab
             f"Differences are in points, to the row marked baseline; tests: {' or '.join(names)}; Holm's method over "
             f"the {tests} tests of this report."
         )
-    if len({contrast.baseline.name for contrast in contrasts}) > 1:
-        notes.append("The baseline of a run group is the one that differs from it in nothing but the objective.")
     results, majority = flat(groups[0].runs[0].results), "test.by_label.majority"
     if (label := results.get(f"{majority}.label")) is not None:
         notes.append(f"Answering always {label} would be right in {results[f'{majority}.accuracy']:.1%}.")

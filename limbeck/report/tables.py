@@ -38,19 +38,19 @@ class Cell:
 
     def lines(self, digits: int) -> list[str]:
         """Return the value's text, and one for each other thing that is known of it."""
-        value = _with_spread(self.value, self.spread, digits)
-        reason = one_line(self.reason or "")
+        value, reason = _with_spread(self.value, self.spread, digits), one_line(self.reason or "")
         ends = interval(self.difference_interval, digits, sign=True)
-        labelled = (  # a line each
-            {"paper": _with_spread(self.paper, self.paper_spread, digits)},
-            {"difference": f"{number(self.difference, digits, sign=True)} {ends}".strip()},
-            {"p": p_value(self.p_value), "by Holm's method": p_value(self.adjusted)},
-            {"n": f"{self.n:,}" if self.n else "", "seeds": str(self.seeds or "")},
+        lines = (
+            {"": interval(self.interval, digits, brackets=False)},
+            {"paper: ": _with_spread(self.paper, self.paper_spread, digits)},
+            {"difference: ": f"{number(self.difference, digits, sign=True)} {ends}".strip()},
+            {"p: ": p_value(self.p_value), "by Holm's method: ": p_value(self.adjusted)},
+            {"n: ": f"{self.n:,}" if self.n else "", "seeds: ": str(self.seeds or "")},
+            {"": reason if value else ""},
         )
-        texts = [interval(self.interval, digits, brackets=False)]
-        texts += [", ".join(f"{label}: {text}" for label, text in line.items() if text) for line in labelled]
+        texts = (", ".join(f"{label}{text}" for label, text in line.items() if text) for line in lines)
         first = f"{value}*" if value and self.significant else value or reason or "–"
-        return [first, *(text for text in [*texts, reason if value else ""] if text)]
+        return [first, *filter(None, texts)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +99,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class CaseStudy:
-    """A case study of one task: cases by the way in which two methods differ in them, and the numbers of such examples.
-
-    Without `kinds`, `rule` says why there is none.
-    """
+    """A case study of one task: cases by the way in which two methods differ in them."""
 
     title: str
-    rule: str  # by which the cases were picked
+    rule: str  # by which the cases were picked; or why there are none
     kinds: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
 
 

@@ -25,7 +25,7 @@ from limbeck.errors import FileError, LimbeckError
 from limbeck.files import read_json, replacing
 from limbeck.formatting import Markdown, finite, markdown, visible
 from limbeck.grids import Grid
-from limbeck.report.answers import Contrast, GradedGroup, comparable_sets, contrasts, grade
+from limbeck.report.answers import GradedGroup, comparable_sets, contrasts, grade
 from limbeck.report.cases import Case, sample_cases, shared_cases
 from limbeck.report.overview import find_missing, overview
 from limbeck.report.sections import accuracy_section, confidence_section, learning_section, rationale_section
@@ -61,15 +61,9 @@ class Report:
 
 
 def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = None) -> Path:
-    """Write the report of the runs in `paths` into the folder `out`, in place of an older report there.
+    """Write the report of the runs in `paths`, or in folders below them, and return its page, `out/index.html`.
 
-    Args:
-        paths: runs' folders, or folders that hold runs.
-        out: a new or empty folder, an older report, or a link to one.
-        extra: makes a section that comes first.
-
-    Returns:
-        The page, `out/index.html`.
+    It takes the place of an older report in `out`; `extra` makes a section that comes first.
 
     Raises:
         LimbeckError: something else is at `out`; there is no finished run; a file cannot be read.
@@ -82,7 +76,6 @@ def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = 
             path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", errors="backslashreplace")
-        _check_replaceable(folder)  # again: it may have been filled meanwhile
         older = temporary.with_suffix(".old")
         if folder.is_dir():
             folder.rename(older)
@@ -105,6 +98,7 @@ def _check_replaceable(out: Path) -> None:
 
 
 def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
+    """Return what the report of the runs in these folders says."""
     runs = find_runs(paths)
     groups = sorted(group_runs(runs), key=lambda group: group.task)
     if not groups:
@@ -132,7 +126,12 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
         title=f"{', '.join(tasks)}: {len(groups)} run groups, {sum(len(group.runs) for group in groups)} runs",
         overview=overview(tested, missing),
         sections=[first, *sections] if first else sections,
-        comparisons=[_comparison(contrast) for contrast in tested if contrast.comparison is not None],
+        comparisons=[
+            {"task": contrast.member.task, "group": contrast.member.name, "baseline": contrast.baseline.name}
+            | {**asdict(contrast.comparison), "adjusted": contrast.adjusted}
+            for contrast in tested
+            if contrast.comparison is not None
+        ],
         cases=sample_cases(cases),
         shared_examples=len(cases),
         provenance=facts,
@@ -140,12 +139,6 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
         left_out=[*left_out, *unknown],
         citations=list(citations([group.recipe for group in groups])),
     )
-
-
-def _comparison(contrast: Contrast) -> dict[str, Any]:
-    values = asdict(contrast.comparison) if contrast.comparison else {}
-    names = {"task": contrast.member.task, "group": contrast.member.name, "baseline": contrast.baseline.name}
-    return {**names, **values, "adjusted": contrast.adjusted}
 
 
 def _provenance(groups: Sequence[RunGroup]) -> tuple[list[tuple[str, str, int]], list[str]]:

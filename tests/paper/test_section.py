@@ -1,20 +1,15 @@
 """The paper's tables made of runs: every number against a sum by hand, every gap with its reason."""
 
-import json
-import math
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from limbeck.errors import LimbeckError
-from limbeck.files import read_jsonl
 from limbeck.grids import Grid, GridFolder, cells
 from limbeck.paper import NAMES, paper_grids, paper_section
 from limbeck.runs.training import train
-from limbeck.schema import Judgement
 from tests.paper.paper_runs import answers, cell_of, data_at, finished, smoke
+from tests.report.reports import judge
 
 HOSTILE = "<script>alert('x')</script> \\input{x} | =1+1"
 
@@ -29,53 +24,35 @@ def table_of(runs, grid, errors=()):
     return table
 
 
-def judge(run, scores, *, gold=(), several=()):
-    """Write judgements of a run by example: single ones, the teacher's, and such of several askings."""
-    folder = run.path / "evaluation"
-    folder.mkdir()
-    predictions = {row["id"]: row["prediction"] for _, row in read_jsonl(run.predictions("test"))}
-    for name, entries in (("x", scores), ("Gold", gold), ("x", several)):
-        with (folder / "judge-test.jsonl").open("a") as stream:
-            for id, value in dict(entries).items():
-                values = value if isinstance(value, tuple) else (value,)
-                replies, label = tuple(map(str, values)), predictions.get(id, "1")
-                judgement = Judgement(id, "t", name, label, "", HOSTILE, 0, replies, values)
-                stream.write(json.dumps(asdict(judgement)) + "\n")
-
-
 def test_an_accuracy_is_a_mean_with_wilsons_interval_and_mcnemars_test_by_hand(tmp_path, root):
     grid = smoke("table1", root)
     right = {"dss": "1110000000", "mi": "1011111100", "finetune": "1110000000"}
     runs = [finished(tmp_path / name, cell_of(grid, name, "svamp"), answers(flags)) for name, flags in right.items()]
     table = table_of(runs, grid)
     assert table.columns == ["e-SNLI", "ANLI", "CQA", "SVAMP", "arithmetic"]
-    mi_cell, same = table.rows["Ours"]["SVAMP"], table.rows["Finetuning"]["SVAMP"]
-    assert (mi_cell.value, mi_cell.n, mi_cell.seeds, mi_cell.paper) == (pytest.approx(70), 10, 1, 68.0)
-    z = stats.norm.ppf(0.975)
-    middle, half = (0.7 + z * z / 20) / (1 + z * z / 10), z * math.sqrt(0.021 + z * z / 400) / (1 + z * z / 10)
-    assert mi_cell.interval == pytest.approx((100 * (middle - half), 100 * (middle + half)))
+    ours, same = table.rows["Ours"]["SVAMP"], table.rows["Finetuning"]["SVAMP"]
+    assert (ours.value, ours.n, ours.seeds, ours.paper) == (pytest.approx(70), 10, 1, 68.0)
+    wilson = stats.binomtest(7, 10).proportion_ci(method="wilson")
+    assert ours.interval == pytest.approx((100 * wilson.low, 100 * wilson.high))
     # Ours alone has d to h right, DSS alone b: 5 against 1; mid-p: 2 (P(X = 0) + P(X = 1)/2) of Binomial(6, 1/2)
-    assert mi_cell.difference == pytest.approx(40)
-    assert mi_cell.p_value == pytest.approx(2 * (1 / 64 + 6 / 64 / 2))
+    assert (ours.difference, ours.p_value) == (pytest.approx(40), pytest.approx(2 * (1 / 64 + 6 / 64 / 2)))
     assert (same.difference, same.p_value) == (0, 1)
-    assert (mi_cell.adjusted, same.adjusted) == (pytest.approx(2 * mi_cell.p_value), 1)  # Holm over two tests
+    assert (ours.adjusted, same.adjusted) == (pytest.approx(2 * ours.p_value), 1)  # Holm over two tests
     assert table.rows["DSS"]["SVAMP"].p_value is None
 
 
 def test_several_seeds_are_one_mean_and_tested_against_the_tables_baseline(tmp_path, root):
-    grid = smoke("table4", root)
-    rng = np.random.default_rng(0)
-    right, runs = {}, []
-    for objective, share in (("dss", 0.2), ("mi", 0.9), ("mi-mean", 0.25)):
-        for seed in (1, 2):
-            flags = "".join(str(int(x)) for x in rng.random(200) < share)
-            right.setdefault(objective, []).append(np.array(list(flags), dtype=int))
-            rows = answers(flags, id=[f"x{n}" for n in range(200)])
+    grid, rng = smoke("table4", root), np.random.default_rng(0)
+    right = {name: rng.random((2, 200)) < share for name, share in (("dss", 0.2), ("mi", 0.9), ("mi-mean", 0.25))}
+    runs = []
+    for objective, by_seed in right.items():
+        for seed, flags in enumerate(by_seed, start=1):
+            rows = answers("".join(map(str, flags.astype(int))), id=[f"x{n}" for n in range(200)])
             runs.append(finished(tmp_path / f"{objective}{seed}", cell_of(grid, objective, "cqa", seed), rows))
     table = table_of(runs, grid)
     best = table.rows["Max"]["CQA"]
-    assert (best.value, best.seeds, best.n) == (pytest.approx(100 * np.mean(right["mi"])), 2, 200)
-    assert best.difference == pytest.approx(100 * (np.mean(right["mi"]) - np.mean(right["mi-mean"])))
+    assert (best.value, best.seeds, best.n) == (pytest.approx(100 * right["mi"].mean()), 2, 200)
+    assert best.difference == pytest.approx(100 * (right["mi"].mean() - right["mi-mean"].mean()))
     assert best.p_value < 0.01 < table.rows["DSS"]["CQA"].p_value
     assert table.rows["Mean"]["CQA"].difference is None
 
@@ -122,23 +99,23 @@ def test_calibration_in_and_out_of_domain(tmp_path, root):
     runs.append(finished(tmp_path / "anli", cell_of(grid, "mi", "anli1"), answers("1", confidence=[0.75])))
     runs.append(finished(tmp_path / "without", cell_of(grid, "dss", "cqa"), answers("1")))
     table = table_of(runs, grid)
-    assert table.columns[:2] == ["SVAMP ECE", "SVAMP Conf."]
-    assert table.columns[8::2] == ["e-SNLI (Out) ECE", "ANLI (Out) ECE", "arithmetic ECE"]
-    cells_of_ours = table.rows["Ours"]
-    ece, out = cells_of_ours["e-SNLI ECE"], cells_of_ours["e-SNLI (Out) ECE"]
+    assert table.columns[6:12:2] == ["ANLI ECE", "e-SNLI (Out) ECE", "ANLI (Out) ECE"]
+    assert not any("Holm" in note for note in table.notes)
+    ours, dss = table.rows["Ours"], table.rows["DSS"]
+    ece = ours["e-SNLI ECE"]
     by_hand = [naive_ece(confidences, [int(flag) for flag in flags]) for confidences, flags in by_seed.values()]
     assert (ece.value, ece.paper, ece.seeds, ece.n) == (pytest.approx(100 * np.mean(by_hand)), 4.35, 2, 4)
     assert 0 <= ece.interval[0] <= ece.value <= ece.interval[1] <= 100
-    confidence = 100 * np.mean([confidences for confidences, _ in by_seed.values()])
-    assert (cells_of_ours["e-SNLI Conf."].value, cells_of_ours["e-SNLI Conf."].paper) == (
-        pytest.approx(confidence),
-        30.06,
-    )
-    assert (out.value, out.paper) == (pytest.approx(30), 6.61)
-    assert cells_of_ours["ANLI ECE"].value == pytest.approx(25)
-    assert cells_of_ours["ANLI (Out) ECE"].reason == "not measured out of domain"
-    assert table.rows["DSS"]["CQA ECE"].reason == "its answers have no confidences"
-    assert table.rows["DSS"]["ANLI (Out) Conf."].paper == 41.69
+    mean = 100 * np.mean([confidences for confidences, _ in by_seed.values()])
+    for column, value, paper in (
+        ("e-SNLI Conf.", mean, 30.06),
+        ("e-SNLI (Out) ECE", 30, 6.61),
+        ("ANLI ECE", 25, 6.94),
+    ):
+        assert (ours[column].value, ours[column].paper) == (pytest.approx(value), paper)
+    assert ours["ANLI (Out) ECE"].reason == "not measured out of domain"
+    assert dss["CQA ECE"].reason == "its answers have no confidences"
+    assert dss["ANLI (Out) Conf."].paper == 41.69
 
 
 def test_a_judges_scores_by_hand(tmp_path, root):
@@ -147,13 +124,15 @@ def test_a_judges_scores_by_hand(tmp_path, root):
     mi_scores = [{"a": 4.0, "b": 5.0, "c": 5.0, "d": 5.0, "e": 3.0}, {"a": 4.0, "b": 5.0, "c": 4.0, "d": 5.0}]
     gold = {"a": 5.0, "b": 3.0, "c": 4.0}
     runs = [finished(tmp_path / "dss", cell_of(grid, "dss", "svamp"), answers("11000"))]
-    judge(runs[0], dss, gold=gold, several={"a": (1.0, 3.0), "b": (5.0, None)})
+    judge(runs[0].path, {"a": (1.0, 3.0), "b": (5.0, None)}, model=HOSTILE)
+    judge(runs[0].path, gold, gold=True, model=HOSTILE)
+    judge(runs[0].path, dss, model=HOSTILE)
     for seed, scores in enumerate(mi_scores, start=1):
         runs.append(finished(tmp_path / f"mi{seed}", cell_of(grid, "mi", "svamp", seed), answers("11001")))
-        judge(runs[-1], scores, gold=gold if seed == 1 else {})
+        judge(runs[-1].path, scores, model=HOSTILE)
     runs.append(finished(tmp_path / "cqa", cell_of(grid, "mi", "cqa"), answers("1")))
     runs.append(finished(tmp_path / "constant", cell_of(grid, "mi", "arithmetic"), answers("10")))
-    judge(runs[-1], {"a": 5.0, "b": 5.0})
+    judge(runs[-1].path, {"a": 5.0, "b": 5.0}, model=HOSTILE)
     table = table_of(runs, grid)
     constant = table.rows["Ours"]["arithmetic"]
     assert (constant.value, constant.interval, constant.spread) == (5, None, 0)
@@ -178,13 +157,15 @@ def test_correlations_by_hand(tmp_path, root):
     flags = "".join("1" if right else "0" for right in with_scores)
     flipped = "".join("10"[int(flag)] if n % 2 else flag for n, flag in enumerate(flags))
     runs = [finished(tmp_path / "all", cell_of(grid, "dss", "svamp"), answers("111"))]
-    judge(runs[0], {"a": 1.0, "b": 2.0, "c": 3.0})
+    judge(runs[0].path, {"a": 1.0, "b": 2.0, "c": 3.0})
     by_cell = {("dss", "cqa"): [flags], ("mi", "cqa"): [flags, flipped, "1" * 40], ("mi", "anli1"): [flags, flags]}
     for (objective, task), values in by_cell.items():
         for seed, right in enumerate(values, start=1):
             cell = cell_of(grid, objective, task, seed)
             runs.append(finished(tmp_path / f"{objective}{task}{seed}", cell, answers(right, id=list(scores))))
-            judge(runs[-1], scores, gold={"x1": 2.0}, several={"x2": (1.0, 1.0)})
+            judge(runs[-1].path, scores)
+            judge(runs[-1].path, {"x1": 2.0}, gold=True)
+            judge(runs[-1].path, {"x2": (1.0, 1.0)})
     table = table_of(runs, grid)
     expected = stats.pearsonr(list(scores.values()), with_scores)
     second = stats.pearsonr(list(scores.values()), [flag == "1" for flag in flipped])
@@ -207,16 +188,11 @@ def test_fractions_are_a_figure_a_task_with_its_numbers(tmp_path, root):
         for objective, share, flags in (("dss", 0.25, "1000"), ("dss", 1.0, "1100"), ("mi", 1.0, "1110"))
     ]
     figures = paper_section(runs, [grid], {}).figures
-    names = [f"figure3-{task}" for task in ("esnli", "anli1", "cqa", "svamp", "arithmetic")]
-    assert [figure.table.name for figure in figures] == names
-    assert all(figure.svg.startswith("<svg") for figure in figures)
+    tasks = ("esnli", "anli1", "cqa", "svamp", "arithmetic")
+    assert [figure.table.name for figure in figures] == [f"figure3-{task}" for task in tasks]
     rows = {x: [cell.value or cell.reason for cell in row.values()] for x, row in figures[2].table.rows.items()}
-    assert rows == {
-        "0.25": [25, "not run"],
-        "0.5": ["not run", "not run"],
-        "0.75": ["not run", "not run"],
-        "1": [50, 75],
-    }
+    not_run = ["not run", "not run"]
+    assert rows == {"0.25": [25, "not run"], "0.5": not_run, "0.75": not_run, "1": [50, 75]}
 
 
 def test_a_case_study_has_every_kind_of_difference_by_its_rule(tmp_path, root):

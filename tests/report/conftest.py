@@ -7,10 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from limbeck.files import read_jsonl
 from limbeck.paper import paper_section
 from limbeck.report import sections, write_report
-from tests.report.reports import REASON, finished, questions, write
+from tests.report.reports import finished, judge, questions
 
 HOSTILE_ANSWER = "</script><img src=x onerror=alert(1)> \u202e\u2028 <b>bold</b>"
 
@@ -50,13 +49,7 @@ def two_tasks(tmp_path_factory) -> Path:
         path = folder / "runs" / f"custom-{objective}"
         finished(path, objective, 1, data, right=right, answers={"q3": HOSTILE_ANSWER})
         finished(folder / "runs" / f"arithmetic-{objective}", objective, 1, right=right)
-    judgement = {"task": "custom", "run": "Ours", "rationale": REASON, "judge": "large", "temperature": 0}
-    answers = [row for _, row in read_jsonl(folder / "runs" / "custom-mi" / "predictions" / "test.jsonl")]
-    scores = [
-        {**judgement, "id": row["id"], "label": row["prediction"], "replies": ["a"], "scores": [1 + n % 5]}
-        for n, row in enumerate(answers)
-    ]
-    write(folder / "runs" / "custom-mi" / "evaluation" / "judge-test.jsonl", scores)
+    judge(folder / "runs" / "custom-mi", {row["id"]: 1 + n % 5 for n, row in enumerate(rows)})
     return write_report([folder / "runs"], folder / "out", paper_section).parent
 
 

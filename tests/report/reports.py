@@ -70,12 +70,23 @@ def finished(
     return folder
 
 
+def judge(run: Path, scores: dict[str, Any], *, gold: bool = False, model: str = "large") -> None:
+    """Add judgements of a run's rationales, or of the teacher's, by the example's id: a score, or some of one model."""
+    path, rows = run / "evaluation" / "judge-test.jsonl", []
+    answers = {row["id"]: row for row in read_lines(run / "predictions" / "test.jsonl")}
+    for id, score in scores.items():
+        values = score if isinstance(score, tuple) else (score,)
+        text = {"label": answers[id]["prediction"], "rationale": answers[id]["rationale"], "task": "t"}
+        request = {"id": id, "run": "Gold" if gold else "x", "judge": model, "temperature": 0}
+        rows.append({**request, **text, "replies": list(map(str, values)), "scores": list(values)})
+    write(path, [*(read_lines(path) if path.exists() else []), *rows])
+
+
 def evaluated(run: Path, **sections: Any) -> None:
     """The page of the run's newest measurement, with these sections."""
     measured = json.loads((run / "results.json").read_text())["test"]
     accuracy = {name: measured[name] for name in ("accuracy", "interval", "exact", "n")}
-    (run / "evaluation").mkdir()
-    (run / "evaluation" / "test.json").write_text(json.dumps({"accuracy": accuracy, "n": measured["n"], **sections}))
+    write(run / "evaluation" / "test.json", [{"accuracy": accuracy, "n": measured["n"], **sections}])
 
 
 def log(objective: str, steps: int, rng: random.Random) -> list[dict[str, Any]]:
@@ -96,9 +107,8 @@ def report_of(*paths: Path, out: Path | None = None) -> dict[str, Any]:
 def tables_of(report: dict[str, Any]) -> dict[str, Any]:
     """Return the tables of a report by name, those of figures too."""
     figures = [figure["table"] for section in report["sections"] for figure in section["figures"]]
-    return {table["name"]: table for section in report["sections"] for table in section["tables"]} | {
-        table["name"]: table for table in figures
-    }
+    tables = [table for section in report["sections"] for table in section["tables"]]
+    return {table["name"]: table for table in [*tables, *figures]}
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

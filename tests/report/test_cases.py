@@ -1,13 +1,10 @@
 """Cases: an example with each run group's answer, the teacher and the judge beside them; and the page's sample."""
 
-from dataclasses import asdict
-
 from limbeck.data import DataSettings, load
 from limbeck.report.answers import grade
 from limbeck.report.cases import sample_cases, shared_cases
 from limbeck.runs.groups import find_runs, group_runs
-from limbeck.schema import Judgement
-from tests.report.reports import ARITHMETIC, finished, read_lines, write
+from tests.report.reports import ARITHMETIC, finished, judge, read_lines, write
 
 EXAMPLES = load(DataSettings.parse(ARITHMETIC, "test")).test
 
@@ -16,33 +13,12 @@ def cases_in(folder):
     return shared_cases(grade(group_runs(find_runs([folder]))))
 
 
-def judged(run, scores, *, gold=False):
-    """Write judgements of the first rationales of a run, or of the teacher's; a score or several of each."""
-    rows = read_lines(run / "predictions" / "test.jsonl")
-    judgements = [
-        Judgement(
-            id=row["id"],
-            task="arithmetic",
-            run="Gold" if gold else "mi",
-            label=row["prediction"],
-            rationale=row["rationale"],
-            judge="gpt",
-            temperature=0.0,
-            replies=tuple(map(str, values)),
-            scores=values,
-        )
-        for row, values in zip(rows, scores, strict=False)
-    ]
-    path = run / "evaluation" / "judge-test.jsonl"
-    write(path, [*(read_lines(path) if path.exists() else []), *map(asdict, judgements)])
-
-
 def test_a_case_has_every_group_the_teacher_and_the_judge(tmp_path):
     for seed in (2, 1):
         finished(tmp_path / f"dss{seed}", "dss", seed, answers={EXAMPLES[0].id: f"answer of seed {seed}"})
     mi = finished(tmp_path / "mi", "mi", 7, rationale="x" * 5000)
-    judged(mi, [(2.0,), (5.0, 4.0)])
-    judged(mi, [(5.0,)], gold=True)
+    judge(mi, {EXAMPLES[0].id: 2.0, EXAMPLES[1].id: (5.0, 4.0)})
+    judge(mi, {EXAMPLES[0].id: 5.0}, gold=True)
     first, second, *_ = cases = cases_in(tmp_path)
     assert len(cases) == len(EXAMPLES)
     example = EXAMPLES[0]

@@ -1,7 +1,6 @@
 """The overview says what stands and what does not, what could have been found, and what is missing."""
 
 import re
-import shutil
 
 import pytest
 import yaml
@@ -33,13 +32,6 @@ def test_runs_of_a_few_steps_say_nothing_of_the_methods(tmp_path):
         finished(tmp_path / objective, objective, 1, right=right, steps=4)
     assert "say nothing of the methods" in overview(tmp_path)
     assert "ahead" not in overview(tmp_path)
-
-
-def test_where_nothing_can_be_found_is_left_out_of_the_smallest_difference(tmp_path):
-    dss = finished(tmp_path / "dss", "dss", 1, right=0.6)
-    finished(tmp_path / "mi", "mi", 1, right=0.6)
-    shutil.copy(dss / "predictions" / "test.jsonl", finished(tmp_path / "kl", "kl", 1) / "predictions")
-    assert re.search(rf"{ALONE} is [\d.]+ points, and in 1 there is none\.", overview(tmp_path))
 
 
 def grid_of(**changes):

@@ -14,19 +14,6 @@ def compared(report):
     return {(entry["group"], entry["baseline"]) for entry in report["comparisons"]}
 
 
-def curves(report):
-    """Return for each figure over fractions, by series, the fractions that it has a value at."""
-    figures = [figure["table"] for section in report["sections"] for figure in section["figures"]]
-    return [
-        {
-            series: [fraction for fraction, row in table["rows"].items() if row[series]["value"] is not None]
-            for series in next(iter(table["rows"].values()))
-        }
-        for table in figures
-        if "fraction of" in table["title"]
-    ]
-
-
 def test_differences_and_their_tests_are_the_predictions_own(runs, tmp_path):
     right = {
         name: np.array([row["correct"] for row in read_lines(runs / name / "predictions" / "test.jsonl")])
@@ -55,7 +42,9 @@ def test_the_baseline_differs_in_its_objective_alone(tmp_path):
     report = report_of(tmp_path)
     names = [f"data.train_fraction={share}" for share in (0.5, 1.0)]
     assert compared(report) == {(f"mi, {name}", f"dss, {name}") for name in names}
-    assert curves(report) == [{"dss": ["0.5", "1"], "mi": ["0.5", "1"]}]
+    curves = tables_of(report)["fractions-arithmetic"]["rows"]
+    assert {name: list(row) for name, row in curves.items()} == {"0.5": ["dss", "mi"], "1": ["dss", "mi"]}
+    assert all(cell["value"] is not None for row in curves.values() for cell in row.values())
 
 
 def test_groups_on_other_examples_are_not_compared(tmp_path):
@@ -73,12 +62,4 @@ def test_groups_are_compared_with_those_that_were_asked_in_the_same_way(tmp_path
     report = report_of(tmp_path)
     assert {tuple("choices" in name for name in pair) for pair in compared(report)} == {(True, True), (False, False)}
     assert len(report["comparisons"]) == 2
-    assert curves(report) == []  # no fraction varies
-
-
-def test_series_whose_groups_differ_in_their_fractions_alone_both_stay(tmp_path):
-    for steps, fractions in ((400, (0.1, 0.2)), (800, (0.5, 1.0))):
-        for fraction in fractions:
-            finished(tmp_path / f"dss{fraction}", "dss", 1, {**ARITHMETIC, "train_fraction": fraction}, steps=steps)
-    (lines,) = curves(report_of(tmp_path))
-    assert list(lines.values()) == [["0.1", "0.2"], ["0.5", "1"]]
+    assert "fractions-arithmetic" not in tables_of(report)  # no fraction varies
