@@ -50,12 +50,10 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
-def p_equals(value: float | None, relation: str = "=") -> str:
-    """Return what follows "p" in a sentence: `= 0.012`, `< 0.001`, or with another `relation`, `at most 0.2`."""
+def p_equals(value: float | None) -> str:
+    """Return what follows "p" in a sentence: `= 0.012`, `< 0.001`; "undefined" where it is."""
     text = p_value(value)
-    if not text:
-        return "undefined"
-    return f"< {text[1:]}" if text.startswith("<") else f"{relation} {text}"
+    return f"< {text[1:]}" if text.startswith("<") else f"= {text}" if text else "undefined"
 
 
 def visible(text: str, limit: int | None = None) -> str:

@@ -71,7 +71,7 @@ def test_intervals_and_p_values():
     assert estimate(0.5, None) == "0.5000"
     assert estimate(0.5, (0.25, 0.75), 2) == "0.50 (0.25 to 0.75)"
     assert [p_value(p) for p in (None, math.nan, 0.0004, 0.012, 0.25)] == ["", "", "<0.001", "0.012", "0.25"]
-    assert [p_equals(p, "at most") for p in (None, 0.0004, 0.25)] == ["undefined", "< 0.001", "at most 0.25"]
+    assert [p_equals(p) for p in (None, 0.0004, 0.25)] == ["undefined", "< 0.001", "= 0.25"]
     texts = [cell(value) for value in (None, 0.25, 3, [0.5, 1], "a_b")]
     assert texts == ["", "0.2500", "3", "(0.5000 to 1.0000)", r"a\_b"]
 

@@ -195,11 +195,11 @@ def _pick(cases: Sequence[Case]) -> list[Case]:
 def fractions(runs: TableRuns, task: str) -> Figure:
     """Return accuracy by the share of the training data."""
     lines: dict[str, dict[float, Cell]] = {}
-    counted = {}
+    run_groups = {}
     for name, row in runs.spec.rows.items():
         lines[name] = {fraction: _accuracy(runs, row, task, fraction) for fraction in runs.spec.fractions}
-        counted[name] = [run for fraction in runs.spec.fractions for run in runs.runs(row.objective, task, fraction)]
-    notes = (*runs.notes(), answers.INTERVALS, *count_notes(counted))
+        run_groups[name] = [run for fraction in runs.spec.fractions for run in runs.runs(row.objective, task, fraction)]
+    notes = (*runs.notes(), answers.INTERVALS, *count_notes(run_groups))
     return fraction_figure(f"{runs.name}-{task}", f"{runs.title}: {task_title(task)}", lines, notes)
 
 
@@ -210,11 +210,11 @@ def _accuracy(runs: TableRuns, row: PaperRow, task: str, fraction: float = 1.0) 
 
 def accuracy_table(runs: TableRuns) -> Table:
     """Return accuracy in per cent, a row a method and a column a task, each method against the baseline."""
-    baseline_row, counted = runs.spec.rows[runs.spec.baseline], {}
+    baseline_row, run_groups = runs.spec.rows[runs.spec.baseline], {}
 
     def accuracy(name: str, row: PaperRow, task: str) -> Cell:
         finished, baseline = runs.runs(row.objective, task), runs.runs(baseline_row.objective, task)
-        counted[f"{name}, {task_title(task)}"] = finished
+        run_groups[f"{name}, {task_title(task)}"] = finished
         if not finished or not baseline or row == baseline_row:
             return _accuracy(runs, row, task)
         right = correct([*finished, *baseline])  # on the examples that all of them answered
@@ -222,7 +222,7 @@ def accuracy_table(runs: TableRuns) -> Table:
 
     rows = _rows(runs, accuracy)
     differences = f"Differences are to {runs.spec.baseline}, on the same examples."
-    return _table(runs, rows, [answers.INTERVALS, *count_notes(counted), differences], unit="%")
+    return _table(runs, rows, [answers.INTERVALS, *count_notes(run_groups), differences], unit="%")
 
 
 def calibration_table(runs: TableRuns) -> Table:
@@ -257,8 +257,8 @@ def judge_table(runs: TableRuns, measure: Callable[[Sequence[tuple[Run, Scores]]
         if row.objective is None:  # the teacher's, which may stand with any of the runs
             entries = [entry for run in finished for entry in runs.judgements[run.path]]
             by_run = [(run, scores(entries, gold=True, once=once)) for run in finished[:1]]
-        if judged := [(run, by_id) for run, by_id in by_run if by_id]:
-            return measure(judged)
+        if scored_runs := [(run, by_id) for run, by_id in by_run if by_id]:
+            return measure(scored_runs)
         return Cell(None, NOT_JUDGED if finished else runs.reason(row.objective, task))
 
     judges = sorted({entry.judge for entries in runs.judgements.values() for entry in entries})

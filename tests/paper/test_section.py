@@ -30,14 +30,14 @@ def test_an_accuracy_is_a_mean_with_wilsons_interval_and_mcnemars_test_by_hand(t
     runs = [finished(tmp_path / name, cell_of(grid, name, "svamp"), answers(flags)) for name, flags in right.items()]
     table = table_of(runs, grid)
     assert table.columns == ["e-SNLI", "ANLI", "CQA", "SVAMP", "arithmetic"]
-    ours, same = table.rows["Ours"]["SVAMP"], table.rows["Finetuning"]["SVAMP"]
-    assert (ours.value, ours.n, ours.seeds, ours.paper) == (pytest.approx(70), 10, 1, 68.0)
+    mi_cell, same = table.rows["Ours"]["SVAMP"], table.rows["Finetuning"]["SVAMP"]
+    assert (mi_cell.value, mi_cell.n, mi_cell.seeds, mi_cell.paper) == (pytest.approx(70), 10, 1, 68.0)
     wilson = stats.binomtest(7, 10).proportion_ci(method="wilson")
-    assert ours.interval == pytest.approx((100 * wilson.low, 100 * wilson.high))
+    assert mi_cell.interval == pytest.approx((100 * wilson.low, 100 * wilson.high))
     # Ours alone has d to h right, DSS alone b: 5 against 1; mid-p: 2 (P(X = 0) + P(X = 1)/2) of Binomial(6, 1/2)
-    assert (ours.difference, ours.p_value) == (pytest.approx(40), pytest.approx(2 * (1 / 64 + 6 / 64 / 2)))
+    assert (mi_cell.difference, mi_cell.p_value) == (pytest.approx(40), pytest.approx(2 * (1 / 64 + 6 / 64 / 2)))
     assert (same.difference, same.p_value) == (0, 1)
-    assert (ours.adjusted, same.adjusted) == (pytest.approx(2 * ours.p_value), 1)  # Holm over two tests
+    assert (mi_cell.adjusted, same.adjusted) == (pytest.approx(2 * mi_cell.p_value), 1)  # Holm over two tests
     assert table.rows["DSS"]["SVAMP"].p_value is None
 
 
@@ -101,8 +101,8 @@ def test_calibration_in_and_out_of_domain(tmp_path, root):
     table = table_of(runs, grid)
     assert table.columns[6:12:2] == ["ANLI ECE", "e-SNLI (Out) ECE", "ANLI (Out) ECE"]
     assert not any("Holm" in note for note in table.notes)
-    ours, dss = table.rows["Ours"], table.rows["DSS"]
-    ece = ours["e-SNLI ECE"]
+    mi_cells, dss = table.rows["Ours"], table.rows["DSS"]
+    ece = mi_cells["e-SNLI ECE"]
     by_hand = [naive_ece(confidences, [int(flag) for flag in flags]) for confidences, flags in by_seed.values()]
     assert (ece.value, ece.paper, ece.seeds, ece.n) == (pytest.approx(100 * np.mean(by_hand)), 4.35, 2, 4)
     assert 0 <= ece.interval[0] <= ece.value <= ece.interval[1] <= 100
@@ -112,8 +112,8 @@ def test_calibration_in_and_out_of_domain(tmp_path, root):
         ("e-SNLI (Out) ECE", 30, 6.61),
         ("ANLI ECE", 25, 6.94),
     ):
-        assert (ours[column].value, ours[column].paper) == (pytest.approx(value), paper)
-    assert ours["ANLI (Out) ECE"].reason == "not measured out of domain"
+        assert (mi_cells[column].value, mi_cells[column].paper) == (pytest.approx(value), paper)
+    assert mi_cells["ANLI (Out) ECE"].reason == "not measured out of domain"
     assert dss["CQA ECE"].reason == "its answers have no confidences"
     assert dss["ANLI (Out) Conf."].paper == 41.69
 
@@ -245,16 +245,15 @@ def test_the_smoke_grids_are_trained_and_make_tables(tmp_path):
 def test_whether_our_numbers_are_to_be_held_against_the_papers_is_said(tmp_path):
     full_data = data_at(tmp_path / "whole", dict.fromkeys(("cqa", "esnli"), "train valid test"))
     (grid,), _ = paper_grids(["table1"], root=full_data)
-    paper = "google/t5-v1_1-base, 10,000 steps of 64 examples, learning rate 5e-05"
-    assert table_of([], grid).notes[0] == f"Ours: {paper}, as in the paper."
+    setup = "google/t5-v1_1-base, 10,000 steps of 64 examples, learning rate 5e-05"
+    assert table_of([], grid).notes[0] == f"Ours: {setup}, as in the paper."
     for change in ("training.learning_rate=1e-4", "student=mine", "data.limit=100", "training.max_steps=-1"):
         note = table_of([], grid.changed([change])).notes[0]
-        assert note.endswith(f"The paper's: {paper}, the whole data; so its numbers are no measure of ours.")
+        assert note.endswith(f"The paper's: {setup}, the whole data; so its numbers are no measure of ours.")
     (grid,), _ = paper_grids(["table2"], offline=True, root=data_at(tmp_path / "local"))
     notes = table_of([], grid).notes
     assert "a T5 from scratch of width 128" in notes[0]
-    assert notes[1] == "The paper has no arithmetic."
-    assert "e-SNLI: trained on the archive's split 'valid'." in notes
+    assert {"The paper has no arithmetic.", "e-SNLI: trained on the archive's split 'valid'."} <= set(notes)
 
 
 def test_all_of_the_paper_is_made_without_a_single_run(root):

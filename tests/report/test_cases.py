@@ -39,8 +39,8 @@ def test_the_same_id_of_other_data_is_another_example(tmp_path):
     write(run / "predictions" / "test.jsonl", [{**rows[0], "input": "2 apples?"}, *rows[1:]])
     assert len(cases_in(tmp_path)) == len(EXAMPLES) - 1
     _, mi = grade(group_runs(find_runs([tmp_path])))
-    other, second, *_ = mi.examples.values()
-    assert (other.input, other.rationale) == ("2 apples?", None)
+    foreign, second, *_ = mi.examples.values()
+    assert (foreign.input, foreign.rationale) == ("2 apples?", None)
     assert second.rationale == EXAMPLES[1].rationale
 
 
