@@ -1,17 +1,19 @@
-"""Judgements: the scores in a judge's replies, their means and agreement, and the paper's table of them."""
+"""Judgements: the scores in a judge's replies, their means, agreement and correlation with right answers."""
 
 import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from limbeck.errors import DataError
 from limbeck.files import read_jsonl
 from limbeck.llm import json_object, plain
 from limbeck.schema import Judgement
-from limbeck.stats.correlation import correlate, exact_agreement, krippendorff_alpha
+from limbeck.stats.intervals import DRAWS, Floats, Interval, bootstrap, percentiles
 
 LOWEST, HIGHEST = 1.0, 5.0
 PAPER_ROWS = ("Gold", "DSS", "Ours")  # Table 7 of Chen et al. 2024
@@ -19,6 +21,8 @@ TASK_NAMES: Mapping[str, str] = {"svamp": "SVAMP", "cqa": "CQA", "esnli": "e-SNL
 SINGLE, SELF_CONSISTENCY = "single", "self_consistency"
 
 Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]
+Ratings = Sequence[Sequence[float | None]]
+"""A row for each rated unit, a rating for each time it was rated; None: not rated."""
 
 _MAX_REPLY = 20_000  # characters, from the end
 _WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
@@ -85,7 +89,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
         JSON-ready, with None for what is undefined: `mean`, `sd` over the examples, of each one's mean over its
         replies (so that of self-consistency is naturally smaller); `n` of the `examples` have a score; `runs`, how
         often each was asked about; `missing`, replies that did not arrive; `unread`, replies without a clear score;
-        Krippendorff's `alpha` and the exact `agreement` between the runs; `judge`, `temperature`.
+        Krippendorff's `alpha` and the exact `agreement` between the runs.
     """
     groups: dict[tuple[str, str, str], list[Judgement]] = {}
     for judgement in judgements:
@@ -115,7 +119,80 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
 def score_correlation(judgements: Sequence[Judgement], correct: Mapping[str, bool]) -> dict[str, Any]:
     """Correlate a run's single scores with whether the answer was right, by example id: the paper's Table 8."""
     single = [(j.score, correct[j.id]) for j in judgements if len(j.replies) == 1 and j.score is not None]
-    return asdict(correlate([score for score, _ in single], [right for _, right in single]))
+    return correlate([score for score, _ in single], [right for _, right in single])
+
+
+def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> dict[str, Any]:
+    """Correlate `quality` [N], on any scale, with `correct` [N], true or false.
+
+    Returns:
+        JSON-ready, None with a `reason` where undefined: `pearson`, which for a binary side is called `point_biserial`
+        too, and `spearman`, each with a `value`, its two-sided `p_value` against 0, and a 95 % `interval`: Fisher's z,
+        approximate with a binary side, or the bootstrap over pairs, ranked again in each draw; `left_out`, the share of
+        draws in which a side is constant.
+    """
+    from scipy.stats import pearsonr, spearmanr  # half a second that a report does not need
+
+    q, y = np.asarray(quality, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    n = len(q)
+    if n < 3 or np.ptp(q) == 0 or np.ptp(y) == 0:
+        reason = "a correlation needs three answers" if n < 3 else "either side is the same for every answer"
+        return {"n": n, **dict.fromkeys(("pearson", "point_biserial", "spearman", "left_out")), "reason": reason}
+    linear, ranked = pearsonr(q, y), spearmanr(q, y)
+    fisher = linear.confidence_interval(0.95) if n > 3 and abs(linear.statistic) < 1 else None
+    pearson = _coefficient(linear, (float(fisher.low), float(fisher.high)) if fisher else None)
+    order = np.argsort(q)
+    starts = np.flatnonzero(np.diff(q[order], prepend=-np.inf))  # of answers of equal quality
+
+    def rank_correlation(weights_ND: Floats) -> Floats:
+        """Return Spearman's coefficient [D]: of two values, correctness is as good as its ranks."""
+        weights_ND = weights_ND[order]
+        counts = np.add.reduceat(weights_ND, starts)
+        right = np.add.reduceat(weights_ND * y[order, None], starts)
+        ranks = np.cumsum(counts, axis=0) - (counts + n) / 2  # less their mean
+        share = right.sum(axis=0) / n
+        spread = np.sqrt((counts * ranks**2).sum(axis=0) * n * share * (1 - share))
+        return np.divide((right * ranks).sum(axis=0), spread, out=np.full(spread.shape, np.nan), where=spread > 0)
+
+    resampled = bootstrap(rank_correlation, n, draws=draws, seed=seed)
+    defined = resampled[~np.isnan(resampled)]
+    return {
+        "n": n,
+        "pearson": pearson,
+        "point_biserial": pearson,
+        "spearman": _coefficient(ranked, percentiles(defined) if len(defined) else None),
+        "left_out": 1 - len(defined) / draws,
+        "reason": None,
+    }
+
+
+def _coefficient(result: Any, interval: Interval | None) -> dict[str, Any]:
+    return {"value": float(result.statistic), "p_value": float(result.pvalue), "interval": interval}
+
+
+def krippendorff_alpha(ratings: Ratings) -> float | None:
+    """Return Krippendorff's alpha for interval data, `1 - D_o / D_e`; None where it is undefined.
+
+    D_o is the disagreement within units u of m_u >= 2 ratings, sum_u m_u var(u) / n; D_e the variance of all these n
+    ratings (Krippendorff 2011). 1: always the same; 0: as alike as by chance.
+    """
+    units = _rated_twice(ratings)
+    values = [rating for unit in units for rating in unit]
+    if len(set(values)) < 2:
+        return None
+    within = sum(len(unit) * float(np.var(unit, ddof=1)) for unit in units if len(set(unit)) > 1)
+    return 1 - within / (len(values) * float(np.var(values, ddof=1)))
+
+
+def exact_agreement(ratings: Ratings) -> float | None:
+    """Return the share of the units with two or more ratings whose ratings are all the same; None without any."""
+    units = _rated_twice(ratings)
+    return sum(len(set(unit)) == 1 for unit in units) / len(units) if units else None
+
+
+def _rated_twice(ratings: Ratings) -> list[list[float]]:
+    units = [[rating for rating in row if rating is not None] for row in ratings]
+    return [unit for unit in units if len(unit) >= 2]
 
 
 def table(summary: Summary) -> list[list[str]]:

@@ -37,9 +37,8 @@ _NUMBER = re.compile(r"([-+]?)((?:0|[1-9]\d{0,30}|[1-9]\d{0,2}(?:,\d{3}){1,10})(
 def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
     """Read the graded predictions in a table with `label` and `prediction`, or `correct`, and any other known fields.
 
-    Columns may have other usual names (`NAMES`); what was taken for what is logged. A row without `correct` is right
-    where prediction and label are the same text or number (`same_answer`). Rows with neither label nor `correct` are
-    left out, and counted in the log.
+    Columns may have other usual names (`NAMES`). A row without `correct` is right where prediction and label are the
+    `same_answer`. Rows with neither label nor `correct` are left out, and counted in the log.
 
     Returns:
         Predictions in the file's order. `prediction` is None where the file has no such column, and "" where a question
@@ -47,7 +46,7 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
 
     Raises:
         DataError: a column is missing, also one of those that a caller `needs`, no row is graded, an id occurs twice,
-            or a value is wrong (names file, line and field).
+            or a value is wrong.
     """
     table = [(location, _with_likeliest_choice(values)) for location, values in read_table(path)]
     columns = _columns([values for _, values in table], path, needs)
@@ -96,7 +95,7 @@ def _number(text: str) -> Fraction | None:
 
 
 def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, str]) -> Prediction:
-    """Return a row as a prediction, its confidence as it stands there; `correct` is None where it is not graded."""
+    """Return a row as a prediction, its confidence unscaled; `correct` is None where it is not graded."""
     row: dict[str, Any] = {"id": "", "exact": None, **dict.fromkeys(("label", "prediction", "correct"))}
     for field, column in columns.items():
         value = values.get(column)

@@ -113,6 +113,7 @@ def repetition(text: str) -> float | None:
 
 
 def _overlap(texts: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
+    """Return the BLEU of the corpus and the mean ROUGEs."""
     if not texts:
         return {"bleu": None, **dict.fromkeys(_ROUGES)}
     bleu = BLEU()

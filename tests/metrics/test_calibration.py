@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from torchmetrics.functional.classification import binary_calibration_error
 
@@ -38,18 +39,13 @@ def sample(n: int, seed: int = 0, power: float = 1.0) -> Graded:
     return graded(confidence, rng.random(n) < confidence**power)
 
 
-def sample_choices(n: int, k: int = 5, temperature: float = 1.0, seed: int = 0) -> Graded:
-    """Draw answers with probabilities of k choices, `temperature` times as bold as they should be."""
+def sample_choices(n: int, seed: int = 0) -> Graded:
+    """Draw answers with probabilities of five choices, 1.7 times as bold as they should be."""
     rng = np.random.default_rng(seed)
-    logits = rng.normal(0, 2, (n, k))
-    label = (logits + rng.gumbel(size=(n, k))).argmax(axis=1)
-    bold = np.exp(temperature * logits)
-    return of_choices(bold / bold.sum(axis=1, keepdims=True), label)
-
-
-def of_choices(probabilities, labels) -> Graded:
-    probabilities = np.asarray(probabilities)
-    return Graded(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, probabilities, labels)
+    logits = rng.normal(0, 2, (n, 5))
+    labels = (logits + rng.gumbel(size=(n, 5))).argmax(axis=1)
+    p = softmax(1.7 * logits, axis=1)
+    return Graded(p.max(axis=1), p.argmax(axis=1) == labels, p, labels)
 
 
 @pytest.mark.parametrize("n", [1, 7, 1000])
@@ -63,14 +59,12 @@ def test_metrics_are_those_of_the_libraries(n):
     assert metrics["nll"] == pytest.approx(log_loss(answers.correct, answers.confidence, labels=[0, 1]), abs=1e-9)
     assert metrics["average_confidence"] == pytest.approx(answers.confidence.mean(), abs=1e-12)
     assert all(metrics[name] is None for name in OF_CHOICES)
-
-
-def test_metrics_of_choices_are_those_of_scikit_learn():
-    answers = sample_choices(500, temperature=1.7)
-    metrics = calibrate(answers, draws=20)
-    brier = brier_score_loss(answers.labels, answers.probabilities, labels=range(5), scale_by_half=False)
+    choices = sample_choices(n, seed=n)
+    metrics = calibrate(choices, draws=20)
+    brier = brier_score_loss(choices.labels, choices.probabilities, labels=range(5), scale_by_half=False)
     assert metrics["brier_choices"] == pytest.approx(brier, abs=1e-9)
-    assert metrics["nll_choices"] == pytest.approx(log_loss(answers.labels, answers.probabilities), abs=1e-9)
+    log_losses = log_loss(choices.labels, choices.probabilities, labels=range(5))
+    assert metrics["nll_choices"] == pytest.approx(log_losses, abs=1e-9)
 
 
 def test_edges_belong_to_the_bin_below_and_0_to_the_first():
@@ -151,6 +145,9 @@ def test_the_temperature_is_at_the_minimum_of_the_loss():
 
     expected = np.exp(minimize(loss, [0.0], method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-15}).x[0])
     assert fit_temperature(answers).value == pytest.approx(expected, rel=1e-5)
+    fitted = fit_temperature(sample_choices(4000))
+    assert fitted.interval[0] < 1.7 < fitted.interval[1]
+    assert fitted.value == pytest.approx(1.7, abs=0.1)
 
 
 def scaled(confidence, temperature):

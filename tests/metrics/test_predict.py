@@ -1,7 +1,6 @@
 """Predictions of a student and their confidence, against the whole model's own probabilities."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -60,18 +59,6 @@ def test_predictions_keep_order_and_are_graded_by_the_rule_of_the_task(tmp_path)
     # a rationale that was asked for and not written is blank
     joint = predict(student, EXAMPLES[:1], CUSTOM, View.ANSWER_FIRST, rationale_view=View.ANSWER_FIRST)
     assert (joint[0].prediction, joint[0].rationale) == ("yes", "")
-
-
-def test_an_answer_does_not_depend_on_its_batch(student):
-    examples = [Example(str(i), (text,), "x") for i, text in enumerate(["84 points", "no", "entailment " * 9, "?"])]
-    batched = predict(student, examples, CUSTOM, View.PREDICT, rationale_view=View.EXPLAIN, batch_size=3)
-    for example, prediction in zip(examples, batched, strict=True):
-        (alone,) = predict(student, [example], CUSTOM, View.PREDICT, rationale_view=View.EXPLAIN)
-        assert prediction.confidences == pytest.approx(alone.confidences, rel=1e-4)
-        assert replace(prediction, confidence=None, confidences=None) == replace(
-            alone, confidence=None, confidences=None
-        )
-    assert len({prediction.prediction for prediction in batched}) > 1
 
 
 def test_answering_first_stops_at_the_rationale_unless_that_is_asked_for(tmp_path):
