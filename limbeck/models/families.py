@@ -109,7 +109,7 @@ def family_of(config: Any) -> Family:
     """Return the family of a model's configuration, which gets a start token for its decoder if it has none.
 
     Raises:
-        ModelError: no encoder-decoder of a known family, or a token's id is missing.
+        ModelError: the model is of no known family, or a token's id is missing.
     """
     family = _FAMILIES.get(config.model_type)
     if family is None or (config.model_type == "encoder-decoder" and config.decoder.model_type not in PAIRABLE):

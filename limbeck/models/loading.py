@@ -92,8 +92,8 @@ def _checkpoint(loader: Any, name: str, **options: Any) -> Any:
         return loader.from_pretrained(name, trust_remote_code=False, **options)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(
-            f"{name}: cannot be loaded as a student: {first_line(error)}; give a folder that "
-            "`save_pretrained` wrote (model and tokenizer), or a name on the Hugging Face Hub and a connection to it"
+            f"{name}: cannot be loaded as a student: {first_line(error)}; give a folder that `save_pretrained` wrote "
+            "(model and tokenizer), or a name on the Hugging Face Hub"
         ) from None
 
 
@@ -148,11 +148,7 @@ def save_student(student: Student, card: Card, folder: Path) -> None:
 
 
 def open_student(folder: Path) -> tuple[Student, Card]:
-    """Load a trained student, on the GPU where there is one, and its card.
-
-    Raises:
-        ModelError: no such folder, no card in it, or a model that does not load.
-    """
+    """Load a trained student, on the GPU where there is one, and its card; raise ModelError where there is none."""
     if not (folder / CARD).is_file():
         raise ModelError(f"{folder}: no trained student here ({CARD} is missing); give a run's folder or its model/")
     card = Card.parse(read_json(folder / CARD), str(folder / CARD))

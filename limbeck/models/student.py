@@ -210,11 +210,7 @@ class Student(nn.Module):
         return torch.stack(rows_ND) if rows_ND else torch.empty(0, 1)
 
     def check_choices(self, choices: Choices) -> dict[str, Target]:
-        """Return the token ids of every choice.
-
-        Raises:
-            ModelError: a choice is longer than the student writes, so that its beginning may be another's too.
-        """
+        """Return the token ids of every choice; raise ModelError where one is longer than the student writes."""
         targets = self._choice_ids(choices)
         if long := [choice for row in choices for choice in row if choice not in targets]:
             raise ModelError(
