@@ -16,7 +16,7 @@ from limbeck.files import read_json, read_jsonl
 from limbeck.llm.messages import Failure
 from tests.annotation.jobs import USED, fill, make_job, reply_with
 from tests.helpers.archives import write_rows, write_shards
-from tests.helpers.hub import TOKEN, environment, files_of, running
+from tests.helpers.hub import REFUSALS, TOKEN, environment, files_of, running
 
 ROWS = [{"id": "a", "input": "What is 1?", "label": "1"}, {"id": "b", "input": "What is 2?", "label": "2"}]
 
@@ -137,25 +137,40 @@ def test_rows_are_imported_and_not_over_their_source(tmp_path):
     assert read_rows(written)[0].rationale == "We think of it a little while."
 
 
-UPLOAD = """
+UPLOAD_ALL = """
+import json, sys
 from pathlib import Path
 from limbeck.annotation.results import upload
-print(*(upload(Path("annotated.jsonl"), name, private=name == "me/rows") for name in ("me/rows", "mine")))
+from limbeck.errors import LimbeckError
+outcomes = {}
+for name, private in json.load(sys.stdin):
+    try:
+        outcomes[name] = upload(Path("annotated.jsonl"), name, private=private)
+    except LimbeckError as error:
+        outcomes[name] = f"error: {error}"
+json.dump(outcomes, sys.stdout)
 """
 
 
-def test_uploads_are_data_sets_with_a_card(tmp_path, monkeypatch):
+def test_uploads_are_data_sets_with_a_card_and_refusals_one_line(tmp_path, monkeypatch):
     job = make_job(tmp_path, [{"id": "a", "input": "Où est le bois ?", "label": "forêt"}, *ROWS[1:]])
     fill(job, {"a": [reply_with("forêt", "Les arbres…\n\U0001f332")]})
     export(job, tmp_path / "annotated.jsonl", "limbeck", all_rationales=False)
+    names = [("me/rows", True), ("mine", False), *((f"me/{name}", True) for _, name in REFUSALS)]
     with running() as (endpoint, requests):
         done = subprocess.run(  # the Hub's library reads its settings when it is imported
-            [sys.executable, "-c", UPLOAD],
-            env=environment(endpoint, tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+            [sys.executable, "-c", UPLOAD_ALL],
+            input=json.dumps(names), env=environment(endpoint, tmp_path), cwd=tmp_path,
+            capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert TOKEN not in done.stdout + done.stderr
-    assert done.stdout.split() == [f"{endpoint}/datasets/me/{name}" for name in ("rows", "mine")]
+    outcomes = json.loads(done.stdout)
+    assert [outcomes.pop(name) for name in ("me/rows", "mine")] == [
+        f"{endpoint}/datasets/me/{name}" for name in ("rows", "mine")
+    ]
+    for name, error in outcomes.items():
+        assert error.startswith(f"error: {name}: ") and "\n" not in error
     files = files_of(requests, "rows")
     assert files["train.jsonl"] == (tmp_path / "annotated.jsonl").read_bytes()
     assert "2 rows, with 1 rationales that m wrote" in files["README.md"].decode()
