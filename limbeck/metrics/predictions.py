@@ -136,8 +136,8 @@ def _columns(rows: Sequence[Mapping[str, Any]], path: Path, needs: Sequence[str]
     graded_by = ("correct",) if "correct" in columns or "filtered_resps" in present else ("label", "prediction")
     for field in (*graded_by, *needs):
         if field not in columns:
-            names, header = ", ".join(NAMES[field][1:]), sorted(map(str, present.values()))
-            raise DataError(f"no column {field!r} ({names} would do); there are {header!r:.300}", path=path)
+            usual, header = ", ".join(NAMES[field][1:]), sorted(map(str, present.values()))
+            raise DataError(f"no column {field!r} ({usual} would do); there are {header!r:.300}", path=path)
     if len({str(row["filter"]) for row in rows if "filtered_resps" in row and "filter" in row}) > 1:
         raise DataError("answers by several filters; keep the rows of one", path=path, field="'filter'")
     if renamed := [f"{field!r} is the column {column!r}" for field, column in columns.items() if field != column]:
