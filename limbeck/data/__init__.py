@@ -6,7 +6,6 @@ from limbeck.data.settings import DataSettings
 from limbeck.data.sources import ArchiveSource
 from limbeck.data.summary import show
 from limbeck.data.views import RATIONALE_MARK, Source, View, source, split_target, target
-from limbeck.tasks.settings import task_of
 
 __all__ = [
     "RATIONALE_MARK",
@@ -23,5 +22,4 @@ __all__ = [
     "source",
     "split_target",
     "target",
-    "task_of",
 ]

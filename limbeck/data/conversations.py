@@ -30,10 +30,8 @@ _LABELS = ("label", "answer", "final_answer", "expected_answer")
 def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str, int], LeftOut]:
     """Read examples from a file of conversations, with counts, and the locations of rows left out by the reason.
 
-    A row has `messages` or `conversations`, turns with `role` or `from` and `content` or `value`; or a `prompt`,
-    `instruction`, `problem` or `question` with a reply. The assistant's last turn is read as a teacher's reply to the
-    user's turn before it. The rationale is the reasoning beside the answer, else the thoughts. The label is the row's
-    own (`label`, `answer`), else the reply's.
+    The assistant's last turn is read as a teacher's reply to the user's turn before it. The rationale is the reasoning
+    beside the answer, else the thoughts. The label is the row's own (`label`, `answer`), else the reply's.
     """
     examples: list[tuple[str, Example]] = []
     left_out: dict[str, list[str]] = {}
@@ -80,7 +78,7 @@ def _conversation(row: Row) -> tuple[list[tuple[str, Message]], str | None]:
     question = next((name for name in _QUESTIONS if row.get(name) is not None), None)
     reply = next((name for name in _REPLIES if row.get(name) not in (None, "", [])), None)
     if question is None or reply is None:
-        raise DataError(f"neither turns (messages) nor a prompt with a completion; the columns are {list(row)!r:.200}")
+        raise DataError(f"neither messages nor a prompt with a completion; the columns are {list(row)!r:.200}")
     turns = _turns(row[question], question, "user")
     if question == "instruction" and row.get("input") not in (None, ""):  # Alpaca's
         turns = _turns(f"{text(row[question], question)}\n{text(row['input'], 'input')}", question, "user")
@@ -103,8 +101,7 @@ def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:
     replies = [index for index, (role, _) in enumerate(turns) if role in _ASSISTANT]
     questions = [index for index, (role, _) in enumerate(turns[: max(replies, default=0)]) if role in _USER]
     if not questions:
-        roles = [role for role, _ in turns]
-        raise DataError(f"a turn of the user and one of the assistant after it were expected, not {roles!r:.80}")
+        raise DataError("no turn of the assistant after one of the user")
     question, reply = turns[questions[-1]][1], turns[replies[-1]][1]
     for message in (question, reply):
         if message.lacking is not None:
@@ -117,9 +114,8 @@ def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:
 def export_rows(examples: Iterable[Example], task: Task, form: Form) -> tuple[list[dict[str, Any]], int]:
     """Return the examples as rows to be written as JSON, and the number of those left out.
 
-    `limbeck` rows are read back by `read_rows` to the same examples. The others are for trainers of decoders: TRL's
-    `prompt-completion` and `messages`, and Alpaca's `instruction`. Their target is the rationale, then a line with the
-    task's marker and the label; examples without rationale or label are left out.
+    `read_rows` reads `limbeck` rows back as the same examples. The other forms are for trainers of decoders: TRL's and
+    Alpaca's. Their target is the rationale, then a line with the task's marker and the label.
     """
     examples = list(examples)
     if form == "limbeck":

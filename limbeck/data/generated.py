@@ -20,8 +20,8 @@ _WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 _MISTAKES = {"+": "-*", "-": "+", "*": "+", "/": "*-"}  # operations that the teacher takes for another
 _APPLY = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 # Measured on a T5 of width 128, 2 layers a side, 900 steps of 32 rows: with numbers up to 99 it never learns to copy
-# them (3 % right); up to 20 it copies soon, and what is left to learn is which number is asked for (40 to 50 % right).
-LARGEST = 20
+# them (3 % right); up to 20 it does, and has to learn which number is asked for (40 to 50 % right).
+_LARGEST = 20
 
 
 class GeneratedSource(Settings):
@@ -111,7 +111,7 @@ def _draw_problem(rng: random.Random, split: Split) -> _WordProblem:
     wording = rng.choice(patterns[index]["wordings"])
     letters = "abc"[: len(operations) + 1] + ("d" if "{d}" in wording["question"] else "")
     while True:
-        numbers = dict(zip(letters, rng.sample(range(2, LARGEST + 1), len(letters)), strict=True))
+        numbers = dict(zip(letters, rng.sample(range(2, _LARGEST + 1), len(letters)), strict=True))
         if _has_whole_steps(operations, numbers):
             break
     n, m = rng.sample(names, 2)

@@ -64,7 +64,8 @@ def load(settings: DataSettings) -> Splits:
         splits["train"], splits["valid"] = carve(splits["train"], settings.valid_fraction, settings.seed, "validation")
     count = max(1, round(settings.train_fraction * len(splits["train"])))
     splits["train"] = sample(splits["train"], count, f"fraction {settings.seed}")
-    train, valid, test = (_limited(splits[name], settings) for name in ("train", "valid", "test"))
+    names = ("train", "valid", "test")
+    train, valid, test = (sample(splits[name], settings.limit, f"limit {settings.seed}") for name in names)
     task = task_of(settings)
     notes = count_overlap({"train": train, "valid": valid, "test": test}, task)  # by the gold labels
     if settings.reads_outputs:
@@ -80,17 +81,13 @@ def load(settings: DataSettings) -> Splits:
     return Splits(tuple(train), tuple(valid), tuple(test), notes)
 
 
-def _limited(rows: list[Example], settings: DataSettings) -> list[Example]:
-    return sample(rows, settings.limit or len(rows), f"limit {settings.seed}")
-
-
 def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
     """Return one split, as `load` has it; of an archive's test split, the others need not be there."""
     archive = settings.source
     if split == "test" and isinstance(archive, ArchiveSource) and "test" in (archive.splits or {"test"}):
         alone = archive.model_copy(update={"splits": {"test": (archive.splits or {}).get("test", "test")}})
         rows = read(settings.model_copy(update={"source": alone}))["test"]
-        return tuple(_limited(rows, settings))
+        return tuple(sample(rows, settings.limit, f"limit {settings.seed}"))
     return tuple(getattr(load(settings), split))
 
 

@@ -23,7 +23,6 @@ _SHIFTS = (1, -1, 2, -2)  # rows by which a join by position is most often off
 # e-SNLI, ANLI, ASDiv, StrategyQA); of rows joined at random 0 to 0.2, more where they are sorted by content.
 _MIN_DEVIATIONS = 0.25
 _MIN_Z = 3.0  # standard errors
-_TINY = 1e-9
 # Numbers, the stems of words ("beavers" is "beaver"), and pairs of characters in scripts without spaces
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"\d+|(?=([{_UNSPACED}]{{2}}))[{_UNSPACED}]|([^\W\d_{_UNSPACED}]{{1,5}})[^\W\d_]*")
@@ -94,7 +93,7 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
                 gaps.append(sum(weight[word] for word in first) - sum(weight[word] for word in second))
         if 2 * len(gaps) < len(pairs) or len(gaps) < MIN_ROWS:  # rationales that are mostly alike fit any row
             return nan
-        return sqrt(len(gaps)) * float(np.mean(gaps)) / max(float(np.std(gaps, ddof=1)), _TINY)
+        return sqrt(len(gaps)) * float(np.mean(gaps)) / max(float(np.std(gaps, ddof=1)), 1e-9)
 
     if z_score(list(zip(indices, indices[1:] + indices[:1], strict=True))) < max(_MIN_Z, _MIN_DEVIATIONS * sqrt(n)):
         return f"its rationales share no more words or numbers with their questions than with others' (n = {n})"

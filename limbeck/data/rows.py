@@ -199,9 +199,7 @@ def _labels(cell: Any, field: str, choices: Choices) -> list[str]:
     """Return the labels in a cell; a word such as "None" is missing unless it is among the choices."""
     words = set(map(normalise, choices.texts))
     labels = map(cell_text, cell if isinstance(cell, list) else [cell])
-    return [
-        text(label, field) for label in labels if not is_missing(label) or (label and normalise(str(label)) in words)
-    ]
+    return [text(label, field) for label in labels if not is_missing(label) or normalise(str(label or "")) in words]
 
 
 def resolved(example: Example, choices: Choices, reading: str | None, location: str) -> Example:

@@ -13,7 +13,7 @@ Source = Annotated[ArchiveSource | FilesSource | HubSource | GeneratedSource, Fi
 
 
 class DataSettings(TaskSettings):
-    """A task's data and the choice of training rows. `seed` is apart from a run's, so that runs share their splits."""
+    """A task's data and the choice of training rows; its seed is not a run's, so that runs share their splits."""
 
     source: Source | None = None  # None: the rows that `arithmetic` generates
     labels: Literal["gold", "teacher"] = "gold"

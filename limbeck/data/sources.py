@@ -59,9 +59,7 @@ class ArchiveSource(Settings):
         for role, split in roles.items():
             examples, outputs = _read_inputs(paths[split], split, task), _read_outputs(folder / "llm", split)
             if len(outputs) != len(examples):  # they belong together by position
-                reason = (
-                    f"{len(examples)} rows, but {folder / 'llm'} has {len(outputs)} outputs of the teacher for them"
-                )
+                reason = f"{len(examples)} rows, but {folder / 'llm'} has {len(outputs)} outputs for them"
                 raise DataError(reason, path=paths[split])
             splits[role] = []
             for output, example in zip(outputs, examples, strict=True):
@@ -88,8 +86,8 @@ def _read_inputs(path: Path, split: str, task: Task) -> list[Example]:
 def _read_outputs(folder: Path, split: str) -> list[str]:
     """Return the teacher's outputs, in order, from `folder/{split}_CoT_{number}.json`."""
     outputs: list[str] = []
-    shards = list(folder.glob(f"{split}_CoT_*.json"))
-    for path in (folder / f"{split}_CoT_{number}.json" for number in range(len(shards))):
+    for number in range(len(list(folder.glob(f"{split}_CoT_*.json")))):
+        path = folder / f"{split}_CoT_{number}.json"
         shard = read_json(path)
         if not isinstance(shard, list) or not all(isinstance(output, str) for output in shard):
             raise DataError("a JSON list of texts was expected", path=path)

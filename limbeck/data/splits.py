@@ -41,10 +41,10 @@ def _punctuation() -> str:
 
 
 def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[str, int]:
-    """Count the questions that `splits`, in the order train, valid, test, share, and those with contradictory labels.
+    """Count the questions that `splits` (train, valid, test) share, and those with contradictory labels.
 
-    `test_in_train` and so on are rows of the later split whose question is in the earlier one; `contradictory_within`
-    are questions with several labels in one split, `contradictory_across` those whose labels differ between splits.
+    `test_in_train` counts rows of the test split whose question is in train; `contradictory_within` questions with
+    several labels in one split, `contradictory_across` those whose labels differ between splits alone.
     """
     by_question: dict[Question, dict[str, list[Example]]] = defaultdict(lambda: {split: [] for split in splits})
     for split, rows in splits.items():
@@ -92,21 +92,18 @@ def carve(
     groups = list(by_question.values())
     firsts: list[int] = []
     removed: set[int] = set()
-    for position in _shuffled(len(groups), f"{split} {seed}"):
+    for group in random.Random(f"{split} {seed}").sample(groups, len(groups)):
         if len(removed) < max(1, round(fraction * len(examples))):
-            firsts.append(groups[position][0])
-            removed.update(groups[position])
+            firsts.append(group[0])
+            removed.update(group)
     train = [example for index, example in enumerate(examples) if index not in removed]
     return train, [examples[index] for index in sorted(firsts)]
 
 
-def sample(examples: Sequence[Example], count: int, seed: str) -> list[Example]:
-    """Return at most `count` random examples in their order; smaller samples lie inside larger ones."""
-    return [examples[index] for index in sorted(_shuffled(len(examples), seed)[:count])]
-
-
-def _shuffled(count: int, seed: str) -> list[int]:
-    return random.Random(seed).sample(range(count), count)
+def sample(examples: Sequence[Example], count: int | None, seed: str) -> list[Example]:
+    """Return at most `count` (None: all) random examples in their order; smaller samples lie inside larger ones."""
+    shuffled = random.Random(seed).sample(range(len(examples)), len(examples))
+    return [examples[index] for index in sorted(shuffled[:count])]
 
 
 def select(

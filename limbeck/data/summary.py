@@ -22,10 +22,9 @@ from limbeck.tasks.settings import task_of
 def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> dict[str, dict[str, Any]]:
     """Return counts for every split: `rows`, `teacher_accuracy`, `unparsed`, `words` and others.
 
-    A row without rationale or teacher's answer counts as `unparsed` where the source reads the teacher's raw outputs
-    (every row has one), else as `without_rationale`. `teacher_accuracy` is over all rows of the former, over those with
-    an answer of the latter; None where there is no answer at all. `teacher_doubt` is the reason why the teacher is most
-    likely joined to the wrong rows. `notes` are counts by the keys of `limbeck.notes`.
+    Where the source has the teacher's raw output for every row, one without rationale or answer counts as `unparsed`,
+    and `teacher_accuracy` is over all rows; elsewhere it counts as `without_rationale`, and the accuracy is over the
+    rows with an answer. `notes` are counts by the keys of `limbeck.notes`.
     """
     task, has_outputs = task_of(settings), settings.reads_outputs
     notes = count_overlap({split: splits.get(split, []) for split in get_args(Split)}, task)

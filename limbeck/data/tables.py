@@ -160,10 +160,7 @@ def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
 
 
 def arrow_rows(table: "pa.Table") -> list[dict[str, Any]]:
-    """Return the rows of a table; a class label of `datasets` is read as its name, and as None where it is -1.
-
-    32-bit floats are read as they were written: 0.1, not 0.10000000149.
-    """
+    """Return the rows of a table: class labels of `datasets` by name, and 32-bit floats as 0.1, not 0.10000000149."""
     metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
     features = metadata.get("info", {}).get("features", {})
     columns = {}

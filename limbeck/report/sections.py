@@ -9,7 +9,6 @@ from typing import TypeVar
 import numpy as np
 
 from limbeck import figures
-from limbeck.data import task_of
 from limbeck.errors import LimbeckError
 from limbeck.figures import Point
 from limbeck.files import read_jsonl
@@ -20,6 +19,7 @@ from limbeck.report.tables import Cell, Figure, Section, Table
 from limbeck.runs.groups import correct
 from limbeck.runs.run import Run, count_lines, flat
 from limbeck.stats.intervals import Flags
+from limbeck.tasks.settings import task_of
 
 Tasks = Mapping[str, Sequence[GradedGroup]]  # the run groups by task
 Value = TypeVar("Value")

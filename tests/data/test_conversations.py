@@ -110,15 +110,10 @@ json_values = st.recursive(
     max_leaves=5,
 )
 roles = st.sampled_from(["user", "human", "assistant", "gpt", "system"])
-turn = st.fixed_dictionaries(
-    {}, optional={"role": roles | json_values, "from": roles, "content": json_values, "value": json_values}
-)
+turn = st.dictionaries(st.sampled_from(["role", "from", "content", "value"]), roles | json_values)
 columns = ["messages", "conversations", "prompt", "completion", "response", "instruction", "input", "output"]
-hostile = st.dictionaries(
-    st.sampled_from([*columns, "label", "answer", "id", "choices"]),
-    st.lists(turn, max_size=3) | json_values,
-    max_size=6,
-)
+fields = st.sampled_from([*columns, "label", "answer", "id", "choices"])
+hostile = st.dictionaries(fields, st.lists(turn, max_size=3) | json_values, max_size=6)
 fuzzed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 

@@ -5,11 +5,9 @@ from collections import Counter
 
 import pytest
 
-from limbeck.data import DataSettings, read
 from limbeck.data.generated import GeneratedSource as Source
 from limbeck.data.generated import word_problems
 from limbeck.data.load import digest
-from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import evaluate, get
 
@@ -79,10 +77,3 @@ def test_seeds() -> None:
     assert len({row.segments for row in ROWS}) == len(ROWS)
     # Pinned: a change of the sentences or the draws changes every result that was ever measured on this task.
     assert digest(same) == "45e39cab73e00d89a0945bc81da053712cc0536b58cef02c18f591f8fbacb57a"
-
-
-def test_it_is_the_default_of_arithmetic_and_of_nothing_else() -> None:
-    assert read(DataSettings(task="arithmetic")) == SPLITS
-    for values in ({"task": "svamp"}, {"task": "custom", "source": {"kind": "generated"}}):
-        with pytest.raises(LimbeckError, match="needs a source"):
-            DataSettings.parse(values, "recipe")

@@ -28,15 +28,12 @@ def test_a_data_set_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
     write_rows(tmp_path / "set" / "train.jsonl", [{"premise": "p", "hypothesis": "h", "label": 0}])
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "train.jsonl").write_text("{nothing")
-    (tmp_path / "script").mkdir()
-    (tmp_path / "script" / "script.py").write_text("raise SystemExit('must not run')")
     path = str(tmp_path / "set")
     for source, reason in [
         ({"path": path, "splits": {"test": "tset"}}, r"tset .*\['train'\]"),
         ({"path": path, "columns": {"input": "premis"}}, "no column 'premis'"),
         ({"path": path}, r"\[train\] row 1: input: missing"),
         ({"path": str(tmp_path / "bad")}, "cannot be loaded"),
-        ({"path": str(tmp_path / "script")}, "cannot be loaded: Dataset scripts are no longer supported"),
         ({}, "task 'custom' has no data set of its own"),
         ({"task": "cqa"}, "'Salesforce/cos_e' cannot be loaded"),
     ]:

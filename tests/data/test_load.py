@@ -25,10 +25,11 @@ SMALL: dict[str, Any] = {
         ({**SMALL, "train_fration": 0.5}, "train_fration"),
         ({**SMALL, "train_fraction": 0}, "train_fraction"),
         ({"task": "svamp", "source": {"kind": "archive"}}, "source.archive.root"),
+        ({"task": "custom", "source": {"kind": "generated"}}, None),
         ({"task": "custom", "source": {"kind": "files", "test_file": "t.jsonl"}}, "source.files.train_file"),
     ],
 )
-def test_settings_that_do_not_fit(values: dict[str, Any], field: str) -> None:
+def test_settings_that_do_not_fit(values: dict[str, Any], field: str | None) -> None:
     with pytest.raises(LimbeckError) as caught:
         DataSettings.parse(values, "recipe.yaml")
     assert caught.value.field == field
