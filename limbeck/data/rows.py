@@ -197,7 +197,7 @@ def _texts(cell: Any, field: str) -> list[str]:
 
 def _labels(cell: Any, field: str, choices: Choices) -> list[str]:
     """Return the labels in a cell; a word such as "None" is missing unless it is among the choices."""
-    words = set(map(normalise, choices.texts))
+    words = set(map(normalise, choices.texts)) - {""}
     labels = map(cell_text, cell if isinstance(cell, list) else [cell])
     return [text(label, field) for label in labels if not is_missing(label) or normalise(str(label or "")) in words]
 

@@ -21,12 +21,8 @@ class DataSettings(TaskSettings):
     train_fraction: float = Field(default=1.0, gt=0, le=1)  # of the training rows; smaller ones lie inside larger ones
     test_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the rows, for a source without test split
     valid_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the training rows, for a source without validation
-    max_overlap: float = Field(
-        default=0.01,  # real data sets that were looked at have 0.0015 at most
-        ge=0,
-        le=1,
-        description="share of a split's rows whose question another split may have too; more is refused",
-    )
+    # real data sets that were looked at have 0.0015 at most
+    max_overlap: float = Field(0.01, ge=0, le=1, description="share of a split's questions that another may have too")
     limit: int | None = Field(default=None, ge=1)  # rows of each split at most, smaller ones inside larger; to try out
     seed: int = 0
 
