@@ -11,10 +11,13 @@ SIGNS = " \t*_#>`~-\"'([\u2022\u2705\u2714\u27a1\u2192\ufe0f\U0001f449\U0001f3af
 _MARKUP = r"[*_]{0,3}"
 
 
+def _terms(table: str) -> tuple[str, ...]:
+    return tuple(" ".join(phrase.split()) for phrase in table.split(","))
+
+
 def _words(table: str) -> str:
     """Return an alternation of a table's phrases, the longest first."""
-    phrases = {" ".join(phrase.split()) for phrase in table.split(",")}
-    return rf"(?:{'|'.join(sorted(phrases, key=len, reverse=True))})"
+    return rf"(?:{'|'.join(sorted(set(_terms(table)), key=len, reverse=True))})"
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -22,11 +25,13 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text.replace(" ", r"[^\S\n]{1,3}"), re.IGNORECASE | re.MULTILINE)
 
 
-_FOREIGN_NOUNS = "Antwort, Lösung, Ergebnis, réponse, résultat, respuesta, resultado"
+NOUNS = _terms("answer, ans, label, category")
 # These are the answer where it is a choice or a number.
-_CLOSED_NOUNS = """solution, result, conclusion, choice, option, class, classification, verdict,
-    decision, prediction, output, judgment, judgement, relationship, relation, Kategorie, Urteil, Beziehung, catégorie,
-    categoría, etiqueta"""
+CLOSED_NOUNS = _terms(
+    """solution, result, conclusion, choice, option, class, classification, verdict, decision, prediction, output,
+    judgment, judgement, relationship, relation, Kategorie, Urteil, Beziehung, catégorie, categoría, etiqueta"""
+)
+_FOREIGN_NOUNS = "Antwort, Lösung, Ergebnis, réponse, résultat, respuesta, resultado"
 _ARTICLES = _words("the, my, our, your, its, this, die, das, der, meine, la, le, el")
 _VERBS = _words("is, was, will be, ist, lautet, est, es") + r"(?: (?:therefore|thus|hence|clearly|also|daher|donc))?"
 # A guess ("must be a place"), unless a letter or a number follows.
@@ -54,9 +59,7 @@ def statement(marker: str, nouns: tuple[str, ...], *, closed: bool) -> re.Patter
     Groups: `own` (the marker), `line` (a noun alone on its line), `sign` (a box, hashes), `choice` ("I'd go with").
     `closed`: the answers are choices or numbers.
     """
-    noun = _words(
-        ", ".join((*nouns, "answer, ans, label, category", _FOREIGN_NOUNS, *((_CLOSED_NOUNS,) if closed else ())))
-    )
+    noun = _words(", ".join((*nouns, *NOUNS, _FOREIGN_NOUNS, *(CLOSED_NOUNS if closed else ()))))
     verb = rf"(?:{_VERBS}|{_MODALS})" if closed else _VERBS
     return _pattern(
         rf"(?:(?<!\w)(?P<own>{' '.join(map(re.escape, marker.split()))})(?: as follows)?{_MARKUP}\s?:?"
@@ -137,7 +140,7 @@ CORRECTION = _pattern(
     r"|(?:cannot|can't|don't) (?:\w{2,12}ly )?(?:decide|settle|commit|stand by|trust|think|believe))\b|我(?:算)?错了)"
 )
 NEXT_QUESTION = _pattern(
-    r"(?:^|(?<=[.!?)\]\"'*]\s)|(?<=[.!?)\]\"'*]\s\s))[\s*_#>\-]{0,12}(?:next\s|new\s)?(?:q|question|premise|human|user"
+    r"(?:^|(?<=[.!?)\]\"'*]\s)|(?<=[.!?)\]\"'*]\s\s))[\s*_#>\"'\-]{0,12}(?:next\s|new\s)?(?:q|question|premise|human|user"
     r"|problem|example|exercise|input|passage)(?:\s?#?\d{1,3})?[*_]{0,2}\s?:"
 )
 

@@ -22,6 +22,7 @@ from limbeck.llm.text import (
 )
 from limbeck.schema import Example
 from limbeck.tasks import Task, same_value
+from limbeck.tasks.answers import read_choice
 from limbeck.tasks.task import without_calculations
 
 RationaleSource = Literal["content", "thoughts", "both"]
@@ -32,21 +33,15 @@ _LONGEST_ANSWER = 500
 _MAX_MARKS = 100  # of one form
 _MAX_SENTENCES = 100  # read after an answer
 _LONGEST_LINE = 120  # of a line that is an answer alone
-_LONGEST_BRIEF = 80  # characters of a content, beside thoughts, that is the answer alone
 
-_ITEM = re.compile(r"\s{0,9}(?:\d{1,2}[.)]|step\b)\s", re.IGNORECASE)
 _CLAUSE = re.compile(
     r"(?:[,;:]?\s|\A)(?:so|thus|therefore|hence|then|which means|and)(?:\sthat)?,?\s|[,;]\s", re.IGNORECASE
 )
 _NUMBER = re.compile(r"(?<![\w.,])-?\$?\d[\d,]*(?:\.\d+)?")
 _EQUATION = re.compile(rf"{_NUMBER.pattern}(?:\s?[-+*/\u00d7\u00f7=]\s?\$?\d[\d,]*(?:\.\d+)?)*")
-_PROSE = re.compile(r"\W{0,5}[^\W\d_]{2}")
-_REASON = re.compile(r"\b(?:because|since)\s+(\S[^\n]*)", re.IGNORECASE)
+# "C, because ...", "Answer: B. Beavers build dams in rivers."
+_REASON = re.compile(r"\b(?:(?i:because|since)\s+|[A-Za-z][.):]\s+(?=[A-Z]\w*(?:\s\w+){3}))(\S[^\n]*)")
 _AMBIGUOUS = re.compile(r"\d[.,]\d{3}(?!\d)")  # 1.500 is 1500 where commas are decimal
-_THOUGHT_END = re.compile(r"(?<=[.!?])\s+|\n")
-
-_ANSWER_FIELDS = """answer, final answer, correct answer, label, choice, prediction, predicted label, result, category,
-    class, classification, verdict, relationship, relation, output, decision, option, conclusion, solution"""
 _INNER_FIELDS = ("value", "letter", "label", "text", "answer", "choice", "option")
 _RATIONALE_FIELD = re.compile(
     r"\b(?:rationale|reason(?:ing)?|explanation|thoughts?|analysis|steps?|justification|solution|chain of thought)\b"
@@ -89,7 +84,8 @@ def stated_answer(text: str, task: Task, example: Example) -> str | None:
     if (parsed := _read_json(text, task, example)) is not None:
         return parsed.label
     reply = _Reply(text, task, example)
-    return reply.answer.label if reply.answer else reply.alone(reply.text) if example.choices else None
+    label = reply.label()
+    return reply.alone(reply.text) if label is None and example.choices else label
 
 
 def read_reply(
@@ -104,38 +100,17 @@ def read_reply(
     content, thoughts = without_calculations(content), without_calculations(thoughts)
     tagged, words = split_thoughts(content)
     thoughts = "\n".join(text.strip() for text in (thoughts, tagged) if text.strip())
-    parsed = parse(content, task, example)
-    label = parsed.label
-    if label is None and thoughts:
-        line = plain(words).strip()
-        if line and "\n" not in line and len(line) <= _LONGEST_BRIEF and not line.endswith("?"):
-            label = task.read_answer(unwrapped(line), example)
+    reply = parse(content, task, example)
+    label, line = reply.label, plain(words).strip()
+    if label is None and thoughts and line and "\n" not in line and not line.endswith("?"):
+        label = task.read_answer(unwrapped(line), example)
     if source == "content" or not thoughts:
-        return Parsed(None if source == "thoughts" else parsed.rationale, label)
-    concluded = parse(thoughts, task, example)
-    rationale = concluded.rationale if concluded.label is not None else thoughts
+        return Parsed(None if source == "thoughts" else reply.rationale, label)
+    thought = parse(thoughts, task, example)
+    rationale = thoughts if thought.label is None else thought.rationale
     if source == "both":
-        rationale = "\n".join(filter(None, [rationale, parsed.rationale])) or None
-    return Parsed(rationale, label if words.strip() else concluded.label)
-
-
-def concluded_label(content: str, thoughts: str, task: Task, example: Example) -> str | None:
-    """Return the example's label where a reply is thoughts alone whose last sentence comes to it; else None.
-
-    The thoughts may then be learnt for that label, although the teacher gave no answer.
-    """
-    tagged, words = split_thoughts(content)
-    last = _THOUGHT_END.split("\n".join((thoughts, tagged)).strip())[-1]
-    if words.strip() or not example.label or phrases.DOUBT.search(last):
-        return None
-    if task.equal is same_value:
-        conclusions = [number.replace(",", "") for number in _NUMBER.findall(last)[-1:]]
-    else:
-        choices = example.choices or (example.label,)
-        conclusions = [
-            choice for choice in choices if re.search(rf"(?<!\w){re.escape(choice.strip())}(?!\w)", last, re.I)
-        ]
-    return example.label if len(conclusions) == 1 and task.equal(conclusions[0], example.label) else None
+        rationale = "\n".join(filter(None, [rationale, reply.rationale])) or None
+    return Parsed(rationale, label if words.strip() else thought.label)
 
 
 class _Reply:
@@ -149,35 +124,36 @@ class _Reply:
         self.numeric = task.equal is same_value
         self.foreign = self.numeric and not example.choices and phrases.FOREIGN.search(self.text) is not None
         statements = sorted((*self._named(), *self._tagged(), *self._subjects()), key=attrgetter("start", "end"))
-        end = self._next_question(
-            next((statement.end for statement in statements if statement.label is not None), len(self.text))
-        )
+        answers = [statement for statement in statements if statement.label is not None]
+        end = self._next_question(answers[0].end if answers else len(self.text))
         self.text = self.text[:end]
         self.statements = [statement for statement in statements if statement.start < end]
-        self.answered = [statement for statement in self.statements if statement.label is not None]
-        last = self.answered[-1] if self.answered else None
-        unclear = last is not None and (self._contradicted() or self._withdrawn(last.end))
-        self.answer = None if unclear else last
+        self.answers = [statement for statement in answers if statement.start < end]
+
+    def label(self) -> str | None:
+        """Return the last answer stated; None where it contradicts another, or a later sentence takes it back."""
+        if not self.answers or self._contradicted() or self._withdrawn(self.answers[-1].end):
+            return None
+        return self.answers[-1].label
 
     def parsed(self) -> Parsed:
         """Return the parts of the reply."""
-        if self.answer is not None:
-            return Parsed(self._around(self.answered), self.answer.label)
+        label = self.label()
+        if label is not None:
+            return Parsed(self.rationale(self.answers), label)
         if self.statements:
             return Parsed(reasoning(self.text[: self.statements[0].start]), None)
         implied = self._implied()
         # Without an answer nothing says where the reasoning ended.
-        return Parsed(self._around([implied]), implied.label) if implied else Parsed(None, None)
+        return Parsed(self.rationale([implied]), implied.label) if implied else Parsed(None, None)
 
     def _next_question(self, first_answer: int) -> int:
         """Return where the teacher began a question of its own.
 
         Before any answer, the task's question told again and a few words are no question of its own.
         """
-        stop = re.compile(rf"(?<!\w){re.escape(self.task.stop)}")
         question_words = set(re.findall(r"\w+", self.example.input.casefold()))
-        openings = [match for pattern in (phrases.NEXT_QUESTION, stop) for match in pattern.finditer(self.text)]
-        for opening in sorted(openings, key=lambda match: match.start()):
+        for opening in phrases.NEXT_QUESTION.finditer(self.text):
             sentence = self.text[opening.end() : opening.end() + LONGEST_SENTENCE].lstrip()
             words = re.findall(r"\w+", sentence[: sentence_end(sentence, 0)].casefold())
             retold = len(words) < 4 or sum(word in question_words for word in words) >= len(words) / 2
@@ -187,13 +163,10 @@ class _Reply:
 
     def _contradicted(self) -> bool:
         """Return whether two answers differ, and neither reasoning nor a correction stands between them."""
-        for first, second in pairwise(self.answered):
-            labels = str(first.label).casefold(), str(second.label).casefold()
-            agreement = labels[0] in labels[1] or labels[1] in labels[0]
-            if self.numeric or self.choices:
-                agreement = self.task.equal(*labels) or self.task.equal(*reversed(labels))
+        for first, second in pairwise(self.answers):
             between = self.text[first.end : second.start].strip(f"{SIGNS}.,:;\n")
-            if not (agreement or between or phrases.CORRECTION.match(self.text, second.start)):
+            corrected = phrases.CORRECTION.match(self.text, second.start)
+            if not (between or corrected or self.task.equal(str(first.label), str(second.label))):
                 return first.end <= second.start
         return False
 
@@ -205,45 +178,44 @@ class _Reply:
             end = sentence_end(self.text, end)
         return False
 
-    def _lead(self, mark: re.Match[str], *, headed: bool) -> int | None:
-        """Return the start of the clause that states an answer after `mark`; None where the sentence does not.
+    def _named(self) -> Iterator[_Statement]:
+        """Yield "the answer is (c)", "Label: neutral", `\\boxed{42}`, and what follows the task's marker."""
+        pattern = phrases.statement(self.task.marker, self.task.nouns, closed=self.numeric or bool(self.choices))
+        for mark in islice(pattern.finditer(self.text), _MAX_MARKS):
+            headed = mark["line"] is not None or mark[0].rstrip(" *_").endswith(":")
+            start = mark.start() if mark["sign"] is not None else self._clause_start(mark, headed=headed)
+            answer = self.text[mark.end() : mark.end() + _LONGEST_ANSWER]
+            end = sentence_end(self.text, mark.end() + len(answer) - len(answer.lstrip()))
+            sentence = self.text[mark.end() : end]
+            if start is None or sentence.rstrip(" \n*_\"')").endswith("?"):
+                continue
+            label = self._read(answer)
+            if label is None and headed and mark["line"] is None:
+                label = self._sole_number(sentence)
+            if label is not None or mark["choice"] is None:
+                yield _Statement(label, start, end)
 
-        It does not where it supposes or doubts, or where other words lead to the mark than a connective. `headed`: the
-        mark ends a line or has a colon.
+    def _clause_start(self, mark: re.Match[str], *, headed: bool) -> int | None:
+        """Return the start of the clause that states an answer after `mark`; None where its sentence does not state it.
+
+        It does not where it supposes or doubts, or where other words lead to the mark than a connective such as "so";
+        before the task's own marker any may. `headed`: the mark ends a line or has a colon. A few words may then stand
+        before it: "Short answer:".
         """
         start = sentence_start(self.text, mark.start())
         lead = self.text[start : mark.start()]
         start += len(lead) - len(lead.lstrip(" "))
         lead = lead.lstrip(SIGNS)
         before = self.text[sentence_start(self.text, max(0, start - 2)) : start] if phrases.THEN.match(lead) else ""
-        *links, clause = phrases.LINK.split(lead)
-        head = phrases.LEAD_END.sub("", clause, count=1)
-        supposed = phrases.SUPPOSED.match(before) or (phrases.SUPPOSED.match(lead) and not links)
-        if supposed or phrases.DOUBT.search(head if mark["choice"] else f"{head} {mark[0]}"):
+        head = phrases.LEAD_END.sub("", phrases.LINK.split(lead)[-1], count=1)
+        doubt = phrases.DOUBT.search(head if mark["choice"] else f"{head} {mark[0]}")
+        if doubt or phrases.SUPPOSED.match(lead) or phrases.SUPPOSED.match(before):
             return None
-        end = phrases.LEAD_END.search(lead)
-        tail = end[0] if end else ""
-        if tail == lead or not lead.strip(SIGNS) or (tail.strip() == "" and headed and len(head.split()) <= 3):
+        words = phrases.LEAD_END.sub("", lead, count=1)
+        connective = lead[len(words) :]
+        if not words or (headed and not connective.strip() and len(head.split()) <= 3):
             return start
-        return mark.start() - len(tail) if not head or tail.strip() or mark["own"] else None
-
-    def _named(self) -> Iterator[_Statement]:
-        """Yield "the answer is (c)", "Label: neutral", `\\boxed{42}`, and what follows the task's marker."""
-        pattern = phrases.statement(self.task.marker, self.task.nouns, closed=self.numeric or bool(self.choices))
-        for mark in islice(pattern.finditer(self.text), _MAX_MARKS):
-            headed = mark["line"] is not None or mark[0].rstrip(" *_").endswith(":")
-            start = mark.start() if mark["sign"] is not None else self._lead(mark, headed=headed)
-            text = self.text[mark.end() : mark.end() + _LONGEST_ANSWER]
-            end = sentence_end(self.text, mark.end() + len(text) - len(text.lstrip()))
-            sentence = self.text[mark.end() : end]
-            is_question = sentence.rstrip(" \n*_\"')").endswith("?")
-            if start is None or is_question or (mark["choice"] is not None and phrases.QUALIFIED.search(sentence)):
-                continue
-            label = self._read(text)
-            if label is None and headed and mark["line"] is None:
-                label = self._sole_number(sentence)
-            if label is not None or mark["choice"] is None:
-                yield _Statement(label, start, end)
+        return mark.start() - len(connective) if not head or connective.strip() or mark["own"] else None
 
     def _tagged(self) -> Iterator[_Statement]:
         for mark in islice(phrases.TAGGED.finditer(self.text), _MAX_MARKS):
@@ -263,7 +235,7 @@ class _Reply:
 
     def _sole_number(self, sentence: str) -> str | None:
         """Return the only number or equation of a sentence: "Each box holds 84 / 2 = 42 apples."."""
-        equations = _EQUATION.findall(sentence) if self.numeric and _PROSE.match(sentence) else []
+        equations = _EQUATION.findall(sentence) if self.numeric else []
         return self._read(equations[0]) if len(equations) == 1 and not phrases.UNSURE.search(sentence) else None
 
     def _read(self, text: str) -> str | None:
@@ -308,19 +280,19 @@ class _Reply:
         if sentence_end(inner, 0) < len(inner):
             return None
         if self.numeric and not self.example.choices:
-            return None if _ITEM.match(line) else self._read(inner)
+            return self._read(inner)
         longest = max(map(len, self.choices), default=0) + 24
         return self.task.read_answer(inner, self.example) if self.choices and len(inner) <= longest else None
 
-    def _around(self, answers: list[_Statement]) -> str | None:
-        """Return the reasoning before the last answer, without the earlier ones; else after it."""
-        text, last = self.text, answers[-1]
+    def rationale(self, answers: list[_Statement]) -> str | None:
+        """Return the reasoning before the last answer, without the earlier ones; else what comes after it."""
         pieces, end = [], 0
-        for statement in answers:
-            pieces.append(text[end : max(end, min(statement.start, last.start))].lstrip(" "))
-            end = max(end, statement.end)
-        reason = _REASON.search(text[last.start : last.end])
-        return reasoning("".join(pieces)) or reasoning(text[end:]) or (reasoning(reason[1]) if reason else None)
+        for answer in answers:
+            pieces.append(self.text[end : max(end, answer.start)].lstrip(" "))
+            end = max(end, answer.end)
+        last = self.text[answers[-1].start : answers[-1].end] if answers else ""
+        reason = next((text for text in _REASON.findall(last) if read_choice(text, self.choices) is None), "")
+        return reasoning("".join(pieces)) or reasoning(self.text[end:]) or reasoning(reason)
 
 
 def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
@@ -331,16 +303,15 @@ def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
     if (json := json_object(text)) is None:
         return None
     fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in json[0].items()}
-    names = (*re.split(r",\s+", _ANSWER_FIELDS), *task.nouns)
-    answer = next((words for name in names if (words := _scalar(fields.get(name))) is not None), None)
+    answers = {re.sub(r"^(?:final|correct|predicted) ", "", name): _scalar(value) for name, value in fields.items()}
+    names = (*phrases.NOUNS, *phrases.CLOSED_NOUNS, *task.nouns)
+    answer = next((answers[name] for name in names if answers.get(name) is not None), None)
     if answer is None:
         return None
     proses = [value for name, value in fields.items() if _RATIONALE_FIELD.search(name)]
     lines = ["\n".join(map(str, prose)) if isinstance(prose, list) else prose for prose in proses]
-    rationale = next((line for line in lines if isinstance(line, str)), json[1])
-    reply = _Reply(rationale, task, example)
-    remainder = reply._around(reply.answered) if reply.answered else reasoning(reply.text)
-    return Parsed(remainder, reply._read(answer[:_LONGEST_ANSWER]))
+    rationale = _Reply(next((line for line in lines if isinstance(line, str)), json[1]), task, example)
+    return Parsed(rationale.rationale(rationale.answers), rationale._read(answer[:_LONGEST_ANSWER]))
 
 
 def _scalar(value: Any) -> str | None:

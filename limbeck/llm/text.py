@@ -51,9 +51,7 @@ _SYMBOLS_AROUND = re.compile(rf"\A{_SYMBOLS}|{_SYMBOLS}\Z")
 _TRAILING_COMMA = re.compile(r",(?=\s{0,99}[}\]])")
 _MAX_BRACES = 10
 
-_ABBREVIATIONS = "".join(
-    rf"(?<!{word})" for word in (r"\n\d", r"\n\d\d", r"[\s*(][A-Ha-h]", r"\bi\.e", "vs", "St", "Mr", "Dr")
-)
+_ABBREVIATIONS = "".join(rf"(?<!{word})" for word in (r"\n\d", r"\n\d\d", r"\b[A-Ha-h]", "vs", "St", "Mr", "Dr"))
 _SENTENCE_END = re.compile(rf"(?:{_ABBREVIATIONS}[.!?][\"'*_)\]]{{0,4}}(?=\s|$)|[\n\u3002])")
 LONGEST_SENTENCE = 400
 _LONGEST_COURTESY = 160

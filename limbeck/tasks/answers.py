@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
-from limbeck.tasks.numbers import same_number
+from limbeck.tasks.numbers import agree, value
 
 _WHOLE = re.compile(r"\A([-+]?\d+)\.0+\Z")
 _FILLER = re.compile(
@@ -59,8 +59,7 @@ def same_value(prediction: str, label: str) -> bool:
     Values are exact fractions. Units and a percent sign are left aside, and a decimal may be the other's rounding: see
     `limbeck/tasks/numbers.py`.
     """
-    same = same_number(prediction, label)
-    return same_text(prediction, label) if same is None else same
+    return same_text(prediction, label) if value(label) is None else agree(prediction, label)
 
 
 def choice_of(text: str, choices: Sequence[str]) -> str | None:

@@ -5,7 +5,7 @@ import string
 from limbeck.errors import DataError
 from limbeck.schema import Example
 from limbeck.tasks.answers import read_choice, same_text
-from limbeck.tasks.task import HubInputs, Row, Task, first_line, label_text, row_id, text, text_field
+from limbeck.tasks.task import HubInputs, Row, Task, label_text, row_id, text, text_field
 
 
 def read(row: Row, id: str) -> Example:
@@ -18,18 +18,12 @@ def read(row: Row, id: str) -> Example:
     return Example(row_id(row, id), (question,), label_text(row, "answer"), choices=choices, own_choices=True)
 
 
-def read_answer(words: str, example: Example) -> str | None:
-    """Return the choice that the answer is, by its letter, its text or both; see `read_choice`."""
-    return read_choice(first_line(words), example.choices)
-
-
 CQA = Task(
     name="cqa",
     title="CommonsenseQA, five choices",
     read=read,
     marker="So the answer is",
-    stop="Q:",
-    read_answer=read_answer,
+    read_answer=lambda answer, example: read_choice(answer, example.choices),
     equal=same_text,
     label_field="answer",
     nouns=("choice", "option"),

@@ -8,7 +8,7 @@ from typing import Literal
 from limbeck.schema import Example
 from limbeck.tasks.answers import choice_of, options_in, read_choice, same_text, same_value
 from limbeck.tasks.numbers import read_equation, read_number
-from limbeck.tasks.task import Row, Task, first_line, first_sentence, label_text, row_id, text_field
+from limbeck.tasks.task import Row, Task, first_sentence, label_text, row_id, text_field
 
 Answer = Literal["text", "number", "equation"]
 
@@ -30,7 +30,7 @@ def read_answer(text: str, example: Example) -> str | None:
     """
     choices = example.choices or _letters(example)
     if choices:
-        return read_choice(first_line(text), choices, example.input)
+        return read_choice(text, choices, example.input)
     answer = first_sentence(text)
     if re.match(r"not\b", answer, re.IGNORECASE):
         return None
@@ -48,7 +48,6 @@ CUSTOM = Task(
     title="your own data",
     read=read,
     marker="The answer is",
-    stop="Q:",
     read_answer=read_answer,
     equal=same_text,
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from limbeck.errors import DataError
 from limbeck.schema import Example
 from limbeck.tasks.answers import choice_of, normalise, read_choice, same_text
-from limbeck.tasks.task import HubInputs, Row, Task, first_line, row_id, text_field
+from limbeck.tasks.task import HubInputs, Row, Task, row_id, text_field
 
 LABELS = ("entailment", "neutral", "contradiction")
 
@@ -48,13 +48,12 @@ def read(row: Row, id: str) -> Example:
     return Example(row_id(row, id), segments, label, choices=LABELS)
 
 
-def read_answer(text: str, _example: Example) -> str | None:
+def read_answer(answer: str, _example: Example) -> str | None:
     """Return the label that the answer is or begins with; None where it is none of the three, or denies one.
 
     Other words for them count as well: "entails" and "contradicts" at the answer's start, after its subject at most,
     "neither entailment nor contradiction", and as the whole answer "yes", "no", "maybe" and the data's numbers.
     """
-    answer = first_line(text)
     if _NEITHER.match(answer):
         return "neutral"
     answer = _VERB.sub(lambda verb: "entailment" if verb["entails"] else "contradiction", answer)
@@ -69,7 +68,6 @@ ESNLI = Task(
     title="e-SNLI, natural language inference",
     read=read,
     marker="Answer:",
-    stop="Premise:",
     read_answer=read_answer,
     equal=same_text,
     choices=LABELS,

@@ -117,11 +117,6 @@ def value(text: str) -> Fraction | None:
     return evaluate(equation(text) or "") if exact is None else exact
 
 
-def same_number(prediction: str, label: str) -> bool | None:
-    """Return whether two numbers or equations are equal, one as a rounding of the other at most; None: no number."""
-    return None if value(label) is None else _agree(prediction, label)
-
-
 def equation(text: str) -> str | None:
     """Return the equation in `text` in the signs that `evaluate` reads; None where there is none.
 
@@ -137,7 +132,7 @@ def equation(text: str) -> str | None:
     exact = evaluate(first)
     if exact is None or (exact < 0 and _RANGE.fullmatch(first)):
         return None
-    return first if all(_agree(first, side) for side in sides) else None
+    return first if all(agree(first, side) for side in sides) else None
 
 
 def _sides(text: str) -> list[str]:
@@ -145,13 +140,14 @@ def _sides(text: str) -> list[str]:
     if "=" in text and text.startswith("(") and text.endswith(")"):
         text = text[1:-1]
     text = _RESTATED.sub(" = ", _REASON.split(text, maxsplit=1)[0])
-    if (remark := _REMARK.search(text)) is not None and not _NO_UNIT.search(remark[1]):
-        text = text[: remark.start()] + (f" = {remark[1]}" if equation(remark[1]) is not None else "")
+    remark = _REMARK.search(text)
+    if remark and not _NO_UNIT.search(remark[1]):
+        text = text[: remark.start()]
     sides = [_HEDGE.sub("", side.strip(), count=1) for side in text.split("=") if side.strip()]
     while len(sides) > 1 and not re.search(r"\d", sides[0]):
         del sides[0]  # "x = 42", "Total = 42"
-    units = (_UNIT.sub(lambda unit: unit[0] if _NO_UNIT.search(unit[0]) else " ", side) for side in sides)
-    return [" ".join(side.split()) for side in units] or [""]
+    sides = [_UNIT.sub(lambda unit: unit[0] if _NO_UNIT.search(unit[0]) else " ", side) for side in sides]
+    return [" ".join(side.split()) for side in sides] or [""]
 
 
 def read_equation(text: str) -> str | None:
@@ -182,8 +178,8 @@ def _spell(exact: Fraction) -> str:
     return str(exact) if decimals is None else f"{Decimal(f'{exact * 10**decimals}E-{decimals}'):f}"
 
 
-def _agree(first: str, second: str) -> bool:
-    """Return whether two equations have the same value, or one is the other's rounding."""
+def agree(first: str, second: str) -> bool:
+    """Return whether two numbers or equations have the same value, or one is the other's rounding."""
     values = value(first), value(second)
     if values[0] is None or values[1] is None:
         return False

@@ -19,23 +19,16 @@ class TaskSettings(Settings):
 
     @field_validator("choices", mode="before")
     @classmethod
-    def _quoted(cls, choices: Any) -> Any:
+    def _numbers_as_text(cls, choices: Any) -> Any:
+        """Write numbers as labels are read: 1 and 1.0 are "1"."""
         if not isinstance(choices, list):
             return choices
-        if any(isinstance(choice, bool) for choice in choices):
-            raise ValueError('yes and no, on and off, true and false need quotes in YAML: ["yes", "no"]')
-        # Numbers are written as labels are read: 1 and 1.0 are "1".
-        return [f"{choice:.15g}" if isinstance(choice, int | float) else choice for choice in choices]
-
-    @field_validator("task")
-    @classmethod
-    def _known(cls, task: str) -> str:
-        if task not in TASKS:
-            raise ValueError(str(unknown("task", task, TASKS)))
-        return task
+        return [f"{choice:.15g}" if type(choice) in (int, float) else choice for choice in choices]
 
     @model_validator(mode="after")
-    def _own(self) -> Self:
+    def _settings_of_the_task(self) -> Self:
+        if self.task not in TASKS:
+            raise ValueError(str(unknown("task", self.task, TASKS)))
         if self.task != "custom" and (self.choices or self.answer != "text"):
             raise ValueError(f"choices and answer are for task 'custom' only; {self.task!r} brings its own")
         return self

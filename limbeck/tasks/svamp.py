@@ -37,7 +37,6 @@ SVAMP = Task(
     title="SVAMP, arithmetic word problems",
     read=read,
     marker="The answer is",
-    stop="Q:",
     read_answer=read_answer,
     equal=same_value,
     read_label=read_equation,

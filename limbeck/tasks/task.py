@@ -40,7 +40,6 @@ class Task:
     # column `label_field` has the label "", which means "not known".
     read: Callable[[Row, str], Example]
     marker: str  # the teacher's answer follows it, or "the answer is" in another form
-    stop: str  # here the teacher ran on into a question of its own making
     read_answer: Callable[[str, Example], str | None]  # of a text that is an answer; None where it is unclear
     equal: Callable[[str, str], bool]  # of a prediction and a label; `is_right` knows other accepted answers
     label_field: str = "label"
@@ -95,11 +94,6 @@ def without_calculations(text: str) -> str:
     return _CALCULATION.sub("", text)
 
 
-def first_line(text: str) -> str:
-    """Return the first line of a teacher's words, stripped: an answer is never longer."""
-    return text.strip().partition("\n")[0].strip()
-
-
 def first_sentence(text: str) -> str:
     """Return the first sentence of a teacher's words, without its full stop."""
-    return _SENTENCE.split(first_line(text), maxsplit=1)[0].rstrip(".!").rstrip()
+    return _SENTENCE.split(text.strip(), maxsplit=1)[0].rstrip(".!").rstrip()

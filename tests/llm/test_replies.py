@@ -1,7 +1,6 @@
 """Replies of many models taken apart: the cases in `replies.jsonl`, and properties of any text."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.llm.replies import LONGEST_REPLY, Parsed, concluded_label, parse, read_reply, stated_answer
+from limbeck.llm.replies import LONGEST_REPLY, Parsed, parse, read_reply, stated_answer
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, get
 
@@ -76,7 +75,7 @@ LAYOUTS = [
     "Reasoning: {rationale}\r\nAnswer: {answer}\r\n",
     "Answer: {answer}\nExplanation: {rationale}",
     "```\n{rationale}\n\n{marker} {answer}\n```",
-    "{rationale} {marker} {answer}.\n\n{stop} Another.\n{marker} nothing.",
+    "{rationale} {marker} {answer}.\n\nQ: Another.\n{marker} nothing.",
 ]
 ANSWERS = {"svamp": "(84 / 2)", "cqa": "(b) dam", "esnli": "neutral", "anli1": "contradiction", "custom": "Paris"}
 
@@ -88,7 +87,7 @@ ANSWERS = {"svamp": "(84 / 2)", "cqa": "(b) dam", "esnli": "neutral", "anli1": "
 )
 def test_a_reply_that_was_put_together_comes_apart(name: str, sentences: list[str], layout: str) -> None:
     task, rationale, answer = get(name), " ".join(sentences), ANSWERS[name]
-    raw = layout.format(rationale=rationale, marker=task.marker, answer=answer, stop=task.stop)
+    raw = layout.format(rationale=rationale, marker=task.marker, answer=answer)
     example = BEAVERS if name == "cqa" else APPLES
     assert parse(raw, task, example) == Parsed(rationale, answer.removeprefix("(b) "))
 
@@ -134,22 +133,3 @@ def test_thoughts_and_content_give_rationale_and_label(
     content: str, thoughts: str, source: Any, parsed: Parsed
 ) -> None:
     assert read_reply(content, thoughts, NUMBER, APPLES, source=source) == parsed
-
-
-@pytest.mark.parametrize(
-    ("name", "last_thought", "label", "comes_to_it"),
-    [
-        ("apples", "So each has 42", "42", True),
-        ("apples", "So each has 43", "42", False),
-        ("apples", "So each has not 42", "42", False),
-        ("homework", "That fits math problem", "math problem", True),
-        ("homework", "That fits math problem or school", "math problem", False),
-    ],
-)
-def test_thoughts_that_were_cut_off_may_have_come_to_the_label(
-    name: str, last_thought: str, label: str, comes_to_it: bool
-) -> None:
-    task, example = SUBJECTS[name]
-    labelled = replace(example, label=label)
-    assert concluded_label("", f"It is so. {last_thought}", task, labelled) == (label if comes_to_it else None)
-    assert concluded_label("Words.", last_thought, task, labelled) is None

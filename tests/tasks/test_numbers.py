@@ -26,19 +26,9 @@ def test_equations_have_exact_values(text: str) -> None:
     assert evaluate("0.1 + 0.2") == Fraction(3, 10)  # floats would give 0.30000000000000004
 
 
-NO_EQUATIONS = ["", ".", "()", "True", "2 * x", "1j", "nan", "'1'", "[1]", "1, 2", "1 2", "1(2)", "5 % 2", "1 < 2"]
-NO_EQUATIONS += [
-    "1_000",
-    "0x10",
-    "1e999999999",
-    "( 1 + 2",
-    "1 + 2 = 3",
-    "1 / ( 2 - 2 )",
-    "0 ** -1",
-    "2 ** 0.5",
-    "\u0663",
-]
-NO_EQUATIONS += ["1\x00", "\ud800", "__import__('os').system('x')", "().__class__", "lambda: 1", "1 # 2"]
+NO_EQUATIONS = ["", "1, 2", "1 / ( 2 - 2 )", "( 1 + 2", "1 + 2 = 3", "0 ** -1", "2 ** 0.5", "2 * x", "5 % 2", "1 2"]
+NO_EQUATIONS += ["1_000", "0x10", "1j", "1e999999999", ".", "()", "True", "nan", "'1'", "[1]", "1(2)", "\u0663"]
+NO_EQUATIONS += ["1\x00", "\ud800", "__import__('os').system('x')", "().__class__", "lambda: 1", "1 # 2", "1 < 2"]
 
 
 @pytest.mark.parametrize("text", NO_EQUATIONS)
@@ -89,18 +79,8 @@ NUMBERS = "1,234,567 -> 1234567; 1 000 -> 1000; -$5 -> -5; \u20ac 5 -> 5; $1,200
 NUMBERS += "; 42 km/h -> 42; 42 cm^2 -> 42; 42 (apples) -> 42; He has 40.\n#### 42 -> 42; \u22125 -> -5; 0042 -> 42"
 NUMBERS += "; 3 x 400 = 1200 -> 1200; 84 apples / 2 boxes = 42 apples per box -> 42; x = 42 -> 42; 1e3 -> 1000"
 NUMBERS += "; 10/3 = 3.33 -> 10/3; 1 1/2 hours -> 1.5; 1.5 million -> 1500000; 10^2 -> 100; about 42 -> 42"
-NUMBERS += "; \\frac{84}{2} -> 42; 3.30 -> 3.30"
-NO_NUMBERS = [
-    "many",
-    "42 or 43",
-    "10 - 15 apples",
-    "2020-12-05",
-    "12:30",
-    "3rd",
-    "5 less than 8",
-    "1,2000",
-    "2x",
-]
+NUMBERS += "; \\frac{84}{2} -> 42; 3.30 -> 3.30; 42\\,\\text{apples} -> 42"
+NO_NUMBERS = ["42 or 43", "10 - 15 apples", "2020-12-05", "12:30", "3rd", "5 less than 8", "1,2000", "2x", "many"]
 NO_NUMBERS += ["5 feet 3 inches", "2 = 3", "42 (not 43)"]
 READINGS = [tuple(pair.split(" -> ")) for pair in NUMBERS.split("; ")] + [(text, None) for text in NO_NUMBERS]
 
