@@ -25,10 +25,15 @@ class TaskSettings(Settings):
             return choices
         return [f"{choice:.15g}" if type(choice) in (int, float) else choice for choice in choices]
 
+    @field_validator("task")
+    @classmethod
+    def _known(cls, task: str) -> str:
+        if task not in TASKS:
+            raise ValueError(str(unknown("task", task, TASKS)))
+        return task
+
     @model_validator(mode="after")
-    def _settings_of_the_task(self) -> Self:
-        if self.task not in TASKS:
-            raise ValueError(str(unknown("task", self.task, TASKS)))
+    def _own(self) -> Self:
         if self.task != "custom" and (self.choices or self.answer != "text"):
             raise ValueError(f"choices and answer are for task 'custom' only; {self.task!r} brings its own")
         return self
