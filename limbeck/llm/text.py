@@ -46,8 +46,6 @@ _ASCII |= {0xFF01 + offset: chr(0x21 + offset) for offset in range(94)}  # full-
 
 _BOX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", re.I)
 _EDGES = " \t*_`~$"
-_SYMBOLS = r"[\s\u2190-\u21ff\u2300-\u2bff\ufe0f\U0001f000-\U0001faff]+"  # arrows, check marks, emoji
-_SYMBOLS_AROUND = re.compile(rf"\A{_SYMBOLS}|{_SYMBOLS}\Z")
 _TRAILING_COMMA = re.compile(r",(?=\s{0,99}[}\]])")
 _MAX_BRACES = 10
 
@@ -96,7 +94,7 @@ def plain(raw: str) -> str:
 
 def unwrapped(text: str) -> str:
     """Return an answer's first line without what wraps it: bold, quotes, backticks, `$`, `\\boxed{\\text{}}`."""
-    line = " ".join(_SYMBOLS_AROUND.sub("", re.split(r"[\n\u3002]", text[:2_000].strip(), maxsplit=1)[0]).split())
+    line = " ".join(re.split(r"[\n\u3002]", text[:2_000].strip(), maxsplit=1)[0].split())
     if re.match(r"\*\*[^*]+\*\*\w", line):
         return ""  # `**2**3` may be 23 or 2**3
     for _ in range(3):  # a box in a text in a box

@@ -2,7 +2,7 @@
 
 import pytest
 
-from limbeck.llm.text import json_object, split_thoughts, unwrapped
+from limbeck.llm.text import json_object, split_thoughts
 
 
 @pytest.mark.parametrize(
@@ -23,22 +23,6 @@ from limbeck.llm.text import json_object, split_thoughts, unwrapped
 )
 def test_thoughts_come_apart(raw: str, thoughts: str, content: str) -> None:
     assert split_thoughts(raw) == (thoughts, content)
-
-
-@pytest.mark.parametrize(
-    ("text", "inner"),
-    [
-        ("**42**", "42"),
-        ("`dam`", "dam"),
-        ("$\\boxed{\\text{(B) dam}}$", "(B) dam"),
-        ('"Paris".', "Paris"),
-        ("2**3", "2**3"),
-        ("**2**3", ""),  # 23 or 2**3
-        ("42\nmore", "42"),
-    ],
-)
-def test_an_answer_is_unwrapped(text: str, inner: str) -> None:
-    assert unwrapped(text) == inner
 
 
 def test_the_first_json_object_is_read_with_a_comma_too_many() -> None:
