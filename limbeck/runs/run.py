@@ -97,17 +97,17 @@ class Run:
 
     def check_folder(self, resume: bool) -> None:
         """Raise FileError unless nothing was trained in the folder, or with `resume` it was by this very recipe."""
-        names = {entry.name for entry in (self.path.iterdir() if self.path.is_dir() else ())}
-        untrained = names <= _UNTRAINED and "provenance.json" in names and not self.trained
-        if untrained or names <= {LOCK}:
+        files = {entry.name for entry in (self.path.iterdir() if self.path.is_dir() else ())}
+        untrained = files <= _UNTRAINED and "provenance.json" in files and not self.trained
+        if untrained or files <= {LOCK}:
             return
         if not resume:
             raise FileError("already there; give another --out, or resume it with --resume", path=self.path)
         earlier, present = (flat(run.recipe.resolved()) for run in (open_run(self.path), self))
-        names = ", ".join(name for name in sorted(earlier | present) if earlier.get(name) != present.get(name))
-        if names:
+        fields = ", ".join(name for name in sorted(earlier | present) if earlier.get(name) != present.get(name))
+        if fields:
             advice = "give another --out (and --from that run, to train its student further)"
-            raise FileError(f"holds a run of another recipe, which differs in {names:.200}; {advice}", path=self.path)
+            raise FileError(f"holds a run of another recipe, which differs in {fields:.200}; {advice}", path=self.path)
 
     def begin(self, origin: dict[str, Any]) -> None:
         """Write recipe and provenance, or note in the provenance that the run is resumed, and what differs."""

