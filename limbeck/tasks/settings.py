@@ -27,13 +27,13 @@ class TaskSettings(Settings):
 
     @field_validator("task")
     @classmethod
-    def _known(cls, task: str) -> str:
+    def _name_of_a_task(cls, task: str) -> str:
         if task not in TASKS:
             raise ValueError(str(unknown("task", task, TASKS)))
         return task
 
     @model_validator(mode="after")
-    def _own(self) -> Self:
+    def _fits_the_task(self) -> Self:
         if self.task != "custom" and (self.choices or self.answer != "text"):
             raise ValueError(f"choices and answer are for task 'custom' only; {self.task!r} brings its own")
         return self
