@@ -189,14 +189,17 @@ def _scores(answers: Graded) -> dict[str, Floats]:
     """Return the metrics that are means over answers, for each answer [N]."""
     p, correct = answers.confidence, answers.correct
     p_right = np.where(correct, p, 1 - p)
-    scores = {"average_confidence": p, "brier": (1 - p_right) ** 2, "nll": p_right}
+    scores = {"average_confidence": p, "brier": (1 - p_right) ** 2, "nll": _nats(p_right)}
     if answers.probabilities is not None and answers.labels is not None:
         p_NK = answers.probabilities
         is_label_NK = answers.labels[:, None] == np.arange(p_NK.shape[1])
         scores["brier_choices"] = ((p_NK - is_label_NK) ** 2).sum(axis=1)  # from 0 to 2 (Brier 1950)
-        scores["nll_choices"] = p_NK[is_label_NK]
-    clipped = {name: np.clip(score, _EPSILON, 1 - _EPSILON) for name, score in scores.items()}
-    return {name: -np.log(clipped[name]) if name.startswith("nll") else score for name, score in scores.items()}
+        scores["nll_choices"] = _nats(p_NK[is_label_NK])
+    return scores
+
+
+def _nats(p: Floats) -> Floats:
+    return -np.log(np.clip(p, _EPSILON, 1 - _EPSILON))
 
 
 def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
