@@ -56,7 +56,7 @@ def annotation(settings: Settings) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _server() -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.helpers.servers", "--latency", str(LATENCY)]
+    command = [sys.executable, "-m", "tests.helpers.servers", str(LATENCY)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

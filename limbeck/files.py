@@ -16,7 +16,6 @@ from limbeck.errors import DataError, FileError, LimbeckError, first_line
 
 STDIO = Path("-")  # standard output where something is written, standard input where something is read
 _ROOM = 65536  # bytes, below which a disk counts as full
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -80,22 +79,22 @@ def check_writable(path: Path, *sources: Path) -> None:
         raise unwritable(path, error) from None
 
 
-def unwritable(path: Path, error: OSError, advice: str = "try again") -> FileError:
+def unwritable(path: Path, error: OSError) -> FileError:
     """Return the error for a path that could not be written; where the disk is full, it names the disk."""
-    if error.errno in _FULL:
-        return disk_full(path, advice)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full(path)
     return FileError(f"cannot be written ({error.strerror or error})", path=path)
 
 
-def disk_full(path: Path, advice: str = "try again") -> FileError:
-    """Return the error for a full disk, that of `path`; `advice` is what to do once there is room."""
+def disk_full(path: Path) -> FileError:
+    """Return the error for a full disk, that of `path`."""
     target = path.resolve()
     disk = next(folder for folder in (target, *target.parents) if folder.is_mount())
-    return FileError(f"the disk mounted at {disk} is full, or its quota is; make room there and {advice}", path=path)
+    return FileError(f"the disk mounted at {disk} is full, or its quota is; make room there and start again", path=path)
 
 
 @contextlib.contextmanager
-def disk_errors(folder: Path, advice: str) -> Iterator[None]:
+def disk_errors(folder: Path) -> Iterator[None]:
     """Raise a library's failure to write below `folder` as a FileError; for a full disk it names the disk.
 
     safetensors and torch raise errors of their own: the first quotes the system; the second gives no reason.
@@ -106,9 +105,9 @@ def disk_errors(folder: Path, advice: str) -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise unwritable(Path(error.filename or folder), error, advice) from error
+            raise unwritable(Path(error.filename or folder), error) from error
         if os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < _ROOM:
-            raise disk_full(folder, advice) from error
+            raise disk_full(folder) from error
         raise
 
 
@@ -129,9 +128,8 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def read_text(path: Path) -> str:
     """Return the text of a file, or of standard input for `-`. Raises FileError, or DataError for other than UTF-8."""
-    stdin = path == STDIO
     try:
-        with open(0 if stdin else path, encoding="utf-8-sig", closefd=not stdin) as stream:
+        with open(0 if path == STDIO else path, encoding="utf-8-sig", closefd=path != STDIO) as stream:
             return stream.read()
     except FileNotFoundError:
         raise FileError("no such file", path=path) from None
@@ -148,11 +146,13 @@ def read_json(path: Path) -> Any:
 
 def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """Return the file's JSON objects, each with its line number from 1; raise LimbeckError for a line that is none."""
-    lines = enumerate(read_text(path).split("\n"), start=1)
-    rows = [(number, _json(line, path, number)) for number, line in lines if line.strip()]
-    for number, row in rows:
-        if not isinstance(row, dict):
-            raise DataError(f"a JSON object was expected, not {type(row).__name__}", path=path, line=number)
+    rows = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            row = _json(line, path, number)
+            if not isinstance(row, dict):
+                raise DataError(f"a JSON object was expected, not {type(row).__name__}", path=path, line=number)
+            rows.append((number, row))
     return rows
 
 
@@ -160,11 +160,9 @@ def _json(text: str, path: Path, line: int) -> Any:
     """Return the JSON value of `text`, which begins at `line` of the file."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        reason, line = f"{error.msg}, column {error.colno}", line + error.lineno - 1
-    except (RecursionError, ValueError) as error:  # nested too deeply; an integer of thousands of digits
-        reason = first_line(error)
-    raise DataError(f"not JSON ({reason})", path=path, line=line)
+    except (RecursionError, ValueError) as error:  # also nested too deeply, and an integer of thousands of digits
+        line += getattr(error, "lineno", 1) - 1
+        raise DataError(f"not JSON ({first_line(error)})", path=path, line=line) from None
 
 
 def sha256(path: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from limbeck.errors import EndpointError, LimbeckError
@@ -61,17 +61,16 @@ def where_to_load(name: str) -> dict[str, bool]:
     Raises:
         EndpointError: the cache does not hold it either.
     """
-    if huggingface_hub.constants.HF_HUB_OFFLINE or Path(name).exists() or not could_be_name(name):
+    if huggingface_hub.constants.HF_HUB_OFFLINE or not may_be_on_hub(name):
         return {}
     try:
         huggingface_hub.HfApi().model_info(name, timeout=_TIMEOUT)
         return {}
-    except HfHubHTTPError as error:
-        if error.response.status_code < 500:  # it is there, and the loader will report what it refuses
-            return {}
-        reason = f"HTTP {error.response.status_code}"
     except Exception as error:  # its HTTP client's, or what answers is no Hub
-        reason = type(error).__name__
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status is not None and status < 500:  # it is there, and the loader will report what it refuses
+            return {}
+        reason = f"{status or type(error).__name__}"
     if (revision := cached_revision(name)) is None:
         raise EndpointError(f"{name}: the Hub cannot be reached ({reason}), nor is it in its cache; give a folder")
     log.warning("%s: the Hub cannot be reached (%s); revision %s is taken from its cache", name, reason, revision)
@@ -80,10 +79,13 @@ def where_to_load(name: str) -> dict[str, bool]:
 
 def cached_revision(name: str) -> str | None:
     """Return the newest revision of a model in the Hub's cache; None: it holds none, or `name` is a folder."""
-    if Path(name).exists() or not could_be_name(name):
-        return None
-    path = huggingface_hub.try_to_load_from_cache(name, "config.json")
+    path = huggingface_hub.try_to_load_from_cache(name, "config.json") if may_be_on_hub(name) else None
     return Path(path).parent.name if isinstance(path, str) else None
+
+
+def may_be_on_hub(name: str) -> bool:
+    """Return whether `name` is no folder here, and a repository on the Hub may have it."""
+    return could_be_name(name) and not Path(name).exists()
 
 
 def could_be_name(name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 def listing(choices: Sequence[str]) -> str:
     """Return `choices` as they follow a question: in letters, like CommonsenseQA's in the paper's code."""
-    names = string.ascii_lowercase if len(choices) <= 26 else [str(number + 1) for number in range(len(choices))]
+    names = string.ascii_lowercase if len(choices) <= 26 else range(1, len(choices) + 1)
     lines = [f"({name}) {choice}" for name, choice in zip(names, choices, strict=False)]
     return "\n".join(["", "Answer Choices:", *lines])
 

@@ -58,11 +58,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def yaml_value(text: str, where: str) -> Any:
-    """Return the value of a YAML text from `where`.
-
-    Raises:
-        RecipeError: it is no YAML; has the line.
-    """
+    """Return the value of a YAML text from `where`. Raises RecipeError, with the line, where it is no YAML."""
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:  # an impossible date; endless nesting
@@ -72,11 +68,7 @@ def yaml_value(text: str, where: str) -> Any:
 
 
 def change(values: dict[str, Any], text: str) -> None:
-    """Apply a change of the form `key=value`, `key` dotted, in place.
-
-    Raises:
-        RecipeError: it has another form, or as `put`.
-    """
+    """Apply a change of the form `key=value`, `key` dotted, in place. Raises RecipeError for another form."""
     key, equals, value = text.partition("=")
     if not equals:
         raise RecipeError("the form is key=value, like -s training.learning_rate=5e-4", path=f"-s {text}")
@@ -120,5 +112,5 @@ def _recipe_error(model: type[BaseModel], where: str, problems: list[ErrorDetail
 def _field_names(annotation: Any) -> set[str]:
     """Return the names of all fields of a settings model, or of those in a type, and of the models in them."""
     fields = getattr(annotation, "model_fields", {})
-    inner = [*get_args(annotation), *(field.annotation for field in fields.values())]
-    return set(fields).union(*map(_field_names, inner))
+    annotations = [*get_args(annotation), *(field.annotation for field in fields.values())]
+    return set(fields).union(*map(_field_names, annotations))

@@ -17,7 +17,7 @@ from limbeck.files import read_jsonl
 from limbeck.grids import Grid, cells
 from limbeck.runs import train
 from tests.helpers import builders
-from tests.helpers.servers import Asked, Server, completion
+from tests.helpers.servers import HttpRequest, Server, completion
 from tests.runs.recipes import TINY
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +48,7 @@ def write_blocks(page: Path, folder: Path) -> None:
         (folder / name.removeprefix("# ")).write_text(content)
 
 
-def reply(_number: int, request: Asked):
+def reply(_number: int, request: HttpRequest):
     """Return the reply of a teacher that knows the words."""
     pairs = [(label, word) for label, words in WORDS.items() for word in words if word in request.question]
     for label, word in pairs:
@@ -129,7 +129,7 @@ def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers
     small = {**TINY, "data": recipe["data"] | {"source": TINY["data"]["source"]}, "objective": recipe["objective"]}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(small))  # as the page has it it takes minutes
     training, files, seeds, _, judging = blocks(EVALUATION, "sh")
-    with Server(lambda number, asked: completion("It explains little.\nScore: 2")) as server:
+    with Server(lambda number, request: completion("It explains little.\nScore: 2")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         out = printed_by(training, files, seeds, judging)
     page = (folder / "runs" / "dss" / "evaluation" / "test.md").read_text()

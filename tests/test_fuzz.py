@@ -36,22 +36,13 @@ values = st.recursive(
 )
 
 
-def paths(tree: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Return the path of every value in a nested mapping."""
-    below = [path for key in tree for path in paths(tree[key], (*prefix, key))] if isinstance(tree, dict) else []
-    return [prefix, *below] if prefix else below
-
-
+SECTIONS = {name: getattr(field.annotation, "model_fields", {}) for name, field in Recipe.model_fields.items()}
+SCRATCH = [("student", "scratch", name) for name in TINY["student"]["scratch"]]
 FIELDS = [
-    *paths(TINY),
-    *(
-        (section, name)
-        for section in TINY
-        for name in getattr(Recipe.model_fields[section].annotation, "model_fields", ())
-    ),
+    *((section,) for section in [*SECTIONS, "surprise"]),
+    *((section, name) for section, fields in SECTIONS.items() for name in {**fields, "surprise": None}),
     *(("data", "source", name) for name in ("error_rate", "root", "columns", "kind", "splits")),
-    ("evaluation",),
-    ("surprise",),
+    *SCRATCH,
 ]
 
 
@@ -86,14 +77,9 @@ def test_a_broken_recipe_gives_a_run_or_one_line(recipe):
         path.write_text(yaml.safe_dump(recipe))
         try:
             parsed = load_recipe(path)
-        except LimbeckError as error:
-            check_message(error)
-            return
-        scratch = parsed.student.scratch
-        if parsed.training.max_steps not in (1, 2) or not scratch or scratch.num_layers > 1:
-            return  # valid, and longer than a test can be
-        try:
-            assert train(parsed, out).finished
+            scratch = parsed.student.scratch
+            if parsed.training.max_steps in (1, 2) and scratch and scratch.num_layers == 1:  # else it takes too long
+                assert train(parsed, out).finished
         except LimbeckError as error:
             check_message(error)
             assert not out.exists()
@@ -114,8 +100,7 @@ NOISE = ["", "{", "[1]", "null", '{"input": "a", "input": "b"}', "\ufeff", '"a"'
 def test_broken_rows_give_examples_or_one_line(rows, noise, *, task, labelled):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
-        text = "".join(json.dumps(row) + "\n" for row in rows) + noise
-        path.write_text(text, encoding="utf-8", errors="surrogatepass")
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows) + noise, errors="surrogatepass")
         try:
             examples = read_rows(path, labelled=labelled, task=tasks.get(task))
         except LimbeckError as error:
@@ -138,13 +123,6 @@ def test_files_of_noise_give_examples_or_one_line(data, suffix):
             read_rows(path, labelled=False)
         except LimbeckError as error:
             check_message(error)
-
-
-@fuzzed
-@given(text=st.text(max_size=60) | st.text(alphabet="0123456789+-*/(). e_", max_size=80))
-def test_any_text_is_an_equation_or_none(text):
-    tasks.evaluate(text)
-    assert tasks.same_value(text, "( 3.0 + 2.0 )") in (True, False)
 
 
 @pytest.mark.parametrize(

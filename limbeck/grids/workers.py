@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -33,26 +34,20 @@ def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
     folder = GridFolder(out)
     if not folder.grids.is_dir():
         raise LimbeckError("missing here: the machines of a grid have to share a file system", path=out)
-    try:
-        with folder.lock(cell.name).acquire(timeout=0):
-            if not folder.state(cell).settled:
-                log_to(folder.log(cell.name))
-                _train(cell, folder)
-    except Timeout:
-        return
+    with suppress(Timeout, InUseError), folder.lock(cell.name).acquire(timeout=0):  # else another process has it
+        if folder.state(cell).settled:
+            return
+        log_to(folder.log(cell.name))
+        from limbeck.runs.training import train
 
-
-def _train(cell: GridCell, folder: GridFolder) -> None:
-    from limbeck.runs.training import train
-
-    try:
-        train(cell.recipe, folder.out / cell.name, resume=True)
-    except InUseError:  # `limbeck train` has the run
-        return
-    except Exception as error:
-        traceback.print_exc()
-        message = str(error) if isinstance(error, LimbeckError) else f"{type(error).__name__}: {error}"
-        folder.fail(cell.name, message, traceback.format_exc())
+        try:
+            train(cell.recipe, out / cell.name, resume=True)
+        except InUseError:  # `limbeck train` has the run
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            message = str(error) if isinstance(error, LimbeckError) else f"{type(error).__name__}: {error}"
+            folder.fail(cell.name, message, traceback.format_exc())
 
 
 def log_to(path: Path) -> None:

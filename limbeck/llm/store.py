@@ -241,7 +241,7 @@ class Store:
             yield
         except (OSError, sqlite3.Error, ValueError) as error:  # ValueError: a path that no file system takes
             if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
-                raise disk_full(self.path, "start the job again") from None
+                raise disk_full(self.path) from None
             raise FileError(f"the store cannot be used ({error})", path=self.path) from None
 
 

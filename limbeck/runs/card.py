@@ -21,7 +21,7 @@ from limbeck.data.sources import HubSource
 from limbeck.errors import ModelError, RecipeError
 from limbeck.files import read_json
 from limbeck.formatting import Markdown, interval
-from limbeck.hub import could_be_name
+from limbeck.hub import may_be_on_hub
 from limbeck.models import CARD, Card
 from limbeck.objectives.methods import METHODS
 from limbeck.runs.page import render
@@ -84,7 +84,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
 def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
     """Return the front matter; only what is known: neither language nor licence is guessed."""
     recipe, results, dataset = run.recipe, run.results, _hub_dataset(run.recipe.data)
-    base = [name for name in recipe.checkpoints if _is_on_hub(name)]
+    base = [name for name in recipe.checkpoints if may_be_on_hub(name)]
     measured = [(recipe.data.task, split, results[split]) for split in ("valid", "test")]
     measured += [(task, "test", values) for task, values in (results.get("out_of_domain") or {}).items()]
     evaluations = [
@@ -112,16 +112,11 @@ def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
     )
 
 
-def _is_on_hub(name: str) -> bool:
-    """Return whether a name can be on the Hub and no local folder has it."""
-    return could_be_name(name) and not Path(name).exists()
-
-
 def _hub_dataset(data: DataSettings) -> str | None:
     """Return the name of the data set on the Hub, where that is the source."""
     task_hub = get(data.task).hub
     name = data.source.path or (task_hub and task_hub.path) if isinstance(data.source, HubSource) else None
-    return name if name and _is_on_hub(name) else None
+    return name if name and may_be_on_hub(name) else None
 
 
 def _parameters(model: Path) -> Markdown:

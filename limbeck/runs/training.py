@@ -75,7 +75,7 @@ def train(
     for line in lines_of(notes, rows | texts):
         log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
-    with run.locked(), disk_errors(run.path, "resume with --resume"):
+    with run.locked(), disk_errors(run.path):
         run.check_folder(resume)  # again: another process may have been faster
         revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
         run.begin(provenance(splits, recipe.seed) | {"student": revisions} | origin)

@@ -21,7 +21,7 @@ from limbeck.annotation.results import read_results, summary, training_examples
 from limbeck.data import read_rows
 from limbeck.data.load import digest
 from limbeck.errors import LimbeckError, RecipeError
-from tests.helpers.servers import HANGING, PASSING, Asked, Server, completion, error, mixed, redirect
+from tests.helpers.servers import HANGING, PASSING, HttpRequest, Server, completion, error, mixed, redirect
 
 KEY = "sk-very-secret-0123456789"
 
@@ -31,7 +31,7 @@ def expected_requests(rows: int) -> float:
     return rows / 0.7 + 5 * (rows * 0.3) ** 0.5 / 0.7
 
 
-def answer_text(request: Asked) -> str:
+def answer_text(request: HttpRequest) -> str:
     number = request.question.rpartition(" ")[2]
     return f"The number that was asked for is {number}. The answer is {number}."
 
@@ -87,12 +87,12 @@ def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(qui
                     break
             except LimbeckError as raised:
                 lines.append(str(raised))
-        requests, paid = list(server.asked), server.paid
+        requests, paid = list(server.requests), server.paid
     assert stored(tmp_path) == all_replies(rows)
     assert paid.keys() == {f"Say the number {i}" for i in range(rows)}
     # each paid once, and each paid one is there; but for those that a slow machine's time limit threw away
     ((timeouts,),) = query(tmp_path, "SELECT COUNT(*) FROM requests WHERE kind = 'timed out'")
-    late = max(0, timeouts - sum(request.answer.way in ("silent", "dribble") for request in requests))
+    late = max(0, timeouts - sum(request.answer.mode in ("silent", "dribble") for request in requests))
     assert paid.total() - rows <= late
     assert len(requests) <= expected_requests(rows) + late
     assert len({id(request.answer) for request in requests if not request.answer.paid}) >= len(failures) // 2
@@ -153,7 +153,7 @@ def test_two_processes_share_a_store_and_pay_for_nothing_twice(tmp_path):
 
 
 def test_a_dry_run_asks_nothing_and_is_an_upper_bound(quick, tmp_path):
-    def behave(number: int, request: Asked):
+    def behave(number: int, request: HttpRequest):
         text = "It is seven. The answer is 7."  # without a hint all other rows come out wrong
         return completion(answer_text(request) if "known" in request.question else text, usage=(50, 20))
 
@@ -176,7 +176,7 @@ def test_a_dry_run_asks_nothing_and_is_an_upper_bound(quick, tmp_path):
 
 
 def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(quick, tmp_path):
-    def behave(number: int, request: Asked):
+    def behave(number: int, request: HttpRequest):
         question = request.question.partition("\n")[0]
         label = int(question.rpartition(" ")[2])
         right = label % 3 != 0 or (request.question != question and label % 2 == 0)
@@ -199,7 +199,7 @@ def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
     """A server echoes all it gets, at every log level: the key is in no file, no log and no error."""
     caplog.set_level(0)
 
-    def behave(number: int, request: Asked):
+    def behave(number: int, request: HttpRequest):
         echo = json.dumps(request.headers)
         answers = [
             error(500, echo),
@@ -213,7 +213,7 @@ def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
         job = Job.load(write_job(tmp_path, server.url, rows=12))
         with pytest.raises(LimbeckError) as raised:
             annotate(job), annotate(job)
-        assert any(request.headers["authorization"] == f"Bearer {KEY}" for request in server.asked)
+        assert any(request.headers["authorization"] == f"Bearer {KEY}" for request in server.requests)
     texts = [str(path.read_bytes()) for path in tmp_path.iterdir()]
     texts += [str(raised.value), json.dumps([summary(read_results(job)), plan(job)]), str(capfd.readouterr())]
     texts += [caplog.text, str([vars(record) for record in caplog.records])]
@@ -248,6 +248,6 @@ def test_the_store_says_what_was_asked_of_whom(quick, tmp_path, monkeypatch):
     [(prompt, content)] = query(tmp_path, "SELECT prompt, sent FROM prompts")
     assert query(tmp_path, "SELECT DISTINCT prompt FROM requests") == [(prompt,)]
     # in full: all that was sent before the question, and how it was sampled
-    sent = server.asked[0].body
+    sent = server.requests[0].body
     assert json.loads(content)["messages"] == sent["messages"][:-1]
     assert json.loads(content)["temperature"] == sent["temperature"] == 0

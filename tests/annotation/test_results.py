@@ -1,8 +1,6 @@
 """Results of a job: counts, accuracy, training examples; exports to files and the Hub, and rows imported."""
 
 import json
-import subprocess
-import sys
 from math import sqrt
 
 import datasets
@@ -16,7 +14,7 @@ from limbeck.files import read_json, read_jsonl
 from limbeck.llm.messages import Failure
 from tests.annotation.jobs import USED, fill, make_job, reply_with
 from tests.helpers.archives import write_rows, write_shards
-from tests.helpers.hub import REFUSALS, TOKEN, environment, files_of, running
+from tests.helpers.hub import REFUSALS, files_of, run_beside, running
 
 ROWS = [{"id": "a", "input": "What is 1?", "label": "1"}, {"id": "b", "input": "What is 2?", "label": "2"}]
 
@@ -158,14 +156,7 @@ def test_uploads_are_data_sets_with_a_card_and_refusals_one_line(tmp_path, monke
     export(job, tmp_path / "annotated.jsonl", "limbeck", all_rationales=False)
     names = [("me/rows", True), ("mine", False), *((f"me/{name}", True) for _, name in REFUSALS)]
     with running() as (endpoint, requests):
-        done = subprocess.run(  # the Hub's library reads its settings when it is imported
-            [sys.executable, "-c", UPLOAD_ALL],
-            input=json.dumps(names), env=environment(endpoint, tmp_path), cwd=tmp_path,
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert TOKEN not in done.stdout + done.stderr
-    outcomes = json.loads(done.stdout)
+        outcomes = run_beside(endpoint, UPLOAD_ALL, names, tmp_path)
     assert [outcomes.pop(name) for name in ("me/rows", "mine")] == [
         f"{endpoint}/datasets/me/{name}" for name in ("rows", "mine")
     ]

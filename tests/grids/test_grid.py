@@ -46,9 +46,8 @@ def test_cells_are_the_product_of_axes_and_seeds_with_the_first_seed_first():
     assert [cell.name for cell in grid_cells] == [run_name(cell.recipe) for cell in grid_cells]
 
 
-def test_equal_recipes_are_one_cell_and_without_axes_there_is_one_a_seed():
+def test_equal_recipes_are_one_cell_and_a_later_axis_sets_what_an_earlier_one_holds():
     assert [cell.recipe.seed for cell in cells(grid(seeds=3))] == [1, 2, 3]
-    assert [cell.recipe.seed for cell in cells(grid())] == [1]
     same = {"a": {"objective": "dss"}, "b": {"objective.name": "dss"}, "c": {"objective.label_weight": 0.5}}
     assert len(cells(grid(axes={"way": same}))) == 1
     assert TINY["objective"] == "dss"  # untouched
@@ -64,15 +63,11 @@ def test_a_grid_is_read_with_its_recipe_and_what_is_kept_of_it_reads_back(tmp_pa
     )
     plain = Grid.load(path)
     assert (plain.name, plain.recipe) == ("mine", TINY)
-    loaded = Grid.load(path, ["seeds=2", "training.max_steps=3", "axes.objective=[kl]"])
-    assert [(cell.values, cell.recipe.seed) for cell in cells(loaded)] == [
-        ({"objective": "kl"}, 1),
-        ({"objective": "kl"}, 2),
-    ]
-    assert {cell.recipe.training.max_steps for cell in cells(loaded)} == {3}
-    GridFolder(tmp_path / "out").write_grid(loaded)
-    back = Grid.load(tmp_path / "out" / "grids" / "mine.yaml")
-    assert [cell.name for cell in cells(back)] == [cell.name for cell in cells(loaded)]
+    loaded = cells(Grid.load(path, ["seeds=2", "training.max_steps=3", "axes.objective=[kl]"]))
+    assert [(cell.values, cell.recipe.seed) for cell in loaded] == [({"objective": "kl"}, seed) for seed in (1, 2)]
+    assert {cell.recipe.training.max_steps for cell in loaded} == {3}
+    GridFolder(tmp_path / "out").write_grid(plain)
+    assert cells(Grid.load(tmp_path / "out" / "grids" / "mine.yaml")) == cells(plain)
 
 
 @pytest.mark.parametrize(

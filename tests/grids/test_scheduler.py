@@ -76,18 +76,18 @@ class Ended:
         return False
 
 
-class InProcess:
-    """A `Workers` that trains in this process."""
+def train_here(_workers, _slot, cell, out):
+    train_cell(cell, out, Path.cwd())
+    return Ended()
 
-    slots = 1
 
-    def __init__(self, *_) -> None: ...
+class InProcess(LocalWorkers):
+    """Workers that train in this process."""
 
-    def start(self, _slot, cell, out):
-        train_cell(cell, out, Path.cwd())
-        return Ended()
+    start = train_here
 
-    def close(self) -> None: ...
+    def __init__(self, _) -> None:
+        self.slots, self._processes = 1, []
 
 
 @pytest.fixture
@@ -154,9 +154,7 @@ def test_a_cell_whose_process_dies_has_failed_and_is_trained_again_when_asked(tm
     for _ in range(2):
         (state,) = run_grid([grid()], tmp_path)
         assert (state.status, "-9" in state.error) == ("failed", True)
-    monkeypatch.undo()
-    monkeypatch.setattr(workers, "log_to", lambda _: None)
-    monkeypatch.setattr(scheduler, "LocalWorkers", InProcess)
+    monkeypatch.setattr(InProcess, "start", train_here)
     (state,) = run_grid([grid()], tmp_path, retry=True)
     assert (state.status, state.error) == ("finished", None)
 

@@ -18,6 +18,6 @@ def write_shards(folder: Path, split: str, outputs: list[str], size: int) -> Non
         (folder / f"{split}_CoT_{number}.json").write_text(json.dumps(outputs[start : start + size]))
 
 
-def archive_settings(root: Path, task: str = "svamp", **more: Any) -> DataSettings:
+def archive_settings(root: Path, task: str = "svamp", **fields: Any) -> DataSettings:
     source = {"kind": "archive", "root": str(root)}
-    return DataSettings.parse({"task": task, "source": source, **more}, "test")
+    return DataSettings.parse({"task": task, "source": source, **fields}, "test")

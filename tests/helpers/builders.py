@@ -2,26 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import (
-    BartConfig,
-    BartForConditionalGeneration,
-    BertConfig,
-    BertModel,
-    MT5Config,
-    MT5ForConditionalGeneration,
-    PegasusConfig,
-    PegasusForConditionalGeneration,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaModel,
-    T5Config,
-    T5ForConditionalGeneration,
-    T5GemmaConfig,
-    T5GemmaForConditionalGeneration,
-)
+from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from limbeck.models.loading import train_tokenizer
 from tests.helpers import tokenizers
@@ -41,29 +25,29 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
     return folder
 
 
-def t5(folder: Path, version: str = "1.1", mt5: bool = False) -> Path:
+def random_model(family: str, tokenizer: PreTrainedTokenizerFast, **sizes: Any) -> PreTrainedModel:
+    torch.manual_seed(0)
+    return AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(family, vocab_size=len(tokenizer), **sizes))
+
+
+def t5(folder: Path, version: str = "t5-1.1") -> Path:
     """Save a T5 1.0 (tied and scaled head), a v1.1 (a head of its own), or an mT5."""
     tokenizer = train_tokenizer(TEXTS, 300)
-    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "vocab_size": len(tokenizer) + 5}
-    sizes |= {"decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
-    torch.manual_seed(0)
-    if mt5:
-        return save(folder, MT5ForConditionalGeneration(MT5Config(**sizes)), tokenizer)
-    if version == "1.0":
-        return save(folder, T5ForConditionalGeneration(T5Config(**sizes)), tokenizer)
-    config = T5Config(**sizes, feed_forward_proj="gated-gelu", tie_word_embeddings=False)
-    model = T5ForConditionalGeneration(config)
-    model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
-    config.tie_word_embeddings = False
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
+    sizes |= {"pad_token_id": 0, "eos_token_id": 1}
+    if version == "t5-1.1":
+        sizes |= {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+    model = random_model(version.partition("-")[0], tokenizer, **sizes)
+    model.resize_token_embeddings(len(tokenizer) + 5)  # checkpoints have more rows than their tokenizer has tokens
+    if version == "t5-1.1":
+        model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
     return save(folder, model, tokenizer)
 
 
 def bart(folder: Path, words: Sequence[str] = (), always: str | None = None) -> Path:
     """Save a BART with a bias on its logits; with `always` it says that word whatever it is asked."""
     tokenizer = word_tokenizer("<s>", "</s>", words)
-    config = BartConfig(vocab_size=len(tokenizer), **LAYERS, **IDS, decoder_start_token_id=2, forced_eos_token_id=2)
-    torch.manual_seed(0)
-    model = BartForConditionalGeneration(config)
+    model = random_model("bart", tokenizer, **LAYERS, **IDS, decoder_start_token_id=2, forced_eos_token_id=2)
     model.final_logits_bias.copy_(torch.randn_like(model.final_logits_bias))
     if always is not None:
         model.final_logits_bias[0, tokenizer.convert_tokens_to_ids(always)] = 1e4
@@ -78,26 +62,24 @@ def t5gemma(folder: Path) -> Path:
         "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "sliding_window": 64,
         "final_logit_softcapping": 3.0, **IDS,
     }  # fmt: skip
-    torch.manual_seed(0)
-    config = T5GemmaConfig(encoder=stack, decoder=stack, vocab_size=len(tokenizer), decoder_start_token_id=0)
-    return save(folder, T5GemmaForConditionalGeneration(config), tokenizer)
+    return save(
+        folder, random_model("t5gemma", tokenizer, encoder=stack, decoder=stack, decoder_start_token_id=0), tokenizer
+    )
 
 
 def pegasus(folder: Path) -> Path:
     """Save a Pegasus: an encoder-decoder of a family that limbeck does not know by name."""
     tokenizer = word_tokenizer("<s>", "</s>")
-    config = PegasusConfig(vocab_size=len(tokenizer), **LAYERS, **IDS, decoder_start_token_id=1, forced_eos_token_id=2)
-    torch.manual_seed(0)
-    return save(folder, PegasusForConditionalGeneration(config), tokenizer)
+    model = random_model("pegasus", tokenizer, **LAYERS, **IDS, decoder_start_token_id=1, forced_eos_token_id=2)
+    return save(folder, model, tokenizer)
 
 
-def encoder(folder: Path, kind: str, width: int = 16) -> Path:
+def encoder(folder: Path, family: str, width: int = 16) -> Path:
     """Save a BERT or a RoBERTa encoder."""
-    tokenizer = word_tokenizer("[CLS]", "[SEP]") if kind == "bert" else word_tokenizer("<s>", "</s>")
-    config_class, model_class = (BertConfig, BertModel) if kind == "bert" else (RobertaConfig, RobertaModel)
-    config = config_class(
-        vocab_size=len(tokenizer), hidden_size=width, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=64, **IDS,
+    tokenizer = word_tokenizer("[CLS]", "[SEP]") if family == "bert" else word_tokenizer("<s>", "</s>")
+    config = AutoConfig.for_model(
+        family, vocab_size=len(tokenizer), hidden_size=width, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64, **IDS,
     )  # fmt: skip
     torch.manual_seed(0)
-    return save(folder, model_class(config), tokenizer)
+    return save(folder, AutoModel.from_config(config), tokenizer)

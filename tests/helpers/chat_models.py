@@ -13,14 +13,7 @@ from pathlib import Path
 import httpx2
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from tests.helpers.builders import save
 
@@ -59,15 +52,11 @@ def chat_tokenizer(template: str | None = TEMPLATE, pieces: list[str] | None = N
 def random_model(folder: Path, family: str = "llama", template: str | None = TEMPLATE) -> Path:
     """Save random weights of either family: rotary positions, or learned ones. Greedy answers end now and then."""
     tokenizer = chat_tokenizer(template)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": POSITIONS}
+    sizes |= {"intermediate_size": 48} if family == "llama" else {}
     torch.manual_seed(0)
-    model: PreTrainedModel
-    if family == "llama":
-        sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-        sizes |= {"max_position_embeddings": POSITIONS}
-        model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes, **IDS, initializer_range=0.4))
-    else:
-        sizes = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": POSITIONS}
-        model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **sizes, **IDS, initializer_range=0.4))
+    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), **sizes, **IDS, initializer_range=0.4)
+    model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         model.get_output_embeddings().weight[1] *= 2  # the end token's
     return save(folder, model, tokenizer)
@@ -82,12 +71,11 @@ def scripted_model(folder: Path, reply: str) -> Path:
     pieces = _pieces(reply)
     tokenizer = chat_tokenizer(pieces=pieces)
     size = len(tokenizer)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=size, hidden_size=size + size % 2, intermediate_size=8, num_hidden_layers=1,
-            num_attention_heads=1, max_position_embeddings=8192, **IDS,
-        )
+    config = AutoConfig.for_model(
+        "llama", vocab_size=size, hidden_size=size + size % 2, intermediate_size=8, num_hidden_layers=1,
+        num_attention_heads=1, max_position_embeddings=8192, **IDS,
     )  # fmt: skip
+    model = AutoModelForCausalLM.from_config(config)
     ids = tokenizer.get_vocab()
     chain = ["<|assistant|>", *map(_in_bytes, pieces), "<|end|>"]
     with torch.no_grad():

@@ -1,12 +1,14 @@
 """A Hub on this machine: what an upload sends is written down, and names make it refuse.
 
-with running() as (endpoint, seen):
-    ...  # a process with `environment(endpoint, home)` uploads; `seen` has every request
+with running() as (endpoint, requests):
+    outcomes = run_beside(endpoint, code, names, tmp_path)  # `requests` has everything that arrived
 """
 
 import base64
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +29,7 @@ CONSENT: list[tuple[list[str], str, bool | None]] = [
     (["--yes", "--public"], "", False),
 ]
 
-Seen = list[tuple[str, Any, str | None]]  # path, body, and the header Authorization
+Requests = list[tuple[str, Any, str | None]]  # path, body, and the header Authorization
 
 # The server answers by the repository's name: a request's ending and a name that ends so, and what comes back.
 REFUSALS: dict[tuple[str, str], tuple[int, str]] = {
@@ -51,13 +53,12 @@ class Hub(BaseHTTPRequestHandler):
     """The endpoints that an upload goes through."""
 
     protocol_version = "HTTP/1.1"
-    seen: Seen
+    requests: Requests
 
     def do_POST(self) -> None:
-        lines = self.rfile.read(int(self.headers["Content-Length"])).splitlines()
-        body, *rest = map(json.loads, lines)
-        content = [body, *rest] if self.path.endswith("/commit/main") else body
-        self.seen.append((self.path, content, self.headers["Authorization"]))
+        lines = [json.loads(line) for line in self.rfile.read(int(self.headers["Content-Length"])).splitlines()]
+        body, is_commit = lines[0], self.path.endswith("/commit/main")
+        self.requests.append((self.path, lines if is_commit else body, self.headers["Authorization"]))
         for (ending, name), (status, message) in REFUSALS.items():
             if self.path.endswith(f"/{ending}") and (f"/{name}/" in self.path or body.get("name") == name):
                 return self.answer(message if status == 200 else {"error": message}, status)
@@ -74,7 +75,7 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # what there is of a repository; also asked for where creating was refused
         owner, name = [*self.path.split("/"), "", "", ""][3:5]
-        created = {body["name"]: body for path, body, _ in self.seen if path == "/api/repos/create"}
+        created = {body["name"]: body for path, body, _ in self.requests if path == "/api/repos/create"}
         if name not in THERE and (name not in created or ("create", name) in REFUSALS):
             return self.answer({}, 404)
         private, files = THERE.get(name) or (created[name]["visibility"] == "private", [".gitattributes"])
@@ -93,28 +94,38 @@ class Hub(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running() -> Iterator[tuple[str, Seen]]:
+def running() -> Iterator[tuple[str, Requests]]:
     """Run the server, and yield its address and the list of every request that arrives."""
-    seen: Seen = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Hub,), {"seen": seen})) as server:
+    requests: Requests = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Hub,), {"requests": requests})) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", seen
+            yield f"http://127.0.0.1:{server.server_port}", requests
         finally:
             server.shutdown()
             thread.join()
 
 
-def environment(endpoint: str, home: Path) -> dict[str, str]:
-    """Return the environment of a process that meets this Hub and no other: its library reads it at import."""
-    return {
+def run_beside(endpoint: str, code: str, arguments: Any, folder: Path) -> Any:
+    """Return the JSON that `code` prints in a process that meets this Hub and no other, started in `folder`.
+
+    The arguments are on its standard input. The Hub's library reads its settings when it is imported.
+    """
+    environment = {
         **os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "HF_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1",
-        "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1",
     }  # fmt: skip
+    process = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(arguments), env=environment, cwd=folder,
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert TOKEN not in process.stdout + process.stderr
+    return json.loads(process.stdout)
 
 
-def files_of(seen: Seen, name: str, kind: str = "dataset") -> dict[str, bytes]:
+def files_of(requests: Requests, name: str, kind: str = "dataset") -> dict[str, bytes]:
     """Return the files of the one commit to a repository."""
-    ((_, *files),) = [body for path, body, _ in seen if path == f"/api/{kind}s/me/{name}/commit/main"]
+    ((_, *files),) = [body for path, body, _ in requests if path == f"/api/{kind}s/me/{name}/commit/main"]
     return {file["value"]["path"]: base64.b64decode(file["value"]["content"]) for file in files}

@@ -71,6 +71,7 @@ class Forked:
         if not select.select([self._terminal], [], [], seconds)[0]:
             return seconds < 1
         with suppress(OSError):  # it has closed its end
-            self.output += (more := os.read(self._terminal, 4096))
-            return bool(more)
+            output = os.read(self._terminal, 4096)
+            self.output += output
+            return bool(output)
         return False

@@ -15,9 +15,9 @@ from unittest import mock
 import yaml
 
 from limbeck.cli import main
-from tests.helpers.servers import Asked, Server, completion
+from tests.helpers.servers import HttpRequest, Server, completion
 
-__all__ = ["Asked", "Server", "completion"]  # a chat model's endpoint, for `test_outputs.py`
+__all__ = ["HttpRequest", "Server", "completion"]  # a chat model's endpoint, for `test_outputs.py`
 
 OBJECTIVES = ("finetune", "single-task", "answer-first", "dss", "mi", "mi-official", "mi-mean", "kl")
 

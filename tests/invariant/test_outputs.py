@@ -44,8 +44,8 @@ def chat_model(reply):
     """Return a behaviour of an endpoint: the reply to a question, and to how often it was asked before."""
     times = Counter()
 
-    def behave(number: int, asked: package.Asked):
-        question = asked.question
+    def behave(number: int, request: package.HttpRequest):
+        question = request.question
         times[question] += 1
         return package.completion(reply(question, times[question] - 1))
 

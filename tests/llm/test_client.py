@@ -18,9 +18,8 @@ from tests.helpers.servers import (
     HANGING,
     PASSING,
     Answer,
-    Asked,
+    HttpRequest,
     Server,
-    certificate,
     completion,
     error,
     in_json,
@@ -67,7 +66,7 @@ def test_request_and_reply():
     with Server(lambda number, request: completion("Why. The answer is (1).")) as server:
         extra = {"reasoning_effort": "low", "stop": ["Q:"]}
         (reply,) = ask(server.url + "/", samples=3, top_p=0.9, max_tokens=77, extra=extra)
-    (request,) = server.asked
+    (request,) = server.requests
     body = {"model": "some/model", "messages": QUESTION, "temperature": 0.7, "top_p": 0.9, "max_tokens": 77, **extra}
     assert request.body == body
     assert (request.method, request.path) == ("POST", "/v1/chat/completions")
@@ -81,8 +80,13 @@ def test_defaults_without_a_key(monkeypatch):
     with Server(lambda number, request: completion()) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         ask(None)
-    assert server.asked[0].body == {"model": "some/model", "messages": QUESTION, "temperature": 0, "max_tokens": 1024}
-    assert "authorization" not in server.asked[0].headers
+    assert server.requests[0].body == {
+        "model": "some/model",
+        "messages": QUESTION,
+        "temperature": 0,
+        "max_tokens": 1024,
+    }
+    assert "authorization" not in server.requests[0].headers
 
 
 @pytest.mark.parametrize("key", ["sk-cl\u00e9", "sk-a\nX-Other: b"])
@@ -140,7 +144,7 @@ def test_a_redirect_ends_the_job_and_another_host_hears_nothing():
         pytest.raises(EndpointError, match="HTTP 307"),
     ):
         ask(server.url)
-    assert (server.count, target.connections) == (1, 0)
+    assert (server.count, target.connections) == (1, [])
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("0.5", 0.5), ("999999", 3600), ("soon", 0), ("nan", 0)])
@@ -150,14 +154,12 @@ def test_waits_that_the_endpoint_asks_for(header, seconds):
     assert failure.retry_after == seconds
 
 
-def test_certificates(tmp_path, monkeypatch):
-    tls = certificate(tmp_path) or pytest.skip("a certificate wants the openssl command")
-    with Server(lambda number, request: completion(), tls=tls) as server:
-        with pytest.raises(EndpointError, match="no trusted TLS connection"):
-            ask(server.url)
-        assert server.count == 0
-        monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
-        assert isinstance(ask(server.url)[0], Reply)
+def test_a_server_without_a_certificate_ends_the_job():
+    with (
+        Server(lambda number, request: completion()) as server,
+        pytest.raises(EndpointError, match="no trusted TLS connection"),
+    ):
+        ask(server.url.replace("http:", "https:"))
 
 
 @pytest.mark.parametrize(
@@ -185,14 +187,14 @@ def test_proxies(monkeypatch):
     with Server(lambda number, request: completion()) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
         ask("http://teacher.example/v1")
-    assert [request.path for request in proxy.asked] == ["http://teacher.example/v1/chat/completions"]
+    assert [request.path for request in proxy.requests] == ["http://teacher.example/v1/chat/completions"]
     monkeypatch.setenv("HTTPS_PROXY", "ftp://me:password@127.0.0.1:1")
     with pytest.raises(EndpointError, match="HTTPS_PROXY") as raised:
         make_client("https://teacher.example/v1")
     assert "password" not in str(raised.value)
 
 
-def insistent(number: int, request: Asked) -> Answer:
+def insistent(number: int, request: HttpRequest) -> Answer:
     """Answer as OpenAI's newer models do."""
     if "max_tokens" in request.body:
         return error(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
@@ -205,7 +207,7 @@ def test_models_that_take_other_fields():
     with Server(insistent) as server:
         assert all(isinstance(reply, Reply) for reply in ask(server.url, times=3, max_tokens=77))
     assert server.count == 5
-    assert [server.asked[-1].body.get(name) for name in ("max_completion_tokens", "temperature")] == [77, None]
+    assert [server.requests[-1].body.get(name) for name in ("max_completion_tokens", "temperature")] == [77, None]
     with Server(insistent) as server:
         (failure,) = ask(server.url, temperature=0.0)  # the user wants this one
     assert isinstance(failure, Failure)

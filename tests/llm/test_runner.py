@@ -13,7 +13,7 @@ from limbeck.llm.messages import Tokens
 from limbeck.llm.runner import RateLimiter, Session, Tally, backoff
 from limbeck.llm.settings import AskingSettings, BudgetSettings, LimitSettings, SamplingSettings, TeacherSettings
 from limbeck.llm.store import Key, Request, Store, estimate
-from tests.helpers.servers import Answer, Asked, Server, completion, error, explain
+from tests.helpers.servers import Answer, HttpRequest, Server, completion, error, explain
 
 CEILING = Tokens(11, 100)  # of the first requests
 
@@ -76,7 +76,7 @@ def test_no_more_attempts_than_allowed_and_what_helps_nothing_is_not_repeated(st
     }
     with Server(lambda number, request: failures.get(request.question, completion())) as server:
         tally = ask(server, store, make_requests(20), attempts=3, concurrency=2)
-        assert len(server.asked) == 17 + 3 + 1 + 1
+        assert server.count == 17 + 3 + 1 + 1
         assert (tally.stored, tally.given_up) == (17, 3)
         assert tally.failures == {"HTTP 500": 3, "HTTP 400": 1, "cut off": 1}
         kinds = {question: result.failure for (question, _), result in store.results("m", "p").items()}
@@ -107,7 +107,7 @@ def test_the_budget_ends_it_cleanly_and_is_never_passed(store):
         tally = ask(server, store, make_requests(100), tokens=1000)
         used, replies = store.usage("m")
         assert tally.stopped == "budget"
-        assert replies == tally.stored == len(server.asked)
+        assert replies == tally.stored == server.count
         # one more, at its dearest, would not have fitted; and none that was sent went past it
         assert 1000 - sum(CEILING) < sum(used) <= 1000
         tally = ask(server, store, make_requests(100), tokens=1000)
@@ -120,7 +120,7 @@ def test_attempts_that_are_paid_for_stay_within_the_budget(store):
         tally = ask(server, store, make_requests(50), tokens=1500, concurrency=4)
         assert tally.stopped == "budget"
         assert sum(store.usage("m")[0]) <= 1500
-        assert 8 <= len(server.asked) <= 12
+        assert 8 <= server.count <= 12
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_attempts_that_are_paid_for_stay_within_the_budget(store):
     [
         (completion("Because of it", usage=None), Tokens(CEILING.prompt, estimate("Because of it"))),
         (completion("So far", finish_reason="length", usage=None), CEILING),
-        (Answer(way="silent"), CEILING),  # it may have been paid for
+        (Answer(mode="silent"), CEILING),  # it may have been paid for
         (error(400, "free of charge"), Tokens(0, 0)),
     ],
 )
@@ -139,7 +139,7 @@ def test_tokens_that_were_not_counted(answer, tokens, store):
 
 
 def test_ctrl_c_waits_for_what_is_in_flight(store):
-    def behave(number: int, request: Asked) -> Answer:
+    def behave(number: int, request: HttpRequest) -> Answer:
         if number == 10:
             threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
         return completion(delay=0.2)
@@ -151,11 +151,11 @@ def test_ctrl_c_waits_for_what_is_in_flight(store):
 
 
 def test_a_second_ctrl_c_waits_for_nothing_and_keeps_what_had_arrived(store):
-    def behave(number: int, request: Asked) -> Answer:
+    def behave(number: int, request: HttpRequest) -> Answer:
         if number == 10:
             for seconds in (0.05, 0.1):
                 threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
-        return completion() if number < 8 else Answer(way="silent")
+        return completion() if number < 8 else Answer(mode="silent")
 
     with Server(behave) as server:
         with pytest.raises(KeyboardInterrupt):
@@ -164,14 +164,14 @@ def test_a_second_ctrl_c_waits_for_nothing_and_keeps_what_had_arrived(store):
 
 
 def test_a_wrong_key_stops_all_and_what_is_in_flight_arrives(store):
-    def behave(number: int, request: Asked) -> Answer:
+    def behave(number: int, request: HttpRequest) -> Answer:
         return error(401, "Incorrect API key") if number == 20 else completion(delay=0.05)
 
     with Server(behave) as server:
         with pytest.raises(EndpointError, match="OPENAI_API_KEY"):
             ask(server, store, make_requests(500), concurrency=8)
-        assert len(server.asked) < 60
-        assert len(store.answered("m", "p")) == server.paid.total() == len(server.asked) - 1
+        assert server.count < 60
+        assert len(store.answered("m", "p")) == server.paid.total() == server.count - 1
 
 
 def test_the_time_is_that_of_all_phases(store):
@@ -180,7 +180,7 @@ def test_the_time_is_that_of_all_phases(store):
     with Server(lambda number, request: completion()) as server:
         assert ask(server, store, make_requests(5), tally=tally, hours=1.1).stored == 5
         ask(server, store, make_requests(40), tally=tally, hours=0.9)
-        assert (tally.stopped, tally.sent, len(server.asked)) == ("time", 5, 5)
+        assert (tally.stopped, tally.sent, server.count) == ("time", 5, 5)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_server_that_answers_nothing_or_dies_on_the_way_ends_it(answers, failu
         with pytest.raises(EndpointError, match="came to nothing"):
             ask(server, store, make_requests(500), concurrency=4, attempts=attempts)
         assert len(store.answered("m", "p")) == answers
-        assert len(server.asked) < answers + 70
+        assert server.count < answers + 70
     if not answers:  # nobody is there any more
         with pytest.raises(EndpointError, match="came to nothing"):
             ask(server, store, make_requests(500), concurrency=4)
@@ -200,7 +200,7 @@ def test_a_server_that_answers_nothing_or_dies_on_the_way_ends_it(answers, failu
 
 @pytest.mark.parametrize("refusal", [completion("So far", finish_reason="length"), error(403)])
 def test_questions_that_cannot_be_answered_do_not_stop_the_others(refusal, store):
-    def behave(number: int, request: Asked) -> Answer:
+    def behave(number: int, request: HttpRequest) -> Answer:
         return completion() if int(request.question.split()[1]) >= 60 or request.question == "question 0" else refusal
 
     with Server(behave) as server:

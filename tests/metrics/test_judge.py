@@ -10,7 +10,7 @@ import pytest
 from limbeck.errors import LimbeckError
 from limbeck.metrics.judge import Item, JudgeSettings, judge, question, sample
 from limbeck.schema import Example
-from tests.helpers.servers import Answer, Asked, Server, completion, error
+from tests.helpers.servers import Answer, HttpRequest, Server, completion, error
 
 KEY = "sk-very-secret-0123456789"
 RUNS = ("Gold", "DSS", "Ours")
@@ -36,7 +36,7 @@ def settings(url: str, store: Path, **fields) -> JudgeSettings:
     return JudgeSettings.parse(defaults | fields, "judge.yaml")
 
 
-def four(number: int, request: Asked) -> Answer:
+def four(number: int, request: HttpRequest) -> Answer:
     return completion("It explains the answer. Score: 4")
 
 
@@ -59,13 +59,13 @@ def test_the_question_is_the_papers_and_holds_the_item_as_it_is():
 def test_each_item_is_judged_once_and_then_several_times_over(tmp_path):
     scores = {"Score: 3": 3.0, "I'd give it 4/5": 4.0, "no idea": None, "Score: five": 5.0}
 
-    def behave(number: int, request: Asked) -> Answer:
+    def behave(number: int, request: HttpRequest) -> Answer:
         return completion("Score: 2" if request.body["temperature"] == 0 else list(scores)[number % 4])
 
     rationales = items(2, ("Ours",))
     with Server(behave) as server:
         judgements = judge(rationales, settings(server.url, tmp_path / "judge.sqlite"))
-        assert Counter((request.question, request.body["temperature"]) for request in server.asked) == {
+        assert Counter((request.question, request.body["temperature"]) for request in server.requests) == {
             (question(item), temperature): times for item in rationales for temperature, times in ((0, 1), (0.7, 4))
         }
     assert [(judgement.id, len(judgement.replies), judgement.temperature) for judgement in judgements] == [
@@ -93,7 +93,7 @@ def test_what_is_stored_is_not_asked_again_and_more_runs_ask_only_for_those(tmp_
 
 
 def test_an_unread_or_missing_reply_is_none(tmp_path):
-    def behave(number: int, request: Asked) -> Answer:
+    def behave(number: int, request: HttpRequest) -> Answer:
         if "to 3." in request.question:
             return error(400, "I will not")
         return completion("I cannot say." if "to 2." in request.question else "Score: 5", usage=(10, 10))
@@ -109,7 +109,7 @@ def test_an_unread_or_missing_reply_is_none(tmp_path):
 
 
 def test_an_interrupt_is_no_judgement(tmp_path):
-    def interrupt(number: int, request: Asked) -> Answer:
+    def interrupt(number: int, request: HttpRequest) -> Answer:
         if number == 0:
             os.kill(os.getpid(), signal.SIGINT)
         return four(number, request)
@@ -146,5 +146,5 @@ def test_items_that_cannot_be_compared_are_refused(tmp_path):
 def test_the_key_is_written_nowhere(tmp_path):
     with Server(four) as server:
         judge(items(2), settings(server.url, tmp_path / "judge.sqlite", runs=1))
-        assert server.asked[0].headers["authorization"] == f"Bearer {KEY}"
+        assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
     assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.iterdir())

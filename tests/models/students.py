@@ -26,7 +26,7 @@ def settings(kind: str, folder: Path) -> StudentSettings:
         wide = builders.encoder(folder / "decoder", kind, width=24)
         return StudentSettings(encoder=str(builders.encoder(folder / "encoder", kind)), decoder=str(wide))
     if kind in T5S:
-        return StudentSettings(name=str(builders.t5(folder, version=kind.removeprefix("t5-"), mt5=kind == "mt5")))
+        return StudentSettings(name=str(builders.t5(folder, kind)))
     return StudentSettings(name=str(getattr(builders, kind)(folder)))
 
 
