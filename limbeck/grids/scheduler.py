@@ -31,11 +31,9 @@ def run_grid(
     interrupted cell continue from the last checkpoint. A script that calls this needs `if __name__ == "__main__":`.
 
     Args:
-        grids: grids; cells that they share are trained once.
-        out: folder of the runs.
+        grids: cells that they share are trained once.
         workers: cells at a time; None: as many as the engine thinks fit.
         engine: local: processes of this machine; ray: the cluster at RAY_ADDRESS, or one started here.
-        retry: train failed cells again.
         watch: called with all states several times a second.
 
     Raises:

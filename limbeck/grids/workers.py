@@ -23,13 +23,15 @@ OBJECT_STORE_BYTES = 100 * 2**20  # little is sent about, and Ray would take a t
 
 
 def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
-    """Train a cell unless another process does or has; the folder `out` says how it ended. The lock is held throughout.
+    """Train a cell, its lock held throughout, unless another process does or has; the folder `out` says how it ended.
 
     Relative paths, of `out` and in the recipe, start at `working_folder`.
 
     Raises:
         LimbeckError: the folder is not there, or the failure could not be recorded.
     """
+    from limbeck.runs.training import train
+
     os.chdir(working_folder)
     folder = GridFolder(out)
     if not folder.grids.is_dir():
@@ -38,8 +40,6 @@ def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
         if folder.state(cell).settled:
             return
         log_to(folder.log(cell.name))
-        from limbeck.runs.training import train
-
         try:
             train(cell.recipe, out / cell.name, resume=True)
         except InUseError:  # `limbeck train` has the run

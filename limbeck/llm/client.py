@@ -147,5 +147,5 @@ def _tokens(usage: Any) -> Tokens | None:
         prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
     except (LookupError, TypeError):
         return None
-    counted = all(type(number) is int and 0 <= number <= 10**9 for number in (prompt, completion))
-    return Tokens(prompt, completion) if counted else None
+    is_count = all(type(number) is int and 0 <= number <= 10**9 for number in (prompt, completion))
+    return Tokens(prompt, completion) if is_count else None

@@ -27,8 +27,8 @@ def cases() -> list[dict[str, Any]]:
 
 
 def task_and_example(case: dict[str, Any]) -> tuple[Task, Example]:
-    own = case["task"] == "custom"
-    task = get(case["task"], case.get("choices") or (), case.get("answer") or "text") if own else get(case["task"])
+    settings = (case.get("choices") or (), case.get("answer") or "text") if case["task"] == "custom" else ()
+    task = get(case["task"], *settings)
     return task, Example("q", (case["input"],), "", choices=tuple(case.get("choices") or task.choices))
 
 

@@ -65,13 +65,14 @@ def completion(
     finish_reason: str | None = "stop",
     usage: Any = (12, 34),
     headers: dict[str, str] | None = None,
+    delay: float = 0.0,
 ) -> Answer:
     """Return a completion as OpenAI writes it; `usage`: two counts of tokens, or any value."""
     if isinstance(usage, tuple):
         usage = {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)}
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
     body = {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
-    return replace(in_json(body), headers=headers or {}, paid=True)
+    return replace(in_json(body), headers=headers or {}, delay=delay, paid=True)
 
 
 def error(status: int, message: str = "no", code: str | None = None, headers: dict[str, str] | None = None) -> Answer:

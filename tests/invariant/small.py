@@ -7,16 +7,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import (
-    BartConfig,
-    BartForConditionalGeneration,
-    BertConfig,
-    BertModel,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5ForConditionalGeneration,
-)
+from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from tests.helpers.builders import save
 from tests.helpers.tokenizers import frame
@@ -87,33 +78,34 @@ def _save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFa
 def t5(folder: Path) -> Path:
     """Save a T5 v1.1: gated activations and a head of its own."""
     tokenizer = _tokenizer(None, "</s>")
-    config = T5Config(
-        vocab_size=len(tokenizer), d_model=WIDTH, d_kv=8, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0,
+    config = AutoConfig.for_model(
+        "t5", vocab_size=len(tokenizer), d_model=WIDTH, d_kv=8, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0,
         decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
         feed_forward_proj="gated-gelu", tie_word_embeddings=False,
     )  # fmt: skip
-    return _save(folder, T5ForConditionalGeneration(config), tokenizer, 0.3)
+    return _save(folder, AutoModelForSeq2SeqLM.from_config(config), tokenizer, 0.3)
 
 
 def bart(folder: Path) -> Path:
     """Save a BART."""
     tokenizer = _tokenizer("<s>", "</s>")
-    config = BartConfig(
-        vocab_size=len(tokenizer), d_model=WIDTH, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+    config = AutoConfig.for_model(
+        "bart", vocab_size=len(tokenizer), d_model=WIDTH, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=64, dropout=0.0,
         bos_token_id=3, pad_token_id=0, eos_token_id=1, decoder_start_token_id=1, forced_eos_token_id=1,
     )  # fmt: skip
-    return _save(folder, BartForConditionalGeneration(config), tokenizer, 0.3)
+    return _save(folder, AutoModelForSeq2SeqLM.from_config(config), tokenizer, 0.3)
 
 
 def bert(folder: Path, scale: float) -> Path:
     """Save a BERT encoder, for one side of a pair."""
     tokenizer = _tokenizer("[CLS]", "[SEP]")
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, pad_token_id=0,
+    config = AutoConfig.for_model(
+        "bert", vocab_size=len(tokenizer), hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        pad_token_id=0,
     )  # fmt: skip
-    return _save(folder, BertModel(config), tokenizer, scale)
+    return _save(folder, AutoModel.from_config(config), tokenizer, scale)
 
 
 def student(kind: str, folder: Path) -> Path | dict[str, Path]:

@@ -68,9 +68,9 @@ def test_prices():
 
 
 def test_a_budget_covers_both_its_money_and_its_tokens():
-    both = terms(prices=PRICES, budget={"money": 0.01, "tokens": 2000})
+    budget = terms(prices=PRICES, budget={"money": 0.01, "tokens": 2000})
     covered = {Tokens(2000, 0): True, Tokens(2001, 0): False, Tokens(0, 1000): True, Tokens(0, 1001): False}
-    assert {tokens: both.covers(tokens) for tokens in covered} == covered
+    assert {tokens: budget.covers(tokens) for tokens in covered} == covered
     assert [terms(budget={"tokens": 10}).covers(Tokens(4, count)) for count in (6, 7)] == [True, False]
     assert terms().covers(Tokens(10**12, 10**12))
     with pytest.raises(RecipeError, match=r"budget\.money"):

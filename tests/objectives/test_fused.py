@@ -1,6 +1,7 @@
 """The fused head: values and gradients against the plain version in float64, in every type, chunk and graph."""
 
 import math
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,8 +14,11 @@ from limbeck.models.families import VocabularyHead
 from limbeck.models.tokenization import IGNORE
 from limbeck.objectives import METHODS, ObjectiveSettings, fused
 from limbeck.objectives.fused import gradient_shares, losses, term_counts
-from tests.helpers.devices import DEVICE, DTYPE, TOLERANCE
 from tests.objectives import oracle
+
+DEVICE = torch.device(os.environ.get("LIMBECK_TEST_DEVICE", "cpu"))
+DTYPE = getattr(torch, os.environ.get("LIMBECK_TEST_DTYPE", "float32"))
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 3e-3}[DTYPE]
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from limbeck.models.loading import open_student
 from limbeck.runs import Recipe, predict_file, train
 from limbeck.runs.push import contents, write
 from tests.helpers import builders
-from tests.helpers.hub import environment, files_of, running
+from tests.helpers.hub import files_of, run_beside, running
 from tests.runs.recipes import TINY, rows_of, tiny
 
 ALWAYS = {"README.md", "recipe.yaml", "results.json", "provenance.json", "limbeck.json", "config.json"}
@@ -156,14 +156,7 @@ def test_a_push_is_a_new_model(trained, tmp_path):
     for name in names:
         write(contents(trained.path, f"me/{name}", "apache-2.0"), tmp_path / name)
     with running() as (endpoint, requests):
-        process = subprocess.run(
-            [sys.executable, "-c", UPLOAD_ALL],
-            input=json.dumps([f"me/{name}" for name in names]),
-            env=environment(endpoint, tmp_path / "home"), cwd=tmp_path,
-            capture_output=True, text=True, timeout=240, check=False,
-        )  # fmt: skip
-    assert process.returncode == 0, process.stderr
-    outcomes = json.loads(process.stdout)
+        outcomes = run_beside(endpoint, UPLOAD_ALL, [f"me/{name}" for name in names], tmp_path)
     for name in ("mine", "empty"):
         assert outcomes[f"me/{name}"] == f"{endpoint}/me/{name}"
         sent = {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
