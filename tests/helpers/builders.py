@@ -25,7 +25,7 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
     return folder
 
 
-def random_model(family: str, tokenizer: PreTrainedTokenizerFast, **sizes: Any) -> PreTrainedModel:
+def _random_model(family: str, tokenizer: PreTrainedTokenizerFast, **sizes: Any) -> PreTrainedModel:
     torch.manual_seed(0)
     return AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(family, vocab_size=len(tokenizer), **sizes))
 
@@ -37,7 +37,7 @@ def t5(folder: Path, version: str = "t5-1.1") -> Path:
     sizes |= {"pad_token_id": 0, "eos_token_id": 1}
     if version == "t5-1.1":
         sizes |= {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
-    model = random_model(version.partition("-")[0], tokenizer, **sizes)
+    model = _random_model(version.partition("-")[0], tokenizer, **sizes)
     model.resize_token_embeddings(len(tokenizer) + 5)  # checkpoints have more rows than their tokenizer has tokens
     if version == "t5-1.1":
         model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
@@ -47,7 +47,7 @@ def t5(folder: Path, version: str = "t5-1.1") -> Path:
 def bart(folder: Path, words: Sequence[str] = (), always: str | None = None) -> Path:
     """Save a BART with a bias on its logits; with `always` it says that word whatever it is asked."""
     tokenizer = word_tokenizer("<s>", "</s>", words)
-    model = random_model("bart", tokenizer, **LAYERS, **IDS, decoder_start_token_id=2, forced_eos_token_id=2)
+    model = _random_model("bart", tokenizer, **LAYERS, **IDS, decoder_start_token_id=2, forced_eos_token_id=2)
     model.final_logits_bias.copy_(torch.randn_like(model.final_logits_bias))
     if always is not None:
         model.final_logits_bias[0, tokenizer.convert_tokens_to_ids(always)] = 1e4
@@ -63,14 +63,14 @@ def t5gemma(folder: Path) -> Path:
         "final_logit_softcapping": 3.0, **IDS,
     }  # fmt: skip
     return save(
-        folder, random_model("t5gemma", tokenizer, encoder=stack, decoder=stack, decoder_start_token_id=0), tokenizer
+        folder, _random_model("t5gemma", tokenizer, encoder=stack, decoder=stack, decoder_start_token_id=0), tokenizer
     )
 
 
 def pegasus(folder: Path) -> Path:
     """Save a Pegasus: an encoder-decoder of a family that limbeck does not know by name."""
     tokenizer = word_tokenizer("<s>", "</s>")
-    model = random_model("pegasus", tokenizer, **LAYERS, **IDS, decoder_start_token_id=1, forced_eos_token_id=2)
+    model = _random_model("pegasus", tokenizer, **LAYERS, **IDS, decoder_start_token_id=1, forced_eos_token_id=2)
     return save(folder, model, tokenizer)
 
 
