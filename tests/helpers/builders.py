@@ -27,18 +27,17 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
 
 def _random_model(family: str, tokenizer: PreTrainedTokenizerFast, **sizes: Any) -> PreTrainedModel:
     torch.manual_seed(0)
-    return AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(family, vocab_size=len(tokenizer), **sizes))
+    return AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(family, **{"vocab_size": len(tokenizer), **sizes}))
 
 
 def t5(folder: Path, version: str = "t5-1.1") -> Path:
     """Save a T5 1.0 (tied and scaled head), a v1.1 (a head of its own), or an mT5."""
     tokenizer = train_tokenizer(TEXTS, 300)
     sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
-    sizes |= {"pad_token_id": 0, "eos_token_id": 1}
+    sizes |= {"pad_token_id": 0, "eos_token_id": 1, "vocab_size": len(tokenizer) + 5}
     if version == "t5-1.1":
         sizes |= {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
     model = _random_model(version.partition("-")[0], tokenizer, **sizes)
-    model.resize_token_embeddings(len(tokenizer) + 5)  # checkpoints have more rows than their tokenizer has tokens
     if version == "t5-1.1":
         model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
     return save(folder, model, tokenizer)
