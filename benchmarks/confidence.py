@@ -17,7 +17,7 @@ from benchmarks.generation import BATCH, OUT
 from benchmarks.inputs import SMALL
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
-from limbeck.data import View, load, source, task_of
+from limbeck.data import View, load, source
 from limbeck.files import write_jsonl
 from limbeck.metrics.predict import predict
 from limbeck.models import ScratchSettings
@@ -27,6 +27,7 @@ from limbeck.runs import Recipe, Run, train
 from limbeck.runs.compare import calibrate_file
 from limbeck.schema import Example
 from limbeck.tasks import Task
+from limbeck.tasks.settings import task_of
 
 WIDE = ScratchSettings(vocab_size=8000, d_model=256, d_kv=64, d_ff=512, num_layers=4, num_heads=4)
 # name: shape, training steps, of how many rows one is answered: a minute or so for each side

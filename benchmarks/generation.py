@@ -18,7 +18,7 @@ import torch
 from benchmarks.inputs import SMALL, model
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
-from limbeck.data import View, load, source, task_of
+from limbeck.data import View, load, source
 from limbeck.metrics.graded import accuracy
 from limbeck.metrics.predict import predict
 from limbeck.models import EngineName
@@ -28,6 +28,7 @@ from limbeck.models.student import Student
 from limbeck.runs import Recipe, Run, load_recipe, train
 from limbeck.runs.training import QUICKSTART
 from limbeck.schema import Example
+from limbeck.tasks.settings import task_of
 
 OUT = Path("runs/benchmarks")
 BATCH = 64
