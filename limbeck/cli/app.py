@@ -240,7 +240,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; a LimbeckError is printed on one line, with exit code 2."""
+    """Run the command line; a user's mistake, or a file system's refusal, is one line with exit code 2."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("limbeck: %(message)s"))
     logger = logging.getLogger("limbeck")
@@ -253,7 +253,7 @@ def main() -> None:
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
         app()
-    except LimbeckError as error:
+    except (LimbeckError, OSError) as error:
         print(f"limbeck: error: {error}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as end:

@@ -74,11 +74,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 def print_values(values: Mapping[str, Any]) -> None:
     """Print a table of numbers and texts by name, one a row; None is left out, and a mapping has rows of its own."""
-    flat: dict[str, Any] = {}
+    print_table(("", ""), list(_rows(values)))
+
+
+def _rows(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
-        flat |= {f"{name}: {key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
-    rows = [(name.replace("_", " "), _text(value)) for name, value in flat.items() if value is not None]
-    print_table(("", ""), rows)
+        title = prefix + name.replace("_", " ")
+        if isinstance(value, dict):
+            yield from _rows(value, f"{title}: ")
+        elif value is not None:
+            yield title, _text(value)
 
 
 def _text(value: Any) -> str:

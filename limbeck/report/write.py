@@ -104,7 +104,9 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
     if not groups:
         raise LimbeckError(f"{paths[0]}: none of its {len(runs)} runs is finished, so there is nothing to report")
     grids = [Grid.load(path) for folder in paths for path in sorted(folder.rglob("grids/*.yaml"))]
-    errors = {path.stem: read_json(path)["error"] for folder in paths for path in folder.rglob("failed/*.json")}
+    errors = {
+        path.stem: str(read_json(path).get("error")) for folder in paths for path in folder.rglob("failed/*.json")
+    }
     missing, left_out = find_missing(runs, grids, errors)
     tasks: dict[str, list[GradedGroup]] = {}
     for member in grade(groups):
