@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from limbeck.llm import CHAT_TOKEN, THOUGHT_TAG, RationaleSource, read_reply, stated_answer
+from limbeck.llm import CHAT_TOKEN, THOUGHT_TAG, RationaleSource, concluded_label, read_reply, stated_answer
 from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import Task, is_right, normalise, same_value
@@ -124,6 +124,8 @@ def sift(
     annotation = Annotation(example, samples, vote, agreement)
     earlier: set[str] = set()
     for sample in samples:
+        if source != "content" and sample.label is None and sample.rationale is not None:
+            sample.label = concluded_label(sample.text or "", sample.thoughts, task, example)
         sample.outcome = _outcome(sample, annotation, task, filters)
         if sample.outcome is Outcome.KEPT:
             rationale = normalise(str(sample.rationale))

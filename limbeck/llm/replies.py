@@ -113,6 +113,23 @@ def read_reply(
     return Parsed(rationale, label if words.strip() else thought.label)
 
 
+def concluded_label(content: str, thoughts: str, task: Task, example: Example) -> str | None:
+    """Return the example's label where a reply is thoughts alone whose last sentence comes to it; else None.
+
+    The thoughts may then be learnt for that label, although the teacher gave no answer.
+    """
+    tagged, words = split_thoughts(content)
+    last = re.split(r"(?<=[.!?])\s+|\n", f"{thoughts}\n{tagged}".strip())[-1]
+    if words.strip() or not example.label or phrases.DOUBT.search(last):
+        return None
+    if task.equal is same_value:
+        conclusions = [number.replace(",", "") for number in _NUMBER.findall(last)[-1:]]
+    else:
+        choices = example.choices or (example.label,)
+        conclusions = [choice for choice in choices if re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", last, re.I)]
+    return example.label if len(conclusions) == 1 and task.equal(conclusions[0], example.label) else None
+
+
 class _Reply:
     """A plain reply with its task and example, up to where the teacher began a question of its own."""
 
