@@ -1,1 +1,1 @@
-"""Statistics on plain arrays: intervals, tests with their corrections, correlation and agreement."""
+"""Intervals, and tests of differences."""
