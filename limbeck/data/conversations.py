@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from limbeck.data.rows import read_row, resolved, unique
+from limbeck.data.choices import Choices, find_reading
+from limbeck.data.rows import located, read_row, resolved, unique
 from limbeck.data.tables import is_missing, read_table, stem
 from limbeck.errors import DataError, LimbeckError
-from limbeck.llm import read_reply
+from limbeck.llm import parse, read_reply
 from limbeck.llm.messages import Message, read_message
 from limbeck.schema import Example
 from limbeck.tasks import Row, Task
@@ -17,6 +18,8 @@ from limbeck.tasks.task import text
 Form = Literal["limbeck", "prompt-completion", "messages", "instruction"]
 LeftOut = Mapping[str, list[str]]
 """The locations of rows that were left out, by the reason."""
+
+_Draft = tuple[Example, Choices, Message]  # a question, and the teacher's reply to it
 
 _USER = {"user", "human"}
 _ASSISTANT = {"assistant", "gpt", "model"}
@@ -31,16 +34,30 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
     """Read examples from a file of conversations, with counts, and the locations of rows left out by the reason.
 
     The assistant's last turn is read as a teacher's reply to the user's turn before it. The rationale is the reasoning
-    beside the answer, else the thoughts. The label is the row's own (`label`, `answer`), else the reply's.
+    beside the answer, else the thoughts. The label is the row's own (`label`, `answer`), else the reply's. The rows'
+    labels name their choices in one way, as those of `read_examples` do.
     """
+    drafts: list[tuple[str, _Draft]] = []
     examples: list[tuple[str, Example]] = []
     left_out: dict[str, list[str]] = {}
+
+    def leave_out(location: str, error: LimbeckError) -> None:
+        left_out.setdefault(str(error).removeprefix(f"{location}: "), []).append(location)
+
     rows = read_table(path)
     for index, (location, row) in enumerate(rows):
         try:
-            examples.append((location, _example(row, f"{stem(path)}-{index}", task, location)))
+            drafts.append((location, _draft(row, f"{stem(path)}-{index}", task, location)))
         except LimbeckError as error:
-            left_out.setdefault(str(error).removeprefix(f"{location}: "), []).append(location)
+            leave_out(location, error)
+    labels = [(example.label, choices) for _, (example, choices, _) in drafts if example.label and not choices.of_task]
+    with located(str(path)):
+        reading = find_reading(labels) if labels else None
+    for location, (example, choices, reply) in drafts:
+        try:
+            examples.append((location, _taught(resolved(example, choices, reading, location), reply, task)))
+        except LimbeckError as error:
+            leave_out(location, error)
     counts = {
         "rows": len(rows),
         "unparsed_rationales": sum(example.rationale is None for _, example in examples),
@@ -50,16 +67,25 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
     return unique(examples), counts, left_out
 
 
-def _example(row: Row, id: str, task: Task, location: str) -> Example:
-    if row.get("label") is False:  # KTO's verdict on the reply
+def _draft(row: Row, id: str, task: Task, location: str) -> _Draft:
+    """Return the question with the row's own label."""
+    if row.get("label") is False or row.get("kto_tag") is False:  # KTO's verdict on the reply
         raise DataError("its reply is marked as a bad one")
     turns, reply_field = _conversation(row)
     question, reply = _last_exchange(turns)
     fields: dict[str, Any] = {name: row[name] for name in ("id", "uid", "ID", "choices") if row.get(name) is not None}
+    fields["input"] = question
     values = (row.get(name) for name in _LABELS if name != reply_field)
     label = next((value for value in values if not isinstance(value, bool) and not is_missing(value)), None)
-    example, choices = read_row({**fields, "input": question, "label": label}, id, task, location=location, columns={})
-    example = resolved(example, choices, None, location)
+    example, choices = read_row(fields, id, task, location=location, columns={})
+    if isinstance(label, str) and label not in choices.keys:  # "The answer is 5."
+        label = parse(label, task, example).label or label
+    example, choices = read_row({**fields, "label": label}, id, task, location=location, columns={})
+    return example, choices, reply
+
+
+def _taught(example: Example, reply: Message, task: Task) -> Example:
+    """Return the example with its reply's rationale and answer. Raises DataError: neither has a label."""
     parsed = read_reply(reply.words, reply.thoughts, task, example)
     if parsed.rationale is None:
         thoughts = read_reply(reply.words, reply.thoughts, task, example, source="thoughts")

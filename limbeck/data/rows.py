@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from limbeck.data.choices import Choices, column_choices, find_choice, find_reading, read_choices
-from limbeck.data.tables import MAX_ROW_BYTES, cell_text, is_missing, read_table, stem
+from limbeck.data.tables import MAX_ROW_BYTES, cell_text, is_missing, parse_cell, read_table, stem
 from limbeck.errors import DataError, LimbeckError
 from limbeck.schema import Example, listing
 from limbeck.tasks import TASKS, Row, Task, normalise
@@ -43,7 +43,7 @@ def read_rows(
 
     Raises LimbeckError: the file cannot be read or a row is wrong; names the line and the field.
     """
-    (examples,) = read_examples([read_files([path])], columns or {}, task or TASKS["custom"], labelled=labelled)
+    (examples,) = read_examples(read_files([path]), columns or {}, task or TASKS["custom"], labelled=labelled)
     for location, example in examples:
         if labelled and not example.label:
             raise DataError(f"{location}: label: missing, and without a label the row cannot be used")
@@ -52,19 +52,19 @@ def read_rows(
 
 def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
     """Read examples, labelled or not, under limbeck's or the usual names where the file lacks some of `columns`."""
-    rows = read_files([path])
+    (rows,) = read_files([path])
     present: Columns = {column: source for column, source in columns.items() if _has(_names(rows), source)}
     (examples,) = read_examples([rows], present, task, labelled=False)
     return unique(examples)
 
 
-def read_files(paths: Iterable[Path], max_row_bytes: int = MAX_ROW_BYTES) -> IdRows:
-    """Return the rows of files; their ids are their file's name and an index."""
-    rows: IdRows = []
+def read_files(paths: Iterable[Path], max_row_bytes: int = MAX_ROW_BYTES) -> list[IdRows]:
+    """Return a table of each file; a row's id is its file's name and its index among the rows of all files."""
+    tables: list[IdRows] = []
     for path in paths:
-        table = read_table(path.expanduser(), max_row_bytes)
-        rows += [(at, f"{stem(path)}-{i}", row) for i, (at, row) in enumerate(table, len(rows))]
-    return rows
+        rows, first = read_table(path.expanduser(), max_row_bytes), sum(map(len, tables))
+        tables.append([(at, f"{stem(path)}-{i}", row) for i, (at, row) in enumerate(rows, first)])
+    return tables
 
 
 def read_examples(tables: Sequence[IdRows], columns: Columns, task: Task, *, labelled: bool) -> list[Located]:
@@ -161,13 +161,13 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
             choices = Choices(task.choices, task.choices if task.name == "custom" else numbers, of_task=True)
         else:
             choices = read_choices(cell)
-        labels = _labels(row.get("label"), "label", choices) + _labels(row.get("answers"), "label", choices)
-        rationale = "\n".join(_texts(row.get("rationale"), "rationale")) or None
+        labels = _labels(row.get("label"), "label", choices) + _labels(_listed(row.get("answers")), "label", choices)
+        rationale = "\n".join(_texts(_listed(row.get("rationale")), "rationale")) or None
         if labels and _ANSWER_MARK in labels[0]:
             solution, _, answer = labels[0].rpartition(_ANSWER_MARK)
             labels[0] = text(without_calculations(answer).strip(), "label")
             rationale = rationale or solution.strip() or None
-        if not choices.texts:
+        if not choices.texts or choices.of_task:
             spellings = [task.read_label(label) for label in labels]
             labels = list(filter(None, spellings)) if spellings and spellings[0] else []
         label, *answers = dict.fromkeys(labels or [""])
@@ -188,6 +188,12 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
         rationale = rationale and without_calculations(rationale)
         example = replace(example, id=id, rationale=rationale, teacher_label=teacher_label, answers=tuple(answers))
         return example, choices
+
+
+def _listed(cell: Any) -> Any:
+    """Return the list that a text holds as JSON or as Python prints it, with numbers as texts; else the cell itself."""
+    value = parse_cell(cell) if isinstance(cell, str) else None
+    return list(map(cell_text, value)) if isinstance(value, list) else cell
 
 
 def _texts(cell: Any, field: str) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from glob import glob
 from http.client import HTTPException
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -140,8 +141,8 @@ class FilesSource(Settings):
         """Return the splits that have files; a missing label is ""."""
         files = {"train": self.train_file, "valid": self.valid_file, "test": self.test_file}
         tables = {split: read_files(_expand(paths), self.max_row_bytes) for split, paths in files.items() if paths}
-        examples = read_examples(list(tables.values()), self.columns, task, labelled=True)
-        return {split: unique(rows) for split, rows in zip(tables, examples, strict=True)}
+        examples = iter(read_examples(list(chain(*tables.values())), self.columns, task, labelled=True))
+        return {split: unique(list(chain(*islice(examples, len(parts))))) for split, parts in tables.items()}
 
 
 def _expand(paths: Path | list[Path]) -> list[Path]:

@@ -88,7 +88,7 @@ def json_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows
     """Read rows from JSON objects, one after the other (usually one a line) or in an array.
 
     A document that is one object may hold them as `{"data": [...]}` or `{"0": {...}, "1": {...}}`. Comment lines (`//`,
-    `#`) and extra commas are skipped.
+    `#`) and extra commas between objects are skipped, and the length of a row is checked, outside arrays alone.
     """
     text, decoder = _LAST_COMMA.sub("]", text), json.JSONDecoder()
     values: list[tuple[str, Any]] = []

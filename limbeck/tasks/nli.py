@@ -48,6 +48,11 @@ def read(row: Row, id: str) -> Example:
     return Example(row_id(row, id), segments, label, choices=LABELS)
 
 
+def read_label(label: str) -> str | None:
+    """Return the label; None where it is `-` or -1, as SNLI writes it where its annotators did not agree."""
+    return None if label in ("-", "-1") else label
+
+
 def read_answer(answer: str, _example: Example) -> str | None:
     """Return the label that the answer is or begins with; None where it is none of the three, or denies one.
 
@@ -72,6 +77,7 @@ ESNLI = Task(
     equal=same_text,
     choices=LABELS,
     nouns=("label", "relationship", "relation", "verdict"),
+    read_label=read_label,
     hub=HubInputs(
         "esnli/esnli", None, {"train": "train", "valid": "validation", "test": "test"}, "refs/convert/parquet"
     ),

@@ -77,6 +77,15 @@ def test_labels_ids_choices_and_counts(tmp_path: Path) -> None:
     ]
     assert counts == {"rows": 5, "unparsed_rationales": 1, "unparsed_labels": 1, "left_out": 1}
     assert list(left_out.values()) == [[f"{tmp_path / 'c.jsonl'}:4"]]
+    rows = [
+        {"prompt": "Where?", "completion": REPLY, "answer": answer} for answer in ("The answer is 5.", r"\boxed{5}")
+    ]
+    write_jsonl(tmp_path / "c.jsonl", [*rows, {**rows[0], "kto_tag": False}])
+    examples, counts, _ = read_conversations(tmp_path / "c.jsonl", get("custom"))
+    assert ([example.label for example in examples], counts["left_out"]) == (["5", "5"], 1)
+    rows = [{**rows[0], "choices": ["red", "green", "blue"], "answer": answer} for answer in (1, 0)]
+    write_jsonl(tmp_path / "c.jsonl", rows)
+    assert [example.label for example in read_conversations(tmp_path / "c.jsonl", get("custom"))[0]] == ["green", "red"]
 
 
 BAD_ROWS = [

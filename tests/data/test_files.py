@@ -56,6 +56,15 @@ def test_a_mapped_column_may_be_in_some_files_only(tmp_path: Path) -> None:
             load_files({**files, "columns": {**columns, **mistyped}})
 
 
+def test_the_files_of_a_split_may_name_their_columns_differently(tmp_path: Path) -> None:
+    for name, label, choices in [("a", "answer", "options"), ("b", "label", "choices")]:
+        rows = [{"input": f"{name}{i}", label: "y", choices: ["y", "n"]} for i in range(10)]
+        write_rows(tmp_path / f"{name}.jsonl", rows)
+    rows = all_rows(load_files({"train_file": str(tmp_path / "*.jsonl")}))
+    assert {row.id for row in rows} == {f"{'ab'[i // 10]}-{i}" for i in range(20)}
+    assert {(row.label, row.choices) for row in rows} == {("y", ("y", "n"))}
+
+
 def test_labels_that_only_all_files_together_make_clear(tmp_path: Path) -> None:
     choices = ["red", "green"]
     write_rows(tmp_path / "a.jsonl", [{"input": f"q{i}", "choices": choices, "label": i % 2} for i in range(10)])

@@ -60,11 +60,19 @@ def test_integers_beside_nulls_and_short_floats(tmp_path: Path) -> None:
         ({"label": "b", "answers": ["a", "b", "c "]}, "b", ("a", "c")),
         ({"answers": [1.0, 2]}, "1", ("2",)),
         ({"label": "[1, 2]"}, "[1, 2]", ()),
+        ({"answers": '["a", "b"]'}, "a", ("b",)),
+        ({"label": "b", "answers": "['a', 'b']"}, "b", ("a",)),
     ],
 )
 def test_several_accepted_answers(tmp_path: Path, row: dict[str, Any], label: str, answers: tuple[str, ...]) -> None:
     (example,) = read_rows(write_rows(tmp_path, [{"input": "q", **row}]))
     assert (example.label, example.answers) == (label, answers)
+
+
+def test_labels_that_annotators_did_not_agree_on_are_missing(tmp_path: Path) -> None:
+    rows = [{"premise": "p", "hypothesis": "h", "label": label} for label in ("-1", -1, "-", 1, "neutral")]
+    examples = read_rows(write_rows(tmp_path, rows), task=get("esnli"), labelled=False)
+    assert [row.label for row in examples] == ["", "", "", "neutral", "neutral"]
 
 
 def test_solutions_with_their_answer_after_a_mark(tmp_path: Path) -> None:
