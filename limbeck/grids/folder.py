@@ -85,9 +85,9 @@ def states(grids: Sequence[Grid], out: Path) -> list[CellState]:
     Raises:
         LimbeckError: as `cells`; or two grids have one name.
     """
-    name, count = Counter(grid.name for grid in grids).most_common(1)[0]
-    if count > 1:
-        raise LimbeckError(f"two grids are called {name!r}: give one of them another `name`")
+    for name, count in Counter(grid.name for grid in grids).items():
+        if count > 1:
+            raise LimbeckError(f"two grids are called {name!r}: give one of them another `name`")
     by_name = {cell.name: cell for grid in grids for cell in cells(grid)}
     return [GridFolder(out).state(cell) for cell in by_name.values()]
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 
 from limbeck.errors import RecipeError
 from limbeck.runs.recipe import Recipe
@@ -20,8 +20,18 @@ from limbeck.settings import Settings, change, put, read_mapping
 MAX_CELLS = 10_000
 
 Fields = dict[str, Any]  # dotted fields of a recipe and their values
-Axis = Annotated[list[Any], Field(min_length=1)] | Annotated[dict[str, Fields], Field(min_length=1)]
 Seed = Annotated[int, Field(strict=True, ge=0)]
+
+
+def _check_axis(axis: Any) -> Any:
+    """Return an axis, the names of its variants as text: YAML reads some as numbers. Raises ValueError for no axis."""
+    has_variants = isinstance(axis, dict) and all(isinstance(fields, dict) for fields in axis.values())
+    if not axis or not (isinstance(axis, list) or has_variants):
+        raise ValueError("a list of values was expected, or variants by name, each a mapping of fields to values")
+    return {str(name): fields for name, fields in axis.items()} if has_variants else axis
+
+
+Axis = Annotated[list[Any] | dict[str, Fields], BeforeValidator(_check_axis)]
 
 
 class Grid(Settings):
@@ -38,12 +48,12 @@ class Grid(Settings):
         default=[1], min_length=1, max_length=MAX_CELLS, description="A list, or a number N for the seeds 1 to N."
     )
 
-    _where: str = PrivateAttr()
+    _where: str = PrivateAttr(default="")
 
     @property
     def where(self) -> str:
         """The grid's file, or its name, for errors."""
-        return self._where
+        return self._where or f"grid {self.name}"
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -72,10 +82,10 @@ class Grid(Settings):
         """Return the grid with changes `key=value` of its own fields (`seeds=3`) or its recipe's (`student.name=x`).
 
         Raises:
-            LimbeckError: names the field; also where an axis would overwrite it, or what another axis sets.
+            LimbeckError: names the field; also where an axis would overwrite it; or as `check_overlap`.
         """
         values = self.model_dump()
-        earlier = []
+        keys = []
         for text in changes:
             text = text.removeprefix("recipe.")
             key = text.partition("=")[0]
@@ -83,17 +93,22 @@ class Grid(Settings):
                 change(values, text)
             else:
                 change(values["recipe"], text)
-                earlier.append(key)
+                keys.append(key)
         grid = self.parse(values, self.where)
+        grid.check_overlap(keys)
+        return grid
+
+    def check_overlap(self, keys: Sequence[str] = ()) -> None:
+        """Raise RecipeError where an axis or `seeds` would overwrite what an earlier axis sets, or one of `keys`."""
+        earlier = list(keys)
         setters = [
-            (name, [key for _, fields in _points(name, axis) for key in fields]) for name, axis in grid.axes.items()
+            (name, [key for _, fields in _points(name, axis) for key in fields]) for name, axis in self.axes.items()
         ]
         for name, fields in [*setters, ("seeds", ["seed"])]:
             for key in earlier:
                 if any(f"{key}.".startswith(f"{field}.") for field in fields):
                     raise RecipeError(f"would overwrite {key}, which is set already", path=self.where, field=name)
             earlier += fields
-        return grid
 
 
 @dataclass(frozen=True)
@@ -113,8 +128,10 @@ def cells(grid: Grid) -> list[GridCell]:
     """Return every combination of values and seeds, seed by seed; equal recipes once.
 
     Raises:
-        LimbeckError: a combination is not a recipe (names the grid, the cell and the field), or there are too many.
+        LimbeckError: a combination is not a recipe (names the grid, the cell and the field), there are too many, or an
+            axis would overwrite what another one sets.
     """
+    grid.check_overlap()
     count = math.prod([len(grid.seeds), *(len(axis) for axis in grid.axes.values())])
     if count > MAX_CELLS:
         raise RecipeError(f"{grid.where}: {count} cells; a grid has at most {MAX_CELLS}")

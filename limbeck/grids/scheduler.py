@@ -65,7 +65,9 @@ def _work(board: list[CellState], folder: GridFolder, pool: LocalWorkers | RayWo
         for slot, (name, job) in list(jobs.items()):
             if not job.is_alive():
                 del jobs[slot]
-                if job.exitcode != 0:
+                if isinstance(job.exitcode, str):
+                    folder.fail(name, job.exitcode)
+                elif job.exitcode != 0:
                     folder.fail(name, f"its process died ({job.exitcode}), perhaps for lack of memory")
         running = {name for name, _ in jobs.values()}
         for position, cell in enumerate(state.cell for state in board):

@@ -32,10 +32,10 @@ def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
     """
     from limbeck.runs.training import train
 
+    if not GridFolder(working_folder / out).grids.is_dir():
+        raise LimbeckError("missing here: the machines of a grid have to share a file system", path=out)
     os.chdir(working_folder)
     folder = GridFolder(out)
-    if not folder.grids.is_dir():
-        raise LimbeckError("missing here: the machines of a grid have to share a file system", path=out)
     with suppress(Timeout, InUseError), folder.lock(cell.name).acquire(timeout=0):  # else another process has it
         if folder.state(cell).settled:
             return
@@ -182,4 +182,5 @@ class RayJob:
     def exitcode(self) -> int | str:
         """0, or its error: its own, or that its process died."""
         error = self._future.exception()
-        return first_line(error) if error else 0
+        # the text of Ray's own error about one that the task raised begins with process and machine
+        return first_line(getattr(error, "cause", None) or error) if error else 0

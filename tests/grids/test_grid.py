@@ -73,8 +73,9 @@ def test_a_grid_is_read_with_its_recipe_and_what_is_kept_of_it_reads_back(tmp_pa
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"axes": {"objective": []}}, "g.yaml: axes.objective"),
-        ({"axes": {"size": {"small": "t5-small"}}}, "axes.size"),
+        ({"axes": {"objective": []}}, "g.yaml: axes.objective: a list of values"),
+        ({"axes": {"objective": 3}}, "g.yaml: axes.objective: a list of values .*, not 3$"),
+        ({"axes": {"size": {"small": "t5-small"}}}, "axes.size: a list of values .* variants by name"),
         ({"axes": {"seed": [1, 2]}}, "seeds: .*seed"),
         ({"axes": {"size": {"a": {"objective.label_weight": 1.0}}, "objective": ["mi"]}}, "objective: .*label_weight"),
         ({"seeds": [True]}, "seeds"),
@@ -96,6 +97,20 @@ def test_a_mistake_in_a_grid_names_file_cell_and_field(values, words, tmp_path):
         cells(Grid.load(path))
 
 
+def test_a_grid_made_in_python_is_checked_like_a_file():
+    made = Grid(name="made", recipe=TINY, seeds=[1, 2])
+    assert [cell.recipe.seed for cell in cells(made.changed(["seeds=3"]))] == [1, 2, 3]
+    assert len(cells(made)) == 2
+    overlapping = {"size": {"a": {"objective.label_weight": 1.0}}, "objective": ["mi"]}
+    with pytest.raises(RecipeError, match="grid made: objective: would overwrite"):
+        cells(Grid(name="made", recipe=TINY, axes=overlapping))
+
+
+def test_variants_may_have_numbers_as_names():
+    sizes = {4: {"student.max_target_length": 4}, 0.5: {"student.max_target_length": 8}}
+    assert [cell.values for cell in cells(grid(axes={"size": sizes}))] == [{"size": "4"}, {"size": "0.5"}]
+
+
 def test_a_change_that_an_axis_would_undo_is_refused(tmp_path):
     axes = {"objective": ["mi"], "size": {"small": {"student.max_target_length": 4}}}
     path = write(tmp_path / "g.yaml", {"recipe": TINY, "axes": axes})
@@ -110,3 +125,4 @@ def test_a_change_that_an_axis_would_undo_is_refused(tmp_path):
 def test_two_grids_of_one_name_are_refused(tmp_path):
     with pytest.raises(LimbeckError, match="two grids are called 'test'"):
         states([grid(), grid(seeds=2)], tmp_path)
+    assert states([], tmp_path) == []

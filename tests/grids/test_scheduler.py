@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from limbeck.errors import LimbeckError
 from limbeck.grids import GridFolder, cells, run_grid, scheduler, states, workers
-from limbeck.grids.workers import LocalWorkers, train_cell
+from limbeck.grids.workers import LocalWorkers, RayJob, train_cell
 from limbeck.runs import open_run, train
 from limbeck.runs.run import Run
 from tests.grids.test_grid import grid
@@ -166,8 +168,19 @@ def test_a_recorded_failure_is_shown_as_one_printable_line(tmp_path):
 
 
 def test_machines_without_a_shared_file_system_are_an_error(tmp_path):
-    with pytest.raises(LimbeckError, match="share a file system"):
-        train_cell(cells(grid())[0], tmp_path / "elsewhere", Path.cwd())
+    for working_folder in (Path.cwd(), tmp_path / "missing"):
+        with pytest.raises(LimbeckError, match="share a file system"):
+            train_cell(cells(grid())[0], Path("elsewhere"), working_folder)
+
+
+def test_an_error_on_the_cluster_is_told_by_its_cause():
+    exceptions = pytest.importorskip("ray.exceptions", reason="limbeck[ray] is not installed")
+    trace = "Traceback (most recent call last):\nLimbeckError: runs: missing here"
+    error = exceptions.RayTaskError("train_cell", trace, LimbeckError("missing here", path="runs"), "ray", 1, "::1")
+    for raised, expected in ((error, "runs: missing here"), (exceptions.WorkerCrashedError(), "The worker died")):
+        future: Future = Future()
+        future.set_exception(raised)
+        assert RayJob(SimpleNamespace(future=lambda future=future: future)).exitcode.startswith(expected)
 
 
 def test_a_cell_that_a_plain_run_is_at_is_left_to_it_and_taken_when_that_ends(tmp_path, in_process):
