@@ -5,14 +5,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from math import isclose
+from math import isclose, isfinite
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from scipy.special import softmax
 
-from limbeck.data.tables import cell_text, is_missing, read_table
+from limbeck.data.tables import cell_text, is_missing, parse_cell, read_table
 from limbeck.errors import DataError
 from limbeck.schema import Prediction
 from limbeck.tasks import same_text
@@ -29,6 +29,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "probabilities": ("probabilities", "probs"),
 }
 _TEXTS = ("id", "label", "prediction")
+_FLAGS = {"right": True, "correct": True, "wrong": False, "incorrect": False}  # besides those that pydantic reads
+_PERCENTAGE = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
 _SUM_TOLERANCE = 1e-3  # of probabilities from one: half precision does this to a softmax
 _PREDICTION = TypeAdapter(Prediction)
 _NUMBER = re.compile(r"([-+]?)((?:0|[1-9]\d{0,30}|[1-9]\d{0,2}(?:,\d{3}){1,10})(?:\.\d{1,30})?)", re.ASCII)
@@ -102,19 +104,21 @@ def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, 
         if field in _TEXTS:
             value = value[0] if isinstance(value, list) and len(value) == 1 else value
             row[field] = "" if is_missing(value) else value if isinstance(value, str) else cell_text(value)
-        else:  # "1.0" is how a table writes true
-            value = value.strip().removesuffix(".0") if isinstance(value, str) else value
-            row[field] = None if is_missing(value) else value
+        else:
+            row[field] = None if is_missing(value) else _value(field, value)
     definitions, rationale = values.get("confidences"), values.get("rationale")
-    row["confidences"] = definitions = definitions if isinstance(definitions, dict) else None
-    if definitions and definitions.get("choices") != values.get("confidence"):
-        row["probabilities"] = None  # metrics over choices would not be of this confidence
+    row["confidences"] = None
+    if isinstance(definitions, dict) and definitions:
+        row["confidences"] = {name: number for name, number in definitions.items() if isinstance(number, int | float)}
+        if definitions.get("choices") != values.get("confidence"):
+            row["probabilities"] = None  # metrics over choices would not be of this confidence
     row["rationale"] = rationale if isinstance(rationale, str) else None
     try:
         prediction = _PREDICTION.validate_python({"input": str(values.get("input") or ""), **row})
     except ValidationError as error:
         first = error.errors()[0]
-        column = columns[str(first["loc"][0])]
+        name = str(first["loc"][0])
+        column = columns.get(name, name)
         raise DataError(f"{first['msg']}: {first['input']!r:.60}", path=location, field=repr(column)) from None
     shares = (prediction.probabilities or {}).values()
     if shares and not (min(shares) >= 0 and isclose(sum(shares), 1, abs_tol=_SUM_TOLERANCE)):
@@ -123,6 +127,19 @@ def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, 
     if prediction.correct is None and prediction.label and prediction.prediction is not None:
         return replace(prediction, correct=same_answer(prediction.prediction, prediction.label))
     return prediction
+
+
+def _value(field: str, value: Any) -> Any:
+    """Return what pydantic reads as the field's value: also a percentage, a word for right, and a table's texts."""
+    if not isinstance(value, str):
+        return str(value) if field == "confidence" and isinstance(value, bool) else value  # true is no confidence
+    text = value.strip().removesuffix(".0")  # "1.0" is how a table writes true
+    if field == "probabilities":
+        return parse_cell(text)
+    if field == "correct":
+        return _FLAGS.get(text.casefold(), text)
+    percentage = _PERCENTAGE.fullmatch(text)
+    return float(percentage[1]) / 100 if percentage else text
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], path: Path, needs: Sequence[str]) -> dict[str, str]:
@@ -151,12 +168,18 @@ def _with_likeliest_choice(row: dict[str, Any]) -> dict[str, Any]:
     Each of its `filtered_resps` is then a pair with whether greedy search writes the choice. The likeliest is the
     answer, and its share of their probability the confidence. A single text's likelihood is no answer.
     """
-    responses = row.get("filtered_resps") or ()
-    if not all(isinstance(response, list) and len(response) == 2 for response in responses):
+    responses = row.get("filtered_resps")
+    if not responses or not isinstance(responses, list) or not all(isinstance(pair, list) for pair in responses):
         return row
-    if len(responses) < 2:
-        return {name: value for name, value in row.items() if name != "filtered_resps" or not responses}
-    shares = softmax([float(score) for score, _ in responses]).tolist()
+    try:
+        scores = [float(score) for score, _ in responses]
+    except (TypeError, ValueError, OverflowError):
+        return row
+    if len(scores) == 1:
+        return {name: value for name, value in row.items() if name != "filtered_resps"}
+    if not isfinite(max(scores)):
+        return row
+    shares = softmax(scores).tolist()
     probabilities = {str(choice): share for choice, share in enumerate(shares)}
     best = max(probabilities, key=probabilities.__getitem__)
     return {"prediction": best, "confidence": probabilities[best], "probabilities": probabilities, **row}

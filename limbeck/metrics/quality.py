@@ -16,6 +16,7 @@ from limbeck.errors import ModelError, first_line
 from limbeck.hub import where_to_load
 from limbeck.metrics.consistency import consistency
 from limbeck.models.families import positions
+from limbeck.models.tokenization import pad, padding_mask
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import Task
 
@@ -38,7 +39,7 @@ class Encoder:
         """Load the encoder `name`, onto the GPU where there is one. Raises ModelError if it has no or other weights."""
         try:
             location = where_to_load(name)
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, padding_side="right", **location)
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **location)
             model, info = AutoModel.from_pretrained(
                 name, trust_remote_code=False, dtype=torch.float32, output_loading_info=True, **location
             )
@@ -57,11 +58,11 @@ class Encoder:
         for start in range(0, len(texts), batch_size):
             rows = by_length[start : start + batch_size]
             encodable = [texts[row].encode(errors="replace").decode() for row in rows]  # lone surrogates are not
-            tokens = self._tokenizer(encodable, truncation=True, max_length=self.max_tokens)
-            batch = self._tokenizer.pad(tokens, return_tensors="pt").to(self._model.device)
-            ids, mask = batch["input_ids"], batch["attention_mask"]
-            states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-            sums = (states * mask.unsqueeze(-1)).sum(dim=1)
+            ids = self._tokenizer(encodable, truncation=True, max_length=self.max_tokens)["input_ids"]
+            mask = padding_mask(ids).to(self._model.device)
+            tokens = pad(ids, self._tokenizer.pad_token_id or 0).to(self._model.device)
+            states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
+            sums = torch.where(mask.unsqueeze(-1) > 0, states, 0).sum(dim=1)
             embeddings[rows] = torch.nn.functional.normalize(sums, dim=-1).cpu().numpy()
         return embeddings
 

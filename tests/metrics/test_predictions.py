@@ -45,6 +45,8 @@ def test_rows_without_a_label_are_left_out(read):
         ({"confidence": 1.01}, "confidence"),
         ({"confidence": 70}, "confidence"),  # beside 0.5: which of the two scales is meant?
         ({"confidence": -0.1}, "confidence"),
+        ({"confidence": True}, "confidence"),
+        ({"confidence": "high%"}, "confidence"),
         ({"probabilities": [0.5]}, "probabilities"),
         ({"probabilities": {"yes": 0.5, "no": 0.4}}, "probabilities"),
         ({"id": "a"}, "id"),
@@ -76,8 +78,10 @@ def test_probabilities_are_read_with_the_confidence_that_is_taken_from_them(read
         row(confidence=0.75, probabilities=p, confidences=by_definition),
         row(confidence=0.5, probabilities=p, confidences=by_definition),
         row(confidence=0.75, probabilities=p),
+        row(confidence=0.5, probabilities=p, confidences={"choices": None, "sequence": 0.5}),
     )
-    assert [prediction.probabilities for prediction in predictions] == [p, None, p]
+    assert [prediction.probabilities for prediction in predictions] == [p, None, p, None]
+    assert predictions[-1].confidences == {"sequence": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -99,9 +103,14 @@ def test_a_right_answer_under_other_names(fields, read):
 
 def test_the_cells_of_a_table_are_texts(tmp_path):
     path = tmp_path / "p.csv"
-    path.write_text("label,correct,confidence\nyes,1.0,0.75\nno,,\n")
-    (prediction,) = read_predictions(path)
-    assert (prediction.correct, prediction.confidence) == (True, 0.75)
+    cells = """yes,1.0,0.75,"{""yes"": 0.75, ""no"": 0.25}"
+no,,,
+yes,Wrong,93%,
+"""
+    path.write_text(f"label,correct,confidence,probabilities\n{cells}")
+    first, last = read_predictions(path)
+    assert (first.correct, first.confidence, first.probabilities) == (True, 0.75, {"yes": 0.75, "no": 0.25})
+    assert (last.correct, last.confidence, last.probabilities) == (False, 0.93, None)
 
 
 @pytest.mark.parametrize(("label", "text"), [("007", "7"), ("2020-10-12", "2021-11-12"), ("3-2", "4-3"), ("1.0", "10")])
@@ -118,6 +127,18 @@ def test_log_likelihoods_of_choices_are_an_answer_with_its_confidence(read):
     assert prediction.probabilities == pytest.approx({str(i): w / sum(weights) for i, w in enumerate(weights)})
     (single,) = read({"doc_id": 0, "target": "a", "filtered_resps": [["-3.2", "True"]], "acc": 1.0})
     assert (single.correct, single.prediction, single.confidence) == (True, None, None)
+
+
+@pytest.mark.parametrize("responses", [[["a", "b"], ["c", "d"]], [[-math.inf, "x"]] * 2, [[1], [2]], {"a": 1}, []])
+def test_responses_that_are_neither_an_answer_nor_likelihoods_are_refused(responses, read):
+    with pytest.raises(LimbeckError) as raised:
+        read({"label": "a", "filtered_resps": responses, "acc": 1})
+    assert raised.value.field == "'filtered_resps'"
+
+
+@pytest.mark.parametrize(("responses", "answer"), [(math.nan, ""), (5, "5")])
+def test_a_response_may_be_a_bare_value(responses, answer, read):
+    assert read({"label": "a", "filtered_resps": responses, "acc": 1})[0].prediction == answer
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,8 @@ def test_embeddings_are_means_over_real_tokens(kind, limit, tmp_path):
         embeddings = encoder.embed(texts, batch_size)
         assert embeddings.shape == expected.shape
         np.testing.assert_allclose(embeddings, expected, atol=2e-6)
+    encoder._tokenizer.pad_token = None
+    np.testing.assert_allclose(encoder.embed(texts), expected, atol=2e-6)
     cosines = encoder.similarity(TEXTS, REFERENCES)
     references = by_hand(folder, REFERENCES, limit)
     np.testing.assert_allclose(cosines, [float(a @ b) for a, b in zip(expected, references, strict=False)], atol=2e-6)

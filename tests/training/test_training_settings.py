@@ -36,6 +36,7 @@ def test_settings_reach_transformers_and_their_resolved_form_reads_back(tmp_path
         ({"save_strategy": False}, "save_strategy"),
         ({"label_smoothing_factor": 1.0}, "label_smoothing_factor"),
         ({"early_stopping_patience": 2, "eval_strategy": "no"}, "early_stopping_patience"),
+        ({"early_stopping_threshold": 0.1}, "early_stopping_threshold"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(values, words):
