@@ -42,6 +42,8 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
     """
     data, task = run.recipe.data, task_of(run.recipe.data)
     if dataset is None:
+        if root is not None:
+            raise RecipeError("give --root with --dataset, the name of the task whose rows are read there")
         splits = _splits(run)
         return Domain(split, split, task, getattr(splits, split), splits.valid)
     path = Path(dataset)
@@ -50,9 +52,14 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
     if is_file and (root is not None or name in TASKS):
         raise RecipeError(f"{dataset}: give --root with a task's name alone, and the file another name than a task's")
     if is_file and path.suffix not in (".yaml", ".yml"):
-        examples = tuple(example for example in read_later_rows(path, data.columns, task) if example.label)
-        if not examples or split != "test":
-            raise DataError("labelled rows were expected; a file has no splits, so leave --split out", path=path)
+        if split != "test":
+            raise RecipeError(f"{dataset}: a file has no splits, so leave --split out")
+        rows = read_later_rows(path, data.columns, task)
+        examples = tuple(example for example in rows if example.label)
+        if not examples:
+            raise DataError("no row has a label to measure a student by", path=path)
+        if len(examples) < len(rows):
+            log.info("%s: %d of %d rows left out, without a label", path, len(rows) - len(examples), len(rows))
         domain = Domain(f"{name}-{split}", split, task, examples, dataset=name)
     else:
         domain = _foreign(name, load_recipe(path).data if is_file else _task_data(data, dataset, root), split, task)

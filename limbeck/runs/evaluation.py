@@ -61,7 +61,8 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     runs = [open_run(Path(path)) for path in paths]
     if len({run.path.resolve() for run in runs}) < len(runs):
         raise RecipeError(f"{', '.join(map(str, paths))}: the same run twice; name each run once")
-    learnt = any(run.writes_rationales for run in runs if run.results)  # or the error that a run is not finished
+    finished = [run for run in runs if run.results]  # or the error that a run is not finished
+    learnt = any(run.writes_rationales for run in finished)
     _check_rationales(options.rationales, learnt, runs[0].recipe.objective.name)
     load_encoder = cache(Encoder.load)
     jobs = []
@@ -70,6 +71,9 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
         rationales = _wants_rationales(run, domain, options)
         name = (options.encoder or run.recipe.evaluation.encoder) if rationales else None
         jobs.append((run, domain, rationales, load_encoder(name) if name else None))
+    if len(jobs) > 1:  # a single student is refused soon enough
+        for run, domain, rationales, _ in jobs:
+            check_askable(*_open(run.model, options.engine, options.answers), [domain], rationales)
     pages, results = [], {}
     for run, domain, rationales, encoder in jobs:
         student, card = _open(run.model, options.engine, options.answers)

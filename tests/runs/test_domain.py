@@ -73,8 +73,20 @@ def test_evaluation_on_another_task_and_on_a_recipes_data(run, root, tmp_path):
 
 
 # my/anli1.yaml: its results would go where those of the task go
-@pytest.mark.parametrize("dataset", ["esnli", "svamp", "my/anli1.yaml", "anli1 nowhere", "rows.jsonl nowhere"])
+@pytest.mark.parametrize(
+    "dataset", ["esnli", "svamp", "my/anli1.yaml", "anli1 nowhere", "rows.jsonl nowhere", " nowhere"]
+)
 def test_an_impossible_dataset_is_refused(dataset, run):
     name, _, root = dataset.partition(" ")
     with pytest.raises(LimbeckError):
-        evaluate(run.path, EvaluationOptions(dataset=name, root=Path(root) if root else None))
+        evaluate(run.path, EvaluationOptions(dataset=name or None, root=Path(root) if root else None))
+
+
+def test_rows_of_a_file_without_a_label_are_counted(run, tmp_path, caplog):
+    rows = [{"premise": "p", "hypothesis": f"h{i}", "label": label} for i, label in enumerate([0, None, "-"])]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    with caplog.at_level("INFO", "limbeck"):
+        assert evaluate(run.path, EvaluationOptions(dataset=str(tmp_path / "rows.jsonl")))["n"] == 1
+    assert "2 of 3 rows left out, without a label" in caplog.text
+    with pytest.raises(RecipeError, match="no splits"):
+        evaluate(run.path, EvaluationOptions(dataset=str(tmp_path / "rows.jsonl"), split="valid"))

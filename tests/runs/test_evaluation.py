@@ -77,6 +77,11 @@ def test_runs_evaluated_together_have_differences_and_similarity_by_an_encoder(c
         evaluate_runs([copied.path, copied.path])
     with pytest.raises(LimbeckError, match="encoder"):
         evaluate(copied.path, EvaluationOptions(rationales=True, encoder=str(tmp_path)))
+    measured = copied.predictions("test").stat().st_mtime_ns
+    (second.path / "results.json").unlink()
+    with pytest.raises(LimbeckError, match="not finished"):
+        evaluate_runs([copied.path, second.path])
+    assert copied.predictions("test").stat().st_mtime_ns == measured
 
 
 def test_rationales_stay_when_answers_are_measured_again(copied):
