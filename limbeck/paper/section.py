@@ -222,7 +222,7 @@ def accuracy_table(runs: TableRuns) -> Table:
 
     rows = _rows(runs, accuracy)
     differences = f"Differences are to {runs.spec.baseline}, on the same examples."
-    return _table(runs, rows, [answers.INTERVALS, *count_notes(run_groups), differences], unit="%")
+    return _table(runs, rows, [answers.INTERVALS, differences, *count_notes(run_groups)], unit="%")
 
 
 def calibration_table(runs: TableRuns) -> Table:
@@ -316,4 +316,4 @@ def _table(runs: TableRuns, rows: Rows, notes: Sequence[str], unit: str = "") ->
         for name, row in rows.items()
     }
     tests = ["p by Holm's method: over all tests of the table."] if any(p is not None for p in p_values) else []
-    return Table(runs.name, runs.title, tested, unit, notes=(*runs.notes(), *notes, *tests))
+    return Table(runs.name, runs.title, tested, unit, notes=(*runs.notes(), *tests, *notes))

@@ -1,7 +1,7 @@
 """Answers: what the students of a run group said to the examples that all of them answered, as arrays and as cells."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
@@ -162,6 +162,13 @@ def scores(judgements: Sequence[Judgement], *, gold: bool = False, once: bool | 
     return {entry.id: entry.score for entry in selected if entry.score is not None}
 
 
+def gold_scores(members: Sequence[GradedGroup], examples: Iterable[Example]) -> dict[str, float]:
+    """Return the scores of the teacher's rationales that these examples have now, by the example's id."""
+    rationales = {(example.id, example.rationale) for example in examples}
+    judgements = [entry for member in members for entries in member.judgements for entry in entries]
+    return scores([entry for entry in judgements if (entry.id, entry.rationale) in rationales], gold=True)
+
+
 def accuracy_cell(correct: Flags, comparison: Comparison | None = None, adjusted: float | None = None) -> Cell:
     """Return an accuracy in per cent with its interval; `correct` [S, N] is by seed and example.
 
@@ -209,10 +216,10 @@ def score_cell(runs: Sequence[Scores]) -> Cell:
     ids = [id for id in runs[0] if all(id in by_id for by_id in runs)] if runs else []
     values = np.array([[by_id[id] for id in ids] for by_id in runs], dtype=np.float64)  # [S, N]
     if not values.size:
-        return Cell(None, "not judged")
+        return Cell(None, "no example judged in all seeds" if runs else "not judged")
     ends = None
-    if len(ids) > 1 and np.ptp(values) > 0:
-        low, high = estimate([values]).interval
+    if len(ids) > 1 and not np.isclose((mean := estimate([values])).error, 0):
+        low, high = mean.interval
         ends = max(low, LOWEST), min(high, HIGHEST)
     spread = float(values.std(ddof=1)) if values.size > 1 else None
     return Cell(float(values.mean()), interval=ends, spread=spread, n=len(ids), seeds=len(runs))

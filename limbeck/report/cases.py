@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from limbeck.formatting import visible
-from limbeck.report.answers import GradedGroup, scores
+from limbeck.report.answers import GradedGroup, gold_scores, scores
 
 PAGE_BYTES = 2_000_000  # of JSON at most
 PAGE_CASES = 10_000
@@ -27,7 +27,7 @@ Case = dict[str, Any]
 def shared_cases(members: Sequence[GradedGroup]) -> list[Case]:
     """Return the examples that every run group of a task answered."""
     by_group = [scores(member.judgements[0]) for member in members]
-    gold = scores([entry for member in members for run in member.judgements for entry in run], gold=True)
+    gold = gold_scores(members, members[0].examples.values())
     cases = []
     for key, example in members[0].examples.items():
         if not all(key in member.examples for member in members):

@@ -54,7 +54,7 @@ def accuracy_section(contrasts: Sequence[Contrast]) -> Section:
                 rows.setdefault(dataset, {})[group.name] = {"accuracy": cell}
         for dataset in sorted(rows):
             title = f"{dataset}: accuracy of students of {task}"
-            tables.append(Table(f"accuracy-{task}-on-{dataset}", title, rows[dataset], "%"))
+            tables.append(Table(f"accuracy-{task}-on-{dataset}", title, rows[dataset], "%", notes=(answers.INTERVALS,)))
     text = "The share of answers that are right by the task's rule, mean over seeds."
     return Section("accuracy", "Accuracy", text, tables)
 
@@ -216,6 +216,9 @@ def _risk_coverage(members: Sequence[GradedGroup]) -> Figure:
     rows: dict[str, dict[str, Cell]] = {f"{share:.0%} answered": {} for share in COVERAGES}
     for member in members:
         mask = member.has_confidence
+        lines[member.name] = []
+        if not mask.any():
+            continue
         selected = selective(member.confidence[mask], member.correct[mask], draws=answers.NO_DRAWS)
         lines[member.name] = [Point(point.coverage, point.risk) for point in selected.curve]
         for point in (point for point in selected.at_coverage if point.coverage in COVERAGES):
@@ -304,9 +307,13 @@ def _quality_table(task: str, members: Sequence[GradedGroup]) -> Table:
 
 def _judge_table(task: str, members: Sequence[GradedGroup]) -> Table:
     by_group = {member.name: [answers.scores(entries) for entries in member.judgements] for member in members}
-    judgements = [entry for member in members for entries in member.judgements for entry in entries]
-    by_group["teacher"] = [answers.scores(judgements, gold=True)]
+    by_group["teacher"] = [
+        answers.gold_scores(members, [row for member in members for row in member.examples.values()])
+    ]
     rows = {name: {"score": score_cell([by_id for by_id in by_run if by_id])} for name, by_run in by_group.items()}
     title = f"{task}: a judge's scores of the rationales, from 1 to 5"
-    note = "Mean ± standard deviation over the rationales that were judged, of all seeds."
+    note = (
+        "Mean ± standard deviation over the examples that have a score in every judged seed; 95 % interval, "
+        "Student's t over seeds and examples."
+    )
     return Table(f"judge-{task}", title, rows, notes=(note,))

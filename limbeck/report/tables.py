@@ -84,9 +84,9 @@ class Table:
 
     @property
     def footnotes(self) -> list[str]:
-        """The notes, and what an asterisk means."""
+        """What an asterisk means, and the notes."""
         star = "An asterisk marks a difference that stands at 5 % after Holm's method."
-        return [*self.notes, *([star] if any(cell.significant for cell in self.cells) else [])]
+        return [*([star] if any(cell.significant for cell in self.cells) else []), *self.notes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,9 @@ def to_latex(table: Table) -> str:
     """Return a `table` environment of the package booktabs, to be read in with \\input."""
     head, *body = (" & ".join(map(latex, row)) + r" \\" for row in _rows(table))
     label = "".join(char for char in table.name if char.isalnum() or char == "-")
+    caption = " ".join(map(latex, [f"{table.caption}.", *table.footnotes]))  # each is cut by itself
     lines = [
-        rf"\begin{{table}}\centering\caption{{{latex(' '.join([f'{table.caption}.', *table.footnotes]))}}}",
+        rf"\begin{{table}}\centering\caption{{{caption}}}",
         rf"\label{{tab:{label}}}",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}\toprule",
         rf"{head} \midrule",

@@ -11,7 +11,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from limbeck.report.answers import GradedGroup, comparable_sets, contrasts, grad
 from limbeck.report.cases import Case, sample_cases, shared_cases
 from limbeck.report.overview import find_missing, overview
 from limbeck.report.sections import accuracy_section, confidence_section, learning_section, rationale_section
-from limbeck.report.tables import Section, to_csv, to_latex, to_markdown
+from limbeck.report.tables import Section, Table, to_csv, to_latex, to_markdown
 from limbeck.runs.card import Citation, citations
 from limbeck.runs.groups import RunGroup, find_runs, group_runs
 from limbeck.runs.provenance import now
@@ -84,7 +84,9 @@ def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = 
 
 
 def _check_replaceable(out: Path) -> None:
-    """Refuse a folder that holds anything but a report."""
+    """Refuse a folder that holds anything but a report, or the current folder, which would be moved away."""
+    if Path.cwd().resolve().is_relative_to(out):
+        raise FileError("is or holds the current folder; give another --output", path=out)
     if out.exists() and not out.is_dir():
         raise FileError("not a folder; give another --output", path=out)
     try:
@@ -127,7 +129,7 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
     return Report(
         title=f"{', '.join(tasks)}: {len(groups)} run groups, {sum(len(group.runs) for group in groups)} runs",
         overview=overview(tested, missing),
-        sections=[first, *sections] if first else sections,
+        sections=_with_unique_names([first, *sections] if first else sections),
         comparisons=[
             {"task": contrast.member.task, "group": contrast.member.name, "baseline": contrast.baseline.name}
             | {**asdict(contrast.comparison), "adjusted": contrast.adjusted}
@@ -141,6 +143,27 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
         left_out=[*left_out, *unknown],
         citations=list(citations([group.recipe for group in groups])),
     )
+
+
+def _with_unique_names(sections: Sequence[Section]) -> list[Section]:
+    """Return the sections, no two of their tables and figures with the same name."""
+    names: set[str] = set()
+
+    def unique(table: Table) -> Table:
+        name = table.name
+        while name in names:
+            name += "-more"
+        names.add(name)
+        return replace(table, name=name)
+
+    return [
+        replace(
+            section,
+            tables=[unique(table) for table in section.tables],
+            figures=[replace(figure, table=unique(figure.table)) for figure in section.figures],
+        )
+        for section in sections
+    ]
 
 
 def _provenance(groups: Sequence[RunGroup]) -> tuple[list[tuple[str, str, int]], list[str]]:

@@ -114,7 +114,8 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
         variance += max(observed - noise, 0) * share
         spread += (observed * share) ** 2 / (seeds - 1)
     floor = min((len(side) - 1 for side in seeded), default=1)
-    return Estimate(float(examples.mean()), variance**0.5, max(variance**2 / spread, floor))
+    freedom = max(variance**2 / spread, floor) if spread else floor
+    return Estimate(float(examples.mean()), variance**0.5, freedom)
 
 
 def accuracy_interval(correct: ArrayLike) -> Interval | None:

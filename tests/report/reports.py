@@ -70,13 +70,21 @@ def finished(
     return folder
 
 
-def judge(run: Path, scores: dict[str, Any], *, gold: bool = False, model: str = "large") -> None:
+def judge(
+    run: Path,
+    scores: dict[str, Any],
+    *,
+    gold: bool = False,
+    model: str = "large",
+    rationales: dict[str, str | None] | None = None,
+) -> None:
     """Add judgements of a run's rationales, or of the teacher's, by the example's id: a score, or some of one model."""
     path, rows = run / "evaluation" / "judge-test.jsonl", []
     answers = {row["id"]: row for row in read_lines(run / "predictions" / "test.jsonl")}
     for id, score in scores.items():
         values = score if isinstance(score, tuple) else (score,)
-        text = {"label": answers[id]["prediction"], "rationale": answers[id]["rationale"], "task": "t"}
+        rationale = (rationales or {}).get(id, answers[id]["rationale"])
+        text = {"label": answers[id]["prediction"], "rationale": rationale, "task": "t"}
         request = {"id": id, "run": "Gold" if gold else "x", "judge": model, "temperature": 0}
         rows.append({**request, **text, "replies": list(map(str, values)), "scores": list(values)})
     write(path, [*(read_lines(path) if path.exists() else []), *rows])

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
+from limbeck.report.answers import score_cell
 from tests.report.reports import ARITHMETIC, finished, read_lines, report_of, tables_of
 
 CHOICES = {"answers": "choices"}
 pytestmark = pytest.mark.usefixtures("no_figures")
+
+
+def test_scores_without_any_variance_of_their_mean_have_no_interval():
+    cell = score_cell([{"a": 4.0, "b": 5.0}, {"a": 5.0, "b": 4.0}])
+    assert (cell.value, cell.interval, cell.n, cell.seeds) == (4.5, None, 2, 2)
+    assert score_cell([{"a": 4.0}, {"b": 4.0}]).reason == "no example judged in all seeds"
 
 
 def compared(report):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 from limbeck.report.tables import Cell, Table, to_csv, to_latex, to_markdown
 
@@ -25,6 +26,12 @@ def test_a_significant_difference_has_its_asterisk_in_every_form_once():
             assert write(table).count(f"12.35{star}") == count
             assert write(table).count("An asterisk marks") == count
         assert "12.345,," in to_csv(table)
+
+
+def test_no_note_of_a_latex_table_is_lost_for_a_long_one():
+    table = replace(table_of(difference=5.0, adjusted=0.01), notes=("n" * 1990, "the last"))
+    assert "An asterisk marks" in to_latex(table)
+    assert "the last" in to_latex(table)
 
 
 def test_csv_has_every_cell_in_full_precision():

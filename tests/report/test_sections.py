@@ -84,6 +84,14 @@ def test_what_is_missing_has_a_reason(tmp_path):
     assert str(run) in report["left_out"][0]
 
 
+def test_a_group_without_confidences_has_no_line(tmp_path):
+    finished(tmp_path / "dss", "dss", 1)
+    path = finished(tmp_path / "mi", "mi", 1) / "predictions" / "test.jsonl"
+    write(path, [{**row, "confidence": None} for row in read_lines(path)])
+    (table,) = [table for name, table in tables_of(report_of(tmp_path)).items() if name.startswith("risk-coverage")]
+    assert list(table["rows"]["100% answered"]) == ["dss"]
+
+
 def test_a_teacher_is_right_by_any_accepted_answer(tmp_path):
     rows = [{"input": f"Q{i}?", "label": "a", "answers": ["a", "b"], "teacher_label": "b"} for i in range(20)]
     finished(tmp_path / "dss", "dss", 1, data=questions(tmp_path / "data", rows))

@@ -1,13 +1,16 @@
 """The report's folder: what is in it, what it replaces, and how large its page may grow."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from limbeck.errors import LimbeckError
 from limbeck.grids import GridFolder
 from limbeck.paper import paper_section
-from limbeck.report import write_report
+from limbeck.report import write, write_report
+from limbeck.report.write import make_report, to_text
 from tests.paper.paper_runs import answers, cell_of, data_at, smoke
 from tests.paper.paper_runs import finished as finished_cell
 from tests.report.reports import finished, questions
@@ -38,6 +41,23 @@ def test_only_a_report_is_replaced(runs, tmp_path):
     with pytest.raises(LimbeckError, match="of no report"):
         write_report([runs], tmp_path / "new")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "new"]
+
+
+def test_the_current_folder_is_refused(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in (Path(), tmp_path.parent):
+        with pytest.raises(LimbeckError, match="is or holds the current folder"):
+            write_report([runs], out)
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_figures_of_one_name_and_a_long_overview_are_whole(runs, monkeypatch):
+    report = make_report([runs], None)
+    section = next(section for section in report.sections if section.figures)
+    twins = write._with_unique_names([section, section])
+    assert len({figure.table.name for twin in twins for figure in twin.figures}) == 2 * len(section.figures)
+    text = to_text(replace(report, overview=["One. " * 380, "Two. " * 380, "The last."], sections=[]), "now", {})
+    assert "The last." in text
 
 
 def test_without_a_finished_run_there_is_no_report(tmp_path):
