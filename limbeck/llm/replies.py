@@ -42,6 +42,7 @@ _EQUATION = re.compile(rf"{_NUMBER.pattern}(?:\s?[-+*/\u00d7\u00f7=]\s?\$?\d[\d,
 # "C, because ...", "Answer: B. Beavers build dams in rivers."
 _REASON = re.compile(r"\b(?:(?i:because|since)\s+|[A-Za-z][.):]\s+(?=[A-Z]\w*(?:\s\w+){3}))(\S[^\n]*)")
 _AMBIGUOUS = re.compile(r"\d[.,]\d{3}(?!\d)")  # 1.500 is 1500 where commas are decimal
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+(?=,\d)")  # 1.234,50
 _INNER_FIELDS = ("value", "letter", "label", "text", "answer", "choice", "option")
 _RATIONALE_FIELD = re.compile(
     r"\b(?:rationale|reason(?:ing)?|explanation|thoughts?|analysis|steps?|justification|solution|chain of thought)\b"
@@ -259,6 +260,7 @@ class _Reply:
         """Return the answer that the text is."""
         line = unwrapped(text)
         if self.foreign:
+            line = _THOUSANDS.sub(lambda number: number[0].replace(".", ""), line)
             if _AMBIGUOUS.search(line):
                 return None
             line = re.sub(r"(?<=\d),(?=\d)", ".", line)

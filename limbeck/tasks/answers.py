@@ -20,7 +20,9 @@ _LETTER = re.compile(
     r"(?P<sign>[).:;!,]*)[\s\u2192\u2013\u2014-]*",
     re.IGNORECASE,
 )
-_SECOND_LETTER = re.compile(r"(?i:[(\[](?:option\s|choice\s)?([a-z])[)\]]|\b([a-z])\))|\b([B-Z])\b")
+_SECOND_LETTER = re.compile(
+    r"(?i:[(\[](?:option\s|choice\s)?([a-z])[)\]]|\b([a-z])\))|\b([B-Z])\b|(?:^|[,;/]|\b(?:or|and)\b)\s*(A)\b(?!\s\w)"
+)
 _WITHDRAWN = re.compile(
     r"\b(?:wait|hmm|scratch that|second thought|actually|no,)|^[\s.,]*no[.!]"
     r"|^\W*(?:(?:is|was|are|does|can|seems)\s(?:\w{2,12}ly\s)?(?:not|wrong|incorrect|never|no)\b|\w{2,8}n't\b)",
@@ -33,7 +35,9 @@ _EXPLANATION = re.compile(
     re.IGNORECASE,
 )
 _HEAD_END = re.compile(r"[,;:.!(/\u2013\u2014]|(?:\s|\A)-\s")
-_NOUNS = frozenset(("issue", "problem", "question", "request", "team", "ticket", "it", "is"))  # "billing issue"
+_NOUNS = frozenset(("issue", "problem", "question", "request", "team", "ticket", "type", "it", "is"))  # "billing issue"
+_NOUNS |= {"category", "choice", "class", "correct", "department", "desk", "label", "option", "queue", "section"}
+_FIRST_SIGN = 0xF0000  # of the characters for private use
 _SENTENCE_WORDS = 4  # "B. Beavers build them."
 _SIMILAR = 0.8  # of 1; "knowledge" and a choice spelled "knowlege" are
 _OPTION_LINE = re.compile(r"^[ \t]{0,9}[(\[]?([A-Za-z])[)\].:][ \t]+(\S[^\n]{0,300})$", re.MULTILINE)
@@ -93,11 +97,13 @@ def read_choice(answer: str, choices: Sequence[str], question: str = "") -> str 
     sentence = re.split(r"[.!]\s", after, maxsplit=1)[0]
     if choice is None or _WITHDRAWN.search(sentence) or "?" in sentence:
         return None
-    remark = _EXPLANATION.split(sentence, maxsplit=1)[0]
-    named = {choice, owner or choice}
+    # Signs stand for the choices in the sentence, since "not spam" has a word that opens an explanation.
+    signs = {option: chr(_FIRST_SIGN + position) for position, option in enumerate(texts)}
+    marked = sentence
     for option in sorted(texts, key=lambda option: len(texts[option]), reverse=True):  # "music store" before "music"
-        remark, count = re.subn(_name(texts[option]), "", remark) if texts[option] else (remark, 0)
-        named |= {option} if count else set()
+        marked = re.sub(_name(texts[option]), signs[option], marked) if texts[option] else marked
+    remark = _EXPLANATION.split(marked, maxsplit=1)[0]
+    named = {choice, owner or choice} | {option for option in texts if signs[option] in remark}
     named |= {letters.get("".join(second.groups("")).lower(), choice) for second in _SECOND_LETTER.finditer(remark)}
     head = _HEAD_END.split(remark.strip(" '_"), maxsplit=1)[0]
     if named != {choice}:

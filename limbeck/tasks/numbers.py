@@ -31,6 +31,13 @@ _SPLIT_POINT = re.compile(r"([0-9])\s*\.\s*([0-9])")  # "84. 0": some tokenizers
 
 _MAX_DECIMALS = 60  # a value with more decimals is spelled as a fraction
 _FACTORS = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_BELOW_TWENTY = (
+    "zero one two three four five six seven eight nine ten"
+    " eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_NUMERALS = {word: number for number, word in enumerate(_BELOW_TWENTY.split())}
+_NUMERALS |= {word: 10 * number for number, word in enumerate(_TENS.split(), start=2)}
 # LaTeX, typographic signs and words as `evaluate` has them; mixed numbers as sums.
 _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ("[\u00bc-\u00be\u2150-\u215e]", lambda fraction: f" {unicodedata.normalize('NFKC', fraction[0])} "),
@@ -40,21 +47,25 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\\approx|\\(?:rightarrow|to)\b|[\u2248\u2192\u21d2]|[=-]>", "="),
     (r"[\u2212\u2013\ufe63\uff0d]|\bminus\b", "-"),
     (r"\bplus\b", "+"),
-    (r"\\(?:left|right)|\\[()\[\]!$]|[$`\u00a3\u20ac\u00a5\u20b9\u00b0]", ""),
+    (r"\\(?:left|right)|\^\{?\\circ\}?|\\[()\[\]!$]|[$`\u00a3\u20ac\u00a5\u20b9\u00b0]", ""),
     (r"\\[,;: ]|[\u00a0\u2009\u202f\u2007]", " "),
     (r"\\%", "%"),
     (r"\{,\}", ","),
     (r"\^", "**"),
+    (r"\\[dt]?frac\s?(\d)\s?(\d)", r"((\1)/(\2))"),
     *[(r"\\[dt]?frac\s?\{([^{}]*)\}\s?\{([^{}]*)\}", r"((\1)/(\2))")] * 3,  # a fraction in a fraction
     (r"(?<![\w./*+-])(\d{1,9})\s+(\d{1,4})\s?/\s?(\d{1,4})(?![\d./*])", r"(\1 + \2/\3)"),
     (r"(?<=\d)\s{0,3}\.\s{0,3}(?=\d)", "."),
     (r"(?<![\d.])[1-9]\d{0,2}(?:[,' ]\d{3})+(?!\d)", lambda number: re.sub(r"[,' ]", "", number[0])),
     (r"(?<![\d.])0+(?=\d)", ""),
     (r"(?<![\w.])(\d{1,9}(?:\.\d{1,9})?)[eE]([+-]?\d{1,2})(?!\w)", r"(\1*10**\2)"),
-    (rf"(?i)(?<=\d)\s({'|'.join(_FACTORS)})\b", lambda word: f" * {_FACTORS[word[1].lower()]}"),
+    (
+        rf"(?i)(?<=\d)(?:\s(?:{'|'.join(_FACTORS)})\b)+",  # "3 hundred million"
+        lambda words: "".join(f" * {_FACTORS[word]}" for word in words[0].lower().split()),
+    ),
 )
 _HEDGE = re.compile(
-    r"(?:(?:an?|about|approx|approximately|around|equals?|exactly|is|it|it's|just|nearly|of|only|precisely|roughly|rs"
+    r"(?:(?:an?|about|approx|approximately|around|equals?|exactly|is|it's|it|just|nearly|of|only|precisely|roughly|rs"
     r"|simply|the|to|total|eur|gbp|usd)\b\.?\s*)*",
     re.IGNORECASE,
 )
@@ -141,13 +152,28 @@ def _sides(text: str) -> list[str]:
         text = text[1:-1]
     text = _RESTATED.sub(" = ", _REASON.split(text, maxsplit=1)[0])
     remark = _REMARK.search(text)
-    if remark and not _NO_UNIT.search(remark[1]):
-        text = text[: remark.start()]
+    if remark:
+        before = text[: remark.start()]
+        repeated = (spoken := _spoken(remark[1])) is not None and spoken == value(before)
+        text = before if repeated or not _NO_UNIT.search(remark[1]) else text
     sides = [_HEDGE.sub("", side.strip(), count=1) for side in text.split("=") if side.strip()]
     while len(sides) > 1 and not re.search(r"\d", sides[0]):
         del sides[0]  # "x = 42", "Total = 42"
     sides = [_UNIT.sub(lambda unit: unit[0] if _NO_UNIT.search(unit[0]) else " ", side) for side in sides]
     return [" ".join(side.split()) for side in sides] or [""]
+
+
+def _spoken(text: str) -> int | None:
+    """Return the number that `text` spells, such as forty-two or one hundred and five; None with any other word."""
+    number = 0
+    for word in re.findall(r"\w+", text.lower()):
+        if word in _FACTORS:
+            number *= _FACTORS[word]
+        elif word in _NUMERALS:
+            number += _NUMERALS[word]
+        elif word != "and":
+            return None
+    return number
 
 
 def read_equation(text: str) -> str | None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from limbeck.schema import Example
 from limbeck.tasks import get, is_right, normalise, same_text, same_value
+from limbeck.tasks.answers import read_choice
 
 NORMAL = {"  A \t b\n c ": "a b c", "yes .": "yes", "yes..": "yes.", "e.g. this": "e.g. this", "Straße": "strasse"}
 
@@ -40,3 +41,19 @@ def test_another_accepted_answer_is_right() -> None:
     assert is_right(get("custom"), "nyc.", example)
     assert is_right(get("custom"), "New  York", example)
     assert not is_right(get("custom"), "York", example)
+
+
+# Choices; answers that are the first of them; answers that name no choice or several.
+CHOICES = [
+    ("spam|not spam", "it is spam|spam because nobody says not spam", "spam/not spam|spam (or not spam)"),
+    ("in stock|out of stock", "in stock, not out of stock", "out of stock/in stock"),
+    ("C|A|B", "C|(c) A dam holds it", "C, A|(c) A|C or A|C; A"),
+    ("billing|delivery", "the billing category|billing department|billing is correct", "billing is not correct"),
+]
+
+
+@pytest.mark.parametrize(("choices", "answers", "unclear"), CHOICES)
+def test_an_answer_is_the_only_choice_that_it_names(choices: str, answers: str, unclear: str) -> None:
+    names = choices.split("|")
+    assert {read_choice(answer, names) for answer in answers.split("|")} == {names[0]}
+    assert {read_choice(answer, names) for answer in unclear.split("|")} == {None}
