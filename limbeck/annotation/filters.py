@@ -144,7 +144,7 @@ def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: Filter
     if example.label and (filters.gold or sample.hinted):
         if not is_right(task, label, example):
             return Outcome.WRONG
-    elif annotation.vote is None or _vote_key(label, task) != _vote_key(annotation.vote, task):
+    elif (vote := annotation.vote) is None or not (task.equal(label, vote) and task.equal(vote, label)):
         return Outcome.OUTVOTED
     length = words(rationale)
     faults = (

@@ -185,6 +185,8 @@ def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[
         return {output: counts}, left_out
     if task == "custom":
         raise RecipeError(f"{source}: a folder, so the released archive: say with --task whose rows to import")
+    if is_stream(output) or output.is_file():
+        raise FileError("the archive becomes one file a split; name a folder as --output", path=output)
     settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "annotate import")
     written = {}
     for split, examples in read(settings).items():

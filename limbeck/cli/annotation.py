@@ -38,7 +38,8 @@ def run(
     settings = Job.load(job, changes or ())
     if dry_run:
         estimate = plan(settings)
-        print_json(estimate) if as_json else terminal.print_values(estimate)
+        costs = {"cost": terminal.money(estimate["cost"])}
+        print_json(estimate) if as_json else terminal.print_values(estimate | costs)
         return
     with asking() as progress:
         outcome = annotate(settings, progress)

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -49,10 +50,16 @@ class EndpointClient:
         self._body |= {"max_tokens": sampling.max_tokens} | sampling.extra
         if sampling.top_p is not None:
             self._body["top_p"] = sampling.top_p
+        host = urlsplit(self._url).hostname or ""
+        is_local = host in ("localhost", "::1") or host.startswith("127.")  # no proxy reaches it
         # the SDK wants a key; without one the header is omitted
         self._headers = {} if self._key else {"Authorization": openai.omit}
         try:
-            http = openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None)
+            http = openai.DefaultAsyncHttpxClient(
+                follow_redirects=False,
+                timeout=None,
+                mounts={f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_local else None,
+            )
             key = self._key or "unset"
             self._client = openai.AsyncOpenAI(base_url=self._url, api_key=key, max_retries=0, http_client=http)
         except (ValueError, ImportError, OSError, httpx2.InvalidURL):  # a proxy's address may hold a password
@@ -107,7 +114,7 @@ class EndpointClient:
         reason = one_line(self._redact(str(error) or type(error).__name__), 300)
         if not isinstance(error, httpx2.ConnectError):
             return Failure("connection lost", reason, raw="")  # it may have been answered, and paid for
-        if "[SSL" in reason:
+        if re.search(r"\[SSL: \w*(?:CERTIFICATE_VERIFY|WRONG_VERSION|PROTOCOL|HANDSHAKE)", reason):
             raise EndpointError(f"{self._url}: no trusted TLS connection ({reason}); see $SSL_CERT_FILE")
         return Failure("no connection", f"{self._url}: {reason}")
 

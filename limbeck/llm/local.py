@@ -54,9 +54,14 @@ class LocalClient:
         async with self._generating:  # who comes first takes all that wait into a batch
             if not answer.done():
                 batch, self._waiting = self._waiting[: self._batch_size], self._waiting[self._batch_size :]
-                results = await asyncio.to_thread(self._generate, [prompt for prompt, _ in batch])
-                for (_, future), result in zip(batch, results, strict=True):
-                    future.set_result(result)
+                try:
+                    results = await asyncio.to_thread(self._generate, [prompt for prompt, _ in batch])
+                except ModelError as error:
+                    for _, future in batch:
+                        future.set_exception(error)
+                else:
+                    for (_, future), result in zip(batch, results, strict=True):
+                        future.set_result(result)
         return answer.result()
 
     async def close(self) -> None:

@@ -5,14 +5,15 @@ import logging
 import math
 import platform
 import random
+import signal
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from limbeck.errors import EndpointError
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens
@@ -20,6 +21,8 @@ from limbeck.llm.settings import AskingSettings, SamplingSettings, refuse_key
 from limbeck.llm.store import Request, Store, estimate
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _POLL = 0.5  # seconds between two looks at other processes' claims
 
@@ -87,8 +90,8 @@ class Session:
     def ask(self, sampling: SamplingSettings, *phases: Callable[[], Sequence[Request]]) -> None:
         """Ask for the missing answers of each phase in turn, until all are stored or given up, or something ends it.
 
-        A reply is in the store before the next request is sent in its place. Ctrl-C waits for what is in flight; a
-        second one does not. A phase begins when the one before it has ended; after an early end none does.
+        A reply is in the store before the next request is sent in its place. Ctrl-C or SIGTERM waits for what is in
+        flight; a second one does not. A phase begins when the one before it has ended; after an early end none does.
 
         Raises:
             LimbeckError: no request can succeed, or none did; what arrived is stored.
@@ -129,7 +132,8 @@ class _Runner:
         self._concurrency = 2 * teacher.batch_size if teacher.engine == "local" else self._limits.concurrency
         self._claimed: deque[Request] = deque()
         self._in_flight = 0
-        self._claiming, self._progress, self._stop = asyncio.Lock(), asyncio.Event(), asyncio.Event()
+        self._claiming, self._storing = asyncio.Lock(), asyncio.Lock()
+        self._progress, self._stop = asyncio.Event(), asyncio.Event()
         self._ever_answered = self._store.usage(teacher.name)[1] > 0
         self._fruitless = 0  # questions in a row that came to nothing
         self._request_rate = RateLimiter(self._limits.requests_per_minute)
@@ -143,7 +147,8 @@ class _Runner:
             await asyncio.sleep(0)  # an end that is over already comes before the workers
         workers = asyncio.gather(*(self._work() for _ in range(self._concurrency)), return_exceptions=True)
         try:
-            errors = await asyncio.shield(workers)
+            with _cancelled_by_sigterm():
+                errors = await asyncio.shield(workers)
         except asyncio.CancelledError:  # the first Ctrl-C; asyncio raises KeyboardInterrupt at the second
             log.warning("stopping once %d requests in flight are answered; again, and they are lost", self._in_flight)
             self._end("interrupted")
@@ -168,16 +173,23 @@ class _Runner:
             self._end(None)
             raise
 
+    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Use the store in a thread: while another process locks it, replies still arrive."""
+        async with self._storing:
+            return await asyncio.to_thread(function, *args, **kwargs)
+
     async def _next(self) -> Request | None:
         """Return the next claimed request; None: there is no more to ask."""
         async with self._claiming:
             while not (self._claimed or self._stop.is_set()) and self._pending:
                 self._progress.clear()
-                self._claimed += self._store.claim(self._pending, self._concurrency, self._settings.covers)
+                self._claimed += await self._call(
+                    self._store.claim, self._pending, self._concurrency, self._settings.covers
+                )
                 if self._claimed or not self._pending:
                     break
                 # what is in flight here or elsewhere may use less than its ceiling, or fail
-                if self._in_flight or self._store.others_claim(self._settings.teacher.name):
+                if self._in_flight or await self._call(self._store.others_claim, self._settings.teacher.name):
                     await _wait(self._progress, _POLL)
                 else:
                     self._end("budget")
@@ -193,23 +205,25 @@ class _Runner:
             result = await self._client.ask(request.messages)
             again = isinstance(result, Failure) and result.again and attempt < self._limits.attempts
             last = self._stop.is_set() or not again
-            self._record(request, result, last)
+            await self._record(request, result, last)
             if last or isinstance(result, Reply):
                 return
             # a failure may have been paid for, and its claim counts as spent
-            if result.raw is not None and not self._settings.covers(self._store.spent(request.key.model)):
-                self._end("budget")
-                return
+            if result.raw is not None:
+                spent = await self._call(self._store.spent, request.key.model)
+                if not self._settings.covers(spent):
+                    self._end("budget")
+                    return
             await _wait(self._stop, backoff(attempt, result.retry_after))
 
-    def _record(self, request: Request, result: Reply | Failure, last: bool) -> None:
+    async def _record(self, request: Request, result: Reply | Failure, last: bool) -> None:
         """Store a result and count it.
 
         Raises EndpointError where the teacher fails rather than the question: it never answered and refuses everything,
         or question after question is given up that might be answered.
         """
         tally, tokens = self._tally, _tokens(result, request.ceiling)
-        self._store.put(request, result, tokens, last=last)
+        await self._call(self._store.put, request, result, tokens, last=last)
         tally.tokens = tally.tokens.plus(tokens)
         self._ever_answered = self._ever_answered or bool(result.raw)
         if isinstance(result, Reply):
@@ -222,6 +236,8 @@ class _Runner:
             if result.again or not self._ever_answered:
                 self._fruitless += last or (result.kind == "no connection" and not self._ever_answered)
         self._watch(tally, self._settings.cost(tally.tokens))
+        if isinstance(result, Failure) and result.kind == "HTTP 403" and not self._ever_answered:
+            raise EndpointError(f"the teacher never answered and refuses the request (HTTP 403): {result.message}")
         if isinstance(result, Failure) and self._fruitless >= 8 + 2 * self._concurrency:
             raise EndpointError(
                 f"the last {self._fruitless} requests came to nothing; the last one: {result.message}. "
@@ -242,6 +258,23 @@ class RateLimiter:
         start = max(self._next, now - 1)
         self._next = start + amount / self._per_second
         return max(0.0, start - now)
+
+
+@contextmanager
+def _cancelled_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM cancel the current task, like Ctrl-C."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    handler = signal.getsignal(signal.SIGTERM)
+    unsupported = suppress(NotImplementedError, RuntimeError, ValueError)  # Windows; not the main thread
+    if task is not None:
+        with unsupported:
+            loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    finally:
+        with unsupported:
+            if loop.remove_signal_handler(signal.SIGTERM):
+                signal.signal(signal.SIGTERM, handler)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -8,6 +8,7 @@ next process that meets them.
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import sqlite3
@@ -26,7 +27,7 @@ from limbeck.files import disk_full
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_message
 
 _MARKS = (0x4C494D42, 2)  # "LIMB", SQLite's mark of an application's files, and the version of the tables below
-_BUSY_SECONDS = 60.0  # that a process waits for another's transaction
+_BUSY_SECONDS = 60.0  # that a process waits for another's transaction before it says so and waits on
 _KEY = "model = ? AND prompt = ? AND question = ? AND sample = ?"
 _KEY_COLUMNS = "model TEXT NOT NULL, prompt TEXT NOT NULL, question TEXT NOT NULL, sample INTEGER NOT NULL"
 _TOKEN_COLUMNS = "prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL"  # noqa: S105
@@ -49,6 +50,8 @@ PRAGMA application_id = {_MARKS[0]};
 PRAGMA user_version = {_MARKS[1]};
 COMMIT;
 """
+
+log = logging.getLogger(__name__)
 
 
 class Key(NamedTuple):
@@ -232,8 +235,19 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
         with self._errors(), self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin_transaction()
             yield self._connection.execute
+
+    def _begin_transaction(self) -> None:
+        """Wait for other processes as long as it takes, or replies that were paid for would be lost."""
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                log.warning("%s: locked by another process; waiting for it", self.path)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

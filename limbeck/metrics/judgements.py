@@ -43,30 +43,33 @@ _UNCLEAR = re.compile(
     re.IGNORECASE,
 )
 _NOUN = r"\b(?:score|rating|grade|overall)\b"
-_GIVEN = r"\bI(?:'d|\swould)?\s(?:rate|give)\b[^\d.\n]{0,60}?"
+_GIVEN = r"(?:\bI(?:'d|'ll|\swould|\swill)?\s(?:rate|give)\b[^\d.\n]{0,60}?|\bdeserves\san?\s)"
 # from the clearest way to give a score to the least
 _PATTERNS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"{_NOUN}[^\n.:=\d]{{0,60}}?(?:[:=\n]|\b(?:is|be)\b(?:\san?\b)?){_SIGNS}{_NUMBER}",
-        rf"(?:{_NOUN}\sof\s|{_GIVEN}){_SIGNS}{_NUMBER}",
+        rf"{_NOUN}[^\n.:=\d]{{0,60}}?(?:[:=\n\u2192]|->|\b(?:is|be)\b(?:\san?\b)?){_SIGNS}{_NUMBER}",
+        rf"(?:{_NOUN}\sof\s|{_GIVEN}|\\boxed\{{){_SIGNS}{_NUMBER}",
         rf"{_NUMBER}(?={_SIGNS}{_PER_FIVE})",
     )
 ]
-_ALONE = re.compile(rf"{_SIGNS}{_NUMBER}{_SIGNS}(?:stars?|points?)?[.!]?{_SIGNS}", re.IGNORECASE)
+_ALONE = re.compile(rf"(?:#{{1,6}}\s)?{_SIGNS}{_NUMBER}{_SIGNS}(?:stars?|points?)?[.!]?{_SIGNS}", re.IGNORECASE)
+_OPENING = re.compile(rf"{_SIGNS}{_NUMBER}(?={_SIGNS}[.:)]\s)", re.IGNORECASE)
+_FIELDS = ("score", "rating", "final_score", "overall_score")
 
 
 def read_score(reply: str) -> float | None:
     """Read the score from 1 to 5 that a judge gave; None where none is clear: no number, two, another scale.
 
     Looked for in this order: a JSON field; "Score: 4", "the rating is 4"; "a score of 4", "I'd give it 3.5"; "4/5", "4
-    out of 5"; a number that stands alone on the last line or the first. Of the first of these that occurs the last
-    number counts: a judge may reason first, and change its mind. The work is linear in the text.
+    out of 5"; a number that stands alone on the last line or the first, or opens the reply ("4. It is fine."), but no
+    list. Of the first of these that occurs the last number counts: a judge may reason first, and change its mind. The
+    work is linear in the text.
     """
     text = plain(reply)[-_MAX_REPLY:]
     if (block := json_object(text)) is not None:
         fields = {name.casefold(): value for name, value in block[0].items()}
-        if (value := fields.get("score", fields.get("rating"))) is not None:
+        if (value := next((fields[name] for name in _FIELDS if name in fields), None)) is not None:
             text = "" if isinstance(value, bool | list | dict) else str(value)
     text = _SCALE.sub(lambda match: match[0] if match["score"] else " ", text)
     for pattern in _PATTERNS:
@@ -74,6 +77,9 @@ def read_score(reply: str) -> float | None:
             return None if _UNCLEAR.match(text, matches[-1].end("number")) else _valid(matches[-1]["number"])
     lines = [line for line in text.split("\n") if line.strip()]
     alone = next((match for line in lines[-1:] + lines[:1] if (match := _ALONE.fullmatch(line))), None)
+    openings = [match for line in lines if (match := _OPENING.match(line))]
+    if alone is None and len(openings) == 1 and openings[0].string is lines[0]:  # several: a numbered list
+        alone = openings[0]
     return _valid(alone["number"]) if alone else None
 
 

@@ -81,6 +81,8 @@ def test_outcomes(sample: str | Sample, filters: dict, outcome: str) -> None:
 
 def test_without_a_gold_label_the_vote_decides() -> None:
     assert outcomes(OPEN, WRONG, RIGHT, SECOND) == ["outvoted", "kept", "kept"]
+    thirds = ("Luke shares 10 with 3. The answer is (10 / 3).", "Luke divides 10 by 3. The answer is 3.33.")
+    assert outcomes(OPEN, *thirds) == ["kept", "kept"]  # 3.33 is the rounding of the vote
     assert outcomes(APPLES, RIGHT, WRONG, f"So {WRONG}", gold=False) == ["outvoted", "kept", "kept"]
 
 

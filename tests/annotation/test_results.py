@@ -2,6 +2,7 @@
 
 import json
 from math import sqrt
+from pathlib import Path
 
 import datasets
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from limbeck.annotation.prompts import prompt_text
 from limbeck.annotation.results import export, import_rows, read_results, replies, summary, training_examples
 from limbeck.data import DataSettings, read, read_rows
-from limbeck.errors import LimbeckError
+from limbeck.errors import FileError, LimbeckError
 from limbeck.files import read_json, read_jsonl
 from limbeck.llm.messages import Failure
 from tests.annotation.jobs import USED, fill, make_job, reply_with
@@ -122,6 +123,9 @@ def test_the_archive_becomes_a_file_a_split(tmp_path):
     assert [row.input for row in read_rows(test)] == ["test 0 and one?", "test 1 and one?"]
     with pytest.raises(LimbeckError, match="--task"):
         import_rows(source, tmp_path / "out", "custom")
+    for output in (Path("-"), train):
+        with pytest.raises(FileError, match="name a folder"):
+            import_rows(source, output, "svamp")
 
 
 def test_rows_are_imported_and_not_over_their_source(tmp_path):

@@ -187,7 +187,10 @@ def test_proxies(monkeypatch):
     with Server(lambda number, request: completion()) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
         ask("http://teacher.example/v1")
+        with Server(lambda number, request: completion()) as local:
+            ask(local.url)
     assert [request.path for request in proxy.requests] == ["http://teacher.example/v1/chat/completions"]
+    assert local.count == 1
     monkeypatch.setenv("HTTPS_PROXY", "ftp://me:password@127.0.0.1:1")
     with pytest.raises(EndpointError, match="HTTPS_PROXY") as raised:
         make_client("https://teacher.example/v1")

@@ -109,7 +109,7 @@ def test_a_prompt_that_leaves_no_room_fails_alone(folders):
 )
 def test_what_cannot_be_generated_is_one_line(folders, extra, message):
     with pytest.raises(ModelError, match=message) as raised:
-        answers_of(make_client(folders["llama"], extra=extra), QUESTIONS[:1])
+        answers_of(make_client(folders["llama"], extra=extra), QUESTIONS[:2])
     assert "\n" not in str(raised.value)
 
 

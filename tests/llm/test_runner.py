@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sqlite3
 import threading
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -138,10 +140,11 @@ def test_tokens_that_were_not_counted(answer, tokens, store):
         assert store.usage("m")[0] == tokens
 
 
-def test_ctrl_c_waits_for_what_is_in_flight(store):
+@pytest.mark.parametrize("number_of_signal", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_wait_for_what_is_in_flight(number_of_signal, store):
     def behave(number: int, request: HttpRequest) -> Answer:
         if number == 10:
-            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+            threading.Timer(0.05, os.kill, (os.getpid(), number_of_signal)).start()
         return completion(delay=0.2)
 
     with Server(behave) as server:
@@ -172,6 +175,29 @@ def test_a_wrong_key_stops_all_and_what_is_in_flight_arrives(store):
             ask(server, store, make_requests(500), concurrency=8)
         assert server.count < 60
         assert len(store.answered("m", "p")) == server.paid.total() == server.count - 1
+
+
+def test_a_refusal_before_any_answer_ends_it(store):
+    with Server(lambda number, request: error(403, "no access")) as server:
+        with pytest.raises(EndpointError, match="no access"):
+            ask(server, store, make_requests(50), concurrency=1)
+        assert server.count == 1
+
+
+def test_replies_wait_for_a_store_that_another_process_locks(store, monkeypatch, caplog):
+    monkeypatch.setattr("limbeck.llm.store._BUSY_SECONDS", 0.05)
+    path = store.path.with_name("locked.sqlite")
+    with Store(path) as locked, closing(sqlite3.connect(path, check_same_thread=False)) as other:
+
+        def behave(number: int, request: HttpRequest) -> Answer:
+            if number == 0:
+                other.execute("BEGIN IMMEDIATE")
+                threading.Timer(0.3, other.rollback).start()
+            return completion()
+
+        with Server(behave) as server:
+            assert ask(server, locked, make_requests(3), concurrency=1).stored == 3
+    assert "locked by another process" in caplog.text
 
 
 def test_the_time_is_that_of_all_phases(store):
