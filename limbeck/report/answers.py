@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 NO_DRAWS = 2  # the bootstrap's intervals are not shown
 # they change no answer
 NO_EFFECT = tuple(f"evaluation.{key}" for key in ("rationales", "batch_size", "encoder", "out_of_domain"))
+NONE_SHARED = "no example judged in all seeds"
 INTERVALS = "95 % intervals: Student's t over seeds and examples; of one seed Wilson's, without the seeds' differences."
 CALIBRATION_NOTE = (
     "Calibration error: ten bins of equal width. It is above zero by chance, the more so the fewer examples. "
@@ -216,7 +217,7 @@ def score_cell(runs: Sequence[Scores]) -> Cell:
     ids = [id for id in runs[0] if all(id in by_id for by_id in runs)] if runs else []
     values = np.array([[by_id[id] for id in ids] for by_id in runs], dtype=np.float64)  # [S, N]
     if not values.size:
-        return Cell(None, "no example judged in all seeds" if runs else "not judged")
+        return Cell(None, NONE_SHARED if runs else "not judged")
     ends = None
     if len(ids) > 1 and not np.isclose((mean := estimate([values])).error, 0):
         low, high = mean.interval

@@ -277,7 +277,7 @@ def rationale_section(tasks: Tasks) -> Section:
     for task, members in tasks.items():
         quality, judge = _quality_table(task, members), _judge_table(task, members)
         for table, verb in ((quality, "evaluate RUN --rationale"), (judge, "judge RUN...")):
-            if any(cell.value is not None for cell in table.cells):
+            if any(cell.value is not None or cell.reason == answers.NONE_SHARED for cell in table.cells):
                 tables.append(table)
             else:
                 missing.append(f"{table.title}: not there; `limbeck {verb}` measures it.")
@@ -308,7 +308,7 @@ def _quality_table(task: str, members: Sequence[GradedGroup]) -> Table:
 def _judge_table(task: str, members: Sequence[GradedGroup]) -> Table:
     by_group = {member.name: [answers.scores(entries) for entries in member.judgements] for member in members}
     by_group["teacher"] = [
-        answers.gold_scores(members, [row for member in members for row in member.examples.values()])
+        answers.gold_scores(members, [example for member in members for example in member.examples.values()])
     ]
     rows = {name: {"score": score_cell([by_id for by_id in by_run if by_id])} for name, by_run in by_group.items()}
     title = f"{task}: a judge's scores of the rationales, from 1 to 5"

@@ -54,6 +54,14 @@ def test_scores_are_of_the_answers_that_the_run_has_now(tmp_path):
     assert [case["answers"][0].get("score") for case in report["cases"][:4]] == [4, 4, 4, None]
 
 
+def test_seeds_that_were_judged_on_other_examples_have_a_reason_instead_of_a_score(tmp_path):
+    for seed in (1, 2):
+        run = finished(tmp_path / f"dss{seed}", "dss", seed)
+        judge(run, {read_lines(run / "predictions" / "test.jsonl")[seed]["id"]: 4})
+    cell = tables_of(report_of(tmp_path))["judge-arithmetic"]["rows"]["dss"]["score"]
+    assert (cell["value"], cell["reason"]) == (None, "no example judged in all seeds")
+
+
 @pytest.mark.parametrize("outdated", [False, True])
 def test_an_evaluation_is_used_where_it_is_of_the_newest_answers(outdated, tmp_path):
     run = finished(tmp_path / "dss", "dss", 1)
