@@ -42,7 +42,7 @@ _UNCLEAR = re.compile(
     rf"(?:{_SIGNS}{_PER_FIVE})?+{_SIGNS}+(?:{_AND}{_SIGNS}(?:\d|(?:{_WORD}|a\shalf)\b)|[%+^=/]|\bout\sof\b)",
     re.IGNORECASE,
 )
-_NOUN = r"\b(?:score|rating|grade|overall)\b"
+_NOUN = r"\b(?:score|rating|grade|overall(?=[\s*_]{0,4}:))\b"
 _GIVEN = r"(?:\bI(?:'d|'ll|\swould|\swill)?\s(?:rate|give)\b[^\d.\n]{0,60}?|\bdeserves\san?\s)"
 # from the clearest way to give a score to the least
 _PATTERNS = [
