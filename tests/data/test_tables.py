@@ -152,7 +152,7 @@ def test_files_by_suffix_and_compression(tmp_path: Path) -> None:
         ("r.csv", "input,label\ncaf\u00e9,y\n".encode("latin-1"), "r.csv:2: not UTF-8"),
         ("r.jsonl", '{"input": "x"}'.encode("utf-16"), "r.jsonl:1: not UTF-8"),
         ("r.jsonl", b'{"input": "a"}\n\0\0\0\0', "r.jsonl:2: not JSON"),
-        ("r.jsonl.gz", gzip.compress(LINE_A.encode())[:-9], "r.jsonl.gz"),
+        ("r.jsonl.gz", gzip.compress(LINE_A.encode(), mtime=0)[:-9], "r.jsonl.gz"),
         ("r.parquet", b"PAR1 nothing PAR1", "r.parquet.*cannot be read"),
         ("none.csv", None, "none.csv: no such file"),
         ("a\0b.csv", None, "cannot be read"),

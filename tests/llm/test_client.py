@@ -220,7 +220,7 @@ def test_models_that_take_other_fields():
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(body=gzip.compress(completion("Yes.").body), headers={"Content-Encoding": "gzip"}),
+        Answer(body=gzip.compress(completion("Yes.").body, mtime=0), headers={"Content-Encoding": "gzip"}),
         completion([{"type": "text", "text": "Ye"}, {"type": "image_url"}, {"type": "text", "text": "s."}]),
     ],
 )
