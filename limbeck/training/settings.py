@@ -79,7 +79,7 @@ class TrainingSettings(Settings):
             raise ValueError("save_strategy and save_steps have to agree with eval_strategy and eval_steps")
         if self.early_stopping_patience is not None and self.eval_strategy == "no":
             raise ValueError("early_stopping_patience counts evaluations, and eval_strategy is no")
-        if self.early_stopping_patience is None and "early_stopping_threshold" in self.model_fields_set:
+        if self.early_stopping_patience is None and self.early_stopping_threshold:
             raise ValueError("early_stopping_threshold has no meaning without early_stopping_patience")
         return self
 
