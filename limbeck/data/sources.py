@@ -1,5 +1,6 @@
 """The sources of rows: the authors' released archive, a user's own files, and the Hugging Face Hub."""
 
+import shutil
 import tempfile
 import urllib.request
 import zipfile
@@ -29,6 +30,7 @@ _HUB_SPLITS: dict[Split, tuple[str, ...]] = {  # the last that there is counts
     "test": ("test",),
 }
 MAX_UNPACKED = 8 * 1024**3  # bytes of all files
+FETCH_SECONDS = 60  # that a server may be silent
 
 
 class ArchiveSource(Settings):
@@ -108,7 +110,8 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
             archive, unpacked = Path(source), Path(scratch) / "unpacked"
             if source.startswith(("http://", "https://")):
                 archive = Path(scratch) / "archive.zip"
-                urllib.request.urlretrieve(source, archive)  # noqa: S310
+                with urllib.request.urlopen(source, timeout=FETCH_SECONDS) as response, archive.open("wb") as file:  # noqa: S310
+                    shutil.copyfileobj(response, file)
             if digest is not None and sha256(archive) != digest.strip().lower():
                 raise ValueError(f"its SHA-256 is {sha256(archive)}, not {digest}")
             with zipfile.ZipFile(archive) as zipped:

@@ -319,9 +319,10 @@ def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
 
     Without a field for the rationale it is the text before the object.
     """
-    if (json := json_object(text)) is None:
+    if (block := json_object(text)) is None:
         return None
-    fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in json[0].items()}
+    contents, before = block
+    fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in contents.items()}
     answers = {re.sub(r"^(?:final|correct|predicted) ", "", name): _scalar(value) for name, value in fields.items()}
     names = (*phrases.NOUNS, *phrases.CLOSED_NOUNS, *task.nouns)
     answer = next((answers[name] for name in names if answers.get(name) is not None), None)
@@ -329,8 +330,8 @@ def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
         return None
     proses = [value for name, value in fields.items() if _RATIONALE_FIELD.search(name)]
     lines = ["\n".join(map(str, prose)) if isinstance(prose, list) else prose for prose in proses]
-    rationale = _Reply(next((line for line in lines if isinstance(line, str)), json[1]), task, example)
-    return Parsed(rationale.rationale(rationale.answers), rationale._read(answer[:_LONGEST_ANSWER]))
+    reply = _Reply(next((line for line in lines if isinstance(line, str)), before), task, example)
+    return Parsed(reply.rationale(reply.answers), reply._read(answer[:_LONGEST_ANSWER]))
 
 
 def _scalar(value: Any) -> str | None:

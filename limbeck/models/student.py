@@ -176,9 +176,11 @@ class Student(nn.Module):
         scores = self._scores(batch, options) if any(options) else [Scores(0.0, [], None)] * len(batch)
         answers: dict[int, Answer] = {}
         for row, (score, choices) in enumerate(zip(scores, options, strict=True)):
-            ids = () if score.greedy is None or done else choices[score.greedy]
-            if ids and end_of(ids, self.model.config) == len(ids) - 1:  # the search ends at the first end token
-                answers[row] = Answer(self.text(ids), ids, score.top, score.answers[choices.index(ids)], score.answers)
+            if score.greedy is None or done:
+                continue
+            ids = choices[score.greedy]
+            if end_of(ids, self.model.config) == len(ids) - 1:  # the search ends at the first end token
+                answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
         unanswered = [row for row in range(len(batch)) if row not in answers]
         inputs = [batch[row] for row in unanswered]
         searched = greedy_search(self.model, inputs, self.max_target_length, done) if inputs else []

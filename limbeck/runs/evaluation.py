@@ -57,6 +57,10 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     Returns:
         By path: what `accuracy` returns; `engine` and `answers`; `in_training`, the questions of other data that the
         student was trained on, where its own data is still there.
+
+    Raises:
+        LimbeckError: a run is not finished or named twice, its data is gone or has other labels, or the student learnt
+            no rationales, has no choices to pick from, or cannot be run by the engine.
     """
     runs = [open_run(Path(path)) for path in paths]
     if len({run.path.resolve() for run in runs}) < len(runs):
@@ -111,6 +115,10 @@ def predict_file(
         engine, answers: None: as the student was measured.
 
     Returns what `accuracy` does, over the rows with a label; `rows`, `engine`, `answers`.
+
+    Raises:
+        LimbeckError: no student is there, a row is wrong, the target cannot be written, or the student was asked for
+            what it cannot do.
     """
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)

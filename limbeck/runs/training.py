@@ -52,6 +52,10 @@ def train(
         resume: continue a run of this very recipe from its last checkpoint; a finished run is returned as is.
         parent: a finished run's folder: its student is trained further, in place of the recipe's, whose lengths hold.
             Optimizer, learning rate and step count start anew.
+
+    Raises:
+        LimbeckError: the recipe, its data or its student cannot be used, the folder holds another run, training
+            diverges, or the disk is full; says which, and what to do.
     """
     recipe, origin = (recipe, {}) if parent is None else _continued(recipe, Path(parent))
     run = Run(Path(out) if out else Path("runs") / run_name(recipe), recipe)

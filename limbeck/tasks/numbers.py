@@ -153,9 +153,15 @@ def _sides(text: str) -> list[str]:
     text = _RESTATED.sub(" = ", _REASON.split(text, maxsplit=1)[0])
     remark = _REMARK.search(text)
     if remark:
-        before = text[: remark.start()]
-        repeated = (spoken := _spoken(remark[1])) is not None and spoken == value(before)
-        text = before if repeated or not _NO_UNIT.search(remark[1]) else text
+        before, inner = text[: remark.start()], remark[1]
+        # "42 (forty-two)", "42 apples (84/2)", "42 (apples)", but neither "42 (43)" nor "42 (not 43)"
+        if value(inner) is not None:
+            fits = agree(before, inner)
+        elif (spoken := _spoken(inner)) is not None:
+            fits = spoken == value(before)
+        else:
+            fits = not _NO_UNIT.search(inner)
+        text = before if fits else text
     sides = [_HEDGE.sub("", side.strip(), count=1) for side in text.split("=") if side.strip()]
     while len(sides) > 1 and not re.search(r"\d", sides[0]):
         del sides[0]  # "x = 42", "Total = 42"
