@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from rich.console import Console
-from rich.markdown import Markdown
-
 from limbeck.cli import terminal
 from limbeck.cli.terminal import argument, asking, option, print_json, print_table
 from limbeck.errors import RecipeError
@@ -105,6 +102,9 @@ def calibrate(
     as_json: terminal.Json = False,
 ) -> None:
     """Measure how far the confidence of answers can be trusted, in a file of predictions from any tool."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
     from limbeck.runs.compare import calibrate_file
     from limbeck.runs.page import calibration_markdown
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from limbeck.files import is_stdout, json_text
@@ -108,6 +107,8 @@ def confirm_upload(content: str, name: str, *, public: bool) -> None:
 @contextmanager
 def asking() -> Iterator[Callable[["Tally", float | None], None]]:
     """Show a bar on standard error, where that is a terminal; yields the function that is told a tally and its cost."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     console = Console(stderr=True)
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not sys.stderr.isatty()) as progress:

@@ -4,7 +4,6 @@ from limbeck.data.load import Splits, load, load_split, read
 from limbeck.data.rows import read_rows
 from limbeck.data.settings import DataSettings
 from limbeck.data.sources import ArchiveSource
-from limbeck.data.summary import show
 from limbeck.data.views import RATIONALE_MARK, Source, View, source, split_target, target
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "load_split",
     "read",
     "read_rows",
-    "show",
     "source",
     "split_target",
     "target",

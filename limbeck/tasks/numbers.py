@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 MAX_CHARACTERS = 500
 MAX_BITS = 4096  # of a numerator and its denominator together, at every step
@@ -84,6 +85,7 @@ _RANGE = re.compile(r"\d[\d.]*\s?-\s?\d[\d.]*")
 _DECIMAL = re.compile(r"[-+]?\s?(?P<digits>\d{0,60}\.(?P<decimals>\d{2,60}))")
 
 
+@lru_cache(4096)  # a text is compared with many others
 def evaluate(text: str) -> Fraction | None:
     """Return the exact value of `text`, or None where it is no equation or passes a limit. Never raises, never hangs.
 
@@ -128,6 +130,7 @@ def value(text: str) -> Fraction | None:
     return evaluate(equation(text) or "") if exact is None else exact
 
 
+@lru_cache(4096)
 def equation(text: str) -> str | None:
     """Return the equation in `text` in the signs that `evaluate` reads; None where there is none.
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from limbeck.data import DataSettings, load, read_rows, show
+from limbeck.data import DataSettings, load, read_rows
+from limbeck.data.summary import show
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from limbeck.data import show
 from limbeck.data.mismatch import teacher_mismatch
+from limbeck.data.summary import show
 from limbeck.schema import Example
 from limbeck.tasks import get
 from tests.helpers.archives import archive_settings, write_shards

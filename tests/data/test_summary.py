@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from limbeck.data import DataSettings, read, show
-from limbeck.data.summary import summarise
+from limbeck.data import DataSettings, read
+from limbeck.data.summary import show, summarise
 from tests.helpers.archives import archive_settings, write_rows, write_shards
 
 
