@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from limbeck.metrics.graded import Graded, graded
 from limbeck.metrics.selective import selective
@@ -20,9 +18,9 @@ from limbeck.schema import Prediction
 from limbeck.stats.intervals import DRAWS, Flags, Floats, Interval, Ints, Z, block_sizes, bootstrap, percentiles, wilson
 
 BINS = 10  # as in the paper
-_TIE = 1e-12  # sums in another order differ by rounding; errors and losses this close are equal
+_TIE = 1e-12  # sums in another order differ by rounding; errors and slopes this close are equal
 _EPSILON = float(np.finfo(np.float64).eps)  # probabilities' least distance from 0 and 1: an error costs 36 nats at most
-_LOG_RANGE = float(np.log(100.0))  # T is searched from 1/100 to 100
+_SCALES = 0.01, 100.0  # between which 1/T is searched
 
 TITLES = {
     "accuracy": "accuracy",
@@ -90,42 +88,45 @@ def _choices(answers: Graded) -> tuple[Floats, Ints]:
         return np.log(answers.probabilities), answers.labels
 
 
+def _log_softmax(log_p: Floats) -> Floats:
+    return log_p - np.logaddexp.reduce(log_p, axis=1, keepdims=True)
+
+
 def _nll(log_p: Floats, labels: Ints) -> float:
-    """Return the mean negative log-likelihood of labels; rows of `log_p` need not be normalised."""
-    nll = -np.take_along_axis(log_softmax(log_p, axis=1), labels[:, None], axis=1)
+    """Return the mean negative log-likelihood of labels by normalised `log_p`."""
+    nll = -np.take_along_axis(log_p, labels[:, None], axis=1)
     return float(np.minimum(nll, -np.log(_EPSILON)).mean())
 
 
-def fit_temperature(answers: Graded) -> Temperature:
-    """Fit T at the least mean negative log-likelihood, which is convex in 1/T.
+def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temperature:
+    """Fit T on some rows at the least mean negative log-likelihood, which is convex in s = 1/T, by bisection.
 
-    T does not exist for n < 2, where no temperature changes the loss (all confidences 1/2), and where the loss keeps
-    falling to an end of the range 0.01 to 100 (every answer is right and likeliest; or confidence says nothing). The
-    interval is Wald's for log T with the sandwich variance: T exp(+-1.96 sqrt(sum g^2) / sum h / s) for s = 1/T, where
-    g and h are a row's first and second derivative of the loss by s.
+    T does not exist for n < 2, and where the loss keeps falling to an end of the range 0.01 to 100: every answer is
+    right and likeliest, or confidence says nothing. Labels of probability 0, which no T changes, are left out. The
+    interval is Wald's for log T with the sandwich variance: T exp(+-1.96 sqrt(sum g^2) / sum h / s), where g and h are
+    a row's first and second derivative of the loss by s.
     """
-    return _fit(*_choices(answers))
-
-
-def _fit(log_p: Floats, labels: Ints) -> Temperature:
+    log_p, labels = _choices(answers)
+    log_p, labels = log_p[rows], labels[rows]
     if len(labels) < 2:
         return Temperature(reason="fewer than two answers")
-
-    def loss(log_temperature: float) -> float:
-        return _nll(log_p / float(np.exp(log_temperature)), labels)
-
-    minimum = minimize_scalar(loss, bounds=(-_LOG_RANGE, _LOG_RANGE), method="bounded", options={"xatol": 1e-9})
-    if any(loss(end) - minimum.fun < _TIE for end in (-_LOG_RANGE, _LOG_RANGE)):
-        return Temperature(reason="no temperature is best: answers are all right, or confidence says nothing")
-    value = float(np.exp(minimum.x))
     finite = np.where(np.isfinite(log_p), log_p, 0.0)
-    weight = np.exp(log_softmax(log_p / value, axis=1))
-    mean = (weight * finite).sum(axis=1)
     label_log_p = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
-    slope = np.where(np.isfinite(label_log_p), mean - label_log_p, 0.0)
-    curvature = (weight * (finite - mean[:, None]) ** 2).sum()
-    half = float(Z * np.sqrt((slope**2).sum()) / curvature * value)
-    return Temperature(value, (value * float(np.exp(-half)), value * float(np.exp(half))))
+
+    def slopes(scale: float) -> Floats:
+        means = (np.exp(_log_softmax(scale * log_p)) * finite).sum(axis=1)
+        return np.where(np.isfinite(label_log_p), means - label_log_p, 0.0)
+
+    low, high = _SCALES
+    if slopes(low).mean() > -_TIE or slopes(high).mean() < _TIE:
+        return Temperature(reason="no temperature is best: answers are all right, or confidence says nothing")
+    for _ in range(40):  # to 1e-11 of it
+        middle = float(np.sqrt(low * high))
+        low, high = (middle, high) if slopes(middle).mean() < 0 else (low, middle)
+    weights = np.exp(_log_softmax(low * log_p))
+    curvature = (weights * (finite - (weights * finite).sum(axis=1, keepdims=True)) ** 2).sum()
+    half = float(Z * np.sqrt((slopes(low) ** 2).sum()) / curvature / low)
+    return Temperature(1 / low, (float(np.exp(-half)) / low, float(np.exp(half)) / low))
 
 
 def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dict[str, Any]:
@@ -139,11 +140,11 @@ def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dic
     else:
         order = np.random.default_rng(seed).permutation(len(labels))
         first, second = order[: len(labels) // 2], order[len(labels) // 2 :]
-        scalings = [(first, _fit(log_p[second], labels[second])), (second, _fit(log_p[first], labels[first]))]
+        scalings = [(first, fit_temperature(answers, second)), (second, fit_temperature(answers, first))]
     reason = next((fitted.reason for _, fitted in scalings if fitted.value is None), None)
     scaled = np.empty_like(log_p)
     for rows, fitted in scalings:
-        scaled[rows] = log_softmax(log_p[rows] / (fitted.value or 1.0), axis=1)
+        scaled[rows] = _log_softmax(log_p[rows] / (fitted.value or 1.0))
 
     def error(log_p: Floats) -> float:
         p = np.exp(log_p)
@@ -152,7 +153,7 @@ def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dic
         return ece(np.minimum(p.max(axis=1), 1.0), p.argmax(axis=1) == labels)
 
     return {
-        "nll_before": _nll(log_p, labels),
+        "nll_before": _nll(_log_softmax(log_p), labels),
         "nll_after": None if reason else _nll(scaled, labels),
         "ece_before": error(log_p),
         "ece_after": None if reason else error(scaled),

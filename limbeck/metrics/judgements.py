@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy  # loads `stats` when it is used: half a second
 from numpy.typing import ArrayLike
 
 from limbeck.errors import DataError
@@ -137,14 +138,12 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
         approximate with a binary side, or the bootstrap over pairs, ranked again in each draw; `left_out`, the share of
         draws in which a side is constant.
     """
-    from scipy.stats import pearsonr, spearmanr  # half a second that a report does not need
-
     q, y = np.asarray(quality, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     n = len(q)
     if n < 3 or np.ptp(q) == 0 or np.ptp(y) == 0:
         reason = "a correlation needs three answers" if n < 3 else "either side is the same for every answer"
         return {"n": n, **dict.fromkeys(("pearson", "point_biserial", "spearman", "left_out")), "reason": reason}
-    linear, ranked = pearsonr(q, y), spearmanr(q, y)
+    linear, ranked = scipy.stats.pearsonr(q, y), scipy.stats.spearmanr(q, y)
     fisher = linear.confidence_interval(0.95) if n > 3 and abs(linear.statistic) < 1 else None
     pearson = _coefficient(linear, (float(fisher.low), float(fisher.high)) if fisher else None)
     order = np.argsort(q)

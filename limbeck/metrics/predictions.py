@@ -9,8 +9,8 @@ from math import isclose, isfinite
 from pathlib import Path
 from typing import Any
 
+import scipy  # loads `special` when it is used
 from pydantic import TypeAdapter, ValidationError
-from scipy.special import softmax
 
 from limbeck.data.tables import cell_text, is_missing, parse_cell, read_table
 from limbeck.errors import DataError
@@ -179,7 +179,7 @@ def _with_likeliest_choice(row: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in row.items() if name != "filtered_resps"}
     if not isfinite(max(scores)):
         return row
-    shares = softmax(scores).tolist()
+    shares = scipy.special.softmax(scores).tolist()
     probabilities = {str(choice): share for choice, share in enumerate(shares)}
     best = max(probabilities, key=probabilities.__getitem__)
     return {"prediction": best, "confidence": probabilities[best], "probabilities": probabilities, **row}

@@ -56,7 +56,11 @@ def _tango_lower(only_a: int, only_b: int, n: int) -> float:
         q = (sqrt(max(linear**2 + 8 * n * only_b * d * (1 - d), 0)) - linear) / (4 * n)
         return only_a - only_b - n * d - Z * sqrt(max(n * (2 * q + d * (1 - d)), 0))
 
-    return float(scipy.optimize.brentq(excess, -1, below, xtol=1e-12))
+    low, high = -1.0, below
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
+    return low
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ apart: `only_a` and `only_b`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import bdtr, ndtri
 
-from limbeck.stats.intervals import Interval, estimate, tango
+from limbeck.stats.intervals import Interval, Z, estimate, tango
 
 MCNEMAR = "McNemar, mid-p"
 SEEDS = "t over seeds and examples"
@@ -25,8 +25,11 @@ def mcnemar_mid_p(only_a: int, only_b: int) -> float:
     test rejects in 2-4 %. 1 if the counts are equal.
     """
     fewer, discordant = min(only_a, only_b), only_a + only_b
-    below = float(bdtr(fewer - 1, discordant, 0.5)) if fewer else 0.0
-    return min(1.0, float(bdtr(fewer, discordant, 0.5)) + below)
+    ways, ways_of_fewer = 1, 0  # binomial coefficients, exact
+    for count in range(fewer):
+        ways_of_fewer += ways
+        ways = ways * (discordant - count) // (count + 1)
+    return (2 * ways_of_fewer + ways) / 2**discordant
 
 
 def detectable_difference(discordance: float, n: int) -> float | None:
@@ -36,10 +39,10 @@ def detectable_difference(discordance: float, n: int) -> float | None:
     n d^2 = (z(0.975) sqrt(discordance) + z(0.8) sqrt(discordance - d^2))^2. None where no d up to `discordance`, the
     largest possible, is found that often.
     """
-    level, power = float(ndtri(0.975)), float(ndtri(0.8))
-    if n < level**2 - power**2 or discordance == 0:
+    power = NormalDist().inv_cdf(0.8)
+    if n < Z**2 - power**2 or discordance == 0:
         return None
-    root = level * sqrt(n) + power * sqrt(n - level**2 + power**2)
+    root = Z * sqrt(n) + power * sqrt(n - Z**2 + power**2)
     difference = sqrt(discordance) * root / (n + power**2)
     return difference if difference <= discordance else None
 
