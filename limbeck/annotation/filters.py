@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from limbeck.llm import CHAT_TOKEN, THOUGHT_TAG, RationaleSource, concluded_label, read_reply, stated_answer
+from limbeck.llm.replies import RationaleSource, concluded_label, read_reply, stated_answer
+from limbeck.llm.text import CHAT_TOKEN, THOUGHT_TAG
 from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import Task, is_right, normalise, same_value

@@ -12,8 +12,8 @@ from limbeck.annotation.prompts import load_prompt
 from limbeck.data.load import digest
 from limbeck.data.rows import Column, read_rows
 from limbeck.files import STDIO
-from limbeck.llm import RationaleSource
 from limbeck.llm.messages import Tokens
+from limbeck.llm.replies import RationaleSource
 from limbeck.llm.runner import Session, Watch, unwatched
 from limbeck.llm.settings import AskingSettings, SamplingSettings
 from limbeck.llm.store import Key, Request, Store, fingerprint

@@ -14,8 +14,8 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from limbeck.data.rows import read_examples
 from limbeck.errors import DataError, RecipeError
-from limbeck.llm import parse
 from limbeck.llm.messages import ChatMessage
+from limbeck.llm.replies import parse
 from limbeck.schema import Example, listing
 from limbeck.settings import Settings, read_mapping, yaml_value
 from limbeck.tasks import Task, get

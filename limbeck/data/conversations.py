@@ -9,8 +9,8 @@ from limbeck.data.choices import Choices, find_reading
 from limbeck.data.rows import located, read_row, resolved, unique
 from limbeck.data.tables import is_missing, read_table, stem
 from limbeck.errors import DataError, LimbeckError
-from limbeck.llm import parse, read_reply
 from limbeck.llm.messages import Message, read_message
+from limbeck.llm.replies import parse, read_reply
 from limbeck.schema import Example
 from limbeck.tasks import Row, Task
 from limbeck.tasks.task import text

@@ -19,7 +19,7 @@ from limbeck.data.rows import Column, Located, located, not_a_choice, read_examp
 from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows
 from limbeck.errors import DataError, FileError, first_line
 from limbeck.files import read_json, read_jsonl, sha256
-from limbeck.llm import parse
+from limbeck.llm.replies import parse
 from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import HubInputs, Split, Task

@@ -1,7 +1,7 @@
 """A chat model behind an OpenAI-compatible endpoint, asked through the openai SDK.
 
-One call is one request: attempts, rates and the budget are the runner's, so that each request is recorded. Redirects
-are not followed, and an echo of the key is removed.
+One call is one request: attempts, rates and the budget are the runner's. Redirects are not followed, and an echo of
+the key is removed.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -28,6 +27,8 @@ _UNFINISHED = {
     "content_filter": ("filtered", "the endpoint's filter stopped the answer"),
     "error": ("broken off", "the endpoint says that the answer is incomplete"),  # a router's, whose source failed
 }
+_COUNTS = range(10**9)
+_LOCAL = re.compile(r"https?://((?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?)(?:/|$)")  # no proxy reaches it
 
 log = logging.getLogger(__name__)
 for name in ("openai", "httpcore2"):  # at DEBUG they log headers, and an endpoint may echo the key there
@@ -35,11 +36,7 @@ for name in ("openai", "httpcore2"):  # at DEBUG they log headers, and an endpoi
 
 
 class EndpointClient:
-    """Chat completions of an OpenAI-compatible endpoint, over connections that are kept.
-
-    Proxies and trusted certificates come from the environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE), the key from the
-    variable `teacher.key` and nowhere else.
-    """
+    """Chat completions of an endpoint over kept connections, with the environment's proxies and certificates."""
 
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings, seconds: float) -> None:
         """Prepare requests of at most so many seconds. Raises LimbeckError: a URL, key or proxy that cannot be used."""
@@ -50,16 +47,12 @@ class EndpointClient:
         self._body |= {"max_tokens": sampling.max_tokens} | sampling.extra
         if sampling.top_p is not None:
             self._body["top_p"] = sampling.top_p
-        host = urlsplit(self._url).hostname or ""
-        is_local = host in ("localhost", "::1") or host.startswith("127.")  # no proxy reaches it
         # the SDK wants a key; without one the header is omitted
         self._headers = {} if self._key else {"Authorization": openai.omit}
+        local = _LOCAL.match(self._url)
+        mounts = {f"all://{local[1]}": None} if local else None
         try:
-            http = openai.DefaultAsyncHttpxClient(
-                follow_redirects=False,
-                timeout=None,
-                mounts={f"all://[{host}]" if ":" in host else f"all://{host}": None} if is_local else None,
-            )
+            http = openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None, mounts=mounts)
             key = self._key or "unset"
             self._client = openai.AsyncOpenAI(base_url=self._url, api_key=key, max_retries=0, http_client=http)
         except (ValueError, ImportError, OSError, httpx2.InvalidURL):  # a proxy's address may hold a password
@@ -68,36 +61,36 @@ class EndpointClient:
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
         """Send one request, and again if the model insists on `max_completion_tokens` or its own temperature."""
-        body = self._body | {"messages": messages}
+        body = self._body
         # `extra_body` spares the SDK's conversion of the messages: half of a request's processor time
-        create = self._client.chat.completions.with_raw_response.create
+        create, extra_body = self._client.chat.completions.with_raw_response.create, body | {"messages": messages}
         try:
             async with asyncio.timeout(self._seconds):
-                response = await create(model="", messages=[], extra_body=body, extra_headers=self._headers)
+                response = await create(model="", messages=[], extra_body=extra_body, extra_headers=self._headers)
         except TimeoutError:
             return Failure("timed out", f"no complete reply within {self._seconds:g} seconds", raw="")
         except openai.APIStatusError as error:
-            return await self.ask(messages) if self._adapts(body, error) else self._refusal(error)
+            if error.status_code == 400 and self._adapts(body, error.response.text):
+                return await self.ask(messages)
+            return self._refusal(error)
         except (openai.APIConnectionError, httpx2.HTTPError, OSError) as error:
             return self._lost(error.__cause__ or error)
         return read_completion(self._redact(response.content.decode("utf-8-sig", "replace")))
 
     async def close(self) -> None:
-        """Close all connections."""
         await self._client.close()
 
-    def _adapts(self, body: Mapping[str, Any], error: openai.APIStatusError) -> bool:
+    def _adapts(self, sent: Mapping[str, Any], text: str) -> bool:
         """Change what is sent to this model, as its endpoint asks for; return whether to send the request again."""
-        text = error.response.text if error.status_code == 400 else ""
-        if "max_tokens" in body and "max_completion_tokens" in text:
-            self._body["max_completion_tokens"] = body["max_tokens"]
-            self._body.pop("max_tokens", None)
-            return True
-        if "temperature" in body and self._default_temperature and "temperature" in text:
-            if self._body.pop("temperature", None) is not None:
-                log.warning("%s takes no other temperature than its own, which is used", self._teacher.name)
-            return True
-        return False
+        body = dict(self._body)
+        if "max_completion_tokens" in text and "max_tokens" in body:
+            body["max_completion_tokens"] = body.pop("max_tokens")
+        elif "temperature" in text and self._default_temperature and body.pop("temperature", None) is not None:
+            log.warning("%s takes no other temperature than its own, which is used", self._teacher.name)
+        else:
+            return self._body is not sent  # it was changed while this request was in flight
+        self._body = body
+        return True
 
     def _refusal(self, error: openai.APIStatusError) -> Failure:
         fields: Mapping[str, Any] = error.body if isinstance(error.body, dict) else {}
@@ -120,39 +113,32 @@ class EndpointClient:
 
     def _redact(self, text: str) -> str:
         """Return the text without the key, also as JSON writes it with escaped slashes."""
-        key = self._key or ""
-        if len(key) < SHORTEST_SECRET:
+        if self._key is None or len(self._key) < SHORTEST_SECRET:
             return text
-        return text.replace(key, "[key]").replace(key.replace("/", r"\/"), "[key]")
+        return text.replace(self._key, "[key]").replace(self._key.replace("/", r"\/"), "[key]")
 
 
 def read_completion(raw: str) -> Reply | Failure:
     """Return the reply in the body of a success, which may be anything."""
     try:
         body = json.loads(raw)
-        choices, usage = body.get("choices"), body.get("usage")
-    except (ValueError, RecursionError, AttributeError):
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
         return Failure("not JSON", one_line(f"no JSON object: {raw or 'an empty body'}", 300), raw=raw)
-    tokens = _tokens(usage)
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict):
-        return Failure("no choices", one_line(raw, 300), raw=raw, tokens=tokens)
-    reason = str(choice.get("finish_reason")).lower()
+    tokens = None  # where the endpoint counted none
+    match body.get("usage"):
+        case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
+            tokens = Tokens(prompt, completion) if prompt in _COUNTS and completion in _COUNTS else None
+    match body.get("choices"):
+        case [dict() as choice, *_]:
+            reason, fields = str(choice.get("finish_reason")).lower(), choice.get("message")
+        case _:
+            return Failure("no choices", one_line(raw, 300), raw=raw, tokens=tokens)
     if reason in _UNFINISHED:
         kind, message = _UNFINISHED[reason]
         return Failure(kind, message, again=kind == "broken off", raw=raw, tokens=tokens)
-    fields = choice.get("message")
     content = read_message(fields if isinstance(fields, dict) else {}, separator="")
-    if not content.words.strip() and not content.thoughts.strip():
+    if not (content.words.strip() or content.thoughts.strip()):
         return Failure("no content", "the message is blank, and no thoughts are beside it", raw=raw, tokens=tokens)
     return Reply(content.words, raw, tokens)
-
-
-def _tokens(usage: Any) -> Tokens | None:
-    """Return the tokens that an endpoint counted; None where it did not."""
-    try:
-        prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
-    except (LookupError, TypeError):
-        return None
-    is_count = all(type(number) is int and 0 <= number <= 10**9 for number in (prompt, completion))
-    return Tokens(prompt, completion) if is_count else None

@@ -16,10 +16,7 @@ from limbeck.llm.settings import SamplingSettings, TeacherSettings
 
 
 class LocalClient:
-    """A chat model from the Hub or a folder, on the GPU if there is one, in the precision that it was saved in.
-
-    The model's own generation settings decide what `sampling` leaves open.
-    """
+    """A chat model on the GPU if there is one, as it was saved; its own settings decide what `sampling` leaves open."""
 
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings) -> None:
         """Load the model. Raises ModelError: no such model, or one that is no chat model."""
@@ -36,37 +33,33 @@ class LocalClient:
             self._options |= {"temperature": sampling.heat, "top_p": sampling.top_p, "top_k": config.top_k or 0}
             torch.seed()  # or several processes would draw the same answers
         self._options |= sampling.extra
-        self._waiting: list[tuple[list[int], asyncio.Future[Reply | Failure]]] = []
+        self._batch: list[list[int]] = []  # prompts of the next batch, which grows while another is generated
+        self._results: asyncio.Task[list[Reply | Failure]] | None = None
         self._generating = asyncio.Lock()
         self._closed = False
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
-        """Return the model's answer; one without an end, or a prompt that leaves no room for one, is a failure.
-
-        Raises ModelError: the template refuses the conversation, or nothing can be generated.
-        """
+        """Return the model's answer. Raises ModelError: the template refuses the conversation, or generation fails."""
         prompt = self._tokenizer(render(self._tokenizer, messages), add_special_tokens=False)["input_ids"]
         if len(prompt) + self._max_tokens > self._positions:
             text = f"{len(prompt)} tokens and an answer exceed {self._positions} positions: lower sampling.max_tokens"
             return Failure("prompt too long", text, again=False)
-        answer: asyncio.Future[Reply | Failure] = asyncio.get_running_loop().create_future()
-        self._waiting.append((prompt, answer))
-        async with self._generating:  # who comes first takes all that wait into a batch
-            if not answer.done():
-                batch, self._waiting = self._waiting[: self._batch_size], self._waiting[self._batch_size :]
-                try:
-                    results = await asyncio.to_thread(self._generate, [prompt for prompt, _ in batch])
-                except ModelError as error:
-                    for _, future in batch:
-                        future.set_exception(error)
-                else:
-                    for (_, future), result in zip(batch, results, strict=True):
-                        future.set_result(result)
-        return answer.result()
+        if self._results is None or len(self._batch) in (0, self._batch_size):
+            self._batch = []
+            self._results = asyncio.create_task(self._answers(self._batch))
+        self._batch.append(prompt)
+        results, index = self._results, len(self._batch) - 1
+        return (await results)[index]
 
     async def close(self) -> None:
         """Stop at the next token."""
         self._closed = True
+
+    async def _answers(self, batch: list[list[int]]) -> list[Reply | Failure]:
+        async with self._generating:
+            if batch is self._batch:
+                self._batch = []
+            return await asyncio.to_thread(self._generate, batch)
 
     @torch.inference_mode()
     def _generate(self, prompts: list[list[int]]) -> list[Reply | Failure]:
@@ -100,10 +93,7 @@ class LocalClient:
 
 
 def render(tokenizer: Any, messages: Sequence[ChatMessage]) -> str:
-    """Return the conversation in the tokenizer's own chat template, up to where the answer begins.
-
-    Some templates refuse a system turn (Gemma's), others drop it: then its text goes before the first user's.
-    """
+    """Return the conversation in the tokenizer's template; a system turn that it refuses or drops goes to the user."""
     first, *turns = messages
     conversations = [list(messages)]
     if first["role"] == "system":
@@ -119,16 +109,13 @@ def render(tokenizer: Any, messages: Sequence[ChatMessage]) -> str:
 
 
 def _load(name: str) -> tuple[Any, Any]:
-    where = where_to_load(name)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    options = where_to_load(name) | {"trust_remote_code": False}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            name, dtype="auto", device_map=device, trust_remote_code=False, **where
-        )
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype="auto", device_map=device, **options)
     except Exception as error:  # of many libraries
-        advice = "give a causal language model and its tokenizer: a folder, or a name on the Hugging Face Hub"
-        raise ModelError(f"{name}: cannot be loaded as a teacher: {first_line(error)}; {advice}") from None
+        raise ModelError(f"{name}: cannot be loaded as a teacher, a causal model: {first_line(error)}") from None
     if not getattr(tokenizer, "chat_template", None) or tokenizer.eos_token_id is None:
         raise ModelError(f"{name}: its tokenizer has no chat template or no end token; use a model trained to chat")
     return model.eval(), tokenizer

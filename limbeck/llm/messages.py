@@ -73,12 +73,9 @@ def read_message(message: Mapping[str, Any], separator: str = "\n") -> Message:
 
 
 def part_text(value: Any, depth: int = 4) -> str:
-    """Return the text of a part: itself, that in its field for text, or those of its own parts, a line each.
-
-    Half a surrogate pair, which UTF-8 cannot write, becomes a replacement character.
-    """
+    """Return the text of a part: itself, that in its field for text, or those of its own parts, a line each."""
     if isinstance(value, str):
-        return re.sub("[\ud800-\udfff]", "\ufffd", value)
+        return re.sub("[\ud800-\udfff]", "\ufffd", value)  # half a pair, which UTF-8 cannot write
     if depth and isinstance(value, list):
         return "\n".join(filter(None, (part_text(item, depth - 1) for item in value)))
     if depth and isinstance(value, dict):

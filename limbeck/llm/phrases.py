@@ -11,13 +11,13 @@ SIGNS = " \t*_#>`~-\"'([\u2022\u2705\u2714\u27a1\u2192\ufe0f\U0001f449\U0001f3af
 _MARKUP = r"[*_]{0,3}"
 
 
-def _terms(table: str) -> tuple[str, ...]:
-    return tuple(" ".join(phrase.split()) for phrase in table.split(","))
+def _terms(table: str) -> list[str]:
+    return re.split(r",\s+", table)
 
 
 def _words(table: str) -> str:
     """Return an alternation of a table's phrases, the longest first."""
-    return rf"(?:{'|'.join(sorted(set(_terms(table)), key=len, reverse=True))})"
+    return rf"(?:{'|'.join(sorted(_terms(table), key=len, reverse=True))})"
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -25,7 +25,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text.replace(" ", r"[^\S\n]{1,3}"), re.IGNORECASE | re.MULTILINE)
 
 
-NOUNS = _terms("answer, ans, label, category")
+NOUNS = ("answer", "ans", "label", "category")
 # These are the answer where it is a choice or a number.
 CLOSED_NOUNS = _terms(
     """solution, result, conclusion, choice, option, class, classification, verdict, decision, prediction, output,
@@ -54,10 +54,9 @@ _MARKS = (
 
 @cache
 def statement(marker: str, nouns: tuple[str, ...], *, closed: bool) -> re.Pattern[str]:
-    """Return the pattern of what an answer follows: "the answer is", "Label:", the marker.
+    """Return the pattern of what an answer follows; `closed`: answers are choices or numbers.
 
     Groups: `own` (the marker), `line` (a noun alone on its line), `sign` (a box, hashes), `choice` ("I'd go with").
-    `closed`: the answers are choices or numbers.
     """
     noun = _words(", ".join((*nouns, *NOUNS, _FOREIGN_NOUNS, *(CLOSED_NOUNS if closed else ()))))
     verb = rf"(?:{_VERBS}|{_MODALS})" if closed else _VERBS

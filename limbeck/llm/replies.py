@@ -4,22 +4,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from operator import attrgetter
-from typing import Any, Literal
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple
 
 from limbeck.llm import phrases
+from limbeck.llm import text as texts
 from limbeck.llm.phrases import SIGNS
-from limbeck.llm.text import (
-    LONGEST_SENTENCE,
-    json_object,
-    plain,
-    reasoning,
-    sentence_end,
-    sentence_start,
-    split_thoughts,
-    unwrapped,
-    without_courtesies,
-)
+from limbeck.llm.text import plain, reasoning, sentence_end, sentence_start, split_thoughts, unwrapped
 from limbeck.schema import Example
 from limbeck.tasks import Task, same_value
 from limbeck.tasks.answers import read_choice
@@ -51,29 +42,27 @@ _RATIONALE_FIELD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The parts of a teacher's reply; None where a part cannot be read, never blank."""
+    """Parts of a reply; None where a part cannot be read, never blank."""
 
     rationale: str | None
     label: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Statement:
+class _Statement(NamedTuple):
     """A sentence that states an answer, and its extent; the label is None where the answer cannot be read."""
 
-    label: str | None
     start: int
     end: int
+    label: str | None
 
 
 def parse(raw: str, task: Task, example: Example) -> Parsed:
     """Return the teacher's reasoning and the answer that it states. Never raises, never guesses.
 
-    A statement does not count where its sentence supposes, doubts or asks, nor where a later one takes it back. The
-    last that counts is the answer, up to where the teacher ran on into a question of its own. Where no form in
-    `limbeck/llm/phrases.py` states an answer, one that stands alone or opens the reply is read. The rationale is the
-    text before, or after where the answer comes first; without any sentence that states an answer, thoughts,
-    politeness and code fences.
+    The answer is the last statement in a form of `limbeck/llm/phrases.py` that its sentence neither supposes, doubts
+    nor asks and no later one takes back, up to where the teacher ran on into a question of its own; without any, an
+    answer that stands alone or opens the reply. The rationale is the text before, or else after it, without sentences
+    that state an answer, thoughts, politeness and code fences.
     """
     text = plain(raw)[:LONGEST_REPLY]
     return _read_json(text, task, example) or _Reply(text, task, example).parsed()
@@ -94,9 +83,8 @@ def read_reply(
 ) -> Parsed:
     """Return rationale and label of a reply whose thoughts came apart from its content, or stand there in tags.
 
-    The rationale is taken from `source`. The label is read in the content, which beside thoughts may be an answer and
-    nothing else; in the thoughts only where the content is blank and they are the rationale. The marks of GSM8K's
-    calculator are left out.
+    The rationale is taken from `source`. The label is read in the content; in the thoughts only where the content is
+    blank and they are the rationale. The marks of GSM8K's calculator are left out.
     """
     content, thoughts = without_calculations(content), without_calculations(thoughts)
     tagged, words = split_thoughts(content)
@@ -115,10 +103,7 @@ def read_reply(
 
 
 def concluded_label(content: str, thoughts: str, task: Task, example: Example) -> str | None:
-    """Return the example's label where a reply is thoughts alone whose last sentence comes to it; else None.
-
-    The thoughts may then be learnt for that label, although the teacher gave no answer.
-    """
+    """Return the example's label where a reply is thoughts alone whose last sentence comes to it; else None."""
     tagged, words = split_thoughts(content)
     last = re.split(r"(?<=[.!?])\s+|\n", f"{thoughts}\n{tagged}".strip())[-1]
     if words.strip() or not example.label or phrases.DOUBT.search(last):
@@ -135,29 +120,35 @@ class _Reply:
     """A plain reply with its task and example, up to where the teacher began a question of its own."""
 
     def __init__(self, text: str, task: Task, example: Example) -> None:
-        self.text = without_courtesies(text)
-        self.task = task
-        self.example = example
+        self.text, self.task, self.example = texts.without_courtesies(text), task, example
         self.choices = example.choices or task.choices
         self.numeric = task.equal is same_value
         self.foreign = self.numeric and not example.choices and phrases.FOREIGN.search(self.text) is not None
-        statements = sorted((*self._named(), *self._tagged(), *self._subjects()), key=attrgetter("start", "end"))
-        answers = [statement for statement in statements if statement.label is not None]
-        end = self._next_question(answers[0].end if answers else len(self.text))
-        self.text = self.text[:end]
-        self.statements = [statement for statement in statements if statement.start < end]
-        self.answers = [statement for statement in answers if statement.start < end]
+        tags = islice(phrases.TAGGED.finditer(self.text), _MAX_MARKS)
+        tagged = (_Statement(*tag.span(), self._read(tag["answer"])) for tag in tags)
+        statements = sorted((*self._named(), *tagged, *self._subjects()), key=itemgetter(0, 1))
+        first_answer = next((statement.end for statement in statements if statement.label is not None), len(self.text))
+        self.text = self.text[: self._next_question(first_answer)]
+        self.statements = [statement for statement in statements if statement.start < len(self.text)]
+        self.answers = [statement for statement in self.statements if statement.label is not None]
 
     def label(self) -> str | None:
-        """Return the last answer stated; None where it contradicts another, or a later sentence takes it back."""
-        if not self.answers or self._contradicted() or self._withdrawn(self.answers[-1].end):
+        """Return the last answer stated; None where it contradicts another, or a later sentence takes it back.
+
+        Two answers may differ where reasoning or a correction stands between them.
+        """
+        if not self.answers or self._withdrawn(self.answers[-1].end):
             return None
+        for first, second in pairwise(self.answers):
+            between = self.text[first.end : second.start].strip(f"{SIGNS}.,:;\n")
+            corrected = phrases.CORRECTION.match(self.text, second.start)
+            if not (between or corrected or self.task.equal(str(first.label), str(second.label))):
+                return None if first.end <= second.start else self.answers[-1].label
         return self.answers[-1].label
 
     def parsed(self) -> Parsed:
         """Return the parts of the reply."""
-        label = self.label()
-        if label is not None:
+        if (label := self.label()) is not None:
             return Parsed(self.rationale(self.answers), label)
         if self.statements:
             return Parsed(reasoning(self.text[: self.statements[0].start]), None)
@@ -166,27 +157,15 @@ class _Reply:
         return Parsed(self.rationale([implied]), implied.label) if implied else Parsed(None, None)
 
     def _next_question(self, first_answer: int) -> int:
-        """Return where the teacher began a question of its own.
-
-        Before any answer, the task's question told again and a few words are no question of its own.
-        """
+        """Return where a question of the teacher's own begins; before any answer, not the task's told again."""
         question_words = set(re.findall(r"\w+", self.example.input.casefold()))
         for opening in phrases.NEXT_QUESTION.finditer(self.text):
-            sentence = self.text[opening.end() : opening.end() + LONGEST_SENTENCE].lstrip()
+            sentence = self.text[opening.end() : opening.end() + texts.LONGEST_SENTENCE].lstrip()
             words = re.findall(r"\w+", sentence[: sentence_end(sentence, 0)].casefold())
             retold = len(words) < 4 or sum(word in question_words for word in words) >= len(words) / 2
             if opening.start() >= first_answer or not retold:
                 return opening.start()
         return len(self.text)
-
-    def _contradicted(self) -> bool:
-        """Return whether two answers differ, and neither reasoning nor a correction stands between them."""
-        for first, second in pairwise(self.answers):
-            between = self.text[first.end : second.start].strip(f"{SIGNS}.,:;\n")
-            corrected = phrases.CORRECTION.match(self.text, second.start)
-            if not (between or corrected or self.task.equal(str(first.label), str(second.label))):
-                return first.end <= second.start
-        return False
 
     def _withdrawn(self, end: int) -> bool:
         """Return whether a sentence after an answer, which ends at `end`, takes it back."""
@@ -211,14 +190,13 @@ class _Reply:
             if label is None and headed and mark["line"] is None:
                 label = self._sole_number(sentence)
             if label is not None or mark["choice"] is None:
-                yield _Statement(label, start, end)
+                yield _Statement(start, end, label)
 
     def _clause_start(self, mark: re.Match[str], *, headed: bool) -> int | None:
-        """Return the start of the clause that states an answer after `mark`; None where its sentence does not state it.
+        """Return the start of the clause with `mark`; None where its sentence does not state what follows.
 
-        It does not where it supposes or doubts, or where other words lead to the mark than a connective such as "so";
-        before the task's own marker any may. `headed`: the mark ends a line or has a colon. A few words may then stand
-        before it: "Short answer:".
+        It supposes or doubts it, or other words lead to the mark than a connective such as "so"; before the task's own
+        marker any may, and a few before a `headed` one, which ends a line or has a colon ("Short answer:").
         """
         start = sentence_start(self.text, mark.start())
         lead = self.text[start : mark.start()]
@@ -235,10 +213,6 @@ class _Reply:
             return start
         return mark.start() - len(connective) if not head or connective.strip() or mark["own"] else None
 
-    def _tagged(self) -> Iterator[_Statement]:
-        for mark in islice(phrases.TAGGED.finditer(self.text), _MAX_MARKS):
-            yield _Statement(self._read(mark["answer"]), mark.start(), mark.end())
-
     def _subjects(self) -> Iterator[_Statement]:
         """Yield "C is correct" and "42 is the answer", of tasks with choices or numbers."""
         marks = phrases.AFTER_ANSWER.finditer(self.text) if self.numeric or self.choices else ()
@@ -249,7 +223,7 @@ class _Reply:
             label = None if qualified else self._read(subject.lstrip(SIGNS).removeprefix("Only "))
             if label is not None:
                 lead = self.text[start : mark.start() - len(subject)]
-                yield _Statement(label, start + len(phrases.LEAD_END.sub("", lead, count=1)), end)
+                yield _Statement(start + len(phrases.LEAD_END.sub("", lead, count=1)), end, label)
 
     def _sole_number(self, sentence: str) -> str | None:
         """Return the only number or equation of a sentence: "Each box holds 84 / 2 = 42 apples."."""
@@ -272,14 +246,14 @@ class _Reply:
         if not lines or len({self._opening(line) for line in lines} - {None}) > 1:
             return None  # "refunds: 0.7", "hardware: 0.3"
         if (last := self.alone(lines[-1])) is not None:
-            return _Statement(last, self.text.rfind(lines[-1]), len(self.text))
+            return _Statement(self.text.rfind(lines[-1]), len(self.text), last)
         start = sentence_start(self.text, max(0, len(self.text.rstrip()) - 2))
         conclusion = self.text[start:].rstrip(" *_\"'\n")
         if phrases.CONCLUDING.match(conclusion) and conclusion.endswith((".", "!")):  # not cut off
             label = self._sole_number(conclusion)
-            return _Statement(label, start, len(self.text)) if label is not None else None
+            return _Statement(start, len(self.text), label) if label is not None else None
         first, end = self._opening(lines[0]), sentence_end(self.text, 0)
-        return None if first is None or self._withdrawn(end) else _Statement(first, 0, end)
+        return None if first is None or self._withdrawn(end) else _Statement(0, end, first)
 
     def _opening(self, line: str) -> str | None:
         """Return the choice with which a line opens: "C. math problem", "Yes, nobody ..."."""
@@ -287,7 +261,7 @@ class _Reply:
             return None
         label = self.task.read_answer(unwrapped(line), self.example)
         head = re.split(r"[.:;!,\u2013\u2014](?!\w)|\s-\s", unwrapped(line), maxsplit=1)[0]
-        return label if label is not None and self.alone(head) == label else None
+        return label if self.alone(head) == label else None
 
     def alone(self, line: str) -> str | None:
         """Return the answer where the line is one and nothing else."""
@@ -315,11 +289,8 @@ class _Reply:
 
 
 def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
-    """Return the parts of a JSON object that has a field for the answer; None where the text is no such thing.
-
-    Without a field for the rationale it is the text before the object.
-    """
-    if (block := json_object(text)) is None:
+    """Return the parts of a JSON object with a field for the answer, or None; by default its rationale is before it."""
+    if (block := texts.json_object(text)) is None:
         return None
     contents, before = block
     fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in contents.items()}

@@ -7,13 +7,13 @@ import platform
 import random
 import signal
 import time
+from asyncio import to_thread  # while another process locks the store, replies still arrive
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import count
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol, cast
 
 from limbeck.errors import EndpointError
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens
@@ -21,10 +21,7 @@ from limbeck.llm.settings import AskingSettings, SamplingSettings, refuse_key
 from limbeck.llm.store import Request, Store, estimate
 
 log = logging.getLogger(__name__)
-P = ParamSpec("P")
-T = TypeVar("T")
-
-_POLL = 0.5  # seconds between two looks at other processes' claims
+_POLL = 0.5  # seconds between two looks at claims of other processes
 
 
 @dataclass
@@ -48,15 +45,11 @@ class Tally:
 
 
 class Client(Protocol):
-    """One chat model, which many tasks may ask at once; how it is sampled is the client's own."""
+    """A chat model that many tasks ask at once; `ask` raises LimbeckError where no request can succeed."""
 
-    async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
-        """Send one request. Raises LimbeckError if no request can succeed (a wrong key, an unknown model)."""
-        ...
+    async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure: ...
 
-    async def close(self) -> None:
-        """Release connections and memory."""
-        ...
+    async def close(self) -> None: ...
 
 
 Watch = Callable[[Tally, float | None], None]  # called after every request, with the cost where it is known
@@ -90,11 +83,8 @@ class Session:
     def ask(self, sampling: SamplingSettings, *phases: Callable[[], Sequence[Request]]) -> None:
         """Ask for the missing answers of each phase in turn, until all are stored or given up, or something ends it.
 
-        A reply is in the store before the next request is sent in its place. Ctrl-C or SIGTERM waits for what is in
-        flight; a second one does not. A phase begins when the one before it has ended; after an early end none does.
-
-        Raises:
-            LimbeckError: no request can succeed, or none did; what arrived is stored.
+        A reply is stored before the next request is sent in its place. Ctrl-C or SIGTERM waits for what is in flight;
+        a second one does not. Raises LimbeckError: no request can succeed, or none did; what arrived is stored.
         """
         asyncio.run(self._ask(sampling, phases))
 
@@ -102,8 +92,7 @@ class Session:
         client: Client | None = None
         try:
             for phase in phases:
-                requests = self.store.missing(phase()) if self.tally.stopped is None else []
-                if requests:
+                if self.tally.stopped is None and (requests := self.store.missing(phase())):
                     client = client or self._open(sampling)
                     await _Runner(self, client, requests).run()
         finally:
@@ -122,82 +111,71 @@ class Session:
 
 
 class _Runner:
-    """One phase: as many workers as requests may be in flight, which claim, ask and store."""
+    """One phase: as many requests in flight as may be, each of them claimed, asked and stored."""
 
     def __init__(self, session: Session, client: Client, requests: Sequence[Request]) -> None:
+        self._session, self._store, self._tally = session, session.store, session.tally
         self._settings, self._limits, teacher = session.settings, session.settings.limits, session.settings.teacher
-        self._store, self._tally, self._watch = session.store, session.tally, session.watch
-        self._client, self._pending = client, deque(requests)
+        self._client, self._pending, self._claimed = client, deque(requests), deque[Request]()
         # a local model's next batch waits while one is generated
         self._concurrency = 2 * teacher.batch_size if teacher.engine == "local" else self._limits.concurrency
-        self._claimed: deque[Request] = deque()
-        self._in_flight = 0
-        self._claiming, self._storing = asyncio.Lock(), asyncio.Lock()
-        self._progress, self._stop = asyncio.Event(), asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
         self._ever_answered = self._store.usage(teacher.name)[1] > 0
         self._fruitless = 0  # questions in a row that came to nothing
         self._request_rate = RateLimiter(self._limits.requests_per_minute)
         self._token_rate = RateLimiter(self._limits.tokens_per_minute)
-        self._tally.total += len(self._pending)
+        self._tally.total += len(requests)
 
     async def run(self) -> None:
+        """Ask until there is no more to ask; an error ends it too, but not the requests in flight."""
+        loop, errors = asyncio.get_running_loop(), list[BaseException | None]()
+        cancel = cast("asyncio.Task[None]", asyncio.current_task()).cancel
+        unsupported = suppress(NotImplementedError, RuntimeError, ValueError)  # Windows; not the main thread
         if self._limits.hours is not None:
-            seconds = 3600 * self._limits.hours - self._tally.seconds
-            asyncio.get_running_loop().call_later(max(0.0, seconds), self._end, "time")
-            await asyncio.sleep(0)  # an end that is over already comes before the workers
-        workers = asyncio.gather(*(self._work() for _ in range(self._concurrency)), return_exceptions=True)
+            loop.call_later(max(0.0, 3600 * self._limits.hours - self._tally.seconds), self._end, "time")
+            await asyncio.sleep(0)  # an end that is over already comes before the first request
         try:
-            with _cancelled_by_sigterm():
-                errors = await asyncio.shield(workers)
-        except asyncio.CancelledError:  # the first Ctrl-C; asyncio raises KeyboardInterrupt at the second
-            log.warning("stopping once %d requests in flight are answered; again, and they are lost", self._in_flight)
+            with unsupported:
+                loop.add_signal_handler(signal.SIGTERM, cancel)
+            while await self._start():
+                done, self._tasks = await asyncio.wait(self._tasks, timeout=_POLL, return_when="FIRST_COMPLETED")
+                errors += [error for task in done if (error := task.exception())]
+                if errors:
+                    self._stop.set()
+        except asyncio.CancelledError:  # the first Ctrl-C or SIGTERM; asyncio raises KeyboardInterrupt at the second
+            log.warning("stopping once %d requests in flight are answered; again, and they are lost", len(self._tasks))
             self._end("interrupted")
-            errors = await workers
+            with unsupported:
+                loop.remove_signal_handler(signal.SIGTERM)
+            errors += await asyncio.gather(*self._tasks, return_exceptions=True)
         for error in filter(None, errors):
             raise error
 
-    def _end(self, reason: str | None) -> None:
+    def _end(self, reason: str) -> None:
         self._tally.stopped = self._tally.stopped or reason
         self._stop.set()
-        self._progress.set()
 
-    async def _work(self) -> None:
-        """Ask for one answer after the other. An error ends the other workers too, but not their requests in flight."""
-        try:
-            while (request := await self._next()) is not None:
-                self._in_flight += 1
-                await self._answer(request)
-                self._in_flight -= 1
-                self._progress.set()
-        except Exception:
-            self._end(None)
-            raise
-
-    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Use the store in a thread: while another process locks it, replies still arrive."""
-        async with self._storing:
-            return await asyncio.to_thread(function, *args, **kwargs)
-
-    async def _next(self) -> Request | None:
-        """Return the next claimed request; None: there is no more to ask."""
-        async with self._claiming:
-            while not (self._claimed or self._stop.is_set()) and self._pending:
-                self._progress.clear()
-                self._claimed += await self._call(
-                    self._store.claim, self._pending, self._concurrency, self._settings.covers
-                )
-                if self._claimed or not self._pending:
-                    break
-                # what is in flight here or elsewhere may use less than its ceiling, or fail
-                if self._in_flight or await self._call(self._store.others_claim, self._settings.teacher.name):
-                    await _wait(self._progress, _POLL)
-                else:
-                    self._end("budget")
-            return self._claimed.popleft() if self._claimed and not self._stop.is_set() else None
+    async def _start(self) -> bool:
+        """Claim and send what may be sent; return whether anything is in flight."""
+        while len(self._tasks) < self._concurrency and not self._stop.is_set():
+            if not self._claimed and self._pending:
+                terms = (self._pending, self._concurrency, self._settings.covers)
+                self._claimed += await to_thread(self._store.claim, *terms)
+            if self._claimed:
+                self._tasks.add(asyncio.create_task(self._answer(self._claimed.popleft())))
+            elif self._tasks or not self._pending:
+                break
+            # what is in flight elsewhere may use less than its ceiling, or fail
+            elif await to_thread(self._store.others_claim, self._settings.teacher.name):
+                await asyncio.sleep(_POLL)
+            else:
+                self._end("budget")
+        return bool(self._tasks)
 
     async def _answer(self, request: Request) -> None:
         """Send a request until it is answered or given up."""
-        for attempt in count(1):
+        for attempt in range(1, self._limits.attempts + 1):
             await _wait(self._stop, max(self._request_rate.delay(1), self._token_rate.delay(sum(request.ceiling))))
             if self._stop.is_set():
                 return  # its claim is released with the store
@@ -209,21 +187,17 @@ class _Runner:
             if last or isinstance(result, Reply):
                 return
             # a failure may have been paid for, and its claim counts as spent
-            if result.raw is not None:
-                spent = await self._call(self._store.spent, request.key.model)
-                if not self._settings.covers(spent):
-                    self._end("budget")
-                    return
-            await _wait(self._stop, backoff(attempt, result.retry_after))
+            if not self._settings.covers(await to_thread(self._store.spent, request.key.model)):
+                self._end("budget")
+            else:
+                await _wait(self._stop, backoff(attempt, result.retry_after))
 
     async def _record(self, request: Request, result: Reply | Failure, last: bool) -> None:
-        """Store a result and count it.
-
-        Raises EndpointError where the teacher fails rather than the question: it never answered and refuses everything,
-        or question after question is given up that might be answered.
-        """
-        tally, tokens = self._tally, _tokens(result, request.ceiling)
-        await self._call(self._store.put, request, result, tokens, last=last)
+        """Store a result and count it. Raises EndpointError where the teacher fails rather than the question."""
+        tally, ceiling = self._tally, request.ceiling
+        completion = estimate(result.text) if isinstance(result, Reply) else ceiling.completion
+        tokens = result.tokens or Tokens(ceiling.prompt, completion) if result.raw is not None else Tokens()
+        await to_thread(self._store.put, request, result, tokens, last=last)
         tally.tokens = tally.tokens.plus(tokens)
         self._ever_answered = self._ever_answered or bool(result.raw)
         if isinstance(result, Reply):
@@ -235,10 +209,12 @@ class _Runner:
             tally.given_up += last
             if result.again or not self._ever_answered:
                 self._fruitless += last or (result.kind == "no connection" and not self._ever_answered)
-        self._watch(tally, self._settings.cost(tally.tokens))
-        if isinstance(result, Failure) and result.kind == "HTTP 403" and not self._ever_answered:
+        self._session.watch(tally, self._settings.cost(tally.tokens))
+        if isinstance(result, Reply):
+            return
+        if result.kind == "HTTP 403" and not self._ever_answered:
             raise EndpointError(f"the teacher never answered and refuses the request (HTTP 403): {result.message}")
-        if isinstance(result, Failure) and self._fruitless >= 8 + 2 * self._concurrency:
+        if self._fruitless >= 8 + 2 * self._concurrency:
             raise EndpointError(
                 f"the last {self._fruitless} requests came to nothing; the last one: {result.message}. "
                 "What was answered is stored; start the job again to ask for the rest"
@@ -260,23 +236,6 @@ class RateLimiter:
         return max(0.0, start - now)
 
 
-@contextmanager
-def _cancelled_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM cancel the current task, like Ctrl-C."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    handler = signal.getsignal(signal.SIGTERM)
-    unsupported = suppress(NotImplementedError, RuntimeError, ValueError)  # Windows; not the main thread
-    if task is not None:
-        with unsupported:
-            loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        yield
-    finally:
-        with unsupported:
-            if loop.remove_signal_handler(signal.SIGTERM):
-                signal.signal(signal.SIGTERM, handler)
-
-
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     """Wait so many seconds, but no longer than until the event."""
     if seconds > 0:
@@ -287,11 +246,3 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 def backoff(failures: int, retry_after: float) -> float:
     """Return seconds to wait after so many failures in a row: random, up to a minute beyond what the endpoint asks."""
     return retry_after + random.uniform(0, min(60.0, 2.0 ** min(failures - 1, 10)))
-
-
-def _tokens(result: Reply | Failure, ceiling: Tokens) -> Tokens:
-    """Return the tokens that may have to be paid for: as counted, else estimated, else the ceiling."""
-    if result.raw is None:
-        return Tokens()
-    completion = estimate(result.text) if isinstance(result, Reply) else ceiling.completion
-    return result.tokens or Tokens(ceiling.prompt, completion)

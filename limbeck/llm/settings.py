@@ -25,16 +25,14 @@ def _unshown(pattern: str, expected: str) -> AfterValidator:
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
-            raise PydanticCustomError(UNSHOWN, expected)
+            raise PydanticCustomError(UNSHOWN, f"{expected} was expected")
         return text.rstrip("/")
 
     return AfterValidator(check)
 
 
-_VARIABLE = _unshown(r"[A-Z_][A-Z0-9_]{0,99}", "the name of an environment variable was expected, like OPENAI_API_KEY")
-_URL = _unshown(
-    r"https?://[^\s/@?#]+(/[^\s@?#]*)?", "http://HOST:PORT/v1 was expected, without user, password or query"
-)
+_VARIABLE = _unshown(r"[A-Z_][A-Z0-9_]{0,99}", "the name of an environment variable, like OPENAI_API_KEY,")
+_URL = _unshown(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", "http://HOST:PORT/v1, without user, password or query,")
 
 
 class TeacherSettings(Settings):
@@ -121,8 +119,7 @@ class AskingSettings(Settings):
     @cached_property
     def _prices(self) -> PriceSettings | None:
         table: dict[str, Any] = yaml_value((files("limbeck.llm") / "prices.yaml").read_text("utf-8"), "prices.yaml")
-        model = self.teacher.name
-        return self.prices or (PriceSettings.parse(table[model], model) if model in table else None)
+        return self.prices or (PriceSettings(**table[self.teacher.name]) if self.teacher.name in table else None)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,24 +1,23 @@
 """Replies of chat models, kept in one SQLite file from the moment they arrive, so that none is paid for twice.
 
-A reply is found again by what was sent for it: the model, the `prompt` (a hash of all that comes before the question,
-and of the sampling), the `question` (a hash of its turn) and the index of the sample. A question is *claimed* before it
-is asked, so that several processes of one machine share a store; the claims of a killed process are released by the
-next process that meets them.
+A reply is known by what was sent for it: the model, the `prompt` (a hash of all that comes before the question, and of
+the sampling), the `question` (a hash of its turn) and the index of the sample. A question is *claimed* before it is
+asked, so that processes of one machine share a store; claims of a killed process are released by the next to meet them.
 """
 
 import hashlib
 import json
-import logging
 import os
 import secrets
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from threading import RLock
+from typing import Any, NamedTuple
 
 from filelock import BaseFileLock, FileLock, Timeout
 
@@ -27,7 +26,7 @@ from limbeck.files import disk_full
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_message
 
 _MARKS = (0x4C494D42, 2)  # "LIMB", SQLite's mark of an application's files, and the version of the tables below
-_BUSY_SECONDS = 60.0  # that a process waits for another's transaction before it says so and waits on
+_BUSY_SECONDS = 1e6  # to wait for another process's transaction, or replies that were paid for would be lost
 _KEY = "model = ? AND prompt = ? AND question = ? AND sample = ?"
 _KEY_COLUMNS = "model TEXT NOT NULL, prompt TEXT NOT NULL, question TEXT NOT NULL, sample INTEGER NOT NULL"
 _TOKEN_COLUMNS = "prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL"  # noqa: S105
@@ -50,8 +49,6 @@ PRAGMA application_id = {_MARKS[0]};
 PRAGMA user_version = {_MARKS[1]};
 COMMIT;
 """
-
-log = logging.getLogger(__name__)
 
 
 class Key(NamedTuple):
@@ -97,24 +94,24 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
-class Store:
-    """A store opened by one process, which uses it from one thread at a time."""
+class Store(AbstractContextManager["Store"]):
+    """A store opened by one process, for all its threads."""
 
     def __init__(self, path: Path, create: bool = True) -> None:
         """Open the store in the file `path` for asking, or without `create`, where it has to exist, for reading."""
         if not create and not path.is_file():
             raise FileError("no such store; `limbeck annotate run` makes it", path=path)
         self.path, self._worker, self._opened = path, secrets.token_hex(8), _now()
+        self._in_use = RLock()
         with self._errors():
             self._alive = self._lock(self._worker)  # released when this process ends, however it ends
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._lock("tables"):  # one process makes them
-                self._connection = _connect(path)
+                self._open()
             if create:
                 self._alive.acquire()
 
-    def close(self) -> None:
-        """Release the claims of this process and close the file."""
+    def __exit__(self, *_: object) -> None:
         try:
             if self._alive.is_locked:
                 self._release(self._alive, self._worker)
@@ -122,18 +119,12 @@ class Store:
             self._alive.release()
             self._connection.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def begin(self, prompt: str, sent: Any, job: dict[str, Any]) -> None:
         """Record that a job starts: the prompt in full, and the job with its provenance."""
-        values = [json.dumps(value, ensure_ascii=False, sort_keys=True) for value in (sent, job)]
+        sent_text, job_text = (json.dumps(value, ensure_ascii=False, sort_keys=True) for value in (sent, job))
         with self._transaction() as execute:
-            execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt, values[0]))
-            execute("INSERT INTO starts (started, job) VALUES (?, ?)", (_now(), values[1]))
+            execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt, sent_text))
+            execute("INSERT INTO starts (started, job) VALUES (?, ?)", (_now(), job_text))
 
     def claim(self, pending: deque[Request], limit: int, covers: Callable[[Tokens], bool]) -> list[Request]:
         """Take requests that this process may send from `pending`, in order, until the budget is spent.
@@ -161,15 +152,7 @@ class Store:
                 values = (*request.key, *request.ceiling, self._worker)
                 execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", values)
                 claimed.append(request)
-        if not claimed and pending and self._release_dead():
-            return self.claim(pending, limit, covers)
         return claimed
-
-    def missing(self, requests: Iterable[Request]) -> list[Request]:
-        """Return the requests that have no reply, a repeated question once."""
-        unique = {request.key: request for request in requests}
-        answered = {prompt: self.answered(*prompt) for prompt in {key[:2] for key in unique}}
-        return [request for key, request in unique.items() if key[2:] not in answered[key[:2]]]
 
     def put(self, request: Request, result: Reply | Failure, tokens: Tokens, *, last: bool = True) -> None:
         """Store the outcome of a request, which is on the disk when this returns; the `last` one ends its claim."""
@@ -182,13 +165,24 @@ class Store:
                 execute(f"DELETE FROM claims WHERE {_KEY}", request.key)
 
     def others_claim(self, model: str) -> bool:
-        """Return whether another process has claims of the model."""
-        return bool(self._read("SELECT 1 FROM claims WHERE model = ? AND worker != ? LIMIT 1", model, self._worker))
+        """Return whether other processes had claims of the model; those of killed ones are released."""
+        query = "SELECT DISTINCT worker FROM claims WHERE model = ? AND worker != ?"
+        workers = self._read(query, model, self._worker)
+        for (worker,) in workers:
+            with suppress(Timeout), self._lock(worker).acquire(timeout=0) as lock:
+                self._release(lock, worker)
+        return bool(workers)
 
     def answered(self, model: str, prompt: str) -> set[tuple[str, int]]:
         """Return question and sample of every reply."""
         query = "SELECT question, sample FROM requests WHERE model = ? AND prompt = ? AND kind IS NULL"
         return set(self._read(query, model, prompt))
+
+    def missing(self, requests: Iterable[Request]) -> list[Request]:
+        """Return the requests that have no reply, a repeated question once."""
+        unique = {request.key: request for request in requests}
+        answered = {prompt: self.answered(*prompt) for prompt in {key[:2] for key in unique}}
+        return [request for key, request in unique.items() if key[2:] not in answered[key[:2]]]
 
     def results(self, model: str, prompt: str) -> dict[tuple[str, int], Result]:
         """Return the reply, or else the last failure, by question and sample."""
@@ -210,18 +204,20 @@ class Store:
         query = "SELECT SUM(prompt_tokens), SUM(completion_tokens) FROM claims WHERE model = ?"
         return self.usage(model)[0].plus(Tokens(*(total or 0 for total in self._read(query, model)[0])))
 
-    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._errors():
-            return self._connection.execute(query, values).fetchall()
+    def _open(self) -> None:
+        self._connection = sqlite3.connect(self.path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        (tables,) = self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        pragmas = (self._connection.execute(f"PRAGMA {name}") for name in ("application_id", "user_version"))
+        if tables and tuple(pragma.fetchone()[0] for pragma in pragmas) != _MARKS:
+            self._connection.close()
+            raise FileError("a database, but no store of this version of limbeck; name another file", path=self.path)
+        self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+        if not tables:
+            self._connection.executescript(_SCHEMA)
 
-    def _release_dead(self) -> bool:
-        """Release the claims of killed processes, which hold their lock no longer; return whether there were any."""
-        released = False
-        for (worker,) in self._read("SELECT DISTINCT worker FROM claims WHERE worker != ?", self._worker):
-            with suppress(Timeout), self._lock(worker).acquire(timeout=0) as lock:
-                self._release(lock, worker)
-                released = True
-        return released
+    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._in_use, self._errors():
+            return self._connection.execute(query, values).fetchall()
 
     def _release(self, lock: BaseFileLock, worker: str) -> None:
         with self._transaction() as execute:
@@ -230,24 +226,13 @@ class Store:
 
     def _lock(self, name: str) -> BaseFileLock:
         path = Path(os.path.realpath(self.path))  # the same locks for processes that name the store by other links
-        return FileLock(path.with_name(f".{path.name}.{name}.lock"), timeout=_BUSY_SECONDS)
+        return FileLock(path.with_name(f".{path.name}.{name}.lock"))
 
     @contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        with self._errors(), self._connection:
-            self._begin_transaction()
+        with self._in_use, self._errors(), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection.execute
-
-    def _begin_transaction(self) -> None:
-        """Wait for other processes as long as it takes, or replies that were paid for would be lost."""
-        while True:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    raise
-                log.warning("%s: locked by another process; waiting for it", self.path)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -259,23 +244,8 @@ class Store:
             raise FileError(f"the store cannot be used ({error})", path=self.path) from None
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    """Return a connection to a store, new or old."""
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    marks = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
-    if tables and marks != _MARKS:
-        connection.close()
-        raise FileError("a database, but no store of this version of limbeck; name another file", path=path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    if not tables:
-        connection.executescript(_SCHEMA)
-    return connection
-
-
 def _thoughts(raw: str) -> str:
-    """Return the thoughts beside the content in a body; "" where there are none, or it is no completion."""
+    """Return the thoughts in a completion, beside its content."""
     try:
         return read_message(json.loads(raw)["choices"][0]["message"]).thoughts
     except (LookupError, TypeError, ValueError):

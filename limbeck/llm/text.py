@@ -46,6 +46,7 @@ _ASCII |= {0xFF01 + offset: chr(0x21 + offset) for offset in range(94)}  # full-
 
 _BOX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", re.I)
 _EDGES = " \t*_`~$"
+_ORNAMENTS = " \t*_#>-=`$\u27a1\u2192\u2705\ufe0f"
 _TRAILING_COMMA = re.compile(r",(?=\s{0,99}[}\]])")
 _MAX_BRACES = 10
 
@@ -58,8 +59,8 @@ _LONGEST_COURTESY = 160
 def split_thoughts(raw: str) -> tuple[str, str]:
     """Return a reply's thoughts and the rest of it; either may be blank.
 
-    A thought that is never closed runs to the end if its tag opens a line; a tag in mid-line is only mentioned. A
-    thought that is closed but never opened (its tag was in the prompt) began at the start.
+    Without its end a thought runs to the reply's end if its tag opens a line, and without its beginning (in the prompt)
+    from the start; another tag in mid-line is only mentioned.
     """
     _, *channels = _CHANNEL.split(raw)
     if channels:
@@ -78,10 +79,9 @@ def split_thoughts(raw: str) -> tuple[str, str]:
 
 
 def plain(raw: str) -> str:
-    """Return the reply without thoughts, chat tokens, entities, code fences and HTML, with "\\n" line ends.
+    """Return the reply without thoughts, chat tokens, entities, code fences and HTML, up to a turn of the user.
 
-    Full-width characters, smart quotes and odd spaces are written in ASCII. The reply ends where a chat token opens a
-    turn of the user.
+    Line ends are "\\n"; full-width characters, smart quotes and odd spaces are written in ASCII.
     """
     text = THOUGHT_TAG.sub("", split_thoughts(html.unescape(raw))[1])
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_ASCII)
@@ -160,13 +160,8 @@ def without_courtesies(text: str) -> str:
 
 
 def reasoning(text: str) -> str | None:
-    """Return the text without politeness and headings around it, None where nothing is left.
-
-    Half a surrogate pair becomes `?`.
-    """
+    """Return the text without politeness and headings around it, None where nothing is left."""
     lines = phrases.HEADING.sub("", without_courtesies(text).lstrip(), count=1).strip().split("\n")
-    while lines and (
-        not lines[-1].strip(" \t*_#>-=`$\u27a1\u2192\u2705\ufe0f") or phrases.LAST_HEADING.fullmatch(lines[-1])
-    ):
+    while lines and (not lines[-1].strip(_ORNAMENTS) or phrases.LAST_HEADING.fullmatch(lines[-1])):
         lines.pop()
     return "\n".join(lines).strip().encode(errors="replace").decode() or None

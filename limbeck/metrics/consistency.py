@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from limbeck.llm import stated_answer
+from limbeck.llm.replies import stated_answer
 from limbeck.schema import Example
 from limbeck.tasks import Task, evaluate, nli, same_value
 

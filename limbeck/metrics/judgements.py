@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from limbeck.errors import DataError
 from limbeck.files import read_jsonl
-from limbeck.llm import json_object, plain
+from limbeck.llm.text import json_object, plain
 from limbeck.schema import Judgement
 from limbeck.stats.intervals import DRAWS, Floats, Interval, bootstrap, percentiles
 

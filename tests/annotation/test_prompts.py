@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from limbeck.annotation.prompts import Prompt, load_prompt, prompt_text
 from limbeck.errors import LimbeckError
-from limbeck.llm import parse
+from limbeck.llm.replies import parse
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, get
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from limbeck.llm import parse
+from limbeck.llm.replies import parse
 from limbeck.schema import Example
 from limbeck.tasks import Task, get
 

@@ -127,6 +127,7 @@ def test_the_claims_of_a_killed_process_are_released(path):
             assert claim(store, key(1)) == ([], [key(1)])
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
+            assert (store.others_claim("m"), store.others_claim("m")) == (True, False)
             assert claim(store, key(1)) == ([key(1)], [])
 
 
