@@ -10,37 +10,31 @@ from limbeck.llm.messages import Tokens
 from limbeck.llm.settings import AskingSettings, SamplingSettings, TeacherSettings
 
 SECRET = "Hunter2hunter"  # in every value that is refused below
-URLS = [
-    f"https://me:{SECRET}@host/v1",
-    f"http://host/v1?key={SECRET}",
-    f"me:{SECRET}@host/v1",
-]
 PRICES = {"input": 2, "output": 10}
 
 
-def refusal(**values) -> RecipeError:
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("key", f"sk-{SECRET}"),
+        ("key", f"OPENAI_API_KEY {SECRET}"),
+        ("base_url", f"https://me:{SECRET}@host/v1"),
+        ("base_url", f"http://host/v1?key={SECRET}"),
+        ("base_url", f"me:{SECRET}@host/v1"),
+    ],
+)
+@pytest.mark.parametrize("mistake", [{}, {"batch_size": 0}, {"api_key": SECRET}])
+def test_what_may_be_a_key_or_a_password_is_refused_and_not_shown(field, value, mistake, monkeypatch):
     with pytest.raises(RecipeError) as raised:
-        TeacherSettings.parse({"name": "m"} | values, "annotate.yaml")
-    assert raised.value.__cause__ is None
-    assert "unter2" not in str(raised.value)
-    return raised.value
-
-
-@pytest.mark.parametrize("key", [f"sk-{SECRET}", f"OPENAI_API_KEY {SECRET}"])
-def test_a_key_instead_of_a_variables_name_is_not_shown(key):
-    assert refusal(key=key).field == "key"
-    refusal(key=key, batch_size=0)  # nor where another mistake stands beside it
-    refusal(key=key, api_key=SECRET)
-
-
-@pytest.mark.parametrize("url", URLS)
-def test_an_address_with_a_password_is_not_shown(url, monkeypatch):
-    assert refusal(base_url=url).field == "base_url"
-    monkeypatch.setenv("OPENAI_BASE_URL", url)
-    with pytest.raises(RecipeError) as raised:
+        TeacherSettings.parse({"name": "m", field: value, **mistake}, "annotate.yaml")
+    assert raised.value.field == field or mistake
+    monkeypatch.setenv("OPENAI_BASE_URL", value)
+    with pytest.raises(RecipeError) as of_variable:
         TeacherSettings(name="m").endpoint()
-    assert str(raised.value.path) == "$OPENAI_BASE_URL"
-    assert "unter2" not in str(raised.value)
+    assert str(of_variable.value.path) == "$OPENAI_BASE_URL"
+    for error in (raised.value, of_variable.value):
+        assert error.__cause__ is None
+        assert "unter2" not in str(error)
 
 
 def test_well_formed_values_are_taken():

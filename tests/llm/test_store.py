@@ -14,8 +14,6 @@ from limbeck.errors import FileError
 from limbeck.llm.messages import Failure, Reply, Tokens
 from limbeck.llm.store import Key, Request, Store
 
-PROMPT = "x" * 6  # at most ten tokens
-
 
 def key(question: int, sample: int = 0, prompt: str = "p", model: str = "m") -> Key:
     return Key(model, prompt, f"q{question}", sample)
@@ -26,11 +24,11 @@ def reply(text: str = "Because.") -> Reply:
 
 
 def request(key: Key) -> Request:
-    return Request(key, "example", [{"role": "user", "content": PROMPT}], 100)
+    return Request(key, "example", [{"role": "user", "content": "x" * 6}], 100)  # at most ten tokens, and 100
 
 
-def put(store: Store, key: Key, result: Reply | Failure, tokens: Tokens = Tokens(3, 4), *, last: bool = True):  # noqa: B008
-    store.put(request(key), result, tokens, last=last)
+def put(store: Store, key: Key, result: Reply | Failure, prompt: int = 3, completion: int = 4, *, last: bool = True):
+    store.put(request(key), result, Tokens(prompt, completion), last=last)
 
 
 def claim(store: Store, *keys: Key, covers=lambda _spent: True, limit: int = 100) -> tuple[list[Key], list[Key]]:
@@ -86,9 +84,9 @@ def test_what_is_answered_is_not_claimed_again_and_what_failed_is_at_the_next_st
 
 def test_the_budget_counts_replies_failures_and_what_any_process_has_claimed(path):
     with Store(path) as store, Store(path) as neighbour:
-        put(store, key(1), reply(), Tokens(7, 13))
-        put(store, key(2), Failure("cut off", "at 100 tokens", raw="{}"), Tokens(5, 100))
-        put(store, key(3, model="n"), reply(), Tokens(1000, 1000))  # of another model: not counted
+        put(store, key(1), reply(), 7, 13)
+        put(store, key(2), Failure("cut off", "at 100 tokens", raw="{}"), 5, 100)
+        put(store, key(3, model="n"), reply(), 1000, 1000)  # of another model: not counted
         claim(neighbour, key(4))
         assert (store.others_claim("m"), store.others_claim("n"), neighbour.others_claim("m")) == (True, False, False)
         sums: list[Tokens] = []
@@ -109,8 +107,7 @@ def test_claims_end_with_the_store_that_made_them(path):
             assert claim(neighbour, key(1)) == ([], [key(1)])
     with Store(path) as store:
         assert claim(store, key(1)) == ([key(1)], [])
-    names = sorted(file.name for file in path.parent.iterdir())
-    assert names == [".annotations.sqlite.tables.lock", "annotations.sqlite"]
+    assert {file.name for file in path.parent.iterdir()} == {".annotations.sqlite.tables.lock", "annotations.sqlite"}
 
 
 def test_the_claims_of_a_killed_process_are_released(path):
@@ -152,11 +149,9 @@ def test_many_stores_on_one_file_claim_every_question_once(path):
 @pytest.mark.parametrize("statement", [None, "CREATE TABLE theirs (x)"])
 def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(statement, path):
     path.parent.mkdir()
-    if statement is None:
-        path.write_bytes(b"no database at all, but text")
-    else:
-        with sqlite3.connect(path) as connection:
-            connection.execute(statement)
+    path.write_bytes(b"" if statement else b"no database at all, but text")
+    if statement:
+        rows(path, statement)
     before = path.read_bytes()
     with pytest.raises(FileError) as raised:
         Store(path)
