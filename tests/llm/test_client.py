@@ -59,10 +59,8 @@ def test_request_and_reply():
         (reply,) = ask(server.url + "/", samples=3, top_p=0.9, max_tokens=77, extra=extra)
     (request,) = server.requests
     body = {"model": "some/model", "messages": QUESTION, "temperature": 0.7, "top_p": 0.9, "max_tokens": 77, **extra}
-    assert request.body == body
-    assert (request.method, request.path) == ("POST", "/v1/chat/completions")
+    assert (request.method, request.path, request.body) == ("POST", "/v1/chat/completions", body)
     assert request.headers["authorization"] == f"Bearer {KEY}"
-    assert request.answer is not None
     assert reply == Reply("Why. The answer is (1).", request.answer.body.decode(), Tokens(12, 34))
 
 
@@ -71,9 +69,9 @@ def test_defaults_without_a_key(monkeypatch):
     with Server(lambda number, request: completion()) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         ask(None)
-    body = {"model": "some/model", "messages": QUESTION, "temperature": 0, "max_tokens": 1024}
-    assert server.requests[0].body == body
-    assert "authorization" not in server.requests[0].headers
+    (request,) = server.requests
+    assert request.body == {"model": "some/model", "messages": QUESTION, "temperature": 0, "max_tokens": 1024}
+    assert "authorization" not in request.headers
 
 
 @pytest.mark.parametrize("key", ["sk-cl\u00e9", "sk-a\nX-Other: b"])
@@ -110,40 +108,27 @@ def test_failures(answer, kind, again):
     assert failure.message.isprintable() and len(failure.message) < 500
 
 
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        (error(401, "Incorrect API key"), r"\$OPENAI_API_KEY is set\): Incorrect API key"),
-        (error(404, "does not exist"), r"'some/model'.*does not exist"),
-        (error(429, "You exceeded your quota", "insufficient_quota"), "exceeded your quota"),
-    ],
-)
-def test_answers_that_end_the_job(answer, message):
-    with pytest.raises(EndpointError, match=message):
+@pytest.mark.parametrize("answer", [error(401), error(404), error(429, code="insufficient_quota")])
+def test_answers_that_end_the_job(answer):
+    with pytest.raises(EndpointError, match=r"'some/model'.*\$OPENAI_API_KEY is set\): no"):
         result_of(answer)
 
 
-def test_a_redirect_ends_the_job_and_another_host_hears_nothing():
+def test_a_redirect_and_a_server_without_a_certificate_end_the_job():
     with (
         Server(lambda number, request: completion()) as target,
         Server(lambda number, request: redirect(target.url + "/chat/completions")) as server,
-        pytest.raises(EndpointError, match="HTTP 307"),
     ):
-        ask(server.url)
-    assert (server.count, target.connections) == (1, [])
+        with pytest.raises(EndpointError, match="HTTP 307"):
+            ask(server.url)
+        assert (server.count, target.connections) == (1, [])
+        with pytest.raises(EndpointError, match="no trusted TLS connection"):
+            ask(target.url.replace("http:", "https:"))
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("0.5", 0.5), ("999999", 3600), ("soon", 0), ("nan", 0)])
 def test_waits_that_the_endpoint_asks_for(header, seconds):
     assert failure_of(error(429, headers={"Retry-After": header})).retry_after == seconds
-
-
-def test_a_server_without_a_certificate_ends_the_job():
-    with (
-        Server(lambda number, request: completion()) as server,
-        pytest.raises(EndpointError, match="no trusted TLS connection"),
-    ):
-        ask(server.url.replace("http:", "https:"))
 
 
 @pytest.mark.parametrize(
@@ -197,8 +182,7 @@ def test_models_that_take_other_fields():
     assert [server.requests[-1].body.get(name) for name in ("max_completion_tokens", "temperature")] == [77, None]
     with Server(insistent) as server:
         (failure,) = ask(server.url, temperature=0.0)  # the user wants this one
-    assert isinstance(failure, Failure)
-    assert server.count == 2
+    assert isinstance(failure, Failure) and server.count == 2
 
 
 FIELDS = ["choices", "message", "content", "text", "finish_reason", "usage", "prompt_tokens", "error", "code", "type"]

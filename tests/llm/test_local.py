@@ -15,16 +15,13 @@ from tests.helpers.chat_models import (
     DROPS_SYSTEM,
     POSITIONS,
     REFUSES_SYSTEM,
-    TEMPLATE,
     chat_tokenizer,
     random_model,
     scripted_model,
 )
 
-QUESTIONS = [
-    [{"role": "system", "content": "Be brief."}, {"role": "user", "content": f"What is {n}{' plus one' * (n % 5)}?"}]
-    for n in range(12)
-]
+BRIEF = {"role": "system", "content": "Be brief."}
+QUESTIONS = [[BRIEF, {"role": "user", "content": f"What is {n}{' plus one' * (n % 5)}?"}] for n in range(12)]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +83,7 @@ def test_a_system_turn_that_the_template_does_not_take_goes_to_the_user(template
     text = "<s><|user|>Think first.\n\n\nOne?<|end|><|assistant|>1.<|end|><|user|>Two?<|end|><|assistant|>"
     assert render(chat_tokenizer(template), turns) == text
     text = chat_tokenizer().apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    assert render(chat_tokenizer(TEMPLATE), turns) == text
+    assert render(chat_tokenizer(), turns) == text
 
 
 def test_a_prompt_that_leaves_no_room_fails_alone(folders):
@@ -104,17 +101,14 @@ def test_a_prompt_that_leaves_no_room_fails_alone(folders):
     assert all(answer.tokens for answer in answers[1:])
 
 
-@pytest.mark.parametrize(
-    ("extra", "message"), [({"repetition_penality": 1.2}, "repetition_penality"), ({"repetition_penalty": 2}, "float")]
-)
-def test_what_cannot_be_generated_is_one_line(folders, extra, message):
-    with pytest.raises(ModelError, match=message) as raised:
+@pytest.mark.parametrize("extra", [{"repetition_penality": 1.2}, {"repetition_penalty": 2}])
+def test_what_cannot_be_generated_is_one_line(folders, extra):
+    with pytest.raises(ModelError, match=r"repetition_penality|float") as raised:
         answers_of(make_client(folders["llama"], extra=extra), QUESTIONS[:2])
     assert "\n" not in str(raised.value)
 
 
 def test_an_end_that_only_the_tokenizer_knows_is_an_end(tmp_path):
-    """Many models name as their end the end of a document, and their tokenizer that of a turn."""
     folder = scripted_model(tmp_path / "model", "Seven.")
     model = AutoModelForCausalLM.from_pretrained(folder)
     model.generation_config.eos_token_id = model.config.eos_token_id = 2

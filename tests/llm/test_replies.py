@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -60,10 +59,8 @@ def test_any_text_gives_parts_that_are_not_blank_and_can_be_stored(name: str, pi
         parsed = parse("".join(pieces), task, example)
         for text in (parsed.rationale, parsed.label):
             assert text is None or text.strip()
-        if parsed.rationale is not None:
-            parsed.rationale.encode()
-            assert "```" not in parsed.rationale
-            assert "<think>" not in parsed.rationale
+        rationale = (parsed.rationale or "").encode()
+        assert b"```" not in rationale and b"<think>" not in rationale
         choices = example.choices if name == "cqa" else task.choices
         assert parsed.label is None or not choices or parsed.label in choices
 
@@ -80,11 +77,7 @@ LAYOUTS = [
 ANSWERS = {"svamp": "(84 / 2)", "cqa": "(b) dam", "esnli": "neutral", "anli1": "contradiction", "custom": "Paris"}
 
 
-@given(
-    st.sampled_from(sorted(ANSWERS)),
-    st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=6),
-    st.sampled_from(LAYOUTS),
-)
+@given(st.sampled_from(sorted(ANSWERS)), st.lists(st.sampled_from(SENTENCES), min_size=1), st.sampled_from(LAYOUTS))
 def test_a_reply_that_was_put_together_comes_apart(name: str, sentences: list[str], layout: str) -> None:
     task, rationale, answer = get(name), " ".join(sentences), ANSWERS[name]
     raw = layout.format(rationale=rationale, marker=task.marker, answer=answer)
@@ -94,10 +87,9 @@ def test_a_reply_that_was_put_together_comes_apart(name: str, sentences: list[st
 
 UNITS = ["Answer: ", "\\boxed{\\text{", '{"a":', "<think>", "</think>", "```\n", "**", "Q:", " ", "\n", "(", "1,000,"]
 UNITS += ["\nQ: What do beavers build in rivers?\n", "\\frac{", "of a, ", "so the ", "I think that ", "(a) ", "x = "]
-UNITS += ["dam, ", "it is the ", "The answer is (b). "]
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", [*UNITS, "dam, ", "it is the ", "The answer is (b). "])
 def test_work_in_proportion_to_the_text(unit: str) -> None:
     """Many characters: work that grew with their square would take an hour."""
     for name in ("svamp", "cqa"):
@@ -129,7 +121,5 @@ def test_a_conclusion_is_an_answer_but_no_stated_one() -> None:
         ("Why. 84/2 = <<84/2=42>>42. The answer is 42.", "", "content", Parsed("Why. 84/2 = 42.", "42")),
     ],
 )
-def test_thoughts_and_content_give_rationale_and_label(
-    content: str, thoughts: str, source: Any, parsed: Parsed
-) -> None:
+def test_thoughts_and_content_give_rationale_and_label(content, thoughts, source, parsed) -> None:
     assert read_reply(content, thoughts, NUMBER, APPLES, source=source) == parsed

@@ -1,8 +1,5 @@
 """A real OpenAI-compatible server, `transformers serve`, in front of a small model on disk."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from limbeck.annotation.job import annotate
@@ -16,13 +13,13 @@ REPLY = "He scored 84 points in 2 rounds, so that each had 84 / 2 = 42 points. T
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(tmp_path_factory):
     return scripted_model(tmp_path_factory.mktemp("serve") / "teacher", REPLY)
 
 
 @pytest.fixture(scope="module")
-def base_url(model: Path) -> Iterator[str]:
-    for package in ("fastapi", "uvicorn", "openai"):
+def base_url(model):
+    for package in ("fastapi", "uvicorn"):
         pytest.importorskip(package, reason="transformers[serving] is not installed")
     with serving(model) as url:
         yield url
@@ -32,11 +29,8 @@ def base_url(model: Path) -> Iterator[str]:
 def test_a_job_is_answered_from_end_to_end(engine, model, tmp_path, request):
     """Twenty questions, of which the model's one answer is right for half."""
     settings = {"batch_size": 8} if engine == "local" else {"base_url": request.getfixturevalue("base_url")}
-    rows = [
-        {"input": f"Luke scored 84 points in {n} rounds of game {i}. How many a round?", "label": f"84 / {n}"}
-        for i in range(10)
-        for n in (2, 3)
-    ]
+    question = "Luke scored 84 points in {} rounds of game {}. How many a round?"
+    rows = [{"input": question.format(n, i), "label": f"84 / {n}"} for i in range(10) for n in (2, 3)]
     options = {"sampling": {"max_tokens": 64}, "limits": {"concurrency": 4}}
     job = make_job(tmp_path, rows, task="svamp", teacher={"name": str(model), "engine": engine, **settings}, **options)
     done = annotate(job)
