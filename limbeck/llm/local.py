@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -99,12 +100,10 @@ def render(tokenizer: Any, messages: Sequence[ChatMessage]) -> str:
     if first["role"] == "system":
         conversations.append([{**turns[0], "content": f"{first['content']}\n\n{turns[0]['content']}"}, *turns[1:]])
     for conversation in conversations:
-        try:
+        with suppress(TemplateError):
             text: str = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-        except TemplateError:
-            continue
-        if first["content"].strip() in text or conversation is conversations[-1]:
-            return text
+            if first["content"].strip() in text or conversation is conversations[-1]:
+                return text
     raise ModelError(f"{tokenizer.name_or_path}: its chat template refuses the conversation")
 
 
