@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import limbeck
-from limbeck.runs.provenance import revision, versions
+from limbeck.runs.run import revision, versions
 
 
 def describe(device: str) -> dict[str, Any]:

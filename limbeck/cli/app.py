@@ -164,7 +164,7 @@ def push(
     machine; no data, no predictions, no checkpoints. The files are listed, and confirmation is asked for.
     """
     from limbeck.hub import upload
-    from limbeck.runs.push import contents, write
+    from limbeck.runs.publication import contents, write
 
     files = contents(run, name, license)
     if (name is None) == (folder is None) or (folder and public):

@@ -30,10 +30,9 @@ from limbeck.report.cases import Case, sample_cases, shared_cases
 from limbeck.report.overview import find_missing, overview
 from limbeck.report.sections import accuracy_section, confidence_section, learning_section, rationale_section
 from limbeck.report.tables import Section, Table, to_csv, to_latex, to_markdown
-from limbeck.runs.card import Citation, citations
 from limbeck.runs.groups import RunGroup, find_runs, group_runs
-from limbeck.runs.provenance import now
-from limbeck.runs.run import Run, flat
+from limbeck.runs.publication import Citation, citations
+from limbeck.runs.run import Run, flat, now
 
 # Makes a section that comes first of the runs, the grids, and the errors of failed runs by name: the paper's tables.
 ExtraSection = Callable[[Sequence[Run], Sequence[Grid], Mapping[str, str]], Section | None]

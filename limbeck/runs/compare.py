@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import permutations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from limbeck.stats.significance import compare, holm
 from limbeck.tasks import Split
 
 Predictions = Mapping[str, Prediction]  # by the example's id
+_OF_SIDES = ("seeds", "accuracy_a", "accuracy_b", "left_out")  # which the pages of several runs leave out
 
 
 def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0) -> dict[str, Any]:
@@ -29,9 +30,9 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
         the answers that metrics over choices were measured on; `by_label`, of all.
     """
     predictions = read_predictions(path, needs=("confidence",))
-    measured = _with_confidence(predictions)
+    measured = [prediction for prediction in predictions if prediction.confidence is not None]
     complete = with_choices(measured)
-    over_choices = bool(complete) and len(complete) == len(measured)
+    over_choices = len(complete) == len(measured)
     temperature = _fit(validation, over_choices) if validation else None
     answers = as_arrays(measured, choices=over_choices)
     metrics = calibrate(answers, seed=seed, temperature=temperature)
@@ -49,13 +50,9 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
     }
 
 
-def _with_confidence(predictions: Sequence[Prediction]) -> list[Prediction]:
-    return [prediction for prediction in predictions if prediction.confidence is not None]
-
-
 def _fit(path: Path, over_choices: bool) -> Temperature:
     """Fit a temperature on validation answers: on all choices' probabilities, or on the answer's own confidence."""
-    answers = _with_confidence(read_predictions(path, needs=("confidence",)))
+    answers = [row for row in read_predictions(path, needs=("confidence",)) if row.confidence is not None]
     answers = with_choices(answers) if over_choices else answers
     if not answers:
         return Temperature(reason="no validation answer has its choices' probabilities")
@@ -85,9 +82,7 @@ def _compare(a: Sequence[Predictions], b: Sequence[Predictions], *, shared: bool
     ids = [id for id in runs[0] if all(id in run for run in runs)]
     left_out = len(set().union(*runs)) - len(ids)
     if left_out and not shared:
-        raise DataError(
-            f"{left_out} examples are not in all of the runs, {len(ids)} are; `limbeck compare --shared` uses those"
-        )
+        raise DataError(f"{left_out} examples are not in all of the runs; `limbeck compare --shared` uses {len(ids)}")
     for id in ids:
         labels = {str(run[id].label) for run in runs if run[id].label}
         if not all(same_answer(label, min(labels)) for label in labels):
@@ -96,29 +91,23 @@ def _compare(a: Sequence[Predictions], b: Sequence[Predictions], *, shared: bool
     return {**asdict(compare(*correct)), "left_out": left_out}
 
 
-def differences(files: Sequence[Path], names: Sequence[Path]) -> list[list[dict[str, Any]]]:
-    """Compare each run with every other.
+def differences(files: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
+    """Compare each run with every other; `files` are their predictions, by the runs' names.
 
     Returns:
         For each run a list with an entry for each other run: `run`, its name, and what `Comparison` has, with
         `difference` this run's accuracy less the other's, and `adjusted`, the p-value by Holm's method over all pairs;
         or a `reason` where they cannot be compared.
     """
-    runs = [predictions_by_id(path) for path in files] if len(files) > 1 else []
-    comparisons = {(a, b): _difference(runs[a], runs[b]) for a, b in permutations(range(len(runs)), 2)}
-    tested = [(a, b) for a, b in comparisons if a < b and "reason" not in comparisons[a, b]]
+    runs = {name: predictions_by_id(path) for name, path in files.items()}
+    comparisons = {}
+    for a, b in permutations(runs, 2):
+        try:
+            comparison = _compare([runs[a]], [runs[b]])
+            comparisons[a, b] = {key: value for key, value in comparison.items() if key not in _OF_SIDES}
+        except DataError as error:
+            comparisons[a, b] = {"reason": str(error)}
+    tested = [pair for pair in combinations(runs, 2) if "reason" not in comparisons[pair]]
     for (a, b), adjusted in zip(tested, holm([comparisons[pair]["p_value"] for pair in tested]), strict=True):
         comparisons[a, b]["adjusted"] = comparisons[b, a]["adjusted"] = adjusted
-    return [
-        [{"run": str(names[b]), **comparison} for (first, b), comparison in comparisons.items() if first == a]
-        for a in range(len(names))
-    ]
-
-
-def _difference(a: Predictions, b: Predictions) -> dict[str, Any]:
-    try:
-        comparison = _compare([a], [b])
-    except DataError as error:
-        return {"reason": str(error)}
-    left_out = ("seeds", "accuracy_a", "accuracy_b", "left_out")
-    return {key: value for key, value in comparison.items() if key not in left_out}
+    return {a: [{"run": b, **comparisons[a, b]} for b in runs if b != a] for a in runs}

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from limbeck.data.load import Splits, load, load_split
 from limbeck.data.rows import read_later_rows
@@ -11,9 +12,8 @@ from limbeck.data.sources import ArchiveSource, HubSource
 from limbeck.data.splits import question_of
 from limbeck.data.tables import stem
 from limbeck.errors import DataError, LimbeckError, RecipeError
-from limbeck.runs.provenance import data_hashes
 from limbeck.runs.recipe import Recipe, load_recipe
-from limbeck.runs.run import Run
+from limbeck.runs.run import Run, data_hashes
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, Split, Task, get, normalise
 from limbeck.tasks.settings import task_of
@@ -33,6 +33,14 @@ class Domain:
     dataset: str | None = None  # the name of the other task, file or recipe; None: the run's own data
     in_training: int | None = None  # questions that the student was trained on; None: unknown, or its own data
 
+    def add(self, measured: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
+        """Return a run's results with an accuracy; of other data they hold that on the test split alone."""
+        if self.dataset is None:
+            return {**results, self.split: measured}
+        if self.split != "test":
+            return results
+        return {**results, "out_of_domain": {**results.get("out_of_domain", {}), self.dataset: measured}}
+
 
 def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | None = None) -> Domain:
     """Return a split of the run's own data, or of `dataset`: a task's name, a recipe or a file of labelled rows.
@@ -51,18 +59,14 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
     name = stem(path) if is_file else dataset
     if is_file and (root is not None or name in TASKS):
         raise RecipeError(f"{dataset}: give --root with a task's name alone, and the file another name than a task's")
-    if is_file and path.suffix not in (".yaml", ".yml"):
-        if split != "test":
-            raise RecipeError(f"{dataset}: a file has no splits, so leave --split out")
-        rows = read_later_rows(path, data.columns, task)
-        examples = tuple(example for example in rows if example.label)
-        if not examples:
-            raise DataError("no row has a label to measure a student by", path=path)
-        if len(examples) < len(rows):
-            log.info("%s: %d of %d rows left out, without a label", path, len(rows) - len(examples), len(rows))
-        domain = Domain(f"{name}-{split}", split, task, examples, dataset=name)
+    if not is_file:
+        domain = _foreign(name, _task_data(data, name, root), split, task)
+    elif path.suffix in (".yaml", ".yml"):
+        domain = _foreign(name, load_recipe(path).data, split, task)
+    elif split != "test":
+        raise RecipeError(f"{dataset}: a file has no splits, so leave --split out")
     else:
-        domain = _foreign(name, load_recipe(path).data if is_file else _task_data(data, dataset, root), split, task)
+        domain = Domain(f"{name}-{split}", split, task, _labelled(path, run), dataset=name)
     try:
         return _with_own_data(domain, _splits(run))
     except LimbeckError as error:  # it only chooses a threshold, and counts questions seen in training
@@ -72,40 +76,37 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
 
 def out_of_domain(recipe: Recipe, splits: Splits) -> list[Domain]:
     """Return the test splits of the tasks of `evaluation.out_of_domain`."""
+    task = task_of(recipe.data)
     try:
         return [
-            _with_own_data(_foreign(name, _task_data(recipe.data, name), "test", task_of(recipe.data)), splits)
+            _with_own_data(_foreign(name, _task_data(recipe.data, name), "test", task), splits)
             for name in dict.fromkeys(recipe.evaluation.out_of_domain)
         ]
     except LimbeckError as error:
         raise RecipeError(str(error), field="evaluation.out_of_domain") from None
 
 
+def _labelled(path: Path, run: Run) -> tuple[Example, ...]:
+    """Return the rows of a file that have a label, as examples of the run's task."""
+    rows = read_later_rows(path, run.recipe.data.columns, task_of(run.recipe.data))
+    examples = tuple(example for example in rows if example.label)
+    if not examples:
+        raise DataError("no row has a label to measure a student by", path=path)
+    if len(examples) < len(rows):
+        log.info("%s: %d of %d rows left out, without a label", path, len(rows) - len(examples), len(rows))
+    return examples
+
+
 def _foreign(name: str, data: DataSettings, split: Split, task: Task) -> Domain:
     """Return a split of other data with the labels of `task`, where a student of that task can be right."""
     foreign = task_of(data)
-    if _labels(task) != _labels(foreign) or task.equal is not foreign.equal:
+    labels, foreign_labels = ({normalise(choice) for choice in each.choices} for each in (task, foreign))
+    if labels != foreign_labels or task.equal is not foreign.equal:
         raise RecipeError(
-            f"a student of {task.name} cannot be measured on {foreign.name}: their labels differ, or how answers are "
-            f"compared ({list(task.choices)!r:.200} and {list(foreign.choices)!r:.200})"
+            f"a student of {task.name} cannot be measured on {foreign.name}: their labels or how answers are compared "
+            f"differ ({list(task.choices)!r:.200} and {list(foreign.choices)!r:.200})"
         )
     return Domain(f"{name}-{split}", split, foreign, load_split(data, split), dataset=name)
-
-
-def _labels(task: Task) -> set[str]:
-    return {normalise(choice) for choice in task.choices}
-
-
-def _splits(run: Run) -> Splits:
-    splits = load(run.recipe.data)
-    run.check_data(data_hashes(splits))
-    return splits
-
-
-def _with_own_data(domain: Domain, splits: Splits) -> Domain:
-    trained = {question_of(example) for example in splits.train}
-    in_training = sum(question_of(example) in trained for example in domain.examples)
-    return replace(domain, validation=splits.valid, in_training=in_training)
 
 
 def _task_data(data: DataSettings, name: str, root: Path | None = None) -> DataSettings:
@@ -121,5 +122,17 @@ def _task_data(data: DataSettings, name: str, root: Path | None = None) -> DataS
             f"task {name!r}: the run's own source has rows of {data.task!r} alone; give another task and --root, the "
             "released archive's folder, or a recipe file with the other data"
         )
-    values = {field: getattr(data, field) for field in ("limit", "valid_fraction", "seed")}
+    values = data.model_dump(include={"limit", "valid_fraction", "seed"})
     return DataSettings.parse({"task": name, "source": source, **values}, f"the data of {name!r}")
+
+
+def _splits(run: Run) -> Splits:
+    splits = load(run.recipe.data)
+    run.check_data(data_hashes(splits))
+    return splits
+
+
+def _with_own_data(domain: Domain, splits: Splits) -> Domain:
+    trained = {question_of(example) for example in splits.train}
+    in_training = sum(question_of(example) in trained for example in domain.examples)
+    return replace(domain, validation=splits.valid, in_training=in_training)

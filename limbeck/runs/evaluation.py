@@ -1,28 +1,38 @@
-"""Predictions of trained students and their evaluation: on their own data, on other data, on any file of rows."""
+"""Trained students measured and asked: on their own data, on other data, on any file of rows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from limbeck.data.rows import read_later_rows
-from limbeck.errors import RecipeError
+from limbeck.data.views import View
+from limbeck.errors import DataError, LimbeckError, RecipeError
 from limbeck.files import check_writable, read_jsonl, write_jsonl
-from limbeck.metrics.graded import accuracy
-from limbeck.metrics.predict import choices_of, predict
-from limbeck.metrics.quality import Encoder
+from limbeck.metrics.calibration import compare_definitions
+from limbeck.metrics.dependence import dependence
+from limbeck.metrics.graded import Graded, accuracy, graded
+from limbeck.metrics.predict import predict
+from limbeck.metrics.predictions import read_predictions
+from limbeck.metrics.quality import Encoder, quality
+from limbeck.metrics.selective import cascade, choose_thresholds
 from limbeck.models import Answers, Card, EngineName
 from limbeck.models.loading import open_student
 from limbeck.models.student import Student
-from limbeck.runs.compare import differences
+from limbeck.notes import MEASURED
+from limbeck.runs.compare import calibrate_file, differences
 from limbeck.runs.domain import Domain, domain_of
-from limbeck.runs.measurements import Evaluation
-from limbeck.runs.page import write_page
+from limbeck.runs.judging import judge_scores
+from limbeck.runs.page import SECTIONS, write_page
 from limbeck.runs.recipe import load_recipe
 from limbeck.runs.run import Run, open_run
 from limbeck.schema import Example, Prediction
-from limbeck.tasks import Split, Task, get
+from limbeck.stats.intervals import Flags, wilson
+from limbeck.tasks import Split, Task, get, is_right
+from limbeck.tasks.settings import task_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,35 +72,33 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
         LimbeckError: a run is not finished or named twice, its data is gone or has other labels, or the student learnt
             no rationales, has no choices to pick from, or cannot be run by the engine.
     """
-    runs = [open_run(Path(path)) for path in paths]
-    if len({run.path.resolve() for run in runs}) < len(runs):
+    runs = {str(path): open_run(path) for path in map(Path, paths)}
+    if len({run.path.resolve() for run in runs.values()}) < len(paths):
         raise RecipeError(f"{', '.join(map(str, paths))}: the same run twice; name each run once")
-    finished = [run for run in runs if run.results]  # or the error that a run is not finished
-    learnt = any(run.writes_rationales for run in finished)
-    _check_rationales(options.rationales, learnt, runs[0].recipe.objective.name)
+    learnt = [run.writes_rationales for run in runs.values() if run.results]  # or the error that one is not finished
+    if options.rationales and not any(learnt):
+        raise _no_rationales(next(iter(runs.values())).recipe.objective.name)
     load_encoder = cache(Encoder.load)
     jobs = []
-    for run in runs:  # every mistake before the first measurement
+    for name, run in runs.items():  # every mistake in data and options before the first measurement
         domain = domain_of(run, options.split, options.dataset, options.root)
-        rationales = _wants_rationales(run, domain, options)
-        name = (options.encoder or run.recipe.evaluation.encoder) if rationales else None
-        jobs.append((run, domain, rationales, load_encoder(name) if name else None))
-    if len(jobs) > 1:  # a single student is refused soon enough
-        for run, domain, rationales, _ in jobs:
-            check_askable(*_open(run.model, options.engine, options.answers), [domain], rationales)
-    pages, results = [], {}
-    for run, domain, rationales, encoder in jobs:
+        rationales = run.writes_rationales and (options.rationales or _has_rationales(run, domain))
+        encoder_name = (options.encoder or run.recipe.evaluation.encoder) if rationales else None
+        jobs.append((name, run, domain, rationales, load_encoder(encoder_name) if encoder_name else None))
+    results, pages = {}, {}
+    for name, run, domain, rationales, encoder in jobs:
         student, card = _open(run.model, options.engine, options.answers)
-        measured, predictions = measure(run, student, card, domain, rationales=rationales)
-        results[str(run.path)] = measured
-        run.write_results(with_measured(run.results, domain, measured))
-        pages.append(Evaluation(run, student, domain, measured, predictions, encoder).page())
-    compared = differences([run.predictions(domain.name) for run, domain, *_ in jobs], paths)
-    for (run, domain, *_), page, comparisons in zip(jobs, pages, compared, strict=True):
-        if comparisons:
-            page["significance"] = comparisons
-            del page["reasons"]["significance"]
-        write_page(run.path / "evaluation", domain.name, page)
+        results[name], predictions = measure(run, student, card, domain, rationales=rationales)
+        run.write_results(domain.add(results[name], run.results))
+        evaluation = Evaluation(run, student, domain, results[name], predictions, encoder)
+        pages[name] = evaluation.page()
+        write_page(run.path / "evaluation", domain.name, pages[name])
+    if len(jobs) > 1:
+        compared = differences({name: run.predictions(domain.name) for name, run, domain, *_ in jobs})
+        for name, run, domain, *_ in jobs:
+            pages[name]["significance"] = compared[name]
+            del pages[name]["reasons"]["significance"]
+            write_page(run.path / "evaluation", domain.name, pages[name])
     return results
 
 
@@ -124,12 +132,14 @@ def predict_file(
     check_writable(target, source)
     model = model / "model" if (model / "model").is_dir() else model
     student, card = _open(model, engine, answers)
-    _check_rationales(rationales, card.rationale_view is not None, card.objective)
+    if rationales and card.rationale_view is None:
+        raise _no_rationales(card.objective)
     task = get(card.task, card.choices, card.answer)
     recipes = [*model.glob("recipe.yaml"), *model.parent.glob("recipe.yaml")]
     rows = read_later_rows(source, load_recipe(recipes[0]).data.columns if recipes else {}, task)
-    predictions = ask(student, card, rows, task, rationales=rationales, batch_size=batch_size, title=source.name)
-    write_predictions(target, predictions)
+    domain = Domain(source.name, "test", task, tuple(rows))
+    predictions = ask(student, card, domain, rationales=rationales, batch_size=batch_size, title=source.name)
+    _write_predictions(target, predictions)
     settings = {"rows": len(predictions), "engine": card.engine, "answers": card.answers}
     return {**accuracy(predictions, task.choices), **settings}
 
@@ -138,11 +148,11 @@ def measure(
     run: Run, student: Student, card: Card, domain: Domain, *, rationales: bool = False
 ) -> tuple[dict[str, Any], list[Prediction]]:
     """Write the student's predictions as the run's for this domain; return its accuracy with settings, and them."""
-    size, examples, task = run.recipe.evaluation.batch_size, domain.examples, domain.task
-    predictions = ask(student, card, examples, task, rationales=rationales, batch_size=size, title=domain.name)
-    write_predictions(run.predictions(domain.name), predictions)
+    size = run.recipe.evaluation.batch_size
+    predictions = ask(student, card, domain, rationales=rationales, batch_size=size, title=domain.name)
+    _write_predictions(run.predictions(domain.name), predictions)
     results = {
-        **accuracy(predictions, task.choices),
+        **accuracy(predictions, domain.task.choices),
         **({} if domain.in_training is None else {"in_training": domain.in_training}),
         "engine": card.engine if rationales or card.answers == "generate" else None,
         "answers": card.answers,
@@ -150,30 +160,20 @@ def measure(
     return results, predictions
 
 
-def with_measured(results: dict[str, Any], domain: Domain, measured: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's results with an accuracy; of other data they hold that on the test split alone."""
-    if domain.dataset is None:
-        return {**results, domain.split: measured}
-    if domain.split != "test":
-        return results
-    return {**results, "out_of_domain": {**results.get("out_of_domain", {}), domain.dataset: measured}}
-
-
 def ask(
     student: Student,
     card: Card,
-    examples: Sequence[Example],
-    task: Task,
+    domain: Domain,
     *,
     rationales: bool = False,
     batch_size: int,
     title: str | None = None,
 ) -> list[Prediction]:
-    """Return a student's predictions in the views and with the settings of its card, graded by `task`."""
+    """Return a student's predictions in the views and with the settings of its card."""
     return predict(
         student,
-        examples,
-        task,
+        domain.examples,
+        domain.task,
         card.answer_view,
         rationale_view=card.rationale_view if rationales else None,
         batch_size=batch_size,
@@ -184,37 +184,134 @@ def ask(
     )
 
 
-def check_askable(student: Student, card: Card, domains: Iterable[Domain], rationales: bool) -> None:
-    """Raise early what `ask` would raise late: no choices to pick from, an engine that cannot run the student."""
-    if card.answers == "choices":
-        for domain in domains:
-            student.check_choices(choices_of(domain.examples, domain.task, card.answer_view))
-    if rationales or card.answers == "generate":
-        student.engine(card.engine)
+@dataclass(frozen=True)
+class Evaluation:
+    """A run's student with its answers: everything that its page is computed from.
+
+    A measure that cannot be taken raises a LimbeckError with the reason.
+    """
+
+    run: Run
+    student: Student
+    domain: Domain
+    results: dict[str, Any]
+    predictions: list[Prediction]
+    encoder: Encoder | None  # for the similarity of rationales
+
+    def page(self) -> dict[str, Any]:
+        """Return all measurements, JSON-ready.
+
+        Returns:
+            `run`, `split`, `out_of_domain` (the other data's name), `n`, `counts` (by the keys of `notes.MEASURED`),
+            and the sections; a missing one is None, and `reasons` says why.
+        """
+        results, predictions = self.results, self.predictions
+        page: dict[str, Any] = {
+            "run": str(self.run.path),
+            "split": self.domain.split,
+            "out_of_domain": self.domain.dataset,
+            "n": len(predictions),
+            "counts": {key: results[key] for key in MEASURED if key in results},
+            "accuracy": {key: results[key] for key in ("accuracy", "interval", "exact", "n")},
+            **dict.fromkeys(SECTIONS),
+        }
+        reasons = {"significance": "a single run: name several on the command line to test their differences"}
+        measures: dict[str, Callable[[], Any]] = {
+            "by_label": lambda: _require(results["by_label"], "the labels are free text, or too many"),
+            "calibration": lambda: calibrate_file(self.run.predictions(self.domain.name), self._validation()),
+            "selective": lambda: _require(page["calibration"], reasons.get("calibration", "")).pop("selective"),
+            "definitions": lambda: _require(compare_definitions(predictions), "no answer has a confidence"),
+            "cascade": self._cascade,
+            "teacher": self._teacher,
+            "thresholds": self._thresholds,
+            "quality": self._quality,
+            "judge": lambda: judge_scores(self.run, self.domain.name),
+            "dependence": self._dependence,
+        }
+        for name, measure in measures.items():
+            try:
+                page[name] = measure()
+            except LimbeckError as error:
+                reasons[name] = str(error)
+        return {**page, "reasons": reasons}
+
+    def _validation(self) -> Path | None:
+        """Return the predictions on validation; None where there are none, or they are what is measured."""
+        path = self.run.predictions("valid")
+        return path if self.domain.name != "valid" and path.is_file() else None
+
+    def _with_teacher(self) -> tuple[Graded, Flags]:
+        return _with_teacher(self.run.predictions(self.domain.name), self.domain.examples, self.domain.task)
+
+    def _cascade(self) -> list[dict[str, Any]]:
+        answers, teacher = self._with_teacher()
+        return [asdict(point) for point in cascade(answers.confidence, answers.correct, teacher)]
+
+    def _teacher(self) -> dict[str, Any]:
+        _, teacher = self._with_teacher()
+        n, right = len(teacher), int(teacher.sum())
+        return {"accuracy": right / n, "interval": wilson(right, n), "n": n, "left_out": len(self.predictions) - n}
+
+    def _thresholds(self) -> dict[str, Any]:
+        path = _require(self._validation(), "there are no other answers on validation to choose a threshold on")
+        task = task_of(self.run.recipe.data)
+        return choose_thresholds(_with_teacher(path, self.domain.validation, task), self._with_teacher())
+
+    def _quality(self) -> dict[str, Any]:
+        self._check_rationales()
+        return quality(self.predictions, self.domain.examples, self.domain.task, self.encoder)
+
+    def _dependence(self) -> dict[str, Any]:
+        self._check_rationales()
+        objective = self.run.recipe.objective.build()
+        separate = {View.PREDICT, View.EXPLAIN} <= set(objective.views)
+        _require(separate, f"a student trained with {objective.name} writes label and rationale in one text")
+        return asdict(dependence(self.student, self.domain.examples, title=f"{self.domain.name}, dependence"))
+
+    def _check_rationales(self) -> None:
+        if not self.run.writes_rationales:
+            raise _no_rationales(self.run.recipe.objective.name)
+        generated = any(prediction.rationale is not None for prediction in self.predictions)
+        _require(generated, "no rationales were generated: limbeck evaluate RUN --rationale does that")
 
 
-def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
+def _require(value: Any, reason: str) -> Any:
+    if not value:
+        raise DataError(reason)
+    return value
+
+
+def _with_teacher(path: Path, examples: Sequence[Example], task: Task) -> tuple[Graded, Flags]:
+    """Return a file's answers with a confidence to questions that the teacher answered, and whether it is right."""
+    questions = {example.id: example for example in examples if example.teacher_label is not None}
+    rows = [
+        (answer.confidence, bool(answer.correct), is_right(task, str(question.teacher_label), question))
+        for answer in read_predictions(path)
+        if answer.confidence is not None and (question := questions.get(answer.id))
+    ]
+    _require(rows, "no answer of the teacher to a question whose answer has a confidence")
+    confidence, correct, teacher = zip(*rows, strict=True)
+    return graded(confidence, correct), np.array(teacher, dtype=bool)
+
+
+def _no_rationales(objective: str) -> RecipeError:
+    return RecipeError(f"a student trained with {objective} learns no rationales; train one with dss or mi")
+
+
+def _has_rationales(run: Run, domain: Domain) -> bool:
+    """Return whether the folder has rationales, which predictions without any may not replace."""
+    path = run.predictions(domain.name)
+    return path.is_file() and any("rationale" in row for _, row in read_jsonl(path))
+
+
+def _write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """Write predictions as JSON lines, without unknown fields."""
     rows = (asdict(prediction) for prediction in predictions)
     write_jsonl(path, ({name: value for name, value in row.items() if value is not None} for row in rows))
 
 
-def _check_rationales(requested: bool, learnt: bool, objective: str) -> None:
-    if requested and not learnt:
-        raise RecipeError(f"a student trained with {objective} learns no rationales; train one with dss or mi")
-
-
-def _wants_rationales(run: Run, domain: Domain, options: EvaluationOptions) -> bool:
-    """Return whether to generate rationales; the folder's are not replaced by predictions without any."""
-    path = run.predictions(domain.name)
-    requested = options.rationales or run.recipe.evaluation.rationales
-    present = path.is_file() and any("rationale" in row for _, row in read_jsonl(path))
-    return run.writes_rationales and (requested or present)
-
-
 def _open(model: Path, engine: EngineName | None, answers: Answers | None) -> tuple[Student, Card]:
     """Return a trained student, and its card with the engine and the way of answering that are given."""
     student, card = open_student(model)
-    return student, Card.parse(
-        {**card.model_dump(), "engine": engine or card.engine, "answers": answers or card.answers}, "evaluate"
-    )
+    changes = {"engine": engine or card.engine, "answers": answers or card.answers}
+    return student, Card.parse({**card.model_dump(), **changes}, "evaluate")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
             recipe = json.dumps({**run.recipe.resolved(), "seed": None}, sort_keys=True)
             by_recipe.setdefault(recipe, []).append(run)
     groups = [sorted(group, key=lambda run: run.recipe.seed) for group in by_recipe.values()]
-    for first, second in (pair for group in groups for pair in pairwise(group)):
+    for first, second in chain.from_iterable(map(pairwise, groups)):
         if first.recipe.seed == second.recipe.seed:
             raise RecipeError(f"{first.path} and {second.path}: the same recipe and seed twice; leave one out")
     traits = _traits([group[0].recipe for group in groups])
@@ -73,12 +73,11 @@ def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
 def _traits(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
     """Return each recipe's objective, and as many fields as tell the recipes of its task apart.
 
-    Fields of the objective and of the evaluation are compared among recipes of the same objective alone.
+    Fields of objective and evaluation come last, and are compared among recipes of the same objective alone.
     """
     rows = [{**flat(recipe.resolved()), "seed": None} for recipe in recipes]
     kinds = [(recipe.data.task, recipe.objective.name) for recipe in recipes]
-    candidates = sorted({field for row in rows for field in row})
-    candidates.sort(key=lambda field: field.startswith(_OBJECTIVE_FIELDS))  # last
+    candidates = sorted(set().union(*rows), key=lambda field: (field.startswith(_OBJECTIVE_FIELDS), field))
     fields: dict[tuple[str, str], list[str]] = {}
     for kind in dict.fromkeys(kinds):
         names = fields.setdefault(kind, [])

@@ -1,14 +1,13 @@
 """The judge on runs: their rationales, and the teacher's beside them, scored by a large model."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from limbeck.errors import DataError, RecipeError
 from limbeck.files import read_json, read_jsonl, write_jsonl
-from limbeck.llm.runner import Tally
+from limbeck.llm.runner import Watch, unwatched
 from limbeck.metrics import judgements as scores
 from limbeck.metrics.judge import Item, JudgeSettings, judge
 from limbeck.runs.domain import Domain, domain_of
@@ -28,12 +27,12 @@ def judge_runs(
     split: Split = "test",
     dataset: str | None = None,
     root: Path | None = None,
-    watch: Callable[[Tally, float | None], None] = lambda _tally, _cost: None,
+    watch: Watch = unwatched,
 ) -> dict[str, Any]:
     """Have the rationales of finished runs judged, and the teacher's to the same examples; add it to their pages.
 
-    Runs that learnt no rationales are left out, unless all did. Judgements are written to `evaluation/judge-NAME.jsonl`
-    in each folder; NAME, `dataset` and `root` are those of `evaluate`.
+    Runs that learnt no rationales are left out, unless none did. Judgements are written to
+    `evaluation/judge-NAME.jsonl` in each folder; NAME, `dataset` and `root` are those of `evaluate`.
 
     Returns:
         `summary` as of `summarise`; `table`, the paper's Table 7; and by run the `correlation` of right answers with
@@ -79,10 +78,7 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
 
 
 def read_judgements(run: Run, name: str = "test") -> list[Judgement]:
-    """Return the judgements of a run's rationales, and of the teacher's to the same examples; empty without a judge.
-
-    Those of another rationale or answer than the run has now are left out.
-    """
+    """Return the judgements of the rationales that a run has now, and of the teacher's; empty without a judge."""
     if not _file(run, name).is_file():
         return []
     rows = [row for _, row in read_jsonl(run.predictions(name))]
@@ -101,10 +97,9 @@ def _file(run: Run, name: str) -> Path:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Return the paper's names of the runs, or their paths where those are clearer."""
+    """Return the paper's names of the runs, or their paths where two would have one name."""
     names = [PAPER.get(run.recipe.objective.name, str(run.path)) for run in runs]
-    counts = Counter(names)
-    names = [str(run.path) if counts[name] > 1 else name for name, run in zip(names, runs, strict=True)]
+    names = [str(run.path) if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
     if len({*names, GOLD}) <= len(names):
         raise RecipeError(f"runs to be judged need names of their own, not {names!r:.200}")
     return names

@@ -28,7 +28,6 @@ SECTIONS = {  # by the keys of `Evaluation.page`
     "dependence": "Dependence of the label's side and the rationale's",
 }
 FIGURES = {"calibration": "reliability", "selective": "risk-coverage", "cascade": "cascade"}
-_CASCADE_POINTS = 11  # on the page: every tenth of the questions passed on
 
 
 def render(template: str, **values: Any) -> str:
@@ -73,7 +72,7 @@ def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
 def page_markdown(page: dict[str, Any], name: str, sections: Mapping[str, str] = SECTIONS) -> str:
     """Return the page: a section for each measurement, with its numbers or the reason why it is missing."""
     points = page.get("cascade") or []
-    shares = [step / (_CASCADE_POINTS - 1) for step in range(_CASCADE_POINTS)] if points else []
+    shares = [step / 10 for step in range(11)] if points else []  # every tenth of the questions passed on
     return render(
         "page.md.jinja",
         page=page,

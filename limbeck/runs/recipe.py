@@ -47,9 +47,7 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _check_rationales(self) -> Self:
         if self.evaluation.rationales and self.objective.build().rationale_view is None:
-            raise ValueError(
-                f"evaluation.rationales: a student trained with {self.objective.name} learns no rationales"
-            )
+            raise ValueError(f"evaluation.rationales: a student of {self.objective.name} learns no rationales")
         return self
 
     def resolved(self) -> dict[str, Any]:

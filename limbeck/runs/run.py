@@ -1,4 +1,4 @@
-"""A run's folder: its files, who may write to it, and when it may be used again.
+"""A run's folder: its files, who may write to it, when it may be used again, and where its results come from.
 
 recipe.yaml           the resolved recipe
 provenance.json       versions, data hashes, seed, revision, machine; after each resumption, what differed
@@ -10,22 +10,33 @@ evaluation/           what `evaluate` measured on a split: test.json, test.md, f
 results.json          written last: a run that has it is finished
 """
 
+import os
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from filelock import FileLock, Timeout
 
+import limbeck
+from limbeck.data.load import Splits, digest
 from limbeck.errors import DataError, FileError
 from limbeck.files import read_json, unwritable, write_json, write_text
 from limbeck.notes import Line, lines_of
 from limbeck.runs.recipe import Recipe, load_recipe
+from limbeck.tasks import Split
 
 LOCK = ".lock"
 _UNTRAINED = {LOCK, "recipe.yaml", "provenance.json", "log.jsonl", "checkpoints"}  # before the first checkpoint
 _MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # between a run's first start and a later one
+_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "ctranslate2")
 
 
 class InUseError(FileError):
@@ -82,18 +93,15 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder, created where missing, against other processes; a killed process loses its hold."""
-        lock = FileLock(self.path / LOCK)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            lock = FileLock(self.path / LOCK).acquire(timeout=0)
         except Timeout:
             raise InUseError("another process is training here", path=self.path) from None
         except OSError as error:
             raise unwritable(self.path, error) from None
-        try:
+        with lock:
             yield
-        finally:
-            lock.release()
 
     def check_folder(self, resume: bool) -> None:
         """Raise FileError unless nothing was trained in the folder, or with `resume` it was by this very recipe."""
@@ -114,17 +122,17 @@ class Run:
         text = yaml.safe_dump(self.recipe.resolved(), sort_keys=False, allow_unicode=True)
         write_text(self.path / "recipe.yaml", text)
         if self.trained:
-            first = self.check_data(origin["data"])
+            first = self.provenance
+            self.check_data(origin["data"])
             changes = {name: origin[name] for name in _MAY_CHANGE if origin[name] != first[name]}
             origin = {**first, "resumed": [*first.get("resumed", []), {"started": origin["started"], **changes}]}
         write_json(self.path / "provenance.json", origin)
 
-    def check_data(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Check `data`, rows and hashes by split, against what the run began with; return its provenance."""
-        origin = self.provenance
-        if changed := ", ".join(split for split in data if origin["data"].get(split) != data[split]):
+    def check_data(self, data: dict[str, Any]) -> None:
+        """Raise DataError unless `data`, rows and hashes by split, is what the run began with."""
+        first = self.provenance["data"]
+        if changed := ", ".join(split for split in data if first.get(split) != data[split]):
             raise DataError(f"its data changed since it began ({changed}); give another --out", path=self.path)
-        return origin
 
 
 def open_run(path: Path) -> Run:
@@ -141,12 +149,11 @@ def run_name(recipe: Recipe) -> str:
 
 def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
     """Yield the counts in a run's results that are not 0, each after `notes`, a split, or another task's split."""
-    foreign = {f"{name}-test": counts for name, counts in (results.get("out_of_domain") or {}).items()}
-    measured = {split: counts for split in ("valid", "test") if (counts := results.get(split))} | foreign
+    measured = {split: results.get(split) or {} for split in ("valid", "test")}
+    measured |= {f"{name}-test": counts for name, counts in (results.get("out_of_domain") or {}).items()}
     training = results.get("training") or {}
-    examples = training.get("examples") or 0
-    rows = {split: counts.get("n") or 0 for split, counts in measured.items()}
-    trained = {"train": examples} | {texts: training.get(texts) or examples for texts in ("sources", "targets")}
+    rows = {split: counts.get("n", 0) for split, counts in measured.items()}
+    trained = {**training, "train": training.get("examples", 0)}
     yield from (("notes", line) for line in lines_of(results.get("notes") or {}, rows | trained))
     for split, counts in measured.items():
         yield from ((split, line) for line in lines_of(counts, rows[split]))
@@ -158,3 +165,51 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         settings |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return settings
+
+
+def provenance(splits: Splits, seed: int) -> dict[str, Any]:
+    """Return the provenance of a run that starts now."""
+    import torch  # not at the top: verbs that need no model read runs too
+
+    return {
+        "limbeck": limbeck.__version__,
+        "revision": revision(),
+        "versions": versions(),
+        "machine": {
+            "platform": platform.platform(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        },
+        "seed": seed,
+        "data": data_hashes(splits),
+        "command": sys.argv,
+        "started": now(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that are installed."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES if find_spec(name)}
+
+
+def data_hashes(splits: Splits) -> dict[str, Any]:
+    """Return the number of rows and the SHA-256 of every split's examples."""
+    examples = {split: getattr(splits, split) for split in get_args(Split)}
+    return {split: {"rows": len(rows), "sha256": digest(rows)} for split, rows in examples.items()}
+
+
+def now() -> str:
+    """Return the time as ISO 8601, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def revision() -> str | None:
+    """Return limbeck's git revision, with "-dirty" after changes; None where limbeck runs from no checkout."""
+    git = ["git", "-C", str(Path(limbeck.__file__).parent)]
+    describe = [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        subprocess.run([*git, "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, check=True, timeout=9)
+        return subprocess.run(describe, capture_output=True, text=True, check=True, timeout=9).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -18,16 +18,16 @@ from limbeck.errors import LimbeckError, ModelError
 from limbeck.files import disk_errors, sha256
 from limbeck.hub import cached_revision
 from limbeck.metrics.graded import accuracy
+from limbeck.metrics.predict import choices_of
 from limbeck.models import Card, StudentSettings
 from limbeck.models.loading import load as load_student
 from limbeck.models.loading import save_student
 from limbeck.models.student import Student
 from limbeck.notes import lines_of
 from limbeck.runs.domain import Domain, out_of_domain
-from limbeck.runs.evaluation import ask, check_askable, measure, with_measured
-from limbeck.runs.provenance import now, provenance
+from limbeck.runs.evaluation import ask, measure
 from limbeck.runs.recipe import Recipe, load_recipe
-from limbeck.runs.run import Run, open_run, run_name
+from limbeck.runs.run import Run, now, open_run, provenance, run_name
 from limbeck.schema import Example
 from limbeck.tasks import Split, Task
 from limbeck.tasks.settings import task_of
@@ -70,7 +70,11 @@ def train(
     set_seed(recipe.seed)  # of the student's weights
     student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits))
     card = _card(recipe, student)
-    check_askable(student, card, domains, recipe.evaluation.rationales)
+    if card.answers == "choices":  # raise early what `ask` would raise late
+        for domain in domains:
+            student.check_choices(choices_of(domain.examples, domain.task, card.answer_view))
+    if recipe.evaluation.rationales or card.answers == "generate":
+        student.engine(card.engine)
     training_set = tokenize(splits.train, objective.views, student)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
@@ -90,7 +94,7 @@ def train(
         for domain in domains:
             rationales = recipe.evaluation.rationales and domain.name != "valid"
             measured, _ = measure(run, student, card, domain, rationales=rationales)
-            results = with_measured(results, domain, measured)
+            results = domain.add(measured, results)
         training = {"examples": len(training_set), **texts, **training}
         run.write_results({**results, "training": training, "notes": notes, "finished": now()})
     return run
@@ -127,9 +131,9 @@ def _fit(
     validates_loss = arguments.do_eval and has_targets
 
     def validate() -> dict[str, float]:
-        predictions = ask(student, card, valid.examples, valid.task, batch_size=run.recipe.evaluation.batch_size)
+        predictions = ask(student, card, valid, batch_size=run.recipe.evaluation.batch_size)
         measured = accuracy(predictions)
-        return {name: measured[name] for name in ("accuracy", "exact")}
+        return {"accuracy": measured["accuracy"], "exact": measured["exact"]}
 
     try:
         trainer = Trainer(
@@ -182,15 +186,11 @@ def _count_labels(student: Student, splits: Splits, task: Task) -> dict[str, int
 def _card(recipe: Recipe, student: Student) -> Card:
     objective = recipe.objective.build()
     return Card(
-        task=recipe.data.task,
-        choices=tuple(recipe.data.choices),
-        answer=recipe.data.answer,
+        **recipe.data.model_dump(include={"task", "choices", "answer"}),
+        **recipe.evaluation.model_dump(include={"engine", "answers", "confidence"}),
         objective=objective.name,
         answer_view=objective.answer_view,
         rationale_view=objective.rationale_view,
         max_source_length=student.max_source_length,
         max_target_length=student.max_target_length,
-        engine=recipe.evaluation.engine,
-        answers=recipe.evaluation.answers,
-        confidence=recipe.evaluation.confidence,
     )

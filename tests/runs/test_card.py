@@ -13,7 +13,7 @@ from limbeck.errors import LimbeckError
 from limbeck.formatting import one_line
 from limbeck.objectives.methods import METHODS
 from limbeck.runs import open_run
-from limbeck.runs.card import citations, model_card
+from limbeck.runs.publication import citations, model_card
 from tests.runs.hostile import HOSTILE
 from tests.runs.recipes import tiny
 

@@ -22,17 +22,14 @@ def write_answers(path, right, first=0):
 
 def test_every_pair_is_compared_and_adjusted_for_their_number(tmp_path):
     rng = np.random.default_rng(0)
-    files = [write_answers(tmp_path / f"{p}.jsonl", rng.uniform(size=150) < p) for p in (0.5, 0.6, 0.85)]
+    files = {f"{p}": write_answers(tmp_path / f"{p}.jsonl", rng.uniform(size=150) < p) for p in (0.5, 0.6, 0.85)}
     p_values = {}
-    for a, entries in enumerate(differences(files, files)):
-        assert [entry["run"] for entry in entries] == [str(path) for path in files if path != files[a]]
+    for a, entries in differences(files).items():
+        assert [entry["run"] for entry in entries] == [name for name in files if name != a]
         for entry in entries:
-            b = [str(path) for path in files].index(entry["run"])
-            pair = compare_runs([files[a]], [files[b]])
-            assert {key: entry[key] for key in entry.keys() - {"run", "adjusted"}} == {
-                key: pytest.approx(pair[key]) for key in entry.keys() - {"run", "adjusted"}
-            }
-            p_values[frozenset((a, b))] = (entry["p_value"], entry["adjusted"])
+            pair = compare_runs([files[a]], [files[entry["run"]]])
+            p_values[frozenset((a, entry.pop("run")))] = (entry["p_value"], entry.pop("adjusted"))
+            assert entry == {key: pytest.approx(pair[key]) for key in entry}
     raw = sorted(p for p, _ in p_values.values())
     adjusted = [min(max((3 - j) * raw[j] for j in range(k + 1)), 1) for k in range(3)]
     assert sorted(p for _, p in p_values.values()) == pytest.approx(adjusted)
@@ -40,14 +37,16 @@ def test_every_pair_is_compared_and_adjusted_for_their_number(tmp_path):
 
 def test_runs_on_other_examples_are_not_compared_and_not_counted(tmp_path):
     rng = np.random.default_rng(1)
-    files = [
-        write_answers(tmp_path / f"{i}.jsonl", rng.uniform(size=50) < 0.5, first) for i, first in enumerate((0, 0, 9))
-    ]
-    entries = differences(files, files)
-    assert [["reason" in entry for entry in row] for row in entries] == [[False, True], [False, True], [True] * 2]
-    assert "41" in entries[0][1]["reason"]
-    assert entries[0][0]["adjusted"] == entries[0][0]["p_value"]
-    assert differences(files[:1], files[:1]) == [[]]
+    starts = {"a": 0, "b": 0, "c": 9}
+    files = {
+        name: write_answers(tmp_path / f"{name}.jsonl", rng.uniform(size=50) < 0.5, first)
+        for name, first in starts.items()
+    }
+    entries = differences(files)
+    reasons = {a: ["reason" in entry for entry in row] for a, row in entries.items()}
+    assert reasons == {"a": [False, True], "b": [False, True], "c": [True, True]}
+    assert "18 examples" in entries["a"][1]["reason"]
+    assert entries["a"][0]["adjusted"] == entries["a"][0]["p_value"]
 
 
 def test_examples_that_not_all_runs_have(tmp_path):

@@ -13,7 +13,7 @@ from transformers import AutoModelForSeq2SeqLM
 from limbeck.errors import FileError
 from limbeck.models.loading import open_student
 from limbeck.runs import Recipe, predict_file, train
-from limbeck.runs.push import contents, write
+from limbeck.runs.publication import contents, write
 from tests.helpers import builders
 from tests.helpers.hub import files_of, run_beside, running
 from tests.runs.recipes import TINY, rows_of, tiny

@@ -1,13 +1,15 @@
-"""The model card of a finished run, with the metadata that the Hugging Face Hub reads, and the papers to cite.
+"""A finished run as a published model: its files, its card with the metadata that the Hub reads, and papers to cite.
 
-The wording is in `card.md.jinja`, the papers are in `papers.yaml`.
+The card's wording is in `card.md.jinja`, the papers are in `papers.yaml`.
 """
 
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from typing import Any
 
 import yaml
 from huggingface_hub import EvalResult, ModelCardData, get_local_safetensors_metadata
@@ -18,28 +20,65 @@ from limbeck.annotation.prompts import load_prompt
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.settings import DataSettings
 from limbeck.data.sources import HubSource
-from limbeck.errors import ModelError, RecipeError
-from limbeck.files import read_json
+from limbeck.errors import FileError, ModelError, RecipeError
+from limbeck.files import json_text, read_json, replacing
 from limbeck.formatting import Markdown, interval
-from limbeck.hub import may_be_on_hub
+from limbeck.hub import Files, could_be_name, may_be_on_hub
 from limbeck.models import CARD, Card
 from limbeck.objectives.methods import METHODS
 from limbeck.runs.page import render
-from limbeck.runs.provenance import portable
 from limbeck.runs.recipe import Recipe
-from limbeck.runs.run import Run, count_lines, flat
+from limbeck.runs.run import Run, count_lines, flat, open_run
 from limbeck.tasks import get, same_value
 from limbeck.tasks.settings import task_of
 
+# what `save_pretrained` writes; anything else in the folder is not published
+_MODEL_FILES = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "*.jinja")
+_CONFIGS = ("config.json", "tokenizer_config.json")
+_LOCAL_FIELDS = ("is_local", "local_files_only", "_commit_hash")  # where this machine had a tokenizer from
+_TEXT_FIELDS = {"choices", "columns", "by_label"}  # their texts are the data's, even where they look like paths
 _PIPELINE = "text2text-generation"
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
 
 
+def contents(path: Path, name: str | None = None, license: str | None = None) -> dict[str, bytes | Path]:
+    """Return the files to publish of the finished run in `path`: each name, and its content or the local file.
+
+    They are model and tokenizer with limbeck.json; README.md, the card (`name` and `license` as in `model_card`);
+    recipe, results and provenance, without the command line and this machine's paths. No predictions, no data, no log.
+    """
+    if name is not None and ("/" not in name or not could_be_name(name)):
+        raise RecipeError(f"{name!r:.200}: OWNER/NAME was expected, a name on the Hub")
+    run = open_run(path)
+    model = {file.name: file for pattern in _MODEL_FILES for file in sorted(run.model.glob(pattern))}
+    if missing := [config for config in _CONFIGS if config not in model]:
+        raise ModelError(f"{missing[0]} is missing; the model is incomplete", path=run.model)
+    origin = {field: value for field, value in run.provenance.items() if field != "command"}
+    recipe = yaml.safe_dump(portable(run.recipe.resolved()), sort_keys=False, allow_unicode=True)
+    texts = {config: json_text(_portable_config(read_json(run.model / config))) for config in _CONFIGS}
+    texts |= {"README.md": model_card(run, name, license), "recipe.yaml": recipe}
+    texts |= {"results.json": json_text(portable(run.results)), "provenance.json": json_text(portable(origin))}
+    return {**model, **{file: text.encode() for file, text in texts.items()}}
+
+
+def write(files: Files, folder: Path) -> None:
+    """Write `contents` to the new `folder`, whole or not at all."""
+    with replacing(folder) as temporary:
+        if folder.exists() or folder.is_symlink():
+            raise FileError("already there; give another --folder", path=folder)
+        temporary.mkdir()
+        for name, content in files.items():
+            if isinstance(content, bytes):
+                (temporary / name).write_bytes(content)
+            else:
+                shutil.copyfile(content, temporary / name)
+
+
 def model_card(run: Run, name: str | None = None, license: str | None = None) -> str:
-    """Return the card of a finished run, the README.md beside its model.
+    """Return the card of a finished run, the README.md beside its model, with its evaluation of the test split if any.
 
     Args:
-        run: finished; where its folder has evaluation/test.json, that is reported.
+        run: finished.
         name: the model's on the Hub, OWNER/NAME; None: the card lies in a folder with the model.
         license: an identifier of the Hub's, like apache-2.0; None: the card says that none is given.
     """
@@ -98,7 +137,7 @@ def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
             metric_value=values["accuracy"],
         )
         for name, split, values in measured
-        if values.get("accuracy") is not None
+        if values["accuracy"] is not None
     ]
     return ModelCardData(
         base_model=(base[0] if len(base) == 1 else base) or None,
@@ -128,6 +167,29 @@ def _parameters(model: Path) -> Markdown:
     return Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}")
 
 
+def portable(value: Any) -> Any:
+    """Return a JSON value with every path that leads out of the working directory cut to its last part."""
+    match value:
+        case dict():
+            return {name: item if name in _TEXT_FIELDS else portable(item) for name, item in value.items()}
+        case list() | tuple():
+            return [portable(item) for item in value]
+        case str() if value.startswith(("/", "~", "..")) or PureWindowsPath(value).drive:
+            return PureWindowsPath(value).name or "."  # which takes both kinds of slashes
+    return value
+
+
+def _portable_config(value: Any) -> Any:
+    """Return a model's or tokenizer's configuration without the folders that it was loaded from, at any depth."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: portable(item) if name.endswith(("name_or_path", "_file")) else _portable_config(item)
+        for name, item in value.items()
+        if name not in _LOCAL_FIELDS
+    }
+
+
 @dataclass(frozen=True)
 class Citation:
     """A paper, a data set or a program. `text` is one line, `bibtex` an entry under `key`."""
@@ -146,5 +208,8 @@ def citations(recipes: Iterable[Recipe]) -> list[Citation]:
         pieces |= {recipe.data.source.kind} if recipe.data.source else set()
     text = (files("limbeck.runs") / "papers.yaml").read_text(encoding="utf-8")
     papers = yaml.safe_load(text.replace("VERSION", limbeck.__version__))
-    cited = {key: paper for key, paper in papers.items() if pieces & set(paper["cited_for"])}
-    return [Citation(key, paper["text"], paper["bibtex"]) for key, paper in cited.items()]
+    return [
+        Citation(key, paper["text"], paper["bibtex"])
+        for key, paper in papers.items()
+        if pieces & set(paper["cited_for"])
+    ]
