@@ -24,10 +24,9 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
 
     The temperature is fitted on the file `validation`, or on the answers themselves. `seed` is that of the bootstrap.
 
-    Returns:
-        What `calibrate` returns for the answers whose confidence is known, with `selective` as `Selective`;
-        `without_confidence`, answers left out; `unanswered`, questions that count with a confidence of 0; `n_choices`,
-        the answers that metrics over choices were measured on; `by_label`, of all.
+    Returns what `calibrate` does for the answers with a confidence; `without_confidence`, answers left out;
+    `unanswered`, questions that count with a confidence of 0; `n_choices`, the answers that metrics over choices were
+    measured on; `by_label`, of all; `selective`, as `Selective`.
     """
     predictions = read_predictions(path, needs=("confidence",))
     measured = [prediction for prediction in predictions if prediction.confidence is not None]
@@ -94,10 +93,9 @@ def _compare(a: Sequence[Predictions], b: Sequence[Predictions], *, shared: bool
 def differences(files: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
     """Compare each run with every other; `files` are their predictions, by the runs' names.
 
-    Returns:
-        For each run a list with an entry for each other run: `run`, its name, and what `Comparison` has, with
-        `difference` this run's accuracy less the other's, and `adjusted`, the p-value by Holm's method over all pairs;
-        or a `reason` where they cannot be compared.
+    Returns for each run a list with an entry for each other: its name as `run`, and what `Comparison` has, with
+    `difference` this run's accuracy less the other's, and `adjusted`, the p-value by Holm's method over all pairs; or a
+    `reason` where they cannot be compared.
     """
     runs = {name: predictions_by_id(path) for name, path in files.items()}
     comparisons = {}

@@ -39,9 +39,8 @@ from limbeck.tasks.settings import task_of
 class EvaluationOptions:
     """The options of an evaluation; None stands for the recipe's own setting.
 
-    Rationales are generated if this or the recipe's `evaluation.rationales` says so, or if the run's folder has some
-    already. `dataset` names other data: a task with the same labels (of the run's own source, or of the released
-    archive at `root`), a recipe file, or a file of labelled rows of the run's own task.
+    Rationales are generated also if the recipe says so or the run's folder has some. `dataset` names other data: a task
+    with the same labels (of the run's source, or of the archive at `root`), a recipe file, or a file of labelled rows.
     """
 
     split: Split = "test"
@@ -65,7 +64,7 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     Each page of several runs has the run's differences to all others.
 
     Returns:
-        By path: what `accuracy` returns; `engine` and `answers`; `in_training`, the questions of other data that the
+        By path what `accuracy` returns, `engine`, `answers`, and `in_training`, the questions of other data that the
         student was trained on, where its own data is still there.
 
     Raises:
@@ -125,8 +124,7 @@ def predict_file(
     Returns what `accuracy` does, over the rows with a label; `rows`, `engine`, `answers`.
 
     Raises:
-        LimbeckError: no student is there, a row is wrong, the target cannot be written, or the student was asked for
-            what it cannot do.
+        LimbeckError: no student is there, it cannot do what is asked, a row is wrong, or the target is not writable.
     """
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)
@@ -186,10 +184,7 @@ def ask(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run's student with its answers: everything that its page is computed from.
-
-    A measure that cannot be taken raises a LimbeckError with the reason.
-    """
+    """A run's student with its answers. A measure that cannot be taken raises a LimbeckError with the reason."""
 
     run: Run
     student: Student
@@ -199,12 +194,7 @@ class Evaluation:
     encoder: Encoder | None  # for the similarity of rationales
 
     def page(self) -> dict[str, Any]:
-        """Return all measurements, JSON-ready.
-
-        Returns:
-            `run`, `split`, `out_of_domain` (the other data's name), `n`, `counts` (by the keys of `notes.MEASURED`),
-            and the sections; a missing one is None, and `reasons` says why.
-        """
+        """Return all measurements, JSON-ready; a missing section is None, and `reasons` says why."""
         results, predictions = self.results, self.predictions
         page: dict[str, Any] = {
             "run": str(self.run.path),

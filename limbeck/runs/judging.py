@@ -34,9 +34,8 @@ def judge_runs(
     Runs that learnt no rationales are left out, unless none did. Judgements are written to
     `evaluation/judge-NAME.jsonl` in each folder; NAME, `dataset` and `root` are those of `evaluate`.
 
-    Returns:
-        `summary` as of `summarise`; `table`, the paper's Table 7; and by run the `correlation` of right answers with
-        their rationales' scores (the paper's Table 8).
+    Returns `summary` as of `summarise`; `table`, the paper's Table 7; and by run the `correlation` of right answers
+    with their rationales' scores (Table 8).
     """
     runs = [open_run(path) for path in paths]
     runs = [run for run in runs if run.writes_rationales] or runs

@@ -77,10 +77,8 @@ def write(files: Files, folder: Path) -> None:
 def model_card(run: Run, name: str | None = None, license: str | None = None) -> str:
     """Return the card of a finished run, the README.md beside its model, with its evaluation of the test split if any.
 
-    Args:
-        run: finished.
-        name: the model's on the Hub, OWNER/NAME; None: the card lies in a folder with the model.
-        license: an identifier of the Hub's, like apache-2.0; None: the card says that none is given.
+    `name` is the model's on the Hub, OWNER/NAME, or None where the card lies in a folder with the model; `license` is
+    an identifier of the Hub's, like apache-2.0, or None, which the card says.
     """
     if license is not None and not _LICENSE.fullmatch(license):
         raise RecipeError(f"{license!r:.80}: an identifier of the Hub was expected, like apache-2.0", field="--license")

@@ -47,7 +47,7 @@ def train(
     Most mistakes are found before the folder is created; until the first checkpoint, another recipe may use it.
 
     Args:
-        recipe: what to do.
+        recipe: everything that defines the run.
         out: the run's folder; None: one below `runs/`, named after the recipe.
         resume: continue a run of this very recipe from its last checkpoint; a finished run is returned as is.
         parent: a finished run's folder: its student is trained further, in place of the recipe's, whose lengths hold.
@@ -157,10 +157,7 @@ def _fit(
 
 
 def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
-    """Yield the texts a tokenizer is trained on: the training split as two tasks, before any choice of its rows.
-
-    So students of any objective or fraction share one vocabulary, and with one seed the same initial weights.
-    """
+    """Yield a tokenizer's texts: all training rows as two tasks, so that every objective has the same vocabulary."""
     full = data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
     for example in splits.train if full == data else load(full).train:
         for view in (View.PREDICT, View.EXPLAIN):
