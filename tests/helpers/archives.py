@@ -7,9 +7,10 @@ from typing import Any
 from limbeck.data import DataSettings
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
 
 
 def write_shards(folder: Path, split: str, outputs: list[str], size: int) -> None:

@@ -1,6 +1,5 @@
 """Files of predictions measured and compared: pairs, seeds, Holm's method by hand, answers left out."""
 
-import json
 import shutil
 
 import numpy as np
@@ -8,16 +7,12 @@ import pytest
 
 from limbeck.errors import LimbeckError
 from limbeck.runs.compare import calibrate_file, compare_runs, differences
-
-
-def write(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+from tests.helpers.archives import write_rows
 
 
 def write_answers(path, right, first=0):
     rows = [{"id": str(i + first), "label": "a", "prediction": "a" if ok else "b"} for i, ok in enumerate(right)]
-    return write(path, rows)
+    return write_rows(path, rows)
 
 
 def test_every_pair_is_compared_and_adjusted_for_their_number(tmp_path):
@@ -65,7 +60,7 @@ def test_a_run_is_compared_once_and_on_the_same_labels(tmp_path):
     for side in ([a, a], [a, tmp_path / "." / "a.jsonl"]):
         with pytest.raises(LimbeckError):
             compare_runs(side, [a])
-    labels = write(tmp_path / "c.jsonl", [{"id": str(i), "label": "b", "prediction": "b"} for i in range(2)])
+    labels = write_rows(tmp_path / "c.jsonl", [{"id": str(i), "label": "b", "prediction": "b"} for i in range(2)])
     with pytest.raises(LimbeckError, match="'0'"):
         compare_runs([a], [labels])
 
@@ -74,28 +69,20 @@ def test_answers_without_a_confidence_are_left_out_and_counted(tmp_path):
     confidences = [0.9, 0.8, None, 0.6, 0.7]
     rows = [{"id": i, "label": "a", "prediction": "ab"[i % 2], "confidence": p} for i, p in enumerate(confidences)]
     rows.append({"id": 5, "label": "a", "prediction": "", "confidence": None})
-    metrics = calibrate_file(write(tmp_path / "p.jsonl", rows))
+    metrics = calibrate_file(write_rows(tmp_path / "p.jsonl", rows))
     assert (metrics["n"], metrics["without_confidence"], metrics["unanswered"]) == (5, 1, 1)
     assert metrics["average_confidence"] == pytest.approx((0.9 + 0.8 + 0.6 + 0.7 + 0) / 5)
     assert metrics["brier"] == pytest.approx((0.1**2 + 0.8**2 + 0.6**2 + 0.3**2 + 0) / 5)
 
 
-def choice_rows(n: int, seed: int) -> list[dict]:
-    rng = np.random.default_rng(seed)
-    rows = []
-    for i in range(n):
-        p = dict(zip("abc", rng.dirichlet([1, 1, 1]).tolist(), strict=True))
-        milder = np.array(list(p.values())) ** 0.5
-        answer, label = max(p, key=p.get), str(rng.choice(list("abc"), p=milder / milder.sum()))
-        fields = {"id": str(i), "label": label, "prediction": answer, "confidence": p[answer]}
-        rows.append({**fields, "probabilities": p})
-    return rows
-
-
 def test_a_temperature_of_choices_is_not_taken_for_answers_without(tmp_path):
-    rows = choice_rows(200, 2)
+    rng, rows = np.random.default_rng(2), []
+    for i, p in enumerate(rng.dirichlet([1, 1, 1], 200)):
+        shares, label = dict(zip("abc", p.tolist(), strict=True)), rng.choice(list("abc"), p=p**0.5 / (p**0.5).sum())
+        row = {"id": str(i), "label": str(label), "prediction": "abc"[p.argmax()], "confidence": float(p.max())}
+        rows.append({**row, "probabilities": shares})
     without = [{key: value for key, value in row.items() if key != "probabilities"} for row in rows]
-    complete, bare = write(tmp_path / "p.jsonl", rows), write(tmp_path / "q.jsonl", without)
+    complete, bare = write_rows(tmp_path / "p.jsonl", rows), write_rows(tmp_path / "q.jsonl", without)
     of_choices, of_answers = (calibrate_file(path, path)["temperature"] for path in (complete, bare))
     assert abs(of_choices - of_answers) > 0.05
     assert calibrate_file(bare, complete)["temperature"] == of_answers

@@ -73,9 +73,10 @@ def test_evaluation_on_another_task_and_on_a_recipes_data(run, root, tmp_path):
 
 
 # my/anli1.yaml: its results would go where those of the task go
-@pytest.mark.parametrize(
-    "dataset", ["esnli", "svamp", "my/anli1.yaml", "anli1 nowhere", "rows.jsonl nowhere", " nowhere"]
-)
+DATASETS = ["esnli", "svamp", "my/anli1.yaml", "anli1 nowhere", "rows.jsonl nowhere", " nowhere"]
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_an_impossible_dataset_is_refused(dataset, run):
     name, _, root = dataset.partition(" ")
     with pytest.raises(LimbeckError):
@@ -84,9 +85,9 @@ def test_an_impossible_dataset_is_refused(dataset, run):
 
 def test_rows_of_a_file_without_a_label_are_counted(run, tmp_path, caplog):
     rows = [{"premise": "p", "hypothesis": f"h{i}", "label": label} for i, label in enumerate([0, None, "-"])]
-    write_rows(tmp_path / "rows.jsonl", rows)
+    dataset = str(write_rows(tmp_path / "rows.jsonl", rows))
     with caplog.at_level("INFO", "limbeck"):
-        assert evaluate(run.path, EvaluationOptions(dataset=str(tmp_path / "rows.jsonl")))["n"] == 1
+        assert evaluate(run.path, EvaluationOptions(dataset=dataset))["n"] == 1
     assert "2 of 3 rows left out, without a label" in caplog.text
     with pytest.raises(RecipeError, match="no splits"):
-        evaluate(run.path, EvaluationOptions(dataset=str(tmp_path / "rows.jsonl"), split="valid"))
+        evaluate(run.path, EvaluationOptions(dataset=dataset, split="valid"))

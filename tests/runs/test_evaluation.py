@@ -11,11 +11,19 @@ from safetensors.torch import load_file, save_file
 from limbeck.errors import FileError, LimbeckError, RecipeError
 from limbeck.formatting import code
 from limbeck.runs import EvaluationOptions, evaluate, evaluate_runs, predict_file, train
-from limbeck.runs.page import page_markdown, write_page
+from limbeck.runs.page import write_page
 from tests.helpers import builders
+from tests.helpers.archives import write_rows
 from tests.runs.recipes import TINY, rows_of, tiny
 
 WITH_RATIONALES = EvaluationOptions(rationales=True)
+
+
+CUT_ROWS = [
+    {"input": f"{'Ann has a cow. ' * 12 * (i % 4 == 0)}How many are {i}?", "label": f"{i % 2}", "rationale": f"{i}."}
+    for i in range(60)
+]
+CUT_SPLITS = {"train": CUT_ROWS[:40], "valid": CUT_ROWS[40:48], "test": CUT_ROWS[48:]}
 
 
 def page_of(run, name="test"):
@@ -27,14 +35,13 @@ def test_a_page_agrees_with_the_predictions(trained):
     rows = rows_of(trained.predictions("test"))
     right = np.array([row["correct"] for row in rows])
     confidence = np.array([row["confidence"] for row in rows])
-    calibration = page["calibration"]
+    calibration, first, last = page["calibration"], page["cascade"][0], page["cascade"][-1]
     assert page["n"] == len(rows) == results["n"] == page["selective"]["n"]
     assert calibration["accuracy"] == results["accuracy"] == right.mean()
     assert calibration["brier"] == pytest.approx(((confidence - right) ** 2).mean())
     assert calibration["average_confidence"] == pytest.approx(confidence.mean())
     assert calibration["temperature_fitted_on"] == "validation"
     assert page["definitions"]["sequence"]["brier"] == calibration["brier"]
-    first, last = page["cascade"][0], page["cascade"][-1]
     assert (first["passed"], first["accuracy"], first["cost"]) == (0, results["accuracy"], 0)
     assert (last["passed"], last["cost"], last["threshold"]) == (1, 1, None)
     assert page["teacher"]["accuracy"] == last["accuracy"]
@@ -92,19 +99,14 @@ def test_rationales_stay_when_answers_are_measured_again(copied):
     assert [row["rationale"] for row in rows_of(copied.predictions("test"))] == before
 
 
-def test_a_student_without_rationales_beside_one_with(finetuned, copied):
-    evaluate_runs([finetuned.path, copied.path], WITH_RATIONALES)
-    assert (page_of(finetuned)["quality"], page_of(copied)["quality"]["n"]) == (None, 6)
+def test_students_without_rationales_and_of_one_text_lack_some_measures(finetuned, tmp_path):
+    joint = train(tiny(objective="answer-first"), tmp_path / "run")
+    evaluate_runs([finetuned.path, joint.path], WITH_RATIONALES)
+    page = page_of(joint)
+    assert (page_of(finetuned)["quality"], page["dependence"], page["quality"]["n"]) == (None, None, 6)
+    assert "in one text" in page["reasons"]["dependence"]
     with pytest.raises(RecipeError):
         evaluate(finetuned.path, WITH_RATIONALES)
-
-
-def test_label_and_rationale_in_one_text_have_no_dependence(tmp_path):
-    joint = train(tiny(objective="answer-first"), tmp_path / "run")
-    evaluate(joint.path, WITH_RATIONALES)
-    page = page_of(joint)
-    assert (page["dependence"], page["quality"] is None) == (None, False)
-    assert "in one text" in page["reasons"]["dependence"]
 
 
 def test_a_broken_student_still_gets_a_page(copied, tmp_path):
@@ -122,10 +124,11 @@ def test_a_broken_student_still_gets_a_page(copied, tmp_path):
 def test_a_page_escapes_names_and_drops_figures_of_an_earlier_evaluation(trained, tmp_path):
     page = page_of(trained)
     write_page(tmp_path, "a b", page)
-    assert "(a%20b-cascade.svg)" in page_markdown(page, "a b")
+    assert "(a%20b-cascade.svg)" in (tmp_path / "a b.md").read_text()
     assert (tmp_path / "a b-cascade.svg").is_file()
-    page |= dict.fromkeys(("calibration", "selective", "cascade", "teacher"))
-    page["reasons"] |= dict.fromkeys(("calibration", "selective", "cascade", "teacher"), "no confidence")
+    sections = ("calibration", "selective", "cascade", "teacher")
+    page |= dict.fromkeys(sections)
+    page["reasons"] |= dict.fromkeys(sections, "no confidence")
     write_page(tmp_path, "a b", page | {"run": "<b>a|b</b>"})
     text = (tmp_path / "a b.md").read_text()
     assert text.startswith(r"# \<b\>a\|b\</b\>, test: 6 answers")
@@ -171,3 +174,19 @@ def test_a_prediction_file_keeps_the_old_one_until_it_is_complete(trained, tmp_p
     with pytest.raises(LimbeckError):
         predict_file(tmp_path, source, target)
     assert target.read_text() == "old\n"
+
+
+def test_inputs_too_long_for_a_student_are_cut_and_counted_alike_wherever_it_is_asked(tmp_path):
+    paths = {f"{name}_file": str(write_rows(tmp_path / f"{name}.jsonl", rows)) for name, rows in CUT_SPLITS.items()}
+    student = {**TINY["student"], "max_source_length": 40}
+    run = train(tiny(data={"task": "custom", "source": {"kind": "files", **paths}}, student=student), tmp_path / "run")
+    cuts = {name: [len(row["input"]) > 100 for row in rows] for name, rows in CUT_SPLITS.items()}
+    assert run.results["notes"]["sources_cut"] == 2 * sum(cuts["train"])
+    for split in ("valid", "test"):
+        assert run.results[split]["sources_cut"] == sum(cuts[split]) > 0
+        assert [row.get("input_cut", False) for row in rows_of(run.predictions(split))] == cuts[split]
+    measured = predict_file(run.path, tmp_path / "test.jsonl", tmp_path / "out.jsonl")
+    assert evaluate(run.path)["sources_cut"] == measured["sources_cut"] == sum(cuts["test"])
+    again, predictions = (rows_of(path) for path in (tmp_path / "out.jsonl", run.predictions("test")))
+    for name in ("prediction", "input_cut"):
+        assert [row.get(name) for row in again] == [row.get(name) for row in predictions]

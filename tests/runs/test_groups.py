@@ -1,13 +1,12 @@
 """Runs found in folders and grouped over seeds."""
 
-import json
-
 import numpy as np
 import pytest
 import yaml
 
 from limbeck.errors import FileError, RecipeError
 from limbeck.runs.groups import correct, find_runs, group_runs
+from tests.helpers.archives import write_rows
 from tests.runs.recipes import TINY
 
 
@@ -17,14 +16,9 @@ def write_run(folder, right=None, **changes):
     (folder / "recipe.yaml").write_text(yaml.safe_dump(TINY | changes))
     if right is not None:
         (folder / "results.json").write_text("{}")
-        (folder / "predictions").mkdir()
         rows = [{"id": id, "label": "1", "prediction": "1" if yes else "2"} for id, yes in right.items()]
-        (folder / "predictions" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_rows(folder / "predictions" / "test.jsonl", rows)
     return folder
-
-
-def group_names(folder):
-    return [group.name for group in group_runs(find_runs([folder]))]
 
 
 def test_seeds_of_a_recipe_are_a_group_named_by_what_differs(tmp_path):
@@ -56,7 +50,7 @@ def test_a_name_has_the_fields_in_which_its_own_task_differs(tmp_path):
     write_run(tmp_path / "d", {"x": True})
     write_run(tmp_path / "e", {"x": True}, objective=mi)
     write_run(tmp_path / "f", {"x": True}, data=custom, objective=mi)
-    assert group_names(tmp_path) == [
+    assert [group.name for group in group_runs(find_runs([tmp_path]))] == [
         "dss, data.train_fraction=1.0",
         "dss, training.max_steps=9",
         "dss, data.train_fraction=0.5",
@@ -70,7 +64,7 @@ def test_missing_and_repeated_runs_are_refused(tmp_path):
     for path in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(FileError):
             find_runs([path])
-    write_run(tmp_path / "first", {"a": True})
-    write_run(tmp_path / "second", {"a": True})
+    for name in ("first", "second"):
+        write_run(tmp_path / name, {"a": True})
     with pytest.raises(RecipeError):
         group_runs(find_runs([tmp_path]))

@@ -15,6 +15,7 @@ from limbeck.models.loading import open_student
 from limbeck.runs import Recipe, predict_file, train
 from limbeck.runs.publication import contents, write
 from tests.helpers import builders
+from tests.helpers.archives import write_rows
 from tests.helpers.hub import files_of, run_beside, running
 from tests.runs.recipes import TINY, rows_of, tiny
 
@@ -35,24 +36,21 @@ def runs(machine, trained):
         {"input": ["Luke scored 84 points", f"He scored {i}"], "label": CHOICES[i % 4], "rationale": "yes So maybe"}
         for i in range(40)
     ]
-    (machine / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = {"kind": "files", "train_file": str(machine / "rows.jsonl")}
+    source = {"kind": "files", "train_file": str(write_rows(machine / "rows.jsonl", rows))}
     custom = {"data": {"task": "custom", "source": source, "choices": CHOICES}}
     bert = str(builders.encoder(machine / "students" / "bert", "bert"))
-    constant = {
-        word: {"name": str(builders.bart(machine / "students" / word.strip(":"), always=word)), "max_target_length": 24}
+    luke, mark = (
+        {"name": str(builders.bart(machine / "students" / word.strip(":"), always=word)), "max_target_length": 24}
         for word in ("Luke", "Rationale:")
-    }
-    changes = {
-        "finetune": {**custom, "objective": "finetune", "student": constant["Luke"]},
-        "single-task": {"objective": "single-task"},
-        "answer-first": {"objective": "answer-first", "student": constant["Rationale:"]},
-        "pair": {**custom, "student": {"encoder": bert, "decoder": bert, "max_target_length": 8}},
-    }
+    )
     few_steps = {**TINY["training"], "max_steps": 2}
-    return {"dss": trained} | {
-        name: train(tiny(training=few_steps, **values), machine / "runs" / name) for name, values in changes.items()
+    recipes = {
+        "finetune": tiny(**custom, objective="finetune", student=luke, training=few_steps),
+        "single-task": tiny(objective="single-task", training=few_steps),
+        "answer-first": tiny(objective="answer-first", student=mark, training=few_steps),
+        "pair": tiny(**custom, student={"encoder": bert, "decoder": bert, "max_target_length": 8}, training=few_steps),
     }
+    return {"dss": trained} | {name: train(recipe, machine / "runs" / name) for name, recipe in recipes.items()}
 
 
 @pytest.fixture(scope="module")
@@ -76,21 +74,20 @@ json.dump(answers, sys.stdout)
 """
 
 
+def code_block(folder, language):
+    (block,) = re.findall(rf"^```{language}\n(.*?)^```$", (folder / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    return block
+
+
 @pytest.mark.slow
 def test_the_cards_own_code_answers_as_limbeck_does(folders, tmp_path):
-    blocks = []
-    for folder in folders.values():
-        (block,) = re.findall(r"^```python\n(.*?)^```$", (folder / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-        blocks.append((str(folder), block))
-    process = subprocess.run(
-        [sys.executable, "-c", CODE],
-        input=json.dumps(blocks), capture_output=True, text=True, timeout=240, cwd=tmp_path, check=False,
-    )  # fmt: skip
+    blocks = [(str(folder), code_block(folder, "python")) for folder in folders.values()]
+    command = [sys.executable, "-c", CODE]
+    process = subprocess.run(command, input=json.dumps(blocks), capture_output=True, text=True, timeout=240)
     assert process.returncode == 0, process.stderr
     answers = json.loads(process.stdout)
     for name, folder in folders.items():
-        row = re.search(r"^```json\n(.*?)^```$", (folder / "README.md").read_text(), re.DOTALL | re.MULTILINE)[1]
-        (tmp_path / "in.jsonl").write_text(row)
+        (tmp_path / "in.jsonl").write_text(code_block(folder, "json"))
         rationales = name != "finetune"
         predict_file(folder, tmp_path / "in.jsonl", tmp_path / "out.jsonl", rationales=rationales)
         (prediction,) = rows_of(tmp_path / "out.jsonl")

@@ -13,15 +13,16 @@ from tests.runs.recipes import TINY, tiny
 PACKAGED = [*sorted(Path("recipes").glob("*.yaml")), Path("limbeck/runs/quickstart.yaml")]
 
 
-def write_recipe(folder: Path, values: object) -> Path:
-    path = folder / "recipe.yaml"
-    path.write_text(values if isinstance(values, str) else yaml.safe_dump(values))
-    return path
+@pytest.fixture
+def path(tmp_path):
+    """A recipe of a student that learns no rationales."""
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**TINY, "objective": "finetune"}))
+    return tmp_path / "recipe.yaml"
 
 
-def test_changes_reach_their_fields_also_below_a_bare_name(tmp_path):
+def test_changes_reach_their_fields_also_below_a_bare_name(path):
     changes = ["objective=kl", "objective.alignment_weight=0.25", "training.learning_rate=5e-4", "seed=9"]
-    recipe = load_recipe(write_recipe(tmp_path, TINY), changes)
+    recipe = load_recipe(path, changes)
     assert (recipe.objective.name, recipe.objective.alignment_weight) == ("kl", 0.25)
     assert (recipe.training.learning_rate, recipe.seed) == (5e-4, 9)
 
@@ -36,9 +37,9 @@ def test_the_resolved_form_is_plain_and_reads_back_to_the_same_run():
     assert tiny(seed=8).key != recipe.key
 
 
-@pytest.mark.parametrize("path", PACKAGED, ids=str)
-def test_the_shipped_recipes_are_valid(path):
-    load_recipe(path)
+@pytest.mark.parametrize("shipped", PACKAGED, ids=str)
+def test_the_shipped_recipes_are_valid(shipped):
+    load_recipe(shipped)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +55,9 @@ def test_the_shipped_recipes_are_valid(path):
         ("evaluation={rationales: true}", None, "learns no rationales"),
     ],
 )
-def test_a_wrong_change_is_one_line_with_its_field(change, field, words, tmp_path):
+def test_a_wrong_change_is_one_line_with_its_field(change, field, words, path):
     with pytest.raises(RecipeError) as caught:
-        load_recipe(write_recipe(tmp_path, {**TINY, "objective": "finetune"}), [change])
+        load_recipe(path, [change])
     message = str(caught.value)
     assert words in message
     assert len(message) < 700
@@ -64,7 +65,8 @@ def test_a_wrong_change_is_one_line_with_its_field(change, field, words, tmp_pat
 
 
 @pytest.mark.parametrize("text", ["data: [", "just words", "", "data: !!python/object/apply:os.system [x]", "\x00"])
-def test_a_file_that_is_no_recipe_is_a_recipe_error(text, tmp_path):
+def test_a_file_that_is_no_recipe_is_a_recipe_error(text, path):
+    path.write_text(text)
     with pytest.raises(RecipeError) as caught:
-        load_recipe(write_recipe(tmp_path, text))
-    assert str(caught.value.path) == str(tmp_path / "recipe.yaml")
+        load_recipe(path)
+    assert caught.value.path == path

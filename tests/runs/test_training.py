@@ -1,9 +1,9 @@
 """Training end to end: a run's folder is never overwritten, and a killed run ends as if it had not been killed."""
 
 import hashlib
-import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from limbeck.errors import DataError, FileError, LimbeckError, ModelError
 from limbeck.runs import evaluate, open_run, train
 from limbeck.runs.run import LOCK, InUseError, Run
 from tests.helpers import builders
+from tests.helpers.archives import write_rows
 from tests.helpers.processes import Forked
 from tests.runs.recipes import TINY, rows_of, tiny
 
@@ -46,12 +47,14 @@ def test_an_existing_folder_is_neither_overwritten_nor_mixed(trained, tmp_path):
         train(tiny(seed=8, evaluation={"rationales": True}), trained.path, resume=True)
     assert train(trained.recipe, trained.path, resume=True).results == trained.results
     assert {path: path.read_bytes() for path in trained.path.rglob("*") if path.is_file()} == before
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "thesis.txt").write_text("mine")
-    for path in ("folder/thesis.txt", "folder"):
-        with pytest.raises(FileError):
-            train(tiny(), tmp_path / path, resume=True)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", "thesis.txt"]
+    for name in ("thesis.txt", "recipe.yaml"):
+        file = tmp_path / name.partition(".")[0] / name
+        file.parent.mkdir()
+        file.write_text("mine")
+        for path in (file, file.parent):
+            with pytest.raises(LimbeckError):
+                train(tiny(), path, resume=True)
+        assert (list(file.parent.iterdir()), file.read_text()) == ([file], "mine")
 
 
 def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path):
@@ -99,16 +102,11 @@ def test_a_folder_is_free_for_another_recipe_until_there_is_a_checkpoint(tmp_pat
     run = train(tiny(training=training), path)
     assert open_run(path).recipe.resolved() == run.recipe.resolved()
     assert "resumed" not in run.provenance
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "recipe.yaml").write_text("# my own")
-    with pytest.raises(FileError):
-        train(tiny(), tmp_path / "mine")
 
 
 def test_a_run_is_not_resumed_on_changed_data(tmp_path):
     rows = [{"input": f"What is {i} plus 1?", "label": str(i), "rationale": f"It is {i}."} for i in range(30)]
-    file = tmp_path / "rows.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = write_rows(tmp_path / "rows.jsonl", rows)
     source = {"kind": "files", "train_file": str(file), "test_file": str(file)}
     recipe = tiny(data={"task": "custom", "source": source, "max_overlap": 1})
     run = train(recipe, tmp_path / "run")
@@ -170,3 +168,46 @@ def test_a_finished_run_is_trained_further_in_a_folder_of_its_own(trained, tmp_p
     with pytest.raises(FileError):
         train(longer, tmp_path / "third", parent=run.path)
     assert not (tmp_path / "third").exists()
+
+
+# checkpoints of 1.5 MB, of which three are there at a time: the best, the newest, and the one that is being written
+LARGER = tiny(
+    student={
+        "scratch": {"vocab_size": 400, "d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4},
+        "max_target_length": 40,
+    },
+    training=TINY["training"] | {"max_steps": 8},
+)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """`disk(size)`: a folder that is a disk of this size, or is made as large."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def sized(size: str) -> Path:
+        options = f"size={size}" + (",remount" if folder.is_mount() else "")
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        mount = subprocess.run(command, capture_output=True, text=True)
+        if mount.returncode:
+            pytest.skip(f"no disk can be mounted here: {mount.stderr.strip()}")
+        return folder
+
+    yield sized
+    if folder.is_mount():
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_run_on_a_full_disk_is_resumed_once_there_is_room_and_ends_the_same(disk, tmp_path):
+    for size in ("16k", "2500k"):
+        folder = disk(size)
+        with pytest.raises(FileError) as caught:
+            train(LARGER, folder / "run", resume=True)
+        assert f"{folder} " in str(caught.value)
+    disk("64m")
+    run, unlimited = train(LARGER, folder / "run", resume=True), train(LARGER, tmp_path / "unlimited")
+    for split in ("valid", "test"):
+        assert run.results[split] == unlimited.results[split]
+    resumed, reference = (load_file(result.model / "model.safetensors") for result in (run, unlimited))
+    assert all(resumed[name].equal(reference[name]) for name in reference)
