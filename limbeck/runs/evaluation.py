@@ -77,27 +77,26 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     learnt = [run.writes_rationales for run in runs.values() if run.results]  # or the error that one is not finished
     if options.rationales and not any(learnt):
         raise _no_rationales(next(iter(runs.values())).recipe.objective.name)
+    domains = {name: domain_of(run, options.split, options.dataset, options.root) for name, run in runs.items()}
     load_encoder = cache(Encoder.load)
-    jobs = []
-    for name, run in runs.items():  # every mistake in data and options before the first measurement
-        domain = domain_of(run, options.split, options.dataset, options.root)
-        rationales = run.writes_rationales and (options.rationales or _has_rationales(run, domain))
-        encoder_name = (options.encoder or run.recipe.evaluation.encoder) if rationales else None
-        jobs.append((name, run, domain, rationales, load_encoder(encoder_name) if encoder_name else None))
     results, pages = {}, {}
-    for name, run, domain, rationales, encoder in jobs:
+    for name, run in runs.items():
+        domain, settings = domains[name], run.recipe.evaluation
+        requested = options.rationales or settings.rationales or _has_rationales(run, domain)
+        rationales = requested and run.writes_rationales
+        encoder_name = (options.encoder or settings.encoder) if rationales else None
+        encoder = load_encoder(encoder_name) if encoder_name else None
         student, card = _open(run.model, options.engine, options.answers)
         results[name], predictions = measure(run, student, card, domain, rationales=rationales)
         run.write_results(domain.add(results[name], run.results))
-        evaluation = Evaluation(run, student, domain, results[name], predictions, encoder)
-        pages[name] = evaluation.page()
+        pages[name] = Evaluation(run, student, domain, results[name], predictions, encoder).page()
         write_page(run.path / "evaluation", domain.name, pages[name])
-    if len(jobs) > 1:
-        compared = differences({name: run.predictions(domain.name) for name, run, domain, *_ in jobs})
-        for name, run, domain, *_ in jobs:
+    if len(runs) > 1:
+        compared = differences({name: run.predictions(domains[name].name) for name, run in runs.items()})
+        for name, run in runs.items():
             pages[name]["significance"] = compared[name]
             del pages[name]["reasons"]["significance"]
-            write_page(run.path / "evaluation", domain.name, pages[name])
+            write_page(run.path / "evaluation", domains[name].name, pages[name])
     return results
 
 

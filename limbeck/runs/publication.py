@@ -82,7 +82,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
     """
     if license is not None and not _LICENSE.fullmatch(license):
         raise RecipeError(f"{license!r:.80}: an identifier of the Hub was expected, like apache-2.0", field="--license")
-    recipe, results = run.recipe, run.results
+    recipe = run.recipe
     card = Card.parse(read_json(run.model / CARD), str(run.model / CARD))
     task = task_of(recipe.data)
     title = name.partition("/")[2] if name else f"{task.name}-{recipe.objective.name}"
@@ -100,20 +100,16 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         architecture=read_json(run.model / "config.json").get("model_type"),
         parameters=_parameters(run.model),
         task=task,
-        choices=card.choices or task.choices,
         segments=segments,
         source=recipe.data.source or GeneratedSource(),
         dataset=_hub_dataset(recipe.data),
-        counts=list(count_lines(results)),
+        counts=list(count_lines(run.results)),
         objective=recipe.objective.build(),
-        method=METHODS[recipe.objective.name],
-        dss=METHODS["dss"].formula,
+        methods=METHODS,
         base=portable(recipe.checkpoints),
         settings=flat(portable(recipe.resolved())),
         equations=task.equal is same_value,
-        page=run.page(),
-        results=results,
-        origin=run.provenance,
+        run=run,
         citations=citations([recipe]),
     )
 

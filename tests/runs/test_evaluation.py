@@ -58,7 +58,7 @@ def test_a_repeated_evaluation_is_the_same_and_another_split_is_added(copied):
     assert evaluate(copied.path, WITH_RATIONALES) == copied.results["test"]
     evaluate(copied.path, EvaluationOptions(split="valid"))
     page = page_of(copied, "valid")
-    assert page["n"] == copied.results["valid"]["n"] == 4
+    assert page["n"] == page["quality"]["n"] == copied.results["valid"]["n"] == 4  # the recipe asks for rationales
     assert page["calibration"]["temperature_fitted_on"] == "these answers"
     lines = (copied.path / "evaluation" / "valid.md").read_text().splitlines()
     for name, title in {"judge": "The judge", "thresholds": "Thresholds of the cascade"}.items():
