@@ -66,7 +66,13 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
     elif split != "test":
         raise RecipeError(f"{dataset}: a file has no splits, so leave --split out")
     else:
-        domain = Domain(f"{name}-{split}", split, task, _labelled(path, run), dataset=name)
+        rows = read_later_rows(path, data.columns, task)
+        examples = tuple(example for example in rows if example.label)
+        if not examples:
+            raise DataError("no row has a label to measure a student by", path=path)
+        if len(examples) < len(rows):
+            log.info("%s: %d of %d rows left out, without a label", path, len(rows) - len(examples), len(rows))
+        domain = Domain(f"{name}-{split}", split, task, examples, dataset=name)
     try:
         return _with_own_data(domain, _splits(run))
     except LimbeckError as error:  # it only chooses a threshold, and counts questions seen in training
@@ -84,17 +90,6 @@ def out_of_domain(recipe: Recipe, splits: Splits) -> list[Domain]:
         ]
     except LimbeckError as error:
         raise RecipeError(str(error), field="evaluation.out_of_domain") from None
-
-
-def _labelled(path: Path, run: Run) -> tuple[Example, ...]:
-    """Return the rows of a file that have a label, as examples of the run's task."""
-    rows = read_later_rows(path, run.recipe.data.columns, task_of(run.recipe.data))
-    examples = tuple(example for example in rows if example.label)
-    if not examples:
-        raise DataError("no row has a label to measure a student by", path=path)
-    if len(examples) < len(rows):
-        log.info("%s: %d of %d rows left out, without a label", path, len(rows) - len(examples), len(rows))
-    return examples
 
 
 def _foreign(name: str, data: DataSettings, split: Split, task: Task) -> Domain:

@@ -81,9 +81,9 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     load_encoder = cache(Encoder.load)
     results, pages = {}, {}
     for name, run in runs.items():
-        domain, settings = domains[name], run.recipe.evaluation
-        requested = options.rationales or settings.rationales or _has_rationales(run, domain)
-        rationales = requested and run.writes_rationales
+        domain, settings, earlier = domains[name], run.recipe.evaluation, run.predictions(domains[name].name)
+        present = earlier.is_file() and any("rationale" in row for _, row in read_jsonl(earlier))
+        rationales = run.writes_rationales and (options.rationales or settings.rationales or present)
         encoder_name = (options.encoder or settings.encoder) if rationales else None
         encoder = load_encoder(encoder_name) if encoder_name else None
         student, card = _open(run.model, options.engine, options.answers)
@@ -285,12 +285,6 @@ def _with_teacher(path: Path, examples: Sequence[Example], task: Task) -> tuple[
 
 def _no_rationales(objective: str) -> RecipeError:
     return RecipeError(f"a student trained with {objective} learns no rationales; train one with dss or mi")
-
-
-def _has_rationales(run: Run, domain: Domain) -> bool:
-    """Return whether the folder has rationales, which predictions without any may not replace."""
-    path = run.predictions(domain.name)
-    return path.is_file() and any("rationale" in row for _, row in read_jsonl(path))
 
 
 def _write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:

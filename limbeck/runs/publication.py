@@ -51,8 +51,6 @@ def contents(path: Path, name: str | None = None, license: str | None = None) ->
         raise RecipeError(f"{name!r:.200}: OWNER/NAME was expected, a name on the Hub")
     run = open_run(path)
     model = {file.name: file for pattern in _MODEL_FILES for file in sorted(run.model.glob(pattern))}
-    if missing := [config for config in _CONFIGS if config not in model]:
-        raise ModelError(f"{missing[0]} is missing; the model is incomplete", path=run.model)
     origin = {field: value for field, value in run.provenance.items() if field != "command"}
     recipe = yaml.safe_dump(portable(run.recipe.resolved()), sort_keys=False, allow_unicode=True)
     texts = {config: json_text(_portable_config(read_json(run.model / config))) for config in _CONFIGS}
