@@ -171,13 +171,8 @@ def test_a_finished_run_is_trained_further_in_a_folder_of_its_own(trained, tmp_p
 
 
 # checkpoints of 1.5 MB, of which three are there at a time: the best, the newest, and the one that is being written
-LARGER = tiny(
-    student={
-        "scratch": {"vocab_size": 400, "d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4},
-        "max_target_length": 40,
-    },
-    training=TINY["training"] | {"max_steps": 8},
-)
+SIZES = {"vocab_size": 400, "d_model": 64, "d_kv": 16, "d_ff": 128}
+LARGER = tiny(student={"scratch": SIZES, "max_target_length": 40}, training=TINY["training"] | {"max_steps": 8})
 
 
 @pytest.fixture
