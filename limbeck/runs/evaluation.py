@@ -74,16 +74,16 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     runs = {str(path): open_run(path) for path in map(Path, paths)}
     if len({run.path.resolve() for run in runs.values()}) < len(paths):
         raise RecipeError(f"{', '.join(map(str, paths))}: the same run twice; name each run once")
-    learnt = [run.writes_rationales for run in runs.values() if run.results]  # or the error that one is not finished
-    if options.rationales and not any(learnt):
-        raise _no_rationales(next(iter(runs.values())).recipe.objective.name)
+    finished = [run for run in runs.values() if run.results]  # or the error that one is not finished
+    if options.rationales and not any(run.writes_rationales for run in finished):
+        raise _no_rationales(finished[0].recipe.objective.name)
     domains = {name: domain_of(run, options.split, options.dataset, options.root) for name, run in runs.items()}
     load_encoder = cache(Encoder.load)
     results, pages = {}, {}
     for name, run in runs.items():
-        domain, settings, earlier = domains[name], run.recipe.evaluation, run.predictions(domains[name].name)
-        present = earlier.is_file() and any("rationale" in row for _, row in read_jsonl(earlier))
-        rationales = run.writes_rationales and (options.rationales or settings.rationales or present)
+        domain, settings, file = domains[name], run.recipe.evaluation, run.predictions(domains[name].name)
+        has_rationales = file.is_file() and any("rationale" in row for _, row in read_jsonl(file))
+        rationales = run.writes_rationales and (options.rationales or settings.rationales or has_rationales)
         encoder_name = (options.encoder or settings.encoder) if rationales else None
         encoder = load_encoder(encoder_name) if encoder_name else None
         student, card = _open(run.model, options.engine, options.answers)
