@@ -95,7 +95,7 @@ def out_of_domain(recipe: Recipe, splits: Splits) -> list[Domain]:
 def _foreign(name: str, data: DataSettings, split: Split, task: Task) -> Domain:
     """Return a split of other data with the labels of `task`, where a student of that task can be right."""
     foreign = task_of(data)
-    labels, foreign_labels = ({normalise(choice) for choice in each.choices} for each in (task, foreign))
+    labels, foreign_labels = ({normalise(choice) for choice in side.choices} for side in (task, foreign))
     if labels != foreign_labels or task.equal is not foreign.equal:
         raise RecipeError(
             f"a student of {task.name} cannot be measured on {foreign.name}: their labels or how answers are compared "
