@@ -16,7 +16,7 @@ from limbeck.errors import ModelError, first_line
 from limbeck.hub import where_to_load
 from limbeck.metrics.consistency import consistency
 from limbeck.models.families import positions
-from limbeck.models.tokenization import pad, padding_mask
+from limbeck.models.tokenization import padded_inputs
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import Task
 
@@ -59,10 +59,10 @@ class Encoder:
             rows = by_length[start : start + batch_size]
             encodable = [texts[row].encode(errors="replace").decode() for row in rows]  # lone surrogates are not
             ids = self._tokenizer(encodable, truncation=True, max_length=self.max_tokens)["input_ids"]
-            mask = padding_mask(ids).to(self._model.device)
-            tokens = pad(ids, self._tokenizer.pad_token_id or 0).to(self._model.device)
-            states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
-            sums = torch.where(mask.unsqueeze(-1) > 0, states, 0).sum(dim=1)
+            inputs = padded_inputs(ids, self._tokenizer.pad_token_id or 0)
+            inputs = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
+            states = self._model(**inputs).last_hidden_state
+            sums = torch.where(inputs["attention_mask"].unsqueeze(-1) > 0, states, 0).sum(dim=1)
             embeddings[rows] = torch.nn.functional.normalize(sums, dim=-1).cpu().numpy()
         return embeddings
 

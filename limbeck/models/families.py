@@ -45,8 +45,7 @@ def wide_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
     return a.to(dtype) @ b.to(dtype)  # elsewhere there is no such product
 
 
-Inputs = dict[str, Any]
-"""A decoder stack's arguments: ids `[B, T]`, the encoder's states `[B, S, D]` and their mask `[B, S]`."""
+Inputs = dict[str, Any]  # of a decoder: ids `[B, T]`, the encoder's states `[B, S, D]`, their mask `[B, S]`
 
 
 @dataclass(frozen=True)
@@ -108,15 +107,12 @@ _FAMILIES = {
 def family_of(config: Any) -> Family:
     """Return the family of a model's configuration, which gets a start token for its decoder if it has none.
 
-    Raises:
-        ModelError: the model is of no known family, or a token's id is missing.
+    Raises ModelError where the model is of no known family, or a token's id is missing.
     """
     family = _FAMILIES.get(config.model_type)
     if family is None or (config.model_type == "encoder-decoder" and config.decoder.model_type not in PAIRABLE):
-        raise ModelError(
-            f"a {config.model_type!r} model cannot be a student: take one of {', '.join(_FAMILIES)} "
-            f"(pairs of {', '.join(PAIRABLE)})"
-        )
+        names = f"{', '.join(_FAMILIES)} (pairs of {', '.join(PAIRABLE)})"
+        raise ModelError(f"a {config.model_type!r} model cannot be a student: take one of {names}")
     if getattr(config, "decoder_start_token_id", None) is None:  # T5Gemma's decoder starts as its texts do
         config.decoder_start_token_id = getattr(getattr(config, "decoder", config), "bos_token_id", None)
     ids = ("decoder_start_token_id", "pad_token_id", "eos_token_id")

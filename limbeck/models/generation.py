@@ -18,19 +18,16 @@ from torch.nn.functional import cross_entropy
 
 from limbeck.errors import ModelError, first_line
 from limbeck.models.families import VocabularyHead
-from limbeck.models.settings import EngineName
-from limbeck.models.tokenization import IGNORE, Ids, end_ids, end_of, pad, padding_mask
+from limbeck.models.tokenization import IGNORE, Ids, end_ids, end_of, pad, padded_inputs
 
 _CONVERTIBLE = ("t5", "mt5")
 _TOKENS = 256  # whose logits are in memory at a time: twice 32 MB for T5's vocabulary, twice 256 MB for mT5's
-Target = tuple[int, ...]
-"""An answer's token ids: not the start token, but the end token, unless it was cut off before. At least one."""
-LogP = list[float]
-"""Log-probabilities of an answer's tokens in their order, its end token's among them, in nats."""
+Target = tuple[int, ...]  # an answer's ids, at least one: no start token, and the end token unless it was cut off
+LogP = list[float]  # log-probabilities of an answer's tokens, the end token's among them, in nats
 Done = Callable[[Ids], bool]
 Engine = Callable[[Sequence[Ids], int, Done | None], list[Target]]
-"""`engine(batch, max_new_tokens, done)` returns an answer to each input of a batch, without padding, the end token last
-where there is one. An answer ends early once `done` says so of the ids it has by then."""
+"""`engine(batch, max_new_tokens, done)` returns an answer to each input of a batch. An answer ends early once `done`
+says so of the ids it has by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +50,6 @@ class Answer:
     choices: list[LogP]
 
 
-def engine_for(model: Any, name: EngineName) -> Engine:
-    """Return an engine with the model's weights as they are now.
-
-    Raises:
-        ModelError: CTranslate2 is not installed, or cannot run this model.
-    """
-    if name != "transformers":
-        return _ctranslate2_engine(model, "int8" if name == "ctranslate2-int8" else "float32")
-    return lambda batch, max_new_tokens, done: [ids for ids, _ in greedy_search(model, batch, max_new_tokens, done)]
-
-
 def greedy_search(
     model: Any, batch: Sequence[Ids], max_new_tokens: int, done: Done | None
 ) -> list[tuple[Target, LogP]]:
@@ -77,9 +63,9 @@ def greedy_search(
     def is_done(ids: Tensor, *_: Any, **__: Any) -> Tensor:
         return torch.tensor([done is not None and done(row) for row in ids[:, 1:].tolist()], device=ids.device)
 
+    inputs = padded_inputs(batch, model.config.pad_token_id)
     output = model.generate(
-        input_ids=pad(batch, model.config.pad_token_id).to(model.device),
-        attention_mask=padding_mask(batch).to(model.device),
+        **{name: tensor.to(model.device) for name, tensor in inputs.items()},
         max_new_tokens=max_new_tokens,
         do_sample=False,
         logits_processor=[watch],
@@ -93,11 +79,9 @@ def greedy_search(
 def _answer_ids(ids: Ids, config: Any) -> Target:
     """Return an answer's ids up to its first end token, or without the padding at its end; at least one id."""
     end = end_of(ids, config)
-    if end is not None:
-        return tuple(ids[: end + 1])
-    while len(ids) > 1 and ids[-1] == config.pad_token_id:
-        ids = ids[:-1]
-    return tuple(ids)
+    if end is None:
+        end = max((index for index, id in enumerate(ids) if id != config.pad_token_id), default=0)
+    return tuple(ids[: end + 1])
 
 
 def score_batch(
@@ -107,7 +91,7 @@ def score_batch(
     scores: list[list[LogP]] = [[] for _ in answers]
     greedy: dict[int, int] = {}
     top: list[float] = []
-    columns = list(zip_longest(*answers, fillvalue=())) or [((),) * len(answers)]  # () for a text of fewer answers
+    columns = list(zip_longest(*answers, fillvalue=())) or [((),) * len(answers)]  # () where a text has fewer answers
     for number, column in enumerate(columns):
         labels_BT = pad(column, IGNORE)
         hidden_BTD = states(labels_BT)
@@ -134,14 +118,14 @@ def _token_scores(head: VocabularyHead, hidden_ND: Tensor, labels_N: Tensor) -> 
     return torch.cat(log_p).cpu(), torch.cat(likeliest).cpu()
 
 
-def _ctranslate2_engine(model: Any, precision: str) -> Engine:
-    """Return greedy search by CTranslate2 on a copy of the weights, on the processor.
+def ct2_engine(model: Any, precision: str) -> Engine:
+    """Return greedy search by CTranslate2 on a copy of the weights as they are now, on the processor.
 
-    In float32 it writes transformers' tokens, but for ties within rounding; int8 changes some answers.
+    In `float32` it writes transformers' tokens, but for ties within rounding; `int8` changes some answers. Raises
+    ModelError where CTranslate2 is not installed, or cannot run this model.
     """
     if model.config.model_type not in _CONVERTIBLE:
-        kinds = " and ".join(_CONVERTIBLE)
-        raise ModelError(f"engine ctranslate2 runs {kinds} students, no {model.config.model_type!r}: use transformers")
+        raise ModelError(f"engine ctranslate2 cannot run {model.config.model_type!r} students: use transformers")
     if find_spec("ctranslate2") is None:
         raise ModelError("engine ctranslate2: not installed; `pip install 'limbeck[fast]'`")
     # the converter reads the weights' memory, which has to be the processor's
@@ -170,10 +154,9 @@ def _ctranslate2_engine(model: Any, precision: str) -> Engine:
 
 
 def _translator(model: Any, precision: str) -> Any:
-    """Convert the model, its vocabulary being the ids written as numbers.
+    """Convert the model, its vocabulary being the ids as numbers: not every id has a token, nor one of its own.
 
-    Models have more ids than their tokenizer has tokens, and tokenizers may give several ids the same text. In a source
-    an id has another name than in a target: CTranslate2 would take the end token alone for an empty input.
+    A source's ids have other names than a target's: CTranslate2 would take the end token alone for an empty input.
     """
     import ctranslate2
     from ctranslate2.converters.transformers import T5Loader
@@ -191,8 +174,6 @@ def _translator(model: Any, precision: str) -> Any:
             spec.validate()
             spec.optimize()
         except (LookupError, AttributeError, NotImplementedError, ValueError) as error:
-            raise ModelError(
-                f"engine ctranslate2 cannot run this student ({first_line(error)}): use transformers"
-            ) from error
+            raise ModelError(f"engine ctranslate2: {first_line(error)}; use transformers") from error
         spec.save(folder)
         return ctranslate2.Translator(folder, compute_type=precision, intra_threads=torch.get_num_threads())

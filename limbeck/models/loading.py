@@ -26,8 +26,6 @@ from limbeck.models.families import PAIRABLE, family_of
 from limbeck.models.settings import CARD, Card, ScratchSettings, StudentSettings
 from limbeck.models.student import Student
 
-PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
-
 
 def load(settings: StudentSettings, texts: Iterable[str]) -> Student:
     """Load or make the student of `settings`; a `scratch` student's tokenizer is trained on `texts`.
@@ -54,10 +52,7 @@ def _pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     # float32 whatever the checkpoint was saved in: mixed precision is the trainer's business
     model, info = _checkpoint(loader, name, dtype=torch.float32, output_loading_info=True, **where)
     if lacking := sorted(info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}):
-        raise ModelError(
-            f"{name}: the checkpoint's weights do not fit its {config.model_type!r} architecture: "
-            f"{len(lacking)} are missing or of another shape, {lacking[0]} the first"
-        )
+        raise ModelError(f"{name}: {len(lacking)} weights do not fit or are missing, {lacking[0]} the first")
     return model, _checkpoint(AutoTokenizer, name, **where)
 
 
@@ -92,15 +87,15 @@ def _checkpoint(loader: Any, name: str, **options: Any) -> Any:
         return loader.from_pretrained(name, trust_remote_code=False, **options)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(
-            f"{name}: cannot be loaded as a student: {first_line(error)}; give a folder that `save_pretrained` wrote "
-            "(model and tokenizer), or a name on the Hugging Face Hub"
+            f"{name}: cannot be loaded as a student: {first_line(error)}; give a name on the Hub, or a folder of model "
+            "and tokenizer"
         ) from None
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerBase:
     """Train a byte-level BPE tokenizer that never merges digits with other text.
 
-    A frequent number is one token, which a small student learns to copy far sooner than a row of digits.
+    A small student learns to copy a frequent number, one token, far sooner than a row of digits.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -109,15 +104,15 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[PAD, END, UNKNOWN],
+        special_tokens=["<pad>", "</s>", "<unk>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"$A {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
+        single="$A </s>", special_tokens=[("</s>", tokenizer.token_to_id("</s>"))]
     )
-    names = {"pad_token": PAD, "eos_token": END, "unk_token": UNKNOWN}
+    names = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **names)
 
 
@@ -131,11 +126,10 @@ def build_t5(settings: ScratchSettings, tokenizer: PreTrainedTokenizerBase) -> T
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
     }
-    config = T5Config(**values)
-    model = T5ForConditionalGeneration(config)
+    model = T5ForConditionalGeneration(T5Config(**values))
     # untie by hand; T5's own start for a free head, deviation 1, would give logits of deviation sqrt(D)
-    model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight) * config.d_model**-0.5)
-    config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight) * settings.d_model**-0.5)
+    model.config.tie_word_embeddings = False
     return model
 
 

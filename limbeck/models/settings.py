@@ -14,18 +14,14 @@ Answers = Literal["generate", "choices"]
 Definition = Literal["sequence", "normalised", "first-token", "choices"]
 """A definition of confidence; see `limbeck/metrics/predict.py`."""
 
-_MAX_LENGTH = 1_000_000
-
 
 class ScratchSettings(Settings):
-    """A T5 v1.1 of random weights, its byte-level BPE tokenizer trained on the task's training text.
+    """A T5 v1.1 of random weights, its byte-level BPE tokenizer trained on the task's inputs, labels and rationales.
 
-    That text is inputs, labels and rationales, whatever the objective. The fields are those of `transformers.T5Config`.
+    The fields are those of `transformers.T5Config`.
     """
 
-    vocab_size: int = Field(
-        1000, ge=300, le=100_000, description="at most; 259 of them are the bytes and three special tokens"
-    )
+    vocab_size: int = Field(1000, ge=300, le=100_000, description="at most; 259 are bytes and special tokens")
     d_model: int = Field(128, ge=1, le=4096)
     d_kv: int = Field(32, ge=1, le=256)
     d_ff: int = Field(256, ge=1, le=16_384)
@@ -40,14 +36,10 @@ class StudentSettings(Settings):
 
     name: str | None = Field(None, description="an encoder-decoder: its name on the Hub, or a folder")
     encoder: str | None = Field(None, description="an encoder checkpoint, for the encoder's side")
-    decoder: str | None = Field(
-        None, description="an encoder checkpoint of the same vocabulary, for the decoder's side"
-    )
+    decoder: str | None = Field(None, description="another of the same vocabulary, for the decoder's side")
     scratch: ScratchSettings | None = None
-    max_source_length: int = Field(
-        1024, ge=1, le=_MAX_LENGTH, description="tokens of input; a longer one is cut, and counted"
-    )
-    max_target_length: int = Field(256, ge=1, le=_MAX_LENGTH, description="tokens of target, also while generating")
+    max_source_length: int = Field(1024, ge=1, le=1_000_000, description="tokens of input; a longer one is cut")
+    max_target_length: int = Field(256, ge=1, le=1_000_000, description="tokens of target, also while generating")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -74,4 +66,4 @@ class Card(Settings):
     max_target_length: int
     engine: EngineName = "transformers"  # the one it was measured with
     answers: Answers = "generate"
-    confidence: Definition | None = None  # of a prediction's `confidence`; None: the default
+    confidence: Definition | None = None  # None: the default

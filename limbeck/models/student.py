@@ -15,9 +15,9 @@ from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, Pr
 from limbeck.data import Source, View, source
 from limbeck.errors import ModelError
 from limbeck.models.families import VocabularyHead, family_of, fuse_gelu, positions
-from limbeck.models.generation import Answer, Done, Engine, Scores, Target, engine_for, greedy_search, score_batch
+from limbeck.models.generation import Answer, Done, Engine, Scores, Target, ct2_engine, greedy_search, score_batch
 from limbeck.models.settings import EngineName
-from limbeck.models.tokenization import IGNORE, Codec, Collator, Ids, end_of, pad, padding_mask, progress
+from limbeck.models.tokenization import IGNORE, Codec, Collator, Ids, end_of, pad, padded_inputs, progress
 from limbeck.schema import Example
 
 Texts = Sequence[Source | str]
@@ -28,8 +28,7 @@ Result = TypeVar("Result")
 class Student(nn.Module):
     """The plain model (`model`) and tokenizer (`tokenizer`); both save and load without limbeck.
 
-    Raises:
-        ModelError: the model is of no known family, or its configuration lacks a token's id.
+    Raises ModelError for a model of no known family, or whose configuration lacks a token's id.
     """
 
     def __init__(
@@ -57,13 +56,12 @@ class Student(nn.Module):
         segmented = [Source("", (text,)) if isinstance(text, str) else text for text in sources]
         return self.codec.fitted_sources(segmented, self.max_source_length)
 
-    def target_ids(self, texts: Sequence[str]) -> tuple[list[Ids], list[int]]:
-        """Return the token ids of targets, none of them cut, and the numbers of those above `max_target_length`."""
-        ids = self.codec.targets(texts)
-        return ids, [i for i, row in enumerate(ids) if len(row) > self.max_target_length]
+    def target_ids(self, texts: Sequence[str]) -> list[Ids]:
+        """Return the token ids of targets, none of them cut."""
+        return self.codec.targets(texts)
 
     def fitted_target_ids(self, examples: Sequence[Example], view: View) -> tuple[list[Ids], list[int]]:
-        """Return the ids of the examples' targets in a view, as `Codec.fitted_targets` does by `max_target_length`."""
+        """Return `Codec.fitted_targets` of the examples, cut to `max_target_length`."""
         return self.codec.fitted_targets(examples, view, self.max_target_length)
 
     def collator(self, multiple: int = 1) -> Collator:
@@ -92,8 +90,7 @@ class Student(nn.Module):
     ) -> Tensor:
         """Return the vocabulary head's input, `[B, T, D]`, under teacher forcing by target ids `[B, T]`."""
         # shifted here, not by the model: some families' own way cannot take a row of padding alone
-        start = torch.full_like(labels[:, :1], self.model.config.decoder_start_token_id)
-        shifted = torch.cat([start, labels[:, :-1]], 1)
+        shifted = nn.functional.pad(labels[:, :-1], (1, 0), value=self.model.config.decoder_start_token_id)
         inputs = {
             "input_ids": shifted.masked_fill(shifted < 0, self.pad_id),
             "encoder_hidden_states": memory,
@@ -106,8 +103,8 @@ class Student(nn.Module):
     def _reader(self, batch: Sequence[Ids]) -> Callable[[Tensor], Tensor]:
         """Read the sources of a batch; return the head's input `[B, T, D]` as a function of target ids `[B, T]`."""
         device = self.model.device
-        mask = padding_mask(batch).to(device)
-        memory = self._encode(pad(batch, self.pad_id).to(device), mask)
+        ids, mask = (tensor.to(device) for tensor in padded_inputs(batch, self.pad_id).values())
+        memory = self._encode(ids, mask)
         config, cross_attention = self.model.config.get_text_config(decoder=True), DynamicCache()
 
         def states(labels: Tensor) -> Tensor:
@@ -123,7 +120,9 @@ class Student(nn.Module):
 
     def engine(self, name: EngineName) -> Engine:
         """Return what writes answers, with the weights as they are now; raise ModelError if it cannot run them."""
-        return engine_for(self.model, name)
+        if name != "transformers":
+            return ct2_engine(self.model, "int8" if name == "ctranslate2-int8" else "float32")
+        return lambda batch, limit, done: [ids for ids, _ in greedy_search(self.model, batch, limit, done)]
 
     def generate(
         self, texts: Texts, *, batch_size: int, title: str | None = None, engine: EngineName = "transformers"
@@ -148,10 +147,9 @@ class Student(nn.Module):
     ) -> list[Answer]:
         """Write answers as `generate`, with the log-probabilities of each and of each of its text's `choices`.
 
-        The choices are scored first: where the scores show that greedy search with `transformers` writes one of them,
-        nothing is generated. The answers of CTranslate2 are scored by the model itself, its weights not rounded. Where
-        one of a text's choices is longer than the student writes, none of them is scored. An answer ends early once it
-        holds the words of `stop`, which stay in it.
+        The choices are scored first: where greedy search with `transformers` would write one of them, nothing is
+        generated. Answers of CTranslate2 are scored by the model itself, its weights not rounded. Where one of a text's
+        choices is longer than the student writes, none is scored. An answer ends once it holds the words of `stop`.
         """
         write = self.engine(engine)
         # a token is a character at least
@@ -216,8 +214,8 @@ class Student(nn.Module):
         targets = self._choice_ids(choices)
         if long := [choice for row in choices for choice in row if choice not in targets]:
             raise ModelError(
-                f"the choice {long[0]!r:.80} has more than {self.max_target_length} tokens: "
-                "train with a larger student.max_target_length, or use answers: generate"
+                f"the choice {long[0]!r:.80} has more than {self.max_target_length} tokens: raise "
+                "student.max_target_length, or use answers: generate"
             )
         return targets
 
@@ -229,8 +227,8 @@ class Student(nn.Module):
     def _choice_ids(self, choices: Choices) -> dict[str, Target]:
         """Return the token ids of the choices that the student can write to their end."""
         texts = list(dict.fromkeys(choice for row in choices for choice in row))
-        ids, long = self.target_ids(texts)
-        return {texts[i]: tuple(row) for i, row in enumerate(ids) if i not in set(long)}
+        ids = self.target_ids(texts)
+        return {text: tuple(row) for text, row in zip(texts, ids, strict=True) if len(row) <= self.max_target_length}
 
     def _scores(self, batch: Sequence[Ids], answers: Sequence[Sequence[Target]]) -> list[Scores]:
         return score_batch(self.head(), self._reader(batch), answers)

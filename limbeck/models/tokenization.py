@@ -29,7 +29,7 @@ _GAP = " ... "
 
 
 def pad(rows: Sequence[Row], value: int, multiple: int = 1) -> Tensor:
-    """Right-pad `rows` with `value` to their longest, rounded up to a `multiple`; to one at least: `[B, T]`, int64."""
+    """Right-pad `rows` with `value` to their longest, at least 1, rounded up to a `multiple`: `[B, T]`, int64."""
     width = max(-(-max(map(len, rows)) // multiple) * multiple, 1)
     ids = np.full((len(rows), width), value, np.int64)
     for padded, row in zip(ids, rows, strict=True):
@@ -37,9 +37,10 @@ def pad(rows: Sequence[Row], value: int, multiple: int = 1) -> Tensor:
     return torch.from_numpy(ids)
 
 
-def padding_mask(rows: Sequence[Row], multiple: int = 1) -> Tensor:
-    """Return 1 on tokens and 0 on the padding that `pad` would add: `[B, T]`, int64."""
-    return pad([np.ones(len(row), np.int32) for row in rows], 0, multiple)
+def padded_inputs(rows: Sequence[Row], pad_id: int, multiple: int = 1) -> dict[str, Tensor]:
+    """Return `input_ids`, as `pad` gives them, and their `attention_mask`, 0 on padding: `[B, T]` each, int64."""
+    ids, lengths = pad(rows, pad_id, multiple), torch.tensor([[len(row)] for row in rows])
+    return {"input_ids": ids, "attention_mask": (torch.arange(ids.shape[1]) < lengths).long()}
 
 
 def progress(items: Sequence[Item], title: str | None) -> Iterable[Item]:
@@ -85,22 +86,17 @@ class Collator:
         rows = {view: [i for i, ids in enumerate(targets[view]) if len(ids)] or [0] for view in targets}
         sources = [examples[i][view].source for view in targets for i in rows[view]]
         return {
-            "input_ids": pad(sources, self.pad_id, self.multiple),
-            "attention_mask": padding_mask(sources, self.multiple),
+            **padded_inputs(sources, self.pad_id, self.multiple),
             "labels": {view: pad(ids, IGNORE, self.multiple) for view, ids in targets.items()},
             "rows": {view: torch.tensor(numbers) for view, numbers in rows.items()},
         }
 
 
 class Codec:
-    """Token ids of sources and of targets.
+    """Token ids of sources and of targets; raises ModelError for a model without an end token that it could write.
 
     A target ends with the model's own end token, once, whatever the tokenizer adds; a source is framed as the tokenizer
-    frames any text. Text that spells a special token is ordinary text: the special tokens among the ids are those of
-    the frame, and the separators between segments.
-
-    Raises:
-        ModelError: the model has no end token that it could write.
+    frames any text. Text that spells a special token is ordinary text.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, config: Any, vocabulary: int) -> None:
@@ -108,8 +104,7 @@ class Codec:
         ends = end_ids(config)
         if not ends or not all(0 <= end < vocabulary for end in ends):
             raise ModelError(
-                f"the model's config.json has eos_token_id {config.eos_token_id!r:.40}, which is none of its "
-                f"{vocabulary} tokens: no answer would end"
+                f"the model's config.json has eos_token_id {config.eos_token_id!r:.40}, none of its {vocabulary} tokens"
             )
         candidates = [tokenizer.eos_token_id, tokenizer.sep_token_id]
         self.end = next((id for id in candidates if id in ends), ends[0])
@@ -129,7 +124,7 @@ class Codec:
         self._begin = self._before[1:] if starts else self._before
 
     def sources(self, sources: Sequence[Source]) -> list[Ids]:
-        """Return the ids of sources of any length, a separator between their segments."""
+        """Return the ids of sources of any length."""
         return [[*self._before, *row, *self._after] for row in self._rows([source.parts for source in sources])]
 
     def targets(self, texts: Sequence[str]) -> list[Ids]:
@@ -158,13 +153,12 @@ class Codec:
     def fitted_targets(self, examples: Sequence[Example], view: View, limit: int) -> tuple[list[Ids], list[int]]:
         """Return the ids of the examples' targets in a view, and the numbers of those that were cut to `limit` ids.
 
-        There are no ids for an example without a target, nor for a rationale of which no word fits.
-
-        Raises:
-            DataError: a label does not fit, its end token included.
+        There are none of an example without a target, nor of a rationale of which no word fits. Raises DataError where
+        a label does not fit.
         """
         texts = [target(example, view) for example in examples]
-        rows = [row if text else [] for row, text in zip(self.targets([t or "" for t in texts]), texts, strict=True)]
+        ids = self.targets([text or "" for text in texts])
+        rows = [row if text else [] for row, text in zip(ids, texts, strict=True)]
         cut = [number for number, row in enumerate(rows) if len(row) > limit]
         for number in cut:
             rows[number] = self._cut_target(examples[number], view, limit)
@@ -182,13 +176,13 @@ class Codec:
             return row if len(row) <= limit and row != shortened(0) else []
         if len(row) > limit:
             raise DataError(
-                f"example {example.id!r:.60}: the target of the label {example.label!r:.40} has {len(row)} tokens, and "
-                f"the student writes {limit} at most: set student.max_target_length to {len(row)} or more"
+                f"example {example.id!r:.60}: the label {example.label!r:.40} takes {len(row)} tokens, and the student "
+                f"writes {limit} at most: raise student.max_target_length"
             )
         return row
 
     def _rows(self, texts: Sequence[Sequence[str]]) -> list[Ids]:
-        """Return the ids of texts without a frame; each text is given as the segments that a separator joins."""
+        """Return the ids of texts without a frame, each of segments that a separator joins."""
         joined = [self._separator.join(segments) for segments in texts]
         rows = self._ids(joined)
         for number, (row, text, segments) in enumerate(zip(rows, joined, texts, strict=True)):
@@ -201,8 +195,8 @@ class Codec:
     def _plain(self, text: str) -> Ids:
         """Return the ids of a text, none of them special.
 
-        Some tokenizers have their special tokens in their vocabulary of pieces (T5) or of words as well, so that the
-        option is not enough: these are spelled, a character at a time.
+        Some tokenizers have special tokens among their pieces (T5) or words too, where the option is not enough: these
+        are spelled, a character at a time.
         """
         ids: Ids = []
         for id in self._ids([text], split_special_tokens=True)[0]:
@@ -212,12 +206,11 @@ class Codec:
         return ids
 
     def _ids(self, texts: Sequence[str], **options: Any) -> list[Ids]:
-        if not texts:
+        if not texts:  # which tokenizers refuse
             return []
         options |= {"return_attention_mask": False, "return_token_type_ids": False}  # to make them takes as long again
         encoding = self.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False, **options)
-        ids: list[Ids] = encoding["input_ids"]
-        return ids
+        return encoding["input_ids"]
 
 
 def _longest_fit(ids: Callable[[int], Ids], longest: int, limit: int) -> Ids:

@@ -1,8 +1,8 @@
 """The fused vocabulary head: an objective's value and gradients together, a chunk of examples at a time.
 
-The logits `[B, T, V]`, the largest tensor of a training step, are never made whole: each chunk's are computed once, and
-only the gradients by the states and by the head's parameters are kept. Matrix products take operands of autocast's type
-where that is on, and add up in a wider one. Nothing waits for the device.
+The logits `[B, T, V]`, the largest tensor of a step, are never made whole: each chunk's are computed once, and only the
+gradients by the states and by the head's parameters are kept. Matrix products take operands of autocast's type where
+that is on, and add up in a wider one. Nothing waits for the device.
 Legend: B examples, b of a chunk, T target tokens, D hidden size, V vocabulary, R rows: all tokens of all views of a
 chunk, view after view.
 """
@@ -28,8 +28,7 @@ _GPU_FRACTION = 64  # of a GPU's memory: thousands of rows on a large one
 
 def term_counts(objective: Objective, labels: ByView) -> dict[str, Tensor]:
     """Count what each term's mean is over: target tokens, or for an alignment the examples that have both targets."""
-    lengths = _target_lengths(labels)
-    return {term.name: term.count(lengths) for term in objective.terms}
+    return objective.counts(_target_lengths(labels))
 
 
 def losses(
@@ -41,11 +40,11 @@ def losses(
     term's sum is divided by its entry in `counts`: `term_counts` for the means over this batch, or any number. The
     gradient can be taken once.
     """
-    inputs, states = _LossInputs(objective, labels, counts), [hidden[view] for view in labels]
+    inputs, states = (objective, labels, counts), [hidden[view] for view in labels]
     if not torch.is_grad_enabled():  # inside an autograd function it cannot be seen
-        values, _ = _walk(inputs, states, head, needs_grad=(False, False, False))
-        return _weighted(objective, values), values
-    loss, *terms = _Fused.apply(inputs, head.soft_cap, head.weight, head.bias, *states)
+        values, _ = _walk(*inputs, hidden=states, head=head, needs_grad=(False, False, False))
+        return objective.weighted(values), values
+    loss, *terms = _Fused.apply(*inputs, head.soft_cap, head.weight, head.bias, *states)
     return loss, {term.name: value for term, value in zip(objective.terms, terms, strict=True)}
 
 
@@ -55,12 +54,13 @@ def gradient_shares(
 ) -> dict[str, Tensor]:
     """Compute each term's share of the gradient: its weighted gradient's norm at the states, over the sum of all norms.
 
-    It costs one more pass through the head for every term.
+    It costs a pass through the head for every term.
     """
     norms = {}
     for term in objective.terms:
-        inputs = _LossInputs(replace(objective, terms=(term,)), {view: labels[view] for view in term.views}, counts)
-        _, gradients = _walk(inputs, [hidden[view] for view in term.views], head, needs_grad=(True, False, False))
+        inputs = replace(objective, terms=(term,)), {view: labels[view] for view in term.views}, counts
+        states = [hidden[view] for view in term.views]
+        _, gradients = _walk(*inputs, hidden=states, head=head, needs_grad=(True, False, False))
         squares = [gradient.float().square().sum() for gradient in gradients.hidden]
         norms[term.name] = torch.stack(squares).sum().sqrt() / gradients.unit
     total = torch.stack(list(norms.values())).sum().clamp(min=torch.finfo(torch.float32).tiny)
@@ -75,8 +75,8 @@ class Chunk:
 
         dL/d logits = G - P * sum_k G_k
 
-    One tensor `[R, V]` is alive (two where logits are capped or a pool's gradient is dense): it holds logits, then
-    log P, then P, then the gradient. Sums are in float32 (float64 stays float64).
+    One tensor `[R, V]` is alive (two where logits are capped or a pool's gradient is dense): logits, then log P, then
+    P, then the gradient. Sums are in float32 (float64 stays float64).
     """
 
     def __init__(self, objective: Objective, states: Tensor, labels: ByView, head: VocabularyHead) -> None:
@@ -130,19 +130,10 @@ def _target_lengths(labels: ByView) -> dict[View, Tensor]:
 
 
 @dataclass(frozen=True)
-class _LossInputs:
-    """The arguments of `losses` but for the tensors that have a gradient."""
-
-    objective: Objective
-    labels: ByView
-    counts: Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
 class _Gradients:
     """The objective's gradients by the states, the head's weight and its bias, all multiplied by `unit`, a scalar.
 
-    `unit` is the largest count, or the gradients of a mean over many tokens would vanish in float16; but at most 1,000
+    `unit` is the largest count, or gradients of a mean over many tokens would vanish in float16; but at most 1,000
     times the smallest, or those of a rare term would overflow.
     """
 
@@ -168,23 +159,29 @@ class _Gradients:
 
 
 def _walk(
-    inputs: _LossInputs, hidden: Sequence[Tensor], head: VocabularyHead, *, needs_grad: tuple[bool, bool, bool]
+    objective: Objective,
+    labels: ByView,
+    counts: Mapping[str, Tensor],
+    *,
+    hidden: Sequence[Tensor],
+    head: VocabularyHead,
+    needs_grad: tuple[bool, bool, bool],
 ) -> tuple[dict[str, Tensor], _Gradients]:
     """Compute every term's value, unweighted, and the gradients of their weighted sum.
 
     `hidden` is the head's input by view, `[B, T, D]` each, in the order of the labels. `needs_grad` says whether the
     gradients by the states, the head's weight and its bias are computed.
     """
-    terms, device = inputs.objective.terms, hidden[0].device.type
+    device = hidden[0].device.type
     autocast = torch.is_autocast_enabled(device) and hidden[0].dtype != torch.float64
     narrow = torch.get_autocast_dtype(device) if autocast else head.weight.dtype  # of the operands of products
     wide = _wide(narrow)
     head = head.to(narrow)
     wide_head = head if hidden[0].is_cuda else head.to(wide)  # what `wide_product` would do for every chunk
-    counts = {term.name: inputs.counts[term.name].to(wide) for term in terms}
-    counts = {name: count.masked_fill(count == 0, 1) for name, count in counts.items()}
-    smallest, largest = torch.stack(list(counts.values())).aminmax()
-    values = {name: torch.zeros_like(count) for name, count in counts.items()}
+    divisors = {term.name: counts[term.name].to(wide) for term in objective.terms}
+    divisors = {name: count.masked_fill(count == 0, 1) for name, count in divisors.items()}
+    smallest, largest = torch.stack(list(divisors.values())).aminmax()
+    values = {name: torch.zeros_like(count) for name, count in divisors.items()}
     gradients = _Gradients(
         largest.minimum(1000 * smallest),
         [torch.zeros_like(states) for states in hidden] if needs_grad[0] else [],
@@ -194,10 +191,9 @@ def _walk(
     with torch.autocast(device, enabled=False):  # every type is chosen here
         for examples in _slices(hidden, head):
             states = torch.cat([view[examples].flatten(0, 1).to(narrow) for view in hidden])
-            labels = {view: ids[examples] for view, ids in inputs.labels.items()}
-            chunk = Chunk(inputs.objective, states, labels, wide_head)
-            for term in terms:
-                count = counts[term.name]
+            chunk = Chunk(objective, states, {view: ids[examples] for view, ids in labels.items()}, wide_head)
+            for term in objective.terms:
+                count = divisors[term.name]
                 values[term.name] += term.loss(chunk, term.weight * gradients.unit / count, any(needs_grad)) / count
             if any(needs_grad):
                 gradients.add(examples, states, chunk.gradient(), head)
@@ -223,24 +219,21 @@ def _slices(hidden: Sequence[Tensor], head: VocabularyHead) -> Iterator[slice]:
         yield slice(begin, begin + examples)
 
 
-def _weighted(objective: Objective, values: Mapping[str, Tensor]) -> Tensor:
-    return torch.stack([term.weight * values[term.name] for term in objective.terms]).sum()
-
-
 class _Fused(torch.autograd.Function):
     """`_walk` as one differentiable operation: the objective's value, then every term's, which are constants."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: _LossInputs, soft_cap: float | None, weight: Tensor, *tensors: Any) -> Any:
-        bias, *hidden = tensors
+    def forward(ctx: Any, *arguments: Any) -> Any:
+        objective, labels, counts, soft_cap, weight, bias, *hidden = arguments
+        needs_weight, needs_bias, *needs_hidden = ctx.needs_input_grad[4:]
+        needs_grad = (any(needs_hidden), needs_weight, needs_bias)
         head = VocabularyHead(weight, bias, soft_cap)
-        needs_weight, needs_bias, *needs_hidden = ctx.needs_input_grad[2:]
-        values, gradients = _walk(inputs, hidden, head, needs_grad=(any(needs_hidden), needs_weight, needs_bias))
+        values, gradients = _walk(objective, labels, counts, hidden=hidden, head=head, needs_grad=needs_grad)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(gradients.unit, gradients.weight, gradients.bias, *gradients.hidden)
         ctx.types = [None if parameter is None else parameter.dtype for parameter in (weight, bias)]
         ctx.mark_non_differentiable(*values.values())
-        return _weighted(inputs.objective, values), *values.values()
+        return objective.weighted(values), *values.values()
 
     @staticmethod
     @once_differentiable
@@ -252,5 +245,5 @@ class _Fused(torch.autograd.Function):
             None if gradient is None else gradient.mul_(factor).to(dtype)
             for gradient, dtype in zip((weight, bias), ctx.types, strict=True)
         )
-        by_hidden = [gradient * factor for gradient in hidden] or [None] * (len(ctx.needs_input_grad) - 4)
-        return None, None, weight, bias, *by_hidden
+        by_hidden = [gradient * factor for gradient in hidden] or [None] * (len(ctx.needs_input_grad) - 6)
+        return None, None, None, None, weight, bias, *by_hidden

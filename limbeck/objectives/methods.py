@@ -11,8 +11,6 @@ from limbeck.errors import unknown
 from limbeck.objectives.terms import DIVERGENCES, POOLS, AlignmentTerm, Objective, TokenTerm
 from limbeck.settings import Settings, from_name
 
-HSIEH = "Hsieh et al. 2023, Distilling Step-by-Step, Findings of ACL"
-WADHWA = "Wadhwa et al. 2024, arXiv:2406.14511"
 CHEN = "Chen et al. 2024, Learning to Maximize Mutual Information for CoT Distillation, Findings of ACL"
 
 LABEL = TokenTerm("label", View.PREDICT, 0.5)
@@ -38,14 +36,14 @@ _ROWS = (
         (TokenTerm("joint", View.ANSWER_FIRST, 1.0),),
         "CE(label, rationale)",
         "label then rationale as one target: reasons in training, answers at once in use",
-        WADHWA,
+        "Wadhwa et al. 2024, arXiv:2406.14511",
     ),
     Objective(
         "dss",
         (LABEL, RATIONALE),
         "label_weight CE(label) + rationale_weight CE(rationale)",
         "two tasks, told apart by a prefix",
-        HSIEH,
+        "Hsieh et al. 2023, Distilling Step-by-Step, Findings of ACL",
     ),
     Objective(
         "mi",
@@ -100,7 +98,7 @@ class ObjectiveSettings(Settings):
         tables: dict[str, Mapping[str, Any]] = {"name": METHODS, "pool": POOLS, "divergence": DIVERGENCES}
         table = tables[info.field_name]
         if value is not None and value not in table:
-            raise ValueError(str(unknown("objective" if info.field_name == "name" else info.field_name, value, table)))
+            raise ValueError(str(unknown(info.field_name.replace("name", "objective"), value, table)))
         return value
 
     @model_validator(mode="after")

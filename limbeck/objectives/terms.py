@@ -1,10 +1,10 @@
 """Objectives as values: weighted sums of terms, and the divergences and pools that an alignment is made of.
 
-A divergence takes log v and log z, of the label and the rationale side, `[B, V]` each, and returns one number an
-example, `[B]`. A pool takes log P `[B, T, V]`, -inf on the tokens that do not count (at least one a row does), and
-returns the logarithm of the pooled vector, `[B, V]`, which need not sum to one, and its adjoint: that turns
-`g = dL/d log v` into `dL/d log P`, as the sums over the vocabulary, `[B, T]`, and a function that adds the gradient to
-a tensor in place, so that a sparse one is never made whole. Legend: B batch, T tokens, V vocabulary.
+A divergence takes log v and log z, of the label and the rationale side, `[B, V]` each, and returns a number for each
+example, `[B]`. A pool takes log P `[B, T, V]`, -inf on tokens that do not count (at least one a row does), and returns
+the logarithm of the pooled vector, `[B, V]`, and its adjoint, which turns `g = dL/d log v` into `dL/d log P`, as sums
+over the vocabulary, `[B, T]`, and a function that adds it to a tensor in place: a sparse one is never made whole.
+Legend: B batch, T tokens, V vocabulary.
 """
 
 from __future__ import annotations  # tensors are only named here: `limbeck objectives` loads no torch
@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from limbeck.data import View
 
@@ -78,11 +78,9 @@ POOLS: dict[str, Pool] = {"max": max_pool, "mean": mean_pool}
 
 @dataclass(frozen=True)
 class TokenTerm:
-    """The cross-entropy of a view's target tokens, the mean over tokens.
+    """The cross-entropy of a view's target tokens y, the mean over tokens, with label smoothing e.
 
-        L = mean_t -(1 - e) log P_t[y_t] - e/V sum_k log P_t[k]
-
-    for target tokens y, their next-token distributions P `[B, T, V]` and label smoothing e.
+    L = mean_t -(1 - e) log P_t[y_t] - e/V sum_k log P_t[k]
     """
 
     name: str
@@ -126,7 +124,7 @@ class AlignmentTerm:
         v = pool_t P_t, z = pool_t Q_t,   L = mean_b D(v / sum v, z / sum z)
 
     for the predict view's P `[B, m, V]`, the explain view's Q `[B, n, V]` and the divergence D. It bounds no mutual
-    information from below: Eq. 7 of Chen et al. 2024 is an upper bound.
+    information from below.
     """
 
     weight: float
@@ -147,8 +145,7 @@ class AlignmentTerm:
 
     def complete(self, lengths: Mapping[View, Tensor]) -> Tensor:
         """Return True for the examples that have both targets, `[B]`, given their target lengths by view, `[B]`."""
-        label, rationale = (lengths[view] > 0 for view in self.views)
-        return label & rationale
+        return (lengths[View.PREDICT] > 0) & (lengths[View.EXPLAIN] > 0)
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
         """Count the examples that have both targets."""
@@ -176,14 +173,11 @@ class AlignmentTerm:
         """Compute the divergence of every example, `[B]`, from the logarithms of two pooled vectors `[B, V]`."""
         if self.normalise:
             log_v, log_z = log_v.log_softmax(-1), log_z.log_softmax(-1)
-        divergence = DIVERGENCES[self.divergence]
 
         def directed(source: Tensor, target: Tensor) -> Tensor:
-            return divergence(source.detach() if self.detach == "label" else source, target)
+            return DIVERGENCES[self.divergence](source.detach() if self.detach == "label" else source, target)
 
-        if self.symmetric:
-            return (directed(log_v, log_z) + directed(log_z, log_v)) / 2
-        return directed(log_v, log_z)
+        return (directed(log_v, log_z) + directed(log_z, log_v)) / 2 if self.symmetric else directed(log_v, log_z)
 
 
 Term = TokenTerm | AlignmentTerm
@@ -199,9 +193,13 @@ class Objective:
     summary: str = ""
     reference: str = ""
 
-    def weighted(self, values: Mapping[str, float]) -> float:
-        """Return the weighted sum of the terms' values, of those there are."""
+    def weighted(self, values: Mapping[str, Any]) -> Any:
+        """Return the weighted sum of the terms' values, numbers or tensors, of those there are."""
         return sum(term.weight * values[term.name] for term in self.terms if term.name in values)
+
+    def counts(self, lengths: Mapping[View, Tensor]) -> dict[str, Tensor]:
+        """Count what each term's mean is over, given the examples' target lengths by view, `[B]`."""
+        return {term.name: term.count(lengths) for term in self.terms}
 
     def smoothed(self, factor: float) -> Objective:
         """Return the objective with label smoothing by `factor`, from 0 to 1, in its token terms."""

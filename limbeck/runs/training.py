@@ -168,7 +168,7 @@ def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
 def _count_labels(student: Student, splits: Splits, task: Task) -> dict[str, int]:
     """Count training rows with a label that the tokenizer cannot express, and rows with a doubtful teacher."""
     labels = sorted({example.label for example in splits.train})
-    ids, _ = student.target_ids(labels)
+    ids = student.target_ids(labels)
     lost = {label for label, row in zip(labels, ids, strict=True) if not task.equal(student.text(row), label)}
     doubtful_rows = 0
     for split in get_args(Split):

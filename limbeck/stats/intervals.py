@@ -1,7 +1,7 @@
 """95 % intervals: Wilson's for an accuracy, Tango's for a difference, Student's t over seeds, the bootstrap.
 
-`wilson` and `tango` are about trained students: what would they score on other examples? `accuracy_interval` of several
-runs, each with its own seed, is about the recipe: other examples and other seeds.
+`wilson` and `tango` are about trained students on other examples; `accuracy_interval` of several runs, each with its
+own seed, is about the recipe: other examples and other seeds.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ _BLOCK_CELLS = 1 << 18  # numbers in a block of draws, 2 MB: blocks that fit the
 def wilson(right: float, n: int) -> Interval | None:
     """Return Wilson's score interval (1927) of an accuracy: the p with |right/n - p| <= z sqrt(p (1 - p) / n).
 
-    None for n = 0. `right` may be fractional (an expectation over ties), which scipy's version does not accept.
+    None for n = 0. `right` may be fractional, an expectation over ties, which scipy's version does not accept.
     """
     if n == 0:
         return None
@@ -48,8 +48,6 @@ def tango(only_a: int, only_b: int, n: int) -> Interval:
 def _tango_lower(only_a: int, only_b: int, n: int) -> float:
     # just below the observed difference: at it the variance may be 0, and the equation has a root that is no limit
     below = (only_a - only_b) / n - 1e-9
-    if below <= -1:
-        return -1.0
 
     def excess(d: float) -> float:
         linear = (2 * n - only_a + only_b) * d - only_a - only_b
@@ -96,11 +94,9 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
 
         error^2 = var(e)/N + sum over sides of max(0, var(r) - v/N) / S
 
-    The degrees of freedom are Welch and Satterthwaite's, but at least the smallest S - 1: where runs answer nearly
-    alike they would fall towards 0. A side with a single run is taken to vary as the other side does.
-
-    In simulations of equal recipes a test at 5 % rejected in 1.5-5.1 % with 3 or 5 seeds a side, in 1.5-8.2 % with 1
-    against 3; a bootstrap over 3 seeds and the examples in 0-12 %.
+    The degrees of freedom are Welch and Satterthwaite's, but at least the smallest S - 1, or they would fall towards 0
+    where runs answer alike. A side with a single run is taken to vary as the other does. In simulations of equal
+    recipes a test at 5 % rejected in 1.5-5.1 % with 3 or 5 seeds a side, in 1.5-8.2 % with 1 against 3.
     """
     means = [side.mean(axis=0) for side in sides]
     examples = means[0] - means[1] if len(means) == 2 else means[0]
@@ -124,8 +120,8 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
 def accuracy_interval(correct: ArrayLike) -> Interval | None:
     """Return the interval of an accuracy from `correct`, `[N]` or, a row for each seed, `[S, N]`.
 
-    One seed: Wilson's. Several: `estimate` after adding two examples that every run has right and two that every run
-    has wrong, like Agresti and Coull (1998), which keeps the interval open where all runs agree.
+    One seed: Wilson's. Several: `estimate` with two more examples that every run has right and two that every run has
+    wrong, like Agresti and Coull (1998): the interval stays open where all runs agree.
     """
     runs = np.atleast_2d(np.asarray(correct, dtype=np.float64))
     seeds, n = runs.shape
@@ -157,5 +153,5 @@ def block_sizes(n: int, draws: int) -> Iterator[int]:
 
 def percentiles(values: Floats) -> Interval:
     """Return the middle 95 % of bootstrap values `[draws]` (Efron and Tibshirani 1993, chapter 13)."""
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
+    low, high = np.quantile(values, [0.025, 0.975]).tolist()
+    return low, high

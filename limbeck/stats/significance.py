@@ -1,7 +1,6 @@
 """Significance: is the difference between two runs, or two recipes with several seeds each, real?
 
-Of two runs on the same examples only the *discordant* examples, right in one run and wrong in the other, tell them
-apart: `only_a` and `only_b`.
+Only the *discordant* examples, right in one run and wrong in the other, tell two runs apart: `only_a` and `only_b`.
 """
 
 from collections.abc import Sequence
@@ -21,8 +20,8 @@ SEEDS = "t over seeds and examples"
 def mcnemar_mid_p(only_a: int, only_b: int) -> float:
     """Return McNemar's mid-p (Fagerland, Lydersen and Laake 2013), P(X <= fewer) + P(X < fewer).
 
-    X ~ Binomial(only_a + only_b, 1/2), `fewer` the smaller count. It rejects close to 5 % of the time, where the exact
-    test rejects in 2-4 %. 1 if the counts are equal.
+    X ~ Binomial(only_a + only_b, 1/2), `fewer` the smaller count. It rejects close to 5 % of the time, the exact test
+    2-4 %.
     """
     fewer, discordant = min(only_a, only_b), only_a + only_b
     ways, ways_of_fewer = 1, 0  # binomial coefficients, exact
@@ -36,8 +35,7 @@ def detectable_difference(discordance: float, n: int) -> float | None:
     """Return the smallest true difference that McNemar's test at 5 % finds with a power of 80 % on n examples.
 
     `discordance` is the share of discordant examples. Solves Miettinen's (1968) and Connor's (1987) sample size for d,
-    n d^2 = (z(0.975) sqrt(discordance) + z(0.8) sqrt(discordance - d^2))^2. None where no d up to `discordance`, the
-    largest possible, is found that often.
+    n d^2 = (z(0.975) sqrt(discordance) + z(0.8) sqrt(discordance - d^2))^2. None where no possible d is found so often.
     """
     power = NormalDist().inv_cdf(0.8)
     if n < Z**2 - power**2 or discordance == 0:
@@ -49,10 +47,7 @@ def detectable_difference(discordance: float, n: int) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two sides, A and B, on the same examples; what is undefined is None.
-
-    With one run a side it is about these two students on other examples, with several seeds about their recipes.
-    """
+    """Two sides, A and B, on the same examples; what is undefined is None."""
 
     test: str  # `McNemar, mid-p` with Tango's interval, or `t over seeds and examples`
     n: int  # examples
@@ -72,8 +67,8 @@ class Comparison:
 def compare(correct_a: ArrayLike, correct_b: ArrayLike) -> Comparison:
     """Compare two sides, `[N]` for one run or `[S, N]` for S seeds, on the same examples in the same order.
 
-    With several seeds two examples are added, one right in all of A alone and one in all of B alone: Bonett and Price's
-    (2012) interval for paired proportions, which keeps a variance where the runs agree everywhere.
+    With several seeds two examples are added, one right in all of A alone and one in all of B alone, as Bonett and
+    Price (2012) do for paired proportions: a variance is left where the runs agree everywhere.
     """
     a, b = (np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in (correct_a, correct_b))
     n, seeds = a.shape[1], (len(a), len(b))
@@ -118,6 +113,5 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     ranked = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     largest = 0.0
     for rank, (p, index) in enumerate(ranked):
-        largest = max(largest, min(1.0, (len(ranked) - rank) * p))
-        adjusted[index] = largest
+        adjusted[index] = largest = max(largest, min(1.0, (len(ranked) - rank) * p))
     return adjusted

@@ -59,8 +59,9 @@ class TrainingSet(Dataset[dict[View, ViewIds]]):
         rows = {view: number * len(self) + example for number, view in enumerate(self.views)}
         return {view: ViewIds(self.sources[row], self.targets[row]) for view, row in rows.items()}
 
+    @property
     def target_lengths(self) -> Mapping[View, Tensor]:
-        """Return the examples' target lengths in each view, `[N]`."""
+        """The examples' target lengths in each view, `[N]`."""
         lengths = torch.from_numpy(self.targets.lengths).view(len(self.views), len(self))
         return dict(zip(self.views, lengths, strict=True))
 
@@ -68,8 +69,8 @@ class TrainingSet(Dataset[dict[View, ViewIds]]):
 def tokenize(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
     """Tokenize the examples of a training in `views`, or raise DataError where no example has what a view needs.
 
-    The lengths are those of the label and the rationale as two tasks, whatever the views, so that objectives that are
-    compared share their batches.
+    The lengths are those of label and rationale as two tasks, whatever the views: objectives that are compared share
+    their batches.
     """
     for view in views:
         if not any(target(example, view) for example in examples):

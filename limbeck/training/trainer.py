@@ -1,10 +1,9 @@
 """The Distiller, the one module that is trained, and a Hugging Face Trainer for it.
 
-The best checkpoint and early stopping follow from the log of validations alone, which checkpoints hold: a training that
-goes on from one decides as an unbroken one.
+The best checkpoint and early stopping follow from the log of validations alone, which checkpoints hold: a resumed
+training decides as an unbroken one.
 """
 
-import json
 import math
 import sys
 from collections import defaultdict
@@ -51,11 +50,10 @@ class Distiller(nn.Module):
     ) -> dict[str, Any]:
         """Compute the loss of a batch that the student's collator made, its terms divided by `counts`, else its own.
 
-        Returns:
-            `loss`, a scalar; `terms`, each term's value unweighted; `shares`, each term's share of the gradient norm.
+        Returns `loss`, a scalar; `terms`, each term's value unweighted; `shares`, each term's share of the gradient.
         """
-        hidden = self.student.hidden_states(labels, **inputs)
-        head, counts = self.student.head(), counts or term_counts(self.objective, labels)
+        hidden, head = self.student.hidden_states(labels, **inputs), self.student.head()
+        counts = counts or term_counts(self.objective, labels)
         loss, values = losses(self.objective, hidden, labels, head=head, counts=counts)
         shares = gradient_shares(self.objective, hidden, labels, head=head, counts=counts) if with_shares else {}
         return {"loss": loss, "terms": values, "shares": shares}
@@ -66,11 +64,7 @@ class Distiller(nn.Module):
 
 
 def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) -> TrainingArguments:
-    """Return the `TrainingArguments` of a run.
-
-    Raises:
-        RecipeError: transformers refuses a value or a combination of values, or the device cannot obey one.
-    """
+    """Return the `TrainingArguments` of a run; raise RecipeError where transformers or the device refuse a value."""
     values = {name: value for name, value in settings.resolved().items() if name not in _OWN}
     if settings.fp16 and (settings.use_cpu or not torch.accelerator.is_available()):  # transformers would ignore it
         raise RecipeError("a processor would train in float32; leave it out", field="training.fp16")
@@ -101,7 +95,7 @@ class Validation(NamedTuple):
     """A validation, ordered by worth: first by accuracy, then by the loss on the validation rows, then by step."""
 
     accuracy: float
-    gain: float  # the loss with its sign turned; minus infinity where there is none, or it is no number
+    gain: float  # minus the loss; minus infinity where there is none, or it is no number
     step: int
 
 
@@ -123,24 +117,23 @@ def stops_early(settings: TrainingSettings, log_history: Iterable[Mapping[str, A
     """
     best, waited = Validation(-math.inf, -math.inf, 0), 0
     for validation in validations(log_history):
+        gains = validation.accuracy - best.accuracy > settings.early_stopping_threshold
         if validation.accuracy == best.accuracy:
             gains = validation.gain > best.gain
-        else:
-            gains = validation.accuracy - best.accuracy > settings.early_stopping_threshold
         waited = 0 if gains else waited + 1
         best = max(best, validation)
     return settings.early_stopping_patience is not None and waited >= settings.early_stopping_patience
 
 
 class Trainer(transformers.Trainer):
-    """A trainer of a Distiller.
+    """A trainer of a Distiller, whose checkpoints hold the plain Hugging Face model and tokenizer.
 
     A step divides the sum of a term's losses by the count that is to be expected in a step,
 
         (the term's count over the whole training set) * G / N,   G = min(batch * accumulation, N)
 
     of N examples. So each target token (each example, of an alignment) has the same weight over an epoch, whatever
-    shares its batch. Checkpoints hold the plain Hugging Face model and tokenizer, which load with `from_pretrained`.
+    shares its batch.
     """
 
     def __init__(
@@ -154,20 +147,20 @@ class Trainer(transformers.Trainer):
         log_file: Path,
         validation_set: TrainingSet | None = None,
     ) -> None:
-        """Prepare a training of `distiller`, with the `training_arguments` of `settings`.
+        """Prepare a training of `distiller`; `args` are the `training_arguments` of `settings`.
 
         `validate` returns at least `accuracy`; between equal ones the loss on the validation set decides. `log_file`
         gets a JSON line for every log entry.
         """
-        objective, student = distiller.objective, distiller.student
+        objective = distiller.objective
         super().__init__(
             model=distiller,
             args=args,
             # a term that sees the padding shall see no more of it than need be
-            data_collator=student.collator(1 if objective.sees_padding else MULTIPLE),
+            data_collator=distiller.student.collator(1 if objective.sees_padding else MULTIPLE),
             train_dataset=training_set,
             eval_dataset=[],  # validation does not go through a data loader
-            processing_class=student.tokenizer,
+            processing_class=distiller.student.tokenizer,
         )
         # terms are divided by a count of the whole step: transformers shall not divide by the accumulation again
         self.model_accepts_loss_kwargs = True
@@ -182,9 +175,8 @@ class Trainer(transformers.Trainer):
         self.log_file = log_file
         self.validation_set = validation_set
         fraction = min(args.train_batch_size * args.gradient_accumulation_steps / len(training_set), 1)
-        lengths = training_set.target_lengths()
-        counts = {term.name: term.count(lengths) * fraction for term in objective.terms}
-        self._expected = {name: count.float().to(args.device) for name, count in counts.items()}
+        counts = objective.counts(training_set.target_lengths)
+        self._expected = {name: (count * fraction).float().to(args.device) for name, count in counts.items()}
         # since the last log entry: the terms' sums, counts and shares of the gradient
         self._sums: dict[str, Any] = defaultdict(float)
         self._counts: dict[str, Any] = defaultdict(int)
@@ -192,20 +184,15 @@ class Trainer(transformers.Trainer):
 
     def fit(self) -> None:
         """Train, from the newest complete checkpoint if there is one, and end with the best weights in the student."""
-        folders = Path(str(self.args.output_dir)).glob("checkpoint-*")
-        steps = {folder: step for folder in folders if (step := _complete_step(folder)) is not None}
-        checkpoint = max(steps, key=steps.__getitem__, default=None)
-        if checkpoint is None:
+        states = filter(None, map(_state, Path(str(self.args.output_dir)).glob("checkpoint-*")))
+        state = max(states, key=lambda state: state.global_step, default=None)
+        if state is None:
             self.train()
-            return
-        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-        if state.global_step < state.max_steps and not stops_early(self.settings, state.log_history):
-            self.train(resume_from_checkpoint=str(checkpoint))
-            return
-        self.state = state  # killed after its last step: transformers would take another
-        self._load_from_checkpoint(str(checkpoint))
-        if self.state.best_global_step is not None:
-            self._load_best_model()
+        elif state.global_step < state.max_steps and not stops_early(self.settings, state.log_history):
+            self.train(resume_from_checkpoint=self._checkpoint(state.global_step))
+        else:
+            self.state = state  # killed after its last step: transformers would take another
+            self._load_from_checkpoint(self._checkpoint(state.best_global_step or state.global_step))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self.args.train_sampling_strategy == "random":
@@ -261,7 +248,7 @@ class Trainer(transformers.Trainer):
 
     @torch.no_grad()
     def _validation_loss(self) -> dict[str, float]:
-        """Return the objective's value on the validation set, without dropout, its terms' means over the whole set."""
+        """Return the objective's value on the validation set, without dropout, each term's mean over the whole set."""
         data, objective = self.validation_set, self.distiller.objective
         if data is None:
             return {}
@@ -274,7 +261,7 @@ class Trainer(transformers.Trainer):
             batch = self._prepare_inputs(self.data_collator(examples))
             for name, value in self.distiller(**batch, counts=units)["terms"].items():
                 sums[name] += value.item()
-        counts = {term.name: term.count(data.target_lengths()).item() for term in objective.terms}
+        counts = {name: count.item() for name, count in objective.counts(data.target_lengths).items()}
         return {"loss": objective.weighted({name: sums[name] / count for name, count in counts.items() if count})}
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
@@ -298,14 +285,17 @@ class Trainer(transformers.Trainer):
 
     def _load_best_model(self) -> None:
         # by its step, not by the path in the state: the run's folder may have been moved
-        self._load_from_checkpoint(str(Path(str(self.args.output_dir)) / f"checkpoint-{self.state.best_global_step}"))
+        self._load_from_checkpoint(self._checkpoint(self.state.best_global_step))
+
+    def _checkpoint(self, step: int | None) -> str:
+        return str(Path(str(self.args.output_dir)) / f"checkpoint-{step}")
 
 
-def _complete_step(checkpoint: Path) -> int | None:
-    """Return a checkpoint's step; None where its state, which is written last, is not there or does not read."""
+def _state(checkpoint: Path) -> TrainerState | None:
+    """Return a checkpoint's state; None where it, which is written last, is not there or does not read."""
     try:
-        return int(json.loads((checkpoint / "trainer_state.json").read_text())["global_step"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    except (OSError, ValueError, TypeError):
         return None  # the run ended while it wrote this one
 
 

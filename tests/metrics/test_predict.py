@@ -42,7 +42,7 @@ def student(tmp_path_factory) -> Student:
 
 def log_probability(student: Student, text: str, answer: str) -> float:
     ids = torch.tensor(student.source_ids(["predict: " + text])[0])
-    labels = torch.tensor(student.target_ids([answer])[0])
+    labels = torch.tensor(student.target_ids([answer]))
     with torch.no_grad():
         return -student.model(input_ids=ids, labels=labels).loss.item() * labels.shape[1]
 
@@ -116,7 +116,7 @@ def taught(folder, text: str) -> tuple[Student, torch.Tensor, list[int]]:
     """Train a BART to write `text` when asked "yes"; return it and the ids of both."""
     student = load(StudentSettings(name=str(builders.bart(folder, ["so"])), max_target_length=12), ())
     ids = torch.tensor(student.source_ids(["predict: yes"])[0])
-    target = student.target_ids([text])[0][0]
+    target = student.target_ids([text])[0]
     optimiser = torch.optim.Adam(student.parameters(), 0.02)
     for _ in range(25):
         student.model(input_ids=ids, labels=torch.tensor([target])).loss.backward()
@@ -136,7 +136,7 @@ def test_in_a_joint_view_confidence_is_of_the_label(view, text, tmp_path):
     with torch.no_grad():
         log_p = student.model(input_ids=ids, labels=torch.tensor([target])).logits[0].log_softmax(1)
     tokens = [log_p[t, id].item() for t, id in enumerate(target)]
-    start = target.index(student.target_ids(["yes"])[0][0][1])
+    start = target.index(student.target_ids(["yes"])[0][1])
     label = tokens[start:] if view is View.RATIONALE_FIRST else tokens[: start + 2]
     if view is View.ANSWER_FIRST and start == 1:  # BART's own start is written before the label
         label = tokens[:3]

@@ -76,7 +76,7 @@ def special_ids(ids: list[int], student: Student) -> list[int]:
 @given(segments=st.lists(st.one_of(spelled, glued), min_size=1, max_size=3), label=st.one_of(spelled, glued))
 def test_text_that_spells_a_special_token_is_ordinary_text(kind, segments, label):
     pupil, tokenizer = student(kind), student(kind).tokenizer
-    ((ids,), _), ((targets,), _) = pupil.source_ids([Source("predict: ", tuple(segments))]), pupil.target_ids([label])
+    ((ids,), _), (targets,) = pupil.source_ids([Source("predict: ", tuple(segments))]), pupil.target_ids([label])
     separator = tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
     frame = special_ids(tokenizer("yes")["input_ids"], pupil)
     begins = kind in ("gemma", "bert-words", "bart-words", "wordpiece", "rewriting")
@@ -119,7 +119,7 @@ def target_ids(example: Example, view: View, student: Student) -> list[int] | No
 def test_no_target_loses_its_label_or_its_end_at_any_limit(kind, view, label, *, rationale, limit):
     pupil, row = student(kind), Example("1", ("q",), label, rationale)
     texts = [str(target(replace(row, rationale=words), view)).strip() for words in (rationale, "")]
-    (complete, shortest), _ = pupil.target_ids(texts)
+    complete, shortest = pupil.target_ids(texts)
     ids, end = target_ids(row, view, student(kind, max_target_length=limit)), pupil.codec.end
     if len(complete) <= limit:
         assert ids == complete

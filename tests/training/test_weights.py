@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from limbeck.data import DataSettings, View, load, source, target
 from limbeck.models import ScratchSettings, StudentSettings
 from limbeck.models.loading import load as load_student
-from limbeck.models.tokenization import IGNORE, pad, padding_mask
+from limbeck.models.tokenization import IGNORE, pad, padded_inputs
 from limbeck.objectives import METHODS, AlignmentTerm
 from tests.objectives import oracle
 from tests.training.small import flat, trainer
@@ -65,7 +65,7 @@ def epoch(student, rows, name, folder, **changes):
 
 def plain_gradients(student, rows, term):
     """Compute the gradient of a term's mean by tenths of the rows, the shortest targets first, `[10, P]`."""
-    ids = {view: student.target_ids([target(row, view) or "" for row in rows])[0] for view in term.views}
+    ids = {view: student.target_ids([target(row, view) or "" for row in rows]) for view in term.views}
     usable = [i for i, row in enumerate(rows) if all(target(row, view) for view in term.views)]
     usable.sort(key=lambda i: max(len(ids[view][i]) for view in term.views))
     count = len(usable) if isinstance(term, AlignmentTerm) else sum(len(ids[term.view][i]) for i in usable)
@@ -85,9 +85,8 @@ def plain_gradients(student, rows, term):
 def plain_inputs(student, rows, view):
     """Return the inputs of the plain model: padded sources, their mask, and padded targets."""
     sources, _ = student.source_ids([source(row, view) for row in rows])
-    targets, _ = student.target_ids([target(row, view) for row in rows])
-    inputs = {"input_ids": pad(sources, student.pad_id), "attention_mask": padding_mask(sources)}
-    return {**inputs, "labels": pad(targets, IGNORE)}
+    targets = student.target_ids([target(row, view) for row in rows])
+    return {**padded_inputs(sources, student.pad_id), "labels": pad(targets, IGNORE)}
 
 
 @pytest.mark.parametrize(
