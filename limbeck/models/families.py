@@ -1,6 +1,6 @@
 """Families of encoder-decoders: the decoder's hidden states and the vocabulary head, which the objectives apply.
 
-Legend: B batch, T tokens, S source tokens, D hidden size, V vocabulary.
+Legend: B batch, T tokens, D hidden size, V vocabulary.
 """
 
 from collections.abc import Callable
@@ -45,32 +45,29 @@ def wide_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
     return a.to(dtype) @ b.to(dtype)  # elsewhere there is no such product
 
 
-Inputs = dict[str, Any]  # of a decoder: ids `[B, T]`, the encoder's states `[B, S, D]`, their mask `[B, S]`
-
-
 @dataclass(frozen=True)
 class Family:
-    """The way to get the head's input `[B, T, D]`, and the head, out of a model."""
+    """The way to get the head and its input `[B, T, D]` out of a model, given the decoder's arguments."""
 
-    states: Callable[[Any, Inputs], Tensor]
+    states: Callable[[Any, dict[str, Any]], Tensor]
     head: Callable[[Any], VocabularyHead]
 
 
 def fuse_gelu(model: nn.Module) -> None:
-    """Replace transformers' tanh-GELU, eight operations (T5 v1.1), by torch's one: 1.5 % of a step on a CPU."""
+    """Replace transformers' tanh-GELU (T5 v1.1), eight operations, by torch's one: 1.5 % of a step on a CPU."""
     for module in model.modules():
         if isinstance(getattr(module, "act", None), NewGELUActivation):
             module.act = nn.GELU(approximate="tanh")
 
 
-def _t5_states(model: Any, inputs: Inputs) -> Tensor:
+def _t5_states(model: Any, inputs: dict[str, Any]) -> Tensor:
     hidden = model.decoder(**inputs)[0]
     # T5 1.0 scales before its tied head; v1.1, whose head is its own, does not, and mT5 never does
     scaled = getattr(model.config, "scale_decoder_outputs", False)
     return hidden * model.config.d_model**-0.5 if scaled else hidden
 
 
-def _pair_states(model: Any, inputs: Inputs) -> Tensor:
+def _pair_states(model: Any, inputs: dict[str, Any]) -> Tensor:
     """Run an encoder as decoder: its masked-language head has a transform before the linear layer."""
     decoder = model.decoder
     if hasattr(model, "enc_to_dec_proj"):
@@ -94,7 +91,7 @@ _BART = Family(
 )
 _T5GEMMA = Family(
     _BART.states,
-    lambda model: VocabularyHead(model.lm_head.out_proj.weight, soft_cap=model.config.decoder.final_logit_softcapping),
+    lambda model: VocabularyHead(model.lm_head.out_proj.weight, None, model.config.decoder.final_logit_softcapping),
 )
 _FAMILIES = {
     **dict.fromkeys(("t5", "mt5"), _T5),

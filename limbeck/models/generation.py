@@ -1,7 +1,7 @@
 """Greedy answers and the log-probabilities of answers: by the model itself, or by CTranslate2 for the T5 family.
 
 Token ids are the border, not texts: nothing here asks a tokenizer.
-Legend: B texts, T answer tokens, N tokens in all, D hidden size, V vocabulary.
+Legend: B texts, T answer tokens, N tokens in all, D hidden size.
 """
 
 import copy
@@ -35,7 +35,7 @@ class Scores:
     """Log-probabilities of answers to one text, in nats."""
 
     top: float  # the highest over the vocabulary at the first token
-    answers: list[LogP]  # of each answer that was asked about
+    answers: list[LogP]
     greedy: int | None  # the number of the first answer of whose tokens each is the likeliest there
 
 
@@ -146,7 +146,7 @@ def ct2_engine(model: Any, precision: str) -> Engine:
             max_input_length=0,  # inputs are cut already
             end_token=[str(end) for end in end_ids(model.config)],
             return_end_token=True,
-            callback=is_done if done else None,  # a call for every token costs time
+            callback=is_done if done else None,  # a call for every token takes time
         )
         return [_answer_ids([int(token) for token in result.hypotheses[0]], model.config) for result in results]
 

@@ -1,6 +1,6 @@
 """Students from settings (pretrained, a pair of encoders, from scratch) and trained students in their folders."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,7 @@ from limbeck.models.student import Student
 def load(settings: StudentSettings, texts: Iterable[str]) -> Student:
     """Load or make the student of `settings`; a `scratch` student's tokenizer is trained on `texts`.
 
-    Raises:
-        ModelError: no such checkpoint, or one of no known family.
+    Raises ModelError where there is no such checkpoint, or one of no known family.
     """
     model: PreTrainedModel
     if settings.scratch is not None:
@@ -45,15 +44,15 @@ def load(settings: StudentSettings, texts: Iterable[str]) -> Student:
 
 
 def _pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    where = where_to_load(name)
-    config = _checkpoint(AutoConfig, name, **where)
+    where = _where(name)
+    config = _call(AutoConfig.from_pretrained, name, **where)
     family_of(config)  # refuse before the weights are read
-    loader = EncoderDecoderModel if config.model_type == "encoder-decoder" else AutoModelForSeq2SeqLM
+    loader: Any = EncoderDecoderModel if config.model_type == "encoder-decoder" else AutoModelForSeq2SeqLM
     # float32 whatever the checkpoint was saved in: mixed precision is the trainer's business
-    model, info = _checkpoint(loader, name, dtype=torch.float32, output_loading_info=True, **where)
+    model, info = _call(loader.from_pretrained, name, dtype=torch.float32, output_loading_info=True, **where)
     if lacking := sorted(info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}):
         raise ModelError(f"{name}: {len(lacking)} weights do not fit or are missing, {lacking[0]} the first")
-    return model, _checkpoint(AutoTokenizer, name, **where)
+    return model, _call(AutoTokenizer.from_pretrained, name, **where)
 
 
 def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -61,19 +60,16 @@ def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokeni
     options: dict[str, Any] = {}
     tokenizers = []
     for side, name in (("encoder", encoder), ("decoder", decoder)):
-        where = where_to_load(name)
-        config = _checkpoint(AutoConfig, name, **where)
+        where = _where(name)
+        config = _call(AutoConfig.from_pretrained, name, **where)
         if config.model_type not in PAIRABLE:
             raise ModelError(f"{name}: a {config.model_type!r} model; a pair is made of {', '.join(PAIRABLE)}")
-        tokenizers.append(_checkpoint(AutoTokenizer, name, **where))
-        options |= {f"{side}_{option}": value for option, value in {"trust_remote_code": False, **where}.items()}
+        tokenizers.append(_call(AutoTokenizer.from_pretrained, name, **where))
+        options |= {f"{side}_{option}": value for option, value in where.items()}
     tokenizer, second = tokenizers
     if tokenizer.get_vocab() != second.get_vocab():
         raise ModelError(f"{encoder} and {decoder} have different vocabularies; a pair needs the same")
-    try:
-        model: Any = EncoderDecoderModel.from_encoder_decoder_pretrained(encoder, decoder, **options).float()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{encoder}, {decoder}: cannot be made into a pair: {first_line(error)}") from None
+    model = _call(EncoderDecoderModel.from_encoder_decoder_pretrained, encoder, decoder, **options).float()
     cls, sep, config = tokenizer.cls_token_id, tokenizer.sep_token_id, model.config
     config.decoder_start_token_id = tokenizer.bos_token_id if cls is None else cls
     config.eos_token_id = tokenizer.eos_token_id if sep is None else sep
@@ -81,14 +77,18 @@ def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokeni
     return model, tokenizer
 
 
-def _checkpoint(loader: Any, name: str, **options: Any) -> Any:
-    """Call `loader.from_pretrained`, its many exceptions turned into one line."""
+def _where(name: str) -> dict[str, bool]:
+    return {"trust_remote_code": False, **where_to_load(name)}
+
+
+def _call(load: Callable[..., Any], *names: str, **options: Any) -> Any:
+    """Call a loader of transformers, its many exceptions turned into one line."""
     try:
-        return loader.from_pretrained(name, trust_remote_code=False, **options)
+        return load(*names, **options)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(
-            f"{name}: cannot be loaded as a student: {first_line(error)}; give a name on the Hub, or a folder of model "
-            "and tokenizer"
+            f"{', '.join(names)}: cannot be loaded as a student: {first_line(error)}; give a name on the Hub, or a "
+            "folder of model and tokenizer"
         ) from None
 
 

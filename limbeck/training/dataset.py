@@ -41,15 +41,12 @@ class TokenTable:
 
 @dataclass(frozen=True)
 class TrainingSet(Dataset[dict[View, ViewIds]]):
-    """N tokenized examples, and counts of what was cut or left out.
-
-    Row `v * N + i` of a table is example i in the view `views[v]`; a target is empty where the example has none.
-    """
+    """N tokenized examples; row `v * N + i` of a table is example i in the view `views[v]`."""
 
     views: tuple[View, ...]
     sources: TokenTable
-    targets: TokenTable
-    notes: dict[str, int]
+    targets: TokenTable  # empty where the example has none
+    notes: dict[str, int]  # counts of what was cut or left out
     lengths: NDArray[np.int64]  # what batches are made by: an example's longest source, and its targets, `[N, K]`
 
     def __len__(self) -> int:

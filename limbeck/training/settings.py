@@ -14,18 +14,13 @@ RECORDED = (
 
 
 class TrainingSettings(Settings):
-    """The arguments of `transformers.TrainingArguments` that make sense here, under their own names.
-
-    Any other is limbeck's own decision, or has no meaning for its loss.
-    """
+    """The arguments of `transformers.TrainingArguments` that have a meaning here, under their own names."""
 
     max_steps: int = Field(10_000, ge=-1, description="-1: as many as num_train_epochs makes")
     num_train_epochs: float = Field(3.0, gt=0, description="read where max_steps is -1")
     per_device_train_batch_size: int = Field(64, ge=1)
     gradient_accumulation_steps: int = Field(1, ge=1)
-    train_sampling_strategy: Literal["group_by_length", "random"] = Field(
-        "group_by_length", description="or `random`: what shares a batch, alike for all objectives"
-    )
+    train_sampling_strategy: Literal["group_by_length", "random"] = "group_by_length"
 
     learning_rate: float = Field(5e-5, ge=0)
     lr_scheduler_type: str = "linear"
@@ -46,9 +41,7 @@ class TrainingSettings(Settings):
     save_strategy: str = "steps"
     save_steps: float | None = Field(None, description="without validation; where there is one, as eval_steps")
     save_total_limit: int | None = Field(2, ge=1, description="checkpoints kept: the best, the newest, and older ones")
-    early_stopping_patience: int | None = Field(
-        None, ge=1, description="evaluations without a gain after which training stops"
-    )
+    early_stopping_patience: int | None = Field(None, ge=1, description="evaluations without a gain until the end")
     early_stopping_threshold: float = Field(0.0, ge=0, description="what validation accuracy has to gain to count")
     report_to: str | list[str] | None = "none"
 
@@ -72,7 +65,7 @@ class TrainingSettings(Settings):
     @model_validator(mode="after")
     def _values_fit_together(self) -> Self:
         if self.max_steps == 0:
-            raise ValueError("max_steps: 0 steps train nothing; -1: as many as num_train_epochs makes")
+            raise ValueError("max_steps: 0 steps train nothing; -1 is as many as num_train_epochs makes")
         # validation chooses among the checkpoints, so one has to be written wherever it measures
         same_steps = self.eval_strategy != "steps" or self.save_steps in (None, self.eval_steps)
         if self.eval_strategy in ("steps", "epoch") and not (self.save_strategy == self.eval_strategy and same_steps):

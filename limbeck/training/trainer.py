@@ -59,7 +59,7 @@ class Distiller(nn.Module):
         return {"loss": loss, "terms": values, "shares": shares}
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
-        """Enable gradient checkpointing in the student; the Hugging Face Trainer calls it."""
+        """Enable gradient checkpointing in the student, as the Hugging Face Trainer asks."""
         self.student.model.gradient_checkpointing_enable(**options)
 
 
@@ -168,16 +168,12 @@ class Trainer(transformers.Trainer):
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(_Progress())
-        self.distiller = distiller
-        self.settings = settings
-        self.training_set = training_set
-        self.validate = validate
-        self.log_file = log_file
-        self.validation_set = validation_set
+        self.distiller, self.settings, self.training_set = distiller, settings, training_set
+        self.validate, self.validation_set, self.log_file = validate, validation_set, log_file
         fraction = min(args.train_batch_size * args.gradient_accumulation_steps / len(training_set), 1)
         counts = objective.counts(training_set.target_lengths)
         self._expected = {name: (count * fraction).float().to(args.device) for name, count in counts.items()}
-        # since the last log entry: the terms' sums, counts and shares of the gradient
+        # of the terms since the last log entry
         self._sums: dict[str, Any] = defaultdict(float)
         self._counts: dict[str, Any] = defaultdict(int)
         self._shares: dict[str, Tensor] = {}

@@ -13,10 +13,20 @@ from tests.helpers.tokenizers import word_tokenizer
 
 TEXTS = tokenizers.TEXTS[:3]
 IDS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}  # of `word_tokenizer`
-LAYERS = {
-    "d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 300,
+_T5 = {
+    "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0,
+    "pad_token_id": 0, "eos_token_id": 1,
 }  # fmt: skip
+_BART = {
+    "d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 300, **IDS,
+}  # fmt: skip
+_BERT = {
+    "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
+    "max_position_embeddings": 64, **IDS,
+}  # fmt: skip
+SIZES = {"t5": _T5, "mt5": _T5, "bart": _BART, "pegasus": _BART, "bert": _BERT, "roberta": _BERT}
+V1_1 = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
 
 
 def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Path:
@@ -25,19 +35,20 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
     return folder
 
 
-def _random_model(family: str, tokenizer: PreTrainedTokenizerFast, **sizes: Any) -> PreTrainedModel:
+def small_model(
+    family: str, tokenizer: PreTrainedTokenizerFast, loader: Any = AutoModelForSeq2SeqLM, **changes: Any
+) -> PreTrainedModel:
+    """Return a small model of this family and the tokenizer's vocabulary; `changes` are of its configuration."""
     torch.manual_seed(0)
-    return AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(family, **{"vocab_size": len(tokenizer), **sizes}))
+    values = {"vocab_size": len(tokenizer), **SIZES.get(family, {}), **changes}
+    return loader.from_config(AutoConfig.for_model(family, **values))
 
 
 def t5(folder: Path, version: str = "t5-1.1") -> Path:
     """Save a T5 1.0 (tied and scaled head), a v1.1 (a head of its own), or an mT5."""
     tokenizer = train_tokenizer(TEXTS, 300)
-    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
-    sizes |= {"pad_token_id": 0, "eos_token_id": 1, "vocab_size": len(tokenizer) + 5}
-    if version == "t5-1.1":
-        sizes |= {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
-    model = _random_model(version.partition("-")[0], tokenizer, **sizes)
+    changes = V1_1 if version == "t5-1.1" else {}
+    model = small_model(version.partition("-")[0], tokenizer, vocab_size=len(tokenizer) + 5, **changes)
     if version == "t5-1.1":
         model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
     return save(folder, model, tokenizer)
@@ -46,7 +57,7 @@ def t5(folder: Path, version: str = "t5-1.1") -> Path:
 def bart(folder: Path, words: Sequence[str] = (), always: str | None = None) -> Path:
     """Save a BART with a bias on its logits; with `always` it says that word whatever it is asked."""
     tokenizer = word_tokenizer("<s>", "</s>", words)
-    model = _random_model("bart", tokenizer, **LAYERS, **IDS, decoder_start_token_id=2, forced_eos_token_id=2)
+    model = small_model("bart", tokenizer, decoder_start_token_id=2, forced_eos_token_id=2)
     model.final_logits_bias.copy_(torch.randn_like(model.final_logits_bias))
     if always is not None:
         model.final_logits_bias[0, tokenizer.convert_tokens_to_ids(always)] = 1e4
@@ -61,24 +72,18 @@ def t5gemma(folder: Path) -> Path:
         "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "sliding_window": 64,
         "final_logit_softcapping": 3.0, **IDS,
     }  # fmt: skip
-    return save(
-        folder, _random_model("t5gemma", tokenizer, encoder=stack, decoder=stack, decoder_start_token_id=0), tokenizer
-    )
+    model = small_model("t5gemma", tokenizer, encoder=stack, decoder=stack, decoder_start_token_id=0)
+    return save(folder, model, tokenizer)
 
 
 def pegasus(folder: Path) -> Path:
-    """Save a Pegasus: an encoder-decoder of a family that limbeck does not know by name."""
+    """Save a Pegasus, whose decoder starts with the token for padding."""
     tokenizer = word_tokenizer("<s>", "</s>")
-    model = _random_model("pegasus", tokenizer, **LAYERS, **IDS, decoder_start_token_id=1, forced_eos_token_id=2)
+    model = small_model("pegasus", tokenizer, decoder_start_token_id=1, forced_eos_token_id=2)
     return save(folder, model, tokenizer)
 
 
 def encoder(folder: Path, family: str, width: int = 16) -> Path:
     """Save a BERT or a RoBERTa encoder."""
     tokenizer = word_tokenizer("[CLS]", "[SEP]") if family == "bert" else word_tokenizer("<s>", "</s>")
-    config = AutoConfig.for_model(
-        family, vocab_size=len(tokenizer), hidden_size=width, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=64, **IDS,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    return save(folder, AutoModel.from_config(config), tokenizer)
+    return save(folder, small_model(family, tokenizer, AutoModel, hidden_size=width), tokenizer)

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx2
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from tests.helpers.builders import save
+from tests.helpers.builders import save, small_model
 
 SPECIAL = ["<pad>", "<|end|>", "<s>", "<|system|>", "<|user|>", "<|assistant|>"]
 TEMPLATE = (
@@ -38,15 +38,8 @@ def chat_tokenizer(template: str | None = TEMPLATE, pieces: list[str] | None = N
     tokenizer.pre_tokenizer = BYTES
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 2)])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        eos_token="<|end|>",
-        bos_token="<s>",
-        extra_special_tokens=SPECIAL[3:],
-    )
-    fast.chat_template = template
-    return fast
+    names = {"pad_token": "<pad>", "eos_token": "<|end|>", "bos_token": "<s>", "extra_special_tokens": SPECIAL[3:]}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=template, **names)
 
 
 def random_model(folder: Path, family: str = "llama", template: str | None = TEMPLATE) -> Path:
@@ -54,9 +47,7 @@ def random_model(folder: Path, family: str = "llama", template: str | None = TEM
     tokenizer = chat_tokenizer(template)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": POSITIONS}
     sizes |= {"intermediate_size": 48} if family == "llama" else {}
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), **sizes, **IDS, initializer_range=0.4)
-    model = AutoModelForCausalLM.from_config(config)
+    model = small_model(family, tokenizer, AutoModelForCausalLM, **sizes, **IDS, initializer_range=0.4)
     with torch.no_grad():
         model.get_output_embeddings().weight[1] *= 2  # the end token's
     return save(folder, model, tokenizer)
@@ -70,12 +61,9 @@ def scripted_model(folder: Path, reply: str) -> Path:
     """
     pieces = _pieces(reply)
     tokenizer = chat_tokenizer(pieces=pieces)
-    size = len(tokenizer)
-    config = AutoConfig.for_model(
-        "llama", vocab_size=size, hidden_size=size + size % 2, intermediate_size=8, num_hidden_layers=1,
-        num_attention_heads=1, max_position_embeddings=8192, **IDS,
-    )  # fmt: skip
-    model = AutoModelForCausalLM.from_config(config)
+    sizes = {"hidden_size": len(tokenizer) + len(tokenizer) % 2, "intermediate_size": 8, "num_hidden_layers": 1}
+    sizes |= {"num_attention_heads": 1, "max_position_embeddings": 8192}
+    model = small_model("llama", tokenizer, AutoModelForCausalLM, **sizes, **IDS)
     ids = tokenizer.get_vocab()
     chain = ["<|assistant|>", *map(_in_bytes, pieces), "<|end|>"]
     with torch.no_grad():

@@ -1,8 +1,4 @@
-"""A Hub on this machine: what an upload sends is written down, and names make it refuse.
-
-with running() as (endpoint, requests):
-    outcomes = run_beside(endpoint, code, names, tmp_path)  # `requests` has everything that arrived
-"""
+"""A Hub on this machine: what an upload sends is written down, and names make it refuse."""
 
 import base64
 import json
@@ -31,7 +27,7 @@ CONSENT: list[tuple[list[str], str, bool | None]] = [
 
 Requests = list[tuple[str, Any, str | None]]  # path, body, and the header Authorization
 
-# The server answers by the repository's name: a request's ending and a name that ends so, and what comes back.
+# A request's ending and a repository's name, and what comes back.
 REFUSALS: dict[tuple[str, str], tuple[int, str]] = {
     ("create", "unauthorised"): (401, "Invalid username or password."),
     ("create", "forbidden"): (403, "You don't have the rights to create a dataset under this namespace"),
@@ -106,10 +102,7 @@ def running() -> Iterator[tuple[str, Requests]]:
 
 
 def run_beside(endpoint: str, code: str, arguments: Any, folder: Path) -> Any:
-    """Return the JSON that `code` prints in a process that meets this Hub and no other, started in `folder`.
-
-    The arguments are on its standard input. The Hub's library reads its settings when it is imported.
-    """
+    """Return the JSON that `code`, with the arguments on its standard input, prints in a process beside this Hub."""
     environment = {
         **os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "HF_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1",
         "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1",

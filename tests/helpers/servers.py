@@ -1,8 +1,5 @@
 """A real HTTP server that plays OpenAI's chat completions, well or badly, and writes down every request.
 
-    with Server(lambda number, request: completion("Why. The answer is (1).")) as server:
-        ...  # server.url is a base_url; server.requests has every request
-
 `python -m tests.helpers.servers SECONDS` prints the base_url of one with that latency and runs until it is terminated.
 """
 
@@ -21,8 +18,6 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
 
-PAUSE = 0.2
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -32,9 +27,8 @@ class Answer:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0  # seconds before the first byte
-    # whole: as HTTP has it; cut: half of the body, and the connection is closed; reset: nothing, and it is reset;
-    # garbage: the body without a head; dribble: a byte of the body every `PAUSE` seconds; silent: nothing, and the
-    # connection stays open
+    # cut: half of the body, and the connection is closed; reset: nothing, and it is reset; garbage: the body without a
+    # head; dribble: a byte every 0.2 seconds; silent: nothing, and the connection stays open
     mode: Literal["whole", "cut", "reset", "garbage", "dribble", "silent"] = "whole"
     paid: bool = False  # it is a completion that somebody pays for
 
@@ -64,7 +58,6 @@ def completion(
     *,
     finish_reason: str | None = "stop",
     usage: Any = (12, 34),
-    headers: dict[str, str] | None = None,
     delay: float = 0.0,
 ) -> Answer:
     """Return a completion as OpenAI writes it; `usage`: two counts of tokens, or any value."""
@@ -72,7 +65,7 @@ def completion(
         usage = {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)}
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
     body = {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
-    return replace(in_json(body), headers=headers or {}, delay=delay, paid=True)
+    return replace(in_json(body), delay=delay, paid=True)
 
 
 def error(status: int, message: str = "no", code: str | None = None, headers: dict[str, str] | None = None) -> Answer:
@@ -82,12 +75,10 @@ def error(status: int, message: str = "no", code: str | None = None, headers: di
 
 
 def in_json(value: Any, status: int = 200) -> Answer:
-    """Return any JSON value as the body."""
     return Answer(status, json.dumps(value).encode())
 
 
 def redirect(url: str) -> Answer:
-    """Return a redirect to another URL."""
     return Answer(307, headers={"Location": url})
 
 
@@ -103,10 +94,7 @@ PASSING: dict[str, Answer] = {
     "null": replace(completion(None), paid=False),
     "blank": replace(completion(" \n"), paid=False),
 }
-HANGING: dict[str, Answer] = {
-    "silent": Answer(mode="silent"),
-    "dribble": replace(completion(), mode="dribble", paid=False),
-}
+HANGING = {"silent": Answer(mode="silent"), "dribble": replace(completion(), mode="dribble", paid=False)}
 
 
 def explain(request: HttpRequest) -> str:
@@ -118,11 +106,11 @@ def mixed(
     share: float = 0.3,
     seed: int = 0,
     *,
-    failures: Sequence[Answer] = (*PASSING.values(),),
+    failures: Sequence[Answer] = tuple(PASSING.values()),
     text: Callable[[HttpRequest], str] = explain,
     latency: float = 0.0,
 ) -> Behave:
-    """Fail the given share of requests, in all of the given ways; by seed and number alone."""
+    """Return a behaviour that fails a share of the requests, in all of these ways; by seed and number alone."""
 
     def behave(number: int, request: HttpRequest) -> Answer:
         draw = random.Random(seed * 1_000_003 + number)
@@ -186,13 +174,6 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError, ValueError):  # the client went away, or the server is being stopped
             super().handle()
 
-    def handle_one_request(self) -> None:
-        if self.rfile.peek(1)[:1].isalpha():
-            super().handle_one_request()
-        else:  # the end, or TLS
-            self.wfile.write(b"HTTP/1.1 400 X\r\nContent-Length: 0\r\n\r\n")
-            self.close_connection = True
-
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -202,12 +183,15 @@ class _Handler(BaseHTTPRequestHandler):
             answer = request.answer = self.server.behave(self.server.count - 1, request)
         time.sleep(answer.delay)
         self.close_connection = answer.mode != "whole"
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(answer.body))} | answer.headers
+        lines = [f"HTTP/1.1 {answer.status} X", *(f"{name}: {value}" for name, value in headers.items()), "\r\n"]
+        head = "\r\n".join(lines).encode("latin-1")
         match answer.mode:
             case "whole":
-                self.wfile.write(_head(answer) + answer.body)
+                self.wfile.write(head + answer.body)
                 request.sent = True
             case "cut":
-                self.wfile.write(_head(answer) + answer.body[: len(answer.body) // 2])
+                self.wfile.write(head + answer.body[: len(answer.body) // 2])
             case "reset":
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 os.close(self.connection.detach())
@@ -216,22 +200,16 @@ class _Handler(BaseHTTPRequestHandler):
             case "silent":
                 self.server.stopped.wait()
             case "dribble":
-                self.wfile.write(_head(answer))
+                self.wfile.write(head)
                 for byte in answer.body:
                     self.wfile.write(bytes([byte]))
-                    self.server.stopped.wait(PAUSE)
+                    self.server.stopped.wait(0.2)
 
     def do_GET(self) -> None:
         self.do_POST()
 
     def log_message(self, format: str, *args: object) -> None:
         pass
-
-
-def _head(answer: Answer) -> bytes:
-    headers = {"Content-Type": "application/json", "Content-Length": str(len(answer.body))} | answer.headers
-    lines = [f"HTTP/1.1 {answer.status} X", *(f"{name}: {value}" for name, value in headers.items()), "\r\n"]
-    return "\r\n".join(lines).encode("latin-1")
 
 
 if __name__ == "__main__":

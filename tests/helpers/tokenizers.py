@@ -37,7 +37,6 @@ def word_tokenizer(start: str, end: str, words: Sequence[str] = ()) -> PreTraine
 
 
 def unigram() -> PreTrainedTokenizerBase:
-    """Return T5's kind."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()

@@ -1,20 +1,18 @@
 """Small models and rows that are the same on every machine: no random number has a part in them."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
-from tests.helpers.builders import save
+from tests.helpers.builders import V1_1, save, small_model
 from tests.helpers.tokenizers import frame
 
 COLOURS = {"leaf": "green", "grass": "green", "sky": "blue", "sea": "blue", "rose": "red", "blood": "red"}
 PLACES = ("garden", "book", "song", "poem", "field")
-WIDTH = 16
 
 
 def rows(split: str, count: int) -> list[dict[str, Any]]:
@@ -35,10 +33,6 @@ def rows(split: str, count: int) -> list[dict[str, Any]]:
             row["rationale"] = f"The {item} is of the {setting} ." + f" Each {item} is {colour} ." * (1 + number % 2)
         table.append(row)
     return table
-
-
-def write_rows(path: str, table: list[dict[str, Any]]) -> None:
-    Path(path).write_text("".join(json.dumps(row) + "\n" for row in table))
 
 
 def graded_answers(shift: float, count: int = 120) -> list[dict[str, Any]]:
@@ -75,41 +69,17 @@ def _save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFa
     return save(folder, model, tokenizer)
 
 
-def t5(folder: Path) -> Path:
-    """Save a T5 v1.1: gated activations and a head of its own."""
-    tokenizer = _tokenizer(None, "</s>")
-    config = AutoConfig.for_model(
-        "t5", vocab_size=len(tokenizer), d_model=WIDTH, d_kv=8, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0,
-        decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
-        feed_forward_proj="gated-gelu", tie_word_embeddings=False,
-    )  # fmt: skip
-    return _save(folder, AutoModelForSeq2SeqLM.from_config(config), tokenizer, 0.3)
-
-
-def bart(folder: Path) -> Path:
-    """Save a BART."""
-    tokenizer = _tokenizer("<s>", "</s>")
-    config = AutoConfig.for_model(
-        "bart", vocab_size=len(tokenizer), d_model=WIDTH, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
-        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=64, dropout=0.0,
-        bos_token_id=3, pad_token_id=0, eos_token_id=1, decoder_start_token_id=1, forced_eos_token_id=1,
-    )  # fmt: skip
-    return _save(folder, AutoModelForSeq2SeqLM.from_config(config), tokenizer, 0.3)
-
-
-def bert(folder: Path, scale: float) -> Path:
-    """Save a BERT encoder, for one side of a pair."""
-    tokenizer = _tokenizer("[CLS]", "[SEP]")
-    config = AutoConfig.for_model(
-        "bert", vocab_size=len(tokenizer), hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-        pad_token_id=0,
-    )  # fmt: skip
-    return _save(folder, AutoModel.from_config(config), tokenizer, scale)
-
-
 def student(kind: str, folder: Path) -> Path | dict[str, Path]:
     """Save the student `t5`, `bart` or `encoder-pair` below `folder`, and return what a recipe names it by."""
     if kind == "encoder-pair":
-        return {"encoder": bert(folder / "encoder", 0.2), "decoder": bert(folder / "decoder", 0.3)}
-    return {"t5": t5, "bart": bart}[kind](folder / kind)
+        tokenizer = _tokenizer("[CLS]", "[SEP]")
+        changes = {"pad_token_id": 0, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        model, scales = small_model("bert", tokenizer, AutoModel, **changes), {"encoder": 0.2, "decoder": 0.3}
+        return {side: _save(folder / side, model, tokenizer, scale) for side, scale in scales.items()}
+    tokenizer = _tokenizer("<s>" if kind == "bart" else None, "</s>")
+    if kind == "t5":
+        model = small_model("t5", tokenizer, dropout_rate=0.0, **V1_1)
+    else:
+        ids = {"bos_token_id": 3, "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 1}
+        model = small_model("bart", tokenizer, dropout=0.0, max_position_embeddings=64, forced_eos_token_id=1, **ids)
+    return _save(folder / kind, model, tokenizer, 0.3)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.archives import write_rows
 from tests.invariant import package, small
 from tests.invariant.package import limbeck
 
@@ -15,7 +16,7 @@ RUNS = ("dss-1", "dss-2", "mi-1", "mi-2")
 @pytest.fixture(scope="module")
 def recipe(folder):
     for split, count in (("train", 30), ("valid", 24), ("test", 24)):
-        small.write_rows(f"{split}.jsonl", small.rows(split, count))
+        write_rows(Path(f"{split}.jsonl"), small.rows(split, count))
     student = small.student("t5", folder)
     recipe = package.recipe(student, "mi", steps=40, learning_rate=0.15, batch_size=8, logging_steps=10)
     package.write_yaml("recipe.yaml", recipe)
@@ -75,7 +76,7 @@ def test_compare(runs, outputs):
 
 def test_compare_and_calibrate_files_of_predictions(folder, outputs):
     for name, shift in (("a.jsonl", 0.0), ("b.jsonl", 1.1)):
-        small.write_rows(name, small.graded_answers(shift))
+        write_rows(Path(name), small.graded_answers(shift))
     outputs.check("compare files", limbeck(*package.COMPARE, "a.jsonl", "b.jsonl"))
     outputs.check("calibrate", limbeck(*package.CALIBRATE, "a.jsonl", "--validation", "b.jsonl"))
 
@@ -106,7 +107,7 @@ def test_report(runs, reference):
 def test_annotation(folder, outputs):
     """Three replies a question: the last is wrong for one in three, and unreadable for one in four."""
     questions = [{"id": str(n), "input": f"What is {n} plus {n} ?", "label": str(2 * n)} for n in range(12)]
-    small.write_rows("questions.jsonl", questions)
+    write_rows(Path("questions.jsonl"), questions)
 
     def reply(question, time):
         number = int(question.rsplit("What is ")[-1].split()[0])

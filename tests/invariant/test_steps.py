@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.archives import write_rows
 from tests.invariant import package, small
 
 STUDENTS = ("t5", "bart", "encoder-pair")
@@ -12,7 +13,7 @@ STUDENTS = ("t5", "bart", "encoder-pair")
 @pytest.fixture(scope="module")
 def students(folder):
     for split, count in (("train", 30), ("valid", 2), ("test", 2)):
-        small.write_rows(f"{split}.jsonl", small.rows(split, count))
+        write_rows(Path(f"{split}.jsonl"), small.rows(split, count))
     return {kind: small.student(kind, folder) for kind in STUDENTS}
 
 
