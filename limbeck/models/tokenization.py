@@ -1,7 +1,7 @@
 """Texts to token ids: framing, texts that are too long for a student, and batches of ids.
 
-A source that is too long loses the middle of its longest segments, all cut to one length. A target loses the beginning
-of its rationale, never the label or the words around it. Texts are cut between words, and then tokenized as any other.
+A source that is too long loses the middle of its longest segments, all cut to one length; a target the beginning of its
+rationale, never the label or the words around it. Texts are cut between words, and then tokenized as any other.
 """
 
 from bisect import bisect_left
@@ -106,7 +106,7 @@ class Codec:
             raise ModelError(
                 f"the model's config.json has eos_token_id {config.eos_token_id!r:.40}, none of its {vocabulary} tokens"
             )
-        candidates = [tokenizer.eos_token_id, tokenizer.sep_token_id]
+        candidates = (tokenizer.eos_token_id, tokenizer.sep_token_id)
         self.end = next((id for id in candidates if id in ends), ends[0])
         self._separator_id: int = next((id for id in candidates if id is not None), self.end)
         self._separator = str(tokenizer.convert_ids_to_tokens(self._separator_id))

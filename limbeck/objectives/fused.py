@@ -91,7 +91,7 @@ class Chunk:
         # the derivative of the soft cap c tanh(x / c)
         self.slope = None if head.soft_cap is None else logits.div(head.soft_cap).square_().neg_().add_(1)
         # log sum_k exp(logits_k) is the largest logit less the logarithm of its probability, which is at least 1 / V;
-        # by eighths of the rows, so that there is no second tensor of the logits' size
+        # by eighths of the rows: no second tensor of the logits' size
         eighths = logits.split(max(len(logits) // 8, 1))
         largest, log_top = logits.amax(-1), torch.cat([rows.softmax(-1).amax(-1) for rows in eighths]).log()
         # largest first: a confident token's loss would be lost in the rounding of a large log sum

@@ -1,4 +1,4 @@
-"""Training sets: every text of the examples is tokenized once, and its ids are kept in flat arrays."""
+"""Training sets: the token ids of the examples' texts, in flat arrays."""
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -71,7 +71,7 @@ def tokenize(examples: Sequence[Example], views: Sequence[View], student: Studen
     """
     for view in views:
         if not any(target(example, view) for example in examples):
-            raise DataError(f"no training example has a rationale, which the {view.value} view of this objective needs")
+            raise DataError(f"no training example has a rationale, which the {view.value} view needs")
     training_set = token_ids(examples, views, student)
     if training_set.views == _TASKS:
         return training_set

@@ -20,9 +20,9 @@ class BucketSampler(Sampler[int]):
     """An order of the examples, a pure function of lengths, seed and epoch, to be cut into batches as it stands.
 
     A batch of B costs `B * weights @ (its widest, by column)`. An example's stratum is whether it has every target:
-    each batch takes its quota of both strata. Each random part of the examples is halved, and the halves again, where
-    that saves most. Batches come in random order, but the dearest first: what does not fit into memory shows at once.
-    The remainder that fills no batch is random, and comes last.
+    each batch takes its quota of both. Each random part of the examples is halved, and the halves again, where that
+    saves most. Batches come in random order, but the dearest first: what does not fit into memory shows at once. The
+    remainder that fills no batch is random, and comes last.
     """
 
     def __init__(self, lengths: Array, *, batch_size: int, multiple: int, seed: int) -> None:
@@ -76,7 +76,7 @@ def _quotas(strata: list[Array], count: int) -> Array:
 
 
 def _halved(strata: list[Array], count: int, widths: Array, weights: Weights) -> list[Array]:
-    """Return the `count` batches of `strata`, the numbers of the rows with and without every target."""
+    """Return the `count` batches of the rows of both strata."""
     quotas = _quotas(strata, count)
     if count == 1 or all((widths[rows] == widths[rows[:1]]).all() for rows in strata):
         pieces = [np.split(rows, quota[:-1]) for rows, quota in zip(strata, quotas, strict=True)]

@@ -77,7 +77,6 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
             seed=seed,
             load_best_model_at_end=evaluates,
             metric_for_best_model="accuracy" if evaluates else None,
-            greater_is_better=True if evaluates else None,
             remove_unused_columns=False,
             dataloader_pin_memory=torch.cuda.is_available(),
             disable_tqdm=not sys.stderr.isatty(),
@@ -170,9 +169,8 @@ class Trainer(transformers.Trainer):
             self.add_callback(_Progress())
         self.distiller, self.settings, self.training_set = distiller, settings, training_set
         self.validate, self.validation_set, self.log_file = validate, validation_set, log_file
-        fraction = min(args.train_batch_size * args.gradient_accumulation_steps / len(training_set), 1)
-        counts = objective.counts(training_set.target_lengths)
-        self._expected = {name: (count * fraction).float().to(args.device) for name, count in counts.items()}
+        step = args.train_batch_size * args.gradient_accumulation_steps
+        self._expected = self._counted(training_set, min(step / len(training_set), 1))
         # of the terms since the last log entry
         self._sums: dict[str, Any] = defaultdict(float)
         self._counts: dict[str, Any] = defaultdict(int)
@@ -245,20 +243,21 @@ class Trainer(transformers.Trainer):
     @torch.no_grad()
     def _validation_loss(self) -> dict[str, float]:
         """Return the objective's value on the validation set, without dropout, each term's mean over the whole set."""
-        data, objective = self.validation_set, self.distiller.objective
+        data, size = self.validation_set, self.args.per_device_train_batch_size
         if data is None:
             return {}
         self.distiller.eval()
-        units = {term.name: torch.ones((), device=self.args.device) for term in objective.terms}
-        sums = dict.fromkeys(units, 0.0)
-        order, size = np.lexsort(data.lengths.T).tolist(), self.args.per_device_train_batch_size
+        loss, counts = 0.0, self._counted(data, 1.0)
+        order = np.lexsort(data.lengths.T).tolist()
         for start in range(0, len(order), size):
             examples: Any = [data[i] for i in order[start : start + size]]
-            batch = self._prepare_inputs(self.data_collator(examples))
-            for name, value in self.distiller(**batch, counts=units)["terms"].items():
-                sums[name] += value.item()
-        counts = {name: count.item() for name, count in objective.counts(data.target_lengths).items()}
-        return {"loss": objective.weighted({name: sums[name] / count for name, count in counts.items() if count})}
+            loss += self.distiller(**self._prepare_inputs(self.data_collator(examples)), counts=counts)["loss"].item()
+        return {"loss": loss}
+
+    def _counted(self, data: TrainingSet, share: float) -> dict[str, Tensor]:
+        """Return what each term's mean over a share of the examples is divided by."""
+        counts = self.distiller.objective.counts(data.target_lengths)
+        return {name: (count * share).float().to(self.args.device) for name, count in counts.items()}
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """Make the checkpoint to be written the best so far, if it is."""

@@ -53,6 +53,10 @@ class HttpRequest:
 Behave = Callable[[int, HttpRequest], Answer]  # the request's number from 0, in the order of arrival, and the request
 
 
+def in_json(value: Any, status: int = 200) -> Answer:
+    return Answer(status, json.dumps(value).encode())
+
+
 def completion(
     text: Any = "Because. The answer is (1).",
     *,
@@ -72,10 +76,6 @@ def error(status: int, message: str = "no", code: str | None = None, headers: di
     """Return an error as OpenAI writes it."""
     body = {"error": {"message": message, "type": "an_error", "param": None, "code": code}}
     return replace(in_json(body, status), headers=headers or {})
-
-
-def in_json(value: Any, status: int = 200) -> Answer:
-    return Answer(status, json.dumps(value).encode())
 
 
 def redirect(url: str) -> Answer:
@@ -159,7 +159,6 @@ class Server(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connections.append(connection)
         return connection, address
 
@@ -168,6 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
     """The answers to the requests of one connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Server
 
     def handle(self) -> None:

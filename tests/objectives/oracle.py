@@ -26,13 +26,12 @@ def losses(objective, hidden, labels, *, head, counts):
     logits = {view: wide(head.logits(states)) for view, states in hidden.items()}
     values = {}
     for term in objective.terms:
+        sides = [tensor for view in term.views for tensor in (logits[view], labels[view])]
         if isinstance(term, AlignmentTerm):
-            first, second = term.views
-            per_row = alignment(term, logits[first], labels[first], logits[second], labels[second])
-            complete = (labels[first] != IGNORE).any(1) & (labels[second] != IGNORE).any(1)
-            total = (per_row * complete).sum()
+            complete = (sides[1] != IGNORE).any(1) & (sides[3] != IGNORE).any(1)
+            total = (alignment(term, *sides) * complete).sum()
         else:
-            total = token_loss(logits[term.view], labels[term.view], term.smoothing).sum()
+            total = token_loss(*sides, term.smoothing).sum()
         values[term.name] = total / counts[term.name] if counts[term.name] else total
     return sum(term.weight * values[term.name] for term in objective.terms), values
 

@@ -29,10 +29,9 @@ def term_of(name: str) -> AlignmentTerm:
     return METHODS[name].terms[-1]
 
 
-def alignment(term, p, labels, *sides):
+def alignment(term, p, labels, q, rationales):
     """Compute the mean alignment of two sides' logits."""
     method = Objective("alignment", (replace(term, weight=1.0),))
-    q, rationales = sides
     hidden = dict(zip(term.views, (p, q), strict=True))
     ids = dict(zip(term.views, (labels, rationales), strict=True))
     head = VocabularyHead(torch.eye(p.shape[-1], dtype=p.dtype))  # whose logits are its states
@@ -71,23 +70,18 @@ def naive_pool(logits, targets, pool):
     """Pool by loops over tokens and vocabulary, and normalise, from Eq. 9-11."""
     columns = []
     for k in range(logits.shape[-1]):
-        probabilities = [
-            math.exp(logits[t, k]) / sum(math.exp(x) for x in logits[t])
-            for t in range(len(targets))
-            if targets[t] != IGNORE
-        ]
+        rows = [row for row, target in zip(logits.tolist(), targets, strict=True) if target != IGNORE]
+        probabilities = [math.exp(row[k]) / sum(map(math.exp, row)) for row in rows]
         columns.append(max(probabilities) if pool == "max" else sum(probabilities) / len(probabilities))
     return [x / sum(columns) for x in columns]
 
 
-@pytest.mark.parametrize(
-    ("name", "pool", "divergence"),
-    [("mi", "max", "cross-entropy"), ("mi-mean", "mean", "cross-entropy"), ("kl", "max", "kl")],
-)
-def test_alignment_agrees_with_loops(name, pool, divergence):
+@pytest.mark.parametrize("name", ["mi", "mi-mean", "kl"])
+def test_alignment_agrees_with_loops(name):
     p, q = torch.randn(3, 4, 9, dtype=torch.float64), torch.randn(3, 6, 9, dtype=torch.float64)
     labels, rationales = unpadded(3, 4), unpadded(3, 6)
     labels[0, 2:], rationales[1, 1:], rationales[2, 5:] = IGNORE, IGNORE, IGNORE
+    pool, divergence = "mean" if name == "mi-mean" else "max", "kl" if name == "kl" else "cross-entropy"
     expected = [
         naive_divergence(naive_pool(p[i], labels[i], pool), naive_pool(q[i], rationales[i], pool), divergence)
         for i in range(3)
@@ -96,20 +90,14 @@ def test_alignment_agrees_with_loops(name, pool, divergence):
     assert value.item() == pytest.approx(sum(expected) / 3, rel=1e-12)
 
 
-def padded(logits, labels, width):
-    """Append `width` positions of padding, their logits arbitrary."""
-    batch, _, vocabulary = logits.shape
-    junk = 5 * torch.randn(batch, width, vocabulary, dtype=logits.dtype)
-    return torch.cat([logits, junk], 1), torch.cat([labels, torch.full((batch, width), IGNORE)], 1)
-
-
-@pytest.mark.parametrize(("name", "changes"), [("mi", False), ("mi-mean", False), ("kl", False), ("mi-official", True)])
-def test_only_the_official_term_depends_on_padding(name, changes):
-    p, q = torch.randn(4, 3, 30), torch.randn(4, 8, 30)
-    labels, rationales = unpadded(4, 3), unpadded(4, 8)
-    before = alignment(term_of(name), p, labels, q, rationales)
-    after = alignment(term_of(name), *padded(p, labels, 5), *padded(q, rationales, 8))
-    assert (abs(before - after).item() > 1e-3) if changes else (abs(before - after).item() < 1e-6)
+@pytest.mark.parametrize("name", ["mi", "mi-mean", "kl", "mi-official"])
+def test_only_the_official_term_depends_on_padding(name):
+    p, q = 5 * torch.randn(4, 8, 30), 5 * torch.randn(4, 16, 30)
+    labels, rationales = unpadded(4, 8), unpadded(4, 16)
+    before = alignment(term_of(name), p[:, :3], labels[:, :3], q[:, :8], rationales[:, :8])
+    labels[:, 3:] = rationales[:, 8:] = IGNORE
+    difference = abs(before - alignment(term_of(name), p, labels, q, rationales)).item()
+    assert difference > 1e-3 if name == "mi-official" else difference < 1e-5
 
 
 def gradient(term, p, q):
@@ -172,7 +160,6 @@ def test_changes_reach_their_terms():
         ({"name": "mi", "pool": "maximum"}, "pool"),
         ({"name": "dss", "alignment_weight": 0.1}, "alignment_weight has no meaning for dss"),
         ({"name": "mi", "alignment_weight": -1}, "alignment_weight"),
-        ({"name": "mi", "alignment_weight": float("nan")}, "alignment_weight"),
     ],
 )
 def test_what_has_no_meaning_is_refused(values, field):

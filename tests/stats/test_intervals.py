@@ -23,6 +23,8 @@ def test_the_ends_of_wilson_solve_its_equation_and_are_those_of_scipy():
         assert abs(37 / 50 - p) == pytest.approx(Z * math.sqrt(p * (1 - p) / 50))
     assert (low, high) == pytest.approx(tuple(stats.binomtest(37, 50).proportion_ci(method="wilson")))
     assert (wilson(0, 5)[0], wilson(5, 5)[1], wilson(0, 0)) == (0, 1, None)
+    correct = np.arange(200) < 150
+    assert accuracy_interval(correct) == accuracy_interval(correct[None]) == wilson(150, 200)
 
 
 def tango_statistic(only_a: int, only_b: int, n: int, difference: float) -> float:
@@ -54,11 +56,6 @@ def test_tango_holds_the_difference_and_agrees_with_chi_square(only_a, only_b, c
     if only_a + only_b:
         chi = abs(only_a - only_b) / math.sqrt(only_a + only_b)
         assert (low > 1e-9 or high < -1e-9) == (chi > Z)
-
-
-def test_one_seed_has_the_interval_of_wilson():
-    correct = np.arange(200) < 150
-    assert accuracy_interval(correct) == accuracy_interval(correct[None]) == wilson(150, 200)
 
 
 def test_equal_examples_leave_the_t_test_of_welch_between_seeds():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from limbeck.stats.intervals import tango
-from limbeck.stats.significance import MCNEMAR, SEEDS, compare, detectable_difference, holm, mcnemar_mid_p
+from limbeck.stats.significance import MCNEMAR, SEEDS, Comparison, compare, detectable_difference, holm, mcnemar_mid_p
 
 # of 100 examples both runs have 60 right, A alone 18, B alone 7
 A = np.repeat([1, 1, 0, 0], [60, 18, 7, 15])
@@ -40,14 +40,11 @@ def test_too_few_discordant_examples_detect_nothing(discordance, n):
 
 
 def test_one_run_a_side():
-    comparison = compare(A, B)
-    assert (comparison.test, comparison.n, comparison.seeds) == (MCNEMAR, 100, (1, 1))
-    assert (comparison.accuracy_a, comparison.accuracy_b, comparison.difference) == (0.78, 0.67, 0.11)
-    assert (comparison.discordant, comparison.only_a, comparison.only_b) == (25, 18, 7)
-    assert comparison.p_value == mcnemar_mid_p(18, 7)
-    assert comparison.interval == tango(18, 7, 100)
-    assert comparison.cohens_g == pytest.approx(0.22)
-    assert comparison.detectable == detectable_difference(0.25, 100)
+    assert compare(A, B) == Comparison(
+        test=MCNEMAR, n=100, seeds=(1, 1), accuracy_a=0.78, accuracy_b=0.67, difference=0.11, discordant=25, only_a=18,
+        only_b=7, p_value=mcnemar_mid_p(18, 7), interval=tango(18, 7, 100), cohens_g=18 / 25 - 0.5,
+        detectable=detectable_difference(0.25, 100),
+    )  # fmt: skip
 
 
 def test_several_seeds():

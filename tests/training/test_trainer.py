@@ -28,6 +28,15 @@ def gradient_of(module, batch, **options):
     return output, flat(weight.grad for weight in module.parameters())
 
 
+def fitted(name, folder, stop=None, **options):
+    """Return a Trainer, with dropout, that has trained, up to a step where it was stopped."""
+    training = trainer(scratch(dropout=0.2), name, folder, **options)
+    if stop is not None:
+        training.add_callback(StopAt(stop))
+    training.fit()
+    return training
+
+
 def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
     student = scratch().eval()
     batch = batch_of(student, EXAMPLES, "dss")
@@ -72,31 +81,21 @@ def test_only_the_official_term_keeps_batches_as_short_as_they_can_be(name, roun
 
 @pytest.mark.parametrize(("batch", "accumulate"), [(4, 1), (2, 2)])
 def test_a_stopped_training_goes_on_to_the_same_weights(batch, accumulate, tmp_path):
+    """A checkpoint that was not written to its end is passed over, and a finished training not trained on."""
     sizes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate, "eval_steps": 2}
-    trainer(scratch(dropout=0.2), "mi", tmp_path / "unbroken", **sizes).fit()
-    first = trainer(scratch(dropout=0.2), "mi", tmp_path / "broken", **sizes)
-    first.add_callback(StopAt(4))
-    first.fit()
-    second = trainer(scratch(dropout=0.2), "mi", tmp_path / "broken", **sizes)
-    second.fit()
-    assert second.state.global_step == 6
-    weights = (tmp_path / name / "checkpoints/checkpoint-6/model.safetensors" for name in ("unbroken", "broken"))
-    assert len({path.read_bytes() for path in weights}) == 1
+    unbroken = fitted("mi", tmp_path / "unbroken", **sizes)
+    fitted("mi", tmp_path / "broken", stop=4, **sizes)
+    half_written = tmp_path / "broken" / "checkpoints" / "checkpoint-9"
+    half_written.mkdir()
+    (half_written / "trainer_state.json").write_text('{"global_step": 9, "log_his')
+    second, third = (fitted("mi", tmp_path / "broken", **sizes) for _ in range(2))
+    assert second.state.global_step == third.state.global_step == 6
+    weights = [weights_of(training.distiller.student) for training in (unbroken, second, third)]
+    assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[2])
+    files = (tmp_path / name / "checkpoints/checkpoint-6/model.safetensors" for name in ("unbroken", "broken"))
+    assert len({path.read_bytes() for path in files}) == 1
     steps = [json.loads(line)["step"] for line in (tmp_path / "broken" / "log.jsonl").open()]
     assert steps == sorted(steps)
-
-
-def test_half_written_checkpoints_are_passed_over_and_a_finished_one_is_not_trained_on(tmp_path):
-    student = scratch()
-    trainer(student, "finetune", tmp_path).fit()
-    broken = tmp_path / "checkpoints" / "checkpoint-9"
-    broken.mkdir()
-    (broken / "trainer_state.json").write_text('{"global_step": 9, "log_his')
-    again = scratch()
-    resumed = trainer(again, "finetune", tmp_path)
-    resumed.fit()
-    assert resumed.state.global_step == 6
-    assert torch.equal(weights_of(student), weights_of(again))
 
 
 @pytest.mark.parametrize("changes", [{"eval_strategy": "epoch", "save_strategy": "epoch"}, {"eval_steps": 0.3}])
@@ -112,19 +111,19 @@ def test_the_best_checkpoint_is_saved_and_in_the_student_at_the_end(changes, tmp
 def log_of(*validations):
     """Make a log history from pairs of accuracy and loss, a training entry between them."""
     entries = []
-    for number, (accuracy, loss) in enumerate(validations, start=1):
-        entries += [{"loss": 1.0, "step": 10 * number}, {"eval_accuracy": accuracy, "step": 10 * number}]
-        entries[-1] |= {} if loss is None else {"eval_loss": loss}
+    for step, (accuracy, loss) in enumerate(validations, start=1):
+        measured = {"eval_accuracy": accuracy, "step": step} | ({} if loss is None else {"eval_loss": loss})
+        entries += [{"loss": 1.0, "step": step}, measured]
     return entries
 
 
 @pytest.mark.parametrize(
     ("pairs", "step"),
     [
-        ([(0.2, 1.0), (0.3, 9.0), (0.1, 0.1)], 20),  # accuracy before all
-        ([(0.0, 3.0), (0.0, 1.0), (0.0, 2.0)], 20),  # then the loss
-        ([(0.5, 1.0), (0.5, 1.0), (0.4, 0.1)], 20),  # then the later one
-        ([(0.5, 2.0), (0.5, float("nan")), (0.5, float("inf"))], 10),
+        ([(0.2, 1.0), (0.3, 9.0), (0.1, 0.1)], 2),  # accuracy before all
+        ([(0.0, 3.0), (0.0, 1.0), (0.0, 2.0)], 2),  # then the loss
+        ([(0.5, 1.0), (0.5, 1.0), (0.4, 0.1)], 2),  # then the later one
+        ([(0.5, 2.0), (0.5, float("nan")), (0.5, float("inf"))], 1),
     ],
 )
 def test_the_best_is_the_most_accurate_then_of_the_lowest_loss_then_the_latest(pairs, step):
@@ -154,8 +153,7 @@ def test_the_validation_loss_is_the_objective_over_all_validation_rows_without_d
     student, sizes = scratch(dropout=0.5), {"per_device_train_batch_size": 13, "label_smoothing_factor": 0.1}
     training = trainer(student, name, tmp_path, validation=PARTIAL, **sizes)
     method, loss = training.distiller.objective, training._validation_loss()["loss"]
-    data = token_ids(PARTIAL, method.views, student)
-    batch = training.data_collator([data[i] for i in range(len(data))])
+    batch = collated(student, token_ids(PARTIAL, method.views, student))
     labels = batch["labels"]
     with torch.no_grad():
         hidden = student.hidden_states(**batch)
@@ -179,17 +177,11 @@ def test_terms_that_no_validation_row_has_are_left_out_of_its_loss(tmp_path):
 def test_training_stops_when_patience_is_out_and_goes_on_from_a_kill_with_the_patience_it_had(tmp_path):
     accuracies = [0.1, 0.5, 0.4, 0.3, 0.2, 0.9]
     options = {"validation": EXAMPLES, "eval_steps": 1, "early_stopping_patience": 3}
-    unbroken = trainer(scratch(0.2), "mi", tmp_path / "unbroken", accuracies=accuracies, **options)
-    unbroken.fit()
-    first = trainer(scratch(0.2), "mi", tmp_path / "broken", accuracies=accuracies, **options)
-    first.add_callback(StopAt(4))
-    first.fit()
-    second = trainer(scratch(0.2), "mi", tmp_path / "broken", accuracies=accuracies[4:], **options)
-    second.fit()
-    third = trainer(scratch(), "mi", tmp_path / "broken", accuracies=[], **options)
-    third.fit()  # killed after it had stopped: nothing is left to train
+    unbroken = fitted("mi", tmp_path / "unbroken", accuracies=accuracies, **options)
+    fitted("mi", tmp_path / "broken", stop=4, accuracies=accuracies, **options)
+    second = fitted("mi", tmp_path / "broken", accuracies=accuracies[4:], **options)
+    third = fitted("mi", tmp_path / "broken", accuracies=[], **options)  # killed after it had stopped
     states = [training.state for training in (unbroken, second, third)]
     assert [(state.global_step, state.best_global_step) for state in states] == [(5, 2)] * 3
     weights = [weights_of(training.distiller.student) for training in (unbroken, second, third)]
-    assert torch.equal(weights[0], weights[1])
-    assert torch.equal(weights[0], weights[2])
+    assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[2])
