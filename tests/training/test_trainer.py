@@ -153,7 +153,8 @@ def test_the_validation_loss_is_the_objective_over_all_validation_rows_without_d
     student, sizes = scratch(dropout=0.5), {"per_device_train_batch_size": 13, "label_smoothing_factor": 0.1}
     training = trainer(student, name, tmp_path, validation=PARTIAL, **sizes)
     method, loss = training.distiller.objective, training._validation_loss()["loss"]
-    batch = collated(student, token_ids(PARTIAL, method.views, student))
+    data = token_ids(PARTIAL, method.views, student)
+    batch = training.data_collator([data[i] for i in range(len(data))])
     labels = batch["labels"]
     with torch.no_grad():
         hidden = student.hidden_states(**batch)
