@@ -201,8 +201,8 @@ class Codec:
         ids: Ids = []
         for id in self._ids([text], split_special_tokens=True)[0]:
             characters = list(str(self.tokenizer.convert_ids_to_tokens(id))) if id in self._reserved else []
-            spelled = self._ids(characters, split_special_tokens=True) if characters else [[id]]
-            ids += [id for row in spelled for id in row if id not in self._reserved]
+            rows = self._ids(characters, split_special_tokens=True) if characters else [[id]]
+            ids += [id for row in rows for id in row if id not in self._reserved]
         return ids
 
     def _ids(self, texts: Sequence[str], **options: Any) -> list[Ids]:
@@ -224,11 +224,10 @@ def _tail(text: str, length: int) -> str:
     begin = len(text) - length
     if begin <= 0:
         return text
-    tail = text[begin:]
-    if not text[begin - 1].isspace():
-        words = tail.split(maxsplit=1)
-        tail = words[-1] if len(words) == 2 else tail  # else a single word, or a script without blanks
-    return tail.lstrip()
+    words = text[begin:].split(maxsplit=1)
+    # else a whole word, a single one, or a script without blanks
+    within = not text[begin - 1].isspace() and len(words) == 2
+    return words[1] if within else text[begin:].lstrip()
 
 
 def _without_middle(text: str, length: int) -> str:

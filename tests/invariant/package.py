@@ -15,9 +15,6 @@ from unittest import mock
 import yaml
 
 from limbeck.cli import main
-from tests.helpers.servers import HttpRequest, Server, completion
-
-__all__ = ["HttpRequest", "Server", "completion"]  # a chat model's endpoint, for `test_outputs.py`
 
 OBJECTIVES = ("finetune", "single-task", "answer-first", "dss", "mi", "mi-official", "mi-mean", "kl")
 

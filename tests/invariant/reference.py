@@ -57,10 +57,8 @@ class Reference:
         assert sorted(actual) == sorted(expected)
         for key, leaves in expected.items():
             assert len(actual[key]) == len(leaves), f"{name}, {key}: {actual[key]} instead of {leaves}"
-            for position, (value, reference) in enumerate(zip(actual[key], leaves, strict=True)):
-                assert _same(value, reference, tolerance), (
-                    f"{name}, {key}[{position}]: {value!r} instead of {reference!r}"
-                )
+            for i, (value, reference) in enumerate(zip(actual[key], leaves, strict=True)):
+                assert _same(value, reference, tolerance), f"{name}, {key}[{i}]: {value!r} instead of {reference!r}"
 
     def names(self) -> set[str]:
         """Return the names that the file has."""
@@ -80,6 +78,6 @@ def _text(stored: dict[str, dict[str, list[Any]]]) -> str:
     """Return JSON with a line for every key."""
     blocks = []
     for name, by_key in stored.items():
-        lines = [f"    {json.dumps(key)}: {json.dumps(leaves)}" for key, leaves in by_key.items()]
-        blocks.append(f"  {json.dumps(name)}: {{\n" + ",\n".join(lines) + "\n  }")
+        lines = ",\n".join(f"    {json.dumps(key)}: {json.dumps(leaves)}" for key, leaves in by_key.items())
+        blocks.append(f"  {json.dumps(name)}: {{\n{lines}\n  }}")
     return "{\n" + ",\n".join(blocks) + "\n}\n"

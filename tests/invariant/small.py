@@ -17,12 +17,12 @@ PLACES = ("garden", "book", "song", "poem", "field")
 
 def rows(split: str, count: int) -> list[dict[str, Any]]:
     """Return rows of a split; a third lacks rationales, some labels and some of the teacher's labels are wrong."""
-    items, colours = list(COLOURS), ["red", "green", "blue"]
+    wrong_colours = {"red": "green", "green": "blue", "blue": "red"}
     table = []
     for number in range(count):
-        item, setting = items[number % 6], PLACES[(number + len(split)) % 5]
+        item, setting = list(COLOURS)[number % 6], PLACES[(number + len(split)) % 5]
         colour = COLOURS[item]
-        wrong = colours[(colours.index(colour) + 1) % 3]
+        wrong = wrong_colours[colour]
         row = {
             "id": f"{split}-{number}",
             "input": f"What colour has the {item} in the {setting} ?" + " Think well ." * (number % 4 == 1),
@@ -40,10 +40,8 @@ def graded_answers(shift: float, count: int = 120) -> list[dict[str, Any]]:
     table = []
     for number in range(count):
         confidence = round(0.5 + 0.49 * math.sin(1.7 * number + shift) ** 2, 6)
-        right = (math.sin(2.3 * number + shift) + 1) / 2 < confidence - 0.1
-        table.append(
-            {"id": str(number), "label": "yes", "prediction": "yes" if right else "no", "confidence": confidence}
-        )
+        prediction = "yes" if (math.sin(2.3 * number + shift) + 1) / 2 < confidence - 0.1 else "no"
+        table.append({"id": str(number), "label": "yes", "prediction": prediction, "confidence": confidence})
     return table
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.archives import write_rows
+from tests.helpers.servers import Server, completion
 from tests.invariant import package, small
 from tests.invariant.package import limbeck
 
@@ -42,15 +43,14 @@ def outputs(reference):
 
 
 def chat_model(reply):
-    """Return a behaviour of an endpoint: the reply to a question, and to how often it was asked before."""
+    """Return an endpoint that replies to a question, given how often it was asked before."""
     times = Counter()
 
-    def behave(number: int, request: package.HttpRequest):
-        question = request.question
-        times[question] += 1
-        return package.completion(reply(question, times[question] - 1))
+    def behave(number, request):
+        times[request.question] += 1
+        return completion(reply(request.question, times[request.question] - 1))
 
-    return package.Server(behave)
+    return Server(behave)
 
 
 @pytest.mark.parametrize("name", RUNS)
