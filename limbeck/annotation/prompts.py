@@ -117,9 +117,9 @@ def prompt_text(name: str) -> str:
 def _worked_examples(rows: list[dict[str, Any]], task: Task, where: str) -> list[WorkedExample]:
     questions = [{name: value for name, value in row.items() if name != "reply"} for row in rows]
     located = [(f"{where}: example {number}", str(number), row) for number, row in enumerate(questions, start=1)]
-    (examples,) = read_examples([located], {}, task, labelled=False)
-    worked = [WorkedExample(example, row["reply"].strip()) for (_, example), row in zip(examples, rows, strict=True)]
-    for (location, example), (_, reply) in zip(examples, worked, strict=True):
+    (examples,) = read_examples({"": [located]}, {}, task, labelled=False).values()
+    worked = [WorkedExample(example, row["reply"].strip()) for example, row in zip(examples, rows, strict=True)]
+    for (location, *_), (example, reply) in zip(located, worked, strict=True):
         parsed = parse(reply, task, example)
         if parsed.rationale is None or parsed.label is None:
             advice = f"it has to reason first and to end with {task.marker!r} and the answer"

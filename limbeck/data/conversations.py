@@ -1,13 +1,13 @@
 """Conversations of other tools as examples, and examples as conversations for other trainers."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from limbeck.data.choices import Choices, find_reading
-from limbeck.data.rows import located, read_row, resolved, unique
-from limbeck.data.tables import is_missing, read_table, stem
+from limbeck.data.rows import Draft, TableRow, read_files, read_row, resolved, shared_reading, unique
+from limbeck.data.tables import is_missing
 from limbeck.errors import DataError, LimbeckError
 from limbeck.llm.messages import Message, read_message
 from limbeck.llm.replies import parse, read_reply
@@ -18,8 +18,6 @@ from limbeck.tasks.task import text
 Form = Literal["limbeck", "prompt-completion", "messages", "instruction"]
 LeftOut = Mapping[str, list[str]]
 """The locations of rows that were left out, by the reason."""
-
-_Draft = tuple[Example, Choices, Message]  # a question, and the teacher's reply to it
 
 _USER = {"user", "human"}
 _ASSISTANT = {"assistant", "gpt", "model"}
@@ -37,51 +35,45 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
     beside the answer, else the thoughts. The label is the row's own (`label`, `answer`), else the reply's. The rows'
     labels name their choices in one way, as those of `read_examples` do.
     """
-    drafts: list[tuple[str, _Draft]] = []
+    (table,) = read_files([path])
+    drafts: list[tuple[Draft, Message]] = []
     examples: list[tuple[str, Example]] = []
-    left_out: dict[str, list[str]] = {}
-
-    def leave_out(location: str, error: LimbeckError) -> None:
-        left_out.setdefault(str(error).removeprefix(f"{location}: "), []).append(location)
-
-    rows = read_table(path)
-    for index, (location, row) in enumerate(rows):
+    left_out: dict[str, list[str]] = defaultdict(list)
+    for row in table:
         try:
-            drafts.append((location, _draft(row, f"{stem(path)}-{index}", task, location)))
+            drafts.append(_draft(row, task))
         except LimbeckError as error:
-            leave_out(location, error)
-    labels = [(example.label, choices) for _, (example, choices, _) in drafts if example.label and not choices.of_task]
-    with located(str(path)):
-        reading = find_reading(labels) if labels else None
-    for location, (example, choices, reply) in drafts:
+            left_out[str(error).removeprefix(f"{row[0]}: ")].append(row[0])
+    reading = shared_reading([draft for draft, _ in drafts])
+    for draft, reply in drafts:
         try:
-            examples.append((location, _taught(resolved(example, choices, reading, location), reply, task)))
+            examples.append((draft.location, _taught(resolved(draft, reading), reply, task)))
         except LimbeckError as error:
-            leave_out(location, error)
+            left_out[str(error).removeprefix(f"{draft.location}: ")].append(draft.location)
     counts = {
-        "rows": len(rows),
+        "rows": len(table),
         "unparsed_rationales": sum(example.rationale is None for _, example in examples),
         "unparsed_labels": sum(example.teacher_label is None for _, example in examples),
-        "left_out": len(rows) - len(examples),
+        "left_out": len(table) - len(examples),
     }
     return unique(examples), counts, left_out
 
 
-def _draft(row: Row, id: str, task: Task, location: str) -> _Draft:
-    """Return the question with the row's own label."""
+def _draft(table_row: TableRow, task: Task) -> tuple[Draft, Message]:
+    """Return the question with the row's own label, and the teacher's reply to it."""
+    location, id, row = table_row
     if row.get("label") is False or row.get("kto_tag") is False:  # KTO's verdict on the reply
         raise DataError("its reply is marked as a bad one")
     turns, reply_field = _conversation(row)
     question, reply = _last_exchange(turns)
     fields: dict[str, Any] = {name: row[name] for name in ("id", "uid", "ID", "choices") if row.get(name) is not None}
-    fields["input"] = question
     values = (row.get(name) for name in _LABELS if name != reply_field)
     label = next((value for value in values if not isinstance(value, bool) and not is_missing(value)), None)
-    example, choices = read_row(fields, id, task, location=location, columns={})
-    if isinstance(label, str) and label not in choices.keys:  # "The answer is 5."
-        label = parse(label, task, example).label or label
-    example, choices = read_row({**fields, "label": label}, id, task, location=location, columns={})
-    return example, choices, reply
+    draft = read_row((location, id, {**fields, "input": question, "label": label}), task, {})
+    if isinstance(label, str) and label not in draft.choices.keys:  # "The answer is 5."
+        label = parse(label, task, draft.example).label or draft.example.label
+        draft = draft._replace(example=replace(draft.example, label=label))
+    return draft, reply
 
 
 def _taught(example: Example, reply: Message, task: Task) -> Example:

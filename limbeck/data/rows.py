@@ -1,14 +1,15 @@
 """Rows of tables as examples: columns by limbeck's names, labels and choices as texts."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from limbeck.data.choices import Choices, column_choices, find_choice, find_reading, read_choices
-from limbeck.data.tables import MAX_ROW_BYTES, cell_text, is_missing, parse_cell, read_table, stem
+from limbeck.data.tables import MAX_ROW_BYTES, Rows, cell_text, is_missing, parse_cell, read_table, stem
 from limbeck.errors import DataError, LimbeckError
 from limbeck.schema import Example, listing
 from limbeck.tasks import TASKS, Row, Task, normalise
@@ -19,10 +20,9 @@ log = logging.getLogger(__name__)
 Column = Literal["input", "label", "rationale", "id", "teacher_label", "choices", "answers"]
 Columns = Mapping[Column, str | list[str]]
 """The file's name of a column, by limbeck's; or several (`choices: [A, B, C]`), or one in another (`question.stem`)."""
-IdRows = list[tuple[str, str, dict[str, Any]]]
-"""Rows, each after its location (`rows.jsonl:3`) and the id that it gets if it has none."""
-Located = list[tuple[str, Example]]
-"""Examples, each after its location."""
+TableRow = tuple[str, str, dict[str, Any]]
+"""A row's location (`rows.jsonl:3`), the id that it gets if it has none, and its cells."""
+Table = list[TableRow]
 
 _USUAL: dict[Column, tuple[str, ...]] = {
     "input": ("input", "question", "prompt", "problem", "instruction", "query"),
@@ -34,72 +34,78 @@ _IDS = ("id", "uid", "ID")
 _ANSWER_MARK = "####"  # before the answer of GSM8K's solutions
 
 
+class Draft(NamedTuple):
+    """A row whose labels are still the file's names of its choices."""
+
+    location: str
+    example: Example
+    choices: Choices
+
+
 def read_rows(
-    path: Path, columns: Columns | None = None, *, task: Task | None = None, labelled: bool = True
+    path: Path, columns: Columns | None = None, *, task: Task = TASKS["custom"], labelled: bool = True
 ) -> list[Example]:
     """Read examples from a file of JSON, CSV or Parquet; docs/data.md describes its columns.
 
-    Without an id, a row gets the file's name and its index. If not `labelled`, a missing label is "".
+    Without an id, a row gets the file's name and its index. A missing label is ""; `labelled` rows need its column.
 
     Raises LimbeckError: the file cannot be read or a row is wrong; names the line and the field.
     """
-    (examples,) = read_examples(read_files([path]), columns or {}, task or TASKS["custom"], labelled=labelled)
-    for location, example in examples:
-        if labelled and not example.label:
-            raise DataError(f"{location}: label: missing, and without a label the row cannot be used")
-    return unique(examples)
+    return read_examples({"": read_files([path])}, columns or {}, task, labelled=labelled)[""]
 
 
 def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
     """Read examples, labelled or not, under limbeck's or the usual names where the file lacks some of `columns`."""
-    (rows,) = read_files([path])
-    present: Columns = {column: source for column, source in columns.items() if _has(_names(rows), source)}
-    (examples,) = read_examples([rows], present, task, labelled=False)
-    return unique(examples)
+    tables = read_files([path])
+    present: Columns = {column: source for column, source in columns.items() if _has(_names(tables[0]), source)}
+    return read_examples({"": tables}, present, task, labelled=False)[""]
 
 
-def read_files(paths: Iterable[Path], max_row_bytes: int = MAX_ROW_BYTES) -> list[IdRows]:
+def read_files(paths: Iterable[Path], max_row_bytes: int = MAX_ROW_BYTES) -> list[Table]:
     """Return a table of each file; a row's id is its file's name and its index among the rows of all files."""
-    tables: list[IdRows] = []
+    tables: list[Table] = []
     for path in paths:
-        rows, first = read_table(path.expanduser(), max_row_bytes), sum(map(len, tables))
-        tables.append([(at, f"{stem(path)}-{i}", row) for i, (at, row) in enumerate(rows, first)])
+        rows = read_table(path.expanduser(), max_row_bytes)
+        tables.append(numbered(rows, stem(path), sum(map(len, tables))))
     return tables
 
 
-def read_examples(tables: Sequence[IdRows], columns: Columns, task: Task, *, labelled: bool) -> list[Located]:
-    """Return the examples of each table; a missing label is "".
+def numbered(rows: Rows, name: str, start: int = 0) -> Table:
+    """Return the rows with the ids `{name}-{index}`."""
+    return [(location, f"{name}-{index}", row) for index, (location, row) in enumerate(rows, start)]
+
+
+def read_examples(
+    splits: Mapping[str, Sequence[Table]], columns: Columns, task: Task, *, labelled: bool = True
+) -> dict[str, list[Example]]:
+    """Return the examples of each split, which may consist of several tables; a missing label is "".
 
     The input, and the label of `labelled` rows, have to be in every table, other `columns` in one at least. Labels name
-    their choices in the same way in all tables, which is logged where it is not by text.
+    their choices in the same way in all tables, which is logged where it is not by text. No id stands twice in a split.
     """
+    tables = list(chain(*splits.values()))
     if not all(tables):
         raise DataError("a split has no rows")
     for column, source in columns.items():
-        lacking = [rows for rows in tables if not _has(_names(rows), source)]
+        lacking = [table for table in tables if not _has(_names(table), source)]
         required = column == "input" or (column == "label" and labelled)
         if lacking and (required or len(lacking) == len(tables)):
             reason = f"no column {source!r}, named for {column!r}; there are {sorted(_names(lacking[0]))!r:.200}"
             raise DataError(f"{lacking[0][0][0]}: {reason}")
-    drafts = []
-    for rows in tables:
-        all_columns = {**columns, **_usual_columns(rows[0][0], _names(rows), columns, labelled)}
-        drafts.append([(at, *read_row(row, id, task, location=at, columns=all_columns)) for at, id, row in rows])
-    labels = [
-        (row.label, choices) for table in drafts for _, row, choices in table if row.label and not choices.of_task
-    ]
-    with located(tables[0][0][0]):
-        reading = find_reading(labels) if labels else None
-    if reading not in (None, "text"):
-        log.info("%s: labels are read as the %s of a choice", tables[0][0][0], reading)
-    return [[(at, resolved(row, choices, reading, at)) for at, row, choices in table] for table in drafts]
+    drafts: dict[str, list[Draft]] = {split: [] for split in splits}
+    for split, table in ((split, table) for split, tables in splits.items() for table in tables):
+        usual = _usual_columns(table, columns, labelled)
+        drafts[split] += [read_row(row, task, {**columns, **usual}) for row in table]
+    reading = shared_reading(list(chain(*drafts.values())))
+    return {split: unique((row.location, resolved(row, reading)) for row in drafts[split]) for split in splits}
 
 
-def _usual_columns(location: str, names: set[str], columns: Columns, labelled: bool) -> dict[Column, str | list[str]]:
-    """Return usual names for what `columns` lacks, where exactly one of them is among a file's `names`; log them.
+def _usual_columns(table: Table, columns: Columns, labelled: bool) -> dict[Column, str | list[str]]:
+    """Return usual names for what `columns` lacks, where exactly one of them is in a table; log them.
 
     `instruction` and `input` together are Alpaca's question. Letter case does not matter.
     """
+    location, names = table[0][0], _names(table)
     usual: dict[Column, str | list[str]] = {}
     if names & _TASK_FIELDS:
         return usual
@@ -112,17 +118,15 @@ def _usual_columns(location: str, names: set[str], columns: Columns, labelled: b
         if len(matches) == 1:
             usual[column] = matches[0]
         elif column == "input" or (column == "label" and labelled):
-            raise DataError(
-                f"{location}: {column}: missing; there are the columns {matches or sorted(names)!r:.200}; say which "
-                f"of them it is, like `columns: {{{column}: NAME}}`"
-            )
+            advice = f"name it, like `columns: {{{column}: NAME}}`; there are {matches or sorted(names)!r:.200}"
+            raise DataError(f"{location}: {column}: missing; {advice}")
     if usual:
         log.info("%s: read as columns: {%s}", location, ", ".join(f"{name}: {usual[name]}" for name in usual))
     return usual
 
 
-def _names(rows: IdRows) -> set[str]:
-    return {name for _, _, row in rows for name in row}
+def _names(table: Table) -> set[str]:
+    return {name for _, _, row in table for name in row}
 
 
 def _has(names: set[str], source: str | list[str]) -> bool:
@@ -136,17 +140,20 @@ def _cell(row: Row, name: str) -> Any:
     return row.get(name) if name in row or not isinstance(row.get(outer), Mapping) else _cell(row[outer], inner)
 
 
-def unique(examples: Located) -> list[Example]:
-    """Return the examples without their locations. Raises DataError: an id stands twice."""
+def unique(examples: Iterable[tuple[str, Example]]) -> list[Example]:
+    """Return examples without their locations. Raises DataError: an id stands twice."""
     locations: dict[str, str] = {}
+    rows = []
     for location, example in examples:
         if locations.setdefault(example.id, location) != location:
             raise DataError(f"{location}: id: {example.id!r:.60} stands already at {locations[example.id]}")
-    return [example for _, example in examples]
+        rows.append(example)
+    return rows
 
 
-def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) -> tuple[Example, Choices]:
-    """Return the example of a row, and its choices; its labels are still the file's names of them."""
+def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
+    """Return the example of a row, whose labels are still the file's names of its choices."""
+    location, id, raw = table_row
     row = {name: value for name, value in raw.items() if name not in columns}
     for column, source in columns.items():
         row[column] = _cell(raw, source) if isinstance(source, str) else [_cell(raw, name) for name in source]
@@ -161,7 +168,9 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
             choices = Choices(task.choices, task.choices if task.name == "custom" else numbers, of_task=True)
         else:
             choices = read_choices(cell)
-        labels = _labels(row.get("label"), "label", choices) + _labels(_listed(row.get("answers")), "label", choices)
+        words = set(map(normalise, choices.texts)) - {""}
+        labels = _labels(row.get("label"), words, "label") + _labels(_listed(row.get("answers")), words, "answers")
+        teacher_label = next(iter(_labels(row.get("teacher_label"), words, "teacher_label")), None)
         rationale = "\n".join(_texts(_listed(row.get("rationale")), "rationale")) or None
         if labels and _ANSWER_MARK in labels[0]:
             solution, _, answer = labels[0].rpartition(_ANSWER_MARK)
@@ -184,10 +193,9 @@ def read_row(raw: Row, id: str, task: Task, *, location: str, columns: Columns) 
             if not segments:
                 raise DataError("missing or blank; name its column, like `columns: {input: question}`", field="input")
             example = Example(id, segments, label, choices=choices.texts, own_choices=own_choices)
-        teacher_label = next(iter(_labels(row.get("teacher_label"), "teacher_label", choices)), None)
         rationale = rationale and without_calculations(rationale)
         example = replace(example, id=id, rationale=rationale, teacher_label=teacher_label, answers=tuple(answers))
-        return example, choices
+        return Draft(location, example, choices)
 
 
 def _listed(cell: Any) -> Any:
@@ -196,27 +204,39 @@ def _listed(cell: Any) -> Any:
     return list(map(cell_text, value)) if isinstance(value, list) else cell
 
 
+def _labels(cell: Any, words: Set[str], field: str) -> list[str]:
+    """Return the labels in a cell; a word such as "None" is missing unless it is among the choices' `words`."""
+    labels = map(cell_text, cell if isinstance(cell, list) else [cell])
+    return [text(label, field) for label in labels if not is_missing(label) or normalise(str(label or "")) in words]
+
+
 def _texts(cell: Any, field: str) -> list[str]:
     """Return the texts in a cell, a list or one, without missing values."""
     return [text(value, field) for value in (cell if isinstance(cell, list) else [cell]) if not is_missing(value)]
 
 
-def _labels(cell: Any, field: str, choices: Choices) -> list[str]:
-    """Return the labels in a cell; a word such as "None" is missing unless it is among the choices."""
-    words = set(map(normalise, choices.texts)) - {""}
-    labels = map(cell_text, cell if isinstance(cell, list) else [cell])
-    return [text(label, field) for label in labels if not is_missing(label) or normalise(str(label or "")) in words]
+def shared_reading(drafts: Sequence[Draft]) -> str | None:
+    """Return the way in which the labels of all rows name their choices; log it where it is not by text."""
+    labels = [(row.example.label, row.choices) for row in drafts if row.example.label and not row.choices.of_task]
+    if not labels:
+        return None
+    with located(drafts[0].location):
+        reading = find_reading(labels)
+    if reading not in (None, "text"):
+        log.info("%s: labels are read as the %s of a choice", drafts[0].location, reading)
+    return reading
 
 
-def resolved(example: Example, choices: Choices, reading: str | None, location: str) -> Example:
+def resolved(draft: Draft, reading: str | None) -> Example:
     """Return the example with the texts of the choices that its labels name."""
+    location, example, choices = draft
     if not choices.texts:
         return example
 
     def choose(field: str, label: str) -> str:
         choice = find_choice(label, choices, "text" if choices.of_task else reading)
         if choice is None:
-            raise not_a_choice(field, label, choices.texts)
+            raise DataError(f"{label!r:.60} is none of the choices {list(choices.texts)!r:.200}", field=field)
         return choice
 
     with located(location):
@@ -224,11 +244,6 @@ def resolved(example: Example, choices: Choices, reading: str | None, location: 
         label, *answers = labels or [""]
         teacher_label = example.teacher_label and choose("teacher_label", example.teacher_label)
         return replace(example, label=label, answers=tuple(answers), teacher_label=teacher_label)
-
-
-def not_a_choice(field: str, label: str, choices: Sequence[str]) -> DataError:
-    """Return the error for a label that names no choice."""
-    return DataError(f"{label!r:.60} is none of the choices {list(choices)!r:.200}", field=field)
 
 
 @contextmanager

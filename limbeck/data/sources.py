@@ -9,16 +9,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from glob import glob
 from http.client import HTTPException
-from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from limbeck.data.rows import Column, Located, located, not_a_choice, read_examples, read_files, unique
-from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows
+from limbeck.data.rows import Column, Table, numbered, read_examples, read_files
+from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows, read_table
 from limbeck.errors import DataError, FileError, first_line
-from limbeck.files import read_json, read_jsonl, sha256
+from limbeck.files import read_json, sha256
 from limbeck.llm.replies import parse
 from limbeck.schema import Example
 from limbeck.settings import Settings
@@ -58,32 +57,19 @@ class ArchiveSource(Settings):
         if not roles:
             names = ", ".join(path.name for path in paths.values())
             raise DataError(f"no input files; looked for {names}", path=folder)
-        splits: dict[str, list[Example]] = {}
+        tables: dict[str, list[Table]] = {
+            role: [numbered(read_table(paths[split]), split)] for role, split in roles.items()
+        }
+        splits = read_examples(tables, {}, task)
         for role, split in roles.items():
-            examples, outputs = _read_inputs(paths[split], split, task), _read_outputs(folder / "llm", split)
-            if len(outputs) != len(examples):  # they belong together by position
-                reason = f"{len(examples)} rows, but {folder / 'llm'} has {len(outputs)} outputs for them"
+            outputs = _read_outputs(folder / "llm", split)
+            if len(outputs) != len(splits[role]):  # they belong together by position
+                reason = f"{len(splits[role])} rows, but {folder / 'llm'} has {len(outputs)} outputs for them"
                 raise DataError(reason, path=paths[split])
-            splits[role] = []
-            for output, example in zip(outputs, examples, strict=True):
+            for index, (example, output) in enumerate(zip(splits[role], outputs, strict=True)):
                 reply = parse(output, task, example)
-                splits[role].append(replace(example, rationale=reply.rationale, teacher_label=reply.label))
+                splits[role][index] = replace(example, rationale=reply.rationale, teacher_label=reply.label)
         return splits
-
-
-def _read_inputs(path: Path, split: str, task: Task) -> list[Example]:
-    """Return the rows of an archive's input file, without the teacher's outputs."""
-    examples: Located = []
-    for index, (line, row) in enumerate(read_jsonl(path)):
-        with located(f"{path}:{line}"):
-            example = task.read(row, f"{split}-{index}")
-            example = example if example.choices else replace(example, choices=task.choices)
-            if not example.label:
-                raise DataError("missing", field=task.label_field)
-            if example.choices and example.label not in example.choices:
-                raise not_a_choice(task.label_field, example.label, example.choices)
-        examples.append((f"{path}:{line}", example))
-    return unique(examples)
 
 
 def _read_outputs(folder: Path, split: str) -> list[str]:
@@ -144,8 +130,7 @@ class FilesSource(Settings):
         """Return the splits that have files; a missing label is ""."""
         files = {"train": self.train_file, "valid": self.valid_file, "test": self.test_file}
         tables = {split: read_files(_expand(paths), self.max_row_bytes) for split, paths in files.items() if paths}
-        examples = iter(read_examples(list(chain(*tables.values())), self.columns, task, labelled=True))
-        return {split: unique(list(chain(*islice(examples, len(parts))))) for split, parts in tables.items()}
+        return read_examples(tables, self.columns, task)
 
 
 def _expand(paths: Path | list[Path]) -> list[Path]:
@@ -183,12 +168,11 @@ class HubSource(Settings):
             expected = ", ".join(names.values()) or "train, validation and test"
             present = f"there are only {sorted(data_set)!r:.200}"
             raise DataError(f"{hub.path}: of the splits {expected} {present}; name them under `splits`")
-        tables = []
+        tables: dict[str, list[Table]] = {}
         for split, name in names.items():
-            rows = enumerate(arrow_rows(data_set[name].with_format("arrow")[:]))
-            tables.append([(f"{hub.path} [{name}] row {i + 1}", f"{split}-{i}", row) for i, row in rows])
-        examples = read_examples(tables, self.columns, task, labelled=True)
-        return {split: unique(rows) for split, rows in zip(names, examples, strict=True)}
+            rows = arrow_rows(data_set[name].with_format("arrow")[:], f"{hub.path} [{name}]")
+            tables[split] = [numbered(rows, split)]
+        return read_examples(tables, self.columns, task)
 
 
 def _load(path: str, config: str | None, revision: str | None) -> Mapping[str, Any]:

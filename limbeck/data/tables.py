@@ -56,8 +56,7 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
         if suffix == ".parquet":
             import pyarrow.parquet
 
-            table = pyarrow.parquet.read_table(io.BytesIO(content))
-            rows = [(f"{path}: row {number}", row) for number, row in enumerate(arrow_rows(table), start=1)]
+            rows = arrow_rows(pyarrow.parquet.read_table(io.BytesIO(content)), str(path))
         else:
             text = content.decode("utf-8-sig")
             begins_like_json = suffix not in (".csv", ".tsv") and text.lstrip().startswith(("{", "["))
@@ -159,7 +158,7 @@ def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
     return rows
 
 
-def arrow_rows(table: "pa.Table") -> list[dict[str, Any]]:
+def arrow_rows(table: "pa.Table", where: str) -> Rows:
     """Return the rows of a table: class labels of `datasets` by name, and 32-bit floats as 0.1, not 0.10000000149."""
     metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
     features = metadata.get("info", {}).get("features", {})
@@ -169,7 +168,8 @@ def arrow_rows(table: "pa.Table") -> list[dict[str, Any]]:
         if features.get(name, {}).get("_type") == "ClassLabel":
             names = dict(enumerate(features[name]["names"]))
             columns[name] = [names.get(value) for value in columns[name]]
-    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    rows = zip(*columns.values(), strict=True)
+    return [(f"{where}: row {number}", dict(zip(columns, cells, strict=True))) for number, cells in enumerate(rows, 1)]
 
 
 def cell_text(value: Any) -> Any:
