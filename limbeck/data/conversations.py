@@ -1,7 +1,7 @@
 """Conversations of other tools as examples, and examples as conversations for other trainers."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -78,14 +78,13 @@ def _draft(table_row: TableRow, task: Task) -> tuple[Draft, Message]:
 
 def _taught(example: Example, reply: Message, task: Task) -> Example:
     """Return the example with its reply's rationale and answer. Raises DataError: neither has a label."""
-    parsed = read_reply(reply.words, reply.thoughts, task, example)
+    parsed = thoughts = read_reply(reply.words, reply.thoughts, task, example)
     if parsed.rationale is None:
         thoughts = read_reply(reply.words, reply.thoughts, task, example, source="thoughts")
-        parsed = replace(thoughts, label=parsed.label or thoughts.label)
-    label = example.label or parsed.label
-    if not label:
+    teacher_label = parsed.label or thoughts.label
+    if not (label := example.label or teacher_label):
         raise DataError("no answer can be read in its reply, and it has no label")
-    return replace(example, label=label, rationale=parsed.rationale, teacher_label=parsed.label)
+    return replace(example, label=label, rationale=thoughts.rationale, teacher_label=teacher_label)
 
 
 def _conversation(row: Row) -> tuple[list[tuple[str, Message]], str | None]:
@@ -96,7 +95,7 @@ def _conversation(row: Row) -> tuple[list[tuple[str, Message]], str | None]:
     question = next((name for name in _QUESTIONS if row.get(name) is not None), None)
     reply = next((name for name in _REPLIES if row.get(name) not in (None, "", [])), None)
     if question is None or reply is None:
-        raise DataError(f"neither messages nor a prompt with a completion; the columns are {list(row)!r:.200}")
+        raise DataError(f"neither messages nor a prompt with a completion, only {list(row)!r:.200}")
     turns = _turns(row[question], question, "user")
     if question == "instruction" and row.get("input") not in (None, ""):  # Alpaca's
         turns = _turns(f"{text(row[question], question)}\n{text(row['input'], 'input')}", question, "user")
@@ -129,33 +128,28 @@ def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:
     return text(question.words, "input"), reply
 
 
-def export_rows(examples: Iterable[Example], task: Task, form: Form) -> tuple[list[dict[str, Any]], int]:
+def export_rows(examples: Sequence[Example], task: Task, form: Form) -> tuple[list[dict[str, Any]], int]:
     """Return the examples as rows to be written as JSON, and the number of those left out.
 
     `read_rows` reads `limbeck` rows back as the same examples. The other forms are for trainers of decoders: TRL's and
     Alpaca's. Their target is the rationale, then a line with the task's marker and the label.
     """
-    examples = list(examples)
+    complete = [row for row in examples if form == "limbeck" or (row.rationale is not None and row.label)]
+    return [_exported(example, task, form) for example in complete], len(examples) - len(complete)
+
+
+def _exported(example: Example, task: Task, form: Form) -> dict[str, Any]:
     if form == "limbeck":
-        return [_limbeck_row(example) for example in examples], 0
-    complete = [example for example in examples if example.rationale is not None and example.label]
-    return [_trainer_row(example, task, form) for example in complete], len(examples) - len(complete)
-
-
-def _limbeck_row(example: Example) -> dict[str, Any]:
-    row = {
-        "id": example.id,
-        "input": example.segments[0] if len(example.segments) == 1 else list(example.segments),
-        "label": example.label,
-        "rationale": example.rationale,
-        "teacher_label": example.teacher_label,
-        "choices": list(example.choices),
-        "answers": [example.label, *example.answers] if example.answers else [],
-    }
-    return {name: value for name, value in row.items() if value}
-
-
-def _trainer_row(example: Example, task: Task, form: Form) -> dict[str, Any]:
+        row = {
+            "id": example.id,
+            "input": example.segments[0] if len(example.segments) == 1 else list(example.segments),
+            "label": example.label,
+            "rationale": example.rationale,
+            "teacher_label": example.teacher_label,
+            "choices": list(example.choices),
+            "answers": [example.label, *example.answers] if example.answers else [],
+        }
+        return {name: value for name, value in row.items() if value}
     question, reply = example.input, f"{example.rationale}\n{task.marker} {example.label}."
     if form == "prompt-completion":
         return {"prompt": question, "completion": reply}

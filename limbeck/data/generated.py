@@ -4,7 +4,6 @@ import hashlib
 import operator
 import random
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -123,9 +122,9 @@ def _draw_problem(rng: random.Random, split: Split) -> _WordProblem:
 
 def _has_whole_steps(operations: str, numbers: dict[str, int]) -> bool:
     """Return whether every step gives a whole number above 0, and no division gives 1."""
-    value = Fraction(numbers["a"])
+    value = float(numbers["a"])
     for operation, letter in zip(operations, "bc", strict=False):
         value = _APPLY[operation](value, numbers[letter])
-        if value.denominator > 1 or value < (2 if operation == "/" else 1):
+        if value % 1 or value < (2 if operation == "/" else 1):
             return False
     return True

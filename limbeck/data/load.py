@@ -31,11 +31,11 @@ class Splits:
 
 def read(settings: DataSettings) -> dict[str, list[Example]]:
     """Return the splits that the source has: some of `train`, `valid` and `test`, without the rows without a label."""
-    return _read(settings)[0]
+    return _labelled(settings)[0]
 
 
-def _read(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
-    """Return the splits, and the number of rows that were left out, because they have no label."""
+def _labelled(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
+    """Return the splits, and the number of rows left out for want of a label."""
     rows = (settings.source or GeneratedSource()).read(task_of(settings))
     splits = {name: [example for example in examples if example.label] for name, examples in rows.items()}
     for name, examples in splits.items():
@@ -54,7 +54,7 @@ def load(settings: DataSettings) -> Splits:
 
     Only a source of files or of the Hub may lack its test split.
     """
-    splits, unlabelled = _read(settings)
+    splits, unlabelled = _labelled(settings)
     if "train" in splits and "test" not in splits and settings.carves_splits:
         splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.seed, "test")
     if not {"train", "test"} <= splits.keys():
@@ -68,7 +68,7 @@ def load(settings: DataSettings) -> Splits:
     train, valid, test = (sample(splits[name], settings.limit, f"limit {settings.seed}") for name in names)
     task = task_of(settings)
     notes = count_overlap({"train": train, "valid": valid, "test": test}, task)  # by the gold labels
-    if settings.reads_outputs:
+    if isinstance(settings.source, ArchiveSource):  # every row has an output
         notes["unparsed"] = sum(row.rationale is None or row.teacher_label is None for row in train)
     train, changes = select(train, task, settings.labels, settings.keep)
     if not train:

@@ -36,11 +36,6 @@ class DataSettings(TaskSettings):
         """The source's names of its columns, where it has any."""
         return self.source.columns if isinstance(self.source, FilesSource | HubSource) else {}
 
-    @property
-    def reads_outputs(self) -> bool:
-        """True where the source has a raw output of the teacher for every row: one without answer is unparsed."""
-        return isinstance(self.source, ArchiveSource)
-
     @model_validator(mode="after")
     def _check_source(self) -> Self:
         if self.task != "arithmetic" and (self.source is None or isinstance(self.source, GeneratedSource)):

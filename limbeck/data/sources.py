@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from limbeck.data.rows import Column, Table, numbered, read_examples, read_files
+from limbeck.data.choices import Choices
+from limbeck.data.rows import Column, Draft, Table, located, numbered, read_examples, read_files, resolved, unique
 from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows, read_table
 from limbeck.errors import DataError, FileError, first_line
 from limbeck.files import read_json, sha256
@@ -23,11 +24,8 @@ from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import HubInputs, Split, Task
 
-_HUB_SPLITS: dict[Split, tuple[str, ...]] = {  # the last that there is counts
-    "train": ("train",),
-    "valid": ("dev", "val", "valid", "validation"),
-    "test": ("test",),
-}
+# ours by the Hub's names; of several, the last that there is counts
+_HUB_SPLITS = {"train": "train", **dict.fromkeys(("dev", "val", "valid", "validation"), "valid"), "test": "test"}
 MAX_UNPACKED = 8 * 1024**3  # bytes of all files
 FETCH_SECONDS = 60  # that a server may be silent
 
@@ -57,19 +55,28 @@ class ArchiveSource(Settings):
         if not roles:
             names = ", ".join(path.name for path in paths.values())
             raise DataError(f"no input files; looked for {names}", path=folder)
-        tables: dict[str, list[Table]] = {
-            role: [numbered(read_table(paths[split]), split)] for role, split in roles.items()
-        }
-        splits = read_examples(tables, {}, task)
+        splits: dict[str, list[Example]] = {}
         for role, split in roles.items():
-            outputs = _read_outputs(folder / "llm", split)
-            if len(outputs) != len(splits[role]):  # they belong together by position
-                reason = f"{len(splits[role])} rows, but {folder / 'llm'} has {len(outputs)} outputs for them"
+            examples, outputs = _read_inputs(paths[split], split, task), _read_outputs(folder / "llm", split)
+            if len(outputs) != len(examples):  # they belong together by position
+                reason = f"{len(examples)} rows, but {folder / 'llm'} has {len(outputs)} outputs for them"
                 raise DataError(reason, path=paths[split])
-            for index, (example, output) in enumerate(zip(splits[role], outputs, strict=True)):
-                reply = parse(output, task, example)
-                splits[role][index] = replace(example, rationale=reply.rationale, teacher_label=reply.label)
+            replies = (parse(output, task, example) for output, example in zip(outputs, examples, strict=True))
+            splits[role] = [
+                replace(example, rationale=reply.rationale, teacher_label=reply.label)
+                for example, reply in zip(examples, replies, strict=True)
+            ]
         return splits
+
+
+def _read_inputs(path: Path, split: str, task: Task) -> list[Example]:
+    """Return the rows of an archive's input file, without the teacher's outputs; a missing label is ""."""
+    examples = []
+    for location, id, row in numbered(read_table(path), split):
+        with located(location):
+            example = task.read(row, id)
+        examples.append((location, resolved(Draft(location, example, Choices(example.choices)), "text")))
+    return unique(examples)
 
 
 def _read_outputs(folder: Path, split: str) -> list[str]:
@@ -137,10 +144,9 @@ def _expand(paths: Path | list[Path]) -> list[Path]:
     """Return the files that paths and patterns name, those of a pattern in alphabetical order."""
     files: list[Path] = []
     for path in (path.expanduser() for path in ([paths] if isinstance(paths, Path) else paths)):
-        is_pattern = not path.exists() and any(sign in str(path) for sign in "*?[")
-        matches = [Path(match) for match in sorted(glob(str(path), recursive=True))] if is_pattern else [path]  # noqa: PTH207
+        matches = [path] if path.exists() else [Path(match) for match in sorted(glob(str(path), recursive=True))]  # noqa: PTH207
         if not matches:
-            raise FileError("no file matches this pattern", path=path)
+            raise FileError("no such file, and no file matches this as a pattern", path=path)
         files += matches
     if len({file.resolve() for file in files}) < len(files):
         raise FileError("the same file twice in one split; name it once", path=files[-1])
@@ -162,12 +168,12 @@ class HubSource(Settings):
         if hub is None:
             raise DataError(f"task {task.name!r} has no data set of its own on the Hub: give the source a `path`")
         data_set = _load(hub.path, self.config or hub.config, hub.revision)
-        usual = {split: name for split, names in _HUB_SPLITS.items() for name in names if name in data_set}
+        usual = {split: name for name, split in _HUB_SPLITS.items() if name in data_set}
         names = self.splits or hub.splits or usual
         if not names or not data_set.keys() >= set(names.values()):
             expected = ", ".join(names.values()) or "train, validation and test"
-            present = f"there are only {sorted(data_set)!r:.200}"
-            raise DataError(f"{hub.path}: of the splits {expected} {present}; name them under `splits`")
+            reason = f"of the splits {expected} there are only {sorted(data_set)!r:.200}"
+            raise DataError(f"{hub.path}: {reason}; name them under `splits`")
         tables: dict[str, list[Table]] = {}
         for split, name in names.items():
             rows = arrow_rows(data_set[name].with_format("arrow")[:], f"{hub.path} [{name}]")

@@ -9,6 +9,7 @@ import numpy as np
 from limbeck.data.load import read
 from limbeck.data.mismatch import mismatch_warning, teacher_mismatch
 from limbeck.data.settings import DataSettings
+from limbeck.data.sources import ArchiveSource
 from limbeck.data.splits import count_overlap, refuse_overlap
 from limbeck.data.views import View, source, target
 from limbeck.errors import DataError
@@ -26,7 +27,7 @@ def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> di
     and `teacher_accuracy` is over all rows; elsewhere it counts as `without_rationale`, and the accuracy is over the
     rows with an answer. `notes` are counts by the keys of `limbeck.notes`.
     """
-    task, has_outputs = task_of(settings), settings.reads_outputs
+    task, has_outputs = task_of(settings), isinstance(settings.source, ArchiveSource)
     notes = count_overlap({split: splits.get(split, []) for split in get_args(Split)}, task)
     summaries = {}
     for split, rows in splits.items():
@@ -55,10 +56,8 @@ def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> di
 def _lengths(texts: Iterable[str]) -> dict[str, float] | None:
     """Return quantiles of the number of words; None without any text."""
     counts = [len(text.split()) for text in texts]
-    if not counts:
-        return None
-    quantiles = np.quantile(counts, [0, 0.5, 0.95, 1]).tolist()
-    return {name: round(value, 4) for name, value in zip(("min", "median", "p95", "max"), quantiles, strict=True)}
+    quantiles = {"min": 0, "median": 0.5, "p95": 0.95, "max": 1}
+    return {name: round(float(np.quantile(counts, q)), 4) for name, q in quantiles.items()} if counts else None
 
 
 def show(settings: DataSettings, n: int, seed: int = 0) -> str:

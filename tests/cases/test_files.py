@@ -31,7 +31,6 @@ REFUSED = {  # file: what the error names beside it
     "cut_line.jsonl": ":21:",
     "last_line_cut.jsonl": ":40:",
     "latin1.jsonl": ":1: not UTF-8",
-    "nan.jsonl": ":41: label",  # with a label it is trained on; see below
     "ragged.csv": ":2: 2 cells, but the header has 3",
 }
 

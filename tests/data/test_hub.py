@@ -32,7 +32,7 @@ def test_a_data_set_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
     for source, reason in [
         ({"path": path, "splits": {"test": "tset"}}, r"tset .*\['train'\]"),
         ({"path": path, "columns": {"input": "premis"}}, "no column 'premis'"),
-        ({"path": path}, r"\[train\] row 1: input: missing"),
+        ({"path": path}, r"\[train\]: row 1: input: missing"),
         ({"path": str(tmp_path / "bad")}, "cannot be loaded"),
         ({}, "task 'custom' has no data set of its own"),
         ({"task": "cqa"}, "'Salesforce/cos_e' cannot be loaded"),
