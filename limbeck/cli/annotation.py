@@ -19,6 +19,7 @@ annotate_app = typer.Typer(
 )
 
 MAX_PLACES = 3  # shown of the rows that were left out for the same reason
+Form = Literal["limbeck", "prompt-completion", "messages", "instruction"]
 JobFile = Annotated[Path, argument("The job, YAML; `limbeck annotate schema` says what may be in it.")]
 
 
@@ -55,10 +56,7 @@ def show(
     job: JobFile,
     changes: terminal.Changes = None,
     *,
-    outcome: Annotated[
-        str | None,
-        option('Print replies of this outcome too, like "no answer".', "--replies", metavar="OUTCOME"),
-    ] = None,
+    outcome: Annotated[str | None, option('Print replies of an outcome too, like "no answer".', "--replies")] = None,
     count: Annotated[int, option("Number of those replies.", "-n", min=1)] = 3,
     as_json: terminal.Json = False,
 ) -> None:
@@ -80,12 +78,9 @@ def export(
     *,
     changes: terminal.Changes = None,
     form: Annotated[
-        Literal["limbeck", "prompt-completion", "messages", "instruction"],
-        option("limbeck: rows to train on here; the others are what other trainers read."),
+        Form, option("limbeck: rows to train on here; the others are what other trainers read.")
     ] = "limbeck",
-    all_rationales: Annotated[
-        bool, option("Write a row for every rationale kept, not one a question.", "--every")
-    ] = False,
+    all_rationales: Annotated[bool, option("Write every rationale kept, not one a question.", "--every")] = False,
     hub: Annotated[str | None, option("Upload the file as a data set of the Hub, too.", metavar="NAME")] = None,
     public: terminal.Public = False,
     yes: terminal.Yes = False,
@@ -100,11 +95,10 @@ def export(
         raise RecipeError(f"{output}: the upload is read from a file; name one as --output")
     provenance = results.export(Job.load(job, changes or ()), output, form, all_rationales=all_rationales)
     left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
-    rows, rationales = provenance["rows"], provenance["rationales"]
-    terminal.print_about(output, f"{output}: {rows} rows, {rationales} of them with a rationale{left_out}")
+    counts = f"{provenance['rows']} rows, {provenance['rationales']} of them with a rationale{left_out}"
+    terminal.print_about(output, f"{output}: {counts}")
     if hub is not None:
-        if not yes:
-            terminal.confirm_upload(str(output), hub, public=public)
+        terminal.confirm_upload(str(output), hub, public=public, yes=yes)
         print(results.upload(output, hub, private=not public))
 
 
@@ -157,7 +151,7 @@ _ADVICE = {
 
 def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
     print(f"{outcome['stored']} replies stored in {store}")
-    terminal.print_values({name: value for name, value in outcome.items() if name != "stopped"})
+    terminal.print_values(outcome | {"stopped": None})
     if outcome["missing"]:
         print(f"missing yet: {outcome['missing']} answers. {_ADVICE[outcome['stopped']]}")
     if "cut off" in outcome["failures"]:
@@ -165,7 +159,7 @@ def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    terminal.print_values({name: value for name, value in summary.items() if name not in ("spent", "doubt", "replies")})
+    terminal.print_values(summary | dict.fromkeys(("spent", "doubt", "replies")))
     spent = summary["spent"]
     print(f"spent: {sum(spent['tokens'].values())} tokens, {terminal.money(spent['cost'])}")
     if summary["doubt"]:

@@ -35,7 +35,6 @@ app.add_typer(annotate_app, name="annotate")
 def quickstart(
     out: Annotated[Path, option("Folder of the runs.")] = Path("runs/quickstart"),
     seed: Annotated[int, option("Seed of weights and order.", min=0)] = 1,
-    as_json: terminal.Json = False,
 ) -> None:
     """Train finetune, dss and mi on the embedded arithmetic task and compare them (a few minutes on two cores).
 
@@ -46,9 +45,6 @@ def quickstart(
 
     runs = train_runs(out, seed)
     page = write_report([out], out / "report")
-    if as_json:
-        print_json({run.recipe.objective.name: run.results for run in runs})
-        return
     print_accuracy({run.recipe.objective.name: run.results["test"] for run in runs})
     print(f"One seed each: the intervals are of the test questions alone. The runs are in {out}/.")
     print(f"The report, to be opened in a browser: {page}")
@@ -72,10 +68,7 @@ def data_show(
     else:
         source = {"kind": "archive", "root": root} if root else None
         settings = DataSettings.parse({"task": task, "source": source}, "data show")
-    if as_json:
-        print_json(summary.summarise(settings, read(settings)))
-    else:
-        print(summary.show(settings, examples))
+    print_json(summary.summarise(settings, read(settings))) if as_json else print(summary.show(settings, examples))
 
 
 @data_app.command("fetch")
@@ -102,10 +95,7 @@ def train(
     changes: terminal.Changes = None,
     out: Annotated[Path | None, option("Folder of the run; by default one below runs/.")] = None,
     resume: Annotated[bool, option("Resume the run in that folder.")] = False,
-    parent: Annotated[
-        Path | None,
-        option("Train a finished run's student further; the schedule starts anew.", "--from", metavar="RUN"),
-    ] = None,
+    parent: Annotated[Path | None, option("Finished run whose student is trained further.", "--from")] = None,
     as_json: terminal.Json = False,
 ) -> None:
     """Train a student as a recipe says, keep the best by validation accuracy, and test it once, at the end."""
@@ -124,14 +114,8 @@ def train(
 def predict(
     model: Annotated[Path, argument("Folder of a run, or its model/.")],
     *,
-    source: Annotated[
-        Path,
-        option("JSONL, CSV or Parquet with `input` (and `label`, if known); -: standard input.", "--input"),
-    ],
-    target: Annotated[
-        Path,
-        option("JSON lines with id, input, prediction, confidence, ...; -: standard output.", "--output"),
-    ],
+    source: Annotated[Path, option("JSONL, CSV or Parquet with `input`; -: standard input.", "--input")],
+    target: Annotated[Path, option("JSON lines, one for each row; -: standard output.", "--output")],
     rationale: Annotated[bool, option("Write the student's rationales too.", "--rationale")] = False,
     batch_size: Annotated[int, option("Number of inputs to generate from at a time.", min=1)] = 64,
     engine: terminal.Engine = None,
@@ -174,8 +158,7 @@ def push(
         print(f"{folder}: {', '.join(sorted(files))}")
         return
     assert name is not None
-    if not yes:
-        terminal.confirm_upload(", ".join(sorted(files)), name, public=public)
+    terminal.confirm_upload(", ".join(sorted(files)), name, public=public, yes=yes)
     print(upload(files, name, "model", message="A student from limbeck", private=not public, fresh=True))
 
 
@@ -210,10 +193,9 @@ def objectives(as_json: terminal.Json = False) -> None:
     from limbeck.objectives.methods import METHODS
 
     fields = ("formula", "summary", "reference")
-    if as_json:
-        print_json({name: {field: getattr(method, field) for field in fields} for name, method in METHODS.items()})
-    else:
-        print_table(("name", *fields), [(name, *(getattr(m, f) for f in fields)) for name, m in METHODS.items()])
+    methods = {name: {field: getattr(method, field) for field in fields} for name, method in METHODS.items()}
+    rows = [(name, *values.values()) for name, values in methods.items()]
+    print_json(methods) if as_json else print_table(("name", *fields), rows)
 
 
 @app.command()
@@ -232,9 +214,7 @@ def _print_version(requested: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
+    version: Annotated[bool, option("Print the version.", "--version", callback=_print_version, is_eager=True)] = False,
 ) -> None:
     pass
 
@@ -254,10 +234,9 @@ def main() -> None:
     try:
         app()
     except (LimbeckError, OSError) as error:
-        print(f"limbeck: error: {error}", file=sys.stderr)
+        logger.error("error: %s", error)
         sys.exit(2)
     except SystemExit as end:
         if end.code == terminal.INTERRUPTED:
-            message = "interrupted; start a grid or `annotate run` again to continue, and a run with --resume"
-            print(f"limbeck: {message}", file=sys.stderr)
+            logger.error("interrupted; start a grid or `annotate run` again to continue, and a run with --resume")
         raise

@@ -21,16 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_GRIDS = (
-    "A grid's YAML file: `recipe`, `axes`, `seeds`; or a table or figure of the paper: table1 to table8, figure2 to "
-    "figure5, or `paper` for all of them."
-)
-_ENGINE = (
-    "local: processes of this machine; ray: the Ray cluster at RAY_ADDRESS, or one started here (limbeck\\[ray]). "
-    "Its machines need a file system that they share, with locks."
-)
-_WORKERS = "Cells at a time. By default one a GPU, or one for two cores."
-_JUDGE = "Have the finished runs' rationales judged; the file is that of `judge`."
+_GRIDS = "A grid's YAML file; or of the paper table1 to table8, figure2 to figure5, or `paper` for all of them."
+_ENGINE = "local: processes of this machine; ray: the cluster at RAY_ADDRESS, or one started here (limbeck\\[ray])."
 _PAPER = "The paper's grids"
 
 
@@ -39,11 +31,13 @@ def grid(
     *,
     out: Annotated[Path, option("Folder of the runs.")] = Path("runs"),
     changes: terminal.Changes = None,
-    workers: Annotated[int | None, option(_WORKERS, min=1)] = None,
+    workers: Annotated[
+        int | None, option("Cells at a time. By default one a GPU, or one for two cores.", min=1)
+    ] = None,
     engine: Annotated[Literal["local", "ray"], option(_ENGINE)] = "local",
     retry: Annotated[bool, option("Train failed cells again.", "--retry")] = False,
     dry_run: Annotated[bool, option("Train nothing; list the cells and their states.", "--dry-run")] = False,
-    judge: Annotated[Path | None, option(_JUDGE)] = None,
+    judge: Annotated[Path | None, option("Have the runs' rationales judged; the file is that of `judge`.")] = None,
     offline: Annotated[bool, option("No downloads.", "--offline", rich_help_panel=_PAPER)] = False,
     smoke: Annotated[bool, option("A few steps a run.", "--smoke", rich_help_panel=_PAPER)] = False,
     root: Annotated[Path, option("Folder of the released data.", rich_help_panel=_PAPER)] = Path("datasets"),
@@ -65,21 +59,17 @@ def grid(
         print_json(_as_json(cell_states, out)) if as_json else _print_cells(cell_states)
         return
     log_once = cache(log.info)  # it is watched several times a second
+
+    def watch(cell_states: Sequence["CellState"]) -> None:
+        log_once(_summary(cell_states))
+
     try:
-        cell_states = run_grid(
-            grid_list,
-            out,
-            workers=workers,
-            engine=engine,
-            retry=retry,
-            watch=lambda cell_states: log_once(_summary(cell_states)),
-        )
+        cell_states = run_grid(grid_list, out, workers=workers, engine=engine, retry=retry, watch=watch)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything has stopped: another Ctrl-C has no meaning
         raise typer.Exit(terminal.INTERRUPTED) from None
-    judgements = _judge(cell_states, grid_list, settings) if settings else None
-    result = _as_json(cell_states, out) | ({"judged": judgements} if judgements else {})
-    print_json(result) if as_json else _print_results(cell_states, out)
+    judged = _judge(cell_states, grid_list, settings) if settings else {}
+    print_json(_as_json(cell_states, out) | judged) if as_json else _print_results(cell_states, out)
     if any(state.status == "failed" for state in cell_states):
         raise typer.Exit(terminal.INCOMPLETE)
 
@@ -101,39 +91,34 @@ def _load(names: Sequence[str], changes: Sequence[str], *, offline: bool, smoke:
     return grids
 
 
-def _judge(
-    cell_states: Sequence["CellState"], grids: Sequence["Grid"], settings: "JudgeSettings"
-) -> dict[str, Any] | None:
-    """Have the rationales of finished runs judged; return None where there are none."""
+def _judge(states: Sequence["CellState"], grids: Sequence["Grid"], settings: "JudgeSettings") -> dict[str, Any]:
+    """Have the rationales of finished runs judged; return the judgements as `judged`, where there are any."""
     from limbeck.grids import cells
     from limbeck.paper import judged_grids
     from limbeck.runs.judging import judge_runs
 
     names = {cell.name for grid in judged_grids(grids) for cell in cells(grid) if cell.recipe.evaluation.rationales}
-    runs = [state.path for state in cell_states if state.status == "finished" and state.cell.name in names]
+    runs = [state.path for state in states if state.status == "finished" and state.cell.name in names]
     if not runs:
-        return None
+        return {}
     with asking() as watch:
-        return judge_runs(runs, settings, watch=watch)
+        return {"judged": judge_runs(runs, settings, watch=watch)}
 
 
 def _as_json(cell_states: Sequence["CellState"], out: Path) -> dict[str, Any]:
-    return {
-        "out": str(out),
-        "counts": dict(Counter(state.status for state in cell_states)),
-        "cells": [
-            {
-                "run": str(state.path),
-                "status": state.status,
-                "task": state.cell.recipe.data.task,
-                "objective": state.cell.recipe.objective.name,
-                "seed": state.cell.recipe.seed,
-                "values": dict(state.cell.values),
-                "error": state.error,
-            }
-            for state in cell_states
-        ],
-    }
+    rows = [
+        {
+            "run": str(state.path),
+            "status": state.status,
+            "task": state.cell.recipe.data.task,
+            "objective": state.cell.recipe.objective.name,
+            "seed": state.cell.recipe.seed,
+            "values": state.cell.values,
+            "error": state.error,
+        }
+        for state in cell_states
+    ]
+    return {"out": str(out), "counts": Counter(state.status for state in cell_states), "cells": rows}
 
 
 def _summary(cell_states: Sequence["CellState"]) -> str:

@@ -12,7 +12,6 @@ from limbeck.notes import lines_of
 _RATIONALES = "Rationales"
 _DATASET = "Other data to measure on: a task with the same labels, a recipe, or a file of labelled rows."
 _ENCODER = "Encoder for the rationales' similarity: a model on the Hub, or a folder. By default the recipe's."
-_JUDGE = "Config of a judge, as of `judge`, to score the rationales."
 
 EVALUATE_EXAMPLES = (
     "Examples:\n\n"
@@ -30,7 +29,7 @@ def evaluate(
     root: terminal.Root = None,
     rationale: Annotated[bool, option("Generate rationales too.", "--rationale", rich_help_panel=_RATIONALES)] = False,
     encoder: Annotated[str | None, option(_ENCODER, rich_help_panel=_RATIONALES)] = None,
-    judge: Annotated[Path | None, option(_JUDGE, rich_help_panel=_RATIONALES)] = None,
+    judge: Annotated[Path | None, option("Config of a judge, as of `judge`.", rich_help_panel=_RATIONALES)] = None,
     changes: terminal.Changes = None,
     engine: terminal.Engine = None,
     answers: terminal.Answers = None,
@@ -95,10 +94,7 @@ def judge(
 
 def calibrate(
     predictions: Annotated[Path, argument("File with `label`, `prediction` and `confidence`; - reads standard input.")],
-    validation: Annotated[
-        Path | None, option("File of the same kind to fit the temperature on, instead of the file itself.")
-    ] = None,
-    seed: Annotated[int, option("Seed of the bootstrap.", min=0)] = 0,
+    validation: Annotated[Path | None, option("Another such file, to fit the temperature on.")] = None,
     as_json: terminal.Json = False,
 ) -> None:
     """Measure how far the confidence of answers can be trusted, in a file of predictions from any tool."""
@@ -108,21 +104,16 @@ def calibrate(
     from limbeck.runs.compare import calibrate_file
     from limbeck.runs.page import calibration_markdown
 
-    metrics = calibrate_file(predictions, validation, seed=seed)
+    metrics = calibrate_file(predictions, validation)
     print_json(metrics) if as_json else Console().print(Markdown(calibration_markdown(metrics)))
 
 
 def compare(
-    a: Annotated[
-        str,
-        argument("Run folder or file of predictions (- reads standard input); several seeds with commas."),
-    ],
+    a: Annotated[str, argument("Run folder or file of predictions (-: standard input); several seeds with commas.")],
     b: Annotated[str, argument("The other run or runs.")],
     *,
     split: terminal.Split = "test",
-    shared: Annotated[
-        bool, option("Compare on the examples that all runs have, where they differ.", "--shared")
-    ] = False,
+    shared: Annotated[bool, option("Compare on the examples that all runs have.", "--shared")] = False,
     as_json: terminal.Json = False,
 ) -> None:
     """Test whether run A is better than run B on the same examples: difference, interval, paired test."""
@@ -153,15 +144,13 @@ def print_judgements(judgements: dict[str, Any]) -> None:
     print_table(heading, rows, "scores from 1 to 5: mean, standard deviation (examples); ++: self-consistency")
     for name, correlation in judgements["correlation"].items():
         pearson = correlation["pearson"]
-        if pearson is None:
-            text = f"undefined ({correlation['reason']})"
-        else:
+        text = f"undefined ({correlation['reason']})"
+        if pearson is not None:
             text = f"{estimate(pearson['value'], pearson['interval'], 2)}, p {p_equals(pearson['p_value'])}"
         print(f"{name}: correlation of a right answer with the score: {text}")
 
 
 def _print_comparison(comparison: dict[str, Any]) -> None:
-    """Print both accuracies, their difference and the test's result."""
     values = {
         "examples": comparison["n"],
         "left out, because not all runs have them": comparison["left_out"] or None,

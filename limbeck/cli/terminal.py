@@ -32,14 +32,9 @@ def argument(text: str, **settings: Any) -> Any:
 
 
 _CHANGES = "Change a value, like -s seed=1 or -s teacher.name=MODEL; repeatable."
-_ENGINE = (
-    "What generates; the ctranslate2 engines run T5 and mT5 on the processor and need limbeck\\[fast]. "
-    "By default the recipe's."
-)
-_ANSWERS = (
-    "Generate answers, or pick the likeliest of the choices that the task or the row has. By default the recipe's."
-)
-_STUDENT: dict[str, Any] = {"rich_help_panel": "How the student answers"}
+_ENGINE = "What generates. ctranslate2: T5 and mT5, on the processor, with limbeck\\[fast]. By default the recipe's."
+_ANSWERS = "Generate answers, or pick the likeliest of a row's or task's choices. By default the recipe's."
+_PANEL = "How the student answers"
 
 Split = Annotated[Literal["train", "valid", "test"], option("Split of the runs' data.")]
 Runs = Annotated[list[Path], argument("Folders of finished runs.")]
@@ -48,8 +43,9 @@ Json = Annotated[bool, option("Print JSON, for machines.", "--json")]
 Changes = Annotated[list[str] | None, option(_CHANGES, "--set", "-s", metavar="KEY=VALUE")]
 Public = Annotated[bool, option("Make it public on the Hub.", "--public")]
 Yes = Annotated[bool, option("Upload without asking.", "--yes")]
-Engine = Annotated[Literal["transformers", "ctranslate2", "ctranslate2-int8"] | None, option(_ENGINE, **_STUDENT)]
-Answers = Annotated[Literal["generate", "choices"] | None, option(_ANSWERS, **_STUDENT)]
+Engines = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
+Engine = Annotated[Engines | None, option(_ENGINE, rich_help_panel=_PANEL)]
+Answers = Annotated[Literal["generate", "choices"] | None, option(_ANSWERS, rich_help_panel=_PANEL)]
 
 
 def print_json(value: Any) -> None:
@@ -73,25 +69,23 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 def print_values(values: Mapping[str, Any]) -> None:
     """Print a table of numbers and texts by name, one a row; None is left out, and a mapping has rows of its own."""
-    print_table(("", ""), list(_rows(values)))
+    print_table(("", ""), _rows(values))
 
 
 def _rows(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         title = prefix + name.replace("_", " ")
-        if isinstance(value, dict):
-            yield from _rows(value, f"{title}: ")
-        elif value is not None:
-            yield title, _text(value)
-
-
-def _text(value: Any) -> str:
-    match value:
-        case float():
-            return number(value)
-        case [float(), float()]:
-            return interval(value)
-    return str(value)
+        match value:
+            case dict():
+                yield from _rows(value, f"{title}: ")
+            case float():
+                yield title, number(value)
+            case [float(), float()]:
+                yield title, interval(value)
+            case None:
+                continue
+            case _:
+                yield title, str(value)
 
 
 def money(cost: float | None) -> str:
@@ -99,14 +93,15 @@ def money(cost: float | None) -> str:
     return "no price known" if cost is None else f"{cost:.4f}" if cost < 1 else f"{cost:.2f}"
 
 
-def confirm_upload(content: str, name: str, *, public: bool) -> None:
-    """Ask whether to upload to the Hub; end the program unless the answer is yes."""
-    typer.confirm(f"Upload {content} to the Hub as {name} ({'public' if public else 'private'})?", abort=True)
+def confirm_upload(content: str, name: str, *, public: bool, yes: bool) -> None:
+    """Ask whether to upload to the Hub, unless `yes`; end the program unless the answer is yes."""
+    if not yes:
+        typer.confirm(f"Upload {content} to the Hub as {name} ({'public' if public else 'private'})?", abort=True)
 
 
 @contextmanager
 def asking() -> Iterator[Callable[["Tally", float | None], None]]:
-    """Show a bar on standard error, where that is a terminal; yields the function that is told a tally and its cost."""
+    """Show a bar on standard error, where that is a terminal; yield the function that is told a tally and its cost."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -115,9 +110,8 @@ def asking() -> Iterator[Callable[["Tally", float | None], None]]:
         bar = progress.add_task("", total=None)
 
         def show(tally: "Tally", cost: float | None) -> None:
-            phrases = [f"{tally.sent / max(tally.seconds, 1e-3):.1f}/s", f"cost {money(cost)}"]
-            phrases += [f"{tally.failures.total()} failed"] if tally.failures else []
-            completed = tally.stored + tally.given_up
-            progress.update(bar, total=tally.total, completed=completed, description=", ".join(phrases))
+            failed = f", {tally.failures.total()} failed" if tally.failures else ""
+            text = f"{tally.sent / max(tally.seconds, 1e-3):.1f}/s, cost {money(cost)}{failed}"
+            progress.update(bar, total=tally.total, completed=tally.stored + tally.given_up, description=text)
 
         yield show
