@@ -6,11 +6,7 @@ from pathlib import Path
 
 
 class LimbeckError(Exception):
-    """A mistake in a file, a recipe, a model or an option.
-
-    The command line prints it without a traceback and exits with code 2. `path`, `line` and `field`, where they are
-    known, stand before the message.
-    """
+    """A mistake in a file, a recipe, a model or an option: one line, with `path`, `line` and `field` where known."""
 
     def __init__(
         self, message: str, *, path: Path | str | None = None, line: int | None = None, field: str | None = None

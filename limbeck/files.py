@@ -80,7 +80,7 @@ def check_writable(path: Path, *sources: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> FileError:
-    """Return the error for a path that could not be written; where the disk is full, it names the disk."""
+    """Return the error for a path that could not be written; of a full disk, `disk_full`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(path)
     return FileError(f"cannot be written ({error.strerror or error})", path=path)
@@ -95,10 +95,7 @@ def disk_full(path: Path) -> FileError:
 
 @contextlib.contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Raise a library's failure to write below `folder` as a FileError; for a full disk it names the disk.
-
-    safetensors and torch raise errors of their own: the first quotes the system; the second gives no reason.
-    """
+    """Raise a library's failure to write below `folder` as a FileError; for a full disk it names the disk."""
     try:
         yield
     except LimbeckError:
@@ -106,6 +103,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise unwritable(Path(error.filename or folder), error) from error
+        # safetensors' own error quotes the system; torch's gives no reason
         if os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < _ROOM:
             raise disk_full(folder) from error
         raise
@@ -157,7 +155,6 @@ def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _json(text: str, path: Path, line: int) -> Any:
-    """Return the JSON value of `text`, which begins at `line` of the file."""
     try:
         return json.loads(text)
     except (RecursionError, ValueError) as error:  # also nested too deeply, and an integer of thousands of digits

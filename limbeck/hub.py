@@ -56,10 +56,7 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
 def where_to_load(name: str) -> dict[str, bool]:
     """Return `local_files_only` for `from_pretrained`, where `name` is no folder and the Hub cannot be reached.
 
-    The libraries themselves try again for minutes with each of a model's files before they look into the cache.
-
-    Raises:
-        EndpointError: the cache does not hold it either.
+    The libraries themselves try each file for minutes. Raises EndpointError where the cache does not hold it either.
     """
     if huggingface_hub.constants.HF_HUB_OFFLINE or not may_be_on_hub(name):
         return {}
@@ -70,7 +67,7 @@ def where_to_load(name: str) -> dict[str, bool]:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status is not None and status < 500:  # it is there, and the loader will report what it refuses
             return {}
-        reason = f"{status or type(error).__name__}"
+        reason = str(status or type(error).__name__)
     if (revision := cached_revision(name)) is None:
         raise EndpointError(f"{name}: the Hub cannot be reached ({reason}), nor is it in its cache; give a folder")
     log.warning("%s: the Hub cannot be reached (%s); revision %s is taken from its cache", name, reason, revision)

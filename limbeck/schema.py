@@ -16,13 +16,11 @@ def listing(choices: Sequence[str]) -> str:
 class Example:
     """One question with its answer and, where a teacher gave one, a rationale.
 
-    `segments` are the parts of the input: one for most tasks, premise and hypothesis for natural language inference. A
-    student joins them with its tokenizer's end-of-sequence token, as the paper's code does. A row's own choices follow
-    them wherever the input is shown; a task's choices, the same in every row, do not.
+    A row's own choices follow its segments wherever these are shown; a task's choices, equal in every row, do not.
     """
 
     id: str
-    segments: tuple[str, ...]
+    segments: tuple[str, ...]  # parts of the input, like premise and hypothesis; one for most tasks
     label: str
     rationale: str | None = None
     teacher_label: str | None = None

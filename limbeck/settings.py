@@ -21,11 +21,7 @@ class Settings(BaseModel):
 
     @classmethod
     def parse(cls, values: Any, where: str) -> Self:
-        """Validate `values` from `where`, a file or a command-line option.
-
-        Raises:
-            RecipeError: names `where` and the field; for an unknown field it offers the nearest name.
-        """
+        """Validate `values` from `where`, a file or an option. Raises RecipeError that names `where` and the field."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -33,11 +29,7 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, path: Path, changes: Sequence[str] = ()) -> Self:
-        """Return the settings in the YAML file `path` with `changes` of the form `key=value`, `key` dotted (`a.b=0.2`).
-
-        Raises:
-            RecipeError: names the file or the change, and the field.
-        """
+        """Return the settings in the YAML file `path` with `changes` like `a.b=0.2`. Raises RecipeError as `parse`."""
         values = read_mapping(path)
         for text in changes:
             change(values, text)
@@ -78,8 +70,7 @@ def change(values: dict[str, Any], text: str) -> None:
 def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
     """Put `value` at the dotted `key`, in place; missing mappings are created, and a bare name becomes one.
 
-    Raises:
-        RecipeError: no key, or something on the way is no mapping; names `where`.
+    Raises RecipeError, which names `where`, for no key, or where something on the way is no mapping.
     """
     *path, last = key.split(".")
     if not all([*path, last]):

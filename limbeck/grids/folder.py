@@ -60,31 +60,23 @@ class GridFolder:
         if (path / "results.json").exists():
             return CellState(cell, path, "finished")
         if self.failure(cell.name).exists():
-            return CellState(cell, path, "failed", self.error(cell.name))
+            return CellState(cell, path, "failed", str(read_json(self.failure(cell.name))["error"]))
         is_held = _is_held(self.lock(cell.name)) or _is_held(FileLock(path / LOCK))
         return CellState(cell, path, "elsewhere" if is_held else "waiting")
 
-    def error(self, name: str) -> str:
-        """Return the first line of the error of a cell that failed, in printable letters."""
-        return str(read_json(self.failure(name))["error"])
-
     def fail(self, name: str, error: str, trace: str = "") -> None:
-        """Record a failure. Raises LimbeckError where the folder cannot be written."""
+        """Record the first line of a failure's error, and its traceback, in printable letters."""
         line = one_line(error.strip().partition("\n")[0], 2000)
         write_json(self.failure(name), {"error": line, "traceback": visible(trace)})
 
     def write_grid(self, grid: Grid) -> None:
-        """Write the grid beside its runs, for `Grid.load` and the report. Raises LimbeckError where that fails."""
+        """Write the grid beside its runs, for `Grid.load` and the report."""
         text = yaml.safe_dump(grid.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         write_text(self.grids / f"{grid.name}.yaml", text)
 
 
 def states(grids: Sequence[Grid], out: Path) -> list[CellState]:
-    """Return the state of every cell of the grids below `out`.
-
-    Raises:
-        LimbeckError: as `cells`; or two grids have one name.
-    """
+    """Return the state of every cell of the grids below `out`. Raises LimbeckError as `cells`; or two have one name."""
     for name, count in Counter(grid.name for grid in grids).items():
         if count > 1:
             raise LimbeckError(f"two grids are called {name!r}: give one of them another `name`")

@@ -24,7 +24,7 @@ Seed = Annotated[int, Field(strict=True, ge=0)]
 
 
 def _check_axis(axis: Any) -> Any:
-    """Return an axis, the names of its variants as text: YAML reads some as numbers. Raises ValueError for no axis."""
+    """Return an axis, the names of its variants as text: YAML reads some as numbers."""
     has_variants = isinstance(axis, dict) and all(isinstance(fields, dict) for fields in axis.values())
     if not axis or not (isinstance(axis, list) or has_variants):
         raise ValueError("a list of values was expected, or variants by name, each a mapping of fields to values")
@@ -68,11 +68,7 @@ class Grid(Settings):
 
     @classmethod
     def load(cls, path: Path, changes: Sequence[str] = ()) -> Self:
-        """Return the grid in the YAML file `path`, its recipe file read, with `changes` applied by `changed`.
-
-        Raises:
-            LimbeckError: names the file and the field.
-        """
+        """Return the grid in the YAML file `path`, its recipe file read, with `changes`. Raises LimbeckError."""
         values = read_mapping(path)
         if isinstance(recipe := values.get("recipe"), str):
             values["recipe"] = read_mapping(path.parent / recipe)
@@ -81,8 +77,7 @@ class Grid(Settings):
     def changed(self, changes: Sequence[str]) -> Self:
         """Return the grid with changes `key=value` of its own fields (`seeds=3`) or its recipe's (`student.name=x`).
 
-        Raises:
-            LimbeckError: names the field; also where an axis would overwrite it; or as `check_overlap`.
+        Raises LimbeckError, which names the field; also where an axis would overwrite it.
         """
         values = self.model_dump()
         keys = []
@@ -127,9 +122,7 @@ class GridCell:
 def cells(grid: Grid) -> list[GridCell]:
     """Return every combination of values and seeds, seed by seed; equal recipes once.
 
-    Raises:
-        LimbeckError: a combination is not a recipe (names the grid, the cell and the field), there are too many, or an
-            axis would overwrite what another one sets.
+    Raises LimbeckError where a combination is no recipe, there are too many, or axes overwrite one another.
     """
     grid.check_overlap()
     count = math.prod([len(grid.seeds), *(len(axis) for axis in grid.axes.values())])

@@ -25,10 +25,7 @@ OBJECT_STORE_BYTES = 100 * 2**20  # little is sent about, and Ray would take a t
 def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
     """Train a cell, its lock held throughout, unless another process does or has; the folder `out` says how it ended.
 
-    Relative paths, of `out` and in the recipe, start at `working_folder`.
-
-    Raises:
-        LimbeckError: the folder is not there, or the failure could not be recorded.
+    Relative paths, of `out` and in the recipe, start at `working_folder`. Raises LimbeckError where that is not there.
     """
     from limbeck.runs.training import train
 
@@ -128,10 +125,7 @@ class RayWorkers:
     """Tasks on the cluster at RAY_ADDRESS, or on a Ray started here until `close`; the machines share a file system.
 
     A task holds a GPU where the cluster has any, else its share of the processors. Without a number of workers there
-    is one a GPU, or one for two processors.
-
-    Raises:
-        LimbeckError: Ray is not installed, or cannot be reached.
+    is one a GPU, or one for two processors. Raises LimbeckError where Ray is not installed, or cannot be reached.
     """
 
     def __init__(self, workers: int | None) -> None:

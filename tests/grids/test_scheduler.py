@@ -163,8 +163,9 @@ def test_a_cell_whose_process_dies_has_failed_and_is_trained_again_when_asked(tm
 
 def test_a_recorded_failure_is_shown_as_one_printable_line(tmp_path):
     folder = GridFolder(tmp_path)
-    folder.fail("cell", "quotes \x1b[2J \ud800 a text\nand more", "in line \udfff")
-    assert folder.error("cell") == "quotes <U+001B>[2J <U+D800> a text"
+    (cell,) = cells(grid())
+    folder.fail(cell.name, "quotes \x1b[2J \ud800 a text\nand more", "in line \udfff")
+    assert folder.state(cell).error == "quotes <U+001B>[2J <U+D800> a text"
 
 
 def test_machines_without_a_shared_file_system_are_an_error(tmp_path):
