@@ -91,13 +91,6 @@ def test_a_mistake_is_one_line_and_exit_code_two(words, limbeck, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
 
 
-def test_data_show_prints_splits_and_every_view(limbeck, tmp_path):
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
-    code, out, _ = limbeck("data", "show", "recipe.yaml")
-    assert all(text in out for text in ("train", "valid", "test", "24", "predict:", "explain:", "Rationale:"))
-    assert (code, json.loads(limbeck("data", "show", "recipe.yaml", "--json")[1])["test"]["rows"]) == (0, 6)
-
-
 def test_ctrl_c_is_one_line_and_leaves_a_run_to_resume(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     endless = {**TINY, "training": {**TINY["training"], "max_steps": 100_000}}
