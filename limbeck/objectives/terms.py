@@ -72,7 +72,11 @@ def mean_pool(log_p: Tensor) -> tuple[Tensor, Adjoint]:
     return log_sum - lengths.log(), adjoint
 
 
-DIVERGENCES: dict[str, Divergence] = {"cross-entropy": cross_entropy, "kl": kl, "double-softmax": double_softmax}
+DIVERGENCES: dict[str, Divergence] = {
+    "cross-entropy": cross_entropy,
+    "kl": kl,
+    "double-softmax": double_softmax,
+}
 POOLS: dict[str, Pool] = {"max": max_pool, "mean": mean_pool}
 
 
