@@ -17,7 +17,6 @@ from limbeck.data import ArchiveSource
 from limbeck.errors import LimbeckError
 from limbeck.grids import Grid, GridCell, cells
 from limbeck.metrics.predictions import predictions_by_id
-from limbeck.models import StudentSettings
 from limbeck.paper.spec import NAMES, PaperRow, paper, task_title, variant
 from limbeck.report import answers
 from limbeck.report.answers import Scores, accuracy_cell, grade, score_cell, scores
@@ -26,7 +25,6 @@ from limbeck.report.sections import count_notes, fraction_figure
 from limbeck.report.tables import CaseStudy, Cell, Figure, Section, Table
 from limbeck.runs.groups import correct, group_runs
 from limbeck.runs.judging import read_judgements
-from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run
 from limbeck.schema import Judgement
 from limbeck.stats.intervals import Z
@@ -49,13 +47,10 @@ class TableRuns:
     def __init__(self, grid: Grid, runs: Sequence[Run], errors: Mapping[str, str]) -> None:
         self.name, self.spec, self.cells = grid.name, paper()[grid.name], cells(grid)
         self.title = f"{self.name[:-1].title()} {self.name[-1]}: {self.spec.title}"
+        # the table's tasks in the paper's order, run or not; then those that the paper does not have
+        self.tasks = list(dict.fromkeys([*self.spec.tasks, *(cell.recipe.data.task for cell in self.cells)]))
         self._seeds, self._errors = len(grid.seeds), errors
         self._by_key = {run.recipe.key: run for run in sorted(runs, key=lambda run: run.finished)}
-
-    @property
-    def tasks(self) -> list[str]:
-        """The table's tasks in the paper's order, run or not; then those that the paper does not have."""
-        return list(dict.fromkeys([*self.spec.tasks, *(cell.recipe.data.task for cell in self.cells)]))
 
     def planned(self, objective: str | None, task: str, fraction: float = 1.0) -> list[GridCell]:
         """Return the grid's cells of an objective, or of all where it is None."""
@@ -87,44 +82,39 @@ class TableRuns:
 
     def notes(self) -> list[str]:
         """Return sentences on whether the paper's numbers may be held against ours: student, steps and data."""
-        recipes = [cell.recipe for cell in self.cells]
-        student = StudentSettings.parse(variant().students[self.spec.student], "variants.yaml")
-        paper_setup = _setup(student, TrainingSettings.parse(variant().recipe["training"], "variants.yaml"))
-        setup, reduced = _setup(recipes[0].student, recipes[0].training), _reductions(recipes)
-        differs = f". The paper's: {paper_setup}, the whole data; so its numbers are no measure of ours."
-        notes = [f"Ours: {setup}{differs if setup != paper_setup or reduced else ', as in the paper.'}"]
+        recipe, reduced = self.cells[0].recipe, self._reductions()
+        papers_training = TrainingSettings.parse(variant().recipe["training"], "variants.yaml")
+        papers = _setup(variant().students[self.spec.student]["name"], papers_training)
+        ours = _setup(recipe.student.name or "a student of our own", recipe.training)
+        differs = f". The paper's: {papers}, the whole data; so its numbers are no measure of ours."
+        notes = [f"Ours: {ours}{differs if ours != papers or reduced else ', as in the paper.'}", *reduced]
         if extra_tasks := [task_title(task) for task in self.tasks if task not in self.spec.tasks]:
             notes.append(f"The paper has no {' and no '.join(extra_tasks)}.")
-        groups = {(recipe.objective.name, recipe.data.task, recipe.data.train_fraction) for recipe in recipes}
-        incomplete = sum(0 < len(self.runs(*group)) < self._seeds for group in groups)
-        seeds = f"In {incomplete} of {len(groups)} places fewer than the grid's {self._seeds} seeds have finished."
-        return [*notes, *reduced, *([seeds] if incomplete else []), *self.spec.notes]
+        groups = {(c.recipe.objective.name, c.recipe.data.task, c.recipe.data.train_fraction) for c in self.cells}
+        if incomplete := sum(0 < len(self.runs(*group)) < self._seeds for group in groups):
+            seeds = f"fewer than the grid's {self._seeds} seeds have finished."
+            notes.append(f"In {incomplete} of {len(groups)} places {seeds}")
+        return [*notes, *self.spec.notes]
+
+    def _reductions(self) -> list[str]:
+        """Return sentences on data that is not the paper's whole data."""
+        sentences = set()
+        for data in (cell.recipe.data for cell in self.cells):
+            if data.limit is not None:
+                sentences.add(f"At most {data.limit} rows of every split were used: this shows only that it works.")
+            if isinstance(data.source, ArchiveSource) and data.source.splits is not None:
+                split = data.source.splits.get("train", "train")
+                sentences.add(f"{task_title(data.task)}: trained on the archive's split {split!r}.")
+        return sorted(sentences)
 
 
-def _setup(student: StudentSettings, training: TrainingSettings) -> str:
+def _setup(student: str, training: TrainingSettings) -> str:
     """Return the student and its training in a few words."""
-    name = student.name or f"a student of {student.encoder} and {student.decoder}"
-    if (scratch := student.scratch) is not None:
-        name = f"a T5 from scratch of width {scratch.d_model} and depth {scratch.num_layers}"
     values = training.model_dump()
     steps, epochs = values["max_steps"], values["num_train_epochs"]
     length = f"{steps:,} steps" if steps > 0 else f"{epochs:g} epochs"
     batch = values["per_device_train_batch_size"] * values["gradient_accumulation_steps"]
-    return f"{name}, {length} of {batch} examples, learning rate {values['learning_rate']:g}"
-
-
-def _reductions(recipes: Sequence[Recipe]) -> list[str]:
-    """Return sentences on data that is not the paper's whole data."""
-    sentences = set()
-    for data in (recipe.data for recipe in recipes):
-        if data.limit is not None:
-            sentences.add(
-                f"At most {data.limit} rows of every split were used: this shows that it works, nothing else."
-            )
-        if isinstance(data.source, ArchiveSource) and data.source.splits is not None:
-            split = data.source.splits.get("train", "train")
-            sentences.add(f"{task_title(data.task)}: trained on the archive's split {split!r}.")
-    return sorted(sentences)
+    return f"{student}, {length} of {batch} examples, learning rate {values['learning_rate']:g}"
 
 
 def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> Section | None:
@@ -175,16 +165,16 @@ def case_study(runs: TableRuns, task: str) -> CaseStudy:
         f"{' and '.join(names)} differ: in who is right, or where both are alike in that, in their rationales."
     )
     cases = shared_cases(grade(group_runs([run[seed] for run in by_seed])))
-    by_kind: dict[str, list[Case]] = {f"only {names[1]} right": [], f"only {names[0]} right": []}
-    by_kind |= {"both right": [], "both wrong": []}
+    kinds = {(False, True): f"only {names[1]} right", (True, False): f"only {names[0]} right"}
+    kinds |= {(True, True): "both right", (False, False): "both wrong"}
+    by_kind: dict[str, list[Case]] = {kind: [] for kind in kinds.values()}
     for case in cases:
         first, second = case["answers"]
-        if first["right"] != second["right"]:
-            by_kind[f"only {names[0 if first['right'] else 1]} right"].append(case)
-        elif normalise(first.get("rationale", "")) != normalise(second.get("rationale", "")):
-            by_kind["both right" if first["right"] else "both wrong"].append(case)
-    kinds = {f"{name}: {len(of_kind):,} of {len(cases):,}": _pick(of_kind) for name, of_kind in by_kind.items()}
-    return CaseStudy(title, rule, kinds)
+        alike = normalise(first.get("rationale", "")) == normalise(second.get("rationale", ""))
+        if first["right"] != second["right"] or not alike:
+            by_kind[kinds[first["right"], second["right"]]].append(case)
+    picked = {f"{kind}: {len(of_kind):,} of {len(cases):,}": _pick(of_kind) for kind, of_kind in by_kind.items()}
+    return CaseStudy(title, rule, picked)
 
 
 def _pick(cases: Sequence[Case]) -> list[Case]:
@@ -227,25 +217,24 @@ def accuracy_table(runs: TableRuns) -> Table:
 
 def calibration_table(runs: TableRuns) -> Table:
     """Return ECE and mean confidence in per cent, a pair of columns a domain; lower ECE is better."""
-    spec, rows = runs.spec, Rows()
-    domains = [(task_title(task), task, "test") for task in runs.tasks]
-    domains[len(spec.tasks) : len(spec.tasks)] = [  # the paper's first
+    spec, rows, run_groups = runs.spec, Rows(), {}
+    inside = [(task_title(task), task, "test") for task in runs.tasks]
+    outside = [
         (f"{task_title(task)} (Out)", task, f"{dataset}-test")
         for task, dataset in zip(spec.out_of_domain, reversed(spec.out_of_domain), strict=True)
     ]
-    left_out: list[str] = []
+    domains = [*inside[: len(spec.tasks)], *outside, *inside[len(spec.tasks) :]]  # the paper's first
     for name, row in spec.rows.items():
         rows[name] = {}
         for column, (title, task, split) in enumerate(domains):
-            finished = runs.runs(row.objective, task)
+            run_groups[f"{name}, {task_title(task)}"] = finished = runs.runs(row.objective, task)
             reason = "not measured out of domain" if finished else runs.reason(row.objective, task)
             graded = [run for run in finished if run.predictions(split).is_file()]
             members = grade(group_runs(graded), split, with_data=False)
-            left_out += answers.without_confidence(members)
             for (measure, head), paper_number in zip(OWN_NUMBERS.items(), row.printed(column), strict=True):
                 cell = answers.calibration_cell(members[0], measure, scale=100) if members else Cell(None, reason)
                 rows[name][f"{title} {head}"] = replace(cell, paper=paper_number)
-    return _table(runs, rows, [answers.CALIBRATION_NOTE, *left_out], unit="%")
+    return _table(runs, rows, [answers.CALIBRATION_NOTE, *count_notes(run_groups)], unit="%")
 
 
 def judge_table(runs: TableRuns, measure: Callable[[Sequence[tuple[Run, Scores]]], Cell]) -> Table:

@@ -14,7 +14,7 @@ from limbeck.metrics.calibration import ece
 from limbeck.metrics.judgements import HIGHEST, LOWEST
 from limbeck.metrics.predictions import read_predictions
 from limbeck.metrics.selective import selective
-from limbeck.report.tables import Cell
+from limbeck.report.tables import LEVEL, Cell
 from limbeck.runs.groups import RunGroup
 from limbeck.runs.judging import GOLD, read_judgements, single
 from limbeck.runs.run import flat
@@ -54,8 +54,7 @@ class GradedGroup(RunGroup):
     @cached_property
     def correct(self) -> Flags:
         """Which answers are right, [S, N]."""
-        answers = [[bool(answer.correct) for answer in by_key.values()] for by_key in self.predictions]
-        return np.array(answers, dtype=bool)
+        return np.array([[answer.correct for answer in by_key.values()] for by_key in self.predictions], dtype=bool)
 
     @cached_property
     def confidence(self) -> Floats:
@@ -78,8 +77,17 @@ class Contrast:
 
     member: GradedGroup
     baseline: GradedGroup
-    comparison: Comparison | None = None
-    adjusted: float | None = None  # p-value by Holm's method over all tests of the report
+    comparison: Comparison | None
+    adjusted: float | None  # p-value by Holm's method over all tests of the report
+
+    @property
+    def significant(self) -> bool:
+        return self.adjusted is not None and self.adjusted < LEVEL
+
+    @property
+    def apart(self) -> bool:
+        """True where it was measured on other examples than its baseline."""
+        return self.comparison is None and self.member is not self.baseline
 
 
 def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = True) -> list[GradedGroup]:
@@ -126,8 +134,7 @@ def comparable_sets(members: Sequence[GradedGroup]) -> list[list[GradedGroup]]:
     by_setting: dict[str, list[GradedGroup]] = {}
     for member in members:
         by_setting.setdefault(setting(member, "objective", *NO_EFFECT), []).append(member)
-    sets = list(by_setting.values())
-    return sets if any(len(group) > 1 for group in sets) else [list(members)]
+    return list(by_setting.values()) if len(by_setting) < len(members) else [list(members)]
 
 
 def contrasts(sets: Sequence[Sequence[GradedGroup]]) -> list[Contrast]:
@@ -204,12 +211,6 @@ def calibration_cell(member: GradedGroup, measure: str, scale: float = 1.0) -> C
         low, high = Estimate(mean, float(array.std(ddof=1)) / sqrt(seeds), seeds - 1).interval
         ends = scale * max(low, 0.0), scale * min(high, 1.0)
     return Cell(scale * mean, interval=ends, n=n, seeds=seeds)
-
-
-def without_confidence(members: Sequence[GradedGroup]) -> list[str]:
-    """Return a sentence for each run group of whose answers some have no confidence."""
-    counts = {member.name: int((~member.has_confidence).sum()) for member in members if member.has_confidence.any()}
-    return [f"{name}: {count} answers without a confidence are left out." for name, count in counts.items() if count]
 
 
 def score_cell(runs: Sequence[Scores]) -> Cell:

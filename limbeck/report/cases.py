@@ -17,7 +17,6 @@ from limbeck.formatting import visible
 from limbeck.report.answers import GradedGroup, gold_scores, scores
 
 PAGE_BYTES = 2_000_000  # of JSON at most
-PAGE_CASES = 10_000
 SEED = 0
 LONGEST = 1500  # characters of a text that the page keeps
 
@@ -35,27 +34,13 @@ def shared_cases(members: Sequence[GradedGroup]) -> list[Case]:
         answers = []
         for member, by_id in zip(members, by_group, strict=True):
             prediction = member.predictions[0][key]
-            answer = {
-                "group": member.name,
-                "seed": member.recipe.seed,
-                "answer": prediction.prediction,
-                "right": bool(prediction.correct),
-                "confidence": prediction.confidence,
-                "rationale": prediction.rationale,
-                "score": by_id.get(example.id),
-            }
+            answer = {"group": member.name, "seed": member.recipe.seed, "answer": prediction.prediction}
+            answer |= {"right": bool(prediction.correct), "confidence": prediction.confidence}
+            answer |= {"rationale": prediction.rationale, "score": by_id.get(example.id)}
             answers.append(_for_page(answer))
-        case = {
-            "task": members[0].task,
-            "id": example.id,
-            "input": example.input,
-            "gold": example.label,
-            "teacher": example.teacher_label,
-            "rationale": example.rationale,
-            "score": gold.get(example.id),
-            "answers": answers,
-        }
-        cases.append(_for_page(case))
+        case = {"task": members[0].task, "id": example.id, "input": example.input, "gold": example.label}
+        case |= {"teacher": example.teacher_label, "rationale": example.rationale, "score": gold.get(example.id)}
+        cases.append(_for_page({**case, "answers": answers}))
     return cases
 
 
@@ -68,7 +53,7 @@ def _for_page(values: Case) -> Case:
 def sample_cases(cases: Sequence[Case]) -> list[Case]:
     """Return as many cases as a page has room for, by chance; the same cases give the same sample."""
     sample, size = [], 0
-    for position in random.Random(SEED).sample(range(len(cases)), min(len(cases), PAGE_CASES)):
+    for position in random.Random(SEED).sample(range(len(cases)), len(cases)):
         size += len(json.dumps(cases[position], ensure_ascii=False).encode("utf-8", "backslashreplace"))
         if size > PAGE_BYTES:
             break

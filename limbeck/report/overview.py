@@ -1,12 +1,10 @@
 """The overview: what can be concluded from the runs and what cannot, in one paragraph made from the numbers."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from limbeck.formatting import interval, number, p_equals
 from limbeck.grids import Grid, cells
 from limbeck.report.answers import Contrast
-from limbeck.report.tables import LEVEL
 from limbeck.runs.run import Run, run_name
 
 MAX_NAMED = 8  # differences, and comparisons without one, that are written out
@@ -20,14 +18,14 @@ def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str
     finished = {run_name(run.recipe) for run in runs if run.finished}
     missing = {name: ("failed", f"{name} failed: {error}") for name, error in errors.items()}
     for run in runs:
-        if not run.finished:
-            missing.setdefault(run_name(run.recipe), ("unfinished", f"{run.path} is not finished"))
+        missing.setdefault(run_name(run.recipe), ("unfinished", f"{run.path} is not finished"))
     for cell in (cell for grid in grids for cell in cells(grid)):
         missing.setdefault(cell.name, ("not run", f"{cell.name} was not run"))
-    statuses = [status for name, status in missing.items() if name not in finished]
-    counts = ", ".join(f"{count} {status}" for status, count in Counter(status for status, _ in statuses).items())
-    sentences = [sentence for status, sentence in statuses if status != "not run"]
-    sentences += _first([sentence for status, sentence in statuses if status == "not run"], MAX_NOT_RUN)
+    by_status: dict[str, list[str]] = {"failed": [], "unfinished": [], "not run": []}
+    for status, sentence in (entry for name, entry in missing.items() if name not in finished):
+        by_status[status].append(sentence)
+    counts = ", ".join(f"{len(sentences)} {status}" for status, sentences in by_status.items() if sentences)
+    sentences = [*by_status["failed"], *by_status["unfinished"], *_first(by_status["not run"], MAX_NOT_RUN)]
     return [f"Runs without a result: {counts}."] if counts else [], sentences
 
 
@@ -43,17 +41,14 @@ def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]
         )
     trained = [c for c in contrasts if c.member not in smoke and c.baseline not in smoke]
     tested = [contrast for contrast in trained if contrast.comparison is not None]
-    significant = [contrast for contrast in tested if _is_significant(contrast)]
-    undecided = [contrast for contrast in tested if not _is_significant(contrast)]
-    apart = [
-        f"{c.member.name} on {c.member.task}" for c in trained if c.comparison is None and c.member is not c.baseline
-    ]
-    if significant:
-        sentences.append(f"{_list(map(_difference, significant))}.")
+    undecided = [contrast for contrast in tested if not contrast.significant]
+    apart = [f"{c.member.name} on {c.member.task}" for c in trained if c.apart]
+    if significant := [_difference(contrast) for contrast in tested if contrast.significant]:
+        sentences.append(f"{_list(significant)}.")
     if undecided:
         sentences.append(
             f"No difference can be concluded in {len(undecided)} of {len(tested)} comparisons: "
-            f"{_list(map(_difference, undecided))}; {_detectable(undecided)}."
+            f"{_list([_difference(contrast) for contrast in undecided])}; {_detectable(undecided)}."
         )
     if apart:
         sentences.append(f"Measured on other examples than the baseline, and so not compared: {_list(apart)}.")
@@ -76,25 +71,11 @@ def _sizes(contrasts: Sequence[Contrast]) -> str:
     )
 
 
-def _first(texts: Sequence[str], count: int) -> list[str]:
-    """Return the first texts, and how many more there are."""
-    return [*texts[:count], *([f"and {len(texts) - count} more"] if len(texts) > count else [])]
-
-
-def _list(descriptions: Iterable[str]) -> str:
-    return "; ".join(_first(list(descriptions), MAX_NAMED))
-
-
-def _is_significant(contrast: Contrast) -> bool:
-    return contrast.adjusted is not None and contrast.adjusted < LEVEL
-
-
 def _difference(contrast: Contrast) -> str:
     comparison = contrast.comparison
-    assert comparison is not None and comparison.interval is not None
-    points = 100 * (comparison.difference or 0.0)
-    ends = [100 * end for end in comparison.interval]
-    verb = f"is {'ahead of' if points > 0 else 'behind'}" if _is_significant(contrast) else "and"
+    assert comparison is not None and comparison.interval is not None and comparison.difference is not None
+    points, ends = 100 * comparison.difference, [100 * end for end in comparison.interval]
+    verb = f"is {'ahead of' if points > 0 else 'behind'}" if contrast.significant else "and"
     return (
         f"{contrast.member.name} {verb} {contrast.baseline.name} on {contrast.member.task} "
         f"({number(points, 2, sign=True)} points, 95 % interval {interval(ends, 2, sign=True, brackets=False)}, "
@@ -107,10 +88,17 @@ def _detectable(undecided: Sequence[Contrast]) -> str:
     sizes = [c.comparison.detectable for c in undecided if c.comparison and c.comparison.detectable is not None]
     if not sizes:
         return f"no difference is so large that {ONE_TEST}"
-    low, high = (number(100 * end, 2) for end in (min(sizes), max(sizes)))
-    smallest = f"the smallest difference that {ONE_TEST} is {low if low == high else f'{low} to {high}'} points"
-    without = len(undecided) - len(sizes)
-    return f"{smallest}, and in {without} there is none" if without else smallest
+    low, high = (number(100 * size, 2) for size in (min(sizes), max(sizes)))
+    return f"the smallest difference that {ONE_TEST} is {low if low == high else f'{low} to {high}'} points"
+
+
+def _first(texts: Sequence[str], count: int) -> list[str]:
+    """Return the first texts, and how many more there are."""
+    return [*texts[:count], *([f"and {len(texts) - count} more"] if len(texts) > count else [])]
+
+
+def _list(descriptions: Sequence[str]) -> str:
+    return "; ".join(_first(descriptions, MAX_NAMED))
 
 
 def _seeds(counts: Sequence[int]) -> str:
@@ -123,6 +111,5 @@ def _range(numbers: Iterable[int]) -> str:
 
 
 def _steps(run: Run) -> int:
-    """Return the optimizer steps taken, or where the results do not have them those of the recipe."""
-    steps = (run.results.get("training") or {}).get("steps")
-    return int(run.recipe.resolved()["training"]["max_steps"] if steps is None else steps)
+    """Return the number of optimizer steps taken."""
+    return int(run.results["training"]["steps"])

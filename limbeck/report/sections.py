@@ -1,8 +1,7 @@
 """The sections of a report: plain functions from run groups to tables, figures, and sentences on what is missing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from statistics import fmean
 from typing import TypeVar
 
@@ -26,8 +25,11 @@ Value = TypeVar("Value")
 
 MAX_POINTS = 150  # of a line in a figure
 MAX_ROWS = 11  # of its table
-ACCURACY = "eval_accuracy"
-LOGGED = {"term": ("{}, a term of the loss", "nats"), "share": ("{}, its share of the gradient", "share")}
+LOGGED = {  # by the start of a key in a run's log: the title of its figure, and its y axis
+    "term_": ("{}, a term of the loss", "nats"),
+    "share_": ("{}, its share of the gradient", "share"),
+    "eval_accuracy": ("validation accuracy", "accuracy"),
+}
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 PASSED = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)
 QUALITY = {  # by column, the place of a number in an evaluation
@@ -38,45 +40,53 @@ QUALITY = {  # by column, the place of a number in an evaluation
     "repetition": "quality.repetition",
     "dependence (nats)": "dependence.nats",
 }
+QUALITY_NOTE = (
+    "From `limbeck evaluate RUN --rationale`. Nearness to one teacher's text is no measure of good reasoning: a "
+    "rationale as good in other words is far from it. Dependence: a lower bound of what the label's and the "
+    "rationale's hidden states tell of each other; compare it between runs on the same examples only."
+)
+JUDGE_NOTE = (
+    "Mean ± standard deviation over the examples that have a score in every judged seed; 95 % interval, Student's t "
+    "over seeds and examples."
+)
 
 
 def accuracy_section(contrasts: Sequence[Contrast]) -> Section:
-    """Return accuracies by task with tests and with counts of what was cut or left out, and accuracies elsewhere."""
-    tables = []
+    """Return accuracies by task, elsewhere too, with tests and with counts of what was cut or left out."""
     tests = sum(contrast.comparison is not None for contrast in contrasts)
-    for task in dict.fromkeys(contrast.member.task for contrast in contrasts):
-        of_task = [contrast for contrast in contrasts if contrast.member.task == task]
-        tables.append(_accuracy_table(task, of_task, tests))
-        rows: dict[str, dict[str, dict[str, Cell]]] = {}  # by the dataset of another task
-        for group in (contrast.member for contrast in of_task):
-            for dataset in set.intersection(*(set(run.results.get("out_of_domain") or {}) for run in group.runs)):
-                cell = accuracy_cell(correct(group.runs, f"{dataset}-test"))
-                rows.setdefault(dataset, {})[group.name] = {"accuracy": cell}
-        for dataset in sorted(rows):
-            title = f"{dataset}: accuracy of students of {task}"
-            tables.append(Table(f"accuracy-{task}-on-{dataset}", title, rows[dataset], "%", notes=(answers.INTERVALS,)))
+    tasks = dict.fromkeys(contrast.member.task for contrast in contrasts)
+    tables = [
+        _accuracy_table(task, [contrast for contrast in contrasts if contrast.member.task == task], tests)
+        for task in tasks
+    ]
     text = "The share of answers that are right by the task's rule, mean over seeds."
     return Section("accuracy", "Accuracy", text, tables)
 
 
 def _accuracy_table(task: str, contrasts: Sequence[Contrast], tests: int) -> Table:
-    rows = {}
+    rows: dict[str, dict[str, Cell]] = {}
+    groups = [contrast.member for contrast in contrasts]
+    datasets = sorted({name for group in groups for run in group.runs for name in run.results.get("out_of_domain", {})})
     for contrast in contrasts:
-        cell = accuracy_cell(contrast.member.correct, contrast.comparison, contrast.adjusted)
+        member = contrast.member
+        cell = accuracy_cell(member.correct, contrast.comparison, contrast.adjusted)
         if contrast.comparison is None and cell.value is not None:
             apart = "on other examples than its baseline: not compared"
-            cell = replace(cell, reason="baseline" if contrast.member is contrast.baseline else apart)
-        rows[contrast.member.name] = {"accuracy": cell}
-    groups = [contrast.member for contrast in contrasts]
+            cell = replace(cell, reason=apart if contrast.apart else "baseline")
+        rows[member.name] = {"accuracy": cell}
+        for dataset in datasets:
+            measured = all(dataset in run.results.get("out_of_domain", {}) for run in member.runs)
+            foreign = accuracy_cell(correct(member.runs, f"{dataset}-test")) if measured else Cell(None, "not measured")
+            rows[member.name][f"on {dataset}"] = foreign
     notes = [answers.INTERVALS]
     if names := sorted({contrast.comparison.test for contrast in contrasts if contrast.comparison}):
         notes.append(
             f"Differences are in points, to the row marked baseline; tests: {' or '.join(names)}; Holm's method over "
             f"the {tests} tests of this report."
         )
-    results, majority = flat(groups[0].runs[0].results), "test.by_label.majority"
-    if (label := results.get(f"{majority}.label")) is not None:
-        notes.append(f"Answering always {label} would be right in {results[f'{majority}.accuracy']:.1%}.")
+    majority = (groups[0].runs[0].results["test"].get("by_label") or {}).get("majority")
+    if majority is not None:
+        notes.append(f"Answering always {majority['label']} would be right in {majority['accuracy']:.1%}.")
     notes += count_notes({group.name: group.runs for group in groups})
     return Table(f"accuracy-{task}", f"{task}: accuracy on the test split", rows, "%", notes=tuple(notes))
 
@@ -102,17 +112,16 @@ def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Sec
                 logs[member.name] = _mean_log(member.runs)
             except LimbeckError as error:
                 missing.append(f"{member.name} on {member.task} has no curves: {error}")
-        keys = dict.fromkeys(key for logged in logs.values() for key in logged)
-        for key in sorted(keys, key=lambda key: key == ACCURACY):  # which comes last
-            # also those without it, since a name has one colour in all figures
-            lines = {member.name: logs.get(member.name, {}).get(key, []) for member in members}
-            kind, _, term = key.partition("_")
-            words, y_label = LOGGED.get(kind, ("validation {}", "accuracy"))
-            ticks = _thin(sorted({point.x for line in lines.values() for point in line}), MAX_ROWS)
-            rows = _nearest(lines, {f"step {step:,.0f}": step for step in ticks})
-            name = _set_name(members)
-            table = Table(f"learning-{name}-{key}", f"{name}: {words.format(term)}", rows, digits=4)
-            plotted.append(Figure(figures.line_chart(lines, "step", y_label), table))
+        set_name = _set_name(members)
+        for start, (title, y_label) in LOGGED.items():
+            for key in sorted({key for curves in logs.values() for key in curves if key.startswith(start)}):
+                # also those without it, since a name has one colour in all figures
+                lines = {member.name: logs.get(member.name, {}).get(key, []) for member in members}
+                ticks = _thin(sorted({point.x for line in lines.values() for point in line}), MAX_ROWS)
+                rows = _nearest(lines, {f"step {step:,.0f}": step for step in ticks})
+                title_of_set = f"{set_name}: {title.format(key.removeprefix(start))}"
+                table = Table(f"learning-{set_name}-{key}", title_of_set, rows, digits=4)
+                plotted.append(Figure(figures.line_chart(lines, "step", y_label), table))
     text = (
         "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states: how much "
         "of the training it really is, which its value alone does not tell."
@@ -122,17 +131,14 @@ def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Sec
 
 def _mean_log(runs: Sequence[Run]) -> dict[str, list[Point]]:
     """Return means over seeds by step of what was logged (`term_label`, `share_label`, `eval_accuracy`)."""
-    logged: dict[str, dict[int, dict[Path, float]]] = {}
+    by_run = []
     for run in runs:
-        for row in (row for _, row in read_jsonl(run.log) if "step" in row):
-            for key, value in row.items():
-                if key.startswith(("term_", "share_")) or key == ACCURACY:
-                    logged.setdefault(key, {}).setdefault(int(row["step"]), {})[run.path] = float(value)
-    curves = {}
-    for key, by_step in logged.items():
-        complete = {step: values.values() for step, values in sorted(by_step.items()) if len(values) == len(runs)}
-        curves[key] = _thin([Point(step, fmean(values)) for step, values in complete.items()], MAX_POINTS)
-    return curves
+        rows = [row for _, row in read_jsonl(run.log) if "step" in row]
+        by_run.append({(key, int(row["step"])): row[key] for row in rows for key in row if key.startswith((*LOGGED,))})
+    curves: dict[str, list[Point]] = {}
+    for key, step in sorted(set.intersection(*map(set, by_run))):
+        curves.setdefault(key, []).append(Point(step, fmean(values[key, step] for values in by_run)))
+    return {key: _thin(points, MAX_POINTS) for key, points in curves.items()}
 
 
 def _set_name(members: Sequence[GradedGroup]) -> str:
@@ -197,47 +203,40 @@ def confidence_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> S
             member.name: {name: calibration_cell(member, name) for name in answers.CALIBRATION} for member in members
         }
         area = "Area: less is better; an order by chance has 1 - accuracy."
-        notes = (answers.CALIBRATION_NOTE, area, *answers.without_confidence(members))
+        notes = (answers.CALIBRATION_NOTE, area)
         tables.append(Table(f"calibration-{task}", f"{task}: confidence on the test split", rows, "", 3, notes))
     for members in sets:
+        name = _set_name(members)
         if any(member.has_confidence.any() for member in members):
-            plotted.append(_risk_coverage(members))
+            plotted.append(_risk_coverage(name, members))
         if any(_usable(member).any() for member in members):
-            plotted.append(_cascade(members))
+            plotted.append(_cascade(name, members))
         else:
-            name = _set_name(members)
             missing.append(f"No cascade on {name}: the teacher's answers or all confidences are not known.")
     text = "How far an answer's confidence can be trusted, and what answering only when sure brings. Curves pool seeds."
     return Section("confidence", "Confidence", text, tables, plotted, missing)
 
 
-def _risk_coverage(members: Sequence[GradedGroup]) -> Figure:
-    lines: dict[str, list[Point]] = {}
+def _risk_coverage(name: str, members: Sequence[GradedGroup]) -> Figure:
+    curves: dict[str, list[dict[str, float]]] = {member.name: [] for member in members}
     rows: dict[str, dict[str, Cell]] = {f"{share:.0%} answered": {} for share in COVERAGES}
-    for member in members:
+    for member in (member for member in members if member.has_confidence.any()):
         mask = member.has_confidence
-        lines[member.name] = []
-        if not mask.any():
-            continue
         selected = selective(member.confidence[mask], member.correct[mask], draws=answers.NO_DRAWS)
-        lines[member.name] = [Point(point.coverage, point.risk) for point in selected.curve]
+        curves[member.name] = [asdict(point) for point in selected.curve]
         for point in (point for point in selected.at_coverage if point.coverage in COVERAGES):
             rows[f"{point.coverage:.0%} answered"][member.name] = Cell(1 - point.accuracy)
-    svg = figures.line_chart(lines, "share answered", "share wrong", percent="xy")
-    name = _set_name(members)
-    return Figure(svg, Table(f"risk-coverage-{name}", f"{name}: risk and coverage", rows, digits=3))
+    table = Table(f"risk-coverage-{name}", f"{name}: risk and coverage", rows, digits=3)
+    return Figure(figures.risk_coverage(curves), table)
 
 
-def _cascade(members: Sequence[GradedGroup]) -> Figure:
+def _cascade(name: str, members: Sequence[GradedGroup]) -> Figure:
     """Draw accuracy by the share passed on: the student costs nothing, the teacher 1."""
     equal = task_of(members[0].recipe.data).equal
-    lines: dict[str, list[Point]] = {}
+    curves: dict[str, list[dict[str, float]]] = {member.name: [] for member in members}
     teachers, left_out = set(), 0
-    for member in members:
+    for member in (member for member in members if _usable(member).any()):
         usable = _usable(member)
-        lines[member.name] = []
-        if not usable.any():
-            continue
         right = np.array(
             [
                 any(equal(str(example.teacher_label), label) for label in (example.label, *example.answers))
@@ -248,17 +247,15 @@ def _cascade(members: Sequence[GradedGroup]) -> Figure:
         left_out = max(left_out, int((~usable).sum()))
         right_SN = np.broadcast_to(right, usable.shape)
         points = cascade(member.confidence[usable], member.correct[usable], right_SN[usable])
-        lines[member.name] = [Point(point.passed, point.accuracy) for point in points]
+        curves[member.name] = [asdict(point) for point in points]
     notes = ["The point nearest to each share. Thresholds chosen on these very answers promise more than they keep."]
     if left_out:
         notes.append(f"Up to {left_out} answers of a run group are left out: no confidence, or no teacher's answer.")
-    reference = ("teacher alone", teachers.pop()) if len(teachers) == 1 else None
-    labels = ("share passed on to the teacher", "accuracy")
+    lines = {line: [Point(point["passed"], point["accuracy"]) for point in curve] for line, curve in curves.items()}
     rows = _nearest(lines, {f"{share:.0%} passed on": share for share in PASSED})
-    name = _set_name(members)
     title = f"{name}: the student where it is sure, else the teacher"
     table = Table(f"cascade-{name}", title, rows, digits=3, notes=tuple(notes))
-    return Figure(figures.line_chart(lines, *labels, percent="xy", reference=reference), table)
+    return Figure(figures.cascade(curves, teachers.pop() if len(teachers) == 1 else None), table)
 
 
 def _has_teacher(member: GradedGroup) -> Flags:
@@ -296,13 +293,8 @@ def _quality_table(task: str, members: Sequence[GradedGroup]) -> Table:
             reasons = [page.get(f"reasons.{key.partition('.')[0]}") or "not measured" for page in evaluations]
             reason = reasons[0] if reasons else "not evaluated"
             rows[member.name][name] = Cell(fmean(values), seeds=len(values)) if values else Cell(None, reason)
-    note = (
-        "From `limbeck evaluate RUN --rationale`. Nearness to one teacher's text is no measure of good reasoning: a "
-        "rationale as good in other words is far from it. Dependence: a lower bound of what the label's and the "
-        "rationale's hidden states tell of each other; compare it between runs on the same examples only."
-    )
     title = f"{task}: the rationales' text beside the teacher's"
-    return Table(f"rationales-{task}", title, rows, digits=3, notes=(note,))
+    return Table(f"rationales-{task}", title, rows, digits=3, notes=(QUALITY_NOTE,))
 
 
 def _judge_table(task: str, members: Sequence[GradedGroup]) -> Table:
@@ -312,8 +304,4 @@ def _judge_table(task: str, members: Sequence[GradedGroup]) -> Table:
     ]
     rows = {name: {"score": score_cell([by_id for by_id in by_run if by_id])} for name, by_run in by_group.items()}
     title = f"{task}: a judge's scores of the rationales, from 1 to 5"
-    note = (
-        "Mean ± standard deviation over the examples that have a score in every judged seed; 95 % interval, "
-        "Student's t over seeds and examples."
-    )
-    return Table(f"judge-{task}", title, rows, notes=(note,))
+    return Table(f"judge-{task}", title, rows, notes=(JUDGE_NOTE,))

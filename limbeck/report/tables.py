@@ -57,7 +57,7 @@ class Cell:
 class Table:
     """A table; `notes` are sentences below it, on intervals and on what was left out."""
 
-    name: str  # stem of its files: table1
+    name: str  # which a report makes the stem of its files: table1
     title: str
     rows: Mapping[str, Mapping[str, Cell]]  # by row, then by column; all rows have the same columns
     unit: str = ""  # "%" or nothing
@@ -74,7 +74,6 @@ class Table:
 
     @property
     def caption(self) -> str:
-        """The title with the unit."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
     @property
@@ -130,11 +129,9 @@ def to_markdown(table: Table) -> str:
 def to_latex(table: Table) -> str:
     """Return a `table` environment of the package booktabs, to be read in with \\input."""
     head, *body = (" & ".join(map(latex, row)) + r" \\" for row in _rows(table))
-    label = "".join(char for char in table.name if char.isalnum() or char == "-")
     caption = " ".join(map(latex, [f"{table.caption}.", *table.footnotes]))  # each is cut by itself
     lines = [
-        rf"\begin{{table}}\centering\caption{{{caption}}}",
-        rf"\label{{tab:{label}}}",
+        rf"\begin{{table}}\centering\caption{{{caption}}}\label{{tab:{table.name}}}",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}\toprule",
         rf"{head} \midrule",
         *body,
@@ -145,20 +142,18 @@ def to_latex(table: Table) -> str:
 
 def to_csv(table: Table) -> str:
     """Return a line for each cell with everything that is known of it, in full precision."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    lines = []
     for row, cells in table.rows.items():
         for column, cell in cells.items():
-            values: dict[str, str | float | None] = {"row": row, "column": column}
-            for name, value in asdict(cell).items():
-                if name.endswith("interval"):
-                    values[f"{name}_low"], values[f"{name}_high"] = value or (None, None)
-                else:
-                    values[name] = value
-            if not stream.tell():
-                writer.writerow([*values, "unit"])
-            texts = [csv_field(value) if isinstance(value, str) else finite(value) for value in values.values()]
-            writer.writerow([*texts, table.unit])
+            line = {"row": csv_field(row), "column": csv_field(column), **asdict(cell), "unit": table.unit}
+            line["reason"] = csv_field(cell.reason or "")
+            for name in ("interval", "difference_interval"):
+                line[f"{name}_low"], line[f"{name}_high"] = line.pop(name) or (None, None)
+            lines.append(finite(line))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, lines[0] if lines else (), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     return stream.getvalue()
 
 

@@ -57,6 +57,8 @@ class Report:
     recipes: list[dict[str, str]]  # by run group: `title`, `runs`, and the recipe as `yaml`
     left_out: list[str]
     citations: list[Citation]
+    limbeck: str  # the version
+    made: str  # when
 
 
 def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = None) -> Path:
@@ -89,12 +91,11 @@ def _check_replaceable(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise FileError("not a folder; give another --output", path=out)
     try:
-        report = read_json(out / REPORT_JSON)
-    except LimbeckError:
-        report = None
-    names = report.get("files") if isinstance(report, dict) else None
+        names = set(read_json(out / REPORT_JSON)["files"])
+    except (LimbeckError, LookupError, TypeError):
+        names = set()
     paths = (path for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
-    if foreign := sorted({str(path.relative_to(out)) for path in paths} - set(map(str, names or ()))):
+    if foreign := sorted({str(path.relative_to(out)) for path in paths} - names):
         raise FileError(f"holds {foreign[0]!r}, of no report, which would be lost; give another --output", path=out)
 
 
@@ -105,30 +106,28 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
     if not groups:
         raise LimbeckError(f"{paths[0]}: none of its {len(runs)} runs is finished, so there is nothing to report")
     grids = [Grid.load(path) for folder in paths for path in sorted(folder.rglob("grids/*.yaml"))]
-    errors = {
-        path.stem: str(read_json(path).get("error")) for folder in paths for path in folder.rglob("failed/*.json")
-    }
+    errors = {path.stem: str(read_json(path)["error"]) for folder in paths for path in folder.rglob("failed/*.json")}
     missing, left_out = find_missing(runs, grids, errors)
     tasks: dict[str, list[GradedGroup]] = {}
     for member in grade(groups):
         tasks.setdefault(member.task, []).append(member)
     sets = [comparable for members in tasks.values() for comparable in comparable_sets(members)]
+    if len(sets) > MAX_DRAWN:
+        left_out.append(f"curves of {len(sets) - MAX_DRAWN} of {len(sets)} sets of comparable run groups")
     tested = contrasts(sets)
-    first = extra(runs, grids, errors) if extra else None
     sections = [
+        extra(runs, grids, errors) if extra else None,
         accuracy_section(tested),
         learning_section(sets[:MAX_DRAWN], tasks),
         confidence_section(sets[:MAX_DRAWN], tasks),
         rationale_section(tasks),
     ]
-    if len(sets) > MAX_DRAWN:
-        left_out.append(f"curves of {len(sets) - MAX_DRAWN} of {len(sets)} sets of comparable run groups")
     cases = [case for members in tasks.values() for case in shared_cases(members)]
     facts, unknown = _provenance(groups)
     return Report(
         title=f"{', '.join(tasks)}: {len(groups)} run groups, {sum(len(group.runs) for group in groups)} runs",
         overview=overview(tested, missing),
-        sections=_with_unique_names([first, *sections] if first else sections),
+        sections=_with_file_names([section for section in sections if section]),
         comparisons=[
             {"task": contrast.member.task, "group": contrast.member.name, "baseline": contrast.baseline.name}
             | {**asdict(contrast.comparison), "adjusted": contrast.adjusted}
@@ -141,25 +140,27 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
         recipes=[_recipe(group) for group in groups],
         left_out=[*left_out, *unknown],
         citations=list(citations([group.recipe for group in groups])),
+        limbeck=limbeck.__version__,
+        made=now(),
     )
 
 
-def _with_unique_names(sections: Sequence[Section]) -> list[Section]:
-    """Return the sections, no two of their tables and figures with the same name."""
-    names: set[str] = set()
+def _with_file_names(sections: Sequence[Section]) -> list[Section]:
+    """Return the sections, their tables named by the stems of their files, of which no two are alike."""
+    stems: set[str] = set()
 
-    def unique(table: Table) -> Table:
-        name = table.name
-        while name in names:
-            name += "-more"
-        names.add(name)
-        return replace(table, name=name)
+    def named(table: Table) -> Table:
+        stem = re.sub(r"[^a-z0-9]+", "-", table.name.lower()).strip("-")[:80]
+        while stem in stems:
+            stem += "-more"
+        stems.add(stem)
+        return replace(table, name=stem)
 
     return [
         replace(
             section,
-            tables=[unique(table) for table in section.tables],
-            figures=[replace(figure, table=unique(figure.table)) for figure in section.figures],
+            tables=[named(table) for table in section.tables],
+            figures=[replace(figure, table=named(figure.table)) for figure in section.figures],
         )
         for section in sections
     ]
@@ -190,61 +191,44 @@ def _recipe(group: RunGroup) -> dict[str, str]:
 
 def _files(report: Report) -> dict[str, str]:
     """Return every file's text by its name. report.json names them all, for the next report to know what is its own."""
-    texts: dict[str, str] = {}
-    figures = {figure.table.name: figure for section in report.sections for figure in section.figures}
-    tables = [table for section in report.sections for table in section.tables]
-    links = {}  # by a figure's name
-    for table in [*tables, *(figure.table for figure in figures.values())]:
-        stem = re.sub(r"[^a-z0-9]+", "-", table.name.lower()).strip("-")[:80]
-        while f"tables/{stem}.md" in texts:
-            stem += "-more"
-        texts |= {f"tables/{stem}.{ending}": write(table) for ending, write in FORMATS.items()}
-        if table.name in figures:
-            links[table.name] = f"figures/{stem}.svg"
-            texts[links[table.name]] = figures[table.name].svg
-    time = now()
-    texts |= {"index.html": html(report, time), "report.md": to_text(report, time, links)}
-    values = asdict(report)
-    for figure in (figure for section in values["sections"] for figure in section["figures"]):
+    texts = {"index.html": html(report), "report.md": to_text(report)}
+    for section in report.sections:
+        for table in [*section.tables, *(figure.table for figure in section.figures)]:
+            texts |= {f"tables/{table.name}.{ending}": write(table) for ending, write in FORMATS.items()}
+        texts |= {f"figures/{figure.table.name}.svg": figure.svg for figure in section.figures}
+    data = asdict(report) | {"files": [*texts, REPORT_JSON]}
+    for figure in (figure for section in data["sections"] for figure in section["figures"]):
         del figure["svg"]  # it has a file of its own
-    data = {**values, "limbeck": limbeck.__version__, "made": time, "files": [*texts, REPORT_JSON]}
     return {**texts, REPORT_JSON: json.dumps(finite(data), indent=1, ensure_ascii=False, allow_nan=False)}
 
 
-def html(report: Report, time: str) -> str:
+def html(report: Report) -> str:
     """Return the page."""
-    templates = files("limbeck.report") / "templates"
-    style, script = ((templates / name).read_text(encoding="utf-8") for name in ("page.css", "cases.js"))
-    environment = _environment(autoescape=True, finalize=lambda value: visible(value) if type(value) is str else value)
-    environment.filters |= {"prose": _prose, "image": _image}
+    folder = files("limbeck.report") / "templates"
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "cases.js"))
     policy = (  # nothing is loaded or sent anywhere, and only what is hashed here is run or styles the page
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; base-uri 'none'; "
         "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
-    return environment.get_template("index.html").render(
-        report=report,
-        made=time,
-        version=limbeck.__version__,
-        policy=Markup(policy),  # noqa: S704 - hashes of our own
-        style=Markup(style),  # noqa: S704 - files of this package
-        script=Markup(script),  # noqa: S704
-        cases=script_json(report.cases),
-    )
+    environment = _environment(autoescape=True, finalize=lambda value: visible(value) if type(value) is str else value)
+    environment.filters |= {"prose": _prose, "image": _image}
+    own = {"policy": policy, "style": style, "script": script, "cases": script_json(report.cases)}
+    texts = {name: Markup(text) for name, text in own.items()}  # noqa: S704 - this package's; of the cases no `<` is left
+    return environment.get_template("index.html").render(report=report, **texts)
 
 
-def to_text(report: Report, time: str, links: Mapping[str, str]) -> str:
-    """Return the report as Markdown, without the cases; `links` are the files of figures by their names."""
+def to_text(report: Report) -> str:
+    """Return the report as Markdown, without the cases."""
     environment = _environment(finalize=markdown)  # which escapes
     environment.globals |= {"table": lambda table: Markdown(to_markdown(table))}
-    template = environment.get_template("report.md.jinja")
-    return template.render(report=report, made=time, version=limbeck.__version__, links=links)
+    return environment.get_template("report.md.jinja").render(report=report)
 
 
-def script_json(value: Any) -> Markup:
+def script_json(value: Any) -> str:
     """Return JSON that can stand in a script element whatever is in it: it has no `<`."""
     text = json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    escaped = re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
-    return Markup(escaped)  # noqa: S704 - escaped here; in JSON these characters stand in strings alone
+    # in JSON these characters stand in strings alone
+    return re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _prose(sentence: str) -> Markup:

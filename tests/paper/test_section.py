@@ -252,7 +252,7 @@ def test_whether_our_numbers_are_to_be_held_against_the_papers_is_said(tmp_path)
         assert note.endswith(f"The paper's: {setup}, the whole data; so its numbers are no measure of ours.")
     (grid,), _ = paper_grids(["table2"], offline=True, root=data_at(tmp_path / "local"))
     notes = table_of([], grid).notes
-    assert "a T5 from scratch of width 128" in notes[0]
+    assert "a student of our own, 2,000 steps" in notes[0]
     assert {"The paper has no arithmetic.", "e-SNLI: trained on the archive's split 'valid'."} <= set(notes)
 
 

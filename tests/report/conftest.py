@@ -3,21 +3,14 @@
 import os
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from limbeck.paper import paper_section
-from limbeck.report import sections, write_report
+from limbeck.report import write_report
 from tests.report.reports import finished, judge, questions
 
 HOSTILE_ANSWER = "</script><img src=x onerror=alert(1)> \u202e\u2028 <b>bold</b>"
-
-
-@pytest.fixture
-def no_figures(monkeypatch):
-    """Figures cost most of a report's time; tests of numbers do without."""
-    monkeypatch.setattr(sections, "figures", SimpleNamespace(line_chart=lambda *_, **__: "<svg/>"))
 
 
 @pytest.fixture(scope="session")

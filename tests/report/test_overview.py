@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 import yaml
 
 from limbeck.grids import Grid, GridFolder, cells
@@ -10,7 +9,6 @@ from tests.report.reports import finished, report_of
 from tests.runs.recipes import TINY
 
 ALONE = "one test alone, before Holm's correction, finds 4 times of 5"
-pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def overview(*paths):

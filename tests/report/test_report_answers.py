@@ -8,7 +8,6 @@ from limbeck.report.answers import score_cell
 from tests.report.reports import ARITHMETIC, finished, read_lines, report_of, tables_of
 
 CHOICES = {"answers": "choices"}
-pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def test_scores_without_any_variance_of_their_mean_have_no_interval():

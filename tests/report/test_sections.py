@@ -8,8 +8,6 @@ from limbeck.errors import LimbeckError
 from limbeck.notes import MEASURED, NOTES
 from tests.report.reports import evaluated, finished, judge, questions, read_lines, report_of, tables_of, write
 
-pytestmark = pytest.mark.usefixtures("no_figures")
-
 
 def test_every_count_stands_below_the_accuracies_once(tmp_path):
     finished(tmp_path / "finetune", "finetune", 1)

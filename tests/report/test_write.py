@@ -15,8 +15,6 @@ from tests.paper.paper_runs import answers, cell_of, data_at, smoke
 from tests.paper.paper_runs import finished as finished_cell
 from tests.report.reports import finished, questions
 
-pytestmark = pytest.mark.usefixtures("no_figures")
-
 
 def files_in(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
@@ -51,13 +49,12 @@ def test_the_current_folder_is_refused(runs, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_two_figures_of_one_name_and_a_long_overview_are_whole(runs, monkeypatch):
+def test_two_figures_of_one_name_and_a_long_overview_are_whole(runs):
     report = make_report([runs], None)
     section = next(section for section in report.sections if section.figures)
-    twins = write._with_unique_names([section, section])
+    twins = write._with_file_names([section, section])
     assert len({figure.table.name for twin in twins for figure in twin.figures}) == 2 * len(section.figures)
-    text = to_text(replace(report, overview=["One. " * 380, "Two. " * 380, "The last."], sections=[]), "now", {})
-    assert "The last." in text
+    assert "The last." in to_text(replace(report, overview=["One. " * 380, "Two. " * 380, "The last."], sections=[]))
 
 
 def test_without_a_finished_run_there_is_no_report(tmp_path):
