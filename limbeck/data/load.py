@@ -82,13 +82,16 @@ def load(settings: DataSettings) -> Splits:
 
 
 def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
-    """Return one split, as `load` has it; of an archive's test split, the others need not be there."""
-    archive = settings.source
-    if split == "test" and isinstance(archive, ArchiveSource) and "test" in (archive.splits or {"test"}):
-        alone = archive.model_copy(update={"splits": {"test": (archive.splits or {}).get("test", "test")}})
-        rows = read(settings.model_copy(update={"source": alone}))["test"]
-        return tuple(sample(rows, settings.limit, f"limit {settings.seed}"))
-    return tuple(getattr(load(settings), split))
+    """Return one split, as `load` has it; for the test split of an archive, or of generated rows, no other is read."""
+    source, alone = settings.source or GeneratedSource(), None
+    if split == "test" and isinstance(source, GeneratedSource):
+        alone = source.model_copy(update={"train_rows": 1, "valid_rows": 1})  # which change nothing in the test split
+    elif split == "test" and isinstance(source, ArchiveSource) and "test" in (source.splits or {"test"}):
+        alone = source.model_copy(update={"splits": {"test": (source.splits or {}).get("test", "test")}})
+    if alone is None:
+        return tuple(getattr(load(settings), split))
+    rows = read(settings.model_copy(update={"source": alone}))["test"]
+    return tuple(sample(rows, settings.limit, f"limit {settings.seed}"))
 
 
 def digest(examples: Iterable[Example]) -> str:

@@ -11,13 +11,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from scipy.special import stdtr
 
 from limbeck.data import ArchiveSource
 from limbeck.errors import LimbeckError
 from limbeck.grids import Grid, GridCell, cells
 from limbeck.metrics.predictions import predictions_by_id
-from limbeck.paper.spec import NAMES, PaperRow, paper, task_title, variant
+from limbeck.paper.spec import NAMES, SELF_CONSISTENCY, PaperRow, paper, task_title, variant
 from limbeck.report import answers
 from limbeck.report.answers import Scores, accuracy_cell, grade, score_cell, scores
 from limbeck.report.cases import Case, shared_cases
@@ -27,13 +26,12 @@ from limbeck.runs.groups import correct, group_runs
 from limbeck.runs.judging import read_judgements
 from limbeck.runs.run import Run
 from limbeck.schema import Judgement
-from limbeck.stats.intervals import Z
+from limbeck.stats.intervals import Estimate, Z
 from limbeck.stats.significance import compare, holm
 from limbeck.tasks import normalise
 from limbeck.training.settings import TrainingSettings
 
 NOT_JUDGED = "no judge was asked; give --judge"
-SELF_CONSISTENCY = " ++"  # ends the names of rows in which the judge was asked several times
 OWN_NUMBERS = {"calibration error": "ECE", "mean confidence": "Conf."}  # of Table 6, in the paper's order
 CASES_PER_KIND = 2
 SEED = 0
@@ -272,9 +270,9 @@ def _correlation(runs: Sequence[tuple[Run, Scores]]) -> Cell:
     cell = Cell(r, n=n, seeds=len(defined))
     if n <= 3 or abs(r) >= 1:
         return cell
-    p_value = float(2 * stdtr(n - 2, -abs(r) * math.sqrt((n - 2) / (1 - r * r))))
-    half = Z / math.sqrt(n - 3)
-    return replace(cell, interval=(math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)), p_value=p_value)
+    p_value = Estimate(r, math.sqrt((1 - r * r) / (n - 2)), n - 2).p_value
+    low, high = (math.tanh(math.atanh(r) + side * Z / math.sqrt(n - 3)) for side in (-1, 1))
+    return replace(cell, interval=(low, high), p_value=p_value)
 
 
 TABLES: dict[str, Callable[[TableRuns], Table]] = {  # by the measure

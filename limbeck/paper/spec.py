@@ -18,6 +18,7 @@ from limbeck.tasks import Split
 Role = Literal["base", "small"]
 NAMES = (*(f"table{number}" for number in range(1, 9)), *(f"figure{number}" for number in range(2, 6)))
 PAPER = "paper"  # all of them
+SELF_CONSISTENCY = " ++"  # ends the names of rows in which the judge was asked several times
 REQUIRED: tuple[Split, ...] = ("train", "test")  # validation is split off where there is none
 
 
@@ -81,13 +82,8 @@ def paper_grids(
 ) -> tuple[list[Grid], list[str]]:
     """Return the grids of tables and figures, and sentences on tasks and tables left out for want of data.
 
-    All grids are made of the same cells: a method on a task has one recipe, whichever table asks for it.
-
-    Args:
-        names: of `NAMES`, or `paper` for all of them.
-        offline: without any download: students from scratch, the local part of the data, the task `arithmetic`.
-        smoke: in a few steps.
-        root: folder of the released data.
+    All grids are made of the same cells: a method on a task has one recipe, whichever table asks for it. `names` are of
+    `NAMES`, or `paper` for all; `offline` and `smoke` as in `variants.yaml`; `root` is the folder of the released data.
 
     Raises:
         LimbeckError: there is no such table, or no data for any of them.
@@ -95,14 +91,11 @@ def paper_grids(
     tables = dict.fromkeys(name for word in names for name in (NAMES if word == PAPER else (word,)))
     if wrong := [name for name in tables if name not in NAMES]:
         raise unknown("table or figure of the paper", wrong[0], NAMES)
-    settings = variant(offline, smoke)
-    data: dict[str, dict[str, Any]] = {}
-    grids, omissions = [], []
-    for task in dict.fromkeys([*(task for name in tables for task in paper()[name].tasks), *settings.extra]):
-        if reason := _missing_data(task, settings, root):
-            omissions.append(reason)
-        else:
-            data[task] = _data(task, settings, root)
+    settings, grids = variant(offline, smoke), []
+    tasks_of_all = dict.fromkeys([*(task for name in tables for task in paper()[name].tasks), *settings.extra])
+    reasons = {task: _missing_data(task, settings, root) for task in tasks_of_all}
+    data = {task: _data(task, settings, root) for task, reason in reasons.items() if reason is None}
+    omissions = [reason for reason in reasons.values() if reason is not None]
     for name in tables:
         tasks = {task_title(task): data[task] for task in (*paper()[name].tasks, *settings.extra) if task in data}
         if tasks:
@@ -116,15 +109,15 @@ def paper_grids(
 
 def _grid(name: str, settings: Variant, tasks: Mapping[str, dict[str, Any]]) -> Grid:
     table = paper()[name]
-    methods: dict[str, str] = {}  # the first row's name by the objective
-    for row_name, row in table.rows.items():
-        if row.objective is not None:
-            methods.setdefault(row.objective, row_name)
     axes: dict[str, Any] = {
         "task": dict(tasks),
         "method": {
-            row: {"objective": name, "evaluation.rationales": METHODS[name].rationale_view is not None}
-            for name, row in methods.items()
+            row_name: {
+                "objective": row.objective,
+                "evaluation.rationales": METHODS[row.objective].rationale_view is not None,
+            }
+            for row_name, row in table.rows.items()
+            if row.objective is not None and not row_name.endswith(SELF_CONSISTENCY)
         },
     }
     if len(table.fractions) > 1:

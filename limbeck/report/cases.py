@@ -34,11 +34,11 @@ def shared_cases(members: Sequence[GradedGroup]) -> list[Case]:
         answers = []
         for member, by_id in zip(members, by_group, strict=True):
             prediction = member.predictions[0][key]
-            answer = {"group": member.name, "seed": member.recipe.seed, "answer": prediction.prediction}
+            answer: Case = {"group": member.name, "seed": member.recipe.seed, "answer": prediction.prediction}
             answer |= {"right": bool(prediction.correct), "confidence": prediction.confidence}
             answer |= {"rationale": prediction.rationale, "score": by_id.get(example.id)}
             answers.append(_for_page(answer))
-        case = {"task": members[0].task, "id": example.id, "input": example.input, "gold": example.label}
+        case: Case = {"task": members[0].task, "id": example.id, "input": example.input, "gold": example.label}
         case |= {"teacher": example.teacher_label, "rationale": example.rationale, "score": gold.get(example.id)}
         cases.append(_for_page({**case, "answers": answers}))
     return cases

@@ -16,6 +16,7 @@ ARITHMETIC: dict[str, Any] = {
     "task": "arithmetic",
     "source": {"kind": "generated", "train_rows": 4, "valid_rows": 2, "test_rows": 60},
 }
+PROVENANCE = {"limbeck": "0.1.0", "versions": {"torch": "2.13.0"}, "data": {"test": {"rows": 60, "sha256": "a" * 64}}}
 REASON = "There were so many of them, and some were taken away. "
 
 
@@ -39,26 +40,18 @@ def finished(
     rationale: str | None = REASON,
     evaluation: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a finished run's folder: a share `right` of its answers to the test split is right, by its seed; `answers`
-    are given by the example's id."""
-    recipe = {**TINY, "data": data or ARITHMETIC, "objective": objective, "seed": seed}
+    """Write a finished run's folder: a share `right` of its answers to the test split is right; `answers` are by id."""
+    recipe = {**TINY, "data": data or ARITHMETIC, "objective": objective, "seed": seed, "evaluation": evaluation or {}}
     recipe["training"] = {**TINY["training"], "max_steps": steps}
-    recipe["evaluation"] = evaluation or {}
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     rng = random.Random(f"{objective}{seed}")
     rows = []
     for example in load(DataSettings.parse(data or ARITHMETIC, "test")).test:
         correct = rng.random() < right
-        row = {
-            "id": example.id,
-            "input": example.input,
-            "label": example.label,
-            "prediction": (answers or {}).get(example.id) or (example.label if correct else "( 1.0 + 1.0 )"),
-            "correct": correct,
-            "exact": correct,
-            "confidence": round(rng.random(), 5),
-        }
+        answer = (answers or {}).get(example.id) or (example.label if correct else "( 1.0 + 1.0 )")
+        row = {"id": example.id, "input": example.input, "label": example.label, "prediction": answer}
+        row |= {"correct": correct, "exact": correct, "confidence": round(rng.random(), 5)}
         rows.append(row if objective == "finetune" or rationale is None else {**row, "rationale": rationale})
     write(folder / "predictions" / "test.jsonl", rows)
     write(folder / "log.jsonl", log(objective, steps, rng))
@@ -90,13 +83,6 @@ def judge(
     write(path, [*(read_lines(path) if path.exists() else []), *rows])
 
 
-def evaluated(run: Path, **sections: Any) -> None:
-    """The page of the run's newest measurement, with these sections."""
-    measured = json.loads((run / "results.json").read_text())["test"]
-    accuracy = {name: measured[name] for name in ("accuracy", "interval", "exact", "n")}
-    write(run / "evaluation" / "test.json", [{"accuracy": accuracy, "n": measured["n"], **sections}])
-
-
 def log(objective: str, steps: int, rng: random.Random) -> list[dict[str, Any]]:
     terms = {"finetune": ["label"], "dss": ["label", "rationale"]}.get(objective, ["label", "rationale", "alignment"])
     rows: list[dict[str, Any]] = []
@@ -126,12 +112,3 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-PROVENANCE: dict[str, Any] = {
-    "limbeck": "0.1.0",
-    "revision": "f" * 40,
-    "versions": {"python": "3.11.7", "torch": "2.13.0"},
-    "machine": {"platform": "Linux", "cores": 2, "threads": 1, "device": "cpu"},
-    "data": {"test": {"rows": 60, "sha256": "a" * 64}},
-}

@@ -19,25 +19,19 @@ def test_a_case_has_every_group_the_teacher_and_the_judge(tmp_path):
         finished(tmp_path / f"dss{seed}", "dss", seed, answers={EXAMPLES[0].id: f"answer of seed {seed}"})
     mi = finished(tmp_path / "mi", "mi", 7, rationale="x" * 5000)
     judge(mi, {EXAMPLES[0].id: 2.0, EXAMPLES[1].id: (5.0, 4.0)})
-    judge(mi, {EXAMPLES[0].id: 5.0}, gold=True, rationales=RATIONALES)
+    gold = {EXAMPLES[0].id: 5.0, EXAMPLES[1].id: 4.0}
+    judge(mi, gold, gold=True, rationales=RATIONALES | {EXAMPLES[1].id: "an older one"})
     first, second, *_ = cases = cases_in(tmp_path)
     assert len(cases) == len(EXAMPLES)
     example = EXAMPLES[0]
     assert (first["task"], first["id"], first["input"]) == ("arithmetic", example.id, example.input)
     assert (first["gold"], first["teacher"]) == (example.label, example.teacher_label)
-    assert (first["rationale"], first["score"]) == (example.rationale, 5.0)
+    assert (first["rationale"], first["score"], second.get("score")) == (example.rationale, 5.0, None)
     dss_answer, mi_answer = first["answers"]
     assert (dss_answer["seed"], dss_answer["answer"]) == (1, "answer of seed 1")
     assert (mi_answer["group"], mi_answer["score"], second["answers"][1]["score"]) == ("mi", 2.0, 4.5)
     assert mi_answer["rationale"].endswith("(cut: 5,000 characters)")
     assert "score" not in dss_answer
-
-
-def test_a_score_of_an_older_rationale_of_the_teacher_is_left_out(tmp_path):
-    run = finished(tmp_path / "dss", "dss", 1)
-    ids = [example.id for example in EXAMPLES[:2]]
-    judge(run, dict(zip(ids, (5.0, 4.0), strict=True)), gold=True, rationales=RATIONALES | {ids[0]: "older"})
-    assert [case.get("score") for case in cases_in(tmp_path)[:2]] == [None, 4.0]
 
 
 def test_the_same_id_of_other_data_is_another_example(tmp_path):

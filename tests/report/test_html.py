@@ -44,9 +44,7 @@ def hostile(tmp_path_factory):
     answers = {f"q{number}": text for number, text in enumerate(HOSTILE)}
     finished(folder / "runs" / "dss", "dss", 1, data, answers=answers, rationale=HOSTILE[0] + HOSTILE[1])
     mi = finished(folder / "runs" / "mi", "mi", 1, data, answers=answers, rationale=HOSTILE[-1])
-    origin = json.loads((mi / "provenance.json").read_text())
-    origin["versions"]["torch"] = HOSTILE[0] + HOSTILE[1]
-    (mi / "provenance.json").write_text(json.dumps(origin))
+    (mi / "provenance.json").write_text(json.dumps({"versions": {"torch": HOSTILE[0] + HOSTILE[1]}}))
     return write_report([folder / "runs"], folder / "out", paper_section).parent
 
 
@@ -146,17 +144,16 @@ def test_on_a_phone_nothing_is_too_wide_and_text_has_enough_contrast(open_page, 
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     colors = page.evaluate(COLORS)
     assert len(colors) > 200
-    assert [row for row in colors if contrast(*row[:2]) < 4.5] == []
-    ((_, ground, _), *_) = colors
-    assert (luminance(ground) > 0.5) == (scheme == "light")
+    pairs = [sorted(map(luminance, pair)) for pair in colors]
+    assert min((high + 0.05) / (low + 0.05) for low, high in pairs) >= 4.5
+    assert (luminance(colors[0][1]) > 0.5) == (scheme == "light")
 
 
 COLORS = """() => [...document.querySelectorAll("body *")]
     .filter((node) => node.innerText?.trim() && !node.matches("script, option, :disabled")).map((node) => {
         let ground = node;
         while (getComputedStyle(ground).backgroundColor === "rgba(0, 0, 0, 0)") ground = ground.parentElement;
-        const colors = [getComputedStyle(node).color, getComputedStyle(ground).backgroundColor];
-        return [...colors, node.outerHTML.slice(0, 90)];
+        return [getComputedStyle(node).color, getComputedStyle(ground).backgroundColor];
     })"""
 
 
@@ -165,11 +162,6 @@ def luminance(color):
     channels = [int(channel) / 255 for channel in re.findall(r"\d+", color)[:3]]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def contrast(color, ground):
-    low, high = sorted((luminance(color), luminance(ground)))
-    return (high + 0.05) / (low + 0.05)
 
 
 def test_it_can_be_read_without_seeing_it(open_page):

@@ -43,38 +43,28 @@ def ran(folder, cell):
     (folder / cell.name / "recipe.yaml").write_text(yaml.safe_dump(cell.recipe.resolved()))
 
 
-def test_failed_unfinished_and_missing_cells_are_counted(tmp_path):
-    folder, grid = GridFolder(tmp_path), grid_of(seeds=20)
+def test_failed_unfinished_and_missing_cells_are_counted_at_any_depth(tmp_path):
+    folder, grid = GridFolder(tmp_path / "all" / "one"), grid_of(seeds=20)
     all_cells = cells(grid)
     for cell in all_cells[:2]:
-        ran(tmp_path, cell)
+        ran(folder.out, cell)
     folder.write_grid(grid)
     folder.fail(all_cells[2].name, "out of memory")
     folder.fail(all_cells[0].name, "failed once, and finished since")
     folder.fail("of-another-grid", "no disk")
-    unfinished = tmp_path / all_cells[3].name
+    unfinished = folder.out / all_cells[3].name
     unfinished.mkdir()
     (unfinished / "recipe.yaml").write_text(yaml.safe_dump(all_cells[3].recipe.resolved()))
-    report = report_of(tmp_path)
-    assert "Runs without a result: 2 failed, 1 unfinished, 36 not run." in report["overview"]
+    second = GridFolder(tmp_path / "all" / "two")
+    second.write_grid(grid_of(name="two", seeds=[20, 21]))
+    report = report_of(tmp_path, folder.out)
+    assert "Runs without a result: 2 failed, 1 unfinished, 38 not run." in report["overview"]
     assert set(report["left_out"][:3]) == {
         f"{all_cells[2].name} failed: out of memory",
         "of-another-grid failed: no disk",
         f"{unfinished} is not finished",
     }
     assert report["left_out"][3] == f"{all_cells[4].name} was not run"
-    assert report["left_out"][-1] == "and 26 more"
+    assert report["left_out"][-1] == "and 28 more"
     assert len(report["left_out"]) == 3 + 10 + 1
-
-
-def test_grids_and_failures_are_found_beside_runs_at_any_depth(tmp_path):
-    for name, seeds in (("one", [1, 2]), ("two", [3, 4])):
-        folder, grid = GridFolder(tmp_path / "all" / name), grid_of(name=name, seeds=seeds)
-        first, second, *_ = cells(grid)
-        ran(folder.out, first)
-        folder.write_grid(grid)
-        folder.fail(second.name, f"no {name}")
-    report = report_of(tmp_path, tmp_path / "all" / "one")
-    assert "Runs without a result: 2 failed, 4 not run." in report["overview"]
-    assert [line.partition(": ")[2] for line in report["left_out"][:2]] == ["no one", "no two"]
-    assert report_of(tmp_path / "all" / "one" / cells(grid_of(seeds=[1, 2]))[0].name)["left_out"] == []
+    assert report_of(folder.out / all_cells[0].name)["left_out"] == []

@@ -7,17 +7,11 @@ from scipy.stats import binom, binomtest
 from limbeck.report.answers import score_cell
 from tests.report.reports import ARITHMETIC, finished, read_lines, report_of, tables_of
 
-CHOICES = {"answers": "choices"}
-
 
 def test_scores_without_any_variance_of_their_mean_have_no_interval():
     cell = score_cell([{"a": 4.0, "b": 5.0}, {"a": 5.0, "b": 4.0}])
     assert (cell.value, cell.interval, cell.n, cell.seeds) == (4.5, None, 2, 2)
     assert score_cell([{"a": 4.0}, {"b": 4.0}]).reason == "no example judged in all seeds"
-
-
-def compared(report):
-    return {(entry["group"], entry["baseline"]) for entry in report["comparisons"]}
 
 
 def test_differences_and_their_tests_are_the_predictions_own(runs, tmp_path):
@@ -44,10 +38,13 @@ def test_differences_and_their_tests_are_the_predictions_own(runs, tmp_path):
 def test_the_baseline_differs_in_its_objective_alone(tmp_path):
     for objective in ("dss", "mi"):
         for fraction in (0.5, 1.0):
-            finished(tmp_path / f"{objective}{fraction}", objective, 1, {**ARITHMETIC, "train_fraction": fraction})
+            data = {**ARITHMETIC, "train_fraction": fraction}
+            evaluation = {"batch_size": 1 if objective == "mi" else 8}  # which changes no answer
+            finished(tmp_path / f"{objective}{fraction}", objective, 1, data, evaluation=evaluation)
     report = report_of(tmp_path)
     names = [f"data.train_fraction={share}" for share in (0.5, 1.0)]
-    assert compared(report) == {(f"mi, {name}", f"dss, {name}") for name in names}
+    compared = {(entry["group"], entry["baseline"]) for entry in report["comparisons"]}
+    assert compared == {(f"mi, {name}", f"dss, {name}") for name in names}
     curves = tables_of(report)["fractions-arithmetic"]["rows"]
     assert {name: list(row) for name, row in curves.items()} == {"0.5": ["dss", "mi"], "1": ["dss", "mi"]}
     assert all(cell["value"] is not None for row in curves.values() for cell in row.values())
@@ -59,13 +56,4 @@ def test_groups_on_other_examples_are_not_compared(tmp_path):
     report = report_of(tmp_path)
     assert "not compared: mi, data.source.seed=5 on arithmetic" in " ".join(report["overview"])
     assert report["comparisons"] == []
-
-
-def test_groups_are_compared_with_those_that_were_asked_in_the_same_way(tmp_path):
-    for objective in ("dss", "mi"):
-        finished(tmp_path / objective, objective, 1, evaluation={"batch_size": 1 if objective == "mi" else 8})
-        finished(tmp_path / f"{objective}-choices", objective, 1, evaluation=CHOICES)
-    report = report_of(tmp_path)
-    assert {tuple("choices" in name for name in pair) for pair in compared(report)} == {(True, True), (False, False)}
-    assert len(report["comparisons"]) == 2
     assert "fractions-arithmetic" not in tables_of(report)  # no fraction varies

@@ -6,7 +6,7 @@ import pytest
 
 from limbeck.errors import LimbeckError
 from limbeck.notes import MEASURED, NOTES
-from tests.report.reports import evaluated, finished, judge, questions, read_lines, report_of, tables_of, write
+from tests.report.reports import finished, judge, questions, read_lines, report_of, tables_of, write
 
 
 def test_every_count_stands_below_the_accuracies_once(tmp_path):
@@ -46,36 +46,29 @@ def test_scores_are_of_the_answers_that_the_run_has_now(tmp_path):
         judge(run, {row["id"]: score for row in rows[:5]})
         rows[3]["rationale"] = rows[4]["rationale"] = "evaluated anew"
         write(run / "predictions" / "test.jsonl", rows)
+        judge(finished(tmp_path / f"mi{seed}", "mi", seed), {rows[seed]["id"]: 4})
     report = report_of(tmp_path)
-    cell = tables_of(report)["judge-arithmetic"]["rows"]["dss"]["score"]
+    table = tables_of(report)["judge-arithmetic"]["rows"]
+    cell, without = table["dss"]["score"], table["mi"]["score"]
     assert (cell["value"], cell["n"], cell["seeds"]) == (3, 3, 2)  # three examples, whatever the seeds
     assert [case["answers"][0].get("score") for case in report["cases"][:4]] == [4, 4, 4, None]
+    assert (without["value"], without["reason"]) == (None, "no example judged in all seeds")
 
 
-def test_seeds_that_were_judged_on_other_examples_have_a_reason_instead_of_a_score(tmp_path):
-    for seed in (1, 2):
-        run = finished(tmp_path / f"dss{seed}", "dss", seed)
-        judge(run, {read_lines(run / "predictions" / "test.jsonl")[seed]["id"]: 4})
-    cell = tables_of(report_of(tmp_path))["judge-arithmetic"]["rows"]["dss"]["score"]
-    assert (cell["value"], cell["reason"]) == (None, "no example judged in all seeds")
-
-
-@pytest.mark.parametrize("outdated", [False, True])
-def test_an_evaluation_is_used_where_it_is_of_the_newest_answers(outdated, tmp_path):
+def test_an_evaluation_is_used_where_it_is_of_the_newest_answers(tmp_path):
     run = finished(tmp_path / "dss", "dss", 1)
-    evaluated(run, quality={"bleu": {"score": 12.5}, "rougeL": 0.25})
-    if outdated:  # measured again, stopped before the page
-        results = json.loads((run / "results.json").read_text())
-        results["test"]["accuracy"] = 0.123
-        (run / "results.json").write_text(json.dumps(results))
-    tables = tables_of(report_of(tmp_path))
-    assert ("rationales-arithmetic" in tables) is not outdated
-    if not outdated:
-        row = tables["rationales-arithmetic"]["rows"]["dss"]
-        assert [row[name]["value"] for name in ("BLEU", "ROUGE-L", "words")] == [12.5, 0.25, None]
-        (run / "evaluation" / "test.json").write_text("[")
-        with pytest.raises(LimbeckError, match=r"test\.json"):
-            report_of(tmp_path)
+    results = json.loads((run / "results.json").read_text())
+    accuracy = {name: results["test"][name] for name in ("accuracy", "interval", "exact", "n")}
+    quality = {"bleu": {"score": 12.5}, "rougeL": 0.25}
+    write(run / "evaluation" / "test.json", [{"accuracy": accuracy, "quality": quality}])
+    row = tables_of(report_of(tmp_path))["rationales-arithmetic"]["rows"]["dss"]
+    assert [row[name]["value"] for name in ("BLEU", "ROUGE-L", "words")] == [12.5, 0.25, None]
+    results["test"]["accuracy"] = 0.123  # measured again, stopped before the page
+    write(run / "results.json", [results])
+    assert "rationales-arithmetic" not in tables_of(report_of(tmp_path))
+    (run / "evaluation" / "test.json").write_text("[")
+    with pytest.raises(LimbeckError, match=r"test\.json"):
+        report_of(tmp_path)
 
 
 def test_what_is_missing_has_a_reason(tmp_path):
