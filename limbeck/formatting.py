@@ -79,11 +79,11 @@ class Markdown(str):
     __slots__ = ()
 
 
-def markdown(value: Any, limit: int = LONGEST) -> Markdown:
+def markdown(value: Any) -> Markdown:
     """Return `value` on one line with every sign escaped that means something in Markdown, HTML or a formula."""
     if isinstance(value, Markdown):
         return value
-    return Markdown(_LIST_NUMBER.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", one_line(str(value), limit))))
+    return Markdown(_LIST_NUMBER.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", one_line(str(value), LONGEST))))
 
 
 def code(value: Any) -> Markdown:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -148,21 +149,19 @@ def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[st
 
 def case_study(runs: TableRuns, task: str) -> CaseStudy:
     """Return examples on which DSS and the paper's method differ, picked by a rule instead of by taste."""
-    names = list(runs.spec.rows)
-    title = f"{runs.title}: {task_title(task)}"
-    by_seed = []
-    for row in runs.spec.rows.values():
-        by_seed.append({run.recipe.seed: run for run in runs.runs(row.objective, task)})
-        if not by_seed[-1]:
+    names, title = list(runs.spec.rows), f"{runs.title}: {task_title(task)}"
+    first_runs, second_runs = (runs.runs(row.objective, task) for row in runs.spec.rows.values())
+    for row, finished in zip(runs.spec.rows.values(), (first_runs, second_runs), strict=True):
+        if not finished:
             return CaseStudy(title, runs.reason(row.objective, task))
-    seed = min(by_seed[0].keys() & by_seed[1].keys(), default=None)
-    if seed is None:
+    pairs = [pair for pair in product(first_runs, second_runs) if pair[0].recipe.seed == pair[1].recipe.seed]
+    if not pairs:
         return CaseStudy(title, "no seed of which both are finished")
     rule = (
         f"Of the first seed that both have, {CASES_PER_KIND} examples by chance (seed {SEED}) of each way in which "
         f"{' and '.join(names)} differ: in who is right, or where both are alike in that, in their rationales."
     )
-    cases = shared_cases(grade(group_runs([run[seed] for run in by_seed])))
+    cases = shared_cases(grade(group_runs(pairs[0])))
     kinds = {(False, True): f"only {names[1]} right", (True, False): f"only {names[0]} right"}
     kinds |= {(True, True): "both right", (False, False): "both wrong"}
     by_kind: dict[str, list[Case]] = {kind: [] for kind in kinds.values()}

@@ -41,9 +41,8 @@ QUALITY = {  # by column, the place of a number in an evaluation
     "dependence (nats)": "dependence.nats",
 }
 QUALITY_NOTE = (
-    "From `limbeck evaluate RUN --rationale`. Nearness to one teacher's text is no measure of good reasoning: a "
-    "rationale as good in other words is far from it. Dependence: a lower bound of what the label's and the "
-    "rationale's hidden states tell of each other; compare it between runs on the same examples only."
+    "From `limbeck evaluate RUN --rationale`. Nearness to one teacher's text is no measure of good reasoning. "
+    "Dependence: a lower bound, to be compared between runs on the same examples only."
 )
 JUDGE_NOTE = (
     "Mean ± standard deviation over the examples that have a score in every judged seed; 95 % interval, Student's t "
@@ -122,10 +121,7 @@ def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Sec
                 title_of_set = f"{set_name}: {title.format(key.removeprefix(start))}"
                 table = Table(f"learning-{set_name}-{key}", title_of_set, rows, digits=4)
                 plotted.append(Figure(figures.line_chart(lines, "step", y_label), table))
-    text = (
-        "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states: how much "
-        "of the training it really is, which its value alone does not tell."
-    )
+    text = "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states."
     return Section("learning", "Learning", text, figures=plotted, missing=missing)
 
 
