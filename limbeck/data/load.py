@@ -83,7 +83,8 @@ def load(settings: DataSettings) -> Splits:
 
 def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
     """Return one split, as `load` has it; for the test split of an archive, or of generated rows, no other is read."""
-    source, alone = settings.source or GeneratedSource(), None
+    source = settings.source or GeneratedSource()
+    alone: GeneratedSource | ArchiveSource | None = None
     if split == "test" and isinstance(source, GeneratedSource):
         alone = source.model_copy(update={"train_rows": 1, "valid_rows": 1})  # which change nothing in the test split
     elif split == "test" and isinstance(source, ArchiveSource) and "test" in (source.splits or {"test"}):

@@ -123,7 +123,6 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
         rationale_section(tasks),
     ]
     cases = [case for members in tasks.values() for case in shared_cases(members)]
-    facts, unknown = _provenance(groups)
     return Report(
         title=f"{', '.join(tasks)}: {len(groups)} run groups, {sum(len(group.runs) for group in groups)} runs",
         overview=overview(tested, missing),
@@ -136,9 +135,9 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
         ],
         cases=sample_cases(cases),
         shared_examples=len(cases),
-        provenance=facts,
+        provenance=_provenance(groups),
         recipes=[_recipe(group) for group in groups],
-        left_out=[*left_out, *unknown],
+        left_out=left_out,
         citations=list(citations([group.recipe for group in groups])),
         limbeck=limbeck.__version__,
         made=now(),
@@ -166,20 +165,14 @@ def _with_file_names(sections: Sequence[Section]) -> list[Section]:
     ]
 
 
-def _provenance(groups: Sequence[RunGroup]) -> tuple[list[tuple[str, str, int]], list[str]]:
-    """Return versions, machines and data with the number of runs that have them, and a sentence on each run without."""
+def _provenance(groups: Sequence[RunGroup]) -> list[tuple[str, str, int]]:
+    """Return versions, machines and data with the number of runs that have them."""
     facts: Counter[tuple[str, str]] = Counter()
-    unknown = []
     for task, run in ((group.task, run) for group in groups for run in group.runs):
-        try:
-            provenance = flat(run.provenance)
-        except LimbeckError as error:
-            unknown.append(f"the provenance of {run.path} is not known: {error}")
-            continue
-        for key, value in provenance.items():
+        for key, value in flat(run.provenance).items():
             if key.startswith(SHARED_FACTS):
                 facts[f"{task}: {key}" if key.startswith("data.") else key, str(value)] += 1
-    return [(*fact, count) for fact, count in facts.items()], unknown
+    return [(*fact, count) for fact, count in facts.items()]
 
 
 def _recipe(group: RunGroup) -> dict[str, str]:

@@ -41,6 +41,7 @@ def finished(folder: Path, cell: GridCell, rows: list[dict[str, Any]], name: str
     (folder / "predictions").mkdir(parents=True, exist_ok=True)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(cell.recipe.resolved()))
     (folder / "results.json").write_text('{"training": {"steps": 4}, "test": {}}')
+    (folder / "provenance.json").write_text("{}")
     (folder / "predictions" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return open_run(folder)
 

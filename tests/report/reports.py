@@ -55,7 +55,7 @@ def finished(
         rows.append(row if objective == "finetune" or rationale is None else {**row, "rationale": rationale})
     write(folder / "predictions" / "test.jsonl", rows)
     write(folder / "log.jsonl", log(objective, steps, rng))
-    (folder / "provenance.json").write_text(json.dumps(PROVENANCE | {"seed": seed}))
+    (folder / "provenance.json").write_text(json.dumps(PROVENANCE))
     share = sum(row["correct"] for row in rows) / len(rows)
     measured = {"accuracy": share, "interval": [0.0, 1.0], "exact": share, "n": len(rows)}
     results = {"task": recipe["data"]["task"], "training": {"steps": steps}, "test": {**measured, "engine": None}}
