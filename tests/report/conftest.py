@@ -23,12 +23,6 @@ def runs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def report(runs) -> Path:
-    """The folder of their report."""
-    return write_report([runs], runs.with_name("report"), paper_section).parent
-
-
-@pytest.fixture(scope="session")
 def two_tasks(tmp_path_factory) -> Path:
     """The folder of a report of two tasks and three run groups, with a judge's scores and a hostile answer."""
     folder = tmp_path_factory.mktemp("two-tasks")

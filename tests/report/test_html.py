@@ -48,8 +48,8 @@ def hostile(tmp_path_factory):
     return write_report([folder / "runs"], folder / "out", paper_section).parent
 
 
-def test_nothing_that_a_model_wrote_is_an_element_or_a_script(hostile, report):
-    page, harmless = Elements(hostile), Elements(report)
+def test_nothing_that_a_model_wrote_is_an_element_or_a_script(hostile, two_tasks):
+    page, harmless = Elements(hostile), Elements(two_tasks)
     assert {tag for tag, _ in page.seen} <= {tag for tag, _ in harmless.seen} | {"noscript", "title"}
     assert [tag for tag, _ in page.seen].count("script") == 2
     assert page.scripts[1] == harmless.scripts[1]
@@ -68,11 +68,11 @@ def test_cases_show_hidden_characters_and_cut_long_texts(hostile):
     assert cases["q7"]["input"].endswith("(cut: 1,000,002 characters)")
 
 
-def test_the_page_allows_itself_nothing(report):
-    (policy,) = [attributes["content"] for _, attributes in Elements(report).seen if attributes.get("http-equiv")]
+def test_the_page_allows_itself_nothing(two_tasks):
+    (policy,) = [attributes["content"] for _, attributes in Elements(two_tasks).seen if attributes.get("http-equiv")]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert not {"'unsafe-inline'", "'unsafe-eval'", "*"} & set(policy.split())
-    page = (report / "index.html").read_text()
+    page = (two_tasks / "index.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!#|data:image/svg)""", page)
     assert not re.search(r"@import|url\((?!#)", page)
 

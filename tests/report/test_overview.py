@@ -11,12 +11,12 @@ from tests.runs.recipes import TINY
 ALONE = "one test alone, before Holm's correction, finds 4 times of 5"
 
 
-def overview(*paths):
-    return " ".join(report_of(*paths)["overview"])
+def overview(*paths, **options):
+    return " ".join(report_of(*paths, **options)["overview"])
 
 
-def test_differences_that_stand_and_those_that_do_not(report):
-    text = (report / "report.md").read_text().replace("\\", "")
+def test_differences_that_stand_and_those_that_do_not(runs, tmp_path):
+    text = overview(runs, out=tmp_path / "out")
     evidence = r"points, 95 % interval [−+\d.]+ to [−+\d.]+, adjusted p [^,]+, 60 examples, 1 seed\)"
     assert re.search(rf"finetune is behind dss on arithmetic \(−[\d.]+ {evidence}", text)
     undecided = "No difference can be concluded in 1 of 2 comparisons: mi and dss on arithmetic"
