@@ -127,10 +127,7 @@ def setting(group: RunGroup, *ignored: str) -> str:
 
 
 def comparable_sets(members: Sequence[GradedGroup]) -> list[list[GradedGroup]]:
-    """Return the run groups of a task, those together that differ in nothing but the objective.
-
-    If there are no two such groups, all are one set.
-    """
+    """Return sets of a task's run groups that differ in the objective alone; one set of all if no two are such."""
     by_setting: dict[str, list[GradedGroup]] = {}
     for member in members:
         by_setting.setdefault(setting(member, "objective", *NO_EFFECT), []).append(member)

@@ -31,12 +31,18 @@ def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str
 
 def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]:
     """Return the sentences of the paragraph, never empty; `missing` are those that count what is missing."""
-    sentences = [_sizes(contrasts), *missing]
-    smoke = [contrast.member for contrast in contrasts if max(map(_steps, contrast.member.runs)) < SMOKE_STEPS]
+    groups = [contrast.member for contrast in contrasts]
+    runs = [run for group in groups for run in group.runs]
+    sentences = [
+        f"{len(runs)} finished runs in {len(groups)} run groups on {', '.join(dict.fromkeys(g.task for g in groups))}, "
+        f"{_seeds([len(group.runs) for group in groups])} a group, trained for {_range(map(_steps, runs))} steps.",
+        *missing,
+    ]
+    smoke = [group for group in groups if max(map(_steps, group.runs)) < SMOKE_STEPS]
     if smoke:
-        names = "; ".join(f"{member.name} on {member.task}" for member in smoke)
+        names = "; ".join(f"{group.name} on {group.task}" for group in smoke)
         sentences.append(
-            f"{'All of them' if len(smoke) == len(contrasts) else names} trained for fewer than {SMOKE_STEPS} steps: "
+            f"{'All of them' if len(smoke) == len(groups) else names} trained for fewer than {SMOKE_STEPS} steps: "
             "such runs show that everything works from end to end, and say nothing of the methods."
         )
     trained = [c for c in contrasts if c.member not in smoke and c.baseline not in smoke]
@@ -59,16 +65,6 @@ def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]
             "With one seed, all of this is about these trained students: one seed says nothing about a recipe."
         )
     return sentences
-
-
-def _sizes(contrasts: Sequence[Contrast]) -> str:
-    groups = [contrast.member for contrast in contrasts]
-    runs = [run for group in groups for run in group.runs]
-    tasks = ", ".join(dict.fromkeys(group.task for group in groups))
-    return (
-        f"{len(runs)} finished runs in {len(groups)} run groups on {tasks}, "
-        f"{_seeds([len(group.runs) for group in groups])} a group, trained for {_range(map(_steps, runs))} steps."
-    )
 
 
 def _difference(contrast: Contrast) -> str:

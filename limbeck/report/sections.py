@@ -23,8 +23,7 @@ from limbeck.tasks.settings import task_of
 Tasks = Mapping[str, Sequence[GradedGroup]]  # the run groups by task
 Value = TypeVar("Value")
 
-MAX_POINTS = 150  # of a line in a figure
-MAX_ROWS = 11  # of its table
+MAX_POINTS, MAX_ROWS = 150, 11  # of a line in a figure, and of its table
 LOGGED = {  # by the start of a key in a run's log: the title of its figure, and its y axis
     "term_": ("{}, a term of the loss", "nats"),
     "share_": ("{}, its share of the gradient", "share"),
@@ -156,10 +155,7 @@ def _nearest(lines: Mapping[str, Sequence[Point]], rows: Mapping[str, float]) ->
 
 
 def _fraction_curves(tasks: Tasks) -> list[Figure]:
-    """Draw accuracy over `data.train_fraction` for each task whose run groups differ in it.
-
-    A line has all run groups with the rest of their recipe in common.
-    """
+    """Draw accuracy over `data.train_fraction`, a line for the run groups that differ in nothing else, by task."""
     plotted = []
     for task, members in tasks.items():
         series: dict[str, list[GradedGroup]] = {}
@@ -233,15 +229,15 @@ def _cascade(name: str, members: Sequence[GradedGroup]) -> Figure:
     teachers, left_out = set(), 0
     for member in (member for member in members if _usable(member).any()):
         usable = _usable(member)
-        right = np.array(
-            [
-                any(equal(str(example.teacher_label), label) for label in (example.label, *example.answers))
-                for example in member.examples.values()
-            ]
-        )
-        teachers.add(float(right[_has_teacher(member)].mean()))
+        right = [  # the teacher, [N]
+            any(equal(example.teacher_label, label) for label in (example.label, *example.answers))
+            if example.teacher_label is not None
+            else None
+            for example in member.examples.values()
+        ]
+        teachers.add(fmean(flag for flag in right if flag is not None))
         left_out = max(left_out, int((~usable).sum()))
-        right_SN = np.broadcast_to(right, usable.shape)
+        right_SN = np.broadcast_to(np.array(right, dtype=bool), usable.shape)
         points = cascade(member.confidence[usable], member.correct[usable], right_SN[usable])
         curves[member.name] = [asdict(point) for point in points]
     notes = ["The point nearest to each share. Thresholds chosen on these very answers promise more than they keep."]
@@ -254,14 +250,10 @@ def _cascade(name: str, members: Sequence[GradedGroup]) -> Figure:
     return Figure(figures.cascade(curves, teachers.pop() if len(teachers) == 1 else None), table)
 
 
-def _has_teacher(member: GradedGroup) -> Flags:
-    """Return which examples the teacher's answer is known of, [N]."""
-    return np.array([example.teacher_label is not None for example in member.examples.values()], dtype=bool)
-
-
 def _usable(member: GradedGroup) -> Flags:
     """Return which answers have a confidence and a teacher's answer beside them, [S, N]."""
-    return member.has_confidence & _has_teacher(member)
+    has_teacher = [example.teacher_label is not None for example in member.examples.values()]
+    return member.has_confidence & np.array(has_teacher, dtype=bool)
 
 
 def rationale_section(tasks: Tasks) -> Section:

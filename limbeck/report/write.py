@@ -136,7 +136,14 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
         cases=sample_cases(cases),
         shared_examples=len(cases),
         provenance=_provenance(groups),
-        recipes=[_recipe(group) for group in groups],
+        recipes=[
+            {
+                "title": f"{group.task}: {group.name}, seeds {', '.join(str(run.recipe.seed) for run in group.runs)}",
+                "runs": " · ".join(str(run.path) for run in group.runs),
+                "yaml": yaml.safe_dump(group.recipe.resolved(), sort_keys=False, allow_unicode=True),
+            }
+            for group in groups
+        ],
         left_out=left_out,
         citations=list(citations([group.recipe for group in groups])),
         limbeck=limbeck.__version__,
@@ -173,13 +180,6 @@ def _provenance(groups: Sequence[RunGroup]) -> list[tuple[str, str, int]]:
             if key.startswith(SHARED_FACTS):
                 facts[f"{task}: {key}" if key.startswith("data.") else key, str(value)] += 1
     return [(*fact, count) for fact, count in facts.items()]
-
-
-def _recipe(group: RunGroup) -> dict[str, str]:
-    seeds = ", ".join(str(run.recipe.seed) for run in group.runs)
-    text = yaml.safe_dump(group.recipe.resolved(), sort_keys=False, allow_unicode=True)
-    runs = " · ".join(str(run.path) for run in group.runs)
-    return {"title": f"{group.task}: {group.name}, seeds {seeds}", "runs": runs, "yaml": text}
 
 
 def _files(report: Report) -> dict[str, str]:
