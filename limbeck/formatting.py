@@ -99,7 +99,7 @@ def cell(value: Any) -> Markdown:
             return Markdown("")
         case float():
             return Markdown(number(value))
-        case [_, _] | (_, _):
+        case [_, _]:
             return Markdown(interval(value))
     return markdown(value)
 

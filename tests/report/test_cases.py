@@ -1,8 +1,8 @@
-"""Cases: an example with each run group's answer, the teacher and the judge beside them; and the page's sample."""
+"""Cases: an example with each run group's answer, the teacher and the judge beside them."""
 
 from limbeck.data import DataSettings, load
 from limbeck.report.answers import grade
-from limbeck.report.cases import sample_cases, shared_cases
+from limbeck.report.cases import shared_cases
 from limbeck.runs.groups import find_runs, group_runs
 from tests.report.reports import ARITHMETIC, finished, judge, read_lines, write
 
@@ -44,11 +44,3 @@ def test_the_same_id_of_other_data_is_another_example(tmp_path):
     foreign, second, *_ = mi.examples.values()
     assert (foreign.input, foreign.rationale) == ("2 apples?", None)
     assert second.rationale == EXAMPLES[1].rationale
-
-
-def test_a_sample_is_in_order_and_the_same_again(monkeypatch):
-    monkeypatch.setattr("limbeck.report.cases.PAGE_BYTES", 400)
-    cases = [{"id": n} for n in range(1000)]
-    sample = sample_cases(cases)
-    assert 0 < len(sample) <= 50
-    assert sample == sample_cases(cases) == sorted(sample, key=cases.index)

@@ -13,7 +13,7 @@ from limbeck.report import write, write_report
 from limbeck.report.write import make_report, to_text
 from tests.paper.paper_runs import answers, cell_of, data_at, smoke
 from tests.paper.paper_runs import finished as finished_cell
-from tests.report.reports import finished, questions
+from tests.report.reports import finished
 
 
 def files_in(folder):
@@ -92,14 +92,13 @@ def test_the_papers_tables_come_first_with_its_numbers_beside_ours(tmp_path):
         assert all(text in (out / file).read_text() for text in texts)
 
 
-def test_a_large_report_has_a_sample_of_its_cases_and_says_so(tmp_path):
-    rows = [{"id": f"q{n}", "input": f"{n} " * 60, "label": "yes", "rationale": "so " * 300} for n in range(500)]
-    data = questions(tmp_path / "data", rows)
-    for objective in ("finetune", "single-task", "dss", "mi"):
-        finished(tmp_path / objective, objective, 1, data, rationale="word " * 280)
-    page = write_report([tmp_path], tmp_path / "report")
-    assert page.stat().st_size < 3_000_000
+def test_a_large_report_has_a_sample_of_its_cases_and_says_so(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("limbeck.report.cases.PAGE_BYTES", 10_000)
+    page = write_report([runs], tmp_path / "report")
     report = json.loads((page.parent / "report.json").read_text())
-    assert report["shared_examples"] == 500
-    assert 200 < len(report["cases"]) < 500
-    assert f"{len(report['cases']):,} of the 500 examples" in " ".join(page.read_text().split())
+    ids = [case["id"] for case in report["cases"]]
+    assert report["shared_examples"] == 60
+    assert 5 < len(ids) < 55
+    assert ids == sorted(ids, key=lambda id: int(id.partition("-")[2]))
+    assert f"{len(ids)} of the 60 examples" in " ".join(page.read_text().split())
+    assert [case["id"] for case in make_report([runs], None).cases] == ids  # the same sample again
