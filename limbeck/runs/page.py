@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import jinja2
 
+from limbeck import figures
 from limbeck.files import write_json, write_text
 from limbeck.formatting import Markdown, cell, code, estimate, interval, number
 from limbeck.metrics.calibration import TITLES
@@ -53,8 +54,6 @@ def render(template: str, **values: Any) -> str:
 
 def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
     """Write `NAME.json`, `NAME.md` and `NAME-FIGURE.svg` of an `Evaluation.page` into the folder."""
-    from limbeck import figures  # a second that `limbeck calibrate` does not need
-
     write_json(folder / f"{name}.json", page)
     write_text(folder / f"{name}.md", page_markdown(page, name))
     for section, figure in FIGURES.items():
