@@ -48,7 +48,7 @@ class TableRuns:
         self.title = f"{self.name[:-1].title()} {self.name[-1]}: {self.spec.title}"
         # the table's tasks in the paper's order, run or not; then those that the paper does not have
         self.tasks = list(dict.fromkeys([*self.spec.tasks, *(cell.recipe.data.task for cell in self.cells)]))
-        self._seeds, self._errors = len(grid.seeds), errors
+        self._errors = errors
         self._by_key = {run.recipe.key: run for run in sorted(runs, key=lambda run: run.finished)}
 
     def planned(self, objective: str | None, task: str, fraction: float = 1.0) -> list[GridCell]:
@@ -89,10 +89,6 @@ class TableRuns:
         notes = [f"Ours: {ours}{differs if ours != papers or reduced else ', as in the paper.'}", *reduced]
         if extra_tasks := [task_title(task) for task in self.tasks if task not in self.spec.tasks]:
             notes.append(f"The paper has no {' and no '.join(extra_tasks)}.")
-        groups = {(c.recipe.objective.name, c.recipe.data.task, c.recipe.data.train_fraction) for c in self.cells}
-        if incomplete := sum(0 < len(self.runs(*group)) < self._seeds for group in groups):
-            seeds = f"fewer than the grid's {self._seeds} seeds have finished."
-            notes.append(f"In {incomplete} of {len(groups)} places {seeds}")
         return [*notes, *self.spec.notes]
 
     def _reductions(self) -> list[str]:
