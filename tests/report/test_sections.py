@@ -9,7 +9,7 @@ from limbeck.notes import MEASURED, NOTES
 from tests.report.reports import finished, judge, questions, read_lines, report_of, tables_of, write
 
 
-def test_every_count_stands_below_the_accuracies_once(tmp_path):
+def test_every_count_stands_below_the_accuracies_once_and_other_data_beside_them(tmp_path):
     finished(tmp_path / "finetune", "finetune", 1)
     for name in ("dss", "mi"):
         path = finished(tmp_path / name, name, 1) / "results.json"
@@ -18,8 +18,14 @@ def test_every_count_stands_below_the_accuracies_once(tmp_path):
         results["valid"] = results["test"] | {"n": 50}
         results["notes"] = {name: 100 + index for index, name in enumerate(NOTES)}
         results["test"] |= {name: 30 + index for index, name in enumerate(MEASURED)}
+        results["out_of_domain"] = {"anli1": {"n": 2}}
         path.write_text(json.dumps(results))
-    notes = tables_of(report_of(tmp_path))["accuracy-arithmetic"]["notes"]
+        rows = [{"id": id, "label": "a", "prediction": answer} for id, answer in (("1", "a"), ("2", "b"))]
+        write(path.parent / "predictions" / "anli1-test.jsonl", rows)
+    table = tables_of(report_of(tmp_path))["accuracy-arithmetic"]
+    elsewhere = [table["rows"][name]["on anli1"] for name in ("mi", "finetune")]
+    assert [(cell["value"], cell["reason"]) for cell in elsewhere] == [(50, None), (None, "not measured")]
+    notes = table["notes"]
     counts = [note for note in notes if note.endswith("; dss; mi.")]
     for note in (*NOTES.values(), *MEASURED.values()):
         assert sum(note.sentence in sentence for sentence in counts) >= 1
