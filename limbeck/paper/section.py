@@ -81,26 +81,22 @@ class TableRuns:
 
     def notes(self) -> list[str]:
         """Return sentences on whether the paper's numbers may be held against ours: student, steps and data."""
-        recipe, reduced = self.cells[0].recipe, self._reductions()
-        papers_training = TrainingSettings.parse(variant().recipe["training"], "variants.yaml")
-        papers = _setup(variant().students[self.spec.student]["name"], papers_training)
+        reduced = set()
+        for data in (cell.recipe.data for cell in self.cells):
+            if data.limit is not None:
+                reduced.add(f"At most {data.limit} rows of every split were used: this shows only that it works.")
+            if isinstance(data.source, ArchiveSource) and data.source.splits is not None:
+                split = data.source.splits.get("train", "train")
+                reduced.add(f"{task_title(data.task)}: trained on the archive's split {split!r}.")
+        recipe, full = self.cells[0].recipe, variant()
+        papers_training = TrainingSettings.parse(full.recipe["training"], "variants.yaml")
+        papers = _setup(full.students[self.spec.student]["name"], papers_training)
         ours = _setup(recipe.student.name or "a student of our own", recipe.training)
         differs = f". The paper's: {papers}, the whole data; so its numbers are no measure of ours."
-        notes = [f"Ours: {ours}{differs if ours != papers or reduced else ', as in the paper.'}", *reduced]
+        notes = [f"Ours: {ours}{differs if ours != papers or reduced else ', as in the paper.'}", *sorted(reduced)]
         if extra_tasks := [task_title(task) for task in self.tasks if task not in self.spec.tasks]:
             notes.append(f"The paper has no {' and no '.join(extra_tasks)}.")
         return [*notes, *self.spec.notes]
-
-    def _reductions(self) -> list[str]:
-        """Return sentences on data that is not the paper's whole data."""
-        sentences = set()
-        for data in (cell.recipe.data for cell in self.cells):
-            if data.limit is not None:
-                sentences.add(f"At most {data.limit} rows of every split were used: this shows only that it works.")
-            if isinstance(data.source, ArchiveSource) and data.source.splits is not None:
-                split = data.source.splits.get("train", "train")
-                sentences.add(f"{task_title(data.task)}: trained on the archive's split {split!r}.")
-        return sorted(sentences)
 
 
 def _setup(student: str, training: TrainingSettings) -> str:
@@ -166,13 +162,12 @@ def case_study(runs: TableRuns, task: str) -> CaseStudy:
         alike = normalise(first.get("rationale", "")) == normalise(second.get("rationale", ""))
         if first["right"] != second["right"] or not alike:
             by_kind[kinds[first["right"], second["right"]]].append(case)
-    picked = {f"{kind}: {len(of_kind):,} of {len(cases):,}": _pick(of_kind) for kind, of_kind in by_kind.items()}
+    picked = {}
+    for kind, of_kind in by_kind.items():
+        # by the hash of id and seed, so that no pick depends on which other cases there are
+        of_kind.sort(key=lambda case: hashlib.sha256(f"{SEED} {case['id']}".encode()).digest())
+        picked[f"{kind}: {len(of_kind):,} of {len(cases):,}"] = of_kind[:CASES_PER_KIND]
     return CaseStudy(title, rule, picked)
-
-
-def _pick(cases: Sequence[Case]) -> list[Case]:
-    """Pick by the hash of id and seed, so that no pick depends on which other cases there are."""
-    return sorted(cases, key=lambda case: hashlib.sha256(f"{SEED} {case['id']}".encode()).digest())[:CASES_PER_KIND]
 
 
 def fractions(runs: TableRuns, task: str) -> Figure:
