@@ -24,6 +24,7 @@ class Line:
     """A count that is not 0, as a sentence without its full stop."""
 
     key: str
+    count: int
     sentence: str  # with the count
     warning: bool
 
@@ -74,5 +75,5 @@ def lines_of(counts: Mapping[str, Any], rows: Mapping[str, int] | int) -> list[L
         count, of = counts[key], rows if isinstance(rows, int) else rows.get(note.of, 0)
         share = count / of if of else 0.0
         words = f"{count:,} {note.sentence}" + (f" ({share:.1%} of {of:,})" if note.warns and of else "")
-        lines.append(Line(key, words, note.warns is not None and share > note.warns))
+        lines.append(Line(key, count, words, note.warns is not None and share > note.warns))
     return lines
