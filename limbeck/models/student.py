@@ -1,8 +1,8 @@
 """A student: a Hugging Face encoder-decoder and its tokenizer.
 
-Training asks for batches (`collator`), the vocabulary head's input (`hidden_states`) and the head; evaluation asks for
-answers and their likelihoods. Nothing outside `models` knows that there is an encoder.
-Legend: B batch, S source tokens, T target tokens, D hidden size, V vocabulary.
+Training asks for token ids, batches (`collator`), the vocabulary head's input (`hidden_states`) and the head;
+evaluation asks for answers and their likelihoods. Nothing outside `models` knows that there is an encoder.
+Legend: B batch, S source tokens, T target tokens, D hidden size.
 """
 
 from collections.abc import Callable, Mapping, Sequence

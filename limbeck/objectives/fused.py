@@ -87,7 +87,7 @@ class Chunk:
         self.real = flat != IGNORE
         self.ids = flat.clamp(min=0).unsqueeze(1)
         # not rounded to the states' type, which would change arg-maxes
-        logits = head.logits(states, _wide(states.dtype))
+        logits = head.logits(states, torch.promote_types(states.dtype, torch.float32))
         # the derivative of the soft cap c tanh(x / c)
         self.slope = None if head.soft_cap is None else logits.div(head.soft_cap).square_().neg_().add_(1)
         # log sum_k exp(logits_k) is the largest logit less the logarithm of its probability, which is at least 1 / V;
@@ -175,7 +175,7 @@ def _walk(
     device = hidden[0].device.type
     autocast = torch.is_autocast_enabled(device) and hidden[0].dtype != torch.float64
     narrow = torch.get_autocast_dtype(device) if autocast else head.weight.dtype  # of the operands of products
-    wide = _wide(narrow)
+    wide = torch.promote_types(narrow, torch.float32)  # of their sums
     head = head.to(narrow)
     wide_head = head if hidden[0].is_cuda else head.to(wide)  # what `wide_product` would do for every chunk
     divisors = {term.name: counts[term.name].to(wide) for term in objective.terms}
@@ -199,11 +199,6 @@ def _walk(
                 gradients.add(examples, states, chunk.gradient(), head)
             del chunk  # or it would still be there while the next one is made
     return values, gradients
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    """Return the type that sums are in, given the type of the products."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def _slices(hidden: Sequence[Tensor], head: VocabularyHead) -> Iterator[slice]:

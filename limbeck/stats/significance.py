@@ -20,7 +20,7 @@ SEEDS = "t over seeds and examples"
 def mcnemar_mid_p(only_a: int, only_b: int) -> float:
     """Return McNemar's mid-p (Fagerland, Lydersen and Laake 2013), P(X <= fewer) + P(X < fewer).
 
-    X ~ Binomial(only_a + only_b, 1/2), `fewer` the smaller count. It rejects close to 5 % of the time, the exact test
+    X ~ Binomial(only_a + only_b, 1/2), `fewer` the smaller count. At 5 % it rejects in close to 5 %, the exact test in
     2-4 %.
     """
     fewer, discordant = min(only_a, only_b), only_a + only_b

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from limbeck.settings import Settings
 
-# Whose default is limbeck's (the paper's setup, and bounds): a resolved recipe records them whether set or not.
+# Whose default is limbeck's own: a resolved recipe records them whether set or not.
 RECORDED = (
     *("max_steps", "num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate"),
     *("logging_steps", "eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "report_to"),

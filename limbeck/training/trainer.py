@@ -276,7 +276,7 @@ class Trainer(transformers.Trainer):
         super()._load_from_checkpoint(resume_from_checkpoint, model or self.distiller.student.model)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Nothing to warn of: what a checkpoint lacks are tied weights, which are loaded under their other name."""
+        """Warn of nothing: what a checkpoint lacks are tied weights, which are loaded under their other name."""
 
     def _load_best_model(self) -> None:
         # by its step, not by the path in the state: the run's folder may have been moved
