@@ -1,12 +1,11 @@
 """The filters between a teacher's samples and the rationales to train on: votes, lengths, languages, leaks.
 
-Every sample has one outcome: kept, or the first reason against it. The vote is that of self-consistency (Wang et al.
-2022, arXiv 2203.11171): the answer that most samples give.
+The vote is that of self-consistency (Wang et al. 2022, arXiv 2203.11171): the answer that most samples give.
 """
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -32,14 +31,12 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
 _ANSWER_TAG = re.compile(r"</?(?:rationale|answer)>", re.IGNORECASE)
 _GIVEN = r"(?:given|provided|stated|supplied|expected|known|reference|gold)"
-_ANSWER = r"(?:answer|label|solution)"
-_THE_ANSWER = rf"the\s(?:(?:correct|right|final|true)\s)?{_ANSWER}"
+_ANSWER = r"(?:(?:correct|right|final|true)\s)?(?:answer|label|solution)"
 _HINTED = re.compile(
-    rf"\b(?:the|this|that|your)\shint\b(?!\sof\b)|\bas\shinted\b|\bhinted\s{_ANSWER}\b"
-    rf"|\b{_GIVEN}\s(?:(?:correct|right|final|true)\s)?{_ANSWER}\b"
-    rf"|\b{_ANSWER}\s(?:(?:is|was|has\sbeen|already|that|we|were|are)\s){{0,4}}{_GIVEN}\b"
-    rf"|\b(?:told|given|know|knowing|said)\sthat\s{_THE_ANSWER}\b"
-    rf"|\b(?:according\sto|based\son|consistent\swith|match(?:es|ing)?)\s{_THE_ANSWER}\b",
+    rf"\b(?:(?:the|this|that|your)\shint(?!\sof\b)|as\shinted|(?:hinted|{_GIVEN})\s{_ANSWER}"
+    rf"|{_ANSWER}\s(?:(?:is|was|has\sbeen|already|that|we|were|are)\s){{0,4}}{_GIVEN}"
+    r"|(?:(?:told|given|know|knowing|said)\sthat|according\sto|based\son|consistent\swith|match(?:es|ing)?)"
+    rf"\sthe\s{_ANSWER})\b",
     re.IGNORECASE,
 )
 
@@ -64,7 +61,7 @@ class FilterSettings(Settings):
 
 
 class Outcome(StrEnum):
-    """The fate of a sample: kept, or the first of these reasons against it."""
+    """The fate of a sample: kept, or the first reason against it."""
 
     KEPT = "kept"
     NOT_ASKED = "not asked"
@@ -115,29 +112,26 @@ def sift(
 ) -> Annotation:
     """Return a question with its vote, and give each of its samples an outcome.
 
-    Of several equal rationales the first is kept. Hinted samples have no say in votes, and are held to the gold label,
-    which they were told, even with `gold` off.
+    Hinted samples have no say in votes, and are held to the gold label, which they were told, even with `gold` off.
     """
     for sample in samples:
         parsed = read_reply(sample.text or "", sample.thoughts, task, example, source=source)
         sample.rationale, sample.label = parsed.rationale, parsed.label
     vote, agreement = majority([sample.label for sample in samples if sample.label and not sample.hinted], task)
     annotation = Annotation(example, samples, vote, agreement)
-    earlier: set[str] = set()
+    firsts: dict[str, Sample] = {}
     for sample in samples:
         if source != "content" and sample.label is None and sample.rationale is not None:
             sample.label = concluded_label(sample.text or "", sample.thoughts, task, example)
         sample.outcome = _outcome(sample, annotation, task, filters)
-        if sample.outcome is Outcome.KEPT:
-            rationale = normalise(str(sample.rationale))
-            if filters.duplicates and rationale in earlier:
-                sample.outcome = Outcome.DUPLICATE
-            earlier.add(rationale)
+        if sample.outcome is Outcome.KEPT and filters.duplicates:
+            first = firsts.setdefault(normalise(str(sample.rationale)), sample)
+            sample.outcome = Outcome.KEPT if first is sample else Outcome.DUPLICATE
     return annotation
 
 
 def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: FilterSettings) -> Outcome:
-    example, label, rationale = annotation.example, sample.label, sample.rationale
+    example, label, rationale, vote = annotation.example, sample.label, sample.rationale, annotation.vote
     if sample.text is None:
         return Outcome.NOT_ASKED if sample.failure is None else Outcome.FAILED
     if label is None or rationale is None:
@@ -145,7 +139,7 @@ def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: Filter
     if example.label and (filters.gold or sample.hinted):
         if not is_right(task, label, example):
             return Outcome.WRONG
-    elif (vote := annotation.vote) is None or not (task.equal(label, vote) and task.equal(vote, label)):
+    elif vote is None or not (task.equal(label, vote) and task.equal(vote, label)):
         return Outcome.OUTVOTED
     length = words(rationale)
     faults = (
@@ -166,19 +160,14 @@ def majority(labels: Sequence[str], task: Task) -> tuple[str | None, float]:
     """
     if not labels:
         return None, 0.0
-    keys = [_vote_key(label, task) for label in labels]
-    ((winner, votes),) = Counter(keys).most_common(1)
+    numbers = [value(label) if task.equal is same_value else None for label in labels]
+    keys = [normalise(label) if number is None else number for label, number in zip(labels, numbers, strict=True)]
+    winner, votes = Counter(keys).most_common(1)[0]
     return labels[keys.index(winner)], votes / len(labels)
 
 
-def _vote_key(label: str, task: Task) -> Hashable:
-    """Return what two answers share if each is right by the other."""
-    number = value(label) if task.equal is same_value else None
-    return normalise(label) if number is None else number
-
-
 def words(text: str) -> int:
-    """Return the number of words, each character counting in the scripts that have no blanks between words."""
+    """Return the number of words; in scripts without blanks between words, each character counts."""
     return len(_WORD.findall(text))
 
 
@@ -191,29 +180,30 @@ def foreign(text: str, language: str) -> bool:
 
 @cache
 def _identifier() -> Any:
-    """Return py3langid's classifier, which takes a second to load."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)  # in a second
 
 
 def leaks(rationale: str, task: Task, example: Example, hinted: bool) -> bool:
     """Return whether the text gives the answer away, or holds what the student should never learn to write.
 
     That is a form for an answer, readable or not; a tag or token of a chat template; in a hinted sample talk of the
-    hint, in words that the question itself does not use. "The answer is in the text." is none of these.
+    hint, in words that the question does not use.
     """
-    if any(form.search(rationale) for form in (CHAT_TOKEN, THOUGHT_TAG, _ANSWER_TAG, _open_form(task.marker))):
-        return True
-    if hinted and any(talk[0].casefold() not in example.input.casefold() for talk in _HINTED.finditer(rationale)):
-        return True
-    return stated_answer(rationale, task, example) is not None
+    forms = (CHAT_TOKEN, THOUGHT_TAG, _ANSWER_TAG, _open_form(task.marker))
+    question, talk = example.input.casefold(), _HINTED.finditer(rationale) if hinted else ()
+    return (
+        any(form.search(rationale) for form in forms)
+        or any(phrase[0].casefold() not in question for phrase in talk)
+        or stated_answer(rationale, task, example) is not None
+    )
 
 
 @cache
 def _open_form(marker: str) -> re.Pattern[str]:
     """Return the pattern of a form for an answer: "Answer:", a box, the marker at a line's end or before a bracket."""
-    marker_pattern = r"\s{1,9}".join(re.escape(word) for word in marker.split())
+    own = r"\s{1,9}".join(re.escape(word) for word in marker.split())
     after = "" if marker.endswith(":") else r"\s{0,9}(?:[:(\[{$\\*_]|$)"
     form = r"^[^\w\n]{0,12}(?:final\s{1,3})?answer[*_]{0,3}\s?:|\\boxed\b"  # known to every task's parser
-    return re.compile(rf"(?<!\w){marker_pattern}{after}|{form}", re.IGNORECASE | re.MULTILINE)
+    return re.compile(rf"(?<!\w){own}{after}|{form}", re.IGNORECASE | re.MULTILINE)

@@ -23,10 +23,7 @@ from limbeck.tasks.settings import TaskSettings, task_of
 
 
 class Job(TaskSettings, AskingSettings):
-    """`annotate.yaml`: the questions, the teacher, how it is asked, for how much, and the filters of its answers.
-
-    Paths in it are relative to where limbeck is started.
-    """
+    """The settings in `annotate.yaml`; paths in it are relative to where limbeck is started."""
 
     rows: Annotated[Path, BeforeValidator(lambda value: STDIO if value == [None] else value)] = Field(  # YAML's `-`
         description='the questions: JSONL, CSV or Parquet with `input`, and `label` where known; "-": standard input'
@@ -43,6 +40,10 @@ class Job(TaskSettings, AskingSettings):
     sampling: SamplingSettings = SamplingSettings()
     rationalise: bool = Field(False, description="ask again, with the label as a hint, what came out wrong")
     filters: FilterSettings = FilterSettings()
+
+    def bill(self, tokens: Tokens) -> dict[str, Any]:
+        """Return `tokens` and their `cost`, None where no price is known."""
+        return {"tokens": tokens._asdict(), "cost": self.cost(tokens)}
 
 
 class OpenJob:
@@ -78,19 +79,24 @@ class OpenJob:
 
         An example is asked again if its label is known, and all its samples have replies, none of them right.
         """
-        annotations = self.annotations(store) if self.job.rationalise else []
-        return self.requests([row.example for row in annotations if self._is_mistaken(row)], hint=True)
+        mistaken = []
+        for row in self.annotations(store) if self.job.rationalise else ():
+            samples = [sample for sample in row.samples if not sample.hinted]
+            right = any(sample.label and is_right(self.task, sample.label, row.example) for sample in samples)
+            if row.example.label and not right and all(sample.text is not None for sample in samples):
+                mistaken.append(row.example)
+        return self.requests(mistaken, hint=True)
 
     def annotations(self, store: Store) -> list[Annotation]:
         """Return every example with its samples in the store, sifted; hinted samples only where there are any."""
         results = store.results(self.job.teacher.name, self.prompt)
+        filters, source = self.job.filters, self.job.rationale
         annotations = []
         for example in self.examples:
             samples = [Sample(*results.get(request.key[2:], (None,))) for request in self._samples(example, hint=False)]
             if example.label:
                 hinted = (results.get(request.key[2:]) for request in self._samples(example, hint=True))
                 samples += [Sample(*result, hinted=True) for result in hinted if result is not None]
-            filters, source = self.job.filters, self.job.rationale
             annotations.append(sift(example, samples, self.task, filters=filters, source=source))
         return annotations
 
@@ -102,15 +108,9 @@ class OpenJob:
             for sample in range(1 if hint else sampling.samples)
         ]
 
-    def _is_mistaken(self, row: Annotation) -> bool:
-        samples = [sample for sample in row.samples if not sample.hinted]
-        replied = all(sample.text is not None for sample in samples)
-        right = any(sample.label and is_right(self.task, sample.label, row.example) for sample in samples)
-        return bool(row.example.label) and replied and not right
-
 
 def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
-    """Ask the teacher for every answer that the store lacks. However it ends, started again it asks for the rest.
+    """Ask the teacher for every answer that the store lacks; started again it asks for the rest.
 
     Returns the counts of this start, the reason why it `stopped` early (budget, time, interrupted), `answers` in the
     store by now, and those `missing`.
@@ -130,8 +130,7 @@ def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
             "stored": tally.stored,
             "failures": dict(tally.failures.most_common()),
             "reasons": tally.reasons,
-            "tokens": tally.tokens._asdict(),
-            "cost": job.cost(tally.tokens),
+            **job.bill(tally.tokens),
             "stopped": tally.stopped,
             "answers": len(store.answered(job.teacher.name, opened.prompt)),
             "missing": len(store.missing([*opened.requests(), *opened.hinted_requests(store)])),
@@ -139,13 +138,10 @@ def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
 
 
 def plan(job: Job) -> dict[str, Any]:
-    """Estimate what `annotate` would do, without asking.
+    """Estimate what `annotate` would do, without asking. Raises LimbeckError: a bad row or prompt.
 
     Returns answers `missing`, and `hinted`: those that may be asked again with a hint; the most `tokens` of all these
-    requests, each sent once, and their `cost`, None where no price is known; and what was `spent` on the model before.
-
-    Raises:
-        LimbeckError: a bad row or prompt.
+    requests, each sent once, and their `cost`; and what was `spent` on the model before.
     """
     opened = OpenJob(job)
     missing, hinted, used = opened.requests(), list[Request](), Tokens()
@@ -162,7 +158,6 @@ def plan(job: Job) -> dict[str, Any]:
         "questions": len(opened.examples),
         "missing": len(missing),
         "hinted": len(hinted),
-        "tokens": tokens._asdict(),
-        "cost": job.cost(tokens),
-        "spent": {"tokens": used._asdict(), "cost": job.cost(used)},
+        **job.bill(tokens),
+        "spent": job.bill(used),
     }

@@ -1,12 +1,8 @@
-"""The prompts of a teacher: an instruction, worked examples and the question, read from a YAML file.
-
-The hint, for the examples that the teacher got wrong, is STaR's rationalisation (Zelikman et al. 2022).
-"""
+"""The prompts of a teacher: instruction, worked examples, question, and a hint (STaR, Zelikman et al. 2022)."""
 
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -17,7 +13,7 @@ from limbeck.errors import DataError, RecipeError
 from limbeck.llm.messages import ChatMessage
 from limbeck.llm.replies import parse
 from limbeck.schema import Example, listing
-from limbeck.settings import Settings, read_mapping, yaml_value
+from limbeck.settings import Settings, read_mapping
 from limbeck.tasks import Task, get
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z_0-9]*)\}")  # other braces are text
@@ -35,11 +31,7 @@ class WorkedExample(NamedTuple):
 
 
 class Prompt(Settings):
-    """A conversation that ends with a question; `load_prompt` reads one.
-
-    `{word}` in question, choices and hint is a placeholder; other braces are text. An example's own braces are never
-    looked at.
-    """
+    """A conversation that ends with a question; `{word}` in question, choices and hint is a placeholder."""
 
     instruction: Text = Field(description="the system's turn; sent verbatim")
     question: Text = Field(description="the user's turn: {input}, or segments apart: {input_1}, {input_2}")
@@ -74,57 +66,51 @@ class Prompt(Settings):
     def _user_turn(self, example: Example) -> str:
         """Return the user's turn; choices are shown once, after the last segment or by `choices`."""
         *front, last = example.segments
-        listed = None
+        listed = ""
         if self.choices is not None and example.choices:
             last = last.removesuffix(listing(example.choices))
-            listed = _filled(self.choices, {"choices": "\n".join(f"- {choice}" for choice in example.choices)})
+            choices = "\n".join(f"- {choice}" for choice in example.choices)
+            listed = "\n\n" + _filled(self.choices, {"choices": choices})
         else:
             last = last.removesuffix(example.choices_text) + example.choices_text
         inputs = {f"input_{number}": segment for number, segment in enumerate((*front, last), start=1)}
         inputs["input"] = "\n".join((*front, last))
         if missing := [name for name in _PLACEHOLDER.findall(self.question) if name not in inputs]:
             raise DataError(f"example {example.id!r:.60} has no {{{missing[0]}}}, which the prompt's question shows")
-        question = _filled(self.question, inputs)
-        return question if listed is None else f"{question}\n\n{listed}"
+        return _filled(self.question, inputs) + listed
 
 
 def load_prompt(task: Task, path: Path | None = None) -> Prompt:
     """Read the task's own prompt, or the one in the YAML file `path`. A worked example is a row of data with a `reply`.
 
-    Raises LimbeckError: names the file, the line or field, and what is wrong with it: also a worked example whose reply
-    does not show rationale and answer in a way that the task's parser reads.
+    Raises LimbeckError: names the file and the field; also if the task's parser cannot read a worked example's reply.
     """
-    where = f"the prompt of task {task.name!r}" if path is None else str(path)
-    values = yaml_value(prompt_text(task.name), where) if path is None else read_mapping(path)
+    path = path or prompt_file(task.name)
+    values = read_mapping(path)
     rows = values.get("examples") or []  # null: all are commented out
     if not isinstance(rows, list) or not all(
         isinstance(row, dict) and isinstance(row.get("reply"), str) for row in rows
     ):
-        raise RecipeError("a list of questions, each with its `reply`, was expected", path=where, field="examples")
-    prompt = Prompt.parse({**values, "examples": _worked_examples(rows, task, where) if rows else ()}, where)
-    for worked in prompt.examples:
-        prompt.messages(worked.example)
-    return prompt
+        raise RecipeError("a list of questions, each with its `reply`, was expected", path=path, field="examples")
+    return Prompt.parse({**values, "examples": _worked_examples(rows, task, path) if rows else ()}, str(path))
 
 
-def prompt_text(name: str) -> str:
-    """Return the text of the prompt file of the task `name`. Raises RecipeError if there is no such task."""
+def prompt_file(name: str) -> Path:
+    """Return the path of the task's own prompt. Raises RecipeError if there is no task of that name."""
     name = get(name).name
-    file = files("limbeck.annotation") / "prompt_files" / f"{_SHARED.get(name, name)}.yaml"
-    return file.read_text(encoding="utf-8")
+    return Path(__file__).parent / "prompt_files" / f"{_SHARED.get(name, name)}.yaml"
 
 
-def _worked_examples(rows: list[dict[str, Any]], task: Task, where: str) -> list[WorkedExample]:
-    questions = [{name: value for name, value in row.items() if name != "reply"} for row in rows]
-    located = [(f"{where}: example {number}", str(number), row) for number, row in enumerate(questions, start=1)]
-    (examples,) = read_examples({"": [located]}, {}, task, labelled=False).values()
-    worked = [WorkedExample(example, row["reply"].strip()) for example, row in zip(examples, rows, strict=True)]
-    for (location, *_), (example, reply) in zip(located, worked, strict=True):
+def _worked_examples(rows: list[dict[str, Any]], task: Task, path: Path) -> list[WorkedExample]:
+    replies = [row.pop("reply").strip() for row in rows]
+    table = [(f"{path}: example {number}", str(number), row) for number, row in enumerate(rows, start=1)]
+    examples = read_examples({"": [table]}, {}, task, labelled=False)[""]
+    for (location, *_), example, reply in zip(table, examples, replies, strict=True):
         parsed = parse(reply, task, example)
         if parsed.rationale is None or parsed.label is None:
             advice = f"it has to reason first and to end with {task.marker!r} and the answer"
             raise RecipeError(f"no rationale and answer can be read in it; {advice}", path=location, field="reply")
-    return worked
+    return list(map(WorkedExample, examples, replies))
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Results of a job so far: counts, the teacher's accuracy, the examples to train on; and how they leave and come in."""
+"""Results of a job so far: counts, the teacher's accuracy, examples to train on; exports and imports of these."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,10 +26,7 @@ from limbeck.tasks import get, is_right
 _CARD = """\
 ---
 configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: train.jsonl
+- {{config_name: default, data_files: train.jsonl}}
 ---
 
 # {name}
@@ -64,7 +61,7 @@ def summary(results: Results) -> dict[str, Any]:
     annotations, task, job = results.annotations, results.opened.task, results.opened.job
     samples = [sample for row in annotations for sample in row.samples]
     outcomes = Counter(sample.outcome for sample in samples)
-    failures = {str(sample.failure): sample.reason for sample in samples if sample.failure}
+    failures = [(str(sample.failure), sample.reason) for sample in samples if sample.failure]
     graded = [is_right(task, row.vote, row.example) for row in annotations if row.vote and row.example.label]
     interval = wilson(sum(graded), len(graded))
     answered = []
@@ -75,8 +72,8 @@ def summary(results: Results) -> dict[str, Any]:
         "teacher": job.teacher.name,
         "questions": len(annotations),
         "outcomes": {outcome.value: outcomes[outcome] for outcome in Outcome},
-        "failures": dict(Counter(str(sample.failure) for sample in samples if sample.failure).most_common()),
-        "reasons": failures,
+        "failures": dict(Counter(kind for kind, _ in failures).most_common()),
+        "reasons": dict(failures),
         "votes": {
             "accuracy": sum(graded) / len(graded) if graded else None,
             "interval": list(interval) if interval else None,
@@ -87,7 +84,7 @@ def summary(results: Results) -> dict[str, Any]:
         },
         "doubt": teacher_mismatch(answered, task),
         "kept": {"rationales": outcomes[Outcome.KEPT], "questions": sum(bool(row.rationales) for row in annotations)},
-        "spent": {"tokens": results.used._asdict(), "cost": job.cost(results.used)},
+        "spent": job.bill(results.used),
     }
 
 
@@ -104,12 +101,13 @@ def training_examples(results: Results, *, all_rationales: bool = False) -> list
         label = row.example.label or (row.vote if agreed else None)
         if label is None:
             continue
-        for index, rationale in enumerate((row.rationales if all_rationales else row.rationales[:1]) or [None]):
-            id = row.example.id
-            if index:
-                id = next(name for number in count(2) if (name := f"{row.example.id}#{number}") not in ids)
-                ids.add(id)
-            examples.append(replace(row.example, id=id, label=label, teacher_label=row.vote, rationale=rationale))
+        rationale = next(iter(row.rationales), None)
+        example = replace(row.example, label=label, teacher_label=row.vote, rationale=rationale)
+        examples.append(example)
+        for rationale in row.rationales[1:] if all_rationales else ():
+            id = next(name for number in count(2) if (name := f"{example.id}#{number}") not in ids)
+            ids.add(id)
+            examples.append(replace(example, id=id, rationale=rationale))
     return examples
 
 
@@ -117,27 +115,21 @@ def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
     """Return the first raw replies of an outcome, or their errors, each with the answer that was `read`."""
     if outcome not in list(Outcome):
         raise unknown("outcome", outcome, [name.value for name in Outcome])
-    rows = [
-        {
-            "id": row.example.id,
-            "label": row.example.label,
-            "read": sample.label,
-            "text": sample.reason or sample.text or sample.thoughts,
-        }
-        for row in results.annotations
-        for sample in row.samples
-        if sample.outcome == outcome != Outcome.NOT_ASKED
-    ]
+    rows = []
+    for row in results.annotations:
+        for sample in row.samples:
+            if sample.outcome == outcome != Outcome.NOT_ASKED:
+                text = sample.reason or sample.text or sample.thoughts
+                rows.append({"id": row.example.id, "label": row.example.label, "read": sample.label, "text": text})
     return rows[:limit]
 
 
 def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) -> dict[str, Any]:
     """Write `training_examples` to `output` as JSON lines and, beside a file, their provenance, which is returned.
 
-    That is the job, its `summary`, `rows` written, how many `rationales` are in them, and rows `left_out`: questions
-    without a label whose vote is none, or too torn; in other forms than limbeck's also those without a rationale.
-
-    Raises LimbeckError: there is no store; nothing is in it to be written; the output is one of the job's files.
+    That is the job, its `summary`, `rows` written, `rationales` in them, and rows `left_out`: questions without a label
+    and an agreed vote; in other forms than limbeck's also those without a rationale. Raises LimbeckError: there is no
+    store; nothing is in it to be written; the output is one of the job's files.
     """
     _check_output(output, job.rows, job.store, *([job.prompt] if job.prompt else []))
     results = read_results(job)
@@ -162,10 +154,7 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
 
 
 def upload(output: Path, name: str, *, private: bool) -> str:
-    """Upload what `export` wrote as the data set `name` (OWNER/NAME) of the Hub, in one commit; return its URL.
-
-    `private` is how a new data set is made; an existing one keeps its visibility.
-    """
+    """Upload what `export` wrote as the data set `name` (OWNER/NAME), `private` if it is new; return its URL."""
     card = _CARD.format(name=name, **read_json(_provenance_path(output)))
     files: hub.Files = {"train.jsonl": output.read_bytes(), "README.md": card.encode()}
     return hub.upload(files, name, "dataset", message="Rows from limbeck", private=private)
@@ -175,7 +164,7 @@ def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[
     """Write training rows of conversations (a file, to the file `output`) or of the released archive (a folder).
 
     The archive's splits become files in the folder `output`. A file without a usable row is not written. Returns counts
-    by file, and the rows left out by reason. Raises LimbeckError: a file cannot be read, or there is no such archive.
+    by file, and the rows left out by reason. Raises LimbeckError: a file cannot be read.
     """
     if not source.is_dir():
         _check_output(output, source)

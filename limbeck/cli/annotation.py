@@ -128,9 +128,9 @@ def import_(
 @annotate_app.command("prompt")
 def prompt(task: Annotated[str, argument("A task's name.")]) -> None:
     """Print a task's own prompt, to copy and edit; a job takes the copy as `prompt: FILE`."""
-    from limbeck.annotation.prompts import prompt_text
+    from limbeck.annotation.prompts import prompt_file
 
-    print(prompt_text(task), end="")
+    print(prompt_file(task).read_text("utf-8"), end="")
 
 
 @annotate_app.command("schema")

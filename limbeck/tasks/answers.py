@@ -44,10 +44,7 @@ _OPTION_LINE = re.compile(r"^[ \t]{0,9}[(\[]?([A-Za-z])[)\].:][ \t]+(\S[^\n]{0,3
 
 
 def normalise(text: str) -> str:
-    """Return `text` without differences of case, white space and Unicode's forms, and without one final full stop.
-
-    A whole number loses its zeros after the point: 42.0 is 42.
-    """
+    """Return `text` without differences of case, white space and Unicode's forms, a final full stop and 42.0's zero."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return _WHOLE.sub(r"\1", " ".join(text.split()).removesuffix(".").rstrip())
 
@@ -58,11 +55,7 @@ def same_text(prediction: str, label: str) -> bool:
 
 
 def same_value(prediction: str, label: str) -> bool:
-    """Return whether two numbers or equations have the same value; a label that is neither is compared as text.
-
-    Values are exact fractions. Units and a percent sign are left aside, and a decimal may be the other's rounding: see
-    `limbeck/tasks/numbers.py`.
-    """
+    """Return whether two numbers or equations `agree`; a label that is neither is compared as text."""
     return same_text(prediction, label) if value(label) is None else agree(prediction, label)
 
 
@@ -77,11 +70,10 @@ def options_in(text: str) -> dict[str, str]:
 
 
 def read_choice(answer: str, choices: Sequence[str], question: str = "") -> str | None:
-    """Return the choice that an answer is, in the choice's own spelling.
+    """Return the choice that an answer is, in the choice's own spelling; None where it names none, or several.
 
-    It may give the choice's letter (by position; where choices are letters, by text), its text or both, and a reason
-    after it. None where these contradict each other, or name no choice or several. With the right letter before it the
-    text may be misspelled. `question` may list the texts of choices that are letters.
+    It may give the choice's letter (by position; where choices are letters, by text), its text, misspelled after the
+    right letter, or both, and a reason after it. `question` may list the texts of choices that are letters.
     """
     answer = " ".join(re.sub(r'\*\*|[`"]', "", answer).split())
     if (exact := choice_of(answer, choices)) is not None:
@@ -133,8 +125,7 @@ def _leading(answer: str, texts: Mapping[str, str]) -> tuple[str | None, str]:
     answer = answer.lstrip(" '_([")
     for text in (answer, _FILLER.sub("", answer, count=1)):
         matches = [(choice, re.match(_name(name), text)) for choice, name in texts.items() if name]
-        ends = {choice: match.end() for choice, match in matches if match is not None}
-        if ends:
+        if ends := {choice: match.end() for choice, match in matches if match}:
             choice = max(ends, key=lambda choice: ends[choice])
             return choice, text[ends[choice] :]
     return None, answer

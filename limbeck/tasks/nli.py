@@ -16,10 +16,8 @@ _SYNONYMS = _NUMBERED | {
     synonym: label
     for label, synonyms in (
         ("entailment", "yes, implikation, implication, implicación, 蕴含"),
-        (
-            "neutral",
-            "maybe, unknown, undetermined, cannot be determined, it is not possible to tell, neutre, neutro, 中立",
-        ),
+        ("neutral", "maybe, unknown, undetermined, cannot be determined, it is not possible to tell"),
+        ("neutral", "neutre, neutro, 中立"),
         ("contradiction", "no, widerspruch, contradicción, 矛盾"),
     )
     for synonym in synonyms.split(", ")
@@ -56,8 +54,7 @@ def read_label(label: str) -> str | None:
 def read_answer(answer: str, _example: Example) -> str | None:
     """Return the label that the answer is or begins with; None where it is none of the three, or denies one.
 
-    Other words for them count as well: "entails" and "contradicts" at the answer's start, after its subject at most,
-    "neither entailment nor contradiction", and as the whole answer "yes", "no", "maybe" and the data's numbers.
+    "Entails" and "contradicts" count after the subject at most, "yes", "no", "maybe" and numbers as the whole answer.
     """
     if _NEITHER.match(answer):
         return "neutral"

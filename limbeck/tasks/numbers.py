@@ -25,7 +25,7 @@ _OPERATIONS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] 
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
-    ast.Pow: lambda base, exponent: Fraction(base ** int(exponent)),
+    ast.Pow: operator.pow,
 }
 _CHARACTERS = re.compile(r"[0-9.+\-*/()\s]+", re.ASCII)
 _SPLIT_POINT = re.compile(r"([0-9])\s*\.\s*([0-9])")  # "84. 0": some tokenizers lose where the blanks were
@@ -90,7 +90,6 @@ def evaluate(text: str) -> Fraction | None:
     """Return the exact value of `text`, or None where it is no equation or passes a limit. Never raises, never hangs.
 
     Numbers, `+ - * / **`, signs and parentheses are read; around them white space and one final full stop.
-    Decimals are exact: `0.1` is 1/10.
     """
     if len(text) > MAX_CHARACTERS or not _CHARACTERS.fullmatch(text):
         return None
@@ -114,7 +113,6 @@ def _value(node: ast.expr, line: str) -> Fraction:
 
 
 def _combine(operation: ast.operator, left: Fraction, right: Fraction) -> Fraction:
-    """Return the result of an operation, after a check that it cannot grow past `MAX_BITS`."""
     bits = [number.numerator.bit_length() + number.denominator.bit_length() for number in (left, right)]
     if isinstance(operation, ast.Pow):
         if right.denominator != 1 or abs(right) > MAX_EXPONENT or bits[0] * abs(right) > MAX_BITS:
@@ -134,8 +132,7 @@ def value(text: str) -> Fraction | None:
 def equation(text: str) -> str | None:
     """Return the equation in `text` in the signs that `evaluate` reads; None where there is none.
 
-    None as well where sides of `=` differ in value, and for a date or a range such as 10-15. Of `84 / 2 = 42` it is the
-    first side.
+    None as well for a date or a range such as 10-15. Of `84 / 2 = 42` it is the first side, if the sides agree.
     """
     if len(text) > MAX_CHARACTERS or _DATE.fullmatch(text.strip(" .")):
         return None
@@ -150,21 +147,15 @@ def equation(text: str) -> str | None:
 
 
 def _sides(text: str) -> list[str]:
-    """Return the sides of `=` without hedges, units and remarks; one that is no expression still has words."""
+    """Return the sides of `=` without hedges, units and remarks."""
     if "=" in text and text.startswith("(") and text.endswith(")"):
         text = text[1:-1]
     text = _RESTATED.sub(" = ", _REASON.split(text, maxsplit=1)[0])
-    remark = _REMARK.search(text)
-    if remark:
-        before, inner = text[: remark.start()], remark[1]
+    if remark := _REMARK.search(text):
+        before, inner = text[: remark.start()], _spoken(remark[1])
         # "42 (forty-two)", "42 apples (84/2)", "42 (apples)", but neither "42 (43)" nor "42 (not 43)"
-        if value(inner) is not None:
-            fits = agree(before, inner)
-        elif (spoken := _spoken(inner)) is not None:
-            fits = spoken == value(before)
-        else:
-            fits = not _NO_UNIT.search(inner)
-        text = before if fits else text
+        if agree(before, inner) if value(inner) is not None else not _NO_UNIT.search(inner):
+            text = before
     sides = [_HEDGE.sub("", side.strip(), count=1) for side in text.split("=") if side.strip()]
     while len(sides) > 1 and not re.search(r"\d", sides[0]):
         del sides[0]  # "x = 42", "Total = 42"
@@ -172,24 +163,18 @@ def _sides(text: str) -> list[str]:
     return [" ".join(side.split()) for side in sides] or [""]
 
 
-def _spoken(text: str) -> int | None:
-    """Return the number that `text` spells, such as forty-two or one hundred and five; None with any other word."""
+def _spoken(text: str) -> str:
+    """Return the number that `text` spells, such as forty-two or one hundred and five; with any other word the text."""
     number = 0
-    for word in re.findall(r"\w+", text.lower()):
-        if word in _FACTORS:
-            number *= _FACTORS[word]
-        elif word in _NUMERALS:
-            number += _NUMERALS[word]
-        elif word != "and":
-            return None
-    return number
+    for word in re.findall(r"\w+", text.lower().replace(" and ", " ")):
+        if word not in _FACTORS | _NUMERALS:
+            return text
+        number = number * _FACTORS.get(word, 1) + _NUMERALS.get(word, 0)
+    return str(number)
 
 
 def read_equation(text: str) -> str | None:
-    """Return an equation's canonical text, of one that stands in a file as a label; None where it has no value.
-
-    Of `text #### 42`, GSM8K's form, the part after the hashes is read.
-    """
+    """Return the canonical text of an equation in a file; None without a value. Of GSM8K's `text #### 42` it is 42."""
     text = text.rpartition("####")[2].strip()
     return " ".join(text.removesuffix(".").split()) if evaluate(text) is not None else equation(text)
 
@@ -199,16 +184,10 @@ def read_number(text: str) -> str | None:
 
     None where `text` has no value, or several. GSM8K's form is read as in `read_equation`.
     """
-    plain = equation(text.rpartition("####")[2].strip())
-    exact = None if plain is None else evaluate(plain)
-    if plain is None or exact is None:
-        return None
-    # The zeros of 3.30 say how far it is rounded.
-    return plain if _DECIMAL.fullmatch(plain) and exact.denominator > 1 else _spell(exact)
-
-
-def _spell(exact: Fraction) -> str:
-    """Return a value as a decimal where it has a finite one, else as a fraction."""
+    plain = equation(text.rpartition("####")[2].strip()) or ""
+    exact = evaluate(plain)
+    if exact is None or (_DECIMAL.fullmatch(plain) and exact.denominator > 1):  # the zeros of 3.30 say how exact it is
+        return plain or None
     decimals = next((decimals for decimals in range(_MAX_DECIMALS) if 10**decimals % exact.denominator == 0), None)
     return str(exact) if decimals is None else f"{Decimal(f'{exact * 10**decimals}E-{decimals}'):f}"
 

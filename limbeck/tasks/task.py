@@ -25,11 +25,6 @@ class HubInputs:
     revision: str | None = None
 
 
-def stripped(label: str) -> str | None:
-    """Return a label of free text without white space around it; None where it is blank."""
-    return label.strip() or None
-
-
 @dataclass(frozen=True)
 class Task:
     """A task: its rows, its labels, and how a teacher's answer is read and compared."""
@@ -47,7 +42,7 @@ class Task:
     nouns: tuple[str, ...] = ()  # other words for "answer"
     hub: HubInputs | None = None
     # The canonical text of a label in a data file; None where it cannot be one.
-    read_label: Callable[[str], str | None] = stripped
+    read_label: Callable[[str], str | None] = str.strip
 
 
 def is_right(task: Task, prediction: str, example: Example) -> bool:

@@ -16,11 +16,12 @@ import pytest
 import yaml
 
 from limbeck.annotation.job import Job, annotate, plan
-from limbeck.annotation.prompts import prompt_text
+from limbeck.annotation.prompts import prompt_file
 from limbeck.annotation.results import read_results, summary, training_examples
 from limbeck.data import read_rows
 from limbeck.data.load import digest
 from limbeck.errors import LimbeckError, RecipeError
+from tests.annotation.jobs import make_job
 from tests.helpers.servers import HANGING, PASSING, HttpRequest, Server, completion, error, mixed, redirect
 
 KEY = "sk-very-secret-0123456789"
@@ -36,17 +37,10 @@ def answer_text(request: HttpRequest) -> str:
     return f"The number that was asked for is {number}. The answer is {number}."
 
 
-def write_job(folder: Path, url: str, rows: int, **settings: Any) -> Path:
+def numbers_job(folder: Path, url: str, rows: int, *, request_seconds: float = 5, **settings: Any) -> Job:
     questions = [{"input": f"Say the number {i}", "label": str(i)} for i in range(rows)]
-    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
-    job = {
-        "rows": str(folder / "questions.jsonl"),
-        "teacher": {"name": "m", "base_url": url},
-        "limits": {"concurrency": 32, "request_seconds": 5, "attempts": 30} | settings.pop("limits", {}),
-        "store": str(folder / "annotations.sqlite"),
-    }
-    (folder / "annotate.yaml").write_text(yaml.safe_dump(job | settings))
-    return folder / "annotate.yaml"
+    limits = {"concurrency": 32, "request_seconds": request_seconds, "attempts": 30}
+    return make_job(folder, questions, **{"teacher": {"name": "m", "base_url": url}, "limits": limits} | settings)
 
 
 def query(folder: Path, text: str) -> list[Any]:
@@ -64,23 +58,19 @@ def all_replies(rows: int) -> Counter[str]:
     return Counter(f"The number that was asked for is {i}. The answer is {i}." for i in range(rows))
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr("limbeck.llm.runner.backoff", lambda failures, retry_after: retry_after)
-
-
 @pytest.fixture(autouse=True)
-def _key(monkeypatch):
+def _quick(monkeypatch):
+    monkeypatch.setattr("limbeck.llm.runner.backoff", lambda failures, retry_after: retry_after)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
-def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(quick, tmp_path):
+def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(tmp_path):
     rows = 250
     fatal = [error(401, f"Incorrect API key {KEY}"), error(404, "no such model"), redirect("http://127.0.0.2:9/v1")]
     failures = [*PASSING.values(), *HANGING.values(), error(400, "a bad request"), *fatal]
     lines: list[str] = []
     with Server(mixed(0.3, seed=3, failures=failures, text=answer_text)) as server:
-        job = Job.load(write_job(tmp_path, server.url, rows, limits={"request_seconds": 0.3}))
+        job = numbers_job(tmp_path, server.url, rows, request_seconds=0.3)
         for _ in range(200):  # what a user does: start it again after an error that stops all
             try:
                 if not annotate(job)["missing"]:
@@ -104,9 +94,9 @@ def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(qui
 class Started:
     """`limbeck annotate run` in a process of its own, with short waits."""
 
-    def __init__(self, job: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         program = "from limbeck import cli; from limbeck.llm import runner; runner.backoff = lambda *_: 0.1; cli.main()"
-        command = [sys.executable, "-c", program, "annotate", "run", str(job), "--json"]
+        command = [sys.executable, "-c", program, "annotate", "run", str(folder / "annotate.yaml"), "--json"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def kill_when(self, reached: Callable[[], bool]) -> None:
@@ -125,12 +115,12 @@ class Started:
 def test_killed_five_times_it_loses_no_more_than_what_was_in_flight(tmp_path):
     rows = 1000
     with Server(mixed(0.3, seed=4, text=answer_text, latency=0.01)) as server:
-        job = write_job(tmp_path, server.url, rows)
+        numbers_job(tmp_path, server.url, rows)
         for kill in range(1, 6):
             count = server.count
-            Started(job).kill_when(lambda kill=kill, count=count: server.count >= max(240 * kill, count + 40))
+            Started(tmp_path).kill_when(lambda kill=kill, count=count: server.count >= max(240 * kill, count + 40))
             assert 0 < stored(tmp_path).total() < rows
-        code, done = Started(job).end()
+        code, done = Started(tmp_path).end()
         assert (code, done["missing"]) == (0, 0)
         paid, count = server.paid, server.count
     assert stored(tmp_path) == all_replies(rows)
@@ -141,8 +131,8 @@ def test_killed_five_times_it_loses_no_more_than_what_was_in_flight(tmp_path):
 def test_two_processes_share_a_store_and_pay_for_nothing_twice(tmp_path):
     rows = 300
     with Server(mixed(0.3, seed=5, text=answer_text, latency=0.02)) as server:
-        job = write_job(tmp_path, server.url, rows)
-        ends = [process.end() for process in [Started(job), Started(job)]]
+        numbers_job(tmp_path, server.url, rows)
+        ends = [process.end() for process in [Started(tmp_path), Started(tmp_path)]]
         paid, count = server.paid, server.count
     assert [code for code, _ in ends] == [0, 0]
     assert sum(done["stored"] for _, done in ends) == rows
@@ -152,14 +142,14 @@ def test_two_processes_share_a_store_and_pay_for_nothing_twice(tmp_path):
     assert count <= expected_requests(rows)
 
 
-def test_a_dry_run_asks_nothing_and_is_an_upper_bound(quick, tmp_path):
+def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
     def behave(number: int, request: HttpRequest):
         text = "It is seven. The answer is 7."  # without a hint all other rows come out wrong
         return completion(answer_text(request) if "known" in request.question else text, usage=(50, 20))
 
     with Server(behave) as server:
         prices = {"prices": {"input": 2, "output": 10}, "rationalise": True}
-        job = Job.load(write_job(tmp_path, server.url, rows=40, **prices))
+        job = numbers_job(tmp_path, server.url, rows=40, **prices)
         planned = plan(job)
         assert (planned["questions"], planned["missing"], planned["hinted"]) == (40, 40, 40)
         assert server.count == 0
@@ -175,7 +165,7 @@ def test_a_dry_run_asks_nothing_and_is_an_upper_bound(quick, tmp_path):
         assert planned["spent"]["tokens"] == {"prompt": 79 * 50, "completion": 79 * 20}
 
 
-def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(quick, tmp_path):
+def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(tmp_path):
     def behave(number: int, request: HttpRequest):
         question = request.question.partition("\n")[0]
         label = int(question.rpartition(" ")[2])
@@ -183,7 +173,7 @@ def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(quick, tmp_
         return completion(f"We say what is wanted, {label}. The answer is {label if right else 'no'}.")
 
     with Server(behave) as server:
-        job = Job.load(write_job(tmp_path, server.url, rows=30, rationalise=True))
+        job = numbers_job(tmp_path, server.url, rows=30, rationalise=True)
         done = annotate(job)
         assert (done["requests"], done["stored"], done["missing"]) == (40, 40, 0)  # ten are multiples of three
         assert annotate(job)["requests"] == 0
@@ -195,7 +185,7 @@ def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(quick, tmp_
         assert (rows["3"].teacher_label, rows["3"].rationale) == ("no", None)
 
 
-def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
+def test_the_key_is_nowhere(tmp_path, caplog, capfd):
     """A server echoes all it gets, at every log level: the key is in no file, no log and no error."""
     caplog.set_level(0)
 
@@ -210,7 +200,7 @@ def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
         return error(401, f"Bearer {KEY} is wrong") if number >= 16 else answers[number % 4]
 
     with Server(behave) as server:
-        job = Job.load(write_job(tmp_path, server.url, rows=12))
+        job = numbers_job(tmp_path, server.url, rows=12)
         with pytest.raises(LimbeckError) as raised:
             annotate(job), annotate(job)
         assert any(request.headers["authorization"] == f"Bearer {KEY}" for request in server.requests)
@@ -223,22 +213,21 @@ def test_the_key_is_nowhere(quick, tmp_path, caplog, capfd):
 
 @pytest.mark.parametrize("source", ["job", "prompt"])
 def test_a_key_in_the_job_or_its_prompt_is_refused(source, tmp_path):
-    prompt = yaml.safe_load(prompt_text("custom"))
+    prompt = yaml.safe_load(prompt_file("custom").read_text())
     (tmp_path / "prompt.yaml").write_text(yaml.safe_dump(prompt | {"instruction": f"Use {KEY} to think."}))
-    job = write_job(tmp_path, "http://127.0.0.1:9/v1", rows=2)
-    change = f"sampling.extra={{user: {KEY}}}" if source == "job" else f"prompt={tmp_path}/prompt.yaml"
+    change = {"job": {"sampling": {"extra": {"user": KEY}}}, "prompt": {"prompt": str(tmp_path / "prompt.yaml")}}
+    job = make_job(tmp_path, [{"input": "What is it?"}], **change[source])
     with pytest.raises(RecipeError, match="OPENAI_API_KEY") as raised:
-        annotate(Job.load(job, [change]))
+        annotate(job)
     assert KEY not in str(raised.value)
     assert KEY.encode() not in (tmp_path / "annotations.sqlite").read_bytes()
 
 
-def test_the_store_says_what_was_asked_of_whom(quick, tmp_path, monkeypatch):
+def test_the_store_says_what_was_asked_of_whom(tmp_path, monkeypatch):
     with Server(lambda number, request: completion(answer_text(request))) as server:
-        path = write_job(tmp_path, "unused", rows=3, teacher="m", filters={"max_words": 50})
         monkeypatch.setenv("OPENAI_BASE_URL", server.url + "/")
-        for changes in ([], ["filters.max_words=60"]):
-            annotate(Job.load(path, changes))
+        for most in (50, 60):
+            annotate(numbers_job(tmp_path, "", rows=3, teacher="m", filters={"max_words": most}))
         assert server.count == 3
     starts = [json.loads(job) for (job,) in query(tmp_path, "SELECT job FROM starts ORDER BY start")]
     assert [start["job"]["filters"]["max_words"] for start in starts] == [50, 60]

@@ -11,17 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from limbeck.annotation.filters import (
-    Annotation,
-    FilterSettings,
-    Outcome,
-    Sample,
-    foreign,
-    leaks,
-    majority,
-    sift,
-    words,
-)
+from limbeck.annotation.filters import Annotation, FilterSettings, Sample, foreign, leaks, majority, sift, words
 from limbeck.data import DataSettings, read
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
@@ -116,31 +106,6 @@ def test_precedence() -> None:
         filters |= change
 
 
-texts = [RIGHT, SECOND, WRONG, "So. The answer is 42.", "No.", "The answer is (1)."]
-samples = st.builds(Sample, st.none() | st.sampled_from(texts), hinted=st.booleans())
-
-
-@given(
-    example=st.sampled_from([APPLES, OPEN]),
-    batch=st.lists(samples, max_size=6),
-    gold=st.booleans(),
-    agreement=st.sampled_from([0, 0.5, 1]),
-)
-def test_what_is_kept_has_no_fault_and_hints_change_no_vote(
-    example: Example, batch: list[Sample], gold: bool, agreement: float
-) -> None:
-    annotation = sifted(example, batch, gold=gold, agreement=agreement)
-    unhinted = sifted(example, [sample for sample in batch if not sample.hinted], gold=gold, agreement=agreement)
-    assert (annotation.vote, annotation.agreement) == (unhinted.vote, unhinted.agreement)
-    for sample in annotation.samples:
-        if sample.outcome is Outcome.KEPT:
-            assert sample.rationale and sample.label
-            by_gold = example.label and (gold or sample.hinted)
-            assert SVAMP.equal(sample.label, example.label if by_gold else str(annotation.vote))
-            assert sample.hinted or annotation.agreement >= agreement
-    assert len(set(annotation.rationales)) == len(annotation.rationales)
-
-
 @pytest.mark.parametrize(
     ("name", "split", "accuracy", "unread"),
     [("svamp", "train", 0.745, 13), pytest.param("cqa", "test", 0.7838, 29, marks=pytest.mark.slow)],
@@ -185,8 +150,6 @@ def naive(answers: list[str], task: Task) -> tuple[str | None, float]:
         ("cqa", ["zoo", "dam", "dam", "zoo"], ("zoo", 0.5)),  # a tie: who came first
         ("custom", ["Rome", "paris.", "Paris", "PARIS "], ("paris.", 0.75)),  # the first spelling
         ("custom", ["2", "1 + 1", "2.0", "2"], ("2", 0.75)),  # text is no sum
-        ("svamp", ["3", "( 84.0 / 2.0 )", "42", "3", "84 / 2"], ("( 84.0 / 2.0 )", 0.6)),
-        ("svamp", ["(2 * x)", "4", "(2  * X)"], ("(2 * x)", 2 / 3)),  # without a value, by their text
         ("svamp", ["0.1", "1 / 10", "0.3 - 0.2", "0.10000000000000001"], ("0.1", 0.75)),  # exactly
     ],
 )
@@ -215,54 +178,41 @@ def test_languages(code: str) -> None:
             assert foreign(sentence, code) == (language != code), sentence
 
 
-@pytest.mark.parametrize(
-    ("task", "rationale"),
-    [
-        ("cqa", "Beavers build. So the answer is (b) dam."),
-        ("cqa", "Beavers build.\n**Final answer:** who knows"),
-        ("cqa", "Beavers build. So  the\nanswer is: one of them"),
-        ("cqa", "So the answer is (a) or (b). Beavers build."),
-        ("cqa", "dam"),
-        ("svamp", "Each has 42. The answer is **\n"),
-        ("svamp", "Each has \\boxed{x}."),
-        ("esnli", "He cannot do both. Answer: it depends"),
-        ("svamp", "<|im_start|>assistant\nEach has 84 / 2."),
-        ("svamp", "Each has 84 / 2.<\uff5cend\u2581of\u2581sentence\uff5c>"),
-        ("svamp", "<reasoning>Each has 84 / 2.</reasoning>"),
-    ],
-)
-def test_leaks(task: str, rationale: str) -> None:
-    assert leaks(rationale, get(task), EXAMPLES[task], hinted=False)
+# Answers in a form, tags and tokens of templates; prose that only speaks of answers; talk of a hint.
+LEAKS = [
+    ("cqa", "Beavers build. So the answer is (b) dam."),
+    ("cqa", "Beavers build.\n**Final answer:** who knows"),
+    ("cqa", "Beavers build. So  the\nanswer is: one of them"),
+    ("cqa", "So the answer is (a) or (b). Beavers build."),
+    ("cqa", "dam"),
+    ("svamp", "Each has 42. The answer is **\n"),
+    ("svamp", "Each has \\boxed{x}."),
+    ("esnli", "He cannot do both. Answer: it depends"),
+    ("svamp", "<|im_start|>assistant\nEach has 84 / 2."),
+    ("svamp", "Each has 84 / 2.<\uff5cend\u2581of\u2581sentence\uff5c>"),
+    ("svamp", "<reasoning>Each has 84 / 2.</reasoning>"),
+]
+PROSE = [
+    ("svamp", "The answer is in the text: each has 84 / 2."),
+    ("svamp", "|84| < |x| and x > |2|, so 84 / 2 = 42."),
+    ("cqa", "The answer must be something that is built. Of the above choices, only dam is built by beavers."),
+    ("esnli", "The man gives no answer (he sleeps)."),
+    ("anli1", "The hint of a smile is no proof."),
+]
+HINTS = [
+    ("cqa", "The hint says dam, and beavers build dams."),
+    ("cqa", "Beavers build dams, which is the given answer."),
+    ("cqa", "Since the answer is given as dam, beavers build it."),
+    ("cqa", "We are told that the answer has to be built."),
+    ("cqa", "According to the label, beavers build dams."),
+]
 
 
-@pytest.mark.parametrize(
-    ("task", "rationale"),
-    [
-        ("svamp", "The answer is in the text: each has 84 / 2."),
-        ("svamp", "|84| < |x| and x > |2|, so 84 / 2 = 42."),
-        ("cqa", "The answer must be something that is built. Of the above choices, only dam is built by beavers."),
-        ("esnli", "The man gives no answer (he sleeps)."),
-        ("anli1", "The hint of a smile is no proof."),
-    ],
-)
-@pytest.mark.parametrize("hinted", [False, True])
-def test_prose_leaks_nothing(task: str, rationale: str, hinted: bool) -> None:
-    assert not leaks(rationale, get(task), EXAMPLES[task], hinted)
-
-
-@pytest.mark.parametrize(
-    "rationale",
-    [
-        "The hint says dam, and beavers build dams.",
-        "Beavers build dams, which is the given answer.",
-        "Since the answer is given as dam, beavers build it.",
-        "We are told that the answer has to be built.",
-        "According to the label, beavers build dams.",
-    ],
-)
-def test_talk_of_the_hint_leaks_where_there_was_one(rationale: str) -> None:
-    assert leaks(rationale, get("cqa"), BEAVERS, hinted=True)
-    assert not leaks(rationale, get("cqa"), BEAVERS, hinted=False)
+@pytest.mark.parametrize(("cases", "unhinted", "hinted"), [(LEAKS, 1, 1), (PROSE, 0, 0), (HINTS, 0, 1)])
+def test_leaks(cases: list[tuple[str, str]], unhinted: bool, hinted: bool) -> None:
+    for task, rationale in cases:
+        assert leaks(rationale, get(task), EXAMPLES[task], hinted=False) == unhinted, rationale
+        assert leaks(rationale, get(task), EXAMPLES[task], hinted=True) == hinted, rationale
 
 
 def test_a_language_is_a_code() -> None:

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from limbeck.annotation.job import OpenJob
-from limbeck.annotation.prompts import prompt_text
+from limbeck.annotation.prompts import prompt_file
 from limbeck.annotation.results import read_results, summary
 from limbeck.llm.messages import Failure
 from limbeck.llm.store import Store
@@ -15,39 +15,25 @@ ROWS = [{"id": "three", "input": "What is 3?", "label": "3"}, {"id": "four", "in
 
 
 def test_a_table_of_other_names_and_filters_of_ones_own(tmp_path):
-    (tmp_path / "table.csv").write_text("number,ask,gold\nx1,What is 1?,1\nx2,What is 2?,\nx3,What is 3?,3\n")
-    settings = {
-        "rows": str(tmp_path / "table.csv"),
-        "columns": {"id": "number", "input": "ask", "label": "gold"},
-        "sampling": {"samples": 3},
-        "filters": {"max_words": 6, "agreement": 0.6},
-    }
-    job = make_job(tmp_path, [], **settings)
-    assert [(example.id, example.input, example.label) for example in OpenJob(job).examples] == [
-        ("x1", "What is 1?", "1"),
-        ("x2", "What is 2?", ""),
-        ("x3", "What is 3?", "3"),
-    ]
+    table = [("x1", "What is 1?", "1"), ("x2", "What is 2?", ""), ("x3", "What is 3?", "3")]
+    (tmp_path / "table.csv").write_text("\n".join(map(",".join, [("number", "ask", "gold"), *table])))
+    columns = {"id": "number", "input": "ask", "label": "gold"}
+    filters = {"max_words": 6, "agreement": 0.6}
+    rows = str(tmp_path / "table.csv")
+    job = make_job(tmp_path, [], rows=rows, columns=columns, sampling={"samples": 3}, filters=filters)
+    assert [(example.id, example.input, example.label) for example in OpenJob(job).examples] == table
     replies = {
         "x1": [reply_with("1", "It is one."), reply_with("1", "These are the seven words of it."), reply_with("2")],
         "x2": [reply_with("2"), reply_with("4"), reply_with("5")],
         "x3": [reply_with("3", "It is three."), reply_with("3", "It is three."), FAILED],
     }
     fill(job, replies)
-    outcomes = {name: count for name, count in summary(read_results(job))["outcomes"].items() if count}
-    assert outcomes == {
-        "kept": 2,
-        "too long": 1,
-        "wrong": 1,
-        "low agreement": 1,
-        "outvoted": 2,  # the vote for x2, with one of three
-        "duplicate": 1,
-        "failed": 1,
-    }
+    expected = {"kept": 2, "too long": 1, "wrong": 1, "low agreement": 1, "outvoted": 2, "duplicate": 1, "failed": 1}
+    assert {name: count for name, count in summary(read_results(job))["outcomes"].items() if count} == expected
 
 
 def keys(folder, rows, instruction=None, hint=None, **settings):
-    prompt = yaml.safe_load(prompt_text("custom"))
+    prompt = yaml.safe_load(prompt_file("custom").read_text())
     prompt |= {"instruction": instruction or prompt["instruction"], "hint": hint or prompt["hint"]}
     (folder / "prompt.yaml").write_text(yaml.safe_dump(prompt))
     opened = OpenJob(make_job(folder, rows, prompt=str(folder / "prompt.yaml"), **settings))

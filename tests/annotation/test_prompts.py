@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.annotation.prompts import Prompt, load_prompt, prompt_text
+from limbeck.annotation.prompts import Prompt, load_prompt, prompt_file
 from limbeck.errors import LimbeckError
 from limbeck.llm.replies import parse
 from limbeck.schema import Example
@@ -61,7 +61,7 @@ def test_the_messages_of_each_task(task, example, content):
     prompt = load_prompt(get(task))
     messages = prompt.messages(example)
     assert [message["role"] for message in messages] == ["system", *["user", "assistant"] * len(ANSWERS[task]), "user"]
-    assert messages[0]["content"] == yaml.safe_load(prompt_text(task))["instruction"].strip()
+    assert messages[0]["content"] == yaml.safe_load(prompt_file(task).read_text())["instruction"].strip()
     assert messages[-1]["content"] == content
     hinted = prompt.messages(example, hint=True)
     assert hinted[:-1] == messages[:-1]
@@ -75,7 +75,7 @@ def test_every_task_has_a_prompt_and_every_reply_we_ship_is_read_as_it_is_meant(
         assert [reply.label for reply in parsed] == ANSWERS[{"arithmetic": "svamp"}.get(name, name)]
         assert all(len(str(reply.rationale).split()) >= 8 for reply in parsed)
     with pytest.raises(LimbeckError, match="did you mean 'svamp'"):
-        prompt_text("svmap")
+        prompt_file("svmap")
 
 
 pieces = ["{input}", "{input_1}", "{input_2}", "{label}", "{choices}", "{x}", "{", "}", "{{", "}}", "%s", "\\1"]
@@ -154,7 +154,9 @@ def test_no_question_we_ship_stands_in_the_released_data(task, dss):
     assert len(rows) >= 100
     fields = {"svamp": ["input"], "cqa": ["question"]}.get(task, ["premise", "hypothesis"])
     released = {plain(row[field]) for row in rows for field in fields}
-    shipped = {plain(row[field]) for row in yaml.safe_load(prompt_text(task))["examples"] for field in fields}
+    shipped = {
+        plain(row[field]) for row in yaml.safe_load(prompt_file(task).read_text())["examples"] for field in fields
+    }
     assert len(shipped) == 6 * len(fields)
     assert not shipped & released
 

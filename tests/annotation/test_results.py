@@ -1,13 +1,13 @@
 """Results of a job: counts, accuracy, training examples; exports to files and the Hub, and rows imported."""
 
 import json
-from math import sqrt
 from pathlib import Path
 
 import datasets
 import pytest
+from scipy.stats import binomtest
 
-from limbeck.annotation.prompts import prompt_text
+from limbeck.annotation.prompts import prompt_file
 from limbeck.annotation.results import export, import_rows, read_results, replies, summary, training_examples
 from limbeck.data import DataSettings, read, read_rows
 from limbeck.errors import FileError, LimbeckError
@@ -20,13 +20,6 @@ from tests.helpers.hub import REFUSALS, files_of, run_beside, running
 ROWS = [{"id": "a", "input": "What is 1?", "label": "1"}, {"id": "b", "input": "What is 2?", "label": "2"}]
 
 
-def wilson(right: int, n: int) -> list[float]:
-    """Compute the interval by the formula: the roots of (p - right/n)^2 = z^2 p (1 - p) / n."""
-    z = 1.959963984540054
-    centre, half = right + z * z / 2, z * sqrt(right * (n - right) / n + z * z / 4)
-    return [(centre - half) / (n + z * z), (centre + half) / (n + z * z)]
-
-
 def test_the_counts_and_the_interval_of_the_accuracy(tmp_path):
     rows = [{"id": f"q{i}", "input": f"{i}?", "label": "1"} for i in range(12)] + [{"id": "free", "input": "And?"}]
     job = make_job(tmp_path, rows, sampling={"samples": 2})
@@ -36,7 +29,7 @@ def test_the_counts_and_the_interval_of_the_accuracy(tmp_path):
     counts = summary(read_results(job))
     assert counts["votes"] == {
         "accuracy": 7 / 9,
-        "interval": pytest.approx(wilson(7, 9), abs=1e-12),
+        "interval": pytest.approx(list(binomtest(7, 9).proportion_ci(method="wilson")), abs=1e-12),
         "right": 7,
         "n": 9,
         "without_vote": 3,  # one that nothing can be read from, and two that were not asked
@@ -99,7 +92,7 @@ def test_nothing_is_written_where_there_is_nothing_to_write(tmp_path):
 def test_the_jobs_own_files_are_not_written_over(name, tmp_path):
     folder = tmp_path / "x"
     folder.mkdir()
-    (folder / "prompt.json").write_text(prompt_text("custom"))
+    (folder / "prompt.json").write_text(prompt_file("custom").read_text())
     job = make_job(folder, ROWS, store=str(folder / "store.jsonl"), prompt=str(folder / "prompt.json"))
     fill(job, {"a": [reply_with("1")]})
     before = {path: path.read_bytes() for path in folder.iterdir()}

@@ -17,11 +17,6 @@ from tests.cases.recipes import case_recipe
 CASES = Path(os.environ.get("LIMBECK_CASES") or Path(__file__).parents[2].parent / "shared" / "cases")
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not at {CASES}; set LIMBECK_CASES")
 
-PARCELS = {  # rows as they are after reading, whatever the file's form
-    "count": 40,
-    "input": "Which shelf holds parcel {}? It is {}.",
-    "rationale": "Parcel {} is {}, so it lies {}; that is café rule no. 3.",
-}
 AS_PARCELS = [
     "blank_lines.jsonl", "bom.jsonl", "comma.csv", "comment.jsonl", "crlf.jsonl", "ndjson.ndjson", "nul.jsonl",
     "plain.jsonl", "semicolon_bom.csv", "tab.tsv", "tab_as.csv", "trailing_comma.json", "txt.txt", "u2028.jsonl",
@@ -35,18 +30,15 @@ REFUSED = {  # file: what the error names beside it
 }
 
 
-def parcels(examples: list[Example]) -> None:
-    assert len(examples) == PARCELS["count"]
-    for i, example in enumerate(examples):
-        weight, shelf = ("heavy", "low") if i % 2 else ("light", "high")
-        assert example.input.replace("\u2028", "") == PARCELS["input"].format(i, weight)
-        assert example.label == shelf
-        assert example.rationale == PARCELS["rationale"].format(i, weight, shelf)
-
-
 @pytest.mark.parametrize("name", AS_PARCELS)
 def test_the_same_rows_in_every_form(name: str) -> None:
-    parcels(read_rows(CASES / "files" / name))
+    examples = read_rows(CASES / "files" / name)
+    assert len(examples) == 40
+    for i, example in enumerate(examples):
+        weight, shelf = ("heavy", "low") if i % 2 else ("light", "high")
+        assert example.input.replace("\u2028", "") == f"Which shelf holds parcel {i}? It is {weight}."
+        assert example.label == shelf
+        assert example.rationale == f"Parcel {i} is {weight}, so it lies {shelf}; that is café rule no. 3."
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -77,23 +69,18 @@ def _train(recipe: Path) -> Path:
     return recipe.parent / str(getattr(source, "path", None) or getattr(source, "train_file", None))
 
 
-def examples_of(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Example], dict[str, int]]:
+def examples_of(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> list[Example]:
     monkeypatch.chdir(recipe.parent)
     splits = load(case_recipe(recipe).data)
-    return [*splits.train, *splits.valid, *splits.test], splits.notes
+    return [*splits.train, *splits.valid, *splits.test]
 
 
 @pytest.mark.parametrize("recipe", recipes("files", "wrapped_json", "hub"))
 def test_recipes_over_files(recipe: Path, monkeypatch: pytest.MonkeyPatch, hub_cache: None) -> None:
-    examples, _ = examples_of(recipe, monkeypatch)
-    if recipe.parent.name == "wrapped_json":
-        assert {example.input for example in examples} == {
-            f"Take the last letters of 'red {i} owl'." for i in range(30)
-        }
-        assert {example.label for example in examples} == {"dl"}
-    else:
-        assert {example.label for example in examples} == {"high", "low"}
-        assert len(examples) in (30, 40)
+    examples = examples_of(recipe, monkeypatch)
+    wrapped = recipe.parent.name == "wrapped_json"
+    assert {example.label for example in examples} == ({"dl"} if wrapped else {"high", "low"})
+    assert len({example.input for example in examples}) in (30, 40)
 
 
 @pytest.fixture
@@ -130,7 +117,7 @@ MULTIPLE = {"bucket": "water", "oven": "bread", "loom": "cloth", "kiln": "pots"}
 
 @pytest.mark.parametrize("recipe", recipes("multiple_choice"))
 def test_multiple_choice(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    examples, _ = examples_of(recipe, monkeypatch)
+    examples = examples_of(recipe, monkeypatch)
     assert len(examples) == 40
     for example in examples:
         noun = example.segments[0].rsplit(" ", 1)[1].strip("?")
@@ -138,22 +125,16 @@ def test_multiple_choice(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (len(example.choices), example.choices.count(example.label)) == (4, 1)
         lettered = [f"({letter}) {choice}" for letter, choice in zip("abcd", example.choices, strict=True)]
         assert example.input.endswith("\n".join(lettered))
-
-
-@pytest.mark.parametrize("recipe", recipes("multiple_choice"))
-def test_multiple_choice_as_commonsense_qa(recipe: Path) -> None:
-    path = recipe.parent / case_recipe(recipe).data.source.train_file  # type: ignore[union-attr, operator]
-    columns = case_recipe(recipe).data.source.columns  # type: ignore[union-attr]
-    custom, cqa = (read_rows(path, columns, task=get(task)) for task in ("custom", "cqa"))
-    assert [(row.input, row.label, row.choices) for row in custom] == [
-        (row.input, row.label, row.choices) for row in cqa
-    ]
+    source = case_recipe(recipe).data.source
+    by_cqa = read_rows(recipe.parent / source.train_file, source.columns, task=get("cqa"))
+    assert {(row.input, row.label, row.choices) for row in by_cqa} == {
+        (row.input, row.label, row.choices) for row in examples
+    }
 
 
 @pytest.mark.parametrize("recipe", recipes("aqua_shape"))
 def test_aqua(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    examples, _ = examples_of(recipe, monkeypatch)
-    for example in examples:
+    for example in examples_of(recipe, monkeypatch):
         jars, crates = (int(word) for word in example.segments[0].split() if word.isdecimal())
         assert example.label == str(jars * crates)
         assert example.choices[-1] == "None of these"
@@ -163,16 +144,8 @@ def test_aqua(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("recipe", recipes("gsm8k_shape"))
 def test_gsm8k(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    examples, _ = examples_of(recipe, monkeypatch)
-    solutions(examples)
-
-
-def test_prompts_and_completions_of_gsm8k() -> None:
-    solutions(read_rows(CASES / "gsm8k_shape" / "prompt_completion.jsonl"))
-
-
-def solutions(examples: list[Example]) -> None:
-    for example in examples:
+    pairs = read_rows(CASES / "gsm8k_shape" / "prompt_completion.jsonl")
+    for example in [*examples_of(recipe, monkeypatch), *pairs]:
         jars, crates = (int(word) for word in example.input.split() if word.isdecimal())
         product = jars * crates
         assert example.label == str(product)
@@ -182,11 +155,11 @@ def solutions(examples: list[Example]) -> None:
 
 
 def test_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    facts, _ = examples_of(CASES / "lists" / "facts_list.jsonl.yaml", monkeypatch)
+    facts = examples_of(CASES / "lists" / "facts_list.jsonl.yaml", monkeypatch)
     assert all(row.rationale and row.rationale.startswith("Lamps need current.\nHall ") for row in facts)
     columns: Any = {"input": "question", "label": "answer", "rationale": "explanation"}
     assert all(row.rationale is None for row in read_rows(CASES / "lists" / "null_rationale.jsonl", columns))
-    pandas, _ = examples_of(CASES / "lists" / "pandas_choices.csv.yaml", monkeypatch)
+    pandas = examples_of(CASES / "lists" / "pandas_choices.csv.yaml", monkeypatch)
     bars = read_rows(CASES / "lists" / "pipe_choices.csv")
     assert {(row.choices, row.label) for row in [*pandas, *bars]} == {(("snow", "bread"), "bread")}
 

@@ -14,23 +14,12 @@ if not FOLDER.is_dir():
 THOUGHTS = "Nine full crates hold 9*12 = 108 jars. One more crate has 5, so 108 + 5 = 113."
 WRITTEN = "9 full crates hold 9*12 = 108 jars.\nWith 5 more that is 108+5 = 113."
 SHORT = "Nine full crates hold 108, five more make 113."
-# a solution beside the thoughts has the rationale, where it reasons at all
-RATIONALES = {
-    "bool_label": "Nine full crates hold 108, five more make 113.",
-    "hash_hash": WRITTEN,
-    "hash_with_label": WRITTEN,
-    "instruction_response": SHORT,
-    "llamafactory_v1_parts": SHORT,
+RATIONALES = {  # of a solution beside the thoughts, where it reasons at all; else of the thoughts
+    **dict.fromkeys(("hash_hash", "hash_with_label"), WRITTEN),
+    **dict.fromkeys(("bool_label", "instruction_response", "llamafactory_v1_parts"), SHORT),
     "openthoughts": "Add 108 and 5.",
-    "problem_solution_answer": THOUGHTS,
-    "reasoning_content": THOUGHTS,
-    "reasoning_content_short": THOUGHTS,
-    "think_answer_is": THOUGHTS,
-    "think_answer_tags": THOUGHTS,
     "think_boxed": "Nine crates hold 108 jars and the last has 5.",
     "think_only_close": "Nine crates hold 108 jars, 5 more make 113.",
-    "think_short": THOUGHTS,
-    "think_short_label": THOUGHTS,
 }
 
 
@@ -39,6 +28,6 @@ RATIONALES = {
 def test_every_form_gives_rationale_and_label(path, task):
     (example,), counts, left_out = read_conversations(path, task)
     assert example.label == example.teacher_label == "113"
-    assert example.rationale == RATIONALES[path.stem]
+    assert example.rationale == RATIONALES.get(path.stem, THOUGHTS)
     assert example.input.startswith("A crate holds 12 jars.")
     assert (counts["rows"], counts["left_out"], left_out) == (1, 0, {})

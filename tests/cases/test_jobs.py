@@ -42,9 +42,8 @@ def endpoint(replies: Path):
 
 @pytest.fixture
 def case(tmp_path, monkeypatch):
-    """`case(name)`: a copy of that folder, which is then the current one."""
-
     def copy(name: str) -> Path:
+        """Return a copy of that folder, which is then the current one."""
         folder = tmp_path / name
         shutil.copytree(CASES / name, folder, ignore=shutil.ignore_patterns("*.log"))
         monkeypatch.chdir(folder)

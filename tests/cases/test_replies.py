@@ -16,8 +16,6 @@ from limbeck.tasks import Task, get
 CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "replies.jsonl"
 pytestmark = pytest.mark.skipif(not CASES.exists(), reason=f"the cases are not here: {CASES}")
 
-LEAST_READ = 0.95
-LEAST_UNCHANGED = 0.99
 MUTANTS = 3_000
 
 
@@ -39,16 +37,13 @@ def as_expected(task: Task, label: str | None, expected: str | None) -> bool:
 
 
 def test_replies_are_read_and_never_guessed() -> None:
-    right, wrong = 0, []
+    right = 0
     for case in cases():
         task, example = task_and_example(case)
         label = parse(case["reply"], task, example).label
-        if as_expected(task, label, case["label"]):
-            right += 1
-        elif label is not None:
-            wrong.append((case["reply"], label, case["label"]))
-    assert wrong == []
-    assert right >= LEAST_READ * len(cases())
+        right += as_expected(task, label, case["label"])
+        assert label is None or as_expected(task, label, case["label"]), case["reply"]
+    assert right >= 0.95 * len(cases())
 
 
 MUTATIONS: dict[str, Callable[[str], str]] = {
@@ -82,4 +77,4 @@ def test_what_says_nothing_changes_no_label() -> None:
             mutant = MUTATIONS[name](mutant)
         if not as_expected(task, parse(mutant, task, example).label, parse(case["reply"], task, example).label):
             changed.append((names, mutant))
-    assert len(changed) <= (1 - LEAST_UNCHANGED) * MUTANTS, changed
+    assert len(changed) <= 0.01 * MUTANTS, changed
