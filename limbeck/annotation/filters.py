@@ -203,7 +203,7 @@ def leaks(rationale: str, task: Task, example: Example, hinted: bool) -> bool:
 @cache
 def _open_form(marker: str) -> re.Pattern[str]:
     """Return the pattern of a form for an answer: "Answer:", a box, the marker at a line's end or before a bracket."""
-    own = r"\s{1,9}".join(re.escape(word) for word in marker.split())
+    opening = r"\s{1,9}".join(re.escape(word) for word in marker.split())
     after = "" if marker.endswith(":") else r"\s{0,9}(?:[:(\[{$\\*_]|$)"
     form = r"^[^\w\n]{0,12}(?:final\s{1,3})?answer[*_]{0,3}\s?:|\\boxed\b"  # known to every task's parser
-    return re.compile(rf"(?<!\w){own}{after}|{form}", re.IGNORECASE | re.MULTILINE)
+    return re.compile(rf"(?<!\w){opening}{after}|{form}", re.IGNORECASE | re.MULTILINE)

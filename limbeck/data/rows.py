@@ -29,7 +29,6 @@ _USUAL: dict[Column, tuple[str, ...]] = {
     "label": ("label", "answer", "answerkey", "correct", "gold", "completion", "response", "output", "target"),
     "choices": ("choices", "options"),
 }
-_TASK_FIELDS = {"premise", "Body"}  # of tasks that read several texts
 _IDS = ("id", "uid", "ID")
 _ANSWER_MARK = "####"  # before the answer of GSM8K's solutions
 
@@ -94,7 +93,8 @@ def read_examples(
             raise DataError(f"{lacking[0][0][0]}: {reason}")
     drafts: dict[str, list[Draft]] = {split: [] for split in splits}
     for split, table in ((split, table) for split, tables in splits.items() for table in tables):
-        usual = _usual_columns(table, columns, labelled)
+        published = any(field in _names(table) for fields in task.fields for field in fields)
+        usual = {} if published else _usual_columns(table, columns, labelled)
         drafts[split] += [read_row(row, task, {**columns, **usual}) for row in table]
     reading = shared_reading(list(chain(*drafts.values())))
     return {split: unique((row.location, resolved(row, reading)) for row in drafts[split]) for split in splits}
@@ -107,8 +107,6 @@ def _usual_columns(table: Table, columns: Columns, labelled: bool) -> dict[Colum
     """
     location, names = table[0][0], _names(table)
     usual: dict[Column, str | list[str]] = {}
-    if names & _TASK_FIELDS:
-        return usual
     if {"instruction", "input"} <= names and not columns.keys() & {"input", "label"} and "label" not in names:
         usual["input"] = ["instruction", "input"]
     for column, usual_names in _USUAL.items():
@@ -162,6 +160,9 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
     if isinstance(question, Mapping) and "stem" in question:  # CommonsenseQA as it was released
         row = {"choices": question.get("choices"), **row, "input": question["stem"]}
     with located(location):
+        if "input" not in row and task.fields:  # as the task was published
+            segments = ["\n".join(text(row.get(name), name) for name in names) for names in task.fields]
+            row = {"label": row.get(task.label_field), **row, "input": segments}
         cell = column_choices(raw) if is_missing(row.get("choices")) and not task.choices else row.get("choices")
         if is_missing(cell):  # data for natural language inference have numbers for the task's choices
             numbers = tuple(map(str, range(len(task.choices))))
@@ -182,19 +183,23 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
         label, *answers = dict.fromkeys(labels or [""])
         ids = (cell_text(row[name]) for name in _IDS if not is_missing(row.get(name)))
         id = text(str(next(ids, id)), "id")
-        if "input" not in row and task.name != "custom":
-            example = task.read({**row, task.label_field: label or None}, id)
-        elif task.name == "cqa" and not choices.texts:
+        if task.name == "cqa" and not choices.texts:
             raise DataError("missing", field="choices")
-        else:
-            own_choices = set(choices.texts) != set(task.choices)
-            listed = listing(choices.texts) if own_choices else ""  # an input that lists them does not get them twice
-            segments = tuple(segment.removesuffix(listed) or segment for segment in _texts(row.get("input"), "input"))
-            if not segments:
-                raise DataError("missing or blank; name its column, like `columns: {input: question}`", field="input")
-            example = Example(id, segments, label, choices=choices.texts, own_choices=own_choices)
-        rationale = rationale and without_calculations(rationale)
-        example = replace(example, id=id, rationale=rationale, teacher_label=teacher_label, answers=tuple(answers))
+        own_choices = set(choices.texts) != set(task.choices)
+        listed = listing(choices.texts) if own_choices else ""  # an input that lists them does not get them twice
+        texts = _texts(row.get("input"), "input")
+        if not texts:
+            raise DataError("missing or blank; name its column, like `columns: {input: question}`", field="input")
+        example = Example(
+            id,
+            segments=tuple(segment.removesuffix(listed) or segment for segment in texts),
+            label=label,
+            rationale=rationale and without_calculations(rationale),
+            teacher_label=teacher_label,
+            choices=choices.texts,
+            answers=tuple(answers),
+            own_choices=own_choices,
+        )
         return Draft(location, example, choices)
 
 

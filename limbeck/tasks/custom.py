@@ -8,7 +8,7 @@ from typing import Literal
 from limbeck.schema import Example
 from limbeck.tasks.answers import choice_of, options_in, read_choice, same_text, same_value
 from limbeck.tasks.numbers import read_equation, read_number
-from limbeck.tasks.task import Row, Task, first_sentence, label_text, row_id, text_field
+from limbeck.tasks.task import Task, first_sentence
 
 Answer = Literal["text", "number", "equation"]
 
@@ -16,11 +16,6 @@ Answer = Literal["text", "number", "equation"]
 _APPOSITION = re.compile(
     r",\s+(?:the|an?|which|who|where|because|since|as|so)\s.*|\s(?:because|since)\s.*", re.IGNORECASE
 )
-
-
-def read(row: Row, id: str) -> Example:
-    """Return the example of a row with `input` and `label`."""
-    return Example(row_id(row, id), (text_field(row, "input"),), label_text(row, "label"))
 
 
 def read_answer(text: str, example: Example) -> str | None:
@@ -46,7 +41,6 @@ def _letters(example: Example) -> tuple[str, ...]:
 CUSTOM = Task(
     name="custom",
     title="your own data",
-    read=read,
     marker="The answer is",
     read_answer=read_answer,
     equal=same_text,

@@ -3,16 +3,14 @@
 import re
 from dataclasses import replace
 
-from limbeck.errors import DataError
 from limbeck.schema import Example
-from limbeck.tasks.answers import choice_of, normalise, read_choice, same_text
-from limbeck.tasks.task import HubInputs, Row, Task, row_id, text_field
+from limbeck.tasks.answers import normalise, read_choice, same_text
+from limbeck.tasks.task import HubInputs, Task
 
 LABELS = ("entailment", "neutral", "contradiction")
 
 _NAMED = re.compile("|".join(LABELS), re.IGNORECASE)
-_NUMBERED = dict(zip("012", LABELS, strict=True))
-_SYNONYMS = _NUMBERED | {
+_SYNONYMS = dict(zip("012", LABELS, strict=True)) | {
     synonym: label
     for label, synonyms in (
         ("entailment", "yes, implikation, implication, implicación, 蕴含"),
@@ -32,18 +30,6 @@ _VERB = re.compile(
     rf"{_SUBJECT}(?:(?P<entails>entail(?:s|ed)?)|contradict(?:s|ed|ory)?)\b(?:\s(?:by\s)?(?:the\s)?(?:premise|hypothesis|it)\b)?",
     re.IGNORECASE,
 )
-
-
-def read(row: Row, id: str) -> Example:
-    """Return the example of a row with `premise`, `hypothesis` and `label`: 0, 1, 2 or the word for it."""
-    segments = (text_field(row, "premise"), text_field(row, "hypothesis"))
-    value = row.get("label")
-    label: str | None = "" if value is None else None
-    if isinstance(value, int | str) and not isinstance(value, bool):
-        label = _NUMBERED.get(str(value)) or choice_of(str(value), LABELS)
-    if label is None:
-        raise DataError(f"field 'label': 0, 1, 2 or one of {', '.join(LABELS)} was expected, not {value!r:.40}")
-    return Example(row_id(row, id), segments, label, choices=LABELS)
 
 
 def read_label(label: str) -> str | None:
@@ -68,7 +54,7 @@ def read_answer(answer: str, _example: Example) -> str | None:
 ESNLI = Task(
     name="esnli",
     title="e-SNLI, natural language inference",
-    read=read,
+    fields=(("premise",), ("hypothesis",)),
     marker="Answer:",
     read_answer=read_answer,
     equal=same_text,

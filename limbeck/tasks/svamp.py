@@ -6,18 +6,9 @@ from dataclasses import replace
 from limbeck.schema import Example
 from limbeck.tasks.answers import same_value
 from limbeck.tasks.numbers import equation, read_equation
-from limbeck.tasks.task import HubInputs, Row, Task, first_sentence, label_text, row_id, text_field
+from limbeck.tasks.task import HubInputs, Task, first_sentence
 
 _UNKNOWN = re.compile(r"\((?![a-zA-Z]\))[^%]*")
-
-
-def read(row: Row, id: str) -> Example:
-    """Return the example of a row with `input` and `label`, or `Body`, `Question` and `Equation` as first published."""
-    if "Body" in row:
-        text, label = f"{text_field(row, 'Body')}\n{text_field(row, 'Question')}", label_text(row, "Equation")
-    else:
-        text, label = text_field(row, "input"), label_text(row, "label")
-    return Example(row_id(row, id), (text,), label)
 
 
 def read_answer(text: str, _example: Example) -> str | None:
@@ -35,7 +26,8 @@ def read_answer(text: str, _example: Example) -> str | None:
 SVAMP = Task(
     name="svamp",
     title="SVAMP, arithmetic word problems",
-    read=read,
+    fields=(("Body", "Question"),),
+    label_field="Equation",
     marker="The answer is",
     read_answer=read_answer,
     equal=same_value,

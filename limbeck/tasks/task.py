@@ -1,4 +1,4 @@
-"""The definition of a task, and helpers to read its rows and its teacher's words."""
+"""The definition of a task, and helpers to read rows and a teacher's words."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -31,12 +31,11 @@ class Task:
 
     name: str
     title: str
-    # Makes an example of a raw row and an id for one without; raises DataError naming the field. A row without the
-    # column `label_field` has the label "", which means "not known".
-    read: Callable[[Row, str], Example]
     marker: str  # the teacher's answer follows it, or "the answer is" in another form
     read_answer: Callable[[str, Example], str | None]  # of a text that is an answer; None where it is unclear
     equal: Callable[[str, str], bool]  # of a prediction and a label; `is_right` knows other accepted answers
+    # Columns of a row as the task was published, of each segment's lines, and of its label; every row may have `input`.
+    fields: tuple[tuple[str, ...], ...] = ()
     label_field: str = "label"
     choices: tuple[str, ...] = ()  # the fixed set of labels; empty where they are free or each example's own
     nouns: tuple[str, ...] = ()  # other words for "answer"
@@ -50,38 +49,17 @@ def is_right(task: Task, prediction: str, example: Example) -> bool:
     return any(task.equal(prediction, answer) for answer in (example.label, *example.answers))
 
 
-def text_field(row: Row, name: str) -> str:
-    """Return the text in a row's column. Raises DataError if it is missing, or as `text`."""
-    if name not in row:
-        raise DataError(f"field {name!r}: missing; the row has {list(row)!r:.200}")
-    return text(row[name], name)
-
-
-def text(value: Any, name: str) -> str:
-    """Return the value of the field `name`. Raises DataError if it is blank, no text, or not valid Unicode."""
+def text(value: Any, field: str) -> str:
+    """Return the text in a `field` of a row. Raises DataError if it is blank, no text, or not valid Unicode."""
     if not isinstance(value, str):
-        raise DataError(f"field {name!r}: text was expected, not {value!r:.40}")
+        raise DataError(f"text was expected, not {value!r:.40}", field=field)
     if not value.strip():
-        raise DataError(f"field {name!r}: it is blank")
+        raise DataError("it is blank", field=field)
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"field {name!r}: not valid Unicode at character {error.start} ({error.reason})") from None
+        raise DataError(f"not valid Unicode at character {error.start} ({error.reason})", field=field) from None
     return value
-
-
-def label_text(row: Row, name: str) -> str:
-    """Return the text in a row's column, "" (not known) where the row has no such column, or null in it."""
-    return "" if row.get(name) is None else text_field(row, name)
-
-
-def row_id(row: Row, id: str) -> str:
-    """Return the row's own id, or `id` where it has none. Raises DataError as `text`."""
-    for name in ("id", "uid", "ID"):
-        value = row.get(name)
-        if value not in (None, ""):
-            return text(str(value), name)
-    return id
 
 
 def without_calculations(text: str) -> str:
