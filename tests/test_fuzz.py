@@ -86,7 +86,8 @@ def test_a_broken_recipe_gives_a_run_or_one_line(recipe):
 
 
 cells = scalars | st.lists(scalars, max_size=3) | st.sampled_from(["Ada has 3 pears.", "( 3.0 + 2.0 )", "entailment"])
-NAMES = ["input", "label", "rationale", "id", "teacher_label", "choices", "answers", "premise", "hypothesis"]
+FIELD_NAMES = {field for task in tasks.TASKS.values() for fields in task.fields for field in fields}
+NAMES = ["input", "label", "rationale", "id", "teacher_label", "choices", "answers", *sorted(FIELD_NAMES)]
 NOISE = ["", "{", "[1]", "null", '{"input": "a", "input": "b"}', "\ufeff", '"a"', "{}" * 3, "\ud800"]
 
 
