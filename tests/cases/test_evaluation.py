@@ -1,7 +1,6 @@
 """What is concluded from users' own files, `../shared/cases`: unequal labels, other tools' predictions, later files."""
 
 import json
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -13,11 +12,10 @@ from limbeck.metrics.predictions import read_predictions
 from limbeck.report import write_report
 from limbeck.runs import EvaluationOptions, Recipe, evaluate, predict_file, train
 from limbeck.runs.compare import calibrate_file, compare_runs
-from tests.cases.recipes import case_recipe
+from tests.cases import CASES, case_recipe, needs_cases
 from tests.runs.recipes import TINY
 
-CASES = Path(os.environ.get("LIMBECK_CASES") or Path(__file__).parents[2].parent / "shared" / "cases")
-pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not at {CASES}; set LIMBECK_CASES")
+pytestmark = needs_cases
 PREDICTIONS = CASES / "predictions"
 
 
@@ -40,20 +38,12 @@ def test_labels_that_are_unequal_are_shown_beside_the_accuracy(monkeypatch, tmp_
     assert "always repair" in write_report([tmp_path / "runs"], tmp_path / "report").read_text()
 
 
-@pytest.mark.parametrize(
-    ("name", "right"),
-    [
-        ("array.json", 30),
-        ("bools.jsonl", 30),
-        ("conf_percent.jsonl", 40),
-        ("correct01.jsonl", 30),
-        ("floats.jsonl", 60),
-        ("ints.jsonl", 40),
-        ("lmeval_a.jsonl", 60),
-        ("pred.csv", 40),
-        ("strs.jsonl", 60),
-    ],
-)
+RIGHT = dict.fromkeys(("array.json", "bools.jsonl", "correct01.jsonl"), 30)
+RIGHT |= dict.fromkeys(("conf_percent.jsonl", "ints.jsonl", "pred.csv"), 40)
+RIGHT |= dict.fromkeys(("floats.jsonl", "lmeval_a.jsonl", "strs.jsonl"), 60)
+
+
+@pytest.mark.parametrize(("name", "right"), RIGHT.items())
 def test_predictions_of_other_tools_are_read(name, right, tmp_path):
     predictions = read_predictions(PREDICTIONS / name)
     assert sum(prediction.correct for prediction in predictions) == right
@@ -85,10 +75,9 @@ def test_a_file_that_came_later_needs_no_training_file(tmp_path):
     recipe = {**TINY, "data": {"task": "custom", "source": source, "choices": ["high", "low"]}}
     run = train(Recipe.parse(recipe, "test"), tmp_path / "run")
     new = CASES / "newtest" / "new.jsonl"
-    assert evaluate(run.path, EvaluationOptions(dataset=str(new)))["in_training"] == 0
-    assert (
-        evaluate(run.path, EvaluationOptions(dataset=str(file)))["in_training"] == 40 - 4 - 4
-    )  # test and validation were carved
+    # of the file it was trained on, test and validation were carved
+    for dataset, count in ((new, 0), (file, 40 - 4 - 4)):
+        assert evaluate(run.path, EvaluationOptions(dataset=str(dataset)))["in_training"] == count
     file.unlink()
     values = evaluate(run.path, EvaluationOptions(dataset=str(new)))
     assert (values["n"], "in_training" in values) == (12, False)

@@ -1,6 +1,5 @@
 """Files as users have them, `../shared/cases`: each is read as it is meant, or refused with its line and a way out."""
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ from limbeck.data.summary import show
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
-from tests.cases.recipes import case_recipe
+from tests.cases import CASES, case_recipe, needs_cases
 
-CASES = Path(os.environ.get("LIMBECK_CASES") or Path(__file__).parents[2].parent / "shared" / "cases")
-pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not at {CASES}; set LIMBECK_CASES")
+pytestmark = needs_cases
 
 AS_PARCELS = [
     "blank_lines.jsonl", "bom.jsonl", "comma.csv", "comment.jsonl", "crlf.jsonl", "ndjson.ndjson", "nul.jsonl",

@@ -1,16 +1,12 @@
 """Conversations of other tools in the shared cases: rationale and label taken apart."""
 
-from pathlib import Path
-
 import pytest
 
 from limbeck.data.conversations import read_conversations
 from limbeck.tasks import get
+from tests.cases import CASES, needs_cases
 
-FOLDER = Path(__file__).parents[2].parent / "shared" / "cases" / "chat_formats"
-if not FOLDER.is_dir():
-    pytest.skip(f"the cases are not at {FOLDER}", allow_module_level=True)
-
+pytestmark = needs_cases
 THOUGHTS = "Nine full crates hold 9*12 = 108 jars. One more crate has 5, so 108 + 5 = 113."
 WRITTEN = "9 full crates hold 9*12 = 108 jars.\nWith 5 more that is 108+5 = 113."
 SHORT = "Nine full crates hold 108, five more make 113."
@@ -23,7 +19,7 @@ RATIONALES = {  # of a solution beside the thoughts, where it reasons at all; el
 }
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.jsonl")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((CASES / "chat_formats").glob("*.jsonl")), ids=lambda path: path.stem)
 @pytest.mark.parametrize("task", [get("custom"), get("custom", answer="equation")], ids=["text", "equation"])
 def test_every_form_gives_rationale_and_label(path, task):
     (example,), counts, left_out = read_conversations(path, task)

@@ -13,11 +13,9 @@ import pytest
 from limbeck.annotation.job import Job, annotate
 from limbeck.annotation.results import read_results, summary, training_examples
 from limbeck.errors import LimbeckError
+from tests.cases import CASES, needs_cases
 
-CASES = Path(__file__).parents[2].parent / "shared" / "cases"
-if not CASES.is_dir():
-    pytest.skip(f"the cases are not at {CASES}", allow_module_level=True)
-
+pytestmark = needs_cases
 THOUGHTS = "A crate holds 12, nine crates hold 108, five more make 113."
 
 

@@ -4,24 +4,21 @@ import json
 import random
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from limbeck.llm.replies import parse
 from limbeck.schema import Example
 from limbeck.tasks import Task, get
+from tests.cases import CASES, needs_cases
 
-CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "replies.jsonl"
-pytestmark = pytest.mark.skipif(not CASES.exists(), reason=f"the cases are not here: {CASES}")
+pytestmark = needs_cases
 
 MUTANTS = 3_000
 
 
 @cache
 def cases() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (CASES / "replies.jsonl").read_text("utf-8").splitlines()]
 
 
 def task_and_example(case: dict[str, Any]) -> tuple[Task, Example]:
