@@ -93,7 +93,7 @@ def read_examples(
             raise DataError(f"{lacking[0][0][0]}: {reason}")
     drafts: dict[str, list[Draft]] = {split: [] for split in splits}
     for split, table in ((split, table) for split, tables in splits.items() for table in tables):
-        published = any(field in _names(table) for fields in task.fields for field in fields)
+        published = bool(task.fields) and task.fields[0][0] in _names(table)
         usual = {} if published else _usual_columns(table, columns, labelled)
         drafts[split] += [read_row(row, task, {**columns, **usual}) for row in table]
     reading = shared_reading(list(chain(*drafts.values())))

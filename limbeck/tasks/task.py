@@ -34,7 +34,7 @@ class Task:
     marker: str  # the teacher's answer follows it, or "the answer is" in another form
     read_answer: Callable[[str, Example], str | None]  # of a text that is an answer; None where it is unclear
     equal: Callable[[str, str], bool]  # of a prediction and a label; `is_right` knows other accepted answers
-    # Columns of a row as the task was published, of each segment's lines, and of its label; every row may have `input`.
+    # Columns of rows as they were published: of each segment's lines, and of the label. Rows with `input` are read too.
     fields: tuple[tuple[str, ...], ...] = ()
     label_field: str = "label"
     choices: tuple[str, ...] = ()  # the fixed set of labels; empty where they are free or each example's own
