@@ -160,7 +160,7 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
     if isinstance(question, Mapping) and "stem" in question:  # CommonsenseQA as it was released
         row = {"choices": question.get("choices"), **row, "input": question["stem"]}
     with located(location):
-        if "input" not in row and task.fields:  # as the task was published
+        if "input" not in row and task.fields and task.fields[0][0] in row:  # as the task was published
             segments = ["\n".join(text(row.get(name), name) for name in names) for names in task.fields]
             row = {"label": row.get(task.label_field), **row, "input": segments}
         cell = column_choices(raw) if is_missing(row.get("choices")) and not task.choices else row.get("choices")

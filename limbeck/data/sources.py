@@ -14,8 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from limbeck.data.choices import Choices
-from limbeck.data.rows import Column, Draft, Table, located, numbered, read_examples, read_files, resolved, unique
+from limbeck.data.rows import Column, Table, numbered, read_examples, read_files
 from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows, read_table
 from limbeck.errors import DataError, FileError, first_line
 from limbeck.files import read_json, sha256
@@ -57,7 +56,8 @@ class ArchiveSource(Settings):
             raise DataError(f"no input files; looked for {names}", path=folder)
         splits: dict[str, list[Example]] = {}
         for role, split in roles.items():
-            examples, outputs = _read_inputs(paths[split], split, task), _read_outputs(folder / "llm", split)
+            table, outputs = numbered(read_table(paths[split]), split), _read_outputs(folder / "llm", split)
+            examples = read_examples({role: [table]}, {}, task, labelled=False)[role]
             if len(outputs) != len(examples):  # they belong together by position
                 reason = f"{len(examples)} rows, but {folder / 'llm'} has {len(outputs)} outputs for them"
                 raise DataError(reason, path=paths[split])
@@ -67,16 +67,6 @@ class ArchiveSource(Settings):
                 for example, reply in zip(examples, replies, strict=True)
             ]
         return splits
-
-
-def _read_inputs(path: Path, split: str, task: Task) -> list[Example]:
-    """Return the rows of an archive's input file, without the teacher's outputs; a missing label is ""."""
-    examples = []
-    for location, id, row in numbered(read_table(path), split):
-        with located(location):
-            example = task.read(row, id)
-        examples.append((location, resolved(Draft(location, example, Choices(example.choices)), "text")))
-    return unique(examples)
 
 
 def _read_outputs(folder: Path, split: str) -> list[str]:
