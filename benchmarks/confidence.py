@@ -20,7 +20,7 @@ from benchmarks.settings import Settings
 from limbeck.data import View, load, source
 from limbeck.files import write_jsonl
 from limbeck.metrics.predict import predict
-from limbeck.models import ScratchSettings
+from limbeck.models import Card, ScratchSettings
 from limbeck.models.loading import open_student
 from limbeck.models.student import Student
 from limbeck.runs import Recipe, Run, train
@@ -48,7 +48,7 @@ def trained_on_esnli(root: Path, shape: ScratchSettings, steps: int, out: Path) 
     return train(Recipe.parse(values, "benchmarks.confidence"), out, resume=True)
 
 
-def answered(student: Student, examples: Sequence[Example], task: Task, path: Path) -> float:
+def answered(student: Student, _card: Card, examples: Sequence[Example], task: Task, path: Path) -> float:
     """Answers alone, graded and written; returns the accuracy."""
     texts = [source(example, View.PREDICT) for example in examples]
     given = student.generate(texts, batch_size=BATCH)
@@ -58,9 +58,9 @@ def answered(student: Student, examples: Sequence[Example], task: Task, path: Pa
     return sum(correct) / len(correct)
 
 
-def calibrated(student: Student, examples: Sequence[Example], task: Task, path: Path) -> dict[str, Any]:
+def calibrated(student: Student, card: Card, examples: Sequence[Example], task: Task, path: Path) -> dict[str, Any]:
     """Answers with their confidences, graded, written and calibrated."""
-    given = predict(student, examples, task, View.PREDICT, batch_size=BATCH)
+    given = predict(student, card, examples, task, batch_size=BATCH)
     fields = ("id", "label", "prediction", "correct", "confidence", "probabilities")
     write_jsonl(path, ({field: getattr(one, field) for field in fields} for one in given))
     return calibrate_file(path)
@@ -69,14 +69,14 @@ def calibrated(student: Student, examples: Sequence[Example], task: Task, path: 
 def compared(name: str, run: Run, every: int) -> dict[str, Any]:
     """The row of one student. Its ratio is of answering alone over all of it."""
     examples, task = load(run.recipe.data).test[::every], task_of(run.recipe.data)
-    student, _ = open_student(run.model)
+    student, card = open_student(run.model)
     sides = {"answers alone": answered, "limbeck, with confidences and calibration": calibrated}
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     found: dict[str, Any] = {}
     for _ in range(ROUNDS):
         for side, call in sides.items():
             begun = time.process_time()
-            found[side] = call(student, examples, task, run.path / "answers.jsonl")
+            found[side] = call(student, card, examples, task, run.path / "answers.jsonl")
             seconds[side].append(time.process_time() - begun)
     (alone, accuracy), (whole, measured) = ((min(seconds[side]), found[side]) for side in sides)
     if accuracy != measured["accuracy"]:

@@ -128,7 +128,7 @@ def engines_accuracy(run: Run) -> Iterator[dict[str, Any]]:
     """A run's student's accuracy on its test split, by engine."""
     student, card = open_student(run.model)
     examples, task = load(run.recipe.data).test, task_of(run.recipe.data)
-    given = {name: predict(student, examples, task, card.answer_view, engine=name) for name in ENGINES}
+    given = {name: predict(student, card.model_copy(update={"engine": name}), examples, task) for name in ENGINES}
     measured = {name: accuracy(predictions) for name, predictions in given.items()}
     for name in ENGINES[1:]:
         pairs = zip(given[name], given["transformers"], strict=True)

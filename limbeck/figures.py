@@ -109,8 +109,8 @@ def risk_coverage(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def cascade(curves: Mapping[str, Sequence[Mapping[str, Any]]], teacher: float | None) -> str:
-    """Draw accuracy over the share passed on, from `passed` and `accuracy` by name; a line for the teacher's own."""
-    lines = {name: [Point(row["passed"], row["accuracy"]) for row in curve] for name, curve in curves.items()}
+    """Draw accuracy over the share passed on, from `cost` and `accuracy` by name; a line for the teacher's own."""
+    lines = {name: [Point(row["cost"], row["accuracy"]) for row in curve] for name, curve in curves.items()}
     reference = None if teacher is None else ("teacher alone", teacher)
     return line_chart(lines, "share passed on to the teacher", "accuracy", percent="xy", reference=reference)
 

@@ -6,12 +6,12 @@ for the choices "right" (p) and "wrong" (1 - p).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
 
-from limbeck.metrics.graded import Graded, graded
+from limbeck.metrics.graded import Graded, as_arrays
 from limbeck.metrics.selective import selective
 from limbeck.models import Definition
 from limbeck.schema import Prediction
@@ -79,32 +79,12 @@ class Temperature:
     reason: str | None = None
 
 
-def _choices(answers: Graded) -> tuple[Floats, Ints]:
-    """Return log-probabilities [N, K], -inf for what is no choice of that row, and the labels' columns [N]."""
-    if answers.probabilities is None or answers.labels is None:
-        clipped = np.clip(answers.confidence, _EPSILON, 1 - _EPSILON)
-        return np.stack([np.log(clipped), np.log1p(-clipped)], axis=1), np.where(answers.correct, 0, 1)
-    with np.errstate(divide="ignore"):
-        return np.log(answers.probabilities), answers.labels
-
-
-def _log_softmax(log_p: Floats) -> Floats:
-    return log_p - np.logaddexp.reduce(log_p, axis=1, keepdims=True)
-
-
-def _nll(log_p: Floats, labels: Ints) -> float:
-    """Return the mean negative log-likelihood of labels by normalised `log_p`."""
-    nll = -np.take_along_axis(log_p, labels[:, None], axis=1)
-    return float(np.minimum(nll, -np.log(_EPSILON)).mean())
-
-
 def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temperature:
     """Fit T on some rows at the least mean negative log-likelihood, which is convex in s = 1/T, by bisection.
 
-    T does not exist for n < 2, and where the loss keeps falling to an end of the range 0.01 to 100: every answer is
-    right and likeliest, or confidence says nothing. Labels of probability 0, which no T changes, are left out. The
-    interval is Wald's for log T with the sandwich variance: T exp(+-1.96 sqrt(sum g^2) / sum h / s), where g and h are
-    a row's first and second derivative of the loss by s.
+    There is none for n < 2, and where the loss keeps falling to an end of the range 0.01 to 100. Labels of probability
+    0 are left out. The interval is Wald's for log T with the sandwich variance, T exp(+-1.96 sqrt(sum g^2) / sum h / s)
+    for a row's first and second derivatives g and h of the loss by s.
     """
     log_p, labels = _choices(answers)
     log_p, labels = log_p[rows], labels[rows]
@@ -129,36 +109,46 @@ def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temper
     return Temperature(1 / low, (float(np.exp(-half)) / low, float(np.exp(half)) / low))
 
 
+def _choices(answers: Graded) -> tuple[Floats, Ints]:
+    """Return log-probabilities [N, K], -inf for what is no choice of that row, and the labels' columns [N]."""
+    if answers.probabilities is None or answers.labels is None:
+        clipped = np.clip(answers.confidence, _EPSILON, 1 - _EPSILON)
+        return np.stack([np.log(clipped), np.log1p(-clipped)], axis=1), np.where(answers.correct, 0, 1)
+    with np.errstate(divide="ignore"):
+        return np.log(answers.probabilities), answers.labels
+
+
+def _log_softmax(log_p: Floats) -> Floats:
+    return log_p - np.logaddexp.reduce(log_p, axis=1, keepdims=True)
+
+
 def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dict[str, Any]:
     """Measure NLL and ECE, over choices where they have probabilities, before and after scaling.
 
     Without a `temperature` from validation data each random half is scaled by the other half's (cross-fitting).
     """
     log_p, labels = _choices(answers)
+    scalings: list[tuple[Ints | slice, Temperature]]
     if temperature:
-        scalings = [(np.arange(len(labels)), temperature)]
+        scalings = [(slice(None), temperature)]
     else:
-        order = np.random.default_rng(seed).permutation(len(labels))
-        first, second = order[: len(labels) // 2], order[len(labels) // 2 :]
+        first, second = np.split(np.random.default_rng(seed).permutation(len(labels)), [len(labels) // 2])
         scalings = [(first, fit_temperature(answers, second)), (second, fit_temperature(answers, first))]
     reason = next((fitted.reason for _, fitted in scalings if fitted.value is None), None)
-    scaled = np.empty_like(log_p)
+    scaled = log_p.copy()
     for rows, fitted in scalings:
-        scaled[rows] = _log_softmax(log_p[rows] / (fitted.value or 1.0))
-
-    def error(log_p: Floats) -> float:
-        p = np.exp(log_p)
+        scaled[rows] /= fitted.value or 1.0
+    measured: dict[str, float | None] = {}
+    for name, log_p_NK in (("before", log_p), ("after", _log_softmax(scaled))):
+        p_NK = np.exp(log_p_NK)
         if answers.probabilities is None:
-            return ece(p[:, 0], answers.correct)
-        return ece(np.minimum(p.max(axis=1), 1.0), p.argmax(axis=1) == labels)
-
-    return {
-        "nll_before": _nll(_log_softmax(log_p), labels),
-        "nll_after": None if reason else _nll(scaled, labels),
-        "ece_before": error(log_p),
-        "ece_after": None if reason else error(scaled),
-        "reason": reason,
-    }
+            error = ece(p_NK[:, 0], answers.correct)
+        else:
+            error = ece(np.minimum(p_NK.max(axis=1), 1.0), p_NK.argmax(axis=1) == labels)
+        nll = float(_nats(np.take_along_axis(p_NK, labels[:, None], axis=1)).mean())
+        unscaled = name == "after" and reason
+        measured |= {f"nll_{name}": None if unscaled else nll, f"ece_{name}": None if unscaled else error}
+    return {**measured, "reason": reason}
 
 
 def calibrate(
@@ -168,13 +158,16 @@ def calibrate(
 
     Returns:
         JSON-ready, None where undefined: every metric of `TITLES` with NAME`_interval` (None for n < 2): Wilson's for
-        the accuracy, bootstrap percentiles for means, `_error_interval` for errors. Calibration errors are above zero
-        by chance even for calibrated answers, so each also has NAME`_expected_if_calibrated` and NAME`_p_value`, with
-        correctness drawn from Bernoulli(confidence). `scaling` is as of `_scaling`, `bins` as of `reliability`.
+        the accuracy, bootstrap percentiles for means, `_error_interval` for errors, which also have
+        NAME`_expected_if_calibrated` and NAME`_p_value`, with correctness drawn from Bernoulli(confidence): by chance
+        they are above zero even for calibrated answers. `scaling` is as of `_scaling`, `bins` as of `reliability`.
     """
     fitted = temperature or fit_temperature(answers)
+    n, right = len(answers.correct), int(answers.correct.sum())
     return {
-        "n": len(answers),
+        "n": n,
+        "accuracy": right / n,
+        "accuracy_interval": wilson(right, n),
         **dict.fromkeys(key for name in OF_CHOICES for key in (name, f"{name}_interval")),
         **_estimates(answers, draws, seed),
         "temperature": fitted.value,
@@ -204,14 +197,15 @@ def _nats(p: Floats) -> Floats:
 
 
 def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
-    n, p_N1, right = len(answers), answers.confidence[:, None], int(answers.correct.sum())
+    """Return the means and the calibration errors with their intervals."""
+    n, p_N1 = len(answers.correct), answers.confidence[:, None]
     scores = _scores(answers)
     scores_SN, residuals_N1 = np.stack(list(scores.values())), answers.correct[:, None] - p_N1
     bins_2N = np.stack([equal_width(answers.confidence), equal_mass(answers.confidence)])
-    members_2BN = (bins_2N[:, None] == np.arange(BINS)[:, None]).astype(np.float64)
+    members_EN = (bins_2N[:, None] == np.arange(BINS)[:, None]).reshape(-1, n).astype(np.float64)  # E = 2 BINS
 
     def errors(residuals_ND: Floats) -> Floats:
-        return np.asarray(np.abs(members_2BN @ residuals_ND).sum(axis=1) / n)  # [2, D]
+        return np.asarray(np.abs(members_EN @ residuals_ND).reshape(2, BINS, -1).sum(axis=1) / n)  # [2, D]
 
     def metrics(weights_ND: Floats) -> Floats:
         return np.concatenate([scores_SN @ weights_ND / n, errors(residuals_N1 * weights_ND)])
@@ -221,7 +215,7 @@ def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     calibrated = [errors((rng.random((n, size)) < p_N1) - p_N1) for size in block_sizes(n, draws)]
     by_chance = dict(zip(_ERRORS, np.concatenate(calibrated, axis=1), strict=True))
-    estimates: dict[str, Any] = {"accuracy": right / n, "accuracy_interval": wilson(right, n)}
+    estimates: dict[str, Any] = {}
     for name, value, sample in zip([*scores, *_ERRORS], values, resampled, strict=True):
         interval = percentiles(sample)
         if (chance := by_chance.get(name)) is not None:
@@ -235,9 +229,9 @@ def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
 def _error_interval(value: float, sample: Floats, p_value: float) -> Interval:
     """Return the interval of a calibration error from its bootstrap sample.
 
-    Resampling adds to an error: plain percentiles lie too high by twice the bias and never hold a true error of 0. So
-    the lower end is reflected at the value (basic bootstrap, Davison and Hinkley 1997, par. 5.2), and is 0 where an
-    error of 0 is not rejected (p > 0.025); the upper end is less the bias, mean - value.
+    Resampling adds to an error, so percentiles lie too high by twice the bias. The lower end is reflected at the value
+    (basic bootstrap, Davison and Hinkley 1997, par. 5.2), and 0 where an error of 0 is not rejected (p > 0.025); the
+    upper end is less the bias, mean - value.
     """
     upper = percentiles(sample)[1]
     low = 0.0 if p_value > 0.025 else max(0.0, 2 * value - upper)
@@ -247,34 +241,31 @@ def _error_interval(value: float, sample: Floats, p_value: float) -> Interval:
 def compare_definitions(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, dict[str, Any]]:
     """Measure each definition of confidence on the graded predictions that have it, to choose one.
 
-    A question without an answer counts with a confidence of 0 in every definition.
-
-    Returns:
-        By definition, JSON-ready: `n` and `without_confidence`, answers measured and left out; metrics of `calibrate`;
-        `aurc` and `auroc` (None where all are right, or all wrong), which are about the order of answers alone.
+    A question without an answer counts with a confidence of 0 in every definition. Returns by definition, JSON-ready:
+    `n` and `without_confidence`, answers measured and left out; metrics of `calibrate`; `aurc` and `auroc` (None where
+    all are right, or all wrong).
     """
     from sklearn.metrics import roc_auc_score  # a second that `limbeck calibrate` does not need
 
     predictions = [prediction for prediction in predictions if prediction.correct is not None]
+    keys = [key for name in ("average_confidence", "ece", "brier", "nll") for key in (name, f"{name}_interval")]
     metrics = {}
     for name in get_args(Definition):
         if not any(name in (prediction.confidences or {}) for prediction in predictions):
             continue
         values = [0.0 if p.blank else (p.confidences or {}).get(name) for p in predictions]
-        pairs = [(value, p.correct) for value, p in zip(values, predictions, strict=True) if value is not None]
-        answers = graded(*zip(*pairs, strict=True))
+        rows = [replace(p, confidence=value) for p, value in zip(predictions, values, strict=True) if value is not None]
+        answers = as_arrays(rows)
         calibration = calibrate(answers, seed=seed)
         ranking = selective(answers.confidence, answers.correct, seed=seed)
-        keys = ("average_confidence", "ece", "brier", "nll")
+        classes = len(np.unique(answers.correct))
+        auroc = float(roc_auc_score(answers.correct, answers.confidence)) if classes == 2 else None
         metrics[name] = {
-            "n": len(answers),
-            "without_confidence": len(predictions) - len(answers),
-            **{key: calibration[key] for metric in keys for key in (metric, f"{metric}_interval")},
-            "ece_expected_if_calibrated": calibration["ece_expected_if_calibrated"],
+            "n": len(rows),
+            "without_confidence": len(predictions) - len(rows),
+            **{key: calibration[key] for key in (*keys, "ece_expected_if_calibrated")},
             "aurc": ranking.aurc,
             "aurc_interval": ranking.aurc_interval,
-            "auroc": float(roc_auc_score(answers.correct, answers.confidence))
-            if 0 < answers.correct.mean() < 1
-            else None,
+            "auroc": auroc,
         }
     return metrics

@@ -34,21 +34,18 @@ _RELATIONS = {
 
 
 def consistency(rationales: Sequence[tuple[str, str, Example]], task: Task) -> dict[str, Any]:
-    """Measure how often the label that a rationale concludes is the answer that came with it, whether right or not.
+    """Measure how often the conclusion of a rationale equals the answer that came with it, whether right or not.
 
-    `rationales` are each with their answer and example.
-
-    Returns:
-        `consistency`: of the rationales in which a conclusion can be `read`, the share whose conclusion equals the
-        answer; `readable`: the share in which one can be read. None where there are none.
+    `rationales` are each with their answer and example. Returns `consistency`, the share of those in which a conclusion
+    can be `read`, and `readable`, the share of these in all `n`; None where there are none.
     """
-    n = len(rationales)
     conclusions = [(conclusion(text, example, task), answer) for text, answer, example in rationales]
     agreeing = [task.equal(label, answer) for label, answer in conclusions if label is not None]
+    n, read = len(rationales), len(agreeing)
     return {
-        "consistency": sum(agreeing) / len(agreeing) if agreeing else None,
-        "readable": len(agreeing) / n if n else None,
-        "read": len(agreeing),
+        "consistency": sum(agreeing) / read if read else None,
+        "readable": read / n if n else None,
+        "read": read,
         "n": n,
     }
 
@@ -57,10 +54,9 @@ def conclusion(rationale: str, example: Example, task: Task) -> str | None:
     """Return the label that a rationale's own text concludes; None where none is clear.
 
     A sentence that states the answer, "The answer is ...", comes first. Otherwise:
-    - equations: the last expression with an operator, `45 - 3` in "So 45 - 3 = 42 are left", or without any the last
-      number. A slip in the result written after it ("= 41") changes nothing;
+    - equations: the last expression with an operator, `45 - 3` in "So 45 - 3 = 41 are left", or else the last number;
     - natural language inference: the relation that its phrases name ("not necessarily", "contradicts", "implies"),
-      where all name the same. Plain sentences ("The man is asleep.") cannot be read;
+      where all name the same;
     - other choices: the last one named in it, singular or plural. "Not a dam" names the dam.
     """
     text = rationale[-MAX_CHARACTERS:]

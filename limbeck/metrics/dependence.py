@@ -20,26 +20,21 @@ from limbeck.stats.intervals import Floats, Interval, Ints, Z
 _FOLDS, _VALID = 5, 0.2  # folds, and the share of the training folds by which a critic is chosen
 _MIN_PAIRS, _PAIRS_PER_COMPONENT = 100, 10  # canonical correlations of fewer pairs are mostly chance
 _CANDIDATES = 2048  # at a time: the scores take their square
-# Bounds of 0.6 log K are already 8-15 % below the truth with the best critic there is (Gaussian pairs of 1 to 16
-# dimensions, K = 20 to 2,000); above, the loss grows fast.
-_NEAR_CEILING = 0.6
+_NEAR_CEILING = 0.6  # of log K: from there on even the best critic of Gaussian pairs is 8-15 % below the truth
 _SHRINKAGES = (1.0, 0.9, 0.75, 0.5, 0.25)  # of canonical correlations, which few pairs make too large
 _CLIP = 5.0  # standard deviations, so that no single pair rules a mean
 
 
 @dataclass(frozen=True, slots=True)
 class Dependence:
-    """A lower bound of the mutual information of two sides, in nats, and what to compare it with.
+    """A lower bound of the mutual information of two sides; all but `n` are None where `reason` says why."""
 
-    All but `n` are None where `reason` says why. `nats` may be slightly negative, which means nothing.
-    """
-
-    nats: float | None = None  # the bound on held-out pairs
+    nats: float | None = None  # the bound on held-out pairs; slightly negative by chance
     interval: Interval | None = None  # normal, over pairs; the critics are taken as they are
     chance: float | None = None  # the mean bound over shuffled pairs
     chance_upper: float | None = None  # the largest: without dependence it is exceeded once in S + 1 times
     ceiling: float | None = None  # log K, K the fewest candidates: whatever the truth, the bound is below
-    near_ceiling: bool | None = None  # above 0.6 of the ceiling: read it as "at least", and compare with nothing
+    near_ceiling: bool | None = None  # read it as "at least", and compare with nothing
     n: int = 0  # pairs
     reason: str | None = None
 
@@ -49,11 +44,9 @@ def dependence(
 ) -> Dependence:
     """Measure `infonce` between the decoder's states on the label and on the rationale of held-out `examples`.
 
-    States are taken under teacher forcing, of the label in the predict view and the rationale in the explain view, and
-    averaged over the target's tokens. Examples without a label or a rationale are left out.
-
-    Both sides read the same input, so there is dependence without any objective, and full states tell every example
-    from all others, at the ceiling. Hence few `components`; and only differences between runs mean anything.
+    States are taken under teacher forcing in the predict and the explain view, and averaged over the target's tokens.
+    Examples without a label or a rationale are left out. Both sides read the same input: full states tell every example
+    from all others, at the ceiling, hence few `components`; and only differences between runs mean anything.
     """
     complete = [example for example in examples if example.label and example.rationale]
     x, y = (
@@ -73,9 +66,8 @@ def infonce(x: Floats, y: Floats, *, seed: int = 0, components: int = 64, shuffl
     (van den Oord et al. 2018, arXiv 1807.03748, Eq. 4-5; Poole et al. 2019, arXiv 1905.06922, Eq. 12). The critic f and
     the principal components it sees (at most `components` of each side, and one for ten training pairs) are fitted on
     four fifths of the pairs, a fifth of these to choose it, and the mean is over the fifth held out, each in turn; its
-    pairs (at most 2,048 at a time) are the K candidates. A critic that does no better than chance on the choosing pairs
-    counts as 0. For what chance gives, pairs are shuffled within the parts of each fold `shuffles` times, and all is
-    fitted again.
+    pairs (at most 2,048 at a time) are the K candidates. A critic no better than chance on the choosing pairs counts as
+    0. For `chance`, pairs are shuffled within the parts of each fold `shuffles` times, and all is fitted again.
     """
     n = len(x)
     if n < _MIN_PAIRS:
@@ -108,10 +100,7 @@ def infonce(x: Floats, y: Floats, *, seed: int = 0, components: int = 64, shuffl
 
 
 def whitening(features: Floats, limit: int) -> Callable[[Floats], Floats]:
-    """Return a map from `[B, D]` to the `limit` largest principal components of `features`, each of unit variance.
-
-    Features are standardised first. Components that do not vary are left out; none may be left.
-    """
+    """Return a map from `[B, D]` to the `limit` largest varying principal components of standardised `features`."""
     mean, deviation = features.mean(0), features.std(0)
     scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)  # a constant varies by rounding alone
     standard = (features - mean) / scale
@@ -128,8 +117,7 @@ def _gains(
     """Return the gains of the last part's pairs, by the critic that gains most on the second part's; shuffled by `rng`.
 
     A critic is fitted to the first part's features by canonical correlation analysis. Of unit variances and correlation
-    r, log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x: the best critic of Gaussian pairs. That
-    of squares and products finds other dependence.
+    r, log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x: the best critic of Gaussian pairs.
     """
     orders = [rng.permutation(rows) if rng else rows for rows in splits]
     best, test_gains = 0.0, np.zeros(len(splits[-1]))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from limbeck.schema import Prediction
 from limbeck.stats.intervals import Flags, Floats, Ints, wilson
@@ -28,14 +27,6 @@ class Graded:
     probabilities: Floats | None = None
     labels: Ints | None = None
 
-    def __len__(self) -> int:
-        return len(self.correct)
-
-
-def graded(confidence: ArrayLike, correct: ArrayLike) -> Graded:
-    """Return answers without probabilities of choices."""
-    return Graded(np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=bool))
-
 
 def with_choices(predictions: Sequence[Prediction]) -> list[Prediction]:
     """Return the predictions that have a probability for each choice, the label included; none where choices vary."""
@@ -45,13 +36,13 @@ def with_choices(predictions: Sequence[Prediction]) -> list[Prediction]:
 
 def as_arrays(predictions: Sequence[Prediction], *, choices: bool = False) -> Graded:
     """Return predictions that have a confidence as arrays; with `choices` those from `with_choices`."""
-    answers = graded([p.confidence or 0.0 for p in predictions], [bool(p.correct) for p in predictions])
+    confidence = np.array([p.confidence for p in predictions], dtype=np.float64)
+    correct = np.array([p.correct for p in predictions], dtype=bool)
     if not choices:
-        return answers
+        return Graded(confidence, correct)
     names = _choices(predictions)
     table = [[(p.probabilities or {}).get(name, 0.0) for name in names] for p in predictions]
-    labels = [names.index(str(p.label)) for p in predictions]
-    return Graded(answers.confidence, answers.correct, np.array(table), np.array(labels))
+    return Graded(confidence, correct, np.array(table), np.array([names.index(str(p.label)) for p in predictions]))
 
 
 def _choices(predictions: Sequence[Prediction]) -> list[str]:
@@ -61,55 +52,55 @@ def _choices(predictions: Sequence[Prediction]) -> list[str]:
 def accuracy(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> dict[str, Any]:
     """Measure the accuracy of the predictions that have a label; shares are None for `n` = 0.
 
-    `exact` is the share of the very same string as the label; `sources_cut` counts the predictions, of all, to an input
-    that was cut.
+    `exact` is the share of the very same string as the label; `sources_cut` counts cut inputs of all predictions.
     """
     rows = [prediction for prediction in predictions if prediction.correct is not None]
     n = len(rows)
-    right = sum(bool(row.correct) for row in rows)
     return {
-        "accuracy": right / n if n else None,
-        "interval": list(wilson(right, n) or ()) or None,
+        **_share(sum(bool(row.correct) for row in rows), n),
         "exact": sum(bool(row.exact) for row in rows) / n if n else None,
         "n": n,
         "sources_cut": sum(bool(prediction.input_cut) for prediction in predictions),
         "unanswered": sum(row.blank for row in rows),
         "without_confidence": sum(row.confidence is None and not row.blank for row in rows),
-        "by_label": by_label([(str(row.label), str(row.prediction), bool(row.correct)) for row in rows], choices),
+        "by_label": by_label(rows, choices),
     }
 
 
-def by_label(answers: Sequence[tuple[str, str, bool]], choices: Sequence[str] = ()) -> dict[str, Any] | None:
-    """Count how often each label occurs, and how often it is answered right; None where labels are free text.
+def _share(right: int, n: int) -> dict[str, Any]:
+    return {"accuracy": right / n if n else None, "interval": list(wilson(right, n) or ()) or None}
 
-    Args:
-        answers: label, prediction and whether it is right; a right answer counts as its label, however it is spelled.
-        choices: the fixed labels of the task; none: those that occur, if they are few and occur twice on average.
 
-    Returns:
-        `labels`, the most frequent first, each with `predicted` (how often it was answered); `macro_f1` over the labels
-        that occur or were answered; `majority`: the most frequent label and the `accuracy` of always answering it;
-        `other`: answers that are no label.
+def by_label(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> dict[str, Any] | None:
+    """Count how often each label occurs, and how often it is answered right.
+
+    A right answer counts as its label, however it is spelled; a wrong one never does. Without fixed `choices` the
+    labels are those that occur, if they are few and occur twice on average.
+
+    Returns None where labels are free text, or a label or an answer is unknown. Otherwise `labels`, the most frequent
+    first, each with `predicted`, how often it was answered; `macro_f1` over the labels that occur or were answered;
+    `majority`, the most frequent label and the `accuracy` of always answering it; `other`, answers that are no label.
     """
-    counts = Counter(normalise(label) for label, _, _ in answers)
-    if not counts or (not choices and (len(counts) > MAX_LABELS or 2 * len(counts) > len(answers))):
+    if any(not p.label or p.prediction is None for p in predictions):
         return None
-    spellings = {normalise(label): label for label in (*(label for label, _, _ in answers), *choices)}
-    # wrong by the task's rule it is not the label, whatever it is spelled like
-    right = Counter(normalise(label) for label, _, correct in answers if correct)
-    wrong = [(normalise(label), normalise(prediction)) for label, prediction, correct in answers if not correct]
+    n, counts = len(predictions), Counter(normalise(str(p.label)) for p in predictions)
+    if not counts or (not choices and (len(counts) > MAX_LABELS or 2 * len(counts) > n)):
+        return None
+    spellings = {normalise(label): label for label in (*(str(p.label) for p in predictions), *choices)}
+    right = Counter(normalise(str(p.label)) for p in predictions if p.correct)
+    wrong = [(normalise(str(p.label)), normalise(str(p.prediction))) for p in predictions if not p.correct]
     predicted = right + Counter(prediction for label, prediction in wrong if prediction != label)
     labels, scores = [], []
     for name in sorted(spellings, key=lambda name: -counts[name]):
-        n, total = counts[name], counts[name] + predicted[name]
+        total = counts[name] + predicted[name]
         f1 = 2 * right[name] / max(total, 1)
         scores += [f1] if total else []
-        measured = {"accuracy": right[name] / n if n else None, "interval": list(wilson(right[name], n) or ()) or None}
-        labels.append({"label": spellings[name], "n": n, **measured, "predicted": predicted[name], "f1": f1})
+        row = {"label": spellings[name], "n": counts[name], **_share(right[name], counts[name])}
+        labels.append({**row, "predicted": predicted[name], "f1": f1})
     majority, frequency = counts.most_common(1)[0]
     return {
         "labels": labels,
         "macro_f1": sum(scores) / len(scores),
-        "majority": {"label": spellings[majority], "accuracy": frequency / len(answers)},
-        "other": len(answers) - sum(predicted[name] for name in spellings),
+        "majority": {"label": spellings[majority], "accuracy": frequency / n},
+        "other": n - sum(predicted[name] for name in spellings),
     }

@@ -1,17 +1,16 @@
-"""The judge: a large model asked how good rationales are, from 1 to 5, as in the paper's Table 7.
-
-Every reply is in the judge's store before the next question, and no question is paid for twice.
-"""
+"""The judge: a large model asked how good rationales are, from 1 to 5, as in the paper's Table 7."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 
 from pydantic import Field
 
 from limbeck.errors import DataError
+from limbeck.llm.messages import ChatMessage
 from limbeck.llm.runner import Session, Watch, unwatched
 from limbeck.llm.settings import AskingSettings, SamplingSettings
 from limbeck.llm.store import Key, Request, Store, fingerprint
@@ -43,10 +42,9 @@ class Item:
 
 
 def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
-    """Return the items of `n` examples a task that all runs of the task have.
+    """Return the items of `n` examples a task that all runs of the task have. Raises DataError if they share none.
 
     The examples are those whose hash with the seed is lowest, so that 50 of them are among 100 and among other runs'.
-    Raises DataError if the runs of a task share no example.
     """
     ids: dict[str, dict[str, set[str]]] = {}
     for item in items:
@@ -61,7 +59,7 @@ def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
 
 
 def question(item: Item) -> str:
-    """Return what the judge is asked about an item."""
+    """Return the question to the judge about an item."""
     return template().format(
         task=TASK_NAMES.get(item.task, item.task),
         input=item.example.input,
@@ -72,7 +70,7 @@ def question(item: Item) -> str:
 
 @cache
 def template() -> str:
-    """Return the question with its placeholders, from `judge_prompt.yaml`."""
+    """Return the question with its placeholders."""
     text = (files("limbeck.metrics") / "judge_prompt.yaml").read_text(encoding="utf-8")
     return str(yaml_value(text, "judge_prompt.yaml")["question"])
 
@@ -83,12 +81,8 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = unwatch
     Each is judged once at temperature 0 ("single") and, with `runs` > 1, that many times at `temperature`
     ("self-consistency"). Rationales that read alike to the judge, answer included, share one question and its replies.
 
-    Returns:
-        For each sampled item, in order, the single judgement, then that of self-consistency. Replies that did not
-        arrive (budget, failure) are None.
-
-    Raises:
-        LimbeckError: as `sample`, or a judge that cannot be asked; what arrived is stored.
+    Returns for each sampled item, in order, the single judgement, then that of self-consistency. Replies that did not
+    arrive (budget, failure) are None. Raises LimbeckError as `sample`, and where the judge cannot be asked.
     """
     items = sample(items, settings.n, settings.seed)
     if not items:
@@ -113,16 +107,10 @@ def _ask(session: Session, items: Sequence[Item], sampling: SamplingSettings) ->
     prompt = fingerprint(sent)  # without max_tokens, which changes no reply that fits
     digests = [fingerprint(question(item)) for item in items]
     session.begin(prompt, sent, {"count": len(items), "sha256": fingerprint([asdict(item) for item in items])})
-    requests = [  # the first of each item, then the second; alike items have equal ones
-        Request(
-            Key(model, prompt, digest, number),
-            item.example.id,
-            [{"role": "user", "content": question(item)}],
-            sampling.max_tokens,
-        )
-        for number in range(sampling.samples)
-        for item, digest in zip(items, digests, strict=True)
-    ]
+    requests = []  # the first of each item, then the second; alike items have equal ones
+    for number, (item, digest) in product(range(sampling.samples), zip(items, digests, strict=True)):
+        message: ChatMessage = {"role": "user", "content": question(item)}
+        requests.append(Request(Key(model, prompt, digest, number), item.example.id, [message], sampling.max_tokens))
     session.ask(sampling, lambda: requests)
     texts = {key: result.text for key, result in store.results(model, prompt).items()}
     judgements = []

@@ -14,7 +14,7 @@ from limbeck.errors import DataError
 from limbeck.files import read_jsonl
 from limbeck.llm.text import json_object, plain
 from limbeck.schema import Judgement
-from limbeck.stats.intervals import DRAWS, Floats, Interval, bootstrap, percentiles
+from limbeck.stats.intervals import DRAWS, Floats, Interval, Ints, block_sizes, percentiles
 
 LOWEST, HIGHEST = 1.0, 5.0
 PAPER_ROWS = ("Gold", "DSS", "Ours")  # Table 7 of Chen et al. 2024
@@ -22,8 +22,7 @@ TASK_NAMES: Mapping[str, str] = {"svamp": "SVAMP", "cqa": "CQA", "esnli": "e-SNL
 SINGLE, SELF_CONSISTENCY = "single", "self_consistency"
 
 Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]
-Ratings = Sequence[Sequence[float | None]]
-"""A row for each rated unit, a rating for each time it was rated; None: not rated."""
+Ratings = Sequence[Sequence[float | None]]  # a row for each unit, a rating for each time it was rated or not
 
 _MAX_REPLY = 20_000  # characters, from the end
 _WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
@@ -62,10 +61,9 @@ _FIELDS = ("score", "rating", "final_score", "overall_score")
 def read_score(reply: str) -> float | None:
     """Read the score from 1 to 5 that a judge gave; None where none is clear: no number, two, another scale.
 
-    Looked for in this order: a JSON field; "Score: 4", "the rating is 4"; "a score of 4", "I'd give it 3.5"; "4/5", "4
-    out of 5"; a number that stands alone on the last line or the first, or opens the reply ("4. It is fine."), but no
-    list. Of the first of these that occurs the last number counts: a judge may reason first, and change its mind. The
-    work is linear in the text.
+    Looked for in this order: a JSON field; "Score: 4"; "a score of 4", "I'd give it 3.5"; "4/5", "4 out of 5"; a number
+    alone on the last line or the first, or that opens the reply ("4. It is fine.") but no list. Of the first of these
+    that occurs the last number counts: a judge may change its mind. The work is linear in the text.
     """
     text = plain(reply)[-_MAX_REPLY:]
     if (block := json_object(text)) is not None:
@@ -93,10 +91,9 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     """Summarise the scores of each run on each task: `summary[run][task]["single" or "self_consistency"]`.
 
     Returns:
-        JSON-ready, with None for what is undefined: `mean`, `sd` over the examples, of each one's mean over its
-        replies (so that of self-consistency is naturally smaller); `n` of the `examples` have a score; `runs`, how
-        often each was asked about; `missing`, replies that did not arrive; `unread`, replies without a clear score;
-        Krippendorff's `alpha` and the exact `agreement` between the runs.
+        JSON-ready, None where undefined: `mean` and `sd` over the examples, of each one's mean over its replies; `n` of
+        the `examples` have a score; `runs`, how often each was asked about; `missing`, replies that did not arrive;
+        `unread`, replies without a clear score; Krippendorff's `alpha` and the exact `agreement` between the runs.
     """
     groups: dict[tuple[str, str, str], list[Judgement]] = {}
     for judgement in judgements:
@@ -106,6 +103,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     for (run, task, sampling), group in groups.items():
         means = [score for judgement in group if (score := judgement.score) is not None]
         ratings = [judgement.scores for judgement in group]
+        repeated = rated_twice(ratings)
         missing = sum(judgement.replies.count(None) for judgement in group)
         summary.setdefault(run, {}).setdefault(task, {})[sampling] = {
             "mean": statistics.fmean(means) if means else None,
@@ -116,7 +114,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
             "missing": missing,
             "unread": sum(scores.count(None) for scores in ratings) - missing,
             "alpha": krippendorff_alpha(ratings),
-            "agreement": exact_agreement(ratings),
+            "agreement": sum(len(set(unit)) == 1 for unit in repeated) / len(repeated) if repeated else None,
             "judge": group[0].judge,
             "temperature": group[0].temperature,
         }
@@ -133,10 +131,9 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
     """Correlate `quality` [N], on any scale, with `correct` [N], true or false.
 
     Returns:
-        JSON-ready, None with a `reason` where undefined: `pearson`, which for a binary side is called `point_biserial`
-        too, and `spearman`, each with a `value`, its two-sided `p_value` against 0, and a 95 % `interval`: Fisher's z,
-        approximate with a binary side, or the bootstrap over pairs, ranked again in each draw; `left_out`, the share of
-        draws in which a side is constant.
+        JSON-ready, None with a `reason` where undefined: `pearson` (of a binary side also called `point_biserial`) by
+        Fisher's z, and `spearman` by the bootstrap over pairs, each with a `value`, its two-sided `p_value` against 0,
+        and a 95 % `interval`; `left_out`, the share of draws in which a side is constant.
     """
     q, y = np.asarray(quality, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     n = len(q)
@@ -146,20 +143,8 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
     linear, ranked = scipy.stats.pearsonr(q, y), scipy.stats.spearmanr(q, y)
     fisher = linear.confidence_interval(0.95) if n > 3 and abs(linear.statistic) < 1 else None
     pearson = _coefficient(linear, (float(fisher.low), float(fisher.high)) if fisher else None)
-    order = np.argsort(q)
-    starts = np.flatnonzero(np.diff(q[order], prepend=-np.inf))  # of answers of equal quality
-
-    def rank_correlation(weights_ND: Floats) -> Floats:
-        """Return Spearman's coefficient [D]: of two values, correctness is as good as its ranks."""
-        weights_ND = weights_ND[order]
-        counts = np.add.reduceat(weights_ND, starts)
-        right = np.add.reduceat(weights_ND * y[order, None], starts)
-        ranks = np.cumsum(counts, axis=0) - (counts + n) / 2  # less their mean
-        share = right.sum(axis=0) / n
-        spread = np.sqrt((counts * ranks**2).sum(axis=0) * n * share * (1 - share))
-        return np.divide((right * ranks).sum(axis=0), spread, out=np.full(spread.shape, np.nan), where=spread > 0)
-
-    resampled = bootstrap(rank_correlation, n, draws=draws, seed=seed)
+    rng = np.random.default_rng(seed)
+    resampled = np.concatenate([_rank_correlations(q, y, rng.integers(0, n, (d, n))) for d in block_sizes(n, draws)])
     defined = resampled[~np.isnan(resampled)]
     return {
         "n": n,
@@ -171,6 +156,15 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
     }
 
 
+def _rank_correlations(quality: Floats, correct: Floats, rows_DN: Ints) -> Floats:
+    """Return Spearman's coefficient [D] of each draw of rows; NaN where a side is constant."""
+    ranks = scipy.stats.rankdata(quality[rows_DN], axis=1) - (len(quality) + 1) / 2
+    right = correct[rows_DN]  # of two values, correctness is as good as its ranks
+    right = right - right.mean(axis=1, keepdims=True)
+    spread = np.sqrt((ranks**2).sum(axis=1) * (right**2).sum(axis=1))
+    return np.divide((ranks * right).sum(axis=1), spread, out=np.full(len(spread), np.nan), where=spread > 0)
+
+
 def _coefficient(result: Any, interval: Interval | None) -> dict[str, Any]:
     return {"value": float(result.statistic), "p_value": float(result.pvalue), "interval": interval}
 
@@ -178,10 +172,9 @@ def _coefficient(result: Any, interval: Interval | None) -> dict[str, Any]:
 def krippendorff_alpha(ratings: Ratings) -> float | None:
     """Return Krippendorff's alpha for interval data, `1 - D_o / D_e`; None where it is undefined.
 
-    D_o is the disagreement within units u of m_u >= 2 ratings, sum_u m_u var(u) / n; D_e the variance of all these n
-    ratings (Krippendorff 2011). 1: always the same; 0: as alike as by chance.
+    D_o is sum_u m_u var(u) / n over units u of m_u >= 2 ratings; D_e the variance of all these n (Krippendorff 2011).
     """
-    units = _rated_twice(ratings)
+    units = rated_twice(ratings)
     values = [rating for unit in units for rating in unit]
     if len(set(values)) < 2:
         return None
@@ -189,22 +182,16 @@ def krippendorff_alpha(ratings: Ratings) -> float | None:
     return 1 - within / (len(values) * float(np.var(values, ddof=1)))
 
 
-def exact_agreement(ratings: Ratings) -> float | None:
-    """Return the share of the units with two or more ratings whose ratings are all the same; None without any."""
-    units = _rated_twice(ratings)
-    return sum(len(set(unit)) == 1 for unit in units) / len(units) if units else None
-
-
-def _rated_twice(ratings: Ratings) -> list[list[float]]:
+def rated_twice(ratings: Ratings) -> list[list[float]]:
+    """Return the ratings of the units that have two or more."""
     units = [[rating for rating in row if rating is not None] for row in ratings]
     return [unit for unit in units if len(unit) >= 2]
 
 
 def table(summary: Summary) -> list[list[str]]:
-    """Return the paper's Table 7: a row for each run, and a row `++` with self-consistency; a column for each task.
+    """Return the paper's Table 7, its heading first: for each run a row, and a row `++` with self-consistency.
 
-    The first row is the heading. Cells are `mean±sd (n)`, or `not run`. Runs and tasks that are not in the paper follow
-    its own.
+    Cells are `mean±sd (n)`, or `not run`. Runs and tasks that are not in the paper follow its own.
     """
     runs = dict.fromkeys((*PAPER_ROWS, *summary))
     tasks = dict.fromkeys((*TASK_NAMES, *(task for run_summary in summary.values() for task in run_summary)))
@@ -225,7 +212,7 @@ def _cell(scores: Mapping[str, Any] | None) -> str:
 
 
 def read_judgements(path: Path) -> list[Judgement]:
-    """Read a file that `limbeck judge` wrote. Raises DataError, which names the line, if a row is no judgement."""
+    """Read a file that `limbeck judge` wrote. Raises DataError if a row is no judgement."""
     judgements = []
     for line, row in read_jsonl(path):
         try:

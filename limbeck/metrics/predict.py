@@ -12,94 +12,87 @@ In a joint view they are of the label's tokens, and there is no `choices`: each 
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from scipy.special import softmax
 
 from limbeck.data import RATIONALE_MARK, View, source, split_target
 from limbeck.errors import RecipeError
-from limbeck.models import Answers, Definition, EngineName
-from limbeck.models.generation import Answer
+from limbeck.models import Card
+from limbeck.models.generation import Answer, Scores
 from limbeck.models.student import Student
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import Task, is_right
 
-Confidences = tuple[dict[str, float], dict[str, float] | None]
-"""Confidences by definition, and the probabilities of the choices, which sum to 1; None without choices."""
 
-_Labelled = tuple[str, str | None, Confidences | None]
+class Confidences(NamedTuple):
+    """Confidences of an answer by definition, and the probabilities of the choices, which sum to 1."""
+
+    by_definition: Mapping[str, float] = {}  # empty where the student's probabilities are NaN
+    probabilities: Mapping[str, float] | None = None  # None without choices
+
+
+_Labelled = tuple[str, str | None, Confidences]
 """The label and rationale in an answer, and the confidences of the label."""
 
 
 def predict(
     student: Student,
+    card: Card,
     examples: Sequence[Example],
     task: Task,
-    answer_view: View,
     *,
-    rationale_view: View | None = None,
+    rationales: bool = False,
     batch_size: int = 64,
     title: str | None = None,
-    engine: EngineName = "transformers",
-    answers: Answers = "generate",
-    definition: Definition | None = None,
 ) -> list[Prediction]:
     """Ask the student about each example, greedily and up to its target length; return predictions in their order.
 
-    Examples with an empty label are not graded. `rationale_view` is the view that writes the rationale, None for none;
-    `engine`, `answers` and `definition` are as in `EvaluationSettings`, and `title` is that of a progress bar.
-
-    Raises:
-        ModelError: the engine cannot run this student.
-        RecipeError: `answers` is `choices` and an example has none.
+    The views, the engine, the way of answering and the definition of confidence are those of its card. Examples with an
+    empty label are not graded. `title` is that of a progress bar. Raises ModelError if the engine cannot run this
+    student, RecipeError if there are no choices to answer by.
     """
-    texts = [source(example, answer_view) for example in examples]
-    if answers == "choices":
-        choices = choices_of(examples, task, answer_view)
+    texts = [source(example, card.answer_view) for example in examples]
+    rationale_view = card.rationale_view if rationales else None
+    if card.answers == "choices":
+        choices = choices_of(examples, task, card.answer_view)
         scored = student.score(texts, choices, batch_size=batch_size, title=title)
-        labelled = [_likeliest(names, row.answers, row.top) for names, row in zip(choices, scored, strict=True)]
+        written = [_likeliest(names, row) for names, row in zip(choices, scored, strict=True)]
     else:
-        choices = [(e.choices or task.choices) if answer_view is View.PREDICT else () for e in examples]
+        choices = [(e.choices or task.choices) if card.answer_view is View.PREDICT else () for e in examples]
         written = student.answer(
             texts,
             choices,
             batch_size=batch_size,
             title=title,
             # nobody asked for the rationale that follows the answer
-            stop=RATIONALE_MARK if answer_view is View.ANSWER_FIRST and rationale_view is None else None,
-            engine=engine,
+            stop=RATIONALE_MARK if card.answer_view is View.ANSWER_FIRST and rationale_view is None else None,
+            engine=card.engine,
         )
-        labelled = [
-            _labelled(student, answer, names, task=task, view=answer_view)
-            for answer, names in zip(written, choices, strict=True)
-        ]
-    joint = rationale_view is answer_view
-    rationales: Sequence[str | None] = [(rationale or "") if joint else None for _, rationale, _ in labelled]
+    labelled = [
+        _labelled(student, answer, names, task=task, view=card.answer_view)
+        for answer, names in zip(written, choices, strict=True)
+    ]
+    joint = rationale_view is card.answer_view
+    reasons: Sequence[str | None] = [(rationale or "") if joint else None for _, rationale, _ in labelled]
     if rationale_view is not None and not joint:
-        rationales = student.generate(
+        reasons = student.generate(
             [source(example, rationale_view) for example in examples],
             batch_size=batch_size,
             title=f"{title}, rationales" if title else None,
-            engine=engine,
+            engine=card.engine,
         )
     cut = set(student.source_ids(texts)[1])
     return [
-        _prediction(example, labelled[i], rationales[i], task=task, definition=definition, input_cut=i in cut or None)
-        for i, example in enumerate(examples)
+        _prediction(example, labelled[row], reasons[row], task=task, card=card, input_cut=row in cut or None)
+        for row, example in enumerate(examples)
     ]
 
 
 def _prediction(
-    example: Example,
-    labelled: _Labelled,
-    rationale: str | None,
-    *,
-    task: Task,
-    definition: Definition | None,
-    input_cut: bool | None,
+    example: Example, labelled: _Labelled, rationale: str | None, *, task: Task, card: Card, input_cut: bool | None
 ) -> Prediction:
-    label, _, confidence = labelled
-    by_definition, probabilities = confidence or ({}, None)
-    default: Definition = "sequence" if probabilities is None else "choices"
+    label, _, (by_definition, shares) = labelled
     return Prediction(
         example.id,
         example.input,
@@ -108,9 +101,9 @@ def _prediction(
         correct=is_right(task, label, example) if example.label else None,
         exact=label == example.label if example.label else None,
         rationale=rationale,
-        confidence=by_definition.get(definition or default),
+        confidence=by_definition.get(card.confidence or ("sequence" if shares is None else "choices")),
         confidences=by_definition or None,
-        probabilities=probabilities,
+        probabilities=shares,
         input_cut=input_cut,
     )
 
@@ -129,11 +122,11 @@ def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> li
     return choices
 
 
-def _likeliest(names: Sequence[str], answers: Sequence[Sequence[float]], top: float) -> _Labelled:
+def _likeliest(names: Sequence[str], scores: Scores) -> Answer:
     """Return an example's likeliest choice; of equals the first."""
-    by_choice = dict(zip(names, map(math.fsum, answers), strict=True))
-    best = max(by_choice, key=by_choice.__getitem__)
-    return best, None, confidences(answers[names.index(best)], top, choices=by_choice, answer=best)
+    sums = [math.fsum(log_p) for log_p in scores.answers]
+    best = sums.index(max(sums))
+    return Answer(names[best], (), scores.top, scores.answers[best], scores.answers)
 
 
 def _labelled(student: Student, answer: Answer, choices: Sequence[str], *, task: Task, view: View) -> _Labelled:
@@ -145,11 +138,11 @@ def _labelled(student: Student, answer: Answer, choices: Sequence[str], *, task:
         slices = (slice(0, n + 2) for n in count if student.text(answer.ids[: n + 1]) == label)
     else:  # to the very end
         slices = (slice(n, None) for n in reversed(count) if student.text(answer.ids[n:]) == label)
-    tokens = next(slices, None) if label else None
-    return label, rationale, confidences(answer.log_p[tokens], answer.log_p[tokens][0]) if tokens else None
+    log_p = answer.log_p[next(slices, slice(0))] if label else []
+    return label, rationale, confidences(log_p, log_p[0]) if log_p else Confidences()
 
 
-def _answer_confidences(answer: Answer, choices: Sequence[str], task: Task) -> Confidences | None:
+def _answer_confidences(answer: Answer, choices: Sequence[str], task: Task) -> Confidences:
     """Return the confidences of a whole answer; without `choices` where the student could not write one of them."""
     if not answer.choices:
         return confidences(answer.log_p, answer.top)
@@ -162,14 +155,11 @@ def _answer_confidences(answer: Answer, choices: Sequence[str], task: Task) -> C
 
 def confidences(
     log_p: Sequence[float], first: float, *, choices: Mapping[str, float] | None = None, answer: str = ""
-) -> Confidences | None:
-    """Compute every defined confidence of an answer; None where the student's probabilities are NaN.
+) -> Confidences:
+    """Compute every defined confidence of an answer.
 
-    Args:
-        log_p: log-probabilities of the answer's tokens, one at least.
-        first: the highest log-probability over the vocabulary where the first token is written.
-        choices: log-probabilities of whole answers: the choices, and an answer that is none of them.
-        answer: the one of `choices` that the answer counts as.
+    `log_p` are log-probabilities of its tokens, one at least; `first` is the highest over the vocabulary where the
+    first token is written; `choices` are those of whole answers, and `answer` the one of them that it counts as.
     """
     total = math.fsum(log_p)
     logs = {"sequence": total, "normalised": total / len(log_p), "first-token": first}
@@ -178,8 +168,8 @@ def confidences(
     if shares:
         by_definition["choices"] = shares[answer]
     if any(map(math.isnan, (*by_definition.values(), *shares.values()))):
-        return None
-    return _rounded(by_definition), _rounded(shares) or None
+        return Confidences()
+    return Confidences(_rounded(by_definition), _rounded(shares) or None)
 
 
 def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:

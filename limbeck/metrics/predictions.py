@@ -30,21 +30,17 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 _TEXTS = ("id", "label", "prediction")
 _FLAGS = {"right": True, "correct": True, "wrong": False, "incorrect": False}  # besides those that pydantic reads
-_PERCENTAGE = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
 _SUM_TOLERANCE = 1e-3  # of probabilities from one: half precision does this to a softmax
 _PREDICTION = TypeAdapter(Prediction)
-_NUMBER = re.compile(r"([-+]?)((?:0|[1-9]\d{0,30}|[1-9]\d{0,2}(?:,\d{3}){1,10})(?:\.\d{1,30})?)", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d{0,30}|[1-9]\d{0,2}(?:,\d{3}){1,10})(?:\.\d{1,30})?", re.ASCII)
 
 
 def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
     """Read the graded predictions in a table with `label` and `prediction`, or `correct`, and any other known fields.
 
     Columns may have other usual names (`NAMES`). A row without `correct` is right where prediction and label are the
-    `same_answer`. Rows with neither label nor `correct` are left out, and counted in the log.
-
-    Returns:
-        Predictions in the file's order. `prediction` is None where the file has no such column, and "" where a question
-        was not answered; its `confidence` is then 0 if the file has confidences. `id` is "" where there is none.
+    `same_answer`. Rows with neither label nor `correct` are left out, and counted in the log. `prediction` is None if
+    the file has no such column, and "" where a question was not answered; `confidence` is then 0 if the file has any.
 
     Raises:
         DataError: a column is missing, also one of those that a caller `needs`, no row is graded, an id occurs twice,
@@ -63,7 +59,7 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
             raise DataError(f"{row.id!r:.60} occurs twice", path=location, field=repr(columns["id"]))
         confidence = row.confidence / 100 if percent and row.confidence is not None else row.confidence
         if confidence is not None and not 0 <= confidence <= 1:
-            text = "numbers from 0 to 1, or from 0 to 100 in the whole file, were expected"
+            text = "not from 0 to 1, nor from 0 to 100 in the whole file"
             raise DataError(text, path=location, field=repr(columns["confidence"]))
         predictions[row.id or number] = replace(row, confidence=0.0 if row.blank and confidences else confidence)
     if not predictions:
@@ -86,19 +82,14 @@ def predictions_by_id(path: Path) -> dict[str, Prediction]:
 
 def same_answer(prediction: str, label: str) -> bool:
     """Return whether the two are the same text, but for case, white space and a final full stop, or the same number."""
-    value = _number(label)
-    return same_text(prediction, label) or (value is not None and _number(prediction) == value)
-
-
-def _number(text: str) -> Fraction | None:
-    """Return the exact value of a text that is nothing but a number, with or without commas between thousands."""
-    match = _NUMBER.fullmatch(text.strip())
-    return Fraction(match[1] + match[2].replace(",", "")) if match else None
+    numbers = [_NUMBER.fullmatch(text.strip()) for text in (prediction, label)]
+    values = [Fraction(number[0].replace(",", "")) for number in numbers if number]
+    return same_text(prediction, label) or (len(values) == 2 and values[0] == values[1])
 
 
 def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, str]) -> Prediction:
     """Return a row as a prediction, its confidence unscaled; `correct` is None where it is not graded."""
-    row: dict[str, Any] = {"id": "", "exact": None, **dict.fromkeys(("label", "prediction", "correct"))}
+    row: dict[str, Any] = {"id": "", **dict.fromkeys(("label", "prediction", "correct", "exact", "confidences"))}
     for field, column in columns.items():
         value = values.get(column)
         if field in _TEXTS:
@@ -107,7 +98,6 @@ def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, 
         else:
             row[field] = None if is_missing(value) else _value(field, value)
     definitions, rationale = values.get("confidences"), values.get("rationale")
-    row["confidences"] = None
     if isinstance(definitions, dict) and definitions:
         row["confidences"] = {name: number for name, number in definitions.items() if isinstance(number, int | float)}
         if definitions.get("choices") != values.get("confidence"):
@@ -122,24 +112,20 @@ def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, 
         raise DataError(f"{first['msg']}: {first['input']!r:.60}", path=location, field=repr(column)) from None
     shares = (prediction.probabilities or {}).values()
     if shares and not (min(shares) >= 0 and isclose(sum(shares), 1, abs_tol=_SUM_TOLERANCE)):
-        text = "numbers from 0 to 1 that add up to 1 were expected"
-        raise DataError(text, path=location, field=repr(columns["probabilities"]))
+        raise DataError("not numbers that add up to 1", path=location, field=repr(columns["probabilities"]))
     if prediction.correct is None and prediction.label and prediction.prediction is not None:
         return replace(prediction, correct=same_answer(prediction.prediction, prediction.label))
     return prediction
 
 
 def _value(field: str, value: Any) -> Any:
-    """Return what pydantic reads as the field's value: also a percentage, a word for right, and a table's texts."""
+    """Return what pydantic reads as the field's value: also of a word for right, and of a table's texts."""
     if not isinstance(value, str):
         return str(value) if field == "confidence" and isinstance(value, bool) else value  # true is no confidence
     text = value.strip().removesuffix(".0")  # "1.0" is how a table writes true
     if field == "probabilities":
         return parse_cell(text)
-    if field == "correct":
-        return _FLAGS.get(text.casefold(), text)
-    percentage = _PERCENTAGE.fullmatch(text)
-    return float(percentage[1]) / 100 if percentage else text
+    return _FLAGS.get(text.casefold(), text) if field == "correct" else text
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], path: Path, needs: Sequence[str]) -> dict[str, str]:
@@ -169,7 +155,7 @@ def _with_likeliest_choice(row: dict[str, Any]) -> dict[str, Any]:
     answer, and its share of their probability the confidence. A single text's likelihood is no answer.
     """
     responses = row.get("filtered_resps")
-    if not responses or not isinstance(responses, list) or not all(isinstance(pair, list) for pair in responses):
+    if not isinstance(responses, list) or not all(isinstance(pair, list) for pair in responses):
         return row
     try:
         scores = [float(score) for score, _ in responses]
@@ -177,9 +163,8 @@ def _with_likeliest_choice(row: dict[str, Any]) -> dict[str, Any]:
         return row
     if len(scores) == 1:
         return {name: value for name, value in row.items() if name != "filtered_resps"}
-    if not isfinite(max(scores)):
+    if not scores or not isfinite(max(scores)):
         return row
-    shares = scipy.special.softmax(scores).tolist()
-    probabilities = {str(choice): share for choice, share in enumerate(shares)}
+    probabilities = {str(choice): share for choice, share in enumerate(scipy.special.softmax(scores).tolist())}
     best = max(probabilities, key=probabilities.__getitem__)
     return {"prediction": best, "confidence": probabilities[best], "probabilities": probabilities, **row}

@@ -36,7 +36,7 @@ class Encoder:
 
     @classmethod
     def load(cls, name: str) -> Self:
-        """Load the encoder `name`, onto the GPU where there is one. Raises ModelError if it has no or other weights."""
+        """Load the encoder `name`, onto the GPU where there is one. Raises ModelError if that cannot be done."""
         try:
             location = where_to_load(name)
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **location)
@@ -52,7 +52,7 @@ class Encoder:
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
-        """Return embeddings `[N, D]` of length 1: the mean of the last states over real tokens, padding left out."""
+        """Return embeddings `[N, D]` of length 1: the mean of the last states over real tokens."""
         embeddings = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
         by_length = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         for start in range(0, len(texts), batch_size):
@@ -77,11 +77,9 @@ def quality(
 ) -> dict[str, Any]:
     """Compare predicted rationales with the examples' own, the teacher's or gold ones.
 
-    Returns:
-        JSON-ready, None where undefined: `n`, the pairs of a predicted rationale and its example's; `blank`, rationales
-        asked for that came out blank, left out of everything else; `cut`, pairs with a text of which only the first
-        `MAX_CHARACTERS` count; `bleu` of the corpus, 0 to 100; the mean F of `rouge1`, `rouge2`, `rougeL`; the mean
-        cosine `similarity`; the mean `words` and `repetition` of either side; `consistency`, of all rationales.
+    Returns, JSON-ready and None where undefined, measures of the `n` pairs: `bleu` (of the corpus, 0 to 100), the mean
+    F of `rouge1`, `rouge2`, `rougeL`, and means of the others; `blank` rationales, left out of all else; `cut`, pairs
+    with a text of which only the first `MAX_CHARACTERS` count; and the `consistency` of all rationales.
     """
     example_of = {example.id: example for example in examples}
     rationales = [(text, p) for p in predictions if (text := (p.rationale or "").strip())]
@@ -114,7 +112,6 @@ def repetition(text: str) -> float | None:
 
 
 def _overlap(texts: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
-    """Return the BLEU of the corpus and the mean ROUGEs."""
     if not texts:
         return {"bleu": None, **dict.fromkeys(_ROUGES)}
     bleu = BLEU()

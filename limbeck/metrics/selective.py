@@ -56,9 +56,8 @@ class CascadePoint:
     """The student answers where its confidence >= `threshold`, the teacher elsewhere; None: the teacher always."""
 
     threshold: float | None
-    passed: float  # the share that the teacher gets
+    cost: float  # of one question, in questions put to the teacher: the share that it gets
     accuracy: float
-    cost: float  # of one question: one put to the teacher costs 1, one answered by the student nothing
 
 
 def selective(confidence: Floats, correct: Flags, *, seed: int = 0, draws: int = DRAWS) -> Selective:
@@ -90,34 +89,27 @@ def selective(confidence: Floats, correct: Flags, *, seed: int = 0, draws: int =
     return Selective(n, aurc, aurc_interval, e_aurc, e_aurc_interval, tuple(at_coverage), tuple(curve))
 
 
-def cascade(
-    confidence: Floats, correct: Flags, teacher: Flags, *, points: int | None = POINTS
-) -> tuple[CascadePoint, ...]:
+def cascade(confidence: Floats, correct: Flags, teacher: Flags, *, points: int | None = POINTS) -> list[CascadePoint]:
     """Compute accuracy and cost of "the student where it is sure, else the teacher", from none passed on to all.
 
     `teacher` is whether the teacher is right on the same questions [N]. The curve has so many `points` at most, or one
-    for every threshold (None). Chosen by their accuracy on these very answers, they promise more than they keep.
+    for every threshold (None).
     """
     n = len(correct)
     order, starts = _levels(confidence)
     gain = np.cumsum(correct[order].astype(np.float64) - teacher[order])
     answered = np.append(starts, n)  # by the student, above each threshold
     accuracy = (teacher.mean() + np.append(0.0, gain)[answered] / n).tolist()
-    passed = (1 - answered / n).tolist()
     thresholds = (None, *confidence[order][starts].tolist())
-    curve = [CascadePoint(*point) for point in zip(thresholds, passed, accuracy, passed, strict=True)]
-    return tuple(_thinned(curve, points)[::-1])
+    curve = [CascadePoint(*point) for point in zip(thresholds, (1 - answered / n).tolist(), accuracy, strict=True)]
+    return _thinned(curve, points)[::-1]
 
 
 def choose_thresholds(validation: tuple[Graded, Flags], test: tuple[Graded, Flags]) -> dict[str, dict[str, Any]]:
-    """Choose two cascade thresholds on validation answers, and measure what each gives on test answers.
+    """Choose two cascade thresholds on validation answers, and measure what each gives `on_validation` and on test.
 
-    Each is the student's answers, and whether the teacher is right on the same questions.
-
-    Returns:
-        `best`: the cheapest threshold of the highest accuracy; `as_teacher`: the cheapest that is no less accurate than
-        the teacher alone. Each with `threshold` (None: the teacher answers all), and what it gives `on_validation` and
-        `here`, with Wilson's `interval`.
+    Each side is the student's answers, and whether the teacher is right on the same questions. `best` is the cheapest
+    threshold of the highest accuracy, `as_teacher` the cheapest that is no less accurate than the teacher alone.
     """
     answers, teacher = validation
     points = cascade(answers.confidence, answers.correct, teacher, points=None)
@@ -125,14 +117,14 @@ def choose_thresholds(validation: tuple[Graded, Flags], test: tuple[Graded, Flag
     answers, teacher = test
     thresholds = {}
     for goal, accuracy in goals.items():
-        point = min((p for p in points if p.accuracy >= accuracy - _TIE), key=lambda p: p.cost)
+        point = next(point for point in points if point.accuracy >= accuracy - _TIE)
         passed = answers.confidence < (np.inf if point.threshold is None else point.threshold)
-        right, share = np.where(passed, teacher, answers.correct), float(passed.mean())
+        right = np.where(passed, teacher, answers.correct)
         interval = wilson(int(right.sum()), len(right))
         thresholds[goal] = {
             "threshold": point.threshold,
-            "on_validation": {"passed": point.passed, "accuracy": point.accuracy, "cost": point.cost},
-            "here": {"passed": share, "accuracy": float(right.mean()), "interval": interval, "cost": share},
+            "on_validation": {"cost": point.cost, "accuracy": point.accuracy},
+            "here": {"cost": float(passed.mean()), "accuracy": float(right.mean()), "interval": interval},
         }
     return thresholds
 
@@ -146,8 +138,8 @@ def _levels(confidence: Floats) -> tuple[Ints, Ints]:
 def _areas(counts: Floats, errors: Floats) -> Floats:
     """Compute AURC and excess AURC [2, d] of levels, surest first, with so many answers and errors, [G, d] each.
 
-    An error at rank r is among the k surest from k = r on, so it adds sum_{k=r..n} 1/k, and each of a level's errors
-    the mean over the level's ranks. An oracle's errors have the last ranks.
+    An error at rank r is among the k surest from k = r on: it adds sum_{k=r..n} 1/k, and each of a level's errors the
+    mean over the level's ranks. An oracle's errors have the last ranks.
     """
     ends = np.cumsum(counts, axis=0).astype(np.int64)
     n = int(ends[-1, 0])

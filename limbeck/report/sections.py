@@ -243,7 +243,7 @@ def _cascade(name: str, members: Sequence[GradedGroup]) -> Figure:
     notes = ["The point nearest to each share. Thresholds chosen on these very answers promise more than they keep."]
     if left_out:
         notes.append(f"Up to {left_out} answers of a run group are left out: no confidence, or no teacher's answer.")
-    lines = {line: [Point(point["passed"], point["accuracy"]) for point in curve] for line, curve in curves.items()}
+    lines = {line: [Point(point["cost"], point["accuracy"]) for point in curve] for line, curve in curves.items()}
     rows = _nearest(lines, {f"{share:.0%} passed on": share for share in PASSED})
     title = f"{name}: the student where it is sure, else the teacher"
     table = Table(f"cascade-{name}", title, rows, digits=3, notes=tuple(notes))

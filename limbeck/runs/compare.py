@@ -38,13 +38,12 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
     if complete and not over_choices:
         choice_metrics = calibrate(as_arrays(complete, choices=True), seed=seed)
         metrics |= {key: value for key, value in choice_metrics.items() if key.startswith(OF_CHOICES)}
-    labelled = [(p.label, p.prediction, bool(p.correct)) for p in predictions if p.label and p.prediction is not None]
     return {
         **metrics,
         "n_choices": len(complete),
         "without_confidence": len(predictions) - len(measured),
         "unanswered": sum(prediction.blank for prediction in predictions),
-        "by_label": by_label(labelled) if len(labelled) == len(predictions) else None,
+        "by_label": by_label(predictions),
         "selective": asdict(selective(answers.confidence, answers.correct, seed=seed)),
     }
 

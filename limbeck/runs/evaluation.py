@@ -14,7 +14,7 @@ from limbeck.errors import DataError, LimbeckError, RecipeError
 from limbeck.files import check_writable, read_jsonl, write_jsonl
 from limbeck.metrics.calibration import compare_definitions
 from limbeck.metrics.dependence import dependence
-from limbeck.metrics.graded import Graded, accuracy, graded
+from limbeck.metrics.graded import Graded, accuracy, as_arrays
 from limbeck.metrics.predict import predict
 from limbeck.metrics.predictions import read_predictions
 from limbeck.metrics.quality import Encoder, quality
@@ -134,8 +134,7 @@ def predict_file(
     task = get(card.task, card.choices, card.answer)
     recipes = [*model.glob("recipe.yaml"), *model.parent.glob("recipe.yaml")]
     rows = read_later_rows(source, load_recipe(recipes[0]).data.columns if recipes else {}, task)
-    domain = Domain(source.name, "test", task, tuple(rows))
-    predictions = ask(student, card, domain, rationales=rationales, batch_size=batch_size, title=source.name)
+    predictions = predict(student, card, rows, task, rationales=rationales, batch_size=batch_size, title=source.name)
     _write_predictions(target, predictions)
     settings = {"rows": len(predictions), "engine": card.engine, "answers": card.answers}
     return {**accuracy(predictions, task.choices), **settings}
@@ -145,40 +144,16 @@ def measure(
     run: Run, student: Student, card: Card, domain: Domain, *, rationales: bool = False
 ) -> tuple[dict[str, Any], list[Prediction]]:
     """Write the student's predictions as the run's for this domain; return its accuracy with settings, and them."""
-    size = run.recipe.evaluation.batch_size
-    predictions = ask(student, card, domain, rationales=rationales, batch_size=size, title=domain.name)
+    size, examples, task = run.recipe.evaluation.batch_size, domain.examples, domain.task
+    predictions = predict(student, card, examples, task, rationales=rationales, batch_size=size, title=domain.name)
     _write_predictions(run.predictions(domain.name), predictions)
     results = {
-        **accuracy(predictions, domain.task.choices),
+        **accuracy(predictions, task.choices),
         **({} if domain.in_training is None else {"in_training": domain.in_training}),
         "engine": card.engine if rationales or card.answers == "generate" else None,
         "answers": card.answers,
     }
     return results, predictions
-
-
-def ask(
-    student: Student,
-    card: Card,
-    domain: Domain,
-    *,
-    rationales: bool = False,
-    batch_size: int,
-    title: str | None = None,
-) -> list[Prediction]:
-    """Return a student's predictions in the views and with the settings of its card."""
-    return predict(
-        student,
-        domain.examples,
-        domain.task,
-        card.answer_view,
-        rationale_view=card.rationale_view if rationales else None,
-        batch_size=batch_size,
-        title=title,
-        engine=card.engine,
-        answers=card.answers,
-        definition=card.confidence,
-    )
 
 
 @dataclass(frozen=True)
@@ -273,14 +248,11 @@ def _require(value: Any, reason: str) -> Any:
 def _with_teacher(path: Path, examples: Sequence[Example], task: Task) -> tuple[Graded, Flags]:
     """Return a file's answers with a confidence to questions that the teacher answered, and whether it is right."""
     questions = {example.id: example for example in examples if example.teacher_label is not None}
-    rows = [
-        (answer.confidence, bool(answer.correct), is_right(task, str(question.teacher_label), question))
-        for answer in read_predictions(path)
-        if answer.confidence is not None and (question := questions.get(answer.id))
-    ]
-    _require(rows, "no answer of the teacher to a question whose answer has a confidence")
-    confidence, correct, teacher = zip(*rows, strict=True)
-    return graded(confidence, correct), np.array(teacher, dtype=bool)
+    answers = [p for p in read_predictions(path) if p.confidence is not None and p.id in questions]
+    _require(answers, "no answer of the teacher to a question whose answer has a confidence")
+    asked = [questions[answer.id] for answer in answers]
+    teacher = [is_right(task, str(question.teacher_label), question) for question in asked]
+    return as_arrays(answers), np.array(teacher, dtype=bool)
 
 
 def _no_rationales(objective: str) -> RecipeError:

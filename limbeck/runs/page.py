@@ -78,7 +78,7 @@ def page_markdown(page: dict[str, Any], name: str, sections: Mapping[str, str] =
         sections=sections,
         figures={key: Markdown(quote(f"{name}-{figure}.svg")) for key, figure in FIGURES.items() if "run" in page},
         calibration_titles=TITLES,
-        cascade_points=[min(points, key=lambda point: abs(point["passed"] - share)) for share in shares],
+        cascade_points=[min(points, key=lambda point: abs(point["cost"] - share)) for share in shares],
     )
 
 

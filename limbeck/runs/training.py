@@ -18,14 +18,14 @@ from limbeck.errors import LimbeckError, ModelError
 from limbeck.files import disk_errors, sha256
 from limbeck.hub import cached_revision
 from limbeck.metrics.graded import accuracy
-from limbeck.metrics.predict import choices_of
+from limbeck.metrics.predict import choices_of, predict
 from limbeck.models import Card, StudentSettings
 from limbeck.models.loading import load as load_student
 from limbeck.models.loading import save_student
 from limbeck.models.student import Student
 from limbeck.notes import lines_of
 from limbeck.runs.domain import Domain, out_of_domain
-from limbeck.runs.evaluation import ask, measure
+from limbeck.runs.evaluation import measure
 from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.runs.run import Run, now, open_run, provenance, run_name
 from limbeck.schema import Example
@@ -70,7 +70,7 @@ def train(
     set_seed(recipe.seed)  # of the student's weights
     student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits))
     card = _card(recipe, student)
-    if card.answers == "choices":  # raise early what `ask` would raise late
+    if card.answers == "choices":  # raise early what `predict` would raise late
         for domain in domains:
             student.check_choices(choices_of(domain.examples, domain.task, card.answer_view))
     if recipe.evaluation.rationales or card.answers == "generate":
@@ -131,7 +131,7 @@ def _fit(
     validates_loss = arguments.do_eval and has_targets
 
     def validate() -> dict[str, float]:
-        predictions = ask(student, card, valid, batch_size=run.recipe.evaluation.batch_size)
+        predictions = predict(student, card, valid.examples, valid.task, batch_size=run.recipe.evaluation.batch_size)
         measured = accuracy(predictions)
         return {"accuracy": measured["accuracy"], "exact": measured["exact"]}
 

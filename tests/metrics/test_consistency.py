@@ -54,14 +54,12 @@ def test_no_value_where_there_is_none(text):
     assert conclusion(text, SVAMP, tasks.get("svamp")) is None
 
 
-@pytest.mark.parametrize(("text", "choice"), CHOICES)
-def test_the_choice_that_a_rationale_names(text, choice):
-    assert conclusion(text, CQA, tasks.get("cqa")) == choice
-
-
-@pytest.mark.parametrize(("text", "label"), RELATIONS)
-def test_the_relation_that_a_rationale_names(text, label):
-    assert conclusion(text, NLI, tasks.get("esnli")) == label
+@pytest.mark.parametrize(
+    ("task", "example", "text", "label"),
+    [*(("cqa", CQA, *row) for row in CHOICES), *(("esnli", NLI, *row) for row in RELATIONS)],
+)
+def test_the_choice_or_relation_that_a_rationale_names(task, example, text, label):
+    assert conclusion(text, example, tasks.get(task)) == label
 
 
 def test_free_text_has_only_what_it_says_outright():
@@ -77,10 +75,9 @@ def test_the_share_is_of_those_that_can_be_read():
     answers = ["( 45.0 - 3.0 )", "( 45.0 - 3.0 )", "(1)", "21"]
     rationales = [(text, answer, SVAMP) for text, answer in zip(texts, answers, strict=True)]
     assert consistency(rationales, tasks.get("svamp")) == {"consistency": 2 / 3, "readable": 0.75, "read": 3, "n": 4}
-    unread = consistency([("Some.", "1", SVAMP)], tasks.get("svamp"))
+    unread = consistency(rationales[2:3], tasks.get("svamp"))
     assert unread == {"consistency": None, "readable": 0.0, "read": 0, "n": 1}
-    none = consistency([], tasks.get("svamp"))
-    assert none == {"consistency": None, "readable": None, "read": 0, "n": 0}
+    assert consistency([], tasks.get("svamp")) == {"consistency": None, "readable": None, "read": 0, "n": 0}
 
 
 PIECES = ["9**9**9**9 ", "(", "-", "1 + ", "1,000", "x 1", "not ", "music store ", "a" * 100, "at the same time "]

@@ -9,6 +9,10 @@ from limbeck.schema import Prediction
 from limbeck.stats.intervals import wilson
 
 
+def answers(*rows: tuple[str, str, bool]) -> list[Prediction]:
+    return [Prediction("", "", label, text, bool(correct), None) for label, text, correct in rows]
+
+
 @pytest.mark.parametrize(("right", "n"), [(0, 10), (3, 10), (10, 10)])
 def test_accuracy_counts(right, n):
     rows = [Prediction(str(i), "", "a", "a" if i else " ", i < right, i < right // 2, input_cut=True) for i in range(n)]
@@ -24,7 +28,7 @@ def test_accuracy_counts(right, n):
 def test_by_label_is_the_report_of_scikit_learn():
     rng = np.random.default_rng(0)
     gold, predicted = rng.choice(["a", "b", "c"], 200, p=[0.7, 0.2, 0.1]), rng.choice(["a", "b", "c", "d"], 200)
-    metrics = by_label([(g, p, g == p) for g, p in zip(gold, predicted, strict=True)])
+    metrics = by_label(answers(*((g, p, g == p) for g, p in zip(gold, predicted, strict=True))))
     report = classification_report(gold, predicted, output_dict=True, labels=["a", "b", "c"], zero_division=0)
     assert metrics["macro_f1"] == pytest.approx(report["macro avg"]["f1-score"])
     assert [label["label"] for label in metrics["labels"]] == ["a", "b", "c"]
@@ -38,22 +42,23 @@ def test_by_label_is_the_report_of_scikit_learn():
 
 
 def test_answers_beyond_the_labels_and_labels_without_examples():
-    rows = [("yes", "Yes.", True), ("yes", "maybe", False), ("no", "", False), ("no", "YES", False)]
+    rows = answers(("yes", "Yes.", True), ("yes", "maybe", False), ("no", "", False), ("no", "YES", False))
     metrics = by_label(rows, ["yes", "no", "unknown"])
     yes, no, unknown = metrics["labels"]
     assert (yes["n"], yes["accuracy"], yes["predicted"], yes["f1"]) == (2, 0.5, 2, 0.5)
     assert (no["accuracy"], no["predicted"], no["f1"]) == (0.0, 0, 0.0)
     assert (unknown["n"], unknown["accuracy"], unknown["interval"]) == (0, None, None)
     assert (metrics["macro_f1"], metrics["other"]) == (0.25, 2)  # the mean over the two labels that occur
-    wrong = by_label([("yes", "yes", False), ("yes", "yes", True)])["labels"][0]
+    wrong = by_label(answers(("yes", "yes", False), ("yes", "yes", True)))["labels"][0]
     assert (wrong["predicted"], wrong["accuracy"]) == (1, 0.5)  # wrong by the task's rule it is not the label
 
 
 def test_free_text_has_no_labels():
-    assert by_label([]) is None
-    assert by_label([(str(i), str(i), True) for i in range(30)]) is None
-    assert by_label([(str(i % 21), "1", False) for i in range(200)]) is None
-    assert by_label([(str(i % 21), "1", False) for i in range(200)], [str(i) for i in range(21)])
+    many = answers(*((str(i % 21), "1", False) for i in range(200)))
+    assert by_label([]) is by_label(many) is None
+    assert by_label(answers(*((str(i), str(i), True) for i in range(30)))) is None
+    assert by_label(many, [str(i) for i in range(21)])
+    assert by_label([*many, Prediction("", "", "1", None, True, None)], [str(i) for i in range(21)]) is None
 
 
 def test_choices_are_a_table_of_the_predictions_that_have_them():

@@ -11,7 +11,6 @@ from scipy.stats import pearsonr, pointbiserialr, spearmanr
 from limbeck.errors import LimbeckError
 from limbeck.metrics.judgements import (
     correlate,
-    exact_agreement,
     krippendorff_alpha,
     read_judgements,
     read_score,
@@ -22,21 +21,16 @@ from limbeck.schema import Judgement
 
 REPLIES = [
     ("4", 4),
-    ("Four.", 4),
     ("**4**/5", 4),
     ("Four out of five.", 4),
     ("Score: four", 4),
-    ("Score: 4 out of 5.", 4),
-    ("Score: **4**", 4),
     ("Score (1-5): 4", 4),
     ("Ｓｃｏｒｅ： ４", 4),  # full-width
     ("### Score\n4", 4),
     ("Final score: 4.5", 4.5),
     ("The overall rating for the given example is 2.", 2),
     ("I\u2019d give it a 3.5 out of 5.", 3.5),
-    ("**Overall**: 4", 4),
     ("Overall, there is 1 small mistake in the wording.\n\n4/5", 4),
-    ("Overall, the explanation is 3 sentences long and clear. I'd give it 5.", 5),
     ("The overall quality is 2 steps above the reference. Score of 4", 4),
     ("I would rate the given chain-of-thought example as a 4.", 4),
     ("On a scale from 1 to 5, I would give this a score of 4.", 4),
@@ -48,12 +42,8 @@ REPLIES = [
     ('{"Score": "4/5", "reason": "2 and 2 is 5"}', 4),
     ('```json\n{"reason": "It says 1.", "rating": 3.5}\n```', 3.5),
     ('{"reason": "fine"}\nScore: 2', 2),
-    (r"\boxed{4}", 4),
     (r"It is fine. $\boxed{4}$", 4),
-    ("It is fine.\n#### 4", 4),
     ('{"final_score": 3}', 3),
-    ('{"overall_score": 2}', 2),
-    ("I'll give this a 4", 4),
     ("It is short, but it deserves a 4.", 4),
     ("Score \u2192 5", 5),
     ("4. The reasoning is fine.", 4),
@@ -65,13 +55,11 @@ REPLIES = [
     ("Score: 3/5 or 4/5", None),
     ("I'd give it between 3 and 4.", None),
     ("Score: three and a half", None),
-    ("Score: 42", None),
     ("Score: 4\nScore: 7", None),
     ("Score: 4/10", None),
     ("Score: 4%", None),
     ("From 1-5", None),
     ("Score: 1e3", None),
-    ('{"score": true}', None),
     ('{"score": [4]}', None),
     ('{"score": NaN}', None),
 ]
@@ -119,9 +107,7 @@ def test_a_summary_has_means_deviations_and_counts():
     assert (repeated["missing"], repeated["unread"], repeated["agreement"]) == (5, 1, 0.5)
     assert repeated["alpha"] == krippendorff_alpha([[4, 4, 4, 4], [2, 3]])
     assert (repeated["judge"], repeated["temperature"]) == ("m", 0.7)
-    assert summary["Gold"]["cqa"]["single"]["sd"] is None
-    assert summary["Gold"]["esnli"]["single"]["mean"] is None
-    assert summarise([]) == {}
+    assert (summary["Gold"]["cqa"]["single"]["sd"], summary["Gold"]["esnli"]["single"]["mean"]) == (None, None)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
@@ -196,11 +182,6 @@ def test_alpha_at_its_ends_and_where_it_is_undefined():
     assert krippendorff_alpha([[0.1, 0.1, 0.1], [0.1, 0.1, 0.1]]) is None
     for undefined in ([], [[]], [[4]], [[4], [2, None]], [[4, 4], [4, 4]], [[None, None]]):
         assert krippendorff_alpha(undefined) is None
-
-
-def test_exact_agreement_is_over_units_rated_twice():
-    assert exact_agreement([[3, 3, 3], [3, 4, None], [5, None, None]]) == 0.5
-    assert exact_agreement([[3], [None, 2]]) is None
 
 
 @pytest.mark.parametrize("fields", [{"scores": None}, {"colour": "red"}], ids=str)

@@ -12,7 +12,7 @@ from limbeck import tasks
 from limbeck.data import View
 from limbeck.errors import LimbeckError
 from limbeck.metrics.predict import confidences, predict
-from limbeck.models import StudentSettings
+from limbeck.models import Card, StudentSettings
 from limbeck.models.loading import load
 from limbeck.models.student import Student
 from limbeck.schema import Example
@@ -20,6 +20,17 @@ from tests.helpers import builders
 
 CUSTOM = tasks.get("custom")
 EXAMPLES = [Example("1", ("yes",), "Yes."), Example("2", ("no",), "no"), Example("3", ("maybe",), "")]
+
+
+def ask(student: Student, examples, answer_view=View.PREDICT, rationale_view=None, task=CUSTOM, **options):
+    """Ask for an answer in one view, and in the other for a rationale."""
+    fields = {
+        "answer_view": answer_view,
+        "rationale_view": rationale_view,
+        "answers": options.pop("answers", "generate"),
+    }
+    card = Card(task=task.name, objective="dss", max_source_length=64, max_target_length=12, **fields)
+    return predict(student, card, examples, task, rationales=rationale_view is not None, **options)
 
 
 def saying(folder, text: str, words: list[str] | None = None, length: int = 1) -> Student:
@@ -49,22 +60,22 @@ def log_probability(student: Student, text: str, answer: str) -> float:
 
 def test_predictions_keep_order_and_are_graded_by_the_rule_of_the_task(tmp_path):
     student = saying(tmp_path, "yes")
-    predictions = predict(student, EXAMPLES, CUSTOM, View.PREDICT, rationale_view=View.EXPLAIN, batch_size=2)
+    predictions = ask(student, EXAMPLES, View.PREDICT, View.EXPLAIN, batch_size=2)
     assert [prediction.id for prediction in predictions] == ["1", "2", "3"]
     assert {prediction.prediction for prediction in predictions} == {"yes"}
     assert [prediction.correct for prediction in predictions] == [True, False, None]
     assert [prediction.exact for prediction in predictions] == [False, False, None]
     assert {prediction.rationale for prediction in predictions} == {"yes"}
-    assert predict(student, EXAMPLES[:1], CUSTOM, View.PREDICT)[0].rationale is None
+    assert ask(student, EXAMPLES[:1])[0].rationale is None
     # a rationale that was asked for and not written is blank
-    joint = predict(student, EXAMPLES[:1], CUSTOM, View.ANSWER_FIRST, rationale_view=View.ANSWER_FIRST)
+    joint = ask(student, EXAMPLES[:1], View.ANSWER_FIRST, View.ANSWER_FIRST)
     assert (joint[0].prediction, joint[0].rationale) == ("yes", "")
 
 
 def test_answering_first_stops_at_the_rationale_unless_that_is_asked_for(tmp_path):
     student = saying(tmp_path, "Rationale:", ["Rationale:"], length=20)  # it never ends
-    (alone,) = predict(student, EXAMPLES[:1], CUSTOM, View.ANSWER_FIRST)
-    (joint,) = predict(student, EXAMPLES[:1], CUSTOM, View.ANSWER_FIRST, rationale_view=View.ANSWER_FIRST)
+    (alone,) = ask(student, EXAMPLES[:1], View.ANSWER_FIRST)
+    (joint,) = ask(student, EXAMPLES[:1], View.ANSWER_FIRST, View.ANSWER_FIRST)
     assert (alone.prediction, joint.prediction, alone.rationale) == ("", "", None)
     assert joint.rationale.count("Rationale:") == 19
 
@@ -81,7 +92,7 @@ CHOICES = [
 def test_probabilities_are_those_of_the_model(answers, student):
     task = tasks.get("custom", ["entailment", "no"]) if answers == "choices" else CUSTOM
     examples = [*CHOICES[:2], CHOICES[3]] if answers == "choices" else CHOICES
-    predictions = predict(student, examples, task, View.PREDICT, batch_size=2, answers=answers)
+    predictions = ask(student, examples, task=task, batch_size=2, answers=answers)
     for example, prediction in zip(examples, predictions, strict=True):
         names = list(dict.fromkeys(example.choices or task.choices))
         sums = [log_probability(student, example.input, choice) for choice in names]
@@ -107,9 +118,9 @@ def test_probabilities_are_those_of_the_model(answers, student):
 @pytest.mark.parametrize("view", [View.RATIONALE_FIRST, View.ANSWER_FIRST])
 def test_choices_are_refused_in_joint_views_and_where_there_are_none(view, student):
     with pytest.raises(LimbeckError):
-        predict(student, CHOICES[:2], CUSTOM, view, answers="choices")
+        ask(student, CHOICES[:2], view, answers="choices")
     with pytest.raises(LimbeckError, match="'4'"):
-        predict(student, CHOICES, CUSTOM, View.PREDICT, answers="choices")
+        ask(student, CHOICES, answers="choices")
 
 
 def taught(folder, text: str) -> tuple[Student, torch.Tensor, list[int]]:
@@ -131,7 +142,7 @@ def taught(folder, text: str) -> tuple[Student, torch.Tensor, list[int]]:
 def test_in_a_joint_view_confidence_is_of_the_label(view, text, tmp_path):
     student, ids, target = taught(tmp_path, text)
     example = Example("1", ("yes",), "yes", choices=("yes", "no"))
-    (prediction,) = predict(student, [example], CUSTOM, view, rationale_view=view)
+    (prediction,) = ask(student, [example], view, view)
     assert (prediction.prediction, prediction.rationale) == ("yes", "so")
     with torch.no_grad():
         log_p = student.model(input_ids=ids, labels=torch.tensor([target])).logits[0].log_softmax(1)
@@ -167,4 +178,4 @@ def test_definitions_are_their_equations(log_p, first, alternatives):
 def test_a_broken_student_has_no_confidence(index):
     numbers = [-1.0, -1.0, -1.0]
     numbers[index] = math.nan
-    assert confidences([numbers[0]], numbers[1], choices={"a": -1.0, "b": numbers[2]}, answer="a") is None
+    assert confidences([numbers[0]], numbers[1], choices={"a": -1.0, "b": numbers[2]}, answer="a") == ({}, None)

@@ -55,12 +55,8 @@ def test_lengths_and_repetition():
 
 def test_what_lacks_a_rationale_is_left_out_and_counted(tmp_path):
     rows = [example("1", "So 2 + 2."), example("2", None), example("3", "Why."), example("4", "Why.")]
-    predictions = [
-        prediction("3", " \n"),
-        prediction("1", "So 2 + 2."),
-        prediction("2", "So 3.", "3"),
-        prediction("4", None),
-    ]
+    texts = {"3": " \n", "1": "So 2 + 2.", "2": "So 3.", "4": None}
+    predictions = [prediction(id, text, "3" if id == "2" else "(2 + 2)") for id, text in texts.items()]
     metrics = quality(predictions, rows, TASK)
     assert (metrics["n"], metrics["blank"]) == (1, 1)  # nobody asked for the last one's
     assert metrics["rouge1"] == 1

@@ -1,15 +1,13 @@
 """Selective prediction and the cascade against loops over every order, and closed forms."""
 
 import itertools
-import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limbeck.metrics.graded import graded
+from limbeck.metrics.graded import Graded
 from limbeck.metrics.selective import COVERAGES, cascade, choose_thresholds, selective
 
 ROWS = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.6, 1.0]), st.booleans()), min_size=1, max_size=5)
@@ -64,8 +62,16 @@ def test_a_cascade_is_who_answers_what(rows, teacher):
     assert [point.threshold for point in points] == [*sorted(set(confidence)), None]
     for point in points:
         answers = confidence >= (2 if point.threshold is None else point.threshold)
-        assert point.passed == point.cost == pytest.approx(1 - answers.mean(), abs=1e-12)
+        assert point.cost == pytest.approx(1 - answers.mean(), abs=1e-12)
         assert point.accuracy == pytest.approx(np.where(answers, correct, teacher).mean(), abs=1e-12)
+
+
+def test_a_single_answer_has_no_interval_and_coverage_is_exact():
+    single = selective(np.array([0.4]), np.array([False]))
+    assert (single.aurc, single.e_aurc, single.aurc_interval, single.e_aurc_interval) == (1, 0, None, None)
+    for n in (20, 260, 400):  # 0.95 and 0.6 are stored as a little more
+        counts = [point.n for point in selective(np.linspace(0, 1, n), np.ones(n, dtype=bool), draws=1).at_coverage]
+        assert counts == [n * share // 20 for share in (10, 12, 14, 16, 18, 19, 20)]
 
 
 def test_long_curves_are_thinned_but_keep_their_ends():
@@ -74,25 +80,13 @@ def test_long_curves_are_thinned_but_keep_their_ends():
     assert len(curve) == 200
     assert (curve[0].threshold, curve[0].coverage, curve[-1].coverage) == (1, 1 / 5000, 1)
     points = cascade(confidence, correct, correct)
-    assert (len(points), points[0].passed, points[-1].passed) == (200, 0, 1)
-
-
-def test_a_single_answer_has_no_interval():
-    single = selective(np.array([0.4]), np.array([False]))
-    assert (single.aurc, single.e_aurc, single.aurc_interval, single.e_aurc_interval) == (1, 0, None, None)
-    json.dumps(asdict(single), allow_nan=False)
-
-
-def test_coverage_is_not_rounded_up_because_of_how_fractions_are_stored():
-    for n in (20, 260, 400):
-        counts = [point.n for point in selective(np.linspace(0, 1, n), np.ones(n, dtype=bool), draws=1).at_coverage]
-        assert counts == [n * share // 20 for share in (10, 12, 14, 16, 18, 19, 20)]
+    assert (len(points), points[0].cost, points[-1].cost) == (200, 0, 1)
 
 
 def sample(n: int, seed: int, levels: int = 20):
     rng = np.random.default_rng(seed)
     confidence = rng.integers(0, levels, size=n) / levels
-    return graded(confidence, rng.uniform(size=n) < confidence), rng.uniform(size=n) < 0.7
+    return Graded(confidence, rng.uniform(size=n) < confidence), rng.uniform(size=n) < 0.7
 
 
 def at(side, threshold: float) -> tuple[float, float]:
@@ -112,7 +106,7 @@ def test_thresholds_are_the_best_on_validation_and_measured_on_test(n, levels):
         threshold = thresholds[goal]
         assert threshold["on_validation"]["accuracy"] >= minimum - 1e-9
         cheapest = min(passed for accuracy, passed in options if accuracy >= minimum - 1e-9)
-        assert threshold["on_validation"]["passed"] == pytest.approx(cheapest)
+        assert threshold["on_validation"]["cost"] == pytest.approx(cheapest)
         accuracy, passed = at(test, np.inf if threshold["threshold"] is None else threshold["threshold"])
-        assert (threshold["here"]["accuracy"], threshold["here"]["passed"]) == pytest.approx((accuracy, passed))
+        assert (threshold["here"]["accuracy"], threshold["here"]["cost"]) == pytest.approx((accuracy, passed))
         assert threshold["here"]["interval"][0] <= accuracy <= threshold["here"]["interval"][1]
