@@ -24,11 +24,11 @@ def mcnemar_mid_p(only_a: int, only_b: int) -> float:
     2-4 %.
     """
     fewer, discordant = min(only_a, only_b), only_a + only_b
-    ways, ways_of_fewer = 1, 0  # binomial coefficients, exact
+    coefficient, below = 1, 0  # C(discordant, k), and the sum of those before: exact
     for count in range(fewer):
-        ways_of_fewer += ways
-        ways = ways * (discordant - count) // (count + 1)
-    return (2 * ways_of_fewer + ways) / 2**discordant
+        below += coefficient
+        coefficient = coefficient * (discordant - count) // (count + 1)
+    return (2 * below + coefficient) / 2**discordant
 
 
 def detectable_difference(discordance: float, n: int) -> float | None:
