@@ -14,7 +14,7 @@ def test_every_count_stands_below_the_accuracies_once_and_other_data_beside_them
     for name in ("dss", "mi"):
         path = finished(tmp_path / name, name, 1) / "results.json"
         results = json.loads(path.read_text())
-        results["training"]["examples"] = 1000
+        results["training"] |= dict.fromkeys(("examples", "sources", "targets"), 1000)
         results["valid"] = results["test"] | {"n": 50}
         results["notes"] = {name: 100 + index for index, name in enumerate(NOTES)}
         results["test"] |= {name: 30 + index for index, name in enumerate(MEASURED)}
