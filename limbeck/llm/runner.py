@@ -7,13 +7,12 @@ import platform
 import random
 import signal
 import time
-from asyncio import to_thread  # while another process locks the store, replies still arrive
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Protocol, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from limbeck.errors import EndpointError
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens
@@ -21,6 +20,8 @@ from limbeck.llm.settings import AskingSettings, SamplingSettings, refuse_key
 from limbeck.llm.store import Request, Store, estimate
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 _POLL = 0.5  # seconds between two looks at claims of other processes
 
 
@@ -111,7 +112,7 @@ class Session:
 
 
 class _Runner:
-    """One phase: as many requests in flight as may be, each of them claimed, asked and stored."""
+    """One phase: as many workers as requests may be in flight, which claim, ask and store."""
 
     def __init__(self, session: Session, client: Client, requests: Sequence[Request]) -> None:
         self._session, self._store, self._tally = session, session.store, session.tally
@@ -119,8 +120,9 @@ class _Runner:
         self._client, self._pending, self._claimed = client, deque(requests), deque[Request]()
         # a local model's next batch waits while one is generated
         self._concurrency = 2 * teacher.batch_size if teacher.engine == "local" else self._limits.concurrency
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stop = asyncio.Event()
+        self._in_flight = 0
+        self._claiming, self._storing = asyncio.Lock(), asyncio.Lock()
+        self._progress, self._stop = asyncio.Event(), asyncio.Event()
         self._ever_answered = self._store.usage(teacher.name)[1] > 0
         self._fruitless = 0  # questions in a row that came to nothing
         self._request_rate = RateLimiter(self._limits.requests_per_minute)
@@ -128,50 +130,62 @@ class _Runner:
         self._tally.total += len(requests)
 
     async def run(self) -> None:
-        """Ask until there is no more to ask; an error ends it too, but not the requests in flight."""
-        loop, errors = asyncio.get_running_loop(), list[BaseException | None]()
-        cancel = cast("asyncio.Task[None]", asyncio.current_task()).cancel
+        loop, task = asyncio.get_running_loop(), cast("asyncio.Task[None]", asyncio.current_task())
         unsupported = suppress(NotImplementedError, RuntimeError, ValueError)  # Windows; not the main thread
         if self._limits.hours is not None:
             loop.call_later(max(0.0, 3600 * self._limits.hours - self._tally.seconds), self._end, "time")
-            await asyncio.sleep(0)  # an end that is over already comes before the first request
+            await asyncio.sleep(0)  # an end that is over already comes before the workers
+        workers = asyncio.gather(*(self._work() for _ in range(self._concurrency)), return_exceptions=True)
         try:
             with unsupported:
-                loop.add_signal_handler(signal.SIGTERM, cancel)
-            while await self._start():
-                done, self._tasks = await asyncio.wait(self._tasks, timeout=_POLL, return_when="FIRST_COMPLETED")
-                errors += [error for task in done if (error := task.exception())]
-                if errors:
-                    self._stop.set()
+                loop.add_signal_handler(signal.SIGTERM, task.cancel)
+            errors = await asyncio.shield(workers)
         except asyncio.CancelledError:  # the first Ctrl-C or SIGTERM; asyncio raises KeyboardInterrupt at the second
-            log.warning("stopping once %d requests in flight are answered; again, and they are lost", len(self._tasks))
+            log.warning("stopping once %d requests in flight are answered; again, and they are lost", self._in_flight)
             self._end("interrupted")
             with unsupported:
                 loop.remove_signal_handler(signal.SIGTERM)
-            errors += await asyncio.gather(*self._tasks, return_exceptions=True)
+            errors = await workers
         for error in filter(None, errors):
             raise error
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str | None) -> None:
         self._tally.stopped = self._tally.stopped or reason
         self._stop.set()
+        self._progress.set()
 
-    async def _start(self) -> bool:
-        """Claim and send what may be sent; return whether anything is in flight."""
-        while len(self._tasks) < self._concurrency and not self._stop.is_set():
-            if not self._claimed and self._pending:
+    async def _work(self) -> None:
+        """Ask for one answer after the other. An error ends the other workers too, but not their requests in flight."""
+        try:
+            while (request := await self._next()) is not None:
+                self._in_flight += 1
+                await self._answer(request)
+                self._in_flight -= 1
+                self._progress.set()
+        except Exception:
+            self._end(None)
+            raise
+
+    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Use the store in one thread at a time: while another process locks it, replies still arrive."""
+        async with self._storing:
+            return await asyncio.to_thread(function, *args, **kwargs)
+
+    async def _next(self) -> Request | None:
+        """Return the next claimed request; None: there is no more to ask."""
+        async with self._claiming:
+            while self._pending and not (self._claimed or self._stop.is_set()):
+                self._progress.clear()
                 terms = (self._pending, self._concurrency, self._settings.covers)
-                self._claimed += await to_thread(self._store.claim, *terms)
-            if self._claimed:
-                self._tasks.add(asyncio.create_task(self._answer(self._claimed.popleft())))
-            elif self._tasks or not self._pending:
-                break
-            # what is in flight elsewhere may use less than its ceiling, or fail
-            elif await to_thread(self._store.others_claim, self._settings.teacher.name):
-                await asyncio.sleep(_POLL)
-            else:
-                self._end("budget")
-        return bool(self._tasks)
+                self._claimed += await self._call(self._store.claim, *terms)
+                if self._claimed or not self._pending:
+                    break
+                # what is in flight here or elsewhere may use less than its ceiling, or fail
+                if self._in_flight or await self._call(self._store.others_claim, self._settings.teacher.name):
+                    await _wait(self._progress, _POLL)
+                else:
+                    self._end("budget")
+            return self._claimed.popleft() if self._claimed and not self._stop.is_set() else None
 
     async def _answer(self, request: Request) -> None:
         """Send a request until it is answered or given up."""
@@ -187,7 +201,7 @@ class _Runner:
             if last or isinstance(result, Reply):
                 return
             # a failure may have been paid for, and its claim counts as spent
-            if not self._settings.covers(await to_thread(self._store.spent, request.key.model)):
+            if not self._settings.covers(await self._call(self._store.spent, request.key.model)):
                 self._end("budget")
             else:
                 await _wait(self._stop, backoff(attempt, result.retry_after))
@@ -197,7 +211,7 @@ class _Runner:
         tally, ceiling = self._tally, request.ceiling
         completion = estimate(result.text) if isinstance(result, Reply) else ceiling.completion
         tokens = result.tokens or Tokens(ceiling.prompt, completion) if result.raw is not None else Tokens()
-        await to_thread(self._store.put, request, result, tokens, last=last)
+        await self._call(self._store.put, request, result, tokens, last=last)
         tally.tokens = tally.tokens.plus(tokens)
         self._ever_answered = self._ever_answered or bool(result.raw)
         if isinstance(result, Reply):

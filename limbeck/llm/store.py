@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import RLock
 from typing import Any, NamedTuple
 
 from filelock import BaseFileLock, FileLock, Timeout
@@ -95,14 +94,13 @@ def fingerprint(value: Any) -> str:
 
 
 class Store(AbstractContextManager["Store"]):
-    """A store opened by one process, for all its threads."""
+    """A store opened by one process, which uses it from one thread at a time."""
 
     def __init__(self, path: Path, create: bool = True) -> None:
         """Open the store in the file `path` for asking, or without `create`, where it has to exist, for reading."""
         if not create and not path.is_file():
             raise FileError("no such store; `limbeck annotate run` makes it", path=path)
         self.path, self._worker, self._opened = path, secrets.token_hex(8), _now()
-        self._in_use = RLock()
         with self._errors():
             self._alive = self._lock(self._worker)  # released when this process ends, however it ends
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,7 +214,7 @@ class Store(AbstractContextManager["Store"]):
             self._connection.executescript(_SCHEMA)
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._in_use, self._errors():
+        with self._errors():
             return self._connection.execute(query, values).fetchall()
 
     def _release(self, lock: BaseFileLock, worker: str) -> None:
@@ -230,7 +228,7 @@ class Store(AbstractContextManager["Store"]):
 
     @contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        with self._in_use, self._errors(), self._connection:
+        with self._errors(), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection.execute
 
