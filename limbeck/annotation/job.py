@@ -19,7 +19,7 @@ from limbeck.llm.settings import AskingSettings, SamplingSettings
 from limbeck.llm.store import Key, Request, Store, fingerprint
 from limbeck.schema import Example
 from limbeck.tasks import is_right
-from limbeck.tasks.settings import TaskSettings, task_of
+from limbeck.tasks.settings import TaskSettings
 
 
 class Job(TaskSettings, AskingSettings):
@@ -56,7 +56,7 @@ class OpenJob:
     def __init__(self, job: Job) -> None:
         """Read the job's files. Raises LimbeckError: a bad row or prompt."""
         self.job = job
-        self.task = replace(task_of(job), marker=job.marker) if job.marker else task_of(job)
+        self.task = replace(job.get_task(), marker=job.marker) if job.marker else job.get_task()
         self.examples = read_rows(job.rows, job.columns, labelled=False, task=self.task)
         self._prompt = load_prompt(self.task, job.prompt)
         self.sent = {

@@ -14,7 +14,6 @@ from limbeck.errors import DataError
 from limbeck.schema import Example
 from limbeck.tasks import Split
 from limbeck.tasks.numbers import read_number
-from limbeck.tasks.settings import task_of
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ def read(settings: DataSettings) -> dict[str, list[Example]]:
 
 def _labelled(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
     """Return the splits, and the number of rows left out for want of a label."""
-    rows = (settings.source or GeneratedSource()).read(task_of(settings))
+    rows = (settings.source or GeneratedSource()).read(settings.get_task())
     splits = {name: [example for example in examples if example.label] for name, examples in rows.items()}
     for name, examples in splits.items():
         if not examples:
@@ -66,7 +65,7 @@ def load(settings: DataSettings) -> Splits:
     splits["train"] = sample(splits["train"], count, f"fraction {settings.seed}")
     names = ("train", "valid", "test")
     train, valid, test = (sample(splits[name], settings.limit, f"limit {settings.seed}") for name in names)
-    task = task_of(settings)
+    task = settings.get_task()
     notes = count_overlap({"train": train, "valid": valid, "test": test}, task)  # by the gold labels
     if isinstance(settings.source, ArchiveSource):  # every row has an output
         notes["unparsed"] = sum(row.rationale is None or row.teacher_label is None for row in train)

@@ -17,7 +17,6 @@ from limbeck.formatting import one_line
 from limbeck.notes import NOTES, lines_of
 from limbeck.schema import Example
 from limbeck.tasks import Split, is_right
-from limbeck.tasks.settings import task_of
 
 
 def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> dict[str, dict[str, Any]]:
@@ -27,7 +26,7 @@ def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> di
     and `teacher_accuracy` is over all rows; elsewhere it counts as `without_rationale`, and the accuracy is over the
     rows with an answer. `notes` are counts by the keys of `limbeck.notes`.
     """
-    task, has_outputs = task_of(settings), isinstance(settings.source, ArchiveSource)
+    task, has_outputs = settings.get_task(), isinstance(settings.source, ArchiveSource)
     notes = count_overlap({split: splits.get(split, []) for split in get_args(Split)}, task)
     summaries = {}
     for split, rows in splits.items():

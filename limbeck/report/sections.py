@@ -18,7 +18,6 @@ from limbeck.report.tables import Cell, Figure, Section, Table
 from limbeck.runs.groups import correct
 from limbeck.runs.run import Run, count_lines, flat
 from limbeck.stats.intervals import Flags
-from limbeck.tasks.settings import task_of
 
 Tasks = Mapping[str, Sequence[GradedGroup]]  # the run groups by task
 Value = TypeVar("Value")
@@ -224,7 +223,7 @@ def _risk_coverage(name: str, members: Sequence[GradedGroup]) -> Figure:
 
 def _cascade(name: str, members: Sequence[GradedGroup]) -> Figure:
     """Draw accuracy by the share passed on: the student costs nothing, the teacher 1."""
-    equal = task_of(members[0].recipe.data).equal
+    equal = members[0].recipe.data.get_task().equal
     curves: dict[str, list[dict[str, float]]] = {member.name: [] for member in members}
     teachers, left_out = set(), 0
     for member in (member for member in members if _usable(member).any()):

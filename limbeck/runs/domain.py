@@ -16,7 +16,6 @@ from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.runs.run import Run, data_hashes
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, Split, Task, get, normalise
-from limbeck.tasks.settings import task_of
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
     A task is read from the run's own source, or with `root` from the released archive there. A file has rows of the
     run's own task, under its own names of columns or ours.
     """
-    data, task = run.recipe.data, task_of(run.recipe.data)
+    data, task = run.recipe.data, run.recipe.data.get_task()
     if dataset is None:
         if root is not None:
             raise RecipeError("give --root with --dataset, the name of the task whose rows are read there")
@@ -82,7 +81,7 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
 
 def out_of_domain(recipe: Recipe, splits: Splits) -> list[Domain]:
     """Return the test splits of the tasks of `evaluation.out_of_domain`."""
-    task = task_of(recipe.data)
+    task = recipe.data.get_task()
     try:
         return [
             _with_own_data(_foreign(name, _task_data(recipe.data, name), "test", task), splits)
@@ -94,7 +93,7 @@ def out_of_domain(recipe: Recipe, splits: Splits) -> list[Domain]:
 
 def _foreign(name: str, data: DataSettings, split: Split, task: Task) -> Domain:
     """Return a split of other data with the labels of `task`, where a student of that task can be right."""
-    foreign = task_of(data)
+    foreign = data.get_task()
     labels, foreign_labels = ({normalise(choice) for choice in side.choices} for side in (task, foreign))
     if labels != foreign_labels or task.equal is not foreign.equal:
         raise RecipeError(

@@ -32,7 +32,6 @@ from limbeck.runs.run import Run, open_run
 from limbeck.schema import Example, Prediction
 from limbeck.stats.intervals import Flags, wilson
 from limbeck.tasks import Split, Task, get, is_right
-from limbeck.tasks.settings import task_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +217,7 @@ class Evaluation:
 
     def _thresholds(self) -> dict[str, Any]:
         path = _require(self._validation(), "there are no other answers on validation to choose a threshold on")
-        task = task_of(self.run.recipe.data)
+        task = self.run.recipe.data.get_task()
         return choose_thresholds(_with_teacher(path, self.domain.validation, task), self._with_teacher())
 
     def _quality(self) -> dict[str, Any]:

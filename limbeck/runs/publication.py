@@ -30,7 +30,6 @@ from limbeck.runs.page import render
 from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run, count_lines, flat, open_run
 from limbeck.tasks import get, same_value
-from limbeck.tasks.settings import task_of
 
 # what `save_pretrained` writes; anything else in the folder is not published
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "*.jinja")
@@ -82,7 +81,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         raise RecipeError(f"{license!r:.80}: an identifier of the Hub was expected, like apache-2.0", field="--license")
     recipe = run.recipe
     card = Card.parse(read_json(run.model / CARD), str(run.model / CARD))
-    task = task_of(recipe.data)
+    task = recipe.data.get_task()
     title = name.partition("/")[2] if name else f"{task.name}-{recipe.objective.name}"
     segments = ["A question like those of the training rows."]
     if task.name != "custom":

@@ -30,7 +30,6 @@ from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.runs.run import Run, now, open_run, provenance, run_name
 from limbeck.schema import Example
 from limbeck.tasks import Split, Task
-from limbeck.tasks.settings import task_of
 from limbeck.training.dataset import TrainingSet, token_ids, tokenize
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
 
@@ -62,7 +61,7 @@ def train(
     run.check_folder(resume)
     if run.finished:
         return run
-    splits, objective, task = load(recipe.data), recipe.objective.build(), task_of(recipe.data)
+    splits, objective, task = load(recipe.data), recipe.objective.build(), recipe.data.get_task()
     rows = {split: len(getattr(splits, split)) for split in get_args(Split)}
     refuse_overlap(splits.notes, rows, recipe.data.max_overlap)
     valid, test = Domain("valid", "valid", task, splits.valid), Domain("test", "test", task, splits.test)

@@ -38,7 +38,6 @@ class TaskSettings(Settings):
             raise ValueError(f"choices and answer are for task 'custom' only; {self.task!r} brings its own")
         return self
 
-
-def task_of(settings: TaskSettings) -> Task:
-    """Return the settings' task; `custom` with the settings' choices and way of comparing."""
-    return get(settings.task, settings.choices, settings.answer)
+    def get_task(self) -> Task:
+        """Return the task; `custom` with these choices and this way of comparing."""
+        return get(self.task, self.choices, self.answer)
