@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jinja2
@@ -18,9 +19,10 @@ COLORS = ("#1f5eff", "#f4620c", "#217a5f", "#b46bb9", "#d4102c", "#819977", "#b0
 DASHES = ("none", "5 2", "2 2", "8 2 2 2")
 # a circle, a square, triangles and a diamond around a point
 MARKERS = ("m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0", "m-3-3h6v6h-6z", "m0-4l4 7h-8z", "m0-4l4 4l-4 4l-4-4z", "m-4-3h8l-4 7z")
-LEFT, RIGHT, TOP, BOTTOM = 60, 500, 8, 200  # of the axes, in pixels
-LABEL_LENGTH = 36  # characters of a name in a figure
+LEFT, RIGHT, TOP, BOTTOM = 74, 500, 8, 200  # of the axes, in pixels
+LABEL_LENGTH = 60  # characters of a name, for which the legend has room
 DODGE = 4  # pixels between the whiskers of neighbouring lines
+TICK_SPACE = 40  # pixels of an x axis that a tick's text needs
 
 
 class Point(NamedTuple):
@@ -40,17 +42,19 @@ class _Scale(NamedTuple):
     start: int
     end: int
     percent: bool  # shares are shown in per cent
+    measured: Sequence[float] = ()  # the ticks' values; none: some round numbers
 
     def place(self, value: float) -> float:
         return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 2)
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
-        """The places and texts of some round numbers."""
+        """The ticks' places and texts."""
         size = 10 ** math.floor(math.log10(self.high - self.low))
         step = next(size * part for part in (0.1, 0.2, 0.5, 1, 2) if self.high - self.low <= 6 * size * part)
-        values = [step * count for count in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
-        return [(self.place(value), f"{100 * value:g}%" if self.percent else f"{value:g}") for value in values]
+        multiples = [step * count for count in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+        values = self.measured or multiples
+        return [(self.place(value), f"{100 * value:.4g}%" if self.percent else f"{value:,g}") for value in values]
 
 
 class _Line(NamedTuple):
@@ -72,7 +76,7 @@ def line_chart(
     percent: str = "",
     reference: tuple[str, float] | None = None,
 ) -> str:
-    """Draw a line for each name, with whiskers where its points have intervals.
+    """Draw a line for each name, with whiskers and ticks at its points where they have intervals.
 
     A line without a point keeps its colour, so that a name looks alike in all figures. `percent` names the axes whose
     shares are shown in per cent ("x", "y", "xy"); `reference` is the name and the height of a dashed line.
@@ -83,14 +87,17 @@ def line_chart(
     }
     every = [point for line in points.values() for point in line]
     heights = [height for point in every for height in point[1:] if height is not None]
-    x = _scale([point.x for point in every], LEFT, RIGHT, "x" in percent)
+    has_whiskers = any(point.low is not None for point in every)
+    xs = sorted({point.x for point in every})
+    x = _scale(xs, LEFT, RIGHT, "x" in percent, margin=0.08 if has_whiskers else 0.03)
+    if has_whiskers and all(x.place(right) - x.place(left) > TICK_SPACE for left, right in pairwise(xs)):
+        x = x._replace(measured=xs)
     y = _scale(heights + ([reference[1]] if reference else []), BOTTOM, TOP, "y" in percent)
-    dodge = DODGE if any(point.low is not None for point in every) else 0
     drawn = []
     for index, (name, line) in enumerate(points.items()):
         turn = index + index // len(COLORS)
         style = COLORS[index % len(COLORS)], DASHES[turn % len(DASHES)], MARKERS[turn % len(MARKERS)]
-        shift = dodge * (index - (len(points) - 1) / 2)
+        shift = DODGE * (index - (len(points) - 1) / 2) if has_whiskers else 0
         corners, whiskers = [], []
         for point in line:
             place = round(x.place(point.x) + shift, 2)
@@ -122,14 +129,14 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
     """
     x, y = (_Scale(0, 1, *ends, percent=True) for ends in ((LEFT, RIGHT), (BOTTOM, TOP)))
     dashed = "perfectly calibrated", f"M{LEFT} {BOTTOM}L{RIGHT} {TOP}"
-    return _svg(x, y, ("confidence, and the number of answers", "accuracy"), bins=bins, dashed=dashed)
+    return _svg(x, y, ("confidence; above the bars: answers", "accuracy"), bins=bins, dashed=dashed)
 
 
-def _scale(values: Sequence[float], start: int, end: int, percent: bool) -> _Scale:
-    """Return an axis that has room for these values."""
+def _scale(values: Sequence[float], start: int, end: int, percent: bool, margin: float = 0.03) -> _Scale:
+    """Return an axis with room for these values, and a `margin` as a share of their range."""
     low, high = min(values, default=0.0), max(values, default=1.0)
-    margin = 0.03 * (high - low) or abs(high) / 2 or 0.5
-    return _Scale(low - margin, high + margin, start, end, percent)
+    room = margin * (high - low) or abs(high) / 2 or 0.5
+    return _Scale(low - room, high + room, start, end, percent)
 
 
 def _label(name: str) -> str:
@@ -148,9 +155,9 @@ def _svg(
     dashed: tuple[str, str] | None = None,
 ) -> str:
     """Return the figure's SVG element, a legend above its axes; `dashed` is the name and the path of another line."""
-    columns = 1 if max((len(line.name) for line in lines), default=0) > 22 else 2
-    rows = math.ceil((len(lines) + (dashed is not None)) / columns)
-    layout = {"labels": labels, "columns": columns, "rows": rows}
+    names = [*(line.name for line in lines), *(dashed or ())[:1]]
+    columns = max(1, 500 // (52 + 7 * max(map(len, names), default=1)))
+    layout = {"labels": labels, "columns": columns, "rows": math.ceil(len(names) / columns)}
     return _template().render(x=x, y=y, lines=lines, bins=bins, dashed=dashed, **layout)
 
 

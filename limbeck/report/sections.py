@@ -23,10 +23,10 @@ Tasks = Mapping[str, Sequence[GradedGroup]]  # the run groups by task
 Value = TypeVar("Value")
 
 MAX_POINTS, MAX_ROWS = 150, 11  # of a line in a figure, and of its table
-LOGGED = {  # by the start of a key in a run's log: the title of its figure, and its y axis
-    "term_": ("{}, a term of the loss", "nats"),
-    "share_": ("{}, its share of the gradient", "share"),
-    "eval_accuracy": ("validation accuracy", "accuracy"),
+LOGGED = {  # by the start of a key in a run's log: the title of its figure, its y axis, and "y" for one in per cent
+    "term_": ("{}, a term of the loss", "loss (nats)", ""),
+    "share_": ("{}, its share of the gradient", "share of the gradient", "y"),
+    "eval_accuracy": ("validation accuracy", "accuracy", "y"),
 }
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 PASSED = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)
@@ -110,7 +110,7 @@ def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Sec
             except LimbeckError as error:
                 missing.append(f"{member.name} on {member.task} has no curves: {error}")
         set_name = _set_name(members)
-        for start, (title, y_label) in LOGGED.items():
+        for start, (title, y_label, percent) in LOGGED.items():
             for key in sorted({key for curves in logs.values() for key in curves if key.startswith(start)}):
                 # also those without it, since a name has one colour in all figures
                 lines = {member.name: logs.get(member.name, {}).get(key, []) for member in members}
@@ -118,7 +118,7 @@ def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Sec
                 rows = _nearest(lines, {f"step {step:,.0f}": step for step in ticks})
                 title_of_set = f"{set_name}: {title.format(key.removeprefix(start))}"
                 table = Table(f"learning-{set_name}-{key}", title_of_set, rows, digits=4)
-                plotted.append(Figure(figures.line_chart(lines, "step", y_label), table))
+                plotted.append(Figure(figures.line_chart(lines, "optimizer step", y_label, percent=percent), table))
     text = "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states."
     return Section("learning", "Learning", text, figures=plotted, missing=missing)
 
@@ -182,7 +182,7 @@ def fraction_figure(
         method: [Point(x, cell.value, *(cell.interval or ())) for x, cell in line.items()]
         for method, line in lines.items()
     }
-    svg = figures.line_chart(points, "training data", "accuracy (%)", percent="x")
+    svg = figures.line_chart(points, "share of the training data", "accuracy (%)", percent="x")
     return Figure(svg, Table(name, title, rows, unit="%", notes=notes))
 
 
