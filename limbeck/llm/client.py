@@ -1,8 +1,4 @@
-"""A chat model behind an OpenAI-compatible endpoint, asked through the openai SDK.
-
-One call is one request: attempts, rates and the budget are the runner's. Redirects are not followed, and an echo of
-the key is removed.
-"""
+"""A chat model behind an OpenAI-compatible endpoint, asked through the openai SDK, one request a call."""
 
 import asyncio
 import json
@@ -36,10 +32,10 @@ for name in ("openai", "httpcore2"):  # at DEBUG they log headers, and an endpoi
 
 
 class EndpointClient:
-    """Chat completions of an endpoint over kept connections, with the environment's proxies and certificates."""
+    """Chat completions of an endpoint, with the environment's proxies and certificates; no redirect is followed."""
 
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings, seconds: float) -> None:
-        """Prepare requests of at most so many seconds. Raises LimbeckError: a URL, key or proxy that cannot be used."""
+        """Prepare requests of so many seconds. Raises LimbeckError for a URL, key or proxy that cannot be used."""
         self._teacher, self._url, self._seconds = teacher, teacher.endpoint(), seconds
         self._key = read_key(teacher.key)
         self._default_temperature = sampling.temperature is None
@@ -56,8 +52,7 @@ class EndpointClient:
             key = self._key or "unset"
             self._client = openai.AsyncOpenAI(base_url=self._url, api_key=key, max_retries=0, http_client=http)
         except (ValueError, ImportError, OSError, httpx2.InvalidURL):  # a proxy's address may hold a password
-            message = f"{self._url}, or a proxy or certificates ($HTTPS_PROXY, $SSL_CERT_FILE), cannot be used"
-            raise EndpointError(message) from None
+            raise EndpointError(f"{self._url}, $HTTPS_PROXY or $SSL_CERT_FILE cannot be used") from None
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
         """Send one request, and again if the model insists on `max_completion_tokens` or its own temperature."""
@@ -81,7 +76,7 @@ class EndpointClient:
         await self._client.close()
 
     def _adapts(self, sent: Mapping[str, Any], text: str) -> bool:
-        """Change what is sent to this model, as its endpoint asks for; return whether to send the request again."""
+        """Change what is sent as the endpoint asks; return whether to send the request again."""
         body = dict(self._body)
         if "max_completion_tokens" in text and "max_tokens" in body:
             body["max_completion_tokens"] = body.pop("max_tokens")
@@ -112,10 +107,9 @@ class EndpointClient:
         return Failure("no connection", f"{self._url}: {reason}")
 
     def _redact(self, text: str) -> str:
-        """Return the text without the key, also as JSON writes it with escaped slashes."""
         if self._key is None or len(self._key) < SHORTEST_SECRET:
             return text
-        return text.replace(self._key, "[key]").replace(self._key.replace("/", r"\/"), "[key]")
+        return text.replace(self._key, "[key]").replace(self._key.replace("/", r"\/"), "[key]")  # as JSON may write it
 
 
 def read_completion(raw: str) -> Reply | Failure:

@@ -22,14 +22,25 @@ class LocalClient:
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings) -> None:
         """Load the model. Raises ModelError: no such model, or one that is no chat model."""
         self._name, self._batch_size, self._max_tokens = teacher.name, teacher.batch_size, sampling.max_tokens
-        self._model, self._tokenizer = _load(teacher.name)
+        source = where_to_load(self._name) | {"trust_remote_code": False}
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(self._name, **source)
+            self._model: Any = AutoModelForCausalLM.from_pretrained(
+                self._name, dtype="auto", device_map=device, **source
+            )
+        except Exception as error:  # of many libraries
+            raise ModelError(f"{self._name}: cannot be loaded as a teacher: {first_line(error)}") from None
+        if not getattr(self._tokenizer, "chat_template", None) or self._tokenizer.eos_token_id is None:
+            raise ModelError(f"{self._name}: no chat template or end token; use a model trained to chat")
         self._positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or 10**9
         config = self._model.generation_config
         config.max_length = None  # beside max_new_tokens every call would warn of it
         # many models name the end of a document as their end, and their tokenizer that of a turn
         ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
         self._ends = [end for end in {*ends, self._tokenizer.eos_token_id} if end is not None]
-        self._options: dict[str, Any] = {"do_sample": sampling.heat > 0}
+        self._options: dict[str, Any] = {"do_sample": sampling.heat > 0, "max_new_tokens": sampling.max_tokens}
+        self._options |= {"eos_token_id": self._ends, "pad_token_id": self._ends[0], "stopping_criteria": [self._stop]}
         if sampling.heat > 0:  # transformers' own default of top_k is 50
             self._options |= {"temperature": sampling.heat, "top_p": sampling.top_p, "top_k": config.top_k or 0}
             torch.seed()  # or several processes would draw the same answers
@@ -56,6 +67,9 @@ class LocalClient:
         """Stop at the next token."""
         self._closed = True
 
+    def _stop(self, ids: torch.Tensor, _scores: Any, **_options: Any) -> torch.Tensor:
+        return torch.full((len(ids),), self._closed, device=ids.device)
+
     async def _answers(self, batch: list[list[int]]) -> list[Reply | Failure]:
         async with self._generating:
             if batch is self._batch:
@@ -68,16 +82,9 @@ class LocalClient:
         # Padding is masked, but repetition penalties look at every id: pad with a token that the row has anyway.
         ids = [[prompt[0]] * (width - len(prompt)) + prompt for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        inputs = torch.tensor([ids, mask], device=self._model.device)
         try:
-            output = self._model.generate(
-                input_ids=torch.tensor(ids, device=self._model.device),
-                attention_mask=torch.tensor(mask, device=self._model.device),
-                max_new_tokens=self._max_tokens,
-                eos_token_id=self._ends,
-                pad_token_id=self._ends[0],
-                stopping_criteria=[lambda ids, _scores, **_: torch.full((len(ids),), self._closed, device=ids.device)],
-                **self._options,
-            )
+            output = self._model.generate(input_ids=inputs[0], attention_mask=inputs[1], **self._options)
         except Exception as error:  # raised by the model's code, sampling.extra, or a full GPU
             advice = "; lower teacher.batch_size" if isinstance(error, torch.OutOfMemoryError) else ""
             raise ModelError(f"{self._name}: {type(error).__name__}: {first_line(error)}{advice}") from error
@@ -105,16 +112,3 @@ def render(tokenizer: Any, messages: Sequence[ChatMessage]) -> str:
             if first["content"].strip() in text or conversation is conversations[-1]:
                 return text
     raise ModelError(f"{tokenizer.name_or_path}: its chat template refuses the conversation")
-
-
-def _load(name: str) -> tuple[Any, Any]:
-    options = where_to_load(name) | {"trust_remote_code": False}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **options)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype="auto", device_map=device, **options)
-    except Exception as error:  # of many libraries
-        raise ModelError(f"{name}: cannot be loaded as a teacher, a causal model: {first_line(error)}") from None
-    if not getattr(tokenizer, "chat_template", None) or tokenizer.eos_token_id is None:
-        raise ModelError(f"{name}: its tokenizer has no chat template or no end token; use a model trained to chat")
-    return model.eval(), tokenizer

@@ -1,4 +1,4 @@
-"""Messages to and from a chat model: conversations, replies, failures, and thoughts told apart from words."""
+"""Messages to and from a chat model, and thoughts told apart from words."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A complete answer: its text, blank where the model wrote thoughts only, and the body it came in."""
+    """A complete answer, blank where the model wrote thoughts only, and the body it came in."""
 
     text: str
     raw: str
@@ -35,7 +35,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request without an answer. It may have been paid for all the same: then `raw` is not None."""
+    """A request without an answer, which may have been paid for if `raw` is not None."""
 
     kind: str  # the same few words for every failure of this kind: "timed out", "cut off", "HTTP 500"
     message: str  # one line for people
@@ -59,7 +59,7 @@ def read_message(message: Mapping[str, Any], separator: str = "\n") -> Message:
     content = next((message[name] for name in _CONTENT_FIELDS if message.get(name) is not None), "")
     words, thoughts, lacking = [], [], None
     for part in content if isinstance(content, list) else [content]:
-        fields, text = part if isinstance(part, dict) else {}, part_text(part)
+        fields, text = part if isinstance(part, dict) else {}, _part_text(part)
         kind = str(fields.get("type", "text"))
         if fields.get("thought") is True or re.search("think|thought|reasoning", kind):  # the former is Gemini's
             thoughts.append(text)
@@ -67,17 +67,17 @@ def read_message(message: Mapping[str, Any], separator: str = "\n") -> Message:
             words.append(text)
         elif kind != "text":
             lacking = kind
-    beside = (part_text(message.get(name)) for name in _THOUGHT_FIELDS)
+    beside = (_part_text(message.get(name)) for name in _THOUGHT_FIELDS)
     beside_text = next((text for text in beside if text.strip()), "")
     return Message(separator.join(words), beside_text or "\n".join(filter(None, thoughts)), lacking)
 
 
-def part_text(value: Any, depth: int = 4) -> str:
+def _part_text(value: Any, depth: int = 4) -> str:
     """Return the text of a part: itself, that in its field for text, or those of its own parts, a line each."""
     if isinstance(value, str):
         return re.sub("[\ud800-\udfff]", "\ufffd", value)  # half a pair, which UTF-8 cannot write
     if depth and isinstance(value, list):
-        return "\n".join(filter(None, (part_text(item, depth - 1) for item in value)))
+        return "\n".join(filter(None, (_part_text(item, depth - 1) for item in value)))
     if depth and isinstance(value, dict):
-        return next((text for name in _PART_FIELDS if (text := part_text(value.get(name), depth - 1))), "")
+        return next((text for name in _PART_FIELDS if (text := _part_text(value.get(name), depth - 1))), "")
     return ""

@@ -1,7 +1,6 @@
-"""The phrases in which a teacher states an answer, doubts it, takes it back or is polite, as patterns.
+"""Patterns of the phrases in which a teacher states an answer, doubts it, takes it back or is polite.
 
-`limbeck/llm/replies.py` applies them. Where a phrase is missing here an answer is not read, which is counted and shown;
-a phrase too many may read a wrong one.
+Where a phrase is missing an answer is not read, which is counted and shown; a phrase too many may read a wrong one.
 """
 
 import re
@@ -16,12 +15,11 @@ def _terms(table: str) -> list[str]:
 
 
 def _words(table: str) -> str:
-    """Return an alternation of a table's phrases, the longest first."""
     return rf"(?:{'|'.join(sorted(_terms(table), key=len, reverse=True))})"
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Return the pattern, with one to three blanks where it has one."""
+    """Compile the pattern, with one to three blanks where it has one."""
     return re.compile(text.replace(" ", r"[^\S\n]{1,3}"), re.IGNORECASE | re.MULTILINE)
 
 
@@ -54,7 +52,7 @@ _MARKS = (
 
 @cache
 def statement(marker: str, nouns: tuple[str, ...], *, closed: bool) -> re.Pattern[str]:
-    """Return the pattern of what an answer follows; `closed`: answers are choices or numbers.
+    """Return the pattern of what an answer follows, which is a choice or a number if `closed`.
 
     Groups: `own` (the marker), `line` (a noun alone on its line), `sign` (a box, hashes), `choice` ("I'd go with").
     """

@@ -21,9 +21,8 @@ RationaleSource = Literal["content", "thoughts", "both"]
 # With these limits the work stays in proportion to the text, whatever a teacher repeats.
 LONGEST_REPLY = 100_000  # characters without its thoughts; what follows is not read
 _LONGEST_ANSWER = 500
-_MAX_MARKS = 100  # of one form
-_MAX_SENTENCES = 100  # read after an answer
 _LONGEST_LINE = 120  # of a line that is an answer alone
+_MOST = 100  # marks of one form, and sentences after an answer
 
 _CLAUSE = re.compile(
     r"(?:[,;:]?\s|\A)(?:so|thus|therefore|hence|then|which means|and)(?:\sthat)?,?\s|[,;]\s", re.IGNORECASE
@@ -49,7 +48,7 @@ class Parsed:
 
 
 class _Statement(NamedTuple):
-    """A sentence that states an answer, and its extent; the label is None where the answer cannot be read."""
+    """A sentence that states an answer; the label is None where the answer cannot be read."""
 
     start: int
     end: int
@@ -57,19 +56,18 @@ class _Statement(NamedTuple):
 
 
 def parse(raw: str, task: Task, example: Example) -> Parsed:
-    """Return the teacher's reasoning and the answer that it states. Never raises, never guesses.
+    """Return the teacher's reasoning and the answer that it states, without raising or guessing.
 
-    The answer is the last statement in a form of `limbeck/llm/phrases.py` that its sentence neither supposes, doubts
-    nor asks and no later one takes back, up to where the teacher ran on into a question of its own; without any, an
-    answer that stands alone or opens the reply. The rationale is the text before, or else after it, without sentences
-    that state an answer, thoughts, politeness and code fences.
+    The answer is the last that is stated, neither supposed, doubted, asked nor taken back, before a question of the
+    teacher's own; without any, one that stands alone or opens the reply. The rationale is the text before, or else
+    after it, without thoughts, politeness and statements of an answer.
     """
     text = plain(raw)[:LONGEST_REPLY]
     return _read_json(text, task, example) or _Reply(text, task, example).parsed()
 
 
 def stated_answer(text: str, task: Task, example: Example) -> str | None:
-    """Return the answer that a text states in a form made for it, or is as a whole."""
+    """Return the answer that a text states, or is as a whole."""
     text = plain(text)[:LONGEST_REPLY]
     if (parsed := _read_json(text, task, example)) is not None:
         return parsed.label
@@ -81,10 +79,9 @@ def stated_answer(text: str, task: Task, example: Example) -> str | None:
 def read_reply(
     content: str, thoughts: str, task: Task, example: Example, *, source: RationaleSource = "content"
 ) -> Parsed:
-    """Return rationale and label of a reply whose thoughts came apart from its content, or stand there in tags.
+    """Return the rationale, taken from `source`, and the label of a reply whose thoughts are apart or in tags.
 
-    The rationale is taken from `source`. The label is read in the content; in the thoughts only where the content is
-    blank and they are the rationale. The marks of GSM8K's calculator are left out.
+    The label is read in the thoughts only where the content is blank and they are the rationale.
     """
     content, thoughts = without_calculations(content), without_calculations(thoughts)
     tagged, words = split_thoughts(content)
@@ -103,7 +100,7 @@ def read_reply(
 
 
 def concluded_label(content: str, thoughts: str, task: Task, example: Example) -> str | None:
-    """Return the example's label where a reply is thoughts alone whose last sentence comes to it; else None."""
+    """Return the example's label if a reply is thoughts alone whose last sentence comes to it, else None."""
     tagged, words = split_thoughts(content)
     last = re.split(r"(?<=[.!?])\s+|\n", f"{thoughts}\n{tagged}".strip())[-1]
     if words.strip() or not example.label or phrases.DOUBT.search(last):
@@ -124,19 +121,16 @@ class _Reply:
         self.choices = example.choices or task.choices
         self.numeric = task.equal is same_value
         self.foreign = self.numeric and not example.choices and phrases.FOREIGN.search(self.text) is not None
-        tags = islice(phrases.TAGGED.finditer(self.text), _MAX_MARKS)
+        tags = islice(phrases.TAGGED.finditer(self.text), _MOST)
         tagged = (_Statement(*tag.span(), self._read(tag["answer"])) for tag in tags)
         statements = sorted((*self._named(), *tagged, *self._subjects()), key=itemgetter(0, 1))
-        first_answer = next((statement.end for statement in statements if statement.label is not None), len(self.text))
-        self.text = self.text[: self._next_question(first_answer)]
+        first_end = next((statement.end for statement in statements if statement.label is not None), len(self.text))
+        self.text = self.text[: self._next_question(first_end)]
         self.statements = [statement for statement in statements if statement.start < len(self.text)]
         self.answers = [statement for statement in self.statements if statement.label is not None]
 
     def label(self) -> str | None:
-        """Return the last answer stated; None where it contradicts another, or a later sentence takes it back.
-
-        Two answers may differ where reasoning or a correction stands between them.
-        """
+        """Return the last answer stated; None if it is taken back, or differs from one with nothing between them."""
         if not self.answers or self._withdrawn(self.answers[-1].end):
             return None
         for first, second in pairwise(self.answers):
@@ -147,7 +141,6 @@ class _Reply:
         return self.answers[-1].label
 
     def parsed(self) -> Parsed:
-        """Return the parts of the reply."""
         if (label := self.label()) is not None:
             return Parsed(self.rationale(self.answers), label)
         if self.statements:
@@ -156,20 +149,20 @@ class _Reply:
         # Without an answer nothing says where the reasoning ended.
         return Parsed(self.rationale([implied]), implied.label) if implied else Parsed(None, None)
 
-    def _next_question(self, first_answer: int) -> int:
-        """Return where a question of the teacher's own begins; before any answer, not the task's told again."""
+    def _next_question(self, first_end: int) -> int:
+        """Return where a question of the teacher's own begins; before the first answer's end, not the task's retold."""
         question_words = set(re.findall(r"\w+", self.example.input.casefold()))
         for opening in phrases.NEXT_QUESTION.finditer(self.text):
             sentence = self.text[opening.end() : opening.end() + texts.LONGEST_SENTENCE].lstrip()
             words = re.findall(r"\w+", sentence[: sentence_end(sentence, 0)].casefold())
             retold = len(words) < 4 or sum(word in question_words for word in words) >= len(words) / 2
-            if opening.start() >= first_answer or not retold:
+            if opening.start() >= first_end or not retold:
                 return opening.start()
         return len(self.text)
 
     def _withdrawn(self, end: int) -> bool:
-        """Return whether a sentence after an answer, which ends at `end`, takes it back."""
-        for _ in range(_MAX_SENTENCES):
+        """Return whether a sentence takes back the answer that ends at `end`."""
+        for _ in range(_MOST):
             if phrases.CORRECTION.match(self.text, end):
                 return True
             end = sentence_end(self.text, end)
@@ -178,7 +171,7 @@ class _Reply:
     def _named(self) -> Iterator[_Statement]:
         """Yield "the answer is (c)", "Label: neutral", `\\boxed{42}`, and what follows the task's marker."""
         pattern = phrases.statement(self.task.marker, self.task.nouns, closed=self.numeric or bool(self.choices))
-        for mark in islice(pattern.finditer(self.text), _MAX_MARKS):
+        for mark in islice(pattern.finditer(self.text), _MOST):
             headed = mark["line"] is not None or mark[0].rstrip(" *_").endswith(":")
             start = mark.start() if mark["sign"] is not None else self._clause_start(mark, headed=headed)
             answer = self.text[mark.end() : mark.end() + _LONGEST_ANSWER]
@@ -193,10 +186,10 @@ class _Reply:
                 yield _Statement(start, end, label)
 
     def _clause_start(self, mark: re.Match[str], *, headed: bool) -> int | None:
-        """Return the start of the clause with `mark`; None where its sentence does not state what follows.
+        """Return the start of the clause with `mark`; None where its sentence supposes or doubts what follows.
 
-        It supposes or doubts it, or other words lead to the mark than a connective such as "so"; before the task's own
-        marker any may, and a few before a `headed` one, which ends a line or has a colon ("Short answer:").
+        A connective such as "so" may lead to the mark; other words only to the task's own marker, and a few to a
+        `headed` one, which ends a line or has a colon ("Short answer:").
         """
         start = sentence_start(self.text, mark.start())
         lead = self.text[start : mark.start()]
@@ -216,7 +209,7 @@ class _Reply:
     def _subjects(self) -> Iterator[_Statement]:
         """Yield "C is correct" and "42 is the answer", of tasks with choices or numbers."""
         marks = phrases.AFTER_ANSWER.finditer(self.text) if self.numeric or self.choices else ()
-        for mark in islice(marks, _MAX_MARKS):
+        for mark in islice(marks, _MOST):
             start, end = sentence_start(self.text, mark.start()), sentence_end(self.text, mark.end())
             *_, subject = _CLAUSE.split(self.text[start : mark.start()])
             qualified = phrases.QUALIFIED.search(self.text, mark.end(), end)
@@ -231,7 +224,6 @@ class _Reply:
         return self._read(equations[0]) if len(equations) == 1 and not phrases.UNSURE.search(sentence) else None
 
     def _read(self, text: str) -> str | None:
-        """Return the answer that the text is."""
         line = unwrapped(text)
         if self.foreign:
             line = _THOUSANDS.sub(lambda number: number[0].replace(".", ""), line)
@@ -241,7 +233,7 @@ class _Reply:
         return self.task.read_answer(line, self.example)
 
     def _implied(self) -> _Statement | None:
-        """Return an answer that stands alone in the last line or opens the reply; None where these contradict."""
+        """Return an answer that stands alone in the last line or opens the reply, None if these contradict."""
         lines = [line for line in self.text.split("\n") if line.strip()]
         if not lines or len({self._opening(line) for line in lines} - {None}) > 1:
             return None  # "refunds: 0.7", "hardware: 0.3"
@@ -289,7 +281,7 @@ class _Reply:
 
 
 def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
-    """Return the parts of a JSON object with a field for the answer, or None; by default its rationale is before it."""
+    """Return the parts of a JSON object with a field for the answer; its rationale may stand before it."""
     if (block := texts.json_object(text)) is None:
         return None
     contents, before = block
@@ -306,7 +298,7 @@ def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
 
 
 def _scalar(value: Any) -> str | None:
-    """Return a JSON value as text: of a list its only item, of an object its field for a value."""
+    """Return a JSON value, a list's only item or an object's field for a value, as text."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Many questions put to a chat model: bounded concurrency, rates, budget, attempts; each reply is paid for once."""
+"""Many questions put to a chat model within limits and a budget; each reply is paid for once."""
 
 import asyncio
 import logging
@@ -41,7 +41,6 @@ class Tally:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start."""
         return time.monotonic() - self.started
 
 
@@ -62,7 +61,7 @@ def unwatched(_tally: Tally, _cost: float | None) -> None:
 
 @dataclass(frozen=True)
 class Session:
-    """One start of a job that asks a model: its terms, the store of the replies, and who watches the progress."""
+    """One start of a job that asks a model."""
 
     settings: AskingSettings
     store: Store
@@ -70,7 +69,7 @@ class Session:
     tally: Tally = field(default_factory=Tally)
 
     def begin(self, prompt: str, sent: Any, rows: Mapping[str, Any]) -> None:
-        """Record what is sent and where it comes from in the store. Raises RecipeError if the key stands in it."""
+        """Store what is sent and where it comes from. Raises RecipeError if the key stands in it."""
         teacher = self.settings.teacher
         job = {
             "job": self.settings.model_dump(mode="json", exclude_none=True),
@@ -87,7 +86,12 @@ class Session:
         A reply is stored before the next request is sent in its place. Ctrl-C or SIGTERM waits for what is in flight;
         a second one does not. Raises LimbeckError: no request can succeed, or none did; what arrived is stored.
         """
-        asyncio.run(self._ask(sampling, phases))
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            asyncio.run(self._ask(sampling, phases))
+        finally:
+            with suppress(ValueError, TypeError):  # not the main thread; a handler that is not Python's
+                signal.signal(signal.SIGTERM, handler)
 
     async def _ask(self, sampling: SamplingSettings, phases: Sequence[Callable[[], Sequence[Request]]]) -> None:
         client: Client | None = None
@@ -155,7 +159,7 @@ class _Runner:
         self._progress.set()
 
     async def _work(self) -> None:
-        """Ask for one answer after the other. An error ends the other workers too, but not their requests in flight."""
+        """Ask for one answer after the other; an error also ends the other workers, once they have their answers."""
         try:
             while (request := await self._next()) is not None:
                 self._in_flight += 1
@@ -167,12 +171,12 @@ class _Runner:
             raise
 
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Use the store in one thread at a time: while another process locks it, replies still arrive."""
+        """Use the store in one thread at a time, as replies still arrive while another process locks it."""
         async with self._storing:
             return await asyncio.to_thread(function, *args, **kwargs)
 
     async def _next(self) -> Request | None:
-        """Return the next claimed request; None: there is no more to ask."""
+        """Return the next claimed request, None if there is no more to ask."""
         async with self._claiming:
             while self._pending and not (self._claimed or self._stop.is_set()):
                 self._progress.clear()
@@ -188,7 +192,6 @@ class _Runner:
             return self._claimed.popleft() if self._claimed and not self._stop.is_set() else None
 
     async def _answer(self, request: Request) -> None:
-        """Send a request until it is answered or given up."""
         for attempt in range(1, self._limits.attempts + 1):
             await _wait(self._stop, max(self._request_rate.delay(1), self._token_rate.delay(sum(request.ceiling))))
             if self._stop.is_set():
@@ -229,21 +232,19 @@ class _Runner:
         if result.kind == "HTTP 403" and not self._ever_answered:
             raise EndpointError(f"the teacher never answered and refuses the request (HTTP 403): {result.message}")
         if self._fruitless >= 8 + 2 * self._concurrency:
-            raise EndpointError(
-                f"the last {self._fruitless} requests came to nothing; the last one: {result.message}. "
-                "What was answered is stored; start the job again to ask for the rest"
-            )
+            advice = "what was answered is stored; start the job again to ask for the rest"
+            raise EndpointError(f"the last {self._fruitless} requests came to nothing ({result.message}); {advice}")
 
 
 class RateLimiter:
-    """A rate a minute, spread over the minute: at most a second's worth is let through at once."""
+    """A rate a minute, of which at most a second's worth is let through at once."""
 
     def __init__(self, per_minute: float | None) -> None:
         self._per_second = math.inf if per_minute is None else per_minute / 60
         self._next = -math.inf
 
     def delay(self, amount: float) -> float:
-        """Reserve `amount`; return the seconds to wait for it."""
+        """Reserve `amount` and return the seconds to wait for it."""
         now = time.monotonic()
         start = max(self._next, now - 1)
         self._next = start + amount / self._per_second
@@ -251,12 +252,11 @@ class RateLimiter:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait so many seconds, but no longer than until the event."""
     if seconds > 0:
         with suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), seconds)
 
 
 def backoff(failures: int, retry_after: float) -> float:
-    """Return seconds to wait after so many failures in a row: random, up to a minute beyond what the endpoint asks."""
+    """Return random seconds to wait after so many failures in a row, up to a minute beyond what the endpoint asks."""
     return retry_after + random.uniform(0, min(60.0, 2.0 ** min(failures - 1, 10)))

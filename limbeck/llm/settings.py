@@ -21,7 +21,7 @@ _RESERVED = {"model", "messages", "max_tokens", "temperature", "top_p", "n", "st
 
 
 def _unshown(pattern: str, expected: str) -> AfterValidator:
-    """Return a check of a text that may hold a key or a password: the error does not show it."""
+    """Return a check of a text that may hold a secret, which its error does not show."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -49,7 +49,7 @@ class TeacherSettings(Settings):
     batch_size: int = Field(8, ge=1, description="conversations at a time (engine local)")
 
     def endpoint(self) -> str:
-        """Return the base URL of the endpoint. Raises RecipeError if $OPENAI_BASE_URL is no such URL."""
+        """Return the base URL. Raises RecipeError if $OPENAI_BASE_URL is none."""
         values = {"name": self.name, "base_url": os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI}
         return self.base_url or str(TeacherSettings.parse(values, "$OPENAI_BASE_URL").base_url)
 
@@ -58,7 +58,7 @@ NamedTeacher = Annotated[TeacherSettings, BeforeValidator(from_name, json_schema
 
 
 class SamplingSettings(Settings):
-    """Sampling of answers. All of it but `max_tokens` identifies a stored reply, the temperature included."""
+    """Sampling of answers; all of it but `max_tokens` identifies a stored reply."""
 
     samples: int = Field(1, ge=1, le=1000, description="answers to each question")
     temperature: float | None = Field(None, ge=0, le=2, description="by default 0 for one sample, 0.7 for several")
@@ -76,7 +76,7 @@ class SamplingSettings(Settings):
 
     @property
     def heat(self) -> float:
-        """The temperature that is sent."""
+        """Temperature that is sent."""
         return self.temperature if self.temperature is not None else 0.7 if self.samples > 1 else 0.0
 
 
@@ -101,7 +101,7 @@ class PriceSettings(Settings):
 
 
 class BudgetSettings(Settings):
-    """The most that all requests to a model may cost, over every start of the job. When it is spent the job ends."""
+    """The most that all requests to a model may cost, over every start of the job."""
 
     money: float | None = Field(None, gt=0, description="in the currency of the prices")
     tokens: int | None = Field(None, gt=0, description="of questions and answers together")
@@ -129,19 +129,18 @@ class AskingSettings(Settings):
         return self
 
     def cost(self, tokens: Tokens) -> float | None:
-        """Return the price of `tokens`; None where it is not known."""
-        if self._prices is None:
-            return None
-        return (tokens.prompt * self._prices.input + tokens.completion * self._prices.output) / 1e6
+        """Return the price of `tokens`, None if it is not known."""
+        prices = self._prices
+        return (tokens.prompt * prices.input + tokens.completion * prices.output) / 1e6 if prices else None
 
     def covers(self, tokens: Tokens) -> bool:
-        """Return whether so many tokens, all that were ever used, are within the budget."""
+        """Return whether all tokens ever used are within the budget."""
         money, most = self.budget.money, self.budget.tokens
         return (most is None or sum(tokens) <= most) and (money is None or (self.cost(tokens) or 0.0) <= money)
 
 
 def read_key(variable: str) -> str | None:
-    """Return the key in the environment's `variable`, or None. Raises EndpointError if no HTTP header can carry it."""
+    """Return the key in an environment variable. Raises EndpointError if no HTTP header can carry it."""
     key = os.environ.get(variable, "").strip()
     if not re.fullmatch(r"""((?!["'\\])[!-~])*""", key):  # quotes: a file of variables that no shell read
         raise EndpointError("a key is ASCII without blanks, quotes and backslashes", field=f"${variable}")
@@ -149,7 +148,7 @@ def read_key(variable: str) -> str | None:
 
 
 def refuse_key(variable: str, values: Any) -> None:
-    """Raise a RecipeError if `values`, which are to be stored, contain the key."""
+    """Raise a RecipeError if `values` contain the key."""
     key = os.environ.get(variable, "").strip()
     if len(key) >= SHORTEST_SECRET and key in json.dumps(values, ensure_ascii=False):
-        raise RecipeError(f"the key in ${variable} stands in the settings or the prompt, which are stored; take it out")
+        raise RecipeError(f"the key in ${variable} stands in the settings or the prompt; take it out")

@@ -1,8 +1,8 @@
 """Replies of chat models, kept in one SQLite file from the moment they arrive, so that none is paid for twice.
 
-A reply is known by what was sent for it: the model, the `prompt` (a hash of all that comes before the question, and of
-the sampling), the `question` (a hash of its turn) and the index of the sample. A question is *claimed* before it is
-asked, so that processes of one machine share a store; claims of a killed process are released by the next to meet them.
+A reply is known by its model, `prompt` (a hash of what comes before the question, and of the sampling), `question` (a
+hash of its turn) and sample. A question is *claimed* before it is asked, so that processes of one machine share a
+store; claims of a killed process are released by the next to meet them.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One answer to be asked for; `example` is an id, for people who read the store."""
+    """One answer to be asked for; `example` is an id for people who read the store."""
 
     key: Key
     example: str
@@ -70,12 +70,12 @@ class Request:
 
     @property
     def ceiling(self) -> Tokens:
-        """The most tokens that it may use."""
+        """Most tokens that it may use."""
         return Tokens(estimate(*(message["content"] for message in self.messages)), self.max_tokens)
 
 
 class Result(NamedTuple):
-    """The text of a reply and the thoughts beside it, or the kind and message of a failure."""
+    """Text of a reply and the thoughts beside it, or kind and message of a failure."""
 
     text: str | None
     thoughts: str
@@ -84,7 +84,7 @@ class Result(NamedTuple):
 
 
 def estimate(*texts: str) -> int:
-    """Return about how many tokens messages have, rather too many than too few."""
+    """Estimate the tokens of messages, rather too many than too few."""
     return sum(len(text.encode()) // 3 + 8 for text in texts)  # four bytes in English; a template adds some
 
 
@@ -97,7 +97,7 @@ class Store(AbstractContextManager["Store"]):
     """A store opened by one process, which uses it from one thread at a time."""
 
     def __init__(self, path: Path, create: bool = True) -> None:
-        """Open the store in the file `path` for asking, or without `create`, where it has to exist, for reading."""
+        """Open the store in a file for asking, or without `create`, where it has to exist, for reading."""
         if not create and not path.is_file():
             raise FileError("no such store; `limbeck annotate run` makes it", path=path)
         self.path, self._worker, self._opened = path, secrets.token_hex(8), _now()
@@ -118,7 +118,7 @@ class Store(AbstractContextManager["Store"]):
             self._connection.close()
 
     def begin(self, prompt: str, sent: Any, job: dict[str, Any]) -> None:
-        """Record that a job starts: the prompt in full, and the job with its provenance."""
+        """Store the prompt in full, and the job with its provenance."""
         sent_text, job_text = (json.dumps(value, ensure_ascii=False, sort_keys=True) for value in (sent, job))
         with self._transaction() as execute:
             execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt, sent_text))
@@ -127,8 +127,8 @@ class Store(AbstractContextManager["Store"]):
     def claim(self, pending: deque[Request], limit: int, covers: Callable[[Tokens], bool]) -> list[Request]:
         """Take requests that this process may send from `pending`, in order, until the budget is spent.
 
-        Those that were answered, or since this store was opened given up by any process, are dropped; those that other
-        processes have claimed go to the end. All claims count as spent, with the most tokens that they may use.
+        What was answered, or since this store was opened given up by any process, is dropped; what others have claimed
+        goes to the end. Claims count as spent, at their ceilings.
         """
         claimed: list[Request] = []
         spent: Tokens | None = None
@@ -153,7 +153,7 @@ class Store(AbstractContextManager["Store"]):
         return claimed
 
     def put(self, request: Request, result: Reply | Failure, tokens: Tokens, *, last: bool = True) -> None:
-        """Store the outcome of a request, which is on the disk when this returns; the `last` one ends its claim."""
+        """Write the outcome of a request to the disk; the `last` one ends its claim."""
         text = result.text if isinstance(result, Reply) else None
         failure = (result.kind, result.message) if isinstance(result, Failure) else (None, None)
         columns = (*request.key, *tokens, _now(), request.example, last, text, result.raw, *failure)
@@ -163,7 +163,7 @@ class Store(AbstractContextManager["Store"]):
                 execute(f"DELETE FROM claims WHERE {_KEY}", request.key)
 
     def others_claim(self, model: str) -> bool:
-        """Return whether other processes had claims of the model; those of killed ones are released."""
+        """Return whether other processes had claims, and release those of killed ones."""
         query = "SELECT DISTINCT worker FROM claims WHERE model = ? AND worker != ?"
         workers = self._read(query, model, self._worker)
         for (worker,) in workers:
@@ -192,13 +192,13 @@ class Store(AbstractContextManager["Store"]):
         }
 
     def usage(self, model: str) -> tuple[Tokens, int]:
-        """Return the tokens that all requests to a model used, without claims, and the number of replies."""
+        """Return the tokens that all requests to a model used, and the number of replies."""
         query = "SELECT SUM(prompt_tokens), SUM(completion_tokens), SUM(kind IS NULL) FROM requests WHERE model = ?"
         prompt, completion, count = (total or 0 for total in self._read(query, model)[0])
         return Tokens(prompt, completion), count
 
     def spent(self, model: str) -> Tokens:
-        """Return the tokens used, and the most that claimed requests may use."""
+        """Return the tokens used and the most that claimed requests may use, in one sum."""
         query = "SELECT SUM(prompt_tokens), SUM(completion_tokens) FROM claims WHERE model = ?"
         return self.usage(model)[0].plus(Tokens(*(total or 0 for total in self._read(query, model)[0])))
 
@@ -243,7 +243,6 @@ class Store(AbstractContextManager["Store"]):
 
 
 def _thoughts(raw: str) -> str:
-    """Return the thoughts in a completion, beside its content."""
     try:
         return read_message(json.loads(raw)["choices"][0]["message"]).thoughts
     except (LookupError, TypeError, ValueError):

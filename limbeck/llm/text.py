@@ -57,10 +57,9 @@ _LONGEST_COURTESY = 160
 
 
 def split_thoughts(raw: str) -> tuple[str, str]:
-    """Return a reply's thoughts and the rest of it; either may be blank.
+    """Return a reply's thoughts and the rest of it, either of which may be blank.
 
-    Without its end a thought runs to the reply's end if its tag opens a line, and without its beginning (in the prompt)
-    from the start; another tag in mid-line is only mentioned.
+    Without its end a thought runs to the reply's end if its tag opens a line, without its beginning from the start.
     """
     _, *channels = _CHANNEL.split(raw)
     if channels:
@@ -79,10 +78,7 @@ def split_thoughts(raw: str) -> tuple[str, str]:
 
 
 def plain(raw: str) -> str:
-    """Return the reply without thoughts, chat tokens, entities, code fences and HTML, up to a turn of the user.
-
-    Line ends are "\\n"; full-width characters, smart quotes and odd spaces are written in ASCII.
-    """
+    """Return the reply in ASCII signs without thoughts, chat tokens, code fences and HTML, up to a turn of the user."""
     text = THOUGHT_TAG.sub("", split_thoughts(html.unescape(raw))[1])
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_ASCII)
     turn = _USER_TURN.search(text)
@@ -135,7 +131,7 @@ def sentence_start(text: str, position: int) -> int:
 
 
 def sentence_end(text: str, start: int, longest: int = LONGEST_SENTENCE) -> int:
-    """Return the end of the sentence that begins at `start`, at most `longest` characters on."""
+    """Return the end of the sentence from `start`, at most `longest` characters on."""
     limit = min(start + longest, len(text))
     end = _SENTENCE_END.search(text, start, limit)
     return end.end() if end else limit
@@ -160,7 +156,7 @@ def without_courtesies(text: str) -> str:
 
 
 def reasoning(text: str) -> str | None:
-    """Return the text without politeness and headings around it, None where nothing is left."""
+    """Return the text without politeness and headings around it, None if nothing is left."""
     lines = phrases.HEADING.sub("", without_courtesies(text).lstrip(), count=1).strip().split("\n")
     while lines and (not lines[-1].strip(_ORNAMENTS) or phrases.LAST_HEADING.fullmatch(lines[-1])):
         lines.pop()

@@ -74,12 +74,8 @@ def test_samples_differ_from_each_other_and_from_start_to_start(folders):
 
 @pytest.mark.parametrize("template", [REFUSES_SYSTEM, DROPS_SYSTEM])
 def test_a_system_turn_that_the_template_does_not_take_goes_to_the_user(template):
-    turns = [
-        {"role": "system", "content": "Think first.\n"},
-        {"role": "user", "content": "One?"},
-        {"role": "assistant", "content": "1."},
-        {"role": "user", "content": "Two?"},
-    ]
+    contents = [("system", "Think first.\n"), ("user", "One?"), ("assistant", "1."), ("user", "Two?")]
+    turns = [{"role": role, "content": content} for role, content in contents]
     text = "<s><|user|>Think first.\n\n\nOne?<|end|><|assistant|>1.<|end|><|user|>Two?<|end|><|assistant|>"
     assert render(chat_tokenizer(template), turns) == text
     text = chat_tokenizer().apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
@@ -87,18 +83,13 @@ def test_a_system_turn_that_the_template_does_not_take_goes_to_the_user(template
 
 
 def test_a_prompt_that_leaves_no_room_fails_alone(folders):
-    tokenizer = AutoTokenizer.from_pretrained(folders["gpt2"])
-
-    def question(length):
-        turn = [{"role": "user", "content": ""}]
-        frame = len(tokenizer.apply_chat_template(turn, add_generation_prompt=True)["input_ids"])
-        return [{"role": "user", "content": "x" * (length - frame)}]
-
-    fits, too_long = question(POSITIONS - 24), question(POSITIONS - 23)
-    answers = answers_of(make_client(folders["gpt2"]), [too_long, fits, *QUESTIONS[:2]])
-    assert (answers[0].kind, answers[0].again) == ("prompt too long", False)
-    assert answers[1].tokens.prompt == POSITIONS - 24
-    assert all(answer.tokens for answer in answers[1:])
+    empty = [{"role": "user", "content": ""}]
+    frame = len(chat_tokenizer().apply_chat_template(empty, add_generation_prompt=True)["input_ids"])
+    questions = [[{"role": "user", "content": "x" * (POSITIONS - 24 + extra - frame)}] for extra in (1, 0)]
+    too_long, *answers = answers_of(make_client(folders["gpt2"]), [*questions, *QUESTIONS[:2]])
+    assert (too_long.kind, too_long.again) == ("prompt too long", False)
+    assert answers[0].tokens.prompt == POSITIONS - 24
+    assert all(answer.tokens for answer in answers)
 
 
 @pytest.mark.parametrize("extra", [{"repetition_penality": 1.2}, {"repetition_penalty": 2}])
