@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator
 
 from limbeck.data.rows import Column, Table, numbered, read_examples, read_files
-from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows, read_table
+from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows, cell_text, read_table
 from limbeck.errors import DataError, FileError, first_line
 from limbeck.files import read_json, sha256
 from limbeck.llm.replies import parse
@@ -61,11 +61,14 @@ class ArchiveSource(Settings):
             if len(outputs) != len(examples):  # they belong together by position
                 reason = f"{len(examples)} rows, but {folder / 'llm'} has {len(outputs)} outputs for them"
                 raise DataError(reason, path=paths[split])
-            replies = (parse(output, task, example) for output, example in zip(outputs, examples, strict=True))
-            splits[role] = [
-                replace(example, rationale=reply.rationale, teacher_label=reply.label)
-                for example, reply in zip(examples, replies, strict=True)
-            ]
+            splits[role] = []
+            for (_, _, row), example, output in zip(table, examples, outputs, strict=True):
+                # as released, blanks included: digests of runs hold them
+                spellings = {cell_text(name): name for name in row.get("choices") or () if isinstance(name, str)}
+                choices = tuple(spellings.get(choice, choice) for choice in example.choices)
+                example = replace(example, choices=choices, label=spellings.get(example.label, example.label))
+                reply = parse(output, task, example)
+                splits[role].append(replace(example, rationale=reply.rationale, teacher_label=reply.label))
         return splits
 
 

@@ -70,6 +70,14 @@ def test_bad_rows_of_an_archive(tmp_path: Path) -> None:
         read(settings(tmp_path, task="cqa"))
 
 
+def test_choices_are_as_released(tmp_path: Path) -> None:
+    """Runs have the digest of their examples; the release has a choice "ice cream " with a blank."""
+    write_rows(tmp_path / "cqa" / "cqa_test.json", [{"question": "q", "choices": ["ice ", "b"], "answer": "ice"}])
+    write_shards(tmp_path / "cqa" / "llm", "test", ["It is cold. So the answer is ice."], size=1)
+    (row,) = read(settings(tmp_path, task="cqa"))["test"]
+    assert (row.choices, row.label, row.teacher_label) == (("ice ", "b"), "ice ", "ice ")
+
+
 def test_splits_say_which_split_plays_which_role(tmp_path: Path) -> None:
     root = str(svamp_root(tmp_path))
 
