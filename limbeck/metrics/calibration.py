@@ -1,7 +1,6 @@
-"""Calibration: are answers given with confidence p right p of the time, and how sure can one be of that?
+"""Calibration of confidences, with and without temperature scaling (Guo et al. 2017, arXiv 1706.04599).
 
-Temperature scaling (Guo et al. 2017, arXiv 1706.04599) makes confidences milder or bolder by one number T. The
-probabilities of choices become softmax(log p / T). An answer's p alone becomes sigmoid(logit(p) / T), which is the same
+Probabilities of choices become softmax(log p / T); an answer's p alone becomes sigmoid(logit(p) / T), which is the same
 for the choices "right" (p) and "wrong" (1 - p).
 """
 
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
+import scipy  # loads `special` when it is used
 
 from limbeck.metrics.graded import Graded, as_arrays
 from limbeck.metrics.selective import selective
@@ -43,25 +43,21 @@ def equal_width(confidence: Floats) -> Ints:
 
 
 def equal_mass(confidence: Floats) -> Ints:
-    """Return the bin, 0 to 9, of every confidence [N], each with a tenth of them (Nixon et al. 2019, arXiv 1904.01685).
-
-    Equal confidences share the bin of their mean rank.
-    """
+    """Return bins, 0 to 9, of a tenth of the confidences [N] each (Nixon et al. 2019); equal ones share a bin."""
     _, level, counts = np.unique(confidence, return_inverse=True, return_counts=True)
     mid_ranks = np.cumsum(counts) - (counts - 1) / 2
     return ((mid_ranks[level] - 0.5) * BINS / len(confidence)).astype(np.int64)
 
 
 def ece(confidence: Floats, correct: Flags) -> float:
-    """Return the expected calibration error, sum over equal-width bins b of n_b/n |acc_b - conf_b|."""
+    """Return the expected calibration error, the sum over equal-width bins b of n_b/n |acc_b - conf_b|."""
     gaps = np.bincount(equal_width(confidence), weights=correct - confidence, minlength=BINS)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
 def reliability(answers: Graded) -> list[dict[str, Any]]:
-    """Return the reliability diagram's ten bins."""
-    bin_of = equal_width(answers.confidence)
-    bins = []
+    """Return the reliability diagram's ten bins; means are None in an empty one."""
+    bin_of, bins = equal_width(answers.confidence), []
     for index in range(BINS):
         p, correct = answers.confidence[bin_of == index], answers.correct[bin_of == index]
         n, right = len(p), int(correct.sum())
@@ -80,11 +76,10 @@ class Temperature:
 
 
 def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temperature:
-    """Fit T on some rows at the least mean negative log-likelihood, which is convex in s = 1/T, by bisection.
+    """Fit T on some rows at the least mean negative log-likelihood, which is convex in s = 1/T.
 
-    There is none for n < 2, and where the loss keeps falling to an end of the range 0.01 to 100. Labels of probability
-    0 are left out. The interval is Wald's for log T with the sandwich variance, T exp(+-1.96 sqrt(sum g^2) / sum h / s)
-    for a row's first and second derivatives g and h of the loss by s.
+    Labels of probability 0 are left out. The interval is Wald's for log T with the sandwich variance, T exp(+-1.96
+    sqrt(sum g^2) / sum h / s) for a row's first and second derivatives g and h of the loss by s.
     """
     log_p, labels = _choices(answers)
     log_p, labels = log_p[rows], labels[rows]
@@ -94,7 +89,7 @@ def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temper
     label_log_p = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
 
     def slopes(scale: float) -> Floats:
-        means = (np.exp(_log_softmax(scale * log_p)) * finite).sum(axis=1)
+        means = (scipy.special.softmax(scale * log_p, axis=1) * finite).sum(axis=1)
         return np.where(np.isfinite(label_log_p), means - label_log_p, 0.0)
 
     low, high = _SCALES
@@ -103,14 +98,14 @@ def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temper
     for _ in range(40):  # to 1e-11 of it
         middle = float(np.sqrt(low * high))
         low, high = (middle, high) if slopes(middle).mean() < 0 else (low, middle)
-    weights = np.exp(_log_softmax(low * log_p))
+    weights = scipy.special.softmax(low * log_p, axis=1)
     curvature = (weights * (finite - (weights * finite).sum(axis=1, keepdims=True)) ** 2).sum()
     half = float(Z * np.sqrt((slopes(low) ** 2).sum()) / curvature / low)
     return Temperature(1 / low, (float(np.exp(-half)) / low, float(np.exp(half)) / low))
 
 
 def _choices(answers: Graded) -> tuple[Floats, Ints]:
-    """Return log-probabilities [N, K], -inf for what is no choice of that row, and the labels' columns [N]."""
+    """Return log-probabilities [N, K], -inf for no choice of that row, and the labels' columns [N]."""
     if answers.probabilities is None or answers.labels is None:
         clipped = np.clip(answers.confidence, _EPSILON, 1 - _EPSILON)
         return np.stack([np.log(clipped), np.log1p(-clipped)], axis=1), np.where(answers.correct, 0, 1)
@@ -118,15 +113,8 @@ def _choices(answers: Graded) -> tuple[Floats, Ints]:
         return np.log(answers.probabilities), answers.labels
 
 
-def _log_softmax(log_p: Floats) -> Floats:
-    return log_p - np.logaddexp.reduce(log_p, axis=1, keepdims=True)
-
-
 def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dict[str, Any]:
-    """Measure NLL and ECE, over choices where they have probabilities, before and after scaling.
-
-    Without a `temperature` from validation data each random half is scaled by the other half's (cross-fitting).
-    """
+    """Measure NLL and ECE before and after scaling: by `temperature`, or of each random half by the other half's."""
     log_p, labels = _choices(answers)
     scalings: list[tuple[Ints | slice, Temperature]]
     if temperature:
@@ -138,16 +126,17 @@ def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dic
     scaled = log_p.copy()
     for rows, fitted in scalings:
         scaled[rows] /= fitted.value or 1.0
-    measured: dict[str, float | None] = {}
-    for name, log_p_NK in (("before", log_p), ("after", _log_softmax(scaled))):
-        p_NK = np.exp(log_p_NK)
+    measured: dict[str, float | None] = dict.fromkeys(("nll_after", "ece_after"))
+    stages = {"before": np.exp(log_p)}
+    if reason is None:
+        stages["after"] = scipy.special.softmax(scaled, axis=1)
+    for name, p_NK in stages.items():
         if answers.probabilities is None:
             error = ece(p_NK[:, 0], answers.correct)
         else:
             error = ece(np.minimum(p_NK.max(axis=1), 1.0), p_NK.argmax(axis=1) == labels)
         nll = float(_nats(np.take_along_axis(p_NK, labels[:, None], axis=1)).mean())
-        unscaled = name == "after" and reason
-        measured |= {f"nll_{name}": None if unscaled else nll, f"ece_{name}": None if unscaled else error}
+        measured |= {f"nll_{name}": nll, f"ece_{name}": error}
     return {**measured, "reason": reason}
 
 
@@ -156,11 +145,8 @@ def calibrate(
 ) -> dict[str, Any]:
     """Measure the calibration of answers; without a `temperature` from validation data, one is fitted on them.
 
-    Returns:
-        JSON-ready, None where undefined: every metric of `TITLES` with NAME`_interval` (None for n < 2): Wilson's for
-        the accuracy, bootstrap percentiles for means, `_error_interval` for errors, which also have
-        NAME`_expected_if_calibrated` and NAME`_p_value`, with correctness drawn from Bernoulli(confidence): by chance
-        they are above zero even for calibrated answers. `scaling` is as of `_scaling`, `bins` as of `reliability`.
+    JSON-ready, None where undefined: every metric of `TITLES` with NAME`_interval` (None for n < 2), errors also with
+    NAME`_expected_if_calibrated` and NAME`_p_value`, their mean and chance if correctness is Bernoulli(confidence).
     """
     fitted = temperature or fit_temperature(answers)
     n, right = len(answers.correct), int(answers.correct.sum())
@@ -180,7 +166,7 @@ def calibrate(
 
 
 def _scores(answers: Graded) -> dict[str, Floats]:
-    """Return the metrics that are means over answers, for each answer [N]."""
+    """Return the metrics that are means, for each answer [N]."""
     p, correct = answers.confidence, answers.correct
     p_right = np.where(correct, p, 1 - p)
     scores = {"average_confidence": p, "brier": (1 - p_right) ** 2, "nll": _nats(p_right)}
@@ -197,7 +183,6 @@ def _nats(p: Floats) -> Floats:
 
 
 def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
-    """Return the means and the calibration errors with their intervals."""
     n, p_N1 = len(answers.correct), answers.confidence[:, None]
     scores = _scores(answers)
     scores_SN, residuals_N1 = np.stack(list(scores.values())), answers.correct[:, None] - p_N1
@@ -227,11 +212,10 @@ def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
 
 
 def _error_interval(value: float, sample: Floats, p_value: float) -> Interval:
-    """Return the interval of a calibration error from its bootstrap sample.
+    """Return the interval of a calibration error from its bootstrap sample, too high by twice the bias.
 
-    Resampling adds to an error, so percentiles lie too high by twice the bias. The lower end is reflected at the value
-    (basic bootstrap, Davison and Hinkley 1997, par. 5.2), and 0 where an error of 0 is not rejected (p > 0.025); the
-    upper end is less the bias, mean - value.
+    The lower end is reflected at the value (basic bootstrap, Davison and Hinkley 1997, par. 5.2), and 0 where an error
+    of 0 is not rejected (p > 0.025); the upper end is less the bias, mean - value.
     """
     upper = percentiles(sample)[1]
     low = 0.0 if p_value > 0.025 else max(0.0, 2 * value - upper)
@@ -239,11 +223,9 @@ def _error_interval(value: float, sample: Floats, p_value: float) -> Interval:
 
 
 def compare_definitions(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """Measure each definition of confidence on the graded predictions that have it, to choose one.
+    """Measure each definition of confidence on the graded predictions that have it, JSON-ready, to choose one.
 
-    A question without an answer counts with a confidence of 0 in every definition. Returns by definition, JSON-ready:
-    `n` and `without_confidence`, answers measured and left out; metrics of `calibrate`; `aurc` and `auroc` (None where
-    all are right, or all wrong).
+    A question without an answer counts with 0; `auroc` is None where all answers are right, or all wrong.
     """
     from sklearn.metrics import roc_auc_score  # a second that `limbeck calibrate` does not need
 
@@ -258,14 +240,13 @@ def compare_definitions(predictions: Sequence[Prediction], *, seed: int = 0) -> 
         answers = as_arrays(rows)
         calibration = calibrate(answers, seed=seed)
         ranking = selective(answers.confidence, answers.correct, seed=seed)
-        classes = len(np.unique(answers.correct))
-        auroc = float(roc_auc_score(answers.correct, answers.confidence)) if classes == 2 else None
+        both = 0 < answers.correct.mean() < 1
         metrics[name] = {
             "n": len(rows),
             "without_confidence": len(predictions) - len(rows),
             **{key: calibration[key] for key in (*keys, "ece_expected_if_calibrated")},
             "aurc": ranking.aurc,
             "aurc_interval": ranking.aurc_interval,
-            "auroc": auroc,
+            "auroc": float(roc_auc_score(answers.correct, answers.confidence)) if both else None,
         }
     return metrics

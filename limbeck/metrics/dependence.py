@@ -27,9 +27,9 @@ _CLIP = 5.0  # standard deviations, so that no single pair rules a mean
 
 @dataclass(frozen=True, slots=True)
 class Dependence:
-    """A lower bound of the mutual information of two sides; all but `n` are None where `reason` says why."""
+    """A lower bound of the mutual information of two sides; None with a `reason`."""
 
-    nats: float | None = None  # the bound on held-out pairs; slightly negative by chance
+    nats: float | None = None  # of held-out pairs; slightly negative by chance
     interval: Interval | None = None  # normal, over pairs; the critics are taken as they are
     chance: float | None = None  # the mean bound over shuffled pairs
     chance_upper: float | None = None  # the largest: without dependence it is exceeded once in S + 1 times
@@ -42,11 +42,10 @@ class Dependence:
 def dependence(
     student: Student, examples: Sequence[Example], *, seed: int = 0, components: int = 4, title: str | None = None
 ) -> Dependence:
-    """Measure `infonce` between the decoder's states on the label and on the rationale of held-out `examples`.
+    """Measure `infonce` between the decoder's mean states on the label and on the rationale of held-out `examples`.
 
-    States are taken under teacher forcing in the predict and the explain view, and averaged over the target's tokens.
-    Examples without a label or a rationale are left out. Both sides read the same input: full states tell every example
-    from all others, at the ceiling, hence few `components`; and only differences between runs mean anything.
+    Examples without either are left out. Both sides read the same input: full states tell every example from all
+    others, at the ceiling, hence few `components`; and only differences between runs mean anything.
     """
     complete = [example for example in examples if example.label and example.rationale]
     x, y = (
@@ -63,11 +62,10 @@ def infonce(x: Floats, y: Floats, *, seed: int = 0, components: int = 64, shuffl
 
         I(x; y) >= mean_i log( e^f(x_i, y_i) / (1/K sum_j e^f(x_i, y_j)) )
 
-    (van den Oord et al. 2018, arXiv 1807.03748, Eq. 4-5; Poole et al. 2019, arXiv 1905.06922, Eq. 12). The critic f and
-    the principal components it sees (at most `components` of each side, and one for ten training pairs) are fitted on
-    four fifths of the pairs, a fifth of these to choose it, and the mean is over the fifth held out, each in turn; its
-    pairs (at most 2,048 at a time) are the K candidates. A critic no better than chance on the choosing pairs counts as
-    0. For `chance`, pairs are shuffled within the parts of each fold `shuffles` times, and all is fitted again.
+    (van den Oord et al. 2018, arXiv 1807.03748, Eq. 4-5; Poole et al. 2019, arXiv 1905.06922, Eq. 12). The critic f of
+    principal components (at most `components` a side, and one for ten training pairs) is fitted on four fifths of the
+    pairs, a fifth of these to choose it; the K candidates are in the fifth held out, each in turn. A critic no better
+    than chance counts as 0. For `chance`, pairs are shuffled in each part of a fold, and all is fitted again.
     """
     n = len(x)
     if n < _MIN_PAIRS:
@@ -116,8 +114,8 @@ def _gains(
 ) -> Floats:
     """Return the gains of the last part's pairs, by the critic that gains most on the second part's; shuffled by `rng`.
 
-    A critic is fitted to the first part's features by canonical correlation analysis. Of unit variances and correlation
-    r, log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x: the best critic of Gaussian pairs.
+    Of unit variances and correlation r, log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x: the
+    best critic of Gaussian pairs, with the canonical correlations of the first part.
     """
     orders = [rng.permutation(rows) if rng else rows for rows in splits]
     best, test_gains = 0.0, np.zeros(len(splits[-1]))
@@ -135,7 +133,7 @@ def _gains(
 
 
 def pair_gains(g: Floats, h: Floats) -> Floats:
-    """Return what each pair adds to the InfoNCE bound, `[N]`, in nats, by the critic f(x, y) = g . h - |h|^2 / 2."""
+    """Return each pair's term of the InfoNCE bound, `[N]`, in nats, by the critic f(x, y) = g . h - |h|^2 / 2."""
     gains = []
     for g_BK, h_BK in zip(*(np.array_split(side, -(-len(g) // _CANDIDATES)) for side in (g, h)), strict=True):
         scores_BB = g_BK @ h_BK.T - (h_BK**2).sum(1) / 2

@@ -17,15 +17,12 @@ MAX_CHOICES = 100  # in all rows together; likewise
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """N graded answers: `confidence` [N] in [0, 1] and `correct` [N].
+    """N graded answers; the last two where all K choices have a probability."""
 
-    Where all K choices have a probability, `probabilities` [N, K] and the right choice's column, `labels` [N].
-    """
-
-    confidence: Floats
-    correct: Flags
-    probabilities: Floats | None = None
-    labels: Ints | None = None
+    confidence: Floats  # [N], 0 to 1
+    correct: Flags  # [N]
+    probabilities: Floats | None = None  # [N, K]
+    labels: Ints | None = None  # [N], the right choice's column
 
 
 def with_choices(predictions: Sequence[Prediction]) -> list[Prediction]:
@@ -35,7 +32,7 @@ def with_choices(predictions: Sequence[Prediction]) -> list[Prediction]:
 
 
 def as_arrays(predictions: Sequence[Prediction], *, choices: bool = False) -> Graded:
-    """Return predictions that have a confidence as arrays; with `choices` those from `with_choices`."""
+    """Return predictions that have a confidence as arrays; with `choices`, only those from `with_choices`."""
     confidence = np.array([p.confidence for p in predictions], dtype=np.float64)
     correct = np.array([p.correct for p in predictions], dtype=bool)
     if not choices:
@@ -50,10 +47,7 @@ def _choices(predictions: Sequence[Prediction]) -> list[str]:
 
 
 def accuracy(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> dict[str, Any]:
-    """Measure the accuracy of the predictions that have a label; shares are None for `n` = 0.
-
-    `exact` is the share of the very same string as the label; `sources_cut` counts cut inputs of all predictions.
-    """
+    """Measure the accuracy of the predictions that have a label; `sources_cut` counts cut inputs of them all."""
     rows = [prediction for prediction in predictions if prediction.correct is not None]
     n = len(rows)
     return {
@@ -72,34 +66,32 @@ def _share(right: int, n: int) -> dict[str, Any]:
 
 
 def by_label(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> dict[str, Any] | None:
-    """Count how often each label occurs, and how often it is answered right.
+    """Count how often each label occurs, is answered, and is answered right; None where labels are free text.
 
     A right answer counts as its label, however it is spelled; a wrong one never does. Without fixed `choices` the
-    labels are those that occur, if they are few and occur twice on average.
-
-    Returns None where labels are free text, or a label or an answer is unknown. Otherwise `labels`, the most frequent
-    first, each with `predicted`, how often it was answered; `macro_f1` over the labels that occur or were answered;
-    `majority`, the most frequent label and the `accuracy` of always answering it; `other`, answers that are no label.
+    labels are those that occur, if they are few and occur twice on average. `macro_f1` is over labels that occur or
+    were answered, `majority` of always answering the most frequent, `other` the number of answers that are no label.
     """
     if any(not p.label or p.prediction is None for p in predictions):
         return None
-    n, counts = len(predictions), Counter(normalise(str(p.label)) for p in predictions)
+    labels = [normalise(str(p.label)) for p in predictions]
+    n, counts = len(labels), Counter(labels)
     if not counts or (not choices and (len(counts) > MAX_LABELS or 2 * len(counts) > n)):
         return None
     spellings = {normalise(label): label for label in (*(str(p.label) for p in predictions), *choices)}
-    right = Counter(normalise(str(p.label)) for p in predictions if p.correct)
-    wrong = [(normalise(str(p.label)), normalise(str(p.prediction))) for p in predictions if not p.correct]
-    predicted = right + Counter(prediction for label, prediction in wrong if prediction != label)
-    labels, scores = [], []
+    pairs = list(zip(labels, predictions, strict=True))
+    right = Counter(label for label, p in pairs if p.correct)
+    wrong = [(label, normalise(str(p.prediction))) for label, p in pairs if not p.correct]
+    predicted = right + Counter(answer for label, answer in wrong if answer != label)
+    rows = []
     for name in sorted(spellings, key=lambda name: -counts[name]):
-        total = counts[name] + predicted[name]
-        f1 = 2 * right[name] / max(total, 1)
-        scores += [f1] if total else []
         row = {"label": spellings[name], "n": counts[name], **_share(right[name], counts[name])}
-        labels.append({**row, "predicted": predicted[name], "f1": f1})
+        f1 = 2 * right[name] / max(counts[name] + predicted[name], 1)
+        rows.append({**row, "predicted": predicted[name], "f1": f1})
+    scores = [row["f1"] for row in rows if row["n"] or row["predicted"]]
     majority, frequency = counts.most_common(1)[0]
     return {
-        "labels": labels,
+        "labels": rows,
         "macro_f1": sum(scores) / len(scores),
         "majority": {"label": spellings[majority], "accuracy": frequency / n},
         "other": n - sum(predicted[name] for name in spellings),

@@ -42,9 +42,9 @@ class Item:
 
 
 def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
-    """Return the items of `n` examples a task that all runs of the task have. Raises DataError if they share none.
+    """Return the items of `n` examples a task that all its runs have, those whose hash with the seed is lowest.
 
-    The examples are those whose hash with the seed is lowest, so that 50 of them are among 100 and among other runs'.
+    So 50 of them are among 100 and among other runs'. Raises DataError if runs share none.
     """
     ids: dict[str, dict[str, set[str]]] = {}
     for item in items:
@@ -60,7 +60,7 @@ def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
 
 def question(item: Item) -> str:
     """Return the question to the judge about an item."""
-    return template().format(
+    return _template().format(
         task=TASK_NAMES.get(item.task, item.task),
         input=item.example.input,
         label=item.label.strip() or "(none)",
@@ -69,8 +69,7 @@ def question(item: Item) -> str:
 
 
 @cache
-def template() -> str:
-    """Return the question with its placeholders."""
+def _template() -> str:
     text = (files("limbeck.metrics") / "judge_prompt.yaml").read_text(encoding="utf-8")
     return str(yaml_value(text, "judge_prompt.yaml")["question"])
 
@@ -78,19 +77,15 @@ def template() -> str:
 def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = unwatched) -> list[Judgement]:
     """Have a sample of the rationales judged; started again after an interruption, it asks only for what is missing.
 
-    Each is judged once at temperature 0 ("single") and, with `runs` > 1, that many times at `temperature`
-    ("self-consistency"). Rationales that read alike to the judge, answer included, share one question and its replies.
-
-    Returns for each sampled item, in order, the single judgement, then that of self-consistency. Replies that did not
-    arrive (budget, failure) are None. Raises LimbeckError as `sample`, and where the judge cannot be asked.
+    Returns for each, in order, its judgement at temperature 0 and, with `runs` > 1, that of so many replies at
+    `temperature` (self-consistency); a reply that did not arrive is None. Rationales that read alike, answer included,
+    share one question and its replies. Raises LimbeckError as `sample`, and where the judge cannot be asked.
     """
     items = sample(items, settings.n, settings.seed)
-    if not items:
-        return []
-    samplings = [SamplingSettings(temperature=0, max_tokens=settings.max_tokens)]
-    if settings.runs > 1:
-        repeated = {"samples": settings.runs, "temperature": settings.temperature, "max_tokens": settings.max_tokens}
-        samplings.append(SamplingSettings(**repeated))
+    limit, samples, temperature = settings.max_tokens, settings.runs, settings.temperature
+    samplings = [SamplingSettings(temperature=0, max_tokens=limit)]
+    if samples > 1:
+        samplings.append(SamplingSettings(samples=samples, temperature=temperature, max_tokens=limit))
     with Store(settings.store) as store:
         session = Session(settings, store, watch)
         passes = [_ask(session, items, sampling) for sampling in samplings]
@@ -101,9 +96,9 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = unwatch
 
 
 def _ask(session: Session, items: Sequence[Item], sampling: SamplingSettings) -> list[Judgement]:
-    """Put all items to the judge with one way of sampling its replies; return a judgement for each."""
+    """Put all items to the judge with one way of sampling; return a judgement for each."""
     model, store = session.settings.teacher.name, session.store
-    sent = {"question": template(), "temperature": sampling.heat, "extra": sampling.extra}
+    sent = {"question": _template(), "temperature": sampling.heat, "extra": sampling.extra}
     prompt = fingerprint(sent)  # without max_tokens, which changes no reply that fits
     digests = [fingerprint(question(item)) for item in items]
     session.begin(prompt, sent, {"count": len(items), "sha256": fingerprint([asdict(item) for item in items])})

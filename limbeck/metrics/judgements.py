@@ -61,9 +61,8 @@ _FIELDS = ("score", "rating", "final_score", "overall_score")
 def read_score(reply: str) -> float | None:
     """Read the score from 1 to 5 that a judge gave; None where none is clear: no number, two, another scale.
 
-    Looked for in this order: a JSON field; "Score: 4"; "a score of 4", "I'd give it 3.5"; "4/5", "4 out of 5"; a number
-    alone on the last line or the first, or that opens the reply ("4. It is fine.") but no list. Of the first of these
-    that occurs the last number counts: a judge may change its mind. The work is linear in the text.
+    In this order: a JSON field; "Score: 4"; "a score of 4", "I'd give it 3.5"; "4/5", "4 out of 5"; a number alone on
+    the last line or the first, or that opens the reply. The last of a kind counts: a judge may change its mind.
     """
     text = plain(reply)[-_MAX_REPLY:]
     if (block := json_object(text)) is not None:
@@ -90,10 +89,8 @@ def _valid(number: str) -> float | None:
 def summarise(judgements: Sequence[Judgement]) -> Summary:
     """Summarise the scores of each run on each task: `summary[run][task]["single" or "self_consistency"]`.
 
-    Returns:
-        JSON-ready, None where undefined: `mean` and `sd` over the examples, of each one's mean over its replies; `n` of
-        the `examples` have a score; `runs`, how often each was asked about; `missing`, replies that did not arrive;
-        `unread`, replies without a clear score; Krippendorff's `alpha` and the exact `agreement` between the runs.
+    `mean` and `sd` are over the `n` of `examples` with a score; `missing` replies did not arrive, `unread` ones have no
+    clear score; exact `agreement` and `alpha` are between the `runs` of self-consistency. None where undefined.
     """
     groups: dict[tuple[str, str, str], list[Judgement]] = {}
     for judgement in judgements:
@@ -103,7 +100,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     for (run, task, sampling), group in groups.items():
         means = [score for judgement in group if (score := judgement.score) is not None]
         ratings = [judgement.scores for judgement in group]
-        repeated = rated_twice(ratings)
+        repeated = _rated_twice(ratings)
         missing = sum(judgement.replies.count(None) for judgement in group)
         summary.setdefault(run, {}).setdefault(task, {})[sampling] = {
             "mean": statistics.fmean(means) if means else None,
@@ -121,35 +118,25 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     return summary
 
 
-def score_correlation(judgements: Sequence[Judgement], correct: Mapping[str, bool]) -> dict[str, Any]:
-    """Correlate a run's single scores with whether the answer was right, by example id: the paper's Table 8."""
-    single = [(j.score, correct[j.id]) for j in judgements if len(j.replies) == 1 and j.score is not None]
-    return correlate([score for score, _ in single], [right for _, right in single])
-
-
 def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> dict[str, Any]:
-    """Correlate `quality` [N], on any scale, with `correct` [N], true or false.
+    """Correlate `quality` [N] with `correct` [N], true or false; None with a `reason` where undefined.
 
-    Returns:
-        JSON-ready, None with a `reason` where undefined: `pearson` (of a binary side also called `point_biserial`) by
-        Fisher's z, and `spearman` by the bootstrap over pairs, each with a `value`, its two-sided `p_value` against 0,
-        and a 95 % `interval`; `left_out`, the share of draws in which a side is constant.
+    `pearson` (point-biserial) has Fisher's interval, `spearman` the bootstrap's over pairs, less the share `left_out`
+    of draws in which a side is constant.
     """
     q, y = np.asarray(quality, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     n = len(q)
     if n < 3 or np.ptp(q) == 0 or np.ptp(y) == 0:
         reason = "a correlation needs three answers" if n < 3 else "either side is the same for every answer"
-        return {"n": n, **dict.fromkeys(("pearson", "point_biserial", "spearman", "left_out")), "reason": reason}
+        return {"n": n, **dict.fromkeys(("pearson", "spearman", "left_out")), "reason": reason}
     linear, ranked = scipy.stats.pearsonr(q, y), scipy.stats.spearmanr(q, y)
     fisher = linear.confidence_interval(0.95) if n > 3 and abs(linear.statistic) < 1 else None
-    pearson = _coefficient(linear, (float(fisher.low), float(fisher.high)) if fisher else None)
     rng = np.random.default_rng(seed)
     resampled = np.concatenate([_rank_correlations(q, y, rng.integers(0, n, (d, n))) for d in block_sizes(n, draws)])
     defined = resampled[~np.isnan(resampled)]
     return {
         "n": n,
-        "pearson": pearson,
-        "point_biserial": pearson,
+        "pearson": _coefficient(linear, (float(fisher.low), float(fisher.high)) if fisher else None),
         "spearman": _coefficient(ranked, percentiles(defined) if len(defined) else None),
         "left_out": 1 - len(defined) / draws,
         "reason": None,
@@ -157,7 +144,7 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
 
 
 def _rank_correlations(quality: Floats, correct: Floats, rows_DN: Ints) -> Floats:
-    """Return Spearman's coefficient [D] of each draw of rows; NaN where a side is constant."""
+    """Return Spearman's coefficient [D] of each draw; NaN where a side is constant."""
     ranks = scipy.stats.rankdata(quality[rows_DN], axis=1) - (len(quality) + 1) / 2
     right = correct[rows_DN]  # of two values, correctness is as good as its ranks
     right = right - right.mean(axis=1, keepdims=True)
@@ -170,11 +157,11 @@ def _coefficient(result: Any, interval: Interval | None) -> dict[str, Any]:
 
 
 def krippendorff_alpha(ratings: Ratings) -> float | None:
-    """Return Krippendorff's alpha for interval data, `1 - D_o / D_e`; None where it is undefined.
+    """Return Krippendorff's alpha for interval data (2011), `1 - D_o / D_e`; None where it is undefined.
 
-    D_o is sum_u m_u var(u) / n over units u of m_u >= 2 ratings; D_e the variance of all these n (Krippendorff 2011).
+    D_o is sum_u m_u var(u) / n over units u of m_u >= 2 ratings, D_e the variance of all these n.
     """
-    units = rated_twice(ratings)
+    units = _rated_twice(ratings)
     values = [rating for unit in units for rating in unit]
     if len(set(values)) < 2:
         return None
@@ -182,17 +169,13 @@ def krippendorff_alpha(ratings: Ratings) -> float | None:
     return 1 - within / (len(values) * float(np.var(values, ddof=1)))
 
 
-def rated_twice(ratings: Ratings) -> list[list[float]]:
-    """Return the ratings of the units that have two or more."""
+def _rated_twice(ratings: Ratings) -> list[list[float]]:
     units = [[rating for rating in row if rating is not None] for row in ratings]
     return [unit for unit in units if len(unit) >= 2]
 
 
 def table(summary: Summary) -> list[list[str]]:
-    """Return the paper's Table 7, its heading first: for each run a row, and a row `++` with self-consistency.
-
-    Cells are `mean±sd (n)`, or `not run`. Runs and tasks that are not in the paper follow its own.
-    """
+    """Return the paper's Table 7, its heading first: two rows a run, the second (`++`) with self-consistency."""
     runs = dict.fromkeys((*PAPER_ROWS, *summary))
     tasks = dict.fromkeys((*TASK_NAMES, *(task for run_summary in summary.values() for task in run_summary)))
     rows = [["Model", *(TASK_NAMES.get(task, task) for task in tasks)]]
@@ -212,7 +195,7 @@ def _cell(scores: Mapping[str, Any] | None) -> str:
 
 
 def read_judgements(path: Path) -> list[Judgement]:
-    """Read a file that `limbeck judge` wrote. Raises DataError if a row is no judgement."""
+    """Read a file that `limbeck judge` wrote. Raises DataError for a row that is no judgement."""
     judgements = []
     for line, row in read_jsonl(path):
         try:

@@ -1,18 +1,15 @@
 """Predictions of a student for examples: answers, the confidence in them, and rationales if wanted.
 
-With p_t the probability of an answer's t-th token given the text and the tokens before it, the end token included, the
-definitions of confidence, from 0 to 1, are
+With p_t the probability of an answer's t-th token, the end token included, the definitions of confidence are
 
 - `sequence`: prod_t p_t; `normalised`: (prod_t p_t)^(1/T); `first-token`: max_v p(v) where the first token is written;
-- `choices`: P(answer) / sum_c P(c), with P as in `sequence` and c over the choices, and over the answer itself where it
-  counts as none of them.
+- `choices`: P(answer) / sum_c P(c), with P as in `sequence` and c over the choices, and the answer if it is none.
 
 In a joint view they are of the label's tokens, and there is no `choices`: each would need a pass of its own.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from scipy.special import softmax
 
@@ -24,16 +21,8 @@ from limbeck.models.student import Student
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import Task, is_right
 
-
-class Confidences(NamedTuple):
-    """Confidences of an answer by definition, and the probabilities of the choices, which sum to 1."""
-
-    by_definition: Mapping[str, float] = {}  # empty where the student's probabilities are NaN
-    probabilities: Mapping[str, float] | None = None  # None without choices
-
-
-_Labelled = tuple[str, str | None, Confidences]
-"""The label and rationale in an answer, and the confidences of the label."""
+# by definition, empty where the student's probabilities are NaN; and the choices' probabilities, None without choices
+Confidences = tuple[Mapping[str, float], Mapping[str, float] | None]
 
 
 def predict(
@@ -46,11 +35,10 @@ def predict(
     batch_size: int = 64,
     title: str | None = None,
 ) -> list[Prediction]:
-    """Ask the student about each example, greedily and up to its target length; return predictions in their order.
+    """Ask the student about each example, greedily and in the ways of its card; return predictions in their order.
 
-    The views, the engine, the way of answering and the definition of confidence are those of its card. Examples with an
-    empty label are not graded. `title` is that of a progress bar. Raises ModelError if the engine cannot run this
-    student, RecipeError if there are no choices to answer by.
+    Examples with an empty label are not graded; `title` is a progress bar's. Raises ModelError if the engine cannot run
+    this student, RecipeError if there are no choices to answer by.
     """
     texts = [source(example, card.answer_view) for example in examples]
     rationale_view = card.rationale_view if rationales else None
@@ -69,13 +57,10 @@ def predict(
             stop=RATIONALE_MARK if card.answer_view is View.ANSWER_FIRST and rationale_view is None else None,
             engine=card.engine,
         )
-    labelled = [
-        _labelled(student, answer, names, task=task, view=card.answer_view)
-        for answer, names in zip(written, choices, strict=True)
-    ]
-    joint = rationale_view is card.answer_view
-    reasons: Sequence[str | None] = [(rationale or "") if joint else None for _, rationale, _ in labelled]
-    if rationale_view is not None and not joint:
+    reasons: Sequence[str | None] = [None] * len(examples)
+    if rationale_view is card.answer_view:
+        reasons = [split_target(answer.text, card.answer_view)[1] or "" for answer in written]
+    elif rationale_view is not None:
         reasons = student.generate(
             [source(example, rationale_view) for example in examples],
             batch_size=batch_size,
@@ -83,16 +68,27 @@ def predict(
             engine=card.engine,
         )
     cut = set(student.source_ids(texts)[1])
+    rows = zip(examples, written, choices, reasons, strict=True)
     return [
-        _prediction(example, labelled[row], reasons[row], task=task, card=card, input_cut=row in cut or None)
-        for row, example in enumerate(examples)
+        _prediction(student, example, answer, choices=names, rationale=reason, task=task, card=card, cut=row in cut)
+        for row, (example, answer, names, reason) in enumerate(rows)
     ]
 
 
 def _prediction(
-    example: Example, labelled: _Labelled, rationale: str | None, *, task: Task, card: Card, input_cut: bool | None
+    student: Student,
+    example: Example,
+    answer: Answer,
+    *,
+    choices: Sequence[str],
+    rationale: str | None,
+    task: Task,
+    card: Card,
+    cut: bool,
 ) -> Prediction:
-    label, _, (by_definition, shares) = labelled
+    view = card.answer_view
+    label, _ = split_target(answer.text, view)
+    by_definition, shares = _label_confidences(student, answer, label, choices=choices, task=task, view=view)
     return Prediction(
         example.id,
         example.input,
@@ -104,15 +100,12 @@ def _prediction(
         confidence=by_definition.get(card.confidence or ("sequence" if shares is None else "choices")),
         confidences=by_definition or None,
         probabilities=shares,
-        input_cut=input_cut,
+        input_cut=cut or None,
     )
 
 
 def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> list[tuple[str, ...]]:
-    """Return the choices of each example: its own, or else its task's.
-
-    Raises RecipeError if an example has none, or the student answers in a joint view, where no choice has a likelihood.
-    """
+    """Return each example's own choices, or else its task's; raises RecipeError for none, and in a joint view."""
     choices = [tuple(example.choices or task.choices) for example in examples]
     reason = "the student answers and reasons in one text" if answer_view is not View.PREDICT else None
     if not all(choices):
@@ -129,37 +122,33 @@ def _likeliest(names: Sequence[str], scores: Scores) -> Answer:
     return Answer(names[best], (), scores.top, scores.answers[best], scores.answers)
 
 
-def _labelled(student: Student, answer: Answer, choices: Sequence[str], *, task: Task, view: View) -> _Labelled:
-    label, rationale = split_target(answer.text, view)
+def _label_confidences(
+    student: Student, answer: Answer, label: str, *, choices: Sequence[str], task: Task, view: View
+) -> Confidences:
+    """Return the confidences of the label in an answer; without `choices` where the student could not write one."""
     if view is View.PREDICT:
-        return label, rationale, _answer_confidences(answer, choices, task)
+        if not answer.choices:
+            return confidences(answer.log_p, answer.top)
+        by_choice = {choice: math.fsum(log_p) for choice, log_p in zip(choices, answer.choices, strict=True)}
+        equal = (choice for choice in choices if task.equal(label, choice))
+        match = label if label in by_choice else next(equal, label)
+        by_choice.setdefault(match, math.fsum(answer.log_p))
+        return confidences(answer.log_p, answer.top, choices=by_choice, answer=match)
     count = range(len(answer.ids))
     if view is View.ANSWER_FIRST:  # the label's tokens and the one after
         slices = (slice(0, n + 2) for n in count if student.text(answer.ids[: n + 1]) == label)
     else:  # to the very end
         slices = (slice(n, None) for n in reversed(count) if student.text(answer.ids[n:]) == label)
     log_p = answer.log_p[next(slices, slice(0))] if label else []
-    return label, rationale, confidences(log_p, log_p[0]) if log_p else Confidences()
-
-
-def _answer_confidences(answer: Answer, choices: Sequence[str], task: Task) -> Confidences:
-    """Return the confidences of a whole answer; without `choices` where the student could not write one of them."""
-    if not answer.choices:
-        return confidences(answer.log_p, answer.top)
-    by_choice = {choice: math.fsum(log_p) for choice, log_p in zip(choices, answer.choices, strict=True)}
-    equal = (choice for choice in choices if task.equal(answer.text, choice))
-    match = answer.text if answer.text in by_choice else next(equal, answer.text)
-    by_choice.setdefault(match, math.fsum(answer.log_p))
-    return confidences(answer.log_p, answer.top, choices=by_choice, answer=match)
+    return confidences(log_p, log_p[0]) if log_p else ({}, None)
 
 
 def confidences(
     log_p: Sequence[float], first: float, *, choices: Mapping[str, float] | None = None, answer: str = ""
 ) -> Confidences:
-    """Compute every defined confidence of an answer.
+    """Compute every defined confidence of an answer, which counts as the choice `answer`.
 
-    `log_p` are log-probabilities of its tokens, one at least; `first` is the highest over the vocabulary where the
-    first token is written; `choices` are those of whole answers, and `answer` the one of them that it counts as.
+    Log-probabilities are of its tokens (`log_p`, one at least), the likeliest `first` token, and whole `choices`.
     """
     total = math.fsum(log_p)
     logs = {"sequence": total, "normalised": total / len(log_p), "first-token": first}
@@ -168,10 +157,9 @@ def confidences(
     if shares:
         by_definition["choices"] = shares[answer]
     if any(map(math.isnan, (*by_definition.values(), *shares.values()))):
-        return Confidences()
-    return Confidences(_rounded(by_definition), _rounded(shares) or None)
+        return {}, None
+    return _rounded(by_definition), _rounded(shares) or None
 
 
 def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
-    """Return probabilities with the digits that float32 computes."""
-    return {name: float(f"{p:.7g}") for name, p in probabilities.items()}
+    return {name: float(f"{p:.7g}") for name, p in probabilities.items()}  # the digits that float32 computes

@@ -32,32 +32,30 @@ _TEXTS = ("id", "label", "prediction")
 _FLAGS = {"right": True, "correct": True, "wrong": False, "incorrect": False}  # besides those that pydantic reads
 _SUM_TOLERANCE = 1e-3  # of probabilities from one: half precision does this to a softmax
 _PREDICTION = TypeAdapter(Prediction)
+_LIKELIHOODS = TypeAdapter(list[tuple[float, Any]])
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d{0,30}|[1-9]\d{0,2}(?:,\d{3}){1,10})(?:\.\d{1,30})?", re.ASCII)
 
 
 def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
-    """Read the graded predictions in a table with `label` and `prediction`, or `correct`, and any other known fields.
+    """Read the graded predictions in a table with `label` and `prediction`, or `correct`, or other usual `NAMES`.
 
-    Columns may have other usual names (`NAMES`). A row without `correct` is right where prediction and label are the
-    `same_answer`. Rows with neither label nor `correct` are left out, and counted in the log. `prediction` is None if
-    the file has no such column, and "" where a question was not answered; `confidence` is then 0 if the file has any.
-
-    Raises:
-        DataError: a column is missing, also one of those that a caller `needs`, no row is graded, an id occurs twice,
-            or a value is wrong.
+    Without `correct` a row is right where prediction and label are the `same_answer`; without a label too it is left
+    out, and counted in the log. `prediction` is "" where a question was not answered; `confidence` is then 0 if the
+    file has any. Raises DataError for a missing column, also of those that a caller `needs`, no graded row, an id that
+    occurs twice, or a wrong value.
     """
     table = [(location, _with_likeliest_choice(values)) for location, values in read_table(path)]
     columns = _columns([values for _, values in table], path, needs)
     rows = [(location, _prediction(location, values, columns)) for location, values in table]
     confidences = [row.confidence for _, row in rows if row.confidence is not None]
-    percent = bool(confidences) and max(confidences) >= 2 and not any(0 < number < 1 for number in confidences)
+    scale = 100 if max(confidences, default=0) >= 2 and not any(0 < number < 1 for number in confidences) else 1
     predictions: dict[str | int, Prediction] = {}
     for number, (location, row) in enumerate(rows):
         if row.correct is None:
             continue
         if row.id in predictions:
             raise DataError(f"{row.id!r:.60} occurs twice", path=location, field=repr(columns["id"]))
-        confidence = row.confidence / 100 if percent and row.confidence is not None else row.confidence
+        confidence = None if row.confidence is None else row.confidence / scale
         if confidence is not None and not 0 <= confidence <= 1:
             text = "not from 0 to 1, nor from 0 to 100 in the whole file"
             raise DataError(text, path=location, field=repr(columns["confidence"]))
@@ -73,7 +71,7 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
 
 
 def predictions_by_id(path: Path) -> dict[str, Prediction]:
-    """Read the predictions of a file as `read_predictions`, by their ids. Raises DataError if one has none, too."""
+    """Read the predictions of a file by their ids. Raises DataError as `read_predictions`, and if one has no id."""
     predictions = read_predictions(path)
     if not all(prediction.id for prediction in predictions):
         raise DataError("a row has no `id`, so it cannot be matched with another run's", path=path)
@@ -88,15 +86,9 @@ def same_answer(prediction: str, label: str) -> bool:
 
 
 def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, str]) -> Prediction:
-    """Return a row as a prediction, its confidence unscaled; `correct` is None where it is not graded."""
+    """Return a row as a prediction, its confidence unscaled."""
     row: dict[str, Any] = {"id": "", **dict.fromkeys(("label", "prediction", "correct", "exact", "confidences"))}
-    for field, column in columns.items():
-        value = values.get(column)
-        if field in _TEXTS:
-            value = value[0] if isinstance(value, list) and len(value) == 1 else value
-            row[field] = "" if is_missing(value) else value if isinstance(value, str) else cell_text(value)
-        else:
-            row[field] = None if is_missing(value) else _value(field, value)
+    row |= {field: _value(field, values.get(column)) for field, column in columns.items()}
     definitions, rationale = values.get("confidences"), values.get("rationale")
     if isinstance(definitions, dict) and definitions:
         row["confidences"] = {name: number for name, number in definitions.items() if isinstance(number, int | float)}
@@ -107,9 +99,9 @@ def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, 
         prediction = _PREDICTION.validate_python({"input": str(values.get("input") or ""), **row})
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
-        column = columns.get(name, name)
-        raise DataError(f"{first['msg']}: {first['input']!r:.60}", path=location, field=repr(column)) from None
+        field = str(first["loc"][0])
+        message = f"{first['msg']}: {first['input']!r:.60}"
+        raise DataError(message, path=location, field=repr(columns.get(field, field))) from None
     shares = (prediction.probabilities or {}).values()
     if shares and not (min(shares) >= 0 and isclose(sum(shares), 1, abs_tol=_SUM_TOLERANCE)):
         raise DataError("not numbers that add up to 1", path=location, field=repr(columns["probabilities"]))
@@ -119,7 +111,13 @@ def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, 
 
 
 def _value(field: str, value: Any) -> Any:
-    """Return what pydantic reads as the field's value: also of a word for right, and of a table's texts."""
+    """Return what pydantic reads as the field's value, from a word or a table's text too."""
+    if field in _TEXTS and isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if is_missing(value):
+        return "" if field in _TEXTS else None
+    if field in _TEXTS:
+        return value if isinstance(value, str) else cell_text(value)
     if not isinstance(value, str):
         return str(value) if field == "confidence" and isinstance(value, bool) else value  # true is no confidence
     text = value.strip().removesuffix(".0")  # "1.0" is how a table writes true
@@ -129,7 +127,7 @@ def _value(field: str, value: Any) -> Any:
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], path: Path, needs: Sequence[str]) -> dict[str, str]:
-    """Return the file's column for each of our fields that it has, and log those with another name."""
+    """Return the file's column for each field that it has, and log those with another name."""
     present = {str(name).strip().casefold(): name for row in reversed(rows) for name in reversed(list(row))}
     columns: dict[str, str] = {}
     for field, names in NAMES.items():
@@ -149,17 +147,14 @@ def _columns(rows: Sequence[Mapping[str, Any]], path: Path, needs: Sequence[str]
 
 
 def _with_likeliest_choice(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with what lm-evaluation-harness's log-likelihoods of choices say, or as it is.
+    """Return a row of lm-evaluation-harness with the likeliest of its choices, or as it is.
 
-    Each of its `filtered_resps` is then a pair with whether greedy search writes the choice. The likeliest is the
-    answer, and its share of their probability the confidence. A single text's likelihood is no answer.
+    Each of its `filtered_resps` is then a log-likelihood, and whether greedy search writes the choice. A single text's
+    likelihood is no answer.
     """
-    responses = row.get("filtered_resps")
-    if not isinstance(responses, list) or not all(isinstance(pair, list) for pair in responses):
-        return row
     try:
-        scores = [float(score) for score, _ in responses]
-    except (TypeError, ValueError, OverflowError):
+        scores = [score for score, _ in _LIKELIHOODS.validate_python(row.get("filtered_resps"))]
+    except ValidationError:
         return row
     if len(scores) == 1:
         return {name: value for name, value in row.items() if name != "filtered_resps"}

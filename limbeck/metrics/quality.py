@@ -1,8 +1,9 @@
-"""Quality of predicted rationales by their text alone: nearness to the teacher's, length, repetition."""
+"""Quality of predicted rationales by their text alone: nearness to the teacher's, length, repetition, consistency."""
 
+import re
 from collections.abc import Iterable, Sequence
 from statistics import fmean
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,32 +15,47 @@ from transformers import AutoModel, AutoTokenizer
 
 from limbeck.errors import ModelError, first_line
 from limbeck.hub import where_to_load
-from limbeck.metrics.consistency import consistency
+from limbeck.llm.replies import stated_answer
 from limbeck.models.families import positions
 from limbeck.models.tokenization import padded_inputs
 from limbeck.schema import Example, Prediction
-from limbeck.tasks import Task
+from limbeck.tasks import Task, evaluate, nli, same_value
 
-MAX_CHARACTERS = 10_000  # of a rationale that are compared: ROUGE-L's work grows with their square
+MAX_CHARACTERS = 10_000  # of a rationale: ROUGE-L's work grows with their square
 MAX_TOKENS = 512  # of a text that are embedded, or fewer where the encoder has fewer positions
 _ROUGES = ("rouge1", "rouge2", "rougeL")
+_MAX_NUMBERS = 200  # of a rationale, from its end
+
+_SIGNS = str.maketrans({"\u00d7": "*", "\u00b7": "*", "\u00f7": "/", "\u2212": "-", "\u2013": "-", "$": " "})
+_TIMES = re.compile(r"(?<=[\d)])\s?[xX]\s?(?=[\d(])")
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3}){1,9}(?![\d,])")
+_ARITHMETIC = re.compile(r"(?<![\w.])[(\d.-](?:[\d+\-*/() \t]|\.(?!\s))*", re.ASCII)  # a sentence ends it
+_OPERATOR = re.compile(r"[\d)]\s{0,3}[+\-*/]")
+_WORD = re.compile(r"\w+")
+_ENDING = re.compile(r"(?<=\w{3})(?:ies|es|s|e|y)$")  # cities and city, boxes and box
+
+# phrases that went with their label in nine of ten of PaLM's e-SNLI rationales
+_RELATIONS = {
+    label: re.compile(phrases, re.IGNORECASE)
+    for label, phrases in {
+        "neutral": r"\bneutral\b|\bnot\s(?:necessarily|specified|stated|mentioned|known|clear|enough)\b|\bunclear\b"
+        r"|\b(?:do|does|is)(?:\snot|n't)\s(?:\w{1,12}ly\s)?(?:mean|mention|say|specify|imply|entail|contradict)\b",
+        "contradiction": r"(?<!not )(?<!n't )\bcontradict(?:s|ory|ions?)?\b|\bimpossible\b|\bmutually\sexclusive\b"
+        r"|\b(?:cannot|can't|not)\s[^.\n]{1,100}\s(?:at\sthe\ssame\stime|simultaneously|at\sonce)\b",
+        "entailment": r"(?<!not )(?<!n't )\b(?:entail(?:s|ed|ment)?|implies)\b|\b(?:type|kind|form)\sof\b"
+        r"|\bsynonym|\banother\sway\sof\b",
+    }.items()
+}
 
 
 class Encoder:
-    """Any encoder on the Hub or in a folder, or the encoder of an encoder-decoder."""
+    """An encoder on the Hub or in a folder, or that of an encoder-decoder, on the GPU where there is one."""
 
-    def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
-        self.name = name
-        self._model = (model.get_encoder() if model.config.is_encoder_decoder else model).eval()
-        self._tokenizer = tokenizer
-        self.max_tokens = min(MAX_TOKENS, tokenizer.model_max_length, positions(self._model.config))
-
-    @classmethod
-    def load(cls, name: str) -> Self:
-        """Load the encoder `name`, onto the GPU where there is one. Raises ModelError if that cannot be done."""
+    def __init__(self, name: str) -> None:
+        """Load it. Raises ModelError if that cannot be done."""
         try:
             location = where_to_load(name)
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **location)
+            self._tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **location)
             model, info = AutoModel.from_pretrained(
                 name, trust_remote_code=False, dtype=torch.float32, output_loading_info=True, **location
             )
@@ -48,7 +64,10 @@ class Encoder:
         unused = ("pooler.", "decoder.")
         if info["mismatched_keys"] or not all(key.startswith(unused) for key in info["missing_keys"]):
             raise ModelError("its weights do not fit its architecture", path=name)
-        return cls(name, model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer)
+        self.name = name
+        self._model = model.get_encoder() if model.config.is_encoder_decoder else model
+        self._model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+        self.max_tokens = min(MAX_TOKENS, self._tokenizer.model_max_length, positions(self._model.config))
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
@@ -75,29 +94,32 @@ class Encoder:
 def quality(
     predictions: Sequence[Prediction], examples: Sequence[Example], task: Task, encoder: Encoder | None = None
 ) -> dict[str, Any]:
-    """Compare predicted rationales with the examples' own, the teacher's or gold ones.
+    """Compare predicted rationales with the examples' own, the teacher's or gold ones; None where undefined.
 
-    Returns, JSON-ready and None where undefined, measures of the `n` pairs: `bleu` (of the corpus, 0 to 100), the mean
-    F of `rouge1`, `rouge2`, `rougeL`, and means of the others; `blank` rationales, left out of all else; `cut`, pairs
-    with a text of which only the first `MAX_CHARACTERS` count; and the `consistency` of all rationales.
+    Of the `n` pairs `bleu` (0 to 100) is the corpus's, all else a mean; `cut` counts pairs of which a text is compared
+    by its first `MAX_CHARACTERS`, `blank` rationales that are left out; `consistency` is of all rationales.
     """
     example_of = {example.id: example for example in examples}
     rationales = [(text, p) for p in predictions if (text := (p.rationale or "").strip())]
     pairs = [(text, reference) for text, p in rationales if (reference := (example_of[p.id].rationale or "").strip())]
     texts, references = ([pair[side][:MAX_CHARACTERS] for pair in pairs] for side in (0, 1))
-    words, reference_words = (_mean(len(pair[side].split()) for pair in pairs) for side in (0, 1))
-    similarity = None
-    if encoder and pairs:
-        similarity = {"mean": float(encoder.similarity(texts, references).mean()), "encoder": encoder.name}
+    overlap: dict[str, Any] = dict.fromkeys(("bleu", *_ROUGES, "similarity"))
+    if pairs:
+        bleu, scorer = BLEU(), RougeScorer(list(_ROUGES), use_stemmer=False)
+        score = bleu.corpus_score(texts, [references])
+        overlap["bleu"] = {"score": score.score, "signature": str(bleu.get_signature())}
+        rouges = [scorer.score(target=target, prediction=text) for text, target in zip(texts, references, strict=True)]
+        overlap |= {name: fmean(rouge[name].fmeasure for rouge in rouges) for name in _ROUGES}
+        if encoder:
+            mean = float(encoder.similarity(texts, references).mean())
+            overlap["similarity"] = {"mean": mean, "encoder": encoder.name}
     return {
         "n": len(pairs),
         "blank": sum(p.rationale is not None and not p.rationale.strip() for p in predictions),
         "cut": sum(max(map(len, pair)) > MAX_CHARACTERS for pair in pairs),
-        **_overlap(texts, references),
-        "similarity": similarity,
-        "words": words,
-        "reference_words": reference_words,
-        "length_ratio": words / reference_words if words is not None and reference_words else None,
+        **overlap,
+        "words": _mean(len(text.split()) for text, _ in pairs),
+        "reference_words": _mean(len(reference.split()) for _, reference in pairs),
         "repetition": _mean(map(repetition, texts)),
         "reference_repetition": _mean(map(repetition, references)),
         "consistency": consistency([(text, str(p.prediction), example_of[p.id]) for text, p in rationales], task),
@@ -105,25 +127,75 @@ def quality(
 
 
 def repetition(text: str) -> float | None:
-    """Return the share of a text's word 3-grams that occurred in it before (seq-rep-3, Welleck et al. 2020)."""
+    """Return the share of word 3-grams that occurred before in the text (seq-rep-3, Welleck et al. 2020)."""
     words = text.casefold().split()
     grams = list(zip(words, words[1:], words[2:], strict=False))
     return 1 - len(set(grams)) / len(grams) if grams else None
 
 
-def _overlap(texts: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
-    if not texts:
-        return {"bleu": None, **dict.fromkeys(_ROUGES)}
-    bleu = BLEU()
-    score = bleu.corpus_score(list(texts), [list(references)])
-    scorer = RougeScorer(list(_ROUGES), use_stemmer=False)
-    rouges = [scorer.score(target=target, prediction=text) for text, target in zip(texts, references, strict=True)]
-    return {
-        "bleu": {"score": score.score, "signature": str(bleu.get_signature())},
-        **{name: fmean(rouge[name].fmeasure for rouge in rouges) for name in _ROUGES},
-    }
-
-
 def _mean(values: Iterable[float | None]) -> float | None:
     defined = [value for value in values if value is not None]
     return fmean(defined) if defined else None
+
+
+def consistency(rationales: Sequence[tuple[str, str, Example]], task: Task) -> dict[str, Any]:
+    """Measure how often the conclusion of a rationale equals the answer that came with it, whether right or not.
+
+    `rationales` are each with answer and example; `consistency` is over those with a conclusion that can be `read`.
+    """
+    conclusions = [(conclusion(text, example, task), answer) for text, answer, example in rationales]
+    agreeing = [task.equal(label, answer) for label, answer in conclusions if label is not None]
+    n, read = len(rationales), len(agreeing)
+    return {
+        "consistency": sum(agreeing) / read if read else None,
+        "readable": read / n if n else None,
+        "read": read,
+        "n": n,
+    }
+
+
+def conclusion(rationale: str, example: Example, task: Task) -> str | None:
+    """Return the label that a rationale's own text (its end, if it is long) concludes; None where none is clear.
+
+    A sentence that states the answer comes first. Otherwise of equations it is the last expression with an operator,
+    `45 - 3` in "So 45 - 3 = 41 are left", or else the last number; in natural language inference the relation that all
+    its phrases name; of other choices the last one named, singular or plural ("not a dam" names the dam).
+    """
+    text = rationale[-MAX_CHARACTERS:]
+    if (stated := stated_answer(text, task, example)) is not None:
+        return stated
+    choices = example.choices or task.choices
+    if task.equal is same_value:
+        return _last_value(text)
+    if set(choices) == set(nli.LABELS):
+        relations = [label for label, phrases in _RELATIONS.items() if phrases.search(text)]
+        return relations[0] if len(relations) == 1 else None
+    return _last_named(text, choices)
+
+
+def _last_value(text: str) -> str | None:
+    text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text.translate(_SIGNS))
+    runs = _ARITHMETIC.findall(_TIMES.sub("*", text))[-_MAX_NUMBERS:]
+    values = [value for run in reversed(runs) if (value := _equation(run)) is not None]
+    return next((value for value in values if _OPERATOR.search(value)), values[0] if values else None)
+
+
+def _equation(run: str) -> str | None:
+    """Return the expression in a run of numbers and signs; the parentheses around it may be the sentence's."""
+    run = run.strip(" \t+*/").rstrip("-. \t")
+    return next((text for text in (run, run.lstrip("( "), run.rstrip(") ")) if evaluate(text) is not None), None)
+
+
+def _last_named(text: str, choices: Sequence[str]) -> str | None:
+    """Return the longest of the choices that end last in the text: "music store" before "store"."""
+    words = _stems(text)
+    by_length = sorted(((stems, choice) for choice in choices if (stems := _stems(choice))), key=lambda c: -len(c[0]))
+    for end in range(len(words), 0, -1):
+        for stems, choice in by_length:
+            if words[max(0, end - len(stems)) : end] == stems:
+                return choice
+    return None
+
+
+def _stems(text: str) -> list[str]:
+    return [_ENDING.sub("", word) for word in _WORD.findall(text.casefold())]

@@ -1,4 +1,4 @@
-"""Selective prediction: what answering only when sure is worth, and what asking the teacher otherwise costs.
+"""Selective prediction and the cascade: the worth of answering only when sure, and of asking the teacher otherwise.
 
 Answers of equal confidence enter together; where a count of answers divides them, errors are expectations.
 """
@@ -61,10 +61,7 @@ class CascadePoint:
 
 
 def selective(confidence: Floats, correct: Flags, *, seed: int = 0, draws: int = DRAWS) -> Selective:
-    """Compute the risk-coverage curve, its area, and accuracy at `COVERAGES`, of [N] answers.
-
-    Less area is better; a random order has an `aurc` of 1 - accuracy.
-    """
+    """Compute the risk-coverage curve, its area (less is better), and accuracy at `COVERAGES`, of [N] answers."""
     n = len(correct)
     order, starts = _levels(confidence)
     levels, wrong = confidence[order][starts], (~correct[order]).astype(np.float64)
@@ -92,8 +89,7 @@ def selective(confidence: Floats, correct: Flags, *, seed: int = 0, draws: int =
 def cascade(confidence: Floats, correct: Flags, teacher: Flags, *, points: int | None = POINTS) -> list[CascadePoint]:
     """Compute accuracy and cost of "the student where it is sure, else the teacher", from none passed on to all.
 
-    `teacher` is whether the teacher is right on the same questions [N]. The curve has so many `points` at most, or one
-    for every threshold (None).
+    `teacher` [N]: it is right on the question. The curve has so many `points` at most; None: one for every threshold.
     """
     n = len(correct)
     order, starts = _levels(confidence)
@@ -106,10 +102,10 @@ def cascade(confidence: Floats, correct: Flags, teacher: Flags, *, points: int |
 
 
 def choose_thresholds(validation: tuple[Graded, Flags], test: tuple[Graded, Flags]) -> dict[str, dict[str, Any]]:
-    """Choose two cascade thresholds on validation answers, and measure what each gives `on_validation` and on test.
+    """Choose two cascade thresholds `on_validation`, and measure them there and on test (`here`).
 
-    Each side is the student's answers, and whether the teacher is right on the same questions. `best` is the cheapest
-    threshold of the highest accuracy, `as_teacher` the cheapest that is no less accurate than the teacher alone.
+    Each side is the student's answers and the teacher's being right. `best` is the cheapest of the highest accuracy,
+    `as_teacher` the cheapest no less accurate than the teacher alone.
     """
     answers, teacher = validation
     points = cascade(answers.confidence, answers.correct, teacher, points=None)
@@ -130,7 +126,7 @@ def choose_thresholds(validation: tuple[Graded, Flags], test: tuple[Graded, Flag
 
 
 def _levels(confidence: Floats) -> tuple[Ints, Ints]:
-    """Return the order of answers, surest first, and where in it each distinct confidence begins."""
+    """Return the order of answers, surest first, and the start of each distinct confidence in it."""
     order = np.argsort(-confidence, kind="stable")
     return order, np.flatnonzero(np.diff(confidence[order], prepend=np.inf))
 
@@ -138,8 +134,7 @@ def _levels(confidence: Floats) -> tuple[Ints, Ints]:
 def _areas(counts: Floats, errors: Floats) -> Floats:
     """Compute AURC and excess AURC [2, d] of levels, surest first, with so many answers and errors, [G, d] each.
 
-    An error at rank r is among the k surest from k = r on: it adds sum_{k=r..n} 1/k, and each of a level's errors the
-    mean over the level's ranks. An oracle's errors have the last ranks.
+    An error at rank r adds sum_{k=r..n} 1/k, each of a level's the mean over its ranks; an oracle's have the last.
     """
     ends = np.cumsum(counts, axis=0).astype(np.int64)
     n = int(ends[-1, 0])
@@ -152,6 +147,6 @@ def _areas(counts: Floats, errors: Floats) -> Floats:
 
 
 def _thinned(points: list[T], limit: int | None) -> list[T]:
-    """Return at most `limit` of the points, evenly spaced, both ends included; None: all."""
+    """Return at most `limit` of the points, evenly spaced with both ends."""
     count = len(points)
     return [points[i] for i in np.linspace(0, count - 1, min(count, limit or count)).round().astype(int)]

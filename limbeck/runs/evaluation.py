@@ -77,7 +77,7 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     if options.rationales and not any(run.writes_rationales for run in finished):
         raise _no_rationales(finished[0].recipe.objective.name)
     domains = {name: domain_of(run, options.split, options.dataset, options.root) for name, run in runs.items()}
-    load_encoder = cache(Encoder.load)
+    load_encoder = cache(Encoder)
     results, pages = {}, {}
     for name, run in runs.items():
         domain, settings, file = domains[name], run.recipe.evaluation, run.predictions(domains[name].name)

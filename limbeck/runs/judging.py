@@ -69,10 +69,11 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
     if not students:
         raise DataError("no judge was asked about these rationales: limbeck evaluate RUN --judge FILE does that")
     correct = {str(row["id"]): row.get("correct") is True for _, row in read_jsonl(run.predictions(name))}
+    rated = [(j.score, correct[j.id]) for j in students if single(j) and j.score is not None]
     return {
         "name": students[0].run,
         "summary": scores.summarise(sorted(judgements, key=lambda judgement: judgement.run != GOLD)),
-        "correlation": scores.score_correlation(students, correct),
+        "correlation": scores.correlate([score for score, _ in rated], [right for _, right in rated]),
     }
 
 

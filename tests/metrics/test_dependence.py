@@ -9,11 +9,7 @@ import torch
 
 from limbeck.data import View
 from limbeck.metrics.dependence import dependence, infonce, pair_gains
-from limbeck.models import StudentSettings
-from limbeck.models.loading import load
-from limbeck.models.student import Student
 from limbeck.schema import Example
-from tests.helpers import builders
 
 
 def gaussians(n: int, nats: float, dimensions: int, noise: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -73,28 +69,10 @@ def test_gains_are_the_terms_of_the_bound():
     assert pair_gains(100 * np.eye(7), 100 * np.eye(7)).tolist() == pytest.approx([math.log(7)] * 7)
 
 
-@pytest.fixture(scope="module")
-def student(tmp_path_factory) -> Student:
-    folder = builders.t5(tmp_path_factory.mktemp("t5"))
-    student = load(StudentSettings(name=str(folder), max_target_length=40), ())
-    torch.manual_seed(0)
-    for weight in student.parameters():
-        torch.nn.init.normal_(weight, std=0.4)
-    return student.train()
-
-
-def questions(n: int) -> list[Example]:
-    pairs = np.random.default_rng(0).integers(2, 99, (n, 2)).tolist()
-    return [
-        Example(str(i), (f"Luke scored {a} points in {b} rounds",), f"{a} / {b}", f"He scored {a} in {b}.")
-        for i, (a, b) in enumerate(pairs)
-    ]
-
-
 def test_pooled_states_are_means_over_real_tokens_whatever_shares_a_batch(student):
     texts, targets = ["He scored 84 points", "no", "How many points a round?"], ["yes", "84 / 2 is 42.", "no maybe"]
     examples = [Example("", (text,), target) for text, target in zip(texts, targets, strict=True)]
-    states = student.pooled(examples, View.PREDICT, batch_size=2)
+    states = student.train().pooled(examples, View.PREDICT, batch_size=2)
     student.eval()
     for state, text, target in zip(states, texts, targets, strict=True):
         ids, labels = (torch.tensor(student.tokenizer([words])["input_ids"]) for words in ("predict: " + text, target))
@@ -102,19 +80,16 @@ def test_pooled_states_are_means_over_real_tokens_whatever_shares_a_batch(studen
         with torch.no_grad():
             output = student.model(input_ids=ids, decoder_input_ids=decoder_ids, output_hidden_states=True)
         torch.testing.assert_close(state, output.decoder_hidden_states[-1][0].mean(0), rtol=1e-4, atol=1e-5)
-    student.train()
 
 
-def test_the_two_sides_are_the_predict_and_the_explain_view(student, monkeypatch):
-    examples = questions(6)
-    sides = [student.pooled(examples, view, batch_size=64) for view in (View.PREDICT, View.EXPLAIN)]
-    monkeypatch.setattr(
-        "limbeck.metrics.dependence.infonce", lambda *sides, seed, components: (sides, seed, components)
-    )
-    measured, *options = dependence(student, examples, seed=3, components=2)
-    assert options == [3, 2]
-    for side, expected in zip(measured, sides, strict=True):
-        np.testing.assert_allclose(side, expected, rtol=1e-6)
-    incomplete = [replace(examples[0], rationale=None), replace(examples[1], label=""), *examples[2:]]
-    assert len(dependence(student, incomplete)[0][0]) == 4
+def test_the_two_sides_are_the_predict_and_the_explain_view(student):
+    pairs = np.random.default_rng(0).integers(2, 99, (100, 2)).tolist()
+    examples = [
+        Example(str(a), (f"Luke scored {a} points in {b} rounds",), f"{a} / {b}", f"He scored {a} in {b}.")
+        for a, b in pairs
+    ]
+    views = (View.PREDICT, View.EXPLAIN)
+    x, y = (student.train().pooled(examples, view, batch_size=64).double().numpy() for view in views)
+    incomplete = [replace(examples[0], rationale=None), replace(examples[1], label="")]
+    assert dependence(student, [*examples, *incomplete], seed=3, components=2) == infonce(x, y, seed=3, components=2)
     assert student.training

@@ -13,11 +13,12 @@ from limbeck.schema import Example
 from tests.helpers.servers import Answer, HttpRequest, Server, completion, error
 
 RUNS = ("Gold", "DSS", "Ours")
+KEY = "sk-0123456789"
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setattr("limbeck.llm.runner.backoff", lambda failures, retry_after: retry_after)
 
 
@@ -31,8 +32,8 @@ def items(count: int, runs: tuple[str, ...] = RUNS, task: str = "svamp") -> list
 
 def settings(url: str, store: Path, **fields) -> JudgeSettings:
     limits = {"concurrency": 1, "request_seconds": 5, "attempts": 30}
-    defaults = {"teacher": {"name": "m", "base_url": url}, "limits": limits, "store": store, "n": 1000}
-    return JudgeSettings.parse(defaults | fields, "judge.yaml")
+    terms = {"teacher": {"name": "m", "base_url": url}, "limits": limits, "store": store, "n": 1000}
+    return JudgeSettings.parse(terms | fields, "judge.yaml")
 
 
 def four(number: int, request: HttpRequest) -> Answer:
@@ -47,8 +48,7 @@ def test_the_question_is_the_papers_and_holds_the_item_as_it_is():
     assert "<question>\nA {task} sleeps.\nHe {rests}.\n</question>" in text
     assert "<chain-of-thought>\n{label} {0}\n</chain-of-thought>" in text
     blank = question(Item("Ours", "mine", item.example, "", " \n"))
-    assert "of a mine task" in blank
-    assert "<chain-of-thought>\n(none)\n</chain-of-thought>" in blank
+    assert all(text in blank for text in ("of a mine task", "<chain-of-thought>\n(none)\n</chain-of-thought>"))
 
 
 def test_each_item_is_judged_once_and_then_several_times_over(tmp_path):
@@ -90,7 +90,7 @@ def test_what_is_stored_is_not_asked_again_and_more_runs_ask_only_for_those(tmp_
 def test_an_unread_or_missing_reply_is_none(tmp_path):
     def behave(number: int, request: HttpRequest) -> Answer:
         if "to 3." in request.question:
-            return error(400, "I will not")
+            return error(400, f"I will not for {request.headers['authorization']}")
         return completion("I cannot say." if "to 2." in request.question else "Score: 5", usage=(10, 10))
 
     progress = []
@@ -101,6 +101,7 @@ def test_an_unread_or_missing_reply_is_none(tmp_path):
     assert [judgement.replies[0] for judgement in judgements[2:4]] == ["I cannot say.", None]
     tally, cost = progress[-1]
     assert (tally.sent, tally.stopped, cost) == (5, None, pytest.approx(4 * 40 / 1e6))
+    assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.iterdir())  # it is written nowhere
 
 
 def test_an_interrupt_is_no_judgement(tmp_path):
@@ -128,8 +129,5 @@ def test_the_same_examples_are_sampled_of_every_run_and_fewer_lie_in_more():
     assert set(sample(rationales, 50, 0)) != set(sample(rationales, 50, seed=1))
     counts = Counter(item.example.id for seed in range(200) for item in sample(items(20, ("Gold",)), 5, seed))
     assert min(counts.values()) > 25  # of 50 expected; the deviation is 6
-
-
-def test_items_that_cannot_be_compared_are_refused():
     with pytest.raises(LimbeckError):
         sample(items(1, ("Gold",)) + items(2, ("Ours",))[1:], 5, 0)

@@ -6,17 +6,10 @@ import statistics
 
 import numpy as np
 import pytest
-from scipy.stats import pearsonr, pointbiserialr, spearmanr
+from scipy.stats import pearsonr, spearmanr
 
 from limbeck.errors import LimbeckError
-from limbeck.metrics.judgements import (
-    correlate,
-    krippendorff_alpha,
-    read_judgements,
-    read_score,
-    summarise,
-    table,
-)
+from limbeck.metrics.judgements import correlate, krippendorff_alpha, read_judgements, read_score, summarise, table
 from limbeck.schema import Judgement
 
 REPLIES = [
@@ -70,9 +63,7 @@ def test_the_score_that_a_person_reads_in_a_reply(reply, score):
     assert read_score(reply) == score
 
 
-@pytest.mark.parametrize(
-    "piece", ["score ", "Score: ", "I'd rate ", "1-", "4/", "(", "**", "out of ", '{"score":', "\n"]
-)
+@pytest.mark.parametrize("piece", ["Score: ", "I'd rate ", "1-", "4/", "(", "**", "out of ", '{"score":', "\n"])
 def test_the_work_is_bounded(piece):
     """Not a measurement: a pattern that backtracks without bound would take hours for these."""
     read_score(piece * 20_000)
@@ -96,17 +87,13 @@ JUDGEMENTS = [
 
 def test_a_summary_has_means_deviations_and_counts():
     summary = summarise(JUDGEMENTS)
-    single = summary["Ours"]["svamp"]["single"]
-    assert single["mean"] == pytest.approx(11 / 3)
-    assert single["sd"] == pytest.approx(statistics.stdev([4, 2, 5]))
-    assert (single["n"], single["examples"], single["runs"]) == (3, 4, 1)
-    assert (single["missing"], single["unread"], single["alpha"], single["agreement"]) == (0, 1, None, None)
-    repeated = summary["Ours"]["svamp"]["self_consistency"]
-    assert (repeated["mean"], repeated["n"], repeated["examples"], repeated["runs"]) == (3.25, 2, 3, 4)
-    assert repeated["sd"] == pytest.approx(1.5 / 2**0.5)
-    assert (repeated["missing"], repeated["unread"], repeated["agreement"]) == (5, 1, 0.5)
-    assert repeated["alpha"] == krippendorff_alpha([[4, 4, 4, 4], [2, 3]])
-    assert (repeated["judge"], repeated["temperature"]) == ("m", 0.7)
+    counts = ("n", "examples", "runs", "missing", "unread", "agreement", "temperature", "judge")
+    single, repeated = summary["Ours"]["svamp"]["single"], summary["Ours"]["svamp"]["self_consistency"]
+    assert [single[key] for key in counts] == [3, 4, 1, 0, 1, None, 0.0, "m"]
+    assert [repeated[key] for key in counts] == [2, 3, 4, 5, 1, 0.5, 0.7, "m"]
+    assert (single["mean"], single["sd"]) == pytest.approx((11 / 3, statistics.stdev([4, 2, 5])))
+    assert (repeated["mean"], repeated["sd"]) == pytest.approx((3.25, 1.5 / 2**0.5))
+    assert (single["alpha"], repeated["alpha"]) == (None, krippendorff_alpha([[4, 4, 4, 4], [2, 3]]))
     assert (summary["Gold"]["cqa"]["single"]["sd"], summary["Gold"]["esnli"]["single"]["mean"]) == (None, None)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
@@ -116,9 +103,7 @@ def test_the_table_has_the_rows_and_columns_of_the_paper():
     assert rows[0] == ["Model", "SVAMP", "CQA", "e-SNLI", "ANLI", "arithmetic"]
     assert [row[0] for row in rows[1:]] == ["Gold", "++", "DSS", "++", "Ours", "++", "mine", "++"]
     assert rows[1][1:] == ["not run", "5.00 (1)", "no score", "not run", "not run"]
-    assert rows[5][1] == "3.67±1.53 (3)"
-    assert rows[6][1] == "3.25±1.06 (2)"
-    assert rows[7][5] == "3.00 (1)"
+    assert (rows[5][1], rows[6][1], rows[7][5]) == ("3.67±1.53 (3)", "3.25±1.06 (2)", "3.00 (1)")
     assert set(rows[3][1:] + rows[4][1:]) == {"not run"}
     assert len(table({})) == 7
 
@@ -131,7 +116,6 @@ def test_coefficients_are_those_of_scipy_in_the_whole_and_in_each_draw(n):
     correlation = correlate(quality, correct, seed=3, draws=60)
     for coefficient, expected in (
         (correlation["pearson"], pearsonr(quality, correct)),
-        (correlation["point_biserial"], pointbiserialr(correct, quality)),
         (correlation["spearman"], spearmanr(quality, correct)),
     ):
         expectation = pytest.approx((expected.statistic, expected.pvalue), abs=1e-12)
@@ -150,7 +134,7 @@ def test_coefficients_are_those_of_scipy_in_the_whole_and_in_each_draw(n):
 )
 def test_an_undefined_correlation_has_a_reason(quality, correct):
     correlation = correlate(quality, correct)
-    assert correlation["pearson"] is correlation["point_biserial"] is correlation["spearman"] is None
+    assert correlation["pearson"] is correlation["spearman"] is None
     assert correlation["reason"]
 
 
@@ -167,20 +151,14 @@ def naive_alpha(ratings) -> float:
     return 1 - observed / expected
 
 
-def test_alpha_agrees_with_coincidences_on_random_ratings():
+def test_alpha_agrees_with_coincidences_on_random_ratings_or_is_undefined():
     rng = np.random.default_rng(0)
     for _ in range(50):
         scores = rng.choice([1, 2, 3, 3.5, 4, 5], size=(rng.integers(3, 20), 4)).tolist()
         ratings = [[None if rng.random() < 0.3 else score for score in row] for row in scores] + [[1, 5]]
         assert krippendorff_alpha(ratings) == pytest.approx(naive_alpha(ratings), abs=1e-12)
-
-
-def test_alpha_at_its_ends_and_where_it_is_undefined():
     assert krippendorff_alpha([[1, 1], [5, 5], [3, 3]]) == 1
-    # n = 4: within units 4 * (1 - 5)^2 = 64 over 4 ratings; between all, 2 of the 3 other ratings of each differ
-    assert krippendorff_alpha([[1, 5], [1, 5]]) == pytest.approx(1 - 16 / (128 / 12))
-    assert krippendorff_alpha([[0.1, 0.1, 0.1], [0.1, 0.1, 0.1]]) is None
-    for undefined in ([], [[]], [[4]], [[4], [2, None]], [[4, 4], [4, 4]], [[None, None]]):
+    for undefined in ([], [[]], [[4]], [[4], [2, None]], [[0.1] * 3] * 2, [[None, None]]):
         assert krippendorff_alpha(undefined) is None
 
 

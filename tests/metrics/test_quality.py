@@ -8,8 +8,9 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from limbeck import tasks
+from limbeck.data.sources import ArchiveSource
 from limbeck.errors import ModelError
-from limbeck.metrics.quality import Encoder, quality, repetition
+from limbeck.metrics.quality import Encoder, conclusion, consistency, quality, repetition
 from limbeck.schema import Example, Prediction
 from tests.helpers import builders
 
@@ -45,7 +46,6 @@ def test_lengths_and_repetition():
     metrics = measured([("a b c a b c", "a b c d"), ("A b C a B c a b c", "one two"), ("x", "y z")])
     assert metrics["words"] == pytest.approx(16 / 3)
     assert metrics["reference_words"] == pytest.approx(8 / 3)
-    assert metrics["length_ratio"] == pytest.approx(2)
     # abc bca cab abc: 1 of 4; seven of them of three kinds: 4 of 7; "x" has none
     assert metrics["repetition"] == pytest.approx((1 / 4 + 4 / 7) / 2)
     assert metrics["reference_repetition"] == 0
@@ -62,7 +62,7 @@ def test_what_lacks_a_rationale_is_left_out_and_counted(tmp_path):
     assert metrics["rouge1"] == 1
     assert metrics["similarity"] is None
     assert metrics["consistency"] == {"consistency": 1.0, "readable": 1.0, "read": 2, "n": 2}
-    none = quality(predictions[:1], rows, TASK, Encoder.load(str(builders.encoder(tmp_path, "bert"))))
+    none = quality(predictions[:1], rows, TASK, Encoder(str(builders.encoder(tmp_path, "bert"))))
     defined = {name for name, value in none.items() if value is not None}
     assert defined == {"n", "blank", "cut", "consistency"}
 
@@ -87,7 +87,7 @@ def by_hand(folder, texts: list[str], limit: int) -> np.ndarray:
 @pytest.mark.parametrize(("kind", "limit"), [("bert", 64), ("roberta", 62), ("t5", 512)])
 def test_embeddings_are_means_over_real_tokens(kind, limit, tmp_path):
     folder = builders.t5(tmp_path) if kind == "t5" else builders.encoder(tmp_path, kind)
-    encoder = Encoder.load(str(folder))
+    encoder = Encoder(str(folder))
     assert encoder.max_tokens == limit
     texts = [*TEXTS, "yes no maybe " * 1000]
     expected = by_hand(folder, texts, limit)
@@ -106,10 +106,98 @@ def test_embeddings_are_means_over_real_tokens(kind, limit, tmp_path):
 
 def test_encoders_that_cannot_be_loaded_are_refused(tmp_path):
     with pytest.raises(ModelError):
-        Encoder.load(str(tmp_path / "nowhere"))
+        Encoder(str(tmp_path / "nowhere"))
     model = AutoModel.from_pretrained(builders.encoder(tmp_path / "other", "bert"))
     state = {name: weight for name, weight in model.state_dict().items() if "attention" not in name}
     model.save_pretrained(tmp_path / "part", state_dict=state)
     AutoTokenizer.from_pretrained(tmp_path / "other").save_pretrained(tmp_path / "part")
     with pytest.raises(ModelError):
-        Encoder.load(str(tmp_path / "part"))
+        Encoder(str(tmp_path / "part"))
+
+
+SVAMP = Example("1", ("How many are left?",), "( 45.0 - 3.0 )")
+CQA = Example("1", ("Where?",), "dam", choices=("dam", "store", "music store", "big city", "washington d.c"))
+NLI = Example("1", ("A man sleeps.", "He rests."), "neutral")  # whose choices are the task's
+
+EQUATIONS = [  # the text, and an equation of the value that it comes to
+    ("He had 45 and gave 3. So 45 - 3 = 42 are left.", "42"),
+    ("He had 45 and gave 3. So 45 - 3 = 41 are left.", "45 - 3"),  # a slip in the result
+    ("So he has some (he had 5 + 3).", "8"),
+    ("It costs $76 - $25 = $51 now.", "51"),
+    ("So 3 \u00d7 4 \u00f7 2 \u2212 1 is it.", "5"),
+    ("So it is 2130. 30 * 24 is 720.", "720"),
+    ("So it is 38 - 56 = -18 push-ups.", "-18"),
+    ("First 2 + 2. Then 5 * 5.", "25"),
+    ("So 45 - 3 is 42, as said in line 7.", "42"),
+    ("The answer is 7. Or not, as 4 + 4 is 8.", "7"),
+    *((text, None) for text in ("There are some.", "", "x", "((((", "- - -", "1/0", "9**9**9**9", '__import__("os")')),
+]
+CHOICES = [  # the text, and the choice or relation that it names
+    ("Not in a dam. Of the choices only a music store sells it.", "music store"),
+    ("Of the choices only a store that plays music.", "store"),
+    ("Only big cities have it.", "big city"),
+    ("The answer must be a city. Of the above, only Washington D.C. is.", "washington d.c"),
+    ("It is a dam. So the answer is (b) store.", "store"),
+    ("Madame is damned.", None),
+]
+RELATIONS = [
+    ("A man who sleeps is not necessarily tired.", "neutral"),
+    ("That contradicts the premise.", "contradiction"),
+    ("One cannot sleep and run at the same time.", "contradiction"),
+    ("Sleeping does not imply resting.", "neutral"),
+    ("Sleeping is a type of resting.", "entailment"),
+    ("It does not contradict it.", "neutral"),
+    ("Sleeping implies resting, but not necessarily in bed.", None),  # two
+    ("He runs. Answer: contradiction", "contradiction"),
+]
+FREE = [  # of free text, only what it says outright
+    ("custom", Example("1", ("What colour?",), "blue"), "The sky is blue.", None),
+    ("custom", Example("1", ("What colour?",), "blue"), "We look up. The answer is blue.", "blue"),
+]
+NAMED = [*(("cqa", CQA, *row) for row in CHOICES), *(("esnli", NLI, *row) for row in RELATIONS), *FREE]
+
+
+@pytest.mark.parametrize(("text", "value"), EQUATIONS)
+def test_the_value_that_an_equations_rationale_comes_to(text, value):
+    for task in (TASK, tasks.get("custom", answer="equation")):
+        equation = conclusion(text, SVAMP, task)
+        assert (equation and tasks.evaluate(equation)) == (value and tasks.evaluate(value))
+
+
+@pytest.mark.parametrize(("task", "example", "text", "label"), NAMED)
+def test_the_choice_or_relation_that_a_rationale_names(task, example, text, label):
+    assert conclusion(text, example, tasks.get(task)) == label
+
+
+def test_the_share_is_of_those_that_can_be_read():
+    texts = ["So 45 - 3 = 42.", "So 45 + 3 = 48.", "Some.", "( 45.0 - 3.0 ) / 2"]
+    answers = ["( 45.0 - 3.0 )", "( 45.0 - 3.0 )", "(1)", "21"]
+    rationales = [(text, answer, SVAMP) for text, answer in zip(texts, answers, strict=True)]
+    assert consistency(rationales, TASK) == {"consistency": 2 / 3, "readable": 0.75, "read": 3, "n": 4}
+    unread = consistency(rationales[2:3], TASK)
+    assert unread == {"consistency": None, "readable": 0.0, "read": 0, "n": 1}
+    assert consistency([], TASK) == {"consistency": None, "readable": None, "read": 0, "n": 0}
+
+
+@pytest.mark.parametrize(
+    "piece", ["9**9**9**9 ", "(", "-", "1 + ", "1,000", "x 1", "not ", "music store ", "a" * 100, "at the same time "]
+)
+def test_hostile_text_is_read_in_bounded_work_and_never_run(piece, tmp_path, monkeypatch):
+    """Not a measurement: a pattern that backtracks without bound would take hours for these."""
+    monkeypatch.chdir(tmp_path)
+    for example, task in ((SVAMP, "svamp"), (CQA, "cqa"), (NLI, "esnli")):
+        conclusion(piece * 20_000, example, tasks.get(task))
+        conclusion('__import__("os").system("touch hacked")' + piece * 100, example, tasks.get(task))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_the_released_rationales_mostly_come_to_the_teachers_own_answers(dss):
+    source = ArchiveSource(kind="archive", root=dss)
+    for name, minimum, readable in (("svamp", 0.88, 0.99), ("cqa", 0.95, 0.85)):
+        task = tasks.get(name)
+        rows = [row for row in source.read(task)["test"] if row.rationale and row.teacher_label]
+        teacher = consistency([(row.rationale, row.teacher_label, row) for row in rows], task)
+        gold = consistency([(row.rationale, row.label, row) for row in rows], task)
+        assert teacher["consistency"] > minimum > gold["consistency"] + 0.1
+        assert teacher["readable"] > readable

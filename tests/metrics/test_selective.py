@@ -44,15 +44,6 @@ def test_ties_count_as_the_mean_over_all_their_orders(rows):
         assert (point.coverage, point.risk) == pytest.approx((answered.mean(), 1 - correct[answered].mean()))
 
 
-def test_a_random_order_and_an_oracle():
-    correct = np.random.default_rng(0).random(4000) < 0.7
-    risk = 1 - correct.mean()
-    assert selective(np.full(4000, 0.5), correct, draws=5).aurc == pytest.approx(risk)
-    oracle = selective(np.where(correct, 0.9, 0.1), correct, draws=5)
-    assert oracle.e_aurc == pytest.approx(0, abs=1e-12)
-    assert oracle.aurc == pytest.approx(risk + (1 - risk) * np.log(1 - risk), abs=1e-3)  # Geifman et al., par. 4
-
-
 @given(ROWS, st.lists(st.booleans(), min_size=5, max_size=5))
 @settings(max_examples=25, deadline=None)
 def test_a_cascade_is_who_answers_what(rows, teacher):
