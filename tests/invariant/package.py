@@ -25,7 +25,7 @@ DROPPED = frozenset(
     {"bootstrap_interval", "bootstrap_p_value", "mcnemar_exact", "odds_ratio", "components"}
     | {"counts-custom", "labels-custom", "reliability-custom-dss", "reliability-custom-mi"}
     | {"ece_range_if_calibrated", "adaptive_ece_range_if_calibrated"}
-    | {"wanted", "given_up", "other_replies", "passed", "length_ratio", "point_biserial"}
+    | {"wanted", "given_up", "other_replies", "passed", "length_ratio"}
     | {
         f"{name}{key}"
         for name in ("mce", "classwise_ece")
