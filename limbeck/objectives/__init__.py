@@ -1,4 +1,4 @@
-"""Objectives as values: terms and the table of methods. `fused` computes them, and alone loads torch."""
+"""Objectives as values. Only `fused`, which computes them, loads torch."""
 
 from limbeck.objectives.methods import METHODS, ObjectiveSettings
 from limbeck.objectives.terms import DIVERGENCES, POOLS, AlignmentTerm, Objective

@@ -1,10 +1,8 @@
 """The fused vocabulary head: an objective's value and gradients together, a chunk of examples at a time.
 
 The logits `[B, T, V]`, the largest tensor of a step, are never made whole: each chunk's are computed once, and only the
-gradients by the states and by the head's parameters are kept. Matrix products take operands of autocast's type where
-that is on, and add up in a wider one. Nothing waits for the device.
-Legend: B examples, b of a chunk, T target tokens, D hidden size, V vocabulary, R rows: all tokens of all views of a
-chunk, view after view.
+gradients by the states and by the head's parameters stay. Nothing waits for the device.
+Legend: B examples, b of a chunk, T target tokens, D hidden size, V vocabulary, R a chunk's tokens, view after view.
 """
 
 import math
@@ -27,18 +25,17 @@ _GPU_FRACTION = 64  # of a GPU's memory: thousands of rows on a large one
 
 
 def term_counts(objective: Objective, labels: ByView) -> dict[str, Tensor]:
-    """Count what each term's mean is over: target tokens, or for an alignment the examples that have both targets."""
+    """Count what each term's mean is over in a batch with these target ids by view, `[B, T]`."""
     return objective.counts(_target_lengths(labels))
 
 
 def losses(
     objective: Objective, hidden: ByView, labels: ByView, *, head: VocabularyHead, counts: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Compute the objective's value, a differentiable scalar, and each term's value, unweighted, a constant.
+    """Compute the objective's value, which can be differentiated once, and each term's, unweighted and constant.
 
     `hidden` holds the head's input by view, `[B, T, D]`, `labels` the target ids, `[B, T]`, IGNORE on padding. Each
-    term's sum is divided by its entry in `counts`: `term_counts` for the means over this batch, or any number. The
-    gradient can be taken once.
+    term's sum is divided by its entry in `counts`, from `term_counts` or of a larger set.
     """
     inputs, states = (objective, labels, counts), [hidden[view] for view in labels]
     if not torch.is_grad_enabled():  # inside an autograd function it cannot be seen
@@ -52,10 +49,7 @@ def losses(
 def gradient_shares(
     objective: Objective, hidden: ByView, labels: ByView, *, head: VocabularyHead, counts: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Compute each term's share of the gradient: its weighted gradient's norm at the states, over the sum of all norms.
-
-    It costs a pass through the head for every term.
-    """
+    """Compute the norm of each term's weighted gradient by the states over the sum of these norms; a pass for each."""
     norms = {}
     for term in objective.terms:
         inputs = replace(objective, terms=(term,)), {view: labels[view] for view in term.views}, counts
@@ -68,19 +62,15 @@ def gradient_shares(
 
 
 class Chunk:
-    """The softmax of a few examples' logits, used up in place, and the gradients of all terms by them.
-
-    With P = softmax(logits) and G = dL/d log P, which for a token loss lives at the label and for a max-pool at each
-    column's arg-max,
+    """The softmax P of a few examples' logits, used up in place, and all terms' gradients by them, from G = dL/d log P:
 
         dL/d logits = G - P * sum_k G_k
 
     One tensor `[R, V]` is alive (two where logits are capped or a pool's gradient is dense): logits, then log P, then
-    P, then the gradient. Sums are in float32 (float64 stays float64).
+    P, then the gradient. Sums are in float32 at least.
     """
 
     def __init__(self, objective: Objective, states: Tensor, labels: ByView, head: VocabularyHead) -> None:
-        """Take the head's input `states`, `[R, D]`, and the target ids by view, `[b, T]`, IGNORE on padding."""
         self.labels = labels
         self.lengths = _target_lengths(labels)
         flat = torch.cat([ids.flatten() for ids in labels.values()])
@@ -90,8 +80,8 @@ class Chunk:
         logits = head.logits(states, torch.promote_types(states.dtype, torch.float32))
         # the derivative of the soft cap c tanh(x / c)
         self.slope = None if head.soft_cap is None else logits.div(head.soft_cap).square_().neg_().add_(1)
-        # log sum_k exp(logits_k) is the largest logit less the logarithm of its probability, which is at least 1 / V;
-        # by eighths of the rows: no second tensor of the logits' size
+        # the log sum is the largest logit less the logarithm of its probability, which is at least 1 / V; by eighths of
+        # the rows: no second tensor of the logits' size
         eighths = logits.split(max(len(logits) // 8, 1))
         largest, log_top = logits.amax(-1), torch.cat([rows.softmax(-1).amax(-1) for rows in eighths]).log()
         # largest first: a confident token's loss would be lost in the rounding of a large log sum
@@ -109,12 +99,12 @@ class Chunk:
         self.gradients: list[tuple[View, Callable[[Tensor], object]]] = []  # add the G of pools and label smoothing
 
     def rows(self, tensor: Tensor, view: View) -> Tensor:
-        """Return a view's rows of a tensor over all rows, without a copy."""
+        """Return a view's part of a tensor over all rows, without a copy."""
         sizes = [ids.numel() for ids in self.labels.values()]
         return tensor.split(sizes)[list(self.labels).index(view)]
 
     def gradient(self) -> Tensor:
-        """Return the gradient of all terms so far by the logits, `[R, V]`; the chunk is used up."""
+        """Return the gradient by the logits, `[R, V]`; the chunk is used up."""
         total = self.log_p.exp_().mul_((self.sums + self.label_gradient).unsqueeze(1))
         # at the label P - 1, which is small for a confident token, from its loss
         log_p = -self.label_losses
@@ -125,16 +115,15 @@ class Chunk:
 
 
 def _target_lengths(labels: ByView) -> dict[View, Tensor]:
-    """Count each example's target tokens, `[B]`, from the target ids by view, `[B, T]`."""
     return {view: (ids != IGNORE).sum(1) for view, ids in labels.items()}
 
 
 @dataclass(frozen=True)
 class _Gradients:
-    """The objective's gradients by the states, the head's weight and its bias, all multiplied by `unit`, a scalar.
+    """The gradients by the states, the head's weight and its bias, all multiplied by `unit`.
 
-    `unit` is the largest count, or gradients of a mean over many tokens would vanish in float16; but at most 1,000
-    times the smallest, or those of a rare term would overflow.
+    It is the largest count, or gradients of a mean over many tokens would vanish in float16; but at most 1,000 times
+    the smallest, or those of a rare term would overflow.
     """
 
     unit: Tensor
@@ -143,7 +132,7 @@ class _Gradients:
     bias: Tensor | None
 
     def add(self, examples: slice, states: Tensor, by_logits: Tensor, head: VocabularyHead) -> None:
-        """Take a chunk's gradient by its logits, `[R, V]`, back through the head; `states` are `[R, D]`."""
+        """Take a chunk's gradient by its logits, `[R, V]`, back through the head to its states, `[R, D]`."""
         if self.bias is not None:
             self.bias.add_(by_logits.sum(0))
         narrow = by_logits.to(states.dtype)
@@ -167,11 +156,7 @@ def _walk(
     head: VocabularyHead,
     needs_grad: tuple[bool, bool, bool],
 ) -> tuple[dict[str, Tensor], _Gradients]:
-    """Compute every term's value, unweighted, and the gradients of their weighted sum.
-
-    `hidden` is the head's input by view, `[B, T, D]` each, in the order of the labels. `needs_grad` says whether the
-    gradients by the states, the head's weight and its bias are computed.
-    """
+    """Compute every term's value, unweighted, and their weighted sum's gradients by states, weight, bias as needed."""
     device = hidden[0].device.type
     autocast = torch.is_autocast_enabled(device) and hidden[0].dtype != torch.float64
     narrow = torch.get_autocast_dtype(device) if autocast else head.weight.dtype  # of the operands of products
@@ -202,7 +187,7 @@ def _walk(
 
 
 def _slices(hidden: Sequence[Tensor], head: VocabularyHead) -> Iterator[slice]:
-    """Yield the chunks of a batch, of like size: as many examples at a time as the device's memory suggests."""
+    """Yield chunks of like size, of as many examples as the device's memory suggests."""
     batch = len(hidden[0])
     example = sum(states.shape[1] for states in hidden) * len(head.weight) * 4  # bytes of float32
     budget = _CPU_BYTES
@@ -215,7 +200,7 @@ def _slices(hidden: Sequence[Tensor], head: VocabularyHead) -> Iterator[slice]:
 
 
 class _Fused(torch.autograd.Function):
-    """`_walk` as one differentiable operation: the objective's value, then every term's, which are constants."""
+    """`_walk` as one differentiable operation."""
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The table of methods, every objective one row, and the part of a recipe that names a row and changes its terms."""
+"""The table of methods, and the part of a recipe that names a row of it and changes its terms."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -56,8 +56,7 @@ _ROWS = (
         "mi-official",
         (LABEL, RATIONALE, AlignmentTerm(0.1, divergence="double-softmax", mask_padding=False, normalise=False)),
         "dss + alignment_weight (-sum v log softmax(z)), v and z max-pooled over padding too",
-        "the released code's term of each example to the bit, faults and all: it depends on how a batch was padded; "
-        "its mean is over the training set, as of every term",
+        "the released code's term of each example to the bit, faults and all: it depends on how a batch was padded",
         f"{CHEN}, released code",
     ),
     Objective(
@@ -79,7 +78,7 @@ METHODS = {row.name: row for row in _ROWS}
 
 
 class ObjectiveSettings(Settings):
-    """A method of `limbeck objectives`; the other fields change what its row says. A bare string is a name."""
+    """A method of `limbeck objectives`, or its name alone, and changes of its row."""
 
     name: str = Field("mi", description=f"one of {', '.join(METHODS)}")
     label_weight: float | None = Field(None, ge=0, description="weight of the label (or joint) term")
@@ -109,7 +108,7 @@ class ObjectiveSettings(Settings):
         return self
 
     def build(self) -> Objective:
-        """Return the method's objective with the changes applied."""
+        """Return the method's objective with the changes."""
         values = self.model_dump(exclude_none=True)
         terms = [
             replace(term, **{name: values[field] for field, name in term.settings.items() if field in values})
@@ -118,7 +117,7 @@ class ObjectiveSettings(Settings):
         return replace(METHODS[self.name], terms=tuple(terms))
 
     def resolved(self) -> dict[str, Any]:
-        """Return the settings with every field filled in that has a meaning for the method."""
+        """Return every field that has a meaning for the method, with its value."""
         fields = ((field, getattr(term, name)) for term in self.build().terms for field, name in term.settings.items())
         return {"name": self.name, **dict(fields)}
 

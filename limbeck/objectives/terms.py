@@ -1,10 +1,9 @@
 """Objectives as values: weighted sums of terms, and the divergences and pools that an alignment is made of.
 
-A divergence takes log v and log z, of the label and the rationale side, `[B, V]` each, and returns a number for each
-example, `[B]`. A pool takes log P `[B, T, V]`, -inf on tokens that do not count (at least one a row does), and returns
-the logarithm of the pooled vector, `[B, V]`, and its adjoint, which turns `g = dL/d log v` into `dL/d log P`, as sums
-over the vocabulary, `[B, T]`, and a function that adds it to a tensor in place: a sparse one is never made whole.
-Legend: B batch, T tokens, V vocabulary.
+A divergence takes log v and log z, of the label and the rationale side, `[B, V]` each, and returns `[B]`. A pool takes
+log P `[B, T, V]`, -inf on tokens that do not count, and returns log v `[B, V]` and its adjoint, which turns
+`g = dL/d log v` into `dL/d log P`: its sums over the vocabulary, `[B, T]`, and a function that adds it to a tensor in
+place, for a sparse one is never made whole. Legend: B batch, T tokens, V vocabulary.
 """
 
 from __future__ import annotations  # tensors are only named here: `limbeck objectives` loads no torch
@@ -29,12 +28,12 @@ if TYPE_CHECKING:
 
 
 def cross_entropy(log_v: Tensor, log_z: Tensor) -> Tensor:
-    """Compute -sum_k v_k log z_k, the cross-entropy of z under v (Chen et al. 2024, Eq. 9 and 11)."""
+    """Compute -sum_k v_k log z_k (Chen et al. 2024, Eq. 9 and 11)."""
     return -(log_v.exp() * log_z).sum(-1)
 
 
 def kl(log_v: Tensor, log_z: Tensor) -> Tensor:
-    """Compute sum_k v_k (log v_k - log z_k), the Kullback-Leibler divergence (Chen et al. 2024, Table 5)."""
+    """Compute sum_k v_k (log v_k - log z_k) (Chen et al. 2024, Table 5)."""
     return (log_v.exp() * (log_v - log_z)).sum(-1)
 
 
@@ -44,10 +43,7 @@ def double_softmax(log_v: Tensor, log_z: Tensor) -> Tensor:
 
 
 def max_pool(log_p: Tensor) -> tuple[Tensor, Adjoint]:
-    """Compute log max_t P_t, the largest probability of every vocabulary entry (Chen et al. 2024, Sec. 3.3).
-
-    dL/d log P_tk = g_k [t = argmax_t log P_tk]; of several arg-maxes one gets it all.
-    """
+    """Compute log max_t P_t (Chen et al. 2024, Sec. 3.3); dL/d log P_tk = g_k [t = argmax_t log P_tk], for one t."""
     log_v, index = log_p.max(1)
 
     def adjoint(g: Tensor) -> tuple[Tensor, AddGradient]:
@@ -58,10 +54,7 @@ def max_pool(log_p: Tensor) -> tuple[Tensor, Adjoint]:
 
 
 def mean_pool(log_p: Tensor) -> tuple[Tensor, Adjoint]:
-    """Compute log 1/n sum_t P_t, the mean probability of every vocabulary entry (Chen et al. 2024, Table 4).
-
-    dL/d log P_tk = g_k P_tk / sum_t P_tk.
-    """
+    """Compute log 1/n sum_t P_t (Chen et al. 2024, Table 4); dL/d log P_tk = g_k P_tk / sum_t P_tk."""
     log_sum = log_p.logsumexp(1)
     lengths = (log_p[:, :, :1] > -math.inf).sum(1).to(log_p.dtype)
 
@@ -72,11 +65,7 @@ def mean_pool(log_p: Tensor) -> tuple[Tensor, Adjoint]:
     return log_sum - lengths.log(), adjoint
 
 
-DIVERGENCES: dict[str, Divergence] = {
-    "cross-entropy": cross_entropy,
-    "kl": kl,
-    "double-softmax": double_softmax,
-}
+DIVERGENCES: dict[str, Divergence] = {"cross-entropy": cross_entropy, "kl": kl, "double-softmax": double_softmax}
 POOLS: dict[str, Pool] = {"max": max_pool, "mean": mean_pool}
 
 
@@ -95,16 +84,15 @@ class TokenTerm:
 
     @property
     def views(self) -> tuple[View]:
-        """The views that the term reads."""
         return (self.view,)
 
     @property
     def settings(self) -> dict[str, str]:
-        """The term's fields by the fields of `ObjectiveSettings` that change them."""
+        """The term's fields, by the fields of a recipe that change them."""
         return {"rationale_weight" if self.name == "rationale" else "label_weight": "weight"}
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
-        """Count the target tokens, given the examples' target lengths by view, `[B]`."""
+        """Count the target tokens of examples with these target lengths by view, `[B]`."""
         return lengths[self.view].sum()
 
     def loss(self, chunk: Chunk, scale: Tensor, with_gradient: bool) -> Tensor:  # noqa: ARG002
@@ -127,8 +115,7 @@ class AlignmentTerm:
 
         v = pool_t P_t, z = pool_t Q_t,   L = mean_b D(v / sum v, z / sum z)
 
-    for the predict view's P `[B, m, V]`, the explain view's Q `[B, n, V]` and the divergence D. It bounds no mutual
-    information from below.
+    for P `[B, m, V]` of the predict view and Q `[B, n, V]` of the explain view. No lower bound of mutual information.
     """
 
     weight: float
@@ -143,12 +130,12 @@ class AlignmentTerm:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The term's fields by the fields of `ObjectiveSettings` that change them."""
+        """The term's fields, by the fields of a recipe that change them."""
         names = ("pool", "divergence", "mask_padding", "normalise", "detach", "symmetric")
         return {"alignment_weight": "weight", **{name: name for name in names}}
 
     def complete(self, lengths: Mapping[View, Tensor]) -> Tensor:
-        """Return True for the examples that have both targets, `[B]`, given their target lengths by view, `[B]`."""
+        """Return True for the examples that have both targets, `[B]`."""
         return (lengths[View.PREDICT] > 0) & (lengths[View.EXPLAIN] > 0)
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
@@ -174,7 +161,7 @@ class AlignmentTerm:
         return (values * complete).sum()
 
     def compare(self, log_v: Tensor, log_z: Tensor) -> Tensor:
-        """Compute the divergence of every example, `[B]`, from the logarithms of two pooled vectors `[B, V]`."""
+        """Compute every example's divergence, `[B]`, from the logarithms of two pooled vectors `[B, V]`."""
         if self.normalise:
             log_v, log_z = log_v.log_softmax(-1), log_z.log_softmax(-1)
 
@@ -198,34 +185,34 @@ class Objective:
     reference: str = ""
 
     def weighted(self, values: Mapping[str, Any]) -> Any:
-        """Return the weighted sum of the terms' values, numbers or tensors, of those there are."""
+        """Return the weighted sum of the values, numbers or tensors, that there are."""
         return sum(term.weight * values[term.name] for term in self.terms if term.name in values)
 
     def counts(self, lengths: Mapping[View, Tensor]) -> dict[str, Tensor]:
-        """Count what each term's mean is over, given the examples' target lengths by view, `[B]`."""
+        """Count what each term's mean is over, from the examples' target lengths by view, `[B]`."""
         return {term.name: term.count(lengths) for term in self.terms}
 
     def smoothed(self, factor: float) -> Objective:
-        """Return the objective with label smoothing by `factor`, from 0 to 1, in its token terms."""
+        """Return the objective with label smoothing in its token terms."""
         terms = (replace(term, smoothing=factor) if isinstance(term, TokenTerm) else term for term in self.terms)
         return replace(self, terms=tuple(terms))
 
     @property
     def views(self) -> tuple[View, ...]:
-        """The views a batch must hold, each once, in the terms' order."""
+        """The views that a batch holds."""
         return tuple(dict.fromkeys(view for term in self.terms for view in term.views))
 
     @property
     def sees_padding(self) -> bool:
-        """True if the loss depends on how a batch is padded, and so on which examples share it."""
+        """True if the loss depends on how a batch is padded."""
         return not all(term.mask_padding for term in self.terms)
 
     @property
     def answer_view(self) -> View:
-        """The view a trained student answers in."""
+        """The view that a trained student answers in."""
         return next(view for view in self.views if view is not View.EXPLAIN)
 
     @property
     def rationale_view(self) -> View | None:
-        """The view a trained student gives rationales in; None where it learned none."""
+        """The view that it gives rationales in; None where it learned none."""
         return next((view for view in self.views if view is not View.PREDICT), None)

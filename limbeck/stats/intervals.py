@@ -1,7 +1,7 @@
 """95 % intervals: Wilson's for an accuracy, Tango's for a difference, Student's t over seeds, the bootstrap.
 
-`wilson` and `tango` are about trained students on other examples; `accuracy_interval` of several runs, each with its
-own seed, is about the recipe: other examples and other seeds.
+`wilson` and `tango` are about trained students on other examples; `accuracy_interval` of several runs is about the
+recipe: other examples and other seeds.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-import scipy  # whose modules are imported as they are needed: optimize and special together take longer than numpy
+import scipy  # imports its modules as they are needed: two of them take longer than numpy
 from numpy.typing import ArrayLike, NDArray
 
 Interval = tuple[float, float]
@@ -23,9 +23,9 @@ _BLOCK_CELLS = 1 << 18  # numbers in a block of draws, 2 MB: blocks that fit the
 
 
 def wilson(right: float, n: int) -> Interval | None:
-    """Return Wilson's score interval (1927) of an accuracy: the p with |right/n - p| <= z sqrt(p (1 - p) / n).
+    """Return Wilson's score interval (1927), the p with |right/n - p| <= z sqrt(p (1 - p) / n); None for n = 0.
 
-    None for n = 0. `right` may be fractional, an expectation over ties, which scipy's version does not accept.
+    `right` may be fractional, an expectation over ties, which scipy's version does not accept.
     """
     if n == 0:
         return None
@@ -36,17 +36,16 @@ def wilson(right: float, n: int) -> Interval | None:
 
 
 def tango(only_a: int, only_b: int, n: int) -> Interval:
-    """Return Tango's score interval (1998) of accuracy_a - accuracy_b of two runs on the same n examples.
+    """Return Tango's score interval (1998) of accuracy_a - accuracy_b on the same n examples.
 
-    `only_a` examples are right in A alone, `only_b` in B alone. With q(d) the likeliest share of `only_b` if the
-    difference is d, it holds the d with |only_a - only_b - n d| <= z sqrt(n (2 q(d) + d (1 - d))). In simulations it
-    covered 94.7-95.6 %, other intervals 92-99 %.
+    `only_a` are right in A alone, `only_b` in B alone. With q(d) the likeliest share of `only_b` at the difference d
+    it holds the d with |only_a - only_b - n d| <= z sqrt(n (2 q(d) + d (1 - d))). Simulated, it covers 94.7-95.6 %.
     """
     return _tango_lower(only_a, only_b, n), -_tango_lower(only_b, only_a, n)
 
 
 def _tango_lower(only_a: int, only_b: int, n: int) -> float:
-    # just below the observed difference: at it the variance may be 0, and the equation has a root that is no limit
+    # at the observed difference itself the variance may be 0, a root that is no limit
     below = (only_a - only_b) / n - 1e-9
 
     def excess(d: float) -> float:
@@ -95,8 +94,8 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
         error^2 = var(e)/N + sum over sides of max(0, var(r) - v/N) / S
 
     The degrees of freedom are Welch and Satterthwaite's, but at least the smallest S - 1, or they would fall towards 0
-    where runs answer alike. A side with a single run is taken to vary as the other does. In simulations of equal
-    recipes a test at 5 % rejected in 1.5-5.1 % with 3 or 5 seeds a side, in 1.5-8.2 % with 1 against 3.
+    where runs answer alike. A single run is taken to vary as the other side does. In simulations of equal recipes a
+    test at 5 % rejected in 1.5-5.1 % with 3 or 5 seeds a side, in 1.5-8.2 % with 1 against 3.
     """
     means = [side.mean(axis=0) for side in sides]
     examples = means[0] - means[1] if len(means) == 2 else means[0]
@@ -118,10 +117,10 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
 
 
 def accuracy_interval(correct: ArrayLike) -> Interval | None:
-    """Return the interval of an accuracy from `correct`, `[N]` or, a row for each seed, `[S, N]`.
+    """Return the interval of an accuracy from `[N]` or, a row for each seed, `[S, N]`.
 
-    One seed: Wilson's. Several: `estimate` with two more examples that every run has right and two that every run has
-    wrong, like Agresti and Coull (1998): the interval stays open where all runs agree.
+    One seed: Wilson's. Several: `estimate` with two more examples that every run has right and two that all have wrong,
+    like Agresti and Coull (1998): it stays open where all runs agree.
     """
     runs = np.atleast_2d(np.asarray(correct, dtype=np.float64))
     seeds, n = runs.shape
@@ -134,7 +133,7 @@ def accuracy_interval(correct: ArrayLike) -> Interval | None:
 def bootstrap(statistic: Callable[[Floats], Floats], n: int, *, draws: int, seed: int) -> Floats:
     """Return a statistic of n rows resampled with replacement, `[..., draws]`.
 
-    `statistic` maps weights `[n, d]`, how often each row was drawn in each of d draws, to `[..., d]`.
+    It maps weights `[n, d]`, how often each row was drawn in each of d draws, to `[..., d]`.
     """
     rng, blocks = np.random.default_rng(seed), []
     for size in block_sizes(n, draws):
@@ -145,7 +144,7 @@ def bootstrap(statistic: Callable[[Floats], Floats], n: int, *, draws: int, seed
 
 
 def block_sizes(n: int, draws: int) -> Iterator[int]:
-    """Yield how many draws of n rows to make at a time, `draws` in all."""
+    """Yield how many draws of n rows to make at a time."""
     size = max(1, _BLOCK_CELLS // n)
     for start in range(0, draws, size):
         yield min(size, draws - start)

@@ -1,4 +1,4 @@
-"""Significance: is the difference between two runs, or two recipes with several seeds each, real?
+"""Significance of the difference between two runs, or two recipes with several seeds each.
 
 Only the *discordant* examples, right in one run and wrong in the other, tell two runs apart: `only_a` and `only_b`.
 """
@@ -20,8 +20,7 @@ SEEDS = "t over seeds and examples"
 def mcnemar_mid_p(only_a: int, only_b: int) -> float:
     """Return McNemar's mid-p (Fagerland, Lydersen and Laake 2013), P(X <= fewer) + P(X < fewer).
 
-    X ~ Binomial(only_a + only_b, 1/2), `fewer` the smaller count. At 5 % it rejects in close to 5 %, the exact test in
-    2-4 %.
+    X ~ Binomial(only_a + only_b, 1/2), `fewer` the smaller count. The exact test at 5 % rejects in 2-4 % only.
     """
     fewer, discordant = min(only_a, only_b), only_a + only_b
     coefficient, below = 1, 0  # C(discordant, k), and the sum of those before: exact
@@ -32,10 +31,10 @@ def mcnemar_mid_p(only_a: int, only_b: int) -> float:
 
 
 def detectable_difference(discordance: float, n: int) -> float | None:
-    """Return the smallest true difference that McNemar's test at 5 % finds with a power of 80 % on n examples.
+    """Return the smallest true difference that McNemar's test at 5 % finds with a power of 80 %; None if there is none.
 
-    `discordance` is the share of discordant examples. Solves Miettinen's (1968) and Connor's (1987) sample size for d,
-    n d^2 = (z(0.975) sqrt(discordance) + z(0.8) sqrt(discordance - d^2))^2. None where no possible d is found so often.
+    Solves the sample size of Miettinen (1968) and Connor (1987) for d; `discordance` is the discordant examples' share:
+    n d^2 = (z(0.975) sqrt(discordance) + z(0.8) sqrt(discordance - d^2))^2.
     """
     power = NormalDist().inv_cdf(0.8)
     if n < Z**2 - power**2 or discordance == 0:
@@ -49,7 +48,7 @@ def detectable_difference(discordance: float, n: int) -> float | None:
 class Comparison:
     """Two sides, A and B, on the same examples; what is undefined is None."""
 
-    test: str  # `McNemar, mid-p` with Tango's interval, or `t over seeds and examples`
+    test: str  # MCNEMAR, with Tango's interval, or SEEDS
     n: int  # examples
     seeds: tuple[int, int]  # runs on either side
     accuracy_a: float | None = None
@@ -58,17 +57,17 @@ class Comparison:
     interval: Interval | None = None  # of the difference, 95 %
     p_value: float | None = None
     discordant: float = 0  # with several seeds the mean over all pairs of a run of A and a run of B
-    only_a: float = 0  # of the discordant examples those that A has right
+    only_a: float = 0  # discordant examples that A has right
     only_b: float = 0
     cohens_g: float | None = None  # (1988), only_a / discordant - 1/2: 0.05 is small, 0.15 medium, 0.25 large
-    detectable: float | None = None  # the smallest true difference that the test would find with a power of 80 %
+    detectable: float | None = None  # the smallest true difference that the test finds with a power of 80 %
 
 
 def compare(correct_a: ArrayLike, correct_b: ArrayLike) -> Comparison:
     """Compare two sides, `[N]` for one run or `[S, N]` for S seeds, on the same examples in the same order.
 
-    With several seeds two examples are added, one right in all of A alone and one in all of B alone, as Bonett and
-    Price (2012) do for paired proportions: a variance is left where the runs agree everywhere.
+    With several seeds an example that only A has right is added, and one that only B has, as Bonett and Price (2012) do
+    for paired proportions: a variance is left where the runs agree everywhere.
     """
     a, b = (np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in (correct_a, correct_b))
     n, seeds = a.shape[1], (len(a), len(b))
@@ -104,10 +103,9 @@ def compare(correct_a: ArrayLike, correct_b: ArrayLike) -> Comparison:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjust p-values for their number by Holm's step-down (1979), in the input's order.
+    """Adjust p-values for their number by Holm's step-down (1979); None (not tested) stays None and is not counted.
 
-    The k-th smallest of m becomes the maximum over j <= k of (m - j + 1) p_(j), at most 1. None (not tested) stays None
-    and is not counted.
+    The k-th smallest of m becomes the maximum over j <= k of (m - j + 1) p_(j), at most 1.
     """
     adjusted: list[float | None] = [None] * len(p_values)
     ranked = sorted((p, index) for index, p in enumerate(p_values) if p is not None)

@@ -1,4 +1,4 @@
-"""Training sets: the token ids of the examples' texts, in flat arrays."""
+"""Training sets: token ids in flat arrays."""
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -35,19 +35,18 @@ class TokenTable:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """The rows' lengths, `[rows]`."""
         return np.diff(self.offsets)
 
 
 @dataclass(frozen=True)
 class TrainingSet(Dataset[dict[View, ViewIds]]):
-    """N tokenized examples; row `v * N + i` of a table is example i in the view `views[v]`."""
+    """N examples; row `v * N + i` of a table is example i in the view `views[v]`."""
 
     views: tuple[View, ...]
     sources: TokenTable
     targets: TokenTable  # empty where the example has none
     notes: dict[str, int]  # counts of what was cut or left out
-    lengths: NDArray[np.int64]  # what batches are made by: an example's longest source, and its targets, `[N, K]`
+    lengths: NDArray[np.int64]  # of an example's longest source and of its targets, `[N, K]`
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -64,10 +63,9 @@ class TrainingSet(Dataset[dict[View, ViewIds]]):
 
 
 def tokenize(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
-    """Tokenize the examples of a training in `views`, or raise DataError where no example has what a view needs.
+    """Tokenize the examples of a training, or raise DataError where none has what a view needs.
 
-    The lengths are those of label and rationale as two tasks, whatever the views: objectives that are compared share
-    their batches.
+    The lengths are of label and rationale as two tasks, whatever the views: compared objectives share their batches.
     """
     for view in views:
         if not any(target(example, view) for example in examples):
@@ -80,7 +78,7 @@ def tokenize(examples: Sequence[Example], views: Sequence[View], student: Studen
 
 
 def token_ids(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
-    """Tokenize the examples that have a target in some of the `views`; the notes count the rest, and what was cut."""
+    """Tokenize the examples with a target in some of the views; the notes count the rest, and what was cut."""
     usable = [example for example in examples if any(target(example, view) for view in views)]
     notes = {"without_target": len(examples) - len(usable), "sources_cut": 0, "targets_cut": 0}
     blocks = [(view, usable[start : start + _BLOCK]) for view in views for start in range(0, len(usable), _BLOCK)]

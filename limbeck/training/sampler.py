@@ -1,7 +1,5 @@
 """Batches of examples that are alike in all their lengths, so that little is padding.
 
-Each batch has its share of examples with a rationale and without one: bucketed together, those without would meet in
-batches of their own.
 Legend: N examples, B of them a batch, K lengths an example has (its source's, and its target's in each view).
 """
 
@@ -19,14 +17,14 @@ Weights = NDArray[np.float64]
 class BucketSampler(Sampler[int]):
     """An order of the examples, a pure function of lengths, seed and epoch, to be cut into batches as it stands.
 
-    A batch of B costs `B * weights @ (its widest, by column)`. An example's stratum is whether it has every target:
-    each batch takes its quota of both. Each random part of the examples is halved, and the halves again, where that
-    saves most. Batches come in random order, but the dearest first: what does not fit into memory shows at once. The
-    remainder that fills no batch is random, and comes last.
+    A batch of B costs `B * weights @ (its widest, by column)`: each random part of the examples is halved, and the
+    halves again, where that saves most. Each batch takes its quota of examples that have every target (a stratum) and
+    of others, or those would meet in batches of their own. Batches come in random order, but the dearest first: what
+    does not fit into memory shows at once. A random remainder that fills no batch comes last.
     """
 
     def __init__(self, lengths: Array, *, batch_size: int, multiple: int, seed: int) -> None:
-        """Take the examples' `lengths`, `[N, K]`, of the source, which stands in each view, and of every target."""
+        """Take the examples' `lengths`, `[N, K]`, of the source first, rounded up to a `multiple`."""
         self.widths = -(-lengths // multiple) * multiple
         target_shares = (lengths[:, 1:] > 0).mean(0)  # a view reads and writes only the rows that have a target in it
         self.weights = np.array([target_shares.sum(), *target_shares])
@@ -35,7 +33,6 @@ class BucketSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch that the next iteration is of."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -63,20 +60,19 @@ class BucketSampler(Sampler[int]):
 
 
 def _parted(strata: list[Array], sizes: Array | list[int]) -> tuple[list[Array], list[Array]]:
-    """Return the first rows of each stratum, so many of each, and the rest."""
+    """Return the first rows of each stratum, and the rest."""
     pairs = list(zip(strata, sizes, strict=True))
     return [rows[:size] for rows, size in pairs], [rows[size:] for rows, size in pairs]
 
 
 def _quotas(strata: list[Array], count: int) -> Array:
-    """Return how many rows of each stratum the first 1, 2, ... of `count` batches take, `[2, count]`."""
+    """Return how many rows of each stratum the first 1, 2, ... batches take, `[2, count]`."""
     batches = np.arange(1, count + 1)
     complete = (2 * len(strata[0]) * batches + count) // (2 * count)  # rounded to the nearest
     return np.stack([complete, batches * (sum(map(len, strata)) // count) - complete])
 
 
 def _halved(strata: list[Array], count: int, widths: Array, weights: Weights) -> list[Array]:
-    """Return the `count` batches of the rows of both strata."""
     quotas = _quotas(strata, count)
     if count == 1 or all((widths[rows] == widths[rows[:1]]).all() for rows in strata):
         pieces = [np.split(rows, quota[:-1]) for rows, quota in zip(strata, quotas, strict=True)]
@@ -95,7 +91,7 @@ def _halved(strata: list[Array], count: int, widths: Array, weights: Weights) ->
 
 
 def _widest(widths: Array, cuts: Array) -> tuple[Array, Array]:
-    """Return the largest widths before and from each cut, `[cuts, K]`; 0 where there are no rows."""
+    """Return the largest widths before and from each cut, `[cuts, K]`."""
     zeros = np.zeros((1, widths.shape[1]), widths.dtype)
     before = np.concatenate([zeros, np.maximum.accumulate(widths)])
     after = np.concatenate([np.maximum.accumulate(widths[::-1])[::-1], zeros])

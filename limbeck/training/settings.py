@@ -1,4 +1,4 @@
-"""The training part of a recipe: Hugging Face's `TrainingArguments`, under their own names. It loads no torch."""
+"""The training part of a recipe, which loads no torch."""
 
 from typing import Any, Literal, Self
 
@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from limbeck.settings import Settings
 
-# Whose default is limbeck's own: a resolved recipe records them whether set or not.
+# Settings whose default is limbeck's own: a resolved recipe records them, set or not.
 RECORDED = (
     *("max_steps", "num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate"),
     *("logging_steps", "eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "report_to"),
@@ -59,13 +59,12 @@ class TrainingSettings(Settings):
     @field_validator("eval_strategy", "save_strategy", mode="before")
     @classmethod
     def _no_is_a_word(cls, value: Any) -> Any:
-        """Take False, as YAML reads a bare `no`, for the word that transformers means."""
-        return "no" if value is False else value
+        return "no" if value is False else value  # as YAML reads a bare `no`
 
     @model_validator(mode="after")
     def _values_fit_together(self) -> Self:
         if self.max_steps == 0:
-            raise ValueError("max_steps: 0 steps train nothing; -1 is as many as num_train_epochs makes")
+            raise ValueError("max_steps is 0; -1 is as many as num_train_epochs makes")
         # validation chooses among the checkpoints, so one has to be written wherever it measures
         same_steps = self.eval_strategy != "steps" or self.save_steps in (None, self.eval_steps)
         if self.eval_strategy in ("steps", "epoch") and not (self.save_strategy == self.eval_strategy and same_steps):
@@ -77,7 +76,7 @@ class TrainingSettings(Settings):
         return self
 
     def resolved(self) -> dict[str, Any]:
-        """Return the settings that were given, and those whose default is limbeck's."""
+        """Return the settings that were set, and those of `RECORDED`."""
         values = self.model_dump(mode="json", include={*RECORDED, *self.model_fields_set})
         if values["save_steps"] is None:
             values["save_steps"] = values["eval_steps"]

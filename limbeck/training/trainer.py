@@ -1,4 +1,4 @@
-"""The Distiller, the one module that is trained, and a Hugging Face Trainer for it.
+"""The module that is trained, and a Hugging Face Trainer for it.
 
 The best checkpoint and early stopping follow from the log of validations alone, which checkpoints hold: a resumed
 training decides as an unbroken one.
@@ -28,7 +28,7 @@ from limbeck.training.sampler import BucketSampler
 from limbeck.training.settings import TrainingSettings
 
 MULTIPLE = 8  # matrix units like lengths to be multiples of it
-# settings that are limbeck's own doing, though under transformers' names
+# settings that are not handed to transformers, though under its names
 _OWN = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
 
 
@@ -48,10 +48,7 @@ class Distiller(nn.Module):
         with_shares: bool = False,
         **inputs: Any,
     ) -> dict[str, Any]:
-        """Compute the loss of a batch that the student's collator made, its terms divided by `counts`, else its own.
-
-        Returns `loss`, a scalar; `terms`, each term's value unweighted; `shares`, each term's share of the gradient.
-        """
+        """Compute a batch's `loss`, unweighted `terms` over `counts` (the batch's own if None), gradient `shares`."""
         hidden, head = self.student.hidden_states(labels, **inputs), self.student.head()
         counts = counts or term_counts(self.objective, labels)
         loss, values = losses(self.objective, hidden, labels, head=head, counts=counts)
@@ -59,12 +56,11 @@ class Distiller(nn.Module):
         return {"loss": loss, "terms": values, "shares": shares}
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
-        """Enable gradient checkpointing in the student, as the Hugging Face Trainer asks."""
         self.student.model.gradient_checkpointing_enable(**options)
 
 
 def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) -> TrainingArguments:
-    """Return the `TrainingArguments` of a run; raise RecipeError where transformers or the device refuse a value."""
+    """Return the arguments of a run; raise RecipeError for what transformers or the device refuse."""
     values = {name: value for name, value in settings.resolved().items() if name not in _OWN}
     if settings.fp16 and (settings.use_cpu or not torch.accelerator.is_available()):  # transformers would ignore it
         raise RecipeError("a processor would train in float32; leave it out", field="training.fp16")
@@ -85,21 +81,21 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
     except (ValueError, TypeError, ArithmeticError, ImportError, RuntimeError) as error:
         raise RecipeError(str(error).strip(), field="training") from None
     if arguments.world_size > 1:
-        raise RecipeError("several processes cannot share a run yet: start limbeck without a launcher, on one device")
+        raise RecipeError("several processes cannot share a run: start limbeck without a launcher")
     arguments._n_gpu = min(arguments.n_gpu, 1)  # or transformers would tear the views of a batch apart
     return arguments
 
 
 class Validation(NamedTuple):
-    """A validation, ordered by worth: first by accuracy, then by the loss on the validation rows, then by step."""
+    """A validation; the best has the highest accuracy, then the lowest loss, then the latest step."""
 
     accuracy: float
-    gain: float  # minus the loss; minus infinity where there is none, or it is no number
+    gain: float  # minus the loss; minus infinity where that is none or nan
     step: int
 
 
 def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
-    """Return the validations in a Trainer's log, one a step."""
+    """Return the validations in a Trainer's log, the last of each step."""
     by_step = {}
     for entry in log_history:
         if "eval_accuracy" in entry:
@@ -112,7 +108,7 @@ def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
 def stops_early(settings: TrainingSettings, log_history: Iterable[Mapping[str, Any]]) -> bool:
     """Return True after `early_stopping_patience` validations in a row without a gain.
 
-    A gain is an accuracy above the best by more than the threshold, or the best accuracy with a lower loss.
+    That is an accuracy above the best by more than the threshold, or the best accuracy with a lower loss.
     """
     best, waited = Validation(-math.inf, -math.inf, 0), 0
     for validation in validations(log_history):
@@ -127,12 +123,11 @@ def stops_early(settings: TrainingSettings, log_history: Iterable[Mapping[str, A
 class Trainer(transformers.Trainer):
     """A trainer of a Distiller, whose checkpoints hold the plain Hugging Face model and tokenizer.
 
-    A step divides the sum of a term's losses by the count that is to be expected in a step,
+    A step divides the sum of a term's losses by the count to expect in it: with N examples
 
         (the term's count over the whole training set) * G / N,   G = min(batch * accumulation, N)
 
-    of N examples. So each target token (each example, of an alignment) has the same weight over an epoch, whatever
-    shares its batch.
+    So each target token (or example, of an alignment) weighs the same over an epoch, whatever shares its batch.
     """
 
     def __init__(
@@ -146,24 +141,23 @@ class Trainer(transformers.Trainer):
         log_file: Path,
         validation_set: TrainingSet | None = None,
     ) -> None:
-        """Prepare a training of `distiller`; `args` are the `training_arguments` of `settings`.
+        """Prepare a training with the `training_arguments` of `settings`, logged to `log_file`.
 
-        `validate` returns at least `accuracy`; between equal ones the loss on the validation set decides. `log_file`
-        gets a JSON line for every log entry.
+        `validate` returns at least `accuracy`; between equal ones the loss on the validation set decides.
         """
         objective = distiller.objective
         super().__init__(
             model=distiller,
             args=args,
-            # a term that sees the padding shall see no more of it than need be
+            # a term that sees padding sees no more of it than need be
             data_collator=distiller.student.collator(1 if objective.sees_padding else MULTIPLE),
             train_dataset=training_set,
             eval_dataset=[],  # validation does not go through a data loader
             processing_class=distiller.student.tokenizer,
         )
-        # terms are divided by a count of the whole step: transformers shall not divide by the accumulation again
+        # transformers shall not divide by the accumulation: a count is of the whole step
         self.model_accepts_loss_kwargs = True
-        # standard output is for results: on a terminal a bar carries the log
+        # standard output is for results
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(_Progress())
@@ -196,7 +190,7 @@ class Trainer(transformers.Trainer):
         return BucketSampler(lengths, batch_size=self._train_batch_size, multiple=MULTIPLE, seed=seed)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
-        """Return what each term's sum is divided by, and add the batches' own counts to the log's."""
+        """Return what each term's sum is divided by, and count for the log."""
         for batch in batch_samples:
             for name, count in term_counts(self.distiller.objective, batch["labels"]).items():
                 self._counts[name] += count
@@ -213,10 +207,7 @@ class Trainer(transformers.Trainer):
         return (output["loss"], output) if return_outputs else output["loss"]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Write the log, with each term's mean since the last entry (`term_*`) and its gradient share (`share_*`).
-
-        `loss` is the weighted sum of these means; a term without any token or example has none.
-        """
+        """Write the log; `loss` is the weighted sum of each term's mean since the last entry (`term_*`)."""
         if "loss" in logs:
             if not math.isfinite(logs["loss"]):
                 step = self.state.global_step
@@ -242,7 +233,7 @@ class Trainer(transformers.Trainer):
 
     @torch.no_grad()
     def _validation_loss(self) -> dict[str, float]:
-        """Return the objective's value on the validation set, without dropout, each term's mean over the whole set."""
+        """Return the objective's value without dropout, each term's mean over the whole validation set."""
         data, size = self.validation_set, self.args.per_device_train_batch_size
         if data is None:
             return {}
@@ -255,12 +246,10 @@ class Trainer(transformers.Trainer):
         return {"loss": loss}
 
     def _counted(self, data: TrainingSet, share: float) -> dict[str, Tensor]:
-        """Return what each term's mean over a share of the examples is divided by."""
         counts = self.distiller.objective.counts(data.target_lengths)
         return {name: (count * share).float().to(self.args.device) for name, count in counts.items()}
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
-        """Make the checkpoint to be written the best so far, if it is."""
         if self.args.metric_for_best_model is None:
             return False
         best = max(validations(self.state.log_history))
@@ -276,7 +265,7 @@ class Trainer(transformers.Trainer):
         super()._load_from_checkpoint(resume_from_checkpoint, model or self.distiller.student.model)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Warn of nothing: what a checkpoint lacks are tied weights, which are loaded under their other name."""
+        """Warn of nothing: what a checkpoint lacks are tied weights, loaded under their other name."""
 
     def _load_best_model(self) -> None:
         # by its step, not by the path in the state: the run's folder may have been moved
@@ -287,15 +276,16 @@ class Trainer(transformers.Trainer):
 
 
 def _state(checkpoint: Path) -> TrainerState | None:
-    """Return a checkpoint's state; None where it, which is written last, is not there or does not read."""
+    """Return a checkpoint's state; None where it, which is written last, is missing or damaged."""
     try:
-        return TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     except (OSError, ValueError, TypeError):
-        return None  # the run ended while it wrote this one
+        return None
+    return state if state.global_step else None
 
 
 class _Progress(ProgressCallback):
-    """The bar with the newest loss and accuracy beside it; transformers' own prints every log entry."""
+    """A bar with the newest loss and accuracy beside it; transformers' own prints every entry."""
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
