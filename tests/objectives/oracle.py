@@ -9,21 +9,9 @@ from limbeck.models.tokenization import IGNORE
 from limbeck.objectives import DIVERGENCES, AlignmentTerm
 
 
-def max_pool(log_p, mask):
-    return log_p.masked_fill(~mask.unsqueeze(-1), float("-inf")).amax(1)
-
-
-def mean_pool(log_p, mask):
-    masked = log_p.masked_fill(~mask.unsqueeze(-1), float("-inf"))
-    return masked.logsumexp(1) - mask.sum(1, keepdim=True).to(log_p.dtype).log()
-
-
-POOLS = {"max": max_pool, "mean": mean_pool}
-
-
 def losses(objective, hidden, labels, *, head, counts):
     """Compute the objective's value and each term's, all differentiable."""
-    logits = {view: wide(head.logits(states)) for view, states in hidden.items()}
+    logits = {view: head.logits(states) for view, states in hidden.items()}
     values = {}
     for term in objective.terms:
         sides = [tensor for view in term.views for tensor in (logits[view], labels[view])]
@@ -55,9 +43,6 @@ def alignment(term, *sides):
 def pooled(term, logits_BTV, labels_BT):
     mask = labels_BT != IGNORE if term.mask_padding else torch.ones_like(labels_BT, dtype=torch.bool)
     mask = mask | ~mask.any(1, keepdim=True)
-    log_v = POOLS[term.pool](logits_BTV.log_softmax(-1), mask)
-    return log_v.log_softmax(-1) if term.normalise else log_v
-
-
-def wide(logits):
-    return logits if logits.dtype == torch.float64 else logits.float()
+    log_p = logits_BTV.log_softmax(-1).masked_fill(~mask.unsqueeze(-1), float("-inf"))
+    pools = {"max": log_p.amax(1), "mean": log_p.logsumexp(1) - mask.sum(1, keepdim=True).to(log_p.dtype).log()}
+    return pools[term.pool].log_softmax(-1) if term.normalise else pools[term.pool]

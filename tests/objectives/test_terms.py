@@ -19,7 +19,6 @@ def _seed():
 
 
 def wave(scale: float, factors: tuple[float, float, float], size: tuple[int, int, int]) -> torch.Tensor:
-    """Make the logits of the check values: s * sin(a b + b t + c k + 0.1 b t k / (1 + k))."""
     a, b, c = factors
     i, t, k = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in size), indexing="ij")
     return scale * torch.sin(a * i + b * t + c * k + 0.1 * i * t * k / (1 + k))
@@ -82,10 +81,8 @@ def test_alignment_agrees_with_loops(name):
     labels, rationales = unpadded(3, 4), unpadded(3, 6)
     labels[0, 2:], rationales[1, 1:], rationales[2, 5:] = IGNORE, IGNORE, IGNORE
     pool, divergence = "mean" if name == "mi-mean" else "max", "kl" if name == "kl" else "cross-entropy"
-    expected = [
-        naive_divergence(naive_pool(p[i], labels[i], pool), naive_pool(q[i], rationales[i], pool), divergence)
-        for i in range(3)
-    ]
+    v, z = [[naive_pool(*row, pool) for row in zip(*side, strict=True)] for side in ((p, labels), (q, rationales))]
+    expected = [naive_divergence(*pair, divergence) for pair in zip(v, z, strict=True)]
     value = alignment(term_of(name), p, labels, q, rationales)
     assert value.item() == pytest.approx(sum(expected) / 3, rel=1e-12)
 
@@ -100,16 +97,11 @@ def test_only_the_official_term_depends_on_padding(name):
     assert difference > 1e-3 if name == "mi-official" else difference < 1e-5
 
 
-def gradient(term, p, q):
-    p, q = p.clone().requires_grad_(), q.clone().requires_grad_()
-    alignment(term, p, unpadded(*p.shape[:2]), q, unpadded(*q.shape[:2])).backward()
-    return p.grad, q.grad
-
-
 def test_kl_with_the_label_side_detached_has_the_gradient_of_mi():
-    p, q = torch.randn(3, 4, 12, dtype=torch.float64), torch.randn(3, 5, 12, dtype=torch.float64)
+    p, q = (torch.randn(3, length, 12, dtype=torch.float64, requires_grad=True) for length in (4, 5))
     terms = (term_of("mi"), ObjectiveSettings(name="kl", detach="label").build().terms[-1], term_of("kl"))
-    (by_p, by_q), (_, detached_by_q), (kl_by_p, kl_by_q) = (gradient(term, p, q) for term in terms)
+    values = (alignment(term, p, unpadded(3, 4), q, unpadded(3, 5)) for term in terms)
+    (by_p, by_q), (_, detached_by_q), (kl_by_p, kl_by_q) = (torch.autograd.grad(value, (p, q)) for value in values)
     torch.testing.assert_close(detached_by_q, by_q, rtol=1e-12, atol=1e-15)
     torch.testing.assert_close(kl_by_q, by_q, rtol=1e-12, atol=1e-15)
     assert kl_by_p.abs().max() > 1e-4  # kl trains the label side too
@@ -151,6 +143,7 @@ def test_changes_reach_their_terms():
     terms = ObjectiveSettings(name="mi", **weights, **alignment, symmetric=True).build().terms
     assert [term.weight for term in terms] == [0.3, 0.7, 2.0]
     assert terms[2] == AlignmentTerm(2.0, **alignment, symmetric=True)
+    assert [term.smoothing for term in METHODS["mi"].smoothed(0.3).terms[:2]] == [0.3, 0.3]
 
 
 @pytest.mark.parametrize(

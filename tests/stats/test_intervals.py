@@ -14,7 +14,7 @@ from limbeck.stats.intervals import accuracy_interval, estimate, tango, wilson
 Z = 1.959963984540054
 RNG = np.random.default_rng(0)
 LEVELS_A, LEVELS_B = np.array([0.71, 0.74, 0.70]), np.array([0.66, 0.69, 0.60, 0.65])
-EXAMPLES_A, EXAMPLES_B = RNG.random(40), RNG.random(40)
+EXAMPLES_A = RNG.random(40)
 
 
 def test_the_ends_of_wilson_solve_its_equation_and_are_those_of_scipy():
@@ -58,19 +58,17 @@ def test_tango_holds_the_difference_and_agrees_with_chi_square(only_a, only_b, c
         assert (low > 1e-9 or high < -1e-9) == (chi > Z)
 
 
-def test_equal_examples_leave_the_t_test_of_welch_between_seeds():
-    difference = estimate([np.tile(LEVELS_A[:, None], 40), np.tile(LEVELS_B[:, None], 40)])
-    welch = stats.ttest_ind(LEVELS_A, LEVELS_B, equal_var=False)
-    assert difference.p_value == pytest.approx(welch.pvalue)
-    assert difference.interval == pytest.approx(tuple(welch.confidence_interval()))
-
-
-def test_one_side_is_the_t_test_of_one_sample():
-    seeds = stats.ttest_1samp(LEVELS_B, 0).confidence_interval()
-    assert estimate([np.tile(LEVELS_B[:, None], 40)]).interval == pytest.approx(tuple(seeds))
-    examples = stats.ttest_1samp(EXAMPLES_A, 0).confidence_interval()
-    for count in (1, 3):
-        assert estimate([np.tile(EXAMPLES_A, (count, 1))]).interval == pytest.approx(tuple(examples))
+def test_equal_examples_or_equal_seeds_leave_a_t_test_of_the_others():
+    a, b = np.tile(LEVELS_A[:, None], 40), np.tile(LEVELS_B[:, None], 40)
+    examples = stats.ttest_1samp(EXAMPLES_A, 0)
+    cases = [
+        ([a, b], stats.ttest_ind(LEVELS_A, LEVELS_B, equal_var=False)),  # Welch's
+        ([b], stats.ttest_1samp(LEVELS_B, 0)),
+        *(([np.tile(EXAMPLES_A, (count, 1))], examples) for count in (1, 3)),
+    ]
+    for sides, test in cases:
+        assert estimate(sides).interval == pytest.approx(tuple(test.confidence_interval()))
+        assert estimate(sides).p_value == pytest.approx(test.pvalue)
 
 
 @pytest.mark.parametrize("single_first", [True, False])
@@ -93,8 +91,8 @@ def test_the_variance_is_that_of_a_loop_over_the_model():
         runs = [sum(row) / 9 for row in side]
         columns = [sum(side[s, i] for s in range(seeds)) / seeds for i in range(9)]
         mean = sum(runs) / seeds
-        noise = sum((side[s, i] - runs[s] - columns[i] + mean) ** 2 for s in range(seeds) for i in range(9))
-        noise /= (seeds - 1) * 8
+        squares = sum((side[s, i] - runs[s] - columns[i] + mean) ** 2 for s in range(seeds) for i in range(9))
+        noise = squares / (seeds - 1) / 8
         observed = sum((run - mean) ** 2 for run in runs) / (seeds - 1) / seeds
         variance += max(0, observed - noise / 9 / seeds)
         spread += observed**2 / (seeds - 1)

@@ -1,7 +1,5 @@
 """A small student, its examples, and a Trainer for them."""
 
-import copy
-import functools
 import itertools
 
 import torch
@@ -27,16 +25,11 @@ EXAMPLES = [example(i) for i in range(12)]
 PARTIAL = [Example("no", ("yes or no",), "yes"), *EXAMPLES]
 
 
-@functools.cache
-def _scratch(dropout: float) -> Student:
+def scratch(dropout: float = 0.0) -> Student:
+    """Return a fresh student, always of the same weights."""
     torch.manual_seed(0)
     sizes = {"vocab_size": 300, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_heads": 2, "num_layers": 1}
     return load(StudentSettings(scratch=ScratchSettings(**sizes, dropout_rate=dropout)), builders.TEXTS)
-
-
-def scratch(dropout: float = 0.0) -> Student:
-    """Return a fresh student, always of the same weights."""
-    return copy.deepcopy(_scratch(dropout))
 
 
 def trainer(student, name, folder, *, examples=EXAMPLES, validation=None, accuracies=None, **changes) -> Trainer:

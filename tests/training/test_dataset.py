@@ -43,10 +43,6 @@ def target_ids(text: str | None, student: Student) -> list[int]:
     return ids if ids[-1:] == [config.eos_token_id] else [*ids, config.eos_token_id]
 
 
-def rows_of(table) -> list[list[int]]:
-    return [table[i].tolist() for i in range(len(table))]
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=15, deadline=None)
 @given(examples=st.lists(example, min_size=1, max_size=6))
@@ -56,8 +52,9 @@ def test_ids_are_those_of_the_prefixed_texts(kind, examples):
     with mock.patch.object(dataset, "_BLOCK", 3):
         data = tokenize(examples, VIEWS, pupil)
     rows = [(view, e) for view in VIEWS for e in examples]
-    assert rows_of(data.sources) == [source_ids(e, view, pupil) for view, e in rows]
-    assert rows_of(data.targets) == [target_ids(target(e, view), pupil) for view, e in rows]
+    for number, (view, e) in enumerate(rows):
+        assert data.sources[number].tolist() == source_ids(e, view, pupil)
+        assert data.targets[number].tolist() == target_ids(target(e, view), pupil)
     assert (data.notes["sources_cut"], data.notes["targets_cut"]) == (0, 0)
     for view, ids in data[len(data) - 1].items():
         assert ids.source.tolist() == source_ids(examples[-1], view, pupil)
@@ -77,9 +74,8 @@ def test_an_example_without_a_rationale_keeps_its_other_views():
 @pytest.mark.parametrize(("setting", "lengths"), [("source", (24, 512)), ("target", (512, 24))])
 def test_more_than_one_in_a_hundred_cut_is_a_warning_that_names_the_setting(setting, lengths):
     long, short = "Luke scored 84 points. " * 9, "Luke scored."
-    examples = [Example(f"{i}", (short,), "yes", short) for i in range(199)]
     for count in (1, 3):
-        rows = [*examples, *([Example("long", (long,), "yes", long)] * count)]
+        rows = [Example("short", (short,), "yes", short)] * 199 + [Example("long", (long,), "yes", long)] * count
         training_set = tokenize(rows, (View.EXPLAIN,), student("byte-level", *lengths))
         (line,) = lines_of(training_set.notes, {f"{setting}s": len(rows)})
         assert (line.count, line.warning) == (count, count == 3)

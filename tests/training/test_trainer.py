@@ -13,19 +13,7 @@ from limbeck.training.dataset import token_ids, tokenize
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.trainer import Distiller, stops_early, validations
 from tests.objectives import oracle
-from tests.training.small import EXAMPLES, PARTIAL, StopAt, collated, flat, scratch, trainer, weights_of
-
-
-def batch_of(student, examples, name):
-    return collated(student, tokenize(examples, METHODS[name].views, student))
-
-
-def gradient_of(module, batch, **options):
-    """Return a batch's output, and its gradient by all weights."""
-    module.zero_grad()
-    output = module(**batch, **options)
-    output["loss"].backward()
-    return output, flat(weight.grad for weight in module.parameters())
+from tests.training.small import EXAMPLES, PARTIAL, StopAt, collated, scratch, trainer, weights_of
 
 
 def fitted(name, folder, stop=None, **options):
@@ -39,12 +27,11 @@ def fitted(name, folder, stop=None, **options):
 
 def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
     student = scratch().eval()
-    batch = batch_of(student, EXAMPLES, "dss")
+    batch = collated(student, tokenize(EXAMPLES, METHODS["dss"].views, student))
     output = Distiller(student, METHODS["dss"])(**batch)
-    pairs = zip(batch["input_ids"].chunk(2), batch["attention_mask"].chunk(2), batch["labels"].values(), strict=True)
-    plain = [
-        student.model(input_ids=ids, attention_mask=mask, labels=labels).loss.item() for ids, mask, labels in pairs
-    ]
+    ids, masks = batch["input_ids"].chunk(2), batch["attention_mask"].chunk(2)
+    sides = zip(ids, masks, batch["labels"].values(), strict=True)
+    plain = [student.model(ids, attention_mask=mask, labels=labels).loss.item() for ids, mask, labels in sides]
     assert output["loss"].item() == pytest.approx(sum(plain) / 2, rel=1e-5)
     assert [value.item() for value in output["terms"].values()] == pytest.approx(plain, rel=1e-5)
 
@@ -62,40 +49,55 @@ def test_logged_terms_add_up_and_the_loss_falls(name, tmp_path):
 
 
 def test_gradient_checkpointing_changes_no_weight(tmp_path):
-    weights = []
-    for enabled in (False, True):
-        student = scratch()
+    students = [scratch(), scratch()]
+    for student, enabled in zip(students, (False, True), strict=True):
         trainer(student, "mi", tmp_path / str(enabled), gradient_checkpointing=enabled, max_steps=2).fit()
-        weights.append(weights_of(student))
-    torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(*map(weights_of, students), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "rounded"), [("mi", True), ("mi-official", False)])
 def test_only_the_official_term_keeps_batches_as_short_as_they_can_be(name, rounded, tmp_path):
     training = trainer(scratch(), name, tmp_path)
     longest = int(training.training_set.lengths[:, 2].max())
-    assert longest % 8 != 0
-    batch = training.data_collator([training.training_set[i] for i in range(12)])
-    assert batch["labels"][View.EXPLAIN].shape[1] == (-(-longest // 8) * 8 if rounded else longest)
+    width = training.data_collator([training.training_set[i] for i in range(12)])["labels"][View.EXPLAIN].shape[1]
+    assert longest < width < longest + 8 and width % 8 == 0 if rounded else width == longest
 
 
-@pytest.mark.parametrize(("batch", "accumulate"), [(4, 1), (2, 2)])
-def test_a_stopped_training_goes_on_to_the_same_weights(batch, accumulate, tmp_path):
-    """A checkpoint that was not written to its end is passed over, and a finished training not trained on."""
-    sizes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate, "eval_steps": 2}
-    unbroken = fitted("mi", tmp_path / "unbroken", **sizes)
-    fitted("mi", tmp_path / "broken", stop=4, **sizes)
-    half_written = tmp_path / "broken" / "checkpoints" / "checkpoint-9"
-    half_written.mkdir()
-    (half_written / "trainer_state.json").write_text('{"global_step": 9, "log_his')
-    second, third = (fitted("mi", tmp_path / "broken", **sizes) for _ in range(2))
-    assert second.state.global_step == third.state.global_step == 6
-    weights = [weights_of(training.distiller.student) for training in (unbroken, second, third)]
+def damage(folder, state):
+    """Make a checkpoint whose state is damaged."""
+    checkpoint = folder / "checkpoints" / "checkpoint-9"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer_state.json").write_text(state)
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"eval_steps": 2, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}, (6, 6)),
+        ({"eval_steps": 1, "early_stopping_patience": 2}, (5, 3)),
+    ],
+)
+def test_a_stopped_training_goes_on_to_the_same_weights(options, steps, tmp_path):
+    """With the patience it had, past a checkpoint that was not written to its end; a finished one is not trained on."""
+    accuracies, options = [0.1, 0.2, 0.5, 0.4, 0.3, 0.2], {"validation": EXAMPLES, **options}
+    unbroken = fitted("mi", tmp_path / "unbroken", accuracies=accuracies, **options)
+    fitted("mi", tmp_path / "broken", stop=4, accuracies=accuracies, **options)
+    damage(tmp_path / "broken", '{"global_step": 9, "log_his')
+    second = fitted("mi", tmp_path / "broken", accuracies=accuracies[4 // options["eval_steps"] :], **options)
+    third = fitted("mi", tmp_path / "broken", accuracies=[], **options)
+    trainings = [unbroken, second, third]
+    assert [(training.state.global_step, training.state.best_global_step) for training in trainings] == [steps] * 3
+    weights = [weights_of(training.distiller.student) for training in trainings]
     assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[2])
-    files = (tmp_path / name / "checkpoints/checkpoint-6/model.safetensors" for name in ("unbroken", "broken"))
-    assert len({path.read_bytes() for path in files}) == 1
-    steps = [json.loads(line)["step"] for line in (tmp_path / "broken" / "log.jsonl").open()]
-    assert steps == sorted(steps)
+    newest = f"checkpoints/checkpoint-{steps[0]}/model.safetensors"
+    assert (tmp_path / "unbroken" / newest).read_bytes() == (tmp_path / "broken" / newest).read_bytes()
+    logged = [json.loads(line)["step"] for line in (tmp_path / "broken" / "log.jsonl").open()]
+    assert logged == sorted(logged)
+
+
+def test_a_state_without_its_step_is_no_checkpoint(tmp_path):
+    damage(tmp_path, "{}")
+    assert fitted("finetune", tmp_path).state.global_step == 6
 
 
 @pytest.mark.parametrize("changes", [{"eval_strategy": "epoch", "save_strategy": "epoch"}, {"eval_steps": 0.3}])
@@ -108,13 +110,12 @@ def test_the_best_checkpoint_is_saved_and_in_the_student_at_the_end(changes, tmp
     assert torch.equal(load_file(best)["lm_head.weight"], student.model.lm_head.weight)
 
 
-def log_of(*validations):
-    """Make a log history from pairs of accuracy and loss, a training entry between them."""
-    entries = []
-    for step, (accuracy, loss) in enumerate(validations, start=1):
-        measured = {"eval_accuracy": accuracy, "step": step} | ({} if loss is None else {"eval_loss": loss})
-        entries += [{"loss": 1.0, "step": step}, measured]
-    return entries
+def log_of(pairs):
+    """Make a log history from pairs of accuracy and loss, behind a training entry."""
+    steps = enumerate(pairs, start=1)
+    measured = [{"eval_accuracy": accuracy, "eval_loss": loss, "step": step} for step, (accuracy, loss) in steps]
+    entries = [{name: value for name, value in entry.items() if value is not None} for entry in measured]
+    return [{"loss": 1.0, "step": 1}, *entries]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def log_of(*validations):
     ],
 )
 def test_the_best_is_the_most_accurate_then_of_the_lowest_loss_then_the_latest(pairs, step):
-    assert max(validations(log_of(*pairs))).step == step
+    assert max(validations(log_of(pairs))).step == step
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_the_best_is_the_most_accurate_then_of_the_lowest_loss_then_the_latest(p
 )
 def test_patience_counts_validations_without_a_gain(patience, threshold, pairs, stops_after):
     settings = TrainingSettings(early_stopping_patience=patience, early_stopping_threshold=threshold)
-    due = [stops_early(settings, log_of(*pairs[:count])) for count in range(1, len(pairs) + 1)]
+    due = [stops_early(settings, log_of(pairs[:count])) for count in range(1, len(pairs) + 1)]
     assert due.index(True) + 1 == stops_after if stops_after else not any(due)
 
 
@@ -173,16 +174,3 @@ def test_terms_that_no_validation_row_has_are_left_out_of_its_loss(tmp_path):
         for name in ("dss", "finetune")
     )
     assert dss == pytest.approx(finetune / 2, rel=1e-6)
-
-
-def test_training_stops_when_patience_is_out_and_goes_on_from_a_kill_with_the_patience_it_had(tmp_path):
-    accuracies = [0.1, 0.5, 0.4, 0.3, 0.2, 0.9]
-    options = {"validation": EXAMPLES, "eval_steps": 1, "early_stopping_patience": 3}
-    unbroken = fitted("mi", tmp_path / "unbroken", accuracies=accuracies, **options)
-    fitted("mi", tmp_path / "broken", stop=4, accuracies=accuracies, **options)
-    second = fitted("mi", tmp_path / "broken", accuracies=accuracies[4:], **options)
-    third = fitted("mi", tmp_path / "broken", accuracies=[], **options)  # killed after it had stopped
-    states = [training.state for training in (unbroken, second, third)]
-    assert [(state.global_step, state.best_global_step) for state in states] == [(5, 2)] * 3
-    weights = [weights_of(training.distiller.student) for training in (unbroken, second, third)]
-    assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[2])

@@ -39,7 +39,6 @@ def student(rows):
 
 
 def without_some_rationales(rows, share):
-    """Take their rationale from all rows but a share, by chance."""
     mask = np.random.default_rng(7).permutation(len(rows)) < round(share * len(rows))
     return [row if keep else replace(row, rationale=None) for row, keep in zip(rows, mask, strict=True)]
 
@@ -72,10 +71,8 @@ def plain_gradients(student, rows, term):
     gradients_10P = []
     for tenth in np.array_split(usable, 10):
         student.zero_grad()
-        sides = []
-        for view in term.views:
-            inputs = plain_inputs(student, [rows[i] for i in tenth], view)
-            sides += [student.model(**inputs).logits, inputs["labels"]]
+        inputs = [plain_inputs(student, [rows[i] for i in tenth], view) for view in term.views]
+        sides = [tensor for side in inputs for tensor in (student.model(**side).logits, side["labels"])]
         values = oracle.alignment(term, *sides) if isinstance(term, AlignmentTerm) else oracle.token_loss(*sides)
         (values.sum() / count).backward()
         gradients_10P.append(flat(parameter.grad for parameter in student.parameters()))
@@ -90,12 +87,10 @@ def plain_inputs(student, rows, view):
 
 
 @pytest.mark.parametrize(
-    ("name", "share", "sizes"),
-    [("mi", 0.27, (8, 3)), ("kl", 0.75, (16, 1)), ("single-task", 0.27, (16, 3))],
+    ("name", "share", "batch", "accumulate"), [("mi", 0.27, 8, 3), ("kl", 0.75, 16, 1), ("single-task", 0.27, 16, 3)]
 )
-def test_every_tenth_of_the_rows_has_its_weight_in_an_epoch(name, share, sizes, *, rows, student, tmp_path):
+def test_every_tenth_of_the_rows_weighs_the_same(name, share, batch, accumulate, *, rows, student, tmp_path):
     rows = without_some_rationales(rows, share)
-    batch, accumulate = sizes
     changes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate}
     summed, _ = epoch(student, rows, name, tmp_path, **changes)
     terms = METHODS[name].terms
@@ -107,14 +102,10 @@ def test_every_tenth_of_the_rows_has_its_weight_in_an_epoch(name, share, sizes, 
 
 
 def test_the_logs_means_are_over_all_there_was(rows, student, tmp_path):
-    """27 % of the rows have a rationale; one log entry covers an epoch."""
     rows = without_some_rationales(rows, 0.27)
     _, entry = epoch(student, rows, "dss", tmp_path, per_device_train_batch_size=16)
-    plain = {}
-    for view in VIEWS:
-        complete = [row for row in rows if target(row, view)]
-        with torch.no_grad():
-            plain[view] = student.model(**plain_inputs(student, complete, view)).loss.item()
-    assert entry["term_label"] == pytest.approx(plain[View.PREDICT], rel=1e-6)
-    assert entry["term_rationale"] == pytest.approx(plain[View.EXPLAIN], rel=1e-6)
-    assert entry["loss"] == pytest.approx(sum(plain.values()) / 2, rel=1e-6)
+    inputs = [plain_inputs(student, [row for row in rows if target(row, view)], view) for view in VIEWS]
+    with torch.no_grad():
+        label, rationale = (student.model(**side).loss.item() for side in inputs)
+    expected = {"term_label": label, "term_rationale": rationale, "loss": (label + rationale) / 2}
+    assert {name: entry[name] for name in expected} == pytest.approx(expected, rel=1e-6)
