@@ -28,7 +28,7 @@ from limbeck.training.sampler import BucketSampler
 from limbeck.training.settings import TrainingSettings
 
 MULTIPLE = 8  # matrix units like lengths to be multiples of it
-# settings that are not handed to transformers, though under its names
+# settings that are limbeck's own doing, though under transformers' names
 _OWN = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
 
 
@@ -48,7 +48,10 @@ class Distiller(nn.Module):
         with_shares: bool = False,
         **inputs: Any,
     ) -> dict[str, Any]:
-        """Compute a batch's `loss`, unweighted `terms` over `counts` (the batch's own if None), gradient `shares`."""
+        """Compute the loss of a batch that the student's collator made, its terms divided by `counts`, else its own.
+
+        Returns `loss`, a scalar; `terms`, each term's value unweighted; `shares`, each term's share of the gradient.
+        """
         hidden, head = self.student.hidden_states(labels, **inputs), self.student.head()
         counts = counts or term_counts(self.objective, labels)
         loss, values = losses(self.objective, hidden, labels, head=head, counts=counts)
@@ -56,6 +59,7 @@ class Distiller(nn.Module):
         return {"loss": loss, "terms": values, "shares": shares}
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
+        """Enable gradient checkpointing in the student, as the Hugging Face Trainer asks."""
         self.student.model.gradient_checkpointing_enable(**options)
 
 
@@ -108,7 +112,7 @@ def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
 def stops_early(settings: TrainingSettings, log_history: Iterable[Mapping[str, Any]]) -> bool:
     """Return True after `early_stopping_patience` validations in a row without a gain.
 
-    That is an accuracy above the best by more than the threshold, or the best accuracy with a lower loss.
+    A gain is an accuracy above the best by more than the threshold, or the best accuracy with a lower loss.
     """
     best, waited = Validation(-math.inf, -math.inf, 0), 0
     for validation in validations(log_history):
@@ -149,7 +153,7 @@ class Trainer(transformers.Trainer):
         super().__init__(
             model=distiller,
             args=args,
-            # a term that sees padding sees no more of it than need be
+            # a term that sees the padding shall see no more of it than need be
             data_collator=distiller.student.collator(1 if objective.sees_padding else MULTIPLE),
             train_dataset=training_set,
             eval_dataset=[],  # validation does not go through a data loader

@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-from tests.helpers.hub import CONSENT
-
 
 @pytest.fixture
 def uploads(monkeypatch):
@@ -22,10 +20,22 @@ def uploads(monkeypatch):
     return uploads
 
 
+# options, what is typed when it asks, and whether what goes there is private; None: nothing does
+CONSENT = [
+    ("", "y\n", True),
+    ("--public", "y\n", False),
+    ("", "n\n", None),
+    ("", "\n", None),
+    ("", "", None),
+    ("--yes", "", True),
+    ("--yes --public", "", False),
+]
+
+
 @pytest.mark.parametrize(("words", "typed", "private"), CONSENT)
 def test_an_upload_is_listed_and_confirmed(*, words, typed, private, limbeck, run, uploads, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-    code, out, _ = limbeck("push", run, "me/mine", *words)
+    code, out, _ = limbeck("push", run, "me/mine", *words.split())
     confirmed = "--yes" not in words
     kind = "public" if "--public" in words else "private"
     assert ("model.safetensors" in out) == (f"to the Hub as me/mine ({kind})?" in out) == confirmed

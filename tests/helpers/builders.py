@@ -13,18 +13,12 @@ from tests.helpers.tokenizers import word_tokenizer
 
 TEXTS = tokenizers.TEXTS[:3]
 IDS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}  # of `word_tokenizer`
-_T5 = {
-    "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0,
-    "pad_token_id": 0, "eos_token_id": 1,
-}  # fmt: skip
-_BART = {
-    "d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 300, **IDS,
-}  # fmt: skip
-_BERT = {
-    "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
-    "max_position_embeddings": 64, **IDS,
-}  # fmt: skip
+_T5 = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
+_T5 |= {"decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
+_BART = {"d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32, **IDS}
+_BART |= {"decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 32, "max_position_embeddings": 300}
+_BERT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+_BERT |= {"max_position_embeddings": 64, **IDS}
 SIZES = {"t5": _T5, "mt5": _T5, "bart": _BART, "pegasus": _BART, "bert": _BERT, "roberta": _BERT}
 V1_1 = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
 
@@ -38,7 +32,7 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
 def small_model(
     family: str, tokenizer: PreTrainedTokenizerFast, loader: Any = AutoModelForSeq2SeqLM, **changes: Any
 ) -> PreTrainedModel:
-    """Return a small model of this family and the tokenizer's vocabulary; `changes` are of its configuration."""
+    """Return a small model of this family and vocabulary; `changes` are of its configuration."""
     torch.manual_seed(0)
     values = {"vocab_size": len(tokenizer), **SIZES.get(family, {}), **changes}
     return loader.from_config(AutoConfig.for_model(family, **values))
@@ -56,7 +50,7 @@ def t5(folder: Path, version: str = "t5-1.1") -> Path:
 
 def bart(folder: Path, words: Sequence[str] = (), always: str | None = None) -> Path:
     """Save a BART with a bias on its logits; with `always` it says that word whatever it is asked."""
-    tokenizer = word_tokenizer("<s>", "</s>", words)
+    tokenizer = word_tokenizer(words=words)
     model = small_model("bart", tokenizer, decoder_start_token_id=2, forced_eos_token_id=2)
     model.final_logits_bias.copy_(torch.randn_like(model.final_logits_bias))
     if always is not None:
@@ -66,24 +60,20 @@ def bart(folder: Path, words: Sequence[str] = (), always: str | None = None) -> 
 
 def t5gemma(folder: Path) -> Path:
     """Save a T5Gemma, whose logits are capped softly."""
-    tokenizer = word_tokenizer("<s>", "</s>")
-    stack = {
-        "vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "sliding_window": 64,
-        "final_logit_softcapping": 3.0, **IDS,
-    }  # fmt: skip
+    tokenizer = word_tokenizer()
+    stack = {"vocab_size": len(tokenizer), **_BERT, "num_hidden_layers": 2, "num_key_value_heads": 1, "head_dim": 8}
+    stack |= {"max_position_embeddings": 8192, "sliding_window": 64, "final_logit_softcapping": 3.0}
     model = small_model("t5gemma", tokenizer, encoder=stack, decoder=stack, decoder_start_token_id=0)
     return save(folder, model, tokenizer)
 
 
 def pegasus(folder: Path) -> Path:
     """Save a Pegasus, whose decoder starts with the token for padding."""
-    tokenizer = word_tokenizer("<s>", "</s>")
-    model = small_model("pegasus", tokenizer, decoder_start_token_id=1, forced_eos_token_id=2)
-    return save(folder, model, tokenizer)
+    tokenizer = word_tokenizer()
+    return save(folder, small_model("pegasus", tokenizer, decoder_start_token_id=1, forced_eos_token_id=2), tokenizer)
 
 
 def encoder(folder: Path, family: str, width: int = 16) -> Path:
     """Save a BERT or a RoBERTa encoder."""
-    tokenizer = word_tokenizer("[CLS]", "[SEP]") if family == "bert" else word_tokenizer("<s>", "</s>")
+    tokenizer = word_tokenizer("[CLS]", "[SEP]") if family == "bert" else word_tokenizer()
     return save(folder, small_model(family, tokenizer, AutoModel, hidden_size=width), tokenizer)

@@ -1,6 +1,5 @@
 """Small chat models, made on the spot and saved to disk, and a real server in front of one."""
 
-import itertools
 import re
 import socket
 import subprocess
@@ -43,7 +42,7 @@ def chat_tokenizer(template: str | None = TEMPLATE, pieces: list[str] | None = N
 
 
 def random_model(folder: Path, family: str = "llama", template: str | None = TEMPLATE) -> Path:
-    """Save random weights of either family: rotary positions, or learned ones. Greedy answers end now and then."""
+    """Save random weights of llama (rotary positions) or gpt2 (learned ones). Greedy answers end now and then."""
     tokenizer = chat_tokenizer(template)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": POSITIONS}
     sizes |= {"intermediate_size": 48} if family == "llama" else {}
@@ -56,22 +55,19 @@ def random_model(folder: Path, family: str = "llama", template: str | None = TEM
 def scripted_model(folder: Path, reply: str) -> Path:
     """Save a model that answers `reply` to whatever it is asked, at any temperature.
 
-    Attention and feed-forward layers add nothing, so that the last token alone decides on the next: the assistant's
-    mark on the reply's first piece, each piece on its successor, the last on the end token.
+    Attention and feed-forward layers add nothing: the last token alone decides on the next.
     """
     pieces = _pieces(reply)
     tokenizer = chat_tokenizer(pieces=pieces)
     sizes = {"hidden_size": len(tokenizer) + len(tokenizer) % 2, "intermediate_size": 8, "num_hidden_layers": 1}
     sizes |= {"num_attention_heads": 1, "max_position_embeddings": 8192}
     model = small_model("llama", tokenizer, AutoModelForCausalLM, **sizes, **IDS)
-    ids = tokenizer.get_vocab()
-    chain = ["<|assistant|>", *map(_in_bytes, pieces), "<|end|>"]
+    chain = tokenizer.convert_tokens_to_ids(["<|assistant|>", *map(_in_bytes, pieces), "<|end|>"])
     with torch.no_grad():
         for weight in model.parameters():
-            weight.zero_() if weight.dim() == 2 else weight.fill_(1)  # the norms' weights are vectors
+            weight.fill_(weight.dim() == 1)  # the norms' weights are vectors
         torch.nn.init.eye_(model.get_input_embeddings().weight)
-        for piece, following in itertools.pairwise(chain):
-            model.get_output_embeddings().weight[ids[following], ids[piece]] = 10
+        model.get_output_embeddings().weight[chain[1:], chain[:-1]] = 10
     return save(folder, model, tokenizer)
 
 
@@ -80,7 +76,7 @@ def _in_bytes(text: str) -> str:
 
 
 def _pieces(reply: str) -> list[str]:
-    """Return the reply in words, or in several together where a word alone was there before: no piece comes twice."""
+    """Return the reply in words, or in several together where a word was there before: no piece comes twice."""
     pieces, piece = [], ""
     for word in re.findall(r"\s*\S+\s*$|\s*\S+", reply):
         piece += word
@@ -99,12 +95,12 @@ def serving(model: Path) -> Iterator[str]:
     command = [str(Path(sys.executable).with_name("transformers")), "serve", str(model), "--device", "cpu"]
     with subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)]) as server:
         try:
-            while True:
+            status = 0
+            while status != 200:
                 assert server.poll() is None, "it did not come up"
-                with suppress(httpx2.TransportError):
-                    if httpx2.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200:
-                        break
                 time.sleep(0.1)
+                with suppress(httpx2.TransportError):
+                    status = httpx2.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             server.kill()

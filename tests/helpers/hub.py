@@ -14,17 +14,6 @@ from typing import Any
 
 TOKEN = "hf_thisIsASecretOfTheTests"
 
-# Options of a verb that uploads, what is typed when it asks, and whether what goes there is private; None: nothing does
-CONSENT: list[tuple[list[str], str, bool | None]] = [
-    ([], "y\n", True),
-    (["--public"], "y\n", False),
-    ([], "n\n", None),
-    ([], "\n", None),
-    ([], "", None),
-    (["--yes"], "", True),
-    (["--yes", "--public"], "", False),
-]
-
 Requests = list[tuple[str, Any, str | None]]  # path, body, and the header Authorization
 
 # A request's ending and a repository's name, and what comes back.
@@ -67,7 +56,8 @@ class Hub(BaseHTTPRequestHandler):
             return self.answer({"files": files})
         return self.answer({"warnings": [], "errors": [], "commitUrl": f"{url}/me/x/commit/0", "commitOid": "0" * 40})
 
-    def do_GET(self) -> None:  # what there is of a repository; also asked for where creating was refused
+    def do_GET(self) -> None:
+        """Say what there is of a repository; also asked for where creating was refused."""
         owner, name = [*self.path.split("/"), "", "", ""][3:5]
         created = {body["name"]: body for path, body, _ in self.requests if path == "/api/repos/create"}
         if name not in THERE and (name not in created or ("create", name) in REFUSALS):
@@ -92,25 +82,17 @@ def running() -> Iterator[tuple[str, Requests]]:
     """Run the server, and yield its address and the list of every request that arrives."""
     requests: Requests = []
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Hub,), {"requests": requests})) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", requests
-        finally:
-            server.shutdown()
-            thread.join()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", requests
+        server.shutdown()
 
 
 def run_beside(endpoint: str, code: str, arguments: Any, folder: Path) -> Any:
-    """Return the JSON that `code`, with the arguments on its standard input, prints in a process beside this Hub."""
-    environment = {
-        **os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "HF_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1",
-        "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1",
-    }  # fmt: skip
-    process = subprocess.run(
-        [sys.executable, "-c", code], input=json.dumps(arguments), env=environment, cwd=folder,
-        capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
+    """Return the JSON that `code` prints in a process beside this Hub; its arguments are on its standard input."""
+    changes = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "HF_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1"}
+    changes |= {"HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"}
+    options = {"input": json.dumps(arguments), "env": os.environ | changes, "cwd": folder, "timeout": 240}
+    process = subprocess.run([sys.executable, "-c", code], **options, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     assert TOKEN not in process.stdout + process.stderr
     return json.loads(process.stdout)

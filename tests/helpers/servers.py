@@ -1,6 +1,6 @@
 """A real HTTP server that plays OpenAI's chat completions, well or badly, and writes down every request.
 
-`python -m tests.helpers.servers SECONDS` prints the base_url of one with that latency and runs until it is terminated.
+`python -m tests.helpers.servers SECONDS` prints the base_url of one with that latency and runs on.
 """
 
 import json
@@ -53,29 +53,21 @@ class HttpRequest:
 Behave = Callable[[int, HttpRequest], Answer]  # the request's number from 0, in the order of arrival, and the request
 
 
-def in_json(value: Any, status: int = 200) -> Answer:
-    return Answer(status, json.dumps(value).encode())
-
-
 def completion(
-    text: Any = "Because. The answer is (1).",
-    *,
-    finish_reason: str | None = "stop",
-    usage: Any = (12, 34),
-    delay: float = 0.0,
+    text: Any = "Because. The answer is (1).", *, finish_reason: Any = "stop", usage: Any = (12, 34), delay: float = 0.0
 ) -> Answer:
     """Return a completion as OpenAI writes it; `usage`: two counts of tokens, or any value."""
     if isinstance(usage, tuple):
         usage = {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)}
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
     body = {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
-    return replace(in_json(body), delay=delay, paid=True)
+    return Answer(body=json.dumps(body).encode(), delay=delay, paid=True)
 
 
 def error(status: int, message: str = "no", code: str | None = None, headers: dict[str, str] | None = None) -> Answer:
     """Return an error as OpenAI writes it."""
     body = {"error": {"message": message, "type": "an_error", "param": None, "code": code}}
-    return replace(in_json(body, status), headers=headers or {})
+    return Answer(status, json.dumps(body).encode(), headers or {})
 
 
 def redirect(url: str) -> Answer:
@@ -98,7 +90,6 @@ HANGING = {"silent": Answer(mode="silent"), "dribble": replace(completion(), mod
 
 
 def explain(request: HttpRequest) -> str:
-    """Return a text that names its question."""
     return f"Because of {request.question[-60:]}. The answer is (1)."
 
 
@@ -110,7 +101,7 @@ def mixed(
     text: Callable[[HttpRequest], str] = explain,
     latency: float = 0.0,
 ) -> Behave:
-    """Return a behaviour that fails a share of the requests, in all of these ways; by seed and number alone."""
+    """Return a behaviour that fails a share of the requests in these ways, by seed and number alone."""
 
     def behave(number: int, request: HttpRequest) -> Answer:
         draw = random.Random(seed * 1_000_003 + number)
@@ -185,9 +176,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = answer.mode != "whole"
         headers = {"Content-Type": "application/json", "Content-Length": str(len(answer.body))} | answer.headers
         lines = [f"HTTP/1.1 {answer.status} X", *(f"{name}: {value}" for name, value in headers.items()), "\r\n"]
-        head = "\r\n".join(lines).encode("latin-1")
+        head = b"" if answer.mode == "garbage" else "\r\n".join(lines).encode("latin-1")
         match answer.mode:
-            case "whole":
+            case "whole" | "garbage":
                 self.wfile.write(head + answer.body)
                 request.sent = True
             case "cut":
@@ -195,8 +186,6 @@ class _Handler(BaseHTTPRequestHandler):
             case "reset":
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 os.close(self.connection.detach())
-            case "garbage":
-                self.wfile.write(answer.body)
             case "silent":
                 self.server.stopped.wait()
             case "dribble":

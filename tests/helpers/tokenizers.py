@@ -1,4 +1,4 @@
-"""Tokenizers of every kind that students come with, made on the spot."""
+"""Tokenizers of the kinds that students come with, made on the spot."""
 
 import json
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ TEXTS = [
 
 def frame(tokenizer: Tokenizer, start: str | None, end: str) -> PreTrainedTokenizerFast:
     """Return the tokenizer with special tokens around each text, `[CLS]` and `[SEP]` by BERT's names."""
-    names = [name for name in (start, end) if name]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{start or ''} $A {end}".strip(), special_tokens=[(name, tokenizer.token_to_id(name)) for name in names]
-    )
-    kinds = {"bos_token": start, "eos_token": end} if start != "[CLS]" else {"cls_token": start, "sep_token": end}
-    kinds = {kind: name for kind, name in kinds.items() if name}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", **kinds)
+    names = {"eos_token": end} if start is None else {"bos_token": start, "eos_token": end}
+    if start == "[CLS]":
+        names = {"cls_token": start, "sep_token": end}
+    ids = [(name, tokenizer.token_to_id(name)) for name in names.values()]
+    single = f"{start or ''} $A {end}".strip()
+    tokenizer.post_processor = processors.TemplateProcessing(single=single, special_tokens=ids)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", **names)
 
 
-def word_tokenizer(start: str, end: str, words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+def word_tokenizer(start: str = "<s>", end: str = "</s>", words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     """Return a tokenizer of whole words that frames a text with `start` and `end`, as BERT's and BART's do."""
     vocabulary = [start, "<pad>", end, "<unk>", *sorted({word for text in TEXTS for word in text.split()} | set(words))]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
@@ -36,28 +36,22 @@ def word_tokenizer(start: str, end: str, words: Sequence[str] = ()) -> PreTraine
     return frame(tokenizer, start, end)
 
 
-def unigram() -> PreTrainedTokenizerBase:
+def endless() -> PreTrainedTokenizerBase:
+    """Return T5's kind, but it adds no end to a text, as the settings of a tokenizer may have it."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     trainer = trainers.UnigramTrainer(vocab_size=120, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False)
     tokenizer.train_from_iterator(TEXTS, trainer)
-    return frame(tokenizer, None, "</s>")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", eos_token="</s>")
 
 
 def t5() -> PreTrainedTokenizerBase:
     """Return T5's own, with its sentinels, whose vocabulary has pieces that spell its special tokens."""
-    pieces = json.loads(unigram().backend_tokenizer.to_str())["model"]["vocab"]
+    pieces = json.loads(endless().backend_tokenizer.to_str())["model"]["vocab"]
     sentinels = [(f"<extra_id_{number}>", 0.0) for number in range(3)]
     return T5Tokenizer(vocab=[*((piece, score) for piece, score in pieces), *sentinels], extra_ids=3)
-
-
-def endless() -> PreTrainedTokenizerBase:
-    """Return T5's kind, but it adds no end to a text, as the settings of a tokenizer may have it."""
-    tokenizer = unigram()
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
-    return tokenizer
 
 
 def gemma() -> PreTrainedTokenizerBase:
@@ -79,16 +73,14 @@ def wordpiece() -> PreTrainedTokenizerBase:
     tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = [*SPECIAL, "[CLS]", "[SEP]"]
-    tokenizer.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=150, special_tokens=special))
+    trainer = trainers.WordPieceTrainer(vocab_size=150, special_tokens=[*SPECIAL, "[CLS]", "[SEP]"])
+    tokenizer.train_from_iterator(TEXTS, trainer)
     return frame(tokenizer, "[CLS]", "[SEP]")
 
 
 KINDS = {
     "byte-level": lambda: train_tokenizer(TEXTS, 320),
-    "bert-words": lambda: word_tokenizer("[CLS]", "[SEP]"),
-    "bart-words": lambda: word_tokenizer("<s>", "</s>"),
-    "unigram": unigram,
+    "words": word_tokenizer,
     "t5": t5,
     "endless": endless,
     "gemma": gemma,

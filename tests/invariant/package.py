@@ -1,7 +1,4 @@
-"""Every name of the package that these tests use: its command line, its verbs, and the keys of its files.
-
-Only this file has to follow a renaming; the reference files stay as they are.
-"""
+"""The command line, the files that it reads and those that it writes, and names changed since the reference files."""
 
 import contextlib
 import csv
@@ -33,32 +30,16 @@ DROPPED = frozenset(
     }
 )
 
-TRAIN = ("train", "recipe.yaml", "--json")
-EVALUATE = ("evaluate", "--json", "--rationale")
-PREDICT = ("predict", "--input", "test.jsonl", "--output", "answers.jsonl", "--rationale")
-COMPARE = ("compare", "--json")
-CALIBRATE = ("calibrate", "--json")
-DATA_SHOW = ("data", "show", "recipe.yaml", "--json")
-LIST_OBJECTIVES = ("objectives", "--json")
-GRID = ("grid", "grid.yaml", "--dry-run", "--json")
-REPORT = ("report", "runs", "--output", "report", "--json")
-JUDGE = ("judge", "--config", "judge.yaml", "--json")
-ANNOTATE = ("annotate", "run", "annotate.yaml", "--json")
-SHOW_ANNOTATION = ("annotate", "show", "annotate.yaml", "--json")
-EXPORT_ANNOTATION = ("annotate", "export", "annotate.yaml", "--output", "exported.jsonl")
-
 
 def limbeck(*words: str) -> Any:
     """Run the command line and return what it prints, read as JSON where it is JSON."""
     output, errors = io.StringIO(), io.StringIO()
-    code: Any = 0
     argv = mock.patch.object(sys, "argv", ["limbeck", *words])
     with argv, contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
             main()
         except SystemExit as end:
-            code = end.code
-    assert not code, errors.getvalue()
+            assert not end.code, errors.getvalue()
     text = output.getvalue()
     return json.loads(text) if text.startswith("{") else text
 
@@ -95,7 +76,6 @@ def recipe(
 
 
 def grid(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return a grid of two objectives and two seeds."""
     return {"recipe": {**recipe, "seed": 0}, "axes": {"objective": ["dss", "mi"]}, "seeds": [1, 2]}
 
 
@@ -123,31 +103,20 @@ def steps(run: Path) -> dict[str, list[float | None]]:
     return {name: [entry.get(name) for entry in entries] for name in sorted(names)}
 
 
-def evaluation_page(run: Path) -> Any:
-    """Return everything that was measured of a run's test split."""
-    return json.loads((run / "evaluation" / "test.json").read_text())
-
-
 def report_tables(folder: Path) -> dict[str, list[dict[str, float]]]:
-    """Return the tables of a report by name: a dict of the numbers that there are, for each cell."""
-    tables = {}
+    """Return the tables of a report by name, as the numbers that there are in each row, and its comparisons."""
+    tables = {"comparisons": json.loads((folder / "report.json").read_text())["comparisons"]}
     for path in sorted((folder / "tables").glob("*.csv")):
-        with path.open(newline="") as stream:
-            tables[path.stem] = [_numbers(row) for row in csv.DictReader(stream)]
+        rows = csv.DictReader(path.read_text().splitlines())
+        tables[path.stem] = [{key: float(text) for key, text in row.items() if _is_number(text)} for row in rows]
     return tables
 
 
-def _numbers(row: dict[str, str]) -> dict[str, float]:
-    numbers = {}
-    for key, text in row.items():
-        with contextlib.suppress(ValueError):
-            numbers[key] = float(text)
-    return numbers
-
-
-def report_comparisons(folder: Path) -> Any:
-    """Return the comparisons of a report's run groups."""
-    return json.loads((folder / "report.json").read_text())["comparisons"]
+def _is_number(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        float(text)
+        return True
+    return False
 
 
 def read_lines(path: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,12 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
+@dataclass(frozen=True)
 class Reference:
-    """One file of references by name, which is compared with or, with `update`, written."""
+    """A file of references by name, which is compared with or, with `update`, written."""
 
-    def __init__(self, path: Path, *, update: bool) -> None:
-        self.path = path
-        self.update = update
+    path: Path
+    update: bool
 
     def check(self, name: str, value: Any, tolerance: float = TOLERANCE) -> None:
         """Compare the numbers of `value` with those that the file has under `name`."""
@@ -50,15 +51,13 @@ class Reference:
             self.path.parent.mkdir(exist_ok=True)
             self.path.write_text(_text(dict(sorted(stored.items()))))
             return
-        expected: dict[str, list[Any]] = {}
-        for key, leaves in {RENAMED.get(old, old): by_key for old, by_key in stored.items()}[name].items():
-            if key not in DROPPED:
-                expected.setdefault(RENAMED.get(key, key), []).extend(leaves)
+        by_key = {RENAMED.get(old, old): values for old, values in stored.items()}[name]
+        expected = {RENAMED.get(key, key): leaves for key, leaves in by_key.items() if key not in DROPPED}
         assert sorted(actual) == sorted(expected)
         for key, leaves in expected.items():
             assert len(actual[key]) == len(leaves), f"{name}, {key}: {actual[key]} instead of {leaves}"
-            for i, (value, reference) in enumerate(zip(actual[key], leaves, strict=True)):
-                assert _same(value, reference, tolerance), f"{name}, {key}[{i}]: {value!r} instead of {reference!r}"
+            for leaf, reference in zip(actual[key], leaves, strict=True):
+                assert _same(leaf, reference, tolerance), f"{name}, {key}: {leaf!r} instead of {reference!r}"
 
     def names(self) -> set[str]:
         """Return the names that the file has."""

@@ -22,7 +22,7 @@ def students(folder):
 def test_twenty_steps_are_as_they_were(objective, kind, students, reference):
     package.write_yaml("recipe.yaml", package.recipe(students[kind], objective, steps=20, learning_rate=0.1))
     run = Path("runs") / f"{kind}-{objective}"
-    package.limbeck(*package.TRAIN, "--out", str(run))
+    package.limbeck("train", "recipe.yaml", "--json", "--out", str(run))
     steps = package.steps(run)
     assert {len(values) for values in steps.values()} == {20}
     reference(f"steps-{kind}").check(objective, steps)

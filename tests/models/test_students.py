@@ -28,16 +28,12 @@ def batch_of(student: Student, targets: list[str | None]) -> dict:
 @pytest.mark.parametrize("kind", FAMILIES)
 @torch.no_grad()
 def test_head_on_hidden_states_gives_the_models_logits_and_an_example_without_target_nothing(kind):
-    student = random_student(kind)
-    batch = batch_of(student, ["The answer is", "yes"])
-    labels = batch["labels"][View.PREDICT]
-    hidden, mixed, alone = (
-        student.hidden_states(**batch_of(student, targets))[View.PREDICT]
-        for targets in (["The answer is", "yes"], ["The answer is", "yes", None], [None])
-    )
+    student, texts = random_student(kind), ["The answer is", "yes"]
+    batches = [batch_of(student, targets) for targets in (texts, [*texts, None], [None])]
+    hidden, mixed, alone = (student.hidden_states(**batch)[View.PREDICT] for batch in batches)
+    batch, labels = batches[0], batches[0]["labels"][View.PREDICT]
     fed = student.model.prepare_decoder_input_ids_from_labels(labels)
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    expected = student.model(**inputs, decoder_input_ids=fed).logits
+    expected = student.model(batch["input_ids"], batch["attention_mask"], decoder_input_ids=fed).logits
     real = labels != IGNORE
     torch.testing.assert_close(student.head().logits(hidden)[real], expected[real], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(mixed[:2], hidden, rtol=1e-5, atol=1e-5)

@@ -15,13 +15,11 @@ from limbeck.training.settings import TrainingSettings
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
 from tests.helpers import builders
 
-
-def example(i: int) -> Example:
-    rationale = f"He scored {i} points. " * (1 + i % 3)
-    return Example(f"e{i}", (f"Luke scored {i} points after 2 rounds.",), f"( {i}.0 / 2.0 )", rationale)
-
-
-EXAMPLES = [example(i) for i in range(12)]
+RATIONALES = [f"He scored {i} points. " * (1 + i % 3) for i in range(12)]
+EXAMPLES = [
+    Example(f"e{i}", (f"Luke scored {i} points after 2 rounds.",), f"( {i}.0 / 2.0 )", rationale)
+    for i, rationale in enumerate(RATIONALES)
+]
 PARTIAL = [Example("no", ("yes or no",), "yes"), *EXAMPLES]
 
 
@@ -47,11 +45,6 @@ def trainer(student, name, folder, *, examples=EXAMPLES, validation=None, accura
         log_file=folder / "log.jsonl",
         validation_set=token_ids(validation, method.views, student) if validation else None,
     )
-
-
-def collated(student, data):
-    """Make all the examples of a training set one batch."""
-    return student.collator(8)([data[i] for i in range(len(data))])
 
 
 def flat(tensors) -> torch.Tensor:

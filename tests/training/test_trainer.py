@@ -13,21 +13,21 @@ from limbeck.training.dataset import token_ids, tokenize
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.trainer import Distiller, stops_early, validations
 from tests.objectives import oracle
-from tests.training.small import EXAMPLES, PARTIAL, StopAt, collated, scratch, trainer, weights_of
+from tests.training.small import EXAMPLES, PARTIAL, StopAt, scratch, trainer, weights_of
 
 
-def fitted(name, folder, stop=None, **options):
-    """Return a Trainer, with dropout, that has trained, up to a step where it was stopped."""
+def fitted(name, folder, stop=6, **options):
+    """Return a Trainer, with dropout, that has trained up to a step."""
     training = trainer(scratch(dropout=0.2), name, folder, **options)
-    if stop is not None:
-        training.add_callback(StopAt(stop))
+    training.add_callback(StopAt(stop))
     training.fit()
     return training
 
 
 def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
     student = scratch().eval()
-    batch = collated(student, tokenize(EXAMPLES, METHODS["dss"].views, student))
+    data = tokenize(EXAMPLES, METHODS["dss"].views, student)
+    batch = student.collator(8)([data[i] for i in range(len(data))])
     output = Distiller(student, METHODS["dss"])(**batch)
     ids, masks = batch["input_ids"].chunk(2), batch["attention_mask"].chunk(2)
     sides = zip(ids, masks, batch["labels"].values(), strict=True)
@@ -112,10 +112,10 @@ def test_the_best_checkpoint_is_saved_and_in_the_student_at_the_end(changes, tmp
 
 def log_of(pairs):
     """Make a log history from pairs of accuracy and loss, behind a training entry."""
-    steps = enumerate(pairs, start=1)
-    measured = [{"eval_accuracy": accuracy, "eval_loss": loss, "step": step} for step, (accuracy, loss) in steps]
-    entries = [{name: value for name, value in entry.items() if value is not None} for entry in measured]
-    return [{"loss": 1.0, "step": 1}, *entries]
+    history = [{"loss": 1.0, "step": 1}]
+    for step, (accuracy, loss) in enumerate(pairs, start=1):
+        history.append({"eval_accuracy": accuracy, "step": step, **({} if loss is None else {"eval_loss": loss})})
+    return history
 
 
 @pytest.mark.parametrize(
