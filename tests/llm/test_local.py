@@ -11,14 +11,7 @@ from limbeck.errors import ModelError
 from limbeck.llm.local import LocalClient, render
 from limbeck.llm.messages import Failure, Reply
 from limbeck.llm.settings import SamplingSettings, TeacherSettings
-from tests.helpers.chat_models import (
-    DROPS_SYSTEM,
-    POSITIONS,
-    REFUSES_SYSTEM,
-    chat_tokenizer,
-    random_model,
-    scripted_model,
-)
+from tests.helpers import chat_models
 
 BRIEF = {"role": "system", "content": "Be brief."}
 QUESTIONS = [[BRIEF, {"role": "user", "content": f"What is {n}{' plus one' * (n % 5)}?"}] for n in range(12)]
@@ -27,7 +20,7 @@ QUESTIONS = [[BRIEF, {"role": "user", "content": f"What is {n}{' plus one' * (n 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    return {family: random_model(folder / family, family) for family in ("llama", "gpt2")}
+    return {family: chat_models.random_model(folder / family, family) for family in ("llama", "gpt2")}
 
 
 def make_client(folder, batch_size=8, **sampling):
@@ -72,23 +65,23 @@ def test_samples_differ_from_each_other_and_from_start_to_start(folders):
     assert len(set(texts)) > 12
 
 
-@pytest.mark.parametrize("template", [REFUSES_SYSTEM, DROPS_SYSTEM])
+@pytest.mark.parametrize("template", [chat_models.REFUSES_SYSTEM, chat_models.DROPS_SYSTEM])
 def test_a_system_turn_that_the_template_does_not_take_goes_to_the_user(template):
     contents = [("system", "Think first.\n"), ("user", "One?"), ("assistant", "1."), ("user", "Two?")]
     turns = [{"role": role, "content": content} for role, content in contents]
     text = "<s><|user|>Think first.\n\n\nOne?<|end|><|assistant|>1.<|end|><|user|>Two?<|end|><|assistant|>"
-    assert render(chat_tokenizer(template), turns) == text
-    text = chat_tokenizer().apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    assert render(chat_tokenizer(), turns) == text
+    assert render(chat_models.chat_tokenizer(template), turns) == text
+    text = chat_models.chat_tokenizer().apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    assert render(chat_models.chat_tokenizer(), turns) == text
 
 
 def test_a_prompt_that_leaves_no_room_fails_alone(folders):
     empty = [{"role": "user", "content": ""}]
-    frame = len(chat_tokenizer().apply_chat_template(empty, add_generation_prompt=True)["input_ids"])
-    questions = [[{"role": "user", "content": "x" * (POSITIONS - 24 + extra - frame)}] for extra in (1, 0)]
+    frame = len(chat_models.chat_tokenizer().apply_chat_template(empty, add_generation_prompt=True)["input_ids"])
+    questions = [[{"role": "user", "content": "x" * (chat_models.POSITIONS - 24 + extra - frame)}] for extra in (1, 0)]
     too_long, *answers = answers_of(make_client(folders["gpt2"]), [*questions, *QUESTIONS[:2]])
     assert (too_long.kind, too_long.again) == ("prompt too long", False)
-    assert answers[0].tokens.prompt == POSITIONS - 24
+    assert answers[0].tokens.prompt == chat_models.POSITIONS - 24
     assert all(answer.tokens for answer in answers)
 
 
@@ -100,7 +93,7 @@ def test_what_cannot_be_generated_is_one_line(folders, extra):
 
 
 def test_an_end_that_only_the_tokenizer_knows_is_an_end(tmp_path):
-    folder = scripted_model(tmp_path / "model", "Seven.")
+    folder = chat_models.scripted_model(tmp_path / "model", "Seven.")
     model = AutoModelForCausalLM.from_pretrained(folder)
     model.generation_config.eos_token_id = model.config.eos_token_id = 2
     model.save_pretrained(folder)
@@ -112,4 +105,4 @@ def test_folders_that_hold_no_chat_model(tmp_path):
     with pytest.raises(ModelError, match="cannot be loaded as a teacher"):
         make_client(tmp_path / "nowhere")
     with pytest.raises(ModelError, match="chat template"):
-        make_client(random_model(tmp_path / "bare", template=None))
+        make_client(chat_models.random_model(tmp_path / "bare", template=None))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.llm.replies import LONGEST_REPLY, Parsed, parse, read_reply, stated_answer
-from limbeck.llm.text import json_object, split_thoughts
+from limbeck.llm.text import split_thoughts
 from limbeck.schema import Example
 from limbeck.tasks import TASKS, get
 
@@ -142,8 +142,3 @@ def test_thoughts_and_content_give_rationale_and_label(content, thoughts, source
 )
 def test_thoughts_come_apart(raw: str, parts: tuple[str, str]) -> None:
     assert split_thoughts(raw) == parts
-
-
-def test_the_first_json_object_is_read_with_a_comma_too_many() -> None:
-    assert json_object('Why. {"answer": [1, 2,],}') == ({"answer": [1, 2]}, "Why.")
-    assert json_object('{x} {"answer": ') is None

@@ -27,7 +27,8 @@ def make_requests(count: int) -> list[Request]:
     ]
 
 
-def ask(server: Server, store: Store, requests: list[Request], *, tokens=None, tally=None, **limits) -> Tally:
+def ask(server: Server, store: Store, requests: int | list[Request], *, tokens=None, tally=None, **limits) -> Tally:
+    requests = make_requests(requests) if isinstance(requests, int) else requests
     settings = AskingSettings(
         teacher=TeacherSettings(name="m", base_url=server.url),
         limits=LimitSettings.model_validate({"concurrency": 16, "request_seconds": 30, **limits}),
@@ -44,6 +45,13 @@ def store(tmp_path):
         yield opened
 
 
+@pytest.fixture
+def server():
+    """A server that answers all; a test changes `behave`."""
+    with Server(lambda number, request: completion()) as started:
+        yield started
+
+
 @pytest.fixture(autouse=True)
 def _quick_and_interruptible(monkeypatch):
     """No server here needs a rest. A parent in the background ignores SIGINT, and its children inherit that."""
@@ -53,64 +61,63 @@ def _quick_and_interruptible(monkeypatch):
     signal.signal(signal.SIGINT, before)
 
 
-def test_every_question_is_asked_once_and_what_is_stored_is_not_asked_again(store):
-    with Server(lambda number, request: completion(explain(request), usage=(5, 6))) as server:
-        tally = ask(server, store, make_requests(40))
-        assert (tally.total, tally.sent, tally.stored, tally.given_up) == (40, 40, 40, 0)
-        assert tally.tokens == Tokens(200, 240)
-        assert server.paid == Counter(f"question {i}" for i in range(40))
-        assert store.results("m", "p")["q7", 0].text == "Because of question 7. The answer is (1)."
-        assert ask(server, store, make_requests(50)).sent == 10
-        second_samples = [replace(request, key=request.key._replace(sample=1)) for request in make_requests(3)]
-        assert ask(server, store, second_samples * 2).sent == 3  # the same question twice is asked once
+def test_every_question_is_asked_once_and_what_is_stored_is_not_asked_again(store, server):
+    server.behave = lambda number, request: completion(explain(request), usage=(5, 6))
+    tally = ask(server, store, 40)
+    assert (tally.total, tally.sent, tally.stored, tally.given_up) == (40, 40, 40, 0)
+    assert tally.tokens == Tokens(200, 240)
+    assert server.paid == Counter(f"question {i}" for i in range(40))
+    assert store.results("m", "p")["q7", 0].text == "Because of question 7. The answer is (1)."
+    assert ask(server, store, 50).sent == 10
+    second_samples = [replace(request, key=request.key._replace(sample=1)) for request in make_requests(3)]
+    assert ask(server, store, second_samples * 2).sent == 3  # the same question twice is asked once
 
 
-def test_no_more_attempts_than_allowed_and_what_helps_nothing_is_not_repeated(store):
-    failures = {
-        "question 1": error(500, "always"),
-        "question 2": error(400, "never"),
-        "question 3": completion("So far", finish_reason="length", usage=(7, 100)),
-    }
-    with Server(lambda number, request: failures.get(request.question, completion())) as server:
-        tally = ask(server, store, make_requests(20), attempts=3, concurrency=2)
-        assert server.count == 17 + 3 + 1 + 1
-        assert (tally.stored, tally.given_up) == (17, 3)
-        assert tally.failures == {"HTTP 500": 3, "HTTP 400": 1, "cut off": 1}
-        kinds = {question: result.failure for (question, _), result in store.results("m", "p").items()}
-        assert {kinds[f"q{i}"] for i in (1, 2, 3)} == {"HTTP 500", "HTTP 400", "cut off"}
-        assert store.usage("m")[0] == Tokens(17 * 12 + 7, 17 * 34 + 100)  # what was cut off was paid for, too
-        with Store(store.path) as reopened:
-            assert ask(server, reopened, make_requests(20), attempts=1).sent == 3  # failures are asked again
+def test_no_more_attempts_than_allowed_and_what_helps_nothing_is_not_repeated(store, server):
+    cut = completion("So far", finish_reason="length", usage=(7, 100))
+    failures = {"question 1": error(500, "always"), "question 2": error(400, "never"), "question 3": cut}
+    server.behave = lambda number, request: failures.get(request.question, completion())
+    tally = ask(server, store, 20, attempts=3, concurrency=2)
+    assert server.count == 17 + 3 + 1 + 1
+    assert (tally.stored, tally.given_up) == (17, 3)
+    assert tally.failures == {"HTTP 500": 3, "HTTP 400": 1, "cut off": 1}
+    kinds = [store.results("m", "p")[f"q{i}", 0].failure for i in (1, 2, 3)]
+    assert kinds == ["HTTP 500", "HTTP 400", "cut off"]
+    assert store.usage("m")[0] == Tokens(17 * 12 + 7, 17 * 34 + 100)  # what was cut off was paid for, too
+    with Store(store.path) as reopened:
+        assert ask(server, reopened, 20, attempts=1).sent == 3  # failures are asked again
 
 
-def test_the_wait_grows_with_failures_up_to_a_minute_beyond_what_the_server_says(store, monkeypatch):
+def test_the_wait_grows_with_failures_up_to_a_minute_beyond_what_the_server_says(store, server, monkeypatch):
     waits: list[tuple[int, float]] = []
     monkeypatch.setattr("limbeck.llm.runner.backoff", lambda *values: waits.append(values) or 0.0)
-    failures = [error(500), error(429, headers={"Retry-After": "7"}), error(500)]
-    with Server(lambda number, request: [*failures, completion()][number]) as server:
-        assert ask(server, store, make_requests(1), concurrency=1).stored == 1
+    answers = [error(500), error(429, headers={"Retry-After": "7"}), error(500), completion()]
+    server.behave = lambda number, request: answers[number]
+    assert ask(server, store, 1, concurrency=1).stored == 1
     assert waits == [(1, 0.0), (2, 7.0), (3, 0.0)]
     for number, longest in ((1, 1.0), (2, 2.0), (5, 16.0), (8, 60.0), (1000, 60.0)):
         seconds = [backoff(number, 30.0) - 30.0 for _ in range(300)]
         assert 0 <= min(seconds) < 0.1 * longest < 0.9 * longest < max(seconds) <= longest
 
 
-def test_the_budget_ends_it_cleanly_and_is_never_passed(store):
-    with Server(lambda number, request: completion(usage=(20, 50))) as server:
-        tally = ask(server, store, make_requests(100), tokens=1000)
-        used, replies = store.usage("m")
-        assert tally.stopped == "budget"
-        assert replies == tally.stored == server.count
-        # one more, at its dearest, would not have fitted; and none that was sent went past it
-        assert 1000 - sum(CEILING) < sum(used) <= 1000
-        tally = ask(server, store, make_requests(100), tokens=1000)
-        assert (tally.sent, tally.stopped) == (0, "budget")
-        assert ask(server, store, make_requests(100)).stored == 100 - replies
-    used = sum(store.usage("m")[0])
-    with Server(lambda number, request: completion(" ", usage=(20, 100))) as server:  # attempts that are paid for
-        assert ask(server, store, make_requests(150), tokens=used + 1500, concurrency=4).stopped == "budget"
-        assert sum(store.usage("m")[0]) <= used + 1500
-        assert 8 <= server.count <= 12
+def test_the_budget_ends_it_cleanly_and_is_never_passed(store, server):
+    server.behave = lambda number, request: completion(usage=(20, 50))
+    tally = ask(server, store, 100, tokens=1000)
+    used, replies = store.usage("m")
+    assert tally.stopped == "budget"
+    assert replies == tally.stored == server.count
+    # one more, at its dearest, would not have fitted; and none that was sent went past it
+    assert 1000 - sum(CEILING) < sum(used) <= 1000
+    tally = ask(server, store, 100, tokens=1000)
+    assert (tally.sent, tally.stopped) == (0, "budget")
+    assert ask(server, store, 100).stored == 100 - replies
+
+
+def test_attempts_that_are_paid_for_stay_within_the_budget(store, server):
+    server.behave = lambda number, request: completion(" ", usage=(20, 100))
+    assert ask(server, store, 50, tokens=1500, concurrency=4).stopped == "budget"
+    assert sum(store.usage("m")[0]) <= 1500
+    assert 8 <= server.count <= 12
 
 
 @pytest.mark.parametrize(
@@ -122,54 +129,54 @@ def test_the_budget_ends_it_cleanly_and_is_never_passed(store):
         (error(400, "free of charge"), Tokens(0, 0)),
     ],
 )
-def test_tokens_that_were_not_counted(answer, tokens, store):
-    with Server(lambda number, request: answer) as server:
-        assert ask(server, store, make_requests(1), attempts=1, request_seconds=0.3).tokens == tokens
-        assert store.usage("m")[0] == tokens
+def test_tokens_that_were_not_counted(answer, tokens, store, server):
+    server.behave = lambda number, request: answer
+    assert ask(server, store, 1, attempts=1, request_seconds=0.3).tokens == tokens
+    assert store.usage("m")[0] == tokens
 
 
-@pytest.mark.parametrize("number_of_signal", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_wait_for_what_is_in_flight(number_of_signal, store):
+def kill_after(seconds: float, signal_number: int) -> None:
+    threading.Timer(seconds, os.kill, (os.getpid(), signal_number)).start()
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_wait_for_what_is_in_flight(signal_number, store, server):
     def behave(number: int, request: HttpRequest) -> Answer:
         if number == 10:
-            threading.Timer(0.05, os.kill, (os.getpid(), number_of_signal)).start()
+            kill_after(0.05, signal_number)
         return completion(delay=0.2)
 
     def embedder(*_: object) -> None: ...
 
-    before = signal.signal(signal.SIGTERM, embedder)
-    with Server(behave) as server:
-        tally = ask(server, store, make_requests(500), concurrency=8)
-        assert signal.signal(signal.SIGTERM, before) is embedder
-        assert tally.stopped == "interrupted"
-        assert 8 <= tally.stored == server.paid.total() < 100
+    server.behave, before = behave, signal.signal(signal.SIGTERM, embedder)
+    tally = ask(server, store, 500, concurrency=8)
+    assert signal.signal(signal.SIGTERM, before) is embedder
+    assert tally.stopped == "interrupted"
+    assert 8 <= tally.stored == server.paid.total() < 100
 
 
-def test_a_second_ctrl_c_waits_for_nothing_and_keeps_what_had_arrived(store):
+def test_a_second_ctrl_c_waits_for_nothing_and_keeps_what_had_arrived(store, server):
     def behave(number: int, request: HttpRequest) -> Answer:
         if number == 10:
-            for seconds in (0.05, 0.1):
-                threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+            kill_after(0.05, signal.SIGINT)
+            kill_after(0.1, signal.SIGINT)
         return completion() if number < 8 else Answer(mode="silent")
 
-    with Server(behave) as server:
-        with pytest.raises(KeyboardInterrupt):
-            ask(server, store, make_requests(500), concurrency=8)
-        assert len(store.answered("m", "p")) == server.paid.total() == 8
+    server.behave = behave
+    with pytest.raises(KeyboardInterrupt):
+        ask(server, store, 500, concurrency=8)
+    assert len(store.answered("m", "p")) == server.paid.total() == 8
 
 
-def test_a_wrong_key_stops_all_and_what_is_in_flight_arrives(store):
-    def behave(number: int, request: HttpRequest) -> Answer:
-        return error(401, "Incorrect API key") if number == 20 else completion(delay=0.05)
-
-    with Server(behave) as server:
-        with pytest.raises(EndpointError, match="OPENAI_API_KEY"):
-            ask(server, store, make_requests(500), concurrency=8)
-        assert server.count < 60
-        assert len(store.answered("m", "p")) == server.paid.total() == server.count - 1
+def test_a_wrong_key_stops_all_and_what_is_in_flight_arrives(store, server):
+    server.behave = lambda number, request: error(401, "wrong key") if number == 20 else completion(delay=0.05)
+    with pytest.raises(EndpointError, match="OPENAI_API_KEY"):
+        ask(server, store, 500, concurrency=8)
+    assert server.count < 60
+    assert len(store.answered("m", "p")) == server.paid.total() == server.count - 1
 
 
-def test_replies_wait_for_a_store_that_another_process_locks(store):
+def test_replies_wait_for_a_store_that_another_process_locks(store, server):
     path = store.path.with_name("locked.sqlite")
     with Store(path) as locked, closing(sqlite3.connect(path, check_same_thread=False)) as other:
 
@@ -179,17 +186,16 @@ def test_replies_wait_for_a_store_that_another_process_locks(store):
                 threading.Timer(0.3, other.rollback).start()
             return completion()
 
-        with Server(behave) as server:
-            assert ask(server, locked, make_requests(3), concurrency=1).stored == 3
+        server.behave = behave
+        assert ask(server, locked, 3, concurrency=1).stored == 3
 
 
-def test_the_time_is_that_of_all_phases(store):
+def test_the_time_is_that_of_all_phases(store, server):
     tally = Tally()
     tally.started -= 3600
-    with Server(lambda number, request: completion()) as server:
-        assert ask(server, store, make_requests(5), tally=tally, hours=1.1).stored == 5
-        ask(server, store, make_requests(40), tally=tally, hours=0.9)
-        assert (tally.stopped, tally.sent, server.count) == ("time", 5, 5)
+    assert ask(server, store, 5, tally=tally, hours=1.1).stored == 5
+    ask(server, store, 40, tally=tally, hours=0.9)
+    assert (tally.stopped, tally.sent, server.count) == ("time", 5, 5)
 
 
 @pytest.mark.parametrize(
@@ -203,22 +209,20 @@ def test_the_time_is_that_of_all_phases(store):
 def test_a_server_that_answers_nothing_or_dies_on_the_way_ends_it(answers, failure, attempts, reason, most, store):
     with Server(lambda number, request: completion() if number < answers else failure) as server:
         with pytest.raises(EndpointError, match=reason):
-            ask(server, store, make_requests(500), concurrency=4, attempts=attempts)
+            ask(server, store, 500, concurrency=4, attempts=attempts)
         assert len(store.answered("m", "p")) == answers
         assert server.count <= most
     if not answers:  # nobody is there any more
         with pytest.raises(EndpointError, match="came to nothing"):
-            ask(server, store, make_requests(500), concurrency=4)
+            ask(server, store, 500, concurrency=4)
 
 
 @pytest.mark.parametrize("refusal", [completion("So far", finish_reason="length"), error(403)])
-def test_questions_that_cannot_be_answered_do_not_stop_the_others(refusal, store):
-    def behave(number: int, request: HttpRequest) -> Answer:
-        return completion() if int(request.question.split()[1]) >= 60 or request.question == "question 0" else refusal
-
-    with Server(behave) as server:
-        tally = ask(server, store, make_requests(100), concurrency=1)
-        assert (tally.stored, tally.given_up) == (41, 59)
+def test_questions_that_cannot_be_answered_do_not_stop_the_others(refusal, store, server):
+    refused = {f"question {number}" for number in range(1, 60)}
+    server.behave = lambda number, request: refusal if request.question in refused else completion()
+    tally = ask(server, store, 100, concurrency=1)
+    assert (tally.stored, tally.given_up) == (41, 59)
 
 
 def test_rates_are_spread_over_the_minute(monkeypatch):
