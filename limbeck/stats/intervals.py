@@ -1,8 +1,4 @@
-"""95 % intervals: Wilson's for an accuracy, Tango's for a difference, Student's t over seeds, the bootstrap.
-
-`wilson` and `tango` are about trained students on other examples; `accuracy_interval` of several runs is about the
-recipe: other examples and other seeds.
-"""
+"""95 % intervals: of trained students on other examples, of recipes with other seeds too, and by the bootstrap."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -62,7 +58,7 @@ def _tango_lower(only_a: int, only_b: int, n: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean or a difference of means, its standard error, and the degrees of freedom of that error."""
+    """A mean or a difference of means, its standard error, and that error's degrees of freedom."""
 
     value: float
     error: float
@@ -81,15 +77,15 @@ class Estimate:
 
     @property
     def detectable(self) -> float:
-        """The smallest true value that a test at 5 % finds with a power of 80 %: (t(0.975) + t(0.8)) error."""
+        """(t(0.975) + t(0.8)) error, the smallest true value that a test at 5 % finds with a power of 80 %."""
         return float(scipy.special.stdtrit(self.freedom, [0.975, 0.8]).sum()) * self.error
 
 
 def estimate(sides: Sequence[Floats]) -> Estimate:
     """Estimate the mean of one side `[S, N]` (S seeds, N >= 2 examples), or the difference of two sides' means.
 
-    Seeds and examples are crossed and both random. With e the means over seeds (or the difference of the sides' means)
-    on the examples, r a side's accuracies by seed, and v the mean square of its residuals, which are in var(e) already,
+    Seeds and examples are crossed and both random. With e the examples' means over seeds (or their differences), r a
+    side's accuracies by seed, and v the mean square of its residuals, which are in var(e) already,
 
         error^2 = var(e)/N + sum over sides of max(0, var(r) - v/N) / S
 

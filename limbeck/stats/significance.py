@@ -1,7 +1,4 @@
-"""Significance of the difference between two runs, or two recipes with several seeds each.
-
-Only the *discordant* examples, right in one run and wrong in the other, tell two runs apart: `only_a` and `only_b`.
-"""
+"""Significance of differences, which only discordant examples show: right in one run and wrong in the other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -145,10 +145,7 @@ class Trainer(transformers.Trainer):
         log_file: Path,
         validation_set: TrainingSet | None = None,
     ) -> None:
-        """Prepare a training with the `training_arguments` of `settings`, logged to `log_file`.
-
-        `validate` returns at least `accuracy`; between equal ones the loss on the validation set decides.
-        """
+        """Prepare a training by the `training_arguments` of `settings`; `validate` returns at least `accuracy`."""
         objective = distiller.objective
         super().__init__(
             model=distiller,
@@ -211,7 +208,7 @@ class Trainer(transformers.Trainer):
         return (output["loss"], output) if return_outputs else output["loss"]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Write the log; `loss` is the weighted sum of each term's mean since the last entry (`term_*`)."""
+        """Write the log with each term's mean since the last entry, whose weighted sum is `loss`."""
         if "loss" in logs:
             if not math.isfinite(logs["loss"]):
                 step = self.state.global_step
