@@ -23,7 +23,7 @@ from limbeck.report.answers import Scores, accuracy_cell, grade, score_cell, sco
 from limbeck.report.cases import Case, shared_cases
 from limbeck.report.sections import count_notes, fraction_figure
 from limbeck.report.tables import CaseStudy, Cell, Figure, Section, Table
-from limbeck.runs.groups import correct, group_runs
+from limbeck.runs.compare import correct, group_runs
 from limbeck.runs.judging import read_judgements
 from limbeck.runs.run import Run
 from limbeck.schema import Judgement

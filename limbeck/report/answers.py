@@ -15,7 +15,7 @@ from limbeck.metrics.judgements import HIGHEST, LOWEST
 from limbeck.metrics.predictions import read_predictions
 from limbeck.metrics.selective import selective
 from limbeck.report.tables import LEVEL, Cell
-from limbeck.runs.groups import RunGroup
+from limbeck.runs.compare import RunGroup
 from limbeck.runs.judging import GOLD, read_judgements, single
 from limbeck.runs.run import flat
 from limbeck.schema import Example, Judgement, Prediction

@@ -15,7 +15,7 @@ from limbeck.metrics.selective import cascade, selective
 from limbeck.report import answers
 from limbeck.report.answers import Contrast, GradedGroup, accuracy_cell, calibration_cell, common_name, score_cell
 from limbeck.report.tables import Cell, Figure, Section, Table
-from limbeck.runs.groups import correct
+from limbeck.runs.compare import correct
 from limbeck.runs.run import Run, count_lines, flat
 from limbeck.stats.intervals import Flags
 

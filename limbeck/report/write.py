@@ -30,7 +30,7 @@ from limbeck.report.cases import Case, sample_cases, shared_cases
 from limbeck.report.overview import find_missing, overview
 from limbeck.report.sections import accuracy_section, confidence_section, learning_section, rationale_section
 from limbeck.report.tables import Section, Table, to_csv, to_latex, to_markdown
-from limbeck.runs.groups import RunGroup, find_runs, group_runs
+from limbeck.runs.compare import RunGroup, find_runs, group_runs
 from limbeck.runs.publication import Citation, citations
 from limbeck.runs.run import Run, flat, now
 

@@ -1,32 +1,121 @@
-"""Files of predictions measured and compared: calibration of one, the differences of several."""
+"""Runs found in folders, grouped over seeds, and compared by their files of predictions."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from itertools import combinations, permutations
+from dataclasses import asdict, dataclass
+from itertools import chain, combinations, pairwise, permutations
 from pathlib import Path
 from typing import Any
 
-from limbeck.errors import DataError
+import numpy as np
+
+from limbeck.errors import DataError, FileError, RecipeError
 from limbeck.metrics.calibration import OF_CHOICES, Temperature, calibrate, fit_temperature
 from limbeck.metrics.graded import as_arrays, by_label, with_choices
 from limbeck.metrics.predictions import predictions_by_id, read_predictions, same_answer
 from limbeck.metrics.selective import selective
+from limbeck.runs.recipe import Recipe
+from limbeck.runs.run import Run, flat, open_run
 from limbeck.schema import Prediction
 from limbeck.stats.significance import compare, holm
 from limbeck.tasks import Split
 
 Predictions = Mapping[str, Prediction]  # by the example's id
 _OF_SIDES = ("seeds", "accuracy_a", "accuracy_b", "left_out")  # which the pages of several runs leave out
+_OBJECTIVE_FIELDS = ("objective.", "evaluation.")
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """The finished runs of one recipe, by seed; `traits` tell it from the other groups of its task."""
+
+    traits: tuple[str, ...]  # the objective, then fields of the recipe: "training.max_steps=9"
+    recipe: Recipe  # of the first seed
+    runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.traits)
+
+    @property
+    def task(self) -> str:
+        return self.recipe.data.task
+
+
+def find_runs(paths: Sequence[Path]) -> list[Run]:
+    """Return the runs, finished or not, that lie at any depth in these folders. Raises FileError for one without."""
+    runs: dict[Path, Run] = {}
+    for path in paths:
+        folders = [recipe.parent for recipe in sorted(path.rglob("recipe.yaml"))]
+        if not folders:
+            raise FileError("no run here; give a run's folder (it has a recipe.yaml) or one that holds runs", path=path)
+        runs |= {folder.resolve(): open_run(folder) for folder in folders}
+    return list(runs.values())
+
+
+def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
+    """Group the finished ones of `runs` that differ in nothing but their seed, in the order of `runs`."""
+    by_recipe: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.finished:
+            recipe = json.dumps({**run.recipe.resolved(), "seed": None}, sort_keys=True)
+            by_recipe.setdefault(recipe, []).append(run)
+    groups = [sorted(group, key=lambda run: run.recipe.seed) for group in by_recipe.values()]
+    for first, second in chain.from_iterable(map(pairwise, groups)):
+        if first.recipe.seed == second.recipe.seed:
+            raise RecipeError(f"{first.path} and {second.path}: the same recipe and seed twice; leave one out")
+    traits = _traits([group[0].recipe for group in groups])
+    return [RunGroup(names, group[0].recipe, tuple(group)) for names, group in zip(traits, groups, strict=True)]
+
+
+def _traits(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
+    """Return each recipe's objective, and as many fields as tell the recipes of its task apart.
+
+    Fields of objective and evaluation come last, and are compared among recipes of the same objective alone.
+    """
+    rows = [{**flat(recipe.resolved()), "seed": None} for recipe in recipes]
+    kinds = [(recipe.data.task, recipe.objective.name) for recipe in recipes]
+    candidates = sorted(set().union(*rows), key=lambda field: (field.startswith(_OBJECTIVE_FIELDS), field))
+    fields: dict[tuple[str, str], list[str]] = {}
+    for kind in dict.fromkeys(kinds):
+        names = fields.setdefault(kind, [])
+        for field in candidates:
+            width = 2 if field.startswith(_OBJECTIVE_FIELDS) else 1
+            peers = [row for peer, row in zip(kinds, rows, strict=True) if peer[:width] == kind[:width]]
+            if _count(peers, [*names, field]) > _count(peers, names):
+                names.append(field)
+    return [
+        (kind[1], *(f"{field}={row[field]}" for field in fields[kind] if field in row))
+        for kind, row in zip(kinds, rows, strict=True)
+    ]
+
+
+def _count(rows: Sequence[dict[str, object]], fields: Sequence[str]) -> int:
+    """Return the number of rows that these fields tell apart."""
+    return len({repr([row.get(field) for field in fields]) for row in rows})
+
+
+def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
+    """Return which answers in the predictions `name` are right, `[S, N]`: by run, and example that all answered."""
+    answers = [predictions_by_id(run.predictions(name)) for run in runs]
+    return _correct(answers, _shared(answers))
+
+
+def _shared(runs: Sequence[Predictions]) -> list[str]:
+    """Return the ids that all runs have."""
+    return [id for id in runs[0] if all(id in run for run in runs)]
+
+
+def _correct(runs: Sequence[Predictions], ids: Sequence[str]) -> np.ndarray:
+    return np.array([[run[id].correct for id in ids] for run in runs], dtype=bool)
 
 
 def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0) -> dict[str, Any]:
     """Measure calibration and selective prediction of the answers in any file that `read_predictions` reads.
 
-    The temperature is fitted on the file `validation`, or on the answers themselves. `seed` is that of the bootstrap.
-
-    Returns what `calibrate` does for the answers with a confidence; `without_confidence`, answers left out;
-    `unanswered`, questions that count with a confidence of 0; `n_choices`, the answers that metrics over choices were
-    measured on; `by_label`, of all; `selective`, as `Selective`.
+    The temperature is fitted on the file `validation`, or on the answers themselves; `seed` is that of the bootstrap.
+    Returns what `calibrate` does for the answers with a confidence; the counts `without_confidence` (left out),
+    `unanswered` (their confidence is 0) and `n_choices` (for metrics over choices); `by_label`; `selective`.
     """
     predictions = read_predictions(path, needs=("confidence",))
     measured = [prediction for prediction in predictions if prediction.confidence is not None]
@@ -63,7 +152,8 @@ def compare_runs(
     """Compare the accuracies of runs on the same examples, A's less B's: as `Comparison`.
 
     Each side is a run (its folder, or a file of predictions), or the runs of several seeds. With `shared` they are
-    compared on the examples that all runs have, and `left_out` counts the others.
+    compared on the examples that all runs have, and `left_out` counts the others. Raises DataError for other examples
+    or labels, or a run named twice.
     """
     sides = []
     for paths in (a, b):
@@ -75,9 +165,8 @@ def compare_runs(
 
 
 def _compare(a: Sequence[Predictions], b: Sequence[Predictions], *, shared: bool = False) -> dict[str, Any]:
-    """Compare predictions as `compare_runs`."""
     runs = [*a, *b]
-    ids = [id for id in runs[0] if all(id in run for run in runs)]
+    ids = _shared(runs)
     left_out = len(set().union(*runs)) - len(ids)
     if left_out and not shared:
         raise DataError(f"{left_out} examples are not in all of the runs; `limbeck compare --shared` uses {len(ids)}")
@@ -85,16 +174,14 @@ def _compare(a: Sequence[Predictions], b: Sequence[Predictions], *, shared: bool
         labels = {str(run[id].label) for run in runs if run[id].label}
         if not all(same_answer(label, min(labels)) for label in labels):
             raise DataError(f"example {id!r:.60} has other labels in other runs: {labels!r:.100}")
-    correct = [[[bool(run[id].correct) for id in ids] for run in side] for side in (a, b)]
-    return {**asdict(compare(*correct)), "left_out": left_out}
+    return {**asdict(compare(_correct(a, ids), _correct(b, ids))), "left_out": left_out}
 
 
 def differences(files: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
     """Compare each run with every other; `files` are their predictions, by the runs' names.
 
-    Returns for each run a list with an entry for each other: its name as `run`, and what `Comparison` has, with
-    `difference` this run's accuracy less the other's, and `adjusted`, the p-value by Holm's method over all pairs; or a
-    `reason` where they cannot be compared.
+    Returns for each run an entry for each other: its name as `run`, and `Comparison` (this run's accuracy less the
+    other's) with `adjusted`, the p-value by Holm's method over all pairs; or the `reason` why they are not compared.
     """
     runs = {name: predictions_by_id(path) for name, path in files.items()}
     comparisons = {}

@@ -3,7 +3,7 @@
 from limbeck.data import DataSettings, load
 from limbeck.report.answers import grade
 from limbeck.report.cases import shared_cases
-from limbeck.runs.groups import find_runs, group_runs
+from limbeck.runs.compare import find_runs, group_runs
 from tests.report.reports import ARITHMETIC, finished, judge, read_lines, write
 
 EXAMPLES = load(DataSettings.parse(ARITHMETIC, "test")).test

@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from limbeck.errors import FileError, LimbeckError, RecipeError
-from limbeck.runs.compare import calibrate_file, compare_runs, differences
-from limbeck.runs.groups import correct, find_runs, group_runs
+from limbeck.runs.compare import calibrate_file, compare_runs, correct, differences, find_runs, group_runs
 from tests.helpers.archives import write_rows
 from tests.runs.recipes import TINY
 
