@@ -23,7 +23,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is used (PEP 562), so that a recipe can be read without it."""
+    """Import what needs torch when it is used (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = "training" if name in ("quickstart", "train") else "evaluation"

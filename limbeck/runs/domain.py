@@ -33,7 +33,7 @@ class Domain:
     in_training: int | None = None  # questions that the student was trained on; None: unknown, or its own data
 
     def add(self, measured: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
-        """Return a run's results with an accuracy; of other data they hold that on the test split alone."""
+        """Return a run's results with an accuracy; for other data they have that of the test split alone."""
         if self.dataset is None:
             return {**results, self.split: measured}
         if self.split != "test":
@@ -42,10 +42,10 @@ class Domain:
 
 
 def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | None = None) -> Domain:
-    """Return a split of the run's own data, or of `dataset`: a task's name, a recipe or a file of labelled rows.
+    """Return a split of the run's own data, or of `dataset`, with the same labels.
 
-    A task is read from the run's own source, or with `root` from the released archive there. A file has rows of the
-    run's own task, under its own names of columns or ours.
+    That is a task, read from the run's own source or with `root` from the released archive there; a recipe file; or a
+    file with labelled rows of the run's own task, under its own names of columns or ours.
     """
     data, task = run.recipe.data, run.recipe.data.get_task()
     if dataset is None:
@@ -92,19 +92,17 @@ def out_of_domain(recipe: Recipe, splits: Splits) -> list[Domain]:
 
 
 def _foreign(name: str, data: DataSettings, split: Split, task: Task) -> Domain:
-    """Return a split of other data with the labels of `task`, where a student of that task can be right."""
+    """Return a split of other data, on which a student of `task` can be right."""
     foreign = data.get_task()
     labels, foreign_labels = ({normalise(choice) for choice in side.choices} for side in (task, foreign))
     if labels != foreign_labels or task.equal is not foreign.equal:
-        raise RecipeError(
-            f"a student of {task.name} cannot be measured on {foreign.name}: their labels or how answers are compared "
-            f"differ ({list(task.choices)!r:.200} and {list(foreign.choices)!r:.200})"
-        )
+        differ = f"{list(task.choices)!r:.200} and {list(foreign.choices)!r:.200}, or compared in other ways"
+        raise RecipeError(f"a student of {task.name} cannot be measured on {foreign.name}: labels differ ({differ})")
     return Domain(f"{name}-{split}", split, foreign, load_split(data, split), dataset=name)
 
 
 def _task_data(data: DataSettings, name: str, root: Path | None = None) -> DataSettings:
-    """Return the settings of another task's data, from the source of `data` or from the archive at `root`."""
+    """Return the settings of another task's data."""
     get(name)  # or the error that offers the nearest name
     source = data.source if root is None else ArchiveSource(root=root)
     if isinstance(source, HubSource) and source.path is None:  # each task then has a path of its own
@@ -112,10 +110,8 @@ def _task_data(data: DataSettings, name: str, root: Path | None = None) -> DataS
     elif not isinstance(source, ArchiveSource):
         source = None
     if name == data.task or source is None:
-        raise RecipeError(
-            f"task {name!r}: the run's own source has rows of {data.task!r} alone; give another task and --root, the "
-            "released archive's folder, or a recipe file with the other data"
-        )
+        text = f"task {name!r}: the run's own source has rows of {data.task!r} alone"
+        raise RecipeError(f"{text}; give another task with --root, the released archive, or a recipe file")
     values = data.model_dump(include={"limit", "valid_fraction", "seed"})
     return DataSettings.parse({"task": name, "source": source, **values}, f"the data of {name!r}")
 

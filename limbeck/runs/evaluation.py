@@ -1,6 +1,6 @@
 """Trained students measured and asked: on their own data, on other data, on any file of rows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -38,8 +38,8 @@ from limbeck.tasks import Split, Task, get, is_right
 class EvaluationOptions:
     """The options of an evaluation; None stands for the recipe's own setting.
 
-    Rationales are generated also if the recipe says so or the run's folder has some. `dataset` names other data: a task
-    with the same labels (of the run's source, or of the archive at `root`), a recipe file, or a file of labelled rows.
+    Rationales are generated also if the recipe says so or the run's folder has some. `dataset` and `root` are as in
+    `domain_of`.
     """
 
     split: Split = "test"
@@ -52,7 +52,7 @@ class EvaluationOptions:
 
 
 def evaluate(path: Path | str, options: EvaluationOptions = EvaluationOptions()) -> dict[str, Any]:
-    """Evaluate one run as `evaluate_runs` does, and return its results."""
+    """Evaluate one run as `evaluate_runs` does."""
     return evaluate_runs([Path(path)], options)[str(Path(path))]
 
 
@@ -60,15 +60,9 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     """Measure finished runs' students; write predictions, accuracy and a page of all measures into their folders.
 
     On other data the files are named NAME-SPLIT, and `results.json` has the test split's results under `out_of_domain`.
-    Each page of several runs has the run's differences to all others.
-
-    Returns:
-        By path what `accuracy` returns, `engine`, `answers`, and `in_training`, the questions of other data that the
-        student was trained on, where its own data is still there.
-
-    Raises:
-        LimbeckError: a run is not finished or named twice, its data is gone or has other labels, or the student learnt
-            no rationales, has no choices to pick from, or cannot be run by the engine.
+    Each page of several runs has the run's differences to all others. Returns the results of `measure` by path. Raises
+    LimbeckError for a run that is not finished or named twice, for data that is gone or has other labels, and for a
+    student that learnt no rationales, has no choices to pick from, or cannot be run by the engine.
     """
     runs = {str(path): open_run(path) for path in map(Path, paths)}
     if len({run.path.resolve() for run in runs.values()}) < len(paths):
@@ -86,7 +80,9 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
         encoder_name = (options.encoder or settings.encoder) if rationales else None
         encoder = load_encoder(encoder_name) if encoder_name else None
         student, card = _open(run.model, options.engine, options.answers)
-        results[name], predictions = measure(run, student, card, domain, rationales=rationales)
+        results[name], predictions = measure(
+            student, card, domain, path=file, rationales=rationales, batch_size=settings.batch_size
+        )
         run.write_results(domain.add(results[name], run.results))
         pages[name] = Evaluation(run, student, domain, results[name], predictions, encoder).page()
         write_page(run.path / "evaluation", domain.name, pages[name])
@@ -111,18 +107,10 @@ def predict_file(
 ) -> dict[str, Any]:
     """Answer every row of a JSONL, CSV or Parquet file; the answers are written as JSON lines, all or none.
 
-    Args:
-        model: a run's folder, or its `model/`.
-        source: rows with `input` (or the task's own fields), and if known `label`, also under the run's own names.
-        target: the file written. For both `-` is the standard stream.
-        rationales: write the student's rationales too.
-        batch_size: inputs generated from at a time.
-        engine, answers: None: as the student was measured.
-
-    Returns what `accuracy` does, over the rows with a label; `rows`, `engine`, `answers`.
-
-    Raises:
-        LimbeckError: no student is there, it cannot do what is asked, a row is wrong, or the target is not writable.
+    `model` is a run's folder or its `model/`; the rows have `input` (or the task's own fields) and if known `label`,
+    also under the run's own names; `-` is the standard stream; `engine` and `answers` are by default those that the
+    student was measured with. Returns the results of `measure` over the rows with a label, and the number of `rows`.
+    Raises LimbeckError if there is no student, it cannot do what is asked, a row is wrong, or the target not writable.
     """
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)
@@ -133,19 +121,23 @@ def predict_file(
     task = get(card.task, card.choices, card.answer)
     recipes = [*model.glob("recipe.yaml"), *model.parent.glob("recipe.yaml")]
     rows = read_later_rows(source, load_recipe(recipes[0]).data.columns if recipes else {}, task)
-    predictions = predict(student, card, rows, task, rationales=rationales, batch_size=batch_size, title=source.name)
-    _write_predictions(target, predictions)
-    settings = {"rows": len(predictions), "engine": card.engine, "answers": card.answers}
-    return {**accuracy(predictions, task.choices), **settings}
+    domain = Domain(source.name, "test", task, tuple(rows))
+    results, predictions = measure(student, card, domain, path=target, rationales=rationales, batch_size=batch_size)
+    return {**results, "rows": len(predictions)}
 
 
 def measure(
-    run: Run, student: Student, card: Card, domain: Domain, *, rationales: bool = False
+    student: Student, card: Card, domain: Domain, *, path: Path, rationales: bool, batch_size: int
 ) -> tuple[dict[str, Any], list[Prediction]]:
-    """Write the student's predictions as the run's for this domain; return its accuracy with settings, and them."""
-    size, examples, task = run.recipe.evaluation.batch_size, domain.examples, domain.task
-    predictions = predict(student, card, examples, task, rationales=rationales, batch_size=size, title=domain.name)
-    _write_predictions(run.predictions(domain.name), predictions)
+    """Write the student's predictions as JSON lines, without unknown fields; return the results, and them.
+
+    The results are those of `accuracy`, `engine` and `answers`, and on other data `in_training`, the questions that the
+    student was trained on, where its own data is still there.
+    """
+    examples, task, title = domain.examples, domain.task, domain.name
+    predictions = predict(student, card, examples, task, rationales=rationales, batch_size=batch_size, title=title)
+    rows = map(asdict, predictions)
+    write_jsonl(path, ({name: value for name, value in row.items() if value is not None} for row in rows))
     results = {
         **accuracy(predictions, task.choices),
         **({} if domain.in_training is None else {"in_training": domain.in_training}),
@@ -199,7 +191,7 @@ class Evaluation:
         return {**page, "reasons": reasons}
 
     def _validation(self) -> Path | None:
-        """Return the predictions on validation; None where there are none, or they are what is measured."""
+        """Return the predictions on validation, unless it is what is measured."""
         path = self.run.predictions("valid")
         return path if self.domain.name != "valid" and path.is_file() else None
 
@@ -245,7 +237,7 @@ def _require(value: Any, reason: str) -> Any:
 
 
 def _with_teacher(path: Path, examples: Sequence[Example], task: Task) -> tuple[Graded, Flags]:
-    """Return a file's answers with a confidence to questions that the teacher answered, and whether it is right."""
+    """Return a file's answers with a confidence to the teacher's questions, and whether the teacher is right."""
     questions = {example.id: example for example in examples if example.teacher_label is not None}
     answers = [p for p in read_predictions(path) if p.confidence is not None and p.id in questions]
     _require(answers, "no answer of the teacher to a question whose answer has a confidence")
@@ -258,14 +250,8 @@ def _no_rationales(objective: str) -> RecipeError:
     return RecipeError(f"a student trained with {objective} learns no rationales; train one with dss or mi")
 
 
-def _write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
-    """Write predictions as JSON lines, without unknown fields."""
-    rows = (asdict(prediction) for prediction in predictions)
-    write_jsonl(path, ({name: value for name, value in row.items() if value is not None} for row in rows))
-
-
 def _open(model: Path, engine: EngineName | None, answers: Answers | None) -> tuple[Student, Card]:
-    """Return a trained student, and its card with the engine and the way of answering that are given."""
+    """Return a trained student, and its card with these changes."""
     student, card = open_student(model)
     changes = {"engine": engine or card.engine, "answers": answers or card.answers}
     return student, Card.parse({**card.model_dump(), **changes}, "evaluate")

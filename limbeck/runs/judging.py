@@ -32,10 +32,8 @@ def judge_runs(
     """Have the rationales of finished runs judged, and the teacher's to the same examples; add it to their pages.
 
     Runs that learnt no rationales are left out, unless none did. Judgements are written to
-    `evaluation/judge-NAME.jsonl` in each folder; NAME, `dataset` and `root` are those of `evaluate`.
-
-    Returns `summary` as of `summarise`; `table`, the paper's Table 7; and by run the `correlation` of right answers
-    with their rationales' scores (Table 8).
+    `evaluation/judge-NAME.jsonl` in each folder; NAME, `dataset` and `root` are those of `evaluate`. Returns the
+    `summary`; `table`, the paper's Table 7; and by run the `correlation` of `score_correlation` (Table 8).
     """
     runs = [open_run(path) for path in paths]
     runs = [run for run in runs if run.writes_rationales] or runs
@@ -63,7 +61,7 @@ def judge_runs(
 
 
 def judge_scores(run: Run, name: str) -> dict[str, Any]:
-    """Return the `name` that a run was judged under, its `summary` with the teacher's, and the `correlation`."""
+    """Return the `name` that a run was judged under, the `summary` and the `correlation`."""
     judgements = read_judgements(run, name)
     students = [judgement for judgement in judgements if judgement.run != GOLD]
     if not students:
@@ -78,7 +76,7 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
 
 
 def read_judgements(run: Run, name: str = "test") -> list[Judgement]:
-    """Return the judgements of the rationales that a run has now, and of the teacher's; empty without a judge."""
+    """Return the judgements of the rationales that a run has now, and of the teacher's."""
     if not _file(run, name).is_file():
         return []
     rows = [row for _, row in read_jsonl(run.predictions(name))]
@@ -88,7 +86,7 @@ def read_judgements(run: Run, name: str = "test") -> list[Judgement]:
 
 
 def single(judgement: Judgement) -> bool:
-    """Return whether the judge was asked once, at temperature 0, rather than several times over."""
+    """Return True if the judge was asked once, at temperature 0, not several times over."""
     return len(judgement.replies) == 1
 
 
@@ -97,7 +95,7 @@ def _file(run: Run, name: str) -> Path:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Return the paper's names of the runs, or their paths where two would have one name."""
+    """Return the runs' names in the paper, or their paths."""
     names = [PAPER.get(run.recipe.objective.name, str(run.path)) for run in runs]
     names = [str(run.path) if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
     if len({*names, GOLD}) <= len(names):
@@ -106,7 +104,6 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _items(name: str, run: Run, domain: Domain) -> list[Item]:
-    """Return a run's rationales and the teacher's."""
     examples = {example.id: example for example in domain.examples}
     path, task = run.predictions(domain.name), domain.task.name
     items = []

@@ -32,7 +32,7 @@ FIGURES = {"calibration": "reliability", "selective": "risk-coverage", "cascade"
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a template of this folder, filled with `values`; whatever is not Markdown already is escaped."""
+    """Return a template of this folder with these values, escaped unless they are Markdown."""
     environment = jinja2.Environment(  # noqa: S701  Markdown, which `cell` escapes, not HTML
         trim_blocks=True,
         lstrip_blocks=True,
@@ -69,7 +69,7 @@ def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
 
 
 def page_markdown(page: dict[str, Any], name: str, sections: Mapping[str, str] = SECTIONS) -> str:
-    """Return the page: a section for each measurement, with its numbers or the reason why it is missing."""
+    """Return the page: a section for each measurement, with numbers or a reason."""
     points = page.get("cascade") or []
     shares = [step / 10 for step in range(11)] if points else []  # every tenth of the questions passed on
     return render(
@@ -83,6 +83,6 @@ def page_markdown(page: dict[str, Any], name: str, sections: Mapping[str, str] =
 
 
 def calibration_markdown(metrics: dict[str, Any]) -> str:
-    """Return the sections of a page that tell what `calibrate_file` has measured, without figures."""
+    """Return the results of `calibrate_file` as sections of a page, without figures."""
     page = {**metrics, "calibration": metrics, "reasons": {"by_label": "the labels are free text, or too many"}}
     return page_markdown(page, "", {key: SECTIONS[key] for key in ("by_label", "calibration", "selective")})

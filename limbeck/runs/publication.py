@@ -1,7 +1,4 @@
-"""A finished run as a published model: its files, its card with the metadata that the Hub reads, and papers to cite.
-
-The card's wording is in `card.md.jinja`, the papers are in `papers.yaml`.
-"""
+"""A finished run as a published model: files, card (worded in `card.md.jinja`) and papers to cite (`papers.yaml`)."""
 
 import re
 import shutil
@@ -13,7 +10,6 @@ from typing import Any
 
 import yaml
 from huggingface_hub import EvalResult, ModelCardData, get_local_safetensors_metadata
-from huggingface_hub.errors import NotASafetensorsRepoError
 
 import limbeck
 from limbeck.annotation.prompts import load_prompt
@@ -43,12 +39,15 @@ _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
 def contents(path: Path, name: str | None = None, license: str | None = None) -> dict[str, bytes | Path]:
     """Return the files to publish of the finished run in `path`: each name, and its content or the local file.
 
-    They are model and tokenizer with limbeck.json; README.md, the card (`name` and `license` as in `model_card`);
-    recipe, results and provenance, without the command line and this machine's paths. No predictions, no data, no log.
+    They are model and tokenizer with limbeck.json; the card; recipe, results and provenance, without the command line
+    and this machine's paths. Raises ModelError if a file of the model is missing.
     """
     if name is not None and ("/" not in name or not could_be_name(name)):
         raise RecipeError(f"{name!r:.200}: OWNER/NAME was expected, a name on the Hub")
     run = open_run(path)
+    for pattern in (*_CONFIGS, "*.safetensors"):
+        if not any(run.model.glob(pattern)):
+            raise ModelError(f"the model is incomplete, without {pattern}; train it again", path=run.model)
     model = {file.name: file for pattern in _MODEL_FILES for file in sorted(run.model.glob(pattern))}
     origin = {field: value for field, value in run.provenance.items() if field != "command"}
     recipe = yaml.safe_dump(portable(run.recipe.resolved()), sort_keys=False, allow_unicode=True)
@@ -72,10 +71,9 @@ def write(files: Files, folder: Path) -> None:
 
 
 def model_card(run: Run, name: str | None = None, license: str | None = None) -> str:
-    """Return the card of a finished run, the README.md beside its model, with its evaluation of the test split if any.
+    """Return the card of a finished run, with its evaluation of the test split if any.
 
-    `name` is the model's on the Hub, OWNER/NAME, or None where the card lies in a folder with the model; `license` is
-    an identifier of the Hub's, like apache-2.0, or None, which the card says.
+    `name` is the model's on the Hub, OWNER/NAME, or None for a local folder; `license` is an identifier of the Hub's.
     """
     if license is not None and not _LICENSE.fullmatch(license):
         raise RecipeError(f"{license!r:.80}: an identifier of the Hub was expected, like apache-2.0", field="--license")
@@ -83,6 +81,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
     card = Card.parse(read_json(run.model / CARD), str(run.model / CARD))
     task = recipe.data.get_task()
     title = name.partition("/")[2] if name else f"{task.name}-{recipe.objective.name}"
+    count = sum(get_local_safetensors_metadata(run.model).parameter_count.values())
     segments = ["A question like those of the training rows."]
     if task.name != "custom":
         example = load_prompt(task).examples[0].example
@@ -95,7 +94,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         license=license,
         card=card,
         architecture=read_json(run.model / "config.json").get("model_type"),
-        parameters=_parameters(run.model),
+        parameters=Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}"),
         task=task,
         segments=segments,
         source=recipe.data.source or GeneratedSource(),
@@ -112,7 +111,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
 
 
 def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
-    """Return the front matter; only what is known: neither language nor licence is guessed."""
+    """Return the front matter; neither language nor licence is guessed."""
     recipe, results, dataset = run.recipe, run.results, _hub_dataset(run.recipe.data)
     base = [name for name in recipe.checkpoints if may_be_on_hub(name)]
     measured = [(recipe.data.task, split, results[split]) for split in ("valid", "test")]
@@ -143,23 +142,13 @@ def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
 
 
 def _hub_dataset(data: DataSettings) -> str | None:
-    """Return the name of the data set on the Hub, where that is the source."""
     task_hub = get(data.task).hub
     name = data.source.path or (task_hub and task_hub.path) if isinstance(data.source, HubSource) else None
     return name if name and may_be_on_hub(name) else None
 
 
-def _parameters(model: Path) -> Markdown:
-    """Return the number of parameters, read from the headers of the weights."""
-    try:
-        count = sum(get_local_safetensors_metadata(model).parameter_count.values())
-    except NotASafetensorsRepoError:
-        raise ModelError("no weights here (*.safetensors)", path=model) from None
-    return Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}")
-
-
 def portable(value: Any) -> Any:
-    """Return a JSON value with every path that leads out of the working directory cut to its last part."""
+    """Return a JSON value with all paths out of the working directory cut to their last part."""
     match value:
         case dict():
             return {name: item if name in _TEXT_FIELDS else portable(item) for name, item in value.items()}
@@ -171,7 +160,7 @@ def portable(value: Any) -> Any:
 
 
 def _portable_config(value: Any) -> Any:
-    """Return a model's or tokenizer's configuration without the folders that it was loaded from, at any depth."""
+    """Return a configuration without the folders that it was loaded from, at any depth."""
     if not isinstance(value, dict):
         return value
     return {
@@ -191,7 +180,7 @@ class Citation:
 
 
 def citations(recipes: Iterable[Recipe]) -> list[Citation]:
-    """Return what runs of these recipes build on, each once: limbeck, then objectives, teachers' data, data sets."""
+    """Return what runs of these recipes build on, each once: limbeck, objectives, teachers' data, data sets."""
     pieces = {"limbeck"}  # the words of `cited_for` that hold for a recipe
     for recipe in recipes:
         pieces |= {METHODS[recipe.objective.name].reference.partition(" 20")[0], recipe.data.task}

@@ -51,13 +51,13 @@ class Recipe(Settings):
         return self
 
     def resolved(self) -> dict[str, Any]:
-        """Return the recipe as plain values with defaults filled in; `Recipe.parse` reads it back to the same run."""
+        """Return plain values with defaults filled in; `Recipe.parse` reads them back to the same run."""
         values = self.model_dump(mode="json", exclude_none=True)
         return {**values, "objective": self.objective.resolved(), "training": self.training.resolved()}
 
     @property
     def checkpoints(self) -> list[str]:
-        """The pretrained models that the student is made of: names on the Hub, or folders; none for a scratch one."""
+        """The student's pretrained models: names on the Hub, or folders; none for one from scratch."""
         student = self.student
         return list(dict.fromkeys(filter(None, (student.name, student.encoder, student.decoder))))
 

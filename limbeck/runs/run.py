@@ -1,13 +1,13 @@
 """A run's folder: its files, who may write to it, when it may be used again, and where its results come from.
 
-recipe.yaml           the resolved recipe
-provenance.json       versions, data hashes, seed, revision, machine; after each resumption, what differed
-log.jsonl             one line per log entry: loss, every term, every term's share of the gradient
-checkpoints/          what resuming needs
-model/                the best student, a plain Hugging Face model with its tokenizer, and limbeck.json
-predictions/          test.jsonl, valid.jsonl; out of domain anli1-test.jsonl
-evaluation/           what `evaluate` measured on a split: test.json, test.md, figures; judge-test.jsonl
-results.json          written last: a run that has it is finished
+recipe.yaml      the resolved recipe
+provenance.json  versions, data hashes, seed, revision, machine; after each resumption, what differed
+log.jsonl        one line per log entry: loss, every term, every term's share of the gradient
+checkpoints/     for resuming
+model/           the best student, a plain Hugging Face model with its tokenizer, and limbeck.json
+predictions/     test.jsonl, valid.jsonl; out of domain anli1-test.jsonl
+evaluation/      by `evaluate` on a split: test.json, test.md, figures; judge-test.jsonl
+results.json     written last: a run that has it is finished
 """
 
 import os
@@ -71,7 +71,7 @@ class Run:
 
     @property
     def results(self) -> dict[str, Any]:
-        """The content of `results.json`; a FileError where the run is not finished."""
+        """The results; a FileError where the run is not finished."""
         if not self.finished:
             raise FileError("the run is not finished; resume it with `limbeck train ... --resume`", path=self.path)
         return read_json(self.path / "results.json")
@@ -84,7 +84,7 @@ class Run:
         return read_json(self.path / "provenance.json")
 
     def page(self) -> dict[str, Any] | None:
-        """Return the evaluation of the test split; None if there is none, or only of an older measurement."""
+        """Return the evaluation of the test split; None without one of the present results."""
         path, test = self.path / "evaluation" / "test.json", self.results.get("test") or {}
         page = read_json(path) if path.is_file() else {}
         accuracy = {name: test.get(name) for name in ("accuracy", "interval", "exact", "n")}
@@ -92,7 +92,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder, created where missing, against other processes; a killed process loses its hold."""
+        """Hold the folder, created where missing, against other processes; the hold ends with the process."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / LOCK).acquire(timeout=0)
@@ -104,7 +104,7 @@ class Run:
             yield
 
     def check_folder(self, resume: bool) -> None:
-        """Raise FileError unless nothing was trained in the folder, or with `resume` it was by this very recipe."""
+        """Raise FileError if there was training in the folder, other than with `resume` by this very recipe."""
         files = {entry.name for entry in (self.path.iterdir() if self.path.is_dir() else ())}
         untrained = files <= _UNTRAINED and "provenance.json" in files and not self.trained
         if untrained or files <= {LOCK}:
@@ -118,7 +118,7 @@ class Run:
             raise FileError(f"holds a run of another recipe, which differs in {fields:.200}; {advice}", path=self.path)
 
     def begin(self, origin: dict[str, Any]) -> None:
-        """Write recipe and provenance, or note in the provenance that the run is resumed, and what differs."""
+        """Write recipe and provenance; of a resumed run the provenance notes what differs."""
         text = yaml.safe_dump(self.recipe.resolved(), sort_keys=False, allow_unicode=True)
         write_text(self.path / "recipe.yaml", text)
         if self.trained:
@@ -129,7 +129,7 @@ class Run:
         write_json(self.path / "provenance.json", origin)
 
     def check_data(self, data: dict[str, Any]) -> None:
-        """Raise DataError unless `data`, rows and hashes by split, is what the run began with."""
+        """Raise DataError unless `data` is what the run began with, as from `data_hashes`."""
         first = self.provenance["data"]
         if changed := ", ".join(split for split in data if first.get(split) != data[split]):
             raise DataError(f"its data changed since it began ({changed}); give another --out", path=self.path)
@@ -143,12 +143,12 @@ def open_run(path: Path) -> Run:
 
 
 def run_name(recipe: Recipe) -> str:
-    """Return the default name of a run's folder, unique to its recipe."""
+    """Return a name for a run's folder, unique to its recipe."""
     return f"{recipe.data.task}-{recipe.objective.name}-seed{recipe.seed}-{recipe.key}"
 
 
 def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
-    """Yield the counts in a run's results that are not 0, each after `notes`, a split, or another task's split."""
+    """Yield the counts in a run's results that are not 0, with `notes`, a split, or another task's split."""
     measured = {split: results.get(split) or {} for split in ("valid", "test")}
     measured |= {f"{name}-test": counts for name, counts in (results.get("out_of_domain") or {}).items()}
     training = results.get("training") or {}
@@ -189,12 +189,11 @@ def provenance(splits: Splits, seed: int) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that are installed."""
     return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES if find_spec(name)}
 
 
 def data_hashes(splits: Splits) -> dict[str, Any]:
-    """Return the number of rows and the SHA-256 of every split's examples."""
+    """Return the number of rows and the SHA-256 of each split."""
     examples = {split: getattr(splits, split) for split in get_args(Split)}
     return {split: {"rows": len(rows), "sha256": digest(rows)} for split, rows in examples.items()}
 
@@ -205,7 +204,7 @@ def now() -> str:
 
 
 def revision() -> str | None:
-    """Return limbeck's git revision, with "-dirty" after changes; None where limbeck runs from no checkout."""
+    """Return the git revision of limbeck, "-dirty" after changes; None without a checkout."""
     git = ["git", "-C", str(Path(limbeck.__file__).parent)]
     describe = [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:

@@ -34,7 +34,6 @@ from limbeck.training.dataset import TrainingSet, token_ids, tokenize
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
 
 log = logging.getLogger(__name__)
-
 QUICKSTART = Path(str(files("limbeck.runs") / "quickstart.yaml"))
 
 
@@ -43,18 +42,11 @@ def train(
 ) -> Run:
     """Train a student as the recipe says, keep the best by validation accuracy, and measure it on the test split.
 
-    Most mistakes are found before the folder is created; until the first checkpoint, another recipe may use it.
-
-    Args:
-        recipe: everything that defines the run.
-        out: the run's folder; None: one below `runs/`, named after the recipe.
-        resume: continue a run of this very recipe from its last checkpoint; a finished run is returned as is.
-        parent: a finished run's folder: its student is trained further, in place of the recipe's, whose lengths hold.
-            Optimizer, learning rate and step count start anew.
-
-    Raises:
-        LimbeckError: the recipe, its data or its student cannot be used, the folder holds another run, training
-            diverges, or the disk is full; says which, and what to do.
+    Most mistakes are found before the folder `out` is created, by default one below `runs/`; until the first checkpoint
+    another recipe may use it. `resume` continues a run of this very recipe from its last checkpoint; a finished one is
+    returned as is. `parent` is a finished run's folder: its student is trained further, in place of the recipe's, whose
+    lengths hold; optimizer, learning rate and step count start anew. Raises LimbeckError if recipe, data or student
+    cannot be used, the folder holds another run, training diverges, or the disk is full.
     """
     recipe, origin = (recipe, {}) if parent is None else _continued(recipe, Path(parent))
     run = Run(Path(out) if out else Path("runs") / run_name(recipe), recipe)
@@ -92,7 +84,8 @@ def train(
         results: dict[str, Any] = {"task": task.name, "objective": objective.name, "seed": recipe.seed}
         for domain in domains:
             rationales = recipe.evaluation.rationales and domain.name != "valid"
-            measured, _ = measure(run, student, card, domain, rationales=rationales)
+            size, path = recipe.evaluation.batch_size, run.predictions(domain.name)
+            measured, _ = measure(student, card, domain, path=path, rationales=rationales, batch_size=size)
             results = domain.add(measured, results)
         training = {"examples": len(training_set), **texts, **training}
         run.write_results({**results, "training": training, "notes": notes, "finished": now()})
@@ -100,7 +93,7 @@ def train(
 
 
 def quickstart(out: Path, seed: int) -> list[Run]:
-    """Train a tiny student under three objectives, each in a folder below `out`; finished ones are kept."""
+    """Train a tiny student under three objectives, each in a folder below `out`; return finished ones as they are."""
     runs = []
     for name in ("finetune", "dss", "mi"):
         rationales = "false" if name == "finetune" else "true"  # for the report to show
@@ -110,7 +103,7 @@ def quickstart(out: Path, seed: int) -> list[Run]:
 
 
 def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
-    """Return the recipe with the student of the finished run in the folder `parent`, and where that comes from."""
+    """Return the recipe with the parent's student, and the provenance of that."""
     run = open_run(parent)
     weights = {path.name: sha256(path) for path in sorted(run.model.glob("*.safetensors"))}
     origin = {"run": str(parent), "steps": run.results["training"]["steps"], "sha256": weights}
@@ -122,7 +115,6 @@ def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
 def _fit(
     run: Run, student: Student, valid: Domain, *, card: Card, training_set: TrainingSet, arguments: TrainingArguments
 ) -> dict[str, Any]:
-    """Train to the end; return the steps taken, the best one, and the seconds since the last start."""
     start, trainer = time.monotonic(), None
     settings: Any = run.recipe.training
     objective = run.recipe.objective.build().smoothed(settings.label_smoothing_factor)
@@ -156,7 +148,7 @@ def _fit(
 
 
 def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
-    """Yield a tokenizer's texts: all training rows as two tasks, so that every objective has the same vocabulary."""
+    """Yield the texts of all training rows as two tasks, so that every objective has the same vocabulary."""
     full = data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
     for example in splits.train if full == data else load(full).train:
         for view in (View.PREDICT, View.EXPLAIN):
@@ -165,7 +157,7 @@ def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
 
 
 def _count_labels(student: Student, splits: Splits, task: Task) -> dict[str, int]:
-    """Count training rows with a label that the tokenizer cannot express, and rows with a doubtful teacher."""
+    """Count training rows whose label the tokenizer cannot express, and rows with a doubtful teacher."""
     labels = sorted({example.label for example in splits.train})
     ids = student.target_ids(labels)
     lost = {label for label, row in zip(labels, ids, strict=True) if not task.equal(student.text(row), label)}
