@@ -105,11 +105,9 @@ def _task_data(data: DataSettings, name: str, root: Path | None = None) -> DataS
     """Return the settings of another task's data."""
     get(name)  # or the error that offers the nearest name
     source = data.source if root is None else ArchiveSource(root=root)
-    if isinstance(source, HubSource) and source.path is None:  # each task then has a path of its own
-        source = HubSource()
-    elif not isinstance(source, ArchiveSource):
-        source = None
-    if name == data.task or source is None:
+    if isinstance(source, HubSource):  # without a path, which each task then has of its own
+        source = None if source.path else HubSource()
+    if name == data.task or not isinstance(source, HubSource | ArchiveSource):
         text = f"task {name!r}: the run's own source has rows of {data.task!r} alone"
         raise RecipeError(f"{text}; give another task with --root, the released archive, or a recipe file")
     values = data.model_dump(include={"limit", "valid_fraction", "seed"})

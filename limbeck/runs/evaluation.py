@@ -129,10 +129,10 @@ def predict_file(
 def measure(
     student: Student, card: Card, domain: Domain, *, path: Path, rationales: bool, batch_size: int
 ) -> tuple[dict[str, Any], list[Prediction]]:
-    """Write the student's predictions as JSON lines, without unknown fields; return the results, and them.
+    """Write predictions as JSON lines, without unknown fields; return the results, and them.
 
-    The results are those of `accuracy`, `engine` and `answers`, and on other data `in_training`, the questions that the
-    student was trained on, where its own data is still there.
+    The results are those of `accuracy`, `engine` and `answers`, and of other data `in_training`, the questions that the
+    student was trained on, if known.
     """
     examples, task, title = domain.examples, domain.task, domain.name
     predictions = predict(student, card, examples, task, rationales=rationales, batch_size=batch_size, title=title)
@@ -149,7 +149,7 @@ def measure(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run's student with its answers. A measure that cannot be taken raises a LimbeckError with the reason."""
+    """A run's student with its answers."""
 
     run: Run
     student: Student
@@ -179,7 +179,7 @@ class Evaluation:
             "cascade": self._cascade,
             "teacher": self._teacher,
             "thresholds": self._thresholds,
-            "quality": self._quality,
+            "quality": lambda: quality(self._explained(), self.domain.examples, self.domain.task, self.encoder),
             "judge": lambda: judge_scores(self.run, self.domain.name),
             "dependence": self._dependence,
         }
@@ -212,22 +212,19 @@ class Evaluation:
         task = self.run.recipe.data.get_task()
         return choose_thresholds(_with_teacher(path, self.domain.validation, task), self._with_teacher())
 
-    def _quality(self) -> dict[str, Any]:
-        self._check_rationales()
-        return quality(self.predictions, self.domain.examples, self.domain.task, self.encoder)
-
     def _dependence(self) -> dict[str, Any]:
-        self._check_rationales()
+        self._explained()
         objective = self.run.recipe.objective.build()
         separate = {View.PREDICT, View.EXPLAIN} <= set(objective.views)
         _require(separate, f"a student trained with {objective.name} writes label and rationale in one text")
         return asdict(dependence(self.student, self.domain.examples, title=f"{self.domain.name}, dependence"))
 
-    def _check_rationales(self) -> None:
+    def _explained(self) -> list[Prediction]:
+        """Return the predictions, which have rationales."""
         if not self.run.writes_rationales:
             raise _no_rationales(self.run.recipe.objective.name)
-        generated = any(prediction.rationale is not None for prediction in self.predictions)
-        _require(generated, "no rationales were generated: limbeck evaluate RUN --rationale does that")
+        explained = any(prediction.rationale is not None for prediction in self.predictions)
+        return _require(explained and self.predictions, "no rationales were generated: evaluate with --rationale")
 
 
 def _require(value: Any, reason: str) -> Any:

@@ -17,7 +17,7 @@ from limbeck.schema import Judgement
 from limbeck.tasks import Split
 
 GOLD = "Gold"  # the teacher's rationales
-PAPER = {"dss": "DSS", "mi": "Ours"}  # their names in the paper's Table 7
+_PAPER = {"dss": "DSS", "mi": "Ours"}  # names in the paper's Table 7
 
 
 def judge_runs(
@@ -96,10 +96,10 @@ def _file(run: Run, name: str) -> Path:
 
 def _names(runs: Sequence[Run]) -> list[str]:
     """Return the runs' names in the paper, or their paths."""
-    names = [PAPER.get(run.recipe.objective.name, str(run.path)) for run in runs]
+    names = [_PAPER.get(run.recipe.objective.name, str(run.path)) for run in runs]
     names = [str(run.path) if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
     if len({*names, GOLD}) <= len(names):
-        raise RecipeError(f"runs to be judged need names of their own, not {names!r:.200}")
+        raise RecipeError(f"the same run is named twice: {names!r:.200}")
     return names
 
 

@@ -27,7 +27,7 @@ from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run, count_lines, flat, open_run
 from limbeck.tasks import get, same_value
 
-# what `save_pretrained` writes; anything else in the folder is not published
+# of `save_pretrained`; anything else in the folder is not published
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "*.jinja")
 _CONFIGS = ("config.json", "tokenizer_config.json")
 _LOCAL_FIELDS = ("is_local", "local_files_only", "_commit_hash")  # where this machine had a tokenizer from
@@ -77,9 +77,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
     """
     if license is not None and not _LICENSE.fullmatch(license):
         raise RecipeError(f"{license!r:.80}: an identifier of the Hub was expected, like apache-2.0", field="--license")
-    recipe = run.recipe
-    card = Card.parse(read_json(run.model / CARD), str(run.model / CARD))
-    task = recipe.data.get_task()
+    recipe, task = run.recipe, run.recipe.data.get_task()
     title = name.partition("/")[2] if name else f"{task.name}-{recipe.objective.name}"
     count = sum(get_local_safetensors_metadata(run.model).parameter_count.values())
     segments = ["A question like those of the training rows."]
@@ -92,7 +90,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         title=title,
         name=Markdown(name or "."),
         license=license,
-        card=card,
+        card=Card.parse(read_json(run.model / CARD), str(run.model / CARD)),
         architecture=read_json(run.model / "config.json").get("model_type"),
         parameters=Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}"),
         task=task,
@@ -115,7 +113,7 @@ def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
     recipe, results, dataset = run.recipe, run.results, _hub_dataset(run.recipe.data)
     base = [name for name in recipe.checkpoints if may_be_on_hub(name)]
     measured = [(recipe.data.task, split, results[split]) for split in ("valid", "test")]
-    measured += [(task, "test", values) for task, values in (results.get("out_of_domain") or {}).items()]
+    measured += [(task, "test", values) for task, values in results.get("out_of_domain", {}).items()]
     evaluations = [
         EvalResult(
             task_type=_PIPELINE,
@@ -187,9 +185,5 @@ def citations(recipes: Iterable[Recipe]) -> list[Citation]:
         pieces |= {*recipe.evaluation.out_of_domain, *(term.name for term in recipe.objective.build().terms)}
         pieces |= {recipe.data.source.kind} if recipe.data.source else set()
     text = (files("limbeck.runs") / "papers.yaml").read_text(encoding="utf-8")
-    papers = yaml.safe_load(text.replace("VERSION", limbeck.__version__))
-    return [
-        Citation(key, paper["text"], paper["bibtex"])
-        for key, paper in papers.items()
-        if pieces & set(paper["cited_for"])
-    ]
+    papers = yaml.safe_load(text.replace("VERSION", limbeck.__version__)).items()
+    return [Citation(key, paper["text"], paper["bibtex"]) for key, paper in papers if pieces & set(paper["cited_for"])]

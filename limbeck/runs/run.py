@@ -85,7 +85,7 @@ class Run:
 
     def page(self) -> dict[str, Any] | None:
         """Return the evaluation of the test split; None without one of the present results."""
-        path, test = self.path / "evaluation" / "test.json", self.results.get("test") or {}
+        path, test = self.path / "evaluation" / "test.json", self.results.get("test", {})
         page = read_json(path) if path.is_file() else {}
         accuracy = {name: test.get(name) for name in ("accuracy", "interval", "exact", "n")}
         return page if page.get("accuracy") == accuracy else None
@@ -149,14 +149,16 @@ def run_name(recipe: Recipe) -> str:
 
 def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
     """Yield the counts in a run's results that are not 0, with `notes`, a split, or another task's split."""
-    measured = {split: results.get(split) or {} for split in ("valid", "test")}
-    measured |= {f"{name}-test": counts for name, counts in (results.get("out_of_domain") or {}).items()}
-    training = results.get("training") or {}
+    measured = {split: results.get(split, {}) for split in ("valid", "test")}
+    measured |= {f"{name}-test": counts for name, counts in results.get("out_of_domain", {}).items()}
+    training = results.get("training", {})
     rows = {split: counts.get("n", 0) for split, counts in measured.items()}
     trained = {**training, "train": training.get("examples", 0)}
-    yield from (("notes", line) for line in lines_of(results.get("notes") or {}, rows | trained))
+    for line in lines_of(results.get("notes", {}), rows | trained):
+        yield "notes", line
     for split, counts in measured.items():
-        yield from ((split, line) for line in lines_of(counts, rows[split]))
+        for line in lines_of(counts, rows[split]):
+            yield split, line
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -95,15 +95,14 @@ def train(
 def quickstart(out: Path, seed: int) -> list[Run]:
     """Train a tiny student under three objectives, each in a folder below `out`; return finished ones as they are."""
     runs = []
-    for name in ("finetune", "dss", "mi"):
-        rationales = "false" if name == "finetune" else "true"  # for the report to show
+    for name, rationales in (("finetune", "false"), ("dss", "true"), ("mi", "true")):
         changes = [f"objective={name}", f"seed={seed}", f"evaluation.rationales={rationales}"]
         runs.append(train(load_recipe(QUICKSTART, changes), out / f"{name}-seed{seed}", resume=True))
     return runs
 
 
 def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
-    """Return the recipe with the parent's student, and the provenance of that."""
+    """Return the recipe with the parent's student, and where that is from."""
     run = open_run(parent)
     weights = {path.name: sha256(path) for path in sorted(run.model.glob("*.safetensors"))}
     origin = {"run": str(parent), "steps": run.results["training"]["steps"], "sha256": weights}
@@ -115,11 +114,11 @@ def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
 def _fit(
     run: Run, student: Student, valid: Domain, *, card: Card, training_set: TrainingSet, arguments: TrainingArguments
 ) -> dict[str, Any]:
-    start, trainer = time.monotonic(), None
-    settings: Any = run.recipe.training
+    start, trainer, settings = time.monotonic(), None, run.recipe.training
     objective = run.recipe.objective.build().smoothed(settings.label_smoothing_factor)
-    has_targets = any(target(example, view) for example in valid.examples for view in objective.views)
-    validates_loss = arguments.do_eval and has_targets
+    validation_set = None
+    if arguments.do_eval and any(target(example, view) for example in valid.examples for view in objective.views):
+        validation_set = token_ids(valid.examples, objective.views, student)
 
     def validate() -> dict[str, float]:
         predictions = predict(student, card, valid.examples, valid.task, batch_size=run.recipe.evaluation.batch_size)
@@ -134,7 +133,7 @@ def _fit(
             settings=settings,
             validate=validate,
             log_file=run.log,
-            validation_set=token_ids(valid.examples, objective.views, student) if validates_loss else None,
+            validation_set=validation_set,
         )
         trainer.fit()
     except Exception as error:
@@ -148,7 +147,7 @@ def _fit(
 
 
 def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
-    """Yield the texts of all training rows as two tasks, so that every objective has the same vocabulary."""
+    """Yield all training rows' texts as two tasks: every objective has the same vocabulary."""
     full = data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
     for example in splits.train if full == data else load(full).train:
         for view in (View.PREDICT, View.EXPLAIN):

@@ -6,20 +6,26 @@ import numpy as np
 import pytest
 import yaml
 
-from limbeck.errors import FileError, LimbeckError, RecipeError
+from limbeck.errors import DataError, FileError, RecipeError
 from limbeck.runs.compare import calibrate_file, compare_runs, correct, differences, find_runs, group_runs
 from tests.helpers.archives import write_rows
 from tests.runs.recipes import TINY
 
 
-def write_answers(path, right, first=0):
-    rows = [{"id": str(i + first), "label": "a", "prediction": "a" if ok else "b"} for i, ok in enumerate(right)]
-    return write_rows(path, rows)
+@pytest.fixture
+def answers(tmp_path):
+    """`answers(name, right, first, label)`: a file with answers that are right or not, with ids from `first` on."""
+
+    def write(name, right, first=0, label="a"):
+        rows = [{"id": str(i), "label": label, "prediction": label if ok else "-"} for i, ok in enumerate(right, first)]
+        return write_rows(tmp_path / f"{name}.jsonl", rows)
+
+    return write
 
 
-def test_every_pair_is_compared_and_adjusted_for_their_number(tmp_path):
+def test_every_pair_is_compared_and_adjusted_for_their_number(answers):
     rng = np.random.default_rng(0)
-    files = {f"{p}": write_answers(tmp_path / f"{p}.jsonl", rng.uniform(size=150) < p) for p in (0.5, 0.6, 0.85)}
+    files = {f"{p}": answers(p, rng.uniform(size=150) < p) for p in (0.5, 0.6, 0.85)}
     p_values = {}
     for a, entries in differences(files).items():
         assert [entry["run"] for entry in entries] == [name for name in files if name != a]
@@ -32,39 +38,30 @@ def test_every_pair_is_compared_and_adjusted_for_their_number(tmp_path):
     assert sorted(p for _, p in p_values.values()) == pytest.approx(adjusted)
 
 
-def test_runs_on_other_examples_are_not_compared_and_not_counted(tmp_path):
+def test_runs_on_other_examples_are_compared_on_shared_ones_or_not_at_all(answers):
     rng = np.random.default_rng(1)
-    starts = {"a": 0, "b": 0, "c": 9}
-    files = {
-        name: write_answers(tmp_path / f"{name}.jsonl", rng.uniform(size=50) < 0.5, first)
-        for name, first in starts.items()
-    }
+    files = {name: answers(name, rng.uniform(size=50) < 0.5, first) for name, first in (("a", 0), ("b", 0), ("c", 9))}
     entries = differences(files)
     reasons = {a: ["reason" in entry for entry in row] for a, row in entries.items()}
     assert reasons == {"a": [False, True], "b": [False, True], "c": [True, True]}
     assert "18 examples" in entries["a"][1]["reason"]
     assert entries["a"][0]["adjusted"] == entries["a"][0]["p_value"]
-
-
-def test_examples_that_not_all_runs_have(tmp_path):
-    a = write_answers(tmp_path / "a.jsonl", [True] * 10)
-    b = write_answers(tmp_path / "b.jsonl", [True] * 15, first=5)
-    with pytest.raises(LimbeckError, match="15 examples"):
-        compare_runs([a], [b])
-    comparison = compare_runs([a], [b], shared=True)
+    sides = [answers("d", [True] * 10)], [answers("e", [True] * 15, first=5)]
+    with pytest.raises(DataError, match="15 examples"):
+        compare_runs(*sides)
+    comparison = compare_runs(*sides, shared=True)
     assert (comparison["n"], comparison["left_out"], comparison["p_value"]) == (5, 15, 1.0)
 
 
-def test_a_run_is_compared_once_and_on_the_same_labels(tmp_path):
-    a = write_answers(tmp_path / "a.jsonl", [True, False])
+def test_a_run_is_compared_once_and_on_the_same_labels(answers, tmp_path):
+    a = answers("a", [True, False])
     copy = shutil.copy(a, tmp_path / "copy.jsonl")
     assert compare_runs([a, copy], [a])["seeds"] == (2, 1)
     for side in ([a, a], [a, tmp_path / "." / "a.jsonl"]):
-        with pytest.raises(LimbeckError):
+        with pytest.raises(DataError, match="twice"):
             compare_runs(side, [a])
-    labels = write_rows(tmp_path / "c.jsonl", [{"id": str(i), "label": "b", "prediction": "b"} for i in range(2)])
-    with pytest.raises(LimbeckError, match="'0'"):
-        compare_runs([a], [labels])
+    with pytest.raises(DataError, match="'0'"):
+        compare_runs([a], [answers("c", [True, True], label="b")])
 
 
 def test_answers_without_a_confidence_are_left_out_and_counted(tmp_path):
@@ -101,46 +98,32 @@ def write_run(folder, right=None, **changes):
         (folder / "results.json").write_text("{}")
         rows = [{"id": id, "label": "1", "prediction": "1" if yes else "2"} for id, yes in right.items()]
         write_rows(folder / "predictions" / "test.jsonl", rows)
-    return folder
 
 
-def test_seeds_of_a_recipe_are_a_group_named_by_what_differs(tmp_path):
-    for seed in (3, 1):
-        write_run(tmp_path / "deep" / f"dss{seed}", {"a": seed == 1, "b": True, str(seed): True}, seed=seed)
-    training = TINY["training"] | {"max_steps": 9}
-    write_run(tmp_path / "longer", {"a": True}, training=training, objective="mi")
-    write_run(tmp_path / "mi", {"a": True}, objective="mi")
-    write_run(tmp_path / "unfinished", objective="kl")
-    runs = find_runs([tmp_path, tmp_path / "mi"])
-    assert len(runs) == 5
-    groups = group_runs(runs)
-    assert {group.name: [run.recipe.seed for run in group.runs] for group in groups} == {
-        "dss, training.max_steps=4": [1, 3],
-        "mi, training.max_steps=9": [7],
-        "mi, training.max_steps=4": [7],
-    }
-    (dss,) = (group for group in groups if group.traits[0] == "dss")
-    assert dss.task == "arithmetic"
-    assert np.array_equal(correct(dss.runs), [[True, True], [False, True]])
-
-
-def test_a_name_has_the_fields_in_which_its_own_task_differs(tmp_path):
+def test_seeds_of_a_recipe_are_a_group_named_by_what_differs_within_its_task(tmp_path):
     custom = {"task": "custom", "source": {"kind": "files", "train_file": "rows.jsonl"}}
     mi = {"name": "mi", "alignment_weight": 0.2}
-    write_run(tmp_path / "a", {"x": True}, data=custom)
-    write_run(tmp_path / "b", {"x": True}, training=TINY["training"] | {"max_steps": 9})
-    write_run(tmp_path / "c", {"x": True}, data={**custom, "train_fraction": 0.5})
-    write_run(tmp_path / "d", {"x": True})
-    write_run(tmp_path / "e", {"x": True}, objective=mi)
-    write_run(tmp_path / "f", {"x": True}, data=custom, objective=mi)
-    assert [group.name for group in group_runs(find_runs([tmp_path]))] == [
-        "dss, data.train_fraction=1.0",
-        "dss, training.max_steps=9",
-        "dss, data.train_fraction=0.5",
-        "dss, training.max_steps=4",
-        "mi, training.max_steps=4",
-        "mi, data.train_fraction=1.0",
+    for seed in (3, 1):
+        write_run(tmp_path / "deep" / f"dss{seed}", {"a": seed == 1, "b": True, str(seed): True}, seed=seed)
+    write_run(tmp_path / "e", {"x": True}, data=custom)
+    write_run(tmp_path / "f", {"x": True}, training=TINY["training"] | {"max_steps": 9})
+    write_run(tmp_path / "g", {"x": True}, data={**custom, "train_fraction": 0.5})
+    write_run(tmp_path / "h", {"x": True}, objective=mi)
+    write_run(tmp_path / "i", {"x": True}, data=custom, objective=mi)
+    write_run(tmp_path / "unfinished", objective="kl")
+    runs = find_runs([tmp_path, tmp_path / "h"])
+    assert len(runs) == 8
+    groups = group_runs(runs)
+    assert [(group.name, [run.recipe.seed for run in group.runs]) for group in groups] == [
+        ("dss, training.max_steps=4", [1, 3]),
+        ("dss, data.train_fraction=1.0", [7]),
+        ("dss, training.max_steps=9", [7]),
+        ("dss, data.train_fraction=0.5", [7]),
+        ("mi, training.max_steps=4", [7]),
+        ("mi, data.train_fraction=1.0", [7]),
     ]
+    assert (groups[0].task, groups[1].task) == ("arithmetic", "custom")
+    assert np.array_equal(correct(groups[0].runs), [[True, True], [False, True]])
 
 
 def test_missing_and_repeated_runs_are_refused(tmp_path):

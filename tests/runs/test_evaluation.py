@@ -19,22 +19,13 @@ from tests.runs.recipes import TINY, rows_of, tiny
 WITH_RATIONALES = EvaluationOptions(rationales=True)
 
 
-CUT_ROWS = [
-    {"input": f"{'Ann has a cow. ' * 12 * (i % 4 == 0)}How many are {i}?", "label": f"{i % 2}", "rationale": f"{i}."}
-    for i in range(60)
-]
-CUT_SPLITS = {"train": CUT_ROWS[:40], "valid": CUT_ROWS[40:48], "test": CUT_ROWS[48:]}
-
-
 def page_of(run, name="test"):
     return json.loads((run.path / "evaluation" / f"{name}.json").read_text())
 
 
 def test_a_page_agrees_with_the_predictions(trained):
-    page, results = page_of(trained), trained.results["test"]
-    rows = rows_of(trained.predictions("test"))
-    right = np.array([row["correct"] for row in rows])
-    confidence = np.array([row["confidence"] for row in rows])
+    page, results, rows = page_of(trained), trained.results["test"], rows_of(trained.predictions("test"))
+    right, confidence = (np.array([row[key] for row in rows]) for key in ("correct", "confidence"))
     calibration, first, last = page["calibration"], page["cascade"][0], page["cascade"][-1]
     assert page["n"] == len(rows) == results["n"] == page["selective"]["n"]
     assert calibration["accuracy"] == results["accuracy"] == right.mean()
@@ -56,6 +47,12 @@ def test_a_page_agrees_with_the_predictions(trained):
 
 def test_a_repeated_evaluation_is_the_same_and_another_split_is_added(copied):
     assert evaluate(copied.path, WITH_RATIONALES) == copied.results["test"]
+    before = rows_of(copied.predictions("test"))
+    recipe = copied.path / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("rationales: true", "rationales: false"))
+    evaluate(copied.path)
+    assert rows_of(copied.predictions("test")) == before  # rationales that are there are generated again
+    recipe.write_text(recipe.read_text().replace("rationales: false", "rationales: true"))
     evaluate(copied.path, EvaluationOptions(split="valid"))
     page = page_of(copied, "valid")
     assert page["n"] == page["quality"]["n"] == copied.results["valid"]["n"] == 4  # the recipe asks for rationales
@@ -70,15 +67,13 @@ def test_runs_evaluated_together_have_differences_and_similarity_by_an_encoder(c
     second = train(tiny(seed=8, evaluation={"rationales": True}), tmp_path / "b_8")
     encoder = str(builders.encoder(tmp_path / "bert", "bert"))
     results = evaluate_runs([copied.path, second.path], EvaluationOptions(rationales=True, encoder=encoder))
-    assert list(results) == [str(copied.path), str(second.path)]
     (forward,), (backward,) = page_of(copied)["significance"], page_of(second)["significance"]
-    assert (forward["run"], backward["run"]) == (str(second.path), str(copied.path))
+    assert [backward["run"], forward["run"]] == list(results) == [str(copied.path), str(second.path)]
     gap = results[str(copied.path)]["accuracy"] - results[str(second.path)]["accuracy"]
     assert (forward["difference"], backward["difference"]) == (pytest.approx(gap), pytest.approx(-gap))
     assert forward["adjusted"] == forward["p_value"]
     similarity = page_of(copied)["quality"]["similarity"]
-    assert similarity["encoder"] == encoder
-    assert -1 <= similarity["mean"] <= 1
+    assert (similarity["encoder"], abs(similarity["mean"]) <= 1) == (encoder, True)
     assert f"| {code(second.path)} |" in (copied.path / "evaluation" / "test.md").read_text()
     with pytest.raises(RecipeError):
         evaluate_runs([copied.path, copied.path])
@@ -89,14 +84,6 @@ def test_runs_evaluated_together_have_differences_and_similarity_by_an_encoder(c
     with pytest.raises(LimbeckError, match="not finished"):
         evaluate_runs([copied.path, second.path])
     assert copied.predictions("test").stat().st_mtime_ns == measured
-
-
-def test_rationales_stay_when_answers_are_measured_again(copied):
-    recipe = copied.path / "recipe.yaml"
-    recipe.write_text(recipe.read_text().replace("rationales: true", "rationales: false"))
-    before = [row["rationale"] for row in rows_of(copied.predictions("test"))]
-    evaluate(copied.path)
-    assert [row["rationale"] for row in rows_of(copied.predictions("test"))] == before
 
 
 def test_students_without_rationales_and_of_one_text_lack_some_measures(finetuned, tmp_path):
@@ -138,11 +125,11 @@ def test_a_page_escapes_names_and_drops_figures_of_an_earlier_evaluation(trained
 
 def test_another_engine_is_recorded_and_gives_the_same_answers(copied):
     pytest.importorskip("ctranslate2", reason="the engine ctranslate2 needs limbeck[fast]")
-    before = copied.results["test"]
-    answers = [row["prediction"] for row in rows_of(copied.predictions("test"))]
+    before, rows = copied.results["test"], rows_of(copied.predictions("test"))
     measured = evaluate(copied.path, EvaluationOptions(rationales=True, engine="ctranslate2"))
     assert measured == {**before, "engine": "ctranslate2"} == copied.results["test"]
-    assert [row["prediction"] for row in rows_of(copied.predictions("test"))] == answers
+    answers = [row["prediction"] for row in rows_of(copied.predictions("test"))]
+    assert answers == [row["prediction"] for row in rows]
     with pytest.raises(RecipeError, match="engine"):
         evaluate(copied.path, EvaluationOptions(engine="vllm"))
 
@@ -177,10 +164,14 @@ def test_a_prediction_file_keeps_the_old_one_until_it_is_complete(trained, tmp_p
 
 
 def test_inputs_too_long_for_a_student_are_cut_and_counted_alike_wherever_it_is_asked(tmp_path):
-    paths = {f"{name}_file": str(write_rows(tmp_path / f"{name}.jsonl", rows)) for name, rows in CUT_SPLITS.items()}
+    long = "Ann has a cow. " * 12
+    questions = [f"{long * (i % 4 == 0)}How many are {i}?" for i in range(60)]
+    rows = [{"input": text, "label": str(i % 2), "rationale": f"{i}."} for i, text in enumerate(questions)]
+    splits = {"train": rows[:40], "valid": rows[40:48], "test": rows[48:]}
+    paths = {f"{name}_file": str(write_rows(tmp_path / f"{name}.jsonl", rows)) for name, rows in splits.items()}
     student = {**TINY["student"], "max_source_length": 40}
     run = train(tiny(data={"task": "custom", "source": {"kind": "files", **paths}}, student=student), tmp_path / "run")
-    cuts = {name: [len(row["input"]) > 100 for row in rows] for name, rows in CUT_SPLITS.items()}
+    cuts = {name: [long in row["input"] for row in rows] for name, rows in splits.items()}
     assert run.results["notes"]["sources_cut"] == 2 * sum(cuts["train"])
     for split in ("valid", "test"):
         assert run.results[split]["sources_cut"] == sum(cuts[split]) > 0

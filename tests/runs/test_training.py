@@ -2,8 +2,7 @@
 
 import hashlib
 import subprocess
-import sys
-from pathlib import Path
+import time
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from limbeck.errors import DataError, FileError, LimbeckError, ModelError
 from limbeck.runs import evaluate, open_run, train
-from limbeck.runs.run import LOCK, InUseError, Run
+from limbeck.runs.run import InUseError, Run
 from tests.helpers import builders
 from tests.helpers.archives import write_rows
 from tests.helpers.processes import Forked
@@ -58,17 +57,20 @@ def test_an_existing_folder_is_neither_overwritten_nor_mixed(trained, tmp_path):
 
 
 def test_a_folder_in_use_is_refused_until_its_process_ends(tmp_path):
-    lock = f"from filelock import FileLock; lock = FileLock({str(tmp_path / LOCK)!r}); lock.acquire()"
-    run = Run(tmp_path, tiny())
-    command = [sys.executable, "-c", f"{lock}; print('held', flush=True); input()"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(InUseError), run.locked():
-            pass
-        holder.kill()
-        holder.wait()
+    run = Run(tmp_path / "run", tiny())
+
+    def hold() -> None:
         with run.locked():
-            pass
+            (tmp_path / "held").touch()
+            time.sleep(60)
+
+    process = Forked(run=hold)
+    process.wait_until((tmp_path / "held").exists)
+    with pytest.raises(InUseError), run.locked():
+        pass
+    process.kill()
+    with run.locked():
+        pass
 
 
 @pytest.mark.parametrize(
@@ -170,38 +172,29 @@ def test_a_finished_run_is_trained_further_in_a_folder_of_its_own(trained, tmp_p
     assert not (tmp_path / "third").exists()
 
 
-# checkpoints of 1.5 MB, of which three are there at a time: the best, the newest, and the one that is being written
-SIZES = {"vocab_size": 400, "d_model": 64, "d_kv": 16, "d_ff": 128}
-LARGER = tiny(student={"scratch": SIZES, "max_target_length": 40}, training=TINY["training"] | {"max_steps": 8})
-
-
 @pytest.fixture
 def disk(tmp_path):
-    """`disk(size)`: a folder that is a disk of this size, or is made as large."""
+    """A folder that is a disk of 16 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-
-    def sized(size: str) -> Path:
-        options = f"size={size}" + (",remount" if folder.is_mount() else "")
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        mount = subprocess.run(command, capture_output=True, text=True)
-        if mount.returncode:
-            pytest.skip(f"no disk can be mounted here: {mount.stderr.strip()}")
-        return folder
-
-    yield sized
-    if folder.is_mount():
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    mount = subprocess.run(command, capture_output=True, text=True)
+    if mount.returncode:
+        pytest.skip(f"no disk can be mounted here: {mount.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_run_on_a_full_disk_is_resumed_once_there_is_room_and_ends_the_same(disk, tmp_path):
-    for size in ("16k", "2500k"):
-        folder = disk(size)
+    # checkpoints of 1.5 MB, of which three are there at a time: the best, the newest, and the one being written
+    sizes = {"vocab_size": 400, "d_model": 64, "d_kv": 16, "d_ff": 128}
+    recipe = tiny(student={"scratch": sizes, "max_target_length": 40}, training=TINY["training"] | {"max_steps": 8})
+    for size in ("2500k", "64m"):
         with pytest.raises(FileError) as caught:
-            train(LARGER, folder / "run", resume=True)
-        assert f"{folder} " in str(caught.value)
-    disk("64m")
-    run, unlimited = train(LARGER, folder / "run", resume=True), train(LARGER, tmp_path / "unlimited")
+            train(recipe, disk / "run", resume=True)
+        assert f"{disk} " in str(caught.value)
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+    run, unlimited = train(recipe, disk / "run", resume=True), train(recipe, tmp_path / "unlimited")
     for split in ("valid", "test"):
         assert run.results[split] == unlimited.results[split]
     resumed, reference = (load_file(result.model / "model.safetensors") for result in (run, unlimited))
