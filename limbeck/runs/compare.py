@@ -43,12 +43,12 @@ class RunGroup:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """Return the runs, finished or not, that lie at any depth in these folders. Raises FileError for one without."""
+    """Return the runs, finished or not, at any depth in these folders. Raises FileError for a folder without."""
     runs: dict[Path, Run] = {}
     for path in paths:
         folders = [recipe.parent for recipe in sorted(path.rglob("recipe.yaml"))]
         if not folders:
-            raise FileError("no run here; give a run's folder (it has a recipe.yaml) or one that holds runs", path=path)
+            raise FileError("no run here; give a folder with a run (with recipe.yaml) or with several", path=path)
         runs |= {folder.resolve(): open_run(folder) for folder in folders}
     return list(runs.values())
 
@@ -91,18 +91,16 @@ def _traits(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
 
 
 def _count(rows: Sequence[dict[str, object]], fields: Sequence[str]) -> int:
-    """Return the number of rows that these fields tell apart."""
     return len({repr([row.get(field) for field in fields]) for row in rows})
 
 
 def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
-    """Return which answers in the predictions `name` are right, `[S, N]`: by run, and example that all answered."""
+    """Return which answers in the predictions `name` are right: `[S, N]`, by run and by example that all answered."""
     answers = [predictions_by_id(run.predictions(name)) for run in runs]
     return _correct(answers, _shared(answers))
 
 
 def _shared(runs: Sequence[Predictions]) -> list[str]:
-    """Return the ids that all runs have."""
     return [id for id in runs[0] if all(id in run for run in runs)]
 
 
@@ -113,9 +111,9 @@ def _correct(runs: Sequence[Predictions], ids: Sequence[str]) -> np.ndarray:
 def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0) -> dict[str, Any]:
     """Measure calibration and selective prediction of the answers in any file that `read_predictions` reads.
 
-    The temperature is fitted on the file `validation`, or on the answers themselves; `seed` is that of the bootstrap.
+    The temperature is fitted on the file `validation`, or on the answers themselves; `seed` is of the bootstrap.
     Returns what `calibrate` does for the answers with a confidence; the counts `without_confidence` (left out),
-    `unanswered` (their confidence is 0) and `n_choices` (for metrics over choices); `by_label`; `selective`.
+    `unanswered` (of confidence 0) and `n_choices` (for metrics over choices); `by_label`; `selective`.
     """
     predictions = read_predictions(path, needs=("confidence",))
     measured = [prediction for prediction in predictions if prediction.confidence is not None]
@@ -151,9 +149,8 @@ def compare_runs(
 ) -> dict[str, Any]:
     """Compare the accuracies of runs on the same examples, A's less B's: as `Comparison`.
 
-    Each side is a run (its folder, or a file of predictions), or the runs of several seeds. With `shared` they are
-    compared on the examples that all runs have, and `left_out` counts the others. Raises DataError for other examples
-    or labels, or a run named twice.
+    Each side is a run (its folder, or a file of predictions), or the runs of several seeds. With `shared` only examples
+    that all runs have count, else others raise a DataError, as do other labels and a run named twice.
     """
     sides = []
     for paths in (a, b):
@@ -180,8 +177,8 @@ def _compare(a: Sequence[Predictions], b: Sequence[Predictions], *, shared: bool
 def differences(files: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
     """Compare each run with every other; `files` are their predictions, by the runs' names.
 
-    Returns for each run an entry for each other: its name as `run`, and `Comparison` (this run's accuracy less the
-    other's) with `adjusted`, the p-value by Holm's method over all pairs; or the `reason` why they are not compared.
+    Returns for each run an entry for each other: its name as `run`, with the `Comparison` and `adjusted`, the p-value
+    by Holm's method over all pairs; or with the `reason` why they are not compared.
     """
     runs = {name: predictions_by_id(path) for name, path in files.items()}
     comparisons = {}

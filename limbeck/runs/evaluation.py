@@ -60,9 +60,9 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     """Measure finished runs' students; write predictions, accuracy and a page of all measures into their folders.
 
     On other data the files are named NAME-SPLIT, and `results.json` has the test split's results under `out_of_domain`.
-    Each page of several runs has the run's differences to all others. Returns the results of `measure` by path. Raises
-    LimbeckError for a run that is not finished or named twice, for data that is gone or has other labels, and for a
-    student that learnt no rationales, has no choices to pick from, or cannot be run by the engine.
+    Each page of several runs has the differences to all others. Returns the results of `measure` by path. Raises
+    LimbeckError for a run that is not finished or named twice, data that is gone or has other labels, and a student
+    that learnt no rationales, has no choices, or cannot be run by the engine.
     """
     runs = {str(path): open_run(path) for path in map(Path, paths)}
     if len({run.path.resolve() for run in runs.values()}) < len(paths):
@@ -107,10 +107,10 @@ def predict_file(
 ) -> dict[str, Any]:
     """Answer every row of a JSONL, CSV or Parquet file; the answers are written as JSON lines, all or none.
 
-    `model` is a run's folder or its `model/`; the rows have `input` (or the task's own fields) and if known `label`,
-    also under the run's own names; `-` is the standard stream; `engine` and `answers` are by default those that the
-    student was measured with. Returns the results of `measure` over the rows with a label, and the number of `rows`.
-    Raises LimbeckError if there is no student, it cannot do what is asked, a row is wrong, or the target not writable.
+    `model` is a run's folder or its `model/`; rows have `input` (or the task's own fields) and if known `label`, also
+    under the run's own names; `-` is the standard stream; `engine` and `answers` are by default those of the student's
+    card. Returns the results of `measure` over the rows with a label, and the number of `rows`. Raises LimbeckError if
+    there is no student, it cannot do what is asked, a row is wrong, or the target not writable.
     """
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)
@@ -170,7 +170,7 @@ class Evaluation:
             "accuracy": {key: results[key] for key in ("accuracy", "interval", "exact", "n")},
             **dict.fromkeys(SECTIONS),
         }
-        reasons = {"significance": "a single run: name several on the command line to test their differences"}
+        reasons = {"significance": "a single run; evaluate several together to test their differences"}
         measures: dict[str, Callable[[], Any]] = {
             "by_label": lambda: _require(results["by_label"], "the labels are free text, or too many"),
             "calibration": lambda: calibrate_file(self.run.predictions(self.domain.name), self._validation()),
@@ -208,7 +208,7 @@ class Evaluation:
         return {"accuracy": right / n, "interval": wilson(right, n), "n": n, "left_out": len(self.predictions) - n}
 
     def _thresholds(self) -> dict[str, Any]:
-        path = _require(self._validation(), "there are no other answers on validation to choose a threshold on")
+        path = _require(self._validation(), "no other answers on validation to choose a threshold on")
         task = self.run.recipe.data.get_task()
         return choose_thresholds(_with_teacher(path, self.domain.validation, task), self._with_teacher())
 
@@ -220,7 +220,6 @@ class Evaluation:
         return asdict(dependence(self.student, self.domain.examples, title=f"{self.domain.name}, dependence"))
 
     def _explained(self) -> list[Prediction]:
-        """Return the predictions, which have rationales."""
         if not self.run.writes_rationales:
             raise _no_rationales(self.run.recipe.objective.name)
         explained = any(prediction.rationale is not None for prediction in self.predictions)
@@ -248,7 +247,6 @@ def _no_rationales(objective: str) -> RecipeError:
 
 
 def _open(model: Path, engine: EngineName | None, answers: Answers | None) -> tuple[Student, Card]:
-    """Return a trained student, and its card with these changes."""
     student, card = open_student(model)
     changes = {"engine": engine or card.engine, "answers": answers or card.answers}
     return student, Card.parse({**card.model_dump(), **changes}, "evaluate")

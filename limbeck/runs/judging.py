@@ -31,9 +31,9 @@ def judge_runs(
 ) -> dict[str, Any]:
     """Have the rationales of finished runs judged, and the teacher's to the same examples; add it to their pages.
 
-    Runs that learnt no rationales are left out, unless none did. Judgements are written to
-    `evaluation/judge-NAME.jsonl` in each folder; NAME, `dataset` and `root` are those of `evaluate`. Returns the
-    `summary`; `table`, the paper's Table 7; and by run the `correlation` of `score_correlation` (Table 8).
+    Runs that learnt no rationales are left out, unless none did. Judgements are written to each folder, as
+    `evaluation/judge-NAME.jsonl`; NAME, `dataset` and `root` are those of `evaluate`. Returns the `summary`; `table`,
+    the paper's Table 7; and by run the `correlation` of `score_correlation` (Table 8).
     """
     runs = [open_run(path) for path in paths]
     runs = [run for run in runs if run.writes_rationales] or runs
@@ -95,7 +95,6 @@ def _file(run: Run, name: str) -> Path:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Return the runs' names in the paper, or their paths."""
     names = [_PAPER.get(run.recipe.objective.name, str(run.path)) for run in runs]
     names = [str(run.path) if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
     if len({*names, GOLD}) <= len(names):

@@ -1,4 +1,4 @@
-"""A run's folder: its files, who may write to it, when it may be used again, and where its results come from.
+"""A run's folder: its files, its lock, its resumption and its provenance.
 
 recipe.yaml      the resolved recipe
 provenance.json  versions, data hashes, seed, revision, machine; after each resumption, what differed
@@ -92,7 +92,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder, created where missing, against other processes; the hold ends with the process."""
+        """Hold the folder, created where missing, against other processes while this one lives."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / LOCK).acquire(timeout=0)

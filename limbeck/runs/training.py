@@ -44,9 +44,9 @@ def train(
 
     Most mistakes are found before the folder `out` is created, by default one below `runs/`; until the first checkpoint
     another recipe may use it. `resume` continues a run of this very recipe from its last checkpoint; a finished one is
-    returned as is. `parent` is a finished run's folder: its student is trained further, in place of the recipe's, whose
-    lengths hold; optimizer, learning rate and step count start anew. Raises LimbeckError if recipe, data or student
-    cannot be used, the folder holds another run, training diverges, or the disk is full.
+    returned as is. `parent` is a finished run's folder, whose student is trained further with the recipe's lengths and
+    a new optimizer. Raises LimbeckError if recipe, data or student cannot be used, the folder holds another run,
+    training diverges, or the disk is full.
     """
     recipe, origin = (recipe, {}) if parent is None else _continued(recipe, Path(parent))
     run = Run(Path(out) if out else Path("runs") / run_name(recipe), recipe)
@@ -102,7 +102,6 @@ def quickstart(out: Path, seed: int) -> list[Run]:
 
 
 def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
-    """Return the recipe with the parent's student, and where that is from."""
     run = open_run(parent)
     weights = {path.name: sha256(path) for path in sorted(run.model.glob("*.safetensors"))}
     origin = {"run": str(parent), "steps": run.results["training"]["steps"], "sha256": weights}

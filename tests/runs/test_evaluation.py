@@ -8,7 +8,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from limbeck.errors import FileError, LimbeckError, RecipeError
+from limbeck.errors import FileError, LimbeckError, ModelError, RecipeError
 from limbeck.formatting import code
 from limbeck.runs import EvaluationOptions, evaluate, evaluate_runs, predict_file, train
 from limbeck.runs.page import write_page
@@ -145,22 +145,17 @@ def test_predictions_for_a_file(trained, finetuned, tmp_path):
     predict_file(finetuned.path, source, target)
     row = rows_of(target)[0]
     assert row["confidence"] == row["confidences"]["normalised"] != row["confidences"]["sequence"]
+    before = target.read_bytes()  # which stays until there is a new one
     with pytest.raises(RecipeError):
         predict_file(finetuned.path, source, target, rationales=True)
-
-
-def test_a_prediction_file_keeps_the_old_one_until_it_is_complete(trained, tmp_path):
-    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    target.write_text("old\n")
     for text in ('{"input": "a"}\n{"input": 3}\n', '{"input": "a"\n', '{"inputs": "a"}\n', ""):
         source.write_text(text)
         with pytest.raises(LimbeckError):
             predict_file(trained.path, source, target)
-    with pytest.raises(FileError):
-        predict_file(trained.path, source, source)
-    with pytest.raises(LimbeckError):
-        predict_file(tmp_path, source, target)
-    assert target.read_text() == "old\n"
+    for model, path, error in ((trained.path, source, FileError), (tmp_path, target, ModelError)):
+        with pytest.raises(error):
+            predict_file(model, source, path)
+    assert target.read_bytes() == before
 
 
 def test_inputs_too_long_for_a_student_are_cut_and_counted_alike_wherever_it_is_asked(tmp_path):

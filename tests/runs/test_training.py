@@ -20,18 +20,15 @@ from tests.runs.recipes import TINY, rows_of, tiny
 
 
 def test_a_run_folder_is_complete_and_its_student_loads_without_limbeck(trained):
-    results = trained.results
+    results, origin, rows = trained.results, trained.provenance, rows_of(trained.predictions("test"))
     assert (results["valid"]["n"], results["test"]["n"]) == (4, 6)
     counts = {"examples": 24, "sources": 48, "targets": 48, "steps": 4, "best_step": 4}
     assert {name: results["training"][name] for name in counts} == counts
-    origin = trained.provenance
     assert (origin["seed"], origin["data"]["train"]["rows"], len(origin["data"]["test"]["sha256"])) == (7, 24, 64)
     assert yaml.safe_load((trained.path / "recipe.yaml").read_text()) == trained.recipe.resolved()
-    rows = rows_of(trained.predictions("test"))
     assert rows[0]["confidence"] == rows[0]["confidences"]["sequence"]
     assert sum(row["correct"] for row in rows) / 6 == results["test"]["accuracy"]
-    assert "rationale" in rows[0]
-    assert "rationale" not in rows_of(trained.predictions("valid"))[0]
+    assert "rationale" in rows[0] and "rationale" not in rows_of(trained.predictions("valid"))[0]
     model = AutoModelForSeq2SeqLM.from_pretrained(trained.model)
     tokenizer = AutoTokenizer.from_pretrained(trained.model)
     ids = model.generate(**tokenizer("predict: " + rows[0]["input"], return_tensors="pt"), max_new_tokens=40)
@@ -147,9 +144,8 @@ def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
     torch.set_num_threads(1)
     uninterrupted = train(recipe, tmp_path / "uninterrupted")
     resumed = train(recipe, killed.path, resume=True)
-    for folder in ("model", "checkpoints/checkpoint-12"):
-        weights = [(run.path / folder / "model.safetensors").read_bytes() for run in (uninterrupted, resumed)]
-        assert weights[0] == weights[1]
+    for file in ("model/model.safetensors", "checkpoints/checkpoint-12/model.safetensors"):
+        assert (uninterrupted.path / file).read_bytes() == (resumed.path / file).read_bytes()
     assert resumed.results["test"] == uninterrupted.results["test"]
     assert len(resumed.provenance["resumed"]) == 1
 
@@ -162,8 +158,8 @@ def test_a_finished_run_is_trained_further_in_a_folder_of_its_own(trained, tmp_p
     assert run.results["training"]["steps"] == 6
     first, last = (load_file(result.model / "model.safetensors") for result in (trained, run))
     assert all(torch.allclose(first[name], last[name], atol=1e-6) for name in first)  # at such a learning rate
-    weights = hashlib.sha256((trained.model / "model.safetensors").read_bytes()).hexdigest()
-    origin = {"run": str(trained.path), "steps": 4, "sha256": {"model.safetensors": weights}}
+    digest = hashlib.sha256((trained.model / "model.safetensors").read_bytes()).hexdigest()
+    origin = {"run": str(trained.path), "steps": 4, "sha256": {"model.safetensors": digest}}
     assert run.provenance["from"] == origin
     assert train(longer, run.path, resume=True, parent=trained.path).results == run.results
     (run.path / "results.json").unlink()
