@@ -42,7 +42,7 @@ _HINTED = re.compile(
 
 
 class FilterSettings(Settings):
-    """Conditions that a teacher's rationales have to meet."""
+    """The conditions on a teacher's rationales."""
 
     gold: bool = Field(True, description="keep only answers that are the gold label, where one is known; else the vote")
     agreement: float = Field(0, ge=0, le=1, description="the least share of the answers that give the vote")
@@ -80,7 +80,7 @@ class Outcome(StrEnum):
 
 @dataclass(slots=True)
 class Sample:
-    """A reply to a question, or its absence; `sift` adds its parts and its outcome."""
+    """A reply to a question, or its absence; `sift` fills in the last three fields."""
 
     text: str | None  # the raw reply; None: there is none
     thoughts: str = ""  # that came beside the text
@@ -103,7 +103,7 @@ class Annotation:
 
     @property
     def rationales(self) -> list[str]:
-        """The rationales that were kept."""
+        """The rationales to train on."""
         return [str(sample.rationale) for sample in self.samples if sample.outcome is Outcome.KEPT]
 
 
@@ -112,7 +112,7 @@ def sift(
 ) -> Annotation:
     """Return a question with its vote, and give each of its samples an outcome.
 
-    Hinted samples have no say in votes, and are held to the gold label, which they were told, even with `gold` off.
+    Hinted samples do not vote, and are held to the gold label even with `gold` off.
     """
     for sample in samples:
         parsed = read_reply(sample.text or "", sample.thoughts, task, example, source=source)
@@ -153,10 +153,9 @@ def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: Filter
 
 
 def majority(labels: Sequence[str], task: Task) -> tuple[str | None, float]:
-    """Return the answer given most often, as it was first spelled, and its share; of equally many the first.
+    """Return the most frequent answer, as it was first spelled, and its share; of equally many the first.
 
-    Answers count together where each would be right if the other were the label; a rounded decimal counts apart from
-    the number that it is the rounding of.
+    Answers count together where each would be right if the other were the label, rounded decimals apart.
     """
     if not labels:
         return None, 0.0
@@ -167,12 +166,12 @@ def majority(labels: Sequence[str], task: Task) -> tuple[str | None, float]:
 
 
 def words(text: str) -> int:
-    """Return the number of words; in scripts without blanks between words, each character counts."""
+    """Count words; in scripts without blanks between words, characters."""
     return len(_WORD.findall(text))
 
 
 def foreign(text: str, language: str) -> bool:
-    """Return whether another language is at least `LANGUAGE_MARGIN` times as probable as `language` (ISO 639-1)."""
+    """Return whether another language is `LANGUAGE_MARGIN` times as probable as `language` (ISO 639-1)."""
     probabilities = dict(_identifier().rank(_DIGITS.sub(" ", text)))
     probabilities.pop(_NO_LANGUAGE, None)
     return max(probabilities.values()) >= LANGUAGE_MARGIN * probabilities[language]
@@ -186,10 +185,9 @@ def _identifier() -> Any:
 
 
 def leaks(rationale: str, task: Task, example: Example, hinted: bool) -> bool:
-    """Return whether the text gives the answer away, or holds what the student should never learn to write.
+    """Return whether the text has an answer's form, readable or not, a template's tag or token, or talk of the hint.
 
-    That is a form for an answer, readable or not; a tag or token of a chat template; in a hinted sample talk of the
-    hint, in words that the question does not use.
+    Talk of the hint counts in hinted samples, in words that the question does not use.
     """
     forms = (CHAT_TOKEN, THOUGHT_TAG, _ANSWER_TAG, _open_form(task.marker))
     question, talk = example.input.casefold(), _HINTED.finditer(rationale) if hinted else ()
@@ -202,7 +200,7 @@ def leaks(rationale: str, task: Task, example: Example, hinted: bool) -> bool:
 
 @cache
 def _open_form(marker: str) -> re.Pattern[str]:
-    """Return the pattern of a form for an answer: "Answer:", a box, the marker at a line's end or before a bracket."""
+    """Return the pattern of "Answer:", a box, or the marker at a line's end or before a bracket."""
     opening = r"\s{1,9}".join(re.escape(word) for word in marker.split())
     after = "" if marker.endswith(":") else r"\s{0,9}(?:[:(\[{$\\*_]|$)"
     form = r"^[^\w\n]{0,12}(?:final\s{1,3})?answer[*_]{0,3}\s?:|\\boxed\b"  # known to every task's parser

@@ -1,4 +1,4 @@
-"""An annotation job: its questions and settings, its requests and replies, and how it is carried out."""
+"""An annotation job: its settings, its requests, and its replies."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -49,12 +49,12 @@ class Job(TaskSettings, AskingSettings):
 class OpenJob:
     """A job whose rows and prompt are read.
 
-    The store knows replies by the model, by `prompt`, a hash of `sent`, and by a hash of the question. The longest
-    answer is in neither: after it was raised, only the answers that had been cut off are asked for again.
+    The store knows replies by the model, a hash of `sent` and one of the question. The longest answer is in neither:
+    after it was raised, only answers that had been cut off are asked for again.
     """
 
     def __init__(self, job: Job) -> None:
-        """Read the job's files. Raises LimbeckError: a bad row or prompt."""
+        """Read the job's files. Raises LimbeckError for a bad row or prompt."""
         self.job = job
         self.task = replace(job.get_task(), marker=job.marker) if job.marker else job.get_task()
         self.examples = read_rows(job.rows, job.columns, labelled=False, task=self.task)
@@ -68,17 +68,14 @@ class OpenJob:
         self.prompt = fingerprint(self.sent)
 
     def requests(self, examples: Sequence[Example] | None = None, *, hint: bool = False) -> list[Request]:
-        """Return the requests for all samples of the examples (by default all), round by round; with a hint for one."""
+        """Return the requests for all samples of the examples (default: all), round by round; for one with a hint."""
         rows = self.examples if examples is None else examples
         rounds = zip(*(self._samples(row, hint) for row in rows), strict=True)
         # a repeated question is one request
         return list({request.key: request for requests in rounds for request in requests}.values())
 
     def hinted_requests(self, store: Store) -> list[Request]:
-        """Return the requests with the label as a hint; none where the job rationalises nothing.
-
-        An example is asked again if its label is known, and all its samples have replies, none of them right.
-        """
+        """Return the requests with a hint, of labelled examples whose samples all have replies, none of them right."""
         mistaken = []
         for row in self.annotations(store) if self.job.rationalise else ():
             samples = [sample for sample in row.samples if not sample.hinted]
@@ -88,7 +85,7 @@ class OpenJob:
         return self.requests(mistaken, hint=True)
 
     def annotations(self, store: Store) -> list[Annotation]:
-        """Return every example with its samples in the store, sifted; hinted samples only where there are any."""
+        """Return every example with its samples in the store, sifted."""
         results = store.results(self.job.teacher.name, self.prompt)
         filters, source = self.job.filters, self.job.rationale
         annotations = []
@@ -110,13 +107,10 @@ class OpenJob:
 
 
 def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
-    """Ask the teacher for every answer that the store lacks; started again it asks for the rest.
+    """Ask the teacher for every answer that the store lacks; return the counts of this start.
 
-    Returns the counts of this start, the reason why it `stopped` early (budget, time, interrupted), `answers` in the
-    store by now, and those `missing`.
-
-    Raises:
-        LimbeckError: a bad row or prompt, or a teacher that cannot be asked; what arrived is stored.
+    `stopped` is why it ended early (budget, time, interrupted). Raises LimbeckError for a bad row or prompt, or for a
+    teacher that cannot be asked; what arrived is stored.
     """
     opened = OpenJob(job)
     with Store(job.store) as store:
@@ -138,10 +132,9 @@ def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
 
 
 def plan(job: Job) -> dict[str, Any]:
-    """Estimate what `annotate` would do, without asking. Raises LimbeckError: a bad row or prompt.
+    """Return the answers `missing`, the most that may be asked again `hinted`, and the cost of what was `spent` before.
 
-    Returns answers `missing`, and `hinted`: those that may be asked again with a hint; the most `tokens` of all these
-    requests, each sent once, and their `cost`; and what was `spent` on the model before.
+    `tokens` and `cost` are the most for these requests, each sent once. Raises LimbeckError for a bad row or prompt.
     """
     opened = OpenJob(job)
     missing, hinted, used = opened.requests(), list[Request](), Tokens()

@@ -1,4 +1,4 @@
-"""The prompts of a teacher: instruction, worked examples, question, and a hint (STaR, Zelikman et al. 2022)."""
+"""A teacher's prompts: instruction, worked examples, question, and a hint (STaR, Zelikman et al. 2022)."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class WorkedExample(NamedTuple):
-    """A question with the reply that the teacher shall take as its model."""
+    """A question with a model reply."""
 
     example: Example
     reply: str
@@ -49,7 +49,7 @@ class Prompt(Settings):
         return text
 
     def messages(self, example: Example, hint: bool = False) -> list[ChatMessage]:
-        """Return the system's turn, the worked examples and the question, with or without the label as a hint."""
+        """Return the system's turn, the worked examples and the question, if need be with the label as a hint."""
         content = self._user_turn(example)
         if hint:
             content = f"{content}\n\n{_filled(self.hint, {'label': example.label})}"
@@ -64,7 +64,7 @@ class Prompt(Settings):
         return tuple(messages)
 
     def _user_turn(self, example: Example) -> str:
-        """Return the user's turn; choices are shown once, after the last segment or by `choices`."""
+        """Return the user's turn, with choices once: after the last segment, or by `choices`."""
         *front, last = example.segments
         listed = ""
         if self.choices is not None and example.choices:
@@ -81,9 +81,9 @@ class Prompt(Settings):
 
 
 def load_prompt(task: Task, path: Path | None = None) -> Prompt:
-    """Read the task's own prompt, or the one in the YAML file `path`. A worked example is a row of data with a `reply`.
+    """Read the task's own prompt, or the one in the YAML file `path`; a worked example is a row of data with a `reply`.
 
-    Raises LimbeckError: names the file and the field; also if the task's parser cannot read a worked example's reply.
+    Raises LimbeckError, with file and field, also for a reply that the task's parser cannot read.
     """
     path = path or prompt_file(task.name)
     values = read_mapping(path)
@@ -96,8 +96,8 @@ def load_prompt(task: Task, path: Path | None = None) -> Prompt:
 
 
 def prompt_file(name: str) -> Path:
-    """Return the path of the task's own prompt. Raises RecipeError if there is no task of that name."""
-    name = get(name).name
+    """Return the path of the task's own prompt. Raises LimbeckError if there is no task of that name."""
+    get(name)
     return Path(__file__).parent / "prompt_files" / f"{_SHARED.get(name, name)}.yaml"
 
 
@@ -114,5 +114,5 @@ def _worked_examples(rows: list[dict[str, Any]], task: Task, path: Path) -> list
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
-    """Return the template with its placeholders replaced in one pass."""
+    # in one pass: texts may hold braces
     return _PLACEHOLDER.sub(lambda placeholder: values[placeholder[1]], template)

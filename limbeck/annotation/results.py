@@ -1,4 +1,4 @@
-"""Results of a job so far: counts, the teacher's accuracy, examples to train on; exports and imports of these."""
+"""Results of a job so far: counts, accuracy, training examples; exports and imports of these."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ labels come from, who wrote their questions, and under what license, is for the 
 
 @dataclass(frozen=True)
 class Results:
-    """A job with the contents of its store at one time."""
+    """A job and the contents of its store."""
 
     opened: OpenJob
     annotations: Sequence[Annotation]
@@ -46,17 +46,16 @@ class Results:
 
 
 def read_results(job: Job) -> Results:
-    """Read what the job's store has now. Raises LimbeckError: there is no store yet, or a bad row or prompt."""
+    """Read the job's store. Raises LimbeckError if there is none yet, or for a bad row or prompt."""
     opened = OpenJob(job)
     with Store(job.store, create=False) as store:
         return Results(opened, opened.annotations(store), store.usage(job.teacher.name)[0])
 
 
 def summary(results: Results) -> dict[str, Any]:
-    """Return counts of samples by outcome and by the last failure's kind, the votes' accuracy, and the tokens spent.
+    """Return counts of samples, the votes' accuracy with Wilson's 95 % interval, and the tokens spent.
 
-    The accuracy is that against the gold labels, with Wilson's 95 % interval; `doubt` says why the answers most likely
-    belong to other rows than the labels, or is None.
+    `doubt` says why the answers most likely belong to other rows than the labels, or is None.
     """
     annotations, task, job = results.annotations, results.opened.task, results.opened.job
     samples = [sample for row in annotations for sample in row.samples]
@@ -89,10 +88,10 @@ def summary(results: Results) -> dict[str, Any]:
 
 
 def training_examples(results: Results, *, all_rationales: bool = False) -> list[Example]:
-    """Return the job's examples with the teacher's vote and the first rationale that was kept.
+    """Return the job's examples with the teacher's vote and the first kept rationale.
 
-    A question whose label is not known has the vote for it, and is left out where there is none, or less agreement than
-    the filters want. With `all_rationales` a question stands once for each rationale kept: `id`, `id#2`, `id#3`.
+    The vote stands for an unknown label; without a vote of enough agreement the question is left out. With
+    `all_rationales` a question stands once for each kept rationale: `id`, `id#2`, `id#3`.
     """
     ids = {row.example.id for row in results.annotations}
     examples = []
@@ -112,7 +111,7 @@ def training_examples(results: Results, *, all_rationales: bool = False) -> list
 
 
 def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
-    """Return the first raw replies of an outcome, or their errors, each with the answer that was `read`."""
+    """Return the first replies of an outcome, or their errors, each with the answer that was `read`."""
     if outcome not in list(Outcome):
         raise unknown("outcome", outcome, [name.value for name in Outcome])
     rows = []
@@ -127,9 +126,8 @@ def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
 def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) -> dict[str, Any]:
     """Write `training_examples` to `output` as JSON lines and, beside a file, their provenance, which is returned.
 
-    That is the job, its `summary`, `rows` written, `rationales` in them, and rows `left_out`: questions without a label
-    and an agreed vote; in other forms than limbeck's also those without a rationale. Raises LimbeckError: there is no
-    store; nothing is in it to be written; the output is one of the job's files.
+    `left_out` counts questions without a label and an agreed vote, in other forms than limbeck's also those without a
+    rationale. Raises LimbeckError without a store, with nothing to write, or if `output` is one of the job's files.
     """
     _check_output(output, job.rows, job.store, *([job.prompt] if job.prompt else []))
     results = read_results(job)
@@ -154,17 +152,16 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
 
 
 def upload(output: Path, name: str, *, private: bool) -> str:
-    """Upload what `export` wrote as the data set `name` (OWNER/NAME), `private` if it is new; return its URL."""
+    """Upload an export as the data set `name` (OWNER/NAME), `private` if it is new; return its URL."""
     card = _CARD.format(name=name, **read_json(_provenance_path(output)))
     files: hub.Files = {"train.jsonl": output.read_bytes(), "README.md": card.encode()}
     return hub.upload(files, name, "dataset", message="Rows from limbeck", private=private)
 
 
 def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[str, int]], LeftOut]:
-    """Write training rows of conversations (a file, to the file `output`) or of the released archive (a folder).
+    """Write training rows of conversations (a file, to the file `output`) or of the archive (a folder, to a folder).
 
-    The archive's splits become files in the folder `output`. A file without a usable row is not written. Returns counts
-    by file, and the rows left out by reason. Raises LimbeckError: a file cannot be read.
+    Returns counts by file, and the rows left out by reason. A file without a usable row is not written.
     """
     if not source.is_dir():
         _check_output(output, source)

@@ -44,13 +44,13 @@ _OPTION_LINE = re.compile(r"^[ \t]{0,9}[(\[]?([A-Za-z])[)\].:][ \t]+(\S[^\n]{0,3
 
 
 def normalise(text: str) -> str:
-    """Return `text` without differences of case, white space and Unicode's forms, a final full stop and 42.0's zero."""
+    """Return `text` without differences of case, white space and Unicode forms, a final full stop and 42.0's zero."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return _WHOLE.sub(r"\1", " ".join(text.split()).removesuffix(".").rstrip())
 
 
 def same_text(prediction: str, label: str) -> bool:
-    """Return whether the two are the same text, normalised."""
+    """Return whether two texts are equal, normalised."""
     return normalise(prediction) == normalise(label)
 
 
@@ -60,20 +60,20 @@ def same_value(prediction: str, label: str) -> bool:
 
 
 def choice_of(text: str, choices: Sequence[str]) -> str | None:
-    """Return the choice that `text` is, in the choice's own spelling; None where it is none of them."""
+    """Return the choice that `text` is, in its own spelling; None where it is none."""
     return next((choice for choice in choices if same_text(choice, text)), None)
 
 
 def options_in(text: str) -> dict[str, str]:
-    """Return the lettered options that a question lists, a line each, by their lower-case letters."""
+    """Return the options that a question lists, a line each, by their lower-case letters."""
     return {letter.lower(): option.strip() for letter, option in _OPTION_LINE.findall(text)}
 
 
 def read_choice(answer: str, choices: Sequence[str], question: str = "") -> str | None:
-    """Return the choice that an answer is, in the choice's own spelling; None where it names none, or several.
+    """Return the choice that an answer is, in its own spelling; None where it names none, or several.
 
-    It may give the choice's letter (by position; where choices are letters, by text), its text, misspelled after the
-    right letter, or both, and a reason after it. `question` may list the texts of choices that are letters.
+    It may give the choice's letter, its text, misspelled after the right letter, or both, and a reason after it.
+    `question` may list the texts of choices that are letters.
     """
     answer = " ".join(re.sub(r'\*\*|[`"]', "", answer).split())
     if (exact := choice_of(answer, choices)) is not None:
@@ -116,7 +116,7 @@ def _options(choices: Sequence[str], question: str) -> tuple[dict[str, str], dic
 
 
 def _name(text: str) -> str:
-    """Return the pattern of a choice's text as whole words, singular or plural."""
+    """Return the pattern of a choice's whole words, singular or plural."""
     return rf"(?i:(?<![\w'-]){re.escape(' '.join(text.split()))}s?(?![\w'-]))"
 
 

@@ -19,10 +19,7 @@ _APPOSITION = re.compile(
 
 
 def read_answer(text: str, example: Example) -> str | None:
-    """Return the answer's sentence; where the example has choices, the choice that it is.
-
-    A question that lists lettered options, a line each, has their letters as its choices, unless its label is none.
-    """
+    """Return the answer's sentence, or its choice; a question's listed options are choices, unless its label is none."""
     choices = example.choices or _letters(example)
     if choices:
         return read_choice(text, choices, example.input)
@@ -48,10 +45,7 @@ CUSTOM = Task(
 
 
 def own_task(choices: Sequence[str], answer: Answer) -> Task:
-    """Return `custom` with its user's choices, and the way its answers are read and compared.
-
-    Where answers are numbers or equations, an example with choices still has one of them as its answer.
-    """
+    """Return `custom` with these choices and this kind of answer; an example with choices still answers by them."""
     task = replace(CUSTOM, choices=tuple(choices))
     if answer == "text":
         return task

@@ -1,4 +1,4 @@
-"""Natural language inference: does a premise entail a hypothesis, contradict it, or neither? e-SNLI and ANLI."""
+"""Natural language inference, whether a premise entails a hypothesis, contradicts it, or neither: e-SNLI and ANLI."""
 
 import re
 from dataclasses import replace

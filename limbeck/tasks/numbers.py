@@ -87,10 +87,7 @@ _DECIMAL = re.compile(r"[-+]?\s?(?P<digits>\d{0,60}\.(?P<decimals>\d{2,60}))")
 
 @lru_cache(4096)  # a text is compared with many others
 def evaluate(text: str) -> Fraction | None:
-    """Return the exact value of `text`, or None where it is no equation or passes a limit. Never raises, never hangs.
-
-    Numbers, `+ - * / **`, signs and parentheses are read; around them white space and one final full stop.
-    """
+    """Return the exact value of numbers, `+ - * / **`, signs and parentheses; None for other text or past a limit."""
     if len(text) > MAX_CHARACTERS or not _CHARACTERS.fullmatch(text):
         return None
     line = _SPLIT_POINT.sub(r"\1.\2", " ".join(text.split())).removesuffix(".").rstrip()
@@ -123,16 +120,16 @@ def _combine(operation: ast.operator, left: Fraction, right: Fraction) -> Fracti
 
 
 def value(text: str) -> Fraction | None:
-    """Return the exact value of the number or equation in `text`; None where there is none, or several."""
+    """Return the value of the number or equation in `text`; None where there is none, or several."""
     exact = evaluate(text)
     return evaluate(equation(text) or "") if exact is None else exact
 
 
 @lru_cache(4096)
 def equation(text: str) -> str | None:
-    """Return the equation in `text` in the signs that `evaluate` reads; None where there is none.
+    """Return the equation in `text` in the signs that `evaluate` reads; of `84 / 2 = 42` the first side.
 
-    None as well for a date or a range such as 10-15. Of `84 / 2 = 42` it is the first side, if the sides agree.
+    None where there is none, where sides disagree, and for a date or a range such as 10-15.
     """
     if len(text) > MAX_CHARACTERS or _DATE.fullmatch(text.strip(" .")):
         return None
@@ -164,7 +161,7 @@ def _sides(text: str) -> list[str]:
 
 
 def _spoken(text: str) -> str:
-    """Return the number that `text` spells, such as forty-two or one hundred and five; with any other word the text."""
+    """Return the number that `text` spells, like one hundred and five; with any other word the text."""
     number = 0
     for word in re.findall(r"\w+", text.lower().replace(" and ", " ")):
         if word not in _FACTORS | _NUMERALS:
@@ -174,16 +171,13 @@ def _spoken(text: str) -> str:
 
 
 def read_equation(text: str) -> str | None:
-    """Return the canonical text of an equation in a file; None without a value. Of GSM8K's `text #### 42` it is 42."""
+    """Return an equation's canonical text; None without a value. Of GSM8K's `text #### 42` it is 42."""
     text = text.rpartition("####")[2].strip()
     return " ".join(text.removesuffix(".").split()) if evaluate(text) is not None else equation(text)
 
 
 def read_number(text: str) -> str | None:
-    """Return a number's canonical text: 12000 of `$12,000`, 1200 of `3 x 400 = 1200`, 10/3 of `10/3`.
-
-    None where `text` has no value, or several. GSM8K's form is read as in `read_equation`.
-    """
+    """Return a number's canonical text: 12000 of `$12,000`, 1200 of `3 x 400 = 1200`; None without a single value."""
     plain = equation(text.rpartition("####")[2].strip()) or ""
     exact = evaluate(plain)
     if exact is None or (_DECIMAL.fullmatch(plain) and exact.denominator > 1):  # the zeros of 3.30 say how exact it is
@@ -193,7 +187,7 @@ def read_number(text: str) -> str | None:
 
 
 def agree(first: str, second: str) -> bool:
-    """Return whether two numbers or equations have the same value, or one is the other's rounding."""
+    """Return whether two numbers or equations are equal, or one is the other's rounding."""
     values = value(first), value(second)
     if values[0] is None or values[1] is None:
         return False

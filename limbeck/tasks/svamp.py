@@ -12,10 +12,9 @@ _UNKNOWN = re.compile(r"\((?![a-zA-Z]\))[^%]*")
 
 
 def read_answer(text: str, _example: Example) -> str | None:
-    """Return the equation that the answer is: anything with a value, or anything in parentheses that all close.
+    """Return the equation that the answer is: anything with a value, or in parentheses that all close.
 
-    The second takes in equations with an unknown, `(2 * x)`: an answer the teacher gave, and a wrong one. Parentheses
-    left open mean that the answer was cut off.
+    So an equation with an unknown, `(2 * x)`, is a wrong answer, and one that was cut off is none.
     """
     answer = first_sentence(text)
     plain = equation(answer)

@@ -17,7 +17,7 @@ Split = Literal["train", "valid", "test"]
 
 @dataclass(frozen=True)
 class HubInputs:
-    """The place of a task's inputs on the Hugging Face Hub; `splits` maps our names to the Hub's."""
+    """A task's inputs on the Hugging Face Hub; `splits` maps our names to the Hub's."""
 
     path: str
     config: str | None
@@ -45,7 +45,7 @@ class Task:
 
 
 def is_right(task: Task, prediction: str, example: Example) -> bool:
-    """Return whether `prediction` is the example's label or another of its accepted answers."""
+    """Return whether `prediction` is the label or another accepted answer."""
     return any(task.equal(prediction, answer) for answer in (example.label, *example.answers))
 
 
@@ -63,7 +63,7 @@ def text(value: Any, field: str) -> str:
 
 
 def without_calculations(text: str) -> str:
-    """Return `text` without the marks of GSM8K's calculator: `48/2 = <<48/2=24>>24` is `48/2 = 24`."""
+    """Take GSM8K's calculator out of a text: `48/2 = <<48/2=24>>24` is `48/2 = 24`."""
     return _CALCULATION.sub("", text)
 
 
