@@ -19,7 +19,7 @@ _APPOSITION = re.compile(
 
 
 def read_answer(text: str, example: Example) -> str | None:
-    """Return the answer's sentence, or its choice; a question's listed options are choices, unless its label is none."""
+    """Return the answer's sentence or choice; options that a question lists are choices, unless its label is none."""
     choices = example.choices or _letters(example)
     if choices:
         return read_choice(text, choices, example.input)

@@ -1,14 +1,12 @@
 """A whole job against bad servers: nothing lost, nothing paid twice, however it ends and whoever else is at it."""
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,58 +89,39 @@ def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(tmp
     assert len(training_examples(read_results(job))) == rows == summary(read_results(job))["kept"]["rationales"]
 
 
-class Started:
-    """`limbeck annotate run` in a process of its own, with short waits."""
-
-    def __init__(self, folder: Path) -> None:
-        program = "from limbeck import cli; from limbeck.llm import runner; runner.backoff = lambda *_: 0.1; cli.main()"
-        command = [sys.executable, "-c", program, "annotate", "run", str(folder / "annotate.yaml"), "--json"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def kill_when(self, reached: Callable[[], bool]) -> None:
-        while not reached() and self.process.poll() is None:
-            time.sleep(0.005)
-        os.kill(self.process.pid, signal.SIGKILL)
-        assert self.process.wait() == -signal.SIGKILL
-
-    def end(self) -> tuple[int, dict[str, Any]]:
-        out, err = self.process.communicate(timeout=180)
-        assert self.process.returncode in (0, 1), err
-        return self.process.returncode, json.loads(out)
+def start(folder: Path) -> subprocess.Popen[str]:
+    """Begin `limbeck annotate run` in a process of its own, with short waits."""
+    program = "from limbeck import cli; from limbeck.llm import runner; runner.backoff = lambda *_: 0.1; cli.main()"
+    command = [sys.executable, "-c", program, "annotate", "run", str(folder / "annotate.yaml"), "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.slow
-def test_killed_five_times_it_loses_no_more_than_what_was_in_flight(tmp_path):
-    rows = 1000
-    with Server(mixed(0.3, seed=4, text=answer_text, latency=0.01)) as server:
+def test_killed_twice_and_ended_by_two_processes_it_loses_no_more_than_what_was_in_flight(tmp_path):
+    rows = 600
+    with Server(mixed(0.3, seed=4, text=answer_text, latency=0.02)) as server:
         numbers_job(tmp_path, server.url, rows)
-        for kill in range(1, 6):
-            count = server.count
-            Started(tmp_path).kill_when(lambda kill=kill, count=count: server.count >= max(240 * kill, count + 40))
+        for _ in range(2):
+            process, end = start(tmp_path), server.count + 150
+            while server.count < end and process.poll() is None:
+                time.sleep(0.005)
+            process.kill()
+            process.communicate()
+            assert process.returncode == -signal.SIGKILL
             assert 0 < stored(tmp_path).total() < rows
-        code, done = Started(tmp_path).end()
-        assert (code, done["missing"]) == (0, 0)
-        paid, count = server.paid, server.count
+        before, count = stored(tmp_path).total(), server.count
+        processes = [start(tmp_path), start(tmp_path)]
+        counts = [json.loads(process.communicate(timeout=180)[0]) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert min(done["stored"] for done in counts) > 0
+    assert sum(done["stored"] for done in counts) == rows - before
     assert stored(tmp_path) == all_replies(rows)
-    assert 0 <= paid.total() - rows <= 5 * 32
-    assert count <= expected_requests(rows) + 5 * 32 / 0.7
+    assert server.paid.total() - rows <= 2 * 32
+    paid = Counter(request.question for request in server.requests[count:] if request.sent and request.answer.paid)
+    assert paid.total() == len(paid) == rows - before
+    assert server.count <= expected_requests(rows) + 2 * 32 / 0.7
 
 
-def test_two_processes_share_a_store_and_pay_for_nothing_twice(tmp_path):
-    rows = 300
-    with Server(mixed(0.3, seed=5, text=answer_text, latency=0.02)) as server:
-        numbers_job(tmp_path, server.url, rows)
-        ends = [process.end() for process in [Started(tmp_path), Started(tmp_path)]]
-        paid, count = server.paid, server.count
-    assert [code for code, _ in ends] == [0, 0]
-    assert sum(done["stored"] for _, done in ends) == rows
-    assert min(done["stored"] for _, done in ends) > 0
-    assert stored(tmp_path) == all_replies(rows)
-    assert paid == Counter(f"Say the number {i}" for i in range(rows))
-    assert count <= expected_requests(rows)
-
-
-def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
+def test_a_dry_run_is_an_upper_bound_of_asking_with_hints_too(tmp_path):
     def behave(number: int, request: HttpRequest):
         text = "It is seven. The answer is 7."  # without a hint all other rows come out wrong
         return completion(answer_text(request) if "known" in request.question else text, usage=(50, 20))
@@ -159,30 +138,13 @@ def test_a_dry_run_asks_nothing_and_is_an_upper_bound(tmp_path):
         done = annotate(job)
         assert done["cost"] == pytest.approx(39 * (50 * 2 + 20 * 10) / 1e6)
         assert 2 * done["cost"] < planned["cost"]
+        counts = summary(read_results(job))
+        assert (counts["votes"]["right"], counts["kept"]["rationales"]) == (1, 40)  # a hint has no vote
+        assert annotate(job)["requests"] == 0
         longer = Job.load(tmp_path / "annotate.yaml", ["sampling.max_tokens=2000"])
         planned = plan(longer)  # how long an answer may get makes no other answer
         assert (planned["missing"], planned["hinted"], planned["cost"]) == (0, 0, 0)
         assert planned["spent"]["tokens"] == {"prompt": 79 * 50, "completion": 79 * 20}
-
-
-def test_what_came_out_wrong_is_asked_again_with_its_label_as_a_hint(tmp_path):
-    def behave(number: int, request: HttpRequest):
-        question = request.question.partition("\n")[0]
-        label = int(question.rpartition(" ")[2])
-        right = label % 3 != 0 or (request.question != question and label % 2 == 0)
-        return completion(f"We say what is wanted, {label}. The answer is {label if right else 'no'}.")
-
-    with Server(behave) as server:
-        job = numbers_job(tmp_path, server.url, rows=30, rationalise=True)
-        done = annotate(job)
-        assert (done["requests"], done["stored"], done["missing"]) == (40, 40, 0)  # ten are multiples of three
-        assert annotate(job)["requests"] == 0
-        counts = summary(read_results(job))
-        assert counts["votes"]["right"] == 20  # a hint has no vote
-        assert counts["kept"] == {"rationales": 25, "questions": 25}
-        rows = {row.label: row for row in training_examples(read_results(job))}
-        assert (rows["6"].teacher_label, rows["6"].rationale) == ("no", "We say what is wanted, 6.")
-        assert (rows["3"].teacher_label, rows["3"].rationale) == ("no", None)
 
 
 def test_the_key_is_nowhere(tmp_path, caplog, capfd):

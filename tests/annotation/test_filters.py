@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -106,24 +105,20 @@ def test_precedence() -> None:
         filters |= change
 
 
-@pytest.mark.parametrize(
-    ("name", "split", "accuracy", "unread"),
-    [("svamp", "train", 0.745, 13), pytest.param("cqa", "test", 0.7838, 29, marks=pytest.mark.slow)],
-)
-def test_released_replies_are_read_as_published_and_their_rationales_have_no_other_fault(
-    dss: Path, *, name: str, split: str, accuracy: float, unread: int
+@pytest.mark.parametrize(("name", "split"), [("svamp", "train"), pytest.param("cqa", "test", marks=pytest.mark.slow)])
+def test_released_replies_are_read_as_the_archive_is_and_their_rationales_have_no_other_fault(
+    dss: Path, name: str, split: str
 ) -> None:
     task = get(name)
     rows = read(DataSettings.model_validate({"task": name, "source": {"kind": "archive", "root": dss}}))[split]
     shards = sorted((dss / name / "llm").glob(f"{split}_CoT_*.json"))  # fewer than ten
     raws = [raw for shard in shards for raw in json.loads(shard.read_text())]
-    options = {"filters": FilterSettings(language="en"), "source": "content"}
-    annotations = [sift(row, [Sample(raw)], task, **options) for row, raw in zip(rows, raws, strict=True)]
-    assert [annotation.vote for annotation in annotations] == [row.teacher_label for row in rows]
-    right = sum(is_right(task, str(annotation.vote), annotation.example) for annotation in annotations)
-    assert round(right / len(rows), 4) == accuracy
-    counts = Counter(annotation.samples[0].outcome for annotation in annotations)
-    assert counts == +Counter(kept=right, wrong=len(rows) - right - unread, **{"no answer": unread})
+    for row, raw in zip(rows, raws, strict=True):
+        annotation = sift(row, [Sample(raw)], task, filters=FilterSettings(language="en"), source="content")
+        assert annotation.vote == row.teacher_label
+        outcome = "no answer" if row.teacher_label is None else "kept"
+        right = row.teacher_label is None or is_right(task, row.teacher_label, row)
+        assert annotation.samples[0].outcome == (outcome if right else "wrong")
 
 
 EQUATION = get("custom", answer="equation")
@@ -143,22 +138,10 @@ def naive(answers: list[str], task: Task) -> tuple[str | None, float]:
     return best[0], best[1] / max(1, len(answers))
 
 
-@pytest.mark.parametrize(
-    ("task", "answers", "vote"),
-    [
-        ("cqa", [], (None, 0.0)),
-        ("cqa", ["zoo", "dam", "dam", "zoo"], ("zoo", 0.5)),  # a tie: who came first
-        ("custom", ["Rome", "paris.", "Paris", "PARIS "], ("paris.", 0.75)),  # the first spelling
-        ("custom", ["2", "1 + 1", "2.0", "2"], ("2", 0.75)),  # text is no sum
-        ("svamp", ["0.1", "1 / 10", "0.3 - 0.2", "0.10000000000000001"], ("0.1", 0.75)),  # exactly
-    ],
-)
-def test_votes_by_hand(task: str, answers: list[str], vote: tuple[str | None, float]) -> None:
-    assert majority(answers, get(task)) == vote
-
-
 @given(labels, tasks, st.randoms(use_true_random=False))
 @example([LONG, "1 + 1", "1 + 1", LONG, LONG], EQUATION, random.Random(0))
+@example(["Rome", "paris.", "Paris", "rome"], get("custom"), random.Random(0))  # a tie, in several spellings
+@example(["0.1", "1 / 10", "0.3 - 0.2", "0.10000000000000001"], SVAMP, random.Random(0))  # exactly
 def test_votes_as_counted_by_loops_and_the_order_decides_ties_alone(
     answers: list[str], task: Task, rng: random.Random
 ) -> None:
@@ -176,6 +159,9 @@ def test_languages(code: str) -> None:
     for language, sentences in SENTENCES.items():
         for sentence in sentences:
             assert foreign(sentence, code) == (language != code), sentence
+    with pytest.raises(LimbeckError) as raised:
+        FilterSettings.parse({"language": f"{code}glish"}, "job.yaml")
+    assert raised.value.field == "language"
 
 
 # Answers in a form, tags and tokens of templates; prose that only speaks of answers; talk of a hint.
@@ -213,12 +199,6 @@ def test_leaks(cases: list[tuple[str, str]], unhinted: bool, hinted: bool) -> No
     for task, rationale in cases:
         assert leaks(rationale, get(task), EXAMPLES[task], hinted=False) == unhinted, rationale
         assert leaks(rationale, get(task), EXAMPLES[task], hinted=True) == hinted, rationale
-
-
-def test_a_language_is_a_code() -> None:
-    with pytest.raises(LimbeckError) as raised:
-        FilterSettings.parse({"language": "English"}, "job.yaml")
-    assert raised.value.field == "language"
 
 
 @pytest.mark.parametrize("unit", ["Answer: ", "<|", "the hint ", "answer is given ", "*", "狗"])

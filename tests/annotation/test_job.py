@@ -40,33 +40,28 @@ def keys(folder, rows, instruction=None, hint=None, **settings):
     return [request.key for request in opened.requests()]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"instruction": "Think!"},
-        {"teacher": "n"},
-        {"sampling": {"temperature": 0.5}},
-        {"sampling": {"extra": {"reasoning_effort": "low"}}},
-        {"rows": [{"input": "What is 3? Well?"}, {"input": "And 4?"}]},
-    ],
-    ids=str,
-)
-def test_what_is_sent_otherwise_is_another_question(change, tmp_path):
-    assert not set(keys(tmp_path, ROWS)) & set(keys(tmp_path, **{"rows": ROWS} | change))
+OTHER_QUESTIONS = [
+    {"instruction": "Think!"},
+    {"teacher": "n"},
+    {"sampling": {"temperature": 0.5}},
+    {"sampling": {"extra": {"reasoning_effort": "low"}}},
+    {"rows": [{"input": "What is 3? Well?"}, {"input": "And 4?"}]},
+]
+SAME_QUESTIONS = [
+    {"hint": "Say {label}."},
+    {"sampling": {"max_tokens": 4096}},
+    {"sampling": {"temperature": 0.0}},  # what one sample has by itself
+    {"rows": [{**ROWS[0], "id": "another", "label": "5"}, ROWS[1]]},
+]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"hint": "Say {label}."},
-        {"sampling": {"max_tokens": 4096}},
-        {"sampling": {"temperature": 0.0}},  # what one sample has by itself
-        {"rows": [{**ROWS[0], "id": "another", "label": "5"}, ROWS[1]]},
-    ],
-    ids=str,
-)
-def test_what_is_not_sent_makes_no_other_question(change, tmp_path):
-    assert keys(tmp_path, ROWS) == keys(tmp_path, **{"rows": ROWS} | change)
+@pytest.mark.parametrize("change", OTHER_QUESTIONS + SAME_QUESTIONS, ids=str)
+def test_questions_are_other_ones_where_something_else_is_sent(change, tmp_path):
+    before, after = keys(tmp_path, ROWS), keys(tmp_path, **{"rows": ROWS} | change)
+    assert len(set(before) & set(after)) == (2 if change in SAME_QUESTIONS else 0)
+
+
+def test_fewer_samples_are_the_first_of_many(tmp_path):
     three, two = (keys(tmp_path, ROWS, sampling={"samples": n, "temperature": 1.0}) for n in (3, 2))
     assert two == three[:4]
 

@@ -51,8 +51,7 @@ def load(folder: Path, task: str, values: object) -> Prompt:
     [
         ("svamp", SHEEP, "Ann has 3 sheep.\nHow many legs have they?"),
         ("cqa", KEYS, "Where are keys?\nAnswer Choices:\n(a) sea\n(b) pocket"),
-        ("esnli", PAIR, "Premise: A man eats.\nHypothesis: A man sleeps."),
-        ("anli1", PAIR, "Premise: A man eats.\nHypothesis: A man sleeps."),
+        *[(task, PAIR, "Premise: A man eats.\nHypothesis: A man sleeps.") for task in ("esnli", "anli1")],
         ("custom", FREE, "Is ice cold?"),
         ("custom", CLOSED, f"Is ice cold?\n\n{CHOOSE}:\n- yes\n- no, not {{at}} all"),
     ],
@@ -113,12 +112,8 @@ def test_a_rows_own_choices_are_sent_once_whichever_way_a_prompt_shows_them(tmp_
 def test_worked_examples_are_rows_of_the_task(tmp_path):
     values = {**PLAIN, "question": "{input_1} > {input_2}", "choices": None}
     reply = "He is awake.\nAnswer: contradiction"
-    rows = [
-        {"input": ["A man eats.", "A man sleeps."], "reply": reply},
-        {"premise": "A man eats.", "hypothesis": "A man sleeps.", "label": 2, "reply": reply},
-    ]
-    for row in rows:
-        messages = load(tmp_path, "esnli", {**values, "examples": [row]}).messages(PAIR)
+    for row in ({"input": ["A man eats.", "A man sleeps."]}, {"premise": "A man eats.", "hypothesis": "A man sleeps."}):
+        messages = load(tmp_path, "esnli", {**values, "examples": [{**row, "reply": reply}]}).messages(PAIR)
         assert [message["content"] for message in messages[1:3]] == ["A man eats. > A man sleeps.", reply]
     assert load(tmp_path, "esnli", {**values, "examples": None}).examples == ()
 
@@ -153,10 +148,8 @@ def test_no_question_we_ship_stands_in_the_released_data(task, dss):
     rows = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
     assert len(rows) >= 100
     fields = {"svamp": ["input"], "cqa": ["question"]}.get(task, ["premise", "hypothesis"])
-    released = {plain(row[field]) for row in rows for field in fields}
-    shipped = {
-        plain(row[field]) for row in yaml.safe_load(prompt_file(task).read_text())["examples"] for field in fields
-    }
+    examples = yaml.safe_load(prompt_file(task).read_text())["examples"]
+    released, shipped = ({plain(row[field]) for row in table for field in fields} for table in (rows, examples))
     assert len(shipped) == 6 * len(fields)
     assert not shipped & released
 

@@ -78,14 +78,12 @@ def test_so_many_replies_of_an_outcome_and_no_more(tmp_path):
     assert replies(results, "not asked", 9) == []
     with pytest.raises(LimbeckError, match="did you mean 'wrong'"):
         replies(results, "wronk", 1)
-
-
-def test_nothing_is_written_where_there_is_nothing_to_write(tmp_path):
-    job = make_job(tmp_path, [{"input": "What is 1?"}])
+    (tmp_path / "empty").mkdir()
+    job = make_job(tmp_path / "empty", [{"input": "What is 1?"}])
     fill(job, {"questions-0": ["I do not know."]})
     with pytest.raises(LimbeckError, match="nothing to export"):
         export(job, tmp_path / "annotated.jsonl", "limbeck", all_rationales=False)
-    assert not list(tmp_path.glob("annotated*"))
+    assert not list(tmp_path.glob("annotated*.json*"))
 
 
 @pytest.mark.parametrize("name", ["store.jsonl", "prompt.json", "../x/questions.jsonl", "annotate.yaml"])

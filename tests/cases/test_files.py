@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from limbeck.data import DataSettings, load, read_rows
+from limbeck.data.load import Splits
 from limbeck.data.summary import show
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
@@ -15,11 +16,9 @@ from tests.cases import CASES, case_recipe, needs_cases
 
 pytestmark = needs_cases
 
-AS_PARCELS = [
-    "blank_lines.jsonl", "bom.jsonl", "comma.csv", "comment.jsonl", "crlf.jsonl", "ndjson.ndjson", "nul.jsonl",
-    "plain.jsonl", "semicolon_bom.csv", "tab.tsv", "tab_as.csv", "trailing_comma.json", "txt.txt", "u2028.jsonl",
-    "upper.CSV",
-]  # fmt: skip
+AS_PARCELS = ["blank_lines.jsonl", "bom.jsonl", "comma.csv", "comment.jsonl", "crlf.jsonl", "ndjson.ndjson"]
+AS_PARCELS += ["nul.jsonl", "plain.jsonl", "semicolon_bom.csv", "tab.tsv", "tab_as.csv", "trailing_comma.json"]
+AS_PARCELS += ["txt.txt", "u2028.jsonl", "upper.CSV"]
 REFUSED = {  # file: what the error names beside it
     "cut_line.jsonl": ":21:",
     "last_line_cut.jsonl": ":40:",
@@ -54,12 +53,9 @@ def test_csv_with_an_index_and_with_quotes() -> None:
 
 
 def recipes(*folders: str) -> list[Any]:
-    return [
-        pytest.param(path, id=f"{folder}/{path.name}")
-        for folder in folders
-        for path in sorted((CASES / folder).glob("*.yaml"))
-        if _train(path).exists()
-    ]
+    """Return the recipes in these folders whose data are there."""
+    paths = [path for folder in folders for path in sorted((CASES / folder).glob("*.yaml"))]
+    return [pytest.param(path, id=f"{path.parent.name}/{path.name}") for path in paths if _train(path).exists()]
 
 
 def _train(recipe: Path) -> Path:
@@ -67,10 +63,18 @@ def _train(recipe: Path) -> Path:
     return recipe.parent / str(getattr(source, "path", None) or getattr(source, "train_file", None))
 
 
+def files_splits(path: Path, columns: Any = None, **data: Any) -> Splits:
+    source = {"kind": "files", "train_file": str(path), "columns": columns or {}}
+    return load(DataSettings.parse({"task": "custom", "source": source, **data}, "x"))
+
+
+def all_rows(splits: Splits) -> list[Example]:
+    return [*splits.train, *splits.valid, *splits.test]
+
+
 def examples_of(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> list[Example]:
     monkeypatch.chdir(recipe.parent)
-    splits = load(case_recipe(recipe).data)
-    return [*splits.train, *splits.valid, *splits.test]
+    return all_rows(load(case_recipe(recipe).data))
 
 
 @pytest.mark.parametrize("recipe", recipes("files", "wrapped_json", "hub"))
@@ -89,22 +93,16 @@ def hub_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
-@pytest.mark.parametrize(
-    ("folder", "sizes"),
-    [
-        ("saved_dict", (27, 3, 10)),
-        ("saved_single", (32, 4, 4)),
-        ("train_only", (24, 3, 3)),
-        ("train_val", (27, 10, 3)),
-        ("jsonl_folder", (27, 3, 10)),
-        ("parquet_folder", (27, 3, 10)),
-    ],
-)
-def test_folders_as_the_hub_has_them(folder: str, sizes: tuple[int, ...], hub_cache: None) -> None:
+SIZES = {"saved_dict": (27, 3, 10), "saved_single": (32, 4, 4), "train_only": (24, 3, 3), "train_val": (27, 10, 3)}
+SIZES |= dict.fromkeys(("jsonl_folder", "parquet_folder"), (27, 3, 10))
+
+
+@pytest.mark.parametrize("folder", SIZES)
+def test_folders_as_the_hub_has_them(folder: str, hub_cache: None) -> None:
     source = {"kind": "hub", "path": str(CASES / "hub" / folder)}
     settings = DataSettings.parse({"task": "custom", "source": source}, "x")
     splits = load(settings)
-    assert (len(splits.train), len(splits.valid), len(splits.test)) == sizes
+    assert (len(splits.train), len(splits.valid), len(splits.test)) == SIZES[folder]
     assert not {row.input for row in splits.train} & {row.input for row in splits.test}
     if folder == "train_only":
         assert "test: no file of its own; a run holds out 0.1" in show(settings, 0)
@@ -125,9 +123,8 @@ def test_multiple_choice(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert example.input.endswith("\n".join(lettered))
     source = case_recipe(recipe).data.source
     by_cqa = read_rows(recipe.parent / source.train_file, source.columns, task=get("cqa"))
-    assert {(row.input, row.label, row.choices) for row in by_cqa} == {
-        (row.input, row.label, row.choices) for row in examples
-    }
+    by_custom, by_cqa = ({(row.input, row.label, row.choices) for row in rows} for rows in (examples, by_cqa))
+    assert by_custom == by_cqa
 
 
 @pytest.mark.parametrize("recipe", recipes("aqua_shape"))
@@ -147,9 +144,8 @@ def test_gsm8k(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         jars, crates = (int(word) for word in example.input.split() if word.isdecimal())
         product = jars * crates
         assert example.label == str(product)
-        assert example.rationale == (
-            f"Each crate holds {jars} jars.\n{crates} crates hold {jars}*{crates} = {product} jars."
-        )
+        reason = f"Each crate holds {jars} jars.\n{crates} crates hold {jars}*{crates} = {product} jars."
+        assert example.rationale == reason
 
 
 def test_lists(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,22 +174,18 @@ def test_labels(path: Path) -> None:
     columns: Any = {"input": "question", "label": "answer"}
     rows = read_rows(path, columns, labelled=False)
     assert Counter(row.label for row in rows) == LABELS[path.stem]
-    source = {"kind": "files", "train_file": str(path), "columns": columns}
-    splits = load(DataSettings.parse({"task": "custom", "source": source}, "x"))
-    rows = [*splits.train, *splits.valid, *splits.test]
+    splits = files_splits(path, columns)
     missing = LABELS[path.stem].get("", 0)
-    assert (len(rows), splits.notes.get("rows_without_label", 0)) == (30 - missing, missing)
+    assert (len(all_rows(splits)), splits.notes.get("rows_without_label", 0)) == (30 - missing, missing)
 
 
 def test_fixed_choices_give_labels_their_spelling() -> None:
     for name, choices, labels in (("mixed_case", ["yes", "no"], {"yes", "no"}), ("int_choices", [0, 1], {"0", "1"})):
-        source = {"kind": "files", "train_file": str(CASES / "labels" / f"{name}.jsonl")}
-        splits = load(DataSettings.parse({"task": "custom", "choices": choices, "source": source}, "x"))
+        splits = files_splits(CASES / "labels" / f"{name}.jsonl", choices=choices)
         assert {row.label for row in splits.train} == labels
 
 
 def test_a_row_without_a_label_is_left_out_of_training_and_counted() -> None:
-    source = {"kind": "files", "train_file": str(CASES / "files" / "nan.jsonl")}
-    splits = load(DataSettings.parse({"task": "custom", "source": source}, "x"))
+    splits = files_splits(CASES / "files" / "nan.jsonl")
     assert (splits.notes["rows_without_label"], splits.notes["rows_without_rationale"]) == (1, 0)
-    assert len([*splits.train, *splits.valid, *splits.test]) == 40
+    assert len(all_rows(splits)) == 40

@@ -15,7 +15,6 @@ from limbeck.tasks.numbers import MAX_BITS, MAX_CHARACTERS, evaluate, read_equat
 
 NUMBER = get("custom", answer="number")
 
-
 VALUES = {"( 10.0 - ( 6.0 + 3.0 ) )": 1, "2 + 3 * 4": 14, "-2 ** 2": -4, "--3": 3, " ( 1 +\n 2 ) . ": 3, ".5": 1 / 2}
 VALUES |= {"2 ** -2": 1 / 4, "1/3 + 1/3 + 1/3": 1, "( 84. 0 / 2 . 0 ) .": 42}
 

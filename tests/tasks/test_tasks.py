@@ -41,11 +41,6 @@ def test_a_label_is_right_by_its_own_rule_and_read_from_its_own_words(name: str)
     assert read(name, unlabelled).label == ""
 
 
-def test_unknown_task_is_met_with_the_nearest() -> None:
-    with pytest.raises(LimbeckError, match="svamp"):
-        get("svmp")
-
-
 @pytest.mark.parametrize(
     ("name", "row", "example"),
     [
