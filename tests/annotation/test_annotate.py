@@ -31,7 +31,7 @@ def expected_requests(rows: int) -> float:
 
 
 def answer_text(request: HttpRequest) -> str:
-    number = request.question.rpartition(" ")[2]
+    number = request.question.partition("\n")[0].rpartition(" ")[2]  # before a hint
     return f"The number that was asked for is {number}. The answer is {number}."
 
 

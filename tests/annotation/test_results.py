@@ -117,17 +117,10 @@ def test_the_archive_becomes_a_file_a_split(tmp_path):
     for output in (Path("-"), train):
         with pytest.raises(FileError, match="name a folder"):
             import_rows(source, output, "svamp")
-
-
-def test_rows_are_imported_and_not_over_their_source(tmp_path):
-    source = tmp_path / "chat.jsonl"
-    source.write_text(json.dumps({"prompt": "What is 1?", "completion": reply_with("1")}) + "\n")
-    before = source.read_bytes()
+    before = train.read_bytes()
     with pytest.raises(LimbeckError, match="would overwrite"):
-        import_rows(source, source, "custom")
-    assert source.read_bytes() == before
-    (written,), _ = import_rows(source, tmp_path / "rows.jsonl", "custom")
-    assert read_rows(written)[0].rationale == "We think of it a little while."
+        import_rows(train, train, "svamp")
+    assert train.read_bytes() == before
 
 
 UPLOAD_ALL = """

@@ -58,11 +58,11 @@ def test_confidences_in_per_cent_and_none():
 
 
 def test_a_file_that_came_later_needs_no_training_file(tmp_path):
-    rows = [
-        {"frage": f"Which shelf holds parcel {i}? It is {w}.", "antwort": a, "rationale": f"Parcel {i} is {w}."}
-        for i in range(100, 140)
-        for w, a in [("light", "high") if i % 2 else ("heavy", "low")]
-    ]
+    rows = []
+    for i in range(100, 140):
+        weight, shelf = ("light", "high") if i % 2 else ("heavy", "low")
+        question = f"Which shelf holds parcel {i}? It is {weight}."
+        rows.append({"frage": question, "antwort": shelf, "rationale": f"Parcel {i} is {weight}."})
     file = tmp_path / "train.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     source = {"kind": "files", "train_file": str(file), "columns": {"input": "frage", "label": "antwort"}}

@@ -45,13 +45,6 @@ def test_what_is_refused_names_its_line(name: str) -> None:
     assert f"{name}{REFUSED[name]}" in str(caught.value)
 
 
-def test_csv_with_an_index_and_with_quotes() -> None:
-    indexed, rows = (read_rows(CASES / "files" / name) for name in ("index_col.csv", "quotes.csv"))
-    assert (indexed[0].id, indexed[0].input, indexed[0].label) == ("index_col-0", "Where is parcel 0?", "low")
-    assert len(rows) == 30
-    assert (rows[7].input, rows[7].rationale) == ('He said "go 7",\nthen left.', "since, he went")
-
-
 def recipes(*folders: str) -> list[Any]:
     """Return the recipes in these folders whose data are there."""
     paths = [path for folder in folders for path in sorted((CASES / folder).glob("*.yaml"))]
