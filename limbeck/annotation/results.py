@@ -12,9 +12,8 @@ from limbeck import hub
 from limbeck.annotation.filters import Annotation, Outcome
 from limbeck.annotation.job import Job, OpenJob
 from limbeck.data.conversations import Form, LeftOut, export_rows, read_conversations
-from limbeck.data.load import read
+from limbeck.data.load import DataSettings, read
 from limbeck.data.mismatch import teacher_mismatch
-from limbeck.data.settings import DataSettings
 from limbeck.errors import DataError, FileError, RecipeError, unknown
 from limbeck.files import check_writable, is_stream, read_json, write_json, write_jsonl
 from limbeck.llm.messages import Tokens

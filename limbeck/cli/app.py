@@ -60,7 +60,7 @@ def data_show(
 ) -> None:
     """Show a task's data: rows, parse failures, the teacher's accuracy, lengths, and examples in each view."""
     from limbeck.data import read, summary
-    from limbeck.data.settings import DataSettings
+    from limbeck.data.load import DataSettings
     from limbeck.runs import load_recipe
 
     if task.endswith((".yaml", ".yml")):

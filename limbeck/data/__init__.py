@@ -1,8 +1,7 @@
 """Data: sources, splits, and the views of an example that a student sees."""
 
-from limbeck.data.load import Splits, load, load_split, read
+from limbeck.data.load import DataSettings, Splits, load, load_split, read
 from limbeck.data.rows import read_rows
-from limbeck.data.settings import DataSettings
 from limbeck.data.sources import ArchiveSource
 from limbeck.data.views import RATIONALE_MARK, Source, View, source, split_target, target
 

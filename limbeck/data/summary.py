@@ -6,9 +6,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from limbeck.data.load import read
+from limbeck.data.load import DataSettings, read
 from limbeck.data.mismatch import mismatch_warning, teacher_mismatch
-from limbeck.data.settings import DataSettings
 from limbeck.data.sources import ArchiveSource
 from limbeck.data.splits import count_overlap, refuse_overlap
 from limbeck.data.views import View, source, target

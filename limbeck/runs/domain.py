@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.load import Splits, load, load_split
+from limbeck.data.load import DataSettings, Splits, load, load_split
 from limbeck.data.rows import read_later_rows
-from limbeck.data.settings import DataSettings
 from limbeck.data.sources import ArchiveSource, HubSource
 from limbeck.data.splits import question_of
 from limbeck.data.tables import stem

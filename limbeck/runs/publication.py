@@ -14,7 +14,7 @@ from huggingface_hub import EvalResult, ModelCardData, get_local_safetensors_met
 import limbeck
 from limbeck.annotation.prompts import load_prompt
 from limbeck.data.generated import GeneratedSource
-from limbeck.data.settings import DataSettings
+from limbeck.data.load import DataSettings
 from limbeck.data.sources import HubSource
 from limbeck.errors import FileError, ModelError, RecipeError
 from limbeck.files import json_text, read_json, replacing

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from limbeck.data.settings import DataSettings
+from limbeck.data.load import DataSettings
 from limbeck.models import Answers, Definition, EngineName
 from limbeck.models.settings import NamedStudent, StudentSettings
 from limbeck.objectives.methods import NamedObjective, ObjectiveSettings

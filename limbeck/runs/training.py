@@ -9,9 +9,8 @@ from typing import Any, get_args
 
 from transformers import TrainingArguments, set_seed
 
-from limbeck.data.load import Splits, load
+from limbeck.data.load import DataSettings, Splits, load
 from limbeck.data.mismatch import mismatch_warning, teacher_mismatch
-from limbeck.data.settings import DataSettings
 from limbeck.data.splits import refuse_overlap
 from limbeck.data.views import View, source, target
 from limbeck.errors import LimbeckError, ModelError
