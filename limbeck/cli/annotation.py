@@ -163,6 +163,6 @@ def _print_summary(summary: dict[str, Any]) -> None:
     spent = summary["spent"]
     print(f"spent: {sum(spent['tokens'].values())} tokens, {terminal.money(spent['cost'])}")
     if summary["doubt"]:
-        print(f"warning: the labels are most likely joined to the wrong questions: {summary['doubt']}")
+        print(f"warning: {summary['doubt']}")
     for reply in summary.get("replies", []):
         print(f"\n--- {reply['id']} (label {reply['label']!r}, read {reply['read']!r})\n{reply['text']}")

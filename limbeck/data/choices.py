@@ -1,4 +1,4 @@
-"""Choices of a row in the forms that files have them, and the choice that a label names."""
+"""Choices of a row in every form that docs/data.md lists, and the choice that a label names."""
 
 import re
 import string
@@ -30,10 +30,7 @@ class Choices:
 
 
 def read_choices(cell: Any) -> Choices:
-    """Return the choices in a cell, in any of the forms that docs/data.md lists.
-
-    Texts that all begin with their letters ("A)18") lose them.
-    """
+    """Return the choices in a cell; texts that all begin with their letters ("A)18") lose them."""
     value = parse_cell(cell) if isinstance(cell, str) else cell
     keys: list[Any] = []
     if isinstance(value, str):
@@ -42,18 +39,14 @@ def read_choices(cell: Any) -> Choices:
             value = value.split("|")
         elif not before and len(pieces) > 2 and _are_letters(pieces[::2]):
             keys, value = pieces[::2], pieces[1::2]
-    elif isinstance(value, Mapping) and isinstance(value.get("text"), list):
-        keys, value = list(value.get("label") or ()), value["text"]
     elif isinstance(value, Mapping):
-        keys, value = list(value.keys()), list(value.values())
+        lists = isinstance(value.get("text"), list)
+        keys, value = (list(value.get("label") or ()), value["text"]) if lists else (list(value), list(value.values()))
     elif isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
         keys, value = [item.get("label") for item in value], [item.get("text") for item in value]
     if not isinstance(value, list) or not value:
-        raise DataError(
-            f"a list of texts was expected, not {value!r:.60}; write it as JSON, or with bars between, or name a "
-            "column for each, like `columns: {choices: [A, B, C]}`",
-            field="choices",
-        )
+        advice = "write it as JSON, or name a column for each, like `columns: {choices: [A, B, C]}`"
+        raise DataError(f"a list of texts was expected, not {value!r:.60}; {advice}", field="choices")
     items = ["" if item is None or item != item else cell_text(item) for item in value]
     while len(items) > 1 and items[-1] == "":  # a table of five columns may have rows of four choices
         items.pop()
@@ -83,10 +76,7 @@ def column_choices(row: Row) -> dict[str, Any] | list[Any] | None:
 
 
 def named_choice(label: str, choices: Choices, reading: str) -> str | None:
-    """Return the choice that a label names in a `reading`, if it is one alone.
-
-    A letter is the data's own key, or a position where there are no keys.
-    """
+    """Return the choice that a label names in a `reading`, if one alone; a letter is a position only without keys."""
     if reading == "text" and label in choices.texts:
         return label
     if reading == "text" and (lettered := _LETTERED.fullmatch(label)):  # "B) green"
@@ -108,11 +98,11 @@ def named_choice(label: str, choices: Choices, reading: str) -> str | None:
 
 
 def find_reading(labels: Sequence[tuple[str, Choices]]) -> str | None:
-    """Return the first of `_READINGS` by which all labels name a choice; None where there is none."""
+    """Return the first of `_READINGS` by which all labels name a choice, if any."""
     fitting = [reading for reading in _READINGS if all(named_choice(*label, reading) for label in labels)]
     if fitting[:2] == ["number from 0", "number from 1"]:
-        reason = "the labels are numbers that may count the choices from 0 or from 1"
-        raise DataError(f"{reason}; write each as the choice's text or letter", field="label")
+        message = "numbers may count the choices from 0 or from 1; write each as the choice's text or letter"
+        raise DataError(message, field="label")
     return fitting[0] if fitting else None
 
 
@@ -122,6 +112,6 @@ def find_choice(label: str, choices: Choices, reading: str | None) -> str | None
         return choice
     meanings = {named_choice(label, choices, name) for name in (reading or "text", "text", "letter")} - {None}
     if len(meanings) > 1:
-        message = f"{label!r:.60} may mean {' or '.join(sorted(map(repr, meanings)))}, by text or by position"
-        raise DataError(f"{message}; write every label as the choice's text", field="label")
+        texts = " or ".join(sorted(map(repr, meanings)))
+        raise DataError(f"{label!r:.60} may mean {texts}; write every label as the choice's text", field="label")
     return meanings.pop() if meanings else None

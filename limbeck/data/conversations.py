@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +16,7 @@ from limbeck.tasks import Row, Task
 from limbeck.tasks.task import text
 
 Form = Literal["limbeck", "prompt-completion", "messages", "instruction"]
-LeftOut = Mapping[str, list[str]]
-"""The locations of rows that were left out, by the reason."""
+LeftOut = Mapping[str, list[str]]  # the locations of rows that were left out, by the reason
 
 _USER = {"user", "human"}
 _ASSISTANT = {"assistant", "gpt", "model"}
@@ -29,11 +28,10 @@ _LABELS = ("label", "answer", "final_answer", "expected_answer")
 
 
 def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str, int], LeftOut]:
-    """Read examples from a file of conversations, with counts, and the locations of rows left out by the reason.
+    """Read examples from a file of conversations, with counts, and the rows left out.
 
     The assistant's last turn is read as a teacher's reply to the user's turn before it. The rationale is the reasoning
-    beside the answer, else the thoughts. The label is the row's own (`label`, `answer`), else the reply's. The rows'
-    labels name their choices in one way, as those of `read_examples` do.
+    beside the answer, else the thoughts. The label is the row's own (`label`, `answer`), else the reply's.
     """
     (table,) = read_files([path])
     drafts: list[tuple[Draft, Message]] = []
@@ -60,7 +58,6 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
 
 
 def _draft(table_row: TableRow, task: Task) -> tuple[Draft, Message]:
-    """Return the question with the row's own label, and the teacher's reply to it."""
     location, id, row = table_row
     if row.get("label") is False or row.get("kto_tag") is False:  # KTO's verdict on the reply
         raise DataError("its reply is marked as a bad one")
@@ -77,7 +74,6 @@ def _draft(table_row: TableRow, task: Task) -> tuple[Draft, Message]:
 
 
 def _taught(example: Example, reply: Message, task: Task) -> Example:
-    """Return the example with its reply's rationale and answer. Raises DataError: neither has a label."""
     parsed = thoughts = read_reply(reply.words, reply.thoughts, task, example)
     if parsed.rationale is None:
         thoughts = read_reply(reply.words, reply.thoughts, task, example, source="thoughts")
@@ -106,7 +102,7 @@ def _conversation(row: Row) -> tuple[list[tuple[str, Message]], str | None]:
 
 
 def _turns(value: Any, field: str, role: str) -> list[tuple[str, Message]]:
-    """Return the roles and messages in a column of turns; a text is a turn of `role`."""
+    """Return roles and messages; a text is a turn of `role`."""
     turns = [{"content": value}] if isinstance(value, str) else value if isinstance(value, list) else [value]
     if not all(isinstance(turn, dict) for turn in turns):
         raise DataError(f"text, or turns with role and content, was expected, not {value!r:.40}", field=field)
@@ -131,8 +127,8 @@ def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:
 def export_rows(examples: Sequence[Example], task: Task, form: Form) -> tuple[list[dict[str, Any]], int]:
     """Return the examples as rows to be written as JSON, and the number of those left out.
 
-    `read_rows` reads `limbeck` rows back as the same examples. The other forms are for trainers of decoders: TRL's and
-    Alpaca's. Their target is the rationale, then a line with the task's marker and the label.
+    `read_rows` reads `limbeck` rows back as the same examples. The other forms, TRL's and Alpaca's, are for trainers of
+    decoders: the target is the rationale, then a line with the task's marker and the label.
     """
     complete = [row for row in examples if form == "limbeck" or (row.rationale is not None and row.label)]
     return [_exported(example, task, form) for example in complete], len(examples) - len(complete)
@@ -140,16 +136,10 @@ def export_rows(examples: Sequence[Example], task: Task, form: Form) -> tuple[li
 
 def _exported(example: Example, task: Task, form: Form) -> dict[str, Any]:
     if form == "limbeck":
-        row = {
-            "id": example.id,
-            "input": example.segments[0] if len(example.segments) == 1 else list(example.segments),
-            "label": example.label,
-            "rationale": example.rationale,
-            "teacher_label": example.teacher_label,
-            "choices": list(example.choices),
-            "answers": [example.label, *example.answers] if example.answers else [],
-        }
-        return {name: value for name, value in row.items() if value}
+        segments = example.segments[0] if len(example.segments) == 1 else example.segments
+        row = {"id": example.id, "input": segments, **asdict(example)}
+        row["answers"] = example.answers and (example.label, *example.answers)
+        return {name: value for name, value in row.items() if value and name not in ("segments", "own_choices")}
     question, reply = example.input, f"{example.rationale}\n{task.marker} {example.label}."
     if form == "prompt-completion":
         return {"prompt": question, "completion": reply}

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -66,12 +66,11 @@ class Splits:
 
 
 def read(settings: DataSettings) -> dict[str, list[Example]]:
-    """Return the splits that the source has: some of `train`, `valid` and `test`, without the rows without a label."""
+    """Return the splits that the source has, of `train`, `valid` and `test`, without the rows that lack a label."""
     return _labelled(settings)[0]
 
 
 def _labelled(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
-    """Return the splits, and the number of rows left out for want of a label."""
     rows = (settings.source or GeneratedSource()).read(settings.get_task())
     splits = {name: [example for example in examples if example.label] for name, examples in rows.items()}
     for name, examples in splits.items():
@@ -86,10 +85,7 @@ def _labelled(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
 
 
 def load(settings: DataSettings) -> Splits:
-    """Return the examples of a run: `read`, then missing splits carved from train, then the choice of training rows.
-
-    Only a source of files or of the Hub may lack its test split.
-    """
+    """Return the examples of a run: `read`, then missing splits carved from train, then the choice of training rows."""
     splits, unlabelled = _labelled(settings)
     if "train" in splits and "test" not in splits and settings.carves_splits:
         splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.seed, "test")
@@ -100,8 +96,7 @@ def load(settings: DataSettings) -> Splits:
         splits["train"], splits["valid"] = carve(splits["train"], settings.valid_fraction, settings.seed, "validation")
     count = max(1, round(settings.train_fraction * len(splits["train"])))
     splits["train"] = sample(splits["train"], count, f"fraction {settings.seed}")
-    names = ("train", "valid", "test")
-    train, valid, test = (sample(splits[name], settings.limit, f"limit {settings.seed}") for name in names)
+    train, valid, test = (sample(splits[name], settings.limit, f"limit {settings.seed}") for name in get_args(Split))
     task = settings.get_task()
     notes = count_overlap({"train": train, "valid": valid, "test": test}, task)  # by the gold labels
     if isinstance(settings.source, ArchiveSource):  # every row has an output
@@ -109,11 +104,8 @@ def load(settings: DataSettings) -> Splits:
     train, changes = select(train, task, settings.labels, settings.keep)
     if not train:
         raise DataError(f"task {settings.task!r}: no training rows are left; lower the fractions, or add rows")
-    notes |= {
-        **changes,
-        "rows_without_label": unlabelled,
-        "rows_without_rationale": sum(example.rationale is None for example in train),
-    }
+    unexplained = sum(example.rationale is None for example in train)
+    notes |= {**changes, "rows_without_label": unlabelled, "rows_without_rationale": unexplained}
     return Splits(tuple(train), tuple(valid), tuple(test), notes)
 
 
@@ -134,8 +126,5 @@ def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
 def digest(examples: Iterable[Example]) -> str:
     """Return the SHA-256, in hexadecimal, of the examples as canonical JSON: equal only if all their fields are."""
     optional = ("answers", "own_choices")  # left out where they are empty
-    rows = [
-        {name: value for name, value in asdict(example).items() if value or name not in optional}
-        for example in examples
-    ]
+    rows = [{key: value for key, value in asdict(row).items() if value or key not in optional} for row in examples]
     return hashlib.sha256(json.dumps(rows, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()

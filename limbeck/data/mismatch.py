@@ -1,7 +1,4 @@
-"""A check that a teacher's answers and rationales belong to their rows, by comparison with shuffled rows.
-
-Rationales matched to rows by position are silently wrong from the first row that is missing on one side.
-"""
+"""A check that a teacher's answers and rationales belong to their rows: they may be joined by position, one row off."""
 
 import random
 import re
@@ -15,7 +12,7 @@ import numpy as np
 from limbeck.schema import Example
 from limbeck.tasks import Task, is_right
 
-MIN_ROWS = 20
+_MIN_ROWS = 20
 _MAX_ROWS = 1000  # rows compared
 _SHUFFLES = 3
 _SHIFTS = (1, -1, 2, -2)  # rows by which a join by position is most often off
@@ -29,20 +26,16 @@ _WORD = re.compile(rf"\d+|(?=([{_UNSPACED}]{{2}}))[{_UNSPACED}]|([^\W\d_{_UNSPAC
 
 
 def teacher_mismatch(examples: Sequence[Example], task: Task) -> str | None:
-    """Return the reason why the teacher is most likely joined to the wrong rows; None where there is no sign of it.
+    """Return a warning that the teacher is most likely joined to the wrong rows; None where there is no sign of it.
 
     Signs are an accuracy not above chance (the agreement of shuffled rows, or one of the choices), and rationales
     that share no more with their own question than with another row's, or less than with a neighbour's.
     """
     words = _word_sign(examples)
     end = None if words else _word_sign(examples[-(len(examples) // 4) :])  # a row may be lost on the way
-    signs = (_accuracy_sign(examples, task), words, end and f"of the last quarter, {end}")
-    return "; ".join(filter(None, signs)) or None
-
-
-def mismatch_warning(split: str, reason: str) -> str:
-    """Return the warning about a split."""
-    return f"the teacher of the {split} split is most likely joined to the wrong rows: {reason}"
+    signs = filter(None, (_accuracy_sign(examples, task), words, end and f"of the last quarter, {end}"))
+    reasons = "; ".join(signs)
+    return f"the teacher is most likely joined to the wrong rows: {reasons}" if reasons else None
 
 
 def _accuracy_sign(examples: Sequence[Example], task: Task) -> str | None:
@@ -51,7 +44,7 @@ def _accuracy_sign(examples: Sequence[Example], task: Task) -> str | None:
     answered = rng.sample(answered, min(len(answered), _MAX_ROWS))
     n = len(answered)
     majority = max(Counter(row.label for row in answered).values(), default=0)
-    if n < MIN_ROWS or n - majority < MIN_ROWS // 2:  # with one label, all rows say the same
+    if n < _MIN_ROWS or n - majority < _MIN_ROWS // 2:  # with one label, all rows say the same
         return None
     right = partial(is_right, task)
     accuracy = np.mean([right(str(row.teacher_label), row) for row in answered])
@@ -72,7 +65,7 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
     indices = rng.sample(sorted(explained), min(len(explained), _MAX_ROWS))
     n = len(indices)
     # a text for each label says nothing about its row
-    if n < MIN_ROWS or 2 * len({examples[index].rationale for index in indices}) < n:
+    if n < _MIN_ROWS or 2 * len({examples[index].rationale for index in indices}) < n:
         return None
 
     @cache
@@ -91,7 +84,7 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
             if question != second_question and rationale != second_rationale:
                 first, second = (sorted(question & text) for text in (rationale, second_rationale))
                 gaps.append(sum(weight[word] for word in first) - sum(weight[word] for word in second))
-        if 2 * len(gaps) < len(pairs) or len(gaps) < MIN_ROWS:  # rationales that are mostly alike fit any row
+        if 2 * len(gaps) < len(pairs) or len(gaps) < _MIN_ROWS:  # rationales that are mostly alike fit any row
             return nan
         return sqrt(len(gaps)) * float(np.mean(gaps)) / max(float(np.std(gaps, ddof=1)), 1e-9)
 

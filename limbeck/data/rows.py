@@ -18,10 +18,9 @@ from limbeck.tasks.task import text, without_calculations
 log = logging.getLogger(__name__)
 
 Column = Literal["input", "label", "rationale", "id", "teacher_label", "choices", "answers"]
+# the file's name of a column, by limbeck's; or several (`choices: [A, B, C]`), or one in another (`question.stem`)
 Columns = Mapping[Column, str | list[str]]
-"""The file's name of a column, by limbeck's; or several (`choices: [A, B, C]`), or one in another (`question.stem`)."""
-TableRow = tuple[str, str, dict[str, Any]]
-"""A row's location (`rows.jsonl:3`), the id that it gets if it has none, and its cells."""
+TableRow = tuple[str, str, dict[str, Any]]  # its location (`rows.jsonl:3`), the id if it has none, and its cells
 Table = list[TableRow]
 
 _USUAL: dict[Column, tuple[str, ...]] = {
@@ -47,8 +46,7 @@ def read_rows(
     """Read examples from a file of JSON, CSV or Parquet; docs/data.md describes its columns.
 
     Without an id, a row gets the file's name and its index. A missing label is ""; `labelled` rows need its column.
-
-    Raises LimbeckError: the file cannot be read or a row is wrong; names the line and the field.
+    Raises LimbeckError, with line and field, for a file that cannot be read and for a wrong row.
     """
     return read_examples({"": read_files([path])}, columns or {}, task, labelled=labelled)[""]
 
@@ -77,10 +75,10 @@ def numbered(rows: Rows, name: str, start: int = 0) -> Table:
 def read_examples(
     splits: Mapping[str, Sequence[Table]], columns: Columns, task: Task, *, labelled: bool = True
 ) -> dict[str, list[Example]]:
-    """Return the examples of each split, which may consist of several tables; a missing label is "".
+    """Return the examples of each split, which may consist of several tables.
 
     The input, and the label of `labelled` rows, have to be in every table, other `columns` in one at least. Labels name
-    their choices in the same way in all tables, which is logged where it is not by text. No id stands twice in a split.
+    their choices in the same way in all tables. Raises DataError if an id stands twice in a split.
     """
     tables = list(chain(*splits.values()))
     if not all(tables):
@@ -101,14 +99,11 @@ def read_examples(
 
 
 def _usual_columns(table: Table, columns: Columns, labelled: bool) -> dict[Column, str | list[str]]:
-    """Return usual names for what `columns` lacks, where exactly one of them is in a table; log them.
-
-    `instruction` and `input` together are Alpaca's question. Letter case does not matter.
-    """
+    """Return usual names, in any case, for what `columns` lacks, where exactly one of them is in a table; log them."""
     location, names = table[0][0], _names(table)
     usual: dict[Column, str | list[str]] = {}
     if {"instruction", "input"} <= names and not columns.keys() & {"input", "label"} and "label" not in names:
-        usual["input"] = ["instruction", "input"]
+        usual["input"] = ["instruction", "input"]  # Alpaca's
     for column, usual_names in _USUAL.items():
         if column in {*columns, *usual, *names} or (column == "label" and "answers" in {*names, *columns}):
             continue
@@ -139,7 +134,7 @@ def _cell(row: Row, name: str) -> Any:
 
 
 def unique(examples: Iterable[tuple[str, Example]]) -> list[Example]:
-    """Return examples without their locations. Raises DataError: an id stands twice."""
+    """Return examples without their locations. Raises DataError if an id stands twice."""
     locations: dict[str, str] = {}
     rows = []
     for location, example in examples:
@@ -204,7 +199,7 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
 
 
 def _listed(cell: Any) -> Any:
-    """Return the list that a text holds as JSON or as Python prints it, with numbers as texts; else the cell itself."""
+    """Return the list that a text holds, with numbers as texts; else the cell itself."""
     value = parse_cell(cell) if isinstance(cell, str) else None
     return list(map(cell_text, value)) if isinstance(value, list) else cell
 
@@ -216,7 +211,7 @@ def _labels(cell: Any, words: Set[str], field: str) -> list[str]:
 
 
 def _texts(cell: Any, field: str) -> list[str]:
-    """Return the texts in a cell, a list or one, without missing values."""
+    """Return the texts in a cell, without missing values."""
     return [text(value, field) for value in (cell if isinstance(cell, list) else [cell]) if not is_missing(value)]
 
 
@@ -239,10 +234,9 @@ def resolved(draft: Draft, reading: str | None) -> Example:
         return example
 
     def choose(field: str, label: str) -> str:
-        choice = find_choice(label, choices, "text" if choices.of_task else reading)
-        if choice is None:
-            raise DataError(f"{label!r:.60} is none of the choices {list(choices.texts)!r:.200}", field=field)
-        return choice
+        if choice := find_choice(label, choices, "text" if choices.of_task else reading):
+            return choice
+        raise DataError(f"{label!r:.60} is none of the choices {list(choices.texts)!r:.200}", field=field)
 
     with located(location):
         labels = dict.fromkeys(choose("label", label) for label in (example.label, *example.answers) if label)
@@ -253,7 +247,7 @@ def resolved(draft: Draft, reading: str | None) -> Example:
 
 @contextmanager
 def located(location: str) -> Iterator[None]:
-    """Put the location of a row before the message of an error."""
+    """Put the location of a row before an error's message."""
     try:
         yield
     except LimbeckError as error:

@@ -73,7 +73,6 @@ class ArchiveSource(Settings):
 
 
 def _read_outputs(folder: Path, split: str) -> list[str]:
-    """Return the teacher's outputs, in order, from `folder/{split}_CoT_{number}.json`."""
     outputs: list[str] = []
     for number in range(len(list(folder.glob(f"{split}_CoT_*.json")))):
         path = folder / f"{split}_CoT_{number}.json"
@@ -134,7 +133,7 @@ class FilesSource(Settings):
 
 
 def _expand(paths: Path | list[Path]) -> list[Path]:
-    """Return the files that paths and patterns name, those of a pattern in alphabetical order."""
+    """Return the files that paths and patterns name, a pattern's in alphabetical order."""
     files: list[Path] = []
     for path in (path.expanduser() for path in ([paths] if isinstance(paths, Path) else paths)):
         matches = [path] if path.exists() else [Path(match) for match in sorted(glob(str(path), recursive=True))]  # noqa: PTH207
@@ -165,8 +164,8 @@ class HubSource(Settings):
         names = self.splits or hub.splits or usual
         if not names or not data_set.keys() >= set(names.values()):
             expected = ", ".join(names.values()) or "train, validation and test"
-            reason = f"of the splits {expected} there are only {sorted(data_set)!r:.200}"
-            raise DataError(f"{hub.path}: {reason}; name them under `splits`")
+            reason = f"of the splits {expected} there are only {sorted(data_set)!r:.200}; name them under `splits`"
+            raise DataError(f"{hub.path}: {reason}")
         tables: dict[str, list[Table]] = {}
         for split, name in names.items():
             rows = arrow_rows(data_set[name].with_format("arrow")[:], f"{hub.path} [{name}]")
@@ -175,7 +174,7 @@ class HubSource(Settings):
 
 
 def _load(path: str, config: str | None, revision: str | None) -> Mapping[str, Any]:
-    """Return the splits by name, from the Hub, a folder of a data set, or one that `save_to_disk` wrote."""
+    """Return the splits of a data set on the Hub, in a folder, or in one that `save_to_disk` wrote."""
     import datasets
 
     try:

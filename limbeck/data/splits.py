@@ -17,8 +17,7 @@ from limbeck.tasks import Task, is_right
 _MEANINGFUL = "%*/#&@\\-"  # punctuation at the ends of a question that belongs to it: "50%", "-5 + 3"
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 
-Question = tuple[tuple[str, ...], tuple[str, ...]]
-"""The normalized segments of a question, and its choices in any order."""
+Question = tuple[tuple[str, ...], tuple[str, ...]]  # normalized segments, and choices in any order
 
 
 def question_of(example: Example) -> Question:
@@ -43,8 +42,8 @@ def _punctuation() -> str:
 def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[str, int]:
     """Count the questions that `splits` (train, valid, test) share, and those with contradictory labels.
 
-    `test_in_train` counts rows of the test split whose question is in train; `contradictory_within` questions with
-    several labels in one split, `contradictory_across` those whose labels differ between splits alone.
+    `test_in_train` counts rows of test whose question is in train; `contradictory_within` questions with several
+    labels in one split, `contradictory_across` those whose labels differ between splits alone.
     """
     by_question: dict[Question, dict[str, list[Example]]] = defaultdict(lambda: {split: [] for split in splits})
     for split, rows in splits.items():
@@ -73,10 +72,9 @@ def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_over
     for earlier, later in combinations(sizes, 2):
         count, rows = counts.get(f"{later}_in_{earlier}", 0), sizes[later]
         if count > max_overlap * rows:
-            raise DataError(
-                f"{count} of the {rows} rows of the {later} split ask the same as a row of the {earlier} split: take "
-                f"them out of one split, or allow them with data.max_overlap: {ceil(1000 * count / rows) / 1000:g}"
-            )
+            reason = f"{count} of the {rows} rows of the {later} split ask the same as a row of the {earlier} split"
+            allowed = f"data.max_overlap: {ceil(1000 * count / rows) / 1000:g}"
+            raise DataError(f"{reason}: take them out, or allow them with {allowed}")
 
 
 def carve(
@@ -84,7 +82,7 @@ def carve(
 ) -> tuple[list[Example], list[Example]]:
     """Hold out a random `fraction` of the rows, at least one, as (train, split), both in their order.
 
-    All rows of one question stay on one side, so that nothing is learnt by heart; `split` has only the first of them.
+    All rows of one question stay on one side; `split` has only the first of them.
     """
     by_question: dict[Question, list[int]] = defaultdict(list)
     for index, example in enumerate(examples):
@@ -111,8 +109,8 @@ def select(
 ) -> tuple[list[Example], dict[str, int]]:
     """Return the training rows, and counts of what `labels` and `keep` took away.
 
-    `keep: correct` takes the rationale from rows where the teacher's answer is wrong: the row stays, for its label.
-    `labels: teacher` replaces the label by the teacher's answer, and drops rows without one.
+    `keep: correct` takes the rationale, and no more, from rows where the teacher's answer is wrong. `labels: teacher`
+    replaces the label by the teacher's answer, and drops rows without one.
     """
     rows, counts = list(examples), {}
     if (labels, keep) != ("gold", "all") and all(row.teacher_label is None for row in rows):

@@ -7,23 +7,22 @@ from typing import Any, get_args
 import numpy as np
 
 from limbeck.data.load import DataSettings, read
-from limbeck.data.mismatch import mismatch_warning, teacher_mismatch
+from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.sources import ArchiveSource
 from limbeck.data.splits import count_overlap, refuse_overlap
 from limbeck.data.views import View, source, target
 from limbeck.errors import DataError
-from limbeck.formatting import one_line
+from limbeck.formatting import one_line, visible
 from limbeck.notes import NOTES, lines_of
 from limbeck.schema import Example
 from limbeck.tasks import Split, is_right
 
 
 def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> dict[str, dict[str, Any]]:
-    """Return counts for every split: `rows`, `teacher_accuracy`, `unparsed`, `words` and others.
+    """Return counts for every split; `notes` are those of `limbeck.notes`.
 
-    Where the source has the teacher's raw output for every row, one without rationale or answer counts as `unparsed`,
-    and `teacher_accuracy` is over all rows; elsewhere it counts as `without_rationale`, and the accuracy is over the
-    rows with an answer. `notes` are counts by the keys of `limbeck.notes`.
+    In an archive, with an output for every row, one without rationale or answer counts as `unparsed`, and
+    `teacher_accuracy` is over all rows; elsewhere as `without_rationale`, and it is over the rows with an answer.
     """
     task, has_outputs = settings.get_task(), isinstance(settings.source, ArchiveSource)
     notes = count_overlap({split: splits.get(split, []) for split in get_args(Split)}, task)
@@ -78,7 +77,7 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
             lines.append(f"  words of the {field}: {quantiles or 'none'}")
         lines += [f"  {line.text}" for line in lines_of(counts["notes"], sizes)]
         if counts["teacher_doubt"]:
-            lines.append(f"  warning: {mismatch_warning(split, counts['teacher_doubt'])}")
+            lines.append(f"  warning: {counts['teacher_doubt']}")
     if settings.carves_splits:
         for split, fraction in {"test": settings.test_fraction, "valid": settings.valid_fraction}.items():
             if split not in splits:
@@ -98,6 +97,4 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
 
 
 def _indented(text: str) -> str:
-    """Return text with its lines indented and what a terminal would take for a command made visible."""
-    lines = ("".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in text.split("\n"))
-    return "\n            ".join(lines)
+    return visible(text).replace("\n", "\n            ")

@@ -1,4 +1,4 @@
-"""Tables as users have them: JSON, delimited text or Parquet, plain or gzipped; and the meaning of their cells."""
+"""Tables as users have them: JSON, delimited text or Parquet, plain or compressed; and the meaning of their cells."""
 
 import ast
 import csv
@@ -19,10 +19,10 @@ from limbeck.files import STDIO
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Rows = list[tuple[str, dict[str, Any]]]
-"""The rows of a table, each after its location: `rows.jsonl:3`, `rows.json: item 3`, `rows.parquet: row 3`."""
+Rows = list[tuple[str, dict[str, Any]]]  # each after its location: `r.jsonl:3`, `r.json: item 3`, `r.parquet: row 3`
 
 MAX_ROW_BYTES = 10_000_000
+_TOO_LONG = "the row is too long; mend it, or raise max_row_bytes"
 _MISSING = {"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "<NA>"}  # "none" and "na" are answers
 _COMPRESSED = (".gz", ".zst")
 _JSON_LINES = (".jsonl", ".ndjson")
@@ -38,9 +38,8 @@ _WHOLE_FLOAT = re.compile(r"-?\d{1,15}\.0")  # pandas writes an integer column w
 def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
     """Read the rows of a JSON, CSV or Parquet file, plain or compressed by gzip or Zstandard; `-` is standard input.
 
-    The suffix names the format; other files hold JSON if they begin like it, else delimited text.
-
-    Raises LimbeckError: the file cannot be read, or a row is damaged or too long; names the line.
+    The suffix names the format; other files hold JSON if they begin like it, else delimited text. Raises LimbeckError
+    for a file that cannot be read, and for a row that is damaged or too long.
     """
     suffix = (path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path).suffix.lower()
     content = b""
@@ -59,8 +58,8 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
             rows = arrow_rows(pyarrow.parquet.read_table(io.BytesIO(content)), str(path))
         else:
             text = content.decode("utf-8-sig")
-            begins_like_json = suffix not in (".csv", ".tsv") and text.lstrip().startswith(("{", "["))
-            is_json = suffix in (*_JSON_LINES, ".json") or begins_like_json
+            json_like = suffix not in (".csv", ".tsv") and text.lstrip().startswith(("{", "["))
+            is_json = suffix in (*_JSON_LINES, ".json") or json_like
             rows = (json_rows if is_json else csv_rows)(text, path, max_row_bytes)
     except FileNotFoundError:
         raise FileError("no such file", path=path) from None
@@ -79,15 +78,10 @@ def stem(path: Path) -> str:
     return path.with_suffix("").stem if path.suffix.lower() in _COMPRESSED else path.stem
 
 
-def _row_too_long(location: str, max_row_bytes: int) -> DataError:
-    return DataError(f"{location}: the row is longer than {max_row_bytes:,} bytes; mend it, or raise max_row_bytes")
-
-
 def json_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
-    """Read rows from JSON objects, one after the other (usually one a line) or in an array.
+    """Read rows from JSON objects, one after the other, in an array, or in an object as docs/data.md describes it.
 
-    A document that is one object may hold them as `{"data": [...]}` or `{"0": {...}, "1": {...}}`. Comment lines (`//`,
-    `#`) and extra commas between objects are skipped, and the length of a row is checked, outside arrays alone.
+    Comment lines (`//`, `#`) and extra commas are skipped, and a row's length is checked, outside arrays alone.
     """
     text, decoder = _LAST_COMMA.sub("]", text), json.JSONDecoder()
     values: list[tuple[str, Any]] = []
@@ -105,7 +99,7 @@ def json_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows
     if items is not None:
         values = [(f"{path}: item {number}", item) for number, item in enumerate(items, start=1)]
     elif longest[0] > max_row_bytes:
-        raise _row_too_long(longest[1], max_row_bytes)
+        raise DataError(f"{longest[1]}: {_TOO_LONG}")
     for location, value in values:
         if not isinstance(value, dict):
             raise DataError(f"{location}: a JSON object was expected, not {type(value).__name__}")
@@ -113,7 +107,7 @@ def json_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows
 
 
 def _items(document: Any, path: Path) -> list[Any] | None:
-    """Return the rows inside the only value of a file; None if it is itself a row."""
+    """Return the rows in the only value of a file; None if it is itself a row."""
     if isinstance(document, list):
         return document
     if not isinstance(document, dict) or any(suffix.lower() in _JSON_LINES for suffix in path.suffixes):
@@ -125,10 +119,9 @@ def _items(document: Any, path: Path) -> list[Any] | None:
 
 
 def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
-    """Read rows from delimited text; all cells are text, and `1.0` is read as `1`.
+    """Read rows from text delimited by what the header has most of; columns without a name and blank lines are skipped.
 
-    The delimiter is a comma, semicolon, tab or bar, whichever the header has most of. Columns without a name (pandas'
-    index) and blank lines are skipped.
+    All cells are text, and `1.0` is read as `1`.
     """
     csv.field_size_limit(max_row_bytes)  # of the process; a quote left open soon exceeds it
     delimiter = max(_DELIMITERS, key=text.lstrip("\r\n").partition("\n")[0].count)
@@ -139,7 +132,7 @@ def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
     try:
         for cells in reader:
             if sum(map(len, cells)) > max_row_bytes:
-                raise _row_too_long(f"{path}:{line}", max_row_bytes)
+                raise DataError(_TOO_LONG, path=path, line=line)
             if not header:
                 header = [name.strip() for name in cells]
                 names = [name for name in header if name]
@@ -152,9 +145,8 @@ def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
                 rows.append((f"{path}:{line}", {name: cell for name, cell in zip(header, cells, strict=True) if name}))
             line = reader.line_num + 1  # a cell may hold line breaks
     except csv.Error as error:
-        if "field larger" in str(error):
-            raise _row_too_long(f"{path}:{line}", max_row_bytes) from None
-        raise DataError(f"not CSV ({error})", path=path, line=line) from None
+        reason = _TOO_LONG if "field larger" in str(error) else f"not CSV ({error})"
+        raise DataError(reason, path=path, line=line) from None
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Views of an example: what a student reads and writes, and the way back from its text to label and rationale."""
+"""Views of an example: what a student reads and writes, and the way back to label and rationale."""
 
 import re
 from dataclasses import dataclass
@@ -63,17 +63,15 @@ def target(example: Example, view: View) -> str | None:
 def split_target(text: str, view: View) -> tuple[str, str | None]:
     """Return the label and the rationale in a student's text: the inverse of `target`, for every view but explain.
 
-    With the rationale first, the last `Answer:` counts (the word may occur in the reasoning), and without one the
-    label is "". With the answer first, the first `Rationale:` counts, and without one the whole text is the label.
+    With the rationale first, the last `Answer:` counts, and without one the label is ""; with the answer first, the
+    first `Rationale:`, and without one the whole text is the label.
     """
     assert view is not View.EXPLAIN, "an explanation has no label"
     if view is View.PREDICT:
         return text, None
     rationale_first = view is View.RATIONALE_FIRST
     marks = list((_ANSWER if rationale_first else _RATIONALE).finditer(text))
-    before, after = text.strip(), ""
-    if marks:
-        mark = marks[-1 if rationale_first else 0]
-        before, after = text[: mark.start()].strip(), text[mark.end() :].strip()
+    start, end = marks[-1 if rationale_first else 0].span() if marks else (len(text), len(text))
+    before, after = text[:start].strip(), text[end:].strip()
     label, rationale = (after, before) if rationale_first else (before, after)
     return label, rationale or None

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from transformers import TrainingArguments, set_seed
 
 from limbeck.data.load import DataSettings, Splits, load
-from limbeck.data.mismatch import mismatch_warning, teacher_mismatch
+from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.splits import refuse_overlap
 from limbeck.data.views import View, source, target
 from limbeck.errors import LimbeckError, ModelError
@@ -161,8 +161,8 @@ def _count_labels(student: Student, splits: Splits, task: Task) -> dict[str, int
     doubtful_rows = 0
     for split in get_args(Split):
         rows: tuple[Example, ...] = getattr(splits, split)
-        if reason := teacher_mismatch(rows, task):
-            log.warning("warning: %s", mismatch_warning(split, reason))
+        if warning := teacher_mismatch(rows, task):
+            log.warning("warning: %s split: %s", split, warning)
             doubtful_rows += len(rows)
     inexpressible = sum(example.label in lost for example in splits.train)
     return {"labels_inexpressible": inexpressible, "doubtful_teacher": doubtful_rows}

@@ -13,26 +13,23 @@ from limbeck.data import read_rows
 from limbeck.data.choices import read_choices
 from limbeck.data.tables import parse_cell
 from limbeck.errors import LimbeckError
+from tests.helpers.archives import write_rows
 
 COLOURS = ["red", "green", "blue"]
+TWO = ("red", "dark blue")
 
 
 @pytest.mark.parametrize(
     ("cell", "texts"),
     [
-        *(
-            (cell, ("red", "dark blue"))
-            for cell in (
-                ["red ", "\tdark blue", None],
-                {"text": ["red", "dark blue"], "label": ["A", "B"]},
-                {"A": "red", "B": "dark blue", "C": None},
-                [{"text": "red", "label": "A"}, {"label": "B", "text": "dark blue"}],
-                ["A)red", "B)dark blue"],
-                "['red', 'dark blue']",
-                " red | dark blue ",
-                "a ) red , b ) dark blue",
-            )
-        ),
+        (["red ", "\tdark blue", None], TWO),
+        ({"text": ["red", "dark blue"], "label": ["A", "B"]}, TWO),
+        ({"A": "red", "B": "dark blue", "C": None}, TWO),
+        ([{"text": "red", "label": "A"}, {"label": "B", "text": "dark blue"}], TWO),
+        (["A)red", "B)dark blue"], TWO),
+        ("['red', 'dark blue']", TWO),
+        (" red | dark blue ", TWO),
+        ("a ) red , b ) dark blue", TWO),
         ([0, 1], ("0", "1")),
         ([True, False], ("true", "false")),
         (["None of the above", "None", "NA"], ("None of the above", "None", "NA")),
@@ -60,27 +57,21 @@ def test_lists_as_json_and_as_python_prints_them(texts: list[str]) -> None:
 
 
 def test_a_cell_is_never_evaluated_and_its_time_is_in_proportion() -> None:
-    for cell in ("[__import__('os')]", "['a'*9999999]", "[1 for x in y]", "[f'{1}']", "[1 2 ... 9]", "(1) 5 (2) 6"):
-        assert parse_cell(cell) == cell
-    for cell in ("[" * 200_000, "['" + "\\" * 200_001, "['a' " * 100_000, "{'a':" * 100_000, "[" + "1e" * 200_000):
+    expressions = ("[__import__('os')]", "['a'*9999999]", "[1 for x in y]", "[f'{1}']", "[1 2 ... 9]", "(1) 5 (2) 6")
+    long = ("[" * 200_000, "['" + "\\" * 200_001, "['a' " * 100_000, "{'a':" * 100_000, "[" + "1e" * 200_000)
+    for cell in (*expressions, *long):
         assert parse_cell(cell) == cell
 
 
 @pytest.mark.parametrize(
     ("labels", "choices", "expected"),
     [
-        *(
-            (labels, COLOURS, COLOURS[: len(labels)])
-            for labels in (
-                ["A", "B", "C"],
-                ["a", "(b)", "c."],
-                [0, 1, 2],
-                ["1", "2", "3"],
-                [" RED ", "Green.", "blue"],
-                ["A", "green", "C"],
-                ["A) red", "(b) Green", "c. blue"],
-            )
-        ),
+        (["a", "(b)", "c."], COLOURS, COLOURS),
+        ([0, 1, 2], COLOURS, COLOURS),
+        (["1", "2", "3"], COLOURS, COLOURS),
+        ([" RED ", "Green.", "blue"], COLOURS, COLOURS),
+        (["A", "green", "C"], COLOURS, COLOURS),
+        (["A) red", "(b) Green", "c. blue"], COLOURS, COLOURS),
         # the data's own keys go before a text, and a text before a letter or number
         (["1", "2"], {"label": ["1", "2"], "text": ["2", "1"]}, ["2", "1"]),
         ([1, 0], [1.0, 0.0], ["1", "0"]),
@@ -91,8 +82,7 @@ def test_a_cell_is_never_evaluated_and_its_time_is_in_proportion() -> None:
 )
 def test_labels_name_their_choice(tmp_path: Path, labels: list[Any], choices: Any, expected: list[str]) -> None:
     rows = [{"input": f"q{i}", "choices": choices, "label": label} for i, label in enumerate(labels)]
-    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert [row.label for row in read_rows(tmp_path / "r.jsonl")] == expected
+    assert [row.label for row in read_rows(write_rows(tmp_path / "r.jsonl", rows))] == expected
 
 
 @pytest.mark.parametrize(
@@ -106,7 +96,7 @@ def test_labels_name_their_choice(tmp_path: Path, labels: list[Any], choices: An
 )
 def test_labels_that_could_mean_two_choices_or_none(tmp_path: Path, rows: list[tuple[list[Any], Any]]) -> None:
     texts = [{"input": f"q{i}", "choices": choices, "label": label} for i, (choices, label) in enumerate(rows)]
-    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
+    write_rows(tmp_path / "r.jsonl", texts)
     with pytest.raises(LimbeckError, match=r"r.jsonl:\d: label"):
         read_rows(tmp_path / "r.jsonl")
 

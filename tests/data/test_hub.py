@@ -7,6 +7,7 @@ import pytest
 
 from limbeck.data import DataSettings, read, read_rows
 from limbeck.errors import LimbeckError
+from limbeck.schema import Example
 from tests.helpers.archives import write_rows
 
 
@@ -20,14 +21,13 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
-def settings(task: str = "custom", **source: Any) -> DataSettings:
-    return DataSettings.parse({"task": task, "source": {"kind": "hub", **source}}, "x")
+def read_hub(task: str = "custom", **source: Any) -> dict[str, list[Example]]:
+    return read(DataSettings.parse({"task": task, "source": {"kind": "hub", **source}}, "x"))
 
 
 def test_a_data_set_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
     write_rows(tmp_path / "set" / "train.jsonl", [{"premise": "p", "hypothesis": "h", "label": 0}])
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "train.jsonl").write_text("{nothing")
+    write_rows(tmp_path / "bad" / "train.jsonl", []).write_text("{nothing")
     path = str(tmp_path / "set")
     for source, reason in [
         ({"path": path, "splits": {"test": "tset"}}, r"tset .*\['train'\]"),
@@ -38,7 +38,7 @@ def test_a_data_set_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
         ({"task": "cqa"}, "'Salesforce/cos_e' cannot be loaded"),
     ]:
         with pytest.raises(LimbeckError, match=reason) as caught:
-            read(settings(**source))  # type: ignore[arg-type]
+            read_hub(**source)  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
 
 
@@ -54,10 +54,10 @@ def test_saved_data_sets_with_class_labels(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     rows.to_parquet(tmp_path / "folder" / "train.parquet")
     for path in ("single", "dict", "folder"):
-        splits = read(settings(path=str(tmp_path / path)))
+        splits = read_hub(path=str(tmp_path / path))
         assert [(row.id, row.label) for row in splits["train"]] == [("train-0", "yes"), ("train-1", "no")]
         assert splits.keys() == ({"train", "valid"} if path == "dict" else {"train"})
     file = read_rows(tmp_path / "folder" / "train.parquet", labelled=False)
     assert [row.label for row in file] == ["yes", "no", "", ""]
-    sizes = read(settings(path=str(tmp_path / "single"), columns={"label": "size"}))["train"]
+    sizes = read_hub(path=str(tmp_path / "single"), columns={"label": "size"})["train"]
     assert [row.label for row in sizes] == ["0.1", "0.2", "3"]

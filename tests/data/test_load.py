@@ -1,4 +1,4 @@
-"""Settings, the way from them to splits, and the digest."""
+"""Settings, the way from them to splits, sources of several files, and the digest."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,16 +6,24 @@ from typing import Any
 
 import pytest
 
-from limbeck.data import DataSettings, load
+from limbeck.data import DataSettings, Splits, load
 from limbeck.data.load import digest
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from tests.helpers.archives import write_rows
+from tests.helpers.archives import file_settings, write_rows
 
 SMALL: dict[str, Any] = {
     "task": "arithmetic",
     "source": {"kind": "generated", "train_rows": 80, "valid_rows": 5, "test_rows": 5},
 }
+
+
+def load_files(source: dict[str, Any], **fields: Any) -> Splits:
+    return load(file_settings(source, **fields))
+
+
+def all_rows(splits: Splits) -> list[Example]:
+    return [*splits.train, *splits.valid, *splits.test]
 
 
 @pytest.mark.parametrize(
@@ -45,20 +53,19 @@ def test_fractions_leave_validation_and_test_alone() -> None:
 
 def test_one_file_is_enough(tmp_path: Path) -> None:
     rows = [{"input": f"q{i}", "label": "y", "rationale": f"r{j}"} for i in range(60) for j in range(1 + i % 3)]
-    write_rows(tmp_path / "all.jsonl", rows)
-    source = {"kind": "files", "train_file": str(tmp_path / "all.jsonl")}
-    values = {"task": "custom", "source": source, "test_fraction": 0.2, "valid_fraction": 0.25}
-    splits = load(DataSettings.parse(values, "x"))
+    path = write_rows(tmp_path / "all.jsonl", rows)
+    fractions = {"test_fraction": 0.2, "valid_fraction": 0.25}
+    splits = load(file_settings(path, **fractions))
     questions = [{row.input for row in side} for side in (splits.train, splits.valid, splits.test)]
     assert sum(map(len, questions)) == 60  # each question in one split, and none lost
     for side in questions[1:]:
         assert 24 <= sum(row["input"] in side for row in rows) <= 26
-    changed = load(DataSettings.parse({**values, "valid_fraction": 0.5, "train_fraction": 0.5}, "x"))
+    changed = load(file_settings(path, test_fraction=0.2, valid_fraction=0.5, train_fraction=0.5))
     assert changed.test == splits.test  # carved first: what else is chosen does not move it
-    assert load(DataSettings.parse({**values, "seed": 1}, "x")).test != splits.test
-    write_rows(tmp_path / "all.jsonl", rows[:1])
+    assert load(file_settings(path, **fractions, seed=1)).test != splits.test
+    write_rows(path, rows[:1])
     with pytest.raises(LimbeckError, match="no training rows are left"):
-        load(DataSettings.parse({**values, "source": {**source, "test_file": source["train_file"]}}, "x"))
+        load_files({"train_file": path, "test_file": path})
 
 
 def test_the_digest_sees_every_field() -> None:
@@ -69,3 +76,63 @@ def test_the_digest_sees_every_field() -> None:
     ]
     assert len({digest([variant]) for variant in [row, *(replace(row, **change) for change in changes)]}) == 9
     assert digest([]) == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"  # of the two characters []
+
+
+def test_several_files_are_one_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, label in (("a/part.jsonl", "answer"), ("b/part.jsonl", "label")):  # by two of the usual names
+        write_rows(tmp_path / name, [{"input": f"{name} {i}", label: "y"} for i in range(10)])
+    first, second = tmp_path / "a" / "part.jsonl", tmp_path / "b" / "part.jsonl"
+    for train in ([first, second], tmp_path / "*" / "part.jsonl", ["~/**/part.jsonl"]):
+        rows = all_rows(load_files({"train_file": train}))
+        assert {row.id for row in rows} == {f"part-{i}" for i in range(20)}
+        assert {row.input for row in rows} == {f"{name}/part.jsonl {i}" for name in "ab" for i in range(10)}
+    (tmp_path / "d[1].jsonl").write_text(first.read_text())
+    assert len(all_rows(load_files({"train_file": tmp_path / "d[1].jsonl"}))) == 10
+    for name in "xy":
+        write_rows(tmp_path / f"{name}.jsonl", [{"id": "7", "input": name, "label": "y"}])
+    write_rows(tmp_path / "unlabelled.jsonl", [{"input": "q", "label": None}])
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"train_file": tmp_path / "*.parquet"}, "no file matches"),
+        ({"train_file": tmp_path / "[xy].jsonl"}, r"y.jsonl:1: .*x.jsonl:1"),
+        ({"train_file": [first, tmp_path / "b" / ".." / "a" / "part.jsonl"]}, "twice"),
+        ({"train_file": []}, r"source\.files\.train_file: "),
+        ({"train_file": first, "test_file": tmp_path / "unlabelled.jsonl"}, "'test'"),
+    ]
+    for source, reason in refused:
+        with pytest.raises(LimbeckError, match=reason):
+            load_files(source)
+
+
+def test_a_mapped_column_may_be_in_some_files_only(tmp_path: Path) -> None:
+    rows = [{"q": f"q{i}", "a": "y"} for i in range(10)]
+    explained = write_rows(tmp_path / "with.jsonl", [{**row, "why": "so", "who": "7"} for row in rows])
+    files = {"train_file": explained, "test_file": write_rows(tmp_path / "without.jsonl", rows)}
+    columns = {"input": "q", "label": "a", "rationale": "why", "teacher_label": "who"}
+    splits = load_files({**files, "columns": columns})
+    assert {(row.rationale, row.teacher_label) for row in splits.train} == {("so", "7")}
+    assert {(row.rationale, row.teacher_label) for row in splits.test} == {(None, None)}
+    for mistyped in ({"rationale": "wy"}, {"input": "question"}, {"label": "why"}):
+        with pytest.raises(LimbeckError, match="no column"):
+            load_files({**files, "columns": {**columns, **mistyped}})
+
+
+def test_labels_that_only_all_files_together_make_clear(tmp_path: Path) -> None:
+    choices = ["red", "green"]
+    rows = [{"input": f"q{i}", "choices": choices, "label": i % 2} for i in range(10)]
+    clear = write_rows(tmp_path / "a.jsonl", rows)
+    unclear = write_rows(tmp_path / "b.jsonl", rows[1:2])  # alone: from 0, or from 1
+    with pytest.raises(LimbeckError, match="from 0 or from 1"):
+        load_files({"train_file": unclear})
+    splits = load_files({"train_file": clear, "test_file": unclear})
+    assert [row.label for row in splits.test] == ["green"]
+
+
+def test_choices_of_a_recipe_are_named_by_text(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "a.jsonl", [{"input": f"q{i}", "label": i % 2} for i in range(10)])
+    splits = load_files({"train_file": path, "test_file": path}, choices=[0, 1.0])
+    assert (len(splits.train), len(splits.valid), len(splits.test)) == (9, 1, 10)
+    assert {(row.label, row.choices) for row in all_rows(splits)} == {("0", ("0", "1")), ("1", ("0", "1"))}
+    for choices in ([1, 2], ["no", "yes"]):
+        with pytest.raises(LimbeckError, match=r"a.jsonl:1: label"):
+            load_files({"train_file": path}, choices=choices)

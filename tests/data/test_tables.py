@@ -13,20 +13,17 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from limbeck.data import DataSettings, read
+from limbeck.data import read
 from limbeck.data.tables import csv_rows, json_rows, read_table
 from limbeck.errors import DataError, LimbeckError
+from tests.helpers.archives import file_settings
 
 A, B = {"input": "a", "label": "x"}, {"input": "b]}", "label": "[{"}
 LINE_A, LINE_B = json.dumps(A), json.dumps(B)
 
 
-def from_json(text: str, name: str = "r.json") -> list[dict[str, Any]]:
-    return [row for _, row in json_rows(text, Path(name))]
-
-
-def from_csv(text: str) -> list[dict[str, Any]]:
-    return [row for _, row in csv_rows(text, Path("r.csv"))]
+def rows_in(text: str, name: str = "r.json") -> list[dict[str, Any]]:
+    return [row for _, row in (csv_rows if name == "r.csv" else json_rows)(text, Path(name))]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +38,7 @@ def from_csv(text: str) -> list[dict[str, Any]]:
     ],
 )
 def test_json_in_every_form(text: str) -> None:
-    assert from_json(text) == [A, B]
+    assert rows_in(text) == [A, B]
 
 
 def test_locations_of_json_rows() -> None:
@@ -56,7 +53,6 @@ def test_locations_of_json_rows() -> None:
     ("text", "location"),
     [
         (f'{LINE_A}\n{{"input": "x\n{LINE_B}', "r.jsonl:2: "),
-        (f'{LINE_A}\n{{"input": "x", "label":', "r.jsonl:2: "),
         (f"[{LINE_A},\n{LINE_B}\n", "r.jsonl:1: "),
         (f"{LINE_A}\n3", "r.jsonl:2: "),
         ('{"a": ' + "[" * 100_000, "r.jsonl:1: "),
@@ -64,9 +60,8 @@ def test_locations_of_json_rows() -> None:
     ],
 )
 def test_bad_json_names_its_line(text: str, location: str) -> None:
-    with pytest.raises(DataError) as caught:
-        from_json(text, "r.jsonl")
-    assert str(caught.value).startswith(location)
+    with pytest.raises(DataError, match=f"^{location}"):
+        rows_in(text, "r.jsonl")
 
 
 values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=4), st.lists, max_leaves=3)
@@ -78,7 +73,7 @@ objects = st.dictionaries(st.sampled_from(["input", "label", "x", "\u2028"]), va
 def test_json_rows_come_back(table: list[dict[str, Any]], indent: int | None) -> None:
     lines = [json.dumps(row, indent=indent, ensure_ascii=False) for row in table]
     for text in ("\n".join(lines), "[" + ",".join(lines) + "]", json.dumps({"data": table})):
-        assert from_json(text) == table
+        assert rows_in(text) == table
 
 
 cells = st.text(
@@ -92,14 +87,13 @@ cells = st.text(
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=5), st.sampled_from(",;\t|"), st.booleans())
 def test_csv_rows_come_back(table: list[tuple[str, str]], delimiter: str, index: bool) -> None:
     expected = [{"input": a, "label": b} for a, b in table]
-    assert from_csv(pd.DataFrame(expected).to_csv(index=index, sep=delimiter)) == expected
+    assert rows_in(pd.DataFrame(expected).to_csv(index=index, sep=delimiter), "r.csv") == expected
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
         ("input,label\na,x\nb\n", 3),
-        ("input,label\na,x\nb,y,z\n", 3),
         ('input,label\n"two\nlines",x\nb\n', 4),
         ("input,label,label\na,x,y\n", 1),
         ('input,label\n"a"b,x\n', 2),
@@ -107,9 +101,8 @@ def test_csv_rows_come_back(table: list[tuple[str, str]], delimiter: str, index:
     ],
 )
 def test_bad_csv_names_its_line(text: str, line: int) -> None:
-    with pytest.raises(DataError) as caught:
-        from_csv(text)
-    assert str(caught.value).startswith(f"r.csv:{line}: ")
+    with pytest.raises(DataError, match=f"^r.csv:{line}: "):
+        rows_in(text, "r.csv")
 
 
 @pytest.mark.parametrize(
@@ -122,9 +115,8 @@ def test_bad_csv_names_its_line(text: str, line: int) -> None:
 )
 def test_rows_beyond_the_limit_name_their_line(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
-    source = {"kind": "files", "train_file": str(tmp_path / name), "max_row_bytes": 100}
     with pytest.raises(DataError, match=f"{name}:2: .*max_row_bytes"):
-        read(DataSettings.parse({"task": "custom", "source": source}, "x"))
+        read(file_settings({"train_file": tmp_path / name, "max_row_bytes": 100}))
 
 
 def test_files_by_suffix_and_compression(tmp_path: Path) -> None:
@@ -147,10 +139,8 @@ def test_files_by_suffix_and_compression(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("r.csv", b"", "r.csv: no rows"),
         ("r.csv", b"input,label\n", "r.csv: no rows"),
         ("r.csv", "input,label\ncaf\u00e9,y\n".encode("latin-1"), "r.csv:2: not UTF-8"),
-        ("r.jsonl", '{"input": "x"}'.encode("utf-16"), "r.jsonl:1: not UTF-8"),
         ("r.jsonl", b'{"input": "a"}\n\0\0\0\0', "r.jsonl:2: not JSON"),
         ("r.jsonl.gz", gzip.compress(LINE_A.encode(), mtime=0)[:-9], "r.jsonl.gz"),
         ("r.parquet", b"PAR1 nothing PAR1", "r.parquet.*cannot be read"),

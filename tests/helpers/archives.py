@@ -1,4 +1,4 @@
-"""Small archives in the released layout, for the tests of what reads them."""
+"""Small archives in the released layout and files of rows, for the tests of what reads them."""
 
 import json
 from pathlib import Path
@@ -21,4 +21,10 @@ def write_shards(folder: Path, split: str, outputs: list[str], size: int) -> Non
 
 def archive_settings(root: Path, task: str = "svamp", **fields: Any) -> DataSettings:
     source = {"kind": "archive", "root": str(root)}
+    return DataSettings.parse({"task": task, "source": source, **fields}, "test")
+
+
+def file_settings(source: Path | dict[str, Any], task: str = "custom", **fields: Any) -> DataSettings:
+    """Return the settings of files: the training file, or the fields of a source."""
+    source = {"kind": "files", **(source if isinstance(source, dict) else {"train_file": source})}
     return DataSettings.parse({"task": task, "source": source, **fields}, "test")
