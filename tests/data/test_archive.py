@@ -49,6 +49,8 @@ def test_outputs_meet_their_rows_over_shards_past_nine(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_copy_is_refused(tmp_path: Path, file: str, content: str | None, reason: str) -> None:
+    with pytest.raises(LimbeckError, match=r"looked for svamp_train.json"):
+        read(settings(tmp_path))
     path = svamp_root(tmp_path) / "svamp" / file
     if content is None:
         path.unlink()
@@ -56,18 +58,6 @@ def test_a_damaged_copy_is_refused(tmp_path: Path, file: str, content: str | Non
         path.write_text(content)
     with pytest.raises(LimbeckError, match=reason):
         load(settings(tmp_path))
-
-
-def test_bad_rows_of_an_archive(tmp_path: Path) -> None:
-    with pytest.raises(LimbeckError, match=r"looked for svamp_train.json"):
-        read(settings(tmp_path / "nowhere"))
-    row = {"uid": "u1", "premise": "p", "hypothesis": "h", "label": 0}
-    write_rows(tmp_path / "anli1" / "anli1_test.json", [row, row])
-    with pytest.raises(LimbeckError, match=r"anli1_test.json:2: id: 'u1'"):
-        read(settings(tmp_path, task="anli1"))
-    write_rows(tmp_path / "cqa" / "cqa_test.json", [{"id": "1", "question": "q", "choices": ["a", "b"], "answer": "c"}])
-    with pytest.raises(LimbeckError, match=r"cqa_test.json:1: label: 'c' is none of the choices \['a', 'b'\]"):
-        read(settings(tmp_path, task="cqa"))
 
 
 def test_choices_are_as_released(tmp_path: Path) -> None:
@@ -79,11 +69,10 @@ def test_choices_are_as_released(tmp_path: Path) -> None:
 
 
 def test_splits_say_which_split_plays_which_role(tmp_path: Path) -> None:
-    root = str(svamp_root(tmp_path))
+    source = {"kind": "archive", "root": svamp_root(tmp_path)}
 
     def with_roles(**roles: str) -> DataSettings:
-        source = {"kind": "archive", "root": root, "splits": roles}
-        return DataSettings.parse({"task": "svamp", "source": source, "limit": 4}, "test")
+        return DataSettings.parse({"task": "svamp", "source": {**source, "splits": roles}, "limit": 4}, "test")
 
     swapped = with_roles(train="test", test="train")
     splits = read(swapped)
@@ -146,11 +135,10 @@ def write_zip(folder: Path, content: bytes) -> str:
     return str(folder / "datasets.zip")
 
 
-def tree(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-
 def test_unpacking_the_release(tmp_path: Path) -> None:
+    def tree(root: Path) -> dict[str, bytes]:
+        return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
     release = packed({f"datasets/{name}": content for name, content in FILES.items()})
     archive, root = write_zip(tmp_path, release), tmp_path / "a" / "root"
     with pytest.raises(LimbeckError, match="SHA-256"):
@@ -188,12 +176,9 @@ def test_damaged_missing_and_large_archives(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(sources, "MAX_UNPACKED", 150_000)
     bomb = packed({"svamp/x": b"0" * 200_000})
     damaged = [b"", b"PK\x03\x04 nothing", good[:-100], good[:500] + b"!!!!" + good[504:], bomb]
-    paths = []
-    for number, content in enumerate((*damaged, packed({"x": b"1"}), packed({}))):
-        (tmp_path / str(number)).mkdir()
-        paths.append(write_zip(tmp_path / str(number), content))
-    for address in (*paths, "http://127.0.0.1:1/x.zip", "http://[bad", "https://", "nowhere.zip", "", "a\0b"):
-        with pytest.raises(LimbeckError, match="cannot be unpacked") as caught:
-            fetch(address, tmp_path / "root")
-        assert "\n" not in str(caught.value)
-        assert not (tmp_path / "root").exists()
+    addresses = ["http://127.0.0.1:1/x.zip", "http://[bad", "https://", "nowhere.zip", "", "a\0b"]
+    for content in (*damaged, packed({"x": b"1"}), packed({}), None):
+        for address in [write_zip(tmp_path, content)] if content is not None else addresses:
+            with pytest.raises(LimbeckError, match="cannot be unpacked"):
+                fetch(address, tmp_path / "root")
+            assert not (tmp_path / "root").exists()

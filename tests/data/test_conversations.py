@@ -29,7 +29,6 @@ THINKING = [{"type": "thinking", "thinking": WHY}, {"type": "text", "text": ANSW
 
 
 def asked(**reply: Any) -> dict[str, Any]:
-    """Return a conversation with this reply."""
     return {"messages": [OPENAI[3], {"role": "assistant", **reply}]}
 
 
@@ -77,13 +76,11 @@ def test_labels_ids_choices_and_counts(tmp_path: Path) -> None:
     ]
     assert counts == {"rows": 5, "unparsed_rationales": 1, "unparsed_labels": 1, "left_out": 1}
     assert list(left_out.values()) == [[f"{tmp_path / 'c.jsonl'}:4"]]
-    rows = [
-        {"prompt": "Where?", "completion": REPLY, "answer": answer} for answer in ("The answer is 5.", r"\boxed{5}")
-    ]
-    write_jsonl(tmp_path / "c.jsonl", [*rows, {**rows[0], "kto_tag": False}])
+    row = {"prompt": "Where?", "completion": REPLY, "answer": "The answer is 5."}
+    write_jsonl(tmp_path / "c.jsonl", [row, {**row, "answer": r"\boxed{5}"}, {**row, "kto_tag": False}])
     examples, counts, _ = read_conversations(tmp_path / "c.jsonl", get("custom"))
     assert ([example.label for example in examples], counts["left_out"]) == (["5", "5"], 1)
-    rows = [{**rows[0], "choices": ["red", "green", "blue"], "answer": answer} for answer in (1, 0)]
+    rows = [{**row, "choices": ["red", "green", "blue"], "answer": answer} for answer in (1, 0)]
     write_jsonl(tmp_path / "c.jsonl", rows)
     assert [example.label for example in read_conversations(tmp_path / "c.jsonl", get("custom"))[0]] == ["green", "red"]
 
@@ -118,8 +115,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
-roles = st.sampled_from(["user", "human", "assistant", "gpt", "system"])
-turn = st.dictionaries(st.sampled_from(["role", "from", "content", "value"]), roles | json_values)
+turn = st.dictionaries(st.sampled_from(["role", "content"]), st.sampled_from(["user", "assistant"]) | json_values)
 columns = ["messages", "conversations", "prompt", "completion", "response", "instruction", "input", "output"]
 fields = st.sampled_from([*columns, "label", "answer", "id", "choices"])
 hostile = st.dictionaries(fields, st.lists(turn, max_size=3) | json_values, max_size=6)

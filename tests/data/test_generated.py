@@ -17,23 +17,19 @@ SPLITS = Source().read(ARITHMETIC)
 ROWS = [row for rows in SPLITS.values() for row in rows]
 
 
-def topic(row: Example) -> int:
-    words = set(re.findall(r"\w+", row.input))
-    (index,) = [index for index, topic in enumerate(TOPICS) if words & set(topic["things"])]
-    return index
-
-
-EXPRESSIONS = [
-    [re.compile(re.sub(r"\\{\w+\\}", r"\\w+", re.escape(wording["question"]))) for wording in pattern["wordings"]]
-    for pattern in PATTERNS
+WORDINGS = [
+    (index, re.compile(re.sub(r"\\{\w+\\}", r"\\w+", re.escape(wording["question"]))))
+    for index, pattern in enumerate(PATTERNS)
+    for wording in pattern["wordings"]
 ]
 
 
-def pattern(row: Example) -> int:
-    """Return the pattern that the question was made by, by matching its wordings as regular expressions."""
-    indices = [i for i, expressions in enumerate(EXPRESSIONS) if any(e.fullmatch(row.input) for e in expressions)]
-    (index,) = indices
-    return index
+def combination(row: Example) -> tuple[int, int]:
+    """Return the pattern and the topic that the question was made of, by its wording and its words."""
+    words = set(re.findall(r"\w+", row.input))
+    (pattern,) = {index for index, expression in WORDINGS if expression.fullmatch(row.input)}
+    (topic,) = [index for index, topic in enumerate(TOPICS) if words & set(topic["things"])]
+    return pattern, topic
 
 
 def test_labels_are_svamp_equations_with_whole_results_over_the_numbers_of_the_question() -> None:
@@ -61,7 +57,7 @@ def test_the_teacher_errs_at_its_rate(rate: float) -> None:
 
 
 def test_test_has_combinations_that_training_has_not() -> None:
-    combined = {split: {(pattern(row), topic(row)) for row in rows} for split, rows in SPLITS.items()}
+    combined = {split: set(map(combination, rows)) for split, rows in SPLITS.items()}
     everything = {(p, t) for p in range(len(PATTERNS)) for t in range(len(TOPICS))}
     unseen = {(p, t) for p, t in everything if (p + t) % 5 == 0}
     assert combined["train"] == everything - unseen

@@ -3,6 +3,7 @@
 import json
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,7 @@ from tests.helpers.archives import archive_settings, write_shards
 MULTI = Path(__file__).parents[2].parent / "shared" / "data" / "multi"
 
 
-def mismatch(rows: list[Example]) -> str | None:
-    return teacher_mismatch(rows, get("custom"))
+mismatch = partial(teacher_mismatch, task=get("custom"))
 
 
 @pytest.mark.parametrize(("task", "split", "shift"), [("svamp", "test", -1), ("anli1", "valid", 1)])

@@ -1,8 +1,7 @@
 """From raw rows to examples: labels of every type, accepted answers, solutions, usual names of columns."""
 
-import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from limbeck.data import DataSettings, load, read_rows
+from limbeck.data import load, read_rows
 from limbeck.data.tables import cell_text
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
+from tests.helpers.archives import file_settings, write_rows
 
+Read = Callable[..., list[Example]]
 LISTED = "\nAnswer Choices:\n(a) x\n(b) a"
 
 
-def write_rows(folder: Path, rows: Iterable[dict[str, Any]]) -> Path:
-    (folder / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder / "r.jsonl"
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., list[Example]]:
+    """Return `read_rows` of a file with these rows."""
+
+    def read_written(rows: list[dict[str, Any]], columns: Any = None, **options: Any) -> list[Example]:
+        return read_rows(write_rows(tmp_path / "r.jsonl", rows), columns, **options)
+
+    return read_written
 
 
 def test_the_text_of_a_cell() -> None:
@@ -31,15 +37,14 @@ def test_the_text_of_a_cell() -> None:
     assert list(map(cell_text, values)) == texts
 
 
-def test_missing_values(tmp_path: Path) -> None:
+def test_missing_values(tmp_path: Path, read: Read) -> None:
     words = ["nan", "NaN", "null", "NULL", "None", "NA", "N/A", "<NA>", " "]
-    (tmp_path / "r.csv").write_text(
-        "input,label,rationale,teacher_label\n" + "".join(f"q,{w},{w},{w}\n" for w in words)
-    )
+    lines = ["input,label,rationale,teacher_label", *(f"q,{word},{word},{word}" for word in words)]
+    (tmp_path / "r.csv").write_text("\n".join(lines))
     rows = read_rows(tmp_path / "r.csv", labelled=False)
     assert [(row.label, row.rationale, row.teacher_label) for row in rows] == [("", None, None)] * 9
     answer = {"input": "q", "choices": ["None", "NA"], "label": "NA", "teacher_label": "none"}  # words as answers
-    (row,) = read_rows(write_rows(tmp_path, [answer]))
+    (row,) = read([answer])
     assert (row.label, row.teacher_label) == ("NA", "None")
 
 
@@ -64,49 +69,41 @@ def test_integers_beside_nulls_and_short_floats(tmp_path: Path) -> None:
         ({"label": "b", "answers": "['a', 'b']"}, "b", ("a",)),
     ],
 )
-def test_several_accepted_answers(tmp_path: Path, row: dict[str, Any], label: str, answers: tuple[str, ...]) -> None:
-    (example,) = read_rows(write_rows(tmp_path, [{"input": "q", **row}]))
+def test_several_accepted_answers(read: Read, row: dict[str, Any], label: str, answers: tuple[str, ...]) -> None:
+    (example,) = read([{"input": "q", **row}])
     assert (example.label, example.answers) == (label, answers)
 
 
-def test_labels_that_annotators_did_not_agree_on_are_missing(tmp_path: Path) -> None:
-    rows = [{"premise": "p", "hypothesis": "h", "label": label} for label in ("-1", -1, "-", 1, "neutral")]
-    examples = read_rows(write_rows(tmp_path, rows), task=get("esnli"), labelled=False)
-    assert [row.label for row in examples] == ["", "", "", "neutral", "neutral"]
-
-
-def test_solutions_with_their_answer_after_a_mark(tmp_path: Path) -> None:
+def test_solutions_with_their_answer_after_a_mark(read: Read) -> None:
     rows = [
         {"question": "q0", "answer": "3*4 = <<3*4=12>>12.\n#### 1,200"},
         {"question": "q1", "answer": "#### -5"},
         {"question": "q2", "answer": "a #### b #### c"},
         {"question": "q3", "answer": "x\n#### <<12*2=24>>24", "rationale": "Its <<1=1>>own; cout << x; y >> z"},
     ]
-    assert [(row.label, row.rationale) for row in read_rows(write_rows(tmp_path, rows))] == [
+    assert [(row.label, row.rationale) for row in read(rows)] == [
         ("1,200", "3*4 = 12."),
         ("-5", None),
         ("c", "a #### b"),
         ("24", "Its own; cout << x; y >> z"),
     ]
-    numbers = write_rows(tmp_path, rows[:2])
-    assert [row.label for row in read_rows(numbers, task=get("custom", answer="number"))] == ["1200", "-5"]
+    assert [row.label for row in read(rows[:2], task=get("custom", answer="number"))] == ["1200", "-5"]
     with pytest.raises(LimbeckError, match=r"r.jsonl:1: .*label"):
-        read_rows(write_rows(tmp_path, [{"question": "q", "answer": "nothing after it ####"}]))
+        read([{"question": "q", "answer": "nothing after it ####"}])
 
 
 def test_labels_that_are_no_numbers_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     labels = ["$5", "12,000", "50%", "many", "#### 42", "about a dozen"] * 4
-    path = write_rows(tmp_path, [{"input": f"q{i}", "label": label} for i, label in enumerate(labels)])
-    source = {"kind": "files", "train_file": str(path)}
-    splits = load(DataSettings.parse({"task": "custom", "answer": "number", "source": source}, "x"))
+    path = write_rows(tmp_path / "r.jsonl", [{"input": f"q{i}", "label": label} for i, label in enumerate(labels)])
+    splits = load(file_settings(path, answer="number"))
     rows = [*splits.train, *splits.valid, *splits.test]
     assert (splits.notes["rows_without_label"], len(rows)) == (8, 16)
     assert {row.label for row in rows} <= {"5", "12000", "50", "50%", "42"}
-    write_rows(tmp_path, [{"input": f"q{i}", "label": i} for i in range(20)])
+    write_rows(path, [{"input": f"q{i}", "label": i} for i in range(20)])
     for answer in ("number", "text"):
         caplog.clear()
         with caplog.at_level(logging.WARNING, "limbeck"):
-            load(DataSettings.parse({"task": "custom", "answer": answer, "source": source}, "x"))
+            load(file_settings(path, answer=answer))
         assert ("answer: number" in caplog.text) == (answer == "text")
 
 
@@ -121,8 +118,8 @@ def test_labels_that_are_no_numbers_are_left_out_and_counted(tmp_path: Path, cap
         ({"question": f"q{LISTED}", "choices": ["x", "a"], "answer": "a"}, f"q{LISTED}"),
     ],
 )
-def test_usual_names_of_columns(tmp_path: Path, row: dict[str, Any], question: str) -> None:
-    (example,) = read_rows(write_rows(tmp_path, [row]))
+def test_usual_names_of_columns(read: Read, row: dict[str, Any], question: str) -> None:
+    (example,) = read([row])
     assert (example.input, example.label) == (question, "a")
 
 
@@ -134,36 +131,34 @@ def test_usual_names_of_columns(tmp_path: Path, row: dict[str, Any], question: s
         ({"input": "q", "verdict": "a"}, ["verdict"]),
     ],
 )
-def test_ambiguous_names_of_columns_are_listed(tmp_path: Path, row: dict[str, Any], names: list[str]) -> None:
+def test_ambiguous_names_of_columns_are_listed(read: Read, row: dict[str, Any], names: list[str]) -> None:
     with pytest.raises(LimbeckError) as caught:
-        read_rows(write_rows(tmp_path, [row]))
+        read([row])
     assert all(name in str(caught.value) for name in [*names, "columns: {"])
 
 
-def test_mapped_columns(tmp_path: Path) -> None:
-    path = write_rows(tmp_path, [{"text": "why", "title": "t", "a": "b", "w1": "One.", "w2": None, "w3": "Two."}])
-    columns: Any = {"input": ["title", "text"], "label": "a", "rationale": ["w1", "w2", "w3"]}
-    assert read_rows(path, columns) == [Example("r-0", ("t", "why"), "b", "One.\nTwo.")]  # as a list of sentences
+def test_mapped_columns(read: Read) -> None:
+    rows: list[dict[str, Any]] = [{"text": "why", "title": "t", "a": "b", "w1": "One.", "w2": None, "w3": "Two."}]
+    columns = {"input": ["title", "text"], "label": "a", "rationale": ["w1", "w2", "w3"]}
+    assert read(rows, columns) == [Example("r-0", ("t", "why"), "b", "One.\nTwo.")]  # as a list of sentences
     with pytest.raises(LimbeckError, match=r"no column .*'w4'"):
-        read_rows(path, {**columns, "rationale": ["w1", "w4"]})
-    path = write_rows(tmp_path, [{"question": {"stem": "q"}, "result": {"value": {"text": "a"}}}])
-    assert read_rows(path, {"input": "question.stem", "label": "result.value.text"}) == [Example("r-0", ("q",), "a")]
-    path = write_rows(tmp_path, [{"input": "x", "gold": "y"}, {"input": "x", "label": "z"}])
-    assert [row.label for row in read_rows(path, {"label": "gold"})] == ["y", ""]  # not taken from its old name
+        read(rows, {**columns, "rationale": ["w1", "w4"]})
+    rows = [{"question": {"stem": "q"}, "result": {"value": {"text": "a"}}}]
+    assert read(rows, {"input": "question.stem", "label": "result.value.text"}) == [Example("r-0", ("q",), "a")]
+    rows = [{"input": "x", "gold": "y"}, {"input": "x", "label": "z"}]
+    assert [row.label for row in read(rows, {"label": "gold"})] == ["y", ""]  # not taken from its old name
 
 
-def test_the_fields_of_a_task(tmp_path: Path) -> None:
-    rows: list[Any] = [{"premise": "p", "hypothesis": "h", "label": label} for label in (1.0, "Contradiction", None)]
-    examples = read_rows(write_rows(tmp_path, rows), labelled=False, task=get("esnli"))
-    assert [(row.segments, row.label) for row in examples] == [
-        (("p", "h"), label) for label in ("neutral", "contradiction", "")
-    ]
+def test_the_fields_of_a_task(read: Read) -> None:
+    labels = (1.0, "Contradiction", None, "-1", -1, "-")  # the last where annotators did not agree
+    rows = [{"premise": "p", "hypothesis": "h", "label": label} for label in labels]
+    examples = read(rows, labelled=False, task=get("esnli"))
+    assert [row.label for row in examples] == ["neutral", "contradiction", "", "", "", ""]
     pairs = [{"a": "p", "b": "h", "gold": 2, "input": "not this", "teacher_label": "0"}]
-    columns: Any = {"input": ["a", "b"], "label": "gold"}
-    (mapped,) = read_rows(write_rows(tmp_path, pairs), columns, task=get("esnli"))
+    (mapped,) = read(pairs, {"input": ["a", "b"], "label": "gold"}, task=get("esnli"))
     assert (mapped.segments, mapped.label, mapped.teacher_label) == (("p", "h"), "contradiction", "entailment")
     word_problem = {"Body": "Two pens.", "Question": "How many?", "Equation": "( 2.0 + 0.0 )"}
-    (example,) = read_rows(write_rows(tmp_path, [word_problem]), task=get("svamp"))
+    (example,) = read([word_problem], task=get("svamp"))
     assert (example.input, example.label) == ("Two pens.\nHow many?", "( 2.0 + 0.0 )")
 
 

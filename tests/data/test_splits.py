@@ -11,9 +11,7 @@ from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
 
-
-def rows(count: int) -> list[Example]:
-    return [Example(str(i), (f"q{i}",), "1") for i in range(count)]
+ROWS = [Example(str(i), (f"q{i}",), "1") for i in range(99)]
 
 
 def ids(examples: list[Example]) -> list[int]:
@@ -22,7 +20,7 @@ def ids(examples: list[Example]) -> list[int]:
 
 def test_a_carve_has_the_same_rows_in_every_release() -> None:
     shuffled = random.Random("validation 3").sample(range(40), 40)
-    train, valid = carve(rows(40), 0.2, 3, "validation")
+    train, valid = carve(ROWS[:40], 0.2, 3, "validation")
     assert (ids(train), ids(valid)) == (sorted(shuffled[8:]), sorted(shuffled[:8]))
 
 
@@ -49,7 +47,7 @@ def test_a_question_that_stands_twice_is_never_on_both_sides(questions: list[tup
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 99), st.integers(0, 120), st.integers(0, 120))
 def test_smaller_samples_lie_inside_larger_ones(count: int, a: int, b: int) -> None:
-    small, large = (ids(sample(rows(count), size, "limit 0")) for size in sorted([a, b]))
+    small, large = (ids(sample(ROWS[:count], size, "limit 0")) for size in sorted([a, b]))
     assert len(large) == min(max(a, b), count)
     assert set(small) <= set(large)
     assert large == sorted(large)
@@ -73,7 +71,7 @@ def test_selection() -> None:
     assert [(row.label, row.rationale) for row in examples] == [("(1 + 1)", "good"), ("(1 - 1)", None)]
     assert counts == {"rationales_not_kept": 2, "rows_without_teacher_label": 2}
     with pytest.raises(LimbeckError, match="teacher_label"):
-        select(rows(3), svamp, "teacher", "all")
+        select(ROWS, svamp, "teacher", "all")
 
 
 def question(*segments: str, label: str = "1", choices: tuple[str, ...] = ()) -> Example:
@@ -83,8 +81,7 @@ def question(*segments: str, label: str = "1", choices: tuple[str, ...] = ()) ->
 @pytest.mark.parametrize(
     ("text", "variant"),
     [
-        ("What is it?", "  what\tIS  it "),
-        ("What is it?", "\uff37\uff48\uff41\uff54 is it\uff1f"),  # full width
+        ("What is it?", "  \uff37\uff48\uff41\uff54\tIS  it\uff1f "),  # full width
         ("What is it?", "\u201cWhat is it?\u201d"),
         ("co\u00f6perate", "coo\u0308perate"),
         ("What is it", "What\u200b is it\u00a0"),
@@ -101,7 +98,6 @@ def test_a_question_in_several_spellings(text: str, variant: str) -> None:
     [
         (question("-5 + 3"), question("5 + 3")),
         (question("A man.", "He sleeps."), question("A man.", "He runs.")),  # a premise stands with several hypotheses
-        (question("A man. He", "sleeps"), question("A man.", "He sleeps")),
         (question("Which?", choices=("a", "b")), question("Which?", choices=("a", "c"))),
         (question("???"), question("!")),
     ],
@@ -136,6 +132,6 @@ def test_more_than_the_share_is_refused_unless_it_is_allowed() -> None:
     sizes = {"train": 50, "valid": 10, "test": 200}
     refuse_overlap(notes, sizes, 0.01)
     refuse_overlap(notes | {"test_in_train": 3}, sizes, 0.015)
-    for counts, share in ((notes | {"test_in_train": 3}, 0.01), (notes, 0), (notes | {"valid_in_train": 1}, 0.01)):
+    for counts, share in (({"test_in_train": 3}, 0.01), ({"test_in_train": 2}, 0), ({"valid_in_train": 1}, 0.01)):
         with pytest.raises(LimbeckError):
             refuse_overlap(counts, sizes, share)

@@ -27,14 +27,12 @@ def test_sources_and_targets() -> None:
     assert [target(replace(NLI, rationale=None), view) for view in View] == ["contradiction", None, None, None]
 
 
-OWN = Example("2", ("Where does it rain?",), "sea", "Rain is wet.", choices=("sea", "the moon"), own_choices=True)
-
-
 def test_a_rows_own_choices_are_read_in_every_view_and_a_tasks_are_not() -> None:
+    own = Example("2", ("Where does it rain?",), "sea", choices=("sea", "the moon"), own_choices=True)
     listed = "Where does it rain?\nAnswer Choices:\n(a) sea\n(b) the moon"
-    assert {source(OWN, view).text("") for view in View} == {f"predict: {listed}", f"explain: {listed}"}
-    assert OWN.input == listed
-    assert source(replace(OWN, own_choices=False), View.PREDICT).text("") == "predict: Where does it rain?"
+    assert {source(own, view).text("") for view in View} == {f"predict: {listed}", f"explain: {listed}"}
+    assert own.input == listed
+    assert source(replace(own, own_choices=False), View.PREDICT).text("") == "predict: Where does it rain?"
 
 
 @pytest.mark.parametrize(
