@@ -51,7 +51,7 @@ class DataSettings(TaskSettings):
     @model_validator(mode="after")
     def _check_source(self) -> Self:
         if self.task != "arithmetic" and (self.source is None or isinstance(self.source, GeneratedSource)):
-            raise ValueError(f"task {self.task!r} needs a source that reads data: say where its rows are")
+            raise ValueError(f"task {self.task!r} needs a source: say where its rows are")
         return self
 
 
@@ -80,7 +80,7 @@ def _labelled(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
             log.warning("%s: %d of %d rows have no label and are left out", name, missing, len(rows[name]))
         free_text = settings.task == "custom" and settings.answer == "text" and not any(row.choices for row in examples)
         if free_text and all(read_number(row.label) is not None for row in examples):
-            log.warning("all labels are numbers: set `answer: number`, or they are compared as texts")
+            log.warning("all labels are numbers, compared as texts unless you set `answer: number`")
     return splits, sum(map(len, rows.values())) - sum(map(len, splits.values()))
 
 
@@ -110,16 +110,15 @@ def load(settings: DataSettings) -> Splits:
 
 
 def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
-    """Return one split, as `load` has it; for the test split of an archive, or of generated rows, no other is read."""
+    """Return one split, as `load` has it; no other is read for the test split of an archive or of generated rows."""
     source = settings.source or GeneratedSource()
-    alone: GeneratedSource | ArchiveSource | None = None
     if split == "test" and isinstance(source, GeneratedSource):
-        alone = source.model_copy(update={"train_rows": 1, "valid_rows": 1})  # which change nothing in the test split
+        changes: dict[str, object] = {"train_rows": 1, "valid_rows": 1}  # which change nothing in the test split
     elif split == "test" and isinstance(source, ArchiveSource) and "test" in (source.splits or {"test"}):
-        alone = source.model_copy(update={"splits": {"test": (source.splits or {}).get("test", "test")}})
-    if alone is None:
+        changes = {"splits": {"test": (source.splits or {}).get("test", "test")}}
+    else:
         return tuple(getattr(load(settings), split))
-    rows = read(settings.model_copy(update={"source": alone}))["test"]
+    rows = read(settings.model_copy(update={"source": source.model_copy(update=changes)}))["test"]
     return tuple(sample(rows, settings.limit, f"limit {settings.seed}"))
 
 

@@ -87,8 +87,8 @@ def read_examples(
         lacking = [table for table in tables if not _has(_names(table), source)]
         required = column == "input" or (column == "label" and labelled)
         if lacking and (required or len(lacking) == len(tables)):
-            reason = f"no column {source!r}, named for {column!r}; there are {sorted(_names(lacking[0]))!r:.200}"
-            raise DataError(f"{lacking[0][0][0]}: {reason}")
+            names = f"{sorted(_names(lacking[0]))!r:.200}"
+            raise DataError(f"{lacking[0][0][0]}: no column {source!r}, named for {column!r}; there are {names}")
     drafts: dict[str, list[Draft]] = {split: [] for split in splits}
     for split, table in ((split, table) for split, tables in splits.items() for table in tables):
         published = bool(task.fields) and task.fields[0][0] in _names(table)
@@ -128,7 +128,7 @@ def _has(names: set[str], source: str | list[str]) -> bool:
 
 
 def _cell(row: Row, name: str) -> Any:
-    """Return the value of a column, or of `question.stem` inside one; None where there is none."""
+    """Return the value of a column, or of `question.stem` inside one, if any."""
     outer, _, inner = name.partition(".")
     return row.get(name) if name in row or not isinstance(row.get(outer), Mapping) else _cell(row[outer], inner)
 
@@ -145,7 +145,7 @@ def unique(examples: Iterable[tuple[str, Example]]) -> list[Example]:
 
 
 def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
-    """Return the example of a row, whose labels are still the file's names of its choices."""
+    """Return the draft of a row."""
     location, id, raw = table_row
     row = {name: value for name, value in raw.items() if name not in columns}
     for column, source in columns.items():
@@ -205,7 +205,7 @@ def _listed(cell: Any) -> Any:
 
 
 def _labels(cell: Any, words: Set[str], field: str) -> list[str]:
-    """Return the labels in a cell; a word such as "None" is missing unless it is among the choices' `words`."""
+    """Return the labels in a cell; "None" and such are missing unless among the choices' `words`."""
     labels = map(cell_text, cell if isinstance(cell, list) else [cell])
     return [text(label, field) for label in labels if not is_missing(label) or normalise(str(label or "")) in words]
 
@@ -216,7 +216,7 @@ def _texts(cell: Any, field: str) -> list[str]:
 
 
 def shared_reading(drafts: Sequence[Draft]) -> str | None:
-    """Return the way in which the labels of all rows name their choices; log it where it is not by text."""
+    """Return the way in which all rows' labels name their choices; log it where it is not by text."""
     labels = [(row.example.label, row.choices) for row in drafts if row.example.label and not row.choices.of_task]
     if not labels:
         return None

@@ -43,7 +43,7 @@ class ArchiveSource(Settings):
     @classmethod
     def _check_splits(cls, splits: dict[Split, Split] | None) -> dict[Split, Split] | None:
         if splits and len(set(splits.values())) < len(splits):
-            raise ValueError("a split has two roles, so that a student would be measured on rows that it saw")
+            raise ValueError("a split has two roles; give each its own")
         return splits
 
     def read(self, task: Task) -> dict[str, list[Example]]:
@@ -52,8 +52,7 @@ class ArchiveSource(Settings):
         paths = {split: folder / f"{task.name}_{split}.json" for split in get_args(Split)}
         roles = self.splits or {split: split for split, path in paths.items() if path.exists()}
         if not roles:
-            names = ", ".join(path.name for path in paths.values())
-            raise DataError(f"no input files; looked for {names}", path=folder)
+            raise DataError(f"no input files; looked for {task.name}_train.json, _valid and _test", path=folder)
         splits: dict[str, list[Example]] = {}
         for role, split in roles.items():
             table, outputs = numbered(read_table(paths[split]), split), _read_outputs(folder / "llm", split)
@@ -84,9 +83,9 @@ def _read_outputs(folder: Path, split: str) -> list[str]:
 
 
 def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
-    """Unpack the archive at `source`, a local path or an http(s) URL, into `root`; return the folders in it.
+    """Unpack the archive at a path or an http(s) URL, with the SHA-256 `digest`, into `root`; return its folders.
 
-    Nothing is put in its place before all is unpacked and has the SHA-256 `digest`, and no folder is overwritten.
+    Nothing is put in its place before all is unpacked, and no folder is overwritten.
     """
     # in a folder that exists, so that a failure leaves nothing behind; and on root's disk, so that moving is renaming
     parent = next(folder for folder in root.absolute().parents if folder.is_dir())
@@ -108,7 +107,7 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
             if not folders:
                 raise ValueError("it holds no folder of a task")
             if existing := [folder.name for folder in folders if (root / folder.name).exists()]:
-                raise ValueError(f"{', '.join(existing)}: there already; move it away, or choose another root")
+                raise ValueError(f"{', '.join(existing)}: there already; move it away")
             root.mkdir(parents=True, exist_ok=True)
             return [folder.rename(root / folder.name).name for folder in folders]
     except (OSError, HTTPException, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -138,7 +137,7 @@ def _expand(paths: Path | list[Path]) -> list[Path]:
     for path in (path.expanduser() for path in ([paths] if isinstance(paths, Path) else paths)):
         matches = [path] if path.exists() else [Path(match) for match in sorted(glob(str(path), recursive=True))]  # noqa: PTH207
         if not matches:
-            raise FileError("no such file, and no file matches this as a pattern", path=path)
+            raise FileError("no such file, and no file matches it", path=path)
         files += matches
     if len({file.resolve() for file in files}) < len(files):
         raise FileError("the same file twice in one split; name it once", path=files[-1])
@@ -155,10 +154,10 @@ class HubSource(Settings):
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the splits of the data set that `splits` or the task names, or that have usual names."""
+        """Return the splits that `splits` or the task names, or that have usual names."""
         hub = HubInputs(self.path, None, {}) if self.path is not None else task.hub
         if hub is None:
-            raise DataError(f"task {task.name!r} has no data set of its own on the Hub: give the source a `path`")
+            raise DataError(f"task {task.name!r} has no data set of its own: give the source a `path`")
         data_set = _load(hub.path, self.config or hub.config, hub.revision)
         usual = {split: name for name, split in _HUB_SPLITS.items() if name in data_set}
         names = self.splits or hub.splits or usual

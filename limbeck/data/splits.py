@@ -21,7 +21,7 @@ Question = tuple[tuple[str, ...], tuple[str, ...]]  # normalized segments, and c
 
 
 def question_of(example: Example) -> Question:
-    """Return the question of an example, the same whatever its case, width, spacing and punctuation at the ends."""
+    """Return the question of an example, the same in any case, width, spacing and punctuation at the ends."""
     return tuple(map(_plain, example.segments)), tuple(sorted(map(_plain, example.choices)))
 
 

@@ -51,14 +51,14 @@ def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> di
 
 
 def _lengths(texts: Iterable[str]) -> dict[str, float] | None:
-    """Return quantiles of the number of words; None without any text."""
+    """Return quantiles of the numbers of words."""
     counts = [len(text.split()) for text in texts]
     quantiles = {"min": 0, "median": 0.5, "p95": 0.95, "max": 1}
     return {name: round(float(np.quantile(counts, q)), 4) for name, q in quantiles.items()} if counts else None
 
 
 def show(settings: DataSettings, n: int, seed: int = 0) -> str:
-    """Return the counts of `summarise` and `n` random rows of the first split in every view, as text to read."""
+    """Return the counts and `n` random rows of the first split in every view, as text to read."""
     splits = read(settings)
     summaries = summarise(settings, splits)
     sizes = {split: len(splits.get(split, [])) for split in get_args(Split)}

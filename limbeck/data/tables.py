@@ -165,7 +165,7 @@ def arrow_rows(table: "pa.Table", where: str) -> Rows:
 
 
 def cell_text(value: Any) -> Any:
-    """Return a number (1.0 as "1"), truth value or text as text in Unicode's NFC, and anything else unchanged."""
+    """Return a number (1.0 as "1"), truth value or text as text in NFC, and anything else unchanged."""
     if isinstance(value, str):
         return unicodedata.normalize("NFC", value.replace("\0", "")).strip()
     if isinstance(value, int):
@@ -176,7 +176,7 @@ def cell_text(value: Any) -> Any:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value is null, NaN, blank, or a word that pandas or a database writes for a missing value."""
+    """Return whether a value is null, NaN, blank, or a word that a program writes for a missing value."""
     return cell_text(value) in ("", *_MISSING) if isinstance(value, str) else value is None or value != value
 
 
