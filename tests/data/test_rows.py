@@ -1,5 +1,6 @@
-"""From raw rows to examples: labels of every type, accepted answers, solutions, usual names of columns."""
+"""From raw rows to examples: labels and choices in every form, accepted answers, solutions, usual names of columns."""
 
+import json
 import logging
 from collections.abc import Callable
 from decimal import Decimal
@@ -9,20 +10,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from limbeck.data import load, read_rows
-from limbeck.data.tables import cell_text
+from limbeck.data.choices import read_choices
+from limbeck.data.tables import cell_text, parse_cell
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
 from tests.helpers.archives import file_settings, write_rows
 
 Read = Callable[..., list[Example]]
+COLOURS = ["red", "green", "blue"]
+TWO = ("red", "dark blue")
 LISTED = "\nAnswer Choices:\n(a) x\n(b) a"
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[..., list[Example]]:
+def read(tmp_path: Path) -> Read:
     """Return `read_rows` of a file with these rows."""
 
     def read_written(rows: list[dict[str, Any]], columns: Any = None, **options: Any) -> list[Example]:
@@ -157,21 +163,15 @@ def test_the_fields_of_a_task(read: Read) -> None:
     pairs = [{"a": "p", "b": "h", "gold": 2, "input": "not this", "teacher_label": "0"}]
     (mapped,) = read(pairs, {"input": ["a", "b"], "label": "gold"}, task=get("esnli"))
     assert (mapped.segments, mapped.label, mapped.teacher_label) == (("p", "h"), "contradiction", "entailment")
-    word_problem = {"Body": "Two pens.", "Question": "How many?", "Equation": "( 2.0 + 0.0 )"}
-    (example,) = read([word_problem], task=get("svamp"))
-    assert (example.input, example.label) == ("Two pens.\nHow many?", "( 2.0 + 0.0 )")
 
 
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
         (['{"input": "x", "label": "y"}', '{"label": "y"}'], "r.jsonl:2: input"),
-        (["", '{"input": " ", "label": "y"}'], "r.jsonl:2: .*input"),
         (['{"input": "x", "label": [["y"]]}'], "r.jsonl:1: .*label"),
         (['{"input": ["x", 3], "label": "y"}'], "r.jsonl:1: .*input"),
         (['{"input": "x", "label": "y", "rationale": 3}'], "r.jsonl:1: .*rationale"),
-        (['{"input": "x", "label": "y", "choices": "y"}'], "r.jsonl:1: choices"),
-        (['{"input": "x\\ud800", "label": "y"}'], "r.jsonl:1: .*input.*Unicode"),
         (['{"input": "x", "label": "y", "id": 1}', '{"input": "x", "label": "y", "id": "1"}'], "r.jsonl:2: .*l:1"),
     ],
 )
@@ -179,3 +179,98 @@ def test_bad_rows_name_their_location_and_field(tmp_path: Path, lines: list[str]
     (tmp_path / "r.jsonl").write_text("\n".join(lines))
     with pytest.raises(LimbeckError, match=reason):
         read_rows(tmp_path / "r.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("cell", "texts"),
+    [
+        (["red ", "\tdark blue", None], TWO),
+        ({"text": ["red", "dark blue"], "label": ["A", "B"]}, TWO),
+        ({"A": "red", "B": "dark blue", "C": None}, TWO),
+        ([{"text": "red", "label": "A"}, {"label": "B", "text": "dark blue"}], TWO),
+        (["A)red", "B)dark blue"], TWO),
+        ("['red', 'dark blue']", TWO),
+        (" red | dark blue ", TWO),
+        ("a ) red , b ) dark blue", TWO),
+        ([0, 1], ("0", "1")),
+        ([True, False], ("true", "false")),
+        (["None of the above", "None", "NA"], ("None of the above", "None", "NA")),
+        (["A) x", "C) y"], ("A) x", "C) y")),
+        (repr(["it's", 'say "so"', "a\nb"]), ("it's", 'say "so"', "a\nb")),
+    ],
+)
+def test_choices_in_every_form(cell: Any, texts: tuple[str, ...]) -> None:
+    assert read_choices(cell).texts == texts
+
+
+@pytest.mark.parametrize(
+    "cell", ["red, blue", 3, ["x", ["y"]], ["x", None, "y"], [], {"text": ["x", "y"], "label": [1]}, "['a' 'b']"]
+)
+def test_cells_without_choices(cell: Any) -> None:
+    with pytest.raises(LimbeckError, match="choices"):
+        read_choices(cell)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0'\""), min_size=2, max_size=8), min_size=1))
+def test_lists_as_json_and_as_python_prints_them(texts: list[str]) -> None:
+    assert parse_cell(json.dumps(texts)) == texts
+    assert parse_cell(repr(texts)) == texts
+
+
+def test_a_cell_is_never_evaluated_and_its_time_is_in_proportion() -> None:
+    expressions = ("[__import__('os')]", "['a'*9999999]", "[1 for x in y]", "[f'{1}']", "[1 2 ... 9]", "(1) 5 (2) 6")
+    long = ("[" * 200_000, "['" + "\\" * 200_001, "['a' " * 100_000, "{'a':" * 100_000, "[" + "1e" * 200_000)
+    for cell in (*expressions, *long):
+        assert parse_cell(cell) == cell
+
+
+@pytest.mark.parametrize(
+    ("labels", "choices", "expected"),
+    [
+        (["a", "(b)", "c."], COLOURS, COLOURS),
+        ([0, 1, 2], COLOURS, COLOURS),
+        (["1", "2", "3"], COLOURS, COLOURS),
+        ([" RED ", "Green.", "blue"], COLOURS, COLOURS),
+        (["A", "green", "C"], COLOURS, COLOURS),
+        (["A) red", "(b) Green", "c. blue"], COLOURS, COLOURS),
+        # the data's own keys go before a text, and a text before a letter or number
+        (["1", "2"], {"label": ["1", "2"], "text": ["2", "1"]}, ["2", "1"]),
+        ([1, 0], [1.0, 0.0], ["1", "0"]),
+        (["A", "B"], ["B", "A"], ["A", "B"]),
+        (["None", "x"], ["None", "x"], ["None", "x"]),
+        (["US", "us"], ["us", "US"], ["US", "us"]),
+    ],
+)
+def test_labels_name_their_choice(read: Read, labels: list[Any], choices: Any, expected: list[str]) -> None:
+    rows = [{"input": f"q{i}", "choices": choices, "label": label} for i, label in enumerate(labels)]
+    assert [row.label for row in read(rows)] == expected
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        *([(COLOURS, label) for label in labels] for labels in ([1, 2], [1], ["2", "1"], [0, 3], [4], ["D"], [-1])),
+        [(["1", "2", "3"], 2), (COLOURS, 0)],  # one row's text would be all rows' number
+        [(["B", "A"], "A"), (COLOURS, "B")],
+        [(["x", "dam"], "dam"), (["B", "A"], "A"), (COLOURS, "B")],  # no single way reads all of them
+    ],
+)
+def test_labels_that_could_mean_two_choices_or_none(read: Read, rows: list[tuple[list[Any], Any]]) -> None:
+    with pytest.raises(LimbeckError, match=r"r.jsonl:\d: label"):
+        read([{"input": f"q{i}", "choices": choices, "label": label} for i, (choices, label) in enumerate(rows)])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *("ABC", "abc", ["option_a", "option_b", "option_c"], ["Option A", "Option B", "Option C"]),
+        *(["choice1", "choice2", "choice3"], ["ending0", "ending1", "ending2"]),
+    ],
+)
+def test_choices_in_columns(read: Read, names: list[str]) -> None:
+    rows = [{"question": "q", **dict(zip(names, COLOURS, strict=True)), "answer": "B"}]
+    (example,) = read(rows)
+    assert (example.choices, example.label, example.segments) == (tuple(COLOURS), "green", ("q",))
+    (example,) = read(rows, {"choices": [names[1], names[0]]})
+    assert (example.choices, example.label) == (("green", "red"), "red")

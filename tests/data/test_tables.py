@@ -64,18 +64,6 @@ def test_bad_json_names_its_line(text: str, location: str) -> None:
         rows_in(text, "r.jsonl")
 
 
-values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=4), st.lists, max_leaves=3)
-objects = st.dictionaries(st.sampled_from(["input", "label", "x", "\u2028"]), values, min_size=1)
-
-
-@hypothesis_settings(max_examples=50, deadline=None)
-@given(st.lists(objects, min_size=2, max_size=4), st.sampled_from([None, 1]))
-def test_json_rows_come_back(table: list[dict[str, Any]], indent: int | None) -> None:
-    lines = [json.dumps(row, indent=indent, ensure_ascii=False) for row in table]
-    for text in ("\n".join(lines), "[" + ",".join(lines) + "]", json.dumps({"data": table})):
-        assert rows_in(text) == table
-
-
 cells = st.text(
     st.sampled_from("ab\"',;|\t\n #\u00e9") | st.characters(codec="utf-8", exclude_characters="\0\r"),
     min_size=1,
