@@ -1,7 +1,6 @@
 """The released data, its rows and accuracies, and unpacking it; data sets of the Hub, in local folders, offline."""
 
 import hashlib
-import io
 import json
 import os
 import zipfile
@@ -124,36 +123,29 @@ def test_every_released_anli_row_is_parsed(dss: Path) -> None:
 FILES = {"svamp/svamp_train.json": b"{}\n", "svamp/llm/train_CoT_0.json": b"[]", "cqa/x": b"y"}
 
 
-def packed(files: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+def pack(path: Path, files: dict[str, bytes]) -> str:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
-    return stream.getvalue()
-
-
-def write_zip(folder: Path, content: bytes) -> str:
-    (folder / "datasets.zip").write_bytes(content)
-    return str(folder / "datasets.zip")
+    return str(path)
 
 
 def test_unpacking_the_release(tmp_path: Path) -> None:
     def tree(root: Path) -> dict[str, bytes]:
         return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
-    release = packed({f"datasets/{name}": content for name, content in FILES.items()})
-    archive, root = write_zip(tmp_path, release), tmp_path / "a" / "root"
+    archive, root = tmp_path / "datasets.zip", tmp_path / "a" / "root"
+    release = pack(archive, {f"datasets/{name}": content for name, content in FILES.items()})
     with pytest.raises(LimbeckError, match="SHA-256"):
-        fetch(archive, root, "0" * 64)
+        fetch(release, root, "0" * 64)
     assert not root.exists()
-    assert fetch(archive, root, hashlib.sha256(release).hexdigest().upper()) == ["cqa", "svamp"]
+    assert fetch(release, root, hashlib.sha256(archive.read_bytes()).hexdigest().upper()) == ["cqa", "svamp"]
     assert tree(root) == FILES
     (root / "cqa" / "x").write_text("mine")
     with pytest.raises(LimbeckError, match="cqa, svamp: there already"):
-        fetch(archive, root)
+        fetch(release, root)
     assert tree(root) == {**FILES, "cqa/x": b"mine"}
-    archive = write_zip(tmp_path, packed({**FILES, "__MACOSX/svamp/._x": b"", "read.me": b"hi"}))
-    fetch(archive, tmp_path / "b")
+    fetch(pack(archive, {**FILES, "__MACOSX/svamp/._x": b"", "read.me": b"hi"}), tmp_path / "b")
     assert tree(tmp_path / "b") == FILES
 
 
@@ -161,29 +153,31 @@ def test_unpacking_the_release(tmp_path: Path) -> None:
     "name", ["../escape/x", "svamp/../../escape", "/tmp/escape/x", "datasets/../escape/x", "svamp/a\x00b", "svamp/link"]
 )
 def test_nothing_lands_outside_the_root(tmp_path: Path, name: str) -> None:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
+    path = tmp_path / "datasets.zip"
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("svamp/good", b"1")
         info = zipfile.ZipInfo("placeholder")
         info.filename = info.orig_filename = name  # as a hostile writer would
         info.external_attr = 0o120777 << 16  # a link
         archive.writestr(info, b"/etc/passwd")
-    fetch(write_zip(tmp_path, stream.getvalue()), tmp_path / "root")
+    fetch(str(path), tmp_path / "root")
     assert {path.name for path in tmp_path.iterdir()} == {"datasets.zip", "root"}
     assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
 
 
 def test_damaged_missing_and_large_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = packed({"svamp/x": os.urandom(5000)})
     monkeypatch.setattr(sources, "MAX_UNPACKED", 150_000)
-    bomb = packed({"svamp/x": b"0" * 200_000})
-    damaged = [b"", b"PK\x03\x04 nothing", good[:-100], good[:500] + b"!!!!" + good[504:], bomb]
-    addresses = ["http://127.0.0.1:1/x.zip", "http://[bad", "https://", "nowhere.zip", "", "a\0b"]
-    for content in (*damaged, packed({"x": b"1"}), packed({}), None):
-        for address in [write_zip(tmp_path, content)] if content is not None else addresses:
-            with pytest.raises(LimbeckError, match="cannot be unpacked"):
-                fetch(address, tmp_path / "root")
-            assert not (tmp_path / "root").exists()
+    good = Path(pack(tmp_path / "good.zip", {"svamp/x": os.urandom(5000)})).read_bytes()
+    damaged = [b"", b"PK\x03\x04 nothing", good[:-100], good[:500] + b"!!!!" + good[504:]]
+    for number, content in enumerate(damaged):
+        (tmp_path / f"{number}.zip").write_bytes(content)
+    unusable = [{"svamp/x": b"0" * 200_000}, {"x": b"1"}, {}]  # too large, and without a folder
+    paths = [str(tmp_path / f"{number}.zip") for number in range(4)]
+    paths += [pack(tmp_path / f"{number}.zip", files) for number, files in enumerate(unusable, start=4)]
+    for address in (*paths, "http://127.0.0.1:1/x.zip", "http://[bad", "https://", "nowhere.zip", "", "a\0b"):
+        with pytest.raises(LimbeckError, match="cannot be unpacked"):
+            fetch(address, tmp_path / "root")
+        assert not (tmp_path / "root").exists()
 
 
 @pytest.fixture
