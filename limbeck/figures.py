@@ -1,7 +1,4 @@
-"""Figures as SVG: plain values in, a text out that is a file or an `<img>` of a page, in the reader's colour scheme.
-
-A template draws them: in a small report, matplotlib took two seconds of processor time for that.
-"""
+"""Figures as SVG in the reader's colour scheme, drawn by a template: matplotlib took two seconds for a small report."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,7 +23,7 @@ TICK_SPACE = 40  # pixels of an x axis that a tick's text needs
 
 
 class Point(NamedTuple):
-    """A value at x with its interval [low, high]; `y` None: not measured, a gap in its line."""
+    """A value at x with its interval [low, high]; `y` is None where it was not measured."""
 
     x: float
     y: float | None
@@ -49,7 +46,6 @@ class _Scale(NamedTuple):
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
-        """The ticks' places and texts."""
         size = 10 ** math.floor(math.log10(self.high - self.low))
         step = next(size * part for part in (0.1, 0.2, 0.5, 1, 2) if self.high - self.low <= 6 * size * part)
         multiples = [step * count for count in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
@@ -58,14 +54,14 @@ class _Scale(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """A line with its places in the figure: corners (x, y), and whiskers (x, low, high)."""
+    """A line with its places in the figure."""
 
     name: str
     color: str
     dash: str
     marker: str
-    corners: list[tuple[float, float]]
-    whiskers: list[tuple[float, float, float]]
+    corners: list[tuple[float, float]]  # x, y
+    whiskers: list[tuple[float, float, float]]  # x, low, high
 
 
 def line_chart(
@@ -78,8 +74,8 @@ def line_chart(
 ) -> str:
     """Draw a line for each name, with whiskers and ticks at its points where they have intervals.
 
-    A line without a point keeps its colour, so that a name looks alike in all figures. `percent` names the axes whose
-    shares are shown in per cent ("x", "y", "xy"); `reference` is the name and the height of a dashed line.
+    A line without points keeps its colour, so that a name looks alike in all figures. Shares on the axes in `percent`
+    ("x", "y", "xy") are shown in per cent; `reference` is the name and the height of a dashed line.
     """
     points = {
         name: sorted((p for p in line if p.y is not None and math.isfinite(p.y)), key=lambda point: point.x)
@@ -110,37 +106,34 @@ def line_chart(
 
 
 def risk_coverage(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Draw the share of wrong answers over the share answered, the surest first, from `coverage` and `risk` by name."""
+    """Draw the share of wrong answers over the share answered, from `coverage` and `risk` by name."""
     lines = {name: [Point(row["coverage"], row["risk"]) for row in curve] for name, curve in curves.items()}
     return line_chart(lines, "share answered", "share wrong", percent="xy")
 
 
 def cascade(curves: Mapping[str, Sequence[Mapping[str, Any]]], teacher: float | None) -> str:
-    """Draw accuracy over the share passed on, from `cost` and `accuracy` by name; a line for the teacher's own."""
+    """Draw accuracy over the share passed on, from `cost` and `accuracy` by name, and the `teacher`'s own."""
     lines = {name: [Point(row["cost"], row["accuracy"]) for row in curve] for name, curve in curves.items()}
     reference = None if teacher is None else ("teacher alone", teacher)
     return line_chart(lines, "share passed on to the teacher", "accuracy", percent="xy", reference=reference)
 
 
 def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
-    """Draw the accuracy in each bin of confidence with its interval, and the number of its answers.
-
-    A bin has low, high, n and, where n > 0, confidence, accuracy and interval, as `metrics` has them.
-    """
+    """Draw each bin's accuracy, interval and number of answers; `bins` are as in the calibration of `metrics`."""
     x, y = (_Scale(0, 1, *ends, percent=True) for ends in ((LEFT, RIGHT), (BOTTOM, TOP)))
     dashed = "perfectly calibrated", f"M{LEFT} {BOTTOM}L{RIGHT} {TOP}"
     return _svg(x, y, ("confidence; above the bars: answers", "accuracy"), bins=bins, dashed=dashed)
 
 
 def _scale(values: Sequence[float], start: int, end: int, percent: bool, margin: float = 0.03) -> _Scale:
-    """Return an axis with room for these values, and a `margin` as a share of their range."""
+    """Return an axis for these values; `margin` is a share of their range."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     room = margin * (high - low) or abs(high) / 2 or 0.5
     return _Scale(low - room, high + room, start, end, percent)
 
 
 def _label(name: str) -> str:
-    """Return a name of any origin as a short label; long ones lose their middle, since names differ in their ends."""
+    """Return a name of any origin as a short label; a long one loses its middle, since names differ in their ends."""
     text = one_line(name if len(name) < 1000 else f"{name[:200]}…{name[-200:]}", 1000)
     return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH // 2]}…{text[1 - LABEL_LENGTH // 2 :]}"
 
@@ -154,7 +147,7 @@ def _svg(
     bins: Sequence[Mapping[str, Any]] = (),
     dashed: tuple[str, str] | None = None,
 ) -> str:
-    """Return the figure's SVG element, a legend above its axes; `dashed` is the name and the path of another line."""
+    """Return the figure, a legend above its axes; `dashed` is the name and the path of another line."""
     names = [*(line.name for line in lines), *(dashed or ())[:1]]
     columns = max(1, 500 // (52 + 7 * max(map(len, names), default=1)))
     layout = {"labels": labels, "columns": columns, "rows": math.ceil(len(names) / columns)}

@@ -20,10 +20,7 @@ _LATEX |= {char: rf"\text{name}{{}}" for char, name in _LATEX_NAMES.items()}
 
 
 def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
-    """Return `value` rounded, with a true minus; "" where it is missing or not finite.
-
-    A value that would round to zero is shown with two significant digits, unless it is rounding error itself.
-    """
+    """Return `value` rounded, or with two digits where it would round to 0; "" where it is missing or not finite."""
     if value is None or not math.isfinite(value):
         return ""
     tiny = 1e-12 < abs(value) < 0.5 * 10**-digits
@@ -39,28 +36,25 @@ def interval(ends: Sequence[float] | None, digits: int = 4, *, sign: bool = Fals
 
 
 def estimate(value: float | None, ends: Sequence[float] | None, digits: int = 4) -> str:
-    """Return a value and its interval: `0.1234 (0.0700 to 0.1980)`."""
+    """Return `0.1234 (0.0700 to 0.1980)`."""
     return f"{number(value, digits)} {interval(ends, digits)}".strip()
 
 
 def p_value(value: float | None) -> str:
-    """Return a p-value with two meaningful digits: `0.12`, `0.012`, `<0.001`; "" where it is undefined."""
+    """Return a p-value like `0.12`, `0.012` and `<0.001`; "" where it is undefined."""
     if value is None or not math.isfinite(value):
         return ""
     return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def p_equals(value: float | None) -> str:
-    """Return what follows "p" in a sentence: `= 0.012`, `< 0.001`; "undefined" where it is."""
+    """Return what follows "p" in a sentence: `= 0.012`, `< 0.001`, `undefined`."""
     text = p_value(value)
     return f"< {text[1:]}" if text.startswith("<") else f"= {text}" if text else "undefined"
 
 
 def visible(text: str, limit: int | None = None) -> str:
-    """Return `text` with each hidden or direction-changing character as its code point, like `<U+202E>`.
-
-    A text of more than `limit` characters is cut, and says so.
-    """
+    """Return `text` with each hidden or direction-changing character like `<U+202E>`, cut at `limit` characters."""
     cut = text if limit is None else text[:limit]
     if not cut.replace("\n", "").replace("\t", "").isprintable():  # most texts are, and this is quick
         hidden = {char for char in cut if char not in _SHOWN and unicodedata.category(char) in _HIDDEN}
@@ -80,7 +74,7 @@ class Markdown(str):
 
 
 def markdown(value: Any) -> Markdown:
-    """Return `value` on one line with every sign escaped that means something in Markdown, HTML or a formula."""
+    """Return `value` on one line, with all that means something in Markdown, HTML or a formula escaped."""
     if isinstance(value, Markdown):
         return value
     return Markdown(_LIST_NUMBER.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", one_line(str(value), LONGEST))))
@@ -105,7 +99,7 @@ def cell(value: Any) -> Markdown:
 
 
 def latex(text: str) -> str:
-    """Return any text as one line of LaTeX that shows just that text."""
+    """Return any text as one line of LaTeX that shows it."""
     return "".join(_LATEX.get(char, char) for char in one_line(text, LONGEST))
 
 
@@ -116,7 +110,7 @@ def csv_field(text: str) -> str:
 
 
 def finite(value: Any) -> Any:
-    """Return `value` as JSON can hold it: nan and infinities, at any depth, become None."""
+    """Return `value` as JSON, in which nan and infinities become None."""
     match value:
         case float():
             return value if math.isfinite(value) else None

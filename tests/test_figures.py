@@ -60,9 +60,8 @@ def test_an_axis_has_a_few_round_numbers_at_their_places(low, high):
     assert all(TOP <= height <= BOTTOM for height in heights)
     if low < high:
         ends = [y for _, y in corners(paths(svg, stroke=COLORS[0])[0])]
-        assert np.allclose(
-            np.interp(heights, ends[::-1], [high, low]), np.clip(values, low, high), atol=1e-3 * (high - low)
-        )
+        expected = np.clip(values, low, high)
+        assert np.allclose(np.interp(heights, ends[::-1], [high, low]), expected, atol=1e-3 * (high - low))
 
 
 def test_bars_of_reliability_are_as_high_as_accuracies():
@@ -75,12 +74,14 @@ def test_bars_of_reliability_are_as_high_as_accuracies():
 
 def test_points_have_whiskers_and_what_is_not_known_is_left_out():
     points = [Point(0.25, 0.5, 0.4, 0.55), Point(0.5, None), Point(0.6, math.nan), Point(1, 0.7, 0.65, 0.8)]
-    line, *whiskers = paths(line_chart({"dss": points}, "x", "y"), stroke=COLORS[0])
+    svg = line_chart({"dss": points}, "x", "y", percent="x")
+    line, *whiskers = paths(svg, stroke=COLORS[0])
     first, last = corners(line)
     assert len(whiskers) == 2
     for whisker, point in zip(whiskers, (points[0], points[-1]), strict=True):
         low, high = map(float, re.match(r"M\S+ (\S+)V(\d+\.?\d*)", whisker).groups())
         assert (low - high) / (first[1] - last[1]) == pytest.approx((point.high - point.low) / 0.2, rel=0.01)
+    assert {"25%", "100%"} <= set(words(svg)) and "40%" not in words(svg)  # ticks where something was measured
 
 
 def test_a_line_without_a_point_keeps_its_color_and_nothing_to_show_is_a_figure_too():

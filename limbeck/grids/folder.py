@@ -16,7 +16,7 @@ from typing import Literal
 import yaml
 from filelock import FileLock, Timeout
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError
 from limbeck.files import read_json, write_json, write_text
 from limbeck.formatting import one_line, visible
 from limbeck.grids.grid import Grid, GridCell, cells
@@ -60,7 +60,7 @@ class GridFolder:
         if (path / "results.json").exists():
             return CellState(cell, path, "finished")
         if self.failure(cell.name).exists():
-            return CellState(cell, path, "failed", str(read_json(self.failure(cell.name))["error"]))
+            return CellState(cell, path, "failed", read_failure(self.failure(cell.name)))
         is_held = _is_held(self.lock(cell.name)) or _is_held(FileLock(path / LOCK))
         return CellState(cell, path, "elsewhere" if is_held else "waiting")
 
@@ -73,6 +73,14 @@ class GridFolder:
         """Write the grid beside its runs, for `Grid.load` and the report."""
         text = yaml.safe_dump(grid.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         write_text(self.grids / f"{grid.name}.yaml", text)
+
+
+def read_failure(path: Path) -> str:
+    """Return the error in a failure's file; a DataError where there is none."""
+    values = read_json(path)
+    if not isinstance(values, dict) or "error" not in values:
+        raise DataError("has no `error`; delete the file", path=path)
+    return str(values["error"])
 
 
 def states(grids: Sequence[Grid], out: Path) -> list[CellState]:

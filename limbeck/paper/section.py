@@ -1,7 +1,4 @@
-"""The paper's section of a report: its tables and figures made of finished runs, its own numbers beside ours.
-
-Every cell of a table has a value, or the reason why there is none.
-"""
+"""The paper's section of a report: its tables and figures made of finished runs, its own numbers beside ours."""
 
 import hashlib
 import math
@@ -15,7 +12,7 @@ import numpy as np
 
 from limbeck.data import ArchiveSource
 from limbeck.errors import LimbeckError
-from limbeck.grids import Grid, GridCell, cells
+from limbeck.grids import Grid, cells
 from limbeck.metrics.predictions import predictions_by_id
 from limbeck.paper.spec import NAMES, SELF_CONSISTENCY, PaperRow, paper, task_title, variant
 from limbeck.report import answers
@@ -41,7 +38,7 @@ Rows = dict[str, dict[str, Cell]]
 
 
 class TableRuns:
-    """A grid that is one of the paper's, and those of the runs that are its own, known by their recipes' keys."""
+    """A grid that is one of the paper's, and its runs, known by their recipes' keys."""
 
     def __init__(self, grid: Grid, runs: Sequence[Run], errors: Mapping[str, str]) -> None:
         self.name, self.spec, self.cells = grid.name, paper()[grid.name], cells(grid)
@@ -51,36 +48,28 @@ class TableRuns:
         self._errors = errors
         self._by_key = {run.recipe.key: run for run in sorted(runs, key=lambda run: run.finished)}
 
-    def planned(self, objective: str | None, task: str, fraction: float = 1.0) -> list[GridCell]:
-        """Return the grid's cells of an objective, or of all where it is None."""
-        return [
+    def runs(self, objective: str | None, task: str, fraction: float = 1.0) -> tuple[list[Run], str]:
+        """Return the finished runs by seed, of all objectives where it is None; and why there are none."""
+        of_task = [cell for cell in self.cells if cell.recipe.data.task == task]
+        planned = [
             cell
-            for cell in self.cells
-            if (cell.recipe.data.task, cell.recipe.data.train_fraction) == (task, fraction)
-            and objective in (None, cell.recipe.objective.name)
+            for cell in of_task
+            if cell.recipe.data.train_fraction == fraction and objective in (None, cell.recipe.objective.name)
         ]
-
-    def runs(self, objective: str | None, task: str, fraction: float = 1.0) -> list[Run]:
-        """Return the finished runs of these cells, by seed."""
-        runs = [self._by_key.get(cell.recipe.key) for cell in self.planned(objective, task, fraction)]
-        return sorted((run for run in runs if run and run.finished), key=lambda run: run.recipe.seed)
-
-    def reason(self, objective: str | None, task: str, fraction: float = 1.0) -> str:
-        """Return why there is no finished run."""
-        planned = self.planned(objective, task, fraction)
+        runs = [self._by_key[cell.recipe.key] for cell in planned if cell.recipe.key in self._by_key]
+        failed = [f"failed: {self._errors[cell.name]:.200}" for cell in planned if cell.name in self._errors]
+        reason = failed[0] if failed else "not finished" if runs else "not run"
         if not planned:
-            return "not in the grid that was run" if self.planned(None, task) else "no data, so not in the grid"
-        failed = [self._errors[cell.name] for cell in planned if cell.name in self._errors]
-        runs = [cell for cell in planned if cell.recipe.key in self._by_key]
-        return f"failed: {failed[0]:.200}" if failed else "not finished" if runs else "not run"
+            reason = "not in the grid that was run" if of_task else "no data, so not in the grid"
+        return sorted((run for run in runs if run.finished), key=lambda run: run.recipe.seed), reason
 
     @cached_property
     def judgements(self) -> dict[Path, list[Judgement]]:
         """The judge's scores by the finished run's folder."""
-        return {run.path: read_judgements(run) for task in self.tasks for run in self.runs(None, task)}
+        return {run.path: read_judgements(run) for task in self.tasks for run in self.runs(None, task)[0]}
 
     def notes(self) -> list[str]:
-        """Return sentences on whether the paper's numbers may be held against ours: student, steps and data."""
+        """Return sentences on whether student, steps and data are the paper's, and the table's own."""
         reduced = set()
         for data in (cell.recipe.data for cell in self.cells):
             if data.limit is not None:
@@ -100,7 +89,6 @@ class TableRuns:
 
 
 def _setup(student: str, training: TrainingSettings) -> str:
-    """Return the student and its training in a few words."""
     values = training.model_dump()
     steps, epochs = values["max_steps"], values["num_train_epochs"]
     length = f"{steps:,} steps" if steps > 0 else f"{epochs:g} epochs"
@@ -109,15 +97,10 @@ def _setup(student: str, training: TrainingSettings) -> str:
 
 
 def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> Section | None:
-    """Return tables 1 to 8 and figures 2 to 5 of those of the grids that are the paper's; None without any.
+    """Return tables 1 to 8 and figures 2 to 5 of those `grids` that are the paper's; None without any.
 
-    Args:
-        runs: any runs, finished or not; a grid's are known by their recipes' keys.
-        grids: grids as they were run (`OUT/grids/NAME.yaml`); others than the paper's are passed over.
-        errors: the first line of the error of each run that failed, by its name.
-
-    Raises:
-        LimbeckError: predictions or judgements that cannot be read; two grids of one name that differ.
+    `errors` of failed runs are by the run's name. Raises LimbeckError where two grids of one name differ, or a file
+    cannot be read.
     """
     by_name: dict[str, Grid] = {}
     for grid in grids:
@@ -140,13 +123,16 @@ def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[st
 
 
 def case_study(runs: TableRuns, task: str) -> CaseStudy:
-    """Return examples on which DSS and the paper's method differ, picked by a rule instead of by taste."""
+    """Return examples on which DSS and the paper's method differ, picked by a rule."""
     names, title = list(runs.spec.rows), f"{runs.title}: {task_title(task)}"
-    first_runs, second_runs = (runs.runs(row.objective, task) for row in runs.spec.rows.values())
-    for row, finished in zip(runs.spec.rows.values(), (first_runs, second_runs), strict=True):
-        if not finished:
-            return CaseStudy(title, runs.reason(row.objective, task))
-    pairs = [pair for pair in product(first_runs, second_runs) if pair[0].recipe.seed == pair[1].recipe.seed]
+    by_row = [runs.runs(row.objective, task) for row in runs.spec.rows.values()]
+    if reasons := [reason for finished, reason in by_row if not finished]:
+        return CaseStudy(title, reasons[0])
+    pairs = [
+        (first, second)
+        for first, second in product(by_row[0][0], by_row[1][0])
+        if first.recipe.seed == second.recipe.seed
+    ]
     if not pairs:
         return CaseStudy(title, "no seed of which both are finished")
     rule = (
@@ -176,22 +162,22 @@ def fractions(runs: TableRuns, task: str) -> Figure:
     run_groups = {}
     for name, row in runs.spec.rows.items():
         lines[name] = {fraction: _accuracy(runs, row, task, fraction) for fraction in runs.spec.fractions}
-        run_groups[name] = [run for fraction in runs.spec.fractions for run in runs.runs(row.objective, task, fraction)]
+        run_groups[name] = [run for share in runs.spec.fractions for run in runs.runs(row.objective, task, share)[0]]
     notes = (*runs.notes(), answers.INTERVALS, *count_notes(run_groups))
     return fraction_figure(f"{runs.name}-{task}", f"{runs.title}: {task_title(task)}", lines, notes)
 
 
 def _accuracy(runs: TableRuns, row: PaperRow, task: str, fraction: float = 1.0) -> Cell:
-    finished = runs.runs(row.objective, task, fraction)
-    return accuracy_cell(correct(finished)) if finished else Cell(None, runs.reason(row.objective, task, fraction))
+    finished, reason = runs.runs(row.objective, task, fraction)
+    return accuracy_cell(correct(finished)) if finished else Cell(None, reason)
 
 
 def accuracy_table(runs: TableRuns) -> Table:
-    """Return accuracy in per cent, a row a method and a column a task, each method against the baseline."""
+    """Return accuracy in per cent by method and task, each method against the baseline."""
     baseline_row, run_groups = runs.spec.rows[runs.spec.baseline], {}
 
     def accuracy(name: str, row: PaperRow, task: str) -> Cell:
-        finished, baseline = runs.runs(row.objective, task), runs.runs(baseline_row.objective, task)
+        finished, baseline = (runs.runs(of.objective, task)[0] for of in (row, baseline_row))
         run_groups[f"{name}, {task_title(task)}"] = finished
         if not finished or not baseline or row == baseline_row:
             return _accuracy(runs, row, task)
@@ -215,9 +201,10 @@ def calibration_table(runs: TableRuns) -> Table:
     for name, row in spec.rows.items():
         rows[name] = {}
         for column, (title, task, split) in enumerate(domains):
-            run_groups[f"{name}, {task_title(task)}"] = finished = runs.runs(row.objective, task)
-            reason = "not measured out of domain" if finished else runs.reason(row.objective, task)
+            finished, reason = runs.runs(row.objective, task)
+            run_groups[f"{name}, {task_title(task)}"] = finished
             graded = [run for run in finished if run.predictions(split).is_file()]
+            reason = "not measured out of domain" if finished else reason
             members = grade(group_runs(graded), split, with_data=False)
             for (measure, head), paper_number in zip(OWN_NUMBERS.items(), row.printed(column), strict=True):
                 cell = answers.calibration_cell(members[0], measure, scale=100) if members else Cell(None, reason)
@@ -226,17 +213,17 @@ def calibration_table(runs: TableRuns) -> Table:
 
 
 def judge_table(runs: TableRuns, measure: Callable[[Sequence[tuple[Run, Scores]]], Cell]) -> Table:
-    """Return a measure of the judge's scores of each run's rationales, or of the teacher's."""
+    """Return a measure of the judge's scores of the rationales, the students' and the teacher's."""
 
     def cell(name: str, row: PaperRow, task: str) -> Cell:
-        finished, once = runs.runs(row.objective, task), not name.endswith(SELF_CONSISTENCY)
+        (finished, reason), once = runs.runs(row.objective, task), not name.endswith(SELF_CONSISTENCY)
         by_run = [(run, scores(runs.judgements[run.path], once=once)) for run in finished]
         if row.objective is None:  # the teacher's, which may stand with any of the runs
             entries = [entry for run in finished for entry in runs.judgements[run.path]]
             by_run = [(run, scores(entries, gold=True, once=once)) for run in finished[:1]]
         if scored_runs := [(run, by_id) for run, by_id in by_run if by_id]:
             return measure(scored_runs)
-        return Cell(None, NOT_JUDGED if finished else runs.reason(row.objective, task))
+        return Cell(None, NOT_JUDGED if finished else reason)
 
     judges = sorted({entry.judge for entries in runs.judgements.values() for entry in entries})
     return _table(runs, _rows(runs, cell), [f"The judge: {', '.join(judges)}."] if judges else [])
@@ -245,8 +232,7 @@ def judge_table(runs: TableRuns, measure: Callable[[Sequence[tuple[Run, Scores]]
 def _correlation(runs: Sequence[tuple[Run, Scores]]) -> Cell:
     """Return the mean over seeds of Pearson's r of the scores with the answers being right.
 
-    Its p-value and interval are those of one seed with that r: all seeds have the same examples, so a mean over them is
-    as uncertain as one.
+    Its p-value and interval are those of one seed with that r, since all seeds have the same examples.
     """
     defined = []
     for run, by_id in runs:
@@ -285,7 +271,7 @@ def _rows(runs: TableRuns, measure: Callable[[str, PaperRow, str], Cell]) -> Row
 
 
 def _table(runs: TableRuns, rows: Rows, notes: Sequence[str], unit: str = "") -> Table:
-    """Return the table with the p-values of all its tests, if it has any, adjusted by Holm's method."""
+    """Return the table with the p-values of all its tests adjusted by Holm's method."""
     p_values = [cell.p_value for row in rows.values() for cell in row.values()]
     adjusted = iter(holm(p_values))
     tested = {

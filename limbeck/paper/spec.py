@@ -29,7 +29,7 @@ class PaperRow(Settings):
     paper: list[float | tuple[float, float]] = Field(default_factory=list)
 
     def printed(self, column: int) -> tuple[float | None, float | None]:
-        """Return the paper's number and, where it has one, its second number or standard deviation."""
+        """Return the paper's number, and its second number or standard deviation where it has one."""
         number = self.paper[column] if column < len(self.paper) else None
         return number if isinstance(number, tuple) else (number, None)
 
@@ -67,26 +67,23 @@ def paper() -> dict[str, PaperTable]:
 
 @cache
 def variant(offline: bool = False, smoke: bool = False) -> Variant:
-    """Return how the grids are run: in full, without a download, in a few steps, or both of the latter."""
+    """Return how the grids are run: in full, without a download, in a few steps, or both."""
     name = "-".join(word for word, flag in (("offline", offline), ("smoke", smoke)) if flag) or "full"
     return Variant.parse(_read("variants.yaml")[name], f"variants.yaml: {name}")
 
 
 def task_title(task: str) -> str:
-    """Return the paper's name of a task, or its own."""
+    """Return the paper's name of a task."""
     return TASK_NAMES.get(task, task)
 
 
 def paper_grids(
     names: Sequence[str], *, offline: bool = False, smoke: bool = False, root: Path = Path("datasets")
 ) -> tuple[list[Grid], list[str]]:
-    """Return the grids of tables and figures, and sentences on tasks and tables left out for want of data.
+    """Return the grids of tables and figures, and sentences on what is left out for want of data.
 
-    All grids are made of the same cells: a method on a task has one recipe, whichever table asks for it. `names` are of
-    `NAMES`, or `paper` for all; `offline` and `smoke` as in `variants.yaml`; `root` is the folder of the released data.
-
-    Raises:
-        LimbeckError: there is no such table, or no data for any of them.
+    A method on a task has one recipe, whichever table asks for it. `names` are of `NAMES`, or `paper` for all; `root`
+    has the released data. Raises LimbeckError for an unknown name, or without data for any.
     """
     tables = dict.fromkeys(name for word in names for name in (NAMES if word == PAPER else (word,)))
     if wrong := [name for name in tables if name not in NAMES]:
@@ -128,13 +125,13 @@ def _grid(name: str, settings: Variant, tasks: Mapping[str, dict[str, Any]]) -> 
 
 
 def judged_grids(grids: Sequence[Grid]) -> list[Grid]:
-    """Return the grids whose runs a judge is asked about: tables 7 and 8; where neither is among these, all of them."""
+    """Return those grids whose runs a judge is asked about; all where none of these is among them."""
     names = [name for name, table in paper().items() if table.measure in ("judge", "correlation")]
     return [grid for grid in grids if grid.name in names] or list(grids)
 
 
 def _data(task: str, settings: Variant, root: Path) -> dict[str, Any]:
-    """Return the fields of a recipe that a task sets, in every table alike: else cells would be trained twice."""
+    """Return the fields of a recipe that a task sets, alike in all tables, or cells would be trained twice."""
     if task in settings.extra:
         return {"data.task": task, "data.source": dict(settings.extra[task])}
     source: dict[str, Any] = {"kind": "archive", "root": str(root)}
@@ -147,7 +144,7 @@ def _data(task: str, settings: Variant, root: Path) -> dict[str, Any]:
 
 
 def _missing_data(task: str, settings: Variant, root: Path) -> str | None:
-    """Return a sentence on the first of a task's files that is not there; None: all are, or it needs none."""
+    """Return a sentence on the first of a task's files that is missing, if any."""
     if task in settings.extra:
         return None
     roles = settings.splits.get(task) or {split: split for split in get_args(Split)}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
+from statistics import stdev
 
 import numpy as np
 
@@ -25,16 +26,14 @@ from limbeck.stats.significance import Comparison, compare, holm
 log = logging.getLogger(__name__)
 
 NO_DRAWS = 2  # the bootstrap's intervals are not shown
-# they change no answer
-NO_EFFECT = tuple(f"evaluation.{key}" for key in ("rationales", "batch_size", "encoder", "out_of_domain"))
+NO_EFFECT = tuple(f"evaluation.{key}" for key in ("rationales", "batch_size", "encoder", "out_of_domain"))  # on answers
 NONE_SHARED = "no example judged in all seeds"
 INTERVALS = "95 % intervals: Student's t over seeds and examples; of one seed Wilson's, without the seeds' differences."
 CALIBRATION_NOTE = (
-    "Calibration error: ten bins of equal width. It is above zero by chance, the more so the fewer examples. "
+    "Calibration error: ten bins of equal width; above zero by chance, the more so the fewer examples. "
     "95 % intervals: Student's t over seeds, on these examples."
 )
-# measures of confidences and correctness, [N]
-CALIBRATION: dict[str, Callable[[Floats, Flags], float | None]] = {
+CALIBRATION: dict[str, Callable[[Floats, Flags], float | None]] = {  # measures of confidences and correctness, [N]
     "mean confidence": lambda confidence, _: float(confidence.mean()),
     "calibration error": ece,
     "Brier score": lambda confidence, correct: float(((confidence - correct) ** 2).mean()),
@@ -53,14 +52,13 @@ class GradedGroup(RunGroup):
 
     @cached_property
     def correct(self) -> Flags:
-        """Which answers are right, [S, N]."""
+        """True for each answer that is right, [S, N]."""
         return np.array([[answer.correct for answer in by_key.values()] for by_key in self.predictions], dtype=bool)
 
     @cached_property
     def confidence(self) -> Floats:
         """Confidences, [S, N]; NaN where an answer has none."""
-        answers = [[answer.confidence for answer in by_key.values()] for by_key in self.predictions]
-        return np.array(answers, dtype=np.float64)
+        return np.array([[answer.confidence for answer in by_key.values()] for by_key in self.predictions], dtype=float)
 
     @property
     def has_confidence(self) -> Flags:
@@ -91,10 +89,9 @@ class Contrast:
 
 
 def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = True) -> list[GradedGroup]:
-    """Return the answers of each run group; N = 0 where no example was answered by all of its runs.
+    """Return the answers of each run group to the examples that all of its runs answered, of predictions/`name`.jsonl.
 
-    `name` is that of the predictions' file, a split or a task and a split. `with_data`: the examples are looked up in
-    the data of the test split, which has the teacher's words.
+    `with_data`: the examples have the teacher's words, from the data of the test split.
     """
     data: dict[str, Mapping[Key, Example]] = {}  # by its settings
     graded = []
@@ -121,13 +118,13 @@ def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = T
 
 
 def setting(group: RunGroup, *ignored: str) -> str:
-    """Return a group's recipe as a text, alike in groups that differ in the `ignored` fields alone."""
+    """Return a group's recipe as a text, without the seed and the `ignored` fields."""
     fields = flat(group.recipe.resolved())
     return repr(sorted((key, repr(value)) for key, value in fields.items() if not key.startswith(("seed", *ignored))))
 
 
 def comparable_sets(members: Sequence[GradedGroup]) -> list[list[GradedGroup]]:
-    """Return sets of a task's run groups that differ in the objective alone; one set of all if no two are such."""
+    """Return sets of a task's run groups that differ in the objective alone; one set of all where no two do."""
     by_setting: dict[str, list[GradedGroup]] = {}
     for member in members:
         by_setting.setdefault(setting(member, "objective", *NO_EFFECT), []).append(member)
@@ -153,7 +150,7 @@ def _compare(member: GradedGroup, baseline: GradedGroup) -> Comparison | None:
 
 
 def common_name(members: Sequence[RunGroup]) -> str:
-    """Return what the names of all these run groups have in common."""
+    """Return the words that the names of all these run groups share."""
     return ", ".join(word for word in members[0].traits if all(word in member.traits for member in members))
 
 
@@ -175,10 +172,7 @@ def gold_scores(members: Sequence[GradedGroup], examples: Iterable[Example]) -> 
 
 
 def accuracy_cell(correct: Flags, comparison: Comparison | None = None, adjusted: float | None = None) -> Cell:
-    """Return an accuracy in per cent with its interval; `correct` [S, N] is by seed and example.
-
-    With a `comparison` to the baseline: also the difference in points, and its p-value as it is and `adjusted`.
-    """
+    """Return an accuracy in per cent from `correct` [S, N]; with a `comparison`, the difference in points, too."""
     seeds, n = correct.shape
     if not n:
         return Cell(None, "no example that all of its runs answered", seeds=seeds)
@@ -194,18 +188,18 @@ def _percent(ends: Interval | None) -> Interval | None:
 
 
 def calibration_cell(member: GradedGroup, measure: str, scale: float = 1.0) -> Cell:
-    """Return the mean over seeds of one of `CALIBRATION`, over the answers that have a confidence."""
+    """Return the mean over seeds of one of `CALIBRATION`, of the answers that have a confidence."""
     by_seed = zip(member.confidence, member.correct, member.has_confidence, strict=True)
     values = [
-        CALIBRATION[measure](confidence[mask], correct[mask]) for confidence, correct, mask in by_seed if mask.any()
+        value
+        for confidence, correct, mask in by_seed
+        if mask.any() and (value := CALIBRATION[measure](confidence[mask], correct[mask])) is not None
     ]
     if not values:
         return Cell(None, "its answers have no confidences" if member.examples else "no examples")
-    array = np.array(values, dtype=np.float64)
-    seeds, mean, n = len(array), float(array.mean()), int(member.has_confidence.sum(axis=1).max())
-    ends = None
+    seeds, mean, n, ends = len(values), float(np.mean(values)), int(member.has_confidence.sum(axis=1).max()), None
     if seeds > 1:
-        low, high = Estimate(mean, float(array.std(ddof=1)) / sqrt(seeds), seeds - 1).interval
+        low, high = Estimate(mean, stdev(values) / sqrt(seeds), seeds - 1).interval
         ends = scale * max(low, 0.0), scale * min(high, 1.0)
     return Cell(scale * mean, interval=ends, n=n, seeds=seeds)
 

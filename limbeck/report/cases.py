@@ -1,11 +1,9 @@
 """Cases: examples with the answer of each run group's first seed, the gold label and the teacher's words.
 
-A case is a JSON object for the page, without the keys of what there is none of:
+A case is a JSON object for the page, which has to escape its texts; keys without a value are left out:
 
     {task, id, input, gold, teacher, rationale, score,
      answers: [{group, seed, answer, right, confidence, rationale, score}]}
-
-Models wrote these texts, or they come with the data: a page has to escape them.
 """
 
 import json
@@ -45,13 +43,12 @@ def shared_cases(members: Sequence[GradedGroup]) -> list[Case]:
 
 
 def _for_page(values: Case) -> Case:
-    """Return the values that are not None, long texts cut."""
     texts = {key: visible(value, LONGEST) for key, value in values.items() if isinstance(value, str)}
     return {key: value for key, value in values.items() if value is not None} | texts
 
 
 def sample_cases(cases: Sequence[Case]) -> list[Case]:
-    """Return as many cases as a page has room for, by chance; the same cases give the same sample."""
+    """Return as many cases as a page has room for, the same sample of the same cases."""
     sample, size = [], 0
     for position in random.Random(SEED).sample(range(len(cases)), len(cases)):
         size += len(json.dumps(cases[position], ensure_ascii=False).encode("utf-8", "backslashreplace"))

@@ -1,4 +1,4 @@
-"""The overview: what can be concluded from the runs and what cannot, in one paragraph made from the numbers."""
+"""The overview: one paragraph, made from the numbers, on what can be concluded from the runs and what cannot."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,14 +7,13 @@ from limbeck.grids import Grid, cells
 from limbeck.report.answers import Contrast
 from limbeck.runs.run import Run, run_name
 
-MAX_NAMED = 8  # differences, and comparisons without one, that are written out
-MAX_NOT_RUN = 10  # cells that are named
+MAX_NAMED = 10  # differences, and cells that were not run
 ONE_TEST = "one test alone, before Holm's correction, finds 4 times of 5"
 SMOKE_STEPS = 50  # the task that is learnt quickest here takes some hundreds of optimizer steps
 
 
 def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return a sentence that counts what failed, is unfinished or was not run, if anything; and a sentence for each."""
+    """Return a sentence that counts what has no result, if anything, and a sentence for each."""
     finished = {run_name(run.recipe) for run in runs if run.finished}
     missing = {name: ("failed", f"{name} failed: {error}") for name, error in errors.items()}
     for run in runs:
@@ -25,51 +24,51 @@ def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str
     for status, sentence in (entry for name, entry in missing.items() if name not in finished):
         by_status[status].append(sentence)
     counts = ", ".join(f"{len(sentences)} {status}" for status, sentences in by_status.items() if sentences)
-    sentences = [*by_status["failed"], *by_status["unfinished"], *_first(by_status["not run"], MAX_NOT_RUN)]
+    sentences = [*by_status["failed"], *by_status["unfinished"], *_first(by_status["not run"])]
     return [f"Runs without a result: {counts}."] if counts else [], sentences
 
 
 def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]:
-    """Return the sentences of the paragraph, never empty; `missing` are those that count what is missing."""
+    """Return the paragraph's sentences; `missing` are those that count what has no result."""
     groups = [contrast.member for contrast in contrasts]
     runs = [run for group in groups for run in group.runs]
     sentences = [
         f"{len(runs)} finished runs in {len(groups)} run groups on {', '.join(dict.fromkeys(g.task for g in groups))}, "
-        f"{_seeds([len(group.runs) for group in groups])} a group, trained for {_range(map(_steps, runs))} steps.",
+        f"{_seeds([len(group.runs) for group in groups])} a group, trained {_range(run.steps for run in runs)} steps.",
         *missing,
     ]
-    smoke = [group for group in groups if max(map(_steps, group.runs)) < SMOKE_STEPS]
+    smoke = [group for group in groups if max(run.steps for run in group.runs) < SMOKE_STEPS]
     if smoke:
         names = "; ".join(f"{group.name} on {group.task}" for group in smoke)
         sentences.append(
             f"{'All of them' if len(smoke) == len(groups) else names} trained for fewer than {SMOKE_STEPS} steps: "
-            "such runs show that everything works from end to end, and say nothing of the methods."
+            "such runs show that everything works, and say nothing of the methods."
         )
     trained = [c for c in contrasts if c.member not in smoke and c.baseline not in smoke]
     tested = [contrast for contrast in trained if contrast.comparison is not None]
     undecided = [contrast for contrast in tested if not contrast.significant]
     apart = [f"{c.member.name} on {c.member.task}" for c in trained if c.apart]
     if significant := [_difference(contrast) for contrast in tested if contrast.significant]:
-        sentences.append(f"{_list(significant)}.")
+        sentences.append(f"{'; '.join(_first(significant))}.")
     if undecided:
         sentences.append(
             f"No difference can be concluded in {len(undecided)} of {len(tested)} comparisons: "
-            f"{_list([_difference(contrast) for contrast in undecided])}; {_detectable(undecided)}."
+            f"{'; '.join(_first([_difference(contrast) for contrast in undecided]))}; {_detectable(undecided)}."
         )
     if apart:
-        sentences.append(f"Measured on other examples than the baseline, and so not compared: {_list(apart)}.")
+        sentences.append(
+            f"Measured on other examples than the baseline, and so not compared: {'; '.join(_first(apart))}."
+        )
     if trained and not tested and not apart:
         sentences.append("There is nothing to compare.")
     if any(contrast.comparison and max(contrast.comparison.seeds) == 1 for contrast in tested):
-        sentences.append(
-            "With one seed, all of this is about these trained students: one seed says nothing about a recipe."
-        )
+        sentences.append("With one seed, all of this is about these trained students, not about a recipe.")
     return sentences
 
 
 def _difference(contrast: Contrast) -> str:
     comparison = contrast.comparison
-    assert comparison is not None and comparison.interval is not None and comparison.difference is not None
+    assert comparison and comparison.interval and comparison.difference is not None
     points, ends = 100 * comparison.difference, [100 * end for end in comparison.interval]
     verb = f"is {'ahead of' if points > 0 else 'behind'}" if contrast.significant else "and"
     return (
@@ -80,7 +79,6 @@ def _difference(contrast: Contrast) -> str:
 
 
 def _detectable(undecided: Sequence[Contrast]) -> str:
-    """Say how large a difference would have been found."""
     sizes = [c.comparison.detectable for c in undecided if c.comparison and c.comparison.detectable is not None]
     if not sizes:
         return f"no difference is so large that {ONE_TEST}"
@@ -88,13 +86,8 @@ def _detectable(undecided: Sequence[Contrast]) -> str:
     return f"the smallest difference that {ONE_TEST} is {low if low == high else f'{low} to {high}'} points"
 
 
-def _first(texts: Sequence[str], count: int) -> list[str]:
-    """Return the first texts, and how many more there are."""
-    return [*texts[:count], *([f"and {len(texts) - count} more"] if len(texts) > count else [])]
-
-
-def _list(descriptions: Sequence[str]) -> str:
-    return "; ".join(_first(descriptions, MAX_NAMED))
+def _first(texts: Sequence[str]) -> list[str]:
+    return [*texts[:MAX_NAMED], *([f"and {len(texts) - MAX_NAMED} more"] if len(texts) > MAX_NAMED else [])]
 
 
 def _seeds(counts: Sequence[int]) -> str:
@@ -104,8 +97,3 @@ def _seeds(counts: Sequence[int]) -> str:
 def _range(numbers: Iterable[int]) -> str:
     ordered = sorted(numbers)
     return f"{ordered[0]:,}" if ordered[0] == ordered[-1] else f"{ordered[0]:,} to {ordered[-1]:,}"
-
-
-def _steps(run: Run) -> int:
-    """Return the number of optimizer steps taken."""
-    return int(run.results["training"]["steps"])

@@ -8,7 +8,6 @@ from typing import TypeVar
 import numpy as np
 
 from limbeck import figures
-from limbeck.errors import LimbeckError
 from limbeck.figures import Point
 from limbeck.files import read_jsonl
 from limbeck.metrics.selective import cascade, selective
@@ -40,7 +39,7 @@ QUALITY = {  # by column, the place of a number in an evaluation
 }
 QUALITY_NOTE = (
     "From `limbeck evaluate RUN --rationale`. Nearness to one teacher's text is no measure of good reasoning. "
-    "Dependence: a lower bound, to be compared between runs on the same examples only."
+    "Dependence: a lower bound, comparable on the same examples only."
 )
 JUDGE_NOTE = (
     "Mean ± standard deviation over the examples that have a score in every judged seed; 95 % interval, Student's t "
@@ -49,7 +48,7 @@ JUDGE_NOTE = (
 
 
 def accuracy_section(contrasts: Sequence[Contrast]) -> Section:
-    """Return accuracies by task, elsewhere too, with tests and with counts of what was cut or left out."""
+    """Return accuracies by task, elsewhere too, with tests and counts."""
     tests = sum(contrast.comparison is not None for contrast in contrasts)
     tasks = dict.fromkeys(contrast.member.task for contrast in contrasts)
     tables = [
@@ -81,15 +80,16 @@ def _accuracy_table(task: str, contrasts: Sequence[Contrast], tests: int) -> Tab
             f"Differences are in points, to the row marked baseline; tests: {' or '.join(names)}; Holm's method over "
             f"the {tests} tests of this report."
         )
-    majority = (groups[0].runs[0].results["test"].get("by_label") or {}).get("majority")
-    if majority is not None:
-        notes.append(f"Answering always {majority['label']} would be right in {majority['accuracy']:.1%}.")
+    majority = flat(groups[0].runs[0].results.get("test") or {})
+    if "by_label.majority.label" in majority:
+        label, accuracy = (majority[f"by_label.majority.{name}"] for name in ("label", "accuracy"))
+        notes.append(f"Answering always {label} would be right in {accuracy:.1%}.")
     notes += count_notes({group.name: group.runs for group in groups})
     return Table(f"accuracy-{task}", f"{task}: accuracy on the test split", rows, "%", notes=tuple(notes))
 
 
 def count_notes(runs: Mapping[str, Sequence[Run]]) -> list[str]:
-    """Return a sentence for each count of what was cut, left out or not read, with the run groups that have it."""
+    """Return a sentence for each count of what was cut or left out, with the run groups that have it."""
     names: dict[tuple[bool, str], list[str]] = {}  # by the sentence, warnings first
     for name, seeds in runs.items():
         lines = sorted((entry for run in seeds for entry in count_lines(run.results)), key=lambda entry: entry[1].count)
@@ -100,34 +100,28 @@ def count_notes(runs: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Section:
-    """Return every term of the loss, its gradient share and the validation accuracy of each set; and more data."""
-    plotted, missing = _fraction_curves(tasks), []
+    """Return accuracy by training data, and by set each term of the loss, its share and validation accuracy."""
+    plotted = _fraction_curves(tasks)
     for members in sets:
-        logs: dict[str, dict[str, list[Point]]] = {}  # by run group and by what was logged
-        for member in members:
-            try:
-                logs[member.name] = _mean_log(member.runs)
-            except LimbeckError as error:
-                missing.append(f"{member.name} on {member.task} has no curves: {error}")
+        logs = {member.name: _mean_log(member.runs) for member in members}  # by run group and by what was logged
         set_name = _set_name(members)
         for start, (title, y_label, percent) in LOGGED.items():
             for key in sorted({key for curves in logs.values() for key in curves if key.startswith(start)}):
                 # also those without it, since a name has one colour in all figures
-                lines = {member.name: logs.get(member.name, {}).get(key, []) for member in members}
+                lines = {name: curves.get(key, []) for name, curves in logs.items()}
                 ticks = _thin(sorted({point.x for line in lines.values() for point in line}), MAX_ROWS)
                 rows = _nearest(lines, {f"step {step:,.0f}": step for step in ticks})
                 title_of_set = f"{set_name}: {title.format(key.removeprefix(start))}"
                 table = Table(f"learning-{set_name}-{key}", title_of_set, rows, digits=4)
                 plotted.append(Figure(figures.line_chart(lines, "optimizer step", y_label, percent=percent), table))
     text = "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states."
-    return Section("learning", "Learning", text, figures=plotted, missing=missing)
+    return Section("learning", "Learning", text, figures=plotted)
 
 
 def _mean_log(runs: Sequence[Run]) -> dict[str, list[Point]]:
-    """Return means over seeds by step of what was logged (`term_label`, `share_label`, `eval_accuracy`)."""
     by_run = []
     for run in runs:
-        rows = [row for _, row in read_jsonl(run.log) if "step" in row]
+        rows = [row for _, row in read_jsonl(run.log) if "step" in row] if run.log.exists() else []
         by_run.append({(key, int(row["step"])): row[key] for row in rows for key in row if key.startswith((*LOGGED,))})
     curves: dict[str, list[Point]] = {}
     for key, step in sorted(set.intersection(*map(set, by_run))):
@@ -136,7 +130,6 @@ def _mean_log(runs: Sequence[Run]) -> dict[str, list[Point]]:
 
 
 def _set_name(members: Sequence[GradedGroup]) -> str:
-    """Return the task of comparable run groups, and what their names have in common."""
     return ", ".join(filter(None, [members[0].task, common_name(members)]))
 
 
@@ -146,7 +139,7 @@ def _thin(values: list[Value], count: int) -> list[Value]:
 
 
 def _nearest(lines: Mapping[str, Sequence[Point]], rows: Mapping[str, float]) -> dict[str, dict[str, Cell]]:
-    """Return the rows of a table with the point of each line that is nearest to each of `rows`, names of x."""
+    """Return a table's rows: the point of each line that is nearest to each of `rows`, names of x."""
     return {
         row: {name: Cell(min(line, key=lambda p: abs(p.x - x)).y) for name, line in lines.items() if line}
         for row, x in rows.items()
@@ -154,7 +147,7 @@ def _nearest(lines: Mapping[str, Sequence[Point]], rows: Mapping[str, float]) ->
 
 
 def _fraction_curves(tasks: Tasks) -> list[Figure]:
-    """Draw accuracy over `data.train_fraction`, a line for the run groups that differ in nothing else, by task."""
+    """Draw accuracy over `data.train_fraction`, a line for run groups that differ in nothing else, by task."""
     plotted = []
     for task, members in tasks.items():
         series: dict[str, list[GradedGroup]] = {}
@@ -174,7 +167,7 @@ def _fraction_curves(tasks: Tasks) -> list[Figure]:
 def fraction_figure(
     name: str, title: str, lines: Mapping[str, Mapping[float, Cell]], notes: tuple[str, ...] = ()
 ) -> Figure:
-    """Draw accuracies by method and by fraction of the training data."""
+    """Draw accuracies in per cent by method and by fraction of the training data."""
     fractions = sorted({fraction for line in lines.values() for fraction in line})
     not_run = Cell(None, "not run")
     rows = {f"{x:g}": {method: line.get(x, not_run) for method, line in lines.items()} for x in fractions}
@@ -187,14 +180,13 @@ def fraction_figure(
 
 
 def confidence_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Section:
-    """Return calibration by task, and of each set risk over coverage and the cascade with the teacher."""
+    """Return calibration by task, and by set risk over coverage and the cascade with the teacher."""
     tables, plotted, missing = [], [], []
     for task, members in tasks.items():
         rows = {
             member.name: {name: calibration_cell(member, name) for name in answers.CALIBRATION} for member in members
         }
-        area = "Area: less is better; an order by chance has 1 - accuracy."
-        notes = (answers.CALIBRATION_NOTE, area)
+        notes = (answers.CALIBRATION_NOTE, "Area: less is better; an order by chance has 1 - accuracy.")
         tables.append(Table(f"calibration-{task}", f"{task}: confidence on the test split", rows, "", 3, notes))
     for members in sets:
         name = _set_name(members)
@@ -222,7 +214,6 @@ def _risk_coverage(name: str, members: Sequence[GradedGroup]) -> Figure:
 
 
 def _cascade(name: str, members: Sequence[GradedGroup]) -> Figure:
-    """Draw accuracy by the share passed on: the student costs nothing, the teacher 1."""
     equal = members[0].recipe.data.get_task().equal
     curves: dict[str, list[dict[str, float]]] = {member.name: [] for member in members}
     teachers, left_out = set(), 0
@@ -250,13 +241,13 @@ def _cascade(name: str, members: Sequence[GradedGroup]) -> Figure:
 
 
 def _usable(member: GradedGroup) -> Flags:
-    """Return which answers have a confidence and a teacher's answer beside them, [S, N]."""
+    """Return which answers have a confidence and a teacher's answer, [S, N]."""
     has_teacher = [example.teacher_label is not None for example in member.examples.values()]
     return member.has_confidence & np.array(has_teacher, dtype=bool)
 
 
 def rationale_section(tasks: Tasks) -> Section:
-    """Return the quality of the students' rationales: their text beside the teacher's, and a judge's scores."""
+    """Return the students' rationales beside the teacher's, and a judge's scores of them."""
     tables, missing = [], []
     for task, members in tasks.items():
         quality, judge = _quality_table(task, members), _judge_table(task, members)
@@ -277,8 +268,7 @@ def _quality_table(task: str, members: Sequence[GradedGroup]) -> Table:
         rows[member.name] = {}
         for name, key in QUALITY.items():
             values = [page[key] for page in evaluations if page.get(key) is not None]
-            reasons = [page.get(f"reasons.{key.partition('.')[0]}") or "not measured" for page in evaluations]
-            reason = reasons[0] if reasons else "not evaluated"
+            reason = (evaluations or [{}])[0].get(f"reasons.{key.partition('.')[0]}") or "not measured"
             rows[member.name][name] = Cell(fmean(values), seeds=len(values)) if values else Cell(None, reason)
     title = f"{task}: the rationales' text beside the teacher's"
     return Table(f"rationales-{task}", title, rows, digits=3, notes=(QUALITY_NOTE,))

@@ -14,10 +14,7 @@ LEVEL = 0.05  # of significance, after Holm's method
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number and how far to trust it. Without a `value`, `reason` says in a few words why there is none.
-
-    All numbers but `p_value`, `adjusted`, `n` and `seeds` are in the table's unit.
-    """
+    """A number in the table's unit and how far to trust it; without a `value`, the `reason` why there is none."""
 
     value: float | None
     reason: str | None = None
@@ -37,7 +34,7 @@ class Cell:
         return self.difference is not None and self.adjusted is not None and self.adjusted < LEVEL
 
     def lines(self, digits: int) -> list[str]:
-        """Return the value's text, and one for each other thing that is known of it."""
+        """Return the value's text, then those of all else that is known of it."""
         value, reason = _with_spread(self.value, self.spread, digits), one_line(self.reason or "")
         ends = interval(self.difference_interval, digits, sign=True)
         lines = (
@@ -55,9 +52,9 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; `notes` are sentences below it, on intervals and on what was left out."""
+    """A table with notes below it."""
 
-    name: str  # which a report makes the stem of its files: table1
+    name: str  # of which a report makes the stem of its files
     title: str
     rows: Mapping[str, Mapping[str, Cell]]  # by row, then by column; all rows have the same columns
     unit: str = ""  # "%" or nothing
@@ -83,14 +80,13 @@ class Table:
 
     @property
     def footnotes(self) -> list[str]:
-        """What an asterisk means, and the notes."""
         star = "An asterisk marks a difference that stands at 5 % after Holm's method."
         return [*([star] if any(cell.significant for cell in self.cells) else []), *self.notes]
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure, and its numbers as a table, which has its name and title too."""
+    """A figure, and the table of its numbers, with its name and title."""
 
     svg: str
     table: Table
@@ -98,7 +94,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class CaseStudy:
-    """A case study of one task: cases by the way in which two methods differ in them."""
+    """Cases of one task by the way in which two methods differ in them."""
 
     title: str
     rule: str  # by which the cases were picked; or why there are none
@@ -107,7 +103,7 @@ class CaseStudy:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the report. `missing` are sentences on what is not there, and why."""
+    """A part of the report; `missing` are sentences on what is not there, and why."""
 
     id: str
     title: str
@@ -141,7 +137,7 @@ def to_latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Return a line for each cell with everything that is known of it, in full precision."""
+    """Return a line for each cell with all that is known of it, in full precision."""
     lines = []
     for row, cells in table.rows.items():
         for column, cell in cells.items():
@@ -158,7 +154,6 @@ def to_csv(table: Table) -> str:
 
 
 def _rows(table: Table) -> list[list[str]]:
-    """Return the heads and the rows, a text a cell."""
     rows = ([name, *("; ".join(lines) for lines in cells)] for name, cells in table.texts.items())
     return [["", *table.columns], *rows]
 

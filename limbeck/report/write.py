@@ -1,7 +1,4 @@
-"""A report's folder: index.html, report.md, report.json, tables/ and figures/, written whole or not at all.
-
-The page is one HTML file that needs no network and runs one script, its own.
-"""
+"""A report's folder, written whole or not at all: index.html, which needs no network, and the same as text and data."""
 
 import base64
 import hashlib
@@ -24,7 +21,7 @@ import limbeck
 from limbeck.errors import FileError, LimbeckError
 from limbeck.files import read_json, replacing
 from limbeck.formatting import Markdown, finite, markdown, visible
-from limbeck.grids import Grid
+from limbeck.grids import Grid, read_failure
 from limbeck.report.answers import GradedGroup, comparable_sets, contrasts, grade
 from limbeck.report.cases import Case, sample_cases, shared_cases
 from limbeck.report.overview import find_missing, overview
@@ -34,7 +31,7 @@ from limbeck.runs.compare import RunGroup, find_runs, group_runs
 from limbeck.runs.publication import Citation, citations
 from limbeck.runs.run import Run, flat, now
 
-# Makes a section that comes first of the runs, the grids, and the errors of failed runs by name: the paper's tables.
+# makes the first section from the runs, the grids, and the errors of failed runs by name: the paper's tables
 ExtraSection = Callable[[Sequence[Run], Sequence[Grid], Mapping[str, str]], Section | None]
 
 REPORT_JSON = "report.json"
@@ -52,8 +49,8 @@ class Report:
     sections: list[Section]
     comparisons: list[dict[str, Any]]
     cases: list[Case]
-    shared_examples: int  # those that every run group of their task answered; `cases` are a sample of them
-    provenance: list[tuple[str, str, int]]  # what the runs were made with, its value, and the runs that have it
+    shared_examples: int  # that every run group of their task answered; `cases` are a sample of them
+    provenance: list[tuple[str, str, int]]  # name, value, and the number of runs that have it
     recipes: list[dict[str, str]]  # by run group: `title`, `runs`, and the recipe as `yaml`
     left_out: list[str]
     citations: list[Citation]
@@ -62,12 +59,9 @@ class Report:
 
 
 def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = None) -> Path:
-    """Write the report of the runs in `paths`, or in folders below them, and return its page, `out/index.html`.
+    """Write the report of the runs in and below `paths`, in place of an older one, and return `out/index.html`.
 
-    It takes the place of an older report in `out`; `extra` makes a section that comes first.
-
-    Raises:
-        LimbeckError: something else is at `out`; there is no finished run; a file cannot be read.
+    Raises LimbeckError where something else is at `out`, there is no finished run, or a file cannot be read.
     """
     folder = Path(os.path.realpath(out))
     _check_replaceable(folder)
@@ -85,7 +79,7 @@ def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = 
 
 
 def _check_replaceable(out: Path) -> None:
-    """Refuse a folder that holds anything but a report, or the current folder, which would be moved away."""
+    """Raise FileError for a folder with anything but a report, and for the current one, which would be moved away."""
     if Path.cwd().resolve().is_relative_to(out):
         raise FileError("is or holds the current folder; give another --output", path=out)
     if out.exists() and not out.is_dir():
@@ -100,13 +94,12 @@ def _check_replaceable(out: Path) -> None:
 
 
 def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
-    """Return what the report of the runs in these folders says."""
     runs = find_runs(paths)
     groups = sorted(group_runs(runs), key=lambda group: group.task)
     if not groups:
         raise LimbeckError(f"{paths[0]}: none of its {len(runs)} runs is finished, so there is nothing to report")
     grids = [Grid.load(path) for folder in paths for path in sorted(folder.rglob("grids/*.yaml"))]
-    errors = {path.stem: str(read_json(path)["error"]) for folder in paths for path in folder.rglob("failed/*.json")}
+    errors = {path.stem: read_failure(path) for folder in paths for path in folder.rglob("failed/*.json")}
     missing, left_out = find_missing(runs, grids, errors)
     tasks: dict[str, list[GradedGroup]] = {}
     for member in grade(groups):
@@ -152,7 +145,7 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
 
 
 def _with_file_names(sections: Sequence[Section]) -> list[Section]:
-    """Return the sections, their tables named by the stems of their files, of which no two are alike."""
+    """Return the sections with the names of tables as stems of files, no two alike."""
     stems: set[str] = set()
 
     def named(table: Table) -> Table:
@@ -173,7 +166,6 @@ def _with_file_names(sections: Sequence[Section]) -> list[Section]:
 
 
 def _provenance(groups: Sequence[RunGroup]) -> list[tuple[str, str, int]]:
-    """Return versions, machines and data with the number of runs that have them."""
     facts: Counter[tuple[str, str]] = Counter()
     for task, run in ((group.task, run) for group in groups for run in group.runs):
         for key, value in flat(run.provenance).items():
@@ -183,7 +175,7 @@ def _provenance(groups: Sequence[RunGroup]) -> list[tuple[str, str, int]]:
 
 
 def _files(report: Report) -> dict[str, str]:
-    """Return every file's text by its name. report.json names them all, for the next report to know what is its own."""
+    """Return every file's text by its name; report.json names them, for the next report to know what it may replace."""
     texts = {"index.html": html(report), "report.md": to_text(report)}
     for section in report.sections:
         for table in [*section.tables, *(figure.table for figure in section.figures)]:
@@ -218,19 +210,19 @@ def to_text(report: Report) -> str:
 
 
 def script_json(value: Any) -> str:
-    """Return JSON that can stand in a script element whatever is in it: it has no `<`."""
+    """Return JSON without `<`, which can stand in a script element."""
     text = json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # in JSON these characters stand in strings alone
     return re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _prose(sentence: str) -> Markup:
-    """Return a sentence with what stands between backticks as code."""
+    """Return a sentence with code between backticks as HTML."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(sentence)))))  # noqa: S704 - escaped here
 
 
 def _image(svg: str) -> str:
-    """Return an SVG as the address of an image, in which no script runs and no style leaks."""
+    """Return the address of an image, in which no script runs and no style leaks."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 

@@ -76,6 +76,14 @@ class Run:
             raise FileError("the run is not finished; resume it with `limbeck train ... --resume`", path=self.path)
         return read_json(self.path / "results.json")
 
+    @property
+    def steps(self) -> int:
+        """The optimizer steps taken; a DataError where `results.json` does not say."""
+        try:
+            return int(self.results["training"]["steps"])
+        except (LookupError, TypeError, ValueError):
+            raise DataError("no number in training.steps", path=self.path / "results.json") from None
+
     def write_results(self, results: dict[str, Any]) -> None:
         write_json(self.path / "results.json", results)
 

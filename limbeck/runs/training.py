@@ -103,7 +103,7 @@ def quickstart(out: Path, seed: int) -> list[Run]:
 def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
     run = open_run(parent)
     weights = {path.name: sha256(path) for path in sorted(run.model.glob("*.safetensors"))}
-    origin = {"run": str(parent), "steps": run.results["training"]["steps"], "sha256": weights}
+    origin = {"run": str(parent), "steps": run.steps, "sha256": weights}
     lengths = recipe.student.model_dump(include={"max_source_length", "max_target_length"})
     student = StudentSettings(name=str(run.model), **lengths)
     return recipe.model_copy(update={"student": student}), {"from": origin}

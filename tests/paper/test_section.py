@@ -56,11 +56,14 @@ def test_a_cell_without_a_value_says_why(tmp_path):
     stray = finished(tmp_path / "small", cell_of(smoke("table2", root), "mi", "svamp"), answers("11"))
     saved = Grid.load(out.grids / "table1.yaml")
     table = table_of([unfinished, first, second, stray], saved, {failed.name: HOSTILE})
-    assert table.rows["Single-task"]["CQA"].reason == f"failed: {HOSTILE}"
-    assert table.rows["Ours"]["CQA"].reason == "not finished"
-    assert table.rows["Ours"]["SVAMP"].reason == "not run"
-    assert table.rows["Ours"]["ANLI"].reason == "no data, so not in the grid"
-    assert table.rows["DSS"]["SVAMP"].reason == "no example that all of its runs answered"
+    for (row, column), reason in {
+        ("Single-task", "CQA"): f"failed: {HOSTILE}",
+        ("Ours", "CQA"): "not finished",
+        ("Ours", "SVAMP"): "not run",
+        ("Ours", "ANLI"): "no data, so not in the grid",
+        ("DSS", "SVAMP"): "no example that all of its runs answered",
+    }.items():
+        assert table.rows[row][column].reason == reason
     assert all(cell.value is None and cell.reason for cell in table.cells)
     assert table.rows["Ours"]["ANLI"].paper == 51.2
 
@@ -85,12 +88,9 @@ def test_calibration_in_and_out_of_domain(tmp_path, root):
     by_hand, mean = 100 * np.abs(right - confidences).mean(), 100 * confidences.mean()
     assert (ece.value, ece.paper, ece.seeds, ece.n) == (pytest.approx(by_hand), 4.35, 2, 4)
     assert 0 <= ece.interval[0] <= ece.value <= ece.interval[1] <= 100
-    for column, value, paper in (
-        ("e-SNLI Conf.", mean, 30.06),
-        ("e-SNLI (Out) ECE", 30, 6.61),
-        ("ANLI ECE", 25, 6.94),
-    ):
-        assert (mi_cells[column].value, mi_cells[column].paper) == (pytest.approx(value), paper)
+    expected = {"e-SNLI Conf.": (mean, 30.06), "e-SNLI (Out) ECE": (30, 6.61), "ANLI ECE": (25, 6.94)}
+    for column, numbers in expected.items():
+        assert (mi_cells[column].value, mi_cells[column].paper) == pytest.approx(numbers)
     assert mi_cells["ANLI (Out) ECE"].reason == "not measured out of domain"
     assert dss["CQA ECE"].reason == "its answers have no confidences"
     assert dss["ANLI (Out) Conf."].paper == 41.69
@@ -102,9 +102,9 @@ def test_a_judges_scores_by_hand(tmp_path, root):
     mi_scores = [{"a": 4.0, "b": 5.0, "c": 5.0, "d": 5.0, "e": 3.0}, {"a": 4.0, "b": 5.0, "c": 4.0, "d": 5.0}]
     gold = {"a": 5.0, "b": 3.0, "c": 4.0}
     runs = [finished(tmp_path / "dss", cell_of(grid, "dss", "svamp"), answers("11000"))]
-    judge(runs[0].path, {"a": (1.0, 3.0), "b": (5.0, None)}, model=HOSTILE)
+    for scores in ({"a": (1.0, 3.0), "b": (5.0, None)}, dss):
+        judge(runs[0].path, scores, model=HOSTILE)
     judge(runs[0].path, gold, gold=True, model=HOSTILE)
-    judge(runs[0].path, dss, model=HOSTILE)
     for seed, scores in enumerate(mi_scores, start=1):
         runs.append(finished(tmp_path / f"mi{seed}", cell_of(grid, "mi", "svamp", seed), answers("11001")))
         judge(runs[-1].path, scores, model=HOSTILE)
@@ -203,10 +203,8 @@ def test_the_smoke_grids_are_trained_and_make_tables(tmp_path):
     section = paper_section(runs, grids, {})
     accuracy, calibration = section.tables
     for row, run in zip(("DSS", "Ours"), runs, strict=True):
-        measured, cell = run.results["test"], accuracy.rows[row]["arithmetic"]
-        assert cell.value == 100 * measured["accuracy"]
-        assert cell.interval == pytest.approx([100 * end for end in measured["interval"]])
-        assert calibration.rows[row]["arithmetic ECE"].n == measured["n"] == 16
+        assert accuracy.rows[row]["arithmetic"].value == 100 * run.results["test"]["accuracy"]
+        assert calibration.rows[row]["arithmetic ECE"].n == run.results["test"]["n"] == 16
     assert accuracy.rows["Finetuning"]["arithmetic"].reason == "not run"
     assert section.studies[0].rule == "no data, so not in the grid"
     assert all("rationale" in case for cases_of_kind in section.studies[1].kinds.values() for case in cases_of_kind)

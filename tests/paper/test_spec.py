@@ -18,12 +18,7 @@ from tests.paper.paper_runs import TASKS, data_at
 
 TEXT = sorted(Path(__file__).parents[3].glob("shared/seeds/002_*.txt"))
 WHOLE = dict.fromkeys(TASKS, "train test")
-
-
-def identity(recipe):
-    """Return what tells the cells of the paper apart."""
-    student = recipe.student.model_dump_json()
-    return recipe.objective.name, recipe.data.task, student, recipe.data.labels, recipe.data.train_fraction, recipe.seed
+DOMAINS = {"esnli": "anli1", "anli1": "esnli"}
 
 
 @pytest.mark.parametrize(("offline", "smoke"), itertools.product((False, True), repeat=2))
@@ -32,8 +27,10 @@ def test_every_grid_is_of_recipes_and_equal_cells_are_one(tmp_path, offline, smo
     keys = defaultdict(set)
     grids, omissions = paper_grids(["paper"], offline=offline, smoke=smoke, root=root)
     assert ([grid.name for grid in grids], omissions) == (list(NAMES), [])
-    for cell in (cell for grid in grids for cell in cells(grid)):
-        keys[identity(cell.recipe)].add(cell.recipe.key)
+    for recipe in (cell.recipe for grid in grids for cell in cells(grid)):
+        student, data = recipe.student.model_dump_json(), recipe.data
+        identity = recipe.objective.name, data.task, student, data.labels, data.train_fraction, recipe.seed
+        keys[identity].add(recipe.key)
     assert all(len(recipe_keys) == 1 for recipe_keys in keys.values())
     assert len(set.union(*keys.values())) == len(keys)
     tasks, seeds = 5 if offline else 4, 2 if smoke else 3 if offline else 5
@@ -45,9 +42,7 @@ def test_every_grid_is_of_recipes_and_equal_cells_are_one(tmp_path, offline, smo
 def test_the_whole_grids_have_the_recipes_that_we_ship(tmp_path, task):
     root = data_at(tmp_path, WHOLE)
     changes = [f"data.source.root={root}", "seed=3"]
-    changes += [
-        f"evaluation.out_of_domain=[{domain}]" for domain in {"esnli": ["anli1"], "anli1": ["esnli"]}.get(task, [])
-    ]
+    changes += [f"evaluation.out_of_domain=[{DOMAINS[task]}]"] if task in DOMAINS else []
     reasons = "evaluation.rationales=true"
     for name, settings in {
         "table1": ["objective=mi", reasons],
@@ -56,17 +51,12 @@ def test_the_whole_grids_have_the_recipes_that_we_ship(tmp_path, task):
         "figure2": ["objective=dss", reasons, "data.train_fraction=0.25"],
     }.items():
         recipe = load_recipe(f"recipes/{task}.yaml", [*changes, *settings])
-        assert recipe.key in {cell.recipe.key for cell in cells(grid_of(name, root=root))}
-    labels = {cell.recipe.data.labels for cell in cells(grid_of("table3", root=root))}
+        assert recipe.key in {cell.recipe.key for cell in cells(paper_grids([name], root=root)[0][0])}
+    labels = {cell.recipe.data.labels for cell in cells(paper_grids(["table3"], root=root)[0][0])}
     assert labels == {"teacher"}
 
 
-def grid_of(name, **options):
-    (grid,), _ = paper_grids([name], **options)
-    return grid
-
-
-def test_a_task_without_data_is_omissions_and_said(tmp_path):
+def test_a_task_without_data_is_left_out_and_said(tmp_path):
     root = data_at(tmp_path, {"svamp": "train test", "esnli": "test"})
     (grid,), omissions = paper_grids(["table1"], offline=True, root=root)
     assert list(grid.axes["task"]) == ["SVAMP", "arithmetic"]
@@ -94,8 +84,8 @@ def test_out_of_domain_needs_both_and_is_in_every_table_alike(tmp_path):
     for root in (single, complete):
         for grid in paper_grids(["table1", "table6", "figure3"], offline=True, root=root)[0]:
             for cell in cells(grid):
-                domain = {"esnli": ["anli1"], "anli1": ["esnli"]}.get(cell.recipe.data.task, [])
-                assert cell.recipe.evaluation.out_of_domain == (domain if root == complete else [])
+                domain = DOMAINS.get(cell.recipe.data.task) if root == complete else None
+                assert cell.recipe.evaluation.out_of_domain == ([domain] if domain else [])
 
 
 @pytest.mark.skipif(not TEXT, reason="needs the text of the paper")

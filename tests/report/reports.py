@@ -10,21 +10,21 @@ import yaml
 from limbeck.data import DataSettings, load
 from limbeck.paper import paper_section
 from limbeck.report import write_report
-from tests.runs.recipes import TINY
+from tests.helpers.archives import write_rows
+from tests.runs.recipes import TINY, rows_of
 
 ARITHMETIC: dict[str, Any] = {
     "task": "arithmetic",
     "source": {"kind": "generated", "train_rows": 4, "valid_rows": 2, "test_rows": 60},
 }
-PROVENANCE = {"limbeck": "0.1.0", "versions": {"torch": "2.13.0"}, "data": {"test": {"rows": 60, "sha256": "a" * 64}}}
+PROVENANCE = {"limbeck": "0.1.0", "data": {"test": {"rows": 60, "sha256": "a" * 64}}}
 REASON = "There were so many of them, and some were taken away. "
 
 
 def questions(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The data of a task of one's own: `rows` as train, valid and test, in files of `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    names = dict.fromkeys(("train_file", "valid_file", "test_file"), str(folder / "rows.jsonl"))
+    path = write_rows(folder / "rows.jsonl", rows)
+    names = dict.fromkeys(("train_file", "valid_file", "test_file"), str(path))
     return {"task": "custom", "source": {"kind": "files", **names}}
 
 
@@ -53,13 +53,12 @@ def finished(
         row = {"id": example.id, "input": example.input, "label": example.label, "prediction": answer}
         row |= {"correct": correct, "exact": correct, "confidence": round(rng.random(), 5)}
         rows.append(row if objective == "finetune" or rationale is None else {**row, "rationale": rationale})
-    write(folder / "predictions" / "test.jsonl", rows)
-    write(folder / "log.jsonl", log(objective, steps, rng))
+    write_rows(folder / "predictions" / "test.jsonl", rows)
+    write_rows(folder / "log.jsonl", log(objective, steps, rng))
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE))
     share = sum(row["correct"] for row in rows) / len(rows)
     measured = {"accuracy": share, "interval": [0.0, 1.0], "exact": share, "n": len(rows)}
-    results = {"task": recipe["data"]["task"], "training": {"steps": steps}, "test": {**measured, "engine": None}}
-    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "results.json").write_text(json.dumps({"training": {"steps": steps}, "test": measured}))
     return folder
 
 
@@ -73,14 +72,14 @@ def judge(
 ) -> None:
     """Add judgements of a run's rationales, or of the teacher's, by the example's id: a score, or some of one model."""
     path, rows = run / "evaluation" / "judge-test.jsonl", []
-    answers = {row["id"]: row for row in read_lines(run / "predictions" / "test.jsonl")}
+    answers = {row["id"]: row for row in rows_of(run / "predictions" / "test.jsonl")}
     for id, score in scores.items():
         values = score if isinstance(score, tuple) else (score,)
         rationale = (rationales or {}).get(id, answers[id]["rationale"])
         text = {"label": answers[id]["prediction"], "rationale": rationale, "task": "t"}
         request = {"id": id, "run": "Gold" if gold else "x", "judge": model, "temperature": 0}
         rows.append({**request, **text, "replies": list(map(str, values)), "scores": list(values)})
-    write(path, [*(read_lines(path) if path.exists() else []), *rows])
+    write_rows(path, [*(rows_of(path) if path.exists() else []), *rows])
 
 
 def log(objective: str, steps: int, rng: random.Random) -> list[dict[str, Any]]:
@@ -93,7 +92,7 @@ def log(objective: str, steps: int, rng: random.Random) -> list[dict[str, Any]]:
 
 
 def report_of(*paths: Path, out: Path | None = None) -> dict[str, Any]:
-    """Return report.json of the runs in these folders; the report is written to `out`, or into the first."""
+    """Return report.json of these folders' runs; the report is written to `out`, or into the first."""
     folder = write_report(paths, out or paths[0] / "report", paper_section).parent
     return json.loads((folder / "report.json").read_text())
 
@@ -103,12 +102,3 @@ def tables_of(report: dict[str, Any]) -> dict[str, Any]:
     figures = [figure["table"] for section in report["sections"] for figure in section["figures"]]
     tables = [table for section in report["sections"] for table in section["tables"]]
     return {table["name"]: table for table in [*tables, *figures]}
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))

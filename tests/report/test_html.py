@@ -72,9 +72,9 @@ def test_the_page_allows_itself_nothing(two_tasks):
     (policy,) = [attributes["content"] for _, attributes in Elements(two_tasks).seen if attributes.get("http-equiv")]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert not {"'unsafe-inline'", "'unsafe-eval'", "*"} & set(policy.split())
-    page = (two_tasks / "index.html").read_text()
-    assert not re.search(r"""(src|href)=["'](?!#|data:image/svg)""", page)
-    assert not re.search(r"@import|url\((?!#)", page)
+    assert not re.search(
+        r"""(src|href)=["'](?!#|data:image/svg)|@import|url\((?!#)""", (two_tasks / "index.html").read_text()
+    )
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def cases(two_tasks) -> list[dict]:
 
 
 def count(page):
-    return int(page.locator("#count").inner_text().split(" of ")[0].replace(",", ""))
+    return int(page.locator("#count").inner_text().split(" of ")[0])
 
 
 def chosen(page):

@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from limbeck.report.answers import score_cell
-from tests.report.reports import ARITHMETIC, finished, read_lines, report_of, tables_of
+from tests.report.reports import ARITHMETIC, finished, report_of, tables_of
+from tests.runs.recipes import rows_of
 
 
 def test_scores_without_any_variance_of_their_mean_have_no_interval():
@@ -15,10 +16,8 @@ def test_scores_without_any_variance_of_their_mean_have_no_interval():
 
 
 def test_differences_and_their_tests_are_the_predictions_own(runs, tmp_path):
-    right = {
-        name: np.array([row["correct"] for row in read_lines(runs / name / "predictions" / "test.jsonl")])
-        for name in ("finetune", "dss", "mi")
-    }
+    paths = {name: runs / name / "predictions" / "test.jsonl" for name in ("finetune", "dss", "mi")}
+    right = {name: np.array([row["correct"] for row in rows_of(path)]) for name, path in paths.items()}
     table = tables_of(report_of(runs, out=tmp_path / "out"))["accuracy-arithmetic"]
     cells = {name: row["accuracy"] for name, row in table["rows"].items()}
     p_values = {}

@@ -20,7 +20,7 @@ def files_in(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_only_a_report_is_replaced(runs, tmp_path):
+def test_only_a_report_is_replaced(runs, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(LimbeckError, match="not a folder"):
         write_report([runs], tmp_path / "file")
@@ -36,17 +36,15 @@ def test_only_a_report_is_replaced(runs, tmp_path):
             write_report([runs / "dss"], tmp_path / "new")
         foreign.unlink()
     (page.parent / "report.json").write_text('{"not": "ours"}')
-    with pytest.raises(LimbeckError, match="of no report"):
-        write_report([runs], tmp_path / "new")
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "new"]
-
-
-def test_the_current_folder_is_refused(runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for out in (Path(), tmp_path.parent):
-        with pytest.raises(LimbeckError, match="is or holds the current folder"):
+    for out, problem in (
+        (tmp_path / "new", "of no report"),
+        (Path(), "is or holds the current folder"),
+        (tmp_path.parent, "is or holds the current folder"),
+    ):
+        with pytest.raises(LimbeckError, match=problem):
             write_report([runs], out)
-    assert not list(tmp_path.iterdir())
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "new"]
 
 
 def test_two_figures_of_one_name_and_a_long_overview_are_whole(runs):
@@ -55,14 +53,6 @@ def test_two_figures_of_one_name_and_a_long_overview_are_whole(runs):
     twins = write._with_file_names([section, section])
     assert len({figure.table.name for twin in twins for figure in twin.figures}) == 2 * len(section.figures)
     assert "The last." in to_text(replace(report, overview=["One. " * 380, "Two. " * 380, "The last."], sections=[]))
-
-
-def test_without_a_finished_run_there_is_no_report(tmp_path):
-    run = finished(tmp_path / "dss", "dss", 1)
-    (run / "results.json").unlink()
-    with pytest.raises(LimbeckError, match="none of its 1 runs is finished"):
-        write_report([tmp_path], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_the_papers_tables_come_first_with_its_numbers_beside_ours(tmp_path):
@@ -102,3 +92,20 @@ def test_a_large_report_has_a_sample_of_its_cases_and_says_so(runs, tmp_path, mo
     assert ids == sorted(ids, key=lambda id: int(id.partition("-")[2]))
     assert f"{len(ids)} of the 60 examples" in " ".join(page.read_text().split())
     assert [case["id"] for case in make_report([runs], None).cases] == ids  # the same sample again
+
+
+def test_what_has_no_results_or_lacks_a_field_is_named(tmp_path):
+    run = finished(tmp_path / "dss", "dss", 1)
+    results, failure = run / "results.json", tmp_path / "failed" / "mi.json"
+    failure.parent.mkdir()
+    failure.write_text('{"traceback": ""}')
+    with pytest.raises(LimbeckError, match=r"mi\.json: has no `error`"):
+        make_report([tmp_path], None)
+    failure.unlink()
+    results.write_text("{}")
+    with pytest.raises(LimbeckError, match=r"results\.json: no number in training\.steps"):
+        make_report([tmp_path], None)
+    results.unlink()
+    with pytest.raises(LimbeckError, match="none of its 1 runs is finished"):
+        write_report([tmp_path], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
