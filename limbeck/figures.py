@@ -81,15 +81,15 @@ def line_chart(
         name: sorted((p for p in line if p.y is not None and math.isfinite(p.y)), key=lambda point: point.x)
         for name, line in lines.items()
     }
-    every = [point for line in points.values() for point in line]
-    heights = [height for point in every for height in point[1:] if height is not None]
-    has_whiskers = any(point.low is not None for point in every)
-    xs = sorted({point.x for point in every})
-    x = _scale(xs, LEFT, RIGHT, "x" in percent, margin=0.08 if has_whiskers else 0.03)
+    all_points = [point for line in points.values() for point in line]
+    heights = [height for point in all_points for height in point[1:] if height is not None]
+    has_whiskers = any(point.low is not None for point in all_points)
+    xs = sorted({point.x for point in all_points})
+    x = _scale(xs, (LEFT, RIGHT), percent="x" in percent, margin=0.08 if has_whiskers else 0.03)
     if has_whiskers and all(x.place(right) - x.place(left) > TICK_SPACE for left, right in pairwise(xs)):
         x = x._replace(measured=xs)
-    y = _scale(heights + ([reference[1]] if reference else []), BOTTOM, TOP, "y" in percent)
-    drawn = []
+    y = _scale(heights + ([reference[1]] if reference else []), (BOTTOM, TOP), percent="y" in percent)
+    line_places = []
     for index, (name, line) in enumerate(points.items()):
         turn = index + index // len(COLORS)
         style = COLORS[index % len(COLORS)], DASHES[turn % len(DASHES)], MARKERS[turn % len(MARKERS)]
@@ -100,9 +100,9 @@ def line_chart(
             corners.append((place, y.place(point.y or 0.0)))
             if point.low is not None and point.high is not None:
                 whiskers.append((place, y.place(point.low), y.place(point.high)))
-        drawn.append(_Line(_label(name), *style, corners, whiskers))
+        line_places.append(_Line(_label(name), *style, corners, whiskers))
     dashed = (reference[0], f"M{LEFT} {y.place(reference[1])}H{RIGHT}") if reference else None
-    return _svg(x, y, (x_label, _label(y_label)), lines=[line for line in drawn if line.corners], dashed=dashed)
+    return _svg(x, y, (x_label, _label(y_label)), lines=[line for line in line_places if line.corners], dashed=dashed)
 
 
 def risk_coverage(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -125,11 +125,11 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
     return _svg(x, y, ("confidence; above the bars: answers", "accuracy"), bins=bins, dashed=dashed)
 
 
-def _scale(values: Sequence[float], start: int, end: int, percent: bool, margin: float = 0.03) -> _Scale:
+def _scale(values: Sequence[float], ends: tuple[int, int], *, percent: bool, margin: float = 0.03) -> _Scale:
     """Return an axis for these values; `margin` is a share of their range."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     room = margin * (high - low) or abs(high) / 2 or 0.5
-    return _Scale(low - room, high + room, start, end, percent)
+    return _Scale(low - room, high + room, *ends, percent)
 
 
 def _label(name: str) -> str:
