@@ -27,7 +27,6 @@ from limbeck.runs import Recipe, Run, train
 from limbeck.runs.compare import calibrate_file
 from limbeck.schema import Example
 from limbeck.tasks import Task
-from limbeck.tasks.settings import task_of
 
 WIDE = ScratchSettings(vocab_size=8000, d_model=256, d_kv=64, d_ff=512, num_layers=4, num_heads=4)
 # name: shape, training steps, of how many rows one is answered: a minute or so for each side
@@ -68,7 +67,7 @@ def calibrated(student: Student, card: Card, examples: Sequence[Example], task: 
 
 def compared(name: str, run: Run, every: int) -> dict[str, Any]:
     """The row of one student. Its ratio is of answering alone over all of it."""
-    examples, task = load(run.recipe.data).test[::every], task_of(run.recipe.data)
+    examples, task = load(run.recipe.data).test[::every], run.recipe.data.get_task()
     student, card = open_student(run.model)
     sides = {"answers alone": answered, "limbeck, with confidences and calibration": calibrated}
     seconds: dict[str, list[float]] = {side: [] for side in sides}

@@ -28,7 +28,6 @@ from limbeck.models.student import Student
 from limbeck.runs import Recipe, Run, load_recipe, train
 from limbeck.runs.training import QUICKSTART
 from limbeck.schema import Example
-from limbeck.tasks.settings import task_of
 
 OUT = Path("runs/benchmarks")
 BATCH = 64
@@ -127,7 +126,7 @@ def speed(
 def engines_accuracy(run: Run) -> Iterator[dict[str, Any]]:
     """A run's student's accuracy on its test split, by engine."""
     student, card = open_student(run.model)
-    examples, task = load(run.recipe.data).test, task_of(run.recipe.data)
+    examples, task = load(run.recipe.data).test, run.recipe.data.get_task()
     given = {name: predict(student, card.model_copy(update={"engine": name}), examples, task) for name in ENGINES}
     measured = {name: accuracy(predictions) for name, predictions in given.items()}
     for name in ENGINES[1:]:
