@@ -132,6 +132,5 @@ def _leading(answer: str, texts: Mapping[str, str]) -> tuple[str | None, str]:
 
 
 def _similar(text: str, expected: str) -> bool:
-    """Return whether two texts are nearly the same, articles and blanks aside."""
     first, second = (re.sub(r"\b(?:an?|the)\b|\W", "", words.casefold()) for words in (text, expected))
     return SequenceMatcher(None, first, second).ratio() >= _SIMILAR

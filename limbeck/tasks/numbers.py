@@ -3,8 +3,8 @@
 A unit, a currency and a percent sign do not change a value: 50% equals 50, and not 0.5. A decimal with at least two
 decimals and two significant digits equals every value that it is the rounding of: 3.33 equals 10/3.
 
-Arithmetic is an `ast` whitelist over fractions, with limits. The code released with the paper ran `eval()` on whatever
-a model wrote: that executes code, and hangs on `9**9**9**9`.
+Arithmetic is an `ast` whitelist over fractions, with limits: `eval()`, which the paper's code has, executes code and
+hangs on `9**9**9**9`.
 """
 
 import ast
