@@ -1,4 +1,4 @@
-"""`limbeck annotate`: rationales of a large model, asked for, looked at, exported."""
+"""`limbeck annotate`: rationales of a large model."""
 
 import sys
 from pathlib import Path
@@ -13,8 +13,8 @@ from limbeck.files import is_stream
 
 annotate_app = typer.Typer(
     help="Get rationales from a large model: any OpenAI-compatible endpoint, or a local Hugging Face model.\n\n"
-    "A job file says what to ask whom; `rows: questions.jsonl` and `teacher: MODEL` are enough. Every reply is kept in "
-    "the job's store the moment it arrives: start the job again, and only what is missing is asked for.",
+    "A job file says what to ask whom; `rows: questions.jsonl` and `teacher: MODEL` are enough. Replies are stored as "
+    "they arrive: start the job again, and only what is missing is asked for.",
     no_args_is_help=True,
 )
 
@@ -32,15 +32,15 @@ def run(
 ) -> None:
     """Ask the teacher for every answer that the store lacks.
 
-    Exit code 0: all is answered; 1: something is missing yet (it says why); 2: a mistake; 130: interrupted.
+    Exit code 0: all is answered; 1: something is missing yet; 2: a mistake; 130: interrupted.
     """
     from limbeck.annotation.job import Job, annotate, plan
 
     settings = Job.load(job, changes or ())
     if dry_run:
         estimate = plan(settings)
-        costs = {"cost": terminal.money(estimate["cost"])}
-        print_json(estimate) if as_json else terminal.print_values(estimate | costs)
+        cost = terminal.money(estimate["cost"])
+        print_json(estimate) if as_json else terminal.print_values(estimate | {"cost": cost})
         return
     with asking() as progress:
         outcome = annotate(settings, progress)
@@ -60,7 +60,7 @@ def show(
     count: Annotated[int, option("Number of those replies.", "-n", min=1)] = 3,
     as_json: terminal.Json = False,
 ) -> None:
-    """Show the results so far: outcomes of the samples, the teacher's accuracy against the labels, the cost."""
+    """Show the results so far: outcomes, the teacher's accuracy against the labels, the cost."""
     from limbeck.annotation.job import Job
     from limbeck.annotation.results import read_results, replies, summary
 
@@ -77,22 +77,18 @@ def export(
     output: Annotated[Path, option("JSON lines; NAME.provenance.json is written beside a file. -: standard output.")],
     *,
     changes: terminal.Changes = None,
-    form: Annotated[
-        Form, option("limbeck: rows to train on here; the others are what other trainers read.")
-    ] = "limbeck",
+    form: Annotated[Form, option("limbeck: rows to train on here; else as other trainers read them.")] = "limbeck",
     all_rationales: Annotated[bool, option("Write every rationale kept, not one a question.", "--every")] = False,
     hub: Annotated[str | None, option("Upload the file as a data set of the Hub, too.", metavar="NAME")] = None,
     public: terminal.Public = False,
     yes: terminal.Yes = False,
 ) -> None:
-    """Write the rationales that passed the filters, with their questions and labels, to a file (and to the Hub)."""
+    """Write questions, labels and the rationales that passed the filters to a file, and to the Hub."""
     from limbeck.annotation import results
     from limbeck.annotation.job import Job
 
-    if public and hub is None:
-        raise RecipeError("--public is about the data set of the Hub: give its name with --hub")
-    if hub is not None and is_stream(output):
-        raise RecipeError(f"{output}: the upload is read from a file; name one as --output")
+    if (public and hub is None) or (hub is not None and is_stream(output)):
+        raise RecipeError("--hub NAME uploads the file of --output, not a stream; --public needs it")
     provenance = results.export(Job.load(job, changes or ()), output, form, all_rationales=all_rationales)
     left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
     counts = f"{provenance['rows']} rows, {provenance['rationales']} of them with a rationale{left_out}"
@@ -108,7 +104,7 @@ def import_(
     output: Annotated[Path, option("JSON lines to train on; for the archive a folder, with a file for each split.")],
     task: Annotated[str, option("The task that the answers belong to.")] = "custom",
 ) -> None:
-    """Make training rows of data from elsewhere: chat formats of other tools, or the authors' released archive.
+    """Make training rows of other tools' conversations, or of the authors' released archive.
 
     Exit code 0: rows were written; 1: none could be used, and nothing was written; 2: a mistake.
     """
@@ -127,7 +123,7 @@ def import_(
 
 @annotate_app.command("prompt")
 def prompt(task: Annotated[str, argument("A task's name.")]) -> None:
-    """Print a task's own prompt, to copy and edit; a job takes the copy as `prompt: FILE`."""
+    """Print a task's prompt, to edit; a job takes the file as `prompt: FILE`."""
     from limbeck.annotation.prompts import prompt_file
 
     print(prompt_file(task).read_text("utf-8"), end="")
@@ -135,15 +131,15 @@ def prompt(task: Annotated[str, argument("A task's name.")]) -> None:
 
 @annotate_app.command("schema")
 def schema() -> None:
-    """Print the JSON schema of a job, for editors and other machines."""
+    """Print the JSON schema of a job."""
     from limbeck.annotation.job import Job
 
     print_json(Job.model_json_schema())
 
 
 _ADVICE = {
-    None: "Start the job again to ask for them; what the teacher refuses, it will refuse again.",
-    "budget": "The next requests, at their dearest, are not within the budget: raise it to go on.",
+    None: "Start the job again to ask for them.",
+    "budget": "The next requests might exceed the budget: raise it to go on.",
     "time": "Its time is over: start the job again to go on.",
     "interrupted": "It was interrupted: start the job again to go on.",
 }
@@ -155,7 +151,7 @@ def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
     if outcome["missing"]:
         print(f"missing yet: {outcome['missing']} answers. {_ADVICE[outcome['stopped']]}")
     if "cut off" in outcome["failures"]:
-        print("Replies that were cut off reached sampling.max_tokens: raise it before you start the job again.")
+        print("Some replies were cut off at sampling.max_tokens: raise it first.")
 
 
 def _print_summary(summary: dict[str, Any]) -> None:

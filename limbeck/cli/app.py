@@ -1,4 +1,4 @@
-"""The command line `limbeck`: its verbs, their options and output. Each verb imports what it needs when it runs."""
+"""The command line `limbeck`. Each verb imports what it needs when it runs."""
 
 import logging
 import os
@@ -35,19 +35,19 @@ app.add_typer(annotate_app, name="annotate")
 def quickstart(
     out: Annotated[Path, option("Folder of the runs.")] = Path("runs/quickstart"),
     seed: Annotated[int, option("Seed of weights and order.", min=0)] = 1,
+    as_json: terminal.Json = False,
 ) -> None:
-    """Train finetune, dss and mi on the embedded arithmetic task and compare them (a few minutes on two cores).
-
-    Finished runs are not trained again; interrupted ones are resumed.
-    """
+    """Train and compare finetune, dss and mi on generated arithmetic in a few minutes; started again, it resumes."""
     from limbeck.report import write_report
     from limbeck.runs import quickstart as train_runs
 
     runs = train_runs(out, seed)
     page = write_report([out], out / "report")
+    if as_json:
+        print_json({run.recipe.objective.name: run.results for run in runs})
+        return
     print_accuracy({run.recipe.objective.name: run.results["test"] for run in runs})
-    print(f"One seed each: the intervals are of the test questions alone. The runs are in {out}/.")
-    print(f"The report, to be opened in a browser: {page}")
+    print(f"One seed each: the intervals are of the test questions alone. The runs are in {out}/, the report is {page}")
     print(f"Next: limbeck evaluate {shlex.quote(str(runs[-1].path))} --rationale; limbeck train --help")
 
 
@@ -58,16 +58,16 @@ def data_show(
     examples: Annotated[int, option("Number of examples to print.", min=0)] = 2,
     as_json: terminal.Json = False,
 ) -> None:
-    """Show a task's data: rows, parse failures, the teacher's accuracy, lengths, and examples in each view."""
+    """Show data: rows, parse failures, the teacher's accuracy, lengths, and examples in each view."""
     from limbeck.data import read, summary
     from limbeck.data.load import DataSettings
     from limbeck.runs import load_recipe
 
-    if task.endswith((".yaml", ".yml")):
-        settings = load_recipe(task).data
-    else:
-        source = {"kind": "archive", "root": root} if root else None
-        settings = DataSettings.parse({"task": task, "source": source}, "data show")
+    source = {"kind": "archive", "root": root} if root else None
+    is_recipe = task.endswith((".yaml", ".yml"))
+    settings = (
+        load_recipe(task).data if is_recipe else DataSettings.parse({"task": task, "source": source}, "data show")
+    )
     print_json(summary.summarise(settings, read(settings))) if as_json else print(summary.show(settings, examples))
 
 
@@ -77,7 +77,7 @@ def data_fetch(
     root: Annotated[Path, option("Folder to unpack into.")] = Path("datasets"),
     sha256: Annotated[str | None, option("Checksum that the archive must have.")] = None,
 ) -> None:
-    """Unpack the released archive (questions and the teacher's outputs) for use with `--root`."""
+    """Unpack the released archive for use with `--root`."""
     from limbeck.data.sources import fetch
 
     print(f"{root}: {', '.join(fetch(source, root, sha256))}")
@@ -144,8 +144,7 @@ def push(
 ) -> None:
     """Upload a run's student with a model card to the Hugging Face Hub, as a private model unless --public is given.
 
-    Uploaded are model, tokenizer, card, recipe, results and provenance, without command lines and paths of this
-    machine; no data, no predictions, no checkpoints. The files are listed, and confirmation is asked for.
+    Only model, tokenizer, card, recipe, results and provenance go there, without this machine's paths.
     """
     from limbeck.hub import upload
     from limbeck.runs.publication import contents, write
@@ -153,13 +152,13 @@ def push(
     files = contents(run, name, license)
     if (name is None) == (folder is None) or (folder and public):
         raise RecipeError("give OWNER/NAME to push to the Hub, or --folder (without --public)")
+    names = ", ".join(sorted(files))
     if folder is not None:
         write(files, folder)
-        print(f"{folder}: {', '.join(sorted(files))}")
-        return
-    assert name is not None
-    terminal.confirm_upload(", ".join(sorted(files)), name, public=public, yes=yes)
-    print(upload(files, name, "model", message="A student from limbeck", private=not public, fresh=True))
+        print(f"{folder}: {names}")
+    elif name is not None:
+        terminal.confirm_upload(names, name, public=public, yes=yes)
+        print(upload(files, name, "model", message="A student from limbeck", private=not public, fresh=True))
 
 
 @app.command()
@@ -168,10 +167,7 @@ def report(
     out: Annotated[Path, option("The report's folder; an older report there is replaced.", "--output", "-o")],
     as_json: terminal.Json = False,
 ) -> None:
-    """Report on finished runs: index.html to look at, report.md, tables as Markdown, LaTeX and CSV, report.json.
-
-    The page says what can and cannot be concluded. It needs no network and no other file, and may be mailed as it is.
-    """
+    """Report on finished runs: index.html, one page for any browser; report.md, report.json, tables and figures."""
     from limbeck.paper import paper_section
     from limbeck.report import write_report
 
@@ -200,7 +196,7 @@ def objectives(as_json: terminal.Json = False) -> None:
 
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of a recipe, for editors and other programs."""
+    """Print the JSON schema of a recipe."""
     from limbeck.runs import Recipe
 
     print_json(Recipe.model_json_schema())
@@ -220,13 +216,13 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake, or a file system's refusal, is one line with exit code 2."""
+    """Run the command line; a user's mistake is one line with exit code 2."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("limbeck: %(message)s"))
     logger = logging.getLogger("limbeck")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
-    # read by the Hugging Face libraries once imported: no warnings meant for developers, bars on a terminal only
+    # the Hugging Face libraries: no warnings meant for developers, bars on a terminal only
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,4 +1,4 @@
-"""`limbeck grid`: every cell of a grid trained, in a folder each, several at a time."""
+"""`limbeck grid`: every cell of a grid trained, several at a time."""
 
 import logging
 import shlex
@@ -43,11 +43,11 @@ def grid(
     root: Annotated[Path, option("Folder of the released data.", rich_help_panel=_PAPER)] = Path("datasets"),
     as_json: terminal.Json = False,
 ) -> None:
-    """Train every cell of grids that is not finished. Start it again, or twice: no cell is trained twice.
+    """Train every cell of grids that is not finished; any number of processes may share one folder.
 
     -s changes every cell's recipe (-s training.max_steps=9), or the grid (-s seeds=3).
 
-    Exit code 0: all are finished; 1: some failed, and it says why; 2: a mistake; 130: interrupted.
+    Exit code 0: all are finished; 1: some failed; 2: a mistake; 130: interrupted.
     """
     from limbeck.grids import run_grid, states
     from limbeck.metrics.judge import JudgeSettings
@@ -66,7 +66,7 @@ def grid(
     try:
         cell_states = run_grid(grid_list, out, workers=workers, engine=engine, retry=retry, watch=watch)
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything has stopped: another Ctrl-C has no meaning
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all has stopped: a second Ctrl-C has no meaning
         raise typer.Exit(terminal.INTERRUPTED) from None
     judged = _judge(cell_states, grid_list, settings) if settings else {}
     print_json(_as_json(cell_states, out) | judged) if as_json else _print_results(cell_states, out)
@@ -75,7 +75,7 @@ def grid(
 
 
 def _load(names: Sequence[str], changes: Sequence[str], *, offline: bool, smoke: bool, root: Path) -> list["Grid"]:
-    """Return the grids of files, then those of the paper's names, together: they may contain one another."""
+    """Return the grids of files, then those of the paper, together: they may contain one another."""
     from limbeck.grids import Grid
     from limbeck.paper import paper_grids
 
@@ -87,12 +87,12 @@ def _load(names: Sequence[str], changes: Sequence[str], *, offline: bool, smoke:
             log.info("%s", sentence)
         grids += [grid.changed(changes) for grid in paper]
     elif offline or smoke:
-        raise RecipeError("--offline and --smoke are about the paper's grids: give one, like table1")
+        raise RecipeError("--offline and --smoke need a grid of the paper, like table1")
     return grids
 
 
 def _judge(states: Sequence["CellState"], grids: Sequence["Grid"], settings: "JudgeSettings") -> dict[str, Any]:
-    """Have the rationales of finished runs judged; return the judgements as `judged`, where there are any."""
+    """Return the judgements of finished runs' rationales as `judged`, where there are any."""
     from limbeck.grids import cells
     from limbeck.paper import judged_grids
     from limbeck.runs.judging import judge_runs
@@ -144,6 +144,6 @@ def _print_results(cell_states: Sequence["CellState"], out: Path) -> None:
     for state in failed:
         print(f"failed: {state.path}: {state.error}")
     if failed:
-        print(f"Tracebacks are in {out}/failed/, everything else that was printed in {out}/logs/. --retry tries again")
+        print(f"Tracebacks are in {out}/failed/, logs in {out}/logs/. --retry trains them again")
     if len(failed) < len(cell_states):
         print(f"Next: limbeck report {shlex.quote(str(out))} -o report")

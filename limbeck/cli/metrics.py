@@ -1,4 +1,4 @@
-"""The verbs `evaluate`, `judge`, `calibrate` and `compare`, and what they and `train` print."""
+"""The verbs `evaluate`, `judge`, `calibrate` and `compare`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,9 +37,8 @@ def evaluate(
 ) -> None:
     """Measure finished runs' students on a split of their data, and replace their predictions and results there.
 
-    Each folder's evaluation/SPLIT.md and .json have calibration, selective prediction and the cascade with the teacher;
-    with --rationale (implied by --judge and --encoder) the rationales' quality and the dependence of the student's two
-    sides; with several runs their differences. With --dataset they are NAME-SPLIT. -s changes the judge's config.
+    Each folder's evaluation/SPLIT.md and .json (with --dataset NAME-SPLIT) have all measurements: of rationales with
+    --rationale, --judge or --encoder; the differences of several runs. -s changes the judge's config.
     """
     from limbeck.metrics.judge import JudgeSettings
     from limbeck.runs import EvaluationOptions, evaluate_runs
@@ -79,10 +78,7 @@ def judge(
     split: terminal.Split = "test",
     as_json: terminal.Json = False,
 ) -> None:
-    """Have the rationales that `evaluate --rationale` wrote scored from 1 to 5, as in the paper's Table 7.
-
-    Every reply is kept in the judge's store: an interrupted command goes on where it was.
-    """
+    """Have the rationales that `evaluate --rationale` wrote scored from 1 to 5; started again, it resumes."""
     from limbeck.metrics.judge import JudgeSettings
     from limbeck.runs.judging import judge_runs
 
@@ -95,16 +91,18 @@ def judge(
 def calibrate(
     predictions: Annotated[Path, argument("File with `label`, `prediction` and `confidence`; - reads standard input.")],
     validation: Annotated[Path | None, option("Another such file, to fit the temperature on.")] = None,
+    *,
+    seed: Annotated[int, option("Seed of the bootstrap.", min=0)] = 0,
     as_json: terminal.Json = False,
 ) -> None:
-    """Measure how far the confidence of answers can be trusted, in a file of predictions from any tool."""
+    """Measure how far to trust the confidence of answers, in a file of predictions from any tool."""
     from rich.console import Console
     from rich.markdown import Markdown
 
     from limbeck.runs.compare import calibrate_file
     from limbeck.runs.page import calibration_markdown
 
-    metrics = calibrate_file(predictions, validation)
+    metrics = calibrate_file(predictions, validation, seed=seed)
     print_json(metrics) if as_json else Console().print(Markdown(calibration_markdown(metrics)))
 
 
@@ -121,13 +119,13 @@ def compare(
 
     sides = [[Path(path) for path in side.split(",") if path] for side in (a, b)]
     if not all(sides):
-        raise RecipeError(f"{a!r}, {b!r}: a run's folder or a file of predictions was expected on both sides")
+        raise RecipeError(f"{a!r}, {b!r}: both sides need a run's folder or a file of predictions")
     comparison = compare_runs(*sides, split=split, shared=shared)
     print_json(comparison) if as_json else _print_comparison(comparison)
 
 
 def print_accuracy(results: dict[str, dict[str, Any]]) -> None:
-    """Print a table of accuracies by any name, then the counts of each."""
+    """Print a table of accuracies by name, then their counts."""
     rows = [
         (name, number(row["accuracy"], 3), interval(row["interval"], 3, brackets=False), str(row["n"]))
         for name, row in results.items()
@@ -139,13 +137,12 @@ def print_accuracy(results: dict[str, dict[str, Any]]) -> None:
 
 
 def print_judgements(judgements: dict[str, Any]) -> None:
-    """Print the paper's tables 7 and 8: mean scores, and their correlation with right answers."""
+    """Print the paper's Tables 7 and 8: mean scores, and their correlation with right answers."""
     heading, *rows = judgements["table"]
     print_table(heading, rows, "scores from 1 to 5: mean, standard deviation (examples); ++: self-consistency")
     for name, correlation in judgements["correlation"].items():
-        pearson = correlation["pearson"]
         text = f"undefined ({correlation['reason']})"
-        if pearson is not None:
+        if pearson := correlation["pearson"]:
             text = f"{estimate(pearson['value'], pearson['interval'], 2)}, p {p_equals(pearson['p_value'])}"
         print(f"{name}: correlation of a right answer with the score: {text}")
 

@@ -1,4 +1,4 @@
-"""The parts of a command line that verbs share: options, tables, JSON, and progress while a large model is asked."""
+"""Options, tables and progress bars that the verbs share."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,12 +22,11 @@ INTERRUPTED = 130  # that of a shell and of typer after Ctrl-C
 
 
 def option(text: str, *names: str, **settings: Any) -> Any:
-    """Return an option with a help text; without names it is named after its parameter."""
+    """Return an option, by default named after its parameter."""
     return typer.Option(*names, help=text, **settings)
 
 
 def argument(text: str, **settings: Any) -> Any:
-    """Return an argument with a help text."""
     return typer.Argument(help=text, **settings)
 
 
@@ -49,17 +48,16 @@ Answers = Annotated[Literal["generate", "choices"] | None, option(_ANSWERS, rich
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as indented JSON."""
     print(json_text(value), end="")
 
 
 def print_about(output: Path, text: str) -> None:
-    """Print a line about `output`: to standard error where the output itself goes to standard output."""
+    """Print a line about `output`, to standard error where `output` is standard output."""
     print(text, file=sys.stderr if is_stdout(output) else sys.stdout)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """Print a table of texts of any origin; none is cut, and none is markup."""
+    """Print a table of texts; none is cut or read as markup."""
     header = [Column(escape(column), overflow="fold") for column in columns]
     table = Table(*header, title=title, show_header=any(columns))
     for row in rows:
@@ -68,7 +66,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 
 def print_values(values: Mapping[str, Any]) -> None:
-    """Print a table of numbers and texts by name, one a row; None is left out, and a mapping has rows of its own."""
+    """Print a row for every value but None, and for those of mappings."""
     print_table(("", ""), _rows(values))
 
 
@@ -89,19 +87,19 @@ def _rows(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 
 def money(cost: float | None) -> str:
-    """Return a cost as text; None: no price is known."""
+    """Return a cost as text."""
     return "no price known" if cost is None else f"{cost:.4f}" if cost < 1 else f"{cost:.2f}"
 
 
 def confirm_upload(content: str, name: str, *, public: bool, yes: bool) -> None:
-    """Ask whether to upload to the Hub, unless `yes`; end the program unless the answer is yes."""
+    """Ask before an upload unless `yes`, and end the program if the answer is no."""
     if not yes:
         typer.confirm(f"Upload {content} to the Hub as {name} ({'public' if public else 'private'})?", abort=True)
 
 
 @contextmanager
 def asking() -> Iterator[Callable[["Tally", float | None], None]]:
-    """Show a bar on standard error, where that is a terminal; yield the function that is told a tally and its cost."""
+    """Show a bar on a terminal; yield the function that updates it with a tally and its cost."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
