@@ -1,4 +1,4 @@
-"""The errors that a user can mend, each a line with the place of the mistake and what to do about it."""
+"""The errors that a user can mend."""
 
 import difflib
 from collections.abc import Iterable
@@ -41,12 +41,12 @@ class EndpointError(LimbeckError):
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an exception's message; libraries add paragraphs."""
+    """Return the first line of an exception's message, without its full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def unknown(kind: str, name: str, table: Iterable[str]) -> RecipeError:
-    """Return the error for a name that is not in a table: it offers the nearest name and lists a short table."""
+    """Return the error for a name that is not in a table, with the nearest name and a short table's names."""
     names = sorted(table)
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f": did you mean {nearest[0]!r}?" if nearest else ";"

@@ -1,4 +1,4 @@
-"""Files that are read whole and written in one step, so that none is ever half written; streams are written into."""
+"""Files read whole, and written in one step, so that none is ever half written."""
 
 import contextlib
 import errno
@@ -15,17 +15,13 @@ from typing import Any
 from limbeck.errors import DataError, FileError, LimbeckError, first_line
 
 STDIO = Path("-")  # standard output where something is written, standard input where something is read
-_ROOM = 65536  # bytes, below which a disk counts as full
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; on success it is renamed to `path`, on failure it is removed.
+    """Yield a temporary name beside `path`, renamed to it on success and removed on failure.
 
-    A link stays one: its target is replaced, or created. A file keeps its permissions.
-
-    Raises:
-        FileError: the file system refuses.
+    A link stays one: its target is replaced. A file keeps its permissions. Raises FileError where it cannot be written.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{secrets.token_hex(4)}.tmp")
@@ -44,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to a file in one step, as `replacing`, or into a stream."""
+    """Write `text` as `replacing` does, or into a stream."""
     if is_stdout(path):
         print(text, end="", flush=True)
     elif is_stream(path):
@@ -55,17 +51,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def is_stream(path: Path) -> bool:
-    """Return whether `path` is `-`, a pipe or a device rather than a file."""
+    """Return whether `path` is `-`, a pipe or a device."""
     return is_stdout(path) or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def is_stdout(path: Path) -> bool:
-    """Return whether `path` is standard output, where nothing else may then be printed."""
+    """Return whether `path` is standard output."""
     return path in (STDIO, Path("/dev/stdout"))
 
 
 def check_writable(path: Path, *sources: Path) -> None:
-    """Create the folder of `path`. Raises FileError where nothing can be written there, or only over a source."""
+    """Create the folder of `path`. Raises FileError where it cannot be written, or is one of the sources."""
     target = Path(os.path.realpath(path))
     if is_stream(path):
         return
@@ -80,22 +76,22 @@ def check_writable(path: Path, *sources: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> FileError:
-    """Return the error for a path that could not be written; of a full disk, `disk_full`."""
+    """Return the error for a path that could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(path)
     return FileError(f"cannot be written ({error.strerror or error})", path=path)
 
 
 def disk_full(path: Path) -> FileError:
-    """Return the error for a full disk, that of `path`."""
+    """Return the error for a full disk."""
     target = path.resolve()
     disk = next(folder for folder in (target, *target.parents) if folder.is_mount())
-    return FileError(f"the disk mounted at {disk} is full, or its quota is; make room there and start again", path=path)
+    return FileError(f"the disk at {disk} is full, or its quota is; make room and start again", path=path)
 
 
 @contextlib.contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Raise a library's failure to write below `folder` as a FileError; for a full disk it names the disk."""
+    """Raise a library's failure to write below `folder` as a FileError."""
     try:
         yield
     except LimbeckError:
@@ -104,28 +100,28 @@ def disk_errors(folder: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise unwritable(Path(error.filename or folder), error) from error
         # safetensors' own error quotes the system; torch's gives no reason
-        if os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < _ROOM:
+        if os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < 65536:
             raise disk_full(folder) from error
         raise
 
 
 def json_text(value: Any) -> str:
-    """Return `value` as indented JSON with a final newline."""
+    """Return `value` as indented JSON and a newline."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, in one step."""
+    """Write `value` as `json_text`."""
     write_text(path, json_text(value))
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write `rows` as JSON lines, in one step."""
+    """Write `rows` as JSON lines."""
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file, or of standard input for `-`. Raises FileError, or DataError for other than UTF-8."""
+    """Return the text of a file, or of standard input for `-`. Raises FileError, or DataError: not UTF-8."""
     try:
         with open(0 if path == STDIO else path, encoding="utf-8-sig", closefd=path != STDIO) as stream:
             return stream.read()
@@ -138,12 +134,12 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Return the file's JSON value. Raises LimbeckError as `read_text`, or with the line that is not JSON."""
+    """Return the file's JSON value. Raises as `read_text`, and DataError with the line: not JSON."""
     return _json(read_text(path), path, 1)
 
 
 def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Return the file's JSON objects, each with its line number from 1; raise LimbeckError for a line that is none."""
+    """Return the file's JSON objects with their line numbers. Raises as `read_json`."""
     rows = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():

@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: uploads in one commit, and models from its cache where it cannot be reached."""
+"""The Hugging Face Hub: uploads, and its cache where it cannot be reached."""
 
 import logging
 from collections.abc import Mapping
@@ -22,13 +22,10 @@ _HUB_FILES = {".gitattributes"}  # what the Hub itself puts into a new repositor
 
 
 def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool = True, fresh: bool = False) -> str:
-    """Upload `files` as `name` (OWNER/NAME) in one commit; return its URL.
+    """Upload `files` as `name` (OWNER/NAME) in one commit; return its URL. Raises EndpointError.
 
-    `private` holds for a new repository; an existing one stays as public as it is, and gets a further commit. With
-    `fresh` an existing one is refused, unless it is empty (an upload broke off) and no more public.
-
-    Raises:
-        EndpointError: the Hub refuses, or it cannot be reached.
+    `private` holds for a new repository; an existing one stays as public as it is. With `fresh` an existing one is
+    refused, unless it is empty (an upload broke off) and no more public.
     """
     operations = [
         huggingface_hub.CommitOperationAdd(path, content if isinstance(content, bytes) else str(content))
@@ -54,9 +51,9 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
 
 
 def where_to_load(name: str) -> dict[str, bool]:
-    """Return `local_files_only` for `from_pretrained`, where `name` is no folder and the Hub cannot be reached.
+    """Return `local_files_only` for `from_pretrained` where the Hub, which libraries ask for minutes, does not answer.
 
-    The libraries themselves try each file for minutes. Raises EndpointError where the cache does not hold it either.
+    Raises EndpointError where the cache does not hold it either.
     """
     if huggingface_hub.constants.HF_HUB_OFFLINE or not may_be_on_hub(name):
         return {}
@@ -75,7 +72,7 @@ def where_to_load(name: str) -> dict[str, bool]:
 
 
 def cached_revision(name: str) -> str | None:
-    """Return the newest revision of a model in the Hub's cache; None: it holds none, or `name` is a folder."""
+    """Return the newest revision of a model in the Hub's cache, if any."""
     path = huggingface_hub.try_to_load_from_cache(name, "config.json") if may_be_on_hub(name) else None
     return Path(path).parent.name if isinstance(path, str) else None
 

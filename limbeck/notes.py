@@ -1,7 +1,4 @@
-"""The wording of counts: rows that were cut, left out, not parsed or repeated; a warning from some share on.
-
-It is shared by the log of a training, `data show`, the report and the model card.
-"""
+"""The wording of counts of rows that were cut, left out, not parsed or repeated, wherever they are shown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +27,6 @@ class Line:
 
     @property
     def text(self) -> str:
-        """The sentence, marked where it is a warning."""
         return f"warning: {self.sentence}" if self.warning else self.sentence
 
 
@@ -63,16 +59,14 @@ MEASURED = {
 
 
 def lines_of(counts: Mapping[str, Any], rows: Mapping[str, int] | int) -> list[Line]:
-    """Return a line for every count that is not 0.
-
-    Args:
-        counts: by the keys of `NOTES`; or, with a single number of `rows`, of `MEASURED`.
-        rows: the numbers of what `Note.of` names; or the number of measured rows.
-    """
+    """Return a line for every count but 0: of `NOTES`, with the rows by `Note.of`, or of `MEASURED`."""
     table = MEASURED if isinstance(rows, int) else NOTES
     lines = []
-    for key, note in ((key, table[key]) for key, count in counts.items() if count and key in table):
-        count, of = counts[key], rows if isinstance(rows, int) else rows.get(note.of, 0)
+    for key, count in counts.items():
+        if not count or key not in table:
+            continue
+        note = table[key]
+        of = rows if isinstance(rows, int) else rows.get(note.of, 0)
         share = count / of if of else 0.0
         words = f"{count:,} {note.sentence}" + (f" ({share:.1%} of {of:,})" if note.warns and of else "")
         lines.append(Line(key, count, words, note.warns is not None and share > note.warns))

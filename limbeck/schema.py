@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 def listing(choices: Sequence[str]) -> str:
-    """Return `choices` as they follow a question: in letters, like CommonsenseQA's in the paper's code."""
+    """Return `choices` as they follow a question, in letters as in the paper's code."""
     names = string.ascii_lowercase if len(choices) <= 26 else range(1, len(choices) + 1)
     lines = [f"({name}) {choice}" for name, choice in zip(names, choices, strict=False)]
     return "\n".join(["", "Answer Choices:", *lines])
@@ -14,10 +14,7 @@ def listing(choices: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question with its answer and, where a teacher gave one, a rationale.
-
-    A row's own choices follow its segments wherever these are shown; a task's choices, equal in every row, do not.
-    """
+    """One question with its answer and, where a teacher gave one, a rationale."""
 
     id: str
     segments: tuple[str, ...]  # parts of the input, like premise and hypothesis; one for most tasks
@@ -26,7 +23,7 @@ class Example:
     teacher_label: str | None = None
     choices: tuple[str, ...] = ()  # the labels allowed for this example; empty: free text
     answers: tuple[str, ...] = ()  # further texts accepted as right, besides the label
-    own_choices: bool = False  # `choices` are the row's own, not its task's
+    own_choices: bool = False  # the row's own, shown after its segments; a task's, equal in all rows, are not
 
     @property
     def choices_text(self) -> str:

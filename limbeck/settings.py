@@ -1,4 +1,4 @@
-"""The base of every settings model: strict fields, YAML files, changes of the form key=value, one-line errors."""
+"""The base of all settings: strict fields, YAML files, changes of the form key=value."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ class Settings(BaseModel):
 
     @classmethod
     def parse(cls, values: Any, where: str) -> Self:
-        """Validate `values` from `where`, a file or an option. Raises RecipeError that names `where` and the field."""
+        """Validate `values`. Raises RecipeError that names `where` (a file, an option) and the field."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -29,7 +29,7 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, path: Path, changes: Sequence[str] = ()) -> Self:
-        """Return the settings in the YAML file `path` with `changes` like `a.b=0.2`. Raises RecipeError as `parse`."""
+        """Return the settings in a YAML file with `changes` like `a.b=0.2`. Raises LimbeckError."""
         values = read_mapping(path)
         for text in changes:
             change(values, text)
@@ -37,12 +37,12 @@ class Settings(BaseModel):
 
 
 def from_name(value: Any) -> Any:
-    """Return a bare string in place of settings as those with that `name`, and anything else as it is."""
+    """Return a bare string as settings with that `name`, anything else as it is."""
     return {"name": value} if isinstance(value, str) else value
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file. Raises LimbeckError where there is none."""
+    """Return the mapping in a YAML file. Raises LimbeckError."""
     values = yaml_value(read_text(path), str(path))
     if not isinstance(values, dict):
         raise RecipeError("a mapping of names to values was expected", path=path)
@@ -50,7 +50,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def yaml_value(text: str, where: str) -> Any:
-    """Return the value of a YAML text from `where`. Raises RecipeError, with the line, where it is no YAML."""
+    """Return the value of a YAML text. Raises RecipeError with `where` and the line."""
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:  # an impossible date; endless nesting
@@ -60,7 +60,7 @@ def yaml_value(text: str, where: str) -> Any:
 
 
 def change(values: dict[str, Any], text: str) -> None:
-    """Apply a change of the form `key=value`, `key` dotted, in place. Raises RecipeError for another form."""
+    """Apply a change of the form `key=value`, `key` dotted, in place. Raises RecipeError."""
     key, equals, value = text.partition("=")
     if not equals:
         raise RecipeError("the form is key=value, like -s training.learning_rate=5e-4", path=f"-s {text}")
@@ -68,13 +68,10 @@ def change(values: dict[str, Any], text: str) -> None:
 
 
 def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Put `value` at the dotted `key`, in place; missing mappings are created, and a bare name becomes one.
-
-    Raises RecipeError, which names `where`, for no key, or where something on the way is no mapping.
-    """
+    """Put `value` at the dotted `key`, in place, with the mappings on the way. Raises RecipeError with `where`."""
     *path, last = key.split(".")
     if not all([*path, last]):
-        raise RecipeError("a key is a name, or names joined by dots, like training.learning_rate", path=where)
+        raise RecipeError("a key is names joined by dots, like training.learning_rate", path=where)
     level = values
     for name in path:
         inner = {} if level.get(name) is None else from_name(level[name])  # `objective: mi`, then objective.pool=mean
@@ -86,7 +83,6 @@ def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
 
 
 def _recipe_error(model: type[BaseModel], where: str, problems: list[ErrorDetails]) -> RecipeError:
-    """Return the error for the first problem, and how many more there are."""
     problem = problems[0]
     # pydantic puts its own words for a union's members into the path: `function-after[...]`
     path = [str(key) for key in problem["loc"] if "[" not in str(key)]
@@ -101,7 +97,7 @@ def _recipe_error(model: type[BaseModel], where: str, problems: list[ErrorDetail
 
 
 def _field_names(annotation: Any) -> set[str]:
-    """Return the names of all fields of a settings model, or of those in a type, and of the models in them."""
+    """Return the names of all fields of the models in a type, and of the models in these."""
     fields = getattr(annotation, "model_fields", {})
     annotations = [*get_args(annotation), *(field.annotation for field in fields.values())]
     return set(fields).union(*map(_field_names, annotations))

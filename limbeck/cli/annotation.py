@@ -155,9 +155,7 @@ def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    terminal.print_values(summary | dict.fromkeys(("spent", "doubt", "replies")))
-    spent = summary["spent"]
-    print(f"spent: {sum(spent['tokens'].values())} tokens, {terminal.money(spent['cost'])}")
+    terminal.print_values(summary | {"doubt": None, "replies": None})
     if summary["doubt"]:
         print(f"warning: {summary['doubt']}")
     for reply in summary.get("replies", []):

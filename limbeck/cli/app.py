@@ -63,11 +63,9 @@ def data_show(
     from limbeck.data.load import DataSettings
     from limbeck.runs import load_recipe
 
-    source = {"kind": "archive", "root": root} if root else None
+    values = {"task": task, "source": {"kind": "archive", "root": root} if root else None}
     is_recipe = task.endswith((".yaml", ".yml"))
-    settings = (
-        load_recipe(task).data if is_recipe else DataSettings.parse({"task": task, "source": source}, "data show")
-    )
+    settings = load_recipe(task).data if is_recipe else DataSettings.parse(values, "data show")
     print_json(summary.summarise(settings, read(settings))) if as_json else print(summary.show(settings, examples))
 
 

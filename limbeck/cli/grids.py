@@ -106,18 +106,12 @@ def _judge(states: Sequence["CellState"], grids: Sequence["Grid"], settings: "Ju
 
 
 def _as_json(cell_states: Sequence["CellState"], out: Path) -> dict[str, Any]:
-    rows = [
-        {
-            "run": str(state.path),
-            "status": state.status,
-            "task": state.cell.recipe.data.task,
-            "objective": state.cell.recipe.objective.name,
-            "seed": state.cell.recipe.seed,
-            "values": state.cell.values,
-            "error": state.error,
-        }
-        for state in cell_states
-    ]
+    rows = []
+    for state in cell_states:
+        recipe = state.cell.recipe
+        names = {"task": recipe.data.task, "objective": recipe.objective.name, "seed": recipe.seed}
+        result = {"run": str(state.path), "status": state.status, "error": state.error}
+        rows.append({**result, **names, "values": state.cell.values})
     return {"out": str(out), "counts": Counter(state.status for state in cell_states), "cells": rows}
 
 

@@ -148,14 +148,14 @@ def print_judgements(judgements: dict[str, Any]) -> None:
 
 
 def _print_comparison(comparison: dict[str, Any]) -> None:
-    values = {
+    rows = {
         "examples": comparison["n"],
-        "left out, because not all runs have them": comparison["left_out"] or None,
+        "examples left out": comparison["left_out"] or None,
         "accuracy of A": comparison["accuracy_a"],
         "accuracy of B": comparison["accuracy_b"],
         "A minus B": f"{number(comparison['difference'], sign=True)} {interval(comparison['interval'])}",
         "discordant examples": f"{comparison['discordant']:g}",
         f"p, {comparison['test']}": p_value(comparison["p_value"]),
-        "smallest difference found 4 times in 5 on so many examples": comparison["detectable"],
+        "smallest difference found 4 times in 5": comparison["detectable"],
     }
-    terminal.print_values(values)
+    terminal.print_values(rows)

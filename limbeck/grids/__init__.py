@@ -1,4 +1,4 @@
-"""Grids: many recipes from one file, each a run in a folder of its own, several trained at a time.
+"""Grids: many recipes from one file, each a run in a folder of its own.
 
 >>> from limbeck.grids import Grid, run_grid
 >>> run_grid([Grid.load("grid.yaml")], out="runs")

@@ -25,12 +25,12 @@ from limbeck.runs.run import LOCK
 
 @dataclass(frozen=True)
 class CellState:
-    """A cell, its run's folder and its status; the first line of its error where it failed."""
+    """A cell, its run's folder and its status."""
 
     cell: GridCell
     path: Path
     status: Literal["finished", "failed", "running", "elsewhere", "waiting"]  # elsewhere: in another process
-    error: str | None = None
+    error: str | None = None  # its first line
 
     @property
     def settled(self) -> bool:
@@ -51,11 +51,11 @@ class GridFolder:
         return self.out / "failed" / f"{name}.json"
 
     def lock(self, name: str) -> FileLock:
-        """Return the lock on a cell; the system releases it when its process ends, however it ends."""
+        """Return the lock on a cell; the system releases it when its process ends."""
         return FileLock(self.out / ".locks" / f"{name}.lock")
 
     def state(self, cell: GridCell) -> CellState:
-        """Return the state of a cell; `elsewhere`: any process holds it."""
+        """Return the state of a cell; `elsewhere` where any process holds it."""
         path = self.out / cell.name
         if (path / "results.json").exists():
             return CellState(cell, path, "finished")
@@ -65,12 +65,12 @@ class GridFolder:
         return CellState(cell, path, "elsewhere" if is_held else "waiting")
 
     def fail(self, name: str, error: str, trace: str = "") -> None:
-        """Record the first line of a failure's error, and its traceback, in printable letters."""
+        """Record a failure, in printable letters."""
         line = one_line(error.strip().partition("\n")[0], 2000)
         write_json(self.failure(name), {"error": line, "traceback": visible(trace)})
 
     def write_grid(self, grid: Grid) -> None:
-        """Write the grid beside its runs, for `Grid.load` and the report."""
+        """Write the grid, with its recipe, beside its runs."""
         text = yaml.safe_dump(grid.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         write_text(self.grids / f"{grid.name}.yaml", text)
 
@@ -84,10 +84,10 @@ def read_failure(path: Path) -> str:
 
 
 def states(grids: Sequence[Grid], out: Path) -> list[CellState]:
-    """Return the state of every cell of the grids below `out`. Raises LimbeckError as `cells`; or two have one name."""
+    """Return the states of all cells below `out`. Raises LimbeckError as `cells`, or where two grids have one name."""
     for name, count in Counter(grid.name for grid in grids).items():
         if count > 1:
-            raise LimbeckError(f"two grids are called {name!r}: give one of them another `name`")
+            raise LimbeckError(f"two grids are called {name!r}; rename one")
     by_name = {cell.name: cell for grid in grids for cell in cells(grid)}
     return [GridFolder(out).state(cell) for cell in by_name.values()]
 

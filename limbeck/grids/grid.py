@@ -1,4 +1,4 @@
-"""Grids: one recipe, the fields that vary, and the seeds; every combination is a cell, which is a run."""
+"""Grids: one recipe, the fields that vary, and the seeds."""
 
 import itertools
 import json
@@ -24,7 +24,7 @@ Seed = Annotated[int, Field(strict=True, ge=0)]
 
 
 def _check_axis(axis: Any) -> Any:
-    """Return an axis, the names of its variants as text: YAML reads some as numbers."""
+    """Return an axis; YAML reads some names of variants as numbers."""
     has_variants = isinstance(axis, dict) and all(isinstance(fields, dict) for fields in axis.values())
     if not axis or not (isinstance(axis, list) or has_variants):
         raise ValueError("a list of values was expected, or variants by name, each a mapping of fields to values")
@@ -35,7 +35,7 @@ Axis = Annotated[list[Any] | dict[str, Fields], BeforeValidator(_check_axis)]
 
 
 class Grid(Settings):
-    """Many recipes. The recipe's own seed is ignored: `seeds` lists the seeds."""
+    """A recipe, whose own seed is ignored, and what varies."""
 
     name: str = Field(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}$", description="By default the file's name.")
     recipe: Fields = Field(description="A recipe, or the path of a recipe file, relative to the grid's folder.")
@@ -68,16 +68,16 @@ class Grid(Settings):
 
     @classmethod
     def load(cls, path: Path, changes: Sequence[str] = ()) -> Self:
-        """Return the grid in the YAML file `path`, its recipe file read, with `changes`. Raises LimbeckError."""
+        """Return the grid in a YAML file with `changes`. Raises LimbeckError."""
         values = read_mapping(path)
         if isinstance(recipe := values.get("recipe"), str):
             values["recipe"] = read_mapping(path.parent / recipe)
         return cls.parse({"name": path.stem, **values}, str(path)).changed(changes)
 
     def changed(self, changes: Sequence[str]) -> Self:
-        """Return the grid with changes `key=value` of its own fields (`seeds=3`) or its recipe's (`student.name=x`).
+        """Return the grid with changes of its own fields (`seeds=3`) or its recipe's (`student.name=x`).
 
-        Raises LimbeckError, which names the field; also where an axis would overwrite it.
+        Raises LimbeckError that names the field, also where an axis would overwrite it.
         """
         values = self.model_dump()
         keys = []
@@ -94,7 +94,7 @@ class Grid(Settings):
         return grid
 
     def check_overlap(self, keys: Sequence[str] = ()) -> None:
-        """Raise RecipeError where an axis or `seeds` would overwrite what an earlier axis sets, or one of `keys`."""
+        """Raise RecipeError where an axis or `seeds` would overwrite what an earlier axis or one of `keys` sets."""
         earlier = list(keys)
         setters = [
             (name, [key for _, fields in _points(name, axis) for key in fields]) for name, axis in self.axes.items()
@@ -115,14 +115,14 @@ class GridCell:
 
     @cached_property
     def name(self) -> str:
-        """The name of its run's folder."""
+        """Its run's folder."""
         return run_name(self.recipe)
 
 
 def cells(grid: Grid) -> list[GridCell]:
-    """Return every combination of values and seeds, seed by seed; equal recipes once.
+    """Return every combination of values and seeds, seed by seed, equal recipes once.
 
-    Raises LimbeckError where a combination is no recipe, there are too many, or axes overwrite one another.
+    Raises LimbeckError where one is no recipe, there are too many, or axes overwrite one another.
     """
     grid.check_overlap()
     count = math.prod([len(grid.seeds), *(len(axis) for axis in grid.axes.values())])

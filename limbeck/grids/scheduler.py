@@ -26,19 +26,10 @@ def run_grid(
 ) -> list[CellState]:
     """Train every cell of the grids that is not finished, several at a time, each in a folder of its own below `out`.
 
-    Any number of processes and machines may run grids with one `out`: each cell is trained by one of them, and if that
-    one dies by another. Finished cells are never trained again, failed ones only with `retry`; both that and an
-    interrupted cell continue from the last checkpoint. A script that calls this needs `if __name__ == "__main__":`.
-
-    Args:
-        grids: cells that they share are trained once.
-        workers: cells at a time; None: as many as the engine thinks fit.
-        engine: local: processes of this machine; ray: the cluster at RAY_ADDRESS, or one started here.
-        watch: called with all states several times a second.
-
-    Raises:
-        LimbeckError: as `states`, `out` cannot be written, or the engine does not start.
-        KeyboardInterrupt: at Ctrl-C, once everything has stopped.
+    Any number of processes and machines may share `out`: each cell is trained by one of them, and if that one dies by
+    another. Failed cells are trained again only with `retry`; they and interrupted ones go on from their last
+    checkpoint. `watch` is called with all states several times a second. Raises LimbeckError as `states`, or where the
+    engine does not start; KeyboardInterrupt once everything has stopped. Scripts need `if __name__ == "__main__":`.
     """
     folder = GridFolder(Path(out))
     board = states(grids, folder.out)
@@ -59,7 +50,7 @@ def run_grid(
 
 
 def _work(board: list[CellState], folder: GridFolder, pool: LocalWorkers | RayWorkers, watch: Watch) -> None:
-    """Train cells until all on the board, which is kept up to date, are settled here or by other processes."""
+    """Train cells until all are settled, here or elsewhere, and keep the board up to date."""
     jobs: dict[int, tuple[str, BaseProcess | RayJob]] = {}  # by slot
     while not all(state.settled for state in board):
         for slot, (name, job) in list(jobs.items()):

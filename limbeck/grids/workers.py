@@ -1,4 +1,4 @@
-"""Cells trained in processes of their own: on this machine, or as tasks on a Ray cluster (docs.ray.io)."""
+"""Cells trained in processes of this machine, or as tasks on a Ray cluster."""
 
 import logging
 import multiprocessing
@@ -23,9 +23,9 @@ OBJECT_STORE_BYTES = 100 * 2**20  # little is sent about, and Ray would take a t
 
 
 def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
-    """Train a cell, its lock held throughout, unless another process does or has; the folder `out` says how it ended.
+    """Train a cell under its lock, unless another process does or has; relative paths start at `working_folder`.
 
-    Relative paths, of `out` and in the recipe, start at `working_folder`. Raises LimbeckError where that is not there.
+    Failures are recorded in the folder. Raises LimbeckError where that is not on this machine.
     """
     from limbeck.runs.training import train
 
@@ -48,7 +48,7 @@ def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
 
 
 def log_to(path: Path) -> None:
-    """Send everything that this process prints or logs from now on to the end of a file."""
+    """Append everything that this process prints or logs from now on to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as stream:
         for number, printed in ((1, sys.stdout), (2, sys.stderr)):
@@ -59,10 +59,9 @@ def log_to(path: Path) -> None:
 
 
 class LocalWorkers:
-    """Processes of this machine, forked where it has no GPU from a server that has imported the libraries.
+    """Processes of this machine: by default one a GPU, or one for two cores, which is what a small student keeps busy.
 
-    Without a number of workers there is one a GPU, or one for two cores: a small student keeps no more busy. Each
-    process sees one GPU and has its share of the cores as threads, unless OMP_NUM_THREADS is set.
+    Each sees one GPU and has its share of the cores as threads, unless OMP_NUM_THREADS is set.
     """
 
     def __init__(self, workers: int | None) -> None:
@@ -79,13 +78,13 @@ class LocalWorkers:
         self._processes: list[BaseProcess] = []
 
     def gpu(self, slot: int) -> str | None:
-        """Return the GPU of a slot, by its name in CUDA_VISIBLE_DEVICES."""
+        """Return a slot's GPU by its name in CUDA_VISIBLE_DEVICES."""
         return self._gpus[slot % len(self._gpus)] if self._gpus else None
 
     def start(self, slot: int, cell: GridCell, out: Path) -> BaseProcess:
         """Run `train_cell` in a new process."""
         process = self._context.Process(target=_run, args=(self.gpu(slot), self.threads, (cell, out, Path.cwd())))
-        # A Ctrl-C on the terminal reaches every process of its group; only this one decides what it means.
+        # a Ctrl-C on the terminal reaches every process of its group; only this one answers it
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
@@ -103,7 +102,7 @@ class LocalWorkers:
 
 
 def _run(gpu: str | None, threads: int, arguments: tuple[GridCell, Path, Path]) -> None:
-    """Train a cell in this process, which ends with the one that started it, even with a killed one."""
+    """Train a cell in this process, which ends with its parent, even a killed one."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -122,10 +121,9 @@ def _run(gpu: str | None, threads: int, arguments: tuple[GridCell, Path, Path]) 
 
 
 class RayWorkers:
-    """Tasks on the cluster at RAY_ADDRESS, or on a Ray started here until `close`; the machines share a file system.
+    """Tasks on the cluster at RAY_ADDRESS, or on a Ray started here; by default one a GPU, or one for two processors.
 
-    A task holds a GPU where the cluster has any, else its share of the processors. Without a number of workers there
-    is one a GPU, or one for two processors. Raises LimbeckError where Ray is not installed, or cannot be reached.
+    The machines share a file system. Raises LimbeckError where Ray is not installed, or cannot be reached.
     """
 
     def __init__(self, workers: int | None) -> None:
@@ -133,8 +131,7 @@ class RayWorkers:
         try:
             import ray
         except ImportError:
-            message = "--engine ray: Ray is not installed; `pip install 'limbeck[ray]'`, or --engine local"
-            raise LimbeckError(message) from None
+            raise LimbeckError("--engine ray: Ray is missing; `pip install 'limbeck[ray]'`") from None
         address = os.environ.get("RAY_ADDRESS")
         local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
         try:
