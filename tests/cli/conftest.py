@@ -1,5 +1,6 @@
 """The command line as a stranger meets it, in a folder of its own, and a run that tests share."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -15,12 +16,13 @@ from tests.runs.recipes import tiny
 
 @pytest.fixture
 def limbeck(monkeypatch, capfd, tmp_path) -> Callable[..., tuple[int, str, str]]:
-    """`limbeck(*words, stdin=TEXT)`: exit code, standard output and standard error of `limbeck WORDS`."""
+    """`limbeck(*words, stdin=TEXT)`: exit code, standard output and standard error of a command."""
     monkeypatch.chdir(tmp_path)
     standard_input = os.dup(0)
 
     def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["limbeck", *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         code = 0
         with TemporaryFile("w+") as file:
             file.write(stdin)
@@ -39,5 +41,5 @@ def limbeck(monkeypatch, capfd, tmp_path) -> Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory) -> Path:
-    """The folder of a finished run, which no test changes."""
+    """A finished run, which no test changes."""
     return train(tiny(), tmp_path_factory.mktemp("runs") / "dss").path

@@ -1,25 +1,24 @@
 """The verbs of `limbeck annotate`."""
 
-import io
 import json
-import sys
 
 import pytest
 import yaml
 
 from limbeck.files import read_jsonl
+from tests.annotation.jobs import reply_with
+from tests.helpers.archives import write_rows
 from tests.helpers.processes import Forked
 from tests.helpers.servers import Server, completion, error
 
 
 @pytest.fixture
 def job(tmp_path, monkeypatch):
-    """`job(url, **more)` writes annotate.yaml and five questions."""
+    """`job(url, **settings)` writes annotate.yaml and five questions."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
 
     def write(url: str, **settings) -> None:
-        rows = [{"input": f"What is {i}?", "label": str(i)} for i in range(5)]
-        (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_rows(tmp_path / "questions.jsonl", [{"input": f"What is {i}?", "label": str(i)} for i in range(5)])
         values = {"rows": "questions.jsonl", "teacher": {"name": "m", "base_url": url}} | settings
         (tmp_path / "annotate.yaml").write_text(yaml.safe_dump(values))
 
@@ -36,22 +35,17 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
     with Server(answer) as server:
         job(server.url, prices={"input": 10, "output": 100})
         code, out, _ = limbeck("annotate", "run", "annotate.yaml", "--dry-run")
-        assert code == 0
-        assert "missing" in out
-        assert server.count == 0
+        assert (code, "missing" in out, server.count) == (0, True, 0)
         code, out, err = limbeck("annotate", "run", "annotate.yaml")
         assert (code, err) == (0, "")
         assert "5 replies stored in annotations.sqlite" in out
         assert "0.0150" in out
-        code, out, _ = limbeck("annotate", "run", "annotate.yaml", "--json")
-        assert code == 0
-        outcome = json.loads(out)
+        outcome = json.loads(limbeck("annotate", "run", "annotate.yaml", "--json")[1])
         assert (outcome["requests"], outcome["answers"], outcome["missing"], outcome["stopped"]) == (0, 5, 0, None)
         assert server.count == 5
     code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--replies", "wrong")
     assert (code, "0.8000" in out, "of it I know nothing" in out) == (0, True, True)
-    code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--json")
-    summary = json.loads(out)
+    summary = json.loads(limbeck("annotate", "show", "annotate.yaml", "--json")[1])
     assert (summary["outcomes"]["kept"], summary["outcomes"]["wrong"], summary["votes"]["accuracy"]) == (4, 1, 0.8)
     code, out, _ = limbeck("annotate", "export", "annotate.yaml", "--output", "annotated.jsonl")
     assert (code, out) == (0, "annotated.jsonl: 5 rows, 4 of them with a rationale\n")
@@ -65,7 +59,7 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
     assert [row["label"] for _, row in read_jsonl(tmp_path / "back.jsonl")] == ["0", "1", "2", "3"]
 
 
-def test_what_is_missing_is_said_and_is_exit_code_one(limbeck, job):
+def test_missing_answers_are_counted_and_exit_code_one(limbeck, job):
     def behave(number, request):
         return error(400, "no numbers above two") if "3" in request.question else answer(number, request)
 
@@ -80,29 +74,6 @@ def test_what_is_missing_is_said_and_is_exit_code_one(limbeck, job):
     assert "--- questions-3" in out
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["run", "annotate.yaml", "-s", "teecher.name=x"], "did you mean 'teacher'"),
-        (["run", "annotate.yaml", "-s", "budget.money=3"], "prices"),
-        (["run", "annotate.yaml", "-s", "teacher.base_url=https://me:password@host/v1"], "without user, password"),
-        (["show", "annotate.yaml"], "no such store"),
-        (["export", "annotate.yaml", "--output", "x.jsonl", "--public"], "--hub"),
-        (["export", "annotate.yaml", "--output", "questions.jsonl"], "overwrite"),
-    ],
-)
-def test_a_mistake_is_one_line_and_exit_code_two(*, words, says, limbeck, job, tmp_path):
-    job("http://127.0.0.1:9/v1")
-    code, out, err = limbeck("annotate", *words)
-    assert (code, out) == (2, "")
-    assert err.startswith("limbeck: error: ")
-    assert err.count("\n") == 1
-    assert says in err
-    assert "password@" not in err
-    left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
-    assert left == {"questions.jsonl", "annotate.yaml"}
-
-
 def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with Server(lambda number, request: completion("Why. The answer is 1.", delay=0.5)) as server:
@@ -110,22 +81,19 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path, mon
         command = Forked("annotate", "run", "annotate.yaml")
         command.wait_until(lambda: server.count == 2)
         command.type(b"\x03")
-        assert command.wait() == 130
-        assert "2 replies stored" in command.text
-        assert "It was interrupted" in command.text
-        assert "Traceback" not in command.text
-        assert server.count == 2
+        assert (command.wait(), server.count) == (130, 2)
+    texts = ("2 replies stored", "It was interrupted", "Traceback")
+    assert [text in command.text for text in texts] == [True, True, False]
 
 
 def test_an_upload_is_asked_about(limbeck, job, tmp_path, monkeypatch):
     uploads = []
     monkeypatch.setattr("limbeck.hub.upload", lambda _, name, *args, **options: uploads.append((name, options)))
-    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     export = ("annotate", "export", "annotate.yaml", "--output", "annotated.jsonl", "--hub", "me/rows")
     with Server(answer) as server:
         job(server.url)
         limbeck("annotate", "run", "annotate.yaml")
-    code, out, _ = limbeck(*export)
+    code, out, _ = limbeck(*export, stdin="n\n")
     assert (code, "as me/rows (private)?" in out, uploads) == (1, True, [])
     assert (tmp_path / "annotated.jsonl").exists()
     assert limbeck(*export, "--yes", "--public")[0] == 0
@@ -136,11 +104,19 @@ def test_an_upload_is_asked_about(limbeck, job, tmp_path, monkeypatch):
 def test_an_import_counts_what_it_leaves_out_and_replaces_nothing_with_nothing(limbeck, tmp_path):
     good = {"prompt": "What is it?", "completion": "It is seen to be red. The answer is red."}
     rows = [good, *[{"text": "a story"}] * 5, {"prompt": "What is it?", "completion": ""}]
-    (tmp_path / "chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(tmp_path / "chat.jsonl", rows)
     code, out, _ = limbeck("annotate", "import", "chat.jsonl", "--output", "rows.jsonl")
     assert (code, "left_out 6" in out, "chat.jsonl:4 and 2 more)" in out) == (0, True, True)
     before = (tmp_path / "rows.jsonl").read_bytes()
-    (tmp_path / "chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
+    write_rows(tmp_path / "chat.jsonl", rows[1:])
     code, _, err = limbeck("annotate", "import", "chat.jsonl", "--output", "rows.jsonl")
     assert (code, "nothing in chat.jsonl" in err) == (1, True)
     assert (tmp_path / "rows.jsonl").read_bytes() == before
+
+
+def test_an_import_reads_and_writes_streams(limbeck, tmp_path):
+    text = json.dumps({"prompt": "What is it?", "completion": reply_with("red")}) + "\n"
+    code, out, err = limbeck("annotate", "import", "-", "--output", "-", stdin=text)
+    row = json.loads(out)
+    assert (row["input"], row["label"], row["rationale"]) == ("What is it?", "red", "We think of it a little while.")
+    assert (code, "rows 1" in err, list(tmp_path.iterdir())) == (0, True, [])

@@ -1,4 +1,4 @@
-"""The command line as a stranger meets it: help, output, exit codes, and what a verb imports."""
+"""The command line as a stranger meets it: help, output, mistakes, and what a verb imports."""
 
 import json
 import subprocess
@@ -9,6 +9,7 @@ import yaml
 
 from limbeck.objectives.methods import METHODS
 from tests.annotation.jobs import fill, make_job, reply_with
+from tests.helpers.archives import write_rows
 from tests.helpers.processes import Forked
 from tests.report.reports import finished
 from tests.runs.recipes import TINY
@@ -20,13 +21,11 @@ VERBS += ["report", "judge", "push", "objectives", "schema", "annotate run", "an
 @pytest.mark.parametrize("verb", ["", "data", "annotate", *VERBS])
 def test_every_verb_has_help(verb, limbeck):
     code, out, _ = limbeck(*verb.split(), "--help")
-    assert code == 0
-    assert "Usage" in out
+    assert (code, "Usage" in out) == (0, True)
 
 
 def test_objectives_and_schemas_have_every_name(limbeck):
     assert all(name in limbeck("objectives")[1] for name in METHODS)
-    assert set(json.loads(limbeck("objectives", "--json")[1])) == set(METHODS)
     schema = json.loads(limbeck("schema")[1])
     assert set(schema["properties"]) == {"data", "student", "objective", "training", "evaluation", "seed"}
     assert "learning_rate" in schema["$defs"]["TrainingSettings"]["properties"]
@@ -43,52 +42,84 @@ def test_train_evaluate_and_predict(limbeck, tmp_path):
     assert "mi on 24 examples" in err
     code, out, _ = limbeck("evaluate", "run", "--engine", "transformers", "--answers", "generate", "--json")
     assert (code, json.loads(out)) == (0, results["test"])
-    assert limbeck("evaluate", "run", "--answers", "choices")[0] == 2
-    (tmp_path / "in.jsonl").write_text('{"input": "Ada has 3 pears and gets 2. How many?"}\n')
-    code, out, _ = limbeck("predict", "run", "--input", "in.jsonl", "--output", "out.jsonl", "--rationale")
-    assert (code, out) == (0, "out.jsonl: 1 predictions\n")
-    assert "prediction" in json.loads((tmp_path / "out.jsonl").read_text())
+    questions = '{"input": "Ada has 3 pears and gets 2."}\n{"input": "What is 2 and 2?"}\n'
+    code, out, err = limbeck("predict", "run", "--input", "-", "--output", "-", "--rationale", stdin=questions)
+    assert [json.loads(line)["input"] for line in out.splitlines()] == [
+        "Ada has 3 pears and gets 2.",
+        "What is 2 and 2?",
+    ]
+    assert (code, "2 predictions" in err) == (0, True)
+    code, out, _ = limbeck("predict", "run", "--input", "run/predictions/test.jsonl", "--output", "out.jsonl")
+    assert (code, out.startswith("out.jsonl: 6 predictions; accuracy 0.")) == (0, True)
 
 
-def test_a_report_is_written_once_its_folder_is_checked(limbeck, tmp_path):
+def test_quickstart_prints_its_results(limbeck, tmp_path, monkeypatch):
+    monkeypatch.setattr("limbeck.runs.training.QUICKSTART", tmp_path / "recipe.yaml")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
+    code, out, err = limbeck("quickstart", "--seed", "2", "--json")
+    assert (code, [*json.loads(out)]) == (0, ["finetune", "dss", "mi"]), err
+    assert "report/index.html" in limbeck("quickstart", "--seed", "2")[1]
+
+
+def test_a_report_is_written(limbeck, tmp_path):
     finished(tmp_path / "runs" / "dss", "dss", 1)
     code, out, err = limbeck("report", "runs", "-o", "out")
-    assert (code, err) == (0, "")
-    assert out.startswith("out/index.html: 0.")
+    assert (code, out[:18], err) == (0, "out/index.html: 0.", "")
     code, out, _ = limbeck("report", "runs/dss", "-o", "out", "--json")
     size = (tmp_path / "out" / "index.html").stat().st_size
     assert (code, json.loads(out)) == (0, {"page": "out/index.html", "bytes": size})
-    before = sorted(tmp_path.rglob("*"))
-    for folder in ("runs", ".", ".."):
-        code, _, err = limbeck("report", "runs", "-o", folder)
-        assert (code, err.count("\n")) == (2, 1)
-    assert sorted(tmp_path.rglob("*")) == before
 
 
-MISTAKES = """train recipe.yaml -s objective=mii
-evaluate nowhere -s runs=3
-predict nowhere --input a.jsonl --output b.jsonl
-report nowhere -o out
-data show svmap
-data fetch nowhere.zip
-compare , p.jsonl
-calibrate nowhere
-grid none.yaml
-grid table99
-grid recipe.yaml --smoke
-push nowhere me/mine
-annotate show none.yaml
-annotate import none.jsonl --output x.jsonl
-annotate prompt svmap"""
+MISTAKES = """train recipe.yaml -s objective=mii | did you mean 'mi'
+evaluate nowhere -s runs=3 | -s: changes the judge's config
+evaluate {run} --answers choices | choices
+predict nowhere --input a.jsonl --output b.jsonl | nowhere
+report nowhere -o out | nowhere
+report {run} -o .. | current folder
+data show svmap | did you mean 'svamp'
+data fetch nowhere.zip | nowhere.zip
+compare , p.jsonl | both sides
+calibrate nowhere | no such file
+judge {run} --config none.yaml | no such file
+grid none.yaml | no such file
+grid table99 | table99
+grid recipe.yaml --smoke | --smoke
+grid table3 --root nowhere | e-SNLI is left out: no nowhere/esnli/esnli_train.json
+grid grid.yaml -s objective=kl | grid.yaml: objective: would overwrite objective
+grid grid.yaml --out grid.yaml | grid.yaml
+push nowhere me/mine | nowhere
+push {run} | OWNER/NAME
+push {run} me/mine --folder x | OWNER/NAME
+push {run} --folder x --public | OWNER/NAME
+push {run} --folder . | .
+push {run} me/mine --license My-Own | My-Own
+push {run} a/b/c | a/b/c
+push {run} ../x | ../x
+annotate run job.yaml -s teecher.name=x | did you mean 'teacher'
+annotate run job.yaml -s budget.money=3 | prices
+annotate run job.yaml -s teacher.base_url=https://me:password@host/v1 | without user, password
+annotate show job.yaml | no such store
+annotate export job.yaml --output x.jsonl --public | --hub
+annotate export job.yaml --output rows.jsonl | overwrite
+annotate import none.jsonl --output x.jsonl | no such file
+annotate prompt svmap | did you mean 'svamp'"""
 
 
-@pytest.mark.parametrize("words", MISTAKES.splitlines())
-def test_a_mistake_is_one_line_and_exit_code_two(words, limbeck, tmp_path):
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
-    code, out, err = limbeck(*words.split())
+@pytest.mark.parametrize("line", MISTAKES.splitlines())
+def test_a_mistake_is_one_line_and_exit_code_two(line, limbeck, run, tmp_path):
+    words, _, text = line.partition(" | ")
+    write_rows(tmp_path / "rows.jsonl", [{"input": "What is it?", "label": "red"}])
+    files = {"recipe": TINY, "grid": {"recipe": TINY, "axes": {"objective": ["dss", "mi"]}}}
+    files["job"] = {"rows": "rows.jsonl", "teacher": {"name": "m", "base_url": "http://127.0.0.1:9/v1"}}
+    for name, values in files.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(values))
+    before = set(tmp_path.iterdir())
+    code, out, err = limbeck(*words.format(run=run).split())
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("limbeck: error: ")
-    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+    assert text in err
+    assert "password@" not in err
+    assert {path for path in tmp_path.iterdir() if path.suffix != ".lock"} == before
 
 
 def test_ctrl_c_is_one_line_and_leaves_a_run_to_resume(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""`limbeck grid` as a stranger meets it: what is listed, what has failed, Ctrl-C on a terminal."""
+"""`limbeck grid`: cells listed, failed, judged; Ctrl-C on a terminal."""
 
 import json
 import os
@@ -24,17 +24,15 @@ def grid(tmp_path):
 
 def test_a_dry_run_lists_cells_and_writes_nothing(grid, limbeck, tmp_path):
     code, out, _ = limbeck("grid", "grid.yaml", "--dry-run", "-s", "seeds=2")
-    assert code == 0
-    assert "0 of 4 finished, 4 waiting" in out
-    _, out, _ = limbeck("grid", "grid.yaml", "--dry-run", "--json", "--out", "elsewhere")
-    result = json.loads(out)
+    assert (code, "0 of 4 finished, 4 waiting" in out) == (0, True)
+    result = json.loads(limbeck("grid", "grid.yaml", "--dry-run", "--json", "--out", "elsewhere")[1])
     assert result["counts"] == {"waiting": 2}
     listed = [(cell["run"], cell["values"]["objective"]) for cell in result["cells"]]
     assert listed == [(f"elsewhere/{cell.name}", cell.recipe.objective.name) for cell in grid]
     assert [path.name for path in tmp_path.iterdir()] == ["grid.yaml"]
 
 
-def test_what_is_finished_or_has_failed_is_said_and_judged_and_not_trained_again(grid, limbeck, tmp_path, monkeypatch):
+def test_settled_cells_are_listed_and_judged_and_not_trained_again(grid, limbeck, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
     done, failed = grid
     folder = GridFolder(tmp_path / "runs")
@@ -42,10 +40,9 @@ def test_what_is_finished_or_has_failed_is_said_and_judged_and_not_trained_again
     assert limbeck("train", "recipe.yaml", "--out", f"runs/{done.name}")[0] == 0
     folder.fail(failed.name, "CUDA out of [bold]memory\nand much more", "Traceback")
     code, out, _ = limbeck("grid", "grid.yaml")
-    assert code == 1
-    assert "1 of 2 finished, 1 failed. The runs are in runs/\n" in out
-    assert f"failed: runs/{failed.name}: CUDA out of [bold]memory\n" in out
-    assert "limbeck report runs -o report" in out
+    failure = f"failed: runs/{failed.name}: CUDA out of [bold]memory\n"
+    texts = ("1 of 2 finished, 1 failed. The runs are in runs/\n", failure, "limbeck report runs -o report")
+    assert (code, [text in out for text in texts]) == (1, [True] * 3)
     (tmp_path / "judge.yaml").write_text("teacher: judge\nn: 3\nruns: 1\n")
     with Server(lambda number, request: completion("Well.\nScore: 4")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -58,7 +55,7 @@ def test_what_is_finished_or_has_failed_is_said_and_judged_and_not_trained_again
     assert (folder.out / done.name / "evaluation" / "judge-test.jsonl").is_file()
 
 
-def test_the_papers_grids_are_taken_together_with_what_is_left_out_said_once(grid, limbeck, tmp_path):
+def test_the_papers_grids_are_one_with_each_omission_logged_once(grid, limbeck, tmp_path):
     def dry_run(*words):
         code, out, err = limbeck("grid", *words, "--smoke", "--dry-run", "--json")
         assert code == 0, err
@@ -74,20 +71,6 @@ def test_the_papers_grids_are_taken_together_with_what_is_left_out_said_once(gri
     assert runs[2:] == cells_of_one
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["table3", "--root", "nowhere"], "e-SNLI is left out: no nowhere/esnli/esnli_train.json"),
-        (["grid.yaml", "-s", "objective=kl"], "grid.yaml: objective: would overwrite objective"),
-        (["grid.yaml", "--out", "grid.yaml"], "grid.yaml"),
-    ],
-)
-def test_a_mistake_is_one_line(*, words, says, grid, limbeck, tmp_path):
-    code, out, err = limbeck("grid", *words)
-    assert (code, out, err.count("\n"), says in err) == (2, "", 1, True)
-    assert [path.name for path in tmp_path.iterdir()] == ["grid.yaml"]
-
-
 def test_ctrl_c_on_a_terminal_ends_everything_with_one_line(grid, tmp_path, monkeypatch):
     """A Ctrl-C, and a second one, go to the grid's process and its workers alike."""
     monkeypatch.chdir(tmp_path)
@@ -95,7 +78,6 @@ def test_ctrl_c_on_a_terminal_ends_everything_with_one_line(grid, tmp_path, monk
     command.wait_until(lambda: "1 waiting" in command.text)
     command.type(b"\x03\x03")
     assert command.wait() == 130
-    assert "0 of 2 finished, 1 running, 1 waiting" in command.text
     assert "limbeck: interrupted" in command.text.splitlines()[-1]
     logs = [log.read_text() for log in (tmp_path / "runs" / "logs").glob("*")]
     assert all("Traceback" not in text for text in (command.text, *logs))

@@ -7,45 +7,37 @@ import pytest
 import yaml
 from scipy.stats import binomtest
 
+from tests.helpers.archives import write_rows
 from tests.helpers.servers import Server, completion
 from tests.runs.recipes import TINY
-
-
-def write(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def row(**fields):
-    return {"label": "yes", "prediction": "yes", "confidence": 0.5} | fields
 
 
 def test_calibrate_and_compare(limbeck, tmp_path):
     rng = np.random.default_rng(0)
     confidence = rng.uniform(size=300)
     right = rng.uniform(size=300) < confidence
-    rows = [row(id=str(i), prediction="yes" if right[i] else "no", confidence=float(confidence[i])) for i in range(300)]
-    write(tmp_path / "a.jsonl", rows)
-    code, out, _ = limbeck("calibrate", "a.jsonl", "--json")
+    rows = [
+        {"id": str(i), "label": "yes", "prediction": "yes" if right[i] else "no", "confidence": float(confidence[i])}
+        for i in range(300)
+    ]
+    write_rows(tmp_path / "a.jsonl", rows)
+    text = (tmp_path / "a.jsonl").read_text()
+    code, out, _ = limbeck("calibrate", "-", "--json", stdin=text)
     metrics = json.loads(out)
     assert (code, metrics["n"], metrics["accuracy"]) == (0, 300, right.mean())
     assert metrics["brier"] == pytest.approx(((confidence - right) ** 2).mean())
     assert "expected calibration error" in limbeck("calibrate", "a.jsonl", "--validation", "a.jsonl")[1]
-    write(tmp_path / "b.jsonl", [row | {"prediction": "yes"} if i % 10 == 0 else row for i, row in enumerate(rows)])
+    seeds = [json.loads(limbeck("calibrate", "a.jsonl", "--seed", seed, "--json")[1]) for seed in "001"]
+    assert [metrics["brier_interval"] == seeds[0]["brier_interval"] for metrics in seeds] == [True, True, False]
+    changed = [row | {"prediction": "yes"} if i % 10 == 0 else row for i, row in enumerate(rows)]
+    write_rows(tmp_path / "b.jsonl", changed)
     gained = sum(not right[i] for i in range(0, 300, 10))
-    code, out, _ = limbeck("compare", "a.jsonl", "b.jsonl", "--json")
+    code, out, _ = limbeck("compare", "-", "b.jsonl", "--json", stdin=text)
     comparison = json.loads(out)
     assert (code, comparison["n"], comparison["discordant"]) == (0, 300, gained)
     assert comparison["difference"] == pytest.approx(-gained / 300)
     assert comparison["p_value"] == pytest.approx(binomtest(0, gained).pvalue / 2)  # mid-p of gained against none
     assert "A minus B" in limbeck("compare", "a.jsonl", "b.jsonl")[1]
-
-
-def test_answers_left_out_are_counted_and_undefined_metrics_have_a_reason(limbeck, tmp_path):
-    write(tmp_path / "p.jsonl", [row(confidence=None if i < 50 else 0.5 + i / 1000) for i in range(200)])  # all right
-    _, out, _ = limbeck("calibrate", "p.jsonl")
-    assert "Of 150 answers. 50 without a confidence" in out
-    assert "Temperature none" in out
-    assert "nan" not in out
 
 
 def test_a_run_is_judged_beside_the_teacher_and_no_question_is_paid_for_twice(limbeck, tmp_path, monkeypatch):
