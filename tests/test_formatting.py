@@ -58,13 +58,10 @@ def test_hidden_characters_are_shown_and_long_texts_cut():
     assert visible("x" * 1_000_000, 10) == "xxxxxxxxxx … (cut: 1,000,000 characters)"
 
 
-def test_numbers():
+def test_numbers_intervals_and_p_values():
     assert [number(value) for value in (None, math.nan, -math.inf, 0.25, -0.25)] == ["", "", "", "0.2500", "−0.2500"]
     assert [number(value, 1, sign=True) for value in (0.25, 0.0)] == ["+0.2", "0.0"]
     assert [number(value) for value in (0.00001, -0.00001, -1e-17)] == ["1.0e-05", "−1.0e-05", "0.0000"]
-
-
-def test_intervals_and_p_values():
     assert interval(None) == ""
     assert interval((0.5, 1.0), 2) == "(0.50 to 1.00)"
     assert interval((-0.5, 1.0), 2, sign=True, brackets=False) == "−0.50 to +1.00"
@@ -74,7 +71,4 @@ def test_intervals_and_p_values():
     assert [p_equals(p) for p in (None, 0.0004, 0.25)] == ["undefined", "< 0.001", "= 0.25"]
     texts = [cell(value) for value in (None, 0.25, 3, [0.5, 1], "a_b")]
     assert texts == ["", "0.2500", "3", "(0.5000 to 1.0000)", r"a\_b"]
-
-
-def test_json_holds_no_nan():
     assert finite({"a": [math.nan, 1, (math.inf,)]}) == {"a": [None, 1, [None]]}

@@ -34,15 +34,12 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
-
-
 SECTIONS = {name: getattr(field.annotation, "model_fields", {}) for name, field in Recipe.model_fields.items()}
-SCRATCH = [("student", "scratch", name) for name in TINY["student"]["scratch"]]
 FIELDS = [
     *((section,) for section in [*SECTIONS, "surprise"]),
     *((section, name) for section, fields in SECTIONS.items() for name in {**fields, "surprise": None}),
     *(("data", "source", name) for name in ("error_rate", "root", "columns", "kind", "splits")),
-    *SCRATCH,
+    *(("student", "scratch", name) for name in TINY["student"]["scratch"]),
 ]
 
 
@@ -55,12 +52,8 @@ def recipes(draw: st.DrawFn) -> dict[str, Any]:
         for key in parents:
             level = level.get(key) if isinstance(level, dict) else None
         if isinstance(level, dict):
-            if draw(st.booleans()):
-                level[field] = draw(values)
-            else:
-                level.pop(field, None)
-    if isinstance(recipe.get("training"), dict) and isinstance(recipe["training"].get("max_steps"), int):
-        recipe["training"]["max_steps"] = min(recipe["training"]["max_steps"], 2)
+            level.pop(field, None)
+            level |= {field: draw(values)} if draw(st.booleans()) else {}
     return recipe
 
 
@@ -78,7 +71,7 @@ def test_a_broken_recipe_gives_a_run_or_one_line(recipe):
         try:
             parsed = load_recipe(path)
             scratch = parsed.student.scratch
-            if parsed.training.max_steps in (1, 2) and scratch and scratch.num_layers == 1:  # else it takes too long
+            if parsed.training.max_steps in range(1, 5) and scratch and scratch.num_layers == 1:  # else it takes long
                 assert train(parsed, out).finished
         except LimbeckError as error:
             check_message(error)
@@ -126,13 +119,10 @@ def test_files_of_noise_give_examples_or_one_line(data, suffix):
             check_message(error)
 
 
-@pytest.mark.parametrize(
-    "change", ["objective={{7*7}}", "data.task='../../etc/passwd'", "student.name=';touch hacked'"]
-)
+@pytest.mark.parametrize("change", ["objective={{7*7}}", "data.task=../../etc/passwd", "student={name: ;touch hacked}"])
 def test_hostile_names_are_only_names(change, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "recipe.yaml"
-    path.write_text(yaml.safe_dump({**TINY, "student": {}} if "student" in change else TINY))
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
     with pytest.raises(LimbeckError):
-        train(load_recipe(path, [change]), tmp_path / "run")
+        train(load_recipe(Path("recipe.yaml"), [change]), tmp_path / "run")
     assert [file.name for file in tmp_path.iterdir()] == ["recipe.yaml"]

@@ -13,12 +13,11 @@ REVISION = "c0ffee" + "0" * 34
 
 @pytest.fixture
 def answers(monkeypatch, tmp_path):
-    """A cache that holds me/tiny, and `answers(error)`: how the Hub answers when it is asked for a model."""
-    cache = tmp_path / "models--me--tiny"
-    (cache / "refs").mkdir(parents=True)
-    (cache / "refs" / "main").write_text(REVISION)
-    (cache / "snapshots" / REVISION).mkdir(parents=True)
-    (cache / "snapshots" / REVISION / "config.json").write_text("{}")
+    """A cache that holds me/tiny; `answers(error)` lets the Hub fail."""
+    for name, text in (("refs/main", REVISION), (f"snapshots/{REVISION}/config.json", "{}")):
+        path = tmp_path / "models--me--tiny" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
 
@@ -35,17 +34,13 @@ def http_error(status: int) -> HfHubHTTPError:
     return HfHubHTTPError("no", response=httpx2.Response(status, request=httpx2.Request("GET", "http://hub")))
 
 
-@pytest.mark.parametrize("error", [httpx2.ConnectError("refused"), http_error(503)])
-def test_a_cached_model_is_loaded_where_the_hub_does_not_answer(error, answers, tmp_path):
-    answers(error)
-    assert where_to_load("me/tiny") == {"local_files_only": True}
-    assert cached_revision("me/tiny") == REVISION
-    with pytest.raises(EndpointError):
-        where_to_load("me/other")
-    assert cached_revision("me/other") is None
-    assert where_to_load(str(tmp_path)) == {}
-
-
-def test_a_refusal_of_the_hub_is_the_loaders_to_report(answers):
-    answers(http_error(404))
+def test_a_cached_model_is_loaded_where_the_hub_does_not_answer(answers, tmp_path):
+    for error in (httpx2.ConnectError("refused"), http_error(503)):
+        answers(error)
+        assert where_to_load("me/tiny") == {"local_files_only": True}
+        with pytest.raises(EndpointError):
+            where_to_load("me/other")
+        assert where_to_load(str(tmp_path)) == {}
+    assert [cached_revision(name) for name in ("me/tiny", "me/other")] == [REVISION, None]
+    answers(http_error(404))  # a refusal is the loader's to report
     assert where_to_load("me/tiny") == {}

@@ -42,13 +42,10 @@ def test_train_evaluate_and_predict(limbeck, tmp_path):
     assert "mi on 24 examples" in err
     code, out, _ = limbeck("evaluate", "run", "--engine", "transformers", "--answers", "generate", "--json")
     assert (code, json.loads(out)) == (0, results["test"])
-    questions = '{"input": "Ada has 3 pears and gets 2."}\n{"input": "What is 2 and 2?"}\n'
-    code, out, err = limbeck("predict", "run", "--input", "-", "--output", "-", "--rationale", stdin=questions)
-    assert [json.loads(line)["input"] for line in out.splitlines()] == [
-        "Ada has 3 pears and gets 2.",
-        "What is 2 and 2?",
-    ]
-    assert (code, "2 predictions" in err) == (0, True)
+    text = '{"input": "What is 3 and 2?"}\n{"input": "What is 2 and 2?"}\n'
+    code, out, err = limbeck("predict", "run", "--input", "-", "--output", "/dev/stdout", "--rationale", stdin=text)
+    inputs = [json.loads(line)["input"] for line in out.splitlines()]
+    assert (code, inputs, "2 predictions" in err) == (0, ["What is 3 and 2?", "What is 2 and 2?"], True)
     code, out, _ = limbeck("predict", "run", "--input", "run/predictions/test.jsonl", "--output", "out.jsonl")
     assert (code, out.startswith("out.jsonl: 6 predictions; accuracy 0.")) == (0, True)
 

@@ -24,18 +24,13 @@ def write(path: Path, values) -> Path:
 
 
 def test_cells_are_the_product_of_axes_and_seeds_with_the_first_seed_first():
-    sizes = {
-        "short": {"student.max_target_length": 8},
-        "long": {"student.max_target_length": 16, "training.optim": "sgd"},
-    }
-    axes = {
-        "objective": ["dss", {"name": "mi", "alignment_weight": 0.2}],
-        "length": sizes,
-        "training.learning_rate": [1e-3, 0.01],
-    }
+    long = {"student.max_target_length": 16, "training.optim": "sgd"}
+    sizes = {"short": {"student.max_target_length": 8}, "long": long}
+    objectives = ["dss", {"name": "mi", "alignment_weight": 0.2}]
+    axes = {"objective": objectives, "length": sizes, "training.learning_rate": [1e-3, 0.01]}
     grid_cells = cells(grid(axes=axes, seeds=[5, 3]))
     expected = []
-    for seed, objective, length, rate in itertools.product([5, 3], axes["objective"], sizes, [1e-3, 0.01]):
+    for seed, objective, length, rate in itertools.product([5, 3], objectives, sizes, [1e-3, 0.01]):
         student = {**TINY["student"], "max_target_length": 8 if length == "short" else 16}
         training = {**TINY["training"], "learning_rate": rate} | ({"optim": "sgd"} if length == "long" else {})
         label = "dss" if objective == "dss" else '{"name": "mi", "alignment_weight": 0.2}'
@@ -46,21 +41,22 @@ def test_cells_are_the_product_of_axes_and_seeds_with_the_first_seed_first():
     assert [cell.name for cell in grid_cells] == [run_name(cell.recipe) for cell in grid_cells]
 
 
-def test_equal_recipes_are_one_cell_and_a_later_axis_sets_what_an_earlier_one_holds():
+def test_equal_recipes_are_one_cell_and_later_axes_change_earlier_ones():
     assert [cell.recipe.seed for cell in cells(grid(seeds=3))] == [1, 2, 3]
     same = {"a": {"objective": "dss"}, "b": {"objective.name": "dss"}, "c": {"objective.label_weight": 0.5}}
     assert len(cells(grid(axes={"way": same}))) == 1
     assert TINY["objective"] == "dss"  # untouched
+    sizes = {4: {"student.max_target_length": 4}, 0.5: {"student.max_target_length": 8}}
+    assert [cell.values for cell in cells(grid(axes={"size": sizes}))] == [{"size": "4"}, {"size": "0.5"}]
     lengths = {"set": {"student.max_target_length": 9}, "own": {"objective": "mi"}}
     grid_cells = cells(grid(axes={"student": [TINY["student"]], "length": lengths}))
     assert [cell.recipe.student.max_target_length for cell in grid_cells] == [9, TINY["student"]["max_target_length"]]
 
 
-def test_a_grid_is_read_with_its_recipe_and_what_is_kept_of_it_reads_back(tmp_path):
+def test_a_grid_is_read_with_its_recipe_and_its_copy_reads_back(tmp_path):
     write(tmp_path / "grids" / "recipes" / "tiny.yaml", TINY)
-    path = write(
-        tmp_path / "grids" / "mine.yaml", {"recipe": "recipes/tiny.yaml", "axes": {"objective": ["dss", "mi"]}}
-    )
+    values = {"recipe": "recipes/tiny.yaml", "axes": {"objective": ["dss", "mi"]}}
+    path = write(tmp_path / "grids" / "mine.yaml", values)
     plain = Grid.load(path)
     assert (plain.name, plain.recipe) == ("mine", TINY)
     loaded = cells(Grid.load(path, ["seeds=2", "training.max_steps=3", "axes.objective=[kl]"]))
@@ -73,13 +69,10 @@ def test_a_grid_is_read_with_its_recipe_and_what_is_kept_of_it_reads_back(tmp_pa
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"axes": {"objective": []}}, "g.yaml: axes.objective: a list of values"),
         ({"axes": {"objective": 3}}, "g.yaml: axes.objective: a list of values .*, not 3$"),
         ({"axes": {"size": {"small": "t5-small"}}}, "axes.size: a list of values .* variants by name"),
         ({"axes": {"seed": [1, 2]}}, "seeds: .*seed"),
-        ({"axes": {"size": {"a": {"objective.label_weight": 1.0}}, "objective": ["mi"]}}, "objective: .*label_weight"),
         ({"seeds": [True]}, "seeds"),
-        ({"seeds": 0}, "seeds: "),
         ({"seeds": 10**9}, "seeds: "),
         ({"name": "../up"}, "g.yaml: name"),
         ({"recipe": "none.yaml"}, "none.yaml: no such file"),
@@ -97,18 +90,10 @@ def test_a_mistake_in_a_grid_names_file_cell_and_field(values, words, tmp_path):
         cells(Grid.load(path))
 
 
-def test_a_grid_made_in_python_is_checked_like_a_file():
-    made = Grid(name="made", recipe=TINY, seeds=[1, 2])
-    assert [cell.recipe.seed for cell in cells(made.changed(["seeds=3"]))] == [1, 2, 3]
-    assert len(cells(made)) == 2
+def test_a_grid_of_python_is_checked_like_a_file():
     overlapping = {"size": {"a": {"objective.label_weight": 1.0}}, "objective": ["mi"]}
-    with pytest.raises(RecipeError, match="grid made: objective: would overwrite"):
-        cells(Grid(name="made", recipe=TINY, axes=overlapping))
-
-
-def test_variants_may_have_numbers_as_names():
-    sizes = {4: {"student.max_target_length": 4}, 0.5: {"student.max_target_length": 8}}
-    assert [cell.values for cell in cells(grid(axes={"size": sizes}))] == [{"size": "4"}, {"size": "0.5"}]
+    with pytest.raises(RecipeError, match="grid python: objective: would overwrite"):
+        cells(Grid(name="python", recipe=TINY, axes=overlapping))
 
 
 def test_a_change_that_an_axis_would_undo_is_refused(tmp_path):
