@@ -17,7 +17,6 @@ Files = Mapping[str, bytes | Path]  # name on the Hub -> its content, or the loc
 log = logging.getLogger(__name__)
 
 _TIMEOUT = 5.0  # seconds for the Hub to say whether it is there
-_LOG_IN = "; log in with `hf auth login`, or set HF_TOKEN to a token that may write there"
 _HUB_FILES = {".gitattributes"}  # what the Hub itself puts into a new repository
 
 
@@ -41,10 +40,10 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
     except LimbeckError:
         raise
     except Exception as error:  # also its HTTP client's errors, whose text may hold the token
-        token, text = huggingface_hub.get_token(), str(getattr(error, "server_message", None) or error)
-        text = " ".join(text.replace(token, "***").split() if token else text.split())
+        text = str(getattr(error, "server_message", None) or error)
+        text = " ".join(text.replace(huggingface_hub.get_token() or "\0", "***").split())
         status = getattr(getattr(error, "response", None), "status_code", None)
-        advice = _LOG_IN if status in (401, 403) else ""
+        advice = "; log in with `hf auth login`, or set HF_TOKEN" if status in (401, 403) else ""
         reason = f"{status or type(error).__name__}: {text:.300}"
         raise EndpointError(f"{name:.200}: the Hub refused, or cannot be reached ({reason}){advice}") from None
     return str(url)

@@ -1,5 +1,6 @@
 """The pages of the documentation, followed to the letter."""
 
+import itertools
 import json
 import os
 import pkgutil
@@ -23,11 +24,12 @@ from tests.runs.recipes import TINY
 ROOT = Path(__file__).parents[1]
 DOCS, README = ROOT / "docs", ROOT / "README.md"
 TUTORIAL, EVALUATION, EXPERIMENTS = (DOCS / f"{name}.md" for name in ("tutorial", "evaluation", "experiments"))
-WORDS = {
+TOPICS = {
     "billing": ["charged twice", "no invoice", "a wrong sum", "an unknown fee"],
     "delivery": ["a lost parcel", "a late parcel", "a wrong address", "no courier"],
     "returns": ["shoes too small", "a broken lamp", "a wrong colour", "a torn shirt"],
 }
+WORDS = {word: topic for topic, words in TOPICS.items() for word in words}
 
 
 def blocks(page: Path, kind: str) -> list[str]:
@@ -50,15 +52,17 @@ def write_blocks(page: Path, folder: Path) -> None:
 
 def reply(_number: int, request: HttpRequest):
     """Return the reply of a teacher that knows the words."""
-    pairs = [(label, word) for label, words in WORDS.items() for word in words if word in request.question]
-    for label, word in pairs:
-        return completion(f"The customer speaks of {word}, which is a matter of {label}.\n\nThe answer is {label}.")
-    return completion("The customer wants something.\n\nThe answer is delivery.")
+    word = next((word for word in WORDS if word in request.question), None)
+    label = WORDS.get(word, "delivery")
+    reason = (
+        f"The customer speaks of {word}, which is a matter of {label}." if word else "The customer wants something."
+    )
+    return completion(f"{reason}\n\nThe answer is {label}.")
 
 
 @pytest.fixture
 def printed_by(monkeypatch, capsys):
-    """`printed_by(block)`: the output of a block's commands, run in this process: a new one takes seconds to start."""
+    """`printed_by(block)`: the output of a block's commands, run in this process, for a new one takes seconds."""
 
     def run(*blocks: str) -> str:
         for words in commands("".join(blocks)):
@@ -99,26 +103,18 @@ def test_the_readme_leads_from_three_questions_to_answers(folder, printed_by):
 
 def test_the_tutorial_leads_from_questions_to_a_student_in_use(folder, monkeypatch, printed_by):
     write_blocks(TUTORIAL, folder)
-    rows = [
-        {"input": f"I complain about {word}, order {number}.", "label": label}
-        for number in range(5)
-        for label, words in WORDS.items()
-        for word in words
-    ]
     with (folder / "questions.jsonl").open("a") as stream:
-        stream.writelines(json.dumps(row) + "\n" for row in rows)
+        for number, (word, label) in itertools.product(range(5), WORDS.items()):
+            stream.write(json.dumps({"input": f"I complain about {word}, order {number}.", "label": label}) + "\n")
     short_recipe(folder)
     with Server(reply) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         out = printed_by(*blocks(TUTORIAL, "sh"))
-    assert server.count == 63
-    assert "63 replies stored" in out
-    # of the page's three questions it takes one for another: it does not know the words
-    assert "0.9841" in out
+    assert (server.count, "63 replies stored" in out) == (63, True)
+    assert "0.9841" in out  # of the page's three questions it takes one for another: it does not know the words
     annotated = [row for _, row in read_jsonl(folder / "annotated.jsonl")]
-    assert len(annotated) == 63
+    assert (len(annotated), sum("rationale" in row for row in annotated)) == (63, 62)
     assert annotated[3]["rationale"] == "The customer speaks of charged twice, which is a matter of billing."
-    assert sum("rationale" in row for row in annotated) == 62
     assert json.loads((folder / "runs" / "mine" / "results.json").read_text())["test"]["n"] == 6
     assert (folder / "student" / "config.json").is_file()
 
@@ -132,8 +128,7 @@ def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers
     with Server(lambda number, request: completion("It explains little.\nScore: 2")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         out = printed_by(training, files, seeds, judging)
-    page = (folder / "runs" / "dss" / "evaluation" / "test.md").read_text()
-    assert "| `runs/mi` |" in page
+    assert "| `runs/mi` |" in (folder / "runs" / "dss" / "evaluation" / "test.md").read_text()
     assert re.search(r"accuracy of A\W+0\.5000\s.*accuracy of B\W+0\.7500\s", out, re.DOTALL)
 
 
@@ -149,10 +144,7 @@ def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(folder, printe
     assert "2 finished runs in 2 run groups on arithmetic" in (folder / "report" / "report.md").read_text()
 
 
-PAGES = (README, *sorted(DOCS.glob("*.md")))
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", (README, *sorted(DOCS.glob("*.md"))), ids=lambda page: page.stem)
 def test_every_command_and_name_of_a_page_is_there(page, monkeypatch, printed_by):
     monkeypatch.setenv("COLUMNS", "200")  # so that no option is cut
     for words in commands("".join(blocks(page, "sh"))):

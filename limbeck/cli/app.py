@@ -200,17 +200,11 @@ def schema() -> None:
     print_json(Recipe.model_json_schema())
 
 
-def _print_version(requested: bool) -> None:
-    if requested:
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, option("Print the version.", "--version")] = False) -> None:
+    if version:
         print(f"limbeck {limbeck.__version__}")
         raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[bool, option("Print the version.", "--version", callback=_print_version, is_eager=True)] = False,
-) -> None:
-    pass
 
 
 def main() -> None:
