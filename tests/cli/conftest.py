@@ -1,4 +1,4 @@
-"""The command line as a stranger meets it, in a folder of its own, and a run that tests share."""
+"""The command line in a folder of its own, and a run that tests share."""
 
 import io
 import os

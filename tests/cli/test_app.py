@@ -50,7 +50,7 @@ def test_train_evaluate_and_predict(limbeck, tmp_path):
     assert (code, out.startswith("out.jsonl: 6 predictions; accuracy 0.")) == (0, True)
 
 
-def test_quickstart_prints_its_results(limbeck, tmp_path, monkeypatch):
+def test_quickstart(limbeck, tmp_path, monkeypatch):
     monkeypatch.setattr("limbeck.runs.training.QUICKSTART", tmp_path / "recipe.yaml")
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
     code, out, err = limbeck("quickstart", "--seed", "2", "--json")
