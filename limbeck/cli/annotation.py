@@ -90,9 +90,9 @@ def export(
     if (public and hub is None) or (hub is not None and is_stream(output)):
         raise RecipeError("--hub NAME uploads the file of --output, not a stream; --public needs it")
     provenance = results.export(Job.load(job, changes or ()), output, form, all_rationales=all_rationales)
+    counts = f"{provenance['rows']} rows, {provenance['rationales']} of them with a rationale"
     left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
-    counts = f"{provenance['rows']} rows, {provenance['rationales']} of them with a rationale{left_out}"
-    terminal.print_about(output, f"{output}: {counts}")
+    terminal.print_about(output, f"{output}: {counts}{left_out}")
     if hub is not None:
         terminal.confirm_upload(str(output), hub, public=public, yes=yes)
         print(results.upload(output, hub, private=not public))
@@ -137,19 +137,12 @@ def schema() -> None:
     print_json(Job.model_json_schema())
 
 
-_ADVICE = {
-    None: "Start the job again to ask for them.",
-    "budget": "The next requests might exceed the budget: raise it to go on.",
-    "time": "Its time is over: start the job again to go on.",
-    "interrupted": "It was interrupted: start the job again to go on.",
-}
-
-
 def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
     print(f"{outcome['stored']} replies stored in {store}")
-    terminal.print_values(outcome | {"stopped": None})
+    terminal.print_values(outcome)
     if outcome["missing"]:
-        print(f"missing yet: {outcome['missing']} answers. {_ADVICE[outcome['stopped']]}")
+        advice = "Raise the budget" if outcome["stopped"] == "budget" else "Start the job again"
+        print(f"missing yet: {outcome['missing']} answers. {advice} to go on.")
     if "cut off" in outcome["failures"]:
         print("Some replies were cut off at sampling.max_tokens: raise it first.")
 

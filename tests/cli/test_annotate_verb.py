@@ -82,7 +82,7 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path, mon
         command.wait_until(lambda: server.count == 2)
         command.type(b"\x03")
         assert (command.wait(), server.count) == (130, 2)
-    texts = ("2 replies stored", "It was interrupted", "Traceback")
+    texts = ("2 replies stored", "limbeck: interrupted", "Traceback")
     assert [text in command.text for text in texts] == [True, True, False]
 
 
