@@ -170,10 +170,8 @@ def report(
     from limbeck.report import write_report
 
     page = write_report(paths, out, paper_section)
-    if as_json:
-        print_json({"page": str(page), "bytes": page.stat().st_size})
-    else:
-        print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+    size = page.stat().st_size
+    print_json({"page": str(page), "bytes": size}) if as_json else print(f"{page}: {size / 1e6:.1f} MB")
 
 
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)

@@ -31,13 +31,11 @@ def grid(
     *,
     out: Annotated[Path, option("Folder of the runs.")] = Path("runs"),
     changes: terminal.Changes = None,
-    workers: Annotated[
-        int | None, option("Cells at a time. By default one a GPU, or one for two cores.", min=1)
-    ] = None,
+    workers: Annotated[int | None, option("Cells at a time; by default one a GPU, or per two cores.", min=1)] = None,
     engine: Annotated[Literal["local", "ray"], option(_ENGINE)] = "local",
     retry: Annotated[bool, option("Train failed cells again.", "--retry")] = False,
     dry_run: Annotated[bool, option("Train nothing; list the cells and their states.", "--dry-run")] = False,
-    judge: Annotated[Path | None, option("Have the runs' rationales judged; the file is that of `judge`.")] = None,
+    judge: Annotated[Path | None, option("Config of a judge, as of `judge`.")] = None,
     offline: Annotated[bool, option("No downloads.", "--offline", rich_help_panel=_PAPER)] = False,
     smoke: Annotated[bool, option("A few steps a run.", "--smoke", rich_help_panel=_PAPER)] = False,
     root: Annotated[Path, option("Folder of the released data.", rich_help_panel=_PAPER)] = Path("datasets"),

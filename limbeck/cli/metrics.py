@@ -47,16 +47,11 @@ def evaluate(
     if changes and judge is None:
         raise RecipeError("changes the judge's config: give --judge too", field="-s")
     settings = JudgeSettings.load(judge, changes or ()) if judge else None
-    evaluation = EvaluationOptions(
-        split=split,
-        rationales=rationale or judge is not None or encoder is not None,
-        engine=engine,
-        answers=answers,
-        dataset=dataset,
-        root=root,
-        encoder=encoder,
+    rationales = rationale or judge is not None or encoder is not None
+    options = EvaluationOptions(
+        split=split, dataset=dataset, root=root, rationales=rationales, encoder=encoder, engine=engine, answers=answers
     )
-    results = evaluate_runs(runs, evaluation)
+    results = evaluate_runs(runs, options)
     judgements = None
     if settings:
         with asking() as watch:
