@@ -37,22 +37,15 @@ Axis = Annotated[list[Any] | dict[str, Fields], BeforeValidator(_check_axis)]
 class Grid(Settings):
     """A recipe, whose own seed is ignored, and what varies."""
 
-    name: str = Field(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}$", description="By default the file's name.")
-    recipe: Fields = Field(description="A recipe, or the path of a recipe file, relative to the grid's folder.")
-    axes: dict[str, Axis] = Field(
-        default_factory=dict,
-        description="A dotted field of the recipe and its values; or any name, and variants by name, each a mapping "
-        "of fields to values.",
-    )
-    seeds: list[Seed] = Field(
-        default=[1], min_length=1, max_length=MAX_CELLS, description="A list, or a number N for the seeds 1 to N."
-    )
-
+    name: str = Field(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}$")  # by default the file's name
+    recipe: Fields  # in a file also the path of a recipe, relative to the grid's folder
+    axes: dict[str, Axis] = Field(default_factory=dict)  # a dotted field's values; or variants by name, below any name
+    seeds: list[Seed] = Field(default=[1], min_length=1, max_length=MAX_CELLS)  # a number N stands for 1 to N
     _where: str = PrivateAttr(default="")
 
     @property
     def where(self) -> str:
-        """The grid's file, or its name, for errors."""
+        """The grid's file or name, for errors."""
         return self._where or f"grid {self.name}"
 
     @field_validator("seeds", mode="before")
@@ -96,10 +89,10 @@ class Grid(Settings):
     def check_overlap(self, keys: Sequence[str] = ()) -> None:
         """Raise RecipeError where an axis or `seeds` would overwrite what an earlier axis or one of `keys` sets."""
         earlier = list(keys)
-        setters = [
+        axes = [
             (name, [key for _, fields in _points(name, axis) for key in fields]) for name, axis in self.axes.items()
         ]
-        for name, fields in [*setters, ("seeds", ["seed"])]:
+        for name, fields in [*axes, ("seeds", ["seed"])]:
             for key in earlier:
                 if any(f"{key}.".startswith(f"{field}.") for field in fields):
                     raise RecipeError(f"would overwrite {key}, which is set already", path=self.where, field=name)
@@ -115,7 +108,6 @@ class GridCell:
 
     @cached_property
     def name(self) -> str:
-        """Its run's folder."""
         return run_name(self.recipe)
 
 
