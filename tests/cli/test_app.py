@@ -80,7 +80,8 @@ calibrate nowhere | no such file
 judge {run} --config none.yaml | no such file
 grid none.yaml | no such file
 grid table99 | table99
-grid recipe.yaml --smoke | --smoke
+grid recipe.yaml | recipe.yaml: recipe: Field required
+grid grid.yaml --smoke | --smoke
 grid table3 --root nowhere | e-SNLI is left out: no nowhere/esnli/esnli_train.json
 grid grid.yaml -s objective=kl | grid.yaml: objective: would overwrite objective
 grid grid.yaml --out grid.yaml | grid.yaml
