@@ -26,6 +26,7 @@ from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import DataSettings, View, load, read, source, target
 from limbeck.models import ScratchSettings
+from limbeck.models.encoder_decoder import EncoderDecoderStudent
 from limbeck.models.loading import build_t5, train_tokenizer
 from limbeck.models.student import Student
 from limbeck.schema import Example
@@ -66,7 +67,7 @@ def tokenizer_of(kind: str, examples: Sequence[Example]) -> PreTrainedTokenizerB
 def student_of(tokenizer: PreTrainedTokenizerBase) -> Student:
     """A student with next to no weights."""
     tiny = ScratchSettings(d_model=8, d_kv=4, d_ff=8, num_heads=1, num_layers=1)
-    return Student(build_t5(tiny, tokenizer), tokenizer, 1024, 256)
+    return EncoderDecoderStudent(build_t5(tiny, tokenizer), tokenizer, 1024, 256)
 
 
 def useful_share(training_set: TrainingSet, order: Sequence[int]) -> float:
@@ -136,7 +137,7 @@ def collation(root: Path) -> Iterator[dict[str, Any]]:
     made = tokenize(examples, VIEWS, student)
     order = list(BucketSampler(made.lengths, batch_size=BATCH, multiple=MULTIPLE, seed=SEED))
     batches = [order[i : i + BATCH] for i in range(0, len(order) - BATCH + 1, BATCH)]
-    collate, naive = student.collator(MULTIPLE), NaiveCollator(student.tokenizer)
+    collate, naive = student.collator(), NaiveCollator(student.tokenizer)
     features = [_feature(made, i) for i in range(len(made))]
     naive_times = _times(lambda batch: naive([features[i] for i in batch]), batches)
     times = _times(lambda batch: collate([made[i] for i in batch]), batches * 20)[len(batches) :]

@@ -22,6 +22,7 @@ from limbeck.data import View, load, source
 from limbeck.metrics.graded import accuracy
 from limbeck.metrics.predict import predict
 from limbeck.models import EngineName
+from limbeck.models.encoder_decoder import EncoderDecoderStudent
 from limbeck.models.generation import Target
 from limbeck.models.loading import open_student, train_tokenizer
 from limbeck.models.student import Student
@@ -50,7 +51,7 @@ def trained_on_cqa(root: Path, out: Path) -> Run:
 
 def random_small(texts: Sequence[str]) -> Student:
     """T5-v1.1-small's shape with random weights and a tokenizer of `texts`; it seldom ends by itself."""
-    return Student(model(SMALL, dropout=0.0), train_tokenizer(texts, 32_000), 1024, 256)
+    return EncoderDecoderStudent(model(SMALL, dropout=0.0), train_tokenizer(texts, 32_000), 1024, 256)
 
 
 def plain(student: Student, texts: Sequence[str], max_new_tokens: int, batch_size: int) -> list[str]:

@@ -17,7 +17,7 @@ from benchmarks.naive import model_loss
 from benchmarks.rows import time_row, value_row, yes
 from benchmarks.settings import Settings
 from limbeck.models import ScratchSettings
-from limbeck.models.student import Student
+from limbeck.models.encoder_decoder import EncoderDecoderStudent
 from limbeck.objectives import METHODS
 from limbeck.training.trainer import Distiller
 
@@ -67,7 +67,7 @@ class Step:
         return lambda batch: loss(self.model, batch, self.side.method)
 
     def _limbeck(self) -> Callable[[Any], Tensor]:
-        student = Student(self.model, tokenizer(self.model.config.vocab_size), 1024, 1024)
+        student = EncoderDecoderStudent(self.model, tokenizer(self.model.config.vocab_size), 1024, 1024)
         module: Any = Distiller(student, METHODS[self.side.method]).train()
         if self.side.compiled:
             module = torch.compile(module, dynamic=False)

@@ -14,7 +14,7 @@ from benchmarks.inputs import TINY, Shape, batches, model, tokenizer
 from benchmarks.measure import Times, alternate
 from benchmarks.naive import model_loss
 from benchmarks.rows import time_row
-from limbeck.models.student import Student
+from limbeck.models.encoder_decoder import EncoderDecoderStudent
 from limbeck.objectives import METHODS
 from limbeck.training.trainer import Distiller
 
@@ -25,7 +25,7 @@ SHAPE = Shape(4, 10, 5, 12)
 def test_both_sides_have_one_loss_and_one_gradient(method):
     student = model(TINY, dropout=0.0)
     naive, batch = batches(SHAPE, TINY.vocab_size, "cpu")
-    distiller = Distiller(Student(student, tokenizer(TINY.vocab_size), 64, 64), METHODS[method])
+    distiller = Distiller(EncoderDecoderStudent(student, tokenizer(TINY.vocab_size), 64, 64), METHODS[method])
     losses = [model_loss(student, naive, method), distiller(**batch)["loss"]]
     gradients = [torch.autograd.grad(loss, [*student.parameters()]) for loss in losses]
     torch.testing.assert_close(*losses, rtol=0, atol=1e-5)

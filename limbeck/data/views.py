@@ -24,17 +24,21 @@ _RATIONALE = re.compile(r"(?<!\w)rationale\s*:", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A student's input: a view's prefix, the segments, and the row's own choices, in one text."""
+    """A student's input in a view: the segments, and the row's own choices."""
 
-    prefix: str
+    view: View | None  # None: a text as it stands
     segments: tuple[str, ...]
     choices: str = ""
 
     @property
     def parts(self) -> list[str]:
-        """The texts between which the student puts its separator, one for each segment."""
+        """The texts between which an encoder-decoder puts its separator, one for each segment, with a prefix.
+
+        The prefixes are the paper's.
+        """
         parts = list(self.segments)
-        parts[0] = self.prefix + parts[0]
+        if self.view is not None:
+            parts[0] = f"{'explain' if self.view is View.EXPLAIN else 'predict'}: {parts[0]}"
         parts[-1] += self.choices
         return parts
 
@@ -44,8 +48,8 @@ class Source:
 
 
 def source(example: Example, view: View) -> Source:
-    """Return the text that the student reads in a view, with the paper's prefixes."""
-    return Source("explain: " if view is View.EXPLAIN else "predict: ", example.segments, example.choices_text)
+    """Return what the student reads in a view."""
+    return Source(view, example.segments, example.choices_text)
 
 
 def target(example: Example, view: View) -> str | None:

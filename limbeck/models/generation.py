@@ -1,11 +1,11 @@
-"""Greedy answers and the log-probabilities of answers: by the model itself, or by CTranslate2 for the T5 family.
+"""Greedy answers and the log-probabilities of answers: by the model itself, or by CTranslate2.
 
 Token ids are the border, not texts: nothing here asks a tokenizer.
 Legend: B texts, T answer tokens, N tokens in all, D hidden size.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import zip_longest
@@ -18,9 +18,9 @@ from torch.nn.functional import cross_entropy
 
 from limbeck.errors import ModelError, first_line
 from limbeck.models.families import VocabularyHead
-from limbeck.models.tokenization import IGNORE, Ids, end_ids, end_of, pad, padded_inputs
+from limbeck.models.lora import merged
+from limbeck.models.tokenization import IGNORE, Ids, end_of, pad, padded_inputs
 
-_CONVERTIBLE = ("t5", "mt5")
 _TOKENS = 256  # whose logits are in memory at a time: twice 32 MB for T5's vocabulary, twice 256 MB for mT5's
 Target = tuple[int, ...]  # an answer's ids, at least one: no start token, and the end token unless it was cut off
 LogP = list[float]  # log-probabilities of an answer's tokens, the end token's among them, in nats
@@ -61,40 +61,46 @@ def greedy_search(
         return scores
 
     def is_done(ids: Tensor, *_: Any, **__: Any) -> Tensor:
-        return torch.tensor([done is not None and done(row) for row in ids[:, 1:].tolist()], device=ids.device)
+        return torch.tensor([done is not None and done(row) for row in ids[:, begin:].tolist()], device=ids.device)
 
-    inputs = padded_inputs(batch, model.config.pad_token_id)
+    decoder_only = (
+        not model.config.is_encoder_decoder
+    )  # an answer follows its prompt, and is part of the output with it
+    ids, mask = padded_inputs(batch, model.generation_config.pad_token_id, left=decoder_only).values()
+    begin = ids.shape[1] if decoder_only else 1
     output = model.generate(
-        **{name: tensor.to(model.device) for name, tensor in inputs.items()},
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
         max_new_tokens=max_new_tokens,
         do_sample=False,
         logits_processor=[watch],
         stopping_criteria=[is_done] if done else None,  # transformers' own takes no tokenizer of whole words
     )
-    answers = [_answer_ids(row, model.config) for row in output[:, 1:].tolist()]
+    answers = [_answer_ids(row, model.generation_config) for row in output[:, begin:].tolist()]
     log_p = torch.stack(steps, 1).tolist()
     return [(ids, row[: len(ids)]) for ids, row in zip(answers, log_p, strict=True)]
 
 
 def _answer_ids(ids: Ids, config: Any) -> Target:
     """Return an answer's ids up to its first end token, or without the padding at its end; at least one id."""
-    end = end_of(ids, config)
+    end = end_of(ids, config.eos_token_id)
     if end is None:
         end = max((index for index, id in enumerate(ids) if id != config.pad_token_id), default=0)
     return tuple(ids[: end + 1])
 
 
 def score_batch(
-    head: VocabularyHead, states: Callable[[Tensor], Tensor], answers: Sequence[Sequence[Target]]
+    head: VocabularyHead,
+    target_states: Callable[[Sequence[Sequence[Target]]], Iterable[Tensor]],
+    answers: Sequence[Sequence[Target]],
 ) -> list[Scores]:
-    """Score the `answers` to each text; `states` returns the head's input `[B, T, D]` of target ids `[B, T]`."""
+    """Score the `answers` to each text; `target_states` yields the head's input `[B, T, D]` for columns of targets."""
     scores: list[list[LogP]] = [[] for _ in answers]
     greedy: dict[int, int] = {}
     top: list[float] = []
     columns = list(zip_longest(*answers, fillvalue=())) or [((),) * len(answers)]  # () where a text has fewer answers
-    for number, column in enumerate(columns):
+    for number, (column, hidden_BTD) in enumerate(zip(columns, target_states(columns), strict=True)):
         labels_BT = pad(column, IGNORE)
-        hidden_BTD = states(labels_BT)
         top = top or head.logits(hidden_BTD[:, 0]).float().log_softmax(1).amax(1).tolist()
         labels_BT, lengths = labels_BT.to(hidden_BTD.device), [len(ids) for ids in column]
         real_BT = labels_BT != IGNORE
@@ -124,12 +130,15 @@ def ct2_engine(model: Any, precision: str) -> Engine:
     In `float32` it writes transformers' tokens, but for ties within rounding; `int8` changes some answers. Raises
     ModelError where CTranslate2 is not installed, or cannot run this model.
     """
-    if model.config.model_type not in _CONVERTIBLE:
-        raise ModelError(f"engine ctranslate2 cannot run {model.config.model_type!r} students: use transformers")
     if find_spec("ctranslate2") is None:
         raise ModelError("engine ctranslate2: not installed; `pip install 'limbeck[fast]'`")
-    # the converter reads the weights' memory, which has to be the processor's
-    translator = _translator(model if model.device.type == "cpu" else copy.deepcopy(model).cpu(), precision)
+    import ctranslate2
+
+    config = model.generation_config
+    with TemporaryDirectory() as folder:
+        _convert(merged(model), folder)
+        kind = ctranslate2.Translator if model.config.is_encoder_decoder else ctranslate2.Generator
+        engine = kind(folder, compute_type=precision, intra_threads=torch.get_num_threads())
 
     def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
         answers: list[Ids] = [[] for _ in batch]
@@ -138,42 +147,73 @@ def ct2_engine(model: Any, precision: str) -> Engine:
             answers[step.batch_id].append(step.token_id)
             return done is not None and done(answers[step.batch_id])
 
-        results = translator.translate_batch(
-            [[f"s{id}" for id in ids] for ids in batch],
-            beam_size=1,
-            max_decoding_length=max_new_tokens,
-            min_decoding_length=0,  # an answer may be empty
-            max_input_length=0,  # inputs are cut already
-            end_token=[str(end) for end in end_ids(model.config)],
-            return_end_token=True,
-            callback=is_done if done else None,  # a call for every token takes time
-        )
-        return [_answer_ids([int(token) for token in result.hypotheses[0]], model.config) for result in results]
+        options = {
+            "beam_size": 1,
+            "end_token": [str(end) for end in config.eos_token_id],
+            "return_end_token": True,
+            "callback": is_done if done else None,  # a call for every token costs time
+        }
+        if model.config.is_encoder_decoder:
+            results = engine.translate_batch(
+                [[f"s{id}" for id in ids] for ids in batch],
+                max_decoding_length=max_new_tokens,
+                min_decoding_length=0,  # an answer may be empty
+                max_input_length=0,  # inputs are cut already
+                **options,
+            )
+            rows = [result.hypotheses[0] for result in results]
+        else:
+            prompts = [[str(id) for id in ids] for ids in batch]
+            results = engine.generate_batch(
+                prompts, max_length=max_new_tokens, include_prompt_in_result=False, **options
+            )
+            rows = [result.sequences[0] for result in results]
+        return [_answer_ids([int(token) for token in row], config) for row in rows]
 
-    return write
+    def write_by_length(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
+        # CTranslate2 4.8 writes other tokens after prompts of unlike lengths
+        by_length: dict[int, list[int]] = {}
+        for row, ids in enumerate(batch):
+            by_length.setdefault(len(ids), []).append(row)
+        answers: dict[int, Target] = {}
+        for rows in by_length.values():
+            answers |= zip(rows, write([batch[row] for row in rows], max_new_tokens, done), strict=True)
+        return [answers[row] for row in range(len(batch))]
+
+    return write if model.config.is_encoder_decoder else write_by_length
 
 
-def _translator(model: Any, precision: str) -> Any:
+def _convert(model: Any, folder: str) -> None:
     """Convert the model, its vocabulary being the ids as numbers: not every id has a token, nor one of its own.
 
-    A source's ids have other names than a target's: CTranslate2 would take the end token alone for an empty input.
+    An encoder's ids have other names than a decoder's: CTranslate2 would take the end token alone for an empty input.
     """
-    import ctranslate2
-    from ctranslate2.converters.transformers import T5Loader
+    from ctranslate2.converters import transformers as converters
 
-    config, ids = model.config, range(model.config.vocab_size)
-    with torch.no_grad(), TemporaryDirectory() as folder:
+    model = copy.deepcopy(model).cpu()  # a loader may take a model apart, and reads the processor's memory
+    config, ids = model.config, range(len(model.get_input_embeddings().weight))
+    if rotary := getattr(config, "rope_parameters", None):  # the loaders look for it where transformers 4 had it
+        local, rotary = rotary.get("sliding_attention"), rotary.get("full_attention", rotary)
+        config.rope_scaling = None if rotary["rope_type"] == "default" else rotary
+        config.rope_theta = rotary["rope_theta"]
+        config.rope_local_base_freq = local and local["rope_theta"]
+    with torch.no_grad():
         try:
-            spec = T5Loader().get_model_spec(model)
-            spec.register_source_vocabulary([f"s{id}" for id in ids])
-            spec.register_target_vocabulary([str(id) for id in ids])
-            spec.config.decoder_start_token = spec.config.bos_token = str(config.decoder_start_token_id)
-            spec.config.eos_token = str(end_ids(config)[0])
-            spec.config.unk_token = str(config.pad_token_id)  # it has to be one of them; no id is unknown
-            spec.config.layer_norm_epsilon = config.layer_norm_epsilon
+            spec = converters._MODEL_LOADERS[type(config).__name__].get_model_spec(model)
+            if config.is_encoder_decoder:
+                spec.register_source_vocabulary([f"s{id}" for id in ids])
+                spec.register_target_vocabulary([str(id) for id in ids])
+                spec.config.decoder_start_token = str(config.decoder_start_token_id)
+            else:
+                spec.register_vocabulary([str(id) for id in ids])
+            pad_id = str(model.generation_config.pad_token_id)
+            # they have to be tokens; no id is unknown
+            spec.config.bos_token, spec.config.unk_token = getattr(spec.config, "decoder_start_token", pad_id), pad_id
+            spec.config.eos_token = str(model.generation_config.eos_token_id[0])
+            epsilons = ("layer_norm_epsilon", "rms_norm_eps")
+            spec.config.layer_norm_epsilon = next(getattr(config, name) for name in epsilons if hasattr(config, name))
             spec.validate()
             spec.optimize()
-        except (LookupError, AttributeError, NotImplementedError, ValueError) as error:
-            raise ModelError(f"engine ctranslate2: {first_line(error)}; use transformers") from error
+        except (LookupError, AttributeError, NotImplementedError, ValueError, StopIteration) as error:
+            raise ModelError(f"engine ctranslate2 cannot run {config.model_type!r}: {first_line(error)}") from error
         spec.save(folder)
-        return ctranslate2.Translator(folder, compute_type=precision, intra_threads=torch.get_num_threads())

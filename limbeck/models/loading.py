@@ -1,6 +1,7 @@
 """Students from settings (pretrained, a pair of encoders, from scratch) and trained students in their folders."""
 
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    BitsAndBytesConfig,
     EncoderDecoderModel,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -19,39 +22,88 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from limbeck.errors import ModelError, first_line
+from limbeck.errors import ModelError, RecipeError, first_line
 from limbeck.files import read_json, replacing, write_json
-from limbeck.hub import where_to_load
+from limbeck.hub import cached_revision, where_to_load
+from limbeck.models.decoder import DecoderStudent
+from limbeck.models.encoder_decoder import EncoderDecoderStudent
 from limbeck.models.families import PAIRABLE, family_of
-from limbeck.models.settings import CARD, Card, ScratchSettings, StudentSettings
+from limbeck.models.lora import ADAPTER, add_lora, has_adapter, load_adapter, merged
+from limbeck.models.prompts import PromptCodec, prompts_for
+from limbeck.models.settings import CARD, Card, Prompts, ScratchSettings, StudentSettings
 from limbeck.models.student import Student
+from limbeck.models.tokenization import end_ids
+from limbeck.tasks import Task
 
 
-def load(settings: StudentSettings, texts: Iterable[str]) -> Student:
-    """Load or make the student of `settings`; a `scratch` student's tokenizer is trained on `texts`.
+def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student:
+    """Load or make the student of `settings` for `task`; a `scratch` student's tokenizer is trained on `texts`.
 
-    Raises ModelError where there is no such checkpoint, or one of no known family.
+    Raises ModelError where there is no such checkpoint, or one of no known kind; RecipeError for settings of decoders
+    with an encoder-decoder.
     """
     model: PreTrainedModel
     if settings.scratch is not None:
         tokenizer = train_tokenizer(texts, settings.scratch.vocab_size)
         model = build_t5(settings.scratch, tokenizer)
     elif settings.name is not None:
-        model, tokenizer = _pretrained(settings.name)
+        model, tokenizer = _pretrained(settings.name, in_4bit=settings.load_in_4bit)
     else:
         model, tokenizer = _pair(str(settings.encoder), str(settings.decoder))
-    return Student(model, tokenizer, settings.max_source_length, settings.max_target_length)
+    prompts = None
+    if not model.config.is_encoder_decoder:
+        prompts = prompts_for(settings, task, tokenizer)
+        if has_adapter(model):  # of a run that this one goes on from
+            model = model if settings.lora else merged(model)
+        elif settings.lora is not None:
+            add_lora(model, settings.lora, cached_revision(str(settings.name)))
+    elif decoders_only := {"template", "system", "instructions", "lora", "load_in_4bit"} & settings.model_fields_set:
+        raise RecipeError("for decoder-only students", field=f"student.{min(decoders_only)}")
+    return _student(model, tokenizer, prompts, settings)
 
 
-def _pretrained(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    where = _where(name)
-    config = _call(AutoConfig.from_pretrained, name, **where)
-    family_of(config)  # refuse before the weights are read
-    loader: Any = EncoderDecoderModel if config.model_type == "encoder-decoder" else AutoModelForSeq2SeqLM
-    # float32 whatever the checkpoint was saved in: mixed precision is the trainer's business
-    model, info = _call(loader.from_pretrained, name, dtype=torch.float32, output_loading_info=True, **where)
-    if lacking := sorted(info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}):
-        raise ModelError(f"{name}: {len(lacking)} weights do not fit or are missing, {lacking[0]} the first")
+def prompt_codec(settings: StudentSettings, task: Task) -> PromptCodec:
+    """Return the codec of a decoder-only student without loading its weights; raises as `load`."""
+    name = str(settings.name)
+    config, tokenizer = (_call(loader.from_pretrained, name, **_where(name)) for loader in (AutoConfig, AutoTokenizer))
+    return PromptCodec(tokenizer, end_ids(config), config.vocab_size, prompts=prompts_for(settings, task, tokenizer))
+
+
+def _student(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Prompts | None, lengths: StudentSettings | Card
+) -> Student:
+    source, target = lengths.max_source_length, lengths.max_target_length
+    if prompts is None:
+        return EncoderDecoderStudent(model, tokenizer, source, target)
+    return DecoderStudent(model, tokenizer, prompts, max_source_length=source, max_target_length=target)
+
+
+def _pretrained(name: str, *, in_4bit: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a checkpoint and its tokenizer; one that is an adapter alone with its base."""
+    adapter = Path(name) / ADAPTER
+    base = str(read_json(adapter).get("base_model_name_or_path")) if adapter.is_file() else name
+    where = _where(base)
+    config = _call(AutoConfig.from_pretrained, base, **where)
+    if config.model_type == "encoder-decoder":
+        loader: Any = EncoderDecoderModel
+    elif config.is_encoder_decoder:
+        family_of(config)  # refuse before the weights are read
+        loader = AutoModelForSeq2SeqLM
+    elif config.model_type in PAIRABLE or type(config) not in AutoModelForCausalLM._model_mapping:
+        raise ModelError(f"{base}: a {config.model_type!r} model writes no text; an encoder goes into student.encoder")
+    else:
+        loader = AutoModelForCausalLM
+    options: dict[str, Any] = {"dtype": torch.float32}  # whatever it was saved in: mixed precision is the trainer's
+    if in_4bit:
+        if not torch.cuda.is_available() or find_spec("bitsandbytes") is None:
+            raise ModelError("student.load_in_4bit needs an NVIDIA GPU and `pip install bitsandbytes`; leave it out")
+        options = {"quantization_config": BitsAndBytesConfig(load_in_4bit=True), "device_map": "cuda"}
+    model, info = _call(loader.from_pretrained, base, output_loading_info=True, **options, **where)
+    lacking = info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}
+    if base != name:
+        lacking |= load_adapter(model, name)
+    if lacking:
+        raise ModelError(f"{name}: {len(lacking)} weights do not fit or are missing, {min(lacking)} the first")
     return model, _call(AutoTokenizer.from_pretrained, name, **where)
 
 
@@ -146,5 +198,5 @@ def open_student(folder: Path) -> tuple[Student, Card]:
     if not (folder / CARD).is_file():
         raise ModelError(f"{folder}: no trained student here ({CARD} is missing); give a run's folder or its model/")
     card = Card.parse(read_json(folder / CARD), str(folder / CARD))
-    student = Student(*_pretrained(str(folder)), card.max_source_length, card.max_target_length)
+    student = _student(*_pretrained(str(folder)), card.prompts, card)
     return student.to("cuda" if torch.cuda.is_available() else "cpu"), card

@@ -11,6 +11,7 @@ from limbeck.tasks import Answer
 CARD = "limbeck.json"
 EngineName = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
 Answers = Literal["generate", "choices"]
+Template = Literal["chat", "plain", "prefix"]
 Definition = Literal["sequence", "normalised", "first-token", "choices"]
 """A definition of confidence; see `limbeck/metrics/predict.py`."""
 
@@ -31,6 +32,17 @@ class ScratchSettings(Settings):
     dropout_rate: float = Field(0.0, ge=0, lt=1)
 
 
+class LoraSettings(Settings):
+    """A LoRA adapter (Hu et al. 2022), under peft's names."""
+
+    r: int = Field(16, ge=1, le=4096, description="rank")
+    lora_alpha: int = Field(32, ge=1, description="the adapter's output is multiplied by alpha / r")
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: str | list[str] = Field("all-linear", description="names of modules, or all-linear")
+    use_rslora: bool = Field(False, description="multiply by alpha / sqrt(r) instead (Kalajdzievski 2023)")
+    use_dora: bool = Field(False, description="train magnitudes apart from directions (Liu et al. 2024)")
+
+
 class StudentSettings(Settings):
     """Exactly one of `name`, `encoder` with `decoder`, or `scratch`; a bare string is a `name`."""
 
@@ -38,6 +50,11 @@ class StudentSettings(Settings):
     encoder: str | None = Field(None, description="an encoder checkpoint, for the encoder's side")
     decoder: str | None = Field(None, description="another of the same vocabulary, for the decoder's side")
     scratch: ScratchSettings | None = None
+    template: Template | None = Field(None, description="prompts of a decoder; none: chat where the tokenizer has one")
+    system: str | None = Field(None, description="system text of the chat template")
+    instructions: dict[View, str] = Field(default_factory=dict, description="a decoder's instructions by view")
+    lora: LoraSettings | None = Field(None, description="train a low-rank adapter and leave the weights as they are")
+    load_in_4bit: bool = Field(False, description="quantise the weights under an adapter (bitsandbytes, on CUDA)")
     max_source_length: int = Field(1024, ge=1, le=1_000_000, description="tokens of input; a longer one is cut")
     max_target_length: int = Field(256, ge=1, le=1_000_000, description="tokens of target, also while generating")
 
@@ -47,7 +64,18 @@ class StudentSettings(Settings):
             raise ValueError("encoder and decoder go together")
         if sum(kind is not None for kind in (self.name, self.encoder, self.scratch)) != 1:
             raise ValueError("give exactly one of name, encoder with decoder, or scratch")
+        if self.load_in_4bit and self.lora is None:
+            raise ValueError("load_in_4bit: weights of 4 bits cannot be trained; set lora too")
         return self
+
+
+class Prompts(Settings):
+    """The prompts of a decoder-only student; see `limbeck/models/prompts.py`."""
+
+    template: Template
+    system: str | None = None
+    instructions: dict[View, str]
+    segments: tuple[str, ...] = ()  # names of the input's segments
 
 
 NamedStudent = Annotated[StudentSettings, BeforeValidator(from_name, json_schema_input_type=str | StudentSettings)]
@@ -65,5 +93,6 @@ class Card(Settings):
     max_source_length: int
     max_target_length: int
     engine: EngineName = "transformers"  # the one it was measured with
+    prompts: Prompts | None = None  # None: an encoder-decoder
     answers: Answers = "generate"
     confidence: Definition | None = None  # None: the default

@@ -1,23 +1,25 @@
-"""A student: a Hugging Face encoder-decoder and its tokenizer.
+"""A student: a Hugging Face model and its tokenizer.
 
 Training asks for token ids, batches (`collator`), the vocabulary head's input (`hidden_states`) and the head;
-evaluation asks for answers and their likelihoods. Nothing outside `models` knows that there is an encoder.
-Legend: B batch, S source tokens, T target tokens, D hidden size.
+evaluation asks for answers and their likelihoods. Nothing outside `models` knows which kind a student is.
+Legend: B batch, T target tokens, D hidden size.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from limbeck.data import Source, View, source
 from limbeck.errors import ModelError
-from limbeck.models.families import VocabularyHead, family_of, fuse_gelu, positions
+from limbeck.models.families import VocabularyHead
 from limbeck.models.generation import Answer, Done, Engine, Scores, Target, ct2_engine, greedy_search, score_batch
-from limbeck.models.settings import EngineName
-from limbeck.models.tokenization import IGNORE, Codec, Collator, Ids, end_of, pad, padded_inputs, progress
+from limbeck.models.settings import EngineName, Prompts
+from limbeck.models.tokenization import IGNORE, Codec, Ids, ViewIds, end_of, pad, progress
 from limbeck.schema import Example
 
 Texts = Sequence[Source | str]
@@ -25,36 +27,50 @@ Choices = Sequence[Sequence[str]]
 Result = TypeVar("Result")
 
 
-class Student(nn.Module):
-    """The plain model (`model`) and tokenizer (`tokenizer`); both save and load without limbeck.
+class Student(nn.Module, ABC):
+    """The plain model (`model`) and the codec of its texts, with the tokenizer; both save and load without limbeck."""
 
-    Raises ModelError for a model of no known family, or whose configuration lacks a token's id.
-    """
-
-    def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_source_length: int, max_target_length: int
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, codec: Codec, *, max_source_length: int, max_target_length: int) -> None:
+        """Take a model whose `generation_config` has the codec's ends and an id for padding."""
         super().__init__()
-        self.family = family_of(model.config)
-        fuse_gelu(model)
         self.model = model
-        self.tokenizer = tokenizer
-        self.pad_id = int(model.config.pad_token_id)
-        embeddings: Any = model.get_input_embeddings()
-        self.codec = Codec(tokenizer, model.config, int(embeddings.num_embeddings))
-        self.max_source_length = min(max_source_length, positions(model.config))
-        self.max_target_length = min(max_target_length, positions(getattr(model.config, "decoder", model.config)))
-        # a checkpoint's own presets (beams, a least length, forced tokens) are for the task it was made for
-        model.generation_config = GenerationConfig(
-            decoder_start_token_id=model.config.decoder_start_token_id,
-            eos_token_id=model.config.eos_token_id,
-            pad_token_id=model.config.pad_token_id,
-        )
+        self.codec = codec
+        self.tokenizer = codec.tokenizer
+        self.pad_id = int(model.generation_config.pad_token_id)
+        self.max_source_length = max_source_length
+        self.max_target_length = max_target_length
+
+    prompts: Prompts | None = None  # of a decoder-only student
+
+    @abstractmethod
+    def collator(self, reads_padding: bool = False) -> Callable[[Sequence[Mapping[View, ViewIds]]], dict[str, Any]]:
+        """Return what makes a batch of examples' ids by view, with `labels`, target ids `[B, T]` by view.
+
+        Where a loss `reads_padding`, none is added but that of targets of unlike length.
+        """
+
+    @abstractmethod
+    def hidden_states(self, batch: Mapping[str, Any]) -> dict[View, Tensor]:
+        """Return the head's input by view, `[B, T, D]`, of a collator's batch.
+
+        It is 0 for examples without a target in the view.
+        """
+
+    @abstractmethod
+    def target_states(self, batch: Sequence[Ids], columns: Sequence[Sequence[Target]]) -> Iterable[Tensor]:
+        """Yield the vocabulary head's input `[B, T, D]` for each column of targets to the sources of a batch.
+
+        The first state of a row is where its first token is written, also of an empty target.
+        """
+
+    @abstractmethod
+    def head(self) -> VocabularyHead:
+        """Return the vocabulary head as it is now (its weight is a view, not a copy)."""
 
     def source_ids(self, sources: Texts) -> tuple[list[Ids], list[int]]:
         """Return the token ids of inputs, and the numbers of those that were cut to `max_source_length`."""
-        segmented = [Source("", (text,)) if isinstance(text, str) else text for text in sources]
-        return self.codec.fitted_sources(segmented, self.max_source_length)
+        texts = [Source(None, (text,)) if isinstance(text, str) else text for text in sources]
+        return self.codec.fitted_sources(texts, self.max_source_length)
 
     def target_ids(self, texts: Sequence[str]) -> list[Ids]:
         """Return the token ids of targets, none of them cut."""
@@ -63,60 +79,6 @@ class Student(nn.Module):
     def fitted_target_ids(self, examples: Sequence[Example], view: View) -> tuple[list[Ids], list[int]]:
         """Return `Codec.fitted_targets` of the examples, cut to `max_target_length`."""
         return self.codec.fitted_targets(examples, view, self.max_target_length)
-
-    def collator(self, multiple: int = 1) -> Collator:
-        """Return what makes a batch of examples' ids by view, their lengths rounded up to `multiple`."""
-        return Collator(self.pad_id, multiple)
-
-    def hidden_states(
-        self, labels: Mapping[View, Tensor], *, input_ids: Tensor, attention_mask: Tensor, rows: Mapping[View, Tensor]
-    ) -> dict[View, Tensor]:
-        """Return the vocabulary head's input by view, `[B, T, D]`, of a batch of the collator's; 0 outside `rows`."""
-        sizes = [len(rows[view]) for view in labels]
-        memories, masks = self._encode(input_ids, attention_mask).split(sizes), attention_mask.split(sizes)
-        hidden = {}
-        for (view, ids), memory, mask in zip(labels.items(), memories, masks, strict=True):
-            states = self._decode(ids[rows[view]], memory, mask)
-            hidden[view] = states.new_zeros(len(ids), *states.shape[1:]).index_copy(0, rows[view], states)
-        return hidden
-
-    def _encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return the encoder's states `[B, S, D]` of ids and mask `[B, S]`."""
-        encoder: Any = self.model.get_encoder()
-        return encoder(input_ids=input_ids, attention_mask=attention_mask)[0]
-
-    def _decode(
-        self, labels: Tensor, memory: Tensor, attention_mask: Tensor, *, cache: EncoderDecoderCache | None = None
-    ) -> Tensor:
-        """Return the vocabulary head's input, `[B, T, D]`, under teacher forcing by target ids `[B, T]`."""
-        # shifted here, not by the model: some families' own way cannot take a row of padding alone
-        shifted = nn.functional.pad(labels[:, :-1], (1, 0), value=self.model.config.decoder_start_token_id)
-        inputs = {
-            "input_ids": shifted.masked_fill(shifted < 0, self.pad_id),
-            "encoder_hidden_states": memory,
-            "encoder_attention_mask": attention_mask,
-            "past_key_values": cache,
-            "use_cache": cache is not None,
-        }
-        return self.family.states(self.model, inputs)
-
-    def _reader(self, batch: Sequence[Ids]) -> Callable[[Tensor], Tensor]:
-        """Read the sources of a batch; return the head's input `[B, T, D]` as a function of target ids `[B, T]`."""
-        device = self.model.device
-        ids, mask = (tensor.to(device) for tensor in padded_inputs(batch, self.pad_id).values())
-        memory = self._encode(ids, mask)
-        config, cross_attention = self.model.config.get_text_config(decoder=True), DynamicCache()
-
-        def states(labels: Tensor) -> Tensor:
-            # cross-attention's keys and values of the sources are made once for all targets
-            cache = EncoderDecoderCache(DynamicCache(config=config), cross_attention)
-            return self._decode(labels.to(device), memory, mask, cache=cache)
-
-        return states
-
-    def head(self) -> VocabularyHead:
-        """Return the vocabulary head as it is now (its weight is a view, not a copy)."""
-        return self.family.head(self.model)
 
     def engine(self, name: EngineName) -> Engine:
         """Return what writes answers, with the weights as they are now; raise ModelError if it cannot run them."""
@@ -177,7 +139,7 @@ class Student(nn.Module):
             if score.greedy is None or done:
                 continue
             ids = choices[score.greedy]
-            if end_of(ids, self.model.config) == len(ids) - 1:  # the search ends at the first end token
+            if end_of(ids, self.codec.ends) == len(ids) - 1:  # the search ends at the first end token
                 answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
         unanswered = [row for row in range(len(batch)) if row not in answers]
         inputs = [batch[row] for row in unanswered]
@@ -200,9 +162,9 @@ class Student(nn.Module):
         targets, _ = self.fitted_target_ids(examples, view)
 
         def means(rows: list[int], batch: list[Ids]) -> list[Tensor]:
-            labels = pad([targets[i] for i in rows], IGNORE)
-            hidden = self._reader(batch)(labels)
-            real = (labels != IGNORE).unsqueeze(-1).to(hidden.device)
+            column = [tuple(targets[i]) for i in rows]
+            (hidden,) = self.target_states(batch, [column])
+            real = (pad(column, IGNORE) != IGNORE).unsqueeze(-1).to(hidden.device)
             return list((hidden.float().masked_fill(~real, 0).sum(1) / real.sum(1).clamp(min=1)).cpu())
 
         sources = [source(example, view) for example in examples]
@@ -221,7 +183,7 @@ class Student(nn.Module):
 
     def text(self, ids: Sequence[int]) -> str:
         """Decode an answer's ids up to their end, without special tokens and the blanks around it."""
-        answer = list(ids[: end_of(ids, self.model.config)])
+        answer = list(ids[: end_of(ids, self.codec.ends)])
         return str(self.tokenizer.decode(answer, skip_special_tokens=True)).strip()
 
     def _choice_ids(self, choices: Choices) -> dict[str, Target]:
@@ -231,7 +193,7 @@ class Student(nn.Module):
         return {text: tuple(row) for text, row in zip(texts, ids, strict=True) if len(row) <= self.max_target_length}
 
     def _scores(self, batch: Sequence[Ids], answers: Sequence[Sequence[Target]]) -> list[Scores]:
-        return score_batch(self.head(), self._reader(batch), answers)
+        return score_batch(self.head(), partial(self.target_states, batch), answers)
 
     @torch.inference_mode()
     def _in_batches(

@@ -4,9 +4,10 @@ A source that is too long loses the middle of its longest segments, all cut to o
 rationale, never the label or the words around it. Texts are cut between words, and then tokenized as any other.
 """
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -22,25 +23,28 @@ from limbeck.errors import DataError, ModelError
 from limbeck.schema import Example
 
 IGNORE = -100  # the label of padding, as everywhere in transformers
+MULTIPLE = 8  # of padded lengths: matrix units like it
 Ids = list[int]
 Row = Sequence[int] | NDArray[np.int32]
 Item = TypeVar("Item")
 _GAP = " ... "
 
 
-def pad(rows: Sequence[Row], value: int, multiple: int = 1) -> Tensor:
-    """Right-pad `rows` with `value` to their longest, at least 1, rounded up to a `multiple`: `[B, T]`, int64."""
+def pad(rows: Sequence[Row], value: int, multiple: int = 1, *, left: bool = False) -> Tensor:
+    """Pad `rows` with `value` to their longest, at least 1, rounded up to a `multiple`: `[B, T]`, int64."""
     width = max(-(-max(map(len, rows)) // multiple) * multiple, 1)
     ids = np.full((len(rows), width), value, np.int64)
     for padded, row in zip(ids, rows, strict=True):
-        padded[: len(row)] = row
+        begin = width - len(row) if left else 0
+        padded[begin : begin + len(row)] = row
     return torch.from_numpy(ids)
 
 
-def padded_inputs(rows: Sequence[Row], pad_id: int, multiple: int = 1) -> dict[str, Tensor]:
+def padded_inputs(rows: Sequence[Row], pad_id: int, multiple: int = 1, *, left: bool = False) -> dict[str, Tensor]:
     """Return `input_ids`, as `pad` gives them, and their `attention_mask`, 0 on padding: `[B, T]` each, int64."""
-    ids, lengths = pad(rows, pad_id, multiple), torch.tensor([[len(row)] for row in rows])
-    return {"input_ids": ids, "attention_mask": (torch.arange(ids.shape[1]) < lengths).long()}
+    ids, lengths = pad(rows, pad_id, multiple, left=left), torch.tensor([[len(row)] for row in rows])
+    mask = (torch.arange(ids.shape[1]) < lengths).long()
+    return {"input_ids": ids, "attention_mask": mask.flip(1) if left else mask}
 
 
 def progress(items: Sequence[Item], title: str | None) -> Iterable[Item]:
@@ -56,9 +60,8 @@ def end_ids(config: Any) -> tuple[int, ...]:
     return tuple(ends) if isinstance(ends, list | tuple) else (ends,)
 
 
-def end_of(ids: Sequence[int], config: Any) -> int | None:
-    """Return the index of the first end token among `ids`; None where there is none."""
-    ends = end_ids(config)
+def end_of(ids: Sequence[int], ends: Sequence[int]) -> int | None:
+    """Return the index of the first of the `ends` among `ids`; None where there is none."""
     return next((index for index, id in enumerate(ids) if id in ends), None)
 
 
@@ -69,69 +72,43 @@ class ViewIds(NamedTuple):
     target: Row
 
 
-@dataclass(frozen=True)
-class Collator:
-    """Pads examples, given as their ids by view, into a batch of int64 tensors for `Student.hidden_states`.
-
-    `labels` holds by view the target ids `[B, T]`, IGNORE on padding; `rows` the numbers `[b]` of the examples with a
-    target in it, which alone are read (of none the first: some models refuse an empty batch). Their sources are one
-    encoder batch, view after view: `input_ids` and `attention_mask`, `[sum of b, S]`.
-    """
-
-    pad_id: int
-    multiple: int = 1
-
-    def __call__(self, examples: Sequence[Mapping[View, ViewIds]]) -> dict[str, Any]:
-        targets = {view: [ids[view].target for ids in examples] for view in examples[0]}
-        rows = {view: [i for i, ids in enumerate(targets[view]) if len(ids)] or [0] for view in targets}
-        sources = [examples[i][view].source for view in targets for i in rows[view]]
-        return {
-            **padded_inputs(sources, self.pad_id, self.multiple),
-            "labels": {view: pad(ids, IGNORE, self.multiple) for view, ids in targets.items()},
-            "rows": {view: torch.tensor(numbers) for view, numbers in rows.items()},
-        }
-
-
-class Codec:
+class Codec(ABC):
     """Token ids of sources and of targets; raises ModelError for a model without an end token that it could write.
 
-    A target ends with the model's own end token, once, whatever the tokenizer adds; a source is framed as the tokenizer
-    frames any text. Text that spells a special token is ordinary text.
+    A target ends with the model's own end token, once, whatever the tokenizer adds. Text that spells a special token is
+    ordinary text.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, config: Any, vocabulary: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], vocabulary: int) -> None:
+        """Take the ids that end an answer, the first of which ends targets, and the number of tokens of the model."""
         self.tokenizer = tokenizer
-        ends = end_ids(config)
+        self.ends = tuple(ends)
         if not ends or not all(0 <= end < vocabulary for end in ends):
             raise ModelError(
-                f"the model's config.json has eos_token_id {config.eos_token_id!r:.40}, none of its {vocabulary} tokens"
+                f"eos_token_id {list(ends)!r:.40} in the model's config.json is none of its {vocabulary} tokens"
             )
-        candidates = (tokenizer.eos_token_id, tokenizer.sep_token_id)
-        self.end = next((id for id in candidates if id in ends), ends[0])
-        self._separator_id: int = next((id for id in candidates if id is not None), self.end)
-        self._separator = str(tokenizer.convert_ids_to_tokens(self._separator_id))
+        self.end = ends[0]
         special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
         # ordinary text may give the token for unknown text; some tokenizers use that for the end too
         unknown = tokenizer.unk_token_id
         self._reserved = (special | set(tokenizer.all_special_ids)) - {unknown} | set(ends)
-        self._unknown = None if unknown in (*ends, self._separator_id) else tokenizer.unk_token
+        self._unknown = None if unknown in ends else tokenizer.unk_token
         (bare,) = self._ids(["a"])
         framed: Ids = tokenizer("a")["input_ids"]
         begin = next(i for i in range(len(framed) + 1) if framed[i : i + len(bare)] == bare)
         self._before, self._after = framed[:begin], framed[begin + len(bare) :]
-        # a first token that is the decoder's start token (BERT's [CLS]) is left out: the decoder is fed it anyway
-        starts = self._before[:1] == [config.decoder_start_token_id]
-        self._begin = self._before[1:] if starts else self._before
 
+    @abstractmethod
     def sources(self, sources: Sequence[Source]) -> list[Ids]:
         """Return the ids of sources of any length."""
-        return [[*self._before, *row, *self._after] for row in self._rows([source.parts for source in sources])]
 
+    @abstractmethod
     def targets(self, texts: Sequence[str]) -> list[Ids]:
         """Return the ids of targets of any length."""
-        unique = list(dict.fromkeys(texts))  # labels are equal texts
-        rows = dict(zip(unique, self._rows([[text] for text in unique]), strict=True))
-        return [[*self._begin, *rows[text], self.end] for text in texts]
+
+    @abstractmethod
+    def _clipped(self, row: Ids, limit: int) -> Ids:
+        """Return `limit` ids of a source that is too long even without the words of its segments."""
 
     def fitted_sources(self, sources: Sequence[Source], limit: int) -> tuple[list[Ids], list[int]]:
         """Return the ids of sources, `limit` at most each, and the numbers of those that were cut for it."""
@@ -147,8 +124,7 @@ class Codec:
             return self.sources([replace(source, segments=segments)])[0]
 
         row = _longest_fit(shortened, max(map(len, source.segments)), limit)
-        # where the choices alone are too long, they lose their end
-        return row if len(row) <= limit else [*row[: limit - len(self._after)], *self._after][:limit]
+        return row if len(row) <= limit else self._clipped(row, limit)
 
     def fitted_targets(self, examples: Sequence[Example], view: View, limit: int) -> tuple[list[Ids], list[int]]:
         """Return the ids of the examples' targets in a view, and the numbers of those that were cut to `limit` ids.
@@ -181,16 +157,10 @@ class Codec:
             )
         return row
 
-    def _rows(self, texts: Sequence[Sequence[str]]) -> list[Ids]:
-        """Return the ids of texts without a frame, each of segments that a separator joins."""
-        joined = [self._separator.join(segments) for segments in texts]
-        rows = self._ids(joined)
-        for number, (row, text, segments) in enumerate(zip(rows, joined, texts, strict=True)):
-            hostile = self._unknown is not None and self._unknown in text
-            if hostile or sum(map(self._reserved.__contains__, row)) != len(segments) - 1:
-                ids = [id for segment in segments for id in (self._separator_id, *self._plain(segment))]
-                rows[number] = ids[1:]
-        return rows
+    def _spells_special(self, row: Ids, text: str, expected: int) -> bool:
+        """Return True if the ids of `text` have other special tokens than the `expected` number of limbeck's own."""
+        hostile = self._unknown is not None and self._unknown in text
+        return hostile or sum(map(self._reserved.__contains__, row)) != expected
 
     def _plain(self, text: str) -> Ids:
         """Return the ids of a text, none of them special.

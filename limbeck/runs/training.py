@@ -14,11 +14,11 @@ from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.splits import refuse_overlap
 from limbeck.data.views import View, source, target
 from limbeck.errors import LimbeckError, ModelError
-from limbeck.files import disk_errors, sha256
+from limbeck.files import disk_errors, read_json, sha256
 from limbeck.hub import cached_revision
 from limbeck.metrics.graded import accuracy
 from limbeck.metrics.predict import choices_of, predict
-from limbeck.models import Card, StudentSettings
+from limbeck.models import CARD, Card, StudentSettings
 from limbeck.models.loading import load as load_student
 from limbeck.models.loading import save_student
 from limbeck.models.student import Student
@@ -58,7 +58,7 @@ def train(
     valid, test = Domain("valid", "valid", task, splits.valid), Domain("test", "test", task, splits.test)
     domains = [valid, test, *out_of_domain(recipe, splits)]
     set_seed(recipe.seed)  # of the student's weights
-    student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits))
+    student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits), task)
     card = _card(recipe, student)
     if card.answers == "choices":  # raise early what `predict` would raise late
         for domain in domains:
@@ -104,8 +104,11 @@ def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
     run = open_run(parent)
     weights = {path.name: sha256(path) for path in sorted(run.model.glob("*.safetensors"))}
     origin = {"run": str(parent), "steps": run.steps, "sha256": weights}
-    lengths = recipe.student.model_dump(include={"max_source_length", "max_target_length"})
-    student = StudentSettings(name=str(run.model), **lengths)
+    settings = recipe.student.model_dump(exclude_unset=True, exclude={"name", "encoder", "decoder", "scratch"})
+    prompts = Card.parse(read_json(run.model / CARD), str(run.model / CARD)).prompts
+    if prompts is not None:  # the instructions are the task's
+        settings = {"template": prompts.template, "system": prompts.system, **settings}
+    student = StudentSettings(name=str(run.model), **settings)
     return recipe.model_copy(update={"student": student}), {"from": origin}
 
 
@@ -176,6 +179,7 @@ def _card(recipe: Recipe, student: Student) -> Card:
         objective=objective.name,
         answer_view=objective.answer_view,
         rationale_view=objective.rationale_view,
+        prompts=student.prompts,
         max_source_length=student.max_source_length,
         max_target_length=student.max_target_length,
     )

@@ -16,6 +16,7 @@ CQA = Task(
     marker="So the answer is",
     read_answer=read_answer,
     equal=same_text,
+    form="one of the choices",
     nouns=("choice", "option"),
     hub=HubInputs("Salesforce/cos_e", "v1.11", {"train": "train", "test": "validation"}),
 )

@@ -46,7 +46,9 @@ CUSTOM = Task(
 
 def own_task(choices: Sequence[str], answer: Answer) -> Task:
     """Return `custom` with these choices and this kind of answer; an example with choices still answers by them."""
-    task = replace(CUSTOM, choices=tuple(choices))
+    *rest, last = choices or ("",)
+    form = f"{', '.join(rest)} or {last}" if rest else CUSTOM.form
+    task = replace(CUSTOM, choices=tuple(choices), form=form)
     if answer == "text":
         return task
     read_label = read_number if answer == "number" else read_equation

@@ -30,6 +30,7 @@ SVAMP = Task(
     marker="The answer is",
     read_answer=read_answer,
     equal=same_value,
+    form="an equation such as ( 8.0 - 3.0 )",
     read_label=read_equation,
     hub=HubInputs("ChilleD/SVAMP", None, {"train": "train", "test": "test"}),
 )

@@ -38,6 +38,9 @@ class Task:
     fields: tuple[tuple[str, ...], ...] = ()
     label_field: str = "label"
     choices: tuple[str, ...] = ()  # the fixed set of labels; empty where they are free or each example's own
+    question: str = ""  # what is asked about the input, where that does not say so itself
+    form: str = "the answer"  # of a label, as an instruction names it
+    segments: tuple[str, ...] = ()  # names of the input's segments, where there are several
     nouns: tuple[str, ...] = ()  # other words for "answer"
     hub: HubInputs | None = None
     # The canonical text of a label in a data file; None where it cannot be one.

@@ -20,14 +20,15 @@ from transformers import PrinterCallback, ProgressCallback, TrainerControl, Trai
 from limbeck.data import View
 from limbeck.errors import ModelError, RecipeError
 from limbeck.files import write_jsonl
+from limbeck.models.lora import has_adapter, restore_adapter
 from limbeck.models.student import Student
+from limbeck.models.tokenization import MULTIPLE
 from limbeck.objectives import Objective
 from limbeck.objectives.fused import gradient_shares, losses, term_counts
 from limbeck.training.dataset import TrainingSet
 from limbeck.training.sampler import BucketSampler
 from limbeck.training.settings import TrainingSettings
 
-MULTIPLE = 8  # matrix units like lengths to be multiples of it
 # settings that are limbeck's own doing, though under transformers' names
 _OWN = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
 
@@ -52,7 +53,7 @@ class Distiller(nn.Module):
 
         Returns `loss`, a scalar; `terms`, each term's value unweighted; `shares`, each term's share of the gradient.
         """
-        hidden, head = self.student.hidden_states(labels, **inputs), self.student.head()
+        hidden, head = self.student.hidden_states({"labels": labels, **inputs}), self.student.head()
         counts = counts or term_counts(self.objective, labels)
         loss, values = losses(self.objective, hidden, labels, head=head, counts=counts)
         shares = gradient_shares(self.objective, hidden, labels, head=head, counts=counts) if with_shares else {}
@@ -60,7 +61,10 @@ class Distiller(nn.Module):
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
         """Enable gradient checkpointing in the student, as the Hugging Face Trainer asks."""
-        self.student.model.gradient_checkpointing_enable(**options)
+        model = self.student.model
+        if has_adapter(model):  # a checkpointed layer needs an input with a gradient, which frozen embeddings have not
+            model.enable_input_require_grads()
+        model.gradient_checkpointing_enable(**options)
 
 
 def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) -> TrainingArguments:
@@ -150,8 +154,7 @@ class Trainer(transformers.Trainer):
         super().__init__(
             model=distiller,
             args=args,
-            # a term that sees the padding shall see no more of it than need be
-            data_collator=distiller.student.collator(1 if objective.sees_padding else MULTIPLE),
+            data_collator=distiller.student.collator(objective.sees_padding),
             train_dataset=training_set,
             eval_dataset=[],  # validation does not go through a data loader
             processing_class=distiller.student.tokenizer,
@@ -263,7 +266,11 @@ class Trainer(transformers.Trainer):
         self.distiller.student.tokenizer.save_pretrained(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model or self.distiller.student.model)
+        student_model = self.distiller.student.model
+        if has_adapter(student_model):
+            restore_adapter(student_model, Path(resume_from_checkpoint))
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model or student_model)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         """Warn of nothing: what a checkpoint lacks are tied weights, loaded under their other name."""

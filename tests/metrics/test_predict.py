@@ -16,6 +16,7 @@ from limbeck.models import Card, StudentSettings
 from limbeck.models.loading import load
 from limbeck.models.student import Student
 from limbeck.schema import Example
+from limbeck.tasks import get
 from tests.helpers import builders
 
 CUSTOM = tasks.get("custom")
@@ -32,7 +33,9 @@ def ask(student: Student, examples, answer_view=View.PREDICT, rationale_view=Non
 
 def bart(folder, length: int, words=(), always: str | None = None) -> Student:
     """Make a BART that may write `always` over and over."""
-    return load(StudentSettings(name=str(builders.bart(folder, words, always)), max_target_length=length), ())
+    return load(
+        StudentSettings(name=str(builders.bart(folder, words, always)), max_target_length=length), (), get("custom")
+    )
 
 
 def log_probability(student: Student, text: str, answer: str) -> float:

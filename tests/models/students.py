@@ -10,6 +10,7 @@ import torch
 from limbeck.models import ScratchSettings, StudentSettings
 from limbeck.models.loading import load
 from limbeck.models.student import Student
+from limbeck.tasks import get
 from tests.helpers import builders
 
 T5S = ["t5-1.0", "t5-1.1", "mt5", "scratch"]
@@ -34,7 +35,7 @@ def settings(kind: str, folder: Path) -> StudentSettings:
 def _student(kind: str) -> Student:
     torch.manual_seed(1)
     with tempfile.TemporaryDirectory() as folder:
-        student = load(settings(kind, Path(folder)), builders.TEXTS).eval()
+        student = load(settings(kind, Path(folder)), builders.TEXTS, get("custom")).eval()
     randomise(student)
     return student
 

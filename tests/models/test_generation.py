@@ -8,6 +8,7 @@ import torch
 
 from limbeck.errors import LimbeckError
 from limbeck.models import generation
+from limbeck.models.encoder_decoder import EncoderDecoderStudent
 from limbeck.models.student import Student
 from limbeck.models.tokenization import padded_inputs
 from tests.helpers import builders
@@ -84,7 +85,7 @@ def test_an_answer_ends_at_the_first_of_several_end_tokens(engine):
     longer = student.engine(engine)(batch, 24, None)
     second = next(id for ids in longer for id in ids[3:] if id not in (1, *ids[:3]))
     student.model.config.eos_token_id = [second, student.model.config.eos_token_id]
-    several = Student(student.model, student.tokenizer, 1024, 24).eval()
+    several = EncoderDecoderStudent(student.model, student.tokenizer, 1024, 24).eval()
     expected = [ids[: ids.index(second) + 1] if second in ids else ids for ids in longer]
     assert several.engine(engine)(batch, 24, None) == expected
     assert expected != longer

@@ -14,6 +14,7 @@ from limbeck.models.families import wide_product
 from limbeck.models.loading import load, open_student, save_student
 from limbeck.models.student import Student
 from limbeck.models.tokenization import IGNORE, ViewIds
+from limbeck.tasks import get
 from tests.helpers import builders
 from tests.models.students import FAMILIES, random_student
 
@@ -30,7 +31,7 @@ def batch_of(student: Student, targets: list[str | None]) -> dict:
 def test_head_on_hidden_states_gives_the_models_logits_and_an_example_without_target_nothing(kind):
     student, texts = random_student(kind), ["The answer is", "yes"]
     batches = [batch_of(student, targets) for targets in (texts, [*texts, None], [None])]
-    hidden, mixed, alone = (student.hidden_states(**batch)[View.PREDICT] for batch in batches)
+    hidden, mixed, alone = (student.hidden_states(batch)[View.PREDICT] for batch in batches)
     batch, labels = batches[0], batches[0]["labels"][View.PREDICT]
     fed = student.model.prepare_decoder_input_ids_from_labels(labels)
     expected = student.model(batch["input_ids"], batch["attention_mask"], decoder_input_ids=fed).logits
@@ -75,7 +76,7 @@ def test_a_saved_student_loads_with_from_pretrained_and_answers_the_same(kind, t
 
 def test_scratch_tokenizer_keeps_digits_apart_and_gives_every_text_back():
     recipe = StudentSettings(scratch=ScratchSettings(vocab_size=320))
-    tokenizer, again = (load(recipe, builders.TEXTS).tokenizer for _ in range(2))
+    tokenizer, again = (load(recipe, builders.TEXTS, get("custom")).tokenizer for _ in range(2))
     assert tokenizer.get_vocab() == again.get_vocab()
     for text in ["( 84.0 / 2.0 )", "ünïcode 中文 🙂\n tabs\tand  blanks", ""]:
         ids = tokenizer(text)["input_ids"]
@@ -94,7 +95,7 @@ def test_the_position_limit_of_an_encoder_caps_the_lengths():
 
 def refusal(**values) -> str:
     with pytest.raises(LimbeckError) as error:
-        load(StudentSettings(**{name: str(value) for name, value in values.items()}), ())
+        load(StudentSettings(**{name: str(value) for name, value in values.items()}), (), get("custom"))
     return str(error.value)
 
 
@@ -104,7 +105,7 @@ def test_a_checkpoint_that_cannot_be_a_student_is_refused(tmp_path):
     bert, roberta = builders.encoder(tmp_path / "bert", "bert"), builders.encoder(tmp_path / "roberta", "roberta")
     t5, bart = builders.t5(tmp_path / "t5"), builders.bart(tmp_path / "bart")
     assert "cannot be loaded" in refusal(name=tmp_path / "nowhere")
-    assert "cannot be a student" in refusal(name=tmp_path / "gpt2")
+    assert "writes no text" in refusal(name=bert)
     assert "different vocabularies" in refusal(encoder=bert, decoder=roberta)
     assert "a pair is made of" in refusal(encoder=bert, decoder=tmp_path / "gpt2")
     (t5 / "model.safetensors").write_bytes((bart / "model.safetensors").read_bytes())

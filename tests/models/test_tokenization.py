@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from limbeck.data import Source, View, source, split_target, target
 from limbeck.errors import LimbeckError
 from limbeck.models import ScratchSettings
+from limbeck.models.encoder_decoder import EncoderDecoderStudent, SegmentCodec, SourceCollator
 from limbeck.models.loading import build_t5
 from limbeck.models.student import Student
-from limbeck.models.tokenization import IGNORE, Codec, Collator, ViewIds
+from limbeck.models.tokenization import IGNORE, ViewIds
 from limbeck.schema import Example
 from tests.helpers.tokenizers import KINDS, TEXTS
 
@@ -32,13 +33,13 @@ ids = st.lists(st.integers(0, 99), max_size=20)
 def student(kind: str, max_source_length: int = 4096, max_target_length: int = 4096) -> Student:
     """Return a student with a tokenizer of this kind."""
     if (max_source_length, max_target_length) != (4096, 4096):
-        return Student(student(kind).model, student(kind).tokenizer, max_source_length, max_target_length)
+        return EncoderDecoderStudent(student(kind).model, student(kind).tokenizer, max_source_length, max_target_length)
     tokenizer = KINDS[kind]()
     model = build_t5(ScratchSettings(d_model=8, d_kv=4, d_ff=8, num_heads=1, num_layers=1), tokenizer)
     if tokenizer.cls_token_id is not None:  # as a pair of encoders has it
         model.config.decoder_start_token_id = tokenizer.cls_token_id
         model.config.eos_token_id = tokenizer.sep_token_id
-    return Student(model, tokenizer, max_source_length, max_target_length)
+    return EncoderDecoderStudent(model, tokenizer, max_source_length, max_target_length)
 
 
 def padded(rows: list[list[int]], value: int, multiple: int) -> torch.Tensor:
@@ -54,7 +55,7 @@ def test_a_batch_is_what_padding_lists_gives(rows, multiple):
     sources = {view: [[7, *row[number]] for row in rows] for number, view in enumerate(views)}
     targets = {view: [row[2 + number] for row in rows] for number, view in enumerate(views)}
     examples = [{view: ViewIds(sources[view][i], targets[view][i]) for view in views} for i in range(len(rows))]
-    batch = Collator(9, multiple)(examples)
+    batch = SourceCollator(9, multiple)(examples)
     complete = {view: [i for i, ids in enumerate(targets[view]) if ids] or [0] for view in views}
     inputs = [sources[view][i] for view in views for i in complete[view]]
     assert torch.equal(batch["input_ids"], padded(inputs, 9, multiple))
@@ -89,11 +90,11 @@ def test_a_target_ends_with_the_tokenizers_end_if_that_is_one_of_the_models():
     tokenizer, config = student("t5").tokenizer, copy.copy(student("t5").model.config)
     for ends in (1, [1], [5, 1]):
         config.eos_token_id = ends
-        assert Codec(tokenizer, config, 100).targets(["yes no"])[0] == tokenizer("yes no")["input_ids"]
+        assert SegmentCodec(tokenizer, config, 100).targets(["yes no"])[0] == tokenizer("yes no")["input_ids"]
     for ends in ([], [10**6], [1, 10**6], -1):  # a model that cannot end
         config.eos_token_id = ends
         with pytest.raises(LimbeckError, match="eos_token_id"):
-            Codec(tokenizer, config, 100)
+            SegmentCodec(tokenizer, config, 100)
 
 
 def target_ids(example: Example, view: View, student: Student) -> list[int] | None:

@@ -10,6 +10,7 @@ from limbeck.models.loading import load
 from limbeck.models.student import Student
 from limbeck.objectives import METHODS
 from limbeck.schema import Example
+from limbeck.tasks import get
 from limbeck.training.dataset import token_ids, tokenize
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
@@ -27,7 +28,7 @@ def scratch(dropout: float = 0.0) -> Student:
     """Return a fresh student, always of the same weights."""
     torch.manual_seed(0)
     sizes = {"vocab_size": 300, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_heads": 2, "num_layers": 1}
-    return load(StudentSettings(scratch=ScratchSettings(**sizes, dropout_rate=dropout)), builders.TEXTS)
+    return load(StudentSettings(scratch=ScratchSettings(**sizes, dropout_rate=dropout)), builders.TEXTS, get("svamp"))
 
 
 def trainer(student, name, folder, *, examples=EXAMPLES, validation=None, accuracies=None, **changes) -> Trainer:

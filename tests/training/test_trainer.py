@@ -27,7 +27,7 @@ def fitted(name, folder, stop=6, **options):
 def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
     student = scratch().eval()
     data = tokenize(EXAMPLES, METHODS["dss"].views, student)
-    batch = student.collator(8)([data[i] for i in range(len(data))])
+    batch = student.collator()([data[i] for i in range(len(data))])
     output = Distiller(student, METHODS["dss"])(**batch)
     ids, masks = batch["input_ids"].chunk(2), batch["attention_mask"].chunk(2)
     sides = zip(ids, masks, batch["labels"].values(), strict=True)
@@ -158,7 +158,7 @@ def test_the_validation_loss_is_the_objective_over_all_validation_rows_without_d
     batch = training.data_collator([data[i] for i in range(len(data))])
     labels = batch["labels"]
     with torch.no_grad():
-        hidden = student.hidden_states(**batch)
+        hidden = student.hidden_states(batch)
     complete = torch.stack([(ids != IGNORE).any(1) for ids in labels.values()]).all(0).sum()
     counts = {
         term.name: complete if term.name == "alignment" else (labels[term.view] != IGNORE).sum()

@@ -17,6 +17,7 @@ from limbeck.models import ScratchSettings, StudentSettings
 from limbeck.models.loading import load as load_student
 from limbeck.models.tokenization import IGNORE, pad, padded_inputs
 from limbeck.objectives import METHODS, AlignmentTerm
+from limbeck.tasks import get
 from tests.objectives import oracle
 from tests.training.small import flat, trainer
 
@@ -35,7 +36,7 @@ def student(rows):
     torch.manual_seed(0)
     tiny = ScratchSettings(vocab_size=1000, d_model=8, d_kv=8, d_ff=8, num_heads=1, num_layers=1, dropout_rate=0.0)
     texts = (text for e in rows for view in VIEWS for text in (source(e, view).text("\n"), target(e, view) or ""))
-    return load_student(StudentSettings(scratch=tiny), texts).double()
+    return load_student(StudentSettings(scratch=tiny), texts, get("svamp")).double()
 
 
 def without_some_rationales(rows, share):

@@ -1,0 +1,225 @@
+"""A decoder-only student: a causal language model that reads a prompt and writes the target after it.
+
+The views of a question share the beginning of their prompts, which is computed once: a row of a batch is that
+beginning, then a branch for every view, the rest of its prompt and its target. A token sees the beginning and its own
+branch, and its position is the one it would have if its view stood alone; so the states are those of separate rows.
+Legend: B examples, R rows, S tokens of a row, T target tokens, D hidden size.
+"""
+
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from accelerate.utils import send_to_device  # type: ignore[import-untyped]
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from limbeck.errors import ModelError
+from limbeck.models.families import VocabularyHead, positions
+from limbeck.models.generation import Target
+from limbeck.models.prompts import PromptCodec
+from limbeck.models.settings import Prompts
+from limbeck.models.student import Student
+from limbeck.models.tokenization import IGNORE, MULTIPLE, Ids, ViewIds, end_ids, pad
+
+log = logging.getLogger(__name__)
+_SHARED, _PADDING = 0, -1  # what `branches` has where there is no branch
+
+
+class Layout(NamedTuple):
+    """A row's tokens, their positions and branches, and for each branch the index of the token before each target's."""
+
+    ids: Ids
+    positions: Ids
+    branches: Ids
+    places: list[Ids]
+
+
+def lay_out(views: Sequence[ViewIds]) -> Layout:
+    """Lay out the views of a question, one at least, behind the longest beginning that all their sources have."""
+    sources = [list(view.source) for view in views]
+    differences = (i for i, tokens in enumerate(zip(*sources, strict=False)) if len(set(tokens)) > 1)
+    shared = next(differences, min(map(len, sources)))
+    row = Layout(sources[0][:shared], list(range(shared)), [_SHARED] * shared, [])
+    for number, (source, (_, target)) in enumerate(zip(sources, views, strict=True), 1):
+        begin, own = len(row.ids), source[shared:]
+        last = begin + len(own) - 1 if own else shared - 1  # of the prompt
+        branch = [*own, *target[:-1]]
+        row.ids.extend(branch)
+        row.positions.extend(range(shared, shared + len(branch)))
+        row.branches.extend([number] * len(branch))
+        row.places.append([last, *range(begin + len(own), len(row.ids))])
+    return row
+
+
+@dataclass(frozen=True)
+class BranchCollator:
+    """Lays out examples, given as their ids by view, as a batch of int64 tensors for `Student.hidden_states`.
+
+    `input_ids`, `position_ids` and `branches` are `[R, S]`: a row for each example or, without `shared`, for each of
+    its views. `labels` has by view the target ids `[B, T]`, IGNORE on padding; `places` the index among R * S of the
+    token before each of them, -1 on padding. With `reads_padding` the padding of targets is read as well.
+    """
+
+    pad_id: int
+    shared: bool
+    reads_padding: bool = False
+
+    def __call__(self, examples: Sequence[Mapping[Any, ViewIds]]) -> dict[str, Any]:
+        labels = {view: pad([ids[view].target for ids in examples], IGNORE) for view in examples[0]}
+        groups: dict[Hashable, list[tuple[int, Any]]] = {}
+        for number, views in enumerate(examples):
+            for view in (view for view, ids in views.items() if len(ids.target)):
+                groups.setdefault(number if self.shared else (number, view), []).append((number, view))
+        rows = [
+            lay_out([self._padded(examples[i][view], labels[view]) for i, view in group]) for group in groups.values()
+        ]
+        input_ids = pad([row.ids for row in rows], self.pad_id, MULTIPLE)
+        places = {view: torch.full_like(ids, -1) for view, ids in labels.items()}
+        for number, (group, row) in enumerate(zip(groups.values(), rows, strict=True)):
+            for (i, view), indices in zip(group, row.places, strict=True):
+                places[view][i, : len(indices)] = torch.tensor(indices) + number * input_ids.shape[1]
+        return {
+            "input_ids": input_ids,
+            "position_ids": pad([row.positions for row in rows], 0, MULTIPLE),
+            "branches": pad([row.branches for row in rows], _PADDING, MULTIPLE),
+            "labels": labels,
+            "places": places,
+        }
+
+    def _padded(self, ids: ViewIds, labels: Tensor) -> ViewIds:
+        padding = labels.shape[1] - len(ids.target) if self.reads_padding else 0
+        return ViewIds(ids.source, [*ids.target, *[self.pad_id] * padding])
+
+
+class DecoderStudent(Student):
+    """A causal language model with its prompts.
+
+    Raises:
+        ModelError: the model has no vocabulary head, its logits are not those of its head, it has no end token or too
+            few positions, or its chat template fails.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        prompts: Prompts,
+        *,
+        max_source_length: int,
+        max_target_length: int,
+    ) -> None:
+        embeddings: Any = model.get_input_embeddings()
+        ends = [*end_ids(model.config), *end_ids(model.generation_config)]
+        codec = PromptCodec(tokenizer, ends, int(embeddings.num_embeddings), prompts=prompts)
+        room = positions(model.config) - max_target_length
+        if room < 1:
+            raise ModelError(
+                f"the model knows {positions(model.config)} positions, and student.max_target_length is "
+                f"{max_target_length}: lower it"
+            )
+        # padding is masked everywhere, so that any token can stand for it
+        pad_ids = (model.config.pad_token_id, tokenizer.pad_token_id, codec.end)
+        # a checkpoint's own presets (sampling, penalties) are for the task it was made for
+        model.generation_config = GenerationConfig(
+            bos_token_id=model.config.bos_token_id,
+            eos_token_id=list(codec.ends),
+            pad_token_id=next(id for id in pad_ids if id is not None),
+        )
+        super().__init__(
+            model, codec, max_source_length=min(max_source_length, room), max_target_length=max_target_length
+        )
+        self.prompts = prompts
+        self._scale, self.shared = 1.0, True
+        self._probe()
+
+    def collator(self, reads_padding: bool = False) -> BranchCollator:
+        return BranchCollator(self.pad_id, self.shared, reads_padding)
+
+    def head(self) -> VocabularyHead:
+        linear: Any = self.model.get_output_embeddings()
+        if linear is None:
+            raise ModelError(f"a {self.model.config.model_type!r} model without a vocabulary head cannot be a student")
+        config = self.model.config
+        return VocabularyHead(
+            linear.weight, getattr(linear, "bias", None), getattr(config, "final_logit_softcapping", None)
+        )
+
+    def hidden_states(self, batch: Mapping[str, Any]) -> dict[Any, Tensor]:
+        branches, position_ids, places = batch["branches"], batch["position_ids"], batch["places"]
+        mask = self._masks(position_ids, branches) if self.shared else (branches != _PADDING).long()
+        backbone: Any = self.model.base_model
+        output = backbone(input_ids=batch["input_ids"], attention_mask=mask, position_ids=position_ids, use_cache=False)
+        states = output[0].flatten(0, 1)
+        if self._scale != 1:
+            states = states * self._scale
+        return {
+            view: states[index.clamp(min=0)].masked_fill((index < 0).unsqueeze(-1), 0) for view, index in places.items()
+        }
+
+    def target_states(self, batch: Sequence[Ids], columns: Sequence[Sequence[Target]]) -> list[Tensor]:
+        empty = (self.codec.end,)  # its state is where the first token is written
+        examples = [
+            {number: ViewIds(prompt, column[row] or empty) for number, column in enumerate(columns)}
+            for row, prompt in enumerate(batch)
+        ]
+        inputs = send_to_device(self.collator()(examples), self.model.device)
+        return list(self.hidden_states(inputs).values())
+
+    def _masks(self, position_ids: Tensor, branches: Tensor) -> Any:
+        """Return what each token sees, `[R, 1, S, S]`; by kind of layer where the model's layers are of several."""
+        config, length = self.model.config, branches.shape[1]
+        earlier = torch.ones(length, length, dtype=torch.bool, device=branches.device).tril()
+        seen, reader = branches.unsqueeze(1), branches.unsqueeze(2)
+        full = earlier & ((seen == _SHARED) | (seen == reader))
+        near, window = full, getattr(config, "sliding_window", None)
+        if window is not None:
+            near = full & (position_ids.unsqueeze(2) - position_ids.unsqueeze(1) < window)
+        if getattr(config, "layer_types", None):
+            return {"full_attention": self._mask(full), "sliding_attention": self._mask(near)}
+        return self._mask(near)
+
+    def _mask(self, sees: Tensor) -> Tensor:
+        """Return `sees`, `[R, S, S]`, as the model's attention takes it."""
+        sees = sees.unsqueeze(1)
+        if self.model.config._attn_implementation == "sdpa":
+            return sees
+        return torch.zeros_like(sees, dtype=self.model.dtype).masked_fill(~sees, torch.finfo(self.model.dtype).min)
+
+    @torch.no_grad()
+    def _probe(self) -> None:
+        """Find the factor of the head, and see whether the model can share prompts, by a few tokens.
+
+        Raises:
+            ModelError: the model's logits are not its head's.
+        """
+        kind, head = self.model.config.model_type, self.head()
+        ids = [(17 + 29 * i) % len(head.weight) for i in range(12)]
+        batch, columns = [ids[:6], ids[1:5]], [[tuple(ids[6:9]), tuple(ids[9:])], [tuple(ids[8:]), tuple(ids[2:4])]]
+        training = self.training
+        self.eval()
+        try:
+            self.shared = False
+            separate = self.target_states(batch, columns)
+            output: Any = self.model(input_ids=torch.tensor([ids[:8]], device=self.model.device))
+            logits, own = output.logits[0, 5:].float(), head.logits(separate[0][0]).float()
+            if not _close(own, logits):
+                self._scale = float((logits * own).sum() / own.square().sum())
+                if not _close(own * self._scale, logits):
+                    raise ModelError(f"a {kind!r} model cannot be a student: its logits are not a linear head's")
+                separate = self.target_states(batch, columns)
+            self.shared = True
+            try:
+                self.shared = all(map(_close, self.target_states(batch, columns), separate))
+            except (LookupError, ValueError, TypeError, RuntimeError, AttributeError):  # of the model's own code
+                self.shared = False
+        finally:
+            self.train(training)
+        if not self.shared:
+            log.warning("a %r model cannot share prompts: each view is a row of its own", kind)
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    return bool(torch.allclose(a.float(), b.float(), rtol=1e-3, atol=1e-3 * float(a.float().abs().max())))

@@ -1,0 +1,157 @@
+"""An encoder-decoder student: a Hugging Face encoder-decoder, which reads a source and writes the target.
+
+Legend: B batch, S source tokens, T target tokens, D hidden size.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from limbeck.data import Source, View
+from limbeck.models.families import VocabularyHead, family_of, fuse_gelu, positions
+from limbeck.models.generation import Target
+from limbeck.models.student import Student
+from limbeck.models.tokenization import IGNORE, MULTIPLE, Codec, Ids, ViewIds, end_ids, pad, padded_inputs
+
+
+class SegmentCodec(Codec):
+    """Token ids of sources, framed as the tokenizer frames any text, with a separator between their segments."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, config: Any, vocabulary: int) -> None:
+        names = [tokenizer.eos_token_id, tokenizer.sep_token_id]
+        ends = sorted(end_ids(config), key=lambda end: end not in names)  # the tokenizer's own first
+        super().__init__(tokenizer, ends, vocabulary)
+        self._separator_id: int = next((id for id in names if id is not None), self.end)
+        self._separator = str(tokenizer.convert_ids_to_tokens(self._separator_id))
+        if tokenizer.unk_token_id == self._separator_id:
+            self._unknown = None
+        # a first token that is the decoder's start token (BERT's [CLS]) is left out: the decoder is fed it anyway
+        starts = self._before[:1] == [config.decoder_start_token_id]
+        self._begin = self._before[1:] if starts else self._before
+
+    def sources(self, sources: Sequence[Source]) -> list[Ids]:
+        return [[*self._before, *row, *self._after] for row in self._rows([source.parts for source in sources])]
+
+    def targets(self, texts: Sequence[str]) -> list[Ids]:
+        unique = list(dict.fromkeys(texts))  # labels are equal texts
+        rows = dict(zip(unique, self._rows([[text] for text in unique]), strict=True))
+        return [[*self._begin, *rows[text], self.end] for text in texts]
+
+    def _clipped(self, row: Ids, limit: int) -> Ids:
+        # the choices alone are too long: they lose their end
+        return [*row[: limit - len(self._after)], *self._after][:limit]
+
+    def _rows(self, texts: Sequence[Sequence[str]]) -> list[Ids]:
+        """Return the ids of texts without a frame, each of segments that a separator joins."""
+        joined = [self._separator.join(segments) for segments in texts]
+        rows = self._ids(joined)
+        for number, (row, text, segments) in enumerate(zip(rows, joined, texts, strict=True)):
+            if self._spells_special(row, text, len(segments) - 1):
+                ids = [id for segment in segments for id in (self._separator_id, *self._plain(segment))]
+                rows[number] = ids[1:]
+        return rows
+
+
+@dataclass(frozen=True)
+class SourceCollator:
+    """Pads examples, given as their ids by view, into a batch of int64 tensors for `Student.hidden_states`.
+
+    `labels` holds by view the target ids `[B, T]`, IGNORE on padding; `rows` the numbers `[b]` of the examples with a
+    target in it, which alone are read (of none the first: some models refuse an empty batch). Their sources are one
+    encoder batch, view after view: `input_ids` and `attention_mask`, `[sum of b, S]`.
+    """
+
+    pad_id: int
+    multiple: int
+
+    def __call__(self, examples: Sequence[Mapping[View, ViewIds]]) -> dict[str, Any]:
+        targets = {view: [ids[view].target for ids in examples] for view in examples[0]}
+        rows = {view: [i for i, ids in enumerate(targets[view]) if len(ids)] or [0] for view in targets}
+        sources = [examples[i][view].source for view in targets for i in rows[view]]
+        return {
+            **padded_inputs(sources, self.pad_id, self.multiple),
+            "labels": {view: pad(ids, IGNORE, self.multiple) for view, ids in targets.items()},
+            "rows": {view: torch.tensor(numbers) for view, numbers in rows.items()},
+        }
+
+
+class EncoderDecoderStudent(Student):
+    """An encoder-decoder of a family that `limbeck.models.families` knows.
+
+    Raises ModelError for a model of no known family, or whose configuration lacks a token's id.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_source_length: int,
+        max_target_length: int,
+    ) -> None:
+        family = family_of(model.config)
+        fuse_gelu(model)
+        embeddings: Any = model.get_input_embeddings()
+        codec = SegmentCodec(tokenizer, model.config, int(embeddings.num_embeddings))
+        # a checkpoint's own presets (beams, a least length, forced tokens) are for the task it was made for
+        model.generation_config = GenerationConfig(
+            decoder_start_token_id=model.config.decoder_start_token_id,
+            eos_token_id=list(codec.ends),
+            pad_token_id=model.config.pad_token_id,
+        )
+        super().__init__(
+            model,
+            codec,
+            max_source_length=min(max_source_length, positions(model.config)),
+            max_target_length=min(max_target_length, positions(getattr(model.config, "decoder", model.config))),
+        )
+        self.family = family
+
+    def collator(self, reads_padding: bool = False) -> SourceCollator:
+        return SourceCollator(self.pad_id, 1 if reads_padding else MULTIPLE)
+
+    def head(self) -> VocabularyHead:
+        return self.family.head(self.model)
+
+    def hidden_states(self, batch: Mapping[str, Any]) -> dict[View, Tensor]:
+        labels, rows, attention_mask = batch["labels"], batch["rows"], batch["attention_mask"]
+        sizes = [len(rows[view]) for view in labels]
+        memories, masks = self._encode(batch["input_ids"], attention_mask).split(sizes), attention_mask.split(sizes)
+        hidden = {}
+        for (view, ids), memory, mask in zip(labels.items(), memories, masks, strict=True):
+            states = self._decode(ids[rows[view]], memory, mask)
+            hidden[view] = states.new_zeros(len(ids), *states.shape[1:]).index_copy(0, rows[view], states)
+        return hidden
+
+    def target_states(self, batch: Sequence[Ids], columns: Sequence[Sequence[Target]]) -> Iterable[Tensor]:
+        device = self.model.device
+        ids, mask = (tensor.to(device) for tensor in padded_inputs(batch, self.pad_id).values())
+        memory = self._encode(ids, mask)
+        config, cross_attention = self.model.config.get_text_config(decoder=True), DynamicCache()
+        for targets in columns:
+            # cross-attention's keys and values of the sources are made once for all targets
+            cache = EncoderDecoderCache(DynamicCache(config=config), cross_attention)
+            yield self._decode(pad(targets, IGNORE).to(device), memory, mask, cache=cache)
+
+    def _encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the encoder's states `[B, S, D]` of ids and mask `[B, S]`."""
+        encoder: Any = self.model.get_encoder()
+        return encoder(input_ids=input_ids, attention_mask=attention_mask)[0]
+
+    def _decode(
+        self, labels: Tensor, memory: Tensor, attention_mask: Tensor, *, cache: EncoderDecoderCache | None = None
+    ) -> Tensor:
+        """Return the vocabulary head's input, `[B, T, D]`, under teacher forcing by target ids `[B, T]`."""
+        # shifted here, not by the model: some families' own way cannot take a row of padding alone
+        shifted = nn.functional.pad(labels[:, :-1], (1, 0), value=self.model.config.decoder_start_token_id)
+        inputs = {
+            "input_ids": shifted.masked_fill(shifted < 0, self.pad_id),
+            "encoder_hidden_states": memory,
+            "encoder_attention_mask": attention_mask,
+            "past_key_values": cache,
+            "use_cache": cache is not None,
+        }
+        return self.family.states(self.model, inputs)

@@ -1,0 +1,76 @@
+"""LoRA adapters (Hu et al. 2022) inside a plain Hugging Face model, by peft.
+
+The model stays what it was: `save_pretrained` writes the adapter alone, with its base's name, and `from_pretrained`
+loads both.
+"""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, set_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors.torch import load_file
+from torch import nn
+
+from limbeck.errors import ModelError, first_line
+from limbeck.models.settings import LoraSettings
+
+ADAPTER = "adapter_config.json"
+_WEIGHTS = "adapter_model.safetensors"
+
+
+def add_lora(model: Any, settings: LoraSettings, revision: str | None) -> None:
+    """Add a new adapter to `model`, the only weights that stay trainable; `revision` is its base's.
+
+    Raises:
+        ModelError: `target_modules` match no module, or peft refuses the settings.
+    """
+    config = LoraConfig(task_type="CAUSAL_LM", revision=revision, **settings.model_dump())
+    try:
+        model.add_adapter(config)
+    except (ValueError, ImportError) as error:
+        linear = sorted(
+            {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+        )
+        raise ModelError(
+            f"student.lora: {first_line(error)}; the model has the linear modules {', '.join(linear)}"
+        ) from None
+
+
+def has_adapter(model: Any) -> bool:
+    """Return True if an adapter was added to `model`, or loaded with it."""
+    return any(isinstance(module, BaseTunerLayer) for module in model.modules())
+
+
+def load_adapter(model: Any, folder: str) -> set[str]:
+    """Load the adapter in `folder` into its base; return the names of weights that are missing or do not fit.
+
+    Raises:
+        ModelError: it is no adapter of this base.
+    """
+    try:
+        info = model.load_adapter(folder, is_trainable=True)
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{folder}: not an adapter of {model.name_or_path}: {first_line(error)}") from None
+    return set(info.missing_keys) | {key for key, *_ in info.mismatched_keys} if info else set()
+
+
+def restore_adapter(model: Any, folder: Path) -> None:
+    """Read the adapter's weights from the checkpoint in `folder`."""
+    set_peft_model_state_dict(model, load_file(folder / _WEIGHTS), adapter_name=model.active_adapters()[0])
+
+
+def merged(model: Any) -> Any:
+    """Return a copy of `model` whose weights have the adapter in them; `model` itself where it has none."""
+    if not has_adapter(model):
+        return model
+    whole = copy.deepcopy(model)
+    for name, module in list(whole.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+            parent, _, child = name.rpartition(".")
+            setattr(whole.get_submodule(parent), child, module.get_base_layer())
+    whole._hf_peft_config_loaded = False
+    del whole.peft_config
+    return whole.requires_grad_(True)

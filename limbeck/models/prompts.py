@@ -1,0 +1,155 @@
+"""Prompts of decoder-only students: a template around an input and a view's instruction, and their token ids.
+
+- `chat`: the model's own chat template around the input and, after a blank line, the instruction; up to where the
+  answer begins, without thinking where the template knows that.
+- `plain`: `Question: `, the input, and on a line of its own the instruction, a cue such as `Answer:`.
+- `prefix`: the instruction before the input, as Chen et al. 2024 prompt T5.
+
+With `chat` and `plain` the instruction comes last, so that the prompts of a question's views begin alike.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from limbeck.data import Source, View, source
+from limbeck.errors import DataError, ModelError, first_line
+from limbeck.models.settings import Prompts, StudentSettings
+from limbeck.models.tokenization import Codec, Ids
+from limbeck.schema import Example
+from limbeck.tasks import Task
+
+_CONTENT = "LIMBECK"  # stands for a text in a template
+# without the date Llama 3.2's template writes today's: a student would meet another prompt every day
+_CHAT_OPTIONS: dict[str, Any] = {"enable_thinking": False, "date_string": "26 Jul 2024"}
+_CUES = {
+    View.PREDICT: "Answer:",
+    View.EXPLAIN: "Rationale:",
+    View.RATIONALE_FIRST: "Rationale:",
+    View.ANSWER_FIRST: "Answer:",
+}
+
+
+def prompts_for(settings: StudentSettings, task: Task, tokenizer: PreTrainedTokenizerBase) -> Prompts:
+    """Return the prompts of a student of `task`: the recipe's, and the defaults for what it leaves out."""
+    template = settings.template or ("chat" if getattr(tokenizer, "chat_template", None) else "plain")
+    question = f"{task.question} " if task.question else ""
+    sentences = {
+        View.PREDICT: f"{question}Answer with {task.form} only.",
+        View.EXPLAIN: f"{question}Explain the reasoning that leads to the answer.",
+        View.RATIONALE_FIRST: f'{question}Explain the reasoning first, then write "Answer:" and {task.form}.',
+        View.ANSWER_FIRST: f'{question}Write {task.form} first, then "Rationale:" and the reasoning.',
+    }
+    prefixes = {view: "explain: " if view is View.EXPLAIN else "predict: " for view in View}
+    defaults = {"chat": sentences, "plain": _CUES, "prefix": prefixes}[template]
+    return Prompts(
+        template=template,
+        system=settings.system,
+        instructions={**defaults, **settings.instructions},
+        segments=task.segments if template != "prefix" else (),
+    )
+
+
+def conversation(tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]], *, ask: bool) -> str:
+    """Return a conversation in the tokenizer's chat template; with `ask` up to where the next answer begins.
+
+    Raises:
+        ModelError: the template refuses the conversation, or there is none.
+    """
+    try:
+        text: Any = tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=ask, **_CHAT_OPTIONS
+        )
+    except Exception as error:  # a template is a program: it raises what it likes
+        raise ModelError(
+            f"{tokenizer.name_or_path}: its chat template fails: {first_line(error)}; leave student.system out, or set "
+            "student.template to plain"
+        ) from None
+    return str(text)
+
+
+class PromptCodec(Codec):
+    """Token ids of prompts and targets; raises ModelError for a chat template that fails or drops texts.
+
+    A prompt is tokenized as one text. Where its input spells a special token, that part is tokenized as plain text.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], vocabulary: int, *, prompts: Prompts
+    ) -> None:
+        """Take the model's end ids; a turn's end, of a chat template, is one as well, and the end of targets."""
+        self.prompts = prompts
+        self._frame, turn_end = ("", ""), None
+        if prompts.template == "chat":
+            self._frame, turn_end = _chat_frame(tokenizer, prompts.system)
+        known = [id for id in (turn_end, tokenizer.eos_token_id, *ends) if id is not None]
+        super().__init__(tokenizer, list(dict.fromkeys(known)), vocabulary)
+        if prompts.template == "chat":
+            self._before = []  # the template has its own beginning
+
+    def texts(self, example: Example, view: View, max_source_length: int, max_target_length: int) -> tuple[str, str]:
+        """Return a view's prompt and its target, special tokens included, as the student reads and learns them."""
+        (prompt,), _ = self.fitted_sources([source(example, view)], max_source_length)
+        (ids,), _ = self.fitted_targets([example], view, max_target_length)
+        return str(self.tokenizer.decode(prompt)), str(self.tokenizer.decode(ids))
+
+    def sources(self, sources: Sequence[Source]) -> list[Ids]:
+        contents = [self._content(text) for text in sources]
+        begin, end = self._frame
+        rows = self._ids([begin + content + end for content in contents])
+        head, tail = self._ids([begin, end])
+        expected = sum(map(self._reserved.__contains__, [*head, *tail]))
+        for number, (row, content) in enumerate(zip(rows, contents, strict=True)):
+            if self._spells_special(row, content, expected):
+                rows[number] = [*head, *self._plain(content), *tail]
+        return [[*self._before, *row] for row in rows]
+
+    def targets(self, texts: Sequence[str]) -> list[Ids]:
+        lead = " " if self.prompts.template == "plain" else ""
+        unique = list(dict.fromkeys(texts))  # labels are equal texts
+        rows = dict(zip(unique, self._ids([lead + text for text in unique]), strict=True))
+        for text, row in rows.items():
+            if self._spells_special(row, text, 0):
+                rows[text] = self._plain(lead + text)
+        return [[*rows[text], self.end] for text in texts]
+
+    def _content(self, text: Source) -> str:
+        names, segments = self.prompts.segments, text.segments
+        if len(names) == len(segments):
+            segments = tuple(f"{name}: {segment}" for name, segment in zip(names, segments, strict=True))
+        body = "\n".join(segments) + text.choices
+        if text.view is None:
+            return body
+        instruction = self.prompts.instructions[text.view]
+        if self.prompts.template == "prefix":
+            return f"{instruction}{body}\n"
+        if self.prompts.template == "plain":
+            return f"{'' if names else 'Question: '}{body}\n{instruction}"
+        return f"{body}\n\n{instruction}".strip()  # templates strip it too
+
+    def _clipped(self, row: Ids, limit: int) -> Ids:
+        raise DataError(
+            f"a prompt has {len(row)} tokens even without the input's words, and the student reads {limit} at most: "
+            "raise student.max_source_length"
+        )
+
+
+def _chat_frame(tokenizer: PreTrainedTokenizerBase, system: str | None) -> tuple[tuple[str, str], int | None]:
+    """Return the texts before and after a question in the chat template, and the id that ends the answer's turn.
+
+    Raises:
+        ModelError: there is no template, or it fails or drops texts.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError(f"{tokenizer.name_or_path}: no chat template; set student.template to plain")
+    question = [{"role": "system", "content": system}] if system else []
+    question.append({"role": "user", "content": _CONTENT})
+    begin, content, end = conversation(tokenizer, question, ask=True).partition(_CONTENT)
+    if not content or _CONTENT in end or (system or "").strip() not in begin:
+        raise ModelError(f"{tokenizer.name_or_path}: its chat template drops texts; set student.template to plain")
+    answer = {"role": "assistant", "content": _CONTENT}
+    *_, after = conversation(tokenizer, [*question, answer], ask=False).rpartition(_CONTENT)
+    special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
+    ids: Ids = tokenizer(after, add_special_tokens=False)["input_ids"]
+    return (begin, end), next((id for id in ids if id in special), None)
