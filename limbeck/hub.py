@@ -1,5 +1,6 @@
 """The Hugging Face Hub: uploads, and its cache where it cannot be reached."""
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,6 +69,20 @@ def where_to_load(name: str) -> dict[str, bool]:
         raise EndpointError(f"{name}: the Hub cannot be reached ({reason}), nor is it in its cache; give a folder")
     log.warning("%s: the Hub cannot be reached (%s); revision %s is taken from its cache", name, reason, revision)
     return {"local_files_only": True}
+
+
+def is_decoder(name: str | None) -> bool:
+    """Return True if the model of this name, a folder or on the Hub, is known to be decoder-only."""
+    if name is None:
+        return False
+    try:
+        path = Path(name) / "config.json"
+        if may_be_on_hub(name):
+            path = Path(huggingface_hub.hf_hub_download(name, "config.json", etag_timeout=_TIMEOUT))
+        config = json.loads(path.read_bytes())
+    except Exception:  # of the Hub's client too; whoever loads the model says what is wrong with it
+        return (Path(name) / "adapter_config.json").is_file()
+    return not config.get("is_encoder_decoder") and "ForCausalLM" in str(config.get("architectures"))
 
 
 def cached_revision(name: str) -> str | None:

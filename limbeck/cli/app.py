@@ -61,12 +61,22 @@ def data_show(
     """Show data: rows, parse failures, the teacher's accuracy, lengths, and examples in each view."""
     from limbeck.data import read, summary
     from limbeck.data.load import DataSettings
+    from limbeck.hub import is_decoder
     from limbeck.runs import load_recipe
 
     values = {"task": task, "source": {"kind": "archive", "root": root} if root else None}
     is_recipe = task.endswith((".yaml", ".yml"))
-    settings = load_recipe(task).data if is_recipe else DataSettings.parse(values, "data show")
-    print_json(summary.summarise(settings, read(settings))) if as_json else print(summary.show(settings, examples))
+    recipe = load_recipe(task) if is_recipe else None
+    settings = recipe.data if recipe else DataSettings.parse(values, "data show")
+    if as_json:
+        print_json(summary.summarise(settings, read(settings)))
+        return
+    texts = None
+    if recipe and is_decoder(recipe.student.name):  # only then is a tokenizer needed
+        from limbeck.models.loading import prompt_texts
+
+        texts = prompt_texts(recipe.student, settings.get_task())
+    print(summary.show(settings, examples, texts=texts))
 
 
 @data_app.command("fetch")
@@ -138,6 +148,7 @@ def push(
     public: terminal.Public = False,
     yes: terminal.Yes = False,
     folder: Annotated[Path | None, option("Write the files into this new folder instead.")] = None,
+    merge: Annotated[bool, option("Merge a LoRA adapter into its base's weights first, in the run's merged/.")] = False,
     license: Annotated[str | None, option("Licence of the student, like apache-2.0; it is never guessed.")] = None,
 ) -> None:
     """Upload a run's student with a model card to the Hugging Face Hub, as a private model unless --public is given.
@@ -147,7 +158,12 @@ def push(
     from limbeck.hub import upload
     from limbeck.runs.publication import contents, write
 
-    files = contents(run, name, license)
+    merged = run / "merged" if merge else None
+    if merged is not None:
+        from limbeck.models.loading import save_merged
+
+        save_merged(run / "model", merged)
+    files = contents(run, name, license, merged=merged)
     if (name is None) == (folder is None) or (folder and public):
         raise RecipeError("give OWNER/NAME to push to the Hub, or --folder (without --public)")
     names = ", ".join(sorted(files))

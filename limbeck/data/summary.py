@@ -1,7 +1,7 @@
 """Counts, the teacher's accuracy, lengths and a few examples of the data, for `limbeck data show`."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 import numpy as np
@@ -16,6 +16,8 @@ from limbeck.formatting import one_line, visible
 from limbeck.notes import NOTES, lines_of
 from limbeck.schema import Example
 from limbeck.tasks import Split, is_right
+
+ViewTexts = Callable[[Example, View], tuple[str, str | None]]
 
 
 def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> dict[str, dict[str, Any]]:
@@ -57,8 +59,11 @@ def _lengths(texts: Iterable[str]) -> dict[str, float] | None:
     return {name: round(float(np.quantile(counts, q)), 4) for name, q in quantiles.items()} if counts else None
 
 
-def show(settings: DataSettings, n: int, seed: int = 0) -> str:
-    """Return the counts and `n` random rows of the first split in every view, as text to read."""
+def show(settings: DataSettings, n: int, seed: int = 0, *, texts: ViewTexts | None = None) -> str:
+    """Return the counts and `n` random rows of the first split in every view, as text to read.
+
+    `texts` returns what a student reads and writes of an example in a view; None: the parts of an encoder-decoder's.
+    """
     splits = read(settings)
     summaries = summarise(settings, splits)
     sizes = {split: len(splits.get(split, [])) for split in get_args(Split)}
@@ -90,9 +95,9 @@ def show(settings: DataSettings, n: int, seed: int = 0) -> str:
     for row in random.Random(seed).sample(rows, min(n, len(rows))):
         lines += ["", f"{one_line(row.id)} ({split})"]
         for view in View:
-            reads = _indented(source(row, view).text(" | "))
-            writes = _indented(target(row, view) or "nothing, for the rationale is missing")
-            lines += [f"  {view}", f"    reads:  {reads}", f"    writes: {writes}"]
+            reads, writes = texts(row, view) if texts else (source(row, view).text(" | "), target(row, view))
+            writes = writes or "nothing, for the rationale is missing"
+            lines += [f"  {view}", f"    reads:  {_indented(reads)}", f"    writes: {_indented(writes)}"]
     return "\n".join(lines)
 
 

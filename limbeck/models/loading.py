@@ -22,6 +22,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from limbeck.data import View
 from limbeck.errors import ModelError, RecipeError, first_line
 from limbeck.files import read_json, replacing, write_json
 from limbeck.hub import cached_revision, where_to_load
@@ -33,6 +34,7 @@ from limbeck.models.prompts import PromptCodec, prompts_for
 from limbeck.models.settings import CARD, Card, Prompts, ScratchSettings, StudentSettings
 from limbeck.models.student import Student
 from limbeck.models.tokenization import end_ids
+from limbeck.schema import Example
 from limbeck.tasks import Task
 
 
@@ -62,11 +64,19 @@ def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student
     return _student(model, tokenizer, prompts, settings)
 
 
-def prompt_codec(settings: StudentSettings, task: Task) -> PromptCodec:
-    """Return the codec of a decoder-only student without loading its weights; raises as `load`."""
+def prompt_texts(settings: StudentSettings, task: Task) -> Callable[[Example, View], tuple[str, str]]:
+    """Return what gives the texts, by example and view, that a decoder-only student reads and learns; raises as `load`.
+
+    Its weights are not loaded.
+    """
     name = str(settings.name)
     config, tokenizer = (_call(loader.from_pretrained, name, **_where(name)) for loader in (AutoConfig, AutoTokenizer))
-    return PromptCodec(tokenizer, end_ids(config), config.vocab_size, prompts=prompts_for(settings, task, tokenizer))
+    codec = PromptCodec(tokenizer, end_ids(config), config.vocab_size, prompts=prompts_for(settings, task, tokenizer))
+
+    def texts(example: Example, view: View) -> tuple[str, str]:
+        return codec.texts(example, view, settings.max_source_length, settings.max_target_length)
+
+    return texts
 
 
 def _student(
@@ -191,6 +201,15 @@ def save_student(student: Student, card: Card, folder: Path) -> None:
         student.model.save_pretrained(temporary)
         student.tokenizer.save_pretrained(temporary)
         write_json(temporary / CARD, card.model_dump(mode="json"))
+
+
+def save_merged(model: Path, folder: Path) -> None:
+    """Write the trained student in `model` to `folder`, its adapter in its weights; do nothing if that is there."""
+    if folder.exists():
+        return
+    student, card = open_student(model)
+    student.model = merged(student.model)
+    save_student(student, card, folder)
 
 
 def open_student(folder: Path) -> tuple[Student, Card]:

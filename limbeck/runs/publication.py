@@ -9,7 +9,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import yaml
-from huggingface_hub import EvalResult, ModelCardData, get_local_safetensors_metadata
+from huggingface_hub import EvalResult, ModelCardData, parse_local_safetensors_file_metadata
 
 import limbeck
 from limbeck.annotation.prompts import load_prompt
@@ -29,29 +29,35 @@ from limbeck.tasks import get, same_value
 
 # of `save_pretrained`; anything else in the folder is not published
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "*.jinja")
-_CONFIGS = ("config.json", "tokenizer_config.json")
+_CONFIGS = ("config.json", "adapter_config.json", "tokenizer_config.json")
 _LOCAL_FIELDS = ("is_local", "local_files_only", "_commit_hash")  # where this machine had a tokenizer from
 _TEXT_FIELDS = {"choices", "columns", "by_label"}  # their texts are the data's, even where they look like paths
-_PIPELINE = "text2text-generation"
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
 
 
-def contents(path: Path, name: str | None = None, license: str | None = None) -> dict[str, bytes | Path]:
+def contents(
+    path: Path, name: str | None = None, license: str | None = None, *, merged: Path | None = None
+) -> dict[str, bytes | Path]:
     """Return the files to publish of the finished run in `path`: each name, and its content or the local file.
 
-    They are model and tokenizer with limbeck.json; the card; recipe, results and provenance, without the command line
-    and this machine's paths. Raises ModelError if a file of the model is missing.
+    They are model (in place of an adapter that in the folder `merged`) and tokenizer with limbeck.json; the card;
+    recipe, results and provenance, without the command line and this machine's paths. Raises ModelError if a file is
+    missing.
     """
     if name is not None and ("/" not in name or not could_be_name(name)):
         raise RecipeError(f"{name!r:.200}: OWNER/NAME was expected, a name on the Hub")
     run = open_run(path)
-    for pattern in (*_CONFIGS, "*.safetensors"):
-        if not any(run.model.glob(pattern)):
-            raise ModelError(f"the model is incomplete, without {pattern}; train it again", path=run.model)
-    model = {file.name: file for pattern in _MODEL_FILES for file in sorted(run.model.glob(pattern))}
+    folder = merged or run.model
+    for pattern in ("*config.json", "tokenizer_config.json", "*.safetensors"):
+        if not any(folder.glob(pattern)):
+            raise ModelError(f"the model is incomplete, without {pattern}; train it again", path=folder)
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file() and Path(str(read_json(adapter).get("base_model_name_or_path"))).is_dir():
+        raise ModelError("the adapter's base is a folder of this machine; publish it with --merge", path=folder)
+    model = {file.name: file for pattern in _MODEL_FILES for file in sorted(folder.glob(pattern))}
     origin = {field: value for field, value in run.provenance.items() if field != "command"}
     recipe = yaml.safe_dump(portable(run.recipe.resolved()), sort_keys=False, allow_unicode=True)
-    texts = {config: json_text(_portable_config(read_json(run.model / config))) for config in _CONFIGS}
+    texts = {config: json_text(_portable_config(read_json(model[config]))) for config in _CONFIGS if config in model}
     texts |= {"README.md": model_card(run, name, license), "recipe.yaml": recipe}
     texts |= {"results.json": json_text(portable(run.results)), "provenance.json": json_text(portable(origin))}
     return {**model, **{file: text.encode() for file, text in texts.items()}}
@@ -79,19 +85,22 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         raise RecipeError(f"{license!r:.80}: an identifier of the Hub was expected, like apache-2.0", field="--license")
     recipe, task = run.recipe, run.recipe.data.get_task()
     title = name.partition("/")[2] if name else f"{task.name}-{recipe.objective.name}"
-    count = sum(get_local_safetensors_metadata(run.model).parameter_count.values())
+    weights = [parse_local_safetensors_file_metadata(path) for path in run.model.glob("*.safetensors")]
+    count = sum(sum(metadata.parameter_count.values()) for metadata in weights)
+    card = Card.parse(read_json(run.model / CARD), str(run.model / CARD))
+    pipeline = "text-generation" if card.prompts else "text2text-generation"
     segments = ["A question like those of the training rows."]
     if task.name != "custom":
         example = load_prompt(task).examples[0].example
         segments = [*example.segments[:-1], example.segments[-1] + example.choices_text]
     return render(
         "card.md.jinja",
-        front=Markdown(_metadata(run, title, license).to_yaml()),
+        front=Markdown(_metadata(run, title, license, pipeline).to_yaml()),
         title=title,
         name=Markdown(name or "."),
         license=license,
-        card=Card.parse(read_json(run.model / CARD), str(run.model / CARD)),
-        architecture=read_json(run.model / "config.json").get("model_type"),
+        card=card,
+        architecture=_architecture(run.model),
         parameters=Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}"),
         task=task,
         segments=segments,
@@ -108,7 +117,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
     )
 
 
-def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
+def _metadata(run: Run, title: str, license: str | None, pipeline: str) -> ModelCardData:
     """Return the front matter; neither language nor licence is guessed."""
     recipe, results, dataset = run.recipe, run.results, _hub_dataset(run.recipe.data)
     base = [name for name in recipe.checkpoints if may_be_on_hub(name)]
@@ -116,7 +125,7 @@ def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
     measured += [(task, "test", values) for task, values in results.get("out_of_domain", {}).items()]
     evaluations = [
         EvalResult(
-            task_type=_PIPELINE,
+            task_type=pipeline,
             dataset_type=dataset if dataset and name == recipe.data.task else name,
             dataset_name=name,
             dataset_split=split,
@@ -134,7 +143,7 @@ def _metadata(run: Run, title: str, license: str | None) -> ModelCardData:
         library_name="transformers",
         license=license,
         model_name=title,
-        pipeline_tag=_PIPELINE,
+        pipeline_tag=pipeline,
         tags=["limbeck", "distillation", "chain-of-thought", recipe.objective.name, recipe.data.task],
     )
 
@@ -155,6 +164,12 @@ def portable(value: Any) -> Any:
         case str() if value.startswith(("/", "~", "..")) or PureWindowsPath(value).drive:
             return PureWindowsPath(value).name or "."  # which takes both kinds of slashes
     return value
+
+
+def _architecture(model: Path) -> str:
+    if (model / "adapter_config.json").is_file():
+        return "a LoRA adapter"
+    return str(read_json(model / "config.json").get("model_type"))
 
 
 def _portable_config(value: Any) -> Any:
