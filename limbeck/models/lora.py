@@ -49,8 +49,10 @@ def load_adapter(model: Any, folder: str) -> set[str]:
     Raises:
         ModelError: it is no adapter of this base.
     """
+    conversions = getattr(model, "_weight_conversions", None)
     try:
         info = model.load_adapter(folder, is_trainable=True)
+        model._weight_conversions = conversions  # or merged weights would be saved under peft's names
     except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise ModelError(f"{folder}: not an adapter of {model.name_or_path}: {first_line(error)}") from None
     return set(info.missing_keys) | {key for key, *_ in info.mismatched_keys} if info else set()

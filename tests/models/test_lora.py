@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from limbeck.data import View, source
 from limbeck.errors import ModelError, RecipeError
 from limbeck.models import Card, StudentSettings
-from limbeck.models.loading import load, open_student, save_student
+from limbeck.models.loading import load, open_student, save_merged, save_student
 from limbeck.models.lora import merged
 from limbeck.models.settings import LoraSettings
 from limbeck.schema import Example
@@ -86,6 +86,10 @@ def test_a_saved_adapter_answers_as_before_and_holds_no_base(tmp_path):
     assert config["base_model_name_or_path"] == str(base)
     reopened, _ = open_student(tmp_path / "model")
     assert reopened.generate(TEXTS, batch_size=2) == student.generate(TEXTS, batch_size=3)
+    save_merged(tmp_path / "model", tmp_path / "merged")
+    whole, info = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", output_loading_info=True)
+    assert not info["missing_keys"] | info["unexpected_keys"]
+    torch.testing.assert_close(logits(whole), logits(student.model), rtol=1e-4, atol=1e-4)
 
 
 def test_ctranslate2_runs_the_merged_weights(tmp_path):
