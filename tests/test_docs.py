@@ -17,7 +17,7 @@ from limbeck import cli
 from limbeck.files import read_jsonl
 from limbeck.grids import Grid, cells
 from limbeck.runs import train
-from tests.helpers import builders
+from tests.helpers import builders, decoders
 from tests.helpers.servers import HttpRequest, Server, completion
 from tests.runs.recipes import TINY
 
@@ -86,8 +86,9 @@ def short_recipe(folder: Path) -> None:
     """Give the recipe of a page so few steps that it trains in a second."""
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
     recipe["training"]["max_steps"] = 2
-    builders.t5(folder / recipe["student"])  # what the Hub would give, but tiny
-    recipe["student"] = {"name": recipe["student"], "max_target_length": 24}
+    name = recipe["student"]  # what the Hub would give, but tiny
+    builders.t5(folder / name) if "t5" in name else decoders.decoder(folder / name, "llama")
+    recipe["student"] = {"name": name, "max_target_length": 24}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
 
 

@@ -37,6 +37,8 @@ from limbeck.models.tokenization import end_ids
 from limbeck.schema import Example
 from limbeck.tasks import Task
 
+_DECODERS_ONLY = ("template", "system", "instructions", "lora", "load_in_4bit")
+
 
 def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student:
     """Load or make the student of `settings` for `task`; a `scratch` student's tokenizer is trained on `texts`.
@@ -59,8 +61,8 @@ def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student
             model = model if settings.lora else merged(model)
         elif settings.lora is not None:
             add_lora(model, settings.lora, cached_revision(str(settings.name)))
-    elif decoders_only := {"template", "system", "instructions", "lora", "load_in_4bit"} & settings.model_fields_set:
-        raise RecipeError("for decoder-only students", field=f"student.{min(decoders_only)}")
+    elif names := [name for name in _DECODERS_ONLY if getattr(settings, name)]:
+        raise RecipeError("for decoder-only students", field=f"student.{names[0]}")
     return _student(model, tokenizer, prompts, settings)
 
 
