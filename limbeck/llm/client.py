@@ -24,7 +24,9 @@ _UNFINISHED = {
     "error": ("broken off", "the endpoint says that the answer is incomplete"),  # a router's, whose source failed
 }
 _COUNTS = range(10**9)
-_LOCAL = re.compile(r"https?://((?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?)(?:/|$)")  # no proxy reaches it
+_LOCAL = re.compile(
+    r"https?://((?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?)(?:/|$)", re.IGNORECASE
+)  # no proxy reaches it
 
 log = logging.getLogger(__name__)
 for name in ("openai", "httpcore2"):  # at DEBUG they log headers, and an endpoint may echo the key there

@@ -39,12 +39,13 @@ class LocalClient:
         # many models name the end of a document as their end, and their tokenizer that of a turn
         ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
         self._ends = [end for end in {*ends, self._tokenizer.eos_token_id} if end is not None]
-        self._options: dict[str, Any] = {"do_sample": sampling.heat > 0, "max_new_tokens": sampling.max_tokens}
-        self._options |= {"eos_token_id": self._ends, "pad_token_id": self._ends[0], "stopping_criteria": [self._stop]}
+        options: dict[str, Any] = {"do_sample": sampling.heat > 0}
         if sampling.heat > 0:  # transformers' own default of top_k is 50
-            self._options |= {"temperature": sampling.heat, "top_p": sampling.top_p, "top_k": config.top_k or 0}
+            options |= {"temperature": sampling.heat, "top_p": sampling.top_p, "top_k": config.top_k or 0}
             torch.seed()  # or several processes would draw the same answers
-        self._options |= sampling.extra
+        # the budget, the positions and Ctrl-C rest on what comes after `extra`
+        options |= {**sampling.extra, "max_new_tokens": sampling.max_tokens, "stopping_criteria": [self._stop]}
+        self._options = options | {"eos_token_id": self._ends, "pad_token_id": self._ends[0]}
         self._batch: list[list[int]] = []  # prompts of the next batch, which grows while another is generated
         self._results: asyncio.Task[list[Reply | Failure]] | None = None
         self._generating = asyncio.Lock()

@@ -108,8 +108,9 @@ def concluded_label(content: str, thoughts: str, task: Task, example: Example) -
     if task.equal is same_value:
         conclusions = [number.replace(",", "") for number in _NUMBER.findall(last)[-1:]]
     else:
-        choices = example.choices or (example.label,)
-        conclusions = [choice for choice in choices if re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", last, re.I)]
+        # none of free text: a thought that names the label may say anything of it
+        patterns = {choice: rf"(?<!\w){re.escape(choice)}(?!\w)" for choice in example.choices}
+        conclusions = [choice for choice, pattern in patterns.items() if re.search(pattern, last, re.IGNORECASE)]
     return example.label if len(conclusions) == 1 and task.equal(conclusions[0], example.label) else None
 
 

@@ -229,7 +229,7 @@ class _Runner:
         self._session.watch(tally, self._settings.cost(tally.tokens))
         if isinstance(result, Reply):
             return
-        if result.kind == "HTTP 403" and not self._ever_answered:
+        if result.kind == "HTTP 403" and not self._ever_answered and self._fruitless > 1:  # one may be the question's
             raise EndpointError(f"the teacher never answered and refuses the request (HTTP 403): {result.message}")
         if self._fruitless >= 8 + 2 * self._concurrency:
             advice = "what was answered is stored; start the job again to ask for the rest"

@@ -7,9 +7,12 @@ store; claims of a killed process are released by the next to meet them.
 
 import hashlib
 import json
+import logging
+import math
 import os
 import secrets
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -24,8 +27,10 @@ from limbeck.errors import FileError
 from limbeck.files import disk_full
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_message
 
+log = logging.getLogger(__name__)
+
 _MARKS = (0x4C494D42, 2)  # "LIMB", SQLite's mark of an application's files, and the version of the tables below
-_BUSY_SECONDS = 1e6  # to wait for another process's transaction, or replies that were paid for would be lost
+_PATIENCE = 60.0  # seconds to wait for another process's transaction; a reply that was paid for waits without end
 _KEY = "model = ? AND prompt = ? AND question = ? AND sample = ?"
 _KEY_COLUMNS = "model TEXT NOT NULL, prompt TEXT NOT NULL, question TEXT NOT NULL, sample INTEGER NOT NULL"
 _TOKEN_COLUMNS = "prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL"  # noqa: S105
@@ -157,7 +162,7 @@ class Store(AbstractContextManager["Store"]):
         text = result.text if isinstance(result, Reply) else None
         failure = (result.kind, result.message) if isinstance(result, Failure) else (None, None)
         columns = (*request.key, *tokens, _now(), request.example, last, text, result.raw, *failure)
-        with self._transaction() as execute:
+        with self._transaction(patience=math.inf) as execute:
             execute(f"INSERT INTO requests VALUES (NULL{', ?' * len(columns)}) ON CONFLICT DO NOTHING", columns)
             if last:
                 execute(f"DELETE FROM claims WHERE {_KEY}", request.key)
@@ -203,7 +208,7 @@ class Store(AbstractContextManager["Store"]):
         return self.usage(model)[0].plus(Tokens(*(total or 0 for total in self._read(query, model)[0])))
 
     def _open(self) -> None:
-        self._connection = sqlite3.connect(self.path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(self.path, 1.0, isolation_level=None, check_same_thread=False)
         (tables,) = self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         pragmas = (self._connection.execute(f"PRAGMA {name}") for name in ("application_id", "user_version"))
         if tables and tuple(pragma.fetchone()[0] for pragma in pragmas) != _MARKS:
@@ -224,12 +229,21 @@ class Store(AbstractContextManager["Store"]):
 
     def _lock(self, name: str) -> BaseFileLock:
         path = Path(os.path.realpath(self.path))  # the same locks for processes that name the store by other links
-        return FileLock(path.with_name(f".{path.name}.{name}.lock"))
+        return FileLock(path.with_name(f".{path.name}.{name}.lock"), timeout=_PATIENCE)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+    def _transaction(self, patience: float = _PATIENCE) -> Iterator[Callable[..., sqlite3.Cursor]]:
         with self._errors(), self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
+            begun, waits = time.monotonic(), False
+            while not self._connection.in_transaction:
+                try:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:  # after SQLite's second, between which Ctrl-C is heard
+                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() - begun > patience:
+                        raise
+                    if not waits:
+                        log.warning("%s: locked by another process; waiting for it", self.path)
+                    waits = True
             yield self._connection.execute
 
     @contextmanager

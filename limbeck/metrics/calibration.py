@@ -83,14 +83,16 @@ def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temper
     """
     log_p, labels = _choices(answers)
     log_p, labels = log_p[rows], labels[rows]
-    if len(labels) < 2:
+    label_log_p = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    possible = np.isfinite(label_log_p)
+    log_p, label_log_p = log_p[possible], label_log_p[possible]
+    if len(label_log_p) < 2:
         return Temperature(reason="fewer than two answers")
     finite = np.where(np.isfinite(log_p), log_p, 0.0)
-    label_log_p = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
 
     def slopes(scale: float) -> Floats:
         means = (scipy.special.softmax(scale * log_p, axis=1) * finite).sum(axis=1)
-        return np.where(np.isfinite(label_log_p), means - label_log_p, 0.0)
+        return means - label_log_p
 
     low, high = _SCALES
     if slopes(low).mean() > -_TIE or slopes(high).mean() < _TIE:

@@ -45,7 +45,7 @@ class TableRuns:
         self.title = f"{self.name[:-1].title()} {self.name[-1]}: {self.spec.title}"
         # the table's tasks in the paper's order, run or not; then those that the paper does not have
         self.tasks = list(dict.fromkeys([*self.spec.tasks, *(cell.recipe.data.task for cell in self.cells)]))
-        self._errors = errors
+        self._errors, self._seeds = errors, len(grid.seeds)
         self._by_key = {run.recipe.key: run for run in sorted(runs, key=lambda run: run.finished)}
 
     def runs(self, objective: str | None, task: str, fraction: float = 1.0) -> tuple[list[Run], str]:
@@ -85,6 +85,12 @@ class TableRuns:
         notes = [f"Ours: {ours}{differs if ours != papers or reduced else ', as in the paper.'}", *sorted(reduced)]
         if extra_tasks := [task_title(task) for task in self.tasks if task not in self.spec.tasks]:
             notes.append(f"The paper has no {' and no '.join(extra_tasks)}.")
+        groups = {(c.recipe.objective.name, c.recipe.data.task, c.recipe.data.train_fraction) for c in self.cells}
+        incomplete = sum(0 < len(self.runs(*group)[0]) < self._seeds for group in groups)
+        if incomplete:
+            notes.append(
+                f"In {incomplete} of {len(groups)} places fewer than the grid's {self._seeds} seeds have finished."
+            )
         return [*notes, *self.spec.notes]
 
 

@@ -83,7 +83,9 @@ def _detectable(undecided: Sequence[Contrast]) -> str:
     if not sizes:
         return f"no difference is so large that {ONE_TEST}"
     low, high = (number(100 * size, 2) for size in (min(sizes), max(sizes)))
-    return f"the smallest difference that {ONE_TEST} is {low if low == high else f'{low} to {high}'} points"
+    smallest = f"the smallest difference that {ONE_TEST} is {low if low == high else f'{low} to {high}'} points"
+    without = len(undecided) - len(sizes)
+    return f"{smallest}, and in {without} there is none" if without else smallest
 
 
 def _first(texts: Sequence[str]) -> list[str]:

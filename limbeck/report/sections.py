@@ -186,7 +186,11 @@ def confidence_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> S
         rows = {
             member.name: {name: calibration_cell(member, name) for name in answers.CALIBRATION} for member in members
         }
-        notes = (answers.CALIBRATION_NOTE, "Area: less is better; an order by chance has 1 - accuracy.")
+        notes = (
+            answers.CALIBRATION_NOTE,
+            "Area: less is better; an order by chance has 1 - accuracy.",
+            *_without_confidence(members),
+        )
         tables.append(Table(f"calibration-{task}", f"{task}: confidence on the test split", rows, "", 3, notes))
     for members in sets:
         name = _set_name(members)
@@ -200,6 +204,11 @@ def confidence_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> S
     return Section("confidence", "Confidence", text, tables, plotted, missing)
 
 
+def _without_confidence(members: Sequence[GradedGroup]) -> list[str]:
+    counts = {member.name: int((~member.has_confidence).sum()) for member in members if member.has_confidence.any()}
+    return [f"{name}: {count} answers without a confidence are left out." for name, count in counts.items() if count]
+
+
 def _risk_coverage(name: str, members: Sequence[GradedGroup]) -> Figure:
     curves: dict[str, list[dict[str, float]]] = {member.name: [] for member in members}
     rows: dict[str, dict[str, Cell]] = {f"{share:.0%} answered": {} for share in COVERAGES}
@@ -209,7 +218,8 @@ def _risk_coverage(name: str, members: Sequence[GradedGroup]) -> Figure:
         curves[member.name] = [asdict(point) for point in selected.curve]
         for point in (point for point in selected.at_coverage if point.coverage in COVERAGES):
             rows[f"{point.coverage:.0%} answered"][member.name] = Cell(1 - point.accuracy)
-    table = Table(f"risk-coverage-{name}", f"{name}: risk and coverage", rows, digits=3)
+    notes = tuple(_without_confidence(members))
+    table = Table(f"risk-coverage-{name}", f"{name}: risk and coverage", rows, digits=3, notes=notes)
     return Figure(figures.risk_coverage(curves), table)
 
 

@@ -33,7 +33,7 @@ def judge_runs(
 
     Runs that learnt no rationales are left out, unless none did. Judgements are written to each folder, as
     `evaluation/judge-NAME.jsonl`; NAME, `dataset` and `root` are those of `evaluate`. Returns the `summary`; `table`,
-    the paper's Table 7; and by run the `correlation` of `score_correlation` (Table 8).
+    the paper's Table 7; and by run the `correlation` of scores and answers (Table 8).
     """
     runs = [open_run(path) for path in paths]
     runs = [run for run in runs if run.writes_rationales] or runs

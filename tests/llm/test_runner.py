@@ -201,7 +201,7 @@ def test_the_time_is_that_of_all_phases(store, server):
 @pytest.mark.parametrize(
     ("answers", "failure", "attempts", "reason", "most"),
     [
-        (0, error(403, "no access"), 8, "no access", 4),
+        (0, error(403, "no access"), 8, "no access", 5),
         (0, error(400, "no such parameter"), 8, "came to nothing", 70),
         (50, error(500, "gone"), 2, "came to nothing", 120),
     ],
@@ -215,6 +215,11 @@ def test_a_server_that_answers_nothing_or_dies_on_the_way_ends_it(answers, failu
     if not answers:  # nobody is there any more
         with pytest.raises(EndpointError, match="came to nothing"):
             ask(server, store, 500, concurrency=4)
+
+
+def test_a_first_question_that_is_refused_stops_no_other(store, server):
+    server.behave = lambda number, request: error(403) if request.question == "question 0" else completion()
+    assert ask(server, store, 5, concurrency=1).stored == 4
 
 
 @pytest.mark.parametrize("refusal", [completion("So far", finish_reason="length"), error(403)])

@@ -66,6 +66,7 @@ def test_a_cell_without_a_value_says_why(tmp_path):
         assert table.rows[row][column].reason == reason
     assert all(cell.value is None and cell.reason for cell in table.cells)
     assert table.rows["Ours"]["ANLI"].paper == 51.2
+    assert any("fewer than the grid's 2 seeds" in note for note in table_of([first], saved).notes)
 
 
 def test_calibration_in_and_out_of_domain(tmp_path, root):
