@@ -82,7 +82,9 @@ def is_decoder(name: str | None) -> bool:
         config = json.loads(path.read_bytes())
     except Exception:  # of the Hub's client too; whoever loads the model says what is wrong with it
         return (Path(name) / "adapter_config.json").is_file()
-    return not config.get("is_encoder_decoder") and "ForCausalLM" in str(config.get("architectures"))
+    return not config.get("is_encoder_decoder") and any(
+        kind in str(config.get("architectures")) for kind in ("ForCausalLM", "LMHeadModel")
+    )
 
 
 def cached_revision(name: str) -> str | None:

@@ -161,8 +161,9 @@ def push(
     merged = run / "merged" if merge else None
     if merged is not None:
         from limbeck.models.loading import save_merged
+        from limbeck.runs import open_run
 
-        save_merged(run / "model", merged)
+        save_merged(open_run(run).model, merged)
     files = contents(run, name, license, merged=merged)
     if (name is None) == (folder is None) or (folder and public):
         raise RecipeError("give OWNER/NAME to push to the Hub, or --folder (without --public)")

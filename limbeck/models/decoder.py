@@ -113,7 +113,8 @@ class DecoderStudent(Student):
     ) -> None:
         embeddings: Any = model.get_input_embeddings()
         ends = [*end_ids(model.config), *end_ids(model.generation_config)]
-        codec = PromptCodec(tokenizer, ends, int(embeddings.num_embeddings), prompts=prompts)
+        vocabulary = int(embeddings.num_embeddings)
+        codec = PromptCodec(tokenizer, ends, vocabulary, prompts=prompts)
         room = positions(model.config) - max_target_length
         if room < 1:
             raise ModelError(
@@ -126,7 +127,7 @@ class DecoderStudent(Student):
         model.generation_config = GenerationConfig(
             bos_token_id=model.config.bos_token_id,
             eos_token_id=list(codec.ends),
-            pad_token_id=next(id for id in pad_ids if id is not None),
+            pad_token_id=next(id for id in pad_ids if id is not None and 0 <= id < vocabulary),
         )
         super().__init__(
             model, codec, max_source_length=min(max_source_length, room), max_target_length=max_target_length
@@ -203,8 +204,9 @@ class DecoderStudent(Student):
         try:
             self.shared = False
             separate = self.target_states(batch, columns)
-            output: Any = self.model(input_ids=torch.tensor([ids[:8]], device=self.model.device))
-            logits, own = output.logits[0, 5:].float(), head.logits(separate[0][0]).float()
+            # with more tokens than the row has: a model that looks ahead is found out
+            output: Any = self.model(input_ids=torch.tensor([ids], device=self.model.device))
+            logits, own = output.logits[0, 5:8].float(), head.logits(separate[0][0]).float()
             if not _close(own, logits):
                 self._scale = float((logits * own).sum() / own.square().sum())
                 if not _close(own * self._scale, logits):
@@ -217,6 +219,9 @@ class DecoderStudent(Student):
                 self.shared = False
         finally:
             self.train(training)
+        # windows that are counted by rows, not by positions, are longer than the probe
+        if any(getattr(self.model.config, name, None) for name in ("attention_types", "attention_chunk_size")):
+            self.shared = False
         if not self.shared:
             log.warning("a %r model cannot share prompts: each view is a row of its own", kind)
 

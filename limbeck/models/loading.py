@@ -29,7 +29,7 @@ from limbeck.hub import cached_revision, where_to_load
 from limbeck.models.decoder import DecoderStudent
 from limbeck.models.encoder_decoder import EncoderDecoderStudent
 from limbeck.models.families import PAIRABLE, family_of
-from limbeck.models.lora import ADAPTER, add_lora, has_adapter, load_adapter, merged
+from limbeck.models.lora import ADAPTER, add_lora, check_lora, has_adapter, load_adapter, merged
 from limbeck.models.prompts import PromptCodec, prompts_for
 from limbeck.models.settings import CARD, Card, Prompts, ScratchSettings, StudentSettings
 from limbeck.models.student import Student
@@ -58,7 +58,10 @@ def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student
     if not model.config.is_encoder_decoder:
         prompts = prompts_for(settings, task, tokenizer)
         if has_adapter(model):  # of a run that this one goes on from
-            model = model if settings.lora else merged(model)
+            if settings.lora is not None:
+                check_lora(model, settings.lora)
+            else:
+                model = merged(model)
         elif settings.lora is not None:
             add_lora(model, settings.lora, cached_revision(str(settings.name)))
     elif names := [name for name in _DECODERS_ONLY if getattr(settings, name)]:
@@ -71,7 +74,7 @@ def prompt_texts(settings: StudentSettings, task: Task) -> Callable[[Example, Vi
 
     Its weights are not loaded.
     """
-    name = str(settings.name)
+    name = _base(str(settings.name))
     config, tokenizer = (_call(loader.from_pretrained, name, **_where(name)) for loader in (AutoConfig, AutoTokenizer))
     codec = PromptCodec(tokenizer, end_ids(config), config.vocab_size, prompts=prompts_for(settings, task, tokenizer))
 
@@ -92,8 +95,7 @@ def _student(
 
 def _pretrained(name: str, *, in_4bit: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a checkpoint and its tokenizer; one that is an adapter alone with its base."""
-    adapter = Path(name) / ADAPTER
-    base = str(read_json(adapter).get("base_model_name_or_path")) if adapter.is_file() else name
+    base = _base(name)
     where = _where(base)
     config = _call(AutoConfig.from_pretrained, base, **where)
     if config.model_type == "encoder-decoder":
@@ -139,6 +141,12 @@ def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokeni
     config.eos_token_id = tokenizer.eos_token_id if sep is None else sep
     config.pad_token_id = tokenizer.pad_token_id
     return model, tokenizer
+
+
+def _base(name: str) -> str:
+    """Return the checkpoint that the adapter in the folder `name` belongs to; `name` where it holds none."""
+    adapter = Path(name) / ADAPTER
+    return str(read_json(adapter).get("base_model_name_or_path")) if adapter.is_file() else name
 
 
 def _where(name: str) -> dict[str, bool]:

@@ -13,7 +13,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
 from torch import nn
 
-from limbeck.errors import ModelError, first_line
+from limbeck.errors import ModelError, RecipeError, first_line
 from limbeck.models.settings import LoraSettings
 
 ADAPTER = "adapter_config.json"
@@ -26,6 +26,8 @@ def add_lora(model: Any, settings: LoraSettings, revision: str | None) -> None:
     Raises:
         ModelError: `target_modules` match no module, or peft refuses the settings.
     """
+    if Path(model.name_or_path).is_dir():  # or the base would be looked for on the Hub from another directory
+        model.name_or_path = str(Path(model.name_or_path).resolve())
     config = LoraConfig(task_type="CAUSAL_LM", revision=revision, **settings.model_dump())
     try:
         model.add_adapter(config)
@@ -36,6 +38,15 @@ def add_lora(model: Any, settings: LoraSettings, revision: str | None) -> None:
         raise ModelError(
             f"student.lora: {first_line(error)}; the model has the linear modules {', '.join(linear)}"
         ) from None
+
+
+def check_lora(model: Any, settings: LoraSettings) -> None:
+    """Raise RecipeError where the loaded adapter is of another kind than `settings` that were given."""
+    (config,) = model.peft_config.values()
+    for name in settings.model_fields_set - {"target_modules", "lora_dropout"}:
+        if getattr(config, name) != getattr(settings, name):
+            reason = f"the adapter that is trained further has {getattr(config, name)}; leave it out"
+            raise RecipeError(reason, field=f"student.lora.{name}")
 
 
 def has_adapter(model: Any) -> bool:

@@ -46,7 +46,7 @@ class LoraSettings(Settings):
 class StudentSettings(Settings):
     """Exactly one of `name`, `encoder` with `decoder`, or `scratch`; a bare string is a `name`."""
 
-    name: str | None = Field(None, description="an encoder-decoder: its name on the Hub, or a folder")
+    name: str | None = Field(None, description="a decoder-only model or an encoder-decoder, on the Hub or in a folder")
     encoder: str | None = Field(None, description="an encoder checkpoint, for the encoder's side")
     decoder: str | None = Field(None, description="another of the same vocabulary, for the decoder's side")
     scratch: ScratchSettings | None = None

@@ -83,6 +83,12 @@ class Student(nn.Module, ABC):
     def engine(self, name: EngineName) -> Engine:
         """Return what writes answers, with the weights as they are now; raise ModelError if it cannot run them."""
         if name != "transformers":
+            window = getattr(self.model.config, "sliding_window", None)
+            if window is not None and window < self.max_source_length + self.max_target_length:
+                raise ModelError(
+                    f"engine ctranslate2 has no sliding window like this model's of {window} tokens: lower "
+                    "student.max_source_length and max_target_length below it, or use transformers"
+                )
             return ct2_engine(self.model, "int8" if name == "ctranslate2-int8" else "float32")
         return lambda batch, limit, done: [ids for ids, _ in greedy_search(self.model, batch, limit, done)]
 

@@ -52,13 +52,13 @@ def contents(
         if not any(folder.glob(pattern)):
             raise ModelError(f"the model is incomplete, without {pattern}; train it again", path=folder)
     adapter = folder / "adapter_config.json"
-    if adapter.is_file() and Path(str(read_json(adapter).get("base_model_name_or_path"))).is_dir():
+    if adapter.is_file() and not may_be_on_hub(str(read_json(adapter).get("base_model_name_or_path"))):
         raise ModelError("the adapter's base is a folder of this machine; publish it with --merge", path=folder)
     model = {file.name: file for pattern in _MODEL_FILES for file in sorted(folder.glob(pattern))}
     origin = {field: value for field, value in run.provenance.items() if field != "command"}
     recipe = yaml.safe_dump(portable(run.recipe.resolved()), sort_keys=False, allow_unicode=True)
     texts = {config: json_text(_portable_config(read_json(model[config]))) for config in _CONFIGS if config in model}
-    texts |= {"README.md": model_card(run, name, license), "recipe.yaml": recipe}
+    texts |= {"README.md": model_card(run, name, license, folder), "recipe.yaml": recipe}
     texts |= {"results.json": json_text(portable(run.results)), "provenance.json": json_text(portable(origin))}
     return {**model, **{file: text.encode() for file, text in texts.items()}}
 
@@ -76,7 +76,7 @@ def write(files: Files, folder: Path) -> None:
                 shutil.copyfile(content, temporary / name)
 
 
-def model_card(run: Run, name: str | None = None, license: str | None = None) -> str:
+def model_card(run: Run, name: str | None = None, license: str | None = None, model: Path | None = None) -> str:
     """Return the card of a finished run, with its evaluation of the test split if any.
 
     `name` is the model's on the Hub, OWNER/NAME, or None for a local folder; `license` is an identifier of the Hub's.
@@ -85,7 +85,8 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         raise RecipeError(f"{license!r:.80}: an identifier of the Hub was expected, like apache-2.0", field="--license")
     recipe, task = run.recipe, run.recipe.data.get_task()
     title = name.partition("/")[2] if name else f"{task.name}-{recipe.objective.name}"
-    weights = [parse_local_safetensors_file_metadata(path) for path in run.model.glob("*.safetensors")]
+    model = model or run.model
+    weights = [parse_local_safetensors_file_metadata(path) for path in model.glob("*.safetensors")]
     count = sum(sum(metadata.parameter_count.values()) for metadata in weights)
     card = Card.parse(read_json(run.model / CARD), str(run.model / CARD))
     pipeline = "text-generation" if card.prompts else "text2text-generation"
@@ -100,7 +101,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None) ->
         name=Markdown(name or "."),
         license=license,
         card=card,
-        architecture=_architecture(run.model),
+        architecture=_architecture(model),
         parameters=Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}"),
         task=task,
         segments=segments,

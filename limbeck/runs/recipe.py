@@ -22,7 +22,7 @@ class EvaluationSettings(Settings):
     batch_size: int = Field(64, ge=1, description="inputs at a time")
     rationales: bool = Field(False, description="also generate the rationales of the test predictions")
     # validation too goes through the engine: it converts at each, in 1 s of one core for T5-v1.1-small
-    engine: EngineName = Field("transformers", description="what generates; ctranslate2: T5 family, limbeck[fast]")
+    engine: EngineName = Field("transformers", description="ctranslate2: T5 and many decoders, with limbeck[fast]")
     answers: Answers = Field("generate", description="choices: the likeliest of the example's choices is the answer")
     confidence: Definition | None = Field(
         None, description="which definition is a prediction's confidence; none: choices where there are, else sequence"

@@ -26,6 +26,7 @@ DECODERS: dict[str, dict[str, Any]] = {  # what sets a family apart
     "gpt2": {"n_inner": 32},
     "granite": {"logits_scaling": 4.0},
     "mamba": {},
+    "gpt_neo": {"num_layers": 2, "attention_types": [[["global", "local"], 1]], "window_size": 8},
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from limbeck.data import View, source
-from limbeck.errors import DataError
+from limbeck.errors import DataError, ModelError
 from limbeck.models import StudentSettings
 from limbeck.models.decoder import DecoderStudent, lay_out
 from limbeck.models.loading import load
@@ -21,7 +21,7 @@ from limbeck.tasks import get
 from tests.helpers import decoders
 from tests.models.students import randomise
 
-SHARING = [family for family in decoders.DECODERS if family != "mamba"]
+SHARING = [family for family in decoders.DECODERS if family not in ("mamba", "gpt_neo")]
 SVAMP = get("svamp")
 NLI = Example("1", ("It rains.", "It is dry."), "contradiction", rationale="Rain is wet.")
 
@@ -239,6 +239,16 @@ def test_choices_are_scored_as_the_model_itself_does(shared):
             expected = logits.log_softmax(-1)[range(len(target)), target]
             assert log_p == pytest.approx(expected.tolist(), abs=1e-4)
             assert score.top == pytest.approx(logits[0].log_softmax(-1).max().item(), abs=1e-4)
+
+
+def test_a_window_that_ctranslate2_has_not_is_refused():
+    with pytest.raises(ModelError, match="window"):
+        decoder("mistral").engine("ctranslate2")
+
+
+def test_windows_counted_by_rows_are_no_shared_prompts():
+    assert not decoder("gpt_neo").shared
+    assert decoder("llama").shared
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gpt2", "mistral"])

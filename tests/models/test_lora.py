@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from limbeck.data import View, source
 from limbeck.errors import ModelError, RecipeError
 from limbeck.models import Card, StudentSettings
-from limbeck.models.loading import load, open_student, save_merged, save_student
+from limbeck.models.loading import load, open_student, prompt_texts, save_merged, save_student
 from limbeck.models.lora import merged
 from limbeck.models.settings import LoraSettings
 from limbeck.schema import Example
@@ -90,6 +90,20 @@ def test_a_saved_adapter_answers_as_before_and_holds_no_base(tmp_path):
     whole, info = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", output_loading_info=True)
     assert not info["missing_keys"] | info["unexpected_keys"]
     torch.testing.assert_close(logits(whole), logits(student.model), rtol=1e-4, atol=1e-4)
+
+
+def test_a_training_that_goes_on_keeps_the_adapters_kind(tmp_path):
+    student, _ = adapted(tmp_path)
+    save_student(student, card(), tmp_path / "model")
+    settings = {"name": str(tmp_path / "model"), "max_target_length": 20}
+    further = load(StudentSettings(**settings, lora={"r": 4}), [], get("svamp"))
+    assert any(weight.requires_grad for weight in further.parameters())
+    with pytest.raises(RecipeError) as error:
+        load(StudentSettings(**settings, lora={"r": 8}), [], get("svamp"))
+    assert error.value.field == "student.lora.r"
+    texts = prompt_texts(StudentSettings(**settings), get("svamp"))
+    prompt, target = texts(Example("1", ("Two and two?",), "( 2 + 2 )"), View.PREDICT)
+    assert (prompt, target) == ("Question: Two and two?\nAnswer:", f" ( 2 + 2 ){student.tokenizer.eos_token}")
 
 
 def test_ctranslate2_runs_the_merged_weights(tmp_path):

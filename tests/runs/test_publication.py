@@ -15,15 +15,17 @@ from transformers import AutoModelForSeq2SeqLM
 
 from limbeck.errors import FileError, ModelError
 from limbeck.formatting import one_line
-from limbeck.models.loading import open_student
+from limbeck.models.loading import open_student, save_merged
 from limbeck.objectives.methods import METHODS
 from limbeck.runs import Recipe, open_run, predict_file, train
 from limbeck.runs.publication import citations, contents, model_card, write
-from tests.helpers import builders
+from tests.helpers import builders, decoders
 from tests.helpers.archives import write_rows
 from tests.helpers.hub import files_of, run_beside, running
 from tests.runs.hostile import HOSTILE
 from tests.runs.recipes import TINY, rows_of, tiny
+
+CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<a>{% endif %}"
 
 
 @pytest.fixture
@@ -321,3 +323,24 @@ def test_a_push_is_a_new_model(trained, tmp_path):
         assert outcomes[f"me/{name}"].startswith(f"error: me/{name}: ")
         assert not [path for path, *_ in requests if f"/{name}/commit/" in path]
     assert "hf download me/mine --local-dir mine\nlimbeck predict mine " in (tmp_path / "mine/README.md").read_text()
+
+
+def test_a_merged_adapter_is_published_as_a_model_that_answers_by_the_cards_code(tmp_path, capsys, monkeypatch):
+    base = decoders.decoder(tmp_path / "base", "llama", CHAT)
+    student = {"name": str(base), "max_target_length": 30, "lora": {"r": 4}}
+    run = train(tiny(student=student), tmp_path / "run")
+    with pytest.raises(ModelError, match="--merge"):  # nobody else has its base
+        contents(run.path)
+    save_merged(run.model, tmp_path / "merged")
+    write(contents(run.path, merged=tmp_path / "merged"), tmp_path / "published")
+    assert not (tmp_path / "published" / "adapter_config.json").exists()
+    card = (tmp_path / "published" / "README.md").read_text()
+    assert "LoRA adapter" not in card
+    monkeypatch.chdir(tmp_path / "published")
+    exec(code_block(tmp_path / "published", "python"), {})
+    answer, rationale = capsys.readouterr().out.split("rationale:")
+    (tmp_path / "in.jsonl").write_text(code_block(tmp_path / "published", "json"))
+    predict_file(run.path, tmp_path / "in.jsonl", tmp_path / "out.jsonl", rationales=True)
+    (prediction,) = rows_of(tmp_path / "out.jsonl")
+    assert answer.strip() == f"answer: {prediction['prediction']}".strip()
+    assert rationale.strip() == prediction["rationale"]
