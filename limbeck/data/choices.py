@@ -2,8 +2,9 @@
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from limbeck.data.tables import cell_text, parse_cell
@@ -51,7 +52,7 @@ def read_choices(cell: Any) -> Choices:
     while len(items) > 1 and items[-1] == "":  # a table of five columns may have rows of four choices
         items.pop()
     texts = tuple(text(item, "choices") for item in items)
-    keys = [str(cell_text(key)) for key, _ in zip(keys, items, strict=False) if key is not None]
+    keys = [str(cell_text(key)) for key in keys[: len(items)] if key is not None]
     if len(keys) not in (0, len(texts)):
         raise DataError(f"{len(texts)} texts, but {len(keys)} labels for them", field="choices")
     matches = [match for choice in texts if (match := _LETTERED.fullmatch(choice))]
@@ -67,10 +68,10 @@ def _are_letters(keys: Sequence[str]) -> bool:
 def column_choices(row: Row) -> dict[str, Any] | list[Any] | None:
     """Return the choices in columns of their own (A to E, option_a, choice1, ending0); None without them."""
     cells = {match[1].upper(): row[name] for name in row if (match := _COLUMN.fullmatch(name))}
-    marks = sorted(cells)
+    marks = "".join(sorted(cells))
     if len(marks) > 1 and _are_letters(marks):
         return {mark: cells[mark] for mark in marks}
-    if len(marks) > 1 and "".join(marks) in "0123456789" and marks[0] in "01":
+    if len(marks) > 1 and marks in "0123456789" and marks[0] in "01":
         return [cells[mark] for mark in marks]  # without keys, for `choice1` may have the label 0
     return None
 
@@ -83,13 +84,12 @@ def named_choice(label: str, choices: Choices, reading: str) -> str | None:
         choice = named_choice(lettered[1], choices, "letter")
         if choice is not None and normalise(choice) == normalise(lettered[2]):
             return choice
-    count = len(choices.texts)
-    names: Sequence[object] = {
+    names: Iterable[object] = {
         "key": choices.keys,
         "text": choices.texts,
-        "letter": choices.keys or _LETTERS[:count],
-        "number from 0": range(count),
-        "number from 1": range(1, count + 1),
+        "letter": choices.keys or _LETTERS,
+        "number from 0": count(),
+        "number from 1": count(1),
     }[reading]
     letter = None if reading == "text" else _LETTER.fullmatch(label)
     name = normalise(letter[1] if letter else label)
@@ -114,4 +114,4 @@ def find_choice(label: str, choices: Choices, reading: str | None) -> str | None
     if len(meanings) > 1:
         texts = " or ".join(sorted(map(repr, meanings)))
         raise DataError(f"{label!r:.60} may mean {texts}; write every label as the choice's text", field="label")
-    return meanings.pop() if meanings else None
+    return next(iter(meanings), None)

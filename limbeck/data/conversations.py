@@ -92,9 +92,10 @@ def _conversation(row: Row) -> tuple[list[tuple[str, Message]], str | None]:
     reply = next((name for name in _REPLIES if row.get(name) not in (None, "", [])), None)
     if question is None or reply is None:
         raise DataError(f"neither messages nor a prompt with a completion, only {list(row)!r:.200}")
-    turns = _turns(row[question], question, "user")
+    asked = row[question]
     if question == "instruction" and row.get("input") not in (None, ""):  # Alpaca's
-        turns = _turns(f"{text(row[question], question)}\n{text(row['input'], 'input')}", question, "user")
+        asked = f"{text(asked, question)}\n{text(row['input'], 'input')}"
+    turns = _turns(asked, question, "user")
     if isinstance(row[reply], str):  # with the thoughts in another column
         thoughts = next((row[name] for name in _THOUGHTS if row.get(name)), None)
         return [*turns, ("assistant", read_message({"thinking": thoughts, **row, "content": row[reply]}))], reply
@@ -111,11 +112,11 @@ def _turns(value: Any, field: str, role: str) -> list[tuple[str, Message]]:
 
 def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:
     """Return the assistant's last turn after the question of the user's last turn before it."""
-    replies = [index for index, (role, _) in enumerate(turns) if role in _ASSISTANT]
-    questions = [index for index, (role, _) in enumerate(turns[: max(replies, default=0)]) if role in _USER]
+    end = max((index for index, (role, _) in enumerate(turns) if role in _ASSISTANT), default=0)
+    questions = [message for role, message in turns[:end] if role in _USER]
     if not questions:
         raise DataError("no turn of the assistant after one of the user")
-    question, reply = turns[questions[-1]][1], turns[replies[-1]][1]
+    question, reply = questions[-1], turns[end][1]
     for message in (question, reply):
         if message.lacking is not None:
             raise DataError(f"a part of type {message.lacking!r:.40}, which is no text")

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-import yaml
 from pydantic import Field
 
 from limbeck.schema import Example
-from limbeck.settings import Settings
+from limbeck.settings import Settings, read_mapping
 from limbeck.tasks import Split, Task
 
 _WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
@@ -41,8 +40,7 @@ class GeneratedSource(Settings):
     def read(self, task: Task) -> dict[str, list[Example]]:
         """Return the three splits of `task`, which is `arithmetic`."""
         assert task.name == "arithmetic"
-        counts: dict[Split, int] = {"train": self.train_rows, "valid": self.valid_rows, "test": self.test_rows}
-        return {split: self._generate(split, count) for split, count in counts.items()}
+        return {split: self._generate(split, getattr(self, f"{split}_rows")) for split in get_args(Split)}
 
     def _generate(self, split: Split, count: int) -> list[Example]:
         # two streams, so that the questions are the same at every error rate
@@ -52,7 +50,7 @@ class GeneratedSource(Settings):
         while len(examples) < count:
             problem = _draw_problem(questions, split)
             question = problem.question
-            # the hash of a question gives the only split that may have it, so no two share one, whatever their sizes
+            # its hash gives the only split that may have a question, so no two share one, whatever their sizes
             tenth = hashlib.sha256(question.encode()).digest()[0] % 10
             if question in examples or split != ("train" if tenth < 6 else "valid" if tenth < 8 else "test"):
                 continue
@@ -65,7 +63,7 @@ class GeneratedSource(Settings):
 @cache
 def word_problems() -> dict[str, Any]:
     """Return the names, topics and patterns."""
-    return yaml.safe_load(Path(__file__).with_name("wordproblems.yaml").read_text())
+    return read_mapping(Path(__file__).with_name("wordproblems.yaml"))
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class DataSettings(TaskSettings):
     source: Source | None = None  # None: the rows that `arithmetic` generates
     labels: Literal["gold", "teacher"] = "gold"
     keep: Literal["all", "correct"] = "all"  # correct: only rationales whose teacher label is right
-    train_fraction: float = Field(default=1.0, gt=0, le=1)  # of the training rows; smaller ones lie inside larger ones
+    train_fraction: float = Field(default=1.0, gt=0, le=1)  # of the training rows; smaller lie inside larger ones
     test_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the rows, for a source without test split
     valid_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the training rows, for a source without validation
     # real data sets that were looked at have 0.0015 at most
@@ -89,9 +89,9 @@ def load(settings: DataSettings) -> Splits:
     splits, unlabelled = _labelled(settings)
     if "train" in splits and "test" not in splits and settings.carves_splits:
         splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.seed, "test")
-    if not {"train", "test"} <= splits.keys():
-        missing = "test" if "train" in splits else "train"
-        raise DataError(f"task {settings.task!r}: its source has no split {missing!r}, only {', '.join(splits)}")
+    for split in ("train", "test"):
+        if split not in splits:
+            raise DataError(f"task {settings.task!r}: its source has no split {split!r}, only {', '.join(splits)}")
     if "valid" not in splits:
         splits["train"], splits["valid"] = carve(splits["train"], settings.valid_fraction, settings.seed, "validation")
     count = max(1, round(settings.train_fraction * len(splits["train"])))
@@ -110,15 +110,13 @@ def load(settings: DataSettings) -> Splits:
 
 
 def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
-    """Return one split, as `load` has it; no other is read for the test split of an archive or of generated rows."""
-    source = settings.source or GeneratedSource()
-    if split == "test" and isinstance(source, GeneratedSource):
-        changes: dict[str, object] = {"train_rows": 1, "valid_rows": 1}  # which change nothing in the test split
-    elif split == "test" and isinstance(source, ArchiveSource) and "test" in (source.splits or {"test"}):
-        changes = {"splits": {"test": (source.splits or {}).get("test", "test")}}
-    else:
+    """Return one split, as `load` has it; for the test split of an archive no other is read."""
+    source = settings.source
+    roles = isinstance(source, ArchiveSource) and (source.splits or {"test": "test"})
+    if not (split == "test" and source and roles and "test" in roles):
         return tuple(getattr(load(settings), split))
-    rows = read(settings.model_copy(update={"source": source.model_copy(update=changes)}))["test"]
+    test = source.model_copy(update={"splits": {"test": roles["test"]}})
+    rows = read(settings.model_copy(update={"source": test}))["test"]
     return tuple(sample(rows, settings.limit, f"limit {settings.seed}"))
 
 

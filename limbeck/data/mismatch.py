@@ -4,7 +4,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 from math import log, nan, sqrt
 
 import numpy as np
@@ -46,11 +46,10 @@ def _accuracy_sign(examples: Sequence[Example], task: Task) -> str | None:
     majority = max(Counter(row.label for row in answered).values(), default=0)
     if n < _MIN_ROWS or n - majority < _MIN_ROWS // 2:  # with one label, all rows say the same
         return None
-    right = partial(is_right, task)
-    accuracy = np.mean([right(str(row.teacher_label), row) for row in answered])
+    accuracy = np.mean([is_right(task, str(row.teacher_label), row) for row in answered])
     orders = [rng.sample(answered, n) for _ in range(_SHUFFLES)]
     pairs = [pair for order in orders for pair in zip(order, order[1:] + order[:1], strict=True)]
-    shuffled = np.mean([right(str(row.teacher_label), neighbour) for row, neighbour in pairs])
+    shuffled = np.mean([is_right(task, str(row.teacher_label), neighbour) for row, neighbour in pairs])
     chance = max(shuffled, np.mean([1 / len(row.choices) if row.choices else 0.0 for row in answered]))
     error = 2 * sqrt(chance * (1 - chance) / n)
     # not above chance, in so many rows that a teacher a quarter of the way to perfection would stand out
@@ -82,8 +81,9 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
         gaps = []
         for (question, rationale), (second_question, second_rationale) in ((words(i), words(j)) for i, j in pairs):
             if question != second_question and rationale != second_rationale:
-                first, second = (sorted(question & text) for text in (rationale, second_rationale))
-                gaps.append(sum(weight[word] for word in first) - sum(weight[word] for word in second))
+                texts = (rationale, second_rationale)
+                first, second = (sum(weight[word] for word in sorted(question & text)) for text in texts)
+                gaps.append(first - second)
         if 2 * len(gaps) < len(pairs) or len(gaps) < _MIN_ROWS:  # rationales that are mostly alike fit any row
             return nan
         return sqrt(len(gaps)) * float(np.mean(gaps)) / max(float(np.std(gaps, ddof=1)), 1e-9)

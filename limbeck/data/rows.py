@@ -62,8 +62,7 @@ def read_files(paths: Iterable[Path], max_row_bytes: int = MAX_ROW_BYTES) -> lis
     """Return a table of each file; a row's id is its file's name and its index among the rows of all files."""
     tables: list[Table] = []
     for path in paths:
-        rows = read_table(path.expanduser(), max_row_bytes)
-        tables.append(numbered(rows, stem(path), sum(map(len, tables))))
+        tables.append(numbered(read_table(path.expanduser(), max_row_bytes), stem(path), sum(map(len, tables))))
     return tables
 
 
@@ -78,7 +77,7 @@ def read_examples(
     """Return the examples of each split, which may consist of several tables.
 
     The input, and the label of `labelled` rows, have to be in every table, other `columns` in one at least. Labels name
-    their choices in the same way in all tables. Raises DataError if an id stands twice in a split.
+    their choices in the same way in all. Raises DataError if an id stands twice in a split.
     """
     tables = list(chain(*splits.values()))
     if not all(tables):
@@ -123,8 +122,7 @@ def _names(table: Table) -> set[str]:
 
 
 def _has(names: set[str], source: str | list[str]) -> bool:
-    sources = [source] if isinstance(source, str) else source
-    return all(name in names or name.partition(".")[0] in names for name in sources)
+    return all({name, name.partition(".")[0]} & names for name in ([source] if isinstance(source, str) else source))
 
 
 def _cell(row: Row, name: str) -> Any:
@@ -135,19 +133,17 @@ def _cell(row: Row, name: str) -> Any:
 
 def unique(examples: Iterable[tuple[str, Example]]) -> list[Example]:
     """Return examples without their locations. Raises DataError if an id stands twice."""
-    locations: dict[str, str] = {}
-    rows = []
+    rows: dict[str, tuple[str, Example]] = {}
     for location, example in examples:
-        if locations.setdefault(example.id, location) != location:
-            raise DataError(f"{location}: id: {example.id!r:.60} stands already at {locations[example.id]}")
-        rows.append(example)
-    return rows
+        if rows.setdefault(example.id, (location, example))[0] != location:
+            raise DataError(f"{location}: id: {example.id!r:.60} stands already at {rows[example.id][0]}")
+    return [example for _, example in rows.values()]
 
 
 def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
     """Return the draft of a row."""
     location, id, raw = table_row
-    row = {name: value for name, value in raw.items() if name not in columns}
+    row = dict(raw)
     for column, source in columns.items():
         row[column] = _cell(raw, source) if isinstance(source, str) else [_cell(raw, name) for name in source]
     row = {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
@@ -165,8 +161,8 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
         else:
             choices = read_choices(cell)
         words = set(map(normalise, choices.texts)) - {""}
-        labels = _labels(row.get("label"), words, "label") + _labels(_listed(row.get("answers")), words, "answers")
-        teacher_label = next(iter(_labels(row.get("teacher_label"), words, "teacher_label")), None)
+        labels = _texts(row.get("label"), "label", words) + _texts(_listed(row.get("answers")), "answers", words)
+        teacher_label = next(iter(_texts(row.get("teacher_label"), "teacher_label", words)), None)
         rationale = "\n".join(_texts(_listed(row.get("rationale")), "rationale")) or None
         if labels and _ANSWER_MARK in labels[0]:
             solution, _, answer = labels[0].rpartition(_ANSWER_MARK)
@@ -177,7 +173,6 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
             labels = list(filter(None, spellings)) if spellings and spellings[0] else []
         label, *answers = dict.fromkeys(labels or [""])
         ids = (cell_text(row[name]) for name in _IDS if not is_missing(row.get(name)))
-        id = text(str(next(ids, id)), "id")
         if task.name == "cqa" and not choices.texts:
             raise DataError("missing", field="choices")
         own_choices = set(choices.texts) != set(task.choices)
@@ -186,7 +181,7 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
         if not texts:
             raise DataError("missing or blank; name its column, like `columns: {input: question}`", field="input")
         example = Example(
-            id,
+            text(str(next(ids, id)), "id"),
             segments=tuple(segment.removesuffix(listed) or segment for segment in texts),
             label=label,
             rationale=rationale and without_calculations(rationale),
@@ -204,15 +199,11 @@ def _listed(cell: Any) -> Any:
     return list(map(cell_text, value)) if isinstance(value, list) else cell
 
 
-def _labels(cell: Any, words: Set[str], field: str) -> list[str]:
-    """Return the labels in a cell; "None" and such are missing unless among the choices' `words`."""
-    labels = map(cell_text, cell if isinstance(cell, list) else [cell])
-    return [text(label, field) for label in labels if not is_missing(label) or normalise(str(label or "")) in words]
-
-
-def _texts(cell: Any, field: str) -> list[str]:
-    """Return the texts in a cell, without missing values."""
-    return [text(value, field) for value in (cell if isinstance(cell, list) else [cell]) if not is_missing(value)]
+def _texts(cell: Any, field: str, words: Set[str] | None = None) -> list[str]:
+    """Return the texts in a cell, or its labels: then "None" and such are missing unless among the choices' `words`."""
+    values = cell if isinstance(cell, list) else [cell]
+    values = values if words is None else list(map(cell_text, values))
+    return [text(v, field) for v in values if not is_missing(v) or (words and normalise(str(v or "")) in words)]
 
 
 def shared_reading(drafts: Sequence[Draft]) -> str | None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from limbeck.data.rows import Column, Table, numbered, read_examples, read_files
+from limbeck.data.rows import Column, numbered, read_examples, read_files
 from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows, cell_text, read_table
 from limbeck.errors import DataError, FileError, first_line
 from limbeck.files import read_json, sha256
@@ -57,8 +57,8 @@ class ArchiveSource(Settings):
         for role, split in roles.items():
             table, outputs = numbered(read_table(paths[split]), split), _read_outputs(folder / "llm", split)
             examples = read_examples({role: [table]}, {}, task, labelled=False)[role]
-            if len(outputs) != len(examples):  # they belong together by position
-                reason = f"{len(examples)} rows, but {folder / 'llm'} has {len(outputs)} outputs for them"
+            if len(outputs) != len(table):  # they belong together by position
+                reason = f"{len(table)} rows, but {folder / 'llm'} has {len(outputs)} outputs for them"
                 raise DataError(reason, path=paths[split])
             splits[role] = []
             for (_, _, row), example, output in zip(table, examples, outputs, strict=True):
@@ -87,7 +87,7 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
 
     Nothing is put in its place before all is unpacked, and no folder is overwritten.
     """
-    # in a folder that exists, so that a failure leaves nothing behind; and on root's disk, so that moving is renaming
+    # a folder that exists, so that a failure leaves nothing behind, on root's disk, so that moving is renaming
     parent = next(folder for folder in root.absolute().parents if folder.is_dir())
     try:
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=parent) as scratch:
@@ -134,11 +134,12 @@ class FilesSource(Settings):
 def _expand(paths: Path | list[Path]) -> list[Path]:
     """Return the files that paths and patterns name, a pattern's in alphabetical order."""
     files: list[Path] = []
-    for path in (path.expanduser() for path in ([paths] if isinstance(paths, Path) else paths)):
-        matches = [path] if path.exists() else [Path(match) for match in sorted(glob(str(path), recursive=True))]  # noqa: PTH207
+    for path in [paths] if isinstance(paths, Path) else paths:
+        pattern = str(path.expanduser())
+        matches = [pattern] if Path(pattern).exists() else sorted(glob(pattern, recursive=True))  # noqa: PTH207
         if not matches:
             raise FileError("no such file, and no file matches it", path=path)
-        files += matches
+        files += map(Path, matches)
     if len({file.resolve() for file in files}) < len(files):
         raise FileError("the same file twice in one split; name it once", path=files[-1])
     return files
@@ -165,7 +166,7 @@ class HubSource(Settings):
             expected = ", ".join(names.values()) or "train, validation and test"
             reason = f"of the splits {expected} there are only {sorted(data_set)!r:.200}; name them under `splits`"
             raise DataError(f"{hub.path}: {reason}")
-        tables: dict[str, list[Table]] = {}
+        tables = {}
         for split, name in names.items():
             rows = arrow_rows(data_set[name].with_format("arrow")[:], f"{hub.path} [{name}]")
             tables[split] = [numbered(rows, split)]
@@ -177,7 +178,7 @@ def _load(path: str, config: str | None, revision: str | None) -> Mapping[str, A
     import datasets
 
     try:
-        if (Path(path) / "dataset_dict.json").is_file() or (Path(path) / "state.json").is_file():
+        if any((Path(path) / name).is_file() for name in ("dataset_dict.json", "state.json")):
             saved = datasets.load_from_disk(path)
             return {"train": saved} if isinstance(saved, datasets.Dataset) else saved
         return datasets.load_dataset(path, config, revision=revision)

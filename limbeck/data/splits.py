@@ -5,8 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from itertools import combinations
+from itertools import chain, combinations
 from math import ceil
 from typing import Literal
 
@@ -15,6 +14,8 @@ from limbeck.schema import Example
 from limbeck.tasks import Task, is_right
 
 _MEANINGFUL = "%*/#&@\\-"  # punctuation at the ends of a question that belongs to it: "50%", "-5 + 3"
+_CHARACTERS = map(chr, range(0x10000))
+_PUNCTUATION = " " + "".join(c for c in _CHARACTERS if unicodedata.category(c)[0] == "P" and c not in _MEANINGFUL)
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 
 Question = tuple[tuple[str, ...], tuple[str, ...]]  # normalized segments, and choices in any order
@@ -30,13 +31,7 @@ def _plain(text: str) -> str:
         text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
         text = "".join(character for character in text if unicodedata.category(character) != "Cf")  # invisible
     words = " ".join(text.casefold().split())
-    return words.strip(_punctuation()) or words
-
-
-@cache
-def _punctuation() -> str:
-    characters = map(chr, range(0x10000))
-    return " " + "".join(c for c in characters if unicodedata.category(c)[0] == "P" and c not in _MEANINGFUL)
+    return words.strip(_PUNCTUATION) or words
 
 
 def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[str, int]:
@@ -55,16 +50,13 @@ def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[s
         for earlier, later in combinations(splits, 2)
     }
     within = [any(_contradict(rows, task) for rows in group.values()) for group in groups]
-    anywhere = [_contradict([row for rows in group.values() for row in rows], task) for group in groups]
+    anywhere = [_contradict([*chain(*group.values())], task) for group in groups]
     across = sum(contradict and not inside for contradict, inside in zip(anywhere, within, strict=True))
     return {**counts, "contradictory_within": sum(within), "contradictory_across": across}
 
 
-def _contradict(examples: Sequence[Example], task: Task) -> bool:
-    return any(
-        not is_right(task, example.label, examples[0]) and not is_right(task, examples[0].label, example)
-        for example in examples[1:]
-    )
+def _contradict(rows: Sequence[Example], task: Task) -> bool:
+    return any(not is_right(task, row.label, rows[0]) and not is_right(task, rows[0].label, row) for row in rows[1:])
 
 
 def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_overlap: float) -> None:
@@ -73,8 +65,8 @@ def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_over
         count, rows = counts.get(f"{later}_in_{earlier}", 0), sizes[later]
         if count > max_overlap * rows:
             reason = f"{count} of the {rows} rows of the {later} split ask the same as a row of the {earlier} split"
-            allowed = f"data.max_overlap: {ceil(1000 * count / rows) / 1000:g}"
-            raise DataError(f"{reason}: take them out, or allow them with {allowed}")
+            share = ceil(1000 * count / rows) / 1000
+            raise DataError(f"{reason}: take them out, or allow them with data.max_overlap: {share:g}")
 
 
 def carve(
@@ -116,11 +108,11 @@ def select(
     if (labels, keep) != ("gold", "all") and all(row.teacher_label is None for row in rows):
         raise DataError("labels: teacher and keep: correct need a teacher_label, and no training row has one")
     if keep == "correct":
-        rationales = sum(row.rationale is not None for row in rows)
         correct = [row.teacher_label is not None and is_right(task, row.teacher_label, row) for row in rows]
-        rows = [row if right else replace(row, rationale=None) for row, right in zip(rows, correct, strict=True)]
-        counts["rationales_not_kept"] = rationales - sum(row.rationale is not None for row in rows)
+        pairs = list(zip(rows, correct, strict=True))
+        counts["rationales_not_kept"] = sum(row.rationale is not None and not right for row, right in pairs)
+        rows = [row if right else replace(row, rationale=None) for row, right in pairs]
     if labels == "teacher":
-        counts["rows_without_teacher_label"] = sum(row.teacher_label is None for row in rows)
         rows = [replace(row, label=row.teacher_label) for row in rows if row.teacher_label is not None]
+        counts["rows_without_teacher_label"] = len(examples) - len(rows)
     return rows, counts

@@ -37,15 +37,14 @@ def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> di
         summaries[split] = {
             "rows": len(rows),
             "teacher_accuracy": round(right / len(rows if has_outputs else answered), 4) if answered else None,
-            "unparsed": unparsed if has_outputs else 0,
-            "unparsed_rationales": unexplained if has_outputs else 0,
-            "unparsed_labels": len(rows) - len(answered) if has_outputs else 0,
-            "without_rationale": 0 if has_outputs else unexplained,
+            "unparsed": has_outputs * unparsed,
+            "unparsed_rationales": has_outputs * unexplained,
+            "unparsed_labels": has_outputs * (len(rows) - len(answered)),
+            "without_rationale": (not has_outputs) * unexplained,
             "teacher_doubt": teacher_mismatch(rows, task),
             "words": {
-                "input": _lengths(row.input for row in rows),
-                "label": _lengths(row.label for row in rows),
-                "rationale": _lengths(row.rationale for row in rows if row.rationale is not None),
+                field: _lengths(text for row in rows if (text := getattr(row, field)) is not None)
+                for field in ("input", "label", "rationale")
             },
             "notes": {key: count for key, count in notes.items() if NOTES[key].of == split},
         }
@@ -59,7 +58,7 @@ def _lengths(texts: Iterable[str]) -> dict[str, float] | None:
     return {name: round(float(np.quantile(counts, q)), 4) for name, q in quantiles.items()} if counts else None
 
 
-def show(settings: DataSettings, n: int, seed: int = 0, *, texts: ViewTexts | None = None) -> str:
+def show(settings: DataSettings, n: int, *, texts: ViewTexts | None = None) -> str:
     """Return the counts and `n` random rows of the first split in every view, as text to read.
 
     `texts` returns what a student reads and writes of an example in a view; None: the parts of an encoder-decoder's.
@@ -67,8 +66,7 @@ def show(settings: DataSettings, n: int, seed: int = 0, *, texts: ViewTexts | No
     splits = read(settings)
     summaries = summarise(settings, splits)
     sizes = {split: len(splits.get(split, [])) for split in get_args(Split)}
-    lines: list[str] = []
-    notes: dict[str, int] = {}
+    lines, notes = list[str](), dict[str, int]()
     for split, counts in summaries.items():
         notes |= counts["notes"]
         accuracy = "none" if counts["teacher_accuracy"] is None else f"{counts['teacher_accuracy']:.4f}"
@@ -83,23 +81,19 @@ def show(settings: DataSettings, n: int, seed: int = 0, *, texts: ViewTexts | No
         lines += [f"  {line.text}" for line in lines_of(counts["notes"], sizes)]
         if counts["teacher_doubt"]:
             lines.append(f"  warning: {counts['teacher_doubt']}")
-    if settings.carves_splits:
-        for split, fraction in {"test": settings.test_fraction, "valid": settings.valid_fraction}.items():
-            if split not in splits:
-                lines.append(f"{split}: no file of its own; a run holds out {fraction:g} of the training rows for it")
+    for split, fraction in {"test": settings.test_fraction, "valid": settings.valid_fraction}.items():
+        if settings.carves_splits and split not in splits:
+            lines.append(f"{split}: no file of its own; a run holds out {fraction:g} of the training rows for it")
     try:
         refuse_overlap(notes, sizes, settings.max_overlap)
     except DataError as error:
         lines.append(f"a training refuses this: {error}")
     split, rows = next(iter(splits.items()))
-    for row in random.Random(seed).sample(rows, min(n, len(rows))):
+    for row in random.Random(0).sample(rows, min(n, len(rows))):
         lines += ["", f"{one_line(row.id)} ({split})"]
         for view in View:
             reads, writes = texts(row, view) if texts else (source(row, view).text(" | "), target(row, view))
-            writes = writes or "nothing, for the rationale is missing"
-            lines += [f"  {view}", f"    reads:  {_indented(reads)}", f"    writes: {_indented(writes)}"]
+            lines.append(f"  {view}")
+            for verb, text in {"reads: ": reads, "writes:": writes or "nothing, for the rationale is missing"}.items():
+                lines.append(f"    {verb} {visible(text)}".replace("\n", "\n            "))
     return "\n".join(lines)
-
-
-def _indented(text: str) -> str:
-    return visible(text).replace("\n", "\n            ")

@@ -2,13 +2,12 @@
 
 import ast
 import csv
-import gzip
 import io
 import json
 import math
 import re
 import unicodedata
-import zlib
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ MAX_ROW_BYTES = 10_000_000
 _TOO_LONG = "the row is too long; mend it, or raise max_row_bytes"
 _MISSING = {"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "<NA>"}  # "none" and "na" are answers
 _COMPRESSED = (".gz", ".zst")
+_CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}  # by the first bytes
 _JSON_LINES = (".jsonl", ".ndjson")
 _DELIMITERS = ",;\t|"
 _GAP = re.compile(r"(?:[\s,]|//[^\n]*|#[^\n]*)*")  # between JSON values
@@ -46,12 +46,10 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
     try:
         with open(0 if path == STDIO else path, "rb", closefd=path != STDIO) as file:
             content = file.read()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-        elif content.startswith(b"\x28\xb5\x2f\xfd"):
+        if codec := _CODECS.get(content[:2]):
             import pyarrow  # takes long to import
 
-            content = pyarrow.CompressedInputStream(pyarrow.BufferReader(content), "zstd").read()
+            content = pyarrow.CompressedInputStream(pyarrow.BufferReader(content), codec).read()
         if suffix == ".parquet":
             import pyarrow.parquet
 
@@ -59,14 +57,14 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
         else:
             text = content.decode("utf-8-sig")
             json_like = suffix not in (".csv", ".tsv") and text.lstrip().startswith(("{", "["))
-            is_json = suffix in (*_JSON_LINES, ".json") or json_like
-            rows = (json_rows if is_json else csv_rows)(text, path, max_row_bytes)
+            read = json_rows if suffix in (*_JSON_LINES, ".json") or json_like else csv_rows
+            rows = read(text, path, max_row_bytes)
     except FileNotFoundError:
         raise FileError("no such file", path=path) from None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError("not UTF-8 text; save it as JSON lines or CSV in UTF-8", path=path, line=line) from None
-    except (OSError, ValueError, RuntimeError, EOFError, zlib.error) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise FileError(f"{str(path)!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if not rows:
         raise DataError("no rows", path=path)
@@ -113,9 +111,8 @@ def _items(document: Any, path: Path) -> list[Any] | None:
     if not isinstance(document, dict) or any(suffix.lower() in _JSON_LINES for suffix in path.suffixes):
         return None
     wrapped = [document[name] for name in _WRAPPERS if isinstance(document.get(name), list)]
-    values = list(document.values())
-    keyed = len(values) > 1 and all(isinstance(value, dict) for value in values)
-    return wrapped[0] if len(wrapped) == 1 else values if keyed else None
+    keyed = len(document) > 1 and all(isinstance(value, dict) for value in document.values())
+    return wrapped[0] if len(wrapped) == 1 else list(document.values()) if keyed else None
 
 
 def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
@@ -135,10 +132,9 @@ def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
                 raise DataError(_TOO_LONG, path=path, line=line)
             if not header:
                 header = [name.strip() for name in cells]
-                names = [name for name in header if name]
-                if len(set(names)) < len(names):
+                if len(set(header) - {""}) < len(header) - header.count(""):
                     raise DataError(f"a column name stands twice in {header!r:.200}", path=path, line=line)
-            elif any(cell.strip() for cell in cells):
+            elif any(map(str.strip, cells)):
                 if len(cells) != len(header):
                     raise DataError(f"{len(cells)} cells, but the header has {len(header)}", path=path, line=line)
                 cells = [cell[:-2] if _WHOLE_FLOAT.fullmatch(cell) else cell for cell in cells]
@@ -154,14 +150,14 @@ def arrow_rows(table: "pa.Table", where: str) -> Rows:
     """Return the rows of a table: class labels of `datasets` by name, and 32-bit floats as 0.1, not 0.10000000149."""
     metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
     features = metadata.get("info", {}).get("features", {})
-    columns = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        columns[name] = column.cast("string").to_pylist() if column.type == "float" else column.to_pylist()
-        if features.get(name, {}).get("_type") == "ClassLabel":
+    for index, name in enumerate(table.column_names):
+        column = table.column(index)
+        if column.type == "float":
+            table = table.set_column(index, name, column.cast("string"))
+        elif features.get(name, {}).get("_type") == "ClassLabel":
             names = dict(enumerate(features[name]["names"]))
-            columns[name] = [names.get(value) for value in columns[name]]
-    rows = zip(*columns.values(), strict=True)
-    return [(f"{where}: row {number}", dict(zip(columns, cells, strict=True))) for number, cells in enumerate(rows, 1)]
+            table = table.set_column(index, name, [list(map(names.get, column.to_pylist()))])
+    return [(f"{where}: row {number}", row) for number, row in enumerate(table.to_pylist(), start=1)]
 
 
 def cell_text(value: Any) -> Any:
@@ -169,7 +165,7 @@ def cell_text(value: Any) -> Any:
     if isinstance(value, str):
         return unicodedata.normalize("NFC", value.replace("\0", "")).strip()
     if isinstance(value, int):
-        return str(value).lower() if isinstance(value, bool) else str(value)
+        return str(value).lower()
     if not isinstance(value, float | Decimal) or not math.isfinite(value):
         return value
     return str(int(value)) if value == int(value) and abs(int(value)) < 10**15 else str(value)
@@ -185,12 +181,8 @@ def parse_cell(cell: str) -> Any:
     text = cell.strip()
     if not text.startswith(("[", "{")) or len(text) > _MAX_LIST:
         return cell
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return cell
-    return cell if isinstance(value, set) or _JOINED.search(text) else value
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            value = read(text)
+            return cell if isinstance(value, set) or (read is not json.loads and _JOINED.search(text)) else value
+    return cell

@@ -1,7 +1,6 @@
 """Calibration of confidences, with and without temperature scaling (Guo et al. 2017, arXiv 1706.04599).
 
-Probabilities of choices become softmax(log p / T); an answer's p alone becomes sigmoid(logit(p) / T), which is the same
-for the choices "right" (p) and "wrong" (1 - p).
+Probabilities of choices become softmax(log p / T), and an answer's p alone is that of "right" beside "wrong" (1 - p).
 """
 
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
-import scipy  # loads `special` when it is used
+import scipy  # loads its modules when they are used
 
 from limbeck.metrics.graded import Graded, as_arrays
 from limbeck.metrics.selective import selective
@@ -18,8 +17,8 @@ from limbeck.schema import Prediction
 from limbeck.stats.intervals import DRAWS, Flags, Floats, Interval, Ints, Z, block_sizes, bootstrap, percentiles, wilson
 
 BINS = 10  # as in the paper
-_TIE = 1e-12  # sums in another order differ by rounding; errors and slopes this close are equal
-_EPSILON = float(np.finfo(np.float64).eps)  # probabilities' least distance from 0 and 1: an error costs 36 nats at most
+_TIE = 1e-12  # errors and slopes this close are equal, but for rounding
+_EPSILON = float(np.finfo(np.float64).eps)  # least distance from 0 and 1: an error costs 36 nats at most
 _SCALES = 0.01, 100.0  # between which 1/T is searched
 
 TITLES = {
@@ -38,8 +37,7 @@ _ERRORS = ("ece", "adaptive_ece")
 
 def equal_width(confidence: Floats) -> Ints:
     """Return the bin, 0 to 9, of every confidence [...]: (0, .1] with 0, (.1, .2] to (.9, 1] (Guo et al., eq. 3)."""
-    edges = np.arange(1, BINS) / BINS  # the doubles nearest to .1, .2, ...: a confidence written as 0.3 is on the edge
-    return np.searchsorted(edges, confidence, side="left")
+    return np.searchsorted(np.arange(1, BINS) / BINS, confidence)  # the doubles nearest to .1, .2, ..., as texts are
 
 
 def equal_mass(confidence: Floats) -> Ints:
@@ -83,7 +81,7 @@ def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temper
     """
     log_p, labels = _choices(answers)
     log_p, labels = log_p[rows], labels[rows]
-    label_log_p = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
+    label_log_p = log_p[np.arange(len(labels)), labels]
     possible = np.isfinite(label_log_p)
     log_p, label_log_p = log_p[possible], label_log_p[possible]
     if len(label_log_p) < 2:
@@ -91,19 +89,16 @@ def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temper
     finite = np.where(np.isfinite(log_p), log_p, 0.0)
 
     def slopes(scale: float) -> Floats:
-        means = (scipy.special.softmax(scale * log_p, axis=1) * finite).sum(axis=1)
-        return means - label_log_p
+        return (scipy.special.softmax(scale * log_p, axis=1) * finite).sum(axis=1) - label_log_p
 
     low, high = _SCALES
     if slopes(low).mean() > -_TIE or slopes(high).mean() < _TIE:
         return Temperature(reason="no temperature is best: answers are all right, or confidence says nothing")
-    for _ in range(40):  # to 1e-11 of it
-        middle = float(np.sqrt(low * high))
-        low, high = (middle, high) if slopes(middle).mean() < 0 else (low, middle)
-    weights = scipy.special.softmax(low * log_p, axis=1)
+    scale = scipy.optimize.brentq(lambda scale: slopes(scale).mean(), low, high)
+    weights = scipy.special.softmax(scale * log_p, axis=1)
     curvature = (weights * (finite - (weights * finite).sum(axis=1, keepdims=True)) ** 2).sum()
-    half = float(Z * np.sqrt((slopes(low) ** 2).sum()) / curvature / low)
-    return Temperature(1 / low, (float(np.exp(-half)) / low, float(np.exp(half)) / low))
+    ratio = float(np.exp(Z * np.sqrt((slopes(scale) ** 2).sum()) / curvature / scale))
+    return Temperature(1 / scale, (1 / scale / ratio, 1 / scale * ratio))
 
 
 def _choices(answers: Graded) -> tuple[Floats, Ints]:
@@ -118,28 +113,22 @@ def _choices(answers: Graded) -> tuple[Floats, Ints]:
 def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dict[str, Any]:
     """Measure NLL and ECE before and after scaling: by `temperature`, or of each random half by the other half's."""
     log_p, labels = _choices(answers)
-    scalings: list[tuple[Ints | slice, Temperature]]
-    if temperature:
-        scalings = [(slice(None), temperature)]
-    else:
-        first, second = np.split(np.random.default_rng(seed).permutation(len(labels)), [len(labels) // 2])
+    rows = np.arange(len(labels))
+    scalings: list[tuple[Ints, Temperature]] = [(rows, temperature)] if temperature else []
+    if not scalings:
+        first, second = np.split(np.random.default_rng(seed).permutation(rows), [len(rows) // 2])
         scalings = [(first, fit_temperature(answers, second)), (second, fit_temperature(answers, first))]
-    reason = next((fitted.reason for _, fitted in scalings if fitted.value is None), None)
     scaled = log_p.copy()
-    for rows, fitted in scalings:
-        scaled[rows] /= fitted.value or 1.0
-    measured: dict[str, float | None] = dict.fromkeys(("nll_after", "ece_after"))
-    stages = {"before": np.exp(log_p)}
-    if reason is None:
-        stages["after"] = scipy.special.softmax(scaled, axis=1)
+    for half, fitted in scalings:
+        scaled[half] /= fitted.value or 1.0
+    reason = next((fitted.reason for _, fitted in scalings if fitted.value is None), None)
+    measured: dict[str, Any] = {"nll_after": None, "ece_after": None, "reason": reason}
+    stages = {"before": np.exp(log_p)} | ({} if reason else {"after": scipy.special.softmax(scaled, axis=1)})
     for name, p_NK in stages.items():
-        if answers.probabilities is None:
-            error = ece(p_NK[:, 0], answers.correct)
-        else:
-            error = ece(np.minimum(p_NK.max(axis=1), 1.0), p_NK.argmax(axis=1) == labels)
-        nll = float(_nats(np.take_along_axis(p_NK, labels[:, None], axis=1)).mean())
-        measured |= {f"nll_{name}": nll, f"ece_{name}": error}
-    return {**measured, "reason": reason}
+        answer = np.zeros_like(labels) if answers.probabilities is None else p_NK.argmax(axis=1)
+        measured[f"nll_{name}"] = float(_nats(p_NK[rows, labels]).mean())
+        measured[f"ece_{name}"] = ece(np.minimum(p_NK[rows, answer], 1.0), answer == labels)
+    return measured
 
 
 def calibrate(
@@ -185,8 +174,7 @@ def _nats(p: Floats) -> Floats:
 
 
 def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
-    n, p_N1 = len(answers.correct), answers.confidence[:, None]
-    scores = _scores(answers)
+    n, p_N1, scores = len(answers.correct), answers.confidence[:, None], _scores(answers)
     scores_SN, residuals_N1 = np.stack(list(scores.values())), answers.correct[:, None] - p_N1
     bins_2N = np.stack([equal_width(answers.confidence), equal_mass(answers.confidence)])
     members_EN = (bins_2N[:, None] == np.arange(BINS)[:, None]).reshape(-1, n).astype(np.float64)  # E = 2 BINS
@@ -214,17 +202,17 @@ def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
 
 
 def _error_interval(value: float, sample: Floats, p_value: float) -> Interval:
-    """Return the interval of a calibration error from its bootstrap sample, too high by twice the bias.
+    """Return the interval of an error from its bootstrap sample, too high by twice the bias.
 
-    The lower end is reflected at the value (basic bootstrap, Davison and Hinkley 1997, par. 5.2), and 0 where an error
-    of 0 is not rejected (p > 0.025); the upper end is less the bias, mean - value.
+    The lower end is reflected at the value (basic bootstrap, Davison and Hinkley 1997, par. 5.2), and 0 where 0 is not
+    rejected (p > 0.025); the upper end is less the bias, mean - value.
     """
     upper = percentiles(sample)[1]
     low = 0.0 if p_value > 0.025 else max(0.0, 2 * value - upper)
     return min(low, value), max(upper - max(0.0, float(sample.mean()) - value), value)
 
 
-def compare_definitions(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, dict[str, Any]]:
+def compare_definitions(predictions: Sequence[Prediction]) -> dict[str, dict[str, Any]]:
     """Measure each definition of confidence on the graded predictions that have it, JSON-ready, to choose one.
 
     A question without an answer counts with 0; `auroc` is None where all answers are right, or all wrong.
@@ -240,8 +228,7 @@ def compare_definitions(predictions: Sequence[Prediction], *, seed: int = 0) -> 
         values = [0.0 if p.blank else (p.confidences or {}).get(name) for p in predictions]
         rows = [replace(p, confidence=value) for p, value in zip(predictions, values, strict=True) if value is not None]
         answers = as_arrays(rows)
-        calibration = calibrate(answers, seed=seed)
-        ranking = selective(answers.confidence, answers.correct, seed=seed)
+        calibration, ranking = calibrate(answers), selective(answers.confidence, answers.correct)
         both = 0 < answers.correct.mean() < 1
         metrics[name] = {
             "n": len(rows),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ class Graded:
 
 
 def with_choices(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """Return the predictions that have a probability for each choice, the label included; none where choices vary."""
+    """Return the predictions with a probability for each choice, the label included; none where choices vary."""
     complete = [p for p in predictions if p.probabilities and p.label in p.probabilities]
     return complete if len(_choices(complete)) <= MAX_CHOICES else []
 
@@ -68,9 +69,9 @@ def _share(right: int, n: int) -> dict[str, Any]:
 def by_label(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> dict[str, Any] | None:
     """Count how often each label occurs, is answered, and is answered right; None where labels are free text.
 
-    A right answer counts as its label, however it is spelled; a wrong one never does. Without fixed `choices` the
-    labels are those that occur, if they are few and occur twice on average. `macro_f1` is over labels that occur or
-    were answered, `majority` of always answering the most frequent, `other` the number of answers that are no label.
+    A right answer counts as its label, however it is spelled; a wrong one never does. Without fixed `choices` labels
+    have to be few and to occur twice on average. `macro_f1` is over labels that occur or were answered, `majority` of
+    always answering the most frequent, `other` the number of answers that are no label.
     """
     if any(not p.label or p.prediction is None for p in predictions):
         return None
@@ -88,11 +89,10 @@ def by_label(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> 
         row = {"label": spellings[name], "n": counts[name], **_share(right[name], counts[name])}
         f1 = 2 * right[name] / max(counts[name] + predicted[name], 1)
         rows.append({**row, "predicted": predicted[name], "f1": f1})
-    scores = [row["f1"] for row in rows if row["n"] or row["predicted"]]
     majority, frequency = counts.most_common(1)[0]
     return {
         "labels": rows,
-        "macro_f1": sum(scores) / len(scores),
+        "macro_f1": fmean(row["f1"] for row in rows if row["n"] or row["predicted"]),
         "majority": {"label": spellings[majority], "accuracy": frequency / n},
         "other": n - sum(predicted[name] for name in spellings),
     }

@@ -1,9 +1,8 @@
 """The judge: a large model asked how good rationales are, from 1 to 5, as in the paper's Table 7."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.resources import files
 from itertools import product
 from pathlib import Path
 
@@ -16,7 +15,9 @@ from limbeck.llm.settings import AskingSettings, SamplingSettings
 from limbeck.llm.store import Key, Request, Store, fingerprint
 from limbeck.metrics.judgements import TASK_NAMES, read_score
 from limbeck.schema import Example, Judgement
-from limbeck.settings import yaml_value
+from limbeck.settings import read_mapping
+
+_QUESTION = str(read_mapping(Path(__file__).with_name("judge_prompt.yaml"))["question"])
 
 
 class JudgeSettings(AskingSettings):
@@ -46,9 +47,9 @@ def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
 
     So 50 of them are among 100 and among other runs'. Raises DataError if runs share none.
     """
-    ids: dict[str, dict[str, set[str]]] = {}
+    ids: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for item in items:
-        ids.setdefault(item.task, {}).setdefault(item.run, set()).add(item.example.id)
+        ids[item.task][item.run].add(item.example.id)
     sampled = set()
     for task, runs in ids.items():
         shared = set.intersection(*runs.values())
@@ -60,18 +61,12 @@ def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
 
 def question(item: Item) -> str:
     """Return the question to the judge about an item."""
-    return _template().format(
+    return _QUESTION.format(
         task=TASK_NAMES.get(item.task, item.task),
         input=item.example.input,
         label=item.label.strip() or "(none)",
         rationale=item.rationale.strip() or "(none)",
     )
-
-
-@cache
-def _template() -> str:
-    text = (files("limbeck.metrics") / "judge_prompt.yaml").read_text(encoding="utf-8")
-    return str(yaml_value(text, "judge_prompt.yaml")["question"])
 
 
 def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = unwatched) -> list[Judgement]:
@@ -82,10 +77,10 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = unwatch
     share one question and its replies. Raises LimbeckError as `sample`, and where the judge cannot be asked.
     """
     items = sample(items, settings.n, settings.seed)
-    limit, samples, temperature = settings.max_tokens, settings.runs, settings.temperature
+    limit, runs = settings.max_tokens, settings.runs
     samplings = [SamplingSettings(temperature=0, max_tokens=limit)]
-    if samples > 1:
-        samplings.append(SamplingSettings(samples=samples, temperature=temperature, max_tokens=limit))
+    if runs > 1:
+        samplings.append(SamplingSettings(samples=runs, temperature=settings.temperature, max_tokens=limit))
     with Store(settings.store) as store:
         session = Session(settings, store, watch)
         passes = [_ask(session, items, sampling) for sampling in samplings]
@@ -96,9 +91,9 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = unwatch
 
 
 def _ask(session: Session, items: Sequence[Item], sampling: SamplingSettings) -> list[Judgement]:
-    """Put all items to the judge with one way of sampling; return a judgement for each."""
+    """Put all items to the judge; return a judgement for each."""
     model, store = session.settings.teacher.name, session.store
-    sent = {"question": _template(), "temperature": sampling.heat, "extra": sampling.extra}
+    sent = {"question": _QUESTION, "temperature": sampling.heat, "extra": sampling.extra}
     prompt = fingerprint(sent)  # without max_tokens, which changes no reply that fits
     digests = [fingerprint(question(item)) for item in items]
     session.begin(prompt, sent, {"count": len(items), "sha256": fingerprint([asdict(item) for item in items])})

@@ -2,6 +2,7 @@
 
 import re
 import statistics
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ _NUMBER = rf"(?<![\w.,+/^-])(?P<number>\d+(?:\.\d+)?(?!\w|\.\d)|(?:{_WORD})\b)"
 _SIGNS = r"[\s*_`\"'()\[\]]{0,8}"
 _PER_FIVE = r"(?:/|\bout\s{1,2}of\b)\s{0,2}(?:5(?:\.0)?(?![\d.]*\d)|five\b)"
 _AND = r"(?:-|\u2013|,|\bto\b|\band\b|\bor\b)"
-# the scale, repeated: "from 1 to 5", "(1-5)"; and "out of 5" where no number stands before it
+# "from 1 to 5", "(1-5)"; and "out of 5" where no number stands before it
 _SCALE = re.compile(
     rf"(?<![\w.,/-])1\s{{0,2}}{_AND}\s{{0,2}}5(?![\w/]|\.\d)"
     rf"|(?P<score>(?:\d|\b(?:{_WORD}))[*_`\"')\]]{{0,3}}\s{{0,2}})?{_PER_FIVE}",
@@ -65,20 +66,20 @@ def read_score(reply: str) -> float | None:
     the last line or the first, or that opens the reply. The last of a kind counts: a judge may change its mind.
     """
     text = plain(reply)[-_MAX_REPLY:]
-    if (block := json_object(text)) is not None:
-        fields = {name.casefold(): value for name, value in block[0].items()}
-        if (value := next((fields[name] for name in _FIELDS if name in fields), None)) is not None:
-            text = "" if isinstance(value, bool | list | dict) else str(value)
+    block, _ = json_object(text) or ({}, "")
+    fields = {name.casefold(): value for name, value in block.items()}
+    if (value := next((fields[name] for name in _FIELDS if name in fields), None)) is not None:
+        text = "" if isinstance(value, bool | list | dict) else str(value)
     text = _SCALE.sub(lambda match: match[0] if match["score"] else " ", text)
     for pattern in _PATTERNS:
         if matches := list(pattern.finditer(text)):
             return None if _UNCLEAR.match(text, matches[-1].end("number")) else _valid(matches[-1]["number"])
     lines = [line for line in text.split("\n") if line.strip()]
-    alone = next((match for line in lines[-1:] + lines[:1] if (match := _ALONE.fullmatch(line))), None)
+    matches = [match for line in lines[-1:] + lines[:1] if (match := _ALONE.fullmatch(line))]
     openings = [match for line in lines if (match := _OPENING.match(line))]
-    if alone is None and len(openings) == 1 and openings[0].string is lines[0]:  # several: a numbered list
-        alone = openings[0]
-    return _valid(alone["number"]) if alone else None
+    if len(openings) == 1 and openings[0].string is lines[0]:  # several: a numbered list
+        matches += openings
+    return _valid(matches[0]["number"]) if matches else None
 
 
 def _valid(number: str) -> float | None:
@@ -92,10 +93,10 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     `mean` and `sd` are over the `n` of `examples` with a score; `missing` replies did not arrive, `unread` ones have no
     clear score; exact `agreement` and `alpha` are between the `runs` of self-consistency. None where undefined.
     """
-    groups: dict[tuple[str, str, str], list[Judgement]] = {}
+    groups = defaultdict(list)
     for judgement in judgements:
         sampling = SINGLE if len(judgement.replies) == 1 else SELF_CONSISTENCY
-        groups.setdefault((judgement.run, judgement.task, sampling), []).append(judgement)
+        groups[judgement.run, judgement.task, sampling].append(judgement)
     summary: Summary = {}
     for (run, task, sampling), group in groups.items():
         means = [score for judgement in group if (score := judgement.score) is not None]
@@ -131,7 +132,7 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
         return {"n": n, **dict.fromkeys(("pearson", "point_biserial", "spearman", "left_out")), "reason": reason}
     linear, ranked = scipy.stats.pearsonr(q, y), scipy.stats.spearmanr(q, y)
     fisher = linear.confidence_interval(0.95) if n > 3 and abs(linear.statistic) < 1 else None
-    pearson = _coefficient(linear, (float(fisher.low), float(fisher.high)) if fisher else None)
+    pearson = _coefficient(linear, fisher and (float(fisher.low), float(fisher.high)))
     rng = np.random.default_rng(seed)
     resampled = np.concatenate([_rank_correlations(q, y, rng.integers(0, n, (d, n))) for d in block_sizes(n, draws)])
     defined = resampled[~np.isnan(resampled)]
@@ -147,11 +148,11 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
 
 def _rank_correlations(quality: Floats, correct: Floats, rows_DN: Ints) -> Floats:
     """Return Spearman's coefficient [D] of each draw; NaN where a side is constant."""
-    ranks = scipy.stats.rankdata(quality[rows_DN], axis=1) - (len(quality) + 1) / 2
-    right = correct[rows_DN]  # of two values, correctness is as good as its ranks
-    right = right - right.mean(axis=1, keepdims=True)
-    spread = np.sqrt((ranks**2).sum(axis=1) * (right**2).sum(axis=1))
-    return np.divide((ranks * right).sum(axis=1), spread, out=np.full(len(spread), np.nan), where=spread > 0)
+    ranks = scipy.stats.rankdata(quality[rows_DN], axis=1)
+    # of two values, correctness is as good as its ranks
+    q, y = (side - side.mean(axis=1, keepdims=True) for side in (ranks, correct[rows_DN]))
+    with np.errstate(invalid="ignore"):
+        return (q * y).sum(axis=1) / np.sqrt((q**2).sum(axis=1) * (y**2).sum(axis=1))
 
 
 def _coefficient(result: Any, interval: Interval | None) -> dict[str, Any]:
@@ -183,17 +184,14 @@ def table(summary: Summary) -> list[list[str]]:
     rows = [["Model", *(TASK_NAMES.get(task, task) for task in tasks)]]
     for run in runs:
         for title, sampling in ((run, SINGLE), ("++", SELF_CONSISTENCY)):
-            rows.append([title, *(_cell(summary.get(run, {}).get(task, {}).get(sampling)) for task in tasks)])
+            scores = [summary.get(run, {}).get(task, {}).get(sampling) for task in tasks]
+            rows.append([title, *("not run" if score is None else _cell(**score) for score in scores)])
     return rows
 
 
-def _cell(scores: Mapping[str, Any] | None) -> str:
-    if scores is None:
-        return "not run"
-    if scores["mean"] is None:
-        return "no score"
-    deviation = "" if scores["sd"] is None else f"±{scores['sd']:.2f}"
-    return f"{scores['mean']:.2f}{deviation} ({scores['n']})"
+def _cell(mean: float | None, sd: float | None, n: int, **_: Any) -> str:
+    deviation = "" if sd is None else f"±{sd:.2f}"
+    return "no score" if mean is None else f"{mean:.2f}{deviation} ({n})"
 
 
 def read_judgements(path: Path) -> list[Judgement]:

@@ -40,68 +40,45 @@ def predict(
     Examples with an empty label are not graded; `title` is a progress bar's. Raises ModelError if the engine cannot run
     this student, RecipeError if there are no choices to answer by.
     """
-    texts = [source(example, card.answer_view) for example in examples]
+    view = card.answer_view
+    texts = [source(example, view) for example in examples]
     rationale_view = card.rationale_view if rationales else None
     if card.answers == "choices":
-        choices = choices_of(examples, task, card.answer_view)
+        choices = choices_of(examples, task, view)
         scored = student.score(texts, choices, batch_size=batch_size, title=title)
         written = [_likeliest(names, row) for names, row in zip(choices, scored, strict=True)]
     else:
-        choices = [(e.choices or task.choices) if card.answer_view is View.PREDICT else () for e in examples]
-        written = student.answer(
-            texts,
-            choices,
-            batch_size=batch_size,
-            title=title,
-            # nobody asked for the rationale that follows the answer
-            stop=RATIONALE_MARK if card.answer_view is View.ANSWER_FIRST and rationale_view is None else None,
-            engine=card.engine,
-        )
+        choices = [(example.choices or task.choices) if view is View.PREDICT else () for example in examples]
+        # nobody asked for the rationale that follows the answer
+        stop = RATIONALE_MARK if view is View.ANSWER_FIRST and rationale_view is None else None
+        written = student.answer(texts, choices, batch_size=batch_size, title=title, stop=stop, engine=card.engine)
     reasons: Sequence[str | None] = [None] * len(examples)
-    if rationale_view is card.answer_view:
-        reasons = [split_target(answer.text, card.answer_view)[1] or "" for answer in written]
+    if rationale_view is view:
+        reasons = [split_target(answer.text, view)[1] or "" for answer in written]
     elif rationale_view is not None:
-        reasons = student.generate(
-            [source(example, rationale_view) for example in examples],
-            batch_size=batch_size,
-            title=f"{title}, rationales" if title else None,
-            engine=card.engine,
-        )
+        questions = [source(example, rationale_view) for example in examples]
+        bar = f"{title}, rationales" if title else None
+        reasons = student.generate(questions, batch_size=batch_size, title=bar, engine=card.engine)
     cut = set(student.source_ids(texts)[1])
-    rows = zip(examples, written, choices, reasons, strict=True)
-    return [
-        _prediction(student, example, answer, choices=names, rationale=reason, task=task, card=card, cut=row in cut)
-        for row, (example, answer, names, reason) in enumerate(rows)
-    ]
-
-
-def _prediction(
-    student: Student,
-    example: Example,
-    answer: Answer,
-    *,
-    choices: Sequence[str],
-    rationale: str | None,
-    task: Task,
-    card: Card,
-    cut: bool,
-) -> Prediction:
-    view = card.answer_view
-    label, _ = split_target(answer.text, view)
-    by_definition, shares = _label_confidences(student, answer, label, choices=choices, task=task, view=view)
-    return Prediction(
-        example.id,
-        example.input,
-        example.label or None,
-        label,
-        correct=is_right(task, label, example) if example.label else None,
-        exact=label == example.label if example.label else None,
-        rationale=rationale,
-        confidence=by_definition.get(card.confidence or ("sequence" if shares is None else "choices")),
-        confidences=by_definition or None,
-        probabilities=shares,
-        input_cut=cut or None,
-    )
+    predictions = []
+    for row, (example, answer, names, reason) in enumerate(zip(examples, written, choices, reasons, strict=True)):
+        label, _ = split_target(answer.text, view)
+        by_definition, shares = _label_confidences(student, answer, label, choices=names, task=task, view=view)
+        prediction = Prediction(
+            example.id,
+            example.input,
+            example.label or None,
+            label,
+            correct=is_right(task, label, example) if example.label else None,
+            exact=label == example.label if example.label else None,
+            rationale=reason,
+            confidence=by_definition.get(card.confidence or ("sequence" if shares is None else "choices")),
+            confidences=by_definition or None,
+            probabilities=shares,
+            input_cut=row in cut or None,
+        )
+        predictions.append(prediction)
+    return predictions
 
 
 def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> list[tuple[str, ...]]:
@@ -129,7 +106,7 @@ def _label_confidences(
     if view is View.PREDICT:
         if not answer.choices:
             return confidences(answer.log_p, answer.top)
-        by_choice = {choice: math.fsum(log_p) for choice, log_p in zip(choices, answer.choices, strict=True)}
+        by_choice = dict(zip(choices, map(math.fsum, answer.choices), strict=True))
         equal = (choice for choice in choices if task.equal(label, choice))
         match = label if label in by_choice else next(equal, label)
         by_choice.setdefault(match, math.fsum(answer.log_p))

@@ -41,8 +41,8 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
 
     Without `correct` a row is right where prediction and label are the `same_answer`; without a label too it is left
     out, and counted in the log. `prediction` is "" where a question was not answered; `confidence` is then 0 if the
-    file has any. Raises DataError for a missing column, also of those that a caller `needs`, no graded row, an id that
-    occurs twice, or a wrong value.
+    file has any. Raises DataError for a missing column, also one that a caller `needs`, no graded row, an id twice, or
+    a wrong value.
     """
     table = [(location, _with_likeliest_choice(values)) for location, values in read_table(path)]
     columns = _columns([values for _, values in table], path, needs)
@@ -56,7 +56,7 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
         if row.id in predictions:
             raise DataError(f"{row.id!r:.60} occurs twice", path=location, field=repr(columns["id"]))
         confidence = None if row.confidence is None else row.confidence / scale
-        if confidence is not None and not 0 <= confidence <= 1:
+        if not 0 <= (confidence or 0) <= 1:
             text = "not from 0 to 1, nor from 0 to 100 in the whole file"
             raise DataError(text, path=location, field=repr(columns["confidence"]))
         predictions[row.id or number] = replace(row, confidence=0.0 if row.blank and confidences else confidence)
@@ -80,9 +80,9 @@ def predictions_by_id(path: Path) -> dict[str, Prediction]:
 
 def same_answer(prediction: str, label: str) -> bool:
     """Return whether the two are the same text, but for case, white space and a final full stop, or the same number."""
-    numbers = [_NUMBER.fullmatch(text.strip()) for text in (prediction, label)]
-    values = [Fraction(number[0].replace(",", "")) for number in numbers if number]
-    return same_text(prediction, label) or (len(values) == 2 and values[0] == values[1])
+    texts = (prediction.strip(), label.strip())
+    numbers = {Fraction(text.replace(",", "")) if _NUMBER.fullmatch(text) else None for text in texts}
+    return same_text(prediction, label) or (len(numbers) == 1 and numbers != {None})
 
 
 def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, str]) -> Prediction:
@@ -112,12 +112,11 @@ def _prediction(location: str, values: Mapping[str, Any], columns: Mapping[str, 
 
 def _value(field: str, value: Any) -> Any:
     """Return what pydantic reads as the field's value, from a word or a table's text too."""
-    if field in _TEXTS and isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if is_missing(value):
-        return "" if field in _TEXTS else None
     if field in _TEXTS:
-        return value if isinstance(value, str) else cell_text(value)
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+        return "" if is_missing(value) else value if isinstance(value, str) else cell_text(value)
+    if is_missing(value):
+        return None
     if not isinstance(value, str):
         return str(value) if field == "confidence" and isinstance(value, bool) else value  # true is no confidence
     text = value.strip().removesuffix(".0")  # "1.0" is how a table writes true
@@ -132,7 +131,7 @@ def _columns(rows: Sequence[Mapping[str, Any]], path: Path, needs: Sequence[str]
     columns: dict[str, str] = {}
     for field, names in NAMES.items():
         free = (present[name] for name in names if name in present and present[name] not in columns.values())
-        if (column := next(free, None)) is not None:
+        if column := next(free, None):
             columns[field] = column
     graded_by = ("correct",) if "correct" in columns or "filtered_resps" in present else ("label", "prediction")
     for field in (*graded_by, *needs):

@@ -23,6 +23,7 @@ from limbeck.tasks import Task, evaluate, nli, same_value
 
 MAX_CHARACTERS = 10_000  # of a rationale: ROUGE-L's work grows with their square
 MAX_TOKENS = 512  # of a text that are embedded, or fewer where the encoder has fewer positions
+BATCH_SIZE = 64
 _ROUGES = ("rouge1", "rouge2", "rougeL")
 _MAX_NUMBERS = 200  # of a rationale, from its end
 
@@ -54,11 +55,9 @@ class Encoder:
     def __init__(self, name: str) -> None:
         """Load it. Raises ModelError if that cannot be done."""
         try:
-            location = where_to_load(name)
-            self._tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **location)
-            model, info = AutoModel.from_pretrained(
-                name, trust_remote_code=False, dtype=torch.float32, output_loading_info=True, **location
-            )
+            options: dict[str, Any] = {"trust_remote_code": False, **where_to_load(name)}
+            self._tokenizer = AutoTokenizer.from_pretrained(name, **options)
+            model, info = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **options)
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
             raise ModelError(f"cannot be loaded as an encoder: {first_line(error)}", path=name) from None
         unused = ("pooler.", "decoder.")
@@ -70,12 +69,12 @@ class Encoder:
         self.max_tokens = min(MAX_TOKENS, self._tokenizer.model_max_length, positions(self._model.config))
 
     @torch.inference_mode()
-    def embed(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return embeddings `[N, D]` of length 1: the mean of the last states over real tokens."""
         embeddings = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
         by_length = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-        for start in range(0, len(texts), batch_size):
-            rows = by_length[start : start + batch_size]
+        for start in range(0, len(texts), BATCH_SIZE):
+            rows = by_length[start : start + BATCH_SIZE]
             encodable = [texts[row].encode(errors="replace").decode() for row in rows]  # lone surrogates are not
             ids = self._tokenizer(encodable, truncation=True, max_length=self.max_tokens)["input_ids"]
             inputs = padded_inputs(ids, self._tokenizer.pad_token_id or 0)
@@ -85,10 +84,9 @@ class Encoder:
             embeddings[rows] = torch.nn.functional.normalize(sums, dim=-1).cpu().numpy()
         return embeddings
 
-    def similarity(self, texts: Sequence[str], references: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
+    def similarity(self, texts: Sequence[str], references: Sequence[str]) -> NDArray[np.float32]:
         """Return the cosine `[N]` of each text with its reference, from -1 to 1."""
-        embeddings = self.embed([*texts, *references], batch_size)
-        return np.einsum("nd,nd->n", embeddings[: len(texts)], embeddings[len(texts) :])
+        return np.einsum("nd,nd->n", *np.split(self.embed([*texts, *references]), 2))
 
 
 def quality(
@@ -145,7 +143,7 @@ def consistency(rationales: Sequence[tuple[str, str, Example]], task: Task) -> d
     """
     conclusions = [(conclusion(text, example, task), answer) for text, answer, example in rationales]
     agreeing = [task.equal(label, answer) for label, answer in conclusions if label is not None]
-    n, read = len(rationales), len(agreeing)
+    n, read = len(conclusions), len(agreeing)
     return {
         "consistency": sum(agreeing) / read if read else None,
         "readable": read / n if n else None,
@@ -177,7 +175,7 @@ def _last_value(text: str) -> str | None:
     text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text.translate(_SIGNS))
     runs = _ARITHMETIC.findall(_TIMES.sub("*", text))[-_MAX_NUMBERS:]
     values = [value for run in reversed(runs) if (value := _equation(run)) is not None]
-    return next((value for value in values if _OPERATOR.search(value)), values[0] if values else None)
+    return next(filter(_OPERATOR.search, values), values[0] if values else None)
 
 
 def _equation(run: str) -> str | None:
@@ -190,11 +188,8 @@ def _last_named(text: str, choices: Sequence[str]) -> str | None:
     """Return the longest of the choices that end last in the text: "music store" before "store"."""
     words = _stems(text)
     by_length = sorted(((stems, choice) for choice in choices if (stems := _stems(choice))), key=lambda c: -len(c[0]))
-    for end in range(len(words), 0, -1):
-        for stems, choice in by_length:
-            if words[max(0, end - len(stems)) : end] == stems:
-                return choice
-    return None
+    ends = range(len(words), 0, -1)
+    return next((choice for end in ends for stems, choice in by_length if words[:end][-len(stems) :] == stems), None)
 
 
 def _stems(text: str) -> list[str]:

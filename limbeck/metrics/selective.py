@@ -15,7 +15,7 @@ COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 POINTS = 200  # of a curve, so that a page stays small; areas are taken over all answers
 
 T = TypeVar("T")
-_TIE = 1e-12  # accuracies this close are equal: they were summed in another order
+_TIE = 1e-12  # accuracies this close are equal, but for rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ def selective(confidence: Floats, correct: Flags, *, seed: int = 0, draws: int =
     levels, wrong = confidence[order][starts], (~correct[order]).astype(np.float64)
 
     def areas(weights_ND: Floats) -> Floats:
-        weights_ND = weights_ND[order]
-        return _areas(np.add.reduceat(weights_ND, starts), np.add.reduceat(wrong[:, None] * weights_ND, starts))
+        counts_ND = weights_ND[order]
+        return _areas(*(np.add.reduceat(rows, starts) for rows in (counts_ND, wrong[:, None] * counts_ND)))
 
     aurc, e_aurc = areas(np.ones((n, 1)))[:, 0].tolist()
     resampled = bootstrap(areas, n, draws=draws, seed=seed)
-    aurc_interval, e_aurc_interval = (percentiles(areas) if n > 1 else None for areas in resampled)
+    intervals = [percentiles(sample) if n > 1 else None for sample in resampled]
     ends = np.append(starts[1:], n)  # answers down to each level
     errors = np.cumsum(wrong)[ends - 1]
     at_coverage = []
@@ -81,9 +81,9 @@ def selective(confidence: Floats, correct: Flags, *, seed: int = 0, draws: int =
         right = k - float(np.interp(k, [0, *ends], [0, *errors]))
         threshold = float(levels[np.searchsorted(ends, k)])
         at_coverage.append(CoveragePoint(coverage, k, threshold, right / k, wilson(right, k)))
-    columns = zip(levels.tolist(), (ends / n).tolist(), (errors / ends).tolist(), strict=True)
+    columns = np.stack([levels, ends / n, errors / ends], axis=1).tolist()
     curve = _thinned([RiskPoint(*point) for point in columns], POINTS)
-    return Selective(n, aurc, aurc_interval, e_aurc, e_aurc_interval, tuple(at_coverage), tuple(curve))
+    return Selective(n, aurc, intervals[0], e_aurc, intervals[1], tuple(at_coverage), tuple(curve))
 
 
 def cascade(confidence: Floats, correct: Flags, teacher: Flags, *, points: int | None = POINTS) -> list[CascadePoint]:
@@ -97,8 +97,7 @@ def cascade(confidence: Floats, correct: Flags, teacher: Flags, *, points: int |
     answered = np.append(starts, n)  # by the student, above each threshold
     accuracy = (teacher.mean() + np.append(0.0, gain)[answered] / n).tolist()
     thresholds = (None, *confidence[order][starts].tolist())
-    curve = [CascadePoint(*point) for point in zip(thresholds, (1 - answered / n).tolist(), accuracy, strict=True)]
-    return _thinned(curve, points)[::-1]
+    return _thinned(list(map(CascadePoint, thresholds, (1 - answered / n).tolist(), accuracy)), points)[::-1]
 
 
 def choose_thresholds(validation: tuple[Graded, Flags], test: tuple[Graded, Flags]) -> dict[str, dict[str, Any]]:

@@ -41,19 +41,14 @@ def tango(only_a: int, only_b: int, n: int) -> Interval:
 
 
 def _tango_lower(only_a: int, only_b: int, n: int) -> float:
-    # at the observed difference itself the variance may be 0, a root that is no limit
-    below = (only_a - only_b) / n - 1e-9
-
     def excess(d: float) -> float:
         linear = (2 * n - only_a + only_b) * d - only_a - only_b
         q = (sqrt(max(linear**2 + 8 * n * only_b * d * (1 - d), 0)) - linear) / (4 * n)
         return only_a - only_b - n * d - Z * sqrt(max(n * (2 * q + d * (1 - d)), 0))
 
-    low, high = -1.0, below
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
-    return low
+    # at the observed difference itself the variance may be 0, a root that is no limit
+    below = (only_a - only_b) / n - 1e-9
+    return scipy.optimize.brentq(excess, -1, below, xtol=1e-12) if only_b < n else -1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,13 @@
 """CommonsenseQA (Talmor et al. 2019) in CoS-E's version 1.11: a question and five choices."""
 
-from limbeck.schema import Example
 from limbeck.tasks.answers import read_choice, same_text
 from limbeck.tasks.task import HubInputs, Task
-
-
-def read_answer(answer: str, example: Example) -> str | None:
-    """Return the choice of the example that the answer is."""
-    return read_choice(answer, example.choices)
-
 
 CQA = Task(
     name="cqa",
     title="CommonsenseQA, five choices",
     marker="So the answer is",
-    read_answer=read_answer,
+    read_answer=lambda answer, example: read_choice(answer, example.choices),
     equal=same_text,
     form="one of the choices",
     nouns=("choice", "option"),

@@ -20,19 +20,14 @@ _APPOSITION = re.compile(
 
 def read_answer(text: str, example: Example) -> str | None:
     """Return the answer's sentence or choice; options that a question lists are choices, unless its label is none."""
-    choices = example.choices or _letters(example)
-    if choices:
+    letters = tuple(map(str.upper, options_in(example.input)))
+    are_choices = len(letters) > 1 and (not example.label or choice_of(example.label, letters) is not None)
+    if choices := example.choices or (letters if are_choices else ()):
         return read_choice(text, choices, example.input)
     answer = first_sentence(text)
     if re.match(r"not\b", answer, re.IGNORECASE):
         return None
     return _APPOSITION.sub("", answer, count=1).strip() or answer or None
-
-
-def _letters(example: Example) -> tuple[str, ...]:
-    letters = tuple(letter.upper() for letter in options_in(example.input))
-    unlike = bool(example.label) and choice_of(example.label, letters) is None
-    return () if len(letters) < 2 or unlike else letters
 
 
 CUSTOM = Task(

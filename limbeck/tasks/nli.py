@@ -10,14 +10,14 @@ from limbeck.tasks.task import HubInputs, Task
 LABELS = ("entailment", "neutral", "contradiction")
 
 _NAMED = re.compile("|".join(LABELS), re.IGNORECASE)
-_SYNONYMS = dict(zip("012", LABELS, strict=True)) | {
+_SYNONYMS = {
     synonym: label
-    for label, synonyms in (
-        ("entailment", "yes, implikation, implication, implicación, 蕴含"),
-        ("neutral", "maybe, unknown, undetermined, cannot be determined, it is not possible to tell"),
-        ("neutral", "neutre, neutro, 中立"),
-        ("contradiction", "no, widerspruch, contradicción, 矛盾"),
-    )
+    for label, synonyms in {
+        "entailment": "0, yes, implikation, implication, implicación, 蕴含",
+        "neutral": "1, maybe, unknown, undetermined, cannot be determined, it is not possible to tell, "
+        "neutre, neutro, 中立",
+        "contradiction": "2, no, widerspruch, contradicción, 矛盾",
+    }.items()
     for synonym in synonyms.split(", ")
 }
 _SUBJECT = (

@@ -3,8 +3,8 @@
 A unit, a currency and a percent sign do not change a value: 50% equals 50, and not 0.5. A decimal with at least two
 decimals and two significant digits equals every value that it is the rounding of: 3.33 equals 10/3.
 
-Arithmetic is an `ast` whitelist over fractions, with limits: `eval()`, which the paper's code has, executes code and
-hangs on `9**9**9**9`.
+Arithmetic is an `ast` whitelist over fractions, with limits: the paper's `eval()` executes code and hangs on
+`9**9**9**9`.
 """
 
 import ast
@@ -17,7 +17,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 MAX_CHARACTERS = 500
-MAX_BITS = 4096  # of a numerator and its denominator together, at every step
+MAX_BITS = 4096  # of a numerator and its denominator together, after every step
 MAX_EXPONENT = 64
 
 _OPERATIONS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
@@ -32,13 +32,10 @@ _SPLIT_POINT = re.compile(r"([0-9])\s*\.\s*([0-9])")  # "84. 0": some tokenizers
 
 _MAX_DECIMALS = 60  # a value with more decimals is spelled as a fraction
 _FACTORS = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_BELOW_TWENTY = (
-    "zero one two three four five six seven eight nine ten"
-    " eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-)
+_BELOW_TWENTY = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+_NUMERALS = {word: n for n, word in enumerate(f"{_BELOW_TWENTY} seventeen eighteen nineteen".split())}
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_NUMERALS = {word: number for number, word in enumerate(_BELOW_TWENTY.split())}
-_NUMERALS |= {word: 10 * number for number, word in enumerate(_TENS.split(), start=2)}
+_NUMERALS |= {word: 10 * n for n, word in enumerate(_TENS.split(), start=2)}
 # LaTeX, typographic signs and words as `evaluate` has them; mixed numbers as sums.
 _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ("[\u00bc-\u00be\u2150-\u215e]", lambda fraction: f" {unicodedata.normalize('NFKC', fraction[0])} "),
@@ -105,18 +102,13 @@ def _value(node: ast.expr, line: str) -> Fraction:
         case ast.UnaryOp(op=ast.UAdd() | ast.USub() as sign, operand=operand):
             return _value(operand, line) * (-1 if isinstance(sign, ast.USub) else 1)
         case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _OPERATIONS:
-            return _combine(operation, _value(left, line), _value(right, line))
-    raise ValueError("not arithmetic")
-
-
-def _combine(operation: ast.operator, left: Fraction, right: Fraction) -> Fraction:
-    bits = [number.numerator.bit_length() + number.denominator.bit_length() for number in (left, right)]
-    if isinstance(operation, ast.Pow):
-        if right.denominator != 1 or abs(right) > MAX_EXPONENT or bits[0] * abs(right) > MAX_BITS:
-            raise ValueError("exponent too large")
-    elif sum(bits) > MAX_BITS:
-        raise ValueError("number too large")
-    return _OPERATIONS[type(operation)](left, right)
+            first, second = _value(left, line), _value(right, line)
+            if isinstance(operation, ast.Pow) and (second.denominator != 1 or abs(second) > MAX_EXPONENT):
+                raise ValueError("exponent too large")
+            number = _OPERATIONS[type(operation)](first, second)
+            if number.numerator.bit_length() + number.denominator.bit_length() <= MAX_BITS:
+                return number
+    raise ValueError("not arithmetic, or too large")
 
 
 def value(text: str) -> Fraction | None:
@@ -188,10 +180,8 @@ def read_number(text: str) -> str | None:
 
 def agree(first: str, second: str) -> bool:
     """Return whether two numbers or equations are equal, or one is the other's rounding."""
-    values = value(first), value(second)
-    if values[0] is None or values[1] is None:
-        return False
-    return values[0] == values[1] or _rounds(first, values[1]) or _rounds(second, values[0])
+    a, b = value(first), value(second)
+    return a is not None and b is not None and (a == b or _rounds(first, b) or _rounds(second, a))
 
 
 def _rounds(text: str, target: Fraction) -> bool:

@@ -85,14 +85,15 @@ def by_hand(folder, texts: list[str], limit: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("bert", 64), ("roberta", 62), ("t5", 512)])
-def test_embeddings_are_means_over_real_tokens(kind, limit, tmp_path):
+def test_embeddings_are_means_over_real_tokens(kind, limit, tmp_path, monkeypatch):
     folder = builders.t5(tmp_path) if kind == "t5" else builders.encoder(tmp_path, kind)
     encoder = Encoder(str(folder))
     assert encoder.max_tokens == limit
     texts = [*TEXTS, "yes no maybe " * 1000]
     expected = by_hand(folder, texts, limit)
     for batch_size in (1, 3, 64):
-        embeddings = encoder.embed(texts, batch_size)
+        monkeypatch.setattr("limbeck.metrics.quality.BATCH_SIZE", batch_size)
+        embeddings = encoder.embed(texts)
         assert embeddings.shape == expected.shape
         np.testing.assert_allclose(embeddings, expected, atol=2e-6)
     encoder._tokenizer.pad_token = None
