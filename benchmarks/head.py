@@ -14,13 +14,12 @@ import torch
 from benchmarks.inputs import Shape, batches
 from benchmarks.measure import alternate
 from benchmarks.memory import in_fresh_process, peak_of
-from benchmarks.naive import head_loss
+from benchmarks.naive import IGNORE, head_loss
 from benchmarks.rows import time_row, value_row, yes
 from benchmarks.settings import Settings
-from limbeck.data import View
 from limbeck.models.families import VocabularyHead
 from limbeck.objectives import METHODS
-from limbeck.objectives.fused import losses, term_counts
+from limbeck.objectives.fused import Targets, losses, term_counts
 
 MIB = 2**20
 LEAST_MEMORY_RATIOS = {48: 7, 256: 20}  # by the rationales' width
@@ -44,9 +43,10 @@ class Call:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        labels = batches(setup.shape, setup.vocab_size, setup.device)[1]["labels"]
+        naive, self.batch = batches(setup.shape, setup.vocab_size, setup.device)
         generator = torch.Generator().manual_seed(0)
-        self.labels = {view.value: ids for view, ids in labels.items()}
+        self.labels = {view: values["labels"] for view, values in naive.items()}
+        self.places = {view: (ids != IGNORE).flatten().nonzero().squeeze(1) for view, ids in self.labels.items()}
         self.hidden = {
             view: torch.randn(*ids.shape, setup.width, generator=generator).to(setup.device).requires_grad_()
             for view, ids in self.labels.items()
@@ -54,16 +54,14 @@ class Call:
         weight = torch.randn(setup.vocab_size, setup.width, generator=generator) * setup.width**-0.5
         self.weight = weight.to(setup.device).requires_grad_()
 
-    def __call__(self, examples: int | None = None) -> torch.Tensor:
-        """The loss of the first `examples` (None: all); the gradients are new each time."""
+    def __call__(self) -> torch.Tensor:
+        """The loss; the gradients are new each time."""
         self.forget()
-        hidden = {view: states[:examples] for view, states in self.hidden.items()}
-        labels = {view: ids[:examples] for view, ids in self.labels.items()}
         with torch.autocast(self.setup.device, torch.bfloat16, enabled=self.setup.bf16):
             if self.setup.way == "naive":
-                loss = head_loss(hidden, labels, self.weight, self.setup.method)
+                loss = head_loss(self.hidden, self.labels, self.weight, self.setup.method)
             else:
-                loss = self._limbeck(hidden, labels)
+                loss = self._limbeck()
         loss.backward()
         return loss.detach()
 
@@ -71,11 +69,16 @@ class Call:
         for leaf in (*self.hidden.values(), self.weight):
             leaf.grad = None
 
-    def _limbeck(self, hidden: dict[str, torch.Tensor], labels: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _limbeck(self) -> torch.Tensor:
+        """The loss as a student computes it: the states of padding are left behind first."""
+        labels, rows, sizes = (self.batch[name] for name in ("labels", "rows", "sizes"))
+        targets = {
+            view: Targets(self.hidden[view].flatten(0, 1)[self.places[view]], labels[view], rows[view], sizes[view])
+            for view in labels
+        }
         method = METHODS[self.setup.method]
-        states, targets = ({View(view): values[view] for view in values} for values in (hidden, labels))
-        counts = term_counts(method, targets)
-        return losses(method, states, targets, head=VocabularyHead(self.weight), counts=counts)[0]
+        counts = term_counts(method, labels, rows)
+        return losses(method, targets, head=VocabularyHead(self.weight), counts=counts)[0]
 
 
 def head(settings: Settings) -> Iterator[dict[str, Any]]:
@@ -124,8 +127,8 @@ def main() -> None:
     values = json.loads(sys.argv[1])
     setup = Setup(**values | {"shape": Shape(**values["shape"])})
     call = Call(setup)
-    call(examples=1)  # libraries, threads and their buffers are there before the peak is taken
-    call.forget()
+    # libraries, threads and their buffers are there before the peak is taken
+    Call(replace(setup, shape=replace(setup.shape, batch=1)))()
     print(json.dumps(peak_of(call, setup.device)))
 
 

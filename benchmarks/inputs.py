@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, T5ForConditionalGeneration
@@ -15,7 +16,9 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, T5For
 from benchmarks.naive import VIEWS, NaiveCollator
 from limbeck.data import View
 from limbeck.models import ScratchSettings
+from limbeck.models.encoder_decoder import SourceCollator
 from limbeck.models.loading import build_t5
+from limbeck.models.tokenization import ViewIds
 
 SMALL = ScratchSettings(vocab_size=32128, d_model=512, d_kv=64, d_ff=1024, num_layers=8, num_heads=6)
 BASE = ScratchSettings(vocab_size=32128, d_model=768, d_kv=64, d_ff=2048, num_layers=12, num_heads=12)
@@ -81,12 +84,8 @@ def batches(
     shape: Shape, vocab_size: int, device: str, seed: int = 0
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """The same examples as the naive side takes them (`naive.model_loss`) and as limbeck does (`Distiller.forward`)."""
-    collated = NaiveCollator(tokenizer(vocab_size))(features(shape, vocab_size, seed))
-    naive = {view: {name: x.to(device) for name, x in values.items()} for view, values in collated.items()}
-    limbeck = {
-        "input_ids": torch.cat([naive[view]["input_ids"] for view in VIEWS]),
-        "attention_mask": torch.cat([naive[view]["attention_mask"] for view in VIEWS]),
-        "labels": {View(view): naive[view]["labels"] for view in VIEWS},
-        "rows": {View(view): torch.arange(shape.batch, device=device) for view in VIEWS},
-    }
+    rows = features(shape, vocab_size, seed)
+    naive = send_to_device(NaiveCollator(tokenizer(vocab_size))(rows), device)
+    ids = [{View(view): ViewIds(row[view]["input_ids"], row[view]["labels"]) for view in VIEWS} for row in rows]
+    limbeck = send_to_device(SourceCollator(pad_id=0)(ids), device)
     return naive, limbeck

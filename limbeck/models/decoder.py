@@ -3,17 +3,19 @@
 The views of a question share the beginning of their prompts, which is computed once: a row of a batch is that
 beginning, then a branch for every view, the rest of its prompt and its target. A token sees the beginning and its own
 branch, and its position is the one it would have if its view stood alone; so the states are those of separate rows.
-Legend: B examples, R rows, S tokens of a row, T target tokens, D hidden size.
+Legend: R rows, S tokens of a row, N target tokens of a batch, D hidden size.
 """
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from accelerate.utils import send_to_device  # type: ignore[import-untyped]
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from limbeck.errors import ModelError
@@ -22,7 +24,7 @@ from limbeck.models.generation import Target
 from limbeck.models.prompts import PromptCodec
 from limbeck.models.settings import Prompts
 from limbeck.models.student import Student
-from limbeck.models.tokenization import IGNORE, MULTIPLE, Ids, ViewIds, end_ids, pad
+from limbeck.models.tokenization import IGNORE, MULTIPLE, Ids, ViewIds, end_ids, numbered, pad
 
 log = logging.getLogger(__name__)
 _SHARED, _PADDING = 0, -1  # what `branches` has where there is no branch
@@ -59,8 +61,7 @@ class BranchCollator:
     """Lays out examples, given as their ids by view, as a batch of int64 tensors for `Student.hidden_states`.
 
     `input_ids`, `position_ids` and `branches` are `[R, S]`: a row for each example or, without `shared`, for each of
-    its views. `labels` has by view the target ids `[B, T]`, IGNORE on padding; `places` the index among R * S of the
-    token before each of them, -1 on padding. With `reads_padding` the padding of targets is read as well.
+    its views. By view `places` has the index among R * S of the token before each of the `labels`, `[N]`.
     """
 
     pad_id: int
@@ -68,30 +69,39 @@ class BranchCollator:
     reads_padding: bool = False
 
     def __call__(self, examples: Sequence[Mapping[Any, ViewIds]]) -> dict[str, Any]:
-        labels = {view: pad([ids[view].target for ids in examples], IGNORE) for view in examples[0]}
-        groups: dict[Hashable, list[tuple[int, Any]]] = {}
+        sizes = {view: [len(ids[view].target) for ids in examples] for view in examples[0]}
+        if self.reads_padding:
+            sizes = {view: [max(row) if size else 0 for size in row] for view, row in sizes.items()}
+        rows: list[Layout] = []
+        labels: dict[Any, Ids] = {view: [] for view in sizes}
+        places: dict[Any, list[tuple[int, int]]] = {view: [] for view in sizes}  # a row's number, an index in the row
         for number, views in enumerate(examples):
-            for view in (view for view, ids in views.items() if len(ids.target)):
-                groups.setdefault(number if self.shared else (number, view), []).append((number, view))
-        rows = [
-            lay_out([self._padded(examples[i][view], labels[view]) for i, view in group]) for group in groups.values()
-        ]
-        input_ids = pad([row.ids for row in rows], self.pad_id, MULTIPLE)
-        places = {view: torch.full_like(ids, -1) for view, ids in labels.items()}
-        for number, (group, row) in enumerate(zip(groups.values(), rows, strict=True)):
-            for (i, view), indices in zip(group, row.places, strict=True):
-                places[view][i, : len(indices)] = torch.tensor(indices) + number * input_ids.shape[1]
+            read: dict[Any, ViewIds] = {}
+            for view, (source, target) in views.items():
+                if len(target):
+                    read[view] = ViewIds(source, [*target, *[IGNORE] * (sizes[view][number] - len(target))])
+                    labels[view].extend(read[view].target)
+            for group in [read] if self.shared else [{view: ids} for view, ids in read.items()]:
+                if group:
+                    row = lay_out(list(group.values()))
+                    for view, indices in zip(group, row.places, strict=True):
+                        places[view].extend((len(rows), index) for index in indices)
+                    rows.append(row)
+        input_ids = pad([row.ids for row in rows], IGNORE, MULTIPLE)
+        width = input_ids.shape[1]
         return {
-            "input_ids": input_ids,
+            "input_ids": input_ids.masked_fill(input_ids == IGNORE, self.pad_id),
             "position_ids": pad([row.positions for row in rows], 0, MULTIPLE),
             "branches": pad([row.branches for row in rows], _PADDING, MULTIPLE),
-            "labels": labels,
-            "places": places,
+            "places": {view: _int64(row * width + index for row, index in pairs) for view, pairs in places.items()},
+            "labels": {view: _int64(ids) for view, ids in labels.items()},
+            "rows": {view: numbered(row) for view, row in sizes.items()},
+            "sizes": sizes,
         }
 
-    def _padded(self, ids: ViewIds, labels: Tensor) -> ViewIds:
-        padding = labels.shape[1] - len(ids.target) if self.reads_padding else 0
-        return ViewIds(ids.source, [*ids.target, *[self.pad_id] * padding])
+
+def _int64(values: Iterable[int]) -> Tensor:
+    return torch.from_numpy(np.fromiter(values, np.int64))
 
 
 class DecoderStudent(Student):
@@ -149,16 +159,12 @@ class DecoderStudent(Student):
         )
 
     def hidden_states(self, batch: Mapping[str, Any]) -> dict[Any, Tensor]:
-        branches, position_ids, places = batch["branches"], batch["position_ids"], batch["places"]
+        branches, position_ids = batch["branches"], batch["position_ids"]
         mask = self._masks(position_ids, branches) if self.shared else (branches != _PADDING).long()
         backbone: Any = self.model.base_model
         output = backbone(input_ids=batch["input_ids"], attention_mask=mask, position_ids=position_ids, use_cache=False)
         states = output[0].flatten(0, 1)
-        if self._scale != 1:
-            states = states * self._scale
-        return {
-            view: states[index.clamp(min=0)].masked_fill((index < 0).unsqueeze(-1), 0) for view, index in places.items()
-        }
+        return {view: states[places] * self._scale for view, places in batch["places"].items()}
 
     def target_states(self, batch: Sequence[Ids], columns: Sequence[Sequence[Target]]) -> list[Tensor]:
         empty = (self.codec.end,)  # its state is where the first token is written
@@ -167,7 +173,8 @@ class DecoderStudent(Student):
             for row, prompt in enumerate(batch)
         ]
         inputs = send_to_device(self.collator()(examples), self.model.device)
-        return list(self.hidden_states(inputs).values())
+        states = self.hidden_states(inputs)
+        return [pad_sequence(states[view].split(sizes), True) for view, sizes in inputs["sizes"].items()]
 
     def _masks(self, position_ids: Tensor, branches: Tensor) -> Any:
         """Return what each token sees, `[R, 1, S, S]`; by kind of layer where the model's layers are of several."""

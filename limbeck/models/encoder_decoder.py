@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -15,7 +14,7 @@ from limbeck.data import Source, View
 from limbeck.models.families import VocabularyHead, family_of, fuse_gelu, positions
 from limbeck.models.generation import Target
 from limbeck.models.student import Student
-from limbeck.models.tokenization import IGNORE, MULTIPLE, Codec, Ids, ViewIds, end_ids, pad, padded_inputs
+from limbeck.models.tokenization import IGNORE, MULTIPLE, Codec, Ids, ViewIds, end_ids, numbered, pad, padded_inputs
 
 
 class SegmentCodec(Codec):
@@ -60,22 +59,30 @@ class SegmentCodec(Codec):
 class SourceCollator:
     """Pads examples, given as their ids by view, into a batch of int64 tensors for `Student.hidden_states`.
 
-    `labels` holds by view the target ids `[B, T]`, IGNORE on padding; `rows` the numbers `[b]` of the examples with a
-    target in it, which alone are read (of none the first: some models refuse an empty batch). Their sources are one
-    encoder batch, view after view: `input_ids` and `attention_mask`, `[sum of b, S]`.
+    Only examples with a target in a view are read in it (of none the first: some models refuse an empty batch). Their
+    sources are one encoder batch, view after view: `input_ids` and `attention_mask`, `[sum of b, S]`. By view `targets`
+    has their target ids `[b, T]`, IGNORE on padding, and `places` the index among b * T of each of the `labels`.
     """
 
     pad_id: int
-    multiple: int
+    reads_padding: bool = False
 
     def __call__(self, examples: Sequence[Mapping[View, ViewIds]]) -> dict[str, Any]:
-        targets = {view: [ids[view].target for ids in examples] for view in examples[0]}
-        rows = {view: [i for i, ids in enumerate(targets[view]) if len(ids)] or [0] for view in targets}
-        sources = [examples[i][view].source for view in targets for i in rows[view]]
+        multiple = 1 if self.reads_padding else MULTIPLE
+        sizes = {view: [len(ids[view].target) for ids in examples] for view in examples[0]}
+        read = {view: [i for i, size in enumerate(row) if size] or [0] for view, row in sizes.items()}
+        targets = {view: pad([examples[i][view].target for i in row], IGNORE, multiple) for view, row in read.items()}
+        if self.reads_padding:
+            sizes = {view: [max(row) if size else 0 for size in row] for view, row in sizes.items()}
+        masks = {view: pad([[1] * sizes[view][i] for i in row], 0, multiple).bool() for view, row in read.items()}
+        sources = [examples[i][view].source for view, row in read.items() for i in row]
         return {
-            **padded_inputs(sources, self.pad_id, self.multiple),
-            "labels": {view: pad(ids, IGNORE, self.multiple) for view, ids in targets.items()},
-            "rows": {view: torch.tensor(numbers) for view, numbers in rows.items()},
+            **padded_inputs(sources, self.pad_id, multiple),
+            "targets": targets,
+            "places": {view: mask.flatten().nonzero().squeeze(1) for view, mask in masks.items()},
+            "labels": {view: ids[masks[view]] for view, ids in targets.items()},
+            "rows": {view: numbered(row) for view, row in sizes.items()},
+            "sizes": sizes,
         }
 
 
@@ -111,20 +118,19 @@ class EncoderDecoderStudent(Student):
         self.family = family
 
     def collator(self, reads_padding: bool = False) -> SourceCollator:
-        return SourceCollator(self.pad_id, 1 if reads_padding else MULTIPLE)
+        return SourceCollator(self.pad_id, reads_padding)
 
     def head(self) -> VocabularyHead:
         return self.family.head(self.model)
 
     def hidden_states(self, batch: Mapping[str, Any]) -> dict[View, Tensor]:
-        labels, rows, attention_mask = batch["labels"], batch["rows"], batch["attention_mask"]
-        sizes = [len(rows[view]) for view in labels]
-        memories, masks = self._encode(batch["input_ids"], attention_mask).split(sizes), attention_mask.split(sizes)
-        hidden = {}
-        for (view, ids), memory, mask in zip(labels.items(), memories, masks, strict=True):
-            states = self._decode(ids[rows[view]], memory, mask)
-            hidden[view] = states.new_zeros(len(ids), *states.shape[1:]).index_copy(0, rows[view], states)
-        return hidden
+        targets, mask = batch["targets"], batch["attention_mask"]
+        sizes = [len(ids) for ids in targets.values()]
+        memories = zip(self._encode(batch["input_ids"], mask).split(sizes), mask.split(sizes), strict=True)
+        return {
+            view: self._decode(ids, *memory).flatten(0, 1)[batch["places"][view]]
+            for (view, ids), memory in zip(targets.items(), memories, strict=True)
+        }
 
     def target_states(self, batch: Sequence[Ids], columns: Sequence[Sequence[Target]]) -> Iterable[Tensor]:
         device = self.model.device

@@ -2,7 +2,7 @@
 
 Training asks for token ids, batches (`collator`), the vocabulary head's input (`hidden_states`) and the head;
 evaluation asks for answers and their likelihoods. Nothing outside `models` knows which kind a student is.
-Legend: B batch, T target tokens, D hidden size.
+Legend: B batch, T target tokens, N those of a batch, D hidden size.
 """
 
 from abc import ABC, abstractmethod
@@ -44,17 +44,16 @@ class Student(nn.Module, ABC):
 
     @abstractmethod
     def collator(self, reads_padding: bool = False) -> Callable[[Sequence[Mapping[View, ViewIds]]], dict[str, Any]]:
-        """Return what makes a batch of examples' ids by view, with `labels`, target ids `[B, T]` by view.
+        """Return what makes a batch of examples' ids by view.
 
-        Where a loss `reads_padding`, none is added but that of targets of unlike length.
+        By view it has `labels`, the target ids one example after the other, `[N]`; `sizes`, how many each example has;
+        `rows`, their numbers among the labels, `[B, T]`, -1 after the last. Where a loss `reads_padding`, IGNORE pads
+        the targets that there are to one length.
         """
 
     @abstractmethod
     def hidden_states(self, batch: Mapping[str, Any]) -> dict[View, Tensor]:
-        """Return the head's input by view, `[B, T, D]`, of a collator's batch.
-
-        It is 0 for examples without a target in the view.
-        """
+        """Return the head's input for each of a collator's `labels`, `[N, D]` by view."""
 
     @abstractmethod
     def target_states(self, batch: Sequence[Ids], columns: Sequence[Sequence[Target]]) -> Iterable[Tensor]:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -38,6 +39,11 @@ def pad(rows: Sequence[Row], value: int, multiple: int = 1, *, left: bool = Fals
         begin = width - len(row) if left else 0
         padded[begin : begin + len(row)] = row
     return torch.from_numpy(ids)
+
+
+def numbered(sizes: Sequence[int]) -> Tensor:
+    """Return the numbers of each example's tokens in one row of all, `[B, T]`, -1 after its last, int64."""
+    return pad([range(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)], -1)
 
 
 def padded_inputs(rows: Sequence[Row], pad_id: int, multiple: int = 1, *, left: bool = False) -> dict[str, Tensor]:

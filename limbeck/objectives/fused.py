@@ -1,15 +1,16 @@
 """The fused vocabulary head: an objective's value and gradients together, a chunk of examples at a time.
 
-The logits `[B, T, V]`, the largest tensor of a step, are never made whole: each chunk's are computed once, and only the
-gradients by the states and by the head's parameters stay. Nothing waits for the device.
-Legend: B examples, b of a chunk, T target tokens, D hidden size, V vocabulary, R a chunk's tokens, view after view.
+The logits `[N, V]`, the largest tensor of a step, are of target tokens only, and never made whole: each chunk's are
+computed once, and only the gradients by the states and by the head's parameters stay. Nothing waits for the device.
+Legend: B examples, N target tokens of a view, R those of a chunk, view after view, D hidden size, V vocabulary.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -19,42 +20,61 @@ from limbeck.models.families import VocabularyHead, wide_product
 from limbeck.models.tokenization import IGNORE
 from limbeck.objectives.terms import Objective
 
-ByView = Mapping[View, Tensor]
 _CPU_BYTES = 16 * 2**20  # of logits at a time: about what a processor's caches hold
 _GPU_FRACTION = 64  # of a GPU's memory: thousands of rows on a large one
 
 
-def term_counts(objective: Objective, labels: ByView) -> dict[str, Tensor]:
-    """Count what each term's mean is over in a batch with these target ids by view, `[B, T]`."""
-    return objective.counts(_target_lengths(labels))
+ByView = Mapping[View, Tensor]
+
+
+class Targets(NamedTuple):
+    """A view's target tokens in a batch, one example after the other."""
+
+    states: Tensor  # the head's input where each is predicted, [N, D]
+    labels: Tensor  # their ids, [N]; IGNORE for padding that the objective reads
+    rows: Tensor  # the numbers of each example's tokens, [B, T], -1 after its last
+    sizes: Sequence[int]  # of the examples, in tokens
+
+    def part(self, begin: int, end: int) -> "tuple[slice, Targets]":
+        """Return the tokens of the examples from `begin` to `end`, and their place among all."""
+        first = sum(self.sizes[:begin])
+        place = slice(first, first + sum(self.sizes[begin:end]))
+        rows = self.rows[begin:end] - first  # negative ones stay so
+        return place, Targets(self.states[place], self.labels[place], rows, self.sizes[begin:end])
+
+
+def term_counts(objective: Objective, labels: ByView, rows: ByView) -> dict[str, Tensor]:
+    """Count what each term's mean is over in a batch with these `Targets.labels` and `Targets.rows` by view."""
+    padded = {view: torch.nn.functional.pad(ids, (0, 1), value=IGNORE) for view, ids in labels.items()}  # for row -1
+    return objective.counts({view: (ids[rows[view]] != IGNORE).sum(1) for view, ids in padded.items()})
 
 
 def losses(
-    objective: Objective, hidden: ByView, labels: ByView, *, head: VocabularyHead, counts: Mapping[str, Tensor]
+    objective: Objective, targets: Mapping[View, Targets], *, head: VocabularyHead, counts: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute the objective's value, which can be differentiated once, and each term's, unweighted and constant.
 
-    `hidden` holds the head's input by view, `[B, T, D]`, `labels` the target ids, `[B, T]`, IGNORE on padding. Each
-    term's sum is divided by its entry in `counts`, from `term_counts` or of a larger set.
+    Each term's sum is divided by its entry in `counts`, from `term_counts` or of a larger set.
     """
-    inputs, states = (objective, labels, counts), [hidden[view] for view in labels]
     if not torch.is_grad_enabled():  # inside an autograd function it cannot be seen
-        values, _ = _walk(*inputs, hidden=states, head=head, needs_grad=(False, False, False))
+        values, _ = _walk(objective, targets, counts, head=head, needs_grad=(False, False, False))
         return objective.weighted(values), values
-    loss, *terms = _Fused.apply(*inputs, head.soft_cap, head.weight, head.bias, *states)
+    states = [view.states for view in targets.values()]
+    # the chunks of a batch would be compiled for its lengths alone
+    compute = _Fused.apply if _chunk_count(targets, head) == 1 else torch.compiler.disable(_Fused.apply)
+    loss, *terms = compute(objective, targets, counts, head.soft_cap, head.weight, head.bias, *states)
     return loss, {term.name: value for term, value in zip(objective.terms, terms, strict=True)}
 
 
 @torch.no_grad()
 def gradient_shares(
-    objective: Objective, hidden: ByView, labels: ByView, *, head: VocabularyHead, counts: Mapping[str, Tensor]
+    objective: Objective, targets: Mapping[View, Targets], *, head: VocabularyHead, counts: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Compute the norm of each term's weighted gradient by the states over the sum of these norms; a pass for each."""
     norms = {}
     for term in objective.terms:
-        inputs = replace(objective, terms=(term,)), {view: labels[view] for view in term.views}, counts
-        states = [hidden[view] for view in term.views]
-        _, gradients = _walk(*inputs, hidden=states, head=head, needs_grad=(True, False, False))
+        inputs = replace(objective, terms=(term,)), {view: targets[view] for view in term.views}, counts
+        _, gradients = _walk(*inputs, head=head, needs_grad=(True, False, False))
         squares = [gradient.float().square().sum() for gradient in gradients.hidden]
         norms[term.name] = torch.stack(squares).sum().sqrt() / gradients.unit
     total = torch.stack(list(norms.values())).sum().clamp(min=torch.finfo(torch.float32).tiny)
@@ -70,12 +90,12 @@ class Chunk:
     P, then the gradient. Sums are in float32 at least.
     """
 
-    def __init__(self, objective: Objective, states: Tensor, labels: ByView, head: VocabularyHead) -> None:
-        self.labels = labels
-        self.lengths = _target_lengths(labels)
-        flat = torch.cat([ids.flatten() for ids in labels.values()])
-        self.real = flat != IGNORE
-        self.ids = flat.clamp(min=0).unsqueeze(1)
+    def __init__(self, targets: Mapping[View, Targets], states: Tensor, head: VocabularyHead) -> None:
+        """Take a chunk's targets and their states in the type of the product, `[R, D]`."""
+        self.targets = targets
+        labels = torch.cat([view.labels for view in targets.values()])
+        self.real = labels != IGNORE
+        self.ids = labels.clamp(min=0).unsqueeze(1)
         # not rounded to the states' type, which would change arg-maxes
         logits = head.logits(states, torch.promote_types(states.dtype, torch.float32))
         # the derivative of the soft cap c tanh(x / c)
@@ -87,21 +107,14 @@ class Chunk:
         # largest first: a confident token's loss would be lost in the rounding of a large log sum
         self.label_losses = (largest - logits.gather(1, self.ids).squeeze(1)) - log_top
         self.token_losses = self.label_losses.masked_fill(~self.real, 0)
-        log_sum = largest - log_top
-        if not objective.sees_padding:
-            # a row without any target counts as real: its value is masked out by example
-            padding = [(ids == IGNORE) & (ids != IGNORE).any(1, keepdim=True) for ids in labels.values()]
-            # P = 0 on padding: no pool sees it
-            log_sum = log_sum.masked_fill(torch.cat([mask.flatten() for mask in padding]), math.inf)
-        self.log_p = logits.sub_(log_sum.unsqueeze(1))
-        self.label_gradient = torch.zeros_like(log_sum)  # -G at the labels
-        self.sums = torch.zeros_like(log_sum)  # -sum_k G_k elsewhere
+        self.log_p = logits.sub_((largest - log_top).unsqueeze(1))
+        self.label_gradient = torch.zeros_like(largest)  # -G at the labels
+        self.sums = torch.zeros_like(largest)  # -sum_k G_k elsewhere
         self.gradients: list[tuple[View, Callable[[Tensor], object]]] = []  # add the G of pools and label smoothing
 
     def rows(self, tensor: Tensor, view: View) -> Tensor:
-        """Return a view's part of a tensor over all rows, without a copy."""
-        sizes = [ids.numel() for ids in self.labels.values()]
-        return tensor.split(sizes)[list(self.labels).index(view)]
+        """Return a view's part of a tensor over all tokens, without a copy."""
+        return tensor.split([len(part.labels) for part in self.targets.values()])[list(self.targets).index(view)]
 
     def gradient(self) -> Tensor:
         """Return the gradient by the logits, `[R, V]`; the chunk is used up."""
@@ -110,12 +123,8 @@ class Chunk:
         log_p = -self.label_losses
         total.scatter_(1, self.ids, (self.label_gradient * log_p.expm1() + self.sums * log_p.exp()).unsqueeze(1))
         for view, add_gradient in self.gradients:
-            add_gradient(self.rows(total, view).unflatten(0, self.labels[view].shape))
+            add_gradient(self.rows(total, view))
         return total if self.slope is None else total.mul_(self.slope)
-
-
-def _target_lengths(labels: ByView) -> dict[View, Tensor]:
-    return {view: (ids != IGNORE).sum(1) for view, ids in labels.items()}
 
 
 @dataclass(frozen=True)
@@ -131,8 +140,8 @@ class _Gradients:
     weight: Tensor | None
     bias: Tensor | None
 
-    def add(self, examples: slice, states: Tensor, by_logits: Tensor, head: VocabularyHead) -> None:
-        """Take a chunk's gradient by its logits, `[R, V]`, back through the head to its states, `[R, D]`."""
+    def add(self, places: Sequence[slice], states: Tensor, by_logits: Tensor, head: VocabularyHead) -> None:
+        """Take a chunk's gradient by its logits, `[R, V]`, back to its states, which have these places by view."""
         if self.bias is not None:
             self.bias.add_(by_logits.sum(0))
         narrow = by_logits.to(states.dtype)
@@ -141,29 +150,28 @@ class _Gradients:
         elif self.weight is not None:
             self.weight.add_(wide_product(narrow.t(), states, self.weight.dtype))
         if self.hidden:
-            targets = [view[examples] for view in self.hidden]
-            sizes = [len(target.flatten(0, 1)) for target in targets]
-            for target, rows in zip(targets, (narrow @ head.weight).split(sizes), strict=True):
-                target.copy_(rows.view_as(target))
+            views = [states[place] for states, place in zip(self.hidden, places, strict=True)]
+            for view, rows in zip(views, (narrow @ head.weight).split(list(map(len, views))), strict=True):
+                view.copy_(rows)
 
 
 def _walk(
     objective: Objective,
-    labels: ByView,
+    targets: Mapping[View, Targets],
     counts: Mapping[str, Tensor],
     *,
-    hidden: Sequence[Tensor],
     head: VocabularyHead,
     needs_grad: tuple[bool, bool, bool],
 ) -> tuple[dict[str, Tensor], _Gradients]:
     """Compute every term's value, unweighted, and their weighted sum's gradients by states, weight, bias as needed."""
+    hidden = [view.states for view in targets.values()]
     device = hidden[0].device.type
     autocast = torch.is_autocast_enabled(device) and hidden[0].dtype != torch.float64
     narrow = torch.get_autocast_dtype(device) if autocast else head.weight.dtype  # of the operands of products
     wide = torch.promote_types(narrow, torch.float32)  # of their sums
     head = head.to(narrow)
     wide_head = head if hidden[0].is_cuda else head.to(wide)  # what `wide_product` would do for every chunk
-    divisors = {term.name: counts[term.name].to(wide) for term in objective.terms}
+    divisors = {term.name: counts[term.name].to(hidden[0].device, wide) for term in objective.terms}
     divisors = {name: count.masked_fill(count == 0, 1) for name, count in divisors.items()}
     smallest, largest = torch.stack(list(divisors.values())).aminmax()
     values = {name: torch.zeros_like(count) for name, count in divisors.items()}
@@ -174,29 +182,40 @@ def _walk(
         torch.zeros_like(head.bias, dtype=wide) if head.bias is not None and needs_grad[2] else None,
     )
     with torch.autocast(device, enabled=False):  # every type is chosen here
-        for examples in _slices(hidden, head):
-            states = torch.cat([view[examples].flatten(0, 1).to(narrow) for view in hidden])
-            chunk = Chunk(objective, states, {view: ids[examples] for view, ids in labels.items()}, wide_head)
+        for places, part in _chunks(targets, head):
+            states = torch.cat([view.states.to(narrow) for view in part.values()])
+            chunk = Chunk(part, states, wide_head)
             for term in objective.terms:
                 count = divisors[term.name]
                 values[term.name] += term.loss(chunk, term.weight * gradients.unit / count, any(needs_grad)) / count
             if any(needs_grad):
-                gradients.add(examples, states, chunk.gradient(), head)
+                gradients.add(places, states, chunk.gradient(), head)
             del chunk  # or it would still be there while the next one is made
     return values, gradients
 
 
-def _slices(hidden: Sequence[Tensor], head: VocabularyHead) -> Iterator[slice]:
-    """Yield chunks of like size, of as many examples as the device's memory suggests."""
-    batch = len(hidden[0])
-    example = sum(states.shape[1] for states in hidden) * len(head.weight) * 4  # bytes of float32
+def _chunk_count(targets: Mapping[View, Targets], head: VocabularyHead) -> int:
+    """Return into how many chunks the device's memory suggests to cut a batch."""
+    states = [view.states for view in targets.values()]
     budget = _CPU_BYTES
-    if hidden[0].is_cuda:
-        budget = torch.cuda.get_device_properties(hidden[0].device).total_memory // _GPU_FRACTION
-    chunks = -(-batch // max(budget // example, 1))
-    examples = -(-batch // chunks)
-    for begin in range(0, batch, examples):
-        yield slice(begin, begin + examples)
+    if states[0].is_cuda:
+        budget = torch.cuda.get_device_properties(states[0].device).total_memory // _GPU_FRACTION
+    return max(-(-sum(map(len, states)) * len(head.weight) * 4 // budget), 1)  # bytes of float32
+
+
+def _chunks(
+    targets: Mapping[View, Targets], head: VocabularyHead
+) -> Iterator[tuple[list[slice], Mapping[View, Targets]]]:
+    """Yield chunks of whole examples and of like size, with their places among all tokens by view."""
+    count = _chunk_count(targets, head)
+    if count == 1:
+        yield [slice(None)] * len(targets), targets
+        return
+    ends = np.cumsum([view.sizes for view in targets.values()], axis=1).sum(0)
+    cuts = np.searchsorted(ends, ends[-1] * np.arange(1, count) / count)
+    for begin, end in pairwise(np.unique([0, *cuts, len(ends)]).tolist()):
+        places, parts = zip(*(view.part(begin, end) for view in targets.values()), strict=True)
+        yield list(places), dict(zip(targets, parts, strict=True))
 
 
 class _Fused(torch.autograd.Function):
@@ -204,11 +223,11 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Any:
-        objective, labels, counts, soft_cap, weight, bias, *hidden = arguments
+        objective, targets, counts, soft_cap, weight, bias, *_ = arguments
         needs_weight, needs_bias, *needs_hidden = ctx.needs_input_grad[4:]
         needs_grad = (any(needs_hidden), needs_weight, needs_bias)
         head = VocabularyHead(weight, bias, soft_cap)
-        values, gradients = _walk(objective, labels, counts, hidden=hidden, head=head, needs_grad=needs_grad)
+        values, gradients = _walk(objective, targets, counts, head=head, needs_grad=needs_grad)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(gradients.unit, gradients.weight, gradients.bias, *gradients.hidden)
         ctx.types = [None if parameter is None else parameter.dtype for parameter in (weight, bias)]

@@ -1,9 +1,9 @@
 """Objectives as values: weighted sums of terms, and the divergences and pools that an alignment is made of.
 
 A divergence takes log v and log z, of the label and the rationale side, `[B, V]` each, and returns `[B]`. A pool takes
-log P `[B, T, V]`, -inf on tokens that do not count, and returns log v `[B, V]` and its adjoint, which turns
-`g = dL/d log v` into `dL/d log P`: its sums over the vocabulary, `[B, T]`, and a function that adds it to a tensor in
-place, for a sparse one is never made whole. Legend: B batch, T tokens, V vocabulary.
+log P `[N, V]` of all tokens and the numbers of each example's, `[B, T]`, -1 after the last; it returns log v `[B, V]`
+and its adjoint, which turns `g = dL/d log v` into `dL/d log P`: its sums over the vocabulary, `[N]`, and a function
+that adds it to a tensor in place, for a sparse one is never made whole. Legend: B batch, T tokens, V vocabulary.
 """
 
 from __future__ import annotations  # tensors are only named here: `limbeck objectives` loads no torch
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Divergence = Callable[[Tensor, Tensor], Tensor]
     AddGradient = Callable[[Tensor], object]
     Adjoint = Callable[[Tensor], tuple[Tensor, AddGradient]]
-    Pool = Callable[[Tensor], tuple[Tensor, Adjoint]]
+    Pool = Callable[[Tensor, Tensor], tuple[Tensor, Adjoint]]
 
 
 def cross_entropy(log_v: Tensor, log_z: Tensor) -> Tensor:
@@ -42,27 +42,35 @@ def double_softmax(log_v: Tensor, log_z: Tensor) -> Tensor:
     return -(log_v.exp() * log_z.exp().log_softmax(-1)).sum(-1)
 
 
-def max_pool(log_p: Tensor) -> tuple[Tensor, Adjoint]:
+def _by_example(log_p: Tensor, rows: Tensor) -> Tensor:
+    """Return log P by example, `[B, T, V]`, -inf after its last token; of an example without tokens any numbers."""
+    padding = (rows < 0) & (rows >= 0).any(1, keepdim=True)
+    return log_p[rows.clamp(min=0)].masked_fill_(padding.unsqueeze(-1), -math.inf)
+
+
+def max_pool(log_p: Tensor, rows: Tensor) -> tuple[Tensor, Adjoint]:
     """Compute log max_t P_t (Chen et al. 2024, Sec. 3.3); dL/d log P_tk = g_k [t = argmax_t log P_tk], for one t."""
-    log_v, index = log_p.max(1)
+    log_v, tokens = _by_example(log_p, rows).max(1)
+    index = rows.clamp(min=0).gather(1, tokens)
 
     def adjoint(g: Tensor) -> tuple[Tensor, AddGradient]:
-        sums = log_p.new_zeros(log_p.shape[:2]).scatter_add_(1, index, g)
-        return sums, lambda total: total.scatter_add_(1, index.unsqueeze(1), g.unsqueeze(1))
+        sums = log_p.new_zeros(len(log_p)).scatter_add_(0, index.flatten(), g.flatten())
+        return sums, lambda total: total.scatter_add_(0, index, g)
 
     return log_v, adjoint
 
 
-def mean_pool(log_p: Tensor) -> tuple[Tensor, Adjoint]:
+def mean_pool(log_p: Tensor, rows: Tensor) -> tuple[Tensor, Adjoint]:
     """Compute log 1/n sum_t P_t (Chen et al. 2024, Table 4); dL/d log P_tk = g_k P_tk / sum_t P_tk."""
-    log_sum = log_p.logsumexp(1)
-    lengths = (log_p[:, :, :1] > -math.inf).sum(1).to(log_p.dtype)
+    by_example, index = _by_example(log_p, rows), rows.clamp(min=0).flatten()
+    log_sum = by_example.logsumexp(1)
 
     def adjoint(g: Tensor) -> tuple[Tensor, AddGradient]:
-        shares = (log_p - log_sum.unsqueeze(1)).exp_().mul_(g.unsqueeze(1))
-        return shares.sum(-1), lambda total: total.add_(shares)
+        shares = (by_example - log_sum.unsqueeze(1)).exp_().mul_(g.unsqueeze(1)).flatten(0, 1)
+        sums = log_p.new_zeros(len(log_p)).index_add_(0, index, shares.sum(-1))
+        return sums, lambda total: total.index_add_(0, index, shares)
 
-    return log_sum - lengths.log(), adjoint
+    return log_sum - (rows >= 0).sum(1, keepdim=True).clamp(min=1).to(log_p.dtype).log(), adjoint
 
 
 DIVERGENCES: dict[str, Divergence] = {"cross-entropy": cross_entropy, "kl": kl, "double-softmax": double_softmax}
@@ -104,7 +112,7 @@ class TokenTerm:
             return losses.sum()
         log_p = chunk.rows(chunk.log_p, self.view)
         chunk.rows(chunk.sums, self.view).add_(e * scale * real)
-        spread = (e * scale * real / log_p.shape[-1]).view_as(chunk.labels[self.view]).unsqueeze(-1)
+        spread = (e * scale * real / log_p.shape[-1]).unsqueeze(-1)
         chunk.gradients.append((self.view, lambda total: total.sub_(spread)))
         return ((1 - e) * losses - e * log_p.mean(-1).masked_fill(~real, 0)).sum()
 
@@ -134,21 +142,20 @@ class AlignmentTerm:
         names = ("pool", "divergence", "mask_padding", "normalise", "detach", "symmetric")
         return {"alignment_weight": "weight", **{name: name for name in names}}
 
-    def complete(self, lengths: Mapping[View, Tensor]) -> Tensor:
-        """Return True for the examples that have both targets, `[B]`."""
-        return (lengths[View.PREDICT] > 0) & (lengths[View.EXPLAIN] > 0)
-
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
         """Count the examples that have both targets."""
-        return self.complete(lengths).sum()
+        return ((lengths[View.PREDICT] > 0) & (lengths[View.EXPLAIN] > 0)).sum()
 
     def loss(self, chunk: Chunk, scale: Tensor, with_gradient: bool) -> Tensor:
-        """Return the sum over a chunk's complete examples, and add its gradient times `scale` to the chunk."""
+        """Return the sum over a chunk's examples that have both targets, and add its gradient times `scale`."""
         from torch.func import vjp
 
-        sides = (chunk.rows(chunk.log_p, view).unflatten(0, chunk.labels[view].shape) for view in self.views)
-        pooled, adjoints = zip(*(POOLS[self.pool](side) for side in sides), strict=True)
-        complete = self.complete(chunk.lengths).to(scale.dtype)
+        sides = [(chunk.rows(chunk.log_p, view), chunk.targets[view].rows) for view in self.views]
+        if not all(len(log_p) for log_p, _ in sides):
+            return scale.new_zeros(())
+        pooled, adjoints = zip(*(POOLS[self.pool](*side) for side in sides), strict=True)
+        with_label, with_rationale = ((rows >= 0).any(1) for _, rows in sides)
+        complete = (with_label & with_rationale).to(scale.dtype)
         # a detached label side has no gradient, so none is asked for
         fixed = 1 if self.detach == "label" and not self.symmetric else 0
         values, pull_back = vjp(partial(self.compare, *pooled[:fixed]), *pooled[fixed:])  # type: ignore[misc]
@@ -156,7 +163,7 @@ class AlignmentTerm:
             by_pooled = pull_back(complete * scale)
             for view, adjoint, g in zip(self.views[fixed:], adjoints[fixed:], by_pooled, strict=True):
                 sums, add_gradient = adjoint(g)
-                chunk.rows(chunk.sums, view).sub_(sums.flatten())
+                chunk.rows(chunk.sums, view).sub_(sums)
                 chunk.gradients.append((view, add_gradient))
         return (values * complete).sum()
 

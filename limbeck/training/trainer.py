@@ -7,7 +7,7 @@ training decides as an unbroken one.
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from limbeck.models.lora import has_adapter, restore_adapter
 from limbeck.models.student import Student
 from limbeck.models.tokenization import MULTIPLE
 from limbeck.objectives import Objective
-from limbeck.objectives.fused import gradient_shares, losses, term_counts
+from limbeck.objectives.fused import Targets, gradient_shares, losses, term_counts
 from limbeck.training.dataset import TrainingSet
 from limbeck.training.sampler import BucketSampler
 from limbeck.training.settings import TrainingSettings
@@ -44,6 +44,8 @@ class Distiller(nn.Module):
     def forward(
         self,
         labels: Mapping[View, Tensor],
+        rows: Mapping[View, Tensor],
+        sizes: Mapping[View, Sequence[int]],
         *,
         counts: Mapping[str, Tensor] | None = None,
         with_shares: bool = False,
@@ -53,10 +55,11 @@ class Distiller(nn.Module):
 
         Returns `loss`, a scalar; `terms`, each term's value unweighted; `shares`, each term's share of the gradient.
         """
-        hidden, head = self.student.hidden_states({"labels": labels, **inputs}), self.student.head()
-        counts = counts or term_counts(self.objective, labels)
-        loss, values = losses(self.objective, hidden, labels, head=head, counts=counts)
-        shares = gradient_shares(self.objective, hidden, labels, head=head, counts=counts) if with_shares else {}
+        states, head = self.student.hidden_states(inputs), self.student.head()
+        targets = {view: Targets(states[view], labels[view], rows[view], sizes[view]) for view in labels}
+        counts = counts or term_counts(self.objective, labels, rows)
+        loss, values = losses(self.objective, targets, head=head, counts=counts)
+        shares = gradient_shares(self.objective, targets, head=head, counts=counts) if with_shares else {}
         return {"loss": loss, "terms": values, "shares": shares}
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
@@ -196,7 +199,7 @@ class Trainer(transformers.Trainer):
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Return what each term's sum is divided by, and count for the log."""
         for batch in batch_samples:
-            for name, count in term_counts(self.distiller.objective, batch["labels"]).items():
+            for name, count in term_counts(self.distiller.objective, batch["labels"], batch["rows"]).items():
                 self._counts[name] += count
         return self._expected
 

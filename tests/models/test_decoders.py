@@ -20,6 +20,7 @@ from limbeck.schema import Example
 from limbeck.tasks import get
 from tests.helpers import decoders
 from tests.models.students import randomise
+from tests.objectives import oracle
 
 SHARING = [family for family in decoders.DECODERS if family not in ("mamba", "gpt_neo")]
 SVAMP = get("svamp")
@@ -59,11 +60,11 @@ def examples_of(seed: int, view_pairs: int = 5) -> list[dict[View, ViewIds]]:
 def value_and_gradient(student: DecoderStudent, objective: str, batch: dict) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the loss of a batch and its gradient by all weights."""
     student.zero_grad()
-    objective, labels = ObjectiveSettings(name=objective).build(), batch["labels"]
-    hidden = student.hidden_states(batch)
-    hidden = {view: hidden[view] for view in objective.views}
-    labels = {view: labels[view] for view in objective.views}
-    loss, _ = losses(objective, hidden, labels, head=student.head(), counts=term_counts(objective, labels))
+    objective = ObjectiveSettings(name=objective).build()
+    targets = oracle.targets(student, batch)
+    targets = {view: targets[view] for view in objective.views}
+    counts = term_counts(objective, *({view: batch[name][view] for view in targets} for name in ("labels", "rows")))
+    loss, _ = losses(objective, targets, head=student.head(), counts=counts)
     loss.backward()
     return loss.detach(), torch.cat([p.grad.flatten() for p in student.parameters() if p.grad is not None])
 
@@ -106,14 +107,13 @@ def test_a_pool_of_unmasked_padding_sees_tokens_after_the_target():
     """As the released code's does: padding is read, with states of its own, and none but padding reads it."""
     student, examples = decoder("llama"), examples_of(2)
     with torch.no_grad():
-        padded, plain = (student.hidden_states(student.collator(reads)(examples)) for reads in (True, False))
-    labels = student.collator(True)(examples)["labels"]
-    for view, hidden in padded.items():
-        real = labels[view] != IGNORE
-        torch.testing.assert_close(hidden[real], plain[view][real], rtol=1e-5, atol=1e-5)
-        has_target = real.any(1)
-        assert (hidden[has_target] != 0).any(-1).all()
-        assert (plain[view][~real] == 0).all()
+        padded, plain = (oracle.targets(student, student.collator(reads)(examples)) for reads in (True, False))
+    for view, targets in padded.items():
+        assert targets.sizes == [max(plain[view].sizes) if size else 0 for size in plain[view].sizes]
+        real = targets.labels != IGNORE
+        torch.testing.assert_close(targets.states[real], plain[view].states, rtol=1e-5, atol=1e-5)
+        assert targets.labels[real].tolist() == plain[view].labels.tolist()
+        assert (targets.states[~real] != 0).any(-1).all()
 
 
 # Templates of the kinds that are about: ChatML with a default system text and an empty thought (Qwen3), turns without

@@ -28,19 +28,17 @@ def batch_of(student: Student, targets: list[str | None]) -> dict:
 
 @pytest.mark.parametrize("kind", FAMILIES)
 @torch.no_grad()
-def test_head_on_hidden_states_gives_the_models_logits_and_an_example_without_target_nothing(kind):
+def test_head_on_hidden_states_gives_the_models_logits_whatever_other_examples_lack(kind):
     student, texts = random_student(kind), ["The answer is", "yes"]
     batches = [batch_of(student, targets) for targets in (texts, [*texts, None], [None])]
     hidden, mixed, alone = (student.hidden_states(batch)[View.PREDICT] for batch in batches)
-    batch, labels = batches[0], batches[0]["labels"][View.PREDICT]
-    fed = student.model.prepare_decoder_input_ids_from_labels(labels)
+    batch, targets = batches[0], batches[0]["targets"][View.PREDICT]
+    fed = student.model.prepare_decoder_input_ids_from_labels(targets)
     expected = student.model(batch["input_ids"], batch["attention_mask"], decoder_input_ids=fed).logits
-    real = labels != IGNORE
-    torch.testing.assert_close(student.head().logits(hidden)[real], expected[real], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(mixed[:2], hidden, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(student.head().logits(hidden), expected[targets != IGNORE], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(mixed, hidden, rtol=1e-5, atol=1e-5)
     assert (fed[:, 0] == student.model.generation_config.decoder_start_token_id).all()
-    assert (mixed[2] == 0).all()
-    assert alone.isfinite().all()
+    assert len(alone) == 0
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

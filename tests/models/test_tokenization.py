@@ -49,20 +49,28 @@ def padded(rows: list[list[int]], value: int, multiple: int) -> torch.Tensor:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(ids, ids, ids, ids), min_size=1, max_size=6), st.sampled_from([1, 8]))
-def test_a_batch_is_what_padding_lists_gives(rows, multiple):
+@given(st.lists(st.tuples(ids, ids, ids, ids), min_size=1, max_size=6), st.booleans())
+def test_a_batch_is_what_padding_lists_gives(rows, reads_padding):
     views = (View.PREDICT, View.EXPLAIN)
     sources = {view: [[7, *row[number]] for row in rows] for number, view in enumerate(views)}
     targets = {view: [row[2 + number] for row in rows] for number, view in enumerate(views)}
     examples = [{view: ViewIds(sources[view][i], targets[view][i]) for view in views} for i in range(len(rows))]
-    batch = SourceCollator(9, multiple)(examples)
+    multiple = 1 if reads_padding else 8
+    batch = SourceCollator(9, reads_padding)(examples)
     complete = {view: [i for i, ids in enumerate(targets[view]) if ids] or [0] for view in views}
     inputs = [sources[view][i] for view in views for i in complete[view]]
     assert torch.equal(batch["input_ids"], padded(inputs, 9, multiple))
     assert torch.equal(batch["attention_mask"], padded([[1] * len(row) for row in inputs], 0, multiple))
     for view in views:
-        assert torch.equal(batch["labels"][view], padded(targets[view], IGNORE, multiple).long())
-        assert batch["rows"][view].tolist() == complete[view]
+        read = [targets[view][i] for i in complete[view]]
+        assert torch.equal(batch["targets"][view], padded(read, IGNORE, multiple).long())
+        width = max(map(len, read)) if reads_padding else 0
+        assert batch["labels"][view].tolist() == [id for row in read for id in row + [IGNORE] * (width - len(row))]
+        assert torch.equal(batch["targets"][view].flatten()[batch["places"][view]], batch["labels"][view])
+        assert batch["sizes"][view] == [width or len(ids) if ids else 0 for ids in targets[view]]
+        numbers = batch["rows"][view]
+        assert (numbers >= 0).sum(1).tolist() == batch["sizes"][view]
+        assert numbers[numbers >= 0].tolist() == list(range(len(batch["labels"][view])))
 
 
 def special_ids(ids: list[int], student: Student) -> list[int]:

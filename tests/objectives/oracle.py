@@ -4,17 +4,41 @@ Legend: B batch, T target tokens, D hidden size, V vocabulary.
 """
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
-from limbeck.models.tokenization import IGNORE
+from limbeck.models.tokenization import IGNORE, numbered
 from limbeck.objectives import DIVERGENCES, AlignmentTerm
+from limbeck.objectives.fused import Targets
 
 
-def losses(objective, hidden, labels, *, head, counts):
+def packed(objective, hidden, labels):
+    """Return the target tokens of padded states `[B, T, D]` and ids `[B, T]` by view; with padding if it counts."""
+    targets = {}
+    for view, ids in labels.items():
+        real = ids != IGNORE
+        read = real | real.any(1, keepdim=True) if objective.sees_padding else real
+        sizes = read.sum(1).tolist()
+        targets[view] = Targets(hidden[view][read], ids[read], numbered(sizes), sizes)
+    return targets
+
+
+def targets(student, batch):
+    """Return the target tokens of a batch that the student's collator made."""
+    states = student.hidden_states(batch)
+    return {
+        view: Targets(states[view], *(batch[name][view] for name in ("labels", "rows", "sizes"))) for view in states
+    }
+
+
+def losses(objective, targets, *, head, counts):
     """Compute the objective's value and each term's, all differentiable."""
-    logits = {view: head.logits(states) for view, states in hidden.items()}
+    padded = {}
+    for view, (states, labels, _, sizes) in targets.items():
+        logits = pad_sequence(head.logits(states).split(sizes), batch_first=True)
+        padded[view] = logits, pad_sequence(labels.split(sizes), batch_first=True, padding_value=IGNORE)
     values = {}
     for term in objective.terms:
-        sides = [tensor for view in term.views for tensor in (logits[view], labels[view])]
+        sides = [tensor for view in term.views for tensor in padded[view]]
         if isinstance(term, AlignmentTerm):
             complete = (sides[1] != IGNORE).any(1) & (sides[3] != IGNORE).any(1)
             total = (alignment(term, *sides) * complete).sum()

@@ -12,7 +12,7 @@ from limbeck.data import View
 from limbeck.models.families import VocabularyHead
 from limbeck.models.tokenization import IGNORE
 from limbeck.objectives import METHODS, ObjectiveSettings, fused
-from limbeck.objectives.fused import gradient_shares, losses, term_counts
+from limbeck.objectives.fused import Targets, gradient_shares, losses, term_counts
 from tests.objectives import oracle
 
 DEVICE = torch.device(os.environ.get("LIMBECK_TEST_DEVICE", "cpu"))
@@ -41,7 +41,7 @@ def random_batch(views, vocabulary=50, width=8, batch=6):
 
 
 class Batch(NamedTuple):
-    """The head's input and the target ids by view, and the head's weight and bias."""
+    """The head's input and the target ids by view, both padded, and the head's weight and bias."""
 
     hidden: dict[View, torch.Tensor]
     labels: dict[View, torch.Tensor]
@@ -52,17 +52,22 @@ class Batch(NamedTuple):
         hidden = {view: states.to(dtype).double() for view, states in self.hidden.items()}
         return Batch(hidden, self.labels, [tensor.to(dtype).double() for tensor in self.parameters])
 
+    def counts(self, method):
+        """Return the terms' counts."""
+        return method.counts({view: (ids != IGNORE).sum(1) for view, ids in self.labels.items()})
+
 
 def gradients(compute, method, batch, *, dtype=DTYPE, device=DEVICE, splits=1, soft_cap=None, counts=None):
     """Return the loss and every gradient, taken over slices of the batch under the whole batch's counts."""
     weight, bias = (tensor.to(device, dtype, copy=True).requires_grad_() for tensor in batch.parameters)
     hidden = {view: states.to(device, dtype, copy=True).requires_grad_() for view, states in batch.hidden.items()}
-    counts = counts or term_counts(method, batch.labels)
+    counts = counts or batch.counts(method)
     total = 0.0
     for rows in torch.arange(len(next(iter(hidden.values())))).chunk(splits):
         states = {view: leaf[rows] for view, leaf in hidden.items()}
         labels = {view: ids[rows].to(device) for view, ids in batch.labels.items()}
-        loss, _ = compute(method, states, labels, head=VocabularyHead(weight, bias, soft_cap), counts=counts)
+        targets = oracle.packed(method, states, labels)
+        loss, _ = compute(method, targets, head=VocabularyHead(weight, bias, soft_cap), counts=counts)
         (3 * loss).backward()  # a scaled loss: the gradient that comes in is not 1
         total += loss.item()
     return total, [leaf.grad.cpu() for leaf in (weight, bias, *hidden.values())]
@@ -122,7 +127,7 @@ def test_no_gradient_vanishes_or_overflows_in_float16(factor):
     """The mean over a million tokens is below float16's smallest number; a rare term expects 1e-5 of an example."""
     method = METHODS["mi"]
     batch = random_batch(method.views).rounded(torch.float16)
-    counts = {name: count * max(factor, 1.0) for name, count in term_counts(method, batch.labels).items()}
+    counts = {name: count * max(factor, 1.0) for name, count in batch.counts(method).items()}
     counts["rationale"] = counts["rationale"] * min(factor, 1.0)
     with torch.autocast("cpu", torch.float16):
         _, computed = gradients(losses, method, batch, counts=counts)
@@ -136,16 +141,19 @@ def test_the_fused_head_never_waits_for_the_device(monkeypatch, dtype):
     method, options = METHODS["kl"], {"dtype": dtype, "requires_grad": True}
     with FakeTensorMode():
         head = VocabularyHead(torch.randn(50, 8, **options), torch.randn(50, **options))
-        labels = {view: torch.zeros(4, 6, dtype=torch.long) for view in method.views}
-        hidden = {view: torch.randn(4, 6, 8, **options) for view in method.views}
-        loss, values = losses(method, hidden, labels, head=head, counts=term_counts(method, labels))
+        sizes, labels = [6, 2, 4], {view: torch.zeros(12, dtype=torch.long) for view in method.views}
+        rows = {view: torch.zeros(3, 6, dtype=torch.long) for view in method.views}
+        hidden = {view: torch.randn(12, 8, **options) for view in method.views}
+        targets = {view: Targets(hidden[view], labels[view], rows[view], sizes) for view in hidden}
+        loss, values = losses(method, targets, head=head, counts=term_counts(method, labels, rows))
         loss.backward()
     assert {value.dtype for value in values.values()} == {torch.float32}
     tensors = [head.weight, head.bias, *hidden.values()]
     assert all(tensor.grad.shape == tensor.shape and tensor.grad.dtype == dtype for tensor in tensors)
 
 
-def test_the_fused_head_compiles_into_one_graph():
+def test_the_fused_head_compiles_into_one_graph(monkeypatch):
+    monkeypatch.setattr(fused, "_CPU_BYTES", 2**24)
     method = METHODS["mi"]
     batch = random_batch(method.views)
     torch.compiler.reset()
@@ -175,12 +183,13 @@ def test_confident_tokens_keep_their_gradient(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_shares_are_the_norms_of_separate_backward_passes(name):
     method = METHODS[name]
-    hidden, labels, parameters = random_batch(method.views)
-    options = {"head": VocabularyHead(*parameters), "counts": term_counts(method, labels)}
-    shares = gradient_shares(method, hidden, labels, **options)
-    leaves, norms = [states.requires_grad_() for states in hidden.values()], {}
+    batch = random_batch(method.views)
+    targets = oracle.packed(method, batch.hidden, batch.labels)
+    options = {"head": VocabularyHead(*batch.parameters), "counts": batch.counts(method)}
+    shares = gradient_shares(method, targets, **options)
+    leaves, norms = [view.states.requires_grad_() for view in targets.values()], {}
     for term in method.terms:
-        value = term.weight * oracle.losses(method, hidden, labels, **options)[1][term.name]
+        value = term.weight * oracle.losses(method, targets, **options)[1][term.name]
         by_states = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
         norms[term.name] = sum(gradient.square().sum().item() for gradient in by_states) ** 0.5
     expected = {name: norm / sum(norms.values()) for name, norm in norms.items()}

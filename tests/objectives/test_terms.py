@@ -8,9 +8,10 @@ import torch
 
 from limbeck.errors import LimbeckError
 from limbeck.models.families import VocabularyHead
-from limbeck.models.tokenization import IGNORE
+from limbeck.models.tokenization import IGNORE, numbered
 from limbeck.objectives import METHODS, POOLS, AlignmentTerm, Objective, ObjectiveSettings
-from limbeck.objectives.fused import losses, term_counts
+from limbeck.objectives.fused import losses
+from tests.objectives import oracle
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def alignment(term, p, labels, q, rationales):
     hidden = dict(zip(term.views, (p, q), strict=True))
     ids = dict(zip(term.views, (labels, rationales), strict=True))
     head = VocabularyHead(torch.eye(p.shape[-1], dtype=p.dtype))  # whose logits are its states
-    return losses(method, hidden, ids, head=head, counts=term_counts(method, ids))[0]
+    return losses(method, oracle.packed(method, hidden, ids), head=head, counts={"alignment": torch.tensor(len(p))})[0]
 
 
 def unpadded(batch: int, tokens: int) -> torch.Tensor:
@@ -110,12 +111,10 @@ def test_kl_with_the_label_side_detached_has_the_gradient_of_mi():
 
 @pytest.mark.parametrize("name", POOLS)
 def test_a_pools_gradient_is_the_automatic_one(name):
-    log_p = torch.randn(3, 5, 7, dtype=torch.float64).log_softmax(-1)
-    log_p[0, 3:] = -math.inf
-    log_p.requires_grad_()
+    log_p, rows = torch.randn(8, 7, dtype=torch.float64).log_softmax(-1).requires_grad_(), numbered([5, 1, 2])
     g = torch.randn(3, 7, dtype=torch.float64)
-    POOLS[name](log_p)[0].backward(g)
-    sums, add_gradient = POOLS[name](log_p.detach())[1](g)
+    POOLS[name](log_p, rows)[0].backward(g)
+    sums, add_gradient = POOLS[name](log_p.detach(), rows)[1](g)
     total = torch.full_like(log_p, 2.0)
     add_gradient(total)
     torch.testing.assert_close(total - 2, log_p.grad, rtol=1e-10, atol=1e-12)

@@ -40,11 +40,10 @@ def test_the_fused_loss_is_the_plain_one(name, lora):
     student, method = student_of(lora).eval(), METHODS[name]
     data = tokenize(PARTIAL, method.views, student)
     batch = student.collator(method.sees_padding)([data[i] for i in range(len(data))])
-    labels, results = batch["labels"], []
-    counts = term_counts(method, labels)
+    counts, results = term_counts(method, batch["labels"], batch["rows"]), []
     for function in (losses, oracle.losses):
         student.zero_grad()
-        loss, _ = function(method, student.hidden_states(batch), labels, head=student.head(), counts=counts)
+        loss, _ = function(method, oracle.targets(student, batch), head=student.head(), counts=counts)
         loss.backward()
         results.append((loss.detach(), flat(p.grad for p in student.parameters() if p.grad is not None)))
     (fused, by_fused), (plain, by_plain) = results

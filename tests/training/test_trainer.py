@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch._dynamo.testing import CompileCounter
 
 from limbeck.data import View
 from limbeck.models.tokenization import IGNORE
@@ -30,7 +31,7 @@ def test_dss_is_half_the_sum_of_the_plain_models_two_losses():
     batch = student.collator()([data[i] for i in range(len(data))])
     output = Distiller(student, METHODS["dss"])(**batch)
     ids, masks = batch["input_ids"].chunk(2), batch["attention_mask"].chunk(2)
-    sides = zip(ids, masks, batch["labels"].values(), strict=True)
+    sides = zip(ids, masks, batch["targets"].values(), strict=True)
     plain = [student.model(ids, attention_mask=mask, labels=labels).loss.item() for ids, mask, labels in sides]
     assert output["loss"].item() == pytest.approx(sum(plain) / 2, rel=1e-5)
     assert [value.item() for value in output["terms"].values()] == pytest.approx(plain, rel=1e-5)
@@ -48,6 +49,17 @@ def test_logged_terms_add_up_and_the_loss_falls(name, tmp_path):
     assert entries[-1]["loss"] < 0.9 * entries[0]["loss"]
 
 
+def test_a_compiled_distiller_is_not_compiled_anew_for_every_batch():
+    student, counter = scratch().eval(), CompileCounter()
+    distiller = Distiller(student, METHODS["mi"])
+    compiled = torch.compile(distiller, backend=counter)
+    data = tokenize(EXAMPLES, METHODS["mi"].views, student)
+    for first in range(7):  # of other lengths each
+        batch = student.collator()([data[i] for i in range(first, first + 4)])
+        assert compiled(**batch)["loss"].item() == pytest.approx(distiller(**batch)["loss"].item(), rel=1e-5)
+    assert counter.frame_count <= 3  # fixed numbers of tokens, free ones, and one that is 1
+
+
 def test_gradient_checkpointing_changes_no_weight(tmp_path):
     students = [scratch(), scratch()]
     for student, enabled in zip(students, (False, True), strict=True):
@@ -59,13 +71,13 @@ def test_gradient_checkpointing_changes_no_weight(tmp_path):
 def test_only_the_official_term_keeps_batches_as_short_as_they_can_be(name, rounded, tmp_path):
     training = trainer(scratch(), name, tmp_path)
     longest = int(training.training_set.lengths[:, 2].max())
-    width = training.data_collator([training.training_set[i] for i in range(12)])["labels"][View.EXPLAIN].shape[1]
+    width = training.data_collator([training.training_set[i] for i in range(12)])["targets"][View.EXPLAIN].shape[1]
     assert longest < width < longest + 8 and width % 8 == 0 if rounded else width == longest
 
 
-def damage(folder, state):
+def damage(folder, state, step=9):
     """Make a checkpoint whose state is damaged."""
-    checkpoint = folder / "checkpoints" / "checkpoint-9"
+    checkpoint = folder / "checkpoints" / f"checkpoint-{step}"
     checkpoint.mkdir(parents=True)
     (checkpoint / "trainer_state.json").write_text(state)
 
@@ -82,7 +94,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(options, steps, tmp_path
     accuracies, options = [0.1, 0.2, 0.5, 0.4, 0.3, 0.2], {"validation": EXAMPLES, **options}
     unbroken = fitted("mi", tmp_path / "unbroken", accuracies=accuracies, **options)
     fitted("mi", tmp_path / "broken", stop=4, accuracies=accuracies, **options)
-    damage(tmp_path / "broken", '{"global_step": 9, "log_his')
+    damage(tmp_path / "broken", '{"global_step": 9, "log_his', step=4 + options["eval_steps"])
     second = fitted("mi", tmp_path / "broken", accuracies=accuracies[4 // options["eval_steps"] :], **options)
     third = fitted("mi", tmp_path / "broken", accuracies=[], **options)
     trainings = [unbroken, second, third]
@@ -156,15 +168,13 @@ def test_the_validation_loss_is_the_objective_over_all_validation_rows_without_d
     method, loss = training.distiller.objective, training._validation_loss()["loss"]
     data = token_ids(PARTIAL, method.views, student)
     batch = training.data_collator([data[i] for i in range(len(data))])
-    labels = batch["labels"]
-    with torch.no_grad():
-        hidden = student.hidden_states(batch)
-    complete = torch.stack([(ids != IGNORE).any(1) for ids in labels.values()]).all(0).sum()
+    complete = sum(map(all, zip(*batch["sizes"].values(), strict=True)))
     counts = {
-        term.name: complete if term.name == "alignment" else (labels[term.view] != IGNORE).sum()
+        term.name: complete if term.name == "alignment" else (batch["labels"][term.view] != IGNORE).sum()
         for term in method.terms
     }
-    expected, _ = oracle.losses(method, hidden, labels, head=student.head(), counts=counts)
+    with torch.no_grad():
+        expected, _ = oracle.losses(method, oracle.targets(student, batch), head=student.head(), counts=counts)
     assert loss == pytest.approx(expected.item(), rel=1e-5)
 
 
