@@ -18,7 +18,7 @@ from limbeck.formatting import one_line
 # Every two are told apart by normal and colour-blind eyes, and each has a contrast of 3:1 with white and with black.
 COLORS = ("#1f5eff", "#f4620c", "#217a5f", "#b46bb9", "#d4102c", "#819977", "#b002b7", "#598dfe")
 DASHES = ("solid", (0, (5, 2)), (0, (1.6, 1.4)), (0, (7, 2, 1.5, 2)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINE_STYLES = mpl.cycler(color=COLORS * 7, linestyle=DASHES * 14, marker=list("os^DvPX") * 8)  # 56 that differ
 INK = "#010203"  # becomes `currentColor`, which the style sheet below sets
 INK_STYLE = "<style>svg{color:#1d1b18}@media(prefers-color-scheme:dark){svg{color:#e8e4dc}}</style>"
 LABEL_LENGTH = 60  # characters of a name in a figure
@@ -30,10 +30,9 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "limbeck", "text.parse_math": False, "font.family": "sans-serif",
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.grid.axis": "y",
     "axes.axisbelow": True, "grid.alpha": 0.18, "grid.linewidth": 0.8, "lines.linewidth": 1.8, "lines.markersize": 5,
-    "legend.frameon": False, "axes.facecolor": "none",
-    "savefig.facecolor": "none", "savefig.transparent": True, "axes.xmargin": 0.03,
-    "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
-    "grid.color": INK,
+    "legend.frameon": False, "axes.facecolor": "none", "savefig.facecolor": "none", "savefig.transparent": True,
+    "axes.xmargin": 0.03, "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK,
+    "ytick.color": INK, "grid.color": INK,
 }  # fmt: skip
 
 
@@ -54,10 +53,9 @@ def line_chart(
     percent: str = "",
     reference: tuple[str, float] | None = None,
 ) -> str:
-    """Draw a line for each name, with whiskers where its points have intervals.
+    """Draw a line for each name, with whiskers for intervals; a line without a point keeps its colour.
 
-    A line without a point keeps its colour, so that a name looks alike in all figures. `percent` names the axes whose
-    shares are shown in per cent ("x", "y", "xy"); `reference` is the name and the height of a dashed line.
+    `percent` names the axes shown in per cent ("x", "y", "xy"); `reference` is the name and height of a dashed line.
     """
     points = {
         name: sorted((p for p in line if p.y is not None and math.isfinite(p.y)), key=lambda point: point.x)
@@ -68,26 +66,18 @@ def line_chart(
     step = DODGE * (max(xs) - min(xs)) if whiskers else 0.0
     with _figure() as figure:
         axes = figure.add_subplot(xlabel=x_label, ylabel=_label(y_label))
-        for index, (name, line) in enumerate(points.items()):
+        for index, (style, (name, line)) in enumerate(zip(LINE_STYLES(), points.items(), strict=False)):
             shift = step * (index - (len(points) - 1) / 2)
-            color, turn = COLORS[index % len(COLORS)], index // len(COLORS)
             if line:
-                axes.plot(
-                    [point.x + shift for point in line],
-                    [point.y for point in line if point.y is not None],
-                    label=_label(name),
-                    color=color,
-                    linestyle=DASHES[(index + turn) % len(DASHES)],
-                    marker=MARKERS[(index + turn // len(DASHES)) % len(MARKERS)],
-                    markevery=max(1, len(line) // 7),
-                )
+                shifted, ys = [point.x + shift for point in line], [point.y for point in line if point.y is not None]
+                axes.plot(shifted, ys, label=_label(name), markevery=max(1, len(line) // 7), **style)
             for x, _, low, high in line:
                 if low is not None and high is not None:
-                    axes.plot([x + shift] * 2, [low, high], color=color, marker="_")
+                    axes.plot([x + shift] * 2, [low, high], color=style["color"], marker="_")
         if reference is not None and xs:
             axes.axhline(reference[1], color=INK, linestyle=(0, (6, 3)), linewidth=1.3, label=reference[0])
-        for axis in (axis for letter, axis in (("x", axes.xaxis), ("y", axes.yaxis)) if letter in percent):
-            axis.set_major_formatter(PercentFormatter(1, decimals=None))
+        for letter in percent:
+            getattr(axes, f"{letter}axis").set_major_formatter(PercentFormatter(1, decimals=None))
         places = sorted(set(xs))
         if whiskers and all(b - a > TICK_SPACE * (places[-1] - places[0]) for a, b in pairwise(places)):
             axes.set_xticks(places)  # where something was measured
@@ -108,7 +98,7 @@ def risk_coverage(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def cascade(curves: Mapping[str, Sequence[Mapping[str, Any]]], teacher: float | None) -> str:
-    """Draw accuracy over the share passed on, from `cost` and `accuracy` by name; a line for the teacher's own."""
+    """Draw accuracy over the share passed on, from `cost` and `accuracy` by name, and the teacher's own."""
     lines = {name: [Point(row["cost"], row["accuracy"]) for row in curve] for name, curve in curves.items()}
     reference = None if teacher is None else ("teacher alone", teacher)
     return line_chart(lines, "share passed on to the teacher", "accuracy", percent="xy", reference=reference)
@@ -142,10 +132,9 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
 
 @contextmanager
 def _figure(height: float = 2.9) -> Iterator[Figure]:
-    """Yield a figure in matplotlib's default style and ours, whatever the user's settings are."""
+    """Yield a figure in matplotlib's default style and ours, whatever the user's is."""
     with mpl.rc_context(), warnings.catch_warnings():
-        # the reader's fonts differ from ours
-        warnings.filterwarnings("ignore", "Glyph .* missing")
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's fonts differ from ours
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]
         yield Figure(figsize=(WIDTH, height), facecolor="none")
@@ -159,8 +148,8 @@ def _lay_out(figure: Figure, legend_rows: int) -> None:
 
 
 def _label(name: str) -> str:
-    """Return a name of any origin as a short label; long ones lose their middle, since names differ in their ends."""
-    text = one_line(name if len(name) < 1000 else f"{name[:200]}…{name[-200:]}", 1000)
+    """Return a name of any origin as a label; a long one loses its middle, since names differ in their ends."""
+    text = one_line(name, len(name))
     if len(text) > LABEL_LENGTH:
         text = f"{text[: LABEL_LENGTH // 2]}…{text[1 - LABEL_LENGTH // 2 :]}"
     return f" {text}" if text.startswith("_") else text or "(no name)"  # matplotlib hides what begins with _

@@ -21,7 +21,7 @@ STDIO = Path("-")  # standard output where something is written, standard input 
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, renamed to it on success and removed on failure.
 
-    A link stays one: its target is replaced. A file keeps its permissions. Raises FileError where it cannot be written.
+    A link's target is replaced, and a file keeps its permissions. Raises FileError.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{secrets.token_hex(4)}.tmp")
@@ -62,15 +62,14 @@ def is_stdout(path: Path) -> bool:
 
 def check_writable(path: Path, *sources: Path) -> None:
     """Create the folder of `path`. Raises FileError where it cannot be written, or is one of the sources."""
-    target = Path(os.path.realpath(path))
     if is_stream(path):
         return
+    target = Path(os.path.realpath(path))
     if target.is_dir() or target in [source.resolve() for source in sources]:
         raise FileError("the output would overwrite a folder or an input; give another --output", path=path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=target.parent):
-            pass
+        TemporaryFile(dir=target.parent).close()
     except OSError as error:
         raise unwritable(path, error) from None
 
@@ -111,12 +110,10 @@ def json_text(value: Any) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as `json_text`."""
     write_text(path, json_text(value))
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write `rows` as JSON lines."""
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 

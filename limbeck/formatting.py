@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 LONGEST = 2000  # characters of a text in a table or on a page
 
 # controls, bidi and other formats, surrogates, private use, unassigned, separators
@@ -54,7 +56,7 @@ def p_equals(value: float | None) -> str:
 
 
 def visible(text: str, limit: int | None = None) -> str:
-    """Return `text` with each hidden or direction-changing character like `<U+202E>`, cut at `limit` characters."""
+    """Return `text` with hidden and direction-changing characters like `<U+202E>`, cut at `limit` characters."""
     cut = text if limit is None else text[:limit]
     if not cut.replace("\n", "").replace("\t", "").isprintable():  # most texts are, and this is quick
         hidden = {char for char in cut if char not in _SHOWN and unicodedata.category(char) in _HIDDEN}
@@ -81,7 +83,7 @@ def markdown(value: Any) -> Markdown:
 
 
 def code(value: Any) -> Markdown:
-    """Return `value` as Markdown code that may stand in a table's cell, or escaped where it holds ` or |."""
+    """Return `value` as Markdown code, or escaped where it holds ` or |, which end code or a table's cell."""
     text = one_line(str(value), LONGEST)
     return markdown(text) if not text or "`" in text or "|" in text else Markdown(f"`{text}`")
 
@@ -111,11 +113,4 @@ def csv_field(text: str) -> str:
 
 def finite(value: Any) -> Any:
     """Return `value` as JSON, in which nan and infinities become None."""
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case dict():
-            return {str(key): finite(item) for key, item in value.items()}
-        case list() | tuple():
-            return [finite(item) for item in value]
-    return value
+    return to_jsonable_python(value, inf_nan_mode="null")

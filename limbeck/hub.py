@@ -3,10 +3,12 @@
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import huggingface_hub
+from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
@@ -24,8 +26,8 @@ _HUB_FILES = {".gitattributes"}  # what the Hub itself puts into a new repositor
 def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool = True, fresh: bool = False) -> str:
     """Upload `files` as `name` (OWNER/NAME) in one commit; return its URL. Raises EndpointError.
 
-    `private` holds for a new repository; an existing one stays as public as it is. With `fresh` an existing one is
-    refused, unless it is empty (an upload broke off) and no more public.
+    `private` holds for a new repository. With `fresh` an existing one is refused, unless it is empty (an upload broke
+    off) and no more public.
     """
     operations = [
         huggingface_hub.CommitOperationAdd(path, content if isinstance(content, bytes) else str(content))
@@ -53,9 +55,9 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
 def where_to_load(name: str) -> dict[str, bool]:
     """Return `local_files_only` for `from_pretrained` where the Hub, which libraries ask for minutes, does not answer.
 
-    Raises EndpointError where the cache does not hold it either.
+    Raises EndpointError if the cache lacks the model too.
     """
-    if huggingface_hub.constants.HF_HUB_OFFLINE or not may_be_on_hub(name):
+    if constants.HF_HUB_OFFLINE or not may_be_on_hub(name):
         return {}
     try:
         huggingface_hub.HfApi().model_info(name, timeout=_TIMEOUT)
@@ -82,9 +84,8 @@ def is_decoder(name: str | None) -> bool:
         config = json.loads(path.read_bytes())
     except Exception:  # of the Hub's client too; whoever loads the model says what is wrong with it
         return (Path(name) / "adapter_config.json").is_file()
-    return not config.get("is_encoder_decoder") and any(
-        kind in str(config.get("architectures")) for kind in ("ForCausalLM", "LMHeadModel")
-    )
+    architectures = str(config.get("architectures"))
+    return not config.get("is_encoder_decoder") and ("ForCausalLM" in architectures or "LMHeadModel" in architectures)
 
 
 def cached_revision(name: str) -> str | None:
@@ -100,8 +101,7 @@ def may_be_on_hub(name: str) -> bool:
 
 def could_be_name(name: str) -> bool:
     """Return whether a repository on the Hub may have this name."""
-    try:
+    with suppress(HFValidationError):
         validate_repo_id(name)
-    except HFValidationError:
-        return False
-    return True
+        return True
+    return False
