@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import PercentFormatter
 
 from limbeck.formatting import one_line
@@ -18,7 +19,7 @@ from limbeck.formatting import one_line
 # Every two are told apart by normal and colour-blind eyes, and each has a contrast of 3:1 with white and with black.
 COLORS = ("#1f5eff", "#f4620c", "#217a5f", "#b46bb9", "#d4102c", "#819977", "#b002b7", "#598dfe")
 DASHES = ("solid", (0, (5, 2)), (0, (1.6, 1.4)), (0, (7, 2, 1.5, 2)))
-LINE_STYLES = mpl.cycler(color=COLORS * 7, linestyle=DASHES * 14, marker=list("os^DvPX") * 8)  # 56 that differ
+LINE_STYLES = cycler(color=COLORS * 7, linestyle=DASHES * 14, marker=list("os^DvPX") * 8)  # 56 that differ
 INK = "#010203"  # becomes `currentColor`, which the style sheet below sets
 INK_STYLE = "<style>svg{color:#1d1b18}@media(prefers-color-scheme:dark){svg{color:#e8e4dc}}</style>"
 LABEL_LENGTH = 60  # characters of a name in a figure

@@ -1,4 +1,4 @@
-"""The wording of counts of rows that were cut, left out, not parsed or repeated, wherever they are shown."""
+"""The wording of counts of rows that were cut, left out, not parsed or repeated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class Note:
     """The wording of a count."""
 
     sentence: str  # that continues the number
-    of: str = "train"  # what it is a share of: a split's rows, or the tokenised `sources` or `targets` of all views
-    warns: float | None = None  # the share above which it is a warning; None: never
+    of: str = "train"  # whose share it is: a split's rows, or the tokenised `sources` or `targets` of all views
+    warns: float | None = None  # the share above which it is a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,9 @@ def lines_of(counts: Mapping[str, Any], rows: Mapping[str, int] | int) -> list[L
     table = MEASURED if isinstance(rows, int) else NOTES
     lines = []
     for key, count in counts.items():
-        if not count or key not in table:
-            continue
-        note = table[key]
-        of = rows if isinstance(rows, int) else rows.get(note.of, 0)
-        share = count / of if of else 0.0
-        words = f"{count:,} {note.sentence}" + (f" ({share:.1%} of {of:,})" if note.warns and of else "")
-        lines.append(Line(key, count, words, note.warns is not None and share > note.warns))
+        if count and (note := table.get(key)):
+            total = rows if isinstance(rows, int) else rows.get(note.of, 0)
+            share = count / total if total else 0.0
+            sentence = f"{count:,} {note.sentence}" + (f" ({share:.1%} of {total:,})" if note.warns and total else "")
+            lines.append(Line(key, count, sentence, note.warns is not None and share > note.warns))
     return lines

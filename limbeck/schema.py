@@ -3,13 +3,13 @@
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 
 def listing(choices: Sequence[str]) -> str:
     """Return `choices` as they follow a question, in letters as in the paper's code."""
     names = string.ascii_lowercase if len(choices) <= 26 else range(1, len(choices) + 1)
-    lines = [f"({name}) {choice}" for name, choice in zip(names, choices, strict=False)]
-    return "\n".join(["", "Answer Choices:", *lines])
+    return "\nAnswer Choices:" + "".join(f"\n({name}) {choice}" for name, choice in zip(names, choices, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,13 @@ class Example:
     """One question with its answer and, where a teacher gave one, a rationale."""
 
     id: str
-    segments: tuple[str, ...]  # parts of the input, like premise and hypothesis; one for most tasks
+    segments: tuple[str, ...]  # of the input, like premise and hypothesis; one for most tasks
     label: str
     rationale: str | None = None
     teacher_label: str | None = None
     choices: tuple[str, ...] = ()  # the labels allowed for this example; empty: free text
     answers: tuple[str, ...] = ()  # further texts accepted as right, besides the label
-    own_choices: bool = False  # the row's own, shown after its segments; a task's, equal in all rows, are not
+    own_choices: bool = False  # the row's, shown after its segments; a task's, equal in all rows, are not
 
     @property
     def choices_text(self) -> str:
@@ -44,13 +44,13 @@ class Prediction:
     input: str
     label: str | None
     prediction: str | None  # None: another tool's file does not have it; blank: not answered
-    correct: bool | None  # right by the task's rule: equal value, or equal normalised text
+    correct: bool | None  # by the task's rule: equal value, or equal normalised text
     exact: bool | None  # the very same string as the label
     rationale: str | None = None  # None: not requested; blank: requested, and none was written
     confidence: float | None = None  # the requested one of `confidences`; None where it is undefined
     confidences: Mapping[str, float] | None = None  # by definition, see limbeck/metrics/predict.py
-    probabilities: Mapping[str, float] | None = None  # of the choices, and of the answer if it is none of them; sum 1
-    input_cut: bool | None = None  # True: the input is too long for the student, which read a part of it
+    probabilities: Mapping[str, float] | None = None  # of the choices and the answer; sum 1
+    input_cut: bool | None = None  # True: the student read a part of it
 
     @property
     def blank(self) -> bool:
@@ -69,11 +69,11 @@ class Judgement:
     rationale: str
     judge: str  # the model
     temperature: float
-    replies: tuple[str | None, ...]  # one per request; None: no reply
-    scores: tuple[float | None, ...]  # of the replies, 1 to 5; None: no reply, or no score in it
+    replies: tuple[str | None, ...]  # one per request; None: there is none
+    scores: tuple[float | None, ...]  # of the replies, 1 to 5; None: there is none
 
     @property
     def score(self) -> float | None:
         """The mean of the known scores."""
         scores = [score for score in self.scores if score is not None]
-        return sum(scores) / len(scores) if scores else None
+        return fmean(scores) if scores else None

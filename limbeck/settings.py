@@ -68,36 +68,34 @@ def change(values: dict[str, Any], text: str) -> None:
 
 
 def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Put `value` at the dotted `key`, in place, with the mappings on the way. Raises RecipeError with `where`."""
+    """Put `value` at the dotted `key`, in place, with the mappings on the way. Raises RecipeError."""
     *path, last = key.split(".")
     if not all([*path, last]):
         raise RecipeError("a key is names joined by dots, like training.learning_rate", path=where)
-    level = values
     for name in path:
-        inner = {} if level.get(name) is None else from_name(level[name])  # `objective: mi`, then objective.pool=mean
+        inner = {} if values.get(name) is None else from_name(values[name])  # `objective: mi`, then objective.pool=mean
         if not isinstance(inner, dict):
             raise RecipeError(f"{name!r} is no mapping in the file", path=where)
-        level[name] = inner
-        level = inner
-    level[last] = value
+        values[name] = inner
+        values = inner
+    values[last] = value
 
 
 def _recipe_error(model: type[BaseModel], where: str, problems: list[ErrorDetails]) -> RecipeError:
     problem = problems[0]
     # pydantic puts its own words for a union's members into the path: `function-after[...]`
     path = [str(key) for key in problem["loc"] if "[" not in str(key)]
+    text, value = problem["msg"].removeprefix("Value error, "), problem["input"]
     if problem["type"] == "extra_forbidden":
         text = str(unknown("field", path[-1], _field_names(model)))
-    else:
-        value = problem["input"]
-        hidden = isinstance(value, Mapping | list) or problem["type"] in ("missing", UNSHOWN)
-        text = problem["msg"].removeprefix("Value error, ") + ("" if hidden else f", not {value!r:.80}")
+    elif not isinstance(value, Mapping | list) and problem["type"] not in ("missing", UNSHOWN):
+        text += f", not {value!r:.80}"
     count = "" if len(problems) == 1 else f" (and {len(problems) - 1} more)"
     return RecipeError(text + count, path=where, field=".".join(path) or None)
 
 
 def _field_names(annotation: Any) -> set[str]:
-    """Return the names of all fields of the models in a type, and of the models in these."""
+    """Return the names of all fields of the models in a type."""
     fields = getattr(annotation, "model_fields", {})
     annotations = [*get_args(annotation), *(field.annotation for field in fields.values())]
     return set(fields).union(*map(_field_names, annotations))

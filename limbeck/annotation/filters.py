@@ -65,12 +65,12 @@ class Outcome(StrEnum):
 
     KEPT = "kept"
     NOT_ASKED = "not asked"
-    FAILED = "failed"  # asked, and no reply yet
-    NO_ANSWER = "no answer"  # none that can be read
+    FAILED = "failed"
+    NO_ANSWER = "no answer"  # that can be read
     NO_RATIONALE = "no rationale"
     WRONG = "wrong"  # by the gold label
-    OUTVOTED = "outvoted"  # where no gold label is known or wanted: not the vote
-    LOW_AGREEMENT = "low agreement"  # of the vote
+    OUTVOTED = "outvoted"  # where no gold label is known or wanted
+    LOW_AGREEMENT = "low agreement"
     TOO_SHORT = "too short"
     TOO_LONG = "too long"
     LANGUAGE = "language"
@@ -82,9 +82,9 @@ class Outcome(StrEnum):
 class Sample:
     """A reply to a question, or its absence; `sift` fills in the last three fields."""
 
-    text: str | None  # the raw reply; None: there is none
+    text: str | None  # raw; None: there is no reply
     thoughts: str = ""  # that came beside the text
-    failure: str | None = None  # the last failure's kind and message; both None: none, or not asked yet
+    failure: str | None = None  # the last failure's kind, and its message
     reason: str | None = None
     hinted: bool = False  # the gold label was given as a hint
     rationale: str | None = None
@@ -98,8 +98,8 @@ class Annotation:
 
     example: Example
     samples: Sequence[Sample]
-    vote: str | None  # of the samples without a hint; None: none of them gave an answer
-    agreement: float  # the vote's share of the samples without a hint that gave an answer
+    vote: str | None  # of the samples without a hint that gave an answer; None: there are none
+    agreement: float  # the vote's share of these
 
     @property
     def rationales(self) -> list[str]:
@@ -117,8 +117,8 @@ def sift(
     for sample in samples:
         parsed = read_reply(sample.text or "", sample.thoughts, task, example, source=source)
         sample.rationale, sample.label = parsed.rationale, parsed.label
-    vote, agreement = majority([sample.label for sample in samples if sample.label and not sample.hinted], task)
-    annotation = Annotation(example, samples, vote, agreement)
+    votes = [sample.label for sample in samples if sample.label and not sample.hinted]
+    annotation = Annotation(example, samples, *majority(votes, task))
     firsts: dict[str, Sample] = {}
     for sample in samples:
         if source != "content" and sample.label is None and sample.rationale is not None:
@@ -155,7 +155,7 @@ def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: Filter
 def majority(labels: Sequence[str], task: Task) -> tuple[str | None, float]:
     """Return the most frequent answer, as it was first spelled, and its share; of equally many the first.
 
-    Answers count together where each would be right if the other were the label, rounded decimals apart.
+    Answers count together where each is right by the other, rounded decimals apart.
     """
     if not labels:
         return None, 0.0
@@ -166,7 +166,7 @@ def majority(labels: Sequence[str], task: Task) -> tuple[str | None, float]:
 
 
 def words(text: str) -> int:
-    """Count words; in scripts without blanks between words, characters."""
+    """Count words, or characters in scripts without blanks between words."""
     return len(_WORD.findall(text))
 
 
@@ -201,7 +201,7 @@ def leaks(rationale: str, task: Task, example: Example, hinted: bool) -> bool:
 @cache
 def _open_form(marker: str) -> re.Pattern[str]:
     """Return the pattern of "Answer:", a box, or the marker at a line's end or before a bracket."""
-    opening = r"\s{1,9}".join(re.escape(word) for word in marker.split())
+    opening = r"\s{1,9}".join(map(re.escape, marker.split()))
     after = "" if marker.endswith(":") else r"\s{0,9}(?:[:(\[{$\\*_]|$)"
     form = r"^[^\w\n]{0,12}(?:final\s{1,3})?answer[*_]{0,3}\s?:|\\boxed\b"  # known to every task's parser
     return re.compile(rf"(?<!\w){opening}{after}|{form}", re.IGNORECASE | re.MULTILINE)

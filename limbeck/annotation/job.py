@@ -49,8 +49,8 @@ class Job(TaskSettings, AskingSettings):
 class OpenJob:
     """A job whose rows and prompt are read.
 
-    The store knows replies by the model, a hash of `sent` and one of the question. The longest answer is in neither:
-    after it was raised, only answers that had been cut off are asked for again.
+    The store knows replies by the model, a hash of `sent` and one of the question. `max_tokens` is in neither: after it
+    was raised, only answers that had been cut off are asked for again.
     """
 
     def __init__(self, job: Job) -> None:
@@ -69,10 +69,9 @@ class OpenJob:
 
     def requests(self, examples: Sequence[Example] | None = None, *, hint: bool = False) -> list[Request]:
         """Return the requests for all samples of the examples (default: all), round by round; for one with a hint."""
-        rows = self.examples if examples is None else examples
-        rounds = zip(*(self._samples(row, hint) for row in rows), strict=True)
+        samples = (self._samples(row, hint) for row in (self.examples if examples is None else examples))
         # a repeated question is one request
-        return list({request.key: request for requests in rounds for request in requests}.values())
+        return list({request.key: request for requests in zip(*samples, strict=True) for request in requests}.values())
 
     def hinted_requests(self, store: Store) -> list[Request]:
         """Return the requests with a hint, of labelled examples whose samples all have replies, none of them right."""
@@ -87,13 +86,13 @@ class OpenJob:
     def annotations(self, store: Store) -> list[Annotation]:
         """Return every example with its samples in the store, sifted."""
         results = store.results(self.job.teacher.name, self.prompt)
-        filters, source = self.job.filters, self.job.rationale
         annotations = []
         for example in self.examples:
             samples = [Sample(*results.get(request.key[2:], (None,))) for request in self._samples(example, hint=False)]
-            if example.label:
-                hinted = (results.get(request.key[2:]) for request in self._samples(example, hint=True))
-                samples += [Sample(*result, hinted=True) for result in hinted if result is not None]
+            for request in self._samples(example, hint=True) if example.label else ():
+                if result := results.get(request.key[2:]):
+                    samples.append(Sample(*result, hinted=True))
+            filters, source = self.job.filters, self.job.rationale
             annotations.append(sift(example, samples, self.task, filters=filters, source=source))
         return annotations
 
@@ -115,10 +114,9 @@ def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
     opened = OpenJob(job)
     with Store(job.store) as store:
         session = Session(job, store, watch)
-        rows = {"count": len(opened.examples), "sha256": digest(opened.examples)}
+        tally, rows = session.tally, {"count": len(opened.examples), "sha256": digest(opened.examples)}
         session.begin(opened.prompt, opened.sent, rows)
         session.ask(job.sampling, opened.requests, lambda: opened.hinted_requests(store))
-        tally = session.tally
         return {
             "requests": tally.sent,
             "stored": tally.stored,
@@ -132,7 +130,7 @@ def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
 
 
 def plan(job: Job) -> dict[str, Any]:
-    """Return the answers `missing`, the most that may be asked again `hinted`, and the cost of what was `spent` before.
+    """Return the answers `missing`, the most that may be asked again `hinted`, and what was `spent` before.
 
     `tokens` and `cost` are the most for these requests, each sent once. Raises LimbeckError for a bad row or prompt.
     """

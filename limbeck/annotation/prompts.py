@@ -50,10 +50,8 @@ class Prompt(Settings):
 
     def messages(self, example: Example, hint: bool = False) -> list[ChatMessage]:
         """Return the system's turn, the worked examples and the question, if need be with the label as a hint."""
-        content = self._user_turn(example)
-        if hint:
-            content = f"{content}\n\n{_filled(self.hint, {'label': example.label})}"
-        return [*self._opening, {"role": "user", "content": content}]
+        hint_text = f"\n\n{_filled(self.hint, {'label': example.label})}" if hint else ""
+        return [*self._opening, {"role": "user", "content": self._user_turn(example) + hint_text}]
 
     @cached_property
     def _opening(self) -> tuple[ChatMessage, ...]:
@@ -83,7 +81,7 @@ class Prompt(Settings):
 def load_prompt(task: Task, path: Path | None = None) -> Prompt:
     """Read the task's own prompt, or the one in the YAML file `path`; a worked example is a row of data with a `reply`.
 
-    Raises LimbeckError, with file and field, also for a reply that the task's parser cannot read.
+    Raises LimbeckError, also for a reply that the task's parser cannot read.
     """
     path = path or prompt_file(task.name)
     values = read_mapping(path)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def read_results(job: Job) -> Results:
 def summary(results: Results) -> dict[str, Any]:
     """Return counts of samples, the votes' accuracy with Wilson's 95 % interval, and the tokens spent.
 
-    `doubt` says why the answers most likely belong to other rows than the labels, or is None.
+    `doubt` says why the answers most likely belong to other rows, or is None.
     """
     annotations, task, job = results.annotations, results.opened.task, results.opened.job
     samples = [sample for row in annotations for sample in row.samples]
@@ -64,7 +64,7 @@ def summary(results: Results) -> dict[str, Any]:
     interval = wilson(sum(graded), len(graded))
     answered = []
     for row in annotations:
-        rationale = next((sample.rationale for sample in row.samples if sample.rationale is not None), None)
+        rationale = next((sample.rationale for sample in row.samples if sample.rationale), None)
         answered.append(replace(row.example, teacher_label=row.vote, rationale=rationale))
     return {
         "teacher": job.teacher.name,
@@ -89,23 +89,22 @@ def summary(results: Results) -> dict[str, Any]:
 def training_examples(results: Results, *, all_rationales: bool = False) -> list[Example]:
     """Return the job's examples with the teacher's vote and the first kept rationale.
 
-    The vote stands for an unknown label; without a vote of enough agreement the question is left out. With
-    `all_rationales` a question stands once for each kept rationale: `id`, `id#2`, `id#3`.
+    An agreed vote stands for an unknown label; without one the question is left out. With `all_rationales` a question
+    stands once for each kept rationale: `id`, `id#2`, `id#3`.
     """
     ids = {row.example.id for row in results.annotations}
     examples = []
     for row in results.annotations:
         agreed = row.agreement >= results.opened.job.filters.agreement
-        label = row.example.label or (row.vote if agreed else None)
-        if label is None:
+        if not (label := row.example.label or (row.vote if agreed else None)):
             continue
-        rationale = next(iter(row.rationales), None)
-        example = replace(row.example, label=label, teacher_label=row.vote, rationale=rationale)
-        examples.append(example)
-        for rationale in row.rationales[1:] if all_rationales else ():
-            id = next(name for number in count(2) if (name := f"{example.id}#{number}") not in ids)
+        numbered = (id for number in count(2) if (id := f"{row.example.id}#{number}") not in ids)
+        rationales: list[str | None] = [*row.rationales] or [None]
+        for rationale, id in zip(
+            rationales[: None if all_rationales else 1], chain([row.example.id], numbered), strict=False
+        ):
             ids.add(id)
-            examples.append(replace(example, id=id, rationale=rationale))
+            examples.append(replace(row.example, id=id, label=label, teacher_label=row.vote, rationale=rationale))
     return examples
 
 
@@ -125,8 +124,8 @@ def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
 def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) -> dict[str, Any]:
     """Write `training_examples` to `output` as JSON lines and, beside a file, their provenance, which is returned.
 
-    `left_out` counts questions without a label and an agreed vote, in other forms than limbeck's also those without a
-    rationale. Raises LimbeckError without a store, with nothing to write, or if `output` is one of the job's files.
+    `left_out` counts questions without a label, in other forms than limbeck's also those without a rationale. Raises
+    LimbeckError without a store, with nothing to write, or if `output` is one of the job's files.
     """
     _check_output(output, job.rows, job.store, *([job.prompt] if job.prompt else []))
     results = read_results(job)
@@ -169,7 +168,7 @@ def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[
             write_jsonl(output, export_rows(examples, get(task), "limbeck")[0])
         return {output: counts}, left_out
     if task == "custom":
-        raise RecipeError(f"{source}: a folder, so the released archive: say with --task whose rows to import")
+        raise RecipeError(f"{source}: a folder, so the archive: say with --task whose rows to import")
     if is_stream(output) or output.is_file():
         raise FileError("the archive becomes one file a split; name a folder as --output", path=output)
     settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "annotate import")

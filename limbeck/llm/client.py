@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -16,6 +17,8 @@ from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_messa
 from limbeck.llm.settings import SHORTEST_SECRET, SamplingSettings, TeacherSettings, read_key
 
 LONGEST_WAIT = 3600.0  # seconds; an endpoint that asks for more is asked again after these
+_COUNTS = range(10**9)
+_LOCAL = ("localhost", "127.0.0.1", "::1")  # no proxy reaches these
 _TEMPORARY = frozenset({408, 409, 425, 429, *range(500, 600)})  # statuses after which the same request may succeed
 _HOPELESS = frozenset({401, 402, 404, 405, *range(300, 400)})  # statuses that every other request would get too
 _UNFINISHED = {
@@ -23,11 +26,6 @@ _UNFINISHED = {
     "content_filter": ("filtered", "the endpoint's filter stopped the answer"),
     "error": ("broken off", "the endpoint says that the answer is incomplete"),  # a router's, whose source failed
 }
-_COUNTS = range(10**9)
-_LOCAL = re.compile(
-    r"https?://((?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?)(?:/|$)", re.IGNORECASE
-)  # no proxy reaches it
-
 log = logging.getLogger(__name__)
 for name in ("openai", "httpcore2"):  # at DEBUG they log headers, and an endpoint may echo the key there
     logging.getLogger(name).setLevel(logging.INFO)
@@ -41,26 +39,23 @@ class EndpointClient:
         self._teacher, self._url, self._seconds = teacher, teacher.endpoint(), seconds
         self._key = read_key(teacher.key)
         self._default_temperature = sampling.temperature is None
-        self._body: dict[str, Any] = {"model": teacher.name, "temperature": sampling.heat}
+        body = {"model": teacher.name, "temperature": sampling.heat, "top_p": sampling.top_p}
+        self._body: dict[str, Any] = {name: value for name, value in body.items() if value is not None}
         self._body |= {"max_tokens": sampling.max_tokens} | sampling.extra
-        if sampling.top_p is not None:
-            self._body["top_p"] = sampling.top_p
         # the SDK wants a key; without one the header is omitted
-        self._headers = {} if self._key else {"Authorization": openai.omit}
-        local = _LOCAL.match(self._url)
-        mounts = {f"all://{local[1]}": None} if local else None
+        key, self._headers = self._key or "unset", {} if self._key else {"Authorization": openai.omit}
         try:
+            url = urlsplit(self._url)
+            mounts = {f"all://{url.netloc}": None} if url.hostname in _LOCAL else None
             http = openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None, mounts=mounts)
-            key = self._key or "unset"
             self._client = openai.AsyncOpenAI(base_url=self._url, api_key=key, max_retries=0, http_client=http)
         except (ValueError, ImportError, OSError, httpx2.InvalidURL):  # a proxy's address may hold a password
             raise EndpointError(f"{self._url}, $HTTPS_PROXY or $SSL_CERT_FILE cannot be used") from None
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
         """Send one request, and again if the model insists on `max_completion_tokens` or its own temperature."""
-        body = self._body
-        # `extra_body` spares the SDK's conversion of the messages: half of a request's processor time
-        create, extra_body = self._client.chat.completions.with_raw_response.create, body | {"messages": messages}
+        body, create = self._body, self._client.chat.completions.with_raw_response.create
+        extra_body = body | {"messages": messages}  # spares the SDK's conversion: half of a request's processor time
         try:
             async with asyncio.timeout(self._seconds):
                 response = await create(model="", messages=[], extra_body=extra_body, extra_headers=self._headers)
@@ -90,10 +85,9 @@ class EndpointClient:
         return True
 
     def _refusal(self, error: openai.APIStatusError) -> Failure:
-        fields: Mapping[str, Any] = error.body if isinstance(error.body, dict) else {}
+        status, fields = error.status_code, error.body if isinstance(error.body, dict) else {}
         message = one_line(self._redact(str(fields.get("message") or error.response.text)), 300) or "without a message"
-        status = error.status_code
-        if status in _HOPELESS or "insufficient_quota" in (fields.get("code"), fields.get("type")):
+        if status in _HOPELESS or "insufficient_quota" in (error.code, error.type):
             state = f"${self._teacher.key} is {'set' if self._key else 'not set'}"
             raise EndpointError(f"{self._url} refuses {self._teacher.name!r:.100} (HTTP {status}, {state}): {message}")
         wait = error.response.headers.get("retry-after", "")

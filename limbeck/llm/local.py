@@ -17,7 +17,7 @@ from limbeck.llm.settings import SamplingSettings, TeacherSettings
 
 
 class LocalClient:
-    """A chat model on the GPU if there is one, as it was saved; its own settings decide what `sampling` leaves open."""
+    """A chat model on the GPU if there is one; its own settings decide what `sampling` leaves open."""
 
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings) -> None:
         """Load the model. Raises ModelError: no such model, or one that is no chat model."""
@@ -38,7 +38,7 @@ class LocalClient:
         config.max_length = None  # beside max_new_tokens every call would warn of it
         # many models name the end of a document as their end, and their tokenizer that of a turn
         ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-        self._ends = [end for end in {*ends, self._tokenizer.eos_token_id} if end is not None]
+        self._ends = list({*ends, self._tokenizer.eos_token_id} - {None})
         options: dict[str, Any] = {"do_sample": sampling.heat > 0}
         if sampling.heat > 0:  # transformers' own default of top_k is 50
             options |= {"temperature": sampling.heat, "top_p": sampling.top_p, "top_k": config.top_k or 0}
@@ -65,10 +65,10 @@ class LocalClient:
         return (await results)[index]
 
     async def close(self) -> None:
-        """Stop at the next token."""
         self._closed = True
 
     def _stop(self, ids: torch.Tensor, _scores: Any, **_options: Any) -> torch.Tensor:
+        """Stop at the next token once the client is closed."""
         return torch.full((len(ids),), self._closed, device=ids.device)
 
     async def _answers(self, batch: list[list[int]]) -> list[Reply | Failure]:
@@ -80,12 +80,12 @@ class LocalClient:
     @torch.inference_mode()
     def _generate(self, prompts: list[list[int]]) -> list[Reply | Failure]:
         width = max(map(len, prompts))
-        # Padding is masked, but repetition penalties look at every id: pad with a token that the row has anyway.
-        ids = [[prompt[0]] * (width - len(prompt)) + prompt for prompt in prompts]
-        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-        inputs = torch.tensor([ids, mask], device=self._model.device)
+        # padding is masked, but repetition penalties look at every id: pad with a token that the row has anyway
+        ids = torch.tensor([prompt[:1] * (width - len(prompt)) + prompt for prompt in prompts])
+        mask = torch.arange(width) >= torch.tensor([[width - len(prompt)] for prompt in prompts])
+        inputs = {"input_ids": ids.to(self._model.device), "attention_mask": mask.to(self._model.device)}
         try:
-            output = self._model.generate(input_ids=inputs[0], attention_mask=inputs[1], **self._options)
+            output = self._model.generate(**inputs, **self._options)
         except Exception as error:  # raised by the model's code, sampling.extra, or a full GPU
             advice = "; lower teacher.batch_size" if isinstance(error, torch.OutOfMemoryError) else ""
             raise ModelError(f"{self._name}: {type(error).__name__}: {first_line(error)}{advice}") from error
@@ -103,13 +103,13 @@ class LocalClient:
 
 def render(tokenizer: Any, messages: Sequence[ChatMessage]) -> str:
     """Return the conversation in the tokenizer's template; a system turn that it refuses or drops goes to the user."""
-    first, *turns = messages
-    conversations = [list(messages)]
-    if first["role"] == "system":
-        conversations.append([{**turns[0], "content": f"{first['content']}\n\n{turns[0]['content']}"}, *turns[1:]])
+    system, conversations = messages[0]["content"], [list(messages)]
+    if messages[0]["role"] == "system":
+        user = messages[1] | {"content": f"{system}\n\n{messages[1]['content']}"}
+        conversations.append([user, *messages[2:]])
     for conversation in conversations:
         with suppress(TemplateError):
             text: str = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-            if first["content"].strip() in text or conversation is conversations[-1]:
+            if system.strip() in text or conversation is conversations[-1]:
                 return text
     raise ModelError(f"{tokenizer.name_or_path}: its chat template refuses the conversation")

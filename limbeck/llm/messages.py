@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-# DeepSeek and vLLM, OpenRouter, Ollama and Anthropic, OpenRouter's list of parts
+# of DeepSeek and vLLM, OpenRouter, Ollama and Anthropic
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thoughts", "thought", "reasoning_details")
 _CONTENT_FIELDS = ("content", "value", "text")
 _PART_FIELDS = (*_CONTENT_FIELDS, "thinking", "reasoning", "summary")
@@ -20,13 +20,12 @@ class Tokens(NamedTuple):
     completion: int = 0
 
     def plus(self, tokens: "Tokens") -> "Tokens":
-        """Return the sums."""
         return Tokens(self.prompt + tokens.prompt, self.completion + tokens.completion)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A complete answer, blank where the model wrote thoughts only, and the body it came in."""
+    """A complete answer, blank where there are only thoughts, and the body it came in."""
 
     text: str
     raw: str
@@ -67,13 +66,12 @@ def read_message(message: Mapping[str, Any], separator: str = "\n") -> Message:
             words.append(text)
         elif kind != "text":
             lacking = kind
-    beside = (_part_text(message.get(name)) for name in _THOUGHT_FIELDS)
-    beside_text = next((text for text in beside if text.strip()), "")
-    return Message(separator.join(words), beside_text or "\n".join(filter(None, thoughts)), lacking)
+    fields_text = (text for name in _THOUGHT_FIELDS if (text := _part_text(message.get(name))).strip())
+    return Message(separator.join(words), next(fields_text, "\n".join(filter(None, thoughts))), lacking)
 
 
 def _part_text(value: Any, depth: int = 4) -> str:
-    """Return the text of a part: itself, that in its field for text, or those of its own parts, a line each."""
+    """Return the text of a part: itself, that in a field, or those of its own parts, a line each."""
     if isinstance(value, str):
         return re.sub("[\ud800-\udfff]", "\ufffd", value)  # half a pair, which UTF-8 cannot write
     if depth and isinstance(value, list):

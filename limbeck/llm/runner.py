@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from limbeck.errors import EndpointError
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens
@@ -20,7 +20,6 @@ from limbeck.llm.settings import AskingSettings, SamplingSettings, refuse_key
 from limbeck.llm.store import Request, Store, estimate
 
 log = logging.getLogger(__name__)
-P = ParamSpec("P")
 T = TypeVar("T")
 _POLL = 0.5  # seconds between two looks at claims of other processes
 
@@ -83,8 +82,8 @@ class Session:
     def ask(self, sampling: SamplingSettings, *phases: Callable[[], Sequence[Request]]) -> None:
         """Ask for the missing answers of each phase in turn, until all are stored or given up, or something ends it.
 
-        A reply is stored before the next request is sent in its place. Ctrl-C or SIGTERM waits for what is in flight;
-        a second one does not. Raises LimbeckError: no request can succeed, or none did; what arrived is stored.
+        Ctrl-C or SIGTERM waits for what is in flight; a second one does not. Raises LimbeckError: no request can
+        succeed, or none did; what arrived is stored.
         """
         handler = signal.getsignal(signal.SIGTERM)
         try:
@@ -127,7 +126,7 @@ class _Runner:
         self._in_flight = 0
         self._claiming, self._storing = asyncio.Lock(), asyncio.Lock()
         self._progress, self._stop = asyncio.Event(), asyncio.Event()
-        self._ever_answered = self._store.usage(teacher.name)[1] > 0
+        self._answered = self._store.usage(teacher.name)[1] > 0  # ever, by this teacher
         self._fruitless = 0  # questions in a row that came to nothing
         self._request_rate = RateLimiter(self._limits.requests_per_minute)
         self._token_rate = RateLimiter(self._limits.tokens_per_minute)
@@ -159,7 +158,7 @@ class _Runner:
         self._progress.set()
 
     async def _work(self) -> None:
-        """Ask for one answer after the other; an error also ends the other workers, once they have their answers."""
+        """Ask for answer after answer; an error also ends the other workers, once they have their answers."""
         try:
             while (request := await self._next()) is not None:
                 self._in_flight += 1
@@ -170,18 +169,18 @@ class _Runner:
             self._end(None)
             raise
 
-    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _call(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
         """Use the store in one thread at a time, as replies still arrive while another process locks it."""
         async with self._storing:
-            return await asyncio.to_thread(function, *args, **kwargs)
+            return await asyncio.to_thread(function, *args, **options)
 
     async def _next(self) -> Request | None:
         """Return the next claimed request, None if there is no more to ask."""
         async with self._claiming:
             while self._pending and not (self._claimed or self._stop.is_set()):
                 self._progress.clear()
-                terms = (self._pending, self._concurrency, self._settings.covers)
-                self._claimed += await self._call(self._store.claim, *terms)
+                covers = self._settings.covers
+                self._claimed += await self._call(self._store.claim, self._pending, self._concurrency, covers)
                 if self._claimed or not self._pending:
                     break
                 # what is in flight here or elsewhere may use less than its ceiling, or fail
@@ -216,7 +215,7 @@ class _Runner:
         tokens = result.tokens or Tokens(ceiling.prompt, completion) if result.raw is not None else Tokens()
         await self._call(self._store.put, request, result, tokens, last=last)
         tally.tokens = tally.tokens.plus(tokens)
-        self._ever_answered = self._ever_answered or bool(result.raw)
+        self._answered = self._answered or bool(result.raw)
         if isinstance(result, Reply):
             tally.stored += 1
             self._fruitless = 0
@@ -224,15 +223,15 @@ class _Runner:
             tally.failures[result.kind] += 1
             tally.reasons[result.kind] = result.message
             tally.given_up += last
-            if result.again or not self._ever_answered:
-                self._fruitless += last or (result.kind == "no connection" and not self._ever_answered)
+            if result.again or not self._answered:
+                self._fruitless += last or (result.kind == "no connection" and not self._answered)
         self._session.watch(tally, self._settings.cost(tally.tokens))
         if isinstance(result, Reply):
             return
-        if result.kind == "HTTP 403" and not self._ever_answered and self._fruitless > 1:  # one may be the question's
+        if result.kind == "HTTP 403" and not self._answered and self._fruitless > 1:  # once may be the question
             raise EndpointError(f"the teacher never answered and refuses the request (HTTP 403): {result.message}")
         if self._fruitless >= 8 + 2 * self._concurrency:
-            advice = "what was answered is stored; start the job again to ask for the rest"
+            advice = "what was answered is stored; start the job again for the rest"
             raise EndpointError(f"the last {self._fruitless} requests came to nothing ({result.message}); {advice}")
 
 

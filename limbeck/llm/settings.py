@@ -58,7 +58,7 @@ NamedTeacher = Annotated[TeacherSettings, BeforeValidator(from_name, json_schema
 
 
 class SamplingSettings(Settings):
-    """Sampling of answers; all of it but `max_tokens` identifies a stored reply."""
+    """Sampling of answers, which but for `max_tokens` identifies a stored reply."""
 
     samples: int = Field(1, ge=1, le=1000, description="answers to each question")
     temperature: float | None = Field(None, ge=0, le=2, description="by default 0 for one sample, 0.7 for several")
@@ -108,7 +108,7 @@ class BudgetSettings(Settings):
 
 
 class AskingSettings(Settings):
-    """The terms on which a model is asked: by an annotation job, or as a judge."""
+    """The terms on which a model is asked."""
 
     teacher: NamedTeacher
     limits: LimitSettings = LimitSettings()
@@ -119,13 +119,13 @@ class AskingSettings(Settings):
     @cached_property
     def _prices(self) -> PriceSettings | None:
         table: dict[str, Any] = yaml_value((files("limbeck.llm") / "prices.yaml").read_text("utf-8"), "prices.yaml")
-        return self.prices or (PriceSettings(**table[self.teacher.name]) if self.teacher.name in table else None)
+        price = table.get(self.teacher.name)
+        return self.prices or (PriceSettings(**price) if price else None)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.budget.money is not None and self._prices is None:
-            model = self.teacher.name
-            raise ValueError(f"budget.money: no price of {model!r} is known; set prices: {{input: ..., output: ...}}")
+            raise ValueError(f"budget.money: no price of {self.teacher.name!r} is known; set prices: {{input, output}}")
         return self
 
     def cost(self, tokens: Tokens) -> float | None:

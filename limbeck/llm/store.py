@@ -1,8 +1,8 @@
 """Replies of chat models, kept in one SQLite file from the moment they arrive, so that none is paid for twice.
 
 A reply is known by its model, `prompt` (a hash of what comes before the question, and of the sampling), `question` (a
-hash of its turn) and sample. A question is *claimed* before it is asked, so that processes of one machine share a
-store; claims of a killed process are released by the next to meet them.
+hash of its turn) and sample. Processes share a store: they *claim* a question before they ask it, and release the
+claims of killed ones.
 """
 
 import hashlib
@@ -12,12 +12,12 @@ import math
 import os
 import secrets
 import sqlite3
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,7 +66,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One answer to be asked for; `example` is an id for people who read the store."""
+    """An answer to be asked for; `example` is an id for people who read the store."""
 
     key: Key
     example: str
@@ -80,7 +80,7 @@ class Request:
 
 
 class Result(NamedTuple):
-    """Text of a reply and the thoughts beside it, or kind and message of a failure."""
+    """A reply's text and the thoughts beside it, or a failure's kind and message."""
 
     text: str | None
     thoughts: str
@@ -102,7 +102,7 @@ class Store(AbstractContextManager["Store"]):
     """A store opened by one process, which uses it from one thread at a time."""
 
     def __init__(self, path: Path, create: bool = True) -> None:
-        """Open the store in a file for asking, or without `create`, where it has to exist, for reading."""
+        """Open the file for asking, or an existing one for reading. Raises FileError if it is no store."""
         if not create and not path.is_file():
             raise FileError("no such store; `limbeck annotate run` makes it", path=path)
         self.path, self._worker, self._opened = path, secrets.token_hex(8), _now()
@@ -124,15 +124,15 @@ class Store(AbstractContextManager["Store"]):
 
     def begin(self, prompt: str, sent: Any, job: dict[str, Any]) -> None:
         """Store the prompt in full, and the job with its provenance."""
-        sent_text, job_text = (json.dumps(value, ensure_ascii=False, sort_keys=True) for value in (sent, job))
+        texts = [json.dumps(value, ensure_ascii=False, sort_keys=True) for value in (sent, job)]
         with self._transaction() as execute:
-            execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt, sent_text))
-            execute("INSERT INTO starts (started, job) VALUES (?, ?)", (_now(), job_text))
+            execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt, texts[0]))
+            execute("INSERT INTO starts (started, job) VALUES (?, ?)", (_now(), texts[1]))
 
     def claim(self, pending: deque[Request], limit: int, covers: Callable[[Tokens], bool]) -> list[Request]:
         """Take requests that this process may send from `pending`, in order, until the budget is spent.
 
-        What was answered, or since this store was opened given up by any process, is dropped; what others have claimed
+        What was answered, or given up by any process since this store was opened, is dropped; what others have claimed
         goes to the end. Claims count as spent, at their ceilings.
         """
         claimed: list[Request] = []
@@ -140,28 +140,26 @@ class Store(AbstractContextManager["Store"]):
         settled = f"SELECT 1 FROM requests WHERE {_KEY} AND (kind IS NULL OR last AND arrived >= ?)"
         with self._transaction() as execute:
             for _ in range(len(pending)):
+                request = pending[0]
                 if len(claimed) == limit:
                     break
-                request = pending.popleft()
                 if execute(settled, (*request.key, self._opened)).fetchone():
-                    continue
-                if execute(f"SELECT 1 FROM claims WHERE {_KEY}", request.key).fetchone():
-                    pending.append(request)
-                    continue
-                spent = (spent or self.spent(request.key.model)).plus(request.ceiling)
-                if not covers(spent):
-                    pending.appendleft(request)
-                    break
-                values = (*request.key, *request.ceiling, self._worker)
-                execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-                claimed.append(request)
+                    pending.popleft()
+                elif execute(f"SELECT 1 FROM claims WHERE {_KEY}", request.key).fetchone():
+                    pending.rotate(-1)
+                else:
+                    spent = (spent or self.spent(request.key.model)).plus(request.ceiling)
+                    if not covers(spent):
+                        break
+                    values = (*request.key, *request.ceiling, self._worker)
+                    execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+                    claimed.append(pending.popleft())
         return claimed
 
     def put(self, request: Request, result: Reply | Failure, tokens: Tokens, *, last: bool = True) -> None:
         """Write the outcome of a request to the disk; the `last` one ends its claim."""
-        text = result.text if isinstance(result, Reply) else None
-        failure = (result.kind, result.message) if isinstance(result, Failure) else (None, None)
-        columns = (*request.key, *tokens, _now(), request.example, last, text, result.raw, *failure)
+        text, kind, message = (getattr(result, name, None) for name in ("text", "kind", "message"))
+        columns = (*request.key, *tokens, _now(), request.example, last, text, result.raw, kind, message)
         with self._transaction(patience=math.inf) as execute:
             execute(f"INSERT INTO requests VALUES (NULL{', ?' * len(columns)}) ON CONFLICT DO NOTHING", columns)
             if last:
@@ -169,8 +167,7 @@ class Store(AbstractContextManager["Store"]):
 
     def others_claim(self, model: str) -> bool:
         """Return whether other processes had claims, and release those of killed ones."""
-        query = "SELECT DISTINCT worker FROM claims WHERE model = ? AND worker != ?"
-        workers = self._read(query, model, self._worker)
+        workers = self._read("SELECT DISTINCT worker FROM claims WHERE model = ? AND worker != ?", model, self._worker)
         for (worker,) in workers:
             with suppress(Timeout), self._lock(worker).acquire(timeout=0) as lock:
                 self._release(lock, worker)
@@ -199,8 +196,8 @@ class Store(AbstractContextManager["Store"]):
     def usage(self, model: str) -> tuple[Tokens, int]:
         """Return the tokens that all requests to a model used, and the number of replies."""
         query = "SELECT SUM(prompt_tokens), SUM(completion_tokens), SUM(kind IS NULL) FROM requests WHERE model = ?"
-        prompt, completion, count = (total or 0 for total in self._read(query, model)[0])
-        return Tokens(prompt, completion), count
+        prompt, completion, replies = (total or 0 for total in self._read(query, model)[0])
+        return Tokens(prompt, completion), replies
 
     def spent(self, model: str) -> Tokens:
         """Return the tokens used and the most that claimed requests may use, in one sum."""
@@ -210,8 +207,8 @@ class Store(AbstractContextManager["Store"]):
     def _open(self) -> None:
         self._connection = sqlite3.connect(self.path, 1.0, isolation_level=None, check_same_thread=False)
         (tables,) = self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-        pragmas = (self._connection.execute(f"PRAGMA {name}") for name in ("application_id", "user_version"))
-        if tables and tuple(pragma.fetchone()[0] for pragma in pragmas) != _MARKS:
+        marks = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
+        if tables and self._connection.execute(marks).fetchone() != _MARKS:
             self._connection.close()
             raise FileError("a database, but no store of this version of limbeck; name another file", path=self.path)
         self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
@@ -234,16 +231,15 @@ class Store(AbstractContextManager["Store"]):
     @contextmanager
     def _transaction(self, patience: float = _PATIENCE) -> Iterator[Callable[..., sqlite3.Cursor]]:
         with self._errors(), self._connection:
-            begun, waits = time.monotonic(), False
-            while not self._connection.in_transaction:
+            for seconds in count():
                 try:
                     self._connection.execute("BEGIN IMMEDIATE")
+                    break
                 except sqlite3.OperationalError as error:  # after SQLite's second, between which Ctrl-C is heard
-                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() - begun > patience:
+                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or seconds >= patience:
                         raise
-                    if not waits:
+                    if seconds == 0:
                         log.warning("%s: locked by another process; waiting for it", self.path)
-                    waits = True
             yield self._connection.execute
 
     @contextmanager
