@@ -52,12 +52,9 @@ def write_blocks(page: Path, folder: Path) -> None:
 
 def reply(_number: int, request: HttpRequest):
     """Return the reply of a teacher that knows the words."""
-    word = next((word for word in WORDS if word in request.question), None)
+    word = next((word for word in WORDS if word in request.question), "something")
     label = WORDS.get(word, "delivery")
-    reason = (
-        f"The customer speaks of {word}, which is a matter of {label}." if word else "The customer wants something."
-    )
-    return completion(f"{reason}\n\nThe answer is {label}.")
+    return completion(f"The customer speaks of {word}, which is a matter of {label}.\n\nThe answer is {label}.")
 
 
 @pytest.fixture
@@ -82,19 +79,19 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def short_recipe(folder: Path) -> None:
+def short_recipe() -> None:
     """Give the recipe of a page so few steps that it trains in a second."""
-    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    recipe = yaml.safe_load(Path("recipe.yaml").read_text())
     recipe["training"]["max_steps"] = 2
     name = recipe["student"]  # what the Hub would give, but tiny
-    builders.t5(folder / name) if "t5" in name else decoders.decoder(folder / name, "llama")
+    builders.t5(Path(name)) if "t5" in name else decoders.decoder(Path(name), "llama")
     recipe["student"] = {"name": name, "max_target_length": 24}
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    Path("recipe.yaml").write_text(yaml.safe_dump(recipe))
 
 
 def test_the_readme_leads_from_three_questions_to_answers(folder, printed_by):
     write_blocks(README, folder)
-    short_recipe(folder)
+    short_recipe()
     printed_by(*blocks(README, "sh"))
     (code,) = blocks(README, "python")
     exec(code, {})
@@ -107,7 +104,7 @@ def test_the_tutorial_leads_from_questions_to_a_student_in_use(folder, monkeypat
     with (folder / "questions.jsonl").open("a") as stream:
         for number, (word, label) in itertools.product(range(5), WORDS.items()):
             stream.write(json.dumps({"input": f"I complain about {word}, order {number}.", "label": label}) + "\n")
-    short_recipe(folder)
+    short_recipe()
     with Server(reply) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         out = printed_by(*blocks(TUTORIAL, "sh"))

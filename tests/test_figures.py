@@ -24,30 +24,29 @@ def _no_warning():
         yield
 
 
-def bin_of(index, n, **values):
-    return {"low": index / 10, "high": (index + 1) / 10, "n": n, **values}
-
-
-BINS = [bin_of(0, 0)] + [
-    bin_of(i, 7 * i, accuracy=i / 11, confidence=i / 10 + 0.03, interval=(i / 12, i / 10)) for i in range(1, 10)
-]
+BINS = [{"low": i / 10, "high": (i + 1) / 10, "n": 7 * i} for i in range(10)]
+for i, row in enumerate(BINS[1:], start=1):
+    row |= {"accuracy": i / 11, "confidence": i / 10 + 0.03, "interval": (i / 12, i / 10)}
 
 
 def kinds(name="dss"):
-    """Yield a figure of each kind, with a line of that name."""
-    yield reliability(BINS)
-    yield line_chart({name: [Point(1, 2.5), Point(2, 1.5)]}, "step", name, percent="xy", reference=("teacher", 2.0))
-    yield line_chart({name: [Point(0.5, 0.6, 0.5, 0.7), Point(1, 0.7, 0.6, 0.8)]}, "data", name)
+    """Return a figure of each kind, with a line of that name."""
+    plain, intervals = [Point(1, 2.5), Point(2, 1.5)], [Point(0.5, 0.6, 0.5, 0.7), Point(1, 0.7, 0.6, 0.8)]
+    charts = (
+        line_chart({name: plain}, "step", name, percent="xy", reference=("teacher", 2.0)),
+        line_chart({name: intervals}, "data", name),
+    )
+    return [reliability(BINS), *charts]
 
 
 def words(svg):
     return [node.text for node in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
-def paths(svg, color):
-    """Return the corners of the paths that are stroked in a color and not filled, in the order they are drawn."""
+def paths(svg, color, fill="none"):
+    """Return the corners of the paths that are stroked in a color, in the order they are drawn."""
     nodes = ElementTree.fromstring(svg).iter(f"{SVG}path")
-    lines = [n for n in nodes if f"stroke: {color}" in n.get("style", "") and "fill: none" in n.get("style", "")]
+    lines = [n for n in nodes if f"stroke: {color}" in n.get("style", "") and f"fill: {fill}" in n.get("style", "")]
     return [[(float(x), float(y)) for x, y in re.findall(r"[ML] (\S+) (\S+)", node.get("d"))] for node in lines]
 
 
@@ -66,10 +65,7 @@ def test_points_of_lines_lie_where_values_say():
 
 def test_bars_of_reliability_are_as_high_as_accuracies():
     svg = reliability(BINS)
-    nodes = ElementTree.fromstring(svg).iter(f"{SVG}path")
-    bars = [node.get("d") for node in nodes if f"stroke: {COLORS[0]}" in node.get("style", "")]
-    ys = [[float(y) for _, y in re.findall(r"[ML] (\S+) (\S+)", bar)] for bar in bars]
-    heights = [max(ends) - min(ends) for ends in ys]
+    heights = [np.ptp([y for _, y in corners]) for corners in paths(svg, COLORS[0], fill=COLORS[0])]
     accuracies = [row["accuracy"] for row in BINS if row["n"]]
     assert np.allclose(np.divide(heights, accuracies), heights[0] / accuracies[0], rtol=0.01)
     assert {str(row["n"]) for row in BINS} <= set(words(svg))
@@ -96,17 +92,15 @@ def test_a_line_without_a_point_keeps_its_color_and_nothing_to_show_is_a_figure_
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_text(name):
     for svg in kinds(name):
-        svg.encode()
-        tags = {node.tag.removeprefix(SVG) for node in ElementTree.fromstring(svg).iter()}
+        tags = {node.tag.removeprefix(SVG) for node in ElementTree.fromstring(svg.encode()).iter()}
         assert tags <= {"svg", "style", "defs", "g", "path", "text", "use", "clipPath", "rect", "tspan"}
         assert len(svg) < 40_000
 
 
 def test_figures_are_the_same_bytes_each_time_and_leave_the_users_style_alone():
-    before = dict(mpl.rcParams)
-    first = list(kinds())
+    before, first = dict(mpl.rcParams), kinds()
     with mpl.rc_context({"font.size": 30, "axes.grid": False, "svg.hashsalt": None}):
-        assert list(kinds()) == first
+        assert kinds() == first
     assert dict(mpl.rcParams) == before
     for svg in first:  # in the page's color, in both schemes
         assert figures.INK not in svg

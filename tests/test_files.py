@@ -8,28 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from limbeck import files
 from limbeck.errors import DataError, FileError
-from limbeck.files import (
-    check_writable,
-    read_json,
-    read_jsonl,
-    read_text,
-    replacing,
-    unwritable,
-    write_json,
-    write_jsonl,
-    write_text,
-)
+from limbeck.files import check_writable, read_json, read_jsonl, read_text, write_json, write_jsonl, write_text
 
 
 def test_files_read_back_and_a_failed_write_keeps_the_old_file(tmp_path):
     write_json(tmp_path / "a" / "x.json", {"ü": [1, None]})
     path = tmp_path / "a" / "y.jsonl"
     write_jsonl(path, [{"n": 1}, {"n": "two\n"}])
-
     with pytest.raises(TypeError):
         write_jsonl(path, [{"n": 2}, {"n": object()}])
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
+    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
         temporary.write_text("new")
         raise RuntimeError
     assert read_json(tmp_path / "a" / "x.json") == {"ü": [1, None]}
@@ -97,6 +87,6 @@ def test_a_pipe_is_written_into(tmp_path):
 
 
 def test_a_full_disk_is_named(tmp_path):
-    error = unwritable(tmp_path / "x" / "y", OSError(errno.ENOSPC, "No space left on device"))
+    error = files.unwritable(tmp_path / "x" / "y", OSError(errno.ENOSPC, "No space left on device"))
     disk = next(folder for folder in tmp_path.parents if os.path.ismount(folder))
     assert f"{disk} " in str(error)

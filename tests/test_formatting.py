@@ -6,23 +6,8 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from limbeck.formatting import (
-    LONGEST,
-    Markdown,
-    cell,
-    code,
-    csv_field,
-    estimate,
-    finite,
-    interval,
-    latex,
-    markdown,
-    number,
-    one_line,
-    p_equals,
-    p_value,
-    visible,
-)
+from limbeck import formatting
+from limbeck.formatting import LONGEST, Markdown, cell, code, csv_field, interval, markdown, number, one_line, visible
 from tests.runs.hostile import HOSTILE
 
 
@@ -46,7 +31,7 @@ def test_markdown_breaks_bare_links_and_keeps_plain_text():
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_latex_and_csv_hold_no_command_and_no_formula(text):
-    escaped = re.sub(r"\\(text[a-z]+\{\}|[{}$&#%_])", "", latex(text))
+    escaped = re.sub(r"\\(text[a-z]+\{\}|[{}$&#%_])", "", formatting.latex(text))
     assert not set("\\{}$#%_^~&") & set(escaped)
     assert csv_field(text).removeprefix("'") == one_line(text, LONGEST)
     assert csv_field(text)[:1] not in tuple("=+-@\t\r")
@@ -65,10 +50,10 @@ def test_numbers_intervals_and_p_values():
     assert interval(None) == ""
     assert interval((0.5, 1.0), 2) == "(0.50 to 1.00)"
     assert interval((-0.5, 1.0), 2, sign=True, brackets=False) == "−0.50 to +1.00"
-    assert estimate(0.5, None) == "0.5000"
-    assert estimate(0.5, (0.25, 0.75), 2) == "0.50 (0.25 to 0.75)"
-    assert [p_value(p) for p in (None, math.nan, 0.0004, 0.012, 0.25)] == ["", "", "<0.001", "0.012", "0.25"]
-    assert [p_equals(p) for p in (None, 0.0004, 0.25)] == ["undefined", "< 0.001", "= 0.25"]
+    assert formatting.estimate(0.5, None) == "0.5000"
+    assert formatting.estimate(0.5, (0.25, 0.75), 2) == "0.50 (0.25 to 0.75)"
+    assert [formatting.p_value(p) for p in (None, math.nan, 0.0004, 0.012, 0.25)] == ["", "", "<0.001", "0.012", "0.25"]
+    assert [formatting.p_equals(p) for p in (None, 0.0004, 0.25)] == ["undefined", "< 0.001", "= 0.25"]
     texts = [cell(value) for value in (None, 0.25, 3, [0.5, 1], "a_b")]
     assert texts == ["", "0.2500", "3", "(0.5000 to 1.0000)", r"a\_b"]
-    assert finite({"a": [math.nan, 1, (math.inf,)]}) == {"a": [None, 1, [None]]}
+    assert formatting.finite({"a": [math.nan, 1, (math.inf,)]}) == {"a": [None, 1, [None]]}

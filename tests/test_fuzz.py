@@ -7,6 +7,8 @@ import copy
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,25 +58,28 @@ def recipes(draw: st.DrawFn) -> dict[str, Any]:
     return recipe
 
 
-def check_message(error: LimbeckError) -> None:
-    assert 0 < len(str(error)) < 1500
-    assert "\n" not in str(error)
+@contextmanager
+def one_line_for(file: str) -> Iterator[Path]:
+    """Yield a path of that name; an error may end the block, of one line that names the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield Path(folder) / file
+        except LimbeckError as error:
+            assert len(str(error)) < 1500
+            assert "\n" not in str(error)
+            assert file in str(error) or file == "recipe.yaml"
+            assert not (Path(folder) / "run").exists()
 
 
 @fuzzed
 @given(recipe=recipes())
 def test_a_broken_recipe_gives_a_run_or_one_line(recipe):
-    with tempfile.TemporaryDirectory() as folder:
-        path, out = Path(folder) / "recipe.yaml", Path(folder) / "run"
+    with one_line_for("recipe.yaml") as path:
         path.write_text(yaml.safe_dump(recipe))
-        try:
-            parsed = load_recipe(path)
-            scratch = parsed.student.scratch
-            if parsed.training.max_steps in range(1, 5) and scratch and scratch.num_layers == 1:  # else it takes long
-                assert train(parsed, out).finished
-        except LimbeckError as error:
-            check_message(error)
-            assert not out.exists()
+        parsed = load_recipe(path)
+        scratch = parsed.student.scratch
+        if parsed.training.max_steps in range(1, 5) and scratch and scratch.num_layers == 1:  # else it takes long
+            assert train(parsed, path.with_name("run")).finished
 
 
 cells = scalars | st.lists(scalars, max_size=3) | st.sampled_from(["Ada has 3 pears.", "( 3.0 + 2.0 )", "entailment"])
@@ -91,16 +96,9 @@ NOISE = ["", "{", "[1]", "null", '{"input": "a", "input": "b"}', "\ufeff", '"a"'
     labelled=st.booleans(),
 )
 def test_broken_rows_give_examples_or_one_line(rows, noise, *, task, labelled):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.jsonl"
+    with one_line_for("rows.jsonl") as path:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows) + noise, errors="surrogatepass")
-        try:
-            examples = read_rows(path, labelled=labelled, task=tasks.get(task))
-        except LimbeckError as error:
-            check_message(error)
-            assert "rows.jsonl" in str(error)
-            return
-        for example in examples:
+        for example in read_rows(path, labelled=labelled, task=tasks.get(task)):
             assert all(isinstance(segment, str) and segment.strip() for segment in example.segments)
             assert example.label.strip() if labelled else isinstance(example.label, str)
             assert example.rationale is None or example.rationale.strip()
@@ -109,10 +107,6 @@ def test_broken_rows_give_examples_or_one_line(rows, noise, *, task, labelled):
 @fuzzed
 @given(data=st.binary(max_size=200), suffix=st.sampled_from([".jsonl", ".csv", ".parquet", ".txt"]))
 def test_files_of_noise_give_examples_or_one_line(data, suffix):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"rows{suffix}"
+    with one_line_for(f"rows{suffix}") as path:
         path.write_bytes(data)
-        try:
-            read_rows(path, labelled=False)
-        except LimbeckError as error:
-            check_message(error)
+        read_rows(path, labelled=False)

@@ -20,9 +20,9 @@ from limbeck.data import read_rows
 from limbeck.data.load import digest
 from limbeck.errors import LimbeckError, RecipeError
 from tests.annotation.jobs import make_job
-from tests.helpers.servers import HANGING, PASSING, HttpRequest, Server, completion, error, mixed, redirect
+from tests.helpers.servers import HANGING, PASSING, Answer, HttpRequest, Server, completion, error, mixed, redirect
 
-KEY = "sk-very-secret-0123456789"
+KEY = "sk-proj-Ab0/+cD_9="
 
 
 def expected_requests(rows: int) -> float:
@@ -127,12 +127,10 @@ def test_a_dry_run_is_an_upper_bound_of_asking_with_hints_too(tmp_path):
         return completion(answer_text(request) if "known" in request.question else text, usage=(50, 20))
 
     with Server(behave) as server:
-        prices = {"prices": {"input": 2, "output": 10}, "rationalise": True}
-        job = numbers_job(tmp_path, server.url, rows=40, **prices)
+        job = numbers_job(tmp_path, server.url, 40, prices={"input": 2, "output": 10}, rationalise=True)
         planned = plan(job)
         assert (planned["questions"], planned["missing"], planned["hinted"]) == (40, 40, 40)
-        assert server.count == 0
-        assert not Path(job.store).exists()
+        assert (server.count, job.store.exists()) == (0, False)
         annotate(job.model_copy(update={"rationalise": False}))
         assert (plan(job)["missing"], plan(job)["hinted"]) == (0, 39)
         done = annotate(job)
@@ -150,6 +148,7 @@ def test_a_dry_run_is_an_upper_bound_of_asking_with_hints_too(tmp_path):
 def test_the_key_is_nowhere(tmp_path, caplog, capfd):
     """A server echoes all it gets, at every log level: the key is in no file, no log and no error."""
     caplog.set_level(0)
+    texts = []
 
     def behave(number: int, request: HttpRequest):
         echo = json.dumps(request.headers)
@@ -158,29 +157,33 @@ def test_the_key_is_nowhere(tmp_path, caplog, capfd):
             error(400, echo, headers={"X-Echo": KEY}),
             completion(f"Your header is {request.headers['authorization']}. The answer is 1."),
             completion(f"{echo} The answer is 1.", finish_reason="length"),
+            Answer(body=completion(f"{KEY}{KEY} The answer is 1.").body.replace(b"/", rb"\/")),
+            error(500, "x" * 290 + KEY),  # where the line is cut
         ]
-        return error(401, f"Bearer {KEY} is wrong") if number >= 16 else answers[number % 4]
+        return error(401, f"Bearer {KEY} is wrong") if number >= 16 else answers[number % 6]
 
     with Server(behave) as server:
         job = numbers_job(tmp_path, server.url, rows=12)
-        with pytest.raises(LimbeckError) as raised:
-            annotate(job), annotate(job)
+        for behaviour in (behave, lambda number, request: redirect(f"http://other.example/{KEY}")):
+            server.behave = behaviour
+            with pytest.raises(LimbeckError) as raised:
+                annotate(job)
+            texts.append(str(raised.value))
         assert any(request.headers["authorization"] == f"Bearer {KEY}" for request in server.requests)
-    texts = [str(path.read_bytes()) for path in tmp_path.iterdir()]
-    texts += [str(raised.value), json.dumps([summary(read_results(job)), plan(job)]), str(capfd.readouterr())]
+    texts += [str(path.read_bytes()) for path in tmp_path.iterdir()]
+    texts += [json.dumps([summary(read_results(job)), plan(job)]), str(capfd.readouterr())]
     texts += [caplog.text, str([vars(record) for record in caplog.records])]
     assert stored(tmp_path).total() > 0
-    assert not any(KEY in text or "Bearer sk" in text for text in texts)
+    assert not any(part in text.replace("\\", "") for text in texts for part in (KEY, KEY[:8], KEY[-6:]))
 
 
 @pytest.mark.parametrize("source", ["job", "prompt"])
 def test_a_key_in_the_job_or_its_prompt_is_refused(source, tmp_path):
-    prompt = yaml.safe_load(prompt_file("custom").read_text())
-    (tmp_path / "prompt.yaml").write_text(yaml.safe_dump(prompt | {"instruction": f"Use {KEY} to think."}))
+    prompt = yaml.safe_load(prompt_file("custom").read_text()) | {"instruction": f"Use {KEY} to think."}
+    (tmp_path / "prompt.yaml").write_text(yaml.safe_dump(prompt))
     change = {"job": {"sampling": {"extra": {"user": KEY}}}, "prompt": {"prompt": str(tmp_path / "prompt.yaml")}}
-    job = make_job(tmp_path, [{"input": "What is it?"}], **change[source])
     with pytest.raises(RecipeError, match="OPENAI_API_KEY") as raised:
-        annotate(job)
+        annotate(make_job(tmp_path, [{"input": "What is it?"}], **change[source]))
     assert KEY not in str(raised.value)
     assert KEY.encode() not in (tmp_path / "annotations.sqlite").read_bytes()
 
@@ -192,13 +195,12 @@ def test_the_store_says_what_was_asked_of_whom(tmp_path, monkeypatch):
             annotate(numbers_job(tmp_path, "", rows=3, teacher="m", filters={"max_words": most}))
         assert server.count == 3
     starts = [json.loads(job) for (job,) in query(tmp_path, "SELECT job FROM starts ORDER BY start")]
-    assert [start["job"]["filters"]["max_words"] for start in starts] == [50, 60]
-    assert {start["endpoint"] for start in starts} == {server.url}
+    terms = [(start["job"]["filters"]["max_words"], start["endpoint"]) for start in starts]
+    assert terms == [(50, server.url), (60, server.url)]
     assert starts[0]["rows"] == {"count": 3, "sha256": digest(read_rows(tmp_path / "questions.jsonl"))}
     assert {"python", "limbeck", "openai"} == starts[0]["versions"].keys()
     [(prompt, content)] = query(tmp_path, "SELECT prompt, sent FROM prompts")
     assert query(tmp_path, "SELECT DISTINCT prompt FROM requests") == [(prompt,)]
     # in full: all that was sent before the question, and how it was sampled
-    sent = server.requests[0].body
-    assert json.loads(content)["messages"] == sent["messages"][:-1]
-    assert json.loads(content)["temperature"] == sent["temperature"] == 0
+    sent, content = server.requests[0].body, json.loads(content)
+    assert (content["messages"], content["temperature"]) == (sent["messages"][:-1], sent["temperature"])

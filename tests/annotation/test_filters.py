@@ -91,18 +91,12 @@ def test_precedence() -> None:
     """A sample has every fault, of which one after the other is no longer minded."""
     german = "Luke teilt 84 Äpfel mit zwei Freunden, also bekommt jeder die Hälfte.</rationale> The answer is 42."
     mistakes = ["Luke shares 84. The answer is (1).", "He shares 84. The answer is (1)."]
-    filters = {"agreement": 0.9, "min_words": 50, "max_words": 60, "language": "en"}
-    for outcome, change in [
-        ("low agreement", {"agreement": 0}),
-        ("too short", {"min_words": 0, "max_words": 5}),
-        ("too long", {"max_words": None}),
-        ("language", {"language": None}),
-        ("leak", {"leaks": False}),
-        ("duplicate", {"duplicates": False}),
-        ("kept", {}),
-    ]:
+    filters = {"agreement": 0.9, "min_words": 50, "max_words": 5, "language": "en", "leaks": True, "duplicates": True}
+    off = {"agreement": 0, "min_words": 0, "max_words": None, "language": None, "leaks": False, "duplicates": False}
+    expected = ["low agreement", "too short", "too long", "language", "leak", "duplicate", "kept"]
+    for outcome, name in zip(expected, [*off, "leaks"], strict=True):
         assert outcomes(APPLES, *mistakes, german, german, **filters)[-1] == outcome
-        filters |= change
+        filters[name] = off[name]
 
 
 @pytest.mark.parametrize(("name", "split"), [("svamp", "train"), pytest.param("cqa", "test", marks=pytest.mark.slow)])
@@ -130,12 +124,9 @@ tasks = st.sampled_from([EQUATION, *TASKS.values()])
 
 def naive(answers: list[str], task: Task) -> tuple[str | None, float]:
     """Count by loops which answers are right by each other."""
-    best: tuple[str | None, int] = (None, 0)
-    for label in answers:
-        votes = sum(task.equal(label, second) and task.equal(second, label) for second in answers)
-        if votes > best[1]:
-            best = (label, votes)
-    return best[0], best[1] / max(1, len(answers))
+    counts = [sum(task.equal(a, b) and task.equal(b, a) for b in answers) for a in answers]
+    votes = max(counts, default=0)
+    return (answers[counts.index(votes)], votes / len(answers)) if votes else (None, 0)
 
 
 @given(labels, tasks, st.randoms(use_true_random=False))

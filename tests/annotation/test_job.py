@@ -40,25 +40,23 @@ def keys(folder, rows, instruction=None, hint=None, **settings):
     return [request.key for request in opened.requests()]
 
 
-OTHER_QUESTIONS = [
-    {"instruction": "Think!"},
-    {"teacher": "n"},
-    {"sampling": {"temperature": 0.5}},
-    {"sampling": {"extra": {"reasoning_effort": "low"}}},
-    {"rows": [{"input": "What is 3? Well?"}, {"input": "And 4?"}]},
-]
-SAME_QUESTIONS = [
-    {"hint": "Say {label}."},
-    {"sampling": {"max_tokens": 4096}},
-    {"sampling": {"temperature": 0.0}},  # what one sample has by itself
-    {"rows": [{**ROWS[0], "id": "another", "label": "5"}, ROWS[1]]},
-]
-
-
-@pytest.mark.parametrize("change", OTHER_QUESTIONS + SAME_QUESTIONS, ids=str)
-def test_questions_are_other_ones_where_something_else_is_sent(change, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "shared"),
+    [
+        ({"instruction": "Think!"}, 0),
+        ({"teacher": "n"}, 0),
+        ({"sampling": {"temperature": 0.5}}, 0),
+        ({"sampling": {"extra": {"reasoning_effort": "low"}}}, 0),
+        ({"rows": [{"input": "What is 3? Well?"}, {"input": "And 4?"}]}, 0),
+        ({"hint": "Say {label}."}, 2),
+        ({"sampling": {"max_tokens": 4096}}, 2),
+        ({"sampling": {"temperature": 0.0}}, 2),  # what one sample has by itself
+        ({"rows": [{**ROWS[0], "id": "another", "label": "5"}, ROWS[1]]}, 2),
+    ],
+)
+def test_questions_are_other_ones_where_something_else_is_sent(change, shared, tmp_path):
     before, after = keys(tmp_path, ROWS), keys(tmp_path, **{"rows": ROWS} | change)
-    assert len(set(before) & set(after)) == (2 if change in SAME_QUESTIONS else 0)
+    assert len(set(before) & set(after)) == shared
 
 
 def test_fewer_samples_are_the_first_of_many(tmp_path):
@@ -67,15 +65,9 @@ def test_fewer_samples_are_the_first_of_many(tmp_path):
 
 
 def test_asked_again_are_those_whose_every_sample_is_there_and_none_of_them_right(tmp_path):
-    replies = {
-        "both wrong": [reply_with("7"), "Hm."],
-        "one right": [reply_with("7"), reply_with("1")],
-        "one failed": [reply_with("7"), FAILED],
-        "nothing": [],
-        "hinted already": [reply_with("7"), reply_with("8")],
-        "hint failed": [reply_with("7"), reply_with("8")],
-        "no label": [reply_with("7"), reply_with("8")],
-    }
+    first = reply_with("7")
+    replies = {"both wrong": [first, "Hm."], "one right": [first, reply_with("1")], "one failed": [first, FAILED]}
+    replies |= {"nothing": [], **dict.fromkeys(("hinted already", "hint failed", "no label"), (first, reply_with("8")))}
     rows = [{"id": name, "input": f"{name}: what is 1?", "label": "1"} for name in replies]
     rows[-1]["label"] = ""
     job = make_job(tmp_path, rows, sampling={"samples": 2}, rationalise=True)

@@ -13,6 +13,7 @@ from limbeck.report import write_report
 from limbeck.runs import EvaluationOptions, Recipe, evaluate, predict_file, train
 from limbeck.runs.compare import calibrate_file, compare_runs
 from tests.cases import CASES, case_recipe, needs_cases
+from tests.helpers.archives import write_rows
 from tests.runs.recipes import TINY
 
 pytestmark = needs_cases
@@ -58,13 +59,12 @@ def test_confidences_in_per_cent_and_none():
 
 
 def test_a_file_that_came_later_needs_no_training_file(tmp_path):
-    rows = []
-    for i in range(100, 140):
-        weight, shelf = ("light", "high") if i % 2 else ("heavy", "low")
-        question = f"Which shelf holds parcel {i}? It is {weight}."
-        rows.append({"frage": question, "antwort": shelf, "rationale": f"Parcel {i} is {weight}."})
-    file = tmp_path / "train.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kinds = [("heavy", "low"), ("light", "high")] * 20
+    rows = [
+        {"frage": f"Which shelf holds parcel {i}? It is {weight}.", "antwort": shelf, "rationale": f"It is {weight}."}
+        for i, (weight, shelf) in enumerate(kinds, start=100)
+    ]
+    file = write_rows(tmp_path / "train.jsonl", rows)
     source = {"kind": "files", "train_file": str(file), "columns": {"input": "frage", "label": "antwort"}}
     recipe = {**TINY, "data": {"task": "custom", "source": source, "choices": ["high", "low"]}}
     run = train(Recipe.parse(recipe, "test"), tmp_path / "run")
@@ -78,8 +78,7 @@ def test_a_file_that_came_later_needs_no_training_file(tmp_path):
     assert {row["label"]: row["n"] for row in values["by_label"]["labels"]} == {"high": 6, "low": 6}
     assert (run.path / "evaluation" / "new-test.md").is_file()
     # predict asks in the run's own words, and in limbeck's
-    questions = tmp_path / "questions.jsonl"
-    questions.write_text('{"frage": "Which shelf holds parcel 1? It is light."}\n')
+    questions = write_rows(tmp_path / "questions.jsonl", [{"frage": "Which shelf holds parcel 1? It is light."}])
     for model in (run.path, run.model):
         assert predict_file(model, questions, tmp_path / "out.jsonl")["rows"] == 1
     assert predict_file(run.path, new, tmp_path / "out.jsonl")["n"] == 12

@@ -22,20 +22,17 @@ THOUGHTS = "A crate holds 12, nine crates hold 108, five more make 113."
 @contextmanager
 def endpoint(replies: Path):
     """Yield the base_url of the cases' endpoint with these replies; beside them it writes down its requests."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, str(CASES / "endpoint.py"), str(replies), str(port)])
-    try:
-        while True:
-            assert process.poll() is None
-            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-                break
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen([sys.executable, str(CASES / "endpoint.py"), str(replies), str(port)]) as process:
+        try:
+            while process.poll() is None:
+                with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.kill()
 
 
 @pytest.fixture

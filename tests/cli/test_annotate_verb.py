@@ -38,23 +38,18 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
         assert (code, "missing" in out, server.count) == (0, True, 0)
         code, out, err = limbeck("annotate", "run", "annotate.yaml")
         assert (code, err) == (0, "")
-        assert "5 replies stored in annotations.sqlite" in out
-        assert "0.0150" in out
+        assert "5 replies stored in annotations.sqlite" in out and "0.0150" in out
         outcome = json.loads(limbeck("annotate", "run", "annotate.yaml", "--json")[1])
-        assert (outcome["requests"], outcome["answers"], outcome["missing"], outcome["stopped"]) == (0, 5, 0, None)
-        assert server.count == 5
+        assert (outcome["requests"], outcome["answers"], server.count) == (0, 5, 5)
     code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--replies", "wrong")
     assert (code, "0.8000" in out, "of it I know nothing" in out) == (0, True, True)
-    summary = json.loads(limbeck("annotate", "show", "annotate.yaml", "--json")[1])
-    assert (summary["outcomes"]["kept"], summary["outcomes"]["wrong"], summary["votes"]["accuracy"]) == (4, 1, 0.8)
-    code, out, _ = limbeck("annotate", "export", "annotate.yaml", "--output", "annotated.jsonl")
-    assert (code, out) == (0, "annotated.jsonl: 5 rows, 4 of them with a rationale\n")
-    rows = [row for _, row in read_jsonl(tmp_path / "annotated.jsonl")]
-    assert (rows[0]["id"], rows[0]["rationale"]) == ("questions-0", "It is asked for 0 here, plainly.")
-    provenance = json.loads((tmp_path / "annotated.provenance.json").read_text())
-    assert (provenance["rows"], provenance["votes"]["n"], provenance["job"]["rows"]) == (5, 5, "questions.jsonl")
-    code, out, _ = limbeck("annotate", "export", "annotate.yaml", "--output", "chat.jsonl", "--form", "messages")
-    assert (code, out) == (0, "chat.jsonl: 4 rows, 4 of them with a rationale; 1 left out\n")
+    export = ("annotate", "export", "annotate.yaml", "--output")
+    assert limbeck(*export, "all.jsonl")[:2] == (0, "all.jsonl: 5 rows, 4 of them with a rationale\n")
+    _, row = read_jsonl(tmp_path / "all.jsonl")[0]
+    assert (row["id"], row["rationale"]) == ("questions-0", "It is asked for 0 here, plainly.")
+    assert json.loads((tmp_path / "all.provenance.json").read_text())["job"]["rows"] == "questions.jsonl"
+    out = limbeck(*export, "chat.jsonl", "--form", "messages")[1]
+    assert out == "chat.jsonl: 4 rows, 4 of them with a rationale; 1 left out\n"
     assert limbeck("annotate", "import", "chat.jsonl", "--output", "back.jsonl")[0] == 0
     assert [row["label"] for _, row in read_jsonl(tmp_path / "back.jsonl")] == ["0", "1", "2", "3"]
 
@@ -67,11 +62,9 @@ def test_missing_answers_are_counted_and_exit_code_one(limbeck, job):
         job(server.url)
         code, out, err = limbeck("annotate", "run", "annotate.yaml")
     assert (code, err) == (1, "")
-    assert "no numbers above two" in out
-    assert "missing yet: 1 answers. Start the job again" in out
-    _, out, _ = limbeck("annotate", "show", "annotate.yaml", "--replies", "failed")
-    assert "no numbers above two" in out
-    assert "--- questions-3" in out
+    assert "no numbers above two" in out and "missing yet: 1 answers. Start the job again" in out
+    out = limbeck("annotate", "show", "annotate.yaml", "--replies", "failed")[1]
+    assert "no numbers above two" in out and "--- questions-3" in out
 
 
 def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path, monkeypatch):

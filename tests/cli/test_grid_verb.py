@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from limbeck.grids import Grid, GridFolder, cells
+from limbeck.runs import train
 from tests.helpers.processes import Forked
 from tests.helpers.servers import Server, completion
 from tests.paper.paper_runs import data_at
@@ -26,7 +27,6 @@ def test_a_dry_run_lists_cells_and_writes_nothing(grid, limbeck, tmp_path):
     code, out, _ = limbeck("grid", "grid.yaml", "--dry-run", "-s", "seeds=2")
     assert (code, "0 of 4 finished, 4 waiting" in out) == (0, True)
     result = json.loads(limbeck("grid", "grid.yaml", "--dry-run", "--json", "--out", "elsewhere")[1])
-    assert result["counts"] == {"waiting": 2}
     listed = [(cell["run"], cell["values"]["objective"]) for cell in result["cells"]]
     assert listed == [(f"elsewhere/{cell.name}", cell.recipe.objective.name) for cell in grid]
     assert [path.name for path in tmp_path.iterdir()] == ["grid.yaml"]
@@ -35,10 +35,8 @@ def test_a_dry_run_lists_cells_and_writes_nothing(grid, limbeck, tmp_path):
 def test_settled_cells_are_listed_and_judged_and_not_trained_again(grid, limbeck, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
     done, failed = grid
-    folder = GridFolder(tmp_path / "runs")
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(done.recipe.resolved()))
-    assert limbeck("train", "recipe.yaml", "--out", f"runs/{done.name}")[0] == 0
-    folder.fail(failed.name, "CUDA out of [bold]memory\nand much more", "Traceback")
+    train(done.recipe, tmp_path / "runs" / done.name)
+    GridFolder(tmp_path / "runs").fail(failed.name, "CUDA out of [bold]memory\nand much more", "Traceback")
     code, out, _ = limbeck("grid", "grid.yaml")
     failure = f"failed: runs/{failed.name}: CUDA out of [bold]memory\n"
     texts = ("1 of 2 finished, 1 failed. The runs are in runs/\n", failure, "limbeck report runs -o report")

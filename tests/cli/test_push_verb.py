@@ -17,26 +17,14 @@ def uploads(monkeypatch):
     return uploads
 
 
-# options, what is typed when it asks, and whether what goes there is private; None: nothing does
-CONSENT = [
-    ("", "y\n", True),
-    ("--public", "y\n", False),
-    ("", "n\n", None),
-    ("", "\n", None),
-    ("", "", None),
-    ("--yes", "", True),
-    ("--yes --public", "", False),
-]
-
-
-@pytest.mark.parametrize(("words", "typed", "private"), CONSENT)
-def test_an_upload_is_listed_and_confirmed(*, words, typed, private, limbeck, run, uploads):
+@pytest.mark.parametrize("words", ["", "--public", "--yes", "--yes --public"])
+@pytest.mark.parametrize("typed", ["y\n", "n\n", "\n", ""])
+def test_an_upload_is_listed_and_confirmed(words, typed, limbeck, run, uploads):
     code, out, _ = limbeck("push", run, "me/mine", *words.split(), stdin=typed)
-    kind = "public" if "--public" in words else "private"
+    kind, sent = "public" if "--public" in words else "private", "--yes" in words or typed == "y\n"
     assert ("model.safetensors" in out) == (f"to the Hub as me/mine ({kind})?" in out) == ("--yes" not in words)
-    assert (code != 0) == (private is None)
-    assert uploads == ([] if private is None else [("me/mine", private)])
-    assert ("https://hub/me/mine" in out) == (private is not None)
+    assert uploads == ([("me/mine", kind == "private")] if sent else [])
+    assert (code == 0) == ("https://hub/me/mine" in out) == sent
 
 
 def test_a_folder_needs_no_hub_and_no_confirmation(limbeck, run, uploads, tmp_path):

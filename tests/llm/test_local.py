@@ -46,8 +46,7 @@ def test_a_batch_answers_as_plain_generate_does_one_by_one(folders, family, pena
         output = model.generate(prompt, max_new_tokens=24, do_sample=False, repetition_penalty=penalty)
         ids = output[0, prompt.shape[1] :]
         text = tokenizer.decode(ids, skip_special_tokens=True)
-        assert json.loads(answer.raw)["text"] == text
-        assert answer.tokens == (prompt.shape[1], len(ids))
+        assert (json.loads(answer.raw)["text"], answer.tokens) == (text, (prompt.shape[1], len(ids)))
         if ids[-1] == tokenizer.eos_token_id:
             assert isinstance(answer, Reply) and answer.text == text
         else:
@@ -71,8 +70,8 @@ def test_a_system_turn_that_the_template_does_not_take_goes_to_the_user(template
     turns = [{"role": role, "content": content} for role, content in contents]
     text = "<s><|user|>Think first.\n\n\nOne?<|end|><|assistant|>1.<|end|><|user|>Two?<|end|><|assistant|>"
     assert render(chat_models.chat_tokenizer(template), turns) == text
-    text = chat_models.chat_tokenizer().apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    assert render(chat_models.chat_tokenizer(), turns) == text
+    tokenizer = chat_models.chat_tokenizer()
+    assert render(tokenizer, turns) == tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 
 
 def test_a_prompt_that_leaves_no_room_fails_alone(folders):

@@ -14,12 +14,8 @@ from limbeck.tasks import TASKS, get
 
 CUSTOM, NUMBER = get("custom"), get("custom", answer="number")
 APPLES = Example("q", ("There are 84 apples in 2 boxes. How many are in each box?",), "( 84.0 / 2.0 )")
-BEAVERS = Example(
-    "q",
-    ("What do beavers build in rivers?\nAnswer Choices:\n(a) body of water",),
-    "dam",
-    choices=("body of water", "dam", "zoo", "revolving door", "garder"),
-)
+RIVERS = "What do beavers build in rivers?\nAnswer Choices:\n(a) body of water"
+BEAVERS = Example("q", (RIVERS,), "dam", choices=("body of water", "dam", "zoo", "revolving door", "garder"))
 HOMEWORK = "Where is math homework done?\nAnswer Choices:\n(a) park\n(b) dam\n(c) math problem\n(d) school"
 CAPITAL = "What is the capital of France?"
 SUBJECTS = {
@@ -64,26 +60,6 @@ def test_any_text_gives_parts_that_are_not_blank_and_can_be_stored(name: str, pi
         assert b"```" not in rationale and b"<think>" not in rationale
         choices = example.choices if name == "cqa" else task.choices
         assert parsed.label is None or not choices or parsed.label in choices
-
-
-SENTENCES = ["It is so.", "The premise says 3 * 4.", "Beavers build dams.", "So 84 / 2 = 42.", "Both may be."]
-LAYOUTS = [
-    "{rationale} {marker} {answer}.",
-    "<think>The answer is no matter.</think>\n{rationale}\n\n**Answer:** {answer}",
-    "Reasoning: {rationale}\r\nAnswer: {answer}\r\n",
-    "Answer: {answer}\nExplanation: {rationale}",
-    "```\n{rationale}\n\n{marker} {answer}\n```",
-    "{rationale} {marker} {answer}.\n\nQ: Another.\n{marker} nothing.",
-]
-ANSWERS = {"svamp": "(84 / 2)", "cqa": "(b) dam", "esnli": "neutral", "anli1": "contradiction", "custom": "Paris"}
-
-
-@given(st.sampled_from(sorted(ANSWERS)), st.lists(st.sampled_from(SENTENCES), min_size=1), st.sampled_from(LAYOUTS))
-def test_a_reply_that_was_put_together_comes_apart(name: str, sentences: list[str], layout: str) -> None:
-    task, rationale, answer = get(name), " ".join(sentences), ANSWERS[name]
-    raw = layout.format(rationale=rationale, marker=task.marker, answer=answer)
-    example = BEAVERS if name == "cqa" else APPLES
-    assert parse(raw, task, example) == Parsed(rationale, answer.removeprefix("(b) "))
 
 
 UNITS = ["Answer: ", "\\boxed{\\text{", '{"a":', "<think>", "</think>", "```\n", "**", "Q:", " ", "\n", "(", "1,000,"]

@@ -69,12 +69,9 @@ def test_what_is_answered_is_not_claimed_again_and_what_failed_is_at_the_next_st
         with Store(path) as neighbour:
             put(store, key(4), Failure("HTTP 500", "given up"))
             assert claim(neighbour, key(1), key(2), key(3), key(4)) == ([key(2)], [key(3)])
-        assert store.results("m", "p") == {
-            ("q1", 0): ("Because.", "", None, None),
-            ("q2", 0): (None, "", "timed out", "too slow"),
-            ("q3", 0): (None, "", "HTTP 500", "oops"),
-            ("q4", 0): (None, "", "HTTP 500", "given up"),
-        }
+        failures = [("q2", "timed out", "too slow"), ("q3", "HTTP 500", "oops"), ("q4", "HTTP 500", "given up")]
+        expected = {(question, 0): (None, "", kind, message) for question, kind, message in failures}
+        assert store.results("m", "p") == {("q1", 0): ("Because.", "", None, None), **expected}
         assert len(claim(store, key(1, sample=1), key(1, prompt="r"), key(1, model="n"))[0]) == 3
 
 
@@ -128,5 +125,4 @@ def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(statement, path):
     before = path.read_bytes()
     with pytest.raises(FileError) as raised:
         Store(path)
-    assert raised.value.path == path
-    assert path.read_bytes() == before
+    assert (raised.value.path, path.read_bytes()) == (path, before)
