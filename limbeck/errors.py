@@ -16,7 +16,7 @@ class LimbeckError(Exception):
         self.field = field
         prefix = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
         text = f"{prefix}{'' if field is None else f'{field}: '}{message}"
-        # one line, and printable whatever stood in the input: a lone surrogate cannot be encoded
+        # one line, and printable: a lone surrogate cannot be encoded
         super().__init__(" ".join(text.split()).encode("utf-8", "backslashreplace").decode())
 
 
@@ -46,7 +46,7 @@ def first_line(error: Exception) -> str:
 
 
 def unknown(kind: str, name: str, table: Iterable[str]) -> RecipeError:
-    """Return the error for a name that is not in a table, with the nearest name and a short table's names."""
+    """Return the error for a name that is not in a table, with the nearest name."""
     names = sorted(table)
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f": did you mean {nearest[0]!r}?" if nearest else ";"

@@ -1,4 +1,4 @@
-"""Figures as SVG: plain values in, a text out that is a file or an `<img>` of a page, in the reader's colour scheme."""
+"""Figures as SVG texts, in the reader's colour scheme."""
 
 import io
 import math
@@ -16,7 +16,7 @@ from matplotlib.ticker import PercentFormatter
 
 from limbeck.formatting import one_line
 
-# Every two are told apart by normal and colour-blind eyes, and each has a contrast of 3:1 with white and with black.
+# Told apart by normal and colour-blind eyes, each with a contrast of 3:1 with white and with black.
 COLORS = ("#1f5eff", "#f4620c", "#217a5f", "#b46bb9", "#d4102c", "#819977", "#b002b7", "#598dfe")
 DASHES = ("solid", (0, (5, 2)), (0, (1.6, 1.4)), (0, (7, 2, 1.5, 2)))
 LINE_STYLES = cycler(color=COLORS * 7, linestyle=DASHES * 14, marker=list("os^DvPX") * 8)  # 56 that differ
@@ -93,7 +93,7 @@ def line_chart(
 
 
 def risk_coverage(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Draw the share of wrong answers over the share answered, the surest first, from `coverage` and `risk` by name."""
+    """Draw the share wrong over the share answered, the surest first, from `coverage` and `risk` by name."""
     lines = {name: [Point(row["coverage"], row["risk"]) for row in curve] for name, curve in curves.items()}
     return line_chart(lines, "share answered", "share wrong", percent="xy")
 
@@ -157,7 +157,7 @@ def _label(name: str) -> str:
 
 
 def _svg(figure: Figure) -> str:
-    """Return the figure's SVG element; the same figure gives the same bytes."""
+    """Return the figure's SVG element, the same bytes each time."""
     stream = io.StringIO()
     FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = stream.getvalue()

@@ -1,4 +1,4 @@
-"""Files read whole, and written in one step, so that none is ever half written."""
+"""Files read whole, and written in one step."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ from typing import Any
 
 from limbeck.errors import DataError, FileError, LimbeckError, first_line
 
-STDIO = Path("-")  # standard output where something is written, standard input where something is read
+STDIO = Path("-")  # standard output, or input where something is read
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def disk_full(path: Path) -> FileError:
 
 @contextlib.contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Raise a library's failure to write below `folder` as a FileError."""
+    """Raise a library's failure to write below `folder` as FileError."""
     try:
         yield
     except LimbeckError:
@@ -150,7 +150,7 @@ def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
 def _json(text: str, path: Path, line: int) -> Any:
     try:
         return json.loads(text)
-    except (RecursionError, ValueError) as error:  # also nested too deeply, and an integer of thousands of digits
+    except (RecursionError, ValueError) as error:  # also endless nesting and digits
         line += getattr(error, "lineno", 1) - 1
         raise DataError(f"not JSON ({first_line(error)})", path=path, line=line) from None
 

@@ -1,4 +1,4 @@
-"""Numbers and texts of any origin as people read them: in a terminal, Markdown, LaTeX, CSV and JSON."""
+"""Numbers and texts of any origin in a terminal, Markdown, LaTeX, CSV and JSON."""
 
 import math
 import re
@@ -22,7 +22,7 @@ _LATEX |= {char: rf"\text{name}{{}}" for char, name in _LATEX_NAMES.items()}
 
 
 def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
-    """Return `value` rounded, or with two digits where it would round to 0; "" where it is missing or not finite."""
+    """Return `value` rounded, with two digits where that would be 0; "" where it is missing or not finite."""
     if value is None or not math.isfinite(value):
         return ""
     tiny = 1e-12 < abs(value) < 0.5 * 10**-digits
@@ -76,7 +76,7 @@ class Markdown(str):
 
 
 def markdown(value: Any) -> Markdown:
-    """Return `value` on one line, with all that means something in Markdown, HTML or a formula escaped."""
+    """Return `value` on one line, escaped for Markdown, HTML and formulas."""
     if isinstance(value, Markdown):
         return value
     return Markdown(_LIST_NUMBER.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", one_line(str(value), LONGEST))))
@@ -89,7 +89,7 @@ def code(value: Any) -> Markdown:
 
 
 def cell(value: Any) -> Markdown:
-    """Return a Markdown table's cell: a number to four places, a pair as interval, None blank, text escaped."""
+    """Return a Markdown table's cell: a number, a pair as interval, None blank, text escaped."""
     match value:
         case None:
             return Markdown("")

@@ -15,7 +15,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from limbeck.errors import EndpointError, LimbeckError
 
 Kind = Literal["dataset", "model"]
-Files = Mapping[str, bytes | Path]  # name on the Hub -> its content, or the local file that has it
+Files = Mapping[str, bytes | Path]  # name on the Hub -> content, or the file that has it
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +29,8 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
     `private` holds for a new repository. With `fresh` an existing one is refused, unless it is empty (an upload broke
     off) and no more public.
     """
-    operations = [
-        huggingface_hub.CommitOperationAdd(path, content if isinstance(content, bytes) else str(content))
-        for path, content in files.items()
-    ]
-    api = huggingface_hub.HfApi()
+    api, operation = huggingface_hub.HfApi(), huggingface_hub.CommitOperationAdd
+    operations = [operation(path, file if isinstance(file, bytes) else str(file)) for path, file in files.items()]
     try:
         url = api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
         info: Any = api.repo_info(url.repo_id, repo_type=kind) if fresh else None
@@ -42,7 +39,7 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
         api.create_commit(url.repo_id, operations, commit_message=message, repo_type=kind)
     except LimbeckError:
         raise
-    except Exception as error:  # also its HTTP client's errors, whose text may hold the token
+    except Exception as error:  # also its HTTP client's, whose text may hold the token
         text = str(getattr(error, "server_message", None) or error)
         text = " ".join(text.replace(huggingface_hub.get_token() or "\0", "***").split())
         status = getattr(getattr(error, "response", None), "status_code", None)
@@ -64,7 +61,7 @@ def where_to_load(name: str) -> dict[str, bool]:
         return {}
     except Exception as error:  # its HTTP client's, or what answers is no Hub
         status = getattr(getattr(error, "response", None), "status_code", None)
-        if status is not None and status < 500:  # it is there, and the loader will report what it refuses
+        if status is not None and status < 500:  # the loader will report what it refuses
             return {}
         reason = str(status or type(error).__name__)
     if (revision := cached_revision(name)) is None:
@@ -82,7 +79,7 @@ def is_decoder(name: str | None) -> bool:
         if may_be_on_hub(name):
             path = Path(huggingface_hub.hf_hub_download(name, "config.json", etag_timeout=_TIMEOUT))
         config = json.loads(path.read_bytes())
-    except Exception:  # of the Hub's client too; whoever loads the model says what is wrong with it
+    except Exception:  # whoever loads the model says what is wrong with it
         return (Path(name) / "adapter_config.json").is_file()
     architectures = str(config.get("architectures"))
     return not config.get("is_encoder_decoder") and ("ForCausalLM" in architectures or "LMHeadModel" in architectures)

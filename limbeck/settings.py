@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from limbeck.errors import RecipeError, unknown
 from limbeck.files import read_text
 
-UNSHOWN = "unshown"  # the type of a PydanticCustomError about a value that may hold a key: it is never shown
+UNSHOWN = "unshown"  # type of a PydanticCustomError about a value that may hold a key
 
 
 class Settings(BaseModel):
@@ -83,7 +83,7 @@ def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
 
 def _recipe_error(model: type[BaseModel], where: str, problems: list[ErrorDetails]) -> RecipeError:
     problem = problems[0]
-    # pydantic puts its own words for a union's members into the path: `function-after[...]`
+    # pydantic puts a union's members into the path: `function-after[...]`
     path = [str(key) for key in problem["loc"] if "[" not in str(key)]
     text, value = problem["msg"].removeprefix("Value error, "), problem["input"]
     if problem["type"] == "extra_forbidden":

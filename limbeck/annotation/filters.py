@@ -1,6 +1,6 @@
-"""The filters between a teacher's samples and the rationales to train on: votes, lengths, languages, leaks.
+"""The filters of a teacher's samples: votes, lengths, languages, leaks.
 
-The vote is that of self-consistency (Wang et al. 2022, arXiv 2203.11171): the answer that most samples give.
+The vote is self-consistency's (Wang et al. 2022, arXiv 2203.11171): the answer that most samples give.
 """
 
 import re
@@ -115,8 +115,7 @@ def sift(
     Hinted samples do not vote, and are held to the gold label even with `gold` off.
     """
     for sample in samples:
-        parsed = read_reply(sample.text or "", sample.thoughts, task, example, source=source)
-        sample.rationale, sample.label = parsed.rationale, parsed.label
+        sample.rationale, sample.label = read_reply(sample.text or "", sample.thoughts, task, example, source=source)
     votes = [sample.label for sample in samples if sample.label and not sample.hinted]
     annotation = Annotation(example, samples, *majority(votes, task))
     firsts: dict[str, Sample] = {}
@@ -200,7 +199,7 @@ def leaks(rationale: str, task: Task, example: Example, hinted: bool) -> bool:
 
 @cache
 def _open_form(marker: str) -> re.Pattern[str]:
-    """Return the pattern of "Answer:", a box, or the marker at a line's end or before a bracket."""
+    """Return the pattern of "Answer:", a box, or the marker before a bracket or a line's end."""
     opening = r"\s{1,9}".join(map(re.escape, marker.split()))
     after = "" if marker.endswith(":") else r"\s{0,9}(?:[:(\[{$\\*_]|$)"
     form = r"^[^\w\n]{0,12}(?:final\s{1,3})?answer[*_]{0,3}\s?:|\\boxed\b"  # known to every task's parser

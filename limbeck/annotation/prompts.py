@@ -18,7 +18,7 @@ from limbeck.tasks import Task, get
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z_0-9]*)\}")  # other braces are text
 _PLACEHOLDERS = {"question": ("input", "input_1", "input_2"), "choices": ("choices",), "hint": ("label",)}
-_SHARED = {"arithmetic": "svamp"}  # a task that asks and answers as another does has no file of its own
+_SHARED = {"arithmetic": "svamp"}  # tasks that ask and answer alike
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -31,7 +31,7 @@ class WorkedExample(NamedTuple):
 
 
 class Prompt(Settings):
-    """A conversation that ends with a question; `{word}` in question, choices and hint is a placeholder."""
+    """A conversation that ends with a question; `{word}` in question, choices and hint is filled in."""
 
     instruction: Text = Field(description="the system's turn; sent verbatim")
     question: Text = Field(description="the user's turn: {input}, or segments apart: {input_1}, {input_2}")

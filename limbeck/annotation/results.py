@@ -1,4 +1,4 @@
-"""Results of a job so far: counts, accuracy, training examples; exports and imports of these."""
+"""Results of a job: counts, accuracy, training examples; exports and imports."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -109,7 +109,7 @@ def training_examples(results: Results, *, all_rationales: bool = False) -> list
 
 
 def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
-    """Return the first replies of an outcome, or their errors, each with the answer that was `read`."""
+    """Return the first replies of an outcome, or their errors, with the answer that was `read`."""
     if outcome not in list(Outcome):
         raise unknown("outcome", outcome, [name.value for name in Outcome])
     rows = []
@@ -150,7 +150,7 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
 
 
 def upload(output: Path, name: str, *, private: bool) -> str:
-    """Upload an export as the data set `name` (OWNER/NAME), `private` if it is new; return its URL."""
+    """Upload an export as the data set `name` (OWNER/NAME); return its URL."""
     card = _CARD.format(name=name, **read_json(_provenance_path(output)))
     files: hub.Files = {"train.jsonl": output.read_bytes(), "README.md": card.encode()}
     return hub.upload(files, name, "dataset", message="Rows from limbeck", private=private)
@@ -159,7 +159,7 @@ def upload(output: Path, name: str, *, private: bool) -> str:
 def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[str, int]], LeftOut]:
     """Write training rows of conversations (a file, to the file `output`) or of the archive (a folder, to a folder).
 
-    Returns counts by file, and the rows left out by reason. A file without a usable row is not written.
+    Returns counts by file, and the rows left out by reason. Without a usable row nothing is written.
     """
     if not source.is_dir():
         _check_output(output, source)

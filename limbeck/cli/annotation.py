@@ -23,7 +23,7 @@ Form = Literal["limbeck", "prompt-completion", "messages", "instruction"]
 JobFile = Annotated[Path, argument("The job, YAML; `limbeck annotate schema` says what may be in it.")]
 
 
-@annotate_app.command("run")
+@annotate_app.command()
 def run(
     job: JobFile,
     changes: terminal.Changes = None,
@@ -51,7 +51,7 @@ def run(
         raise typer.Exit(terminal.INCOMPLETE)
 
 
-@annotate_app.command("show")
+@annotate_app.command()
 def show(
     job: JobFile,
     changes: terminal.Changes = None,
@@ -71,7 +71,7 @@ def show(
     print_json(counts) if as_json else _print_summary(counts)
 
 
-@annotate_app.command("export")
+@annotate_app.command()
 def export(
     job: JobFile,
     output: Annotated[Path, option("JSON lines; NAME.provenance.json is written beside a file. -: standard output.")],
@@ -121,7 +121,7 @@ def import_(
         raise typer.Exit(terminal.INCOMPLETE)
 
 
-@annotate_app.command("prompt")
+@annotate_app.command()
 def prompt(task: Annotated[str, argument("A task's name.")]) -> None:
     """Print a task's prompt, to edit; a job takes the file as `prompt: FILE`."""
     from limbeck.annotation.prompts import prompt_file
@@ -129,7 +129,7 @@ def prompt(task: Annotated[str, argument("A task's name.")]) -> None:
     print(prompt_file(task).read_text("utf-8"), end="")
 
 
-@annotate_app.command("schema")
+@annotate_app.command()
 def schema() -> None:
     """Print the JSON schema of a job."""
     from limbeck.annotation.job import Job

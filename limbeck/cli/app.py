@@ -43,10 +43,11 @@ def quickstart(
 
     runs = train_runs(out, seed)
     page = write_report([out], out / "report")
+    results = {run.recipe.objective.name: run.results for run in runs}
     if as_json:
-        print_json({run.recipe.objective.name: run.results for run in runs})
+        print_json(results)
         return
-    print_accuracy({run.recipe.objective.name: run.results["test"] for run in runs})
+    print_accuracy({name: splits["test"] for name, splits in results.items()})
     print(f"One seed each: the intervals are of the test questions alone. The runs are in {out}/, the report is {page}")
     print(f"Next: limbeck evaluate {shlex.quote(str(runs[-1].path))} --rationale; limbeck train --help")
 
@@ -65,8 +66,7 @@ def data_show(
     from limbeck.runs import load_recipe
 
     values = {"task": task, "source": {"kind": "archive", "root": root} if root else None}
-    is_recipe = task.endswith((".yaml", ".yml"))
-    recipe = load_recipe(task) if is_recipe else None
+    recipe = load_recipe(task) if task.endswith((".yaml", ".yml")) else None
     settings = recipe.data if recipe else DataSettings.parse(values, "data show")
     if as_json:
         print_json(summary.summarise(settings, read(settings)))

@@ -57,12 +57,10 @@ def grid(
         print_json(_as_json(cell_states, out)) if as_json else _print_cells(cell_states)
         return
     log_once = cache(log.info)  # it is watched several times a second
-
-    def watch(cell_states: Sequence["CellState"]) -> None:
-        log_once(_summary(cell_states))
-
     try:
-        cell_states = run_grid(grid_list, out, workers=workers, engine=engine, retry=retry, watch=watch)
+        cell_states = run_grid(
+            grid_list, out, workers=workers, engine=engine, retry=retry, watch=lambda states: log_once(_summary(states))
+        )
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all has stopped: a second Ctrl-C has no meaning
         raise typer.Exit(terminal.INTERRUPTED) from None
@@ -73,7 +71,7 @@ def grid(
 
 
 def _load(names: Sequence[str], changes: Sequence[str], *, offline: bool, smoke: bool, root: Path) -> list["Grid"]:
-    """Return the grids of files, then those of the paper, together: they may contain one another."""
+    """Return the grids of files, then those of the paper, which share cells."""
     from limbeck.grids import Grid
     from limbeck.paper import paper_grids
 
@@ -90,7 +88,6 @@ def _load(names: Sequence[str], changes: Sequence[str], *, offline: bool, smoke:
 
 
 def _judge(states: Sequence["CellState"], grids: Sequence["Grid"], settings: "JudgeSettings") -> dict[str, Any]:
-    """Return the judgements of finished runs' rationales as `judged`, where there are any."""
     from limbeck.grids import cells
     from limbeck.paper import judged_grids
     from limbeck.runs.judging import judge_runs

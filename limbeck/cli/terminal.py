@@ -52,7 +52,7 @@ def print_json(value: Any) -> None:
 
 
 def print_about(output: Path, text: str) -> None:
-    """Print a line about `output`, to standard error where `output` is standard output."""
+    """Print a line about `output`, to standard error if that is standard output."""
     print(text, file=sys.stderr if is_stdout(output) else sys.stdout)
 
 
@@ -99,7 +99,7 @@ def confirm_upload(content: str, name: str, *, public: bool, yes: bool) -> None:
 
 @contextmanager
 def asking() -> Iterator[Callable[["Tally", float | None], None]]:
-    """Show a bar on a terminal; yield the function that updates it with a tally and its cost."""
+    """Show a bar on a terminal; yield the function that updates it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))

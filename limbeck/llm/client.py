@@ -1,4 +1,4 @@
-"""A chat model behind an OpenAI-compatible endpoint, asked through the openai SDK, one request a call."""
+"""A chat model behind an OpenAI-compatible endpoint, asked through the openai SDK."""
 
 import asyncio
 import json
@@ -16,11 +16,11 @@ from limbeck.formatting import one_line
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_message
 from limbeck.llm.settings import SHORTEST_SECRET, SamplingSettings, TeacherSettings, read_key
 
-LONGEST_WAIT = 3600.0  # seconds; an endpoint that asks for more is asked again after these
+LONGEST_WAIT = 3600.0  # seconds, whatever an endpoint asks for
 _COUNTS = range(10**9)
 _LOCAL = ("localhost", "127.0.0.1", "::1")  # no proxy reaches these
-_TEMPORARY = frozenset({408, 409, 425, 429, *range(500, 600)})  # statuses after which the same request may succeed
-_HOPELESS = frozenset({401, 402, 404, 405, *range(300, 400)})  # statuses that every other request would get too
+_TEMPORARY = frozenset({408, 409, 425, 429, *range(500, 600)})  # the same request may succeed
+_HOPELESS = frozenset({401, 402, 404, 405, *range(300, 400)})  # every other request would get it too
 _UNFINISHED = {
     **dict.fromkeys(("length", "model_length", "max_tokens"), ("cut off", "the answer reached max_tokens")),
     "content_filter": ("filtered", "the endpoint's filter stopped the answer"),
@@ -32,10 +32,10 @@ for name in ("openai", "httpcore2"):  # at DEBUG they log headers, and an endpoi
 
 
 class EndpointClient:
-    """Chat completions of an endpoint, with the environment's proxies and certificates; no redirect is followed."""
+    """Chat completions, with the environment's proxies and certificates; no redirect is followed."""
 
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings, seconds: float) -> None:
-        """Prepare requests of so many seconds. Raises LimbeckError for a URL, key or proxy that cannot be used."""
+        """Prepare requests of at most `seconds`. Raises LimbeckError for a URL, key or proxy that cannot be used."""
         self._teacher, self._url, self._seconds = teacher, teacher.endpoint(), seconds
         self._key = read_key(teacher.key)
         self._default_temperature = sampling.temperature is None

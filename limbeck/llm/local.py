@@ -20,15 +20,13 @@ class LocalClient:
     """A chat model on the GPU if there is one; its own settings decide what `sampling` leaves open."""
 
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings) -> None:
-        """Load the model. Raises ModelError: no such model, or one that is no chat model."""
+        """Load the model. Raises ModelError if there is none, or it is no chat model."""
         self._name, self._batch_size, self._max_tokens = teacher.name, teacher.batch_size, sampling.max_tokens
         source = where_to_load(self._name) | {"trust_remote_code": False}
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        placed = {"dtype": "auto", "device_map": "cuda" if torch.cuda.is_available() else "cpu"}
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(self._name, **source)
-            self._model: Any = AutoModelForCausalLM.from_pretrained(
-                self._name, dtype="auto", device_map=device, **source
-            )
+            self._model: Any = AutoModelForCausalLM.from_pretrained(self._name, **placed, **source)
         except Exception as error:  # of many libraries
             raise ModelError(f"{self._name}: cannot be loaded as a teacher: {first_line(error)}") from None
         if not getattr(self._tokenizer, "chat_template", None) or self._tokenizer.eos_token_id is None:
@@ -36,7 +34,7 @@ class LocalClient:
         self._positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or 10**9
         config = self._model.generation_config
         config.max_length = None  # beside max_new_tokens every call would warn of it
-        # many models name the end of a document as their end, and their tokenizer that of a turn
+        # a model's end is often a document's, and its tokenizer's that of a turn
         ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
         self._ends = list({*ends, self._tokenizer.eos_token_id} - {None})
         options: dict[str, Any] = {"do_sample": sampling.heat > 0}
@@ -46,13 +44,13 @@ class LocalClient:
         # the budget, the positions and Ctrl-C rest on what comes after `extra`
         options |= {**sampling.extra, "max_new_tokens": sampling.max_tokens, "stopping_criteria": [self._stop]}
         self._options = options | {"eos_token_id": self._ends, "pad_token_id": self._ends[0]}
-        self._batch: list[list[int]] = []  # prompts of the next batch, which grows while another is generated
+        self._batch: list[list[int]] = []  # that grows while another is generated
         self._results: asyncio.Task[list[Reply | Failure]] | None = None
         self._generating = asyncio.Lock()
         self._closed = False
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure:
-        """Return the model's answer. Raises ModelError: the template refuses the conversation, or generation fails."""
+        """Return the model's answer. Raises ModelError if the template refuses the conversation or generation fails."""
         prompt = self._tokenizer(render(self._tokenizer, messages), add_special_tokens=False)["input_ids"]
         if len(prompt) + self._max_tokens > self._positions:
             text = f"{len(prompt)} tokens and an answer exceed {self._positions} positions: lower sampling.max_tokens"
@@ -102,7 +100,7 @@ class LocalClient:
 
 
 def render(tokenizer: Any, messages: Sequence[ChatMessage]) -> str:
-    """Return the conversation in the tokenizer's template; a system turn that it refuses or drops goes to the user."""
+    """Return the conversation in its template; a system turn that this refuses or drops goes to the user."""
     system, conversations = messages[0]["content"], [list(messages)]
     if messages[0]["role"] == "system":
         user = messages[1] | {"content": f"{system}\n\n{messages[1]['content']}"}

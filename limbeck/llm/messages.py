@@ -1,4 +1,4 @@
-"""Messages to and from a chat model, and thoughts told apart from words."""
+"""Messages to and from a chat model, their thoughts apart from their words."""
 
 import re
 from collections.abc import Mapping
@@ -34,11 +34,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request without an answer, which may have been paid for if `raw` is not None."""
+    """A request without an answer, perhaps paid for if `raw` is not None."""
 
-    kind: str  # the same few words for every failure of this kind: "timed out", "cut off", "HTTP 500"
+    kind: str  # "timed out", "cut off", "HTTP 500"
     message: str  # one line for people
-    again: bool = True  # the same request may be answered if it is sent again
+    again: bool = True  # the same request may be answered
     retry_after: float = 0.0  # seconds that the endpoint asked for
     raw: str | None = None  # the body of a success; "": there may have been one
     tokens: Tokens | None = None

@@ -1,6 +1,6 @@
 """Patterns of the phrases in which a teacher states an answer, doubts it, takes it back or is polite.
 
-Where a phrase is missing an answer is not read, which is counted and shown; a phrase too many may read a wrong one.
+Without a phrase an answer is not read, which is counted and shown; a phrase too many may read a wrong one.
 """
 
 import re
@@ -19,7 +19,7 @@ def _words(table: str) -> str:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Compile the pattern, with one to three blanks where it has one."""
+    """Compile the pattern, each blank as one to three."""
     return re.compile(text.replace(" ", r"[^\S\n]{1,3}"), re.IGNORECASE | re.MULTILINE)
 
 
@@ -83,7 +83,7 @@ FOREIGN = _pattern(rf"\b(?:{_words(_FOREIGN_NOUNS)}|daher|somit|insgesamt|donc|a
 
 _SO = "so|thus|therefore|hence|consequently|daher|somit|donc|entonces|por lo tanto|所以|因此"
 CONCLUDING = _pattern(rf"\W{{0,3}}(?:{_SO}|overall|altogether|in (?:total|all|conclusion|summary))(?!\w),?\s{{0,3}}")
-# The last words before "the answer is" in its sentence, which join it to reasoning before.
+# Words before "the answer is" that join it to reasoning.
 _CONNECTIVES = rf"""(?:{_SO}|{
     _words('''then, finally, and, overall, ultimately, meaning, which means, this means, it follows, in conclusion,
     in summary, as a result, in short, clearly, now, yes, okay, because, given this, based on this, from this, that,
@@ -96,10 +96,10 @@ LEAD_END = _pattern(
     rf"(?:(?:\b|(?<=\W)|\A)(?:{_CONNECTIVES}|{_OPINION})(?!\w)|\A\s*(?:of|from|among|given|based on) [^.,:\n]{{1,60}},"
     r"|[\s,;:(*_\"'\u2192\u2014\u2013-])*\Z"
 )
-# What stands before these in a sentence does not doubt the answer after them.
+# A doubt before these is none of the answer after them.
 LINK = _pattern(rf"(?:\b(?:{_SO}|which means|but|however|yet)\b|\A(?:no|wait)\b)\W*")
 
-# A sentence that begins with one of the first, or holds one of the second, supposes or doubts what it says.
+# A sentence that begins with the first supposes, one that holds the second doubts what it says.
 SUPPOSED = _pattern(
     r"\W{0,9}(?:(?:but|and|or|so|now|then|well)\W{1,3})?(?:if|what if|suppos\w+|assum\w+|imagine|unless|whether|had"
     r"|were|say|let'?s (?:say|suppose|assume|imagine)|in that case|wenn|si|如果|is|isn't|could|can|without|some|someone"
@@ -117,7 +117,7 @@ UNSURE = _pattern(
 )
 QUALIFIED = _pattern(r"\b(?:if|but|however|unless|only|except)\b|\?")
 
-# The beginning of a sentence that takes back what stands before it.
+# The beginning of a sentence that takes the answer back.
 _IT = (
     r"(?:that|this|it|what i (?:said|wrote)(?: above)?"
     r"|(?:the|my|that|this) (?:(?:final|previous|earlier|above) )?(?:answer|result|number|value|total))"

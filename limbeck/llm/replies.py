@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice, pairwise
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
@@ -18,7 +17,7 @@ from limbeck.tasks.task import without_calculations
 
 RationaleSource = Literal["content", "thoughts", "both"]
 
-# With these limits the work stays in proportion to the text, whatever a teacher repeats.
+# Limits that keep the work in proportion to the text.
 LONGEST_REPLY = 100_000  # characters without its thoughts; what follows is not read
 _LONGEST_ANSWER = 500
 _LONGEST_LINE = 120  # of a line that is an answer alone
@@ -39,16 +38,15 @@ _RATIONALE_FIELD = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """Parts of a reply; None where a part cannot be read, never blank."""
+class Parsed(NamedTuple):
+    """Parts of a reply, never blank; None where a part cannot be read."""
 
     rationale: str | None
     label: str | None
 
 
 class _Statement(NamedTuple):
-    """A sentence that states an answer; the label is None where the answer cannot be read."""
+    """A sentence that states an answer; label None: one that cannot be read."""
 
     start: int
     end: int
@@ -69,19 +67,18 @@ def parse(raw: str, task: Task, example: Example) -> Parsed:
 def stated_answer(text: str, task: Task, example: Example) -> str | None:
     """Return the answer that a text states, or is as a whole."""
     text = plain(text)[:LONGEST_REPLY]
-    if (parsed := _read_json(text, task, example)) is not None:
+    if parsed := _read_json(text, task, example):
         return parsed.label
     reply = _Reply(text, task, example)
-    label = reply.label()
-    return reply.alone(reply.text) if label is None and example.choices else label
+    return reply.label() or (reply.alone(reply.text) if example.choices else None)
 
 
 def read_reply(
     content: str, thoughts: str, task: Task, example: Example, *, source: RationaleSource = "content"
 ) -> Parsed:
-    """Return the rationale, taken from `source`, and the label of a reply whose thoughts are apart or in tags.
+    """Return rationale, from `source`, and label of a reply; its thoughts are apart or in tags.
 
-    The label is read in the thoughts only where the content is blank and they are the rationale.
+    The label is read in thoughts only if the content is blank and they are the rationale.
     """
     content, thoughts = without_calculations(content), without_calculations(thoughts)
     tagged, words = split_thoughts(content)
@@ -107,10 +104,9 @@ def concluded_label(content: str, thoughts: str, task: Task, example: Example) -
         return None
     if task.equal is same_value:
         conclusions = [number.replace(",", "") for number in _NUMBER.findall(last)[-1:]]
-    else:
-        # none of free text: a thought that names the label may say anything of it
-        patterns = {choice: rf"(?<!\w){re.escape(choice)}(?!\w)" for choice in example.choices}
-        conclusions = [choice for choice, pattern in patterns.items() if re.search(pattern, last, re.IGNORECASE)]
+    else:  # of choices alone: a thought that names a label of free text may say anything of it
+        named = (choice for choice in example.choices if re.search(rf"(?i)(?<!\w){re.escape(choice)}(?!\w)", last))
+        conclusions = list(named)
     return example.label if len(conclusions) == 1 and task.equal(conclusions[0], example.label) else None
 
 
@@ -131,7 +127,7 @@ class _Reply:
         self.answers = [statement for statement in self.statements if statement.label is not None]
 
     def label(self) -> str | None:
-        """Return the last answer stated; None if it is taken back, or differs from one with nothing between them."""
+        """Return the last answer stated; None if it is taken back, or another stands directly before it."""
         if not self.answers or self._withdrawn(self.answers[-1].end):
             return None
         for first, second in pairwise(self.answers):
@@ -147,11 +143,11 @@ class _Reply:
         if self.statements:
             return Parsed(reasoning(self.text[: self.statements[0].start]), None)
         implied = self._implied()
-        # Without an answer nothing says where the reasoning ended.
+        # without an answer nothing says where the reasoning ended
         return Parsed(self.rationale([implied]), implied.label) if implied else Parsed(None, None)
 
     def _next_question(self, first_end: int) -> int:
-        """Return where a question of the teacher's own begins; before the first answer's end, not the task's retold."""
+        """Return where a question of the teacher's own begins; before `first_end`, not the task's retold."""
         question_words = set(re.findall(r"\w+", self.example.input.casefold()))
         for opening in phrases.NEXT_QUESTION.finditer(self.text):
             sentence = self.text[opening.end() : opening.end() + texts.LONGEST_SENTENCE].lstrip()
@@ -162,7 +158,6 @@ class _Reply:
         return len(self.text)
 
     def _withdrawn(self, end: int) -> bool:
-        """Return whether a sentence takes back the answer that ends at `end`."""
         for _ in range(_MOST):
             if phrases.CORRECTION.match(self.text, end):
                 return True
@@ -180,9 +175,7 @@ class _Reply:
             sentence = self.text[mark.end() : end]
             if start is None or sentence.rstrip(" \n*_\"')").endswith("?"):
                 continue
-            label = self._read(answer)
-            if label is None and headed and mark["line"] is None:
-                label = self._sole_number(sentence)
+            label = self._read(answer) or (self._sole_number(sentence) if headed and mark["line"] is None else None)
             if label is not None or mark["choice"] is None:
                 yield _Statement(start, end, label)
 
@@ -234,7 +227,7 @@ class _Reply:
         return self.task.read_answer(line, self.example)
 
     def _implied(self) -> _Statement | None:
-        """Return an answer that stands alone in the last line or opens the reply, None if these contradict."""
+        """Return an answer alone in the last line, or one that opens the reply; None if lines contradict."""
         lines = [line for line in self.text.split("\n") if line.strip()]
         if not lines or len({self._opening(line) for line in lines} - {None}) > 1:
             return None  # "refunds: 0.7", "hardware: 0.3"
@@ -282,10 +275,8 @@ class _Reply:
 
 
 def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
-    """Return the parts of a JSON object with a field for the answer; its rationale may stand before it."""
-    if (block := texts.json_object(text)) is None:
-        return None
-    contents, before = block
+    """Return the parts of a JSON object with a field for the answer, or a rationale before it."""
+    contents, before = texts.json_object(text) or ({}, "")
     fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in contents.items()}
     answers = {re.sub(r"^(?:final|correct|predicted) ", "", name): _scalar(value) for name, value in fields.items()}
     names = (*phrases.NOUNS, *phrases.CLOSED_NOUNS, *task.nouns)

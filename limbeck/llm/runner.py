@@ -1,4 +1,4 @@
-"""Many questions put to a chat model within limits and a budget; each reply is paid for once."""
+"""Many questions put to a chat model within limits and a budget."""
 
 import asyncio
 import logging
@@ -44,7 +44,7 @@ class Tally:
 
 
 class Client(Protocol):
-    """A chat model that many tasks ask at once; `ask` raises LimbeckError where no request can succeed."""
+    """A chat model that many tasks ask at once; `ask` raises LimbeckError if no request can succeed."""
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure: ...
 
@@ -54,8 +54,7 @@ class Client(Protocol):
 Watch = Callable[[Tally, float | None], None]  # called after every request, with the cost where it is known
 
 
-def unwatched(_tally: Tally, _cost: float | None) -> None:
-    """Do nothing with the progress."""
+def unwatched(_tally: Tally, _cost: float | None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class Session:
     def _open(self, sampling: SamplingSettings) -> Client:
         teacher = self.settings.teacher
         if teacher.engine == "local":
-            from limbeck.llm.local import LocalClient  # torch and transformers: seconds that an endpoint does not need
+            from limbeck.llm.local import LocalClient  # torch: seconds that an endpoint does not need
 
             return LocalClient(teacher, sampling)
         from limbeck.llm.client import EndpointClient  # openai: half a second that a dry run does not need
@@ -115,7 +114,7 @@ class Session:
 
 
 class _Runner:
-    """One phase: as many workers as requests may be in flight, which claim, ask and store."""
+    """One phase: workers, as many as requests may be in flight, which claim, ask and store."""
 
     def __init__(self, session: Session, client: Client, requests: Sequence[Request]) -> None:
         self._session, self._store, self._tally = session, session.store, session.tally
@@ -175,7 +174,6 @@ class _Runner:
             return await asyncio.to_thread(function, *args, **options)
 
     async def _next(self) -> Request | None:
-        """Return the next claimed request, None if there is no more to ask."""
         async with self._claiming:
             while self._pending and not (self._claimed or self._stop.is_set()):
                 self._progress.clear()
@@ -183,7 +181,7 @@ class _Runner:
                 self._claimed += await self._call(self._store.claim, self._pending, self._concurrency, covers)
                 if self._claimed or not self._pending:
                     break
-                # what is in flight here or elsewhere may use less than its ceiling, or fail
+                # what is in flight may use less than its ceiling, or fail
                 if self._in_flight or await self._call(self._store.others_claim, self._settings.teacher.name):
                     await _wait(self._progress, _POLL)
                 else:
@@ -202,7 +200,7 @@ class _Runner:
             await self._record(request, result, last)
             if last or isinstance(result, Reply):
                 return
-            # a failure may have been paid for, and its claim counts as spent
+            # a failure may have been paid for; its claim counts as spent
             if not self._settings.covers(await self._call(self._store.spent, request.key.model)):
                 self._end("budget")
             else:
@@ -239,14 +237,14 @@ class RateLimiter:
     """A rate a minute, of which at most a second's worth is let through at once."""
 
     def __init__(self, per_minute: float | None) -> None:
-        self._per_second = math.inf if per_minute is None else per_minute / 60
+        self._seconds = 60 / (per_minute or math.inf)  # that one takes
         self._next = -math.inf
 
     def delay(self, amount: float) -> float:
         """Reserve `amount` and return the seconds to wait for it."""
         now = time.monotonic()
         start = max(self._next, now - 1)
-        self._next = start + amount / self._per_second
+        self._next = start + amount * self._seconds
         return max(0.0, start - now)
 
 
@@ -257,5 +255,5 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 
 def backoff(failures: int, retry_after: float) -> float:
-    """Return random seconds to wait after so many failures in a row, up to a minute beyond what the endpoint asks."""
+    """Return random seconds to wait after failures in a row, up to a minute beyond what the endpoint asks."""
     return retry_after + random.uniform(0, min(60.0, 2.0 ** min(failures - 1, 10)))

@@ -1,4 +1,4 @@
-"""Settings of a chat model that is asked: which one, how it is sampled, its limits, its prices and the budget."""
+"""Settings of a chat model: which one, how it is sampled, its limits, prices and budget."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from limbeck.llm.messages import Tokens
 from limbeck.settings import UNSHOWN, Settings, from_name, yaml_value
 
 OPENAI = "https://api.openai.com/v1"
-SHORTEST_SECRET = 8  # characters; a shorter key ("EMPTY", "ollama") is no secret, and may well be a word of an answer
+SHORTEST_SECRET = 8  # characters; a shorter key ("EMPTY", "ollama") is no secret, and may be a word of an answer
 _RESERVED = {"model", "messages", "max_tokens", "temperature", "top_p", "n", "stream"}
 
 
 def _unshown(pattern: str, expected: str) -> AfterValidator:
-    """Return a check of a text that may hold a secret, which its error does not show."""
+    """Return a check of a text that may hold a secret, which its error hides."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -101,7 +101,7 @@ class PriceSettings(Settings):
 
 
 class BudgetSettings(Settings):
-    """The most that all requests to a model may cost, over every start of the job."""
+    """The most that a model may cost, over every start of the job."""
 
     money: float | None = Field(None, gt=0, description="in the currency of the prices")
     tokens: int | None = Field(None, gt=0, description="of questions and answers together")
@@ -134,7 +134,7 @@ class AskingSettings(Settings):
         return (tokens.prompt * prices.input + tokens.completion * prices.output) / 1e6 if prices else None
 
     def covers(self, tokens: Tokens) -> bool:
-        """Return whether all tokens ever used are within the budget."""
+        """Return whether `tokens` are within the budget."""
         money, most = self.budget.money, self.budget.tokens
         return (most is None or sum(tokens) <= most) and (money is None or (self.cost(tokens) or 0.0) <= money)
 

@@ -30,11 +30,11 @@ from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_messa
 log = logging.getLogger(__name__)
 
 _MARKS = (0x4C494D42, 2)  # "LIMB", SQLite's mark of an application's files, and the version of the tables below
-_PATIENCE = 60.0  # seconds to wait for another process's transaction; a reply that was paid for waits without end
+_PATIENCE = 60.0  # seconds for another process's transaction; a reply that was paid for waits without end
 _KEY = "model = ? AND prompt = ? AND question = ? AND sample = ?"
 _KEY_COLUMNS = "model TEXT NOT NULL, prompt TEXT NOT NULL, question TEXT NOT NULL, sample INTEGER NOT NULL"
 _TOKEN_COLUMNS = "prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL"  # noqa: S105
-# A request that was answered has a text; another one has the kind of its failure.
+# A request has a text or the kind of its failure.
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE prompts (prompt TEXT PRIMARY KEY, sent TEXT NOT NULL);
@@ -99,7 +99,7 @@ def fingerprint(value: Any) -> str:
 
 
 class Store(AbstractContextManager["Store"]):
-    """A store opened by one process, which uses it from one thread at a time."""
+    """A store opened by one process, used from one thread at a time."""
 
     def __init__(self, path: Path, create: bool = True) -> None:
         """Open the file for asking, or an existing one for reading. Raises FileError if it is no store."""
@@ -118,7 +118,7 @@ class Store(AbstractContextManager["Store"]):
         try:
             if self._alive.is_locked:
                 self._release(self._alive, self._worker)
-        finally:  # also on a full disk: claims without a living lock are released by the next process
+        finally:  # also on a full disk: the next process releases claims without a living lock
             self._alive.release()
             self._connection.close()
 
@@ -194,13 +194,13 @@ class Store(AbstractContextManager["Store"]):
         }
 
     def usage(self, model: str) -> tuple[Tokens, int]:
-        """Return the tokens that all requests to a model used, and the number of replies."""
+        """Return the tokens that a model's requests used, and the number of replies."""
         query = "SELECT SUM(prompt_tokens), SUM(completion_tokens), SUM(kind IS NULL) FROM requests WHERE model = ?"
         prompt, completion, replies = (total or 0 for total in self._read(query, model)[0])
         return Tokens(prompt, completion), replies
 
     def spent(self, model: str) -> Tokens:
-        """Return the tokens used and the most that claimed requests may use, in one sum."""
+        """Return the tokens used and the most that claimed requests may use."""
         query = "SELECT SUM(prompt_tokens), SUM(completion_tokens) FROM claims WHERE model = ?"
         return self.usage(model)[0].plus(Tokens(*(total or 0 for total in self._read(query, model)[0])))
 
@@ -225,7 +225,7 @@ class Store(AbstractContextManager["Store"]):
         Path(lock.lock_file).unlink(missing_ok=True)
 
     def _lock(self, name: str) -> BaseFileLock:
-        path = Path(os.path.realpath(self.path))  # the same locks for processes that name the store by other links
+        path = Path(os.path.realpath(self.path))  # one lock, whatever link names the store
         return FileLock(path.with_name(f".{path.name}.{name}.lock"), timeout=_PATIENCE)
 
     @contextmanager

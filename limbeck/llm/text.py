@@ -1,8 +1,10 @@
-"""A model's reply as plain text: without thoughts, chat tokens, HTML and politeness; its sentences; the JSON in it."""
+"""A model's reply as plain text, without thoughts, chat tokens, HTML and politeness; its sentences; the JSON in it."""
 
 import html
 import json
 import re
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from limbeck.llm import phrases
@@ -59,7 +61,7 @@ _LONGEST_COURTESY = 160
 def split_thoughts(raw: str) -> tuple[str, str]:
     """Return a reply's thoughts and the rest of it, either of which may be blank.
 
-    Without its end a thought runs to the reply's end if its tag opens a line, without its beginning from the start.
+    A thought whose tag opens a line may run to the reply's end, one without an opening from its start.
     """
     _, *channels = _CHANNEL.split(raw)
     if channels:
@@ -69,16 +71,13 @@ def split_thoughts(raw: str) -> tuple[str, str]:
     else:
         end = max((tag.end() for tag in _THOUGHT_END.finditer(raw)), default=0)
         *unopened, content = _THOUGHT_END.split(_THOUGHT.sub("", raw[:end]))
-        thoughts = [*unopened, *(thought[1] for thought in _THOUGHT.finditer(raw[:end]))]
-        content += raw[end:]
-        if (unclosed := _UNCLOSED.search(content)) is not None:
-            thoughts.append(content[unclosed.end() :])
-            content = content[: unclosed.start()]
+        content, *unclosed = _UNCLOSED.split(content + raw[end:], maxsplit=1)
+        thoughts = [*unopened, *(thought[1] for thought in _THOUGHT.finditer(raw[:end])), *unclosed]
     return "\n".join(text.strip() for text in thoughts if text.strip()), content
 
 
 def plain(raw: str) -> str:
-    """Return the reply in ASCII signs without thoughts, chat tokens, code fences and HTML, up to a turn of the user."""
+    """Return the reply in ASCII signs, without thoughts, chat tokens, fences and HTML, up to a turn of the user."""
     text = THOUGHT_TAG.sub("", split_thoughts(html.unescape(raw))[1])
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_ASCII)
     turn = _USER_TURN.search(text)
@@ -89,7 +88,7 @@ def plain(raw: str) -> str:
 
 
 def unwrapped(text: str) -> str:
-    """Return an answer's first line without what wraps it: bold, quotes, backticks, `$`, `\\boxed{\\text{}}`."""
+    """Return an answer's first line without bold, quotes, backticks, `$` and `\\boxed{\\text{}}`."""
     line = " ".join(re.split(r"[\n\u3002]", text[:2_000].strip(), maxsplit=1)[0].split())
     if re.match(r"\*\*[^*]+\*\*\w", line):
         return ""  # `**2**3` may be 23 or 2**3
@@ -111,23 +110,19 @@ def _unquoted(line: str) -> str:
 
 
 def json_object(text: str) -> tuple[dict[str, Any], str] | None:
-    """Return the first JSON object in the text, trailing commas forgiven, and the text before it."""
+    """Return the first JSON object, trailing commas forgiven, and the text before it."""
     text = _TRAILING_COMMA.sub("", text)
-    for start in list(re.finditer(r"\{\s{0,99}\"", text))[:_MAX_BRACES]:
-        try:
-            fields, _ = json.JSONDecoder().raw_decode(text, start.start())
-        except (ValueError, RecursionError):
-            continue
-        return fields, text[: start.start()].rstrip().removesuffix("[")
+    for brace in islice(re.finditer(r"\{\s{0,99}\"", text), _MAX_BRACES):
+        with suppress(ValueError, RecursionError):
+            fields, _ = json.JSONDecoder().raw_decode(text, brace.start())
+            return fields, text[: brace.start()].rstrip().removesuffix("[")
     return None
 
 
 def sentence_start(text: str, position: int) -> int:
     """Return the start of the sentence at `position`; every line begins one."""
-    start = low = max(0, position - LONGEST_SENTENCE)
-    for end in _SENTENCE_END.finditer(text, low, position):
-        start = end.end()
-    return start
+    low = max(0, position - LONGEST_SENTENCE)
+    return max((end.end() for end in _SENTENCE_END.finditer(text, low, position)), default=low)
 
 
 def sentence_end(text: str, start: int, longest: int = LONGEST_SENTENCE) -> int:
@@ -138,20 +133,18 @@ def sentence_end(text: str, start: int, longest: int = LONGEST_SENTENCE) -> int:
 
 
 def without_courtesies(text: str) -> str:
-    """Return the text without the politeness before and after it."""
+    """Return the text without politeness before and after it."""
     begin, end = 0, len(text.rstrip())
     for _ in range(3):
-        begin += len(text[begin:end]) - len(text[begin:end].lstrip())
+        begin = end - len(text[begin:end].lstrip())
         stop = sentence_end(text, begin, _LONGEST_COURTESY)
         if not phrases.COURTESY.match(text, begin, stop) or re.search(r"\d|\banswer\b", text[begin:stop]):
             break
         begin = stop
     for _ in range(3):
         start = max(begin, sentence_start(text, max(begin, end - 2)))
-        farewell = phrases.FAREWELL.search(text, start, end)
-        if farewell is None:
-            break
-        end = len(text[: farewell.start()].rstrip())
+        if farewell := phrases.FAREWELL.search(text, start, end):
+            end = len(text[: farewell.start()].rstrip())
     return text[begin : max(begin, end)]
 
 
