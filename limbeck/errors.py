@@ -11,11 +11,9 @@ class LimbeckError(Exception):
     def __init__(
         self, message: str, *, path: Path | str | None = None, line: int | None = None, field: str | None = None
     ) -> None:
-        self.path = None if path is None else Path(path)
-        self.line = line
-        self.field = field
-        prefix = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
-        text = f"{prefix}{'' if field is None else f'{field}: '}{message}"
+        self.path, self.line, self.field = None if path is None else Path(path), line, field
+        place = path if line is None else f"{path}:{line}"
+        text = ": ".join(str(part) for part in (place, field, message) if part is not None)
         # one line, and printable: a lone surrogate cannot be encoded
         super().__init__(" ".join(text.split()).encode("utf-8", "backslashreplace").decode())
 

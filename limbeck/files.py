@@ -43,11 +43,9 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` as `replacing` does, or into a stream."""
     if is_stdout(path):
         print(text, end="", flush=True)
-    elif is_stream(path):
-        path.write_text(text, encoding="utf-8")
-    else:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        return
+    with contextlib.nullcontext(path) if is_stream(path) else replacing(path) as target:
+        target.write_text(text, encoding="utf-8")
 
 
 def is_stream(path: Path) -> bool:
@@ -137,13 +135,11 @@ def read_json(path: Path) -> Any:
 
 def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """Return the file's JSON objects with their line numbers. Raises as `read_json`."""
-    rows = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            row = _json(line, path, number)
-            if not isinstance(row, dict):
-                raise DataError(f"a JSON object was expected, not {type(row).__name__}", path=path, line=number)
-            rows.append((number, row))
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    rows = [(number, _json(line, path, number)) for number, line in lines if line.strip()]
+    for number, row in rows:
+        if not isinstance(row, dict):
+            raise DataError(f"a JSON object was expected, not {type(row).__name__}", path=path, line=number)
     return rows
 
 

@@ -26,8 +26,7 @@ _HUB_FILES = {".gitattributes"}  # what the Hub itself puts into a new repositor
 def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool = True, fresh: bool = False) -> str:
     """Upload `files` as `name` (OWNER/NAME) in one commit; return its URL. Raises EndpointError.
 
-    `private` holds for a new repository. With `fresh` an existing one is refused, unless it is empty (an upload broke
-    off) and no more public.
+    `private` holds for a new repository; `fresh` refuses an older one that has files, or is public against `private`.
     """
     api, operation = huggingface_hub.HfApi(), huggingface_hub.CommitOperationAdd
     operations = [operation(path, file if isinstance(file, bytes) else str(file)) for path, file in files.items()]
@@ -50,14 +49,11 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
 
 
 def where_to_load(name: str) -> dict[str, bool]:
-    """Return `local_files_only` for `from_pretrained` where the Hub, which libraries ask for minutes, does not answer.
-
-    Raises EndpointError if the cache lacks the model too.
-    """
+    """Return `local_files_only` for `from_pretrained` if the Hub is silent. Raises EndpointError: not in its cache."""
     if constants.HF_HUB_OFFLINE or not may_be_on_hub(name):
         return {}
     try:
-        huggingface_hub.HfApi().model_info(name, timeout=_TIMEOUT)
+        huggingface_hub.HfApi().model_info(name, timeout=_TIMEOUT)  # which loaders ask for minutes
         return {}
     except Exception as error:  # its HTTP client's, or what answers is no Hub
         status = getattr(getattr(error, "response", None), "status_code", None)

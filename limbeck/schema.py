@@ -27,7 +27,7 @@ class Example:
 
     @property
     def choices_text(self) -> str:
-        """The row's own choices as they follow its last segment, or ""."""
+        """The row's own choices as they follow its last segment."""
         return listing(self.choices) if self.own_choices else ""
 
     @property

@@ -59,14 +59,13 @@ def test_sides_take_turns_and_are_compared_by_medians():
     assert "".join(order) == "ab" + "ab" + "ba" + "ab"
     assert {name: len(rounds) for name, rounds in times.rounds.items()} == {"a": 3, "b": 3}
     noisy = np.random.default_rng(1).uniform(0.9, 1.1, 50)
-    times = Times({"slow": 2 * noisy, "fast": noisy})
+    times, scattered = Times({"slow": 2 * noisy, "fast": noisy}), Times({"slow": noisy[::-1], "fast": noisy})
     comparison = times.compare("slow", "fast")
     assert comparison.ratio == pytest.approx(2)
     assert comparison.low <= comparison.ratio <= comparison.high
-    verdicts = [time_row("c", times, "slow", "fast", ("words", ratio))["met"] for ratio in (1.5, 2.5)]
-    assert verdicts == ["yes", "no"]
-    scattered = Times({"slow": noisy[::-1], "fast": noisy})
-    assert "within noise" in time_row("c", scattered, "slow", "fast", ("words", 1.0))["met"]
+    cases = ((times, 1.5, "yes"), (times, 2.5, "no"), (scattered, 1.0, "within noise"))
+    for measured, ratio, verdict in cases:
+        assert verdict in time_row("c", measured, "slow", "fast", ("words", ratio))["met"]
 
 
 @pytest.mark.slow

@@ -43,11 +43,11 @@ def commands(block: str) -> list[list[str]]:
     return [words for _, *words in lines]
 
 
-def write_blocks(page: Path, folder: Path) -> None:
+def write_blocks(page: Path) -> None:
     """Write every block that begins with a file's name as that file."""
     for text in [*blocks(page, "yaml"), *blocks(page, "jsonl")]:
         name, _, content = text.partition("\n")
-        (folder / name.removeprefix("# ")).write_text(content)
+        Path(name.removeprefix("# ")).write_text(content)
 
 
 def reply(_number: int, request: HttpRequest):
@@ -90,7 +90,7 @@ def short_recipe() -> None:
 
 
 def test_the_readme_leads_from_three_questions_to_answers(folder, printed_by):
-    write_blocks(README, folder)
+    write_blocks(README)
     short_recipe()
     printed_by(*blocks(README, "sh"))
     (code,) = blocks(README, "python")
@@ -100,7 +100,7 @@ def test_the_readme_leads_from_three_questions_to_answers(folder, printed_by):
 
 
 def test_the_tutorial_leads_from_questions_to_a_student_in_use(folder, monkeypatch, printed_by):
-    write_blocks(TUTORIAL, folder)
+    write_blocks(TUTORIAL)
     with (folder / "questions.jsonl").open("a") as stream:
         for number, (word, label) in itertools.product(range(5), WORDS.items()):
             stream.write(json.dumps({"input": f"I complain about {word}, order {number}.", "label": label}) + "\n")
@@ -110,15 +110,15 @@ def test_the_tutorial_leads_from_questions_to_a_student_in_use(folder, monkeypat
         out = printed_by(*blocks(TUTORIAL, "sh"))
     assert (server.count, "63 replies stored" in out) == (63, True)
     assert "0.9841" in out  # of the page's three questions it takes one for another: it does not know the words
-    annotated = [row for _, row in read_jsonl(folder / "annotated.jsonl")]
-    assert (len(annotated), sum("rationale" in row for row in annotated)) == (63, 62)
-    assert annotated[3]["rationale"] == "The customer speaks of charged twice, which is a matter of billing."
+    rationales = [row.get("rationale") for _, row in read_jsonl(folder / "annotated.jsonl")]
+    assert (len(rationales), rationales.count(None)) == (63, 1)
+    assert rationales[3] == "The customer speaks of charged twice, which is a matter of billing."
     assert json.loads((folder / "runs" / "mine" / "results.json").read_text())["test"]["n"] == 6
     assert (folder / "student" / "config.json").is_file()
 
 
 def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers(folder, monkeypatch, printed_by):
-    write_blocks(EVALUATION, folder)
+    write_blocks(EVALUATION)
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
     small = {**TINY, "data": recipe["data"] | {"source": TINY["data"]["source"]}, "objective": recipe["objective"]}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(small))  # as the page has it it takes minutes
@@ -131,7 +131,7 @@ def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers
 
 
 def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(folder, printed_by):
-    write_blocks(EXPERIMENTS, folder)
+    write_blocks(EXPERIMENTS)
     assert len(cells(Grid.load(folder / "grid.yaml"))) == 3 * 2 * 3
     axes = {"objective": ["dss", "mi"], "size": {"short": {"training.max_steps": 2}}}
     small = {"recipe": TINY, "axes": axes, "seeds": 1}  # as the page has it it takes minutes

@@ -36,12 +36,10 @@ values = st.recursive(
     max_leaves=6,
 )
 SECTIONS = {name: getattr(field.annotation, "model_fields", {}) for name, field in Recipe.model_fields.items()}
-FIELDS = [
-    *((section,) for section in [*SECTIONS, "surprise"]),
-    *((section, name) for section, fields in SECTIONS.items() for name in {**fields, "surprise": None}),
-    *(("data", "source", name) for name in ("error_rate", "root", "columns", "kind", "splits")),
-    *(("student", "scratch", name) for name in TINY["student"]["scratch"]),
-]
+FIELDS = [(section,) for section in [*SECTIONS, "surprise"]]
+FIELDS += [(section, name) for section, fields in SECTIONS.items() for name in [*fields, "surprise"]]
+FIELDS += [("data", "source", name) for name in ("error_rate", "root", "columns", "kind", "splits")]
+FIELDS += [("student", "scratch", name) for name in TINY["student"]["scratch"]]
 
 
 @st.composite

@@ -49,8 +49,7 @@ class Job(TaskSettings, AskingSettings):
 class OpenJob:
     """A job whose rows and prompt are read.
 
-    The store knows replies by the model, a hash of `sent` and one of the question. `max_tokens` is in neither: after it
-    was raised, only answers that had been cut off are asked for again.
+    `max_tokens` is not in `sent`, by whose hash replies are stored: raised, it only makes cut answers be asked again.
     """
 
     def __init__(self, job: Job) -> None:

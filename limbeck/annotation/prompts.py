@@ -79,10 +79,7 @@ class Prompt(Settings):
 
 
 def load_prompt(task: Task, path: Path | None = None) -> Prompt:
-    """Read the task's own prompt, or the one in the YAML file `path`; a worked example is a row of data with a `reply`.
-
-    Raises LimbeckError, also for a reply that the task's parser cannot read.
-    """
+    """Read the task's own prompt, or the YAML file `path`. Raises LimbeckError, also for a reply that is not read."""
     path = path or prompt_file(task.name)
     values = read_mapping(path)
     rows = values.get("examples") or []  # null: all are commented out
@@ -104,10 +101,9 @@ def _worked_examples(rows: list[dict[str, Any]], task: Task, path: Path) -> list
     table = [(f"{path}: example {number}", str(number), row) for number, row in enumerate(rows, start=1)]
     examples = read_examples({"": [table]}, {}, task, labelled=False)[""]
     for (location, *_), example, reply in zip(table, examples, replies, strict=True):
-        parsed = parse(reply, task, example)
-        if parsed.rationale is None or parsed.label is None:
-            advice = f"it has to reason first and to end with {task.marker!r} and the answer"
-            raise RecipeError(f"no rationale and answer can be read in it; {advice}", path=location, field="reply")
+        if None in parse(reply, task, example):
+            text = f"no rationale and answer can be read in it; reason first, then write {task.marker!r} and it"
+            raise RecipeError(text, path=location, field="reply")
     return list(map(WorkedExample, examples, replies))
 
 

@@ -37,7 +37,7 @@ labels come from, who wrote their questions, and under what license, is for the 
 
 @dataclass(frozen=True)
 class Results:
-    """A job and the contents of its store."""
+    """A job and its store's contents."""
 
     opened: OpenJob
     annotations: Sequence[Annotation]
@@ -52,10 +52,7 @@ def read_results(job: Job) -> Results:
 
 
 def summary(results: Results) -> dict[str, Any]:
-    """Return counts of samples, the votes' accuracy with Wilson's 95 % interval, and the tokens spent.
-
-    `doubt` says why the answers most likely belong to other rows, or is None.
-    """
+    """Return counts of samples, the votes' accuracy with Wilson's 95 % interval, the cost, any `doubt` of the join."""
     annotations, task, job = results.annotations, results.opened.task, results.opened.job
     samples = [sample for row in annotations for sample in row.samples]
     outcomes = Counter(sample.outcome for sample in samples)

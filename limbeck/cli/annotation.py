@@ -38,9 +38,8 @@ def run(
 
     settings = Job.load(job, changes or ())
     if dry_run:
-        estimate = plan(settings)
-        cost = terminal.money(estimate["cost"])
-        print_json(estimate) if as_json else terminal.print_values(estimate | {"cost": cost})
+        costs = plan(settings)
+        print_json(costs) if as_json else terminal.print_values(costs | {"cost": terminal.money(costs["cost"])})
         return
     with asking() as progress:
         outcome = annotate(settings, progress)

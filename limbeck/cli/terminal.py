@@ -92,7 +92,7 @@ def money(cost: float | None) -> str:
 
 
 def confirm_upload(content: str, name: str, *, public: bool, yes: bool) -> None:
-    """Ask before an upload unless `yes`, and end the program if the answer is no."""
+    """Ask before an upload unless `yes`; no ends the program."""
     if not yes:
         typer.confirm(f"Upload {content} to the Hub as {name} ({'public' if public else 'private'})?", abort=True)
 

@@ -1,8 +1,7 @@
 """Replies of chat models, kept in one SQLite file from the moment they arrive, so that none is paid for twice.
 
 A reply is known by its model, `prompt` (a hash of what comes before the question, and of the sampling), `question` (a
-hash of its turn) and sample. Processes share a store: they *claim* a question before they ask it, and release the
-claims of killed ones.
+hash of its turn) and sample. Processes *claim* a question before they ask it, and release the claims of killed ones.
 """
 
 import hashlib

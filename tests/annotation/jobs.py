@@ -28,13 +28,10 @@ def reply_with(answer: str, reason: str = "We think of it a little while.") -> s
     return f"{reason}\nThe answer is {answer}."
 
 
-def fill(job: Job, replies: Mapping[str, Sequence[str | Failure | None]], hint: bool = False) -> None:
-    """Store replies by the examples' ids, one a sample; a Failure is recorded as the last one, None is no request."""
+def fill(job: Job, replies: Mapping[str, Sequence[str | Failure]], hint: bool = False) -> None:
+    """Store replies by the examples' ids, one a sample; a Failure is recorded as the last one."""
     opened = OpenJob(job)
     with Store(job.store) as store:
         for request in opened.requests([example for example in opened.examples if example.id in replies], hint=hint):
-            results = replies[request.example]
-            result = results[request.key.sample] if request.key.sample < len(results) else None
-            if result is not None:
-                result = Reply(result, "{}") if isinstance(result, str) else result
-                store.put(request, result, USED)
+            for result in replies[request.example][request.key.sample :][:1]:
+                store.put(request, Reply(result, "{}") if isinstance(result, str) else result, USED)

@@ -4,7 +4,6 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -100,9 +99,7 @@ def test_precedence() -> None:
 
 
 @pytest.mark.parametrize(("name", "split"), [("svamp", "train"), pytest.param("cqa", "test", marks=pytest.mark.slow)])
-def test_released_replies_are_read_as_the_archive_is_and_their_rationales_have_no_other_fault(
-    dss: Path, name: str, split: str
-) -> None:
+def test_released_replies_are_read_as_the_archive_is_and_their_rationales_have_no_other_fault(dss, name, split):
     task = get(name)
     rows = read(DataSettings.model_validate({"task": name, "source": {"kind": "archive", "root": dss}}))[split]
     shards = sorted((dss / name / "llm").glob(f"{split}_CoT_*.json"))  # fewer than ten
@@ -133,9 +130,7 @@ def naive(answers: list[str], task: Task) -> tuple[str | None, float]:
 @example([LONG, "1 + 1", "1 + 1", LONG, LONG], EQUATION, random.Random(0))
 @example(["Rome", "paris.", "Paris", "rome"], get("custom"), random.Random(0))  # a tie, in several spellings
 @example(["0.1", "1 / 10", "0.3 - 0.2", "0.10000000000000001"], SVAMP, random.Random(0))  # exactly
-def test_votes_as_counted_by_loops_and_the_order_decides_ties_alone(
-    answers: list[str], task: Task, rng: random.Random
-) -> None:
+def test_votes_as_counted_by_loops_and_the_order_decides_ties_alone(answers, task, rng):
     vote = majority(answers, task)
     assert vote == naive(answers, task)
     rng.shuffle(answers)
@@ -195,7 +190,7 @@ def test_leaks(cases: list[tuple[str, str]], unhinted: bool, hinted: bool) -> No
 @pytest.mark.parametrize("unit", ["Answer: ", "<|", "the hint ", "answer is given ", "*", "狗"])
 def test_work_in_proportion_to_the_text(unit: str) -> None:
     """Check many characters: work that grew with their square would take an hour."""
-    text = unit * (200_000 // len(unit))
+    text = f"Why. {unit * (200_000 // len(unit))}"
     words(text)
     for task in ("svamp", "cqa", "esnli"):
-        leaks(f"Why. {text}", get(task), EXAMPLES[task], hinted=True)
+        leaks(text, get(task), EXAMPLES[task], hinted=True)

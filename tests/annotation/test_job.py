@@ -15,20 +15,16 @@ ROWS = [{"id": "three", "input": "What is 3?", "label": "3"}, {"id": "four", "in
 
 
 def test_a_table_of_other_names_and_filters_of_ones_own(tmp_path):
-    table = [("x1", "What is 1?", "1"), ("x2", "What is 2?", ""), ("x3", "What is 3?", "3")]
-    (tmp_path / "table.csv").write_text("\n".join(map(",".join, [("number", "ask", "gold"), *table])))
-    columns = {"id": "number", "input": "ask", "label": "gold"}
-    filters = {"max_words": 6, "agreement": 0.6}
-    rows = str(tmp_path / "table.csv")
-    job = make_job(tmp_path, [], rows=rows, columns=columns, sampling={"samples": 3}, filters=filters)
-    assert [(example.id, example.input, example.label) for example in OpenJob(job).examples] == table
-    replies = {
-        "x1": [reply_with("1", "It is one."), reply_with("1", "These are the seven words of it."), reply_with("2")],
-        "x2": [reply_with("2"), reply_with("4"), reply_with("5")],
-        "x3": [reply_with("3", "It is three."), reply_with("3", "It is three."), FAILED],
-    }
-    fill(job, replies)
-    expected = {"kept": 2, "too long": 1, "wrong": 1, "low agreement": 1, "outvoted": 2, "duplicate": 1, "failed": 1}
+    (tmp_path / "table.csv").write_text("number,ask,gold\nx1,What is 1?,1\nx2,What is 2?,\n")
+    table = {"rows": str(tmp_path / "table.csv"), "columns": {"id": "number", "input": "ask", "label": "gold"}}
+    job = make_job(tmp_path, [], **table, sampling={"samples": 4}, filters={"max_words": 6, "agreement": 0.6})
+    rows = [(example.id, example.input, example.label) for example in OpenJob(job).examples]
+    assert rows == [("x1", "What is 1?", "1"), ("x2", "What is 2?", "")]
+    short = reply_with("1", "It is one.")
+    replies = [short, short, reply_with("1", "These are the seven words of it."), FAILED]
+    fill(job, {"x1": replies, "x2": [reply_with("2"), reply_with("4"), reply_with("5")]})
+    expected = {"kept": 1, "duplicate": 1, "too long": 1, "failed": 1}
+    expected |= {"low agreement": 1, "outvoted": 2, "not asked": 1}
     assert {name: count for name, count in summary(read_results(job))["outcomes"].items() if count} == expected
 
 

@@ -83,14 +83,11 @@ braces = st.lists(st.sampled_from(pieces) | st.text(max_size=5)).map("".join)
 
 @given(first=braces, second=braces, label=braces, choices=st.lists(braces, max_size=3))
 def test_an_examples_braces_come_through_as_they_are(first, second, label, choices):
-    prompt = Prompt(
-        instruction="Say {this} as it stands.",
-        question="{input_2}|{input_1}|{input}|{ input }{1}{}",
-        choices="among\n{choices}!",
-        hint="{label}/{label}",
-    )
+    question = "{input_2}|{input_1}|{input}|{ input }{1}{}"
+    turns = {"question": question, "choices": "among\n{choices}!", "hint": "{label}/{label}"}
+    prompt = Prompt(instruction="Say {this} as it stands.", **turns)
     example = Example("1", (first, second), label or "-", choices=tuple(choices))
-    content = second + "|" + first + "|" + first + "\n" + second + "|{ input }{1}{}"
+    content = f"{second}|{first}|{first}\n{second}|{{ input }}{{1}}{{}}"
     if choices:
         content += "\n\namong\n" + "\n".join("- " + choice for choice in choices) + "!"
     assert [message["content"] for message in prompt.messages(example)] == ["Say {this} as it stands.", content]
@@ -99,14 +96,15 @@ def test_an_examples_braces_come_through_as_they_are(first, second, label, choic
 
 def test_a_rows_own_choices_are_sent_once_whichever_way_a_prompt_shows_them(tmp_path):
     worked = {"input": "Is ice hot?", "choices": ["hot", "cold"], "reply": "It is not. The answer is cold."}
-    for choices, question, first in (
-        (PLAIN["choices"], "\n\nOne of - sea\n- pocket", "\n\nOne of - hot\n- cold"),
-        (None, "\nAnswer Choices:\n(a) sea\n(b) pocket", "\nAnswer Choices:\n(a) hot\n(b) cold"),
+    for choices, listed in (
+        (PLAIN["choices"], "\n\nOne of - {}\n- {}"),
+        (None, "\nAnswer Choices:\n(a) {}\n(b) {}"),
     ):
         prompt = load(tmp_path, "custom", {**PLAIN, "choices": choices, "examples": [worked]})
+        expected = f"Q Is ice hot?{listed.format('hot', 'cold')}", f"Q Where are keys?{listed.format('sea', 'pocket')}"
         for example in (OWN, KEYS):
             contents = [message["content"] for message in prompt.messages(example)]
-            assert (contents[1], contents[-1]) == (f"Q Is ice hot?{first}", f"Q Where are keys?{question}")
+            assert (contents[1], contents[-1]) == expected
 
 
 def test_worked_examples_are_rows_of_the_task(tmp_path):

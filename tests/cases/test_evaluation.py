@@ -1,13 +1,14 @@
 """What is concluded from users' own files, `../shared/cases`: unequal labels, other tools' predictions, later files."""
 
-import json
 import shutil
 from collections import Counter
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from limbeck.errors import LimbeckError
+from limbeck.files import read_jsonl
 from limbeck.metrics.predictions import read_predictions
 from limbeck.report import write_report
 from limbeck.runs import EvaluationOptions, Recipe, evaluate, predict_file, train
@@ -23,10 +24,8 @@ PREDICTIONS = CASES / "predictions"
 def test_labels_that_are_unequal_are_shown_beside_the_accuracy(monkeypatch, tmp_path):
     monkeypatch.chdir(CASES / "imbalance")
     run = train(case_recipe(Path("recipe.yaml")), tmp_path / "runs" / "run")
-    test = run.results["test"]
-    predictions = [json.loads(line) for line in run.predictions("test").read_text().splitlines()]
-    gold = Counter(row["label"] for row in predictions)
-    by_label = test["by_label"]
+    gold = Counter(row["label"] for _, row in read_jsonl(run.predictions("test")))
+    by_label = run.results["test"]["by_label"]
     assert {row["label"]: row["n"] for row in by_label["labels"]} == {**dict.fromkeys(("billing", "repair"), 0), **gold}
     assert by_label["majority"] == {"label": "repair", "accuracy": gold["repair"] / 30}
     evaluate(run.path)
@@ -50,8 +49,7 @@ def test_predictions_of_other_tools_are_read(name, right, tmp_path):
 
 
 def test_confidences_in_per_cent_and_none():
-    lines = (PREDICTIONS / "conf_percent.jsonl").read_text().splitlines()
-    mean = sum(json.loads(line)["confidence"] for line in lines) / len(lines)
+    mean = fmean(row["confidence"] for _, row in read_jsonl(PREDICTIONS / "conf_percent.jsonl"))
     assert mean > 2
     assert calibrate_file(PREDICTIONS / "conf_percent.jsonl")["average_confidence"] == pytest.approx(mean / 100)
     with pytest.raises(LimbeckError, match="'confidence'"):

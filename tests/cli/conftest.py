@@ -23,16 +23,13 @@ def limbeck(monkeypatch, capfd, tmp_path) -> Callable[..., tuple[int, str, str]]
     def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["limbeck", *map(str, words)])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        code = 0
-        with TemporaryFile("w+") as file:
-            file.write(stdin)
+        with TemporaryFile() as file:
+            file.write(stdin.encode())
             file.seek(0)
             os.dup2(file.fileno(), 0)
-            try:
-                cli.main()
-            except SystemExit as end:
-                code = int(end.code or 0)
-        return code, *capfd.readouterr()
+            with pytest.raises(SystemExit) as end:
+                sys.exit(cli.main())
+        return int(end.value.code or 0), *capfd.readouterr()
 
     yield run
     os.dup2(standard_input, 0)

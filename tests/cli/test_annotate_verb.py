@@ -81,7 +81,7 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path, mon
 
 def test_an_upload_is_asked_about(limbeck, job, tmp_path, monkeypatch):
     uploads = []
-    monkeypatch.setattr("limbeck.hub.upload", lambda _, name, *args, **options: uploads.append((name, options)))
+    monkeypatch.setattr("limbeck.hub.upload", lambda _, name, *args, private, **to: uploads.append((name, private)))
     export = ("annotate", "export", "annotate.yaml", "--output", "annotated.jsonl", "--hub", "me/rows")
     with Server(answer) as server:
         job(server.url)
@@ -90,8 +90,7 @@ def test_an_upload_is_asked_about(limbeck, job, tmp_path, monkeypatch):
     assert (code, "as me/rows (private)?" in out, uploads) == (1, True, [])
     assert (tmp_path / "annotated.jsonl").exists()
     assert limbeck(*export, "--yes", "--public")[0] == 0
-    ((name, options),) = uploads
-    assert (name, options["private"]) == ("me/rows", False)
+    assert uploads == [("me/rows", False)]
 
 
 def test_an_import_counts_what_it_leaves_out_and_replaces_nothing_with_nothing(limbeck, tmp_path):

@@ -70,8 +70,7 @@ def test_ctrl_c_on_a_terminal_ends_everything_with_one_line(grid, tmp_path, monk
     command = Forked("grid", "grid.yaml", "--workers", "1")
     command.wait_until(lambda: "1 waiting" in command.text)
     command.type(b"\x03\x03")
-    assert command.wait() == 130
-    assert "limbeck: interrupted" in command.text.splitlines()[-1]
+    assert (command.wait(), "limbeck: interrupted" in command.text.splitlines()[-1]) == (130, True)
     logs = [log.read_text() for log in (tmp_path / "runs" / "logs").glob("*")]
     assert all("Traceback" not in text for text in (command.text, *logs))
     with pytest.raises(ProcessLookupError):  # the last process of the group may take a moment to be reaped

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from typing import Any
 
 import pytest
@@ -20,9 +21,8 @@ QUESTION = [{"role": "system", "content": "Think."}, {"role": "user", "content":
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch):
-    for name in ("OPENAI_BASE_URL", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    for name in [name for name in os.environ if name.upper().endswith(("_PROXY", "OPENAI_BASE_URL", "SSL_CERT_FILE"))]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
@@ -46,8 +46,8 @@ def result_of(answer, seconds=10):
 def test_request_and_reply(key, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", key)
     parts = [{"type": "text", "text": "Why. "}, {"type": "image_url"}, {"type": "text", "text": "The answer is (1)."}]
+    extra = {"reasoning_effort": "low", "stop": ["Q:"]}
     with Server(lambda number, request: completion(parts)) as server:
-        extra = {"reasoning_effort": "low", "stop": ["Q:"]}
         (reply,) = ask(server.url + "/", samples=3, top_p=0.9, max_tokens=77, extra=extra)
     (request,) = server.requests
     body = {"model": "some/model", "messages": QUESTION, "temperature": 0.7, "top_p": 0.9, "max_tokens": 77, **extra}

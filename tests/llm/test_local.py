@@ -23,9 +23,8 @@ def folders(tmp_path_factory):
     return {family: chat_models.random_model(folder / family, family) for family in ("llama", "gpt2")}
 
 
-def make_client(folder, batch_size=8, **sampling):
-    settings = TeacherSettings(name=str(folder), engine="local", batch_size=batch_size)
-    return LocalClient(settings, SamplingSettings(**{"max_tokens": 24, **sampling}))
+def make_client(folder, **sampling):
+    return LocalClient(TeacherSettings(name=str(folder), engine="local"), SamplingSettings(max_tokens=24, **sampling))
 
 
 def answers_of(client, questions):
@@ -56,12 +55,12 @@ def test_a_batch_answers_as_plain_generate_does_one_by_one(folders, family, pena
 
 
 def test_samples_differ_from_each_other_and_from_start_to_start(folders):
-    texts = []
+    texts = set()
     for _ in range(2):
         torch.manual_seed(0)  # as every process begins with one seed
         answers = answers_of(make_client(folders["llama"], temperature=1.5, samples=8), QUESTIONS[:1] * 8)
-        texts += [json.loads(answer.raw)["text"] for answer in answers]
-    assert len(set(texts)) > 12
+        texts |= {json.loads(answer.raw)["text"] for answer in answers}
+    assert len(texts) > 12
 
 
 @pytest.mark.parametrize("template", [chat_models.REFUSES_SYSTEM, chat_models.DROPS_SYSTEM])
@@ -75,12 +74,11 @@ def test_a_system_turn_that_the_template_does_not_take_goes_to_the_user(template
 
 
 def test_a_prompt_that_leaves_no_room_fails_alone(folders):
-    empty = [{"role": "user", "content": ""}]
+    empty, room = [{"role": "user", "content": ""}], chat_models.POSITIONS - 24
     frame = len(chat_models.chat_tokenizer().apply_chat_template(empty, add_generation_prompt=True)["input_ids"])
-    questions = [[{"role": "user", "content": "x" * (chat_models.POSITIONS - 24 + extra - frame)}] for extra in (1, 0)]
+    questions = [[{"role": "user", "content": "x" * (room + extra - frame)}] for extra in (1, 0)]
     too_long, *answers = answers_of(make_client(folders["gpt2"]), [*questions, *QUESTIONS[:2]])
-    assert (too_long.kind, too_long.again) == ("prompt too long", False)
-    assert answers[0].tokens.prompt == chat_models.POSITIONS - 24
+    assert (too_long.kind, too_long.again, answers[0].tokens.prompt) == ("prompt too long", False, room)
     assert all(answer.tokens for answer in answers)
 
 

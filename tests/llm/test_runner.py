@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from limbeck.errors import EndpointError
 from limbeck.llm.messages import Tokens
 from limbeck.llm.runner import RateLimiter, Session, Tally, backoff
-from limbeck.llm.settings import AskingSettings, BudgetSettings, LimitSettings, SamplingSettings, TeacherSettings
+from limbeck.llm.settings import AskingSettings, SamplingSettings
 from limbeck.llm.store import Key, Request, Store, estimate
 from tests.helpers.servers import Answer, HttpRequest, Server, completion, error, explain
 
@@ -21,19 +22,14 @@ CEILING = Tokens(11, 100)  # of the first requests
 
 
 def make_requests(count: int) -> list[Request]:
-    return [
-        Request(Key("m", "p", f"q{i}", 0), f"e{i}", [{"role": "user", "content": f"question {i}"}], 100)
-        for i in range(count)
-    ]
+    turns = [[{"role": "user", "content": f"question {i}"}] for i in range(count)]
+    return [Request(Key("m", "p", f"q{i}", 0), f"e{i}", turn, 100) for i, turn in enumerate(turns)]
 
 
 def ask(server: Server, store: Store, requests: int | list[Request], *, tokens=None, tally=None, **limits) -> Tally:
     requests = make_requests(requests) if isinstance(requests, int) else requests
-    settings = AskingSettings(
-        teacher=TeacherSettings(name="m", base_url=server.url),
-        limits=LimitSettings.model_validate({"concurrency": 16, "request_seconds": 30, **limits}),
-        budget=BudgetSettings(tokens=tokens),
-    )
+    values = {"teacher": {"name": "m", "base_url": server.url}, "budget": {"tokens": tokens}}
+    settings = AskingSettings.parse({**values, "limits": {"request_seconds": 30, **limits}}, "test")
     session = Session(settings, store, tally=tally or Tally())
     session.ask(SamplingSettings(), lambda: requests)
     return session.tally
@@ -78,8 +74,7 @@ def test_no_more_attempts_than_allowed_and_what_helps_nothing_is_not_repeated(st
     failures = {"question 1": error(500, "always"), "question 2": error(400, "never"), "question 3": cut}
     server.behave = lambda number, request: failures.get(request.question, completion())
     tally = ask(server, store, 20, attempts=3, concurrency=2)
-    assert server.count == 17 + 3 + 1 + 1
-    assert (tally.stored, tally.given_up) == (17, 3)
+    assert (server.count, tally.stored, tally.given_up) == (17 + 3 + 1 + 1, 17, 3)
     assert tally.failures == {"HTTP 500": 3, "HTTP 400": 1, "cut off": 1}
     kinds = [store.results("m", "p")[f"q{i}", 0].failure for i in (1, 2, 3)]
     assert kinds == ["HTTP 500", "HTTP 400", "cut off"]
@@ -89,7 +84,7 @@ def test_no_more_attempts_than_allowed_and_what_helps_nothing_is_not_repeated(st
 
 
 def test_the_wait_grows_with_failures_up_to_a_minute_beyond_what_the_server_says(store, server, monkeypatch):
-    waits: list[tuple[int, float]] = []
+    waits = []
     monkeypatch.setattr("limbeck.llm.runner.backoff", lambda *values: waits.append(values) or 0.0)
     answers = [error(500), error(429, headers={"Retry-After": "7"}), error(500), completion()]
     server.behave = lambda number, request: answers[number]
@@ -104,8 +99,7 @@ def test_the_budget_ends_it_cleanly_and_is_never_passed(store, server):
     server.behave = lambda number, request: completion(usage=(20, 50))
     tally = ask(server, store, 100, tokens=1000)
     used, replies = store.usage("m")
-    assert tally.stopped == "budget"
-    assert replies == tally.stored == server.count
+    assert (tally.stopped, tally.stored, server.count) == ("budget", replies, replies)
     # one more, at its dearest, would not have fitted; and none that was sent went past it
     assert 1000 - sum(CEILING) < sum(used) <= 1000
     tally = ask(server, store, 100, tokens=1000)
@@ -189,8 +183,7 @@ def test_replies_wait_for_a_store_that_another_process_locks(store, server):
 
 
 def test_the_time_is_that_of_all_phases(store, server):
-    tally = Tally()
-    tally.started -= 3600
+    tally = Tally(started=time.monotonic() - 3600)
     assert ask(server, store, 5, tally=tally, hours=1.1).stored == 5
     ask(server, store, 40, tally=tally, hours=0.9)
     assert (tally.stopped, tally.sent, server.count) == ("time", 5, 5)

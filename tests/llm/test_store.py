@@ -95,11 +95,8 @@ def test_the_budget_counts_replies_failures_and_what_any_process_has_claimed(pat
 
 def test_claims_end_with_the_store_or_the_process_that_made_them(path):
     program = (
-        "import time; from pathlib import Path; from limbeck.llm.store import *\n"
-        f"store = Store(Path({str(path)!r}))\n"
-        "pending = deque([Request(Key('m', 'p', 'q1', 0), 'example', [], 1)])\n"
-        "store.claim(pending, 1, lambda spent: True)\n"
-        "print('claimed', flush=True); time.sleep(600)"
+        "import time; from pathlib import Path; from limbeck.llm.store import *; from tests.llm.test_store import *\n"
+        f"store = Store(Path({str(path)!r})); claim(store, key(1)); print('claimed', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "claimed\n"
