@@ -65,7 +65,7 @@ def _draft(table_row: TableRow, task: Task) -> tuple[Draft, Message]:
     question, reply = _last_exchange(turns)
     fields: dict[str, Any] = {name: row[name] for name in ("id", "uid", "ID", "choices") if row.get(name) is not None}
     values = (row.get(name) for name in _LABELS if name != reply_field)
-    label = next((value for value in values if not isinstance(value, bool) and not is_missing(value)), None)
+    label = next((value for value in values if not (isinstance(value, bool) or is_missing(value))), None)
     draft = read_row((location, id, {**fields, "input": question, "label": label}), task, {})
     if isinstance(label, str) and label not in draft.choices.keys:  # "The answer is 5."
         label = parse(label, task, draft.example).label or draft.example.label
@@ -104,7 +104,7 @@ def _conversation(row: Row) -> tuple[list[tuple[str, Message]], str | None]:
 
 def _turns(value: Any, field: str, role: str) -> list[tuple[str, Message]]:
     """Return roles and messages; a text is a turn of `role`."""
-    turns = [{"content": value}] if isinstance(value, str) else value if isinstance(value, list) else [value]
+    turns = value if isinstance(value, list) else [{"content": value} if isinstance(value, str) else value]
     if not all(isinstance(turn, dict) for turn in turns):
         raise DataError(f"text, or turns with role and content, was expected, not {value!r:.40}", field=field)
     return [(str(turn.get("role") or turn.get("from") or role).lower(), read_message(turn)) for turn in turns]

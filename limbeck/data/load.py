@@ -46,7 +46,7 @@ class DataSettings(TaskSettings):
     @property
     def columns(self) -> Columns:
         """The source's names of its columns, where it has any."""
-        return self.source.columns if isinstance(self.source, FilesSource | HubSource) else {}
+        return getattr(self.source, "columns", {})
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -73,15 +73,16 @@ def read(settings: DataSettings) -> dict[str, list[Example]]:
 def _labelled(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
     rows = (settings.source or GeneratedSource()).read(settings.get_task())
     splits = {name: [example for example in examples if example.label] for name, examples in rows.items()}
+    unlabelled = {name: len(rows[name]) - len(examples) for name, examples in splits.items()}
     for name, examples in splits.items():
         if not examples:
             raise DataError(f"task {settings.task!r}: no row of the split {name!r} has a label")
-        if missing := len(rows[name]) - len(examples):
-            log.warning("%s: %d of %d rows have no label and are left out", name, missing, len(rows[name]))
+        if unlabelled[name]:
+            log.warning("%s: %d of %d rows have no label and are left out", name, unlabelled[name], len(rows[name]))
         free_text = settings.task == "custom" and settings.answer == "text" and not any(row.choices for row in examples)
         if free_text and all(read_number(row.label) is not None for row in examples):
             log.warning("all labels are numbers, compared as texts unless you set `answer: number`")
-    return splits, sum(map(len, rows.values())) - sum(map(len, splits.values()))
+    return splits, sum(unlabelled.values())
 
 
 def load(settings: DataSettings) -> Splits:
@@ -96,9 +97,10 @@ def load(settings: DataSettings) -> Splits:
         splits["train"], splits["valid"] = carve(splits["train"], settings.valid_fraction, settings.seed, "validation")
     count = max(1, round(settings.train_fraction * len(splits["train"])))
     splits["train"] = sample(splits["train"], count, f"fraction {settings.seed}")
-    train, valid, test = (sample(splits[name], settings.limit, f"limit {settings.seed}") for name in get_args(Split))
-    task = settings.get_task()
-    notes = count_overlap({"train": train, "valid": valid, "test": test}, task)  # by the gold labels
+    task, order = settings.get_task(), f"limit {settings.seed}"
+    limited = {split: sample(splits[split], settings.limit, order) for split in get_args(Split)}
+    notes = count_overlap(limited, task)  # by the gold labels
+    train, valid, test = limited.values()
     if isinstance(settings.source, ArchiveSource):  # every row has an output
         notes["unparsed"] = sum(row.rationale is None or row.teacher_label is None for row in train)
     train, changes = select(train, task, settings.labels, settings.keep)
@@ -124,4 +126,4 @@ def digest(examples: Iterable[Example]) -> str:
     """Return the SHA-256, in hexadecimal, of the examples as canonical JSON: equal only if all their fields are."""
     optional = ("answers", "own_choices")  # left out where they are empty
     rows = [{key: value for key, value in asdict(row).items() if value or key not in optional} for row in examples]
-    return hashlib.sha256(json.dumps(rows, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
+    return hashlib.sha256(json.dumps(rows, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -29,7 +29,6 @@ _USUAL: dict[Column, tuple[str, ...]] = {
     "choices": ("choices", "options"),
 }
 _IDS = ("id", "uid", "ID")
-_ANSWER_MARK = "####"  # before the answer of GSM8K's solutions
 
 
 class Draft(NamedTuple):
@@ -101,7 +100,7 @@ def _usual_columns(table: Table, columns: Columns, labelled: bool) -> dict[Colum
     """Return usual names, in any case, for what `columns` lacks, where exactly one of them is in a table; log them."""
     location, names = table[0][0], _names(table)
     usual: dict[Column, str | list[str]] = {}
-    if {"instruction", "input"} <= names and not columns.keys() & {"input", "label"} and "label" not in names:
+    if {"instruction", "input"} <= names and not {"input", "label"} & columns.keys() and "label" not in names:
         usual["input"] = ["instruction", "input"]  # Alpaca's
     for column, usual_names in _USUAL.items():
         if column in {*columns, *usual, *names} or (column == "label" and "answers" in {*names, *columns}):
@@ -128,7 +127,7 @@ def _has(names: set[str], source: str | list[str]) -> bool:
 def _cell(row: Row, name: str) -> Any:
     """Return the value of a column, or of `question.stem` inside one, if any."""
     outer, _, inner = name.partition(".")
-    return row.get(name) if name in row or not isinstance(row.get(outer), Mapping) else _cell(row[outer], inner)
+    return _cell(row[outer], inner) if name not in row and isinstance(row.get(outer), Mapping) else row.get(name)
 
 
 def unique(examples: Iterable[tuple[str, Example]]) -> list[Example]:
@@ -164,8 +163,8 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
         labels = _texts(row.get("label"), "label", words) + _texts(_listed(row.get("answers")), "answers", words)
         teacher_label = next(iter(_texts(row.get("teacher_label"), "teacher_label", words)), None)
         rationale = "\n".join(_texts(_listed(row.get("rationale")), "rationale")) or None
-        if labels and _ANSWER_MARK in labels[0]:
-            solution, _, answer = labels[0].rpartition(_ANSWER_MARK)
+        if labels and "####" in labels[0]:  # GSM8K's solutions
+            solution, _, answer = labels[0].rpartition("####")
             labels[0] = text(without_calculations(answer).strip(), "label")
             rationale = rationale or solution.strip() or None
         if not choices.texts or choices.of_task:
@@ -230,8 +229,8 @@ def resolved(draft: Draft, reading: str | None) -> Example:
         raise DataError(f"{label!r:.60} is none of the choices {list(choices.texts)!r:.200}", field=field)
 
     with located(location):
-        labels = dict.fromkeys(choose("label", label) for label in (example.label, *example.answers) if label)
-        label, *answers = labels or [""]
+        labels = filter(None, (example.label, *example.answers))
+        label, *answers = dict.fromkeys(choose("label", label) for label in labels) or [""]
         teacher_label = example.teacher_label and choose("teacher_label", example.teacher_label)
         return replace(example, label=label, answers=tuple(answers), teacher_label=teacher_label)
 

@@ -23,7 +23,7 @@ from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import HubInputs, Split, Task
 
-# ours by the Hub's names; of several, the last that there is counts
+# ours by the Hub's names; of several, the last counts
 _HUB_SPLITS = {"train": "train", **dict.fromkeys(("dev", "val", "valid", "validation"), "valid"), "test": "test"}
 MAX_UNPACKED = 8 * 1024**3  # bytes of all files
 FETCH_SECONDS = 60  # that a server may be silent
@@ -73,7 +73,7 @@ class ArchiveSource(Settings):
 
 def _read_outputs(folder: Path, split: str) -> list[str]:
     outputs: list[str] = []
-    for number in range(len(list(folder.glob(f"{split}_CoT_*.json")))):
+    for number, _ in enumerate(folder.glob(f"{split}_CoT_*.json")):
         path = folder / f"{split}_CoT_{number}.json"
         shard = read_json(path)
         if not isinstance(shard, list) or not all(isinstance(output, str) for output in shard):
@@ -96,8 +96,8 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
                 archive = Path(scratch) / "archive.zip"
                 with urllib.request.urlopen(source, timeout=FETCH_SECONDS) as response, archive.open("wb") as file:  # noqa: S310
                     shutil.copyfileobj(response, file)
-            if digest is not None and sha256(archive) != digest.strip().lower():
-                raise ValueError(f"its SHA-256 is {sha256(archive)}, not {digest}")
+            if digest is not None and digest.strip().lower() != (actual := sha256(archive)):
+                raise ValueError(f"its SHA-256 is {actual}, not {digest}")
             with zipfile.ZipFile(archive) as zipped:
                 if sum(info.file_size for info in zipped.infolist()) > MAX_UNPACKED:
                     raise ValueError(f"more than {MAX_UNPACKED} bytes when unpacked")

@@ -26,7 +26,6 @@ _MISSING = {"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "<NA>"}  # "none"
 _COMPRESSED = (".gz", ".zst")
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}  # by the first bytes
 _JSON_LINES = (".jsonl", ".ndjson")
-_DELIMITERS = ",;\t|"
 _GAP = re.compile(r"(?:[\s,]|//[^\n]*|#[^\n]*)*")  # between JSON values
 _LAST_COMMA = re.compile(r",\s*\]\s*\Z")
 _WRAPPERS = ("data", "rows", "examples", "items", "records", "questions", "train", "test")  # keys that hold all rows
@@ -106,10 +105,8 @@ def json_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows
 
 def _items(document: Any, path: Path) -> list[Any] | None:
     """Return the rows in the only value of a file; None if it is itself a row."""
-    if isinstance(document, list):
-        return document
     if not isinstance(document, dict) or any(suffix.lower() in _JSON_LINES for suffix in path.suffixes):
-        return None
+        return document if isinstance(document, list) else None
     wrapped = [document[name] for name in _WRAPPERS if isinstance(document.get(name), list)]
     keyed = len(document) > 1 and all(isinstance(value, dict) for value in document.values())
     return wrapped[0] if len(wrapped) == 1 else list(document.values()) if keyed else None
@@ -121,7 +118,7 @@ def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
     All cells are text, and `1.0` is read as `1`.
     """
     csv.field_size_limit(max_row_bytes)  # of the process; a quote left open soon exceeds it
-    delimiter = max(_DELIMITERS, key=text.lstrip("\r\n").partition("\n")[0].count)
+    delimiter = max(",;\t|", key=text.lstrip("\r\n").partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
     rows: Rows = []

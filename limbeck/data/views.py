@@ -32,10 +32,7 @@ class Source:
 
     @property
     def parts(self) -> list[str]:
-        """The texts between which an encoder-decoder puts its separator, one for each segment, with a prefix.
-
-        The prefixes are the paper's.
-        """
+        """The texts between which an encoder-decoder puts its separator, one a segment, with the paper's prefix."""
         parts = list(self.segments)
         if self.view is not None:
             parts[0] = f"{'explain' if self.view is View.EXPLAIN else 'predict'}: {parts[0]}"
@@ -74,8 +71,7 @@ def split_target(text: str, view: View) -> tuple[str, str | None]:
     if view is View.PREDICT:
         return text, None
     rationale_first = view is View.RATIONALE_FIRST
-    marks = list((_ANSWER if rationale_first else _RATIONALE).finditer(text))
-    start, end = marks[-1 if rationale_first else 0].span() if marks else (len(text), len(text))
+    marks = [mark.span() for mark in (_ANSWER if rationale_first else _RATIONALE).finditer(text)]
+    start, end = marks[-rationale_first] if marks else (len(text), len(text))
     before, after = text[:start].strip(), text[end:].strip()
-    label, rationale = (after, before) if rationale_first else (before, after)
-    return label, rationale or None
+    return (after, before or None) if rationale_first else (before, after or None)

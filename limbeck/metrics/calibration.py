@@ -219,20 +219,20 @@ def compare_definitions(predictions: Sequence[Prediction]) -> dict[str, dict[str
     """
     from sklearn.metrics import roc_auc_score  # a second that `limbeck calibrate` does not need
 
-    predictions = [prediction for prediction in predictions if prediction.correct is not None]
+    graded = [(p, p.confidences or {}) for p in predictions if p.correct is not None]
     keys = [key for name in ("average_confidence", "ece", "brier", "nll") for key in (name, f"{name}_interval")]
     metrics = {}
     for name in get_args(Definition):
-        if not any(name in (prediction.confidences or {}) for prediction in predictions):
+        if not any(name in confidences for _, confidences in graded):
             continue
-        values = [0.0 if p.blank else (p.confidences or {}).get(name) for p in predictions]
-        rows = [replace(p, confidence=value) for p, value in zip(predictions, values, strict=True) if value is not None]
+        rows = [replace(p, confidence=0.0 if p.blank else confidences.get(name)) for p, confidences in graded]
+        rows = [row for row in rows if row.confidence is not None]
         answers = as_arrays(rows)
         calibration, ranking = calibrate(answers), selective(answers.confidence, answers.correct)
         both = 0 < answers.correct.mean() < 1
         metrics[name] = {
             "n": len(rows),
-            "without_confidence": len(predictions) - len(rows),
+            "without_confidence": len(graded) - len(rows),
             **{key: calibration[key] for key in (*keys, "ece_expected_if_calibrated")},
             "aurc": ranking.aurc,
             "aurc_interval": ranking.aurc_interval,

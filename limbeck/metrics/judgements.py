@@ -99,7 +99,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
         groups[judgement.run, judgement.task, sampling].append(judgement)
     summary: Summary = {}
     for (run, task, sampling), group in groups.items():
-        means = [score for judgement in group if (score := judgement.score) is not None]
+        means = [judgement.score for judgement in group if judgement.score is not None]
         ratings = [judgement.scores for judgement in group]
         repeated = _rated_twice(ratings)
         missing = sum(judgement.replies.count(None) for judgement in group)
@@ -138,8 +138,7 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
     defined = resampled[~np.isnan(resampled)]
     return {
         "n": n,
-        "pearson": pearson,
-        "point_biserial": pearson,
+        **dict.fromkeys(("pearson", "point_biserial"), pearson),
         "spearman": _coefficient(ranked, percentiles(defined) if len(defined) else None),
         "left_out": 1 - len(defined) / draws,
         "reason": None,

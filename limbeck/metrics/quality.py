@@ -60,8 +60,7 @@ class Encoder:
             model, info = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **options)
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
             raise ModelError(f"cannot be loaded as an encoder: {first_line(error)}", path=name) from None
-        unused = ("pooler.", "decoder.")
-        if info["mismatched_keys"] or not all(key.startswith(unused) for key in info["missing_keys"]):
+        if info["mismatched_keys"] or not all(key.startswith(("pooler.", "decoder.")) for key in info["missing_keys"]):
             raise ModelError("its weights do not fit its architecture", path=name)
         self.name = name
         self._model = model.get_encoder() if model.config.is_encoder_decoder else model
@@ -71,18 +70,16 @@ class Encoder:
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return embeddings `[N, D]` of length 1: the mean of the last states over real tokens."""
-        embeddings = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
-        by_length = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+        encodable = [text.encode(errors="replace").decode() for text in texts]  # lone surrogates are not
+        sums = []
         for start in range(0, len(texts), BATCH_SIZE):
-            rows = by_length[start : start + BATCH_SIZE]
-            encodable = [texts[row].encode(errors="replace").decode() for row in rows]  # lone surrogates are not
-            ids = self._tokenizer(encodable, truncation=True, max_length=self.max_tokens)["input_ids"]
+            batch = encodable[start : start + BATCH_SIZE]
+            ids = self._tokenizer(batch, truncation=True, max_length=self.max_tokens)["input_ids"]
             inputs = padded_inputs(ids, self._tokenizer.pad_token_id or 0)
             inputs = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
             states = self._model(**inputs).last_hidden_state
-            sums = torch.where(inputs["attention_mask"].unsqueeze(-1) > 0, states, 0).sum(dim=1)
-            embeddings[rows] = torch.nn.functional.normalize(sums, dim=-1).cpu().numpy()
-        return embeddings
+            sums.append(torch.where(inputs["attention_mask"].unsqueeze(-1) > 0, states, 0).sum(dim=1))
+        return torch.nn.functional.normalize(torch.cat(sums), dim=-1).cpu().numpy()
 
     def similarity(self, texts: Sequence[str], references: Sequence[str]) -> NDArray[np.float32]:
         """Return the cosine `[N]` of each text with its reference, from -1 to 1."""
@@ -97,9 +94,9 @@ def quality(
     Of the `n` pairs `bleu` (0 to 100) is the corpus's, all else a mean; `cut` counts pairs of which a text is compared
     by its first `MAX_CHARACTERS`, `blank` rationales that are left out; `consistency` is of all rationales.
     """
-    example_of = {example.id: example for example in examples}
-    rationales = [(text, p) for p in predictions if (text := (p.rationale or "").strip())]
-    pairs = [(text, reference) for text, p in rationales if (reference := (example_of[p.id].rationale or "").strip())]
+    by_id = {example.id: example for example in examples}
+    answers = [(text, str(p.prediction), by_id[p.id]) for p in predictions if (text := (p.rationale or "").strip())]
+    pairs = [(text, reference) for text, _, row in answers if (reference := (row.rationale or "").strip())]
     texts, references = ([pair[side][:MAX_CHARACTERS] for pair in pairs] for side in (0, 1))
     overlap: dict[str, Any] = dict.fromkeys(("bleu", *_ROUGES, "similarity"))
     if pairs:
@@ -120,7 +117,7 @@ def quality(
         "reference_words": _mean(len(reference.split()) for _, reference in pairs),
         "repetition": _mean(map(repetition, texts)),
         "reference_repetition": _mean(map(repetition, references)),
-        "consistency": consistency([(text, str(p.prediction), example_of[p.id]) for text, p in rationales], task),
+        "consistency": consistency(answers, task),
     }
 
 

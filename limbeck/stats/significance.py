@@ -69,7 +69,7 @@ def compare(correct_a: ArrayLike, correct_b: ArrayLike) -> Comparison:
     if n == 0:
         return Comparison(test, n, seeds)
     mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
-    only_a, only_b = float((mean_a * (1 - mean_b)).sum()), float((mean_b * (1 - mean_a)).sum())
+    only_a, only_b = float(mean_a @ (1 - mean_b)), float(mean_b @ (1 - mean_a))
     if test == MCNEMAR:
         only_a, only_b = int(only_a), int(only_b)
         p_value, interval = mcnemar_mid_p(only_a, only_b), tango(only_a, only_b, n)

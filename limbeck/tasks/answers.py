@@ -110,7 +110,7 @@ def _options(choices: Sequence[str], question: str) -> tuple[dict[str, str], dic
     """Return the choices by their lower-case letters, and the text that each stands for."""
     letters = {choice.strip().casefold(): choice for choice in choices if len(choice.strip()) == 1}
     if len(letters) < len(choices):
-        return dict(zip(string.ascii_lowercase, choices, strict=False)), {choice: choice for choice in choices}
+        return dict(zip(string.ascii_lowercase, choices, strict=False)), dict(zip(choices, choices, strict=True))
     texts = options_in(question)
     return letters, {choice: texts.get(letter, "") for letter, choice in letters.items()}
 
@@ -126,7 +126,7 @@ def _leading(answer: str, texts: Mapping[str, str]) -> tuple[str | None, str]:
     for text in (answer, _FILLER.sub("", answer, count=1)):
         matches = [(choice, re.match(_name(name), text)) for choice, name in texts.items() if name]
         if ends := {choice: match.end() for choice, match in matches if match}:
-            choice = max(ends, key=lambda choice: ends[choice])
+            choice = max(ends, key=ends.__getitem__)
             return choice, text[ends[choice] :]
     return None, answer
 

@@ -70,8 +70,8 @@ _HEDGE = re.compile(
 _UNIT = re.compile(r"(?<=[\d)])\s?(?:%(?!\))|(?:\s?/?\s?[^\W\d_]+(?:['\u2019-][^\W\d_]+)*(?:\.|\*\*\d)?){1,8})")
 # Words that no unit holds, since they change the value or bring another: "5 less than that", "2 more", "3rd".
 _NO_UNIT = re.compile(
-    r"\b(?:and|as|but|eight|fewer|five|four|half|if|less|maybe|minus|more|n|nd|nine|no|nor|not|one|or|out|over|perhaps"
-    r"|plus|possibly|quarter|rd|seven|six|st|ten|than|th|then|third|three|times|to|two|until|wait|wrong|x|y|z)\b",
+    rf"\b(?:{'|'.join(_NUMERALS)}|and|as|but|fewer|half|if|less|maybe|minus|more|n|nd|no|nor|not|or|out|over|perhaps"
+    r"|plus|possibly|quarter|rd|st|than|th|then|third|times|to|until|wait|wrong|x|y|z)\b",
     re.IGNORECASE,
 )
 _REMARK = re.compile(r"(?<=[\w%)])\s\(([^()]*)\)(?:[^\d()]*)\Z")  # "42 apples (84/2) each"

@@ -17,9 +17,8 @@ def read_answer(text: str, _example: Example) -> str | None:
     So an equation with an unknown, `(2 * x)`, is a wrong answer, and one that was cut off is none.
     """
     answer = first_sentence(text)
-    plain = equation(answer)
-    closed = answer.count("(") == answer.count(")")
-    return answer if plain is None and closed and _UNKNOWN.fullmatch(answer) else plain
+    unknown = answer.count("(") == answer.count(")") and _UNKNOWN.fullmatch(answer)
+    return equation(answer) or (answer if unknown else None)
 
 
 SVAMP = Task(
