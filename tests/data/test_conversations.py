@@ -33,26 +33,26 @@ def asked(**reply: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("row", "question"),
+    "row",
     [
-        ({"messages": [*OPENAI[:4], {"role": "tool", "content": None, "x": 1}, OPENAI[4]]}, "Where?"),
-        ({"messages": PARTS}, "Where?"),
-        ({"conversations": SHAREGPT, "messages": None}, "Where?"),
-        ({"prompt": OPENAI[:4], "completion": OPENAI[4:]}, "Where?"),
-        ({"instruction": "Answer.", "input": "Where?", "output": REPLY}, "Answer.\nWhere?"),
-        ({"problem": "Where?", "solution": REPLY, "answer": "forest"}, "Where?"),
-        (asked(content=ANSWER, reasoning_content=WHY), "Where?"),
-        ({"messages": [*PARTS[:4], {"role": "assistant", "content": THINKING}]}, "Where?"),
-        (asked(content=None, reasoning_content=REPLY), "Where?"),
-        ({"conversations": [SHAREGPT[3], {"from": "gpt", "value": f"<think>{WHY}</think>{ANSWER}"}]}, "Where?"),
-        ({"prompt": "Where?", "reasoning": WHY, "response": ANSWER}, "Where?"),
-        ({"question": "Where?", "solution": "x", "thinking_trajectories": [WHY], "attempt": ANSWER}, "Where?"),
-        ({"prompt": "Where?", "completion": REPLY, "label": True}, "Where?"),
+        {"messages": [*OPENAI[:4], {"role": "tool", "content": None, "x": 1}, OPENAI[4]]},
+        {"messages": PARTS},
+        {"conversations": SHAREGPT, "messages": None},
+        {"prompt": OPENAI[:4], "completion": OPENAI[4:]},
+        {"instruction": "Answer.", "input": "Where?", "output": REPLY},
+        {"problem": "Where?", "solution": REPLY, "answer": "forest"},
+        {"messages": [*PARTS[:4], {"role": "assistant", "content": THINKING}]},
+        {"conversations": [SHAREGPT[3], {"from": "gpt", "value": f"<think>{WHY}</think>{ANSWER}"}]},
+        {"prompt": "Where?", "reasoning": WHY, "response": ANSWER},
+        {"question": "Where?", "solution": "x", "thinking_trajectories": [WHY], "attempt": ANSWER},
+        {"prompt": "Where?", "completion": REPLY, "label": True},
+        *(asked(content=ANSWER, reasoning_content=WHY), asked(content=None, reasoning_content=REPLY)),
     ],
 )
-def test_the_forms_of_other_tools(tmp_path: Path, row: dict[str, Any], question: str) -> None:
+def test_the_forms_of_other_tools(tmp_path: Path, row: dict[str, Any]) -> None:
     (tmp_path / "chat.json").write_text(json.dumps([row]))
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "chat.parquet")
+    question = "Answer.\nWhere?" if "instruction" in row else "Where?"
     expected = Example("chat-0", (question,), "forest", WHY, "forest")
     for suffix in (".json", ".parquet"):
         assert read_conversations(tmp_path / f"chat{suffix}", get("custom"))[0] == [expected]
@@ -110,15 +110,11 @@ def test_unusable_rows_are_left_out_by_reason_with_their_location(tmp_path: Path
     assert all("c.jsonl" not in reason for reason in left_out)
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(REPLY),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=5,
-)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(REPLY)
+json_values = scalars | st.lists(scalars, max_size=3) | st.dictionaries(st.text(max_size=3), scalars, max_size=3)
 turn = st.dictionaries(st.sampled_from(["role", "content"]), st.sampled_from(["user", "assistant"]) | json_values)
-columns = ["messages", "conversations", "prompt", "completion", "response", "instruction", "input", "output"]
-fields = st.sampled_from([*columns, "label", "answer", "id", "choices"])
-hostile = st.dictionaries(fields, st.lists(turn, max_size=3) | json_values, max_size=6)
+fields = "messages conversations prompt completion response instruction input output label answer id choices".split()
+hostile = st.dictionaries(st.sampled_from(fields), st.lists(turn, max_size=3) | json_values, max_size=6)
 fuzzed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 

@@ -23,7 +23,6 @@ from tests.helpers.archives import file_settings, write_rows
 
 Read = Callable[..., list[Example]]
 COLOURS = ["red", "green", "blue"]
-TWO = ("red", "dark blue")
 LISTED = "\nAnswer Choices:\n(a) x\n(b) a"
 
 
@@ -81,18 +80,12 @@ def test_several_accepted_answers(read: Read, row: dict[str, Any], label: str, a
 
 
 def test_solutions_with_their_answer_after_a_mark(read: Read) -> None:
-    rows = [
-        {"question": "q0", "answer": "3*4 = <<3*4=12>>12.\n#### 1,200"},
-        {"question": "q1", "answer": "#### -5"},
-        {"question": "q2", "answer": "a #### b #### c"},
-        {"question": "q3", "answer": "x\n#### <<12*2=24>>24", "rationale": "Its <<1=1>>own; cout << x; y >> z"},
-    ]
-    assert [(row.label, row.rationale) for row in read(rows)] == [
-        ("1,200", "3*4 = 12."),
-        ("-5", None),
-        ("c", "a #### b"),
-        ("24", "Its own; cout << x; y >> z"),
-    ]
+    answers = ["3*4 = <<3*4=12>>12.\n#### 1,200", "#### -5", "a #### b #### c", "x\n#### <<12*2=24>>24"]
+    rows = [{"question": f"q{i}", "answer": answer} for i, answer in enumerate(answers)]
+    rows[3]["rationale"] = "Its <<1=1>>own; cout << x; y >> z"
+    rationales = ["3*4 = 12.", None, "a #### b", "Its own; cout << x; y >> z"]
+    expected = list(zip(["1,200", "-5", "c", "24"], rationales, strict=True))
+    assert [(row.label, row.rationale) for row in read(rows)] == expected
     assert [row.label for row in read(rows[:2], task=get("custom", answer="number"))] == ["1200", "-5"]
     with pytest.raises(LimbeckError, match=r"r.jsonl:1: .*label"):
         read([{"question": "q", "answer": "nothing after it ####"}])
@@ -166,41 +159,37 @@ def test_the_fields_of_a_task(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "reason"),
+    ("row", "reason"),
     [
-        (['{"input": "x", "label": "y"}', '{"label": "y"}'], "r.jsonl:2: input"),
-        (['{"input": "x", "label": [["y"]]}'], "r.jsonl:1: .*label"),
-        (['{"input": ["x", 3], "label": "y"}'], "r.jsonl:1: .*input"),
-        (['{"input": "x", "label": "y", "rationale": 3}'], "r.jsonl:1: .*rationale"),
-        (['{"input": "x", "label": "y", "id": 1}', '{"input": "x", "label": "y", "id": "1"}'], "r.jsonl:2: .*l:1"),
+        ({"label": "y"}, "input"),
+        ({"input": "x", "label": [["y"]]}, ".*label"),
+        ({"input": ["x", 3], "label": "y"}, ".*input"),
+        ({"input": "x", "label": "y", "rationale": 3}, ".*rationale"),
+        ({"input": "x", "label": "y", "id": "1"}, "id: .*l:1"),
     ],
 )
-def test_bad_rows_name_their_location_and_field(tmp_path: Path, lines: list[str], reason: str) -> None:
-    (tmp_path / "r.jsonl").write_text("\n".join(lines))
-    with pytest.raises(LimbeckError, match=reason):
-        read_rows(tmp_path / "r.jsonl")
+def test_bad_rows_name_their_location_and_field(read: Read, row: dict[str, Any], reason: str) -> None:
+    with pytest.raises(LimbeckError, match=f"r.jsonl:2: {reason}"):
+        read([{"input": "x", "label": "y", "id": 1}, row])
 
 
 @pytest.mark.parametrize(
-    ("cell", "texts"),
+    "cell",
     [
-        (["red ", "\tdark blue", None], TWO),
-        ({"text": ["red", "dark blue"], "label": ["A", "B"]}, TWO),
-        ({"A": "red", "B": "dark blue", "C": None}, TWO),
-        ([{"text": "red", "label": "A"}, {"label": "B", "text": "dark blue"}], TWO),
-        (["A)red", "B)dark blue"], TWO),
-        ("['red', 'dark blue']", TWO),
-        (" red | dark blue ", TWO),
-        ("a ) red , b ) dark blue", TWO),
-        ([0, 1], ("0", "1")),
-        ([True, False], ("true", "false")),
-        (["None of the above", "None", "NA"], ("None of the above", "None", "NA")),
-        (["A) x", "C) y"], ("A) x", "C) y")),
-        (repr(["it's", 'say "so"', "a\nb"]), ("it's", 'say "so"', "a\nb")),
+        *(["red ", "\tdark blue", None], ["A)red", "B)dark blue"], {"A": "red", "B": "dark blue", "C": None}),
+        {"text": ["red", "dark blue"], "label": ["A", "B"]},
+        [{"text": "red", "label": "A"}, {"label": "B", "text": "dark blue"}],
+        *("['red', 'dark blue']", " red | dark blue ", "a ) red , b ) dark blue"),
     ],
 )
-def test_choices_in_every_form(cell: Any, texts: tuple[str, ...]) -> None:
-    assert read_choices(cell).texts == texts
+def test_choices_in_every_form(cell: Any) -> None:
+    assert read_choices(cell).texts == ("red", "dark blue")
+
+
+def test_choices_that_look_like_something_else() -> None:
+    for choices in (["None of the above", "None", "NA"], ["A) x", "C) y"], ["it's", 'say "so"', "a\nb"]):
+        assert read_choices(choices).texts == read_choices(repr(choices)).texts == tuple(choices)
+    assert (read_choices([0, 1]).texts, read_choices([True, False]).texts) == (("0", "1"), ("true", "false"))
 
 
 @pytest.mark.parametrize(
@@ -261,13 +250,10 @@ def test_labels_that_could_mean_two_choices_or_none(read: Read, rows: list[tuple
         read([{"input": f"q{i}", "choices": choices, "label": label} for i, (choices, label) in enumerate(rows)])
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        *("ABC", "abc", ["option_a", "option_b", "option_c"], ["Option A", "Option B", "Option C"]),
-        *(["choice1", "choice2", "choice3"], ["ending0", "ending1", "ending2"]),
-    ],
-)
+COLUMNS = ["A B C", "a b c", "option_a option_b option_c", "choice1 choice2 choice3", "ending0 ending1 ending2"]
+
+
+@pytest.mark.parametrize("names", [*map(str.split, COLUMNS), ["Option A", "Option B", "Option C"]])
 def test_choices_in_columns(read: Read, names: list[str]) -> None:
     rows = [{"question": "q", **dict(zip(names, COLOURS, strict=True)), "answer": "B"}]
     (example,) = read(rows)

@@ -18,9 +18,9 @@ from tests.helpers.archives import archive_settings as settings
 from tests.helpers.archives import write_rows, write_shards
 
 
-def svamp_root(root: Path, train: int = 24, test: int = 5) -> Path:
+def svamp_root(root: Path) -> Path:
     """Write an archive whose row i has the answer i + 1, and whose teacher says so."""
-    for split, count in {"train": train, "test": test}.items():
+    for split, count in {"train": 24, "test": 5}.items():
         rows = [{"input": f"{split} {i} and one?", "label": f"( {i}.0 + 1.0 )"} for i in range(count)]
         write_rows(root / "svamp" / f"svamp_{split}.json", rows)
         outputs = [f"Why {i}. The answer is ({i} + 1).\n\nQ: more" for i in range(count)]
@@ -29,7 +29,7 @@ def svamp_root(root: Path, train: int = 24, test: int = 5) -> Path:
 
 
 def test_outputs_meet_their_rows_over_shards_past_nine(tmp_path: Path) -> None:
-    splits = read(settings(svamp_root(tmp_path, train=24)))  # twelve shards: sorted as text, 10 comes before 2
+    splits = read(settings(svamp_root(tmp_path)))  # twelve shards: sorted as text, 10 comes before 2
     assert list(splits) == ["train", "test"]
     for split, rows in splits.items():
         for i, row in enumerate(rows):
@@ -53,10 +53,7 @@ def test_a_damaged_copy_is_refused(tmp_path: Path, file: str, content: str | Non
     with pytest.raises(LimbeckError, match=r"looked for svamp_train.json"):
         read(settings(tmp_path))
     path = svamp_root(tmp_path) / "svamp" / file
-    if content is None:
-        path.unlink()
-    else:
-        path.write_text(content)
+    path.unlink() if content is None else path.write_text(content)
     with pytest.raises(LimbeckError, match=reason):
         load(settings(tmp_path))
 
@@ -110,14 +107,11 @@ def test_released_rows_and_accuracies(dss: Path, task: str) -> None:
 
 
 def test_every_released_anli_row_is_parsed(dss: Path) -> None:
-    splits = read(settings(dss, "anli1"))
-    assert {split: len(rows) for split, rows in splits.items()} == {"valid": 60, "test": 60}
-    for split, rows in splits.items():
+    for split, rows in read(settings(dss, "anli1")).items():
         outputs = json.loads((dss / "anli1" / "llm" / f"{split}_CoT_0.json").read_text())
-        for row, output in zip(rows, outputs, strict=True):
-            # by plain cutting, which these raw texts are regular enough for
-            reasoning, answer = output.split("Premise:")[0].split("So the answer is")
-            assert (row.rationale, f"{row.teacher_label}.") == (reasoning.strip(), answer.strip())
+        # by plain cutting, which these raw texts are regular enough for
+        parts = [map(str.strip, output.split("Premise:")[0].split("So the answer is")) for output in outputs]
+        assert [(row.rationale, f"{row.teacher_label}.") for row in rows] == list(map(tuple, parts))
 
 
 FILES = {"svamp/svamp_train.json": b"{}\n", "svamp/llm/train_CoT_0.json": b"[]", "cqa/x": b"y"}
@@ -168,12 +162,11 @@ def test_nothing_lands_outside_the_root(tmp_path: Path, name: str) -> None:
 def test_damaged_missing_and_large_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_UNPACKED", 150_000)
     good = Path(pack(tmp_path / "good.zip", {"svamp/x": os.urandom(5000)})).read_bytes()
-    damaged = [b"", b"PK\x03\x04 nothing", good[:-100], good[:500] + b"!!!!" + good[504:]]
-    for number, content in enumerate(damaged):
-        (tmp_path / f"{number}.zip").write_bytes(content)
     unusable = [{"svamp/x": b"0" * 200_000}, {"x": b"1"}, {}]  # too large, and without a folder
-    paths = [str(tmp_path / f"{number}.zip") for number in range(4)]
-    paths += [pack(tmp_path / f"{number}.zip", files) for number, files in enumerate(unusable, start=4)]
+    paths = [pack(tmp_path / f"{number}.zip", files) for number, files in enumerate(unusable)]
+    for content in (b"", b"PK\x03\x04 nothing", good[:-100], good[:500] + b"!!!!" + good[504:]):
+        paths.append(str(tmp_path / f"{len(paths)}.zip"))
+        Path(paths[-1]).write_bytes(content)
     for address in (*paths, "http://127.0.0.1:1/x.zip", "http://[bad", "https://", "nowhere.zip", "", "a\0b"):
         with pytest.raises(LimbeckError, match="cannot be unpacked"):
             fetch(address, tmp_path / "root")

@@ -69,32 +69,23 @@ def question(*segments: str, label: str = "1", choices: tuple[str, ...] = ()) ->
     return Example("x", segments, label, choices=choices)
 
 
-@pytest.mark.parametrize(
-    ("text", "variant"),
-    [
+def test_questions_in_several_spellings_and_different_ones() -> None:
+    for text, variant in (
         ("What is it?", "  \uff37\uff48\uff41\uff54\tIS  it\uff1f "),  # full width
         ("What is it?", "\u201cWhat is it?\u201d"),
         ("co\u00f6perate", "coo\u0308perate"),
         ("What is it", "What\u200b is it\u00a0"),
         ("Stra\u00dfe", "STRASSE"),
-    ],
-)
-def test_a_question_in_several_spellings(text: str, variant: str) -> None:
-    assert question_of(question(text)) == question_of(question(variant))
-    assert question_of(question(text, choices=("a", "B"))) == question_of(question(variant, choices=("b", "a")))
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
+    ):
+        assert question_of(question(text)) == question_of(question(variant))
+        assert question_of(question(text, choices=("a", "B"))) == question_of(question(variant, choices=("b", "a")))
+    for first, second in (
         (question("-5 + 3"), question("5 + 3")),
         (question("A man.", "He sleeps."), question("A man.", "He runs.")),  # a premise stands with several hypotheses
         (question("Which?", choices=("a", "b")), question("Which?", choices=("a", "c"))),
         (question("???"), question("!")),
-    ],
-)
-def test_different_questions(first: Example, second: Example) -> None:
-    assert question_of(first) != question_of(second)
+    ):
+        assert question_of(first) != question_of(second)
 
 
 labelled = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["yes", "Yes.", "no"])), max_size=8)
@@ -109,19 +100,18 @@ def test_the_counts_are_those_of_plain_loops(train, valid, test) -> None:
     for earlier, later in (("train", "valid"), ("train", "test"), ("valid", "test")):
         shared = sum(any(i == j for j, _ in splits[earlier]) for i, _ in splits[later])
         assert counts[f"{later}_in_{earlier}"] == shared
-    contradictory = {
-        name: {i for i in range(6) if {"yes", "no"} <= {label.strip(".").lower() for j, label in split if j == i}}
-        for name, split in (*splits.items(), ("all", [*train, *valid, *test]))
-    }
-    within = contradictory["train"] | contradictory["valid"] | contradictory["test"]
-    assert counts["contradictory_within"] == len(within)
-    assert counts["contradictory_across"] == len(contradictory["all"] - within)
+    *within, anywhere = (
+        {i for i in range(6) if {"yes", "no"} <= {label.strip(".").lower() for j, label in rows if j == i}}
+        for rows in (train, valid, test, [*train, *valid, *test])
+    )
+    assert counts["contradictory_within"] == len(set().union(*within))
+    assert counts["contradictory_across"] == len(anywhere.difference(*within))
 
 
 def test_more_than_the_share_is_refused_unless_it_is_allowed() -> None:
     sizes = {"train": 50, "valid": 10, "test": 200}
-    refuse_overlap({"test_in_train": 2}, sizes, 0.01)
-    refuse_overlap({"test_in_train": 3}, sizes, 0.015)
-    for counts, share in (({"test_in_train": 3}, 0.01), ({"test_in_train": 2}, 0), ({"valid_in_train": 1}, 0.01)):
+    for count, share in ((2, 0.01), (3, 0.015)):
+        refuse_overlap({"test_in_train": count}, sizes, share)
+    for name, count, share in (("test_in_train", 3, 0.01), ("test_in_train", 2, 0), ("valid_in_train", 1, 0.01)):
         with pytest.raises(LimbeckError):
-            refuse_overlap(counts, sizes, share)
+            refuse_overlap({name: count}, sizes, share)

@@ -105,10 +105,8 @@ def test_p_values_at_their_ends_and_of_ties():
 def test_intervals_of_means_are_those_of_the_central_limit():
     answers = sample(2000, power=2)
     metrics = calibrate(answers, draws=2000, temperature=UNFITTED)
-    for name, values in (
-        ("average_confidence", answers.confidence),
-        ("brier", (answers.confidence - answers.correct) ** 2),
-    ):
+    means = {"average_confidence": answers.confidence, "brier": (answers.confidence - answers.correct) ** 2}
+    for name, values in means.items():
         half = 1.96 * values.std() / np.sqrt(2000)
         ends = [values.mean() - half, values.mean() + half]
         assert list(metrics[f"{name}_interval"]) == pytest.approx(ends, abs=half / 5)
@@ -162,9 +160,9 @@ def test_validation_scales_or_each_half_scales_the_other():
         "ece_after": pytest.approx(calibrate(graded(after, correct), draws=10)["ece"]),
         "reason": None,
     }
-    order = np.random.default_rng(4).permutation(600)
+    halves = np.split(np.random.default_rng(4).permutation(600), 2)
     crossed = confidence.copy()
-    for half, other_half in ((order[:300], order[300:]), (order[300:], order[:300])):
+    for half, other_half in (halves, halves[::-1]):
         fitted = fit_temperature(graded(confidence[other_half], correct[other_half]))
         crossed[half] = scaled(confidence[half], fitted.value)
     metrics = calibrate(answers, draws=10, seed=4)

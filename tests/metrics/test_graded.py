@@ -32,13 +32,9 @@ def test_by_label_is_the_report_of_scikit_learn():
     report = classification_report(gold, predicted, output_dict=True, labels=["a", "b", "c"], zero_division=0)
     assert metrics["macro_f1"] == pytest.approx(report["macro avg"]["f1-score"])
     for label, name in zip(metrics["labels"], "abc", strict=True):
-        expected = report[name]
-        assert (label["label"], label["n"], label["predicted"]) == (
-            name,
-            expected["support"],
-            (predicted == name).sum(),
-        )
-        assert (label["accuracy"], label["f1"]) == pytest.approx((expected["recall"], expected["f1-score"]))
+        counts = [name, report[name]["support"], (predicted == name).sum()]
+        assert [label["label"], label["n"], label["predicted"]] == counts
+        assert (label["accuracy"], label["f1"]) == pytest.approx((report[name]["recall"], report[name]["f1-score"]))
         assert label["interval"][0] < label["accuracy"] < label["interval"][1]
     assert metrics["majority"] == {"label": "a", "accuracy": pytest.approx((gold == "a").mean())}
     assert metrics["other"] == (predicted == "d").sum()

@@ -12,51 +12,27 @@ from limbeck.errors import LimbeckError
 from limbeck.metrics.judgements import correlate, krippendorff_alpha, read_judgements, read_score, summarise, table
 from limbeck.schema import Judgement
 
-REPLIES = [
-    ("4", 4),
-    ("**4**/5", 4),
-    ("Four out of five.", 4),
-    ("Score (1-5): four", 4),
-    ("Ｓｃｏｒｅ： ４", 4),  # full-width
-    ("### Score\n4", 4),
-    ("The overall rating for the given example is 2.", 2),
-    ("I\u2019d give it a 3.5 out of 5.", 3.5),
-    ("Overall, there is 1 small mistake in the wording.\n\n4/5", 4),
-    ("The overall quality is 2 steps above the reference. Score of 4", 4),
-    ("I would rate the given chain-of-thought example as a 4.", 4),
-    ("On a scale from 1 to 5, I would give this a score of 4.", 4),
-    ("The example names the right numbers, 84 and 2.\n\n4", 4),
-    ("The rationale is coherent: 84 / 2 = 42.\nScore: 5", 5),
-    ("Score: 4. For a score of 5 it would have to explain the answer.", 4),
-    ("Score: 2. It says 4/5 of the cake, which is wrong.", 2),
-    ("<think>Score: 1? No.</think>Score: 4", 4),
-    ('{"Score": "4/5", "reason": "2 and 2 is 5"}', 4),
-    ('```json\n{"reason": "It says 1.", "rating": 3.5}\n```', 3.5),
-    ('{"reason": "fine"}\nScore: 2', 2),
-    (r"It is fine. $\boxed{4}$", 4),
-    ("It is short, but it deserves a 4.", 4),
-    ("Score \u2192 5", 5),
-    ("4. The reasoning is fine.", 4),
-    # no clear score
-    ("1. It is coherent.\n2. It is relevant.", None),
-    ("", None),
-    ("He scored 84 points after 2 rounds, and 84 / 2 is 42.", None),
-    ("3-4", None),
-    ("Score: 3/5 or 4/5", None),
-    ("I'd give it between 3 and 4.", None),
-    ("Score: three and a half", None),
-    ("Score: 4\nScore: 7", None),
-    ("Score: 4/10", None),
-    ("From 1-5", None),
-    ("Score: 1e3", None),
-    ('{"score": [4]}', None),
-    ('{"score": NaN}', None),
-]
+SCORES: dict[float | None, str] = {  # replies by the score that a person reads in them
+    4: "4|**4**/5|Four out of five.|Score (1-5): four|Ｓｃｏｒｅ： ４|### Score\n4|Score of 4|4. The reasoning is fine."
+    "|Overall, there is 1 small mistake in the wording.\n\n4/5|The quality is 2 steps above the reference. Score of 4"
+    "|I would rate the given chain-of-thought example as a 4.|The example names the right numbers, 84 and 2.\n\n4"
+    "|On a scale from 1 to 5, I would give this a score of 4.|It is short, but it deserves a 4."
+    "|Score: 4. For a score of 5 it would have to explain the answer.|<think>Score: 1? No.</think>Score: 4"
+    '|{"Score": "4/5", "reason": "2 and 2 is 5"}|It is fine. $\\boxed{4}$',
+    2: "The overall rating for the given example is 2.|Score: 2. It says 4/5 of the cake, which is wrong."
+    '|{"reason": "fine"}\nScore: 2',
+    3.5: 'I\u2019d give it a 3.5 out of 5.|```json\n{"reason": "It says 1.", "rating": 3.5}\n```',
+    5: "The rationale is coherent: 84 / 2 = 42.\nScore: 5|Score \u2192 5",
+    None: "1. It is coherent.\n2. It is relevant.||He scored 84 points after 2 rounds, and 84 / 2 is 42.|3-4"
+    "|Score: 3/5 or 4/5|I'd give it between 3 and 4.|Score: three and a half|Score: 4\nScore: 7|Score: 4/10|From 1-5"
+    '|Score: 1e3|{"score": [4]}|{"score": NaN}',
+}
 
 
-@pytest.mark.parametrize(("reply", "score"), REPLIES)
-def test_the_score_that_a_person_reads_in_a_reply(reply, score):
-    assert read_score(reply) == score
+@pytest.mark.parametrize(("score", "replies"), SCORES.items())
+def test_the_score_that_a_person_reads_in_a_reply(score, replies):
+    for reply in replies.split("|"):
+        assert read_score(reply) == score, reply
 
 
 @pytest.mark.parametrize("piece", ["Score: ", "I'd rate ", "1-", "4/", "(", "**", "out of ", '{"score":', "\n"])
@@ -106,16 +82,12 @@ def test_the_table_has_the_rows_and_columns_of_the_paper():
 
 @pytest.mark.parametrize("n", [4, 25, 400])
 def test_coefficients_are_those_of_scipy_in_the_whole_and_in_each_draw(n):
-    rng = np.random.default_rng(n)
     correct = (np.arange(n) < n // 2).astype(int)
-    quality = rng.integers(1, 5, n) + correct
+    quality = np.random.default_rng(n).integers(1, 5, n) + correct
     correlation = correlate(quality, correct, seed=3, draws=60)
-    for coefficient, expected in (
-        (correlation["pearson"], pearsonr(quality, correct)),
-        (correlation["spearman"], spearmanr(quality, correct)),
-    ):
-        expectation = pytest.approx((expected.statistic, expected.pvalue), abs=1e-12)
-        assert (coefficient["value"], coefficient["p_value"]) == expectation
+    for name, expected in (("pearson", pearsonr(quality, correct)), ("spearman", spearmanr(quality, correct))):
+        values = (correlation[name]["value"], correlation[name]["p_value"])
+        assert values == pytest.approx((expected.statistic, expected.pvalue), abs=1e-12)
     z, half = np.arctanh(correlation["pearson"]["value"]), 1.959963984540054 / np.sqrt(n - 3)
     assert correlation["pearson"]["interval"] == pytest.approx((np.tanh(z - half), np.tanh(z + half)), abs=1e-9)
     rows = np.random.default_rng(3).integers(0, n, (60, n))

@@ -1,17 +1,12 @@
 """Files of predictions: limbeck's own, and other tools' column names and forms of values."""
 
-import json
 import math
 
 import pytest
 
 from limbeck.errors import LimbeckError
 from limbeck.metrics.predictions import predictions_by_id, read_predictions
-
-
-def write(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+from tests.helpers.archives import write_rows
 
 
 def row(**fields):
@@ -20,7 +15,7 @@ def row(**fields):
 
 @pytest.fixture
 def read(tmp_path):
-    return lambda *rows, needs=(): read_predictions(write(tmp_path / "p.jsonl", rows), needs)
+    return lambda *rows, needs=(): read_predictions(write_rows(tmp_path / "p.jsonl", rows), needs)
 
 
 def test_an_answer_with_a_label_is_right_by_its_own_flag_or_by_its_text(read):
@@ -32,25 +27,19 @@ def test_an_answer_with_a_label_is_right_by_its_own_flag_or_by_its_text(read):
         assert not read({"label": label, "prediction": text})[0].correct  # they only look like an equal number
 
 
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"label": {"a": 1}}, "label"),
-        ({"prediction": ["a", "b"]}, "prediction"),
-        ({"correct": "perhaps"}, "correct"),
-        ({"correct": 0.5}, "correct"),
-        ({"confidence": "high"}, "confidence"),
-        ({"confidence": 1.01}, "confidence"),
-        ({"confidence": 70}, "confidence"),  # beside 0.5: which of the two scales is meant?
-        ({"confidence": -0.1}, "confidence"),
-        ({"confidence": True}, "confidence"),
-        ({"probabilities": [0.5]}, "probabilities"),
-        ({"probabilities": {"yes": 0.5, "no": 0.4}}, "probabilities"),
-        ({"id": "a"}, "id"),
-    ],
-)
-def test_an_error_names_line_and_field(fields, field, tmp_path):
-    path = write(tmp_path / "p.jsonl", [row(id="a"), row(id="b") | fields])
+WRONG = {
+    "label": [{"a": 1}],
+    "prediction": [["a", "b"]],
+    "correct": ["perhaps", 0.5],
+    "confidence": ["high", 1.01, -0.1, True, 70],  # the last beside 0.5: which of the two scales is meant?
+    "probabilities": [[0.5], {"yes": 0.5, "no": 0.4}],
+    "id": ["a"],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG.items() for value in values])
+def test_an_error_names_line_and_field(field, value, tmp_path):
+    path = write_rows(tmp_path / "p.jsonl", [row(id="a"), row(id="b") | {field: value}])
     with pytest.raises(LimbeckError) as raised:
         read_predictions(path)
     assert str(raised.value).startswith(f"{path}:2: ")
@@ -101,14 +90,10 @@ def test_a_right_answer_under_other_names(fields, read):
 
 def test_the_cells_of_a_table_are_texts(tmp_path):
     path = tmp_path / "p.csv"
-    cells = """yes,1.0,0.75,"{""yes"": 0.75, ""no"": 0.25}"
-no,,,
-yes,Wrong,0.93,
-"""
+    cells = """yes,1.0,0.75,"{""yes"": 0.75, ""no"": 0.25}"\nno,,,\nyes,Wrong,0.93,\n"""
     path.write_text(f"label,correct,confidence,probabilities\n{cells}")
-    first, last = read_predictions(path)
-    assert (first.correct, first.confidence, first.probabilities) == (True, 0.75, {"yes": 0.75, "no": 0.25})
-    assert (last.correct, last.confidence, last.probabilities) == (False, 0.93, None)
+    rows = [(row.correct, row.confidence, row.probabilities) for row in read_predictions(path)]
+    assert rows == [(True, 0.75, {"yes": 0.75, "no": 0.25}), (False, 0.93, None)]
 
 
 def test_log_likelihoods_of_choices_are_an_answer_with_its_confidence(read):
@@ -141,6 +126,6 @@ def test_files_that_do_not_say_what_is_right_are_refused(rows, message, read):
 
 
 def test_predictions_are_matched_by_id(tmp_path):
-    assert list(predictions_by_id(write(tmp_path / "p.jsonl", [row(id=2), row(id=1)]))) == ["2", "1"]
+    assert list(predictions_by_id(write_rows(tmp_path / "p.jsonl", [row(id=2), row(id=1)]))) == ["2", "1"]
     with pytest.raises(LimbeckError):
-        predictions_by_id(write(tmp_path / "q.jsonl", [row(id=2), row()]))
+        predictions_by_id(write_rows(tmp_path / "q.jsonl", [row(id=2), row()]))

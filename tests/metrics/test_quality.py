@@ -1,5 +1,6 @@
 """Quality of rationales by their text, against figures by hand, plain loops and one text at a time."""
 
+import itertools
 import math
 
 import numpy as np
@@ -71,15 +72,14 @@ TEXTS = ["yes", "He scored 84 points in 2 rounds.", "no maybe", "84 / 2 is 42. T
 REFERENCES = ["no", "He scored 84 points in 2 rounds.", "maybe no", "84", "yes", "in rounds."]
 
 
+@torch.no_grad()
 def by_hand(folder, texts: list[str], limit: int) -> np.ndarray:
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
     model = model.get_encoder() if model.config.is_encoder_decoder else model
     rows = []
     for text in texts:
         ids = tokenizer(text, truncation=True, max_length=limit)["input_ids"]
-        with torch.no_grad():
-            states = model(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy().astype(np.float64)
-        mean = sum(states) / len(ids)
+        mean = sum(model(input_ids=torch.tensor([ids])).last_hidden_state[0].double().numpy()) / len(ids)
         rows.append(mean / (sum(mean**2) ** 0.5))
     return np.array(rows)
 
@@ -93,9 +93,7 @@ def test_embeddings_are_means_over_real_tokens(kind, limit, tmp_path, monkeypatc
     expected = by_hand(folder, texts, limit)
     for batch_size in (1, 3, 64):
         monkeypatch.setattr("limbeck.metrics.quality.BATCH_SIZE", batch_size)
-        embeddings = encoder.embed(texts)
-        assert embeddings.shape == expected.shape
-        np.testing.assert_allclose(embeddings, expected, atol=2e-6)
+        np.testing.assert_allclose(encoder.embed(texts), expected, atol=2e-6)
     encoder._tokenizer.pad_token = None
     np.testing.assert_allclose(encoder.embed(texts), expected, atol=2e-6)
     cosines = encoder.similarity(TEXTS, REFERENCES)
@@ -120,63 +118,59 @@ SVAMP = Example("1", ("How many are left?",), "( 45.0 - 3.0 )")
 CQA = Example("1", ("Where?",), "dam", choices=("dam", "store", "music store", "big city", "washington d.c"))
 NLI = Example("1", ("A man sleeps.", "He rests."), "neutral")  # whose choices are the task's
 
-EQUATIONS = [  # the text, and an equation of the value that it comes to
-    ("He had 45 and gave 3. So 45 - 3 = 42 are left.", "42"),
-    ("He had 45 and gave 3. So 45 - 3 = 41 are left.", "45 - 3"),  # a slip in the result
-    ("So he has some (he had 5 + 3).", "8"),
-    ("It costs $76 - $25 = $51 now.", "51"),
-    ("So 3 \u00d7 4 \u00f7 2 \u2212 1 is it.", "5"),
-    ("So it is 2130. 30 * 24 is 720.", "720"),
-    ("So it is 38 - 56 = -18 push-ups.", "-18"),
-    ("First 2 + 2. Then 5 * 5.", "25"),
-    ("So 45 - 3 is 42, as said in line 7.", "42"),
-    ("The answer is 7. Or not, as 4 + 4 is 8.", "7"),
-    *((text, None) for text in ("There are some.", "", "x", "((((", "- - -", "1/0", "9**9**9**9", '__import__("os")')),
-]
-CHOICES = [  # the text, and the choice or relation that it names
-    ("Not in a dam. Of the choices only a music store sells it.", "music store"),
-    ("Of the choices only a store that plays music.", "store"),
-    ("Only big cities have it.", "big city"),
-    ("The answer must be a city. Of the above, only Washington D.C. is.", "washington d.c"),
-    ("It is a dam. So the answer is (b) store.", "store"),
-    ("Madame is damned.", None),
-]
-RELATIONS = [
-    ("A man who sleeps is not necessarily tired.", "neutral"),
-    ("That contradicts the premise.", "contradiction"),
-    ("One cannot sleep and run at the same time.", "contradiction"),
-    ("Sleeping does not imply resting.", "neutral"),
-    ("Sleeping is a type of resting.", "entailment"),
-    ("It does not contradict it.", "neutral"),
-    ("Sleeping implies resting, but not necessarily in bed.", None),  # two
-    ("He runs. Answer: contradiction", "contradiction"),
-]
-FREE = [  # of free text, only what it says outright
-    ("custom", Example("1", ("What colour?",), "blue"), "The sky is blue.", None),
-    ("custom", Example("1", ("What colour?",), "blue"), "We look up. The answer is blue.", "blue"),
-]
-NAMED = [*(("cqa", CQA, *row) for row in CHOICES), *(("esnli", NLI, *row) for row in RELATIONS), *FREE]
+EQUATIONS = {  # the texts, by an equation of the value that they come to
+    "42": "He had 45 and gave 3. So 45 - 3 = 42 are left.|So 45 - 3 is 42, as said in line 7.",
+    "45 - 3": "He had 45 and gave 3. So 45 - 3 = 41 are left.",  # a slip in the result
+    "8": "So he has some (he had 5 + 3).",
+    "7": "The answer is 7. Or not, as 4 + 4 is 8.",
+    "51": "It costs $76 - $25 = $51 now.",
+    "5": "So 3 \u00d7 4 \u00f7 2 \u2212 1 is it.",
+    "720": "So it is 2130. 30 * 24 is 720.",
+    "-18": "So it is 38 - 56 = -18 push-ups.",
+    "25": "First 2 + 2. Then 5 * 5.",
+    None: """There are some.||x|((((|- - -|1/0|9**9**9**9|__import__("os")""",
+}
+CHOICES = {  # the text, and the choice or relation that it names
+    "Not in a dam. Of the choices only a music store sells it.": "music store",
+    "Of the choices only a store that plays music.": "store",
+    "Only big cities have it.": "big city",
+    "The answer must be a city. Of the above, only Washington D.C. is.": "washington d.c",
+    "It is a dam. So the answer is (b) store.": "store",
+    "Madame is damned.": None,
+}
+RELATIONS = {
+    "A man who sleeps is not necessarily tired.": "neutral",
+    "That contradicts the premise.": "contradiction",
+    "One cannot sleep and run at the same time.": "contradiction",
+    "Sleeping does not imply resting.": "neutral",
+    "Sleeping is a type of resting.": "entailment",
+    "It does not contradict it.": "neutral",
+    "Sleeping implies resting, but not necessarily in bed.": None,  # two
+    "He runs. Answer: contradiction": "contradiction",
+}
+FREE = {"The sky is blue.": None, "We look up. The answer is blue.": "blue"}  # free text: only what it says outright
+COLOUR = Example("1", ("What colour?",), "blue")
 
 
-@pytest.mark.parametrize(("text", "value"), EQUATIONS)
-def test_the_value_that_an_equations_rationale_comes_to(text, value):
-    for task in (TASK, tasks.get("custom", answer="equation")):
+@pytest.mark.parametrize(("value", "texts"), EQUATIONS.items())
+def test_the_value_that_an_equations_rationale_comes_to(value, texts):
+    for text, task in itertools.product(texts.split("|"), (TASK, tasks.get("custom", answer="equation"))):
         equation = conclusion(text, SVAMP, task)
-        assert (equation and tasks.evaluate(equation)) == (value and tasks.evaluate(value))
+        assert (equation and tasks.evaluate(equation)) == (value and tasks.evaluate(value)), text
 
 
-@pytest.mark.parametrize(("task", "example", "text", "label"), NAMED)
-def test_the_choice_or_relation_that_a_rationale_names(task, example, text, label):
-    assert conclusion(text, example, tasks.get(task)) == label
+@pytest.mark.parametrize(
+    ("task", "example", "labels"), [("cqa", CQA, CHOICES), ("esnli", NLI, RELATIONS), ("custom", COLOUR, FREE)]
+)
+def test_the_choice_or_relation_that_a_rationale_names(task, example, labels):
+    assert {text: conclusion(text, example, tasks.get(task)) for text in labels} == labels
 
 
 def test_the_share_is_of_those_that_can_be_read():
-    texts = ["So 45 - 3 = 42.", "So 45 + 3 = 48.", "Some.", "( 45.0 - 3.0 ) / 2"]
-    answers = ["( 45.0 - 3.0 )", "( 45.0 - 3.0 )", "(1)", "21"]
-    rationales = [(text, answer, SVAMP) for text, answer in zip(texts, answers, strict=True)]
+    answers = {"So 45 - 3 = 42.": "42", "So 45 + 3 = 48.": "42", "Some.": "(1)", "( 45.0 - 3.0 ) / 2": "21"}
+    rationales = [(text, answer, SVAMP) for text, answer in answers.items()]
     assert consistency(rationales, TASK) == {"consistency": 2 / 3, "readable": 0.75, "read": 3, "n": 4}
-    unread = consistency(rationales[2:3], TASK)
-    assert unread == {"consistency": None, "readable": 0.0, "read": 0, "n": 1}
+    assert consistency(rationales[2:3], TASK) == {"consistency": None, "readable": 0.0, "read": 0, "n": 1}
     assert consistency([], TASK) == {"consistency": None, "readable": None, "read": 0, "n": 0}
 
 
