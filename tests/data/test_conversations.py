@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +103,18 @@ BAD_ROWS = [
 def test_unusable_rows_are_left_out_by_reason_with_their_location(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     write_jsonl(path, [asked(content=REPLY), *BAD_ROWS])
-    examples, counts, left_out = read_conversations(path, get("custom"))
-    assert [example.id for example in examples] == ["c-0"]
-    assert (counts["rows"], counts["left_out"]) == (11, 10)
-    locations = {location for group in left_out.values() for location in group}
-    assert locations == {f"{path}:{line}" for line in range(2, 12)}
+    (example,), counts, left_out = read_conversations(path, get("custom"))
+    assert (example.id, counts["rows"], counts["left_out"]) == ("c-0", 11, 10)
+    assert set(chain(*left_out.values())) == {f"{path}:{line}" for line in range(2, 12)}
     assert all("c.jsonl" not in reason for reason in left_out)
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(REPLY)
 json_values = scalars | st.lists(scalars, max_size=3) | st.dictionaries(st.text(max_size=3), scalars, max_size=3)
 turn = st.dictionaries(st.sampled_from(["role", "content"]), st.sampled_from(["user", "assistant"]) | json_values)
-fields = "messages conversations prompt completion response instruction input output label answer id choices".split()
-hostile = st.dictionaries(st.sampled_from(fields), st.lists(turn, max_size=3) | json_values, max_size=6)
+columns = ["messages", "conversations", "prompt", "completion", "response", "instruction", "input", "output"]
+fields = st.sampled_from([*columns, "label", "answer", "id", "choices"])
+hostile = st.dictionaries(fields, st.lists(turn, max_size=3) | json_values, max_size=6)
 fuzzed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
@@ -171,9 +171,8 @@ def test_limbecks_rows_are_read_back_as_the_same_examples(tmp_path: Path, exampl
 
 def test_the_forms_for_other_trainers(tmp_path: Path) -> None:
     row = Example("c-0", ("Where does a beaver find wood?",), "forest", "Beavers fell trees.\nTrees make forests.")
-    reply = "Beavers fell trees.\nTrees make forests.\nThe answer is forest."
+    reply, instruction = f"{row.rationale}\n{ANSWER}", 'Reason step by step, then write "The answer is" and the answer.'
     incomplete = [Example("2", ("q",), "a"), Example("3", ("q",), "", "r")]
-    instruction = 'Reason step by step, then write "The answer is" and the answer.'
     turns = [{"role": "user", "content": row.input}, {"role": "assistant", "content": reply}]
     expected: dict[Form, dict[str, Any]] = {
         "prompt-completion": {"prompt": row.input, "completion": reply},

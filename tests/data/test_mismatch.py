@@ -10,6 +10,7 @@ import pytest
 
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.summary import show
+from limbeck.files import read_jsonl
 from limbeck.schema import Example
 from limbeck.tasks import get
 from tests.helpers.archives import archive_settings, write_shards
@@ -38,17 +39,13 @@ def test_released_outputs_of_the_row_before_or_after_are_noticed(
 def multi(name: str) -> list[Example]:
     if not MULTI.is_dir():
         pytest.skip(f"no data at {MULTI}")
-    rows = [json.loads(line) for line in (MULTI / name / "train.jsonl").read_text().split("\n") if line]
-    return [
-        Example(row["id"], (row["input"],), row["label"], row["rationales"][0]) for row in rows if row["rationales"]
-    ]
+    rows = [row for _, row in read_jsonl(MULTI / name / "train.jsonl") if row["rationales"]]
+    return [Example(row["id"], (row["input"],), row["label"], row["rationales"][0]) for row in rows]
 
 
 def shifted(rows: list[Example]) -> list[Example]:
-    return [
-        replace(row, rationale=neighbour.rationale, teacher_label=neighbour.teacher_label)
-        for row, neighbour in zip(rows, rows[1:] + rows[:1], strict=True)
-    ]
+    pairs = zip(rows, rows[1:] + rows[:1], strict=True)
+    return [replace(row, rationale=other.rationale, teacher_label=other.teacher_label) for row, other in pairs]
 
 
 @pytest.mark.parametrize("name", ["asdiv", "strategyqa", "svamp"])
@@ -87,8 +84,7 @@ def test_rationales_in_writing_without_blanks_are_read() -> None:
     words = "山川海木火土金水日月星風雨雪花鳥魚虫犬猫牛馬羊豚"
     rng = random.Random(3)
     rows = []
-    for i in range(60):
-        a, b, c = rng.sample(words, 3)
-        rows.append(Example(str(i), (f"{a}{b}と{c}はどちらが大きいか",), "1", f"{a}{b}は{c}より大きいので"))
+    for a, b, c in (rng.sample(words, 3) for _ in range(60)):
+        rows.append(Example(f"{a}{b}{c}", (f"{a}{b}と{c}はどちらが大きいか",), "1", f"{a}{b}は{c}より大きいので"))
     assert mismatch(rows) is None
     assert mismatch(shifted(rows))

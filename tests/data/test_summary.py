@@ -40,8 +40,7 @@ def test_counts_of_own_data(tmp_path: Path) -> None:
         {"input": "c", "label": "x"},
     ]
     settings = own_settings(tmp_path, train=rows, test=rows[2:])
-    summary = summarise(settings, read(settings))
-    train, test = summary["train"], summary["test"]
+    train, test = summarise(settings, read(settings)).values()
     assert (train["rows"], train["teacher_accuracy"], train["unparsed"], train["without_rationale"]) == (3, 0.5, 0, 1)
     assert (test["teacher_accuracy"], test["without_rationale"], test["words"]["rationale"]) == (None, 1, None)
     assert test["notes"] == {"test_in_train": 1, "test_in_valid": 0}

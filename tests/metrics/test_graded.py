@@ -17,12 +17,11 @@ def answers(*rows: tuple[str, str, bool]) -> list[Prediction]:
 def test_accuracy_counts(right, n):
     rows = [Prediction(str(i), "", "a", "a" if i else " ", i < right, i < right // 2, input_cut=True) for i in range(n)]
     ungraded = Prediction("a", "", None, "x", None, None)
-    metrics = accuracy([*rows, ungraded])
-    assert (metrics["accuracy"], metrics["exact"], metrics["n"]) == (right / n, (right // 2) / n, n)
-    assert metrics["interval"] == list(wilson(right, n))
-    assert (metrics["sources_cut"], metrics["unanswered"], metrics["without_confidence"]) == (n, 1, n - 1)
-    nothing = accuracy([ungraded])
-    assert (nothing["accuracy"], nothing["interval"], nothing["exact"], nothing["n"]) == (None, None, None, 0)
+    metrics, nothing = accuracy([*rows, ungraded]), accuracy([ungraded])
+    counts = {"n": n, "sources_cut": n, "unanswered": 1, "without_confidence": n - 1}
+    shares = {"accuracy": right / n, "exact": (right // 2) / n, "interval": list(wilson(right, n))}
+    assert metrics == {**counts, **shares, "by_label": metrics["by_label"]}
+    assert nothing == {**dict.fromkeys(counts, 0), **dict.fromkeys([*shares, "by_label"])}
 
 
 def test_by_label_is_the_report_of_scikit_learn():
@@ -43,10 +42,9 @@ def test_by_label_is_the_report_of_scikit_learn():
 def test_answers_beyond_the_labels_and_labels_without_examples():
     rows = answers(("yes", "Yes.", True), ("yes", "maybe", False), ("no", "", False), ("no", "YES", False))
     metrics = by_label(rows, ["yes", "no", "unknown"])
-    yes, no, unknown = metrics["labels"]
-    assert (yes["n"], yes["accuracy"], yes["predicted"], yes["f1"]) == (2, 0.5, 2, 0.5)
-    assert (no["accuracy"], no["predicted"], no["f1"]) == (0.0, 0, 0.0)
-    assert (unknown["n"], unknown["accuracy"], unknown["interval"]) == (0, None, None)
+    rows = [(label["n"], label["accuracy"], label["predicted"], label["f1"]) for label in metrics["labels"]]
+    assert rows == [(2, 0.5, 2, 0.5), (2, 0.0, 0, 0.0), (0, None, 0, 0.0)]
+    assert metrics["labels"][2]["interval"] is None
     assert (metrics["macro_f1"], metrics["other"]) == (0.25, 2)  # the mean over the two labels that occur
     wrong = by_label(answers(("yes", "yes", False), ("yes", "yes", True)))["labels"][0]
     assert (wrong["predicted"], wrong["accuracy"]) == (1, 0.5)  # wrong by the task's rule it is not the label

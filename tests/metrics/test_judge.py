@@ -59,14 +59,13 @@ def test_each_item_is_judged_once_and_then_several_times_over(tmp_path):
         return completion("Score: 2" if request.body["temperature"] == 0 else list(scores)[number % 4])
 
     rationales = items(2, ("Ours",))
+    samplings = {0: 1, 0.7: 4}
     with Server(behave) as server:
         judgements = judge(rationales, settings(server.url, tmp_path / "judge.sqlite"))
-        assert Counter((request.question, request.body["temperature"]) for request in server.requests) == {
-            (question(item), temperature): times for item in rationales for temperature, times in ((0, 1), (0.7, 4))
-        }
-    assert [(judgement.id, len(judgement.replies), judgement.temperature) for judgement in judgements] == [
-        ("e0", 1, 0.0), ("e0", 4, 0.7), ("e1", 1, 0.0), ("e1", 4, 0.7),
-    ]  # fmt: skip
+        requests = Counter((request.question, request.body["temperature"]) for request in server.requests)
+    assert requests == {(question(item), t): times for item in rationales for t, times in samplings.items()}
+    identities = [(judgement.id, judgement.temperature, len(judgement.replies)) for judgement in judgements]
+    assert identities == [(id, t, times) for id in ("e0", "e1") for t, times in samplings.items()]
     single, repeated = judgements[2:]
     assert (single.task, single.run, single.rationale, single.judge) == ("svamp", "Ours", "Ours adds 1 to 1.", "m")
     assert (single.scores, single.score) == ((2.0,), 2.0)
@@ -77,15 +76,12 @@ def test_what_is_stored_is_not_asked_again_and_more_runs_ask_only_for_those(tmp_
     store = tmp_path / "judge.sqlite"
     with Server(four) as server:
         judgements = judge(items(5), settings(server.url, store, runs=1))
-        assert (server.count, len(judgements)) == (15, 15)
         assert judge(items(5), settings(server.url, store, runs=1)) == judgements
-        assert server.count == 15
-        judge(items(5), settings(server.url, store, runs=2))
-        assert server.count == 15 + 30
-        judge(items(5), settings(server.url, store, runs=4, max_tokens=2000))
-        assert server.count == 15 + 60  # how long a reply may get makes no other reply
-        judge(items(5), settings(server.url, store, runs=2, temperature=1.0))
-        assert server.count == 15 + 60 + 30
+        assert server.count == len(judgements) == 15
+        # how long a reply may get makes no other reply
+        for fields, count in (({}, 30), ({"runs": 4, "max_tokens": 2000}, 60), ({"temperature": 1.0}, 60 + 30)):
+            judge(items(5), settings(server.url, store, **({"runs": 2} | fields)))
+            assert server.count == 15 + count
 
 
 def test_an_unread_or_missing_reply_is_none(tmp_path):

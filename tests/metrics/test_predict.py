@@ -16,7 +16,6 @@ from limbeck.models import Card, StudentSettings
 from limbeck.models.loading import load
 from limbeck.models.student import Student
 from limbeck.schema import Example
-from limbeck.tasks import get
 from tests.helpers import builders
 
 CUSTOM = tasks.get("custom")
@@ -33,9 +32,7 @@ def ask(student: Student, examples, answer_view=View.PREDICT, rationale_view=Non
 
 def bart(folder, length: int, words=(), always: str | None = None) -> Student:
     """Make a BART that may write `always` over and over."""
-    return load(
-        StudentSettings(name=str(builders.bart(folder, words, always)), max_target_length=length), (), get("custom")
-    )
+    return load(StudentSettings(name=str(builders.bart(folder, words, always)), max_target_length=length), (), CUSTOM)
 
 
 def log_probability(student: Student, text: str, answer: str) -> float:
@@ -48,11 +45,9 @@ def log_probability(student: Student, text: str, answer: str) -> float:
 def test_predictions_keep_order_and_are_graded_by_the_rule_of_the_task(tmp_path):
     student = bart(tmp_path, 1, always="yes")
     predictions = ask(student, EXAMPLES, View.PREDICT, View.EXPLAIN, batch_size=2)
-    assert [prediction.id for prediction in predictions] == ["1", "2", "3"]
-    assert {prediction.prediction for prediction in predictions} == {"yes"}
-    assert [prediction.correct for prediction in predictions] == [True, False, None]
-    assert [prediction.exact for prediction in predictions] == [False, False, None]
-    assert {prediction.rationale for prediction in predictions} == {"yes"}
+    grades = [(prediction.id, prediction.correct, prediction.exact) for prediction in predictions]
+    assert grades == [("1", True, False), ("2", False, False), ("3", None, None)]
+    assert {(prediction.prediction, prediction.rationale) for prediction in predictions} == {("yes", "yes")}
     assert ask(student, EXAMPLES[:1])[0].rationale is None
     # a rationale that was asked for and not written is blank
     joint = ask(student, EXAMPLES[:1], View.ANSWER_FIRST, View.ANSWER_FIRST)
