@@ -92,10 +92,10 @@ def _conversation(row: Row) -> tuple[list[tuple[str, Message]], str | None]:
     reply = next((name for name in _REPLIES if row.get(name) not in (None, "", [])), None)
     if question is None or reply is None:
         raise DataError(f"neither messages nor a prompt with a completion, only {list(row)!r:.200}")
-    asked = row[question]
+    prompt = row[question]
     if question == "instruction" and row.get("input") not in (None, ""):  # Alpaca's
-        asked = f"{text(asked, question)}\n{text(row['input'], 'input')}"
-    turns = _turns(asked, question, "user")
+        prompt = f"{text(prompt, question)}\n{text(row['input'], 'input')}"
+    turns = _turns(prompt, question, "user")
     if isinstance(row[reply], str):  # with the thoughts in another column
         thoughts = next((row[name] for name in _THOUGHTS if row.get(name)), None)
         return [*turns, ("assistant", read_message({"thinking": thoughts, **row, "content": row[reply]}))], reply

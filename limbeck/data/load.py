@@ -98,9 +98,9 @@ def load(settings: DataSettings) -> Splits:
     count = max(1, round(settings.train_fraction * len(splits["train"])))
     splits["train"] = sample(splits["train"], count, f"fraction {settings.seed}")
     task, order = settings.get_task(), f"limit {settings.seed}"
-    limited = {split: sample(splits[split], settings.limit, order) for split in get_args(Split)}
-    notes = count_overlap(limited, task)  # by the gold labels
-    train, valid, test = limited.values()
+    samples = {split: sample(splits[split], settings.limit, order) for split in get_args(Split)}
+    notes = count_overlap(samples, task)  # by the gold labels
+    train, valid, test = samples.values()
     if isinstance(settings.source, ArchiveSource):  # every row has an output
         notes["unparsed"] = sum(row.rationale is None or row.teacher_label is None for row in train)
     train, changes = select(train, task, settings.labels, settings.keep)

@@ -42,9 +42,7 @@ def equal_width(confidence: Floats) -> Ints:
 
 def equal_mass(confidence: Floats) -> Ints:
     """Return bins, 0 to 9, of a tenth of the confidences [N] each (Nixon et al. 2019); equal ones share a bin."""
-    _, level, counts = np.unique(confidence, return_inverse=True, return_counts=True)
-    mid_ranks = np.cumsum(counts) - (counts - 1) / 2
-    return ((mid_ranks[level] - 0.5) * BINS / len(confidence)).astype(np.int64)
+    return ((scipy.stats.rankdata(confidence) - 0.5) * BINS / len(confidence)).astype(np.int64)
 
 
 def ece(confidence: Floats, correct: Flags) -> float:

@@ -45,7 +45,7 @@ def multi(name: str) -> list[Example]:
 
 def shifted(rows: list[Example]) -> list[Example]:
     pairs = zip(rows, rows[1:] + rows[:1], strict=True)
-    return [replace(row, rationale=other.rationale, teacher_label=other.teacher_label) for row, other in pairs]
+    return [replace(row, rationale=next_row.rationale, teacher_label=next_row.teacher_label) for row, next_row in pairs]
 
 
 @pytest.mark.parametrize("name", ["asdiv", "strategyqa", "svamp"])
