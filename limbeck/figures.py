@@ -28,12 +28,11 @@ WIDTH, LEGEND_ROW = 5.2, 0.22  # inches
 DODGE = 0.012  # of the span of x, between the whiskers of neighbouring lines
 
 _STYLE: dict[str, Any] = {
-    "svg.fonttype": "none", "svg.hashsalt": "limbeck", "text.parse_math": False, "font.family": "sans-serif",
-    "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.grid.axis": "y",
-    "axes.axisbelow": True, "grid.alpha": 0.18, "grid.linewidth": 0.8, "lines.linewidth": 1.8, "lines.markersize": 5,
-    "legend.frameon": False, "axes.facecolor": "none", "savefig.facecolor": "none", "savefig.transparent": True,
-    "axes.xmargin": 0.03, "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK,
-    "ytick.color": INK, "grid.color": INK,
+    "svg.fonttype": "none", "svg.hashsalt": "limbeck", "text.parse_math": False, "axes.facecolor": "none",
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.grid.axis": "y",
+    "axes.axisbelow": True, "grid.alpha": 0.18, "lines.linewidth": 1.8, "lines.markersize": 5, "legend.frameon": False,
+    "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
+    "grid.color": INK,
 }  # fmt: skip
 
 
@@ -88,19 +87,15 @@ def line_chart(
         columns = 1 if max(map(len, names), default=0) > 24 else 2
         if names:
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0)
-        _lay_out(figure, -(-len(names) // columns))
-        return _svg(figure)
+        return _svg(figure, legend_rows=-(-len(names) // columns))
 
 
-def risk_coverage(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Draw the share wrong over the share answered, the surest first, from `coverage` and `risk` by name."""
-    lines = {name: [Point(row["coverage"], row["risk"]) for row in curve] for name, curve in curves.items()}
+def risk_coverage(lines: Mapping[str, Sequence[Point]]) -> str:
     return line_chart(lines, "share answered", "share wrong", percent="xy")
 
 
-def cascade(curves: Mapping[str, Sequence[Mapping[str, Any]]], teacher: float | None) -> str:
-    """Draw accuracy over the share passed on, from `cost` and `accuracy` by name, and the teacher's own."""
-    lines = {name: [Point(row["cost"], row["accuracy"]) for row in curve] for name, curve in curves.items()}
+def cascade(lines: Mapping[str, Sequence[Point]], teacher: float | None) -> str:
+    """Draw accuracy over the share passed on, with a line for the teacher's own."""
     reference = None if teacher is None else ("teacher alone", teacher)
     return line_chart(lines, "share passed on to the teacher", "accuracy", percent="xy", reference=reference)
 
@@ -127,7 +122,6 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
         for axis in (upper.yaxis, lower.xaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=None))
         upper.legend(loc="upper left")
-        _lay_out(figure, 0)
         return _svg(figure)
 
 
@@ -141,13 +135,6 @@ def _figure(height: float = 2.9) -> Iterator[Figure]:
         yield Figure(figsize=(WIDTH, height), facecolor="none")
 
 
-def _lay_out(figure: Figure, legend_rows: int) -> None:
-    """Add height for a legend above the axes, and set the margins: matplotlib's own layouts draw all of it twice."""
-    height, legend = figure.get_figheight(), LEGEND_ROW * legend_rows
-    figure.set_figheight(height + legend)
-    figure.subplots_adjust(0.15, 0.5 / (height + legend), 0.95, (height - 0.12) / (height + legend), hspace=0.08)
-
-
 def _label(name: str) -> str:
     """Return a name of any origin as a label; a long one loses its middle, since names differ in their ends."""
     text = one_line(name, len(name))
@@ -156,8 +143,13 @@ def _label(name: str) -> str:
     return f" {text}" if text.startswith("_") else text or "(no name)"  # matplotlib hides what begins with _
 
 
-def _svg(figure: Figure) -> str:
-    """Return the figure's SVG element, the same bytes each time."""
+def _svg(figure: Figure, legend_rows: int = 0) -> str:
+    """Return the figure's SVG element, higher by a legend above its axes; the same bytes each time."""
+    axes_height = figure.get_figheight()
+    height = axes_height + LEGEND_ROW * legend_rows
+    figure.set_figheight(height)
+    # matplotlib's own layouts draw all of it twice
+    figure.subplots_adjust(0.15, 0.5 / height, 0.95, (axes_height - 0.12) / height, hspace=0.08)
     stream = io.StringIO()
     FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = stream.getvalue()

@@ -1,10 +1,10 @@
 """The folder of a grid's runs, which alone says what is finished, has failed, or is being trained.
 
 OUT/RUN/                a run; RUN/.lock is held while it is trained, by a grid or by `limbeck train`
-OUT/grids/NAME.yaml     the last grid of that name that was run here, its recipe in it
+OUT/grids/NAME.yaml     the last grid of that name that was run here, with its recipe
 OUT/failed/RUN.json     error and traceback of a cell's last attempt
 OUT/logs/RUN.log        everything that was printed and logged while it was trained
-OUT/.locks/RUN.lock     held by the process that trains the cell, so that no cell is ever trained twice
+OUT/.locks/RUN.lock     held by the process that trains the cell, so that none is trained twice
 """
 
 from collections import Counter
@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from filelock import FileLock, Timeout
 
 from limbeck.errors import DataError, LimbeckError
 from limbeck.files import read_json, write_json, write_text
 from limbeck.formatting import one_line, visible
 from limbeck.grids.grid import Grid, GridCell, cells
-from limbeck.runs.run import LOCK
+from limbeck.runs.run import LOCK, yaml_text
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,8 @@ class GridFolder:
         path = self.out / cell.name
         if (path / "results.json").exists():
             return CellState(cell, path, "finished")
-        if self.failure(cell.name).exists():
-            return CellState(cell, path, "failed", read_failure(self.failure(cell.name)))
+        if (failure := self.failure(cell.name)).exists():
+            return CellState(cell, path, "failed", read_failure(failure))
         is_held = _is_held(self.lock(cell.name)) or _is_held(FileLock(path / LOCK))
         return CellState(cell, path, "elsewhere" if is_held else "waiting")
 
@@ -71,16 +70,15 @@ class GridFolder:
 
     def write_grid(self, grid: Grid) -> None:
         """Write the grid, with its recipe, beside its runs."""
-        text = yaml.safe_dump(grid.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        write_text(self.grids / f"{grid.name}.yaml", text)
+        write_text(self.grids / f"{grid.name}.yaml", yaml_text(grid.model_dump(mode="json")))
 
 
 def read_failure(path: Path) -> str:
     """Return the error in a failure's file; a DataError where there is none."""
-    values = read_json(path)
-    if not isinstance(values, dict) or "error" not in values:
-        raise DataError("has no `error`; delete the file", path=path)
-    return str(values["error"])
+    try:
+        return str(read_json(path)["error"])
+    except (LookupError, TypeError):
+        raise DataError("has no `error`; delete the file", path=path) from None
 
 
 def states(grids: Sequence[Grid], out: Path) -> list[CellState]:

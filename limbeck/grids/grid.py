@@ -1,12 +1,13 @@
 """Grids: one recipe, the fields that vary, and the seeds."""
 
-import itertools
 import json
 import math
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -73,28 +74,21 @@ class Grid(Settings):
         Raises LimbeckError that names the field, also where an axis would overwrite it.
         """
         values = self.model_dump()
-        keys = []
-        for text in changes:
-            text = text.removeprefix("recipe.")
-            key = text.partition("=")[0]
-            if key.partition(".")[0] in type(self).model_fields:
-                change(values, text)
-            else:
-                change(values["recipe"], text)
-                keys.append(key)
+        texts = [text.removeprefix("recipe.") for text in changes]
+        for text in texts:
+            is_own = re.split("[.=]", text)[0] in type(self).model_fields
+            change(values if is_own else values["recipe"], text)
         grid = self.parse(values, self.where)
-        grid.check_overlap(keys)
+        grid.check_overlap([text.partition("=")[0] for text in texts])
         return grid
 
     def check_overlap(self, keys: Sequence[str] = ()) -> None:
         """Raise RecipeError where an axis or `seeds` would overwrite what an earlier axis or one of `keys` sets."""
         earlier = list(keys)
-        axes = [
-            (name, [key for _, fields in _points(name, axis) for key in fields]) for name, axis in self.axes.items()
-        ]
+        axes = [(name, list(chain(*(fields for _, fields in _points(name, axis))))) for name, axis in self.axes.items()]
         for name, fields in [*axes, ("seeds", ["seed"])]:
-            for key in earlier:
-                if any(f"{key}.".startswith(f"{field}.") for field in fields):
+            for key, field in product(earlier, fields):
+                if f"{key}.".startswith(f"{field}."):
                     raise RecipeError(f"would overwrite {key}, which is set already", path=self.where, field=name)
             earlier += fields
 
@@ -122,14 +116,13 @@ def cells(grid: Grid) -> list[GridCell]:
         raise RecipeError(f"{grid.where}: {count} cells; a grid has at most {MAX_CELLS}")
     axes = [_points(name, axis) for name, axis in grid.axes.items()]
     by_name: dict[str, GridCell] = {}
-    for seed, points in itertools.product(grid.seeds, itertools.product(*axes)):
+    for seed, points in product(grid.seeds, product(*axes)):
         values = dict(zip(grid.axes, (label for label, _ in points), strict=True))
         label = ", ".join(f"{axis}={value}" for axis, value in values.items())
         where = f"{grid.where}: cell {label}" if label else f"{grid.where}: recipe"
         recipe = deepcopy(grid.recipe)
-        for _, fields in points:
-            for field, value in fields.items():
-                put(recipe, field, deepcopy(value), where)
+        for field, value in chain(*(fields.items() for _, fields in points)):
+            put(recipe, field, deepcopy(value), where)
         cell = GridCell(values, Recipe.parse({**recipe, "seed": seed}, where))
         by_name.setdefault(cell.name, cell)
     return list(by_name.values())

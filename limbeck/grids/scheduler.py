@@ -26,10 +26,10 @@ def run_grid(
 ) -> list[CellState]:
     """Train every cell of the grids that is not finished, several at a time, each in a folder of its own below `out`.
 
-    Any number of processes and machines may share `out`: each cell is trained by one of them, and if that one dies by
-    another. Failed cells are trained again only with `retry`; they and interrupted ones go on from their last
-    checkpoint. `watch` is called with all states several times a second. Raises LimbeckError as `states`, or where the
-    engine does not start; KeyboardInterrupt once everything has stopped. Scripts need `if __name__ == "__main__":`.
+    Any number of processes and machines may share `out`: one of them trains a cell, and if it dies another. With
+    `retry` also failed cells are trained; they and interrupted ones go on from their last checkpoint. `watch` is called
+    with all states several times a second. Raises LimbeckError as `states`, or where the engine does not start;
+    KeyboardInterrupt once everything has stopped. Scripts need `if __name__ == "__main__":`.
     """
     folder = GridFolder(Path(out))
     board = states(grids, folder.out)
@@ -56,10 +56,9 @@ def _work(board: list[CellState], folder: GridFolder, pool: LocalWorkers | RayWo
         for slot, (name, job) in list(jobs.items()):
             if not job.is_alive():
                 del jobs[slot]
-                if isinstance(job.exitcode, str):
-                    folder.fail(name, job.exitcode)
-                elif job.exitcode != 0:
-                    folder.fail(name, f"its process died ({job.exitcode}), perhaps for lack of memory")
+                if job.exitcode != 0:
+                    died = f"its process died ({job.exitcode}), perhaps for lack of memory"
+                    folder.fail(name, job.exitcode if isinstance(job.exitcode, str) else died)
         running = {name for name, _ in jobs.values()}
         for position, cell in enumerate(state.cell for state in board):
             if board[position].settled or cell.name in running:

@@ -19,8 +19,6 @@ from limbeck.grids.folder import GridFolder
 from limbeck.grids.grid import GridCell
 from limbeck.runs.run import InUseError
 
-OBJECT_STORE_BYTES = 100 * 2**20  # little is sent about, and Ray would take a third of the memory
-
 
 def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
     """Train a cell under its lock, unless another process does or has; relative paths start at `working_folder`.
@@ -82,7 +80,6 @@ class LocalWorkers:
         return self._gpus[slot % len(self._gpus)] if self._gpus else None
 
     def start(self, slot: int, cell: GridCell, out: Path) -> BaseProcess:
-        """Run `train_cell` in a new process."""
         process = self._context.Process(target=_run, args=(self.gpu(slot), self.threads, (cell, out, Path.cwd())))
         # a Ctrl-C on the terminal reaches every process of its group; only this one answers it
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -133,10 +130,11 @@ class RayWorkers:
         except ImportError:
             raise LimbeckError("--engine ray: Ray is missing; `pip install 'limbeck[ray]'`") from None
         address = os.environ.get("RAY_ADDRESS")
-        local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if not address:  # little is sent about, and Ray would take a third of the memory
+            options |= {"include_dashboard": False, "object_store_memory": 100 * 2**20}
         try:
-            options = {} if address else local
-            ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **options)
+            ray.init(address or "local", **options)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise EndpointError(f"no Ray cluster answers or starts: {first_line(error)}", path=address) from None
         resources = ray.cluster_resources()

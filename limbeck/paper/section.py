@@ -4,28 +4,33 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
-from itertools import product
-from pathlib import Path
+from functools import cache
+from itertools import chain, product
 
 import numpy as np
 
 from limbeck.data import ArchiveSource
 from limbeck.errors import LimbeckError
 from limbeck.grids import Grid, cells
-from limbeck.metrics.predictions import predictions_by_id
 from limbeck.paper.spec import NAMES, SELF_CONSISTENCY, PaperRow, paper, task_title, variant
 from limbeck.report import answers
-from limbeck.report.answers import Scores, accuracy_cell, grade, score_cell, scores
+from limbeck.report.answers import (
+    Contrast,
+    GradedGroup,
+    Scores,
+    accuracy_cell,
+    contrast_cell,
+    grade,
+    score_cell,
+    scores,
+)
 from limbeck.report.cases import Case, shared_cases
 from limbeck.report.sections import count_notes, fraction_figure
-from limbeck.report.tables import CaseStudy, Cell, Figure, Section, Table
-from limbeck.runs.compare import correct, group_runs
-from limbeck.runs.judging import read_judgements
+from limbeck.report.tables import CaseStudy, Cell, Figure, Rows, Section, Table
+from limbeck.runs.compare import group_runs
 from limbeck.runs.run import Run
-from limbeck.schema import Judgement
 from limbeck.stats.intervals import Estimate, Z
-from limbeck.stats.significance import compare, holm
+from limbeck.stats.significance import holm
 from limbeck.tasks import normalise
 from limbeck.training.settings import TrainingSettings
 
@@ -33,8 +38,6 @@ NOT_JUDGED = "no judge was asked; give --judge"
 OWN_NUMBERS = {"calibration error": "ECE", "mean confidence": "Conf."}  # of Table 6, in the paper's order
 CASES_PER_KIND = 2
 SEED = 0
-
-Rows = dict[str, dict[str, Cell]]
 
 
 class TableRuns:
@@ -45,28 +48,43 @@ class TableRuns:
         self.title = f"{self.name[:-1].title()} {self.name[-1]}: {self.spec.title}"
         # the table's tasks in the paper's order, run or not; then those that the paper does not have
         self.tasks = list(dict.fromkeys([*self.spec.tasks, *(cell.recipe.data.task for cell in self.cells)]))
-        self._errors, self._seeds = errors, len(grid.seeds)
+        self._errors = errors
+        self.graded = cache(self._graded)  # rows share runs
         self._by_key = {run.recipe.key: run for run in sorted(runs, key=lambda run: run.finished)}
 
     def runs(self, objective: str | None, task: str, fraction: float = 1.0) -> tuple[list[Run], str]:
         """Return the finished runs by seed, of all objectives where it is None; and why there are none."""
-        of_task = [cell for cell in self.cells if cell.recipe.data.task == task]
         planned = [
             cell
-            for cell in of_task
-            if cell.recipe.data.train_fraction == fraction and objective in (None, cell.recipe.objective.name)
+            for cell in self.cells
+            if (cell.recipe.data.task, cell.recipe.data.train_fraction) == (task, fraction)
+            and objective in (None, cell.recipe.objective.name)
         ]
+        if not planned:
+            return [], "no data, or not in the grid that was run"
         runs = [self._by_key[cell.recipe.key] for cell in planned if cell.recipe.key in self._by_key]
         failed = [f"failed: {self._errors[cell.name]:.200}" for cell in planned if cell.name in self._errors]
-        reason = failed[0] if failed else "not finished" if runs else "not run"
-        if not planned:
-            reason = "not in the grid that was run" if of_task else "no data, so not in the grid"
-        return sorted((run for run in runs if run.finished), key=lambda run: run.recipe.seed), reason
+        finished = sorted((run for run in runs if run.finished), key=lambda run: run.recipe.seed)
+        return finished, failed[0] if failed else "not finished" if runs else "not run"
 
-    @cached_property
-    def judgements(self) -> dict[Path, list[Judgement]]:
-        """The judge's scores by the finished run's folder."""
-        return {run.path: read_judgements(run) for task in self.tasks for run in self.runs(None, task)[0]}
+    def _graded(
+        self, objective: str | None, task: str, *, fraction: float = 1.0, split: str = "test"
+    ) -> tuple[list[GradedGroup], str]:
+        """Return the answers of `runs` by objective, where there are any; and why there are none."""
+        finished, reason = self.runs(objective, task, fraction)
+        measured = [run for run in finished if run.predictions(split).is_file()]
+        reason = "not measured out of domain" if finished else reason
+        return grade(group_runs(measured), split, with_data=False), reason
+
+    def counts(self, tasks: Sequence[str]) -> list[str]:
+        """Return sentences on what was cut or left out in the runs of these tasks."""
+        runs = {
+            f"{name}, {task_title(task)}": [
+                run for share in self.spec.fractions for run in self.runs(row.objective, task, share)[0]
+            ]
+            for (name, row), task in product(self.spec.rows.items(), tasks)
+        }
+        return count_notes(runs)
 
     def notes(self) -> list[str]:
         """Return sentences on whether student, steps and data are the paper's, and the table's own."""
@@ -85,12 +103,6 @@ class TableRuns:
         notes = [f"Ours: {ours}{differs if ours != papers or reduced else ', as in the paper.'}", *sorted(reduced)]
         if extra_tasks := [task_title(task) for task in self.tasks if task not in self.spec.tasks]:
             notes.append(f"The paper has no {' and no '.join(extra_tasks)}.")
-        groups = {(c.recipe.objective.name, c.recipe.data.task, c.recipe.data.train_fraction) for c in self.cells}
-        incomplete = sum(0 < len(self.runs(*group)[0]) < self._seeds for group in groups)
-        if incomplete:
-            notes.append(
-                f"In {incomplete} of {len(groups)} places fewer than the grid's {self._seeds} seeds have finished."
-            )
         return [*notes, *self.spec.notes]
 
 
@@ -105,8 +117,7 @@ def _setup(student: str, training: TrainingSettings) -> str:
 def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> Section | None:
     """Return tables 1 to 8 and figures 2 to 5 of those `grids` that are the paper's; None without any.
 
-    `errors` of failed runs are by the run's name. Raises LimbeckError where two grids of one name differ, or a file
-    cannot be read.
+    `errors` are by the failed run's name. Raises LimbeckError where two grids of one name differ, or for a broken file.
     """
     by_name: dict[str, Grid] = {}
     for grid in grids:
@@ -116,14 +127,12 @@ def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[st
                 raise LimbeckError(f"{first.where} and {grid.where}: two different {grid.name}; take one at a time")
     if not by_name:
         return None
-    tables, figures, studies = list[Table](), list[Figure](), list[CaseStudy]()
-    for table in (TableRuns(by_name[name], runs, errors) for name in NAMES if name in by_name):
-        if table.spec.measure == "fractions":
-            figures += [fractions(table, task) for task in table.tasks]
-        elif table.spec.measure == "cases":
-            studies += [case_study(table, task) for task in table.tasks]
-        else:
-            tables.append(TABLES[table.spec.measure](table))
+    all_runs = [TableRuns(by_name[name], runs, errors) for name in NAMES if name in by_name]
+    tables = [TABLES[table.spec.measure](table) for table in all_runs if table.spec.measure in TABLES]
+    figures = [
+        fractions(table, task) for table in all_runs if table.spec.measure == "fractions" for task in table.tasks
+    ]
+    studies = [case_study(table, task) for table in all_runs if table.spec.measure == "cases" for task in table.tasks]
     text = "Tables and figures of Chen et al. 2024, made of these runs, with the paper's own numbers beside ours."
     return Section("paper", "The paper", text, tables, figures, studies=studies)
 
@@ -134,18 +143,17 @@ def case_study(runs: TableRuns, task: str) -> CaseStudy:
     by_row = [runs.runs(row.objective, task) for row in runs.spec.rows.values()]
     if reasons := [reason for finished, reason in by_row if not finished]:
         return CaseStudy(title, reasons[0])
-    pairs = [
-        (first, second)
-        for first, second in product(by_row[0][0], by_row[1][0])
-        if first.recipe.seed == second.recipe.seed
-    ]
-    if not pairs:
+    pairs = product(by_row[0][0], by_row[1][0])
+    pair = next((pair for pair in pairs if pair[0].recipe.seed == pair[1].recipe.seed), None)
+    if pair is None:
         return CaseStudy(title, "no seed of which both are finished")
     rule = (
         f"Of the first seed that both have, {CASES_PER_KIND} examples by chance (seed {SEED}) of each way in which "
-        f"{' and '.join(names)} differ: in who is right, or where both are alike in that, in their rationales."
+        f"{' and '.join(names)} differ: in who is right, or else in their rationales."
     )
-    cases = shared_cases(grade(group_runs(pairs[0])))
+    cases = shared_cases(grade(group_runs(pair)))
+    # by the hash of id and seed, so that no pick depends on which other cases there are
+    cases.sort(key=lambda case: hashlib.sha256(f"{SEED} {case['id']}".encode()).digest())
     kinds = {(False, True): f"only {names[1]} right", (True, False): f"only {names[0]} right"}
     kinds |= {(True, True): "both right", (False, False): "both wrong"}
     by_kind: dict[str, list[Case]] = {kind: [] for kind in kinds.values()}
@@ -154,100 +162,92 @@ def case_study(runs: TableRuns, task: str) -> CaseStudy:
         alike = normalise(first.get("rationale", "")) == normalise(second.get("rationale", ""))
         if first["right"] != second["right"] or not alike:
             by_kind[kinds[first["right"], second["right"]]].append(case)
-    picked = {}
-    for kind, of_kind in by_kind.items():
-        # by the hash of id and seed, so that no pick depends on which other cases there are
-        of_kind.sort(key=lambda case: hashlib.sha256(f"{SEED} {case['id']}".encode()).digest())
-        picked[f"{kind}: {len(of_kind):,} of {len(cases):,}"] = of_kind[:CASES_PER_KIND]
+    picked = {f"{kind}: {len(rows):,} of {len(cases):,}": rows[:CASES_PER_KIND] for kind, rows in by_kind.items()}
     return CaseStudy(title, rule, picked)
 
 
 def fractions(runs: TableRuns, task: str) -> Figure:
     """Return accuracy by the share of the training data."""
-    lines: dict[str, dict[float, Cell]] = {}
-    run_groups = {}
-    for name, row in runs.spec.rows.items():
-        lines[name] = {fraction: _accuracy(runs, row, task, fraction) for fraction in runs.spec.fractions}
-        run_groups[name] = [run for share in runs.spec.fractions for run in runs.runs(row.objective, task, share)[0]]
-    notes = (*runs.notes(), answers.INTERVALS, *count_notes(run_groups))
+    lines = {
+        name: {fraction: _accuracy(runs, row, task, fraction) for fraction in runs.spec.fractions}
+        for name, row in runs.spec.rows.items()
+    }
+    notes = (*runs.notes(), answers.INTERVALS, *runs.counts([task]))
     return fraction_figure(f"{runs.name}-{task}", f"{runs.title}: {task_title(task)}", lines, notes)
 
 
 def _accuracy(runs: TableRuns, row: PaperRow, task: str, fraction: float = 1.0) -> Cell:
-    finished, reason = runs.runs(row.objective, task, fraction)
-    return accuracy_cell(correct(finished)) if finished else Cell(None, reason)
+    members, reason = runs.graded(row.objective, task, fraction=fraction)
+    return accuracy_cell(members[0].correct) if members else Cell(None, reason)
 
 
 def accuracy_table(runs: TableRuns) -> Table:
     """Return accuracy in per cent by method and task, each method against the baseline."""
-    baseline_row, run_groups = runs.spec.rows[runs.spec.baseline], {}
+    baseline = runs.spec.rows[runs.spec.baseline]
 
-    def accuracy(name: str, row: PaperRow, task: str) -> Cell:
-        finished, baseline = (runs.runs(of.objective, task)[0] for of in (row, baseline_row))
-        run_groups[f"{name}, {task_title(task)}"] = finished
-        if not finished or not baseline or row == baseline_row:
-            return _accuracy(runs, row, task)
-        right = correct([*finished, *baseline])  # on the examples that all of them answered
-        return accuracy_cell(correct(finished), compare(right[: len(finished)], right[len(finished) :]))
+    def accuracy(_name: str, row: PaperRow, task: str) -> Cell:
+        pair = runs.graded(row.objective, task)[0] + runs.graded(baseline.objective, task)[0]
+        return (
+            contrast_cell(Contrast(pair[0], pair[1]))
+            if row != baseline and len(pair) == 2
+            else _accuracy(runs, row, task)
+        )
 
-    rows = _rows(runs, accuracy)
     differences = f"Differences are to {runs.spec.baseline}, on the same examples."
-    return _table(runs, rows, [answers.INTERVALS, differences, *count_notes(run_groups)], unit="%")
+    notes = [answers.INTERVALS, differences, *runs.counts(runs.tasks)]
+    return _table(runs, _rows(runs, accuracy), notes, unit="%")
 
 
 def calibration_table(runs: TableRuns) -> Table:
     """Return ECE and mean confidence in per cent, a pair of columns a domain; lower ECE is better."""
-    spec, rows, run_groups = runs.spec, Rows(), {}
+    spec = runs.spec
     inside = [(task_title(task), task, "test") for task in runs.tasks]
     outside = [
         (f"{task_title(task)} (Out)", task, f"{dataset}-test")
         for task, dataset in zip(spec.out_of_domain, reversed(spec.out_of_domain), strict=True)
     ]
     domains = [*inside[: len(spec.tasks)], *outside, *inside[len(spec.tasks) :]]  # the paper's first
-    for name, row in spec.rows.items():
-        rows[name] = {}
-        for column, (title, task, split) in enumerate(domains):
-            finished, reason = runs.runs(row.objective, task)
-            run_groups[f"{name}, {task_title(task)}"] = finished
-            graded = [run for run in finished if run.predictions(split).is_file()]
-            reason = "not measured out of domain" if finished else reason
-            members = grade(group_runs(graded), split, with_data=False)
-            for (measure, head), paper_number in zip(OWN_NUMBERS.items(), row.printed(column), strict=True):
-                cell = answers.calibration_cell(members[0], measure, scale=100) if members else Cell(None, reason)
-                rows[name][f"{title} {head}"] = replace(cell, paper=paper_number)
-    return _table(runs, rows, [answers.CALIBRATION_NOTE, *count_notes(run_groups)], unit="%")
+    rows: Rows = {name: {} for name in spec.rows}
+    for (name, row), (column, (title, task, split)) in product(spec.rows.items(), enumerate(domains)):
+        members, reason = runs.graded(row.objective, task, split=split)
+        for (measure, head), paper_number in zip(OWN_NUMBERS.items(), row.printed(column), strict=True):
+            cell = answers.calibration_cell(members[0], measure, scale=100) if members else Cell(None, reason)
+            rows[name][f"{title} {head}"] = replace(cell, paper=paper_number)
+    return _table(runs, rows, [answers.CALIBRATION_NOTE, *runs.counts(runs.tasks)], unit="%")
 
 
-def judge_table(runs: TableRuns, measure: Callable[[Sequence[tuple[Run, Scores]]], Cell]) -> Table:
+def judge_table(runs: TableRuns, measure: Callable[[GradedGroup, Sequence[Scores]], Cell]) -> Table:
     """Return a measure of the judge's scores of the rationales, the students' and the teacher's."""
+    judges: set[str] = set()
 
     def cell(name: str, row: PaperRow, task: str) -> Cell:
-        (finished, reason), once = runs.runs(row.objective, task), not name.endswith(SELF_CONSISTENCY)
-        by_run = [(run, scores(runs.judgements[run.path], once=once)) for run in finished]
+        members, reason = runs.graded(row.objective, task)
+        entries_by_run, once = (
+            list(chain(*(member.judgements for member in members))),
+            not name.endswith(SELF_CONSISTENCY),
+        )
+        judges.update(entry.judge for entry in chain(*entries_by_run))
+        by_run = [scores(entries, once=once) for entries in entries_by_run]
         if row.objective is None:  # the teacher's, which may stand with any of the runs
-            entries = [entry for run in finished for entry in runs.judgements[run.path]]
-            by_run = [(run, scores(entries, gold=True, once=once)) for run in finished[:1]]
-        if scored_runs := [(run, by_id) for run, by_id in by_run if by_id]:
-            return measure(scored_runs)
-        return Cell(None, NOT_JUDGED if finished else reason)
+            by_run = [scores(list(chain(*entries_by_run)), gold=True, once=once)]
+        return measure(members[0], by_run) if any(by_run) else Cell(None, NOT_JUDGED if members else reason)
 
-    judges = sorted({entry.judge for entries in runs.judgements.values() for entry in entries})
-    return _table(runs, _rows(runs, cell), [f"The judge: {', '.join(judges)}."] if judges else [])
+    rows = _rows(runs, cell)
+    return _table(runs, rows, [f"The judge: {', '.join(sorted(judges))}."] if judges else [])
 
 
-def _correlation(runs: Sequence[tuple[Run, Scores]]) -> Cell:
+def _correlation(member: GradedGroup, by_run: Sequence[Scores]) -> Cell:
     """Return the mean over seeds of Pearson's r of the scores with the answers being right.
 
     Its p-value and interval are those of one seed with that r, since all seeds have the same examples.
     """
     defined = []
-    for run, by_id in runs:
-        rows = predictions_by_id(run.predictions("test"))
-        pairs = np.array([(score, bool(rows[id].correct)) for id, score in by_id.items() if id in rows])
+    for predictions, by_id in zip(member.predictions, by_run, strict=True):
+        pairs = np.array([(by_id[row.id], bool(row.correct)) for row in predictions.values() if row.id in by_id])
         if len(pairs) > 1 and np.ptp(pairs, axis=0).all():
             defined.append((len(pairs), float(np.corrcoef(pairs.T)[0, 1])))
     if not defined:
-        return Cell(None, "undefined: all answers are alike, or all scores", seeds=len(runs))
+        return Cell(None, "undefined: all answers are alike, or all scores", seeds=len(by_run))
     n, r = min(n for n, _ in defined), float(np.mean([r for _, r in defined]))
     cell = Cell(r, n=n, seeds=len(defined))
     if n <= 3 or abs(r) >= 1:
@@ -260,19 +260,16 @@ def _correlation(runs: Sequence[tuple[Run, Scores]]) -> Cell:
 TABLES: dict[str, Callable[[TableRuns], Table]] = {  # by the measure
     "accuracy": accuracy_table,
     "calibration": calibration_table,
-    "judge": lambda runs: judge_table(runs, lambda by_run: score_cell([by_id for _, by_id in by_run])),
+    "judge": lambda runs: judge_table(runs, lambda _, by_run: score_cell(by_run)),
     "correlation": lambda runs: judge_table(runs, _correlation),
 }
 
 
 def _rows(runs: TableRuns, measure: Callable[[str, PaperRow, str], Cell]) -> Rows:
-    """Return a cell for each row and task, with the paper's number."""
-    rows = Rows()
-    for name, row in runs.spec.rows.items():
-        rows[name] = {}
-        for column, task in enumerate(runs.tasks):
-            paper_number, spread = row.printed(column)
-            rows[name][task_title(task)] = replace(measure(name, row, task), paper=paper_number, paper_spread=spread)
+    rows: Rows = {name: {} for name in runs.spec.rows}
+    for (name, row), (column, task) in product(runs.spec.rows.items(), enumerate(runs.tasks)):
+        paper_number, spread = row.printed(column)
+        rows[name][task_title(task)] = replace(measure(name, row, task), paper=paper_number, paper_spread=spread)
     return rows
 
 

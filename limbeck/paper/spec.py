@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -26,7 +26,7 @@ class PaperRow(Settings):
     """A row of a table: its objective, and the paper's number in each column."""
 
     objective: str | None = None  # None: the teacher's own rationales
-    paper: list[float | tuple[float, float]] = Field(default_factory=list)
+    paper: tuple[float | tuple[float, float], ...] = ()
 
     def printed(self, column: int) -> tuple[float | None, float | None]:
         """Return the paper's number, and its second number or standard deviation where it has one."""
@@ -41,12 +41,12 @@ class PaperTable(Settings):
     student: Role
     measure: Literal["accuracy", "calibration", "judge", "correlation", "fractions", "cases"]
     tasks: list[str]
-    out_of_domain: list[str] = Field(default_factory=list)  # columns after those of `tasks`
+    out_of_domain: tuple[str, ...] = ()  # columns after those of `tasks`
     labels: Literal["gold", "teacher"] = "gold"
-    fractions: list[float] = Field(default_factory=lambda: [1.0])
+    fractions: tuple[float, ...] = (1.0,)
     rows: dict[str, PaperRow]
     baseline: str = "DSS"  # the row that the others are compared with
-    notes: list[str] = Field(default_factory=list)  # sentences below the table
+    notes: tuple[str, ...] = ()  # sentences below the table
 
 
 class Variant(Settings):
@@ -61,7 +61,6 @@ class Variant(Settings):
 
 @cache
 def paper() -> dict[str, PaperTable]:
-    """Return the tables and figures by name."""
     return {name: PaperTable.parse(values, f"paper.yaml: {name}") for name, values in _read("paper.yaml").items()}
 
 
@@ -73,7 +72,6 @@ def variant(offline: bool = False, smoke: bool = False) -> Variant:
 
 
 def task_title(task: str) -> str:
-    """Return the paper's name of a task."""
     return TASK_NAMES.get(task, task)
 
 
@@ -82,8 +80,8 @@ def paper_grids(
 ) -> tuple[list[Grid], list[str]]:
     """Return the grids of tables and figures, and sentences on what is left out for want of data.
 
-    A method on a task has one recipe, whichever table asks for it. `names` are of `NAMES`, or `paper` for all; `root`
-    has the released data. Raises LimbeckError for an unknown name, or without data for any.
+    A method on a task has one recipe in all of them. `names` are of `NAMES`, or `paper` for all; the released data is
+    below `root`. Raises LimbeckError for an unknown name, or without data for any.
     """
     tables = dict.fromkeys(name for word in names for name in (NAMES if word == PAPER else (word,)))
     if wrong := [name for name in tables if name not in NAMES]:
@@ -106,26 +104,20 @@ def paper_grids(
 
 def _grid(name: str, settings: Variant, tasks: Mapping[str, dict[str, Any]]) -> Grid:
     table = paper()[name]
-    axes: dict[str, Any] = {
-        "task": dict(tasks),
-        "method": {
-            row_name: {
-                "objective": row.objective,
-                "evaluation.rationales": METHODS[row.objective].rationale_view is not None,
-            }
-            for row_name, row in table.rows.items()
-            if row.objective is not None and not row_name.endswith(SELF_CONSISTENCY)
-        },
+    methods = {
+        title: {"objective": row.objective, "evaluation.rationales": METHODS[row.objective].rationale_view is not None}
+        for title, row in table.rows.items()
+        if row.objective is not None and not title.endswith(SELF_CONSISTENCY)
     }
-    if len(table.fractions) > 1:
-        axes["data.train_fraction"] = table.fractions
+    fractions = {"data.train_fraction": [*table.fractions]} if len(table.fractions) > 1 else {}
+    axes = {"task": dict(tasks), "method": methods, **fractions}
     data = {**settings.recipe.get("data", {}), "labels": table.labels}
     recipe = {**settings.recipe, "student": settings.students[table.student], "data": data}
     return Grid.parse({"name": name, "recipe": recipe, "axes": axes, "seeds": settings.seeds}, name)
 
 
 def judged_grids(grids: Sequence[Grid]) -> list[Grid]:
-    """Return those grids whose runs a judge is asked about; all where none of these is among them."""
+    """Return those grids whose runs a judge is asked about; all where there are none of these."""
     names = [name for name, table in paper().items() if table.measure in ("judge", "correlation")]
     return [grid for grid in grids if grid.name in names] or list(grids)
 
@@ -134,10 +126,8 @@ def _data(task: str, settings: Variant, root: Path) -> dict[str, Any]:
     """Return the fields of a recipe that a task sets, alike in all tables, or cells would be trained twice."""
     if task in settings.extra:
         return {"data.task": task, "data.source": dict(settings.extra[task])}
-    source: dict[str, Any] = {"kind": "archive", "root": str(root)}
-    if task in settings.splits:
-        source["splits"] = dict(settings.splits[task])
-    fields: dict[str, Any] = {"data.task": task, "data.source": source}
+    splits = {"splits": dict(settings.splits[task])} if task in settings.splits else {}
+    fields: dict[str, Any] = {"data.task": task, "data.source": {"kind": "archive", "root": str(root), **splits}}
     domains = paper()["table6"].out_of_domain  # whose students are measured on each other's test questions
     foreign = [name for name in domains if task in domains and name != task and not _missing_data(name, settings, root)]
     return fields | ({"evaluation.out_of_domain": foreign} if foreign else {})
@@ -147,8 +137,8 @@ def _missing_data(task: str, settings: Variant, root: Path) -> str | None:
     """Return a sentence on the first of a task's files that is missing, if any."""
     if task in settings.extra:
         return None
-    roles = settings.splits.get(task) or {split: split for split in get_args(Split)}
-    for path in (root / task / f"{task}_{roles[role]}.json" for role in REQUIRED):
+    roles = settings.splits.get(task, {})
+    for path in (root / task / f"{task}_{roles.get(role, role)}.json" for role in REQUIRED):
         if not path.is_file():
             return f"{task_title(task)} is left out: no {path}; `limbeck data fetch`, or --root"
     return None

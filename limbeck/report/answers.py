@@ -16,12 +16,13 @@ from limbeck.metrics.judgements import HIGHEST, LOWEST
 from limbeck.metrics.predictions import read_predictions
 from limbeck.metrics.selective import selective
 from limbeck.report.tables import LEVEL, Cell
-from limbeck.runs.compare import RunGroup
+from limbeck.runs.compare import RunGroup, grouped
 from limbeck.runs.judging import GOLD, read_judgements, single
 from limbeck.runs.run import flat
 from limbeck.schema import Example, Judgement, Prediction
 from limbeck.stats.intervals import Estimate, Flags, Floats, Interval, accuracy_interval, estimate
 from limbeck.stats.significance import Comparison, compare, holm
+from limbeck.tasks import is_right
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,8 @@ NO_EFFECT = tuple(f"evaluation.{key}" for key in ("rationales", "batch_size", "e
 NONE_SHARED = "no example judged in all seeds"
 INTERVALS = "95 % intervals: Student's t over seeds and examples; of one seed Wilson's, without the seeds' differences."
 CALIBRATION_NOTE = (
-    "Calibration error: ten bins of equal width; above zero by chance, the more so the fewer examples. "
-    "95 % intervals: Student's t over seeds, on these examples."
+    "Calibration error: ten bins of equal width; chance alone puts it above zero, most with few examples. "
+    "95 % intervals: Student's t over seeds."
 )
 CALIBRATION: dict[str, Callable[[Floats, Flags], float | None]] = {  # measures of confidences and correctness, [N]
     "mean confidence": lambda confidence, _: float(confidence.mean()),
@@ -60,6 +61,13 @@ class GradedGroup(RunGroup):
         """Confidences, [S, N]; NaN where an answer has none."""
         return np.array([[answer.confidence for answer in by_key.values()] for by_key in self.predictions], dtype=float)
 
+    @cached_property
+    def teacher(self) -> Floats:
+        """1 where the teacher is right and 0 where not, [N]; NaN where it has no answer, or none that is known."""
+        task, rows = self.recipe.data.get_task(), self.examples.values()
+        right = [None if row.teacher_label is None else is_right(task, row.teacher_label, row) for row in rows]
+        return np.array(right, dtype=float)
+
     @property
     def has_confidence(self) -> Flags:
         return ~np.isnan(self.confidence)
@@ -71,12 +79,20 @@ class GradedGroup(RunGroup):
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """A run group against its baseline. No `comparison`: it is the baseline, or was measured on other examples."""
+    """A run group against its baseline."""
 
     member: GradedGroup
     baseline: GradedGroup
-    comparison: Comparison | None
-    adjusted: float | None  # p-value by Holm's method over all tests of the report
+    adjusted: float | None = None  # p-value by Holm's method over all tests of the report
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """None: the member is the baseline, or was measured on other examples."""
+        member, baseline = self.member, self.baseline
+        if member is baseline or not member.examples or member.examples.keys() != baseline.examples.keys():
+            return None
+        positions = {key: position for position, key in enumerate(member.examples)}
+        return compare(member.correct[:, [positions[key] for key in baseline.examples]], baseline.correct)
 
     @property
     def significant(self) -> bool:
@@ -125,9 +141,7 @@ def setting(group: RunGroup, *ignored: str) -> str:
 
 def comparable_sets(members: Sequence[GradedGroup]) -> list[list[GradedGroup]]:
     """Return sets of a task's run groups that differ in the objective alone; one set of all where no two do."""
-    by_setting: dict[str, list[GradedGroup]] = {}
-    for member in members:
-        by_setting.setdefault(setting(member, "objective", *NO_EFFECT), []).append(member)
+    by_setting = grouped(members, lambda member: setting(member, "objective", *NO_EFFECT))
     return list(by_setting.values()) if len(by_setting) < len(members) else [list(members)]
 
 
@@ -136,17 +150,9 @@ def contrasts(sets: Sequence[Sequence[GradedGroup]]) -> list[Contrast]:
     pairs = []
     for members in sets:
         baseline = next((member for member in members if member.recipe.objective.name == "dss"), members[0])
-        pairs += [(member, baseline) for member in members]
-    comparisons = [_compare(*pair) for pair in pairs]
-    adjusted = holm([comparison.p_value if comparison else None for comparison in comparisons])
-    return [Contrast(*pair, test, p) for pair, test, p in zip(pairs, comparisons, adjusted, strict=True)]
-
-
-def _compare(member: GradedGroup, baseline: GradedGroup) -> Comparison | None:
-    if member is baseline or not member.examples or member.examples.keys() != baseline.examples.keys():
-        return None
-    positions = {key: position for position, key in enumerate(member.examples)}
-    return compare(member.correct[:, [positions[key] for key in baseline.examples]], baseline.correct)
+        pairs += [Contrast(member, baseline) for member in members]
+    adjusted = holm([contrast.comparison.p_value if contrast.comparison else None for contrast in pairs])
+    return [replace(contrast, adjusted=p) for contrast, p in zip(pairs, adjusted, strict=True)]
 
 
 def common_name(members: Sequence[RunGroup]) -> str:
@@ -171,16 +177,24 @@ def gold_scores(members: Sequence[GradedGroup], examples: Iterable[Example]) -> 
     return scores([entry for entry in judgements if (entry.id, entry.rationale) in rationales], gold=True)
 
 
-def accuracy_cell(correct: Flags, comparison: Comparison | None = None, adjusted: float | None = None) -> Cell:
-    """Return an accuracy in per cent from `correct` [S, N]; with a `comparison`, the difference in points, too."""
+def accuracy_cell(correct: Flags) -> Cell:
+    """Return an accuracy in per cent from `correct` [S, N]."""
     seeds, n = correct.shape
     if not n:
         return Cell(None, "no example that all of its runs answered", seeds=seeds)
-    cell = Cell(100 * float(correct.mean()), interval=_percent(accuracy_interval(correct)), n=n, seeds=seeds)
-    if comparison is None or comparison.difference is None:
+    return Cell(100 * float(correct.mean()), interval=_percent(accuracy_interval(correct)), n=n, seeds=seeds)
+
+
+def contrast_cell(contrast: Contrast) -> Cell:
+    """Return a run group's accuracy in per cent, and its difference to the baseline in points or why there is none."""
+    cell, test = accuracy_cell(contrast.member.correct), contrast.comparison
+    if cell.value is None:
         return cell
-    difference, ends = 100 * comparison.difference, _percent(comparison.interval)
-    return replace(cell, difference=difference, difference_interval=ends, p_value=comparison.p_value, adjusted=adjusted)
+    if test is None or test.difference is None:
+        apart = "on other examples than its baseline: not compared"
+        return replace(cell, reason=apart if contrast.apart else "baseline")
+    difference, ends, adjusted = 100 * test.difference, _percent(test.interval), contrast.adjusted
+    return replace(cell, difference=difference, difference_interval=ends, p_value=test.p_value, adjusted=adjusted)
 
 
 def _percent(ends: Interval | None) -> Interval | None:
@@ -190,11 +204,10 @@ def _percent(ends: Interval | None) -> Interval | None:
 def calibration_cell(member: GradedGroup, measure: str, scale: float = 1.0) -> Cell:
     """Return the mean over seeds of one of `CALIBRATION`, of the answers that have a confidence."""
     by_seed = zip(member.confidence, member.correct, member.has_confidence, strict=True)
-    values = [
-        value
-        for confidence, correct, mask in by_seed
-        if mask.any() and (value := CALIBRATION[measure](confidence[mask], correct[mask])) is not None
-    ]
+    measured = (
+        CALIBRATION[measure](confidence[mask], right[mask]) for confidence, right, mask in by_seed if mask.any()
+    )
+    values = [value for value in measured if value is not None]
     if not values:
         return Cell(None, "its answers have no confidences" if member.examples else "no examples")
     seeds, mean, n, ends = len(values), float(np.mean(values)), int(member.has_confidence.sum(axis=1).max()), None
@@ -205,7 +218,8 @@ def calibration_cell(member: GradedGroup, measure: str, scale: float = 1.0) -> C
 
 
 def score_cell(runs: Sequence[Scores]) -> Cell:
-    """Return the mean of a judge's scores of several runs, over the examples that have one in all of them."""
+    """Return the mean of a judge's scores of those `runs` that have any, over the examples that all of them share."""
+    runs = [by_id for by_id in runs if by_id]
     ids = [id for id in runs[0] if all(id in by_id for by_id in runs)] if runs else []
     values = np.array([[by_id[id] for id in ids] for by_id in runs], dtype=np.float64)  # [S, N]
     if not values.size:

@@ -31,18 +31,16 @@ def shared_cases(members: Sequence[GradedGroup]) -> list[Case]:
             continue
         answers = []
         for member, by_id in zip(members, by_group, strict=True):
-            prediction = member.predictions[0][key]
-            answer: Case = {"group": member.name, "seed": member.recipe.seed, "answer": prediction.prediction}
-            answer |= {"right": bool(prediction.correct), "confidence": prediction.confidence}
-            answer |= {"rationale": prediction.rationale, "score": by_id.get(example.id)}
-            answers.append(_for_page(answer))
-        case: Case = {"task": members[0].task, "id": example.id, "input": example.input, "gold": example.label}
-        case |= {"teacher": example.teacher_label, "rationale": example.rationale, "score": gold.get(example.id)}
-        cases.append(_for_page({**case, "answers": answers}))
+            row = member.predictions[0][key]
+            answer = _case(group=member.name, seed=member.recipe.seed, answer=row.prediction, right=bool(row.correct))
+            answers.append(answer | _case(confidence=row.confidence, rationale=row.rationale, score=by_id.get(row.id)))
+        case = _case(task=members[0].task, id=example.id, input=example.input, gold=example.label)
+        case |= _case(teacher=example.teacher_label, rationale=example.rationale, score=gold.get(example.id))
+        cases.append(case | {"answers": answers})
     return cases
 
 
-def _for_page(values: Case) -> Case:
+def _case(**values: Any) -> Case:
     texts = {key: visible(value, LONGEST) for key, value in values.items() if isinstance(value, str)}
     return {key: value for key, value in values.items() if value is not None} | texts
 

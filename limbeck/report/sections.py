@@ -1,9 +1,7 @@
 """The sections of a report: plain functions from run groups to tables, figures, and sentences on what is missing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from statistics import fmean
-from typing import TypeVar
 
 import numpy as np
 
@@ -12,14 +10,22 @@ from limbeck.figures import Point
 from limbeck.files import read_jsonl
 from limbeck.metrics.selective import cascade, selective
 from limbeck.report import answers
-from limbeck.report.answers import Contrast, GradedGroup, accuracy_cell, calibration_cell, common_name, score_cell
-from limbeck.report.tables import Cell, Figure, Section, Table
-from limbeck.runs.compare import correct
+from limbeck.report.answers import (
+    Contrast,
+    GradedGroup,
+    accuracy_cell,
+    calibration_cell,
+    common_name,
+    contrast_cell,
+    grade,
+    score_cell,
+)
+from limbeck.report.tables import Cell, Figure, Rows, Section, Table
+from limbeck.runs.compare import Value, grouped
 from limbeck.runs.run import Run, count_lines, flat
 from limbeck.stats.intervals import Flags
 
 Tasks = Mapping[str, Sequence[GradedGroup]]  # the run groups by task
-Value = TypeVar("Value")
 
 MAX_POINTS, MAX_ROWS = 150, 11  # of a line in a figure, and of its table
 LOGGED = {  # by the start of a key in a run's log: the title of its figure, its y axis, and "y" for one in per cent
@@ -41,49 +47,39 @@ QUALITY_NOTE = (
     "From `limbeck evaluate RUN --rationale`. Nearness to one teacher's text is no measure of good reasoning. "
     "Dependence: a lower bound, comparable on the same examples only."
 )
-JUDGE_NOTE = (
-    "Mean ± standard deviation over the examples that have a score in every judged seed; 95 % interval, Student's t "
-    "over seeds and examples."
-)
+JUDGE_NOTE = "Mean ± standard deviation over examples with a score in every judged seed; 95 % interval, Student's t."
 
 
 def accuracy_section(contrasts: Sequence[Contrast]) -> Section:
     """Return accuracies by task, elsewhere too, with tests and counts."""
     tests = sum(contrast.comparison is not None for contrast in contrasts)
-    tasks = dict.fromkeys(contrast.member.task for contrast in contrasts)
-    tables = [
-        _accuracy_table(task, [contrast for contrast in contrasts if contrast.member.task == task], tests)
-        for task in tasks
-    ]
+    tasks = grouped(contrasts, lambda contrast: contrast.member.task)
+    tables = [_accuracy_table(task, of_task, tests) for task, of_task in tasks.items()]
     text = "The share of answers that are right by the task's rule, mean over seeds."
     return Section("accuracy", "Accuracy", text, tables)
 
 
 def _accuracy_table(task: str, contrasts: Sequence[Contrast], tests: int) -> Table:
-    rows: dict[str, dict[str, Cell]] = {}
+    rows: Rows = {}
     groups = [contrast.member for contrast in contrasts]
     datasets = sorted({name for group in groups for run in group.runs for name in run.results.get("out_of_domain", {})})
     for contrast in contrasts:
         member = contrast.member
-        cell = accuracy_cell(member.correct, contrast.comparison, contrast.adjusted)
-        if contrast.comparison is None and cell.value is not None:
-            apart = "on other examples than its baseline: not compared"
-            cell = replace(cell, reason=apart if contrast.apart else "baseline")
-        rows[member.name] = {"accuracy": cell}
+        rows[member.name] = {"accuracy": contrast_cell(contrast)}
         for dataset in datasets:
-            measured = all(dataset in run.results.get("out_of_domain", {}) for run in member.runs)
-            foreign = accuracy_cell(correct(member.runs, f"{dataset}-test")) if measured else Cell(None, "not measured")
-            rows[member.name][f"on {dataset}"] = foreign
+            cell = Cell(None, "not measured")
+            if all(dataset in run.results.get("out_of_domain", {}) for run in member.runs):
+                cell = accuracy_cell(grade([member], f"{dataset}-test", with_data=False)[0].correct)
+            rows[member.name][f"on {dataset}"] = cell
     notes = [answers.INTERVALS]
     if names := sorted({contrast.comparison.test for contrast in contrasts if contrast.comparison}):
         notes.append(
             f"Differences are in points, to the row marked baseline; tests: {' or '.join(names)}; Holm's method over "
             f"the {tests} tests of this report."
         )
-    majority = flat(groups[0].runs[0].results.get("test") or {})
-    if "by_label.majority.label" in majority:
-        label, accuracy = (majority[f"by_label.majority.{name}"] for name in ("label", "accuracy"))
-        notes.append(f"Answering always {label} would be right in {accuracy:.1%}.")
+    labels = groups[0].runs[0].results.get("test", {}).get("by_label")
+    if labels:
+        notes.append("Answering always {label} would be right in {accuracy:.1%}.".format(**labels["majority"]))
     notes += count_notes({group.name: group.runs for group in groups})
     return Table(f"accuracy-{task}", f"{task}: accuracy on the test split", rows, "%", notes=tuple(notes))
 
@@ -138,7 +134,7 @@ def _thin(values: list[Value], count: int) -> list[Value]:
     return [values[position] for position in np.unique(positions)]
 
 
-def _nearest(lines: Mapping[str, Sequence[Point]], rows: Mapping[str, float]) -> dict[str, dict[str, Cell]]:
+def _nearest(lines: Mapping[str, Sequence[Point]], rows: Mapping[str, float]) -> Rows:
     """Return a table's rows: the point of each line that is nearest to each of `rows`, names of x."""
     return {
         row: {name: Cell(min(line, key=lambda p: abs(p.x - x)).y) for name, line in lines.items() if line}
@@ -150,9 +146,8 @@ def _fraction_curves(tasks: Tasks) -> list[Figure]:
     """Draw accuracy over `data.train_fraction`, a line for run groups that differ in nothing else, by task."""
     plotted = []
     for task, members in tasks.items():
-        series: dict[str, list[GradedGroup]] = {}
-        for member in sorted(members, key=lambda member: member.recipe.data.train_fraction):
-            series.setdefault(answers.setting(member, "data.train_fraction"), []).append(member)
+        ordered = sorted(members, key=lambda member: member.recipe.data.train_fraction)
+        series = grouped(ordered, lambda member: answers.setting(member, "data.train_fraction"))
         lines: dict[str, dict[float, Cell]] = {}
         for line in (line for line in series.values() if len(line) > 1):
             name = common_name(line)
@@ -186,11 +181,8 @@ def confidence_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> S
         rows = {
             member.name: {name: calibration_cell(member, name) for name in answers.CALIBRATION} for member in members
         }
-        notes = (
-            answers.CALIBRATION_NOTE,
-            "Area: less is better; an order by chance has 1 - accuracy.",
-            *_without_confidence(members),
-        )
+        area = "Area: less is better; an order by chance has 1 - accuracy."
+        notes = (answers.CALIBRATION_NOTE, area, *_without_confidence(members))
         tables.append(Table(f"calibration-{task}", f"{task}: confidence on the test split", rows, "", 3, notes))
     for members in sets:
         name = _set_name(members)
@@ -210,50 +202,41 @@ def _without_confidence(members: Sequence[GradedGroup]) -> list[str]:
 
 
 def _risk_coverage(name: str, members: Sequence[GradedGroup]) -> Figure:
-    curves: dict[str, list[dict[str, float]]] = {member.name: [] for member in members}
-    rows: dict[str, dict[str, Cell]] = {f"{share:.0%} answered": {} for share in COVERAGES}
+    lines: dict[str, list[Point]] = {member.name: [] for member in members}
+    rows: Rows = {f"{share:.0%} answered": {} for share in COVERAGES}
     for member in (member for member in members if member.has_confidence.any()):
         mask = member.has_confidence
         selected = selective(member.confidence[mask], member.correct[mask], draws=answers.NO_DRAWS)
-        curves[member.name] = [asdict(point) for point in selected.curve]
+        lines[member.name] = [Point(point.coverage, point.risk) for point in selected.curve]
         for point in (point for point in selected.at_coverage if point.coverage in COVERAGES):
             rows[f"{point.coverage:.0%} answered"][member.name] = Cell(1 - point.accuracy)
     notes = tuple(_without_confidence(members))
     table = Table(f"risk-coverage-{name}", f"{name}: risk and coverage", rows, digits=3, notes=notes)
-    return Figure(figures.risk_coverage(curves), table)
+    return Figure(figures.risk_coverage(lines), table)
 
 
 def _cascade(name: str, members: Sequence[GradedGroup]) -> Figure:
-    equal = members[0].recipe.data.get_task().equal
-    curves: dict[str, list[dict[str, float]]] = {member.name: [] for member in members}
+    lines: dict[str, list[Point]] = {member.name: [] for member in members}
     teachers, left_out = set(), 0
     for member in (member for member in members if _usable(member).any()):
         usable = _usable(member)
-        right = [  # the teacher, [N]
-            any(equal(example.teacher_label, label) for label in (example.label, *example.answers))
-            if example.teacher_label is not None
-            else None
-            for example in member.examples.values()
-        ]
-        teachers.add(fmean(flag for flag in right if flag is not None))
+        teachers.add(float(np.nanmean(member.teacher)))
         left_out = max(left_out, int((~usable).sum()))
-        right_SN = np.broadcast_to(np.array(right, dtype=bool), usable.shape)
+        right_SN = np.broadcast_to(member.teacher == 1, usable.shape)
         points = cascade(member.confidence[usable], member.correct[usable], right_SN[usable])
-        curves[member.name] = [asdict(point) for point in points]
+        lines[member.name] = [Point(point.cost, point.accuracy) for point in points]
     notes = ["The point nearest to each share. Thresholds chosen on these very answers promise more than they keep."]
     if left_out:
         notes.append(f"Up to {left_out} answers of a run group are left out: no confidence, or no teacher's answer.")
-    lines = {line: [Point(point["cost"], point["accuracy"]) for point in curve] for line, curve in curves.items()}
     rows = _nearest(lines, {f"{share:.0%} passed on": share for share in PASSED})
     title = f"{name}: the student where it is sure, else the teacher"
     table = Table(f"cascade-{name}", title, rows, digits=3, notes=tuple(notes))
-    return Figure(figures.cascade(curves, teachers.pop() if len(teachers) == 1 else None), table)
+    return Figure(figures.cascade(lines, teachers.pop() if len(teachers) == 1 else None), table)
 
 
 def _usable(member: GradedGroup) -> Flags:
     """Return which answers have a confidence and a teacher's answer, [S, N]."""
-    has_teacher = [example.teacher_label is not None for example in member.examples.values()]
-    return member.has_confidence & np.array(has_teacher, dtype=bool)
+    return member.has_confidence & ~np.isnan(member.teacher)
 
 
 def rationale_section(tasks: Tasks) -> Section:
@@ -272,7 +255,7 @@ def rationale_section(tasks: Tasks) -> Section:
 
 
 def _quality_table(task: str, members: Sequence[GradedGroup]) -> Table:
-    rows: dict[str, dict[str, Cell]] = {}
+    rows: Rows = {}
     for member in members:
         evaluations = [flat(page) for run in member.runs if (page := run.page()) is not None]
         rows[member.name] = {}
@@ -289,6 +272,6 @@ def _judge_table(task: str, members: Sequence[GradedGroup]) -> Table:
     by_group["teacher"] = [
         answers.gold_scores(members, [example for member in members for example in member.examples.values()])
     ]
-    rows = {name: {"score": score_cell([by_id for by_id in by_run if by_id])} for name, by_run in by_group.items()}
+    rows = {name: {"score": score_cell(by_run)} for name, by_run in by_group.items()}
     title = f"{task}: a judge's scores of the rationales, from 1 to 5"
     return Table(f"judge-{task}", title, rows, notes=(JUDGE_NOTE,))

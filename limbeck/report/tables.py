@@ -10,6 +10,7 @@ from limbeck.formatting import csv_field, finite, interval, latex, markdown, num
 from limbeck.stats.intervals import Interval
 
 LEVEL = 0.05  # of significance, after Holm's method
+Rows = dict[str, dict[str, "Cell"]]  # cells by row, then by column
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,28 +8,29 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup, escape
 
 import limbeck
 from limbeck.errors import FileError, LimbeckError
 from limbeck.files import read_json, replacing
-from limbeck.formatting import Markdown, finite, markdown, visible
+from limbeck.formatting import Markdown, finite, visible
 from limbeck.grids import Grid, read_failure
-from limbeck.report.answers import GradedGroup, comparable_sets, contrasts, grade
-from limbeck.report.cases import Case, sample_cases, shared_cases
+from limbeck.report.answers import comparable_sets, contrasts, grade
+from limbeck.report.cases import sample_cases, shared_cases
 from limbeck.report.overview import find_missing, overview
 from limbeck.report.sections import accuracy_section, confidence_section, learning_section, rationale_section
 from limbeck.report.tables import Section, Table, to_csv, to_latex, to_markdown
-from limbeck.runs.compare import RunGroup, find_runs, group_runs
-from limbeck.runs.publication import Citation, citations
-from limbeck.runs.run import Run, flat, now
+from limbeck.runs.compare import RunGroup, find_runs, group_runs, grouped
+from limbeck.runs.page import render
+from limbeck.runs.publication import citations
+from limbeck.runs.run import Run, flat, now, yaml_text
 
 # makes the first section from the runs, the grids, and the errors of failed runs by name: the paper's tables
 ExtraSection = Callable[[Sequence[Run], Sequence[Grid], Mapping[str, str]], Section | None]
@@ -40,22 +41,7 @@ MAX_DRAWN = 12  # comparable sets; with more, nobody would look through their cu
 SHARED_FACTS = ("limbeck", "revision", "versions.", "machine.", "data.")  # of a provenance, that runs may share
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Everything that a report says, before it is rendered."""
-
-    title: str
-    overview: list[str]
-    sections: list[Section]
-    comparisons: list[dict[str, Any]]
-    cases: list[Case]
-    shared_examples: int  # that every run group of their task answered; `cases` are a sample of them
-    provenance: list[tuple[str, str, int]]  # name, value, and the number of runs that have it
-    recipes: list[dict[str, str]]  # by run group: `title`, `runs`, and the recipe as `yaml`
-    left_out: list[str]
-    citations: list[Citation]
-    limbeck: str  # the version
-    made: str  # when
+Report = dict[str, Any]  # everything that a report says, by its names in the templates and in report.json
 
 
 def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = None) -> Path:
@@ -101,9 +87,7 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
     grids = [Grid.load(path) for folder in paths for path in sorted(folder.rglob("grids/*.yaml"))]
     errors = {path.stem: read_failure(path) for folder in paths for path in folder.rglob("failed/*.json")}
     missing, left_out = find_missing(runs, grids, errors)
-    tasks: dict[str, list[GradedGroup]] = {}
-    for member in grade(groups):
-        tasks.setdefault(member.task, []).append(member)
+    tasks = grouped(grade(groups), lambda member: member.task)
     sets = [comparable for members in tasks.values() for comparable in comparable_sets(members)]
     if len(sets) > MAX_DRAWN:
         left_out.append(f"curves of {len(sets) - MAX_DRAWN} of {len(sets)} sets of comparable run groups")
@@ -116,32 +100,32 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
         rationale_section(tasks),
     ]
     cases = [case for members in tasks.values() for case in shared_cases(members)]
-    return Report(
-        title=f"{', '.join(tasks)}: {len(groups)} run groups, {sum(len(group.runs) for group in groups)} runs",
-        overview=overview(tested, missing),
-        sections=_with_file_names([section for section in sections if section]),
-        comparisons=[
+    return {
+        "title": f"{', '.join(tasks)}: {len(groups)} run groups, {sum(len(group.runs) for group in groups)} runs",
+        "overview": overview(tested, missing),
+        "sections": _with_file_names([section for section in sections if section]),
+        "comparisons": [
             {"task": contrast.member.task, "group": contrast.member.name, "baseline": contrast.baseline.name}
             | {**asdict(contrast.comparison), "adjusted": contrast.adjusted}
             for contrast in tested
             if contrast.comparison is not None
         ],
-        cases=sample_cases(cases),
-        shared_examples=len(cases),
-        provenance=_provenance(groups),
-        recipes=[
+        "cases": sample_cases(cases),
+        "shared_examples": len(cases),  # that every run group of their task answered
+        "provenance": _provenance(groups),
+        "recipes": [
             {
                 "title": f"{group.task}: {group.name}, seeds {', '.join(str(run.recipe.seed) for run in group.runs)}",
                 "runs": " · ".join(str(run.path) for run in group.runs),
-                "yaml": yaml.safe_dump(group.recipe.resolved(), sort_keys=False, allow_unicode=True),
+                "yaml": yaml_text(group.recipe.resolved()),
             }
             for group in groups
         ],
-        left_out=left_out,
-        citations=list(citations([group.recipe for group in groups])),
-        limbeck=limbeck.__version__,
-        made=now(),
-    )
+        "left_out": left_out,
+        "citations": citations([group.recipe for group in groups]),
+        "limbeck": limbeck.__version__,
+        "made": now(),
+    }
 
 
 def _with_file_names(sections: Sequence[Section]) -> list[Section]:
@@ -166,54 +150,54 @@ def _with_file_names(sections: Sequence[Section]) -> list[Section]:
 
 
 def _provenance(groups: Sequence[RunGroup]) -> list[tuple[str, str, int]]:
-    facts: Counter[tuple[str, str]] = Counter()
-    for task, run in ((group.task, run) for group in groups for run in group.runs):
-        for key, value in flat(run.provenance).items():
-            if key.startswith(SHARED_FACTS):
-                facts[f"{task}: {key}" if key.startswith("data.") else key, str(value)] += 1
-    return [(*fact, count) for fact, count in facts.items()]
+    facts = Counter(
+        (f"{group.task}: {key}" if key.startswith("data.") else key, str(value))
+        for group in groups
+        for run in group.runs
+        for key, value in flat(run.provenance).items()
+        if key.startswith(SHARED_FACTS)
+    )
+    return [(*fact, count) for fact, count in facts.items()]  # with the number of runs
 
 
 def _files(report: Report) -> dict[str, str]:
     """Return every file's text by its name; report.json names them, for the next report to know what it may replace."""
     texts = {"index.html": html(report), "report.md": to_text(report)}
-    for section in report.sections:
+    for section in report["sections"]:
         for table in [*section.tables, *(figure.table for figure in section.figures)]:
             texts |= {f"tables/{table.name}.{ending}": write(table) for ending, write in FORMATS.items()}
         texts |= {f"figures/{figure.table.name}.svg": figure.svg for figure in section.figures}
-    data = asdict(report) | {"files": [*texts, REPORT_JSON]}
+    data = report | {"files": [*texts, REPORT_JSON], "sections": list(map(asdict, report["sections"]))}
     for figure in (figure for section in data["sections"] for figure in section["figures"]):
         del figure["svg"]  # it has a file of its own
     return {**texts, REPORT_JSON: json.dumps(finite(data), indent=1, ensure_ascii=False, allow_nan=False)}
 
 
 def html(report: Report) -> str:
-    """Return the page."""
     folder = files("limbeck.report") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "cases.js"))
     policy = (  # nothing is loaded or sent anywhere, and only what is hashed here is run or styles the page
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; base-uri 'none'; "
         "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
-    environment = _environment(autoescape=True, finalize=lambda value: visible(value) if type(value) is str else value)
+    environment = Environment(
+        loader=PackageLoader("limbeck.report"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )
     environment.filters |= {"prose": _prose, "image": _image}
-    own = {"policy": policy, "style": style, "script": script, "cases": script_json(report.cases)}
-    texts = {name: Markup(text) for name, text in own.items()}  # noqa: S704 - this package's; of the cases no `<` is left
-    return environment.get_template("index.html").render(report=report, **texts)
+    values = {"report": report, "policy": policy, "style": Markup(style), "script": Markup(script)}  # noqa: S704 - ours
+    cases = htmlsafe_json_dumps(finite(report["cases"]), ensure_ascii=False, separators=(",", ":"))
+    return environment.get_template("index.html").render(values, cases=cases)
 
 
 def to_text(report: Report) -> str:
     """Return the report as Markdown, without the cases."""
-    environment = _environment(finalize=markdown)  # which escapes
-    environment.globals |= {"table": lambda table: Markdown(to_markdown(table))}
-    return environment.get_template("report.md.jinja").render(report=report)
-
-
-def script_json(value: Any) -> str:
-    """Return JSON without `<`, which can stand in a script element."""
-    text = json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # in JSON these characters stand in strings alone
-    return re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    template = files("limbeck.report") / "templates" / "report.md.jinja"
+    return render(template, report=report, table=lambda table: Markdown(to_markdown(table)))
 
 
 def _prose(sentence: str) -> Markup:
@@ -228,8 +212,3 @@ def _image(svg: str) -> str:
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _environment(**options: Any) -> Environment:
-    loader = PackageLoader("limbeck.report", "templates")
-    return Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, **options)  # noqa: S701

@@ -1,11 +1,11 @@
-"""Runs found in folders, grouped over seeds, and compared by their files of predictions."""
+"""Runs found in folders, grouped over seeds, and compared by their predictions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, combinations, pairwise, permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from limbeck.stats.significance import compare, holm
 from limbeck.tasks import Split
 
 Predictions = Mapping[str, Prediction]  # by the example's id
+Value = TypeVar("Value")
 _OF_SIDES = ("seeds", "accuracy_a", "accuracy_b", "left_out")  # which the pages of several runs leave out
 _OBJECTIVE_FIELDS = ("objective.", "evaluation.")
 
@@ -43,7 +44,7 @@ class RunGroup:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """Return the runs, finished or not, at any depth in these folders. Raises FileError for a folder without."""
+    """Return the runs, finished or not, at any depth in these folders. Raises FileError for a folder without any."""
     runs: dict[Path, Run] = {}
     for path in paths:
         folders = [recipe.parent for recipe in sorted(path.rglob("recipe.yaml"))]
@@ -53,13 +54,18 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     return list(runs.values())
 
 
+def grouped(values: Iterable[Value], key: Callable[[Value], str]) -> dict[str, list[Value]]:
+    """Return the values by their key, in their order."""
+    groups: dict[str, list[Value]] = {}
+    for value in values:
+        groups.setdefault(key(value), []).append(value)
+    return groups
+
+
 def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
     """Group the finished ones of `runs` that differ in nothing but their seed, in the order of `runs`."""
-    by_recipe: dict[str, list[Run]] = {}
-    for run in runs:
-        if run.finished:
-            recipe = json.dumps({**run.recipe.resolved(), "seed": None}, sort_keys=True)
-            by_recipe.setdefault(recipe, []).append(run)
+    finished = [run for run in runs if run.finished]
+    by_recipe = grouped(finished, lambda run: json.dumps({**run.recipe.resolved(), "seed": None}, sort_keys=True))
     groups = [sorted(group, key=lambda run: run.recipe.seed) for group in by_recipe.values()]
     for first, second in chain.from_iterable(map(pairwise, groups)):
         if first.recipe.seed == second.recipe.seed:
@@ -71,7 +77,7 @@ def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
 def _traits(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
     """Return each recipe's objective, and as many fields as tell the recipes of its task apart.
 
-    Fields of objective and evaluation come last, and are compared among recipes of the same objective alone.
+    Fields of objective and evaluation come last, and tell only recipes of the same objective apart.
     """
     rows = [{**flat(recipe.resolved()), "seed": None} for recipe in recipes]
     kinds = [(recipe.data.task, recipe.objective.name) for recipe in recipes]
@@ -94,26 +100,12 @@ def _count(rows: Sequence[dict[str, object]], fields: Sequence[str]) -> int:
     return len({repr([row.get(field) for field in fields]) for row in rows})
 
 
-def correct(runs: Sequence[Run], name: str = "test") -> np.ndarray:
-    """Return which answers in the predictions `name` are right: `[S, N]`, by run and by example that all answered."""
-    answers = [predictions_by_id(run.predictions(name)) for run in runs]
-    return _correct(answers, _shared(answers))
-
-
-def _shared(runs: Sequence[Predictions]) -> list[str]:
-    return [id for id in runs[0] if all(id in run for run in runs)]
-
-
-def _correct(runs: Sequence[Predictions], ids: Sequence[str]) -> np.ndarray:
-    return np.array([[run[id].correct for id in ids] for run in runs], dtype=bool)
-
-
 def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0) -> dict[str, Any]:
     """Measure calibration and selective prediction of the answers in any file that `read_predictions` reads.
 
     The temperature is fitted on the file `validation`, or on the answers themselves; `seed` is of the bootstrap.
-    Returns what `calibrate` does for the answers with a confidence; the counts `without_confidence` (left out),
-    `unanswered` (of confidence 0) and `n_choices` (for metrics over choices); `by_label`; `selective`.
+    Returns what `calibrate` does for answers with a confidence; the counts `without_confidence` (left out),
+    `unanswered` (of confidence 0) and `n_choices` (with metrics over choices); `by_label`; `selective`.
     """
     predictions = read_predictions(path, needs=("confidence",))
     measured = [prediction for prediction in predictions if prediction.confidence is not None]
@@ -147,23 +139,23 @@ def _fit(path: Path, over_choices: bool) -> Temperature:
 def compare_runs(
     a: Sequence[Path], b: Sequence[Path], *, split: Split = "test", shared: bool = False
 ) -> dict[str, Any]:
-    """Compare the accuracies of runs on the same examples, A's less B's: as `Comparison`.
+    """Compare the accuracies of runs on the same examples, A's less B's, as `Comparison` does.
 
-    Each side is a run (its folder, or a file of predictions), or the runs of several seeds. With `shared` only examples
-    that all runs have count, else others raise a DataError, as do other labels and a run named twice.
+    Each side is the runs of one or several seeds: their folders, or files of predictions. With `shared` only examples
+    that all have count, else others raise a DataError, as do other labels and a run named twice.
     """
     sides = []
-    for paths in (a, b):
-        files = [path / "predictions" / f"{split}.jsonl" if path.is_dir() else path for path in paths]
+    for side in (a, b):
+        files = [path / "predictions" / f"{split}.jsonl" if path.is_dir() else path for path in side]
         if len({file.resolve() for file in files}) < len(files):  # one run is not two seeds without any spread
-            raise DataError(f"{', '.join(map(str, paths))}: a run is named twice; name each seed's run once")
+            raise DataError(f"{', '.join(map(str, side))}: a run is named twice")
         sides.append([predictions_by_id(file) for file in files])
     return _compare(*sides, shared=shared)
 
 
 def _compare(a: Sequence[Predictions], b: Sequence[Predictions], *, shared: bool = False) -> dict[str, Any]:
     runs = [*a, *b]
-    ids = _shared(runs)
+    ids = [id for id in runs[0] if all(id in run for run in runs)]
     left_out = len(set().union(*runs)) - len(ids)
     if left_out and not shared:
         raise DataError(f"{left_out} examples are not in all of the runs; `limbeck compare --shared` uses {len(ids)}")
@@ -171,14 +163,15 @@ def _compare(a: Sequence[Predictions], b: Sequence[Predictions], *, shared: bool
         labels = {str(run[id].label) for run in runs if run[id].label}
         if not all(same_answer(label, min(labels)) for label in labels):
             raise DataError(f"example {id!r:.60} has other labels in other runs: {labels!r:.100}")
-    return {**asdict(compare(_correct(a, ids), _correct(b, ids))), "left_out": left_out}
+    correct = [np.array([[run[id].correct for id in ids] for run in side], dtype=bool) for side in (a, b)]
+    return {**asdict(compare(*correct)), "left_out": left_out}
 
 
 def differences(files: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
     """Compare each run with every other; `files` are their predictions, by the runs' names.
 
-    Returns for each run an entry for each other: its name as `run`, with the `Comparison` and `adjusted`, the p-value
-    by Holm's method over all pairs; or with the `reason` why they are not compared.
+    Returns for each run an entry for each other: its name as `run`, with the `Comparison` and its p-value `adjusted` by
+    Holm's method over all pairs, or with the `reason` why they are not compared.
     """
     runs = {name: predictions_by_id(path) for name, path in files.items()}
     comparisons = {}

@@ -1,4 +1,4 @@
-"""The examples that a student is measured on: its own data or, out of domain, other data with the same labels."""
+"""The examples that a student is measured on: its own data, or other data with the same labels."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -34,17 +34,16 @@ class Domain:
     def add(self, measured: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
         """Return a run's results with an accuracy; for other data they have that of the test split alone."""
         if self.dataset is None:
-            return {**results, self.split: measured}
-        if self.split != "test":
-            return results
-        return {**results, "out_of_domain": {**results.get("out_of_domain", {}), self.dataset: measured}}
+            return results | {self.split: measured}
+        foreign = results.get("out_of_domain", {}) | {self.dataset: measured}
+        return results | {"out_of_domain": foreign} if self.split == "test" else results
 
 
 def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | None = None) -> Domain:
     """Return a split of the run's own data, or of `dataset`, with the same labels.
 
     That is a task, read from the run's own source or with `root` from the released archive there; a recipe file; or a
-    file with labelled rows of the run's own task, under its own names of columns or ours.
+    file with labelled rows of the run's own task. Raises LimbeckError for any other.
     """
     data, task = run.recipe.data, run.recipe.data.get_task()
     if dataset is None:
@@ -96,19 +95,17 @@ def _foreign(name: str, data: DataSettings, split: Split, task: Task) -> Domain:
     labels, foreign_labels = ({normalise(choice) for choice in side.choices} for side in (task, foreign))
     if labels != foreign_labels or task.equal is not foreign.equal:
         differ = f"{list(task.choices)!r:.200} and {list(foreign.choices)!r:.200}, or compared in other ways"
-        raise RecipeError(f"a student of {task.name} cannot be measured on {foreign.name}: labels differ ({differ})")
+        raise RecipeError(f"a student of {task.name} cannot be right on {foreign.name}: other labels ({differ})")
     return Domain(f"{name}-{split}", split, foreign, load_split(data, split), dataset=name)
 
 
 def _task_data(data: DataSettings, name: str, root: Path | None = None) -> DataSettings:
-    """Return the settings of another task's data."""
     get(name)  # or the error that offers the nearest name
     source = data.source if root is None else ArchiveSource(root=root)
     if isinstance(source, HubSource):  # without a path, which each task then has of its own
         source = None if source.path else HubSource()
     if name == data.task or not isinstance(source, HubSource | ArchiveSource):
-        text = f"task {name!r}: the run's own source has rows of {data.task!r} alone"
-        raise RecipeError(f"{text}; give another task with --root, the released archive, or a recipe file")
+        raise RecipeError(f"task {name!r}: the run's own source has {data.task!r} alone; give --root, or a recipe file")
     values = data.model_dump(include={"limit", "valid_fraction", "seed"})
     return DataSettings.parse({"task": name, "source": source, **values}, f"the data of {name!r}")
 

@@ -1,4 +1,4 @@
-"""Trained students measured and asked: on their own data, on other data, on any file of rows."""
+"""Trained students measured on their own and on other data, and asked about any file of rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -28,7 +28,7 @@ from limbeck.runs.domain import Domain, domain_of
 from limbeck.runs.judging import judge_scores
 from limbeck.runs.page import SECTIONS, write_page
 from limbeck.runs.recipe import load_recipe
-from limbeck.runs.run import Run, open_run
+from limbeck.runs.run import ACCURACY, Run, open_run
 from limbeck.schema import Example, Prediction
 from limbeck.stats.intervals import Flags, wilson
 from limbeck.tasks import Split, Task, get, is_right
@@ -38,8 +38,7 @@ from limbeck.tasks import Split, Task, get, is_right
 class EvaluationOptions:
     """The options of an evaluation; None stands for the recipe's own setting.
 
-    Rationales are generated also if the recipe says so or the run's folder has some. `dataset` and `root` are as in
-    `domain_of`.
+    Rationales are also generated if the recipe says so or there are some; `dataset` and `root` are as in `domain_of`.
     """
 
     split: Split = "test"
@@ -60,9 +59,8 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     """Measure finished runs' students; write predictions, accuracy and a page of all measures into their folders.
 
     On other data the files are named NAME-SPLIT, and `results.json` has the test split's results under `out_of_domain`.
-    Each page of several runs has the differences to all others. Returns the results of `measure` by path. Raises
-    LimbeckError for a run that is not finished or named twice, data that is gone or has other labels, and a student
-    that learnt no rationales, has no choices, or cannot be run by the engine.
+    Returns the results of `measure` by path. Raises LimbeckError for a run that is not finished or named twice, data
+    that is gone or has other labels, and a student that learnt no rationales, has no choices, or lacks the engine.
     """
     runs = {str(path): open_run(path) for path in map(Path, paths)}
     if len({run.path.resolve() for run in runs.values()}) < len(paths):
@@ -107,10 +105,10 @@ def predict_file(
 ) -> dict[str, Any]:
     """Answer every row of a JSONL, CSV or Parquet file; the answers are written as JSON lines, all or none.
 
-    `model` is a run's folder or its `model/`; rows have `input` (or the task's own fields) and if known `label`, also
-    under the run's own names; `-` is the standard stream; `engine` and `answers` are by default those of the student's
-    card. Returns the results of `measure` over the rows with a label, and the number of `rows`. Raises LimbeckError if
-    there is no student, it cannot do what is asked, a row is wrong, or the target not writable.
+    `model` is a run's folder or its `model/`; rows have `input` (or the task's fields) and if known `label`, or the
+    run's own columns; `-` is the standard stream; `engine` and `answers` are by default the student's. Returns the
+    results of `measure` over the rows with a label, and the number of `rows`. Raises LimbeckError if there is no
+    student, it cannot do what is asked, a row is wrong, or the target not writable.
     """
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)
@@ -131,8 +129,7 @@ def measure(
 ) -> tuple[dict[str, Any], list[Prediction]]:
     """Write predictions as JSON lines, without unknown fields; return the results, and them.
 
-    The results are those of `accuracy`, `engine` and `answers`, and of other data `in_training`, the questions that the
-    student was trained on, if known.
+    The results are those of `accuracy`, `engine`, `answers`, and of other data the questions `in_training`, if known.
     """
     examples, task, title = domain.examples, domain.task, domain.name
     predictions = predict(student, card, examples, task, rationales=rationales, batch_size=batch_size, title=title)
@@ -167,10 +164,10 @@ class Evaluation:
             "out_of_domain": self.domain.dataset,
             "n": len(predictions),
             "counts": {key: results[key] for key in MEASURED if key in results},
-            "accuracy": {key: results[key] for key in ("accuracy", "interval", "exact", "n")},
+            "accuracy": {key: results[key] for key in ACCURACY},
             **dict.fromkeys(SECTIONS),
         }
-        reasons = {"significance": "a single run; evaluate several together to test their differences"}
+        reasons = {"significance": "a single run; evaluate several together"}
         measures: dict[str, Callable[[], Any]] = {
             "by_label": lambda: _require(results["by_label"], "the labels are free text, or too many"),
             "calibration": lambda: calibrate_file(self.run.predictions(self.domain.name), self._validation()),

@@ -1,4 +1,4 @@
-"""The judge on runs: their rationales, and the teacher's beside them, scored by a large model."""
+"""The judge on runs: their rationales and the teacher's, scored by a large model."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import DataError, RecipeError
-from limbeck.files import read_json, read_jsonl, write_jsonl
+from limbeck.files import read_json, write_jsonl
 from limbeck.llm.runner import Watch, unwatched
 from limbeck.metrics import judgements as scores
 from limbeck.metrics.judge import Item, JudgeSettings, judge
+from limbeck.metrics.predictions import read_predictions
 from limbeck.runs.domain import Domain, domain_of
 from limbeck.runs.page import write_page
 from limbeck.runs.run import Run, open_run
@@ -31,9 +32,9 @@ def judge_runs(
 ) -> dict[str, Any]:
     """Have the rationales of finished runs judged, and the teacher's to the same examples; add it to their pages.
 
-    Runs that learnt no rationales are left out, unless none did. Judgements are written to each folder, as
-    `evaluation/judge-NAME.jsonl`; NAME, `dataset` and `root` are those of `evaluate`. Returns the `summary`; `table`,
-    the paper's Table 7; and by run the `correlation` of scores and answers (Table 8).
+    Runs that learnt no rationales are left out, unless none did. Each folder gets `evaluation/judge-NAME.jsonl`; NAME,
+    `dataset` and `root` are those of `evaluate`. Returns the `summary`; `table`, the paper's Table 7; and by run the
+    `correlation` of scores and answers (Table 8).
     """
     runs = [open_run(path) for path in paths]
     runs = [run for run in runs if run.writes_rationales] or runs
@@ -66,12 +67,12 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
     students = [judgement for judgement in judgements if judgement.run != GOLD]
     if not students:
         raise DataError("no judge was asked about these rationales: limbeck evaluate RUN --judge FILE does that")
-    correct = {str(row["id"]): row.get("correct") is True for _, row in read_jsonl(run.predictions(name))}
-    rated = [(j.score, correct[j.id]) for j in students if single(j) and j.score is not None]
+    correct = {row.id: bool(row.correct) for row in read_predictions(run.predictions(name))}
+    rated = {j.id: j.score for j in students if single(j) and j.score is not None}
     return {
         "name": students[0].run,
         "summary": scores.summarise(sorted(judgements, key=lambda judgement: judgement.run != GOLD)),
-        "correlation": scores.correlate([score for score, _ in rated], [right for _, right in rated]),
+        "correlation": scores.correlate([*rated.values()], [correct[id] for id in rated]),
     }
 
 
@@ -79,8 +80,7 @@ def read_judgements(run: Run, name: str = "test") -> list[Judgement]:
     """Return the judgements of the rationales that a run has now, and of the teacher's."""
     if not _file(run, name).is_file():
         return []
-    rows = [row for _, row in read_jsonl(run.predictions(name))]
-    present = {(str(row.get("id")), row.get("rationale"), row.get("prediction")) for row in rows}
+    present = {(row.id, row.rationale, row.prediction) for row in read_predictions(run.predictions(name))}
     judgements = scores.read_judgements(_file(run, name))
     return [j for j in judgements if j.run == GOLD or (j.id, j.rationale, j.label) in present]
 
@@ -106,12 +106,12 @@ def _items(name: str, run: Run, domain: Domain) -> list[Item]:
     examples = {example.id: example for example in domain.examples}
     path, task = run.predictions(domain.name), domain.task.name
     items = []
-    for line, row in read_jsonl(path):
-        example = examples.get(str(row.get("id")))
-        if example is None or not isinstance(row.get("rationale"), str) or not isinstance(row.get("prediction"), str):
+    for row in read_predictions(path):
+        example = examples.get(row.id)
+        if example is None or row.rationale is None or row.prediction is None:
             advice = f"write them with `limbeck evaluate {run.path} --split {domain.split} --rationale`"
-            raise DataError(f"no rationale of an example of this run; {advice}", path=path, line=line)
-        items.append(Item(name, task, example, row["prediction"], row["rationale"]))
+            raise DataError(f"no rationale of an example of this run; {advice}", path=path, field=row.id)
+        items.append(Item(name, task, example, row.prediction, row.rationale))
         if example.rationale is not None:
             items.append(Item(GOLD, task, example, example.label, example.rationale))
     return items

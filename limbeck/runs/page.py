@@ -1,8 +1,9 @@
-"""Markdown from the templates of this folder, and the page of an evaluation: measurements as JSON, text and figures."""
+"""Markdown from templates, and the page of an evaluation: measurements as JSON, text and figures."""
 
 import json
 from collections.abc import Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from urllib.parse import quote
 import jinja2
 
 from limbeck import figures
+from limbeck.figures import Point
 from limbeck.files import write_json, write_text
 from limbeck.formatting import Markdown, cell, code, estimate, interval, number
 from limbeck.metrics.calibration import TITLES
@@ -31,8 +33,8 @@ SECTIONS = {  # by the keys of `Evaluation.page`
 FIGURES = {"calibration": "reliability", "selective": "risk-coverage", "cascade": "cascade"}
 
 
-def render(template: str, **values: Any) -> str:
-    """Return a template of this folder with these values, escaped unless they are Markdown."""
+def render(template: Traversable, **values: Any) -> str:
+    """Return a template of Markdown with these values, escaped unless they are Markdown."""
     environment = jinja2.Environment(  # noqa: S701  Markdown, which `cell` escapes, not HTML
         trim_blocks=True,
         lstrip_blocks=True,
@@ -49,7 +51,7 @@ def render(template: str, **values: Any) -> str:
         "python": lambda value: Markdown(json.dumps(value, ensure_ascii=False)),  # texts as Python literals
         "lines_of": lines_of,
     }
-    return environment.from_string((files("limbeck.runs") / template).read_text(encoding="utf-8")).render(values)
+    return environment.from_string(template.read_text(encoding="utf-8")).render(values)
 
 
 def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
@@ -63,9 +65,11 @@ def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
         elif section == "calibration":
             write_text(path, figures.reliability(page["calibration"]["bins"]))
         elif section == "selective":
-            write_text(path, figures.risk_coverage({"student": page["selective"]["curve"]}))
+            points = [Point(row["coverage"], row["risk"]) for row in page["selective"]["curve"]]
+            write_text(path, figures.risk_coverage({"student": points}))
         else:
-            write_text(path, figures.cascade({"student": page["cascade"]}, page["teacher"]["accuracy"]))
+            points = [Point(row["cost"], row["accuracy"]) for row in page["cascade"]]
+            write_text(path, figures.cascade({"student": points}, page["teacher"]["accuracy"]))
 
 
 def page_markdown(page: dict[str, Any], name: str, sections: Mapping[str, str] = SECTIONS) -> str:
@@ -73,7 +77,7 @@ def page_markdown(page: dict[str, Any], name: str, sections: Mapping[str, str] =
     points = page.get("cascade") or []
     shares = [step / 10 for step in range(11)] if points else []  # every tenth of the questions passed on
     return render(
-        "page.md.jinja",
+        files("limbeck.runs") / "page.md.jinja",
         page=page,
         sections=sections,
         figures={key: Markdown(quote(f"{name}-{figure}.svg")) for key, figure in FIGURES.items() if "run" in page},

@@ -1,9 +1,8 @@
-"""A finished run as a published model: files, card (worded in `card.md.jinja`) and papers to cite (`papers.yaml`)."""
+"""A finished run as a published model: files, card (`card.md.jinja`) and papers to cite (`papers.yaml`)."""
 
 import re
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -24,7 +23,7 @@ from limbeck.models import CARD, Card
 from limbeck.objectives.methods import METHODS
 from limbeck.runs.page import render
 from limbeck.runs.recipe import Recipe
-from limbeck.runs.run import Run, count_lines, flat, open_run
+from limbeck.runs.run import Run, count_lines, flat, open_run, yaml_text
 from limbeck.tasks import get, same_value
 
 # of `save_pretrained`; anything else in the folder is not published
@@ -40,9 +39,8 @@ def contents(
 ) -> dict[str, bytes | Path]:
     """Return the files to publish of the finished run in `path`: each name, and its content or the local file.
 
-    They are model (in place of an adapter that in the folder `merged`) and tokenizer with limbeck.json; the card;
-    recipe, results and provenance, without the command line and this machine's paths. Raises ModelError if a file is
-    missing.
+    They are the model (or that in the folder `merged`) and tokenizer with limbeck.json; the card; recipe, results and
+    provenance, without the command line and this machine's paths. Raises ModelError if a file is missing.
     """
     if name is not None and ("/" not in name or not could_be_name(name)):
         raise RecipeError(f"{name!r:.200}: OWNER/NAME was expected, a name on the Hub")
@@ -56,9 +54,9 @@ def contents(
         raise ModelError("the adapter's base is a folder of this machine; publish it with --merge", path=folder)
     model = {file.name: file for pattern in _MODEL_FILES for file in sorted(folder.glob(pattern))}
     origin = {field: value for field, value in run.provenance.items() if field != "command"}
-    recipe = yaml.safe_dump(portable(run.recipe.resolved()), sort_keys=False, allow_unicode=True)
     texts = {config: json_text(_portable_config(read_json(model[config]))) for config in _CONFIGS if config in model}
-    texts |= {"README.md": model_card(run, name, license, folder), "recipe.yaml": recipe}
+    texts["README.md"] = model_card(run, name, license, folder)
+    texts["recipe.yaml"] = yaml_text(portable(run.recipe.resolved()))
     texts |= {"results.json": json_text(portable(run.results)), "provenance.json": json_text(portable(origin))}
     return {**model, **{file: text.encode() for file, text in texts.items()}}
 
@@ -77,17 +75,15 @@ def write(files: Files, folder: Path) -> None:
 
 
 def model_card(run: Run, name: str | None = None, license: str | None = None, model: Path | None = None) -> str:
-    """Return the card of a finished run, with its evaluation of the test split if any.
-
-    `name` is the model's on the Hub, OWNER/NAME, or None for a local folder; `license` is an identifier of the Hub's.
-    """
+    """Return the card of a finished run; `name` is OWNER/NAME on the Hub, or None for a local folder."""
     if license is not None and not _LICENSE.fullmatch(license):
         raise RecipeError(f"{license!r:.80}: an identifier of the Hub was expected, like apache-2.0", field="--license")
     recipe, task = run.recipe, run.recipe.data.get_task()
     title = name.partition("/")[2] if name else f"{task.name}-{recipe.objective.name}"
     model = model or run.model
-    weights = [parse_local_safetensors_file_metadata(path) for path in model.glob("*.safetensors")]
+    weights = map(parse_local_safetensors_file_metadata, model.glob("*.safetensors"))
     count = sum(sum(metadata.parameter_count.values()) for metadata in weights)
+    adapter = (model / "adapter_config.json").is_file()
     card = Card.parse(read_json(run.model / CARD), str(run.model / CARD))
     pipeline = "text-generation" if card.prompts else "text2text-generation"
     segments = ["A question like those of the training rows."]
@@ -95,13 +91,13 @@ def model_card(run: Run, name: str | None = None, license: str | None = None, mo
         example = load_prompt(task).examples[0].example
         segments = [*example.segments[:-1], example.segments[-1] + example.choices_text]
     return render(
-        "card.md.jinja",
+        files("limbeck.runs") / "card.md.jinja",
         front=Markdown(_metadata(run, title, license, pipeline).to_yaml()),
         title=title,
         name=Markdown(name or "."),
         license=license,
         card=card,
-        architecture=_architecture(model),
+        architecture="a LoRA adapter" if adapter else str(read_json(model / "config.json").get("model_type")),
         parameters=Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}"),
         task=task,
         segments=segments,
@@ -167,12 +163,6 @@ def portable(value: Any) -> Any:
     return value
 
 
-def _architecture(model: Path) -> str:
-    if (model / "adapter_config.json").is_file():
-        return "a LoRA adapter"
-    return str(read_json(model / "config.json").get("model_type"))
-
-
 def _portable_config(value: Any) -> Any:
     """Return a configuration without the folders that it was loaded from, at any depth."""
     if not isinstance(value, dict):
@@ -184,17 +174,11 @@ def _portable_config(value: Any) -> Any:
     }
 
 
-@dataclass(frozen=True)
-class Citation:
-    """A paper, a data set or a program. `text` is one line, `bibtex` an entry under `key`."""
+def citations(recipes: Iterable[Recipe]) -> list[dict[str, str]]:
+    """Return what runs of these recipes build on, each once: limbeck, objectives, teachers' data, data sets.
 
-    key: str
-    text: str
-    bibtex: str
-
-
-def citations(recipes: Iterable[Recipe]) -> list[Citation]:
-    """Return what runs of these recipes build on, each once: limbeck, objectives, teachers' data, data sets."""
+    Each has a `text` of one line, and an entry for BibTeX as `bibtex` under `key`.
+    """
     pieces = {"limbeck"}  # the words of `cited_for` that hold for a recipe
     for recipe in recipes:
         pieces |= {METHODS[recipe.objective.name].reference.partition(" 20")[0], recipe.data.task}
@@ -202,4 +186,4 @@ def citations(recipes: Iterable[Recipe]) -> list[Citation]:
         pieces |= {recipe.data.source.kind} if recipe.data.source else set()
     text = (files("limbeck.runs") / "papers.yaml").read_text(encoding="utf-8")
     papers = yaml.safe_load(text.replace("VERSION", limbeck.__version__)).items()
-    return [Citation(key, paper["text"], paper["bibtex"]) for key, paper in papers if pieces & set(paper["cited_for"])]
+    return [{"key": key, **paper} for key, paper in papers if pieces & {*paper.pop("cited_for")}]

@@ -1,14 +1,4 @@
-"""A run's folder: its files, its lock, its resumption and its provenance.
-
-recipe.yaml      the resolved recipe
-provenance.json  versions, data hashes, seed, revision, machine; after each resumption, what differed
-log.jsonl        one line per log entry: loss, every term, every term's share of the gradient
-checkpoints/     for resuming
-model/           the best student, a plain Hugging Face model with its tokenizer, and limbeck.json
-predictions/     test.jsonl, valid.jsonl; out of domain anli1-test.jsonl
-evaluation/      by `evaluate` on a split: test.json, test.md, figures; judge-test.jsonl
-results.json     written last: a run that has it is finished
-"""
+"""A run's folder, whose files docs/architecture.md lists: its lock, its resumption and its provenance."""
 
 import os
 import platform
@@ -34,6 +24,7 @@ from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.tasks import Split
 
 LOCK = ".lock"
+ACCURACY = ("accuracy", "interval", "exact", "n")  # of results, that a page of them repeats
 _UNTRAINED = {LOCK, "recipe.yaml", "provenance.json", "log.jsonl", "checkpoints"}  # before the first checkpoint
 _MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # between a run's first start and a later one
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "ctranslate2")
@@ -95,7 +86,7 @@ class Run:
         """Return the evaluation of the test split; None without one of the present results."""
         path, test = self.path / "evaluation" / "test.json", self.results.get("test", {})
         page = read_json(path) if path.is_file() else {}
-        accuracy = {name: test.get(name) for name in ("accuracy", "interval", "exact", "n")}
+        accuracy = {name: test.get(name) for name in ACCURACY}
         return page if page.get("accuracy") == accuracy else None
 
     @contextmanager
@@ -112,7 +103,7 @@ class Run:
             yield
 
     def check_folder(self, resume: bool) -> None:
-        """Raise FileError if there was training in the folder, other than with `resume` by this very recipe."""
+        """Raise FileError if there was training in the folder, unless it is to `resume` with this very recipe."""
         files = {entry.name for entry in (self.path.iterdir() if self.path.is_dir() else ())}
         untrained = files <= _UNTRAINED and "provenance.json" in files and not self.trained
         if untrained or files <= {LOCK}:
@@ -126,9 +117,8 @@ class Run:
             raise FileError(f"holds a run of another recipe, which differs in {fields:.200}; {advice}", path=self.path)
 
     def begin(self, origin: dict[str, Any]) -> None:
-        """Write recipe and provenance; of a resumed run the provenance notes what differs."""
-        text = yaml.safe_dump(self.recipe.resolved(), sort_keys=False, allow_unicode=True)
-        write_text(self.path / "recipe.yaml", text)
+        """Write recipe and provenance, in which a resumed run notes what differs."""
+        write_text(self.path / "recipe.yaml", yaml_text(self.recipe.resolved()))
         if self.trained:
             first = self.provenance
             self.check_data(origin["data"])
@@ -159,14 +149,12 @@ def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
     """Yield the counts in a run's results that are not 0, with `notes`, a split, or another task's split."""
     measured = {split: results.get(split, {}) for split in ("valid", "test")}
     measured |= {f"{name}-test": counts for name, counts in results.get("out_of_domain", {}).items()}
-    training = results.get("training", {})
     rows = {split: counts.get("n", 0) for split, counts in measured.items()}
-    trained = {**training, "train": training.get("examples", 0)}
-    for line in lines_of(results.get("notes", {}), rows | trained):
-        yield "notes", line
+    trained = results.get("training", {})
+    trained = rows | trained | {"train": trained.get("examples", 0)}
+    yield from (("notes", line) for line in lines_of(results.get("notes", {}), trained))
     for split, counts in measured.items():
-        for line in lines_of(counts, rows[split]):
-            yield split, line
+        yield from ((split, line) for line in lines_of(counts, rows[split]))
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -177,8 +165,11 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return settings
 
 
+def yaml_text(values: Any) -> str:
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
 def provenance(splits: Splits, seed: int) -> dict[str, Any]:
-    """Return the provenance of a run that starts now."""
     import torch  # not at the top: verbs that need no model read runs too
 
     return {
@@ -209,16 +200,19 @@ def data_hashes(splits: Splits) -> dict[str, Any]:
 
 
 def now() -> str:
-    """Return the time as ISO 8601, in UTC, to the second."""
+    """Return the time in UTC as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def revision() -> str | None:
     """Return the git revision of limbeck, "-dirty" after changes; None without a checkout."""
-    git = ["git", "-C", str(Path(limbeck.__file__).parent)]
-    describe = [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(limbeck.__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=9).stdout.strip()
+
     try:
-        subprocess.run([*git, "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, check=True, timeout=9)
-        return subprocess.run(describe, capture_output=True, text=True, check=True, timeout=9).stdout.strip()
+        git("ls-files", "--error-unmatch", "__init__.py")  # else it lies in a checkout of something else
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return None
