@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
@@ -40,13 +38,6 @@ def result(path: Path) -> dict:
 def times(path: Path) -> dict[Path, int]:
     """Return when each file was last written, but for those of the grids themselves."""
     return {file: file.stat().st_mtime_ns for file in path.glob("[!g]*/**/*") if file.is_file()}
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def step(run: Path) -> int:
@@ -129,13 +120,13 @@ def test_a_cell_ends_with_the_process_that_started_it(tmp_path):
     endless = grid(recipe={**TRAINED, "training": {**TRAINED["training"], "max_steps": 10**6}})
     (cell,) = cells(endless)
     folder = GridFolder(tmp_path)
-    folder.write_grid(endless)
-    code = "from limbeck.grids import *; from pathlib import Path; run_grid([Grid.load(Path('grids/test.yaml'))], '.')"
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    wait_until(lambda: step(tmp_path / cell.name))
+    parent = Forked(run=lambda: run_grid([endless], tmp_path))
+    parent.wait_until(lambda: step(tmp_path / cell.name) > 0)
     parent.kill()
-    parent.wait()
-    wait_until(lambda: folder.state(cell).status == "waiting")
+    deadline = time.monotonic() + 60
+    while folder.state(cell).status != "waiting":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_cell_whose_process_dies_has_failed_and_is_trained_again_when_asked(tmp_path, monkeypatch, in_process):

@@ -1,8 +1,10 @@
-"""Small archives in the released layout and files of rows, for the tests of what reads them."""
+"""Small archives in the released layout, files of rows and folders of runs, for the tests of what reads them."""
 
 import json
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from limbeck.data import DataSettings
 
@@ -17,6 +19,18 @@ def write_shards(folder: Path, split: str, outputs: list[str], size: int) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     for number, start in enumerate(range(0, len(outputs), size)):
         (folder / f"{split}_CoT_{number}.json").write_text(json.dumps(outputs[start : start + size]))
+
+
+def write_run(
+    folder: Path, recipe: dict[str, Any], rows: list[dict[str, Any]], name: str = "test", **files: Any
+) -> Path:
+    """Write a finished run's folder as far as reports read it; `files` are `results`, and others of JSON by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    for file, values in {"results": {"training": {"steps": 4}, "test": {}}, "provenance": {}, **files}.items():
+        (folder / f"{file}.json").write_text(json.dumps(values))
+    write_rows(folder / "predictions" / f"{name}.jsonl", rows)
+    return folder
 
 
 def archive_settings(root: Path, task: str = "svamp", **fields: Any) -> DataSettings:

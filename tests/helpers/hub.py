@@ -5,12 +5,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.helpers.servers import Answer, HttpRequest, Server
 
 TOKEN = "hf_thisIsASecretOfTheTests"
 
@@ -34,57 +34,46 @@ THERE: dict[str, tuple[bool, list[str]]] = {
 }
 
 
-class Hub(BaseHTTPRequestHandler):
-    """The endpoints that an upload goes through."""
+def _posted(request: HttpRequest, requests: Requests) -> tuple[int, Any]:
+    """Return status and answer of one of the steps of an upload."""
+    lines = request.body if isinstance(request.body, list) else [request.body]
+    body, is_commit = lines[0], request.path.endswith("/commit/main")
+    requests.append((request.path, lines if is_commit else body, request.headers["authorization"]))
+    for (ending, name), (status, message) in REFUSALS.items():
+        if request.path.endswith(f"/{ending}") and (f"/{name}/" in request.path or body.get("name") == name):
+            return status, message if status == 200 else {"error": message}
+    url = f"http://{request.headers['host']}"
+    if request.path == "/api/repos/create":
+        below = "datasets/" if body["type"] == "dataset" else ""
+        return 409 if body["name"] in THERE else 200, {"url": f"{url}/{below}me/{body['name']}"}
+    if "/preupload/" in request.path:
+        files = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in body["files"]]
+        return 200, {"files": files}
+    return 200, {"warnings": [], "errors": [], "commitUrl": f"{url}/me/x/commit/0", "commitOid": "0" * 40}
 
-    protocol_version = "HTTP/1.1"
-    requests: Requests
 
-    def do_POST(self) -> None:
-        lines = [json.loads(line) for line in self.rfile.read(int(self.headers["Content-Length"])).splitlines()]
-        body, is_commit = lines[0], self.path.endswith("/commit/main")
-        self.requests.append((self.path, lines if is_commit else body, self.headers["Authorization"]))
-        for (ending, name), (status, message) in REFUSALS.items():
-            if self.path.endswith(f"/{ending}") and (f"/{name}/" in self.path or body.get("name") == name):
-                return self.answer(message if status == 200 else {"error": message}, status)
-        url = f"http://{self.headers['Host']}"
-        if self.path == "/api/repos/create":
-            below = "datasets/" if body["type"] == "dataset" else ""
-            return self.answer({"url": f"{url}/{below}me/{body['name']}"}, 409 if body["name"] in THERE else 200)
-        if "/preupload/" in self.path:
-            files = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in body["files"]]
-            return self.answer({"files": files})
-        return self.answer({"warnings": [], "errors": [], "commitUrl": f"{url}/me/x/commit/0", "commitOid": "0" * 40})
-
-    def do_GET(self) -> None:
-        """Say what there is of a repository; also asked for where creating was refused."""
-        owner, name = [*self.path.split("/"), "", "", ""][3:5]
-        created = {body["name"]: body for path, body, _ in self.requests if path == "/api/repos/create"}
-        if name not in THERE and (name not in created or ("create", name) in REFUSALS):
-            return self.answer({}, 404)
-        private, files = THERE.get(name) or (created[name]["visibility"] == "private", [".gitattributes"])
-        siblings = [{"rfilename": file} for file in files]
-        return self.answer({"id": f"{owner}/{name}", "private": private, "siblings": siblings})
-
-    def answer(self, value: Any, status: int = 200) -> None:
-        body = (value if isinstance(value, str) else json.dumps(value)).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+def _contents(path: str, requests: Requests) -> tuple[int, Any]:
+    """Return status and contents of a repository; also asked for where creating was refused."""
+    owner, name = [*path.split("/"), "", "", ""][3:5]
+    created = {body["name"]: body for path, body, _ in requests if path == "/api/repos/create"}
+    if name not in THERE and (name not in created or ("create", name) in REFUSALS):
+        return 404, {}
+    private, files = THERE.get(name) or (created[name]["visibility"] == "private", [".gitattributes"])
+    return 200, {"id": f"{owner}/{name}", "private": private, "siblings": [{"rfilename": file} for file in files]}
 
 
 @contextmanager
 def running() -> Iterator[tuple[str, Requests]]:
     """Run the server, and yield its address and the list of every request that arrives."""
     requests: Requests = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Hub,), {"requests": requests})) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", requests
-        server.shutdown()
+
+    def behave(_number: int, request: HttpRequest) -> Answer:
+        is_get = request.method == "GET"
+        status, value = _contents(request.path, requests) if is_get else _posted(request, requests)
+        return Answer(status, (value if isinstance(value, str) else json.dumps(value)).encode())
+
+    with Server(behave) as server:
+        yield server.url.removesuffix("/v1"), requests
 
 
 def run_beside(endpoint: str, code: str, arguments: Any, folder: Path) -> Any:

@@ -40,7 +40,7 @@ class HttpRequest:
     method: str
     path: str
     headers: dict[str, str]  # names in lower case
-    body: dict[str, Any]
+    body: Any  # a JSON value, or a list of those in its lines
     answer: Answer = Answer()
     sent: bool = False  # all of the answer was handed to the operating system
 
@@ -166,7 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
+        lines = self.rfile.read(int(self.headers.get("Content-Length", 0))).splitlines() or [b"{}"]
+        body = json.loads(lines[0]) if len(lines) == 1 else [json.loads(line) for line in lines]
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = HttpRequest(self.command, self.path, headers, body)
         with self.server.lock:

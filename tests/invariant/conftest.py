@@ -6,16 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.invariant.reference import Reference
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Add in the same order everywhere."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from tests.invariant.package import Reference
 
 
 @pytest.fixture
@@ -33,4 +24,5 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         patch.setenv("OPENAI_API_KEY", "sk-0123456789")
+        torch.set_num_threads(1)  # so as to add in the same order everywhere
         yield path

@@ -1,18 +1,27 @@
-"""The command line, the files that it reads and those that it writes, and names changed since the reference files."""
+"""The command line, its files, and references: numbers by the last key above them, compared after renamings."""
 
 import contextlib
 import csv
 import io
 import json
+import re
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 import yaml
 
 from limbeck.cli import main
+from tests.helpers.archives import write_rows
+from tests.invariant import small
+from tests.runs.recipes import rows_of
 
+NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]\d+)?")
 OBJECTIVES = ("finetune", "single-task", "answer-first", "dss", "mi", "mi-official", "mi-mean", "kl")
 
 # Keys of outputs and names of a report's tables renamed since the reference files were written: {old: new}.
@@ -44,61 +53,25 @@ def limbeck(*words: str) -> Any:
     return json.loads(text) if text.startswith("{") else text
 
 
-def recipe(
-    model: Path | dict[str, Path],
-    objective: str,
-    *,
-    steps: int,
-    learning_rate: float,
-    batch_size: int = 4,
-    logging_steps: int = 1,
-    seed: int = 3,
-) -> dict[str, Any]:
-    """Return a recipe on train.jsonl, valid.jsonl and test.jsonl; a pair of encoders is a dict of its two sides."""
+def recipe(model: Path | dict[str, Path], objective: str, counts: dict[str, int], **training: Any) -> dict[str, Any]:
+    """Write splits of so many rows, and return a recipe on them; a pair of encoders is a dict of its two sides."""
     names = {"name": model} if isinstance(model, Path) else model
-    source = {"kind": "files", **{f"{split}_file": f"{split}.jsonl" for split in ("train", "valid", "test")}}
+    files = {
+        f"{split}_file": str(write_rows(Path(f"{split}.jsonl"), small.rows(split, n))) for split, n in counts.items()
+    }
+    training |= {"optim": "sgd"}  # Adam magnifies rounding errors, which differ between processors
     return {
-        "data": {"task": "custom", "source": source, "max_overlap": 1.0},
+        "data": {"task": "custom", "source": {"kind": "files", **files}, "max_overlap": 1.0},
         "student": {**{name: str(path) for name, path in names.items()}, "max_target_length": 20},
         "objective": objective,
-        "training": {
-            "max_steps": steps,
-            "per_device_train_batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "optim": "sgd",  # Adam magnifies rounding errors, which differ between processors
-            "logging_steps": logging_steps,
-            "eval_strategy": "no",
-            "save_strategy": "no",
-            "use_cpu": True,
-        },
-        "seed": seed,
+        "training": {**training, "eval_strategy": "no", "save_strategy": "no", "use_cpu": True},
+        "seed": 3,
     }
-
-
-def grid(recipe: dict[str, Any]) -> dict[str, Any]:
-    return {"recipe": {**recipe, "seed": 0}, "axes": {"objective": ["dss", "mi"]}, "seeds": [1, 2]}
-
-
-def annotation_job(url: str) -> dict[str, Any]:
-    """Return a job that asks the model at `url` three times for each row of questions.jsonl."""
-    return {
-        "rows": "questions.jsonl",
-        "teacher": {"name": "m", "base_url": url},
-        "prices": {"input": 10, "output": 100},
-        "sampling": {"samples": 3},
-        "limits": {"concurrency": 1},
-    }
-
-
-def judge(url: str) -> dict[str, Any]:
-    """Return the settings of a judge at `url`."""
-    return {"teacher": {"name": "judge", "base_url": url}, "n": 6, "runs": 2, "limits": {"concurrency": 1}}
 
 
 def steps(run: Path) -> dict[str, list[float | None]]:
     """Return the loss, each term's mean and each term's share of the gradient, by step, from a run's log."""
-    entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    entries = [entry for entry in entries if "loss" in entry]
+    entries = [entry for entry in rows_of(run / "log.jsonl") if "loss" in entry]
     names = dict.fromkeys(name for entry in entries for name in entry if name.startswith(("loss", "term_", "share_")))
     return {name: [entry.get(name) for entry in entries] for name in sorted(names)}
 
@@ -108,20 +81,76 @@ def report_tables(folder: Path) -> dict[str, list[dict[str, float]]]:
     tables = {"comparisons": json.loads((folder / "report.json").read_text())["comparisons"]}
     for path in sorted((folder / "tables").glob("*.csv")):
         rows = csv.DictReader(path.read_text().splitlines())
-        tables[path.stem] = [{key: float(text) for key, text in row.items() if _is_number(text)} for row in rows]
+        tables[path.stem] = [{key: float(text) for key, text in row.items() if NUMBER.fullmatch(text)} for row in rows]
     return tables
-
-
-def _is_number(text: str) -> bool:
-    with contextlib.suppress(ValueError):
-        float(text)
-        return True
-    return False
-
-
-def read_lines(path: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
 def write_yaml(path: str, values: dict[str, Any]) -> None:
     Path(path).write_text(yaml.safe_dump(values))
+
+
+TOLERANCE = 1e-6  # relative and absolute
+# Texts are compared under these keys alone: the wording of messages is free.
+TEXTS = ("id", "label", "objective", "prediction", "rationale", "status", "task", "teacher_label")
+# Never compared: times, paths, sizes, versions, hashes.
+CHANGING = ("bytes", "date", "finished", "hash", "page", "path", "seconds", "sha256", "started", "versions")
+
+
+def numbers(value: Any) -> dict[str, list[Any]]:
+    """Return the numbers, truth values, nulls and the texts of `TEXTS` in `value`, in order, by their last key."""
+    by_key: dict[str, list[Any]] = {}
+    for key, leaf in _leaves(value, ""):
+        by_key.setdefault(key, []).append(float(f"{leaf:.9g}") if isinstance(leaf, float) else leaf)
+    return dict(sorted(by_key.items()))
+
+
+def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, child in value.items():
+            if name not in CHANGING:
+                yield from _leaves(child, name)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _leaves(child, key)
+    elif not isinstance(value, str) or key in TEXTS:
+        yield key, value
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A file of references by name, which is compared with or, with `update`, written."""
+
+    path: Path
+    update: bool
+
+    def check(self, name: str, value: Any, tolerance: float = TOLERANCE) -> None:
+        """Compare the numbers of `value` with those that the file has under `name`."""
+        actual = numbers(value)
+        stored = self._stored()
+        if self.update:
+            stored[name] = actual
+            self.path.parent.mkdir(exist_ok=True)
+            self.path.write_text(_text(dict(sorted(stored.items()))))
+            return
+        by_key = {RENAMED.get(old, old): values for old, values in stored.items()}[name]
+        expected = {RENAMED.get(key, key): leaves for key, leaves in by_key.items() if key not in DROPPED}
+        assert sorted(actual) == sorted(expected)
+        for key, leaves in expected.items():
+            close = partial(pytest.approx, rel=tolerance, abs=tolerance)
+            assert actual[key] == [close(leaf) if type(leaf) is float else leaf for leaf in leaves], f"{name}, {key}"
+
+    def names(self) -> set[str]:
+        """Return the names that the file has."""
+        return {RENAMED.get(name, name) for name in self._stored() if name not in DROPPED}
+
+    def _stored(self) -> dict[str, dict[str, list[Any]]]:
+        return json.loads(self.path.read_text()) if self.path.exists() else {}
+
+
+def _text(stored: dict[str, dict[str, list[Any]]]) -> str:
+    """Return JSON with a line for every key."""
+    blocks = []
+    for name, by_key in stored.items():
+        lines = ",\n".join(f"    {json.dumps(key)}: {json.dumps(leaves)}" for key, leaves in by_key.items())
+        blocks.append(f"  {json.dumps(name)}: {{\n{lines}\n  }}")
+    return "{\n" + ",\n".join(blocks) + "\n}\n"

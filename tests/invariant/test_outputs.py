@@ -11,16 +11,16 @@ from tests.helpers.archives import write_rows
 from tests.helpers.servers import Server, completion
 from tests.invariant import package, small
 from tests.invariant.package import limbeck
+from tests.runs.recipes import rows_of
 
 RUNS = ("dss-1", "dss-2", "mi-1", "mi-2")
 
 
 @pytest.fixture(scope="module")
 def recipe(folder):
-    for split, count in (("train", 30), ("valid", 24), ("test", 24)):
-        write_rows(Path(f"{split}.jsonl"), small.rows(split, count))
-    student = small.student("t5", folder)
-    recipe = package.recipe(student, "mi", steps=40, learning_rate=0.15, batch_size=8, logging_steps=10)
+    counts = {"train": 30, "valid": 24, "test": 24}
+    training = {"max_steps": 40, "learning_rate": 0.15, "per_device_train_batch_size": 8, "logging_steps": 10}
+    recipe = package.recipe(small.student("t5", folder), "mi", counts, **training)
     package.write_yaml("recipe.yaml", recipe)
     return recipe
 
@@ -66,7 +66,7 @@ def test_evaluate(runs, outputs):
 
 def test_predict(runs, outputs):
     limbeck("predict", "runs/mi-2", "--input", "test.jsonl", "--output", "answers.jsonl", "--rationale")
-    outputs.check("predict", package.read_lines("answers.jsonl"))
+    outputs.check("predict", rows_of(Path("answers.jsonl")))
 
 
 def test_compare(runs, outputs):
@@ -91,7 +91,8 @@ def test_objectives():
 
 
 def test_a_dry_run_of_a_grid(recipe, outputs):
-    package.write_yaml("grid.yaml", package.grid(recipe))
+    grid = {"recipe": {**recipe, "seed": 0}, "axes": {"objective": ["dss", "mi"]}, "seeds": [1, 2]}
+    package.write_yaml("grid.yaml", grid)
     outputs.check("grid", limbeck("grid", "grid.yaml", "--dry-run", "--json"))
 
 
@@ -116,12 +117,14 @@ def test_annotation(folder, outputs):
         answer = 2 * number + (number % 3 == 2) * (time > 0)
         return f"Taken {time + 1} times, {number} and {number} make it in the end. The answer is {answer}."
 
+    job = {"rows": "questions.jsonl", "sampling": {"samples": 3}, "limits": {"concurrency": 1}}
+    job["prices"] = {"input": 10, "output": 100}
     with chat_model(reply) as server:
-        package.write_yaml("annotate.yaml", package.annotation_job(server.url))
+        package.write_yaml("annotate.yaml", {**job, "teacher": {"name": "m", "base_url": server.url}})
         outputs.check("annotate", limbeck("annotate", "run", "annotate.yaml", "--json"))
     outputs.check("show annotation", limbeck("annotate", "show", "annotate.yaml", "--json"))
     limbeck("annotate", "export", "annotate.yaml", "--output", "exported.jsonl")
-    outputs.check("export annotation", package.read_lines("exported.jsonl"))
+    outputs.check("export annotation", rows_of(Path("exported.jsonl")))
 
 
 def test_judge(runs, outputs):
@@ -130,5 +133,6 @@ def test_judge(runs, outputs):
 
     shutil.copytree("runs/mi-1", "judged")
     with chat_model(reply) as server:
-        package.write_yaml("judge.yaml", package.judge(server.url))
+        settings = {"n": 6, "runs": 2, "limits": {"concurrency": 1}}
+        package.write_yaml("judge.yaml", {**settings, "teacher": {"name": "judge", "base_url": server.url}})
         outputs.check("judge", limbeck("judge", "--config", "judge.yaml", "--json", "judged"))

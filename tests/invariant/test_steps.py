@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.archives import write_rows
 from tests.invariant import package, small
 
 STUDENTS = ("t5", "bart", "encoder-pair")
@@ -12,15 +11,15 @@ STUDENTS = ("t5", "bart", "encoder-pair")
 
 @pytest.fixture(scope="module")
 def students(folder):
-    for split, count in (("train", 30), ("valid", 2), ("test", 2)):
-        write_rows(Path(f"{split}.jsonl"), small.rows(split, count))
     return {kind: small.student(kind, folder) for kind in STUDENTS}
 
 
 @pytest.mark.parametrize("kind", STUDENTS)
 @pytest.mark.parametrize("objective", package.OBJECTIVES)
 def test_twenty_steps_are_as_they_were(objective, kind, students, reference):
-    package.write_yaml("recipe.yaml", package.recipe(students[kind], objective, steps=20, learning_rate=0.1))
+    counts = {"train": 30, "valid": 2, "test": 2}
+    training = {"max_steps": 20, "learning_rate": 0.1, "per_device_train_batch_size": 4, "logging_steps": 1}
+    package.write_yaml("recipe.yaml", package.recipe(students[kind], objective, counts, **training))
     run = Path("runs") / f"{kind}-{objective}"
     package.limbeck("train", "recipe.yaml", "--json", "--out", str(run))
     steps = package.steps(run)

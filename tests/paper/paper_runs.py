@@ -1,14 +1,12 @@
 """Runs of the paper's grids made by hand: folders as far as its tables read them."""
 
-import json
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from limbeck.grids import Grid, GridCell, cells
 from limbeck.paper import paper_grids
 from limbeck.runs.run import Run, open_run
+from tests.helpers.archives import write_run
 
 TASKS = {"esnli": "valid test", "anli1": "valid test", "cqa": "train test", "svamp": "train test"}
 
@@ -38,12 +36,7 @@ def cell_of(grid: Grid, objective: str, task: str, seed: int = 1, *, fraction: f
 
 def finished(folder: Path, cell: GridCell, rows: list[dict[str, Any]], name: str = "test") -> Run:
     """A finished run of this cell with these predictions; may be called again with others of another name."""
-    (folder / "predictions").mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(cell.recipe.resolved()))
-    (folder / "results.json").write_text('{"training": {"steps": 4}, "test": {}}')
-    (folder / "provenance.json").write_text("{}")
-    (folder / "predictions" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return open_run(folder)
+    return open_run(write_run(folder, cell.recipe.resolved(), rows, name))
 
 
 def answers(right: str, **columns: list[Any]) -> list[dict[str, Any]]:

@@ -19,17 +19,31 @@ def root(tmp_path_factory):
     return data_at(tmp_path_factory.mktemp("data"))
 
 
+@pytest.fixture
+def run_of(tmp_path):
+    """`run_of(grid, objective, task, right)`: a finished run of a cell, with `answers` and perhaps a judge's scores."""
+
+    def run_of(grid, objective, task, right, *, seed=1, fraction=1.0, file="test", scores=(), gold=None, **columns):
+        cell = cell_of(grid, objective, task, seed, fraction=fraction)
+        run = finished(tmp_path / "runs" / f"{grid.name}-{cell.name}", cell, answers(right, **columns), file)
+        for values in scores:
+            judge(run.path, values, model=HOSTILE)
+        judge(run.path, gold or {}, gold=True, model=HOSTILE)
+        return run
+
+    return run_of
+
+
 def table_of(runs, grid, errors=()):
     (table,) = paper_section(runs, [grid], dict(errors)).tables
     return table
 
 
-def test_an_accuracy_is_a_mean_with_wilsons_interval_and_mcnemars_test_by_hand(tmp_path, root):
+def test_an_accuracy_is_a_mean_with_wilsons_interval_and_mcnemars_test_by_hand(root, run_of):
     grid = smoke("table4", root)
     right = {"mi-mean": "1110000000", "mi": "1011111100", "dss": "1110000000"}
-    runs = [finished(tmp_path / name, cell_of(grid, name, "svamp"), answers(flags)) for name, flags in right.items()]
-    for seed, flags in enumerate(("10", "11"), start=1):
-        runs.append(finished(tmp_path / f"{seed}", cell_of(grid, "mi", "cqa", seed), answers(flags)))
+    runs = [run_of(grid, name, "svamp", flags) for name, flags in right.items()]
+    runs += [run_of(grid, "mi", "cqa", flags, seed=seed) for seed, flags in enumerate(("10", "11"), start=1)]
     table = table_of(runs, grid)
     assert table.columns == ["e-SNLI", "ANLI", "CQA", "SVAMP", "arithmetic"]
     mi_cell, same, seeds = table.rows["Max"]["SVAMP"], table.rows["DSS"]["SVAMP"], table.rows["Max"]["CQA"]
@@ -44,41 +58,36 @@ def test_an_accuracy_is_a_mean_with_wilsons_interval_and_mcnemars_test_by_hand(t
     assert (seeds.value, seeds.n, seeds.seeds, seeds.difference) == (75, 2, 2, None)
 
 
-def test_a_cell_without_a_value_says_why(tmp_path):
+def test_a_cell_without_a_value_says_why(tmp_path, run_of):
     root = data_at(tmp_path / "data", {"cqa": "train test", "svamp": "train test"})
     grid, out = smoke("table1", root), GridFolder(tmp_path / "runs")
     out.write_grid(grid)
     failed = cell_of(grid, "single-task", "cqa", 2)
-    unfinished = finished(tmp_path / "runs" / "begun", cell_of(grid, "mi", "cqa"), [])
+    unfinished = run_of(grid, "mi", "cqa", "")
     (unfinished.path / "results.json").unlink()
-    first = finished(tmp_path / "runs" / "one", cell_of(grid, "dss", "svamp"), answers("10"))
-    second = finished(tmp_path / "runs" / "other", cell_of(grid, "dss", "svamp", 2), answers("10", id=["y", "z"]))
-    stray = finished(tmp_path / "small", cell_of(smoke("table2", root), "mi", "svamp"), answers("11"))
+    first, second = (run_of(grid, "dss", "svamp", "10", seed=seed, id=ids) for seed, ids in ((1, "ab"), (2, "yz")))
+    stray = run_of(smoke("table2", root), "mi", "svamp", "11")
     saved = Grid.load(out.grids / "table1.yaml")
     table = table_of([unfinished, first, second, stray], saved, {failed.name: HOSTILE})
     for (row, column), reason in {
         ("Single-task", "CQA"): f"failed: {HOSTILE}",
         ("Ours", "CQA"): "not finished",
         ("Ours", "SVAMP"): "not run",
-        ("Ours", "ANLI"): "no data, so not in the grid",
+        ("Ours", "ANLI"): "no data, or not in the grid that was run",
         ("DSS", "SVAMP"): "no example that all of its runs answered",
     }.items():
         assert table.rows[row][column].reason == reason
     assert all(cell.value is None and cell.reason for cell in table.cells)
     assert table.rows["Ours"]["ANLI"].paper == 51.2
-    assert any("fewer than the grid's 2 seeds" in note for note in table_of([first], saved).notes)
 
 
-def test_calibration_in_and_out_of_domain(tmp_path, root):
+def test_calibration_in_and_out_of_domain(root, run_of):
     grid = smoke("table6", root)
     by_seed = {1: ([0.95, 0.9, 0.15, 0.5], "1101"), 2: ([0.35, 0.3, 0.85, 0.45], "1001")}  # each in a bin of its own
-    runs = []
+    runs = [run_of(grid, "mi", "anli1", "1", confidence=[0.75]), run_of(grid, "dss", "cqa", "1")]
     for seed, (values, flags) in by_seed.items():
-        folder, cell = tmp_path / f"{seed}", cell_of(grid, "mi", "esnli", seed)
-        finished(folder, cell, answers(flags, confidence=values))
-        runs.append(finished(folder, cell, answers("10", confidence=[0.8, 0.8]), "anli1-test"))
-    runs.append(finished(tmp_path / "anli", cell_of(grid, "mi", "anli1"), answers("1", confidence=[0.75])))
-    runs.append(finished(tmp_path / "without", cell_of(grid, "dss", "cqa"), answers("1")))
+        run_of(grid, "mi", "esnli", flags, seed=seed, confidence=values)
+        runs.append(run_of(grid, "mi", "esnli", "10", seed=seed, file="anli1-test", confidence=[0.8, 0.8]))
     table = table_of(runs, grid)
     assert table.columns[6:12:2] == ["ANLI ECE", "e-SNLI (Out) ECE", "ANLI (Out) ECE"]
     assert not any("Holm" in note for note in table.notes)
@@ -97,21 +106,15 @@ def test_calibration_in_and_out_of_domain(tmp_path, root):
     assert dss["ANLI (Out) Conf."].paper == 41.69
 
 
-def test_a_judges_scores_by_hand(tmp_path, root):
+def test_a_judges_scores_by_hand(root, run_of):
     grid = smoke("table7", root)
     dss = {"a": 1.0, "b": 2.0, "c": 2.0, "d": 3.0, "e": 1.0}
     mi_scores = [{"a": 4.0, "b": 5.0, "c": 5.0, "d": 5.0, "e": 3.0}, {"a": 4.0, "b": 5.0, "c": 4.0, "d": 5.0}]
-    gold = {"a": 5.0, "b": 3.0, "c": 4.0}
-    runs = [finished(tmp_path / "dss", cell_of(grid, "dss", "svamp"), answers("11000"))]
-    for scores in ({"a": (1.0, 3.0), "b": (5.0, None)}, dss):
-        judge(runs[0].path, scores, model=HOSTILE)
-    judge(runs[0].path, gold, gold=True, model=HOSTILE)
+    several, gold = {"a": (1.0, 3.0), "b": (5.0, None)}, {"a": 5.0, "b": 3.0, "c": 4.0}
+    runs = [run_of(grid, "dss", "svamp", "11000", scores=[several, dss], gold=gold), run_of(grid, "mi", "cqa", "1")]
     for seed, scores in enumerate(mi_scores, start=1):
-        runs.append(finished(tmp_path / f"mi{seed}", cell_of(grid, "mi", "svamp", seed), answers("11001")))
-        judge(runs[-1].path, scores, model=HOSTILE)
-    runs.append(finished(tmp_path / "cqa", cell_of(grid, "mi", "cqa"), answers("1")))
-    runs.append(finished(tmp_path / "constant", cell_of(grid, "mi", "arithmetic"), answers("10")))
-    judge(runs[-1].path, {"a": 5.0, "b": 5.0}, model=HOSTILE)
+        runs.append(run_of(grid, "mi", "svamp", "11001", seed=seed, scores=[scores]))
+    runs.append(run_of(grid, "mi", "arithmetic", "10", scores=[{"a": 5.0, "b": 5.0}]))
     table = table_of(runs, grid)
     constant = table.rows["Ours"]["arithmetic"]
     assert (constant.value, constant.interval, constant.spread) == (5, None, 0)
@@ -128,23 +131,18 @@ def test_a_judges_scores_by_hand(tmp_path, root):
     assert any(f"The judge: {HOSTILE}." in note for note in table.notes)
 
 
-def test_correlations_by_hand(tmp_path, root):
+def test_correlations_by_hand(root, run_of):
     grid = smoke("table8", root).changed(["seeds=3"])
     rng = np.random.default_rng(1)
     scores = {f"x{n}": float(rng.integers(1, 6)) for n in range(40)}
     with_scores = [score + rng.normal() > 3 for score in scores.values()]
     flags = "".join("1" if right else "0" for right in with_scores)
     flipped = "".join("10"[int(flag)] if n % 2 else flag for n, flag in enumerate(flags))
-    runs = [finished(tmp_path / "all", cell_of(grid, "dss", "svamp"), answers("111"))]
-    judge(runs[0].path, {"a": 1.0, "b": 2.0, "c": 3.0})
+    runs = [run_of(grid, "dss", "svamp", "111", scores=[{"a": 1.0, "b": 2.0, "c": 3.0}])]
+    judged = {"scores": [scores, {"x2": (1.0, 1.0)}], "gold": {"x1": 2.0}, "id": list(scores)}
     by_cell = {("dss", "cqa"): [flags], ("mi", "cqa"): [flags, flipped, "1" * 40], ("mi", "anli1"): [flags, flags]}
-    for (objective, task), values in by_cell.items():
-        for seed, right in enumerate(values, start=1):
-            cell = cell_of(grid, objective, task, seed)
-            runs.append(finished(tmp_path / f"{objective}{task}{seed}", cell, answers(right, id=list(scores))))
-            judge(runs[-1].path, scores)
-            judge(runs[-1].path, {"x1": 2.0}, gold=True)
-            judge(runs[-1].path, {"x2": (1.0, 1.0)})
+    for cell, values in by_cell.items():
+        runs += [run_of(grid, *cell, right, seed=seed, **judged) for seed, right in enumerate(values, start=1)]
     table = table_of(runs, grid)
     expected = stats.pearsonr(list(scores.values()), with_scores)
     second = stats.pearsonr(list(scores.values()), [flag == "1" for flag in flipped])
@@ -160,12 +158,10 @@ def test_correlations_by_hand(tmp_path, root):
     assert table.rows["DSS"]["SVAMP"].reason.startswith("undefined")
 
 
-def test_fractions_are_a_figure_a_task_with_its_numbers(tmp_path, root):
+def test_fractions_are_a_figure_a_task_with_its_numbers(root, run_of):
     grid = smoke("figure3", root)
-    runs = [
-        finished(tmp_path / f"{objective}{share}", cell_of(grid, objective, "cqa", fraction=share), answers(flags))
-        for objective, share, flags in (("dss", 0.25, "1000"), ("dss", 1.0, "1100"), ("mi", 1.0, "1110"))
-    ]
+    cells_run = (("dss", 0.25, "1000"), ("dss", 1.0, "1100"), ("mi", 1.0, "1110"))
+    runs = [run_of(grid, objective, "cqa", flags, fraction=share) for objective, share, flags in cells_run]
     figures = paper_section(runs, [grid], {}).figures
     tasks = ("esnli", "anli1", "cqa", "svamp", "arithmetic")
     assert [figure.table.name for figure in figures] == [f"figure3-{task}" for task in tasks]
@@ -174,16 +170,13 @@ def test_fractions_are_a_figure_a_task_with_its_numbers(tmp_path, root):
     assert rows == {"0.25": [25, "not run"], "0.5": not_run, "0.75": not_run, "1": [50, 75]}
 
 
-def test_a_case_study_has_every_kind_of_difference_by_its_rule(tmp_path, root):
+def test_a_case_study_has_every_kind_of_difference_by_its_rule(root, run_of):
     grid = smoke("figure4", root)
     reasons = [HOSTILE, "same", "x", "y", "Same.", "z", "v"]
-    first = answers("1100011", rationale=reasons)
-    second = answers("0101011", rationale=["other", "same ", "x2", "w", "same", "z2", "v2"])
-    runs = [
-        finished(tmp_path / "dss", cell_of(grid, "dss", "arithmetic"), first),
-        finished(tmp_path / "mi", cell_of(grid, "mi", "arithmetic"), second),
-        finished(tmp_path / "mi2", cell_of(grid, "mi", "arithmetic", 2), first),
-    ]
+    others = ["other", "same ", "x2", "w", "same", "z2", "v2"]
+    runs = [run_of(grid, "dss", "arithmetic", "1100011", rationale=reasons)]
+    for seed, flags, rationale in ((1, "0101011", others), (2, "1100011", reasons)):
+        runs.append(run_of(grid, "mi", "arithmetic", flags, seed=seed, rationale=rationale))
     svamp, study = paper_section(runs, [grid], {}).studies
     assert (svamp.rule, svamp.kinds) == ("not run", {})
     picked = {name: [case["id"] for case in cases_of_kind] for name, cases_of_kind in study.kinds.items()}
@@ -207,7 +200,7 @@ def test_the_smoke_grids_are_trained_and_make_tables(tmp_path):
         assert accuracy.rows[row]["arithmetic"].value == 100 * run.results["test"]["accuracy"]
         assert calibration.rows[row]["arithmetic ECE"].n == run.results["test"]["n"] == 16
     assert accuracy.rows["Finetuning"]["arithmetic"].reason == "not run"
-    assert section.studies[0].rule == "no data, so not in the grid"
+    assert section.studies[0].rule == "no data, or not in the grid that was run"
     assert all("rationale" in case for cases_of_kind in section.studies[1].kinds.values() for case in cases_of_kind)
 
 

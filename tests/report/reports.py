@@ -5,12 +5,10 @@ import random
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from limbeck.data import DataSettings, load
 from limbeck.paper import paper_section
 from limbeck.report import write_report
-from tests.helpers.archives import write_rows
+from tests.helpers.archives import write_rows, write_run
 from tests.runs.recipes import TINY, rows_of
 
 ARITHMETIC: dict[str, Any] = {
@@ -43,8 +41,6 @@ def finished(
     """Write a finished run's folder: a share `right` of its answers to the test split is right; `answers` are by id."""
     recipe = {**TINY, "data": data or ARITHMETIC, "objective": objective, "seed": seed, "evaluation": evaluation or {}}
     recipe["training"] = {**TINY["training"], "max_steps": steps}
-    folder.mkdir(parents=True)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     rng = random.Random(f"{objective}{seed}")
     rows = []
     for example in load(DataSettings.parse(data or ARITHMETIC, "test")).test:
@@ -53,13 +49,11 @@ def finished(
         row = {"id": example.id, "input": example.input, "label": example.label, "prediction": answer}
         row |= {"correct": correct, "exact": correct, "confidence": round(rng.random(), 5)}
         rows.append(row if objective == "finetune" or rationale is None else {**row, "rationale": rationale})
-    write_rows(folder / "predictions" / "test.jsonl", rows)
     write_rows(folder / "log.jsonl", log(objective, steps, rng))
-    (folder / "provenance.json").write_text(json.dumps(PROVENANCE))
     share = sum(row["correct"] for row in rows) / len(rows)
     measured = {"accuracy": share, "interval": [0.0, 1.0], "exact": share, "n": len(rows)}
-    (folder / "results.json").write_text(json.dumps({"training": {"steps": steps}, "test": measured}))
-    return folder
+    results = {"training": {"steps": steps}, "test": measured}
+    return write_run(folder, recipe, rows, results=results, provenance=PROVENANCE)
 
 
 def judge(

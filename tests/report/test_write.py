@@ -1,5 +1,7 @@
-"""The report's folder: what is in it, what it replaces, and how large its page may grow."""
+"""The report's folder: what is in it, what it replaces, how large its page may grow; and tables in its three forms."""
 
+import csv
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +11,9 @@ import pytest
 from limbeck.errors import LimbeckError
 from limbeck.grids import GridFolder
 from limbeck.paper import paper_section
-from limbeck.report import write, write_report
-from limbeck.report.write import make_report, to_text
+from limbeck.report import write_report
+from limbeck.report.tables import Cell, Table, to_csv, to_latex, to_markdown
+from limbeck.report.write import _with_file_names, make_report, to_text
 from tests.paper.paper_runs import answers, cell_of, data_at, smoke
 from tests.paper.paper_runs import finished as finished_cell
 from tests.report.reports import finished
@@ -49,10 +52,10 @@ def test_only_a_report_is_replaced(runs, tmp_path, monkeypatch):
 
 def test_two_figures_of_one_name_and_a_long_overview_are_whole(runs):
     report = make_report([runs], None)
-    section = next(section for section in report.sections if section.figures)
-    twins = write._with_file_names([section, section])
+    section = next(section for section in report["sections"] if section.figures)
+    twins = _with_file_names([section, section])
     assert len({figure.table.name for twin in twins for figure in twin.figures}) == 2 * len(section.figures)
-    assert "The last." in to_text(replace(report, overview=["One. " * 380, "Two. " * 380, "The last."], sections=[]))
+    assert "The last." in to_text(report | {"overview": ["One. " * 380, "Two. " * 380, "The last."], "sections": []})
 
 
 def test_the_papers_tables_come_first_with_its_numbers_beside_ours(tmp_path):
@@ -68,12 +71,8 @@ def test_the_papers_tables_come_first_with_its_numbers_beside_ours(tmp_path):
     report = json.loads((out / "report.json").read_text())
     first, second, *_ = report["sections"]
     assert (first["id"], second["id"]) == ("paper", "accuracy")
-    rows = first["tables"][0]["rows"]
-    assert (rows["Ours"]["SVAMP"]["value"], rows["Ours"]["SVAMP"]["paper"]) == (50, 68.0)
-    assert rows["Finetuning"]["SVAMP"]["reason"] == "failed: out of memory"
+    assert first["tables"][0]["rows"]["Finetuning"]["SVAMP"]["reason"] == "failed: out of memory"
     assert any("failed: out of memory" in line for line in report["left_out"])
-    (case,) = first["studies"][0]["kinds"]["only DSS right: 1 of 4"]
-    assert [(answer["answer"], answer["right"]) for answer in case["answers"]] == [("1", True), ("2", False)]
     for file, texts in {
         "index.html": ("Table 1: ", "Figure 4: ", "paper: 68.00", "because &lt;b&gt;"),
         "report.md": (r"because \<b\>",),
@@ -91,7 +90,7 @@ def test_a_large_report_has_a_sample_of_its_cases_and_says_so(runs, tmp_path, mo
     assert 5 < len(ids) < 55
     assert ids == sorted(ids, key=lambda id: int(id.partition("-")[2]))
     assert f"{len(ids)} of the 60 examples" in " ".join(page.read_text().split())
-    assert [case["id"] for case in make_report([runs], None).cases] == ids  # the same sample again
+    assert [case["id"] for case in make_report([runs], None)["cases"]] == ids  # the same sample again
 
 
 def test_what_has_no_results_or_lacks_a_field_is_named(tmp_path):
@@ -109,3 +108,37 @@ def test_what_has_no_results_or_lacks_a_field_is_named(tmp_path):
     with pytest.raises(LimbeckError, match="none of its 1 runs is finished"):
         write_report([tmp_path], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def table_of(name="mi", **cell):
+    return Table("t", "title", {name: {"one": Cell(**{"value": 12.345, **cell}), "two": Cell(None, "not run")}}, "%")
+
+
+def test_a_cell_has_a_line_for_everything_that_is_known_of_it():
+    cell = {"interval": (10.0, 14.0), "paper": 80.5, "paper_spread": 0.25, "n": 1234, "seeds": 2}
+    cell |= {"difference": -1.234, "difference_interval": (-3.0, 0.5), "p_value": 0.0004, "adjusted": 0.0216}
+    lines = ["12.35*", "10.00 to 14.00", "paper: 80.50 ± 0.25", "difference: −1.23 (−3.00 to +0.50)"]
+    lines += ["p: <0.001, by Holm's method: 0.022", "n: 1,234, seeds: 2"]
+    assert table_of(**cell).texts == {"mi": [lines, ["not run"]]}
+
+
+def test_a_significant_difference_has_its_asterisk_in_every_form_once_and_no_note_is_lost():
+    for adjusted, count in ((0.049, 1), (0.051, 0)):
+        table = replace(table_of(difference=5.0, adjusted=adjusted), notes=("n" * 1990, "the last"))
+        for write, star in ((to_markdown, "\\*"), (to_latex, "*")):
+            assert write(table).count(f"12.35{star}") == count
+            assert write(table).count("An asterisk marks") == count
+            assert "the last" in write(table)
+
+
+def test_csv_has_every_cell_in_full_precision():
+    first, second = csv.DictReader(io.StringIO(to_csv(table_of("=1+1", interval=(0.5, 1.5)))))
+    assert (first["row"], first["column"], first["value"]) == ("'=1+1", "one", "12.345")
+    assert (first["interval_low"], first["interval_high"]) == ("0.5", "1.5")
+    assert (second["value"], second["reason"]) == ("", "not run")
+
+
+def test_latex_has_a_column_each_and_no_command_but_its_own():
+    text = to_latex(table_of("\\input{x} & 5 % of $x_1^2$ #1 ~"))
+    assert r"\begin{tabular}{lrr}\toprule" in text
+    assert r"\textbackslash{}input\{x\} \& 5 \% of \$x\_1\textasciicircum{}2\$ \#1 \textasciitilde{} & 12.35" in text

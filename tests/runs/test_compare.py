@@ -4,11 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
-import yaml
 
 from limbeck.errors import DataError, FileError, RecipeError
-from limbeck.runs.compare import calibrate_file, compare_runs, correct, differences, find_runs, group_runs
-from tests.helpers.archives import write_rows
+from limbeck.report.answers import grade
+from limbeck.runs.compare import calibrate_file, compare_runs, differences, find_runs, group_runs
+from tests.helpers.archives import write_rows, write_run
 from tests.runs.recipes import TINY
 
 
@@ -90,27 +90,24 @@ def test_a_temperature_of_choices_is_not_taken_for_answers_without(tmp_path):
     assert metrics["temperature_reason"]
 
 
-def write_run(folder, right=None, **changes):
-    """Write as much of a run's folder as reports read, finished where `right` has which of its answers are right."""
-    folder.mkdir(parents=True)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(TINY | changes))
-    if right is not None:
-        (folder / "results.json").write_text("{}")
-        rows = [{"id": id, "label": "1", "prediction": "1" if yes else "2"} for id, yes in right.items()]
-        write_rows(folder / "predictions" / "test.jsonl", rows)
+def finished(folder, right, **changes):
+    """Write a finished run's folder; `right` has which of its answers are right."""
+    rows = [{"id": id, "label": "1", "prediction": "1" if yes else "2"} for id, yes in right.items()]
+    write_run(folder, TINY | changes, rows)
 
 
 def test_seeds_of_a_recipe_are_a_group_named_by_what_differs_within_its_task(tmp_path):
     custom = {"task": "custom", "source": {"kind": "files", "train_file": "rows.jsonl"}}
     mi = {"name": "mi", "alignment_weight": 0.2}
     for seed in (3, 1):
-        write_run(tmp_path / "deep" / f"dss{seed}", {"a": seed == 1, "b": True, str(seed): True}, seed=seed)
-    write_run(tmp_path / "e", {"x": True}, data=custom)
-    write_run(tmp_path / "f", {"x": True}, training=TINY["training"] | {"max_steps": 9})
-    write_run(tmp_path / "g", {"x": True}, data={**custom, "train_fraction": 0.5})
-    write_run(tmp_path / "h", {"x": True}, objective=mi)
-    write_run(tmp_path / "i", {"x": True}, data=custom, objective=mi)
-    write_run(tmp_path / "unfinished", objective="kl")
+        finished(tmp_path / "deep" / f"dss{seed}", {"a": seed == 1, "b": True, str(seed): True}, seed=seed)
+    finished(tmp_path / "e", {"x": True}, data=custom)
+    finished(tmp_path / "f", {"x": True}, training=TINY["training"] | {"max_steps": 9})
+    finished(tmp_path / "g", {"x": True}, data={**custom, "train_fraction": 0.5})
+    finished(tmp_path / "h", {"x": True}, objective=mi)
+    finished(tmp_path / "i", {"x": True}, data=custom, objective=mi)
+    finished(tmp_path / "unfinished", {}, objective="kl")
+    (tmp_path / "unfinished" / "results.json").unlink()
     runs = find_runs([tmp_path, tmp_path / "h"])
     assert len(runs) == 8
     groups = group_runs(runs)
@@ -123,7 +120,8 @@ def test_seeds_of_a_recipe_are_a_group_named_by_what_differs_within_its_task(tmp
         ("mi, data.train_fraction=1.0", [7]),
     ]
     assert (groups[0].task, groups[1].task) == ("arithmetic", "custom")
-    assert np.array_equal(correct(groups[0].runs), [[True, True], [False, True]])
+    (graded,) = grade(groups[:1], with_data=False)
+    assert np.array_equal(graded.correct, [[True, True], [False, True]])
 
 
 def test_missing_and_repeated_runs_are_refused(tmp_path):
@@ -131,6 +129,6 @@ def test_missing_and_repeated_runs_are_refused(tmp_path):
         with pytest.raises(FileError):
             find_runs([path])
     for name in ("first", "second"):
-        write_run(tmp_path / name, {"a": True})
+        finished(tmp_path / name, {"a": True})
     with pytest.raises(RecipeError):
         group_runs(find_runs([tmp_path]))
