@@ -15,17 +15,14 @@ SMOKE_STEPS = 50  # the task that is learnt quickest here takes some hundreds of
 def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Return a sentence that counts what has no result, if anything, and a sentence for each."""
     finished = {run_name(run.recipe) for run in runs if run.finished}
-    missing = {name: ("failed", f"{name} failed: {error}") for name, error in errors.items()}
-    for run in runs:
-        missing.setdefault(run_name(run.recipe), ("unfinished", f"{run.path} is not finished"))
-    for cell in (cell for grid in grids for cell in cells(grid)):
-        missing.setdefault(cell.name, ("not run", f"{cell.name} was not run"))
-    by_status: dict[str, list[str]] = {"failed": [], "unfinished": [], "not run": []}
-    for status, sentence in (entry for name, entry in missing.items() if name not in finished):
-        by_status[status].append(sentence)
-    counts = ", ".join(f"{len(sentences)} {status}" for status, sentences in by_status.items() if sentences)
-    sentences = [*by_status["failed"], *by_status["unfinished"], *_first(by_status["not run"])]
-    return [f"Runs without a result: {counts}."] if counts else [], sentences
+    failed = {name: f"{name} failed: {error}" for name, error in errors.items() if name not in finished}
+    begun = {run_name(run.recipe): f"{run.path} is not finished" for run in runs}
+    unfinished = [sentence for name, sentence in begun.items() if name not in finished | failed.keys()]
+    names = {cell.name: None for grid in grids for cell in cells(grid) if cell.name not in begun | failed}
+    not_run = [f"{name} was not run" for name in names]
+    sentences = {"failed": [*failed.values()], "unfinished": unfinished, "not run": not_run}
+    counts = ", ".join(f"{len(group)} {status}" for status, group in sentences.items() if group)
+    return [f"Runs without a result: {counts}."] if counts else [], [*failed.values(), *unfinished, *_first(not_run)]
 
 
 def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]:

@@ -73,10 +73,8 @@ def _accuracy_table(task: str, contrasts: Sequence[Contrast], tests: int) -> Tab
             rows[member.name][f"on {dataset}"] = cell
     notes = [answers.INTERVALS]
     if names := sorted({contrast.comparison.test for contrast in contrasts if contrast.comparison}):
-        notes.append(
-            f"Differences are in points, to the row marked baseline; tests: {' or '.join(names)}; Holm's method over "
-            f"the {tests} tests of this report."
-        )
+        holm = f"Holm's method over the {tests} tests of this report"
+        notes.append(f"Differences are in points, to the row marked baseline; tests: {' or '.join(names)}; {holm}.")
     labels = groups[0].runs[0].results.get("test", {}).get("by_label")
     if labels:
         notes.append("Answering always {label} would be right in {accuracy:.1%}.".format(**labels["majority"]))

@@ -234,8 +234,7 @@ def _with_teacher(path: Path, examples: Sequence[Example], task: Task) -> tuple[
     questions = {example.id: example for example in examples if example.teacher_label is not None}
     answers = [p for p in read_predictions(path) if p.confidence is not None and p.id in questions]
     _require(answers, "no answer of the teacher to a question whose answer has a confidence")
-    asked = [questions[answer.id] for answer in answers]
-    teacher = [is_right(task, str(question.teacher_label), question) for question in asked]
+    teacher = [is_right(task, str(questions[row.id].teacher_label), questions[row.id]) for row in answers]
     return as_arrays(answers), np.array(teacher, dtype=bool)
 
 

@@ -60,15 +60,15 @@ def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
     write_text(folder / f"{name}.md", page_markdown(page, name))
     for section, figure in FIGURES.items():
         path = folder / f"{name}-{figure}.svg"
-        if page[section] is None:
+        if (values := page[section]) is None:
             path.unlink(missing_ok=True)  # of an earlier evaluation
         elif section == "calibration":
-            write_text(path, figures.reliability(page["calibration"]["bins"]))
+            write_text(path, figures.reliability(values["bins"]))
         elif section == "selective":
-            points = [Point(row["coverage"], row["risk"]) for row in page["selective"]["curve"]]
+            points = [Point(row["coverage"], row["risk"]) for row in values["curve"]]
             write_text(path, figures.risk_coverage({"student": points}))
         else:
-            points = [Point(row["cost"], row["accuracy"]) for row in page["cascade"]]
+            points = [Point(row["cost"], row["accuracy"]) for row in values]
             write_text(path, figures.cascade({"student": points}, page["teacher"]["accuracy"]))
 
 
