@@ -23,7 +23,7 @@ _READINGS = ("key", "text", "letter", "number from 0", "number from 1")
 
 @dataclass(frozen=True)
 class Choices:
-    """The texts to choose among, and the data's own names for them (A, B, C or 1, 2, 3) where it has some."""
+    """Texts to choose among, and the data's own keys for them (A, B, C or 1, 2, 3), if any."""
 
     texts: tuple[str, ...]
     keys: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ def column_choices(row: Row) -> dict[str, Any] | list[Any] | None:
 
 
 def named_choice(label: str, choices: Choices, reading: str) -> str | None:
-    """Return the choice that a label names in a `reading`, if one alone; a letter is a position only without keys."""
+    """Return the only choice that a label names in a `reading`; a letter is a position only without keys."""
     if reading == "text" and label in choices.texts:
         return label
     if reading == "text" and (lettered := _LETTERED.fullmatch(label)):  # "B) green"

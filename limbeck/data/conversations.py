@@ -16,7 +16,7 @@ from limbeck.tasks import Row, Task
 from limbeck.tasks.task import text
 
 Form = Literal["limbeck", "prompt-completion", "messages", "instruction"]
-LeftOut = Mapping[str, list[str]]  # the locations of rows that were left out, by the reason
+LeftOut = Mapping[str, list[str]]  # locations of rows by the reason
 
 _USER = {"user", "human"}
 _ASSISTANT = {"assistant", "gpt", "model"}
@@ -30,8 +30,8 @@ _LABELS = ("label", "answer", "final_answer", "expected_answer")
 def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str, int], LeftOut]:
     """Read examples from a file of conversations, with counts, and the rows left out.
 
-    The assistant's last turn is read as a teacher's reply to the user's turn before it. The rationale is the reasoning
-    beside the answer, else the thoughts. The label is the row's own (`label`, `answer`), else the reply's.
+    The assistant's last turn is a teacher's reply to the user's turn before it. The rationale is the reasoning beside
+    the answer, else the thoughts; the label the row's own (`label`, `answer`), else the reply's.
     """
     (table,) = read_files([path])
     drafts: list[tuple[Draft, Message]] = []
@@ -84,7 +84,7 @@ def _taught(example: Example, reply: Message, task: Task) -> Example:
 
 
 def _conversation(row: Row) -> tuple[list[tuple[str, Message]], str | None]:
-    """Return the roles and messages of a row, and the column of the reply, where it has one of its own."""
+    """Return a row's roles and messages, and the column of its reply, if any."""
     for name in ("messages", "conversations"):
         if row.get(name) is not None:
             return _turns(row[name], name, "user"), None
@@ -111,7 +111,7 @@ def _turns(value: Any, field: str, role: str) -> list[tuple[str, Message]]:
 
 
 def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:
-    """Return the assistant's last turn after the question of the user's last turn before it."""
+    """Return the user's last question before the assistant's last turn, and that turn."""
     end = max((index for index, (role, _) in enumerate(turns) if role in _ASSISTANT), default=0)
     questions = [message for role, message in turns[:end] if role in _USER]
     if not questions:
@@ -128,8 +128,8 @@ def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:
 def export_rows(examples: Sequence[Example], task: Task, form: Form) -> tuple[list[dict[str, Any]], int]:
     """Return the examples as rows to be written as JSON, and the number of those left out.
 
-    `read_rows` reads `limbeck` rows back as the same examples. The other forms, TRL's and Alpaca's, are for trainers of
-    decoders: the target is the rationale, then a line with the task's marker and the label.
+    `read_rows` reads `limbeck` rows back as the same examples. The other forms, TRL's and Alpaca's, have as target the
+    rationale, then a line with the task's marker and the label.
     """
     complete = [row for row in examples if form == "limbeck" or (row.rationale is not None and row.label)]
     return [_exported(example, task, form) for example in complete], len(examples) - len(complete)

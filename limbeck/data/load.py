@@ -33,9 +33,9 @@ class DataSettings(TaskSettings):
     train_fraction: float = Field(default=1.0, gt=0, le=1)  # of the training rows; smaller lie inside larger ones
     test_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the rows, for a source without test split
     valid_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the training rows, for a source without validation
-    # real data sets that were looked at have 0.0015 at most
+    # real data sets have 0.0015 at most
     max_overlap: float = Field(0.01, ge=0, le=1, description="share of a split's questions that another may have too")
-    limit: int | None = Field(default=None, ge=1)  # rows of each split at most, smaller ones inside larger; to try out
+    limit: int | None = Field(default=None, ge=1)  # rows of each split, smaller ones inside larger; to try out
     seed: int = 0
 
     @property
@@ -66,7 +66,7 @@ class Splits:
 
 
 def read(settings: DataSettings) -> dict[str, list[Example]]:
-    """Return the splits that the source has, of `train`, `valid` and `test`, without the rows that lack a label."""
+    """Return the splits that the source has, without the rows that lack a label."""
     return _labelled(settings)[0]
 
 
@@ -123,7 +123,7 @@ def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
 
 
 def digest(examples: Iterable[Example]) -> str:
-    """Return the SHA-256, in hexadecimal, of the examples as canonical JSON: equal only if all their fields are."""
+    """Return the SHA-256, in hexadecimal, of the examples as canonical JSON."""
     optional = ("answers", "own_choices")  # left out where they are empty
     rows = [{key: value for key, value in asdict(row).items() if value or key not in optional} for row in examples]
     return hashlib.sha256(json.dumps(rows, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

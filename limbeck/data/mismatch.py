@@ -26,7 +26,7 @@ _WORD = re.compile(rf"\d+|(?=([{_UNSPACED}]{{2}}))[{_UNSPACED}]|([^\W\d_{_UNSPAC
 
 
 def teacher_mismatch(examples: Sequence[Example], task: Task) -> str | None:
-    """Return a warning that the teacher is most likely joined to the wrong rows; None where there is no sign of it.
+    """Return a warning that the teacher is most likely joined to the wrong rows; None without a sign of it.
 
     Signs are an accuracy not above chance (the agreement of shuffled rows, or one of the choices), and rationales
     that share no more with their own question than with another row's, or less than with a neighbour's.
@@ -52,7 +52,7 @@ def _accuracy_sign(examples: Sequence[Example], task: Task) -> str | None:
     shuffled = np.mean([is_right(task, str(row.teacher_label), neighbour) for row, neighbour in pairs])
     chance = max(shuffled, np.mean([1 / len(row.choices) if row.choices else 0.0 for row in answered]))
     error = 2 * sqrt(chance * (1 - chance) / n)
-    # not above chance, in so many rows that a teacher a quarter of the way to perfection would stand out
+    # in so many rows that a teacher a quarter of the way to perfection would stand out
     if accuracy > chance + error or accuracy + error > chance + (1 - chance) / 4:
         return None
     return f"its accuracy is {accuracy:.3f}, and by chance it would be {chance:.3f} (n = {n})"
@@ -77,7 +77,7 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
     weight = {word: log(n / count) for word, count in frequency.items()}  # 0 for a word in all questions
 
     def z_score(pairs: Sequence[tuple[int, int]]) -> float:
-        """Return by how many standard errors rationales are nearer to their own question than the pairs' seconds."""
+        """Return the standard errors by which rationales are nearer to their own question than the pairs' seconds."""
         gaps = []
         for (question, rationale), (second_question, second_rationale) in ((words(i), words(j)) for i, j in pairs):
             if question != second_question and rationale != second_rationale:
@@ -90,7 +90,7 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
 
     if z_score(list(zip(indices, indices[1:] + indices[:1], strict=True))) < max(_MIN_Z, _MIN_DEVIATIONS * sqrt(n)):
         return f"its rationales share no more words or numbers with their questions than with others' (n = {n})"
-    for shift in _SHIFTS:  # in rows that are sorted by content, a shifted rationale is nearer than a random one
+    for shift in _SHIFTS:  # in rows sorted by content, a shifted rationale is nearer than a random one
         if z_score([(index, index + shift) for index in indices if index + shift in explained]) < -_MIN_Z:
             return f"its rationales fit the questions {shift:+} row away better than their own (n = {n})"
     return None

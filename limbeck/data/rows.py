@@ -18,7 +18,7 @@ from limbeck.tasks.task import text, without_calculations
 log = logging.getLogger(__name__)
 
 Column = Literal["input", "label", "rationale", "id", "teacher_label", "choices", "answers"]
-# the file's name of a column, by limbeck's; or several (`choices: [A, B, C]`), or one in another (`question.stem`)
+# the file's names by limbeck's: one, several (`choices: [A, B, C]`), or one in another (`question.stem`)
 Columns = Mapping[Column, str | list[str]]
 TableRow = tuple[str, str, dict[str, Any]]  # its location (`rows.jsonl:3`), the id if it has none, and its cells
 Table = list[TableRow]
@@ -75,8 +75,8 @@ def read_examples(
 ) -> dict[str, list[Example]]:
     """Return the examples of each split, which may consist of several tables.
 
-    The input, and the label of `labelled` rows, have to be in every table, other `columns` in one at least. Labels name
-    their choices in the same way in all. Raises DataError if an id stands twice in a split.
+    The input, and the label of `labelled` rows, have to be in every table, other `columns` in one; labels name their
+    choices in the same way in all. Raises DataError if an id stands twice in a split.
     """
     tables = list(chain(*splits.values()))
     if not all(tables):
@@ -97,7 +97,7 @@ def read_examples(
 
 
 def _usual_columns(table: Table, columns: Columns, labelled: bool) -> dict[Column, str | list[str]]:
-    """Return usual names, in any case, for what `columns` lacks, where exactly one of them is in a table; log them."""
+    """Return and log usual names, in any case, for what `columns` lacks, where exactly one of them is in a table."""
     location, names = table[0][0], _names(table)
     usual: dict[Column, str | list[str]] = {}
     if {"instruction", "input"} <= names and not {"input", "label"} & columns.keys() and "label" not in names:
@@ -241,6 +241,5 @@ def located(location: str) -> Iterator[None]:
     try:
         yield
     except LimbeckError as error:
-        located_error = DataError(f"{location}: {error}")
-        located_error.field = error.field
-        raise located_error from None
+        error.args = (f"{location}: {error}",)
+        raise

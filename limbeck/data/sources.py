@@ -87,7 +87,7 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
 
     Nothing is put in its place before all is unpacked, and no folder is overwritten.
     """
-    # a folder that exists, so that a failure leaves nothing behind, on root's disk, so that moving is renaming
+    # exists, so that a failure leaves nothing behind, and is on root's disk, so that moving is renaming
     parent = next(folder for folder in root.absolute().parents if folder.is_dir())
     try:
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=parent) as scratch:
@@ -132,7 +132,7 @@ class FilesSource(Settings):
 
 
 def _expand(paths: Path | list[Path]) -> list[Path]:
-    """Return the files that paths and patterns name, a pattern's in alphabetical order."""
+    """Return the files that paths and patterns name."""
     files: list[Path] = []
     for path in [paths] if isinstance(paths, Path) else paths:
         pattern = str(path.expanduser())

@@ -22,7 +22,7 @@ Question = tuple[tuple[str, ...], tuple[str, ...]]  # normalized segments, and c
 
 
 def question_of(example: Example) -> Question:
-    """Return the question of an example, the same in any case, width, spacing and punctuation at the ends."""
+    """Return an example's question, the same in any case, width, spacing and punctuation at the ends."""
     return tuple(map(_plain, example.segments)), tuple(sorted(map(_plain, example.choices)))
 
 
@@ -38,7 +38,7 @@ def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[s
     """Count the questions that `splits` (train, valid, test) share, and those with contradictory labels.
 
     `test_in_train` counts rows of test whose question is in train; `contradictory_within` questions with several
-    labels in one split, `contradictory_across` those whose labels differ between splits alone.
+    labels in a split, `contradictory_across` those whose labels differ between splits alone.
     """
     by_question: dict[Question, dict[str, list[Example]]] = defaultdict(lambda: {split: [] for split in splits})
     for split, rows in splits.items():
@@ -60,7 +60,7 @@ def _contradict(rows: Sequence[Example], task: Task) -> bool:
 
 
 def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_overlap: float) -> None:
-    """Raise DataError where a split shares more than `max_overlap` of its questions with an earlier one of `sizes`."""
+    """Raise DataError where a split shares more than `max_overlap` of its questions with an earlier one."""
     for earlier, later in combinations(sizes, 2):
         count, rows = counts.get(f"{later}_in_{earlier}", 0), sizes[later]
         if count > max_overlap * rows:
@@ -101,8 +101,8 @@ def select(
 ) -> tuple[list[Example], dict[str, int]]:
     """Return the training rows, and counts of what `labels` and `keep` took away.
 
-    `keep: correct` takes the rationale, and no more, from rows where the teacher's answer is wrong. `labels: teacher`
-    replaces the label by the teacher's answer, and drops rows without one.
+    `keep: correct` takes the rationale from rows where the teacher's answer is wrong; `labels: teacher` replaces the
+    label by the teacher's answer, and drops rows without one.
     """
     rows, counts = list(examples), {}
     if (labels, keep) != ("gold", "all") and all(row.teacher_label is None for row in rows):

@@ -23,8 +23,8 @@ ViewTexts = Callable[[Example, View], tuple[str, str | None]]
 def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> dict[str, dict[str, Any]]:
     """Return counts for every split; `notes` are those of `limbeck.notes`.
 
-    In an archive, with an output for every row, one without rationale or answer counts as `unparsed`, and
-    `teacher_accuracy` is over all rows; elsewhere as `without_rationale`, and it is over the rows with an answer.
+    In an archive, with an output for every row, one without rationale or answer is `unparsed`, and `teacher_accuracy`
+    is over all rows; elsewhere it is `without_rationale`, and the accuracy over the rows with an answer.
     """
     task, has_outputs = settings.get_task(), isinstance(settings.source, ArchiveSource)
     notes = count_overlap({split: splits.get(split, []) for split in get_args(Split)}, task)

@@ -38,7 +38,7 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
     """Read the rows of a JSON, CSV or Parquet file, plain or compressed by gzip or Zstandard; `-` is standard input.
 
     The suffix names the format; other files hold JSON if they begin like it, else delimited text. Raises LimbeckError
-    for a file that cannot be read, and for a row that is damaged or too long.
+    for a file or row that is damaged, and for a row that is too long.
     """
     suffix = (path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path).suffix.lower()
     content = b""
@@ -169,7 +169,7 @@ def cell_text(value: Any) -> Any:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value is null, NaN, blank, or a word that a program writes for a missing value."""
+    """Return whether a value is null, NaN, blank, or a program's word for a missing value."""
     return cell_text(value) in ("", *_MISSING) if isinstance(value, str) else value is None or value != value
 
 

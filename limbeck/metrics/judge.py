@@ -74,7 +74,7 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = unwatch
 
     Returns for each, in order, its judgement at temperature 0 and, with `runs` > 1, that of so many replies at
     `temperature` (self-consistency); a reply that did not arrive is None. Rationales that read alike, answer included,
-    share one question and its replies. Raises LimbeckError as `sample`, and where the judge cannot be asked.
+    share their replies. Raises LimbeckError as `sample`, and where the judge cannot be asked.
     """
     items = sample(items, settings.n, settings.seed)
     limit, runs = settings.max_tokens, settings.runs

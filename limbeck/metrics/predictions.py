@@ -79,7 +79,7 @@ def predictions_by_id(path: Path) -> dict[str, Prediction]:
 
 
 def same_answer(prediction: str, label: str) -> bool:
-    """Return whether the two are the same text, but for case, white space and a final full stop, or the same number."""
+    """Return whether the two are the `same_text`, or the same number."""
     texts = (prediction.strip(), label.strip())
     numbers = {Fraction(text.replace(",", "")) if _NUMBER.fullmatch(text) else None for text in texts}
     return same_text(prediction, label) or (len(numbers) == 1 and numbers != {None})
@@ -148,8 +148,8 @@ def _columns(rows: Sequence[Mapping[str, Any]], path: Path, needs: Sequence[str]
 def _with_likeliest_choice(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row of lm-evaluation-harness with the likeliest of its choices, or as it is.
 
-    Each of its `filtered_resps` is then a log-likelihood, and whether greedy search writes the choice. A single text's
-    likelihood is no answer.
+    Each of its `filtered_resps` is then a log-likelihood, and whether greedy search writes the choice; a single text's
+    is no answer.
     """
     try:
         scores = [score for score, _ in _LIKELIHOODS.validate_python(row.get("filtered_resps"))]

@@ -91,8 +91,8 @@ def quality(
 ) -> dict[str, Any]:
     """Compare predicted rationales with the examples' own, the teacher's or gold ones; None where undefined.
 
-    Of the `n` pairs `bleu` (0 to 100) is the corpus's, all else a mean; `cut` counts pairs of which a text is compared
-    by its first `MAX_CHARACTERS`, `blank` rationales that are left out; `consistency` is of all rationales.
+    Of the `n` pairs `bleu` (0 to 100) is the corpus's, all else a mean; `cut` counts pairs compared by their first
+    `MAX_CHARACTERS`, `blank` rationales that are left out; `consistency` is of all rationales.
     """
     by_id = {example.id: example for example in examples}
     answers = [(text, str(p.prediction), by_id[p.id]) for p in predictions if (text := (p.rationale or "").strip())]

@@ -55,7 +55,7 @@ def same_text(prediction: str, label: str) -> bool:
 
 
 def same_value(prediction: str, label: str) -> bool:
-    """Return whether two numbers or equations `agree`; a label that is neither is compared as text."""
+    """Return whether two numbers or equations `agree`; any other label is compared as text."""
     return same_text(prediction, label) if value(label) is None else agree(prediction, label)
 
 
@@ -72,8 +72,8 @@ def options_in(text: str) -> dict[str, str]:
 def read_choice(answer: str, choices: Sequence[str], question: str = "") -> str | None:
     """Return the choice that an answer is, in its own spelling; None where it names none, or several.
 
-    It may give the choice's letter, its text, misspelled after the right letter, or both, and a reason after it.
-    `question` may list the texts of choices that are letters.
+    It may give the choice's letter, its text, misspelled after the right letter, or both, and a reason. `question` may
+    list the texts of choices that are letters.
     """
     answer = " ".join(re.sub(r'\*\*|[`"]', "", answer).split())
     if (exact := choice_of(answer, choices)) is not None:

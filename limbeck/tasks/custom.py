@@ -40,7 +40,7 @@ CUSTOM = Task(
 
 
 def own_task(choices: Sequence[str], answer: Answer) -> Task:
-    """Return `custom` with these choices and this kind of answer; an example with choices still answers by them."""
+    """Return `custom` with these choices and this kind of answer; an example's own choices go before it."""
     *rest, last = choices or ("",)
     form = f"{', '.join(rest)} or {last}" if rest else CUSTOM.form
     task = replace(CUSTOM, choices=tuple(choices), form=form)

@@ -34,16 +34,16 @@ class Task:
     marker: str  # the teacher's answer follows it, or "the answer is" in another form
     read_answer: Callable[[str, Example], str | None]  # of a text that is an answer; None where it is unclear
     equal: Callable[[str, str], bool]  # of a prediction and a label; `is_right` knows other accepted answers
-    # Columns of rows as they were published: of each segment's lines, and of the label. Rows with `input` are read too.
+    # columns of rows as they were published: of each segment's lines, and of the label
     fields: tuple[tuple[str, ...], ...] = ()
     label_field: str = "label"
-    choices: tuple[str, ...] = ()  # the fixed set of labels; empty where they are free or each example's own
-    question: str = ""  # what is asked about the input, where that does not say so itself
+    choices: tuple[str, ...] = ()  # the fixed labels; empty where they are free or each example's own
+    question: str = ""  # about the input, where that does not ask it itself
     form: str = "the answer"  # of a label, as an instruction names it
     segments: tuple[str, ...] = ()  # names of the input's segments, where there are several
     nouns: tuple[str, ...] = ()  # other words for "answer"
     hub: HubInputs | None = None
-    # The canonical text of a label in a data file; None where it cannot be one.
+    # a label's canonical text; None where it cannot be one
     read_label: Callable[[str], str | None] = str.strip
 
 

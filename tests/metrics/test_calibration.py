@@ -90,7 +90,7 @@ def test_the_reliability_diagram_by_hand():
     assert [bin["n"] for bin in bins] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 4]
     assert (bins[0]["low"], bins[0]["confidence"], bins[0]["accuracy"]) == (0, 0.05, 0.5)
     assert (bins[9]["high"], bins[9]["accuracy"], bins[9]["interval"]) == (1, 0.75, wilson(3, 4))
-    assert (bins[5]["confidence"], bins[5]["accuracy"], bins[5]["interval"]) == (None, None, None)
+    assert bins[5] == {"low": 0.5, "high": 0.6, "n": 0, "confidence": None, "accuracy": None, "interval": None}
 
 
 def test_p_values_at_their_ends_and_of_ties():
@@ -195,11 +195,10 @@ def test_every_definition_is_measured_on_the_answers_that_have_it():
     rows = [prediction(i, bool(right[i]), {"sequence": confidence[i], "normalised": roots[i]}) for i in range(60)]
     metrics = compare_definitions([*rows, prediction(60, None, {"first-token": 0.5})])  # not graded
     assert list(metrics) == ["sequence", "normalised"]
+    ranking = {"auroc": roc_auc_score(right, confidence), "aurc": selective(confidence, right).aurc}
     for name, values in (("sequence", confidence), ("normalised", roots)):
-        assert metrics[name]["average_confidence"] == pytest.approx(values.mean())
-        assert metrics[name]["brier"] == pytest.approx(brier_score_loss(right, values))
-        assert metrics[name]["auroc"] == pytest.approx(roc_auc_score(right, confidence))
-        assert metrics[name]["aurc"] == selective(confidence, right).aurc
+        expected = {"average_confidence": values.mean(), "brier": brier_score_loss(right, values), **ranking}
+        assert {key: metrics[name][key] for key in expected} == pytest.approx(expected)
     metrics = compare_definitions([*rows, prediction(60, True, {"sequence": 0.5})])  # lacks a definition
     assert [(row["n"], row["without_confidence"]) for row in metrics.values()] == [(61, 0), (60, 1)]
     assert compare_definitions([prediction(0, True, None)]) == compare_definitions([]) == {}

@@ -138,16 +138,10 @@ CHOICES = {  # the text, and the choice or relation that it names
     "It is a dam. So the answer is (b) store.": "store",
     "Madame is damned.": None,
 }
-RELATIONS = {
-    "A man who sleeps is not necessarily tired.": "neutral",
-    "That contradicts the premise.": "contradiction",
-    "One cannot sleep and run at the same time.": "contradiction",
-    "Sleeping does not imply resting.": "neutral",
-    "Sleeping is a type of resting.": "entailment",
-    "It does not contradict it.": "neutral",
-    "Sleeping implies resting, but not necessarily in bed.": None,  # two
-    "He runs. Answer: contradiction": "contradiction",
-}
+NEUTRAL = ("Sleepers are not necessarily tired.", "Sleeping does not imply resting.", "It does not contradict it.")
+OPPOSED = ("That contradicts it.", "One cannot sleep and run at the same time.", "He runs. Answer: contradiction")
+RELATIONS = {**dict.fromkeys(NEUTRAL, "neutral"), **dict.fromkeys(OPPOSED, "contradiction")}
+RELATIONS |= {"It is a type of rest.": "entailment", "It implies resting, but not necessarily in bed.": None}  # two
 FREE = {"The sky is blue.": None, "We look up. The answer is blue.": "blue"}  # free text: only what it says outright
 COLOUR = Example("1", ("What colour?",), "blue")
 
