@@ -18,6 +18,7 @@ from benchmarks.annotation import annotation
 from benchmarks.confidence import confidence
 from benchmarks.curve import curve
 from benchmarks.data_path import data
+from benchmarks.decoder import decoder
 from benchmarks.generation import generation
 from benchmarks.head import head
 from benchmarks.methods import methods
@@ -36,8 +37,9 @@ CASES: dict[str, Callable[[Settings], Iterable[dict[str, Any]]]] = {
     "generation": generation,
     "confidence": confidence,
     "annotation": annotation,
+    "decoder": decoder,
 }
-REAL = ("data", "generation", "confidence")  # cases of real data, left out where they are not there
+REAL = ("data", "generation", "confidence", "decoder")  # cases of real data, left out where they are not there
 
 
 def main(arguments: list[str] | None = None) -> int:
