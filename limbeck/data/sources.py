@@ -126,7 +126,7 @@ class FilesSource(Settings):
 
     def read(self, task: Task) -> dict[str, list[Example]]:
         """Return the splits that have files; a missing label is ""."""
-        files = {"train": self.train_file, "valid": self.valid_file, "test": self.test_file}
+        files = {split: getattr(self, f"{split}_file") for split in get_args(Split)}
         tables = {split: read_files(_expand(paths), self.max_row_bytes) for split, paths in files.items() if paths}
         return read_examples(tables, self.columns, task)
 

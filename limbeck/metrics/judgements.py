@@ -122,8 +122,8 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
 def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> dict[str, Any]:
     """Correlate `quality` [N] with `correct` [N], true or false; None with a `reason` where undefined.
 
-    `pearson`, here also called `point_biserial`, has Fisher's interval, `spearman` the bootstrap's over pairs, less the
-    share `left_out` of draws in which a side is constant.
+    `pearson`, also called `point_biserial` here, has Fisher's interval; `spearman` the bootstrap's, less the share
+    `left_out` of draws in which a side is constant.
     """
     q, y = np.asarray(quality, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     n = len(q)

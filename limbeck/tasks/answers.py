@@ -60,12 +60,12 @@ def same_value(prediction: str, label: str) -> bool:
 
 
 def choice_of(text: str, choices: Sequence[str]) -> str | None:
-    """Return the choice that `text` is, in its own spelling; None where it is none."""
+    """Return the choice that `text` is, if any, in its own spelling."""
     return next((choice for choice in choices if same_text(choice, text)), None)
 
 
 def options_in(text: str) -> dict[str, str]:
-    """Return the options that a question lists, a line each, by their lower-case letters."""
+    """Return the options that a question lists, a line each, by lower-case letter."""
     return {letter.lower(): option.strip() for letter, option in _OPTION_LINE.findall(text)}
 
 

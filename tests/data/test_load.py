@@ -58,8 +58,7 @@ def test_one_file_is_enough(tmp_path: Path) -> None:
     splits = load(file_settings(path, **fractions))
     questions = [{row.input for row in side} for side in (splits.train, splits.valid, splits.test)]
     assert sum(map(len, questions)) == 60  # each question in one split, and none lost
-    for side in questions[1:]:
-        assert 24 <= sum(row["input"] in side for row in rows) <= 26
+    assert all(24 <= sum(row["input"] in side for row in rows) <= 26 for side in questions[1:])
     changed = load(file_settings(path, test_fraction=0.2, valid_fraction=0.5, train_fraction=0.5))
     assert changed.test == splits.test  # carved first: what else is chosen does not move it
     assert load(file_settings(path, **fractions, seed=1)).test != splits.test
@@ -110,8 +109,8 @@ def test_a_mapped_column_may_be_in_some_files_only(tmp_path: Path) -> None:
     files = {"train_file": explained, "test_file": write_rows(tmp_path / "without.jsonl", rows)}
     columns = {"input": "q", "label": "a", "rationale": "why", "teacher_label": "who"}
     splits = load_files({**files, "columns": columns})
-    assert {(row.rationale, row.teacher_label) for row in splits.train} == {("so", "7")}
-    assert {(row.rationale, row.teacher_label) for row in splits.test} == {(None, None)}
+    sides = [{(row.rationale, row.teacher_label) for row in side} for side in (splits.train, splits.test)]
+    assert sides == [{("so", "7")}, {(None, None)}]
     for mistyped in ({"rationale": "wy"}, {"input": "question"}, {"label": "why"}):
         with pytest.raises(LimbeckError, match="no column"):
             load_files({**files, "columns": {**columns, **mistyped}})

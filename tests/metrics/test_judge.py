@@ -48,8 +48,7 @@ def test_the_question_is_the_papers_and_holds_the_item_as_it_is():
     assert "<question>\nA {task} sleeps.\nHe {rests}.\n</question>" in text
     assert "<chain-of-thought>\n{label} {0}\n</chain-of-thought>" in text
     blank = question(Item("Ours", "mine", item.example, "", " \n"))
-    assert "of a mine task" in blank
-    assert blank.count("\n(none)\n") == 2
+    assert (blank.count("of a mine task"), blank.count("\n(none)\n")) == (1, 2)
 
 
 def test_each_item_is_judged_once_and_then_several_times_over(tmp_path):

@@ -60,12 +60,8 @@ def test_an_unanswered_question_is_wrong_with_a_confidence_of_0(read):
 def test_probabilities_are_read_with_the_confidence_that_is_taken_from_them(read):
     p = {"yes": 0.75, "no": 0.25}
     by_definition = {"choices": 0.75, "sequence": 0.5}
-    predictions = read(
-        row(confidence=0.75, probabilities=p, confidences=by_definition),
-        row(confidence=0.5, probabilities=p, confidences=by_definition),
-        row(confidence=0.75, probabilities=p),
-        row(confidence=0.5, probabilities=p, confidences={"choices": None, "sequence": 0.5}),
-    )
+    definitions = ((0.75, by_definition), (0.5, by_definition), (0.75, None), (0.5, {"choices": None, "sequence": 0.5}))
+    predictions = read(*(row(confidence=c, probabilities=p, confidences=names) for c, names in definitions))
     assert [prediction.probabilities for prediction in predictions] == [p, None, p, None]
     assert predictions[-1].confidences == {"sequence": 0.5}
 
@@ -101,7 +97,7 @@ def test_log_likelihoods_of_choices_are_an_answer_with_its_confidence(read):
     (prediction,) = read({"doc_id": 0, "target": 1, "filtered_resps": scores, "acc": 1.0})
     weights = [math.exp(float(score)) for score, _ in scores]
     assert (prediction.label, prediction.prediction, prediction.correct) == ("1", "1", True)
-    assert prediction.confidence == pytest.approx(weights[1] / sum(weights))
+    assert prediction.confidence == prediction.probabilities["1"]
     assert prediction.probabilities == pytest.approx({str(i): w / sum(weights) for i, w in enumerate(weights)})
     (single,) = read({"doc_id": 0, "target": "a", "filtered_resps": [["-3.2", "True"]], "acc": 1.0})
     assert (single.correct, single.prediction, single.confidence) == (True, None, None)
