@@ -6,8 +6,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
 LONGEST = 2000  # characters of a text in a table or on a page
 
 # controls, bidi and other formats, surrogates, private use, unassigned, separators
@@ -113,4 +111,11 @@ def csv_field(text: str) -> str:
 
 def finite(value: Any) -> Any:
     """Return `value` as JSON, in which nan and infinities become None."""
-    return to_jsonable_python(value, inf_nan_mode="null")
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {str(key): finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [finite(item) for item in value]
+    return value

@@ -13,9 +13,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--update-reference", action="store_true", help="Write the reference files of tests/invariant anew."
-    )
+    parser.addoption("--update-reference", action="store_true", help="Write the files of tests/invariant anew.")
 
 
 LONG = ("test_scheduler", "test_docs", "test_evaluation", "test_training", "test_section", "test_html", "test_app")

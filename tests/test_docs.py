@@ -1,6 +1,5 @@
 """The pages of the documentation, followed to the letter."""
 
-import itertools
 import json
 import os
 import pkgutil
@@ -14,7 +13,7 @@ import pytest
 import yaml
 
 from limbeck import cli
-from limbeck.files import read_jsonl
+from limbeck.files import read_jsonl, write_jsonl
 from limbeck.grids import Grid, cells
 from limbeck.runs import train
 from tests.helpers import builders, decoders
@@ -101,9 +100,8 @@ def test_the_readme_leads_from_three_questions_to_answers(folder, printed_by):
 
 def test_the_tutorial_leads_from_questions_to_a_student_in_use(folder, monkeypatch, printed_by):
     write_blocks(TUTORIAL)
-    with (folder / "questions.jsonl").open("a") as stream:
-        for number, (word, label) in itertools.product(range(5), WORDS.items()):
-            stream.write(json.dumps({"input": f"I complain about {word}, order {number}.", "label": label}) + "\n")
+    rows = [{"input": f"I complain about {word}, order {i}.", "label": WORDS[word]} for i in range(5) for word in WORDS]
+    write_jsonl(Path("questions.jsonl"), [*(row for _, row in read_jsonl(Path("questions.jsonl"))), *rows])
     short_recipe()
     with Server(reply) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -119,14 +117,14 @@ def test_the_tutorial_leads_from_questions_to_a_student_in_use(folder, monkeypat
 
 def test_the_commands_on_evaluation_lead_from_a_recipe_and_from_files_to_numbers(folder, monkeypatch, printed_by):
     write_blocks(EVALUATION)
-    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    recipe = yaml.safe_load(Path("recipe.yaml").read_text())
     small = {**TINY, "data": recipe["data"] | {"source": TINY["data"]["source"]}, "objective": recipe["objective"]}
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(small))  # as the page has it it takes minutes
+    Path("recipe.yaml").write_text(yaml.safe_dump(small))  # as the page has it it takes minutes
     training, files, seeds, _, judging = blocks(EVALUATION, "sh")
     with Server(lambda number, request: completion("It explains little.\nScore: 2")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         out = printed_by(training, files, seeds, judging)
-    assert "| `runs/mi` |" in (folder / "runs" / "dss" / "evaluation" / "test.md").read_text()
+    assert "| `runs/mi` |" in Path("runs/dss/evaluation/test.md").read_text()
     assert re.search(r"accuracy of A\W+0\.5000\s.*accuracy of B\W+0\.7500\s", out, re.DOTALL)
 
 
@@ -154,7 +152,6 @@ def test_every_command_and_name_of_a_page_is_there(page, monkeypatch, printed_by
 
 
 def test_the_site_builds_without_a_warning(tmp_path):
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path / "site")]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
-    assert "Get started" in (tmp_path / "site" / "index.html").read_text()
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=True)
+    assert "Get started" in (tmp_path / "index.html").read_text()

@@ -63,8 +63,7 @@ def one_line_for(file: str) -> Iterator[Path]:
         try:
             yield Path(folder) / file
         except LimbeckError as error:
-            assert len(str(error)) < 1500
-            assert "\n" not in str(error)
+            assert len(str(error)) < 1500 and "\n" not in str(error)
             assert file in str(error) or file == "recipe.yaml"
             assert not (Path(folder) / "run").exists()
 

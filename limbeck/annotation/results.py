@@ -124,7 +124,7 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
     `left_out` counts questions without a label, in other forms than limbeck's also those without a rationale. Raises
     LimbeckError without a store, with nothing to write, or if `output` is one of the job's files.
     """
-    _check_output(output, job.rows, job.store, *([job.prompt] if job.prompt else []))
+    _check_output(output, *filter(None, (job.rows, job.store, job.prompt)))
     results = read_results(job)
     examples = training_examples(results, all_rationales=all_rationales)
     rows, left_out = export_rows(examples, results.opened.task, form)

@@ -229,8 +229,8 @@ class _Reply:
     def _implied(self) -> _Statement | None:
         """Return an answer alone in the last line, or one that opens the reply; None if lines contradict."""
         lines = [line for line in self.text.split("\n") if line.strip()]
-        if not lines or len({self._opening(line) for line in lines} - {None}) > 1:
-            return None  # "refunds: 0.7", "hardware: 0.3"
+        if not lines or len({self._opening(line) for line in lines} - {None}) > 1:  # "refunds: 0.7", "hardware: 0.3"
+            return None
         if (last := self.alone(lines[-1])) is not None:
             return _Statement(self.text.rfind(lines[-1]), len(self.text), last)
         start = sentence_start(self.text, max(0, len(self.text.rstrip()) - 2))
@@ -267,7 +267,7 @@ class _Reply:
         """Return the reasoning before the last answer, without the earlier ones; else what comes after it."""
         pieces, end = [], 0
         for answer in answers:
-            pieces.append(self.text[end : max(end, answer.start)].lstrip(" "))
+            pieces.append(self.text[end : answer.start].lstrip(" "))
             end = max(end, answer.end)
         last = self.text[answers[-1].start : answers[-1].end] if answers else ""
         reason = next((text for text in _REASON.findall(last) if read_choice(text, self.choices) is None), "")

@@ -1,6 +1,5 @@
 """Small jobs, and stores filled with replies that a teacher might have written, without a teacher."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,15 @@ import yaml
 from limbeck.annotation.job import Job, OpenJob
 from limbeck.llm.messages import Failure, Reply, Tokens
 from limbeck.llm.store import Store
+from tests.helpers.archives import write_rows
 
 USED = Tokens(5, 6)  # by every request that `fill` records
 
 
 def make_job(folder: Path, questions: Sequence[Mapping[str, Any]], **settings: Any) -> Job:
     """Return a job of these questions, in the files questions.jsonl and annotate.yaml."""
-    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
-    job = {"rows": str(folder / "questions.jsonl"), "store": str(folder / "annotations.sqlite")}
+    rows = write_rows(folder / "questions.jsonl", questions)
+    job = {"rows": str(rows), "store": str(folder / "annotations.sqlite")}
     job |= {"teacher": {"name": "m", "base_url": "http://127.0.0.1:9/v1"}} | settings
     (folder / "annotate.yaml").write_text(yaml.safe_dump(job))
     return Job.load(folder / "annotate.yaml")

@@ -33,9 +33,9 @@ SENTENCES = {
 }
 
 
-def sifted(example: Example, samples: Sequence[str | Sample], **filters: object) -> Annotation:
+def sifted(example: Example, samples: Sequence[str | Sample], task: Task = SVAMP, **filters: object) -> Annotation:
     copies = [replace(sample) if isinstance(sample, Sample) else Sample(sample) for sample in samples]
-    return sift(example, copies, SVAMP, filters=FilterSettings.model_validate(filters), source="content")
+    return sift(example, copies, task, filters=FilterSettings.model_validate(filters), source="content")
 
 
 def outcomes(example: Example, *samples: str | Sample, **filters: object) -> list[str]:
@@ -76,11 +76,9 @@ def test_without_a_gold_label_the_vote_decides() -> None:
 
 def test_agreement_is_of_the_samples_that_answered_without_a_hint() -> None:
     samples = (WRONG, RIGHT, SECOND, "No idea.", NO_REPLY, FAILED, hint(WRONG), hint(f"So {RIGHT}"))
-    expected = ["wrong", "kept", "kept", "no answer", "not asked", "failed", "wrong", "kept"]
-    assert outcomes(APPLES, *samples, agreement=0.66) == expected
-    low = outcomes(APPLES, *samples, agreement=0.67)
-    assert low[:3] == ["wrong", "low agreement", "low agreement"]
-    assert low[-1] == "kept"  # a hinted one is not the vote's
+    others = ["no answer", "not asked", "failed", "wrong", "kept"]  # a hinted one is not the vote's
+    assert outcomes(APPLES, *samples, agreement=0.66) == ["wrong", "kept", "kept", *others]
+    assert outcomes(APPLES, *samples, agreement=0.67) == ["wrong", "low agreement", "low agreement", *others]
     annotation = sifted(APPLES, samples)
     assert (annotation.vote, annotation.agreement) == ("(84 / 2)", 2 / 3)
     assert annotation.rationales[1:] == ["Two friends get 84 apples.", "So Luke shares 84 apples with 2."]
@@ -105,11 +103,9 @@ def test_released_replies_are_read_as_the_archive_is_and_their_rationales_have_n
     shards = sorted((dss / name / "llm").glob(f"{split}_CoT_*.json"))  # fewer than ten
     raws = [raw for shard in shards for raw in json.loads(shard.read_text())]
     for row, raw in zip(rows, raws, strict=True):
-        annotation = sift(row, [Sample(raw)], task, filters=FilterSettings(language="en"), source="content")
-        assert annotation.vote == row.teacher_label
-        outcome = "no answer" if row.teacher_label is None else "kept"
-        right = row.teacher_label is None or is_right(task, row.teacher_label, row)
-        assert annotation.samples[0].outcome == (outcome if right else "wrong")
+        annotation, label = sifted(row, [raw], task, language="en"), row.teacher_label
+        outcome = "no answer" if label is None else "kept" if is_right(task, label, row) else "wrong"
+        assert (annotation.vote, annotation.samples[0].outcome) == (label, outcome)
 
 
 EQUATION = get("custom", answer="equation")
@@ -150,7 +146,7 @@ def test_languages(code: str) -> None:
     assert raised.value.field == "language"
 
 
-# Answers in a form, tags and tokens of templates; prose that only speaks of answers; talk of a hint.
+# answers in a form, tags and tokens of templates; prose that only speaks of answers; talk of a hint
 LEAKS = [
     ("cqa", "Beavers build. So the answer is (b) dam."),
     ("cqa", "Beavers build.\n**Final answer:** who knows"),

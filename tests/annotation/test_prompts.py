@@ -31,19 +31,13 @@ ANSWERS = {
     "custom": [],
 }  # fmt: skip
 CHOOSE = "Choose the answer from these, and repeat it word for word"
-PLAIN = {
-    "instruction": "Think.",
-    "question": "Q {input}",
-    "choices": "One of {choices}",
-    "hint": "It is {label}.",
-    "examples": [{"input": "1 and 1?", "reply": "One more. The answer is (1 + 1)."}],
-}
+PLAIN = {"instruction": "Think.", "question": "Q {input}", "choices": "One of {choices}", "hint": "It is {label}."}
+PLAIN["examples"] = [{"input": "1 and 1?", "reply": "One more. The answer is (1 + 1)."}]
 
 
 def load(folder: Path, task: str, values: object) -> Prompt:
-    path = folder / "prompt.yaml"
-    path.write_text(values if isinstance(values, str) else yaml.safe_dump(values, allow_unicode=True))
-    return load_prompt(get(task), path)
+    (folder / "prompt.yaml").write_text(yaml.safe_dump(values))
+    return load_prompt(get(task), folder / "prompt.yaml")
 
 
 @pytest.mark.parametrize(
@@ -58,13 +52,13 @@ def load(folder: Path, task: str, values: object) -> Prompt:
 )
 def test_the_messages_of_each_task(task, example, content):
     prompt = load_prompt(get(task))
-    messages = prompt.messages(example)
-    assert [message["role"] for message in messages] == ["system", *["user", "assistant"] * len(ANSWERS[task]), "user"]
-    assert messages[0]["content"] == yaml.safe_load(prompt_file(task).read_text())["instruction"].strip()
-    assert messages[-1]["content"] == content
-    hinted = prompt.messages(example, hint=True)
-    assert hinted[:-1] == messages[:-1]
-    assert hinted[-1]["content"].startswith(f"{content}\n\n(The right answer is known: {example.label}. ")
+    *turns, last = prompt.messages(example)
+    assert [turn["role"] for turn in turns] == ["system", *["user", "assistant"] * len(ANSWERS[task])]
+    assert turns[0]["content"] == yaml.safe_load(prompt_file(task).read_text())["instruction"].strip()
+    assert last == {"role": "user", "content": content}
+    *same, hinted = prompt.messages(example, hint=True)
+    assert same == turns
+    assert hinted["content"].startswith(f"{content}\n\n(The right answer is known: {example.label}. ")
 
 
 def test_every_task_has_a_prompt_and_every_reply_we_ship_is_read_as_it_is_meant():

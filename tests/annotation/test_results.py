@@ -23,9 +23,9 @@ ROWS = [{"id": "a", "input": "What is 1?", "label": "1"}, {"id": "b", "input": "
 def test_the_counts_and_the_interval_of_the_accuracy(tmp_path):
     rows = [{"id": f"q{i}", "input": f"{i}?", "label": "1"} for i in range(12)] + [{"id": "free", "input": "And?"}]
     job = make_job(tmp_path, rows, sampling={"samples": 2})
-    right = {f"q{i}": [reply_with("1"), reply_with("1", f"There are {i} reasons for it.")] for i in range(7)}
-    wrong = {"q7": [reply_with("2"), reply_with("2")], "q8": [reply_with("3"), "Hm."], "q9": ["Hm.", "Well."]}
-    fill(job, {**right, **wrong, "free": [reply_with("4")]})
+    texts = {f"q{i}": [reply_with("1"), reply_with("1", f"There are {i} reasons for it.")] for i in range(7)}
+    texts |= {"q7": [reply_with("2"), reply_with("2")], "q8": [reply_with("3"), "Hm."], "q9": ["Hm.", "Well."]}
+    fill(job, {**texts, "free": [reply_with("4")]})
     counts = summary(read_results(job))
     interval = list(binomtest(7, 9).proportion_ci(method="wilson"))
     assert counts["votes"].pop("interval") == pytest.approx(interval, abs=1e-12)
@@ -44,10 +44,9 @@ def test_questions_without_label_and_vote_are_left_out_and_counted(tmp_path):
     agreed = [reply_with("1"), reply_with("1", "It is one for a good reason."), reply_with("2")]
     fill(job, {"silent": ["Well.", "Hm.", Failure("HTTP 500", "oops")], "torn": torn, "sure": agreed, "known": torn})
     examples = training_examples(read_results(job))
-    assert [(row.id, row.label, row.teacher_label, row.rationale) for row in examples] == [
-        ("sure", "1", "1", "We think of it a little while."),
-        ("known", "1", "1", None),  # its label is known, but a third of the answers is too little to reason by
-    ]
+    parts = [(row.id, row.label, row.teacher_label, row.rationale) for row in examples]
+    # a label is known, but a third of the answers is too little to reason by
+    assert parts == [("sure", "1", "1", "We think of it a little while."), ("known", "1", "1", None)]
     for all_rationales, count in ((False, 2), (True, 3)):
         done = export(job, tmp_path / "annotated.jsonl", "limbeck", all_rationales=all_rationales)
         assert (done["rows"], done["rationales"], done["left_out"]) == (count, count - 1, 2)
@@ -104,8 +103,7 @@ def test_the_archive_becomes_a_file_a_split(tmp_path):
         outputs = ["No idea.", *(f"Why {i}. The answer is ({i} + 1).\n\nQ: more" for i in range(1, count))]
         write_shards(source / "svamp" / "llm", split, outputs, size=2)
     train, test = (tmp_path / "out" / f"svamp_{split}.jsonl" for split in ("train", "test"))
-    unparsed = {"unparsed_rationales": 1, "unparsed_labels": 1}
-    written = {train: {"rows": 4, **unparsed}, test: {"rows": 2, **unparsed}}
+    written = {path: {"rows": n, "unparsed_rationales": 1, "unparsed_labels": 1} for path, n in ((train, 4), (test, 2))}
     assert import_rows(source, tmp_path / "out", "svamp") == (written, {})
     assert [row.rationale for row in read_rows(train)] == [None, "Why 1.", "Why 2.", "Why 3."]
     assert [row.input for row in read_rows(test)] == ["test 0 and one?", "test 1 and one?"]
@@ -125,13 +123,12 @@ import json, sys
 from pathlib import Path
 from limbeck.annotation.results import upload
 from limbeck.errors import LimbeckError
-outcomes = {}
-for name, private in json.load(sys.stdin):
+def outcome(name, private):
     try:
-        outcomes[name] = upload(Path("annotated.jsonl"), name, private=private)
+        return upload(Path("annotated.jsonl"), name, private=private)
     except LimbeckError as error:
-        outcomes[name] = f"error: {error}"
-json.dump(outcomes, sys.stdout)
+        return f"error: {error}"
+json.dump({name: outcome(name, private) for name, private in json.load(sys.stdin)}, sys.stdout)
 """
 
 

