@@ -49,7 +49,7 @@ class Job(TaskSettings, AskingSettings):
 class OpenJob:
     """A job whose rows and prompt are read.
 
-    `max_tokens` is not in `sent`, by whose hash replies are stored: raised, it only makes cut answers be asked again.
+    `max_tokens` is not in `sent`, by whose hash replies are stored: once raised, only cut answers are asked again.
     """
 
     def __init__(self, job: Job) -> None:

@@ -96,10 +96,8 @@ def training_examples(results: Results, *, all_rationales: bool = False) -> list
         if not (label := row.example.label or (row.vote if agreed else None)):
             continue
         numbered = (id for number in count(2) if (id := f"{row.example.id}#{number}") not in ids)
-        rationales: list[str | None] = [*row.rationales] or [None]
-        for rationale, id in zip(
-            rationales[: None if all_rationales else 1], chain([row.example.id], numbered), strict=False
-        ):
+        rationales: list[str | None] = [*row.rationales[: None if all_rationales else 1]] or [None]
+        for rationale, id in zip(rationales, chain([row.example.id], numbered), strict=False):
             ids.add(id)
             examples.append(replace(row.example, id=id, label=label, teacher_label=row.vote, rationale=rationale))
     return examples

@@ -79,11 +79,11 @@ class LocalClient:
     def _generate(self, prompts: list[list[int]]) -> list[Reply | Failure]:
         width = max(map(len, prompts))
         # padding is masked, but repetition penalties look at every id: pad with a token that the row has anyway
-        ids = torch.tensor([prompt[:1] * (width - len(prompt)) + prompt for prompt in prompts])
-        mask = torch.arange(width) >= torch.tensor([[width - len(prompt)] for prompt in prompts])
-        inputs = {"input_ids": ids.to(self._model.device), "attention_mask": mask.to(self._model.device)}
+        ids = [prompt[:1] * (width - len(prompt)) + prompt for prompt in prompts]
+        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        inputs = torch.tensor([ids, mask], device=self._model.device)
         try:
-            output = self._model.generate(**inputs, **self._options)
+            output = self._model.generate(input_ids=inputs[0], attention_mask=inputs[1], **self._options)
         except Exception as error:  # raised by the model's code, sampling.extra, or a full GPU
             advice = "; lower teacher.batch_size" if isinstance(error, torch.OutOfMemoryError) else ""
             raise ModelError(f"{self._name}: {type(error).__name__}: {first_line(error)}{advice}") from error
