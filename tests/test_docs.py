@@ -92,8 +92,7 @@ def test_the_readme_leads_from_three_questions_to_answers(folder, printed_by):
     write_blocks(README)
     short_recipe()
     printed_by(*blocks(README, "sh"))
-    (code,) = blocks(README, "python")
-    exec(code, {})
+    exec(*blocks(README, "python"), {})
     assert (folder / "report" / "index.html").is_file()
     assert len(read_jsonl(folder / "answers.jsonl")) == 3
 
@@ -132,8 +131,8 @@ def test_the_commands_on_experiments_lead_from_a_grid_to_a_report(folder, printe
     write_blocks(EXPERIMENTS)
     assert len(cells(Grid.load(folder / "grid.yaml"))) == 3 * 2 * 3
     axes = {"objective": ["dss", "mi"], "size": {"short": {"training.max_steps": 2}}}
-    small = {"recipe": TINY, "axes": axes, "seeds": 1}  # as the page has it it takes minutes
-    (folder / "grid.yaml").write_text(yaml.safe_dump(small))
+    grid = {"recipe": TINY, "axes": axes, "seeds": 1}  # as the page has it it takes minutes
+    (folder / "grid.yaml").write_text(yaml.safe_dump(grid))
     for cell in cells(Grid.load(folder / "grid.yaml")):  # here, for processes take seconds to begin
         train(cell.recipe, folder / "runs" / cell.name)
     assert "2 of 2 finished. The runs are in runs/" in printed_by(blocks(EXPERIMENTS, "sh")[0])

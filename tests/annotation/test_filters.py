@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import example, given
@@ -25,6 +26,7 @@ RIGHT = "Luke shares 84 apples with 2. The answer is (84 / 2)."
 SECOND = "Two friends get 84 apples. The answer is 42."
 WRONG = "Luke keeps 84 and 2. The answer is (84 + 2)."
 NO_REPLY, FAILED = Sample(None), Sample(None, failure="timed out")
+hint = partial(Sample, hinted=True)
 SENTENCES = {
     "de": ["Die Jacke ist rot, nicht blau.", "Mary hatte 15 Kekse. Sie gab Tom 6. Also 15 - 6 = 9."],
     "fr": ["La veste est rouge et non bleue.", "D'abord 12 + 7 = 19, puis 19 - 5 = 14."],
@@ -40,10 +42,6 @@ def sifted(example: Example, samples: Sequence[str | Sample], task: Task = SVAMP
 
 def outcomes(example: Example, *samples: str | Sample, **filters: object) -> list[str]:
     return [sample.outcome.value for sample in sifted(example, samples, **filters).samples]
-
-
-def hint(text: str) -> Sample:
-    return Sample(text, hinted=True)
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,7 @@ def endpoint(replies: Path):
 def case(tmp_path, monkeypatch):
     def copy(name: str) -> Path:
         """Return a copy of that folder, which is then the current one."""
-        folder = tmp_path / name
-        shutil.copytree(CASES / name, folder, ignore=shutil.ignore_patterns("*.log"))
+        folder = shutil.copytree(CASES / name, tmp_path / name, ignore=shutil.ignore_patterns("*.log"))
         monkeypatch.chdir(folder)
         return folder
 

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-import yaml
 
 from limbeck.files import read_jsonl
-from tests.annotation.jobs import reply_with
+from tests.annotation.jobs import make_job, reply_with
 from tests.helpers.archives import write_rows
 from tests.helpers.processes import Forked
 from tests.helpers.servers import Server, completion, error
@@ -16,13 +15,9 @@ from tests.helpers.servers import Server, completion, error
 def job(tmp_path, monkeypatch):
     """`job(url, **settings)` writes annotate.yaml and five questions."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
-
-    def write(url: str, **settings) -> None:
-        write_rows(tmp_path / "questions.jsonl", [{"input": f"What is {i}?", "label": str(i)} for i in range(5)])
-        values = {"rows": "questions.jsonl", "teacher": {"name": "m", "base_url": url}} | settings
-        (tmp_path / "annotate.yaml").write_text(yaml.safe_dump(values))
-
-    return write
+    rows = [{"input": f"What is {i}?", "label": str(i)} for i in range(5)]
+    paths = {"rows": "questions.jsonl", "store": "annotations.sqlite"}
+    return lambda url, **settings: make_job(tmp_path, rows, teacher={"name": "m", "base_url": url}, **paths, **settings)
 
 
 def answer(number, request):
@@ -55,16 +50,13 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
 
 
 def test_missing_answers_are_counted_and_exit_code_one(limbeck, job):
-    def behave(number, request):
-        return error(400, "no numbers above two") if "3" in request.question else answer(number, request)
-
-    with Server(behave) as server:
-        job(server.url)
+    with Server(lambda number, request: error(400, "no threes") if number == 3 else answer(number, request)) as server:
+        job(server.url, limits={"concurrency": 1})
         code, out, err = limbeck("annotate", "run", "annotate.yaml")
     assert (code, err) == (1, "")
-    assert "no numbers above two" in out and "missing yet: 1 answers. Start the job again" in out
+    assert "no threes" in out and "missing yet: 1 answers. Start the job again" in out
     out = limbeck("annotate", "show", "annotate.yaml", "--replies", "failed")[1]
-    assert "no numbers above two" in out and "--- questions-3" in out
+    assert "no threes" in out and "--- questions-3" in out
 
 
 def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path, monkeypatch):

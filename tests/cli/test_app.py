@@ -127,20 +127,13 @@ for line in sys.stdin:
     app(line.split(), standalone_mode=False)
 print({"torch", "transformers"} & set(sys.modules), file=sys.stderr)
 """
-LIGHT = """--help
-objectives
-schema
-data show arithmetic
-annotate show annotate.yaml
-compare {run} {run}
-calibrate {run}/predictions/test.jsonl
-report {run} -o {out}
-"""
+LIGHT = ["--help", "objectives", "schema", "data show arithmetic", "annotate show annotate.yaml", "compare {run} {run}"]
+LIGHT += ["calibrate {run}/predictions/test.jsonl", "report {run} -o {out}"]
 
 
 def test_verbs_without_a_model_import_neither_torch_nor_transformers(run, tmp_path):
     fill(make_job(tmp_path, [{"id": "a", "input": "What is it?", "label": "red"}]), {"a": [reply_with("red")]})
-    words = LIGHT.format(run=run, out=tmp_path / "report")
+    words = "\n".join(LIGHT).format(run=run, out=tmp_path / "report")
     options = {"input": words, "capture_output": True, "text": True, "cwd": tmp_path}
     process = subprocess.run([sys.executable, "-c", IMPORTED], **options)
     assert process.stderr.splitlines()[-1] == "set()"

@@ -80,7 +80,6 @@ def test_a_key_that_no_header_carries_is_refused_and_not_shown(key, monkeypatch)
         (completion("half an ans", finish_reason="length"), "cut off", False),
         (completion("", finish_reason="content_filter"), "filtered", False),
     ],
-    ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_failures(answer, kind, again):
     failure = result_of(answer, seconds=0.3 if kind == "timed out" else 10)

@@ -148,9 +148,8 @@ def test_ctrl_c_and_sigterm_wait_for_what_is_in_flight(signal_number, store, ser
 
 def test_a_second_ctrl_c_waits_for_nothing_and_keeps_what_had_arrived(store, server):
     def behave(number: int, request: HttpRequest) -> Answer:
-        if number == 10:
-            kill_after(0.05, signal.SIGINT)
-            kill_after(0.1, signal.SIGINT)
+        for seconds in (0.05, 0.1) if number == 10 else ():
+            kill_after(seconds, signal.SIGINT)
         return completion() if number < 8 else Answer(mode="silent")
 
     server.behave = behave
@@ -163,8 +162,7 @@ def test_a_wrong_key_stops_all_and_what_is_in_flight_arrives(store, server):
     server.behave = lambda number, request: error(401, "wrong key") if number == 20 else completion(delay=0.05)
     with pytest.raises(EndpointError, match="OPENAI_API_KEY"):
         ask(server, store, 500, concurrency=8)
-    assert server.count < 60
-    assert len(store.answered("m", "p")) == server.paid.total() == server.count - 1
+    assert len(store.answered("m", "p")) == server.paid.total() == server.count - 1 < 59
 
 
 def test_replies_wait_for_a_store_that_another_process_locks(store, server):
