@@ -12,8 +12,8 @@ class LimbeckError(Exception):
         self, message: str, *, path: Path | str | None = None, line: int | None = None, field: str | None = None
     ) -> None:
         self.path, self.line, self.field = None if path is None else Path(path), line, field
-        place = path if line is None else f"{path}:{line}"
-        text = ": ".join(str(part) for part in (place, field, message) if part is not None)
+        location = path if line is None else f"{path}:{line}"
+        text = ": ".join(str(phrase) for phrase in (location, field, message) if phrase is not None)
         # one line, and printable: a lone surrogate cannot be encoded
         super().__init__(" ".join(text.split()).encode("utf-8", "backslashreplace").decode())
 

@@ -19,7 +19,7 @@ def uploads(monkeypatch):
 
 @pytest.mark.parametrize("words", ["", "--public", "--yes", "--yes --public"])
 @pytest.mark.parametrize("typed", ["y\n", "n\n", "\n", ""])
-def test_an_upload_is_listed_and_confirmed(words, typed, limbeck, run, uploads):
+def test_an_upload_is_listed_and_confirmed(*, words, typed, limbeck, run, uploads):
     code, out, _ = limbeck("push", run, "me/mine", *words.split(), stdin=typed)
     kind, sent = "public" if "--public" in words else "private", "--yes" in words or typed == "y\n"
     assert ("model.safetensors" in out) == (f"to the Hub as me/mine ({kind})?" in out) == ("--yes" not in words)
