@@ -122,20 +122,21 @@ class DecoderStudent(Student):
         max_target_length: int,
     ) -> None:
         embeddings: Any = model.get_input_embeddings()
-        ends = [*end_ids(model.config), *end_ids(model.generation_config)]
+        config: Any = model.config.get_text_config(decoder=True)  # of a model that reads images too, its part for text
+        ends = [*end_ids(model.config), *end_ids(config), *end_ids(model.generation_config)]
         vocabulary = int(embeddings.num_embeddings)
         codec = PromptCodec(tokenizer, ends, vocabulary, prompts=prompts)
-        room = positions(model.config) - max_target_length
+        room = positions(config) - max_target_length
         if room < 1:
             raise ModelError(
-                f"the model knows {positions(model.config)} positions, and student.max_target_length is "
+                f"the model knows {positions(config)} positions, and student.max_target_length is "
                 f"{max_target_length}: lower it"
             )
         # padding is masked everywhere, so that any token can stand for it
-        pad_ids = (model.config.pad_token_id, tokenizer.pad_token_id, codec.end)
+        pad_ids = (config.pad_token_id, tokenizer.pad_token_id, codec.end)
         # a checkpoint's own presets (sampling, penalties) are for the task it was made for
         model.generation_config = GenerationConfig(
-            bos_token_id=model.config.bos_token_id,
+            bos_token_id=config.bos_token_id,
             eos_token_id=list(codec.ends),
             pad_token_id=next(id for id in pad_ids if id is not None and 0 <= id < vocabulary),
         )
@@ -143,6 +144,7 @@ class DecoderStudent(Student):
             model, codec, max_source_length=min(max_source_length, room), max_target_length=max_target_length
         )
         self.prompts = prompts
+        self._config = config
         self._scale, self.shared = 1.0, True
         self._probe()
 
@@ -153,15 +155,13 @@ class DecoderStudent(Student):
         linear: Any = self.model.get_output_embeddings()
         if linear is None:
             raise ModelError(f"a {self.model.config.model_type!r} model without a vocabulary head cannot be a student")
-        config = self.model.config
-        return VocabularyHead(
-            linear.weight, getattr(linear, "bias", None), getattr(config, "final_logit_softcapping", None)
-        )
+        soft_cap = getattr(self._config, "final_logit_softcapping", None)
+        return VocabularyHead(linear.weight, getattr(linear, "bias", None), soft_cap)
 
     def hidden_states(self, batch: Mapping[str, Any]) -> dict[Any, Tensor]:
         branches, position_ids = batch["branches"], batch["position_ids"]
         mask = self._masks(position_ids, branches) if self.shared else (branches != _PADDING).long()
-        backbone: Any = self.model.base_model
+        backbone: Any = self.model.get_decoder()
         output = backbone(input_ids=batch["input_ids"], attention_mask=mask, position_ids=position_ids, use_cache=False)
         states = output[0].flatten(0, 1)
         return {view: states[places] * self._scale for view, places in batch["places"].items()}
@@ -178,23 +178,24 @@ class DecoderStudent(Student):
 
     def _masks(self, position_ids: Tensor, branches: Tensor) -> Any:
         """Return what each token sees, `[R, 1, S, S]`; by kind of layer where the model's layers are of several."""
-        config, length = self.model.config, branches.shape[1]
-        earlier = torch.ones(length, length, dtype=torch.bool, device=branches.device).tril()
-        seen, reader = branches.unsqueeze(1), branches.unsqueeze(2)
-        full = earlier & ((seen == _SHARED) | (seen == reader))
-        near, window = full, getattr(config, "sliding_window", None)
+        length = branches.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool, device=branches.device).tril()
+        keys, queries = branches.unsqueeze(1), branches.unsqueeze(2)
+        full = causal & ((keys == _SHARED) | (keys == queries))
+        sliding, window = full, getattr(self._config, "sliding_window", None)
         if window is not None:
-            near = full & (position_ids.unsqueeze(2) - position_ids.unsqueeze(1) < window)
-        if getattr(config, "layer_types", None):
-            return {"full_attention": self._mask(full), "sliding_attention": self._mask(near)}
-        return self._mask(near)
+            sliding = full & (position_ids.unsqueeze(2) - position_ids.unsqueeze(1) < window)
+        if getattr(self._config, "layer_types", None):
+            return {"full_attention": self._mask(full), "sliding_attention": self._mask(sliding)}
+        return self._mask(sliding)
 
-    def _mask(self, sees: Tensor) -> Tensor:
-        """Return `sees`, `[R, S, S]`, as the model's attention takes it."""
-        sees = sees.unsqueeze(1)
-        if self.model.config._attn_implementation == "sdpa":
-            return sees
-        return torch.zeros_like(sees, dtype=self.model.dtype).masked_fill(~sees, torch.finfo(self.model.dtype).min)
+    def _mask(self, visible: Tensor) -> Tensor:
+        """Return `visible`, `[R, S, S]`, as the model's attention takes it."""
+        visible = visible.unsqueeze(1)
+        if self._config._attn_implementation == "sdpa":
+            return visible
+        dtype = self.model.dtype
+        return torch.zeros_like(visible, dtype=dtype).masked_fill(~visible, torch.finfo(dtype).min)
 
     @torch.no_grad()
     def _probe(self) -> None:
@@ -213,10 +214,10 @@ class DecoderStudent(Student):
             separate = self.target_states(batch, columns)
             # with more tokens than the row has: a model that looks ahead is found out
             output: Any = self.model(input_ids=torch.tensor([ids], device=self.model.device))
-            logits, own = output.logits[0, 5:8].float(), head.logits(separate[0][0]).float()
-            if not _close(own, logits):
-                self._scale = float((logits * own).sum() / own.square().sum())
-                if not _close(own * self._scale, logits):
+            logits, linear = output.logits[0, 5:8].float(), head.logits(separate[0][0]).float()
+            if not _close(linear, logits):
+                self._scale = float((logits * linear).sum() / linear.square().sum())
+                if not _close(linear * self._scale, logits):
                     raise ModelError(f"a {kind!r} model cannot be a student: its logits are not a linear head's")
                 separate = self.target_states(batch, columns)
             self.shared = True
@@ -227,7 +228,7 @@ class DecoderStudent(Student):
         finally:
             self.train(training)
         # windows that are counted by rows, not by positions, are longer than the probe
-        if any(getattr(self.model.config, name, None) for name in ("attention_types", "attention_chunk_size")):
+        if any(getattr(self._config, name, None) for name in ("attention_types", "attention_chunk_size")):
             self.shared = False
         if not self.shared:
             log.warning("a %r model cannot share prompts: each view is a row of its own", kind)

@@ -21,15 +21,16 @@ from transformers import (
     T5Config,
     T5ForConditionalGeneration,
 )
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from limbeck.data import View
 from limbeck.errors import ModelError, RecipeError, first_line
 from limbeck.files import read_json, replacing, write_json
-from limbeck.hub import cached_revision, where_to_load
+from limbeck.hub import cached_revision, may_be_on_hub, where_to_load
 from limbeck.models.decoder import DecoderStudent
 from limbeck.models.encoder_decoder import EncoderDecoderStudent
-from limbeck.models.families import PAIRABLE, family_of
-from limbeck.models.lora import ADAPTER, add_lora, check_lora, has_adapter, load_adapter, merged
+from limbeck.models.families import PAIRABLE, family_of, positions
+from limbeck.models.lora import add_lora, check_lora, has_adapter, load_adapter, merged
 from limbeck.models.prompts import PromptCodec, prompts_for
 from limbeck.models.settings import CARD, Card, Prompts, ScratchSettings, StudentSettings
 from limbeck.models.student import Student
@@ -74,12 +75,14 @@ def prompt_texts(settings: StudentSettings, task: Task) -> Callable[[Example, Vi
 
     Its weights are not loaded.
     """
-    name = _base(str(settings.name))
-    config, tokenizer = (_call(loader.from_pretrained, name, **_where(name)) for loader in (AutoConfig, AutoTokenizer))
+    name, options = _base(str(settings.name))
+    config, tokenizer = (_call(loader.from_pretrained, name, **options) for loader in (AutoConfig, AutoTokenizer))
+    config, longest = config.get_text_config(decoder=True), settings.max_target_length
     codec = PromptCodec(tokenizer, end_ids(config), config.vocab_size, prompts=prompts_for(settings, task, tokenizer))
+    room = min(settings.max_source_length, positions(config) - longest)
 
     def texts(example: Example, view: View) -> tuple[str, str]:
-        return codec.texts(example, view, settings.max_source_length, settings.max_target_length)
+        return codec.texts(example, view, room, longest)
 
     return texts
 
@@ -95,8 +98,7 @@ def _student(
 
 def _pretrained(name: str, *, in_4bit: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a checkpoint and its tokenizer; one that is an adapter alone with its base."""
-    base = _base(name)
-    where = _where(base)
+    base, where = _base(name)
     config = _call(AutoConfig.from_pretrained, base, **where)
     if config.model_type == "encoder-decoder":
         loader: Any = EncoderDecoderModel
@@ -113,12 +115,12 @@ def _pretrained(name: str, *, in_4bit: bool = False) -> tuple[PreTrainedModel, P
             raise ModelError("student.load_in_4bit needs an NVIDIA GPU and `pip install bitsandbytes`; leave it out")
         options = {"quantization_config": BitsAndBytesConfig(load_in_4bit=True), "device_map": "cuda"}
     model, info = _call(loader.from_pretrained, base, output_loading_info=True, **options, **where)
-    lacking = info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}
+    missing = info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}
     if base != name:
-        lacking |= load_adapter(model, name)
-    if lacking:
-        raise ModelError(f"{name}: {len(lacking)} weights do not fit or are missing, {min(lacking)} the first")
-    return model, _call(AutoTokenizer.from_pretrained, name, **where)
+        missing |= load_adapter(model, name)
+    if missing:
+        raise ModelError(f"{name}: {len(missing)} weights do not fit or are missing, {min(missing)} the first")
+    return model, _call(AutoTokenizer.from_pretrained, name, **where if base == name else _where(name))
 
 
 def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -143,13 +145,22 @@ def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokeni
     return model, tokenizer
 
 
-def _base(name: str) -> str:
-    """Return the checkpoint that the adapter in the folder `name` belongs to; `name` where it holds none."""
-    adapter = Path(name) / ADAPTER
-    return str(read_json(adapter).get("base_model_name_or_path")) if adapter.is_file() else name
+def _base(name: str) -> tuple[str, dict[str, Any]]:
+    """Return the checkpoint that the adapter `name` belongs to, with the options that load it; `name` where it is none.
+
+    An adapter of a base on the Hub belongs to the revision that it was trained on.
+    """
+    where = _where(name)
+    adapter = _call(find_adapter_config_file, name, local_files_only=where.get("local_files_only", False))
+    if adapter is None:
+        return name, where
+    config = read_json(Path(adapter))
+    base = str(config.get("base_model_name_or_path"))
+    revision = config.get("revision") if may_be_on_hub(base) else None
+    return base, _where(base) | ({"revision": revision} if revision else {})
 
 
-def _where(name: str) -> dict[str, bool]:
+def _where(name: str) -> dict[str, Any]:
     return {"trust_remote_code": False, **where_to_load(name)}
 
 

@@ -16,7 +16,6 @@ from torch import nn
 from limbeck.errors import ModelError, RecipeError, first_line
 from limbeck.models.settings import LoraSettings
 
-ADAPTER = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"
 
 

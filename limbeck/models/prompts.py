@@ -45,6 +45,7 @@ def prompts_for(settings: StudentSettings, task: Task, tokenizer: PreTrainedToke
     defaults = {"chat": sentences, "plain": _CUES, "prefix": prefixes}[template]
     return Prompts(
         template=template,
+        frame=_chat_frame(tokenizer, settings.system) if template == "chat" else ("", ""),
         system=settings.system,
         instructions={**defaults, **settings.instructions},
         segments=task.segments if template != "prefix" else (),
@@ -80,11 +81,9 @@ class PromptCodec(Codec):
     ) -> None:
         """Take the model's end ids; a turn's end, of a chat template, is one as well, and the end of targets."""
         self.prompts = prompts
-        self._frame, turn_end = ("", ""), None
-        if prompts.template == "chat":
-            self._frame, turn_end = _chat_frame(tokenizer, prompts.system)
-        known = [id for id in (turn_end, tokenizer.eos_token_id, *ends) if id is not None]
-        super().__init__(tokenizer, list(dict.fromkeys(known)), vocabulary)
+        turn_end = _turn_end(tokenizer, prompts.system) if prompts.template == "chat" else None
+        present = [id for id in (turn_end, tokenizer.eos_token_id, *ends) if id is not None]
+        super().__init__(tokenizer, list(dict.fromkeys(present)), vocabulary)
         if prompts.template == "chat":
             self._before = []  # the template has its own beginning
 
@@ -96,7 +95,7 @@ class PromptCodec(Codec):
 
     def sources(self, sources: Sequence[Source]) -> list[Ids]:
         contents = [self._content(text) for text in sources]
-        begin, end = self._frame
+        begin, end = self.prompts.frame
         rows = self._ids([begin + content + end for content in contents])
         head, tail = self._ids([begin, end])
         expected = sum(map(self._reserved.__contains__, [*head, *tail]))
@@ -135,21 +134,29 @@ class PromptCodec(Codec):
         )
 
 
-def _chat_frame(tokenizer: PreTrainedTokenizerBase, system: str | None) -> tuple[tuple[str, str], int | None]:
-    """Return the texts before and after a question in the chat template, and the id that ends the answer's turn.
+def _question(system: str | None) -> list[dict[str, str]]:
+    question = [{"role": "system", "content": system}] if system else []
+    return [*question, {"role": "user", "content": _CONTENT}]
+
+
+def _chat_frame(tokenizer: PreTrainedTokenizerBase, system: str | None) -> tuple[str, str]:
+    """Return the texts before and after a question in the chat template.
 
     Raises:
         ModelError: there is no template, or it fails or drops texts.
     """
     if not getattr(tokenizer, "chat_template", None):
         raise ModelError(f"{tokenizer.name_or_path}: no chat template; set student.template to plain")
-    question = [{"role": "system", "content": system}] if system else []
-    question.append({"role": "user", "content": _CONTENT})
-    begin, content, end = conversation(tokenizer, question, ask=True).partition(_CONTENT)
+    begin, content, end = conversation(tokenizer, _question(system), ask=True).partition(_CONTENT)
     if not content or _CONTENT in end or (system or "").strip() not in begin:
         raise ModelError(f"{tokenizer.name_or_path}: its chat template drops texts; set student.template to plain")
-    answer = {"role": "assistant", "content": _CONTENT}
-    *_, after = conversation(tokenizer, [*question, answer], ask=False).rpartition(_CONTENT)
+    return begin, end
+
+
+def _turn_end(tokenizer: PreTrainedTokenizerBase, system: str | None) -> int | None:
+    """Return the id that ends an answer's turn in the chat template, if it is a special token."""
+    turns = [*_question(system), {"role": "assistant", "content": _CONTENT}]
+    *_, after = conversation(tokenizer, turns, ask=False).rpartition(_CONTENT)
     special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
     ids: Ids = tokenizer(after, add_special_tokens=False)["input_ids"]
-    return (begin, end), next((id for id in ids if id in special), None)
+    return next((id for id in ids if id in special), None)

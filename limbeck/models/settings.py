@@ -73,6 +73,7 @@ class Prompts(Settings):
     """The prompts of a decoder-only student; see `limbeck/models/prompts.py`."""
 
     template: Template
+    frame: tuple[str, str] = ("", "")  # before and after a question in the chat template: it may write the date
     system: str | None = None
     instructions: dict[View, str]
     segments: tuple[str, ...] = ()  # names of the input's segments

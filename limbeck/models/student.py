@@ -82,7 +82,7 @@ class Student(nn.Module, ABC):
     def engine(self, name: EngineName) -> Engine:
         """Return what writes answers, with the weights as they are now; raise ModelError if it cannot run them."""
         if name != "transformers":
-            window = getattr(self.model.config, "sliding_window", None)
+            window = getattr(self.model.config.get_text_config(), "sliding_window", None)
             if window is not None and window < self.max_source_length + self.max_target_length:
                 raise ModelError(
                     f"engine ctranslate2 has no sliding window like this model's of {window} tokens: lower "

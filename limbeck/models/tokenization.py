@@ -62,7 +62,7 @@ def progress(items: Sequence[Item], title: str | None) -> Iterable[Item]:
 
 def end_ids(config: Any) -> tuple[int, ...]:
     """Return the ids that end a model's answer; `eos_token_id` may be a number or a list of them."""
-    ends = config.eos_token_id
+    ends = getattr(config, "eos_token_id", None)  # which the configuration of a model that reads images too may lack
     return tuple(ends) if isinstance(ends, list | tuple) else (ends,)
 
 

@@ -24,6 +24,7 @@ DECODERS: dict[str, dict[str, Any]] = {  # what sets a family apart
     "mistral": {"sliding_window": 8},
     "phi3": {},
     "gpt2": {"n_inner": 32},
+    "gemma3": {"head_dim": 8, "sliding_window": 8, "layer_types": ["full_attention", "sliding_attention"]},  # sees too
     "granite": {"logits_scaling": 4.0},
     "mamba": {},
     "gpt_neo": {"num_layers": 2, "attention_types": [[["global", "local"], 1]], "window_size": 8},
@@ -43,5 +44,8 @@ def decoder(folder: Path, family: str, chat_template: str | None = None, *, spec
         backend.post_processor = processors.TemplateProcessing(single=f"{bos[0]} $A", special_tokens=[bos])
     tokenizer.chat_template = chat_template
     changes = _SIZES | {"vocab_size": len(tokenizer) + 5, "eos_token_id": tokenizer.eos_token_id} | DECODERS[family]
+    if family == "gemma3":
+        vision = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+        changes = {"text_config": changes, "vision_config": vision | {"image_size": 28, "patch_size": 14}}
     model = small_model(family, tokenizer, AutoModelForCausalLM, **changes)
     return save(folder, model, tokenizer)

@@ -10,9 +10,9 @@ import torch
 
 from limbeck.data import View, source
 from limbeck.errors import DataError, ModelError
-from limbeck.models import StudentSettings
+from limbeck.models import Card, StudentSettings
 from limbeck.models.decoder import DecoderStudent, lay_out
-from limbeck.models.loading import load
+from limbeck.models.loading import load, open_student, save_student
 from limbeck.models.tokenization import IGNORE, ViewIds
 from limbeck.objectives.fused import losses, term_counts
 from limbeck.objectives.methods import ObjectiveSettings
@@ -217,11 +217,23 @@ def test_a_prompt_that_is_too_long_loses_the_middle_of_its_input(tmp_path):
         student.source_ids([source(long, View.PREDICT)])
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_answers_do_not_depend_on_the_batch(batch_size):
-    student = decoder("llama")
+@pytest.mark.parametrize("family", SHARING)
+def test_answers_do_not_depend_on_the_batch(family):
+    student = decoder(family)
     texts = [source(Example(str(n), ("word " * n + "end",), ""), View.PREDICT) for n in (1, 40, 3, 20, 7)]
-    assert student.generate(texts, batch_size=batch_size) == student.generate(texts, batch_size=2)
+    alone, *batches = (student.generate(texts, batch_size=size) for size in (1, 3, 8))
+    assert batches == [alone, alone]
+
+
+def test_a_template_that_writes_the_time_is_read_once(tmp_path):
+    template = "{{ strftime_now('%M:%S.%f') }} " + TEMPLATES["smollm2"]
+    student = chat_student(tmp_path / "base", template)
+    card = {"task": "esnli", "objective": "dss", "answer_view": "predict", "prompts": student.prompts.model_dump()}
+    card |= {"max_source_length": student.max_source_length, "max_target_length": 40}
+    save_student(student, Card.parse(card, "card"), tmp_path / "model")
+    reopened, _ = open_student(tmp_path / "model")
+    texts = [source(NLI, View.PREDICT)]
+    assert reopened.source_ids(texts) == student.source_ids(texts)
 
 
 @pytest.mark.parametrize("shared", [True, False])

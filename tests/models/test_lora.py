@@ -1,6 +1,7 @@
 """LoRA: an adapter in a plain model, saved alone, loaded with its base, merged to the same logits."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from limbeck.tasks import get
 from tests.helpers import builders, decoders
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
+OLD, NEW = "a" * 40, "b" * 40  # revisions
 TEXTS = [source(Example(str(n), ("word " * n + "end",), ""), View.PREDICT) for n in (1, 9, 3)]
 
 
@@ -125,6 +127,35 @@ def test_an_adapter_without_its_base_or_of_another_is_refused(tmp_path):
     decoders.decoder(base, "gpt2")
     with pytest.raises(ModelError):
         open_student(tmp_path / "model")
+
+
+def in_cache(folder, cache, name):
+    """Copy a model into the Hub's cache as an old revision of `name` and the newest, whose folder is returned."""
+    repository = cache / f"models--{name.replace('/', '--')}"
+    for revision in (OLD, NEW):
+        shutil.copytree(folder, repository / "snapshots" / revision)
+        for name in {"config.json", "adapter_config.json"} - {path.name for path in folder.iterdir()}:
+            missing = repository / ".no_exist" / revision / name  # as the cache remembers it
+            missing.parent.mkdir(parents=True)
+            missing.touch()
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(NEW)
+    return repository / "snapshots" / NEW
+
+
+def test_an_adapter_on_the_hub_finds_the_revision_of_its_base(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    student, base = adapted(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    torch.nn.init.normal_(model.get_input_embeddings().weight)
+    model.save_pretrained(in_cache(base, tmp_path / "hub", "me/base"))
+    save_student(student, card(), tmp_path / "model")
+    path = tmp_path / "model" / "adapter_config.json"
+    config = json.loads(path.read_text()) | {"base_model_name_or_path": "me/base", "revision": OLD}
+    path.write_text(json.dumps(config))
+    in_cache(tmp_path / "model", tmp_path / "hub", "me/adapter")
+    further = load(StudentSettings(name="me/adapter", max_target_length=20, lora={"r": 4}), [], get("svamp"))
+    torch.testing.assert_close(logits(further.eval().model), logits(student.model), rtol=1e-4, atol=1e-4)
 
 
 def test_an_adapter_of_an_encoder_decoder_is_refused(tmp_path):
