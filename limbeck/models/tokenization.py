@@ -61,9 +61,9 @@ def progress(items: Sequence[Item], title: str | None) -> Iterable[Item]:
 
 
 def end_ids(config: Any) -> tuple[int, ...]:
-    """Return the ids that end a model's answer; `eos_token_id` may be a number or a list of them."""
+    """Return the ids that end a model's answer; `eos_token_id` may be a number, a list of them, or missing."""
     ends = getattr(config, "eos_token_id", None)  # which the configuration of a model that reads images too may lack
-    return tuple(ends) if isinstance(ends, list | tuple) else (ends,)
+    return tuple(ends) if isinstance(ends, list | tuple) else (ends,)  # type: ignore[return-value]
 
 
 def end_of(ids: Sequence[int], ends: Sequence[int]) -> int | None:

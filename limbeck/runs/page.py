@@ -10,8 +10,6 @@ from urllib.parse import quote
 
 import jinja2
 
-from limbeck import figures
-from limbeck.figures import Point
 from limbeck.files import write_json, write_text
 from limbeck.formatting import Markdown, cell, code, estimate, interval, number
 from limbeck.metrics.calibration import TITLES
@@ -56,6 +54,8 @@ def render(template: Traversable, **values: Any) -> str:
 
 def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
     """Write `NAME.json`, `NAME.md` and `NAME-FIGURE.svg` of an `Evaluation.page` into the folder."""
+    from limbeck import figures  # matplotlib, which `limbeck calibrate` does not need
+
     write_json(folder / f"{name}.json", page)
     write_text(folder / f"{name}.md", page_markdown(page, name))
     for section, figure in FIGURES.items():
@@ -65,10 +65,10 @@ def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
         elif section == "calibration":
             write_text(path, figures.reliability(values["bins"]))
         elif section == "selective":
-            points = [Point(row["coverage"], row["risk"]) for row in values["curve"]]
+            points = [figures.Point(row["coverage"], row["risk"]) for row in values["curve"]]
             write_text(path, figures.risk_coverage({"student": points}))
         else:
-            points = [Point(row["cost"], row["accuracy"]) for row in values]
+            points = [figures.Point(row["cost"], row["accuracy"]) for row in values]
             write_text(path, figures.cascade({"student": points}, page["teacher"]["accuracy"]))
 
 
