@@ -11,6 +11,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -222,8 +223,9 @@ def decoder(settings: Settings) -> Iterator[dict[str, Any]]:
 def main() -> None:
     transformers.logging.set_verbosity_error()
     with TemporaryDirectory() as folder:
-        train = training(Setup(**json.loads(sys.argv[1])), folder)
-        print(json.dumps(peak_of(train, "cpu")))
+        with redirect_stdout(sys.stderr):  # trainers print their logs
+            peak = peak_of(training(Setup(**json.loads(sys.argv[1])), folder), "cpu")
+        print(json.dumps(peak))
 
 
 if __name__ == "__main__":
