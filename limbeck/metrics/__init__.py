@@ -1,1 +1,1 @@
-"""Metrics: what predictions and rationales are worth. Importing this room loads no model library."""
+"""Metrics: what predictions and rationales are worth. Importing the package loads no model library."""

@@ -1,6 +1,6 @@
-"""Calibration of confidences, with and without temperature scaling (Guo et al. 2017, arXiv 1706.04599).
+"""Calibration of confidences, before and after temperature scaling (Guo et al. 2017, arXiv 1706.04599).
 
-Probabilities of choices become softmax(log p / T), and an answer's p alone is that of "right" beside "wrong" (1 - p).
+Choices' probabilities become softmax(log p / T); an answer's p alone is that of "right" beside "wrong" (1 - p).
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
-import scipy  # loads its modules when they are used
+import scipy  # loads modules on use
 
 from limbeck.metrics.graded import Graded, as_arrays
 from limbeck.metrics.selective import selective
@@ -17,9 +17,9 @@ from limbeck.schema import Prediction
 from limbeck.stats.intervals import DRAWS, Flags, Floats, Interval, Ints, Z, block_sizes, bootstrap, percentiles, wilson
 
 BINS = 10  # as in the paper
-_TIE = 1e-12  # errors and slopes this close are equal, but for rounding
+_TIE = 1e-12  # rounding of errors and slopes
 _EPSILON = float(np.finfo(np.float64).eps)  # least distance from 0 and 1: an error costs 36 nats at most
-_SCALES = 0.01, 100.0  # between which 1/T is searched
+_SCALES = 0.01, 100.0  # bounds of 1/T
 
 TITLES = {
     "accuracy": "accuracy",
@@ -37,11 +37,11 @@ _ERRORS = ("ece", "adaptive_ece")
 
 def equal_width(confidence: Floats) -> Ints:
     """Return the bin, 0 to 9, of every confidence [...]: (0, .1] with 0, (.1, .2] to (.9, 1] (Guo et al., eq. 3)."""
-    return np.searchsorted(np.arange(1, BINS) / BINS, confidence)  # the doubles nearest to .1, .2, ..., as texts are
+    return np.searchsorted(np.arange(1, BINS) / BINS, confidence)  # doubles nearest to .1, .2, ...
 
 
 def equal_mass(confidence: Floats) -> Ints:
-    """Return bins, 0 to 9, of a tenth of the confidences [N] each (Nixon et al. 2019); equal ones share a bin."""
+    """Return bins, 0 to 9, of a tenth of the confidences [N] each, ties together (Nixon et al. 2019)."""
     _, index, counts = np.unique(confidence, return_inverse=True, return_counts=True)
     ranks = (counts.cumsum() - counts / 2)[index]  # equals have the mean of theirs
     return (ranks * BINS / len(confidence)).astype(np.int64)
@@ -54,7 +54,7 @@ def ece(confidence: Floats, correct: Flags) -> float:
 
 
 def reliability(answers: Graded) -> list[dict[str, Any]]:
-    """Return the reliability diagram's ten bins; means are None in an empty one."""
+    """Return the ten bins of the reliability diagram; an empty one's means are None."""
     bin_of, bins = equal_width(answers.confidence), []
     for index in range(BINS):
         p, correct = answers.confidence[bin_of == index], answers.correct[bin_of == index]
@@ -66,7 +66,7 @@ def reliability(answers: Graded) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """The T that makes answers likeliest, and its 95 % interval; None with a `reason` where there is none."""
+    """The T that makes answers likeliest, with its 95 % interval; None with a `reason`."""
 
     value: float | None = None
     interval: Interval | None = None
@@ -76,11 +76,10 @@ class Temperature:
 def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temperature:
     """Fit T on some rows at the least mean negative log-likelihood, which is convex in s = 1/T.
 
-    Labels of probability 0 are left out. The interval is Wald's for log T with the sandwich variance, T exp(+-1.96
+    Labels of probability 0 are left out. The interval is Wald's for log T with the sandwich variance: T exp(+-1.96
     sqrt(sum g^2) / sum h / s) for a row's first and second derivatives g and h of the loss by s.
     """
-    log_p, labels = _choices(answers)
-    log_p, labels = log_p[rows], labels[rows]
+    log_p, labels = (array[rows] for array in _choices(answers))
     label_log_p = log_p[np.arange(len(labels)), labels]
     possible = np.isfinite(label_log_p)
     log_p, label_log_p = log_p[possible], label_log_p[possible]
@@ -102,7 +101,7 @@ def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temper
 
 
 def _choices(answers: Graded) -> tuple[Floats, Ints]:
-    """Return log-probabilities [N, K], -inf for no choice of that row, and the labels' columns [N]."""
+    """Return log-probabilities [N, K], -inf for choices of other rows, and the labels' columns [N]."""
     if answers.probabilities is None or answers.labels is None:
         clipped = np.clip(answers.confidence, _EPSILON, 1 - _EPSILON)
         return np.stack([np.log(clipped), np.log1p(-clipped)], axis=1), np.where(answers.correct, 0, 1)
@@ -111,11 +110,12 @@ def _choices(answers: Graded) -> tuple[Floats, Ints]:
 
 
 def _scaling(answers: Graded, temperature: Temperature | None, seed: int) -> dict[str, Any]:
-    """Measure NLL and ECE before and after scaling: by `temperature`, or of each random half by the other half's."""
+    """Measure NLL and ECE before and after scaling by `temperature`, or of each random half by the other's."""
     log_p, labels = _choices(answers)
     rows = np.arange(len(labels))
-    scalings: list[tuple[Ints, Temperature]] = [(rows, temperature)] if temperature else []
-    if not scalings:
+    if temperature:
+        scalings = [(rows, temperature)]
+    else:
         first, second = np.split(np.random.default_rng(seed).permutation(rows), [len(rows) // 2])
         scalings = [(first, fit_temperature(answers, second)), (second, fit_temperature(answers, first))]
     scaled = log_p.copy()
@@ -137,7 +137,7 @@ def calibrate(
     """Measure the calibration of answers; without a `temperature` from validation data, one is fitted on them.
 
     JSON-ready, None where undefined: every metric of `TITLES` with NAME`_interval` (None for n < 2), errors also with
-    NAME`_expected_if_calibrated` and NAME`_p_value`, their mean and chance if correctness is Bernoulli(confidence).
+    NAME`_expected_if_calibrated` and NAME`_p_value`: their mean and chance if correctness is Bernoulli(confidence).
     """
     fitted = temperature or fit_temperature(answers)
     n, right = len(answers.correct), int(answers.correct.sum())
@@ -157,7 +157,7 @@ def calibrate(
 
 
 def _scores(answers: Graded) -> dict[str, Floats]:
-    """Return the metrics that are means, for each answer [N]."""
+    """Return the metrics that are means, by answer [N]."""
     p, correct = answers.confidence, answers.correct
     p_right = np.where(correct, p, 1 - p)
     scores = {"average_confidence": p, "brier": (1 - p_right) ** 2, "nll": _nats(p_right)}
@@ -202,10 +202,10 @@ def _estimates(answers: Graded, draws: int, seed: int) -> dict[str, Any]:
 
 
 def _error_interval(value: float, sample: Floats, p_value: float) -> Interval:
-    """Return the interval of an error from its bootstrap sample, too high by twice the bias.
+    """Return the interval of an error from its bootstrap sample, which is too high by twice the bias.
 
-    The lower end is reflected at the value (basic bootstrap, Davison and Hinkley 1997, par. 5.2), and 0 where 0 is not
-    rejected (p > 0.025); the upper end is less the bias, mean - value.
+    The lower end is reflected at the value (basic bootstrap, Davison and Hinkley 1997, par. 5.2), or 0 where 0 is not
+    rejected (p > 0.025); from the upper end the bias, mean - value, is subtracted.
     """
     upper = percentiles(sample)[1]
     low = 0.0 if p_value > 0.025 else max(0.0, 2 * value - upper)
@@ -213,11 +213,11 @@ def _error_interval(value: float, sample: Floats, p_value: float) -> Interval:
 
 
 def compare_definitions(predictions: Sequence[Prediction]) -> dict[str, dict[str, Any]]:
-    """Measure each definition of confidence on the graded predictions that have it, JSON-ready, to choose one.
+    """Measure each definition of confidence on the graded predictions that have it, JSON-ready.
 
-    A question without an answer counts with 0; `auroc` is None where all answers are right, or all wrong.
+    A question without an answer counts as 0; `auroc` is None where all answers are right, or all wrong.
     """
-    from sklearn.metrics import roc_auc_score  # a second that `limbeck calibrate` does not need
+    from sklearn.metrics import roc_auc_score  # takes a second
 
     graded = [(p, p.confidences or {}) for p in predictions if p.correct is not None]
     keys = [key for name in ("average_confidence", "ece", "brier", "nll") for key in (name, f"{name}_interval")]

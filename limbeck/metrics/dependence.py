@@ -1,4 +1,4 @@
-"""Dependence of a student's label side and rationale side: an InfoNCE bound by a critic of canonical correlations.
+"""Dependence of a student's label side and rationale side: an InfoNCE bound from canonical correlations.
 
 Legend: N pairs, B pairs scored against one another, D features, K components of them, S shuffles.
 """
@@ -17,12 +17,12 @@ from limbeck.models.student import Student
 from limbeck.schema import Example
 from limbeck.stats.intervals import Floats, Interval, Ints, Z
 
-_FOLDS, _VALID = 5, 0.2  # folds, and the share of the training folds by which a critic is chosen
-_MIN_PAIRS, _PAIRS_PER_COMPONENT = 100, 10  # canonical correlations of fewer pairs are mostly chance
-_CANDIDATES = 2048  # at a time: the scores take their square
-_NEAR_CEILING = 0.6  # of log K: from there on even the best critic of Gaussian pairs is 8-15 % below the truth
-_SHRINKAGES = (1.0, 0.9, 0.75, 0.5, 0.25)  # of canonical correlations, which few pairs make too large
-_CLIP = 5.0  # standard deviations, so that no single pair rules a mean
+_FOLDS, _VALID = 5, 0.2  # and the share of the training folds by which a critic is chosen
+_MIN_PAIRS, _PAIRS_PER_COMPONENT = 100, 10  # fewer pairs correlate by chance
+_CANDIDATES = 2048  # at a time, for their square in memory
+_NEAR_CEILING = 0.6  # of log K: above it the best critic of Gaussian pairs is 8-15 % below the truth
+_SHRINKAGES = (1.0, 0.9, 0.75, 0.5, 0.25)  # of canonical correlations, too large with few pairs
+_CLIP = 5.0  # standard deviations, so that no pair dominates
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Dependence:
     """A lower bound of the mutual information of two sides; None with a `reason`."""
 
     nats: float | None = None  # of held-out pairs; slightly negative by chance
-    interval: Interval | None = None  # normal, over pairs; the critics are taken as they are
+    interval: Interval | None = None  # normal, over pairs, for these critics
     chance: float | None = None  # the mean bound over shuffled pairs
     chance_upper: float | None = None  # the largest: without dependence it is exceeded once in S + 1 times
-    ceiling: float | None = None  # log K, K the fewest candidates: whatever the truth, the bound is below
-    near_ceiling: bool | None = None  # read it as "at least", and compare with nothing
+    ceiling: float | None = None  # log K, K the fewest candidates: no bound exceeds it
+    near_ceiling: bool | None = None  # read `nats` as "at least", and compare with nothing
     n: int = 0  # pairs
     reason: str | None = None
 
@@ -44,8 +44,8 @@ def dependence(
 ) -> Dependence:
     """Measure `infonce` between the decoder's mean states on the label and on the rationale of held-out `examples`.
 
-    Examples without either are left out. Both sides read the same input: full states tell every example from all
-    others, at the ceiling, hence few `components`; and only differences between runs mean anything.
+    Examples without either are left out. Both sides read the same input, so full states identify the example and reach
+    the ceiling: hence few `components`, and only differences between runs mean anything.
     """
     complete = [example for example in examples if example.label and example.rationale]
     x, y = (
@@ -65,7 +65,7 @@ def infonce(x: Floats, y: Floats, *, seed: int = 0, components: int = 64, shuffl
     (van den Oord et al. 2018, arXiv 1807.03748, Eq. 4-5; Poole et al. 2019, arXiv 1905.06922, Eq. 12). The critic f of
     principal components (at most `components` a side, and one for ten training pairs) is fitted on four fifths of the
     pairs, a fifth of these to choose it; the K candidates are in the fifth held out, each in turn. A critic no better
-    than chance counts as 0. For `chance`, pairs are shuffled in each part of a fold, and all is fitted again.
+    than chance counts as 0. For `chance`, all is fitted again with pairs shuffled in each part of a fold.
     """
     n = len(x)
     if n < _MIN_PAIRS:
@@ -100,7 +100,7 @@ def infonce(x: Floats, y: Floats, *, seed: int = 0, components: int = 64, shuffl
 def whitening(features: Floats, limit: int) -> Callable[[Floats], Floats]:
     """Return a map from `[B, D]` to the `limit` largest varying principal components of standardised `features`."""
     mean, deviation = features.mean(0), features.std(0)
-    scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)  # a constant varies by rounding alone
+    scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)  # or constant but for rounding
     standard = (features - mean) / scale
     variances, axes = np.linalg.eigh(standard.T @ standard / len(standard))
     largest = np.argsort(-variances)[:limit]
@@ -112,10 +112,10 @@ def whitening(features: Floats, limit: int) -> Callable[[Floats], Floats]:
 def _gains(
     features: Sequence[tuple[Floats, Floats]], splits: Sequence[Ints], rng: np.random.Generator | None
 ) -> Floats:
-    """Return the gains of the last part's pairs, by the critic that gains most on the second part's; shuffled by `rng`.
+    """Return the gains of the last split's pairs by the critic that gains most on the second's; shuffled by `rng`.
 
     Of unit variances and correlation r, log p(y|x) / p(y) = (r x y - r^2 y^2 / 2) / (1 - r^2) + a function of x: the
-    best critic of Gaussian pairs, with the canonical correlations of the first part.
+    best critic of Gaussian pairs, with the canonical correlations of the first split.
     """
     orders = [rng.permutation(rows) if rng else rows for rows in splits]
     best, test_gains = 0.0, np.zeros(len(splits[-1]))

@@ -1,4 +1,4 @@
-"""Graded predictions: their accuracy, by label too, and as arrays for the measures of confidence."""
+"""Graded predictions: their accuracy, by label too, and their arrays."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,28 +12,28 @@ from limbeck.schema import Prediction
 from limbeck.stats.intervals import Flags, Floats, Ints, wilson
 from limbeck.tasks import normalise
 
-MAX_LABELS = 20  # distinct; more are no fixed set, unless the task names them
-MAX_CHOICES = 100  # in all rows together; likewise
+MAX_LABELS = 20  # distinct; more are free text, unless the task names them
+MAX_CHOICES = 100  # in all rows together
 
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """N graded answers; the last two where all K choices have a probability."""
+    """N graded answers."""
 
     confidence: Floats  # [N], 0 to 1
     correct: Flags  # [N]
-    probabilities: Floats | None = None  # [N, K]
+    probabilities: Floats | None = None  # [N, K], where all K choices have one
     labels: Ints | None = None  # [N], the right choice's column
 
 
 def with_choices(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """Return the predictions with a probability for each choice, the label included; none where choices vary."""
+    """Return the predictions with probabilities of choices, the label's included; none where choices vary."""
     complete = [p for p in predictions if p.probabilities and p.label in p.probabilities]
     return complete if len(_choices(complete)) <= MAX_CHOICES else []
 
 
 def as_arrays(predictions: Sequence[Prediction], *, choices: bool = False) -> Graded:
-    """Return predictions that have a confidence as arrays; with `choices`, only those from `with_choices`."""
+    """Return predictions with a confidence as arrays; with `choices`, those of `with_choices`."""
     confidence = np.array([p.confidence for p in predictions], dtype=np.float64)
     correct = np.array([p.correct for p in predictions], dtype=bool)
     if not choices:
@@ -48,7 +48,7 @@ def _choices(predictions: Sequence[Prediction]) -> list[str]:
 
 
 def accuracy(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> dict[str, Any]:
-    """Measure the accuracy of the predictions that have a label; `sources_cut` counts cut inputs of them all."""
+    """Measure the accuracy of the predictions that have a label; `sources_cut` counts cut inputs of all."""
     rows = [prediction for prediction in predictions if prediction.correct is not None]
     n = len(rows)
     return {
@@ -70,8 +70,8 @@ def by_label(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> 
     """Count how often each label occurs, is answered, and is answered right; None where labels are free text.
 
     A right answer counts as its label, however it is spelled; a wrong one never does. Without fixed `choices` labels
-    have to be few and to occur twice on average. `macro_f1` is over labels that occur or were answered, `majority` of
-    always answering the most frequent, `other` the number of answers that are no label.
+    must be few and occur twice on average. `macro_f1` is over labels that occur or were answered, `majority` of always
+    answering the most frequent, `other` the number of answers that are no label.
     """
     if any(not p.label or p.prediction is None for p in predictions):
         return None
@@ -86,9 +86,9 @@ def by_label(predictions: Sequence[Prediction], choices: Sequence[str] = ()) -> 
     predicted = right + Counter(answer for label, answer in wrong if answer != label)
     rows = []
     for name in sorted(spellings, key=lambda name: -counts[name]):
-        row = {"label": spellings[name], "n": counts[name], **_share(right[name], counts[name])}
-        f1 = 2 * right[name] / max(counts[name] + predicted[name], 1)
-        rows.append({**row, "predicted": predicted[name], "f1": f1})
+        count, answers = counts[name], predicted[name]
+        row = {"label": spellings[name], "n": count, **_share(right[name], count), "predicted": answers}
+        rows.append({**row, "f1": 2 * right[name] / max(count + answers, 1)})
     majority, frequency = counts.most_common(1)[0]
     return {
         "labels": rows,

@@ -1,4 +1,4 @@
-"""The judge: a large model asked how good rationales are, from 1 to 5, as in the paper's Table 7."""
+"""The judge: a large model that scores rationales from 1 to 5, as in the paper's Table 7."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ _QUESTION = str(read_mapping(Path(__file__).with_name("judge_prompt.yaml"))["que
 class JudgeSettings(AskingSettings):
     """The judge, the number of rationales, and the budget."""
 
-    n: int = Field(50, ge=1, description="examples a task, the same ones of every run")
-    runs: int = Field(4, ge=1, le=100, description="of self-consistency, besides the single one; 1: that one alone")
+    n: int = Field(50, ge=1, description="examples a task, the same for every run")
+    runs: int = Field(4, ge=1, le=100, description="of self-consistency, besides the single one; 1: none")
     temperature: float = Field(0.7, gt=0, le=2, description="of self-consistency, as in Wang et al. 2022; single: 0")
     max_tokens: int = Field(1024, ge=1, description="of a reply")
     seed: int = Field(0, ge=0, description="of the choice of examples")
@@ -33,9 +33,9 @@ class JudgeSettings(AskingSettings):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A rationale to be judged: whose it is, and the answer that is shown with it."""
+    """A rationale to be judged, with the answer shown beside it."""
 
-    run: str  # "Gold" for the teacher's rationales, or a run's name
+    run: str  # its name; "Gold": the teacher
     task: str
     example: Example
     label: str
@@ -43,9 +43,9 @@ class Item:
 
 
 def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
-    """Return the items of `n` examples a task that all its runs have, those whose hash with the seed is lowest.
+    """Return the items of `n` examples a task that all its runs have, by the lowest hashes with the seed.
 
-    So 50 of them are among 100 and among other runs'. Raises DataError if runs share none.
+    So 50 examples are among 100, and the same in other runs. Raises DataError if runs share none.
     """
     ids: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for item in items:
@@ -60,7 +60,6 @@ def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
 
 
 def question(item: Item) -> str:
-    """Return the question to the judge about an item."""
     return _QUESTION.format(
         task=TASK_NAMES.get(item.task, item.task),
         input=item.example.input,
@@ -70,11 +69,11 @@ def question(item: Item) -> str:
 
 
 def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = unwatched) -> list[Judgement]:
-    """Have a sample of the rationales judged; started again after an interruption, it asks only for what is missing.
+    """Have a sample of the rationales judged; started again after an interruption, ask only for what is missing.
 
-    Returns for each, in order, its judgement at temperature 0 and, with `runs` > 1, that of so many replies at
-    `temperature` (self-consistency); a reply that did not arrive is None. Rationales that read alike, answer included,
-    share their replies. Raises LimbeckError as `sample`, and where the judge cannot be asked.
+    Returns for each, in order, its judgement at temperature 0 and, with `runs` > 1, that of `runs` replies at
+    `temperature` (self-consistency); a reply that did not arrive is None. Equal questions share their replies. Raises
+    LimbeckError as `sample`, and where the judge cannot be asked.
     """
     items = sample(items, settings.n, settings.seed)
     limit, runs = settings.max_tokens, settings.runs
@@ -86,23 +85,23 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = unwatch
         passes = [_ask(session, items, sampling) for sampling in samplings]
         watch(session.tally, settings.cost(session.tally.tokens))
     if session.tally.stopped == "interrupted":
-        raise KeyboardInterrupt  # what arrived is stored; judgements without it would replace whole ones
+        raise KeyboardInterrupt  # replies are stored; incomplete judgements would replace complete ones
     return [judgement for judgements in zip(*passes, strict=True) for judgement in judgements]
 
 
 def _ask(session: Session, items: Sequence[Item], sampling: SamplingSettings) -> list[Judgement]:
-    """Put all items to the judge; return a judgement for each."""
-    model, store = session.settings.teacher.name, session.store
+    model = session.settings.teacher.name
     sent = {"question": _QUESTION, "temperature": sampling.heat, "extra": sampling.extra}
-    prompt = fingerprint(sent)  # without max_tokens, which changes no reply that fits
-    digests = [fingerprint(question(item)) for item in items]
+    prompt = fingerprint(sent)  # without max_tokens: it changes no complete reply
+    questions = [question(item) for item in items]
+    digests = [fingerprint(text) for text in questions]
     session.begin(prompt, sent, {"count": len(items), "sha256": fingerprint([asdict(item) for item in items])})
-    requests = []  # the first of each item, then the second; alike items have equal ones
-    for number, (item, digest) in product(range(sampling.samples), zip(items, digests, strict=True)):
-        message: ChatMessage = {"role": "user", "content": question(item)}
+    requests = []  # the first of each item, then the second
+    for number, (item, digest, text) in product(range(sampling.samples), zip(items, digests, questions, strict=True)):
+        message: ChatMessage = {"role": "user", "content": text}
         requests.append(Request(Key(model, prompt, digest, number), item.example.id, [message], sampling.max_tokens))
     session.ask(sampling, lambda: requests)
-    texts = {key: result.text for key, result in store.results(model, prompt).items()}
+    texts = {key: result.text for key, result in session.store.results(model, prompt).items()}
     judgements = []
     for item, digest in zip(items, digests, strict=True):
         replies = tuple(texts.get((digest, number)) for number in range(sampling.samples))

@@ -1,4 +1,4 @@
-"""Judgements: the scores in a judge's replies, their means, agreement and correlation with right answers."""
+"""The scores in a judge's replies: means, agreement, and correlation with right answers."""
 
 import re
 import statistics
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy  # loads `stats` when it is used: half a second
+import scipy  # loads `stats` on use: half a second
 from numpy.typing import ArrayLike
 
 from limbeck.errors import DataError
@@ -19,13 +19,13 @@ from limbeck.stats.intervals import DRAWS, Floats, Interval, Ints, block_sizes, 
 
 LOWEST, HIGHEST = 1.0, 5.0
 PAPER_ROWS = ("Gold", "DSS", "Ours")  # Table 7 of Chen et al. 2024
-TASK_NAMES: Mapping[str, str] = {"svamp": "SVAMP", "cqa": "CQA", "esnli": "e-SNLI", "anli1": "ANLI"}  # as in the paper
+TASK_NAMES: Mapping[str, str] = {"svamp": "SVAMP", "cqa": "CQA", "esnli": "e-SNLI", "anli1": "ANLI"}
 SINGLE, SELF_CONSISTENCY = "single", "self_consistency"
 
-Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]
-Ratings = Sequence[Sequence[float | None]]  # a row for each unit, a rating for each time it was rated or not
+Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]  # by run, task and sampling
+Ratings = Sequence[Sequence[float | None]]  # by unit; None: not rated
 
-_MAX_REPLY = 20_000  # characters, from the end
+_MAX_REPLY = 20_000  # last characters
 _WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 _WORD = "|".join(_WORDS)
 _NUMBER = rf"(?<![\w.,+/^-])(?P<number>\d+(?:\.\d+)?(?!\w|\.\d)|(?:{_WORD})\b)"
@@ -38,14 +38,14 @@ _SCALE = re.compile(
     rf"|(?P<score>(?:\d|\b(?:{_WORD}))[*_`\"')\]]{{0,3}}\s{{0,2}})?{_PER_FIVE}",
     re.IGNORECASE,
 )
-# what makes the number before it no score: a second number, another scale, an equation, per cent
+# follows a number that is no score: a second number, another scale, an equation, per cent
 _UNCLEAR = re.compile(
     rf"(?:{_SIGNS}{_PER_FIVE})?+{_SIGNS}+(?:{_AND}{_SIGNS}(?:\d|(?:{_WORD}|a\shalf)\b)|[%+^=/]|\bout\sof\b)",
     re.IGNORECASE,
 )
 _NOUN = r"\b(?:score|rating|grade|overall(?=[\s*_]{0,4}:))\b"
 _GIVEN = r"(?:\bI(?:'d|'ll|\swould|\swill)?\s(?:rate|give)\b[^\d.\n]{0,60}?|\bdeserves\san?\s)"
-# from the clearest way to give a score to the least
+# the clearest way to give a score first
 _PATTERNS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -63,7 +63,7 @@ def read_score(reply: str) -> float | None:
     """Read the score from 1 to 5 that a judge gave; None where none is clear: no number, two, another scale.
 
     In this order: a JSON field; "Score: 4"; "a score of 4", "I'd give it 3.5"; "4/5", "4 out of 5"; a number alone on
-    the last line or the first, or that opens the reply. The last of a kind counts: a judge may change its mind.
+    the last line or the first, or that opens the reply. The last of a kind counts.
     """
     text = plain(reply)[-_MAX_REPLY:]
     block, _ = json_object(text) or ({}, "")
@@ -77,7 +77,7 @@ def read_score(reply: str) -> float | None:
     lines = [line for line in text.split("\n") if line.strip()]
     matches = [match for line in lines[-1:] + lines[:1] if (match := _ALONE.fullmatch(line))]
     openings = [match for line in lines if (match := _OPENING.match(line))]
-    if len(openings) == 1 and openings[0].string is lines[0]:  # several: a numbered list
+    if len(openings) == 1 and openings[0].string is lines[0]:  # else a numbered list
         matches += openings
     return _valid(matches[0]["number"]) if matches else None
 
@@ -91,7 +91,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     """Summarise the scores of each run on each task: `summary[run][task]["single" or "self_consistency"]`.
 
     `mean` and `sd` are over the `n` of `examples` with a score; `missing` replies did not arrive, `unread` ones have no
-    clear score; exact `agreement` and `alpha` are between the `runs` of self-consistency. None where undefined.
+    clear score; `agreement` (exact) and `alpha` are between the `runs`. None where undefined.
     """
     groups = defaultdict(list)
     for judgement in judgements:
@@ -122,7 +122,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
 def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> dict[str, Any]:
     """Correlate `quality` [N] with `correct` [N], true or false; None with a `reason` where undefined.
 
-    `pearson`, also called `point_biserial` here, has Fisher's interval; `spearman` the bootstrap's, less the share
+    `pearson`, here also the `point_biserial`, has Fisher's interval; `spearman` the bootstrap's, without the share
     `left_out` of draws in which a side is constant.
     """
     q, y = np.asarray(quality, dtype=np.float64), np.asarray(correct, dtype=np.float64)
@@ -146,9 +146,9 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
 
 
 def _rank_correlations(quality: Floats, correct: Floats, rows_DN: Ints) -> Floats:
-    """Return Spearman's coefficient [D] of each draw; NaN where a side is constant."""
+    """Return each draw's Spearman coefficient [D]; NaN where a side is constant."""
     ranks = scipy.stats.rankdata(quality[rows_DN], axis=1)
-    # of two values, correctness is as good as its ranks
+    # correctness has two values, so it correlates as its ranks do
     q, y = (side - side.mean(axis=1, keepdims=True) for side in (ranks, correct[rows_DN]))
     with np.errstate(invalid="ignore"):
         return (q * y).sum(axis=1) / np.sqrt((q**2).sum(axis=1) * (y**2).sum(axis=1))
@@ -161,7 +161,7 @@ def _coefficient(result: Any, interval: Interval | None) -> dict[str, Any]:
 def krippendorff_alpha(ratings: Ratings) -> float | None:
     """Return Krippendorff's alpha for interval data (2011), `1 - D_o / D_e`; None where it is undefined.
 
-    D_o is sum_u m_u var(u) / n over units u of m_u >= 2 ratings, D_e the variance of all these n.
+    D_o is sum_u m_u var(u) / n over units u of m_u >= 2 ratings, D_e the variance of these n.
     """
     units = _rated_twice(ratings)
     values = [rating for unit in units for rating in unit]
@@ -177,11 +177,10 @@ def _rated_twice(ratings: Ratings) -> list[list[float]]:
 
 
 def table(summary: Summary) -> list[list[str]]:
-    """Return the paper's Table 7, its heading first: two rows a run, the second (`++`) with self-consistency."""
-    runs = dict.fromkeys((*PAPER_ROWS, *summary))
+    """Return the paper's Table 7, heading first: two rows a run, the second (`++`) with self-consistency."""
     tasks = dict.fromkeys((*TASK_NAMES, *(task for run_summary in summary.values() for task in run_summary)))
     rows = [["Model", *(TASK_NAMES.get(task, task) for task in tasks)]]
-    for run in runs:
+    for run in dict.fromkeys((*PAPER_ROWS, *summary)):
         for title, sampling in ((run, SINGLE), ("++", SELF_CONSISTENCY)):
             scores = [summary.get(run, {}).get(task, {}).get(sampling) for task in tasks]
             rows.append([title, *("not run" if score is None else _cell(**score) for score in scores)])
@@ -194,11 +193,11 @@ def _cell(mean: float | None, sd: float | None, n: int, **_: Any) -> str:
 
 
 def read_judgements(path: Path) -> list[Judgement]:
-    """Read a file that `limbeck judge` wrote. Raises DataError for a row that is no judgement."""
+    """Read a file of `limbeck judge`. Raises DataError for a row that is no judgement."""
     judgements = []
     for line, row in read_jsonl(path):
         try:
             judgements.append(Judgement(**{**row, "replies": tuple(row["replies"]), "scores": tuple(row["scores"])}))
         except (TypeError, KeyError):
-            raise DataError("no judgement; have it written again by `limbeck judge`", path=path, line=line) from None
+            raise DataError("no judgement; run `limbeck judge` again", path=path, line=line) from None
     return judgements

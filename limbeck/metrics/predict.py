@@ -1,11 +1,11 @@
-"""Predictions of a student for examples: answers, the confidence in them, and rationales if wanted.
+"""A student's predictions: answers, confidences, and rationales if wanted.
 
-With p_t the probability of an answer's t-th token, the end token included, the definitions of confidence are
+With p_t the probability of an answer's t-th token, the end token included, confidence is defined as
 
 - `sequence`: prod_t p_t; `normalised`: (prod_t p_t)^(1/T); `first-token`: max_v p(v) where the first token is written;
-- `choices`: P(answer) / sum_c P(c), with P as in `sequence` and c over the choices, and the answer if it is none.
+- `choices`: P(answer) / sum_c P(c), P as in `sequence`, over the choices c, and the answer if it is none.
 
-In a joint view they are of the label's tokens, and there is no `choices`: each would need a pass of its own.
+In a joint view they are of the label's tokens, without `choices`: each would need a pass of its own.
 """
 
 import math
@@ -21,7 +21,7 @@ from limbeck.models.student import Student
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import Task, is_right
 
-# by definition, empty where the student's probabilities are NaN; and the choices' probabilities, None without choices
+# by definition, empty where probabilities are NaN; and the choices' probabilities, None without choices
 Confidences = tuple[Mapping[str, float], Mapping[str, float] | None]
 
 
@@ -35,10 +35,10 @@ def predict(
     batch_size: int = 64,
     title: str | None = None,
 ) -> list[Prediction]:
-    """Ask the student about each example, greedily and in the ways of its card; return predictions in their order.
+    """Ask the student about each example, greedily, as its card says; return predictions in order.
 
-    Examples with an empty label are not graded; `title` is a progress bar's. Raises ModelError if the engine cannot run
-    this student, RecipeError if there are no choices to answer by.
+    Examples with an empty label are not graded. Raises ModelError if the engine cannot run this student, RecipeError if
+    there are no choices to answer by.
     """
     view = card.answer_view
     texts = [source(example, view) for example in examples]
@@ -49,7 +49,7 @@ def predict(
         written = [_likeliest(names, row) for names, row in zip(choices, scored, strict=True)]
     else:
         choices = [(example.choices or task.choices) if view is View.PREDICT else () for example in examples]
-        # nobody asked for the rationale that follows the answer
+        # no rationale was asked for
         stop = RATIONALE_MARK if view is View.ANSWER_FIRST and rationale_view is None else None
         written = student.answer(texts, choices, batch_size=batch_size, title=title, stop=stop, engine=card.engine)
     reasons: Sequence[str | None] = [None] * len(examples)
@@ -57,7 +57,7 @@ def predict(
         reasons = [split_target(answer.text, view)[1] or "" for answer in written]
     elif rationale_view is not None:
         questions = [source(example, rationale_view) for example in examples]
-        bar = f"{title}, rationales" if title else None
+        bar = title and f"{title}, rationales"
         reasons = student.generate(questions, batch_size=batch_size, title=bar, engine=card.engine)
     cut = set(student.source_ids(texts)[1])
     predictions = []
@@ -82,9 +82,9 @@ def predict(
 
 
 def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> list[tuple[str, ...]]:
-    """Return each example's own choices, or else its task's; raises RecipeError for none, and in a joint view."""
+    """Return each example's own choices or its task's. Raises RecipeError for none, and in a joint view."""
     choices = [tuple(example.choices or task.choices) for example in examples]
-    reason = "the student answers and reasons in one text" if answer_view is not View.PREDICT else None
+    reason = "the student writes answer and rationale in one text" if answer_view is not View.PREDICT else None
     if not all(choices):
         reason = f"example {examples[choices.index(())].id!r} of task {task.name!r} has no choices"
     if reason:
@@ -93,7 +93,7 @@ def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> li
 
 
 def _likeliest(names: Sequence[str], scores: Scores) -> Answer:
-    """Return an example's likeliest choice; of equals the first."""
+    """Return the likeliest choice; of equals the first."""
     sums = [math.fsum(log_p) for log_p in scores.answers]
     best = sums.index(max(sums))
     return Answer(names[best], (), scores.top, scores.answers[best], scores.answers)
@@ -102,7 +102,7 @@ def _likeliest(names: Sequence[str], scores: Scores) -> Answer:
 def _label_confidences(
     student: Student, answer: Answer, label: str, *, choices: Sequence[str], task: Task, view: View
 ) -> Confidences:
-    """Return the confidences of the label in an answer; without `choices` where the student could not write one."""
+    """Return the confidences of the label in an answer; without `choices` where none was scored."""
     if view is View.PREDICT:
         if not answer.choices:
             return confidences(answer.log_p, answer.top)
@@ -125,7 +125,7 @@ def confidences(
 ) -> Confidences:
     """Compute every defined confidence of an answer, which counts as the choice `answer`.
 
-    Log-probabilities are of its tokens (`log_p`, one at least), the likeliest `first` token, and whole `choices`.
+    Log-probabilities are of its tokens (`log_p`, at least one), the likeliest `first` token, and whole `choices`.
     """
     total = math.fsum(log_p)
     logs = {"sequence": total, "normalised": total / len(log_p), "first-token": first}
@@ -139,4 +139,4 @@ def confidences(
 
 
 def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(f"{p:.7g}") for name, p in probabilities.items()}  # the digits that float32 computes
+    return {name: float(f"{p:.7g}") for name, p in probabilities.items()}  # float32's digits

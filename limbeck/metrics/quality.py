@@ -1,4 +1,4 @@
-"""Quality of predicted rationales by their text alone: nearness to the teacher's, length, repetition, consistency."""
+"""Quality of predicted rationales as texts: nearness to the teacher's, length, repetition, consistency."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -21,21 +21,21 @@ from limbeck.models.tokenization import padded_inputs
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import Task, evaluate, nli, same_value
 
-MAX_CHARACTERS = 10_000  # of a rationale: ROUGE-L's work grows with their square
-MAX_TOKENS = 512  # of a text that are embedded, or fewer where the encoder has fewer positions
+MAX_CHARACTERS = 10_000  # of a rationale: ROUGE-L takes their square
+MAX_TOKENS = 512  # of a text, or the encoder's limit
 BATCH_SIZE = 64
 _ROUGES = ("rouge1", "rouge2", "rougeL")
-_MAX_NUMBERS = 200  # of a rationale, from its end
+_MAX_NUMBERS = 200  # the last of a rationale
 
 _SIGNS = str.maketrans({"\u00d7": "*", "\u00b7": "*", "\u00f7": "/", "\u2212": "-", "\u2013": "-", "$": " "})
 _TIMES = re.compile(r"(?<=[\d)])\s?[xX]\s?(?=[\d(])")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3}){1,9}(?![\d,])")
-_ARITHMETIC = re.compile(r"(?<![\w.])[(\d.-](?:[\d+\-*/() \t]|\.(?!\s))*", re.ASCII)  # a sentence ends it
+_ARITHMETIC = re.compile(r"(?<![\w.])[(\d.-](?:[\d+\-*/() \t]|\.(?!\s))*", re.ASCII)
 _OPERATOR = re.compile(r"[\d)]\s{0,3}[+\-*/]")
 _WORD = re.compile(r"\w+")
 _ENDING = re.compile(r"(?<=\w{3})(?:ies|es|s|e|y)$")  # cities and city, boxes and box
 
-# phrases that went with their label in nine of ten of PaLM's e-SNLI rationales
+# phrases that go with their label in nine of ten of PaLM's e-SNLI rationales
 _RELATIONS = {
     label: re.compile(phrases, re.IGNORECASE)
     for label, phrases in {
@@ -50,10 +50,10 @@ _RELATIONS = {
 
 
 class Encoder:
-    """An encoder on the Hub or in a folder, or that of an encoder-decoder, on the GPU where there is one."""
+    """An encoder, or that of an encoder-decoder, on the GPU where there is one."""
 
     def __init__(self, name: str) -> None:
-        """Load it. Raises ModelError if that cannot be done."""
+        """Load the encoder `name`, on the Hub or in a folder. Raises ModelError."""
         try:
             options: dict[str, Any] = {"trust_remote_code": False, **where_to_load(name)}
             self._tokenizer = AutoTokenizer.from_pretrained(name, **options)
@@ -70,7 +70,7 @@ class Encoder:
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return embeddings `[N, D]` of length 1: the mean of the last states over real tokens."""
-        encodable = [text.encode(errors="replace").decode() for text in texts]  # lone surrogates are not
+        encodable = [text.encode(errors="replace").decode() for text in texts]  # no lone surrogates
         sums = []
         for start in range(0, len(texts), BATCH_SIZE):
             batch = encodable[start : start + BATCH_SIZE]
@@ -89,7 +89,7 @@ class Encoder:
 def quality(
     predictions: Sequence[Prediction], examples: Sequence[Example], task: Task, encoder: Encoder | None = None
 ) -> dict[str, Any]:
-    """Compare predicted rationales with the examples' own, the teacher's or gold ones; None where undefined.
+    """Compare predicted rationales with the examples' own; None where undefined.
 
     Of the `n` pairs `bleu` (0 to 100) is the corpus's, all else a mean; `cut` counts pairs compared by their first
     `MAX_CHARACTERS`, `blank` rationales that are left out; `consistency` is of all rationales.
@@ -106,8 +106,8 @@ def quality(
         rouges = [scorer.score(target=target, prediction=text) for text, target in zip(texts, references, strict=True)]
         overlap |= {name: fmean(rouge[name].fmeasure for rouge in rouges) for name in _ROUGES}
         if encoder:
-            mean = float(encoder.similarity(texts, references).mean())
-            overlap["similarity"] = {"mean": mean, "encoder": encoder.name}
+            similarity = encoder.similarity(texts, references)
+            overlap["similarity"] = {"mean": float(similarity.mean()), "encoder": encoder.name}
     return {
         "n": len(pairs),
         "blank": sum(p.rationale is not None and not p.rationale.strip() for p in predictions),
@@ -134,9 +134,9 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def consistency(rationales: Sequence[tuple[str, str, Example]], task: Task) -> dict[str, Any]:
-    """Measure how often the conclusion of a rationale equals the answer that came with it, whether right or not.
+    """Measure how often a rationale's conclusion equals the answer that came with it, right or not.
 
-    `rationales` are each with answer and example; `consistency` is over those with a conclusion that can be `read`.
+    `rationales` have answer and example; `consistency` is over those whose conclusion can be `read`.
     """
     conclusions = [(conclusion(text, example, task), answer) for text, answer, example in rationales]
     agreeing = [task.equal(label, answer) for label, answer in conclusions if label is not None]
@@ -150,7 +150,7 @@ def consistency(rationales: Sequence[tuple[str, str, Example]], task: Task) -> d
 
 
 def conclusion(rationale: str, example: Example, task: Task) -> str | None:
-    """Return the label that a rationale's own text (its end, if it is long) concludes; None where none is clear.
+    """Return the label that a rationale (its end, if it is long) concludes; None where none is clear.
 
     A sentence that states the answer comes first. Otherwise of equations it is the last expression with an operator,
     `45 - 3` in "So 45 - 3 = 41 are left", or else the last number; in natural language inference the relation that all
@@ -176,13 +176,13 @@ def _last_value(text: str) -> str | None:
 
 
 def _equation(run: str) -> str | None:
-    """Return the expression in a run of numbers and signs; the parentheses around it may be the sentence's."""
+    """Return the expression in a run of numbers and signs; its outer parentheses may be the sentence's."""
     run = run.strip(" \t+*/").rstrip("-. \t")
     return next((text for text in (run, run.lstrip("( "), run.rstrip(") ")) if evaluate(text) is not None), None)
 
 
 def _last_named(text: str, choices: Sequence[str]) -> str | None:
-    """Return the longest of the choices that end last in the text: "music store" before "store"."""
+    """Return the longest choice that ends last in the text: "music store" before "store"."""
     words = _stems(text)
     by_length = sorted(((stems, choice) for choice in choices if (stems := _stems(choice))), key=lambda c: -len(c[0]))
     ends = range(len(words), 0, -1)

@@ -1,4 +1,4 @@
-"""Selective prediction and the cascade: the worth of answering only when sure, and of asking the teacher otherwise.
+"""Selective prediction and the cascade: answering only when sure, and asking the teacher otherwise.
 
 Answers of equal confidence enter together; where a count of answers divides them, errors are expectations.
 """
@@ -12,15 +12,15 @@ from limbeck.metrics.graded import Graded
 from limbeck.stats.intervals import DRAWS, Flags, Floats, Interval, Ints, bootstrap, percentiles, wilson
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
-POINTS = 200  # of a curve, so that a page stays small; areas are taken over all answers
+POINTS = 200  # of a curve on a page; areas are taken over all answers
 
 T = TypeVar("T")
-_TIE = 1e-12  # accuracies this close are equal, but for rounding
+_TIE = 1e-12  # rounding of accuracies
 
 
 @dataclass(frozen=True, slots=True)
 class RiskPoint:
-    """Answering where confidence >= `threshold`: the share answered, and the share of these that are wrong."""
+    """The share of answers with confidence >= `threshold`, and the share of these that are wrong."""
 
     threshold: float
     coverage: float
@@ -45,7 +45,7 @@ class Selective:
     n: int
     aurc: float  # area under the risk-coverage curve, 1/n sum_{k=1..n} (errors among the k surest) / k
     aurc_interval: Interval | None
-    e_aurc: float  # excess over an oracle's, surer of each right answer (Geifman et al. 2019, 1805.08206)
+    e_aurc: float  # excess over an oracle's (Geifman et al. 2019, 1805.08206)
     e_aurc_interval: Interval | None
     at_coverage: tuple[CoveragePoint, ...]
     curve: tuple[RiskPoint, ...]
@@ -53,15 +53,15 @@ class Selective:
 
 @dataclass(frozen=True, slots=True)
 class CascadePoint:
-    """The student answers where its confidence >= `threshold`, the teacher elsewhere; None: the teacher always."""
+    """The student answers where its confidence >= `threshold` (None: nowhere), else the teacher."""
 
     threshold: float | None
-    cost: float  # of one question, in questions put to the teacher: the share that it gets
+    cost: float  # the share of questions that the teacher gets
     accuracy: float
 
 
 def selective(confidence: Floats, correct: Flags, *, seed: int = 0, draws: int = DRAWS) -> Selective:
-    """Compute the risk-coverage curve, its area (less is better), and accuracy at `COVERAGES`, of [N] answers."""
+    """Compute the risk-coverage curve of [N] answers, its area (less is better), and accuracy at `COVERAGES`."""
     n = len(correct)
     order, starts = _levels(confidence)
     levels, wrong = confidence[order][starts], (~correct[order]).astype(np.float64)
@@ -73,7 +73,7 @@ def selective(confidence: Floats, correct: Flags, *, seed: int = 0, draws: int =
     aurc, e_aurc = areas(np.ones((n, 1)))[:, 0].tolist()
     resampled = bootstrap(areas, n, draws=draws, seed=seed)
     intervals = [percentiles(sample) if n > 1 else None for sample in resampled]
-    ends = np.append(starts[1:], n)  # answers down to each level
+    ends = np.append(starts[1:], n)  # last answer of each level
     errors = np.cumsum(wrong)[ends - 1]
     at_coverage = []
     for coverage in COVERAGES:
@@ -89,12 +89,12 @@ def selective(confidence: Floats, correct: Flags, *, seed: int = 0, draws: int =
 def cascade(confidence: Floats, correct: Flags, teacher: Flags, *, points: int | None = POINTS) -> list[CascadePoint]:
     """Compute accuracy and cost of "the student where it is sure, else the teacher", from none passed on to all.
 
-    `teacher` [N]: it is right on the question. The curve has so many `points` at most; None: one for every threshold.
+    `teacher` [N]: it is right on the question. The curve has at most `points`; None: one for every threshold.
     """
     n = len(correct)
     order, starts = _levels(confidence)
     gain = np.cumsum(correct[order].astype(np.float64) - teacher[order])
-    answered = np.append(starts, n)  # by the student, above each threshold
+    answered = np.append(starts, n)  # by the student, by threshold
     accuracy = (teacher.mean() + np.append(0.0, gain)[answered] / n).tolist()
     thresholds = (None, *confidence[order][starts].tolist())
     return _thinned(list(map(CascadePoint, thresholds, (1 - answered / n).tolist(), accuracy)), points)[::-1]
@@ -103,8 +103,8 @@ def cascade(confidence: Floats, correct: Flags, teacher: Flags, *, points: int |
 def choose_thresholds(validation: tuple[Graded, Flags], test: tuple[Graded, Flags]) -> dict[str, dict[str, Any]]:
     """Choose two cascade thresholds `on_validation`, and measure them there and on test (`here`).
 
-    Each side is the student's answers and the teacher's being right. `best` is the cheapest of the highest accuracy,
-    `as_teacher` the cheapest no less accurate than the teacher alone.
+    Either side is the student's answers, and whether the teacher is right. `best` is the cheapest of the highest
+    accuracy, `as_teacher` the cheapest no less accurate than the teacher alone.
     """
     answers, teacher = validation
     points = cascade(answers.confidence, answers.correct, teacher, points=None)
@@ -131,9 +131,9 @@ def _levels(confidence: Floats) -> tuple[Ints, Ints]:
 
 
 def _areas(counts: Floats, errors: Floats) -> Floats:
-    """Compute AURC and excess AURC [2, d] of levels, surest first, with so many answers and errors, [G, d] each.
+    """Compute AURC and excess AURC [2, d] from counts of answers and errors by level, surest first, [G, d] each.
 
-    An error at rank r adds sum_{k=r..n} 1/k, each of a level's the mean over its ranks; an oracle's have the last.
+    An error at rank r adds sum_{k=r..n} 1/k, each of a level's the mean over its ranks; an oracle's are the last.
     """
     ends = np.cumsum(counts, axis=0).astype(np.int64)
     n = int(ends[-1, 0])

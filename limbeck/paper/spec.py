@@ -17,7 +17,7 @@ from limbeck.tasks import Split
 
 Role = Literal["base", "small"]
 NAMES = (*(f"table{number}" for number in range(1, 9)), *(f"figure{number}" for number in range(2, 6)))
-PAPER = "paper"  # all of them
+PAPER = "paper"  # all `NAMES`  # all of them
 SELF_CONSISTENCY = " ++"  # ends the names of rows in which the judge was asked several times
 REQUIRED: tuple[Split, ...] = ("train", "test")  # validation is split off where there is none
 
