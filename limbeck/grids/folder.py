@@ -1,10 +1,10 @@
-"""The folder of a grid's runs, which alone says what is finished, has failed, or is being trained.
+"""The folder of a grid's runs, the only record of what is finished, failed, or being trained.
 
 OUT/RUN/                a run; RUN/.lock is held while it is trained, by a grid or by `limbeck train`
-OUT/grids/NAME.yaml     the last grid of that name that was run here, with its recipe
+OUT/grids/NAME.yaml     the last grid of that name run here, with its recipe
 OUT/failed/RUN.json     error and traceback of a cell's last attempt
-OUT/logs/RUN.log        everything that was printed and logged while it was trained
-OUT/.locks/RUN.lock     held by the process that trains the cell, so that none is trained twice
+OUT/logs/RUN.log        everything printed and logged in training
+OUT/.locks/RUN.lock     held by the process that trains the cell
 """
 
 from collections import Counter
@@ -54,7 +54,7 @@ class GridFolder:
         return FileLock(self.out / ".locks" / f"{name}.lock")
 
     def state(self, cell: GridCell) -> CellState:
-        """Return the state of a cell; `elsewhere` where any process holds it."""
+        """Return a cell's state; `elsewhere` if any process holds it."""
         path = self.out / cell.name
         if (path / "results.json").exists():
             return CellState(cell, path, "finished")
@@ -64,17 +64,16 @@ class GridFolder:
         return CellState(cell, path, "elsewhere" if is_held else "waiting")
 
     def fail(self, name: str, error: str, trace: str = "") -> None:
-        """Record a failure, in printable letters."""
+        """Record a failure, as printable text."""
         line = one_line(error.strip().partition("\n")[0], 2000)
         write_json(self.failure(name), {"error": line, "traceback": visible(trace)})
 
     def write_grid(self, grid: Grid) -> None:
-        """Write the grid, with its recipe, beside its runs."""
         write_text(self.grids / f"{grid.name}.yaml", yaml_text(grid.model_dump(mode="json")))
 
 
 def read_failure(path: Path) -> str:
-    """Return the error in a failure's file; a DataError where there is none."""
+    """Return the error in a failure's file. Raises DataError without one."""
     try:
         return str(read_json(path)["error"])
     except (LookupError, TypeError):
@@ -82,7 +81,7 @@ def read_failure(path: Path) -> str:
 
 
 def states(grids: Sequence[Grid], out: Path) -> list[CellState]:
-    """Return the states of all cells below `out`. Raises LimbeckError as `cells`, or where two grids have one name."""
+    """Return the states of all cells below `out`. Raises LimbeckError as `cells`, or for two grids of one name."""
     for name, count in Counter(grid.name for grid in grids).items():
         if count > 1:
             raise LimbeckError(f"two grids are called {name!r}; rename one")
@@ -97,6 +96,6 @@ def _is_held(lock: FileLock) -> bool:
             lock.release()
     except Timeout:
         return True
-    except OSError:  # nobody can train in a folder that cannot be written
+    except OSError:  # no one trains in an unwritable folder
         pass
     return False

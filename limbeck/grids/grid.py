@@ -25,10 +25,10 @@ Seed = Annotated[int, Field(strict=True, ge=0)]
 
 
 def _check_axis(axis: Any) -> Any:
-    """Return an axis; YAML reads some names of variants as numbers."""
+    """Return an axis, its variants' names as text: YAML reads some as numbers."""
     has_variants = isinstance(axis, dict) and all(isinstance(fields, dict) for fields in axis.values())
     if not axis or not (isinstance(axis, list) or has_variants):
-        raise ValueError("a list of values was expected, or variants by name, each a mapping of fields to values")
+        raise ValueError("expected a list of values, or variants by name, each a mapping of fields to values")
     return {str(name): fields for name, fields in axis.items()} if has_variants else axis
 
 
@@ -39,9 +39,9 @@ class Grid(Settings):
     """A recipe, whose own seed is ignored, and what varies."""
 
     name: str = Field(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}$")  # by default the file's name
-    recipe: Fields  # in a file also the path of a recipe, relative to the grid's folder
-    axes: dict[str, Axis] = Field(default_factory=dict)  # a dotted field's values; or variants by name, below any name
-    seeds: list[Seed] = Field(default=[1], min_length=1, max_length=MAX_CELLS)  # a number N stands for 1 to N
+    recipe: Fields  # in a file also a recipe's path, relative to the grid's
+    axes: dict[str, Axis] = Field(default_factory=dict)  # a dotted field's values, or variants by name
+    seeds: list[Seed] = Field(default=[1], min_length=1, max_length=MAX_CELLS)  # N: 1 to N
     _where: str = PrivateAttr(default="")
 
     @property
@@ -69,7 +69,7 @@ class Grid(Settings):
         return cls.parse({"name": path.stem, **values}, str(path)).changed(changes)
 
     def changed(self, changes: Sequence[str]) -> Self:
-        """Return the grid with changes of its own fields (`seeds=3`) or its recipe's (`student.name=x`).
+        """Return the grid with changes of its fields (`seeds=3`) or its recipe's (`student.name=x`).
 
         Raises LimbeckError that names the field, also where an axis would overwrite it.
         """
@@ -83,7 +83,7 @@ class Grid(Settings):
         return grid
 
     def check_overlap(self, keys: Sequence[str] = ()) -> None:
-        """Raise RecipeError where an axis or `seeds` would overwrite what an earlier axis or one of `keys` sets."""
+        """Raise RecipeError where an axis or `seeds` would overwrite an earlier axis or one of `keys`."""
         earlier = list(keys)
         axes = [(name, list(chain(*(fields for _, fields in _points(name, axis))))) for name, axis in self.axes.items()]
         for name, fields in [*axes, ("seeds", ["seed"])]:
@@ -95,7 +95,7 @@ class Grid(Settings):
 
 @dataclass(frozen=True)
 class GridCell:
-    """One recipe of a grid, and its value on every axis as text."""
+    """One recipe of a grid, and its value on every axis."""
 
     values: dict[str, str]
     recipe: Recipe
@@ -108,7 +108,7 @@ class GridCell:
 def cells(grid: Grid) -> list[GridCell]:
     """Return every combination of values and seeds, seed by seed, equal recipes once.
 
-    Raises LimbeckError where one is no recipe, there are too many, or axes overwrite one another.
+    Raises LimbeckError for a broken recipe, too many, or axes that overwrite one another.
     """
     grid.check_overlap()
     count = math.prod([len(grid.seeds), *(len(axis) for axis in grid.axes.values())])
@@ -129,7 +129,7 @@ def cells(grid: Grid) -> list[GridCell]:
 
 
 def _points(name: str, axis: list[Any] | dict[str, Fields]) -> list[tuple[str, Fields]]:
-    """Return the label of each value of an axis, and the fields that it sets."""
+    """Return each value's label, and the fields that it sets."""
     if isinstance(axis, dict):
         return list(axis.items())
     labels = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str) for value in axis]

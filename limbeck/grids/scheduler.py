@@ -24,9 +24,9 @@ def run_grid(
     retry: bool = False,
     watch: Watch = lambda _: None,
 ) -> list[CellState]:
-    """Train every cell of the grids that is not finished, several at a time, each in a folder of its own below `out`.
+    """Train every unfinished cell of the grids, several at a time, each in its folder below `out`.
 
-    Any number of processes and machines may share `out`: one of them trains a cell, and if it dies another. With
+    Processes and machines may share `out`: one of them trains a cell, and if it dies another. With
     `retry` also failed cells are trained; they and interrupted ones go on from their last checkpoint. `watch` is called
     with all states several times a second. Raises LimbeckError as `states`, or where the engine does not start;
     KeyboardInterrupt once everything has stopped. Scripts need `if __name__ == "__main__":`.
@@ -50,7 +50,7 @@ def run_grid(
 
 
 def _work(board: list[CellState], folder: GridFolder, pool: LocalWorkers | RayWorkers, watch: Watch) -> None:
-    """Train cells until all are settled, here or elsewhere, and keep the board up to date."""
+    """Train cells until all are settled, here or elsewhere; update the board."""
     jobs: dict[int, tuple[str, BaseProcess | RayJob]] = {}  # by slot
     while not all(state.settled for state in board):
         for slot, (name, job) in list(jobs.items()):

@@ -21,14 +21,14 @@ from limbeck.runs.run import InUseError
 
 
 def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
-    """Train a cell under its lock, unless another process does or has; relative paths start at `working_folder`.
+    """Train a cell under its lock, unless another process does or has; paths start at `working_folder`.
 
-    Failures are recorded in the folder. Raises LimbeckError where that is not on this machine.
+    Failures are recorded in the folder. Raises LimbeckError where this machine lacks it.
     """
     from limbeck.runs.training import train
 
     if not GridFolder(working_folder / out).grids.is_dir():
-        raise LimbeckError("missing here: the machines of a grid have to share a file system", path=out)
+        raise LimbeckError("missing here; a grid's machines have to share a file system", path=out)
     os.chdir(working_folder)
     folder = GridFolder(out)
     with suppress(Timeout, InUseError), folder.lock(cell.name).acquire(timeout=0):  # else another process has it
@@ -46,7 +46,7 @@ def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
 
 
 def log_to(path: Path) -> None:
-    """Append everything that this process prints or logs from now on to a file."""
+    """Append all that this process prints or logs to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as stream:
         for number, printed in ((1, sys.stdout), (2, sys.stderr)):
@@ -57,7 +57,7 @@ def log_to(path: Path) -> None:
 
 
 class LocalWorkers:
-    """Processes of this machine: by default one a GPU, or one for two cores, which is what a small student keeps busy.
+    """Processes of this machine: by default one a GPU, or one for two cores, which a small student keeps busy.
 
     Each sees one GPU and has its share of the cores as threads, unless OMP_NUM_THREADS is set.
     """
@@ -71,7 +71,7 @@ class LocalWorkers:
         self.slots = workers or len(self._gpus) or max(1, cores // 2)
         self.threads = max(1, cores // self.slots)
         self._context = multiprocessing.get_context("forkserver")
-        if sys.platform == "linux" and not self._gpus:  # elsewhere libraries do not survive a fork, nor does CUDA
+        if sys.platform == "linux" and not self._gpus:  # elsewhere libraries do not survive a fork; nor does CUDA
             self._context.set_forkserver_preload(["limbeck.runs.training"])
         self._processes: list[BaseProcess] = []
 
@@ -81,7 +81,7 @@ class LocalWorkers:
 
     def start(self, slot: int, cell: GridCell, out: Path) -> BaseProcess:
         process = self._context.Process(target=_run, args=(self.gpu(slot), self.threads, (cell, out, Path.cwd())))
-        # a Ctrl-C on the terminal reaches every process of its group; only this one answers it
+        # Ctrl-C reaches every process of the group; only this one answers
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
@@ -91,7 +91,7 @@ class LocalWorkers:
         return process
 
     def close(self) -> None:
-        """Stop whatever still runs; checkpoints stay."""
+        """Stop what still runs; checkpoints stay."""
         for process in self._processes:
             process.kill()
         for process in self._processes:
@@ -99,7 +99,7 @@ class LocalWorkers:
 
 
 def _run(gpu: str | None, threads: int, arguments: tuple[GridCell, Path, Path]) -> None:
-    """Train a cell in this process, which ends with its parent, even a killed one."""
+    """Train a cell in this process, which ends with its parent, even if that is killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -124,14 +124,14 @@ class RayWorkers:
     """
 
     def __init__(self, workers: int | None) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or Ray reports to its makers
         try:
             import ray
         except ImportError:
             raise LimbeckError("--engine ray: Ray is missing; `pip install 'limbeck[ray]'`") from None
         address = os.environ.get("RAY_ADDRESS")
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if not address:  # little is sent about, and Ray would take a third of the memory
+        if not address:  # or Ray takes a third of the memory
             options |= {"include_dashboard": False, "object_store_memory": 100 * 2**20}
         try:
             ray.init(address or "local", **options)
@@ -141,7 +141,7 @@ class RayWorkers:
         gpus, processors = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
         self.slots = workers or gpus or max(1, processors // 2)
         largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
-        share = 1 if gpus else max(1, min(processors // self.slots, largest))  # more than any machine has would wait
+        share = 1 if gpus else max(1, min(processors // self.slots, largest))  # more than a machine has would wait
         self._train = ray.remote(num_cpus=share, num_gpus=min(gpus, 1), max_retries=0, max_calls=1)(train_cell)
         self._jobs: list[RayJob] = []
 
@@ -169,7 +169,7 @@ class RayJob:
 
     @property
     def exitcode(self) -> int | str:
-        """0, or its error: its own, or that its process died."""
+        """0, or the error."""
         error = self._future.exception()
-        # the text of Ray's own error about one that the task raised begins with process and machine
+        # Ray's own error begins with process and machine
         return first_line(getattr(error, "cause", None) or error) if error else 0

@@ -1,4 +1,4 @@
-"""The paper's tables and figures: as grids to be run, and made of the runs, its own numbers beside ours.
+"""The paper's tables and figures, as grids to run and as a section of a report.
 
 >>> from limbeck.paper import paper_grids
 >>> grids, omissions = paper_grids(["table1"], offline=True)

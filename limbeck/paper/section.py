@@ -1,4 +1,4 @@
-"""The paper's section of a report: its tables and figures made of finished runs, its own numbers beside ours."""
+"""The paper's tables and figures made of finished runs, with its own numbers beside ours."""
 
 import hashlib
 import math
@@ -14,16 +14,7 @@ from limbeck.errors import LimbeckError
 from limbeck.grids import Grid, cells
 from limbeck.paper.spec import NAMES, SELF_CONSISTENCY, PaperRow, paper, task_title, variant
 from limbeck.report import answers
-from limbeck.report.answers import (
-    Contrast,
-    GradedGroup,
-    Scores,
-    accuracy_cell,
-    contrast_cell,
-    grade,
-    score_cell,
-    scores,
-)
+from limbeck.report.answers import Contrast, GradedGroup, Scores, accuracy_cell, contrast_cell, grade
 from limbeck.report.cases import Case, shared_cases
 from limbeck.report.sections import count_notes, fraction_figure
 from limbeck.report.tables import CaseStudy, Cell, Figure, Rows, Section, Table
@@ -41,19 +32,19 @@ SEED = 0
 
 
 class TableRuns:
-    """A grid that is one of the paper's, and its runs, known by their recipes' keys."""
+    """One of the paper's grids, and its runs, by their recipes' keys."""
 
     def __init__(self, grid: Grid, runs: Sequence[Run], errors: Mapping[str, str]) -> None:
         self.name, self.spec, self.cells = grid.name, paper()[grid.name], cells(grid)
         self.title = f"{self.name[:-1].title()} {self.name[-1]}: {self.spec.title}"
-        # the table's tasks in the paper's order, run or not; then those that the paper does not have
+        # the paper's tasks in its order, run or not; then any others
         self.tasks = list(dict.fromkeys([*self.spec.tasks, *(cell.recipe.data.task for cell in self.cells)]))
         self._errors = errors
         self.graded = cache(self._graded)  # rows share runs
         self._by_key = {run.recipe.key: run for run in sorted(runs, key=lambda run: run.finished)}
 
     def runs(self, objective: str | None, task: str, fraction: float = 1.0) -> tuple[list[Run], str]:
-        """Return the finished runs by seed, of all objectives where it is None; and why there are none."""
+        """Return the finished runs by seed, for None of all objectives; and why there are none."""
         planned = [
             cell
             for cell in self.cells
@@ -70,24 +61,24 @@ class TableRuns:
     def _graded(
         self, objective: str | None, task: str, *, fraction: float = 1.0, split: str = "test"
     ) -> tuple[list[GradedGroup], str]:
-        """Return the answers of `runs` by objective, where there are any; and why there are none."""
+        """Return the answers of `runs` by objective; and why there are none."""
         finished, reason = self.runs(objective, task, fraction)
         measured = [run for run in finished if run.predictions(split).is_file()]
         reason = "not measured out of domain" if finished else reason
         return grade(group_runs(measured), split, with_data=False), reason
 
     def counts(self, tasks: Sequence[str]) -> list[str]:
-        """Return sentences on what was cut or left out in the runs of these tasks."""
+        """Return sentences on what was cut or left out in these tasks' runs."""
         runs = {
-            f"{name}, {task_title(task)}": [
-                run for share in self.spec.fractions for run in self.runs(row.objective, task, share)[0]
-            ]
+            f"{name}, {task_title(task)}": list(
+                chain(*(self.runs(row.objective, task, share)[0] for share in self.spec.fractions))
+            )
             for (name, row), task in product(self.spec.rows.items(), tasks)
         }
         return count_notes(runs)
 
     def notes(self) -> list[str]:
-        """Return sentences on whether student, steps and data are the paper's, and the table's own."""
+        """Return sentences on where student, steps and data differ from the paper's, and the table's own."""
         reduced = set()
         for data in (cell.recipe.data for cell in self.cells):
             if data.limit is not None:
@@ -108,14 +99,14 @@ class TableRuns:
 
 def _setup(student: str, training: TrainingSettings) -> str:
     values = training.model_dump()
-    steps, epochs = values["max_steps"], values["num_train_epochs"]
-    length = f"{steps:,} steps" if steps > 0 else f"{epochs:g} epochs"
+    steps = values["max_steps"]
+    length = f"{steps:,} steps" if steps > 0 else f"{values['num_train_epochs']:g} epochs"
     batch = values["per_device_train_batch_size"] * values["gradient_accumulation_steps"]
     return f"{student}, {length} of {batch} examples, learning rate {values['learning_rate']:g}"
 
 
 def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> Section | None:
-    """Return tables 1 to 8 and figures 2 to 5 of those `grids` that are the paper's; None without any.
+    """Return the tables and figures of those `grids` that are the paper's; None without any.
 
     `errors` are by the failed run's name. Raises LimbeckError where two grids of one name differ, or for a broken file.
     """
@@ -129,16 +120,15 @@ def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[st
         return None
     all_runs = [TableRuns(by_name[name], runs, errors) for name in NAMES if name in by_name]
     tables = [TABLES[table.spec.measure](table) for table in all_runs if table.spec.measure in TABLES]
-    figures = [
-        fractions(table, task) for table in all_runs if table.spec.measure == "fractions" for task in table.tasks
-    ]
-    studies = [case_study(table, task) for table in all_runs if table.spec.measure == "cases" for task in table.tasks]
+    by_task = [(table.spec.measure, table, task) for table in all_runs for task in table.tasks]
+    figures = [fractions(table, task) for measure, table, task in by_task if measure == "fractions"]
+    studies = [case_study(table, task) for measure, table, task in by_task if measure == "cases"]
     text = "Tables and figures of Chen et al. 2024, made of these runs, with the paper's own numbers beside ours."
     return Section("paper", "The paper", text, tables, figures, studies=studies)
 
 
 def case_study(runs: TableRuns, task: str) -> CaseStudy:
-    """Return examples on which DSS and the paper's method differ, picked by a rule."""
+    """Return examples on which DSS and the paper's method differ."""
     names, title = list(runs.spec.rows), f"{runs.title}: {task_title(task)}"
     by_row = [runs.runs(row.objective, task) for row in runs.spec.rows.values()]
     if reasons := [reason for finished, reason in by_row if not finished]:
@@ -152,7 +142,7 @@ def case_study(runs: TableRuns, task: str) -> CaseStudy:
         f"{' and '.join(names)} differ: in who is right, or else in their rationales."
     )
     cases = shared_cases(grade(group_runs(pair)))
-    # by the hash of id and seed, so that no pick depends on which other cases there are
+    # by a hash, so that no pick depends on the other cases
     cases.sort(key=lambda case: hashlib.sha256(f"{SEED} {case['id']}".encode()).digest())
     kinds = {(False, True): f"only {names[1]} right", (True, False): f"only {names[0]} right"}
     kinds |= {(True, True): "both right", (False, False): "both wrong"}
@@ -182,16 +172,14 @@ def _accuracy(runs: TableRuns, row: PaperRow, task: str, fraction: float = 1.0) 
 
 
 def accuracy_table(runs: TableRuns) -> Table:
-    """Return accuracy in per cent by method and task, each method against the baseline."""
+    """Return accuracy in per cent by method and task, against the baseline."""
     baseline = runs.spec.rows[runs.spec.baseline]
 
     def accuracy(_name: str, row: PaperRow, task: str) -> Cell:
         pair = runs.graded(row.objective, task)[0] + runs.graded(baseline.objective, task)[0]
-        return (
-            contrast_cell(Contrast(pair[0], pair[1]))
-            if row != baseline and len(pair) == 2
-            else _accuracy(runs, row, task)
-        )
+        if row == baseline or len(pair) != 2:
+            return _accuracy(runs, row, task)
+        return contrast_cell(Contrast(pair[0], pair[1]))
 
     differences = f"Differences are to {runs.spec.baseline}, on the same examples."
     notes = [answers.INTERVALS, differences, *runs.counts(runs.tasks)]
@@ -199,7 +187,7 @@ def accuracy_table(runs: TableRuns) -> Table:
 
 
 def calibration_table(runs: TableRuns) -> Table:
-    """Return ECE and mean confidence in per cent, a pair of columns a domain; lower ECE is better."""
+    """Return ECE and mean confidence in per cent, a pair of columns a domain."""
     spec = runs.spec
     inside = [(task_title(task), task, "test") for task in runs.tasks]
     outside = [
@@ -217,19 +205,17 @@ def calibration_table(runs: TableRuns) -> Table:
 
 
 def judge_table(runs: TableRuns, measure: Callable[[GradedGroup, Sequence[Scores]], Cell]) -> Table:
-    """Return a measure of the judge's scores of the rationales, the students' and the teacher's."""
+    """Return a measure of the judge's scores, of the students' rationales and the teacher's."""
     judges: set[str] = set()
 
     def cell(name: str, row: PaperRow, task: str) -> Cell:
         members, reason = runs.graded(row.objective, task)
-        entries_by_run, once = (
-            list(chain(*(member.judgements for member in members))),
-            not name.endswith(SELF_CONSISTENCY),
-        )
+        entries_by_run = list(chain(*(member.judgements for member in members)))
+        once = not name.endswith(SELF_CONSISTENCY)
         judges.update(entry.judge for entry in chain(*entries_by_run))
-        by_run = [scores(entries, once=once) for entries in entries_by_run]
-        if row.objective is None:  # the teacher's, which may stand with any of the runs
-            by_run = [scores(list(chain(*entries_by_run)), gold=True, once=once)]
+        by_run = [answers.scores(entries, once=once) for entries in entries_by_run]
+        if row.objective is None:  # the teacher's may stand with any run
+            by_run = [answers.scores(list(chain(*entries_by_run)), gold=True, once=once)]
         return measure(members[0], by_run) if any(by_run) else Cell(None, NOT_JUDGED if members else reason)
 
     rows = _rows(runs, cell)
@@ -237,9 +223,9 @@ def judge_table(runs: TableRuns, measure: Callable[[GradedGroup, Sequence[Scores
 
 
 def _correlation(member: GradedGroup, by_run: Sequence[Scores]) -> Cell:
-    """Return the mean over seeds of Pearson's r of the scores with the answers being right.
+    """Return Pearson's r of scores and right answers, the mean over seeds.
 
-    Its p-value and interval are those of one seed with that r, since all seeds have the same examples.
+    p-value and interval are those of one seed with that r, since all seeds have the same examples.
     """
     defined = []
     for predictions, by_id in zip(member.predictions, by_run, strict=True):
@@ -260,7 +246,7 @@ def _correlation(member: GradedGroup, by_run: Sequence[Scores]) -> Cell:
 TABLES: dict[str, Callable[[TableRuns], Table]] = {  # by the measure
     "accuracy": accuracy_table,
     "calibration": calibration_table,
-    "judge": lambda runs: judge_table(runs, lambda _, by_run: score_cell(by_run)),
+    "judge": lambda runs: judge_table(runs, lambda _, by_run: answers.score_cell(by_run)),
     "correlation": lambda runs: judge_table(runs, _correlation),
 }
 
@@ -274,12 +260,10 @@ def _rows(runs: TableRuns, measure: Callable[[str, PaperRow, str], Cell]) -> Row
 
 
 def _table(runs: TableRuns, rows: Rows, notes: Sequence[str], unit: str = "") -> Table:
-    """Return the table with the p-values of all its tests adjusted by Holm's method."""
+    """Return the table with p-values adjusted by Holm's method."""
     p_values = [cell.p_value for row in rows.values() for cell in row.values()]
     adjusted = iter(holm(p_values))
-    tested = {
-        name: {column: replace(cell, adjusted=next(adjusted)) for column, cell in row.items()}
-        for name, row in rows.items()
-    }
+    for row in rows.values():
+        row |= {column: replace(cell, adjusted=next(adjusted)) for column, cell in row.items()}
     tests = ["p by Holm's method: over all tests of the table."] if any(p is not None for p in p_values) else []
-    return Table(runs.name, runs.title, tested, unit, notes=(*runs.notes(), *tests, *notes))
+    return Table(runs.name, runs.title, rows, unit, notes=(*runs.notes(), *tests, *notes))

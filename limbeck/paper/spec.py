@@ -1,4 +1,4 @@
-"""The paper's tables and figures as data (`paper.yaml`), the ways to run them (`variants.yaml`), and them as grids."""
+"""The paper's tables and figures (`paper.yaml`), ways to run them (`variants.yaml`), and their grids."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -17,9 +17,9 @@ from limbeck.tasks import Split
 
 Role = Literal["base", "small"]
 NAMES = (*(f"table{number}" for number in range(1, 9)), *(f"figure{number}" for number in range(2, 6)))
-PAPER = "paper"  # all `NAMES`  # all of them
-SELF_CONSISTENCY = " ++"  # ends the names of rows in which the judge was asked several times
-REQUIRED: tuple[Split, ...] = ("train", "test")  # validation is split off where there is none
+PAPER = "paper"  # all `NAMES`
+SELF_CONSISTENCY = " ++"  # suffix of rows in which the judge was asked several times
+REQUIRED: tuple[Split, ...] = ("train", "test")  # validation can be split off
 
 
 class PaperRow(Settings):
@@ -29,7 +29,7 @@ class PaperRow(Settings):
     paper: tuple[float | tuple[float, float], ...] = ()
 
     def printed(self, column: int) -> tuple[float | None, float | None]:
-        """Return the paper's number, and its second number or standard deviation where it has one."""
+        """Return the paper's number, and its second number or standard deviation if any."""
         number = self.paper[column] if column < len(self.paper) else None
         return number if isinstance(number, tuple) else (number, None)
 
@@ -45,8 +45,8 @@ class PaperTable(Settings):
     labels: Literal["gold", "teacher"] = "gold"
     fractions: tuple[float, ...] = (1.0,)
     rows: dict[str, PaperRow]
-    baseline: str = "DSS"  # the row that the others are compared with
-    notes: tuple[str, ...] = ()  # sentences below the table
+    baseline: str = "DSS"
+    notes: tuple[str, ...] = ()
 
 
 class Variant(Settings):
@@ -66,7 +66,7 @@ def paper() -> dict[str, PaperTable]:
 
 @cache
 def variant(offline: bool = False, smoke: bool = False) -> Variant:
-    """Return how the grids are run: in full, without a download, in a few steps, or both."""
+    """Return how the grids are run: in full, `offline`, in a few steps (`smoke`), or both."""
     name = "-".join(word for word, flag in (("offline", offline), ("smoke", smoke)) if flag) or "full"
     return Variant.parse(_read("variants.yaml")[name], f"variants.yaml: {name}")
 
@@ -117,24 +117,24 @@ def _grid(name: str, settings: Variant, tasks: Mapping[str, dict[str, Any]]) -> 
 
 
 def judged_grids(grids: Sequence[Grid]) -> list[Grid]:
-    """Return those grids whose runs a judge is asked about; all where there are none of these."""
+    """Return the grids whose tables need a judge, or else all."""
     names = [name for name, table in paper().items() if table.measure in ("judge", "correlation")]
     return [grid for grid in grids if grid.name in names] or list(grids)
 
 
 def _data(task: str, settings: Variant, root: Path) -> dict[str, Any]:
-    """Return the fields of a recipe that a task sets, alike in all tables, or cells would be trained twice."""
+    """Return a task's fields of a recipe, equal in all tables, or cells would be trained twice."""
     if task in settings.extra:
         return {"data.task": task, "data.source": dict(settings.extra[task])}
     splits = {"splits": dict(settings.splits[task])} if task in settings.splits else {}
     fields: dict[str, Any] = {"data.task": task, "data.source": {"kind": "archive", "root": str(root), **splits}}
-    domains = paper()["table6"].out_of_domain  # whose students are measured on each other's test questions
+    domains = paper()["table6"].out_of_domain  # measured on each other's tests
     foreign = [name for name in domains if task in domains and name != task and not _missing_data(name, settings, root)]
     return fields | ({"evaluation.out_of_domain": foreign} if foreign else {})
 
 
 def _missing_data(task: str, settings: Variant, root: Path) -> str | None:
-    """Return a sentence on the first of a task's files that is missing, if any."""
+    """Return a sentence on a task's first missing file, if any."""
     if task in settings.extra:
         return None
     roles = settings.splits.get(task, {})

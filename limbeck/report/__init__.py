@@ -1,4 +1,4 @@
-"""The report of runs: one page that needs nothing else, tables for papers and spreadsheets, and all of it as data."""
+"""The report of runs: one self-contained page, its tables as files, and all of it as data."""
 
 from limbeck.report.write import write_report
 

@@ -1,4 +1,4 @@
-"""Answers: what the students of a run group said to the examples that all of them answered, as arrays and as cells."""
+"""Answers of a run group's students to the examples that all answered, as arrays and as cells."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ from limbeck.tasks import is_right
 
 log = logging.getLogger(__name__)
 
-NO_DRAWS = 2  # the bootstrap's intervals are not shown
+NO_DRAWS = 2  # where the bootstrap's intervals are not shown
 NO_EFFECT = tuple(f"evaluation.{key}" for key in ("rationales", "batch_size", "encoder", "out_of_domain"))  # on answers
 NONE_SHARED = "no example judged in all seeds"
 INTERVALS = "95 % intervals: Student's t over seeds and examples; of one seed Wilson's, without the seeds' differences."
@@ -34,26 +34,26 @@ CALIBRATION_NOTE = (
     "Calibration error: ten bins of equal width; chance alone puts it above zero, most with few examples. "
     "95 % intervals: Student's t over seeds."
 )
-CALIBRATION: dict[str, Callable[[Floats, Flags], float | None]] = {  # measures of confidences and correctness, [N]
+CALIBRATION: dict[str, Callable[[Floats, Flags], float]] = {  # measures of confidences and correctness, [N]
     "mean confidence": lambda confidence, _: float(confidence.mean()),
     "calibration error": ece,
     "Brier score": lambda confidence, correct: float(((confidence - correct) ** 2).mean()),
     "area under risk and coverage": lambda confidence, right: selective(confidence, right, draws=NO_DRAWS).aurc,
 }
-Key = tuple[str, str, str]  # id, input, label: an example of other data is another one, whatever its id
-Scores = Mapping[str, float]  # a judge's, from 1 to 5, by the example's id
+Key = tuple[str, str, str]  # id, input, label: ids alone may recur in other data
+Scores = Mapping[str, float]  # a judge's, from 1 to 5, by example id
 
 
 @dataclass(frozen=True, eq=False)
 class GradedGroup(RunGroup):
     """A run group of S runs, and the N examples that all of them answered."""
 
-    predictions: Sequence[Mapping[Key, Prediction]]  # by run, all with the same keys
-    examples: Mapping[Key, Example]  # without the teacher's words where the data is no longer where it was
+    predictions: Sequence[Mapping[Key, Prediction]]  # by run, with the same keys
+    examples: Mapping[Key, Example]  # without the teacher's words where the data is gone
 
     @cached_property
     def correct(self) -> Flags:
-        """True for each answer that is right, [S, N]."""
+        """Right answers, [S, N]."""
         return np.array([[answer.correct for answer in by_key.values()] for by_key in self.predictions], dtype=bool)
 
     @cached_property
@@ -63,7 +63,7 @@ class GradedGroup(RunGroup):
 
     @cached_property
     def teacher(self) -> Floats:
-        """1 where the teacher is right and 0 where not, [N]; NaN where it has no answer, or none that is known."""
+        """1 where the teacher is right, 0 where wrong, NaN where its answer is not known, [N]."""
         task, rows = self.recipe.data.get_task(), self.examples.values()
         right = [None if row.teacher_label is None else is_right(task, row.teacher_label, row) for row in rows]
         return np.array(right, dtype=float)
@@ -83,11 +83,11 @@ class Contrast:
 
     member: GradedGroup
     baseline: GradedGroup
-    adjusted: float | None = None  # p-value by Holm's method over all tests of the report
+    adjusted: float | None = None  # p-value by Holm's method over the report's tests
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """None: the member is the baseline, or was measured on other examples."""
+        """None for the baseline, and on other examples."""
         member, baseline = self.member, self.baseline
         if member is baseline or not member.examples or member.examples.keys() != baseline.examples.keys():
             return None
@@ -100,14 +100,14 @@ class Contrast:
 
     @property
     def apart(self) -> bool:
-        """True where it was measured on other examples than its baseline."""
+        """Whether it was measured on other examples than its baseline."""
         return self.comparison is None and self.member is not self.baseline
 
 
 def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = True) -> list[GradedGroup]:
-    """Return the answers of each run group to the examples that all of its runs answered, of predictions/`name`.jsonl.
+    """Return each run group's answers in predictions/`name`.jsonl to the examples that all of its runs answered.
 
-    `with_data`: the examples have the teacher's words, from the data of the test split.
+    `with_data`: the examples have the teacher's words, from the test split.
     """
     data: dict[str, Mapping[Key, Example]] = {}  # by its settings
     graded = []
@@ -118,7 +118,7 @@ def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = T
         ]
         keys = [key for key in by_run[0] if all(key in answers for answers in by_run)]
         settings = group.recipe.data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
-        source = settings.model_dump_json()  # the same for several groups
+        source = settings.model_dump_json()  # of several groups
         if with_data and source not in data:
             try:
                 examples = load_split(settings, "test")
@@ -134,19 +134,19 @@ def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = T
 
 
 def setting(group: RunGroup, *ignored: str) -> str:
-    """Return a group's recipe as a text, without the seed and the `ignored` fields."""
+    """Return a group's recipe as a text, without seed and `ignored` fields."""
     fields = flat(group.recipe.resolved())
     return repr(sorted((key, repr(value)) for key, value in fields.items() if not key.startswith(("seed", *ignored))))
 
 
 def comparable_sets(members: Sequence[GradedGroup]) -> list[list[GradedGroup]]:
-    """Return sets of a task's run groups that differ in the objective alone; one set of all where no two do."""
+    """Return sets of a task's run groups that differ in the objective alone; a single set if no two do."""
     by_setting = grouped(members, lambda member: setting(member, "objective", *NO_EFFECT))
     return list(by_setting.values()) if len(by_setting) < len(members) else [list(members)]
 
 
 def contrasts(sets: Sequence[Sequence[GradedGroup]]) -> list[Contrast]:
-    """Return every run group against the baseline of its set: `dss` where it is in it, else the first."""
+    """Return every run group against the baseline of its set: `dss`, or else the first."""
     pairs = []
     for members in sets:
         baseline = next((member for member in members if member.recipe.objective.name == "dss"), members[0])
@@ -156,12 +156,12 @@ def contrasts(sets: Sequence[Sequence[GradedGroup]]) -> list[Contrast]:
 
 
 def common_name(members: Sequence[RunGroup]) -> str:
-    """Return the words that the names of all these run groups share."""
+    """Return the traits that all these run groups share."""
     return ", ".join(word for word in members[0].traits if all(word in member.traits for member in members))
 
 
 def scores(judgements: Sequence[Judgement], *, gold: bool = False, once: bool | None = None) -> dict[str, float]:
-    """Return the scores of a run's rationales, or of the teacher's (`gold`), by the example's id.
+    """Return the scores of a run's rationales, or of the teacher's (`gold`), by example id.
 
     `once`: those of a single asking or the means of several; None: the single one where there is one.
     """
@@ -171,7 +171,7 @@ def scores(judgements: Sequence[Judgement], *, gold: bool = False, once: bool | 
 
 
 def gold_scores(members: Sequence[GradedGroup], examples: Iterable[Example]) -> dict[str, float]:
-    """Return the scores of the teacher's rationales that these examples have now, by the example's id."""
+    """Return the scores of these examples' present teacher rationales, by example id."""
     rationales = {(example.id, example.rationale) for example in examples}
     judgements = [entry for member in members for entries in member.judgements for entry in entries]
     return scores([entry for entry in judgements if (entry.id, entry.rationale) in rationales], gold=True)
@@ -186,7 +186,7 @@ def accuracy_cell(correct: Flags) -> Cell:
 
 
 def contrast_cell(contrast: Contrast) -> Cell:
-    """Return a run group's accuracy in per cent, and its difference to the baseline in points or why there is none."""
+    """Return an accuracy in per cent, and its difference to the baseline in points or why there is none."""
     cell, test = accuracy_cell(contrast.member.correct), contrast.comparison
     if cell.value is None:
         return cell
@@ -202,12 +202,9 @@ def _percent(ends: Interval | None) -> Interval | None:
 
 
 def calibration_cell(member: GradedGroup, measure: str, scale: float = 1.0) -> Cell:
-    """Return the mean over seeds of one of `CALIBRATION`, of the answers that have a confidence."""
+    """Return a measure of `CALIBRATION`, mean over seeds, of the answers with a confidence."""
     by_seed = zip(member.confidence, member.correct, member.has_confidence, strict=True)
-    measured = (
-        CALIBRATION[measure](confidence[mask], right[mask]) for confidence, right, mask in by_seed if mask.any()
-    )
-    values = [value for value in measured if value is not None]
+    values = [CALIBRATION[measure](p[mask], right[mask]) for p, right, mask in by_seed if mask.any()]
     if not values:
         return Cell(None, "its answers have no confidences" if member.examples else "no examples")
     seeds, mean, n, ends = len(values), float(np.mean(values)), int(member.has_confidence.sum(axis=1).max()), None
@@ -218,7 +215,7 @@ def calibration_cell(member: GradedGroup, measure: str, scale: float = 1.0) -> C
 
 
 def score_cell(runs: Sequence[Scores]) -> Cell:
-    """Return the mean of a judge's scores of those `runs` that have any, over the examples that all of them share."""
+    """Return the mean of a judge's scores of those `runs` that have any, over their shared examples."""
     runs = [by_id for by_id in runs if by_id]
     ids = [id for id in runs[0] if all(id in by_id for by_id in runs)] if runs else []
     values = np.array([[by_id[id] for id in ids] for by_id in runs], dtype=np.float64)  # [S, N]

@@ -1,6 +1,6 @@
-"""Cases: examples with the answer of each run group's first seed, the gold label and the teacher's words.
+"""Cases: examples with the answers of each run group's first seed and the teacher's words.
 
-A case is a JSON object for the page, which has to escape its texts; keys without a value are left out:
+A case is a JSON object for the page, which escapes its texts; keys without a value are left out:
 
     {task, id, input, gold, teacher, rationale, score,
      answers: [{group, seed, answer, right, confidence, rationale, score}]}
@@ -14,9 +14,9 @@ from typing import Any
 from limbeck.formatting import visible
 from limbeck.report.answers import GradedGroup, gold_scores, scores
 
-PAGE_BYTES = 2_000_000  # of JSON at most
+PAGE_BYTES = 2_000_000  # of JSON
 SEED = 0
-LONGEST = 1500  # characters of a text that the page keeps
+LONGEST = 1500  # characters of a text
 
 Case = dict[str, Any]
 
@@ -46,7 +46,7 @@ def _case(**values: Any) -> Case:
 
 
 def sample_cases(cases: Sequence[Case]) -> list[Case]:
-    """Return as many cases as a page has room for, the same sample of the same cases."""
+    """Return as many cases as a page has room for, the same sample every time."""
     sample, size = [], 0
     for position in random.Random(SEED).sample(range(len(cases)), len(cases)):
         size += len(json.dumps(cases[position], ensure_ascii=False).encode("utf-8", "backslashreplace"))

@@ -1,4 +1,4 @@
-"""The overview: one paragraph, made from the numbers, on what can be concluded from the runs and what cannot."""
+"""The overview: one paragraph on what can be concluded from the runs and what cannot."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,11 +9,11 @@ from limbeck.runs.run import Run, run_name
 
 MAX_NAMED = 10  # differences, and cells that were not run
 ONE_TEST = "one test alone, before Holm's correction, finds 4 times of 5"
-SMOKE_STEPS = 50  # the task that is learnt quickest here takes some hundreds of optimizer steps
+SMOKE_STEPS = 50  # even the arithmetic task takes some hundreds
 
 
 def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return a sentence that counts what has no result, if anything, and a sentence for each."""
+    """Return a sentence that counts runs without a result, if any, and a sentence for each."""
     finished = {run_name(run.recipe) for run in runs if run.finished}
     failed = {name: f"{name} failed: {error}" for name, error in errors.items() if name not in finished}
     begun = {run_name(run.recipe): f"{run.path} is not finished" for run in runs}
@@ -26,7 +26,7 @@ def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str
 
 
 def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]:
-    """Return the paragraph's sentences; `missing` are those that count what has no result."""
+    """Return the paragraph's sentences, with `missing`, which count runs without a result."""
     groups = [contrast.member for contrast in contrasts]
     runs = [run for group in groups for run in group.runs]
     sentences = [
@@ -34,8 +34,7 @@ def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]
         f"{_seeds([len(group.runs) for group in groups])} a group, trained {_range(run.steps for run in runs)} steps.",
         *missing,
     ]
-    smoke = [group for group in groups if max(run.steps for run in group.runs) < SMOKE_STEPS]
-    if smoke:
+    if smoke := [group for group in groups if max(run.steps for run in group.runs) < SMOKE_STEPS]:
         names = "; ".join(f"{group.name} on {group.task}" for group in smoke)
         sentences.append(
             f"{'All of them' if len(smoke) == len(groups) else names} trained for fewer than {SMOKE_STEPS} steps: "
@@ -43,23 +42,19 @@ def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]
         )
     trained = [c for c in contrasts if c.member not in smoke and c.baseline not in smoke]
     tested = [contrast for contrast in trained if contrast.comparison is not None]
-    undecided = [contrast for contrast in tested if not contrast.significant]
-    apart = [f"{c.member.name} on {c.member.task}" for c in trained if c.apart]
     if significant := [_difference(contrast) for contrast in tested if contrast.significant]:
         sentences.append(f"{'; '.join(_first(significant))}.")
-    if undecided:
+    if undecided := [contrast for contrast in tested if not contrast.significant]:
         sentences.append(
             f"No difference can be concluded in {len(undecided)} of {len(tested)} comparisons: "
             f"{'; '.join(_first([_difference(contrast) for contrast in undecided]))}; {_detectable(undecided)}."
         )
-    if apart:
-        sentences.append(
-            f"Measured on other examples than the baseline, and so not compared: {'; '.join(_first(apart))}."
-        )
+    if apart := [f"{c.member.name} on {c.member.task}" for c in trained if c.apart]:
+        sentences.append(f"Not compared, measured on other examples than the baseline: {'; '.join(_first(apart))}.")
     if trained and not tested and not apart:
         sentences.append("There is nothing to compare.")
     if any(contrast.comparison and max(contrast.comparison.seeds) == 1 for contrast in tested):
-        sentences.append("With one seed, all of this is about these trained students, not about a recipe.")
+        sentences.append("With one seed, all of this is about these students, not about a recipe.")
     return sentences
 
 

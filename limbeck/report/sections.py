@@ -1,4 +1,4 @@
-"""The sections of a report: plain functions from run groups to tables, figures, and sentences on what is missing."""
+"""The sections of a report, made from run groups."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -10,16 +10,7 @@ from limbeck.figures import Point
 from limbeck.files import read_jsonl
 from limbeck.metrics.selective import cascade, selective
 from limbeck.report import answers
-from limbeck.report.answers import (
-    Contrast,
-    GradedGroup,
-    accuracy_cell,
-    calibration_cell,
-    common_name,
-    contrast_cell,
-    grade,
-    score_cell,
-)
+from limbeck.report.answers import Contrast, GradedGroup, accuracy_cell, common_name
 from limbeck.report.tables import Cell, Figure, Rows, Section, Table
 from limbeck.runs.compare import Value, grouped
 from limbeck.runs.run import Run, count_lines, flat
@@ -27,15 +18,15 @@ from limbeck.stats.intervals import Flags
 
 Tasks = Mapping[str, Sequence[GradedGroup]]  # the run groups by task
 
-MAX_POINTS, MAX_ROWS = 150, 11  # of a line in a figure, and of its table
-LOGGED = {  # by the start of a key in a run's log: the title of its figure, its y axis, and "y" for one in per cent
+MAX_POINTS, MAX_ROWS = 150, 11  # of a figure's line and of its table
+LOGGED = {  # by a log key's prefix: the figure's title, its y axis, and "y" for per cent
     "term_": ("{}, a term of the loss", "loss (nats)", ""),
     "share_": ("{}, its share of the gradient", "share of the gradient", "y"),
     "eval_accuracy": ("validation accuracy", "accuracy", "y"),
 }
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 PASSED = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)
-QUALITY = {  # by column, the place of a number in an evaluation
+QUALITY = {  # by column, the field of an evaluation
     "BLEU": "quality.bleu.score",
     "ROUGE-L": "quality.rougeL",
     "similarity": "quality.similarity.mean",
@@ -51,7 +42,7 @@ JUDGE_NOTE = "Mean ± standard deviation over examples with a score in every jud
 
 
 def accuracy_section(contrasts: Sequence[Contrast]) -> Section:
-    """Return accuracies by task, elsewhere too, with tests and counts."""
+    """Return accuracies by task and out of domain, with tests and counts."""
     tests = sum(contrast.comparison is not None for contrast in contrasts)
     tasks = grouped(contrasts, lambda contrast: contrast.member.task)
     tables = [_accuracy_table(task, of_task, tests) for task, of_task in tasks.items()]
@@ -65,25 +56,24 @@ def _accuracy_table(task: str, contrasts: Sequence[Contrast], tests: int) -> Tab
     datasets = sorted({name for group in groups for run in group.runs for name in run.results.get("out_of_domain", {})})
     for contrast in contrasts:
         member = contrast.member
-        rows[member.name] = {"accuracy": contrast_cell(contrast)}
+        row = rows[member.name] = {"accuracy": answers.contrast_cell(contrast)}
         for dataset in datasets:
-            cell = Cell(None, "not measured")
+            row[f"on {dataset}"] = Cell(None, "not measured")
             if all(dataset in run.results.get("out_of_domain", {}) for run in member.runs):
-                cell = accuracy_cell(grade([member], f"{dataset}-test", with_data=False)[0].correct)
-            rows[member.name][f"on {dataset}"] = cell
+                (elsewhere,) = answers.grade([member], f"{dataset}-test", with_data=False)
+                row[f"on {dataset}"] = accuracy_cell(elsewhere.correct)
     notes = [answers.INTERVALS]
     if names := sorted({contrast.comparison.test for contrast in contrasts if contrast.comparison}):
         holm = f"Holm's method over the {tests} tests of this report"
         notes.append(f"Differences are in points, to the row marked baseline; tests: {' or '.join(names)}; {holm}.")
-    labels = groups[0].runs[0].results.get("test", {}).get("by_label")
-    if labels:
+    if labels := groups[0].runs[0].results.get("test", {}).get("by_label"):
         notes.append("Answering always {label} would be right in {accuracy:.1%}.".format(**labels["majority"]))
     notes += count_notes({group.name: group.runs for group in groups})
     return Table(f"accuracy-{task}", f"{task}: accuracy on the test split", rows, "%", notes=tuple(notes))
 
 
 def count_notes(runs: Mapping[str, Sequence[Run]]) -> list[str]:
-    """Return a sentence for each count of what was cut or left out, with the run groups that have it."""
+    """Return a sentence for each count of what was cut or left out, with its run groups."""
     names: dict[tuple[bool, str], list[str]] = {}  # by the sentence, warnings first
     for name, seeds in runs.items():
         lines = sorted((entry for run in seeds for entry in count_lines(run.results)), key=lambda entry: entry[1].count)
@@ -94,14 +84,14 @@ def count_notes(runs: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Section:
-    """Return accuracy by training data, and by set each term of the loss, its share and validation accuracy."""
+    """Return accuracy by training data, and by set each term's loss and share, and validation accuracy."""
     plotted = _fraction_curves(tasks)
     for members in sets:
         logs = {member.name: _mean_log(member.runs) for member in members}  # by run group and by what was logged
         set_name = _set_name(members)
         for start, (title, y_label, percent) in LOGGED.items():
             for key in sorted({key for curves in logs.values() for key in curves if key.startswith(start)}):
-                # also those without it, since a name has one colour in all figures
+                # also empty ones, so that a name has one colour in all figures
                 lines = {name: curves.get(key, []) for name, curves in logs.items()}
                 ticks = _thin(sorted({point.x for line in lines.values() for point in line}), MAX_ROWS)
                 rows = _nearest(lines, {f"step {step:,.0f}": step for step in ticks})
@@ -133,7 +123,7 @@ def _thin(values: list[Value], count: int) -> list[Value]:
 
 
 def _nearest(lines: Mapping[str, Sequence[Point]], rows: Mapping[str, float]) -> Rows:
-    """Return a table's rows: the point of each line that is nearest to each of `rows`, names of x."""
+    """Return a table's rows, x by name in `rows`: the nearest point of each line."""
     return {
         row: {name: Cell(min(line, key=lambda p: abs(p.x - x)).y) for name, line in lines.items() if line}
         for row, x in rows.items()
@@ -141,16 +131,15 @@ def _nearest(lines: Mapping[str, Sequence[Point]], rows: Mapping[str, float]) ->
 
 
 def _fraction_curves(tasks: Tasks) -> list[Figure]:
-    """Draw accuracy over `data.train_fraction`, a line for run groups that differ in nothing else, by task."""
+    """Draw accuracy over `data.train_fraction` by task, a line for groups that differ in nothing else."""
     plotted = []
     for task, members in tasks.items():
         ordered = sorted(members, key=lambda member: member.recipe.data.train_fraction)
         series = grouped(ordered, lambda member: answers.setting(member, "data.train_fraction"))
         lines: dict[str, dict[float, Cell]] = {}
         for line in (line for line in series.values() if len(line) > 1):
-            name = common_name(line)
-            cells = {member.recipe.data.train_fraction: accuracy_cell(member.correct) for member in line}
-            lines[line[0].name if name in lines else name] = cells
+            name = line[0].name if (shared := common_name(line)) in lines else shared
+            lines[name] = {member.recipe.data.train_fraction: accuracy_cell(member.correct) for member in line}
         if lines:
             title = f"{task}: accuracy by fraction of the training data"
             plotted.append(fraction_figure(f"fractions-{task}", title, lines))
@@ -161,8 +150,7 @@ def fraction_figure(
     name: str, title: str, lines: Mapping[str, Mapping[float, Cell]], notes: tuple[str, ...] = ()
 ) -> Figure:
     """Draw accuracies in per cent by method and by fraction of the training data."""
-    fractions = sorted({fraction for line in lines.values() for fraction in line})
-    not_run = Cell(None, "not run")
+    fractions, not_run = sorted(set().union(*lines.values())), Cell(None, "not run")
     rows = {f"{x:g}": {method: line.get(x, not_run) for method, line in lines.items()} for x in fractions}
     points = {
         method: [Point(x, cell.value, *(cell.interval or ())) for x, cell in line.items()]
@@ -173,11 +161,12 @@ def fraction_figure(
 
 
 def confidence_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Section:
-    """Return calibration by task, and by set risk over coverage and the cascade with the teacher."""
+    """Return calibration by task, and by set risk and coverage and the cascade with the teacher."""
     tables, plotted, missing = [], [], []
     for task, members in tasks.items():
         rows = {
-            member.name: {name: calibration_cell(member, name) for name in answers.CALIBRATION} for member in members
+            member.name: {name: answers.calibration_cell(member, name) for name in answers.CALIBRATION}
+            for member in members
         }
         area = "Area: less is better; an order by chance has 1 - accuracy."
         notes = (answers.CALIBRATION_NOTE, area, *_without_confidence(members))
@@ -204,9 +193,9 @@ def _risk_coverage(name: str, members: Sequence[GradedGroup]) -> Figure:
     rows: Rows = {f"{share:.0%} answered": {} for share in COVERAGES}
     for member in (member for member in members if member.has_confidence.any()):
         mask = member.has_confidence
-        selected = selective(member.confidence[mask], member.correct[mask], draws=answers.NO_DRAWS)
-        lines[member.name] = [Point(point.coverage, point.risk) for point in selected.curve]
-        for point in (point for point in selected.at_coverage if point.coverage in COVERAGES):
+        measured = selective(member.confidence[mask], member.correct[mask], draws=answers.NO_DRAWS)
+        lines[member.name] = [Point(point.coverage, point.risk) for point in measured.curve]
+        for point in (point for point in measured.at_coverage if point.coverage in COVERAGES):
             rows[f"{point.coverage:.0%} answered"][member.name] = Cell(1 - point.accuracy)
     notes = tuple(_without_confidence(members))
     table = Table(f"risk-coverage-{name}", f"{name}: risk and coverage", rows, digits=3, notes=notes)
@@ -233,12 +222,12 @@ def _cascade(name: str, members: Sequence[GradedGroup]) -> Figure:
 
 
 def _usable(member: GradedGroup) -> Flags:
-    """Return which answers have a confidence and a teacher's answer, [S, N]."""
+    """Return whether answers have a confidence and a teacher's answer, [S, N]."""
     return member.has_confidence & ~np.isnan(member.teacher)
 
 
 def rationale_section(tasks: Tasks) -> Section:
-    """Return the students' rationales beside the teacher's, and a judge's scores of them."""
+    """Return the quality of rationales, and a judge's scores, by task."""
     tables, missing = [], []
     for task, members in tasks.items():
         quality, judge = _quality_table(task, members), _judge_table(task, members)
@@ -267,9 +256,8 @@ def _quality_table(task: str, members: Sequence[GradedGroup]) -> Table:
 
 def _judge_table(task: str, members: Sequence[GradedGroup]) -> Table:
     by_group = {member.name: [answers.scores(entries) for entries in member.judgements] for member in members}
-    by_group["teacher"] = [
-        answers.gold_scores(members, [example for member in members for example in member.examples.values()])
-    ]
-    rows = {name: {"score": score_cell(by_run)} for name, by_run in by_group.items()}
+    examples = [example for member in members for example in member.examples.values()]
+    by_group["teacher"] = [answers.gold_scores(members, examples)]
+    rows = {name: {"score": answers.score_cell(by_run)} for name, by_run in by_group.items()}
     title = f"{task}: a judge's scores of the rationales, from 1 to 5"
     return Table(f"judge-{task}", title, rows, notes=(JUDGE_NOTE,))

@@ -1,4 +1,4 @@
-"""Sections, tables and figures as plain values, and tables as Markdown, LaTeX (booktabs) and CSV."""
+"""Sections, tables and figures, and tables as Markdown, LaTeX (booktabs) and CSV."""
 
 import csv
 import io
@@ -15,19 +15,19 @@ Rows = dict[str, dict[str, "Cell"]]  # cells by row, then by column
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A number in the table's unit and how far to trust it; without a `value`, the `reason` why there is none."""
+    """A number in the table's unit and how far to trust it; without a `value`, the `reason`."""
 
     value: float | None
     reason: str | None = None
     interval: Interval | None = None  # 95 %
     spread: float | None = None  # standard deviation over examples
     n: int | None = None  # examples
-    seeds: int | None = None  # runs that the value is the mean of
+    seeds: int | None = None  # runs in the mean
     paper: float | None = None  # the paper's number
     paper_spread: float | None = None
     difference: float | None = None  # to the table's baseline in this column
     difference_interval: Interval | None = None
-    p_value: float | None = None  # of that difference; in a table of correlations, of the value
+    p_value: float | None = None  # of the difference, or of a correlation
     adjusted: float | None = None  # the same by Holm's method
 
     @property
@@ -35,7 +35,7 @@ class Cell:
         return self.difference is not None and self.adjusted is not None and self.adjusted < LEVEL
 
     def lines(self, digits: int) -> list[str]:
-        """Return the value's text, then those of all else that is known of it."""
+        """Return the value's text, then those of all else."""
         value, reason = _with_spread(self.value, self.spread, digits), one_line(self.reason or "")
         ends = interval(self.difference_interval, digits, sign=True)
         lines = (
@@ -55,7 +55,7 @@ class Cell:
 class Table:
     """A table with notes below it."""
 
-    name: str  # of which a report makes the stem of its files
+    name: str  # in a report the stem of its files
     title: str
     rows: Mapping[str, Mapping[str, Cell]]  # by row, then by column; all rows have the same columns
     unit: str = ""  # "%" or nothing
@@ -87,7 +87,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure, and the table of its numbers, with its name and title."""
+    """A figure, and the table of its numbers, which has its name and title."""
 
     svg: str
     table: Table
@@ -95,16 +95,16 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class CaseStudy:
-    """Cases of one task by the way in which two methods differ in them."""
+    """Cases of one task by how two methods differ in them."""
 
     title: str
-    rule: str  # by which the cases were picked; or why there are none
+    rule: str  # how cases were picked, or why there are none
     kinds: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the report; `missing` are sentences on what is not there, and why."""
+    """A part of the report; `missing` says what is not there, and why."""
 
     id: str
     title: str
@@ -124,9 +124,9 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """Return a `table` environment of the package booktabs, to be read in with \\input."""
+    """Return a `table` environment for booktabs."""
     head, *body = (" & ".join(map(latex, row)) + r" \\" for row in _rows(table))
-    caption = " ".join(map(latex, [f"{table.caption}.", *table.footnotes]))  # each is cut by itself
+    caption = " ".join(map(latex, [f"{table.caption}.", *table.footnotes]))  # each cut by itself
     lines = [
         rf"\begin{{table}}\centering\caption{{{caption}}}\label{{tab:{table.name}}}",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}\toprule",
@@ -138,7 +138,7 @@ def to_latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Return a line for each cell with all that is known of it, in full precision."""
+    """Return a line for each cell, in full precision."""
     lines = []
     for row, cells in table.rows.items():
         for column, cell in cells.items():

@@ -1,4 +1,4 @@
-"""A report's folder, written whole or not at all: index.html, which needs no network, and the same as text and data."""
+"""A report's folder, written whole or not at all: index.html, which needs no network, text and data."""
 
 import base64
 import hashlib
@@ -32,22 +32,22 @@ from limbeck.runs.page import render
 from limbeck.runs.publication import citations
 from limbeck.runs.run import Run, flat, now, yaml_text
 
-# makes the first section from the runs, the grids, and the errors of failed runs by name: the paper's tables
+# makes the first section, the paper's tables, from runs, grids, and the errors of failed runs by name
 ExtraSection = Callable[[Sequence[Run], Sequence[Grid], Mapping[str, str]], Section | None]
 
 REPORT_JSON = "report.json"
 FORMATS = {"md": to_markdown, "tex": to_latex, "csv": to_csv}
-MAX_DRAWN = 12  # comparable sets; with more, nobody would look through their curves
-SHARED_FACTS = ("limbeck", "revision", "versions.", "machine.", "data.")  # of a provenance, that runs may share
+MAX_DRAWN = 12  # comparable sets with curves
+SHARED_FACTS = ("limbeck", "revision", "versions.", "machine.", "data.")  # of a provenance
 
 
-Report = dict[str, Any]  # everything that a report says, by its names in the templates and in report.json
+Report = dict[str, Any]  # by name in the templates and in report.json
 
 
 def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = None) -> Path:
-    """Write the report of the runs in and below `paths`, in place of an older one, and return `out/index.html`.
+    """Write the report of the runs in and below `paths`, replacing an older one; return `out/index.html`.
 
-    Raises LimbeckError where something else is at `out`, there is no finished run, or a file cannot be read.
+    Raises LimbeckError where `out` is something else, no run is finished, or a file cannot be read.
     """
     folder = Path(os.path.realpath(out))
     _check_replaceable(folder)
@@ -65,7 +65,7 @@ def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = 
 
 
 def _check_replaceable(out: Path) -> None:
-    """Raise FileError for a folder with anything but a report, and for the current one, which would be moved away."""
+    """Raise FileError for a folder with anything but a report, and for the current one."""
     if Path.cwd().resolve().is_relative_to(out):
         raise FileError("is or holds the current folder; give another --output", path=out)
     if out.exists() and not out.is_dir():
@@ -76,14 +76,14 @@ def _check_replaceable(out: Path) -> None:
         names = set()
     paths = (path for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
     if foreign := sorted({str(path.relative_to(out)) for path in paths} - names):
-        raise FileError(f"holds {foreign[0]!r}, of no report, which would be lost; give another --output", path=out)
+        raise FileError(f"holds {foreign[0]!r}, of no report; give another --output", path=out)
 
 
 def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
     runs = find_runs(paths)
     groups = sorted(group_runs(runs), key=lambda group: group.task)
     if not groups:
-        raise LimbeckError(f"{paths[0]}: none of its {len(runs)} runs is finished, so there is nothing to report")
+        raise LimbeckError(f"{paths[0]}: none of its {len(runs)} runs is finished")
     grids = [Grid.load(path) for folder in paths for path in sorted(folder.rglob("grids/*.yaml"))]
     errors = {path.stem: read_failure(path) for folder in paths for path in folder.rglob("failed/*.json")}
     missing, left_out = find_missing(runs, grids, errors)
@@ -111,7 +111,7 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
             if contrast.comparison is not None
         ],
         "cases": sample_cases(cases),
-        "shared_examples": len(cases),  # that every run group of their task answered
+        "shared_examples": len(cases),
         "provenance": _provenance(groups),
         "recipes": [
             {
@@ -129,7 +129,7 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
 
 
 def _with_file_names(sections: Sequence[Section]) -> list[Section]:
-    """Return the sections with the names of tables as stems of files, no two alike."""
+    """Return the sections with tables named by unique stems of files."""
     stems: set[str] = set()
 
     def named(table: Table) -> Table:
@@ -157,11 +157,11 @@ def _provenance(groups: Sequence[RunGroup]) -> list[tuple[str, str, int]]:
         for key, value in flat(run.provenance).items()
         if key.startswith(SHARED_FACTS)
     )
-    return [(*fact, count) for fact, count in facts.items()]  # with the number of runs
+    return [(*fact, count) for fact, count in facts.items()]  # of runs
 
 
 def _files(report: Report) -> dict[str, str]:
-    """Return every file's text by its name; report.json names them, for the next report to know what it may replace."""
+    """Return every file's text by name; report.json lists what the next report may replace."""
     texts = {"index.html": html(report), "report.md": to_text(report)}
     for section in report["sections"]:
         for table in [*section.tables, *(figure.table for figure in section.figures)]:
@@ -169,14 +169,14 @@ def _files(report: Report) -> dict[str, str]:
         texts |= {f"figures/{figure.table.name}.svg": figure.svg for figure in section.figures}
     data = report | {"files": [*texts, REPORT_JSON], "sections": list(map(asdict, report["sections"]))}
     for figure in (figure for section in data["sections"] for figure in section["figures"]):
-        del figure["svg"]  # it has a file of its own
+        del figure["svg"]  # a file of its own
     return {**texts, REPORT_JSON: json.dumps(finite(data), indent=1, ensure_ascii=False, allow_nan=False)}
 
 
 def html(report: Report) -> str:
     folder = files("limbeck.report") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "cases.js"))
-    policy = (  # nothing is loaded or sent anywhere, and only what is hashed here is run or styles the page
+    policy = (  # nothing is loaded or sent, and only what is hashed here runs or styles the page
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; base-uri 'none'; "
         "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
@@ -201,12 +201,12 @@ def to_text(report: Report) -> str:
 
 
 def _prose(sentence: str) -> Markup:
-    """Return a sentence with code between backticks as HTML."""
+    """Return HTML with code for what stands between backticks."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(sentence)))))  # noqa: S704 - escaped here
 
 
 def _image(svg: str) -> str:
-    """Return the address of an image, in which no script runs and no style leaks."""
+    """Return an image's address, in which no script runs and no style leaks."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 

@@ -1,4 +1,4 @@
-"""The Python interface: a recipe becomes a run, a run gives results.
+"""The Python interface.
 
 Examples:
     >>> from limbeck.runs import load_recipe, train

@@ -1,4 +1,4 @@
-"""Runs found in folders, grouped over seeds, and compared by their predictions."""
+"""Runs in folders, grouped over seeds, and compared by their predictions."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,15 +22,15 @@ from limbeck.tasks import Split
 
 Predictions = Mapping[str, Prediction]  # by the example's id
 Value = TypeVar("Value")
-_OF_SIDES = ("seeds", "accuracy_a", "accuracy_b", "left_out")  # which the pages of several runs leave out
+_OF_SIDES = ("seeds", "accuracy_a", "accuracy_b", "left_out")  # left out of the pages of several runs
 _OBJECTIVE_FIELDS = ("objective.", "evaluation.")
 
 
 @dataclass(frozen=True)
 class RunGroup:
-    """The finished runs of one recipe, by seed; `traits` tell it from the other groups of its task."""
+    """The finished runs of one recipe, by seed."""
 
-    traits: tuple[str, ...]  # the objective, then fields of the recipe: "training.max_steps=9"
+    traits: tuple[str, ...]  # the objective, then what else tells it from its task's groups: "training.max_steps=9"
     recipe: Recipe  # of the first seed
     runs: tuple[Run, ...]
 
@@ -44,18 +44,18 @@ class RunGroup:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """Return the runs, finished or not, at any depth in these folders. Raises FileError for a folder without any."""
+    """Return the runs, finished or not, in and below these folders. Raises FileError for a folder without any."""
     runs: dict[Path, Run] = {}
     for path in paths:
-        folders = [recipe.parent for recipe in sorted(path.rglob("recipe.yaml"))]
-        if not folders:
-            raise FileError("no run here; give a folder with a run (with recipe.yaml) or with several", path=path)
-        runs |= {folder.resolve(): open_run(folder) for folder in folders}
+        recipes = sorted(path.rglob("recipe.yaml"))
+        if not recipes:
+            raise FileError("no run here; give a folder with one or several (each with recipe.yaml)", path=path)
+        runs |= {recipe.parent.resolve(): open_run(recipe.parent) for recipe in recipes}
     return list(runs.values())
 
 
 def grouped(values: Iterable[Value], key: Callable[[Value], str]) -> dict[str, list[Value]]:
-    """Return the values by their key, in their order."""
+    """Return the values by their key, in order."""
     groups: dict[str, list[Value]] = {}
     for value in values:
         groups.setdefault(key(value), []).append(value)
@@ -63,13 +63,13 @@ def grouped(values: Iterable[Value], key: Callable[[Value], str]) -> dict[str, l
 
 
 def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
-    """Group the finished ones of `runs` that differ in nothing but their seed, in the order of `runs`."""
+    """Group the finished runs that differ in nothing but their seed, in order. Raises RecipeError for a seed twice."""
     finished = [run for run in runs if run.finished]
     by_recipe = grouped(finished, lambda run: json.dumps({**run.recipe.resolved(), "seed": None}, sort_keys=True))
     groups = [sorted(group, key=lambda run: run.recipe.seed) for group in by_recipe.values()]
     for first, second in chain.from_iterable(map(pairwise, groups)):
         if first.recipe.seed == second.recipe.seed:
-            raise RecipeError(f"{first.path} and {second.path}: the same recipe and seed twice; leave one out")
+            raise RecipeError(f"{first.path} and {second.path}: the same recipe and seed; leave one out")
     traits = _traits([group[0].recipe for group in groups])
     return [RunGroup(names, group[0].recipe, tuple(group)) for names, group in zip(traits, groups, strict=True)]
 
@@ -77,7 +77,7 @@ def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
 def _traits(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
     """Return each recipe's objective, and as many fields as tell the recipes of its task apart.
 
-    Fields of objective and evaluation come last, and tell only recipes of the same objective apart.
+    Fields of objective and evaluation come last, to tell recipes of one objective apart.
     """
     rows = [{**flat(recipe.resolved()), "seed": None} for recipe in recipes]
     kinds = [(recipe.data.task, recipe.objective.name) for recipe in recipes]
@@ -101,10 +101,10 @@ def _count(rows: Sequence[dict[str, object]], fields: Sequence[str]) -> int:
 
 
 def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0) -> dict[str, Any]:
-    """Measure calibration and selective prediction of the answers in any file that `read_predictions` reads.
+    """Measure calibration and selective prediction of the answers in a file, as `read_predictions` reads it.
 
     The temperature is fitted on the file `validation`, or on the answers themselves; `seed` is of the bootstrap.
-    Returns what `calibrate` does for answers with a confidence; the counts `without_confidence` (left out),
+    Returns `calibrate`'s metrics of answers with a confidence; the counts `without_confidence` (left out),
     `unanswered` (of confidence 0) and `n_choices` (with metrics over choices); `by_label`; `selective`.
     """
     predictions = read_predictions(path, needs=("confidence",))
@@ -128,10 +128,8 @@ def calibrate_file(path: Path, validation: Path | None = None, *, seed: int = 0)
 
 
 def _fit(path: Path, over_choices: bool) -> Temperature:
-    """Fit a temperature on validation answers: on all choices' probabilities, or on the answer's own confidence."""
     answers = [row for row in read_predictions(path, needs=("confidence",)) if row.confidence is not None]
-    answers = with_choices(answers) if over_choices else answers
-    if not answers:
+    if over_choices and not (answers := with_choices(answers)):
         return Temperature(reason="no validation answer has its choices' probabilities")
     return fit_temperature(as_arrays(answers, choices=over_choices))
 
@@ -142,12 +140,12 @@ def compare_runs(
     """Compare the accuracies of runs on the same examples, A's less B's, as `Comparison` does.
 
     Each side is the runs of one or several seeds: their folders, or files of predictions. With `shared` only examples
-    that all have count, else others raise a DataError, as do other labels and a run named twice.
+    that all have count. Raises DataError for others without it, for other labels, and for a run named twice.
     """
     sides = []
     for side in (a, b):
         files = [path / "predictions" / f"{split}.jsonl" if path.is_dir() else path for path in side]
-        if len({file.resolve() for file in files}) < len(files):  # one run is not two seeds without any spread
+        if len({file.resolve() for file in files}) < len(files):  # or one run is two seeds
             raise DataError(f"{', '.join(map(str, side))}: a run is named twice")
         sides.append([predictions_by_id(file) for file in files])
     return _compare(*sides, shared=shared)
@@ -158,11 +156,11 @@ def _compare(a: Sequence[Predictions], b: Sequence[Predictions], *, shared: bool
     ids = [id for id in runs[0] if all(id in run for run in runs)]
     left_out = len(set().union(*runs)) - len(ids)
     if left_out and not shared:
-        raise DataError(f"{left_out} examples are not in all of the runs; `limbeck compare --shared` uses {len(ids)}")
+        raise DataError(f"{left_out} examples are not in all runs; `--shared` compares the other {len(ids)}")
     for id in ids:
         labels = {str(run[id].label) for run in runs if run[id].label}
         if not all(same_answer(label, min(labels)) for label in labels):
-            raise DataError(f"example {id!r:.60} has other labels in other runs: {labels!r:.100}")
+            raise DataError(f"example {id!r:.60} has several labels: {labels!r:.100}")
     correct = [np.array([[run[id].correct for id in ids] for run in side], dtype=bool) for side in (a, b)]
     return {**asdict(compare(*correct)), "left_out": left_out}
 
@@ -171,7 +169,7 @@ def differences(files: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
     """Compare each run with every other; `files` are their predictions, by the runs' names.
 
     Returns for each run an entry for each other: its name as `run`, with the `Comparison` and its p-value `adjusted` by
-    Holm's method over all pairs, or with the `reason` why they are not compared.
+    Holm's method over all pairs, or the `reason` why there is none.
     """
     runs = {name: predictions_by_id(path) for name, path in files.items()}
     comparisons = {}

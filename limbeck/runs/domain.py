@@ -1,4 +1,4 @@
-"""The examples that a student is measured on: its own data, or other data with the same labels."""
+"""The examples that a student is measured on: its own, or others with the same labels."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -21,18 +21,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Domain:
-    """Examples to be measured on. `name` is the stem of the files about them: `test`, `anli1-test`."""
+    """Examples to measure a student on."""
 
-    name: str
+    name: str  # of its files: `test`, `anli1-test`
     split: Split
     task: Task
     examples: tuple[Example, ...]
     validation: tuple[Example, ...] = ()  # the run's own; empty where its data is gone
-    dataset: str | None = None  # the name of the other task, file or recipe; None: the run's own data
+    dataset: str | None = None  # the other task, file or recipe; None: the run's own data
     in_training: int | None = None  # questions that the student was trained on; None: unknown, or its own data
 
     def add(self, measured: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
-        """Return a run's results with an accuracy; for other data they have that of the test split alone."""
+        """Return a run's results with a split's; of other data with those of the test split alone."""
         if self.dataset is None:
             return results | {self.split: measured}
         foreign = results.get("out_of_domain", {}) | {self.dataset: measured}
@@ -40,22 +40,22 @@ class Domain:
 
 
 def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | None = None) -> Domain:
-    """Return a split of the run's own data, or of `dataset`, with the same labels.
+    """Return a split of the run's own data, or of a `dataset` with the same labels.
 
-    That is a task, read from the run's own source or with `root` from the released archive there; a recipe file; or a
-    file with labelled rows of the run's own task. Raises LimbeckError for any other.
+    That is a task, from the run's own source or the released archive at `root`; a recipe file; or a file with labelled
+    rows of the run's own task. Raises LimbeckError for any other.
     """
     data, task = run.recipe.data, run.recipe.data.get_task()
     if dataset is None:
         if root is not None:
-            raise RecipeError("give --root with --dataset, the name of the task whose rows are read there")
+            raise RecipeError("give --root with --dataset, the task whose rows are read there")
         splits = _splits(run)
         return Domain(split, split, task, getattr(splits, split), splits.valid)
     path = Path(dataset)
     is_file = dataset not in TASKS and (path.suffix != "" or path.is_file())
     name = stem(path) if is_file else dataset
     if is_file and (root is not None or name in TASKS):
-        raise RecipeError(f"{dataset}: give --root with a task's name alone, and the file another name than a task's")
+        raise RecipeError(f"{dataset}: --root is for a task's name alone, and a file needs another name than a task's")
     if not is_file:
         domain = _foreign(name, _task_data(data, name, root), split, task)
     elif path.suffix in (".yaml", ".yml"):
@@ -66,13 +66,13 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
         rows = read_later_rows(path, data.columns, task)
         examples = tuple(example for example in rows if example.label)
         if not examples:
-            raise DataError("no row has a label to measure a student by", path=path)
-        if len(examples) < len(rows):
-            log.info("%s: %d of %d rows left out, without a label", path, len(rows) - len(examples), len(rows))
+            raise DataError("no row has a label", path=path)
+        if left_out := len(rows) - len(examples):
+            log.info("%s: %d of %d rows left out, without a label", path, left_out, len(rows))
         domain = Domain(f"{name}-{split}", split, task, examples, dataset=name)
     try:
         return _with_own_data(domain, _splits(run))
-    except LimbeckError as error:  # it only chooses a threshold, and counts questions seen in training
+    except LimbeckError as error:  # it only chooses a threshold and counts questions seen in training
         log.info("%s: its own data cannot be read (%s)", run.path, error)
         return domain
 
@@ -90,7 +90,7 @@ def out_of_domain(recipe: Recipe, splits: Splits) -> list[Domain]:
 
 
 def _foreign(name: str, data: DataSettings, split: Split, task: Task) -> Domain:
-    """Return a split of other data, on which a student of `task` can be right."""
+    """Return a split of other data; raises RecipeError where a student of `task` cannot be right."""
     foreign = data.get_task()
     labels, foreign_labels = ({normalise(choice) for choice in side.choices} for side in (task, foreign))
     if labels != foreign_labels or task.equal is not foreign.equal:
@@ -100,12 +100,12 @@ def _foreign(name: str, data: DataSettings, split: Split, task: Task) -> Domain:
 
 
 def _task_data(data: DataSettings, name: str, root: Path | None = None) -> DataSettings:
-    get(name)  # or the error that offers the nearest name
+    get(name)  # or an error with the nearest name
     source = data.source if root is None else ArchiveSource(root=root)
-    if isinstance(source, HubSource):  # without a path, which each task then has of its own
+    if isinstance(source, HubSource):  # each task has its own path
         source = None if source.path else HubSource()
     if name == data.task or not isinstance(source, HubSource | ArchiveSource):
-        raise RecipeError(f"task {name!r}: the run's own source has {data.task!r} alone; give --root, or a recipe file")
+        raise RecipeError(f"task {name!r}: the run's source has {data.task!r} alone; give --root, or a recipe file")
     values = data.model_dump(include={"limit", "valid_fraction", "seed"})
     return DataSettings.parse({"task": name, "source": source, **values}, f"the data of {name!r}")
 

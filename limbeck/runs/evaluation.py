@@ -1,4 +1,4 @@
-"""Trained students measured on their own and on other data, and asked about any file of rows."""
+"""Students measured on their own and on other data, or asked about any file of rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +38,7 @@ from limbeck.tasks import Split, Task, get, is_right
 class EvaluationOptions:
     """The options of an evaluation; None stands for the recipe's own setting.
 
-    Rationales are also generated if the recipe says so or there are some; `dataset` and `root` are as in `domain_of`.
+    Rationales are also generated if the recipe says so or some exist; `dataset` and `root` are as in `domain_of`.
     """
 
     split: Split = "test"
@@ -60,12 +60,12 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
 
     On other data the files are named NAME-SPLIT, and `results.json` has the test split's results under `out_of_domain`.
     Returns the results of `measure` by path. Raises LimbeckError for a run that is not finished or named twice, data
-    that is gone or has other labels, and a student that learnt no rationales, has no choices, or lacks the engine.
+    that is gone or has other labels, and a student without rationales, choices or the engine that are asked for.
     """
     runs = {str(path): open_run(path) for path in map(Path, paths)}
     if len({run.path.resolve() for run in runs.values()}) < len(paths):
-        raise RecipeError(f"{', '.join(map(str, paths))}: the same run twice; name each run once")
-    finished = [run for run in runs.values() if run.results]  # or the error that one is not finished
+        raise RecipeError(f"{', '.join(map(str, paths))}: name each run once")
+    finished = [run for run in runs.values() if run.results]  # or an error
     if options.rationales and not any(run.writes_rationales for run in finished):
         raise _no_rationales(finished[0].recipe.objective.name)
     domains = {name: domain_of(run, options.split, options.dataset, options.root) for name, run in runs.items()}
@@ -75,7 +75,7 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
         domain, settings, file = domains[name], run.recipe.evaluation, run.predictions(domains[name].name)
         has_rationales = file.is_file() and any("rationale" in row for _, row in read_jsonl(file))
         rationales = run.writes_rationales and (options.rationales or settings.rationales or has_rationales)
-        encoder_name = (options.encoder or settings.encoder) if rationales else None
+        encoder_name = rationales and (options.encoder or settings.encoder)
         encoder = load_encoder(encoder_name) if encoder_name else None
         student, card = _open(run.model, options.engine, options.answers)
         results[name], predictions = measure(
@@ -103,12 +103,12 @@ def predict_file(
     engine: EngineName | None = None,
     answers: Answers | None = None,
 ) -> dict[str, Any]:
-    """Answer every row of a JSONL, CSV or Parquet file; the answers are written as JSON lines, all or none.
+    """Answer every row of a JSONL, CSV or Parquet file; write the answers as JSON lines, all or none.
 
     `model` is a run's folder or its `model/`; rows have `input` (or the task's fields) and if known `label`, or the
     run's own columns; `-` is the standard stream; `engine` and `answers` are by default the student's. Returns the
-    results of `measure` over the rows with a label, and the number of `rows`. Raises LimbeckError if there is no
-    student, it cannot do what is asked, a row is wrong, or the target not writable.
+    results of `measure` over the rows with a label, and the number of `rows`. Raises LimbeckError if the student is
+    missing or cannot do what is asked, a row is wrong, or the target not writable.
     """
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)
@@ -120,14 +120,14 @@ def predict_file(
     recipes = [*model.glob("recipe.yaml"), *model.parent.glob("recipe.yaml")]
     rows = read_later_rows(source, load_recipe(recipes[0]).data.columns if recipes else {}, task)
     domain = Domain(source.name, "test", task, tuple(rows))
-    results, predictions = measure(student, card, domain, path=target, rationales=rationales, batch_size=batch_size)
-    return {**results, "rows": len(predictions)}
+    results, _ = measure(student, card, domain, path=target, rationales=rationales, batch_size=batch_size)
+    return {**results, "rows": len(rows)}
 
 
 def measure(
     student: Student, card: Card, domain: Domain, *, path: Path, rationales: bool, batch_size: int
 ) -> tuple[dict[str, Any], list[Prediction]]:
-    """Write predictions as JSON lines, without unknown fields; return the results, and them.
+    """Write predictions as JSON lines, without unknown fields; return the results, and the predictions.
 
     The results are those of `accuracy`, `engine`, `answers`, and of other data the questions `in_training`, if known.
     """
@@ -157,12 +157,12 @@ class Evaluation:
 
     def page(self) -> dict[str, Any]:
         """Return all measurements, JSON-ready; a missing section is None, and `reasons` says why."""
-        results, predictions = self.results, self.predictions
+        results, domain = self.results, self.domain
         page: dict[str, Any] = {
             "run": str(self.run.path),
-            "split": self.domain.split,
-            "out_of_domain": self.domain.dataset,
-            "n": len(predictions),
+            "split": domain.split,
+            "out_of_domain": domain.dataset,
+            "n": len(self.predictions),
             "counts": {key: results[key] for key in MEASURED if key in results},
             "accuracy": {key: results[key] for key in ACCURACY},
             **dict.fromkeys(SECTIONS),
@@ -170,14 +170,14 @@ class Evaluation:
         reasons = {"significance": "a single run; evaluate several together"}
         measures: dict[str, Callable[[], Any]] = {
             "by_label": lambda: _require(results["by_label"], "the labels are free text, or too many"),
-            "calibration": lambda: calibrate_file(self.run.predictions(self.domain.name), self._validation()),
+            "calibration": lambda: calibrate_file(self.run.predictions(domain.name), self._validation()),
             "selective": lambda: _require(page["calibration"], reasons.get("calibration", "")).pop("selective"),
-            "definitions": lambda: _require(compare_definitions(predictions), "no answer has a confidence"),
+            "definitions": lambda: _require(compare_definitions(self.predictions), "no answer has a confidence"),
             "cascade": self._cascade,
             "teacher": self._teacher,
             "thresholds": self._thresholds,
-            "quality": lambda: quality(self._explained(), self.domain.examples, self.domain.task, self.encoder),
-            "judge": lambda: judge_scores(self.run, self.domain.name),
+            "quality": lambda: quality(self._explained(), domain.examples, domain.task, self.encoder),
+            "judge": lambda: judge_scores(self.run, domain.name),
             "dependence": self._dependence,
         }
         for name, measure in measures.items():
@@ -188,7 +188,7 @@ class Evaluation:
         return {**page, "reasons": reasons}
 
     def _validation(self) -> Path | None:
-        """Return the predictions on validation, unless it is what is measured."""
+        """Return the file of validation predictions, unless they are measured."""
         path = self.run.predictions("valid")
         return path if self.domain.name != "valid" and path.is_file() else None
 
@@ -206,14 +206,14 @@ class Evaluation:
 
     def _thresholds(self) -> dict[str, Any]:
         path = _require(self._validation(), "no other answers on validation to choose a threshold on")
-        task = self.run.recipe.data.get_task()
-        return choose_thresholds(_with_teacher(path, self.domain.validation, task), self._with_teacher())
+        validation = _with_teacher(path, self.domain.validation, self.run.recipe.data.get_task())
+        return choose_thresholds(validation, self._with_teacher())
 
     def _dependence(self) -> dict[str, Any]:
         self._explained()
         objective = self.run.recipe.objective.build()
-        separate = {View.PREDICT, View.EXPLAIN} <= set(objective.views)
-        _require(separate, f"a student trained with {objective.name} writes label and rationale in one text")
+        separate = {View.PREDICT, View.EXPLAIN} <= {*objective.views}
+        _require(separate, f"a student of {objective.name} writes label and rationale in one text")
         return asdict(dependence(self.student, self.domain.examples, title=f"{self.domain.name}, dependence"))
 
     def _explained(self) -> list[Prediction]:
@@ -230,7 +230,7 @@ def _require(value: Any, reason: str) -> Any:
 
 
 def _with_teacher(path: Path, examples: Sequence[Example], task: Task) -> tuple[Graded, Flags]:
-    """Return a file's answers with a confidence to the teacher's questions, and whether the teacher is right."""
+    """Return a file's answers that have a confidence and the teacher's, and whether that is right [N]."""
     questions = {example.id: example for example in examples if example.teacher_label is not None}
     answers = [p for p in read_predictions(path) if p.confidence is not None and p.id in questions]
     _require(answers, "no answer of the teacher to a question whose answer has a confidence")
@@ -239,7 +239,7 @@ def _with_teacher(path: Path, examples: Sequence[Example], task: Task) -> tuple[
 
 
 def _no_rationales(objective: str) -> RecipeError:
-    return RecipeError(f"a student trained with {objective} learns no rationales; train one with dss or mi")
+    return RecipeError(f"a student of {objective} learns no rationales; train one with dss or mi")
 
 
 def _open(model: Path, engine: EngineName | None, answers: Answers | None) -> tuple[Student, Card]:

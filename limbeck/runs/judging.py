@@ -30,7 +30,7 @@ def judge_runs(
     root: Path | None = None,
     watch: Watch = unwatched,
 ) -> dict[str, Any]:
-    """Have the rationales of finished runs judged, and the teacher's to the same examples; add it to their pages.
+    """Have the rationales of finished runs judged, and the teacher's of the same examples; add it to their pages.
 
     Runs that learnt no rationales are left out, unless none did. Each folder gets `evaluation/judge-NAME.jsonl`; NAME,
     `dataset` and `root` are those of `evaluate`. Returns the `summary`; `table`, the paper's Table 7; and by run the
@@ -43,7 +43,7 @@ def judge_runs(
     for name, run, domain in jobs:
         for item in _items(name, run, domain):
             first = items.setdefault((item.run, item.task, item.example.id), item)
-            if first.example != item.example:  # the teacher's, of an earlier run
+            if first.example != item.example:  # the teacher's
                 raise DataError(f"example {item.example.id!r:.60} differs from {runs[0].path}'s", path=run.path)
     judgements = judge(list(items.values()), settings, watch)
     correlation = {}
@@ -52,8 +52,7 @@ def judge_runs(
         write_jsonl(_file(run, domain.name), rows)
         section = judge_scores(run, domain.name)
         correlation[name] = section["correlation"]
-        path = run.path / "evaluation" / f"{domain.name}.json"
-        if path.is_file():
+        if (path := run.path / "evaluation" / f"{domain.name}.json").is_file():
             page = read_json(path)
             page["reasons"].pop("judge", None)
             write_page(path.parent, domain.name, {**page, "judge": section})
@@ -66,7 +65,7 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
     judgements = read_judgements(run, name)
     students = [judgement for judgement in judgements if judgement.run != GOLD]
     if not students:
-        raise DataError("no judge was asked about these rationales: limbeck evaluate RUN --judge FILE does that")
+        raise DataError("not judged; `limbeck judge RUN` has it done")
     correct = {row.id: bool(row.correct) for row in read_predictions(run.predictions(name))}
     rated = {j.id: j.score for j in students if single(j) and j.score is not None}
     return {
@@ -86,7 +85,7 @@ def read_judgements(run: Run, name: str = "test") -> list[Judgement]:
 
 
 def single(judgement: Judgement) -> bool:
-    """Return True if the judge was asked once, at temperature 0, not several times over."""
+    """Return whether the judge was asked once, at temperature 0."""
     return len(judgement.replies) == 1
 
 
@@ -109,8 +108,8 @@ def _items(name: str, run: Run, domain: Domain) -> list[Item]:
     for row in read_predictions(path):
         example = examples.get(row.id)
         if example is None or row.rationale is None or row.prediction is None:
-            advice = f"write them with `limbeck evaluate {run.path} --split {domain.split} --rationale`"
-            raise DataError(f"no rationale of an example of this run; {advice}", path=path, field=row.id)
+            command = f"limbeck evaluate {run.path} --split {domain.split} --rationale"
+            raise DataError(f"no rationale of an example; `{command}` writes it", path=path, field=row.id)
         items.append(Item(name, task, example, row.prediction, row.rationale))
         if example.rationale is not None:
             items.append(Item(GOLD, task, example, example.label, example.rationale))

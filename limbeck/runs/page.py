@@ -32,7 +32,7 @@ FIGURES = {"calibration": "reliability", "selective": "risk-coverage", "cascade"
 
 
 def render(template: Traversable, **values: Any) -> str:
-    """Return a template of Markdown with these values, escaped unless they are Markdown."""
+    """Return a Markdown template with these values, escaped unless they are Markdown."""
     environment = jinja2.Environment(  # noqa: S701  Markdown, which `cell` escapes, not HTML
         trim_blocks=True,
         lstrip_blocks=True,
@@ -61,7 +61,7 @@ def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
     for section, figure in FIGURES.items():
         path = folder / f"{name}-{figure}.svg"
         if (values := page[section]) is None:
-            path.unlink(missing_ok=True)  # of an earlier evaluation
+            path.unlink(missing_ok=True)
         elif section == "calibration":
             write_text(path, figures.reliability(values["bins"]))
         elif section == "selective":
@@ -75,7 +75,7 @@ def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
 def page_markdown(page: dict[str, Any], name: str, sections: Mapping[str, str] = SECTIONS) -> str:
     """Return the page: a section for each measurement, with numbers or a reason."""
     points = page.get("cascade") or []
-    shares = [step / 10 for step in range(11)] if points else []  # every tenth of the questions passed on
+    shares = [step / 10 for step in range(11)] if points else []
     return render(
         files("limbeck.runs") / "page.md.jinja",
         page=page,
@@ -87,6 +87,6 @@ def page_markdown(page: dict[str, Any], name: str, sections: Mapping[str, str] =
 
 
 def calibration_markdown(metrics: dict[str, Any]) -> str:
-    """Return the results of `calibrate_file` as sections of a page, without figures."""
+    """Return the results of `calibrate_file` as a page without figures."""
     page = {**metrics, "calibration": metrics, "reasons": {"by_label": "the labels are free text, or too many"}}
     return page_markdown(page, "", {key: SECTIONS[key] for key in ("by_label", "calibration", "selective")})

@@ -1,4 +1,4 @@
-"""A finished run as a published model: files, card (`card.md.jinja`) and papers to cite (`papers.yaml`)."""
+"""A finished run published: files, card (`card.md.jinja`) and citations (`papers.yaml`)."""
 
 import re
 import shutil
@@ -26,32 +26,32 @@ from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run, count_lines, flat, open_run, yaml_text
 from limbeck.tasks import get, same_value
 
-# of `save_pretrained`; anything else in the folder is not published
+# of `save_pretrained`; no other file is published
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "*.jinja")
 _CONFIGS = ("config.json", "adapter_config.json", "tokenizer_config.json")
-_LOCAL_FIELDS = ("is_local", "local_files_only", "_commit_hash")  # where this machine had a tokenizer from
-_TEXT_FIELDS = {"choices", "columns", "by_label"}  # their texts are the data's, even where they look like paths
+_LOCAL_FIELDS = ("is_local", "local_files_only", "_commit_hash")  # of this machine
+_TEXT_FIELDS = {"choices", "columns", "by_label"}  # of texts that may look like paths
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
 
 
 def contents(
     path: Path, name: str | None = None, license: str | None = None, *, merged: Path | None = None
 ) -> dict[str, bytes | Path]:
-    """Return the files to publish of the finished run in `path`: each name, and its content or the local file.
+    """Return the files to publish of the finished run in `path`: by name the content, or the local file.
 
-    They are the model (or that in the folder `merged`) and tokenizer with limbeck.json; the card; recipe, results and
+    They are the model (or `merged`, a folder) and tokenizer with limbeck.json; the card; recipe, results and
     provenance, without the command line and this machine's paths. Raises ModelError if a file is missing.
     """
     if name is not None and ("/" not in name or not could_be_name(name)):
-        raise RecipeError(f"{name!r:.200}: OWNER/NAME was expected, a name on the Hub")
+        raise RecipeError(f"{name!r:.200}: expected OWNER/NAME on the Hub")
     run = open_run(path)
     folder = merged or run.model
     for pattern in ("*config.json", "tokenizer_config.json", "*.safetensors"):
         if not any(folder.glob(pattern)):
-            raise ModelError(f"the model is incomplete, without {pattern}; train it again", path=folder)
+            raise ModelError(f"no {pattern}; train it again", path=folder)
     adapter = folder / "adapter_config.json"
     if adapter.is_file() and not may_be_on_hub(str(read_json(adapter).get("base_model_name_or_path"))):
-        raise ModelError("the adapter's base is a folder of this machine; publish it with --merge", path=folder)
+        raise ModelError("the adapter's base is a local folder; give --merge", path=folder)
     model = {file.name: file for pattern in _MODEL_FILES for file in sorted(folder.glob(pattern))}
     origin = {field: value for field, value in run.provenance.items() if field != "command"}
     texts = {config: json_text(_portable_config(read_json(model[config]))) for config in _CONFIGS if config in model}
@@ -75,9 +75,9 @@ def write(files: Files, folder: Path) -> None:
 
 
 def model_card(run: Run, name: str | None = None, license: str | None = None, model: Path | None = None) -> str:
-    """Return the card of a finished run; `name` is OWNER/NAME on the Hub, or None for a local folder."""
+    """Return a run's card; `name` is OWNER/NAME on the Hub, None for a local folder."""
     if license is not None and not _LICENSE.fullmatch(license):
-        raise RecipeError(f"{license!r:.80}: an identifier of the Hub was expected, like apache-2.0", field="--license")
+        raise RecipeError(f"{license!r:.80}: expected an identifier of the Hub, like apache-2.0", field="--license")
     recipe, task = run.recipe, run.recipe.data.get_task()
     title = name.partition("/")[2] if name else f"{task.name}-{recipe.objective.name}"
     model = model or run.model
@@ -152,19 +152,19 @@ def _hub_dataset(data: DataSettings) -> str | None:
 
 
 def portable(value: Any) -> Any:
-    """Return a JSON value with all paths out of the working directory cut to their last part."""
+    """Return a JSON value with paths out of the working directory cut to their last part."""
     match value:
         case dict():
             return {name: item if name in _TEXT_FIELDS else portable(item) for name, item in value.items()}
         case list() | tuple():
             return [portable(item) for item in value]
         case str() if value.startswith(("/", "~", "..")) or PureWindowsPath(value).drive:
-            return PureWindowsPath(value).name or "."  # which takes both kinds of slashes
+            return PureWindowsPath(value).name or "."  # either slash
     return value
 
 
 def _portable_config(value: Any) -> Any:
-    """Return a configuration without the folders that it was loaded from, at any depth."""
+    """Return a configuration without local folders, at any depth."""
     if not isinstance(value, dict):
         return value
     return {
@@ -175,11 +175,11 @@ def _portable_config(value: Any) -> Any:
 
 
 def citations(recipes: Iterable[Recipe]) -> list[dict[str, str]]:
-    """Return what runs of these recipes build on, each once: limbeck, objectives, teachers' data, data sets.
+    """Return what runs of these recipes build on, each once.
 
     Each has a `text` of one line, and an entry for BibTeX as `bibtex` under `key`.
     """
-    pieces = {"limbeck"}  # the words of `cited_for` that hold for a recipe
+    pieces = {"limbeck"}  # words of `cited_for`
     for recipe in recipes:
         pieces |= {METHODS[recipe.objective.name].reference.partition(" 20")[0], recipe.data.task}
         pieces |= {*recipe.evaluation.out_of_domain, *(term.name for term in recipe.objective.build().terms)}

@@ -1,4 +1,4 @@
-"""A recipe: everything that defines one run, read from YAML and changed from the command line."""
+"""A recipe: everything that defines one run."""
 
 import hashlib
 import json
@@ -17,20 +17,20 @@ from limbeck.training.settings import TrainingSettings
 
 
 class EvaluationSettings(Settings):
-    """Settings of how a student is measured, while it is trained and after."""
+    """Settings of how a student is measured, in training and after."""
 
     batch_size: int = Field(64, ge=1, description="inputs at a time")
     rationales: bool = Field(False, description="also generate the rationales of the test predictions")
-    # validation too goes through the engine: it converts at each, in 1 s of one core for T5-v1.1-small
+    # validation too goes through the engine, each time converted: 1 s of one core for T5-v1.1-small
     engine: EngineName = Field("transformers", description="ctranslate2: T5 and many decoders, with limbeck[fast]")
     answers: Answers = Field("generate", description="choices: the likeliest of the example's choices is the answer")
     confidence: Definition | None = Field(
-        None, description="which definition is a prediction's confidence; none: choices where there are, else sequence"
+        None, description="a prediction's, by definition; none: choices where there are, else sequence"
     )
-    encoder: str | None = Field(None, description="of rationales' similarity on the page; on the Hub, or a folder")
+    encoder: str | None = Field(None, description="of rationales' similarity; on the Hub, or a folder")
     out_of_domain: list[str] = Field(
         default_factory=list,
-        description="tasks of the same labels, in the run's own source; their test split is measured too",
+        description="tasks of the same source and labels; their test splits are measured too",
     )
 
 
@@ -51,13 +51,13 @@ class Recipe(Settings):
         return self
 
     def resolved(self) -> dict[str, Any]:
-        """Return plain values with defaults filled in; `Recipe.parse` reads them back to the same run."""
+        """Return plain values with defaults filled in, which `Recipe.parse` reads."""
         values = self.model_dump(mode="json", exclude_none=True)
         return {**values, "objective": self.objective.resolved(), "training": self.training.resolved()}
 
     @property
     def checkpoints(self) -> list[str]:
-        """The student's pretrained models: names on the Hub, or folders; none for one from scratch."""
+        """The student's pretrained models, names on the Hub or folders; none from scratch."""
         student = self.student
         return list(dict.fromkeys(filter(None, (student.name, student.encoder, student.decoder))))
 
@@ -68,5 +68,5 @@ class Recipe(Settings):
 
 
 def load_recipe(path: Path | str, changes: Sequence[str] = ()) -> Recipe:
-    """Return the recipe in the YAML file `path` with `changes` of the form `key=value`."""
+    """Return the recipe in a YAML file with `changes` like `key=value`. Raises LimbeckError."""
     return Recipe.load(Path(path), changes)

@@ -1,4 +1,4 @@
-"""A run's folder, whose files docs/architecture.md lists: its lock, its resumption and its provenance."""
+"""A run's folder (its files: docs/architecture.md), lock, resumption and provenance."""
 
 import os
 import platform
@@ -24,9 +24,9 @@ from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.tasks import Split
 
 LOCK = ".lock"
-ACCURACY = ("accuracy", "interval", "exact", "n")  # of results, that a page of them repeats
-_UNTRAINED = {LOCK, "recipe.yaml", "provenance.json", "log.jsonl", "checkpoints"}  # before the first checkpoint
-_MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # between a run's first start and a later one
+ACCURACY = ("accuracy", "interval", "exact", "n")  # of results, repeated on their page
+_UNTRAINED = {LOCK, "recipe.yaml", "provenance.json", "log.jsonl", "checkpoints"}
+_MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # when a run is resumed
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "ctranslate2")
 
 
@@ -62,14 +62,14 @@ class Run:
 
     @property
     def results(self) -> dict[str, Any]:
-        """The results; a FileError where the run is not finished."""
+        """The results. Raises FileError where the run is not finished."""
         if not self.finished:
-            raise FileError("the run is not finished; resume it with `limbeck train ... --resume`", path=self.path)
+            raise FileError("not finished; resume it with `limbeck train ... --resume`", path=self.path)
         return read_json(self.path / "results.json")
 
     @property
     def steps(self) -> int:
-        """The optimizer steps taken; a DataError where `results.json` does not say."""
+        """The optimizer steps taken. Raises DataError where `results.json` does not say."""
         try:
             return int(self.results["training"]["steps"])
         except (LookupError, TypeError, ValueError):
@@ -83,7 +83,7 @@ class Run:
         return read_json(self.path / "provenance.json")
 
     def page(self) -> dict[str, Any] | None:
-        """Return the evaluation of the test split; None without one of the present results."""
+        """Return the evaluation of the present test results, if any."""
         path, test = self.path / "evaluation" / "test.json", self.results.get("test", {})
         page = read_json(path) if path.is_file() else {}
         accuracy = {name: test.get(name) for name in ACCURACY}
@@ -91,7 +91,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder, created where missing, against other processes while this one lives."""
+        """Create the folder and hold it against other processes."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / LOCK).acquire(timeout=0)
@@ -103,7 +103,7 @@ class Run:
             yield
 
     def check_folder(self, resume: bool) -> None:
-        """Raise FileError if there was training in the folder, unless it is to `resume` with this very recipe."""
+        """Raise FileError if the folder holds training, unless it is to `resume` with this recipe."""
         files = {entry.name for entry in (self.path.iterdir() if self.path.is_dir() else ())}
         untrained = files <= _UNTRAINED and "provenance.json" in files and not self.trained
         if untrained or files <= {LOCK}:
@@ -127,26 +127,26 @@ class Run:
         write_json(self.path / "provenance.json", origin)
 
     def check_data(self, data: dict[str, Any]) -> None:
-        """Raise DataError unless `data` is what the run began with, as from `data_hashes`."""
+        """Raise DataError unless these `data_hashes` are what the run began with."""
         first = self.provenance["data"]
         if changed := ", ".join(split for split in data if first.get(split) != data[split]):
             raise DataError(f"its data changed since it began ({changed}); give another --out", path=self.path)
 
 
 def open_run(path: Path) -> Run:
-    """Return the run in a folder; a FileError where there is none."""
+    """Return the run in a folder. Raises FileError without one."""
     if not (path / "recipe.yaml").is_file():
         raise FileError("no run here (recipe.yaml is missing)", path=path)
     return Run(path, load_recipe(path / "recipe.yaml"))
 
 
 def run_name(recipe: Recipe) -> str:
-    """Return a name for a run's folder, unique to its recipe."""
+    """Return a folder's name, unique to its recipe."""
     return f"{recipe.data.task}-{recipe.objective.name}-seed{recipe.seed}-{recipe.key}"
 
 
 def count_lines(results: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
-    """Yield the counts in a run's results that are not 0, with `notes`, a split, or another task's split."""
+    """Yield the counts other than 0 in a run's results, each with `notes`, a split, or another task's split."""
     measured = {split: results.get(split, {}) for split in ("valid", "test")}
     measured |= {f"{name}-test": counts for name, counts in results.get("out_of_domain", {}).items()}
     rows = {split: counts.get("n", 0) for split, counts in measured.items()}
@@ -170,7 +170,7 @@ def yaml_text(values: Any) -> str:
 
 
 def provenance(splits: Splits, seed: int) -> dict[str, Any]:
-    import torch  # not at the top: verbs that need no model read runs too
+    import torch  # verbs without a model read runs too
 
     return {
         "limbeck": limbeck.__version__,
@@ -200,7 +200,6 @@ def data_hashes(splits: Splits) -> dict[str, Any]:
 
 
 def now() -> str:
-    """Return the time in UTC as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -212,7 +211,7 @@ def revision() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=9).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # else it lies in a checkout of something else
+        git("ls-files", "--error-unmatch", "__init__.py")  # else the checkout is of something else
         return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return None

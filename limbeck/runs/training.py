@@ -39,11 +39,11 @@ QUICKSTART = Path(str(files("limbeck.runs") / "quickstart.yaml"))
 def train(
     recipe: Recipe, out: Path | str | None = None, *, resume: bool = False, parent: Path | str | None = None
 ) -> Run:
-    """Train a student as the recipe says, keep the best by validation accuracy, and measure it on the test split.
+    """Train a student by the recipe, keep the best by validation accuracy, and measure it on the test split.
 
-    Most mistakes are found before the folder `out` is created, by default one below `runs/`; until the first checkpoint
-    another recipe may use it. `resume` continues a run of this very recipe from its last checkpoint; a finished one is
-    returned as is. `parent` is a finished run's folder, whose student is trained further with the recipe's lengths and
+    Most mistakes are found before the folder `out`, by default below `runs/`, is created; until the first checkpoint
+    another recipe may use it. `resume` continues a run of this recipe from its last checkpoint; a finished one is
+    returned as is. `parent` is a finished run, whose student is trained further with the recipe's lengths and
     a new optimizer. Raises LimbeckError if recipe, data or student cannot be used, the folder holds another run,
     training diverges, or the disk is full.
     """
@@ -60,7 +60,7 @@ def train(
     set_seed(recipe.seed)  # of the student's weights
     student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits), task)
     card = _card(recipe, student)
-    if card.answers == "choices":  # raise early what `predict` would raise late
+    if card.answers == "choices":  # raise early
         for domain in domains:
             student.check_choices(choices_of(domain.examples, domain.task, card.answer_view))
     if recipe.evaluation.rationales or card.answers == "generate":
@@ -74,11 +74,11 @@ def train(
         log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
     with run.locked(), disk_errors(run.path):
-        run.check_folder(resume)  # again: another process may have been faster
+        run.check_folder(resume)  # another process may have been faster
         revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
         run.begin(provenance(splits, recipe.seed) | {"student": revisions} | origin)
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
-        if not run.model.exists():  # it may, if the run was stopped while it was measured
+        if not run.model.exists():  # stopped while it was measured
             save_student(student, card, run.model)
         results: dict[str, Any] = {"task": task.name, "objective": objective.name, "seed": recipe.seed}
         for domain in domains:
@@ -106,7 +106,7 @@ def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
     origin = {"run": str(parent), "steps": run.steps, "sha256": weights}
     settings = recipe.student.model_dump(exclude_unset=True, exclude={"name", "encoder", "decoder", "scratch"})
     prompts = Card.parse(read_json(run.model / CARD), str(run.model / CARD)).prompts
-    if prompts is not None:  # the instructions are the task's
+    if prompts is not None:  # instructions are the task's
         settings = {"template": prompts.template, "system": prompts.system, **settings}
     student = StudentSettings(name=str(run.model), **settings)
     return recipe.model_copy(update={"student": student}), {"from": origin}
@@ -140,7 +140,7 @@ def _fit(
     except Exception as error:
         if isinstance(error, LimbeckError) or (trainer is not None and trainer.state.global_step > 0):
             raise
-        # no step was taken: a setting that transformers or torch refuse only now
+        # before the first step: a setting that transformers or torch refuse
         raise ModelError(f"training cannot start: {str(error).strip() or type(error).__name__}") from error
     steps = trainer.state.global_step
     best = trainer.state.best_global_step or steps
@@ -148,7 +148,7 @@ def _fit(
 
 
 def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
-    """Yield all training rows' texts as two tasks: every objective has the same vocabulary."""
+    """Yield all training rows' texts as both views: every objective has the same vocabulary."""
     full = data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
     for example in splits.train if full == data else load(full).train:
         for view in (View.PREDICT, View.EXPLAIN):
@@ -157,7 +157,7 @@ def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
 
 
 def _count_labels(student: Student, splits: Splits, task: Task) -> dict[str, int]:
-    """Count training rows whose label the tokenizer cannot express, and rows with a doubtful teacher."""
+    """Count training rows with a label that the tokenizer cannot spell, and rows with a doubtful teacher."""
     labels = sorted({example.label for example in splits.train})
     ids = student.target_ids(labels)
     lost = {label for label, row in zip(labels, ids, strict=True) if not task.equal(student.text(row), label)}

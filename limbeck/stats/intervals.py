@@ -1,11 +1,11 @@
-"""95 % intervals: of trained students on other examples, of recipes with other seeds too, and by the bootstrap."""
+"""95 % intervals: over examples, over examples and seeds, and by the bootstrap."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-import scipy  # imports its modules as they are needed: two of them take longer than numpy
+import scipy  # loads modules on use: two take longer than numpy
 from numpy.typing import ArrayLike, NDArray
 
 Interval = tuple[float, float]
@@ -15,13 +15,13 @@ Flags = NDArray[np.bool_]
 
 Z = 1.959963984540054  # the normal distribution's quantile 0.975
 DRAWS = 2000  # bootstrap draws
-_BLOCK_CELLS = 1 << 18  # numbers in a block of draws, 2 MB: blocks that fit the cache are twice as fast
+_BLOCK_CELLS = 1 << 18  # numbers in a block, 2 MB: blocks that fit the cache are twice as fast
 
 
 def wilson(right: float, n: int) -> Interval | None:
-    """Return Wilson's score interval (1927), the p with |right/n - p| <= z sqrt(p (1 - p) / n); None for n = 0.
+    """Return Wilson's score interval (1927): p with |right/n - p| <= z sqrt(p (1 - p) / n); None for n = 0.
 
-    `right` may be fractional, an expectation over ties, which scipy's version does not accept.
+    `right` may be fractional, an expectation over ties, which scipy does not accept.
     """
     if n == 0:
         return None
@@ -46,7 +46,7 @@ def _tango_lower(only_a: int, only_b: int, n: int) -> float:
         q = (sqrt(max(linear**2 + 8 * n * only_b * d * (1 - d), 0)) - linear) / (4 * n)
         return only_a - only_b - n * d - Z * sqrt(max(n * (2 * q + d * (1 - d)), 0))
 
-    # at the observed difference itself the variance may be 0, a root that is no limit
+    # at the observed difference the variance may be 0: a root that is no limit
     below = (only_a - only_b) / n - 1e-9
     return scipy.optimize.brentq(excess, -1, below, xtol=1e-12) if only_b < n else -1.0
 
@@ -72,14 +72,14 @@ class Estimate:
 
     @property
     def detectable(self) -> float:
-        """(t(0.975) + t(0.8)) error, the smallest true value that a test at 5 % finds with a power of 80 %."""
+        """(t(0.975) + t(0.8)) error: the smallest true value found at 5 % with a power of 80 %."""
         return float(scipy.special.stdtrit(self.freedom, [0.975, 0.8]).sum()) * self.error
 
 
 def estimate(sides: Sequence[Floats]) -> Estimate:
     """Estimate the mean of one side `[S, N]` (S seeds, N >= 2 examples), or the difference of two sides' means.
 
-    Seeds and examples are crossed and both random. With e the examples' means over seeds (or their differences), r a
+    Seeds and examples are crossed and random. With e the examples' means over seeds (or their differences), r a
     side's accuracies by seed, and v the mean square of its residuals, which are in var(e) already,
 
         error^2 = var(e)/N + sum over sides of max(0, var(r) - v/N) / S
@@ -98,7 +98,7 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
         seeds, accuracies = len(side), side.mean(axis=1)
         residuals = side - accuracies[:, None] - side.mean(axis=0) + side.mean()
         noise = float((residuals**2).sum()) / ((seeds - 1) * (n - 1)) / n
-        share = 1 / seeds + len(sides) - len(seeded)  # a single run on the other side adds this side's variance once
+        share = 1 / seeds + len(sides) - len(seeded)  # a single run on the other side adds this variance once
         observed = float(accuracies.var(ddof=1))
         variance += max(observed - noise, 0) * share
         spread += (observed * share) ** 2 / (seeds - 1)
@@ -110,7 +110,7 @@ def estimate(sides: Sequence[Floats]) -> Estimate:
 def accuracy_interval(correct: ArrayLike) -> Interval | None:
     """Return the interval of an accuracy from `[N]` or, a row for each seed, `[S, N]`.
 
-    One seed: Wilson's. Several: `estimate` with two more examples that every run has right and two that all have wrong,
+    One seed: Wilson's. Several: `estimate` with two more examples that all runs have right and two that all have wrong,
     like Agresti and Coull (1998): it stays open where all runs agree.
     """
     runs = np.atleast_2d(np.asarray(correct, dtype=np.float64))
@@ -124,7 +124,7 @@ def accuracy_interval(correct: ArrayLike) -> Interval | None:
 def bootstrap(statistic: Callable[[Floats], Floats], n: int, *, draws: int, seed: int) -> Floats:
     """Return a statistic of n rows resampled with replacement, `[..., draws]`.
 
-    It maps weights `[n, d]`, how often each row was drawn in each of d draws, to `[..., d]`.
+    It maps weights `[n, d]`, how often each of d draws has each row, to `[..., d]`.
     """
     rng, blocks = np.random.default_rng(seed), []
     for size in block_sizes(n, draws):
@@ -135,7 +135,7 @@ def bootstrap(statistic: Callable[[Floats], Floats], n: int, *, draws: int, seed
 
 
 def block_sizes(n: int, draws: int) -> Iterator[int]:
-    """Yield how many draws of n rows to make at a time."""
+    """Yield the numbers of draws of n rows to make at a time."""
     size = max(1, _BLOCK_CELLS // n)
     for start in range(0, draws, size):
         yield min(size, draws - start)

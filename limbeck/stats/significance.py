@@ -1,4 +1,4 @@
-"""Significance of differences, which only discordant examples show: right in one run and wrong in the other."""
+"""Significance of differences, shown by discordant examples: right on one side and wrong on the other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
-import scipy  # loads its modules when they are used; `stats` would take half a second
+import scipy  # loads modules on use: `stats` would take half a second
 from numpy.typing import ArrayLike
 
 from limbeck.stats.intervals import Interval, Z, estimate, tango
@@ -26,7 +26,7 @@ def mcnemar_mid_p(only_a: int, only_b: int) -> float:
 
 
 def detectable_difference(discordance: float, n: int) -> float | None:
-    """Return the smallest true difference that McNemar's test at 5 % finds with a power of 80 %; None if there is none.
+    """Return the smallest true difference that McNemar's test at 5 % finds with a power of 80 %, if any.
 
     Solves the sample size of Miettinen (1968) and Connor (1987) for d; `discordance` is the discordant examples' share:
     n d^2 = (z(0.975) sqrt(discordance) + z(0.8) sqrt(discordance - d^2))^2.
@@ -51,18 +51,18 @@ class Comparison:
     difference: float | None = None  # accuracy_a - accuracy_b
     interval: Interval | None = None  # of the difference, 95 %
     p_value: float | None = None
-    discordant: float = 0  # with several seeds the mean over all pairs of a run of A and a run of B
+    discordant: float = 0  # with several seeds the mean over pairs of runs
     only_a: float = 0  # discordant examples that A has right
     only_b: float = 0
     cohens_g: float | None = None  # (1988), only_a / discordant - 1/2: 0.05 is small, 0.15 medium, 0.25 large
-    detectable: float | None = None  # the smallest true difference that the test finds with a power of 80 %
+    detectable: float | None = None  # smallest true difference found with a power of 80 %
 
 
 def compare(correct_a: ArrayLike, correct_b: ArrayLike) -> Comparison:
     """Compare two sides, `[N]` for one run or `[S, N]` for S seeds, on the same examples in the same order.
 
-    With several seeds an example that only A has right is added, and one that only B has, as Bonett and Price (2012) do
-    for paired proportions: a variance is left where the runs agree everywhere.
+    With several seeds an example that only A has right is added, and one that only B has (Bonett and Price 2012, for
+    paired proportions): a variance is left where the runs agree everywhere.
     """
     a, b = (np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in (correct_a, correct_b))
     n, seeds = a.shape[1], (len(a), len(b))

@@ -1,4 +1,4 @@
-"""The tasks by name. A new one is a file that defines it and a line in the list below."""
+"""The tasks by name. A new one is a file, and a name in `TASKS`."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ TASKS: dict[str, Task] = {task.name: task for task in (SVAMP, CQA, ESNLI, ANLI1,
 
 
 def get(name: str, choices: Sequence[str] = (), answer: Answer = "text") -> Task:
-    """Return the task of that name, `custom` as `own_task` does. Raises LimbeckError where there is none."""
+    """Return the task `name`, `custom` as `own_task` does. Raises LimbeckError for an unknown one."""
     if name not in TASKS:
         raise unknown("task", name, TASKS)
     return own_task(choices, answer) if name == CUSTOM.name else TASKS[name]

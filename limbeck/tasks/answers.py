@@ -1,4 +1,4 @@
-"""The comparison of a prediction with a label, and the choice that an answer names."""
+"""Comparing a prediction with a label, and reading the choice that an answer names."""
 
 import re
 import string
@@ -28,7 +28,7 @@ _WITHDRAWN = re.compile(
     r"|^\W*(?:(?:is|was|are|does|can|seems)\s(?:\w{2,12}ly\s)?(?:not|wrong|incorrect|never|no)\b|\w{2,8}n't\b)",
     re.IGNORECASE,
 )
-# An explanation follows, which may name other choices.
+# What follows may name other choices.
 _EXPLANATION = re.compile(
     r"\b(?:because|since|as|although|though|while|whereas|but|not|neither|rather|instead|which|where|over|so|due|for"
     r"|in|that|to|with)\b|[✓✔✅]",
@@ -37,42 +37,41 @@ _EXPLANATION = re.compile(
 _HEAD_END = re.compile(r"[,;:.!(/\u2013\u2014]|(?:\s|\A)-\s")
 _NOUNS = frozenset(("issue", "problem", "question", "request", "team", "ticket", "type", "it", "is"))  # "billing issue"
 _NOUNS |= {"category", "choice", "class", "correct", "department", "desk", "label", "option", "queue", "section"}
-_FIRST_SIGN = 0xF0000  # of the characters for private use
+_FIRST_SIGN = 0xF0000  # private use
 _SENTENCE_WORDS = 4  # "B. Beavers build them."
-_SIMILAR = 0.8  # of 1; "knowledge" and a choice spelled "knowlege" are
+_SIMILAR = 0.8  # as "knowledge" and "knowlege" are
 _OPTION_LINE = re.compile(r"^[ \t]{0,9}[(\[]?([A-Za-z])[)\].:][ \t]+(\S[^\n]{0,300})$", re.MULTILINE)
 
 
 def normalise(text: str) -> str:
-    """Return `text` without differences of case, white space and Unicode forms, a final full stop and 42.0's zero."""
+    """Return `text` in one case, white space and Unicode form, without a final full stop and 42.0's zero."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return _WHOLE.sub(r"\1", " ".join(text.split()).removesuffix(".").rstrip())
 
 
 def same_text(prediction: str, label: str) -> bool:
-    """Return whether two texts are equal, normalised."""
     return normalise(prediction) == normalise(label)
 
 
 def same_value(prediction: str, label: str) -> bool:
-    """Return whether two numbers or equations `agree`; any other label is compared as text."""
+    """Return whether two numbers or equations `agree`, or other texts are the `same_text`."""
     return same_text(prediction, label) if value(label) is None else agree(prediction, label)
 
 
 def choice_of(text: str, choices: Sequence[str]) -> str | None:
-    """Return the choice that `text` is, if any, in its own spelling."""
+    """Return the choice that `text` is, if any."""
     return next((choice for choice in choices if same_text(choice, text)), None)
 
 
 def options_in(text: str) -> dict[str, str]:
-    """Return the options that a question lists, a line each, by lower-case letter."""
+    """Return the options on lines of a question, by lower-case letter."""
     return {letter.lower(): option.strip() for letter, option in _OPTION_LINE.findall(text)}
 
 
 def read_choice(answer: str, choices: Sequence[str], question: str = "") -> str | None:
-    """Return the choice that an answer is, in its own spelling; None where it names none, or several.
+    """Return the choice that an answer names; None for none, or several.
 
-    It may give the choice's letter, its text, misspelled after the right letter, or both, and a reason. `question` may
+    It may give the choice's letter, its text (misspelled after the right letter), or both, and a reason. `question` may
     list the texts of choices that are letters.
     """
     answer = " ".join(re.sub(r'\*\*|[`"]', "", answer).split())
@@ -89,7 +88,7 @@ def read_choice(answer: str, choices: Sequence[str], question: str = "") -> str 
     sentence = re.split(r"[.!]\s", after, maxsplit=1)[0]
     if choice is None or _WITHDRAWN.search(sentence) or "?" in sentence:
         return None
-    # Signs stand for the choices in the sentence, since "not spam" has a word that opens an explanation.
+    # Signs replace the choices in the sentence, since in "not spam" a word opens an explanation.
     signs = {option: chr(_FIRST_SIGN + position) for position, option in enumerate(texts)}
     marked = sentence
     for option in sorted(texts, key=lambda option: len(texts[option]), reverse=True):  # "music store" before "music"
@@ -107,7 +106,7 @@ def read_choice(answer: str, choices: Sequence[str], question: str = "") -> str 
 
 
 def _options(choices: Sequence[str], question: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the choices by their lower-case letters, and the text that each stands for."""
+    """Return the choices by lower-case letter, and each one's text."""
     letters = {choice.strip().casefold(): choice for choice in choices if len(choice.strip()) == 1}
     if len(letters) < len(choices):
         return dict(zip(string.ascii_lowercase, choices, strict=False)), dict(zip(choices, choices, strict=True))
@@ -116,12 +115,12 @@ def _options(choices: Sequence[str], question: str) -> tuple[dict[str, str], dic
 
 
 def _name(text: str) -> str:
-    """Return the pattern of a choice's whole words, singular or plural."""
+    """Return the pattern of a choice's words, singular or plural."""
     return rf"(?i:(?<![\w'-]){re.escape(' '.join(text.split()))}s?(?![\w'-]))"
 
 
 def _leading(answer: str, texts: Mapping[str, str]) -> tuple[str | None, str]:
-    """Return the choice whose text, the longest, the answer begins with, and what stands after it."""
+    """Return the choice, the longest, that the answer begins with, and what follows it."""
     answer = answer.lstrip(" '_([")
     for text in (answer, _FILLER.sub("", answer, count=1)):
         matches = [(choice, re.match(_name(name), text)) for choice, name in texts.items() if name]

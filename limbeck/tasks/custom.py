@@ -1,4 +1,4 @@
-"""A user's own task: free text in, free text out, unless the data's settings say more."""
+"""A user's own task: free text in, free text out, unless its settings say more."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _APPOSITION = re.compile(
 
 
 def read_answer(text: str, example: Example) -> str | None:
-    """Return the answer's sentence or choice; options that a question lists are choices, unless its label is none."""
+    """Return the answer's sentence or choice; a question's options are choices, unless its label is none."""
     letters = tuple(map(str.upper, options_in(example.input)))
     are_choices = len(letters) > 1 and (not example.label or choice_of(example.label, letters) is not None)
     if choices := example.choices or (letters if are_choices else ()):
@@ -40,7 +40,7 @@ CUSTOM = Task(
 
 
 def own_task(choices: Sequence[str], answer: Answer) -> Task:
-    """Return `custom` with these choices and this kind of answer; an example's own choices go before it."""
+    """Return `custom` with these choices and answers; an example's own choices go first."""
     *rest, last = choices or ("",)
     form = f"{', '.join(rest)} or {last}" if rest else CUSTOM.form
     task = replace(CUSTOM, choices=tuple(choices), form=form)

@@ -1,4 +1,4 @@
-"""Natural language inference, whether a premise entails a hypothesis, contradicts it, or neither: e-SNLI and ANLI."""
+"""Natural language inference: e-SNLI and ANLI."""
 
 import re
 from dataclasses import replace
@@ -33,12 +33,12 @@ _VERB = re.compile(
 
 
 def read_label(label: str) -> str | None:
-    """Return the label; None where it is `-` or -1, as SNLI writes it where its annotators did not agree."""
+    """Return the label; None for `-` and -1, on which SNLI's annotators did not agree."""
     return None if label in ("-", "-1") else label
 
 
 def read_answer(answer: str, _example: Example) -> str | None:
-    """Return the label that the answer is or begins with; None where it is none of the three, or denies one.
+    """Return the label that the answer is or begins with; None for no label, or one denied.
 
     "Entails" and "contradicts" count after the subject at most, "yes", "no", "maybe" and numbers as the whole answer.
     """
@@ -50,7 +50,7 @@ def read_answer(answer: str, _example: Example) -> str | None:
     return _SYNONYMS.get(normalise(answer))
 
 
-# Camburu et al. 2018. The Hub's Parquet copy: the dataset itself is a loading script, which `datasets` no longer runs.
+# Camburu et al. 2018. The Hub's Parquet copy: the dataset is a loading script, which `datasets` no longer runs.
 ESNLI = Task(
     name="esnli",
     title="e-SNLI, natural language inference",

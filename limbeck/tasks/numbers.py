@@ -1,7 +1,7 @@
 """Numbers and equations as people write them: `$1,200.00`, `50%`, `3 × 400 = 1200`, `\\frac{84}{2}`, `1 1/2 hours`.
 
-A unit, a currency and a percent sign do not change a value: 50% equals 50, and not 0.5. A decimal with at least two
-decimals and two significant digits equals every value that it is the rounding of: 3.33 equals 10/3.
+Units, currencies and percent signs do not change a value: 50% equals 50, not 0.5. A decimal with at least two
+decimals and two significant digits equals the values that it rounds: 3.33 equals 10/3.
 
 Arithmetic is an `ast` whitelist over fractions, with limits: the paper's `eval()` executes code and hangs on
 `9**9**9**9`.
@@ -28,15 +28,15 @@ _OPERATIONS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] 
     ast.Pow: operator.pow,
 }
 _CHARACTERS = re.compile(r"[0-9.+\-*/()\s]+", re.ASCII)
-_SPLIT_POINT = re.compile(r"([0-9])\s*\.\s*([0-9])")  # "84. 0": some tokenizers lose where the blanks were
+_SPLIT_POINT = re.compile(r"([0-9])\s*\.\s*([0-9])")  # "84. 0": some tokenizers lose blanks
 
-_MAX_DECIMALS = 60  # a value with more decimals is spelled as a fraction
+_MAX_DECIMALS = 60  # with more, a fraction is written
 _FACTORS = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _BELOW_TWENTY = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 _NUMERALS = {word: n for n, word in enumerate(f"{_BELOW_TWENTY} seventeen eighteen nineteen".split())}
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _NUMERALS |= {word: 10 * n for n, word in enumerate(_TENS.split(), start=2)}
-# LaTeX, typographic signs and words as `evaluate` has them; mixed numbers as sums.
+# LaTeX, typographic signs and words in signs of `evaluate`; mixed numbers as sums.
 _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ("[\u00bc-\u00be\u2150-\u215e]", lambda fraction: f" {unicodedata.normalize('NFKC', fraction[0])} "),
     (r"\\(?:text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}", r" \1"),
@@ -84,7 +84,7 @@ _DECIMAL = re.compile(r"[-+]?\s?(?P<digits>\d{0,60}\.(?P<decimals>\d{2,60}))")
 
 @lru_cache(4096)  # a text is compared with many others
 def evaluate(text: str) -> Fraction | None:
-    """Return the exact value of numbers, `+ - * / **`, signs and parentheses; None for other text or past a limit."""
+    """Return the exact value of numbers, `+ - * / **`, signs and parentheses; None for other text and past a limit."""
     if len(text) > MAX_CHARACTERS or not _CHARACTERS.fullmatch(text):
         return None
     line = _SPLIT_POINT.sub(r"\1.\2", " ".join(text.split())).removesuffix(".").rstrip()
@@ -97,7 +97,7 @@ def evaluate(text: str) -> Fraction | None:
 def _value(node: ast.expr, line: str) -> Fraction:
     match node:
         case ast.Constant():
-            # From the text, not from the node: the node holds a float.
+            # From the text: the node holds a float.
             return Fraction(line[node.col_offset : node.end_col_offset])
         case ast.UnaryOp(op=ast.UAdd() | ast.USub() as sign, operand=operand):
             return _value(operand, line) * (-1 if isinstance(sign, ast.USub) else 1)
@@ -112,7 +112,7 @@ def _value(node: ast.expr, line: str) -> Fraction:
 
 
 def value(text: str) -> Fraction | None:
-    """Return the value of the number or equation in `text`; None where there is none, or several."""
+    """Return the value of the number or equation in `text`; None for none, or several."""
     exact = evaluate(text)
     return evaluate(equation(text) or "") if exact is None else exact
 
@@ -153,7 +153,7 @@ def _sides(text: str) -> list[str]:
 
 
 def _spoken(text: str) -> str:
-    """Return the number that `text` spells, like one hundred and five; with any other word the text."""
+    """Return the number that `text` spells, like one hundred and five, or else the text."""
     number = 0
     for word in re.findall(r"\w+", text.lower().replace(" and ", " ")):
         if word not in _FACTORS | _NUMERALS:
@@ -172,20 +172,20 @@ def read_number(text: str) -> str | None:
     """Return a number's canonical text: 12000 of `$12,000`, 1200 of `3 x 400 = 1200`; None without a single value."""
     plain = equation(text.rpartition("####")[2].strip()) or ""
     exact = evaluate(plain)
-    if exact is None or (_DECIMAL.fullmatch(plain) and exact.denominator > 1):  # the zeros of 3.30 say how exact it is
+    if exact is None or (_DECIMAL.fullmatch(plain) and exact.denominator > 1):  # 3.30 keeps its zero
         return plain or None
     decimals = next((decimals for decimals in range(_MAX_DECIMALS) if 10**decimals % exact.denominator == 0), None)
     return str(exact) if decimals is None else f"{Decimal(f'{exact * 10**decimals}E-{decimals}'):f}"
 
 
 def agree(first: str, second: str) -> bool:
-    """Return whether two numbers or equations are equal, or one is the other's rounding."""
+    """Return whether two numbers or equations are equal, one perhaps rounded."""
     a, b = value(first), value(second)
     return a is not None and b is not None and (a == b or _rounds(first, b) or _rounds(second, a))
 
 
 def _rounds(text: str, target: Fraction) -> bool:
-    """Return whether `text` is a decimal of two significant digits or more that `target` rounds to."""
+    """Return whether `text` is a decimal of at least two significant digits that `target` rounds to."""
     plain = equation(text) or ""
     decimal = _DECIMAL.fullmatch(plain)
     if decimal is None or len(decimal["digits"].replace(".", "").lstrip("0")) < 2:

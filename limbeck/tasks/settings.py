@@ -11,7 +11,7 @@ from limbeck.tasks.task import Task
 
 
 class TaskSettings(Settings):
-    """A task by name; of a user's own, `custom`, also its labels and how answers are compared."""
+    """A task by name; of `custom`, also its labels and how answers are compared."""
 
     task: str
     choices: list[str] = Field(default_factory=list)  # the labels allowed (task custom)
@@ -35,9 +35,9 @@ class TaskSettings(Settings):
     @model_validator(mode="after")
     def _fits_the_task(self) -> Self:
         if self.task != "custom" and (self.choices or self.answer != "text"):
-            raise ValueError(f"choices and answer are for task 'custom' only; {self.task!r} brings its own")
+            raise ValueError(f"choices and answer are for task 'custom' only, not {self.task!r}")
         return self
 
     def get_task(self) -> Task:
-        """Return the task; `custom` with these choices and this way of comparing."""
+        """Return the task with these settings."""
         return get(self.task, self.choices, self.answer)

@@ -1,4 +1,4 @@
-"""SVAMP (Patel et al. 2021): short word problems whose answer is an equation."""
+"""SVAMP (Patel et al. 2021): word problems answered by an equation."""
 
 import re
 from dataclasses import replace
@@ -12,9 +12,9 @@ _UNKNOWN = re.compile(r"\((?![a-zA-Z]\))[^%]*")
 
 
 def read_answer(text: str, _example: Example) -> str | None:
-    """Return the equation that the answer is: anything with a value, or in parentheses that all close.
+    """Return the answer's equation: anything with a value, or in balanced parentheses.
 
-    So an equation with an unknown, `(2 * x)`, is a wrong answer, and one that was cut off is none.
+    So `(2 * x)`, with an unknown, is a wrong answer, and an equation cut off is none.
     """
     answer = first_sentence(text)
     unknown = answer.count("(") == answer.count(")") and _UNKNOWN.fullmatch(answer)
@@ -33,5 +33,5 @@ SVAMP = Task(
     read_label=read_equation,
     hub=HubInputs("ChilleD/SVAMP", None, {"train": "train", "test": "test"}),
 )
-# The embedded task: word problems like SVAMP's, made by `limbeck.data` from a seed.
+# Word problems like SVAMP's, which `limbeck.data` makes from a seed.
 ARITHMETIC = replace(SVAMP, name="arithmetic", title="arithmetic word problems made from a seed", hub=None)
