@@ -225,7 +225,7 @@ def judge_table(runs: TableRuns, measure: Callable[[GradedGroup, Sequence[Scores
 def _correlation(member: GradedGroup, by_run: Sequence[Scores]) -> Cell:
     """Return Pearson's r of scores and right answers, the mean over seeds.
 
-    p-value and interval are those of one seed with that r, since all seeds have the same examples.
+    The p-value and interval are those of one seed with that r, since all seeds have the same examples.
     """
     defined = []
     for predictions, by_id in zip(member.predictions, by_run, strict=True):

@@ -100,7 +100,7 @@ class Contrast:
 
     @property
     def apart(self) -> bool:
-        """Whether it was measured on other examples than its baseline."""
+        """True on other examples than its baseline's."""
         return self.comparison is None and self.member is not self.baseline
 
 
@@ -118,7 +118,7 @@ def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = T
         ]
         keys = [key for key in by_run[0] if all(key in answers for answers in by_run)]
         settings = group.recipe.data.model_copy(update={"labels": "gold", "keep": "all", "train_fraction": 1.0})
-        source = settings.model_dump_json()  # of several groups
+        source = settings.model_dump_json()  # shared by groups
         if with_data and source not in data:
             try:
                 examples = load_split(settings, "test")

@@ -50,7 +50,7 @@ def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]
             f"{'; '.join(_first([_difference(contrast) for contrast in undecided]))}; {_detectable(undecided)}."
         )
     if apart := [f"{c.member.name} on {c.member.task}" for c in trained if c.apart]:
-        sentences.append(f"Not compared, measured on other examples than the baseline: {'; '.join(_first(apart))}.")
+        sentences.append(f"Measured on other examples than the baseline, so not compared: {'; '.join(_first(apart))}.")
     if trained and not tested and not apart:
         sentences.append("There is nothing to compare.")
     if any(contrast.comparison and max(contrast.comparison.seeds) == 1 for contrast in tested):

@@ -169,7 +169,7 @@ def _files(report: Report) -> dict[str, str]:
         texts |= {f"figures/{figure.table.name}.svg": figure.svg for figure in section.figures}
     data = report | {"files": [*texts, REPORT_JSON], "sections": list(map(asdict, report["sections"]))}
     for figure in (figure for section in data["sections"] for figure in section["figures"]):
-        del figure["svg"]  # a file of its own
+        del figure["svg"]  # in its own file
     return {**texts, REPORT_JSON: json.dumps(finite(data), indent=1, ensure_ascii=False, allow_nan=False)}
 
 

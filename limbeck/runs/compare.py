@@ -30,7 +30,7 @@ _OBJECTIVE_FIELDS = ("objective.", "evaluation.")
 class RunGroup:
     """The finished runs of one recipe, by seed."""
 
-    traits: tuple[str, ...]  # the objective, then what else tells it from its task's groups: "training.max_steps=9"
+    traits: tuple[str, ...]  # the objective, then fields that set it apart in its task: "training.max_steps=9"
     recipe: Recipe  # of the first seed
     runs: tuple[Run, ...]
 
@@ -145,7 +145,7 @@ def compare_runs(
     sides = []
     for side in (a, b):
         files = [path / "predictions" / f"{split}.jsonl" if path.is_dir() else path for path in side]
-        if len({file.resolve() for file in files}) < len(files):  # or one run is two seeds
+        if len({file.resolve() for file in files}) < len(files):  # one run is not two seeds
             raise DataError(f"{', '.join(map(str, side))}: a run is named twice")
         sides.append([predictions_by_id(file) for file in files])
     return _compare(*sides, shared=shared)

@@ -32,7 +32,7 @@ class Domain:
     in_training: int | None = None  # questions that the student was trained on; None: unknown, or its own data
 
     def add(self, measured: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
-        """Return a run's results with a split's; of other data with those of the test split alone."""
+        """Return a run's results with those `measured`; of other data, with the test split's alone."""
         if self.dataset is None:
             return results | {self.split: measured}
         foreign = results.get("out_of_domain", {}) | {self.dataset: measured}
@@ -100,7 +100,7 @@ def _foreign(name: str, data: DataSettings, split: Split, task: Task) -> Domain:
 
 
 def _task_data(data: DataSettings, name: str, root: Path | None = None) -> DataSettings:
-    get(name)  # or an error with the nearest name
+    get(name)  # raises with the nearest name
     source = data.source if root is None else ArchiveSource(root=root)
     if isinstance(source, HubSource):  # each task has its own path
         source = None if source.path else HubSource()

@@ -65,7 +65,7 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     runs = {str(path): open_run(path) for path in map(Path, paths)}
     if len({run.path.resolve() for run in runs.values()}) < len(paths):
         raise RecipeError(f"{', '.join(map(str, paths))}: name each run once")
-    finished = [run for run in runs.values() if run.results]  # or an error
+    finished = [run for run in runs.values() if run.results]  # raises where one is not finished
     if options.rationales and not any(run.writes_rationales for run in finished):
         raise _no_rationales(finished[0].recipe.objective.name)
     domains = {name: domain_of(run, options.split, options.dataset, options.root) for name, run in runs.items()}
