@@ -28,7 +28,7 @@ def _check_axis(axis: Any) -> Any:
     """Return an axis, its variants' names as text: YAML reads some as numbers."""
     has_variants = isinstance(axis, dict) and all(isinstance(fields, dict) for fields in axis.values())
     if not axis or not (isinstance(axis, list) or has_variants):
-        raise ValueError("expected a list of values, or variants by name, each a mapping of fields to values")
+        raise ValueError("a list of values was expected, or variants by name, each a mapping of fields")
     return {str(name): fields for name, fields in axis.items()} if has_variants else axis
 
 
@@ -40,7 +40,7 @@ class Grid(Settings):
 
     name: str = Field(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}$")  # by default the file's name
     recipe: Fields  # in a file also a recipe's path, relative to the grid's
-    axes: dict[str, Axis] = Field(default_factory=dict)  # a dotted field's values, or variants by name
+    axes: dict[str, Axis] = Field(default_factory=dict)  # values by dotted field, or variants by any name
     seeds: list[Seed] = Field(default=[1], min_length=1, max_length=MAX_CELLS)  # N: 1 to N
     _where: str = PrivateAttr(default="")
 
@@ -132,5 +132,7 @@ def _points(name: str, axis: list[Any] | dict[str, Fields]) -> list[tuple[str, F
     """Return each value's label, and the fields that it sets."""
     if isinstance(axis, dict):
         return list(axis.items())
-    labels = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str) for value in axis]
-    return [(label, {name: value}) for label, value in zip(labels, axis, strict=True)]
+    return [
+        (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str), {name: value})
+        for value in axis
+    ]

@@ -136,7 +136,7 @@ class RayWorkers:
         try:
             ray.init(address or "local", **options)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise EndpointError(f"no Ray cluster answers or starts: {first_line(error)}", path=address) from None
+            raise EndpointError(f"no Ray cluster answers: {first_line(error)}", path=address) from None
         resources = ray.cluster_resources()
         gpus, processors = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
         self.slots = workers or gpus or max(1, processors // 2)

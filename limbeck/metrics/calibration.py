@@ -92,7 +92,7 @@ def fit_temperature(answers: Graded, rows: Ints | slice = slice(None)) -> Temper
 
     low, high = _SCALES
     if slopes(low).mean() > -_TIE or slopes(high).mean() < _TIE:
-        return Temperature(reason="no temperature is best: answers are all right, or confidence says nothing")
+        return Temperature(reason="none is best: answers are all right, or confidence is no guide")
     scale = scipy.optimize.brentq(lambda scale: slopes(scale).mean(), low, high)
     weights = scipy.special.softmax(scale * log_p, axis=1)
     curvature = (weights * (finite - (weights * finite).sum(axis=1, keepdims=True)) ** 2).sum()

@@ -9,7 +9,6 @@ from pathlib import Path
 from pydantic import Field
 
 from limbeck.errors import DataError
-from limbeck.llm.messages import ChatMessage
 from limbeck.llm.runner import Session, Watch, unwatched
 from limbeck.llm.settings import AskingSettings, SamplingSettings
 from limbeck.llm.store import Key, Request, Store, fingerprint
@@ -54,7 +53,7 @@ def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
     for task, runs in ids.items():
         shared = set.intersection(*runs.values())
         if not shared:
-            raise DataError(f"task {task!r}: the runs {', '.join(map(repr, runs))} share no example to be judged on")
+            raise DataError(f"task {task!r}: the runs {', '.join(map(repr, runs))} share no example")
         sampled |= {(task, id) for id in sorted(shared, key=lambda id: fingerprint([seed, id]))[:n]}
     return [item for item in items if (item.task, item.example.id) in sampled]
 
@@ -98,8 +97,8 @@ def _ask(session: Session, items: Sequence[Item], sampling: SamplingSettings) ->
     session.begin(prompt, sent, {"count": len(items), "sha256": fingerprint([asdict(item) for item in items])})
     requests = []  # the first of each item, then the second
     for number, (item, digest, text) in product(range(sampling.samples), zip(items, digests, questions, strict=True)):
-        message: ChatMessage = {"role": "user", "content": text}
-        requests.append(Request(Key(model, prompt, digest, number), item.example.id, [message], sampling.max_tokens))
+        key = Key(model, prompt, digest, number)
+        requests.append(Request(key, item.example.id, [{"role": "user", "content": text}], sampling.max_tokens))
     session.ask(sampling, lambda: requests)
     texts = {key: result.text for key, result in session.store.results(model, prompt).items()}
     judgements = []

@@ -128,7 +128,7 @@ def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: i
     q, y = np.asarray(quality, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     n = len(q)
     if n < 3 or np.ptp(q) == 0 or np.ptp(y) == 0:
-        reason = "a correlation needs three answers" if n < 3 else "either side is the same for every answer"
+        reason = "a correlation needs three answers" if n < 3 else "a side is the same for every answer"
         return {"n": n, **dict.fromkeys(("pearson", "point_biserial", "spearman", "left_out")), "reason": reason}
     linear, ranked = scipy.stats.pearsonr(q, y), scipy.stats.spearmanr(q, y)
     fisher = linear.confidence_interval(0.95) if n > 3 and abs(linear.statistic) < 1 else None

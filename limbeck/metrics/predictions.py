@@ -60,10 +60,10 @@ def read_predictions(path: Path, needs: Sequence[str] = ()) -> list[Prediction]:
             raise DataError("expected 0 to 1, or 0 to 100 throughout", path=location, field=repr(columns["confidence"]))
         predictions[row.id or number] = replace(row, confidence=0.0 if row.blank and confidences else confidence)
     if not predictions:
-        raise DataError("no row with a label, so nothing is right or wrong", path=path)
+        raise DataError("no row with a label", path=path)
     for field in needs:
         if all(getattr(prediction, field) is None for prediction in predictions.values()):
-            raise DataError("no row has a value there", path=path, field=repr(columns[field]))
+            raise DataError("no row has a value", path=path, field=repr(columns[field]))
     if left_out := len(table) - len(predictions):
         log.info("%s: %d of %d rows left out, without a label", path, left_out, len(table))
     return list(predictions.values())
@@ -135,7 +135,7 @@ def _columns(rows: Sequence[Mapping[str, Any]], path: Path, needs: Sequence[str]
     for field in (*graded_by, *needs):
         if field not in columns:
             usual, header = ", ".join(NAMES[field][1:]), sorted(map(str, present.values()))
-            raise DataError(f"no column {field!r} ({usual} would do); there are {header!r:.300}", path=path)
+            raise DataError(f"no column {field!r}, nor {usual}; there are {header!r:.300}", path=path)
     if len({str(row["filter"]) for row in rows if "filtered_resps" in row and "filter" in row}) > 1:
         raise DataError("several filters; keep the rows of one", path=path, field="'filter'")
     if renamed := [f"{field!r} is the column {column!r}" for field, column in columns.items() if field != column]:

@@ -260,7 +260,6 @@ def _rows(runs: TableRuns, measure: Callable[[str, PaperRow, str], Cell]) -> Row
 
 
 def _table(runs: TableRuns, rows: Rows, notes: Sequence[str], unit: str = "") -> Table:
-    """Return the table with p-values adjusted by Holm's method."""
     p_values = [cell.p_value for row in rows.values() for cell in row.values()]
     adjusted = iter(holm(p_values))
     for row in rows.values():

@@ -87,14 +87,13 @@ def paper_grids(
     if wrong := [name for name in tables if name not in NAMES]:
         raise unknown("table or figure of the paper", wrong[0], NAMES)
     settings, grids = variant(offline, smoke), []
-    tasks_of_all = dict.fromkeys([*(task for name in tables for task in paper()[name].tasks), *settings.extra])
-    reasons = {task: _missing_data(task, settings, root) for task in tasks_of_all}
+    tasks_of = {name: [*paper()[name].tasks, *settings.extra] for name in tables}
+    reasons = {task: _missing_data(task, settings, root) for tasks in tasks_of.values() for task in tasks}
     data = {task: _data(task, settings, root) for task, reason in reasons.items() if reason is None}
     omissions = [reason for reason in reasons.values() if reason is not None]
-    for name in tables:
-        tasks = {task_title(task): data[task] for task in (*paper()[name].tasks, *settings.extra) if task in data}
-        if tasks:
-            grids.append(_grid(name, settings, tasks))
+    for name, tasks in tasks_of.items():
+        if fields := {task_title(task): data[task] for task in tasks if task in data}:
+            grids.append(_grid(name, settings, fields))
         else:
             omissions.append(f"{name} is left out: none of its tasks has data")
     if not grids:
@@ -127,10 +126,10 @@ def _data(task: str, settings: Variant, root: Path) -> dict[str, Any]:
     if task in settings.extra:
         return {"data.task": task, "data.source": dict(settings.extra[task])}
     splits = {"splits": dict(settings.splits[task])} if task in settings.splits else {}
-    fields: dict[str, Any] = {"data.task": task, "data.source": {"kind": "archive", "root": str(root), **splits}}
     domains = paper()["table6"].out_of_domain  # measured on each other's tests
     foreign = [name for name in domains if task in domains and name != task and not _missing_data(name, settings, root)]
-    return fields | ({"evaluation.out_of_domain": foreign} if foreign else {})
+    source = {"kind": "archive", "root": str(root), **splits}
+    return {"data.task": task, "data.source": source, **({"evaluation.out_of_domain": foreign} if foreign else {})}
 
 
 def _missing_data(task: str, settings: Variant, root: Path) -> str | None:

@@ -18,8 +18,8 @@ def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str
     failed = {name: f"{name} failed: {error}" for name, error in errors.items() if name not in finished}
     begun = {run_name(run.recipe): f"{run.path} is not finished" for run in runs}
     unfinished = [sentence for name, sentence in begun.items() if name not in finished | failed.keys()]
-    names = {cell.name: None for grid in grids for cell in cells(grid) if cell.name not in begun | failed}
-    not_run = [f"{name} was not run" for name in names]
+    names = dict.fromkeys(cell.name for grid in grids for cell in cells(grid))
+    not_run = [f"{name} was not run" for name in names if name not in begun | failed]
     sentences = {"failed": [*failed.values()], "unfinished": unfinished, "not run": not_run}
     counts = ", ".join(f"{len(group)} {status}" for status, group in sentences.items() if group)
     return [f"Runs without a result: {counts}."] if counts else [], [*failed.values(), *unfinished, *_first(not_run)]

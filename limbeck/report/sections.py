@@ -227,7 +227,6 @@ def _usable(member: GradedGroup) -> Flags:
 
 
 def rationale_section(tasks: Tasks) -> Section:
-    """Return the quality of rationales, and a judge's scores, by task."""
     tables, missing = [], []
     for task, members in tasks.items():
         quality, judge = _quality_table(task, members), _judge_table(task, members)

@@ -116,7 +116,6 @@ class Section:
 
 
 def to_markdown(table: Table) -> str:
-    """Return a GitHub table with its title and notes."""
     head, *body = (" ".join(["|", *(f"{markdown(text)} |" for text in row)]) for row in _rows(table))
     below = [f"{markdown(note)}\n" for note in table.footnotes]
     lines = [head, f"|---|{'---:|' * len(table.columns)}", *body]

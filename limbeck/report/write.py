@@ -129,7 +129,6 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
 
 
 def _with_file_names(sections: Sequence[Section]) -> list[Section]:
-    """Return the sections with tables named by unique stems of files."""
     stems: set[str] = set()
 
     def named(table: Table) -> Table:

@@ -49,7 +49,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     for path in paths:
         recipes = sorted(path.rglob("recipe.yaml"))
         if not recipes:
-            raise FileError("no run here; give a folder with one or several (each with recipe.yaml)", path=path)
+            raise FileError("no run here (recipe.yaml) or below", path=path)
         runs |= {recipe.parent.resolve(): open_run(recipe.parent) for recipe in recipes}
     return list(runs.values())
 

@@ -55,11 +55,10 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
     is_file = dataset not in TASKS and (path.suffix != "" or path.is_file())
     name = stem(path) if is_file else dataset
     if is_file and (root is not None or name in TASKS):
-        raise RecipeError(f"{dataset}: --root is for a task's name alone, and a file needs another name than a task's")
-    if not is_file:
-        domain = _foreign(name, _task_data(data, name, root), split, task)
-    elif path.suffix in (".yaml", ".yml"):
-        domain = _foreign(name, load_recipe(path).data, split, task)
+        raise RecipeError(f"{dataset}: --root is for tasks alone, and a file needs another name than a task's")
+    if not is_file or path.suffix in (".yaml", ".yml"):
+        foreign = load_recipe(path).data if is_file else _task_data(data, name, root)
+        domain = _foreign(name, foreign, split, task)
     elif split != "test":
         raise RecipeError(f"{dataset}: a file has no splits, so leave --split out")
     else:
@@ -95,7 +94,7 @@ def _foreign(name: str, data: DataSettings, split: Split, task: Task) -> Domain:
     labels, foreign_labels = ({normalise(choice) for choice in side.choices} for side in (task, foreign))
     if labels != foreign_labels or task.equal is not foreign.equal:
         differ = f"{list(task.choices)!r:.200} and {list(foreign.choices)!r:.200}, or compared in other ways"
-        raise RecipeError(f"a student of {task.name} cannot be right on {foreign.name}: other labels ({differ})")
+        raise RecipeError(f"{foreign.name} has other labels than {task.name}: {differ}")
     return Domain(f"{name}-{split}", split, foreign, load_split(data, split), dataset=name)
 
 
@@ -117,6 +116,6 @@ def _splits(run: Run) -> Splits:
 
 
 def _with_own_data(domain: Domain, splits: Splits) -> Domain:
-    trained = {question_of(example) for example in splits.train}
+    trained = set(map(question_of, splits.train))
     in_training = sum(question_of(example) in trained for example in domain.examples)
     return replace(domain, validation=splits.valid, in_training=in_training)

@@ -69,10 +69,11 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
     if options.rationales and not any(run.writes_rationales for run in finished):
         raise _no_rationales(finished[0].recipe.objective.name)
     domains = {name: domain_of(run, options.split, options.dataset, options.root) for name, run in runs.items()}
+    files = {name: run.predictions(domains[name].name) for name, run in runs.items()}
     load_encoder = cache(Encoder)
     results, pages = {}, {}
     for name, run in runs.items():
-        domain, settings, file = domains[name], run.recipe.evaluation, run.predictions(domains[name].name)
+        domain, settings, file = domains[name], run.recipe.evaluation, files[name]
         has_rationales = file.is_file() and any("rationale" in row for _, row in read_jsonl(file))
         rationales = run.writes_rationales and (options.rationales or settings.rationales or has_rationales)
         encoder_name = rationales and (options.encoder or settings.encoder)
@@ -85,7 +86,7 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
         pages[name] = Evaluation(run, student, domain, results[name], predictions, encoder).page()
         write_page(run.path / "evaluation", domain.name, pages[name])
     if len(runs) > 1:
-        compared = differences({name: run.predictions(domains[name].name) for name, run in runs.items()})
+        compared = differences(files)
         for name, run in runs.items():
             pages[name]["significance"] = compared[name]
             del pages[name]["reasons"]["significance"]

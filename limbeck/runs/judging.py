@@ -65,7 +65,7 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
     judgements = read_judgements(run, name)
     students = [judgement for judgement in judgements if judgement.run != GOLD]
     if not students:
-        raise DataError("not judged; `limbeck judge RUN` has it done")
+        raise DataError("not judged: limbeck judge RUN does that")
     correct = {row.id: bool(row.correct) for row in read_predictions(run.predictions(name))}
     rated = {j.id: j.score for j in students if single(j) and j.score is not None}
     return {
@@ -77,11 +77,11 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
 
 def read_judgements(run: Run, name: str = "test") -> list[Judgement]:
     """Return the judgements of the rationales that a run has now, and of the teacher's."""
-    if not _file(run, name).is_file():
+    path = _file(run, name)
+    if not path.is_file():
         return []
     present = {(row.id, row.rationale, row.prediction) for row in read_predictions(run.predictions(name))}
-    judgements = scores.read_judgements(_file(run, name))
-    return [j for j in judgements if j.run == GOLD or (j.id, j.rationale, j.label) in present]
+    return [j for j in scores.read_judgements(path) if j.run == GOLD or (j.id, j.rationale, j.label) in present]
 
 
 def single(judgement: Judgement) -> bool:

@@ -55,9 +55,8 @@ def contents(
     model = {file.name: file for pattern in _MODEL_FILES for file in sorted(folder.glob(pattern))}
     origin = {field: value for field, value in run.provenance.items() if field != "command"}
     texts = {config: json_text(_portable_config(read_json(model[config]))) for config in _CONFIGS if config in model}
-    texts["README.md"] = model_card(run, name, license, folder)
-    texts["recipe.yaml"] = yaml_text(portable(run.recipe.resolved()))
-    texts |= {"results.json": json_text(portable(run.results)), "provenance.json": json_text(portable(origin))}
+    texts |= {"README.md": model_card(run, name, license, folder), "results.json": json_text(portable(run.results))}
+    texts |= {"recipe.yaml": yaml_text(portable(run.recipe.resolved())), "provenance.json": json_text(portable(origin))}
     return {**model, **{file: text.encode() for file, text in texts.items()}}
 
 

@@ -20,17 +20,16 @@ class EvaluationSettings(Settings):
     """Settings of how a student is measured, in training and after."""
 
     batch_size: int = Field(64, ge=1, description="inputs at a time")
-    rationales: bool = Field(False, description="also generate the rationales of the test predictions")
+    rationales: bool = Field(False, description="also generate rationales for the test predictions")
     # validation too goes through the engine, each time converted: 1 s of one core for T5-v1.1-small
     engine: EngineName = Field("transformers", description="ctranslate2: T5 and many decoders, with limbeck[fast]")
-    answers: Answers = Field("generate", description="choices: the likeliest of the example's choices is the answer")
+    answers: Answers = Field("generate", description="choices: the answer is the likeliest of the example's choices")
     confidence: Definition | None = Field(
         None, description="a prediction's, by definition; none: choices where there are, else sequence"
     )
     encoder: str | None = Field(None, description="of rationales' similarity; on the Hub, or a folder")
     out_of_domain: list[str] = Field(
-        default_factory=list,
-        description="tasks of the same source and labels; their test splits are measured too",
+        default_factory=list, description="tasks of the same source and labels; their test splits are measured too"
     )
 
 

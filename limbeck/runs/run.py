@@ -109,12 +109,12 @@ class Run:
         if untrained or files <= {LOCK}:
             return
         if not resume:
-            raise FileError("already there; give another --out, or resume it with --resume", path=self.path)
+            raise FileError("already there; give another --out, or --resume it", path=self.path)
         earlier, present = (flat(run.recipe.resolved()) for run in (open_run(self.path), self))
         fields = ", ".join(name for name in sorted(earlier | present) if earlier.get(name) != present.get(name))
         if fields:
             advice = "give another --out (and --from that run, to train its student further)"
-            raise FileError(f"holds a run of another recipe, which differs in {fields:.200}; {advice}", path=self.path)
+            raise FileError(f"holds a run of another recipe, different in {fields:.200}; {advice}", path=self.path)
 
     def begin(self, origin: dict[str, Any]) -> None:
         """Write recipe and provenance, in which a resumed run notes what differs."""

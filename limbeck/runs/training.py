@@ -115,15 +115,14 @@ def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
 def _fit(
     run: Run, student: Student, valid: Domain, *, card: Card, training_set: TrainingSet, arguments: TrainingArguments
 ) -> dict[str, Any]:
-    start, trainer, settings = time.monotonic(), None, run.recipe.training
-    objective = run.recipe.objective.build().smoothed(settings.label_smoothing_factor)
+    start, trainer, recipe = time.monotonic(), None, run.recipe
+    objective = recipe.objective.build().smoothed(recipe.training.label_smoothing_factor)
     validation_set = None
     if arguments.do_eval and any(target(example, view) for example in valid.examples for view in objective.views):
         validation_set = token_ids(valid.examples, objective.views, student)
 
     def validate() -> dict[str, float]:
-        predictions = predict(student, card, valid.examples, valid.task, batch_size=run.recipe.evaluation.batch_size)
-        measured = accuracy(predictions)
+        measured = accuracy(predict(student, card, valid.examples, valid.task, batch_size=recipe.evaluation.batch_size))
         return {"accuracy": measured["accuracy"], "exact": measured["exact"]}
 
     try:
@@ -131,7 +130,7 @@ def _fit(
             Distiller(student, objective),
             arguments,
             training_set,
-            settings=settings,
+            settings=recipe.training,
             validate=validate,
             log_file=run.log,
             validation_set=validation_set,
@@ -157,13 +156,12 @@ def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
 
 
 def _count_labels(student: Student, splits: Splits, task: Task) -> dict[str, int]:
-    """Count training rows with a label that the tokenizer cannot spell, and rows with a doubtful teacher."""
     labels = sorted({example.label for example in splits.train})
     ids = student.target_ids(labels)
     lost = {label for label, row in zip(labels, ids, strict=True) if not task.equal(student.text(row), label)}
     doubtful_rows = 0
     for split in get_args(Split):
-        rows: tuple[Example, ...] = getattr(splits, split)
+        rows = getattr(splits, split)
         if warning := teacher_mismatch(rows, task):
             log.warning("warning: %s split: %s", split, warning)
             doubtful_rows += len(rows)

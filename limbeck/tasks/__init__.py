@@ -22,16 +22,6 @@ def get(name: str, choices: Sequence[str] = (), answer: Answer = "text") -> Task
 
 
 __all__ = [
-    "TASKS",
-    "Answer",
-    "HubInputs",
-    "Row",
-    "Split",
-    "Task",
-    "evaluate",
-    "get",
-    "is_right",
-    "normalise",
-    "same_text",
+    "TASKS", "Answer", "HubInputs", "Row", "Split", "Task", "evaluate", "get", "is_right", "normalise", "same_text",
     "same_value",
-]
+]  # fmt: skip

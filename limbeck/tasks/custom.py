@@ -30,13 +30,7 @@ def read_answer(text: str, example: Example) -> str | None:
     return _APPOSITION.sub("", answer, count=1).strip() or answer or None
 
 
-CUSTOM = Task(
-    name="custom",
-    title="your own data",
-    marker="The answer is",
-    read_answer=read_answer,
-    equal=same_text,
-)
+CUSTOM = Task(name="custom", title="your own data", marker="The answer is", read_answer=read_answer, equal=same_text)
 
 
 def own_task(choices: Sequence[str], answer: Answer) -> Task:

@@ -39,5 +39,4 @@ class TaskSettings(Settings):
         return self
 
     def get_task(self) -> Task:
-        """Return the task with these settings."""
         return get(self.task, self.choices, self.answer)
