@@ -89,7 +89,7 @@ class Grid(Settings):
         for name, fields in [*axes, ("seeds", ["seed"])]:
             for key, field in product(earlier, fields):
                 if f"{key}.".startswith(f"{field}."):
-                    raise RecipeError(f"would overwrite {key}, which is set already", path=self.where, field=name)
+                    raise RecipeError(f"would overwrite {key}", path=self.where, field=name)
             earlier += fields
 
 

@@ -120,7 +120,7 @@ def _run(gpu: str | None, threads: int, arguments: tuple[GridCell, Path, Path]) 
 class RayWorkers:
     """Tasks on the cluster at RAY_ADDRESS, or on a Ray started here; by default one a GPU, or one for two processors.
 
-    The machines share a file system. Raises LimbeckError where Ray is not installed, or cannot be reached.
+    The machines share a file system. Raises LimbeckError where Ray is missing or does not answer.
     """
 
     def __init__(self, workers: int | None) -> None:

@@ -98,7 +98,7 @@ def infonce(x: Floats, y: Floats, *, seed: int = 0, components: int = 64, shuffl
 
 
 def whitening(features: Floats, limit: int) -> Callable[[Floats], Floats]:
-    """Return a map from `[B, D]` to the `limit` largest varying principal components of standardised `features`."""
+    """Return a map from `[B, D]` to the `limit` largest principal components of standardised `features`."""
     mean, deviation = features.mean(0), features.std(0)
     scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)  # or constant but for rounding
     standard = (features - mean) / scale

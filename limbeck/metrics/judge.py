@@ -51,8 +51,7 @@ def sample(items: Sequence[Item], n: int, seed: int) -> list[Item]:
         ids[item.task][item.run].add(item.example.id)
     sampled = set()
     for task, runs in ids.items():
-        shared = set.intersection(*runs.values())
-        if not shared:
+        if not (shared := set.intersection(*runs.values())):
             raise DataError(f"task {task!r}: the runs {', '.join(map(repr, runs))} share no example")
         sampled |= {(task, id) for id in sorted(shared, key=lambda id: fingerprint([seed, id]))[:n]}
     return [item for item in items if (item.task, item.example.id) in sampled]

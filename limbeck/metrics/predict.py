@@ -83,7 +83,7 @@ def predict(
 
 def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> list[tuple[str, ...]]:
     """Return each example's own choices or its task's. Raises RecipeError for none, and in a joint view."""
-    choices = [tuple(example.choices or task.choices) for example in examples]
+    choices = [example.choices or task.choices for example in examples]
     reason = "the student writes answer and rationale in one text" if answer_view is not View.PREDICT else None
     if not all(choices):
         reason = f"example {examples[choices.index(())].id!r} of task {task.name!r} has no choices"

@@ -50,7 +50,7 @@ _RELATIONS = {
 
 
 class Encoder:
-    """An encoder, or that of an encoder-decoder, on the GPU where there is one."""
+    """An encoder, or that of an encoder-decoder, on a GPU if there is one."""
 
     def __init__(self, name: str) -> None:
         """Load the encoder `name`, on the Hub or in a folder. Raises ModelError."""

@@ -52,7 +52,7 @@ class TableRuns:
             and objective in (None, cell.recipe.objective.name)
         ]
         if not planned:
-            return [], "no data, or not in the grid that was run"
+            return [], "no data, or not in this grid"
         runs = [self._by_key[cell.recipe.key] for cell in planned if cell.recipe.key in self._by_key]
         failed = [f"failed: {self._errors[cell.name]:.200}" for cell in planned if cell.name in self._errors]
         finished = sorted((run for run in runs if run.finished), key=lambda run: run.recipe.seed)
@@ -78,7 +78,7 @@ class TableRuns:
         return count_notes(runs)
 
     def notes(self) -> list[str]:
-        """Return sentences on where student, steps and data differ from the paper's, and the table's own."""
+        """Return sentences on how the runs differ from the paper's, and the table's own."""
         reduced = set()
         for data in (cell.recipe.data for cell in self.cells):
             if data.limit is not None:
@@ -115,7 +115,7 @@ def paper_section(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[st
         if grid.name in NAMES and {"task", "method"} <= grid.axes.keys():
             first = by_name.setdefault(grid.name, grid)
             if first.model_dump() != grid.model_dump():
-                raise LimbeckError(f"{first.where} and {grid.where}: two different {grid.name}; take one at a time")
+                raise LimbeckError(f"{first.where} and {grid.where}: two different {grid.name}; give one")
     if not by_name:
         return None
     all_runs = [TableRuns(by_name[name], runs, errors) for name in NAMES if name in by_name]

@@ -97,7 +97,7 @@ def paper_grids(
         else:
             omissions.append(f"{name} is left out: none of its tasks has data")
     if not grids:
-        raise LimbeckError(f"{omissions[0]}; or run what needs no data with --offline")
+        raise LimbeckError(f"{omissions[0]}; --offline needs none")
     return grids, omissions
 
 

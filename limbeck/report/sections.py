@@ -42,10 +42,9 @@ JUDGE_NOTE = "Mean ± standard deviation over examples with a score in every jud
 
 
 def accuracy_section(contrasts: Sequence[Contrast]) -> Section:
-    """Return accuracies by task and out of domain, with tests and counts."""
     tests = sum(contrast.comparison is not None for contrast in contrasts)
     tasks = grouped(contrasts, lambda contrast: contrast.member.task)
-    tables = [_accuracy_table(task, of_task, tests) for task, of_task in tasks.items()]
+    tables = [_accuracy_table(task, members, tests) for task, members in tasks.items()]
     text = "The share of answers that are right by the task's rule, mean over seeds."
     return Section("accuracy", "Accuracy", text, tables)
 
@@ -84,7 +83,7 @@ def count_notes(runs: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Section:
-    """Return accuracy by training data, and by set each term's loss and share, and validation accuracy."""
+    """Return accuracy by training data, and by set the curves of training."""
     plotted = _fraction_curves(tasks)
     for members in sets:
         logs = {member.name: _mean_log(member.runs) for member in members}  # by run group and by what was logged

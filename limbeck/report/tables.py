@@ -117,9 +117,9 @@ class Section:
 
 def to_markdown(table: Table) -> str:
     head, *body = (" ".join(["|", *(f"{markdown(text)} |" for text in row)]) for row in _rows(table))
-    below = [f"{markdown(note)}\n" for note in table.footnotes]
-    lines = [head, f"|---|{'---:|' * len(table.columns)}", *body]
-    return "\n".join([f"**{markdown(table.caption)}**", "", *lines, "", *below])
+    notes = [f"{markdown(note)}\n" for note in table.footnotes]
+    lines = [f"**{markdown(table.caption)}**", "", head, f"|---|{'---:|' * len(table.columns)}", *body, "", *notes]
+    return "\n".join(lines)
 
 
 def to_latex(table: Table) -> str:
@@ -132,8 +132,9 @@ def to_latex(table: Table) -> str:
         rf"{head} \midrule",
         *body,
         r"\bottomrule\end{tabular}\end{table}",
+        "",
     ]
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
 
 
 def to_csv(table: Table) -> str:

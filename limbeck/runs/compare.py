@@ -47,8 +47,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     """Return the runs, finished or not, in and below these folders. Raises FileError for a folder without any."""
     runs: dict[Path, Run] = {}
     for path in paths:
-        recipes = sorted(path.rglob("recipe.yaml"))
-        if not recipes:
+        if not (recipes := sorted(path.rglob("recipe.yaml"))):
             raise FileError("no run here (recipe.yaml) or below", path=path)
         runs |= {recipe.parent.resolve(): open_run(recipe.parent) for recipe in recipes}
     return list(runs.values())

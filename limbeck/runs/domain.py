@@ -48,7 +48,7 @@ def domain_of(run: Run, split: Split, dataset: str | None = None, root: Path | N
     data, task = run.recipe.data, run.recipe.data.get_task()
     if dataset is None:
         if root is not None:
-            raise RecipeError("give --root with --dataset, the task whose rows are read there")
+            raise RecipeError("--root needs --dataset, the task whose rows are there")
         splits = _splits(run)
         return Domain(split, split, task, getattr(splits, split), splits.valid)
     path = Path(dataset)

@@ -75,14 +75,14 @@ def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
 def page_markdown(page: dict[str, Any], name: str, sections: Mapping[str, str] = SECTIONS) -> str:
     """Return the page: a section for each measurement, with numbers or a reason."""
     points = page.get("cascade") or []
-    shares = [step / 10 for step in range(11)] if points else []
+    tenths = range(11) if points else ()
     return render(
         files("limbeck.runs") / "page.md.jinja",
         page=page,
         sections=sections,
         figures={key: Markdown(quote(f"{name}-{figure}.svg")) for key, figure in FIGURES.items() if "run" in page},
         calibration_titles=TITLES,
-        cascade_points=[min(points, key=lambda point: abs(point["cost"] - share)) for share in shares],
+        cascade_points=[min(points, key=lambda point: abs(point["cost"] - tenth / 10)) for tenth in tenths],
     )
 
 

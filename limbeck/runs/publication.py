@@ -176,7 +176,7 @@ def _portable_config(value: Any) -> Any:
 def citations(recipes: Iterable[Recipe]) -> list[dict[str, str]]:
     """Return what runs of these recipes build on, each once.
 
-    Each has a `text` of one line, and an entry for BibTeX as `bibtex` under `key`.
+    Each has `text`, one line, and `bibtex`, an entry under `key`.
     """
     pieces = {"limbeck"}  # words of `cited_for`
     for recipe in recipes:

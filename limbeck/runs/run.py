@@ -113,7 +113,7 @@ class Run:
         earlier, present = (flat(run.recipe.resolved()) for run in (open_run(self.path), self))
         fields = ", ".join(name for name in sorted(earlier | present) if earlier.get(name) != present.get(name))
         if fields:
-            advice = "give another --out (and --from that run, to train its student further)"
+            advice = "give another --out (and --from that run to train it further)"
             raise FileError(f"holds a run of another recipe, different in {fields:.200}; {advice}", path=self.path)
 
     def begin(self, origin: dict[str, Any]) -> None:
@@ -195,8 +195,7 @@ def versions() -> dict[str, str]:
 
 def data_hashes(splits: Splits) -> dict[str, Any]:
     """Return the number of rows and the SHA-256 of each split."""
-    examples = {split: getattr(splits, split) for split in get_args(Split)}
-    return {split: {"rows": len(rows), "sha256": digest(rows)} for split, rows in examples.items()}
+    return {name: {"rows": len(rows := getattr(splits, name)), "sha256": digest(rows)} for name in get_args(Split)}
 
 
 def now() -> str:

@@ -27,7 +27,6 @@ from limbeck.runs.domain import Domain, out_of_domain
 from limbeck.runs.evaluation import measure
 from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.runs.run import Run, now, open_run, provenance, run_name
-from limbeck.schema import Example
 from limbeck.tasks import Split, Task
 from limbeck.training.dataset import TrainingSet, token_ids, tokenize
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
@@ -55,8 +54,8 @@ def train(
     splits, objective, task = load(recipe.data), recipe.objective.build(), recipe.data.get_task()
     rows = {split: len(getattr(splits, split)) for split in get_args(Split)}
     refuse_overlap(splits.notes, rows, recipe.data.max_overlap)
-    valid, test = Domain("valid", "valid", task, splits.valid), Domain("test", "test", task, splits.test)
-    domains = [valid, test, *out_of_domain(recipe, splits)]
+    valid = Domain("valid", "valid", task, splits.valid)
+    domains = [valid, Domain("test", "test", task, splits.test), *out_of_domain(recipe, splits)]
     set_seed(recipe.seed)  # of the student's weights
     student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits), task)
     card = _card(recipe, student)
@@ -105,8 +104,7 @@ def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
     weights = {path.name: sha256(path) for path in sorted(run.model.glob("*.safetensors"))}
     origin = {"run": str(parent), "steps": run.steps, "sha256": weights}
     settings = recipe.student.model_dump(exclude_unset=True, exclude={"name", "encoder", "decoder", "scratch"})
-    prompts = Card.parse(read_json(run.model / CARD), str(run.model / CARD)).prompts
-    if prompts is not None:  # instructions are the task's
+    if prompts := Card.parse(read_json(run.model / CARD), str(run.model / CARD)).prompts:  # instructions are the task's
         settings = {"template": prompts.template, "system": prompts.system, **settings}
     student = StudentSettings(name=str(run.model), **settings)
     return recipe.model_copy(update={"student": student}), {"from": origin}

@@ -53,7 +53,7 @@ def _tango_lower(only_a: int, only_b: int, n: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean or a difference of means, its standard error, and that error's degrees of freedom."""
+    """A mean or a difference of means, its standard error and degrees of freedom."""
 
     value: float
     error: float
@@ -142,6 +142,6 @@ def block_sizes(n: int, draws: int) -> Iterator[int]:
 
 
 def percentiles(values: Floats) -> Interval:
-    """Return the middle 95 % of bootstrap values `[draws]` (Efron and Tibshirani 1993, chapter 13)."""
+    """Return the middle 95 % of values `[draws]` (Efron and Tibshirani 1993, chapter 13)."""
     low, high = np.quantile(values, [0.025, 0.975]).tolist()
     return low, high

@@ -44,7 +44,7 @@ _OPTION_LINE = re.compile(r"^[ \t]{0,9}[(\[]?([A-Za-z])[)\].:][ \t]+(\S[^\n]{0,3
 
 
 def normalise(text: str) -> str:
-    """Return `text` in one case, white space and Unicode form, without a final full stop and 42.0's zero."""
+    """Return `text` in one case, spacing and Unicode form, without a final full stop and 42.0's zero."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return _WHOLE.sub(r"\1", " ".join(text.split()).removesuffix(".").rstrip())
 

@@ -185,7 +185,7 @@ def agree(first: str, second: str) -> bool:
 
 
 def _rounds(text: str, target: Fraction) -> bool:
-    """Return whether `text` is a decimal of at least two significant digits that `target` rounds to."""
+    """Return whether `target` rounds to the decimal `text`."""
     plain = equation(text) or ""
     decimal = _DECIMAL.fullmatch(plain)
     if decimal is None or len(decimal["digits"].replace(".", "").lstrip("0")) < 2:

@@ -57,7 +57,7 @@ def text(value: Any, field: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"expected text, not {value!r:.40}", field=field)
     if not value.strip():
-        raise DataError("it is blank", field=field)
+        raise DataError("blank", field=field)
     try:
         value.encode()
     except UnicodeEncodeError as error:

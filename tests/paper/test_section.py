@@ -73,7 +73,7 @@ def test_a_cell_without_a_value_says_why(tmp_path, run_of):
         ("Single-task", "CQA"): f"failed: {HOSTILE}",
         ("Ours", "CQA"): "not finished",
         ("Ours", "SVAMP"): "not run",
-        ("Ours", "ANLI"): "no data, or not in the grid that was run",
+        ("Ours", "ANLI"): "no data, or not in this grid",
         ("DSS", "SVAMP"): "no example that all of its runs answered",
     }.items():
         assert table.rows[row][column].reason == reason
@@ -200,7 +200,7 @@ def test_the_smoke_grids_are_trained_and_make_tables(tmp_path):
         assert accuracy.rows[row]["arithmetic"].value == 100 * run.results["test"]["accuracy"]
         assert calibration.rows[row]["arithmetic ECE"].n == run.results["test"]["n"] == 16
     assert accuracy.rows["Finetuning"]["arithmetic"].reason == "not run"
-    assert section.studies[0].rule == "no data, or not in the grid that was run"
+    assert section.studies[0].rule == "no data, or not in this grid"
     assert all("rationale" in case for cases_of_kind in section.studies[1].kinds.values() for case in cases_of_kind)
 
 
