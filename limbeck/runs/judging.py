@@ -43,7 +43,7 @@ def judge_runs(
     for name, run, domain in jobs:
         for item in _items(name, run, domain):
             first = items.setdefault((item.run, item.task, item.example.id), item)
-            if first.example != item.example:  # the teacher's
+            if first.example != item.example:  # the teacher's, of another run
                 raise DataError(f"example {item.example.id!r:.60} differs from {runs[0].path}'s", path=run.path)
     judgements = judge(list(items.values()), settings, watch)
     correlation = {}

@@ -25,7 +25,7 @@ class EvaluationSettings(Settings):
     engine: EngineName = Field("transformers", description="ctranslate2: T5 and many decoders, with limbeck[fast]")
     answers: Answers = Field("generate", description="choices: the answer is the likeliest of the example's choices")
     confidence: Definition | None = Field(
-        None, description="a prediction's, by definition; none: choices where there are, else sequence"
+        None, description="which definition is reported; none: choices where there are, else sequence"
     )
     encoder: str | None = Field(None, description="of rationales' similarity; on the Hub, or a folder")
     out_of_domain: list[str] = Field(

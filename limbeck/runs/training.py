@@ -77,7 +77,7 @@ def train(
         revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
         run.begin(provenance(splits, recipe.seed) | {"student": revisions} | origin)
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
-        if not run.model.exists():  # stopped while it was measured
+        if not run.model.exists():  # it does after a stop while it was measured
             save_student(student, card, run.model)
         results: dict[str, Any] = {"task": task.name, "objective": objective.name, "seed": recipe.seed}
         for domain in domains:

@@ -1,4 +1,4 @@
-"""Comparing a prediction with a label, and reading the choice that an answer names."""
+"""The comparison of a prediction with a label, and the choice that an answer names."""
 
 import re
 import string

@@ -14,8 +14,8 @@ class TaskSettings(Settings):
     """A task by name; of `custom`, also its labels and how answers are compared."""
 
     task: str
-    choices: list[str] = Field(default_factory=list)  # the labels allowed (task custom)
-    answer: Answer = "text"  # how answers are read and compared (task custom)
+    choices: list[str] = Field(default_factory=list)  # the labels allowed
+    answer: Answer = "text"
 
     @field_validator("choices", mode="before")
     @classmethod
