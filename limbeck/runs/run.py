@@ -114,7 +114,7 @@ class Run:
         fields = ", ".join(name for name in sorted(earlier | present) if earlier.get(name) != present.get(name))
         if fields:
             advice = "give another --out (and --from that run to train it further)"
-            raise FileError(f"holds a run of another recipe, different in {fields:.200}; {advice}", path=self.path)
+            raise FileError(f"holds a run whose recipe differs in {fields:.200}; {advice}", path=self.path)
 
     def begin(self, origin: dict[str, Any]) -> None:
         """Write recipe and provenance, in which a resumed run notes what differs."""
