@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class LimbeckError(Exception):
-    """A mistake in a file, a recipe, a model or an option: one line, with `path`, `line` and `field` where known."""
+    """A mistake, said in one line, with `path`, `line` and `field` where known."""
 
     def __init__(
         self, message: str, *, path: Path | str | None = None, line: int | None = None, field: str | None = None
@@ -19,7 +19,7 @@ class LimbeckError(Exception):
 
 
 class RecipeError(LimbeckError):
-    """A recipe, another settings file or an option that says something impossible."""
+    """A recipe, other settings or an option that cannot be followed."""
 
 
 class DataError(LimbeckError):
@@ -39,12 +39,12 @@ class EndpointError(LimbeckError):
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an exception's message, without its full stop."""
+    """Return the first line of an exception's message, without full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def unknown(kind: str, name: str, table: Iterable[str]) -> RecipeError:
-    """Return the error for a name that is not in a table, with the nearest name."""
+    """Return the error for a name that is not in `table`, with the nearest one."""
     names = sorted(table)
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f": did you mean {nearest[0]!r}?" if nearest else ";"

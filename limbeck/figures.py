@@ -16,14 +16,14 @@ from matplotlib.ticker import PercentFormatter
 
 from limbeck.formatting import one_line
 
-# Told apart by normal and colour-blind eyes, each with a contrast of 3:1 with white and with black.
+# Distinct to normal and colour-blind eyes, each with a contrast of 3:1 to white and to black.
 COLORS = ("#1f5eff", "#f4620c", "#217a5f", "#b46bb9", "#d4102c", "#819977", "#b002b7", "#598dfe")
 DASHES = ("solid", (0, (5, 2)), (0, (1.6, 1.4)), (0, (7, 2, 1.5, 2)))
 LINE_STYLES = cycler(color=COLORS * 7, linestyle=DASHES * 14, marker=list("os^DvPX") * 8)  # 56 that differ
 INK = "#010203"  # becomes `currentColor`, which the style sheet below sets
 INK_STYLE = "<style>svg{color:#1d1b18}@media(prefers-color-scheme:dark){svg{color:#e8e4dc}}</style>"
 LABEL_LENGTH = 60  # characters of a name in a figure
-TICK_SPACE = 0.08  # of the span of x, that the text of a tick needs
+TICK_SPACE = 0.08  # of the span of x, for a tick's text
 WIDTH, LEGEND_ROW = 5.2, 0.22  # inches
 DODGE = 0.012  # of the span of x, between the whiskers of neighbouring lines
 
@@ -37,7 +37,7 @@ _STYLE: dict[str, Any] = {
 
 
 class Point(NamedTuple):
-    """A value at x with its interval [low, high]; `y` None: not measured, a gap in its line."""
+    """A value at x with its interval [low, high]; `y` None: not measured."""
 
     x: float
     y: float | None
@@ -103,7 +103,7 @@ def cascade(lines: Mapping[str, Sequence[Point]], teacher: float | None) -> str:
 def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
     """Draw the accuracy in each bin of confidence with its interval, and below the number of answers.
 
-    A bin has low, high, n and, where n > 0, confidence, accuracy and interval, as `metrics` has them.
+    A bin has low, high, n and, where n > 0, confidence, accuracy and interval.
     """
     with _figure(height=3.6) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
@@ -127,7 +127,7 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> str:
 
 @contextmanager
 def _figure(height: float = 2.9) -> Iterator[Figure]:
-    """Yield a figure in matplotlib's default style and ours, whatever the user's is."""
+    """Yield a figure in our style, whatever the user's is."""
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's fonts differ from ours
         mpl.rcdefaults()
@@ -136,19 +136,19 @@ def _figure(height: float = 2.9) -> Iterator[Figure]:
 
 
 def _label(name: str) -> str:
-    """Return a name of any origin as a label; a long one loses its middle, since names differ in their ends."""
+    """Return any name as a label; a long one loses its middle, since names differ in their ends."""
     text = one_line(name, len(name))
     if len(text) > LABEL_LENGTH:
         text = f"{text[: LABEL_LENGTH // 2]}…{text[1 - LABEL_LENGTH // 2 :]}"
-    return f" {text}" if text.startswith("_") else text or "(no name)"  # matplotlib hides what begins with _
+    return f" {text}" if text.startswith("_") else text or "(no name)"  # matplotlib hides _names
 
 
 def _svg(figure: Figure, legend_rows: int = 0) -> str:
-    """Return the figure's SVG element, higher by a legend above its axes; the same bytes each time."""
+    """Return the figure's SVG element, the same bytes each time, with room for a legend above its axes."""
     axes_height = figure.get_figheight()
     height = axes_height + LEGEND_ROW * legend_rows
     figure.set_figheight(height)
-    # matplotlib's own layouts draw all of it twice
+    # matplotlib's own layouts draw twice
     figure.subplots_adjust(0.15, 0.5 / height, 0.95, (axes_height - 0.12) / height, hspace=0.08)
     stream = io.StringIO()
     FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})

@@ -1,4 +1,4 @@
-"""Files read whole, and written in one step."""
+"""Files read whole and written in one step."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ STDIO = Path("-")  # standard output, or input where something is read
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, renamed to it on success and removed on failure.
 
-    A link's target is replaced, and a file keeps its permissions. Raises FileError.
+    A link's target is replaced; a file keeps its permissions. Raises FileError.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{secrets.token_hex(4)}.tmp")
@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as `replacing` does, or into a stream."""
+    """Write `text` as `replacing` does, or to a stream."""
     if is_stdout(path):
         print(text, end="", flush=True)
         return
@@ -54,17 +54,16 @@ def is_stream(path: Path) -> bool:
 
 
 def is_stdout(path: Path) -> bool:
-    """Return whether `path` is standard output."""
     return path in (STDIO, Path("/dev/stdout"))
 
 
 def check_writable(path: Path, *sources: Path) -> None:
-    """Create the folder of `path`. Raises FileError where it cannot be written, or is one of the sources."""
+    """Create the folder of `path`. Raises FileError if it cannot be written, or is one of the sources."""
     if is_stream(path):
         return
     target = Path(os.path.realpath(path))
     if target.is_dir() or target in [source.resolve() for source in sources]:
-        raise FileError("the output would overwrite a folder or an input; give another --output", path=path)
+        raise FileError("the output is a folder or an input; give another --output", path=path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=target.parent).close()
@@ -73,14 +72,12 @@ def check_writable(path: Path, *sources: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> FileError:
-    """Return the error for a path that could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(path)
     return FileError(f"cannot be written ({error.strerror or error})", path=path)
 
 
 def disk_full(path: Path) -> FileError:
-    """Return the error for a full disk."""
     target = path.resolve()
     disk = next(folder for folder in (target, *target.parents) if folder.is_mount())
     return FileError(f"the disk at {disk} is full, or its quota is; make room and start again", path=path)
@@ -96,7 +93,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise unwritable(Path(error.filename or folder), error) from error
-        # safetensors' own error quotes the system; torch's gives no reason
+        # safetensors' error quotes the system's, torch's gives no reason
         if os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < 65536:
             raise disk_full(folder) from error
         raise
@@ -146,7 +143,7 @@ def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
 def _json(text: str, path: Path, line: int) -> Any:
     try:
         return json.loads(text)
-    except (RecursionError, ValueError) as error:  # also endless nesting and digits
+    except (RecursionError, ValueError) as error:  # endless nesting or digits
         line += getattr(error, "lineno", 1) - 1
         raise DataError(f"not JSON ({first_line(error)})", path=path, line=line) from None
 

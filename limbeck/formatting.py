@@ -1,4 +1,4 @@
-"""Numbers and texts of any origin in a terminal, Markdown, LaTeX, CSV and JSON."""
+"""Numbers and any texts in a terminal, Markdown, LaTeX, CSV and JSON."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 LONGEST = 2000  # characters of a text in a table or on a page
 
-# controls, bidi and other formats, surrogates, private use, unassigned, separators
+# controls, formats (also bidi), surrogates, private use, unassigned, separators
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _SHOWN = "\n\t\u200c\u200d"  # the joiners are needed by scripts and emoji
 # a bullet, a rule; emphasis, code, links, HTML, headings, cells, formulas, mentions; :emoji: and bare addresses
@@ -20,7 +20,7 @@ _LATEX |= {char: rf"\text{name}{{}}" for char, name in _LATEX_NAMES.items()}
 
 
 def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
-    """Return `value` rounded, with two digits where that would be 0; "" where it is missing or not finite."""
+    """Return `value` rounded, with two digits where that would be 0; "" if missing or not finite."""
     if value is None or not math.isfinite(value):
         return ""
     tiny = 1e-12 < abs(value) < 0.5 * 10**-digits
@@ -30,7 +30,7 @@ def number(value: float | None, digits: int = 4, *, sign: bool = False) -> str:
 
 
 def interval(ends: Sequence[float] | None, digits: int = 4, *, sign: bool = False, brackets: bool = True) -> str:
-    """Return `(0.0700 to 0.1980)`; "" where there is no interval."""
+    """Return `(0.0700 to 0.1980)`; "" without an interval."""
     text = " to ".join(number(end, digits, sign=sign) for end in ends or ())
     return f"({text})" if text and brackets else text
 
@@ -41,7 +41,7 @@ def estimate(value: float | None, ends: Sequence[float] | None, digits: int = 4)
 
 
 def p_value(value: float | None) -> str:
-    """Return a p-value like `0.12`, `0.012` and `<0.001`; "" where it is undefined."""
+    """Return a p-value like `0.12`, `0.012` and `<0.001`; "" if undefined."""
     if value is None or not math.isfinite(value):
         return ""
     return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
@@ -54,7 +54,7 @@ def p_equals(value: float | None) -> str:
 
 
 def visible(text: str, limit: int | None = None) -> str:
-    """Return `text` with hidden and direction-changing characters like `<U+202E>`, cut at `limit` characters."""
+    """Return `text` with hidden characters as `<U+202E>`, cut at `limit` characters."""
     cut = text if limit is None else text[:limit]
     if not cut.replace("\n", "").replace("\t", "").isprintable():  # most texts are, and this is quick
         hidden = {char for char in cut if char not in _SHOWN and unicodedata.category(char) in _HIDDEN}
@@ -68,7 +68,7 @@ def one_line(text: str, limit: int = 200) -> str:
 
 
 class Markdown(str):
-    """Text that is Markdown already and is not escaped again."""
+    """Text that is Markdown already."""
 
     __slots__ = ()
 
@@ -81,13 +81,13 @@ def markdown(value: Any) -> Markdown:
 
 
 def code(value: Any) -> Markdown:
-    """Return `value` as Markdown code, or escaped where it holds ` or |, which end code or a table's cell."""
+    """Return `value` as Markdown code, or escaped if it holds ` or |, which end code or a cell."""
     text = one_line(str(value), LONGEST)
     return markdown(text) if not text or "`" in text or "|" in text else Markdown(f"`{text}`")
 
 
 def cell(value: Any) -> Markdown:
-    """Return a Markdown table's cell: a number, a pair as interval, None blank, text escaped."""
+    """Return a Markdown cell: a number, a pair as interval, None blank, text escaped."""
     match value:
         case None:
             return Markdown("")
@@ -99,18 +99,18 @@ def cell(value: Any) -> Markdown:
 
 
 def latex(text: str) -> str:
-    """Return any text as one line of LaTeX that shows it."""
+    """Return any text as one line of LaTeX."""
     return "".join(_LATEX.get(char, char) for char in one_line(text, LONGEST))
 
 
 def csv_field(text: str) -> str:
-    """Return any text as a CSV field that no spreadsheet takes for a formula."""
+    """Return any text as a CSV field that is no formula to a spreadsheet."""
     line = one_line(text, LONGEST)
     return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
 
 
 def finite(value: Any) -> Any:
-    """Return `value` as JSON, in which nan and infinities become None."""
+    """Return `value` as JSON, with None for nan and infinities."""
     match value:
         case float():
             return value if math.isfinite(value) else None

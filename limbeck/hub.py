@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: uploads, and its cache where it cannot be reached."""
+"""The Hugging Face Hub: uploads, and its cache while it is out of reach."""
 
 import json
 import logging
@@ -15,12 +15,12 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from limbeck.errors import EndpointError, LimbeckError
 
 Kind = Literal["dataset", "model"]
-Files = Mapping[str, bytes | Path]  # name on the Hub -> content, or the file that has it
+Files = Mapping[str, bytes | Path]  # name on the Hub -> content, or its file
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT = 5.0  # seconds for the Hub to say whether it is there
-_HUB_FILES = {".gitattributes"}  # what the Hub itself puts into a new repository
+_HUB_FILES = {".gitattributes"}  # the Hub's own in a new repository
 
 
 def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool = True, fresh: bool = False) -> str:
@@ -34,11 +34,11 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
         url = api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
         info: Any = api.repo_info(url.repo_id, repo_type=kind) if fresh else None
         if fresh and ({file.rfilename for file in info.siblings or ()} - _HUB_FILES or (private and not info.private)):
-            raise EndpointError(f"{name}: there is a {kind} of this name already; give another name")
+            raise EndpointError(f"{name}: this {kind} exists already; give another name")
         api.create_commit(url.repo_id, operations, commit_message=message, repo_type=kind)
     except LimbeckError:
         raise
-    except Exception as error:  # also its HTTP client's, whose text may hold the token
+    except Exception as error:  # the HTTP client's may hold the token
         text = str(getattr(error, "server_message", None) or error)
         text = " ".join(text.replace(huggingface_hub.get_token() or "\0", "***").split())
         status = getattr(getattr(error, "response", None), "status_code", None)
@@ -49,25 +49,25 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
 
 
 def where_to_load(name: str) -> dict[str, bool]:
-    """Return `local_files_only` for `from_pretrained` if the Hub is silent. Raises EndpointError: not in its cache."""
+    """Return `local_files_only` for `from_pretrained` if the Hub is silent. Raises EndpointError if not cached."""
     if constants.HF_HUB_OFFLINE or not may_be_on_hub(name):
         return {}
     try:
         huggingface_hub.HfApi().model_info(name, timeout=_TIMEOUT)  # which loaders ask for minutes
         return {}
-    except Exception as error:  # its HTTP client's, or what answers is no Hub
+    except Exception as error:  # of the HTTP client, or what answers is no Hub
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status is not None and status < 500:  # the loader will report what it refuses
             return {}
         reason = str(status or type(error).__name__)
     if (revision := cached_revision(name)) is None:
-        raise EndpointError(f"{name}: the Hub cannot be reached ({reason}), nor is it in its cache; give a folder")
-    log.warning("%s: the Hub cannot be reached (%s); revision %s is taken from its cache", name, reason, revision)
+        raise EndpointError(f"{name}: the Hub cannot be reached ({reason}), nor is it cached; give a folder")
+    log.warning("%s: the Hub cannot be reached (%s); using the cached revision %s", name, reason, revision)
     return {"local_files_only": True}
 
 
 def is_decoder(name: str | None) -> bool:
-    """Return True if the model of this name, a folder or on the Hub, is known to be decoder-only."""
+    """Return True if the model, a folder or on the Hub, is known to be decoder-only."""
     if name is None:
         return False
     try:
@@ -75,20 +75,20 @@ def is_decoder(name: str | None) -> bool:
         if may_be_on_hub(name):
             path = Path(huggingface_hub.hf_hub_download(name, "config.json", etag_timeout=_TIMEOUT))
         config = json.loads(path.read_bytes())
-    except Exception:  # whoever loads the model says what is wrong with it
+    except Exception:  # loading it will say what is wrong
         return (Path(name) / "adapter_config.json").is_file()
     architectures = str(config.get("architectures"))
     return not config.get("is_encoder_decoder") and ("ForCausalLM" in architectures or "LMHeadModel" in architectures)
 
 
 def cached_revision(name: str) -> str | None:
-    """Return the newest revision of a model in the Hub's cache, if any."""
+    """Return a model's newest cached revision, if any."""
     path = huggingface_hub.try_to_load_from_cache(name, "config.json") if may_be_on_hub(name) else None
     return Path(path).parent.name if isinstance(path, str) else None
 
 
 def may_be_on_hub(name: str) -> bool:
-    """Return whether `name` is no folder here, and a repository on the Hub may have it."""
+    """Return whether `name` is no path here, and a repository on the Hub may have it."""
     return could_be_name(name) and not Path(name).exists()
 
 

@@ -1,4 +1,4 @@
-"""The wording of counts of rows that were cut, left out, not parsed or repeated."""
+"""The wording of counts of rows cut, left out, not parsed or repeated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class Note:
     """The wording of a count."""
 
     sentence: str  # that continues the number
-    of: str = "train"  # whose share it is: a split's rows, or the tokenised `sources` or `targets` of all views
-    warns: float | None = None  # the share above which it is a warning
+    of: str = "train"  # what it is a share of: a split's rows, or the `sources` or `targets` of all views
+    warns: float | None = None  # above this share it is a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ MEASURED = {
 
 
 def lines_of(counts: Mapping[str, Any], rows: Mapping[str, int] | int) -> list[Line]:
-    """Return a line for every count but 0: of `NOTES`, with the rows by `Note.of`, or of `MEASURED`."""
+    """Return a line for each nonzero count: of `NOTES`, with rows by `Note.of`, or of `MEASURED`."""
     table = MEASURED if isinstance(rows, int) else NOTES
     lines = []
     for key, count in counts.items():

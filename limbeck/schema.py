@@ -7,7 +7,7 @@ from statistics import fmean
 
 
 def listing(choices: Sequence[str]) -> str:
-    """Return `choices` as they follow a question, in letters as in the paper's code."""
+    """Return `choices` as they follow a question, lettered as in the paper's code."""
     names = string.ascii_lowercase if len(choices) <= 26 else range(1, len(choices) + 1)
     return "\nAnswer Choices:" + "".join(f"\n({name}) {choice}" for name, choice in zip(names, choices, strict=False))
 
@@ -23,16 +23,16 @@ class Example:
     teacher_label: str | None = None
     choices: tuple[str, ...] = ()  # the labels allowed for this example; empty: free text
     answers: tuple[str, ...] = ()  # further texts accepted as right, besides the label
-    own_choices: bool = False  # the row's, shown after its segments; a task's, equal in all rows, are not
+    own_choices: bool = False  # the row's are shown after its segments, a task's are not
 
     @property
     def choices_text(self) -> str:
-        """The row's own choices as they follow its last segment."""
+        """The row's own choices, which follow its last segment."""
         return listing(self.choices) if self.own_choices else ""
 
     @property
     def input(self) -> str:
-        """The input as a person reads it: a line per segment, and the row's own choices."""
+        """The input for people: a line per segment, and the row's own choices."""
         return "\n".join(self.segments) + self.choices_text
 
 
@@ -43,18 +43,18 @@ class Prediction:
     id: str
     input: str
     label: str | None
-    prediction: str | None  # None: another tool's file does not have it; blank: not answered
+    prediction: str | None  # None: not in another tool's file; blank: not answered
     correct: bool | None  # by the task's rule: equal value, or equal normalised text
     exact: bool | None  # the very same string as the label
-    rationale: str | None = None  # None: not requested; blank: requested, and none was written
-    confidence: float | None = None  # the requested one of `confidences`; None where it is undefined
+    rationale: str | None = None  # None: not requested; blank: none was written
+    confidence: float | None = None  # the one of `confidences` requested; None if undefined
     confidences: Mapping[str, float] | None = None  # by definition, see limbeck/metrics/predict.py
     probabilities: Mapping[str, float] | None = None  # of the choices and the answer; sum 1
-    input_cut: bool | None = None  # True: the student read a part of it
+    input_cut: bool | None = None  # True: the student read only a part
 
     @property
     def blank(self) -> bool:
-        """True where the question was not answered."""
+        """True if not answered."""
         return self.prediction is not None and not self.prediction.strip()
 
 
@@ -69,8 +69,8 @@ class Judgement:
     rationale: str
     judge: str  # the model
     temperature: float
-    replies: tuple[str | None, ...]  # one per request; None: there is none
-    scores: tuple[float | None, ...]  # of the replies, 1 to 5; None: there is none
+    replies: tuple[str | None, ...]  # one per request; None: none
+    scores: tuple[float | None, ...]  # of the replies, 1 to 5; None: none
 
     @property
     def score(self) -> float | None:

@@ -1,4 +1,4 @@
-"""The base of all settings: strict fields, YAML files, changes of the form key=value."""
+"""The base of all settings: strict fields, YAML files, changes as key=value."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ class Settings(BaseModel):
 
     @classmethod
     def parse(cls, values: Any, where: str) -> Self:
-        """Validate `values`. Raises RecipeError that names `where` (a file, an option) and the field."""
+        """Validate `values`. Raises RecipeError with `where` (a file, an option) and the field."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -29,7 +29,7 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, path: Path, changes: Sequence[str] = ()) -> Self:
-        """Return the settings in a YAML file with `changes` like `a.b=0.2`. Raises LimbeckError."""
+        """Read a YAML file, with `changes` like `a.b=0.2`. Raises LimbeckError."""
         values = read_mapping(path)
         for text in changes:
             change(values, text)
@@ -37,7 +37,7 @@ class Settings(BaseModel):
 
 
 def from_name(value: Any) -> Any:
-    """Return a bare string as settings with that `name`, anything else as it is."""
+    """Return a string as settings with that `name`, anything else as it is."""
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -60,7 +60,7 @@ def yaml_value(text: str, where: str) -> Any:
 
 
 def change(values: dict[str, Any], text: str) -> None:
-    """Apply a change of the form `key=value`, `key` dotted, in place. Raises RecipeError."""
+    """Apply a change `key=value`, `key` dotted, in place. Raises RecipeError."""
     key, equals, value = text.partition("=")
     if not equals:
         raise RecipeError("the form is key=value, like -s training.learning_rate=5e-4", path=f"-s {text}")
@@ -68,10 +68,10 @@ def change(values: dict[str, Any], text: str) -> None:
 
 
 def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Put `value` at the dotted `key`, in place, with the mappings on the way. Raises RecipeError."""
+    """Put `value` at the dotted `key`, in place. Raises RecipeError."""
     *path, last = key.split(".")
     if not all([*path, last]):
-        raise RecipeError("a key is names joined by dots, like training.learning_rate", path=where)
+        raise RecipeError("a key is names with dots, like training.learning_rate", path=where)
     for name in path:
         inner = {} if values.get(name) is None else from_name(values[name])  # `objective: mi`, then objective.pool=mean
         if not isinstance(inner, dict):
@@ -95,7 +95,7 @@ def _recipe_error(model: type[BaseModel], where: str, problems: list[ErrorDetail
 
 
 def _field_names(annotation: Any) -> set[str]:
-    """Return the names of all fields of the models in a type."""
+    """Return the fields of all models in a type."""
     fields = getattr(annotation, "model_fields", {})
     annotations = [*get_args(annotation), *(field.annotation for field in fields.values())]
     return set(fields).union(*map(_field_names, annotations))

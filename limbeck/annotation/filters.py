@@ -20,12 +20,12 @@ from limbeck.settings import Settings
 from limbeck.tasks import Task, is_right, normalise, same_value
 from limbeck.tasks.numbers import value
 
-# Of 31,731 released English rationales none is taken for another language at 10, two at 5, nine at 2.
+# Of 31,731 released English rationales, none is taken for another language at 10, two at 5, nine at 2.
 LANGUAGE_MARGIN = 10
 _NO_LANGUAGE = "zxx"  # py3langid's label of code and the like
 _DIGITS = re.compile(r"\d+")  # to py3langid the numbers from 0 to 59 are Volapük
 
-# Chinese, Japanese, Thai, Lao, Burmese and Khmer are written without blanks between words.
+# Chinese, Japanese, Thai, Lao, Burmese and Khmer have no blanks between words.
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
@@ -44,19 +44,19 @@ _HINTED = re.compile(
 class FilterSettings(Settings):
     """The conditions on a teacher's rationales."""
 
-    gold: bool = Field(True, description="keep only answers that are the gold label, where one is known; else the vote")
+    gold: bool = Field(True, description="keep only answers equal to the gold label; without one, to the vote")
     agreement: float = Field(0, ge=0, le=1, description="the least share of the answers that give the vote")
-    min_words: int = Field(2, ge=0, description="separated by white space; in Chinese, Japanese, Thai characters count")
+    min_words: int = Field(2, ge=0, description="in scripts without blanks between words, characters")
     max_words: int | None = Field(None, ge=1)
-    language: str | None = Field(None, description="of the rationales, like en, de or zh; by py3langid")
-    leaks: bool = Field(True, description="drop rationales with an answer, a template's token or talk of the hint")
-    duplicates: bool = Field(True, description="drop repetitions of a rationale kept for the same question")
+    language: str | None = Field(None, description="of the rationales, like en or zh; by py3langid")
+    leaks: bool = Field(True, description="drop rationales with an answer, a chat token or talk of the hint")
+    duplicates: bool = Field(True, description="drop repeated rationales of a question")
 
     @field_validator("language")
     @classmethod
     def _known_language(cls, code: str | None) -> str | None:
         if code is not None and (code == _NO_LANGUAGE or code not in _identifier().labels):
-            raise ValueError("an ISO 639-1 code of a language that py3langid knows, like en, de or zh, was expected")
+            raise ValueError("an ISO 639-1 code that py3langid knows, like en, de or zh, was expected")
         return code
 
 
@@ -130,7 +130,7 @@ def sift(
 
 
 def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: FilterSettings) -> Outcome:
-    example, label, rationale, vote = annotation.example, sample.label, sample.rationale, annotation.vote
+    example, vote, label, rationale = annotation.example, annotation.vote, sample.label, sample.rationale
     if sample.text is None:
         return Outcome.NOT_ASKED if sample.failure is None else Outcome.FAILED
     if label is None or rationale is None:
@@ -171,8 +171,7 @@ def words(text: str) -> int:
 
 def foreign(text: str, language: str) -> bool:
     """Return whether another language is `LANGUAGE_MARGIN` times as probable as `language` (ISO 639-1)."""
-    probabilities = dict(_identifier().rank(_DIGITS.sub(" ", text)))
-    probabilities.pop(_NO_LANGUAGE, None)
+    probabilities = dict(_identifier().rank(_DIGITS.sub(" ", text))) | {_NO_LANGUAGE: 0.0}
     return max(probabilities.values()) >= LANGUAGE_MARGIN * probabilities[language]
 
 
@@ -184,22 +183,22 @@ def _identifier() -> Any:
 
 
 def leaks(rationale: str, task: Task, example: Example, hinted: bool) -> bool:
-    """Return whether the text has an answer's form, readable or not, a template's tag or token, or talk of the hint.
+    """Return whether the text has an answer's form, readable or not, a tag, a chat token, or talk of the hint.
 
-    Talk of the hint counts in hinted samples, in words that the question does not use.
+    Talk of the hint counts in hinted samples alone, unless in the question's own words.
     """
     forms = (CHAT_TOKEN, THOUGHT_TAG, _ANSWER_TAG, _open_form(task.marker))
-    question, talk = example.input.casefold(), _HINTED.finditer(rationale) if hinted else ()
+    talk = _HINTED.finditer(rationale) if hinted else ()
     return (
         any(form.search(rationale) for form in forms)
-        or any(phrase[0].casefold() not in question for phrase in talk)
+        or any(phrase[0].casefold() not in example.input.casefold() for phrase in talk)
         or stated_answer(rationale, task, example) is not None
     )
 
 
 @cache
 def _open_form(marker: str) -> re.Pattern[str]:
-    """Return the pattern of "Answer:", a box, or the marker before a bracket or a line's end."""
+    """Return the pattern of "Answer:", a box, or the marker before a bracket or line end."""
     opening = r"\s{1,9}".join(map(re.escape, marker.split()))
     after = "" if marker.endswith(":") else r"\s{0,9}(?:[:(\[{$\\*_]|$)"
     form = r"^[^\w\n]{0,12}(?:final\s{1,3})?answer[*_]{0,3}\s?:|\\boxed\b"  # known to every task's parser

@@ -23,20 +23,18 @@ from limbeck.tasks.settings import TaskSettings
 
 
 class Job(TaskSettings, AskingSettings):
-    """The settings in `annotate.yaml`; paths in it are relative to where limbeck is started."""
+    """The settings of a job; paths are relative to where limbeck is started."""
 
     rows: Annotated[Path, BeforeValidator(lambda value: STDIO if value == [None] else value)] = Field(  # YAML's `-`
-        description='the questions: JSONL, CSV or Parquet with `input`, and `label` where known; "-": standard input'
+        description='JSONL, CSV or Parquet with `input`, and `label` where known; "-": standard input'
     )
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)
     task: str = "custom"
-    prompt: Path | None = Field(None, description="by default the task's own: `limbeck annotate prompt TASK` prints it")
+    prompt: Path | None = Field(None, description="by default the task's, which `limbeck annotate prompt TASK` prints")
     marker: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] | None = Field(
-        None, description='what the answer follows in a reply, like "Final verdict:"; by default "The answer is"'
+        None, description='what the answer follows, like "Final verdict:"; by default "The answer is"'
     )
-    rationale: RationaleSource = Field(
-        "content", description="what is kept as the rationale: the reply's content, the thoughts beside it, or both"
-    )
+    rationale: RationaleSource = Field("content", description="taken from the reply's content, its thoughts, or both")
     sampling: SamplingSettings = SamplingSettings()
     rationalise: bool = Field(False, description="ask again, with the label as a hint, what came out wrong")
     filters: FilterSettings = FilterSettings()
@@ -67,13 +65,13 @@ class OpenJob:
         self.prompt = fingerprint(self.sent)
 
     def requests(self, examples: Sequence[Example] | None = None, *, hint: bool = False) -> list[Request]:
-        """Return the requests for all samples of the examples (default: all), round by round; for one with a hint."""
+        """Return requests for all samples of the examples (default: all), round by round; with a hint for one."""
         samples = (self._samples(row, hint) for row in (self.examples if examples is None else examples))
         # a repeated question is one request
         return list({request.key: request for requests in zip(*samples, strict=True) for request in requests}.values())
 
     def hinted_requests(self, store: Store) -> list[Request]:
-        """Return the requests with a hint, of labelled examples whose samples all have replies, none of them right."""
+        """Return the requests with a hint: of labelled examples whose samples all have replies, none of them right."""
         mistaken = []
         for row in self.annotations(store) if self.job.rationalise else ():
             samples = [sample for sample in row.samples if not sample.hinted]
@@ -91,8 +89,7 @@ class OpenJob:
             for request in self._samples(example, hint=True) if example.label else ():
                 if result := results.get(request.key[2:]):
                     samples.append(Sample(*result, hinted=True))
-            filters, source = self.job.filters, self.job.rationale
-            annotations.append(sift(example, samples, self.task, filters=filters, source=source))
+            annotations.append(sift(example, samples, self.task, filters=self.job.filters, source=self.job.rationale))
         return annotations
 
     def _samples(self, example: Example, hint: bool) -> list[Request]:
@@ -107,7 +104,7 @@ class OpenJob:
 def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
     """Ask the teacher for every answer that the store lacks; return the counts of this start.
 
-    `stopped` is why it ended early (budget, time, interrupted). Raises LimbeckError for a bad row or prompt, or for a
+    `stopped` is why it ended early (budget, time, interrupted). Raises LimbeckError for a bad row or prompt, and for a
     teacher that cannot be asked; what arrived is stored.
     """
     opened = OpenJob(job)

@@ -35,9 +35,9 @@ class Prompt(Settings):
 
     instruction: Text = Field(description="the system's turn; sent verbatim")
     question: Text = Field(description="the user's turn: {input}, or segments apart: {input_1}, {input_2}")
-    choices: Text | None = Field(None, description="follows the question where an example has {choices}, a line each")
+    choices: Text | None = Field(None, description="follows the question, with {choices} a line each")
     examples: tuple[WorkedExample, ...] = ()
-    hint: Text = Field(description="follows the question where the teacher is told the {label} that it missed")
+    hint: Text = Field(description="follows a question that is asked again, with its {label}")
 
     @field_validator("question", "choices", "hint")
     @classmethod
@@ -49,7 +49,7 @@ class Prompt(Settings):
         return text
 
     def messages(self, example: Example, hint: bool = False) -> list[ChatMessage]:
-        """Return the system's turn, the worked examples and the question, if need be with the label as a hint."""
+        """Return the system's turn, the worked examples and the question, with the label if `hint`."""
         hint_text = f"\n\n{_filled(self.hint, {'label': example.label})}" if hint else ""
         return [*self._opening, {"role": "user", "content": self._user_turn(example) + hint_text}]
 
@@ -71,18 +71,19 @@ class Prompt(Settings):
             listed = "\n\n" + _filled(self.choices, {"choices": choices})
         else:
             last = last.removesuffix(example.choices_text) + example.choices_text
-        inputs = {f"input_{number}": segment for number, segment in enumerate((*front, last), start=1)}
-        inputs["input"] = "\n".join((*front, last))
+        segments = [*front, last]
+        inputs = {f"input_{number}": segment for number, segment in enumerate(segments, start=1)}
+        inputs["input"] = "\n".join(segments)
         if missing := [name for name in _PLACEHOLDER.findall(self.question) if name not in inputs]:
-            raise DataError(f"example {example.id!r:.60} has no {{{missing[0]}}}, which the prompt's question shows")
+            raise DataError(f"example {example.id!r:.60} lacks the {{{missing[0]}}} of the prompt's question")
         return _filled(self.question, inputs) + listed
 
 
 def load_prompt(task: Task, path: Path | None = None) -> Prompt:
-    """Read the task's own prompt, or the YAML file `path`. Raises LimbeckError, also for a reply that is not read."""
+    """Read the task's prompt, or the YAML file `path`. Raises LimbeckError, also for a reply that cannot be read."""
     path = path or prompt_file(task.name)
     values = read_mapping(path)
-    rows = values.get("examples") or []  # null: all are commented out
+    rows = values.get("examples") or []  # null where all are commented out
     if not isinstance(rows, list) or not all(
         isinstance(row, dict) and isinstance(row.get("reply"), str) for row in rows
     ):
@@ -91,7 +92,7 @@ def load_prompt(task: Task, path: Path | None = None) -> Prompt:
 
 
 def prompt_file(name: str) -> Path:
-    """Return the path of the task's own prompt. Raises LimbeckError if there is no task of that name."""
+    """Return the path of a task's prompt. Raises LimbeckError if there is no such task."""
     get(name)
     return Path(__file__).parent / "prompt_files" / f"{_SHARED.get(name, name)}.yaml"
 
@@ -102,11 +103,11 @@ def _worked_examples(rows: list[dict[str, Any]], task: Task, path: Path) -> list
     examples = read_examples({"": [table]}, {}, task, labelled=False)[""]
     for (location, *_), example, reply in zip(table, examples, replies, strict=True):
         if None in parse(reply, task, example):
-            text = f"no rationale and answer are read in it; reason first, and end with {task.marker!r} and the answer"
+            text = f"no rationale and answer can be read; reason first, then write {task.marker!r} and the answer"
             raise RecipeError(text, path=location, field="reply")
     return list(map(WorkedExample, examples, replies))
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
-    # in one pass: texts may hold braces
+    # in one pass, since texts may hold braces
     return _PLACEHOLDER.sub(lambda placeholder: values[placeholder[1]], template)

@@ -45,7 +45,7 @@ class Results:
 
 
 def read_results(job: Job) -> Results:
-    """Read the job's store. Raises LimbeckError if there is none yet, or for a bad row or prompt."""
+    """Read the job's store. Raises LimbeckError without one, and for a bad row or prompt."""
     opened = OpenJob(job)
     with Store(job.store, create=False) as store:
         return Results(opened, opened.annotations(store), store.usage(job.teacher.name)[0])
@@ -86,14 +86,14 @@ def summary(results: Results) -> dict[str, Any]:
 def training_examples(results: Results, *, all_rationales: bool = False) -> list[Example]:
     """Return the job's examples with the teacher's vote and the first kept rationale.
 
-    An agreed vote stands for an unknown label; without one the question is left out. With `all_rationales` a question
-    stands once for each kept rationale: `id`, `id#2`, `id#3`.
+    An agreed vote replaces an unknown label; without one the question is left out. With `all_rationales` a question
+    has a row for each kept rationale: `id`, `id#2`, `id#3`.
     """
     ids = {row.example.id for row in results.annotations}
     examples = []
     for row in results.annotations:
         agreed = row.agreement >= results.opened.job.filters.agreement
-        if not (label := row.example.label or (row.vote if agreed else None)):
+        if not (label := row.example.label or (agreed and row.vote)):
             continue
         numbered = (id for number in count(2) if (id := f"{row.example.id}#{number}") not in ids)
         rationales: list[str | None] = [*row.rationales[: None if all_rationales else 1]] or [None]
@@ -104,9 +104,9 @@ def training_examples(results: Results, *, all_rationales: bool = False) -> list
 
 
 def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
-    """Return the first replies of an outcome, or their errors, with the answer that was `read`."""
+    """Return the first replies of an outcome, or their errors, with the answer `read`."""
     if outcome not in list(Outcome):
-        raise unknown("outcome", outcome, [name.value for name in Outcome])
+        raise unknown("outcome", outcome, map(str, Outcome))
     rows = []
     for row in results.annotations:
         for sample in row.samples:
@@ -119,7 +119,7 @@ def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
 def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) -> dict[str, Any]:
     """Write `training_examples` to `output` as JSON lines and, beside a file, their provenance, which is returned.
 
-    `left_out` counts questions without a label, in other forms than limbeck's also those without a rationale. Raises
+    `left_out` counts questions without a label, and in other forms than limbeck's without a rationale. Raises
     LimbeckError without a store, with nothing to write, or if `output` is one of the job's files.
     """
     _check_output(output, *filter(None, (job.rows, job.store, job.prompt)))
@@ -127,7 +127,7 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
     examples = training_examples(results, all_rationales=all_rationales)
     rows, left_out = export_rows(examples, results.opened.task, form)
     if not rows:
-        raise DataError("nothing to export; `limbeck annotate show` says what became of the replies", path=job.store)
+        raise DataError("nothing to export; `limbeck annotate show` tells why", path=job.store)
     provenance = {
         "form": form,
         "rows": len(rows),
@@ -152,9 +152,9 @@ def upload(output: Path, name: str, *, private: bool) -> str:
 
 
 def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[str, int]], LeftOut]:
-    """Write training rows of conversations (a file, to the file `output`) or of the archive (a folder, to a folder).
+    """Write training rows from a file of conversations to a file, or from the archive, a folder, to a folder.
 
-    Returns counts by file, and the rows left out by reason. Without a usable row nothing is written.
+    Return counts by file, and the rows left out by reason. Without a usable row nothing is written.
     """
     if not source.is_dir():
         _check_output(output, source)
@@ -163,9 +163,9 @@ def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[
             write_jsonl(output, export_rows(examples, get(task), "limbeck")[0])
         return {output: counts}, left_out
     if task == "custom":
-        raise RecipeError(f"{source}: a folder, so the archive: say with --task whose rows to import")
+        raise RecipeError(f"{source}: an archive; say with --task whose rows to import")
     if is_stream(output) or output.is_file():
-        raise FileError("the archive becomes one file a split; name a folder as --output", path=output)
+        raise FileError("an archive becomes a file a split; name a folder as --output", path=output)
     settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "annotate import")
     written = {}
     for split, examples in read(settings).items():
@@ -182,7 +182,7 @@ def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[
 def _check_output(output: Path, *sources: Path) -> None:
     check_writable(output, *sources)
     if not is_stream(output) and output.suffix.lower() not in (".jsonl", ".json"):
-        raise FileError("JSON lines are written; name a file that ends in .jsonl as --output", path=output)
+        raise FileError("JSON lines are written; name a .jsonl file as --output", path=output)
 
 
 def _provenance_path(output: Path) -> Path:

@@ -13,21 +13,21 @@ from limbeck.files import is_stream
 
 annotate_app = typer.Typer(
     help="Get rationales from a large model: any OpenAI-compatible endpoint, or a local Hugging Face model.\n\n"
-    "A job file says what to ask whom; `rows: questions.jsonl` and `teacher: MODEL` are enough. Replies are stored as "
-    "they arrive: start the job again, and only what is missing is asked for.",
+    "A job file needs `rows: questions.jsonl` and `teacher: MODEL`. Replies are stored as they arrive; a job that is "
+    "started again asks only for what is missing.",
     no_args_is_help=True,
 )
 
 MAX_PLACES = 3  # shown of the rows that were left out for the same reason
 Form = Literal["limbeck", "prompt-completion", "messages", "instruction"]
-JobFile = Annotated[Path, argument("The job, YAML; `limbeck annotate schema` says what may be in it.")]
+JobFile = Annotated[Path, argument("The job, YAML; `limbeck annotate schema` prints its fields.")]
 
 
 @annotate_app.command()
 def run(
     job: JobFile,
     changes: terminal.Changes = None,
-    dry_run: Annotated[bool, option("Ask nothing; print the number of requests and their cost.", "--dry-run")] = False,
+    dry_run: Annotated[bool, option("Ask nothing; print the number and cost of requests.", "--dry-run")] = False,
     as_json: terminal.Json = False,
 ) -> None:
     """Ask the teacher for every answer that the store lacks.
@@ -73,21 +73,21 @@ def show(
 @annotate_app.command()
 def export(
     job: JobFile,
-    output: Annotated[Path, option("JSON lines; NAME.provenance.json is written beside a file. -: standard output.")],
+    output: Annotated[Path, option("JSON lines, with NAME.provenance.json beside it; -: standard output.")],
     *,
     changes: terminal.Changes = None,
-    form: Annotated[Form, option("limbeck: rows to train on here; else as other trainers read them.")] = "limbeck",
+    form: Annotated[Form, option("limbeck: rows to train on here; else other trainers' form.")] = "limbeck",
     all_rationales: Annotated[bool, option("Write every rationale kept, not one a question.", "--every")] = False,
     hub: Annotated[str | None, option("Upload the file as a data set of the Hub, too.", metavar="NAME")] = None,
     public: terminal.Public = False,
     yes: terminal.Yes = False,
 ) -> None:
-    """Write questions, labels and the rationales that passed the filters to a file, and to the Hub."""
+    """Write questions, labels and the rationales kept to a file, and to the Hub."""
     from limbeck.annotation import results
     from limbeck.annotation.job import Job
 
     if (public and hub is None) or (hub is not None and is_stream(output)):
-        raise RecipeError("--hub NAME uploads the file of --output, not a stream; --public needs it")
+        raise RecipeError("--hub NAME uploads the file of --output, no stream; --public needs it")
     provenance = results.export(Job.load(job, changes or ()), output, form, all_rationales=all_rationales)
     counts = f"{provenance['rows']} rows, {provenance['rationales']} of them with a rationale"
     left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
@@ -100,12 +100,12 @@ def export(
 @annotate_app.command("import")
 def import_(
     source: Annotated[Path, argument("Conversations of other tools (JSONL, Parquet), or the archive's root.")],
-    output: Annotated[Path, option("JSON lines to train on; for the archive a folder, with a file for each split.")],
+    output: Annotated[Path, option("JSON lines to train on; for the archive a folder.")],
     task: Annotated[str, option("The task that the answers belong to.")] = "custom",
 ) -> None:
     """Make training rows of other tools' conversations, or of the authors' released archive.
 
-    Exit code 0: rows were written; 1: none could be used, and nothing was written; 2: a mistake.
+    Exit code 0: rows were written; 1: none could be used; 2: a mistake.
     """
     from limbeck.annotation.results import import_rows
 

@@ -1,4 +1,4 @@
-"""The command line `limbeck`. Each verb imports what it needs when it runs."""
+"""The command line `limbeck`; a verb imports what it needs when it runs."""
 
 import logging
 import os
@@ -54,7 +54,7 @@ def quickstart(
 
 @data_app.command("show")
 def data_show(
-    task: Annotated[str, argument("Name of a task, like svamp or arithmetic, or a recipe file.")],
+    task: Annotated[str, argument("A task, like svamp or arithmetic, or a recipe file.")],
     root: terminal.Root = None,
     examples: Annotated[int, option("Number of examples to print.", min=0)] = 2,
     as_json: terminal.Json = False,
@@ -72,7 +72,7 @@ def data_show(
         print_json(summary.summarise(settings, read(settings)))
         return
     texts = None
-    if recipe and is_decoder(recipe.student.name):  # only then is a tokenizer needed
+    if recipe and is_decoder(recipe.student.name):  # which needs its tokenizer
         from limbeck.models.loading import prompt_texts
 
         texts = prompt_texts(recipe.student, settings.get_task())
@@ -148,10 +148,10 @@ def push(
     public: terminal.Public = False,
     yes: terminal.Yes = False,
     folder: Annotated[Path | None, option("Write the files into this new folder instead.")] = None,
-    merge: Annotated[bool, option("Merge a LoRA adapter into its base's weights first, in the run's merged/.")] = False,
-    license: Annotated[str | None, option("Licence of the student, like apache-2.0; it is never guessed.")] = None,
+    merge: Annotated[bool, option("Merge a LoRA adapter into its base first, in the run's merged/.")] = False,
+    license: Annotated[str | None, option("The student's licence, like apache-2.0; never guessed.")] = None,
 ) -> None:
-    """Upload a run's student with a model card to the Hugging Face Hub, as a private model unless --public is given.
+    """Upload a run's student with a model card to the Hugging Face Hub, private unless --public is given.
 
     Only model, tokenizer, card, recipe, results and provenance go there, without this machine's paths.
     """
@@ -178,8 +178,8 @@ def push(
 
 @app.command()
 def report(
-    paths: Annotated[list[Path], argument("Runs' folders, or folders that hold runs, like a grid's.", metavar="PATH")],
-    out: Annotated[Path, option("The report's folder; an older report there is replaced.", "--output", "-o")],
+    paths: Annotated[list[Path], argument("Folders of runs, or that hold runs, like a grid's.", metavar="PATH")],
+    out: Annotated[Path, option("Folder of the report; an older one is replaced.", "--output", "-o")],
     as_json: terminal.Json = False,
 ) -> None:
     """Report on finished runs: index.html, one page for any browser; report.md, report.json, tables and figures."""
@@ -223,13 +223,13 @@ def _options(version: Annotated[bool, option("Print the version.", "--version")]
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line with exit code 2."""
+    """Run the command line; a user's mistake ends in one line and exit code 2."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("limbeck: %(message)s"))
     logger = logging.getLogger("limbeck")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
-    # the Hugging Face libraries: no warnings meant for developers, bars on a terminal only
+    # no warnings meant for developers from the Hugging Face libraries, and bars on a terminal only
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

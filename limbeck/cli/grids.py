@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_GRIDS = "A grid's YAML file; or of the paper table1 to table8, figure2 to figure5, or `paper` for all of them."
-_ENGINE = "local: processes of this machine; ray: the cluster at RAY_ADDRESS, or one started here (limbeck\\[ray])."
+_GRIDS = "A grid's YAML file; or the paper's table1 to table8, figure2 to figure5, or `paper` for all."
+_ENGINE = "local: processes; ray: the cluster at RAY_ADDRESS, or one started here (limbeck\\[ray])."
 _PAPER = "The paper's grids"
 
 
@@ -71,7 +71,7 @@ def grid(
 
 
 def _load(names: Sequence[str], changes: Sequence[str], *, offline: bool, smoke: bool, root: Path) -> list["Grid"]:
-    """Return the grids of files, then those of the paper, which share cells."""
+    """Return the grids of files, then those of the paper."""
     from limbeck.grids import Grid
     from limbeck.paper import paper_grids
 

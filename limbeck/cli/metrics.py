@@ -10,8 +10,8 @@ from limbeck.formatting import estimate, interval, number, p_equals, p_value
 from limbeck.notes import lines_of
 
 _RATIONALES = "Rationales"
-_DATASET = "Other data to measure on: a task with the same labels, a recipe, or a file of labelled rows."
-_ENCODER = "Encoder for the rationales' similarity: a model on the Hub, or a folder. By default the recipe's."
+_DATASET = "Other data: a task with the same labels, a recipe, or a file of labelled rows."
+_ENCODER = "Encoder for the rationales' similarity, on the Hub or a folder. By default the recipe's."
 
 EVALUATE_EXAMPLES = (
     "Examples:\n\n"
@@ -37,15 +37,15 @@ def evaluate(
 ) -> None:
     """Measure finished runs' students on a split of their data, and replace their predictions and results there.
 
-    Each folder's evaluation/SPLIT.md and .json (with --dataset NAME-SPLIT) have all measurements: of rationales with
-    --rationale, --judge or --encoder; the differences of several runs. -s changes the judge's config.
+    Each folder's evaluation/SPLIT.md and .json (with --dataset NAME-SPLIT) have all measurements, with --rationale,
+    --judge or --encoder also of rationales, and the differences of several runs. -s changes the judge's config.
     """
     from limbeck.metrics.judge import JudgeSettings
     from limbeck.runs import EvaluationOptions, evaluate_runs
     from limbeck.runs.judging import judge_runs
 
     if changes and judge is None:
-        raise RecipeError("changes the judge's config: give --judge too", field="-s")
+        raise RecipeError("changes the judge's config; give --judge too", field="-s")
     settings = JudgeSettings.load(judge, changes or ()) if judge else None
     rationales = rationale or judge is not None or encoder is not None
     options = EvaluationOptions(
@@ -84,7 +84,7 @@ def judge(
 
 
 def calibrate(
-    predictions: Annotated[Path, argument("File with `label`, `prediction` and `confidence`; - reads standard input.")],
+    predictions: Annotated[Path, argument("File with `label`, `prediction` and `confidence`; -: standard input.")],
     validation: Annotated[Path | None, option("Another such file, to fit the temperature on.")] = None,
     *,
     seed: Annotated[int, option("Seed of the bootstrap.", min=0)] = 0,
@@ -114,7 +114,7 @@ def compare(
 
     sides = [[Path(path) for path in side.split(",") if path] for side in (a, b)]
     if not all(sides):
-        raise RecipeError(f"{a!r}, {b!r}: both sides need a run's folder or a file of predictions")
+        raise RecipeError(f"{a!r}, {b!r}: both sides need a run folder or a file of predictions")
     comparison = compare_runs(*sides, split=split, shared=shared)
     print_json(comparison) if as_json else _print_comparison(comparison)
 

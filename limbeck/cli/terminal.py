@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from limbeck.llm.runner import Tally
 
 INCOMPLETE = 1  # exit code where something is missing or has failed
-INTERRUPTED = 130  # that of a shell and of typer after Ctrl-C
+INTERRUPTED = 130  # as of a shell and of typer after Ctrl-C
 
 
 def option(text: str, *names: str, **settings: Any) -> Any:
@@ -31,8 +31,8 @@ def argument(text: str, **settings: Any) -> Any:
 
 
 _CHANGES = "Change a value, like -s seed=1 or -s teacher.name=MODEL; repeatable."
-_ENGINE = "What generates. ctranslate2: T5 and mT5, on the processor, with limbeck\\[fast]. By default the recipe's."
-_ANSWERS = "Generate answers, or pick the likeliest of a row's or task's choices. By default the recipe's."
+_ENGINE = "What generates. ctranslate2: T5 and mT5 on the CPU, with limbeck\\[fast]. By default the recipe's."
+_ANSWERS = "Generate answers, or pick the likeliest choice. By default the recipe's."
 _PANEL = "How the student answers"
 
 Split = Annotated[Literal["train", "valid", "test"], option("Split of the runs' data.")]
@@ -52,7 +52,7 @@ def print_json(value: Any) -> None:
 
 
 def print_about(output: Path, text: str) -> None:
-    """Print a line about `output`, to standard error if that is standard output."""
+    """Print a line about `output`, to standard error if it is standard output."""
     print(text, file=sys.stderr if is_stdout(output) else sys.stdout)
 
 
@@ -66,7 +66,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 
 def print_values(values: Mapping[str, Any]) -> None:
-    """Print a row for every value but None, and for those of mappings."""
+    """Print a row for every value but None, and for each in a mapping."""
     print_table(("", ""), _rows(values))
 
 
@@ -87,7 +87,6 @@ def _rows(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 
 def money(cost: float | None) -> str:
-    """Return a cost as text."""
     return "no price known" if cost is None else f"{cost:.4f}" if cost < 1 else f"{cost:.2f}"
 
 

@@ -1,4 +1,4 @@
-"""Choices of a row in every form that docs/data.md lists, and the choice that a label names."""
+"""Choices of a row in the forms of docs/data.md, and the choice that a label names."""
 
 import re
 import string
@@ -23,7 +23,7 @@ _READINGS = ("key", "text", "letter", "number from 0", "number from 1")
 
 @dataclass(frozen=True)
 class Choices:
-    """Texts to choose among, and the data's own keys for them (A, B, C or 1, 2, 3), if any."""
+    """Texts to choose among, and the data's keys for them (A, B, C or 1, 2, 3), if any."""
 
     texts: tuple[str, ...]
     keys: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Choices:
 
 
 def read_choices(cell: Any) -> Choices:
-    """Return the choices in a cell; texts that all begin with their letters ("A)18") lose them."""
+    """Return the choices in a cell, without letters that all of them begin with ("A)18")."""
     value = parse_cell(cell) if isinstance(cell, str) else cell
     keys: list[Any] = []
     if isinstance(value, str):
@@ -46,7 +46,7 @@ def read_choices(cell: Any) -> Choices:
     elif isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
         keys, value = [item.get("label") for item in value], [item.get("text") for item in value]
     if not isinstance(value, list) or not value:
-        advice = "write it as JSON, or name a column for each, like `columns: {choices: [A, B, C]}`"
+        advice = "write JSON, or name a column for each, like `columns: {choices: [A, B, C]}`"
         raise DataError(f"a list of texts was expected, not {value!r:.60}; {advice}", field="choices")
     items = ["" if item is None or item != item else cell_text(item) for item in value]
     while len(items) > 1 and items[-1] == "":  # a table of five columns may have rows of four choices
@@ -66,7 +66,7 @@ def _are_letters(keys: Sequence[str]) -> bool:
 
 
 def column_choices(row: Row) -> dict[str, Any] | list[Any] | None:
-    """Return the choices in columns of their own (A to E, option_a, choice1, ending0); None without them."""
+    """Return the choices in columns of their own (A to E, option_a, choice1, ending0), if any."""
     cells = {match[1].upper(): row[name] for name in row if (match := _COLUMN.fullmatch(name))}
     marks = "".join(sorted(cells))
     if len(marks) > 1 and _are_letters(marks):
@@ -77,12 +77,12 @@ def column_choices(row: Row) -> dict[str, Any] | list[Any] | None:
 
 
 def named_choice(label: str, choices: Choices, reading: str) -> str | None:
-    """Return the only choice that a label names in a `reading`; a letter is a position only without keys."""
+    """Return the only choice that a label names in a `reading`; letters are positions only without keys."""
     if reading == "text" and label in choices.texts:
         return label
     if reading == "text" and (lettered := _LETTERED.fullmatch(label)):  # "B) green"
         choice = named_choice(lettered[1], choices, "letter")
-        if choice is not None and normalise(choice) == normalise(lettered[2]):
+        if choice and normalise(choice) == normalise(lettered[2]):
             return choice
     names: Iterable[object] = {
         "key": choices.keys,
@@ -101,8 +101,7 @@ def find_reading(labels: Sequence[tuple[str, Choices]]) -> str | None:
     """Return the first of `_READINGS` by which all labels name a choice, if any."""
     fitting = [reading for reading in _READINGS if all(named_choice(*label, reading) for label in labels)]
     if fitting[:2] == ["number from 0", "number from 1"]:
-        message = "numbers may count the choices from 0 or from 1; write each as the choice's text or letter"
-        raise DataError(message, field="label")
+        raise DataError("numbers may count from 0 or from 1; write the choice's text or letter", field="label")
     return fitting[0] if fitting else None
 
 

@@ -1,4 +1,4 @@
-"""Conversations of other tools as examples, and examples as conversations for other trainers."""
+"""Conversations of other tools as examples, and examples as conversations."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -31,12 +31,11 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
     """Read examples from a file of conversations, with counts, and the rows left out.
 
     The assistant's last turn is a teacher's reply to the user's turn before it. The rationale is the reasoning beside
-    the answer, else the thoughts; the label the row's own (`label`, `answer`), else the reply's.
+    the answer, else the thoughts; the label is the row's (`label`, `answer`), else the reply's.
     """
     (table,) = read_files([path])
-    drafts: list[tuple[Draft, Message]] = []
-    examples: list[tuple[str, Example]] = []
-    left_out: dict[str, list[str]] = defaultdict(list)
+    drafts, examples = [], []
+    left_out = defaultdict(list)
     for row in table:
         try:
             drafts.append(_draft(row, task))
@@ -59,11 +58,11 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
 
 def _draft(table_row: TableRow, task: Task) -> tuple[Draft, Message]:
     location, id, row = table_row
-    if row.get("label") is False or row.get("kto_tag") is False:  # KTO's verdict on the reply
+    if row.get("label") is False or row.get("kto_tag") is False:  # KTO's
         raise DataError("its reply is marked as a bad one")
     turns, reply_field = _conversation(row)
     question, reply = _last_exchange(turns)
-    fields: dict[str, Any] = {name: row[name] for name in ("id", "uid", "ID", "choices") if row.get(name) is not None}
+    fields = {name: row[name] for name in ("id", "uid", "ID", "choices") if row.get(name) is not None}
     values = (row.get(name) for name in _LABELS if name != reply_field)
     label = next((value for value in values if not (isinstance(value, bool) or is_missing(value))), None)
     draft = read_row((location, id, {**fields, "input": question, "label": label}), task, {})
@@ -111,7 +110,7 @@ def _turns(value: Any, field: str, role: str) -> list[tuple[str, Message]]:
 
 
 def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:
-    """Return the user's last question before the assistant's last turn, and that turn."""
+    """Return the user's last turn before the assistant's last, and that."""
     end = max((index for index, (role, _) in enumerate(turns) if role in _ASSISTANT), default=0)
     questions = [message for role, message in turns[:end] if role in _USER]
     if not questions:
@@ -120,15 +119,15 @@ def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:
     for message in (question, reply):
         if message.lacking is not None:
             raise DataError(f"a part of type {message.lacking!r:.40}, which is no text")
-    if not (reply.words.strip() or reply.thoughts.strip()):
+    if not (reply.words + reply.thoughts).strip():
         raise DataError("the assistant's turn is blank")
     return text(question.words, "input"), reply
 
 
 def export_rows(examples: Sequence[Example], task: Task, form: Form) -> tuple[list[dict[str, Any]], int]:
-    """Return the examples as rows to be written as JSON, and the number of those left out.
+    """Return the examples as rows for JSON, and the number left out.
 
-    `read_rows` reads `limbeck` rows back as the same examples. The other forms, TRL's and Alpaca's, have as target the
+    `read_rows` reads `limbeck` rows back as they were. The targets of the other forms, TRL's and Alpaca's, are the
     rationale, then a line with the task's marker and the label.
     """
     complete = [row for row in examples if form == "limbeck" or (row.rationale is not None and row.label)]

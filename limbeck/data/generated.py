@@ -18,27 +18,27 @@ from limbeck.tasks import Split, Task
 _WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 _MISTAKES = {"+": "-*", "-": "+", "*": "+", "/": "*-"}  # operations that the teacher takes for another
 _APPLY = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
-# Measured on a T5 of width 128, 2 layers a side, 900 steps of 32 rows: with numbers up to 99 it never learns to copy
-# them (3 % right); up to 20 it does, and has to learn which number is asked for (40 to 50 % right).
+# A T5 of width 128, 2 layers a side, 900 steps of 32 rows, never learns to copy numbers up to 99 (3 % right); up to 20
+# it does, and has to learn which number is asked for (40 to 50 % right).
 _NUMBERS = range(2, 21)
 
 
 class GeneratedSource(Settings):
-    """Rows of the task `arithmetic`; the first rows of a split do not depend on how many are asked for.
+    """Rows of the task `arithmetic`; the first rows of a split are the same whatever its size.
 
-    A pattern and a topic of `wordproblems.yaml`, by their indices p and t, are held out where (p + t) % 5 == 0: no row
-    of train or valid combines them, and half of the test rows do. No question stands in two splits.
+    Pattern p and topic t of `wordproblems.yaml` (indices) are held out where (p + t) % 5 == 0: no row of train or valid
+    combines them, and half of the test rows do. No question is in two splits.
     """
 
     kind: Literal["generated"] = "generated"
-    train_rows: int = Field(default=4000, ge=1, le=100_000)
-    valid_rows: int = Field(default=200, ge=1, le=100_000)
-    test_rows: int = Field(default=500, ge=1, le=100_000)
-    error_rate: float = Field(default=0.2, ge=0, le=1)  # of the teacher, in every split
+    train_rows: int = Field(4000, ge=1, le=100_000)
+    valid_rows: int = Field(200, ge=1, le=100_000)
+    test_rows: int = Field(500, ge=1, le=100_000)
+    error_rate: float = Field(0.2, ge=0, le=1)  # of the teacher, in every split
     seed: int = 0
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the three splits of `task`, which is `arithmetic`."""
+        """Return the three splits of `arithmetic`."""
         assert task.name == "arithmetic"
         return {split: self._generate(split, getattr(self, f"{split}_rows")) for split in get_args(Split)}
 
@@ -50,7 +50,7 @@ class GeneratedSource(Settings):
         while len(examples) < count:
             problem = _draw_problem(questions, split)
             question = problem.question
-            # its hash gives the only split that may have a question, so no two share one, whatever their sizes
+            # its hash decides the split, so no two share a question, whatever their sizes
             tenth = hashlib.sha256(question.encode()).digest()[0] % 10
             if question in examples or split != ("train" if tenth < 6 else "valid" if tenth < 8 else "test"):
                 continue

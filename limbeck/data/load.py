@@ -1,4 +1,4 @@
-"""Settings of a recipe's data, and the way from them to the examples of a run."""
+"""Settings of a recipe's data, and the examples of a run."""
 
 import hashlib
 import json
@@ -25,17 +25,17 @@ Source = Annotated[ArchiveSource | FilesSource | HubSource | GeneratedSource, Fi
 
 
 class DataSettings(TaskSettings):
-    """A task's data and the choice of training rows; its seed is not a run's, so that runs share their splits."""
+    """A task's data and the choice of training rows; its seed is not the run's, so runs share their splits."""
 
     source: Source | None = None  # None: the rows that `arithmetic` generates
     labels: Literal["gold", "teacher"] = "gold"
-    keep: Literal["all", "correct"] = "all"  # correct: only rationales whose teacher label is right
-    train_fraction: float = Field(default=1.0, gt=0, le=1)  # of the training rows; smaller lie inside larger ones
-    test_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the rows, for a source without test split
-    valid_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the training rows, for a source without validation
+    keep: Literal["all", "correct"] = "all"  # correct: only rationales with a right teacher label
+    train_fraction: float = Field(1.0, gt=0, le=1)  # of the training rows; smaller lie inside larger ones
+    test_fraction: float = Field(0.1, gt=0, lt=1)  # of the rows, for a source without test split
+    valid_fraction: float = Field(0.1, gt=0, lt=1)  # of the training rows, for a source without validation
     # real data sets have 0.0015 at most
     max_overlap: float = Field(0.01, ge=0, le=1, description="share of a split's questions that another may have too")
-    limit: int | None = Field(default=None, ge=1)  # rows of each split, smaller ones inside larger; to try out
+    limit: int | None = Field(None, ge=1)  # rows of each split, smaller ones inside larger
     seed: int = 0
 
     @property
@@ -45,7 +45,7 @@ class DataSettings(TaskSettings):
 
     @property
     def columns(self) -> Columns:
-        """The source's names of its columns, where it has any."""
+        """The source's names of columns, if any."""
         return getattr(self.source, "columns", {})
 
     @model_validator(mode="after")
@@ -66,7 +66,7 @@ class Splits:
 
 
 def read(settings: DataSettings) -> dict[str, list[Example]]:
-    """Return the splits that the source has, without the rows that lack a label."""
+    """Return the source's splits, without rows that lack a label."""
     return _labelled(settings)[0]
 
 
@@ -86,7 +86,7 @@ def _labelled(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
 
 
 def load(settings: DataSettings) -> Splits:
-    """Return the examples of a run: `read`, then missing splits carved from train, then the choice of training rows."""
+    """Return the examples of a run: `read`, with missing splits carved from train, and the training rows chosen."""
     splits, unlabelled = _labelled(settings)
     if "train" in splits and "test" not in splits and settings.carves_splits:
         splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.seed, "test")

@@ -1,4 +1,4 @@
-"""A check that a teacher's answers and rationales belong to their rows: they may be joined by position, one row off."""
+"""A check that a teacher's answers and rationales are joined to the right rows: a join by position may be off."""
 
 import random
 import re
@@ -26,7 +26,7 @@ _WORD = re.compile(rf"\d+|(?=([{_UNSPACED}]{{2}}))[{_UNSPACED}]|([^\W\d_{_UNSPAC
 
 
 def teacher_mismatch(examples: Sequence[Example], task: Task) -> str | None:
-    """Return a warning that the teacher is most likely joined to the wrong rows; None without a sign of it.
+    """Return a warning if the teacher is most likely joined to the wrong rows.
 
     Signs are an accuracy not above chance (the agreement of shuffled rows, or one of the choices), and rationales
     that share no more with their own question than with another row's, or less than with a neighbour's.
@@ -77,7 +77,7 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
     weight = {word: log(n / count) for word, count in frequency.items()}  # 0 for a word in all questions
 
     def z_score(pairs: Sequence[tuple[int, int]]) -> float:
-        """Return the standard errors by which rationales are nearer to their own question than the pairs' seconds."""
+        """Return by how many standard errors rationales are nearer to their own question than to the pair's second."""
         gaps = []
         for (question, rationale), (second_question, second_rationale) in ((words(i), words(j)) for i, j in pairs):
             if question != second_question and rationale != second_rationale:
@@ -90,7 +90,7 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
 
     if z_score(list(zip(indices, indices[1:] + indices[:1], strict=True))) < max(_MIN_Z, _MIN_DEVIATIONS * sqrt(n)):
         return f"its rationales share no more words or numbers with their questions than with others' (n = {n})"
-    for shift in _SHIFTS:  # in rows sorted by content, a shifted rationale is nearer than a random one
+    for shift in _SHIFTS:  # in sorted rows, a shifted rationale is nearer than a random one
         if z_score([(index, index + shift) for index in indices if index + shift in explained]) < -_MIN_Z:
             return f"its rationales fit the questions {shift:+} row away better than their own (n = {n})"
     return None

@@ -18,7 +18,7 @@ from limbeck.tasks.task import text, without_calculations
 log = logging.getLogger(__name__)
 
 Column = Literal["input", "label", "rationale", "id", "teacher_label", "choices", "answers"]
-# the file's names by limbeck's: one, several (`choices: [A, B, C]`), or one in another (`question.stem`)
+# the file's names by limbeck's: one, several (`choices: [A, B, C]`), or a nested one (`question.stem`)
 Columns = Mapping[Column, str | list[str]]
 TableRow = tuple[str, str, dict[str, Any]]  # its location (`rows.jsonl:3`), the id if it has none, and its cells
 Table = list[TableRow]
@@ -45,20 +45,20 @@ def read_rows(
     """Read examples from a file of JSON, CSV or Parquet; docs/data.md describes its columns.
 
     Without an id, a row gets the file's name and its index. A missing label is ""; `labelled` rows need its column.
-    Raises LimbeckError, with line and field, for a file that cannot be read and for a wrong row.
+    Raises LimbeckError, with line and field, for an unreadable file or a wrong row.
     """
     return read_examples({"": read_files([path])}, columns or {}, task, labelled=labelled)[""]
 
 
 def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
-    """Read examples, labelled or not, under limbeck's or the usual names where the file lacks some of `columns`."""
+    """Read examples, labelled or not; columns that the file lacks go by limbeck's or the usual names."""
     tables = read_files([path])
     present: Columns = {column: source for column, source in columns.items() if _has(_names(tables[0]), source)}
     return read_examples({"": tables}, present, task, labelled=False)[""]
 
 
 def read_files(paths: Iterable[Path], max_row_bytes: int = MAX_ROW_BYTES) -> list[Table]:
-    """Return a table of each file; a row's id is its file's name and its index among the rows of all files."""
+    """Return each file's table; a row's id is its file's name and its index among the rows of all files."""
     tables: list[Table] = []
     for path in paths:
         tables.append(numbered(read_table(path.expanduser(), max_row_bytes), stem(path), sum(map(len, tables))))
@@ -75,8 +75,8 @@ def read_examples(
 ) -> dict[str, list[Example]]:
     """Return the examples of each split, which may consist of several tables.
 
-    The input, and the label of `labelled` rows, have to be in every table, other `columns` in one; labels name their
-    choices in the same way in all. Raises DataError if an id stands twice in a split.
+    Every table has the input, and with `labelled` the label; one has the other `columns`. Labels name their choices in
+    the same way in all. Raises DataError if an id stands twice in a split.
     """
     tables = list(chain(*splits.values()))
     if not all(tables):
@@ -97,7 +97,7 @@ def read_examples(
 
 
 def _usual_columns(table: Table, columns: Columns, labelled: bool) -> dict[Column, str | list[str]]:
-    """Return and log usual names, in any case, for what `columns` lacks, where exactly one of them is in a table."""
+    """Return and log the usual names, in any case, for what `columns` lacks, where a table has exactly one."""
     location, names = table[0][0], _names(table)
     usual: dict[Column, str | list[str]] = {}
     if {"instruction", "input"} <= names and not {"input", "label"} & columns.keys() and "label" not in names:
@@ -125,7 +125,7 @@ def _has(names: set[str], source: str | list[str]) -> bool:
 
 
 def _cell(row: Row, name: str) -> Any:
-    """Return the value of a column, or of `question.stem` inside one, if any."""
+    """Return the value of a column, or of a nested one (`question.stem`), if any."""
     outer, _, inner = name.partition(".")
     return _cell(row[outer], inner) if name not in row and isinstance(row.get(outer), Mapping) else row.get(name)
 
@@ -140,7 +140,6 @@ def unique(examples: Iterable[tuple[str, Example]]) -> list[Example]:
 
 
 def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
-    """Return the draft of a row."""
     location, id, raw = table_row
     row = dict(raw)
     for column, source in columns.items():
@@ -154,7 +153,7 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
             segments = ["\n".join(text(row.get(name), name) for name in names) for names in task.fields]
             row = {"label": row.get(task.label_field), **row, "input": segments}
         cell = column_choices(raw) if is_missing(row.get("choices")) and not task.choices else row.get("choices")
-        if is_missing(cell):  # data for natural language inference have numbers for the task's choices
+        if is_missing(cell):  # datasets for NLI number the task's choices
             numbers = tuple(map(str, range(len(task.choices))))
             choices = Choices(task.choices, task.choices if task.name == "custom" else numbers, of_task=True)
         else:
@@ -175,7 +174,7 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
         if task.name == "cqa" and not choices.texts:
             raise DataError("missing", field="choices")
         own_choices = set(choices.texts) != set(task.choices)
-        listed = listing(choices.texts) if own_choices else ""  # an input that lists them does not get them twice
+        listed = listing(choices.texts) if own_choices else ""  # which an input may list already
         texts = _texts(row.get("input"), "input")
         if not texts:
             raise DataError("missing or blank; name its column, like `columns: {input: question}`", field="input")
@@ -199,14 +198,14 @@ def _listed(cell: Any) -> Any:
 
 
 def _texts(cell: Any, field: str, words: Set[str] | None = None) -> list[str]:
-    """Return the texts in a cell, or its labels: then "None" and such are missing unless among the choices' `words`."""
+    """Return the texts in a cell, or with `words` its labels, of which "None" and such count only among these."""
     values = cell if isinstance(cell, list) else [cell]
     values = values if words is None else list(map(cell_text, values))
     return [text(v, field) for v in values if not is_missing(v) or (words and normalise(str(v or "")) in words)]
 
 
 def shared_reading(drafts: Sequence[Draft]) -> str | None:
-    """Return the way in which all rows' labels name their choices; log it where it is not by text."""
+    """Return how all rows' labels name their choices; log it where it is not by text."""
     labels = [(row.example.label, row.choices) for row in drafts if row.example.label and not row.choices.of_task]
     if not labels:
         return None
@@ -237,7 +236,7 @@ def resolved(draft: Draft, reading: str | None) -> Example:
 
 @contextmanager
 def located(location: str) -> Iterator[None]:
-    """Put the location of a row before an error's message."""
+    """Put a row's location before an error's message."""
     try:
         yield
     except LimbeckError as error:

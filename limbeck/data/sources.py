@@ -23,7 +23,7 @@ from limbeck.schema import Example
 from limbeck.settings import Settings
 from limbeck.tasks import HubInputs, Split, Task
 
-# ours by the Hub's names; of several, the last counts
+# ours by the Hub's; of several, the last counts
 _HUB_SPLITS = {"train": "train", **dict.fromkeys(("dev", "val", "valid", "validation"), "valid"), "test": "test"}
 MAX_UNPACKED = 8 * 1024**3  # bytes of all files
 FETCH_SECONDS = 60  # that a server may be silent
@@ -57,8 +57,8 @@ class ArchiveSource(Settings):
         for role, split in roles.items():
             table, outputs = numbered(read_table(paths[split]), split), _read_outputs(folder / "llm", split)
             examples = read_examples({role: [table]}, {}, task, labelled=False)[role]
-            if len(outputs) != len(table):  # they belong together by position
-                reason = f"{len(table)} rows, but {folder / 'llm'} has {len(outputs)} outputs for them"
+            if len(outputs) != len(table):  # they are joined by position
+                reason = f"{len(table)} rows, but {len(outputs)} outputs in {folder / 'llm'}"
                 raise DataError(reason, path=paths[split])
             splits[role] = []
             for (_, _, row), example, output in zip(table, examples, outputs, strict=True):
@@ -83,11 +83,11 @@ def _read_outputs(folder: Path, split: str) -> list[str]:
 
 
 def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
-    """Unpack the archive at a path or an http(s) URL, with the SHA-256 `digest`, into `root`; return its folders.
+    """Unpack the archive at a path or http(s) URL, with the SHA-256 `digest`, into `root`; return its folders.
 
-    Nothing is put in its place before all is unpacked, and no folder is overwritten.
+    Nothing is put in place before all is unpacked, and no folder is overwritten.
     """
-    # exists, so that a failure leaves nothing behind, and is on root's disk, so that moving is renaming
+    # exists, so a failure leaves nothing behind; on root's disk, so moving is renaming
     parent = next(folder for folder in root.absolute().parents if folder.is_dir())
     try:
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=parent) as scratch:
@@ -115,13 +115,13 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
 
 
 class FilesSource(Settings):
-    """Files of each split, also as patterns like `data/*.jsonl`; a run holds out the splits without files."""
+    """Files of each split, also patterns like `data/*.jsonl`; a run holds out splits without files."""
 
     kind: Literal["files"] = "files"
     train_file: Path | Annotated[list[Path], Field(min_length=1)]
     valid_file: Path | list[Path] | None = None
     test_file: Path | list[Path] | None = None
-    max_row_bytes: int = Field(default=MAX_ROW_BYTES, ge=1, le=1 << 40)  # a longer row has an open quote
+    max_row_bytes: int = Field(MAX_ROW_BYTES, ge=1, le=1 << 40)  # a longer row has an open quote
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)  # the files' names by limbeck's
 
     def read(self, task: Task) -> dict[str, list[Example]]:
@@ -132,7 +132,7 @@ class FilesSource(Settings):
 
 
 def _expand(paths: Path | list[Path]) -> list[Path]:
-    """Return the files that paths and patterns name."""
+    """Return the files of paths and patterns."""
     files: list[Path] = []
     for path in [paths] if isinstance(paths, Path) else paths:
         pattern = str(path.expanduser())
@@ -155,7 +155,7 @@ class HubSource(Settings):
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the splits that `splits` or the task names, or that have usual names."""
+        """Return the splits that `splits` or the task names, else those with usual names."""
         hub = HubInputs(self.path, None, {}) if self.path is not None else task.hub
         if hub is None:
             raise DataError(f"task {task.name!r} has no data set of its own: give the source a `path`")
@@ -174,7 +174,7 @@ class HubSource(Settings):
 
 
 def _load(path: str, config: str | None, revision: str | None) -> Mapping[str, Any]:
-    """Return the splits of a data set on the Hub, in a folder, or in one that `save_to_disk` wrote."""
+    """Return the splits of a data set on the Hub, in a folder, or by `save_to_disk`."""
     import datasets
 
     try:

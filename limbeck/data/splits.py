@@ -1,4 +1,4 @@
-"""The rows that are held out and trained on, and the questions that splits share."""
+"""The rows held out and trained on, and the questions that splits share."""
 
 import random
 import unicodedata
@@ -13,7 +13,7 @@ from limbeck.errors import DataError
 from limbeck.schema import Example
 from limbeck.tasks import Task, is_right
 
-_MEANINGFUL = "%*/#&@\\-"  # punctuation at the ends of a question that belongs to it: "50%", "-5 + 3"
+_MEANINGFUL = "%*/#&@\\-"  # at the ends of a question: "50%", "-5 + 3"
 _CHARACTERS = map(chr, range(0x10000))
 _PUNCTUATION = " " + "".join(c for c in _CHARACTERS if unicodedata.category(c)[0] == "P" and c not in _MEANINGFUL)
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
@@ -22,7 +22,7 @@ Question = tuple[tuple[str, ...], tuple[str, ...]]  # normalized segments, and c
 
 
 def question_of(example: Example) -> Question:
-    """Return an example's question, the same in any case, width, spacing and punctuation at the ends."""
+    """Return an example's question, whatever its case, width, spacing and punctuation at the ends."""
     return tuple(map(_plain, example.segments)), tuple(sorted(map(_plain, example.choices)))
 
 
@@ -37,8 +37,8 @@ def _plain(text: str) -> str:
 def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[str, int]:
     """Count the questions that `splits` (train, valid, test) share, and those with contradictory labels.
 
-    `test_in_train` counts rows of test whose question is in train; `contradictory_within` questions with several
-    labels in a split, `contradictory_across` those whose labels differ between splits alone.
+    `test_in_train` counts rows of test whose question is in train, `contradictory_within` questions with several labels
+    in a split, `contradictory_across` those whose labels differ only between splits.
     """
     by_question: dict[Question, dict[str, list[Example]]] = defaultdict(lambda: {split: [] for split in splits})
     for split, rows in splits.items():
@@ -64,9 +64,9 @@ def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_over
     for earlier, later in combinations(sizes, 2):
         count, rows = counts.get(f"{later}_in_{earlier}", 0), sizes[later]
         if count > max_overlap * rows:
-            reason = f"{count} of the {rows} rows of the {later} split ask the same as a row of the {earlier} split"
             share = ceil(1000 * count / rows) / 1000
-            raise DataError(f"{reason}: take them out, or allow them with data.max_overlap: {share:g}")
+            reason = f"{count} of {rows} {later} rows have a question of the {earlier} split"
+            raise DataError(f"{reason}; take them out, or allow them with data.max_overlap: {share:g}")
 
 
 def carve(
@@ -76,11 +76,11 @@ def carve(
 
     All rows of one question stay on one side; `split` has only the first of them.
     """
-    by_question: dict[Question, list[int]] = defaultdict(list)
+    by_question = defaultdict(list)
     for index, example in enumerate(examples):
         by_question[question_of(example)].append(index)
     groups = list(by_question.values())
-    firsts: list[int] = []
+    firsts = []
     removed: set[int] = set()
     for group in random.Random(f"{split} {seed}").sample(groups, len(groups)):
         if len(removed) < max(1, round(fraction * len(examples))):
@@ -91,7 +91,7 @@ def carve(
 
 
 def sample(examples: Sequence[Example], count: int | None, seed: str) -> list[Example]:
-    """Return at most `count` (None: all) random examples in their order; smaller samples lie inside larger ones."""
+    """Return at most `count` random examples (None: all) in their order; smaller samples lie inside larger."""
     shuffled = random.Random(seed).sample(range(len(examples)), len(examples))
     return [examples[index] for index in sorted(shuffled[:count])]
 
@@ -99,10 +99,10 @@ def sample(examples: Sequence[Example], count: int | None, seed: str) -> list[Ex
 def select(
     examples: Sequence[Example], task: Task, labels: Literal["gold", "teacher"], keep: Literal["all", "correct"]
 ) -> tuple[list[Example], dict[str, int]]:
-    """Return the training rows, and counts of what `labels` and `keep` took away.
+    """Return the training rows, and counts of what `labels` and `keep` removed.
 
-    `keep: correct` takes the rationale from rows where the teacher's answer is wrong; `labels: teacher` replaces the
-    label by the teacher's answer, and drops rows without one.
+    `keep: correct` removes the rationale where the teacher's answer is wrong; `labels: teacher` replaces the label by
+    that answer, and drops rows without one.
     """
     rows, counts = list(examples), {}
     if (labels, keep) != ("gold", "all") and all(row.teacher_label is None for row in rows):

@@ -23,8 +23,8 @@ ViewTexts = Callable[[Example, View], tuple[str, str | None]]
 def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> dict[str, dict[str, Any]]:
     """Return counts for every split; `notes` are those of `limbeck.notes`.
 
-    In an archive, with an output for every row, one without rationale or answer is `unparsed`, and `teacher_accuracy`
-    is over all rows; elsewhere it is `without_rationale`, and the accuracy over the rows with an answer.
+    In an archive, every row has an output: one without rationale or answer is `unparsed`, and `teacher_accuracy` is of
+    all rows; elsewhere it is `without_rationale`, and the accuracy of rows with an answer.
     """
     task, has_outputs = settings.get_task(), isinstance(settings.source, ArchiveSource)
     notes = count_overlap({split: splits.get(split, []) for split in get_args(Split)}, task)
@@ -61,7 +61,7 @@ def _lengths(texts: Iterable[str]) -> dict[str, float] | None:
 def show(settings: DataSettings, n: int, *, texts: ViewTexts | None = None) -> str:
     """Return the counts and `n` random rows of the first split in every view, as text to read.
 
-    `texts` returns what a student reads and writes of an example in a view; None: the parts of an encoder-decoder's.
+    `texts` returns what a student reads and writes; None: the parts of an encoder-decoder's.
     """
     splits = read(settings)
     summaries = summarise(settings, splits)

@@ -1,4 +1,4 @@
-"""Tables as users have them: JSON, delimited text or Parquet, plain or compressed; and the meaning of their cells."""
+"""Tables in JSON, delimited text or Parquet, plain or compressed, and the meaning of their cells."""
 
 import ast
 import csv
@@ -30,7 +30,7 @@ _GAP = re.compile(r"(?:[\s,]|//[^\n]*|#[^\n]*)*")  # between JSON values
 _LAST_COMMA = re.compile(r",\s*\]\s*\Z")
 _WRAPPERS = ("data", "rows", "examples", "items", "records", "questions", "train", "test")  # keys that hold all rows
 _MAX_LIST = 1 << 20  # characters of a printed list
-_JOINED = re.compile(r"['\"]\s+['\"]")  # numpy's lists have no commas, and Python would join their texts
+_JOINED = re.compile(r"['\"]\s+['\"]")  # in numpy's lists, whose texts Python would join
 _WHOLE_FLOAT = re.compile(r"-?\d{1,15}\.0")  # pandas writes an integer column with nulls as floats
 
 
@@ -38,7 +38,7 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
     """Read the rows of a JSON, CSV or Parquet file, plain or compressed by gzip or Zstandard; `-` is standard input.
 
     The suffix names the format; other files hold JSON if they begin like it, else delimited text. Raises LimbeckError
-    for a file or row that is damaged, and for a row that is too long.
+    for a damaged file or row, and for a row that is too long.
     """
     suffix = (path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path).suffix.lower()
     content = b""
@@ -46,7 +46,7 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
         with open(0 if path == STDIO else path, "rb", closefd=path != STDIO) as file:
             content = file.read()
         if codec := _CODECS.get(content[:2]):
-            import pyarrow  # takes long to import
+            import pyarrow  # slow to import
 
             content = pyarrow.CompressedInputStream(pyarrow.BufferReader(content), codec).read()
         if suffix == ".parquet":
@@ -71,14 +71,14 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
 
 
 def stem(path: Path) -> str:
-    """Return the file's name without the suffixes of its format and compression."""
+    """Return the file's name without suffixes of format and compression."""
     return path.with_suffix("").stem if path.suffix.lower() in _COMPRESSED else path.stem
 
 
 def json_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
-    """Read rows from JSON objects, one after the other, in an array, or in an object as docs/data.md describes it.
+    """Read rows from JSON objects, one after the other, in an array, or in an object as in docs/data.md.
 
-    Comment lines (`//`, `#`) and extra commas are skipped, and a row's length is checked, outside arrays alone.
+    Outside arrays, comment lines (`//`, `#`) and extra commas are skipped, and a row's length is checked.
     """
     text, decoder = _LAST_COMMA.sub("]", text), json.JSONDecoder()
     values: list[tuple[str, Any]] = []
@@ -104,7 +104,7 @@ def json_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows
 
 
 def _items(document: Any, path: Path) -> list[Any] | None:
-    """Return the rows in the only value of a file; None if it is itself a row."""
+    """Return the rows in a file's only value; None if that is itself a row."""
     if not isinstance(document, dict) or any(suffix.lower() in _JSON_LINES for suffix in path.suffixes):
         return document if isinstance(document, list) else None
     wrapped = [document[name] for name in _WRAPPERS if isinstance(document.get(name), list)]
@@ -113,11 +113,11 @@ def _items(document: Any, path: Path) -> list[Any] | None:
 
 
 def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
-    """Read rows from text delimited by what the header has most of; columns without a name and blank lines are skipped.
+    """Read rows from text delimited by what the header has most of, without blank lines and unnamed columns.
 
     All cells are text, and `1.0` is read as `1`.
     """
-    csv.field_size_limit(max_row_bytes)  # of the process; a quote left open soon exceeds it
+    csv.field_size_limit(max_row_bytes)  # for the process; an open quote soon exceeds it
     delimiter = max(",;\t|", key=text.lstrip("\r\n").partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
@@ -158,7 +158,7 @@ def arrow_rows(table: "pa.Table", where: str) -> Rows:
 
 
 def cell_text(value: Any) -> Any:
-    """Return a number (1.0 as "1"), truth value or text as text in NFC, and anything else unchanged."""
+    """Return a number (1.0 as "1"), truth value or text as NFC text, anything else unchanged."""
     if isinstance(value, str):
         return unicodedata.normalize("NFC", value.replace("\0", "")).strip()
     if isinstance(value, int):
@@ -169,12 +169,12 @@ def cell_text(value: Any) -> Any:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value is null, NaN, blank, or a program's word for a missing value."""
+    """Return whether a value is null, NaN, blank or a word for it."""
     return cell_text(value) in ("", *_MISSING) if isinstance(value, str) else value is None or value != value
 
 
 def parse_cell(cell: str) -> Any:
-    """Return the list or mapping that a cell holds as JSON, or as Python prints it; else the cell itself."""
+    """Return the list or mapping that a cell holds as JSON or Python, else the cell."""
     text = cell.strip()
     if not text.startswith(("[", "{")) or len(text) > _MAX_LIST:
         return cell

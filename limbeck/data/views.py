@@ -1,4 +1,4 @@
-"""Views of an example: what a student reads and writes, and the way back to label and rationale."""
+"""Views of an example: what a student reads and writes, and the way back."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class View(StrEnum):
 
 
 RATIONALE_MARK = "Rationale:"
-# Some tokenizers lose blanks around punctuation, and a student may change case: both are forgiven.
+# Some tokenizers lose blanks around punctuation, and a student may change case.
 _ANSWER = re.compile(r"(?<!\w)answer\s*:", re.IGNORECASE)
 _RATIONALE = re.compile(r"(?<!\w)rationale\s*:", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ class Source:
 
     @property
     def parts(self) -> list[str]:
-        """The texts between which an encoder-decoder puts its separator, one a segment, with the paper's prefix."""
+        """The segments with the paper's prefix, between which an encoder-decoder puts its separator."""
         parts = list(self.segments)
         if self.view is not None:
             parts[0] = f"{'explain' if self.view is View.EXPLAIN else 'predict'}: {parts[0]}"
@@ -40,7 +40,6 @@ class Source:
         return parts
 
     def text(self, separator: str) -> str:
-        """Return the parts as one text."""
         return separator.join(self.parts)
 
 
@@ -50,7 +49,7 @@ def source(example: Example, view: View) -> Source:
 
 
 def target(example: Example, view: View) -> str | None:
-    """Return the text that the student shall write in a view; None where it needs a rationale and there is none."""
+    """Return what the student is to write in a view; None where that lacks its rationale."""
     label, rationale = example.label, example.rationale
     if view is View.PREDICT or rationale is None:
         return label if view is View.PREDICT else None
@@ -62,10 +61,10 @@ def target(example: Example, view: View) -> str | None:
 
 
 def split_target(text: str, view: View) -> tuple[str, str | None]:
-    """Return the label and the rationale in a student's text: the inverse of `target`, for every view but explain.
+    """Return the label and the rationale in a student's text: the inverse of `target`, except for explain.
 
     With the rationale first, the last `Answer:` counts, and without one the label is ""; with the answer first, the
-    first `Rationale:`, and without one the whole text is the label.
+    first `Rationale:`, and without one all is the label.
     """
     assert view is not View.EXPLAIN, "an explanation has no label"
     if view is View.PREDICT:

@@ -24,7 +24,7 @@ _HOPELESS = frozenset({401, 402, 404, 405, *range(300, 400)})  # every other req
 _UNFINISHED = {
     **dict.fromkeys(("length", "model_length", "max_tokens"), ("cut off", "the answer reached max_tokens")),
     "content_filter": ("filtered", "the endpoint's filter stopped the answer"),
-    "error": ("broken off", "the endpoint says that the answer is incomplete"),  # a router's, whose source failed
+    "error": ("broken off", "the endpoint calls the answer incomplete"),  # a router whose source failed
 }
 log = logging.getLogger(__name__)
 for name in ("openai", "httpcore2"):  # at DEBUG they log headers, and an endpoint may echo the key there
@@ -35,13 +35,14 @@ class EndpointClient:
     """Chat completions, with the environment's proxies and certificates; no redirect is followed."""
 
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings, seconds: float) -> None:
-        """Prepare requests of at most `seconds`. Raises LimbeckError for a URL, key or proxy that cannot be used."""
+        """Prepare requests of at most `seconds`. Raises LimbeckError for an unusable URL, key or proxy."""
         self._teacher, self._url, self._seconds = teacher, teacher.endpoint(), seconds
         self._key = read_key(teacher.key)
         self._default_temperature = sampling.temperature is None
-        body = {"model": teacher.name, "temperature": sampling.heat, "top_p": sampling.top_p}
-        self._body: dict[str, Any] = {name: value for name, value in body.items() if value is not None}
-        self._body |= {"max_tokens": sampling.max_tokens} | sampling.extra
+        self._body: dict[str, Any] = {"model": teacher.name, "temperature": sampling.heat}
+        if sampling.top_p is not None:
+            self._body["top_p"] = sampling.top_p
+        self._body |= {"max_tokens": sampling.max_tokens, **sampling.extra}
         # the SDK wants a key; without one the header is omitted
         key, self._headers = self._key or "unset", {} if self._key else {"Authorization": openai.omit}
         try:
@@ -78,7 +79,7 @@ class EndpointClient:
         if "max_completion_tokens" in text and "max_tokens" in body:
             body["max_completion_tokens"] = body.pop("max_tokens")
         elif "temperature" in text and self._default_temperature and body.pop("temperature", None) is not None:
-            log.warning("%s takes no other temperature than its own, which is used", self._teacher.name)
+            log.warning("%s takes only its own temperature, which is used", self._teacher.name)
         else:
             return self._body is not sent  # it was changed while this request was in flight
         self._body = body
@@ -109,14 +110,14 @@ class EndpointClient:
 
 
 def read_completion(raw: str) -> Reply | Failure:
-    """Return the reply in the body of a success, which may be anything."""
+    """Return the reply in a successful response's body, which may be anything."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         return Failure("not JSON", one_line(f"no JSON object: {raw or 'an empty body'}", 300), raw=raw)
-    tokens = None  # where the endpoint counted none
+    tokens = None  # not counted
     match body.get("usage"):
         case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
             tokens = Tokens(prompt, completion) if prompt in _COUNTS and completion in _COUNTS else None
@@ -129,6 +130,6 @@ def read_completion(raw: str) -> Reply | Failure:
         kind, message = _UNFINISHED[reason]
         return Failure(kind, message, again=kind == "broken off", raw=raw, tokens=tokens)
     content = read_message(fields if isinstance(fields, dict) else {}, separator="")
-    if not (content.words.strip() or content.thoughts.strip()):
-        return Failure("no content", "the message is blank, and no thoughts are beside it", raw=raw, tokens=tokens)
+    if not (content.words + content.thoughts).strip():
+        return Failure("no content", "the message and its thoughts are blank", raw=raw, tokens=tokens)
     return Reply(content.words, raw, tokens)

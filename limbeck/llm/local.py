@@ -20,21 +20,21 @@ class LocalClient:
     """A chat model on the GPU if there is one; its own settings decide what `sampling` leaves open."""
 
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings) -> None:
-        """Load the model. Raises ModelError if there is none, or it is no chat model."""
+        """Load the model. Raises ModelError if it cannot be loaded, or is no chat model."""
         self._name, self._batch_size, self._max_tokens = teacher.name, teacher.batch_size, sampling.max_tokens
         source = where_to_load(self._name) | {"trust_remote_code": False}
-        placed = {"dtype": "auto", "device_map": "cuda" if torch.cuda.is_available() else "cpu"}
+        device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(self._name, **source)
-            self._model: Any = AutoModelForCausalLM.from_pretrained(self._name, **placed, **source)
+            self._model: Any = AutoModelForCausalLM.from_pretrained(self._name, dtype="auto", device_map=device, **source)
         except Exception as error:  # of many libraries
             raise ModelError(f"{self._name}: cannot be loaded as a teacher: {first_line(error)}") from None
         if not getattr(self._tokenizer, "chat_template", None) or self._tokenizer.eos_token_id is None:
             raise ModelError(f"{self._name}: no chat template or end token; use a model trained to chat")
         self._positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or 10**9
         config = self._model.generation_config
-        config.max_length = None  # beside max_new_tokens every call would warn of it
-        # a model's end is often a document's, and its tokenizer's that of a turn
+        config.max_length = None  # else every call warns of it beside max_new_tokens
+        # the model's end is often a document's, the tokenizer's a turn's
         ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
         self._ends = list({*ends, self._tokenizer.eos_token_id} - {None})
         options: dict[str, Any] = {"do_sample": sampling.heat > 0}
@@ -78,7 +78,7 @@ class LocalClient:
     @torch.inference_mode()
     def _generate(self, prompts: list[list[int]]) -> list[Reply | Failure]:
         width = max(map(len, prompts))
-        # padding is masked, but repetition penalties look at every id: pad with a token that the row has anyway
+        # padding is masked, but repetition penalties look at every id: pad with one that the row has
         ids = [prompt[:1] * (width - len(prompt)) + prompt for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         inputs = torch.tensor([ids, mask], device=self._model.device)
@@ -100,7 +100,7 @@ class LocalClient:
 
 
 def render(tokenizer: Any, messages: Sequence[ChatMessage]) -> str:
-    """Return the conversation in its template; a system turn that this refuses or drops goes to the user."""
+    """Apply the chat template; a system turn that it refuses or drops goes into the user's."""
     system, conversations = messages[0]["content"], [list(messages)]
     if messages[0]["role"] == "system":
         user = messages[1] | {"content": f"{system}\n\n{messages[1]['content']}"}

@@ -127,7 +127,7 @@ class _Reply:
         self.answers = [statement for statement in self.statements if statement.label is not None]
 
     def label(self) -> str | None:
-        """Return the last answer stated; None if it is taken back, or another stands directly before it."""
+        """Return the last answer stated; None if it is taken back, or stands directly after another."""
         if not self.answers or self._withdrawn(self.answers[-1].end):
             return None
         for first, second in pairwise(self.answers):
@@ -283,18 +283,18 @@ def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
     answer = next((answers[name] for name in names if answers.get(name) is not None), None)
     if answer is None:
         return None
-    proses = [value for name, value in fields.items() if _RATIONALE_FIELD.search(name)]
-    lines = ["\n".join(map(str, prose)) if isinstance(prose, list) else prose for prose in proses]
+    proses = (value for name, value in fields.items() if _RATIONALE_FIELD.search(name))
+    lines = ("\n".join(map(str, prose)) if isinstance(prose, list) else prose for prose in proses)
     reply = _Reply(next((line for line in lines if isinstance(line, str)), before), task, example)
     return Parsed(reply.rationale(reply.answers), reply._read(answer[:_LONGEST_ANSWER]))
 
 
 def _scalar(value: Any) -> str | None:
-    """Return a JSON value, a list's only item or an object's field for a value, as text."""
+    """Return a JSON value, a list's only item or an object's main field, as text."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, dict):
         value = next((value[name] for name in _INNER_FIELDS if name in value), None)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)

@@ -105,10 +105,10 @@ class Session:
     def _open(self, sampling: SamplingSettings) -> Client:
         teacher = self.settings.teacher
         if teacher.engine == "local":
-            from limbeck.llm.local import LocalClient  # torch: seconds that an endpoint does not need
+            from limbeck.llm.local import LocalClient  # torch takes seconds
 
             return LocalClient(teacher, sampling)
-        from limbeck.llm.client import EndpointClient  # openai: half a second that a dry run does not need
+        from limbeck.llm.client import EndpointClient  # openai takes half a second
 
         return EndpointClient(teacher, sampling, self.settings.limits.request_seconds)
 
@@ -136,7 +136,7 @@ class _Runner:
         unsupported = suppress(NotImplementedError, RuntimeError, ValueError)  # Windows; not the main thread
         if self._limits.hours is not None:
             loop.call_later(max(0.0, 3600 * self._limits.hours - self._tally.seconds), self._end, "time")
-            await asyncio.sleep(0)  # an end that is over already comes before the workers
+            await asyncio.sleep(0)  # a time that is over ends it before the workers start
         workers = asyncio.gather(*(self._work() for _ in range(self._concurrency)), return_exceptions=True)
         try:
             with unsupported:
@@ -157,7 +157,7 @@ class _Runner:
         self._progress.set()
 
     async def _work(self) -> None:
-        """Ask for answer after answer; an error also ends the other workers, once they have their answers."""
+        """Ask until nothing is left; an error ends the other workers too, once they have their answers."""
         try:
             while (request := await self._next()) is not None:
                 self._in_flight += 1
@@ -169,7 +169,7 @@ class _Runner:
             raise
 
     async def _call(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Use the store in one thread at a time, as replies still arrive while another process locks it."""
+        """Call the store in a thread, one call at a time: replies arrive while another process locks it."""
         async with self._storing:
             return await asyncio.to_thread(function, *args, **options)
 
@@ -234,7 +234,7 @@ class _Runner:
 
 
 class RateLimiter:
-    """A rate a minute, of which at most a second's worth is let through at once."""
+    """A limit per minute; at most a second's worth passes at once."""
 
     def __init__(self, per_minute: float | None) -> None:
         self._seconds = 60 / (per_minute or math.inf)  # that one takes
@@ -255,5 +255,5 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 
 def backoff(failures: int, retry_after: float) -> float:
-    """Return random seconds to wait after failures in a row, up to a minute beyond what the endpoint asks."""
+    """Return the random seconds to wait after `failures` in a row: at most `retry_after` and a minute."""
     return retry_after + random.uniform(0, min(60.0, 2.0 ** min(failures - 1, 10)))

@@ -4,7 +4,6 @@ import json
 import os
 import re
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from limbeck.errors import EndpointError, RecipeError
 from limbeck.llm.messages import Tokens
-from limbeck.settings import UNSHOWN, Settings, from_name, yaml_value
+from limbeck.settings import UNSHOWN, Settings, from_name, read_mapping
 
 OPENAI = "https://api.openai.com/v1"
 SHORTEST_SECRET = 8  # characters; a shorter key ("EMPTY", "ollama") is no secret, and may be a word of an answer
@@ -21,7 +20,7 @@ _RESERVED = {"model", "messages", "max_tokens", "temperature", "top_p", "n", "st
 
 
 def _unshown(pattern: str, expected: str) -> AfterValidator:
-    """Return a check of a text that may hold a secret, which its error hides."""
+    """Return a check whose error hides the text, which may hold a secret."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -40,18 +39,14 @@ class TeacherSettings(Settings):
 
     name: str = Field(description="as the endpoint calls it; for engine local a name on the Hub, or a folder")
     engine: Literal["endpoint", "local"] = "endpoint"
-    base_url: Annotated[str, _URL] | None = Field(
-        None, description=f"of the endpoint; by default $OPENAI_BASE_URL, or else {OPENAI}"
-    )
-    key: Annotated[str, _VARIABLE] = Field(
-        "OPENAI_API_KEY", description="the environment variable that holds the key; not set: no key is sent"
-    )
+    base_url: Annotated[str, _URL] | None = Field(None, description=f"by default $OPENAI_BASE_URL, else {OPENAI}")
+    key: Annotated[str, _VARIABLE] = Field("OPENAI_API_KEY", description="environment variable with the key, if any")
     batch_size: int = Field(8, ge=1, description="conversations at a time (engine local)")
 
     def endpoint(self) -> str:
-        """Return the base URL. Raises RecipeError if $OPENAI_BASE_URL is none."""
+        """Return the base URL. Raises RecipeError for a wrong $OPENAI_BASE_URL."""
         values = {"name": self.name, "base_url": os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI}
-        return self.base_url or str(TeacherSettings.parse(values, "$OPENAI_BASE_URL").base_url)
+        return self.base_url or str(self.parse(values, "$OPENAI_BASE_URL").base_url)
 
 
 NamedTeacher = Annotated[TeacherSettings, BeforeValidator(from_name, json_schema_input_type=str | TeacherSettings)]
@@ -71,25 +66,23 @@ class SamplingSettings(Settings):
         if reserved := _RESERVED & self.extra.keys():
             raise ValueError(f"extra: limbeck sets {min(reserved)!r} itself")
         if self.samples > 1 and self.temperature == 0:
-            raise ValueError("samples: several at temperature 0 are all the same; raise temperature")
+            raise ValueError("samples: at temperature 0 all are the same; raise temperature")
         return self
 
     @property
     def heat(self) -> float:
-        """Temperature that is sent."""
+        """The temperature sent."""
         return self.temperature if self.temperature is not None else 0.7 if self.samples > 1 else 0.0
 
 
 class LimitSettings(Settings):
     """Limits of the requests that one process sends."""
 
-    concurrency: int = Field(
-        16, ge=1, le=1000, description="requests in flight at a time; of engine local: twice what its batches hold"
-    )
+    concurrency: int = Field(16, ge=1, le=1000, description="requests in flight; with engine local, two batches")
     requests_per_minute: float | None = Field(None, gt=0)
     tokens_per_minute: float | None = Field(None, gt=0, description="of questions and answers together, estimated")
-    request_seconds: float = Field(120, gt=0, description="the longest that one request may take")
-    hours: float | None = Field(None, gt=0, description="after so many no new request is sent")
+    request_seconds: float = Field(120, gt=0, description="most that one request may take")
+    hours: float | None = Field(None, gt=0, description="after which no request is sent")
     attempts: int = Field(8, ge=1, le=100, description="at each answer, in one start of the job")
 
 
@@ -118,8 +111,7 @@ class AskingSettings(Settings):
 
     @cached_property
     def _prices(self) -> PriceSettings | None:
-        table: dict[str, Any] = yaml_value((files("limbeck.llm") / "prices.yaml").read_text("utf-8"), "prices.yaml")
-        price = table.get(self.teacher.name)
+        price = read_mapping(Path(__file__).with_name("prices.yaml")).get(self.teacher.name)
         return self.prices or (PriceSettings(**price) if price else None)
 
     @model_validator(mode="after")
@@ -129,7 +121,7 @@ class AskingSettings(Settings):
         return self
 
     def cost(self, tokens: Tokens) -> float | None:
-        """Return the price of `tokens`, None if it is not known."""
+        """Return the price of `tokens`, None if unknown."""
         prices = self._prices
         return (tokens.prompt * prices.input + tokens.completion * prices.output) / 1e6 if prices else None
 

@@ -1,4 +1,4 @@
-"""Replies of chat models, kept in one SQLite file from the moment they arrive, so that none is paid for twice.
+"""Replies of chat models, stored in one SQLite file as they arrive, so that none is paid for twice.
 
 A reply is known by its model, `prompt` (a hash of what comes before the question, and of the sampling), `question` (a
 hash of its turn) and sample. Processes *claim* a question before they ask it, and release the claims of killed ones.
@@ -28,7 +28,7 @@ from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_messa
 
 log = logging.getLogger(__name__)
 
-_MARKS = (0x4C494D42, 2)  # "LIMB", SQLite's mark of an application's files, and the version of the tables below
+_MARKS = (0x4C494D42, 2)  # SQLite's application_id ("LIMB"), and the version of the tables below
 _PATIENCE = 60.0  # seconds for another process's transaction; a reply that was paid for waits without end
 _KEY = "model = ? AND prompt = ? AND question = ? AND sample = ?"
 _KEY_COLUMNS = "model TEXT NOT NULL, prompt TEXT NOT NULL, question TEXT NOT NULL, sample INTEGER NOT NULL"
@@ -74,7 +74,7 @@ class Request:
 
     @property
     def ceiling(self) -> Tokens:
-        """Most tokens that it may use."""
+        """The most tokens that it may use."""
         return Tokens(estimate(*(message["content"] for message in self.messages)), self.max_tokens)
 
 
@@ -88,7 +88,7 @@ class Result(NamedTuple):
 
 
 def estimate(*texts: str) -> int:
-    """Estimate the tokens of messages, rather too many than too few."""
+    """Estimate the tokens of messages, rather too high than too low."""
     return sum(len(text.encode()) // 3 + 8 for text in texts)  # four bytes in English; a template adds some
 
 
@@ -101,7 +101,7 @@ class Store(AbstractContextManager["Store"]):
     """A store opened by one process, used from one thread at a time."""
 
     def __init__(self, path: Path, create: bool = True) -> None:
-        """Open the file for asking, or an existing one for reading. Raises FileError if it is no store."""
+        """Open the file to ask, or an existing one to read. Raises FileError if it is no store."""
         if not create and not path.is_file():
             raise FileError("no such store; `limbeck annotate run` makes it", path=path)
         self.path, self._worker, self._opened = path, secrets.token_hex(8), _now()
@@ -178,7 +178,7 @@ class Store(AbstractContextManager["Store"]):
         return set(self._read(query, model, prompt))
 
     def missing(self, requests: Iterable[Request]) -> list[Request]:
-        """Return the requests that have no reply, a repeated question once."""
+        """Return the requests without a reply, a repeated question once."""
         unique = {request.key: request for request in requests}
         answered = {prompt: self.answered(*prompt) for prompt in {key[:2] for key in unique}}
         return [request for key, request in unique.items() if key[2:] not in answered[key[:2]]]

@@ -1,4 +1,4 @@
-"""A model's reply as plain text, without thoughts, chat tokens, HTML and politeness; its sentences; the JSON in it."""
+"""A model's reply as plain text, its sentences and the JSON in it."""
 
 import html
 import json
@@ -61,7 +61,7 @@ _LONGEST_COURTESY = 160
 def split_thoughts(raw: str) -> tuple[str, str]:
     """Return a reply's thoughts and the rest of it, either of which may be blank.
 
-    A thought whose tag opens a line may run to the reply's end, one without an opening from its start.
+    A thought whose tag opens a line may run to the end, and one without an opening begins at the start.
     """
     _, *channels = _CHANNEL.split(raw)
     if channels:
