@@ -19,8 +19,8 @@ from limbeck.llm.settings import SHORTEST_SECRET, SamplingSettings, TeacherSetti
 LONGEST_WAIT = 3600.0  # seconds, whatever an endpoint asks for
 _COUNTS = range(10**9)
 _LOCAL = ("localhost", "127.0.0.1", "::1")  # no proxy reaches these
-_TEMPORARY = frozenset({408, 409, 425, 429, *range(500, 600)})  # the same request may succeed
-_HOPELESS = frozenset({401, 402, 404, 405, *range(300, 400)})  # every other request would get it too
+_TEMPORARY = {408, 409, 425, 429, *range(500, 600)}  # the same request may succeed
+_HOPELESS = {401, 402, 404, 405, *range(300, 400)}  # every request would get it
 _UNFINISHED = {
     **dict.fromkeys(("length", "model_length", "max_tokens"), ("cut off", "the answer reached max_tokens")),
     "content_filter": ("filtered", "the endpoint's filter stopped the answer"),
@@ -61,7 +61,7 @@ class EndpointClient:
             async with asyncio.timeout(self._seconds):
                 response = await create(model="", messages=[], extra_body=extra_body, extra_headers=self._headers)
         except TimeoutError:
-            return Failure("timed out", f"no complete reply within {self._seconds:g} seconds", raw="")
+            return Failure("timed out", f"no reply within {self._seconds:g} seconds", raw="")
         except openai.APIStatusError as error:
             if error.status_code == 400 and self._adapts(body, error.response.text):
                 return await self.ask(messages)
@@ -81,7 +81,7 @@ class EndpointClient:
         elif "temperature" in text and self._default_temperature and body.pop("temperature", None) is not None:
             log.warning("%s takes only its own temperature, which is used", self._teacher.name)
         else:
-            return self._body is not sent  # it was changed while this request was in flight
+            return self._body is not sent  # changed while this request was in flight
         self._body = body
         return True
 
@@ -98,7 +98,7 @@ class EndpointClient:
     def _lost(self, error: BaseException) -> Failure:
         reason = one_line(self._redact(str(error) or type(error).__name__), 300)
         if not isinstance(error, httpx2.ConnectError):
-            return Failure("connection lost", reason, raw="")  # it may have been answered, and paid for
+            return Failure("connection lost", reason, raw="")  # perhaps answered, and paid for
         if re.search(r"\[SSL: \w*(?:CERTIFICATE_VERIFY|WRONG_VERSION|PROTOCOL|HANDSHAKE)", reason):
             raise EndpointError(f"{self._url}: no trusted TLS connection ({reason}); see $SSL_CERT_FILE")
         return Failure("no connection", f"{self._url}: {reason}")
@@ -116,7 +116,7 @@ def read_completion(raw: str) -> Reply | Failure:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        return Failure("not JSON", one_line(f"no JSON object: {raw or 'an empty body'}", 300), raw=raw)
+        return Failure("not JSON", one_line(raw, 300) or "an empty body", raw=raw)
     tokens = None  # not counted
     match body.get("usage"):
         case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:

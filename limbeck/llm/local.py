@@ -23,10 +23,10 @@ class LocalClient:
         """Load the model. Raises ModelError if it cannot be loaded, or is no chat model."""
         self._name, self._batch_size, self._max_tokens = teacher.name, teacher.batch_size, sampling.max_tokens
         source = where_to_load(self._name) | {"trust_remote_code": False}
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        placed = {"dtype": "auto", "device_map": "cuda" if torch.cuda.is_available() else "cpu"}
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(self._name, **source)
-            self._model: Any = AutoModelForCausalLM.from_pretrained(self._name, dtype="auto", device_map=device, **source)
+            self._model: Any = AutoModelForCausalLM.from_pretrained(self._name, **placed, **source)
         except Exception as error:  # of many libraries
             raise ModelError(f"{self._name}: cannot be loaded as a teacher: {first_line(error)}") from None
         if not getattr(self._tokenizer, "chat_template", None) or self._tokenizer.eos_token_id is None:

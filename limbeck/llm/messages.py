@@ -10,7 +10,7 @@ _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thoughts", "th
 _CONTENT_FIELDS = ("content", "value", "text")
 _PART_FIELDS = (*_CONTENT_FIELDS, "thinking", "reasoning", "summary")
 
-ChatMessage = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": ...}, as every chat API has it
+ChatMessage = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": ...}
 
 
 class Tokens(NamedTuple):
@@ -54,7 +54,7 @@ class Message:
 
 
 def read_message(message: Mapping[str, Any], separator: str = "\n") -> Message:
-    """Return words and thoughts of a message as endpoints and data sets write it, in keys or in parts."""
+    """Return words and thoughts of a message of an endpoint or data set, in keys or in parts."""
     content = next((message[name] for name in _CONTENT_FIELDS if message.get(name) is not None), "")
     words, thoughts, lacking = [], [], None
     for part in content if isinstance(content, list) else [content]:
@@ -71,9 +71,9 @@ def read_message(message: Mapping[str, Any], separator: str = "\n") -> Message:
 
 
 def _part_text(value: Any, depth: int = 4) -> str:
-    """Return the text of a part: itself, that in a field, or those of its own parts, a line each."""
+    """Return a part's text: itself, that of a field, or those of its own parts, a line each."""
     if isinstance(value, str):
-        return re.sub("[\ud800-\udfff]", "\ufffd", value)  # half a pair, which UTF-8 cannot write
+        return re.sub("[\ud800-\udfff]", "\ufffd", value)  # UTF-8 has no half pairs
     if depth and isinstance(value, list):
         return "\n".join(filter(None, (_part_text(item, depth - 1) for item in value)))
     if depth and isinstance(value, dict):

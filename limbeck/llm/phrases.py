@@ -1,6 +1,6 @@
-"""Patterns of the phrases in which a teacher states an answer, doubts it, takes it back or is polite.
+"""Phrases in which a teacher states an answer, doubts it, takes it back or is polite.
 
-Without a phrase an answer is not read, which is counted and shown; a phrase too many may read a wrong one.
+An answer in a missing phrase is not read, which is counted and shown; a phrase too many may read a wrong one.
 """
 
 import re
@@ -19,12 +19,12 @@ def _words(table: str) -> str:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Compile the pattern, each blank as one to three."""
+    """Compile a pattern whose blanks stand for one to three."""
     return re.compile(text.replace(" ", r"[^\S\n]{1,3}"), re.IGNORECASE | re.MULTILINE)
 
 
 NOUNS = ("answer", "ans", "label", "category")
-# These are the answer where it is a choice or a number.
+# the answer where it is a choice or a number
 CLOSED_NOUNS = _terms(
     """solution, result, conclusion, choice, option, class, classification, verdict, decision, prediction, output,
     judgment, judgement, relationship, relation, Kategorie, Urteil, Beziehung, catégorie, categoría, etiqueta"""
@@ -32,7 +32,7 @@ CLOSED_NOUNS = _terms(
 _FOREIGN_NOUNS = "Antwort, Lösung, Ergebnis, réponse, résultat, respuesta, resultado"
 _ARTICLES = _words("the, my, our, your, its, this, die, das, der, meine, la, le, el")
 _VERBS = _words("is, was, will be, ist, lautet, est, es") + r"(?: (?:therefore|thus|hence|clearly|also|daher|donc))?"
-# A guess ("must be a place"), unless a letter or a number follows.
+# a guess ("must be a place") unless a letter or number follows
 _MODALS = r"(?:must|should|would|has to) be(?=\W{1,5}(?:(?:option|choice) )?(?:[(\[]?[a-z][)\].]|\d))"
 _OTHER_ORDERS = (
     r"(?:ist|lautet) (?:die|meine) Antwort\b:?"
@@ -52,7 +52,7 @@ _MARKS = (
 
 @cache
 def statement(marker: str, nouns: tuple[str, ...], *, closed: bool) -> re.Pattern[str]:
-    """Return the pattern of what an answer follows, which is a choice or a number if `closed`.
+    """Return the pattern of what precedes an answer; that is a choice or number if `closed`.
 
     Groups: `own` (the marker), `line` (a noun alone on its line), `sign` (a box, hashes), `choice` ("I'd go with").
     """
@@ -78,12 +78,12 @@ AFTER_ANSWER = _pattern(
     r" (?:is|must be|would be) (?:(?:the|my) (?:[\w-]{1,20} ){0,3}?(?:answer|choice|option)|correct|right)\b"
     r"|\s?(?:ist richtig|est correcte?|es correct[ao]|是正确的)"
 )
-# In replies with these a comma may be decimal.
+# with these in a reply, a comma may be decimal
 FOREIGN = _pattern(rf"\b(?:{_words(_FOREIGN_NOUNS)}|daher|somit|insgesamt|donc|au total|por lo tanto|en total)\b")
 
 _SO = "so|thus|therefore|hence|consequently|daher|somit|donc|entonces|por lo tanto|所以|因此"
 CONCLUDING = _pattern(rf"\W{{0,3}}(?:{_SO}|overall|altogether|in (?:total|all|conclusion|summary))(?!\w),?\s{{0,3}}")
-# Words before "the answer is" that join it to reasoning.
+# before "the answer is"
 _CONNECTIVES = rf"""(?:{_SO}|{
     _words('''then, finally, and, overall, ultimately, meaning, which means, this means, it follows, in conclusion,
     in summary, as a result, in short, clearly, now, yes, okay, because, given this, based on this, from this, that,
@@ -96,7 +96,7 @@ LEAD_END = _pattern(
     rf"(?:(?:\b|(?<=\W)|\A)(?:{_CONNECTIVES}|{_OPINION})(?!\w)|\A\s*(?:of|from|among|given|based on) [^.,:\n]{{1,60}},"
     r"|[\s,;:(*_\"'\u2192\u2014\u2013-])*\Z"
 )
-# A doubt before these is none of the answer after them.
+# a doubt before these is not about the answer after them
 LINK = _pattern(rf"(?:\b(?:{_SO}|which means|but|however|yet)\b|\A(?:no|wait)\b)\W*")
 
 # A sentence that begins with the first supposes, one that holds the second doubts what it says.
@@ -117,7 +117,7 @@ UNSURE = _pattern(
 )
 QUALIFIED = _pattern(r"\b(?:if|but|however|unless|only|except)\b|\?")
 
-# The beginning of a sentence that takes the answer back.
+# begins a sentence that takes the answer back
 _IT = (
     r"(?:that|this|it|what i (?:said|wrote)(?: above)?"
     r"|(?:the|my|that|this) (?:(?:final|previous|earlier|above) )?(?:answer|result|number|value|total))"

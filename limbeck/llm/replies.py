@@ -1,4 +1,4 @@
-"""A teacher's reply, taken apart into its rationale and the answer that it states."""
+"""A teacher's reply, taken apart into rationale and answer."""
 
 import re
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from limbeck.tasks.task import without_calculations
 
 RationaleSource = Literal["content", "thoughts", "both"]
 
-# Limits that keep the work in proportion to the text.
-LONGEST_REPLY = 100_000  # characters without its thoughts; what follows is not read
+# limits that keep the work in proportion to the text
+LONGEST_REPLY = 100_000  # characters without thoughts; the rest is not read
 _LONGEST_ANSWER = 500
 _LONGEST_LINE = 120  # of a line that is an answer alone
 _MOST = 100  # marks of one form, and sentences after an answer
@@ -39,14 +39,14 @@ _RATIONALE_FIELD = re.compile(
 
 
 class Parsed(NamedTuple):
-    """Parts of a reply, never blank; None where a part cannot be read."""
+    """Parts of a reply, never blank; None if unreadable."""
 
     rationale: str | None
     label: str | None
 
 
 class _Statement(NamedTuple):
-    """A sentence that states an answer; label None: one that cannot be read."""
+    """A sentence that states an answer; label None: unreadable."""
 
     start: int
     end: int
@@ -56,9 +56,9 @@ class _Statement(NamedTuple):
 def parse(raw: str, task: Task, example: Example) -> Parsed:
     """Return the teacher's reasoning and the answer that it states, without raising or guessing.
 
-    The answer is the last that is stated, neither supposed, doubted, asked nor taken back, before a question of the
-    teacher's own; without any, one that stands alone or opens the reply. The rationale is the text before, or else
-    after it, without thoughts, politeness and statements of an answer.
+    The answer is the last stated, not supposed, doubted, asked or taken back, before a question of the teacher's own;
+    else one that stands alone or opens the reply. The rationale is the text before it, or else after it, without
+    thoughts, politeness and statements of an answer.
     """
     text = plain(raw)[:LONGEST_REPLY]
     return _read_json(text, task, example) or _Reply(text, task, example).parsed()
@@ -97,21 +97,21 @@ def read_reply(
 
 
 def concluded_label(content: str, thoughts: str, task: Task, example: Example) -> str | None:
-    """Return the example's label if a reply is thoughts alone whose last sentence comes to it, else None."""
+    """Return the example's label if a reply is only thoughts, whose last sentence comes to it."""
     tagged, words = split_thoughts(content)
     last = re.split(r"(?<=[.!?])\s+|\n", f"{thoughts}\n{tagged}".strip())[-1]
     if words.strip() or not example.label or phrases.DOUBT.search(last):
         return None
     if task.equal is same_value:
         conclusions = [number.replace(",", "") for number in _NUMBER.findall(last)[-1:]]
-    else:  # of choices alone: a thought that names a label of free text may say anything of it
+    else:  # choices alone: a thought may say anything about a label in free text
         named = (choice for choice in example.choices if re.search(rf"(?i)(?<!\w){re.escape(choice)}(?!\w)", last))
         conclusions = list(named)
     return example.label if len(conclusions) == 1 and task.equal(conclusions[0], example.label) else None
 
 
 class _Reply:
-    """A plain reply with its task and example, up to where the teacher began a question of its own."""
+    """A plain reply with its task and example, up to a question of the teacher's own."""
 
     def __init__(self, text: str, task: Task, example: Example) -> None:
         self.text, self.task, self.example = texts.without_courtesies(text), task, example
@@ -147,7 +147,7 @@ class _Reply:
         return Parsed(self.rationale([implied]), implied.label) if implied else Parsed(None, None)
 
     def _next_question(self, first_end: int) -> int:
-        """Return where a question of the teacher's own begins; before `first_end`, not the task's retold."""
+        """Return where the teacher's own question begins; before `first_end`, the task's retold is none."""
         question_words = set(re.findall(r"\w+", self.example.input.casefold()))
         for opening in phrases.NEXT_QUESTION.finditer(self.text):
             sentence = self.text[opening.end() : opening.end() + texts.LONGEST_SENTENCE].lstrip()
@@ -182,8 +182,8 @@ class _Reply:
     def _clause_start(self, mark: re.Match[str], *, headed: bool) -> int | None:
         """Return the start of the clause with `mark`; None where its sentence supposes or doubts what follows.
 
-        A connective such as "so" may lead to the mark; other words only to the task's own marker, and a few to a
-        `headed` one, which ends a line or has a colon ("Short answer:").
+        A connective ("so") may lead to the mark; other words only to the task's own, and a few to a `headed` one, which
+        ends a line or has a colon ("Short answer:").
         """
         start = sentence_start(self.text, mark.start())
         lead = self.text[start : mark.start()]
@@ -201,7 +201,7 @@ class _Reply:
         return mark.start() - len(connective) if not head or connective.strip() or mark["own"] else None
 
     def _subjects(self) -> Iterator[_Statement]:
-        """Yield "C is correct" and "42 is the answer", of tasks with choices or numbers."""
+        """Yield "C is correct" and "42 is the answer", for choices or numbers."""
         marks = phrases.AFTER_ANSWER.finditer(self.text) if self.numeric or self.choices else ()
         for mark in islice(marks, _MOST):
             start, end = sentence_start(self.text, mark.start()), sentence_end(self.text, mark.end())
@@ -213,7 +213,7 @@ class _Reply:
                 yield _Statement(start + len(phrases.LEAD_END.sub("", lead, count=1)), end, label)
 
     def _sole_number(self, sentence: str) -> str | None:
-        """Return the only number or equation of a sentence: "Each box holds 84 / 2 = 42 apples."."""
+        """Return a sentence's only number or equation: "Each box holds 84 / 2 = 42 apples."."""
         equations = _EQUATION.findall(sentence) if self.numeric else []
         return self._read(equations[0]) if len(equations) == 1 and not phrases.UNSURE.search(sentence) else None
 
@@ -227,7 +227,7 @@ class _Reply:
         return self.task.read_answer(line, self.example)
 
     def _implied(self) -> _Statement | None:
-        """Return an answer alone in the last line, or one that opens the reply; None if lines contradict."""
+        """Return an answer that is the last line or opens the reply; None if lines contradict."""
         lines = [line for line in self.text.split("\n") if line.strip()]
         if not lines or len({self._opening(line) for line in lines} - {None}) > 1:  # "refunds: 0.7", "hardware: 0.3"
             return None
@@ -250,7 +250,7 @@ class _Reply:
         return label if self.alone(head) == label else None
 
     def alone(self, line: str) -> str | None:
-        """Return the answer where the line is one and nothing else."""
+        """Return the answer if the line is nothing else."""
         line = line.strip()
         inner = unwrapped(line if line[:1] in "([*-$" else line.lstrip(f"{SIGNS}=$"))
         inner = phrases.CONCLUDING.sub("", inner, count=1)
@@ -264,7 +264,7 @@ class _Reply:
         return self.task.read_answer(inner, self.example) if self.choices and len(inner) <= longest else None
 
     def rationale(self, answers: list[_Statement]) -> str | None:
-        """Return the reasoning before the last answer, without the earlier ones; else what comes after it."""
+        """Return the reasoning before the last answer, without earlier ones; else after it."""
         pieces, end = [], 0
         for answer in answers:
             pieces.append(self.text[end : answer.start].lstrip(" "))
@@ -275,7 +275,7 @@ class _Reply:
 
 
 def _read_json(text: str, task: Task, example: Example) -> Parsed | None:
-    """Return the parts of a JSON object with a field for the answer, or a rationale before it."""
+    """Return the parts of a JSON object with an answer; the rationale may stand before it."""
     contents, before = texts.json_object(text) or ({}, "")
     fields = {re.sub(r"[_\s-]+", " ", name.casefold()).strip(): value for name, value in contents.items()}
     answers = {re.sub(r"^(?:final|correct|predicted) ", "", name): _scalar(value) for name, value in fields.items()}

@@ -26,7 +26,7 @@ _POLL = 0.5  # seconds between two looks at claims of other processes
 
 @dataclass
 class Tally:
-    """Progress of one start of a job, and the tokens that its requests used."""
+    """Progress of one start of a job, and the tokens it used."""
 
     total: int = 0  # answers missing at the beginning
     sent: int = 0  # requests
@@ -44,14 +44,14 @@ class Tally:
 
 
 class Client(Protocol):
-    """A chat model that many tasks ask at once; `ask` raises LimbeckError if no request can succeed."""
+    """A chat model asked by many tasks at once; `ask` raises LimbeckError if no request can succeed."""
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Reply | Failure: ...
 
     async def close(self) -> None: ...
 
 
-Watch = Callable[[Tally, float | None], None]  # called after every request, with the cost where it is known
+Watch = Callable[[Tally, float | None], None]  # called after every request, with the cost if known
 
 
 def unwatched(_tally: Tally, _cost: float | None) -> None: ...
@@ -67,7 +67,7 @@ class Session:
     tally: Tally = field(default_factory=Tally)
 
     def begin(self, prompt: str, sent: Any, rows: Mapping[str, Any]) -> None:
-        """Store what is sent and where it comes from. Raises RecipeError if the key stands in it."""
+        """Store what is sent and where it comes from. Raises RecipeError if it holds the key."""
         teacher = self.settings.teacher
         job = {
             "job": self.settings.model_dump(mode="json", exclude_none=True),
@@ -81,7 +81,7 @@ class Session:
     def ask(self, sampling: SamplingSettings, *phases: Callable[[], Sequence[Request]]) -> None:
         """Ask for the missing answers of each phase in turn, until all are stored or given up, or something ends it.
 
-        Ctrl-C or SIGTERM waits for what is in flight; a second one does not. Raises LimbeckError: no request can
+        Ctrl-C or SIGTERM waits for what is in flight; a second one does not. Raises LimbeckError if no request can
         succeed, or none did; what arrived is stored.
         """
         handler = signal.getsignal(signal.SIGTERM)
@@ -114,7 +114,7 @@ class Session:
 
 
 class _Runner:
-    """One phase: workers, as many as requests may be in flight, which claim, ask and store."""
+    """One phase: a worker for each request in flight, which claims, asks and stores."""
 
     def __init__(self, session: Session, client: Client, requests: Sequence[Request]) -> None:
         self._session, self._store, self._tally = session, session.store, session.tally
@@ -207,7 +207,7 @@ class _Runner:
                 await _wait(self._stop, backoff(attempt, result.retry_after))
 
     async def _record(self, request: Request, result: Reply | Failure, last: bool) -> None:
-        """Store a result and count it. Raises EndpointError where the teacher fails rather than the question."""
+        """Store and count a result. Raises EndpointError where the teacher fails rather than the question."""
         tally, ceiling = self._tally, request.ceiling
         completion = estimate(result.text) if isinstance(result, Reply) else ceiling.completion
         tokens = result.tokens or Tokens(ceiling.prompt, completion) if result.raw is not None else Tokens()

@@ -1,4 +1,4 @@
-"""Settings of a chat model: which one, how it is sampled, its limits, prices and budget."""
+"""Settings of a chat model: its name, sampling, limits, prices and budget."""
 
 import json
 import os
@@ -37,7 +37,7 @@ _URL = _unshown(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", "http://HOST:PORT/v1, witho
 class TeacherSettings(Settings):
     """A model behind an OpenAI-compatible endpoint, or (`engine: local`) a Hugging Face model on this machine."""
 
-    name: str = Field(description="as the endpoint calls it; for engine local a name on the Hub, or a folder")
+    name: str = Field(description="the endpoint's name of it; for engine local the Hub's, or a folder")
     engine: Literal["endpoint", "local"] = "endpoint"
     base_url: Annotated[str, _URL] | None = Field(None, description=f"by default $OPENAI_BASE_URL, else {OPENAI}")
     key: Annotated[str, _VARIABLE] = Field("OPENAI_API_KEY", description="environment variable with the key, if any")
@@ -132,9 +132,9 @@ class AskingSettings(Settings):
 
 
 def read_key(variable: str) -> str | None:
-    """Return the key in an environment variable. Raises EndpointError if no HTTP header can carry it."""
+    """Return the key in an environment variable. Raises EndpointError if it fits no HTTP header."""
     key = os.environ.get(variable, "").strip()
-    if not re.fullmatch(r"""((?!["'\\])[!-~])*""", key):  # quotes: a file of variables that no shell read
+    if not re.fullmatch(r"""((?!["'\\])[!-~])*""", key):  # quotes: from a file that no shell read
         raise EndpointError("a key is ASCII without blanks, quotes and backslashes", field=f"${variable}")
     return key or None
 
@@ -143,4 +143,4 @@ def refuse_key(variable: str, values: Any) -> None:
     """Raise a RecipeError if `values` contain the key."""
     key = os.environ.get(variable, "").strip()
     if len(key) >= SHORTEST_SECRET and key in json.dumps(values, ensure_ascii=False):
-        raise RecipeError(f"the key in ${variable} stands in the settings or the prompt; take it out")
+        raise RecipeError(f"the settings or the prompt hold the key in ${variable}; take it out")

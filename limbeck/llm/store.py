@@ -1,7 +1,7 @@
 """Replies of chat models, stored in one SQLite file as they arrive, so that none is paid for twice.
 
-A reply is known by its model, `prompt` (a hash of what comes before the question, and of the sampling), `question` (a
-hash of its turn) and sample. Processes *claim* a question before they ask it, and release the claims of killed ones.
+A reply is known by its model, `prompt` (a hash of what precedes the question, and of the sampling), `question` (a hash
+of its turn) and sample. Processes *claim* a question before they ask it, and release the claims of killed ones.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_messa
 log = logging.getLogger(__name__)
 
 _MARKS = (0x4C494D42, 2)  # SQLite's application_id ("LIMB"), and the version of the tables below
-_PATIENCE = 60.0  # seconds for another process's transaction; a reply that was paid for waits without end
+_PATIENCE = 60.0  # seconds for another process's transaction; a reply that was paid for waits for ever
 _KEY = "model = ? AND prompt = ? AND question = ? AND sample = ?"
 _KEY_COLUMNS = "model TEXT NOT NULL, prompt TEXT NOT NULL, question TEXT NOT NULL, sample INTEGER NOT NULL"
 _TOKEN_COLUMNS = "prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL"  # noqa: S105
@@ -65,7 +65,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An answer to be asked for; `example` is an id for people who read the store."""
+    """An answer to ask for; `example` is an id for readers of the store."""
 
     key: Key
     example: str
@@ -89,7 +89,7 @@ class Result(NamedTuple):
 
 def estimate(*texts: str) -> int:
     """Estimate the tokens of messages, rather too high than too low."""
-    return sum(len(text.encode()) // 3 + 8 for text in texts)  # four bytes in English; a template adds some
+    return sum(len(text.encode()) // 3 + 8 for text in texts)  # English has four bytes; a template adds some
 
 
 def fingerprint(value: Any) -> str:
@@ -135,7 +135,7 @@ class Store(AbstractContextManager["Store"]):
         goes to the end. Claims count as spent, at their ceilings.
         """
         claimed: list[Request] = []
-        spent: Tokens | None = None
+        spent = None
         settled = f"SELECT 1 FROM requests WHERE {_KEY} AND (kind IS NULL OR last AND arrived >= ?)"
         with self._transaction() as execute:
             for _ in range(len(pending)):
@@ -156,7 +156,7 @@ class Store(AbstractContextManager["Store"]):
         return claimed
 
     def put(self, request: Request, result: Reply | Failure, tokens: Tokens, *, last: bool = True) -> None:
-        """Write the outcome of a request to the disk; the `last` one ends its claim."""
+        """Store the outcome of a request; the `last` one ends its claim."""
         text, kind, message = (getattr(result, name, None) for name in ("text", "kind", "message"))
         columns = (*request.key, *tokens, _now(), request.example, last, text, result.raw, kind, message)
         with self._transaction(patience=math.inf) as execute:
@@ -165,7 +165,7 @@ class Store(AbstractContextManager["Store"]):
                 execute(f"DELETE FROM claims WHERE {_KEY}", request.key)
 
     def others_claim(self, model: str) -> bool:
-        """Return whether other processes had claims, and release those of killed ones."""
+        """Return whether other processes had claims; release those of killed ones."""
         workers = self._read("SELECT DISTINCT worker FROM claims WHERE model = ? AND worker != ?", model, self._worker)
         for (worker,) in workers:
             with suppress(Timeout), self._lock(worker).acquire(timeout=0) as lock:
@@ -193,7 +193,7 @@ class Store(AbstractContextManager["Store"]):
         }
 
     def usage(self, model: str) -> tuple[Tokens, int]:
-        """Return the tokens that a model's requests used, and the number of replies."""
+        """Return a model's tokens used, and the number of replies."""
         query = "SELECT SUM(prompt_tokens), SUM(completion_tokens), SUM(kind IS NULL) FROM requests WHERE model = ?"
         prompt, completion, replies = (total or 0 for total in self._read(query, model)[0])
         return Tokens(prompt, completion), replies
@@ -209,7 +209,7 @@ class Store(AbstractContextManager["Store"]):
         marks = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
         if tables and self._connection.execute(marks).fetchone() != _MARKS:
             self._connection.close()
-            raise FileError("a database, but no store of this version of limbeck; name another file", path=self.path)
+            raise FileError("no store of this version of limbeck; name another file", path=self.path)
         self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
         if not tables:
             self._connection.executescript(_SCHEMA)
@@ -234,7 +234,7 @@ class Store(AbstractContextManager["Store"]):
                 try:
                     self._connection.execute("BEGIN IMMEDIATE")
                     break
-                except sqlite3.OperationalError as error:  # after SQLite's second, between which Ctrl-C is heard
+                except sqlite3.OperationalError as error:  # after a second; Ctrl-C is heard between
                     if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or seconds >= patience:
                         raise
                     if seconds == 0:

@@ -44,7 +44,7 @@ _BLOCK_TAG = re.compile(
 _RULE = re.compile(r"\A(?:[ \t]{0,9}[-*_=]{3,9}[ \t]{0,9}\n|\s)+|\n[ \t]{0,9}[-*_=]{3,9}\s*\Z")
 
 _ASCII = {0x3000: " ", 0x00A0: " ", 0x202F: " ", 0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"'}
-_ASCII |= {0xFF01 + offset: chr(0x21 + offset) for offset in range(94)}  # full-width letters, digits, signs
+_ASCII |= {0xFF01 + offset: chr(0x21 + offset) for offset in range(94)}  # full-width characters
 
 _BOX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", re.I)
 _EDGES = " \t*_`~$"
@@ -77,7 +77,7 @@ def split_thoughts(raw: str) -> tuple[str, str]:
 
 
 def plain(raw: str) -> str:
-    """Return the reply in ASCII signs, without thoughts, chat tokens, fences and HTML, up to a turn of the user."""
+    """Return the reply in ASCII signs, without thoughts, chat tokens, fences and HTML, up to a user's turn."""
     text = THOUGHT_TAG.sub("", split_thoughts(html.unescape(raw))[1])
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_ASCII)
     turn = _USER_TURN.search(text)
@@ -110,7 +110,7 @@ def _unquoted(line: str) -> str:
 
 
 def json_object(text: str) -> tuple[dict[str, Any], str] | None:
-    """Return the first JSON object, trailing commas forgiven, and the text before it."""
+    """Return the first JSON object, even with trailing commas, and the text before it."""
     text = _TRAILING_COMMA.sub("", text)
     for brace in islice(re.finditer(r"\{\s{0,99}\"", text), _MAX_BRACES):
         with suppress(ValueError, RecursionError):
@@ -133,7 +133,7 @@ def sentence_end(text: str, start: int, longest: int = LONGEST_SENTENCE) -> int:
 
 
 def without_courtesies(text: str) -> str:
-    """Return the text without politeness before and after it."""
+    """Return the text without politeness around it."""
     begin, end = 0, len(text.rstrip())
     for _ in range(3):
         begin = end - len(text[begin:end].lstrip())
@@ -149,7 +149,7 @@ def without_courtesies(text: str) -> str:
 
 
 def reasoning(text: str) -> str | None:
-    """Return the text without politeness and headings around it, None if nothing is left."""
+    """Return the text without politeness and headings around it; None if that is all."""
     lines = phrases.HEADING.sub("", without_courtesies(text).lstrip(), count=1).strip().split("\n")
     while lines and (not lines[-1].strip(_ORNAMENTS) or phrases.LAST_HEADING.fullmatch(lines[-1])):
         lines.pop()
