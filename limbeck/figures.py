@@ -16,16 +16,16 @@ from matplotlib.ticker import PercentFormatter
 
 from limbeck.formatting import one_line
 
-# Distinct to normal and colour-blind eyes, each with a contrast of 3:1 to white and to black.
+# Distinct to colour-blind eyes too, each with a contrast of 3:1 to white and to black.
 COLORS = ("#1f5eff", "#f4620c", "#217a5f", "#b46bb9", "#d4102c", "#819977", "#b002b7", "#598dfe")
 DASHES = ("solid", (0, (5, 2)), (0, (1.6, 1.4)), (0, (7, 2, 1.5, 2)))
 LINE_STYLES = cycler(color=COLORS * 7, linestyle=DASHES * 14, marker=list("os^DvPX") * 8)  # 56 that differ
-INK = "#010203"  # becomes `currentColor`, which the style sheet below sets
+INK = "#010203"  # becomes `currentColor`, set by the style below
 INK_STYLE = "<style>svg{color:#1d1b18}@media(prefers-color-scheme:dark){svg{color:#e8e4dc}}</style>"
 LABEL_LENGTH = 60  # characters of a name in a figure
 TICK_SPACE = 0.08  # of the span of x, for a tick's text
 WIDTH, LEGEND_ROW = 5.2, 0.22  # inches
-DODGE = 0.012  # of the span of x, between the whiskers of neighbouring lines
+DODGE = 0.012  # of the span of x, between neighbouring whiskers
 
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "limbeck", "text.parse_math": False, "axes.facecolor": "none",
@@ -53,9 +53,9 @@ def line_chart(
     percent: str = "",
     reference: tuple[str, float] | None = None,
 ) -> str:
-    """Draw a line for each name, with whiskers for intervals; a line without a point keeps its colour.
+    """Draw a line for each name, with whiskers for intervals; a line without points keeps its colour.
 
-    `percent` names the axes shown in per cent ("x", "y", "xy"); `reference` is the name and height of a dashed line.
+    `percent` names axes in per cent ("x", "y", "xy"); `reference` is the name and height of a dashed line.
     """
     points = {
         name: sorted((p for p in line if p.y is not None and math.isfinite(p.y)), key=lambda point: point.x)
@@ -144,7 +144,7 @@ def _label(name: str) -> str:
 
 
 def _svg(figure: Figure, legend_rows: int = 0) -> str:
-    """Return the figure's SVG element, the same bytes each time, with room for a legend above its axes."""
+    """Return the SVG element, the same bytes each time, with room for a legend above the axes."""
     axes_height = figure.get_figheight()
     height = axes_height + LEGEND_ROW * legend_rows
     figure.set_figheight(height)

@@ -14,7 +14,7 @@ from typing import Any
 
 from limbeck.errors import DataError, FileError, LimbeckError, first_line
 
-STDIO = Path("-")  # standard output, or input where something is read
+STDIO = Path("-")  # standard output or input
 
 
 @contextlib.contextmanager
@@ -113,7 +113,7 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file, or of standard input for `-`. Raises FileError, or DataError: not UTF-8."""
+    """Return the text of a file, or of standard input for `-`. Raises FileError, or DataError if not UTF-8."""
     try:
         with open(0 if path == STDIO else path, encoding="utf-8-sig", closefd=path != STDIO) as stream:
             return stream.read()
@@ -126,7 +126,7 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Return the file's JSON value. Raises as `read_text`, and DataError with the line: not JSON."""
+    """Return the file's JSON value. Raises as `read_text`, and DataError with the line if not JSON."""
     return _json(read_text(path), path, 1)
 
 

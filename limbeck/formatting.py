@@ -9,9 +9,9 @@ from typing import Any
 LONGEST = 2000  # characters of a text in a table or on a page
 
 # controls, formats (also bidi), surrogates, private use, unassigned, separators
-_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SHOWN = "\n\t\u200c\u200d"  # the joiners are needed by scripts and emoji
-# a bullet, a rule; emphasis, code, links, HTML, headings, cells, formulas, mentions; :emoji: and bare addresses
+# bullets, rules; emphasis, code, links, HTML, headings, cells, formulas, mentions; :emoji: and bare addresses
 _MARKDOWN = re.compile(r"(^[-+=]|[\\`*_{}\[\]<>#|~$&@]|:(?=\S)|(?<=www)\.)")
 _LIST_NUMBER = re.compile(r"^(\d+)([.)])(?=\s|$)")
 _LATEX_NAMES = {"\\": "backslash", "^": "asciicircum", "~": "asciitilde", "<": "less", ">": "greater", "|": "bar"}

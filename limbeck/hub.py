@@ -26,10 +26,10 @@ _HUB_FILES = {".gitattributes"}  # the Hub's own in a new repository
 def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool = True, fresh: bool = False) -> str:
     """Upload `files` as `name` (OWNER/NAME) in one commit; return its URL. Raises EndpointError.
 
-    `private` holds for a new repository; `fresh` refuses an older one that has files, or is public against `private`.
+    `private` holds for a new repository; `fresh` refuses one with files, or one that is public against `private`.
     """
-    api, operation = huggingface_hub.HfApi(), huggingface_hub.CommitOperationAdd
-    operations = [operation(path, file if isinstance(file, bytes) else str(file)) for path, file in files.items()]
+    api = huggingface_hub.HfApi()
+    operations = [huggingface_hub.CommitOperationAdd(path, file) for path, file in files.items()]
     try:
         url = api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
         info: Any = api.repo_info(url.repo_id, repo_type=kind) if fresh else None

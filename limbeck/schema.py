@@ -17,12 +17,12 @@ class Example:
     """One question with its answer and, where a teacher gave one, a rationale."""
 
     id: str
-    segments: tuple[str, ...]  # of the input, like premise and hypothesis; one for most tasks
+    segments: tuple[str, ...]  # of the input, like premise and hypothesis; mostly one
     label: str
     rationale: str | None = None
     teacher_label: str | None = None
-    choices: tuple[str, ...] = ()  # the labels allowed for this example; empty: free text
-    answers: tuple[str, ...] = ()  # further texts accepted as right, besides the label
+    choices: tuple[str, ...] = ()  # the labels allowed; empty: free text
+    answers: tuple[str, ...] = ()  # accepted besides the label
     own_choices: bool = False  # the row's are shown after its segments, a task's are not
 
     @property
@@ -38,13 +38,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A student's answer to one example. `label`, `correct` and `exact` are None where no label is known."""
+    """A student's answer to one example. `label`, `correct` and `exact` are None without a label."""
 
     id: str
     input: str
     label: str | None
     prediction: str | None  # None: not in another tool's file; blank: not answered
-    correct: bool | None  # by the task's rule: equal value, or equal normalised text
+    correct: bool | None  # by the task's rule: equal values or normalised texts
     exact: bool | None  # the very same string as the label
     rationale: str | None = None  # None: not requested; blank: none was written
     confidence: float | None = None  # the one of `confidences` requested; None if undefined

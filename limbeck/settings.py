@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from limbeck.errors import RecipeError, unknown
 from limbeck.files import read_text
 
-UNSHOWN = "unshown"  # type of a PydanticCustomError about a value that may hold a key
+UNSHOWN = "unshown"  # type of an error about a value that may hold a key
 
 
 class Settings(BaseModel):
@@ -45,7 +45,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file. Raises LimbeckError."""
     values = yaml_value(read_text(path), str(path))
     if not isinstance(values, dict):
-        raise RecipeError("a mapping of names to values was expected", path=path)
+        raise RecipeError("a mapping was expected", path=path)
     return values
 
 
@@ -53,7 +53,7 @@ def yaml_value(text: str, where: str) -> Any:
     """Return the value of a YAML text. Raises RecipeError with `where` and the line."""
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:  # an impossible date; endless nesting
+    except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:  # impossible date; endless nesting
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or error
         raise RecipeError(f"not YAML ({reason})", path=where, line=mark.line + 1 if mark else None) from None
@@ -83,7 +83,7 @@ def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
 
 def _recipe_error(model: type[BaseModel], where: str, problems: list[ErrorDetails]) -> RecipeError:
     problem = problems[0]
-    # pydantic puts a union's members into the path: `function-after[...]`
+    # a path holds union members: `function-after[...]`
     path = [str(key) for key in problem["loc"] if "[" not in str(key)]
     text, value = problem["msg"].removeprefix("Value error, "), problem["input"]
     if problem["type"] == "extra_forbidden":

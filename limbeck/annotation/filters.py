@@ -1,6 +1,6 @@
 """The filters of a teacher's samples: votes, lengths, languages, leaks.
 
-The vote is self-consistency's (Wang et al. 2022, arXiv 2203.11171): the answer that most samples give.
+The vote, the answer of most samples, is self-consistency (Wang et al. 2022, arXiv 2203.11171).
 """
 
 import re
@@ -23,7 +23,7 @@ from limbeck.tasks.numbers import value
 # Of 31,731 released English rationales, none is taken for another language at 10, two at 5, nine at 2.
 LANGUAGE_MARGIN = 10
 _NO_LANGUAGE = "zxx"  # py3langid's label of code and the like
-_DIGITS = re.compile(r"\d+")  # to py3langid the numbers from 0 to 59 are Volapük
+_DIGITS = re.compile(r"\d+")  # to py3langid, 0 to 59 are Volapük
 
 # Chinese, Japanese, Thai, Lao, Burmese and Khmer have no blanks between words.
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -94,11 +94,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A question with its vote, which becomes its `teacher_label`, and its samples in their order."""
+    """A question, its samples in order, and their vote, its `teacher_label`."""
 
     example: Example
     samples: Sequence[Sample]
-    vote: str | None  # of the samples without a hint that gave an answer; None: there are none
+    vote: str | None  # of the answers without a hint; None: there are none
     agreement: float  # the vote's share of these
 
     @property
@@ -110,9 +110,9 @@ class Annotation:
 def sift(
     example: Example, samples: Sequence[Sample], task: Task, *, filters: FilterSettings, source: RationaleSource
 ) -> Annotation:
-    """Return a question with its vote, and give each of its samples an outcome.
+    """Return a question with its vote, and give each sample an outcome.
 
-    Hinted samples do not vote, and are held to the gold label even with `gold` off.
+    Hinted samples do not vote, and are held to the gold label even without `gold`.
     """
     for sample in samples:
         sample.rationale, sample.label = read_reply(sample.text or "", sample.thoughts, task, example, source=source)
@@ -152,9 +152,9 @@ def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: Filter
 
 
 def majority(labels: Sequence[str], task: Task) -> tuple[str | None, float]:
-    """Return the most frequent answer, as it was first spelled, and its share; of equally many the first.
+    """Return the most frequent answer, as first spelled, and its share; in a tie the first.
 
-    Answers count together where each is right by the other, rounded decimals apart.
+    Answers count together where each is right by the other, but for rounded decimals.
     """
     if not labels:
         return None, 0.0

@@ -47,7 +47,7 @@ class Job(TaskSettings, AskingSettings):
 class OpenJob:
     """A job whose rows and prompt are read.
 
-    `max_tokens` is not in `sent`, by whose hash replies are stored: once raised, only cut answers are asked again.
+    Replies are stored by a hash of `sent`, without `max_tokens`: once raised, only cut answers are asked again.
     """
 
     def __init__(self, job: Job) -> None:
@@ -65,7 +65,7 @@ class OpenJob:
         self.prompt = fingerprint(self.sent)
 
     def requests(self, examples: Sequence[Example] | None = None, *, hint: bool = False) -> list[Request]:
-        """Return requests for all samples of the examples (default: all), round by round; with a hint for one."""
+        """Return requests for all samples of examples (default: all), round by round; with a hint for one."""
         samples = (self._samples(row, hint) for row in (self.examples if examples is None else examples))
         # a repeated question is one request
         return list({request.key: request for requests in zip(*samples, strict=True) for request in requests}.values())
@@ -104,8 +104,8 @@ class OpenJob:
 def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
     """Ask the teacher for every answer that the store lacks; return the counts of this start.
 
-    `stopped` is why it ended early (budget, time, interrupted). Raises LimbeckError for a bad row or prompt, and for a
-    teacher that cannot be asked; what arrived is stored.
+    `stopped` is why it ended early (budget, time, interrupted). Raises LimbeckError for a bad row or prompt, or if the
+    teacher cannot be asked; what arrived is stored.
     """
     opened = OpenJob(job)
     with Store(job.store) as store:
@@ -126,7 +126,7 @@ def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
 
 
 def plan(job: Job) -> dict[str, Any]:
-    """Return the answers `missing`, the most that may be asked again `hinted`, and what was `spent` before.
+    """Return the answers `missing`, the most that may be asked again `hinted`, and what was `spent`.
 
     `tokens` and `cost` are the most for these requests, each sent once. Raises LimbeckError for a bad row or prompt.
     """

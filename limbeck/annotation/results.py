@@ -1,4 +1,4 @@
-"""Results of a job: counts, accuracy, training examples; exports and imports."""
+"""Results of a job: counts, accuracy, training examples, exports, imports."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def read_results(job: Job) -> Results:
 
 
 def summary(results: Results) -> dict[str, Any]:
-    """Return counts of samples, the votes' accuracy with Wilson's 95 % interval, the cost, any `doubt` of the join."""
+    """Return counts of samples, the votes' accuracy with Wilson's 95 % interval, cost, and any `doubt` of the join."""
     annotations, task, job = results.annotations, results.opened.task, results.opened.job
     samples = [sample for row in annotations for sample in row.samples]
     outcomes = Counter(sample.outcome for sample in samples)
@@ -117,7 +117,7 @@ def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
 
 
 def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) -> dict[str, Any]:
-    """Write `training_examples` to `output` as JSON lines and, beside a file, their provenance, which is returned.
+    """Write `training_examples` as JSON lines and, beside a file, their provenance, which is returned.
 
     `left_out` counts questions without a label, and in other forms than limbeck's without a rationale. Raises
     LimbeckError without a store, with nothing to write, or if `output` is one of the job's files.

@@ -18,7 +18,7 @@ annotate_app = typer.Typer(
     no_args_is_help=True,
 )
 
-MAX_PLACES = 3  # shown of the rows that were left out for the same reason
+MAX_PLACES = 3  # shown of the rows left out for one reason
 Form = Literal["limbeck", "prompt-completion", "messages", "instruction"]
 JobFile = Annotated[Path, argument("The job, YAML; `limbeck annotate schema` prints its fields.")]
 

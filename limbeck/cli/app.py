@@ -37,7 +37,7 @@ def quickstart(
     seed: Annotated[int, option("Seed of weights and order.", min=0)] = 1,
     as_json: terminal.Json = False,
 ) -> None:
-    """Train and compare finetune, dss and mi on generated arithmetic in a few minutes; started again, it resumes."""
+    """Train and compare finetune, dss and mi on generated arithmetic, in minutes; started again, it resumes."""
     from limbeck.report import write_report
     from limbeck.runs import quickstart as train_runs
 
@@ -106,7 +106,7 @@ def train(
     parent: Annotated[Path | None, option("Finished run whose student is trained further.", "--from")] = None,
     as_json: terminal.Json = False,
 ) -> None:
-    """Train a student as a recipe says, keep the best by validation accuracy, and test it once, at the end."""
+    """Train a student by a recipe, keep the best by validation accuracy, and test it once, at the end."""
     from limbeck.runs import load_recipe
     from limbeck.runs import train as train_run
 
@@ -182,7 +182,7 @@ def report(
     out: Annotated[Path, option("Folder of the report; an older one is replaced.", "--output", "-o")],
     as_json: terminal.Json = False,
 ) -> None:
-    """Report on finished runs: index.html, one page for any browser; report.md, report.json, tables and figures."""
+    """Report on finished runs: index.html, one page; report.md, report.json, tables and figures."""
     from limbeck.paper import paper_section
     from limbeck.report import write_report
 
@@ -224,12 +224,12 @@ def _options(version: Annotated[bool, option("Print the version.", "--version")]
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line and exit code 2."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("limbeck: %(message)s"))
     logger = logging.getLogger("limbeck")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
-    # no warnings meant for developers from the Hugging Face libraries, and bars on a terminal only
+    # Hugging Face libraries: no warnings for developers, bars on a terminal only
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,4 +1,4 @@
-"""`limbeck grid`: every cell of a grid trained, several at a time."""
+"""`limbeck grid`: the cells of a grid trained, several at a time."""
 
 import logging
 import shlex
@@ -41,7 +41,7 @@ def grid(
     root: Annotated[Path, option("Folder of the released data.", rich_help_panel=_PAPER)] = Path("datasets"),
     as_json: terminal.Json = False,
 ) -> None:
-    """Train every cell of grids that is not finished; any number of processes may share one folder.
+    """Train every unfinished cell of grids; any number of processes may share a folder.
 
     -s changes every cell's recipe (-s training.max_steps=9), or the grid (-s seeds=3).
 
@@ -62,7 +62,7 @@ def grid(
             grid_list, out, workers=workers, engine=engine, retry=retry, watch=lambda states: log_once(_summary(states))
         )
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all has stopped: a second Ctrl-C has no meaning
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all has stopped
         raise typer.Exit(terminal.INTERRUPTED) from None
     judged = _judge(cell_states, grid_list, settings) if settings else {}
     print_json(_as_json(cell_states, out) | judged) if as_json else _print_results(cell_states, out)
@@ -71,7 +71,6 @@ def grid(
 
 
 def _load(names: Sequence[str], changes: Sequence[str], *, offline: bool, smoke: bool, root: Path) -> list["Grid"]:
-    """Return the grids of files, then those of the paper."""
     from limbeck.grids import Grid
     from limbeck.paper import paper_grids
 

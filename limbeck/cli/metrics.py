@@ -35,7 +35,7 @@ def evaluate(
     answers: terminal.Answers = None,
     as_json: terminal.Json = False,
 ) -> None:
-    """Measure finished runs' students on a split of their data, and replace their predictions and results there.
+    """Measure finished runs' students on a split, and replace their predictions and results there.
 
     Each folder's evaluation/SPLIT.md and .json (with --dataset NAME-SPLIT) have all measurements, with --rationale,
     --judge or --encoder also of rationales, and the differences of several runs. -s changes the judge's config.
@@ -73,7 +73,7 @@ def judge(
     split: terminal.Split = "test",
     as_json: terminal.Json = False,
 ) -> None:
-    """Have the rationales that `evaluate --rationale` wrote scored from 1 to 5; started again, it resumes."""
+    """Have the rationales of `evaluate --rationale` scored from 1 to 5; started again, it resumes."""
     from limbeck.metrics.judge import JudgeSettings
     from limbeck.runs.judging import judge_runs
 
@@ -90,7 +90,7 @@ def calibrate(
     seed: Annotated[int, option("Seed of the bootstrap.", min=0)] = 0,
     as_json: terminal.Json = False,
 ) -> None:
-    """Measure how far to trust the confidence of answers, in a file of predictions from any tool."""
+    """Measure how far to trust the confidence of answers in any tool's file of predictions."""
     from rich.console import Console
     from rich.markdown import Markdown
 

@@ -17,7 +17,7 @@ from limbeck.formatting import interval, number
 if TYPE_CHECKING:
     from limbeck.llm.runner import Tally
 
-INCOMPLETE = 1  # exit code where something is missing or has failed
+INCOMPLETE = 1  # exit code if something is missing or failed
 INTERRUPTED = 130  # as of a shell and of typer after Ctrl-C
 
 

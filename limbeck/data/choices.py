@@ -49,7 +49,7 @@ def read_choices(cell: Any) -> Choices:
         advice = "write JSON, or name a column for each, like `columns: {choices: [A, B, C]}`"
         raise DataError(f"a list of texts was expected, not {value!r:.60}; {advice}", field="choices")
     items = ["" if item is None or item != item else cell_text(item) for item in value]
-    while len(items) > 1 and items[-1] == "":  # a table of five columns may have rows of four choices
+    while len(items) > 1 and items[-1] == "":  # in a table of five, rows may have four
         items.pop()
     texts = tuple(text(item, "choices") for item in items)
     keys = [str(cell_text(key)) for key in keys[: len(items)] if key is not None]

@@ -21,7 +21,7 @@ LeftOut = Mapping[str, list[str]]  # locations of rows by the reason
 _USER = {"user", "human"}
 _ASSISTANT = {"assistant", "gpt", "model"}
 _QUESTIONS = ("prompt", "instruction", "problem", "question")
-# s1K's attempt goes before its solution, which a person wrote
+# s1K's attempt precedes its solution, a person's
 _REPLIES = ("completion", "response", "output", "attempt", "deepseek_attempt", "gemini_attempt", "solution", "answer")
 _THOUGHTS = ("thinking_trajectories", "deepseek_thinking_trajectory", "gemini_thinking_trajectory")
 _LABELS = ("label", "answer", "final_answer", "expected_answer")

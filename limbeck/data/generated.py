@@ -1,4 +1,4 @@
-"""Word problems made from a seed, the rows of the task `arithmetic`, with the rationales of a teacher that errs."""
+"""Word problems from a seed, the rows of the task `arithmetic`, with the rationales of a teacher that errs."""
 
 import hashlib
 import operator
@@ -43,7 +43,7 @@ class GeneratedSource(Settings):
         return {split: self._generate(split, getattr(self, f"{split}_rows")) for split in get_args(Split)}
 
     def _generate(self, split: Split, count: int) -> list[Example]:
-        # two streams, so that the questions are the same at every error rate
+        # two streams: the questions are the same at every error rate
         questions = random.Random(f"{self.seed} {split} questions")
         errors = random.Random(f"{self.seed} {split} errors")
         examples: dict[str, Example] = {}
@@ -68,10 +68,10 @@ def word_problems() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _WordProblem:
-    wording: dict[str, str]  # of the question and the facts, with places for words and numbers
+    wording: dict[str, str]  # of question and facts, with places for words and numbers
     words: dict[str, str]
     operations: str
-    numbers: dict[str, int]  # a, b, c, and d where the question has one that is not needed
+    numbers: dict[str, int]  # a, b, c, and d, which is not needed
 
     @property
     def question(self) -> str:
@@ -92,7 +92,7 @@ class _WordProblem:
         return facts.format(**self.words, **self.numbers)
 
     def with_mistake(self, rng: random.Random) -> "_WordProblem":
-        """Return the problem with a wrong operation, or with the number that is not needed."""
+        """Return the problem with a wrong operation or the number that is not needed."""
         operations, numbers = self.operations, list(self.numbers.values())
         if "d" in self.numbers and rng.random() < 0.5:
             numbers[rng.randrange(len(operations) + 1)] = self.numbers["d"]
@@ -112,7 +112,7 @@ def _draw_problem(rng: random.Random, split: Split) -> _WordProblem:
     operations = patterns[index]["operations"]
     wording = rng.choice(patterns[index]["wordings"])
     letters = "abc"[: len(operations) + 1] + ("d" if "{d}" in wording["question"] else "")
-    while True:  # until every step gives a whole number above 0, and no division gives 1
+    while True:  # until steps give whole numbers above 0, and divisions above 1
         numbers = rng.sample(_NUMBERS, len(letters))
         steps = zip(operations, _values(operations, numbers), strict=True)
         if all(value % 1 == 0 and value >= (2 if operation == "/" else 1) for operation, value in steps):

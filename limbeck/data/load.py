@@ -112,7 +112,7 @@ def load(settings: DataSettings) -> Splits:
 
 
 def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
-    """Return one split, as `load` has it; for the test split of an archive no other is read."""
+    """Return one split of `load`; of an archive, the test split is read alone."""
     source = settings.source
     roles = isinstance(source, ArchiveSource) and (source.splits or {"test": "test"})
     if not (split == "test" and source and roles and "test" in roles):

@@ -15,12 +15,12 @@ from limbeck.tasks import Task, is_right
 _MIN_ROWS = 20
 _MAX_ROWS = 1000  # rows compared
 _SHUFFLES = 3
-_SHIFTS = (1, -1, 2, -2)  # rows by which a join by position is most often off
-# Real rationales lie 1.7 to 3.2 standard deviations nearer to their own question than to another row's (SVAMP, CQA,
-# e-SNLI, ANLI, ASDiv, StrategyQA); of rows joined at random 0 to 0.2, more where they are sorted by content.
+_SHIFTS = (1, -1, 2, -2)  # rows by which a join is most often off
+# Real rationales lie 1.7 to 3.2 standard deviations nearer to their own question than to another (SVAMP, CQA, e-SNLI,
+# ANLI, ASDiv, StrategyQA); joined at random 0 to 0.2, more in sorted rows.
 _MIN_DEVIATIONS = 0.25
 _MIN_Z = 3.0  # standard errors
-# Numbers, the stems of words ("beavers" is "beaver"), and pairs of characters in scripts without spaces
+# numbers, stems ("beavers" is "beaver"), and pairs of characters in scripts without spaces
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"\d+|(?=([{_UNSPACED}]{{2}}))[{_UNSPACED}]|([^\W\d_{_UNSPACED}]{{1,5}})[^\W\d_]*")
 
@@ -52,7 +52,7 @@ def _accuracy_sign(examples: Sequence[Example], task: Task) -> str | None:
     shuffled = np.mean([is_right(task, str(row.teacher_label), neighbour) for row, neighbour in pairs])
     chance = max(shuffled, np.mean([1 / len(row.choices) if row.choices else 0.0 for row in answered]))
     error = 2 * sqrt(chance * (1 - chance) / n)
-    # in so many rows that a teacher a quarter of the way to perfection would stand out
+    # where a teacher a quarter of the way to perfection would stand out
     if accuracy > chance + error or accuracy + error > chance + (1 - chance) / 4:
         return None
     return f"its accuracy is {accuracy:.3f}, and by chance it would be {chance:.3f} (n = {n})"

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 Column = Literal["input", "label", "rationale", "id", "teacher_label", "choices", "answers"]
 # the file's names by limbeck's: one, several (`choices: [A, B, C]`), or a nested one (`question.stem`)
 Columns = Mapping[Column, str | list[str]]
-TableRow = tuple[str, str, dict[str, Any]]  # its location (`rows.jsonl:3`), the id if it has none, and its cells
+TableRow = tuple[str, str, dict[str, Any]]  # location (`rows.jsonl:3`), id if it has none, cells
 Table = list[TableRow]
 
 _USUAL: dict[Column, tuple[str, ...]] = {
@@ -44,7 +44,7 @@ def read_rows(
 ) -> list[Example]:
     """Read examples from a file of JSON, CSV or Parquet; docs/data.md describes its columns.
 
-    Without an id, a row gets the file's name and its index. A missing label is ""; `labelled` rows need its column.
+    A missing id is the file's name and the row's index, a missing label ""; `labelled` rows need its column.
     Raises LimbeckError, with line and field, for an unreadable file or a wrong row.
     """
     return read_examples({"": read_files([path])}, columns or {}, task, labelled=labelled)[""]
@@ -89,7 +89,7 @@ def read_examples(
             raise DataError(f"{lacking[0][0][0]}: no column {source!r}, named for {column!r}; there are {names}")
     drafts: dict[str, list[Draft]] = {split: [] for split in splits}
     for split, table in ((split, table) for split, tables in splits.items() for table in tables):
-        published = bool(task.fields) and task.fields[0][0] in _names(table)
+        published = task.fields and task.fields[0][0] in _names(table)
         usual = {} if published else _usual_columns(table, columns, labelled)
         drafts[split] += [read_row(row, task, {**columns, **usual}) for row in table]
     reading = shared_reading(list(chain(*drafts.values())))
@@ -198,7 +198,7 @@ def _listed(cell: Any) -> Any:
 
 
 def _texts(cell: Any, field: str, words: Set[str] | None = None) -> list[str]:
-    """Return the texts in a cell, or with `words` its labels, of which "None" and such count only among these."""
+    """Return the texts in a cell; with `words`, its labels, of which "None" and such count only if among these."""
     values = cell if isinstance(cell, list) else [cell]
     values = values if words is None else list(map(cell_text, values))
     return [text(v, field) for v in values if not is_missing(v) or (words and normalise(str(v or "")) in words)]

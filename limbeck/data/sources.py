@@ -1,4 +1,4 @@
-"""The sources of rows: the authors' released archive, a user's own files, and the Hugging Face Hub."""
+"""Sources of rows: the authors' released archive, a user's files, and the Hugging Face Hub."""
 
 import shutil
 import tempfile
@@ -101,7 +101,7 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
             with zipfile.ZipFile(archive) as zipped:
                 if sum(info.file_size for info in zipped.infolist()) > MAX_UNPACKED:
                     raise ValueError(f"more than {MAX_UNPACKED} bytes when unpacked")
-                zipped.extractall(unpacked)  # it takes drives, roots and `..` out of names, and makes no links
+                zipped.extractall(unpacked)  # without drives, roots, `..` and links
             unpacked = unpacked / "datasets" if (unpacked / "datasets").is_dir() else unpacked
             folders = sorted(path for path in unpacked.iterdir() if path.is_dir() and path.name != "__MACOSX")
             if not folders:

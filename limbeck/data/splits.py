@@ -60,7 +60,7 @@ def _contradict(rows: Sequence[Example], task: Task) -> bool:
 
 
 def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_overlap: float) -> None:
-    """Raise DataError where a split shares more than `max_overlap` of its questions with an earlier one."""
+    """Raise DataError if a split shares more than `max_overlap` of its questions with an earlier one."""
     for earlier, later in combinations(sizes, 2):
         count, rows = counts.get(f"{later}_in_{earlier}", 0), sizes[later]
         if count > max_overlap * rows:
@@ -72,9 +72,9 @@ def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_over
 def carve(
     examples: Sequence[Example], fraction: float, seed: int, split: Literal["test", "validation"]
 ) -> tuple[list[Example], list[Example]]:
-    """Hold out a random `fraction` of the rows, at least one, as (train, split), both in their order.
+    """Hold out a random `fraction` of the rows, at least one: (train, split), both in order.
 
-    All rows of one question stay on one side; `split` has only the first of them.
+    Rows of one question stay on one side; `split` has only the first.
     """
     by_question = defaultdict(list)
     for index, example in enumerate(examples):

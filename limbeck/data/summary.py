@@ -1,4 +1,4 @@
-"""Counts, the teacher's accuracy, lengths and a few examples of the data, for `limbeck data show`."""
+"""Counts, the teacher's accuracy, lengths and examples of the data, for `limbeck data show`."""
 
 import random
 from collections.abc import Callable, Iterable, Mapping
@@ -52,14 +52,13 @@ def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> di
 
 
 def _lengths(texts: Iterable[str]) -> dict[str, float] | None:
-    """Return quantiles of the numbers of words."""
     counts = [len(text.split()) for text in texts]
     quantiles = {"min": 0, "median": 0.5, "p95": 0.95, "max": 1}
     return {name: round(float(np.quantile(counts, q)), 4) for name, q in quantiles.items()} if counts else None
 
 
 def show(settings: DataSettings, n: int, *, texts: ViewTexts | None = None) -> str:
-    """Return the counts and `n` random rows of the first split in every view, as text to read.
+    """Return the counts and `n` random rows of the first split in every view, as text.
 
     `texts` returns what a student reads and writes; None: the parts of an encoder-decoder's.
     """

@@ -18,7 +18,7 @@ from limbeck.files import STDIO
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Rows = list[tuple[str, dict[str, Any]]]  # each after its location: `r.jsonl:3`, `r.json: item 3`, `r.parquet: row 3`
+Rows = list[tuple[str, dict[str, Any]]]  # after locations: `r.jsonl:3`, `r.json: item 3`, `r.parquet: row 3`
 
 MAX_ROW_BYTES = 10_000_000
 _TOO_LONG = "the row is too long; mend it, or raise max_row_bytes"
@@ -28,14 +28,14 @@ _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}  # by the first bytes
 _JSON_LINES = (".jsonl", ".ndjson")
 _GAP = re.compile(r"(?:[\s,]|//[^\n]*|#[^\n]*)*")  # between JSON values
 _LAST_COMMA = re.compile(r",\s*\]\s*\Z")
-_WRAPPERS = ("data", "rows", "examples", "items", "records", "questions", "train", "test")  # keys that hold all rows
+_WRAPPERS = ("data", "rows", "examples", "items", "records", "questions", "train", "test")  # keys of all rows
 _MAX_LIST = 1 << 20  # characters of a printed list
 _JOINED = re.compile(r"['\"]\s+['\"]")  # in numpy's lists, whose texts Python would join
 _WHOLE_FLOAT = re.compile(r"-?\d{1,15}\.0")  # pandas writes an integer column with nulls as floats
 
 
 def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
-    """Read the rows of a JSON, CSV or Parquet file, plain or compressed by gzip or Zstandard; `-` is standard input.
+    """Read a JSON, CSV or Parquet file, plain or compressed by gzip or Zstandard; `-` is standard input.
 
     The suffix names the format; other files hold JSON if they begin like it, else delimited text. Raises LimbeckError
     for a damaged file or row, and for a row that is too long.
@@ -76,7 +76,7 @@ def stem(path: Path) -> str:
 
 
 def json_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
-    """Read rows from JSON objects, one after the other, in an array, or in an object as in docs/data.md.
+    """Read rows from JSON objects in sequence, in an array, or in an object as in docs/data.md.
 
     Outside arrays, comment lines (`//`, `#`) and extra commas are skipped, and a row's length is checked.
     """
@@ -144,7 +144,7 @@ def csv_rows(text: str, path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
 
 
 def arrow_rows(table: "pa.Table", where: str) -> Rows:
-    """Return the rows of a table: class labels of `datasets` by name, and 32-bit floats as 0.1, not 0.10000000149."""
+    """Return a table's rows: class labels of `datasets` by name, 32-bit floats as 0.1, not 0.10000000149."""
     metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
     features = metadata.get("info", {}).get("features", {})
     for index, name in enumerate(table.column_names):
