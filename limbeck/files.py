@@ -63,7 +63,7 @@ def check_writable(path: Path, *sources: Path) -> None:
         return
     target = Path(os.path.realpath(path))
     if target.is_dir() or target in [source.resolve() for source in sources]:
-        raise FileError("the output is a folder or an input; give another --output", path=path)
+        raise FileError("the output would overwrite a folder or an input; give another --output", path=path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=target.parent).close()

@@ -19,7 +19,7 @@ Files = Mapping[str, bytes | Path]  # name on the Hub -> content, or its file
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT = 5.0  # seconds for the Hub to say whether it is there
+_TIMEOUT = 5.0  # seconds for the Hub to answer
 _HUB_FILES = {".gitattributes"}  # the Hub's own in a new repository
 
 
@@ -39,8 +39,7 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
     except LimbeckError:
         raise
     except Exception as error:  # the HTTP client's may hold the token
-        text = str(getattr(error, "server_message", None) or error)
-        text = " ".join(text.replace(huggingface_hub.get_token() or "\0", "***").split())
+        text = str(getattr(error, "server_message", None) or error).replace(huggingface_hub.get_token() or "\0", "***")
         status = getattr(getattr(error, "response", None), "status_code", None)
         advice = "; log in with `hf auth login`, or set HF_TOKEN" if status in (401, 403) else ""
         reason = f"{status or type(error).__name__}: {text:.300}"
@@ -59,7 +58,7 @@ def where_to_load(name: str) -> dict[str, bool]:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status is not None and status < 500:  # the loader will report what it refuses
             return {}
-        reason = str(status or type(error).__name__)
+        reason = status or type(error).__name__
     if (revision := cached_revision(name)) is None:
         raise EndpointError(f"{name}: the Hub cannot be reached ({reason}), nor is it cached; give a folder")
     log.warning("%s: the Hub cannot be reached (%s); using the cached revision %s", name, reason, revision)

@@ -74,8 +74,9 @@ class Prompt(Settings):
         segments = [*front, last]
         inputs = {f"input_{number}": segment for number, segment in enumerate(segments, start=1)}
         inputs["input"] = "\n".join(segments)
-        if missing := [name for name in _PLACEHOLDER.findall(self.question) if name not in inputs]:
-            raise DataError(f"example {example.id!r:.60} lacks the {{{missing[0]}}} of the prompt's question")
+        for name in _PLACEHOLDER.findall(self.question):
+            if name not in inputs:
+                raise DataError(f"example {example.id!r:.60} lacks the {{{name}}} of the prompt's question")
         return _filled(self.question, inputs) + listed
 
 
@@ -84,9 +85,8 @@ def load_prompt(task: Task, path: Path | None = None) -> Prompt:
     path = path or prompt_file(task.name)
     values = read_mapping(path)
     rows = values.get("examples") or []  # null where all are commented out
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and isinstance(row.get("reply"), str) for row in rows
-    ):
+    valid = isinstance(rows, list) and all(isinstance(row, dict) and isinstance(row.get("reply"), str) for row in rows)
+    if not valid:
         raise RecipeError("a list of questions, each with its `reply`, was expected", path=path, field="examples")
     return Prompt.parse({**values, "examples": _worked_examples(rows, task, path) if rows else ()}, str(path))
 

@@ -87,9 +87,9 @@ class _WordProblem:
 
     @property
     def rationale(self) -> str:
-        steps = [f"{_WORDS[operation]} {{{letter}}}" for operation, letter in zip(self.operations, "bc", strict=False)]
-        facts = f"{self.wording['facts']} So we need {{a}} {', then '.join(steps)}."
-        return facts.format(**self.words, **self.numbers)
+        pairs = zip(self.operations, "bc", strict=False)
+        steps = ", then ".join(f"{_WORDS[operation]} {{{letter}}}" for operation, letter in pairs)
+        return f"{self.wording['facts']} So we need {{a}} {steps}.".format(**self.words, **self.numbers)
 
     def with_mistake(self, rng: random.Random) -> "_WordProblem":
         """Return the problem with a wrong operation or the number that is not needed."""

@@ -33,8 +33,7 @@ def teacher_mismatch(examples: Sequence[Example], task: Task) -> str | None:
     """
     words = _word_sign(examples)
     end = None if words else _word_sign(examples[-(len(examples) // 4) :])  # a row may be lost on the way
-    signs = filter(None, (_accuracy_sign(examples, task), words, end and f"of the last quarter, {end}"))
-    reasons = "; ".join(signs)
+    reasons = "; ".join(filter(None, (_accuracy_sign(examples, task), words, end and f"of the last quarter, {end}")))
     return f"the teacher is most likely joined to the wrong rows: {reasons}" if reasons else None
 
 
@@ -59,9 +58,8 @@ def _accuracy_sign(examples: Sequence[Example], task: Task) -> str | None:
 
 
 def _word_sign(examples: Sequence[Example]) -> str | None:
-    rng = random.Random("words")
     explained = {index for index, row in enumerate(examples) if row.rationale is not None}
-    indices = rng.sample(sorted(explained), min(len(explained), _MAX_ROWS))
+    indices = random.Random("words").sample(sorted(explained), min(len(explained), _MAX_ROWS))
     n = len(indices)
     # a text for each label says nothing about its row
     if n < _MIN_ROWS or 2 * len({examples[index].rationale for index in indices}) < n:

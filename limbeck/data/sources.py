@@ -101,7 +101,7 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
             with zipfile.ZipFile(archive) as zipped:
                 if sum(info.file_size for info in zipped.infolist()) > MAX_UNPACKED:
                     raise ValueError(f"more than {MAX_UNPACKED} bytes when unpacked")
-                zipped.extractall(unpacked)  # without drives, roots, `..` and links
+                zipped.extractall(unpacked)  # without drives, roots and `..`, and links as files
             unpacked = unpacked / "datasets" if (unpacked / "datasets").is_dir() else unpacked
             folders = sorted(path for path in unpacked.iterdir() if path.is_dir() and path.name != "__MACOSX")
             if not folders:
@@ -164,8 +164,7 @@ class HubSource(Settings):
         names = self.splits or hub.splits or usual
         if not names or not data_set.keys() >= set(names.values()):
             expected = ", ".join(names.values()) or "train, validation and test"
-            reason = f"of the splits {expected} there are only {sorted(data_set)!r:.200}; name them under `splits`"
-            raise DataError(f"{hub.path}: {reason}")
+            raise DataError(f"{hub.path}: splits {sorted(data_set)!r:.200}, not {expected}; name them under `splits`")
         tables = {}
         for split, name in names.items():
             rows = arrow_rows(data_set[name].with_format("arrow")[:], f"{hub.path} [{name}]")

@@ -73,7 +73,7 @@ def read_message(message: Mapping[str, Any], separator: str = "\n") -> Message:
 def _part_text(value: Any, depth: int = 4) -> str:
     """Return a part's text: itself, that of a field, or those of its own parts, a line each."""
     if isinstance(value, str):
-        return re.sub("[\ud800-\udfff]", "\ufffd", value)  # UTF-8 has no half pairs
+        return re.sub("[\ud800-\udfff]", "\ufffd", value)  # half a pair is no UTF-8
     if depth and isinstance(value, list):
         return "\n".join(filter(None, (_part_text(item, depth - 1) for item in value)))
     if depth and isinstance(value, dict):

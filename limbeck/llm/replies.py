@@ -147,7 +147,7 @@ class _Reply:
         return Parsed(self.rationale([implied]), implied.label) if implied else Parsed(None, None)
 
     def _next_question(self, first_end: int) -> int:
-        """Return where the teacher's own question begins; before `first_end`, the task's retold is none."""
+        """Return where a question of the teacher's own begins; before `first_end` it may retell the task's."""
         question_words = set(re.findall(r"\w+", self.example.input.casefold()))
         for opening in phrases.NEXT_QUESTION.finditer(self.text):
             sentence = self.text[opening.end() : opening.end() + texts.LONGEST_SENTENCE].lstrip()

@@ -31,7 +31,7 @@ class Tally:
     total: int = 0  # answers missing at the beginning
     sent: int = 0  # requests
     stored: int = 0  # replies
-    given_up: int = 0  # answers that stay missing for now
+    given_up: int = 0  # answers still missing
     failures: Counter[str] = field(default_factory=Counter)  # requests, by kind
     reasons: dict[str, str] = field(default_factory=dict)  # the last failure's message, by kind
     tokens: Tokens = field(default_factory=Tokens)
@@ -88,7 +88,7 @@ class Session:
         try:
             asyncio.run(self._ask(sampling, phases))
         finally:
-            with suppress(ValueError, TypeError):  # not the main thread; a handler that is not Python's
+            with suppress(ValueError, TypeError):  # not the main thread, or not Python's handler
                 signal.signal(signal.SIGTERM, handler)
 
     async def _ask(self, sampling: SamplingSettings, phases: Sequence[Callable[[], Sequence[Request]]]) -> None:
@@ -142,7 +142,7 @@ class _Runner:
             with unsupported:
                 loop.add_signal_handler(signal.SIGTERM, task.cancel)
             errors = await asyncio.shield(workers)
-        except asyncio.CancelledError:  # the first Ctrl-C or SIGTERM; asyncio raises KeyboardInterrupt at the second
+        except asyncio.CancelledError:  # the first Ctrl-C or SIGTERM; the second is a KeyboardInterrupt
             log.warning("stopping once %d requests in flight are answered; again, and they are lost", self._in_flight)
             self._end("interrupted")
             with unsupported:
@@ -227,10 +227,9 @@ class _Runner:
         if isinstance(result, Reply):
             return
         if result.kind == "HTTP 403" and not self._answered and self._fruitless > 1:  # once may be the question
-            raise EndpointError(f"the teacher never answered and refuses the request (HTTP 403): {result.message}")
+            raise EndpointError(f"the teacher never answered, but refuses (HTTP 403): {result.message}")
         if self._fruitless >= 8 + 2 * self._concurrency:
-            advice = "what was answered is stored; start the job again for the rest"
-            raise EndpointError(f"the last {self._fruitless} requests came to nothing ({result.message}); {advice}")
+            raise EndpointError(f"the last {self._fruitless} requests came to nothing ({result.message}); start again")
 
 
 class RateLimiter:

@@ -89,7 +89,7 @@ class Result(NamedTuple):
 
 def estimate(*texts: str) -> int:
     """Estimate the tokens of messages, rather too high than too low."""
-    return sum(len(text.encode()) // 3 + 8 for text in texts)  # English has four bytes; a template adds some
+    return sum(len(text.encode()) // 3 + 8 for text in texts)  # English tokens have four bytes
 
 
 def fingerprint(value: Any) -> str:
