@@ -95,7 +95,6 @@ def risk_coverage(lines: Mapping[str, Sequence[Point]]) -> str:
 
 
 def cascade(lines: Mapping[str, Sequence[Point]], teacher: float | None) -> str:
-    """Draw accuracy over the share passed on, with a line for the teacher's own."""
     reference = None if teacher is None else ("teacher alone", teacher)
     return line_chart(lines, "share passed on to the teacher", "accuracy", percent="xy", reference=reference)
 

@@ -100,7 +100,6 @@ def disk_errors(folder: Path) -> Iterator[None]:
 
 
 def json_text(value: Any) -> str:
-    """Return `value` as indented JSON and a newline."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 

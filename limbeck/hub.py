@@ -92,7 +92,6 @@ def may_be_on_hub(name: str) -> bool:
 
 
 def could_be_name(name: str) -> bool:
-    """Return whether a repository on the Hub may have this name."""
     with suppress(HFValidationError):
         validate_repo_id(name)
         return True

@@ -54,7 +54,6 @@ class Prediction:
 
     @property
     def blank(self) -> bool:
-        """True if not answered."""
         return self.prediction is not None and not self.prediction.strip()
 
 
@@ -62,18 +61,17 @@ class Prediction:
 class Judgement:
     """A judge's replies about one rationale, asked once or several times."""
 
-    id: str  # of the example
+    id: str
     task: str
     run: str  # whose rationale it is
     label: str  # the answer shown with it
     rationale: str
-    judge: str  # the model
+    judge: str  # a model
     temperature: float
     replies: tuple[str | None, ...]  # one per request; None: none
     scores: tuple[float | None, ...]  # of the replies, 1 to 5; None: none
 
     @property
     def score(self) -> float | None:
-        """The mean of the known scores."""
         scores = [score for score in self.scores if score is not None]
         return fmean(scores) if scores else None

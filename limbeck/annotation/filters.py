@@ -82,7 +82,7 @@ class Outcome(StrEnum):
 class Sample:
     """A reply to a question, or its absence; `sift` fills in the last three fields."""
 
-    text: str | None  # raw; None: there is no reply
+    text: str | None  # raw; None: no reply
     thoughts: str = ""  # that came beside the text
     failure: str | None = None  # the last failure's kind, and its message
     reason: str | None = None
@@ -103,7 +103,6 @@ class Annotation:
 
     @property
     def rationales(self) -> list[str]:
-        """The rationales to train on."""
         return [str(sample.rationale) for sample in self.samples if sample.outcome is Outcome.KEPT]
 
 
@@ -179,7 +178,7 @@ def foreign(text: str, language: str) -> bool:
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)  # in a second
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def leaks(rationale: str, task: Task, example: Example, hinted: bool) -> bool:

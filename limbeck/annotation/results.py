@@ -58,7 +58,6 @@ def summary(results: Results) -> dict[str, Any]:
     outcomes = Counter(sample.outcome for sample in samples)
     failures = [(str(sample.failure), sample.reason) for sample in samples if sample.failure]
     graded = [is_right(task, row.vote, row.example) for row in annotations if row.vote and row.example.label]
-    interval = wilson(sum(graded), len(graded))
     answered = []
     for row in annotations:
         rationale = next((sample.rationale for sample in row.samples if sample.rationale), None)
@@ -71,7 +70,7 @@ def summary(results: Results) -> dict[str, Any]:
         "reasons": dict(failures),
         "votes": {
             "accuracy": sum(graded) / len(graded) if graded else None,
-            "interval": list(interval) if interval else None,
+            "interval": wilson(sum(graded), len(graded)),
             "right": sum(graded),
             "n": len(graded),
             "without_vote": sum(row.vote is None for row in annotations),

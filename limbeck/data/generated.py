@@ -38,7 +38,6 @@ class GeneratedSource(Settings):
     seed: int = 0
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the three splits of `arithmetic`."""
         assert task.name == "arithmetic"
         return {split: self._generate(split, getattr(self, f"{split}_rows")) for split in get_args(Split)}
 

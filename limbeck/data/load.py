@@ -45,7 +45,6 @@ class DataSettings(TaskSettings):
 
     @property
     def columns(self) -> Columns:
-        """The source's names of columns, if any."""
         return getattr(self.source, "columns", {})
 
     @model_validator(mode="after")

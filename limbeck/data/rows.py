@@ -66,7 +66,6 @@ def read_files(paths: Iterable[Path], max_row_bytes: int = MAX_ROW_BYTES) -> lis
 
 
 def numbered(rows: Rows, name: str, start: int = 0) -> Table:
-    """Return the rows with the ids `{name}-{index}`."""
     return [(location, f"{name}-{index}", row) for index, (location, row) in enumerate(rows, start)]
 
 

@@ -47,7 +47,6 @@ class ArchiveSource(Settings):
         return splits
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the splits whose input files exist, by role."""
         folder = self.root / task.name
         paths = {split: folder / f"{task.name}_{split}.json" for split in get_args(Split)}
         roles = self.splits or {split: split for split, path in paths.items() if path.exists()}
@@ -125,14 +124,12 @@ class FilesSource(Settings):
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)  # the files' names by limbeck's
 
     def read(self, task: Task) -> dict[str, list[Example]]:
-        """Return the splits that have files; a missing label is ""."""
         files = {split: getattr(self, f"{split}_file") for split in get_args(Split)}
         tables = {split: read_files(_expand(paths), self.max_row_bytes) for split, paths in files.items() if paths}
         return read_examples(tables, self.columns, task)
 
 
 def _expand(paths: Path | list[Path]) -> list[Path]:
-    """Return the files of paths and patterns."""
     files: list[Path] = []
     for path in [paths] if isinstance(paths, Path) else paths:
         pattern = str(path.expanduser())

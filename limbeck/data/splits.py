@@ -66,7 +66,7 @@ def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_over
         if count > max_overlap * rows:
             share = ceil(1000 * count / rows) / 1000
             reason = f"{count} of {rows} {later} rows have a question of the {earlier} split"
-            raise DataError(f"{reason}; take them out, or allow them with data.max_overlap: {share:g}")
+            raise DataError(f"{reason}; take them out, or set data.max_overlap: {share:g}")
 
 
 def carve(

@@ -44,7 +44,6 @@ class Source:
 
 
 def source(example: Example, view: View) -> Source:
-    """Return what the student reads in a view."""
     return Source(view, example.segments, example.choices_text)
 
 

@@ -37,7 +37,7 @@ _URL = _unshown(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", "http://HOST:PORT/v1, witho
 class TeacherSettings(Settings):
     """A model behind an OpenAI-compatible endpoint, or (`engine: local`) a Hugging Face model on this machine."""
 
-    name: str = Field(description="the endpoint's name of it; for engine local the Hub's, or a folder")
+    name: str = Field(description="as the endpoint calls it; with engine local, on the Hub or a folder")
     engine: Literal["endpoint", "local"] = "endpoint"
     base_url: Annotated[str, _URL] | None = Field(None, description=f"by default $OPENAI_BASE_URL, else {OPENAI}")
     key: Annotated[str, _VARIABLE] = Field("OPENAI_API_KEY", description="environment variable with the key, if any")
@@ -126,7 +126,6 @@ class AskingSettings(Settings):
         return (tokens.prompt * prices.input + tokens.completion * prices.output) / 1e6 if prices else None
 
     def covers(self, tokens: Tokens) -> bool:
-        """Return whether `tokens` are within the budget."""
         money, most = self.budget.money, self.budget.tokens
         return (most is None or sum(tokens) <= most) and (money is None or (self.cost(tokens) or 0.0) <= money)
 
