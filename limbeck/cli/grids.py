@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _GRIDS = "A grid's YAML file; or the paper's table1 to table8, figure2 to figure5, or `paper` for all."
-_ENGINE = "local: processes; ray: the cluster at RAY_ADDRESS, or one started here (limbeck\\[ray])."
+_ENGINE = "local: processes here; ray: the cluster at RAY_ADDRESS, or one started here (limbeck\\[ray])."
 _PAPER = "The paper's grids"
 
 

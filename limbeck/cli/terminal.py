@@ -1,7 +1,7 @@
 """Options, tables and progress bars that the verbs share."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +15,7 @@ from limbeck.files import is_stdout, json_text
 from limbeck.formatting import interval, number
 
 if TYPE_CHECKING:
-    from limbeck.llm.runner import Tally
+    from limbeck.llm.runner import Tally, Watch
 
 INCOMPLETE = 1  # exit code if something is missing or failed
 INTERRUPTED = 130  # as of a shell and of typer after Ctrl-C
@@ -97,7 +97,7 @@ def confirm_upload(content: str, name: str, *, public: bool, yes: bool) -> None:
 
 
 @contextmanager
-def asking() -> Iterator[Callable[["Tally", float | None], None]]:
+def asking() -> Iterator["Watch"]:
     """Show a bar on a terminal; yield the function that updates it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -70,18 +70,18 @@ def read(settings: DataSettings) -> dict[str, list[Example]]:
 
 
 def _labelled(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
-    rows = (settings.source or GeneratedSource()).read(settings.get_task())
-    splits = {name: [example for example in examples if example.label] for name, examples in rows.items()}
-    unlabelled = {name: len(rows[name]) - len(examples) for name, examples in splits.items()}
-    for name, examples in splits.items():
+    splits, unlabelled = {}, 0
+    for name, rows in (settings.source or GeneratedSource()).read(settings.get_task()).items():
+        splits[name] = examples = [row for row in rows if row.label]
         if not examples:
             raise DataError(f"task {settings.task!r}: no row of the split {name!r} has a label")
-        if unlabelled[name]:
-            log.warning("%s: %d of %d rows have no label and are left out", name, unlabelled[name], len(rows[name]))
+        if count := len(rows) - len(examples):
+            log.warning("%s: %d of %d rows have no label and are left out", name, count, len(rows))
+        unlabelled += count
         free_text = settings.task == "custom" and settings.answer == "text" and not any(row.choices for row in examples)
         if free_text and all(read_number(row.label) is not None for row in examples):
             log.warning("all labels are numbers, compared as texts unless you set `answer: number`")
-    return splits, sum(unlabelled.values())
+    return splits, unlabelled
 
 
 def load(settings: DataSettings) -> Splits:

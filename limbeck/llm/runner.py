@@ -31,7 +31,7 @@ class Tally:
     total: int = 0  # answers missing at the beginning
     sent: int = 0  # requests
     stored: int = 0  # replies
-    given_up: int = 0  # answers still missing
+    given_up: int = 0  # answers that stay missing
     failures: Counter[str] = field(default_factory=Counter)  # requests, by kind
     reasons: dict[str, str] = field(default_factory=dict)  # the last failure's message, by kind
     tokens: Tokens = field(default_factory=Tokens)
@@ -254,5 +254,5 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 
 def backoff(failures: int, retry_after: float) -> float:
-    """Return the random seconds to wait after `failures` in a row: at most `retry_after` and a minute."""
+    """Return the seconds to wait after failures in a row: `retry_after`, and at random up to a minute."""
     return retry_after + random.uniform(0, min(60.0, 2.0 ** min(failures - 1, 10)))
