@@ -161,7 +161,7 @@ class HubSource(Settings):
         names = self.splits or hub.splits or usual
         if not names or not data_set.keys() >= set(names.values()):
             expected = ", ".join(names.values()) or "train, validation and test"
-            raise DataError(f"{hub.path}: splits {sorted(data_set)!r:.200}, not {expected}; name them under `splits`")
+            raise DataError(f"{hub.path}: no {expected} in {sorted(data_set)!r:.200}; name them under `splits`")
         tables = {}
         for split, name in names.items():
             rows = arrow_rows(data_set[name].with_format("arrow")[:], f"{hub.path} [{name}]")

@@ -43,7 +43,7 @@ def test_outputs_meet_their_rows_over_shards_past_nine(tmp_path: Path) -> None:
         ("svamp_train.json", None, "no split 'train'"),
         ("svamp_test.json", None, "no split 'test'"),
         ("llm/train_CoT_3.json", None, "train_CoT_3.json"),
-        ("llm/train_CoT_11.json", '["one. The answer is (1)."]', "svamp_train.json: 24 rows, but .* has 23 outputs"),
+        ("llm/train_CoT_11.json", '["one. The answer is (1)."]', "svamp_train.json: 24 rows, but 23 outputs"),
         ("svamp_train.json", '{"input": "x", "label": "1"}\n{"input', r"svamp_train.json:2: not JSON"),
         ("svamp_train.json", '{"input": "x", "label": "1"}\n\n{"label": "1"}', r"svamp_train.json:3: .*input"),
         ("llm/train_CoT_0.json", '["a", 3]', "train_CoT_0.json"),

@@ -44,7 +44,7 @@ def test_counts_of_own_data(tmp_path: Path) -> None:
     assert (train["rows"], train["teacher_accuracy"], train["unparsed"], train["without_rationale"]) == (3, 0.5, 0, 1)
     assert (test["teacher_accuracy"], test["without_rationale"], test["words"]["rationale"]) == (None, 1, None)
     assert test["notes"] == {"test_in_train": 1, "test_in_valid": 0}
-    assert "a training refuses this: 1 of the 1 rows" in show(settings, 0)
+    assert "a training refuses this: 1 of 1 test rows" in show(settings, 0)
 
 
 def test_the_page_has_the_counts_and_the_examples(tmp_path: Path) -> None:
