@@ -103,7 +103,7 @@ def _worked_examples(rows: list[dict[str, Any]], task: Task, path: Path) -> list
     examples = read_examples({"": [table]}, {}, task, labelled=False)[""]
     for (location, *_), example, reply in zip(table, examples, replies, strict=True):
         if None in parse(reply, task, example):
-            text = f"no rationale and answer can be read; reason first, then write {task.marker!r} and the answer"
+            text = f"cannot be read; reason first, then write {task.marker!r} and the answer"
             raise RecipeError(text, path=location, field="reply")
     return list(map(WorkedExample, examples, replies))
 
