@@ -46,13 +46,13 @@ def lay_out(views: Sequence[ViewIds]) -> Layout:
     shared = next(differences, min(map(len, sources)))
     row = Layout(sources[0][:shared], list(range(shared)), [_SHARED] * shared, [])
     for number, (source, (_, target)) in enumerate(zip(sources, views, strict=True), 1):
-        begin, own = len(row.ids), source[shared:]
-        last = begin + len(own) - 1 if own else shared - 1  # of the prompt
-        branch = [*own, *target[:-1]]
+        begin, suffix = len(row.ids), source[shared:]
+        last = begin + len(suffix) - 1 if suffix else shared - 1  # of the prompt
+        branch = [*suffix, *target[:-1]]
         row.ids.extend(branch)
         row.positions.extend(range(shared, shared + len(branch)))
         row.branches.extend([number] * len(branch))
-        row.places.append([last, *range(begin + len(own), len(row.ids))])
+        row.places.append([last, *range(begin + len(suffix), len(row.ids))])
     return row
 
 
