@@ -65,7 +65,7 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
     judgements = read_judgements(run, name)
     students = [judgement for judgement in judgements if judgement.run != GOLD]
     if not students:
-        raise DataError("not judged: limbeck judge RUN does that")
+        raise DataError("not judged: `limbeck judge RUN --config FILE` does that")
     correct = {row.id: bool(row.correct) for row in read_predictions(run.predictions(name))}
     rated = {j.id: j.score for j in students if single(j) and j.score is not None}
     return {

@@ -195,7 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(bytes([byte]))
                     self.server.stopped.wait(0.2)
 
-    do_GET = do_POST  # of the Hub
+    def do_GET(self) -> None:  # of the Hub
+        self.do_POST()
 
     def log_message(self, format: str, *args: object) -> None:
         pass
