@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -210,6 +211,9 @@ def generation(settings: Settings, count: int = 64, batch_size: int = 16) -> Ite
 
 def decoder(settings: Settings) -> Iterator[dict[str, Any]]:
     """Training beside TRL in time and memory, then generation."""
+    if not MODEL.is_dir() or find_spec("trl") is None:
+        print("decoder: left out; it needs `make smollm2` and `pip install --no-deps trl==1.16.0`", file=sys.stderr)
+        return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for lora in (True, False):
