@@ -1,8 +1,8 @@
 """A decoder-only student: a causal language model that reads a prompt and writes the target after it.
 
-The views of a question share the beginning of their prompts, which is computed once: a row of a batch is that
-beginning, then a branch for every view, the rest of its prompt and its target. A token sees the beginning and its own
-branch, and its position is the one it would have if its view stood alone; so the states are those of separate rows.
+The common beginning of the prompts of a question's views is computed once: a row of a batch is that beginning, then a
+branch for each view, the rest of its prompt and its target. A token attends to the beginning and its own branch, at the
+position it would have in a row of its own, so the states are those of separate rows.
 Legend: R rows, S tokens of a row, N target tokens of a batch, D hidden size.
 """
 
@@ -40,7 +40,7 @@ class Layout(NamedTuple):
 
 
 def lay_out(views: Sequence[ViewIds]) -> Layout:
-    """Lay out the views of a question, one at least, behind the longest beginning that all their sources have."""
+    """Lay out the views of a question, one at least, behind the longest beginning of all their sources."""
     sources = [list(view.source) for view in views]
     differences = (i for i, tokens in enumerate(zip(*sources, strict=False)) if len(set(tokens)) > 1)
     shared = next(differences, min(map(len, sources)))
@@ -72,7 +72,7 @@ class BranchCollator:
         sizes = {view: [len(ids[view].target) for ids in examples] for view in examples[0]}
         if self.reads_padding:
             sizes = {view: [max(row) if size else 0 for size in row] for view, row in sizes.items()}
-        rows: list[Layout] = []
+        rows = []
         labels: dict[Any, Ids] = {view: [] for view in sizes}
         places: dict[Any, list[tuple[int, int]]] = {view: [] for view in sizes}  # a row's number, an index in the row
         for number, views in enumerate(examples):
@@ -107,9 +107,8 @@ def _int64(values: Iterable[int]) -> Tensor:
 class DecoderStudent(Student):
     """A causal language model with its prompts.
 
-    Raises:
-        ModelError: the model has no vocabulary head, its logits are not those of its head, it has no end token or too
-            few positions, or its chat template fails.
+    Raises ModelError where it has no vocabulary head that makes its logits, no end token or too few positions, or its
+    chat template fails.
     """
 
     def __init__(
@@ -122,19 +121,16 @@ class DecoderStudent(Student):
         max_target_length: int,
     ) -> None:
         embeddings: Any = model.get_input_embeddings()
-        config: Any = model.config.get_text_config(decoder=True)  # of a model that reads images too, its part for text
+        config: Any = model.config.get_text_config(decoder=True)  # of a multimodal model the part for text
         ends = [*end_ids(model.config), *end_ids(config), *end_ids(model.generation_config)]
         vocabulary = int(embeddings.num_embeddings)
         codec = PromptCodec(tokenizer, ends, vocabulary, prompts=prompts)
         room = positions(config) - max_target_length
         if room < 1:
-            raise ModelError(
-                f"the model knows {positions(config)} positions, and student.max_target_length is "
-                f"{max_target_length}: lower it"
-            )
-        # padding is masked everywhere, so that any token can stand for it
+            raise ModelError(f"student.max_target_length leaves no room in {positions(config)} positions: lower it")
+        # padding is masked everywhere: any token will do
         pad_ids = (config.pad_token_id, tokenizer.pad_token_id, codec.end)
-        # a checkpoint's own presets (sampling, penalties) are for the task it was made for
+        # the checkpoint's presets (sampling, penalties) are for its own task
         model.generation_config = GenerationConfig(
             bos_token_id=config.bos_token_id,
             eos_token_id=list(codec.ends),
@@ -177,7 +173,7 @@ class DecoderStudent(Student):
         return [pad_sequence(states[view].split(sizes), True) for view, sizes in inputs["sizes"].items()]
 
     def _masks(self, position_ids: Tensor, branches: Tensor) -> Any:
-        """Return what each token sees, `[R, 1, S, S]`; by kind of layer where the model's layers are of several."""
+        """Return the attention mask, `[R, 1, S, S]`; one for each kind of layer where the model has several."""
         length = branches.shape[1]
         causal = torch.ones(length, length, dtype=torch.bool, device=branches.device).tril()
         keys, queries = branches.unsqueeze(1), branches.unsqueeze(2)
@@ -199,10 +195,9 @@ class DecoderStudent(Student):
 
     @torch.no_grad()
     def _probe(self) -> None:
-        """Find the factor of the head, and see whether the model can share prompts, by a few tokens.
+        """Try a few tokens for the head's scale, and to see if the model can share prompts.
 
-        Raises:
-            ModelError: the model's logits are not its head's.
+        Raises ModelError where the logits are not the head's.
         """
         kind, head = self.model.config.model_type, self.head()
         ids = [(17 + 29 * i) % len(head.weight) for i in range(12)]
@@ -212,13 +207,13 @@ class DecoderStudent(Student):
         try:
             self.shared = False
             separate = self.target_states(batch, columns)
-            # with more tokens than the row has: a model that looks ahead is found out
+            # more tokens than in the row, to find a model that looks ahead
             output: Any = self.model(input_ids=torch.tensor([ids], device=self.model.device))
             logits, linear = output.logits[0, 5:8].float(), head.logits(separate[0][0]).float()
             if not _close(linear, logits):
                 self._scale = float((logits * linear).sum() / linear.square().sum())
                 if not _close(linear * self._scale, logits):
-                    raise ModelError(f"a {kind!r} model cannot be a student: its logits are not a linear head's")
+                    raise ModelError(f"a {kind!r} model cannot be a student: its head is not linear")
                 separate = self.target_states(batch, columns)
             self.shared = True
             try:

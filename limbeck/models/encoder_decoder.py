@@ -1,4 +1,4 @@
-"""An encoder-decoder student: a Hugging Face encoder-decoder, which reads a source and writes the target.
+"""A student that is an encoder-decoder.
 
 Legend: B batch, S source tokens, T target tokens, D hidden size.
 """
@@ -18,7 +18,7 @@ from limbeck.models.tokenization import IGNORE, MULTIPLE, Codec, Ids, ViewIds, e
 
 
 class SegmentCodec(Codec):
-    """Token ids of sources, framed as the tokenizer frames any text, with a separator between their segments."""
+    """Token ids of sources, framed as by the tokenizer, with a separator between segments."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, config: Any, vocabulary: int) -> None:
         names = [tokenizer.eos_token_id, tokenizer.sep_token_id]
@@ -28,17 +28,15 @@ class SegmentCodec(Codec):
         self._separator = str(tokenizer.convert_ids_to_tokens(self._separator_id))
         if tokenizer.unk_token_id == self._separator_id:
             self._unknown = None
-        # a first token that is the decoder's start token (BERT's [CLS]) is left out: the decoder is fed it anyway
+        # the decoder is fed its start token (BERT's [CLS]) anyway
         starts = self._before[:1] == [config.decoder_start_token_id]
         self._begin = self._before[1:] if starts else self._before
 
     def sources(self, sources: Sequence[Source]) -> list[Ids]:
         return [[*self._before, *row, *self._after] for row in self._rows([source.parts for source in sources])]
 
-    def targets(self, texts: Sequence[str]) -> list[Ids]:
-        unique = list(dict.fromkeys(texts))  # labels are equal texts
-        rows = dict(zip(unique, self._rows([[text] for text in unique]), strict=True))
-        return [[*self._begin, *rows[text], self.end] for text in texts]
+    def _targets(self, texts: Sequence[str]) -> list[Ids]:
+        return [[*self._begin, *row] for row in self._rows([[text] for text in texts])]
 
     def _clipped(self, row: Ids, limit: int) -> Ids:
         # the choices alone are too long: they lose their end
@@ -50,8 +48,7 @@ class SegmentCodec(Codec):
         rows = self._ids(joined)
         for number, (row, text, segments) in enumerate(zip(rows, joined, texts, strict=True)):
             if self._spells_special(row, text, len(segments) - 1):
-                ids = [id for segment in segments for id in (self._separator_id, *self._plain(segment))]
-                rows[number] = ids[1:]
+                rows[number] = [id for segment in segments for id in (self._separator_id, *self._plain(segment))][1:]
         return rows
 
 
@@ -87,10 +84,7 @@ class SourceCollator:
 
 
 class EncoderDecoderStudent(Student):
-    """An encoder-decoder of a family that `limbeck.models.families` knows.
-
-    Raises ModelError for a model of no known family, or whose configuration lacks a token's id.
-    """
+    """An encoder-decoder of a known family; raises as `family_of`."""
 
     def __init__(
         self,
@@ -103,7 +97,7 @@ class EncoderDecoderStudent(Student):
         fuse_gelu(model)
         embeddings: Any = model.get_input_embeddings()
         codec = SegmentCodec(tokenizer, model.config, int(embeddings.num_embeddings))
-        # a checkpoint's own presets (beams, a least length, forced tokens) are for the task it was made for
+        # the checkpoint's presets (beams, forced tokens) are for its own task
         model.generation_config = GenerationConfig(
             decoder_start_token_id=model.config.decoder_start_token_id,
             eos_token_id=list(codec.ends),
@@ -138,7 +132,7 @@ class EncoderDecoderStudent(Student):
         memory = self._encode(ids, mask)
         config, cross_attention = self.model.config.get_text_config(decoder=True), DynamicCache()
         for targets in columns:
-            # cross-attention's keys and values of the sources are made once for all targets
+            # cross-attention's keys and values are computed once for all targets
             cache = EncoderDecoderCache(DynamicCache(config=config), cross_attention)
             yield self._decode(pad(targets, IGNORE).to(device), memory, mask, cache=cache)
 
@@ -151,7 +145,7 @@ class EncoderDecoderStudent(Student):
         self, labels: Tensor, memory: Tensor, attention_mask: Tensor, *, cache: EncoderDecoderCache | None = None
     ) -> Tensor:
         """Return the vocabulary head's input, `[B, T, D]`, under teacher forcing by target ids `[B, T]`."""
-        # shifted here, not by the model: some families' own way cannot take a row of padding alone
+        # not shifted by the model: some families fail on a row of padding alone
         shifted = nn.functional.pad(labels[:, :-1], (1, 0), value=self.model.config.decoder_start_token_id)
         inputs = {
             "input_ids": shifted.masked_fill(shifted < 0, self.pad_id),

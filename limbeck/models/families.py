@@ -1,4 +1,4 @@
-"""Families of encoder-decoders: the decoder's hidden states and the vocabulary head, which the objectives apply.
+"""Families of encoder-decoders: the decoder's hidden states and the vocabulary head.
 
 Legend: B batch, T tokens, D hidden size, V vocabulary.
 """
@@ -25,7 +25,7 @@ class VocabularyHead:
     soft_cap: float | None = None
 
     def logits(self, hidden: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        """Compute logits `[..., V]` of hidden states `[..., D]`; in a wider `dtype` never rounded to the states'."""
+        """Compute logits `[..., V]` of states `[..., D]`; in a wider `dtype` never rounded to the states'."""
         if dtype in (None, hidden.dtype):
             logits = nn.functional.linear(hidden, self.weight, self.bias)
         else:
@@ -63,8 +63,7 @@ def fuse_gelu(model: nn.Module) -> None:
 def _t5_states(model: Any, inputs: dict[str, Any]) -> Tensor:
     hidden = model.decoder(**inputs)[0]
     # T5 1.0 scales before its tied head; v1.1, whose head is its own, does not, and mT5 never does
-    scaled = getattr(model.config, "scale_decoder_outputs", False)
-    return hidden * model.config.d_model**-0.5 if scaled else hidden
+    return hidden * model.config.d_model**-0.5 if getattr(model.config, "scale_decoder_outputs", False) else hidden
 
 
 def _pair_states(model: Any, inputs: dict[str, Any]) -> Tensor:
@@ -102,9 +101,9 @@ _FAMILIES = {
 
 
 def family_of(config: Any) -> Family:
-    """Return the family of a model's configuration, which gets a start token for its decoder if it has none.
+    """Return the family of a model's configuration, which gets a start token for its decoder if it lacks one.
 
-    Raises ModelError where the model is of no known family, or a token's id is missing.
+    Raises ModelError for an unknown family, or if a token's id is missing.
     """
     family = _FAMILIES.get(config.model_type)
     if family is None or (config.model_type == "encoder-decoder" and config.decoder.model_type not in PAIRABLE):
@@ -119,7 +118,7 @@ def family_of(config: Any) -> Family:
 
 
 def positions(config: Any) -> int:
-    """Return how many positions a model's embeddings know; T5's are relative and know no limit."""
+    """Return the number of a model's positions; T5's are relative, without limit."""
     config = getattr(config, "encoder", config)
     offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
     return int(getattr(config, "max_position_embeddings", None) or 2**31) - offset

@@ -1,6 +1,6 @@
 """Greedy answers and the log-probabilities of answers: by the model itself, or by CTranslate2.
 
-Token ids are the border, not texts: nothing here asks a tokenizer.
+Inputs and answers are token ids: nothing here needs a tokenizer.
 Legend: B texts, T answer tokens, N tokens in all, D hidden size.
 """
 
@@ -21,13 +21,12 @@ from limbeck.models.families import VocabularyHead
 from limbeck.models.lora import merged
 from limbeck.models.tokenization import IGNORE, Ids, end_of, pad, padded_inputs
 
-_TOKENS = 256  # whose logits are in memory at a time: twice 32 MB for T5's vocabulary, twice 256 MB for mT5's
+_TOKENS = 256  # whose logits are in memory at a time: twice 32 MB for T5, twice 256 MB for mT5
 Target = tuple[int, ...]  # an answer's ids, at least one: no start token, and the end token unless it was cut off
 LogP = list[float]  # log-probabilities of an answer's tokens, the end token's among them, in nats
 Done = Callable[[Ids], bool]
 Engine = Callable[[Sequence[Ids], int, Done | None], list[Target]]
-"""`engine(batch, max_new_tokens, done)` returns an answer to each input of a batch. An answer ends early once `done`
-says so of the ids it has by then."""
+"""`engine(batch, max_new_tokens, done)` answers each input of a batch; an answer ends early once `done(its ids)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Scores:
 
     top: float  # the highest over the vocabulary at the first token
     answers: list[LogP]
-    greedy: int | None  # the number of the first answer of whose tokens each is the likeliest there
+    greedy: int | None  # the number of the first answer that greedy search would write
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def greedy_search(
     model: Any, batch: Sequence[Ids], max_new_tokens: int, done: Done | None
 ) -> list[tuple[Target, LogP]]:
     """Return each input's greedy answer and its tokens' log-probabilities."""
-    steps: list[Tensor] = []  # the highest log-probability, which is the written token's: [B] a step
+    steps: list[Tensor] = []  # the written token's log-probability, the highest: [B] a step
 
     def watch(_: Tensor, scores: Tensor) -> Tensor:
         steps.append(scores.log_softmax(1).amax(1))
@@ -63,9 +62,7 @@ def greedy_search(
     def is_done(ids: Tensor, *_: Any, **__: Any) -> Tensor:
         return torch.tensor([done is not None and done(row) for row in ids[:, begin:].tolist()], device=ids.device)
 
-    decoder_only = (
-        not model.config.is_encoder_decoder
-    )  # an answer follows its prompt, and is part of the output with it
+    decoder_only = not model.config.is_encoder_decoder  # whose output begins with the prompt
     ids, mask = padded_inputs(batch, model.generation_config.pad_token_id, left=decoder_only).values()
     begin = ids.shape[1] if decoder_only else 1
     output = model.generate(
@@ -74,7 +71,7 @@ def greedy_search(
         max_new_tokens=max_new_tokens,
         do_sample=False,
         logits_processor=[watch],
-        stopping_criteria=[is_done] if done else None,  # transformers' own takes no tokenizer of whole words
+        stopping_criteria=[is_done] if done else None,  # transformers' own refuses word-level tokenizers
     )
     answers = [_answer_ids(row, model.generation_config) for row in output[:, begin:].tolist()]
     log_p = torch.stack(steps, 1).tolist()
@@ -94,15 +91,14 @@ def score_batch(
     target_states: Callable[[Sequence[Sequence[Target]]], Iterable[Tensor]],
     answers: Sequence[Sequence[Target]],
 ) -> list[Scores]:
-    """Score the `answers` to each text; `target_states` yields the head's input `[B, T, D]` for columns of targets."""
+    """Score the `answers` to each text; `target_states` yields the head's input `[B, T, D]` by column of targets."""
     scores: list[list[LogP]] = [[] for _ in answers]
     greedy: dict[int, int] = {}
     top: list[float] = []
     columns = list(zip_longest(*answers, fillvalue=())) or [((),) * len(answers)]  # () where a text has fewer answers
     for number, (column, hidden_BTD) in enumerate(zip(columns, target_states(columns), strict=True)):
-        labels_BT = pad(column, IGNORE)
+        labels_BT, lengths = pad(column, IGNORE).to(hidden_BTD.device), [len(ids) for ids in column]
         top = top or head.logits(hidden_BTD[:, 0]).float().log_softmax(1).amax(1).tolist()
-        labels_BT, lengths = labels_BT.to(hidden_BTD.device), [len(ids) for ids in column]
         real_BT = labels_BT != IGNORE
         log_p_N, likeliest_N = _token_scores(head, hidden_BTD[real_BT], labels_BT[real_BT])
         tokens = zip(log_p_N.split(lengths), likeliest_N.split(lengths), strict=True)
@@ -125,10 +121,10 @@ def _token_scores(head: VocabularyHead, hidden_ND: Tensor, labels_N: Tensor) -> 
 
 
 def ct2_engine(model: Any, precision: str) -> Engine:
-    """Return greedy search by CTranslate2 on a copy of the weights as they are now, on the processor.
+    """Return greedy search by CTranslate2 on the processor, with a copy of the present weights.
 
     In `float32` it writes transformers' tokens, but for ties within rounding; `int8` changes some answers. Raises
-    ModelError where CTranslate2 is not installed, or cannot run this model.
+    ModelError where CTranslate2 is missing or cannot run the model.
     """
     if find_spec("ctranslate2") is None:
         raise ModelError("engine ctranslate2: not installed; `pip install 'limbeck[fast]'`")
@@ -151,7 +147,7 @@ def ct2_engine(model: Any, precision: str) -> Engine:
             "beam_size": 1,
             "end_token": [str(end) for end in config.eos_token_id],
             "return_end_token": True,
-            "callback": is_done if done else None,  # a call for every token costs time
+            "callback": is_done if done else None,  # a call a token costs time
         }
         if model.config.is_encoder_decoder:
             results = engine.translate_batch(
@@ -163,20 +159,20 @@ def ct2_engine(model: Any, precision: str) -> Engine:
             )
             rows = [result.hypotheses[0] for result in results]
         else:
-            prompts = [[str(id) for id in ids] for ids in batch]
             results = engine.generate_batch(
-                prompts, max_length=max_new_tokens, include_prompt_in_result=False, **options
+                [[str(id) for id in ids] for ids in batch],
+                max_length=max_new_tokens,
+                include_prompt_in_result=False,
+                **options,
             )
             rows = [result.sequences[0] for result in results]
         return [_answer_ids([int(token) for token in row], config) for row in rows]
 
     def write_by_length(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
         # CTranslate2 4.8 writes other tokens after prompts of unlike lengths
-        by_length: dict[int, list[int]] = {}
-        for row, ids in enumerate(batch):
-            by_length.setdefault(len(ids), []).append(row)
         answers: dict[int, Target] = {}
-        for rows in by_length.values():
+        for length in set(map(len, batch)):
+            rows = [row for row, ids in enumerate(batch) if len(ids) == length]
             answers |= zip(rows, write([batch[row] for row in rows], max_new_tokens, done), strict=True)
         return [answers[row] for row in range(len(batch))]
 
@@ -184,13 +180,13 @@ def ct2_engine(model: Any, precision: str) -> Engine:
 
 
 def _convert(model: Any, folder: str) -> None:
-    """Convert the model, its vocabulary being the ids as numbers: not every id has a token, nor one of its own.
+    """Convert the model with its ids as tokens: not every id has a token, nor one of its own.
 
-    An encoder's ids have other names than a decoder's: CTranslate2 would take the end token alone for an empty input.
+    An encoder's ids are named otherwise than a decoder's: CTranslate2 takes an end token alone for an empty input.
     """
     from ctranslate2.converters import transformers as converters
 
-    model = copy.deepcopy(model).cpu()  # a loader may take a model apart, and reads the processor's memory
+    model = copy.deepcopy(model).cpu()  # a loader may change a model, and reads the processor's memory
     config, ids = model.config, range(len(model.get_input_embeddings().weight))
     if rotary := getattr(config, "rope_parameters", None):  # the loaders look for it where transformers 4 had it
         local, rotary = rotary.get("sliding_attention"), rotary.get("full_attention", rotary)

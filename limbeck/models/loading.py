@@ -44,8 +44,8 @@ _DECODERS_ONLY = ("template", "system", "instructions", "lora", "load_in_4bit")
 def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student:
     """Load or make the student of `settings` for `task`; a `scratch` student's tokenizer is trained on `texts`.
 
-    Raises ModelError where there is no such checkpoint, or one of no known kind; RecipeError for settings of decoders
-    with an encoder-decoder.
+    Raises ModelError for a checkpoint that is missing or of no known kind, RecipeError for settings of decoders with an
+    encoder-decoder.
     """
     model: PreTrainedModel
     if settings.scratch is not None:
@@ -58,7 +58,7 @@ def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student
     prompts = None
     if not model.config.is_encoder_decoder:
         prompts = prompts_for(settings, task, tokenizer)
-        if has_adapter(model):  # of a run that this one goes on from
+        if has_adapter(model):  # of the run that is continued
             if settings.lora is not None:
                 check_lora(model, settings.lora)
             else:
@@ -71,20 +71,16 @@ def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student
 
 
 def prompt_texts(settings: StudentSettings, task: Task) -> Callable[[Example, View], tuple[str, str]]:
-    """Return what gives the texts, by example and view, that a decoder-only student reads and learns; raises as `load`.
+    """Return a function from example and view to a decoder-only student's prompt and target; raises as `load`.
 
-    Its weights are not loaded.
+    No weights are loaded.
     """
     name, options = _base(str(settings.name))
     config, tokenizer = (_call(loader.from_pretrained, name, **options) for loader in (AutoConfig, AutoTokenizer))
     config, longest = config.get_text_config(decoder=True), settings.max_target_length
     codec = PromptCodec(tokenizer, end_ids(config), config.vocab_size, prompts=prompts_for(settings, task, tokenizer))
     room = min(settings.max_source_length, positions(config) - longest)
-
-    def texts(example: Example, view: View) -> tuple[str, str]:
-        return codec.texts(example, view, room, longest)
-
-    return texts
+    return lambda example, view: codec.texts(example, view, room, longest)
 
 
 def _student(
@@ -97,7 +93,7 @@ def _student(
 
 
 def _pretrained(name: str, *, in_4bit: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a checkpoint and its tokenizer; one that is an adapter alone with its base."""
+    """Load a checkpoint, an adapter with its base, and its tokenizer."""
     base, where = _base(name)
     config = _call(AutoConfig.from_pretrained, base, **where)
     if config.model_type == "encoder-decoder":
@@ -109,7 +105,7 @@ def _pretrained(name: str, *, in_4bit: bool = False) -> tuple[PreTrainedModel, P
         raise ModelError(f"{base}: a {config.model_type!r} model writes no text; an encoder goes into student.encoder")
     else:
         loader = AutoModelForCausalLM
-    options: dict[str, Any] = {"dtype": torch.float32}  # whatever it was saved in: mixed precision is the trainer's
+    options: dict[str, Any] = {"dtype": torch.float32}  # mixed precision is the trainer's
     if in_4bit:
         if not torch.cuda.is_available() or find_spec("bitsandbytes") is None:
             raise ModelError("student.load_in_4bit needs an NVIDIA GPU and `pip install bitsandbytes`; leave it out")
@@ -124,7 +120,7 @@ def _pretrained(name: str, *, in_4bit: bool = False) -> tuple[PreTrainedModel, P
 
 
 def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Make an encoder-decoder from two encoder checkpoints; its cross-attention is new."""
+    """Make an encoder-decoder from two encoders; its cross-attention is new."""
     options: dict[str, Any] = {}
     tokenizers = []
     for side, name in (("encoder", encoder), ("decoder", decoder)):
@@ -146,9 +142,9 @@ def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokeni
 
 
 def _base(name: str) -> tuple[str, dict[str, Any]]:
-    """Return the checkpoint that the adapter `name` belongs to, with the options that load it; `name` where it is none.
+    """Return the base of the adapter `name`, else `name`, with the options that load it.
 
-    An adapter of a base on the Hub belongs to the revision that it was trained on.
+    A base on the Hub is loaded at the revision that the adapter was trained on.
     """
     where = _where(name)
     adapter = _call(find_adapter_config_file, name, local_files_only=where.get("local_files_only", False))
@@ -165,7 +161,7 @@ def _where(name: str) -> dict[str, Any]:
 
 
 def _call(load: Callable[..., Any], *names: str, **options: Any) -> Any:
-    """Call a loader of transformers, its many exceptions turned into one line."""
+    """Call a loader of transformers, turning its exceptions into a ModelError of one line."""
     try:
         return load(*names, **options)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
@@ -200,17 +196,17 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def build_t5(settings: ScratchSettings, tokenizer: PreTrainedTokenizerBase) -> T5ForConditionalGeneration:
-    """Make a T5 v1.1 of random weights (torch's global seed) for `tokenizer`, its head apart from its embeddings."""
+    """Make a T5 v1.1 of random weights (torch's global seed) for `tokenizer`, with a head of its own."""
     values: dict[str, Any] = settings.model_dump() | {
         "vocab_size": len(tokenizer),
         "feed_forward_proj": "gated-gelu",
-        "tie_word_embeddings": False,  # only switches the output scaling off: transformers 5 ties all the same
+        "tie_word_embeddings": False,  # for the output scaling alone: transformers 5 ties all the same
         "decoder_start_token_id": tokenizer.pad_token_id,
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
     }
     model = T5ForConditionalGeneration(T5Config(**values))
-    # untie by hand; T5's own start for a free head, deviation 1, would give logits of deviation sqrt(D)
+    # untied by hand; T5's own initial deviation of 1 would give logits of deviation sqrt(D)
     model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight) * settings.d_model**-0.5)
     model.config.tie_word_embeddings = False
     return model
@@ -225,7 +221,7 @@ def save_student(student: Student, card: Card, folder: Path) -> None:
 
 
 def save_merged(model: Path, folder: Path) -> None:
-    """Write the trained student in `model` to `folder`, its adapter in its weights; do nothing if that is there."""
+    """Write the trained student in `model`, its adapter merged, to `folder`, unless that exists."""
     if folder.exists():
         return
     student, card = open_student(model)
@@ -234,7 +230,7 @@ def save_merged(model: Path, folder: Path) -> None:
 
 
 def open_student(folder: Path) -> tuple[Student, Card]:
-    """Load a trained student, on the GPU where there is one, and its card; raise ModelError where there is none."""
+    """Load a trained student, on the GPU if there is one, and its card; raise ModelError where there is none."""
     if not (folder / CARD).is_file():
         raise ModelError(f"{folder}: no trained student here ({CARD} is missing); give a run's folder or its model/")
     card = Card.parse(read_json(folder / CARD), str(folder / CARD))

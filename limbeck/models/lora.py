@@ -1,7 +1,6 @@
 """LoRA adapters (Hu et al. 2022) inside a plain Hugging Face model, by peft.
 
-The model stays what it was: `save_pretrained` writes the adapter alone, with its base's name, and `from_pretrained`
-loads both.
+The model's `save_pretrained` writes the adapter alone, with its base's name, and `from_pretrained` loads both.
 """
 
 import copy
@@ -22,10 +21,9 @@ _WEIGHTS = "adapter_model.safetensors"
 def add_lora(model: Any, settings: LoraSettings, revision: str | None) -> None:
     """Add a new adapter to `model`, the only weights that stay trainable; `revision` is its base's.
 
-    Raises:
-        ModelError: `target_modules` match no module, or peft refuses the settings.
+    Raises ModelError where `target_modules` match no module, or peft refuses the settings.
     """
-    if Path(model.name_or_path).is_dir():  # or the base would be looked for on the Hub from another directory
+    if Path(model.name_or_path).is_dir():  # a relative path would be taken for a name on the Hub elsewhere
         model.name_or_path = str(Path(model.name_or_path).resolve())
     config = LoraConfig(task_type="CAUSAL_LM", revision=revision, **settings.model_dump())
     try:
@@ -40,24 +38,23 @@ def add_lora(model: Any, settings: LoraSettings, revision: str | None) -> None:
 
 
 def check_lora(model: Any, settings: LoraSettings) -> None:
-    """Raise RecipeError where the loaded adapter is of another kind than `settings` that were given."""
+    """Raise RecipeError where the loaded adapter differs from explicit `settings`."""
     (config,) = model.peft_config.values()
     for name in settings.model_fields_set - {"target_modules", "lora_dropout"}:
         if getattr(config, name) != getattr(settings, name):
-            reason = f"the adapter that is trained further has {getattr(config, name)}; leave it out"
+            reason = f"the adapter has {getattr(config, name)}; leave it out"
             raise RecipeError(reason, field=f"student.lora.{name}")
 
 
 def has_adapter(model: Any) -> bool:
-    """Return True if an adapter was added to `model`, or loaded with it."""
+    """Return True if `model` has an adapter."""
     return any(isinstance(module, BaseTunerLayer) for module in model.modules())
 
 
 def load_adapter(model: Any, folder: str) -> set[str]:
     """Load the adapter in `folder` into its base; return the names of weights that are missing or do not fit.
 
-    Raises:
-        ModelError: it is no adapter of this base.
+    Raises ModelError where it is no adapter of this base.
     """
     conversions = getattr(model, "_weight_conversions", None)
     try:
@@ -74,15 +71,15 @@ def restore_adapter(model: Any, folder: Path) -> None:
 
 
 def merged(model: Any) -> Any:
-    """Return a copy of `model` whose weights have the adapter in them; `model` itself where it has none."""
+    """Return a copy of `model` with the adapter in its weights; `model` itself where it has none."""
     if not has_adapter(model):
         return model
-    whole = copy.deepcopy(model)
-    for name, module in list(whole.named_modules()):
+    clone = copy.deepcopy(model)
+    for name, module in list(clone.named_modules()):
         if isinstance(module, BaseTunerLayer):
             module.merge()
             parent, _, child = name.rpartition(".")
-            setattr(whole.get_submodule(parent), child, module.get_base_layer())
-    whole._hf_peft_config_loaded = False
-    del whole.peft_config
-    return whole.requires_grad_(True)
+            setattr(clone.get_submodule(parent), child, module.get_base_layer())
+    clone._hf_peft_config_loaded = False
+    del clone.peft_config
+    return clone.requires_grad_(True)

@@ -1,11 +1,11 @@
 """Prompts of decoder-only students: a template around an input and a view's instruction, and their token ids.
 
-- `chat`: the model's own chat template around the input and, after a blank line, the instruction; up to where the
-  answer begins, without thinking where the template knows that.
+- `chat`: the model's chat template around the input and, after a blank line, the instruction; up to where the answer
+  begins, and without thinking where the template has that option.
 - `plain`: `Question: `, the input, and on a line of its own the instruction, a cue such as `Answer:`.
 - `prefix`: the instruction before the input, as Chen et al. 2024 prompt T5.
 
-With `chat` and `plain` the instruction comes last, so that the prompts of a question's views begin alike.
+The instruction of `chat` and `plain` comes last, so that the prompts of a question's views begin alike.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,12 @@ from limbeck.schema import Example
 from limbeck.tasks import Task
 
 _CONTENT = "LIMBECK"  # stands for a text in a template
-# without the date Llama 3.2's template writes today's: a student would meet another prompt every day
+# without the date Llama 3.2's template writes today's
 _CHAT_OPTIONS: dict[str, Any] = {"enable_thinking": False, "date_string": "26 Jul 2024"}
-_CUES = {
-    View.PREDICT: "Answer:",
-    View.EXPLAIN: "Rationale:",
-    View.RATIONALE_FIRST: "Rationale:",
-    View.ANSWER_FIRST: "Answer:",
-}
 
 
 def prompts_for(settings: StudentSettings, task: Task, tokenizer: PreTrainedTokenizerBase) -> Prompts:
-    """Return the prompts of a student of `task`: the recipe's, and the defaults for what it leaves out."""
+    """Return the prompts of a student of `task`: the recipe's, else the defaults."""
     template = settings.template or ("chat" if getattr(tokenizer, "chat_template", None) else "plain")
     question = f"{task.question} " if task.question else ""
     sentences = {
@@ -41,8 +35,9 @@ def prompts_for(settings: StudentSettings, task: Task, tokenizer: PreTrainedToke
         View.RATIONALE_FIRST: f'{question}Explain the reasoning first, then write "Answer:" and {task.form}.',
         View.ANSWER_FIRST: f'{question}Write {task.form} first, then "Rationale:" and the reasoning.',
     }
+    cues = {view: "Answer:" if view in (View.PREDICT, View.ANSWER_FIRST) else "Rationale:" for view in View}
     prefixes = {view: "explain: " if view is View.EXPLAIN else "predict: " for view in View}
-    defaults = {"chat": sentences, "plain": _CUES, "prefix": prefixes}[template]
+    defaults = {"chat": sentences, "plain": cues, "prefix": prefixes}[template]
     return Prompts(
         template=template,
         frame=_chat_frame(tokenizer, settings.system) if template == "chat" else ("", ""),
@@ -55,14 +50,13 @@ def prompts_for(settings: StudentSettings, task: Task, tokenizer: PreTrainedToke
 def conversation(tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]], *, ask: bool) -> str:
     """Return a conversation in the tokenizer's chat template; with `ask` up to where the next answer begins.
 
-    Raises:
-        ModelError: the template refuses the conversation, or there is none.
+    Raises ModelError where the template refuses the conversation, or there is none.
     """
     try:
         text: Any = tokenizer.apply_chat_template(
             list(messages), tokenize=False, add_generation_prompt=ask, **_CHAT_OPTIONS
         )
-    except Exception as error:  # a template is a program: it raises what it likes
+    except Exception as error:  # a template is a program and may raise anything
         raise ModelError(
             f"{tokenizer.name_or_path}: its chat template fails: {first_line(error)}; leave student.system out, or set "
             "student.template to plain"
@@ -73,13 +67,13 @@ def conversation(tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str
 class PromptCodec(Codec):
     """Token ids of prompts and targets; raises ModelError for a chat template that fails or drops texts.
 
-    A prompt is tokenized as one text. Where its input spells a special token, that part is tokenized as plain text.
+    A prompt is tokenized as one text, but for an input that spells a special token.
     """
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], vocabulary: int, *, prompts: Prompts
     ) -> None:
-        """Take the model's end ids; a turn's end, of a chat template, is one as well, and the end of targets."""
+        """Take the model's end ids; the end of a turn in a chat template comes before them."""
         self.prompts = prompts
         turn_end = _turn_end(tokenizer, prompts.system) if prompts.template == "chat" else None
         present = [id for id in (turn_end, tokenizer.eos_token_id, *ends) if id is not None]
@@ -88,7 +82,7 @@ class PromptCodec(Codec):
             self._before = []  # the template has its own beginning
 
     def texts(self, example: Example, view: View, max_source_length: int, max_target_length: int) -> tuple[str, str]:
-        """Return a view's prompt and its target, special tokens included, as the student reads and learns them."""
+        """Return a view's prompt and target as the student reads and learns them, special tokens included."""
         (prompt,), _ = self.fitted_sources([source(example, view)], max_source_length)
         (ids,), _ = self.fitted_targets([example], view, max_target_length)
         return str(self.tokenizer.decode(prompt)), str(self.tokenizer.decode(ids))
@@ -104,14 +98,11 @@ class PromptCodec(Codec):
                 rows[number] = [*head, *self._plain(content), *tail]
         return [[*self._before, *row] for row in rows]
 
-    def targets(self, texts: Sequence[str]) -> list[Ids]:
-        lead = " " if self.prompts.template == "plain" else ""
-        unique = list(dict.fromkeys(texts))  # labels are equal texts
-        rows = dict(zip(unique, self._ids([lead + text for text in unique]), strict=True))
-        for text, row in rows.items():
-            if self._spells_special(row, text, 0):
-                rows[text] = self._plain(lead + text)
-        return [[*rows[text], self.end] for text in texts]
+    def _targets(self, texts: Sequence[str]) -> list[Ids]:
+        if self.prompts.template == "plain":
+            texts = [f" {text}" for text in texts]
+        rows = zip(self._ids(texts), texts, strict=True)
+        return [self._plain(text) if self._spells_special(row, text, 0) else row for row, text in rows]
 
     def _content(self, text: Source) -> str:
         names, segments = self.prompts.segments, text.segments
@@ -125,7 +116,7 @@ class PromptCodec(Codec):
             return f"{instruction}{body}\n"
         if self.prompts.template == "plain":
             return f"{'' if names else 'Question: '}{body}\n{instruction}"
-        return f"{body}\n\n{instruction}".strip()  # templates strip it too
+        return f"{body}\n\n{instruction}".strip()  # as templates do
 
     def _clipped(self, row: Ids, limit: int) -> Ids:
         raise DataError(
@@ -142,8 +133,7 @@ def _question(system: str | None) -> list[dict[str, str]]:
 def _chat_frame(tokenizer: PreTrainedTokenizerBase, system: str | None) -> tuple[str, str]:
     """Return the texts before and after a question in the chat template.
 
-    Raises:
-        ModelError: there is no template, or it fails or drops texts.
+    Raises ModelError where there is no template, or it fails or drops texts.
     """
     if not getattr(tokenizer, "chat_template", None):
         raise ModelError(f"{tokenizer.name_or_path}: no chat template; set student.template to plain")
@@ -154,7 +144,7 @@ def _chat_frame(tokenizer: PreTrainedTokenizerBase, system: str | None) -> tuple
 
 
 def _turn_end(tokenizer: PreTrainedTokenizerBase, system: str | None) -> int | None:
-    """Return the id that ends an answer's turn in the chat template, if it is a special token."""
+    """Return the special token that ends an answer's turn in the chat template, if any."""
     turns = [*_question(system), {"role": "assistant", "content": _CONTENT}]
     *_, after = conversation(tokenizer, turns, ask=False).rpartition(_CONTENT)
     special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}

@@ -73,7 +73,7 @@ class Prompts(Settings):
     """The prompts of a decoder-only student; see `limbeck/models/prompts.py`."""
 
     template: Template
-    frame: tuple[str, str] = ("", "")  # before and after a question in the chat template: it may write the date
+    frame: tuple[str, str] = ("", "")  # around a question in the chat template, which may write the date
     system: str | None = None
     instructions: dict[View, str]
     segments: tuple[str, ...] = ()  # names of the input's segments
@@ -83,7 +83,7 @@ NamedStudent = Annotated[StudentSettings, BeforeValidator(from_name, json_schema
 
 
 class Card(Settings):
-    """The contents of `limbeck.json` in a model's folder; the model loads without it, `limbeck predict` reads it."""
+    """The contents of `limbeck.json` in a model's folder, which `limbeck predict` reads."""
 
     task: str
     choices: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """A student: a Hugging Face model and its tokenizer.
 
-Training asks for token ids, batches (`collator`), the vocabulary head's input (`hidden_states`) and the head;
-evaluation asks for answers and their likelihoods. Nothing outside `models` knows which kind a student is.
+Training uses token ids, batches (`collator`), the vocabulary head's input (`hidden_states`) and the head; evaluation
+uses answers and their likelihoods. Nothing outside `models` knows a student's kind.
 Legend: B batch, T target tokens, N those of a batch, D hidden size.
 """
 
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class Student(nn.Module, ABC):
-    """The plain model (`model`) and the codec of its texts, with the tokenizer; both save and load without limbeck."""
+    """A model and the codec of its texts, with the tokenizer; model and tokenizer load without limbeck."""
 
     def __init__(self, model: PreTrainedModel, codec: Codec, *, max_source_length: int, max_target_length: int) -> None:
         """Take a model whose `generation_config` has the codec's ends and an id for padding."""
@@ -44,7 +44,7 @@ class Student(nn.Module, ABC):
 
     @abstractmethod
     def collator(self, reads_padding: bool = False) -> Callable[[Sequence[Mapping[View, ViewIds]]], dict[str, Any]]:
-        """Return what makes a batch of examples' ids by view.
+        """Return a function that makes a batch of examples' ids by view.
 
         By view it has `labels`, the target ids one example after the other, `[N]`; `sizes`, how many each example has;
         `rows`, their numbers among the labels, `[B, T]`, -1 after the last. Where a loss `reads_padding`, IGNORE pads
@@ -59,15 +59,15 @@ class Student(nn.Module, ABC):
     def target_states(self, batch: Sequence[Ids], columns: Sequence[Sequence[Target]]) -> Iterable[Tensor]:
         """Yield the vocabulary head's input `[B, T, D]` for each column of targets to the sources of a batch.
 
-        The first state of a row is where its first token is written, also of an empty target.
+        An empty target has a state too, where its first token would be.
         """
 
     @abstractmethod
     def head(self) -> VocabularyHead:
-        """Return the vocabulary head as it is now (its weight is a view, not a copy)."""
+        """Return the vocabulary head, its weights not copied."""
 
     def source_ids(self, sources: Texts) -> tuple[list[Ids], list[int]]:
-        """Return the token ids of inputs, and the numbers of those that were cut to `max_source_length`."""
+        """Return the token ids of inputs, and the numbers of those cut to `max_source_length`."""
         texts = [Source(None, (text,)) if isinstance(text, str) else text for text in sources]
         return self.codec.fitted_sources(texts, self.max_source_length)
 
@@ -80,12 +80,12 @@ class Student(nn.Module, ABC):
         return self.codec.fitted_targets(examples, view, self.max_target_length)
 
     def engine(self, name: EngineName) -> Engine:
-        """Return what writes answers, with the weights as they are now; raise ModelError if it cannot run them."""
+        """Return the engine for the present weights; raise ModelError if it cannot run them."""
         if name != "transformers":
             window = getattr(self.model.config.get_text_config(), "sliding_window", None)
             if window is not None and window < self.max_source_length + self.max_target_length:
                 raise ModelError(
-                    f"engine ctranslate2 has no sliding window like this model's of {window} tokens: lower "
+                    f"engine ctranslate2 lacks the model's sliding window of {window} tokens: lower "
                     "student.max_source_length and max_target_length below it, or use transformers"
                 )
             return ct2_engine(self.model, "int8" if name == "ctranslate2-int8" else "float32")
@@ -94,7 +94,7 @@ class Student(nn.Module, ABC):
     def generate(
         self, texts: Texts, *, batch_size: int, title: str | None = None, engine: EngineName = "transformers"
     ) -> list[str]:
-        """Write greedy answers of `max_target_length` tokens at most; `title` is that of a progress bar."""
+        """Write greedy answers of at most `max_target_length` tokens; `title` is for a progress bar."""
         write = self.engine(engine)
 
         def answers(_: list[int], batch: list[Ids]) -> list[str]:
@@ -112,14 +112,14 @@ class Student(nn.Module, ABC):
         stop: str | None = None,
         engine: EngineName = "transformers",
     ) -> list[Answer]:
-        """Write answers as `generate`, with the log-probabilities of each and of each of its text's `choices`.
+        """Write answers as `generate`, with the log-probabilities of each and of its text's `choices`.
 
-        The choices are scored first: where greedy search with `transformers` would write one of them, nothing is
-        generated. Answers of CTranslate2 are scored by the model itself, its weights not rounded. Where one of a text's
-        choices is longer than the student writes, none is scored. An answer ends once it holds the words of `stop`.
+        The choices are scored first: where greedy search with `transformers` would write one, nothing is generated.
+        CTranslate2's answers are scored by the model itself, not rounded. Where one of a text's choices is longer than
+        the student writes, none is scored. An answer ends once it contains `stop`.
         """
         write = self.engine(engine)
-        # a token is a character at least
+        # a token is at least a character
         done: Done | None = (lambda ids: stop in self.tokenizer.decode(ids[-len(stop) :])) if stop else None
         targets = self._choice_ids(choices)
 
@@ -137,7 +137,7 @@ class Student(nn.Module, ABC):
         return self._in_batches(texts, answers, batch_size=batch_size, title=title)
 
     def _searched(self, batch: list[Ids], options: Sequence[Sequence[Target]], done: Done | None) -> list[Answer]:
-        """Return the answers of greedy search, looked for among the scored options first."""
+        """Return the answers of greedy search, from the scored options where possible."""
         scores = self._scores(batch, options) if any(options) else [Scores(0.0, [], None)] * len(batch)
         answers: dict[int, Answer] = {}
         for row, (score, choices) in enumerate(zip(scores, options, strict=True)):
@@ -154,7 +154,7 @@ class Student(nn.Module, ABC):
         return [answers[row] for row in range(len(batch))]
 
     def score(self, texts: Texts, choices: Choices, *, batch_size: int, title: str | None = None) -> list[Scores]:
-        """Score each of a text's `choices` as its complete answer, the end token included; nothing is generated."""
+        """Score each of a text's `choices` as its complete answer, the end token included."""
         targets = self.check_choices(choices)
 
         def scores(rows: list[int], batch: list[Ids]) -> list[Scores]:
@@ -163,7 +163,7 @@ class Student(nn.Module, ABC):
         return self._in_batches(texts, scores, batch_size=batch_size, title=title)
 
     def pooled(self, examples: Sequence[Example], view: View, *, batch_size: int, title: str | None = None) -> Tensor:
-        """Average the vocabulary head's input over the tokens of each example's target, `[N, D]`, on the CPU."""
+        """Average the vocabulary head's input over each example's target, `[N, D]`, on the CPU."""
         targets, _ = self.fitted_target_ids(examples, view)
 
         def means(rows: list[int], batch: list[Ids]) -> list[Tensor]:
@@ -187,12 +187,12 @@ class Student(nn.Module, ABC):
         return targets
 
     def text(self, ids: Sequence[int]) -> str:
-        """Decode an answer's ids up to their end, without special tokens and the blanks around it."""
+        """Decode an answer's ids up to their end, without special tokens and blanks around it."""
         answer = list(ids[: end_of(ids, self.codec.ends)])
         return str(self.tokenizer.decode(answer, skip_special_tokens=True)).strip()
 
     def _choice_ids(self, choices: Choices) -> dict[str, Target]:
-        """Return the token ids of the choices that the student can write to their end."""
+        """Return the token ids of the choices that are short enough to write."""
         texts = list(dict.fromkeys(choice for row in choices for choice in row))
         ids = self.target_ids(texts)
         return {text: tuple(row) for text, row in zip(texts, ids, strict=True) if len(row) <= self.max_target_length}
@@ -209,7 +209,7 @@ class Student(nn.Module, ABC):
         batch_size: int,
         title: str | None,
     ) -> list[Result]:
-        """Return `compute(rows, ids)` of all sources, in their order, without dropout."""
+        """Return `compute(rows, ids)` of all sources in order, without dropout."""
         ids, _ = self.source_ids(sources)
         results: dict[int, Result] = {}
         training = self.training

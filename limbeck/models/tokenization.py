@@ -1,7 +1,7 @@
-"""Texts to token ids: framing, texts that are too long for a student, and batches of ids.
+"""Texts to token ids: framing, cutting to a student's limits, and batches of ids.
 
-A source that is too long loses the middle of its longest segments, all cut to one length; a target the beginning of its
-rationale, never the label or the words around it. Texts are cut between words, and then tokenized as any other.
+A long source loses the middle of its longest segments, all cut to one length; a long target the beginning of its
+rationale, never the label or the words around it. Texts are cut between words, then tokenized.
 """
 
 from abc import ABC, abstractmethod
@@ -23,8 +23,8 @@ from limbeck.data import Source, View, target
 from limbeck.errors import DataError, ModelError
 from limbeck.schema import Example
 
-IGNORE = -100  # the label of padding, as everywhere in transformers
-MULTIPLE = 8  # of padded lengths: matrix units like it
+IGNORE = -100  # transformers' label of padding
+MULTIPLE = 8  # of padded lengths, for matrix units
 Ids = list[int]
 Row = Sequence[int] | NDArray[np.int32]
 Item = TypeVar("Item")
@@ -54,39 +54,39 @@ def padded_inputs(rows: Sequence[Row], pad_id: int, multiple: int = 1, *, left: 
 
 
 def progress(items: Sequence[Item], title: str | None) -> Iterable[Item]:
-    """Iterate over `items`, with a progress bar where there is a `title` and standard error is a terminal."""
+    """Iterate over `items`, with a progress bar if there is a `title` and standard error is a terminal."""
     console = Console(stderr=True)
     hidden = title is None or not console.is_terminal
     return track(items, title or "", console=console, disable=hidden, transient=True)
 
 
 def end_ids(config: Any) -> tuple[int, ...]:
-    """Return the ids that end a model's answer; `eos_token_id` may be a number, a list of them, or missing."""
-    ends = getattr(config, "eos_token_id", None)  # which the configuration of a model that reads images too may lack
+    """Return the ids that end a model's answer; `eos_token_id` may be a number or a list, or missing."""
+    ends = getattr(config, "eos_token_id", None)  # a multimodal model's may lack it
     return tuple(ends) if isinstance(ends, list | tuple) else (ends,)  # type: ignore[return-value]
 
 
 def end_of(ids: Sequence[int], ends: Sequence[int]) -> int | None:
-    """Return the index of the first of the `ends` among `ids`; None where there is none."""
+    """Return the index of the first of the `ends` in `ids`, if any."""
     return next((index for index, id in enumerate(ids) if id in ends), None)
 
 
 class ViewIds(NamedTuple):
-    """The token ids of an example in a view; the target is empty where the example has none."""
+    """The token ids of an example in a view, the target's empty where there is none."""
 
     source: Row
     target: Row
 
 
 class Codec(ABC):
-    """Token ids of sources and of targets; raises ModelError for a model without an end token that it could write.
+    """Token ids of sources and targets; raises ModelError where no end token is in the model's vocabulary.
 
-    A target ends with the model's own end token, once, whatever the tokenizer adds. Text that spells a special token is
+    A target ends with the model's end token, once, whatever the tokenizer adds. Text that spells a special token is
     ordinary text.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], vocabulary: int) -> None:
-        """Take the ids that end an answer, the first of which ends targets, and the number of tokens of the model."""
+        """Take the ids that end an answer, the first of which ends targets, and the size of the vocabulary."""
         self.tokenizer = tokenizer
         self.ends = tuple(ends)
         if not ends or not all(0 <= end < vocabulary for end in ends):
@@ -95,7 +95,7 @@ class Codec(ABC):
             )
         self.end = ends[0]
         special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
-        # ordinary text may give the token for unknown text; some tokenizers use that for the end too
+        # ordinary text may give the unknown token, which in some tokenizers is the end too
         unknown = tokenizer.unk_token_id
         self._reserved = (special | set(tokenizer.all_special_ids)) - {unknown} | set(ends)
         self._unknown = None if unknown in ends else tokenizer.unk_token
@@ -108,16 +108,22 @@ class Codec(ABC):
     def sources(self, sources: Sequence[Source]) -> list[Ids]:
         """Return the ids of sources of any length."""
 
-    @abstractmethod
     def targets(self, texts: Sequence[str]) -> list[Ids]:
         """Return the ids of targets of any length."""
+        unique = list(dict.fromkeys(texts))  # labels are equal texts
+        rows = dict(zip(unique, self._targets(unique), strict=True))
+        return [[*rows[text], self.end] for text in texts]
+
+    @abstractmethod
+    def _targets(self, texts: Sequence[str]) -> list[Ids]:
+        """Return the ids of targets without the end token."""
 
     @abstractmethod
     def _clipped(self, row: Ids, limit: int) -> Ids:
         """Return `limit` ids of a source that is too long even without the words of its segments."""
 
     def fitted_sources(self, sources: Sequence[Source], limit: int) -> tuple[list[Ids], list[int]]:
-        """Return the ids of sources, `limit` at most each, and the numbers of those that were cut for it."""
+        """Return the ids of sources, at most `limit` each, and the numbers of those that were cut."""
         rows = self.sources(sources)
         cut = [number for number, row in enumerate(rows) if len(row) > limit]
         for number in cut:
@@ -135,8 +141,8 @@ class Codec(ABC):
     def fitted_targets(self, examples: Sequence[Example], view: View, limit: int) -> tuple[list[Ids], list[int]]:
         """Return the ids of the examples' targets in a view, and the numbers of those that were cut to `limit` ids.
 
-        There are none of an example without a target, nor of a rationale of which no word fits. Raises DataError where
-        a label does not fit.
+        An example without a target has none, nor a rationale of which no word fits. Raises DataError for a label that
+        does not fit.
         """
         texts = [target(example, view) for example in examples]
         ids = self.targets([text or "" for text in texts])
@@ -158,21 +164,20 @@ class Codec(ABC):
             return row if len(row) <= limit and row != shortened(0) else []
         if len(row) > limit:
             raise DataError(
-                f"example {example.id!r:.60}: the label {example.label!r:.40} takes {len(row)} tokens, and the student "
-                f"writes {limit} at most: raise student.max_target_length"
+                f"example {example.id!r:.60}: the label {example.label!r:.40} takes {len(row)} tokens: raise "
+                f"student.max_target_length, which is {limit}"
             )
         return row
 
     def _spells_special(self, row: Ids, text: str, expected: int) -> bool:
-        """Return True if the ids of `text` have other special tokens than the `expected` number of limbeck's own."""
-        hostile = self._unknown is not None and self._unknown in text
-        return hostile or sum(map(self._reserved.__contains__, row)) != expected
+        """Return True if the ids of `text` have special tokens beyond the `expected` number of limbeck's own."""
+        spells_unknown = self._unknown is not None and self._unknown in text
+        return spells_unknown or sum(map(self._reserved.__contains__, row)) != expected
 
     def _plain(self, text: str) -> Ids:
         """Return the ids of a text, none of them special.
 
-        Some tokenizers have special tokens among their pieces (T5) or words too, where the option is not enough: these
-        are spelled, a character at a time.
+        The option misses special tokens that are also pieces (T5) or words: these are spelled by characters.
         """
         ids: Ids = []
         for id in self._ids([text], split_special_tokens=True)[0]:
@@ -182,32 +187,32 @@ class Codec(ABC):
         return ids
 
     def _ids(self, texts: Sequence[str], **options: Any) -> list[Ids]:
-        if not texts:  # which tokenizers refuse
+        if not texts:  # tokenizers refuse none
             return []
-        options |= {"return_attention_mask": False, "return_token_type_ids": False}  # to make them takes as long again
+        options |= {"return_attention_mask": False, "return_token_type_ids": False}  # they would take as long again
         encoding = self.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False, **options)
         return encoding["input_ids"]
 
 
 def _longest_fit(ids: Callable[[int], Ids], longest: int, limit: int) -> Ids:
-    """Return `ids(n)` of the largest n below `longest` for which they are `limit` at most, else `ids(0)`."""
+    """Return `ids(n)` for the largest n below `longest` that gives at most `limit` of them, else for 0."""
     first_misfit = bisect_left(range(longest), True, key=lambda length: len(ids(length)) > limit)
     return ids(max(first_misfit - 1, 0))
 
 
 def _tail(text: str, length: int) -> str:
-    """Return the last `length` characters of a text, without the part of a word that they may begin with."""
+    """Return the last `length` characters of a text, without part of a word at their beginning."""
     begin = len(text) - length
     if begin <= 0:
         return text
     words = text[begin:].split(maxsplit=1)
-    # else a whole word, a single one, or a script without blanks
+    # else a full word, a single one, or a script without blanks
     within = not text[begin - 1].isspace() and len(words) == 2
     return words[1] if within else text[begin:].lstrip()
 
 
 def _without_middle(text: str, length: int) -> str:
-    """Return a text's beginning and end, `length` characters at most, and a mark where they were parted."""
+    """Return a text's beginning and end, at most `length` characters, with a mark between them."""
     if len(text) <= length:
         return text
     tail = _tail(text, length - length // 2) if length > 0 else ""

@@ -1,7 +1,7 @@
 """The fused vocabulary head: an objective's value and gradients together, a chunk of examples at a time.
 
-The logits `[N, V]`, the largest tensor of a step, are of target tokens only, and never made whole: each chunk's are
-computed once, and only the gradients by the states and by the head's parameters stay. Nothing waits for the device.
+The logits `[N, V]`, of target tokens only, are the largest tensor of a step: each chunk's are computed once, and only
+the gradients by the states and the head's parameters stay. Nothing waits for the device.
 Legend: B examples, N target tokens of a view, R those of a chunk, view after view, D hidden size, V vocabulary.
 """
 
@@ -23,7 +23,6 @@ from limbeck.objectives.terms import Objective
 _CPU_BYTES = 16 * 2**20  # of logits at a time: about what a processor's caches hold
 _GPU_FRACTION = 64  # of a GPU's memory: thousands of rows on a large one
 
-
 ByView = Mapping[View, Tensor]
 
 
@@ -33,7 +32,7 @@ class Targets(NamedTuple):
     states: Tensor  # the head's input where each is predicted, [N, D]
     labels: Tensor  # their ids, [N]; IGNORE for padding that the objective reads
     rows: Tensor  # the numbers of each example's tokens, [B, T], -1 after its last
-    sizes: Sequence[int]  # of the examples, in tokens
+    sizes: Sequence[int]  # tokens of each example
 
     def part(self, begin: int, end: int) -> "tuple[slice, Targets]":
         """Return the tokens of the examples from `begin` to `end`, and their place among all."""
@@ -44,7 +43,7 @@ class Targets(NamedTuple):
 
 
 def term_counts(objective: Objective, labels: ByView, rows: ByView) -> dict[str, Tensor]:
-    """Count what each term's mean is over in a batch with these `Targets.labels` and `Targets.rows` by view."""
+    """Count what each term's mean is over, in a batch with these `Targets.labels` and `Targets.rows`."""
     padded = {view: torch.nn.functional.pad(ids, (0, 1), value=IGNORE) for view, ids in labels.items()}  # for row -1
     return objective.counts({view: (ids[rows[view]] != IGNORE).sum(1) for view, ids in padded.items()})
 
@@ -56,11 +55,11 @@ def losses(
 
     Each term's sum is divided by its entry in `counts`, from `term_counts` or of a larger set.
     """
-    if not torch.is_grad_enabled():  # inside an autograd function it cannot be seen
+    if not torch.is_grad_enabled():  # an autograd function cannot tell
         values, _ = _walk(objective, targets, counts, head=head, needs_grad=(False, False, False))
         return objective.weighted(values), values
     states = [view.states for view in targets.values()]
-    # the chunks of a batch would be compiled for its lengths alone
+    # chunks would be compiled for one batch's lengths alone
     compute = _Fused.apply if _chunk_count(targets, head) == 1 else torch.compiler.disable(_Fused.apply)
     loss, *terms = compute(objective, targets, counts, head.soft_cap, head.weight, head.bias, *states)
     return loss, {term.name: value for term, value in zip(objective.terms, terms, strict=True)}
@@ -70,7 +69,7 @@ def losses(
 def gradient_shares(
     objective: Objective, targets: Mapping[View, Targets], *, head: VocabularyHead, counts: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Compute the norm of each term's weighted gradient by the states over the sum of these norms; a pass for each."""
+    """Compute each term's share of the norms of weighted gradients by the states; takes a pass for each term."""
     norms = {}
     for term in objective.terms:
         inputs = replace(objective, terms=(term,)), {view: targets[view] for view in term.views}, counts
@@ -86,25 +85,25 @@ class Chunk:
 
         dL/d logits = G - P * sum_k G_k
 
-    One tensor `[R, V]` is alive (two where logits are capped or a pool's gradient is dense): logits, then log P, then
-    P, then the gradient. Sums are in float32 at least.
+    One tensor `[R, V]` is alive (two with a soft cap or a pool's dense gradient): logits, then log P, P, the gradient.
+    Sums are in float32 at least.
     """
 
     def __init__(self, targets: Mapping[View, Targets], states: Tensor, head: VocabularyHead) -> None:
-        """Take a chunk's targets and their states in the type of the product, `[R, D]`."""
+        """Take a chunk's targets, and their states in the product's type, `[R, D]`."""
         self.targets = targets
         labels = torch.cat([view.labels for view in targets.values()])
         self.real = labels != IGNORE
         self.ids = labels.clamp(min=0).unsqueeze(1)
-        # not rounded to the states' type, which would change arg-maxes
+        # rounding to the states' type would change arg-maxes
         logits = head.logits(states, torch.promote_types(states.dtype, torch.float32))
         # the derivative of the soft cap c tanh(x / c)
         self.slope = None if head.soft_cap is None else logits.div(head.soft_cap).square_().neg_().add_(1)
-        # the log sum is the largest logit less the logarithm of its probability, which is at least 1 / V; by eighths of
-        # the rows: no second tensor of the logits' size
+        # the log sum is the largest logit less the log of its probability, at least 1 / V; by eighths of the rows: no
+        # second tensor of the logits' size
         eighths = logits.split(max(len(logits) // 8, 1))
         largest, log_top = logits.amax(-1), torch.cat([rows.softmax(-1).amax(-1) for rows in eighths]).log()
-        # largest first: a confident token's loss would be lost in the rounding of a large log sum
+        # largest first, or rounding a large log sum would lose a confident token's loss
         self.label_losses = (largest - logits.gather(1, self.ids).squeeze(1)) - log_top
         self.token_losses = self.label_losses.masked_fill(~self.real, 0)
         self.log_p = logits.sub_((largest - log_top).unsqueeze(1))
@@ -117,9 +116,9 @@ class Chunk:
         return tensor.split([len(part.labels) for part in self.targets.values()])[list(self.targets).index(view)]
 
     def gradient(self) -> Tensor:
-        """Return the gradient by the logits, `[R, V]`; the chunk is used up."""
+        """Return the gradient by the logits, `[R, V]`, and use the chunk up."""
         total = self.log_p.exp_().mul_((self.sums + self.label_gradient).unsqueeze(1))
-        # at the label P - 1, which is small for a confident token, from its loss
+        # at the label P - 1, small for a confident token, from its loss
         log_p = -self.label_losses
         total.scatter_(1, self.ids, (self.label_gradient * log_p.expm1() + self.sums * log_p.exp()).unsqueeze(1))
         for view, add_gradient in self.gradients:
@@ -131,8 +130,8 @@ class Chunk:
 class _Gradients:
     """The gradients by the states, the head's weight and its bias, all multiplied by `unit`.
 
-    It is the largest count, or gradients of a mean over many tokens would vanish in float16; but at most 1,000 times
-    the smallest, or those of a rare term would overflow.
+    It is the largest count, or a mean's gradients would vanish in float16; but at most 1,000 times the smallest, or a
+    rare term's would overflow.
     """
 
     unit: Tensor
@@ -141,7 +140,7 @@ class _Gradients:
     bias: Tensor | None
 
     def add(self, places: Sequence[slice], states: Tensor, by_logits: Tensor, head: VocabularyHead) -> None:
-        """Take a chunk's gradient by its logits, `[R, V]`, back to its states, which have these places by view."""
+        """Propagate a chunk's gradient by its logits, `[R, V]`, to its states, at these `places` by view."""
         if self.bias is not None:
             self.bias.add_(by_logits.sum(0))
         narrow = by_logits.to(states.dtype)
@@ -163,14 +162,14 @@ def _walk(
     head: VocabularyHead,
     needs_grad: tuple[bool, bool, bool],
 ) -> tuple[dict[str, Tensor], _Gradients]:
-    """Compute every term's value, unweighted, and their weighted sum's gradients by states, weight, bias as needed."""
+    """Compute each term's value, unweighted, and the weighted sum's gradients by states, weight and bias as needed."""
     hidden = [view.states for view in targets.values()]
     device = hidden[0].device.type
     autocast = torch.is_autocast_enabled(device) and hidden[0].dtype != torch.float64
     narrow = torch.get_autocast_dtype(device) if autocast else head.weight.dtype  # of the operands of products
     wide = torch.promote_types(narrow, torch.float32)  # of their sums
     head = head.to(narrow)
-    wide_head = head if hidden[0].is_cuda else head.to(wide)  # what `wide_product` would do for every chunk
+    wide_head = head if hidden[0].is_cuda else head.to(wide)  # once, not in every `wide_product`
     divisors = {term.name: counts[term.name].to(hidden[0].device, wide) for term in objective.terms}
     divisors = {name: count.masked_fill(count == 0, 1) for name, count in divisors.items()}
     smallest, largest = torch.stack(list(divisors.values())).aminmax()
@@ -190,12 +189,12 @@ def _walk(
                 values[term.name] += term.loss(chunk, term.weight * gradients.unit / count, any(needs_grad)) / count
             if any(needs_grad):
                 gradients.add(places, states, chunk.gradient(), head)
-            del chunk  # or it would still be there while the next one is made
+            del chunk  # or it would outlive the making of the next
     return values, gradients
 
 
 def _chunk_count(targets: Mapping[View, Targets], head: VocabularyHead) -> int:
-    """Return into how many chunks the device's memory suggests to cut a batch."""
+    """Return the number of chunks of a batch that suits the device's memory."""
     states = [view.states for view in targets.values()]
     budget = _CPU_BYTES
     if states[0].is_cuda:
@@ -206,7 +205,7 @@ def _chunk_count(targets: Mapping[View, Targets], head: VocabularyHead) -> int:
 def _chunks(
     targets: Mapping[View, Targets], head: VocabularyHead
 ) -> Iterator[tuple[list[slice], Mapping[View, Targets]]]:
-    """Yield chunks of whole examples and of like size, with their places among all tokens by view."""
+    """Yield chunks of examples, alike in size, with their places among all tokens by view."""
     count = _chunk_count(targets, head)
     if count == 1:
         yield [slice(None)] * len(targets), targets
@@ -239,7 +238,7 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: None) -> tuple[Tensor | None, ...]:
         unit, weight, bias, *hidden = ctx.saved_tensors
         factor = grad / unit
-        # in place where it is large; a second backward pass through the same graph is an error
+        # in place where it is large: a second backward pass is an error
         weight, bias = (
             None if gradient is None else gradient.mul_(factor).to(dtype)
             for gradient, dtype in zip((weight, bias), ctx.types, strict=True)

@@ -117,7 +117,7 @@ class ObjectiveSettings(Settings):
         return replace(METHODS[self.name], terms=tuple(terms))
 
     def resolved(self) -> dict[str, Any]:
-        """Return every field that has a meaning for the method, with its value."""
+        """Return the values of all fields that the method has."""
         fields = ((field, getattr(term, name)) for term in self.build().terms for field, name in term.settings.items())
         return {"name": self.name, **dict(fields)}
 

@@ -1,16 +1,16 @@
 """Objectives as values: weighted sums of terms, and the divergences and pools that an alignment is made of.
 
-A divergence takes log v and log z, of the label and the rationale side, `[B, V]` each, and returns `[B]`. A pool takes
-log P `[N, V]` of all tokens and the numbers of each example's, `[B, T]`, -1 after the last; it returns log v `[B, V]`
-and its adjoint, which turns `g = dL/d log v` into `dL/d log P`: its sums over the vocabulary, `[N]`, and a function
-that adds it to a tensor in place, for a sparse one is never made whole. Legend: B batch, T tokens, V vocabulary.
+A divergence takes log v of the label and log z of the rationale, `[B, V]` each, and returns `[B]`. A pool takes log P
+`[N, V]` of all tokens and the numbers of each example's, `[B, T]`, -1 after the last; it returns log v `[B, V]` and its
+adjoint, which turns `g = dL/d log v` into `dL/d log P`: its sums over the vocabulary, `[N]`, and a function that adds
+it, perhaps sparse, to a tensor in place. Legend: B batch, T tokens, V vocabulary.
 """
 
-from __future__ import annotations  # tensors are only named here: `limbeck objectives` loads no torch
+from __future__ import annotations  # `limbeck objectives` loads no torch
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,12 +38,12 @@ def kl(log_v: Tensor, log_z: Tensor) -> Tensor:
 
 
 def double_softmax(log_v: Tensor, log_z: Tensor) -> Tensor:
-    """Compute -sum_k v_k log_softmax(z)_k: the released code puts z, probabilities already, through softmax."""
+    """Compute -sum_k v_k log_softmax(z)_k, as the released code does with z, already probabilities."""
     return -(log_v.exp() * log_z.exp().log_softmax(-1)).sum(-1)
 
 
 def _by_example(log_p: Tensor, rows: Tensor) -> Tensor:
-    """Return log P by example, `[B, T, V]`, -inf after its last token; of an example without tokens any numbers."""
+    """Return log P by example, `[B, T, V]`, -inf after its last token; any numbers for one without tokens."""
     padding = (rows < 0) & (rows >= 0).any(1, keepdim=True)
     return log_p[rows.clamp(min=0)].masked_fill_(padding.unsqueeze(-1), -math.inf)
 
@@ -100,11 +100,11 @@ class TokenTerm:
         return {"rationale_weight" if self.name == "rationale" else "label_weight": "weight"}
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
-        """Count the target tokens of examples with these target lengths by view, `[B]`."""
+        """Count the target tokens of examples, from their target lengths by view, `[B]`."""
         return lengths[self.view].sum()
 
     def loss(self, chunk: Chunk, scale: Tensor, with_gradient: bool) -> Tensor:  # noqa: ARG002
-        """Return the sum over a chunk's tokens, and add its gradient times `scale` to the chunk."""
+        """Return the sum over a chunk's tokens; add its gradient times `scale` to the chunk."""
         # dL/d log P_t = -(1 - e) at the label and -e/V everywhere
         e, real, losses = self.smoothing, chunk.rows(chunk.real, self.view), chunk.rows(chunk.token_losses, self.view)
         chunk.rows(chunk.label_gradient, self.view).add_((1 - e) * scale * real)
@@ -131,7 +131,7 @@ class AlignmentTerm:
     divergence: str = "cross-entropy"
     mask_padding: bool = True  # pool over real tokens only; False depends on how a batch was padded
     normalise: bool = True  # divide v and z by their sums after pooling
-    detach: Literal["label", "none"] = "label"  # the divergence's first argument is a constant for the gradient
+    detach: Literal["label", "none"] = "label"  # the divergence's first argument is constant
     symmetric: bool = False  # the mean of D(v, z) and D(z, v)
     name = "alignment"
     views = (View.PREDICT, View.EXPLAIN)
@@ -139,15 +139,14 @@ class AlignmentTerm:
     @property
     def settings(self) -> dict[str, str]:
         """The term's fields, by the fields of a recipe that change them."""
-        names = ("pool", "divergence", "mask_padding", "normalise", "detach", "symmetric")
-        return {"alignment_weight": "weight", **{name: name for name in names}}
+        return {"alignment_weight" if field.name == "weight" else field.name: field.name for field in fields(self)}
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
         """Count the examples that have both targets."""
         return ((lengths[View.PREDICT] > 0) & (lengths[View.EXPLAIN] > 0)).sum()
 
     def loss(self, chunk: Chunk, scale: Tensor, with_gradient: bool) -> Tensor:
-        """Return the sum over a chunk's examples that have both targets, and add its gradient times `scale`."""
+        """Return the sum over a chunk's examples with both targets; add its gradient times `scale` to the chunk."""
         from torch.func import vjp
 
         sides = [(chunk.rows(chunk.log_p, view), chunk.targets[view].rows) for view in self.views]
@@ -156,7 +155,7 @@ class AlignmentTerm:
         pooled, adjoints = zip(*(POOLS[self.pool](*side) for side in sides), strict=True)
         with_label, with_rationale = ((rows >= 0).any(1) for _, rows in sides)
         complete = (with_label & with_rationale).to(scale.dtype)
-        # a detached label side has no gradient, so none is asked for
+        # a detached label side needs no gradient
         fixed = 1 if self.detach == "label" and not self.symmetric else 0
         values, pull_back = vjp(partial(self.compare, *pooled[:fixed]), *pooled[fixed:])  # type: ignore[misc]
         if with_gradient:
@@ -168,7 +167,7 @@ class AlignmentTerm:
         return (values * complete).sum()
 
     def compare(self, log_v: Tensor, log_z: Tensor) -> Tensor:
-        """Compute every example's divergence, `[B]`, from the logarithms of two pooled vectors `[B, V]`."""
+        """Compute each example's divergence, `[B]`, from the logarithms of pooled vectors `[B, V]`."""
         if self.normalise:
             log_v, log_z = log_v.log_softmax(-1), log_z.log_softmax(-1)
 
@@ -192,11 +191,11 @@ class Objective:
     reference: str = ""
 
     def weighted(self, values: Mapping[str, Any]) -> Any:
-        """Return the weighted sum of the values, numbers or tensors, that there are."""
+        """Return the weighted sum of `values`, numbers or tensors, which may lack terms."""
         return sum(term.weight * values[term.name] for term in self.terms if term.name in values)
 
     def counts(self, lengths: Mapping[View, Tensor]) -> dict[str, Tensor]:
-        """Count what each term's mean is over, from the examples' target lengths by view, `[B]`."""
+        """Count what each term's mean is over, from target lengths by view, `[B]`."""
         return {term.name: term.count(lengths) for term in self.terms}
 
     def smoothed(self, factor: float) -> Objective:
@@ -210,7 +209,7 @@ class Objective:
         return tuple(dict.fromkeys(view for term in self.terms for view in term.views))
 
     @property
-    def sees_padding(self) -> bool:
+    def reads_padding(self) -> bool:
         """True if the loss depends on how a batch is padded."""
         return not all(term.mask_padding for term in self.terms)
 
@@ -221,5 +220,5 @@ class Objective:
 
     @property
     def rationale_view(self) -> View | None:
-        """The view that it gives rationales in; None where it learned none."""
+        """The view that it gives rationales in, if it learned any."""
         return next((view for view in self.views if view is not View.PREDICT), None)

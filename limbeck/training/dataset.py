@@ -16,7 +16,7 @@ from limbeck.models.student import Student
 from limbeck.models.tokenization import Ids, ViewIds, progress
 from limbeck.schema import Example
 
-_BLOCK = 10_000  # examples whose ids are Python integers at one time
+_BLOCK = 10_000  # examples whose ids are Python integers at a time
 _TASKS = (View.PREDICT, View.EXPLAIN)
 
 
@@ -46,7 +46,7 @@ class TrainingSet(Dataset[dict[View, ViewIds]]):
     sources: TokenTable
     targets: TokenTable  # empty where the example has none
     notes: dict[str, int]  # counts of what was cut or left out
-    lengths: NDArray[np.int64]  # of an example's longest source and of its targets, `[N, K]`
+    lengths: NDArray[np.int64]  # of each example's longest source and its targets, `[N, K]`
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -63,9 +63,9 @@ class TrainingSet(Dataset[dict[View, ViewIds]]):
 
 
 def tokenize(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
-    """Tokenize the examples of a training, or raise DataError where none has what a view needs.
+    """Tokenize training examples; raise DataError where none has what a view needs.
 
-    The lengths are of label and rationale as two tasks, whatever the views: compared objectives share their batches.
+    Lengths are of label and rationale as two tasks, whatever the views, so that compared objectives share batches.
     """
     for view in views:
         if not any(target(example, view) for example in examples):
@@ -78,7 +78,7 @@ def tokenize(examples: Sequence[Example], views: Sequence[View], student: Studen
 
 
 def token_ids(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
-    """Tokenize the examples with a target in some of the views; the notes count the rest, and what was cut."""
+    """Tokenize the examples with a target in any view; the notes count the rest, and what was cut."""
     usable = [example for example in examples if any(target(example, view) for view in views)]
     notes = {"without_target": len(examples) - len(usable), "sources_cut": 0, "targets_cut": 0}
     blocks = [(view, usable[start : start + _BLOCK]) for view in views for start in range(0, len(usable), _BLOCK)]

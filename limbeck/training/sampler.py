@@ -1,6 +1,6 @@
-"""Batches of examples that are alike in all their lengths, so that little is padding.
+"""Batches of examples alike in all lengths, so that little is padding.
 
-Legend: N examples, B of them a batch, K lengths an example has (its source's, and its target's in each view).
+Legend: N examples, B of a batch, K lengths of an example (of its source, and of its target in each view).
 """
 
 from collections.abc import Iterator
@@ -9,24 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-_MEGABATCH = 256  # batches that are made out of one random part of the examples
+_MEGABATCH = 256  # batches made of one random part of the examples
 Array = NDArray[np.int64]
 Weights = NDArray[np.float64]
 
 
 class BucketSampler(Sampler[int]):
-    """An order of the examples, a pure function of lengths, seed and epoch, to be cut into batches as it stands.
+    """An order of the examples, to be cut into batches as it stands, that depends on lengths, seed and epoch alone.
 
-    A batch of B costs `B * weights @ (its widest, by column)`: each random part of the examples is halved, and the
-    halves again, where that saves most. Each batch takes its quota of examples that have every target (a stratum) and
-    of others, or those would meet in batches of their own. Batches come in random order, but the dearest first: what
-    does not fit into memory shows at once. A random remainder that fills no batch comes last.
+    A batch of B costs `B * weights @ (its widest, by column)`: random parts of the examples are halved again and again
+    where that saves most. Each batch has its quota of examples with every target (a stratum) and of others, which else
+    would meet in batches of their own. Batches come in random order, but the dearest first, to show at once if memory is
+    short. A random remainder that fills no batch comes last.
     """
 
     def __init__(self, lengths: Array, *, batch_size: int, multiple: int, seed: int) -> None:
-        """Take the examples' `lengths`, `[N, K]`, of the source first, rounded up to a `multiple`."""
+        """Take the examples' `lengths`, `[N, K]`, the source's first, and round them up to a `multiple`."""
         self.widths = -(-lengths // multiple) * multiple
-        target_shares = (lengths[:, 1:] > 0).mean(0)  # a view reads and writes only the rows that have a target in it
+        target_shares = (lengths[:, 1:] > 0).mean(0)  # a view reads only rows with a target in it
         self.weights = np.array([target_shares.sum(), *target_shares])
         self.batch_size = batch_size
         self.seed = seed
@@ -44,7 +44,7 @@ class BucketSampler(Sampler[int]):
         complete = (self.widths[order] > 0).all(1)
         strata = [order[complete], order[~complete]]
         count, leftover = divmod(len(self), self.batch_size)
-        # the remainder's quota is rounded by chance: over many epochs no stratum is in it more often than the other
+        # the remainder's quota is rounded by chance, so that no stratum is favoured over many epochs
         quota = (len(strata[0]) * leftover + int(rng.integers(len(self)))) // len(self)
         remainder, strata = _parted(strata, [quota, leftover - quota])
         batches: list[Array] = []
@@ -66,7 +66,7 @@ def _parted(strata: list[Array], sizes: Array | list[int]) -> tuple[list[Array],
 
 
 def _quotas(strata: list[Array], count: int) -> Array:
-    """Return how many rows of each stratum the first 1, 2, ... batches take, `[2, count]`."""
+    """Return the number of rows of each stratum in the first 1, 2, ... batches, `[2, count]`."""
     batches = np.arange(1, count + 1)
     complete = (2 * len(strata[0]) * batches + count) // (2 * count)  # rounded to the nearest
     return np.stack([complete, batches * (sum(map(len, strata)) // count) - complete])

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from limbeck.settings import Settings
 
-# Settings whose default is limbeck's own: a resolved recipe records them, set or not.
+# settings with a default of limbeck's, which a resolved recipe records
 RECORDED = (
     *("max_steps", "num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate"),
     *("logging_steps", "eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "report_to"),
@@ -65,7 +65,7 @@ class TrainingSettings(Settings):
     def _values_fit_together(self) -> Self:
         if self.max_steps == 0:
             raise ValueError("max_steps is 0; -1 is as many as num_train_epochs makes")
-        # validation chooses among the checkpoints, so one has to be written wherever it measures
+        # validation chooses among checkpoints, so each needs one
         same_steps = self.eval_strategy != "steps" or self.save_steps in (None, self.eval_steps)
         if self.eval_strategy in ("steps", "epoch") and not (self.save_strategy == self.eval_strategy and same_steps):
             raise ValueError("save_strategy and save_steps have to agree with eval_strategy and eval_steps")
@@ -76,7 +76,7 @@ class TrainingSettings(Settings):
         return self
 
     def resolved(self) -> dict[str, Any]:
-        """Return the settings that were set, and those of `RECORDED`."""
+        """Return the settings that were set, and `RECORDED`."""
         values = self.model_dump(mode="json", include={*RECORDED, *self.model_fields_set})
         if values["save_steps"] is None:
             values["save_steps"] = values["eval_steps"]

@@ -1,6 +1,6 @@
 """The module that is trained, and a Hugging Face Trainer for it.
 
-The best checkpoint and early stopping follow from the log of validations alone, which checkpoints hold: a resumed
+The best checkpoint and early stopping depend only on the log of validations, which checkpoints hold, so that a resumed
 training decides as an unbroken one.
 """
 
@@ -29,8 +29,8 @@ from limbeck.training.dataset import TrainingSet
 from limbeck.training.sampler import BucketSampler
 from limbeck.training.settings import TrainingSettings
 
-# settings that are limbeck's own doing, though under transformers' names
-_OWN = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
+# settings under transformers' names that limbeck applies itself
+_APPLIED_HERE = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
 
 
 class Distiller(nn.Module):
@@ -51,7 +51,7 @@ class Distiller(nn.Module):
         with_shares: bool = False,
         **inputs: Any,
     ) -> dict[str, Any]:
-        """Compute the loss of a batch that the student's collator made, its terms divided by `counts`, else its own.
+        """Compute the loss of a batch of the student's collator, its terms divided by `counts`, else the batch's own.
 
         Returns `loss`, a scalar; `terms`, each term's value unweighted; `shares`, each term's share of the gradient.
         """
@@ -65,14 +65,14 @@ class Distiller(nn.Module):
     def gradient_checkpointing_enable(self, **options: Any) -> None:
         """Enable gradient checkpointing in the student, as the Hugging Face Trainer asks."""
         model = self.student.model
-        if has_adapter(model):  # a checkpointed layer needs an input with a gradient, which frozen embeddings have not
+        if has_adapter(model):  # a checkpointed layer needs an input with a gradient, which frozen embeddings lack
             model.enable_input_require_grads()
         model.gradient_checkpointing_enable(**options)
 
 
 def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) -> TrainingArguments:
-    """Return the arguments of a run; raise RecipeError for what transformers or the device refuse."""
-    values = {name: value for name, value in settings.resolved().items() if name not in _OWN}
+    """Return the arguments of a run; raise RecipeError for what transformers or the device refuses."""
+    values = {name: value for name, value in settings.resolved().items() if name not in _APPLIED_HERE}
     if settings.fp16 and (settings.use_cpu or not torch.accelerator.is_available()):  # transformers would ignore it
         raise RecipeError("a processor would train in float32; leave it out", field="training.fp16")
     values.setdefault("train_sampling_strategy", settings.train_sampling_strategy)
@@ -87,13 +87,13 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
             remove_unused_columns=False,
             dataloader_pin_memory=torch.cuda.is_available(),
             disable_tqdm=not sys.stderr.isatty(),
-            logging_nan_inf_filter=False,  # a loss that is no number stops the training
+            logging_nan_inf_filter=False,  # a loss of nan stops the training
         )
     except (ValueError, TypeError, ArithmeticError, ImportError, RuntimeError) as error:
         raise RecipeError(str(error).strip(), field="training") from None
     if arguments.world_size > 1:
         raise RecipeError("several processes cannot share a run: start limbeck without a launcher")
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # or transformers would tear the views of a batch apart
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # or transformers would split the views of a batch
     return arguments
 
 
@@ -101,12 +101,12 @@ class Validation(NamedTuple):
     """A validation; the best has the highest accuracy, then the lowest loss, then the latest step."""
 
     accuracy: float
-    gain: float  # minus the loss; minus infinity where that is none or nan
+    gain: float  # minus the loss; -inf without a loss or for nan
     step: int
 
 
 def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
-    """Return the validations in a Trainer's log, the last of each step."""
+    """Return the last validation of each step in a Trainer's log."""
     by_step = {}
     for entry in log_history:
         if "eval_accuracy" in entry:
@@ -119,7 +119,7 @@ def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
 def stops_early(settings: TrainingSettings, log_history: Iterable[Mapping[str, Any]]) -> bool:
     """Return True after `early_stopping_patience` validations in a row without a gain.
 
-    A gain is an accuracy above the best by more than the threshold, or the best accuracy with a lower loss.
+    A gain is an accuracy above the best by more than the threshold, or equal to it with a lower loss.
     """
     best, waited = Validation(-math.inf, -math.inf, 0), 0
     for validation in validations(log_history):
@@ -134,9 +134,9 @@ def stops_early(settings: TrainingSettings, log_history: Iterable[Mapping[str, A
 class Trainer(transformers.Trainer):
     """A trainer of a Distiller, whose checkpoints hold the plain Hugging Face model and tokenizer.
 
-    A step divides the sum of a term's losses by the count to expect in it: with N examples
+    A step divides the sum of a term's losses by the count expected in it: with N examples
 
-        (the term's count over the whole training set) * G / N,   G = min(batch * accumulation, N)
+        (the term's count over the training set) * G / N,   G = min(batch * accumulation, N)
 
     So each target token (or example, of an alignment) weighs the same over an epoch, whatever shares its batch.
     """
@@ -152,17 +152,17 @@ class Trainer(transformers.Trainer):
         log_file: Path,
         validation_set: TrainingSet | None = None,
     ) -> None:
-        """Prepare a training by the `training_arguments` of `settings`; `validate` returns at least `accuracy`."""
+        """Take the `training_arguments` of `settings`; `validate` returns at least `accuracy`."""
         objective = distiller.objective
         super().__init__(
             model=distiller,
             args=args,
-            data_collator=distiller.student.collator(objective.sees_padding),
+            data_collator=distiller.student.collator(objective.reads_padding),
             train_dataset=training_set,
             eval_dataset=[],  # validation does not go through a data loader
             processing_class=distiller.student.tokenizer,
         )
-        # transformers shall not divide by the accumulation: a count is of the whole step
+        # transformers must not divide by the accumulation: a count is of the step
         self.model_accepts_loss_kwargs = True
         # standard output is for results
         self.remove_callback(PrinterCallback)
@@ -172,13 +172,13 @@ class Trainer(transformers.Trainer):
         self.validate, self.validation_set, self.log_file = validate, validation_set, log_file
         step = args.train_batch_size * args.gradient_accumulation_steps
         self._expected = self._counted(training_set, min(step / len(training_set), 1))
-        # of the terms since the last log entry
+        # by term, since the last log entry
         self._sums: dict[str, Any] = defaultdict(float)
         self._counts: dict[str, Any] = defaultdict(int)
         self._shares: dict[str, Tensor] = {}
 
     def fit(self) -> None:
-        """Train, from the newest complete checkpoint if there is one, and end with the best weights in the student."""
+        """Train, from the newest complete checkpoint if any, and leave the best weights in the student."""
         states = filter(None, map(_state, Path(str(self.args.output_dir)).glob("checkpoint-*")))
         state = max(states, key=lambda state: state.global_step, default=None)
         if state is None:
@@ -197,7 +197,7 @@ class Trainer(transformers.Trainer):
         return BucketSampler(lengths, batch_size=self._train_batch_size, multiple=MULTIPLE, seed=seed)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
-        """Return what each term's sum is divided by, and count for the log."""
+        """Return each term's divisor, and count for the log."""
         for batch in batch_samples:
             for name, count in term_counts(self.distiller.objective, batch["labels"], batch["rows"]).items():
                 self._counts[name] += count
@@ -214,7 +214,7 @@ class Trainer(transformers.Trainer):
         return (output["loss"], output) if return_outputs else output["loss"]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Write the log with each term's mean since the last entry, whose weighted sum is `loss`."""
+        """Log each term's mean since the last entry, and as `loss` their weighted sum."""
         if "loss" in logs:
             if not math.isfinite(logs["loss"]):
                 step = self.state.global_step
@@ -240,7 +240,7 @@ class Trainer(transformers.Trainer):
 
     @torch.no_grad()
     def _validation_loss(self) -> dict[str, float]:
-        """Return the objective's value without dropout, each term's mean over the whole validation set."""
+        """Compute the objective without dropout, each term's mean over the validation set."""
         data, size = self.validation_set, self.args.per_device_train_batch_size
         if data is None:
             return {}
@@ -276,10 +276,10 @@ class Trainer(transformers.Trainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model or student_model)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Warn of nothing: what a checkpoint lacks are tied weights, loaded under their other name."""
+        """Warn of nothing: a checkpoint lacks only tied weights, loaded under their other name."""
 
     def _load_best_model(self) -> None:
-        # by its step, not by the path in the state: the run's folder may have been moved
+        # not by the path in the state: the run's folder may have moved
         self._load_from_checkpoint(self._checkpoint(self.state.best_global_step))
 
     def _checkpoint(self, step: int | None) -> str:
@@ -287,7 +287,7 @@ class Trainer(transformers.Trainer):
 
 
 def _state(checkpoint: Path) -> TrainerState | None:
-    """Return a checkpoint's state; None where it, which is written last, is missing or damaged."""
+    """Return a checkpoint's state; None where it, written last, is missing or damaged."""
     try:
         state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     except (OSError, ValueError, TypeError):

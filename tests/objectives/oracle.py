@@ -16,7 +16,7 @@ def packed(objective, hidden, labels):
     targets = {}
     for view, ids in labels.items():
         real = ids != IGNORE
-        read = real | real.any(1, keepdim=True) if objective.sees_padding else real
+        read = real | real.any(1, keepdim=True) if objective.reads_padding else real
         sizes = read.sum(1).tolist()
         targets[view] = Targets(hidden[view][read], ids[read], numbered(sizes), sizes)
     return targets

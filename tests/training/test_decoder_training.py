@@ -39,7 +39,7 @@ def student_of(lora: bool = False):
 def test_the_fused_loss_is_the_plain_one(name, lora):
     student, method = student_of(lora).eval(), METHODS[name]
     data = tokenize(PARTIAL, method.views, student)
-    batch = student.collator(method.sees_padding)([data[i] for i in range(len(data))])
+    batch = student.collator(method.reads_padding)([data[i] for i in range(len(data))])
     counts, results = term_counts(method, batch["labels"], batch["rows"]), []
     for function in (losses, oracle.losses):
         student.zero_grad()
