@@ -1,4 +1,4 @@
-"""Students: Hugging Face encoder-decoders. The modules that load torch are imported by name."""
+"""Students: Hugging Face models. The modules that load torch are imported by name."""
 
 from limbeck.models.settings import CARD, Answers, Card, Definition, EngineName, ScratchSettings, StudentSettings
 

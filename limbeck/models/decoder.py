@@ -31,7 +31,7 @@ _SHARED, _PADDING = 0, -1  # what `branches` has where there is no branch
 
 
 class Layout(NamedTuple):
-    """A row's tokens, their positions and branches, and for each branch the index of the token before each target's."""
+    """A row's tokens, their positions and branches, and by branch the index of the token before each of the target."""
 
     ids: Ids
     positions: Ids
@@ -58,10 +58,10 @@ def lay_out(views: Sequence[ViewIds]) -> Layout:
 
 @dataclass(frozen=True)
 class BranchCollator:
-    """Lays out examples, given as their ids by view, as a batch of int64 tensors for `Student.hidden_states`.
+    """Lays out examples, given as ids by view, as a batch of int64 tensors for `Student.hidden_states`.
 
-    `input_ids`, `position_ids` and `branches` are `[R, S]`: a row for each example or, without `shared`, for each of
-    its views. By view `places` has the index among R * S of the token before each of the `labels`, `[N]`.
+    `input_ids`, `position_ids` and `branches` are `[R, S]`: a row for each example or, without `shared`, each of its
+    views. By view `places` has the index among R * S of the token before each of the `labels`, `[N]`.
     """
 
     pad_id: int
@@ -74,7 +74,7 @@ class BranchCollator:
             sizes = {view: [max(row) if size else 0 for size in row] for view, row in sizes.items()}
         rows = []
         labels: dict[Any, Ids] = {view: [] for view in sizes}
-        places: dict[Any, list[tuple[int, int]]] = {view: [] for view in sizes}  # a row's number, an index in the row
+        places: dict[Any, list[tuple[int, int]]] = {view: [] for view in sizes}  # row number, index in the row
         for number, views in enumerate(examples):
             read: dict[Any, ViewIds] = {}
             for view, (source, target) in views.items():
@@ -163,7 +163,7 @@ class DecoderStudent(Student):
         return {view: states[places] * self._scale for view, places in batch["places"].items()}
 
     def target_states(self, batch: Sequence[Ids], columns: Sequence[Sequence[Target]]) -> list[Tensor]:
-        empty = (self.codec.end,)  # its state is where the first token is written
+        empty = (self.codec.end,)  # whose state precedes the first token
         examples = [
             {number: ViewIds(prompt, column[row] or empty) for number, column in enumerate(columns)}
             for row, prompt in enumerate(batch)
@@ -222,7 +222,7 @@ class DecoderStudent(Student):
                 self.shared = False
         finally:
             self.train(training)
-        # windows that are counted by rows, not by positions, are longer than the probe
+        # windows counted by rows, not positions, are longer than the probe
         if any(getattr(self._config, name, None) for name in ("attention_types", "attention_chunk_size")):
             self.shared = False
         if not self.shared:

@@ -39,7 +39,7 @@ class SegmentCodec(Codec):
         return [[*self._begin, *row] for row in self._rows([[text] for text in texts])]
 
     def _clipped(self, row: Ids, limit: int) -> Ids:
-        # the choices alone are too long: they lose their end
+        # choices that are too long lose their end
         return [*row[: limit - len(self._after)], *self._after][:limit]
 
     def _rows(self, texts: Sequence[Sequence[str]]) -> list[Ids]:
@@ -54,11 +54,11 @@ class SegmentCodec(Codec):
 
 @dataclass(frozen=True)
 class SourceCollator:
-    """Pads examples, given as their ids by view, into a batch of int64 tensors for `Student.hidden_states`.
+    """Pads examples, given as ids by view, into a batch of int64 tensors for `Student.hidden_states`.
 
-    Only examples with a target in a view are read in it (of none the first: some models refuse an empty batch). Their
-    sources are one encoder batch, view after view: `input_ids` and `attention_mask`, `[sum of b, S]`. By view `targets`
-    has their target ids `[b, T]`, IGNORE on padding, and `places` the index among b * T of each of the `labels`.
+    A view reads only the b examples with a target in it (without any the first: some models refuse an empty batch).
+    Their sources are one encoder batch, view after view: `input_ids` and `attention_mask`, `[sum of b, S]`. By view
+    `targets` has target ids `[b, T]`, IGNORE on padding, and `places` the index among b * T of each of the `labels`.
     """
 
     pad_id: int
@@ -144,7 +144,7 @@ class EncoderDecoderStudent(Student):
     def _decode(
         self, labels: Tensor, memory: Tensor, attention_mask: Tensor, *, cache: EncoderDecoderCache | None = None
     ) -> Tensor:
-        """Return the vocabulary head's input, `[B, T, D]`, under teacher forcing by target ids `[B, T]`."""
+        """Return the head's input, `[B, T, D]`, under teacher forcing by target ids `[B, T]`."""
         # not shifted by the model: some families fail on a row of padding alone
         shifted = nn.functional.pad(labels[:, :-1], (1, 0), value=self.model.config.decoder_start_token_id)
         inputs = {

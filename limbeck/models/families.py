@@ -42,7 +42,7 @@ def wide_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
     """Compute `a @ b` of two matrices in a type at least as wide as theirs, never rounded to theirs."""
     if a.is_cuda and a.dtype != dtype:
         return torch.mm(a, b, out_dtype=dtype)
-    return a.to(dtype) @ b.to(dtype)  # elsewhere there is no such product
+    return a.to(dtype) @ b.to(dtype)  # only CUDA has such a product
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Family:
 
 
 def fuse_gelu(model: nn.Module) -> None:
-    """Replace transformers' tanh-GELU (T5 v1.1), eight operations, by torch's one: 1.5 % of a step on a CPU."""
+    """Replace transformers' tanh-GELU (T5 v1.1) of eight operations by torch's one: 1.5 % of a step on a CPU."""
     for module in model.modules():
         if isinstance(getattr(module, "act", None), NewGELUActivation):
             module.act = nn.GELU(approximate="tanh")
@@ -62,12 +62,12 @@ def fuse_gelu(model: nn.Module) -> None:
 
 def _t5_states(model: Any, inputs: dict[str, Any]) -> Tensor:
     hidden = model.decoder(**inputs)[0]
-    # T5 1.0 scales before its tied head; v1.1, whose head is its own, does not, and mT5 never does
+    # T5 1.0 scales before its tied head; v1.1 and mT5 do not
     return hidden * model.config.d_model**-0.5 if getattr(model.config, "scale_decoder_outputs", False) else hidden
 
 
 def _pair_states(model: Any, inputs: dict[str, Any]) -> Tensor:
-    """Run an encoder as decoder: its masked-language head has a transform before the linear layer."""
+    """Run an encoder as decoder, whose masked-language head transforms before the linear layer."""
     decoder = model.decoder
     if hasattr(model, "enc_to_dec_proj"):
         inputs = {**inputs, "encoder_hidden_states": model.enc_to_dec_proj(inputs["encoder_hidden_states"])}

@@ -1,4 +1,4 @@
-"""Greedy answers and the log-probabilities of answers: by the model itself, or by CTranslate2.
+"""Greedy answers, by the model or by CTranslate2, and the log-probabilities of answers.
 
 Inputs and answers are token ids: nothing here needs a tokenizer.
 Legend: B texts, T answer tokens, N tokens in all, D hidden size.
@@ -22,8 +22,8 @@ from limbeck.models.lora import merged
 from limbeck.models.tokenization import IGNORE, Ids, end_of, pad, padded_inputs
 
 _TOKENS = 256  # whose logits are in memory at a time: twice 32 MB for T5, twice 256 MB for mT5
-Target = tuple[int, ...]  # an answer's ids, at least one: no start token, and the end token unless it was cut off
-LogP = list[float]  # log-probabilities of an answer's tokens, the end token's among them, in nats
+Target = tuple[int, ...]  # an answer's ids, at least one: no start token, the end token unless it was cut off
+LogP = list[float]  # log-probabilities of an answer's tokens and its end token, in nats
 Done = Callable[[Ids], bool]
 Engine = Callable[[Sequence[Ids], int, Done | None], list[Target]]
 """`engine(batch, max_new_tokens, done)` answers each input of a batch; an answer ends early once `done(its ids)`."""
@@ -40,7 +40,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A student's answer to one text, with its log-probabilities and those of the text's choices."""
+    """An answer to one text, with its log-probabilities and those of the text's choices."""
 
     text: str
     ids: Target
@@ -74,12 +74,11 @@ def greedy_search(
         stopping_criteria=[is_done] if done else None,  # transformers' own refuses word-level tokenizers
     )
     answers = [_answer_ids(row, model.generation_config) for row in output[:, begin:].tolist()]
-    log_p = torch.stack(steps, 1).tolist()
-    return [(ids, row[: len(ids)]) for ids, row in zip(answers, log_p, strict=True)]
+    return [(ids, row[: len(ids)]) for ids, row in zip(answers, torch.stack(steps, 1).tolist(), strict=True)]
 
 
 def _answer_ids(ids: Ids, config: Any) -> Target:
-    """Return an answer's ids up to its first end token, or without the padding at its end; at least one id."""
+    """Return an answer's ids, at least one, up to its first end token or without the padding at its end."""
     end = end_of(ids, config.eos_token_id)
     if end is None:
         end = max((index for index, id in enumerate(ids) if id != config.pad_token_id), default=0)
@@ -111,7 +110,7 @@ def score_batch(
 
 
 def _token_scores(head: VocabularyHead, hidden_ND: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute each token's log-probability, and True if it is the likeliest: `[N]` each, on the CPU."""
+    """Compute each token's log-probability and whether it is the likeliest, `[N]` each, on the CPU."""
     log_p, likeliest = [], []
     for hidden, labels in zip(hidden_ND.split(_TOKENS), labels_N.split(_TOKENS), strict=True):
         logits = head.logits(hidden).float()
@@ -187,8 +186,8 @@ def _convert(model: Any, folder: str) -> None:
     from ctranslate2.converters import transformers as converters
 
     model = copy.deepcopy(model).cpu()  # a loader may change a model, and reads the processor's memory
-    config, ids = model.config, range(len(model.get_input_embeddings().weight))
-    if rotary := getattr(config, "rope_parameters", None):  # the loaders look for it where transformers 4 had it
+    config, tokens = model.config, [str(id) for id in range(len(model.get_input_embeddings().weight))]
+    if rotary := getattr(config, "rope_parameters", None):  # the loaders look where transformers 4 had it
         local, rotary = rotary.get("sliding_attention"), rotary.get("full_attention", rotary)
         config.rope_scaling = None if rotary["rope_type"] == "default" else rotary
         config.rope_theta = rotary["rope_theta"]
@@ -197,11 +196,11 @@ def _convert(model: Any, folder: str) -> None:
         try:
             spec = converters._MODEL_LOADERS[type(config).__name__].get_model_spec(model)
             if config.is_encoder_decoder:
-                spec.register_source_vocabulary([f"s{id}" for id in ids])
-                spec.register_target_vocabulary([str(id) for id in ids])
+                spec.register_source_vocabulary([f"s{token}" for token in tokens])
+                spec.register_target_vocabulary(tokens)
                 spec.config.decoder_start_token = str(config.decoder_start_token_id)
             else:
-                spec.register_vocabulary([str(id) for id in ids])
+                spec.register_vocabulary(tokens)
             pad_id = str(model.generation_config.pad_token_id)
             # they have to be tokens; no id is unknown
             spec.config.bos_token, spec.config.unk_token = getattr(spec.config, "decoder_start_token", pad_id), pad_id

@@ -53,19 +53,18 @@ def conversation(tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str
     Raises ModelError where the template refuses the conversation, or there is none.
     """
     try:
-        text: Any = tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=ask, **_CHAT_OPTIONS
+        return str(
+            tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=ask, **_CHAT_OPTIONS)
         )
     except Exception as error:  # a template is a program and may raise anything
         raise ModelError(
             f"{tokenizer.name_or_path}: its chat template fails: {first_line(error)}; leave student.system out, or set "
             "student.template to plain"
         ) from None
-    return str(text)
 
 
 class PromptCodec(Codec):
-    """Token ids of prompts and targets; raises ModelError for a chat template that fails or drops texts.
+    """Token ids of prompts and targets; raises ModelError for a chat template that fails.
 
     A prompt is tokenized as one text, but for an input that spells a special token.
     """
@@ -79,7 +78,7 @@ class PromptCodec(Codec):
         present = [id for id in (turn_end, tokenizer.eos_token_id, *ends) if id is not None]
         super().__init__(tokenizer, list(dict.fromkeys(present)), vocabulary)
         if prompts.template == "chat":
-            self._before = []  # the template has its own beginning
+            self._before = []  # the template has it
 
     def texts(self, example: Example, view: View, max_source_length: int, max_target_length: int) -> tuple[str, str]:
         """Return a view's prompt and target as the student reads and learns them, special tokens included."""

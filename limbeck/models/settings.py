@@ -1,4 +1,4 @@
-"""The student of a recipe, and the card beside a trained one. Nothing here loads torch."""
+"""The student of a recipe, and the card of a trained one. Loads no torch."""
 
 from typing import Annotated, Literal, Self
 

@@ -76,7 +76,7 @@ class Student(nn.Module, ABC):
         return self.codec.targets(texts)
 
     def fitted_target_ids(self, examples: Sequence[Example], view: View) -> tuple[list[Ids], list[int]]:
-        """Return `Codec.fitted_targets` of the examples, cut to `max_target_length`."""
+        """Return `Codec.fitted_targets`, cut to `max_target_length`."""
         return self.codec.fitted_targets(examples, view, self.max_target_length)
 
     def engine(self, name: EngineName) -> Engine:
@@ -144,7 +144,7 @@ class Student(nn.Module, ABC):
             if score.greedy is None or done:
                 continue
             ids = choices[score.greedy]
-            if end_of(ids, self.codec.ends) == len(ids) - 1:  # the search ends at the first end token
+            if end_of(ids, self.codec.ends) == len(ids) - 1:  # where the search ends
                 answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
         unanswered = [row for row in range(len(batch)) if row not in answers]
         inputs = [batch[row] for row in unanswered]
@@ -177,7 +177,7 @@ class Student(nn.Module, ABC):
         return torch.stack(rows_ND) if rows_ND else torch.empty(0, 1)
 
     def check_choices(self, choices: Choices) -> dict[str, Target]:
-        """Return the token ids of every choice; raise ModelError where one is longer than the student writes."""
+        """Return the token ids of each choice; raise ModelError for one that is too long to write."""
         targets = self._choice_ids(choices)
         if long := [choice for row in choices for choice in row if choice not in targets]:
             raise ModelError(
@@ -215,7 +215,7 @@ class Student(nn.Module, ABC):
         training = self.training
         self.eval()
         try:
-            order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))  # like lengths share a batch
+            order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))  # similar lengths share a batch
             for rows in progress([order[i : i + batch_size] for i in range(0, len(ids), batch_size)], title):
                 results |= zip(rows, compute(rows, [ids[i] for i in rows]), strict=True)
         finally:

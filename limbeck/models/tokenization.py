@@ -42,12 +42,12 @@ def pad(rows: Sequence[Row], value: int, multiple: int = 1, *, left: bool = Fals
 
 
 def numbered(sizes: Sequence[int]) -> Tensor:
-    """Return the numbers of each example's tokens in one row of all, `[B, T]`, -1 after its last, int64."""
+    """Number all examples' tokens in one row: each example's numbers, `[B, T]`, -1 after its last, int64."""
     return pad([range(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)], -1)
 
 
 def padded_inputs(rows: Sequence[Row], pad_id: int, multiple: int = 1, *, left: bool = False) -> dict[str, Tensor]:
-    """Return `input_ids`, as `pad` gives them, and their `attention_mask`, 0 on padding: `[B, T]` each, int64."""
+    """Return `input_ids` from `pad` and their `attention_mask`, 0 on padding: `[B, T]` each, int64."""
     ids, lengths = pad(rows, pad_id, multiple, left=left), torch.tensor([[len(row)] for row in rows])
     mask = (torch.arange(ids.shape[1]) < lengths).long()
     return {"input_ids": ids, "attention_mask": mask.flip(1) if left else mask}
@@ -56,8 +56,7 @@ def padded_inputs(rows: Sequence[Row], pad_id: int, multiple: int = 1, *, left: 
 def progress(items: Sequence[Item], title: str | None) -> Iterable[Item]:
     """Iterate over `items`, with a progress bar if there is a `title` and standard error is a terminal."""
     console = Console(stderr=True)
-    hidden = title is None or not console.is_terminal
-    return track(items, title or "", console=console, disable=hidden, transient=True)
+    return track(items, title or "", console=console, disable=not (title and console.is_terminal), transient=True)
 
 
 def end_ids(config: Any) -> tuple[int, ...]:
@@ -120,7 +119,7 @@ class Codec(ABC):
 
     @abstractmethod
     def _clipped(self, row: Ids, limit: int) -> Ids:
-        """Return `limit` ids of a source that is too long even without the words of its segments."""
+        """Return `limit` ids of a source too long even without the words of its segments."""
 
     def fitted_sources(self, sources: Sequence[Source], limit: int) -> tuple[list[Ids], list[int]]:
         """Return the ids of sources, at most `limit` each, and the numbers of those that were cut."""

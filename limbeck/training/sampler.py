@@ -18,9 +18,9 @@ class BucketSampler(Sampler[int]):
     """An order of the examples, to be cut into batches as it stands, that depends on lengths, seed and epoch alone.
 
     A batch of B costs `B * weights @ (its widest, by column)`: random parts of the examples are halved again and again
-    where that saves most. Each batch has its quota of examples with every target (a stratum) and of others, which else
-    would meet in batches of their own. Batches come in random order, but the dearest first, to show at once if memory is
-    short. A random remainder that fills no batch comes last.
+    where that saves most. Each batch has its quota of examples with every target (a stratum) and of others, or those
+    would meet in batches of their own. Batches come in random order, but the dearest first, to show at once if memory
+    is short. A random remainder that fills no batch comes last.
     """
 
     def __init__(self, lengths: Array, *, batch_size: int, multiple: int, seed: int) -> None:

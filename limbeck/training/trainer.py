@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import PrinterCallback, ProgressCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, TrainerState, TrainingArguments
 
 from limbeck.data import View
 from limbeck.errors import ModelError, RecipeError
@@ -34,7 +34,7 @@ _APPLIED_HERE = {"label_smoothing_factor", "early_stopping_patience", "early_sto
 
 
 class Distiller(nn.Module):
-    """Student and objective: one forward, so that wrappers (compile) see every parameter used."""
+    """Student and objective in one forward, where wrappers (compile) see all parameters used."""
 
     def __init__(self, student: Student, objective: Objective) -> None:
         super().__init__()
@@ -283,7 +283,7 @@ class Trainer(transformers.Trainer):
         self._load_from_checkpoint(self._checkpoint(self.state.best_global_step))
 
     def _checkpoint(self, step: int | None) -> str:
-        return str(Path(str(self.args.output_dir)) / f"checkpoint-{step}")
+        return f"{self.args.output_dir}/checkpoint-{step}"
 
 
 def _state(checkpoint: Path) -> TrainerState | None:
@@ -296,11 +296,9 @@ def _state(checkpoint: Path) -> TrainerState | None:
 
 
 class _Progress(ProgressCallback):
-    """A bar with the newest loss and accuracy beside it; transformers' own prints every entry."""
+    """A bar beside the newest loss and accuracy; transformers' own prints each entry."""
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **kwargs: Any) -> None:
         newest = {name: value for entry in state.log_history for name, value in entry.items()}
         if self.training_bar is not None:
             self.training_bar.set_postfix({k: f"{newest[k]:.4g}" for k in ("loss", "eval_accuracy") if k in newest})
