@@ -1,8 +1,8 @@
-"""A decoder-only student: a causal language model that reads a prompt and writes the target after it.
+"""A student that is a causal language model: it writes the target after a prompt.
 
-The common beginning of the prompts of a question's views is computed once: a row of a batch is that beginning, then a
-branch for each view, the rest of its prompt and its target. A token attends to the beginning and its own branch, at the
-position it would have in a row of its own, so the states are those of separate rows.
+The common beginning of a question's prompts is computed once: a row of a batch is that beginning, then a branch for
+each view, the rest of its prompt and its target. A token attends to the beginning and its branch, and has the position
+of a separate row, so that its state is the same.
 Legend: R rows, S tokens of a row, N target tokens of a batch, D hidden size.
 """
 
@@ -27,7 +27,7 @@ from limbeck.models.student import Student
 from limbeck.models.tokenization import IGNORE, MULTIPLE, Ids, ViewIds, end_ids, numbered, pad
 
 log = logging.getLogger(__name__)
-_SHARED, _PADDING = 0, -1  # what `branches` has where there is no branch
+_SHARED, _PADDING = 0, -1  # in `branches`
 
 
 class Layout(NamedTuple):
@@ -40,7 +40,7 @@ class Layout(NamedTuple):
 
 
 def lay_out(views: Sequence[ViewIds]) -> Layout:
-    """Lay out the views of a question, one at least, behind the longest beginning of all their sources."""
+    """Lay out a question's views, at least one, behind the common beginning of their sources."""
     sources = [list(view.source) for view in views]
     differences = (i for i, tokens in enumerate(zip(*sources, strict=False)) if len(set(tokens)) > 1)
     shared = next(differences, min(map(len, sources)))
@@ -72,7 +72,7 @@ class BranchCollator:
         sizes = {view: [len(ids[view].target) for ids in examples] for view in examples[0]}
         if self.reads_padding:
             sizes = {view: [max(row) if size else 0 for size in row] for view, row in sizes.items()}
-        rows = []
+        rows: list[Layout] = []
         labels: dict[Any, Ids] = {view: [] for view in sizes}
         places: dict[Any, list[tuple[int, int]]] = {view: [] for view in sizes}  # row number, index in the row
         for number, views in enumerate(examples):
@@ -107,8 +107,7 @@ def _int64(values: Iterable[int]) -> Tensor:
 class DecoderStudent(Student):
     """A causal language model with its prompts.
 
-    Raises ModelError where it has no vocabulary head that makes its logits, no end token or too few positions, or its
-    chat template fails.
+    Raises ModelError where it lacks a vocabulary head for its logits, an end token or positions, or its template fails.
     """
 
     def __init__(
@@ -173,7 +172,7 @@ class DecoderStudent(Student):
         return [pad_sequence(states[view].split(sizes), True) for view, sizes in inputs["sizes"].items()]
 
     def _masks(self, position_ids: Tensor, branches: Tensor) -> Any:
-        """Return the attention mask, `[R, 1, S, S]`; one for each kind of layer where the model has several."""
+        """Return the attention mask, `[R, 1, S, S]`, or one for each of several kinds of layer."""
         length = branches.shape[1]
         causal = torch.ones(length, length, dtype=torch.bool, device=branches.device).tril()
         keys, queries = branches.unsqueeze(1), branches.unsqueeze(2)
@@ -195,10 +194,7 @@ class DecoderStudent(Student):
 
     @torch.no_grad()
     def _probe(self) -> None:
-        """Try a few tokens for the head's scale, and to see if the model can share prompts.
-
-        Raises ModelError where the logits are not the head's.
-        """
+        """Find, with a few tokens, the head's scale and if prompts can be shared; raise ModelError for other heads."""
         kind, head = self.model.config.model_type, self.head()
         ids = [(17 + 29 * i) % len(head.weight) for i in range(12)]
         batch, columns = [ids[:6], ids[1:5]], [[tuple(ids[6:9]), tuple(ids[9:])], [tuple(ids[8:]), tuple(ids[2:4])]]

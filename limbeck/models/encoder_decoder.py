@@ -21,10 +21,10 @@ class SegmentCodec(Codec):
     """Token ids of sources, framed as by the tokenizer, with a separator between segments."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, config: Any, vocabulary: int) -> None:
-        names = [tokenizer.eos_token_id, tokenizer.sep_token_id]
-        ends = sorted(end_ids(config), key=lambda end: end not in names)  # the tokenizer's own first
+        separators = [tokenizer.eos_token_id, tokenizer.sep_token_id]
+        ends = sorted(end_ids(config), key=lambda end: end not in separators)  # the tokenizer's first
         super().__init__(tokenizer, ends, vocabulary)
-        self._separator_id: int = next((id for id in names if id is not None), self.end)
+        self._separator_id: int = next((id for id in separators if id is not None), self.end)
         self._separator = str(tokenizer.convert_ids_to_tokens(self._separator_id))
         if tokenizer.unk_token_id == self._separator_id:
             self._unknown = None
@@ -39,11 +39,10 @@ class SegmentCodec(Codec):
         return [[*self._begin, *row] for row in self._rows([[text] for text in texts])]
 
     def _clipped(self, row: Ids, limit: int) -> Ids:
-        # choices that are too long lose their end
         return [*row[: limit - len(self._after)], *self._after][:limit]
 
     def _rows(self, texts: Sequence[Sequence[str]]) -> list[Ids]:
-        """Return the ids of texts without a frame, each of segments that a separator joins."""
+        """Return the ids of texts, each of its segments and separators, without a frame."""
         joined = [self._separator.join(segments) for segments in texts]
         rows = self._ids(joined)
         for number, (row, text, segments) in enumerate(zip(rows, joined, texts, strict=True)):

@@ -18,7 +18,7 @@ PAIRABLE = ("bert", "roberta", "xlm-roberta")  # encoders that can be made into 
 
 @dataclass(frozen=True)
 class VocabularyHead:
-    """The last linear layer: `logits = hidden @ weight.T + bias`, then `c tanh(logits / c)` with a soft cap c."""
+    """The last layer: `logits = hidden @ weight.T + bias`, then `c tanh(logits / c)` with a soft cap c."""
 
     weight: Tensor  # [V, D]
     bias: Tensor | None = None  # [V]
@@ -39,7 +39,7 @@ class VocabularyHead:
 
 
 def wide_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
-    """Compute `a @ b` of two matrices in a type at least as wide as theirs, never rounded to theirs."""
+    """Compute `a @ b` of matrices in a type at least as wide, never rounded to theirs."""
     if a.is_cuda and a.dtype != dtype:
         return torch.mm(a, b, out_dtype=dtype)
     return a.to(dtype) @ b.to(dtype)  # only CUDA has such a product
@@ -47,7 +47,7 @@ def wide_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
 
 @dataclass(frozen=True)
 class Family:
-    """The way to get the head and its input `[B, T, D]` out of a model, given the decoder's arguments."""
+    """Functions for the head's input `[B, T, D]`, from a model and its decoder's arguments, and for the head."""
 
     states: Callable[[Any, dict[str, Any]], Tensor]
     head: Callable[[Any], VocabularyHead]

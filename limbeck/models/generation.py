@@ -1,6 +1,6 @@
 """Greedy answers, by the model or by CTranslate2, and the log-probabilities of answers.
 
-Inputs and answers are token ids: nothing here needs a tokenizer.
+Inputs and answers are token ids.
 Legend: B texts, T answer tokens, N tokens in all, D hidden size.
 """
 
@@ -31,7 +31,7 @@ Engine = Callable[[Sequence[Ids], int, Done | None], list[Target]]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Log-probabilities of answers to one text, in nats."""
+    """Log-probabilities of answers to a text."""
 
     top: float  # the highest over the vocabulary at the first token
     answers: list[LogP]
@@ -40,7 +40,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer to one text, with its log-probabilities and those of the text's choices."""
+    """An answer to a text, with its log-probabilities and those of the text's choices."""
 
     text: str
     ids: Target
@@ -52,7 +52,7 @@ class Answer:
 def greedy_search(
     model: Any, batch: Sequence[Ids], max_new_tokens: int, done: Done | None
 ) -> list[tuple[Target, LogP]]:
-    """Return each input's greedy answer and its tokens' log-probabilities."""
+    """Return each input's greedy answer and its log-probabilities."""
     steps: list[Tensor] = []  # the written token's log-probability, the highest: [B] a step
 
     def watch(_: Tensor, scores: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def _token_scores(head: VocabularyHead, hidden_ND: Tensor, labels_N: Tensor) -> 
 def ct2_engine(model: Any, precision: str) -> Engine:
     """Return greedy search by CTranslate2 on the processor, with a copy of the present weights.
 
-    In `float32` it writes transformers' tokens, but for ties within rounding; `int8` changes some answers. Raises
+    In `float32` it writes transformers' tokens but for ties within rounding; `int8` changes some answers. Raises
     ModelError where CTranslate2 is missing or cannot run the model.
     """
     if find_spec("ctranslate2") is None:
@@ -179,13 +179,13 @@ def ct2_engine(model: Any, precision: str) -> Engine:
 
 
 def _convert(model: Any, folder: str) -> None:
-    """Convert the model with its ids as tokens: not every id has a token, nor one of its own.
+    """Convert the model with its ids for tokens: not every id has a token, nor one of its own.
 
-    An encoder's ids are named otherwise than a decoder's: CTranslate2 takes an end token alone for an empty input.
+    An encoder's have other names: CTranslate2 takes an end token alone for an empty input.
     """
     from ctranslate2.converters import transformers as converters
 
-    model = copy.deepcopy(model).cpu()  # a loader may change a model, and reads the processor's memory
+    model = copy.deepcopy(model).cpu()  # a loader may change the model, and reads from the CPU
     config, tokens = model.config, [str(id) for id in range(len(model.get_input_embeddings().weight))]
     if rotary := getattr(config, "rope_parameters", None):  # the loaders look where transformers 4 had it
         local, rotary = rotary.get("sliding_attention"), rotary.get("full_attention", rotary)
@@ -202,7 +202,7 @@ def _convert(model: Any, folder: str) -> None:
             else:
                 spec.register_vocabulary(tokens)
             pad_id = str(model.generation_config.pad_token_id)
-            # they have to be tokens; no id is unknown
+            # these have to be tokens; no id is unknown
             spec.config.bos_token, spec.config.unk_token = getattr(spec.config, "decoder_start_token", pad_id), pad_id
             spec.config.eos_token = str(model.generation_config.eos_token_id[0])
             epsilons = ("layer_norm_epsilon", "rms_norm_eps")

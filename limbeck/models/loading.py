@@ -1,4 +1,4 @@
-"""Students from settings (pretrained, a pair of encoders, from scratch) and trained students in their folders."""
+"""Students from settings (pretrained, a pair of encoders, from scratch) and trained students in folders."""
 
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
@@ -44,8 +44,7 @@ _DECODERS_ONLY = ("template", "system", "instructions", "lora", "load_in_4bit")
 def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student:
     """Load or make the student of `settings` for `task`; a `scratch` student's tokenizer is trained on `texts`.
 
-    Raises ModelError for a checkpoint that is missing or of no known kind, RecipeError for settings of decoders with an
-    encoder-decoder.
+    Raises ModelError for a checkpoint that cannot be loaded, RecipeError for a decoder's settings with an encoder.
     """
     model: PreTrainedModel
     if settings.scratch is not None:
@@ -71,10 +70,7 @@ def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student
 
 
 def prompt_texts(settings: StudentSettings, task: Task) -> Callable[[Example, View], tuple[str, str]]:
-    """Return a function from example and view to a decoder-only student's prompt and target; raises as `load`.
-
-    No weights are loaded.
-    """
+    """Return a function from example and view to a decoder's prompt and target; raises as `load`, loads no weights."""
     name, options = _base(str(settings.name))
     config, tokenizer = (_call(loader.from_pretrained, name, **options) for loader in (AutoConfig, AutoTokenizer))
     config, longest = config.get_text_config(decoder=True), settings.max_target_length
@@ -144,7 +140,7 @@ def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokeni
 def _base(name: str) -> tuple[str, dict[str, Any]]:
     """Return the base of the adapter `name`, else `name`, with the options that load it.
 
-    A base on the Hub is loaded at the revision that the adapter was trained on.
+    A base on the Hub has the revision that the adapter was trained on.
     """
     where = _where(name)
     adapter = _call(find_adapter_config_file, name, local_files_only=where.get("local_files_only", False))
@@ -161,7 +157,7 @@ def _where(name: str) -> dict[str, Any]:
 
 
 def _call(load: Callable[..., Any], *names: str, **options: Any) -> Any:
-    """Call a loader of transformers, turning its exceptions into a ModelError of one line."""
+    """Call a loader of transformers; raise ModelError of one line."""
     try:
         return load(*names, **options)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:

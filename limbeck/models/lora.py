@@ -1,6 +1,6 @@
 """LoRA adapters (Hu et al. 2022) inside a plain Hugging Face model, by peft.
 
-The model's `save_pretrained` writes the adapter alone, with its base's name, and `from_pretrained` loads both.
+`save_pretrained` writes the adapter alone, with its base's name; `from_pretrained` loads both.
 """
 
 import copy
@@ -19,9 +19,9 @@ _WEIGHTS = "adapter_model.safetensors"
 
 
 def add_lora(model: Any, settings: LoraSettings, revision: str | None) -> None:
-    """Add a new adapter to `model`, the only weights that stay trainable; `revision` is its base's.
+    """Add a new adapter to `model`, whose other weights are frozen; `revision` is its base's.
 
-    Raises ModelError where `target_modules` match no module, or peft refuses the settings.
+    Raises ModelError for settings that peft refuses, such as `target_modules` that match none.
     """
     if Path(model.name_or_path).is_dir():  # a relative path would be taken for a name on the Hub elsewhere
         model.name_or_path = str(Path(model.name_or_path).resolve())
@@ -66,7 +66,7 @@ def load_adapter(model: Any, folder: str) -> set[str]:
 
 
 def restore_adapter(model: Any, folder: Path) -> None:
-    """Read the adapter's weights from the checkpoint in `folder`."""
+    """Read the adapter's weights from the checkpoint `folder`."""
     set_peft_model_state_dict(model, load_file(folder / _WEIGHTS), adapter_name=model.active_adapters()[0])
 
 

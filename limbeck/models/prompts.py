@@ -1,11 +1,11 @@
 """Prompts of decoder-only students: a template around an input and a view's instruction, and their token ids.
 
 - `chat`: the model's chat template around the input and, after a blank line, the instruction; up to where the answer
-  begins, and without thinking where the template has that option.
-- `plain`: `Question: `, the input, and on a line of its own the instruction, a cue such as `Answer:`.
+  begins, without thinking where that is an option.
+- `plain`: `Question: `, the input, and on a new line the instruction, a cue such as `Answer:`.
 - `prefix`: the instruction before the input, as Chen et al. 2024 prompt T5.
 
-The instruction of `chat` and `plain` comes last, so that the prompts of a question's views begin alike.
+In `chat` and `plain` the instruction comes last, so that a question's prompts begin alike.
 """
 
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ class PromptCodec(Codec):
             self._before = []  # the template has it
 
     def texts(self, example: Example, view: View, max_source_length: int, max_target_length: int) -> tuple[str, str]:
-        """Return a view's prompt and target as the student reads and learns them, special tokens included."""
+        """Return a view's prompt and target as the student is trained on them, special tokens included."""
         (prompt,), _ = self.fitted_sources([source(example, view)], max_source_length)
         (ids,), _ = self.fitted_targets([example], view, max_target_length)
         return str(self.tokenizer.decode(prompt)), str(self.tokenizer.decode(ids))

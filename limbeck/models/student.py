@@ -1,7 +1,7 @@
 """A student: a Hugging Face model and its tokenizer.
 
 Training uses token ids, batches (`collator`), the vocabulary head's input (`hidden_states`) and the head; evaluation
-uses answers and their likelihoods. Nothing outside `models` knows a student's kind.
+uses answers and their likelihoods. Neither knows a student's kind.
 Legend: B batch, T target tokens, N those of a batch, D hidden size.
 """
 
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class Student(nn.Module, ABC):
-    """A model and the codec of its texts, with the tokenizer; model and tokenizer load without limbeck."""
+    """A model and the codec of its texts; model and tokenizer load without limbeck."""
 
     def __init__(self, model: PreTrainedModel, codec: Codec, *, max_source_length: int, max_target_length: int) -> None:
         """Take a model whose `generation_config` has the codec's ends and an id for padding."""
@@ -72,7 +72,7 @@ class Student(nn.Module, ABC):
         return self.codec.fitted_sources(texts, self.max_source_length)
 
     def target_ids(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the token ids of targets, none of them cut."""
+        """Return the token ids of targets, uncut."""
         return self.codec.targets(texts)
 
     def fitted_target_ids(self, examples: Sequence[Example], view: View) -> tuple[list[Ids], list[int]]:
@@ -94,7 +94,7 @@ class Student(nn.Module, ABC):
     def generate(
         self, texts: Texts, *, batch_size: int, title: str | None = None, engine: EngineName = "transformers"
     ) -> list[str]:
-        """Write greedy answers of at most `max_target_length` tokens; `title` is for a progress bar."""
+        """Write greedy answers of at most `max_target_length` tokens; `title` is a progress bar's."""
         write = self.engine(engine)
 
         def answers(_: list[int], batch: list[Ids]) -> list[str]:
@@ -114,9 +114,9 @@ class Student(nn.Module, ABC):
     ) -> list[Answer]:
         """Write answers as `generate`, with the log-probabilities of each and of its text's `choices`.
 
-        The choices are scored first: where greedy search with `transformers` would write one, nothing is generated.
-        CTranslate2's answers are scored by the model itself, not rounded. Where one of a text's choices is longer than
-        the student writes, none is scored. An answer ends once it contains `stop`.
+        The choices are scored first: where `transformers` would write one, nothing is generated. CTranslate2's answers
+        are scored by the model itself, not rounded. Where a choice is longer than the student writes, none of its text
+        is scored. An answer ends once it contains `stop`.
         """
         write = self.engine(engine)
         # a token is at least a character

@@ -80,8 +80,7 @@ class ViewIds(NamedTuple):
 class Codec(ABC):
     """Token ids of sources and targets; raises ModelError where no end token is in the model's vocabulary.
 
-    A target ends with the model's end token, once, whatever the tokenizer adds. Text that spells a special token is
-    ordinary text.
+    A target ends with one end token, whatever the tokenizer adds. Text that spells a special token is ordinary text.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], vocabulary: int) -> None:
@@ -140,8 +139,7 @@ class Codec(ABC):
     def fitted_targets(self, examples: Sequence[Example], view: View, limit: int) -> tuple[list[Ids], list[int]]:
         """Return the ids of the examples' targets in a view, and the numbers of those that were cut to `limit` ids.
 
-        An example without a target has none, nor a rationale of which no word fits. Raises DataError for a label that
-        does not fit.
+        There are none without a target, or if no word of a rationale fits. Raises DataError for a label that does not.
         """
         texts = [target(example, view) for example in examples]
         ids = self.targets([text or "" for text in texts])
@@ -174,11 +172,9 @@ class Codec(ABC):
         return spells_unknown or sum(map(self._reserved.__contains__, row)) != expected
 
     def _plain(self, text: str) -> Ids:
-        """Return the ids of a text, none of them special.
-
-        The option misses special tokens that are also pieces (T5) or words: these are spelled by characters.
-        """
+        """Return the ids of a text, none of them special."""
         ids: Ids = []
+        # special tokens that are also pieces (T5) or words escape the option: they are spelled by characters
         for id in self._ids([text], split_special_tokens=True)[0]:
             characters = list(str(self.tokenizer.convert_ids_to_tokens(id))) if id in self._reserved else []
             rows = self._ids(characters, split_special_tokens=True) if characters else [[id]]
@@ -200,7 +196,7 @@ def _longest_fit(ids: Callable[[int], Ids], longest: int, limit: int) -> Ids:
 
 
 def _tail(text: str, length: int) -> str:
-    """Return the last `length` characters of a text, without part of a word at their beginning."""
+    """Return the last `length` characters of a text, without part of a word in front."""
     begin = len(text) - length
     if begin <= 0:
         return text

@@ -35,7 +35,7 @@ class Targets(NamedTuple):
     sizes: Sequence[int]  # tokens of each example
 
     def part(self, begin: int, end: int) -> "tuple[slice, Targets]":
-        """Return the tokens of the examples from `begin` to `end`, and their place among all."""
+        """Return the tokens of examples `begin` to `end`, after their place among all."""
         first = sum(self.sizes[:begin])
         place = slice(first, first + sum(self.sizes[begin:end]))
         rows = self.rows[begin:end] - first  # negative ones stay so
@@ -69,7 +69,7 @@ def losses(
 def gradient_shares(
     objective: Objective, targets: Mapping[View, Targets], *, head: VocabularyHead, counts: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Compute each term's share of the norms of weighted gradients by the states; takes a pass for each term."""
+    """Compute each term's share of the norms of weighted gradients by the states, in a pass for each term."""
     norms = {}
     for term in objective.terms:
         inputs = replace(objective, terms=(term,)), {view: targets[view] for view in term.views}, counts

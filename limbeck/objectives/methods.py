@@ -1,4 +1,4 @@
-"""The table of methods, and the part of a recipe that names a row of it and changes its terms."""
+"""The table of methods, and the part of a recipe that names one and changes its terms."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -78,7 +78,7 @@ METHODS = {row.name: row for row in _ROWS}
 
 
 class ObjectiveSettings(Settings):
-    """A method of `limbeck objectives`, or its name alone, and changes of its row."""
+    """A method of `limbeck objectives`, or its name alone, with changes."""
 
     name: str = Field("mi", description=f"one of {', '.join(METHODS)}")
     label_weight: float | None = Field(None, ge=0, description="weight of the label (or joint) term")

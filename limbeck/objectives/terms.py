@@ -1,4 +1,4 @@
-"""Objectives as values: weighted sums of terms, and the divergences and pools that an alignment is made of.
+"""Objectives as values: weighted sums of terms, and the divergences and pools of an alignment.
 
 A divergence takes log v of the label and log z of the rationale, `[B, V]` each, and returns `[B]`. A pool takes log P
 `[N, V]` of all tokens and the numbers of each example's, `[B, T]`, -1 after the last; it returns log v `[B, V]` and its
@@ -129,8 +129,8 @@ class AlignmentTerm:
     weight: float
     pool: str = "max"
     divergence: str = "cross-entropy"
-    mask_padding: bool = True  # pool over real tokens only; False depends on how a batch was padded
-    normalise: bool = True  # divide v and z by their sums after pooling
+    mask_padding: bool = True  # else the value depends on how a batch was padded
+    normalise: bool = True  # divide v and z by their sums
     detach: Literal["label", "none"] = "label"  # the divergence's first argument is constant
     symmetric: bool = False  # the mean of D(v, z) and D(z, v)
     name = "alignment"
@@ -138,7 +138,6 @@ class AlignmentTerm:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The term's fields, by the fields of a recipe that change them."""
         return {"alignment_weight" if field.name == "weight" else field.name: field.name for field in fields(self)}
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:

@@ -11,16 +11,15 @@ from torch.utils.data import Sampler
 
 _MEGABATCH = 256  # batches made of one random part of the examples
 Array = NDArray[np.int64]
-Weights = NDArray[np.float64]
 
 
 class BucketSampler(Sampler[int]):
-    """An order of the examples, to be cut into batches as it stands, that depends on lengths, seed and epoch alone.
+    """An order of the examples, to be cut into batches, that depends on lengths, seed and epoch alone.
 
-    A batch of B costs `B * weights @ (its widest, by column)`: random parts of the examples are halved again and again
-    where that saves most. Each batch has its quota of examples with every target (a stratum) and of others, or those
-    would meet in batches of their own. Batches come in random order, but the dearest first, to show at once if memory
-    is short. A random remainder that fills no batch comes last.
+    A batch of B costs `B * weights @ (its widest, by column)`: random parts of the examples are halved repeatedly where
+    that saves most. Each batch has its quota of examples with every target (a stratum) and of others, or those would
+    meet in batches of their own. Batches come in random order after the dearest, which shows at once if memory is
+    short. A random remainder that fills no batch comes last.
     """
 
     def __init__(self, lengths: Array, *, batch_size: int, multiple: int, seed: int) -> None:
@@ -72,7 +71,7 @@ def _quotas(strata: list[Array], count: int) -> Array:
     return np.stack([complete, batches * (sum(map(len, strata)) // count) - complete])
 
 
-def _halved(strata: list[Array], count: int, widths: Array, weights: Weights) -> list[Array]:
+def _halved(strata: list[Array], count: int, widths: Array, weights: NDArray[np.float64]) -> list[Array]:
     quotas = _quotas(strata, count)
     if count == 1 or all((widths[rows] == widths[rows[:1]]).all() for rows in strata):
         pieces = [np.split(rows, quota[:-1]) for rows, quota in zip(strata, quotas, strict=True)]

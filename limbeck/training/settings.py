@@ -14,7 +14,7 @@ RECORDED = (
 
 
 class TrainingSettings(Settings):
-    """The arguments of `transformers.TrainingArguments` that have a meaning here, under their own names."""
+    """The arguments of `transformers.TrainingArguments` that have a meaning here."""
 
     max_steps: int = Field(10_000, ge=-1, description="-1: as many as num_train_epochs makes")
     num_train_epochs: float = Field(3.0, gt=0, description="read where max_steps is -1")

@@ -1,7 +1,7 @@
 """The module that is trained, and a Hugging Face Trainer for it.
 
-The best checkpoint and early stopping depend only on the log of validations, which checkpoints hold, so that a resumed
-training decides as an unbroken one.
+The best checkpoint and early stopping depend only on the log of validations, which checkpoints hold: a resumed training
+decides as an unbroken one.
 """
 
 import math
@@ -53,7 +53,7 @@ class Distiller(nn.Module):
     ) -> dict[str, Any]:
         """Compute the loss of a batch of the student's collator, its terms divided by `counts`, else the batch's own.
 
-        Returns `loss`, a scalar; `terms`, each term's value unweighted; `shares`, each term's share of the gradient.
+        Returns `loss`, a scalar; `terms`, their unweighted values; `shares`, their shares of the gradient.
         """
         states, head = self.student.hidden_states(inputs), self.student.head()
         targets = {view: Targets(states[view], labels[view], rows[view], sizes[view]) for view in labels}
@@ -63,7 +63,6 @@ class Distiller(nn.Module):
         return {"loss": loss, "terms": values, "shares": shares}
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
-        """Enable gradient checkpointing in the student, as the Hugging Face Trainer asks."""
         model = self.student.model
         if has_adapter(model):  # a checkpointed layer needs an input with a gradient, which frozen embeddings lack
             model.enable_input_require_grads()
@@ -132,7 +131,7 @@ def stops_early(settings: TrainingSettings, log_history: Iterable[Mapping[str, A
 
 
 class Trainer(transformers.Trainer):
-    """A trainer of a Distiller, whose checkpoints hold the plain Hugging Face model and tokenizer.
+    """A trainer whose checkpoints hold the plain Hugging Face model and tokenizer.
 
     A step divides the sum of a term's losses by the count expected in it: with N examples
 
@@ -159,7 +158,7 @@ class Trainer(transformers.Trainer):
             args=args,
             data_collator=distiller.student.collator(objective.reads_padding),
             train_dataset=training_set,
-            eval_dataset=[],  # validation does not go through a data loader
+            eval_dataset=[],  # validation has no data loader
             processing_class=distiller.student.tokenizer,
         )
         # transformers must not divide by the accumulation: a count is of the step
