@@ -16,7 +16,7 @@ import torch
 from accelerate.utils import send_to_device  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from limbeck.errors import ModelError
 from limbeck.models.families import VocabularyHead, positions
@@ -129,18 +129,17 @@ class DecoderStudent(Student):
             raise ModelError(f"student.max_target_length leaves no room in {positions(config)} positions: lower it")
         # padding is masked everywhere: any token will do
         pad_ids = (config.pad_token_id, tokenizer.pad_token_id, codec.end)
-        # the checkpoint's presets (sampling, penalties) are for its own task
-        model.generation_config = GenerationConfig(
-            bos_token_id=config.bos_token_id,
-            eos_token_id=list(codec.ends),
-            pad_token_id=next(id for id in pad_ids if id is not None and 0 <= id < vocabulary),
-        )
         super().__init__(
-            model, codec, max_source_length=min(max_source_length, room), max_target_length=max_target_length
+            model,
+            codec,
+            max_source_length=min(max_source_length, room),
+            max_target_length=max_target_length,
+            bos_token_id=config.bos_token_id,
+            pad_token_id=next(id for id in pad_ids if id is not None and 0 <= id < vocabulary),
         )
         self.prompts = prompts
         self._config = config
-        self._scale, self.shared = 1.0, True
+        self._scale = 1.0
         self._probe()
 
     def collator(self, reads_padding: bool = False) -> BranchCollator:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from limbeck.data import Source, View
 from limbeck.models.families import VocabularyHead, family_of, fuse_gelu, positions
@@ -96,17 +96,13 @@ class EncoderDecoderStudent(Student):
         fuse_gelu(model)
         embeddings: Any = model.get_input_embeddings()
         codec = SegmentCodec(tokenizer, model.config, int(embeddings.num_embeddings))
-        # the checkpoint's presets (beams, forced tokens) are for its own task
-        model.generation_config = GenerationConfig(
-            decoder_start_token_id=model.config.decoder_start_token_id,
-            eos_token_id=list(codec.ends),
-            pad_token_id=model.config.pad_token_id,
-        )
         super().__init__(
             model,
             codec,
             max_source_length=min(max_source_length, positions(model.config)),
             max_target_length=min(max_target_length, positions(getattr(model.config, "decoder", model.config))),
+            decoder_start_token_id=model.config.decoder_start_token_id,
+            pad_token_id=model.config.pad_token_id,
         )
         self.family = family
 

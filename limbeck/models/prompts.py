@@ -72,7 +72,7 @@ class PromptCodec(Codec):
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], vocabulary: int, *, prompts: Prompts
     ) -> None:
-        """Take the model's end ids; the end of a turn in a chat template comes before them."""
+        """Take the model's end ids; the end of a chat template's turn comes before them."""
         self.prompts = prompts
         turn_end = _turn_end(tokenizer, prompts.system) if prompts.template == "chat" else None
         present = [id for id in (turn_end, tokenizer.eos_token_id, *ends) if id is not None]
@@ -130,10 +130,7 @@ def _question(system: str | None) -> list[dict[str, str]]:
 
 
 def _chat_frame(tokenizer: PreTrainedTokenizerBase, system: str | None) -> tuple[str, str]:
-    """Return the texts before and after a question in the chat template.
-
-    Raises ModelError where there is no template, or it fails or drops texts.
-    """
+    """Return the texts before and after a question in the chat template; raise ModelError where it drops texts."""
     if not getattr(tokenizer, "chat_template", None):
         raise ModelError(f"{tokenizer.name_or_path}: no chat template; set student.template to plain")
     begin, content, end = conversation(tokenizer, _question(system), ask=True).partition(_CONTENT)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from limbeck.data import Source, View, source
 from limbeck.errors import ModelError
@@ -30,13 +30,15 @@ Result = TypeVar("Result")
 class Student(nn.Module, ABC):
     """A model and the codec of its texts; model and tokenizer load without limbeck."""
 
-    def __init__(self, model: PreTrainedModel, codec: Codec, *, max_source_length: int, max_target_length: int) -> None:
-        """Take a model whose `generation_config` has the codec's ends and an id for padding."""
+    def __init__(
+        self, model: PreTrainedModel, codec: Codec, *, max_source_length: int, max_target_length: int, **token_ids: int
+    ) -> None:
+        """Take the ids of padding and the start by their names in a `GenerationConfig`."""
         super().__init__()
-        self.model = model
-        self.codec = codec
-        self.tokenizer = codec.tokenizer
-        self.pad_id = int(model.generation_config.pad_token_id)
+        # the checkpoint's presets (sampling, beams, forced tokens) are for its own task
+        model.generation_config = GenerationConfig(eos_token_id=list(codec.ends), **token_ids)
+        self.model, self.codec, self.tokenizer = model, codec, codec.tokenizer
+        self.pad_id = token_ids["pad_token_id"]
         self.max_source_length = max_source_length
         self.max_target_length = max_target_length
 

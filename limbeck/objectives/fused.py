@@ -53,7 +53,7 @@ def losses(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute the objective's value, which can be differentiated once, and each term's, unweighted and constant.
 
-    Each term's sum is divided by its entry in `counts`, from `term_counts` or of a larger set.
+    A term's sum is divided by its count, from `term_counts` or of a larger set.
     """
     if not torch.is_grad_enabled():  # an autograd function cannot tell
         values, _ = _walk(objective, targets, counts, head=head, needs_grad=(False, False, False))
@@ -81,7 +81,7 @@ def gradient_shares(
 
 
 class Chunk:
-    """The softmax P of a few examples' logits, used up in place, and all terms' gradients by them, from G = dL/d log P:
+    """The softmax P of a few examples' logits, used in place, and all terms' gradients by them, from G = dL/d log P:
 
         dL/d logits = G - P * sum_k G_k
 
@@ -99,8 +99,7 @@ class Chunk:
         logits = head.logits(states, torch.promote_types(states.dtype, torch.float32))
         # the derivative of the soft cap c tanh(x / c)
         self.slope = None if head.soft_cap is None else logits.div(head.soft_cap).square_().neg_().add_(1)
-        # the log sum is the largest logit less the log of its probability, at least 1 / V; by eighths of the rows: no
-        # second tensor of the logits' size
+        # log sum = the largest logit - the log of its probability, at least 1 / V; by eighths, to need no second tensor
         eighths = logits.split(max(len(logits) // 8, 1))
         largest, log_top = logits.amax(-1), torch.cat([rows.softmax(-1).amax(-1) for rows in eighths]).log()
         # largest first, or rounding a large log sum would lose a confident token's loss
@@ -194,7 +193,7 @@ def _walk(
 
 
 def _chunk_count(targets: Mapping[View, Targets], head: VocabularyHead) -> int:
-    """Return the number of chunks of a batch that suits the device's memory."""
+    """Return the number of chunks that suits the device's memory."""
     states = [view.states for view in targets.values()]
     budget = _CPU_BYTES
     if states[0].is_cuda:

@@ -3,7 +3,7 @@
 A divergence takes log v of the label and log z of the rationale, `[B, V]` each, and returns `[B]`. A pool takes log P
 `[N, V]` of all tokens and the numbers of each example's, `[B, T]`, -1 after the last; it returns log v `[B, V]` and its
 adjoint, which turns `g = dL/d log v` into `dL/d log P`: its sums over the vocabulary, `[N]`, and a function that adds
-it, perhaps sparse, to a tensor in place. Legend: B batch, T tokens, V vocabulary.
+it to a tensor. Legend: B batch, T tokens, V vocabulary.
 """
 
 from __future__ import annotations  # `limbeck objectives` loads no torch
@@ -79,7 +79,7 @@ POOLS: dict[str, Pool] = {"max": max_pool, "mean": mean_pool}
 
 @dataclass(frozen=True)
 class TokenTerm:
-    """The cross-entropy of a view's target tokens y, the mean over tokens, with label smoothing e.
+    """The mean cross-entropy of a view's target tokens y, with label smoothing e.
 
     L = mean_t -(1 - e) log P_t[y_t] - e/V sum_k log P_t[k]
     """
@@ -119,7 +119,7 @@ class TokenTerm:
 
 @dataclass(frozen=True)
 class AlignmentTerm:
-    """The divergence of the pooled next-token distributions on label and rationale, the mean over examples.
+    """The mean divergence of the pooled next-token distributions on label and rationale.
 
         v = pool_t P_t, z = pool_t Q_t,   L = mean_b D(v / sum v, z / sum z)
 

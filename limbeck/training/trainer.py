@@ -1,4 +1,4 @@
-"""The module that is trained, and a Hugging Face Trainer for it.
+"""The trained module, and a Hugging Face Trainer for it.
 
 The best checkpoint and early stopping depend only on the log of validations, which checkpoints hold: a resumed training
 decides as an unbroken one.
@@ -116,7 +116,7 @@ def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
 
 
 def stops_early(settings: TrainingSettings, log_history: Iterable[Mapping[str, Any]]) -> bool:
-    """Return True after `early_stopping_patience` validations in a row without a gain.
+    """Return True after `early_stopping_patience` validations without a gain.
 
     A gain is an accuracy above the best by more than the threshold, or equal to it with a lower loss.
     """
