@@ -113,7 +113,7 @@ def family_of(config: Any) -> Family:
         config.decoder_start_token_id = getattr(getattr(config, "decoder", config), "bos_token_id", None)
     ids = ("decoder_start_token_id", "pad_token_id", "eos_token_id")
     if missing := [name for name in ids if getattr(config, name, None) is None]:
-        raise ModelError(f"the model's configuration lacks {', '.join(missing)}: set it in its config.json")
+        raise ModelError(f"the model's config.json lacks {', '.join(missing)}: set it there")
     return family
 
 

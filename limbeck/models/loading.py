@@ -170,11 +170,11 @@ def _call(load: Callable[..., Any], *names: str, **options: Any) -> Any:
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerBase:
     """Train a byte-level BPE tokenizer that never merges digits with other text.
 
-    A small student learns to copy a frequent number, one token, far sooner than a row of digits.
+    A small student learns to copy a frequent number, one token, far sooner than its digits.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [pre_tokenizers.Digits(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -192,7 +192,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def build_t5(settings: ScratchSettings, tokenizer: PreTrainedTokenizerBase) -> T5ForConditionalGeneration:
-    """Make a T5 v1.1 of random weights (torch's global seed) for `tokenizer`, with a head of its own."""
+    """Make a T5 v1.1 of random weights (torch's global seed) with a head of its own."""
     values: dict[str, Any] = settings.model_dump() | {
         "vocab_size": len(tokenizer),
         "feed_forward_proj": "gated-gelu",

@@ -29,12 +29,9 @@ def add_lora(model: Any, settings: LoraSettings, revision: str | None) -> None:
     try:
         model.add_adapter(config)
     except (ValueError, ImportError) as error:
-        linear = sorted(
-            {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-        )
-        raise ModelError(
-            f"student.lora: {first_line(error)}; the model has the linear modules {', '.join(linear)}"
-        ) from None
+        linear = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+        reason = f"student.lora: {first_line(error)}; the model's linear modules: {', '.join(sorted(linear))}"
+        raise ModelError(reason) from None
 
 
 def check_lora(model: Any, settings: LoraSettings) -> None:

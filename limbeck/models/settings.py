@@ -17,9 +17,9 @@ Definition = Literal["sequence", "normalised", "first-token", "choices"]
 
 
 class ScratchSettings(Settings):
-    """A T5 v1.1 of random weights, its byte-level BPE tokenizer trained on the task's inputs, labels and rationales.
+    """A T5 v1.1 of random weights, by fields of `transformers.T5Config`.
 
-    The fields are those of `transformers.T5Config`.
+    Its byte-level BPE tokenizer is trained on the task's inputs, labels and rationales.
     """
 
     vocab_size: int = Field(1000, ge=300, le=100_000, description="at most; 259 are bytes and special tokens")
@@ -46,16 +46,16 @@ class LoraSettings(Settings):
 class StudentSettings(Settings):
     """Exactly one of `name`, `encoder` with `decoder`, or `scratch`; a bare string is a `name`."""
 
-    name: str | None = Field(None, description="a decoder-only model or an encoder-decoder, on the Hub or in a folder")
-    encoder: str | None = Field(None, description="an encoder checkpoint, for the encoder's side")
-    decoder: str | None = Field(None, description="another of the same vocabulary, for the decoder's side")
+    name: str | None = Field(None, description="a decoder or an encoder-decoder, on the Hub or in a folder")
+    encoder: str | None = Field(None, description="an encoder checkpoint")
+    decoder: str | None = Field(None, description="another of the same vocabulary, as decoder")
     scratch: ScratchSettings | None = None
     template: Template | None = Field(None, description="prompts of a decoder; none: chat where the tokenizer has one")
     system: str | None = Field(None, description="system text of the chat template")
     instructions: dict[View, str] = Field(default_factory=dict, description="a decoder's instructions by view")
-    lora: LoraSettings | None = Field(None, description="train a low-rank adapter and leave the weights as they are")
-    load_in_4bit: bool = Field(False, description="quantise the weights under an adapter (bitsandbytes, on CUDA)")
-    max_source_length: int = Field(1024, ge=1, le=1_000_000, description="tokens of input; a longer one is cut")
+    lora: LoraSettings | None = Field(None, description="train a low-rank adapter alone")
+    load_in_4bit: bool = Field(False, description="quantise the weights under an adapter (bitsandbytes, CUDA)")
+    max_source_length: int = Field(1024, ge=1, le=1_000_000, description="tokens of input; longer ones are cut")
     max_target_length: int = Field(256, ge=1, le=1_000_000, description="tokens of target, also while generating")
 
     @model_validator(mode="after")

@@ -156,7 +156,7 @@ class Student(nn.Module, ABC):
         return [answers[row] for row in range(len(batch))]
 
     def score(self, texts: Texts, choices: Choices, *, batch_size: int, title: str | None = None) -> list[Scores]:
-        """Score each of a text's `choices` as its complete answer, the end token included."""
+        """Score each of a text's `choices` as its answer, the end token included."""
         targets = self.check_choices(choices)
 
         def scores(rows: list[int], batch: list[Ids]) -> list[Scores]:

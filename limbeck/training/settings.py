@@ -37,12 +37,12 @@ class TrainingSettings(Settings):
 
     logging_steps: float = Field(50, gt=0)
     eval_strategy: str = "steps"
-    eval_steps: float | None = Field(250, gt=0, description="validation accuracy, by generation, every so many steps")
+    eval_steps: float | None = Field(250, gt=0, description="steps between validations, by generation")
     save_strategy: str = "steps"
-    save_steps: float | None = Field(None, description="without validation; where there is one, as eval_steps")
-    save_total_limit: int | None = Field(2, ge=1, description="checkpoints kept: the best, the newest, and older ones")
+    save_steps: float | None = Field(None, description="without validation, else as eval_steps")
+    save_total_limit: int | None = Field(2, ge=1, description="checkpoints: the best, the newest, then older ones")
     early_stopping_patience: int | None = Field(None, ge=1, description="evaluations without a gain until the end")
-    early_stopping_threshold: float = Field(0.0, ge=0, description="what validation accuracy has to gain to count")
+    early_stopping_threshold: float = Field(0.0, ge=0, description="gain of validation accuracy that counts")
     report_to: str | list[str] | None = "none"
 
     bf16: bool = False

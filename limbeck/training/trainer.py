@@ -137,7 +137,7 @@ class Trainer(transformers.Trainer):
 
         (the term's count over the training set) * G / N,   G = min(batch * accumulation, N)
 
-    So each target token (or example, of an alignment) weighs the same over an epoch, whatever shares its batch.
+    So each target token (or example, of an alignment) weighs the same over an epoch, whatever its batch.
     """
 
     def __init__(
