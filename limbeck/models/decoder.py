@@ -1,4 +1,4 @@
-"""A student that is a causal language model: it writes the target after a prompt.
+"""Causal language models as students: the target follows a prompt.
 
 The common beginning of a question's prompts is computed once: a row of a batch is that beginning, then a branch for
 each view, the rest of its prompt and its target. A token attends to the beginning and its branch, and has the position
@@ -107,7 +107,7 @@ def _int64(values: Iterable[int]) -> Tensor:
 class DecoderStudent(Student):
     """A causal language model with its prompts.
 
-    Raises ModelError where it lacks a vocabulary head for its logits, an end token or positions, or its template fails.
+    Raises ModelError if it lacks a head for its logits, an end token or positions, or its template fails.
     """
 
     def __init__(

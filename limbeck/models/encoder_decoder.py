@@ -1,4 +1,4 @@
-"""A student that is an encoder-decoder.
+"""Encoder-decoders as students.
 
 Legend: B batch, S source tokens, T target tokens, D hidden size.
 """

@@ -25,7 +25,7 @@ class VocabularyHead:
     soft_cap: float | None = None
 
     def logits(self, hidden: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        """Compute logits `[..., V]` of states `[..., D]`; in a wider `dtype` never rounded to the states'."""
+        """Compute logits `[..., V]` of states `[..., D]`; in a wider `dtype` not rounded to the states'."""
         if dtype in (None, hidden.dtype):
             logits = nn.functional.linear(hidden, self.weight, self.bias)
         else:
@@ -39,7 +39,7 @@ class VocabularyHead:
 
 
 def wide_product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
-    """Compute `a @ b` of matrices in a type at least as wide, never rounded to theirs."""
+    """Compute `a @ b` of matrices in a type at least as wide, not rounded to theirs."""
     if a.is_cuda and a.dtype != dtype:
         return torch.mm(a, b, out_dtype=dtype)
     return a.to(dtype) @ b.to(dtype)  # only CUDA has such a product

@@ -21,7 +21,7 @@ from limbeck.models.families import VocabularyHead
 from limbeck.models.lora import merged
 from limbeck.models.tokenization import IGNORE, Ids, end_of, pad, padded_inputs
 
-_TOKENS = 256  # whose logits are in memory at a time: twice 32 MB for T5, twice 256 MB for mT5
+_TOKENS = 256  # with logits in memory at a time: twice 32 MB for T5, twice 256 MB for mT5
 Target = tuple[int, ...]  # an answer's ids, at least one: no start token, the end token unless it was cut off
 LogP = list[float]  # log-probabilities of an answer's tokens and its end token, in nats
 Done = Callable[[Ids], bool]
@@ -90,7 +90,7 @@ def score_batch(
     target_states: Callable[[Sequence[Sequence[Target]]], Iterable[Tensor]],
     answers: Sequence[Sequence[Target]],
 ) -> list[Scores]:
-    """Score the `answers` to each text; `target_states` yields the head's input `[B, T, D]` by column of targets."""
+    """Score the `answers` to each text; `target_states` yields the head's input `[B, T, D]` by column of answers."""
     scores: list[list[LogP]] = [[] for _ in answers]
     greedy: dict[int, int] = {}
     top: list[float] = []
@@ -168,7 +168,7 @@ def ct2_engine(model: Any, precision: str) -> Engine:
         return [_answer_ids([int(token) for token in row], config) for row in rows]
 
     def write_by_length(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
-        # CTranslate2 4.8 writes other tokens after prompts of unlike lengths
+        # CTranslate2 4.8 errs after prompts of unlike lengths
         answers: dict[int, Target] = {}
         for length in set(map(len, batch)):
             rows = [row for row, ids in enumerate(batch) if len(ids) == length]

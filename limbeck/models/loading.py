@@ -44,7 +44,7 @@ _DECODERS_ONLY = ("template", "system", "instructions", "lora", "load_in_4bit")
 def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student:
     """Load or make the student of `settings` for `task`; a `scratch` student's tokenizer is trained on `texts`.
 
-    Raises ModelError for a checkpoint that cannot be loaded, RecipeError for a decoder's settings with an encoder.
+    Raises ModelError for a checkpoint that cannot be loaded, RecipeError for settings of decoders with an encoder.
     """
     model: PreTrainedModel
     if settings.scratch is not None:
@@ -172,14 +172,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
     A small student learns to copy a frequent number, one token, far sooner than its digits.
     """
-    tokenizer = Tokenizer(models.BPE())
+    tokenizer, names = Tokenizer(models.BPE()), {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=["<pad>", "</s>", "<unk>"],
+        special_tokens=list(names.values()),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -187,7 +187,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", tokenizer.token_to_id("</s>"))]
     )
-    names = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **names)
 
 
@@ -217,7 +216,7 @@ def save_student(student: Student, card: Card, folder: Path) -> None:
 
 
 def save_merged(model: Path, folder: Path) -> None:
-    """Write the trained student in `model`, its adapter merged, to `folder`, unless that exists."""
+    """Write the trained student in `model`, with merged weights, to `folder`, unless that exists."""
     if folder.exists():
         return
     student, card = open_student(model)

@@ -1,4 +1,4 @@
-"""Prompts of decoder-only students: a template around an input and a view's instruction, and their token ids.
+"""Prompts of decoder-only students, a template around an input and a view's instruction, and their token ids.
 
 - `chat`: the model's chat template around the input and, after a blank line, the instruction; up to where the answer
   begins, without thinking where that is an option.
@@ -50,7 +50,7 @@ def prompts_for(settings: StudentSettings, task: Task, tokenizer: PreTrainedToke
 def conversation(tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]], *, ask: bool) -> str:
     """Return a conversation in the tokenizer's chat template; with `ask` up to where the next answer begins.
 
-    Raises ModelError where the template refuses the conversation, or there is none.
+    Raises ModelError if the template fails.
     """
     try:
         return str(
@@ -66,7 +66,7 @@ def conversation(tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str
 class PromptCodec(Codec):
     """Token ids of prompts and targets; raises ModelError for a chat template that fails.
 
-    A prompt is tokenized as one text, but for an input that spells a special token.
+    A prompt is tokenized as one text unless its input spells a special token.
     """
 
     def __init__(
@@ -119,8 +119,7 @@ class PromptCodec(Codec):
 
     def _clipped(self, row: Ids, limit: int) -> Ids:
         raise DataError(
-            f"a prompt has {len(row)} tokens even without the input's words, and the student reads {limit} at most: "
-            "raise student.max_source_length"
+            f"a prompt without the input's words has {len(row)} tokens: raise student.max_source_length, now {limit}"
         )
 
 

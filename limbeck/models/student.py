@@ -33,7 +33,7 @@ class Student(nn.Module, ABC):
     def __init__(
         self, model: PreTrainedModel, codec: Codec, *, max_source_length: int, max_target_length: int, **token_ids: int
     ) -> None:
-        """Take the ids of padding and the start by their names in a `GenerationConfig`."""
+        """Take the ids of padding and start under their names in `GenerationConfig`."""
         super().__init__()
         # the checkpoint's presets (sampling, beams, forced tokens) are for its own task
         model.generation_config = GenerationConfig(eos_token_id=list(codec.ends), **token_ids)
@@ -48,9 +48,9 @@ class Student(nn.Module, ABC):
     def collator(self, reads_padding: bool = False) -> Callable[[Sequence[Mapping[View, ViewIds]]], dict[str, Any]]:
         """Return a function that makes a batch of examples' ids by view.
 
-        By view it has `labels`, the target ids one example after the other, `[N]`; `sizes`, how many each example has;
-        `rows`, their numbers among the labels, `[B, T]`, -1 after the last. Where a loss `reads_padding`, IGNORE pads
-        the targets that there are to one length.
+        By view it has `labels`, the target ids one example after the other, `[N]`; `sizes`, their number by example;
+        `rows`, their places among the labels, `[B, T]`, -1 after the last. Where a loss `reads_padding`, IGNORE pads
+        non-empty targets to one length.
         """
 
     @abstractmethod
@@ -189,7 +189,7 @@ class Student(nn.Module, ABC):
         return targets
 
     def text(self, ids: Sequence[int]) -> str:
-        """Decode an answer's ids up to their end, without special tokens and blanks around it."""
+        """Decode an answer's ids up to their end, without special tokens and outer blanks."""
         answer = list(ids[: end_of(ids, self.codec.ends)])
         return str(self.tokenizer.decode(answer, skip_special_tokens=True)).strip()
 

@@ -118,10 +118,10 @@ class Codec(ABC):
 
     @abstractmethod
     def _clipped(self, row: Ids, limit: int) -> Ids:
-        """Return `limit` ids of a source too long even without the words of its segments."""
+        """Return `limit` ids of a source that is too long even with empty segments."""
 
     def fitted_sources(self, sources: Sequence[Source], limit: int) -> tuple[list[Ids], list[int]]:
-        """Return the ids of sources, at most `limit` each, and the numbers of those that were cut."""
+        """Return the ids of sources, at most `limit` each, and the numbers of those cut."""
         rows = self.sources(sources)
         cut = [number for number, row in enumerate(rows) if len(row) > limit]
         for number in cut:
@@ -137,7 +137,7 @@ class Codec(ABC):
         return row if len(row) <= limit else self._clipped(row, limit)
 
     def fitted_targets(self, examples: Sequence[Example], view: View, limit: int) -> tuple[list[Ids], list[int]]:
-        """Return the ids of the examples' targets in a view, and the numbers of those that were cut to `limit` ids.
+        """Return the ids of the examples' targets in a view, and the numbers of those cut to `limit` ids.
 
         There are none without a target, or if no word of a rationale fits. Raises DataError for a label that does not.
         """
@@ -162,12 +162,12 @@ class Codec(ABC):
         if len(row) > limit:
             raise DataError(
                 f"example {example.id!r:.60}: the label {example.label!r:.40} takes {len(row)} tokens: raise "
-                f"student.max_target_length, which is {limit}"
+                f"student.max_target_length, now {limit}"
             )
         return row
 
     def _spells_special(self, row: Ids, text: str, expected: int) -> bool:
-        """Return True if the ids of `text` have special tokens beyond the `expected` number of limbeck's own."""
+        """Return True if the ids of `text` have special tokens beyond the `expected` number."""
         spells_unknown = self._unknown is not None and self._unknown in text
         return spells_unknown or sum(map(self._reserved.__contains__, row)) != expected
 

@@ -1,7 +1,7 @@
 """The fused vocabulary head: an objective's value and gradients together, a chunk of examples at a time.
 
-The logits `[N, V]`, of target tokens only, are the largest tensor of a step: each chunk's are computed once, and only
-the gradients by the states and the head's parameters stay. Nothing waits for the device.
+The logits `[N, V]`, of target tokens only, would be the largest tensor of a step: each chunk's are computed once, and
+only the gradients by the states and the head's parameters stay. Nothing waits for the device.
 Legend: B examples, N target tokens of a view, R those of a chunk, view after view, D hidden size, V vocabulary.
 """
 
@@ -20,7 +20,7 @@ from limbeck.models.families import VocabularyHead, wide_product
 from limbeck.models.tokenization import IGNORE
 from limbeck.objectives.terms import Objective
 
-_CPU_BYTES = 16 * 2**20  # of logits at a time: about what a processor's caches hold
+_CPU_BYTES = 16 * 2**20  # of logits at a time: about the size of caches
 _GPU_FRACTION = 64  # of a GPU's memory: thousands of rows on a large one
 
 ByView = Mapping[View, Tensor]
@@ -102,7 +102,7 @@ class Chunk:
         # log sum = the largest logit - the log of its probability, at least 1 / V; by eighths, to need no second tensor
         eighths = logits.split(max(len(logits) // 8, 1))
         largest, log_top = logits.amax(-1), torch.cat([rows.softmax(-1).amax(-1) for rows in eighths]).log()
-        # largest first, or rounding a large log sum would lose a confident token's loss
+        # largest first, or rounding would lose a confident token's loss
         self.label_losses = (largest - logits.gather(1, self.ids).squeeze(1)) - log_top
         self.token_losses = self.label_losses.masked_fill(~self.real, 0)
         self.log_p = logits.sub_((largest - log_top).unsqueeze(1))
@@ -129,7 +129,7 @@ class Chunk:
 class _Gradients:
     """The gradients by the states, the head's weight and its bias, all multiplied by `unit`.
 
-    It is the largest count, or a mean's gradients would vanish in float16; but at most 1,000 times the smallest, or a
+    It is the largest count, or a mean's gradients would vanish in float16, and at most 1,000 times the smallest, or a
     rare term's would overflow.
     """
 
@@ -139,7 +139,7 @@ class _Gradients:
     bias: Tensor | None
 
     def add(self, places: Sequence[slice], states: Tensor, by_logits: Tensor, head: VocabularyHead) -> None:
-        """Propagate a chunk's gradient by its logits, `[R, V]`, to its states, at these `places` by view."""
+        """Propagate a chunk's gradient by its logits, `[R, V]`, to its states at `places` by view."""
         if self.bias is not None:
             self.bias.add_(by_logits.sum(0))
         narrow = by_logits.to(states.dtype)
@@ -188,7 +188,7 @@ def _walk(
                 values[term.name] += term.loss(chunk, term.weight * gradients.unit / count, any(needs_grad)) / count
             if any(needs_grad):
                 gradients.add(places, states, chunk.gradient(), head)
-            del chunk  # or it would outlive the making of the next
+            del chunk  # or two would be alive
     return values, gradients
 
 
@@ -204,7 +204,7 @@ def _chunk_count(targets: Mapping[View, Targets], head: VocabularyHead) -> int:
 def _chunks(
     targets: Mapping[View, Targets], head: VocabularyHead
 ) -> Iterator[tuple[list[slice], Mapping[View, Targets]]]:
-    """Yield chunks of examples, alike in size, with their places among all tokens by view."""
+    """Yield chunks of examples, alike in size, with their places among all tokens."""
     count = _chunk_count(targets, head)
     if count == 1:
         yield [slice(None)] * len(targets), targets

@@ -123,7 +123,7 @@ class AlignmentTerm:
 
         v = pool_t P_t, z = pool_t Q_t,   L = mean_b D(v / sum v, z / sum z)
 
-    for P `[B, m, V]` of the predict view and Q `[B, n, V]` of the explain view. No lower bound of mutual information.
+    for P `[B, m, V]` of the predict view and Q `[B, n, V]` of the explain view; no lower bound of mutual information.
     """
 
     weight: float
@@ -198,7 +198,7 @@ class Objective:
         return {term.name: term.count(lengths) for term in self.terms}
 
     def smoothed(self, factor: float) -> Objective:
-        """Return the objective with label smoothing in its token terms."""
+        """Return the objective with label smoothing in token terms."""
         terms = (replace(term, smoothing=factor) if isinstance(term, TokenTerm) else term for term in self.terms)
         return replace(self, terms=tuple(terms))
 
@@ -219,5 +219,5 @@ class Objective:
 
     @property
     def rationale_view(self) -> View | None:
-        """The view that it gives rationales in, if it learned any."""
+        """The view that it gives rationales in, if any."""
         return next((view for view in self.views if view is not View.PREDICT), None)

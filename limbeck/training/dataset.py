@@ -65,7 +65,7 @@ class TrainingSet(Dataset[dict[View, ViewIds]]):
 def tokenize(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
     """Tokenize training examples; raise DataError where none has what a view needs.
 
-    Lengths are of label and rationale as two tasks, whatever the views, so that compared objectives share batches.
+    Lengths are of label and rationale, whatever the views, so that compared objectives share batches.
     """
     for view in views:
         if not any(target(example, view) for example in examples):

@@ -1,6 +1,6 @@
 """Batches of examples alike in all lengths, so that little is padding.
 
-Legend: N examples, B of a batch, K lengths of an example (of its source, and of its target in each view).
+Legend: N examples, B of a batch, K lengths of an example (its source's, and its target's in each view).
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ class BucketSampler(Sampler[int]):
 
     A batch of B costs `B * weights @ (its widest, by column)`: random parts of the examples are halved repeatedly where
     that saves most. Each batch has its quota of examples with every target (a stratum) and of others, or those would
-    meet in batches of their own. Batches come in random order after the dearest, which shows at once if memory is
-    short. A random remainder that fills no batch comes last.
+    meet in batches of their own. The dearest batch is first, to show if memory is short, the others in random order,
+    and last a random remainder that fills no batch.
     """
 
     def __init__(self, lengths: Array, *, batch_size: int, multiple: int, seed: int) -> None:
@@ -43,7 +43,7 @@ class BucketSampler(Sampler[int]):
         complete = (self.widths[order] > 0).all(1)
         strata = [order[complete], order[~complete]]
         count, leftover = divmod(len(self), self.batch_size)
-        # the remainder's quota is rounded by chance, so that no stratum is favoured over many epochs
+        # rounded by chance, so that no stratum is in the remainder more often
         quota = (len(strata[0]) * leftover + int(rng.integers(len(self)))) // len(self)
         remainder, strata = _parted(strata, [quota, leftover - quota])
         batches: list[Array] = []

@@ -34,7 +34,7 @@ _APPLIED_HERE = {"label_smoothing_factor", "early_stopping_patience", "early_sto
 
 
 class Distiller(nn.Module):
-    """Student and objective in one forward, where wrappers (compile) see all parameters used."""
+    """Student and objective in one forward, where wrappers (compile) see all parameters."""
 
     def __init__(self, student: Student, objective: Objective) -> None:
         super().__init__()
@@ -64,13 +64,13 @@ class Distiller(nn.Module):
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
         model = self.student.model
-        if has_adapter(model):  # a checkpointed layer needs an input with a gradient, which frozen embeddings lack
+        if has_adapter(model):  # checkpointed layers need an input with a gradient, which frozen embeddings lack
             model.enable_input_require_grads()
         model.gradient_checkpointing_enable(**options)
 
 
 def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) -> TrainingArguments:
-    """Return the arguments of a run; raise RecipeError for what transformers or the device refuses."""
+    """Return a run's arguments; raise RecipeError for what transformers or the device refuses."""
     values = {name: value for name, value in settings.resolved().items() if name not in _APPLIED_HERE}
     if settings.fp16 and (settings.use_cpu or not torch.accelerator.is_available()):  # transformers would ignore it
         raise RecipeError("a processor would train in float32; leave it out", field="training.fp16")
@@ -92,7 +92,7 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
         raise RecipeError(str(error).strip(), field="training") from None
     if arguments.world_size > 1:
         raise RecipeError("several processes cannot share a run: start limbeck without a launcher")
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # or transformers would split the views of a batch
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # or transformers would split batches
     return arguments
 
 
@@ -152,16 +152,15 @@ class Trainer(transformers.Trainer):
         validation_set: TrainingSet | None = None,
     ) -> None:
         """Take the `training_arguments` of `settings`; `validate` returns at least `accuracy`."""
-        objective = distiller.objective
         super().__init__(
             model=distiller,
             args=args,
-            data_collator=distiller.student.collator(objective.reads_padding),
+            data_collator=distiller.student.collator(distiller.objective.reads_padding),
             train_dataset=training_set,
             eval_dataset=[],  # validation has no data loader
             processing_class=distiller.student.tokenizer,
         )
-        # transformers must not divide by the accumulation: a count is of the step
+        # or transformers would divide by the accumulation, and counts are of a step
         self.model_accepts_loss_kwargs = True
         # standard output is for results
         self.remove_callback(PrinterCallback)
@@ -177,7 +176,7 @@ class Trainer(transformers.Trainer):
         self._shares: dict[str, Tensor] = {}
 
     def fit(self) -> None:
-        """Train, from the newest complete checkpoint if any, and leave the best weights in the student."""
+        """Train, from the newest complete checkpoint if any; leave the best weights in the student."""
         states = filter(None, map(_state, Path(str(self.args.output_dir)).glob("checkpoint-*")))
         state = max(states, key=lambda state: state.global_step, default=None)
         if state is None:
@@ -192,8 +191,7 @@ class Trainer(transformers.Trainer):
         if self.args.train_sampling_strategy == "random":
             return super()._get_train_sampler(train_dataset)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        lengths = self.training_set.lengths
-        return BucketSampler(lengths, batch_size=self._train_batch_size, multiple=MULTIPLE, seed=seed)
+        return BucketSampler(self.training_set.lengths, batch_size=self._train_batch_size, multiple=MULTIPLE, seed=seed)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Return each term's divisor, and count for the log."""
@@ -230,8 +228,8 @@ class Trainer(transformers.Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        measured = {**self.validate(), **self._validation_loss()}
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in measured.items()}
+        values = self.validate() | self._validation_loss()
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.control.should_training_stop |= stops_early(self.settings, self.state.log_history)
@@ -275,7 +273,7 @@ class Trainer(transformers.Trainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model or student_model)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Warn of nothing: a checkpoint lacks only tied weights, loaded under their other name."""
+        """Warn of nothing: a checkpoint lacks only tied weights."""
 
     def _load_best_model(self) -> None:
         # not by the path in the state: the run's folder may have moved
@@ -286,7 +284,7 @@ class Trainer(transformers.Trainer):
 
 
 def _state(checkpoint: Path) -> TrainerState | None:
-    """Return a checkpoint's state; None where it, written last, is missing or damaged."""
+    """Return a checkpoint's state, or None where that, written last, is missing or damaged."""
     try:
         state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     except (OSError, ValueError, TypeError):
@@ -295,7 +293,7 @@ def _state(checkpoint: Path) -> TrainerState | None:
 
 
 class _Progress(ProgressCallback):
-    """A bar beside the newest loss and accuracy; transformers' own prints each entry."""
+    """A bar with the newest loss and accuracy; transformers' own prints each entry."""
 
     def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **kwargs: Any) -> None:
         newest = {name: value for entry in state.log_history for name, value in entry.items()}
