@@ -44,7 +44,7 @@ _DECODERS_ONLY = ("template", "system", "instructions", "lora", "load_in_4bit")
 def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student:
     """Load or make the student of `settings` for `task`; a `scratch` student's tokenizer is trained on `texts`.
 
-    Raises ModelError for a checkpoint that cannot be loaded, RecipeError for settings of decoders with an encoder.
+    Raises ModelError for a checkpoint that cannot be loaded, RecipeError for decoders' settings with another student.
     """
     model: PreTrainedModel
     if settings.scratch is not None:

@@ -78,7 +78,7 @@ class PromptCodec(Codec):
         present = [id for id in (turn_end, tokenizer.eos_token_id, *ends) if id is not None]
         super().__init__(tokenizer, list(dict.fromkeys(present)), vocabulary)
         if prompts.template == "chat":
-            self._before = []  # the template has it
+            self._before = []  # the template has its own
 
     def texts(self, example: Example, view: View, max_source_length: int, max_target_length: int) -> tuple[str, str]:
         """Return a view's prompt and target as the student is trained on them, special tokens included."""

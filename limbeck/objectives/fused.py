@@ -20,7 +20,7 @@ from limbeck.models.families import VocabularyHead, wide_product
 from limbeck.models.tokenization import IGNORE
 from limbeck.objectives.terms import Objective
 
-_CPU_BYTES = 16 * 2**20  # of logits at a time: about the size of caches
+_CPU_BYTES = 16 * 2**20  # of logits at a time: about a processor's cache
 _GPU_FRACTION = 64  # of a GPU's memory: thousands of rows on a large one
 
 ByView = Mapping[View, Tensor]

@@ -13,9 +13,7 @@ from limbeck.settings import Settings, from_name
 
 CHEN = "Chen et al. 2024, Learning to Maximize Mutual Information for CoT Distillation, Findings of ACL"
 
-LABEL = TokenTerm("label", View.PREDICT, 0.5)
-RATIONALE = TokenTerm("rationale", View.EXPLAIN, 0.5)
-
+_DSS = (TokenTerm("label", View.PREDICT, 0.5), TokenTerm("rationale", View.EXPLAIN, 0.5))
 _ROWS = (
     Objective(
         "finetune",
@@ -40,35 +38,35 @@ _ROWS = (
     ),
     Objective(
         "dss",
-        (LABEL, RATIONALE),
+        _DSS,
         "label_weight CE(label) + rationale_weight CE(rationale)",
         "two tasks, told apart by a prefix",
         "Hsieh et al. 2023, Distilling Step-by-Step, Findings of ACL",
     ),
     Objective(
         "mi",
-        (LABEL, RATIONALE, AlignmentTerm(0.1)),
+        (*_DSS, AlignmentTerm(0.1)),
         "dss + alignment_weight CE(v', z'), v and z max-pooled over real tokens, normalised",
         "dss and the paper's alignment of label and rationale, as its equations have it",
         f"{CHEN}, Eq. 9-11",
     ),
     Objective(
         "mi-official",
-        (LABEL, RATIONALE, AlignmentTerm(0.1, divergence="double-softmax", mask_padding=False, normalise=False)),
+        (*_DSS, AlignmentTerm(0.1, divergence="double-softmax", mask_padding=False, normalise=False)),
         "dss + alignment_weight (-sum v log softmax(z)), v and z max-pooled over padding too",
         "the released code's term of each example to the bit, faults and all: it depends on how a batch was padded",
         f"{CHEN}, released code",
     ),
     Objective(
         "mi-mean",
-        (LABEL, RATIONALE, AlignmentTerm(0.1, pool="mean")),
+        (*_DSS, AlignmentTerm(0.1, pool="mean")),
         "dss + alignment_weight CE(v', z'), mean-pooled",
         "mi with mean pooling",
         f"{CHEN}, Table 4",
     ),
     Objective(
         "kl",
-        (LABEL, RATIONALE, AlignmentTerm(0.1, divergence="kl", detach="none")),
+        (*_DSS, AlignmentTerm(0.1, divergence="kl", detach="none")),
         "dss + alignment_weight KL(v' || z'), both sides trained",
         "mi with KL; with the label side detached its gradient would be mi's",
         f"{CHEN}, Table 5",

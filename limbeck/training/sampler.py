@@ -43,7 +43,7 @@ class BucketSampler(Sampler[int]):
         complete = (self.widths[order] > 0).all(1)
         strata = [order[complete], order[~complete]]
         count, leftover = divmod(len(self), self.batch_size)
-        # rounded by chance, so that no stratum is in the remainder more often
+        # rounded by chance, or one stratum would be in the remainder more often
         quota = (len(strata[0]) * leftover + int(rng.integers(len(self)))) // len(self)
         remainder, strata = _parted(strata, [quota, leftover - quota])
         batches: list[Array] = []

@@ -42,7 +42,7 @@ class TrainingSettings(Settings):
     save_steps: float | None = Field(None, description="without validation, else as eval_steps")
     save_total_limit: int | None = Field(2, ge=1, description="checkpoints: the best, the newest, then older ones")
     early_stopping_patience: int | None = Field(None, ge=1, description="evaluations without a gain until the end")
-    early_stopping_threshold: float = Field(0.0, ge=0, description="gain of validation accuracy that counts")
+    early_stopping_threshold: float = Field(0.0, ge=0, description="least gain of validation accuracy that counts")
     report_to: str | list[str] | None = "none"
 
     bf16: bool = False

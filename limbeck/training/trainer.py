@@ -116,7 +116,7 @@ def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
 
 
 def stops_early(settings: TrainingSettings, log_history: Iterable[Mapping[str, Any]]) -> bool:
-    """Return True after `early_stopping_patience` validations without a gain.
+    """Return True after `early_stopping_patience` validations in a row without a gain.
 
     A gain is an accuracy above the best by more than the threshold, or equal to it with a lower loss.
     """
