@@ -42,7 +42,7 @@ class SegmentCodec(Codec):
         return [*row[: limit - len(self._after)], *self._after][:limit]
 
     def _rows(self, texts: Sequence[Sequence[str]]) -> list[Ids]:
-        """Return the ids of texts, each of its segments and separators, without a frame."""
+        """Return the ids of texts, given by segments, without a frame."""
         joined = [self._separator.join(segments) for segments in texts]
         rows = self._ids(joined)
         for number, (row, text, segments) in enumerate(zip(rows, joined, texts, strict=True)):

@@ -39,8 +39,7 @@ def check_lora(model: Any, settings: LoraSettings) -> None:
     (config,) = model.peft_config.values()
     for name in settings.model_fields_set - {"target_modules", "lora_dropout"}:
         if getattr(config, name) != getattr(settings, name):
-            reason = f"the adapter has {getattr(config, name)}; leave it out"
-            raise RecipeError(reason, field=f"student.lora.{name}")
+            raise RecipeError(f"the adapter has {getattr(config, name)}: leave it out", field=f"student.lora.{name}")
 
 
 def has_adapter(model: Any) -> bool:

@@ -179,7 +179,7 @@ class Student(nn.Module, ABC):
         return torch.stack(rows_ND) if rows_ND else torch.empty(0, 1)
 
     def check_choices(self, choices: Choices) -> dict[str, Target]:
-        """Return the token ids of each choice; raise ModelError for one that is too long to write."""
+        """Return the token ids of each choice; raise ModelError for one too long to write."""
         targets = self._choice_ids(choices)
         if long := [choice for row in choices for choice in row if choice not in targets]:
             raise ModelError(
@@ -194,7 +194,7 @@ class Student(nn.Module, ABC):
         return str(self.tokenizer.decode(answer, skip_special_tokens=True)).strip()
 
     def _choice_ids(self, choices: Choices) -> dict[str, Target]:
-        """Return the token ids of the choices that are short enough to write."""
+        """Return the token ids of the choices short enough to write."""
         texts = list(dict.fromkeys(choice for row in choices for choice in row))
         ids = self.target_ids(texts)
         return {text: tuple(row) for text, row in zip(texts, ids, strict=True) if len(row) <= self.max_target_length}

@@ -42,7 +42,7 @@ def pad(rows: Sequence[Row], value: int, multiple: int = 1, *, left: bool = Fals
 
 
 def numbered(sizes: Sequence[int]) -> Tensor:
-    """Number all examples' tokens in one row: each example's numbers, `[B, T]`, -1 after its last, int64."""
+    """Number the tokens of all examples in a row, by example: `[B, T]`, -1 after its last, int64."""
     return pad([range(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)], -1)
 
 
@@ -176,8 +176,9 @@ class Codec(ABC):
         ids: Ids = []
         # special tokens that are also pieces (T5) or words escape the option: they are spelled by characters
         for id in self._ids([text], split_special_tokens=True)[0]:
-            characters = list(str(self.tokenizer.convert_ids_to_tokens(id))) if id in self._reserved else []
-            rows = self._ids(characters, split_special_tokens=True) if characters else [[id]]
+            rows = [[id]]
+            if id in self._reserved:
+                rows = self._ids(list(str(self.tokenizer.convert_ids_to_tokens(id))), split_special_tokens=True)
             ids += [id for row in rows for id in row if id not in self._reserved]
         return ids
 

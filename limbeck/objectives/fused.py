@@ -99,7 +99,7 @@ class Chunk:
         logits = head.logits(states, torch.promote_types(states.dtype, torch.float32))
         # the derivative of the soft cap c tanh(x / c)
         self.slope = None if head.soft_cap is None else logits.div(head.soft_cap).square_().neg_().add_(1)
-        # log sum = the largest logit - the log of its probability, at least 1 / V; by eighths, to need no second tensor
+        # log sum = largest logit - log of its probability, at least 1 / V; by eighths, to need no second tensor
         eighths = logits.split(max(len(logits) // 8, 1))
         largest, log_top = logits.amax(-1), torch.cat([rows.softmax(-1).amax(-1) for rows in eighths]).log()
         # largest first, or rounding would lose a confident token's loss
