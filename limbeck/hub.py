@@ -47,7 +47,7 @@ def upload(files: Files, name: str, kind: Kind, *, message: str, private: bool =
     return str(url)
 
 
-def where_to_load(name: str) -> dict[str, bool]:
+def where_to_load(name: str, revision: str | None = None) -> dict[str, bool]:
     """Return `local_files_only` for `from_pretrained` if the Hub is silent. Raises EndpointError if not cached."""
     if constants.HF_HUB_OFFLINE or not may_be_on_hub(name):
         return {}
@@ -59,7 +59,7 @@ def where_to_load(name: str) -> dict[str, bool]:
         if status is not None and status < 500:  # the loader will report what it refuses
             return {}
         reason = status or type(error).__name__
-    if (revision := cached_revision(name)) is None:
+    if (revision := cached_revision(name, revision)) is None:
         raise EndpointError(f"{name}: the Hub cannot be reached ({reason}), nor is it cached; give a folder")
     log.warning("%s: the Hub cannot be reached (%s); using the cached revision %s", name, reason, revision)
     return {"local_files_only": True}
@@ -70,20 +70,29 @@ def is_decoder(name: str | None) -> bool:
     if name is None:
         return False
     try:
-        path = Path(name) / "config.json"
-        if may_be_on_hub(name):
-            path = Path(huggingface_hub.hf_hub_download(name, "config.json", etag_timeout=_TIMEOUT))
-        config = json.loads(path.read_bytes())
+        config = json.loads(_file(name, "config.json").read_bytes())
     except Exception:  # loading it will say what is wrong
-        return (Path(name) / "adapter_config.json").is_file()
+        with suppress(Exception):
+            return _file(name, "adapter_config.json").is_file()
+        return False
     architectures = str(config.get("architectures"))
-    return not config.get("is_encoder_decoder") and ("ForCausalLM" in architectures or "LMHeadModel" in architectures)
+    writes_text = "ForCausalLM" in architectures or "LMHeadModel" in architectures or "text_config" in config
+    return writes_text and not config.get("is_encoder_decoder")
 
 
-def cached_revision(name: str) -> str | None:
-    """Return a model's newest cached revision, if any."""
-    path = huggingface_hub.try_to_load_from_cache(name, "config.json") if may_be_on_hub(name) else None
-    return Path(path).parent.name if isinstance(path, str) else None
+def _file(name: str, file: str) -> Path:
+    if may_be_on_hub(name):
+        return Path(huggingface_hub.hf_hub_download(name, file, etag_timeout=_TIMEOUT))
+    return Path(name) / file
+
+
+def cached_revision(name: str, revision: str | None = None) -> str | None:
+    """Return the cached revision of a model or an adapter, by default the newest, if any."""
+    for file in ("config.json", "adapter_config.json") if may_be_on_hub(name) else ():
+        path = huggingface_hub.try_to_load_from_cache(name, file, revision=revision)
+        if isinstance(path, str):
+            return Path(path).parent.name
+    return None
 
 
 def may_be_on_hub(name: str) -> bool:

@@ -131,11 +131,13 @@ def _cell(row: Row, name: str) -> Any:
 
 def unique(examples: Iterable[tuple[str, Example]]) -> list[Example]:
     """Return examples without their locations. Raises DataError if an id stands twice."""
-    rows: dict[str, tuple[str, Example]] = {}
+    locations: dict[str, str] = {}
+    rows = []
     for location, example in examples:
-        if rows.setdefault(example.id, (location, example))[0] != location:
-            raise DataError(f"{location}: id: {example.id!r:.60} stands already at {rows[example.id][0]}")
-    return [example for _, example in rows.values()]
+        if locations.setdefault(example.id, location) != location:
+            raise DataError(f"{location}: id: {example.id!r:.60} stands already at {locations[example.id]}")
+        rows.append(example)
+    return rows
 
 
 def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:

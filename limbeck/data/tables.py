@@ -2,11 +2,13 @@
 
 import ast
 import csv
+import gzip
 import io
 import json
 import math
 import re
 import unicodedata
+import zlib
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -24,7 +26,6 @@ MAX_ROW_BYTES = 10_000_000
 _TOO_LONG = "the row is too long; mend it, or raise max_row_bytes"
 _MISSING = {"nan", "NaN", "null", "NULL", "None", "NA", "N/A", "<NA>"}  # "none" and "na" are answers
 _COMPRESSED = (".gz", ".zst")
-_CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}  # by the first bytes
 _JSON_LINES = (".jsonl", ".ndjson")
 _GAP = re.compile(r"(?:[\s,]|//[^\n]*|#[^\n]*)*")  # between JSON values
 _LAST_COMMA = re.compile(r",\s*\]\s*\Z")
@@ -45,10 +46,12 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
     try:
         with open(0 if path == STDIO else path, "rb", closefd=path != STDIO) as file:
             content = file.read()
-        if codec := _CODECS.get(content[:2]):
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+        elif content.startswith(b"\x28\xb5\x2f\xfd"):
             import pyarrow  # slow to import
 
-            content = pyarrow.CompressedInputStream(pyarrow.BufferReader(content), codec).read()
+            content = pyarrow.CompressedInputStream(pyarrow.BufferReader(content), "zstd").read()
         if suffix == ".parquet":
             import pyarrow.parquet
 
@@ -63,7 +66,7 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError("not UTF-8 text; save it as JSON lines or CSV in UTF-8", path=path, line=line) from None
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, EOFError, zlib.error) as error:
         raise FileError(f"{str(path)!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if not rows:
         raise DataError("no rows", path=path)

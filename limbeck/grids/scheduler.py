@@ -26,9 +26,9 @@ def run_grid(
 ) -> list[CellState]:
     """Train every unfinished cell of the grids, several at a time, each in its folder below `out`.
 
-    Processes and machines may share `out`: one of them trains a cell, and if it dies another. With
-    `retry` also failed cells are trained; they and interrupted ones go on from their last checkpoint. `watch` is called
-    with all states several times a second. Raises LimbeckError as `states`, or where the engine does not start;
+    Processes and machines may share `out`: one of them trains a cell, and if it dies another. With `retry` also failed
+    cells are trained; they and interrupted ones go on from their last checkpoint. `watch` is called with all states
+    several times a second. Raises LimbeckError as `states`, or where the engine does not start;
     KeyboardInterrupt once everything has stopped. Scripts need `if __name__ == "__main__":`.
     """
     folder = GridFolder(Path(out))

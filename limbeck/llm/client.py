@@ -18,7 +18,7 @@ from limbeck.llm.settings import SHORTEST_SECRET, SamplingSettings, TeacherSetti
 
 LONGEST_WAIT = 3600.0  # seconds, whatever an endpoint asks for
 _COUNTS = range(10**9)
-_LOCAL = ("localhost", "127.0.0.1", "::1")  # no proxy reaches these
+_LOCAL = re.compile(r"localhost|127(\.\d+){3}|::1")  # hosts that no proxy reaches
 _TEMPORARY = {408, 409, 425, 429, *range(500, 600)}  # the same request may succeed
 _HOPELESS = {401, 402, 404, 405, *range(300, 400)}  # every request would get it
 _UNFINISHED = {
@@ -47,7 +47,7 @@ class EndpointClient:
         key, self._headers = self._key or "unset", {} if self._key else {"Authorization": openai.omit}
         try:
             url = urlsplit(self._url)
-            mounts = {f"all://{url.netloc}": None} if url.hostname in _LOCAL else None
+            mounts = {f"all://{url.netloc}": None} if _LOCAL.fullmatch(url.hostname or "") else None
             http = openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None, mounts=mounts)
             self._client = openai.AsyncOpenAI(base_url=self._url, api_key=key, max_retries=0, http_client=http)
         except (ValueError, ImportError, OSError, httpx2.InvalidURL):  # a proxy's address may hold a password
@@ -116,7 +116,7 @@ def read_completion(raw: str) -> Reply | Failure:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        return Failure("not JSON", one_line(raw, 300) or "an empty body", raw=raw)
+        return Failure("not JSON", one_line(f"no JSON object: {raw or 'an empty body'}", 300), raw=raw)
     tokens = None  # not counted
     match body.get("usage"):
         case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:

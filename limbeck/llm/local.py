@@ -44,7 +44,7 @@ class LocalClient:
         # the budget, the positions and Ctrl-C rest on what comes after `extra`
         options |= {**sampling.extra, "max_new_tokens": sampling.max_tokens, "stopping_criteria": [self._stop]}
         self._options = options | {"eos_token_id": self._ends, "pad_token_id": self._ends[0]}
-        self._batch: list[list[int]] = []  # that grows while another is generated
+        self._batch: list[list[int]] = []  # of prompts, which grows while another is generated
         self._results: asyncio.Task[list[Reply | Failure]] | None = None
         self._generating = asyncio.Lock()
         self._closed = False

@@ -229,7 +229,8 @@ class _Runner:
         if result.kind == "HTTP 403" and not self._answered and self._fruitless > 1:  # once may be the question
             raise EndpointError(f"the teacher never answered, but refuses (HTTP 403): {result.message}")
         if self._fruitless >= 8 + 2 * self._concurrency:
-            raise EndpointError(f"the last {self._fruitless} requests came to nothing ({result.message}); start again")
+            reason = f"the last {self._fruitless} requests came to nothing ({result.message})"
+            raise EndpointError(f"{reason}; what arrived is stored: start again")
 
 
 class RateLimiter:

@@ -117,7 +117,7 @@ class AskingSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.budget.money is not None and self._prices is None:
-            raise ValueError(f"budget.money: no price of {self.teacher.name!r} is known; set prices: {{input, output}}")
+            raise ValueError(f"budget.money: no price of {self.teacher.name!r} is known; set prices.input and .output")
         return self
 
     def cost(self, tokens: Tokens) -> float | None:

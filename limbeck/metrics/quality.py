@@ -71,15 +71,17 @@ class Encoder:
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return embeddings `[N, D]` of length 1: the mean of the last states over real tokens."""
         encodable = [text.encode(errors="replace").decode() for text in texts]  # no lone surrogates
-        sums = []
+        sums = torch.zeros(len(texts), self._model.config.hidden_size, device=self._model.device)
+        by_length = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         for start in range(0, len(texts), BATCH_SIZE):
-            batch = encodable[start : start + BATCH_SIZE]
+            rows = by_length[start : start + BATCH_SIZE]
+            batch = [encodable[row] for row in rows]
             ids = self._tokenizer(batch, truncation=True, max_length=self.max_tokens)["input_ids"]
             inputs = padded_inputs(ids, self._tokenizer.pad_token_id or 0)
             inputs = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
             states = self._model(**inputs).last_hidden_state
-            sums.append(torch.where(inputs["attention_mask"].unsqueeze(-1) > 0, states, 0).sum(dim=1))
-        return torch.nn.functional.normalize(torch.cat(sums), dim=-1).cpu().numpy()
+            sums[rows] = torch.where(inputs["attention_mask"].unsqueeze(-1) > 0, states, 0).sum(dim=1)
+        return torch.nn.functional.normalize(sums, dim=-1).cpu().numpy()
 
     def similarity(self, texts: Sequence[str], references: Sequence[str]) -> NDArray[np.float32]:
         """Return the cosine `[N]` of each text with its reference, from -1 to 1."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from limbeck.errors import ModelError
+from limbeck.errors import ModelError, first_line
 from limbeck.models.families import VocabularyHead, positions
 from limbeck.models.generation import Target
 from limbeck.models.prompts import PromptCodec
@@ -104,6 +104,14 @@ def _int64(values: Iterable[int]) -> Tensor:
     return torch.from_numpy(np.fromiter(values, np.int64))
 
 
+def room_for_sources(config: Any, max_target_length: int) -> int:
+    """Return how many tokens of a prompt a model has positions for; raise ModelError where there are none."""
+    room = positions(config) - max_target_length
+    if room < 1:
+        raise ModelError(f"student.max_target_length leaves no room in {positions(config)} positions: lower it")
+    return room
+
+
 class DecoderStudent(Student):
     """A causal language model with its prompts.
 
@@ -124,15 +132,12 @@ class DecoderStudent(Student):
         ends = [*end_ids(model.config), *end_ids(config), *end_ids(model.generation_config)]
         vocabulary = int(embeddings.num_embeddings)
         codec = PromptCodec(tokenizer, ends, vocabulary, prompts=prompts)
-        room = positions(config) - max_target_length
-        if room < 1:
-            raise ModelError(f"student.max_target_length leaves no room in {positions(config)} positions: lower it")
         # padding is masked everywhere: any token will do
         pad_ids = (config.pad_token_id, tokenizer.pad_token_id, codec.end)
         super().__init__(
             model,
             codec,
-            max_source_length=min(max_source_length, room),
+            max_source_length=min(max_source_length, room_for_sources(config, max_target_length)),
             max_target_length=max_target_length,
             bos_token_id=config.bos_token_id,
             pad_token_id=next(id for id in pad_ids if id is not None and 0 <= id < vocabulary),
@@ -155,7 +160,8 @@ class DecoderStudent(Student):
     def hidden_states(self, batch: Mapping[str, Any]) -> dict[Any, Tensor]:
         branches, position_ids = batch["branches"], batch["position_ids"]
         mask = self._masks(position_ids, branches) if self.shared else (branches != _PADDING).long()
-        backbone: Any = self.model.get_decoder()
+        base: Any = self.model.base_model
+        backbone = base.get_decoder()
         output = backbone(input_ids=batch["input_ids"], attention_mask=mask, position_ids=position_ids, use_cache=False)
         states = output[0].flatten(0, 1)
         return {view: states[places] * self._scale for view, places in batch["places"].items()}
@@ -201,7 +207,10 @@ class DecoderStudent(Student):
         self.eval()
         try:
             self.shared = False
-            separate = self.target_states(batch, columns)
+            try:
+                separate = self.target_states(batch, columns)
+            except (LookupError, ValueError, TypeError, RuntimeError, AttributeError) as error:  # of the model's code
+                raise ModelError(f"a {kind!r} model cannot be a student: {first_line(error)}") from error
             # more tokens than in the row, to find a model that looks ahead
             output: Any = self.model(input_ids=torch.tensor([ids], device=self.model.device))
             logits, linear = output.logits[0, 5:8].float(), head.logits(separate[0][0]).float()

@@ -27,9 +27,9 @@ from limbeck.data import View
 from limbeck.errors import ModelError, RecipeError, first_line
 from limbeck.files import read_json, replacing, write_json
 from limbeck.hub import cached_revision, may_be_on_hub, where_to_load
-from limbeck.models.decoder import DecoderStudent
+from limbeck.models.decoder import DecoderStudent, room_for_sources
 from limbeck.models.encoder_decoder import EncoderDecoderStudent
-from limbeck.models.families import PAIRABLE, family_of, positions
+from limbeck.models.families import PAIRABLE, family_of
 from limbeck.models.lora import add_lora, check_lora, has_adapter, load_adapter, merged
 from limbeck.models.prompts import PromptCodec, prompts_for
 from limbeck.models.settings import CARD, Card, Prompts, ScratchSettings, StudentSettings
@@ -71,11 +71,11 @@ def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student
 
 def prompt_texts(settings: StudentSettings, task: Task) -> Callable[[Example, View], tuple[str, str]]:
     """Return a function from example and view to a decoder's prompt and target; raises as `load`, loads no weights."""
-    name, options = _base(str(settings.name))
+    name, options = _base(str(settings.name), _where(str(settings.name)))
     config, tokenizer = (_call(loader.from_pretrained, name, **options) for loader in (AutoConfig, AutoTokenizer))
     config, longest = config.get_text_config(decoder=True), settings.max_target_length
     codec = PromptCodec(tokenizer, end_ids(config), config.vocab_size, prompts=prompts_for(settings, task, tokenizer))
-    room = min(settings.max_source_length, positions(config) - longest)
+    room = min(settings.max_source_length, room_for_sources(config, longest))
     return lambda example, view: codec.texts(example, view, room, longest)
 
 
@@ -90,7 +90,8 @@ def _student(
 
 def _pretrained(name: str, *, in_4bit: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a checkpoint, an adapter with its base, and its tokenizer."""
-    base, where = _base(name)
+    tokenizer_options = _where(name)
+    base, where = _base(name, tokenizer_options)
     config = _call(AutoConfig.from_pretrained, base, **where)
     if config.model_type == "encoder-decoder":
         loader: Any = EncoderDecoderModel
@@ -109,10 +110,10 @@ def _pretrained(name: str, *, in_4bit: bool = False) -> tuple[PreTrainedModel, P
     model, info = _call(loader.from_pretrained, base, output_loading_info=True, **options, **where)
     missing = info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}
     if base != name:
-        missing |= load_adapter(model, name)
+        missing |= load_adapter(model, name, local_files_only=tokenizer_options.get("local_files_only", False))
     if missing:
         raise ModelError(f"{name}: {len(missing)} weights do not fit or are missing, {min(missing)} the first")
-    return model, _call(AutoTokenizer.from_pretrained, name, **where if base == name else _where(name))
+    return model, _call(AutoTokenizer.from_pretrained, name, **tokenizer_options)
 
 
 def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -137,23 +138,22 @@ def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokeni
     return model, tokenizer
 
 
-def _base(name: str) -> tuple[str, dict[str, Any]]:
-    """Return the base of the adapter `name`, else `name`, with the options that load it.
+def _base(name: str, where: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the base of the adapter `name`, else `name` and `where`, with the options that load it.
 
     A base on the Hub has the revision that the adapter was trained on.
     """
-    where = _where(name)
     adapter = _call(find_adapter_config_file, name, local_files_only=where.get("local_files_only", False))
     if adapter is None:
         return name, where
     config = read_json(Path(adapter))
     base = str(config.get("base_model_name_or_path"))
-    revision = config.get("revision") if may_be_on_hub(base) else None
-    return base, _where(base) | ({"revision": revision} if revision else {})
+    return base, _where(base, config.get("revision") if may_be_on_hub(base) else None)
 
 
-def _where(name: str) -> dict[str, Any]:
-    return {"trust_remote_code": False, **where_to_load(name)}
+def _where(name: str, revision: str | None = None) -> dict[str, Any]:
+    options = {"trust_remote_code": False, **where_to_load(name, revision)}
+    return options | ({"revision": revision} if revision else {})
 
 
 def _call(load: Callable[..., Any], *names: str, **options: Any) -> Any:

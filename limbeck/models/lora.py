@@ -47,17 +47,17 @@ def has_adapter(model: Any) -> bool:
     return any(isinstance(module, BaseTunerLayer) for module in model.modules())
 
 
-def load_adapter(model: Any, folder: str) -> set[str]:
-    """Load the adapter in `folder` into its base; return the names of weights that are missing or do not fit.
+def load_adapter(model: Any, name: str, *, local_files_only: bool) -> set[str]:
+    """Load an adapter, in a folder or on the Hub, into its base; return the names of weights that do not fit.
 
     Raises ModelError where it is no adapter of this base.
     """
     conversions = getattr(model, "_weight_conversions", None)
     try:
-        info = model.load_adapter(folder, is_trainable=True)
+        info = model.load_adapter(name, is_trainable=True, local_files_only=local_files_only)
         model._weight_conversions = conversions  # or merged weights would be saved under peft's names
     except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{folder}: not an adapter of {model.name_or_path}: {first_line(error)}") from None
+        raise ModelError(f"{name}: not an adapter of {model.name_or_path}: {first_line(error)}") from None
     return set(info.missing_keys) | {key for key, *_ in info.mismatched_keys} if info else set()
 
 

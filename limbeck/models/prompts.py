@@ -40,7 +40,7 @@ def prompts_for(settings: StudentSettings, task: Task, tokenizer: PreTrainedToke
     defaults = {"chat": sentences, "plain": cues, "prefix": prefixes}[template]
     return Prompts(
         template=template,
-        frame=_chat_frame(tokenizer, settings.system) if template == "chat" else ("", ""),
+        frame=_chat_frame(tokenizer, settings.system) if template == "chat" else None,
         system=settings.system,
         instructions={**defaults, **settings.instructions},
         segments=task.segments if template != "prefix" else (),
@@ -77,8 +77,10 @@ class PromptCodec(Codec):
         turn_end = _turn_end(tokenizer, prompts.system) if prompts.template == "chat" else None
         present = [id for id in (turn_end, tokenizer.eos_token_id, *ends) if id is not None]
         super().__init__(tokenizer, list(dict.fromkeys(present)), vocabulary)
+        self._frame = ("", "")
         if prompts.template == "chat":
             self._before = []  # the template has its own
+            self._frame = prompts.frame or _chat_frame(tokenizer, prompts.system)
 
     def texts(self, example: Example, view: View, max_source_length: int, max_target_length: int) -> tuple[str, str]:
         """Return a view's prompt and target as the student is trained on them, special tokens included."""
@@ -88,7 +90,7 @@ class PromptCodec(Codec):
 
     def sources(self, sources: Sequence[Source]) -> list[Ids]:
         contents = [self._content(text) for text in sources]
-        begin, end = self.prompts.frame
+        begin, end = self._frame
         rows = self._ids([begin + content + end for content in contents])
         head, tail = self._ids([begin, end])
         expected = sum(map(self._reserved.__contains__, [*head, *tail]))

@@ -73,7 +73,7 @@ class Prompts(Settings):
     """The prompts of a decoder-only student; see `limbeck/models/prompts.py`."""
 
     template: Template
-    frame: tuple[str, str] = ("", "")  # around a question in the chat template, perhaps with a date
+    frame: tuple[str, str] | None = None  # around a question in the chat template, perhaps with a date
     system: str | None = None
     instructions: dict[View, str]
     segments: tuple[str, ...] = ()  # names of the input's segments

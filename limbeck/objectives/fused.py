@@ -38,7 +38,7 @@ class Targets(NamedTuple):
         """Return the tokens of examples `begin` to `end`, after their place among all."""
         first = sum(self.sizes[:begin])
         place = slice(first, first + sum(self.sizes[begin:end]))
-        rows = self.rows[begin:end] - first  # negative ones stay so
+        rows = self.rows[begin:end, : max(1, *self.sizes[begin:end])] - first  # negative ones stay so
         return place, Targets(self.states[place], self.labels[place], rows, self.sizes[begin:end])
 
 
@@ -193,12 +193,12 @@ def _walk(
 
 
 def _chunk_count(targets: Mapping[View, Targets], head: VocabularyHead) -> int:
-    """Return the number of chunks that suits the device's memory."""
-    states = [view.states for view in targets.values()]
+    """Return the number of chunks that suits the device's memory; pools see examples padded to one length."""
     budget = _CPU_BYTES
-    if states[0].is_cuda:
-        budget = torch.cuda.get_device_properties(states[0].device).total_memory // _GPU_FRACTION
-    return max(-(-sum(map(len, states)) * len(head.weight) * 4 // budget), 1)  # bytes of float32
+    if head.weight.is_cuda:
+        budget = torch.cuda.get_device_properties(head.weight.device).total_memory // _GPU_FRACTION
+    tokens = sum(view.rows.numel() for view in targets.values())
+    return max(-(-tokens * len(head.weight) * 4 // budget), 1)  # bytes of float32
 
 
 def _chunks(

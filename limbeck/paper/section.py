@@ -39,7 +39,7 @@ class TableRuns:
         self.title = f"{self.name[:-1].title()} {self.name[-1]}: {self.spec.title}"
         # the paper's tasks in its order, run or not; then any others
         self.tasks = list(dict.fromkeys([*self.spec.tasks, *(cell.recipe.data.task for cell in self.cells)]))
-        self._errors = errors
+        self._errors, self._seeds = errors, len(grid.seeds)
         self.graded = cache(self._graded)  # rows share runs
         self._by_key = {run.recipe.key: run for run in sorted(runs, key=lambda run: run.finished)}
 
@@ -65,7 +65,10 @@ class TableRuns:
         finished, reason = self.runs(objective, task, fraction)
         measured = [run for run in finished if run.predictions(split).is_file()]
         reason = "not measured out of domain" if finished else reason
-        return grade(group_runs(measured), split, with_data=False), reason
+        members = grade(group_runs(measured), split, with_data=False)
+        if objective is not None and len(members) > 1:
+            return [], "several recipes: the grid has an axis that the paper's has not"
+        return members, reason
 
     def counts(self, tasks: Sequence[str]) -> list[str]:
         """Return sentences on what was cut or left out in these tasks' runs."""
@@ -94,6 +97,10 @@ class TableRuns:
         notes = [f"Ours: {ours}{differs if ours != papers or reduced else ', as in the paper.'}", *sorted(reduced)]
         if extra_tasks := [task_title(task) for task in self.tasks if task not in self.spec.tasks]:
             notes.append(f"The paper has no {' and no '.join(extra_tasks)}.")
+        groups = {(c.recipe.objective.name, c.recipe.data.task, c.recipe.data.train_fraction) for c in self.cells}
+        if incomplete := sum(0 < len(self.runs(*group)[0]) < self._seeds for group in groups):
+            places = f"{incomplete} of {len(groups)} places"
+            notes.append(f"In {places} fewer than the grid's {self._seeds} seeds have finished.")
         return [*notes, *self.spec.notes]
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import DataError, RecipeError
-from limbeck.files import read_json, write_jsonl
+from limbeck.files import read_json, read_jsonl, write_jsonl
 from limbeck.llm.runner import Watch, unwatched
 from limbeck.metrics import judgements as scores
 from limbeck.metrics.judge import Item, JudgeSettings, judge
-from limbeck.metrics.predictions import read_predictions
 from limbeck.runs.domain import Domain, domain_of
 from limbeck.runs.page import write_page
 from limbeck.runs.run import Run, open_run
@@ -65,8 +64,8 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
     judgements = read_judgements(run, name)
     students = [judgement for judgement in judgements if judgement.run != GOLD]
     if not students:
-        raise DataError("not judged: `limbeck judge RUN --config FILE` does that")
-    correct = {row.id: bool(row.correct) for row in read_predictions(run.predictions(name))}
+        raise DataError("not judged: `limbeck evaluate RUN --judge FILE` does that")
+    correct = {str(row["id"]): row.get("correct") is True for _, row in read_jsonl(run.predictions(name))}
     rated = {j.id: j.score for j in students if single(j) and j.score is not None}
     return {
         "name": students[0].run,
@@ -80,7 +79,8 @@ def read_judgements(run: Run, name: str = "test") -> list[Judgement]:
     path = _file(run, name)
     if not path.is_file():
         return []
-    present = {(row.id, row.rationale, row.prediction) for row in read_predictions(run.predictions(name))}
+    rows = [row for _, row in read_jsonl(run.predictions(name))]  # as they were judged: "None" may be an answer
+    present = {(str(row.get("id")), row.get("rationale"), row.get("prediction")) for row in rows}
     return [j for j in scores.read_judgements(path) if j.run == GOLD or (j.id, j.rationale, j.label) in present]
 
 
@@ -105,12 +105,12 @@ def _items(name: str, run: Run, domain: Domain) -> list[Item]:
     examples = {example.id: example for example in domain.examples}
     path, task = run.predictions(domain.name), domain.task.name
     items = []
-    for row in read_predictions(path):
-        example = examples.get(row.id)
-        if example is None or row.rationale is None or row.prediction is None:
+    for line, row in read_jsonl(path):
+        example = examples.get(str(row.get("id")))
+        if example is None or not isinstance(row.get("rationale"), str) or not isinstance(row.get("prediction"), str):
             command = f"limbeck evaluate {run.path} --split {domain.split} --rationale"
-            raise DataError(f"no rationale of an example; `{command}` writes it", path=path, field=row.id)
-        items.append(Item(name, task, example, row.prediction, row.rationale))
+            raise DataError(f"no rationale of an example; `{command}` writes it", path=path, line=line)
+        items.append(Item(name, task, example, row["prediction"], row["rationale"]))
         if example.rationale is not None:
             items.append(Item(GOLD, task, example, example.label, example.rationale))
     return items

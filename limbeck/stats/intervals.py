@@ -48,7 +48,11 @@ def _tango_lower(only_a: int, only_b: int, n: int) -> float:
 
     # at the observed difference the variance may be 0: a root that is no limit
     below = (only_a - only_b) / n - 1e-9
-    return scipy.optimize.brentq(excess, -1, below, xtol=1e-12) if only_b < n else -1.0
+    low, high = -1.0, below
+    while high - low > 1e-12:  # `scipy.optimize` takes half a second to load
+        middle = (low + high) / 2
+        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
+    return low
 
 
 @dataclass(frozen=True, slots=True)

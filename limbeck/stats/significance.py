@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import comb, sqrt
 from statistics import NormalDist
 
 import numpy as np
-import scipy  # loads modules on use: `stats` would take half a second
 from numpy.typing import ArrayLike
 
 from limbeck.stats.intervals import Interval, Z, estimate, tango
@@ -21,8 +20,8 @@ def mcnemar_mid_p(only_a: int, only_b: int) -> float:
     X ~ Binomial(only_a + only_b, 1/2), `fewer` the smaller count. The exact test at 5 % rejects in 2-4 % only.
     """
     fewer, n = min(only_a, only_b), only_a + only_b
-    below = scipy.special.bdtr(fewer - 1, n, 0.5) if fewer else 0.0
-    return min(1.0, float(scipy.special.bdtr(fewer, n, 0.5) + below))
+    below = sum(comb(n, count) for count in range(fewer))
+    return (2 * below + comb(n, fewer)) / 2**n
 
 
 def detectable_difference(discordance: float, n: int) -> float | None:

@@ -70,7 +70,7 @@ _HEDGE = re.compile(
 _UNIT = re.compile(r"(?<=[\d)])\s?(?:%(?!\))|(?:\s?/?\s?[^\W\d_]+(?:['\u2019-][^\W\d_]+)*(?:\.|\*\*\d)?){1,8})")
 # Words that change the value or bring another: "5 less than that", "2 more", "3rd".
 _NO_UNIT = re.compile(
-    rf"\b(?:{'|'.join(_NUMERALS)}|and|as|but|fewer|half|if|less|maybe|minus|more|n|nd|no|nor|not|or|out|over|perhaps"
+    rf"\b(?:{'|'.join(list(_NUMERALS)[1:11])}|and|as|but|fewer|half|if|less|maybe|minus|more|n|nd|no|nor|not|or|out|over|perhaps"
     r"|plus|possibly|quarter|rd|st|than|th|then|third|times|to|until|wait|wrong|x|y|z)\b",
     re.IGNORECASE,
 )

@@ -1,6 +1,7 @@
 """Decoder-only students: shared prompts are separate rows, the loss is Hugging Face's, prompts are the template's."""
 
 import copy
+import json
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -234,6 +235,11 @@ def test_a_template_that_writes_the_time_is_read_once(tmp_path):
     reopened, _ = open_student(tmp_path / "model")
     texts = [source(NLI, View.PREDICT)]
     assert reopened.source_ids(texts) == student.source_ids(texts)
+    values = json.loads((tmp_path / "model" / "limbeck.json").read_text())
+    del values["prompts"]["frame"]  # as of an older student
+    (tmp_path / "model" / "limbeck.json").write_text(json.dumps(values))
+    reopened, _ = open_student(tmp_path / "model")
+    assert len(reopened.source_ids(texts)[0][0]) == len(student.source_ids(texts)[0][0])
 
 
 @pytest.mark.parametrize("shared", [True, False])

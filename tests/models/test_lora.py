@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from limbeck.data import View, source
 from limbeck.errors import ModelError, RecipeError
+from limbeck.hub import cached_revision, is_decoder
 from limbeck.models import Card, StudentSettings
 from limbeck.models.loading import load, open_student, prompt_texts, save_merged, save_student
 from limbeck.models.lora import merged
@@ -154,6 +155,11 @@ def test_an_adapter_on_the_hub_finds_the_revision_of_its_base(tmp_path, monkeypa
     config = json.loads(path.read_text()) | {"base_model_name_or_path": "me/base", "revision": OLD}
     path.write_text(json.dumps(config))
     in_cache(tmp_path / "model", tmp_path / "hub", "me/adapter")
+    assert is_decoder("me/adapter")
+    assert [cached_revision(name, revision) for name, revision in (("me/adapter", None), ("me/base", OLD))] == [
+        NEW,
+        OLD,
+    ]
     further = load(StudentSettings(name="me/adapter", max_target_length=20, lora={"r": 4}), [], get("svamp"))
     torch.testing.assert_close(logits(further.eval().model), logits(student.model), rtol=1e-4, atol=1e-4)
 

@@ -4,6 +4,7 @@ Legend: B batch, T target tokens, D hidden size, V vocabulary.
 """
 
 import torch
+from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from limbeck.models.tokenization import IGNORE, numbered
@@ -35,7 +36,10 @@ def losses(objective, targets, *, head, counts):
     padded = {}
     for view, (states, labels, _, sizes) in targets.items():
         logits = pad_sequence(head.logits(states).split(sizes), batch_first=True)
-        padded[view] = logits, pad_sequence(labels.split(sizes), batch_first=True, padding_value=IGNORE)
+        if not logits.shape[1]:  # of a view without any token
+            logits = head.logits(states.new_zeros(len(sizes), 1, states.shape[1]) + states.sum())
+        ids = pad_sequence(labels.split(sizes), batch_first=True, padding_value=IGNORE)
+        padded[view] = logits, nn.functional.pad(ids, (0, logits.shape[1] - ids.shape[1]), value=IGNORE)
     values = {}
     for term in objective.terms:
         sides = [tensor for view in term.views for tensor in padded[view]]

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from limbeck.data import View
 from limbeck.models.families import VocabularyHead
-from limbeck.models.tokenization import IGNORE
+from limbeck.models.tokenization import IGNORE, numbered
 from limbeck.objectives import METHODS, ObjectiveSettings, fused
 from limbeck.objectives.fused import Targets, gradient_shares, losses, term_counts
 from tests.objectives import oracle
@@ -109,6 +109,32 @@ def test_values_and_gradients_agree_with_the_plain_version(
     assert error(computed, expected) <= TOLERANCE
 
 
+@pytest.mark.parametrize("chunk_bytes", [1, 2**24])
+@pytest.mark.parametrize(("name", "changes"), VARIANTS)
+def test_examples_and_whole_views_may_lack_targets(name, changes, chunk_bytes, monkeypatch):
+    monkeypatch.setattr(fused, "_CPU_BYTES", chunk_bytes)
+    method = ObjectiveSettings(name=name, **changes).build()
+    for absent in (slice(0, 5), slice(None)):
+        batch = random_batch(method.views)
+        batch.labels[method.views[-1]][absent] = IGNORE
+        loss, computed = gradients(losses, method, batch)
+        plain, expected = expected_gradients(method, batch)
+        assert loss == pytest.approx(plain, rel=TOLERANCE)
+        for gradient, other in zip(computed, expected, strict=True):
+            torch.testing.assert_close(gradient.double(), other, rtol=1e-3, atol=TOLERANCE)
+
+
+def test_one_long_target_does_not_widen_the_other_chunks(monkeypatch):
+    monkeypatch.setattr(fused, "_CPU_BYTES", 2**12)
+    method, sizes = METHODS["mi"], [2, 2, 40, 2]
+    labels, states = torch.zeros(46, dtype=torch.long), torch.randn(46, 8)
+    view = Targets(states, labels, numbered(sizes), sizes)
+    head = VocabularyHead(torch.randn(50, 8))
+    parts = [part for _, part in fused._chunks(dict.fromkeys(method.views, view), head)]
+    assert len(parts) > 1
+    assert all(part.rows.shape[1] == max(part.sizes) for chunk in parts for part in chunk.values())
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize(("name", "changes"), VARIANTS)
 def test_gradients_under_autocast_are_as_near_as_the_type_allows(monkeypatch, name, changes, dtype):
@@ -152,8 +178,7 @@ def test_the_fused_head_never_waits_for_the_device(monkeypatch, dtype):
     assert all(tensor.grad.shape == tensor.shape and tensor.grad.dtype == dtype for tensor in tensors)
 
 
-def test_the_fused_head_compiles_into_one_graph(monkeypatch):
-    monkeypatch.setattr(fused, "_CPU_BYTES", 2**24)
+def test_the_fused_head_compiles_into_one_graph():
     method = METHODS["mi"]
     batch = random_batch(method.views)
     torch.compiler.reset()

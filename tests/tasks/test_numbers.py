@@ -79,6 +79,7 @@ NUMBERS += "; 42 km/h -> 42; 42 cm^2 -> 42; 42 (apples) -> 42; He has 40.\n#### 
 NUMBERS += "; 3 x 400 = 1200 -> 1200; 84 apples / 2 boxes = 42 apples per box -> 42; x = 42 -> 42; 1e3 -> 1000"
 NUMBERS += "; 10/3 = 3.33 -> 10/3; 1 1/2 hours -> 1.5; 1.5 million -> 1500000; 10^2 -> 100; about 42 -> 42"
 NUMBERS += "; \\frac{84}{2} -> 42; 3.30 -> 3.30; 42\\,\\text{apples} -> 42"
+NUMBERS += "; 12 twenty-dollar bills -> 12; 20 zero-calorie drinks -> 20"
 NUMBERS += "; $3 hundred million -> 300000000; 2 hundred thousand -> 200000; it's 42 apples -> 42; \\frac12 -> 0.5"
 NUMBERS += "; 42 (forty-two) -> 42; 105 (one hundred and five) -> 105; 90^\\circ -> 90; 42 apples (84/2) each -> 42"
 NO_NUMBERS = ["42 or 43", "10 - 15 apples", "2020-12-05", "12:30", "3rd", "5 less than 8", "1,2000", "2x", "many"]
