@@ -64,7 +64,7 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
     judgements = read_judgements(run, name)
     students = [judgement for judgement in judgements if judgement.run != GOLD]
     if not students:
-        raise DataError("not judged: `limbeck evaluate RUN --judge FILE` does that")
+        raise DataError("not judged: limbeck evaluate RUN --judge FILE does that")
     correct = {str(row["id"]): row.get("correct") is True for _, row in read_jsonl(run.predictions(name))}
     rated = {j.id: j.score for j in students if single(j) and j.score is not None}
     return {
