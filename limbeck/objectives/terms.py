@@ -44,6 +44,8 @@ def double_softmax(log_v: Tensor, log_z: Tensor) -> Tensor:
 
 def _by_example(log_p: Tensor, rows: Tensor) -> Tensor:
     """Return log P by example, `[B, T, V]`, -inf after its last token; any numbers for one without tokens."""
+    if rows.shape == (1, len(log_p)):
+        return log_p.unsqueeze(0)  # no copy
     padding = (rows < 0) & (rows >= 0).any(1, keepdim=True)
     return log_p[rows.clamp(min=0)].masked_fill_(padding.unsqueeze(-1), -math.inf)
 
@@ -89,6 +91,7 @@ class TokenTerm:
     weight: float
     smoothing: float = 0.0
     mask_padding = True  # padding is never a target
+    by_example = False
 
     @property
     def views(self) -> tuple[View]:
@@ -134,6 +137,7 @@ class AlignmentTerm:
     detach: Literal["label", "none"] = "label"  # the divergence's first argument is constant
     symmetric: bool = False  # the mean of D(v, z) and D(z, v)
     name = "alignment"
+    by_example = True  # its pool copies log P, padded by example
     views = (View.PREDICT, View.EXPLAIN)
 
     @property
