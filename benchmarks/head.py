@@ -71,13 +71,13 @@ class Call:
 
     def _limbeck(self) -> torch.Tensor:
         """The loss as a student computes it: the states of padding are left behind first."""
-        labels, rows, sizes = (self.batch[name] for name in ("labels", "rows", "sizes"))
+        labels, index, sizes = (self.batch[name] for name in ("labels", "index", "sizes"))
         targets = {
-            view: Targets(self.hidden[view].flatten(0, 1)[self.places[view]], labels[view], rows[view], sizes[view])
+            view: Targets(self.hidden[view].flatten(0, 1)[self.places[view]], labels[view], index[view], sizes[view])
             for view in labels
         }
         method = METHODS[self.setup.method]
-        counts = term_counts(method, labels, rows)
+        counts = term_counts(method, labels, index)
         return losses(method, targets, head=VocabularyHead(self.weight), counts=counts)[0]
 
 

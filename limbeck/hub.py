@@ -76,8 +76,9 @@ def is_decoder(name: str | None) -> bool:
             return _file(name, "adapter_config.json").is_file()
         return False
     architectures = str(config.get("architectures"))
-    writes_text = "ForCausalLM" in architectures or "LMHeadModel" in architectures or "text_config" in config
-    return writes_text and not config.get("is_encoder_decoder")
+    multimodal = "ForConditionalGeneration" in architectures and "text_config" in config
+    causal = multimodal or "ForCausalLM" in architectures or "LMHeadModel" in architectures
+    return causal and not config.get("is_encoder_decoder")
 
 
 def _file(name: str, file: str) -> Path:

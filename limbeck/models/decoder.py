@@ -16,7 +16,7 @@ import torch
 from accelerate.utils import send_to_device  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from limbeck.errors import ModelError, first_line
 from limbeck.models.families import VocabularyHead, positions
@@ -95,7 +95,7 @@ class BranchCollator:
             "branches": pad([row.branches for row in rows], _PADDING, MULTIPLE),
             "places": {view: _int64(row * width + index for row, index in pairs) for view, pairs in places.items()},
             "labels": {view: _int64(ids) for view, ids in labels.items()},
-            "rows": {view: numbered(row) for view, row in sizes.items()},
+            "index": {view: numbered(row) for view, row in sizes.items()},
             "sizes": sizes,
         }
 
@@ -134,13 +134,13 @@ class DecoderStudent(Student):
         codec = PromptCodec(tokenizer, ends, vocabulary, prompts=prompts)
         # padding is masked everywhere: any token will do
         pad_ids = (config.pad_token_id, tokenizer.pad_token_id, codec.end)
+        pad_id = next(id for id in pad_ids if id is not None and 0 <= id < vocabulary)
         super().__init__(
             model,
             codec,
+            GenerationConfig(bos_token_id=config.bos_token_id, pad_token_id=pad_id),
             max_source_length=min(max_source_length, room_for_sources(config, max_target_length)),
             max_target_length=max_target_length,
-            bos_token_id=config.bos_token_id,
-            pad_token_id=next(id for id in pad_ids if id is not None and 0 <= id < vocabulary),
         )
         self.prompts = prompts
         self._config = config

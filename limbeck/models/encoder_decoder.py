@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from limbeck.data import Source, View
 from limbeck.models.families import VocabularyHead, family_of, fuse_gelu, positions
@@ -77,7 +77,7 @@ class SourceCollator:
             "targets": targets,
             "places": {view: mask.flatten().nonzero().squeeze(1) for view, mask in masks.items()},
             "labels": {view: ids[masks[view]] for view, ids in targets.items()},
-            "rows": {view: numbered(row) for view, row in sizes.items()},
+            "index": {view: numbered(row) for view, row in sizes.items()},
             "sizes": sizes,
         }
 
@@ -99,10 +99,11 @@ class EncoderDecoderStudent(Student):
         super().__init__(
             model,
             codec,
+            GenerationConfig(
+                decoder_start_token_id=model.config.decoder_start_token_id, pad_token_id=model.config.pad_token_id
+            ),
             max_source_length=min(max_source_length, positions(model.config)),
             max_target_length=min(max_target_length, positions(getattr(model.config, "decoder", model.config))),
-            decoder_start_token_id=model.config.decoder_start_token_id,
-            pad_token_id=model.config.pad_token_id,
         )
         self.family = family
 

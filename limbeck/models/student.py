@@ -31,14 +31,23 @@ class Student(nn.Module, ABC):
     """A model and the codec of its texts; model and tokenizer load without limbeck."""
 
     def __init__(
-        self, model: PreTrainedModel, codec: Codec, *, max_source_length: int, max_target_length: int, **token_ids: int
+        self,
+        model: PreTrainedModel,
+        codec: Codec,
+        generation_config: GenerationConfig,
+        *,
+        max_source_length: int,
+        max_target_length: int,
     ) -> None:
-        """Take the ids of padding and start under their names in `GenerationConfig`."""
+        """Take a configuration with the ids of padding and start, in place of the checkpoint's.
+
+        A checkpoint's presets (sampling, beams, forced tokens) are for its own task.
+        """
         super().__init__()
-        # the checkpoint's presets (sampling, beams, forced tokens) are for its own task
-        model.generation_config = GenerationConfig(eos_token_id=list(codec.ends), **token_ids)
+        generation_config.eos_token_id = list(codec.ends)
+        model.generation_config = generation_config
         self.model, self.codec, self.tokenizer = model, codec, codec.tokenizer
-        self.pad_id = token_ids["pad_token_id"]
+        self.pad_id = int(generation_config.pad_token_id)
         self.max_source_length = max_source_length
         self.max_target_length = max_target_length
 
@@ -49,7 +58,7 @@ class Student(nn.Module, ABC):
         """Return a function that makes a batch of examples' ids by view.
 
         By view it has `labels`, the target ids one example after the other, `[N]`; `sizes`, their number by example;
-        `rows`, their places among the labels, `[B, T]`, -1 after the last. Where a loss `reads_padding`, IGNORE pads
+        `index`, their places among the labels, `[B, T]`, -1 after the last. Where a loss `reads_padding`, IGNORE pads
         non-empty targets to one length.
         """
 

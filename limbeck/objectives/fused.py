@@ -8,7 +8,7 @@ Legend: B examples, N target tokens of a view, R those of a chunk, view after vi
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,26 +26,27 @@ _GPU_FRACTION = 64  # of a GPU's memory: thousands of rows on a large one
 ByView = Mapping[View, Tensor]
 
 
-class Targets(NamedTuple):
+@dataclass(frozen=True)
+class Targets:
     """A view's target tokens in a batch, one example after the other."""
 
     states: Tensor  # the head's input where each is predicted, [N, D]
     labels: Tensor  # their ids, [N]; IGNORE for padding that the objective reads
-    rows: Tensor  # the numbers of each example's tokens, [B, T], -1 after its last
+    index: Tensor  # of each example's tokens, [B, T], -1 after its last
     sizes: Sequence[int]  # tokens of each example
 
     def part(self, begin: int, end: int) -> "tuple[slice, Targets]":
         """Return the tokens of examples `begin` to `end`, after their place among all."""
         first = sum(self.sizes[:begin])
         place = slice(first, first + sum(self.sizes[begin:end]))
-        rows = self.rows[begin:end, : max(1, *self.sizes[begin:end])] - first  # negative ones stay so
-        return place, Targets(self.states[place], self.labels[place], rows, self.sizes[begin:end])
+        index = self.index[begin:end, : max(1, *self.sizes[begin:end])] - first  # negative ones stay so
+        return place, Targets(self.states[place], self.labels[place], index, self.sizes[begin:end])
 
 
-def term_counts(objective: Objective, labels: ByView, rows: ByView) -> dict[str, Tensor]:
-    """Count what each term's mean is over, in a batch with these `Targets.labels` and `Targets.rows`."""
-    padded = {view: torch.nn.functional.pad(ids, (0, 1), value=IGNORE) for view, ids in labels.items()}  # for row -1
-    return objective.counts({view: (ids[rows[view]] != IGNORE).sum(1) for view, ids in padded.items()})
+def term_counts(objective: Objective, labels: ByView, index: ByView) -> dict[str, Tensor]:
+    """Count what each term's mean is over, in a batch with these `Targets.labels` and `Targets.index`."""
+    padded = {view: torch.nn.functional.pad(ids, (0, 1), value=IGNORE) for view, ids in labels.items()}  # for index -1
+    return objective.counts({view: (ids[index[view]] != IGNORE).sum(1) for view, ids in padded.items()})
 
 
 def losses(
@@ -199,7 +200,7 @@ def _chunk_count(objective: Objective, targets: Mapping[View, Targets], head: Vo
         budget = torch.cuda.get_device_properties(head.weight.device).total_memory // _GPU_FRACTION
     tokens = sum(len(view.labels) for view in targets.values())
     if any(term.by_example for term in objective.terms):
-        tokens += sum(view.rows.numel() for view in targets.values())
+        tokens += sum(view.index.numel() for view in targets.values())
     return max(-(-tokens * len(head.weight) * 4 // budget), 1)  # bytes of float32
 
 

@@ -42,37 +42,37 @@ def double_softmax(log_v: Tensor, log_z: Tensor) -> Tensor:
     return -(log_v.exp() * log_z.exp().log_softmax(-1)).sum(-1)
 
 
-def _by_example(log_p: Tensor, rows: Tensor) -> Tensor:
+def _by_example(log_p: Tensor, index: Tensor) -> Tensor:
     """Return log P by example, `[B, T, V]`, -inf after its last token; any numbers for one without tokens."""
-    if rows.shape == (1, len(log_p)):
+    if index.shape == (1, len(log_p)):
         return log_p.unsqueeze(0)  # no copy
-    padding = (rows < 0) & (rows >= 0).any(1, keepdim=True)
-    return log_p[rows.clamp(min=0)].masked_fill_(padding.unsqueeze(-1), -math.inf)
+    padding = (index < 0) & (index >= 0).any(1, keepdim=True)
+    return log_p[index.clamp(min=0)].masked_fill_(padding.unsqueeze(-1), -math.inf)
 
 
-def max_pool(log_p: Tensor, rows: Tensor) -> tuple[Tensor, Adjoint]:
+def max_pool(log_p: Tensor, index: Tensor) -> tuple[Tensor, Adjoint]:
     """Compute log max_t P_t (Chen et al. 2024, Sec. 3.3); dL/d log P_tk = g_k [t = argmax_t log P_tk], for one t."""
-    log_v, tokens = _by_example(log_p, rows).max(1)
-    index = rows.clamp(min=0).gather(1, tokens)
+    log_v, tokens = _by_example(log_p, index).max(1)
+    largest = index.clamp(min=0).gather(1, tokens)
 
     def adjoint(g: Tensor) -> tuple[Tensor, AddGradient]:
-        sums = log_p.new_zeros(len(log_p)).scatter_add_(0, index.flatten(), g.flatten())
-        return sums, lambda total: total.scatter_add_(0, index, g)
+        sums = log_p.new_zeros(len(log_p)).scatter_add_(0, largest.flatten(), g.flatten())
+        return sums, lambda total: total.scatter_add_(0, largest, g)
 
     return log_v, adjoint
 
 
-def mean_pool(log_p: Tensor, rows: Tensor) -> tuple[Tensor, Adjoint]:
+def mean_pool(log_p: Tensor, index: Tensor) -> tuple[Tensor, Adjoint]:
     """Compute log 1/n sum_t P_t (Chen et al. 2024, Table 4); dL/d log P_tk = g_k P_tk / sum_t P_tk."""
-    by_example, index = _by_example(log_p, rows), rows.clamp(min=0).flatten()
+    by_example, tokens = _by_example(log_p, index), index.clamp(min=0).flatten()
     log_sum = by_example.logsumexp(1)
 
     def adjoint(g: Tensor) -> tuple[Tensor, AddGradient]:
         shares = (by_example - log_sum.unsqueeze(1)).exp_().mul_(g.unsqueeze(1)).flatten(0, 1)
-        sums = log_p.new_zeros(len(log_p)).index_add_(0, index, shares.sum(-1))
-        return sums, lambda total: total.index_add_(0, index, shares)
+        sums = log_p.new_zeros(len(log_p)).index_add_(0, tokens, shares.sum(-1))
+        return sums, lambda total: total.index_add_(0, tokens, shares)
 
-    return log_sum - (rows >= 0).sum(1, keepdim=True).clamp(min=1).to(log_p.dtype).log(), adjoint
+    return log_sum - (index >= 0).sum(1, keepdim=True).clamp(min=1).to(log_p.dtype).log(), adjoint
 
 
 DIVERGENCES: dict[str, Divergence] = {"cross-entropy": cross_entropy, "kl": kl, "double-softmax": double_softmax}
@@ -152,11 +152,11 @@ class AlignmentTerm:
         """Return the sum over a chunk's examples with both targets; add its gradient times `scale` to the chunk."""
         from torch.func import vjp
 
-        sides = [(chunk.rows(chunk.log_p, view), chunk.targets[view].rows) for view in self.views]
+        sides = [(chunk.rows(chunk.log_p, view), chunk.targets[view].index) for view in self.views]
         if not all(len(log_p) for log_p, _ in sides):
             return scale.new_zeros(())
         pooled, adjoints = zip(*(POOLS[self.pool](*side) for side in sides), strict=True)
-        with_label, with_rationale = ((rows >= 0).any(1) for _, rows in sides)
+        with_label, with_rationale = ((index >= 0).any(1) for _, index in sides)
         complete = (with_label & with_rationale).to(scale.dtype)
         # a detached label side needs no gradient
         fixed = 1 if self.detach == "label" and not self.symmetric else 0

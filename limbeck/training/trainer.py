@@ -44,7 +44,7 @@ class Distiller(nn.Module):
     def forward(
         self,
         labels: Mapping[View, Tensor],
-        rows: Mapping[View, Tensor],
+        index: Mapping[View, Tensor],
         sizes: Mapping[View, Sequence[int]],
         *,
         counts: Mapping[str, Tensor] | None = None,
@@ -56,8 +56,8 @@ class Distiller(nn.Module):
         Returns `loss`, a scalar; `terms`, their unweighted values; `shares`, their shares of the gradient.
         """
         states, head = self.student.hidden_states(inputs), self.student.head()
-        targets = {view: Targets(states[view], labels[view], rows[view], sizes[view]) for view in labels}
-        counts = counts or term_counts(self.objective, labels, rows)
+        targets = {view: Targets(states[view], labels[view], index[view], sizes[view]) for view in labels}
+        counts = counts or term_counts(self.objective, labels, index)
         loss, values = losses(self.objective, targets, head=head, counts=counts)
         shares = gradient_shares(self.objective, targets, head=head, counts=counts) if with_shares else {}
         return {"loss": loss, "terms": values, "shares": shares}
@@ -196,7 +196,7 @@ class Trainer(transformers.Trainer):
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Return each term's divisor, and count for the log."""
         for batch in batch_samples:
-            for name, count in term_counts(self.distiller.objective, batch["labels"], batch["rows"]).items():
+            for name, count in term_counts(self.distiller.objective, batch["labels"], batch["index"]).items():
                 self._counts[name] += count
         return self._expected
 

@@ -64,7 +64,7 @@ def value_and_gradient(student: DecoderStudent, objective: str, batch: dict) -> 
     objective = ObjectiveSettings(name=objective).build()
     targets = oracle.targets(student, batch)
     targets = {view: targets[view] for view in objective.views}
-    counts = term_counts(objective, *({view: batch[name][view] for view in targets} for name in ("labels", "rows")))
+    counts = term_counts(objective, *({view: batch[name][view] for view in targets} for name in ("labels", "index")))
     loss, _ = losses(objective, targets, head=student.head(), counts=counts)
     loss.backward()
     return loss.detach(), torch.cat([p.grad.flatten() for p in student.parameters() if p.grad is not None])

@@ -68,7 +68,7 @@ def test_a_batch_is_what_padding_lists_gives(rows, reads_padding):
         assert batch["labels"][view].tolist() == [id for row in read for id in row + [IGNORE] * (width - len(row))]
         assert torch.equal(batch["targets"][view].flatten()[batch["places"][view]], batch["labels"][view])
         assert batch["sizes"][view] == [width or len(ids) if ids else 0 for ids in targets[view]]
-        numbers = batch["rows"][view]
+        numbers = batch["index"][view]
         assert (numbers >= 0).sum(1).tolist() == batch["sizes"][view]
         assert numbers[numbers >= 0].tolist() == list(range(len(batch["labels"][view])))
 

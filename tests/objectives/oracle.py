@@ -27,14 +27,15 @@ def targets(student, batch):
     """Return the target tokens of a batch that the student's collator made."""
     states = student.hidden_states(batch)
     return {
-        view: Targets(states[view], *(batch[name][view] for name in ("labels", "rows", "sizes"))) for view in states
+        view: Targets(states[view], *(batch[name][view] for name in ("labels", "index", "sizes"))) for view in states
     }
 
 
 def losses(objective, targets, *, head, counts):
     """Compute the objective's value and each term's, all differentiable."""
     padded = {}
-    for view, (states, labels, _, sizes) in targets.items():
+    for view, tokens in targets.items():
+        states, labels, sizes = tokens.states, tokens.labels, tokens.sizes
         logits = pad_sequence(head.logits(states).split(sizes), batch_first=True)
         if not logits.shape[1]:  # of a view without any token
             logits = head.logits(states.new_zeros(len(sizes), 1, states.shape[1]) + states.sum())

@@ -132,7 +132,7 @@ def test_one_long_target_does_not_widen_the_other_chunks(monkeypatch):
     head = VocabularyHead(torch.randn(50, 8))
     parts = [part for _, part in fused._chunks(method, dict.fromkeys(method.views, view), head)]
     assert len(parts) > 1
-    assert all(part.rows.shape[1] == max(part.sizes) for chunk in parts for part in chunk.values())
+    assert all(part.index.shape[1] == max(part.sizes) for chunk in parts for part in chunk.values())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -168,10 +168,10 @@ def test_the_fused_head_never_waits_for_the_device(monkeypatch, dtype):
     with FakeTensorMode():
         head = VocabularyHead(torch.randn(50, 8, **options), torch.randn(50, **options))
         sizes, labels = [6, 2, 4], {view: torch.zeros(12, dtype=torch.long) for view in method.views}
-        rows = {view: torch.zeros(3, 6, dtype=torch.long) for view in method.views}
+        index = {view: torch.zeros(3, 6, dtype=torch.long) for view in method.views}
         hidden = {view: torch.randn(12, 8, **options) for view in method.views}
-        targets = {view: Targets(hidden[view], labels[view], rows[view], sizes) for view in hidden}
-        loss, values = losses(method, targets, head=head, counts=term_counts(method, labels, rows))
+        targets = {view: Targets(hidden[view], labels[view], index[view], sizes) for view in hidden}
+        loss, values = losses(method, targets, head=head, counts=term_counts(method, labels, index))
         loss.backward()
     assert {value.dtype for value in values.values()} == {torch.float32}
     tensors = [head.weight, head.bias, *hidden.values()]

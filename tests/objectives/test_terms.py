@@ -111,10 +111,10 @@ def test_kl_with_the_label_side_detached_has_the_gradient_of_mi():
 
 @pytest.mark.parametrize("name", POOLS)
 def test_a_pools_gradient_is_the_automatic_one(name):
-    log_p, rows = torch.randn(8, 7, dtype=torch.float64).log_softmax(-1).requires_grad_(), numbered([5, 1, 2])
+    log_p, index = torch.randn(8, 7, dtype=torch.float64).log_softmax(-1).requires_grad_(), numbered([5, 1, 2])
     g = torch.randn(3, 7, dtype=torch.float64)
-    POOLS[name](log_p, rows)[0].backward(g)
-    sums, add_gradient = POOLS[name](log_p.detach(), rows)[1](g)
+    POOLS[name](log_p, index)[0].backward(g)
+    sums, add_gradient = POOLS[name](log_p.detach(), index)[1](g)
     total = torch.full_like(log_p, 2.0)
     add_gradient(total)
     torch.testing.assert_close(total - 2, log_p.grad, rtol=1e-10, atol=1e-12)
