@@ -1,8 +1,8 @@
-"""Case `decoder`: SmolLM2-135M trained on label and rationale, by TRL's SFTTrainer and by limbeck; its generation.
+"""Cases `decoder` and `decoder-generation`: SmolLM2-135M trained by TRL's SFTTrainer and by limbeck; its answers.
 
-TRL's rows are both views of the same questions as prompt and completion, in batches of as many questions, not packed.
-One thread each, and seconds are the processor's: other work on the machine changes them less than the clock's. Every
-round has other questions. `python -m benchmarks.decoder SETUP` prints the peak memory of one such training.
+TRL's rows are label and rationale of the same questions as prompt and completion, in batches of as many questions, not
+packed. One thread each, and seconds are the processor's: other work on the machine changes them less than the clock's.
+Every round has other questions. `python -m benchmarks.decoder SETUP` prints the peak memory of one such training.
 """
 
 import gc
@@ -184,8 +184,12 @@ def plain(student: DecoderStudent, prompts: Sequence[list[int]], batch_size: int
 
 
 @torch.inference_mode()
-def generation(settings: Settings, count: int = 64, batch_size: int = 16) -> Iterator[dict[str, Any]]:
+def decoder_generation(settings: Settings, count: int = 64, batch_size: int = 16) -> Iterator[dict[str, Any]]:
     """Time answers of 16 tokens at most, CTranslate2's conversion included."""
+    if not MODEL.is_dir():
+        print("decoder-generation: left out; it needs `make smollm2`", file=sys.stderr)
+        return
+    torch.set_num_threads(1)
     student = student_of(Setup("dss", "svamp", str(settings.root), lora=False)).eval()
     student.max_target_length = 16
     sources = [source(example, View.PREDICT) for example in load(data("svamp", str(settings.root))).test[:count]]
@@ -210,18 +214,14 @@ def generation(settings: Settings, count: int = 64, batch_size: int = 16) -> Ite
 
 
 def decoder(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Training beside TRL in time and memory, then generation."""
+    """Training beside TRL, in time and memory."""
     if not MODEL.is_dir() or find_spec("trl") is None:
         print("decoder: left out; it needs `make smollm2` and `pip install --no-deps trl==1.16.0`", file=sys.stderr)
         return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     for lora in (True, False):
         yield from memory(settings, lora=lora)
         for task in TASKS:
             yield from speed(task, settings, lora=lora)
-    yield from generation(settings)
-    torch.set_num_threads(threads)
 
 
 def main() -> None:

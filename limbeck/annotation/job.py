@@ -17,6 +17,7 @@ from limbeck.llm.replies import RationaleSource
 from limbeck.llm.runner import Session, Watch, unwatched
 from limbeck.llm.settings import AskingSettings, SamplingSettings
 from limbeck.llm.store import Key, Request, Store, fingerprint
+from limbeck.models import open_teacher
 from limbeck.schema import Example
 from limbeck.tasks import is_right
 from limbeck.tasks.settings import TaskSettings
@@ -109,7 +110,7 @@ def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
     """
     opened = OpenJob(job)
     with Store(job.store) as store:
-        session = Session(job, store, watch)
+        session = Session(job, store, open_teacher, watch)
         tally, rows = session.tally, {"count": len(opened.examples), "sha256": digest(opened.examples)}
         session.begin(opened.prompt, opened.sent, rows)
         session.ask(job.sampling, opened.requests, lambda: opened.hinted_requests(store))

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from limbeck.errors import EndpointError
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens
-from limbeck.llm.settings import AskingSettings, SamplingSettings, refuse_key
+from limbeck.llm.settings import AskingSettings, SamplingSettings, TeacherSettings, refuse_key
 from limbeck.llm.store import Request, Store, estimate
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class Session:
 
     settings: AskingSettings
     store: Store
+    local: Callable[[TeacherSettings, SamplingSettings], Client]  # opens a model on this machine
     watch: Watch = unwatched
     tally: Tally = field(default_factory=Tally)
 
@@ -105,9 +106,7 @@ class Session:
     def _open(self, sampling: SamplingSettings) -> Client:
         teacher = self.settings.teacher
         if teacher.engine == "local":
-            from limbeck.llm.local import LocalClient  # torch takes seconds
-
-            return LocalClient(teacher, sampling)
+            return self.local(teacher, sampling)
         from limbeck.llm.client import EndpointClient  # openai takes half a second
 
         return EndpointClient(teacher, sampling, self.settings.limits.request_seconds)

@@ -13,6 +13,7 @@ from limbeck.llm.runner import Session, Watch, unwatched
 from limbeck.llm.settings import AskingSettings, SamplingSettings
 from limbeck.llm.store import Key, Request, Store, fingerprint
 from limbeck.metrics.judgements import TASK_NAMES, read_score
+from limbeck.models import open_teacher
 from limbeck.schema import Example, Judgement
 from limbeck.settings import read_mapping
 
@@ -79,7 +80,7 @@ def judge(items: Sequence[Item], settings: JudgeSettings, watch: Watch = unwatch
     if runs > 1:
         samplings.append(SamplingSettings(samples=runs, temperature=settings.temperature, max_tokens=limit))
     with Store(settings.store) as store:
-        session = Session(settings, store, watch)
+        session = Session(settings, store, open_teacher, watch)
         passes = [_ask(session, items, sampling) for sampling in samplings]
         watch(session.tally, settings.cost(session.tally.tokens))
     if session.tally.stopped == "interrupted":

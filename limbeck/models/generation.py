@@ -5,7 +5,7 @@ Legend: B texts, T answer tokens, N tokens in all, D hidden size.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import zip_longest
@@ -49,6 +49,15 @@ class Answer:
     choices: list[LogP]
 
 
+def generate(model: Any, batch: Sequence[Ids], pad_id: int, options: Mapping[str, Any]) -> list[Ids]:
+    """Return the ids that `model.generate(**options)` writes to each input, their padding included."""
+    decoder_only = not model.config.is_encoder_decoder  # whose output begins with the prompt
+    inputs = padded_inputs(batch, pad_id, left=decoder_only)
+    output = model.generate(**{name: ids.to(model.device) for name, ids in inputs.items()}, **options)
+    begin = inputs["input_ids"].shape[1] if decoder_only else 1
+    return output[:, begin:].tolist()
+
+
 def greedy_search(
     model: Any, batch: Sequence[Ids], max_new_tokens: int, done: Done | None
 ) -> list[tuple[Target, LogP]]:
@@ -60,20 +69,17 @@ def greedy_search(
         return scores
 
     def is_done(ids: Tensor, *_: Any, **__: Any) -> Tensor:
-        return torch.tensor([done is not None and done(row) for row in ids[:, begin:].tolist()], device=ids.device)
+        written = ids[:, -len(steps) :].tolist()
+        return torch.tensor([done is not None and done(row) for row in written], device=ids.device)
 
-    decoder_only = not model.config.is_encoder_decoder  # whose output begins with the prompt
-    ids, mask = padded_inputs(batch, model.generation_config.pad_token_id, left=decoder_only).values()
-    begin = ids.shape[1] if decoder_only else 1
-    output = model.generate(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        logits_processor=[watch],
-        stopping_criteria=[is_done] if done else None,  # transformers' own refuses word-level tokenizers
-    )
-    answers = [_answer_ids(row, model.generation_config) for row in output[:, begin:].tolist()]
+    config = model.generation_config
+    options = {
+        "max_new_tokens": max_new_tokens,
+        "do_sample": False,
+        "logits_processor": [watch],
+        "stopping_criteria": [is_done] if done else None,  # transformers' own refuses word-level tokenizers
+    }
+    answers = [_answer_ids(row, config) for row in generate(model, batch, config.pad_token_id, options)]
     return [(ids, row[: len(ids)]) for ids, row in zip(answers, torch.stack(steps, 1).tolist(), strict=True)]
 
 

@@ -1,6 +1,6 @@
 """Students from settings (pretrained, a pair of encoders, from scratch) and trained students in folders."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from limbeck.models.tokenization import end_ids
 from limbeck.schema import Example
 from limbeck.tasks import Task
 
+FULL_PRECISION: dict[str, Any] = {"dtype": torch.float32}  # mixed precision is the trainer's
 _DECODERS_ONLY = ("template", "system", "instructions", "lora", "load_in_4bit")
 
 
@@ -51,7 +52,14 @@ def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student
         tokenizer = train_tokenizer(texts, settings.scratch.vocab_size)
         model = build_t5(settings.scratch, tokenizer)
     elif settings.name is not None:
-        model, tokenizer = _pretrained(settings.name, in_4bit=settings.load_in_4bit)
+        options = FULL_PRECISION
+        if settings.load_in_4bit:
+            if not torch.cuda.is_available() or find_spec("bitsandbytes") is None:
+                raise ModelError(
+                    "student.load_in_4bit needs an NVIDIA GPU and `pip install bitsandbytes`; leave it out"
+                )
+            options = {"quantization_config": BitsAndBytesConfig(load_in_4bit=True), "device_map": "cuda"}
+        model, tokenizer = pretrained(settings.name, options)
     else:
         model, tokenizer = _pair(str(settings.encoder), str(settings.decoder))
     prompts = None
@@ -88,8 +96,11 @@ def _student(
     return DecoderStudent(model, tokenizer, prompts, max_source_length=source, max_target_length=target)
 
 
-def _pretrained(name: str, *, in_4bit: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a checkpoint, an adapter with its base, and its tokenizer."""
+def pretrained(name: str, options: Mapping[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a checkpoint, or an adapter with its base, by `from_pretrained(**options)`, and its tokenizer.
+
+    Raises ModelError where that fails, weights are missing or the model writes no text.
+    """
     tokenizer_options = _where(name)
     base, where = _base(name, tokenizer_options)
     config = _call(AutoConfig.from_pretrained, base, **where)
@@ -102,11 +113,6 @@ def _pretrained(name: str, *, in_4bit: bool = False) -> tuple[PreTrainedModel, P
         raise ModelError(f"{base}: a {config.model_type!r} model writes no text; an encoder goes into student.encoder")
     else:
         loader = AutoModelForCausalLM
-    options: dict[str, Any] = {"dtype": torch.float32}  # mixed precision is the trainer's
-    if in_4bit:
-        if not torch.cuda.is_available() or find_spec("bitsandbytes") is None:
-            raise ModelError("student.load_in_4bit needs an NVIDIA GPU and `pip install bitsandbytes`; leave it out")
-        options = {"quantization_config": BitsAndBytesConfig(load_in_4bit=True), "device_map": "cuda"}
     model, info = _call(loader.from_pretrained, base, output_loading_info=True, **options, **where)
     missing = info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}
     if base != name:
@@ -162,8 +168,8 @@ def _call(load: Callable[..., Any], *names: str, **options: Any) -> Any:
         return load(*names, **options)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(
-            f"{', '.join(names)}: cannot be loaded as a student: {first_line(error)}; give a name on the Hub, or a "
-            "folder of model and tokenizer"
+            f"{', '.join(names)}: cannot be loaded: {first_line(error)}; give a name on the Hub, or a folder of "
+            "model and tokenizer"
         ) from None
 
 
@@ -229,5 +235,5 @@ def open_student(folder: Path) -> tuple[Student, Card]:
     if not (folder / CARD).is_file():
         raise ModelError(f"{folder}: no trained student here ({CARD} is missing); give a run's folder or its model/")
     card = Card.parse(read_json(folder / CARD), str(folder / CARD))
-    student = _student(*_pretrained(str(folder)), card.prompts, card)
+    student = _student(*pretrained(str(folder), FULL_PRECISION), card.prompts, card)
     return student.to("cuda" if torch.cuda.is_available() else "cpu"), card

@@ -5,6 +5,7 @@ uses answers and their likelihoods. Neither knows a student's kind.
 Legend: B batch, T target tokens, N those of a batch, D hidden size.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -25,6 +26,7 @@ from limbeck.schema import Example
 Texts = Sequence[Source | str]
 Choices = Sequence[Sequence[str]]
 Result = TypeVar("Result")
+log = logging.getLogger(__name__)
 
 
 class Student(nn.Module, ABC):
@@ -228,7 +230,22 @@ class Student(nn.Module, ABC):
         try:
             order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))  # similar lengths share a batch
             for rows in progress([order[i : i + batch_size] for i in range(0, len(ids), batch_size)], title):
-                results |= zip(rows, compute(rows, [ids[i] for i in rows]), strict=True)
+                results |= zip(rows, _compute(compute, rows, [ids[i] for i in rows]), strict=True)
         finally:
             self.train(training)
         return [results[i] for i in range(len(ids))]
+
+
+def _compute(
+    compute: Callable[[list[int], list[Ids]], list[Result]], rows: list[int], batch: list[Ids]
+) -> list[Result]:
+    """Return `compute(rows, batch)`, by halves where the GPU's memory is too small for it."""
+    try:
+        return compute(rows, batch)
+    except torch.OutOfMemoryError:
+        if len(rows) == 1:
+            raise
+    half = len(rows) // 2
+    log.warning("%d inputs at a time are too many for the GPU's memory: %d, for this batch", len(rows), half)
+    torch.cuda.empty_cache()
+    return [*_compute(compute, rows[:half], batch[:half]), *_compute(compute, rows[half:], batch[half:])]

@@ -16,6 +16,7 @@ from limbeck.llm.messages import Tokens
 from limbeck.llm.runner import RateLimiter, Session, Tally, backoff
 from limbeck.llm.settings import AskingSettings, SamplingSettings
 from limbeck.llm.store import Key, Request, Store, estimate
+from limbeck.models import open_teacher
 from tests.helpers.servers import Answer, HttpRequest, Server, completion, error, explain
 
 CEILING = Tokens(11, 100)  # of the first requests
@@ -30,7 +31,7 @@ def ask(server: Server, store: Store, requests: int | list[Request], *, tokens=N
     requests = make_requests(requests) if isinstance(requests, int) else requests
     values = {"teacher": {"name": "m", "base_url": server.url}, "budget": {"tokens": tokens}}
     settings = AskingSettings.parse({**values, "limits": {"request_seconds": 30, **limits}}, "test")
-    session = Session(settings, store, tally=tally or Tally())
+    session = Session(settings, store, open_teacher, tally=tally or Tally())
     session.ask(SamplingSettings(), lambda: requests)
     return session.tally
 

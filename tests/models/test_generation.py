@@ -169,3 +169,17 @@ def test_of_choices_too_long_to_write_none_is_scored():
     assert [len(answer.choices) for answer in student.answer(TEXTS[:2], choices, batch_size=2)] == [0, 2]
     with pytest.raises(LimbeckError, match="no yes no yes no"):
         student.score(TEXTS[:2], choices, batch_size=2)
+
+
+def test_a_batch_too_large_for_the_gpu_is_computed_in_halves():
+    student = random_student("t5-1.0")
+    expected, sizes = student.generate(TEXTS, batch_size=5), []
+
+    def run_out(_model, _arguments, inputs):
+        sizes.append(len(inputs["input_ids"]))
+        if sizes[-1] > 2:
+            raise torch.OutOfMemoryError
+
+    student.model.encoder.register_forward_pre_hook(run_out, with_kwargs=True)
+    assert student.generate(TEXTS, batch_size=5) == expected
+    assert sizes == [5, 2, 3, 1, 2]

@@ -8,9 +8,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from limbeck.errors import ModelError
-from limbeck.llm.local import LocalClient, render
 from limbeck.llm.messages import Failure, Reply
 from limbeck.llm.settings import SamplingSettings, TeacherSettings
+from limbeck.models.teacher import LocalClient, render
 from tests.helpers import chat_models
 
 BRIEF = {"role": "system", "content": "Be brief."}
@@ -99,7 +99,7 @@ def test_an_end_that_only_the_tokenizer_knows_is_an_end(tmp_path):
 
 
 def test_folders_that_hold_no_chat_model(tmp_path):
-    with pytest.raises(ModelError, match="cannot be loaded as a teacher"):
+    with pytest.raises(ModelError, match="cannot be loaded"):
         make_client(tmp_path / "nowhere")
     with pytest.raises(ModelError, match="chat template"):
         make_client(chat_models.random_model(tmp_path / "bare", template=None))

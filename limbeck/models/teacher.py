@@ -1,4 +1,4 @@
-"""A Hugging Face chat model on this machine, asked in batches."""
+"""A Hugging Face chat model on this machine as a teacher, asked in batches."""
 
 import asyncio
 import json
@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 from jinja2 import TemplateError
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from limbeck.errors import ModelError, first_line
-from limbeck.hub import where_to_load
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens
 from limbeck.llm.settings import SamplingSettings, TeacherSettings
+from limbeck.models.generation import generate
+from limbeck.models.loading import pretrained
+from limbeck.models.tokenization import Ids, end_ids, end_of
 
 
 class LocalClient:
@@ -22,21 +23,16 @@ class LocalClient:
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings) -> None:
         """Load the model. Raises ModelError if it cannot be loaded, or is no chat model."""
         self._name, self._batch_size, self._max_tokens = teacher.name, teacher.batch_size, sampling.max_tokens
-        source = where_to_load(self._name) | {"trust_remote_code": False}
-        placed = {"dtype": "auto", "device_map": "cuda" if torch.cuda.is_available() else "cpu"}
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(self._name, **source)
-            self._model: Any = AutoModelForCausalLM.from_pretrained(self._name, **placed, **source)
-        except Exception as error:  # of many libraries
-            raise ModelError(f"{self._name}: cannot be loaded as a teacher: {first_line(error)}") from None
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model, self._tokenizer = pretrained(self._name, {"dtype": "auto", "device_map": device})
+        self._model.eval()  # an adapter is loaded to be trained
         if not getattr(self._tokenizer, "chat_template", None) or self._tokenizer.eos_token_id is None:
             raise ModelError(f"{self._name}: no chat template or end token; use a model trained to chat")
         self._positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or 10**9
         config = self._model.generation_config
         config.max_length = None  # else every call warns of it beside max_new_tokens
         # the model's end is often a document's, the tokenizer's a turn's
-        ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-        self._ends = list({*ends, self._tokenizer.eos_token_id} - {None})
+        self._ends = list({*end_ids(config), self._tokenizer.eos_token_id} - {None})
         options: dict[str, Any] = {"do_sample": sampling.heat > 0}
         if sampling.heat > 0:  # transformers' own default of top_k is 50
             options |= {"temperature": sampling.heat, "top_p": sampling.top_p, "top_k": config.top_k or 0}
@@ -44,7 +40,7 @@ class LocalClient:
         # the budget, the positions and Ctrl-C rest on what comes after `extra`
         options |= {**sampling.extra, "max_new_tokens": sampling.max_tokens, "stopping_criteria": [self._stop]}
         self._options = options | {"eos_token_id": self._ends, "pad_token_id": self._ends[0]}
-        self._batch: list[list[int]] = []  # of prompts, which grows while another is generated
+        self._batch: list[Ids] = []  # prompts, which grows while another is generated
         self._results: asyncio.Task[list[Reply | Failure]] | None = None
         self._generating = asyncio.Lock()
         self._closed = False
@@ -69,29 +65,25 @@ class LocalClient:
         """Stop at the next token once the client is closed."""
         return torch.full((len(ids),), self._closed, device=ids.device)
 
-    async def _answers(self, batch: list[list[int]]) -> list[Reply | Failure]:
+    async def _answers(self, batch: list[Ids]) -> list[Reply | Failure]:
         async with self._generating:
             if batch is self._batch:
                 self._batch = []
             return await asyncio.to_thread(self._generate, batch)
 
     @torch.inference_mode()
-    def _generate(self, prompts: list[list[int]]) -> list[Reply | Failure]:
-        width = max(map(len, prompts))
-        # padding is masked, but repetition penalties look at every id: pad with one that the row has
-        ids = [prompt[:1] * (width - len(prompt)) + prompt for prompt in prompts]
-        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-        inputs = torch.tensor([ids, mask], device=self._model.device)
+    def _generate(self, prompts: list[Ids]) -> list[Reply | Failure]:
+        pad_id = prompts[0][0]  # every prompt begins with it: repetition penalties look at padding too
         try:
-            output = self._model.generate(input_ids=inputs[0], attention_mask=inputs[1], **self._options)
+            rows = generate(self._model, prompts, pad_id, self._options)
         except Exception as error:  # raised by the model's code, sampling.extra, or a full GPU
             advice = "; lower teacher.batch_size" if isinstance(error, torch.OutOfMemoryError) else ""
             raise ModelError(f"{self._name}: {type(error).__name__}: {first_line(error)}{advice}") from error
-        return [self._read(len(prompt), row) for prompt, row in zip(prompts, output[:, width:].tolist(), strict=True)]
+        return [self._read(len(prompt), row) for prompt, row in zip(prompts, rows, strict=True)]
 
-    def _read(self, prompt_tokens: int, ids: list[int]) -> Reply | Failure:
-        end = next((position for position, token in enumerate(ids) if token in self._ends), None)
-        text = self._tokenizer.decode(ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    def _read(self, prompt_tokens: int, ids: Ids) -> Reply | Failure:
+        end = end_of(ids, self._ends)
+        text = str(self._tokenizer.decode(ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False))
         tokens = Tokens(prompt_tokens, len(ids) if end is None else end + 1)
         raw = json.dumps({"model": self._name, "text": text, "finished": end is not None})
         if end is None:
