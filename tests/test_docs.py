@@ -15,6 +15,7 @@ import yaml
 from limbeck import cli
 from limbeck.files import read_jsonl, write_jsonl
 from limbeck.grids import Grid, cells
+from limbeck.objectives import METHODS
 from limbeck.runs import train
 from tests.helpers import builders, decoders
 from tests.helpers.servers import HttpRequest, Server, completion
@@ -29,6 +30,11 @@ TOPICS = {
     "returns": ["shoes too small", "a broken lamp", "a wrong colour", "a torn shirt"],
 }
 WORDS = {word: topic for topic, words in TOPICS.items() for word in words}
+
+
+@pytest.mark.parametrize("page", [README, DOCS / "methods.md"])
+def test_every_objective_has_its_row(page):
+    assert set(METHODS) <= set(re.findall(r"^\| `(.*?)` \|", page.read_text(), re.MULTILINE))
 
 
 def blocks(page: Path, kind: str) -> list[str]:

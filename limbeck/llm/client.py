@@ -1,4 +1,4 @@
-"""A chat model behind an OpenAI-compatible endpoint, asked through the openai SDK."""
+"""A chat model behind an OpenAI-compatible endpoint, asked once through the openai SDK; `runner.py` asks again."""
 
 import asyncio
 import json

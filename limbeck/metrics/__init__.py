@@ -1,1 +1,4 @@
-"""Metrics: what predictions and rationales are worth. Importing the package loads no model library."""
+"""Metrics: what predictions and rationales are worth. `limbeck/runs/evaluation.py` says which a run is given.
+
+Importing the package loads no model library.
+"""

@@ -75,7 +75,11 @@ def mean_pool(log_p: Tensor, index: Tensor) -> tuple[Tensor, Adjoint]:
     return log_sum - (index >= 0).sum(1, keepdim=True).clamp(min=1).to(log_p.dtype).log(), adjoint
 
 
-DIVERGENCES: dict[str, Divergence] = {"cross-entropy": cross_entropy, "kl": kl, "double-softmax": double_softmax}
+DIVERGENCES: dict[str, Divergence] = {
+    "cross-entropy": cross_entropy,
+    "kl": kl,
+    "double-softmax": double_softmax,
+}
 POOLS: dict[str, Pool] = {"max": max_pool, "mean": mean_pool}
 
 

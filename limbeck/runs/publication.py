@@ -180,7 +180,7 @@ def citations(recipes: Iterable[Recipe]) -> list[dict[str, str]]:
     """
     pieces = {"limbeck"}  # words of `cited_for`
     for recipe in recipes:
-        pieces |= {METHODS[recipe.objective.name].reference.partition(" 20")[0], recipe.data.task}
+        pieces |= {METHODS[recipe.objective.name].reference.partition(",")[0], recipe.data.task}
         pieces |= {*recipe.evaluation.out_of_domain, *(term.name for term in recipe.objective.build().terms)}
         pieces |= {recipe.data.source.kind} if recipe.data.source else set()
     text = (files("limbeck.runs") / "papers.yaml").read_text(encoding="utf-8")

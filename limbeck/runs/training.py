@@ -41,10 +41,10 @@ def train(
     """Train a student by the recipe, keep the best by validation accuracy, and measure it on the test split.
 
     Most mistakes are found before the folder `out`, by default below `runs/`, is created; until the first checkpoint
-    another recipe may use it. `resume` continues a run of this recipe from its last checkpoint; a finished one is
-    returned as is. `parent` is a finished run, whose student is trained further with the recipe's lengths and
-    a new optimizer. Raises LimbeckError if recipe, data or student cannot be used, the folder holds another run,
-    training diverges, or the disk is full.
+    another recipe may use it. `resume` continues a run of this recipe from its last checkpoint (`Trainer.fit`); a
+    finished one is returned as is. `parent` is a finished run, whose student is trained further with the recipe's
+    lengths and a new optimizer. Raises LimbeckError if recipe, data or student cannot be used, the folder holds
+    another run, training diverges, or the disk is full.
     """
     recipe, origin = (recipe, {}) if parent is None else _continued(recipe, Path(parent))
     run = Run(Path(out) if out else Path("runs") / run_name(recipe), recipe)

@@ -22,7 +22,6 @@ from tests.invariant import small
 from tests.runs.recipes import rows_of
 
 NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]\d+)?")
-OBJECTIVES = ("finetune", "single-task", "answer-first", "dss", "mi", "mi-official", "mi-mean", "kl")
 
 # Keys of outputs and names of a report's tables renamed since the reference files were written: {old: new}.
 RENAMED: dict[str, str] = {}
