@@ -42,7 +42,7 @@ from limbeck.training.trainer import Distiller, Trainer, training_arguments
 
 MODEL = Path("models/smollm2")
 TASKS = ("svamp", "cqa", "esnli")
-QUESTIONS, BATCH, ROUNDS = 16, 8, 3
+QUESTIONS, BATCH, ROUNDS = 24, 8, 3
 VIEWS = (View.PREDICT, View.EXPLAIN)
 GIB = 2**30
 
