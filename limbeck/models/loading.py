@@ -1,6 +1,6 @@
 """Students from settings (pretrained, a pair of encoders, from scratch) and trained students in folders."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,10 @@ FULL_PRECISION: dict[str, Any] = {"dtype": torch.float32}  # mixed precision is 
 _DECODERS_ONLY = ("template", "system", "instructions", "lora", "load_in_4bit")
 
 
-def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student:
+def load(settings: StudentSettings, texts: Iterable[str], task: Task, frame: Sequence[str] | None = None) -> Student:
     """Load or make the student of `settings` for `task`; a `scratch` student's tokenizer is trained on `texts`.
 
+    `frame` is the chat template's around a question, if it was written before: it may have a date.
     Raises ModelError for a checkpoint that cannot be loaded, RecipeError for decoders' settings with another student.
     """
     model: PreTrainedModel
@@ -65,6 +66,7 @@ def load(settings: StudentSettings, texts: Iterable[str], task: Task) -> Student
     prompts = None
     if not model.config.is_encoder_decoder:
         prompts = prompts_for(settings, task, tokenizer)
+        prompts = prompts.model_copy(update={"frame": tuple(frame)} if frame else {})
         if has_adapter(model):  # of the run that is continued
             if settings.lora is not None:
                 check_lora(model, settings.lora)

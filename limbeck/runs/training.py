@@ -57,7 +57,8 @@ def train(
     valid = Domain("valid", "valid", task, splits.valid)
     domains = [valid, Domain("test", "test", task, splits.test), *out_of_domain(recipe, splits)]
     set_seed(recipe.seed)  # of the student's weights
-    student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits), task)
+    frame = run.provenance.get("chat_frame") if run.trained else None
+    student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits), task, frame)
     card = _card(recipe, student)
     if card.answers == "choices":  # raise early
         for domain in domains:
@@ -75,7 +76,8 @@ def train(
     with run.locked(), disk_errors(run.path):
         run.check_folder(resume)  # another process may have been faster
         revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
-        run.begin(provenance(splits, recipe.seed) | {"student": revisions} | origin)
+        frame = student.prompts and student.prompts.frame
+        run.begin(provenance(splits, recipe.seed) | {"student": revisions, "chat_frame": frame} | origin)
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
         if not run.model.exists():  # it does after a stop while it was measured
             save_student(student, card, run.model)

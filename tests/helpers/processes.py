@@ -38,8 +38,8 @@ class Forked:
                 os._exit(code)
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Read its terminal until the condition holds. Raises AssertionError where it ends first, or in a minute."""
-        for _ in range(6000):
+        """Read its terminal until the condition holds. Raises AssertionError if it ends first, or in 5 minutes."""
+        for _ in range(30000):
             if condition():
                 return
             assert self._read(0.01), self.text

@@ -1,6 +1,8 @@
 """Training end to end: a run's folder is never overwritten, and a killed run ends as if it had not been killed."""
 
 import hashlib
+import json
+import shutil
 import subprocess
 import time
 
@@ -13,7 +15,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from limbeck.errors import DataError, FileError, LimbeckError, ModelError
 from limbeck.runs import evaluate, open_run, train
 from limbeck.runs.run import InUseError, Run
-from tests.helpers import builders
+from tests.helpers import builders, decoders
 from tests.helpers.archives import write_rows
 from tests.helpers.processes import Forked
 from tests.runs.recipes import TINY, rows_of, tiny
@@ -148,6 +150,21 @@ def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
         assert (uninterrupted.path / file).read_bytes() == (resumed.path / file).read_bytes()
     assert resumed.results["test"] == uninterrupted.results["test"]
     assert len(resumed.provenance["resumed"]) == 1
+
+
+def test_a_resumed_run_keeps_the_prompts_that_it_began_with(tmp_path):
+    template = "{{ strftime_now('%M:%S.%f') }} {{ messages[0].content }} =>"  # never the same twice
+    folder = decoders.decoder(tmp_path / "base", "llama", template)
+    recipe = tiny(student={"name": str(folder), "max_target_length": 40})
+    run = train(recipe, tmp_path / "run")
+    card, weights = [(run.model / file).read_bytes() for file in ("limbeck.json", "model.safetensors")]
+    (run.path / "results.json").unlink()
+    shutil.rmtree(run.model)
+    shutil.rmtree(run.checkpoints / "checkpoint-4")
+    train(recipe, run.path, resume=True)
+    assert (run.model / "limbeck.json").read_bytes() == card
+    assert (run.model / "model.safetensors").read_bytes() == weights
+    assert run.provenance["chat_frame"] == json.loads(card)["prompts"]["frame"]
 
 
 def test_a_finished_run_is_trained_further_in_a_folder_of_its_own(trained, tmp_path):
