@@ -1,11 +1,7 @@
 """A whole job against bad servers: nothing lost, nothing paid twice, however it ends and whoever else is at it."""
 
 import json
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,7 +15,9 @@ from limbeck.annotation.results import read_results, summary, training_examples
 from limbeck.data import read_rows
 from limbeck.data.load import digest
 from limbeck.errors import LimbeckError, RecipeError
+from limbeck.files import read_json, write_json
 from tests.annotation.jobs import make_job
+from tests.helpers.processes import Forked
 from tests.helpers.servers import HANGING, PASSING, Answer, HttpRequest, Server, completion, error, mixed, redirect
 
 KEY = "sk-proj-Ab0/+cD_9="
@@ -88,34 +86,31 @@ def test_a_server_that_fails_in_every_way_is_asked_no_more_than_it_has_to_be(tmp
     assert len(training_examples(read_results(job))) == rows == summary(read_results(job))["kept"]["rationales"]
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    """Begin `limbeck annotate run` in a process of its own, with short waits."""
-    program = "from limbeck import cli; from limbeck.llm import runner; runner.backoff = lambda *_: 0.1; cli.main()"
-    command = [sys.executable, "-c", program, "annotate", "run", str(folder / "annotate.yaml"), "--json"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(job: Job, outcome: Path) -> Forked:
+    """Begin the job in a process of its own, which writes its counts to a file at the end."""
+    return Forked(run=lambda: write_json(outcome, annotate(job)))
 
 
 def test_killed_twice_and_ended_by_two_processes_it_loses_no_more_than_what_was_in_flight(tmp_path):
-    rows = 600
+    rows, limits = 240, {"concurrency": 8, "request_seconds": 5, "attempts": 30}
     with Server(mixed(0.3, seed=4, text=answer_text, latency=0.02)) as server:
-        numbers_job(tmp_path, server.url, rows)
-        for _ in range(2):
-            process, end = start(tmp_path), server.count + 150
-            while server.count < end and process.poll() is None:
-                time.sleep(0.005)
+        job = numbers_job(tmp_path, server.url, rows, limits=limits)
+        for kill in (1, 2):
+            process = start(job, tmp_path / "killed.json")
+            process.wait_until(lambda: server.count >= 60 * kill)  # noqa: B023
             process.kill()
-            process.communicate()
-            assert (process.returncode, 0 < stored(tmp_path).total() < rows) == (-signal.SIGKILL, True)
+            assert 0 < stored(tmp_path).total() < rows
         before, count = stored(tmp_path).total(), server.count
-        processes = [start(tmp_path), start(tmp_path)]
-        counts = [json.loads(process.communicate(timeout=180)[0])["stored"] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+        outcomes = [tmp_path / "first.json", tmp_path / "second.json"]
+        processes = [start(job, outcome) for outcome in outcomes]
+        assert [process.wait() for process in processes] == [0, 0]
+    counts = [read_json(outcome)["stored"] for outcome in outcomes]
     assert (min(counts) > 0, sum(counts)) == (True, rows - before)
     assert stored(tmp_path) == all_replies(rows)
-    assert server.paid.total() - rows <= 2 * 32
+    assert server.paid.total() - rows <= 2 * 8
     paid = Counter(request.question for request in server.requests[count:] if request.sent and request.answer.paid)
     assert paid.total() == len(paid) == rows - before
-    assert server.count <= expected_requests(rows) + 2 * 32 / 0.7
+    assert server.count <= expected_requests(rows) + 2 * 8 / 0.7
 
 
 def test_a_dry_run_is_an_upper_bound_of_asking_with_hints_too(tmp_path):

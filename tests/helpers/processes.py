@@ -28,6 +28,7 @@ class Forked:
                 sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
                 forkserver._forkserver._forkserver_pid = None  # that of the process that was forked
                 run()
+                code = 0
             except SystemExit as end:
                 code = int(end.code or 0)
             except BaseException:
