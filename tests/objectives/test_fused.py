@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from limbeck.data import View
@@ -187,6 +188,18 @@ def test_the_fused_head_compiles_into_one_graph():
     same, expected = gradients(losses, method, batch)
     assert loss == pytest.approx(same, rel=1e-6)
     assert error(computed, [gradient.double() for gradient in expected]) <= 1e-6
+
+
+def test_a_loss_in_several_chunks_is_not_compiled_anew_for_every_batch(monkeypatch):
+    monkeypatch.setattr(fused, "_CPU_BYTES", 2**12)
+    torch.compiler.reset()
+    method, counter = METHODS["mi"], CompileCounter()
+    compiled = torch.compile(losses, backend=counter, dynamic=True)
+    for _ in range(5):  # of other lengths each
+        batch = random_batch(method.views)
+        (loss, computed), (same, expected) = (gradients(compute, method, batch) for compute in (compiled, losses))
+        assert (loss, error(computed, expected)) == (pytest.approx(same, rel=1e-6), pytest.approx(0, abs=1e-6))
+    assert counter.frame_count <= 2
 
 
 @pytest.mark.parametrize("name", ["finetune", "mi"])
