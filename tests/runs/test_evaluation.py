@@ -90,7 +90,8 @@ def test_runs_evaluated_together_have_differences_and_similarity_by_an_encoder(c
 
 
 def test_students_without_rationales_and_of_one_text_lack_some_measures(finetuned, tmp_path):
-    joint = train(tiny(objective="answer-first"), tmp_path / "run")
+    student = TINY["student"] | {"max_target_length": 40}  # room for both texts
+    joint = train(tiny(objective="answer-first", student=student), tmp_path / "run")
     evaluate_runs([finetuned.path, joint.path], WITH_RATIONALES)
     page = page_of(joint)
     assert (page_of(finetuned)["quality"], page["dependence"], page["quality"] is None) == (None, None, False)

@@ -200,7 +200,7 @@ def runs(machine, trained):
     )
     changes = {
         "finetune": {**custom, "objective": "finetune", "student": luke},
-        "single-task": {"objective": "single-task"},
+        "single-task": {"objective": "single-task", "student": TINY["student"] | {"max_target_length": 40}},
         "answer-first": {"objective": "answer-first", "student": mark},
         "pair": {**custom, "student": {"encoder": bert, "decoder": bert, "max_target_length": 8}},
     }

@@ -33,7 +33,7 @@ def test_a_run_folder_is_complete_and_its_student_loads_without_limbeck(trained)
     assert "rationale" in rows[0] and "rationale" not in rows_of(trained.predictions("valid"))[0]
     model = AutoModelForSeq2SeqLM.from_pretrained(trained.model)
     tokenizer = AutoTokenizer.from_pretrained(trained.model)
-    ids = model.generate(**tokenizer("predict: " + rows[0]["input"], return_tensors="pt"), max_new_tokens=40)
+    ids = model.generate(**tokenizer("predict: " + rows[0]["input"], return_tensors="pt"), max_new_tokens=24)
     assert tokenizer.decode(ids[0], skip_special_tokens=True).strip() == rows[0]["prediction"]
 
 
@@ -136,7 +136,7 @@ def test_labels_are_checked_against_a_pretrained_tokenizer(tmp_path):
 def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
     """SIGKILL after a checkpoint; with dropout, so that the random state has to be restored too."""
     training = {**TINY["training"], "max_steps": 12, "eval_steps": 4}
-    student = {"scratch": {**TINY["student"]["scratch"], "dropout_rate": 0.1}, "max_target_length": 40}
+    student = {"scratch": {**TINY["student"]["scratch"], "dropout_rate": 0.1}, "max_target_length": 24}
     recipe = tiny(objective="mi", training=training, student=student)
     killed = Run(tmp_path / "killed", recipe)
     process = Forked(run=lambda: train(recipe, killed.path))
@@ -201,7 +201,7 @@ def disk(tmp_path):
 def test_a_run_on_a_full_disk_is_resumed_once_there_is_room_and_ends_the_same(disk, tmp_path):
     # checkpoints of 1.5 MB, of which three are there at a time: the best, the newest, and the one being written
     sizes = {"vocab_size": 400, "d_model": 64, "d_kv": 16, "d_ff": 128}
-    recipe = tiny(student={"scratch": sizes, "max_target_length": 40}, training=TINY["training"] | {"max_steps": 8})
+    recipe = tiny(student={"scratch": sizes, "max_target_length": 24}, training=TINY["training"] | {"max_steps": 8})
     for size in ("2500k", "64m"):
         with pytest.raises(FileError) as caught:
             train(recipe, disk / "run", resume=True)
