@@ -183,8 +183,8 @@ def test_leaks(cases: list[tuple[str, str]], unhinted: bool, hinted: bool) -> No
 
 @pytest.mark.parametrize("unit", ["Answer: ", "<|", "the hint ", "answer is given ", "*", "狗"])
 def test_work_in_proportion_to_the_text(unit: str) -> None:
-    """Check many characters: work that grew with their square would take an hour."""
-    text = f"Why. {unit * (200_000 // len(unit))}"
+    """Check many characters: work that grew with their square would take minutes."""
+    text = f"Why. {unit * (60_000 // len(unit))}"
     words(text)
     for task in ("svamp", "cqa", "esnli"):
         leaks(text, get(task), EXAMPLES[task], hinted=True)

@@ -67,9 +67,9 @@ UNITS += ["\nQ: What do beavers build in rivers?\n", "\\frac{", "of a, ", "so th
 
 @pytest.mark.parametrize("unit", [*UNITS, "dam, ", "it is the ", "The answer is (b). "])
 def test_work_in_proportion_to_the_text(unit: str) -> None:
-    """Many characters: work that grew with their square would take an hour."""
+    """Many characters: work that grew with their square would take minutes."""
     for name in ("svamp", "cqa"):
-        parse(f"Why. The answer is {unit * (200_000 // len(unit))} Answer: b", get(name), BEAVERS)
+        parse(f"Why. The answer is {unit * (60_000 // len(unit))} Answer: b", get(name), BEAVERS)
 
 
 def test_a_long_reply_is_read_as_far_as_its_limit() -> None:
