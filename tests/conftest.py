@@ -17,7 +17,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-reference", action="store_true", help="Write the files of tests/invariant anew.")
 
 
-LONG = ("test_scheduler", "test_docs", "test_evaluation", "test_training", "test_section", "test_html", "test_app")
+LONG = ("test_docs", "test_trainer", "test_smollm2", "test_generation", "test_app", "test_evaluation", "test_training")
+LONG += ("test_annotate", "test_decoders", "test_scheduler", "test_publication", "test_sections")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
