@@ -195,8 +195,8 @@ def html(report: Report) -> str:
 
 def to_text(report: Report) -> str:
     """Return the report as Markdown, without the cases."""
-    template = files("limbeck.report") / "templates" / "report.md.jinja"
-    return render(template, report=report, table=lambda table: Markdown(to_markdown(table)))
+    name = "report/templates/report.md.jinja"
+    return render(name, report=report, table=lambda table: Markdown(to_markdown(table)))
 
 
 def _prose(sentence: str) -> Markup:

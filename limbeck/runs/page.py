@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,25 +29,28 @@ SECTIONS = {  # by the keys of `Evaluation.page`
 FIGURES = {"calibration": "reliability", "selective": "risk-coverage", "cascade": "cascade"}
 
 
-def render(template: Traversable, **values: Any) -> str:
-    """Return a Markdown template with these values, escaped unless they are Markdown."""
-    environment = jinja2.Environment(  # noqa: S701  Markdown, which `cell` escapes, not HTML
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=cell,
-    )
-    environment.globals |= {
-        "code": code,
-        "estimate": lambda value, ends: Markdown(estimate(value, ends)),
-        "interval": lambda ends: Markdown(interval(ends, 3)),
-        "measured": lambda value, digits=3: Markdown("not measured" if value is None else number(value, digits)),
-        "verbatim": Markdown,
-        "python": lambda value: Markdown(json.dumps(value, ensure_ascii=False)),  # texts as Python literals
-        "lines_of": lines_of,
-    }
-    return environment.from_string(template.read_text(encoding="utf-8")).render(values)
+_ENVIRONMENT = jinja2.Environment(  # noqa: S701  Markdown, which `cell` escapes, not HTML
+    loader=jinja2.PackageLoader("limbeck", ""),
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+    finalize=cell,
+)
+_ENVIRONMENT.globals |= {
+    "code": code,
+    "estimate": lambda value, ends: Markdown(estimate(value, ends)),
+    "interval": lambda ends: Markdown(interval(ends, 3)),
+    "measured": lambda value, digits=3: Markdown("not measured" if value is None else number(value, digits)),
+    "verbatim": Markdown,
+    "python": lambda value: Markdown(json.dumps(value, ensure_ascii=False)),  # texts as Python literals
+    "lines_of": lines_of,
+}
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a Markdown template of the package with these values, escaped unless they are Markdown."""
+    return _ENVIRONMENT.get_template(template).render(values)
 
 
 def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:
@@ -77,7 +78,7 @@ def page_markdown(page: dict[str, Any], name: str, sections: Mapping[str, str] =
     points = page.get("cascade") or []
     tenths = range(11) if points else ()
     return render(
-        files("limbeck.runs") / "page.md.jinja",
+        "runs/page.md.jinja",
         page=page,
         sections=sections,
         figures={key: Markdown(quote(f"{name}-{figure}.svg")) for key, figure in FIGURES.items() if "run" in page},

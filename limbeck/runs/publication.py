@@ -90,7 +90,7 @@ def model_card(run: Run, name: str | None = None, license: str | None = None, mo
         example = load_prompt(task).examples[0].example
         segments = [*example.segments[:-1], example.segments[-1] + example.choices_text]
     return render(
-        files("limbeck.runs") / "card.md.jinja",
+        "runs/card.md.jinja",
         front=Markdown(_metadata(run, title, license, pipeline).to_yaml()),
         title=title,
         name=Markdown(name or "."),
