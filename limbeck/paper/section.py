@@ -14,7 +14,7 @@ from limbeck.errors import LimbeckError
 from limbeck.grids import Grid, cells
 from limbeck.paper.spec import NAMES, SELF_CONSISTENCY, PaperRow, paper, task_title, variant
 from limbeck.report import answers
-from limbeck.report.answers import Contrast, GradedGroup, Scores, accuracy_cell, contrast_cell, grade
+from limbeck.report.answers import GradedGroup, Scores, accuracy_cell, contrast_cell, contrast_of, grade
 from limbeck.report.cases import Case, shared_cases
 from limbeck.report.sections import count_notes, fraction_figure
 from limbeck.report.tables import CaseStudy, Cell, Figure, Rows, Section, Table
@@ -186,7 +186,7 @@ def accuracy_table(runs: TableRuns) -> Table:
         pair = runs.graded(row.objective, task)[0] + runs.graded(baseline.objective, task)[0]
         if row == baseline or len(pair) != 2:
             return _accuracy(runs, row, task)
-        return contrast_cell(Contrast(pair[0], pair[1]))
+        return contrast_cell(contrast_of(*pair))
 
     differences = f"Differences are to {runs.spec.baseline}, on the same examples."
     notes = [answers.INTERVALS, differences, *runs.counts(runs.tasks)]

@@ -83,16 +83,8 @@ class Contrast:
 
     member: GradedGroup
     baseline: GradedGroup
+    comparison: Comparison | None  # None for the baseline, and on other examples
     adjusted: float | None = None  # p-value by Holm's method over the report's tests
-
-    @cached_property
-    def comparison(self) -> Comparison | None:
-        """None for the baseline, and on other examples."""
-        member, baseline = self.member, self.baseline
-        if member is baseline or not member.examples or member.examples.keys() != baseline.examples.keys():
-            return None
-        positions = {key: position for position, key in enumerate(member.examples)}
-        return compare(member.correct[:, [positions[key] for key in baseline.examples]], baseline.correct)
 
     @property
     def significant(self) -> bool:
@@ -145,12 +137,21 @@ def comparable_sets(members: Sequence[GradedGroup]) -> list[list[GradedGroup]]:
     return list(by_setting.values()) if len(by_setting) < len(members) else [list(members)]
 
 
+def contrast_of(member: GradedGroup, baseline: GradedGroup) -> Contrast:
+    """Compare a run group with its baseline."""
+    if member is baseline or not member.examples or member.examples.keys() != baseline.examples.keys():
+        return Contrast(member, baseline, None)
+    positions = {key: position for position, key in enumerate(member.examples)}
+    correct = member.correct[:, [positions[key] for key in baseline.examples]]
+    return Contrast(member, baseline, compare(correct, baseline.correct))
+
+
 def contrasts(sets: Sequence[Sequence[GradedGroup]]) -> list[Contrast]:
     """Return every run group against the baseline of its set: `dss`, or else the first."""
     pairs = []
     for members in sets:
         baseline = next((member for member in members if member.recipe.objective.name == "dss"), members[0])
-        pairs += [Contrast(member, baseline) for member in members]
+        pairs += [contrast_of(member, baseline) for member in members]
     adjusted = holm([contrast.comparison.p_value if contrast.comparison else None for contrast in pairs])
     return [replace(contrast, adjusted=p) for contrast, p in zip(pairs, adjusted, strict=True)]
 
