@@ -122,23 +122,22 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
 def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> dict[str, Any]:
     """Correlate `quality` [N] with `correct` [N], true or false; None with a `reason` where undefined.
 
-    `pearson`, here also the `point_biserial`, has Fisher's interval; `spearman` the bootstrap's, without the share
+    `pearson`, here the point-biserial coefficient, has Fisher's interval; `spearman` the bootstrap's, without the share
     `left_out` of draws in which a side is constant.
     """
     q, y = np.asarray(quality, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     n = len(q)
     if n < 3 or np.ptp(q) == 0 or np.ptp(y) == 0:
         reason = "a correlation needs three answers" if n < 3 else "a side is the same for every answer"
-        return {"n": n, **dict.fromkeys(("pearson", "point_biserial", "spearman", "left_out")), "reason": reason}
+        return {"n": n, **dict.fromkeys(("pearson", "spearman", "left_out")), "reason": reason}
     linear, ranked = scipy.stats.pearsonr(q, y), scipy.stats.spearmanr(q, y)
     fisher = linear.confidence_interval(0.95) if n > 3 and abs(linear.statistic) < 1 else None
-    pearson = _coefficient(linear, fisher and (float(fisher.low), float(fisher.high)))
     rng = np.random.default_rng(seed)
     resampled = np.concatenate([_rank_correlations(q, y, rng.integers(0, n, (d, n))) for d in block_sizes(n, draws)])
     defined = resampled[~np.isnan(resampled)]
     return {
         "n": n,
-        **dict.fromkeys(("pearson", "point_biserial"), pearson),
+        "pearson": _coefficient(linear, fisher and (float(fisher.low), float(fisher.high))),
         "spearman": _coefficient(ranked, percentiles(defined) if len(defined) else None),
         "left_out": 1 - len(defined) / draws,
         "reason": None,
