@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from scipy.special import softmax
 
 from limbeck.data import RATIONALE_MARK, View, source, split_target
-from limbeck.errors import RecipeError
+from limbeck.errors import DataError, RecipeError
 from limbeck.models import Card
 from limbeck.models.generation import Answer, Scores
 from limbeck.models.student import Student
@@ -44,7 +44,7 @@ def predict(
     texts = [source(example, view) for example in examples]
     rationale_view = card.rationale_view if rationales else None
     if card.answers == "choices":
-        choices = choices_of(examples, task, view)
+        choices = choices_of(student, examples, task, view)
         scored = student.score(texts, choices, batch_size=batch_size, title=title)
         written = [_likeliest(names, row) for names, row in zip(choices, scored, strict=True)]
     else:
@@ -81,14 +81,24 @@ def predict(
     return predictions
 
 
-def choices_of(examples: Sequence[Example], task: Task, answer_view: View) -> list[tuple[str, ...]]:
-    """Return each example's own choices or its task's. Raises RecipeError for none, and in a joint view."""
+def choices_of(student: Student, examples: Sequence[Example], task: Task, answer_view: View) -> list[tuple[str, ...]]:
+    """Return each example's own choices or its task's.
+
+    Raises RecipeError for none and in a joint view, DataError for one that the student cannot write.
+    """
     choices = [example.choices or task.choices for example in examples]
     reason = "the student writes answer and rationale in one text" if answer_view is not View.PREDICT else None
     if not all(choices):
         reason = f"example {examples[choices.index(())].id!r} of task {task.name!r} has no choices"
     if reason:
         raise RecipeError(f"{reason}; use answers: generate", field="answers")
+    for example, row, ids in zip(examples, choices, student.choice_ids(choices), strict=True):
+        if not ids:
+            longest = max(zip(map(len, student.target_ids(row)), row, strict=True))
+            raise DataError(
+                f"example {example.id!r:.60}: the choice {longest[1]!r:.80} takes {longest[0]} tokens: raise "
+                f"student.max_target_length, now {student.max_target_length}, or use answers: generate"
+            )
     return choices
 
 

@@ -134,10 +134,10 @@ class Student(nn.Module, ABC):
         write = self.engine(engine)
         # a token is at least a character
         done: Done | None = (lambda ids: stop in self.tokenizer.decode(ids[-len(stop) :])) if stop else None
-        targets = self._choice_ids(choices)
+        targets = self.choice_ids(choices)
 
         def answers(rows: list[int], batch: list[Ids]) -> list[Answer]:
-            options = [[targets[c] for c in choices[i]] if targets.keys() >= set(choices[i]) else [] for i in rows]
+            options = [targets[i] for i in rows]
             if engine == "transformers":
                 return self._searched(batch, options, done)
             written = write(batch, self.max_target_length, done)
@@ -167,11 +167,11 @@ class Student(nn.Module, ABC):
         return [answers[row] for row in range(len(batch))]
 
     def score(self, texts: Texts, choices: Choices, *, batch_size: int, title: str | None = None) -> list[Scores]:
-        """Score each of a text's `choices` as its answer, the end token included."""
-        targets = self.check_choices(choices)
+        """Score each of a text's `choices`, the end token included, as its answer; none where one is too long."""
+        targets = self.choice_ids(choices)
 
         def scores(rows: list[int], batch: list[Ids]) -> list[Scores]:
-            return self._scores(batch, [[targets[choice] for choice in choices[i]] for i in rows])
+            return self._scores(batch, [targets[i] for i in rows])
 
         return self._in_batches(texts, scores, batch_size=batch_size, title=title)
 
@@ -189,26 +189,17 @@ class Student(nn.Module, ABC):
         rows_ND = self._in_batches(sources, means, batch_size=batch_size, title=title)
         return torch.stack(rows_ND) if rows_ND else torch.empty(0, 1)
 
-    def check_choices(self, choices: Choices) -> dict[str, Target]:
-        """Return the token ids of each choice; raise ModelError for one too long to write."""
-        targets = self._choice_ids(choices)
-        if long := [choice for row in choices for choice in row if choice not in targets]:
-            raise ModelError(
-                f"the choice {long[0]!r:.80} has more than {self.max_target_length} tokens: raise "
-                "student.max_target_length, or use answers: generate"
-            )
-        return targets
+    def choice_ids(self, choices: Choices) -> list[list[Target]]:
+        """Return the token ids of each text's choices; none where one is too long to write."""
+        unique = list(dict.fromkeys(choice for row in choices for choice in row))
+        targets = dict(zip(unique, map(tuple, self.target_ids(unique)), strict=True))
+        rows = [[targets[choice] for choice in row] for row in choices]
+        return [row if all(len(ids) <= self.max_target_length for ids in row) else [] for row in rows]
 
     def text(self, ids: Sequence[int]) -> str:
         """Decode an answer's ids up to their end, without special tokens and outer blanks."""
         answer = list(ids[: end_of(ids, self.codec.ends)])
         return str(self.tokenizer.decode(answer, skip_special_tokens=True)).strip()
-
-    def _choice_ids(self, choices: Choices) -> dict[str, Target]:
-        """Return the token ids of the choices short enough to write."""
-        texts = list(dict.fromkeys(choice for row in choices for choice in row))
-        ids = self.target_ids(texts)
-        return {text: tuple(row) for text, row in zip(texts, ids, strict=True) if len(row) <= self.max_target_length}
 
     def _scores(self, batch: Sequence[Ids], answers: Sequence[Sequence[Target]]) -> list[Scores]:
         return score_batch(self.head(), partial(self.target_states, batch), answers)

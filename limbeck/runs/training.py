@@ -62,7 +62,7 @@ def train(
     card = _card(recipe, student)
     if card.answers == "choices":  # raise early
         for domain in domains:
-            student.check_choices(choices_of(domain.examples, domain.task, card.answer_view))
+            choices_of(student, domain.examples, domain.task, card.answer_view)
     if recipe.evaluation.rationales or card.answers == "generate":
         student.engine(card.engine)
     training_set = tokenize(splits.train, objective.views, student)

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from limbeck import tasks
 from limbeck.data import View
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError
 from limbeck.metrics.predict import confidences, predict
 from limbeck.models import Card, StudentSettings
 from limbeck.models.loading import load
@@ -101,6 +101,8 @@ def test_choices_are_refused_in_joint_views_and_where_there_are_none(view, stude
         ask(student, CHOICES[:2], view, answers="choices")
     with pytest.raises(LimbeckError, match="'4'"):
         ask(student, CHOICES, answers="choices")
+    with pytest.raises(DataError, match="example '3': the choice 'no no"):
+        ask(student, CHOICES[:3], answers="choices")
 
 
 def taught(folder, text: str) -> tuple[Student, torch.Tensor, list[int]]:
