@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from limbeck.errors import ModelError, first_line
 from limbeck.models.families import VocabularyHead
-from limbeck.models.lora import merged
+from limbeck.models.lora import has_adapter, merged
 from limbeck.models.tokenization import IGNORE, Ids, end_of, pad, padded_inputs
 
 _TOKENS = 256  # with logits in memory at a time: twice 32 MB for T5, twice 256 MB for mT5
@@ -137,7 +137,7 @@ def ct2_engine(model: Any, precision: str) -> Engine:
 
     config = model.generation_config
     with TemporaryDirectory() as folder:
-        _convert(merged(model), folder)
+        _convert(merged(model) if has_adapter(model) else copy.deepcopy(model), folder)
         kind = ctranslate2.Translator if model.config.is_encoder_decoder else ctranslate2.Generator
         engine = kind(folder, compute_type=precision, intra_threads=torch.get_num_threads())
 
@@ -185,13 +185,13 @@ def ct2_engine(model: Any, precision: str) -> Engine:
 
 
 def _convert(model: Any, folder: str) -> None:
-    """Convert the model with its ids for tokens: not every id has a token, nor one of its own.
+    """Convert the model, which is changed, with its ids for tokens: not every id has a token, nor one of its own.
 
     An encoder's have other names: CTranslate2 takes an end token alone for an empty input.
     """
     from ctranslate2.converters import transformers as converters
 
-    model = copy.deepcopy(model).cpu()  # a loader may change the model, and reads from the CPU
+    model = model.cpu()  # where a loader reads
     config, tokens = model.config, [str(id) for id in range(len(model.get_input_embeddings().weight))]
     if rotary := getattr(config, "rope_parameters", None):  # the loaders look where transformers 4 had it
         local, rotary = rotary.get("sliding_attention"), rotary.get("full_attention", rotary)

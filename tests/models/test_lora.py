@@ -1,12 +1,13 @@
 """LoRA: an adapter in a plain model, saved alone, loaded with its base, merged to the same logits."""
 
+import copy
 import json
 import shutil
 
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from limbeck.data import View, source
 from limbeck.errors import ModelError, RecipeError
@@ -109,8 +110,13 @@ def test_a_training_that_goes_on_keeps_the_adapters_kind(tmp_path):
     assert (prompt, target) == ("Question: Two and two?\nAnswer:", f" ( 2 + 2 ){student.tokenizer.eos_token}")
 
 
-def test_ctranslate2_runs_the_merged_weights(tmp_path):
+def test_ctranslate2_runs_the_merged_weights(tmp_path, monkeypatch):
     student, _ = adapted(tmp_path)
+    copies, deepcopy = [], copy.deepcopy
+    monkeypatch.setattr(copy, "deepcopy", lambda value, memo=None: copies.append(value) or deepcopy(value, memo))
+    student.engine("ctranslate2")
+    assert [value is student.model for value in copies if isinstance(value, PreTrainedModel)] == [True]
+    monkeypatch.undo()
     assert student.generate(TEXTS, batch_size=2, engine="ctranslate2") == student.generate(TEXTS, batch_size=2)
 
 
