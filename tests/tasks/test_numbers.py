@@ -82,6 +82,10 @@ NUMBERS += "; \\frac{84}{2} -> 42; 3.30 -> 3.30; 42\\,\\text{apples} -> 42"
 NUMBERS += "; 12 twenty-dollar bills -> 12; 20 zero-calorie drinks -> 20"
 NUMBERS += "; $3 hundred million -> 300000000; 2 hundred thousand -> 200000; it's 42 apples -> 42; \\frac12 -> 0.5"
 NUMBERS += "; 42 (forty-two) -> 42; 105 (one hundred and five) -> 105; 90^\\circ -> 90; 42 apples (84/2) each -> 42"
+NUMBERS += "; 1500 (one thousand five hundred) -> 1500; 240 (twenty dozen) -> 240; 1,200 (twelve hundred) -> 1200"
+NUMBERS += (
+    "; 2001300 (two million one thousand three hundred) -> 2001300; 2000000000 (two thousand million) -> 2000000000"
+)
 NO_NUMBERS = ["42 or 43", "10 - 15 apples", "2020-12-05", "12:30", "3rd", "5 less than 8", "1,2000", "2x", "many"]
 NO_NUMBERS += ["5 feet 3 inches", "2 = 3", "42 (not 43)", "42 (43)", "3 (four)"]
 READINGS = [tuple(pair.split(" -> ")) for pair in NUMBERS.split("; ")] + [(text, None) for text in NO_NUMBERS]
