@@ -6,6 +6,7 @@ from statistics import fmean
 import numpy as np
 
 from limbeck import figures
+from limbeck.errors import LimbeckError
 from limbeck.figures import Point
 from limbeck.files import read_jsonl
 from limbeck.metrics.selective import cascade, selective
@@ -84,9 +85,12 @@ def count_notes(runs: Mapping[str, Sequence[Run]]) -> list[str]:
 
 def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Section:
     """Return accuracy by training data, and by set the curves of training."""
-    plotted = _fraction_curves(tasks)
+    plotted, missing = _fraction_curves(tasks), []
     for members in sets:
-        logs = {member.name: _mean_log(member.runs) for member in members}  # by run group and by what was logged
+        logs = {}  # by run group and by what was logged
+        for member in members:
+            logs[member.name], damaged = _mean_log(member.runs)
+            missing += damaged
         set_name = _set_name(members)
         for start, (title, y_label, percent) in LOGGED.items():
             for key in sorted({key for curves in logs.values() for key in curves if key.startswith(start)}):
@@ -98,18 +102,24 @@ def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Sec
                 table = Table(f"learning-{set_name}-{key}", title_of_set, rows, digits=4)
                 plotted.append(Figure(figures.line_chart(lines, "optimizer step", y_label, percent=percent), table))
     text = "Means over seeds. A term's gradient share is its part of the gradient's norm at the hidden states."
-    return Section("learning", "Learning", text, figures=plotted)
+    return Section("learning", "Learning", text, figures=plotted, missing=missing)
 
 
-def _mean_log(runs: Sequence[Run]) -> dict[str, list[Point]]:
-    by_run = []
+def _mean_log(runs: Sequence[Run]) -> tuple[dict[str, list[Point]], list[str]]:
+    """Return the runs' mean curves, and a sentence for each run whose log is damaged."""
+    by_run: list[dict[tuple[str, int], float]] = []
+    damaged = []
     for run in runs:
-        rows = [row for _, row in read_jsonl(run.log) if "step" in row] if run.log.exists() else []
-        by_run.append({(key, int(row["step"])): row[key] for row in rows for key in row if key.startswith((*LOGGED,))})
+        try:
+            rows = [row for _, row in read_jsonl(run.log) if "step" in row] if run.log.exists() else []
+            points = ((key, row["step"], row[key]) for row in rows for key in row if key.startswith((*LOGGED,)))
+            by_run.append({(key, int(step)): float(value) for key, step, value in points})
+        except (LimbeckError, TypeError, ValueError) as error:
+            damaged.append(f"{run.path}: its curves of training are left out: {error}.")
     curves: dict[str, list[Point]] = {}
-    for key, step in sorted(set.intersection(*map(set, by_run))):
+    for key, step in sorted(set.intersection(*map(set, by_run))) if by_run else ():
         curves.setdefault(key, []).append(Point(step, fmean(values[key, step] for values in by_run)))
-    return {key: _thin(points, MAX_POINTS) for key, points in curves.items()}
+    return {key: _thin(points, MAX_POINTS) for key, points in curves.items()}, damaged
 
 
 def _set_name(members: Sequence[GradedGroup]) -> str:

@@ -111,6 +111,23 @@ def test_several_seeds_are_one_group_and_their_curves_a_mean(tmp_path):
     assert [row["dss"]["value"] for row in steps.values()] == [1.5, 9]
 
 
+@pytest.mark.parametrize(
+    "line", ['{"step": 20, "term_la', '{"step": 20, "term_label": "nine"}', '{"step": null, "term_label": 1}']
+)
+def test_a_damaged_log_leaves_out_its_own_curves_alone(line, tmp_path):
+    for seed in (1, 2):
+        run = finished(tmp_path / f"dss{seed}", "dss", seed)
+        write_rows(run / "log.jsonl", [{"step": 10, "term_label": seed}, {"step": 20, "term_label": 9}])
+    with (run / "log.jsonl").open("a") as file:
+        file.write(line)
+    report = report_of(tmp_path)
+    (learning,) = (section for section in report["sections"] if section["id"] == "learning")
+    (sentence,) = learning["missing"]
+    assert str(run) in sentence
+    (figure,) = learning["figures"]
+    assert [row["dss"]["value"] for row in figure["table"]["rows"].values()] == [1, 9]
+
+
 def test_scores_are_of_the_answers_that_the_run_has_now(tmp_path):
     for seed, score in ((1, 4), (2, 2)):
         run = finished(tmp_path / f"dss{seed}", "dss", seed)
