@@ -12,15 +12,15 @@ from limbeck import hub
 from limbeck.annotation.filters import Annotation, Outcome
 from limbeck.annotation.job import Job, OpenJob
 from limbeck.data.conversations import Form, LeftOut, export_rows, read_conversations
-from limbeck.data.load import DataSettings, read
 from limbeck.data.mismatch import teacher_mismatch
+from limbeck.data.sources import ArchiveSource
 from limbeck.errors import DataError, FileError, RecipeError, unknown
 from limbeck.files import check_writable, is_stream, read_json, write_json, write_jsonl
 from limbeck.llm.messages import Tokens
 from limbeck.llm.store import Store
 from limbeck.schema import Example
 from limbeck.stats.intervals import wilson
-from limbeck.tasks import get, is_right
+from limbeck.tasks import Task, get, is_right
 
 _CARD = """\
 ---
@@ -157,25 +157,32 @@ def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[
     """
     if not source.is_dir():
         _check_output(output, source)
-        examples, counts, left_out = read_conversations(source, get(task))
-        if examples:
-            write_jsonl(output, export_rows(examples, get(task), "limbeck")[0])
-        return {output: counts}, left_out
+        examples, left_out = read_conversations(source, get(task))
+        unusable = sum(map(len, left_out.values()))
+        return {output: _write_imported(output, examples, get(task), left_out=unusable)}, left_out
     if task == "custom":
         raise RecipeError(f"{source}: an archive; say with --task whose rows to import")
     if is_stream(output) or output.is_file():
         raise FileError("an archive becomes a file a split; name a folder as --output", path=output)
-    settings = DataSettings.parse({"task": task, "source": {"kind": "archive", "root": source}}, "annotate import")
-    written = {}
-    for split, examples in read(settings).items():
+    written, unlabelled = {}, []
+    for split, rows in ArchiveSource(root=source).read(get(task)).items():
+        examples = [row for row in rows if row.label]
+        unlabelled += [f"{split}: {row.id}" for row in rows if not row.label]
         path = output / f"{task}_{split}.jsonl"
-        write_jsonl(path, export_rows(examples, get(task), "limbeck")[0])
-        written[path] = {
-            "rows": len(examples),
-            "unparsed_rationales": sum(example.rationale is None for example in examples),
-            "unparsed_labels": sum(example.teacher_label is None for example in examples),
-        }
-    return written, {}
+        written[path] = _write_imported(path, examples, get(task), left_out=len(rows) - len(examples))
+    return written, {"it has no label": unlabelled} if unlabelled else {}
+
+
+def _write_imported(path: Path, examples: Sequence[Example], task: Task, *, left_out: int) -> dict[str, int]:
+    """Write the examples, if any; return the counts of an import."""
+    if examples:
+        write_jsonl(path, export_rows(examples, task, "limbeck")[0])
+    return {
+        "rows": len(examples) + left_out,
+        "unparsed_rationales": sum(example.rationale is None for example in examples),
+        "unparsed_labels": sum(example.teacher_label is None for example in examples),
+        "left_out": left_out,
+    }
 
 
 def _check_output(output: Path, *sources: Path) -> None:

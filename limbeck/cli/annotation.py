@@ -115,7 +115,7 @@ def import_(
     for reason, rows in sorted(left_out.items(), key=lambda item: -len(item[1])):
         suffix = f" and {len(rows) - MAX_PLACES} more" if len(rows) > MAX_PLACES else ""
         terminal.print_about(output, f"left out: {len(rows)}, {reason} ({', '.join(rows[:MAX_PLACES])}{suffix})")
-    if all(counts["rows"] == counts.get("left_out", 0) for counts in files.values()):
+    if all(counts["rows"] == counts["left_out"] for counts in files.values()):
         print(f"limbeck: nothing in {source} could be used; {output} was not written", file=sys.stderr)
         raise typer.Exit(terminal.INCOMPLETE)
 

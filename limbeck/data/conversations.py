@@ -27,8 +27,8 @@ _THOUGHTS = ("thinking_trajectories", "deepseek_thinking_trajectory", "gemini_th
 _LABELS = ("label", "answer", "final_answer", "expected_answer")
 
 
-def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str, int], LeftOut]:
-    """Read examples from a file of conversations, with counts, and the rows left out.
+def read_conversations(path: Path, task: Task) -> tuple[list[Example], LeftOut]:
+    """Read examples from a file of conversations, and return the rows left out.
 
     The assistant's last turn is a teacher's reply to the user's turn before it. The rationale is the reasoning beside
     the answer, else the thoughts; the label is the row's (`label`, `answer`), else the reply's.
@@ -47,13 +47,7 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], dict[str,
             examples.append((draft.location, _taught(resolved(draft, reading), reply, task)))
         except LimbeckError as error:
             left_out[str(error).removeprefix(f"{draft.location}: ")].append(draft.location)
-    counts = {
-        "rows": len(table),
-        "unparsed_rationales": sum(example.rationale is None for _, example in examples),
-        "unparsed_labels": sum(example.teacher_label is None for _, example in examples),
-        "left_out": len(table) - len(examples),
-    }
-    return unique(examples), counts, left_out
+    return unique(examples), left_out
 
 
 def _draft(table_row: TableRow, task: Task) -> tuple[Draft, Message]:

@@ -99,12 +99,16 @@ def test_the_archive_becomes_a_file_a_split(tmp_path):
     source = tmp_path / "archive"
     for split, count in {"train": 4, "test": 2}.items():
         rows = [{"input": f"{split} {i} and one?", "label": f"( {i}.0 + 1.0 )"} for i in range(count)]
+        if split == "train":
+            rows.append({"input": "Unknown?", "label": None})
         write_rows(source / "svamp" / f"svamp_{split}.json", rows)
-        outputs = ["No idea.", *(f"Why {i}. The answer is ({i} + 1).\n\nQ: more" for i in range(1, count))]
+        outputs = ["No idea.", *(f"Why {i}. The answer is ({i} + 1).\n\nQ: more" for i in range(1, len(rows)))]
         write_shards(source / "svamp" / "llm", split, outputs, size=2)
     train, test = (tmp_path / "out" / f"svamp_{split}.jsonl" for split in ("train", "test"))
-    written = {path: {"rows": n, "unparsed_rationales": 1, "unparsed_labels": 1} for path, n in ((train, 4), (test, 2))}
-    assert import_rows(source, tmp_path / "out", "svamp") == (written, {})
+    counts = {"unparsed_rationales": 1, "unparsed_labels": 1}
+    written = {train: {"rows": 5, **counts, "left_out": 1}, test: {"rows": 2, **counts, "left_out": 0}}
+    unlabelled = {"it has no label": ["train: train-4"]}
+    assert import_rows(source, tmp_path / "out", "svamp") == (written, unlabelled)
     assert [row.rationale for row in read_rows(train)] == [None, "Why 1.", "Why 2.", "Why 3."]
     assert [row.input for row in read_rows(test)] == ["test 0 and one?", "test 1 and one?"]
     with pytest.raises(LimbeckError, match="--task"):

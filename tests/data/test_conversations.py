@@ -68,19 +68,18 @@ def test_labels_ids_choices_and_counts(tmp_path: Path) -> None:
         {**asked(content="Why. The answer is yes."), "label": "", "answer": "no"},
     ]
     write_jsonl(tmp_path / "c.jsonl", rows)
-    examples, counts, left_out = read_conversations(tmp_path / "c.jsonl", get("custom"))
+    examples, left_out = read_conversations(tmp_path / "c.jsonl", get("custom"))
     assert examples == [
         Example("a", ("Where?",), "no", "Why.", "yes", ("yes", "no"), own_choices=True),
         Example("c-1", ("Where?",), "8", "Why.", "7"),
         Example("c-2", ("Where?",), "c"),
         Example("c-4", ("Where?",), "no", "Why.", "yes"),
     ]
-    assert counts == {"rows": 5, "unparsed_rationales": 1, "unparsed_labels": 1, "left_out": 1}
     assert list(left_out.values()) == [[f"{tmp_path / 'c.jsonl'}:4"]]
     row = {"prompt": "Where?", "completion": REPLY, "answer": "The answer is 5."}
     write_jsonl(tmp_path / "c.jsonl", [row, {**row, "answer": r"\boxed{5}"}, {**row, "kto_tag": False}])
-    examples, counts, _ = read_conversations(tmp_path / "c.jsonl", get("custom"))
-    assert ([example.label for example in examples], counts["left_out"]) == (["5", "5"], 1)
+    examples, left_out = read_conversations(tmp_path / "c.jsonl", get("custom"))
+    assert ([example.label for example in examples], len(left_out)) == (["5", "5"], 1)
     rows = [{**row, "choices": ["red", "green", "blue"], "answer": answer} for answer in (1, 0)]
     write_jsonl(tmp_path / "c.jsonl", rows)
     assert [example.label for example in read_conversations(tmp_path / "c.jsonl", get("custom"))[0]] == ["green", "red"]
@@ -103,9 +102,9 @@ BAD_ROWS = [
 def test_unusable_rows_are_left_out_by_reason_with_their_location(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     write_jsonl(path, [asked(content=REPLY), *BAD_ROWS])
-    (example,), counts, left_out = read_conversations(path, get("custom"))
-    assert (example.id, counts["rows"], counts["left_out"]) == ("c-0", 11, 10)
-    assert set(chain(*left_out.values())) == {f"{path}:{line}" for line in range(2, 12)}
+    (example,), left_out = read_conversations(path, get("custom"))
+    assert example.id == "c-0"
+    assert sorted(chain(*left_out.values())) == sorted(f"{path}:{line}" for line in range(2, 12))
     assert all("c.jsonl" not in reason for reason in left_out)
 
 
@@ -125,12 +124,11 @@ def test_any_file_gives_examples_or_one_clear_line(tmp_path: Path, rows: list[An
     path = tmp_path / "fuzz.jsonl"
     write_jsonl(path, rows)
     try:
-        examples, counts, left_out = read_conversations(path, get(task))
+        examples, left_out = read_conversations(path, get(task))
     except LimbeckError as error:
         assert str(error).startswith(f"{path}:")
     else:
-        assert counts["rows"] == len(rows) == len(examples) + counts["left_out"]
-        assert sum(map(len, left_out.values())) == counts["left_out"]
+        assert len(rows) == len(examples) + sum(map(len, left_out.values()))
         assert all(row.label.strip() and row.input.strip() for row in examples)
         assert all(row.rationale is None or row.rationale.strip() for row in examples)
 
@@ -182,7 +180,7 @@ def test_the_forms_for_other_trainers(tmp_path: Path) -> None:
     for form, exported in expected.items():
         assert export_rows([row, *incomplete], get("custom"), form) == ([exported], 2)
         write_jsonl(tmp_path / "c.jsonl", [exported])
-        (example,), _, _ = read_conversations(tmp_path / "c.jsonl", get("custom"))
+        (example,), _ = read_conversations(tmp_path / "c.jsonl", get("custom"))
         question = f"{instruction}\n{row.input}" if form == "instruction" else row.input
         assert example == replace(row, segments=(question,), teacher_label="forest")
     (nli,) = export_rows([Example("1", ("p", "h"), "neutral", "So.")], get("esnli"), "instruction")[0]
