@@ -19,6 +19,7 @@ _COLUMN = re.compile(r"(?:(?:option|choice|ending|op|sol)[ _]?|(?!\d))([a-j\d])"
 _IN_ONE_TEXT = re.compile(r"(?:^|[\s,;]+)\(?([A-Za-z])\s?\)")  # MathQA's "a ) 38 , b ) 30"
 
 _READINGS = ("key", "text", "letter", "number from 0", "number from 1")
+AMBIGUOUS = "number from 0 or from 1"
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,17 @@ def named_choice(label: str, choices: Choices, reading: str) -> str | None:
 
 
 def find_reading(labels: Sequence[tuple[str, Choices]]) -> str | None:
-    """Return the first of `_READINGS` by which all labels name a choice, if any."""
+    """Return the first of `_READINGS` by which all labels name a choice, if any; or that numbers are `AMBIGUOUS`."""
     fitting = [reading for reading in _READINGS if all(named_choice(*label, reading) for label in labels)]
     if fitting[:2] == ["number from 0", "number from 1"]:
-        raise DataError("numbers may count from 0 or from 1; write the choice's text or letter", field="label")
+        return AMBIGUOUS
     return fitting[0] if fitting else None
 
 
 def find_choice(label: str, choices: Choices, reading: str | None) -> str | None:
     """Return the choice that a label names by `reading`, or else by text or letter."""
+    if reading == AMBIGUOUS:
+        raise DataError("numbers may count from 0 or from 1; write the choice's text or letter", field="label")
     if reading in ("key", "text") and (choice := named_choice(label, choices, reading)):
         return choice
     meanings = {named_choice(label, choices, name) for name in (reading or "text", "text", "letter")} - {None}

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from limbeck.data.choices import Choices, column_choices, find_choice, find_reading, read_choices
+from limbeck.data.choices import AMBIGUOUS, Choices, column_choices, find_choice, find_reading, read_choices
 from limbeck.data.tables import MAX_ROW_BYTES, Rows, cell_text, is_missing, parse_cell, read_table, stem
 from limbeck.errors import DataError, LimbeckError
 from limbeck.schema import Example, listing
@@ -210,9 +210,8 @@ def shared_reading(drafts: Sequence[Draft]) -> str | None:
     labels = [(row.example.label, row.choices) for row in drafts if row.example.label and not row.choices.of_task]
     if not labels:
         return None
-    with located(drafts[0].location):
-        reading = find_reading(labels)
-    if reading not in (None, "text"):
+    reading = find_reading(labels)
+    if reading not in (None, "text", AMBIGUOUS):
         log.info("%s: labels are read as the %s of a choice", drafts[0].location, reading)
     return reading
 

@@ -85,6 +85,16 @@ def test_labels_ids_choices_and_counts(tmp_path: Path) -> None:
     assert [example.label for example in read_conversations(tmp_path / "c.jsonl", get("custom"))[0]] == ["green", "red"]
 
 
+def test_numbers_that_may_count_from_0_or_1_leave_out_their_rows_alone(tmp_path: Path) -> None:
+    chosen = {**asked(content=REPLY), "choices": ["forest", "tree", "desert"]}
+    write_jsonl(tmp_path / "c.jsonl", [{**chosen, "answer": 1}, chosen, {**chosen, "answer": 2}, asked(content=REPLY)])
+    examples, left_out = read_conversations(tmp_path / "c.jsonl", get("custom"))
+    assert [(example.id, example.label) for example in examples] == [("c-1", "forest"), ("c-3", "forest")]
+    (reason,) = left_out
+    assert "from 0 or from 1" in reason
+    assert left_out[reason] == [f"{tmp_path / 'c.jsonl'}:{line}" for line in (1, 3)]
+
+
 BAD_ROWS = [
     {"input": "x", "label": "y"},
     {"messages": "hi"},
