@@ -111,17 +111,29 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a file, or of standard input for `-`. Raises FileError, or DataError if not UTF-8."""
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file, or of standard input for `-`. Raises FileError."""
     try:
-        with open(0 if path == STDIO else path, encoding="utf-8-sig", closefd=path != STDIO) as stream:
+        with open(0 if path == STDIO else path, "rb", closefd=path != STDIO) as stream:
             return stream.read()
     except FileNotFoundError:
         raise FileError("no such file", path=path) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8 text ({error.reason} at byte {error.start})", path=path) from None
     except (OSError, ValueError) as error:  # ValueError: a path that no file system takes
         raise FileError(f"{str(path)!r} cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file or of standard input. Raises as `read_bytes` and `decoded`."""
+    return decoded(read_bytes(path), path)
+
+
+def decoded(content: bytes, path: Path) -> str:
+    """Return a file's content as text. Raises DataError, with the line, if it is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError("not UTF-8 text; save it in UTF-8", path=path, line=line) from None
 
 
 def read_json(path: Path) -> Any:

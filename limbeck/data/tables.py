@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.errors import DataError, FileError
-from limbeck.files import STDIO
+from limbeck.files import decoded, read_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,10 +42,8 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
     for a damaged file or row, and for a row that is too long.
     """
     suffix = (path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path).suffix.lower()
-    content = b""
+    content = read_bytes(path)
     try:
-        with open(0 if path == STDIO else path, "rb", closefd=path != STDIO) as file:
-            content = file.read()
         if content.startswith(b"\x1f\x8b"):
             content = gzip.decompress(content)
         elif content.startswith(b"\x28\xb5\x2f\xfd"):
@@ -57,15 +55,10 @@ def read_table(path: Path, max_row_bytes: int = MAX_ROW_BYTES) -> Rows:
 
             rows = arrow_rows(pyarrow.parquet.read_table(io.BytesIO(content)), str(path))
         else:
-            text = content.decode("utf-8-sig")
+            text = decoded(content, path)
             json_like = suffix not in (".csv", ".tsv") and text.lstrip().startswith(("{", "["))
             read = json_rows if suffix in (*_JSON_LINES, ".json") or json_like else csv_rows
             rows = read(text, path, max_row_bytes)
-    except FileNotFoundError:
-        raise FileError("no such file", path=path) from None
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError("not UTF-8 text; save it as JSON lines or CSV in UTF-8", path=path, line=line) from None
     except (OSError, ValueError, RuntimeError, EOFError, zlib.error) as error:
         raise FileError(f"{str(path)!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if not rows:
