@@ -24,7 +24,7 @@ from limbeck.models.generation import Target
 from limbeck.models.prompts import PromptCodec
 from limbeck.models.settings import Prompts
 from limbeck.models.student import Student
-from limbeck.models.tokenization import IGNORE, MULTIPLE, Ids, ViewIds, end_ids, numbered, pad
+from limbeck.models.tokenization import IGNORE, MULTIPLE, Ids, ViewIds, end_ids, numbered, pad, target_sizes
 
 log = logging.getLogger(__name__)
 _SHARED, _PADDING = 0, -1  # in `branches`
@@ -69,9 +69,7 @@ class BranchCollator:
     reads_padding: bool = False
 
     def __call__(self, examples: Sequence[Mapping[Any, ViewIds]]) -> dict[str, Any]:
-        sizes = {view: [len(ids[view].target) for ids in examples] for view in examples[0]}
-        if self.reads_padding:
-            sizes = {view: [max(row) if size else 0 for size in row] for view, row in sizes.items()}
+        sizes = target_sizes(examples, self.reads_padding)
         rows: list[Layout] = []
         labels: dict[Any, Ids] = {view: [] for view in sizes}
         places: dict[Any, list[tuple[int, int]]] = {view: [] for view in sizes}  # row number, index in the row

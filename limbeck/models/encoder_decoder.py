@@ -14,7 +14,18 @@ from limbeck.data import Source, View
 from limbeck.models.families import VocabularyHead, family_of, fuse_gelu, positions
 from limbeck.models.generation import Target
 from limbeck.models.student import Student
-from limbeck.models.tokenization import IGNORE, MULTIPLE, Codec, Ids, ViewIds, end_ids, numbered, pad, padded_inputs
+from limbeck.models.tokenization import (
+    IGNORE,
+    MULTIPLE,
+    Codec,
+    Ids,
+    ViewIds,
+    end_ids,
+    numbered,
+    pad,
+    padded_inputs,
+    target_sizes,
+)
 
 
 class SegmentCodec(Codec):
@@ -65,11 +76,9 @@ class SourceCollator:
 
     def __call__(self, examples: Sequence[Mapping[View, ViewIds]]) -> dict[str, Any]:
         multiple = 1 if self.reads_padding else MULTIPLE
-        sizes = {view: [len(ids[view].target) for ids in examples] for view in examples[0]}
+        sizes = target_sizes(examples, self.reads_padding)
         read = {view: [i for i, size in enumerate(row) if size] or [0] for view, row in sizes.items()}
         targets = {view: pad([examples[i][view].target for i in row], IGNORE, multiple) for view, row in read.items()}
-        if self.reads_padding:
-            sizes = {view: [max(row) if size else 0 for size in row] for view, row in sizes.items()}
         masks = {view: pad([[1] * sizes[view][i] for i in row], 0, multiple).bool() for view, row in read.items()}
         sources = [examples[i][view].source for view, row in read.items() for i in row]
         return {

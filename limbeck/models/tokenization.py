@@ -6,7 +6,7 @@ rationale, never the label or the words around it. Texts are cut between words, 
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
@@ -75,6 +75,14 @@ class ViewIds(NamedTuple):
 
     source: Row
     target: Row
+
+
+def target_sizes(examples: Sequence[Mapping[View, ViewIds]], reads_padding: bool) -> dict[View, list[int]]:
+    """Return the examples' numbers of target tokens by view; where padding is read, the longest's for all with any."""
+    sizes = {view: [len(ids[view].target) for ids in examples] for view in examples[0]}
+    if reads_padding:
+        sizes = {view: [max(row) if size else 0 for size in row] for view, row in sizes.items()}
+    return sizes
 
 
 class Codec(ABC):
