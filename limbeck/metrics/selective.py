@@ -82,7 +82,7 @@ def selective(confidence: Floats, correct: Flags, *, seed: int = 0, draws: int =
         threshold = float(levels[np.searchsorted(ends, k)])
         at_coverage.append(CoveragePoint(coverage, k, threshold, right / k, wilson(right, k)))
     columns = np.stack([levels, ends / n, errors / ends], axis=1).tolist()
-    curve = _thinned([RiskPoint(*point) for point in columns], POINTS)
+    curve = thinned([RiskPoint(*point) for point in columns], POINTS)
     return Selective(n, aurc, intervals[0], e_aurc, intervals[1], tuple(at_coverage), tuple(curve))
 
 
@@ -97,7 +97,7 @@ def cascade(confidence: Floats, correct: Flags, teacher: Flags, *, points: int |
     answered = np.append(starts, n)  # by the student, by threshold
     accuracy = (teacher.mean() + np.append(0.0, gain)[answered] / n).tolist()
     thresholds = (None, *confidence[order][starts].tolist())
-    return _thinned(list(map(CascadePoint, thresholds, (1 - answered / n).tolist(), accuracy)), points)[::-1]
+    return thinned(list(map(CascadePoint, thresholds, (1 - answered / n).tolist(), accuracy)), points)[::-1]
 
 
 def choose_thresholds(validation: tuple[Graded, Flags], test: tuple[Graded, Flags]) -> dict[str, dict[str, Any]]:
@@ -145,7 +145,7 @@ def _areas(counts: Floats, errors: Floats) -> Floats:
     return np.stack([aurc, aurc - oracle])
 
 
-def _thinned(points: list[T], limit: int | None) -> list[T]:
-    """Return at most `limit` of the points, evenly spaced with both ends."""
+def thinned(points: list[T], limit: int | None) -> list[T]:
+    """Return at most `limit` of the points, evenly spaced with both ends; None: all."""
     count = len(points)
     return [points[i] for i in np.linspace(0, count - 1, min(count, limit or count)).round().astype(int)]

@@ -9,11 +9,11 @@ from limbeck import figures
 from limbeck.errors import LimbeckError
 from limbeck.figures import Point
 from limbeck.files import read_jsonl
-from limbeck.metrics.selective import cascade, selective
+from limbeck.metrics.selective import cascade, selective, thinned
 from limbeck.report import answers
 from limbeck.report.answers import Contrast, GradedGroup, accuracy_cell, common_name
 from limbeck.report.tables import Cell, Figure, Rows, Section, Table
-from limbeck.runs.compare import Value, grouped
+from limbeck.runs.compare import grouped
 from limbeck.runs.run import Run, count_lines, flat
 from limbeck.stats.intervals import Flags
 
@@ -96,7 +96,7 @@ def learning_section(sets: Sequence[Sequence[GradedGroup]], tasks: Tasks) -> Sec
             for key in sorted({key for curves in logs.values() for key in curves if key.startswith(start)}):
                 # also empty ones, so that a name has one colour in all figures
                 lines = {name: curves.get(key, []) for name, curves in logs.items()}
-                ticks = _thin(sorted({point.x for line in lines.values() for point in line}), MAX_ROWS)
+                ticks = thinned(sorted({point.x for line in lines.values() for point in line}), MAX_ROWS)
                 rows = _nearest(lines, {f"step {step:,.0f}": step for step in ticks})
                 title_of_set = f"{set_name}: {title.format(key.removeprefix(start))}"
                 table = Table(f"learning-{set_name}-{key}", title_of_set, rows, digits=4)
@@ -119,16 +119,11 @@ def _mean_log(runs: Sequence[Run]) -> tuple[dict[str, list[Point]], list[str]]:
     curves: dict[str, list[Point]] = {}
     for key, step in sorted(set.intersection(*map(set, by_run))) if by_run else ():
         curves.setdefault(key, []).append(Point(step, fmean(values[key, step] for values in by_run)))
-    return {key: _thin(points, MAX_POINTS) for key, points in curves.items()}, damaged
+    return {key: thinned(points, MAX_POINTS) for key, points in curves.items()}, damaged
 
 
 def _set_name(members: Sequence[GradedGroup]) -> str:
     return ", ".join(filter(None, [members[0].task, common_name(members)]))
-
-
-def _thin(values: list[Value], count: int) -> list[Value]:
-    positions = np.linspace(0, len(values) - 1, min(len(values), count)).round().astype(int)
-    return [values[position] for position in np.unique(positions)]
 
 
 def _nearest(lines: Mapping[str, Sequence[Point]], rows: Mapping[str, float]) -> Rows:
