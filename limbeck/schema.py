@@ -72,6 +72,11 @@ class Judgement:
     scores: tuple[float | None, ...]  # of the replies, 1 to 5; None: none
 
     @property
+    def single(self) -> bool:
+        """True if the judge was asked once, at temperature 0."""
+        return len(self.replies) == 1
+
+    @property
     def score(self) -> float | None:
         scores = [score for score in self.scores if score is not None]
         return fmean(scores) if scores else None

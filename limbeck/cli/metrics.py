@@ -132,9 +132,14 @@ def print_accuracy(results: dict[str, dict[str, Any]]) -> None:
 
 
 def print_judgements(judgements: dict[str, Any]) -> None:
-    """Print the paper's Tables 7 and 8: mean scores, and their correlation with right answers."""
-    heading, *rows = judgements["table"]
-    print_table(heading, rows, "scores from 1 to 5: mean, standard deviation (examples); ++: self-consistency")
+    """Print the scores of each run on each task, and their correlation with right answers."""
+    rows = [
+        (run, task, name.replace("_", "-"), number(scores["mean"], 2), number(scores["sd"], 2), str(scores["n"]))
+        for run, tasks in judgements["summary"].items()
+        for task, samplings in tasks.items()
+        for name, scores in samplings.items()
+    ]
+    print_table(("", "task", "asked", "mean", "sd", "n"), rows, "scores from 1 to 5")
     for name, correlation in judgements["correlation"].items():
         text = f"undefined ({correlation['reason']})"
         if pearson := correlation["pearson"]:

@@ -18,9 +18,7 @@ from limbeck.schema import Judgement
 from limbeck.stats.intervals import DRAWS, Floats, Interval, Ints, block_sizes, percentiles
 
 LOWEST, HIGHEST = 1.0, 5.0
-PAPER_ROWS = ("Gold", "DSS", "Ours")  # Table 7 of Chen et al. 2024
 TASK_NAMES: Mapping[str, str] = {"svamp": "SVAMP", "cqa": "CQA", "esnli": "e-SNLI", "anli1": "ANLI"}
-SINGLE, SELF_CONSISTENCY = "single", "self_consistency"
 
 Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]  # by run, task and sampling
 Ratings = Sequence[Sequence[float | None]]  # by unit; None: not rated
@@ -95,7 +93,7 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     """
     groups = defaultdict(list)
     for judgement in judgements:
-        sampling = SINGLE if len(judgement.replies) == 1 else SELF_CONSISTENCY
+        sampling = "single" if judgement.single else "self_consistency"
         groups[judgement.run, judgement.task, sampling].append(judgement)
     summary: Summary = {}
     for (run, task, sampling), group in groups.items():
@@ -173,22 +171,6 @@ def krippendorff_alpha(ratings: Ratings) -> float | None:
 def _rated_twice(ratings: Ratings) -> list[list[float]]:
     units = [[rating for rating in row if rating is not None] for row in ratings]
     return [unit for unit in units if len(unit) >= 2]
-
-
-def table(summary: Summary) -> list[list[str]]:
-    """Return the paper's Table 7, heading first: two rows a run, the second (`++`) with self-consistency."""
-    tasks = dict.fromkeys((*TASK_NAMES, *(task for run_summary in summary.values() for task in run_summary)))
-    rows = [["Model", *(TASK_NAMES.get(task, task) for task in tasks)]]
-    for run in dict.fromkeys((*PAPER_ROWS, *summary)):
-        for title, sampling in ((run, SINGLE), ("++", SELF_CONSISTENCY)):
-            scores = [summary.get(run, {}).get(task, {}).get(sampling) for task in tasks]
-            rows.append([title, *("not run" if score is None else _cell(**score) for score in scores)])
-    return rows
-
-
-def _cell(mean: float | None, sd: float | None, n: int, **_: Any) -> str:
-    deviation = "" if sd is None else f"±{sd:.2f}"
-    return "no score" if mean is None else f"{mean:.2f}{deviation} ({n})"
 
 
 def read_judgements(path: Path) -> list[Judgement]:

@@ -17,7 +17,7 @@ from limbeck.metrics.predictions import read_predictions
 from limbeck.metrics.selective import selective
 from limbeck.report.tables import LEVEL, Cell
 from limbeck.runs.compare import RunGroup, grouped
-from limbeck.runs.judging import GOLD, read_judgements, single
+from limbeck.runs.judging import GOLD, read_judgements
 from limbeck.runs.run import flat
 from limbeck.schema import Example, Judgement, Prediction
 from limbeck.stats.intervals import Estimate, Flags, Floats, Interval, accuracy_interval, estimate
@@ -166,8 +166,8 @@ def scores(judgements: Sequence[Judgement], *, gold: bool = False, once: bool | 
 
     `once`: those of a single asking or the means of several; None: the single one where there is one.
     """
-    ordered = sorted(judgements, key=single)
-    selected = [entry for entry in ordered if (entry.run == GOLD) is gold and once in (None, single(entry))]
+    ordered = sorted(judgements, key=lambda entry: entry.single)
+    selected = [entry for entry in ordered if (entry.run == GOLD) is gold and once in (None, entry.single)]
     return {entry.id: entry.score for entry in selected if entry.score is not None}
 
 

@@ -32,8 +32,8 @@ def judge_runs(
     """Have the rationales of finished runs judged, and the teacher's of the same examples; add it to their pages.
 
     Runs that learnt no rationales are left out, unless none did. Each folder gets `evaluation/judge-NAME.jsonl`; NAME,
-    `dataset` and `root` are those of `evaluate`. Returns the `summary`; `table`, the paper's Table 7; and by run the
-    `correlation` of scores and answers (Table 8).
+    `dataset` and `root` are those of `evaluate`. Returns the `summary`, and by run the `correlation` of scores and
+    answers.
     """
     runs = [open_run(path) for path in paths]
     runs = [run for run in runs if run.writes_rationales] or runs
@@ -55,8 +55,7 @@ def judge_runs(
             page = read_json(path)
             page["reasons"].pop("judge", None)
             write_page(path.parent, domain.name, {**page, "judge": section})
-    summary = scores.summarise(judgements)
-    return {"summary": summary, "table": scores.table(summary), "correlation": correlation}
+    return {"summary": scores.summarise(judgements), "correlation": correlation}
 
 
 def judge_scores(run: Run, name: str) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def judge_scores(run: Run, name: str) -> dict[str, Any]:
     if not students:
         raise DataError("not judged: limbeck evaluate RUN --judge FILE does that")
     correct = {str(row["id"]): row.get("correct") is True for _, row in read_jsonl(run.predictions(name))}
-    rated = {j.id: j.score for j in students if single(j) and j.score is not None}
+    rated = {j.id: j.score for j in students if j.single and j.score is not None}
     return {
         "name": students[0].run,
         "summary": scores.summarise(sorted(judgements, key=lambda judgement: judgement.run != GOLD)),
@@ -82,11 +81,6 @@ def read_judgements(run: Run, name: str = "test") -> list[Judgement]:
     rows = [row for _, row in read_jsonl(run.predictions(name))]  # as they were judged: "None" may be an answer
     present = {(str(row.get("id")), row.get("rationale"), row.get("prediction")) for row in rows}
     return [j for j in scores.read_judgements(path) if j.run == GOLD or (j.id, j.rationale, j.label) in present]
-
-
-def single(judgement: Judgement) -> bool:
-    """Return whether the judge was asked once, at temperature 0."""
-    return len(judgement.replies) == 1
 
 
 def _file(run: Run, name: str) -> Path:

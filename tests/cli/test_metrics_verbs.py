@@ -55,7 +55,7 @@ def test_a_run_is_judged_beside_the_teacher_and_no_question_is_paid_for_twice(li
         requests = server.count
         code, out, _ = limbeck("judge", "run", "--config", "judge.yaml")
         assert (code, server.count) == (0, requests)
-    assert "not run" in out and "undefined" in out
+    assert "self-consistency" in out and "undefined" in out
     section = evaluated()["judge"]  # the judgements are still of these rationales
     assert (section["name"], section["summary"]) == ("DSS", judgements["summary"])
     assert section["correlation"] == judgements["correlation"]["DSS"] and section["correlation"]["reason"]
