@@ -15,6 +15,7 @@ from limbeck.errors import DataError
 from limbeck.files import read_jsonl
 from limbeck.llm.text import json_object, plain
 from limbeck.schema import Judgement
+from limbeck.stats.intervals import DRAWS, Floats, Interval, Ints, block_sizes, percentiles
 
 LOWEST, HIGHEST = 1.0, 5.0
 TASK_NAMES: Mapping[str, str] = {"svamp": "SVAMP", "cqa": "CQA", "esnli": "e-SNLI", "anli1": "ANLI"}
@@ -116,20 +117,42 @@ def summarise(judgements: Sequence[Judgement]) -> Summary:
     return summary
 
 
-def correlate(quality: ArrayLike, correct: ArrayLike) -> dict[str, Any]:
+def correlate(quality: ArrayLike, correct: ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> dict[str, Any]:
     """Correlate `quality` [N] with `correct` [N], true or false; None with a `reason` where undefined.
 
-    `pearson`, here the point-biserial coefficient, has Fisher's interval.
+    `pearson`, here the point-biserial coefficient, has Fisher's interval; `spearman` the bootstrap's, without the share
+    `left_out` of draws in which a side is constant.
     """
     q, y = np.asarray(quality, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     n = len(q)
     if n < 3 or np.ptp(q) == 0 or np.ptp(y) == 0:
         reason = "a correlation needs three answers" if n < 3 else "a side is the same for every answer"
-        return {"n": n, "pearson": None, "reason": reason}
-    result = scipy.stats.pearsonr(q, y)
-    ends = tuple(map(float, result.confidence_interval(0.95))) if n > 3 and abs(result.statistic) < 1 else None
-    coefficient = {"value": float(result.statistic), "p_value": float(result.pvalue), "interval": ends}
-    return {"n": n, "pearson": coefficient, "reason": None}
+        return {"n": n, **dict.fromkeys(("pearson", "spearman", "left_out")), "reason": reason}
+    linear, ranked = scipy.stats.pearsonr(q, y), scipy.stats.spearmanr(q, y)
+    fisher = linear.confidence_interval(0.95) if n > 3 and abs(linear.statistic) < 1 else None
+    rng = np.random.default_rng(seed)
+    resampled = np.concatenate([_rank_correlations(q, y, rng.integers(0, n, (d, n))) for d in block_sizes(n, draws)])
+    defined = resampled[~np.isnan(resampled)]
+    return {
+        "n": n,
+        "pearson": _coefficient(linear, fisher and (float(fisher.low), float(fisher.high))),
+        "spearman": _coefficient(ranked, percentiles(defined) if len(defined) else None),
+        "left_out": 1 - len(defined) / draws,
+        "reason": None,
+    }
+
+
+def _rank_correlations(quality: Floats, correct: Floats, rows_DN: Ints) -> Floats:
+    """Return each draw's Spearman coefficient [D]; NaN where a side is constant."""
+    ranks = scipy.stats.rankdata(quality[rows_DN], axis=1)
+    # correctness has two values, so it correlates as its ranks do
+    q, y = (side - side.mean(axis=1, keepdims=True) for side in (ranks, correct[rows_DN]))
+    with np.errstate(invalid="ignore"):
+        return (q * y).sum(axis=1) / np.sqrt((q**2).sum(axis=1) * (y**2).sum(axis=1))
+
+
+def _coefficient(result: Any, interval: Interval | None) -> dict[str, Any]:
+    return {"value": float(result.statistic), "p_value": float(result.pvalue), "interval": interval}
 
 
 def krippendorff_alpha(ratings: Ratings) -> float | None:

@@ -6,7 +6,7 @@ import statistics
 
 import numpy as np
 import pytest
-from scipy.stats import pearsonr
+from scipy.stats import pearsonr, spearmanr
 
 from limbeck.errors import LimbeckError
 from limbeck.metrics.judgements import correlate, krippendorff_alpha, read_judgements, read_score, summarise
@@ -71,13 +71,20 @@ def test_a_summary_has_means_deviations_and_counts():
 
 
 @pytest.mark.parametrize("n", [4, 25, 400])
-def test_the_coefficient_is_that_of_scipy_with_fishers_interval(n):
+def test_coefficients_are_those_of_scipy_in_the_whole_and_in_each_draw(n):
     correct = (np.arange(n) < n // 2).astype(int)
     quality = np.random.default_rng(n).integers(1, 5, n) + correct
-    pearson, expected = correlate(quality, correct)["pearson"], pearsonr(quality, correct)
-    assert (pearson["value"], pearson["p_value"]) == pytest.approx((expected.statistic, expected.pvalue), abs=1e-12)
-    z, half = np.arctanh(pearson["value"]), 1.959963984540054 / np.sqrt(n - 3)
-    assert pearson["interval"] == pytest.approx((np.tanh(z - half), np.tanh(z + half)), abs=1e-9)
+    correlation = correlate(quality, correct, seed=3, draws=60)
+    for name, expected in (("pearson", pearsonr(quality, correct)), ("spearman", spearmanr(quality, correct))):
+        values = (correlation[name]["value"], correlation[name]["p_value"])
+        assert values == pytest.approx((expected.statistic, expected.pvalue), abs=1e-12)
+    z, half = np.arctanh(correlation["pearson"]["value"]), 1.959963984540054 / np.sqrt(n - 3)
+    assert correlation["pearson"]["interval"] == pytest.approx((np.tanh(z - half), np.tanh(z + half)), abs=1e-9)
+    rows = np.random.default_rng(3).integers(0, n, (60, n))
+    resamples = [(quality[i], correct[i]) for i in rows if np.ptp(quality[i]) and np.ptp(correct[i])]
+    ends = np.quantile([spearmanr(*sides).statistic for sides in resamples], [0.025, 0.975])
+    assert list(correlation["spearman"]["interval"]) == pytest.approx(ends.tolist(), abs=1e-12)
+    assert correlation["left_out"] == pytest.approx(1 - len(resamples) / 60)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,7 @@ def test_the_coefficient_is_that_of_scipy_with_fishers_interval(n):
 )
 def test_an_undefined_correlation_has_a_reason(quality, correct):
     correlation = correlate(quality, correct)
-    assert correlation["pearson"] is None
+    assert correlation["pearson"] is correlation["spearman"] is None
     assert correlation["reason"]
 
 
