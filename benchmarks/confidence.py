@@ -95,9 +95,7 @@ def compared(name: str, run: Run, every: int) -> dict[str, Any]:
 
 def confidence(settings: Settings) -> Iterator[dict[str, Any]]:
     """A row a student."""
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for name, (shape, steps, every) in STUDENTS.items():
         run = trained_on_esnli(settings.root, shape, steps, OUT / f"esnli-{shape.d_model}")
         yield compared(name, run, every)
-    torch.set_num_threads(threads)

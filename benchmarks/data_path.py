@@ -130,7 +130,6 @@ def useful_tokens(root: Path) -> Iterator[dict[str, Any]]:
 
 def collation(root: Path) -> Iterator[dict[str, Any]]:
     """The time to take and collate 64 CQA examples in two views, on one thread, over all batches of an epoch."""
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     examples = examples_of("cqa", root)
     student = student_of(tokenizer_of("unigram", examples))
@@ -141,7 +140,6 @@ def collation(root: Path) -> Iterator[dict[str, Any]]:
     features = [_feature(made, i) for i in range(len(made))]
     naive_times = _times(lambda batch: naive([features[i] for i in batch]), batches)
     times = _times(lambda batch: collate([made[i] for i in batch]), batches * 20)[len(batches) :]
-    torch.set_num_threads(threads)
     low, median, high = np.quantile(times, [0.1, 0.5, 0.9])
     yield value_row(
         f"data: collating {BATCH} CQA examples, two views",

@@ -146,7 +146,6 @@ def engines_accuracy(run: Run) -> Iterator[dict[str, Any]]:
 
 def generation(settings: Settings) -> Iterator[dict[str, Any]]:
     """Speed with a student whose answers end, and with the shape of T5-v1.1-small; accuracy of int8."""
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     cqa = trained_on_cqa(settings.root, OUT / "cqa")
     splits = load(cqa.recipe.data)
@@ -155,4 +154,3 @@ def generation(settings: Settings) -> Iterator[dict[str, Any]]:
     student = random_small([source(example, View.PREDICT).text("") for example in splits.train])
     yield from speed("random, T5-v1.1-small", student, splits.test, max_new_tokens=16, rounds=1)
     yield from engines_accuracy(train(load_recipe(QUICKSTART, ["objective=dss"]), OUT / "arithmetic", resume=True))
-    torch.set_num_threads(threads)

@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         except Exception:  # hours of other cases are not lost with it
             traceback.print_exc()
             failed.append(case)
+        torch.set_num_threads(found["threads"])  # a case may have measured with one
     if found["rows"]:
         print(f"written: {chosen.out / name}.md and .json")
     if failed:

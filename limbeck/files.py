@@ -133,7 +133,8 @@ def decoded(content: bytes, path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise DataError("not UTF-8 text; save it in UTF-8", path=path, line=line) from None
+        reason = "not UTF-8 text; save it in UTF-8, a table as CSV or JSON lines"
+        raise DataError(reason, path=path, line=line) from None
 
 
 def read_json(path: Path) -> Any:

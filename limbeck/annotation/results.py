@@ -164,8 +164,11 @@ def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[
         raise RecipeError(f"{source}: an archive; say with --task whose rows to import")
     if is_stream(output) or output.is_file():
         raise FileError("an archive becomes a file a split; name a folder as --output", path=output)
+    splits = ArchiveSource(root=source).read(get(task))
+    if empty := [split for split, rows in splits.items() if not any(row.label for row in rows)]:
+        raise DataError(f"no row of the split {empty[0]!r} has a label", path=source)
     written, unlabelled = {}, []
-    for split, rows in ArchiveSource(root=source).read(get(task)).items():
+    for split, rows in splits.items():
         examples = [row for row in rows if row.label]
         unlabelled += [f"{split}: {row.id}" for row in rows if not row.label]
         path = output / f"{task}_{split}.jsonl"

@@ -134,12 +134,15 @@ def print_accuracy(results: dict[str, dict[str, Any]]) -> None:
 def print_judgements(judgements: dict[str, Any]) -> None:
     """Print the scores of each run on each task, and their correlation with right answers."""
     rows = [
-        (run, task, name.replace("_", "-"), number(scores["mean"], 2), number(scores["sd"], 2), str(scores["n"]))
+        (
+            *(run, task, name.replace("_", "-"), number(scores["mean"], 2), number(scores["sd"], 2)),
+            *(str(scores["n"]), str(scores["unread"] + scores["missing"])),
+        )
         for run, tasks in judgements["summary"].items()
         for task, samplings in tasks.items()
         for name, scores in samplings.items()
     ]
-    print_table(("", "task", "asked", "mean", "sd", "n"), rows, "scores from 1 to 5")
+    print_table(("", "task", "sampling", "mean", "sd", "n", "replies without a score"), rows, "scores from 1 to 5")
     for name, correlation in judgements["correlation"].items():
         text = f"undefined ({correlation['reason']})"
         if pearson := correlation["pearson"]:

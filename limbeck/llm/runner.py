@@ -63,7 +63,7 @@ class Session:
 
     settings: AskingSettings
     store: Store
-    local: Callable[[TeacherSettings, SamplingSettings], Client]  # opens a model on this machine
+    open_local: Callable[[TeacherSettings, SamplingSettings], Client]  # opens a model on this machine
     watch: Watch = unwatched
     tally: Tally = field(default_factory=Tally)
 
@@ -106,7 +106,7 @@ class Session:
     def _open(self, sampling: SamplingSettings) -> Client:
         teacher = self.settings.teacher
         if teacher.engine == "local":
-            return self.local(teacher, sampling)
+            return self.open_local(teacher, sampling)
         from limbeck.llm.client import EndpointClient  # openai takes half a second
 
         return EndpointClient(teacher, sampling, self.settings.limits.request_seconds)

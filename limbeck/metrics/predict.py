@@ -38,7 +38,7 @@ def predict(
     """Ask the student about each example, greedily, as its card says; return predictions in order.
 
     Examples with an empty label are not graded. Raises ModelError if the engine cannot run this student, RecipeError if
-    there are no choices to answer by.
+    there are no choices to answer by, DataError for a choice that is too long to write.
     """
     view = card.answer_view
     texts = [source(example, view) for example in examples]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoConfig,
@@ -112,16 +111,20 @@ def pretrained(name: str, options: Mapping[str, Any]) -> tuple[PreTrainedModel, 
         family_of(config)  # refuse before the weights are read
         loader = AutoModelForSeq2SeqLM
     elif config.model_type in PAIRABLE or type(config) not in AutoModelForCausalLM._model_mapping:
-        raise ModelError(f"{base}: a {config.model_type!r} model writes no text; an encoder goes into student.encoder")
+        advice = "a student's encoder goes into student.encoder"
+        raise ModelError(f"{base}: a {config.model_type!r} model writes no text; {advice}")
     else:
         loader = AutoModelForCausalLM
+    tokenizer = _call(AutoTokenizer.from_pretrained, name, **tokenizer_options)
     model, info = _call(loader.from_pretrained, base, output_loading_info=True, **options, **where)
     missing = info["missing_keys"] | {key for key, *_ in info["mismatched_keys"]}
+    if getattr(config, "quantization_config", None):  # its packed weights have other names
+        missing = set()
     if base != name:
         missing |= load_adapter(model, name, local_files_only=tokenizer_options.get("local_files_only", False))
     if missing:
         raise ModelError(f"{name}: {len(missing)} weights do not fit or are missing, {min(missing)} the first")
-    return model, _call(AutoTokenizer.from_pretrained, name, **tokenizer_options)
+    return model, tokenizer
 
 
 def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -168,7 +171,7 @@ def _call(load: Callable[..., Any], *names: str, **options: Any) -> Any:
     """Call a loader of transformers; raise ModelError of one line."""
     try:
         return load(*names, **options)
-    except (OSError, LookupError, ValueError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+    except Exception as error:  # of many libraries
         raise ModelError(
             f"{', '.join(names)}: cannot be loaded: {first_line(error)}; give a name on the Hub, or a folder of "
             "model and tokenizer"

@@ -220,23 +220,19 @@ class Student(nn.Module, ABC):
         self.eval()
         try:
             order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))  # similar lengths share a batch
-            for rows in progress([order[i : i + batch_size] for i in range(0, len(ids), batch_size)], title):
-                results |= zip(rows, _compute(compute, rows, [ids[i] for i in rows]), strict=True)
+            for batch in progress([order[i : i + batch_size] for i in range(0, len(ids), batch_size)], title):
+                while rows := batch[:batch_size]:
+                    try:
+                        results |= zip(rows, compute(rows, [ids[i] for i in rows]), strict=True)
+                        del batch[:batch_size]
+                        continue
+                    except torch.OutOfMemoryError:
+                        if len(rows) == 1:
+                            reason = "a single input is too long for the GPU's memory: lower student.max_source_length"
+                            raise ModelError(f"{reason} or max_target_length") from None
+                    batch_size = len(rows) // 2
+                    log.warning("%d inputs at a time fill the GPU's memory: %d from here on", len(rows), batch_size)
+                    torch.cuda.empty_cache()
         finally:
             self.train(training)
         return [results[i] for i in range(len(ids))]
-
-
-def _compute(
-    compute: Callable[[list[int], list[Ids]], list[Result]], rows: list[int], batch: list[Ids]
-) -> list[Result]:
-    """Return `compute(rows, batch)`, by halves where the GPU's memory is too small for it."""
-    try:
-        return compute(rows, batch)
-    except torch.OutOfMemoryError:
-        if len(rows) == 1:
-            raise
-    half = len(rows) // 2
-    log.warning("%d inputs at a time are too many for the GPU's memory: %d, for this batch", len(rows), half)
-    torch.cuda.empty_cache()
-    return [*_compute(compute, rows[:half], batch[:half]), *_compute(compute, rows[half:], batch[half:])]

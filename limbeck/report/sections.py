@@ -1,12 +1,13 @@
 """The sections of a report, made from run groups."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
 from limbeck import figures
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError
 from limbeck.figures import Point
 from limbeck.files import read_jsonl
 from limbeck.metrics.selective import cascade, selective, thinned
@@ -111,15 +112,26 @@ def _mean_log(runs: Sequence[Run]) -> tuple[dict[str, list[Point]], list[str]]:
     damaged = []
     for run in runs:
         try:
-            rows = [row for _, row in read_jsonl(run.log) if "step" in row] if run.log.exists() else []
-            points = ((key, row["step"], row[key]) for row in rows for key in row if key.startswith((*LOGGED,)))
-            by_run.append({(key, int(step)): float(value) for key, step, value in points})
-        except (LimbeckError, TypeError, ValueError) as error:
+            by_run.append(_log(run.log) if run.log.exists() else {})
+        except LimbeckError as error:
             damaged.append(f"{run.path}: its curves of training are left out: {error}.")
     curves: dict[str, list[Point]] = {}
     for key, step in sorted(set.intersection(*map(set, by_run))) if by_run else ():
         curves.setdefault(key, []).append(Point(step, fmean(values[key, step] for values in by_run)))
     return {key: thinned(points, MAX_POINTS) for key, points in curves.items()}, damaged
+
+
+def _log(path: Path) -> dict[tuple[str, int], float]:
+    """Return the logged values by key and step. Raises DataError with the line."""
+    values = {}
+    for line, row in read_jsonl(path):
+        for key in row if "step" in row else ():
+            if key.startswith((*LOGGED,)):
+                try:
+                    values[key, int(row["step"])] = float(row[key])
+                except (TypeError, ValueError, OverflowError):
+                    raise DataError("step and value have to be numbers", path=path, line=line, field=key) from None
+    return values
 
 
 def _set_name(members: Sequence[GradedGroup]) -> str:

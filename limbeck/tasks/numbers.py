@@ -158,9 +158,9 @@ def _spoken(text: str) -> str:
     for word in re.findall(r"\w+", text.lower().replace(" and ", " ")):
         if word not in _FACTORS | _NUMERALS:
             return text
-        # of one thousand five hundred, the last factor multiplies the five alone
+        # of one thousand five hundred, the last factor multiplies the five alone; a dozen multiplies all before it
         factor = _FACTORS.get(word, 1)
-        number += number % max(factor, 1000) * (factor - 1) + _NUMERALS.get(word, 0)
+        number += number % (1000 if factor == 100 else 10**6) * (factor - 1) + _NUMERALS.get(word, 0)
     return str(number)
 
 

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from limbeck.annotation.prompts import prompt_file
 from limbeck.annotation.results import export, import_rows, read_results, replies, summary, training_examples
 from limbeck.data import DataSettings, read, read_rows
-from limbeck.errors import FileError, LimbeckError
+from limbeck.errors import DataError, FileError, LimbeckError
 from limbeck.files import read_json, read_jsonl
 from limbeck.llm.messages import Failure
 from tests.annotation.jobs import USED, fill, make_job, reply_with
@@ -113,6 +113,10 @@ def test_the_archive_becomes_a_file_a_split(tmp_path):
     assert [row.input for row in read_rows(test)] == ["test 0 and one?", "test 1 and one?"]
     with pytest.raises(LimbeckError, match="--task"):
         import_rows(source, tmp_path / "out", "custom")
+    write_rows(source / "svamp" / "svamp_test.json", [{"input": f"test {i}?", "label": None} for i in range(2)])
+    with pytest.raises(DataError, match="test"):
+        import_rows(source, tmp_path / "new", "svamp")
+    assert not (tmp_path / "new").exists()
     for output in (Path("-"), train):
         with pytest.raises(FileError, match="name a folder"):
             import_rows(source, output, "svamp")

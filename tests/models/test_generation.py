@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, ModelError
 from limbeck.models import generation
 from limbeck.models.encoder_decoder import EncoderDecoderStudent
 from limbeck.models.student import Student
@@ -181,4 +181,8 @@ def test_a_batch_too_large_for_the_gpu_is_computed_in_halves():
 
     student.model.encoder.register_forward_pre_hook(run_out, with_kwargs=True)
     assert student.generate(TEXTS, batch_size=5) == expected
-    assert sizes == [5, 2, 3, 1, 2]
+    assert sizes == [5, 2, 2, 1]
+    sizes.clear()
+    student.model.encoder.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError()))
+    with pytest.raises(ModelError):
+        student.generate(TEXTS[:1], batch_size=5)

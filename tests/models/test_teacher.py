@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from limbeck.errors import ModelError
@@ -54,6 +55,20 @@ def test_a_batch_answers_as_plain_generate_does_one_by_one(folders, family, pena
         assert {type(answer) for answer in answers} == {Reply, Failure}
 
 
+def test_an_adapter_with_dropout_answers_as_plain_generate_does(folders, tmp_path):
+    base = AutoModelForCausalLM.from_pretrained(folders["llama"])
+    torch.manual_seed(0)
+    base.add_adapter(LoraConfig(r=4, lora_dropout=0.5, target_modules="all-linear", init_lora_weights=False))
+    tokenizer = AutoTokenizer.from_pretrained(folders["llama"])
+    for part in (base, tokenizer):
+        part.save_pretrained(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    for answer, question in zip(answers_of(make_client(tmp_path), QUESTIONS), QUESTIONS, strict=True):
+        prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_tensors="pt")["input_ids"]
+        ids = model.generate(prompt, max_new_tokens=24, do_sample=False)[0, prompt.shape[1] :]
+        assert json.loads(answer.raw)["text"] == tokenizer.decode(ids, skip_special_tokens=True)
+
+
 def test_samples_differ_from_each_other_and_from_start_to_start(folders):
     texts = set()
     for _ in range(2):
@@ -101,5 +116,10 @@ def test_an_end_that_only_the_tokenizer_knows_is_an_end(tmp_path):
 def test_folders_that_hold_no_chat_model(tmp_path):
     with pytest.raises(ModelError, match="cannot be loaded"):
         make_client(tmp_path / "nowhere")
+    damaged = chat_models.random_model(tmp_path / "damaged")
+    tokenizer = damaged / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace('"BPE"', '"of a later year"'))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        make_client(damaged)
     with pytest.raises(ModelError, match="chat template"):
         make_client(chat_models.random_model(tmp_path / "bare", template=None))

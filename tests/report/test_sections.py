@@ -112,7 +112,13 @@ def test_several_seeds_are_one_group_and_their_curves_a_mean(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ['{"step": 20, "term_la', '{"step": 20, "term_label": "nine"}', '{"step": null, "term_label": 1}']
+    "line",
+    [
+        '{"step": 20, "term_la',
+        '{"step": 20, "term_label": "nine"}',
+        '{"step": null, "term_label": 1}',
+        '{"step": Infinity, "term_label": 1}',
+    ],
 )
 def test_a_damaged_log_leaves_out_its_own_curves_alone(line, tmp_path):
     for seed in (1, 2):
@@ -123,7 +129,7 @@ def test_a_damaged_log_leaves_out_its_own_curves_alone(line, tmp_path):
     report = report_of(tmp_path)
     (learning,) = (section for section in report["sections"] if section["id"] == "learning")
     (sentence,) = learning["missing"]
-    assert str(run) in sentence
+    assert str(run) in sentence and "log.jsonl:3" in sentence
     (figure,) = learning["figures"]
     assert [row["dss"]["value"] for row in figure["table"]["rows"].values()] == [1, 9]
 

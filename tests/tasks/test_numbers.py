@@ -82,7 +82,8 @@ NUMBERS += "; \\frac{84}{2} -> 42; 3.30 -> 3.30; 42\\,\\text{apples} -> 42"
 NUMBERS += "; 12 twenty-dollar bills -> 12; 20 zero-calorie drinks -> 20"
 NUMBERS += "; $3 hundred million -> 300000000; 2 hundred thousand -> 200000; it's 42 apples -> 42; \\frac12 -> 0.5"
 NUMBERS += "; 42 (forty-two) -> 42; 105 (one hundred and five) -> 105; 90^\\circ -> 90; 42 apples (84/2) each -> 42"
-NUMBERS += "; 1500 (one thousand five hundred) -> 1500; 240 (twenty dozen) -> 240; 1,200 (twelve hundred) -> 1200"
+NUMBERS += "; 1500 (one thousand five hundred) -> 1500; 240 (twenty dozen) -> 240; 12000 (one thousand dozen) -> 12000"
+NUMBERS += "; 1,200 (twelve hundred) -> 1200"
 NUMBERS += (
     "; 2001300 (two million one thousand three hundred) -> 2001300; 2000000000 (two thousand million) -> 2000000000"
 )
