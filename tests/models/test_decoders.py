@@ -240,7 +240,7 @@ def test_a_template_that_writes_the_time_is_read_once(tmp_path):
     del values["prompts"]["frame"]  # as of an older student
     (tmp_path / "model" / "limbeck.json").write_text(json.dumps(values))
     reopened, _ = open_student(tmp_path / "model")
-    assert len(reopened.source_ids(texts)[0][0]) == len(student.source_ids(texts)[0][0])
+    assert reopened.source_ids(texts)[0][0][-40:] == student.source_ids(texts)[0][0][-40:]
 
 
 @pytest.mark.parametrize("shared", [True, False])
