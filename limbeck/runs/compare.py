@@ -79,6 +79,9 @@ def _traits(recipes: Sequence[Recipe]) -> list[tuple[str, ...]]:
     Fields of objective and evaluation come last, to tell recipes of one objective apart.
     """
     rows = [{**flat(recipe.resolved()), "seed": None} for recipe in recipes]
+    for row in rows:
+        if "student.lora.r" in row:  # a name for all its fields, the first to tell recipes apart
+            row["LoRA"] = "yes"
     kinds = [(recipe.data.task, recipe.objective.name) for recipe in recipes]
     candidates = sorted(set().union(*rows), key=lambda field: (field.startswith(_OBJECTIVE_FIELDS), field))
     fields: dict[tuple[str, str], list[str]] = {}

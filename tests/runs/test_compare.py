@@ -124,6 +124,13 @@ def test_seeds_of_a_recipe_are_a_group_named_by_what_differs_within_its_task(tmp
     assert np.array_equal(graded.correct, [[True, True], [False, True]])
 
 
+def test_adapters_are_told_from_whole_students(tmp_path):
+    for name, lora in {"a": {"r": 8}, "b": {"r": 16}, "c": None}.items():
+        finished(tmp_path / name, {"x": True}, student={"name": "base", "lora": lora})
+    names = [group.name for group in group_runs(find_runs([tmp_path]))]
+    assert names == ["dss, LoRA=yes, student.lora.r=8", "dss, LoRA=yes, student.lora.r=16", "dss"]
+
+
 def test_missing_and_repeated_runs_are_refused(tmp_path):
     for path in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(FileError):
