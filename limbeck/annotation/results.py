@@ -153,7 +153,8 @@ def upload(output: Path, name: str, *, private: bool) -> str:
 def import_rows(source: Path, output: Path, task: str) -> tuple[dict[Path, dict[str, int]], LeftOut]:
     """Write training rows from a file of conversations to a file, or from the archive, a folder, to a folder.
 
-    Return counts by file, and the rows left out by reason. Without a usable row nothing is written.
+    Return counts by file, and the rows left out by reason. Without a usable row nothing is written; raises DataError
+    for a split of the archive without labels.
     """
     if not source.is_dir():
         _check_output(output, source)

@@ -44,7 +44,7 @@ def predict(
     texts = [source(example, view) for example in examples]
     rationale_view = card.rationale_view if rationales else None
     if card.answers == "choices":
-        choices = choices_of(student, examples, task, view)
+        choices = choices_of(student, examples, task, answer_view=view)
         scored = student.score(texts, choices, batch_size=batch_size, title=title)
         written = [_likeliest(names, row) for names, row in zip(choices, scored, strict=True)]
     else:
@@ -81,7 +81,9 @@ def predict(
     return predictions
 
 
-def choices_of(student: Student, examples: Sequence[Example], task: Task, answer_view: View) -> list[tuple[str, ...]]:
+def choices_of(
+    student: Student, examples: Sequence[Example], task: Task, *, answer_view: View
+) -> list[tuple[str, ...]]:
     """Return each example's own choices or its task's.
 
     Raises RecipeError for none and in a joint view, DataError for one that the student cannot write.

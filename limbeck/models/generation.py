@@ -49,7 +49,7 @@ class Answer:
     choices: list[LogP]
 
 
-def generate(model: Any, batch: Sequence[Ids], pad_id: int, options: Mapping[str, Any]) -> list[Ids]:
+def generate(model: Any, batch: Sequence[Ids], *, pad_id: int, options: Mapping[str, Any]) -> list[Ids]:
     """Return the ids that `model.generate(**options)` writes to each input, their padding included."""
     decoder_only = not model.config.is_encoder_decoder  # whose output begins with the prompt
     inputs = padded_inputs(batch, pad_id, left=decoder_only)
@@ -79,7 +79,7 @@ def greedy_search(
         "logits_processor": [watch],
         "stopping_criteria": [is_done] if done else None,  # transformers' own refuses word-level tokenizers
     }
-    answers = [_answer_ids(row, config) for row in generate(model, batch, config.pad_token_id, options)]
+    answers = [_answer_ids(row, config) for row in generate(model, batch, pad_id=config.pad_token_id, options=options)]
     return [(ids, row[: len(ids)]) for ids, row in zip(answers, torch.stack(steps, 1).tolist(), strict=True)]
 
 

@@ -41,10 +41,10 @@ FULL_PRECISION: dict[str, Any] = {"dtype": torch.float32}  # mixed precision is 
 _DECODERS_ONLY = ("template", "system", "instructions", "lora", "load_in_4bit")
 
 
-def load(settings: StudentSettings, texts: Iterable[str], task: Task, frame: Sequence[str] | None = None) -> Student:
+def load(settings: StudentSettings, texts: Iterable[str], task: Task, *, frame: Sequence[str] | None = None) -> Student:
     """Load or make the student of `settings` for `task`; a `scratch` student's tokenizer is trained on `texts`.
 
-    `frame` is the chat template's around a question, if it was written before: it may have a date.
+    `frame` is the text around a question in the chat template as it was rendered before, perhaps with a date.
     Raises ModelError for a checkpoint that cannot be loaded, RecipeError for decoders' settings with another student.
     """
     model: PreTrainedModel

@@ -213,7 +213,10 @@ class Student(nn.Module, ABC):
         batch_size: int,
         title: str | None,
     ) -> list[Result]:
-        """Return `compute(rows, ids)` of all sources in order, without dropout."""
+        """Return `compute(rows, ids)` of all sources in order, without dropout; batches shrink where memory is short.
+
+        Raises ModelError where it is too short for one.
+        """
         ids, _ = self.source_ids(sources)
         results: dict[int, Result] = {}
         training = self.training
@@ -223,16 +226,16 @@ class Student(nn.Module, ABC):
             for batch in progress([order[i : i + batch_size] for i in range(0, len(ids), batch_size)], title):
                 while rows := batch[:batch_size]:
                     try:
-                        results |= zip(rows, compute(rows, [ids[i] for i in rows]), strict=True)
-                        del batch[:batch_size]
-                        continue
+                        computed = compute(rows, [ids[i] for i in rows])
                     except torch.OutOfMemoryError:
                         if len(rows) == 1:
                             reason = "a single input is too long for the GPU's memory: lower student.max_source_length"
                             raise ModelError(f"{reason} or max_target_length") from None
-                    batch_size = len(rows) // 2
-                    log.warning("%d inputs at a time fill the GPU's memory: %d from here on", len(rows), batch_size)
-                    torch.cuda.empty_cache()
+                        batch_size = len(rows) // 2
+                        log.warning("%d inputs fill the GPU's memory: from here on %d at a time", len(rows), batch_size)
+                    else:
+                        results |= zip(rows, computed, strict=True)
+                        del batch[:batch_size]
         finally:
             self.train(training)
         return [results[i] for i in range(len(ids))]

@@ -40,7 +40,7 @@ class LocalClient:
         # the budget, the positions and Ctrl-C rest on what comes after `extra`
         options |= {**sampling.extra, "max_new_tokens": sampling.max_tokens, "stopping_criteria": [self._stop]}
         self._options = options | {"eos_token_id": self._ends, "pad_token_id": self._ends[0]}
-        self._batch: list[Ids] = []  # prompts, which grows while another is generated
+        self._batch: list[Ids] = []  # of prompts; it grows while another is generated
         self._results: asyncio.Task[list[Reply | Failure]] | None = None
         self._generating = asyncio.Lock()
         self._closed = False
@@ -75,7 +75,7 @@ class LocalClient:
     def _generate(self, prompts: list[Ids]) -> list[Reply | Failure]:
         pad_id = prompts[0][0]  # every prompt begins with it: repetition penalties look at padding too
         try:
-            rows = generate(self._model, prompts, pad_id, self._options)
+            rows = generate(self._model, prompts, pad_id=pad_id, options=self._options)
         except Exception as error:  # raised by the model's code, sampling.extra, or a full GPU
             advice = "; lower teacher.batch_size" if isinstance(error, torch.OutOfMemoryError) else ""
             raise ModelError(f"{self._name}: {type(error).__name__}: {first_line(error)}{advice}") from error

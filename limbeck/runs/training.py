@@ -58,11 +58,11 @@ def train(
     domains = [valid, Domain("test", "test", task, splits.test), *out_of_domain(recipe, splits)]
     set_seed(recipe.seed)  # of the student's weights
     frame = run.provenance.get("chat_frame") if run.trained else None
-    student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits), task, frame)
+    student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits), task, frame=frame)
     card = _card(recipe, student)
     if card.answers == "choices":  # raise early
         for domain in domains:
-            choices_of(student, domain.examples, domain.task, card.answer_view)
+            choices_of(student, domain.examples, domain.task, answer_view=card.answer_view)
     if recipe.evaluation.rationales or card.answers == "generate":
         student.engine(card.engine)
     training_set = tokenize(splits.train, objective.views, student)
