@@ -2,6 +2,8 @@
 
 import gc
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 # Two workers on two cores: a thread each, also for the processes that tests start. Nothing may reach for the network.
@@ -30,6 +32,14 @@ def pytest_collection_finish() -> None:
     """Leave what was imported out of all garbage collections: every training ends with one, of 0.3 s otherwise."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Hear SIGINT also in a shell's background, where it is ignored and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -50,12 +50,9 @@ def server():
 
 
 @pytest.fixture(autouse=True)
-def _quick_and_interruptible(monkeypatch):
-    """No server here needs a rest. A parent in the background ignores SIGINT, and its children inherit that."""
+def _quick(monkeypatch, interruptible):
+    """Ask again at once: no server here needs a rest."""
     monkeypatch.setattr("limbeck.llm.runner.backoff", lambda failures, retry_after: retry_after)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_every_question_is_asked_once_and_what_is_stored_is_not_asked_again(store, server):
