@@ -61,7 +61,7 @@ def losses(
         return objective.weighted(values), values
     states = [view.states for view in targets.values()]
     # chunks would be compiled for one batch's lengths alone
-    compute = _Fused.apply if _chunk_count(objective, targets, head) == 1 else torch.compiler.disable(_Fused.apply)
+    compute = _Fused.apply if _chunk_count(targets, head) == 1 else torch.compiler.disable(_Fused.apply)
     loss, *terms = compute(objective, targets, counts, head.soft_cap, head.weight, head.bias, *states)
     return loss, {term.name: value for term, value in zip(objective.terms, terms, strict=True)}
 
@@ -181,7 +181,7 @@ def _walk(
         torch.zeros_like(head.bias, dtype=wide) if head.bias is not None and needs_grad[2] else None,
     )
     with torch.autocast(device, enabled=False):  # every type is chosen here
-        for places, part in _chunks(objective, targets, head):
+        for places, part in _chunks(targets, head):
             states = torch.cat([view.states.to(narrow) for view in part.values()])
             chunk = Chunk(part, states, wide_head)
             for term in objective.terms:
@@ -193,22 +193,20 @@ def _walk(
     return values, gradients
 
 
-def _chunk_count(objective: Objective, targets: Mapping[View, Targets], head: VocabularyHead) -> int:
+def _chunk_count(targets: Mapping[View, Targets], head: VocabularyHead) -> int:
     """Return the number of chunks that suits the device's memory."""
     budget = _CPU_BYTES
     if head.weight.is_cuda:
         budget = torch.cuda.get_device_properties(head.weight.device).total_memory // _GPU_FRACTION
     tokens = sum(len(view.labels) for view in targets.values())
-    if any(term.by_example for term in objective.terms):
-        tokens += sum(view.index.numel() for view in targets.values())
     return max(-(-tokens * len(head.weight) * 4 // budget), 1)  # bytes of float32
 
 
 def _chunks(
-    objective: Objective, targets: Mapping[View, Targets], head: VocabularyHead
+    targets: Mapping[View, Targets], head: VocabularyHead
 ) -> Iterator[tuple[list[slice], Mapping[View, Targets]]]:
     """Yield chunks of examples, alike in size, with their places among all tokens."""
-    count = _chunk_count(objective, targets, head)
+    count = _chunk_count(targets, head)
     if count == 1:
         yield [slice(None)] * len(targets), targets
         return

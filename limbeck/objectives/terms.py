@@ -95,7 +95,6 @@ class TokenTerm:
     weight: float
     smoothing: float = 0.0
     mask_padding = True  # padding is never a target
-    by_example = False
 
     @property
     def views(self) -> tuple[View]:
@@ -141,7 +140,6 @@ class AlignmentTerm:
     detach: Literal["label", "none"] = "label"  # the divergence's first argument is constant
     symmetric: bool = False  # the mean of D(v, z) and D(z, v)
     name = "alignment"
-    by_example = True  # its pool copies log P, padded by example
     views = (View.PREDICT, View.EXPLAIN)
 
     @property

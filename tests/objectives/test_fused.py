@@ -131,7 +131,7 @@ def test_one_long_target_does_not_widen_the_other_chunks(monkeypatch):
     labels, states = torch.zeros(46, dtype=torch.long), torch.randn(46, 8)
     view = Targets(states, labels, numbered(sizes), sizes)
     head = VocabularyHead(torch.randn(50, 8))
-    parts = [part for _, part in fused._chunks(method, dict.fromkeys(method.views, view), head)]
+    parts = [part for _, part in fused._chunks(dict.fromkeys(method.views, view), head)]
     assert len(parts) > 1
     assert all(part.index.shape[1] == max(part.sizes) for chunk in parts for part in chunk.values())
 
