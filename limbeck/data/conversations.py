@@ -133,6 +133,8 @@ def _exported(example: Example, task: Task, form: Form) -> dict[str, Any]:
         segments = example.segments[0] if len(example.segments) == 1 else example.segments
         row = {"id": example.id, "input": segments, **asdict(example)}
         row["answers"] = example.answers and (example.label, *example.answers)
+        row["reverse"] = example.reverse and dict(zip(("question", "rationale"), example.reverse, strict=True))
+        row["votes"] = dict(example.votes)
         return {name: value for name, value in row.items() if value and name not in ("segments", "own_choices")}
     question, reply = example.input, f"{example.rationale}\n{task.marker} {example.label}."
     if form == "prompt-completion":

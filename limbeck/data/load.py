@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -20,6 +20,7 @@ from limbeck.tasks.numbers import read_number
 from limbeck.tasks.settings import TaskSettings
 
 log = logging.getLogger(__name__)
+_OLDEST = ("rationale", "teacher_label", "choices")  # optional fields that a digest always has
 
 Source = Annotated[ArchiveSource | FilesSource | HubSource | GeneratedSource, Field(discriminator="kind")]
 
@@ -123,6 +124,7 @@ def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
 
 def digest(examples: Iterable[Example]) -> str:
     """Return the SHA-256, in hexadecimal, of the examples as canonical JSON."""
-    optional = ("answers", "own_choices")  # left out where they are empty
+    # fields that are newer than the oldest digests are left out where they are empty
+    optional = {field.name for field in fields(Example) if field.default is not MISSING} - {*_OLDEST}
     rows = [{key: value for key, value in asdict(row).items() if value or key not in optional} for row in examples]
     return hashlib.sha256(json.dumps(rows, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

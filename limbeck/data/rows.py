@@ -1,6 +1,7 @@
 """Rows of tables as examples: columns by limbeck's names, labels and choices as texts."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,12 @@ from limbeck.tasks.task import text, without_calculations
 
 log = logging.getLogger(__name__)
 
-Column = Literal["input", "label", "rationale", "id", "teacher_label", "choices", "answers"]
+# fmt: off
+Column = Literal[
+    "input", "label", "rationale", "id", "teacher_label", "choices", "answers",
+    "rationales", "wrong_rationales", "reverse", "votes",
+]
+# fmt: on
 # the file's names by limbeck's: one, several (`choices: [A, B, C]`), or a nested one (`question.stem`)
 Columns = Mapping[Column, str | list[str]]
 TableRow = tuple[str, str, dict[str, Any]]  # location (`rows.jsonl:3`), id if it has none, cells
@@ -163,6 +169,7 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
         labels = _texts(row.get("label"), "label", words) + _texts(_listed(row.get("answers")), "answers", words)
         teacher_label = next(iter(_texts(row.get("teacher_label"), "teacher_label", words)), None)
         rationale = "\n".join(_texts(_listed(row.get("rationale")), "rationale")) or None
+        rationales = _rationales(row, "rationales")
         if labels and "####" in labels[0]:  # GSM8K's solutions
             solution, _, answer = labels[0].rpartition("####")
             labels[0] = text(without_calculations(answer).strip(), "label")
@@ -183,13 +190,43 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
             text(str(next(ids, id)), "id"),
             segments=tuple(segment.removesuffix(listed) or segment for segment in texts),
             label=label,
-            rationale=rationale and without_calculations(rationale),
+            rationale=without_calculations(rationale) if rationale else next(iter(rationales), None),
             teacher_label=teacher_label,
             choices=choices.texts,
             answers=tuple(answers),
             own_choices=own_choices,
+            rationales=rationales if len(rationales) > 1 else (),
+            wrong_rationales=_rationales(row, "wrong_rationales"),
+            reverse=_reverse(row.get("reverse")),
+            votes=_votes(row.get("votes")),
         )
         return Draft(location, example, choices)
+
+
+def _rationales(row: Row, column: str) -> tuple[str, ...]:
+    """Return the texts in a column, each once."""
+    return tuple(dict.fromkeys(map(without_calculations, _texts(_listed(row.get(column)), column))))
+
+
+def _reverse(cell: Any) -> tuple[str, str] | None:
+    """Return the question and the rationale in a column `reverse`, an object with these two."""
+    value = parse_cell(cell) if isinstance(cell, str) else cell
+    if is_missing(value):
+        return None
+    if not isinstance(value, Mapping) or any(is_missing(value.get(name)) for name in ("question", "rationale")):
+        raise DataError("an object with `question` and `rationale` was expected", field="reverse")
+    return text(value["question"], "reverse"), text(value["rationale"], "reverse")
+
+
+def _votes(cell: Any) -> tuple[tuple[str, float], ...]:
+    """Return the shares of votes in a column, an object of numbers by label."""
+    value = parse_cell(cell) if isinstance(cell, str) else cell
+    if is_missing(value):
+        return ()
+    counts = value.values() if isinstance(value, Mapping) else [None]
+    if not all(isinstance(n, int | float) and 0 <= n < math.inf for n in counts) or not (total := sum(counts)):
+        raise DataError("an object of numbers by label, not all 0, was expected", field="votes")
+    return tuple((text(label, "votes"), n / total) for label, n in value.items() if n)
 
 
 def _listed(cell: Any) -> Any:

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from limbeck.data import load, read_rows
 from limbeck.data.choices import read_choices
+from limbeck.data.conversations import export_rows
 from limbeck.data.tables import cell_text, parse_cell
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get
 from tests.helpers.archives import file_settings, write_rows
@@ -260,3 +262,19 @@ def test_choices_in_columns(read: Read, names: list[str]) -> None:
     assert (example.choices, example.label, example.segments) == (tuple(COLOURS), "green", ("q",))
     (example,) = read(rows, {"choices": [names[1], names[0]]})
     assert (example.choices, example.label) == (("green", "red"), "red")
+
+
+def test_a_row_may_have_several_rationales_a_reverse_question_and_votes(read: Read) -> None:
+    row: dict[str, Any] = {"input": "1+1?", "label": "2", "rationales": ["a b", "c", "a b"], "wrong_rationales": ["x"]}
+    row |= {"reverse": {"question": "2-1?", "rationale": "back"}, "votes": {"2": 3, "3": 1}}
+    (example,) = read([row])
+    assert (example.rationale, example.rationales, example.wrong_rationales) == ("a b", ("a b", "c"), ("x",))
+    assert (example.reverse, dict(example.votes)) == (("2-1?", "back"), {"2": 0.75, "3": 0.25})
+    exported, _ = export_rows([example], get("custom"), "limbeck")
+    assert [replace(row, id=example.id) for row in read(exported)] == [example]
+
+
+@pytest.mark.parametrize(("field", "value"), [("reverse", {"question": "q"}), ("votes", {"2": -1}), ("votes", ["2"])])
+def test_a_wrong_reverse_question_or_vote_is_named(read: Read, field: str, value: Any) -> None:
+    with pytest.raises(DataError, match=rf"line 1: {field}:|:1: {field}:"):
+        read([{"input": "1+1?", "label": "2", field: value}])
