@@ -71,13 +71,13 @@ class Call:
 
     def _limbeck(self) -> torch.Tensor:
         """The loss as a student computes it: the states of padding are left behind first."""
-        labels, index, sizes = (self.batch[name] for name in ("labels", "index", "sizes"))
+        labels, weights, index, sizes = (self.batch[name] for name in ("labels", "weights", "index", "sizes"))
+        states = {view: self.hidden[view].flatten(0, 1)[self.places[view]] for view in labels}
         targets = {
-            view: Targets(self.hidden[view].flatten(0, 1)[self.places[view]], labels[view], index[view], sizes[view])
-            for view in labels
+            view: Targets(states[view], ids, weights[view], index[view], sizes[view]) for view, ids in labels.items()
         }
         method = METHODS[self.setup.method]
-        counts = term_counts(method, labels, index)
+        counts = term_counts(method, labels, weights, index)
         return losses(method, targets, head=VocabularyHead(self.weight), counts=counts)[0]
 
 

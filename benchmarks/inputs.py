@@ -86,6 +86,6 @@ def batches(
     """The same examples as the naive side takes them (`naive.model_loss`) and as limbeck does (`Distiller.forward`)."""
     rows = features(shape, vocab_size, seed)
     naive = send_to_device(NaiveCollator(tokenizer(vocab_size))(rows), device)
-    ids = [{View(view): ViewIds(row[view]["input_ids"], row[view]["labels"]) for view in VIEWS} for row in rows]
+    ids = [{View(view): [ViewIds(row[view]["input_ids"], row[view]["labels"])] for view in VIEWS} for row in rows]
     limbeck = send_to_device(SourceCollator(pad_id=0)(ids), device)
     return naive, limbeck

@@ -24,7 +24,7 @@ from limbeck.models.generation import Target
 from limbeck.models.prompts import PromptCodec
 from limbeck.models.settings import Prompts
 from limbeck.models.student import Student
-from limbeck.models.tokenization import IGNORE, MULTIPLE, Ids, ViewIds, end_ids, numbered, pad, target_sizes
+from limbeck.models.tokenization import IGNORE, MULTIPLE, Ids, ViewIds, end_ids, pad, token_columns, with_padding
 
 log = logging.getLogger(__name__)
 _SHARED, _PADDING = 0, -1  # in `branches`
@@ -45,7 +45,7 @@ def lay_out(views: Sequence[ViewIds]) -> Layout:
     differences = (i for i, tokens in enumerate(zip(*sources, strict=False)) if len(set(tokens)) > 1)
     shared = next(differences, min(map(len, sources)))
     row = Layout(sources[0][:shared], list(range(shared)), [_SHARED] * shared, [])
-    for number, (source, (_, target)) in enumerate(zip(sources, views, strict=True), 1):
+    for number, (source, (_, target, _)) in enumerate(zip(sources, views, strict=True), 1):
         begin, suffix = len(row.ids), source[shared:]
         last = begin + len(suffix) - 1 if suffix else shared - 1  # of the prompt
         branch = [*suffix, *target[:-1]]
@@ -68,21 +68,19 @@ class BranchCollator:
     shared: bool
     reads_padding: bool = False
 
-    def __call__(self, examples: Sequence[Mapping[Any, ViewIds]]) -> dict[str, Any]:
-        sizes = target_sizes(examples, self.reads_padding)
+    def __call__(self, examples: Sequence[Mapping[Any, Sequence[ViewIds]]]) -> dict[str, Any]:
+        examples = with_padding(examples) if self.reads_padding else examples
         rows: list[Layout] = []
-        labels: dict[Any, Ids] = {view: [] for view in sizes}
-        places: dict[Any, list[tuple[int, int]]] = {view: [] for view in sizes}  # row number, index in the row
-        for number, views in enumerate(examples):
-            read: dict[Any, ViewIds] = {}
-            for view, (source, target) in views.items():
-                if len(target):
-                    read[view] = ViewIds(source, [*target, *[IGNORE] * (sizes[view][number] - len(target))])
-                    labels[view].extend(read[view].target)
-            for group in [read] if self.shared else [{view: ids} for view, ids in read.items()]:
+        labels: dict[Any, Ids] = {view: [] for view in examples[0]}
+        places: dict[Any, list[tuple[int, int]]] = {view: [] for view in labels}  # row number, index in the row
+        for example in examples:
+            branches = [(view, ids) for view, shown in example.items() for ids in shown if len(ids.target)]
+            for view, ids in branches:
+                labels[view].extend(ids.target)
+            for group in [branches] if self.shared else [[branch] for branch in branches]:
                 if group:
-                    row = lay_out(list(group.values()))
-                    for view, indices in zip(group, row.places, strict=True):
+                    row = lay_out([ids for _, ids in group])
+                    for (view, _), indices in zip(group, row.places, strict=True):
                         places[view].extend((len(rows), index) for index in indices)
                     rows.append(row)
         input_ids = pad([row.ids for row in rows], IGNORE, MULTIPLE)
@@ -93,8 +91,7 @@ class BranchCollator:
             "branches": pad([row.branches for row in rows], _PADDING, MULTIPLE),
             "places": {view: _int64(row * width + index for row, index in pairs) for view, pairs in places.items()},
             "labels": {view: _int64(ids) for view, ids in labels.items()},
-            "index": {view: numbered(row) for view, row in sizes.items()},
-            "sizes": sizes,
+            **token_columns(examples),
         }
 
 
@@ -167,7 +164,7 @@ class DecoderStudent(Student):
     def target_states(self, batch: Sequence[Ids], columns: Sequence[Sequence[Target]]) -> list[Tensor]:
         empty = (self.codec.end,)  # whose state precedes the first token
         examples = [
-            {number: ViewIds(prompt, column[row] or empty) for number, column in enumerate(columns)}
+            {number: [ViewIds(prompt, column[row] or empty)] for number, column in enumerate(columns)}
             for row, prompt in enumerate(batch)
         ]
         inputs = send_to_device(self.collator()(examples), self.model.device)

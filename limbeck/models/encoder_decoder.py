@@ -18,13 +18,13 @@ from limbeck.models.tokenization import (
     IGNORE,
     MULTIPLE,
     Codec,
+    ExampleIds,
     Ids,
-    ViewIds,
     end_ids,
-    numbered,
     pad,
     padded_inputs,
-    target_sizes,
+    token_columns,
+    with_padding,
 )
 
 
@@ -66,7 +66,7 @@ class SegmentCodec(Codec):
 class SourceCollator:
     """Pads examples, given as ids by view, into a batch of int64 tensors for `Student.hidden_states`.
 
-    A view reads only the b examples with a target in it (without any the first: some models refuse an empty batch).
+    A view reads only the b rows with a target in it (without any the first: some models refuse an empty batch).
     Their sources are one encoder batch, view after view: `input_ids` and `attention_mask`, `[sum of b, S]`. By view
     `targets` has target ids `[b, T]`, IGNORE on padding, and `places` the index among b * T of each of the `labels`.
     """
@@ -74,20 +74,20 @@ class SourceCollator:
     pad_id: int
     reads_padding: bool = False
 
-    def __call__(self, examples: Sequence[Mapping[View, ViewIds]]) -> dict[str, Any]:
+    def __call__(self, examples: Sequence[ExampleIds]) -> dict[str, Any]:
         multiple = 1 if self.reads_padding else MULTIPLE
-        sizes = target_sizes(examples, self.reads_padding)
-        read = {view: [i for i, size in enumerate(row) if size] or [0] for view, row in sizes.items()}
-        targets = {view: pad([examples[i][view].target for i in row], IGNORE, multiple) for view, row in read.items()}
-        masks = {view: pad([[1] * sizes[view][i] for i in row], 0, multiple).bool() for view, row in read.items()}
-        sources = [examples[i][view].source for view, row in read.items() for i in row]
+        examples = with_padding(examples) if self.reads_padding else examples
+        shown = {view: [ids for row in examples for ids in row[view]] for view in examples[0]}
+        rows = {view: [row for row in ids if len(row.target)] or ids[:1] for view, ids in shown.items()}
+        targets = {view: pad([ids.target for ids in row], IGNORE, multiple) for view, row in rows.items()}
+        masks = {view: pad([[1] * len(ids.target) for ids in row], 0, multiple).bool() for view, row in rows.items()}
+        sources = [ids.source for row in rows.values() for ids in row]
         return {
             **padded_inputs(sources, self.pad_id, multiple),
             "targets": targets,
             "places": {view: mask.flatten().nonzero().squeeze(1) for view, mask in masks.items()},
             "labels": {view: ids[masks[view]] for view, ids in targets.items()},
-            "index": {view: numbered(row) for view, row in sizes.items()},
-            "sizes": sizes,
+            **token_columns(examples),
         }
 
 

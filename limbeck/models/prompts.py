@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from limbeck.data import Source, View, source
+from limbeck.data import RATIONALE_MARK, Source, View, source
 from limbeck.errors import DataError, ModelError, first_line
 from limbeck.models.settings import Prompts, StudentSettings
 from limbeck.models.tokenization import Codec, Ids
@@ -35,7 +35,8 @@ def prompts_for(settings: StudentSettings, task: Task, tokenizer: PreTrainedToke
         View.RATIONALE_FIRST: f'{question}Explain the reasoning first, then write "Answer:" and {task.form}.',
         View.ANSWER_FIRST: f'{question}Write {task.form} first, then "Rationale:" and the reasoning.',
     }
-    cues = {view: "Answer:" if view in (View.PREDICT, View.ANSWER_FIRST) else "Rationale:" for view in View}
+    sentences[View.GIVEN_RATIONALE] = sentences[View.PREDICT]
+    cues = {view: "Rationale:" if view in (View.EXPLAIN, View.RATIONALE_FIRST) else "Answer:" for view in View}
     prefixes = {view: "explain: " if view is View.EXPLAIN else "predict: " for view in View}
     defaults = {"chat": sentences, "plain": cues, "prefix": prefixes}[template]
     return Prompts(
@@ -110,6 +111,8 @@ class PromptCodec(Codec):
         if len(names) == len(segments):
             segments = tuple(f"{name}: {segment}" for name, segment in zip(names, segments, strict=True))
         body = "\n".join(segments) + text.choices
+        if text.rationale:
+            body += f"\n{RATIONALE_MARK} {text.rationale}"
         if text.view is None:
             return body
         instruction = self.prompts.instructions[text.view]

@@ -20,7 +20,7 @@ from limbeck.errors import ModelError
 from limbeck.models.families import VocabularyHead
 from limbeck.models.generation import Answer, Done, Engine, Scores, Target, ct2_engine, greedy_search, score_batch
 from limbeck.models.settings import EngineName, Prompts
-from limbeck.models.tokenization import IGNORE, Codec, Ids, ViewIds, end_of, pad, progress
+from limbeck.models.tokenization import IGNORE, Codec, ExampleIds, Ids, end_of, pad, progress
 from limbeck.schema import Example
 
 Texts = Sequence[Source | str]
@@ -56,12 +56,12 @@ class Student(nn.Module, ABC):
     prompts: Prompts | None = None  # of a decoder-only student
 
     @abstractmethod
-    def collator(self, reads_padding: bool = False) -> Callable[[Sequence[Mapping[View, ViewIds]]], dict[str, Any]]:
+    def collator(self, reads_padding: bool = False) -> Callable[[Sequence[ExampleIds]], dict[str, Any]]:
         """Return a function that makes a batch of examples' ids by view.
 
-        By view it has `labels`, the target ids one example after the other, `[N]`; `sizes`, their number by example;
-        `index`, their places among the labels, `[B, T]`, -1 after the last. Where a loss `reads_padding`, IGNORE pads
-        non-empty targets to one length.
+        By view it has `labels`, the target ids one example after the other, `[N]`; their `weights`, `[N]`; `sizes`,
+        their number by example; `index`, their places among the labels, `[B, T]`, -1 after the last. Where a loss
+        `reads_padding`, IGNORE pads non-empty targets to one length.
         """
 
     @abstractmethod

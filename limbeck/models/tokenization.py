@@ -71,18 +71,38 @@ def end_of(ids: Sequence[int], ends: Sequence[int]) -> int | None:
 
 
 class ViewIds(NamedTuple):
-    """The token ids of an example in a view, the target's empty where there is none."""
+    """A source's token ids and its target's, empty where there is none, whose tokens count with a weight."""
 
     source: Row
     target: Row
+    weight: float = 1.0
 
 
-def target_sizes(examples: Sequence[Mapping[View, ViewIds]], reads_padding: bool) -> dict[View, list[int]]:
-    """Return the examples' numbers of target tokens by view; where padding is read, the longest's for all with any."""
-    sizes = {view: [len(ids[view].target) for ids in examples] for view in examples[0]}
-    if reads_padding:
-        sizes = {view: [max(row) if size else 0 for size in row] for view, row in sizes.items()}
-    return sizes
+# an example's ids by view, which may show it several times, once with each rationale
+ExampleIds = Mapping[View, Sequence[ViewIds]]
+
+
+def with_padding(examples: Sequence[ExampleIds]) -> list[ExampleIds]:
+    """Return the examples with IGNORE after non-empty targets, up to the longest of a view."""
+    widths = {view: max(len(ids.target) for row in examples for ids in row[view]) for view in examples[0]}
+
+    def padded(ids: ViewIds, width: int) -> ViewIds:
+        padding = [IGNORE] * (width - len(ids.target)) if len(ids.target) else []
+        return ids._replace(target=[*ids.target, *padding])
+
+    return [{view: [padded(ids, widths[view]) for ids in rows] for view, rows in row.items()} for row in examples]
+
+
+def token_columns(examples: Sequence[ExampleIds]) -> dict[str, Any]:
+    """Return, by view, the number of target tokens by example, their places, and their weights: see `Student`."""
+    sizes = {view: [sum(len(ids.target) for ids in row[view]) for row in examples] for view in examples[0]}
+    shown = {view: [ids for row in examples for ids in row[view]] for view in examples[0]}
+    weights = {view: np.repeat([i.weight for i in ids], [len(i.target) for i in ids]) for view, ids in shown.items()}
+    return {
+        "sizes": sizes,
+        "index": {view: numbered(row) for view, row in sizes.items()},
+        "weights": {view: torch.from_numpy(row.astype(np.float32)) for view, row in weights.items()},
+    }
 
 
 class Codec(ABC):
@@ -138,10 +158,10 @@ class Codec(ABC):
 
     def _cut_source(self, source: Source, limit: int) -> Ids:
         def shortened(length: int) -> Ids:
-            segments = tuple(_without_middle(segment, length) for segment in source.segments)
-            return self.sources([replace(source, segments=segments)])[0]
+            *segments, rationale = (_without_middle(text, length) for text in (*source.segments, source.rationale))
+            return self.sources([replace(source, segments=tuple(segments), rationale=rationale)])[0]
 
-        row = _longest_fit(shortened, max(map(len, source.segments)), limit)
+        row = _longest_fit(shortened, max(map(len, (*source.segments, source.rationale))), limit)
         return row if len(row) <= limit else self._clipped(row, limit)
 
     def fitted_targets(self, examples: Sequence[Example], view: View, limit: int) -> tuple[list[Ids], list[int]]:
@@ -165,7 +185,7 @@ class Codec(ABC):
             return self.targets([str(text).strip()])[0]
 
         row = _longest_fit(shortened, len(rationale), limit)
-        if view is View.EXPLAIN:
+        if view in (View.EXPLAIN, View.WRONG_RATIONALE):
             return row if len(row) <= limit and row != shortened(0) else []
         if len(row) > limit:
             raise DataError(

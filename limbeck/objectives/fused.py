@@ -32,6 +32,7 @@ class Targets:
 
     states: Tensor  # the head's input where each is predicted, [N, D]
     labels: Tensor  # their ids, [N]; IGNORE for padding that the objective reads
+    weights: Tensor  # with which token terms count them, [N]
     index: Tensor  # of each example's tokens, [B, T], -1 after its last
     sizes: Sequence[int]  # tokens of each example
 
@@ -40,13 +41,14 @@ class Targets:
         first = sum(self.sizes[:begin])
         place = slice(first, first + sum(self.sizes[begin:end]))
         index = self.index[begin:end, : max(1, *self.sizes[begin:end])] - first  # negative ones stay so
-        return place, Targets(self.states[place], self.labels[place], index, self.sizes[begin:end])
+        return place, Targets(self.states[place], self.labels[place], self.weights[place], index, self.sizes[begin:end])
 
 
-def term_counts(objective: Objective, labels: ByView, index: ByView) -> dict[str, Tensor]:
-    """Count what each term's mean is over, in a batch with these `Targets.labels` and `Targets.index`."""
-    padded = {view: torch.nn.functional.pad(ids, (0, 1), value=IGNORE) for view, ids in labels.items()}  # for index -1
-    return objective.counts({view: (ids[index[view]] != IGNORE).sum(1) for view, ids in padded.items()})
+def term_counts(objective: Objective, labels: ByView, weights: ByView, index: ByView) -> dict[str, Tensor]:
+    """Count what each term's mean is over, in a batch with these columns of `Targets`."""
+    counted = {view: weights[view] * (ids != IGNORE) for view, ids in labels.items()}
+    padded = {view: torch.nn.functional.pad(row, (0, 1)) for view, row in counted.items()}  # for index -1
+    return objective.counts({view: row[index[view]].sum(1) for view, row in padded.items()})
 
 
 def losses(
@@ -151,7 +153,7 @@ class _Gradients:
         if self.hidden:
             views = [states[place] for states, place in zip(self.hidden, places, strict=True)]
             for view, rows in zip(views, (narrow @ head.weight).split(list(map(len, views))), strict=True):
-                view.copy_(rows)
+                view.add_(rows)
 
 
 def _walk(
@@ -181,10 +183,17 @@ def _walk(
         torch.zeros_like(head.bias, dtype=wide) if head.bias is not None and needs_grad[2] else None,
     )
     with torch.autocast(device, enabled=False):  # every type is chosen here
+        for contrast in objective.across_examples:
+            value, by_states = contrast.loss(targets)
+            values[contrast.name] += value / divisors[contrast.name]
+            scale = contrast.weight * gradients.unit / divisors[contrast.name]
+            for view, gradient in zip(targets, gradients.hidden, strict=False):
+                if view in by_states:
+                    gradient.add_(scale * by_states[view])
         for places, part in _chunks(targets, head):
             states = torch.cat([view.states.to(narrow) for view in part.values()])
             chunk = Chunk(part, states, wide_head)
-            for term in objective.terms:
+            for term in objective.within_examples:
                 count = divisors[term.name]
                 values[term.name] += term.loss(chunk, term.weight * gradients.unit / count, any(needs_grad)) / count
             if any(needs_grad):

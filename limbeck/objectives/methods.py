@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from limbeck.data import View
 from limbeck.errors import unknown
+from limbeck.objectives.contrast import ContrastTerm, MarginTerm
 from limbeck.objectives.terms import DIVERGENCES, POOLS, AlignmentTerm, Objective, TokenTerm
 from limbeck.settings import Settings, from_name
 
@@ -65,6 +66,27 @@ _ROWS = (
         f"{CHEN}, Table 4",
     ),
     Objective(
+        "mi-bound",
+        (*_DSS, TokenTerm("bound", View.GIVEN_RATIONALE, 0.5)),
+        "dss + bound_weight CE(label given rationale)",
+        "dss, and the label after the rationale: I(Y; R | X) >= H(Y | X) - CE(label given rationale)",
+        "Barber and Agakov 2003, The IM Algorithm, with the question as a condition",
+    ),
+    Objective(
+        "infonce",
+        (*_DSS, ContrastTerm(0.1)),
+        "dss + contrast_weight InfoNCE(label states, rationale states)",
+        "dss, and states by which a question's label and rationale are told from the others of the batch",
+        "van den Oord et al. 2018, arXiv:1807.03748",
+    ),
+    Objective(
+        "margin",
+        (*_DSS, MarginTerm(0.1)),
+        "dss + margin_weight max(0, margin - log P(rationale) + log P(wrong rationale)), means over tokens",
+        "dss, and rationales ahead of those that led to a wrong answer",
+        "Wang et al. 2024, arXiv:2405.13014",
+    ),
+    Objective(
         "kl",
         (*_DSS, AlignmentTerm(0.1, divergence="kl", detach="none")),
         "dss + alignment_weight KL(v' || z'), both sides trained",
@@ -81,6 +103,11 @@ class ObjectiveSettings(Settings):
     name: str = Field("mi", description=f"one of {', '.join(METHODS)}")
     label_weight: float | None = Field(None, ge=0, description="weight of the label (or joint) term")
     rationale_weight: float | None = Field(None, ge=0, description="weight of the rationale term")
+    bound_weight: float | None = Field(None, ge=0, description="weight of the label given its rationale")
+    contrast_weight: float | None = Field(None, ge=0, description="weight of the contrast between questions")
+    temperature: float | None = Field(None, gt=0, description="of the contrast between questions")
+    margin_weight: float | None = Field(None, ge=0, description="weight of the lead over wrong rationales")
+    margin: float | None = Field(None, description="of the lead over wrong rationales, in nats a token")
     alignment_weight: float | None = Field(None, ge=0, description="weight of the alignment term")
     pool: str | None = Field(None, description=f"one of {', '.join(POOLS)}")
     divergence: str | None = Field(None, description=f"one of {', '.join(DIVERGENCES)}")

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from limbeck.data import View
+from limbeck.objectives.contrast import ContrastTerm, MarginTerm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,9 +86,9 @@ POOLS: dict[str, Pool] = {"max": max_pool, "mean": mean_pool}
 
 @dataclass(frozen=True)
 class TokenTerm:
-    """The mean cross-entropy of a view's target tokens y, with label smoothing e.
+    """The mean cross-entropy of a view's target tokens y, of weight w, with label smoothing e.
 
-    L = mean_t -(1 - e) log P_t[y_t] - e/V sum_k log P_t[k]
+    L = sum_t w_t (-(1 - e) log P_t[y_t] - e/V sum_k log P_t[k]) / sum_t w_t
     """
 
     name: str
@@ -95,6 +96,7 @@ class TokenTerm:
     weight: float
     smoothing: float = 0.0
     mask_padding = True  # padding is never a target
+    across_examples = False
 
     @property
     def views(self) -> tuple[View]:
@@ -103,24 +105,25 @@ class TokenTerm:
     @property
     def settings(self) -> dict[str, str]:
         """The term's fields, by the fields of a recipe that change them."""
-        return {"rationale_weight" if self.name == "rationale" else "label_weight": "weight"}
+        return {f"{'label' if self.name == 'joint' else self.name}_weight": "weight"}
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
-        """Count the target tokens of examples, from their target lengths by view, `[B]`."""
+        """Count the target tokens of examples, from their weighted numbers by view, `[B]`."""
         return lengths[self.view].sum()
 
     def loss(self, chunk: Chunk, scale: Tensor, with_gradient: bool) -> Tensor:  # noqa: ARG002
         """Return the sum over a chunk's tokens; add its gradient times `scale` to the chunk."""
         # dL/d log P_t = -(1 - e) at the label and -e/V everywhere
-        e, real, losses = self.smoothing, chunk.rows(chunk.real, self.view), chunk.rows(chunk.token_losses, self.view)
-        chunk.rows(chunk.label_gradient, self.view).add_((1 - e) * scale * real)
+        e, losses = self.smoothing, chunk.rows(chunk.token_losses, self.view)
+        weights = chunk.targets[self.view].weights * chunk.rows(chunk.real, self.view)
+        chunk.rows(chunk.label_gradient, self.view).add_((1 - e) * scale * weights)
         if not e:
-            return losses.sum()
+            return (weights * losses).sum()
         log_p = chunk.rows(chunk.log_p, self.view)
-        chunk.rows(chunk.sums, self.view).add_(e * scale * real)
-        spread = (e * scale * real / log_p.shape[-1]).unsqueeze(-1)
+        chunk.rows(chunk.sums, self.view).add_(e * scale * weights)
+        spread = (e * scale * weights / log_p.shape[-1]).unsqueeze(-1)
         chunk.gradients.append((self.view, lambda total: total.sub_(spread)))
-        return ((1 - e) * losses - e * log_p.mean(-1).masked_fill(~real, 0)).sum()
+        return (weights * ((1 - e) * losses - e * log_p.mean(-1))).sum()
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ class AlignmentTerm:
     detach: Literal["label", "none"] = "label"  # the divergence's first argument is constant
     symmetric: bool = False  # the mean of D(v, z) and D(z, v)
     name = "alignment"
+    across_examples = False
     views = (View.PREDICT, View.EXPLAIN)
 
     @property
@@ -182,7 +186,7 @@ class AlignmentTerm:
         return (directed(log_v, log_z) + directed(log_z, log_v)) / 2 if self.symmetric else directed(log_v, log_z)
 
 
-Term = TokenTerm | AlignmentTerm
+Term = TokenTerm | AlignmentTerm | ContrastTerm | MarginTerm
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,15 @@ class Objective:
         return replace(self, terms=tuple(terms))
 
     @property
+    def across_examples(self) -> tuple[ContrastTerm, ...]:
+        """The terms whose loss takes a batch's targets, not a chunk's."""
+        return tuple(term for term in self.terms if term.across_examples)  # type: ignore[misc]
+
+    @property
+    def within_examples(self) -> tuple[TokenTerm | AlignmentTerm | MarginTerm, ...]:
+        return tuple(term for term in self.terms if not term.across_examples)  # type: ignore[misc]
+
+    @property
     def views(self) -> tuple[View, ...]:
         """The views that a batch holds."""
         return tuple(dict.fromkeys(view for term in self.terms for view in term.views))
@@ -221,9 +234,9 @@ class Objective:
     @property
     def answer_view(self) -> View:
         """The view that a trained student answers in."""
-        return next(view for view in self.views if view is not View.EXPLAIN)
+        return next(view for view in self.views if view not in (View.EXPLAIN, View.GIVEN_RATIONALE))
 
     @property
     def rationale_view(self) -> View | None:
         """The view that it gives rationales in, if any."""
-        return next((view for view in self.views if view is not View.PREDICT), None)
+        return next((view for view in self.views if view not in (View.PREDICT, View.GIVEN_RATIONALE)), None)

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from limbeck.data import View, source, target
+from limbeck.data import View, by_rationale, source, target
 from limbeck.errors import DataError
 from limbeck.models.student import Student
-from limbeck.models.tokenization import Ids, ViewIds, progress
+from limbeck.models.tokenization import ExampleIds, Ids, ViewIds, progress
 from limbeck.schema import Example
 
 _BLOCK = 10_000  # examples whose ids are Python integers at a time
@@ -38,46 +39,69 @@ class TokenTable:
         return np.diff(self.offsets)
 
 
-@dataclass(frozen=True)
-class TrainingSet(Dataset[dict[View, ViewIds]]):
-    """N examples; row `v * N + i` of a table is example i in the view `views[v]`."""
+@dataclass
+class TrainingSet(Dataset[ExampleIds]):
+    """N examples; the tables have a row for each rationale that a view shows, view after view.
+
+    The rows of example i in the view `views[v]` are `first[v * N + i]` up to the next. Their targets have an equal
+    share in the example, all of them or, with a `draw_seed`, one drawn an epoch.
+    """
 
     views: tuple[View, ...]
     sources: TokenTable
     targets: TokenTable  # empty where the example has none
+    first: NDArray[np.int64]
     notes: dict[str, int]  # counts of what was cut or left out
     lengths: NDArray[np.int64]  # of each example's longest source and its targets, `[N, K]`
+    draw_seed: int | None = None
+    epoch: int = 0
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def __getitem__(self, example: int) -> dict[View, ViewIds]:
-        rows = {view: number * len(self) + example for number, view in enumerate(self.views)}
-        return {view: ViewIds(self.sources[row], self.targets[row]) for view, row in rows.items()}
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other rationales; data loaders call it."""
+        self.epoch = epoch
+
+    def __getitem__(self, example: int) -> dict[View, list[ViewIds]]:
+        draw = None
+        if self.draw_seed is not None:
+            draw = int(np.random.default_rng((self.draw_seed, self.epoch, example)).integers(2**31))
+        return {view: self._shown(number * len(self) + example, draw) for number, view in enumerate(self.views)}
+
+    def _shown(self, position: int, draw: int | None) -> list[ViewIds]:
+        rows = range(self.first[position], self.first[position + 1])
+        if draw is not None:  # all views draw the same rationale
+            rows = range(rows[draw % len(rows)], rows[draw % len(rows)] + 1)
+        return [ViewIds(self.sources[row], self.targets[row], 1 / len(rows)) for row in rows]
 
     @property
     def target_lengths(self) -> Mapping[View, Tensor]:
-        """The examples' target lengths in each view, `[N]`."""
-        lengths = torch.from_numpy(self.targets.lengths).view(len(self.views), len(self))
-        return dict(zip(self.views, lengths, strict=True))
+        """The examples' weighted, or expected, numbers of target tokens in each view, `[N]`."""
+        means = np.add.reduceat(self.targets.lengths, self.first[:-1]) / np.diff(self.first)
+        return dict(zip(self.views, torch.from_numpy(means).view(len(self.views), len(self)), strict=True))
 
 
-def tokenize(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
+def tokenize(
+    examples: Sequence[Example], views: Sequence[View], student: Student, *, draw_seed: int | None = None
+) -> TrainingSet:
     """Tokenize training examples; raise DataError where none has what a view needs.
 
     Lengths are of label and rationale, whatever the views, so that compared objectives share batches.
     """
     for view in views:
         if not any(target(example, view) for example in examples):
-            raise DataError(f"no training example has a rationale, which the {view.value} view needs")
-    training_set = token_ids(examples, views, student)
+            raise DataError(f"no training example has what the {view.value} view shows: rationales or wrong ones")
+    training_set = token_ids(examples, views, student, draw_seed=draw_seed)
     if training_set.views == _TASKS:
         return training_set
     usable = [example for example in examples if any(target(example, view) for view in views)]
     return replace(training_set, lengths=token_ids(usable, _TASKS, student).lengths)
 
 
-def token_ids(examples: Sequence[Example], views: Sequence[View], student: Student) -> TrainingSet:
+def token_ids(
+    examples: Sequence[Example], views: Sequence[View], student: Student, *, draw_seed: int | None = None
+) -> TrainingSet:
     """Tokenize the examples with a target in any view; the notes count the rest, and what was cut."""
     usable = [example for example in examples if any(target(example, view) for view in views)]
     notes = {"without_target": len(examples) - len(usable), "sources_cut": 0, "targets_cut": 0}
@@ -86,7 +110,7 @@ def token_ids(examples: Sequence[Example], views: Sequence[View], student: Stude
     def table(name: str, encode: Callable[[Sequence[Example], View], tuple[list[Ids], list[int]]]) -> TokenTable:
         ids, offsets = array("i"), array("q", [0])
         for view, block in progress(blocks, f"tokenizing {name}"):
-            rows, cut = encode(block, view)
+            rows, cut = encode(list(chain.from_iterable(by_rationale(example, view) for example in block)), view)
             notes[f"{name}_cut"] += len(cut)
             for row in rows:
                 ids.extend(row)
@@ -95,7 +119,9 @@ def token_ids(examples: Sequence[Example], views: Sequence[View], student: Stude
 
     sources = table("sources", lambda block, view: student.source_ids([source(e, view) for e in block]))
     targets = table("targets", student.fitted_target_ids)
-    shape = (len(views), len(usable))
-    longest = sources.lengths.reshape(shape).max(0, keepdims=True)
-    lengths = np.concatenate([longest, targets.lengths.reshape(shape)]).T
-    return TrainingSet(tuple(views), sources, targets, notes, lengths)
+    counts = [len(by_rationale(example, view)) for view in views for example in usable]
+    first, shape = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]), (len(views), len(usable))
+    longest = np.maximum.reduceat(sources.lengths, first[:-1]).reshape(shape).max(0, keepdims=True)
+    gather = np.add if draw_seed is None else np.maximum
+    lengths = np.concatenate([longest, gather.reduceat(targets.lengths, first[:-1]).reshape(shape)]).T
+    return TrainingSet(tuple(views), sources, targets, first, notes, lengths, draw_seed)

@@ -44,6 +44,7 @@ class Distiller(nn.Module):
     def forward(
         self,
         labels: Mapping[View, Tensor],
+        weights: Mapping[View, Tensor],
         index: Mapping[View, Tensor],
         sizes: Mapping[View, Sequence[int]],
         *,
@@ -56,8 +57,10 @@ class Distiller(nn.Module):
         Returns `loss`, a scalar; `terms`, their unweighted values; `shares`, their shares of the gradient.
         """
         states, head = self.student.hidden_states(inputs), self.student.head()
-        targets = {view: Targets(states[view], labels[view], index[view], sizes[view]) for view in labels}
-        counts = counts or term_counts(self.objective, labels, index)
+        targets = {
+            view: Targets(states[view], ids, weights[view], index[view], sizes[view]) for view, ids in labels.items()
+        }
+        counts = counts or term_counts(self.objective, labels, weights, index)
         loss, values = losses(self.objective, targets, head=head, counts=counts)
         shares = gradient_shares(self.objective, targets, head=head, counts=counts) if with_shares else {}
         return {"loss": loss, "terms": values, "shares": shares}
@@ -196,7 +199,8 @@ class Trainer(transformers.Trainer):
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Return each term's divisor, and count for the log."""
         for batch in batch_samples:
-            for name, count in term_counts(self.distiller.objective, batch["labels"], batch["index"]).items():
+            columns = (batch[name] for name in ("labels", "weights", "index"))
+            for name, count in term_counts(self.distiller.objective, *columns).items():
                 self._counts[name] += count
         return self._expected
 

@@ -8,23 +8,27 @@ from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from limbeck.data import View, source, split_target, target
+from limbeck.data import View, by_rationale, source, split_target, target
 from limbeck.schema import Example
 
-NLI = Example("1", ("It rains.", "It is dry."), "contradiction", "Rain is wet.")
+NLI = Example("1", ("It rains.", "It is dry."), "contradiction", "Rain is wet.", wrong_rationales=("Rain is dry.",))
 
 
 def test_sources_and_targets() -> None:
     for view in View:
-        prefix = "explain" if view is View.EXPLAIN else "predict"
-        assert source(NLI, view).text("</s>") == f"{prefix}: It rains.</s>It is dry."
-    assert [target(NLI, view) for view in View] == [
+        prefix = "explain" if view in (View.EXPLAIN, View.WRONG_RATIONALE) else "predict"
+        given = "</s>Rain is wet." if view is View.GIVEN_RATIONALE else ""
+        assert source(NLI, view).text("</s>") == f"{prefix}: It rains.</s>It is dry.{given}"
+    assert [target(by_rationale(NLI, view)[0], view) for view in View] == [
         "contradiction",
         "Rain is wet.",
         "Rain is wet. Answer: contradiction",
         "contradiction Rationale: Rain is wet.",
+        "contradiction",
+        "Rain is dry.",
     ]
-    assert [target(replace(NLI, rationale=None), view) for view in View] == ["contradiction", None, None, None]
+    bare = replace(NLI, rationale=None, wrong_rationales=())
+    assert [target(bare, view) for view in View] == ["contradiction", *[None] * 5]
 
 
 def test_a_rows_own_choices_are_read_in_every_view_and_a_tasks_are_not() -> None:

@@ -42,7 +42,7 @@ def decoder(family: str) -> DecoderStudent:
     return copy.deepcopy(_student(family))
 
 
-def examples_of(seed: int, view_pairs: int = 5) -> list[dict[View, ViewIds]]:
+def examples_of(seed: int, view_pairs: int = 5) -> list[dict[View, list[ViewIds]]]:
     """Return examples whose two prompts begin alike, longer than a sliding window; the third has no rationale."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -54,7 +54,7 @@ def examples_of(seed: int, view_pairs: int = 5) -> list[dict[View, ViewIds]]:
     for number in range(view_pairs):
         prompt, label, rationale = ids(4, 30), [*ids(1, 4), 1], [*ids(1, 20), 1]
         explain = ViewIds([*prompt, 9, 8], [] if number == 2 else rationale)
-        examples.append({View.PREDICT: ViewIds([*prompt, 7], label), View.EXPLAIN: explain})
+        examples.append({View.PREDICT: [ViewIds([*prompt, 7], label)], View.EXPLAIN: [explain]})
     return examples
 
 
@@ -64,7 +64,9 @@ def value_and_gradient(student: DecoderStudent, objective: str, batch: dict) -> 
     objective = ObjectiveSettings(name=objective).build()
     targets = oracle.targets(student, batch)
     targets = {view: targets[view] for view in objective.views}
-    counts = term_counts(objective, *({view: batch[name][view] for view in targets} for name in ("labels", "index")))
+    counts = term_counts(
+        objective, *({view: batch[name][view] for view in targets} for name in ("labels", "weights", "index"))
+    )
     loss, _ = losses(objective, targets, head=student.head(), counts=counts)
     loss.backward()
     return loss.detach(), torch.cat([p.grad.flatten() for p in student.parameters() if p.grad is not None])
@@ -87,7 +89,7 @@ def test_the_label_loss_is_hugging_faces_own(family):
     loss, _ = value_and_gradient(student, "finetune", student.collator()(examples))
     total, count = 0.0, 0
     with torch.no_grad():
-        for prompt, target in (example[View.PREDICT] for example in examples):
+        for prompt, target, _ in (example[View.PREDICT][0] for example in examples):
             ids, labels = [*prompt, *target], [IGNORE] * len(prompt) + list(target)
             output = student.model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels]))
             total, count = total + output.loss.item() * len(target), count + len(target)

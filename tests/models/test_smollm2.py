@@ -83,7 +83,7 @@ def test_a_shared_prompt_gives_the_states_of_separate_rows():
     questions, targets = sources(3, 30), student.target_ids(["( 8.0 - 3.0 )", "He sells 5 more.", "yes"])
     views = {view: student.source_ids([Source(view, q.segments) for q in questions])[0] for view in VIEWS}
     examples = [
-        {view: ViewIds(ids[i], targets[(i + n) % 3]) for n, (view, ids) in enumerate(views.items())} for i in range(3)
+        {view: [ViewIds(ids[i], targets[(i + n) % 3])] for n, (view, ids) in enumerate(views.items())} for i in range(3)
     ]
     shared, separate = (
         student.hidden_states(BranchCollator(student.pad_id, shared)(examples)) for shared in (True, False)

@@ -23,7 +23,7 @@ def batch_of(student: Student, targets: list[str | None]) -> dict:
     """Return a batch in one view; an example whose target is None has none."""
     sources, _ = student.source_ids(builders.TEXTS[: len(targets)])
     ids = [student.target_ids([text])[0] if text else [] for text in targets]
-    return student.collator()([{View.PREDICT: ViewIds(*pair)} for pair in zip(sources, ids, strict=True)])
+    return student.collator()([{View.PREDICT: [ViewIds(*pair)]} for pair in zip(sources, ids, strict=True)])
 
 
 @pytest.mark.parametrize("kind", FAMILIES)

@@ -54,7 +54,7 @@ def test_a_batch_is_what_padding_lists_gives(rows, reads_padding):
     views = (View.PREDICT, View.EXPLAIN)
     sources = {view: [[7, *row[number]] for row in rows] for number, view in enumerate(views)}
     targets = {view: [row[2 + number] for row in rows] for number, view in enumerate(views)}
-    examples = [{view: ViewIds(sources[view][i], targets[view][i]) for view in views} for i in range(len(rows))]
+    examples = [{view: [ViewIds(sources[view][i], targets[view][i])] for view in views} for i in range(len(rows))]
     multiple = 1 if reads_padding else 8
     batch = SourceCollator(9, reads_padding)(examples)
     complete = {view: [i for i, ids in enumerate(targets[view]) if ids] or [0] for view in views}
@@ -124,13 +124,13 @@ def target_ids(example: Example, view: View, student: Student) -> list[int] | No
 @example(view=View.RATIONALE_FIRST, label="yes", rationale="0" * 300, limit=19)
 @example(view=View.ANSWER_FIRST, label="no", rationale="因为水是湿的" * 20, limit=27)
 def test_no_target_loses_its_label_or_its_end_at_any_limit(kind, view, label, *, rationale, limit):
-    pupil, row = student(kind), Example("1", ("q",), label, rationale)
+    pupil, row = student(kind), Example("1", ("q",), label, rationale, wrong_rationales=(rationale,))
     texts = [str(target(replace(row, rationale=words), view)).strip() for words in (rationale, "")]
     complete, shortest = pupil.target_ids(texts)
     ids, end = target_ids(row, view, student(kind, max_target_length=limit)), pupil.codec.end
     if len(complete) <= limit:
         assert ids == complete
-    elif view is not View.EXPLAIN and len(shortest) > limit:
+    elif view not in (View.EXPLAIN, View.WRONG_RATIONALE) and len(shortest) > limit:
         assert ids is None
     else:
         assert len(ids) <= limit
@@ -140,7 +140,7 @@ def test_no_target_loses_its_label_or_its_end_at_any_limit(kind, view, label, *,
             assert text.endswith(cut.removeprefix(bare).strip())
         else:
             assert text.endswith(cut)
-            assert cut.endswith(bare) or view is View.EXPLAIN
+            assert cut.endswith(bare) or view in (View.EXPLAIN, View.WRONG_RATIONALE)
             assert ids or limit < len(shortest) + 4  # a character has four bytes at most
     assert not ids or (ids[-1], ids.count(end)) == (end, 1)
 

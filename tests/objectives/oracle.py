@@ -19,7 +19,7 @@ def packed(objective, hidden, labels):
         real = ids != IGNORE
         read = real | real.any(1, keepdim=True) if objective.reads_padding else real
         sizes = read.sum(1).tolist()
-        targets[view] = Targets(hidden[view][read], ids[read], numbered(sizes), sizes)
+        targets[view] = Targets(hidden[view][read], ids[read], torch.ones(sum(sizes)), numbered(sizes), sizes)
     return targets
 
 
@@ -27,7 +27,8 @@ def targets(student, batch):
     """Return the target tokens of a batch that the student's collator made."""
     states = student.hidden_states(batch)
     return {
-        view: Targets(states[view], *(batch[name][view] for name in ("labels", "index", "sizes"))) for view in states
+        view: Targets(states[view], *(batch[name][view] for name in ("labels", "weights", "index", "sizes")))
+        for view in states
     }
 
 
@@ -47,10 +48,36 @@ def losses(objective, targets, *, head, counts):
         if isinstance(term, AlignmentTerm):
             complete = (sides[1] != IGNORE).any(1) & (sides[3] != IGNORE).any(1)
             total = (alignment(term, *sides) * complete).sum()
+        elif term.name == "contrast":
+            total = contrast(term, *(targets[view].states.split(targets[view].sizes) for view in term.views))
+        elif term.name == "margin":
+            total = margin(term, *sides)
         else:
             total = token_loss(*sides, term.smoothing).sum()
         values[term.name] = total / counts[term.name] if counts[term.name] else total
     return sum(term.weight * values[term.name] for term in objective.terms), values
+
+
+def contrast(term, labels, rationales):
+    """Compute InfoNCE's sum over the examples with both sides, given their tokens' states, one example at a time."""
+    pairs = [(a.mean(0), b.mean(0)) for a, b in zip(labels, rationales, strict=True) if len(a) and len(b)]
+    total = labels[0].sum() * 0
+    for label, rationale in pairs:
+        scores = [torch.cosine_similarity(label, other, 0) / term.temperature for _, other in pairs]
+        total = (
+            total + torch.stack(scores).logsumexp(0) - torch.cosine_similarity(label, rationale, 0) / term.temperature
+        )
+    return total
+
+
+def margin(term, *sides):
+    """Compute the sum of hinges over the examples with right and wrong rationales, one example at a time."""
+    total = sides[0].sum() * 0
+    for right_logits, right, wrong_logits, wrong in zip(*sides, strict=True):
+        if (right != IGNORE).any() and (wrong != IGNORE).any():
+            losses = [nn.functional.cross_entropy(*pair) for pair in ((right_logits, right), (wrong_logits, wrong))]
+            total = total + (term.margin + losses[0] - losses[1]).clamp(min=0)
+    return total
 
 
 def token_loss(logits_BTV, labels_BT, smoothing=0.0):

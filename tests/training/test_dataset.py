@@ -56,7 +56,7 @@ def test_ids_are_those_of_the_prefixed_texts(kind, examples):
         assert data.sources[number].tolist() == source_ids(e, view, pupil)
         assert data.targets[number].tolist() == target_ids(target(e, view), pupil)
     assert (data.notes["sources_cut"], data.notes["targets_cut"]) == (0, 0)
-    for view, ids in data[len(data) - 1].items():
+    for view, (ids,) in data[len(data) - 1].items():
         assert ids.source.tolist() == source_ids(examples[-1], view, pupil)
         assert ids.target.tolist() == target_ids(target(examples[-1], view), pupil)
 

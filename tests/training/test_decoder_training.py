@@ -40,7 +40,7 @@ def test_the_fused_loss_is_the_plain_one(name, lora):
     student, method = student_of(lora).eval(), METHODS[name]
     data = tokenize(PARTIAL, method.views, student)
     batch = student.collator(method.reads_padding)([data[i] for i in range(len(data))])
-    counts, results = term_counts(method, batch["labels"], batch["index"]), []
+    counts, results = term_counts(method, *(batch[name] for name in ("labels", "weights", "index"))), []
     for function in (losses, oracle.losses):
         student.zero_grad()
         loss, _ = function(method, oracle.targets(student, batch), head=student.head(), counts=counts)

@@ -170,11 +170,11 @@ def test_the_validation_loss_is_the_objective_over_all_validation_rows_without_d
     method, loss = training.distiller.objective, training._validation_loss()["loss"]
     data = token_ids(PARTIAL, method.views, student)
     batch = training.data_collator([data[i] for i in range(len(data))])
-    complete = sum(map(all, zip(*batch["sizes"].values(), strict=True)))
-    counts = {
-        term.name: complete if term.name == "alignment" else (batch["labels"][term.view] != IGNORE).sum()
-        for term in method.terms
-    }
+    counts = {}
+    for term in method.terms:
+        complete = sum(map(all, zip(*(batch["sizes"][view] for view in term.views), strict=True)))
+        tokens = (batch["labels"][term.views[0]] != IGNORE).sum()
+        counts[term.name] = complete if len(term.views) > 1 else tokens
     with torch.no_grad():
         expected, _ = oracle.losses(method, oracle.targets(student, batch), head=student.head(), counts=counts)
     assert loss == pytest.approx(expected.item(), rel=1e-5)
