@@ -34,11 +34,14 @@ QUALITY = {  # by column, the field of an evaluation
     "similarity": "quality.similarity.mean",
     "words": "quality.words",
     "repetition": "quality.repetition",
+    "usable information (nats)": "usable.teacher.nats",
+    "its own (nats)": "usable.student.nats",
     "dependence (nats)": "dependence.nats",
 }
 QUALITY_NOTE = (
     "From `limbeck evaluate RUN --rationale`. Nearness to one teacher's text is no measure of good reasoning. "
-    "Dependence: a lower bound, comparable on the same examples only."
+    "Usable information: what the teacher's rationales, or its own, tell the student about the label beyond the "
+    "question. Dependence: an InfoNCE bound, comparable on the same examples only."
 )
 JUDGE_NOTE = "Mean ± standard deviation over examples with a score in every judged seed; 95 % interval, Student's t."
 

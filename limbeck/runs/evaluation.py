@@ -1,7 +1,7 @@
 """Students measured on their own and on other data, or asked about any file of rows."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from limbeck.metrics.predict import predict
 from limbeck.metrics.predictions import read_predictions
 from limbeck.metrics.quality import Encoder, quality
 from limbeck.metrics.selective import cascade, choose_thresholds
+from limbeck.metrics.usable import usable_information
 from limbeck.models import Answers, Card, EngineName
 from limbeck.models.loading import open_student
 from limbeck.models.student import Student
@@ -179,6 +180,7 @@ class Evaluation:
             "thresholds": self._thresholds,
             "quality": lambda: quality(self._explained(), domain.examples, domain.task, self.encoder),
             "judge": lambda: judge_scores(self.run, domain.name),
+            "usable": self._usable,
             "dependence": self._dependence,
         }
         for name, measure in measures.items():
@@ -209,6 +211,19 @@ class Evaluation:
         path = _require(self._validation(), "no other answers on validation to choose a threshold on")
         validation = _with_teacher(path, self.domain.validation, self.run.recipe.data.get_task())
         return choose_thresholds(validation, self._with_teacher())
+
+    def _usable(self) -> dict[str, Any]:
+        objective, examples = self.run.recipe.objective.build(), self.domain.examples
+        _require(View.GIVEN_RATIONALE in objective.views, "only a student of mi-bound has learnt to read rationales")
+        own = [replace(row, rationale=p.rationale) for row, p in zip(examples, self.predictions, strict=True)]
+        measures, reasons = {}, {}
+        for writer, rows in (("teacher", examples), ("student", own)):
+            title, size = f"{self.domain.name}, rationales of the {writer}", self.run.recipe.evaluation.batch_size
+            try:
+                measures[writer] = asdict(usable_information(self.student, rows, batch_size=size, title=title))
+            except DataError as error:
+                reasons[writer] = str(error)
+        return {**_require(measures, "; ".join(reasons.values())), "reasons": reasons}
 
     def _dependence(self) -> dict[str, Any]:
         self._explained()

@@ -24,6 +24,7 @@ SECTIONS = {  # by the keys of `Evaluation.page`
     "quality": "Rationales",
     "judge": "The judge",
     "significance": "Significance",
+    "usable": "Usable information of rationales",
     "dependence": "Dependence of the label's side and the rationale's",
 }
 FIGURES = {"calibration": "reliability", "selective": "risk-coverage", "cascade": "cascade"}

@@ -18,7 +18,13 @@ from tests.helpers import builders
 
 RATIONALES = [f"He scored {i} points. " * (1 + i % 3) for i in range(12)]
 EXAMPLES = [
-    Example(f"e{i}", (f"Luke scored {i} points after 2 rounds.",), f"( {i}.0 / 2.0 )", rationale, wrong_rationales=(f"He lost {i}.",))
+    Example(
+        f"e{i}",
+        (f"Luke scored {i} points after 2 rounds.",),
+        f"( {i}.0 / 2.0 )",
+        rationale,
+        wrong_rationales=(f"He lost {i}.",),
+    )
     for i, rationale in enumerate(RATIONALES)
 ]
 PARTIAL = [Example("no", ("yes or no",), "yes"), *EXAMPLES]
