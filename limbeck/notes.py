@@ -37,6 +37,7 @@ NOTES = {
     "rows_without_label": Note("rows left out, because they have no label"),
     "rows_without_rationale": Note("training rows without a rationale, which train the answer alone"),
     "rationales_not_kept": Note("rationales not trained on, because the teacher's answer is not right"),
+    "rationales_left_out": Note("rationales not trained on, because others tell the reference student more"),
     "rows_without_teacher_label": Note("rows left out, without an answer of the teacher"),
     "without_target": Note("training rows left out, because they lack what the objective trains on"),
     "sources_cut": Note(_SOURCES_CUT, "sources", WARN),

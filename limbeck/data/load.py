@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -15,6 +16,7 @@ from limbeck.data.sources import ArchiveSource, FilesSource, HubSource
 from limbeck.data.splits import carve, count_overlap, sample, select
 from limbeck.errors import DataError
 from limbeck.schema import Example
+from limbeck.settings import Settings
 from limbeck.tasks import Split
 from limbeck.tasks.numbers import read_number
 from limbeck.tasks.settings import TaskSettings
@@ -25,12 +27,29 @@ _OLDEST = ("rationale", "teacher_label", "choices")  # optional fields that a di
 Source = Annotated[ArchiveSource | FilesSource | HubSource | GeneratedSource, Field(discriminator="kind")]
 
 
+class RationaleSettings(Settings):
+    """The choice among a question's rationales, for which its label counts once, whatever their number."""
+
+    per_question: Literal["all", "random", "best"] = Field(
+        "all", description="random: one drawn an epoch; best: the one that tells the reference most"
+    )
+    reference: Path | None = Field(None, description="a run of mi-bound, by which rationales are chosen")
+    drop: float = Field(0.0, ge=0, lt=1, description="share of all rationales left out: those that tell it least")
+
+    @model_validator(mode="after")
+    def _check_reference(self) -> Self:
+        if (self.reference is None) != (self.per_question != "best" and not self.drop):
+            raise ValueError("`best` and `drop` need the `reference`, a run of mi-bound, and nothing else does")
+        return self
+
+
 class DataSettings(TaskSettings):
     """A task's data and the choice of training rows; its seed is not the run's, so runs share their splits."""
 
     source: Source | None = None  # None: the rows that `arithmetic` generates
     labels: Literal["gold", "teacher"] = "gold"
     keep: Literal["all", "correct"] = "all"  # correct: only rationales with a right teacher label
+    rationales: RationaleSettings | None = None  # None: all of a question's
     train_fraction: float = Field(1.0, gt=0, le=1)  # of the training rows; smaller lie inside larger ones
     test_fraction: float = Field(0.1, gt=0, lt=1)  # of the rows, for a source without test split
     valid_fraction: float = Field(0.1, gt=0, lt=1)  # of the training rows, for a source without validation

@@ -111,7 +111,7 @@ def select(
         correct = [row.teacher_label is not None and is_right(task, row.teacher_label, row) for row in rows]
         pairs = list(zip(rows, correct, strict=True))
         counts["rationales_not_kept"] = sum(row.rationale is not None and not right for row, right in pairs)
-        rows = [row if right else replace(row, rationale=None) for row, right in pairs]
+        rows = [row if right else replace(row, rationale=None, rationales=()) for row, right in pairs]
     if labels == "teacher":
         rows = [replace(row, label=row.teacher_label) for row in rows if row.teacher_label is not None]
         counts["rows_without_teacher_label"] = len(examples) - len(rows)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from transformers import TrainingArguments, set_seed
 
-from limbeck.data.load import DataSettings, Splits, load
+from limbeck.data.load import DataSettings, RationaleSettings, Splits, load
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.splits import refuse_overlap
 from limbeck.data.views import View, source, target
@@ -27,6 +27,7 @@ from limbeck.runs.domain import Domain, out_of_domain
 from limbeck.runs.evaluation import measure
 from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.runs.run import Run, now, open_run, provenance, run_name
+from limbeck.runs.selection import select_rationales
 from limbeck.tasks import Split, Task
 from limbeck.training.dataset import TrainingSet, token_ids, tokenize
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
@@ -52,6 +53,8 @@ def train(
     if run.finished:
         return run
     splits, objective, task = load(recipe.data), recipe.objective.build(), recipe.data.get_task()
+    choice = recipe.data.rationales or RationaleSettings()
+    chosen, left_out = select_rationales(splits.train, choice, batch_size=recipe.evaluation.batch_size)
     rows = {split: len(getattr(splits, split)) for split in get_args(Split)}
     refuse_overlap(splits.notes, rows, recipe.data.max_overlap)
     valid = Domain("valid", "valid", task, splits.valid)
@@ -65,11 +68,12 @@ def train(
             choices_of(student, domain.examples, domain.task, answer_view=card.answer_view)
     if recipe.evaluation.rationales or card.answers == "generate":
         student.engine(card.engine)
-    training_set = tokenize(splits.train, objective.views, student)
+    draw_seed = recipe.seed if choice.per_question == "random" else None
+    training_set = tokenize(chosen, objective.views, student, draw_seed=draw_seed)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
     log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
-    notes = splits.notes | training_set.notes | _count_labels(student, splits, task)
+    notes = splits.notes | training_set.notes | _count_labels(student, splits, task) | {"rationales_left_out": left_out}
     for line in lines_of(notes, rows | texts):
         log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 

@@ -1,5 +1,7 @@
 """Training sets against a call of the tokenizer for each text."""
 
+from collections import Counter
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -15,7 +17,7 @@ from limbeck.training import dataset
 from limbeck.training.dataset import tokenize
 from tests.helpers.tokenizers import KINDS
 from tests.models.test_tokenization import ODD, SPECIAL, WORDS, student
-from tests.training.small import PARTIAL, scratch
+from tests.training.small import EXAMPLES, PARTIAL, scratch
 
 VIEWS = (View.PREDICT, View.EXPLAIN)
 text = st.one_of(
@@ -69,6 +71,43 @@ def test_an_example_without_a_rationale_keeps_its_other_views():
     assert (len(joint), joint.notes["without_target"]) == (12, 1)
     with pytest.raises(LimbeckError, match="rationale"):
         tokenize(PARTIAL[:1], VIEWS, pupil)
+
+
+SEVERAL = [
+    replace(row, rationales=(f"Luke scored {i}.", f"Half of {i}.", "Two rounds.")) for i, row in enumerate(EXAMPLES)
+]
+
+
+def test_a_questions_rationales_share_its_weight():
+    pupil = scratch()
+    data = tokenize([*SEVERAL, PARTIAL[0]], (*VIEWS, View.GIVEN_RATIONALE), pupil)
+    assert (len(data), len(data.targets)) == (13, 13 + 2 * 37)
+    for number, row in enumerate(SEVERAL):
+        ids = data[number]
+        assert [len(ids[view]) for view in data.views] == [1, 3, 3]
+        assert [pupil.text(shown.target) for shown in ids[View.EXPLAIN]] == list(row.rationales)
+        assert [pupil.text(shown.target) for shown in ids[View.GIVEN_RATIONALE]] == [row.label] * 3
+        sources = [pupil.tokenizer.decode(shown.source[:-1]) for shown in ids[View.GIVEN_RATIONALE]]
+        assert all(text.endswith(words) for text, words in zip(sources, row.rationales, strict=True))
+        for view, shown in ids.items():
+            assert [one.weight for one in shown] == [1 / len(shown)] * len(shown)
+            expected = sum(len(one.target) for one in shown) / len(shown)
+            assert data.target_lengths[view][number].item() == pytest.approx(expected)
+
+
+def test_a_rationale_is_drawn_an_epoch():
+    pupil, drawn = scratch(), Counter()
+    data = tokenize(SEVERAL, (*VIEWS, View.GIVEN_RATIONALE), pupil, draw_seed=1)
+    for epoch in range(50):
+        data.set_epoch(epoch)
+        for number, row in enumerate(SEVERAL):
+            ids = data[number]
+            (explained,), (given,) = ids[View.EXPLAIN], ids[View.GIVEN_RATIONALE]
+            assert (explained.weight, given.weight) == (1.0, 1.0)
+            words = pupil.text(explained.target)
+            assert pupil.tokenizer.decode(given.source[:-1]).endswith(words)
+            drawn[row.rationales.index(words)] += 1
+    assert all(150 < drawn[number] < 250 for number in range(3))  # of 600
 
 
 @pytest.mark.parametrize(("setting", "lengths"), [("source", (24, 512)), ("target", (512, 24))])

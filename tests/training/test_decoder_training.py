@@ -1,6 +1,7 @@
 """Training of decoder-only students: every objective against its plain form, accumulation, and resuming an adapter."""
 
 import copy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from limbeck.objectives import METHODS
 from limbeck.objectives.fused import losses, term_counts
 from limbeck.tasks import get
 from limbeck.training.dataset import tokenize
+from limbeck.training.trainer import Distiller
 from tests.helpers import decoders
 from tests.objectives import oracle
 from tests.training.small import PARTIAL, StopAt, flat, trainer, weights_of
@@ -96,3 +98,22 @@ def test_an_adapter_goes_on_to_the_same_bytes_wherever_it_was_stopped(tmp_path):
     assert torch.equal(weights_of(unbroken.distiller.student), weights_of(resumed.distiller.student))
     start = weights_of(student_of(lora=True))
     assert not torch.equal(start, weights_of(resumed.distiller.student))
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "finetune"])
+def test_a_rationale_three_times_has_the_loss_and_gradients_of_one(name):
+    """So that the label's share of a loss is that of one rationale, whatever their number."""
+    student, method = student_of().eval(), METHODS[name]
+    results = []
+    tripled = [replace(row, rationales=(row.rationale,) * 3) if n % 2 else row for n, row in enumerate(PARTIAL)]
+    for rows in (PARTIAL, tripled):
+        student.zero_grad()
+        data = tokenize(rows, method.views, student)
+        batch = student.collator(method.reads_padding)([data[i] for i in range(len(data))])
+        output = Distiller(student, method)(**batch)
+        output["loss"].backward()
+        results.append((output, flat(p.grad for p in student.parameters() if p.grad is not None)))
+    (single, by_single), (triple, by_triple) = results
+    for term, value in single["terms"].items():
+        torch.testing.assert_close(triple["terms"][term], value, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(by_triple, by_single, rtol=1e-4, atol=1e-5 * by_single.abs().max().item())
