@@ -71,10 +71,12 @@ class Call:
 
     def _limbeck(self) -> torch.Tensor:
         """The loss as a student computes it: the states of padding are left behind first."""
-        labels, weights, index, sizes = (self.batch[name] for name in ("labels", "weights", "index", "sizes"))
+        columns = ("labels", "weights", "rows", "index", "sizes")
+        labels, weights, rows, index, sizes = map(self.batch.get, columns)
         states = {view: self.hidden[view].flatten(0, 1)[self.places[view]] for view in labels}
         targets = {
-            view: Targets(states[view], ids, weights[view], index[view], sizes[view]) for view, ids in labels.items()
+            view: Targets(states[view], ids, weights[view], rows[view], index[view], sizes[view])
+            for view, ids in labels.items()
         }
         method = METHODS[self.setup.method]
         counts = term_counts(method, labels, weights, index)

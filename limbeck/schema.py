@@ -27,7 +27,7 @@ class Example:
     rationales: tuple[str, ...] = ()  # all, where a question has several; the first is `rationale`
     wrong_rationales: tuple[str, ...] = ()  # that led the teacher to another answer
     reverse: tuple[str, str] | None = None  # a question that asks for what this one gives, and its rationale
-    votes: tuple[tuple[str, float], ...] = ()  # shares of the teacher's answers, by label
+    votes: tuple[tuple[str, float], ...] = ()  # shares of a teacher's answers, or probabilities, by label
 
     @property
     def choices_text(self) -> str:

@@ -3,7 +3,7 @@
 from limbeck.data.load import DataSettings, Splits, load, load_split, read
 from limbeck.data.rows import read_rows
 from limbeck.data.sources import ArchiveSource
-from limbeck.data.views import RATIONALE_MARK, Source, View, by_rationale, source, split_target, target
+from limbeck.data.views import RATIONALE_MARK, Source, View, share, source, split_target, target, variants
 
 __all__ = [
     "RATIONALE_MARK",
@@ -12,12 +12,13 @@ __all__ = [
     "Source",
     "Splits",
     "View",
-    "by_rationale",
     "load",
     "load_split",
     "read",
     "read_rows",
+    "share",
     "source",
     "split_target",
     "target",
+    "variants",
 ]

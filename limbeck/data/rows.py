@@ -268,7 +268,8 @@ def resolved(draft: Draft, reading: str | None) -> Example:
         labels = filter(None, (example.label, *example.answers))
         label, *answers = dict.fromkeys(choose("label", label) for label in labels) or [""]
         teacher_label = example.teacher_label and choose("teacher_label", example.teacher_label)
-        return replace(example, label=label, answers=tuple(answers), teacher_label=teacher_label)
+        votes = tuple((choose("votes", label), share) for label, share in example.votes)
+        return replace(example, label=label, answers=tuple(answers), teacher_label=teacher_label, votes=votes)
 
 
 @contextmanager

@@ -8,20 +8,27 @@ from limbeck.schema import Example
 
 
 class View(StrEnum):
-    """What a student writes: the label, the rationale, or both in one text, in either order.
+    """What a student reads and writes."""
 
-    `GIVEN_RATIONALE` is the label, after the question and its rationale; `WRONG_RATIONALE` a rationale that led to
-    another answer, from the prompt of `EXPLAIN`.
-    """
-
-    PREDICT = "predict"
-    EXPLAIN = "explain"
-    RATIONALE_FIRST = "rationale-first"
+    PREDICT = "predict"  # the label
+    EXPLAIN = "explain"  # the rationale
+    RATIONALE_FIRST = "rationale-first"  # both
     ANSWER_FIRST = "answer-first"
-    GIVEN_RATIONALE = "given-rationale"
-    WRONG_RATIONALE = "wrong-rationale"
+    GIVEN_RATIONALE = "given-rationale"  # the label, after question and rationale
+    WRONG_RATIONALE = "wrong-rationale"  # as `EXPLAIN`, a rationale that led to another answer
+    CHOICES = "choices"  # as `PREDICT`, each choice, with the share of its votes
+    REVERSE_QUESTION = "reverse-question"  # a question that asks for what this one gives
+    REVERSE_RATIONALE = "reverse-rationale"  # as `EXPLAIN`, the reverse question's rationale
 
 
+ANSWERS = (View.PREDICT, View.RATIONALE_FIRST, View.ANSWER_FIRST)  # the views that a student may answer in
+RATIONALES = (View.EXPLAIN, View.RATIONALE_FIRST, View.ANSWER_FIRST)  # and those it may reason in
+_SOURCES = {  # whose prompts are another view's
+    View.WRONG_RATIONALE: View.EXPLAIN,
+    View.CHOICES: View.PREDICT,
+    View.REVERSE_RATIONALE: View.EXPLAIN,
+}
+_PREFIXES = {View.EXPLAIN: "explain", View.REVERSE_QUESTION: "reverse"}
 RATIONALE_MARK = "Rationale:"
 # Some tokenizers lose blanks around punctuation, and a student may change case.
 _ANSWER = re.compile(r"(?<!\w)answer\s*:", re.IGNORECASE)
@@ -43,41 +50,50 @@ class Source:
         parts = list(self.segments)
         parts[-1] += self.choices
         if self.view is not None:
-            parts[0] = f"{'explain' if self.view is View.EXPLAIN else 'predict'}: {parts[0]}"
+            parts[0] = f"{_PREFIXES.get(self.view, 'predict')}: {parts[0]}"
         return [*parts, self.rationale] if self.rationale else parts
 
     def text(self, separator: str) -> str:
         return separator.join(self.parts)
 
 
-def by_rationale(example: Example, view: View) -> list[Example]:
-    """Return the example with each of its rationales alone; once where the view shows none."""
+def variants(example: Example, view: View) -> list[Example]:
+    """Return the example once for each target that a view shows: with each rationale alone, or each choice as label."""
+    if view is View.CHOICES and example.votes:
+        return [replace(example, label=choice) for choice in example.choices or dict(example.votes)]
     rationales = example.wrong_rationales if view is View.WRONG_RATIONALE else example.rationales
-    if view is View.PREDICT or not rationales:
+    if not rationales or view in (View.PREDICT, View.CHOICES, View.REVERSE_QUESTION, View.REVERSE_RATIONALE):
         return [example]
     return [replace(example, rationale=rationale, rationales=()) for rationale in rationales]
 
 
+def share(example: Example, view: View, count: int) -> float:
+    """Return the weight of one of an example's `count` variants."""
+    return dict(example.votes).get(example.label, 0.0) if view is View.CHOICES else 1 / count
+
+
 def source(example: Example, view: View) -> Source:
+    shown = _SOURCES.get(view, view)
+    if view is View.REVERSE_RATIONALE and example.reverse:
+        return Source(shown, example.reverse[:1])
     rationale = (example.rationale or "") if view is View.GIVEN_RATIONALE else ""
-    shown = View.EXPLAIN if view is View.WRONG_RATIONALE else view
     return Source(shown, example.segments, example.choices_text, rationale)
 
 
 def target(example: Example, view: View) -> str | None:
-    """Return what the student is to write in a view; None where that lacks its rationale."""
+    """Return what the student is to write in a view; None where the example lacks it."""
     label, rationale = example.label, example.rationale
-    if view is View.PREDICT:
-        return label
-    if rationale is None or (view is View.WRONG_RATIONALE and not example.wrong_rationales):
-        return None
-    return {
-        View.EXPLAIN: rationale,
-        View.WRONG_RATIONALE: rationale,
-        View.GIVEN_RATIONALE: label,
-        View.RATIONALE_FIRST: f"{rationale} Answer: {label}",
-        View.ANSWER_FIRST: f"{label} {RATIONALE_MARK} {rationale}",
-    }[view]
+    question, reasoning = example.reverse or (None, None)
+    targets = {View.PREDICT: label, View.REVERSE_QUESTION: question, View.REVERSE_RATIONALE: reasoning}
+    if example.votes:
+        targets[View.CHOICES] = label
+    if rationale is not None:
+        targets[View.EXPLAIN] = rationale
+        targets[View.RATIONALE_FIRST] = f"{rationale} Answer: {label}"
+        targets[View.ANSWER_FIRST] = f"{label} {RATIONALE_MARK} {rationale}"
+        targets[View.GIVEN_RATIONALE] = label
+        targets[View.WRONG_RATIONALE] = rationale if example.wrong_rationales else None
+    return targets.get(view)
 
 
 def split_target(text: str, view: View) -> tuple[str, str | None]:
@@ -86,8 +102,8 @@ def split_target(text: str, view: View) -> tuple[str, str | None]:
     With the rationale first, the last `Answer:` counts, and without one the label is ""; with the answer first, the
     first `Rationale:`, and without one all is the label.
     """
-    assert view is not View.EXPLAIN, "an explanation has no label"
-    if view in (View.PREDICT, View.GIVEN_RATIONALE):
+    assert view in ANSWERS, f"{view} has no label"
+    if view is View.PREDICT:
         return text, None
     rationale_first = view is View.RATIONALE_FIRST
     marks = [mark.span() for mark in (_ANSWER if rationale_first else _RATIONALE).finditer(text)]

@@ -42,8 +42,7 @@ class Layout(NamedTuple):
 def lay_out(views: Sequence[ViewIds]) -> Layout:
     """Lay out a question's views, at least one, behind the common beginning of their sources."""
     sources = [list(view.source) for view in views]
-    differences = (i for i, tokens in enumerate(zip(*sources, strict=False)) if len(set(tokens)) > 1)
-    shared = next(differences, min(map(len, sources)))
+    shared = common_length(sources)
     row = Layout(sources[0][:shared], list(range(shared)), [_SHARED] * shared, [])
     for number, (source, (_, target, _)) in enumerate(zip(sources, views, strict=True), 1):
         begin, suffix = len(row.ids), source[shared:]
@@ -56,11 +55,31 @@ def lay_out(views: Sequence[ViewIds]) -> Layout:
     return row
 
 
+def common_length(sources: Sequence[Sequence[int]]) -> int:
+    """Return how many tokens all sources begin with."""
+    differences = (i for i, tokens in enumerate(zip(*sources, strict=False)) if len(set(tokens)) > 1)
+    return next(differences, min(map(len, sources)))
+
+
+def rows_of(branches: Sequence[ViewIds]) -> list[list[int]]:
+    """Return the numbers of the branches of each row: those with the same question, or sources mostly alike."""
+    rows: list[list[int]] = []
+    for number, branch in enumerate(branches):
+        for row in rows:
+            pair = [list(branches[row[0]].source), list(branch.source)]
+            if 2 * common_length(pair) >= min(map(len, pair)):
+                row.append(number)
+                break
+        else:
+            rows.append([number])
+    return rows
+
+
 @dataclass(frozen=True)
 class BranchCollator:
     """Lays out examples, given as ids by view, as a batch of int64 tensors for `Student.hidden_states`.
 
-    `input_ids`, `position_ids` and `branches` are `[R, S]`: a row for each example or, without `shared`, each of its
+    `input_ids`, `position_ids` and `branches` are `[R, S]`: a row for each question or, without `shared`, each of its
     views. By view `places` has the index among R * S of the token before each of the `labels`, `[N]`.
     """
 
@@ -74,15 +93,17 @@ class BranchCollator:
         labels: dict[Any, Ids] = {view: [] for view in examples[0]}
         places: dict[Any, list[tuple[int, int]]] = {view: [] for view in labels}  # row number, index in the row
         for example in examples:
-            branches = [(view, ids) for view, shown in example.items() for ids in shown if len(ids.target)]
-            for view, ids in branches:
+            views = [view for view, shown in example.items() for ids in shown if len(ids.target)]
+            branches = [ids for shown in example.values() for ids in shown if len(ids.target)]
+            placed: dict[int, list[tuple[int, int]]] = {}  # by branch
+            for numbers in rows_of(branches) if self.shared else [[number] for number in range(len(branches))]:
+                row = lay_out([branches[number] for number in numbers])
+                for number, indices in zip(numbers, row.places, strict=True):
+                    placed[number] = [(len(rows), index) for index in indices]
+                rows.append(row)
+            for number, (view, ids) in enumerate(zip(views, branches, strict=True)):
                 labels[view].extend(ids.target)
-            for group in [branches] if self.shared else [[branch] for branch in branches]:
-                if group:
-                    row = lay_out([ids for _, ids in group])
-                    for (view, _), indices in zip(group, row.places, strict=True):
-                        places[view].extend((len(rows), index) for index in indices)
-                    rows.append(row)
+                places[view].extend(placed[number])
         input_ids = pad([row.ids for row in rows], IGNORE, MULTIPLE)
         width = input_ids.shape[1]
         return {

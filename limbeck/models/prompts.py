@@ -36,8 +36,10 @@ def prompts_for(settings: StudentSettings, task: Task, tokenizer: PreTrainedToke
         View.ANSWER_FIRST: f'{question}Write {task.form} first, then "Rationale:" and the reasoning.',
     }
     sentences[View.GIVEN_RATIONALE] = sentences[View.PREDICT]
-    cues = {view: "Rationale:" if view in (View.EXPLAIN, View.RATIONALE_FIRST) else "Answer:" for view in View}
-    prefixes = {view: "explain: " if view is View.EXPLAIN else "predict: " for view in View}
+    sentences[View.REVERSE_QUESTION] = "Ask for something that is given here, and give the answer instead."
+    cues = dict.fromkeys(sentences, "Answer:") | dict.fromkeys((View.EXPLAIN, View.RATIONALE_FIRST), "Rationale:")
+    cues[View.REVERSE_QUESTION] = "Reverse question:"
+    prefixes = {**dict.fromkeys(sentences, "predict: "), View.EXPLAIN: "explain: ", View.REVERSE_QUESTION: "reverse: "}
     defaults = {"chat": sentences, "plain": cues, "prefix": prefixes}[template]
     return Prompts(
         template=template,

@@ -59,9 +59,9 @@ class Student(nn.Module, ABC):
     def collator(self, reads_padding: bool = False) -> Callable[[Sequence[ExampleIds]], dict[str, Any]]:
         """Return a function that makes a batch of examples' ids by view.
 
-        By view it has `labels`, the target ids one example after the other, `[N]`; their `weights`, `[N]`; `sizes`,
-        their number by example; `index`, their places among the labels, `[B, T]`, -1 after the last. Where a loss
-        `reads_padding`, IGNORE pads non-empty targets to one length.
+        By view it has `labels`, the target ids one example after the other, `[N]`; their `weights`, and the number of
+        their `rows` among the example's, `[N]`; `sizes`, their number by example; `index`, their places among the
+        labels, `[B, T]`, -1 after the last. Where a loss `reads_padding`, IGNORE pads non-empty targets to one length.
         """
 
     @abstractmethod

@@ -29,6 +29,7 @@ Ids = list[int]
 Row = Sequence[int] | NDArray[np.int32]
 Item = TypeVar("Item")
 _GAP = " ... "
+_LABELLED = (View.PREDICT, View.CHOICES, View.GIVEN_RATIONALE, View.RATIONALE_FIRST, View.ANSWER_FIRST)
 
 
 def pad(rows: Sequence[Row], value: int, multiple: int = 1, *, left: bool = False) -> Tensor:
@@ -94,15 +95,16 @@ def with_padding(examples: Sequence[ExampleIds]) -> list[ExampleIds]:
 
 
 def token_columns(examples: Sequence[ExampleIds]) -> dict[str, Any]:
-    """Return, by view, the number of target tokens by example, their places, and their weights: see `Student`."""
-    sizes = {view: [sum(len(ids.target) for ids in row[view]) for row in examples] for view in examples[0]}
-    shown = {view: [ids for row in examples for ids in row[view]] for view in examples[0]}
-    weights = {view: np.repeat([i.weight for i in ids], [len(i.target) for i in ids]) for view, ids in shown.items()}
-    return {
-        "sizes": sizes,
-        "index": {view: numbered(row) for view, row in sizes.items()},
-        "weights": {view: torch.from_numpy(row.astype(np.float32)) for view, row in weights.items()},
-    }
+    """Return, by view, the columns `sizes`, `index`, `weights` and `rows` of `Student.collator`."""
+    sizes, weights, rows = {}, {}, {}
+    for view in examples[0]:
+        shown = [(number, ids.weight) for row in examples for number, ids in enumerate(row[view])]
+        lengths = [len(ids.target) for row in examples for ids in row[view]]
+        numbers, shares = np.repeat(np.array(shown, np.float64), lengths, axis=0).T
+        sizes[view] = [sum(len(ids.target) for ids in row[view]) for row in examples]
+        weights[view], rows[view] = torch.tensor(shares, dtype=torch.float32), torch.tensor(numbers, dtype=torch.long)
+    index = {view: numbered(row) for view, row in sizes.items()}
+    return {"sizes": sizes, "index": index, "weights": weights, "rows": rows}
 
 
 class Codec(ABC):
@@ -178,14 +180,16 @@ class Codec(ABC):
         return rows, cut
 
     def _cut_target(self, example: Example, view: View, limit: int) -> Ids:
-        rationale = example.rationale or ""
+        texts = {View.REVERSE_QUESTION: 0, View.REVERSE_RATIONALE: 1}
+        rationale = example.reverse[texts[view]] if example.reverse and view in texts else example.rationale or ""
 
         def shortened(length: int) -> Ids:
-            text = target(replace(example, rationale=_tail(rationale, length)), view)
+            words = _tail(rationale, length)
+            text = target(replace(example, rationale=words, reverse=(words, words)), view)
             return self.targets([str(text).strip()])[0]
 
         row = _longest_fit(shortened, len(rationale), limit)
-        if view in (View.EXPLAIN, View.WRONG_RATIONALE):
+        if view not in _LABELLED:
             return row if len(row) <= limit and row != shortened(0) else []
         if len(row) > limit:
             raise DataError(

@@ -33,6 +33,7 @@ class Targets:
     states: Tensor  # the head's input where each is predicted, [N, D]
     labels: Tensor  # their ids, [N]; IGNORE for padding that the objective reads
     weights: Tensor  # with which token terms count them, [N]
+    rows: Tensor  # the number of each token's row in its example, [N]
     index: Tensor  # of each example's tokens, [B, T], -1 after its last
     sizes: Sequence[int]  # tokens of each example
 
@@ -41,7 +42,8 @@ class Targets:
         first = sum(self.sizes[:begin])
         place = slice(first, first + sum(self.sizes[begin:end]))
         index = self.index[begin:end, : max(1, *self.sizes[begin:end])] - first  # negative ones stay so
-        return place, Targets(self.states[place], self.labels[place], self.weights[place], index, self.sizes[begin:end])
+        labels, weights, rows = (column[place] for column in (self.labels, self.weights, self.rows))
+        return place, Targets(self.states[place], labels, weights, rows, index, self.sizes[begin:end])
 
 
 def term_counts(objective: Objective, labels: ByView, weights: ByView, index: ByView) -> dict[str, Tensor]:

@@ -9,12 +9,14 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from limbeck.data import View
 from limbeck.errors import unknown
 from limbeck.objectives.contrast import ContrastTerm, MarginTerm
+from limbeck.objectives.soft import SoftTerm
 from limbeck.objectives.terms import DIVERGENCES, POOLS, AlignmentTerm, Objective, TokenTerm
 from limbeck.settings import Settings, from_name
 
 CHEN = "Chen et al. 2024, Learning to Maximize Mutual Information for CoT Distillation, Findings of ACL"
 
-_DSS = (TokenTerm("label", View.PREDICT, 0.5), TokenTerm("rationale", View.EXPLAIN, 0.5))
+_LABEL, _RATIONALE = TokenTerm("label", View.PREDICT, 0.5), TokenTerm("rationale", View.EXPLAIN, 0.5)
+_DSS = (_LABEL, _RATIONALE)
 _ROWS = (
     Objective(
         "finetune",
@@ -87,6 +89,25 @@ _ROWS = (
         "Wang et al. 2024, arXiv:2405.13014",
     ),
     Objective(
+        "soft",
+        (replace(_LABEL, weight=0.35), _RATIONALE, SoftTerm(0.15)),
+        "label_weight CE(label) + soft_weight KL(teacher's choices || student's) + rationale_weight CE(rationale)",
+        "dss, and a teacher's distribution over the choices: its votes, or a larger student's probabilities",
+        "Lee et al. 2024, Mentor-KD, arXiv:2410.09037",
+    ),
+    Objective(
+        "reverse",
+        (
+            _LABEL,
+            replace(_RATIONALE, weight=1 / 6),
+            TokenTerm("reverse_question", View.REVERSE_QUESTION, 1 / 6),
+            TokenTerm("reverse_rationale", View.REVERSE_RATIONALE, 1 / 6),
+        ),
+        "label_weight CE(label) + the weighted CE of rationale, reverse question, and its rationale",
+        "dss, and a reverse question, which asks for what the question gives, with its reasoning",
+        "Chen et al. 2024, Reverse Thinking Makes LLMs Stronger Reasoners, arXiv:2411.19865",
+    ),
+    Objective(
         "kl",
         (*_DSS, AlignmentTerm(0.1, divergence="kl", detach="none")),
         "dss + alignment_weight KL(v' || z'), both sides trained",
@@ -105,7 +126,10 @@ class ObjectiveSettings(Settings):
     rationale_weight: float | None = Field(None, ge=0, description="weight of the rationale term")
     bound_weight: float | None = Field(None, ge=0, description="weight of the label given its rationale")
     contrast_weight: float | None = Field(None, ge=0, description="weight of the contrast between questions")
-    temperature: float | None = Field(None, gt=0, description="of the contrast between questions")
+    soft_weight: float | None = Field(None, ge=0, description="weight of a teacher's distribution over the choices")
+    temperature: float | None = Field(None, gt=0, description="of the contrast, or of a teacher's distribution")
+    reverse_question_weight: float | None = Field(None, ge=0, description="weight of the reverse question")
+    reverse_rationale_weight: float | None = Field(None, ge=0, description="weight of the reverse question's rationale")
     margin_weight: float | None = Field(None, ge=0, description="weight of the lead over wrong rationales")
     margin: float | None = Field(None, description="of the lead over wrong rationales, in nats a token")
     alignment_weight: float | None = Field(None, ge=0, description="weight of the alignment term")

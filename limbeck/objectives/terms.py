@@ -14,8 +14,9 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from limbeck.data import View
+from limbeck.data.views import ANSWERS, RATIONALES, View
 from limbeck.objectives.contrast import ContrastTerm, MarginTerm
+from limbeck.objectives.soft import SoftTerm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -186,7 +187,7 @@ class AlignmentTerm:
         return (directed(log_v, log_z) + directed(log_z, log_v)) / 2 if self.symmetric else directed(log_v, log_z)
 
 
-Term = TokenTerm | AlignmentTerm | ContrastTerm | MarginTerm
+Term = TokenTerm | AlignmentTerm | ContrastTerm | MarginTerm | SoftTerm
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ class Objective:
         return tuple(term for term in self.terms if term.across_examples)  # type: ignore[misc]
 
     @property
-    def within_examples(self) -> tuple[TokenTerm | AlignmentTerm | MarginTerm, ...]:
+    def within_examples(self) -> tuple[TokenTerm | AlignmentTerm | MarginTerm | SoftTerm, ...]:
         return tuple(term for term in self.terms if not term.across_examples)  # type: ignore[misc]
 
     @property
@@ -234,9 +235,9 @@ class Objective:
     @property
     def answer_view(self) -> View:
         """The view that a trained student answers in."""
-        return next(view for view in self.views if view not in (View.EXPLAIN, View.GIVEN_RATIONALE))
+        return next(view for view in self.views if view in ANSWERS)
 
     @property
     def rationale_view(self) -> View | None:
         """The view that it gives rationales in, if any."""
-        return next((view for view in self.views if view not in (View.PREDICT, View.GIVEN_RATIONALE)), None)
+        return next((view for view in self.views if view in RATIONALES), None)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from limbeck.data import View, by_rationale
+from limbeck.data import View, variants
 from limbeck.data.load import RationaleSettings, digest
 from limbeck.errors import RecipeError
 from limbeck.files import read_json, write_json
@@ -29,7 +29,7 @@ def select_rationales(
     if settings.reference is None:
         return list(examples), 0
     reference = open_run(settings.reference)
-    shown = [row for example in examples for row in by_rationale(example, View.EXPLAIN) if row.rationale]
+    shown = [row for example in examples for row in variants(example, View.EXPLAIN) if row.rationale]
     gains = _gains(shown, reference, batch_size=batch_size)
     order = np.argsort(gains, kind="stable")[round(settings.drop * len(shown)) :]  # the least first
     chosen: dict[str, list[int]] = defaultdict(list)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from limbeck.data import View, by_rationale, source, target
+from limbeck.data import View, share, source, target, variants
 from limbeck.errors import DataError
 from limbeck.models.student import Student
 from limbeck.models.tokenization import ExampleIds, Ids, ViewIds, progress
@@ -43,14 +43,15 @@ class TokenTable:
 class TrainingSet(Dataset[ExampleIds]):
     """N examples; the tables have a row for each rationale that a view shows, view after view.
 
-    The rows of example i in the view `views[v]` are `first[v * N + i]` up to the next. Their targets have an equal
-    share in the example, all of them or, with a `draw_seed`, one drawn an epoch.
+    The rows of example i in the view `views[v]` are `first[v * N + i]` up to the next. Their targets have their shares
+    in the example, or with a `draw_seed` one is drawn an epoch where all have the same.
     """
 
     views: tuple[View, ...]
     sources: TokenTable
     targets: TokenTable  # empty where the example has none
     first: NDArray[np.int64]
+    shares: NDArray[np.float64]
     notes: dict[str, int]  # counts of what was cut or left out
     lengths: NDArray[np.int64]  # of each example's longest source and its targets, `[N, K]`
     draw_seed: int | None = None
@@ -71,14 +72,15 @@ class TrainingSet(Dataset[ExampleIds]):
 
     def _shown(self, position: int, draw: int | None) -> list[ViewIds]:
         rows = range(self.first[position], self.first[position + 1])
-        if draw is not None:  # all views draw the same rationale
-            rows = range(rows[draw % len(rows)], rows[draw % len(rows)] + 1)
-        return [ViewIds(self.sources[row], self.targets[row], 1 / len(rows)) for row in rows]
+        shares = self.shares[rows.start : rows.stop].tolist()
+        if draw is not None and len(set(shares)) == 1:  # all views draw the same rationale
+            rows, shares = rows[draw % len(rows) :][:1], [1.0]
+        return [ViewIds(self.sources[row], self.targets[row], share) for row, share in zip(rows, shares, strict=True)]
 
     @property
     def target_lengths(self) -> Mapping[View, Tensor]:
         """The examples' weighted, or expected, numbers of target tokens in each view, `[N]`."""
-        means = np.add.reduceat(self.targets.lengths, self.first[:-1]) / np.diff(self.first)
+        means = np.add.reduceat(self.targets.lengths * self.shares, self.first[:-1])
         return dict(zip(self.views, torch.from_numpy(means).view(len(self.views), len(self)), strict=True))
 
 
@@ -91,7 +93,7 @@ def tokenize(
     """
     for view in views:
         if not any(target(example, view) for example in examples):
-            raise DataError(f"no training example has what the {view.value} view shows: rationales or wrong ones")
+            raise DataError(f"no training example has a rationale, or what else the {view.value} view shows")
     training_set = token_ids(examples, views, student, draw_seed=draw_seed)
     if training_set.views == _TASKS:
         return training_set
@@ -110,7 +112,7 @@ def token_ids(
     def table(name: str, encode: Callable[[Sequence[Example], View], tuple[list[Ids], list[int]]]) -> TokenTable:
         ids, offsets = array("i"), array("q", [0])
         for view, block in progress(blocks, f"tokenizing {name}"):
-            rows, cut = encode(list(chain.from_iterable(by_rationale(example, view) for example in block)), view)
+            rows, cut = encode(list(chain.from_iterable(variants(example, view) for example in block)), view)
             notes[f"{name}_cut"] += len(cut)
             for row in rows:
                 ids.extend(row)
@@ -119,9 +121,10 @@ def token_ids(
 
     sources = table("sources", lambda block, view: student.source_ids([source(e, view) for e in block]))
     targets = table("targets", student.fitted_target_ids)
-    counts = [len(by_rationale(example, view)) for view in views for example in usable]
-    first, shape = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]), (len(views), len(usable))
+    rows = [(view, variants(example, view)) for view in views for example in usable]
+    first, shape = np.cumsum([0, *(len(shown) for _, shown in rows)]), (len(views), len(usable))
+    shares = np.array([share(example, view, len(shown)) for view, shown in rows for example in shown])
     longest = np.maximum.reduceat(sources.lengths, first[:-1]).reshape(shape).max(0, keepdims=True)
     gather = np.add if draw_seed is None else np.maximum
     lengths = np.concatenate([longest, gather.reduceat(targets.lengths, first[:-1]).reshape(shape)]).T
-    return TrainingSet(tuple(views), sources, targets, first, notes, lengths, draw_seed)
+    return TrainingSet(tuple(views), sources, targets, first, shares, notes, lengths, draw_seed)

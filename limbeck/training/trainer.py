@@ -45,6 +45,7 @@ class Distiller(nn.Module):
         self,
         labels: Mapping[View, Tensor],
         weights: Mapping[View, Tensor],
+        rows: Mapping[View, Tensor],
         index: Mapping[View, Tensor],
         sizes: Mapping[View, Sequence[int]],
         *,
@@ -58,7 +59,8 @@ class Distiller(nn.Module):
         """
         states, head = self.student.hidden_states(inputs), self.student.head()
         targets = {
-            view: Targets(states[view], ids, weights[view], index[view], sizes[view]) for view, ids in labels.items()
+            view: Targets(states[view], ids, weights[view], rows[view], index[view], sizes[view])
+            for view, ids in labels.items()
         }
         counts = counts or term_counts(self.objective, labels, weights, index)
         loss, values = losses(self.objective, targets, head=head, counts=counts)

@@ -8,33 +8,46 @@ from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from limbeck.data import View, by_rationale, source, split_target, target
+from limbeck.data import View, source, split_target, target, variants
 from limbeck.schema import Example
 
-NLI = Example("1", ("It rains.", "It is dry."), "contradiction", "Rain is wet.", wrong_rationales=("Rain is dry.",))
+NLI = Example(
+    "1",
+    ("It rains.", "It is dry."),
+    "contradiction",
+    "Rain is wet.",
+    choices=("entailment", "contradiction"),
+    wrong_rationales=("Rain is dry.",),
+    votes=(("contradiction", 1.0),),
+    reverse=("Is it dry where it rains?", "It is wet."),
+)
 
 
 def test_sources_and_targets() -> None:
+    question = "It rains.</s>It is dry."
+    expected = {
+        View.PREDICT: [(f"predict: {question}", "contradiction")],
+        View.EXPLAIN: [(f"explain: {question}", "Rain is wet.")],
+        View.RATIONALE_FIRST: [(f"predict: {question}", "Rain is wet. Answer: contradiction")],
+        View.ANSWER_FIRST: [(f"predict: {question}", "contradiction Rationale: Rain is wet.")],
+        View.GIVEN_RATIONALE: [(f"predict: {question}</s>Rain is wet.", "contradiction")],
+        View.WRONG_RATIONALE: [(f"explain: {question}", "Rain is dry.")],
+        View.CHOICES: [(f"predict: {question}", choice) for choice in NLI.choices],
+        View.REVERSE_QUESTION: [(f"reverse: {question}", "Is it dry where it rains?")],
+        View.REVERSE_RATIONALE: [("explain: Is it dry where it rains?", "It is wet.")],
+    }
     for view in View:
-        prefix = "explain" if view in (View.EXPLAIN, View.WRONG_RATIONALE) else "predict"
-        given = "</s>Rain is wet." if view is View.GIVEN_RATIONALE else ""
-        assert source(NLI, view).text("</s>") == f"{prefix}: It rains.</s>It is dry.{given}"
-    assert [target(by_rationale(NLI, view)[0], view) for view in View] == [
-        "contradiction",
-        "Rain is wet.",
-        "Rain is wet. Answer: contradiction",
-        "contradiction Rationale: Rain is wet.",
-        "contradiction",
-        "Rain is dry.",
-    ]
-    bare = replace(NLI, rationale=None, wrong_rationales=())
-    assert [target(bare, view) for view in View] == ["contradiction", *[None] * 5]
+        shown = [(source(row, view).text("</s>"), target(row, view)) for row in variants(NLI, view)]
+        assert shown == expected[view]
+    bare = Example("1", NLI.segments, NLI.label)
+    assert [target(bare, view) for view in View] == ["contradiction", *[None] * 8]
 
 
 def test_a_rows_own_choices_are_read_in_every_view_and_a_tasks_are_not() -> None:
     own = Example("2", ("Where does it rain?",), "sea", choices=("sea", "the moon"), own_choices=True)
     listed = "Where does it rain?\nAnswer Choices:\n(a) sea\n(b) the moon"
-    assert {source(own, view).text("") for view in View} == {f"predict: {listed}", f"explain: {listed}"}
+    prefixes = ("predict", "explain", "reverse")
+    assert {source(own, view).text("") for view in View} == {f"{prefix}: {listed}" for prefix in prefixes}
     assert own.input == listed
     assert source(replace(own, own_choices=False), View.PREDICT).text("") == "predict: Where does it rain?"
 

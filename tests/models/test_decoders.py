@@ -278,3 +278,27 @@ def test_ctranslate2_writes_the_same_tokens(family):
     student.model.config.sliding_window = None
     texts = [source(Example(str(n), ("word " * n + "end",), ""), View.PREDICT) for n in (1, 9, 3, 14)]
     assert student.generate(texts, batch_size=3, engine="ctranslate2") == student.generate(texts, batch_size=4)
+
+
+def test_a_reverse_question_has_a_row_of_its_own_and_several_rationales_share_one():
+    """Each target's states are those it has alone."""
+    student = decoder("llama")
+    question, reverse = [5, 6, 7, 8, 9, 10, 11], [5, 40, 41, 42, 43, 44]
+    example = {
+        View.PREDICT: [ViewIds([*question, 20], [31, 1])],
+        View.GIVEN_RATIONALE: [
+            ViewIds([*question, *range(60, 75), 20], [31, 1]),
+            ViewIds([*question, 50, 20], [31, 1]),
+        ],
+        View.REVERSE_RATIONALE: [ViewIds([*reverse, 21], [33, 34, 1])],
+        View.EXPLAIN: [ViewIds([*question, 21], [*range(60, 75), 1]), ViewIds([*question, 21], [50, 1])],
+    }
+    batch = student.collator()([example, example])
+    assert len(batch["input_ids"]) == 4
+    with torch.no_grad():
+        states = student.hidden_states(batch)
+        for view, shown in example.items():
+            alone = [student.hidden_states(student.collator()([{view: [ids]}]))[view] for ids in shown]
+            torch.testing.assert_close(states[view], torch.cat([*alone, *alone]), rtol=1e-5, atol=1e-5)
+            assert batch["labels"][view].tolist() == [id for ids in shown for id in ids.target] * 2
+            assert batch["rows"][view].tolist() == [n for n, ids in enumerate(shown) for _ in ids.target] * 2

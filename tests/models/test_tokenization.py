@@ -79,6 +79,9 @@ def special_ids(ids: list[int], student: Student) -> list[int]:
     return [id for id in ids if id in special]
 
 
+LABELLED = (View.PREDICT, View.CHOICES, View.GIVEN_RATIONALE, View.RATIONALE_FIRST, View.ANSWER_FIRST)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None)
 @given(segments=st.lists(st.one_of(spelled, glued), min_size=1, max_size=3), label=st.one_of(spelled, glued))
@@ -124,13 +127,15 @@ def target_ids(example: Example, view: View, student: Student) -> list[int] | No
 @example(view=View.RATIONALE_FIRST, label="yes", rationale="0" * 300, limit=19)
 @example(view=View.ANSWER_FIRST, label="no", rationale="因为水是湿的" * 20, limit=27)
 def test_no_target_loses_its_label_or_its_end_at_any_limit(kind, view, label, *, rationale, limit):
-    pupil, row = student(kind), Example("1", ("q",), label, rationale, wrong_rationales=(rationale,))
-    texts = [str(target(replace(row, rationale=words), view)).strip() for words in (rationale, "")]
+    options = {"wrong_rationales": (rationale,), "votes": ((label, 1.0),), "reverse": (rationale, rationale)}
+    pupil, row = student(kind), Example("1", ("q",), label, rationale, **options)
+    bare = replace(row, rationale="", reverse=("", ""))
+    texts = [str(target(example, view)).strip() for example in (row, bare)]
     complete, shortest = pupil.target_ids(texts)
     ids, end = target_ids(row, view, student(kind, max_target_length=limit)), pupil.codec.end
     if len(complete) <= limit:
         assert ids == complete
-    elif view not in (View.EXPLAIN, View.WRONG_RATIONALE) and len(shortest) > limit:
+    elif view in LABELLED and len(shortest) > limit:
         assert ids is None
     else:
         assert len(ids) <= limit
@@ -140,7 +145,7 @@ def test_no_target_loses_its_label_or_its_end_at_any_limit(kind, view, label, *,
             assert text.endswith(cut.removeprefix(bare).strip())
         else:
             assert text.endswith(cut)
-            assert cut.endswith(bare) or view in (View.EXPLAIN, View.WRONG_RATIONALE)
+            assert cut.endswith(bare) or view not in LABELLED
             assert ids or limit < len(shortest) + 4  # a character has four bytes at most
     assert not ids or (ids[-1], ids.count(end)) == (end, 1)
 

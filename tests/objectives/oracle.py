@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
+from limbeck.data import View
 from limbeck.models.tokenization import IGNORE, numbered
 from limbeck.objectives import DIVERGENCES, AlignmentTerm
 from limbeck.objectives.fused import Targets
@@ -19,7 +20,11 @@ def packed(objective, hidden, labels):
         real = ids != IGNORE
         read = real | real.any(1, keepdim=True) if objective.reads_padding else real
         sizes = read.sum(1).tolist()
-        targets[view] = Targets(hidden[view][read], ids[read], torch.ones(sum(sizes)), numbered(sizes), sizes)
+        weights, rows = torch.ones(sum(sizes)), torch.zeros(sum(sizes), dtype=torch.long)
+        if view is View.CHOICES:  # a choice is up to four tokens, of which each has another weight
+            rows = torch.cat([torch.arange(size) // 4 for size in sizes])
+            weights = 0.5 ** rows.float()
+        targets[view] = Targets(hidden[view][read], ids[read], weights, rows, numbered(sizes), sizes)
     return targets
 
 
@@ -27,7 +32,7 @@ def targets(student, batch):
     """Return the target tokens of a batch that the student's collator made."""
     states = student.hidden_states(batch)
     return {
-        view: Targets(states[view], *(batch[name][view] for name in ("labels", "weights", "index", "sizes")))
+        view: Targets(states[view], *(batch[name][view] for name in ("labels", "weights", "rows", "index", "sizes")))
         for view in states
     }
 
@@ -52,6 +57,8 @@ def losses(objective, targets, *, head, counts):
             total = contrast(term, *(targets[view].states.split(targets[view].sizes) for view in term.views))
         elif term.name == "margin":
             total = margin(term, *sides)
+        elif term.name == "soft":
+            total = soft(term, *sides, targets[View.CHOICES])
         else:
             total = token_loss(*sides, term.smoothing).sum()
         values[term.name] = total / counts[term.name] if counts[term.name] else total
@@ -77,6 +84,24 @@ def margin(term, *sides):
         if (right != IGNORE).any() and (wrong != IGNORE).any():
             losses = [nn.functional.cross_entropy(*pair) for pair in ((right_logits, right), (wrong_logits, wrong))]
             total = total + (term.margin + losses[0] - losses[1]).clamp(min=0)
+    return total
+
+
+def soft(term, logits, labels, tokens):
+    """Compute the sum over examples of the divergence from softened weights, one example and one choice at a time."""
+    total, begin = logits.sum() * 0, 0
+    for row_logits, row_labels, size in zip(logits, labels, tokens.sizes, strict=True):
+        span = slice(begin, begin + size)
+        begin += size
+        log_q, weights = [], []
+        for number in tokens.rows[span].unique():
+            mine = tokens.rows[span] == number
+            losses = nn.functional.cross_entropy(row_logits[:size][mine], row_labels[:size][mine], reduction="sum")
+            log_q.append(-losses / term.temperature)
+            weights.append(tokens.weights[span][mine][0].to(logits.dtype) ** (1 / term.temperature))
+        if log_q:
+            p, log_q = torch.stack(weights) / sum(weights), torch.stack(log_q).log_softmax(0)
+            total = total + term.temperature**2 * nn.functional.kl_div(log_q, p, reduction="sum")
     return total
 
 

@@ -134,7 +134,7 @@ def test_one_long_target_does_not_widen_the_other_chunks(monkeypatch):
     monkeypatch.setattr(fused, "_CPU_BYTES", 2**12)
     method, sizes = METHODS["mi"], [2, 2, 40, 2]
     labels, states = torch.zeros(46, dtype=torch.long), torch.randn(46, 8)
-    view = Targets(states, labels, torch.ones(46), numbered(sizes), sizes)
+    view = Targets(states, labels, torch.ones(46), torch.zeros(46), numbered(sizes), sizes)
     head = VocabularyHead(torch.randn(50, 8))
     parts = [part for _, part in fused._chunks(dict.fromkeys(method.views, view), head)]
     assert len(parts) > 1
@@ -176,8 +176,10 @@ def test_the_fused_head_never_waits_for_the_device(monkeypatch, dtype):
         sizes, labels = [6, 2, 4], {view: torch.zeros(12, dtype=torch.long) for view in method.views}
         index = {view: torch.zeros(3, 6, dtype=torch.long) for view in method.views}
         hidden = {view: torch.randn(12, 8, **options) for view in method.views}
-        weights = {view: torch.ones(12) for view in method.views}
-        targets = {view: Targets(hidden[view], labels[view], weights[view], index[view], sizes) for view in hidden}
+        weights, rows = {view: torch.ones(12) for view in method.views}, torch.zeros(12, dtype=torch.long)
+        targets = {
+            view: Targets(hidden[view], labels[view], weights[view], rows, index[view], sizes) for view in hidden
+        }
         loss, values = losses(method, targets, head=head, counts=term_counts(method, labels, weights, index))
         loss.backward()
     assert {value.dtype for value in values.values()} == {torch.float32}

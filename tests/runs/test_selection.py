@@ -2,7 +2,7 @@
 
 import pytest
 
-from limbeck.data import View, by_rationale, load
+from limbeck.data import View, load, variants
 from limbeck.data.load import RationaleSettings
 from limbeck.errors import RecipeError
 from limbeck.metrics.usable import pointwise
@@ -34,7 +34,7 @@ def reference(data, tmp_path_factory):
 
 def test_the_rationales_that_tell_least_are_left_out(data, reference):
     examples = load(reference.recipe.data).train
-    shown = [row for example in examples for row in by_rationale(example, View.EXPLAIN)]
+    shown = [row for example in examples for row in variants(example, View.EXPLAIN)]
     gains = pointwise(open_student(reference.model)[0], shown, batch_size=64)
     for per_question in ("all", "best"):
         settings = RationaleSettings(per_question=per_question, reference=reference.path, drop=0.3)

@@ -24,6 +24,8 @@ EXAMPLES = [
         f"( {i}.0 / 2.0 )",
         rationale,
         wrong_rationales=(f"He lost {i}.",),
+        votes=((f"( {i}.0 / 2.0 )", 0.75), (f"{i}", 0.25)),
+        reverse=(f"Half of what is {i / 2}?", f"Twice {i / 2} is {i}."),
     )
     for i, rationale in enumerate(RATIONALES)
 ]
