@@ -50,6 +50,7 @@ class DataSettings(TaskSettings):
     labels: Literal["gold", "teacher"] = "gold"
     keep: Literal["all", "correct"] = "all"  # correct: only rationales with a right teacher label
     rationales: RationaleSettings | None = None  # None: all of a question's
+    mentor: Path | None = Field(None, description="a run, whose student's probabilities of choices replace votes")
     train_fraction: float = Field(1.0, gt=0, le=1)  # of the training rows; smaller lie inside larger ones
     test_fraction: float = Field(0.1, gt=0, lt=1)  # of the rows, for a source without test split
     valid_fraction: float = Field(0.1, gt=0, lt=1)  # of the training rows, for a source without validation

@@ -25,9 +25,9 @@ from limbeck.models.student import Student
 from limbeck.notes import lines_of
 from limbeck.runs.domain import Domain, out_of_domain
 from limbeck.runs.evaluation import measure
+from limbeck.runs.mentors import select_rationales, soft_labels
 from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.runs.run import Run, now, open_run, provenance, run_name
-from limbeck.runs.selection import select_rationales
 from limbeck.tasks import Split, Task
 from limbeck.training.dataset import TrainingSet, token_ids, tokenize
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
@@ -54,7 +54,9 @@ def train(
         return run
     splits, objective, task = load(recipe.data), recipe.objective.build(), recipe.data.get_task()
     choice = recipe.data.rationales or RationaleSettings()
-    chosen, left_out = select_rationales(splits.train, choice, batch_size=recipe.evaluation.batch_size)
+    size = recipe.evaluation.batch_size
+    chosen, left_out = select_rationales(splits.train, choice, batch_size=size)
+    chosen = soft_labels(chosen, recipe.data.mentor, task, batch_size=size)
     rows = {split: len(getattr(splits, split)) for split in get_args(Split)}
     refuse_overlap(splits.notes, rows, recipe.data.max_overlap)
     valid = Domain("valid", "valid", task, splits.valid)
@@ -88,7 +90,7 @@ def train(
         results: dict[str, Any] = {"task": task.name, "objective": objective.name, "seed": recipe.seed}
         for domain in domains:
             rationales = recipe.evaluation.rationales and domain.name != "valid"
-            size, path = recipe.evaluation.batch_size, run.predictions(domain.name)
+            path = run.predictions(domain.name)
             measured, _ = measure(student, card, domain, path=path, rationales=rationales, batch_size=size)
             results = domain.add(measured, results)
         training = {"examples": len(training_set), **texts, **training}

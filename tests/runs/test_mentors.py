@@ -1,16 +1,16 @@
-"""Rationales chosen by a reference student: against a plain sort of what each tells it."""
+"""Rationales chosen by a reference student, and soft labels: against a plain sort, and plain scores."""
 
 import pytest
 
 from limbeck.data import View, load, variants
 from limbeck.data.load import RationaleSettings
-from limbeck.errors import RecipeError
+from limbeck.errors import DataError, RecipeError
 from limbeck.metrics.usable import pointwise
 from limbeck.models.loading import open_student
 from limbeck.runs import train
-from limbeck.runs.selection import select_rationales
+from limbeck.runs.mentors import select_rationales, soft_labels
 from tests.helpers.archives import write_rows
-from tests.runs.recipes import tiny
+from tests.runs.recipes import rows_of, tiny
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +73,17 @@ def test_a_reference_that_reads_no_rationales_is_refused(data, tmp_path):
     for values in ({"drop": 0.5}, {"reference": str(run.path)}):
         with pytest.raises(RecipeError):
             tiny(data={**data, "rationales": values})
+
+
+def test_a_mentors_probabilities_of_the_choices_are_its_confidences(tmp_path):
+    rows = [{"input": f"Is {i} odd?", "label": ("no", "yes")[i % 2], "rationale": "Count."} for i in range(20)]
+    source = {"kind": "files", "train_file": str(write_rows(tmp_path / "rows.jsonl", rows))}
+    data = {"task": "custom", "choices": ["yes", "no"], "source": source}
+    mentor = train(tiny(data=data, evaluation={"answers": "choices"}), tmp_path / "mentor")
+    examples = soft_labels(load(mentor.recipe.data).test, mentor.path, mentor.recipe.data.get_task(), batch_size=3)
+    predictions = {row["id"]: row["probabilities"] for row in rows_of(mentor.predictions("test"))}
+    assert {row.id: pytest.approx(dict(row.votes), rel=1e-5) for row in examples} == predictions
+    with pytest.raises(DataError):
+        train(tiny(data=data, objective="soft"), tmp_path / "without")  # no votes and no mentor
+    run = train(tiny(data={**data, "mentor": str(mentor.path)}, objective="soft"), tmp_path / "soft")
+    assert "term_soft" in rows_of(run.log)[0]
