@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -198,13 +199,16 @@ for verb in (grid, calibrate, compare, judge):
 
 @app.command()
 def objectives(as_json: terminal.Json = False) -> None:
-    """List the objectives with formula, summary and reference."""
+    """List the objectives by group: when to choose each, its formula and its reference."""
     from limbeck.objectives.methods import METHODS
 
-    fields = ("formula", "summary", "reference")
-    methods = {name: {field: getattr(method, field) for field in fields} for name, method in METHODS.items()}
-    rows = [(name, *values.values()) for name, values in methods.items()]
-    print_json(methods) if as_json else print_table(("name", *fields), rows)
+    if as_json:
+        fields = ("group", "choose", "formula", "summary", "reference")
+        print_json({name: {field: getattr(method, field) for field in fields} for name, method in METHODS.items()})
+        return
+    for group, methods in groupby(METHODS.values(), lambda method: method.group):
+        rows = [(method.name, method.choose, method.formula, method.reference) for method in methods]
+        print_table(("name", "choose it when", "formula", "reference"), rows, title=group)
 
 
 @app.command()

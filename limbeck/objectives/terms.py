@@ -199,6 +199,8 @@ class Objective:
     formula: str = ""
     summary: str = ""
     reference: str = ""
+    choose: str = ""  # the case for it, after "when"
+    group: str = ""  # of similar objectives
 
     def weighted(self, values: Mapping[str, Any]) -> Any:
         """Return the weighted sum of `values`, numbers or tensors, which may lack terms."""

@@ -100,7 +100,7 @@ def test_every_objective_has_a_card(name, changed):
     authors_and_year = METHODS[name].reference.partition(",")[0]
     assert any(paper["text"].startswith(f"{authors_and_year}. ") for paper in papers)
     for paper in papers:
-        assert re.match(rf"@(inproceedings|software)\{{{paper['key']},\n.*\n}}$", paper["bibtex"], re.DOTALL)
+        assert re.match(rf"@(inproceedings|misc|software)\{{{paper['key']},\n.*\n}}$", paper["bibtex"], re.DOTALL)
         assert paper["bibtex"].count("{") == paper["bibtex"].count("}")
 
 
