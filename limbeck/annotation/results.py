@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,9 @@ configs:
 
 # {name}
 
-{rows} rows, with {rationales} rationales that {teacher} wrote, asked and filtered by limbeck {limbeck}. Where the rows'
-labels come from, who wrote their questions, and under what license, is for the owner to say.
+{rows} rows, with {rationales} rationales that {teacher} wrote, asked and filtered by limbeck {limbeck}; in {rectified}
+rows it had the label as a hint. Where the rows' labels come from, who wrote their questions, and under what license, is
+for the owner to say.
 """
 
 
@@ -77,7 +77,11 @@ def summary(results: Results) -> dict[str, Any]:
             "without_label": sum(not row.example.label for row in annotations),
         },
         "doubt": teacher_mismatch(answered, task),
-        "kept": {"rationales": outcomes[Outcome.KEPT], "questions": sum(bool(row.rationales) for row in annotations)},
+        "kept": {
+            "rationales": outcomes[Outcome.KEPT],
+            "rectified": sum(row.rectified for row in annotations),
+            "questions": sum(bool(row.rationales) for row in annotations),
+        },
         "spent": job.bill(results.used),
     }
 
@@ -85,20 +89,25 @@ def summary(results: Results) -> dict[str, Any]:
 def training_examples(results: Results, *, all_rationales: bool = False) -> list[Example]:
     """Return the job's examples with the teacher's vote and the first kept rationale.
 
-    An agreed vote replaces an unknown label; without one the question is left out. With `all_rationales` a question
-    has a row for each kept rationale: `id`, `id#2`, `id#3`.
+    An agreed vote replaces an unknown label; without one the question is left out. `all_rationales` adds the other
+    rationales kept, the wrong ones, and the shares of the votes.
     """
-    ids = {row.example.id for row in results.annotations}
     examples = []
     for row in results.annotations:
         agreed = row.agreement >= results.opened.job.filters.agreement
         if not (label := row.example.label or (agreed and row.vote)):
             continue
-        numbered = (id for number in count(2) if (id := f"{row.example.id}#{number}") not in ids)
-        rationales: list[str | None] = [*row.rationales[: None if all_rationales else 1]] or [None]
-        for rationale, id in zip(rationales, chain([row.example.id], numbered), strict=False):
-            ids.add(id)
-            examples.append(replace(row.example, id=id, label=label, teacher_label=row.vote, rationale=rationale))
+        example = replace(
+            row.example,
+            label=label,
+            teacher_label=row.vote,
+            rationale=next(iter(row.rationales), None),
+            rationales=row.rationales if all_rationales and len(row.rationales) > 1 else (),
+            rectified=row.rectified,
+            wrong_rationales=row.wrong_rationales if all_rationales else (),
+            votes=tuple(row.votes.items()) if all_rationales else (),
+        )
+        examples.append(example)
     return examples
 
 
@@ -130,8 +139,9 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
     provenance = {
         "form": form,
         "rows": len(rows),
-        "left_out": left_out + len(results.annotations) - len(training_examples(results)),
-        "rationales": sum(example.rationale is not None for example in examples),
+        "left_out": left_out + len(results.annotations) - len(examples),
+        "rationales": sum(len(example.rationales) or example.rationale is not None for example in examples),
+        "rectified": sum(example.rectified for example in examples),
         **summary(results),
         "job": job.model_dump(mode="json", exclude_none=True),
         "prompt": results.opened.prompt,

@@ -39,12 +39,12 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
     code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--replies", "wrong")
     assert (code, "0.8000" in out, "of it I know nothing" in out) == (0, True, True)
     export = ("annotate", "export", "annotate.yaml", "--output")
-    assert limbeck(*export, "all.jsonl")[:2] == (0, "all.jsonl: 5 rows, 4 of them with a rationale\n")
+    assert limbeck(*export, "all.jsonl")[:2] == (0, "all.jsonl: 5 rows with 4 rationales\n")
     _, row = read_jsonl(tmp_path / "all.jsonl")[0]
     assert (row["id"], row["rationale"]) == ("questions-0", "It is asked for 0 here, plainly.")
     assert json.loads((tmp_path / "all.provenance.json").read_text())["job"]["rows"] == "questions.jsonl"
     out = limbeck(*export, "chat.jsonl", "--form", "messages")[1]
-    assert out == "chat.jsonl: 4 rows, 4 of them with a rationale; 1 left out\n"
+    assert out == "chat.jsonl: 4 rows with 4 rationales; 1 left out\n"
     assert limbeck("annotate", "import", "chat.jsonl", "--output", "back.jsonl")[0] == 0
     assert [row["label"] for _, row in read_jsonl(tmp_path / "back.jsonl")] == ["0", "1", "2", "3"]
 
