@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import hub
-from limbeck.annotation.filters import Annotation, Outcome
+from limbeck.annotation.filters import Annotation, Outcome, Sample
 from limbeck.annotation.job import Job, OpenJob
+from limbeck.annotation.reverse import Reversal, ReverseOutcome
 from limbeck.data.conversations import Form, LeftOut, export_rows, read_conversations
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.sources import ArchiveSource
 from limbeck.errors import DataError, FileError, RecipeError, unknown
 from limbeck.files import check_writable, is_stream, read_json, write_json, write_jsonl
 from limbeck.llm.messages import Tokens
-from limbeck.llm.store import Store
+from limbeck.llm.store import Result, Store
 from limbeck.schema import Example
 from limbeck.stats.intervals import wilson
 from limbeck.tasks import Task, get, is_right
@@ -41,6 +42,7 @@ class Results:
 
     opened: OpenJob
     annotations: Sequence[Annotation]
+    reversals: Sequence[Reversal]  # of labelled examples, if the job asks for reverse questions
     used: Tokens
 
 
@@ -48,7 +50,8 @@ def read_results(job: Job) -> Results:
     """Read the job's store. Raises LimbeckError without one, and for a bad row or prompt."""
     opened = OpenJob(job)
     with Store(job.store, create=False) as store:
-        return Results(opened, opened.annotations(store), store.usage(job.teacher.name)[0])
+        used, _ = store.usage(job.teacher.name)
+        return Results(opened, opened.annotations(store), opened.reversals(store), used)
 
 
 def summary(results: Results) -> dict[str, Any]:
@@ -56,7 +59,9 @@ def summary(results: Results) -> dict[str, Any]:
     annotations, task, job = results.annotations, results.opened.task, results.opened.job
     samples = [sample for row in annotations for sample in row.samples]
     outcomes = Counter(sample.outcome for sample in samples)
-    failures = [(str(sample.failure), sample.reason) for sample in samples if sample.failure]
+    reverse = Counter(row.outcome for row in results.reversals)
+    answers: list[Sample | Result] = [*samples, *(row.result for row in results.reversals if row.result)]
+    failures = [(str(answer.failure), answer.reason) for answer in answers if answer.failure]
     graded = [is_right(task, row.vote, row.example) for row in annotations if row.vote and row.example.label]
     answered = []
     for row in annotations:
@@ -82,6 +87,7 @@ def summary(results: Results) -> dict[str, Any]:
             "rectified": sum(row.rectified for row in annotations),
             "questions": sum(bool(row.rationales) for row in annotations),
         },
+        **({"reverse": {outcome.value: reverse[outcome] for outcome in ReverseOutcome}} if job.reverse else {}),
         "spent": job.bill(results.used),
     }
 
@@ -92,6 +98,7 @@ def training_examples(results: Results, *, all_rationales: bool = False) -> list
     An agreed vote replaces an unknown label; without one the question is left out. `all_rationales` adds the other
     rationales kept, the wrong ones, and the shares of the votes.
     """
+    pairs = {row.example.id: row.pair for row in results.reversals}
     examples = []
     for row in results.annotations:
         agreed = row.agreement >= results.opened.job.filters.agreement
@@ -105,6 +112,7 @@ def training_examples(results: Results, *, all_rationales: bool = False) -> list
             rationales=row.rationales if all_rationales and len(row.rationales) > 1 else (),
             rectified=row.rectified,
             wrong_rationales=row.wrong_rationales if all_rationales else (),
+            reverse=pairs.get(row.example.id, row.example.reverse),
             votes=tuple(row.votes.items()) if all_rationales else (),
         )
         examples.append(example)
@@ -112,16 +120,23 @@ def training_examples(results: Results, *, all_rationales: bool = False) -> list
 
 
 def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
-    """Return the first replies of an outcome, or their errors, with the answer `read`."""
-    if outcome not in list(Outcome):
-        raise unknown("outcome", outcome, map(str, Outcome))
-    rows = []
-    for row in results.annotations:
-        for sample in row.samples:
-            if sample.outcome == outcome != Outcome.NOT_ASKED:
-                text = sample.reason or sample.text or sample.thoughts
-                rows.append({"id": row.example.id, "label": row.example.label, "read": sample.label, "text": text})
-    return rows[:limit]
+    """Return the first replies of an outcome, or their errors, with the answer `read`.
+
+    Of reverse questions it is the last reply, with the question read before it.
+    """
+    if outcome not in [*Outcome, *ReverseOutcome]:
+        raise unknown("outcome", outcome, map(str, [*Outcome, *ReverseOutcome]))
+    answers: list[tuple[Example, str, str | None, Sample | Result]] = [
+        (row.example, sample.outcome, sample.label, sample) for row in results.annotations for sample in row.samples
+    ]
+    for row in results.reversals:
+        if row.result:
+            answers.append((row.example, row.outcome, row.texts.get("reverse_question"), row.result))
+    return [
+        {"id": example.id, "label": example.label, "read": label, "text": reply.reason or reply.text or reply.thoughts}
+        for example, fate, label, reply in answers
+        if fate == outcome != Outcome.NOT_ASKED
+    ][:limit]
 
 
 def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) -> dict[str, Any]:
