@@ -90,9 +90,7 @@ def export(
         raise RecipeError("--hub NAME uploads the file of --output, no stream; --public needs it")
     provenance = results.export(Job.load(job, changes or ()), output, form, all_rationales=all_rationales)
     counts = f"{provenance['rows']} rows with {provenance['rationales']} rationales"
-    rectified = (
-        f"; in {provenance['rectified']} rows written with the label as a hint" if provenance["rectified"] else ""
-    )
+    rectified = f", {provenance['rectified']} of them rectified" if provenance["rectified"] else ""
     left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
     terminal.print_about(output, f"{output}: {counts}{rectified}{left_out}")
     if hub is not None:

@@ -170,6 +170,7 @@ def test_failures_are_counted_and_asked_again(tmp_path):
         counts = summary(read_results(job))
         assert counts["failures"] == {"HTTP 400": 1, "cut off": 1}
         assert {name: count for name, count in counts["reverse"].items() if count} == {"kept": 1, "failed": 2}
+        assert plan(job)["reverse"] == 2 + 3  # the failed requests, and those that would follow
         server.behave, asked = behave, server.count
         assert annotate(job)["missing"] == 0
         contents = [step_of(request.question) for request in server.requests[asked:]]

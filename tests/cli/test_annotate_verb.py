@@ -49,6 +49,25 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
     assert [row["label"] for _, row in read_jsonl(tmp_path / "back.jsonl")] == ["0", "1", "2", "3"]
 
 
+def test_hints_and_reverse_questions_are_counted(limbeck, job):
+    def teach(number, request):
+        if "Correct answer" in request.question:
+            return completion("Reverse question: Which number is asked for?")
+        return completion(f"It is plain to see.\nThe answer is {4 if 'known: 4' in request.question else 'no'}.")
+
+    with Server(teach) as server:
+        job(server.url, rationalise=True, reverse=True)
+        code, out, _ = limbeck("annotate", "run", "annotate.yaml", "--dry-run", "--json")
+        assert (code, json.loads(out)["reverse"]) == (0, 15)
+        assert limbeck("annotate", "run", "annotate.yaml")[0] == 0
+    out = limbeck("annotate", "export", "annotate.yaml", "--output", "all.jsonl", "--every")[1]
+    assert out == "all.jsonl: 5 rows with 1 rationales, 1 of them rectified\n"
+    counts = json.loads(limbeck("annotate", "show", "annotate.yaml", "--json")[1])
+    assert (counts["kept"]["rectified"], counts["reverse"]["refused"]) == (1, 5)
+    code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--replies", "refused")
+    assert (code, "refused" in out, out.count("Which number is asked for?")) == (0, True, 3)
+
+
 def test_missing_answers_are_counted_and_exit_code_one(limbeck, job):
     with Server(lambda number, request: error(400, "no threes") if number == 3 else answer(number, request)) as server:
         job(server.url, limits={"concurrency": 1})
